@@ -1,0 +1,39 @@
+"""gridlens ranks three-band cutouts of galaxy clusters by the probability that they hold a strong lens.
+
+The names below are loaded on first use, so that ``import gridlens`` stays fast::
+
+    from gridlens import CutoutSet, GridPatchExtractor, LensDetector, load_model
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gridlens.cutouts import CutoutSet
+    from gridlens.detector import LensDetector
+    from gridlens.features import GridPatchExtractor
+    from gridlens.models import load_model
+
+__all__ = ["CutoutSet", "GridPatchExtractor", "LensDetector", "__version__", "load_model"]
+
+_HOMES = {
+    "CutoutSet": "gridlens.cutouts",
+    "GridPatchExtractor": "gridlens.features",
+    "LensDetector": "gridlens.detector",
+    "load_model": "gridlens.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gridlens")
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'gridlens' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
