@@ -1,0 +1,37 @@
+"""Cutouts in memory and on disk.
+
+`CutoutSet` holds cutouts of one size; `CutoutSet.read` and `read_batches` read these formats:
+
+- ``.npy``: one array of shape (H, W, 3) or (3, H, W), or many (n, H, W, 3); bands g, r, i.
+- ``.npz``: one or many cutouts under the key `pixels` (also `image`, `images`), with `bcg_xy`, `pixel_scale`, `ids`,
+  `bands` and the metadata names where they are known. `write_npz` writes such a shard.
+- FITS (``.fits``, ``.fit``, also ``.gz`` and ``.fz``, compressed extensions too): three files whose names differ in a
+  band token (NAME_g.fits, NAME_r.fits, NAME_i.fits, or NAME_g_sci.fits ...), one file with extensions named g, r, i,
+  or a cube whose header names its bands (BANDS, BAND0 ..., FILTER1 ...) or for which `bands` does.
+
+The pixel scale of a FITS file comes from its WCS. Zero points in the headers bring the flux to AB zero point 27; where
+no header has one, the three bands are taken to be in one linear unit.
+"""
+
+from gridlens.cutouts._batches import CutoutBatch, ReadFailure, count_cutouts, read_batches
+from gridlens.cutouts._catalog import read_catalog
+from gridlens.cutouts._reject import field_warning, reject_reason
+from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
+from gridlens.cutouts._writers import write_npz
+from gridlens.cutouts.surveys import SURVEYS, Survey, get_survey
+
+__all__ = [
+    "METADATA_NAMES",
+    "SURVEYS",
+    "CutoutBatch",
+    "CutoutSet",
+    "ReadFailure",
+    "Survey",
+    "count_cutouts",
+    "field_warning",
+    "get_survey",
+    "read_batches",
+    "read_catalog",
+    "reject_reason",
+    "write_npz",
+]

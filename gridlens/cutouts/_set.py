@@ -1,0 +1,308 @@
+"""The CutoutSet: cutouts of one size in memory, with what is known of each."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from gridlens._errors import CutoutError
+
+if TYPE_CHECKING:
+    from gridlens.cutouts._scan import PathsLike
+
+__all__ = ["CANONICAL_PIXEL_SCALE", "METADATA_NAMES", "CutoutSet"]
+
+CANONICAL_PIXEL_SCALE = 0.5
+"""arcsec per pixel of the canonical cutout, 128 x 128 px"""
+
+METADATA_NAMES = (
+    "seeing",
+    "depth",
+    "redshift",
+    "richness",
+    "log_xray_luminosity",
+    "velocity_dispersion",
+    "log_mass",
+    "ra",
+    "dec",
+)
+
+
+class CutoutSet:
+    """Three-band cutouts of one size, with the position of the BCG, the pixel scale, names and metadata.
+
+    Values that make a cutout unfit for the features (a NaN band, a BCG outside the image, fewer than 48 px) are
+    accepted here, since one bad cutout must not stop a batch: `reject_reason` names them later, one by one.
+
+    Parameters
+    ----------
+    pixels : array-like of shape (n, H, W, 3)
+        Linear flux in the bands g, r, i, in one flux unit for the whole set (AB zero point 27 unless you know
+        otherwise), at any sky level. Row y runs along the second axis, column x along the third. NaN and inf mark
+        bad pixels. A float32 array in C order is kept without a copy; anything else is converted. n may be 0.
+    bcg_xy : array-like of shape (n, 2) or (2,), default=None
+        Position (x, y) of the brightest cluster galaxy, 0-based pixels whose centres are integers. None puts it
+        at the centre, ((W - 1) / 2, (H - 1) / 2). A single pair serves all cutouts.
+    pixel_scale : float or array-like of shape (n,), default=0.5
+        arcsec per pixel. The features accept 0.03 to 2.
+    ids : array-like of shape (n,), default=None
+        Names of the cutouts, kept as str. None names them "0", "1", ... Names may repeat.
+    metadata : DataFrame of n rows or mapping of name to values, default=None
+        Columns among `METADATA_NAMES`; columns that are missing are filled with NaN, which means unknown. Units:
+        `seeing` arcsec (FWHM), `depth` mag (5 sigma), `redshift`, `richness`, `log_xray_luminosity` log10 erg/s,
+        `velocity_dispersion` km/s, `log_mass` log10 solar masses, `ra` and `dec` degrees.
+    paths : array-like of shape (n,), default=None
+        Where each cutout came from; None means from memory (the empty string).
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (n, H, W, 3), float32, C-contiguous
+    bcg_xy : ndarray of shape (n, 2), float64
+    pixel_scale : ndarray of shape (n,), float64
+    ids, paths : ndarray of shape (n,), object (str)
+    metadata : DataFrame of shape (n, 9), float64, columns `METADATA_NAMES`, index 0 to n - 1
+
+    Raises
+    ------
+    CutoutError
+        A shape does not fit, a value is not a number, or a metadata column is unknown.
+
+    See Also
+    --------
+    CutoutSet.read : read files.
+    read_batches : read any number of files, of any size, a batch at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.cutouts import CutoutSet
+    >>> pixels = np.random.default_rng(0).normal(size=(3, 64, 64, 3))
+    >>> cutouts = CutoutSet(pixels, pixel_scale=0.263, metadata={"redshift": [0.2, np.nan, 0.4]})
+    >>> cutouts
+    CutoutSet(3 cutouts of 64 x 64 px, 0.263 arcsec/px, 16.8 arcsec across; metadata: redshift 2)
+    >>> cutouts[cutouts.metadata["redshift"] > 0.3].ids
+    array(['2'], dtype=object)
+    """
+
+    pixels: NDArray[np.float32]
+    bcg_xy: NDArray[np.float64]
+    pixel_scale: NDArray[np.float64]
+    ids: NDArray[np.object_]
+    metadata: pd.DataFrame
+    paths: NDArray[np.object_]
+
+    def __init__(
+        self,
+        pixels: ArrayLike,
+        *,
+        bcg_xy: ArrayLike | None = None,
+        pixel_scale: ArrayLike = CANONICAL_PIXEL_SCALE,
+        ids: ArrayLike | None = None,
+        metadata: pd.DataFrame | Mapping[str, Any] | None = None,
+        paths: ArrayLike | None = None,
+    ) -> None:
+        self.pixels = _as_pixels(pixels)
+        n, height, width = self.pixels.shape[:3]
+        centre = ((width - 1) / 2, (height - 1) / 2)
+        self.bcg_xy = _broadcast("bcg_xy", centre if bcg_xy is None else bcg_xy, (n, 2))
+        self.pixel_scale = _broadcast("pixel_scale", pixel_scale, (n,))
+        self.ids = _as_names("ids", (str(k) for k in range(n)) if ids is None else ids, n)
+        self.paths = _as_names("paths", [""] * n if paths is None else paths, n)
+        self.metadata = _as_metadata(metadata, n)
+
+    @classmethod
+    def read(
+        cls,
+        paths: "PathsLike",
+        *,
+        catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+        pixel_scale: float | None = None,
+        bands: str | None = None,
+        zeropoint: float | Mapping[str, float] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> "CutoutSet":
+        """Read cutouts of one size from files, a folder or a glob.
+
+        Everything is held in memory at once: 100,000 cutouts of 128 px take 20 GB. For more, and for cutouts
+        of mixed sizes, use `read_batches`, which takes the same parameters.
+
+        Parameters
+        ----------
+        paths : str, path or list of them
+            Files, folders (read with their subfolders) and globs. Formats: .npy, .npz and FITS, see
+            `gridlens.cutouts`.
+        catalog : str, path or DataFrame, default=None
+            Table with the metadata and, where they are known, the positions of the BCGs; joined on the name or
+            else on the sky position, see `read_catalog`.
+        pixel_scale : float, default=None
+            arcsec per pixel of all cutouts; it goes before whatever the files say. None takes the scale from
+            each file.
+        bands : str, default=None
+            The bands in the order in which the files hold them, such as "grizy", for arrays and cubes that do
+            not name their bands. g, r and i are picked out.
+        zeropoint : float or mapping of band to float, default=None
+            AB zero points, mag, that go before those in the headers: one for all bands, or for example
+            ``{"g": 26.5, "r": 26.0, "i": 25.7}``. The flux is brought to zero point 27.
+        on_error : {"raise", "skip"}, default="raise"
+            "raise" stops at the first file that cannot be read. "skip" leaves such files out and warns with
+            their names.
+
+        Returns
+        -------
+        CutoutSet
+            The cutouts in the order of the sorted paths.
+
+        Raises
+        ------
+        CutoutError
+            Nothing is found, a file cannot be read, or the sizes differ.
+
+        Examples
+        --------
+        >>> cutouts = CutoutSet.read("cutouts/", catalog="clusters.csv")  # doctest: +SKIP
+        """
+        from gridlens.cutouts._batches import read_set
+
+        return read_set(
+            paths, catalog=catalog, pixel_scale=pixel_scale, bands=bands, zeropoint=zeropoint, on_error=on_error
+        )
+
+    @staticmethod
+    def concatenate(sets: Iterable["CutoutSet"]) -> "CutoutSet":
+        """Join sets of one cutout size, in order; empty sets are passed over, and ids may repeat.
+
+        Raises
+        ------
+        CutoutError
+            There is no set at all, or the sizes differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> one = CutoutSet(np.ones((2, 48, 48, 3)))
+        >>> len(CutoutSet.concatenate([one, one]))
+        4
+        """
+        sets = list(sets)
+        if not sets:
+            raise CutoutError("The 'sets' parameter must hold at least one CutoutSet. Got none instead.")
+        parts = [part for part in sets if len(part)] or sets[:1]
+        sizes = sorted({part.pixels.shape[1:3] for part in parts})
+        if len(sizes) > 1:
+            raise CutoutError(
+                f"The 'sets' parameter must hold cutouts of one size. Got {_format_sizes(sizes)} instead. "
+                "Keep one set per size; gridlens.cutouts.read_batches reads mixed sizes that way."
+            )
+        if len(parts) == 1:
+            return parts[0]
+        return CutoutSet(
+            np.concatenate([part.pixels for part in parts]),
+            bcg_xy=np.concatenate([part.bcg_xy for part in parts]),
+            pixel_scale=np.concatenate([part.pixel_scale for part in parts]),
+            ids=np.concatenate([part.ids for part in parts]),
+            metadata=pd.concat([part.metadata for part in parts], ignore_index=True),
+            paths=np.concatenate([part.paths for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, key: Any) -> "CutoutSet":
+        """Return the cutouts at `key`, always as a set: an int gives a set of one.
+
+        A slice shares its pixels with this set; a boolean mask or an array of integers copies them.
+        """
+        if isinstance(key, int | np.integer):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"The cutout {key} is out of range for a set of {len(self)}.")
+            start = int(key) % len(self)
+            key = slice(start, start + 1)
+        elif not isinstance(key, slice):
+            key = np.asarray(key)
+            if key.size == 0:
+                key = key.astype(np.intp)
+            if key.ndim != 1 or key.dtype.kind not in "bui":
+                raise IndexError(
+                    "Cutouts are selected by an integer, a slice, a boolean mask or an array of integers. "
+                    f"Got an array of shape {key.shape} and type {key.dtype} instead."
+                )
+        return CutoutSet(
+            self.pixels[key],
+            bcg_xy=self.bcg_xy[key],
+            pixel_scale=self.pixel_scale[key],
+            ids=self.ids[key],
+            metadata=self.metadata.iloc[key],
+            paths=self.paths[key],
+        )
+
+    def __iter__(self) -> Iterator["CutoutSet"]:
+        return (self[k] for k in range(len(self)))
+
+    def __repr__(self) -> str:
+        n, height, width = self.pixels.shape[:3]
+        text = f"{n} cutout{'' if n == 1 else 's'} of {width} x {height} px"
+        if n:
+            text += f", {_format_range(self.pixel_scale, 3)} arcsec/px"
+            text += f", {_format_range(self.pixel_scale * width, 1)} arcsec across"
+        known = self.metadata.notna().sum()
+        parts = ", ".join(f"{name} {count}" for name, count in known.items() if count)
+        return f"CutoutSet({text}; metadata: {parts or 'none'})"
+
+
+def _as_pixels(pixels: ArrayLike) -> NDArray[np.float32]:
+    array = np.asarray(pixels)
+    if array.ndim != 4 or array.shape[3] != 3 or not array.shape[1] or not array.shape[2]:
+        raise CutoutError(
+            f"The 'pixels' parameter must be an array of shape (n, H, W, 3), bands g, r, i last. Got {array.shape} "
+            "instead. One cutout of shape (H, W, 3) goes in as pixels[None]."
+        )
+    if array.dtype.kind not in "buif":
+        raise CutoutError(f"The 'pixels' parameter must be an array of real numbers. Got type {array.dtype} instead.")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf: a bad pixel
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _broadcast(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    try:
+        return np.array(np.broadcast_to(np.asarray(values, dtype=np.float64), shape))
+    except (TypeError, ValueError):
+        raise CutoutError(
+            f"The '{name}' parameter must be numbers of shape {shape}, or of a shape that broadcasts to it. "
+            f"Got {np.shape(values)} instead."
+        ) from None
+
+
+def _as_names(name: str, values: Iterable[Any] | ArrayLike, n: int) -> NDArray[np.object_]:
+    names = [str(value) for value in values]  # type: ignore[union-attr]
+    if len(names) != n:
+        raise CutoutError(f"The '{name}' parameter must have one entry per cutout, {n}. Got {len(names)} instead.")
+    array = np.empty(n, dtype=object)
+    array[:] = names
+    return array
+
+
+def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> pd.DataFrame:
+    columns = {} if metadata is None else {name: metadata[name] for name in metadata}
+    unknown = [str(name) for name in columns if name not in METADATA_NAMES]
+    if unknown:
+        raise CutoutError(
+            f"The 'metadata' parameter must have columns among {', '.join(METADATA_NAMES)}. "
+            f"Got {', '.join(unknown)} instead."
+        )
+    values = np.full((n, len(METADATA_NAMES)), np.nan)
+    for name, column in columns.items():
+        values[:, METADATA_NAMES.index(name)] = _broadcast(f"metadata[{name!r}]", column, (n,))
+    values[~np.isfinite(values)] = np.nan
+    return pd.DataFrame(values, columns=list(METADATA_NAMES))
+
+
+def _format_range(values: NDArray[np.float64], digits: int) -> str:
+    low, high = (f"{bound:.{digits}f}" for bound in (np.min(values), np.max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def _format_sizes(sizes: Iterable[tuple[int, ...]]) -> str:
+    return ", ".join(f"{width} x {height} px" for height, width in sizes)

@@ -1,0 +1,55 @@
+"""Write cutouts to files."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridlens._errors import CutoutError
+from gridlens._files import atomic_path
+from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
+
+__all__ = ["write_npz"]
+
+
+def write_npz(path: str | os.PathLike[str], cutouts: CutoutSet) -> None:
+    """Write a set as one npz shard, whole or not at all.
+
+    The shard holds `pixels` (n, H, W, 3), `bcg_xy`, `pixel_scale`, `ids` (fixed-width text, nothing pickled) and
+    each of the metadata names of which any value is known. Paths are not kept. n = 0 gives a valid, empty shard.
+
+    Parameters
+    ----------
+    path : str or path
+        Ends in .npz. A file that is there is replaced once the new one is complete.
+    cutouts : CutoutSet
+        What to write.
+
+    Raises
+    ------
+    CutoutError
+        `path` does not end in .npz.
+    GridlensError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_npz("shard.npz", CutoutSet(np.ones((2, 48, 48, 3))))  # doctest: +SKIP
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".npz":
+        raise CutoutError(f"The 'path' parameter must end in .npz. Got {path.name!r} instead.")
+    arrays: dict[str, Any] = {
+        "pixels": cutouts.pixels,
+        "bcg_xy": cutouts.bcg_xy,
+        "pixel_scale": cutouts.pixel_scale,
+        "ids": cutouts.ids.astype(np.str_),
+    }
+    for name in METADATA_NAMES:
+        values = cutouts.metadata[name].to_numpy()
+        if np.isfinite(values).any():
+            arrays[name] = values
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)

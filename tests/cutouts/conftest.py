@@ -1,0 +1,66 @@
+"""Cutouts made in the test, in each format."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+# `naive` lies beside the folders of tests
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+RA, DEC, SCALE = 150.0, 2.2, 0.263
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20)
+
+
+@pytest.fixture
+def cutout(rng):
+    """One cutout (60, 60, 3) of noise, each band at a level of its own, so that a swapped band shows."""
+    return rng.normal(loc=(10, 20, 30), size=(60, 60, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def wcs_header():
+    """Build a header of 0.263 arcsec per pixel in one of the ways to write that."""
+
+    def build(form="CD", angle=0.0, size=60, scale=SCALE):
+        header = fits.Header()
+        header["CTYPE1"], header["CTYPE2"] = "RA---TAN", "DEC--TAN"
+        header["CRVAL1"], header["CRVAL2"] = RA, DEC
+        header["CRPIX1"] = header["CRPIX2"] = (size + 1) / 2
+        step, cos, sin = scale / 3600, np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        matrix = {"1_1": -cos, "1_2": sin, "2_1": sin, "2_2": cos}
+        if form == "CD":
+            header.update({f"CD{key}": value * step for key, value in matrix.items()})
+            return header
+        header["CDELT1"] = header["CDELT2"] = step
+        if form == "PC":
+            header.update({f"PC{key}": value for key, value in matrix.items()})
+        elif form == "PC001001":
+            header.update({f"PC00{key.replace('_', '00')}": value for key, value in matrix.items()})
+        else:
+            header["CDELT1"] = -step
+            header["CROTA2"] = angle
+        return header
+
+    return build
+
+
+@pytest.fixture
+def write_bands():
+    """Write NAME_g.fits, NAME_r.fits, NAME_i.fits; keywords for one band go in by its letter."""
+
+    def write(folder, pixels, header, name="A1", pattern="{name}_{band}.fits", bands="gri", **extra):
+        for k, band in enumerate("gri"):
+            if band in bands:
+                own = header.copy()
+                own.update(extra.get(band, {}))
+                fits.writeto(folder / pattern.format(name=name, band=band), pixels[..., k], own)
+        return folder
+
+    return write

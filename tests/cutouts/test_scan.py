@@ -1,0 +1,123 @@
+import pytest
+
+from gridlens._errors import CutoutError
+from gridlens.cutouts._scan import find_entries
+
+
+@pytest.fixture
+def touch(tmp_path):
+    def make(*names):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        return tmp_path
+
+    return make
+
+
+def ids(paths):
+    return [entry.id for entry in find_entries(paths)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("A1_{}.fits", "A1"),
+        ("A1-{}.fits", "A1"),
+        ("A1.{}.fits.gz", "A1"),
+        ("J10.5-09.2_{}_sci.fits", "J10.5-09.2"),
+        ("{}_A1.fits", "A1"),
+        ("A1_{}_v2.fit", "A1_v2"),
+        ("group_r_12_{}.fits", "group_r_12"),
+        ("{}_sci.fits", "field"),
+        ("{}.fits", "field"),
+    ],
+)
+def test_files_that_differ_in_a_band_token_make_one_cutout(touch, pattern, name):
+    folder = touch(*(f"field/{pattern.format(band)}" for band in "irg"))
+    (entry,) = find_entries(folder)
+    assert entry.id == name
+    assert entry.problem == ""
+    assert entry.bands == {band: str(folder / "field" / pattern.format(band)) for band in "gri"}
+    assert entry.path == entry.bands["g"]
+
+
+def test_companions_and_other_bands_are_left_aside(touch):
+    companions = ["wht", "rms", "psf", "mask"]
+    folder = touch(
+        *(f"A_{band}_sci.fits" for band in "ugrizy"),
+        *(f"A_{band}_{word}.fits" for band in "gri" for word in companions),
+        *(f"A_{word}_{band}.fits" for band in "gri" for word in companions),
+        "A_mask.fits",
+    )
+    (entry,) = find_entries(folder)
+    assert entry.id == "A"
+    assert sorted(entry.bands) == ["g", "i", "r"]
+
+
+def test_a_companions_word_at_the_start_of_a_name_is_a_name(touch):
+    assert ids(touch("psf-test_g.fits", "psf-test_r.fits", "psf-test_i.fits", "mask_a.fits")) == ["mask_a", "psf-test"]
+
+
+def test_upper_case_letters_are_part_of_the_name(touch):
+    assert ids(touch("A_G.fits", "A_R.fits")) == ["A_G", "A_R"]
+
+
+def test_entries_are_sorted_and_unique_whatever_the_order_given(touch):
+    folder = touch(
+        "b.npy", "a/z.npz", "a/y.fits", "c_g.fits", "c_r.fits", "c_i.fits", "notes.txt", ".d.npy", ".e/f.npy"
+    )
+    expected = ["y", "z", "b", "c"]
+    assert ids(folder) == expected
+    given = [folder / "c_r.fits", folder / "b.npy", str(folder / "c_*.fits"), folder, f"{folder}/a/../b.npy"]
+    assert ids(given) == expected
+
+
+def test_globs(touch):
+    folder = touch("a1.npy", "a2.npy", "b.npy", "a.txt", "a/deep.npy")
+    assert ids(f"{folder}/a*") == ["deep", "a1", "a2"]
+    assert ids(f"{folder}/**/*.npy") == ["deep", "a1", "a2", "b"]
+    assert ids(f"{folder}/[b-z].npy") == ["b"]
+
+
+def test_a_name_with_the_marks_of_a_glob_is_a_name_where_it_exists(touch):
+    assert ids(touch("a[1].npy") / "a[1].npy") == ["a[1]"]
+
+
+def test_missing_band_is_a_problem_that_names_it(touch):
+    (entry,) = find_entries(touch("A_g.fits", "A_i.fits"))
+    assert entry.problem == "The band r is missing: there are only A_g.fits, A_i.fits."
+    (entry,) = find_entries(touch("B_z.fits", "B_y.fits").glob("B*"))
+    assert entry.problem.startswith("The bands g, r and i are missing")
+    assert entry.id == "B"
+
+
+def test_two_files_for_a_band_are_a_problem(touch):
+    (entry,) = find_entries(touch("A_g.fits", "A_g_sci.fits", "A_r.fits", "A_i.fits"))
+    assert "2 files for the band g: A_g.fits and A_g_sci.fits" in entry.problem
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("nowhere", r"There is no file or folder .*nowhere\. Check the path"),
+        ("none*", r"No cutouts match .*none\*\. Cutouts are \.npy, \.npz, \.fits"),
+        ("empty", r"no cutouts in the folder .*empty\. Cutouts are \.npy"),
+        ("words", r"no cutouts in the folder .*words"),
+        ("words/a.txt", r"a\.txt is of no known kind\. Cutouts are"),
+        ("weights", r"only weights, PSFs, masks and the like"),
+    ],
+)
+def test_nothing_to_read_is_a_sentence(touch, item, words):
+    folder = touch("words/a.txt", "weights/A_g_wht.fits", "b.npy")
+    (folder / "empty").mkdir()
+    with pytest.raises(CutoutError, match=words):
+        find_entries(folder / item)
+    if item != "weights":
+        with pytest.raises(CutoutError, match=words):
+            find_entries([folder / "b.npy", folder / item])
+
+
+def test_no_paths_at_all():
+    with pytest.raises(CutoutError, match="at least one file, folder or glob"):
+        find_entries([])
