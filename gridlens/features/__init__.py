@@ -1,0 +1,38 @@
+"""The feature contract: 306 numbers from the image of a cutout and nine of metadata.
+
+`GridPatchExtractor` computes them, `FEATURE_NAMES` and its siblings describe them, `dihedral` turns them,
+`arc_candidate` and `best_arc` lead back to the pixels of an arc. Kernels compile when the first cutout is measured.
+"""
+
+from gridlens.features._candidates import ArcCandidate, arc_candidate, best_arc
+from gridlens.features._symmetry import dihedral
+from gridlens.features.contract import (
+    CONTRACT_VERSION,
+    FEATURE_GROUPS,
+    FEATURE_NAMES,
+    FEATURE_UNITS,
+    METADATA_CHOICES,
+    METADATA_NAMES,
+    PATCH_FEATURE_GROUPS,
+    PATCH_FEATURE_NAMES,
+    PATCH_FEATURE_UNITS,
+)
+from gridlens.features.extractor import Extraction, GridPatchExtractor
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "FEATURE_GROUPS",
+    "FEATURE_NAMES",
+    "FEATURE_UNITS",
+    "METADATA_CHOICES",
+    "METADATA_NAMES",
+    "PATCH_FEATURE_GROUPS",
+    "PATCH_FEATURE_NAMES",
+    "PATCH_FEATURE_UNITS",
+    "ArcCandidate",
+    "Extraction",
+    "GridPatchExtractor",
+    "arc_candidate",
+    "best_arc",
+    "dihedral",
+]

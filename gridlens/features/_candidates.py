@@ -1,0 +1,164 @@
+"""The arc candidate that a patch shows: for drawing it, and for naming the best one of a cutout."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gridlens._errors import CutoutError
+from gridlens.features._symmetry import check_features
+from gridlens.features.contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
+
+__all__ = ["ArcCandidate", "arc_candidate", "best_arc"]
+
+
+class ArcCandidate(NamedTuple):
+    """An arc candidate of a cutout.
+
+    Attributes
+    ----------
+    mask : ndarray of shape (H, W), bool
+        Its pixels.
+    circle : tuple of float
+        Centre x, y and radius of the circle through it, px; NaN where it has none.
+    segmentation : int
+        Where it was found: 0 white map at 2.5, 1 white at 6, 2 blue map at 2.5, 3 blue at 5.
+    score : float
+        What candidates are ranked by: long, thin, tangential, off the BCG.
+    features : dict of str to float
+        The arc features of the contract by name, from ``arcness`` to ``arc_snr``.
+    """
+
+    mask: np.ndarray
+    circle: tuple[float, float, float]
+    segmentation: int
+    score: float
+    features: dict[str, float]
+
+
+def arc_candidate(
+    pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixel_scale: float, patch: int
+) -> ArcCandidate | None:
+    """The arc candidate that one patch of a cutout shows, with its pixels and circle.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (H, W, 3)
+        Linear flux in g, r, i. Pixels that are not finite belong to no candidate.
+    bcg_xy : pair of float
+        Brightest cluster galaxy (x, y), px.
+    pixel_scale : float
+        Arcsec per pixel.
+    patch : int
+        0 to 8, as in the column names; `best_arc` names the patch worth drawing.
+
+    Returns
+    -------
+    ArcCandidate or None
+        None where the patch shows no candidate.
+
+    Raises
+    ------
+    ValueError
+        If `patch` is not 0 to 8.
+    CutoutError
+        If the cutout is one that the extractor rejects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.features import arc_candidate
+    >>> rng = np.random.default_rng(0)
+    >>> pixels = rng.normal(size=(64, 64, 3)).astype(np.float32)
+    >>> pixels[10:12, 8:19] += 9.0
+    >>> arc = arc_candidate(pixels, (31.5, 31.5), 0.5, patch=0)
+    >>> bool(arc.mask[10, 12]), bool(arc.mask[40, 40])
+    (True, False)
+    """
+    if patch not in range(N_PATCHES):
+        raise ValueError(f"The 'patch' parameter must be 0 to {N_PATCHES - 1}. Got {patch!r} instead.")
+    from gridlens.features import _arcs, kernels
+
+    pixels = np.array(pixels, dtype=np.float32, order="C")
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise CutoutError(f"The 'pixels' parameter must have shape (H, W, 3). Got {pixels.shape} instead.")
+    bcg_x, bcg_y = float(bcg_xy[0]), float(bcg_xy[1])
+    planes, residual, maps = (np.empty((3, *pixels.shape[:2])) for _ in range(3))
+    good = np.empty(pixels.shape[:2], bool)
+    sigma, fluxes = np.empty(3), np.empty(3)
+    scale = float(pixel_scale)
+    status = kernels.make_maps(pixels, bcg_x, bcg_y, scale, planes, residual, maps, good, sigma, fluxes)
+    if status != kernels.OK:
+        from gridlens.cutouts import reject_reason
+
+        reason = reject_reason(pixels, (bcg_x, bcg_y), scale)
+        raise CutoutError(
+            f"The 'pixels' parameter must be a cutout that can be measured. This one is rejected: {reason}"
+        )
+    white, blue = maps[kernels.WHITE], maps[kernels.BLUE]
+    found = kernels.best_candidates(white, blue, good, residual, fluxes, bcg_x, bcg_y, scale)[patch]
+    if found[_arcs.SCORE] < 0:
+        return None
+    segmentation = int(found[_arcs.SEGMENTATION])
+    above = good & ((white if segmentation < 2 else blue) > kernels.threshold(segmentation))
+    first = PATCH_FEATURE_NAMES.index("arcness")
+    return ArcCandidate(
+        mask=_component(above, int(found[_arcs.SEED_X]), int(found[_arcs.SEED_Y])),
+        circle=(float(found[_arcs.CIRCLE_X]), float(found[_arcs.CIRCLE_Y]), float(found[_arcs.CIRCLE_R])),
+        segmentation=segmentation,
+        score=float(found[_arcs.SCORE]),
+        features={PATCH_FEATURE_NAMES[first + k]: float(found[k]) for k in range(_arcs.N_SHOWN)},
+    )
+
+
+def _component(above: np.ndarray, x: int, y: int) -> np.ndarray:
+    """The 8-connected component of a mask that holds (x, y)."""
+    from gridlens.features._arcs import fill_component
+
+    xs, ys = np.empty(above.size, np.int64), np.empty(above.size, np.int64)
+    n = fill_component(above.copy(), x, y, xs, ys)
+    mask = np.zeros(above.shape, bool)
+    mask[ys[:n], xs[:n]] = True
+    return mask
+
+
+def best_arc(X: np.ndarray) -> np.ndarray:
+    """Patch that shows the arc candidate with the highest score, for each row of features.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, 315)
+        Features as `GridPatchExtractor` returns them.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        0 to 8; the first where one candidate lies in several patches; -1 where no patch shows one and for rows of
+        NaN.
+
+    Raises
+    ------
+    ValueError
+        If `X` has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.features import best_arc
+    >>> best_arc(np.zeros((2, 315), np.float32))
+    array([-1, -1])
+    """
+    X = check_features(X).astype(np.float64)
+    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
+    arcness, tangentiality, distance, offset, elongation = (
+        patches[:, :, PATCH_FEATURE_NAMES.index(name)]
+        for name in ("arcness", "tangentiality", "arc_distance", "circle_center_offset", "elongation")
+    )
+    # `_arcs.score`, which the tests hold this against: importing it would load the compiler.
+    centred = np.where(offset < 0.8, 1.0, 0.6)
+    score = arcness * (0.2 + tangentiality**2) * np.minimum(1.0, distance / 4.0) * centred
+    # Every candidate has an elongation of at least 1, a patch without one has 0.
+    score = np.where(elongation > 0, score, -1.0)
+    best = score.argmax(axis=1)
+    return np.where(score.max(axis=1) >= 0, best, -1)

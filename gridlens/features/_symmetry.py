@@ -1,0 +1,90 @@
+"""The eight flips and quarter turns of a square cutout, done to its features."""
+
+import numpy as np
+
+from gridlens.features.contract import FEATURE_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
+
+__all__ = ["check_features", "dihedral"]
+
+_ANGLE = PATCH_FEATURE_NAMES.index("bcg_angle")
+_DISTANCE = PATCH_FEATURE_NAMES.index("bcg_distance")
+_POSITION = PATCH_FEATURE_NAMES.index("position_0")
+
+
+def dihedral(X: np.ndarray) -> np.ndarray:
+    """Feature rows of the eight flips and quarter turns of the cutouts, without extracting again.
+
+    The patches trade places, `bcg_angle` turns with them, the position flags stay with their slots, the metadata
+    stay. Version ``k < 4`` is the cutout after ``numpy.rot90(pixels, k)``, version ``4 + k`` after
+    ``numpy.rot90(pixels[:, ::-1], k)``; version 0 is `X` itself.
+
+    This is good enough to train on and not an identity. Extracted again from the turned pixels, the features that
+    involve no arc candidate stay within 3 % almost always: the noise is measured along rows, and where H is a
+    multiple of three and one pixel over, the patches shift by that pixel. Of the arc features, colours, distance,
+    tangentiality and S/N stay within 3 % in 83 to 90 % of the patches; those that hang on the circle's triplets,
+    which follow the raster, in 40 % (arcness, typically off by 0.5) to 64 %. Elsewhere another candidate of nearly
+    the same score may be shown.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, 315)
+        Features as `GridPatchExtractor` returns them. A row of NaN (a rejected cutout) stays one.
+
+    Returns
+    -------
+    ndarray of shape (8, n, 315)
+        Of the dtype of `X`. With n = 0, empty.
+
+    Raises
+    ------
+    ValueError
+        If `X` has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.features import dihedral
+    >>> X = np.zeros((5, 315), np.float32)
+    >>> dihedral(X).shape
+    (8, 5, 315)
+    """
+    X = check_features(X)
+    versions = np.repeat(X[None], 8, axis=0)
+    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
+    slots = np.arange(N_PATCHES).reshape(3, 3)
+    for k in range(8):
+        flipped = k >= 4
+        source = np.rot90(slots[:, ::-1] if flipped else slots, k % 4).ravel()
+        moved = patches[:, source].copy()
+        moved[:, :, _POSITION:] = patches[:, :, _POSITION:]
+        moved[:, :, _ANGLE] = _turned(moved[:, :, _ANGLE], moved[:, :, _DISTANCE], flipped, k % 4)
+        versions[k, :, :N_IMAGE_FEATURES] = moved.reshape(len(X), N_IMAGE_FEATURES)
+    return versions
+
+
+def check_features(X: np.ndarray) -> np.ndarray:
+    """`X` as an array of shape (n, 315).
+
+    Raises
+    ------
+    ValueError
+        If it has another shape.
+    """
+    X = np.asarray(X)
+    if X.ndim != 2 or X.shape[1] != len(FEATURE_NAMES):
+        raise ValueError(
+            f"The 'X' parameter must be features of shape (n, {len(FEATURE_NAMES)}). Got shape {X.shape} instead. "
+            "GridPatchExtractor().transform(cutouts) makes them."
+        )
+    return X
+
+
+def _turned(angle: np.ndarray, distance: np.ndarray, flipped: bool, turns: int) -> np.ndarray:
+    """Angles of patches about the BCG after a flip of x and a number of `numpy.rot90`, in (-pi, pi]."""
+    if not flipped and turns == 0:
+        return angle
+    turned = (np.pi - angle.astype(np.float64) if flipped else angle.astype(np.float64)) - turns * np.pi / 2
+    # A rounded -pi is the pi that an extraction gives, hence the margin.
+    turned -= 2 * np.pi * np.ceil((turned - np.pi) / (2 * np.pi) - 1e-7)
+    # A patch that is centred on the BCG has no direction; the extraction gives it 0.
+    return np.where(distance == 0, 0.0, turned)

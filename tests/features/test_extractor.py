@@ -1,0 +1,219 @@
+"""`GridPatchExtractor`: rows, reasons, threads, scikit-learn's manners."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from measuring import measure, small_scenes
+from scenes import cluster, plain_noise
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from gridlens import CutoutSet, GridPatchExtractor
+from gridlens.cutouts import reject_reason
+from gridlens.features import FEATURE_NAMES, METADATA_NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+METADATA = {"seeing": 0.7, "redshift": [0.2, np.nan, 0.5, 0.3], "richness": 40.0, "ra": 90.0, "dec": -45.0}
+
+
+@pytest.fixture(scope="module")
+def cutouts():
+    """Four clusters of 60 px, the third of them mostly NaN."""
+    rng = np.random.default_rng(5)
+    pixels = np.stack([cluster(rng, 60, arc_px=15)[0] for _ in range(4)])
+    pixels[2, :30] = np.nan
+    return CutoutSet(pixels, bcg_xy=[[29.5, 29.5], [20, 31], [30, 30], [29.5, 28]], pixel_scale=1.0, metadata=METADATA)
+
+
+def test_rows_are_those_of_the_kernel(cutouts):
+    X = GridPatchExtractor().fit_transform(cutouts)
+    assert X.shape == (4, 315)
+    assert X.dtype == np.float32
+    for i in (0, 1, 3):
+        expected = measure(cutouts.pixels[i], cutouts.bcg_xy[i], 1.0)[1]
+        np.testing.assert_array_equal(X[i], expected)
+        assert np.isfinite(X[i, :306]).all()
+
+
+def test_rejected_cutouts_are_nan_with_a_reason_and_the_others_are_scored(cutouts):
+    features, rejected, messages = GridPatchExtractor(metadata="all").extract(cutouts)
+    assert rejected.tolist() == [False, False, True, False]
+    assert np.isnan(features[2]).all()
+    assert "50 %" in messages[2]
+    assert messages[[0, 1, 3]].tolist() == ["", "", ""]
+    assert messages.dtype == object
+
+
+def test_narrow_field_warns_and_is_measured():
+    pixels, _ = plain_noise(np.random.default_rng(0), 64)
+    features, rejected, messages = GridPatchExtractor().extract(CutoutSet(pixels[None], pixel_scale=0.2))
+    assert not rejected[0]
+    assert np.isfinite(features[0, :306]).all()
+    assert "12.8 arcsec" in messages[0]
+
+
+def test_metadata_choices(cutouts):
+    columns = {choice: GridPatchExtractor(choice).transform(cutouts)[:, 306:] for choice in ("image", "survey", "all")}
+    assert np.isnan(columns["image"]).all()
+    np.testing.assert_array_equal(columns["survey"][0], np.float32([0.7, np.nan, 0.2, *[np.nan] * 6]))
+    everything = dict(zip(METADATA_NAMES, columns["all"][0], strict=True))
+    assert everything["richness"] == 40
+    assert everything["ra"] == 0.25
+    assert everything["dec"] == 0.25
+    assert np.isnan(everything["depth"])
+    assert np.isnan(columns["all"][1, 2])
+
+
+def test_empty_set():
+    features, rejected, messages = GridPatchExtractor(n_jobs=2).extract(CutoutSet(np.empty((0, 128, 128, 3))))
+    assert features.shape == (0, 315)
+    assert features.dtype == np.float32
+    assert rejected.shape == messages.shape == (0,)
+
+
+def test_threads_and_order_change_no_bit(cutouts):
+    rng = np.random.default_rng(2)
+    pixels = np.stack([cluster(rng, 56, arc_px=14)[0] for _ in range(11)])
+    many = CutoutSet(pixels, pixel_scale=rng.uniform(0.5, 1.5, 11), bcg_xy=rng.uniform(20, 36, (11, 2)))
+    reference = GridPatchExtractor().transform(many)
+    for n_jobs in (None, 2, 3, 16, -1):
+        np.testing.assert_array_equal(GridPatchExtractor(n_jobs=n_jobs).transform(many), reference)
+    order = rng.permutation(11)
+    np.testing.assert_array_equal(GridPatchExtractor().transform(many[order]), reference[order])
+
+
+def test_read_only_pixels(cutouts):
+    pixels = cutouts.pixels[:1].copy()
+    pixels.flags.writeable = False
+    locked = CutoutSet(pixels, bcg_xy=cutouts.bcg_xy[:1], pixel_scale=1.0)
+    np.testing.assert_array_equal(GridPatchExtractor().transform(locked), GridPatchExtractor().transform(cutouts[:1]))
+
+
+def test_input_is_left_alone(cutouts):
+    before = cutouts.pixels.copy()
+    GridPatchExtractor(n_jobs=2).transform(cutouts)
+    np.testing.assert_array_equal(cutouts.pixels, before)
+
+
+def test_scikit_learn_manners(cutouts):
+    extractor = GridPatchExtractor(metadata="survey", n_jobs=2)
+    assert extractor.get_params() == {"metadata": "survey", "n_jobs": 2}
+    copy = clone(extractor).set_params(metadata="all")
+    assert copy.get_params() == {"metadata": "all", "n_jobs": 2}
+    assert vars(extractor) == {"metadata": "survey", "n_jobs": 2}
+    assert extractor.fit(cutouts) is extractor
+    assert vars(extractor) == {"metadata": "survey", "n_jobs": 2}
+    assert extractor.get_feature_names_out().tolist() == list(FEATURE_NAMES)
+    piped = make_pipeline(GridPatchExtractor(), FunctionTransformer(np.nan_to_num)).fit_transform(cutouts)
+    assert piped.shape == (4, 315)
+    frame = GridPatchExtractor().set_output(transform="pandas").fit_transform(cutouts)
+    assert frame.columns.tolist() == list(FEATURE_NAMES)
+
+
+def test_wrong_parameters_are_named(cutouts):
+    with pytest.raises(
+        TypeError, match=r"The 'X' parameter .* must be a CutoutSet\. Got ndarray instead\. CutoutSet\("
+    ):
+        GridPatchExtractor().transform(cutouts.pixels)
+    with pytest.raises(ValueError, match=r"The 'metadata' parameter .* 'image', 'survey', 'all'\. Got 'none' instead"):
+        GridPatchExtractor(metadata="none").fit(cutouts)
+    with pytest.raises(ValueError, match=r"The 'n_jobs' parameter .* Got 0 instead"):
+        GridPatchExtractor(n_jobs=0).transform(cutouts)
+
+
+def spoil(change):
+    """Noise of 64 px after `change`."""
+    pixels = plain_noise(np.random.default_rng(1), 64)[0]
+    change(pixels)
+    return pixels
+
+
+def bad_frame(pixels):
+    """A border frame of NaN that is under 20 % of 63 px."""
+    inner = pixels[3:-3, 3:-3].copy()
+    pixels[:] = np.nan
+    pixels[3:-3, 3:-3] = inner
+
+
+NOISE = plain_noise(np.random.default_rng(1), 64)[0]
+CENTRE = (31.5, 31.5)
+LIMITS = [
+    ("fine", NOISE, CENTRE, 0.5, True),
+    ("48 px", NOISE[:48, :48], (24, 24), 0.5, True),
+    ("47 px", NOISE[:47, :47], (24, 24), 0.5, False),
+    ("not square", NOISE[:60], (24, 24), 0.5, False),
+    ("smallest scale", NOISE, CENTRE, 0.03, True),
+    ("largest scale", NOISE, CENTRE, 2.0, True),
+    ("too fine", NOISE, CENTRE, 0.029, False),
+    ("too coarse", NOISE, CENTRE, 2.01, False),
+    ("no scale", NOISE, CENTRE, np.nan, False),
+    ("BCG on the corner", NOISE, (-0.5, 63.4), 0.5, True),
+    ("BCG left of it", NOISE, (-0.51, 30), 0.5, False),
+    ("BCG beyond", NOISE, (30, 63.5), 0.5, False),
+    ("no BCG", NOISE, (np.nan, 30), 0.5, False),
+    ("band of NaN", spoil(lambda p: p[:, :, 1].fill(np.nan)), CENTRE, 0.5, False),
+    ("flat band", spoil(lambda p: p[:, :, 2].fill(7.0)), CENTRE, 0.5, False),
+    ("half of a band flat", spoil(lambda p: p[:31, :, 2].fill(7.0)), CENTRE, 0.5, True),
+    ("most of a band flat", spoil(lambda p: p[:34, :, 2].fill(7.0)), CENTRE, 0.5, False),
+    ("some NaN", spoil(lambda p: p[5:12].fill(np.nan)), CENTRE, 0.5, True),
+    ("much inf", spoil(lambda p: p[5:19, :, 0].fill(np.inf)), CENTRE, 0.5, False),
+    ("no border", spoil(bad_frame)[:63, :63], (31, 31), 0.5, True),
+    (
+        "no border at all",
+        np.pad(NOISE[:57, :57], ((3, 3), (3, 3), (0, 0)), constant_values=np.nan),
+        (31, 31),
+        0.5,
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "pixels", "bcg_xy", "scale", "fine"), LIMITS, ids=[case[0] for case in LIMITS])
+def test_kernel_and_reject_reason_draw_one_line(name, pixels, bcg_xy, scale, fine):
+    status, features = measure(pixels, bcg_xy, scale)
+    reason = reject_reason(np.ascontiguousarray(pixels), bcg_xy, scale)
+    assert (status == 0) == (reason == "") == fine, reason
+    assert np.isfinite(features[:306]).all() if fine else np.isnan(features).all()
+
+
+def run(code, **environment):
+    """Run code in a fresh interpreter, tests/ on its path."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", code],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_importing_and_describing_load_no_compiler():
+    code = (
+        "import sys, numpy as np, gridlens\n"
+        "from gridlens import GridPatchExtractor\n"
+        "from gridlens.features import best_arc, dihedral\n"
+        "X = np.zeros((1, 315)); dihedral(X), best_arc(X), GridPatchExtractor().get_feature_names_out()\n"
+        "assert 'numba' not in sys.modules\n"
+    )
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_without_compiler_the_numbers_are_the_same(tmp_path):
+    out = tmp_path / "interpreted.npy"
+    code = (
+        "import numpy as np\n"
+        "from measuring import measure, small_scenes\n"
+        f"np.save({str(out)!r}, [measure(*case)[1] for case in small_scenes()])\n"
+    )
+    done = run(code, NUMBA_DISABLE_JIT="1")
+    assert done.returncode == 0, done.stderr
+    compiled = np.array([measure(*case)[1] for case in small_scenes()])
+    np.testing.assert_allclose(np.load(out), compiled, rtol=1e-5, atol=1e-6)

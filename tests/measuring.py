@@ -1,0 +1,41 @@
+"""What several tests of the features share."""
+
+import numpy as np
+from scenes import scenes
+
+from gridlens.features.contract import FEATURE_NAMES, N_IMAGE_FEATURES
+from gridlens.features.kernels import extract
+
+
+def measure(pixels, bcg_xy, pixel_scale):
+    """(status, features (315,) float32) of one cutout, straight from the kernel; metadata NaN."""
+    row = np.full(len(FEATURE_NAMES), np.nan, np.float32)
+    pixels = np.ascontiguousarray(pixels, np.float32)
+    status = extract(pixels, float(bcg_xy[0]), float(bcg_xy[1]), float(pixel_scale), row[:N_IMAGE_FEATURES])
+    return status, row
+
+
+def agree(a, b, tolerance=1e-3):
+    """Entries that agree to the tolerance, absolute or relative to `b`."""
+    difference = np.abs(np.asarray(a, np.float64) - b)
+    return (difference <= tolerance) | (difference <= tolerance * np.abs(b))
+
+
+def turned(pixels, bcg_xy, k):
+    """Pixels and BCG of version `k` of `gridlens.features.dihedral`."""
+    size = pixels.shape[0]
+    x, y = bcg_xy
+    if k >= 4:
+        pixels, x = pixels[:, ::-1], size - 1 - x
+    for _ in range(k % 4):
+        x, y = y, size - 1 - x
+    return np.ascontiguousarray(np.rot90(pixels, k % 4)), (x, y)
+
+
+def small_scenes():
+    """Three quick cutouts: noise, an arc, bad pixels."""
+    found = {name: case for name, *case in scenes(0)}
+    spoiled = found["arc_48px"][0].copy()
+    spoiled[10:14, 10:20, 0] = np.nan
+    spoiled[30, 30] = np.inf
+    return [found["noise_small_fine"], found["arc_48px"], (spoiled, (23.0, 25.0), 0.7)]
