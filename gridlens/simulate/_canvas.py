@@ -1,0 +1,160 @@
+"""The sheet that a scene is drawn on: sub-pixels, arcsec coordinates, point-spread functions, binning to pixels."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from gridlens.simulate._light import add_arc, add_sersic
+
+__all__ = ["Canvas", "Geometry", "moffat_kernel"]
+
+# AB zero point of every simulated flux.
+ZERO_POINT = 27.0
+# Sub-pixels are about this wide, arcsec: two to a canonical pixel.
+_SUBPIXEL = 0.25
+# The sheet is wider than the cutout by this, arcsec, on every side, so that light from outside enters through the PSF.
+_MARGIN = 4.0
+
+
+def flux_of(magnitude: float | np.ndarray) -> np.ndarray:
+    """Flux at the simulation's zero point."""
+    return np.asarray(10.0 ** (-0.4 * (np.asarray(magnitude, dtype=float) - ZERO_POINT)))
+
+
+def band_fluxes(r_mag: float, gr: float, ri: float) -> np.ndarray:
+    """Fluxes in g, r, i of an object with total magnitude `r_mag` and colours g-r and r-i."""
+    return flux_of(np.array([r_mag + gr, r_mag, r_mag - ri]))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Size of a cutout in pixels and its pixel scale in arcsec; the canonical one by default."""
+
+    size: int = 128
+    pixel_scale: float = 0.5
+
+    @property
+    def field(self) -> float:
+        """Width on the sky, arcsec."""
+        return self.size * self.pixel_scale
+
+
+class Canvas:
+    """Three bands of sub-pixels around a cutout. Coordinates are arcsec from the cutout's centre, x right, y up.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the cutout.
+    floor : float
+        Surface brightness, flux per square arcsec, below which the wings of a galaxy are not drawn.
+    """
+
+    def __init__(self, geometry: Geometry, floor: float) -> None:
+        self.geometry = geometry
+        self.sampling = max(1, round(geometry.pixel_scale / _SUBPIXEL))
+        self.step = geometry.pixel_scale / self.sampling
+        self.margin = math.ceil(_MARGIN / geometry.pixel_scale)
+        self.size = (geometry.size + 2 * self.margin) * self.sampling
+        self.floor = floor * self.step**2
+        self.images = np.zeros((3, self.size, self.size))
+
+    def to_subpixel(self, coordinate: float) -> float:
+        """Sub-pixel index of a coordinate in arcsec."""
+        return coordinate / self.step + 0.5 * (self.size - 1)
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates x, y of the sub-pixel centres, arcsec, each of shape (size, size)."""
+        axis = (np.arange(self.size) - 0.5 * (self.size - 1)) * self.step
+        x, y = np.meshgrid(axis, axis)
+        return x, y
+
+    def galaxy(
+        self, x: float, y: float, radius: float, n: float, axis_ratio: float, angle: float, fluxes: np.ndarray
+    ) -> None:
+        """Draw a Sersic galaxy; `radius` is the effective one in arcsec, `fluxes` (3,) its totals."""
+        add_sersic(
+            self.images,
+            self.to_subpixel(x),
+            self.to_subpixel(y),
+            max(radius / self.step, 0.1),
+            n,
+            axis_ratio,
+            angle,
+            fluxes,
+            self.floor,
+        )
+
+    def arc(
+        self,
+        x: float,
+        y: float,
+        radius: float,
+        middle: float,
+        opening: float,
+        width: float,
+        fluxes: np.ndarray,
+        pitch: float = 0.0,
+    ) -> None:
+        """Draw an arc of a circle or a spiral; lengths in arcsec, `fluxes` (3,) its totals."""
+        add_arc(
+            self.images,
+            self.to_subpixel(x),
+            self.to_subpixel(y),
+            radius / self.step,
+            middle,
+            opening,
+            max(width / self.step, 0.5),
+            fluxes,
+            pitch,
+        )
+
+    def point(self, x: float, y: float, fluxes: np.ndarray) -> None:
+        """Draw a point source, shared among the four nearest sub-pixels by distance."""
+        px, py = self.to_subpixel(x), self.to_subpixel(y)
+        i, j = math.floor(px), math.floor(py)
+        fx, fy = px - i, py - j
+        for dj, di, share in ((0, 0, (1 - fx) * (1 - fy)), (0, 1, fx * (1 - fy)), (1, 0, (1 - fx) * fy), (1, 1, fx * fy)):
+            if 0 <= j + dj < self.size and 0 <= i + di < self.size:
+                self.images[:, j + dj, i + di] += share * fluxes
+
+    def observe(self, seeing: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+        """Convolve each band with its point-spread function and bin it to the cutout's pixels.
+
+        Parameters
+        ----------
+        seeing : ndarray of shape (3,)
+            FWHM per band, arcsec.
+        shifts : ndarray of shape (3, 2)
+            Misregistration of each band in x and y, arcsec.
+
+        Returns
+        -------
+        ndarray of shape (3, size, size)
+            Flux per pixel without noise.
+        """
+        length = fft.next_fast_len(self.size + 2 * math.ceil(4.0 * float(np.max(seeing)) / self.step), real=True)
+        geometry, s = self.geometry, self.sampling
+        out = np.empty((3, geometry.size, geometry.size))
+        for band in range(3):
+            kernel = moffat_kernel(float(seeing[band]) / self.step, shifts[band] / self.step, length)
+            image = fft.rfft2(self.images[band].astype(np.float32), s=(length, length))
+            smooth = fft.irfft2(image * kernel, s=(length, length))[: self.size, : self.size]
+            inner = smooth[self.margin * s : self.size - self.margin * s, self.margin * s : self.size - self.margin * s]
+            out[band] = inner.reshape(geometry.size, s, geometry.size, s).sum(axis=(1, 3))
+        return out
+
+
+def moffat_kernel(fwhm: float, shift: np.ndarray, length: int, beta: float = 3.0) -> np.ndarray:
+    """Transform of a normalised Moffat profile (Moffat 1969, A&A 3, 455) on a periodic grid of `length` squared.
+
+    `fwhm` and `shift` (x, y) are in sub-pixels. The profile is cut at 4 FWHM.
+    """
+    alpha = 0.5 * fwhm / math.sqrt(2.0 ** (1.0 / beta) - 1.0)
+    axis = fft.fftfreq(length, 1.0 / length)
+    r2 = (axis - shift[0])[None, :] ** 2 + (axis - shift[1])[:, None] ** 2
+    kernel = (1.0 + r2 / alpha**2) ** -beta
+    kernel[r2 > (4.0 * fwhm) ** 2] = 0.0
+    return fft.rfft2((kernel / kernel.sum()).astype(np.float32))

@@ -1,0 +1,184 @@
+"""From light to a survey's pixels: seeing and depth about a preset, noise, saturated stars, artefacts."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from gridlens.cutouts.surveys import Survey
+from gridlens.simulate._canvas import Geometry, flux_of
+
+__all__ = ["ARTEFACTS", "Conditions", "add_artefact", "add_noise", "add_saturation", "draw_conditions"]
+
+# A dark sky in g, r, i, AB mag per square arcsec (Ivezic et al. 2019, ApJ 873, 111, table 2, rounded): it ties the
+# source's own photon noise to the sky's, whatever the exposure time.
+_SKY_BRIGHTNESS = np.array([22.3, 21.2, 20.5])
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a scene was observed. Arrays run over g, r, i."""
+
+    seeing: np.ndarray
+    """FWHM, arcsec"""
+    depth: np.ndarray
+    """5-sigma point-source depth, AB mag"""
+    sky_sigma: np.ndarray
+    """rms of the sky per pixel, flux"""
+    correlation: float
+    """standard deviation of the Gaussian that correlates the noise, pixels; 0 for white noise"""
+    gains: np.ndarray
+    """multiplicative error of the zero point"""
+    shifts: np.ndarray
+    """(3, 2): misregistration in x and y, arcsec"""
+
+
+def sky_noise(depth: np.ndarray, seeing: np.ndarray, pixel_scale: float) -> np.ndarray:
+    """rms per pixel of white noise that gives a matched filter the 5-sigma point-source `depth`."""
+    # A Gaussian of standard deviation s spreads a star over 4 pi s^2 of noise.
+    area = 4.0 * math.pi * (seeing / 2.3548) ** 2
+    return flux_of(depth) / 5.0 / np.sqrt(area) * pixel_scale
+
+
+def draw_conditions(rng: np.random.Generator, survey: Survey, geometry: Geometry, varied: bool) -> Conditions:
+    """Draw seeing and depth about the preset with 6 % scatter; `varied` goes further, as real data do."""
+    scatter = rng.normal(0.0, 0.06, 3)
+    seeing = np.array(survey.seeing) * np.exp(0.06 * rng.normal() + 0.5 * scatter)
+    depth = np.array(survey.depth) + rng.normal(0.0, 0.06, 3) + rng.normal(0.0, 0.06)
+    gains = np.ones(3)
+    if varied:
+        seeing *= float(rng.uniform(0.5, 1.5)) / seeing.mean()
+        depth = depth + float(rng.uniform(-1.5, 1.5))
+        gains = 10.0 ** (0.4 * rng.uniform(-0.05, 0.05, 3))
+    # Fine pixels come from resampled coadds, whose noise is always correlated to some degree.
+    correlated = rng.random() < (0.7 if varied else 1.0 / 3.0)
+    correlation = float(rng.uniform(0.35, 1.1)) if correlated else 0.0
+    conditions = Conditions(
+        seeing, depth, sky_noise(depth, seeing, geometry.pixel_scale), correlation, gains, np.zeros((3, 2))
+    )
+    if rng.random() < 0.04:
+        shifts = np.zeros((3, 2))
+        shifts[rng.integers(3)] = rng.normal(0.0, 0.2 * geometry.pixel_scale, 2)
+        conditions = replace(conditions, shifts=shifts)
+    return conditions
+
+
+def add_noise(rng: np.random.Generator, light: np.ndarray, conditions: Conditions, pixel_scale: float) -> np.ndarray:
+    """Sky and source photon noise on `light` (3, H, W); returns a new array."""
+    sky = flux_of(_SKY_BRIGHTNESS) * pixel_scale**2
+    noise = rng.normal(size=light.shape)
+    if conditions.correlation > 0.0:
+        for band in range(3):
+            noise[band] = ndimage.gaussian_filter(noise[band], conditions.correlation, mode="wrap")
+            noise[band] /= noise[band].std()
+    variance = conditions.sky_sigma[:, None, None] ** 2 * (1.0 + np.clip(light, 0.0, None) / sky[:, None, None])
+    return np.asarray(light + noise * np.sqrt(variance))
+
+
+def add_saturation(
+    rng: np.random.Generator,
+    pixels: np.ndarray,
+    stars: list[tuple[float, float, np.ndarray]],
+    conditions: Conditions,
+    geometry: Geometry,
+) -> None:
+    """Spikes, clipped cores and bleed trails of bright stars, in place on `pixels` (3, H, W)."""
+    if not stars:
+        return
+    yy, xx = np.indices(pixels.shape[1:])
+    centre = 0.5 * (geometry.size - 1)
+    # The detector fills where a 17.5 mag star peaks.
+    peak = flux_of(17.5) * geometry.pixel_scale**2 / (1.6 * conditions.seeing**2)
+    turn = float(rng.choice([0.0, 0.25 * math.pi]))
+    for x, y, fluxes in stars:
+        dx = xx - centre - x / geometry.pixel_scale
+        dy = yy - centre - y / geometry.pixel_scale
+        r = np.hypot(dx, dy) * geometry.pixel_scale
+        for angle in (turn, turn + 0.5 * math.pi):
+            across = np.abs(-dx * math.sin(angle) + dy * math.cos(angle))
+            spike = np.exp(-0.5 * (across / 0.8) ** 2) / (1.0 + r) ** 1.6
+            pixels += 3e-4 * fluxes[:, None, None] * geometry.pixel_scale**2 * spike
+        for band in range(3):
+            if fluxes[band] > 4.0 * flux_of(17.5) and rng.random() < 0.5:
+                trail = (np.abs(dx) < 0.7) & (np.abs(dy) * geometry.pixel_scale < 2.0 * (fluxes[band] / flux_of(17.5)) ** 0.5)
+                pixels[band][trail] = peak[band]
+    np.minimum(pixels, peak[:, None, None], out=pixels)
+
+
+def _trail(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
+    """A satellite trail in one band."""
+    yy, xx = np.indices(pixels.shape[1:])
+    size = pixels.shape[1]
+    angle, offset = float(rng.uniform(0.0, math.pi)), float(rng.uniform(-0.4, 0.4)) * size
+    across = (xx - 0.5 * size) * math.sin(angle) - (yy - 0.5 * size) * math.cos(angle) - offset
+    band = int(rng.integers(3))
+    pixels[band] += rng.uniform(1.0, 8.0) * sigma[band] * np.exp(-0.5 * (across / rng.uniform(0.8, 2.5)) ** 2)
+
+
+def _cosmic_rays(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
+    """Leftovers of cosmic rays: short bright streaks, one band each."""
+    size = pixels.shape[1]
+    for _ in range(int(rng.integers(1, 6))):
+        band = int(rng.integers(3))
+        x, y = rng.uniform(2.0, size - 3.0, 2)
+        angle = float(rng.uniform(0.0, math.pi))
+        for step in range(int(rng.integers(1, 9))):
+            i, j = round(x + step * math.cos(angle)), round(y + step * math.sin(angle))
+            if 0 <= i < size and 0 <= j < size:
+                pixels[band, j, i] += rng.uniform(5.0, 60.0) * sigma[band]
+
+
+def _ghost(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
+    """A reflection: part of a wide, faint ring in one or two bands."""
+    yy, xx = np.indices(pixels.shape[1:])
+    size = pixels.shape[1]
+    x, y = rng.uniform(-0.3, 1.3, 2) * size
+    r = np.hypot(xx - x, yy - y)
+    radius, width = float(rng.uniform(0.15, 0.9)) * size, float(rng.uniform(0.02, 0.12)) * size
+    ring = np.exp(-0.5 * ((r - radius) / width) ** 2)
+    for band in rng.choice(3, size=int(rng.integers(1, 3)), replace=False):
+        pixels[band] += rng.uniform(0.5, 3.0) * sigma[band] * ring
+
+
+def _gradient(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
+    """A background that slopes across the cutout, each band its own way."""
+    yy, xx = np.indices(pixels.shape[1:]) / pixels.shape[1] - 0.5
+    for band in range(3):
+        slope = rng.normal(0.0, 1.5, 2)
+        pixels[band] += sigma[band] * (slope[0] * xx + slope[1] * yy)
+
+
+def _seam(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
+    """The border of two coadded exposures: a step of the sky and of the noise."""
+    size = pixels.shape[1]
+    cut = int(rng.integers(size // 6, size - size // 6))
+    side = (slice(None), slice(cut)) if rng.random() < 0.5 else (slice(cut), slice(None))
+    for band in range(3):
+        part = pixels[band][side]
+        part += sigma[band] * (rng.normal(0.0, 0.5) + rng.normal(size=part.shape) * rng.uniform(0.0, 0.8))
+
+
+def _hole(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
+    """A patch without data in all bands, at most an eighth of the cutout."""
+    size = pixels.shape[1]
+    width, height = (int(v) for v in rng.uniform(0.05, 0.35, 2) * size)
+    x, y = int(rng.integers(0, size - width)), int(rng.integers(0, size - height))
+    pixels[:, y : y + height, x : x + width] = np.nan
+
+
+ARTEFACTS = {
+    "trail": _trail,
+    "cosmic-rays": _cosmic_rays,
+    "ghost": _ghost,
+    "gradient": _gradient,
+    "seam": _seam,
+    "hole": _hole,
+}
+
+
+def add_artefact(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> str:
+    """Add one artefact of a random kind to `pixels` (3, H, W) in place; return its name."""
+    kind = str(rng.choice(list(ARTEFACTS)))
+    ARTEFACTS[kind](rng, pixels, sigma)
+    return kind

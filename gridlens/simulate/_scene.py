@@ -1,0 +1,322 @@
+"""One scene: everything that one seed and one number decide, with its truth."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from gridlens.cutouts.surveys import SURVEYS, Survey, get_survey
+from gridlens.simulate._canvas import Canvas, Geometry
+from gridlens.simulate._impostors import draw_impostor
+from gridlens.simulate._lens import MassModel, critical_radius, draw_mass
+from gridlens.simulate._observe import (
+    Conditions,
+    add_artefact,
+    add_noise,
+    add_saturation,
+    draw_conditions,
+)
+from gridlens.simulate._population import Cluster, draw_cluster, draw_field, draw_stars
+from gridlens.simulate._sources import Source, draw_lensed, draw_sources
+
+__all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "simulate_scene"]
+
+# Sizes of the scenes away from the canonical geometry: few, so that shards of one size fill.
+_VARIED_SIZES = (64, 96, 128, 160, 200)
+
+TRUTH_COLUMNS = (
+    "id",
+    "seed",
+    "label",
+    "kind",
+    "theta_e",
+    "theta_e_halo",
+    "halo",
+    "halo_axis_ratio",
+    "halo_angle",
+    "core",
+    "scale_radius",
+    "shear",
+    "n_sources",
+    "source_redshift",
+    "source_mag_r",
+    "source_gr",
+    "source_ri",
+    "magnification",
+    "arc_mag_r",
+    "arc_snr",
+    "arc_length",
+    "arc_width",
+    "arc_distance",
+    "impostor",
+    "artefact",
+    "survey",
+    "varied",
+    "size",
+    "pixel_scale",
+    "bcg_x",
+    "bcg_y",
+    "bcg_mag_r",
+    "seeing",
+    "depth",
+    "redshift",
+    "richness",
+    "log_xray_luminosity",
+    "velocity_dispersion",
+    "log_mass",
+    "ra",
+    "dec",
+)
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """What a set of scenes is drawn from.
+
+    Parameters
+    ----------
+    surveys : tuple of str
+        Presets, one drawn per scene.
+    lens_fraction : float, default=0.5
+        Share of scenes with a lens.
+    varied_fraction : float, default=1/3
+        Share of scenes away from the canonical geometry and from the preset's depth and seeing.
+    cluster_cluster : float, default=0.0
+        Share of the lenses whose source is a background cluster.
+    """
+
+    surveys: tuple[str, ...] = tuple(SURVEYS)
+    lens_fraction: float = 0.5
+    varied_fraction: float = 1.0 / 3.0
+    cluster_cluster: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.surveys:
+            raise ValueError("The 'surveys' parameter must name at least one survey. Got none instead.")
+        for name in self.surveys:
+            get_survey(name)
+        for name in ("lens_fraction", "varied_fraction", "cluster_cluster"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"The '{name}' parameter must be between 0 and 1. Got {value!r} instead.")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A simulated cutout and its truth."""
+
+    pixels: np.ndarray
+    """(H, W, 3) float32, g, r, i, AB zero point 27"""
+    bcg_xy: tuple[float, float]
+    """pixels"""
+    pixel_scale: float
+    truth: dict[str, Any]
+    arc: np.ndarray
+    """(H, W, 3) float32: the lensed light alone, without noise"""
+
+
+def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None) -> Scene:
+    """Simulate scene number `index` of the set that `seed` names.
+
+    The result depends on `seed`, `index` and `settings` alone, never on what was simulated before.
+
+    Parameters
+    ----------
+    seed, index : int
+        Non-negative.
+    settings : SceneSettings, optional
+
+    Returns
+    -------
+    Scene
+
+    Examples
+    --------
+    >>> from gridlens.simulate import simulate_scene
+    >>> scene = simulate_scene(seed=1, index=0)
+    >>> scene.pixels.shape[2], scene.truth["label"] in (0, 1)
+    (3, True)
+    """
+    settings = settings or SceneSettings()
+    rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
+    survey = get_survey(str(rng.choice(settings.surveys)))
+    is_lens = bool(rng.random() < settings.lens_fraction)
+    cluster_cluster = is_lens and bool(rng.random() < settings.cluster_cluster)
+    varied = bool(rng.random() < settings.varied_fraction)
+    geometry = _draw_geometry(rng, varied, cluster_cluster)
+    conditions = draw_conditions(rng, survey, geometry, varied)
+    canvas = Canvas(geometry, floor=0.05 * float(conditions.sky_sigma.min()) / geometry.pixel_scale**2)
+
+    redshift = float(rng.uniform(0.2, 0.7))
+    richness = float(rng.lognormal(math.log(50.0), 0.45))
+    cluster = draw_cluster(rng, canvas, redshift, richness)
+    draw_field(rng, canvas)
+    impostors = [draw_impostor(rng, canvas, cluster) for _ in range(_impostor_count(rng))]
+    saturated = draw_stars(rng, canvas)
+
+    arc = np.zeros((3, geometry.size, geometry.size))
+    truth: dict[str, Any] = {}
+    if is_lens:
+        arc, truth = _draw_lens(rng, canvas, cluster, conditions, cluster_cluster)
+    light = canvas.observe(conditions.seeing, conditions.shifts) + arc
+    pixels = add_noise(rng, light * conditions.gains[:, None, None], conditions, geometry.pixel_scale)
+    add_saturation(rng, pixels, saturated, conditions, geometry)
+    artefact = add_artefact(rng, pixels, conditions.sky_sigma) if rng.random() < 0.15 else ""
+    # Any sky level: coadds come with their sky subtracted, never exactly.
+    pixels += (conditions.sky_sigma * rng.normal(0.0, 0.3, 3))[:, None, None]
+
+    centre = 0.5 * (geometry.size - 1)
+    bcg_xy = tuple(centre + c / geometry.pixel_scale for c in cluster.bcg)
+    truth |= {
+        "id": f"sim-{seed}-{index:06d}",
+        "seed": seed,
+        "label": int(is_lens),
+        "kind": "cluster-cluster" if cluster_cluster else "galaxy-cluster" if is_lens else "none",
+        "impostor": "+".join(impostors),
+        "artefact": artefact,
+        "survey": survey.name,
+        "varied": varied,
+        "size": geometry.size,
+        "pixel_scale": geometry.pixel_scale,
+        "bcg_x": bcg_xy[0],
+        "bcg_y": bcg_xy[1],
+        "bcg_mag_r": cluster.bcg_mag,
+        **_catalogue_metadata(rng, cluster, conditions),
+    }
+    return Scene(
+        np.ascontiguousarray(np.moveaxis(pixels, 0, 2), dtype=np.float32),
+        (bcg_xy[0], bcg_xy[1]),
+        geometry.pixel_scale,
+        {name: truth.get(name, math.nan) for name in TRUTH_COLUMNS},
+        np.ascontiguousarray(np.moveaxis(arc, 0, 2), dtype=np.float32),
+    )
+
+
+def _draw_geometry(rng: np.random.Generator, varied: bool, cluster_cluster: bool) -> Geometry:
+    """The canonical geometry, or one of another size and scale: 0.19 to 0.7 arcsec a pixel, 30 to 90 arcsec across."""
+    if not varied:
+        # Images out to 50 arcsec need a field to match.
+        return Geometry(192, 0.6) if cluster_cluster else Geometry()
+    size = int(rng.choice(_VARIED_SIZES))
+    low = max(0.19, (60.0 if cluster_cluster else 30.0) / size)
+    high = min(0.7, 90.0 / size)
+    return Geometry(size, float(rng.uniform(min(low, high), high)))
+
+
+def _impostor_count(rng: np.random.Generator) -> int:
+    """A quarter of the scenes hold an impostor, a few of them two."""
+    return int(rng.choice([0, 1, 2], p=[0.75, 0.2, 0.05]))
+
+
+def _draw_lens(
+    rng: np.random.Generator, scene: Canvas, cluster: Cluster, conditions: Conditions, cluster_cluster: bool
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The lensed light as observed, without noise, (3, size, size), and its truth."""
+    low, high = (20.0, 50.0) if cluster_cluster else (8.0, 32.0)
+    theta_e = float(math.exp(rng.uniform(math.log(low), math.log(high))))
+    mass = draw_mass(rng, cluster.redshift, theta_e, cluster.bcg, cluster.bcg_angle, cluster.members[:25])
+    sheet = Canvas(scene.geometry, scene.floor)
+    measured, curve = critical_radius(mass, cluster.bcg)
+    sources = draw_sources(rng, mass, curve, cluster.bcg, cluster_cluster)
+    magnification = draw_lensed(sheet, mass, sources)
+    arc = sheet.observe(conditions.seeing, conditions.shifts)
+    truth = _mass_truth(mass, measured) | _source_truth(sources)
+    truth["magnification"] = magnification
+    truth |= arc_truth(arc, conditions.sky_sigma, cluster.bcg, scene.geometry)
+    return arc, truth
+
+
+def _mass_truth(mass: MassModel, theta_e: float) -> dict[str, Any]:
+    """Einstein radii are for a source at the reference redshift."""
+    return {"theta_e": theta_e, "theta_e_halo": mass.theta_e_halo, "halo": mass.halo, **mass.extra}
+
+
+def _source_truth(sources: list[Source]) -> dict[str, Any]:
+    """The brightest source stands for all."""
+    brightest = min(sources, key=lambda source: source.r_mag)
+    return {
+        "n_sources": len(sources),
+        "source_redshift": brightest.redshift,
+        "source_mag_r": brightest.r_mag,
+        "source_gr": brightest.colours[0],
+        "source_ri": brightest.colours[1],
+    }
+
+
+def arc_truth(
+    arc: np.ndarray, sky_sigma: np.ndarray, bcg: tuple[float, float], geometry: Geometry
+) -> dict[str, float]:
+    """Brightness, S/N and shape of the lensed light.
+
+    Parameters
+    ----------
+    arc : ndarray of shape (3, H, W)
+        Lensed light without noise.
+    sky_sigma : ndarray of shape (3,)
+        rms of the sky per pixel, the same unit.
+    bcg : tuple of float
+        BCG, arcsec from the cutout's centre.
+    geometry : Geometry
+
+    Returns
+    -------
+    dict
+        ``arc_mag_r`` (total, AB, zero point 27), ``arc_snr`` (per band the flux in pixels above one sky sigma, over
+        sigma times the root of their number; summed over bands), and of the longest image ``arc_length``,
+        ``arc_width`` (area over length) and ``arc_distance`` of its centroid to the BCG, arcsec; NaN where no pixel
+        of the summed image stands above the noise.
+    """
+    total = float(arc[1].sum())
+    snr = 0.0
+    for band in range(3):
+        bright = arc[band][arc[band] > sky_sigma[band]]
+        if bright.size:
+            snr += float(bright.sum()) / (float(sky_sigma[band]) * math.sqrt(bright.size))
+    result = {
+        "arc_mag_r": 27.0 - 2.5 * math.log10(total) if total > 0.0 else math.nan,
+        "arc_snr": snr,
+        "arc_length": math.nan,
+        "arc_width": math.nan,
+        "arc_distance": math.nan,
+    }
+    stacked = (arc / sky_sigma[:, None, None]).sum(axis=0) / math.sqrt(3.0)
+    labels, count = ndimage.label(stacked > 1.0, structure=np.ones((3, 3)))
+    half, scale = 0.5 * (geometry.size - 1), geometry.pixel_scale
+    for label in range(1, count + 1):
+        y, x = np.nonzero(labels == label)
+        dx, dy = (x - half) * scale - bcg[0], (y - half) * scale - bcg[1]
+        r = float(np.hypot(dx, dy).mean())
+        middle = math.atan2(float(dy.mean()), float(dx.mean()))
+        along = (np.arctan2(dy, dx) - middle + math.pi) % (2.0 * math.pi) - math.pi
+        around = r * float(np.ptp(along))
+        across = math.hypot(float(np.ptp(dx)), float(np.ptp(dy)))
+        length = max(around if r > 3.0 else 0.0, across, scale)
+        if not length <= result["arc_length"]:
+            result["arc_length"] = length
+            result["arc_width"] = x.size * scale**2 / length
+            result["arc_distance"] = math.hypot(float(dx.mean()), float(dy.mean()))
+    return result
+
+
+def _catalogue_metadata(rng: np.random.Generator, cluster: Cluster, conditions: Conditions) -> dict[str, float]:
+    """Metadata as a cluster catalogue would give them, with scatter and with gaps: the same for lens and non-lens."""
+    log_mass = 14.45 + 1.1 * math.log10(cluster.richness / 40.0) + float(rng.normal(0.0, 0.12))
+    values = {
+        "redshift": (cluster.redshift + float(rng.normal(0.0, 0.012)), 0.95),
+        "richness": (cluster.richness * float(rng.lognormal(0.0, 0.15)), 0.9),
+        "log_xray_luminosity": (44.3 + 1.4 * (log_mass - 14.5) + float(rng.normal(0.0, 0.2)), 0.15),
+        "velocity_dispersion": (900.0 * 10.0 ** ((log_mass - 14.7) / 3.0) * float(rng.lognormal(0.0, 0.1)), 0.1),
+        "log_mass": (log_mass + float(rng.normal(0.0, 0.1)), 0.5),
+    }
+    known = {name: value if rng.random() < share else math.nan for name, (value, share) in values.items()}
+    return {
+        "seeing": float(conditions.seeing[1]),
+        "depth": float(conditions.depth[1]),
+        **known,
+        "ra": float(rng.uniform(0.0, 360.0)),
+        "dec": math.degrees(math.asin(float(rng.uniform(-1.0, 1.0)))),
+    }
+
+

@@ -1,0 +1,128 @@
+"""Background galaxies behind a lens: what they are, where they stand, and how they are drawn through it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridlens.simulate._canvas import Canvas, band_fluxes
+from gridlens.simulate._lens import REFERENCE_REDSHIFT, MassModel, lensing_efficiency, shoot_rays
+from gridlens.simulate._light import add_lensed_sersic, sersic_b, sersic_norm
+
+__all__ = ["Source", "draw_lensed", "draw_sources"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One background galaxy, unlensed; positions in arcsec in the source plane."""
+
+    x: float
+    y: float
+    redshift: float
+    r_mag: float
+    colours: tuple[float, float]
+    components: list[tuple[float, float, float, float, float, float, float]]
+    """x, y, effective radius (arcsec), Sersic index, axis ratio, angle (rad), share of the flux"""
+
+
+def _position(
+    rng: np.random.Generator, mass: MassModel, scale: float, curve: np.ndarray, centre: tuple[float, float], reach: float
+) -> tuple[float, float]:
+    """A place in the source plane: half of the time near the caustic, else within half an Einstein radius."""
+    if curve.size and rng.random() < 0.5:
+        point = curve[rng.integers(len(curve))][None, :]
+        alpha_x, alpha_y = shoot_rays(mass, point[:, 0], point[:, 1])
+        x = float(point[0, 0] - scale * alpha_x[0] + rng.normal(0.0, 0.5))
+        y = float(point[0, 1] - scale * alpha_y[0] + rng.normal(0.0, 0.5))
+        return x, y
+    distance, direction = reach * math.sqrt(rng.random()), float(rng.uniform(0.0, 2.0 * math.pi))
+    return centre[0] + distance * math.cos(direction), centre[1] + distance * math.sin(direction)
+
+
+def _galaxy(
+    rng: np.random.Generator, position: tuple[float, float], redshift: float, mag: float, colours: tuple[float, float]
+) -> Source:
+    """A source with a smooth body and, in a third of the cases, clumps that hold up to half of its light."""
+    x, y = position
+    radius = float(np.clip(rng.lognormal(math.log(0.38), 0.35), 0.2, 0.7))
+    axis_ratio, angle = float(rng.uniform(0.4, 1.0)), float(rng.uniform(0.0, math.pi))
+    clumps = int(rng.integers(2, 7)) if rng.random() < 1.0 / 3.0 else 0
+    shares = rng.dirichlet(np.ones(clumps)) * rng.uniform(0.2, 0.5) if clumps else np.empty(0)
+    components = [(x, y, radius, float(rng.uniform(0.7, 1.5)), axis_ratio, angle, float(1.0 - shares.sum()))]
+    for share in shares:
+        offset = rng.normal(0.0, 0.8 * radius, 2)
+        size = float(rng.uniform(0.05, 0.12))
+        components.append((x + float(offset[0]), y + float(offset[1]), size, 0.5, 1.0, 0.0, float(share)))
+    return Source(x, y, redshift, mag, colours, components)
+
+
+def draw_sources(
+    rng: np.random.Generator, mass: MassModel, curve: np.ndarray, centre: tuple[float, float], cluster_cluster: bool
+) -> list[Source]:
+    """Draw one to four blue galaxies behind the lens, or the red members of a background cluster.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    mass : MassModel
+    curve : ndarray of shape (k, 2)
+        Points on the critical curve, arcsec.
+    centre : tuple of float
+        Of the lens, arcsec.
+    cluster_cluster : bool
+        Draw a background cluster: 6 to 15 red members at one redshift between 0.8 and 1.5.
+    """
+    # Einstein radius for other sources scales with the efficiency, a fair measure for where to put them.
+    reference = float(lensing_efficiency(mass.redshift, REFERENCE_REDSHIFT))
+    sources = []
+    if cluster_cluster:
+        redshift = float(rng.uniform(max(0.8, mass.redshift + 0.2), 1.5))
+        scale = float(lensing_efficiency(mass.redshift, redshift)) / reference
+        middle = _position(rng, mass, scale, curve, centre, 0.4 * mass.theta_e_halo * scale)
+        gr, ri = 1.3 + float(rng.normal(0.0, 0.1)), 1.0 + float(rng.normal(0.0, 0.1))
+        for _ in range(int(rng.integers(6, 16))):
+            at = middle[0] + float(rng.normal(0.0, 4.0)), middle[1] + float(rng.normal(0.0, 4.0))
+            mag = 22.3 + 2.5 * (redshift - 0.8) + float(rng.gamma(2.0, 0.6))
+            colours = gr + float(rng.normal(0.0, 0.06)), ri + float(rng.normal(0.0, 0.06))
+            sources.append(_galaxy(rng, at, redshift, mag, colours))
+        return sources
+    for _ in range(int(rng.choice([1, 2, 3, 4], p=[0.45, 0.3, 0.15, 0.1]))):
+        redshift = float(rng.uniform(max(0.8, mass.redshift + 0.2), 3.0))
+        scale = float(lensing_efficiency(mass.redshift, redshift)) / reference
+        position = _position(rng, mass, scale, curve, centre, 0.5 * mass.theta_e_halo * scale)
+        gr, ri = float(rng.normal(0.35, 0.25)), float(rng.normal(0.15, 0.15))
+        if rng.random() < 0.07:
+            gr, ri = gr + 0.8, ri + 0.5
+        sources.append(_galaxy(rng, position, redshift, float(rng.uniform(22.8, 26.0)), (gr, ri)))
+    return sources
+
+
+def draw_lensed(canvas: Canvas, mass: MassModel, sources: list[Source]) -> float:
+    """Draw the images of `sources` onto `canvas`, the rays shot once; return the total magnification (r band)."""
+    x, y = canvas.grid()
+    alpha_x, alpha_y = shoot_rays(mass, x, y)
+    reference = float(lensing_efficiency(mass.redshift, REFERENCE_REDSHIFT))
+    before = float(canvas.images[1].sum())
+    intrinsic = 0.0
+    for source in sources:
+        scale = float(lensing_efficiency(mass.redshift, source.redshift)) / reference
+        beta_x, beta_y = x - scale * alpha_x, y - scale * alpha_y
+        fluxes = band_fluxes(source.r_mag, *source.colours)
+        intrinsic += float(fluxes[1])
+        for cx, cy, radius, n, axis_ratio, angle, share in source.components:
+            unit = share * fluxes / (sersic_norm(n) * radius * radius) * canvas.step**2
+            add_lensed_sersic(
+                canvas.images,
+                beta_x,
+                beta_y,
+                cx,
+                cy,
+                radius,
+                n,
+                sersic_b(n),
+                axis_ratio,
+                math.cos(angle),
+                math.sin(angle),
+                unit,
+            )
+    return (float(canvas.images[1].sum()) - before) / intrinsic
