@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from gridlens._errors import GridlensError
 
-__all__ = ["atomic_path", "writable_folder"]
+__all__ = ["atomic_folder", "atomic_path", "writable_folder"]
 
 
 @contextlib.contextmanager
@@ -30,9 +31,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         # mkstemp makes files private to the user; give the result the permissions of an ordinary new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -51,3 +50,29 @@ def writable_folder(path: str | os.PathLike[str]) -> Path:
             f"Cannot write to the folder {folder}: {exc.strerror or exc}. Choose another output folder."
         ) from exc
     return folder
+
+
+@contextlib.contextmanager
+def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder beside `target` that takes its name once the block ends without an error.
+
+    `target` must not exist yet, or be an empty folder. An error or an interrupt in the block leaves nothing behind.
+    """
+    target = Path(target)
+    if target.exists() and not (target.is_dir() and next(target.iterdir(), None) is None):
+        raise GridlensError(f"The output folder {target} is not empty. Name a new folder, or empty this one first.")
+    parent = writable_folder(target.absolute().parent)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}-", dir=parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -24,7 +24,7 @@ def _spiral(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """A face-on spiral: a disc, a red bulge, two to four blue arms with knots."""
     x, y, _ = _place(rng, canvas, cluster)
     mag = float(rng.uniform(17.8, 21.5))
-    radius = float(rng.uniform(1.2, 4.5)) * 10.0 ** (-0.1 * (mag - 19.0))
+    radius = float(rng.uniform(1.2, 3.5)) * 10.0 ** (-0.1 * (mag - 19.0))
     gr, ri = float(rng.normal(0.55, 0.15)), float(rng.normal(0.3, 0.1))
     arms_share = float(rng.uniform(0.2, 0.5))
     canvas.galaxy(x, y, radius, 1.0, float(rng.uniform(0.6, 1.0)), 0.0, (0.85 - arms_share) * band_fluxes(mag, gr, ri))
@@ -100,11 +100,13 @@ def _edge_on(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None
     gr, ri = float(rng.normal(0.6, 0.3)), float(rng.normal(0.3, 0.15))
     radius = float(rng.uniform(1.0, 3.0)) * 10.0 ** (-0.08 * (mag - 21.0))
     angle = tangent + float(rng.normal(0.0, 0.15))
-    canvas.galaxy(x, y, radius, 1.0, rng.uniform(0.1, 0.22), angle, band_fluxes(mag, gr, ri))
+    axis_ratio = float(rng.uniform(0.1, 0.22))
+    # `radius` is the half-light radius along the disc; a profile takes the one of sqrt(a b).
+    canvas.galaxy(x, y, radius * math.sqrt(axis_ratio), 1.0, axis_ratio, angle, band_fluxes(mag, gr, ri))
     canvas.galaxy(x, y, 0.25 * radius, 2.5, 0.7, angle, 0.25 * band_fluxes(mag, gr + 0.3, ri + 0.1))
     if rng.random() < 0.3:
         ring = band_fluxes(mag + 0.7, gr - 0.3, ri - 0.1)
-        canvas.galaxy(x, y, 0.8 * radius, 0.7, 0.15, angle + 0.5 * math.pi, ring)
+        canvas.galaxy(x, y, 0.35 * radius, 0.7, 0.15, angle + 0.5 * math.pi, ring)
 
 
 IMPOSTORS: dict[str, Callable[[np.random.Generator, Canvas, Cluster], None]] = {

@@ -34,11 +34,18 @@ class Conditions:
     """(3, 2): misregistration in x and y, arcsec"""
 
 
-def sky_noise(depth: np.ndarray, seeing: np.ndarray, pixel_scale: float) -> np.ndarray:
-    """rms per pixel of white noise that gives a matched filter the 5-sigma point-source `depth`."""
+def sky_noise(depth: np.ndarray, seeing: np.ndarray, pixel_scale: float, correlation: float = 0.0) -> np.ndarray:
+    """rms per pixel of noise that gives a matched filter the 5-sigma point-source `depth`.
+
+    Noise that a Gaussian of `correlation` pixels has correlated has more of its power on the scale of a star: for the
+    same depth its rms per pixel is lower.
+    """
     # A Gaussian of standard deviation s spreads a star over 4 pi s^2 of noise.
-    area = 4.0 * math.pi * (seeing / 2.3548) ** 2
-    return flux_of(depth) / 5.0 / np.sqrt(area) * pixel_scale
+    star = seeing / 2.3548
+    area = 4.0 * math.pi * star**2
+    smooth = (correlation * pixel_scale) ** 2
+    excess = np.maximum(1.0, 4.0 * math.pi * correlation**2 * star**2 / (star**2 + smooth))
+    return flux_of(depth) / 5.0 / np.sqrt(area * excess) * pixel_scale
 
 
 def draw_conditions(rng: np.random.Generator, survey: Survey, geometry: Geometry, varied: bool) -> Conditions:
@@ -53,10 +60,9 @@ def draw_conditions(rng: np.random.Generator, survey: Survey, geometry: Geometry
         gains = 10.0 ** (0.4 * rng.uniform(-0.05, 0.05, 3))
     # Fine pixels come from resampled coadds, whose noise is always correlated to some degree.
     correlated = rng.random() < (0.7 if varied else 1.0 / 3.0)
-    correlation = float(rng.uniform(0.35, 1.1)) if correlated else 0.0
-    conditions = Conditions(
-        seeing, depth, sky_noise(depth, seeing, geometry.pixel_scale), correlation, gains, np.zeros((3, 2))
-    )
+    correlation = float(rng.uniform(0.35, 1.1 if varied else 0.7)) if correlated else 0.0
+    sigma = sky_noise(depth, seeing, geometry.pixel_scale, correlation)
+    conditions = Conditions(seeing, depth, sigma, correlation, gains, np.zeros((3, 2)))
     if rng.random() < 0.04:
         shifts = np.zeros((3, 2))
         shifts[rng.integers(3)] = rng.normal(0.0, 0.2 * geometry.pixel_scale, 2)

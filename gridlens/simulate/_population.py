@@ -28,7 +28,7 @@ class Cluster:
     bcg_angle: float
     bcg_colours: tuple[float, float]
     members: np.ndarray
-    """(m, 3): x, y in arcsec and luminosity over L*, brightest first, without the BCG"""
+    """(m, 3): x, y in arcsec and luminosity over L*, the BCG first, then the brightest"""
 
 
 def red_sequence(redshift: float) -> tuple[float, float]:
@@ -72,10 +72,14 @@ def draw_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float, rich
         disc = bluer > 0.0 or rng.random() < 0.2
         n = 1.0 if disc else float(rng.uniform(1.5, 4.0))
         flat = float(rng.uniform(0.2, 1.0)) if disc else float(rng.uniform(0.5, 1.0))
+        # A disc seen from the side keeps its length and loses width.
+        radius = radii[k] * math.sqrt(flat) if disc else radii[k]
         canvas.galaxy(
-            *positions[k], radii[k], n, flat, rng.uniform(0.0, math.pi), band_fluxes(mags[k], member_gr, member_ri)
+            *positions[k], radius, n, flat, rng.uniform(0.0, math.pi), band_fluxes(mags[k], member_gr, member_ri)
         )
-    members = np.column_stack([positions, 10.0 ** (-0.4 * (mags - knee))])
+    # The BCG is a member like the others to the lens, its halo cut where the cluster's own begins.
+    luminosity = np.append(10.0 ** (-0.4 * (mag - knee)), 10.0 ** (-0.4 * (mags - knee)))
+    members = np.column_stack([np.vstack([[x, y], positions]), luminosity])
     return Cluster(redshift, richness, (float(x), float(y)), mag, angle, colours, members)
 
 
@@ -88,14 +92,13 @@ def draw_field(rng: np.random.Generator, canvas: Canvas) -> None:
     mags = np.log10(low + rng.random(count) * (high - low)) / 0.3
     for mag in mags:
         x, y = rng.uniform(-0.5 * width, 0.5 * width, 2)
-        radius = float(np.clip(0.45 * 10.0 ** (-0.1 * (mag - 23.0) + rng.normal(0.0, 0.18)), 0.12, 3.0))
+        # Half-light radius along the major axis: 0.8 arcsec at 21 mag, 0.32 at 25.
+        radius = float(np.clip(0.5 * 10.0 ** (-0.1 * (mag - 23.0) + rng.normal(0.0, 0.18)), 0.12, 3.0))
         edge_on = rng.random() < 1.0 / 3.0
         axis_ratio = float(rng.uniform(0.12, 0.3)) if edge_on else float(rng.uniform(0.35, 1.0))
         gr, ri = float(rng.normal(0.5, 0.3)), float(rng.normal(0.25, 0.2))
-        if edge_on:
-            radius *= 1.5
         n = 1.0 if edge_on or rng.random() < 0.7 else float(rng.uniform(1.5, 4.0))
-        canvas.galaxy(x, y, radius, n, axis_ratio, rng.uniform(0.0, math.pi), band_fluxes(mag, gr, ri))
+        canvas.galaxy(x, y, radius * math.sqrt(axis_ratio), n, axis_ratio, rng.uniform(0.0, math.pi), band_fluxes(mag, gr, ri))
 
 
 def draw_stars(rng: np.random.Generator, canvas: Canvas) -> list[tuple[float, float, np.ndarray]]:

@@ -215,6 +215,8 @@ def _draw_lens(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The lensed light as observed, without noise, (3, size, size), and its truth."""
     low, high = (20.0, 50.0) if cluster_cluster else (8.0, 32.0)
+    # In a small cutout the Einstein ring is drawn no larger than the cutout: beyond its edge there is no arc to learn.
+    high = max(min(high, 0.5 * scene.geometry.field), low)
     theta_e = float(math.exp(rng.uniform(math.log(low), math.log(high))))
     mass = draw_mass(rng, cluster.redshift, theta_e, cluster.bcg, cluster.bcg_angle, cluster.members[:25])
     sheet = Canvas(scene.geometry, scene.floor)

@@ -86,7 +86,7 @@ def draw_sources(
             colours = gr + float(rng.normal(0.0, 0.06)), ri + float(rng.normal(0.0, 0.06))
             sources.append(_galaxy(rng, at, redshift, mag, colours))
         return sources
-    for _ in range(int(rng.choice([1, 2, 3, 4], p=[0.45, 0.3, 0.15, 0.1]))):
+    for _ in range(int(rng.integers(1, 5))):
         redshift = float(rng.uniform(max(0.8, mass.redshift + 0.2), 3.0))
         scale = float(lensing_efficiency(mass.redshift, redshift)) / reference
         position = _position(rng, mass, scale, curve, centre, 0.5 * mass.theta_e_halo * scale)

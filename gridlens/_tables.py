@@ -1,0 +1,85 @@
+"""The ranked table in files and on paper."""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from gridlens._errors import GridlensError
+from gridlens._files import atomic_path
+
+__all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "write_table"]
+
+TABLE_SUFFIXES = (".csv", ".parquet", ".fits", ".votable")
+
+_PRINTED = {
+    "rank": "{:d}",
+    "id": "{}",
+    "p_lens": "{:.2g}",
+    "score": "{:.4f}",
+    "arc_distance": "{:.1f}",
+    "arcness": "{:.1f}",
+    "arc_color_gr": "{:+.2f}",
+    "arc_snr": "{:.0f}",
+    "status": "{}",
+    "message": "{}",
+}
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise GridlensError before the work begins if no table can be written to `path` after it."""
+    path = Path(path)
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise GridlensError(f"The output must end in {', '.join(TABLE_SUFFIXES)}. Got {path.name!r} instead.")
+    if path.is_dir():
+        raise GridlensError(f"The output {path} is a folder. Name a file in it, such as {path / 'scores.csv'}.")
+    if not path.parent.is_dir():
+        raise GridlensError(f"The output folder {path.parent} does not exist. Make it, or name another.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise GridlensError(f"The output folder {path.parent} cannot be written to. Name another.")
+
+
+def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table of scores in the format that the suffix of `path` names, whole or not at all.
+
+    The prevalence, ``table.attrs["prevalence"]``, goes into the metadata of Parquet, FITS and VOTable files; CSV has
+    none.
+
+    Raises
+    ------
+    GridlensError
+        The suffix is unknown or the file cannot be written.
+    """
+    check_writable(path)
+    suffix = Path(path).suffix.lower()
+    with atomic_path(path) as temporary:
+        if suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        elif suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            from astropy.table import Table
+
+            rows = Table.from_pandas(table)
+            rows.meta["PREVAL"] = table.attrs.get("prevalence")
+            rows.meta["CREATOR"] = f"gridlens {version('gridlens')}"
+            rows.write(temporary, format="fits" if suffix == ".fits" else "votable", overwrite=True)
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """Print to stdout: the columns that people read on a terminal, all of them as CSV in a pipe."""
+    if not sys.stdout.isatty():
+        table.to_csv(sys.stdout, index=False)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, header_style="bold")
+    for name in _PRINTED:
+        numeric = pd.api.types.is_numeric_dtype(table[name])
+        shown.add_column(name, justify="right" if numeric else "left", no_wrap=name != "message")
+    for _, row in table.iterrows():
+        shown.add_row(*("" if pd.isna(row[name]) else form.format(row[name]) for name, form in _PRINTED.items()))
+    Console().print(shown)

@@ -1,0 +1,57 @@
+"""The group of commands, and what happens when one fails.
+
+Command modules import click and the standard library alone and reach for the rest once they run: `gridlens --help`
+answers at once.
+"""
+
+import warnings
+from typing import Any
+
+import click
+
+from gridlens._errors import GridlensError
+from gridlens.cli._info import info
+from gridlens.cli._score import score
+from gridlens.cli._simulate import simulate
+from gridlens.cli._train import train
+
+__all__ = ["main"]
+
+
+class _Commands(click.Group):
+    """Ends every failure in one sentence on stderr and exit status 1; usage errors stay click's, status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        warnings.showwarning = _show_warning
+        try:
+            return super().invoke(ctx)
+        except GridlensError as exc:
+            raise click.ClickException(str(exc)) from exc
+        except KeyboardInterrupt:
+            raise click.ClickException("Interrupted. No output was written.") from None
+        except MemoryError:
+            raise click.ClickException(
+                "Not enough memory. Score fewer or smaller cutouts at a time, or close other programs."
+            ) from None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of use, not of the alphabet
+
+
+def _show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    if issubclass(category, UserWarning):
+        click.echo(f"Warning: {message}", err=True)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: gridlens score cutouts/ --out scores.csv",
+)
+@click.version_option(package_name="gridlens", prog_name="gridlens")
+def main() -> None:
+    """Rank three-band cutouts of galaxy clusters by the probability that they hold a strong lens."""
+
+
+for _command in (score, simulate, train, info):
+    main.add_command(_command)

@@ -1,0 +1,268 @@
+"""`LensDetector`: from cutouts to a ranked table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from gridlens._errors import GridlensError
+from gridlens.calibration import IsotonicCalibrator, shift_prior
+from gridlens.cutouts import CutoutSet
+from gridlens.features import FEATURE_NAMES, GridPatchExtractor, best_arc
+from gridlens.stacking import MemberStack, member_class
+
+__all__ = ["ARC_COLUMNS", "LensDetector", "rank_table"]
+
+# What the table says of the best arc candidate: the features of its patch.
+ARC_COLUMNS = ("arc_distance", "arcness", "arc_color_gr", "arc_snr")
+_EVEN = 0.5
+
+
+class LensDetector(ClassifierMixin, BaseEstimator):
+    """Rank cutouts of galaxy clusters by the probability that they hold a strong lens.
+
+    Features are extracted, members learn from them, a stack joins the members, and an isotonic regression on clean
+    labels turns the stack's score into a probability. At what prevalence is declared, not learned.
+
+    Parameters
+    ----------
+    members : sequence of str or of Member, default=("lightgbm",)
+        Names as `gridlens.stacking.known_members` lists them, or unfitted members.
+    metadata : {"image", "survey", "all"}, default="image"
+        Metadata that members on features may see, see `GridPatchExtractor`.
+    cv : int, default=5
+        Folds for the stack's weights and for a calibration on the training labels.
+    n_jobs : int, default=1
+        Threads of the extraction; -1 for all processors.
+    random_state : int, default=None
+        None leaves each member's own.
+
+    Attributes
+    ----------
+    stack_ : MemberStack
+    calibrator_ : IsotonicCalibrator
+    calibration_prevalence_ : float
+        Share of lenses in the set that the probabilities were calibrated on.
+    member_names_ : list of str
+
+    Examples
+    --------
+    >>> from gridlens import CutoutSet, LensDetector
+    >>> cutouts = CutoutSet.read("cutouts/")  # doctest: +SKIP
+    >>> detector = LensDetector(random_state=0).fit(cutouts, labels, groups=cluster)  # doctest: +SKIP
+    >>> detector.score_cutouts(cutouts, prevalence=1e-3).head()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Any] = ("lightgbm",),
+        metadata: str = "image",
+        cv: int = 5,
+        n_jobs: int | None = 1,
+        random_state: int | None = None,
+    ) -> None:
+        self.members = members
+        self.metadata = metadata
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: CutoutSet | np.ndarray,
+        s: Any,
+        *,
+        groups: Any = None,
+        calibration: tuple[CutoutSet | np.ndarray, Any] | None = None,
+    ) -> Self:
+        """Learn from labelled cutouts.
+
+        Parameters
+        ----------
+        X : CutoutSet of n, or ndarray of shape (n, 315)
+            Cutouts, or features that `GridPatchExtractor` made of them. Rejected cutouts are left out.
+        s : array-like of shape (n,)
+            1 for a labelled lens, 0 for the rest.
+        groups : array-like of shape (n,), default=None
+            Rows with one value are views of one cluster and stay in one fold. None: every row by itself.
+        calibration : tuple of (X, y), default=None
+            Cutouts (or features) that took no part in the training, with clean labels: 1 a lens, 0 surely none.
+            None takes `s` for clean labels and calibrates on out-of-fold scores of the training rows.
+
+        Returns
+        -------
+        LensDetector
+
+        Raises
+        ------
+        GridlensError
+            A member needs cutouts and features were given, or a member's name is unknown.
+        ValueError
+            Labels of the wrong length or with other values than 0 and 1.
+        """
+        inputs, usable = self._inputs(X)
+        labels = _checked_labels("s", s, len(usable))[usable]
+        kept_groups = None if groups is None else np.asarray(groups)[usable]
+        members = [self._build(member) for member in self.members]
+        if not members:
+            raise GridlensError("The 'members' parameter must name at least one member. Got none instead.")
+        self.member_names_ = [member.name for member in members]
+        stack = MemberStack(members, cv=self.cv, random_state=self.random_state)
+        kept = _select(inputs, usable)
+        _check_consumed(members, kept)
+        self.stack_ = stack.fit(kept, labels, kept_groups)
+        if calibration is None:
+            scores, y = stack.combine(stack.out_of_fold(kept, labels, kept_groups)), labels
+        else:
+            held, held_usable = self._inputs(calibration[0])
+            y = _checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
+            scores = self._log_odds(_select(held, held_usable))
+        self.calibrator_ = IsotonicCalibrator().fit(scores, y)
+        self.calibration_prevalence_ = float(np.mean(y))
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, X: CutoutSet | np.ndarray, prevalence: float | None = None) -> np.ndarray:
+        """Calibrated probabilities of no lens and of a lens.
+
+        Parameters
+        ----------
+        X : CutoutSet of n, or ndarray of shape (n, 315)
+        prevalence : float, default=None
+            Share of lenses among the cutouts, between 0 and 1. None takes that of the calibration set.
+
+        Returns
+        -------
+        ndarray of shape (n, 2), float64
+            NaN for a rejected cutout.
+        """
+        check_is_fitted(self, "calibrator_")
+        inputs, usable = self._inputs(X)
+        p = np.full(len(usable), np.nan)
+        if usable.any():
+            p[usable] = self.calibrator_.predict(self._log_odds(_select(inputs, usable)))
+        if prevalence is not None:
+            p = shift_prior(p, self.calibration_prevalence_, prevalence)
+        return np.column_stack([1.0 - p, p])
+
+    def score_cutouts(self, cutouts: CutoutSet, prevalence: float = 1e-3) -> pd.DataFrame:
+        """Score cutouts and rank them.
+
+        Parameters
+        ----------
+        cutouts : CutoutSet of n
+        prevalence : float, default=1e-3
+            Share of lenses among such clusters, between 0 and 1. It moves `p_lens` and changes no rank.
+
+        Returns
+        -------
+        DataFrame of n rows, best first, rejected ones last
+            Columns `id`, `path`, `p_lens` (calibrated, at `prevalence`), `score` (calibrated, at even prevalence),
+            `rank` (1 is best; 0 where rejected), `status` ("ok" or "rejected"), `message` (why rejected, or a
+            warning), the best arc candidate's `arc_patch` (0 to 8, -1 where there is none), `arc_distance` (arcsec),
+            `arcness`, `arc_color_gr` (mag against the BCG), `arc_snr`, and a probability per member, uncalibrated.
+            The prevalence is in ``attrs["prevalence"]``.
+
+        Raises
+        ------
+        ValueError
+            `prevalence` is not between 0 and 1.
+        """
+        return rank_table(self.score_rows(cutouts), prevalence)
+
+    def score_rows(self, cutouts: CutoutSet) -> pd.DataFrame:
+        """Rows of the table in the cutouts' order, before `rank_table` adds `p_lens` and `rank`."""
+        check_is_fitted(self, "calibrator_")
+        extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(cutouts)
+        usable = ~extraction.rejected
+        members = np.full((len(cutouts), len(self.member_names_)), np.nan)
+        score = np.full(len(cutouts), np.nan)
+        if usable.any():
+            kept = _select({"features": extraction.features, "cutouts": cutouts}, usable)
+            members[usable] = self.stack_.member_probabilities(kept)
+            calibrated = self.calibrator_.predict(self.stack_.decision_function(members[usable]))
+            score[usable] = shift_prior(calibrated, self.calibration_prevalence_, _EVEN)
+        patch = best_arc(extraction.features)
+        columns: dict[str, Any] = {
+            "id": cutouts.ids,
+            "path": cutouts.paths,
+            "score": score,
+            "status": np.where(usable, "ok", "rejected").astype(object),
+            "message": extraction.messages,
+            "arc_patch": patch,
+        }
+        for name in ARC_COLUMNS:
+            index = [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(9)]
+            values = np.take_along_axis(extraction.features[:, index], np.maximum(patch, 0)[:, None], axis=1)[:, 0]
+            columns[name] = np.where(patch < 0, np.nan, values)
+        columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
+        return pd.DataFrame(columns)
+
+    def _build(self, member: Any) -> Any:
+        if not isinstance(member, str):
+            return member
+        built = member_class(member)()
+        if self.random_state is not None and "random_state" in built.get_params():
+            built.set_params(random_state=self.random_state)
+        return built
+
+    def _inputs(self, X: CutoutSet | np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+        """What the members may consume, and which rows were not rejected."""
+        if isinstance(X, CutoutSet):
+            extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(X)
+            return {"features": extraction.features, "cutouts": X}, ~extraction.rejected
+        features = np.asarray(X, dtype=np.float32)
+        if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
+            raise GridlensError(
+                f"The 'X' parameter must be a CutoutSet or features of shape (n, {len(FEATURE_NAMES)}). "
+                f"Got shape {features.shape} instead. CutoutSet(pixels) wraps an array of cutouts."
+            )
+        return {"features": features}, np.isfinite(features).any(axis=1)
+
+    def _log_odds(self, inputs: dict[str, Any]) -> np.ndarray:
+        _check_consumed(self.stack_.members_, inputs)
+        return self.stack_.decision_function(self.stack_.member_probabilities(inputs))
+
+
+def rank_table(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
+    """Rank the rows of `LensDetector.score_rows`, gathered from any number of batches, at a declared prevalence.
+
+    Rows of one score keep their order; rejected rows come last. The prevalence is kept in ``attrs["prevalence"]``.
+    """
+    p = shift_prior(rows["score"].to_numpy(dtype=np.float64), _EVEN, prevalence)
+    table = rows.copy()
+    table.insert(list(rows.columns).index("score"), "p_lens", p)
+    order = np.argsort(-rows["score"].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
+    table = table.iloc[order].reset_index(drop=True)
+    ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)
+    table.insert(list(table.columns).index("score") + 1, "rank", ranks)
+    table.attrs["prevalence"] = prevalence
+    return table
+
+
+def _checked_labels(name: str, labels: Any, n: int) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.shape != (n,) or not np.isin(labels, (0, 1)).all():
+        raise ValueError(
+            f"The '{name}' parameter must hold one label, 0 or 1, for each of the {n} cutouts. "
+            f"Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()} instead."
+        )
+    return labels.astype(np.int64)
+
+
+def _select(inputs: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    return inputs if rows.all() else {name: values[rows] for name, values in inputs.items()}
+
+
+def _check_consumed(members: Sequence[Any], inputs: dict[str, Any]) -> None:
+    for member in members:
+        if member.consumes not in inputs:
+            raise GridlensError(
+                f"The member {member.name!r} looks at {member.consumes}, and the 'X' parameter holds "
+                f"{' and '.join(inputs)} alone. Pass a CutoutSet."
+            )

@@ -1,0 +1,5 @@
+"""Many cutouts: streams of batches in, one table out."""
+
+from gridlens.engine._local import score_batches
+
+__all__ = ["score_batches"]

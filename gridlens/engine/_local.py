@@ -1,0 +1,71 @@
+"""Score any number of cutouts in this process, a batch at a time."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridlens.cutouts import CutoutBatch, ReadFailure
+from gridlens.detector import ARC_COLUMNS, LensDetector, rank_table
+
+__all__ = ["score_batches"]
+
+
+def score_batches(
+    detector: LensDetector,
+    batches: Iterable[CutoutBatch],
+    *,
+    prevalence: float = 1e-3,
+    progress: Callable[[int], Any] | None = None,
+) -> pd.DataFrame:
+    """Score batches of cutouts, which may differ in size, into one ranked table.
+
+    Parameters
+    ----------
+    detector : LensDetector
+        Fitted.
+    batches : iterable of CutoutBatch
+        As `gridlens.cutouts.read_batches` yields them; one is held in memory at a time.
+    prevalence : float, default=1e-3
+        As in `LensDetector.score_cutouts`.
+    progress : callable, optional
+        Called with the number of cutouts that were finished since the last call.
+
+    Returns
+    -------
+    DataFrame
+        The table of `LensDetector.score_cutouts`; files that could not be read are rows with the status "rejected".
+
+    Examples
+    --------
+    >>> from gridlens import load_model
+    >>> from gridlens.cutouts import read_batches
+    >>> table = score_batches(load_model(), read_batches("cutouts/"))  # doctest: +SKIP
+    """
+    parts = []
+    for cutouts, failures in batches:
+        if cutouts is not None:
+            parts.append(detector.score_rows(cutouts))
+        if failures:
+            parts.append(_rejected_rows(failures, detector.member_names_))
+        if progress is not None:
+            progress((0 if cutouts is None else len(cutouts)) + len(failures))
+    if not parts:
+        parts = [_rejected_rows([], detector.member_names_)]
+    return rank_table(pd.concat(parts, ignore_index=True), prevalence)
+
+
+def _rejected_rows(failures: list[ReadFailure], members: list[str]) -> pd.DataFrame:
+    n = len(failures)
+    columns: dict[str, Any] = {
+        "id": np.array([failure.id for failure in failures], dtype=object),
+        "path": np.array([failure.path for failure in failures], dtype=object),
+        "score": np.full(n, np.nan),
+        "status": np.full(n, "rejected", dtype=object),
+        "message": np.array([failure.message for failure in failures], dtype=object),
+        "arc_patch": np.full(n, -1),
+    }
+    for name in (*ARC_COLUMNS, *members):
+        columns[name] = np.full(n, np.nan)
+    return pd.DataFrame(columns)

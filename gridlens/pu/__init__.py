@@ -1,0 +1,3 @@
+"""Learning from positive and unlabelled rows. Arrays in, arrays out, no astronomy. Nothing lives here yet."""
+
+__all__: list[str] = []

@@ -1,0 +1,55 @@
+"""What a member of the stack is."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+__all__ = ["Member"]
+
+
+@runtime_checkable
+class Member(Protocol):
+    """One classifier of the stack: scikit-learn's conventions, and files that hold data alone.
+
+    The constructor takes parameters with defaults and stores them; `random_state` and `n_jobs` are among them where
+    they mean anything. `get_params`, `set_params` and `sklearn.base.clone` work (inherit
+    `sklearn.base.BaseEstimator`).
+
+    Attributes
+    ----------
+    name : str
+        As in the registry; also the column of the table that holds its probabilities.
+    consumes : {"features", "cutouts"}
+        What `fit` and `predict_proba` take as `X`: features of shape (n, 315), or a `CutoutSet` of n.
+    """
+
+    name: ClassVar[str]
+    consumes: ClassVar[Literal["features", "cutouts"]]
+
+    def fit(
+        self,
+        X: Any,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
+    ) -> Self:
+        """Learn from n rows: `y` is 1 or 0, rows with one value in `groups` are views of one cluster."""
+        ...
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (n, 2), not necessarily calibrated. A row of NaN gives NaN."""
+        ...
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's parameters."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the learned state into the existing, empty `folder` as data: no pickle, no code."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; running no code from it."""
+        ...
