@@ -21,7 +21,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(target)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix="".join(target.suffixes), dir=target.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.stem[:40]}-", suffix="".join(target.suffixes), dir=target.parent
+        )
     except OSError as exc:
         raise GridlensError(
             f"Cannot write {target}: {exc.strerror or exc}. Choose a folder that exists and that you may write to."

@@ -215,14 +215,14 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         """What the members may consume, and which rows were not rejected."""
         if isinstance(X, CutoutSet):
             extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(X)
-            return {"features": extraction.features, "cutouts": X}, ~extraction.rejected
+            return {"features": extraction.features, "cutouts": X}, np.logical_not(extraction.rejected)
         features = np.asarray(X, dtype=np.float32)
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
             raise GridlensError(
                 f"The 'X' parameter must be a CutoutSet or features of shape (n, {len(FEATURE_NAMES)}). "
                 f"Got shape {features.shape} instead. CutoutSet(pixels) wraps an array of cutouts."
             )
-        return {"features": features}, np.isfinite(features).any(axis=1)
+        return {"features": features}, np.asarray(np.isfinite(features).any(axis=1))
 
     def _log_odds(self, inputs: dict[str, Any]) -> np.ndarray:
         _check_consumed(self.stack_.members_, inputs)

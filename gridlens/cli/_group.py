@@ -22,9 +22,10 @@ class _Commands(click.Group):
     """Ends every failure in one sentence on stderr and exit status 1; usage errors stay click's, status 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        warnings.showwarning = _show_warning
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning  # type: ignore[assignment]
+                return super().invoke(ctx)
         except GridlensError as exc:
             raise click.ClickException(str(exc)) from exc
         except KeyboardInterrupt:

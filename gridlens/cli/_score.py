@@ -71,9 +71,7 @@ def score(
     batches = read_batches(list(paths), catalog=catalog, pixel_scale=pixel_scale, bands=bands, zeropoint=zeropoint)
     detector = load_model(model)
     detector.n_jobs = jobs
-    click.echo(
-        f"gridlens: model {model}, p_lens at a prevalence of {prevalence:g}, score at even prevalence", err=True
-    )
+    click.echo(f"gridlens: model {model}, p_lens at a prevalence of {prevalence:g}, score at even prevalence", err=True)
     start = time.perf_counter()
     with progress_bar("Scoring", count_cutouts(list(paths))) as advance:
         table = score_batches(detector, batches, prevalence=prevalence, progress=advance)

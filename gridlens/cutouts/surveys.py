@@ -2,7 +2,7 @@
 
 Seeing is the median full width at half maximum of the coadds, arcsec. Depth is the AB magnitude of a point source
 at five times the noise of a matched filter; where a survey quotes another limit (DES 10 sigma, DES and KiDS in an
-aperture of 2 arcsec), it is brought to that one for a Gaussian star of the median seeing. Both are in the order g, r, i.
+aperture of 2 arcsec), it is brought to that one for a Gaussian star of the median seeing. Both run over g, r, i.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Model bundles: a folder of data, whose manifest names each file's size and hash.
 
-A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md` and a folder
-per member. Nothing in it is code, and nothing is parsed before its hash agrees: LightGBM's parser ends the process on
-most damaged files.
+A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md` and a
+folder per member. Nothing in it is code, and nothing is parsed before its hash agrees: LightGBM's parser ends the
+process on most damaged files.
 """
 
 import hashlib

@@ -116,7 +116,12 @@ class Canvas:
         px, py = self.to_subpixel(x), self.to_subpixel(y)
         i, j = math.floor(px), math.floor(py)
         fx, fy = px - i, py - j
-        for dj, di, share in ((0, 0, (1 - fx) * (1 - fy)), (0, 1, fx * (1 - fy)), (1, 0, (1 - fx) * fy), (1, 1, fx * fy)):
+        for dj, di, share in (
+            (0, 0, (1 - fx) * (1 - fy)),
+            (0, 1, fx * (1 - fy)),
+            (1, 0, (1 - fx) * fy),
+            (1, 1, fx * fy),
+        ):
             if 0 <= j + dj < self.size and 0 <= i + di < self.size:
                 self.images[:, j + dj, i + di] += share * fluxes
 

@@ -90,7 +90,9 @@ def _merger(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
         shape = float(rng.uniform(0.4, 1.0)), float(rng.uniform(0.0, math.pi))
         canvas.galaxy(cx, cy, rng.uniform(0.4, 1.4), rng.uniform(1.0, 3.0), *shape, band_fluxes(mag, gr, ri))
         tail = band_fluxes(mag + float(rng.uniform(1.0, 2.5)), gr - 0.15, ri - 0.05)
-        canvas.arc(cx, cy, rng.uniform(2.0, 6.0), direction + side, rng.uniform(0.8, 2.0), rng.uniform(0.2, 0.5), tail, 0.3)
+        canvas.arc(
+            cx, cy, rng.uniform(2.0, 6.0), direction + side, rng.uniform(0.8, 2.0), rng.uniform(0.2, 0.5), tail, 0.3
+        )
 
 
 def _edge_on(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:

@@ -29,7 +29,7 @@ class MassModel:
 
 
 def lensing_efficiency(lens_redshift: float, source_redshift: float | np.ndarray) -> Any:
-    """D_ls / D_s for a flat LCDM universe with Omega_m = 0.3, redshifts up to 6; 0 for a source in front of the lens."""
+    """D_ls / D_s in a flat LCDM universe with Omega_m = 0.3, redshifts up to 6; 0 for a source in front of the lens."""
     redshifts, distances = _comoving_distances()
     lens = np.interp(lens_redshift, redshifts, distances)
     source = np.interp(source_redshift, redshifts, distances)

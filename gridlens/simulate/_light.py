@@ -71,10 +71,10 @@ def add_sersic(
 @jit
 def _sersic_box(images, x, y, radius, n, b, axis_ratio, cos, sin, unit, extent):
     bands, ny, nx = images.shape
-    x0 = max(0, int(math.floor(x - extent)))
-    x1 = min(nx, int(math.ceil(x + extent)) + 1)
-    y0 = max(0, int(math.floor(y - extent)))
-    y1 = min(ny, int(math.ceil(y + extent)) + 1)
+    x0 = max(0, math.floor(x - extent))
+    x1 = min(nx, math.ceil(x + extent) + 1)
+    y0 = max(0, math.floor(y - extent))
+    y1 = min(ny, math.ceil(y + extent) + 1)
     power = 0.5 / n
     stretch = math.sqrt(axis_ratio)
     # The profile's curvature over a pixel decides how finely it is sampled: most near the centre, and further out
@@ -89,7 +89,7 @@ def _sersic_box(images, x, y, radius, n, b, axis_ratio, cos, sin, unit, extent):
             distance = math.sqrt(u * u + v * v)
             if distance < 1.5:
                 steps = 9 if n > 1.5 else 5
-            elif distance < 4.0 or distance < 2.0 * radius and thin < 3.0:
+            elif distance < 4.0 or (distance < 2.0 * radius and thin < 3.0):
                 steps = 3
             else:
                 steps = 1
@@ -186,10 +186,10 @@ def add_arc(
 def _arc_box(images, x, y, radius, middle, opening, width, unit, pitch):
     bands, ny, nx = images.shape
     outer = radius * math.exp(abs(pitch) * 0.5 * opening) + 4.0 * width
-    x0 = max(0, int(math.floor(x - outer)))
-    x1 = min(nx, int(math.ceil(x + outer)) + 1)
-    y0 = max(0, int(math.floor(y - outer)))
-    y1 = min(ny, int(math.ceil(y + outer)) + 1)
+    x0 = max(0, math.floor(x - outer))
+    x1 = min(nx, math.ceil(x + outer) + 1)
+    y0 = max(0, math.floor(y - outer))
+    y1 = min(ny, math.ceil(y + outer) + 1)
     closed = opening >= 2.0 * math.pi - 1e-6
     for j in range(y0, y1):
         for i in range(x0, x1):

@@ -36,7 +36,9 @@ def red_sequence(redshift: float) -> tuple[float, float]:
     return 0.9 + 1.4 * (redshift - 0.2), 0.42 + 0.5 * (redshift - 0.2)
 
 
-def schechter_magnitudes(rng: np.random.Generator, count: int, knee: float, faintest: float, slope: float) -> np.ndarray:
+def schechter_magnitudes(
+    rng: np.random.Generator, count: int, knee: float, faintest: float, slope: float
+) -> np.ndarray:
     """`count` magnitudes from a Schechter function between 1.5 mag above its `knee` and `faintest`."""
     grid = np.linspace(knee - 1.5, faintest, 200)
     luminosity = 10.0 ** (-0.4 * (grid - knee))
@@ -74,9 +76,9 @@ def draw_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float, rich
         flat = float(rng.uniform(0.2, 1.0)) if disc else float(rng.uniform(0.5, 1.0))
         # A disc seen from the side keeps its length and loses width.
         radius = radii[k] * math.sqrt(flat) if disc else radii[k]
-        canvas.galaxy(
-            *positions[k], radius, n, flat, rng.uniform(0.0, math.pi), band_fluxes(mags[k], member_gr, member_ri)
-        )
+        member_x, member_y = positions[k]
+        turn = rng.uniform(0.0, math.pi)
+        canvas.galaxy(member_x, member_y, radius, n, flat, turn, band_fluxes(mags[k], member_gr, member_ri))
     # The BCG is a member like the others to the lens, its halo cut where the cluster's own begins.
     luminosity = np.append(10.0 ** (-0.4 * (mag - knee)), 10.0 ** (-0.4 * (mags - knee)))
     members = np.column_stack([np.vstack([[x, y], positions]), luminosity])
@@ -98,7 +100,9 @@ def draw_field(rng: np.random.Generator, canvas: Canvas) -> None:
         axis_ratio = float(rng.uniform(0.12, 0.3)) if edge_on else float(rng.uniform(0.35, 1.0))
         gr, ri = float(rng.normal(0.5, 0.3)), float(rng.normal(0.25, 0.2))
         n = 1.0 if edge_on or rng.random() < 0.7 else float(rng.uniform(1.5, 4.0))
-        canvas.galaxy(x, y, radius * math.sqrt(axis_ratio), n, axis_ratio, rng.uniform(0.0, math.pi), band_fluxes(mag, gr, ri))
+        canvas.galaxy(
+            x, y, radius * math.sqrt(axis_ratio), n, axis_ratio, rng.uniform(0.0, math.pi), band_fluxes(mag, gr, ri)
+        )
 
 
 def draw_stars(rng: np.random.Generator, canvas: Canvas) -> list[tuple[float, float, np.ndarray]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from gridlens.cutouts.surveys import SURVEYS, Survey, get_survey
+from gridlens.cutouts.surveys import SURVEYS, get_survey
 from gridlens.simulate._canvas import Canvas, Geometry
 from gridlens.simulate._impostors import draw_impostor
 from gridlens.simulate._lens import MassModel, critical_radius, draw_mass
@@ -247,9 +247,7 @@ def _source_truth(sources: list[Source]) -> dict[str, Any]:
     }
 
 
-def arc_truth(
-    arc: np.ndarray, sky_sigma: np.ndarray, bcg: tuple[float, float], geometry: Geometry
-) -> dict[str, float]:
+def arc_truth(arc: np.ndarray, sky_sigma: np.ndarray, bcg: tuple[float, float], geometry: Geometry) -> dict[str, float]:
     """Brightness, S/N and shape of the lensed light.
 
     Parameters
@@ -320,5 +318,3 @@ def _catalogue_metadata(rng: np.random.Generator, cluster: Cluster, conditions: 
         "ra": float(rng.uniform(0.0, 360.0)),
         "dec": math.degrees(math.asin(float(rng.uniform(-1.0, 1.0)))),
     }
-
-

@@ -1,0 +1,53 @@
+"""What the arrays of this package and of `gridlens.evaluation` must be, said in one sentence each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["checked_column", "checked_labels", "checked_share"]
+
+
+def checked_column(name: str, values: Any, length: int | None = None) -> np.ndarray:
+    """`values` as float64 of shape (n,), NaN allowed; with `length`, of that length."""
+    try:
+        column = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(
+            f"The '{name}' parameter must be an array of numbers. Got {type(values).__name__} that holds something "
+            "else instead."
+        ) from exc
+    if column.ndim != 1:
+        raise ValueError(f"The '{name}' parameter must be of shape (n,). Got shape {column.shape} instead.")
+    if length is not None and len(column) != length:
+        raise ValueError(
+            f"The '{name}' parameter must be as long as 'y', {length} rows. Got {len(column)} rows instead."
+        )
+    return column
+
+
+def checked_labels(y: Any) -> np.ndarray:
+    """`y` as int64 of shape (n,), of 0 and 1 alone; bool and whole floats are taken."""
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise ValueError(f"The 'y' parameter must be of shape (n,). Got shape {labels.shape} instead.")
+    if len(labels) and labels.dtype.kind not in "biuf":
+        raise ValueError(f"The 'y' parameter must be numbers 0 and 1. Got an array of {labels.dtype} instead.")
+    strange = labels[(labels != 0) & (labels != 1)]
+    if len(strange):
+        raise ValueError(f"The 'y' parameter must be 0 or 1 in each row. Got {strange[0]} instead.")
+    return labels.astype(np.int64)
+
+
+def checked_share(name: str, value: Any) -> float:
+    """`value` as a float strictly between 0 and 1."""
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = np.nan
+    if not 0.0 < share < 1.0:
+        raise ValueError(
+            f"The '{name}' parameter must be a number between 0 and 1, both left out. Got {value} instead."
+        )
+    return share

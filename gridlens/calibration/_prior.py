@@ -1,0 +1,64 @@
+"""Moving probabilities from one prevalence to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gridlens.calibration._checks import checked_share
+
+__all__ = ["shift_prior"]
+
+
+def shift_prior(p: Any, train_prior: float, target_prior: float) -> np.ndarray:
+    """Probabilities as they would be at another prevalence.
+
+    The odds are multiplied by ``(target / (1 - target)) / (train / (1 - train))`` [1]_. That is right where the two
+    populations differ in their share of positives and in nothing else. No rank changes.
+
+    Parameters
+    ----------
+    p : array-like of any shape
+        Probabilities at `train_prior`, from 0 to 1. 0 and 1 stay, and so does NaN.
+    train_prior : float
+        Share of positives that `p` was calibrated on, between 0 and 1, both left out.
+    target_prior : float
+        Share of positives to move to, between 0 and 1, both left out.
+
+    Returns
+    -------
+    ndarray of the shape of `p`, float64
+        A number where `p` is one. Shifting back restores `p` to 1e-12, as long as the odds of the two prevalences
+        differ by less than a factor 1000: beyond that, float64 has no digits left close to 1.
+
+    Raises
+    ------
+    ValueError
+        A prevalence that is not between 0 and 1, or a `p` outside 0 to 1.
+
+    References
+    ----------
+    .. [1] Saerens, Latinne & Decaestecker 2002, Neural Computation 14, 21.
+
+    Examples
+    --------
+    >>> from gridlens.calibration import shift_prior
+    >>> shift_prior([0.0, 0.5, 0.99, 1.0], 0.5, 0.01).round(4)
+    array([0.  , 0.01, 0.5 , 1.  ])
+    """
+    train = checked_share("train_prior", train_prior)
+    target = checked_share("target_prior", target_prior)
+    try:
+        values = np.asarray(p, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(
+            f"The 'p' parameter must be probabilities. Got {type(p).__name__} that holds something else instead."
+        ) from exc
+    outside = values[(values < 0.0) | (values > 1.0)]
+    if outside.size:
+        raise ValueError(f"The 'p' parameter must be probabilities from 0 to 1. Got {outside.flat[0]:g} instead.")
+    # Of this form, and not by way of the odds: nothing is divided by 1 - p, which is zero where p is one.
+    positive = values * (target * (1.0 - train))
+    negative = (1.0 - values) * (train * (1.0 - target))
+    return positive / (positive + negative)

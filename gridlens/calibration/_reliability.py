@@ -1,0 +1,181 @@
+"""Probabilities against what was observed: reliability in bins of equal mass, and its mean error."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridlens.calibration._checks import checked_column, checked_labels, checked_share
+
+__all__ = ["Reliability", "expected_calibration_error", "reliability", "wilson"]
+
+
+class Reliability(NamedTuple):
+    """What `reliability` returns: a row per bin, from the lowest probabilities to the highest.
+
+    Attributes
+    ----------
+    predicted : ndarray of shape (n_bins,), float64
+        Mean probability of the bin's rows.
+    observed : ndarray of shape (n_bins,), float64
+        Share of positives among them.
+    rows : ndarray of shape (n_bins,), int64
+        How many rows.
+    low, high : ndarray of shape (n_bins,), float64
+        Wilson's 95 % interval of `observed`.
+    """
+
+    predicted: np.ndarray
+    observed: np.ndarray
+    rows: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def reliability(y: Any, p: Any, n_bins: int = 15) -> Reliability:
+    """Predicted against observed shares of positives, in bins of equal mass.
+
+    Rows of one probability share a bin, so the bins do not depend on the order of the rows; they are then only about
+    equal, and there may be fewer of them. Bins of equal width would leave nearly all rows of a rare class in one.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1. One class alone is taken.
+    p : array-like of shape (n,)
+        Probabilities from 0 to 1, no NaN.
+    n_bins : int, default=15
+        Largest number of bins.
+
+    Returns
+    -------
+    Reliability
+        The named tuple ``(predicted, observed, rows, low, high)``.
+
+    Raises
+    ------
+    ValueError
+        No rows, lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins.
+
+    Examples
+    --------
+    >>> from gridlens.calibration import reliability
+    >>> bins = reliability([0, 0, 1, 0, 1, 1], [0.1, 0.1, 0.3, 0.6, 0.8, 0.9], n_bins=2)
+    >>> bins.rows, bins.observed.round(2)
+    (array([3, 3]), array([0.33, 0.67]))
+    """
+    labels = checked_labels(y)
+    values = checked_column("p", p, len(labels))
+    if not len(labels):
+        raise ValueError("The 'y' parameter must be of at least one row. Got none instead.")
+    strange = values[~((values >= 0.0) & (values <= 1.0))]
+    if len(strange):
+        raise ValueError(
+            f"The 'p' parameter must be probabilities from 0 to 1, without the rows of rejected cutouts. "
+            f"Got {strange[0]:g} instead."
+        )
+    if isinstance(n_bins, bool) or not isinstance(n_bins, int | np.integer) or n_bins < 1:
+        raise ValueError(f"The 'n_bins' parameter must be a whole number from 1. Got {n_bins!r} instead.")
+    _, inverse, ties = np.unique(values, return_inverse=True, return_counts=True)
+    # Where the middle of each run of equal probabilities lies among all rows, as a share, names its bin.
+    middle = (np.cumsum(ties) - ties / 2) / len(values)
+    bins = np.minimum((middle * n_bins).astype(np.int64), n_bins - 1)[inverse]
+    rows = np.bincount(bins, minlength=n_bins)
+    kept = rows > 0
+    rows = rows[kept]
+    positives = np.bincount(bins, labels, n_bins)[kept]
+    predicted = np.bincount(bins, values, n_bins)[kept] / rows
+    low, high = wilson(positives, rows)
+    return Reliability(predicted, positives / rows, rows, low, high)
+
+
+def expected_calibration_error(y: Any, p: Any, n_bins: int = 15) -> float:
+    """Mean distance between predicted and observed shares, over bins of equal mass [1]_.
+
+    Noise alone makes it positive: with m rows to a bin of share q, a perfect calibration gives about
+    ``0.8 sqrt(q (1 - q) / m)`` in that bin.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    p : array-like of shape (n,)
+        Probabilities from 0 to 1, no NaN.
+    n_bins : int, default=15
+        Largest number of bins, see `reliability`.
+
+    Returns
+    -------
+    float
+        From 0 to 1, each bin weighted by its rows.
+
+    Raises
+    ------
+    ValueError
+        As `reliability`.
+
+    References
+    ----------
+    .. [1] Nixon et al. 2019, "Measuring Calibration in Deep Learning", arXiv:1904.01685.
+
+    Examples
+    --------
+    >>> from gridlens.calibration import expected_calibration_error
+    >>> round(expected_calibration_error([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.8]), 3)
+    0.25
+    """
+    bins = reliability(y, p, n_bins)
+    return float(np.average(np.abs(bins.observed - bins.predicted), weights=bins.rows))
+
+
+def wilson(k: Any, n: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of a share [1]_.
+
+    Parameters
+    ----------
+    k : array-like
+        Successes, from 0 to `n`; need not be whole.
+    n : array-like
+        Trials, above 0. `k` and `n` broadcast.
+    level : float, default=0.95
+        Coverage, between 0 and 1, both left out.
+
+    Returns
+    -------
+    low, high : ndarray of the common shape, float64
+        Numbers where `k` and `n` are. The lower end is exactly 0 at ``k = 0`` and the upper exactly 1 at ``k = n``.
+
+    Raises
+    ------
+    ValueError
+        No trials, or successes that are fewer than 0, more than `n` or NaN.
+
+    References
+    ----------
+    .. [1] Wilson 1927, Journal of the American Statistical Association 22, 209.
+
+    Examples
+    --------
+    >>> from gridlens.calibration import wilson
+    >>> low, high = wilson(9, 10)
+    >>> print(f"{low:.3f} {high:.3f}")
+    0.596 0.982
+    """
+    z = NormalDist().inv_cdf((1.0 + checked_share("level", level)) / 2.0)
+    successes, trials = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64))
+    few = trials[~((trials > 0.0) & np.isfinite(trials))]
+    if few.size:
+        raise ValueError(f"The 'n' parameter must be a number of trials above 0. Got {few.flat[0]:g} instead.")
+    strange = successes[~((successes >= 0.0) & (successes <= trials))]
+    if strange.size:
+        raise ValueError(f"The 'k' parameter must be from 0 to the trials 'n'. Got {strange.flat[0]:g} instead.")
+    share = successes / trials
+    stretch = 1.0 + z**2 / trials
+    centre = (share + z**2 / (2.0 * trials)) / stretch
+    half = z * np.sqrt(share * (1.0 - share) / trials + (z / (2.0 * trials)) ** 2) / stretch
+    # In exact arithmetic these ends are 0 and 1; rounding would leave a last digit.
+    low = np.where(successes == 0.0, 0.0, centre - half)
+    high = np.where(successes == trials, 1.0, centre + half)
+    return low[()], high[()]

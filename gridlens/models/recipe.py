@@ -1,0 +1,145 @@
+"""The recipe of the bundled model: simulate, extract, fit, calibrate, test, write down.
+
+Three sets of scenes that share no seed: one to learn from, one to calibrate on, one to test on.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridlens._files import writable_folder
+from gridlens.cutouts import SURVEYS
+from gridlens.detector import LensDetector
+from gridlens.features import METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, GridPatchExtractor
+from gridlens.models._bundle import save_model
+from gridlens.models._card import write_card
+
+__all__ = ["RECIPES", "Recipe", "SceneRows", "fit_detector", "simulate_rows", "train_recipe"]
+
+_Progress = Callable[[int], Any] | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model is made of. Scenes are drawn half with, half without a lens."""
+
+    surveys: tuple[str, ...] = tuple(SURVEYS)
+    n_train: int = 20480
+    n_calibrate: int = 8192
+    n_test: int = 4096
+    train_seed: int = 1
+    calibrate_seed: int = 2
+    test_seed: int = 3
+    members: tuple[str, ...] = ("lightgbm",)
+    metadata: str = "image"
+    random_state: int = 0
+
+    @property
+    def n_scenes(self) -> int:
+        """Scenes in all."""
+        return self.n_train + self.n_calibrate + self.n_test
+
+
+RECIPES = {"default": Recipe()}
+
+
+@dataclass(frozen=True)
+class SceneRows:
+    """Features and truth of simulated scenes; the pixels are not kept."""
+
+    features: np.ndarray
+    """(n, 315) float32, the nine metadata columns filled"""
+    truth: pd.DataFrame = field(repr=False)
+
+    @property
+    def label(self) -> np.ndarray:
+        """1 for a lens, 0 for none."""
+        return self.truth["label"].to_numpy()
+
+    def features_with(self, metadata: str) -> np.ndarray:
+        """The features with the metadata that `GridPatchExtractor(metadata=...)` keeps, the others NaN."""
+        kept = self.features.copy()
+        for k, name in enumerate(METADATA_NAMES):
+            if name not in METADATA_CHOICES[metadata]:
+                kept[:, N_IMAGE_FEATURES + k] = np.nan
+        return kept
+
+
+def simulate_rows(
+    n: int, seed: int, surveys: tuple[str, ...] = tuple(SURVEYS), *, n_jobs: int | None = -1, progress: _Progress = None
+) -> SceneRows:
+    """Simulate `n` scenes and extract their features, in processes; the same for any number of them.
+
+    Needs the extra ``gridlens[sim]``.
+    """
+    from gridlens.simulate import SceneSettings, map_blocks, simulate_scene
+
+    make = partial(simulate_scene, seed, settings=SceneSettings(surveys=surveys))
+    parts: list[np.ndarray] = []
+    truths: list[dict[str, Any]] = []
+    for done, (features, truth) in map_blocks(_extract_block, make, n, n_jobs):
+        parts.append(features)
+        truths.extend(truth)
+        if progress is not None:
+            progress(done)
+    return SceneRows(np.concatenate(parts), pd.DataFrame(truths))
+
+
+def _extract_block(make: Callable[[int], Any], start: int, stop: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    from gridlens.simulate import scenes_to_cutouts
+
+    extractor = GridPatchExtractor(metadata="all")
+    rows, truth = [], []
+    for scene in map(make, range(start, stop)):
+        rows.append(extractor.transform(scenes_to_cutouts([scene]))[0])
+        truth.append(scene.truth)
+    return np.stack(rows), truth
+
+
+def fit_detector(train: SceneRows, calibrate: SceneRows, recipe: Recipe) -> LensDetector:
+    """Fit and calibrate the detector of `recipe` on simulated rows."""
+    detector = LensDetector(recipe.members, recipe.metadata, random_state=recipe.random_state)
+    return detector.fit(
+        train.features_with(recipe.metadata),
+        train.label,
+        groups=np.arange(len(train.label)),
+        calibration=(calibrate.features_with(recipe.metadata), calibrate.label),
+    )
+
+
+def train_recipe(
+    out: str | os.PathLike[str], recipe: Recipe, *, n_jobs: int | None = -1, progress: _Progress = None
+) -> str:
+    """Make the model of `recipe` and write its bundle to the new folder `out`.
+
+    Parameters
+    ----------
+    out : str or path
+        New, or empty.
+    recipe : Recipe
+    n_jobs : int, default=-1
+        Processes that simulate; -1 for all cores.
+    progress : callable, optional
+        Called with the number of scenes that were finished since the last call.
+
+    Returns
+    -------
+    str
+        The model card, Markdown.
+    """
+    folder = writable_folder(out)
+    rows = partial(simulate_rows, surveys=recipe.surveys, n_jobs=n_jobs, progress=progress)
+    train, calibrate, test = (
+        rows(recipe.n_train, recipe.train_seed),
+        rows(recipe.n_calibrate, recipe.calibrate_seed),
+        rows(recipe.n_test, recipe.test_seed),
+    )
+    detector = fit_detector(train, calibrate, recipe)
+    card = write_card(detector, recipe, test)
+    save_model(detector, folder, card=card, training={"recipe": asdict(recipe)})
+    return card

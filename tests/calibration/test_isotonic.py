@@ -1,0 +1,233 @@
+"""`IsotonicCalibrator`: against scikit-learn, its ends, the ranking, and the way through JSON."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.isotonic import IsotonicRegression
+
+from gridlens.calibration import IsotonicCalibrator, expected_calibration_error
+
+TRAINING = st.lists(st.tuples(st.integers(-8, 8), st.integers(0, 1)), min_size=2, max_size=60).filter(
+    lambda rows: len({label for _, label in rows}) == 2
+)
+
+
+def draw(seed, n, prevalence=0.3):
+    """Scores of two normal populations, their labels and the true probability."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < prevalence).astype(int)
+    scores = rng.normal(size=n) + 2.0 * y
+    return scores, y, expit(np.log(prevalence / (1.0 - prevalence)) + 2.0 * scores - 2.0)
+
+
+def test_flat_steps_are_those_of_scikit_learn_except_the_ends():
+    scores, y, _ = draw(0, 800)
+    scores = scores.round(2)  # Ties.
+    p = IsotonicCalibrator(strictly_increasing=False).fit(scores, y).predict(scores)
+    expected = IsotonicRegression().fit(scores, y).predict(scores)
+    inner = (expected > expected.min()) & (expected < expected.max())
+    assert inner.sum() > 400
+    np.testing.assert_allclose(p[inner], expected[inner], rtol=1e-12)
+    for end in (expected.min(), expected.max()):
+        step = expected == end
+        np.testing.assert_allclose(p[step], (y[step].sum() + 0.5) / (step.sum() + 1), rtol=1e-12)
+
+
+def test_slope_meets_the_steps_at_their_mid_points():
+    # Steps: 0 of 3 at scores 0 to 4, 1 of 2 at 5 to 7, 2 of 2 at 10 to 12.
+    scores, y = [0, 1, 4, 5, 7, 10, 12], [0, 0, 0, 1, 0, 1, 1]
+    calibrator = IsotonicCalibrator().fit(scores, y)
+    low, high = 0.5 / 4, 2.5 / 3
+    np.testing.assert_allclose(calibrator.thresholds_x_, [0, 2, 6, 11, 12])
+    np.testing.assert_allclose(calibrator.thresholds_y_, [0.9 * low, low, 0.5, high, high + 0.1 * (1 - high)])
+    np.testing.assert_allclose(calibrator.predict([2, 4, 6, 8.5]), [low, (low + 0.5) / 2, 0.5, (0.5 + high) / 2])
+    assert (calibrator.n_positive_, calibrator.n_negative_) == (3, 4)
+
+
+def test_flat_steps_hold_between_their_ends():
+    calibrator = IsotonicCalibrator(strictly_increasing=False).fit([0, 1, 4, 5, 7, 10, 12], [0, 0, 0, 1, 0, 1, 1])
+    low, high = 0.5 / 4, 2.5 / 3
+    p = calibrator.predict([-50, 0, 3, 4, 4.5, 5, 6, 7, 10, 12, 50])
+    np.testing.assert_allclose(p, [low, low, low, low, (low + 0.5) / 2, 0.5, 0.5, 0.5, high, high, high])
+
+
+def test_end_that_would_pass_its_neighbour_is_pooled_with_it():
+    # Alone, the lowest row would get 1/4, above the 1/5 of the five that follow; pooled, they are 1 of 6.
+    calibrator = IsotonicCalibrator(strictly_increasing=False).fit([0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 0, 0, 0, 0, 1, 1])
+    np.testing.assert_allclose(calibrator.predict([0, 5, 6]), [1.5 / 7, 1.5 / 7, 2.5 / 3])
+
+
+def test_beyond_the_fitted_scores_order_is_kept_and_the_bound_is_near():
+    scores, y, _ = draw(1, 500)
+    calibrator = IsotonicCalibrator().fit(scores, y)
+    x, p = calibrator.thresholds_x_, calibrator.thresholds_y_
+    beyond = np.geomspace(1e-3, 1e6, 200)
+    above, below = calibrator.predict(x[-1] + beyond), calibrator.predict(x[0] - beyond)
+    assert (np.diff(above) > 0).all()
+    assert (np.diff(below) < 0).all()
+    assert p[-1] < above[0]
+    assert below[0] < p[0]
+    # One range beyond: half of the tenth. Infinitely far: the tenth, and no more.
+    span = x[-1] - x[0]
+    np.testing.assert_allclose(calibrator.predict([x[0] - span, -np.inf]), p[0] * np.array([0.95, 0.9]))
+    np.testing.assert_allclose(
+        1 - calibrator.predict([x[-1] + span, np.inf]), (1 - p[-1]) * np.array([0.95, 0.9]), rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("n", [50, 2000])
+def test_ranking_survives(n):
+    scores, y, _ = draw(2, n)
+    calibrator = IsotonicCalibrator().fit(scores, y)
+    new = np.random.default_rng(3).normal(scale=4.0, size=20000)
+    assert (np.diff(calibrator.predict(np.sort(new))) > 0).all()
+    # The plain steps, which this is there to mend, tie.
+    flat = IsotonicCalibrator(strictly_increasing=False).fit(scores, y).predict(new)
+    assert len(np.unique(flat)) < len(new)
+
+
+@settings(deadline=None, derandomize=True)
+@given(TRAINING, st.lists(st.floats(-1e6, 1e6), min_size=1), st.booleans())
+def test_any_fit_is_monotone_and_never_certain(rows, new, strict):
+    scores, y = np.array(rows).T
+    calibrator = IsotonicCalibrator(strict).fit(scores, y)
+    p = calibrator.predict(np.sort(np.concatenate([new, scores])))
+    assert (p > 0).all()
+    assert (p < 1).all()
+    assert (np.diff(p) >= 0).all()
+    if strict:
+        assert (np.diff(calibrator.predict(np.arange(-12, 13))) > 0).all()
+
+
+@settings(deadline=None, derandomize=True)
+@given(TRAINING, st.randoms(use_true_random=False), st.booleans())
+def test_order_of_the_rows_changes_nothing_and_json_keeps_every_bit(rows, random, strict):
+    scores, y = np.array(rows).T
+    calibrator = IsotonicCalibrator(strict).fit(scores / 3, y)
+    random.shuffle(rows)
+    scores, y = np.array(rows).T
+    state = IsotonicCalibrator(strict).fit(scores / 3, y).to_dict()
+    assert state == calibrator.to_dict()
+    restored = IsotonicCalibrator.from_dict(json.loads(json.dumps(state)))
+    new = np.linspace(-5, 5, 101)
+    np.testing.assert_array_equal(restored.predict(new), calibrator.predict(new))
+    assert restored.to_dict() == state
+    assert restored.get_params() == {"strictly_increasing": strict}
+
+
+def test_scale_of_the_scores_does_not_matter():
+    scores, y, _ = draw(4, 300)
+    new = np.linspace(-8, 8, 50)
+    p = IsotonicCalibrator().fit(scores, y).predict(new)
+    # A power of two scales without rounding.
+    np.testing.assert_array_equal(IsotonicCalibrator().fit(scores * 2.0**40, y).predict(new * 2.0**40), p)
+
+
+def test_equal_scores_give_the_share_everywhere_in_order():
+    calibrator = IsotonicCalibrator().fit([2.0] * 9, [1] + [0] * 8)
+    p = calibrator.predict([1.0, 2.0, 3.0, np.nan])
+    assert p[1] == 1.5 / 10
+    assert p[0] < p[1] < p[2]
+    assert np.isnan(p[3])
+
+
+def test_scores_that_rank_backwards_give_one_step():
+    calibrator = IsotonicCalibrator(strictly_increasing=False).fit([0, 1, 2, 3], [1, 1, 0, 0])
+    np.testing.assert_array_equal(calibrator.predict([-1, 0, 3, 9]), 0.5)
+
+
+def test_nan_and_empty():
+    calibrator = IsotonicCalibrator().fit([0, 1], [0, 1])
+    p = calibrator.predict([np.nan, 0.5])
+    assert np.isnan(p[0])
+    assert p[1] == 0.5
+    assert calibrator.predict([]).shape == (0,)
+    assert calibrator.predict(np.zeros(2, dtype=np.float32)).dtype == np.float64
+
+
+def test_probabilities_are_calibrated_and_closer_to_the_truth_than_the_steps():
+    distance = {True: [], False: []}
+    for seed in range(10):
+        scores, y, _ = draw(seed, 2000)
+        new, new_y, truth = draw(1000 + seed, 20000)
+        for strict, found in distance.items():
+            p = IsotonicCalibrator(strict).fit(scores, y).predict(new)
+            found.append(np.sqrt(np.mean((p - truth) ** 2)))
+            assert expected_calibration_error(new_y, p) < 0.03
+    assert np.mean(distance[True]) < np.mean(distance[False]) < 0.05
+
+
+def test_labels_of_bool_and_whole_floats_are_taken():
+    scores, y, _ = draw(5, 100)
+    state = IsotonicCalibrator().fit(scores, y).to_dict()
+    assert IsotonicCalibrator().fit(scores, y.astype(bool)).to_dict() == state
+    assert IsotonicCalibrator().fit(list(scores), y.astype(np.float32)).to_dict() == state
+
+
+def test_clone_is_unfitted():
+    calibrator = IsotonicCalibrator(strictly_increasing=False).fit([0, 1], [0, 1])
+    fresh = clone(calibrator)
+    assert fresh.strictly_increasing is False
+    with pytest.raises(NotFittedError):
+        fresh.predict([0.0])
+    with pytest.raises(NotFittedError):
+        fresh.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("scores", "y", "message"),
+    [
+        ([[0.0], [1.0]], [0, 1], r"'scores' parameter must be of shape \(n,\)\. Got shape \(2, 1\) instead"),
+        ([0.0, 1.0, 2.0], [0, 1], "'scores' parameter must be as long as 'y', 2 rows. Got 3 rows instead"),
+        ([0.0, np.nan], [0, 1], "'scores' parameter must be finite; .* Got nan instead"),
+        ([0.0, np.inf], [0, 1], "'scores' parameter must be finite; .* Got inf instead"),
+        (["a", "b"], [0, 1], "'scores' parameter must be an array of numbers"),
+        ([0.0, 1.0], [[0, 1]], r"'y' parameter must be of shape \(n,\)\. Got shape \(1, 2\) instead"),
+        ([0.0, 1.0], [0, 2], "'y' parameter must be 0 or 1 in each row. Got 2 instead"),
+        ([0.0, 1.0], [0, np.nan], "'y' parameter must be 0 or 1 in each row. Got nan instead"),
+        ([0.0, 1.0], ["0", "1"], "'y' parameter must be numbers 0 and 1. Got an array of <U1 instead"),
+        ([0.0, 1.0], [1, 1], "'y' parameter must be of both classes, .* Got 2 of 1 and 0 of 0 instead"),
+        ([], [], "'y' parameter must be of both classes, .* Got 0 of 1 and 0 of 0 instead"),
+    ],
+)
+def test_wrong_fits_are_refused(scores, y, message):
+    with pytest.raises(ValueError, match=message):
+        IsotonicCalibrator().fit(scores, y)
+
+
+def test_wrong_parameter_and_wrong_prediction_are_refused():
+    with pytest.raises(ValueError, match="'strictly_increasing' parameter must be True or False. Got 'yes' instead"):
+        IsotonicCalibrator(strictly_increasing="yes").fit([0, 1], [0, 1])
+    calibrator = IsotonicCalibrator().fit([0, 1], [0, 1])
+    with pytest.raises(ValueError, match=r"'scores' parameter must be of shape \(n,\)\. Got shape \(1, 2\) instead"):
+        calibrator.predict([[0.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"thresholds_x": []},
+        {"thresholds_x": [1.0, 0.0]},
+        {"thresholds_x": [0.0, float("nan")]},
+        {"thresholds_x": [0.0, 1.0, 2.0]},
+        {"thresholds_y": [0.0, 0.5]},
+        {"thresholds_y": [0.5, 1.0]},
+        {"thresholds_y": [0.6, 0.5]},
+    ],
+)
+def test_damaged_state_is_refused(change):
+    state = IsotonicCalibrator().fit([0, 1], [0, 1]).to_dict()
+    assert len(state["thresholds_x"]) == 2
+    with pytest.raises(ValueError, match="'state' parameter must be of increasing thresholds_x"):
+        IsotonicCalibrator.from_dict(state | change)
+
+
+def test_state_with_parts_missing_is_refused():
+    with pytest.raises(ValueError, match="Got one without thresholds_y, n_positive, n_negative instead"):
+        IsotonicCalibrator.from_dict({"strictly_increasing": True, "thresholds_x": [0.0]})
