@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gridlens._errors import GridlensError
 
-__all__ = ["atomic_folder", "atomic_path", "writable_folder"]
+__all__ = ["atomic_folder", "atomic_path", "check_new_folder", "writable_folder"]
 
 
 @contextlib.contextmanager
@@ -61,8 +61,7 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     `target` must not exist yet, or be an empty folder. An error or an interrupt in the block leaves nothing behind.
     """
     target = Path(target)
-    if target.exists() and not (target.is_dir() and next(target.iterdir(), None) is None):
-        raise GridlensError(f"The output folder {target} is not empty. Name a new folder, or empty this one first.")
+    check_new_folder(target)
     parent = writable_folder(target.absolute().parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}-", dir=parent))
     try:
@@ -72,6 +71,13 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def check_new_folder(path: str | os.PathLike[str]) -> None:
+    """Raise GridlensError unless `path` does not exist yet or is an empty folder."""
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and next(path.iterdir(), None) is None):
+        raise GridlensError(f"The output folder {path} is not empty. Name a new folder, or empty this one first.")
 
 
 def _umask() -> int:

@@ -22,7 +22,7 @@ def checked_column(name: str, values: Any, length: int | None = None) -> np.ndar
         raise ValueError(f"The '{name}' parameter must be of shape (n,). Got shape {column.shape} instead.")
     if length is not None and len(column) != length:
         raise ValueError(
-            f"The '{name}' parameter must be as long as 'y', {length} rows. Got {len(column)} rows instead."
+            f"The '{name}' parameter must be as long as 'y', of length {length}. Got length {len(column)} instead."
         )
     return column
 

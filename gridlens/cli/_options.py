@@ -7,7 +7,7 @@ import click
 __all__ = ["Prevalence", "Zeropoint", "reading_options"]
 
 
-class Prevalence(click.ParamType[float]):
+class Prevalence(click.ParamType):
     """A share strictly between 0 and 1."""
 
     name = "share"
@@ -23,7 +23,7 @@ class Prevalence(click.ParamType[float]):
         return share
 
 
-class Zeropoint(click.ParamType[Any]):
+class Zeropoint(click.ParamType):
     """AB zero points: a number for all bands, or "g=27,r=26.5,i=26"."""
 
     name = "mag"

@@ -25,8 +25,8 @@ def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_
     score : array-like of shape (n,)
         Higher for more likely positives; infinite scores are taken, NaN is not.
     groups : array-like of shape (n,), default=None
-        Rows of one value are views of one cluster. The interval is then of a bootstrap that draws whole groups; without
-        groups it is DeLong's [1]_, [2]_, on the logit scale, which holds for independent rows.
+        Rows of one value hang together, such as views of one cluster. The interval is then of a bootstrap that draws
+        whole groups; without groups it is DeLong's [1]_, [2]_, on the logit scale, which holds for independent rows.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -125,7 +125,7 @@ def _most_passing(rate: float, n: int) -> int:
     if not n:
         return 0
     k = math.floor(rate * n)
-    return min(k + ((k + 1) / n <= rate), n - 1)
+    return k + ((k + 1) / n <= rate)
 
 
 def _checked(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +134,7 @@ def _checked(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
     if np.isnan(values).any():
         raise ValueError(
             "The 'score' parameter must be without NaN; leave out the rows of rejected cutouts. "
-            f"Got {int(np.isnan(values).sum())} rows of NaN instead."
+            f"Got NaN in {int(np.isnan(values).sum())} of {len(values)} rows instead."
         )
     return labels, values
 

@@ -5,7 +5,7 @@ then nine metadata values. `tests/naive.py` spells out each feature in slow and 
 definitions change only together with `CONTRACT_VERSION`; a model file names the version that it was trained on.
 """
 
-from gridlens.cutouts._set import METADATA_NAMES
+from gridlens.cutouts import METADATA_NAMES
 
 __all__ = [
     "CONTRACT_VERSION",

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlens._files import writable_folder
+from gridlens._files import check_new_folder
 from gridlens.cutouts import SURVEYS
 from gridlens.detector import LensDetector
 from gridlens.features import METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, GridPatchExtractor
 from gridlens.models._bundle import save_model
-from gridlens.models._card import write_card
+from gridlens.models._card import SNR_BINS, write_card
 
-__all__ = ["RECIPES", "Recipe", "SceneRows", "fit_detector", "simulate_rows", "train_recipe"]
+__all__ = ["RECIPES", "SNR_BINS", "Recipe", "SceneRows", "fit_detector", "simulate_rows", "train_recipe"]
 
 _Progress = Callable[[int], Any] | None
 
@@ -132,7 +132,7 @@ def train_recipe(
     str
         The model card, Markdown.
     """
-    folder = writable_folder(out)
+    check_new_folder(out)
     rows = partial(simulate_rows, surveys=recipe.surveys, n_jobs=n_jobs, progress=progress)
     train, calibrate, test = (
         rows(recipe.n_train, recipe.train_seed),
@@ -141,5 +141,5 @@ def train_recipe(
     )
     detector = fit_detector(train, calibrate, recipe)
     card = write_card(detector, recipe, test)
-    save_model(detector, folder, card=card, training={"recipe": asdict(recipe)})
+    save_model(detector, out, card=card, training={"recipe": asdict(recipe)})
     return card

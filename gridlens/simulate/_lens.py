@@ -8,12 +8,29 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["MassModel", "critical_radius", "draw_mass", "lensing_efficiency", "shoot_rays"]
+from gridlens._errors import GridlensError
+
+__all__ = [
+    "MassModel",
+    "critical_radius",
+    "draw_mass",
+    "lensing_efficiency",
+    "require_lenstronomy",
+    "shoot_rays",
+]
 
 # Rays are shot in blocks that fit the processor's cache: four times faster than 65,000 at once.
 _BLOCK = 8192
 # Sources' redshift at which the mass model's Einstein radius is quoted.
 REFERENCE_REDSHIFT = 2.0
+
+
+def require_lenstronomy() -> None:
+    """Raise GridlensError where lenstronomy is not installed."""
+    try:
+        import lenstronomy  # noqa: F401
+    except ImportError as exc:
+        raise GridlensError("Simulated lenses need lenstronomy: pip install 'gridlens[sim]'.") from exc
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,16 @@ from scipy import ndimage
 from gridlens.cutouts.surveys import Survey
 from gridlens.simulate._canvas import Geometry, flux_of
 
-__all__ = ["ARTEFACTS", "Conditions", "add_artefact", "add_noise", "add_saturation", "draw_conditions"]
+__all__ = [
+    "ARTEFACTS",
+    "Conditions",
+    "add_artefact",
+    "add_noise",
+    "add_saturation",
+    "draw_conditions",
+    "photon_noise",
+    "sky_noise",
+]
 
 # A dark sky in g, r, i, AB mag per square arcsec (Ivezic et al. 2019, ApJ 873, 111, table 2, rounded): it ties the
 # source's own photon noise to the sky's, whatever the exposure time.
@@ -80,6 +89,13 @@ def add_noise(rng: np.random.Generator, light: np.ndarray, conditions: Condition
             noise[band] /= noise[band].std()
     variance = conditions.sky_sigma[:, None, None] ** 2 * (1.0 + np.clip(light, 0.0, None) / sky[:, None, None])
     return np.asarray(light + noise * np.sqrt(variance))
+
+
+def photon_noise(rng: np.random.Generator, light: np.ndarray, sky_sigma: np.ndarray, pixel_scale: float) -> np.ndarray:
+    """The noise that the photons of `light` (3, H, W) add to an image whose sky noise is there already."""
+    sky = flux_of(_SKY_BRIGHTNESS) * pixel_scale**2
+    variance = sky_sigma[:, None, None] ** 2 * np.clip(light, 0.0, None) / sky[:, None, None]
+    return np.asarray(rng.normal(size=light.shape) * np.sqrt(variance))
 
 
 def add_saturation(

@@ -21,7 +21,7 @@ from gridlens.simulate._observe import (
 from gridlens.simulate._population import Cluster, draw_cluster, draw_field, draw_stars
 from gridlens.simulate._sources import Source, draw_lensed, draw_sources
 
-__all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "simulate_scene"]
+__all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "draw_lens", "simulate_scene"]
 
 # Sizes of the scenes away from the canonical geometry: few, so that shards of one size fill.
 _VARIED_SIZES = (64, 96, 128, 160, 200)
@@ -108,13 +108,13 @@ class Scene:
     """A simulated cutout and its truth."""
 
     pixels: np.ndarray
-    """(H, W, 3) float32, g, r, i, AB zero point 27"""
+    """(H, W, 3) float32, g, r, i; AB zero point 27, or the real image's own unit where arcs are injected into one"""
     bcg_xy: tuple[float, float]
     """pixels"""
     pixel_scale: float
     truth: dict[str, Any]
     arc: np.ndarray
-    """(H, W, 3) float32: the lensed light alone, without noise"""
+    """(H, W, 3) float32: the lensed light alone, without noise, in the unit of the pixels"""
 
 
 def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None) -> Scene:
@@ -159,7 +159,7 @@ def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None)
     arc = np.zeros((3, geometry.size, geometry.size))
     truth: dict[str, Any] = {}
     if is_lens:
-        arc, truth = _draw_lens(rng, canvas, cluster, conditions, cluster_cluster)
+        arc, truth = draw_lens(rng, canvas, cluster, conditions, cluster_cluster)
     light = canvas.observe(conditions.seeing, conditions.shifts) + arc
     pixels = add_noise(rng, light * conditions.gains[:, None, None], conditions, geometry.pixel_scale)
     add_saturation(rng, pixels, saturated, conditions, geometry)
@@ -210,7 +210,7 @@ def _impostor_count(rng: np.random.Generator) -> int:
     return int(rng.choice([0, 1, 2], p=[0.75, 0.2, 0.05]))
 
 
-def _draw_lens(
+def draw_lens(
     rng: np.random.Generator, scene: Canvas, cluster: Cluster, conditions: Conditions, cluster_cluster: bool
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The lensed light as observed, without noise, (3, size, size), and its truth."""

@@ -184,7 +184,7 @@ def test_clone_is_unfitted():
     ("scores", "y", "message"),
     [
         ([[0.0], [1.0]], [0, 1], r"'scores' parameter must be of shape \(n,\)\. Got shape \(2, 1\) instead"),
-        ([0.0, 1.0, 2.0], [0, 1], "'scores' parameter must be as long as 'y', 2 rows. Got 3 rows instead"),
+        ([0.0, 1.0, 2.0], [0, 1], "'scores' parameter must be as long as 'y', of length 2. Got length 3 instead"),
         ([0.0, np.nan], [0, 1], "'scores' parameter must be finite; .* Got nan instead"),
         ([0.0, np.inf], [0, 1], "'scores' parameter must be finite; .* Got inf instead"),
         (["a", "b"], [0, 1], "'scores' parameter must be an array of numbers"),
@@ -202,7 +202,7 @@ def test_wrong_fits_are_refused(scores, y, message):
 
 
 def test_wrong_parameter_and_wrong_prediction_are_refused():
-    with pytest.raises(ValueError, match="'strictly_increasing' parameter must be True or False. Got 'yes' instead"):
+    with pytest.raises(ValueError, match=r"'strictly_increasing' parameter must be True or False\. Got 'yes' instead"):
         IsotonicCalibrator(strictly_increasing="yes").fit([0, 1], [0, 1])
     calibrator = IsotonicCalibrator().fit([0, 1], [0, 1])
     with pytest.raises(ValueError, match=r"'scores' parameter must be of shape \(n,\)\. Got shape \(1, 2\) instead"):

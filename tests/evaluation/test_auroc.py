@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import norm
@@ -25,6 +25,7 @@ def placements_interval(y, score):
     return value, expit(logit(value) - half), expit(logit(value) + half)
 
 
+@settings(deadline=None, derandomize=True)
 @given(BOTH_CLASSES, st.booleans())
 def test_value_is_that_of_scikit_learn_and_lies_in_its_interval(rows, grouped):
     y, score = np.array(rows).T
@@ -64,7 +65,6 @@ def correlated(rng, n_groups, size):
     return y, score, np.repeat(np.arange(n_groups), size)
 
 
-@pytest.mark.slow
 def test_bootstrap_covers_where_rows_hang_together_and_delong_does_not():
     truth = norm.cdf(1 / np.sqrt(2 * 1.01))
     rng = np.random.default_rng(2)
@@ -149,8 +149,8 @@ def test_infinite_scores_rank():
     ("y", "score", "options", "message"),
     [
         ([0, 2], [1, 2], {}, "'y' parameter must be 0 or 1 in each row. Got 2 instead"),
-        ([0, 1], [1], {}, "'score' parameter must be as long as 'y', 2 rows. Got 1 rows instead"),
-        ([0, 1], [1, np.nan], {}, "'score' parameter must be without NaN; .* Got 1 rows of NaN instead"),
+        ([0, 1], [1], {}, "'score' parameter must be as long as 'y', of length 2. Got length 1 instead"),
+        ([0, 1], [1, np.nan], {}, "'score' parameter must be without NaN; .* Got NaN in 1 of 2 rows instead"),
         ([0, 1], [1, 2], {"groups": [0]}, r"'groups' parameter must be of shape \(2,\), .* Got shape \(1,\) instead"),
         ([0, 1], [1, 2], {"n_boot": 0}, "'n_boot' parameter must be a whole number from 1. Got 0 instead"),
     ],

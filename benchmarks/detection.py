@@ -1,0 +1,210 @@
+"""How well the bundled model finds lenses: simulated scenes, a survey left out, controls, real images, calibration.
+
+Run ``python benchmarks/detection.py``. Every number is computed here and now; the scenes are those of the default
+recipe, whose features are kept in a cache beside this file. Two controls stand beside every row, classifiers that see
+the brightness and the richness alone, or the metadata alone: a lens finder must owe nothing to them.
+"""
+
+import argparse
+import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+import gridlens
+from gridlens import CutoutSet, GridPatchExtractor, load_model
+from gridlens.calibration import expected_calibration_error
+from gridlens.cutouts import METADATA_NAMES, SURVEYS
+from gridlens.evaluation import Estimate, auroc, tpr_at_fpr
+from gridlens.features import FEATURE_NAMES, N_IMAGE_FEATURES
+from gridlens.models import read_manifest
+from gridlens.models.recipe import RECIPES, SNR_BINS, SceneRows, fit_detector, simulate_rows
+
+HERE = Path(__file__).parent
+RECIPE = RECIPES["default"]
+LEFT_OUT, LEFT_OUT_SEED, LEFT_OUT_SCENES = "kids", 4, 2048
+# Real lenses with plain arcs, and a field of real galaxies without a known lens, whose header has no pixel scale.
+PS1_LENSES = ("J014656-092952", "SDSSJ1209_2640", "SDSSJ1148_1930", "J1059_4251", "SL2SJ085446-012137")
+FIELD_SCALE = 0.34
+# The lenses' cutouts are 26 to 30 arcsec across: the field is cut as narrow, or its width would tell.
+NARROW, WIDE = 88, 128
+INJECTION_SEED = 5
+
+
+class Control:
+    """A classifier on a few columns, of the kind that the detector is: what they alone give away."""
+
+    def __init__(self, columns: Any, train: SceneRows) -> None:
+        self.columns = columns
+        self.model = HistGradientBoostingClassifier(max_iter=100, learning_rate=0.05, max_leaf_nodes=15, random_state=0)
+        self.model.fit(columns(train.features), train.label)
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """Scores of the rows of `X`."""
+        return self.model.predict_proba(self.columns(X))[:, 1]
+
+
+def brightness_and_richness(X: np.ndarray) -> np.ndarray:
+    """Mean brightness of the cutout in the three bands, and the cluster's richness."""
+    bands = [X[:, [FEATURE_NAMES.index(f"patch{k}_mean_{band}") for k in range(9)]].mean(axis=1) for band in "gri"]
+    return np.column_stack([*bands, X[:, FEATURE_NAMES.index("richness")]])
+
+
+def metadata(X: np.ndarray) -> np.ndarray:
+    """The nine metadata values."""
+    return X[:, N_IMAGE_FEATURES:]
+
+
+def cached_rows(n: int, seed: int, surveys: tuple[str, ...]) -> SceneRows:
+    """Simulated rows, from the cache where the simulator and the kernels have not changed since."""
+    sources = [
+        path for room in ("cutouts", "features", "simulate") for path in (HERE.parent / "gridlens" / room).glob("*.py")
+    ]
+    key = hashlib.sha256(repr((n, seed, surveys)).encode() + b"".join(p.read_bytes() for p in sorted(sources)))
+    folder = HERE / ".cache"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"scenes-{seed}-{key.hexdigest()[:12]}.npz"
+    if not path.exists():
+        print(f"simulating {n:,} scenes of seed {seed} ...", flush=True)
+        rows = simulate_rows(n, seed, surveys)
+        np.savez(path, features=rows.features)
+        rows.truth.to_csv(path.with_suffix(".csv"), index=False)
+    return SceneRows(np.load(path)["features"], pd.read_csv(path.with_suffix(".csv")))
+
+
+def usable(rows: SceneRows) -> SceneRows:
+    """Rows whose cutout was not rejected."""
+    kept = np.isfinite(rows.features[:, :N_IMAGE_FEATURES]).any(axis=1)
+    return SceneRows(rows.features[kept], rows.truth[kept].reset_index(drop=True))
+
+
+def heading(text: str) -> None:
+    """Print a heading and the head of a table below it."""
+    print(f"\n### {text}\n")
+    print(
+        "| arcs | lenses | AUROC | TPR at FPR 0.01 | TPR at FPR 0.001 | control: brightness, richness | control: metadata |"
+    )
+    print("|---|---|---|---|---|---|---|", flush=True)
+
+
+def line(name: str, y: np.ndarray, score: np.ndarray, controls: list[np.ndarray], groups: Any = None) -> None:
+    """Print one row of the table."""
+    measures: list[Estimate] = [auroc(y, score, groups), tpr_at_fpr(y, score, 0.01), tpr_at_fpr(y, score, 0.001)]
+    measures += [auroc(y, control, groups) for control in controls]
+    print(f"| {name} | {int(y.sum())} | " + " | ".join(map(str, measures)) + " |", flush=True)
+
+
+def by_snr(rows: SceneRows, score: np.ndarray, controls: list[Control]) -> None:
+    """Print a row for each bin of arc S/N, each against all scenes without a lens."""
+    snr = rows.truth["arc_snr"].to_numpy()
+    given = [control(rows.features) for control in controls]
+    for name, low, high in SNR_BINS:
+        chosen = (rows.label == 0) | ((snr >= low) & (snr < high))
+        label = name if low == 0.0 and np.isinf(high) else f"S/N {name}"
+        line(label, rows.label[chosen], score[chosen], [control[chosen] for control in given])
+
+
+def simulated(controls: list[Control], train: SceneRows) -> None:
+    """Print what the bundled model does on scenes that it has not seen, and another one on a survey left out."""
+    detector = load_model("default")
+    test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, RECIPE.surveys))
+    p = detector.predict_proba(test.features_with(RECIPE.metadata))[:, 1]
+    heading(f"Simulated, {len(p):,} scenes held out, all presets")
+    by_snr(test, p, controls)
+
+    calibrate = cached_rows(RECIPE.n_calibrate, RECIPE.calibrate_seed, RECIPE.surveys)
+    others = fit_detector(without(train, LEFT_OUT), without(calibrate, LEFT_OUT), RECIPE)
+    rows = usable(cached_rows(LEFT_OUT_SCENES, LEFT_OUT_SEED, (LEFT_OUT,)))
+    q = others.predict_proba(rows.features_with(RECIPE.metadata))[:, 1]
+    heading(f"Simulated, {len(q):,} scenes of {LEFT_OUT}, by a model trained without that preset")
+    by_snr(rows, q, controls)
+
+    print("\n### Calibration on the scenes held out\n")
+    error = expected_calibration_error(test.label, p, n_bins=15)
+    floor = sampling_floor(p)
+    print(f"Expected calibration error, 15 bins of equal mass: {error:.4f}.")
+    print(f"Perfect probabilities would show {floor:.4f} on as many scenes, by chance alone.", flush=True)
+
+
+def sampling_floor(p: np.ndarray, repeats: int = 200) -> float:
+    """Mean calibration error that labels drawn with the probabilities `p` themselves would show."""
+    rng = np.random.default_rng(0)
+    return float(np.mean([expected_calibration_error(rng.random(len(p)) < p, p, n_bins=15) for _ in range(repeats)]))
+
+
+def without(rows: SceneRows, survey: str) -> SceneRows:
+    """Rows of the other surveys."""
+    kept = (rows.truth["survey"] != survey).to_numpy()
+    return SceneRows(rows.features[kept], rows.truth[kept].reset_index(drop=True))
+
+
+def real(folder: Path, controls: list[Control]) -> None:
+    """Print what the bundled model does on real images, and on arcs injected into them."""
+    from gridlens.simulate import SceneSettings, inject_scene, load_backgrounds, scenes_to_cutouts
+
+    detector = load_model("default")
+    field = load_backgrounds(folder / "kids_field", pixel_scale=FIELD_SCALE, size=NARROW)
+    empty = field.cutouts()
+    ps1 = CutoutSet.read(folder / "ps1")
+    lenses = [ps1[np.isin(ps1.ids, PS1_LENSES)], CutoutSet.read(folder / "des_j0330")]
+    X = np.concatenate([features(cutouts) for cutouts in [*lenses, empty]])
+    names = [name for cutouts in lenses for name in cutouts.ids]
+    y = np.arange(len(X)) < len(names)
+    p = detector.predict_proba(X)[:, 1]
+    heading(f"Real lenses with plain arcs against {len(empty)} windows of a real field, {NARROW} px")
+    line("PS1 and DES", y.astype(int), p, [control(X) for control in controls])
+    share = [f"{name} {value:.2f} (over {np.mean(p[~y] < value):.0%})" for name, value in zip(names, p[y], strict=True)]
+    print(f"\nScores, and the share of the field below: {', '.join(share)}.")
+    print(f"The field: median {np.median(p[~y]):.2f}, maximum {p[~y].max():.2f}.")
+
+    wide = load_backgrounds(folder / "kids_field", pixel_scale=FIELD_SCALE, size=WIDE)
+    scenes = []
+    for share_of_lenses in (1.0, 0.0):
+        settings = SceneSettings(surveys=("kids",), lens_fraction=share_of_lenses)
+        make = partial(inject_scene, INJECTION_SEED, backgrounds=wide, settings=settings)
+        scenes += [make(index) for index in range(len(wide))]
+    X = features(scenes_to_cutouts(scenes))
+    truth = pd.DataFrame([scene.truth for scene in scenes])
+    p = detector.predict_proba(X)[:, 1]
+    y, snr = truth["label"].to_numpy(), truth["arc_snr"].to_numpy()
+    window = np.tile(np.arange(len(wide)), 2)
+    heading(f"Arcs injected into {len(wide)} windows of the real field, {WIDE} px, against the same windows without")
+    given = [control(X) for control in controls]
+    for name, low, high in SNR_BINS:
+        chosen = (y == 0) | ((snr >= low) & (snr < high))
+        if y[chosen].any():
+            line(name, y[chosen], p[chosen], [control[chosen] for control in given], window[chosen])
+
+
+def features(cutouts: CutoutSet) -> np.ndarray:
+    """Features of the image alone."""
+    return GridPatchExtractor(n_jobs=-1).transform(cutouts)
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
+    )
+    arguments = parser.parse_args()
+    manifest = read_manifest(Path(gridlens.__file__).parent / "models" / "default")
+    print(
+        f"gridlens {gridlens.__version__}, default model trained on {manifest['training']['recipe']['n_train']:,} scenes"
+    )
+    print(f"presets: {', '.join(SURVEYS)}; metadata: {', '.join(METADATA_NAMES)}")
+    train = usable(cached_rows(RECIPE.n_train, RECIPE.train_seed, RECIPE.surveys))
+    controls = [Control(brightness_and_richness, train), Control(metadata, train)]
+    simulated(controls, train)
+    if arguments.real.is_dir():
+        real(arguments.real, controls)
+    else:
+        print(f"\nReal images: not measured, there is no folder {arguments.real}.")
+
+
+if __name__ == "__main__":
+    main()

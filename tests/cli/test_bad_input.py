@@ -1,0 +1,207 @@
+"""Every bad input ends in a sentence that a person can act on, or in a rejected row; nothing half-written stays."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from click.testing import CliRunner
+
+from gridlens.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def out(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    return folder / "scores.csv"
+
+
+def rejected(folder, out, *options):
+    """The one rejected row of a folder that also holds a good cutout, which must be scored all the same."""
+    pixels = np.random.default_rng(7).normal(size=(64, 64, 3)).astype(np.float32)
+    np.save(folder / "zz-good.npy", pixels)
+    result = run("score", folder, "--out", out, *options)
+    assert result.exit_code == 0, result.stderr
+    assert "1 scored, 1 rejected" in result.stderr
+    table = pd.read_csv(out)
+    assert table["id"].tolist()[0] == "zz-good"
+    row = table.iloc[1]
+    assert row["status"] == "rejected"
+    assert np.isnan(row["p_lens"])
+    return row
+
+
+def failed(result, out, *words):
+    """The run failed with one sentence that holds `words`, without a traceback and without a file."""
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    message = result.stderr.splitlines()[-1]
+    assert message.startswith("Error: ")
+    for word in words:
+        assert word in message
+    assert not out.parent.exists() or list(out.parent.iterdir()) == []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "cutouts"
+    folder.mkdir()
+    return folder
+
+
+def write_band(folder, band, pixels, wcs=True, name="cluster"):
+    header = fits.Header()
+    if wcs:
+        header.update(CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CRVAL1=10.0, CRVAL2=2.0, CRPIX1=32.5, CRPIX2=32.5)
+        header.update(CDELT1=-0.5 / 3600, CDELT2=0.5 / 3600)
+    fits.writeto(folder / f"{name}_{band}.fits", pixels.astype(np.float32), header)
+
+
+def noise(size=64, seed=0):
+    return np.random.default_rng(seed).normal(size=(size, size))
+
+
+def test_wrong_shape(folder, out):
+    np.save(folder / "flat.npy", np.zeros((64, 64, 7)))
+    assert "(64, 64, 7)" in rejected(folder, out)["message"]
+
+
+def test_missing_band(folder, out):
+    for band in "gr":
+        write_band(folder, band, noise())
+    row = rejected(folder, out)
+    assert row["id"] == "cluster"
+    assert "_i" in row["message"] or "band i" in row["message"]
+
+
+def test_constant_band(folder, out):
+    pixels = np.stack([noise(), np.full((64, 64), 5.0), noise(seed=2)], axis=2)
+    np.save(folder / "flat-r.npy", pixels)
+    assert "band r" in rejected(folder, out)["message"]
+
+
+def test_nan_band(folder, out):
+    pixels = np.stack([noise(), noise(seed=1), np.full((64, 64), np.nan)], axis=2)
+    np.save(folder / "no-i.npy", pixels)
+    assert "bad" in rejected(folder, out)["message"] or "NaN" in rejected(folder, out)["message"]
+
+
+def test_truncated_fits(folder, out):
+    for band in "gri":
+        write_band(folder, band, noise())
+    path = folder / "cluster_r.fits"
+    path.write_bytes(path.read_bytes()[:4000])
+    message = rejected(folder, out)["message"]
+    assert "Traceback" not in message
+    assert "truncated" in message.lower() or "damaged" in message.lower()
+
+
+def test_no_wcs(folder, out):
+    for band in "gri":
+        write_band(folder, band, noise(), wcs=False)
+    assert "--pixel-scale" in rejected(folder, out)["message"]
+    assert run("score", folder, "--out", out, "--pixel-scale", 0.5).exit_code == 0
+    assert (pd.read_csv(out)["status"] == "ok").all()
+
+
+def test_a_20_px_cutout(folder, out):
+    np.save(folder / "tiny.npy", np.random.default_rng(0).normal(size=(20, 20, 3)))
+    assert "48" in rejected(folder, out)["message"]
+
+
+def test_an_empty_folder(folder, out):
+    failed(run("score", folder, "--out", out), out, str(folder))
+
+
+def test_a_path_that_does_not_exist(tmp_path, out):
+    failed(run("score", tmp_path / "nowhere", "--out", out), out, "nowhere")
+
+
+@pytest.mark.slow
+def test_an_unreadable_file_among_a_thousand(folder, out):
+    pixels = np.random.default_rng(3).normal(size=(48, 48, 3)).astype(np.float32)
+    for k in range(999):
+        np.save(folder / f"c{k:03d}.npy", pixels)
+    (folder / "c500x.npy").write_bytes(b"this is no array")
+    result = run("score", folder, "--out", out)
+    assert result.exit_code == 0
+    assert "999 scored, 1 rejected" in result.stderr
+    table = pd.read_csv(out)
+    assert len(table) == 1000
+    assert table.iloc[-1]["id"] == "c500x"
+    assert table["score"].iloc[:999].nunique() == 1
+
+
+def test_a_catalogue_that_lacks_a_column(folder, out, tmp_path):
+    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    catalog = tmp_path / "clusters.csv"
+    catalog.write_text("redshift,richness\n0.3,40\n")
+    failed(run("score", folder, "--catalog", catalog, "--out", out), out, "redshift, richness", "id")
+
+
+def test_an_output_folder_that_does_not_exist(folder, tmp_path):
+    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    out = tmp_path / "absent" / "scores.csv"
+    failed(run("score", folder, "--out", out), out, "absent", "does not exist")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_an_output_folder_that_cannot_be_written(folder, out):
+    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    out.parent.chmod(0o500)
+    failed(run("score", folder, "--out", out), out, "cannot be written")
+
+
+def test_an_output_that_is_no_table(folder, out):
+    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    failed(run("score", folder, "--out", out.with_suffix(".xlsx")), out, ".csv, .parquet, .fits, .votable")
+    failed(run("score", folder, "--out", out.parent), out)
+
+
+def test_a_full_disk_leaves_what_was_there(folder, out, monkeypatch):
+    np.save(folder / "a.npy", np.random.default_rng(0).normal(size=(64, 64, 3)))
+    out.write_text("what was there\n")
+
+    def full(self, path, **_):
+        with open(path, "w") as file:
+            file.write("half a li")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    result = run("score", folder, "--out", out)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr.splitlines()[-1]
+    assert out.read_text() == "what was there\n"
+    assert [path.name for path in out.parent.iterdir()] == ["scores.csv"]
+
+
+def test_a_model_that_is_none(folder, out, tmp_path):
+    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    failed(run("score", folder, "--model", tmp_path, "--out", out), out, "manifest.json", "gridlens train")
+
+
+@pytest.mark.slow
+def test_ctrl_c_half_way(folder, out):
+    np.save(folder / "many.npy", np.random.default_rng(1).normal(size=(128, 128, 128, 3)).astype(np.float32))
+    for k in range(15):
+        os.link(folder / "many.npy", folder / f"many-{k}.npy")
+    command = [sys.executable, "-m", "gridlens", "score", str(folder), "--out", str(out), "--jobs", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert "prevalence" in process.stderr.readline()
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1] == "Error: Interrupted. No output was written."
+    assert list(out.parent.iterdir()) == []

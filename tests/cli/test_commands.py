@@ -1,0 +1,72 @@
+import json
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from gridlens.cli import main
+from gridlens.cutouts import read_batches
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("command", ["score", "simulate", "train", "info"])
+def test_help_shows_an_example(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: gridlens {command}" in result.stdout
+
+
+def test_version():
+    assert run("--version").stdout.startswith("gridlens, version ")
+
+
+def test_info_prints_the_card_and_the_manifest():
+    assert run("info").stdout.startswith("# ")
+    assert json.loads(run("info", "--json").stdout)["contract_version"] == 1
+    failure = run("info", "--model", "nowhere")
+    assert failure.exit_code == 1
+    assert "nowhere" in failure.stderr
+
+
+def test_simulate_writes_shards_and_truth(tmp_path):
+    pytest.importorskip("lenstronomy")
+    out = tmp_path / "training"
+    result = run("simulate", out, "--n", 6, "--survey", "hsc", "--survey", "DES", "--seed", 3, "--jobs", 1)
+    assert result.exit_code == 0, result.stderr
+    truth = pd.read_csv(out / "truth.csv")
+    assert set(truth["survey"]) <= {"hsc", "des"}
+    ids = {name for batch in read_batches(out) for name in batch.cutouts.ids}
+    assert ids == set(truth["id"])
+    again = run("simulate", out, "--n", 6)
+    assert again.exit_code == 1
+    assert "is not empty" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--n", 0], ["--n", 2, "--survey", "sdss9"], ["--n", 2, "--seed", -1], ["--n", 2, "--pixel-scale", 0.3], []],
+)
+def test_simulate_refuses_wrong_usage(tmp_path, options):
+    assert run("simulate", tmp_path / "training", *options).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_simulate_without_lenstronomy_says_what_to_install(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "lenstronomy", None)
+    for command in (["simulate", tmp_path / "training", "--n", 2], ["train", "--out", tmp_path / "model"]):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert "pip install 'gridlens[sim]'" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_refuses_a_folder_that_is_not_empty_before_it_works(tmp_path):
+    (tmp_path / "kept.txt").write_text("x")
+    result = run("train", "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "is not empty" in result.stderr

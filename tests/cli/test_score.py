@@ -1,0 +1,120 @@
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.table import Table
+from click.testing import CliRunner
+
+from gridlens import CutoutSet, load_model
+from gridlens.cli import main
+from gridlens.cutouts import write_npz
+from gridlens.detector import ARC_COLUMNS
+
+COLUMNS = ["id", "path", "p_lens", "score", "rank", "status", "message", "arc_patch", *ARC_COLUMNS, "lightgbm"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path, noise):
+    folder = tmp_path / "cutouts"
+    folder.mkdir()
+    ids = [f"cluster-{k}" for k in range(4)]
+    write_npz(folder / "shard.npz", CutoutSet(noise(4), pixel_scale=1.0, ids=ids))
+    np.save(folder / "lone.npy", noise(1, size=80, seed=9)[0])
+    return folder
+
+
+def test_csv_holds_one_row_a_cutout_best_first(folder, tmp_path):
+    out = tmp_path / "scores.csv"
+    result = run("score", folder, "--out", out, "--pixel-scale", 1)
+    assert result.exit_code == 0, result.stderr
+    table = pd.read_csv(out)
+    assert table.columns.tolist() == COLUMNS
+    assert len(table) == 5
+    assert table["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert table["p_lens"].is_monotonic_decreasing
+    assert "prevalence of 0.001" in result.stderr
+    assert "5 scored, 0 rejected" in result.stderr
+    assert "cutouts per second" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "read"),
+    [("parquet", pd.read_parquet), ("fits", Table.read), ("votable", Table.read), ("csv", pd.read_csv)],
+)
+def test_every_format_holds_the_same_table(folder, tmp_path, suffix, read):
+    out = tmp_path / f"scores.{suffix}"
+    result = run("score", folder, "--out", out, "--pixel-scale", 1, "--prevalence", 0.01)
+    assert result.exit_code == 0, result.stderr
+    table = read(out)
+    cutouts = CutoutSet.read(folder / "shard.npz", pixel_scale=1)
+    expected = load_model().score_cutouts(cutouts, prevalence=0.01).set_index("id")
+    names = [str(name) for name in table["id"]]
+    assert set(names) == {*expected.index, "lone"}
+    for name, p in zip(names, np.asarray(table["p_lens"], dtype=float), strict=True):
+        if name != "lone":
+            assert p == pytest.approx(expected.loc[name, "p_lens"], rel=1e-12)
+    if suffix == "fits":
+        assert table.meta["PREVAL"] == 0.01
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cutouts", f"scores.{suffix}"]
+
+
+def test_stdout_takes_the_table_where_no_file_is_named(folder):
+    from io import StringIO
+
+    result = run("score", folder, "--pixel-scale", 1, "--top", 2)
+    assert result.exit_code == 0
+    table = pd.read_csv(StringIO(result.stdout))
+    assert table.columns.tolist() == COLUMNS
+    assert table["rank"].tolist() == [1, 2]
+
+
+def test_top_prints_and_the_file_still_holds_all(folder, tmp_path):
+    out = tmp_path / "scores.csv"
+    result = run("score", folder, "--pixel-scale", 1, "--top", 1, "--out", out)
+    assert len(result.stdout.splitlines()) == 2
+    assert len(pd.read_csv(out)) == 5
+
+
+def test_prevalence_moves_p_lens_alone(folder, tmp_path):
+    tables = []
+    for prevalence in (1e-4, 0.5):
+        run("score", folder, "--pixel-scale", 1, "--out", tmp_path / "t.csv", "--prevalence", prevalence)
+        tables.append(pd.read_csv(tmp_path / "t.csv"))
+    pd.testing.assert_frame_equal(tables[0].drop(columns="p_lens"), tables[1].drop(columns="p_lens"))
+    np.testing.assert_allclose(tables[1]["p_lens"], tables[1]["score"])
+    assert (tables[0]["p_lens"] < 0.1 * tables[1]["p_lens"]).all()
+
+
+def test_a_catalogue_moves_the_bcg(folder, tmp_path):
+    catalog = tmp_path / "clusters.csv"
+    catalog.write_text("id,bcg_x,bcg_y\ncluster-0,10,12\n")
+    run("score", folder / "shard.npz", "--pixel-scale", 1, "--out", tmp_path / "moved.csv", "--catalog", catalog)
+    run("score", folder / "shard.npz", "--pixel-scale", 1, "--out", tmp_path / "plain.csv")
+    moved, plain = (pd.read_csv(tmp_path / f"{name}.csv").set_index("id")["lightgbm"] for name in ("moved", "plain"))
+    assert moved["cluster-0"] != plain["cluster-0"]
+    for name in ("cluster-1", "cluster-2", "cluster-3"):
+        assert moved[name] == plain[name]
+
+
+def test_usage_errors_end_with_status_2(folder):
+    for arguments in (
+        ["score"],
+        ["score", folder, "--prevalence", "2"],
+        ["score", folder, "--zeropoint", "g=x"],
+        ["find"],
+    ):
+        assert run(*arguments).exit_code == 2
+
+
+def test_zeropoints_by_band_are_read(folder, tmp_path):
+    # One magnitude for all three bands scales all fluxes alike, which changes nothing.
+    run("score", folder / "shard.npz", "--zeropoint", "26", "--out", tmp_path / "one.csv")
+    run("score", folder / "shard.npz", "--zeropoint", "g=26,r=26,i=25", "--out", tmp_path / "three.csv")
+    run("score", folder / "shard.npz", "--out", tmp_path / "none.csv")
+    one, three, none = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("one", "three", "none"))
+    np.testing.assert_allclose(one["score"], none["score"], rtol=1e-3)
+    assert set(three["id"]) == set(one["id"])

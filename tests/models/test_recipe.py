@@ -1,0 +1,47 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gridlens import load_model
+from gridlens.models.recipe import RECIPES, Recipe, simulate_rows, train_recipe
+
+pytest.importorskip("lenstronomy")
+
+TINY = Recipe(surveys=("hsc",), n_train=96, n_calibrate=64, n_test=64, train_seed=11, calibrate_seed=12, test_seed=13)
+
+
+def test_rows_do_not_depend_on_the_number_of_processes():
+    one = simulate_rows(70, 5, n_jobs=1)
+    two = simulate_rows(70, 5, n_jobs=2)
+    np.testing.assert_array_equal(one.features, two.features)
+    assert one.truth.equals(two.truth)
+    assert one.features.shape == (70, 315)
+    assert set(one.label) == {0, 1}
+
+
+def test_metadata_are_masked_unless_asked_for():
+    rows = simulate_rows(8, 5, n_jobs=1)
+    assert np.isnan(rows.features_with("image")[:, 306:]).all()
+    assert np.isfinite(rows.features_with("survey")[:, 306:308]).all()
+    np.testing.assert_array_equal(rows.features_with("all"), rows.features)
+
+
+@pytest.mark.slow
+def test_a_small_recipe_makes_a_model_that_scores(tmp_path):
+    done = []
+    card = train_recipe(tmp_path / "model", TINY, n_jobs=2, progress=done.append)
+    assert sum(done) == TINY.n_scenes
+    assert "| all arcs | " in card
+    assert "64 simulated scenes that it has not seen" in card
+    detector = load_model(tmp_path / "model")
+    p = detector.predict_proba(simulate_rows(4, 14, ("hsc",), n_jobs=1).features_with("image"))[:, 1]
+    assert ((p > 0) & (p < 1)).all()
+
+
+def test_the_three_sets_share_no_seed():
+    for recipe in RECIPES.values():
+        assert len({recipe.train_seed, recipe.calibrate_seed, recipe.test_seed}) == 3
+        assert recipe.n_scenes == sum(
+            getattr(recipe, f.name) for f in dataclasses.fields(recipe) if f.name.startswith("n_")
+        )

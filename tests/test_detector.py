@@ -1,0 +1,135 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+from gridlens import CutoutSet, LensDetector
+from gridlens._errors import GridlensError
+from gridlens.detector import ARC_COLUMNS, rank_table
+from gridlens.members import LightGBMMember
+
+COLUMNS = ["id", "path", "p_lens", "score", "rank", "status", "message", "arc_patch", *ARC_COLUMNS, "lightgbm"]
+
+
+def quick(**parameters):
+    return LightGBMMember(n_trees=30, learning_rate=0.1, min_child_samples=20, turns=False, **parameters)
+
+
+def test_it_learns_and_its_probabilities_are_calibrated(detector, calibration_rows):
+    X, y = calibration_rows
+    p = detector.predict_proba(X)
+    assert p.shape == (400, 2)
+    np.testing.assert_allclose(p.sum(axis=1), 1.0)
+    assert roc_auc_score(y, p[:, 1]) > 0.75
+    assert detector.calibration_prevalence_ == pytest.approx(y.mean())
+    assert p[:, 1].mean() == pytest.approx(y.mean(), abs=0.03)
+
+
+def test_prevalence_shifts_odds_and_no_rank(detector, calibration_rows):
+    X, _ = calibration_rows
+    p = detector.predict_proba(X)[:, 1]
+    rare = detector.predict_proba(X, prevalence=1e-3)[:, 1]
+    base = detector.calibration_prevalence_
+    np.testing.assert_allclose(
+        np.log(rare / (1 - rare)) - np.log(p / (1 - p)), np.log(1e-3 / 0.999) - np.log(base / (1 - base)), rtol=1e-9
+    )
+    np.testing.assert_array_equal(np.argsort(p, kind="stable"), np.argsort(rare, kind="stable"))
+
+
+def test_the_table_is_ranked_and_says_what_was_rejected(detector, noise):
+    pixels = noise(5)
+    pixels[2, :, :, 1] = 3.0
+    table = detector.score_cutouts(CutoutSet(pixels, pixel_scale=1.0, ids=list("abcde")), prevalence=0.01)
+    assert table.columns.tolist() == COLUMNS
+    assert table["id"].tolist()[-1] == "c"
+    assert table["status"].tolist() == ["ok"] * 4 + ["rejected"]
+    assert table["rank"].tolist() == [1, 2, 3, 4, 0]
+    assert table["message"].iloc[-1] != ""
+    assert table["p_lens"].iloc[:4].is_monotonic_decreasing
+    assert table["p_lens"].iloc[:4].between(0, 1, inclusive="neither").all()
+    assert table[["p_lens", "score", "lightgbm", *ARC_COLUMNS]].iloc[-1].isna().all()
+    assert table["arc_patch"].iloc[-1] == -1
+    assert table.attrs["prevalence"] == 0.01
+
+
+def test_the_table_names_the_best_arc(detector, noise):
+    pixels = noise(1)
+    pixels[0, 8:10, 24:40] += 8.0
+    row = detector.score_cutouts(CutoutSet(pixels, pixel_scale=1.0)).iloc[0]
+    assert row["arc_patch"] == 1
+    assert row["arc_distance"] == pytest.approx(22.5, abs=2.0)
+    assert row["arc_snr"] > 3.0
+
+
+def test_scores_do_not_depend_on_company_or_threads(detector, noise):
+    cutouts = CutoutSet(noise(6), pixel_scale=1.0)
+    whole = detector.score_rows(cutouts)
+    pd.testing.assert_frame_equal(whole.iloc[4:5].reset_index(drop=True), detector.score_rows(cutouts[4]))
+    threaded = clone(detector)
+    threaded.__dict__.update(detector.__dict__)
+    threaded.n_jobs = 2
+    pd.testing.assert_frame_equal(whole, threaded.score_rows(cutouts))
+
+
+def test_no_cutouts_give_an_empty_table(detector):
+    table = detector.score_cutouts(CutoutSet(np.empty((0, 64, 64, 3))))
+    assert table.columns.tolist() == COLUMNS
+    assert len(table) == 0
+
+
+def test_rank_table_keeps_the_order_of_ties():
+    rows = pd.DataFrame({"id": list("abc"), "score": [0.5, 0.7, 0.5], "status": "ok"})
+    assert rank_table(rows, 0.1)["id"].tolist() == ["b", "a", "c"]
+
+
+def test_without_a_calibration_set_it_calibrates_out_of_fold(training_rows):
+    X, y = training_rows
+    detector = LensDetector(members=(quick(),), random_state=0).fit(X, y)
+    out_of_fold = detector.stack_.out_of_fold({"features": X}, y)[:, 0]
+    # What the calibrator saw are scores of rows by trees that had not: in sample they part the labels far better.
+    inside = detector.stack_.decision_function(detector.stack_.member_probabilities({"features": X}))
+    assert detector.calibrator_.thresholds_x_[[0, -1]] == pytest.approx([out_of_fold.min(), out_of_fold.max()])
+    assert roc_auc_score(y, out_of_fold) < roc_auc_score(y, inside) - 0.05
+
+
+def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows):
+    X, y = training_rows
+    detector = LensDetector(members=(quick(random_state=3), quick(n_jobs=1, random_state=4)), random_state=0)
+    detector.fit(X, y, groups=np.arange(len(y)) // 2, calibration=calibration_rows)
+    assert detector.stack_.weights_.shape == (2,)
+    assert (detector.stack_.weights_ > 0).all()
+    assert roc_auc_score(calibration_rows[1], detector.predict_proba(calibration_rows[0])[:, 1]) > 0.75
+
+
+def test_parameters_follow_scikit_learn():
+    detector = LensDetector(members=("lightgbm",), metadata="survey", random_state=5)
+    assert clone(detector).get_params()["metadata"] == "survey"
+    assert detector._build("lightgbm").random_state == 5
+
+
+@pytest.mark.parametrize(
+    ("X", "s", "message"),
+    [
+        (np.zeros((4, 315)), [0, 1, 0], "'s' parameter"),
+        (np.zeros((4, 315)), [0, 1, 0, 2], "'s' parameter"),
+        (np.zeros((4, 300)), [0, 1, 0, 1], "'X' parameter"),
+    ],
+)
+def test_wrong_input_is_refused(X, s, message):
+    with pytest.raises((ValueError, GridlensError), match=message):
+        LensDetector().fit(X, s)
+
+
+def test_unknown_and_no_members_are_refused(training_rows):
+    with pytest.raises(GridlensError, match="Got 'lightbgm' instead"):
+        LensDetector(members=("lightbgm",)).fit(*training_rows)
+    with pytest.raises(GridlensError, match="at least one member"):
+        LensDetector(members=()).fit(*training_rows)
+
+
+def test_a_member_on_cutouts_cannot_learn_from_features(training_rows):
+    member = quick()
+    member.consumes = "cutouts"
+    with pytest.raises(GridlensError, match="Pass a CutoutSet"):
+        LensDetector(members=(member,)).fit(*training_rows)

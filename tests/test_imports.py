@@ -1,0 +1,60 @@
+"""What the package costs before it does anything."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+# Heavy or optional: none of them may come along with the package or with its help.
+HEAVY = {
+    "torch",
+    "shap",
+    "matplotlib",
+    "lenstronomy",
+    "dask",
+    "lightgbm",
+    "sklearn",
+    "numba",
+    "pandas",
+    "astropy",
+    "numpy",
+}
+
+
+def modules_after(code):
+    script = f"{code}\nimport json, sys\nprint('\\n' + json.dumps(sorted(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in json.loads(result.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import gridlens",
+        "from gridlens.cli import main\nmain(['--help'], standalone_mode=False)",
+        "from gridlens.cli import main\nmain(['score', '--help'], standalone_mode=False)",
+    ],
+)
+def test_nothing_heavy_is_imported(code):
+    found = modules_after(code)
+    assert "gridlens" in found
+    assert not found & HEAVY
+
+
+def test_scoring_needs_no_optional_package(tmp_path):
+    code = (
+        "import numpy as np, gridlens\n"
+        "table = gridlens.load_model().score_cutouts(gridlens.CutoutSet(np.ones((1, 64, 64, 3))))"
+    )
+    assert not modules_after(code) & {"torch", "shap", "matplotlib", "lenstronomy", "dask"}
+
+
+def test_the_public_names_are_there():
+    import gridlens
+
+    assert dir(gridlens) == sorted(gridlens.__all__)
+    for name in gridlens.__all__:
+        assert getattr(gridlens, name) is not None
+    with pytest.raises(AttributeError, match="'LensFinder'"):
+        _ = gridlens.LensFinder
