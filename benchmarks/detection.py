@@ -85,9 +85,8 @@ def usable(rows: SceneRows) -> SceneRows:
 def heading(text: str) -> None:
     """Print a heading and the head of a table below it."""
     print(f"\n### {text}\n")
-    print(
-        "| arcs | lenses | AUROC | TPR at FPR 0.01 | TPR at FPR 0.001 | control: brightness, richness | control: metadata |"
-    )
+    columns = ("arcs", "lenses", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001")
+    print(f"| {' | '.join(columns)} | control: brightness, richness | control: metadata |")
     print("|---|---|---|---|---|---|---|", flush=True)
 
 
@@ -193,9 +192,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     manifest = read_manifest(Path(gridlens.__file__).parent / "models" / "default")
-    print(
-        f"gridlens {gridlens.__version__}, default model trained on {manifest['training']['recipe']['n_train']:,} scenes"
-    )
+    trained = manifest["training"]["recipe"]["n_train"]
+    print(f"gridlens {gridlens.__version__}, default model trained on {trained:,} scenes")
     print(f"presets: {', '.join(SURVEYS)}; metadata: {', '.join(METADATA_NAMES)}")
     train = usable(cached_rows(RECIPE.n_train, RECIPE.train_seed, RECIPE.surveys))
     controls = [Control(brightness_and_richness, train), Control(metadata, train)]

@@ -165,7 +165,7 @@ def noise(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     """rms of the sky per pixel in each band, (3,): 1.4826 times the median of neighbours' absolute differences, over
     the root of two, as the features have it. A pixel that is bad in one band counts in none.
     """
-    good = np.isfinite(pixels).all(axis=2)
+    good = np.asarray(np.isfinite(pixels).all(axis=2))
     pairs = good[:, 1:] & good[:, :-1]
     if not pairs.any():
         return np.zeros(3)
@@ -334,9 +334,10 @@ def _window(
 def _angle(combined: NDArray[np.float32], xy: NDArray[np.int64], pixel_scale: float) -> float:
     """Position angle of the light within 3 arcsec of `xy`, from its second moments."""
     reach = max(2, round(3.0 / pixel_scale))
-    y, x = np.indices(combined.shape, sparse=True)
-    rows = slice(max(int(xy[1]) - reach, 0), int(xy[1]) + reach + 1)
-    columns = slice(max(int(xy[0]) - reach, 0), int(xy[0]) + reach + 1)
-    dx, dy = x[:, columns] - xy[0], y[rows] - xy[1]
-    light = np.where(dx**2 + dy**2 <= reach**2, np.clip(combined[rows, columns], 0.0, None), 0.0)
+    x, y = (int(v) for v in xy)
+    x0, y0 = max(x - reach, 0), max(y - reach, 0)
+    box = combined[y0 : y + reach + 1, x0 : x + reach + 1]
+    rows, columns = np.indices(box.shape)
+    dx, dy = columns + x0 - x, rows + y0 - y
+    light = np.where(dx**2 + dy**2 <= reach**2, np.clip(box, 0.0, None), 0.0)
     return 0.5 * math.atan2(2.0 * float((light * dx * dy).sum()), float((light * (dx**2 - dy**2)).sum()))

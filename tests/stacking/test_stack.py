@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
@@ -11,7 +13,7 @@ class Column(BaseEstimator):
 
     name = "column"
     consumes = "features"
-    seen: list = []
+    seen: ClassVar[list] = []
 
     def __init__(self, column=0):
         self.column = column
@@ -68,7 +70,7 @@ def test_nan_stays_nan(rows):
 def test_members_by_name():
     assert member_class("lightgbm").name == "lightgbm"
     assert "lightgbm" in known_members()
-    with pytest.raises(GridlensError, match="lightgbm.*Got 'resnet' instead"):
+    with pytest.raises(GridlensError, match=r"lightgbm.*Got 'resnet' instead"):
         member_class("resnet")
 
 

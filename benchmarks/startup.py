@@ -1,0 +1,35 @@
+"""How long `import gridlens` and `gridlens --help` take: medians of ten new processes each.
+
+Run ``python benchmarks/startup.py``.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+
+REPEATS = 10
+RUNS = {
+    "python -c pass": ["-c", "pass"],
+    "import gridlens": ["-c", "import gridlens"],
+    "gridlens --help": ["-m", "gridlens", "--help"],
+}
+
+
+def seconds(arguments: list[str]) -> float:
+    """Wall time of one run."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the table."""
+    for name, arguments in RUNS.items():
+        seconds(arguments)
+        times = [seconds(arguments) for _ in range(REPEATS)]
+        print(f"{name:18s} median {statistics.median(times):.2f} s, slowest {max(times):.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Score the example cutouts and draw a contact sheet: what the model thinks, and which arc it looked at.
+
+    pip install "gridlens[explain]"
+    python examples/quickstart.py contact-sheet.png
+
+The best arc candidate is outlined in white; titles give the rank, the name and the score at even prevalence.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from astropy.visualization import make_lupton_rgb
+
+from gridlens import load_model
+from gridlens.cutouts import read_batches
+from gridlens.engine import score_batches
+from gridlens.features import arc_candidate
+
+CUTOUTS = Path(__file__).parent / "cutouts"
+COLUMNS = 6
+
+
+def lupton_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Colour image of one cutout (H, W, 3): i, r, g as red, green, blue, in units of each band's noise."""
+    planes = []
+    for band in (2, 1, 0):
+        plane = np.nan_to_num(pixels[:, :, band].astype(float))
+        noise = 1.4826 * np.median(np.abs(np.diff(plane, axis=1))) / np.sqrt(2.0)
+        planes.append((plane - np.percentile(plane, 40)) / noise)
+    return make_lupton_rgb(*planes, minimum=-1.0, stretch=12.0, Q=8)
+
+
+def main(target: str) -> None:
+    """Score, print the table, draw."""
+    table = score_batches(load_model("default"), read_batches(CUTOUTS), prevalence=1e-3)
+    print(table[["rank", "id", "p_lens", "score", "arc_distance", "arcness", "status"]].to_string(index=False))
+
+    cutouts = {cutout.ids[0]: cutout for batch in read_batches(CUTOUTS) for cutout in batch.cutouts}
+    rows = -(-len(table) // COLUMNS)
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(2.4 * COLUMNS, 2.7 * rows), layout="constrained")
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (_, row) in zip(axes.flat, table.iterrows(), strict=False):
+        cutout = cutouts[row["id"]]
+        pixels = cutout.pixels[0]
+        axis.imshow(lupton_rgb(pixels), origin="lower")
+        axis.set_title(f"{row['rank']}  {row['id'][:20]}\n{row['score']:.2f}", fontsize=8)
+        if row["arc_patch"] >= 0:
+            arc = arc_candidate(pixels, cutout.bcg_xy[0], cutout.pixel_scale[0], row["arc_patch"])
+            axis.contour(arc.mask, levels=[0.5], colors="white", linewidths=0.7)
+    figure.savefig(target, dpi=110)
+    print(f"drawn to {target}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "contact-sheet.png")

@@ -1,0 +1,73 @@
+"""What the project says of itself: the README's lines are those that CI runs, and metadata stand in one place."""
+
+import configparser
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def lines_of(text):
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("pip install")]
+
+
+def test_ci_runs_the_two_lines_of_the_readme():
+    block = re.search(r"<!-- ci -->\n(.*?)<!-- /ci -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    readme = lines_of(block.group(1))
+    assert len(readme) == 2
+    assert readme == lines_of((ROOT / ".ci" / "run").read_text())
+
+
+def test_metadata_stand_in_pyproject_alone():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert not {"metadata", "options"} & {section.split(".")[0] for section in setup.sections()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "BSD-3-Clause"
+    assert set(project["optional-dependencies"]) >= {"sim", "deep", "explain", "dask", "dev", "test"}
+
+
+def test_lenstronomy_is_asked_for_by_its_extra_alone():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert not any("lenstronomy" in requirement for requirement in project["dependencies"])
+    users = {
+        path
+        for path in (ROOT / "gridlens").rglob("*.py")
+        if re.search(r"^\s*(from|import) lenstronomy", path.read_text(), re.M)
+    }
+    assert {path.parent.name for path in users} == {"simulate"}
+    assert "commercial" in (ROOT / "README.md").read_text()
+
+
+def test_the_readme_quotes_the_card():
+    """Figures of the bundled model are those that its card and the benchmark hold."""
+    readme = (ROOT / "README.md").read_text()
+    card = (ROOT / "gridlens" / "models" / "default" / "card.md").read_text()
+    quoted = re.search(r"\| all arcs \| (\d+) \| ([^|]+) \|", readme)
+    own = re.search(r"\| all arcs \| (\d+) \| ([^|]+) \|", card)
+    assert quoted.groups() == own.groups()
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_model_and_scores(tmp_path):
+    """Built and unpacked elsewhere, the package finds its model, without the source tree."""
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("gridlens-*.whl")
+    assert wheel.stat().st_size < 10e6
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import gridlens; assert sys.argv[1] in gridlens.__file__;"
+        "print(gridlens.load_model().member_names_)"
+    )
+    target = tmp_path / "unpacked"
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(target)], check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(target)], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert run.stdout.strip() == "['lightgbm']", run.stderr
