@@ -199,7 +199,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         for name in ARC_COLUMNS:
             index = [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(9)]
             values = np.take_along_axis(extraction.features[:, index], np.maximum(patch, 0)[:, None], axis=1)[:, 0]
-            columns[name] = np.where(patch < 0, np.nan, values)
+            columns[name] = np.where(patch < 0, np.nan, values.astype(np.float64))
         columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
         return pd.DataFrame(columns)
 

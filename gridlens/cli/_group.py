@@ -30,6 +30,11 @@ class _Commands(click.Group):
             raise click.ClickException(str(exc)) from exc
         except KeyboardInterrupt:
             raise click.ClickException("Interrupted. No output was written.") from None
+        except BrokenPipeError:
+            raise  # whoever read the table has seen enough; click ends in silence
+        except OSError as exc:
+            where = f" ({exc.filename})" if exc.filename else ""
+            raise click.ClickException(f"{exc.strerror or exc}{where}. No output was written.") from exc
         except MemoryError:
             raise click.ClickException(
                 "Not enough memory. Score fewer or smaller cutouts at a time, or close other programs."

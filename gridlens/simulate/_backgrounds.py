@@ -272,7 +272,7 @@ def _field_windows(image: RealImage, number: int, size: int) -> Iterator[Window]
         around = np.hypot(*(sources.xy - sources.xy[k]).T) < _REACH / image.pixel_scale
         if sources.light[around].max() > sources.light[k]:
             continue
-        xy = _centroid(combined, sources.xy[k])
+        xy = _summit(combined, sources.xy[k])
         x0, y0 = corner(xy, size)
         if x0 < 0 or y0 < 0 or x0 + size > width or y0 + size > height:
             continue
@@ -300,14 +300,17 @@ def corner(xy: tuple[float, float], size: int) -> tuple[int, int]:
     return round(xy[0] - 0.5 * (size - 1)), round(xy[1] - 0.5 * (size - 1))
 
 
-def _centroid(combined: NDArray[np.float32], xy: NDArray[np.int64]) -> tuple[float, float]:
-    """Centroid of the 3 x 3 pixels about a peak that is not at the very edge."""
+def _summit(combined: NDArray[np.float32], xy: NDArray[np.int64]) -> tuple[float, float]:
+    """Where the light about a peak is highest, to a part of a pixel: parabolas through the sums of three pixels."""
     x, y = (int(v) for v in xy)
-    box = np.clip(combined[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2], 0.0, None)
-    total = float(box.sum())
-    if box.shape != (3, 3) or not total > 0.0:
+    box = combined[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+    if box.shape != (3, 3):
         return float(x), float(y)
-    return x + float(box.sum(axis=0) @ (-1, 0, 1)) / total, y + float(box.sum(axis=1) @ (-1, 0, 1)) / total
+    offsets = []
+    for before, middle, after in (box.sum(axis=0, dtype=float), box.sum(axis=1, dtype=float)):
+        bend = before + after - 2.0 * middle
+        offsets.append(float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0.0 else 0.0)
+    return x + offsets[0], y + offsets[1]
 
 
 def _window(
