@@ -59,18 +59,20 @@ def metadata(X: np.ndarray) -> np.ndarray:
     return X[:, N_IMAGE_FEATURES:]
 
 
-def cached_rows(n: int, seed: int, surveys: tuple[str, ...]) -> SceneRows:
+def cached_rows(n: int, seed: int, surveys: tuple[str, ...], canonical: bool = False) -> SceneRows:
     """Simulated rows, from the cache where the simulator and the kernels have not changed since."""
     sources = [
         path for room in ("cutouts", "features", "simulate") for path in (HERE.parent / "gridlens" / room).glob("*.py")
     ]
-    key = hashlib.sha256(repr((n, seed, surveys)).encode() + b"".join(p.read_bytes() for p in sorted(sources)))
+    key = hashlib.sha256(
+        repr((n, seed, surveys, canonical)).encode() + b"".join(p.read_bytes() for p in sorted(sources))
+    )
     folder = HERE / ".cache"
     folder.mkdir(exist_ok=True)
     path = folder / f"scenes-{seed}-{key.hexdigest()[:12]}.npz"
     if not path.exists():
         print(f"simulating {n:,} scenes of seed {seed} ...", flush=True)
-        rows = simulate_rows(n, seed, surveys)
+        rows = simulate_rows(n, seed, surveys, canonical=canonical)
         np.savez(path, features=rows.features)
         rows.truth.to_csv(path.with_suffix(".csv"), index=False)
     return SceneRows(np.load(path)["features"], pd.read_csv(path.with_suffix(".csv")))
@@ -110,14 +112,19 @@ def by_snr(rows: SceneRows, score: np.ndarray, controls: list[Control]) -> None:
 def simulated(controls: list[Control], train: SceneRows) -> None:
     """Print what the bundled model does on scenes that it has not seen, and another one on a survey left out."""
     detector = load_model("default")
-    test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, RECIPE.surveys))
+    test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, RECIPE.surveys, canonical=True))
     p = detector.predict_proba(test.features_with(RECIPE.metadata))[:, 1]
-    heading(f"Simulated, {len(p):,} scenes held out, all presets")
+    heading(f"Simulated, {len(p):,} scenes held out, all presets, canonical geometry")
     by_snr(test, p, controls)
 
-    calibrate = cached_rows(RECIPE.n_calibrate, RECIPE.calibrate_seed, RECIPE.surveys)
+    calibrate = usable(cached_rows(RECIPE.n_calibrate, RECIPE.calibrate_seed, RECIPE.surveys))
+    varied = calibrate.truth["varied"].to_numpy(dtype=bool)
+    away = SceneRows(calibrate.features[varied], calibrate.truth[varied].reset_index(drop=True))
+    heading(f"Simulated, {varied.sum():,} scenes away from that geometry (30 to 90 arcsec, depth and seeing varied)")
+    by_snr(away, detector.predict_proba(away.features_with(RECIPE.metadata))[:, 1], controls)
+
     others = fit_detector(without(train, LEFT_OUT), without(calibrate, LEFT_OUT), RECIPE)
-    rows = usable(cached_rows(LEFT_OUT_SCENES, LEFT_OUT_SEED, (LEFT_OUT,)))
+    rows = usable(cached_rows(LEFT_OUT_SCENES, LEFT_OUT_SEED, (LEFT_OUT,), canonical=True))
     q = others.predict_proba(rows.features_with(RECIPE.metadata))[:, 1]
     heading(f"Simulated, {len(q):,} scenes of {LEFT_OUT}, by a model trained without that preset")
     by_snr(rows, q, controls)

@@ -78,6 +78,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         s: Any,
         *,
         groups: Any = None,
+        sample_weight: Any = None,
         calibration: tuple[CutoutSet | np.ndarray, Any] | None = None,
     ) -> Self:
         """Learn from labelled cutouts.
@@ -90,6 +91,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             1 for a labelled lens, 0 for the rest.
         groups : array-like of shape (n,), default=None
             Rows with one value are views of one cluster and stay in one fold. None: every row by itself.
+        sample_weight : array-like of shape (n,), default=None
+            For the members. The calibration takes every row alike: weights would destroy it.
         calibration : tuple of (X, y), default=None
             Cutouts (or features) that took no part in the training, with clean labels: 1 a lens, 0 surely none.
             None takes `s` for clean labels and calibrates on out-of-fold scores of the training rows.
@@ -108,6 +111,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         inputs, usable = self._inputs(X)
         labels = _checked_labels("s", s, len(usable))[usable]
         kept_groups = None if groups is None else np.asarray(groups)[usable]
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)[usable]
         members = [self._build(member) for member in self.members]
         if not members:
             raise GridlensError("The 'members' parameter must name at least one member. Got none instead.")
@@ -115,9 +119,9 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         stack = MemberStack(members, cv=self.cv, random_state=self.random_state)
         kept = _select(inputs, usable)
         _check_consumed(members, kept)
-        self.stack_ = stack.fit(kept, labels, kept_groups)
+        self.stack_ = stack.fit(kept, labels, kept_groups, weight)
         if calibration is None:
-            scores, y = stack.combine(stack.out_of_fold(kept, labels, kept_groups)), labels
+            scores, y = stack.combine(stack.out_of_fold(kept, labels, kept_groups, weight)), labels
         else:
             held, held_usable = self._inputs(calibration[0])
             y = _checked_labels("calibration", calibration[1], len(held_usable))[held_usable]

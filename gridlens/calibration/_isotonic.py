@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from gridlens.calibration._checks import checked_column, checked_labels
+from gridlens.calibration.checks import checked_column, checked_labels
 
 __all__ = ["IsotonicCalibrator"]
 
@@ -77,7 +77,7 @@ class IsotonicCalibrator(BaseEstimator):
         Parameters
         ----------
         scores : array-like of shape (n,)
-            Finite; on any scale, higher for more likely positives.
+            Finite, and so their range; on any scale, higher for more likely positives.
         y : array-like of shape (n,)
             1 for a positive, 0 surely none. Unlabelled rows do not belong here.
 
@@ -88,8 +88,8 @@ class IsotonicCalibrator(BaseEstimator):
         Raises
         ------
         ValueError
-            Shapes or lengths that are wrong, scores that are not finite, labels other than 0 and 1, one class alone,
-            or a parameter that is not one of its choices.
+            Shapes or lengths that are wrong, scores or a range of them that is not finite, labels other than 0 and 1,
+            one class alone, or a parameter that is not one of its choices.
         """
         if not isinstance(self.strictly_increasing, bool | np.bool_):
             raise ValueError(
@@ -101,6 +101,11 @@ class IsotonicCalibrator(BaseEstimator):
         if len(bad):
             raise ValueError(
                 f"The 'scores' parameter must be finite; leave out the rows of rejected cutouts. Got {bad[0]} instead."
+            )
+        if len(values) and not np.isfinite(float(values.max()) - float(values.min())):
+            raise ValueError(
+                "The 'scores' parameter must span a range that float64 can hold; scale the scores down. "
+                f"Got scores from {values.min():g} to {values.max():g} instead."
             )
         n_positive = int(labels.sum())
         n_negative = len(labels) - n_positive
@@ -143,8 +148,10 @@ class IsotonicCalibrator(BaseEstimator):
         if not self.strictly_increasing:
             return p
         unit = float(x[-1] - x[0]) or 1.0
-        below = np.maximum(x[0] - values, 0.0) / unit
-        above = np.maximum(values - x[-1], 0.0) / unit
+        # A distance too large for float64 is an infinite one, which has its place.
+        with np.errstate(over="ignore"):
+            below = np.maximum(x[0] - values, 0.0) / unit
+            above = np.maximum(values - x[-1], 0.0) / unit
         # Not d / (1 + d), which is NaN for an infinite score.
         p -= p * _SLACK * (1.0 - 1.0 / (1.0 + below))
         p += (1.0 - p) * _SLACK * (1.0 - 1.0 / (1.0 + above))
@@ -194,14 +201,22 @@ class IsotonicCalibrator(BaseEstimator):
         Raises
         ------
         ValueError
-            Something is missing, or the thresholds are not increasing numbers with probabilities between 0 and 1.
+            Something is missing or of another type, or the thresholds are not increasing numbers with probabilities
+            between 0 and 1.
         """
+        if not isinstance(state, dict):
+            raise ValueError(f"The 'state' parameter must be a dict from to_dict. Got {type(state).__name__} instead.")
         missing = [key for key in _KEYS if key not in state]
         if missing:
             raise ValueError(
                 f"The 'state' parameter must be a dict from to_dict, with {', '.join(_KEYS)}. "
                 f"Got one without {', '.join(missing)} instead."
             )
+        for key, kind in (("strictly_increasing", bool), ("n_positive", int), ("n_negative", int)):
+            if type(state[key]) is not kind:
+                raise ValueError(
+                    f"The 'state' parameter must have {key} of {kind.__name__}. Got {state[key]!r} instead."
+                )
         x = checked_column("thresholds_x", state["thresholds_x"])
         y = checked_column("thresholds_y", state["thresholds_y"])
         increasing = len(x) > 0 and np.isfinite(x).all() and (np.diff(x) > 0.0).all()
@@ -210,11 +225,11 @@ class IsotonicCalibrator(BaseEstimator):
                 "The 'state' parameter must be of increasing thresholds_x and as many thresholds_y between 0 and 1 "
                 f"that do not fall. Got {_shown(x)} and {_shown(y)} instead."
             )
-        calibrator = cls(strictly_increasing=bool(state["strictly_increasing"]))
+        calibrator = cls(strictly_increasing=state["strictly_increasing"])
         calibrator.thresholds_x_ = x
         calibrator.thresholds_y_ = y
-        calibrator.n_positive_ = int(state["n_positive"])
-        calibrator.n_negative_ = int(state["n_negative"])
+        calibrator.n_positive_ = state["n_positive"]
+        calibrator.n_negative_ = state["n_negative"]
         return calibrator
 
 

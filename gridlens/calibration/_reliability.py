@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.calibration._checks import checked_column, checked_labels, checked_share
+from gridlens.calibration.checks import checked_column, checked_labels, checked_numbers, checked_share
 
 __all__ = ["Reliability", "expected_calibration_error", "reliability", "wilson"]
 
@@ -150,7 +150,7 @@ def wilson(k: Any, n: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]
     Raises
     ------
     ValueError
-        No trials, or successes that are fewer than 0, more than `n` or NaN.
+        No trials, successes that are fewer than 0, more than `n` or NaN, or what is no number.
 
     References
     ----------
@@ -164,7 +164,7 @@ def wilson(k: Any, n: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]
     0.596 0.982
     """
     z = NormalDist().inv_cdf((1.0 + checked_share("level", level)) / 2.0)
-    successes, trials = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64))
+    successes, trials = np.broadcast_arrays(checked_numbers("k", k), checked_numbers("n", n))
     few = trials[~((trials > 0.0) & np.isfinite(trials))]
     if few.size:
         raise ValueError(f"The 'n' parameter must be a number of trials above 0. Got {few.flat[0]:g} instead.")

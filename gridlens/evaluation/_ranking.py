@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens.calibration._checks import checked_column, checked_labels, checked_share
+from gridlens.calibration.checks import checked_column, checked_labels, checked_share
 from gridlens.evaluation._intervals import Estimate, bootstrap_interval, delong_interval, unresolvable, wilson
 
 __all__ = ["auroc", "tpr_at_fpr"]
@@ -42,7 +42,8 @@ def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, fewer than 1 draw.
+        Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, fewer
+        than 1 draw.
 
     References
     ----------
@@ -140,9 +141,24 @@ def _checked(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _checked_groups(groups: Any, length: int) -> np.ndarray:
+    """`groups` of shape (length,), none missing."""
     members = np.asarray(groups)
     if members.shape != (length,):
         raise ValueError(
             f"The 'groups' parameter must be of shape ({length},), like 'y'. Got shape {members.shape} instead."
+        )
+    # numpy makes one group of all NaN, which would tie rows together that have nothing in common.
+    try:
+        missing = sum(value is None or value != value for value in members.tolist())
+        if not missing:
+            np.unique(members)
+    except TypeError as exc:
+        raise ValueError(
+            "The 'groups' parameter must be numbers alone or text alone, a group for each row. Got a mixture instead."
+        ) from exc
+    if missing:
+        raise ValueError(
+            "The 'groups' parameter must have a group for each row; give rows that stand alone one each. "
+            f"Got none in {missing} of {length} rows instead."
         )
     return members

@@ -124,7 +124,7 @@ def load_backgrounds(
     --------
     >>> from gridlens.simulate import load_backgrounds
     >>> load_backgrounds("field.fits", pixel_scale=0.34)  # doctest: +SKIP
-    Backgrounds(209 windows in 1 images)
+    Backgrounds(207 windows in 1 images)
     """
     if size is not None and size < MIN_SIZE:
         raise CutoutError(f"The 'size' parameter must be {MIN_SIZE} or more. Got {size!r} instead.")

@@ -45,7 +45,13 @@ class MemberStack(BaseEstimator):
         self.cv = cv
         self.random_state = random_state
 
-    def fit(self, inputs: dict[str, Any], y: np.ndarray, groups: np.ndarray | None = None) -> "MemberStack":
+    def fit(
+        self,
+        inputs: dict[str, Any],
+        y: np.ndarray,
+        groups: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
+    ) -> "MemberStack":
         """Fit all members, and their weights where there are several.
 
         Parameters
@@ -56,17 +62,28 @@ class MemberStack(BaseEstimator):
             1 or 0.
         groups : ndarray of shape (n,), default=None
             None makes each row a group of its own.
+        sample_weight : ndarray of shape (n,), default=None
+            For the members; the stack's own weights take every row alike.
         """
         y = np.asarray(y)
         if len(self.members) == 1:
             self.weights_, self.intercept_ = np.ones(1), 0.0
         else:
-            meta = LogisticRegression().fit(self.out_of_fold(inputs, y, groups), y)
+            meta = LogisticRegression().fit(self.out_of_fold(inputs, y, groups, sample_weight), y)
             self.weights_, self.intercept_ = meta.coef_[0].astype(np.float64), float(meta.intercept_[0])
-        self.members_ = [clone(member).fit(inputs[member.consumes], y, groups=groups) for member in self.members]
+        self.members_ = [
+            clone(member).fit(inputs[member.consumes], y, sample_weight=sample_weight, groups=groups)
+            for member in self.members
+        ]
         return self
 
-    def out_of_fold(self, inputs: dict[str, Any], y: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    def out_of_fold(
+        self,
+        inputs: dict[str, Any],
+        y: np.ndarray,
+        groups: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Log-odds (n, n_members) of each row by members that saw neither it nor its group."""
         y = np.asarray(y)
         groups = np.arange(len(y)) if groups is None else np.asarray(groups)
@@ -75,7 +92,8 @@ class MemberStack(BaseEstimator):
         for train, test in folds.split(np.zeros(len(y)), y, groups):
             for k, member in enumerate(self.members):
                 X = inputs[member.consumes]
-                fitted = clone(member).fit(X[train], y[train], groups=groups[train])
+                weight = None if sample_weight is None else sample_weight[train]
+                fitted = clone(member).fit(X[train], y[train], sample_weight=weight, groups=groups[train])
                 result[test, k] = _log_odds(fitted.predict_proba(X[test])[:, 1])
         return result
 

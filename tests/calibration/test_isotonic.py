@@ -92,6 +92,16 @@ def test_ranking_survives(n):
     assert len(np.unique(flat)) < len(new)
 
 
+@pytest.mark.parametrize("seed", [155, 173, 250, 276])
+def test_rounding_at_a_threshold_does_not_turn_the_order(seed):
+    # Fits where plain interpolation, just below a threshold, passes the probability there by a last digit.
+    rng = np.random.default_rng(seed)
+    y = (rng.random(60) < 0.4).astype(int)
+    calibrator = IsotonicCalibrator().fit(rng.normal(size=60) + 2 * y, y)
+    x = calibrator.thresholds_x_
+    assert (np.diff(calibrator.predict(np.sort([*x, *np.nextafter(x, -np.inf)]))) >= 0).all()
+
+
 @settings(deadline=None, derandomize=True)
 @given(TRAINING, st.lists(st.floats(-1e6, 1e6), min_size=1), st.booleans())
 def test_any_fit_is_monotone_and_never_certain(rows, new, strict):
@@ -127,6 +137,15 @@ def test_scale_of_the_scores_does_not_matter():
     p = IsotonicCalibrator().fit(scores, y).predict(new)
     # A power of two scales without rounding.
     np.testing.assert_array_equal(IsotonicCalibrator().fit(scores * 2.0**40, y).predict(new * 2.0**40), p)
+
+
+@pytest.mark.filterwarnings("error")
+def test_smallest_and_largest_scores_keep_their_order():
+    np.testing.assert_allclose(
+        IsotonicCalibrator().fit([0.0, 5e-324], [0, 1]).predict([-1.0, 0.0, 5e-324, 1.0]), [0.225, 0.25, 0.75, 0.775]
+    )
+    p = IsotonicCalibrator().fit([-8e307, 8e307], [0, 1]).predict([-1.7e308, -8e307, 0.0, 8e307, 1.7e308])
+    assert (np.diff(p) > 0).all()
 
 
 def test_equal_scores_give_the_share_everywhere_in_order():
@@ -187,6 +206,8 @@ def test_clone_is_unfitted():
         ([0.0, 1.0, 2.0], [0, 1], "'scores' parameter must be as long as 'y', of length 2. Got length 3 instead"),
         ([0.0, np.nan], [0, 1], "'scores' parameter must be finite; .* Got nan instead"),
         ([0.0, np.inf], [0, 1], "'scores' parameter must be finite; .* Got inf instead"),
+        ([-1e308, 1e308], [0, 1], r"'scores' parameter must span .* Got scores from -1e\+308 to 1e\+308 instead"),
+        ([0.0, 1.0], [[0], [1, 0]], r"'y' parameter must be of shape \(n,\)\. Got rows of unequal lengths instead"),
         (["a", "b"], [0, 1], "'scores' parameter must be an array of numbers"),
         ([0.0, 1.0], [[0, 1]], r"'y' parameter must be of shape \(n,\)\. Got shape \(1, 2\) instead"),
         ([0.0, 1.0], [0, 2], "'y' parameter must be 0 or 1 in each row. Got 2 instead"),
@@ -231,3 +252,19 @@ def test_damaged_state_is_refused(change):
 def test_state_with_parts_missing_is_refused():
     with pytest.raises(ValueError, match="Got one without thresholds_y, n_positive, n_negative instead"):
         IsotonicCalibrator.from_dict({"strictly_increasing": True, "thresholds_x": [0.0]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"strictly_increasing": "no"}, "strictly_increasing of bool. Got 'no' instead"),
+        ({"n_positive": None}, "n_positive of int. Got None instead"),
+        ({"n_negative": True}, "n_negative of int. Got True instead"),
+    ],
+)
+def test_state_of_other_types_is_refused(change, message):
+    state = IsotonicCalibrator().fit([0, 1], [0, 1]).to_dict()
+    with pytest.raises(ValueError, match=f"'state' parameter must have {message}"):
+        IsotonicCalibrator.from_dict(state | change)
+    with pytest.raises(ValueError, match=r"'state' parameter must be a dict from to_dict\. Got list instead"):
+        IsotonicCalibrator.from_dict(list(state))

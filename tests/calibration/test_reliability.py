@@ -112,6 +112,12 @@ def test_wilson_broadcasts_and_has_exact_ends():
     assert isinstance(wilson(3, 7)[0], float)
 
 
+def test_wilson_ends_are_exact_whatever_the_rounding():
+    n = np.arange(1, 400)
+    assert (wilson(0, n)[0] == 0.0).all()
+    assert (wilson(n, n)[1] == 1.0).all()
+
+
 def test_wilson_covers():
     k = np.arange(101)
     low, high = wilson(k, 100)
@@ -126,6 +132,8 @@ def test_wilson_covers():
         (1, 0, 0.95, "'n' parameter must be a number of trials above 0. Got 0 instead"),
         (3, 2, 0.95, "'k' parameter must be from 0 to the trials 'n'. Got 3 instead"),
         ([0, -1], 2, 0.95, "'k' parameter must be from 0 to the trials 'n'. Got -1 instead"),
+        ("few", 2, 0.95, "'k' parameter must be an array of numbers. Got str that holds something else instead"),
+        (1, "many", 0.95, "'n' parameter must be an array of numbers. Got str that holds something else instead"),
         (np.nan, 2, 0.95, "'k' parameter must be from 0 to the trials 'n'. Got nan instead"),
         (1, 2, 95, "'level' parameter must be a number between 0 and 1, both left out. Got 95 instead"),
     ],

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from gridlens.evaluation import Estimate, auroc, wilson
 
+MIXED = np.array([1, "a"], dtype=object)
 BOTH_CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(-5, 5)), min_size=2, max_size=40).filter(
     lambda rows: len({label for label, _ in rows}) == 2
 )
@@ -152,6 +153,9 @@ def test_infinite_scores_rank():
         ([0, 1], [1], {}, "'score' parameter must be as long as 'y', of length 2. Got length 1 instead"),
         ([0, 1], [1, np.nan], {}, "'score' parameter must be without NaN; .* Got NaN in 1 of 2 rows instead"),
         ([0, 1], [1, 2], {"groups": [0]}, r"'groups' parameter must be of shape \(2,\), .* Got shape \(1,\) instead"),
+        ([0, 1], [1, 2], {"groups": [np.nan, 1]}, "'groups' parameter must have .* Got none in 1 of 2 rows instead"),
+        ([0, 1], [1, 2], {"groups": [None, None]}, "'groups' parameter must have .* Got none in 2 of 2 rows instead"),
+        ([0, 1], [1, 2], {"groups": MIXED}, "'groups' parameter must be numbers alone .* Got a mixture instead"),
         ([0, 1], [1, 2], {"n_boot": 0}, "'n_boot' parameter must be a whole number from 1. Got 0 instead"),
     ],
 )

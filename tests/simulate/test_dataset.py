@@ -39,6 +39,7 @@ def bounds(make, start, stop):
     return start, stop, make(start)
 
 
+@pytest.mark.slow
 def test_the_same_files_on_one_core_and_two(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_module, "BLOCK", 2)
     one, two = tmp_path / "one", tmp_path / "two"

@@ -35,7 +35,10 @@ RED = [
     (330.0, 110.0, 3.4, 9e3, 1.5),
     (90.0, 300.7, 2.8, 3e3, 1.4),
 ]
-NEIGHBOUR = [(209.0, 95.0, 2.6, 3.5e3, 1.3)]  # within a third of a window of the second
+# Red too, but beside a brighter one, within a third of a window of one, and beside a brighter star.
+NEIGHBOUR = [(209.0, 95.0, 2.6, 3.5e3, 1.3)]
+CLOSE = [(350.0, 112.0, 2.8, 3e3, 1.4)]
+OUTSHONE = [(270.0, 320.0, 2.8, 3e3, 1.4)]
 EDGE = [(20.0, 200.0, 3.0, 6e3, 1.4), (400.0, 200.0, 3.0, 6e3, 1.4)]
 BLUE = [(150.0, 200.0, 3.0, 6e3, 0.3), (260.0, 180.0, 2.8, 5e3, 0.4), (60.0, 150.0, 2.7, 4e3, 0.2)] + [
     (110.0 + 40.0 * k, 395.0, 2.4, 1e3, 0.5) for k in range(6)
@@ -45,6 +48,7 @@ STARS = [
     (300.0, 300.0, 0.9, 2e4, 1.3),
     (250.0, 250.0, 0.9, 5e3, 0.4),
     (180.0, 270.0, 0.9, 4e3, 0.6),
+    (278.0, 325.0, 0.9, 2e4, 0.9),
 ]
 
 
@@ -54,7 +58,7 @@ def draw(pixels, x, y, width, flux, gr):
     pixels += light[..., None] * flux * np.array([10.0 ** (-0.4 * gr), 1.0, 10.0**0.16])
 
 
-def make_field(sources=(*RED, *NEIGHBOUR, *EDGE, *BLUE, *STARS), unit=1.0):
+def make_field(sources=(*RED, *NEIGHBOUR, *CLOSE, *OUTSHONE, *EDGE, *BLUE, *STARS), unit=1.0):
     rng = np.random.default_rng(8)
     pixels = rng.normal(size=(SIDE, SIDE, 3)) * SIGMA + [5.0, -3.0, 0.0]
     for source in sources:

@@ -6,18 +6,23 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["checked_column", "checked_labels", "checked_share"]
+__all__ = ["checked_column", "checked_labels", "checked_numbers", "checked_share"]
 
 
-def checked_column(name: str, values: Any, length: int | None = None) -> np.ndarray:
-    """`values` as float64 of shape (n,), NaN allowed; with `length`, of that length."""
+def checked_numbers(name: str, values: Any) -> np.ndarray:
+    """`values` as float64 of any shape, NaN allowed."""
     try:
-        column = np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as exc:
         raise ValueError(
             f"The '{name}' parameter must be an array of numbers. Got {type(values).__name__} that holds something "
             "else instead."
         ) from exc
+
+
+def checked_column(name: str, values: Any, length: int | None = None) -> np.ndarray:
+    """`values` as float64 of shape (n,), NaN allowed; with `length`, of that length."""
+    column = checked_numbers(name, values)
     if column.ndim != 1:
         raise ValueError(f"The '{name}' parameter must be of shape (n,). Got shape {column.shape} instead.")
     if length is not None and len(column) != length:
@@ -29,7 +34,10 @@ def checked_column(name: str, values: Any, length: int | None = None) -> np.ndar
 
 def checked_labels(y: Any) -> np.ndarray:
     """`y` as int64 of shape (n,), of 0 and 1 alone; bool and whole floats are taken."""
-    labels = np.asarray(y)
+    try:
+        labels = np.asarray(y)
+    except ValueError as exc:
+        raise ValueError("The 'y' parameter must be of shape (n,). Got rows of unequal lengths instead.") from exc
     if labels.ndim != 1:
         raise ValueError(f"The 'y' parameter must be of shape (n,). Got shape {labels.shape} instead.")
     if len(labels) and labels.dtype.kind not in "biuf":
