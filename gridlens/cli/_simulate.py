@@ -54,6 +54,8 @@ def simulate(
     """
     if into is None and (pixel_scale is not None or zeropoint is not None):
         raise click.UsageError("--pixel-scale and --zeropoint describe the real image of --into.")
+    if into is not None and len(surveys) != 1:
+        raise click.UsageError("--into needs one --survey, whose depth and seeing the arcs are drawn for.")
     from gridlens.cutouts import SURVEYS
     from gridlens.simulate import SceneSettings, load_backgrounds, write_injected_set, write_training_set
 

@@ -24,12 +24,12 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_trees : int, default=600
-    learning_rate : float, default=0.04
-    num_leaves : int, default=31
+    n_trees : int, default=500
+    learning_rate : float, default=0.06
+    num_leaves : int, default=63
     min_child_samples : int, default=100
         Fewest rows in a leaf, of the eightfold set.
-    column_fraction : float, default=0.2
+    column_fraction : float, default=0.15
         Share of the columns that each tree sees.
     row_fraction : float, default=0.5
         Share of the rows that each tree sees.
@@ -67,11 +67,11 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_trees: int = 600,
-        learning_rate: float = 0.04,
-        num_leaves: int = 31,
+        n_trees: int = 500,
+        learning_rate: float = 0.06,
+        num_leaves: int = 63,
         min_child_samples: int = 100,
-        column_fraction: float = 0.2,
+        column_fraction: float = 0.15,
         row_fraction: float = 0.5,
         reg_lambda: float = 10.0,
         turns: bool = True,

@@ -69,8 +69,8 @@ Boosted trees (LightGBM) on the {X.shape[1]} features of contract version {CONTR
 
 {recipe.n_train:,} simulated scenes (seed {recipe.train_seed}), half of them with a lens, drawn from the presets
 {", ".join(recipe.surveys)}; a third of them away from the canonical geometry (64 arcsec at 0.5 arcsec per pixel) in
-size, scale, depth and seeing. Lenses with arcs of S/N under {recipe.faint_snr:g} weigh {recipe.faint_weight:g}. Calibrated on
-{recipe.n_calibrate:,} scenes (seed {recipe.calibrate_seed}), all alike.
+size, scale, depth and seeing. Lenses with arcs of S/N under {recipe.faint_snr:g} weigh {recipe.faint_weight:g}.
+Calibrated on {recipe.n_calibrate:,} scenes (seed {recipe.calibrate_seed}), all alike.
 
 ## Scores on {len(label):,} simulated scenes that it has not seen (seed {recipe.test_seed}), of the canonical geometry
 

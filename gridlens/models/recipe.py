@@ -42,7 +42,7 @@ class Recipe:
     test_seed: int = 3
     members: tuple[str, ...] = ("lightgbm",)
     metadata: str = "image"
-    faint_snr: float = 30.0
+    faint_snr: float = 20.0
     faint_weight: float = 0.25
     random_state: int = 0
 

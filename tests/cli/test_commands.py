@@ -47,7 +47,14 @@ def test_simulate_writes_shards_and_truth(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [["--n", 0], ["--n", 2, "--survey", "sdss9"], ["--n", 2, "--seed", -1], ["--n", 2, "--pixel-scale", 0.3], []],
+    [
+        ["--n", 0],
+        ["--n", 2, "--survey", "sdss9"],
+        ["--n", 2, "--seed", -1],
+        ["--n", 2, "--pixel-scale", 0.3],
+        ["--n", 2, "--into", "x.fits"],
+        [],
+    ],
 )
 def test_simulate_refuses_wrong_usage(tmp_path, options):
     assert run("simulate", tmp_path / "training", *options).exit_code == 2
