@@ -15,16 +15,19 @@ no header has one, the three bands are taken to be in one linear unit.
 
 from gridlens.cutouts._batches import CutoutBatch, ReadFailure, count_cutouts, read_batches
 from gridlens.cutouts._catalog import read_catalog
-from gridlens.cutouts._reject import field_warning, reject_reason
+from gridlens.cutouts._reject import MIN_SIZE, field_warning, reject_reason
+from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 from gridlens.cutouts._writers import write_npz
 from gridlens.cutouts.surveys import SURVEYS, Survey, get_survey
 
 __all__ = [
     "METADATA_NAMES",
+    "MIN_SIZE",
     "SURVEYS",
     "CutoutBatch",
     "CutoutSet",
+    "PathsLike",
     "ReadFailure",
     "Survey",
     "count_cutouts",

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts import read_batches, reject_reason
-from gridlens.cutouts._reject import MIN_SIZE
-from gridlens.cutouts._scan import PathsLike
+from gridlens.cutouts import MIN_SIZE, CutoutSet, PathsLike, read_batches, reject_reason
 
 __all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "noise"]
 
@@ -78,6 +76,28 @@ class Backgrounds:
 
     def __repr__(self) -> str:
         return f"Backgrounds({len(self.windows)} windows in {len(self.images)} images)"
+
+    def cutouts(self) -> CutoutSet:
+        """The windows as cutouts of one size with nothing added, in their order.
+
+        Raises
+        ------
+        CutoutError
+            The windows differ in size.
+        """
+        pixels, bcg_xy, scales = [], [], []
+        for window in self.windows:
+            image = self.images[window.image]
+            x, y = corner(window.bcg_xy, window.size)
+            x = min(max(x, 0), image.pixels.shape[1] - window.size)
+            y = min(max(y, 0), image.pixels.shape[0] - window.size)
+            pixels.append(image.pixels[y : y + window.size, x : x + window.size])
+            bcg_xy.append((window.bcg_xy[0] - x, window.bcg_xy[1] - y))
+            scales.append(image.pixel_scale)
+        if len({part.shape for part in pixels}) > 1:
+            raise CutoutError("The windows differ in size. State one size when the backgrounds are loaded.")
+        ids = [f"window-{number:04d}" for number in range(len(pixels))]
+        return CutoutSet(np.stack(pixels), bcg_xy=bcg_xy, pixel_scale=scales, ids=ids)
 
 
 def load_backgrounds(
