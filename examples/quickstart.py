@@ -23,13 +23,11 @@ COLUMNS = 6
 
 
 def lupton_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Colour image of one cutout (H, W, 3): i, r, g as red, green, blue, in units of each band's noise."""
-    planes = []
-    for band in (2, 1, 0):
-        plane = np.nan_to_num(pixels[:, :, band].astype(float))
-        noise = 1.4826 * np.median(np.abs(np.diff(plane, axis=1))) / np.sqrt(2.0)
-        planes.append((plane - np.percentile(plane, 40)) / noise)
-    return make_lupton_rgb(*planes, minimum=-1.0, stretch=12.0, Q=8)
+    """Colour image of one cutout (H, W, 3): i, r, g as red, green, blue, in units of the noise in r."""
+    sky = pixels - np.nanpercentile(pixels, 40, axis=(0, 1))
+    noise = 1.4826 * np.nanmedian(np.abs(np.diff(sky[:, :, 1], axis=1))) / np.sqrt(2.0)
+    g, r, i = np.nan_to_num(np.moveaxis(sky, 2, 0) / noise)
+    return make_lupton_rgb(0.8 * i, r, 1.5 * g, minimum=-1.0, stretch=12.0, Q=8)
 
 
 def main(target: str) -> None:

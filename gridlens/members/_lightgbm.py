@@ -24,15 +24,18 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_trees : int, default=500
+    n_trees : int, default=800
     learning_rate : float, default=0.06
     num_leaves : int, default=63
     min_child_samples : int, default=100
         Fewest rows in a leaf, of the eightfold set.
-    column_fraction : float, default=0.15
+    column_fraction : float, default=0.6
         Share of the columns that each tree sees.
     row_fraction : float, default=0.5
         Share of the rows that each tree sees.
+    random_splits : bool, default=True
+        Try one random threshold per column and leaf, not all of them (extremely randomised trees, Geurts et al. 2006,
+        Machine Learning 63, 3). The features are noisy and alike, and the best threshold is mostly the noise's.
     reg_lambda : float, default=10.0
         L2 penalty on the leaves.
     turns : bool, default=True
@@ -67,12 +70,13 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_trees: int = 500,
+        n_trees: int = 800,
         learning_rate: float = 0.06,
         num_leaves: int = 63,
         min_child_samples: int = 100,
-        column_fraction: float = 0.15,
+        column_fraction: float = 0.6,
         row_fraction: float = 0.5,
+        random_splits: bool = True,
         reg_lambda: float = 10.0,
         turns: bool = True,
         n_jobs: int | None = 1,
@@ -84,6 +88,7 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
         self.min_child_samples = min_child_samples
         self.column_fraction = column_fraction
         self.row_fraction = row_fraction
+        self.random_splits = random_splits
         self.reg_lambda = reg_lambda
         self.turns = turns
         self.n_jobs = n_jobs
@@ -188,6 +193,7 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
             "feature_fraction": self.column_fraction,
             "bagging_fraction": self.row_fraction,
             "bagging_freq": 1,
+            "extra_trees": self.random_splits,
             "lambda_l2": self.reg_lambda,
             "num_threads": self.n_jobs or 1,
             "seed": 0 if self.random_state is None else self.random_state,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from gridlens.cutouts.surveys import SURVEYS, get_survey
+from gridlens.cutouts import METADATA_NAMES, SURVEYS, get_survey
 from gridlens.simulate._canvas import Canvas, Geometry
 from gridlens.simulate._impostors import draw_impostor
 from gridlens.simulate._lens import MassModel, critical_radius, draw_mass
@@ -59,15 +59,7 @@ TRUTH_COLUMNS = (
     "bcg_x",
     "bcg_y",
     "bcg_mag_r",
-    "seeing",
-    "depth",
-    "redshift",
-    "richness",
-    "log_xray_luminosity",
-    "velocity_dispersion",
-    "log_mass",
-    "ra",
-    "dec",
+    *METADATA_NAMES,
 )
 
 
