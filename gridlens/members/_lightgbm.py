@@ -24,9 +24,9 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_trees : int, default=800
-    learning_rate : float, default=0.06
-    num_leaves : int, default=63
+    n_trees : int, default=1000
+    learning_rate : float, default=0.1
+    num_leaves : int, default=31
     min_child_samples : int, default=100
         Fewest rows in a leaf, of the eightfold set.
     column_fraction : float, default=0.6
@@ -70,9 +70,9 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_trees: int = 800,
-        learning_rate: float = 0.06,
-        num_leaves: int = 63,
+        n_trees: int = 1000,
+        learning_rate: float = 0.1,
+        num_leaves: int = 31,
         min_child_samples: int = 100,
         column_fraction: float = 0.6,
         row_fraction: float = 0.5,

@@ -155,11 +155,22 @@ def test_an_output_folder_that_does_not_exist(folder, tmp_path):
     failed(run("score", folder, "--out", out), out, "absent", "does not exist")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_an_output_folder_that_cannot_be_written(folder, out):
+def test_an_output_folder_that_cannot_be_written(folder, out, monkeypatch):
     np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
     out.parent.chmod(0o500)
+    if os.geteuid() == 0:  # the superuser may write anywhere
+        monkeypatch.setattr("gridlens._tables.os.access", lambda *_: False)
     failed(run("score", folder, "--out", out), out, "cannot be written")
+
+
+def test_an_output_folder_that_is_closed_meanwhile(folder, out, monkeypatch):
+    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("gridlens._files.tempfile.mkstemp", refuse)
+    failed(run("score", folder, "--out", out), out, "Cannot write", "Permission denied")
 
 
 def test_an_output_that_is_no_table(folder, out):
