@@ -29,8 +29,8 @@ _LIMITS = """\
   holds things that nobody simulated: expect more false alarms than the numbers above say, and look at the candidates.
 - Made for arcs 8 to 32 arcsec from the BCG, in cutouts 30 to 90 arcsec across. It does not find galaxy-scale lenses.
 - Deep images crowd: where everything is connected above the noise, an arc is no component of its own.
-- `p_lens` holds at the prevalence that is declared, for clusters like the simulated ones. It does not measure how many
-  lenses there are.
+- `p_lens` holds at the prevalence that is declared, for clusters like the simulated ones in canonical cutouts. It does
+  not measure how many lenses there are.
 - The image alone is looked at. Redshift, richness, mass and position are masked: known lenses were chosen by them.
 """
 
@@ -70,7 +70,7 @@ Boosted trees (LightGBM) on the {X.shape[1]} features of contract version {CONTR
 {recipe.n_train:,} simulated scenes (seed {recipe.train_seed}), half of them with a lens, drawn from the presets
 {", ".join(recipe.surveys)}; a third of them away from the canonical geometry (64 arcsec at 0.5 arcsec per pixel) in
 size, scale, depth and seeing. Lenses with arcs of S/N under {recipe.faint_snr:g} weigh {recipe.faint_weight:g}.
-Calibrated on {recipe.n_calibrate:,} scenes (seed {recipe.calibrate_seed}), all alike.
+Calibrated on {recipe.n_calibrate:,} scenes of the canonical geometry (seed {recipe.calibrate_seed}), all alike.
 
 ## Scores on {len(label):,} simulated scenes that it has not seen (seed {recipe.test_seed}), of the canonical geometry
 
