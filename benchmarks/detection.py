@@ -28,6 +28,8 @@ HERE = Path(__file__).parent
 RECIPE = RECIPES["default"]
 # A third of these scenes is drawn away from the canonical geometry, and those are the ones that are looked at.
 AWAY_SCENES, AWAY_SEED = 8192, 2
+# Choices of the recipe were weighed on the card's test scenes. None was on these.
+UNTOUCHED_SCENES, UNTOUCHED_SEED = 4096, 8
 LEFT_OUT, LEFT_OUT_SEED, LEFT_OUT_SCENES = "kids", 4, 2048
 # Real lenses with plain arcs, and a field of real galaxies without a known lens, whose header has no pixel scale.
 PS1_LENSES = ("J014656-092952", "SDSSJ1209_2640", "SDSSJ1148_1930", "J1059_4251", "SL2SJ085446-012137")
@@ -119,6 +121,11 @@ def simulated(controls: list[Control], train: SceneRows) -> None:
     heading(f"Simulated, {len(p):,} scenes held out, all presets, canonical geometry")
     by_snr(test, p, controls)
 
+    untouched = usable(cached_rows(UNTOUCHED_SCENES, UNTOUCHED_SEED, RECIPE.surveys, canonical=True))
+    fresh = detector.predict_proba(untouched.features_with(RECIPE.metadata))[:, 1]
+    heading(f"Simulated, {len(fresh):,} scenes that no choice of the recipe was weighed on")
+    by_snr(untouched, fresh, controls)
+
     mixed = usable(cached_rows(AWAY_SCENES, AWAY_SEED, RECIPE.surveys))
     varied = mixed.truth["varied"].to_numpy(dtype=bool)
     away = SceneRows(mixed.features[varied], mixed.truth[varied].reset_index(drop=True))
@@ -133,10 +140,12 @@ def simulated(controls: list[Control], train: SceneRows) -> None:
     by_snr(rows, q, controls)
 
     print("\n### Calibration on the scenes held out\n")
-    error = expected_calibration_error(test.label, p, n_bins=15)
-    floor = sampling_floor(p)
-    print(f"Expected calibration error, 15 bins of equal mass: {error:.4f}.")
-    print(f"Perfect probabilities would show {floor:.4f} on as many scenes, by chance alone.", flush=True)
+    columns = ("scenes", "expected calibration error, 15 bins of equal mass", "perfect probabilities, by chance")
+    print(f"| {' | '.join(columns)} |")
+    print("|---|---|---|")
+    for name, rows, probability in (("held out", test, p), ("no choice weighed on", untouched, fresh)):
+        error = expected_calibration_error(rows.label, probability, n_bins=15)
+        print(f"| {name}, {len(probability):,} | {error:.4f} | {sampling_floor(probability):.4f} |", flush=True)
 
 
 def sampling_floor(p: np.ndarray, repeats: int = 200) -> float:
