@@ -13,7 +13,7 @@ import numba
 
 __all__ = ["jit"]
 
-_FASTMATH = {"nsz", "arcp", "contract", "afn"}
+_FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -4,15 +4,19 @@ import numpy as np
 from scenes import scenes
 
 from gridlens.features.contract import FEATURE_NAMES, N_IMAGE_FEATURES
-from gridlens.features.kernels import extract
+from gridlens.features.kernels import extract_rows, make_workspace
 
 
 def measure(pixels, bcg_xy, pixel_scale):
     """(status, features (315,) float32) of one cutout, straight from the kernel; metadata NaN."""
-    row = np.full(len(FEATURE_NAMES), np.nan, np.float32)
-    pixels = np.ascontiguousarray(pixels, np.float32)
-    status = extract(pixels, float(bcg_xy[0]), float(bcg_xy[1]), float(pixel_scale), row[:N_IMAGE_FEATURES])
-    return status, row
+    row = np.full((1, len(FEATURE_NAMES)), np.nan, np.float32)
+    status = np.zeros(1, np.int64)
+    pixels = np.array(pixels, np.float32, order="C")[None]
+    pixels.flags.writeable = False
+    xy, scale = np.array([bcg_xy], float), np.array([pixel_scale], float)
+    work = make_workspace(pixels.shape[1])
+    extract_rows(pixels, xy, scale, work, row[:, :N_IMAGE_FEATURES], status)
+    return status[0], row[0]
 
 
 def agree(a, b, tolerance=1e-3):

@@ -1,7 +1,8 @@
-"""Arc candidates: connected components of a detection map and what is measured on each ("arc candidates").
+"""What is measured on an arc candidate ("arc candidates" of the feature contract).
 
-Plain arrays in and out. A candidate is measured into one row of a (.., N_FIELDS) float64 array, whose columns are
-named below: first the eleven shown in a patch, in the order of the contract, then what drawing needs.
+A candidate is measured into one row of a (.., N_FIELDS) float64 array, whose columns are named below: first the eleven
+shown in a patch, in the order of the contract, then what ranks it and where it is. What the score does not need, its
+colours and its S/N, is measured only on the candidates that a patch shows.
 """
 
 import math
@@ -9,9 +10,11 @@ import math
 import numpy as np
 
 from gridlens._jit import jit
-from gridlens.features._order import select
+from gridlens.features._circle import FAR, fit_circle, opening_angle, padded
+from gridlens.features._geometry import N_PATCHES, patch_side
+from gridlens.features._order import count_below, key_of, select, to_keys
 
-__all__ = ["MIN_PIXELS", "N_FIELDS", "N_SHOWN", "colours", "fill_component", "find_components", "measure"]
+__all__ = ["N_FIELDS", "N_SHOWN", "colours", "count_shares", "finish", "list_pixels", "measure"]
 
 ARCNESS = 0
 CURVATURE = 1
@@ -27,71 +30,17 @@ SNR = 10
 N_SHOWN = 11
 SCORE = 11
 SEGMENTATION = 12
-SEED_X = 13
-SEED_Y = 14
-CIRCLE_X = 15
-CIRCLE_Y = 16
-CIRCLE_R = 17
-N_FIELDS = 18
+COMPONENT = 13
+CENTROID_X = 14
+CENTROID_Y = 15
+AXIS_ANGLE = 16
+CIRCLE_X = 17
+CIRCLE_Y = 18
+CIRCLE_R = 19
+N_FIELDS = 20
 
-MIN_PIXELS = 15
-N_TRIPLETS = 48
-INLIER_PX = 1.5
 MAX_OFFSET = 5.0
 N_RUNS = 4
-
-
-@jit
-def fill_component(mask, x, y, xs, ys):
-    """Clear the 8-connected component of `mask` that holds (x, y); its pixels go to `xs`, `ys`; returns their count."""
-    height, width = mask.shape
-    mask[y, x] = False
-    xs[0], ys[0] = x, y
-    n, k = 1, 0
-    while k < n:
-        for near_y in range(max(ys[k] - 1, 0), min(ys[k] + 2, height)):
-            for near_x in range(max(xs[k] - 1, 0), min(xs[k] + 2, width)):
-                if mask[near_y, near_x]:
-                    mask[near_y, near_x] = False
-                    xs[n], ys[n] = near_x, near_y
-                    n += 1
-        k += 1
-    return n
-
-
-@jit
-def find_components(image, good, threshold, xs, ys, start):
-    """Components of at least 15 good pixels above a threshold, in the raster order of their first pixels.
-
-    Component k holds the pixels ``start[k]:start[k + 1]`` of `xs` and `ys`, in raster order. Returns their number.
-    """
-    height, width = image.shape
-    mask = np.empty((height, width), np.bool_)
-    for y in range(height):
-        for x in range(width):
-            mask[y, x] = good[y, x] and image[y, x] > threshold
-    label = np.zeros((height, width), np.int64)
-    n_components = 0
-    start[0] = 0
-    for y in range(height):
-        for x in range(width):
-            if mask[y, x]:
-                n = fill_component(mask, x, y, xs, ys)
-                if n >= MIN_PIXELS:
-                    n_components += 1
-                    for k in range(n):
-                        label[ys[k], xs[k]] = n_components
-                    start[n_components] = start[n_components - 1] + n
-    fill = np.empty(n_components, np.int64)
-    for k in range(n_components):
-        fill[k] = start[k]
-    for y in range(height):
-        for x in range(width):
-            if label[y, x] > 0:
-                k = label[y, x] - 1
-                xs[fill[k]], ys[fill[k]] = x, y
-                fill[k] += 1
-    return n_components
 
 
 @jit
@@ -103,42 +52,6 @@ def colours(sum_g, sum_r, sum_i):
 
 
 @jit
-def measure(xs, ys, image, residual, fluxes, bcg_x, bcg_y, pixel_scale, out):
-    """Measure one candidate, its pixels in raster order, into `out` (N_FIELDS,); all but the segmentation."""
-    n = xs.shape[0]
-    x, y, l1, l2, angle = moments(xs, ys)
-    distance = math.hypot(x - bcg_x, y - bcg_y) * pixel_scale
-    tangentiality = abs(math.sin(angle - math.atan2(y - bcg_y, x - bcg_x)))
-    found, circle_x, circle_y, radius, inliers = fit_circle(xs, ys, 2.0 * image.shape[0])
-    length = 4.0 * math.sqrt(l1)
-    curvature, offset = 0.0, MAX_OFFSET
-    if found:
-        curvature = min(1.0 / (radius * pixel_scale), 1.0)
-        offset = min(math.hypot(circle_x - bcg_x, circle_y - bcg_y) / radius, MAX_OFFSET)
-        length = max(length, radius * opening_angle(xs, ys, x, y, circle_x, circle_y))
-    arcness = length * length / n
-    gr, ri, spread = arc_colours(xs, ys, residual, x, y, angle)
-    gr0, ri0 = colours(fluxes[0], fluxes[1], fluxes[2])
-    total = 0.0
-    for k in range(n):
-        total += image[ys[k], xs[k]]
-    out[ARCNESS] = arcness
-    out[CURVATURE] = curvature
-    out[ELONGATION] = math.sqrt(l1 / l2)
-    out[TANGENTIALITY] = tangentiality
-    out[COLOR_GR] = gr - gr0
-    out[COLOR_RI] = ri - ri0
-    out[COLOR_SPREAD] = spread
-    out[DISTANCE] = distance
-    out[INLIER_FRACTION] = inliers / n
-    out[CENTER_OFFSET] = offset
-    out[SNR] = math.asinh(total / math.sqrt(n))
-    out[SCORE] = score(arcness, tangentiality, distance, offset)
-    out[SEED_X], out[SEED_Y] = xs[0], ys[0]
-    out[CIRCLE_X], out[CIRCLE_Y], out[CIRCLE_R] = circle_x, circle_y, radius
-
-
-@jit
 def score(arcness, tangentiality, distance, offset):
     """Rank of a candidate: long, thin, tangential, away from the BCG (arcsec) and curved about it."""
     centred = 1.0 if offset < 0.8 else 0.6
@@ -146,176 +59,166 @@ def score(arcness, tangentiality, distance, offset):
 
 
 @jit
-def moments(xs, ys):
-    """Centroid, eigenvalues of the second moments with the pixel's own 1/12, and the angle of the major axis."""
-    n = xs.shape[0]
-    x, y = 0.0, 0.0
-    for k in range(n):
-        x += xs[k]
-        y += ys[k]
-    x /= n
-    y /= n
-    xx, yy, xy = 0.0, 0.0, 0.0
-    for k in range(n):
-        dx, dy = xs[k] - x, ys[k] - y
-        xx += dx * dx
-        yy += dy * dy
-        xy += dx * dy
-    xx = xx / n + 1.0 / 12.0
-    yy = yy / n + 1.0 / 12.0
-    xy /= n
-    half, root = 0.5 * (xx + yy), math.hypot(0.5 * (xx - yy), xy)
-    return x, y, half + root, max(half - root, 1.0 / 12.0), 0.5 * math.atan2(2.0 * xy, xx - yy)
+def count_shares(runs, members, size, shares):
+    """Number of a component's pixels in each patch, the margin belonging to none; returns the number of its pixels."""
+    side, origin = patch_side(size)
+    for patch in range(N_PATCHES):
+        shares[patch] = 0
+    n = 0
+    for k in range(members.shape[0]):
+        run = members[k]
+        y, x0, x1 = np.int64(runs[0, run]), np.int64(runs[1, run]), np.int64(runs[2, run])
+        n += x1 - x0
+        row = (y - origin) // side if y >= origin else -1
+        if 0 <= row < 3:
+            for column in range(3):
+                low = max(x0, origin + column * side)
+                shares[3 * row + column] += max(min(x1, origin + (column + 1) * side) - low, 0)
+    return n
 
 
 @jit
-def fit_circle(xs, ys, max_radius):
-    """Circle through a candidate: the best of 48 fixed triplets, refitted to its inliers.
+def list_pixels(runs, members, xs, ys):
+    """Pixels of a component in raster order, about the first column and row of its first run, then their padding."""
+    first = members[0]
+    x_origin, y_origin = np.int64(runs[1, first]), np.int64(runs[0, first])
+    n = 0
+    for k in range(members.shape[0]):
+        run = members[k]
+        y = np.float32(runs[0, run] - y_origin)
+        for x in range(runs[1, run], runs[2, run]):
+            xs[n], ys[n] = np.float32(x - x_origin), y
+            n += 1
+    for k in range(n, padded(n)):
+        xs[k], ys[k] = FAR, FAR
+    return x_origin, y_origin, n
 
-    Returns whether there is one, its centre and radius (NaN without), and the inliers of the triplet's circle.
+
+@jit
+def moments(runs, members, n, x_origin, y_origin):
+    """Centroid, eigenvalues of the second moments with the pixel's own 1/12, and the angle of the major axis.
+
+    The sums are over runs and in whole numbers, and so exact.
     """
-    n = xs.shape[0]
-    best, best_x, best_y, best_r = 0, math.nan, math.nan, math.nan
-    px, py = np.empty(n), np.empty(n)
-    for k in range(1, N_TRIPLETS + 1):
-        a, b, c = spread_index(n, k, 2), spread_index(n, k, 3), spread_index(n, k, 5)
-        px[0], px[1], px[2] = xs[a], xs[b], xs[c]
-        py[0], py[1], py[2] = ys[a], ys[b], ys[c]
-        solved, x, y, r = kasa(px, py, 3)
-        if not solved or r > max_radius:
-            continue
-        inliers = 0
-        for m in range(n):
-            inliers += is_inlier(xs[m] - x, ys[m] - y, r)
-        if inliers > best:
-            best, best_x, best_y, best_r = inliers, x, y, r
-    if best == 0:
-        return False, best_x, best_y, best_r, best
-    count = 0
-    for m in range(n):
-        if is_inlier(xs[m] - best_x, ys[m] - best_y, best_r):
-            px[count], py[count] = xs[m], ys[m]
-            count += 1
-    solved, x, y, r = kasa(px, py, count)
-    if solved and 0.0 < r <= max_radius:
-        best_x, best_y, best_r = x, y, r
-    return True, best_x, best_y, best_r, best
+    x, y, xx, yy, xy = 0, 0, 0, 0, 0
+    for k in range(members.shape[0]):
+        run = members[k]
+        row, x0, x1 = runs[0, run] - y_origin, runs[1, run] - x_origin, runs[2, run] - x_origin
+        count, total = x1 - x0, (x1 - x0) * (x0 + x1 - 1) // 2
+        x += total
+        y += count * row
+        yy += count * row * row
+        xy += row * total
+        xx += (x1 - 1) * x1 * (2 * x1 - 1) // 6 - (x0 - 1) * x0 * (2 * x0 - 1) // 6
+    square = np.float64(n) * n
+    cov_xx, cov_yy, cov_xy = (n * xx - x * x) / square, (n * yy - y * y) / square, (n * xy - x * y) / square
+    half, root = 0.5 * (cov_xx + cov_yy) + 1.0 / 12.0, math.hypot(0.5 * (cov_xx - cov_yy), cov_xy)
+    angle = 0.5 * math.atan2(2.0 * cov_xy, cov_xx - cov_yy)
+    return x / n, y / n, half + root, max(half - root, 1.0 / 12.0), angle
 
 
 @jit
-def spread_index(n, k, base):
-    """floor(n h) for the van der Corput radical inverse h of k, in integers: a float h falls short of 1/3."""
-    mirrored, power = 0, 1
-    while k > 0:
-        mirrored = mirrored * base + k % base
-        power *= base
-        k //= base
-    return n * mirrored // power
+def measure(runs, members, size, bcg_x, bcg_y, pixel_scale, xs, ys, keys, corners, gates, out):
+    """Measure the shape of one candidate into `out` (N_FIELDS,): all but its segmentation, colours and S/N.
+
+    `xs`, `ys`, `keys`, `corners` and `gates` are room to work in.
+    """
+    x_origin, y_origin, n = list_pixels(runs, members, xs, ys)
+    x, y, l1, l2, angle = moments(runs, members, n, x_origin, y_origin)
+    bx, by = bcg_x - x_origin, bcg_y - y_origin
+    distance = math.hypot(x - bx, y - by) * pixel_scale
+    tangentiality = abs(math.sin(angle - math.atan2(y - by, x - bx)))
+    near_x, near_y = xs[: padded(n)], ys[: padded(n)]
+    found, circle_x, circle_y, radius, inliers = fit_circle(near_x, near_y, n, 2.0 * size, corners, gates)
+    length = 4.0 * math.sqrt(l1)
+    curvature, offset = 0.0, MAX_OFFSET
+    if found:
+        curvature = min(1.0 / (radius * pixel_scale), 1.0)
+        offset = min(math.hypot(circle_x - bx, circle_y - by) / radius, MAX_OFFSET)
+        length = max(length, radius * opening_angle(near_x, near_y, n, x, y, circle_x, circle_y, keys))
+    arcness = length * length / n
+    out[ARCNESS] = arcness
+    out[CURVATURE] = curvature
+    out[ELONGATION] = math.sqrt(l1 / l2)
+    out[TANGENTIALITY] = tangentiality
+    out[DISTANCE] = distance
+    out[INLIER_FRACTION] = inliers / n
+    out[CENTER_OFFSET] = offset
+    out[SCORE] = score(arcness, tangentiality, distance, offset)
+    out[CENTROID_X], out[CENTROID_Y], out[AXIS_ANGLE] = x, y, angle
+    out[CIRCLE_X], out[CIRCLE_Y], out[CIRCLE_R] = circle_x + x_origin, circle_y + y_origin, radius
 
 
 @jit
-def is_inlier(dx, dy, radius):
-    """Whether an offset from the centre lies within 1.5 px of the circle."""
-    square = dx * dx + dy * dy
-    outer, inner = radius + INLIER_PX, radius - INLIER_PX
-    return square < outer * outer and (inner < 0.0 or square > inner * inner)
+def finish(runs, members, image, planes, sigma, fluxes, profile, lower, weight, xs, ys, keys, run, sums, out):
+    """Add colours, their spread and S/N to a measured candidate of the map `image`.
 
-
-@jit
-def kasa(xs, ys, n):
-    """Algebraic (Kasa) circle through the first `n` points: whether it exists (not collinear), centre, radius."""
-    mean_x, mean_y = 0.0, 0.0
-    for k in range(n):
-        mean_x += xs[k]
-        mean_y += ys[k]
-    mean_x /= n
-    mean_y /= n
-    uu, vv, uv, u_cubic, v_cubic = 0.0, 0.0, 0.0, 0.0, 0.0
-    for k in range(n):
-        u, v = xs[k] - mean_x, ys[k] - mean_y
-        square = u * u + v * v
-        uu += u * u
-        vv += v * v
-        uv += u * v
-        u_cubic += u * square
-        v_cubic += v * square
-    determinant = uu * vv - uv * uv
-    if determinant <= 1e-9 * max(uu, vv) ** 2:
-        return False, math.nan, math.nan, math.nan
-    u = 0.5 * (u_cubic * vv - v_cubic * uv) / determinant
-    v = 0.5 * (v_cubic * uu - u_cubic * uv) / determinant
-    return True, mean_x + u, mean_y + v, math.sqrt(u * u + v * v + (uu + vv) / n)
-
-
-@jit
-def opening_angle(xs, ys, x, y, circle_x, circle_y):
-    """Angle that the pixels span about the circle's centre, cut opposite to the centroid (x, y), rad."""
-    middle = math.atan2(y - circle_y, x - circle_x)
-    low, high = math.inf, -math.inf
-    for k in range(xs.shape[0]):
-        turn = math.atan2(ys[k] - circle_y, xs[k] - circle_x) - middle
-        if turn > math.pi:
-            turn -= 2.0 * math.pi
-        elif turn <= -math.pi:
-            turn += 2.0 * math.pi
-        low, high = min(low, turn), max(high, turn)
-    return high - low
-
-
-@jit
-def arc_colours(xs, ys, residual, x, y, angle):
-    """Colours g - r and r - i of a candidate and their spread over four runs along its major axis, mag."""
-    n = xs.shape[0]
-    run = runs_along_axis(xs, ys, x, y, angle)
-    sums = np.zeros((N_RUNS, 3))
-    for k in range(n):
+    `xs`, `ys`, `keys`, `run` and `sums` (at least 4 x 3) are room to work in.
+    """
+    x_origin, y_origin, n = list_pixels(runs, members, xs, ys)
+    runs_along_axis(xs[:n], ys[:n], out[CENTROID_X], out[CENTROID_Y], out[AXIS_ANGLE], keys[:n], run)
+    size = image.shape[0]
+    for j in range(N_RUNS):
         for b in range(3):
-            sums[run[k], b] += residual[b, ys[k], xs[k]]
-    run_gr, run_ri = np.empty(N_RUNS), np.empty(N_RUNS)
+            sums[j, b] = 0.0
+    snr = 0.0
+    for k in range(n):
+        row, column = y_origin + np.int64(ys[k]), x_origin + np.int64(xs[k])
+        pixel = row * size + column
+        ring, w = lower[pixel], weight[pixel]
+        for b in range(3):
+            model = profile[b, ring] + w * (profile[b, ring + 1] - profile[b, ring])
+            sums[run[k], b] += planes[b, row, column] - model
+        snr += image[row, column]
     total_g, total_r, total_i = 0.0, 0.0, 0.0
     for j in range(N_RUNS):
-        run_gr[j], run_ri[j] = colours(sums[j, 0], sums[j, 1], sums[j, 2])
-        total_g += sums[j, 0]
-        total_r += sums[j, 1]
-        total_i += sums[j, 2]
+        g, r, i = sums[j, 0] * sigma[0], sums[j, 1] * sigma[1], sums[j, 2] * sigma[2]
+        sums[j, 0], sums[j, 1] = colours(g, r, i)
+        total_g += g
+        total_r += r
+        total_i += i
     gr, ri = colours(total_g, total_r, total_i)
-    return gr, ri, math.sqrt(variance(run_gr) + variance(run_ri))
+    gr0, ri0 = colours(fluxes[0], fluxes[1], fluxes[2])
+    out[COLOR_GR] = gr - gr0
+    out[COLOR_RI] = ri - ri0
+    out[COLOR_SPREAD] = math.sqrt(variance(sums, 0) + variance(sums, 1))
+    out[SNR] = math.asinh(snr / math.sqrt(n))
 
 
 @jit
-def variance(values):
-    """Population variance of a short array."""
-    n = values.shape[0]
+def variance(table, column):
+    """Population variance of the first four numbers of a column."""
     mean, square = 0.0, 0.0
-    for k in range(n):
-        mean += values[k] / n
-    for k in range(n):
-        square += (values[k] - mean) ** 2 / n
+    for j in range(N_RUNS):
+        mean += table[j, column] / N_RUNS
+    for j in range(N_RUNS):
+        difference = table[j, column] - mean
+        square += difference * difference / N_RUNS
     return square
 
 
 @jit
-def runs_along_axis(xs, ys, x, y, angle):
-    """Run (0 to 3) of each pixel: a stable sort along the major axis, cut into four runs, the longer ones first."""
+def runs_along_axis(xs, ys, x, y, angle, keys, run):
+    """Run (0 to 3) of each pixel: a stable sort along the major axis, cut into four runs, the longer ones first.
+
+    `run` is filled, `keys` is room to work in.
+    """
     n = xs.shape[0]
-    along, work = np.empty(n), np.empty(n)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    along = keys.view(np.float32)
     for k in range(n):
-        along[k] = (xs[k] - x) * math.cos(angle) + (ys[k] - y) * math.sin(angle)
-        work[k] = along[k]
-    run = np.zeros(n, np.int64)
+        # In float32, so that pixels that are level on a diagonal are so in spite of rounding.
+        along[k] = np.float32((xs[k] - x) * cosine + (ys[k] - y) * sine)
+        run[k] = 0
+    to_keys(keys)
     cut = 0
     for j in range(N_RUNS - 1):
         cut += n // N_RUNS + (1 if j < n % N_RUNS else 0)
-        value = select(work, 0, n, cut)
-        ties_before = cut
+        key = key_of(select(keys, cut, np.float32(0.0))[1])
+        ties_before = cut - count_below(keys, key)
         for k in range(n):
-            if along[k] < value:
-                ties_before -= 1
-        for k in range(n):
-            if along[k] > value:
+            if keys[k] > key:
                 run[k] += 1
-            elif along[k] == value:
-                if ties_before <= 0:
-                    run[k] += 1
+            elif keys[k] == key:
+                run[k] += ties_before <= 0
                 ties_before -= 1
-    return run

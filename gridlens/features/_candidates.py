@@ -83,44 +83,34 @@ def arc_candidate(
     pixels = np.array(pixels, dtype=np.float32, order="C")
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise CutoutError(f"The 'pixels' parameter must have shape (H, W, 3). Got {pixels.shape} instead.")
-    bcg_x, bcg_y = float(bcg_xy[0]), float(bcg_xy[1])
-    planes, residual, maps = (np.empty((3, *pixels.shape[:2])) for _ in range(3))
-    good = np.empty(pixels.shape[:2], bool)
-    sigma, fluxes = np.empty(3), np.empty(3)
-    scale = float(pixel_scale)
-    status = kernels.make_maps(pixels, bcg_x, bcg_y, scale, planes, residual, maps, good, sigma, fluxes)
-    if status != kernels.OK:
+    xy = np.array([bcg_xy], np.float64)
+    scale, status = np.array([pixel_scale], np.float64), np.zeros(1, np.int64)
+    work = kernels.make_workspace(pixels.shape[0])
+    pixels.flags.writeable = False
+    kernels.extract_rows(pixels[None], xy, scale, work, np.empty((1, N_IMAGE_FEATURES), np.float32), status)
+    if status[0] != kernels.OK:
         from gridlens.cutouts import reject_reason
 
-        reason = reject_reason(pixels, (bcg_x, bcg_y), scale)
+        reason = reject_reason(pixels, (xy[0, 0], xy[0, 1]), scale[0])
         raise CutoutError(
             f"The 'pixels' parameter must be a cutout that can be measured. This one is rejected: {reason}"
         )
-    white, blue = maps[kernels.WHITE], maps[kernels.BLUE]
-    found = kernels.best_candidates(white, blue, good, residual, fluxes, bcg_x, bcg_y, scale)[patch]
+    found = work.best[patch]
     if found[_arcs.SCORE] < 0:
         return None
-    segmentation = int(found[_arcs.SEGMENTATION])
-    above = good & ((white if segmentation < 2 else blue) > kernels.threshold(segmentation))
+    segmentation, component = int(found[_arcs.SEGMENTATION]), int(found[_arcs.COMPONENT])
+    begin, end = work.bounds[segmentation, component : component + 2]
+    mask = np.zeros(pixels.shape[:2], bool)
+    for y, x0, x1 in work.runs[1 + segmentation][:, work.members[segmentation, begin:end]].T:
+        mask[y, x0:x1] = True
     first = PATCH_FEATURE_NAMES.index("arcness")
     return ArcCandidate(
-        mask=_component(above, int(found[_arcs.SEED_X]), int(found[_arcs.SEED_Y])),
+        mask=mask,
         circle=(float(found[_arcs.CIRCLE_X]), float(found[_arcs.CIRCLE_Y]), float(found[_arcs.CIRCLE_R])),
         segmentation=segmentation,
         score=float(found[_arcs.SCORE]),
         features={PATCH_FEATURE_NAMES[first + k]: float(found[k]) for k in range(_arcs.N_SHOWN)},
     )
-
-
-def _component(above: np.ndarray, x: int, y: int) -> np.ndarray:
-    """The 8-connected component of a mask that holds (x, y)."""
-    from gridlens.features._arcs import fill_component
-
-    xs, ys = np.empty(above.size, np.int64), np.empty(above.size, np.int64)
-    n = fill_component(above.copy(), x, y, xs, ys)
-    mask = np.zeros(above.shape, bool)
-    mask[ys[:n], xs[:n]] = True
-    return mask
 
 
 def best_arc(X: np.ndarray) -> np.ndarray:

@@ -1,64 +1,124 @@
-"""Order statistics in place: a selection instead of a sort."""
+"""Order statistics of float32 values without a sort: count what lies below a pivot, move the pivot, count again.
+
+A float32 and its key, an int32, are in the same order, so that a pivot can be bisected to the last bit in at most 32
+steps. A count over a contiguous array runs eight values at a time; six or seven counts settle a median exactly, which
+is several times faster than the moves and the unforeseeable branches of a quickselect.
+"""
 
 import math
 
+import numpy as np
+
 from gridlens._jit import jit
 
-__all__ = ["median", "percentile", "select"]
+__all__ = ["count_below", "extremes", "key_of", "median", "percentile", "select", "to_keys", "value_of"]
+
+_LEAST, _MOST = np.int32(-(2**31)), np.int32(2**31 - 1)
+_SIGN, _REST = np.int32(31), np.int32(2**31 - 1)
+_HALF = np.float32(0.5)
+# Interpolation finds the pivot soonest on smooth values; ties and outliers need a bisection every now and then.
+_BISECT_EVERY = 4
 
 
 @jit
-def select(values, begin, end, k):
-    """Value that a sort of ``values[begin:end]`` would put at index `k`, with nothing larger left before it.
+def to_keys(keys):
+    """Turn the bits of float32 numbers, not NaN, into keys in place."""
+    for i in range(keys.shape[0]):
+        bits = keys[i]
+        keys[i] = np.int32(bits ^ (np.int32(bits >> _SIGN) & _REST))
 
-    Hoare's selection with the median of three as the pivot; nothing smaller is left behind index `k` either. All
-    values must be numbers, not NaN.
+
+@jit
+def key_of(value):
+    """Key of a float32 number."""
+    bits = np.float32(value).view(np.int32)
+    return np.int32(bits ^ (np.int32(bits >> _SIGN) & _REST))
+
+
+@jit
+def value_of(key):
+    """Number that has a key."""
+    bits = np.int32(key)
+    return np.int32(bits ^ (np.int32(bits >> _SIGN) & _REST)).view(np.float32)
+
+
+@jit
+def count_below(keys, pivot):
+    """Number of keys under a pivot."""
+    n = np.int32(0)
+    for i in range(keys.shape[0]):
+        n = np.int32(n + np.int32(keys[i] < pivot))
+    return np.int64(n)
+
+
+@jit
+def extremes(keys):
+    """Least and greatest key."""
+    low, high = _MOST, _LEAST
+    for i in range(keys.shape[0]):
+        low, high = min(low, keys[i]), max(high, keys[i])
+    return low, high
+
+
+@jit
+def neighbours(keys, pivot):
+    """Greatest key under a pivot and least key not under it."""
+    low, high = _LEAST, _MOST
+    for i in range(keys.shape[0]):
+        key = keys[i]
+        low = max(low, key if key < pivot else _LEAST)
+        high = min(high, key if key >= pivot else _MOST)
+    return low, high
+
+
+@jit
+def select(keys, k, guess):
+    """Numbers that a sort would put at the indices k - 1 and k (both the one at 0 for k = 0).
+
+    `keys` is a contiguous, not empty array of keys, which stays as it is; `guess` is a number near the answer, which
+    saves steps where it is good.
     """
-    low, high = begin, end - 1
-    while low < high:
-        a, b, c = values[low], values[(low + high) // 2], values[high]
-        pivot = max(min(a, b), min(max(a, b), c))
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
+    least, greatest = extremes(keys)
+    low, high = np.int64(least), np.int64(greatest) + 1
+    n_low, n_high = 0, keys.shape[0]
+    pivot = np.int64(key_of(guess))
+    if not low < pivot < high:
+        pivot = (low + high) // 2
+    step = 0
+    while high - low > 1:
+        count = count_below(keys, np.int32(pivot))
+        if count == k:
+            left, right = neighbours(keys, np.int32(pivot))
+            return value_of(left), value_of(right)
+        if count < k:
+            low, n_low = pivot, count
         else:
-            break
-    return values[k]
+            high, n_high = pivot, count
+        step += 1
+        if step % _BISECT_EVERY == 0:
+            pivot = (low + high) // 2
+        else:
+            first, last = value_of(low), value_of(high)
+            share = np.float32((k - n_low) / (n_high - n_low))
+            pivot = min(max(np.int64(key_of(first + share * (last - first))), low + 1), high - 1)
+    # Nothing but equal numbers is left between the two.
+    return value_of(low), value_of(low)
 
 
 @jit
-def median(values, begin, end):
-    """Median of ``values[begin:end]``, not empty, which it rearranges; the mean of the middle two for an even count."""
-    middle = begin + (end - begin) // 2
-    upper = select(values, begin, end, middle)
-    if (end - begin) % 2 == 1:
-        return upper
-    lower = values[begin]
-    for i in range(begin + 1, middle):
-        lower = max(lower, values[i])
-    return 0.5 * (lower + upper)
+def median(keys, guess):
+    """Median of numbers given as keys, the mean of the middle two for an even count; see `select`."""
+    n = keys.shape[0]
+    lower, upper = select(keys, n // 2, guess)
+    return upper if n % 2 == 1 else _HALF * (lower + upper)
 
 
 @jit
-def percentile(values, n, fraction):
-    """Quantile of ``values[:n]``, not empty, by linear interpolation between ranks; rearranges the array."""
-    position = fraction * (n - 1)
+def percentile(keys, fraction, guess):
+    """Quantile of numbers given as keys, by linear interpolation between ranks; see `select`."""
+    position = fraction * (keys.shape[0] - 1)
     k = math.floor(position)
-    lower = select(values, 0, n, k)
-    if k + 1 >= n:
-        return lower
-    upper = values[k + 1]
-    for i in range(k + 2, n):
-        upper = min(upper, values[i])
-    return lower + (position - k) * (upper - lower)
+    if k + 1 >= keys.shape[0]:
+        return np.float64(value_of(extremes(keys)[1]))
+    lower, upper = select(keys, k + 1, guess)
+    return np.float64(lower) + (position - k) * (np.float64(upper) - np.float64(lower))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Extraction", "GridPatchExtractor"]
 
+# Cutouts in one call of the kernel: few enough that Ctrl-C is heard and the last thread is not waited for.
+CHUNK = 16
+
 
 class Extraction(NamedTuple):
     """What `GridPatchExtractor.extract` returns.
@@ -188,25 +191,34 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
 
 
 def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, n_jobs: int) -> None:
-    """Fill the image columns and the statuses, in contiguous chunks of cutouts, one a thread."""
+    """Fill the image columns and the statuses; each thread takes the next `CHUNK` of cutouts that waits."""
     # Numba is loaded here, and not with this module: a command that extracts nothing must not wait for it.
-    from gridlens.features.kernels import extract
+    from gridlens.features.kernels import extract_rows, make_workspace
 
-    def chunk(begin: int, end: int) -> None:
-        for i in range(begin, end):
-            # A read-only array is another type to numba, which would compile everything a second time.
-            pixels = np.require(cutouts.pixels[i], np.float32, ["C", "W"])
-            x, y = cutouts.bcg_xy[i]
-            status[i] = extract(
-                pixels, float(x), float(y), float(cutouts.pixel_scale[i]), features[i, :N_IMAGE_FEATURES]
+    # A range's iterator hands each chunk to one thread: `next` on it cannot be interrupted by another one.
+    waiting = iter(range(0, len(cutouts), CHUNK))
+
+    def work(_: int) -> None:
+        workspace = make_workspace(cutouts.pixels.shape[1])
+        for begin in waiting:
+            chunk = slice(begin, begin + CHUNK)
+            # Read-only arrays are another type to numba; given one type, it compiles once.
+            pixels = np.require(cutouts.pixels[chunk], np.float32, ["C"]).view()
+            pixels.flags.writeable = False
+            extract_rows(
+                pixels,
+                np.array(cutouts.bcg_xy[chunk], np.float64, order="C"),
+                np.array(cutouts.pixel_scale[chunk], np.float64, order="C"),
+                workspace,
+                features[chunk, :N_IMAGE_FEATURES],
+                status[chunk],
             )
 
     if n_jobs == 1:
-        chunk(0, len(cutouts))
+        work(0)
         return
-    edges = [len(cutouts) * k // n_jobs for k in range(n_jobs + 1)]
     with ThreadPoolExecutor(n_jobs) as pool:
-        for _ in pool.map(chunk, edges[:-1], edges[1:]):
+        for _ in pool.map(work, range(n_jobs)):
             pass
 
 

@@ -1,7 +1,9 @@
-"""The compiled entry of the feature contract: one cutout in, its 306 image features out.
+"""The compiled entry of the feature contract: cutouts in, their 306 image features out.
 
-Plain arrays in and out, no global state, no GIL. `_maps.py` holds the preparation, `_arcs.py` the arc candidates,
-`_order.py` medians; the patches are here. Features keep the names, order and units of `contract.py`.
+Plain arrays in and out, no global state, no GIL. `_workspace.py` lists the arrays that a thread works in, `_maps.py`
+and `_mesh.py` hold the preparation, `_geometry.py` what follows from the BCG's place, `_components.py`, `_circle.py`
+and `_arcs.py` the arc candidates, `_patches.py` the patches, `_order.py` medians. Features keep the names, order and
+units of `contract.py`.
 """
 
 import math
@@ -10,219 +12,219 @@ import numpy as np
 
 from gridlens._jit import jit
 from gridlens.features._arcs import (
-    MIN_PIXELS,
+    COMPONENT,
     N_FIELDS,
     N_SHOWN,
     SCORE,
     SEGMENTATION,
-    colours,
-    find_components,
+    count_shares,
+    finish,
     measure,
 )
+from gridlens.features._components import MIN_PIXELS, find_components, find_runs
+from gridlens.features._geometry import N_PATCHES, fill_rings, fill_shares
 from gridlens.features._maps import (
     BAD_GEOMETRY,
     OK,
     bcg_fluxes,
-    blue_map,
     check_geometry,
+    fill_profile,
+    fill_table,
     prepare,
-    subtract_light,
-    white_maps,
+    raw_maps,
+    smooth,
 )
+from gridlens.features._mesh import SMALLEST_CELL, subtract_mesh
+from gridlens.features._patches import N_PATCH_FEATURES, light, place
+from gridlens.features._workspace import N_SEGMENTATIONS, make_workspace
 
-__all__ = ["OK", "best_candidates", "extract", "make_maps", "threshold"]
+__all__ = ["OK", "THRESHOLDS", "extract_rows", "make_workspace"]
 
-N_BANDS = 3
-N_MAPS = 3
-WHITE0, WHITE, BLUE = 0, 1, 2
-N_PATCHES = 9
-N_PATCH_FEATURES = 34
-N_SEGMENTATIONS = 4
 FIRST_ARC_FEATURE = 14
-FIRST_POSITION = 25
-EDGE_LEVEL = 2.0
+THRESHOLDS = np.array([2.5, 6.0, 2.5, 5.0], np.float32)
+WHITE0, WHITE, BLUE = 0, 1, 2
+MESH_ARCSEC = 4.0
 
 
 @jit
-def extract(pixels, bcg_x, bcg_y, pixel_scale, out):
-    """Fill `out` with the image features of one cutout.
+def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status):
+    """Fill `out` with the image features of cutouts of one size.
+
+    One flat function: a compiled function is optimised again in each one that calls it.
 
     Parameters
     ----------
-    pixels : ndarray of shape (H, W, 3), float32
+    pixels : ndarray of shape (n, H, W, 3), float32, read-only
         Linear flux in g, r, i; a pixel that is not finite in some band is bad in all.
-    bcg_x, bcg_y : float
+    bcg_xy : ndarray of shape (n, 2), float64
         Brightest cluster galaxy, px, 0-based, pixel centres at integers.
-    pixel_scale : float
+    pixel_scale : ndarray of shape (n,), float64
         Arcsec per pixel.
-    out : ndarray of shape (306,), float32
-        Filled with NaN where the cutout is rejected.
-
-    Returns
-    -------
-    int
-        `OK`, else one of the other codes of `_maps.py`.
+    work : Workspace
+        For cutouts of this size; the maps of the last cutout and the candidates that its patches show are left in it.
+    out : ndarray of shape (n, 306), float32
+        A row of NaN for a cutout that is rejected.
+    status : ndarray of shape (n,), int64
+        Filled with `OK` or another of the codes of `_maps.py`.
     """
-    height, width, _ = pixels.shape
-    planes, residual = np.empty((N_BANDS, height, width)), np.empty((N_BANDS, height, width))
-    maps = np.empty((N_MAPS, height, width))
-    good = np.empty((height, width), np.bool_)
-    sigma, fluxes = np.empty(N_BANDS), np.empty(N_BANDS)
-    status = make_maps(pixels, bcg_x, bcg_y, pixel_scale, planes, residual, maps, good, sigma, fluxes)
-    if status != OK:
-        for k in range(out.shape[0]):
-            out[k] = math.nan
-        return status
-    white0, white, blue = maps[WHITE0], maps[WHITE], maps[BLUE]
-    best = best_candidates(white, blue, good, residual, fluxes, bcg_x, bcg_y, pixel_scale)
-    edges = edge_map(white)
-    gr0, ri0 = colours(fluxes[0], fluxes[1], fluxes[2])
-    means = np.empty(N_PATCHES)
-    total = 0.0
-    for patch in range(N_PATCHES):
-        row = out[patch * N_PATCH_FEATURES : (patch + 1) * N_PATCH_FEATURES]
-        means[patch] = patch_light(planes, residual, sigma, white0, edges, patch, gr0, ri0, row)
-        total += means[patch]
-        patch_place(height, bcg_x, bcg_y, pixel_scale, patch, row)
-        for k in range(N_SHOWN):
-            row[FIRST_ARC_FEATURE + k] = best[patch, k]
-    for patch in range(N_PATCHES):
-        others = (total - means[patch]) / (N_PATCHES - 1)
-        size = abs(means[patch]) + abs(others) + 1e-6
-        out[patch * N_PATCH_FEATURES + 9] = (means[patch] - others) / size
-    return status
+    height, width = pixels.shape[1], pixels.shape[2]
+    planes, maps, raw, sigma, fluxes = work.planes, work.maps, work.raw, work.sigma, work.fluxes
+    for k in range(pixels.shape[0]):
+        bcg_x, bcg_y, scale, row = bcg_xy[k, 0], bcg_xy[k, 1], pixel_scale[k], out[k]
+        status[k] = BAD_GEOMETRY
+        if check_geometry(height, width, bcg_x, bcg_y, scale):
+            status[k] = prepare(pixels[k], planes, work.good, sigma, work.keys, work.values)
+        if status[k] != OK:
+            for j in range(row.shape[0]):
+                row[j] = math.nan
+            continue
+        if not (work.place[0] == bcg_x and work.place[1] == bcg_y):
+            n_rings = fill_rings(height, bcg_x, bcg_y, work.keys, work.order, work.start, work.lower, work.weight)
+            fill_shares(height, n_rings, work.lower, work.weight, work.shares)
+            work.place[0], work.place[1], work.place[2] = bcg_x, bcg_y, n_rings
+        n_rings = np.int64(work.place[2])
+        for b in range(3):
+            fill_profile(planes[b], work.order, work.start, n_rings, work.keys, work.profile[b])
+        bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes)
+        blue_g, blue_i = blue_weights(sigma, fluxes)
+        fill_table(work.profile, n_rings, blue_g, blue_i, work.table)
+        raw_maps(planes, work.table, work.lower, work.weight, blue_g, blue_i, raw)
+        smooth(raw[0], maps[WHITE0], work.lines[0])
+        # The raw white map has served: its memory takes the smoothed blue one.
+        smooth(raw[1], raw[0], work.lines[0])
+        for colour in range(2):
+            subtract_mesh(
+                maps[WHITE0] if colour == 0 else raw[0],
+                mesh_cell(scale) * (1 + colour),
+                work.keys,
+                work.cell_edges,
+                work.cell_index,
+                work.cell_weight,
+                work.mesh,
+                work.mesh_lines,
+                maps[WHITE + colour],
+            )
+        choose_candidates(bcg_x, bcg_y, scale, work)
+        light(
+            planes,
+            maps[WHITE0],
+            maps[WHITE],
+            sigma,
+            fluxes,
+            work.profile,
+            work.shares,
+            n_rings,
+            work.lines,
+            work.sums,
+            row,
+        )
+        place(height, bcg_x, bcg_y, scale, row)
+        for patch in range(N_PATCHES):
+            for j in range(N_SHOWN):
+                row[patch * N_PATCH_FEATURES + FIRST_ARC_FEATURE + j] = work.best[patch, j]
 
 
 @jit
-def make_maps(pixels, bcg_x, bcg_y, pixel_scale, planes, residual, maps, good, sigma, fluxes):
-    """Prepare a cutout, all arrays from `planes` on filled in place; returns the status.
-
-    `planes`, `residual` and `maps` (white0, white, blue) are (3, H, W), `good` is (H, W), `sigma` and the BCG's
-    `fluxes` are (3,).
-    """
-    height, width, _ = pixels.shape
-    if not check_geometry(height, width, bcg_x, bcg_y, pixel_scale):
-        return BAD_GEOMETRY
-    status = prepare(pixels, planes, good, sigma)
-    if status != OK:
-        return status
-    subtract_light(planes, bcg_x, bcg_y, residual)
-    bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes)
-    white_maps(residual, sigma, pixel_scale, maps[WHITE0], maps[WHITE])
-    blue_map(residual, sigma, fluxes, pixel_scale, maps[BLUE])
-    return status
+def mesh_cell(pixel_scale):
+    """Side of a mesh cell of the white map, px; half a pixel rounds to even."""
+    return max(SMALLEST_CELL, round(MESH_ARCSEC / pixel_scale))
 
 
 @jit
-def threshold(segmentation):
-    """Threshold of one of the four segmentations; the first two are of the white map, the others of the blue."""
-    if segmentation == 1:
-        return 6.0
-    if segmentation == 3:
-        return 5.0
-    return 2.5
+def blue_weights(sigma, fluxes):
+    """Weights of the S/N in g and, to be subtracted, in i that cancel the BCG's colour at unit noise [8]."""
+    q = fluxes[0] / fluxes[2]
+    scale = math.sqrt(sigma[0] * sigma[0] + q * q * sigma[2] * sigma[2])
+    return np.float32(sigma[0] / scale), np.float32(q * sigma[2] / scale)
 
 
 @jit
-def best_candidates(white, blue, good, residual, fluxes, bcg_x, bcg_y, pixel_scale):
-    """For each patch the measurements of its best candidate, (9, N_FIELDS); zeros, with score -1, where it has none."""
-    size = white.shape[0]
-    best = np.zeros((N_PATCHES, N_FIELDS))
+def choose_candidates(bcg_x, bcg_y, pixel_scale, work):
+    """Measure each patch's best candidate into ``work.best``; zeros, with score -1, where it has none."""
+    size = work.good.shape[0]
+    best = work.best
     for patch in range(N_PATCHES):
+        for field in range(N_FIELDS):
+            best[patch, field] = 0.0
         best[patch, SCORE] = -1.0
-    xs, ys = np.empty(size * size, np.int64), np.empty(size * size, np.int64)
-    start = np.empty(size * size // MIN_PIXELS + 2, np.int64)
-    candidate = np.empty(N_FIELDS)
-    shares = np.empty(N_PATCHES, np.int64)
+    shares = work.held
+    n_runs = 0
     for segmentation in range(N_SEGMENTATIONS):
-        image = white if segmentation < 2 else blue
-        n_components = find_components(image, good, threshold(segmentation), xs, ys, start)
+        image = work.maps[WHITE] if segmentation < 2 else work.maps[BLUE]
+        # The higher threshold of a map looks into the runs of the lower one only.
+        given, n_given = (work.runs[0], size) if segmentation % 2 == 0 else (work.runs[segmentation], n_runs)
+        runs, members, bounds = work.runs[1 + segmentation], work.members[segmentation], work.bounds[segmentation]
+        n_runs = find_runs(image, work.good, THRESHOLDS[segmentation], given, n_given, runs)
+        n_components = find_components(runs, n_runs, work.parent, work.count, work.pixels, members, bounds)
         for k in range(n_components):
-            arc_x, arc_y = xs[start[k] : start[k + 1]], ys[start[k] : start[k + 1]]
-            measure(arc_x, arc_y, image, residual, fluxes, bcg_x, bcg_y, pixel_scale, candidate)
-            candidate[SEGMENTATION] = segmentation
-            count_shares(arc_x, arc_y, size, shares)
+            component = members[bounds[k] : bounds[k + 1]]
+            n = count_shares(runs, component, size, shares)
+            if not belongs_anywhere(shares, n):
+                continue
+            measure(
+                runs,
+                component,
+                size,
+                bcg_x,
+                bcg_y,
+                pixel_scale,
+                work.xs,
+                work.ys,
+                work.keys,
+                work.corners,
+                work.gates,
+                work.candidate,
+            )
+            work.candidate[SEGMENTATION], work.candidate[COMPONENT] = segmentation, k
             for patch in range(N_PATCHES):
-                held = shares[patch] >= MIN_PIXELS or 2 * shares[patch] >= arc_x.shape[0]
-                if held and candidate[SCORE] > best[patch, SCORE]:
+                if belongs(shares[patch], n) and work.candidate[SCORE] > best[patch, SCORE]:
                     for field in range(N_FIELDS):
-                        best[patch, field] = candidate[field]
-    return best
-
-
-@jit
-def count_shares(xs, ys, size, shares):
-    """Number of a candidate's pixels in each patch; the margin belongs to none."""
-    side = size // 3
-    origin = (size - 3 * side) // 2
+                        best[patch, field] = work.candidate[field]
     for patch in range(N_PATCHES):
-        shares[patch] = 0
-    for k in range(xs.shape[0]):
-        x, y = xs[k] - origin, ys[k] - origin
-        if 0 <= x < 3 * side and 0 <= y < 3 * side:
-            shares[3 * (y // side) + x // side] += 1
+        if best[patch, SCORE] >= 0.0 and not take_over(patch, best):
+            segmentation, k = np.int64(best[patch, SEGMENTATION]), np.int64(best[patch, COMPONENT])
+            bounds = work.bounds[segmentation]
+            finish(
+                work.runs[1 + segmentation],
+                work.members[segmentation, bounds[k] : bounds[k + 1]],
+                work.maps[WHITE] if segmentation < 2 else work.maps[BLUE],
+                work.planes,
+                work.sigma,
+                work.fluxes,
+                work.profile,
+                work.lower,
+                work.weight,
+                work.xs,
+                work.ys,
+                work.keys,
+                work.run,
+                work.sums,
+                best[patch],
+            )
 
 
 @jit
-def edge_map(white):
-    """Pixels where the Sobel magnitude of the white map is above 2, edges replicated."""
-    height, width = white.shape
-    out = np.empty((height, width), np.bool_)
-    for y in range(height):
-        up, low = max(y - 1, 0), min(y + 1, height - 1)
-        for x in range(width):
-            left, right = max(x - 1, 0), min(x + 1, width - 1)
-            nw, ne, sw, se = white[up, left], white[up, right], white[low, left], white[low, right]
-            gx = ne - nw + 2.0 * (white[y, right] - white[y, left]) + se - sw
-            gy = sw - nw + 2.0 * (white[low, x] - white[up, x]) + se - ne
-            out[y, x] = math.sqrt((gx * gx + gy * gy) / 2.0) / 4.0 > EDGE_LEVEL
-    return out
+def belongs(share, n):
+    """Whether a patch with so many of a candidate's pixels holds it."""
+    return share >= MIN_PIXELS or 2 * share >= n
 
 
 @jit
-def patch_light(planes, residual, sigma, white0, edges, patch, gr0, ri0, row):
-    """Fill a patch's features of light, colour and edges; returns the mean of its S/N over the bands."""
-    side = white0.shape[0] // 3
-    origin = (white0.shape[0] - 3 * side) // 2
-    y0, x0 = origin + side * (patch // 3), origin + side * (patch % 3)
-    n = side * side
-    level = 0.0
-    light = np.zeros(N_BANDS)
-    for b in range(N_BANDS):
-        total = 0.0
-        for y in range(y0, y0 + side):
-            for x in range(x0, x0 + side):
-                total += planes[b, y, x]
-                light[b] += residual[b, y, x]
-        mean, square = total / n, 0.0
-        for y in range(y0, y0 + side):
-            for x in range(x0, x0 + side):
-                square += (planes[b, y, x] - mean) ** 2
-        row[b] = math.asinh(mean / sigma[b])
-        row[3 + b] = math.log(math.sqrt(square / n) / sigma[b] + 1e-6)
-        level += mean / sigma[b] / N_BANDS
-    gr, ri = colours(light[0], light[1], light[2])
-    row[6], row[7] = gr - gr0, ri - ri0
-    n_edges, total = 0, 0.0
-    for y in range(y0, y0 + side):
-        for x in range(x0, x0 + side):
-            n_edges += edges[y, x]
-            total += white0[y, x]
-    row[8] = n_edges / n
-    row[13] = math.asinh(total / n)
-    return level
+def belongs_anywhere(shares, n):
+    """Whether any patch holds a candidate of `n` px."""
+    most = 0
+    for patch in range(N_PATCHES):
+        most = max(most, shares[patch])
+    return belongs(most, n)
 
 
 @jit
-def patch_place(size, bcg_x, bcg_y, pixel_scale, patch, row):
-    """Fill a patch's features of geometry about the BCG and its position flags."""
-    side = size // 3
-    origin = (size - 3 * side) // 2
-    dx = origin + 0.5 * (side - 1) + side * (patch % 3) - bcg_x
-    dy = origin + 0.5 * (side - 1) + side * (patch // 3) - bcg_y
-    distance = math.hypot(dx, dy) * pixel_scale
-    row[10] = distance
-    row[11] = math.atan2(dy, dx)
-    row[12] = 0.0 if distance < 10.0 else 1.0 if distance < 20.0 else 2.0
-    for k in range(N_PATCHES):
-        row[FIRST_POSITION + k] = 1.0 if k == patch else 0.0
+def take_over(patch, best):
+    """Copy the candidate of a patch from an earlier patch that shows the same one; returns whether there is one."""
+    for other in range(patch):
+        same = best[other, COMPONENT] == best[patch, COMPONENT] and best[other, SCORE] >= 0.0
+        if same and best[other, SEGMENTATION] == best[patch, SEGMENTATION]:
+            for field in range(N_FIELDS):
+                best[patch, field] = best[other, field]
+            return True
+    return False

@@ -7,8 +7,6 @@ from measuring import agree, measure
 from scenes import BLUE, add, arc, cluster, plain_noise, scenes
 
 from gridlens.features import PATCH_FEATURE_NAMES
-from gridlens.features._arcs import find_components, fit_circle, kasa, spread_index
-from gridlens.features._order import median, percentile, select
 
 
 def compare(cases):
@@ -84,59 +82,3 @@ def test_the_reference_rejects_what_the_kernel_rejects():
                 naive.features(spoiled, (49.5, 49.5), 0.5)
         else:
             assert agree(features[:306], naive.features(spoiled, (49.5, 49.5), 0.5)).mean() >= 0.99
-
-
-# The parts
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 15, 16, 1001])
-@pytest.mark.parametrize("levels", [2, 10**9], ids=["ties", "distinct"])
-def test_order_statistics(n, levels):
-    values = np.random.default_rng(n).integers(0, levels, n).astype(float)
-    assert median(values.copy(), 0, n) == np.median(values)
-    assert percentile(values.copy(), n, 0.4) == pytest.approx(np.percentile(values, 40), rel=1e-14)
-    for k in {0, n // 2, n - 1}:
-        work = values.copy()
-        assert select(work, 0, n, k) == np.sort(values)[k]
-        assert (work[:k] <= work[k]).all()
-        assert (work[k:] >= work[k]).all()
-
-
-def test_order_statistics_touch_only_their_range():
-    values = np.array([9.0, 5.0, 1.0, 3.0, -7.0])
-    assert median(values, 1, 4) == 3.0
-    assert values[0] == 9.0
-    assert values[4] == -7.0
-
-
-def test_components_are_those_of_the_reference():
-    rng = np.random.default_rng(3)
-    image, good = rng.random((60, 60)), rng.random((60, 60)) > 0.05
-    xs, ys = np.empty(3600, np.int64), np.empty(3600, np.int64)
-    start = np.empty(3600 // 15 + 2, np.int64)
-    for threshold in (0.6, 0.7, 0.8):
-        expected = naive.components((image > threshold) & good)
-        assert find_components(image, good, threshold, xs, ys, start) == len(expected)
-        for k, (expected_ys, expected_xs) in enumerate(expected):
-            np.testing.assert_array_equal(xs[start[k] : start[k + 1]], expected_xs)
-            np.testing.assert_array_equal(ys[start[k] : start[k + 1]], expected_ys)
-
-
-def test_triplets_are_exact_in_integers():
-    for n in (15, 30, 45, 243, 10**5):
-        for k in range(1, 49):
-            assert [spread_index(n, k, base) for base in (2, 3, 5)] == naive.triplet(k, n)
-    # n h in floating point gives 2 here: 15 * (1 / 5) is 3, but not every sum of powers is so lucky.
-    assert spread_index(15, 1, 5) == 3
-
-
-def test_circle_through_an_arc_and_none_through_a_line():
-    y, x = np.mgrid[:100, :100]
-    ys, xs = np.nonzero((np.abs(np.hypot(x - 40, y - 45) - 30) < 0.7) & (x > 50))
-    found, circle_x, circle_y, radius, inliers = fit_circle(xs, ys, 200.0)
-    assert found
-    assert (circle_x, circle_y, radius) == pytest.approx((40, 45, 30), abs=0.2)
-    assert inliers == xs.size
-    line = np.arange(20)
-    assert not fit_circle(line, line, 200.0)[0]
-    assert not kasa(np.array([1.0, 1.0, 5.0]), np.array([2.0, 2.0, 8.0]), 3)[0]

@@ -1,0 +1,217 @@
+"""The circle through an arc candidate: 48 fixed triplets of its pixels, the best of them refitted.
+
+Coordinates are whole numbers of pixels in float32 from a corner near the candidate, so that sums of their powers are
+exact in float64; the circle is float64. The arrays of pixels are filled up to a multiple of `LANES` with points that
+lie on no circle, because the processor counts so many at a time.
+"""
+
+import math
+
+import numpy as np
+
+from gridlens._jit import jit
+from gridlens.features._order import extremes, key_of, value_of
+
+__all__ = ["FAR", "LANES", "N_GATES", "N_TRIPLETS", "fit_circle", "kasa", "opening_angle", "padded", "spread"]
+
+N_TRIPLETS = 48
+INLIER_PX = 1.5
+LANES = 16
+FAR = np.float32(1e9)
+
+_ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
+_ROUNDING = np.float32(1e-5)
+
+
+def radical_inverse(k: int, base: int) -> tuple[int, int]:
+    """Van der Corput radical inverse of `k`, numerator and denominator."""
+    numerator, denominator = 0, 1
+    while k > 0:
+        k, digit = divmod(k, base)
+        numerator, denominator = numerator * base + digit, denominator * base
+    return numerator, denominator
+
+
+def inverse_table() -> np.ndarray:
+    """(3, 48, 2): radical inverses of 1 to 48 in bases 2, 3, 5 and what is added to their multiples, see `spread`."""
+    out = np.empty((3, N_TRIPLETS, 2))
+    for row, base in zip(out, (2, 3, 5), strict=True):
+        for k in range(N_TRIPLETS):
+            numerator, denominator = radical_inverse(k + 1, base)
+            row[k] = numerator / denominator, 0.5 / denominator
+    return out
+
+
+_INVERSES = inverse_table()
+
+
+@jit
+def padded(n):
+    """Number of pixels filled up to a multiple of `LANES`."""
+    return (n + LANES - 1) // LANES * LANES
+
+
+@jit
+def spread(n, corner, k):
+    """Pixel at a corner (0, 1, 2) of triplet `k` (from 0): floor(n h), exact.
+
+    n h is a whole number of parts 1 / denominator, so that half a part more keeps its floor and outweighs the rounding.
+    """
+    return np.int64(n * _INVERSES[corner, k, 0] + _INVERSES[corner, k, 1])
+
+
+@jit
+def kasa(n, x, y, xx, yy, xy, xz, yz):
+    """Algebraic (Kasa) circle from sums over `n` points, z = x^2 + y^2.
+
+    Returns whether it exists (the points are not on a line), its centre and radius.
+    """
+    mean_x, mean_y = x / n, y / n
+    uu, vv, uv = xx - mean_x * x, yy - mean_y * y, xy - mean_x * y
+    # Sums of u (u^2 + v^2) and v (u^2 + v^2) about the mean, by the binomial theorem.
+    z = xx + yy
+    u_cubic = xz - mean_x * z - 2.0 * (mean_x * uu + mean_y * uv)
+    v_cubic = yz - mean_y * z - 2.0 * (mean_x * uv + mean_y * vv)
+    determinant = uu * vv - uv * uv
+    if determinant <= 1e-9 * max(uu, vv) ** 2:
+        return False, math.nan, math.nan, math.nan
+    u = 0.5 * (u_cubic * vv - v_cubic * uv) / determinant
+    v = 0.5 * (v_cubic * uu - u_cubic * uv) / determinant
+    return True, mean_x + u, mean_y + v, math.sqrt(u * u + v * v + (uu + vv) / n)
+
+
+N_GATES = 5
+_CENTRE_X, _CENTRE_Y, _RADIUS, _INNER, _OUTER = range(N_GATES)
+
+
+@jit
+def fill_gates(xs, ys, n, max_radius, corners, gates):
+    """Circles through the triplets and the squared distances between which their inliers lie, (5, 48) float32.
+
+    `corners` (6, 48) float64 is room to work in. A triplet on a line or with too wide a circle gets a gate that nothing
+    passes.
+    """
+    ax, ay, bx, by, cx, cy = corners[0], corners[1], corners[2], corners[3], corners[4], corners[5]
+    for corner in range(3):
+        x, y = corners[2 * corner], corners[2 * corner + 1]
+        for k in range(N_TRIPLETS):
+            pixel = spread(n, corner, k)
+            x[k], y[k] = xs[pixel], ys[pixel]
+    centre_x, centre_y, radius = gates[_CENTRE_X], gates[_CENTRE_Y], gates[_RADIUS]
+    inner, outer = gates[_INNER], gates[_OUTER]
+    for k in range(N_TRIPLETS):
+        # About the first corner; whole numbers, hence exact up to the divisions.
+        px, py, qx, qy = bx[k] - ax[k], by[k] - ay[k], cx[k] - ax[k], cy[k] - ay[k]
+        p, q, area = px * px + py * py, qx * qx + qy * qy, px * qy - py * qx
+        # The scatter matrix of three points has the determinant area^2 / 3.
+        uu, vv = px * px + qx * qx - (px + qx) * (px + qx) / 3.0, py * py + qy * qy - (py + qy) * (py + qy) / 3.0
+        largest = max(uu, vv)
+        twice = 2.0 * area if area != 0.0 else 1.0
+        u, v = (qy * p - py * q) / twice, (px * q - qx * p) / twice
+        r = math.sqrt(u * u + v * v)
+        fine = (area * area / 3.0 > 1e-9 * largest * largest) & (r <= max_radius)
+        low, high = r - INLIER_PX, r + INLIER_PX
+        centre_x[k], centre_y[k], radius[k] = np.float32(ax[k] + u), np.float32(ay[k] + v), np.float32(r)
+        inner[k] = np.float32(low * low) if low >= 0.0 else -_ONE
+        outer[k] = np.float32(high * high) if fine else -_ONE
+
+
+@jit
+def count_inliers(xs, ys, x, y, inner, outer):
+    """Number of points whose squared distance from (x, y) lies between two limits."""
+    n = np.int32(0)
+    for k in range(xs.shape[0]):
+        dx, dy = xs[k] - x, ys[k] - y
+        square = dx * dx + dy * dy
+        n = np.int32(n + np.int32((square < outer) & (square > inner)))
+    return np.int64(n)
+
+
+@jit
+def refit(xs, ys, x, y, inner, outer):
+    """Kasa circle through the points whose squared distance from (x, y) lies between two limits; see `kasa`."""
+    n, sx, sy, sxx, syy, sxy, sxz, syz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(xs.shape[0]):
+        dx, dy = xs[k] - x, ys[k] - y
+        square = dx * dx + dy * dy
+        inside = (square < outer) & (square > inner)
+        px, py = np.float64(xs[k] if inside else _ZERO), np.float64(ys[k] if inside else _ZERO)
+        z = px * px + py * py
+        n += 1.0 if inside else 0.0
+        sx += px
+        sy += py
+        sxx += px * px
+        syy += py * py
+        sxy += px * py
+        sxz += px * z
+        syz += py * z
+    return kasa(n, sx, sy, sxx, syy, sxy, sxz, syz)
+
+
+@jit
+def fit_circle(xs, ys, n, max_radius, corners, gates):
+    """Circle through a candidate: the best of 48 fixed triplets, refitted to its inliers.
+
+    `xs`, `ys` hold the `n` pixels and their padding. Returns whether there is a circle, its centre and radius (NaN
+    without), and the inliers of the triplet's circle.
+    """
+    fill_gates(xs, ys, n, max_radius, corners, gates)
+    best, kept = 0, -1
+    for k in range(N_TRIPLETS):
+        if gates[_OUTER, k] < _ZERO:
+            continue
+        inliers = count_inliers(xs, ys, gates[_CENTRE_X, k], gates[_CENTRE_Y, k], gates[_INNER, k], gates[_OUTER, k])
+        if inliers > best:
+            best, kept = inliers, k
+            if best == n:
+                break
+    if best == 0:
+        return False, math.nan, math.nan, math.nan, best
+    x, y = gates[_CENTRE_X, kept], gates[_CENTRE_Y, kept]
+    solved, fit_x, fit_y, fit_r = refit(xs, ys, x, y, gates[_INNER, kept], gates[_OUTER, kept])
+    if solved and 0.0 < fit_r <= max_radius:
+        return True, fit_x, fit_y, fit_r, best
+    return True, np.float64(x), np.float64(y), np.float64(gates[_RADIUS, kept]), best
+
+
+@jit
+def quarters(dx, dy):
+    """Angle of a vector as a number that grows with it, from -2 to 2 for -pi to pi.
+
+    A vector along -x, as symmetric candidates have, counts as pi, on whichever side of it the rounding puts it.
+    """
+    size = abs(dx) + abs(dy)
+    share = dy / (size if size > _ZERO else _ONE)
+    return share if dx >= _ZERO else (_TWO if share >= -_ROUNDING else -_TWO) - share
+
+
+@jit
+def angle_of(quarter):
+    """Angle, rad, from what `quarters` gives for it."""
+    share = np.float64(quarter)
+    if share > 1.0:
+        return math.atan2(max(2.0 - share, 0.0), 1.0 - share)
+    if share < -1.0:
+        return math.atan2(-2.0 - share, 1.0 + share)
+    return math.atan2(share, 1.0 - abs(share))
+
+
+@jit
+def opening_angle(xs, ys, n, x, y, circle_x, circle_y, keys):
+    """Angle that the pixels span about the circle's centre, cut opposite to the centroid (x, y), rad.
+
+    `keys` is room to work in.
+    """
+    dx, dy = x - circle_x, y - circle_y
+    r = math.hypot(dx, dy)
+    ux, uy = (np.float32(dx / r), np.float32(dy / r)) if r > 0.0 else (_ONE, _ZERO)
+    cx, cy = np.float32(circle_x), np.float32(circle_y)
+    turns = keys[:n]
+    found = turns.view(np.float32)
+    for k in range(n):
+        px, py = xs[k] - cx, ys[k] - cy
+        found[k] = quarters(px * ux + py * uy, py * ux - px * uy)
+    for k in range(n):
+        turns[k] = key_of(found[k])
+    low, high = extremes(turns)
+    return angle_of(value_of(high)) - angle_of(value_of(low))

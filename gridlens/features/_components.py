@@ -1,0 +1,108 @@
+"""Connected components of a map above a threshold, as runs of pixels: "arc candidates" of the feature contract.
+
+A run is a row y and the columns from x0 up to, not including, x1. Runs are found in raster order, joined with those
+of the row above by union and find, and listed component by component. A higher threshold looks only into the runs of
+the lower one.
+"""
+
+import numpy as np
+
+from gridlens._jit import jit
+
+__all__ = ["MIN_PIXELS", "find_components", "find_runs", "most_components", "most_runs"]
+
+MIN_PIXELS = 15
+
+
+def most_runs(size: int) -> int:
+    """Most runs that a square image can hold."""
+    return size * ((size + 1) // 2)
+
+
+def most_components(size: int) -> int:
+    """Most components of `MIN_PIXELS` that a square image can hold."""
+    return size * size // MIN_PIXELS + 1
+
+
+@jit
+def find_runs(image, good, threshold, given, n_given, runs):
+    """Runs of good pixels above a threshold, within given runs, into `runs` (3, most runs); returns their number."""
+    given_y, given_x0, given_x1 = given[0], given[1], given[2]
+    ys, x0s, x1s = runs[0], runs[1], runs[2]
+    n = 0
+    for k in range(n_given):
+        y, x, end = given_y[k], np.int64(given_x0[k]), np.int64(given_x1[k])
+        row, fine = image[y], good[y]
+        while x < end:
+            if row[x] > threshold and fine[x]:
+                ys[n], x0s[n] = y, x
+                x += 1
+                while x < end and row[x] > threshold and fine[x]:
+                    x += 1
+                x1s[n] = x
+                n += 1
+            x += 1
+    return n
+
+
+@jit
+def root_of(parent, k):
+    """First run of the component of run `k` as far as it is known."""
+    while parent[k] != k:
+        parent[k] = parent[parent[k]]
+        k = parent[k]
+    return k
+
+
+@jit
+def join_runs(runs, n, parent):
+    """Join each run with those of the row above that it touches, corners too; a component's first run is its root."""
+    ys, x0s, x1s = runs[0], runs[1], runs[2]
+    above, row_begin = 0, 0
+    for k in range(n):
+        parent[k] = k
+        if k > 0 and ys[k] != ys[k - 1]:
+            above = row_begin if ys[k] == ys[k - 1] + 1 else k
+            row_begin = k
+        while above < row_begin and x1s[above] < x0s[k]:
+            above += 1
+        near = above
+        while near < row_begin and x0s[near] <= x1s[k]:
+            a, b = root_of(parent, near), root_of(parent, k)
+            if a < b:
+                parent[b] = a
+            else:
+                parent[a] = b
+            near += 1
+
+
+@jit
+def find_components(runs, n, parent, count, pixels, members, bounds):
+    """Components of at least 15 px among `n` runs, in the raster order of their first pixels; returns their number.
+
+    The runs of component c are ``members[bounds[c] : bounds[c + 1]]``, in raster order. `parent`, `count` and
+    `pixels` are room to work in.
+    """
+    join_runs(runs, n, parent)
+    x0s, x1s = runs[1], runs[2]
+    for k in range(n):
+        count[k], pixels[k] = 0, 0
+    for k in range(n):
+        # Roots come before the runs below them, so that one step leads to the root.
+        parent[k] = parent[parent[k]]
+        count[parent[k]] += 1
+        pixels[parent[k]] += x1s[k] - x0s[k]
+    n_components, total = 0, 0
+    for k in range(n):
+        if parent[k] == k and pixels[k] >= MIN_PIXELS:
+            bounds[n_components] = total
+            total += count[k]
+            count[k] = bounds[n_components]
+            n_components += 1
+    bounds[n_components] = total
+    for k in range(n):
+        first = parent[k]
+        if pixels[first] >= MIN_PIXELS:
+            members[count[first]] = k
+            count[first] += 1
+    return n_components
