@@ -1,10 +1,33 @@
 """What several tests of the features share."""
 
 import numpy as np
+import pytest
+from numba import config, njit
 from scenes import scenes
 
-from gridlens.features.contract import FEATURE_NAMES, N_IMAGE_FEATURES
+from gridlens.features.contract import FEATURE_NAMES
 from gridlens.features.kernels import extract_rows, make_workspace
+
+# False under NUMBA_DISABLE_JIT=1: kernels are then interpreted and take seconds for 128 px.
+JIT = not config.DISABLE_JIT
+compiled_only = pytest.mark.skipif(not JIT, reason="would take too long with interpreted kernels")
+
+
+def kernel(function):
+    """A kernel that only other kernels call, so that a test can call it."""
+    if not JIT:
+        return function
+
+    @njit(error_model="numpy")
+    def call(*arguments):
+        return function(*arguments)
+
+    return call
+
+
+def few(cases, largest=100):
+    """All cases (name, pixels, ...) where kernels are compiled, else those of at most `largest` px."""
+    return cases if JIT else [case for case in cases if case[1].shape[0] <= largest]
 
 
 def measure(pixels, bcg_xy, pixel_scale):
@@ -15,7 +38,7 @@ def measure(pixels, bcg_xy, pixel_scale):
     pixels.flags.writeable = False
     xy, scale = np.array([bcg_xy], float), np.array([pixel_scale], float)
     work = make_workspace(pixels.shape[1])
-    extract_rows(pixels, xy, scale, work, row[:, :N_IMAGE_FEATURES], status)
+    extract_rows(pixels, xy, scale, work, row, status)
     return status[0], row[0]
 
 

@@ -42,6 +42,10 @@ def test_nothing_heavy_is_imported(code):
     assert not found & HEAVY
 
 
+def test_describing_a_model_needs_no_compiler():
+    assert "numba" not in modules_after("from gridlens.cli import main\nmain(['info'], standalone_mode=False)")
+
+
 def test_scoring_needs_no_optional_package(tmp_path):
     code = (
         "import numpy as np, gridlens\n"

@@ -1,6 +1,7 @@
 """Who may import whom: data flow one way, and these are the doors."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,29 @@ def test_private_modules_of_a_room_stay_in_it():
                 parts = name.split(".")
                 if parts[0] == "gridlens" and len(parts) > 2 and parts[1] in ROOMS and parts[1] != room:
                     assert not parts[2].startswith("_"), f"{path} reaches into {name}"
+
+
+def test_compiled_code_comes_from_its_own_folder():
+    """`gridlens._jit` names the cache by the sources of a kernel's folder; code from elsewhere would go stale there.
+
+    So would a constant, and what the files hold that kernel files import from.
+    """
+    waiting = [
+        path for path in PACKAGE.rglob("*.py") if any(name.startswith("gridlens._jit") for name in imports_of(path))
+    ]
+    assert {path.parent.name for path in waiting} >= {"features", "simulate"}
+    seen = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        folder = ".".join(path.parent.relative_to(PACKAGE.parent).parts) + "."
+        for name in imports_of(path):
+            if name.startswith("gridlens._jit.") or name.split(".")[0] in {"numpy", *sys.stdlib_module_names}:
+                continue
+            # features._order.select, or features._order
+            source = path.parent / (name.removeprefix(folder).split(".")[0] + ".py")
+            assert name.startswith(folder), f"{path} goes into compiled code and imports {name}"
+            assert source.is_file(), f"{path} goes into compiled code and imports {name}, not from the file that has it"
+            waiting.append(source)

@@ -10,11 +10,11 @@ import math
 import numpy as np
 
 from gridlens._jit import jit
-from gridlens.features._circle import FAR, fit_circle, opening_angle, padded
+from gridlens.features._circle import fit_circle, opening_angle
 from gridlens.features._geometry import N_PATCHES, patch_side
-from gridlens.features._order import count_below, key_of, select, to_keys
+from gridlens.features._order import count_below, key_of, select
 
-__all__ = ["N_FIELDS", "N_SHOWN", "colours", "count_shares", "finish", "list_pixels", "measure"]
+__all__ = ["N_FIELDS", "N_SHOWN", "colours", "count_shares", "finish", "list_pixels", "magnitude", "measure"]
 
 ARCNESS = 0
 CURVATURE = 1
@@ -47,8 +47,14 @@ N_RUNS = 4
 def colours(sum_g, sum_r, sum_i):
     """Colours g - r and r - i of three fluxes, mag; a flux near or below zero counts as a thousandth of them all."""
     floor = 1e-3 * (abs(sum_g) + abs(sum_r) + abs(sum_i)) + 1e-12
-    g, r, i = math.log10(max(sum_g, floor)), math.log10(max(sum_r, floor)), math.log10(max(sum_i, floor))
-    return -2.5 * (g - r), -2.5 * (r - i)
+    g, r, i = max(sum_g, floor), max(sum_r, floor), max(sum_i, floor)
+    return magnitude(g, r), magnitude(r, i)
+
+
+@jit
+def magnitude(a, b):
+    """-2.5 log10(a / b)."""
+    return -2.5 * math.log10(a / b)
 
 
 @jit
@@ -64,7 +70,7 @@ def count_shares(runs, members, size, shares):
     side, origin = patch_side(size)
     for patch in range(N_PATCHES):
         shares[patch] = 0
-    n = 0
+    n = np.int64(0)
     for k in range(members.shape[0]):
         run = members[k]
         y, x0, x1 = np.int64(runs[0, run]), np.int64(runs[1, run]), np.int64(runs[2, run])
@@ -79,7 +85,7 @@ def count_shares(runs, members, size, shares):
 
 @jit
 def list_pixels(runs, members, xs, ys):
-    """Pixels of a component in raster order, about the first column and row of its first run, then their padding."""
+    """Pixels of a component in raster order, about the first column and row of its first run."""
     first = members[0]
     x_origin, y_origin = np.int64(runs[1, first]), np.int64(runs[0, first])
     n = 0
@@ -89,8 +95,6 @@ def list_pixels(runs, members, xs, ys):
         for x in range(runs[1, run], runs[2, run]):
             xs[n], ys[n] = np.float32(x - x_origin), y
             n += 1
-    for k in range(n, padded(n)):
-        xs[k], ys[k] = FAR, FAR
     return x_origin, y_origin, n
 
 
@@ -118,24 +122,24 @@ def moments(runs, members, n, x_origin, y_origin):
 
 
 @jit
-def measure(runs, members, size, bcg_x, bcg_y, pixel_scale, xs, ys, keys, corners, gates, out):
+def measure(runs, members, size, bcg_x, bcg_y, pixel_scale, xs, ys, keys, corners, gates, counts, out):
     """Measure the shape of one candidate into `out` (N_FIELDS,): all but its segmentation, colours and S/N.
 
-    `xs`, `ys`, `keys`, `corners` and `gates` are room to work in.
+    `xs` to `counts` are room to work in.
     """
     x_origin, y_origin, n = list_pixels(runs, members, xs, ys)
     x, y, l1, l2, angle = moments(runs, members, n, x_origin, y_origin)
     bx, by = bcg_x - x_origin, bcg_y - y_origin
     distance = math.hypot(x - bx, y - by) * pixel_scale
     tangentiality = abs(math.sin(angle - math.atan2(y - by, x - bx)))
-    near_x, near_y = xs[: padded(n)], ys[: padded(n)]
-    found, circle_x, circle_y, radius, inliers = fit_circle(near_x, near_y, n, 2.0 * size, corners, gates)
+    px, py = xs[:n], ys[:n]
+    found, circle_x, circle_y, radius, inliers = fit_circle(px, py, 2.0 * size, corners, gates, counts)
     length = 4.0 * math.sqrt(l1)
     curvature, offset = 0.0, MAX_OFFSET
     if found:
         curvature = min(1.0 / (radius * pixel_scale), 1.0)
         offset = min(math.hypot(circle_x - bx, circle_y - by) / radius, MAX_OFFSET)
-        length = max(length, radius * opening_angle(near_x, near_y, n, x, y, circle_x, circle_y, keys))
+        length = max(length, radius * opening_angle(px, py, x, y, circle_x, circle_y, keys))
     arcness = length * length / n
     out[ARCNESS] = arcness
     out[CURVATURE] = curvature
@@ -178,9 +182,8 @@ def finish(runs, members, image, planes, sigma, fluxes, profile, lower, weight, 
         total_r += r
         total_i += i
     gr, ri = colours(total_g, total_r, total_i)
-    gr0, ri0 = colours(fluxes[0], fluxes[1], fluxes[2])
-    out[COLOR_GR] = gr - gr0
-    out[COLOR_RI] = ri - ri0
+    out[COLOR_GR] = gr - magnitude(fluxes[0], fluxes[1])
+    out[COLOR_RI] = ri - magnitude(fluxes[1], fluxes[2])
     out[COLOR_SPREAD] = math.sqrt(variance(sums, 0) + variance(sums, 1))
     out[SNR] = math.asinh(snr / math.sqrt(n))
 
@@ -205,16 +208,14 @@ def runs_along_axis(xs, ys, x, y, angle, keys, run):
     """
     n = xs.shape[0]
     cosine, sine = math.cos(angle), math.sin(angle)
-    along = keys.view(np.float32)
     for k in range(n):
         # In float32, so that pixels that are level on a diagonal are so in spite of rounding.
-        along[k] = np.float32((xs[k] - x) * cosine + (ys[k] - y) * sine)
+        keys[k] = key_of(np.float32((xs[k] - x) * cosine + (ys[k] - y) * sine))
         run[k] = 0
-    to_keys(keys)
     cut = 0
     for j in range(N_RUNS - 1):
         cut += n // N_RUNS + (1 if j < n % N_RUNS else 0)
-        key = key_of(select(keys, cut, np.float32(0.0))[1])
+        key = key_of(select(keys, cut, np.float32(0.0), np.float32(1.0))[1])
         ties_before = cut - count_below(keys, key)
         for k in range(n):
             if keys[k] > key:

@@ -101,7 +101,7 @@ def arc_candidate(
     segmentation, component = int(found[_arcs.SEGMENTATION]), int(found[_arcs.COMPONENT])
     begin, end = work.bounds[segmentation, component : component + 2]
     mask = np.zeros(pixels.shape[:2], bool)
-    for y, x0, x1 in work.runs[1 + segmentation][:, work.members[segmentation, begin:end]].T:
+    for y, x0, x1 in work.runs[segmentation][:, work.members[segmentation, begin:end]].T:
         mask[y, x0:x1] = True
     first = PATCH_FEATURE_NAMES.index("arcness")
     return ArcCandidate(

@@ -1,8 +1,7 @@
 """The circle through an arc candidate: 48 fixed triplets of its pixels, the best of them refitted.
 
 Coordinates are whole numbers of pixels in float32 from a corner near the candidate, so that sums of their powers are
-exact in float64; the circle is float64. The arrays of pixels are filled up to a multiple of `LANES` with points that
-lie on no circle, because the processor counts so many at a time.
+exact in float64; the circle is float64.
 """
 
 import math
@@ -12,14 +11,14 @@ import numpy as np
 from gridlens._jit import jit
 from gridlens.features._order import extremes, key_of, value_of
 
-__all__ = ["FAR", "LANES", "N_GATES", "N_TRIPLETS", "fit_circle", "kasa", "opening_angle", "padded", "spread"]
+__all__ = ["N_GATES", "N_TRIPLETS", "fit_circle", "kasa", "opening_angle", "spread"]
 
 N_TRIPLETS = 48
+COLLINEAR = 1e-9
 INLIER_PX = 1.5
-LANES = 16
-FAR = np.float32(1e9)
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
+_THIRD, _INLIER_PX, _COLLINEAR = np.float32(1.0 / 3.0), np.float32(INLIER_PX), np.float32(COLLINEAR)
 _ROUNDING = np.float32(1e-5)
 
 
@@ -46,18 +45,12 @@ _INVERSES = inverse_table()
 
 
 @jit
-def padded(n):
-    """Number of pixels filled up to a multiple of `LANES`."""
-    return (n + LANES - 1) // LANES * LANES
-
-
-@jit
 def spread(n, corner, k):
     """Pixel at a corner (0, 1, 2) of triplet `k` (from 0): floor(n h), exact.
 
     n h is a whole number of parts 1 / denominator, so that half a part more keeps its floor and outweighs the rounding.
     """
-    return np.int64(n * _INVERSES[corner, k, 0] + _INVERSES[corner, k, 1])
+    return np.int32(n * _INVERSES[corner, k, 0] + _INVERSES[corner, k, 1])
 
 
 @jit
@@ -73,7 +66,7 @@ def kasa(n, x, y, xx, yy, xy, xz, yz):
     u_cubic = xz - mean_x * z - 2.0 * (mean_x * uu + mean_y * uv)
     v_cubic = yz - mean_y * z - 2.0 * (mean_x * uv + mean_y * vv)
     determinant = uu * vv - uv * uv
-    if determinant <= 1e-9 * max(uu, vv) ** 2:
+    if determinant <= COLLINEAR * max(uu, vv) ** 2:
         return False, math.nan, math.nan, math.nan
     u = 0.5 * (u_cubic * vv - v_cubic * uv) / determinant
     v = 0.5 * (v_cubic * uu - u_cubic * uv) / determinant
@@ -85,46 +78,55 @@ _CENTRE_X, _CENTRE_Y, _RADIUS, _INNER, _OUTER = range(N_GATES)
 
 
 @jit
-def fill_gates(xs, ys, n, max_radius, corners, gates):
+def fill_gates(xs, ys, max_radius, corners, gates, counts):
     """Circles through the triplets and the squared distances between which their inliers lie, (5, 48) float32.
 
-    `corners` (6, 48) float64 is room to work in. A triplet on a line or with too wide a circle gets a gate that nothing
-    passes.
+    `corners` (6, 48) float32 and `counts` (48,) int32 are room to work in. A triplet on a line or with too wide a
+    circle gets a gate that nothing passes.
     """
     ax, ay, bx, by, cx, cy = corners[0], corners[1], corners[2], corners[3], corners[4], corners[5]
+    n, widest = np.float64(xs.shape[0]), np.float32(max_radius)
     for corner in range(3):
         x, y = corners[2 * corner], corners[2 * corner + 1]
         for k in range(N_TRIPLETS):
-            pixel = spread(n, corner, k)
-            x[k], y[k] = xs[pixel], ys[pixel]
+            counts[k] = spread(n, corner, k)
+        for k in range(N_TRIPLETS):
+            x[k], y[k] = xs[counts[k]], ys[counts[k]]
     centre_x, centre_y, radius = gates[_CENTRE_X], gates[_CENTRE_Y], gates[_RADIUS]
     inner, outer = gates[_INNER], gates[_OUTER]
     for k in range(N_TRIPLETS):
-        # About the first corner; whole numbers, hence exact up to the divisions.
+        # About the first corner; whole numbers, hence exact up to the divisions for a candidate of up to 200 px.
         px, py, qx, qy = bx[k] - ax[k], by[k] - ay[k], cx[k] - ax[k], cy[k] - ay[k]
         p, q, area = px * px + py * py, qx * qx + qy * qy, px * qy - py * qx
         # The scatter matrix of three points has the determinant area^2 / 3.
-        uu, vv = px * px + qx * qx - (px + qx) * (px + qx) / 3.0, py * py + qy * qy - (py + qy) * (py + qy) / 3.0
+        uu = px * px + qx * qx - (px + qx) * (px + qx) * _THIRD
+        vv = py * py + qy * qy - (py + qy) * (py + qy) * _THIRD
         largest = max(uu, vv)
-        twice = 2.0 * area if area != 0.0 else 1.0
+        twice = area + area if area != _ZERO else _ONE
         u, v = (qy * p - py * q) / twice, (px * q - qx * p) / twice
-        r = math.sqrt(u * u + v * v)
-        fine = (area * area / 3.0 > 1e-9 * largest * largest) & (r <= max_radius)
-        low, high = r - INLIER_PX, r + INLIER_PX
-        centre_x[k], centre_y[k], radius[k] = np.float32(ax[k] + u), np.float32(ay[k] + v), np.float32(r)
-        inner[k] = np.float32(low * low) if low >= 0.0 else -_ONE
-        outer[k] = np.float32(high * high) if fine else -_ONE
+        r = np.sqrt(u * u + v * v)
+        fine = (area * area * _THIRD > _COLLINEAR * largest * largest) & (r <= widest)
+        low, high = r - _INLIER_PX, r + _INLIER_PX
+        centre_x[k], centre_y[k], radius[k] = ax[k] + u, ay[k] + v, r
+        inner[k] = low * low if low >= _ZERO else -_ONE
+        outer[k] = high * high if fine else -_ONE
 
 
 @jit
-def count_inliers(xs, ys, x, y, inner, outer):
-    """Number of points whose squared distance from (x, y) lies between two limits."""
-    n = np.int32(0)
-    for k in range(xs.shape[0]):
-        dx, dy = xs[k] - x, ys[k] - y
-        square = dx * dx + dy * dy
-        n = np.int32(n + np.int32((square < outer) & (square > inner)))
-    return np.int64(n)
+def count_inliers(xs, ys, gates, counts):
+    """Number of points that pass each gate, (48,): all gates at once for one point after the other.
+
+    A candidate has few points: the loop over the gates is the longer one, and its length is known beforehand.
+    """
+    centre_x, centre_y, inner, outer = gates[_CENTRE_X], gates[_CENTRE_Y], gates[_INNER], gates[_OUTER]
+    for k in range(N_TRIPLETS):
+        counts[k] = 0
+    for m in range(xs.shape[0]):
+        x, y = xs[m], ys[m]
+        for k in range(N_TRIPLETS):
+            dx, dy = x - centre_x[k], y - centre_y[k]
+            square = dx * dx + dy * dy
+            counts[k] = np.int32(counts[k] + np.int32((square < outer[k]) & (square > inner[k])))
 
 
 @jit
@@ -149,22 +151,18 @@ def refit(xs, ys, x, y, inner, outer):
 
 
 @jit
-def fit_circle(xs, ys, n, max_radius, corners, gates):
+def fit_circle(xs, ys, max_radius, corners, gates, counts):
     """Circle through a candidate: the best of 48 fixed triplets, refitted to its inliers.
 
-    `xs`, `ys` hold the `n` pixels and their padding. Returns whether there is a circle, its centre and radius (NaN
-    without), and the inliers of the triplet's circle.
+    Returns whether there is a circle, its centre and radius (NaN without), and the inliers of the triplet's circle.
+    `corners`, `gates` and `counts` are room to work in.
     """
-    fill_gates(xs, ys, n, max_radius, corners, gates)
-    best, kept = 0, -1
+    fill_gates(xs, ys, max_radius, corners, gates, counts)
+    count_inliers(xs, ys, gates, counts)
+    best, kept = np.int64(0), 0
     for k in range(N_TRIPLETS):
-        if gates[_OUTER, k] < _ZERO:
-            continue
-        inliers = count_inliers(xs, ys, gates[_CENTRE_X, k], gates[_CENTRE_Y, k], gates[_INNER, k], gates[_OUTER, k])
-        if inliers > best:
-            best, kept = inliers, k
-            if best == n:
-                break
+        if counts[k] > best:
+            best, kept = np.int64(counts[k]), k
     if best == 0:
         return False, math.nan, math.nan, math.nan, best
     x, y = gates[_CENTRE_X, kept], gates[_CENTRE_Y, kept]
@@ -197,7 +195,7 @@ def angle_of(quarter):
 
 
 @jit
-def opening_angle(xs, ys, n, x, y, circle_x, circle_y, keys):
+def opening_angle(xs, ys, x, y, circle_x, circle_y, keys):
     """Angle that the pixels span about the circle's centre, cut opposite to the centroid (x, y), rad.
 
     `keys` is room to work in.
@@ -206,12 +204,9 @@ def opening_angle(xs, ys, n, x, y, circle_x, circle_y, keys):
     r = math.hypot(dx, dy)
     ux, uy = (np.float32(dx / r), np.float32(dy / r)) if r > 0.0 else (_ONE, _ZERO)
     cx, cy = np.float32(circle_x), np.float32(circle_y)
-    turns = keys[:n]
-    found = turns.view(np.float32)
+    n = xs.shape[0]
     for k in range(n):
         px, py = xs[k] - cx, ys[k] - cy
-        found[k] = quarters(px * ux + py * uy, py * ux - px * uy)
-    for k in range(n):
-        turns[k] = key_of(found[k])
-    low, high = extremes(turns)
+        keys[k] = key_of(quarters(px * ux + py * uy, py * ux - px * uy))
+    low, high = extremes(keys[:n])
     return angle_of(value_of(high)) - angle_of(value_of(low))

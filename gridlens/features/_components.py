@@ -1,11 +1,8 @@
 """Connected components of a map above a threshold, as runs of pixels: "arc candidates" of the feature contract.
 
 A run is a row y and the columns from x0 up to, not including, x1. Runs are found in raster order, joined with those
-of the row above by union and find, and listed component by component. A higher threshold looks only into the runs of
-the lower one.
+of the row above by union and find, and listed component by component.
 """
-
-import numpy as np
 
 from gridlens._jit import jit
 
@@ -25,23 +22,33 @@ def most_components(size: int) -> int:
 
 
 @jit
-def find_runs(image, good, threshold, given, n_given, runs):
-    """Runs of good pixels above a threshold, within given runs, into `runs` (3, most runs); returns their number."""
-    given_y, given_x0, given_x1 = given[0], given[1], given[2]
+def find_runs(image, good, threshold, flags, words, runs):
+    """Runs of good pixels above a threshold, into `runs` (3, most runs); returns their number.
+
+    `flags` (bool) is room for a row, filled up with False to whole `words`, the same memory as uint64: most of the sky
+    is passed eight pixels at a time.
+    """
     ys, x0s, x1s = runs[0], runs[1], runs[2]
     n = 0
-    for k in range(n_given):
-        y, x, end = given_y[k], np.int64(given_x0[k]), np.int64(given_x1[k])
+    for y in range(image.shape[0]):
         row, fine = image[y], good[y]
-        while x < end:
-            if row[x] > threshold and fine[x]:
-                ys[n], x0s[n] = y, x
-                x += 1
-                while x < end and row[x] > threshold and fine[x]:
-                    x += 1
-                x1s[n] = x
-                n += 1
-            x += 1
+        for x in range(row.shape[0]):
+            flags[x] = (row[x] > threshold) & fine[x]
+        above = False
+        for j in range(words.shape[0]):
+            if words[j] == 0 and not above:
+                continue
+            for x in range(8 * j, 8 * j + 8):
+                if flags[x] != above:
+                    above = not above
+                    if above:
+                        ys[n], x0s[n] = y, x
+                    else:
+                        x1s[n] = x
+                        n += 1
+        if above:
+            x1s[n] = row.shape[0]
+            n += 1
     return n
 
 
@@ -77,32 +84,32 @@ def join_runs(runs, n, parent):
 
 
 @jit
-def find_components(runs, n, parent, count, pixels, members, bounds):
+def find_components(runs, n, parent, sizes, areas, members, bounds):
     """Components of at least 15 px among `n` runs, in the raster order of their first pixels; returns their number.
 
-    The runs of component c are ``members[bounds[c] : bounds[c + 1]]``, in raster order. `parent`, `count` and
-    `pixels` are room to work in.
+    The runs of component c are ``members[bounds[c] : bounds[c + 1]]``, in raster order. `parent`, `sizes` and
+    `areas` are room to work in.
     """
     join_runs(runs, n, parent)
     x0s, x1s = runs[1], runs[2]
     for k in range(n):
-        count[k], pixels[k] = 0, 0
+        sizes[k], areas[k] = 0, 0
     for k in range(n):
         # Roots come before the runs below them, so that one step leads to the root.
         parent[k] = parent[parent[k]]
-        count[parent[k]] += 1
-        pixels[parent[k]] += x1s[k] - x0s[k]
+        sizes[parent[k]] += 1
+        areas[parent[k]] += x1s[k] - x0s[k]
     n_components, total = 0, 0
     for k in range(n):
-        if parent[k] == k and pixels[k] >= MIN_PIXELS:
+        if parent[k] == k and areas[k] >= MIN_PIXELS:
             bounds[n_components] = total
-            total += count[k]
-            count[k] = bounds[n_components]
+            total += sizes[k]
+            sizes[k] = bounds[n_components]
             n_components += 1
     bounds[n_components] = total
     for k in range(n):
         first = parent[k]
-        if pixels[first] >= MIN_PIXELS:
-            members[count[first]] = k
-            count[first] += 1
+        if areas[first] >= MIN_PIXELS:
+            members[sizes[first]] = k
+            sizes[first] += 1
     return n_components

@@ -42,12 +42,14 @@ def fill_rings(size, bcg_x, bcg_y, ring, order, start, lower, weight):
         ring_row, lower_row, weight_row = ring[row], lower[row], weight[row]
         square = (y - bcg_y) * (y - bcg_y)
         for x in range(size):
-            r = math.sqrt((x - bcg_x) * (x - bcg_x) + square)
-            place = max(r - 1.0, 0.0) / 1.5 if r < 2.5 else r - 1.5
+            dx = np.int32(x) - bcg_x
+            r = math.sqrt(dx * dx + square)
+            outside = r - 1.0 if r > 1.0 else 0.0
+            place = outside / 1.5 if r < 2.5 else r - 1.5
             below = np.int32(place)
             lower_row[x] = below
             weight_row[x] = np.float32(place - below)
-            ring_row[x] = np.int32(max(r - 1.0, 0.0))
+            ring_row[x] = np.int32(outside)
         last = max(last, ring_row[0], ring_row[size - 1])
     n_rings = last + 1
     for k in range(n_rings + 1):

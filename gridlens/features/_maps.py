@@ -9,9 +9,19 @@ import math
 import numpy as np
 
 from gridlens._jit import jit
-from gridlens.features._order import median, percentile, to_keys
+from gridlens.features._order import key_of, median, percentile, value_of
 
-__all__ = ["OK", "bcg_fluxes", "check_geometry", "fill_profile", "fill_table", "prepare", "raw_maps", "smooth"]
+__all__ = [
+    "OK",
+    "SAMPLE",
+    "bcg_fluxes",
+    "check_geometry",
+    "fill_profile",
+    "fill_table",
+    "prepare",
+    "raw_maps",
+    "smooth",
+]
 
 # Status codes of `prepare`; a band without noise is NOISELESS plus the band's index.
 OK = 0
@@ -26,10 +36,14 @@ MAX_SCALE = 2.0
 ONE_BAD_IN = 5  # more bad pixels than one in five reject a cutout
 SKY_FRACTION = 0.4
 MIN_RING_PIXELS = 8
+SAMPLE = 256
 BCG_HALF_BOX = 3
 
 _LARGEST = np.float32(np.finfo(np.float32).max)
 _ZERO = np.float32(0.0)
+_TENTH = np.float32(0.1)
+_SAMPLED = np.float32(0.05)  # how near the median of a sample is to that of all
+_RING_STEP = np.float32(0.2)  # between the medians of neighbouring rings, S/N
 _SMOOTHING = np.float32(1.0 / (16.0 * 0.375))  # of the kernel [1 2 1] x [1 2 1], over its noise gain
 _WHITE = np.float32(1.0 / math.sqrt(3.0))
 
@@ -47,21 +61,23 @@ def check_geometry(height, width, bcg_x, bcg_y, pixel_scale):
 
 
 @jit
-def prepare(pixels, planes, good, sigma, keys, values):
-    """S/N planes above the sky, mask of good pixels and noise per band, all filled in place; returns a status [1-4]."""
+def prepare(pixels, planes, good, sigma, keys, values, sample):
+    """S/N planes above the sky, mask of good pixels and noise per band, filled in place; returns a status [1-4].
+
+    `keys`, `values` (the same memory) and `sample` are room to work in.
+    """
     n_bad = load(pixels, planes, good)
     if n_bad * ONE_BAD_IN > good.size:
         return TOO_MANY_BAD
     for b in range(3):
-        sigma[b] = noise(planes[b], good, n_bad, keys, values)
+        sigma[b] = noise(planes[b], good, n_bad, keys, values, sample)
         if not sigma[b] > 0.0:
             return NOISELESS + b
-        n = frame_values(planes[b], good, values)
+        n = frame_keys(planes[b], good, keys)
         if n == 0:
             return NO_SKY
-        guess = values[n // 2]
-        to_keys(keys[:n])
-        standardise(planes[b], good, percentile(keys[:n], SKY_FRACTION, guess), sigma[b])
+        guess, step = value_of(keys[n // 2]), np.float32(0.25 * sigma[b])
+        standardise(planes[b], good, percentile(keys[:n], SKY_FRACTION, guess, step), sigma[b])
     return OK
 
 
@@ -83,7 +99,7 @@ def load(pixels, planes, good):
 
 
 @jit
-def noise(plane, good, n_bad, keys, values):
+def noise(plane, good, n_bad, keys, values, sample):
     """Noise of one band from the differences of horizontal neighbours that are both good; 0 without any [2]."""
     height, width = good.shape
     n = 0
@@ -98,29 +114,32 @@ def noise(plane, good, n_bad, keys, values):
                 if fine[x] and fine[x + 1]:
                     values[n] = abs(row[x + 1] - row[x])
                     n += 1
-    # The bits of a number that is not negative are its key already.
-    return 1.4826 * np.float64(median(keys[:n], values[n // 2])) / math.sqrt(2.0) if n > 0 else 0.0
+    if n == 0:
+        return 0.0
+    # No difference is negative, so that its bits are its key. A sample comes near the median of all.
+    few = min(n, SAMPLE)
+    for k in range(few):
+        sample[k] = keys[n * k // few]
+    first = values[n // 2]
+    guess = median(sample[:few], first, _TENTH * first)
+    return 1.4826 * np.float64(median(keys[:n], guess, _SAMPLED * guess)) / math.sqrt(2.0)
 
 
 @jit
-def frame_values(plane, good, values):
-    """Put the good pixels of the border frame into `values`; returns their number [3]."""
+def frame_keys(plane, good, keys):
+    """Put the keys of the good pixels of the border frame into `keys`; returns their number [3]."""
     height, width = good.shape
     border = max(2, height // 16)
-    n = 0
+    n = np.int64(0)
     for y in range(height):
-        inner = border <= y < height - border
-        for x in range(width):
-            if inner and x == border:
-                break
-            if good[y, x]:
-                values[n] = plane[y, x]
-                n += 1
-        if inner:
-            for x in range(width - border, width):
-                if good[y, x]:
-                    values[n] = plane[y, x]
-                    n += 1
+        row, fine = plane[y], good[y]
+        whole = y < border or y >= height - border
+        for side in range(1 if whole else 2):
+            first = 0 if side == 0 else width - border
+            for x in range(first, width if whole else first + border):
+                # Written always and kept where it is good: no branch. A bad one may be NaN, which has no key.
+                keys[n] = key_of(row[x] if fine[x] else _ZERO)
+                n += np.int64(fine[x])
     return n
 
 
@@ -140,15 +159,13 @@ def standardise(plane, good, sky, sigma):
 def fill_profile(plane, order, start, n_rings, keys, profile):
     """Median light in rings about the BCG; a thin ring takes the nearest lower full one, else the first one [5]."""
     flat = plane.reshape(plane.size)
-    bits = flat.view(np.int32)
     for k in range(order.shape[0]):
-        keys[k] = bits[order[k]]
-    to_keys(keys)
+        keys[k] = key_of(flat[order[k]])
     first = -1
     value = _ZERO
     for k in range(n_rings):
         if start[k + 1] - start[k] >= MIN_RING_PIXELS:
-            value = median(keys[start[k] : start[k + 1]], value)
+            value = median(keys[start[k] : start[k + 1]], value, _RING_STEP)
             if first < 0:
                 first = k
         profile[k] = value
@@ -172,13 +189,14 @@ def fill_table(profile, n_rings, blue_g, blue_i, table):
 @jit
 def bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes):
     """Flux of the BCG per band in a 7 x 7 box, at least 7 sigma, filled in place [6]."""
-    height, width = planes.shape[1], planes.shape[2]
-    x0, y0 = round(bcg_x), round(bcg_y)
+    size = planes.shape[1]
+    x, y = round(bcg_x), round(bcg_y)
+    x0, y0 = max(0, x - BCG_HALF_BOX), max(0, y - BCG_HALF_BOX)
+    columns, rows = min(size, x + BCG_HALF_BOX + 1) - x0, min(size, y + BCG_HALF_BOX + 1) - y0
     for b in range(3):
         total = 0.0
-        for y in range(max(0, y0 - BCG_HALF_BOX), min(height, y0 + BCG_HALF_BOX + 1)):
-            for x in range(max(0, x0 - BCG_HALF_BOX), min(width, x0 + BCG_HALF_BOX + 1)):
-                total += planes[b, y, x]
+        for k in range(rows * columns):
+            total += planes[b, y0 + k // columns, x0 + k % columns]
         fluxes[b] = max(total, 7.0) * sigma[b]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gridlens._jit import jit
-from gridlens.features._order import median, to_keys
+from gridlens.features._order import key_of, median
 
 __all__ = ["most_cells", "subtract_mesh"]
 
@@ -11,6 +11,7 @@ SMALLEST_CELL = 4
 
 _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
+_STEP = np.float32(0.3)  # between the medians of neighbouring cells, S/N
 
 
 def most_cells(size: int) -> int:
@@ -46,8 +47,6 @@ def subtract_mesh(image, cell, keys, edges, index, weight, mesh, lines, out):
 @jit
 def cell_medians(image, edges, n, keys, medians):
     """Median of each cell of an image."""
-    size = image.shape[0]
-    bits = image.view(np.int32)
     value = _ZERO
     for j in range(n):
         y0, rows = edges[j], edges[j + 1] - edges[j]
@@ -57,11 +56,10 @@ def cell_medians(image, edges, n, keys, medians):
             k = rows * x0
             for y in range(y0, y0 + rows):
                 for x in range(x0, x0 + columns):
-                    keys[k] = bits[y, x]
+                    keys[k] = key_of(image[y, x])
                     k += 1
-        to_keys(keys[: rows * size])
         for i in range(n):
-            value = median(keys[rows * edges[i] : rows * edges[i + 1]], value)
+            value = median(keys[rows * edges[i] : rows * edges[i + 1]], value, _STEP)
             medians[j, i] = value
 
 

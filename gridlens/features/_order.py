@@ -11,7 +11,7 @@ import numpy as np
 
 from gridlens._jit import jit
 
-__all__ = ["count_below", "extremes", "key_of", "median", "percentile", "select", "to_keys", "value_of"]
+__all__ = ["count_below", "extremes", "key_of", "median", "percentile", "select", "value_of"]
 
 _LEAST, _MOST = np.int32(-(2**31)), np.int32(2**31 - 1)
 _SIGN, _REST = np.int32(31), np.int32(2**31 - 1)
@@ -21,16 +21,8 @@ _BISECT_EVERY = 4
 
 
 @jit
-def to_keys(keys):
-    """Turn the bits of float32 numbers, not NaN, into keys in place."""
-    for i in range(keys.shape[0]):
-        bits = keys[i]
-        keys[i] = np.int32(bits ^ (np.int32(bits >> _SIGN) & _REST))
-
-
-@jit
 def key_of(value):
-    """Key of a float32 number."""
+    """Key of a float32 number that is not NaN; that of one that is not negative has its bits."""
     bits = np.float32(value).view(np.int32)
     return np.int32(bits ^ (np.int32(bits >> _SIGN) & _REST))
 
@@ -72,53 +64,58 @@ def neighbours(keys, pivot):
 
 
 @jit
-def select(keys, k, guess):
+def select(keys, k, guess, step):
     """Numbers that a sort would put at the indices k - 1 and k (both the one at 0 for k = 0).
 
-    `keys` is a contiguous, not empty array of keys, which stays as it is; `guess` is a number near the answer, which
-    saves steps where it is good.
+    `keys` is a contiguous, not empty array of keys, which stays as it is. `guess` is a number near the answer and
+    `step` how near it may be: good ones save counts and change nothing else.
     """
-    least, greatest = extremes(keys)
-    low, high = np.int64(least), np.int64(greatest) + 1
+    low, high = np.int64(_LEAST), np.int64(_MOST)
     n_low, n_high = 0, keys.shape[0]
     pivot = np.int64(key_of(guess))
-    if not low < pivot < high:
-        pivot = (low + high) // 2
-    step = 0
+    stride = np.float32(step)
+    tries = 0
     while high - low > 1:
         count = count_below(keys, np.int32(pivot))
         if count == k:
             left, right = neighbours(keys, np.int32(pivot))
-            return value_of(left), value_of(right)
+            return value_of(left if k > 0 else right), value_of(right)
         if count < k:
             low, n_low = pivot, count
         else:
             high, n_high = pivot, count
-        step += 1
-        if step % _BISECT_EVERY == 0:
+        tries += 1
+        if tries % _BISECT_EVERY == 0:
             pivot = (low + high) // 2
+            continue
+        # From the guess in longer and longer strides until the answer is passed, then by interpolation.
+        if high == _MOST:
+            near = value_of(low) + stride
+        elif low == _LEAST:
+            near = value_of(high) - stride
         else:
-            first, last = value_of(low), value_of(high)
             share = np.float32((k - n_low) / (n_high - n_low))
-            pivot = min(max(np.int64(key_of(first + share * (last - first))), low + 1), high - 1)
+            near = value_of(low) + share * (value_of(high) - value_of(low))
+        stride = stride + stride
+        pivot = min(max(np.int64(key_of(near)), low + 1), high - 1)
     # Nothing but equal numbers is left between the two.
     return value_of(low), value_of(low)
 
 
 @jit
-def median(keys, guess):
+def median(keys, guess, step):
     """Median of numbers given as keys, the mean of the middle two for an even count; see `select`."""
     n = keys.shape[0]
-    lower, upper = select(keys, n // 2, guess)
+    lower, upper = select(keys, n // 2, guess, step)
     return upper if n % 2 == 1 else _HALF * (lower + upper)
 
 
 @jit
-def percentile(keys, fraction, guess):
+def percentile(keys, fraction, guess, step):
     """Quantile of numbers given as keys, by linear interpolation between ranks; see `select`."""
     position = fraction * (keys.shape[0] - 1)
     k = math.floor(position)
     if k + 1 >= keys.shape[0]:
         return np.float64(value_of(extremes(keys)[1]))
-    lower, upper = select(keys, k + 1, guess)
+    lower, upper = select(keys, k + 1, guess, step)
     return np.float64(lower) + (position - k) * (np.float64(upper) - np.float64(lower))

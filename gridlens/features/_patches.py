@@ -5,61 +5,101 @@ import math
 import numpy as np
 
 from gridlens._jit import jit
-from gridlens.features._arcs import colours
+from gridlens.features._arcs import colours, magnitude
 from gridlens.features._geometry import N_PATCHES, patch_corner, patch_side
 
-__all__ = ["N_PATCH_FEATURES", "N_SUMS", "light", "place"]
+__all__ = ["N_COLUMNS", "N_PATCH_FEATURES", "N_SUMS", "light", "place"]
 
 N_PATCH_FEATURES = 34
 FIRST_POSITION = 25
 N_BANDS = 3
 # Columns of the sums over a patch after those of the bands.
-_SMOOTH, _EDGES, _LEVEL, N_SUMS = 3, 4, 5, 6
+_SQUARES, _SMOOTH, _EDGES, N_COLUMNS = 3, 6, 7, 8
+_LEVEL, N_SUMS = 8, 9
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 # Sobel magnitude over 2: its weights are 1 2 1 / 4, the magnitude is the root of half of the sum of squares.
 _EDGE = np.float32(2.0 * 16.0 * 2.0**2)
 
 
 @jit
-def light(planes, white0, white, sigma, fluxes, profile, shares, n_rings, lines, sums, out):
-    """Fill the features of light, colour and edges of all patches, (306,); `lines` and `sums` are room to work in."""
+def light(planes, white0, white, sigma, fluxes, profile, shares, n_rings, lines, columns, sums, out):
+    """Fill the features of light, colour and edges of all patches, (306,).
+
+    `lines`, `columns` and `sums` are room to work in.
+    """
     size = white.shape[0]
     side, origin = patch_side(size)
     n = side * side
-    gr0, ri0 = colours(fluxes[0], fluxes[1], fluxes[2])
+    for band in range(3):
+        first = 3 * band
+        sum_columns(planes, white0, white, origin + band * side, side, lines, columns)
+        for patch in range(first, first + 3):
+            x0 = origin + (patch - first) * side
+            for k in range(N_COLUMNS):
+                sums[patch, k] = total(columns[k, x0 : x0 + side])
+            sums[patch, _LEVEL] = 0.0
+    # One loop over patches and bands: two loops would be unrolled into three times the code.
+    for k in range(N_PATCHES * N_BANDS):
+        patch, b = k // N_BANDS, k % N_BANDS
+        first = patch * N_PATCH_FEATURES
+        mean = sums[patch, b] / n
+        variance = max(sums[patch, _SQUARES + b] / n - mean * mean, 0.0)
+        out[first + b] = math.asinh(mean)
+        out[first + 3 + b] = math.log(math.sqrt(variance) + 1e-6)
+        sums[patch, _LEVEL] += mean / N_BANDS
+        sums[patch, b] = (sums[patch, b] - dot(shares[patch], profile[b], n_rings + 1)) * sigma[b]
+    gr0, ri0 = magnitude(fluxes[0], fluxes[1]), magnitude(fluxes[1], fluxes[2])
     for patch in range(N_PATCHES):
-        for k in range(N_SUMS):
-            sums[patch, k] = 0.0
-    for y in range(origin, origin + 3 * side):
-        edge_row = sobel(white, y, lines)
-        for column in range(3):
-            patch = 3 * ((y - origin) // side) + column
-            x0, x1 = origin + column * side, origin + (column + 1) * side
-            for b in range(N_BANDS):
-                sums[patch, b] += total(planes[b, y, x0:x1])
-            sums[patch, _SMOOTH] += total(white0[y, x0:x1])
-            sums[patch, _EDGES] += above(edge_row[x0:x1], _EDGE)
-    for patch in range(N_PATCHES):
-        y0, x0 = patch_corner(size, patch)
-        row = out[patch * N_PATCH_FEATURES : (patch + 1) * N_PATCH_FEATURES]
-        level = 0.0
-        for b in range(N_BANDS):
-            mean = sums[patch, b] / n
-            level += mean / N_BANDS
-            square = 0.0
-            for y in range(y0, y0 + side):
-                square += scatter(planes[b, y, x0 : x0 + side], mean)
-            row[b] = math.asinh(mean)
-            row[3 + b] = math.log(math.sqrt(square / n) + 1e-6)
-            model = 0.0
-            for k in range(n_rings + 1):
-                model += shares[patch, k] * profile[b, k]
-            sums[patch, b] = (sums[patch, b] - model) * sigma[b]
+        first = patch * N_PATCH_FEATURES
         gr, ri = colours(sums[patch, 0], sums[patch, 1], sums[patch, 2])
-        row[6], row[7] = gr - gr0, ri - ri0
-        row[8] = sums[patch, _EDGES] / n
-        row[13] = math.asinh(sums[patch, _SMOOTH] / n)
-        sums[patch, _LEVEL] = level
+        out[first + 6], out[first + 7] = gr - gr0, ri - ri0
+        out[first + 8] = sums[patch, _EDGES] / n
+        out[first + 13] = math.asinh(sums[patch, _SMOOTH] / n)
     contrast(sums, out)
+
+
+@jit
+def dot(a, b, n):
+    """Sum of products of the first `n` numbers."""
+    out = 0.0
+    for k in range(n):
+        out += a[k] * b[k]
+    return out
+
+
+@jit
+def sum_columns(planes, white0, white, y0, rows, lines, columns):
+    """Sums down the columns of some rows, into `columns` (N_COLUMNS, size): light, its squares, white0, edges."""
+    for k in range(N_COLUMNS):
+        fill(columns[k])
+    for y in range(y0, y0 + rows):
+        for b in range(N_BANDS):
+            add_squares(planes[b, y], columns[b], columns[_SQUARES + b])
+        add(white0[y], columns[_SMOOTH])
+        add_edges(white, y, lines, columns[_EDGES])
+
+
+@jit
+def fill(values):
+    """Set values to 0."""
+    for x in range(values.shape[0]):
+        values[x] = 0.0
+
+
+@jit
+def add(row, sums):
+    """Add a row."""
+    for x in range(row.shape[0]):
+        sums[x] += row[x]
+
+
+@jit
+def add_squares(row, sums, squares):
+    """Add a row and its squares, which stay exact enough in float64 for their variance."""
+    for x in range(row.shape[0]):
+        value = np.float64(row[x])
+        sums[x] += value
+        squares[x] += value * value
 
 
 @jit
@@ -76,7 +116,7 @@ def contrast(sums, out):
 
 @jit
 def total(values):
-    """Sum of float32 values in float64."""
+    """Sum of values."""
     out = 0.0
     for k in range(values.shape[0]):
         out += values[k]
@@ -84,27 +124,8 @@ def total(values):
 
 
 @jit
-def scatter(values, mean):
-    """Sum of squared differences of float32 values from a mean, in float64."""
-    out = 0.0
-    for k in range(values.shape[0]):
-        difference = values[k] - mean
-        out += difference * difference
-    return out
-
-
-@jit
-def above(values, limit):
-    """Number of values over a limit."""
-    n = np.int32(0)
-    for k in range(values.shape[0]):
-        n = np.int32(n + np.int32(values[k] > limit))
-    return np.int64(n)
-
-
-@jit
-def sobel(image, y, lines):
-    """Squared Sobel magnitude of one row, in units of the weights 1 2 1, edges replicated; `lines` is room for it."""
+def add_edges(image, y, lines, sums):
+    """Count the pixels of a row whose Sobel magnitude is over the edge level; `lines` is room to work in."""
     size = image.shape[0]
     over, here, under = image[max(y - 1, 0)], image[y], image[min(y + 1, size - 1)]
     across, along = lines[0], lines[1]
@@ -116,12 +137,10 @@ def sobel(image, y, lines):
     along[0], along[size + 1] = along[1], along[size]
     across_left, across_right = across[0:size], across[2 : size + 2]
     along_left, along_right = along[0:size], along[2 : size + 2]
-    out = lines[2, :size]
     for x in range(size):
         gx = across_right[x] - across_left[x]
         gy = along_left[x] + along_inner[x] + along_inner[x] + along_right[x]
-        out[x] = gx * gx + gy * gy
-    return out
+        sums[x] += _ONE if gx * gx + gy * gy > _EDGE else _ZERO
 
 
 @jit

@@ -5,11 +5,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gridlens.features._arcs import N_FIELDS
-from gridlens.features._circle import LANES, N_GATES, N_TRIPLETS
+from gridlens.features._circle import N_GATES, N_TRIPLETS
 from gridlens.features._components import most_components, most_runs
 from gridlens.features._geometry import N_PATCHES
+from gridlens.features._maps import SAMPLE
 from gridlens.features._mesh import most_cells
-from gridlens.features._patches import N_SUMS
+from gridlens.features._patches import N_COLUMNS, N_SUMS
 
 __all__ = ["N_SEGMENTATIONS", "Workspace", "make_workspace"]
 
@@ -29,6 +30,7 @@ class Workspace(NamedTuple):
     fluxes: np.ndarray  # (3,) of the BCG
     keys: np.ndarray  # (size * size,) int32: what order statistics are taken of
     values: np.ndarray  # the same memory as float32
+    sample: np.ndarray  # (SAMPLE,) int32: some of the keys
     place: np.ndarray  # (3,) x and y of the BCG that the rings are about, their number
     order: np.ndarray  # (size * size,) int32: pixels ring by ring
     start: np.ndarray  # (rings + 1,) where each ring begins in it
@@ -44,19 +46,23 @@ class Workspace(NamedTuple):
     cell_weight: np.ndarray  # (size,) float32
     mesh: np.ndarray  # (2, most cells, most cells) float32
     mesh_lines: np.ndarray  # (most cells + 1, size) float32
-    lines: np.ndarray  # (3, size + 2) float32: rows, two of them with one pixel of margin
-    runs: np.ndarray  # (5, 3, most runs) int32: y, first x, end of x; whole rows, then the four segmentations
+    lines: np.ndarray  # (2, size + 2) float32: rows with one pixel of margin
+    columns: np.ndarray  # (N_COLUMNS, size): sums down the columns of a row of patches
+    flags: np.ndarray  # (size, filled up with False to a multiple of 8) bool: pixels of a row above a threshold
+    words: np.ndarray  # the same memory as uint64
+    runs: np.ndarray  # (4, 3, most runs) int32: y, first x, end of x
     parent: np.ndarray  # (most runs,) int32
-    count: np.ndarray  # (most runs,) int32
-    pixels: np.ndarray  # (most runs,) int32
+    sizes: np.ndarray  # (most runs,) int32
+    areas: np.ndarray  # (most runs,) int32
     members: np.ndarray  # (4, most runs) int32: runs component by component
     bounds: np.ndarray  # (4, most components + 1) int32: where each component begins in it
-    xs: np.ndarray  # (size * size + padding,) float32: pixels of one candidate
+    xs: np.ndarray  # (size * size,) float32: pixels of one candidate
     ys: np.ndarray
     run: np.ndarray  # (size * size,) int32: which part of it they are in
     held: np.ndarray  # (9,) int64: pixels in each patch
-    corners: np.ndarray  # (6, 48): corners of its triplets
+    corners: np.ndarray  # (6, 48) float32: corners of its triplets
     gates: np.ndarray  # (5, 48) float32: their circles
+    counts: np.ndarray  # (48,) int32: their inliers
     candidate: np.ndarray  # (N_FIELDS,)
     best: np.ndarray  # (9, N_FIELDS)
     sums: np.ndarray  # (9, N_SUMS)
@@ -66,9 +72,7 @@ def make_workspace(size: int) -> Workspace:
     """Workspace for cutouts of `size` x `size` px, about 60 bytes a pixel."""
     n_rings = 2 * size + 2
     keys = np.empty(size * size, np.int32)
-    runs = np.zeros((1 + N_SEGMENTATIONS, 3, most_runs(size)), np.int32)
-    runs[0, 0, :size] = np.arange(size)
-    runs[0, 2, :size] = size
+    flags = np.zeros((size + 7) // 8 * 8, np.bool_)
     return Workspace(
         planes=np.empty((N_BANDS, size, size), np.float32),
         good=np.empty((size, size), np.bool_),
@@ -76,6 +80,7 @@ def make_workspace(size: int) -> Workspace:
         fluxes=np.empty(N_BANDS),
         keys=keys,
         values=keys.view(np.float32),
+        sample=np.empty(SAMPLE, np.int32),
         place=np.full(3, np.nan),
         order=np.empty(size * size, np.int32),
         start=np.empty(n_rings + 1, np.int64),
@@ -91,19 +96,23 @@ def make_workspace(size: int) -> Workspace:
         cell_weight=np.empty(size, np.float32),
         mesh=np.empty((2, most_cells(size), most_cells(size)), np.float32),
         mesh_lines=np.empty((most_cells(size) + 1, size), np.float32),
-        lines=np.empty((3, size + 2), np.float32),
-        runs=runs,
+        lines=np.empty((2, size + 2), np.float32),
+        columns=np.empty((N_COLUMNS, size)),
+        flags=flags,
+        words=flags.view(np.uint64),
+        runs=np.empty((N_SEGMENTATIONS, 3, most_runs(size)), np.int32),
         parent=np.empty(most_runs(size), np.int32),
-        count=np.empty(most_runs(size), np.int32),
-        pixels=np.empty(most_runs(size), np.int32),
+        sizes=np.empty(most_runs(size), np.int32),
+        areas=np.empty(most_runs(size), np.int32),
         members=np.empty((N_SEGMENTATIONS, most_runs(size)), np.int32),
         bounds=np.empty((N_SEGMENTATIONS, most_components(size) + 1), np.int32),
-        xs=np.empty(size * size + LANES, np.float32),
-        ys=np.empty(size * size + LANES, np.float32),
+        xs=np.empty(size * size, np.float32),
+        ys=np.empty(size * size, np.float32),
         run=np.empty(size * size, np.int32),
         held=np.empty(N_PATCHES, np.int64),
-        corners=np.empty((6, N_TRIPLETS)),
+        corners=np.empty((6, N_TRIPLETS), np.float32),
         gates=np.empty((N_GATES, N_TRIPLETS), np.float32),
+        counts=np.empty(N_TRIPLETS, np.int32),
         candidate=np.empty(N_FIELDS),
         best=np.empty((N_PATCHES, N_FIELDS)),
         sums=np.empty((N_PATCHES, N_SUMS)),

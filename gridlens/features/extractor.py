@@ -210,7 +210,7 @@ def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, n
                 np.array(cutouts.bcg_xy[chunk], np.float64, order="C"),
                 np.array(cutouts.pixel_scale[chunk], np.float64, order="C"),
                 workspace,
-                features[chunk, :N_IMAGE_FEATURES],
+                features[chunk],
                 status[chunk],
             )
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from gridlens._jit import jit
+from gridlens._jit import entry, jit, part
 from gridlens.features._arcs import (
     COMPONENT,
     N_FIELDS,
@@ -46,7 +46,7 @@ WHITE0, WHITE, BLUE = 0, 1, 2
 MESH_ARCSEC = 4.0
 
 
-@jit
+@entry
 def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status):
     """Fill `out` with the image features of cutouts of one size.
 
@@ -62,8 +62,8 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status):
         Arcsec per pixel.
     work : Workspace
         For cutouts of this size; the maps of the last cutout and the candidates that its patches show are left in it.
-    out : ndarray of shape (n, 306), float32
-        A row of NaN for a cutout that is rejected.
+    out : ndarray of shape (n, at least 306), float32
+        Its first 306 columns are filled, with NaN for a cutout that is rejected.
     status : ndarray of shape (n,), int64
         Filled with `OK` or another of the codes of `_maps.py`.
     """
@@ -73,9 +73,9 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status):
         bcg_x, bcg_y, scale, row = bcg_xy[k, 0], bcg_xy[k, 1], pixel_scale[k], out[k]
         status[k] = BAD_GEOMETRY
         if check_geometry(height, width, bcg_x, bcg_y, scale):
-            status[k] = prepare(pixels[k], planes, work.good, sigma, work.keys, work.values)
+            status[k] = prepare(pixels[k], planes, work.good, sigma, work.keys, work.values, work.sample)
         if status[k] != OK:
-            for j in range(row.shape[0]):
+            for j in range(N_PATCHES * N_PATCH_FEATURES):
                 row[j] = math.nan
             continue
         if not (work.place[0] == bcg_x and work.place[1] == bcg_y):
@@ -115,6 +115,7 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status):
             work.shares,
             n_rings,
             work.lines,
+            work.columns,
             work.sums,
             row,
         )
@@ -138,7 +139,7 @@ def blue_weights(sigma, fluxes):
     return np.float32(sigma[0] / scale), np.float32(q * sigma[2] / scale)
 
 
-@jit
+@part
 def choose_candidates(bcg_x, bcg_y, pixel_scale, work):
     """Measure each patch's best candidate into ``work.best``; zeros, with score -1, where it has none."""
     size = work.good.shape[0]
@@ -148,14 +149,11 @@ def choose_candidates(bcg_x, bcg_y, pixel_scale, work):
             best[patch, field] = 0.0
         best[patch, SCORE] = -1.0
     shares = work.held
-    n_runs = 0
     for segmentation in range(N_SEGMENTATIONS):
         image = work.maps[WHITE] if segmentation < 2 else work.maps[BLUE]
-        # The higher threshold of a map looks into the runs of the lower one only.
-        given, n_given = (work.runs[0], size) if segmentation % 2 == 0 else (work.runs[segmentation], n_runs)
-        runs, members, bounds = work.runs[1 + segmentation], work.members[segmentation], work.bounds[segmentation]
-        n_runs = find_runs(image, work.good, THRESHOLDS[segmentation], given, n_given, runs)
-        n_components = find_components(runs, n_runs, work.parent, work.count, work.pixels, members, bounds)
+        runs, members, bounds = work.runs[segmentation], work.members[segmentation], work.bounds[segmentation]
+        n_runs = find_runs(image, work.good, THRESHOLDS[segmentation], work.flags, work.words, runs)
+        n_components = find_components(runs, n_runs, work.parent, work.sizes, work.areas, members, bounds)
         for k in range(n_components):
             component = members[bounds[k] : bounds[k + 1]]
             n = count_shares(runs, component, size, shares)
@@ -173,6 +171,7 @@ def choose_candidates(bcg_x, bcg_y, pixel_scale, work):
                 work.keys,
                 work.corners,
                 work.gates,
+                work.counts,
                 work.candidate,
             )
             work.candidate[SEGMENTATION], work.candidate[COMPONENT] = segmentation, k
@@ -182,12 +181,12 @@ def choose_candidates(bcg_x, bcg_y, pixel_scale, work):
                         best[patch, field] = work.candidate[field]
     for patch in range(N_PATCHES):
         if best[patch, SCORE] >= 0.0 and not take_over(patch, best):
-            segmentation, k = np.int64(best[patch, SEGMENTATION]), np.int64(best[patch, COMPONENT])
-            bounds = work.bounds[segmentation]
+            found_in, number = np.int64(best[patch, SEGMENTATION]), np.int64(best[patch, COMPONENT])
+            bounds = work.bounds[found_in]
             finish(
-                work.runs[1 + segmentation],
-                work.members[segmentation, bounds[k] : bounds[k + 1]],
-                work.maps[WHITE] if segmentation < 2 else work.maps[BLUE],
+                work.runs[found_in],
+                work.members[found_in, bounds[number] : bounds[number + 1]],
+                work.maps[WHITE] if found_in < 2 else work.maps[BLUE],
                 work.planes,
                 work.sigma,
                 work.fluxes,

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from gridlens._jit import jit
+from gridlens._jit import entry
 
 __all__ = ["add_arc", "add_lensed_sersic", "add_sersic", "sersic_b", "sersic_norm"]
 
@@ -68,7 +68,7 @@ def add_sersic(
     _sersic_box(images, x, y, radius, n, b, axis_ratio, math.cos(angle), math.sin(angle), unit, extent)
 
 
-@jit
+@entry
 def _sersic_box(images, x, y, radius, n, b, axis_ratio, cos, sin, unit, extent):
     bands, ny, nx = images.shape
     x0 = max(0, math.floor(x - extent))
@@ -107,7 +107,7 @@ def _sersic_box(images, x, y, radius, n, b, axis_ratio, cos, sin, unit, extent):
                 images[band, j, i] += unit[band] * total
 
 
-@jit
+@entry
 def add_lensed_sersic(images, beta_x, beta_y, x, y, radius, n, b, axis_ratio, cos, sin, unit):
     """Add a Sersic source seen through a lens to `images` (bands, ny, nx) in place.
 
@@ -182,7 +182,7 @@ def add_arc(
     _arc_box(images, x, y, radius, middle, opening, width, fluxes / area, pitch)
 
 
-@jit
+@entry
 def _arc_box(images, x, y, radius, middle, opening, width, unit, pitch):
     bands, ny, nx = images.shape
     outer = radius * math.exp(abs(pitch) * 0.5 * opening) + 4.0 * width

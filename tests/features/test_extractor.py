@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measuring import measure, small_scenes
-from scenes import cluster, plain_noise
+from measuring import JIT, measure, small_scenes
+from scenes import bad_border, bad_patch, bad_scatter, cluster, hot_pixel, plain_noise
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -76,15 +76,60 @@ def test_empty_set():
     assert rejected.shape == messages.shape == (0,)
 
 
-def test_threads_and_order_change_no_bit(cutouts):
+def test_threads_and_order_change_no_bit():
     rng = np.random.default_rng(2)
-    pixels = np.stack([cluster(rng, 56, arc_px=14)[0] for _ in range(11)])
-    many = CutoutSet(pixels, pixel_scale=rng.uniform(0.5, 1.5, 11), bcg_xy=rng.uniform(20, 36, (11, 2)))
+    n = 11 if JIT else 3
+    pixels = np.stack([cluster(rng, 56, arc_px=14)[0] for _ in range(n)])
+    many = CutoutSet(pixels, pixel_scale=rng.uniform(0.5, 1.5, n), bcg_xy=rng.uniform(20, 36, (n, 2)))
     reference = GridPatchExtractor().transform(many)
-    for n_jobs in (None, 2, 3, 16, -1):
+    for n_jobs in (None, 2, 3, 16, -1) if JIT else (2,):
         np.testing.assert_array_equal(GridPatchExtractor(n_jobs=n_jobs).transform(many), reference)
-    order = rng.permutation(11)
+    order = rng.permutation(n)
     np.testing.assert_array_equal(GridPatchExtractor().transform(many[order]), reference[order])
+
+
+def of_all_kinds(size):
+    """One set of cutouts of one size that differ in everything else; two of them are rejected."""
+    rng = np.random.default_rng(size)
+    flat = cluster(rng, size)[0]
+    flat[:, :, 2] = 7.0
+    mostly_bad = cluster(rng, size)[0]
+    mostly_bad[: size // 2] = np.nan
+    flood = plain_noise(rng, size)[0]
+    flood[:, size // 3 :] += 1e4
+    cases = [
+        (*cluster(rng, size, arc_px=0.25 * size), 1.0),
+        (mostly_bad, (size / 2, size / 2), 1.0),
+        (*cluster(rng, size, bcg=(-0.5, 0.3 * size), arc_px=0.3 * size), 0.4),
+        (*bad_patch(rng, size), 0.7),
+        (flat, (size / 2, size / 2), 0.5),
+        (*bad_border(rng, size), 2.0),
+        (*bad_scatter(rng, size), 0.1),
+        (*hot_pixel(rng, size), 0.03),
+        (flood, (size - 0.6, size - 0.6), 0.3),
+        (*plain_noise(rng, size), 0.5),
+        (*cluster(rng, size, n_galaxies=60, unit=1e-6), 1.7),
+    ]
+    return as_set(cases if JIT else cases[:3])
+
+
+def as_set(cases):
+    pixels, bcg_xy, scales = zip(*cases, strict=True)
+    return CutoutSet(np.stack(pixels), bcg_xy=bcg_xy, pixel_scale=scales)
+
+
+def test_what_was_measured_before_leaves_nothing_behind():
+    """Buffers are used again: every kind of cutout follows every other one, and gives what it gives alone."""
+    sets = [of_all_kinds(size) for size in ((56, 49, 75) if JIT else (48,))]
+    alone = [np.concatenate([GridPatchExtractor().transform(one) for one in kinds]) for kinds in sets]
+    assert [np.isnan(rows[:, 0]).sum() for rows in alone] == [2 if JIT else 1] * len(sets)
+    kinds, expected = sets[0], alone[0]
+    pairs = [k for a in range(len(kinds)) for b in range(a, len(kinds)) for k in (a, b)]
+    for n_jobs in (1, 3) if JIT else (1,):
+        extractor = GridPatchExtractor(n_jobs=n_jobs)
+        np.testing.assert_array_equal(extractor.transform(kinds[pairs]), expected[pairs])
+        for kinds_of_a_size, rows in zip(sets[1:] + sets[::-1], alone[1:] + alone[::-1], strict=True):
+            np.testing.assert_array_equal(extractor.transform(kinds_of_a_size), rows)
 
 
 def test_read_only_pixels(cutouts):
@@ -185,7 +230,7 @@ def run(code, **environment):
     """Run code in a fresh interpreter, tests/ on its path."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", "-c", code],
+        [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,

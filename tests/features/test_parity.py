@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from measuring import agree, measure
+from measuring import JIT, agree, few, measure
 from scenes import BLUE, add, arc, cluster, plain_noise, scenes
 
 from gridlens.features import PATCH_FEATURE_NAMES
@@ -21,13 +21,13 @@ def compare(cases):
 
 def check(cases):
     """What the contract asks: 99 % of the entries within 1e-3, no feature below 97 %."""
-    agreed = compare(cases)
+    agreed = compare(few(cases))
     worst = dict(zip(PATCH_FEATURE_NAMES, agreed.mean(axis=(0, 1)), strict=True))
     assert agreed.mean() >= 0.99, worst
     assert min(worst.values()) >= 0.97, worst
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if JIT else 1))
 def test_parity_on_the_scenes(seed):
     check(scenes(seed))
 

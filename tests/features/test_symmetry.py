@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measuring import agree, measure, turned
+from measuring import JIT, agree, compiled_only, measure, turned
 from scenes import cluster
 
 from gridlens.features import FEATURE_NAMES, PATCH_FEATURE_NAMES, dihedral
@@ -14,7 +14,7 @@ ARC = slice(PATCH_FEATURE_NAMES.index("arcness"), PATCH_FEATURE_NAMES.index("arc
 # 48 and 50 px: one size that nine patches fill and one with a margin on both sides; with a margin on one side alone
 # the patches shift under a flip.
 drawn = st.tuples(st.integers(0, 10**6), st.sampled_from([48, 50]), st.floats(18, 30), st.floats(18, 30))
-quick = settings(max_examples=25, deadline=None, derandomize=True)
+quick = settings(max_examples=25 if JIT else 3, deadline=None, derandomize=True)
 
 
 def draw(seed, size, x, y):
@@ -46,6 +46,7 @@ def test_a_sky_level_changes_nothing(scene, level):
     assert agree(measure(pixels + np.float32(level), bcg, 1.0)[1][:306], features[:306], 2e-3).mean() > 0.99
 
 
+@compiled_only
 @pytest.mark.parametrize("k", range(8))
 def test_turned_cutouts_give_turned_features(k):
     """Features without arc candidates within 3 %; the noise is measured along rows, hence a rare exception."""
@@ -63,6 +64,7 @@ def test_turned_cutouts_give_turned_features(k):
     assert kept.mean(axis=0).min() > 0.85
 
 
+@compiled_only
 @pytest.mark.parametrize("k", range(8))
 def test_most_arc_features_turn_too(k):
     """Not an identity: the triplets of the circle follow the raster. Half of the entries are within 3 % still."""

@@ -1,0 +1,198 @@
+"""How kernels are compiled and cached: never stale, never compiled twice, never in the way."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A package of two kernel files, one of which compiles a function and a constant of the other into its own code.
+INNER = """
+from gridlens._jit import jit
+
+STEP = 0.5
+
+@jit
+def inner(x):
+    return 2.0 * x
+"""
+OUTER = """
+import numpy as np
+from gridlens._jit import entry, part
+from toy.inner import STEP, inner
+
+@part
+def middle(x):
+    return inner(x) + STEP
+
+@entry
+def outer(x):
+    return middle(x)
+
+@entry
+def total(values):
+    result = 0.0
+    for value in values:
+        if value == value:
+            result += value
+    return result
+"""
+RUN_OUTER = """
+import json
+from toy.outer import outer
+result = outer(1.0)
+hits, misses = (sum(counts.values()) for counts in (outer.stats.cache_hits, outer.stats.cache_misses))
+print(json.dumps({"result": result, "hits": hits, "misses": misses}))
+"""
+RUN_TOTAL = """
+import json, math, re
+import numpy as np
+from toy.outer import total
+result = total(np.array([1.0, np.nan, np.inf]))
+(text,) = total.inspect_llvm().values()
+flags = {flag for found in re.findall(r"= fadd ((?:[a-z]+ )*)double", text) for flag in found.split()}
+print(json.dumps({"infinite": math.isinf(result), "flags": sorted(flags)}))
+"""
+
+MEASURE = """
+import numpy as np
+from gridlens import CutoutSet, GridPatchExtractor
+for n in (3, 1):
+    pixels = np.random.default_rng(0).normal(size=(n, 48, 48, 3)).astype(np.float32)
+    assert np.isfinite(GridPatchExtractor().transform(CutoutSet(pixels, pixel_scale=1.0))[:, :306]).all()
+"""
+# What the caches of all compiled functions gave that the measurement has asked for.
+COUNT = """
+import json, sys
+modules = [module for name, module in sys.modules.items() if name.startswith("gridlens.features")]
+stats = [value.stats for module in modules for value in vars(module).values() if hasattr(value, "inspect_llvm")]
+hits, misses = (sum(sum(getattr(one, name).values()) for one in stats) for name in ("cache_hits", "cache_misses"))
+print(json.dumps({"hits": hits, "misses": misses}))
+"""
+
+
+def environment(*paths, **changes):
+    """The environment of a child that imports from `paths` and takes no setting of numba's from this process."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1", **changes}
+
+
+def answer(code, *paths):
+    """What a fresh interpreter prints, read as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(*paths), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """The folder of the toy package."""
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "inner.py").write_text(INNER)
+    (folder / "outer.py").write_text(OUTER)
+    return folder
+
+
+def test_a_second_process_compiles_nothing(toy):
+    assert answer(RUN_OUTER, toy.parent, ROOT) == {"result": 2.5, "hits": 0, "misses": 1}
+    assert answer(RUN_OUTER, toy.parent, ROOT) == {"result": 2.5, "hits": 1, "misses": 0}
+
+
+@pytest.mark.parametrize(("old", "new", "result"), [("2.0 * x", "30.0 * x", 30.5), ("STEP = 0.5", "STEP = 70.0", 72.0)])
+def test_an_edit_of_the_callees_file_reaches_the_caller(toy, old, new, result):
+    assert answer(RUN_OUTER, toy.parent, ROOT)["result"] == 2.5
+    (toy / "inner.py").write_text(INNER.replace(old, new))
+    assert answer(RUN_OUTER, toy.parent, ROOT) == {"result": result, "hits": 0, "misses": 1}
+    # What the earlier sources left is gone: one index, of `outer`; nobody called `total`.
+    assert len(list((toy / "__pycache__").glob("*.nbi"))) == 1
+
+
+def test_nan_is_data_and_sums_keep_their_order(toy):
+    assert answer(RUN_TOTAL, toy.parent, ROOT) == {
+        "infinite": True,
+        "flags": ["afn", "arcp", "contract", "nsz"],
+    }
+
+
+@pytest.mark.slow
+def test_a_second_process_compiles_no_kernel():
+    answer(MEASURE + COUNT, ROOT)
+    # One entry, and one way to call it: each further type of an argument would be compiled anew.
+    assert answer(MEASURE + COUNT, ROOT) == {"hits": 1, "misses": 0}
+
+
+@pytest.mark.slow
+def test_interpreted_kernels_pass_their_tests():
+    """A few files of the whole that CONTRIBUTING.md names; here, so that it runs with everything else."""
+    files = ["test_parity.py", "test_parts.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", *(f"tests/features/{name}" for name in files)]
+    env = environment(ROOT, NUMBA_DISABLE_JIT="1")
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def locked():
+    """A copy of the package that nobody may write to, and everybody may read."""
+    folder = Path(tempfile.mkdtemp())
+    package = shutil.copytree(ROOT / "gridlens", folder / "gridlens", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [folder, package, *package.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir():
+            path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def unprivileged():
+    """Ways to run a command as a user who may write nowhere: (words before the command, arguments of subprocess)."""
+    if os.name == "posix" and os.geteuid() != 0:
+        return [([], {})]
+    nobody = 65534
+    # Root's own Python may lie where nobody else can read; one capability lifts that and gives no leave to write.
+    reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    return [
+        ([], {"user": nobody, "group": nobody, "extra_groups": []}),
+        (["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups", *reading], {}),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="users and file modes of POSIX")
+def test_a_read_only_installation_without_a_home(locked):
+    """Numba itself raises here, as soon as a function is decorated."""
+    env = environment(locked, HOME="/nonexistent", NUMBA_CACHE_DIR="/nonexistent/numba")
+    env.pop("XDG_CACHE_HOME", None)
+
+    def child(code, prefix, options):
+        command = [*prefix, sys.executable, "-c", code]
+        try:
+            return subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False, **options)
+        except OSError:
+            return None
+
+    for prefix, options in unprivileged():
+        able = child("import numba", prefix, options)
+        if able is not None and able.returncode == 0:
+            break
+    else:
+        pytest.skip(f"no unprivileged user can run {sys.executable} with numba: it lies in a private folder")
+    denied = (
+        "import os, tempfile, gridlens\n"
+        f"assert gridlens.__file__.startswith({str(locked)!r}), gridlens.__file__\n"
+        f"assert not any(os.access(f, os.W_OK) for f in ('/', {str(locked)!r}, os.path.dirname(gridlens.__file__)))\n"
+    )
+    done = child(denied + MEASURE, prefix, options)
+    assert done.returncode == 0, done.stderr
+    assert not [path for path in locked.rglob("*") if path.suffix in {".nbi", ".nbc"}]
