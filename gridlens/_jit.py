@@ -7,8 +7,8 @@ and `ninf`; nor `reassoc`, so that a sum does not depend on how many numbers a p
 Numba optimises a compiled function again inside each one that calls it, hence the three: what Python does not call gets
 no wrapper to be called by, and a large piece of a single kernel is put into it before it is compiled.
 
-Entries are cached beside the package. Where neither the package nor a home folder can be written (a container, a node of
-a cluster), numba raises when the function is decorated, and the kernel is compiled in memory instead. Numba compiles
+Entries are cached beside the package. Where neither the package nor a home folder can be written (say, a node of a
+cluster), numba raises when the function is decorated, and the kernel is compiled in memory instead. Numba compiles
 callees and constants into the caller, but looks at the caller's own file alone to see whether a cached kernel is fresh.
 Here the names of the cache files hold a digest of every source that may go into a kernel: the files of its folder and
 this one, for kernels take compiled functions and constants from nowhere else (`tests/test_rooms.py`).

@@ -21,6 +21,7 @@ __all__ = [
     "prepare",
     "raw_maps",
     "smooth",
+    "total",
 ]
 
 # Status codes of `prepare`; a band without noise is NOISELESS plus the band's index.
@@ -87,11 +88,10 @@ def load(pixels, planes, good):
     height, width, _ = pixels.shape
     n_good = np.int64(0)
     for y in range(height):
-        row = pixels[y].reshape(3 * width)
-        g, r, i, fine = planes[0, y], planes[1, y], planes[2, y], good[y]
+        row, g, r, i, fine = pixels[y], planes[0, y], planes[1, y], planes[2, y], good[y]
         n = np.int32(0)
         for x in range(width):
-            g[x], r[x], i[x] = row[3 * x], row[3 * x + 1], row[3 * x + 2]
+            g[x], r[x], i[x] = row[x, 0], row[x, 1], row[x, 2]
             fine[x] = (abs(g[x]) <= _LARGEST) & (abs(r[x]) <= _LARGEST) & (abs(i[x]) <= _LARGEST)
             n = np.int32(n + np.int32(fine[x]))
         n_good += n
@@ -158,9 +158,8 @@ def standardise(plane, good, sky, sigma):
 @jit
 def fill_profile(plane, order, start, n_rings, keys, profile):
     """Median light in rings about the BCG; a thin ring takes the nearest lower full one, else the first one [5]."""
-    flat = plane.reshape(plane.size)
     for k in range(order.shape[0]):
-        keys[k] = key_of(flat[order[k]])
+        keys[k] = key_of(plane[order[k]])
     first = -1
     value = _ZERO
     for k in range(n_rings):
@@ -176,14 +175,16 @@ def fill_profile(plane, order, start, n_rings, keys, profile):
 
 @jit
 def fill_table(profile, n_rings, blue_g, blue_i, table):
-    """Profiles of the white and the blue map and their slopes, from those of the bands."""
-    for k in range(n_rings + 1):
-        table[k, 0] = profile[0, k] + profile[1, k] + profile[2, k]
-        table[k, 2] = blue_g * profile[0, k] - blue_i * profile[2, k]
-    for k in range(n_rings):
-        table[k, 1] = table[k + 1, 0] - table[k, 0]
-        table[k, 3] = table[k + 1, 2] - table[k, 2]
-    table[n_rings, 1] = table[n_rings, 3] = _ZERO
+    """Profiles of the white and the blue map and their slopes, from those of the bands; from the last ring inwards."""
+    white_next, blue_next = _ZERO, _ZERO
+    for j in range(n_rings + 1):
+        k = n_rings - j
+        white = profile[0, k] + profile[1, k] + profile[2, k]
+        blue = blue_g * profile[0, k] - blue_i * profile[2, k]
+        table[k, 0], table[k, 2] = white, blue
+        table[k, 1] = white_next - white if j > 0 else _ZERO
+        table[k, 3] = blue_next - blue if j > 0 else _ZERO
+        white_next, blue_next = white, blue
 
 
 @jit
@@ -191,13 +192,22 @@ def bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes):
     """Flux of the BCG per band in a 7 x 7 box, at least 7 sigma, filled in place [6]."""
     size = planes.shape[1]
     x, y = round(bcg_x), round(bcg_y)
-    x0, y0 = max(0, x - BCG_HALF_BOX), max(0, y - BCG_HALF_BOX)
-    columns, rows = min(size, x + BCG_HALF_BOX + 1) - x0, min(size, y + BCG_HALF_BOX + 1) - y0
+    x0, x1 = max(0, x - BCG_HALF_BOX), min(size, x + BCG_HALF_BOX + 1)
+    y0, y1 = max(0, y - BCG_HALF_BOX), min(size, y + BCG_HALF_BOX + 1)
     for b in range(3):
-        total = 0.0
-        for k in range(rows * columns):
-            total += planes[b, y0 + k // columns, x0 + k % columns]
-        fluxes[b] = max(total, 7.0) * sigma[b]
+        light = 0.0
+        for row in range(y0, y1):
+            light += total(planes[b, row, x0:x1])
+        fluxes[b] = max(light, 7.0) * sigma[b]
+
+
+@jit
+def total(values):
+    """Sum of values."""
+    out = 0.0
+    for k in range(values.shape[0]):
+        out += values[k]
+    return out
 
 
 @jit
@@ -206,16 +216,17 @@ def raw_maps(planes, table, lower, weight, blue_g, blue_i, raw):
 
     Both are sums over the bands, and so are their radial models: two models are interpolated instead of three.
     """
-    n = lower.shape[0]
-    g, r, i = planes[0].reshape(n), planes[1].reshape(n), planes[2].reshape(n)
-    white, blue = raw[0].reshape(n), raw[1].reshape(n)
-    for k in range(n):
-        line, w = lower[k], weight[k]
-        white[k] = table[line, 0] + w * table[line, 1]
-        blue[k] = table[line, 2] + w * table[line, 3]
-    for k in range(n):
-        white[k] = (g[k] + r[k] + i[k] - white[k]) * _WHITE
-        blue[k] = blue_g * g[k] - blue_i * i[k] - blue[k]
+    size = planes.shape[1]
+    for y in range(size):
+        g, r, i, white, blue = planes[0, y], planes[1, y], planes[2, y], raw[0, y], raw[1, y]
+        rings, weights = lower[y * size : (y + 1) * size], weight[y * size : (y + 1) * size]
+        for x in range(size):
+            line, w = rings[x], weights[x]
+            white[x] = table[line, 0] + w * table[line, 1]
+            blue[x] = table[line, 2] + w * table[line, 3]
+        for x in range(size):
+            white[x] = (g[x] + r[x] + i[x] - white[x]) * _WHITE
+            blue[x] = blue_g * g[x] - blue_i * i[x] - blue[x]
 
 
 @jit

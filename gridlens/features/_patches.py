@@ -7,6 +7,7 @@ import numpy as np
 from gridlens._jit import jit
 from gridlens.features._arcs import colours, magnitude
 from gridlens.features._geometry import N_PATCHES, patch_corner, patch_side
+from gridlens.features._maps import total
 
 __all__ = ["N_COLUMNS", "N_PATCH_FEATURES", "N_SUMS", "light", "place"]
 
@@ -31,14 +32,14 @@ def light(planes, white0, white, sigma, fluxes, profile, shares, n_rings, lines,
     side, origin = patch_side(size)
     n = side * side
     for band in range(3):
-        first = 3 * band
         sum_columns(planes, white0, white, origin + band * side, side, lines, columns)
-        for patch in range(first, first + 3):
-            x0 = origin + (patch - first) * side
-            for k in range(N_COLUMNS):
-                sums[patch, k] = total(columns[k, x0 : x0 + side])
-            sums[patch, _LEVEL] = 0.0
-    # One loop over patches and bands: two loops would be unrolled into three times the code.
+        # One loop here and below instead of two: the inner one would be unrolled into many times the code.
+        for j in range(3 * N_COLUMNS):
+            column, k = j // N_COLUMNS, j % N_COLUMNS
+            x0 = origin + column * side
+            sums[3 * band + column, k] = total(columns[k, x0 : x0 + side])
+    for patch in range(N_PATCHES):
+        sums[patch, _LEVEL] = 0.0
     for k in range(N_PATCHES * N_BANDS):
         patch, b = k // N_BANDS, k % N_BANDS
         first = patch * N_PATCH_FEATURES
@@ -112,15 +113,6 @@ def contrast(sums, out):
         level = sums[patch, _LEVEL]
         others = (all_levels - level) / (N_PATCHES - 1)
         out[patch * N_PATCH_FEATURES + 9] = (level - others) / (abs(level) + abs(others) + 1e-6)
-
-
-@jit
-def total(values):
-    """Sum of values."""
-    out = 0.0
-    for k in range(values.shape[0]):
-        out += values[k]
-    return out
 
 
 @jit

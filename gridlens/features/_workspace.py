@@ -25,6 +25,7 @@ class Workspace(NamedTuple):
     """
 
     planes: np.ndarray  # (3, size, size) float32: S/N per band, the sky subtracted
+    flat: np.ndarray  # (3, size * size): the same memory
     good: np.ndarray  # (size, size) bool: finite in all bands
     sigma: np.ndarray  # (3,) noise per band, flux
     fluxes: np.ndarray  # (3,) of the BCG
@@ -72,9 +73,11 @@ def make_workspace(size: int) -> Workspace:
     """Workspace for cutouts of `size` x `size` px, about 60 bytes a pixel."""
     n_rings = 2 * size + 2
     keys = np.empty(size * size, np.int32)
+    planes = np.empty((N_BANDS, size, size), np.float32)
     flags = np.zeros((size + 7) // 8 * 8, np.bool_)
     return Workspace(
-        planes=np.empty((N_BANDS, size, size), np.float32),
+        planes=planes,
+        flat=planes.reshape(N_BANDS, -1),
         good=np.empty((size, size), np.bool_),
         sigma=np.empty(N_BANDS),
         fluxes=np.empty(N_BANDS),

@@ -84,7 +84,7 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status):
             work.place[0], work.place[1], work.place[2] = bcg_x, bcg_y, n_rings
         n_rings = np.int64(work.place[2])
         for b in range(3):
-            fill_profile(planes[b], work.order, work.start, n_rings, work.keys, work.profile[b])
+            fill_profile(work.flat[b], work.order, work.start, n_rings, work.keys, work.profile[b])
         bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes)
         blue_g, blue_i = blue_weights(sigma, fluxes)
         fill_table(work.profile, n_rings, blue_g, blue_i, work.table)
