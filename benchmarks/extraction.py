@@ -2,8 +2,8 @@
 
 python benchmarks/extraction.py
 
-The cutouts are the simulated examples, flipped and turned. Every ratio is between two times of the same run; a time is
-the best of several, because other work on a machine only ever adds to it.
+The cutouts are the simulated examples, flipped and turned. A time is the best of several, because other work on a
+machine only ever adds to it; a ratio is the median over rounds in which both ran one after the other.
 """
 
 import os
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,15 @@ def best_of(action: Callable[[], Any], repeats: int = 7) -> float:
     return min(times)
 
 
+def times_as_long(slow: Callable[[], Any], fast: Callable[[], Any], rounds: int = 7) -> tuple[float, float]:
+    """Ratio of two times, the median over rounds in which both ran one after the other, and the fastest slow one, s.
+
+    A machine changes its pace from second to second, for both alike.
+    """
+    pairs = [(best_of(slow, 1), best_of(fast, 1)) for _ in range(rounds)]
+    return float(np.median([a / b for a, b in pairs])), min(a for a, _ in pairs)
+
+
 def turned(pixels: np.ndarray) -> np.ndarray:
     """Cutouts in their eight flips and quarter turns, in the order of `dihedral`: (8, n, H, W, 3)."""
     flips = (pixels, pixels[:, :, ::-1])
@@ -88,13 +98,13 @@ def speed(cutouts: CutoutSet) -> float:
     extractor = GridPatchExtractor()
     few = cutouts[:N_NAIVE]
     extractor.transform(few)
-    slow = best_of(
-        lambda: [naive.features(few.pixels[i], few.bcg_xy[i], few.pixel_scale[i]) for i in range(N_NAIVE)], repeats=3
+    ratio, slow = times_as_long(
+        lambda: [naive.features(few.pixels[i], few.bcg_xy[i], few.pixel_scale[i]) for i in range(N_NAIVE)],
+        lambda: [extractor.transform(few) for _ in range(64)],
     )
     one = best_of(lambda: extractor.transform(cutouts)) / len(cutouts)
-    ratio = slow / N_NAIVE / (best_of(lambda: [extractor.transform(few) for _ in range(8)]) / (8 * N_NAIVE))
     print(f"{len(cutouts)} cutouts of {cutouts.pixels.shape[1]} px, one thread: {1e3 * one:.2f} ms a cutout.")
-    print(f"The reference takes {1e3 * slow / N_NAIVE:.0f} ms on {N_NAIVE} of them, {ratio:.0f} times as long.")
+    print(f"The reference takes {1e3 * slow / N_NAIVE:.0f} ms on {N_NAIVE} of them, {64 * ratio:.0f} times as long.")
     rng = np.random.default_rng(0)
     places = rng.uniform(50, 77, (len(cutouts), 2))
     moved = CutoutSet(cutouts.pixels, bcg_xy=places, pixel_scale=cutouts.pixel_scale)
@@ -110,9 +120,9 @@ def threads(cutouts: CutoutSet, one: float) -> None:
     many = CutoutSet.concatenate([cutouts] * 4)
     n = 2
     while n <= (os.cpu_count() or 1):
-        single = best_of(lambda: GridPatchExtractor().transform(many), 5)
-        several = best_of(lambda n=n: GridPatchExtractor(n_jobs=n).transform(many), 5)
-        print(f"| {n} | {1e3 * several / len(many):.2f} | {single / several:.2f} |", flush=True)
+        shared = partial(GridPatchExtractor(n_jobs=n).transform, many)
+        gain, _ = times_as_long(partial(GridPatchExtractor().transform, many), shared, 9)
+        print(f"| {n} | {1e3 * best_of(shared, 5) / len(many):.2f} | {gain:.2f} |", flush=True)
         n *= 2
 
 
@@ -230,7 +240,8 @@ def start_and_memory() -> None:
     """Print what the first cutout costs and what a long run adds to memory."""
     with tempfile.TemporaryDirectory() as folder:
         cold, warm = (child(FIRST, NUMBA_CACHE_DIR=folder)[0] for _ in range(2))
-    print(f"\nFirst cutout on a new machine: {cold:.0f} s, with imports and compiling; from the cache: {warm:.1f} s.")
+    print(f"\nFirst cutout on a new machine: {cold:.1f} s, of which {cold - warm:.1f} compile; ", end="")
+    print(f"from the cache: {warm:.1f} s.")
     unit = 1024 if sys.platform != "darwin" else 1
     for n in (200, 2000):
         before, after, output = child(PEAK, str(n))

@@ -42,7 +42,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
     """Turn cutouts into the 315 features of the contract: 9 patches x 34 features, then 9 metadata values.
 
     Nothing is learned from the cutouts: each row depends on its own cutout alone, to the bit, whatever the order and
-    the number of threads. The kernels compile on the first use on a machine (under a minute, cached afterwards).
+    the number of threads. The kernels compile on the first use on a machine (half a minute, cached afterwards).
 
     Parameters
     ----------
