@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens._errors import GridlensError
 from gridlens.calibration import IsotonicCalibrator, shift_prior
-from gridlens.cutouts import CutoutSet
-from gridlens.features import FEATURE_NAMES, GridPatchExtractor, best_arc
+from gridlens.cutouts import CutoutSet, flag_message, is_rejected, quality_flags
+from gridlens.features import FEATURE_NAMES, Extraction, GridPatchExtractor, best_arc
 from gridlens.stacking import MemberStack, member_class
 
 __all__ = ["ARC_COLUMNS", "LensDetector", "rank_table"]
@@ -168,8 +168,9 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         DataFrame of n rows, best first, rejected ones last
             Columns `id`, `path`, `p_lens` (calibrated, at `prevalence`), `score` (calibrated, at even prevalence),
             `rank` (1 is best; 0 where rejected), `status` ("ok" or "rejected"), `message` (why rejected, or a
-            warning), the best arc candidate's `arc_patch` (0 to 8, -1 where there is none), `arc_distance` (arcsec),
-            `arcness`, `arc_color_gr` (mag against the BCG), `arc_snr`, and a probability per member, uncalibrated.
+            warning), `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`), the best arc candidate's `arc_patch`
+            (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the
+            BCG), `arc_snr`, and a probability per member, uncalibrated.
             The prevalence is in ``attrs["prevalence"]``.
 
         Raises
@@ -183,7 +184,9 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         """Rows of the table in the cutouts' order, before `rank_table` adds `p_lens` and `rank`."""
         check_is_fitted(self, "calibrator_")
         extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(cutouts)
-        usable = ~extraction.rejected
+        known = cutouts.flags | quality_flags(cutouts)
+        flags = known | extraction.flags
+        usable = ~(extraction.rejected | is_rejected(known))
         members = np.full((len(cutouts), len(self.member_names_)), np.nan)
         score = np.full(len(cutouts), np.nan)
         if usable.any():
@@ -197,7 +200,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             "path": cutouts.paths,
             "score": score,
             "status": np.where(usable, "ok", "rejected").astype(object),
-            "message": extraction.messages,
+            "message": _messages(extraction, known),
+            "flags": flags,
             "arc_patch": patch,
         }
         for name in ARC_COLUMNS:
@@ -219,7 +223,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         """What the members may consume, and which rows were not rejected."""
         if isinstance(X, CutoutSet):
             extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(X)
-            return {"features": extraction.features, "cutouts": X}, np.logical_not(extraction.rejected)
+            rejected = extraction.rejected | is_rejected(X.flags | quality_flags(X))
+            return {"features": extraction.features, "cutouts": X}, np.logical_not(rejected)
         features = np.asarray(X, dtype=np.float32)
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
             raise GridlensError(
@@ -247,6 +252,15 @@ def rank_table(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
     table.insert(list(table.columns).index("score") + 1, "rank", ranks)
     table.attrs["prevalence"] = prevalence
     return table
+
+
+def _messages(extraction: Extraction, known: np.ndarray) -> np.ndarray:
+    """What the table says of each cutout: why it is rejected before any warning."""
+    messages = np.empty(len(known), dtype=object)
+    for i, said in enumerate(extraction.messages):
+        others = flag_message(known[i] & ~extraction.flags[i])
+        messages[i] = " ".join(filter(None, (said, others) if extraction.rejected[i] else (others, said)))
+    return messages
 
 
 def _checked_labels(name: str, labels: Any, n: int) -> np.ndarray:

@@ -15,26 +15,37 @@ no header has one, the three bands are taken to be in one linear unit.
 
 from gridlens.cutouts._batches import CutoutBatch, ReadFailure, count_cutouts, read_batches
 from gridlens.cutouts._catalog import read_catalog
-from gridlens.cutouts._reject import MIN_SIZE, field_warning, reject_reason
+from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, flag_message, flag_names, is_rejected
+from gridlens.cutouts._quality import quality_flags
+from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 from gridlens.cutouts._writers import write_npz
 from gridlens.cutouts.surveys import SURVEYS, Survey, get_survey
 
 __all__ = [
+    "FLAG_MEANINGS",
     "METADATA_NAMES",
     "MIN_SIZE",
+    "REJECTING_FLAGS",
     "SURVEYS",
     "CutoutBatch",
+    "CutoutFlag",
     "CutoutSet",
     "PathsLike",
     "ReadFailure",
+    "Rejection",
     "Survey",
     "count_cutouts",
     "field_warning",
+    "flag_message",
+    "flag_names",
     "get_survey",
+    "is_rejected",
+    "quality_flags",
     "read_batches",
     "read_catalog",
     "reject_reason",
+    "rejection",
     "write_npz",
 ]

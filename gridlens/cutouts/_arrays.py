@@ -26,8 +26,8 @@ def read_npy(entry: Entry, options: ReadOptions) -> CutoutSet:
 def read_npz(entry: Entry, options: ReadOptions) -> CutoutSet:
     """Read a shard as `write_npz` leaves it, or one cutout under `pixels`, `image` or `images`.
 
-    Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids` and the metadata
-    names. Others are passed over.
+    Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids`, `flags` and the
+    metadata names. Others are passed over.
     """
     with np.load(entry.path, allow_pickle=False) as file:
         if not isinstance(file, np.lib.npyio.NpzFile):
@@ -38,7 +38,7 @@ def read_npz(entry: Entry, options: ReadOptions) -> CutoutSet:
                 f"There is no array 'pixels' in the file, only {', '.join(file.files) or 'nothing'}. "
                 "Store the pixels, (n, H, W, 3) or (H, W, 3), under that key."
             )
-        wanted = {*_BAND_KEYS, "bcg_xy", "pixel_scale", "ids", *METADATA_NAMES}
+        wanted = {*_BAND_KEYS, "bcg_xy", "pixel_scale", "ids", "flags", *METADATA_NAMES}
         return _to_set(file[key], {name: file[name] for name in file.files if name in wanted}, entry, options)
 
 
@@ -76,6 +76,7 @@ def _to_set(array: NDArray[Any], extra: dict[str, NDArray[Any]], entry: Entry, o
         ids=ids,
         metadata={name: extra[name] for name in METADATA_NAMES if name in extra},
         paths=[entry.path] * len(pixels),
+        flags=extra.get("flags", 0),
     )
 
 

@@ -11,6 +11,7 @@ from gridlens._errors import CutoutError
 from gridlens.cutouts._arrays import count_in_file, read_npy, read_npz
 from gridlens.cutouts._catalog import CatalogJoin
 from gridlens.cutouts._fits import read_fits
+from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._planes import ReadOptions, damage_message
 from gridlens.cutouts._scan import Entry, PathsLike, find_entries
 from gridlens.cutouts._set import CutoutSet
@@ -28,6 +29,8 @@ class ReadFailure(NamedTuple):
     path: str
     message: str
     """one sentence or two: what is wrong, and what to do"""
+    flags: int = int(CutoutFlag.UNREADABLE)
+    """bits of `CutoutFlag`"""
 
 
 class CutoutBatch(NamedTuple):

@@ -199,6 +199,7 @@ class CatalogJoin:
             ids=cutouts.ids,
             metadata=metadata,
             paths=cutouts.paths,
+            flags=cutouts.flags,
         )
 
     def warn_of_gaps(self) -> None:

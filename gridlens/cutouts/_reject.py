@@ -1,11 +1,14 @@
 """The rules by which the feature contract rejects a cutout, or warns of it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIN_SIZE", "field_warning", "reject_reason"]
+from gridlens.cutouts._flags import CutoutFlag
+
+__all__ = ["MIN_SIZE", "Rejection", "field_warning", "reject_reason", "rejection"]
 
 MIN_SIZE = 48
 """px, the smallest cutout that the features accept"""
@@ -15,10 +18,39 @@ _NARROW_FIELD = 40.0
 _BANDS = "gri"
 
 
+class Rejection(NamedTuple):
+    """Why a cutout is rejected; false where it is not."""
+
+    flag: CutoutFlag
+    reason: str
+    """one sentence"""
+
+    def __bool__(self) -> bool:
+        return bool(self.flag)
+
+
+FINE = Rejection(CutoutFlag(0), "")
+
+
 def reject_reason(
     pixels: NDArray[np.float32], bcg_xy: Sequence[float] | NDArray[np.float64], pixel_scale: float
 ) -> str:
-    """Say why the features cannot be computed for one cutout.
+    """Say why the features cannot be computed for one cutout; "" where they can. See `rejection`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.cutouts import reject_reason
+    >>> reject_reason(np.zeros((20, 20, 3)), (9.5, 9.5), 0.5)
+    'The cutout is 20 x 20 px, and the features need at least 48 x 48.'
+    """
+    return rejection(pixels, bcg_xy, pixel_scale).reason
+
+
+def rejection(
+    pixels: NDArray[np.float32], bcg_xy: Sequence[float] | NDArray[np.float64], pixel_scale: float
+) -> Rejection:
+    """Say by a flag and in words why the features cannot be computed for one cutout.
 
     Parameters
     ----------
@@ -31,8 +63,8 @@ def reject_reason(
 
     Returns
     -------
-    str
-        One sentence, or the empty string where the cutout is fine.
+    Rejection
+        The named tuple ``(flag, reason)``, of no flag and the empty string where the cutout is fine.
 
     Notes
     -----
@@ -42,24 +74,36 @@ def reject_reason(
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.cutouts import reject_reason
-    >>> reject_reason(np.zeros((20, 20, 3)), (9.5, 9.5), 0.5)
-    'The cutout is 20 x 20 px, and the features need at least 48 x 48.'
+    >>> from gridlens.cutouts import rejection
+    >>> rejection(np.zeros((20, 20, 3)), (9.5, 9.5), 0.5).flag
+    <CutoutFlag.BAD_SHAPE: 2>
     """
     height, width, planes = pixels.shape
     if planes != len(_BANDS):
-        return f"The cutout has {planes} bands, and the features need the three bands g, r, i."
+        return Rejection(
+            CutoutFlag.BAD_SHAPE, f"The cutout has {planes} bands, and the features need the three bands g, r, i."
+        )
     if height != width:
-        return f"The cutout is {width} x {height} px, and the features need a square one."
+        return Rejection(
+            CutoutFlag.BAD_SHAPE, f"The cutout is {width} x {height} px, and the features need a square one."
+        )
     if height < MIN_SIZE:
-        return f"The cutout is {width} x {height} px, and the features need at least {MIN_SIZE} x {MIN_SIZE}."
+        return Rejection(
+            CutoutFlag.BAD_SHAPE,
+            f"The cutout is {width} x {height} px, and the features need at least {MIN_SIZE} x {MIN_SIZE}.",
+        )
     low, high = _SCALE_RANGE
     if not low <= pixel_scale <= high:
-        return f"The pixel scale is {pixel_scale:g} arcsec, and the features need {low:g} to {high:g}."
+        return Rejection(
+            CutoutFlag.BAD_SCALE,
+            f"The pixel scale is {pixel_scale:g} arcsec, and the features need {low:g} to {high:g}.",
+        )
     x, y = bcg_xy
     if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
-        return f"The BCG at ({x:.1f}, {y:.1f}) is outside the cutout of {width} x {height} px."
-    return _bad_pixel_reason(pixels) or _flat_band_reason(pixels)
+        return Rejection(
+            CutoutFlag.BCG_OUTSIDE, f"The BCG at ({x:.1f}, {y:.1f}) is outside the cutout of {width} x {height} px."
+        )
+    return _bad_pixels(pixels) or _flat_band(pixels)
 
 
 def field_warning(size: int, pixel_scale: float) -> str:
@@ -79,29 +123,34 @@ def field_warning(size: int, pixel_scale: float) -> str:
     )
 
 
-def _bad_pixel_reason(pixels: NDArray[np.float32]) -> str:
+def _bad_pixels(pixels: NDArray[np.float32]) -> Rejection:
     finite = np.isfinite(pixels)
     for band, good in zip(_BANDS, np.asarray(finite.any(axis=(0, 1))), strict=True):
         if not good:
-            return f"The band {band} has no finite pixel."
+            return Rejection(CutoutFlag.EMPTY_BAND, f"The band {band} has no finite pixel.")
     good_pixels = np.asarray(finite.all(axis=2))
     bad = good_pixels.size - np.count_nonzero(good_pixels)
     if 5 * bad > good_pixels.size:
-        return f"{100 * bad / good_pixels.size:.0f} % of the pixels are bad, and the features accept at most 20 %."
+        return Rejection(
+            CutoutFlag.BAD_PIXELS,
+            f"{100 * bad / good_pixels.size:.0f} % of the pixels are bad, and the features accept at most 20 %.",
+        )
     width = max(2, len(pixels) // 16)
     border = np.ones(good_pixels.shape, dtype=bool)
     border[width:-width, width:-width] = False
     if not good_pixels[border].any():
-        return "The border of the cutout has no finite pixel, so the sky level is unknown."
-    return ""
+        return Rejection(
+            CutoutFlag.BAD_PIXELS, "The border of the cutout has no finite pixel, so the sky level is unknown."
+        )
+    return FINE
 
 
-def _flat_band_reason(pixels: NDArray[np.float32]) -> str:
+def _flat_band(pixels: NDArray[np.float32]) -> Rejection:
     good = np.asarray(np.isfinite(pixels).all(axis=2))
     pairs = good[:, 1:] & good[:, :-1]
     n = np.count_nonzero(pairs)
     for band, name in enumerate(_BANDS):
         equal = np.count_nonzero((pixels[:, 1:, band] == pixels[:, :-1, band]) & pairs)
         if equal > n // 2 or not n:
-            return f"The band {name} is constant or nearly so: its noise is zero."
-    return ""
+            return Rejection(CutoutFlag.EMPTY_BAND, f"The band {name} is constant or nearly so: its noise is zero.")
+    return FINE

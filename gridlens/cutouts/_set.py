@@ -56,6 +56,8 @@ class CutoutSet:
         `velocity_dispersion` km/s, `log_mass` log10 solar masses, `ra` and `dec` degrees.
     paths : array-like of shape (n,), default=None
         Where each cutout came from; None means from memory (the empty string).
+    flags : int or array-like of shape (n,), default=0
+        Bits of `CutoutFlag` that are known already, from before the cutout was made.
 
     Attributes
     ----------
@@ -64,6 +66,7 @@ class CutoutSet:
     pixel_scale : ndarray of shape (n,), float64
     ids, paths : ndarray of shape (n,), object (str)
     metadata : DataFrame of shape (n, 9), float64, columns `METADATA_NAMES`, index 0 to n - 1
+    flags : ndarray of shape (n,), int64
 
     Raises
     ------
@@ -93,6 +96,7 @@ class CutoutSet:
     ids: NDArray[np.object_]
     metadata: pd.DataFrame
     paths: NDArray[np.object_]
+    flags: NDArray[np.int64]
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class CutoutSet:
         ids: ArrayLike | None = None,
         metadata: pd.DataFrame | Mapping[str, Any] | None = None,
         paths: ArrayLike | None = None,
+        flags: ArrayLike = 0,
     ) -> None:
         self.pixels = _as_pixels(pixels)
         n, height, width = self.pixels.shape[:3]
@@ -112,6 +117,7 @@ class CutoutSet:
         self.ids = _as_names("ids", (str(k) for k in range(n)) if ids is None else ids, n)
         self.paths = _as_names("paths", [""] * n if paths is None else paths, n)
         self.metadata = _as_metadata(metadata, n)
+        self.flags = _as_flags(flags, n)
 
     @classmethod
     def read(
@@ -205,6 +211,7 @@ class CutoutSet:
             ids=np.concatenate([part.ids for part in parts]),
             metadata=pd.concat([part.metadata for part in parts], ignore_index=True),
             paths=np.concatenate([part.paths for part in parts]),
+            flags=np.concatenate([part.flags for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -236,6 +243,7 @@ class CutoutSet:
             ids=self.ids[key],
             metadata=self.metadata.iloc[key],
             paths=self.paths[key],
+            flags=self.flags[key],
         )
 
     def __iter__(self) -> Iterator["CutoutSet"]:
@@ -282,6 +290,16 @@ def _as_names(name: str, values: Iterable[Any] | ArrayLike, n: int) -> NDArray[n
     array = np.empty(n, dtype=object)
     array[:] = names
     return array
+
+
+def _as_flags(values: ArrayLike, n: int) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biu" or array.ndim > 1 or (array.ndim == 1 and len(array) != n):
+        raise CutoutError(
+            f"The 'flags' parameter must be integers, bits of CutoutFlag, one for each of the {n} cutouts. "
+            f"Got shape {array.shape} and type {array.dtype} instead."
+        )
+    return np.array(np.broadcast_to(array.astype(np.int64), (n,)))
 
 
 def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> pd.DataFrame:

@@ -17,7 +17,8 @@ def write_npz(path: str | os.PathLike[str], cutouts: CutoutSet) -> None:
     """Write a set as one npz shard, whole or not at all.
 
     The shard holds `pixels` (n, H, W, 3), `bcg_xy`, `pixel_scale`, `ids` (fixed-width text, nothing pickled) and
-    each of the metadata names of which any value is known. Paths are not kept. n = 0 gives a valid, empty shard.
+    each of the metadata names of which any value is known, and `flags` where any is set. Paths are not kept. n = 0
+    gives a valid, empty shard.
 
     Parameters
     ----------
@@ -51,5 +52,7 @@ def write_npz(path: str | os.PathLike[str], cutouts: CutoutSet) -> None:
         values = cutouts.metadata[name].to_numpy()
         if np.isfinite(values).any():
             arrays[name] = values
+    if cutouts.flags.any():
+        arrays["flags"] = cutouts.flags
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlens.cutouts import CutoutBatch, ReadFailure
+from gridlens.cutouts import CutoutBatch, CutoutFlag, ReadFailure, flag_message
 from gridlens.detector import ARC_COLUMNS, LensDetector, rank_table
 
 __all__ = ["score_batches"]
@@ -53,7 +53,15 @@ def score_batches(
             progress((0 if cutouts is None else len(cutouts)) + len(failures))
     if not parts:
         parts = [_rejected_rows([], detector.member_names_)]
-    return rank_table(pd.concat(parts, ignore_index=True), prevalence)
+    return rank_table(_mark_duplicates(pd.concat(parts, ignore_index=True)), prevalence)
+
+
+def _mark_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
+    """Flag the rows whose id an earlier row has; they keep their scores."""
+    again = rows["id"].duplicated().to_numpy() & (rows["flags"].to_numpy() & CutoutFlag.DUPLICATE == 0)
+    rows.loc[again, "flags"] |= int(CutoutFlag.DUPLICATE)
+    rows.loc[again, "message"] = (rows["message"][again] + " " + flag_message(CutoutFlag.DUPLICATE)).str.strip()
+    return rows
 
 
 def _rejected_rows(failures: list[ReadFailure], members: list[str]) -> pd.DataFrame:
@@ -64,6 +72,7 @@ def _rejected_rows(failures: list[ReadFailure], members: list[str]) -> pd.DataFr
         "score": np.full(n, np.nan),
         "status": np.full(n, "rejected", dtype=object),
         "message": np.array([failure.message for failure in failures], dtype=object),
+        "flags": np.array([failure.flags for failure in failures], dtype=np.int64),
         "arc_patch": np.full(n, -1),
     }
     for name in (*ARC_COLUMNS, *members):

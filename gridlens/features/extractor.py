@@ -9,7 +9,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from gridlens.cutouts import CutoutSet, field_warning, reject_reason
+from gridlens.cutouts import CutoutFlag, CutoutSet, field_warning, rejection
 from gridlens.features.contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
 
 if TYPE_CHECKING:
@@ -31,11 +31,14 @@ class Extraction(NamedTuple):
     rejected : ndarray of shape (n,), bool
     messages : ndarray of shape (n,), object
         Why a cutout was rejected, a warning about one that was not, or "".
+    flags : ndarray of shape (n,), int64
+        Bits of `CutoutFlag` by the contract's rules: why a cutout was rejected, or a narrow field.
     """
 
     features: np.ndarray
     rejected: np.ndarray
     messages: np.ndarray
+    flags: np.ndarray
 
 
 class GridPatchExtractor(TransformerMixin, BaseEstimator):
@@ -127,7 +130,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         Returns
         -------
         Extraction
-            The named tuple ``(features, rejected, messages)``.
+            The named tuple ``(features, rejected, messages, flags)``.
 
         Raises
         ------
@@ -146,8 +149,10 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         for k, name in enumerate(METADATA_NAMES):
             if name in METADATA_CHOICES[self.metadata]:
                 features[~rejected, N_IMAGE_FEATURES + k] = _metadata_column(X, name)[~rejected]
-        messages = np.array([_message(X, i, status[i]) for i in range(n)], dtype=object)
-        return Extraction(features, rejected, messages)
+        flags, messages = np.zeros(n, dtype=np.int64), np.full(n, "", dtype=object)
+        for i in range(n):
+            flags[i], messages[i] = _judge(X, i, status[i])
+        return Extraction(features, rejected, messages, flags)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the 315 columns.
@@ -232,9 +237,10 @@ def _metadata_column(cutouts: CutoutSet, name: str) -> np.ndarray:
     return values
 
 
-def _message(cutouts: CutoutSet, i: int, status: int) -> str:
-    """Reason of a rejected cutout, warning about another, or ""."""
+def _judge(cutouts: CutoutSet, i: int, status: int) -> tuple[CutoutFlag, str]:
+    """Flag and reason of a rejected cutout, or of a warning about another."""
     scale = float(cutouts.pixel_scale[i])
     if status:
-        return reject_reason(cutouts.pixels[i], cutouts.bcg_xy[i], scale)
-    return field_warning(cutouts.pixels.shape[1], scale)
+        return rejection(cutouts.pixels[i], cutouts.bcg_xy[i], scale)
+    warning = field_warning(cutouts.pixels.shape[1], scale)
+    return (CutoutFlag.NARROW_FIELD, warning) if warning else (CutoutFlag(0), "")

@@ -9,7 +9,7 @@ from gridlens.cli import main
 from gridlens.cutouts import write_npz
 from gridlens.detector import ARC_COLUMNS
 
-COLUMNS = ["id", "path", "p_lens", "score", "rank", "status", "message", "arc_patch", *ARC_COLUMNS, "lightgbm"]
+COLUMNS = ["id", "path", "p_lens", "score", "rank", "status", "message", "flags", "arc_patch", *ARC_COLUMNS, "lightgbm"]
 
 
 def run(*arguments):

@@ -41,7 +41,7 @@ def test_rows_are_those_of_the_kernel(cutouts):
 
 
 def test_rejected_cutouts_are_nan_with_a_reason_and_the_others_are_scored(cutouts):
-    features, rejected, messages = GridPatchExtractor(metadata="all").extract(cutouts)
+    features, rejected, messages, _ = GridPatchExtractor(metadata="all").extract(cutouts)
     assert rejected.tolist() == [False, False, True, False]
     assert np.isnan(features[2]).all()
     assert "50 %" in messages[2]
@@ -51,7 +51,7 @@ def test_rejected_cutouts_are_nan_with_a_reason_and_the_others_are_scored(cutout
 
 def test_narrow_field_warns_and_is_measured():
     pixels, _ = plain_noise(np.random.default_rng(0), 64)
-    features, rejected, messages = GridPatchExtractor().extract(CutoutSet(pixels[None], pixel_scale=0.2))
+    features, rejected, messages, _ = GridPatchExtractor().extract(CutoutSet(pixels[None], pixel_scale=0.2))
     assert not rejected[0]
     assert np.isfinite(features[0, :306]).all()
     assert "12.8 arcsec" in messages[0]
@@ -70,7 +70,7 @@ def test_metadata_choices(cutouts):
 
 
 def test_empty_set():
-    features, rejected, messages = GridPatchExtractor(n_jobs=2).extract(CutoutSet(np.empty((0, 128, 128, 3))))
+    features, rejected, messages, _ = GridPatchExtractor(n_jobs=2).extract(CutoutSet(np.empty((0, 128, 128, 3))))
     assert features.shape == (0, 315)
     assert features.dtype == np.float32
     assert rejected.shape == messages.shape == (0,)

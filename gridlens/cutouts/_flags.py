@@ -1,0 +1,91 @@
+"""The one registry of what can be wrong, or worth a second look, with a cutout: one bit each."""
+
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["FLAG_MEANINGS", "REJECTING_FLAGS", "CutoutFlag", "flag_message", "flag_names", "is_rejected"]
+
+
+class CutoutFlag(IntFlag):
+    """Bits of the column `flags`; `FLAG_MEANINGS` says what each means, and `REJECTING_FLAGS` which reject a cutout.
+
+    Examples
+    --------
+    >>> CutoutFlag(1536)
+    <CutoutFlag.STAR|DUPLICATE: 1536>
+    """
+
+    UNREADABLE = 1 << 0
+    BAD_SHAPE = 1 << 1
+    BAD_SCALE = 1 << 2
+    BCG_OUTSIDE = 1 << 3
+    EMPTY_BAND = 1 << 4
+    BAD_PIXELS = 1 << 5
+    SATURATED = 1 << 6
+    NO_IMAGE = 1 << 7
+    BAD_POSITION = 1 << 8
+    STAR = 1 << 9
+    DUPLICATE = 1 << 10
+    NARROW_FIELD = 1 << 11
+    EDGE = 1 << 12
+    UNCALIBRATED = 1 << 13
+
+
+FLAG_MEANINGS: dict[CutoutFlag, str] = {
+    CutoutFlag.UNREADABLE: "The file cannot be read as a cutout.",
+    CutoutFlag.BAD_SHAPE: "The cutout is not square, is under 48 px, or has not three bands.",
+    CutoutFlag.BAD_SCALE: "The pixel scale is not between 0.03 and 2 arcsec.",
+    CutoutFlag.BCG_OUTSIDE: "The BCG is outside the cutout.",
+    CutoutFlag.EMPTY_BAND: "A band has no finite pixel, or is constant.",
+    CutoutFlag.BAD_PIXELS: "Over 20 % of the pixels, or all of the border, are bad.",
+    CutoutFlag.SATURATED: "A band is saturated: 2 % or more of its pixels are at the detector's limit.",
+    CutoutFlag.NO_IMAGE: "The position is on none of the images in some band.",
+    CutoutFlag.BAD_POSITION: "The position is unknown or not on the sky.",
+    CutoutFlag.STAR: "The object at the place of the BCG is as narrow as a star.",
+    CutoutFlag.DUPLICATE: "An earlier row has this id, or this position within 2 arcsec.",
+    CutoutFlag.NARROW_FIELD: "The field is under 40 arcsec across and cannot hold the arcs of a cluster.",
+    CutoutFlag.EDGE: "The edge of an image cuts the field.",
+    CutoutFlag.UNCALIBRATED: "A stretched picture without photometry: score and colours are not to be trusted.",
+}
+
+REJECTING_FLAGS = (
+    CutoutFlag.UNREADABLE
+    | CutoutFlag.BAD_SHAPE
+    | CutoutFlag.BAD_SCALE
+    | CutoutFlag.BCG_OUTSIDE
+    | CutoutFlag.EMPTY_BAND
+    | CutoutFlag.BAD_PIXELS
+    | CutoutFlag.SATURATED
+    | CutoutFlag.NO_IMAGE
+    | CutoutFlag.BAD_POSITION
+)
+
+
+def flag_names(flags: int) -> str:
+    """Name the bits that are set, as in "star|duplicate"; "" where none is.
+
+    Examples
+    --------
+    >>> flag_names(1536)
+    'star|duplicate'
+    """
+    return "|".join(flag.name.lower() for flag in CutoutFlag if flag & int(flags) and flag.name)
+
+
+def flag_message(flags: int) -> str:
+    """Say what the bits that are set mean, those that reject first; "" where none is.
+
+    Examples
+    --------
+    >>> flag_message(CutoutFlag.BCG_OUTSIDE)
+    'The BCG is outside the cutout.'
+    """
+    found = [flag for flag in CutoutFlag if flag & int(flags)]
+    return " ".join(FLAG_MEANINGS[flag] for flag in sorted(found, key=lambda flag: not flag & REJECTING_FLAGS))
+
+
+def is_rejected(flags: ArrayLike) -> NDArray[np.bool_]:
+    """Whether each entry of `flags`, of any shape, has a bit that rejects the cutout."""
+    return np.asarray(np.asarray(flags, dtype=np.int64) & int(REJECTING_FLAGS) != 0)
