@@ -204,7 +204,7 @@ def test_a_model_that_is_none(folder, out, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_half_way(folder, out):
     np.save(folder / "many.npy", np.random.default_rng(1).normal(size=(128, 128, 128, 3)).astype(np.float32))
-    for k in range(15):
+    for k in range(60):
         os.link(folder / "many.npy", folder / f"many-{k}.npy")
     command = [sys.executable, "-m", "gridlens", "score", str(folder), "--out", str(out), "--jobs", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
