@@ -18,7 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 import gridlens
 from gridlens import CutoutSet, GridPatchExtractor, load_model
 from gridlens.calibration import expected_calibration_error
-from gridlens.cutouts import METADATA_NAMES, SURVEYS
+from gridlens.cutouts import METADATA_NAMES, SIMULATED_SURVEYS
 from gridlens.evaluation import Estimate, auroc, tpr_at_fpr
 from gridlens.features import FEATURE_NAMES, N_IMAGE_FEATURES
 from gridlens.models import read_manifest
@@ -213,7 +213,7 @@ def main() -> None:
     manifest = read_manifest(Path(gridlens.__file__).parent / "models" / "default")
     trained = manifest["training"]["recipe"]["n_train"]
     print(f"gridlens {gridlens.__version__}, default model trained on {trained:,} scenes")
-    print(f"presets: {', '.join(SURVEYS)}; metadata: {', '.join(METADATA_NAMES)}")
+    print(f"presets: {', '.join(SIMULATED_SURVEYS)}; metadata: {', '.join(METADATA_NAMES)}")
     train = usable(cached_rows(RECIPE.n_train, RECIPE.train_seed, RECIPE.surveys))
     controls = [Control(brightness_and_richness, train), Control(metadata, train)]
     simulated(controls, train)

@@ -56,13 +56,13 @@ def simulate(
         raise click.UsageError("--pixel-scale and --zeropoint describe the real image of --into.")
     if into is not None and len(surveys) != 1:
         raise click.UsageError("--into needs one --survey, whose depth and seeing the arcs are drawn for.")
-    from gridlens.cutouts import SURVEYS
+    from gridlens.cutouts import SIMULATED_SURVEYS
     from gridlens.simulate import SceneSettings, load_backgrounds, write_injected_set, write_training_set
 
-    unknown = [name for name in surveys if name.lower() not in SURVEYS]
+    unknown = [name for name in surveys if name.lower() not in SIMULATED_SURVEYS]
     if unknown:
-        raise click.UsageError(f"--survey must be one of {', '.join(SURVEYS)}. Got {unknown[0]!r} instead.")
-    settings = SceneSettings(surveys=tuple(surveys) or tuple(SURVEYS), lens_fraction=lens_fraction)
+        raise click.UsageError(f"--survey must be one of {', '.join(SIMULATED_SURVEYS)}. Got {unknown[0]!r} instead.")
+    settings = SceneSettings(surveys=tuple(surveys) or SIMULATED_SURVEYS, lens_fraction=lens_fraction)
     backgrounds = None if into is None else load_backgrounds(into, pixel_scale=pixel_scale, zeropoint=zeropoint)
     with progress_bar("Simulating", n) as advance:
         if backgrounds is None:

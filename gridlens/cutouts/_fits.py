@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
+from gridlens.cutouts._photometry import WCS_KEY, full_header, header_seeing, header_zeropoint
 from gridlens.cutouts._planes import (
     BANDS,
     ReadOptions,
-    band_letter,
     damage_message,
     missing_bands,
+    name_bands,
     pick_bands,
+    split_bands,
     to_reference,
 )
 from gridlens.cutouts._scan import Entry
@@ -26,16 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_fits"]
 
-# Keywords under which surveys store the AB zero point of the pixel values. 0 means unknown (KiDS writes it so).
-_ZEROPOINT_KEYS = ("MAGZERO", "MAGZPT", "ZEROPNT", "ZEROPOINT", "ZEROPT", "PHOTZP", "MZP_AB", "MAG_ZP", "MAGZP")
-# Pan-STARRS1 stacks hold the counts of the whole exposure, and a zero point for one second.
-_EXPOSURE_KEYS = ("FPA.ZP", "EXPTIME")
 _ZEROPOINT_HINT = (
-    'State them with --zeropoint g=..,r=..,i=.. (zeropoint={"g": .., "r": .., "i": ..} in Python), AB magnitudes.'
-)
-_WCS_KEY = re.compile(
-    r"NAXIS\d?$|WCSAXES|WCSDIM|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d+$|(CD|PC|PV|PS)\d+_\d+$|PC\d{6}$"
-    r"|LONPOLE|LATPOLE|RADE|EQUINOX|EPOCH|(A|B|AP|BP)_"
+    'State them with --zeropoint g=..,r=..,i=.. (zeropoint={"g": .., "r": .., "i": ..} in Python), AB magnitudes, or '
+    "name the survey with --survey."
 )
 # Bands must lie on one pixel grid: a shift of half a pixel already turns the flank of a galaxy into a colour.
 _MAX_SHIFT = 0.5
@@ -49,7 +44,8 @@ class _Plane(NamedTuple):
 def read_fits(entry: Entry, options: ReadOptions) -> tuple[CutoutSet, "WCS | None"]:
     """Read one cutout and its celestial WCS (None where the header has none).
 
-    The metadata hold `ra` and `dec` of the centre of the image where there is a WCS, degrees, ICRS.
+    The metadata hold `ra` and `dec` of the centre of the image where there is a WCS, degrees, ICRS, and `seeing` where
+    the header of r has it.
     """
     from astropy.io.fits.verify import VerifyWarning
     from astropy.utils.exceptions import AstropyWarning
@@ -79,12 +75,15 @@ def read_fits(entry: Entry, options: ReadOptions) -> tuple[CutoutSet, "WCS | Non
             raise CutoutError(f"The bands differ in size: {sizes}. Resample them to one pixel grid.")
         factors = _flux_factors([plane.header for plane in planes], options)
         wcs = _common_wcs(planes)
-        scale = options.pixel_scale or _pixel_scale(wcs)
-        metadata = {}
+        scale = options.pixel_scale
+        if scale is None:
+            scale = options.survey.pixel_scale if wcs is None and options.survey is not None else _pixel_scale(wcs)
+        seeing = header_seeing(planes[BANDS.index("r")].header)
+        metadata = {} if seeing is None else {"seeing": seeing}
         if wcs is not None:
             height, width = planes[0].data.shape
             centre = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
-            metadata = {"ra": centre.ra.deg, "dec": centre.dec.deg}
+            metadata |= {"ra": centre.ra.deg, "dec": centre.dec.deg}
     with np.errstate(over="ignore"):
         # FITS stores big-endian numbers; astype brings them to the machine's own order.
         pixels = np.stack([plane.data.astype(np.float32) for plane in planes], axis=-1) * factors
@@ -103,7 +102,7 @@ def _read_band_file(path: str) -> _Plane:
                 f"The file {path} is named as one band, but holds an array of {' x '.join(map(str, hdu.shape))} px. "
                 "Rename it if it is a cube."
             )
-        return _Plane(data, _full_header(hdus, hdu))
+        return _Plane(data, full_header(hdus, hdu))
 
 
 def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
@@ -112,19 +111,23 @@ def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
     with fits.open(entry.path, memmap=False) as hdus:
         images = [hdu for hdu in hdus if _holds_image(hdu)]
         named = {hdu.name.strip().lower(): hdu for hdu in images}
+        stored = list(named)
+        for name, band in options.filters.items():
+            if name in named:
+                named.setdefault(band, named[name])
         if any(band in named for band in BANDS):
             if missing := missing_bands(named):
-                raise CutoutError(f"{missing}: the extensions are {', '.join(name or 'unnamed' for name in named)}.")
-            return [_Plane(np.squeeze(named[band].data), _full_header(hdus, named[band])) for band in BANDS]
+                raise CutoutError(f"{missing}: the extensions are {', '.join(name or 'unnamed' for name in stored)}.")
+            return [_Plane(np.squeeze(named[band].data), full_header(hdus, named[band])) for band in BANDS]
         hdu = _first_image(hdus)
-        array, header = np.squeeze(hdu.data), _full_header(hdus, hdu)
+        array, header = np.squeeze(hdu.data), full_header(hdus, hdu)
     if array.ndim == 2:
         missing = missing_bands(entry.bands)
         raise CutoutError(
             f"{missing}: the file holds a single band and no file beside it the others. Put NAME_g.fits, NAME_r.fits "
             "and NAME_i.fits side by side, or name the extensions of one file g, r and i."
         )
-    names = options.bands or _header_bands(header)
+    names = options.bands or _header_bands(header, options)
     if names is None:
         raise CutoutError(
             f"The header does not say which bands the {' x '.join(map(str, array.shape))} cube holds. "
@@ -147,29 +150,17 @@ def _first_image(hdus: Any) -> Any:
     raise CutoutError("There is no image in the FITS file.")
 
 
-def _full_header(hdus: Any, hdu: Any) -> "Header":
-    """Return the HDU's header, with the photometric keywords that only the primary header has added to it."""
-    if hdu is hdus[0]:
-        return hdu.header
-    header = hdu.header.copy()
-    for key in (*_ZEROPOINT_KEYS, *_EXPOSURE_KEYS, "BSOFTEN"):
-        if key not in header and key in hdus[0].header:
-            header[key] = hdus[0].header[key]
-    return header
-
-
-def _header_bands(header: "Header") -> tuple[str, ...] | None:
+def _header_bands(header: "Header", options: ReadOptions) -> tuple[str, ...] | None:
     """Read the bands of a cube off its header: BANDS = "griz", or BAND0 ... or FILTER1 ..., one per plane."""
     if "BANDS" in header:
-        text = str(header["BANDS"]).strip()
-        return tuple(band_letter(word) for word in (re.split(r"[\s,]+", text) if re.search(r"[\s,]", text) else text))
+        return split_bands(str(header["BANDS"]), options.filters)
     for stem in ("BAND", "FILTER"):
         for start in (0, 1):
             names: list[str] = []
             while f"{stem}{start + len(names)}" in header:
-                names.append(band_letter(header[f"{stem}{start + len(names)}"]))
+                names.append(str(header[f"{stem}{start + len(names)}"]))
             if len(names) > 1:
-                return tuple(names)
+                return name_bands(names, options.filters)
     return None
 
 
@@ -188,28 +179,23 @@ def _flux_factors(headers: "list[Header]", options: ReadOptions) -> NDArray[np.f
             )
     if options.zeropoint is not None:
         return options.flux_factors()
-    zeropoints = [_zeropoint(header) for header in headers]
+    zeropoints = [header_zeropoint(header) for header in headers]
+    usual = None if options.survey is None else options.survey.zeropoint
+    # the survey's cannot hold for two units at once
+    if len({unit for unit, zeropoint in zip(units, zeropoints, strict=True) if zeropoint is None}) == 1:
+        zeropoints = [usual if zeropoint is None else zeropoint for zeropoint in zeropoints]
     known = [zeropoint for zeropoint in zeropoints if zeropoint is not None]
     if len(known) == len(headers):
         return to_reference(known)
     if known:
-        stated = ", ".join(f"{band} {zp or 'unknown'}" for band, zp in zip(BANDS, zeropoints, strict=True))
+        stated = ", ".join(
+            f"{band} {'unknown' if zp is None else zp}" for band, zp in zip(BANDS, zeropoints, strict=True)
+        )
         raise CutoutError(f"The headers give zero points for some bands only ({stated}). {_ZEROPOINT_HINT}")
     if len(set(units)) > 1:
         stated = ", ".join(f"{band} {unit or 'unknown'}" for band, unit in zip(BANDS, units, strict=True))
         raise CutoutError(f"The bands differ in their unit ({stated}) and give no zero points. {_ZEROPOINT_HINT}")
     return np.ones(len(BANDS), dtype=np.float32)
-
-
-def _zeropoint(header: "Header") -> float | None:
-    for key in _ZEROPOINT_KEYS:
-        value = header.get(key)
-        if isinstance(value, int | float) and np.isfinite(value) and value != 0:
-            return float(value)
-    per_second, exposure = (header.get(key) for key in _EXPOSURE_KEYS)
-    if all(isinstance(value, int | float) and value > 0 for value in (per_second, exposure)):
-        return float(per_second) + 2.5 * float(np.log10(exposure))
-    return None
 
 
 def _wcs_cards(header: "Header") -> str:
@@ -219,7 +205,7 @@ def _wcs_cards(header: "Header") -> str:
     """
     if "CTYPE1" not in header:
         return ""
-    return "".join(str(card) for card in header.cards if _WCS_KEY.match(card.keyword))
+    return "".join(str(card) for card in header.cards if WCS_KEY.match(card.keyword))
 
 
 def _celestial_wcs(cards: str) -> "WCS | None":
@@ -261,7 +247,7 @@ def _pixel_scale(wcs: "WCS | None") -> float:
     """Return arcsec per pixel, from the CD matrix, or PC and CDELT, rotated or not."""
     from astropy.wcs.utils import proj_plane_pixel_scales
 
-    hint = "State it with --pixel-scale (pixel_scale= in Python), arcsec per pixel."
+    hint = "State it with --pixel-scale (pixel_scale= in Python), arcsec per pixel, or name the survey with --survey."
     if wcs is None:
         raise CutoutError(f"The header has no celestial WCS, so the pixel scale is unknown. {hint}")
     scales = proj_plane_pixel_scales(wcs) * 3600

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens._files import check_new_folder
-from gridlens.cutouts import SURVEYS
+from gridlens.cutouts import SIMULATED_SURVEYS
 from gridlens.detector import LensDetector
 from gridlens.features import METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, GridPatchExtractor
 from gridlens.models._bundle import save_model
@@ -33,7 +33,7 @@ class Recipe:
     what they teach is noise. They count in full in the calibration and in the test.
     """
 
-    surveys: tuple[str, ...] = tuple(SURVEYS)
+    surveys: tuple[str, ...] = SIMULATED_SURVEYS
     n_train: int = 32768
     n_calibrate: int = 4096
     n_test: int = 8192
@@ -80,7 +80,7 @@ class SceneRows:
 def simulate_rows(
     n: int,
     seed: int,
-    surveys: tuple[str, ...] = tuple(SURVEYS),
+    surveys: tuple[str, ...] = SIMULATED_SURVEYS,
     *,
     canonical: bool = False,
     n_jobs: int | None = -1,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from gridlens.cutouts import METADATA_NAMES, SURVEYS, get_survey
+from gridlens.cutouts import METADATA_NAMES, SIMULATED_SURVEYS, get_survey
 from gridlens.simulate._canvas import Canvas, Geometry
 from gridlens.simulate._impostors import draw_impostor
 from gridlens.simulate._lens import MassModel, critical_radius, draw_mass
@@ -70,7 +70,7 @@ class SceneSettings:
     Parameters
     ----------
     surveys : tuple of str
-        Presets, one drawn per scene.
+        Presets among `gridlens.cutouts.SIMULATED_SURVEYS`, one drawn per scene.
     lens_fraction : float, default=0.5
         Share of scenes with a lens.
     varied_fraction : float, default=1/3
@@ -79,7 +79,7 @@ class SceneSettings:
         Share of the lenses whose source is a background cluster.
     """
 
-    surveys: tuple[str, ...] = tuple(SURVEYS)
+    surveys: tuple[str, ...] = SIMULATED_SURVEYS
     lens_fraction: float = 0.5
     varied_fraction: float = 1.0 / 3.0
     cluster_cluster: float = 0.0
@@ -88,7 +88,11 @@ class SceneSettings:
         if not self.surveys:
             raise ValueError("The 'surveys' parameter must name at least one survey. Got none instead.")
         for name in self.surveys:
-            get_survey(name)
+            if get_survey(name).name not in SIMULATED_SURVEYS:
+                raise ValueError(
+                    f"The 'surveys' parameter must hold names that are each one of {', '.join(SIMULATED_SURVEYS)}. "
+                    f"Got {name!r} instead."
+                )
         for name in ("lens_fraction", "varied_fraction", "cluster_cluster"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:

@@ -9,7 +9,7 @@ from joblib import Parallel, delayed
 from measuring import agree, compiled_only, measure
 from scenes import bad_patch, bad_scatter, cluster, hot_pixel, plain_noise
 
-from gridlens.cutouts import SURVEYS, CutoutSet, read_batches
+from gridlens.cutouts import SIMULATED_SURVEYS, CutoutSet, read_batches
 from gridlens.features import PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def simulated(n):
     pytest.importorskip("lenstronomy")
     from gridlens.simulate import SceneSettings, simulate_scene
 
-    for name in SURVEYS:
+    for name in SIMULATED_SURVEYS:
         for index in range(n):
             scene = simulate_scene(31, index, SceneSettings(surveys=(name,)))
             yield scene.pixels, scene.bcg_xy, scene.pixel_scale

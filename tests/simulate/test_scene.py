@@ -8,7 +8,7 @@ from scipy import stats
 
 pytest.importorskip("lenstronomy")
 
-from gridlens.cutouts import SURVEYS, get_survey, reject_reason
+from gridlens.cutouts import SIMULATED_SURVEYS, get_survey, reject_reason
 from gridlens.simulate import TRUTH_COLUMNS, SceneSettings, simulate_scene
 from gridlens.simulate import _canvas as canvas_module
 from gridlens.simulate import _scene as scene_module
@@ -76,7 +76,7 @@ def test_pixels_and_truth_belong_together(lenses, others):
         assert (truth["size"], truth["pixel_scale"]) == (size, scene.pixel_scale)
         assert (truth["bcg_x"], truth["bcg_y"]) == scene.bcg_xy
         assert np.hypot(*(np.array(scene.bcg_xy) - 0.5 * (size - 1))) * scene.pixel_scale < 0.5
-        assert truth["survey"] in SURVEYS
+        assert truth["survey"] in SIMULATED_SURVEYS
         assert reject_reason(scene.pixels, scene.bcg_xy, scene.pixel_scale) == ""
         if not truth["varied"]:
             assert (size, scene.pixel_scale) == (128, 0.5)
