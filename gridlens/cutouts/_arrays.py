@@ -1,83 +1,44 @@
 """Read .npy and .npz files."""
 
+import math
 import os
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._planes import ReadOptions, band_letter, pick_bands
+from gridlens.cutouts._chunks import Rows, Stored, column_names, pixels_name, read_pieces
+from gridlens.cutouts._planes import ReadOptions
 from gridlens.cutouts._scan import Entry
-from gridlens.cutouts._set import CANONICAL_PIXEL_SCALE, METADATA_NAMES, CutoutSet
+from gridlens.cutouts._set import CutoutSet
 
 __all__ = ["count_in_file", "read_npy", "read_npz"]
 
-_PIXEL_KEYS = ("pixels", "image", "images")
-_BAND_KEYS = ("bands", "filters")
+
+def read_npy(entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
+    """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3), in pieces."""
+    with open(entry.path, "rb") as file:
+        yield from read_pieces(Stored("pixels", _rows(file), {}), entry, options)
 
 
-def read_npy(entry: Entry, options: ReadOptions) -> CutoutSet:
-    """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3)."""
-    return _to_set(np.load(entry.path, allow_pickle=False), {}, entry, options)
-
-
-def read_npz(entry: Entry, options: ReadOptions) -> CutoutSet:
-    """Read a shard as `write_npz` leaves it, or one cutout under `pixels`, `image` or `images`.
+def read_npz(entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
+    """Read a shard as `write_npz` leaves it, or one cutout under `pixels`, `image` or `images`, in pieces.
 
     Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids`, `flags` and the
     metadata names. Others are passed over.
     """
-    with np.load(entry.path, allow_pickle=False) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise CutoutError("The file is named .npz but holds a single array. Name it .npy.")
-        key = next((key for key in _PIXEL_KEYS if key in file.files), None)
-        if key is None:
-            raise CutoutError(
-                f"There is no array 'pixels' in the file, only {', '.join(file.files) or 'nothing'}. "
-                "Store the pixels, (n, H, W, 3) or (H, W, 3), under that key."
-            )
-        wanted = {*_BAND_KEYS, "bcg_xy", "pixel_scale", "ids", "flags", *METADATA_NAMES}
-        return _to_set(file[key], {name: file[name] for name in file.files if name in wanted}, entry, options)
-
-
-def _to_set(array: NDArray[Any], extra: dict[str, NDArray[Any]], entry: Entry, options: ReadOptions) -> CutoutSet:
-    if array.dtype.kind not in "buif":
-        raise CutoutError(f"The array holds values of type {array.dtype}, and pixels must be real numbers.")
-    names = options.bands
-    stored = next((extra[key] for key in _BAND_KEYS if key in extra), None)
-    if names is None and stored is not None:
-        words = list(str(stored)) if stored.ndim == 0 else stored.tolist()
-        names = tuple(band_letter(str(word)) for word in words)
-    pixels = pick_bands(array, names)
-    many = pixels.ndim == 4
-    if not many:
-        pixels = pixels[None]
-    if options.zeropoint is not None:
-        pixels = pixels * options.flux_factors()
-    scale: ArrayLike | None = options.pixel_scale
-    if scale is None:
-        scale = extra.get("pixel_scale")
-    if scale is None:
-        options.warn_once(
-            f"Some array files do not state their pixel scale: {CANONICAL_PIXEL_SCALE} arcsec is assumed for them. "
-            "If that is wrong, state it with --pixel-scale (pixel_scale= in Python)."
-        )
-        scale = CANONICAL_PIXEL_SCALE
-    if "ids" in extra:
-        ids = np.atleast_1d(extra["ids"])
-    else:
-        ids = np.array([f"{entry.id}_{k:06d}" for k in range(len(pixels))] if many else [entry.id])
-    return CutoutSet(
-        pixels,
-        bcg_xy=extra.get("bcg_xy"),
-        pixel_scale=scale,
-        ids=ids,
-        metadata={name: extra[name] for name in METADATA_NAMES if name in extra},
-        paths=[entry.path] * len(pixels),
-        flags=extra.get("flags", 0),
-    )
+    opened = np.load(entry.path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(opened, np.lib.npyio.NpzFile):
+        raise CutoutError("The file is named .npz but holds a single array. Name it .npy.")
+    with opened as file:
+        name = pixels_name(file.files)
+        columns = {column: file[stored] for column, stored in column_names(file.files).items()}
+        assert file.zip is not None  # it is open
+        with file.zip.open(f"{name}.npy") as member:
+            yield from read_pieces(Stored(name, _rows(member), columns), entry, options)
 
 
 def count_in_file(path: str | os.PathLike[str]) -> int:
@@ -87,15 +48,48 @@ def count_in_file(path: str | os.PathLike[str]) -> int:
             with open(path, "rb") as file:
                 return _count(file)
         with zipfile.ZipFile(path) as archive:
-            key = next(key for key in _PIXEL_KEYS if f"{key}.npy" in archive.namelist())
-            with archive.open(f"{key}.npy") as member:
+            name = pixels_name(member.removesuffix(".npy") for member in archive.namelist())
+            with archive.open(f"{name}.npy") as member:
                 return _count(member)
-    except (OSError, ValueError, StopIteration, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return 1
 
 
 def _count(file: Any) -> int:
+    shape = _header(file)[0]
+    return shape[0] if len(shape) == 4 else 1
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape = read(file)[0]
-    return int(shape[0]) if len(shape) == 4 else 1
+    shape, fortran_order, dtype = read(file)
+    return shape, fortran_order, dtype
+
+
+def _rows(file: Any) -> Rows:
+    start = file.tell()
+    shape, fortran_order, dtype = _header(file)
+    if not fortran_order and not dtype.hasobject:
+        return _Stream(file, shape, dtype)
+    # The first axis runs fastest, so that no cutout is complete before the end; a pickled array is refused here.
+    file.seek(start)
+    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+class _Stream:
+    """The array whose values follow in an open file, compressed or not, read from the first row to the last."""
+
+    def __init__(self, file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._file = file
+        self.shape = shape
+        self.dtype = dtype
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Return the next rows, as many as the slice `key` holds, or with ... all of the array."""
+        shape = self.shape if key is ... else (key.stop - key.start, *self.shape[1:])
+        data = bytearray(math.prod(shape) * self.dtype.itemsize)
+        if self._file.readinto(data) < len(data):
+            raise EOFError("the array ends before its last value")
+        return np.frombuffer(data, self.dtype).reshape(shape)

@@ -1,5 +1,6 @@
 """What the readers share: the user's say on bands, scale and zero points, and picking g, r, i out of planes."""
 
+import importlib
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,22 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
+from gridlens.cutouts._set import CANONICAL_PIXEL_SCALE
+from gridlens.cutouts.surveys import Survey, get_survey
 
 __all__ = [
     "BANDS",
     "KNOWN_BANDS",
     "ReadOptions",
     "band_letter",
+    "band_places",
+    "checked_zeropoints",
     "damage_message",
+    "import_library",
     "missing_bands",
+    "name_bands",
     "pick_bands",
+    "split_bands",
     "to_reference",
 ]
 
 BANDS = ("g", "r", "i")
 KNOWN_BANDS = "ugrizy"
 """letters that count as a band in names of files and filters"""
-_REFERENCE_ZEROPOINT = 27.0
+REFERENCE_ZEROPOINT = 27.0
 """AB mag of one flux unit"""
 
 _BANDS_HINT = 'Name the planes in their order with --bands (bands="grizy" in Python).'
@@ -42,13 +50,22 @@ class ReadOptions:
     bands: tuple[str, ...] | None = None
     pixel_scale: float | None = None
     zeropoint: Mapping[str, float] | None = None
+    uncalibrated: bool = False
+    survey: Survey | None = None
+    """fills what files lack; they go before it"""
     _warned: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @classmethod
     def checked(
-        cls, *, bands: str | None, pixel_scale: float | None, zeropoint: float | Mapping[str, float] | None
+        cls,
+        *,
+        bands: str | None,
+        pixel_scale: float | None,
+        zeropoint: float | Mapping[str, float] | None,
+        uncalibrated: bool,
+        survey: str | None = None,
     ) -> "ReadOptions":
-        """Check the three parameters of the public readers; raise CutoutError for what cannot be meant."""
+        """Check the parameters of the public readers; raise CutoutError for what cannot be meant."""
         if pixel_scale is not None and not (isinstance(pixel_scale, Real) and 0 < pixel_scale < np.inf):
             raise CutoutError(
                 f"The 'pixel_scale' parameter must be arcsec per pixel, above 0, or None. Got {pixel_scale!r} instead."
@@ -61,26 +78,41 @@ class ReadOptions:
                     f"The 'bands' parameter must name g, r and i once each, and others of {KNOWN_BANDS}, in the order "
                     f'of the planes, such as "grizy". Got {bands!r} instead.'
                 )
-        zeropoints = None
-        if zeropoint is not None:
-            given = zeropoint if isinstance(zeropoint, Mapping) else dict.fromkeys(BANDS, zeropoint)
-            try:
-                zeropoints = {band: float(given[band]) for band in BANDS}
-                finite = all(np.isfinite(list(zeropoints.values())))
-            except (KeyError, TypeError, ValueError):
-                finite = False
-            if not finite:
-                raise CutoutError(
-                    "The 'zeropoint' parameter must be one AB magnitude, or one for each of g, r and i. "
-                    f"Got {zeropoint!r} instead."
-                )
-        return cls(letters, None if pixel_scale is None else float(pixel_scale), zeropoints)
+        zeropoints = checked_zeropoints(zeropoint)
+        try:
+            preset = None if survey is None else get_survey(survey)
+        except ValueError as exc:
+            raise CutoutError(str(exc)) from None
+        return cls(letters, None if pixel_scale is None else float(pixel_scale), zeropoints, bool(uncalibrated), preset)
+
+    @property
+    def filters(self) -> Mapping[str, str]:
+        """The bands that the survey's filters stand for, by their names in lower case; none without a survey."""
+        return {} if self.survey is None else self.survey.filters
 
     def flux_factors(self) -> NDArray[np.float32]:
         """Return the factors of shape (3,) that bring g, r, i from the stated zero points to 27; 1 if none."""
         if self.zeropoint is None:
             return np.ones(len(BANDS), dtype=np.float32)
         return to_reference([self.zeropoint[band] for band in BANDS])
+
+    def scale(self, stated: Any | None) -> Any:
+        """Return arcsec per pixel: what the caller says, else `stated` by the file, the survey's, or the canonical.
+
+        That the last is assumed is warned of once for all files.
+        """
+        if self.pixel_scale is not None:
+            return self.pixel_scale
+        if stated is not None:
+            return stated
+        if self.survey is not None:
+            return self.survey.pixel_scale
+        self.warn_once(
+            f"Some arrays or pictures do not state their pixel scale: {CANONICAL_PIXEL_SCALE} arcsec is assumed for "
+            "them. If that is wrong, state it with --pixel-scale (pixel_scale= in Python), or name the survey with "
+            "--survey."
+        )
+        return CANONICAL_PIXEL_SCALE
 
     def warn_once(self, message: str) -> None:
         """Warn, but no more than once for all files that are read with these options."""
@@ -89,15 +121,63 @@ class ReadOptions:
             warnings.warn(message, UserWarning, stacklevel=2)
 
 
+def checked_zeropoints(zeropoint: float | Mapping[str, float] | None) -> dict[str, float] | None:
+    """AB zero points of g, r and i from what a user stated; raise CutoutError for what cannot be meant."""
+    if zeropoint is None:
+        return None
+    given = zeropoint if isinstance(zeropoint, Mapping) else dict.fromkeys(BANDS, zeropoint)
+    try:
+        zeropoints = {band: float(given[band]) for band in BANDS}
+    except (KeyError, TypeError, ValueError):
+        zeropoints = {}
+    if not zeropoints or not np.isfinite(list(zeropoints.values())).all():
+        raise CutoutError(
+            "The 'zeropoint' parameter must be one AB magnitude, or one for each of g, r and i. "
+            f"Got {zeropoint!r} instead."
+        )
+    return zeropoints
+
+
 def to_reference(zeropoints: Sequence[float]) -> NDArray[np.float32]:
     """Return the flux factors from AB zero points, mag, to zero point 27."""
-    return np.asarray(10 ** (0.4 * (_REFERENCE_ZEROPOINT - np.asarray(zeropoints))), dtype=np.float32)
+    return np.asarray(10 ** (0.4 * (REFERENCE_ZEROPOINT - np.asarray(zeropoints))), dtype=np.float32)
 
 
 def damage_message(exc: Exception, file: str = "The file") -> str:
     """Say that `file` is damaged, with the first line of what the library below said of it."""
     reason = (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
     return f"{file} is damaged or not what its name says ({reason}). Fetch or write it again."
+
+
+def import_library(module: str, what: str) -> Any:
+    """Import what reading `what` needs and gridlens does not require; raise CutoutError where it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as exc:
+        name = getattr(exc, "name", None) or module
+        raise CutoutError(
+            f"Reading {what} needs the package {name.split('.')[0]}, which cannot be imported. "
+            "Install it with: pip install 'gridlens[formats]'."
+        ) from exc
+
+
+def split_bands(text: str, filters: Mapping[str, str]) -> tuple[str, ...]:
+    """Split the names of bands in one text, "grizy" or "HSC-G, HSC-R, HSC-I", and reduce them; see `name_bands`."""
+    words = re.split(r"[\s,]+", text.strip()) if re.search(r"[\s,]", text.strip()) else text.strip()
+    return name_bands(words, filters)
+
+
+def name_bands(names: Iterable[str], filters: Mapping[str, str]) -> tuple[str, ...]:
+    """Reduce each name to its letter, else to the band that a survey's `filters` say that it stands for.
+
+    The first of several filters of one band stands for it, and none does where another name has the letter itself.
+    """
+    bands = [band_letter(name) for name in names]
+    for k, name in enumerate(bands):
+        band = filters.get(name.lower())
+        if band is not None and band not in bands:
+            bands[k] = band
+    return tuple(bands)
 
 
 def band_letter(name: str) -> str:
@@ -122,7 +202,7 @@ def missing_bands(names: Iterable[str]) -> str:
 
 
 def pick_bands(array: NDArray[Any], names: Sequence[str] | None) -> NDArray[Any]:
-    """Bring planes to (..., H, W, 3) in the order g, r, i.
+    """Bring planes to (..., H, W, 3) in the order g, r, i; a view of the array where that will do.
 
     Parameters
     ----------
@@ -136,18 +216,29 @@ def pick_bands(array: NDArray[Any], names: Sequence[str] | None) -> NDArray[Any]
     CutoutError
         The shape does not fit the bands, or g, r or i is missing.
     """
+    axis, places = band_places(array.shape, names)
+    planes = np.moveaxis(array, axis, -1)
+    if places == list(range(planes.shape[-1])):
+        return planes
+    return np.stack([planes[..., place] for place in places], axis=-1)
+
+
+def band_places(shape: Sequence[int], names: Sequence[str] | None) -> tuple[int, list[int]]:
+    """Return the axis (-3 or -1) of an array of this shape that holds the bands, and the places of g, r, i on it.
+
+    See `pick_bands` for the parameters and errors; an array need not be read to learn whether it will do.
+    """
+    shape = tuple(shape)
     b = len(BANDS if names is None else names)
-    axes = [axis for axis in (-3, -1) if array.ndim in (3, 4) and array.shape[axis] == b]
+    axes = [axis for axis in (-3, -1) if len(shape) in (3, 4) and shape[axis] == b]
     if not axes:
         if names is None:
             raise CutoutError(
-                f"The array has the shape {array.shape}, and a cutout needs (H, W, 3) or (3, H, W). {_BANDS_HINT}"
+                f"The array has the shape {shape}, and a cutout needs (H, W, 3) or (3, H, W). {_BANDS_HINT}"
             )
-        raise CutoutError(
-            f"The array has the shape {array.shape}, which does not fit the {b} bands {', '.join(names)}."
-        )
+        raise CutoutError(f"The array has the shape {shape}, which does not fit the {b} bands {', '.join(names)}.")
     if len(axes) == 2:
-        raise CutoutError(f"The array has the shape {array.shape}, in which either axis may hold the {b} bands.")
+        raise CutoutError(f"The array has the shape {shape}, in which either axis may hold the {b} bands.")
     order = list(BANDS if names is None else names)
     missing = missing_bands(order)
     if missing:
@@ -155,5 +246,4 @@ def pick_bands(array: NDArray[Any], names: Sequence[str] | None) -> NDArray[Any]
             f"{missing}: the file holds {', '.join(order)}. "
             "Cutouts need g, r and i; if the names are wrong, state them with --bands."
         )
-    # move the bands last before picking, so that a long list of bands is not copied whole
-    return np.moveaxis(array, axes[0], -1)[..., [order.index(band) for band in BANDS]]
+    return axes[0], [order.index(band) for band in BANDS]

@@ -3,6 +3,7 @@ import pytest
 
 from gridlens import CutoutSet
 from gridlens._errors import CutoutError
+from gridlens.cutouts import _chunks, read_batches
 
 GRI = [0, 1, 2]
 
@@ -154,6 +155,65 @@ def test_pickled_and_complex_arrays_are_refused(read, cutout):
         read(np.array([{"a": 1}], dtype=object))
     with pytest.raises(CutoutError, match="real numbers"):
         read(cutout.astype(complex))
+
+
+@pytest.fixture
+def many(tmp_path, rng, monkeypatch):
+    """Twelve cutouts, their file in one of the ways to write it, and pieces of at most four of them."""
+    pixels = rng.normal(size=(12, 50, 50, 3)).astype(np.float32)
+    monkeypatch.setattr(_chunks, "_PIECE_BYTES", pixels[:4].nbytes)
+
+    def write(way):
+        path = tmp_path / f"cut.{'npy' if 'npy' in way else 'npz'}"
+        if way == "npy":
+            np.save(path, pixels)
+        elif way == "npy in Fortran's order":
+            np.save(path, np.asfortranarray(pixels))
+        elif way == "npz":
+            np.savez(path, pixels=pixels, redshift=np.arange(12.0))
+        else:
+            np.savez_compressed(path, pixels=pixels)
+        return path
+
+    return pixels, write
+
+
+@pytest.mark.parametrize("way", ["npy", "npy in Fortran's order", "npz", "npz, compressed"])
+def test_many_cutouts_are_read_in_pieces(many, way, monkeypatch):
+    pixels, write = many
+    seen = []
+    read = _chunks._read_piece
+    monkeypatch.setattr(_chunks, "_read_piece", lambda *args: seen.append(args[2:4]) or read(*args))
+    cutouts = CutoutSet.read(write(way), pixel_scale=0.3)
+    assert seen == [(0, 4), (4, 8), (8, 12)]
+    np.testing.assert_array_equal(cutouts.pixels, pixels)
+    assert cutouts.pixels.flags.writeable
+    assert cutouts.ids.tolist() == [f"cut_{k:06d}" for k in range(12)]
+    assert way != "npz" or cutouts.metadata["redshift"].tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("way", ["npy", "npz", "npz, compressed"])
+def test_damage_half_way_keeps_what_came_before(many, way):
+    path = many[1](way)
+    data = bytearray(path.read_bytes())
+    if way == "npy":
+        del data[-1000:]
+    else:
+        data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    (batch,) = read_batches(path, pixel_scale=0.3)
+    (failure,) = batch.failures
+    assert failure.message.startswith("The file is damaged")
+    # a wrong byte of a stored member shows in its checksum, at the end, and of a compressed one at once or there
+    assert failure.message.endswith(f"Its first {len(batch.cutouts)} cutouts could be read.")
+    assert len(batch.cutouts) in ((8,) if way != "npz, compressed" else (4, 8))
+
+
+def test_a_single_array_named_npz_is_a_sentence(tmp_path, cutout):
+    np.save(tmp_path / "a.npy", cutout)
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(CutoutError, match=r"holds a single array\. Name it \.npy"):
+        CutoutSet.read(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])

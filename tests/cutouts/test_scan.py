@@ -84,6 +84,25 @@ def test_a_name_with_the_marks_of_a_glob_is_a_name_where_it_exists(touch):
     assert ids(touch("a[1].npy") / "a[1].npy") == ["a[1]"]
 
 
+def test_stores_are_single_entries(touch):
+    folder = touch("a.zarr/zarr.json", "a.zarr/c.npy", "deep/b.ZARR/.zgroup", "c.zarr.zip", ".d.zarr/zarr.json", "e.h5")
+    expected = [("a", "zarr"), ("c", "zarr"), ("b", "zarr"), ("e", "hdf5")]
+    assert [(entry.id, entry.kind) for entry in find_entries(folder)] == expected
+    given = [f"{folder}/a.zarr/", folder / "c.zarr.zip", f"{folder}/deep", f"{folder}/*.h5"]
+    assert [(entry.id, entry.kind) for entry in find_entries(given)] == expected
+    assert ids(f"{folder}/*.zarr") == ["a"]
+
+
+def test_pictures_are_taken_where_they_are_accepted(touch):
+    folder = touch("a.png", "b.npy", "c.JPEG", "c.jpg.txt", "only/d.jpg")
+    assert ids(folder) == ids(f"{folder}/*.*") == ["b"]
+    found = [(entry.id, entry.kind) for entry in find_entries(folder, uncalibrated=True)]
+    assert found == [("a", "picture"), ("b", "npy"), ("c", "picture"), ("d", "picture")]
+    for item in (folder / "a.png", folder / "only", f"{folder}/*.png", f"{folder}/only/*"):
+        with pytest.raises(CutoutError, match=r"There are only pictures .*no photometry; --uncalibrated"):
+            find_entries([folder / "b.npy", item])
+
+
 def test_missing_band_is_a_problem_that_names_it(touch):
     (entry,) = find_entries(touch("A_g.fits", "A_i.fits"))
     assert entry.problem == "The band r is missing: there are only A_g.fits, A_i.fits."
@@ -100,6 +119,7 @@ def test_two_files_for_a_band_are_a_problem(touch):
 @pytest.mark.parametrize(
     ("item", "words"),
     [
+        ("words/a.txt", r"\.h5, .*\.zarr, .*files, and with --uncalibrated \.jpg, \.jpeg, \.png\."),
         ("nowhere", r"There is no file or folder .*nowhere\. Check the path"),
         ("none*", r"No cutouts match .*none\*\. Cutouts are \.npy, \.npz, \.fits"),
         ("empty", r"no cutouts in the folder .*empty\. Cutouts are \.npy"),
