@@ -1,5 +1,6 @@
 """Read any number of cutouts, of any size, a batch at a time."""
 
+import importlib.util
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -9,17 +10,20 @@ import pandas as pd
 
 from gridlens._errors import CutoutError
 from gridlens.cutouts._arrays import count_in_file, read_npy, read_npz
-from gridlens.cutouts._catalog import CatalogJoin
 from gridlens.cutouts._fits import read_fits
 from gridlens.cutouts._flags import CutoutFlag
-from gridlens.cutouts._planes import ReadOptions, damage_message
+from gridlens.cutouts._groups import count_in_group, read_group
+from gridlens.cutouts._join import CatalogJoin
+from gridlens.cutouts._pictures import read_picture
+from gridlens.cutouts._planes import BANDS, ReadOptions, damage_message, import_library
 from gridlens.cutouts._scan import Entry, PathsLike, find_entries
 from gridlens.cutouts._set import CutoutSet
 
 __all__ = ["CutoutBatch", "ReadFailure", "count_cutouts", "read_batches", "read_set"]
 
-_MAX_BATCH_BYTES = 256 * 1024**2
+_MAX_BATCH_BYTES = 32 * 1024**2
 _MAX_HEADERS = 10_000
+_LIBRARIES = {"hdf5": "h5py", "zarr": "zarr", "picture": "PIL"}
 
 
 class ReadFailure(NamedTuple):
@@ -45,20 +49,24 @@ def read_batches(
     paths: PathsLike,
     *,
     catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+    columns: Mapping[str, str] | None = None,
     pixel_scale: float | None = None,
     bands: str | None = None,
     zeropoint: float | Mapping[str, float] | None = None,
+    uncalibrated: bool = False,
+    survey: str | None = None,
     batch_size: int = 256,
 ) -> Iterator[CutoutBatch]:
     """Read cutouts in batches of one size each; a file that cannot be read becomes a failure, never an exception.
 
-    Files are read in the order of their sorted paths. Cutouts of different sizes are gathered apart, at most
-    `batch_size` of them (or 256 MiB) in all, so that a mixed folder still gives full batches. The same files
+    Files are read in the order of their sorted paths, and those of many cutouts a piece at a time: of one that is
+    damaged half-way, the cutouts before the damage are kept. Cutouts of different sizes are gathered apart, at most
+    `batch_size` of them (or 32 MiB) in all, so that a mixed folder still gives full batches. The same files
     give the same batches every time.
 
     Parameters
     ----------
-    paths, catalog, pixel_scale, bands, zeropoint
+    paths, catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey
         As in `CutoutSet.read`.
     batch_size : int, default=256
         The most cutouts that a batch holds.
@@ -71,7 +79,8 @@ def read_batches(
     Raises
     ------
     CutoutError
-        At the call, before anything is read: nothing is found, or a parameter is wrong.
+        At the call, before anything is read: nothing is found, a parameter is wrong, or all that is found is of kinds
+        for which a package is missing.
     GridlensError
         At the call: the catalogue cannot be read.
 
@@ -82,9 +91,11 @@ def read_batches(
     """
     if batch_size < 1:
         raise CutoutError(f"The 'batch_size' parameter must be 1 or more. Got {batch_size!r} instead.")
-    options = ReadOptions.checked(bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint)
-    entries = find_entries(paths)
-    join = None if catalog is None else CatalogJoin(catalog)
+    options = ReadOptions.checked(
+        bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint, uncalibrated=uncalibrated, survey=survey
+    )
+    entries = _find(paths, options)
+    join = None if catalog is None else CatalogJoin(catalog, columns)
     return _gather(_pieces(entries, options, join), batch_size)
 
 
@@ -92,20 +103,25 @@ def read_set(
     paths: PathsLike,
     *,
     catalog: str | os.PathLike[str] | pd.DataFrame | None,
+    columns: Mapping[str, str] | None,
     pixel_scale: float | None,
     bands: str | None,
     zeropoint: float | Mapping[str, float] | None,
+    uncalibrated: bool,
+    survey: str | None,
     on_error: Literal["raise", "skip"],
 ) -> CutoutSet:
     """Read everything into one set; see `CutoutSet.read`."""
     if on_error not in ("raise", "skip"):
         raise CutoutError(f"The 'on_error' parameter must be 'raise' or 'skip'. Got {on_error!r} instead.")
-    options = ReadOptions.checked(bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint)
-    join = None if catalog is None else CatalogJoin(catalog)
+    options = ReadOptions.checked(
+        bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint, uncalibrated=uncalibrated, survey=survey
+    )
+    join = None if catalog is None else CatalogJoin(catalog, columns)
     sets: list[CutoutSet] = []
     failures: list[ReadFailure] = []
     sizes: dict[tuple[int, ...], str] = {}
-    for piece in _pieces(find_entries(paths), options, join):
+    for piece in _pieces(_find(paths, options), options, join):
         if isinstance(piece, ReadFailure):
             if on_error == "raise":
                 raise CutoutError(f"Cannot read {piece.path}: {piece.message}")
@@ -136,14 +152,19 @@ def read_set(
     return CutoutSet.concatenate(sets)
 
 
-def count_cutouts(paths: PathsLike) -> int | None:
+def count_cutouts(paths: PathsLike, *, uncalibrated: bool = False, survey: str | None = None) -> int | None:
     """Count the cutouts below `paths` without reading their pixels, for a progress bar.
+
+    Parameters
+    ----------
+    paths, uncalibrated, survey
+        As in `CutoutSet.read`.
 
     Returns
     -------
     int or None
-        Files that will fail count as one each. None where counting would take long: with more than 10,000 array
-        files, whose headers would all have to be opened.
+        Files that will fail count as one each. None where counting would take long: with more than 10,000 files of
+        arrays, whose headers would all have to be opened.
 
     Raises
     ------
@@ -155,35 +176,79 @@ def count_cutouts(paths: PathsLike) -> int | None:
     >>> count_cutouts("cutouts/")  # doctest: +SKIP
     12
     """
-    entries = find_entries(paths)
-    arrays = [entry.path for entry in entries if entry.kind != "fits"]
-    if len(arrays) > _MAX_HEADERS:
+    options = ReadOptions.checked(
+        bands=None, pixel_scale=None, zeropoint=None, uncalibrated=uncalibrated, survey=survey
+    )
+    entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
+    if sum(entry.kind not in ("fits", "picture") for entry in entries) > _MAX_HEADERS:
         return None
-    return len(entries) - len(arrays) + sum(count_in_file(path) for path in arrays)
+    return sum(_count(entry) for entry in entries)
+
+
+def _count(entry: Entry) -> int:
+    if entry.kind in ("npy", "npz"):
+        return count_in_file(entry.path)
+    return count_in_group(entry) if entry.kind in ("hdf5", "zarr") else 1
+
+
+def _find(paths: PathsLike, options: ReadOptions) -> list[Entry]:
+    entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
+    needed = {_LIBRARIES.get(entry.kind, "") for entry in entries}
+    if all(name and importlib.util.find_spec(name) is None for name in needed):
+        import_library(min(needed), f"the {len(entries)} files found" if len(entries) > 1 else entries[0].path)
+    return entries
 
 
 def _pieces(entries: list[Entry], options: ReadOptions, join: CatalogJoin | None) -> Iterator[CutoutSet | ReadFailure]:
     for entry in entries:
+        done = 0
         try:
-            yield _read_entry(entry, options, join)
+            for piece in _read_entry(entry, options, join):
+                done += len(piece)
+                yield piece
+                del piece  # or it stays in memory while the next one is read
+            continue
         except CutoutError as exc:
-            yield ReadFailure(entry.id, entry.path, str(exc))
+            message = str(exc)
         except Exception as exc:
             # A damaged file can raise nearly anything from the libraries below; one must not stop a million.
-            yield ReadFailure(entry.id, entry.path, damage_message(exc))
+            message = damage_message(exc)
+        if done:
+            message += f" Its first {done} cutouts could be read."
+        yield ReadFailure(entry.id, entry.path, message)
     if join is not None:
         join.warn_of_gaps()
 
 
-def _read_entry(entry: Entry, options: ReadOptions, join: CatalogJoin | None) -> CutoutSet:
+def _read_entry(entry: Entry, options: ReadOptions, join: CatalogJoin | None) -> Iterator[CutoutSet]:
     if entry.problem:
         raise CutoutError(entry.problem)
-    wcs = None
     if entry.kind == "fits":
         cutouts, wcs = read_fits(entry, options)
-    else:
-        cutouts = (read_npy if entry.kind == "npy" else read_npz)(entry, options)
-    return cutouts if join is None else join.join(cutouts, wcs)
+        yield _filled(cutouts if join is None else join.join(cutouts, wcs), options)
+        return
+    pieces = _read_arrays(entry, options)
+    yield from (_filled(cutouts if join is None else join.join(cutouts, None), options) for cutouts in pieces)
+
+
+def _filled(cutouts: CutoutSet, options: ReadOptions) -> CutoutSet:
+    """Give the cutouts the survey's seeing and depth in r where neither file nor catalogue knows them."""
+    if options.survey is not None:
+        for name, usual in (("seeing", options.survey.seeing), ("depth", options.survey.depth)):
+            cutouts.metadata[name] = cutouts.metadata[name].fillna(usual[BANDS.index("r")])
+    return cutouts
+
+
+def _read_arrays(entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
+    match entry.kind:
+        case "npy":
+            return read_npy(entry, options)
+        case "npz":
+            return read_npz(entry, options)
+        case "picture":
+            return iter((read_picture(entry, options),))
+        case _:
+            return read_group(entry, options)
 
 
 def _gather(pieces: Iterator[CutoutSet | ReadFailure], batch_size: int) -> Iterator[CutoutBatch]:

@@ -1,284 +1,196 @@
-"""Catalogues: read them, and join them to cutouts."""
+"""Read catalogues of clusters."""
 
 import os
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from gridlens._errors import GridlensError
-from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
+from gridlens.cutouts._columns import ANGLES, choose_columns, split_unit, to_contract
 
-if TYPE_CHECKING:
-    from astropy.wcs import WCS
+__all__ = ["read_catalog"]
 
-__all__ = ["CatalogJoin", "read_catalog"]
-
-# Columns that are understood, by the names that catalogues give them; the case does not matter, the first wins.
-_ALIASES: dict[str, tuple[str, ...]] = {
-    "id": ("id", "name", "cluster_id", "cluster", "objid"),
-    "ra": ("ra", "raj2000", "ra_deg", "ra_icrs", "radeg"),
-    "dec": ("dec", "dej2000", "decj2000", "dec_deg", "de_icrs", "decdeg"),
-    "bcg_x": ("bcg_x", "x_bcg"),
-    "bcg_y": ("bcg_y", "y_bcg"),
-    "bcg_ra": ("bcg_ra", "ra_bcg"),
-    "bcg_dec": ("bcg_dec", "dec_bcg"),
-    "redshift": ("redshift", "z", "z_lambda"),
-    "richness": ("richness", "lambda", "lambda_chisq"),
-    **{name: (name,) for name in METADATA_NAMES if name not in ("ra", "dec", "redshift", "richness")},
-}
-_ANGLES = ("ra", "dec", "bcg_ra", "bcg_dec")
-_MATCH_RADIUS = 5.0
-"""arcsec"""
+_SHOWN = 3
+_UNKNOWN = {"", "nan", "none", "null", "--", "-", "n/a", "na", "..."}
+_SEXAGESIMAL = re.compile(
+    r"^\s*([+-]?)\s*(\d{1,3})(?:[:hd°]\s*|\s+)(\d{1,2})(?:[:m']\s*|\s+)(\d{1,2}(?:\.\d*)?)\s*[s\"]?\s*$"
+)
 
 
-def read_catalog(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_catalog(
+    catalog: str | os.PathLike[str] | pd.DataFrame, *, columns: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Read a catalogue of clusters.
 
     Parameters
     ----------
-    path : str or path
-        CSV (also .csv.gz), or what `astropy.table.Table.read` knows by its name: FITS table, ECSV, VOTable.
-        Columns are found by name in any case: `id` (or name, cluster_id), `ra` and `dec` in degrees (or
-        RAJ2000, DEJ2000, ra_deg, ...), `bcg_x` and `bcg_y` in 0-based pixels, or `bcg_ra` and `bcg_dec` in
-        degrees, and the metadata names (also z, lambda). Columns that state an angular unit are converted.
+    catalog : str, path or DataFrame
+        CSV (also .csv.gz), Parquet, or what `astropy.table.Table.read` knows by its name: FITS table, ECSV, VOTable.
+        Columns are found by the names that catalogues give them, in any case: `id` (name, cluster_id, ...), `ra` and
+        `dec` (RAJ2000, RA [deg], ...), `bcg_x` and `bcg_y` in 0-based pixels, or `bcg_ra` and `bcg_dec`, and the
+        metadata names (z, lambda, LAMBDA_CHISQ, zlens, ...). Units that the file states, or a header such as
+        ``RA [hourangle]`` or ``M500 [1e14 solMass]``, are converted; right ascension as text (12:09:23.7) is in hours.
+    columns : mapping of str to str, default=None
+        Columns of the catalogue by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``; they go before those
+        that are found.
 
     Returns
     -------
     DataFrame
-        The columns that were understood, under the names above: `id` as str ("" where missing), the others
-        float64, NaN where missing.
+        The columns that were understood, under the names used here: `id` as str ("" where missing), the others float64
+        in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN where missing. All
+        rows are kept; values that are not numbers become NaN, with one warning that says where.
 
     Raises
     ------
     GridlensError
-        The file cannot be read, has neither `id` nor `ra` and `dec`, or a column is not numeric.
+        The file cannot be read, has neither `id` nor `ra` and `dec`, a column holds no number at all, or a unit cannot
+        be converted.
 
     Notes
     -----
-    A cutout takes the first row whose `id` equals its own, or else the nearest row within 5 arcsec of its centre.
+    A cutout takes the first row whose `id` equals its own, or else the nearest row within 2 arcsec of its centre.
 
     Examples
     --------
-    >>> read_catalog("clusters.csv")  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> from gridlens.cutouts import read_catalog
+    >>> read_catalog(pd.DataFrame({"Name": ["A1703"], "RA [hourangle]": [13.25], "DEC": [51.8]}))
+          id      ra   dec
+    0  A1703  198.75  51.8
     """
-    path = Path(path)
+    if isinstance(catalog, pd.DataFrame):
+        return _tidy(catalog, {}, columns, "in memory")
+    path = Path(catalog)
     name = path.name.lower()
+    units: dict[Any, str] = {}
     try:
         if name.endswith((".csv", ".csv.gz")):
-            # pandas would turn the id 0012 into the number 12
-            columns = pd.read_csv(path, nrows=0, comment="#", skipinitialspace=True).columns
-            text = {column: str for column in columns if _plain(column) in _ALIASES["id"]}
-            frame = pd.read_csv(path, dtype=text, comment="#", skipinitialspace=True)
+            frame = _read_csv(path, columns)
+        elif name.endswith((".parquet", ".pq")):
+            frame = pd.read_parquet(path)
         else:
-            frame = _read_table(path)
+            frame, units = _read_table(path)
     except FileNotFoundError:
         raise GridlensError(f"There is no catalogue {path}. Check the path.") from None
     except Exception as exc:
         # astropy's many readers raise as many kinds of error for a damaged or unknown file
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
         raise GridlensError(
-            f"Cannot read the catalogue {path}: {reason}. It must be a CSV, FITS, ECSV or VOTable file."
+            f"Cannot read the catalogue {path}: {reason}. It must be a CSV, FITS, ECSV, VOTable or Parquet file."
         ) from exc
-    return tidy_catalog(frame, str(path))
+    return _tidy(frame, units, columns, str(path))
 
 
-def tidy_catalog(frame: pd.DataFrame, source: str = "the DataFrame") -> pd.DataFrame:
-    """Pick out and rename the columns that are understood; raise GridlensError where too few are there."""
-    chosen = _choose_columns(frame.columns)
-    if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
-        raise GridlensError(
-            f"The catalogue {source} must have a column 'id', or the columns 'ra' and 'dec' in degrees. "
-            f"Got {', '.join(map(str, frame.columns)) or 'no columns'} instead. Rename the columns that hold them."
-        )
-    tidy = {}
-    for name, column in chosen.items():
-        values = frame[column]
-        if name == "id":
-            tidy[name] = values.fillna("").map(_as_name)
-            continue
-        try:
-            tidy[name] = pd.to_numeric(values).astype(np.float64).replace([np.inf, -np.inf], np.nan)
-        except (TypeError, ValueError):
-            text = next(value for value in values if pd.isna(pd.to_numeric(value, errors="coerce")) and pd.notna(value))
-            raise GridlensError(
-                f"The column {column!r} of the catalogue {source} must be numbers"
-                f"{' in degrees' if name in _ANGLES else ''}. Got {str(text)!r} instead; leave unknown values empty."
-            ) from None
-    return pd.DataFrame(tidy).reset_index(drop=True)
+def _read_csv(path: Path, stated: Mapping[str, str] | None) -> pd.DataFrame:
+    header = pd.read_csv(path, nrows=0, comment="#", skipinitialspace=True).columns
+    try:
+        name = choose_columns(header, stated, str(path)).get("id")
+    except GridlensError:
+        name = None  # said again, with the rest of the columns, once they are read
+    # pandas would turn the id 0012 into the number 12
+    dtype = {} if name is None else {name: str}
+    return pd.read_csv(path, dtype=dtype, comment="#", skipinitialspace=True, low_memory=False)
 
 
-def _choose_columns(columns: Any) -> dict[str, Any]:
-    lower: dict[str, Any] = {}
-    for column in columns:
-        lower.setdefault(_plain(column), column)
-    found = {}
-    for name, aliases in _ALIASES.items():
-        column = next((lower[alias] for alias in aliases if alias in lower), None)
-        if column is not None:
-            found[name] = column
-    return found
-
-
-def _plain(column: Any) -> str:
-    """Reduce a column's name to what aliases are compared with: lower case, without a unit in brackets behind it."""
-    return re.sub(r"\s*\[.*\]$", "", str(column).strip().lower())
-
-
-def _as_name(value: Any) -> str:
-    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    from astropy import units
+def _read_table(path: Path) -> tuple[pd.DataFrame, dict[Any, str]]:
+    """A table and the units of its columns."""
+    from astropy.coordinates import SkyCoord
     from astropy.table import Table
 
     with warnings.catch_warnings():
         # what a table says about its units and versions is no concern of the user's here
         warnings.simplefilter("ignore")
         table = Table.read(path)
-    chosen = _choose_columns(table.colnames)
-    frame = table[list(chosen.values())].to_pandas() if chosen else pd.DataFrame()
-    for name in _ANGLES:
-        if name in chosen and (unit := table[chosen[name]].unit) is not None and unit != units.deg:
-            frame[chosen[name]] *= unit.to(units.deg)
-    # the others are kept, empty, so that an error can list what the table has
-    return frame.reindex(columns=[*frame.columns, *(c for c in table.colnames if c not in frame.columns)])
+        for name in [name for name in table.colnames if isinstance(table[name], SkyCoord)]:
+            sky = table[name].icrs
+            table.remove_column(name)
+            table[f"{name} ra" if "ra" in table.colnames else "ra"] = sky.ra.deg
+            table[f"{name} dec" if "dec" in table.colnames else "dec"] = sky.dec.deg
+        flat = table[[name for name in table.colnames if getattr(table[name], "ndim", 1) == 1]]
+        units = {name: str(flat[name].unit) for name in flat.colnames if getattr(flat[name], "unit", None) is not None}
+        return flat.to_pandas(), units
 
 
-class CatalogJoin:
-    """A catalogue made ready to be joined to cutouts, a few at a time.
-
-    Parameters
-    ----------
-    catalog : str, path or DataFrame
-        See `read_catalog`; a DataFrame takes the same columns.
-    """
-
-    def __init__(self, catalog: str | os.PathLike[str] | pd.DataFrame) -> None:
-        frame = tidy_catalog(catalog) if isinstance(catalog, pd.DataFrame) else read_catalog(catalog)
-        frame = frame.drop_duplicates(ignore_index=True)
-        self._columns = {name: frame[name].to_numpy() for name in frame.columns if name != "id"}
-        self._row_of_id: dict[str, int] = {}
-        self._repeated: set[str] = set()
-        for row, name in enumerate(frame.get("id", ())):
-            if name in self._row_of_id:
-                self._repeated.add(name)
-            elif name:
-                self._row_of_id[name] = row
-        self._ambiguous: list[str] = []
-        self._sky = _SkyIndex(self._columns["ra"], self._columns["dec"]) if {"ra", "dec"} <= set(frame) else None
-        self._joined = self._unmatched = self._without_wcs = 0
-
-    def join(self, cutouts: CutoutSet, wcs: "WCS | None") -> CutoutSet:
-        """Return the cutouts with metadata and BCG positions of their rows; values that are NaN change nothing.
-
-        `wcs` is that of the single cutout in the set, or None; without it BCGs given in degrees are not placed.
-        """
-        rows = np.array([self._find(cutouts, k) for k in range(len(cutouts))], dtype=np.intp)
-        self._joined += len(rows)
-        self._unmatched += int(np.sum(rows < 0))
-        metadata, bcg_xy = cutouts.metadata.copy(), cutouts.bcg_xy.copy()
-        for name in METADATA_NAMES:
-            if name in self._columns:
-                values = np.where(rows >= 0, self._columns[name][rows], np.nan)
-                metadata[name] = np.where(np.isfinite(values), values, metadata[name])
-        for k in np.flatnonzero(rows >= 0):
-            place = self._bcg(rows[k], wcs)
-            if place is not None:
-                bcg_xy[k] = place
-        return CutoutSet(
-            cutouts.pixels,
-            bcg_xy=bcg_xy,
-            pixel_scale=cutouts.pixel_scale,
-            ids=cutouts.ids,
-            metadata=metadata,
-            paths=cutouts.paths,
-            flags=cutouts.flags,
+def _tidy(frame: pd.DataFrame, units: dict[Any, str], stated: Mapping[str, str] | None, source: str) -> pd.DataFrame:
+    """Pick out, rename and convert the columns that are understood."""
+    chosen = choose_columns(frame.columns, stated, source)
+    if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
+        raise GridlensError(
+            f"The catalogue {source} must have a column 'id', or the columns 'ra' and 'dec' in degrees. "
+            f"Got {', '.join(map(str, frame.columns)) or 'no columns'} instead. Name the columns that hold them: "
+            "--column ra=COLUMN --column dec=COLUMN."
         )
-
-    def warn_of_gaps(self) -> None:
-        """Warn of the cutouts without a row, or with several, and of BCG positions that could not be placed."""
-        if self._ambiguous:
-            warnings.warn(
-                f"{len(self._ambiguous)} cutouts have several rows of their id in the catalogue, such as "
-                f"{self._ambiguous[0]!r}: the first row is used. Keep one of the rows.",
-                UserWarning,
-                stacklevel=2,
-            )
-        if self._unmatched:
-            warnings.warn(
-                f"{self._unmatched} of {self._joined} cutouts have no row in the catalogue, neither by id nor within "
-                f"{_MATCH_RADIUS:g} arcsec: their metadata stay unknown and their BCG stays at the centre.",
-                UserWarning,
-                stacklevel=2,
-            )
-        if self._without_wcs:
-            warnings.warn(
-                f"{self._without_wcs} cutouts have no WCS, so bcg_ra and bcg_dec of the catalogue were not used for "
-                "them. Give bcg_x and bcg_y in pixels instead.",
-                UserWarning,
-                stacklevel=2,
-            )
-
-    def _find(self, cutouts: CutoutSet, k: int) -> int:
-        name = cutouts.ids[k].strip()
-        row = self._row_of_id.get(name, -1)
-        if name in self._repeated:
-            self._ambiguous.append(name)
-        if row < 0 and self._sky is not None:
-            row = self._sky.nearest(cutouts.metadata["ra"].iat[k], cutouts.metadata["dec"].iat[k])
-        return row
-
-    def _bcg(self, row: int, wcs: "WCS | None") -> tuple[float, float] | None:
-        pixel = self._pair("bcg_x", "bcg_y", row)
-        if pixel is not None:
-            return pixel
-        sky = self._pair("bcg_ra", "bcg_dec", row)
-        if sky is None:
-            return None
-        if wcs is None:
-            self._without_wcs += 1
-            return None
-        from astropy.coordinates import SkyCoord
-
-        x, y = wcs.world_to_pixel(SkyCoord(*sky, unit="deg"))
-        return float(x), float(y)
-
-    def _pair(self, first: str, second: str, row: int) -> tuple[float, float] | None:
-        columns: Mapping[str, NDArray[np.float64]] = self._columns
-        if first not in columns or second not in columns:
-            return None
-        values = float(columns[first][row]), float(columns[second][row])
-        return values if np.isfinite(values).all() else None
-
-
-class _SkyIndex:
-    """Rows sorted by declination, for the nearest row within the match radius of a point."""
-
-    def __init__(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> None:
-        known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-        self._rows = known[np.argsort(dec[known], kind="stable")]
-        self._ra, self._dec = np.radians(ra[self._rows]), np.radians(dec[self._rows])
-
-    def nearest(self, ra: float, dec: float) -> int:
-        """Return the row nearest to (ra, dec), degrees, or -1 where none is near or the point is unknown."""
-        if not (np.isfinite(ra) and np.isfinite(dec)):
-            return -1
-        ra, dec, radius = np.radians(ra), np.radians(dec), np.radians(_MATCH_RADIUS / 3600)
-        low, high = np.searchsorted(self._dec, [dec - radius, dec + radius])
-        strip = slice(low, high)
-        # the haversine, exact for small angles where the cosine is not
-        half = (
-            np.sin((self._dec[strip] - dec) / 2) ** 2
-            + np.cos(self._dec[strip]) * np.cos(dec) * np.sin((self._ra[strip] - ra) / 2) ** 2
+    tidy: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, column in chosen.items():
+        if name == "id":
+            tidy[name] = frame[column].map(_as_name).fillna("")
+            continue
+        unit = units.get(column) or split_unit(column)[1]
+        values = _numbers(name, frame[column], column, unit, source, faults)
+        tidy[name] = np.where(np.isfinite(values), values, np.nan)
+    if faults:
+        warnings.warn(
+            f"Some values of the catalogue {source} are not numbers and are taken as unknown: {'; '.join(faults)}.",
+            UserWarning,
+            stacklevel=3,
         )
-        if not half.size:
-            return -1
-        best = int(np.argmin(half))
-        return int(self._rows[low + best]) if 2 * np.arcsin(np.sqrt(half[best])) <= radius else -1
+    return pd.DataFrame(tidy).reset_index(drop=True)
+
+
+def _as_name(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace").strip()
+    return None if pd.isna(value) else str(value).strip()
+
+
+def _numbers(
+    name: str, values: "pd.Series[Any]", column: Any, unit: str, source: str, faults: list[str]
+) -> NDArray[np.float64]:
+    """The numbers of a column in the contract's unit; where it has something else, NaN, and a line in `faults`."""
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return to_contract(name, values.to_numpy(dtype=np.float64, na_value=np.nan), column, unit, source)
+    text = values.map(lambda value: value.decode(errors="replace") if isinstance(value, bytes) else value)
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    missing = np.flatnonzero(np.isnan(numbers))
+    rest = text.iloc[missing]
+    told = rest.notna().to_numpy() & ~rest.astype(str).str.strip().str.lower().isin(_UNKNOWN).to_numpy()
+    missing, rest = missing[told], rest[told].astype(str)
+    numbers = np.array(to_contract(name, numbers, column, unit, source))
+    if name in ANGLES and len(rest):
+        degrees = _sexagesimal(rest, hours=name in ("ra", "bcg_ra"))
+        numbers[missing] = degrees
+        missing, rest = missing[np.isnan(degrees)], rest[np.isnan(degrees)]
+    if len(rest) and not np.isfinite(numbers).any():
+        raise GridlensError(
+            f"The column {str(column)!r} of the catalogue {source} must be numbers"
+            f"{' in degrees' if name in ANGLES else ''}. Got {rest.iloc[0]!r} instead; name another column: "
+            f"--column {name}=COLUMN."
+        )
+    if len(rest):
+        shown = ", ".join(
+            f"row {row + 1} {value!r}" for row, value in zip(missing[:_SHOWN], rest[:_SHOWN], strict=True)
+        )
+        more = "" if len(rest) <= _SHOWN else ", ..."
+        faults.append(f"{len(rest)} in {str(column)!r} ({shown}{more})")
+    return numbers
+
+
+def _sexagesimal(text: "pd.Series[str]", hours: bool) -> NDArray[np.float64]:
+    """Degrees of "12:09:23.7", "12h09m23.7s" or "+26 40 54"; NaN of what is none. A "d" or "°" makes hours degrees."""
+    parts = text.str.extract(_SEXAGESIMAL)
+    whole, minutes, seconds = (pd.to_numeric(parts[k], errors="coerce").to_numpy(dtype=np.float64) for k in (1, 2, 3))
+    with np.errstate(invalid="ignore"):
+        fine = (minutes < 60) & (seconds < 60)
+    degrees = np.where(fine, whole + minutes / 60 + seconds / 3600, np.nan)
+    degrees *= np.where(parts[0] == "-", -1.0, 1.0)
+    if hours:
+        degrees *= np.where(text.str.contains("[d°]"), 1.0, 15.0)
+    return np.asarray(degrees)

@@ -125,9 +125,12 @@ class CutoutSet:
         paths: "PathsLike",
         *,
         catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+        columns: Mapping[str, str] | None = None,
         pixel_scale: float | None = None,
         bands: str | None = None,
         zeropoint: float | Mapping[str, float] | None = None,
+        uncalibrated: bool = False,
+        survey: str | None = None,
         on_error: Literal["raise", "skip"] = "raise",
     ) -> "CutoutSet":
         """Read cutouts of one size from files, a folder or a glob.
@@ -138,11 +141,13 @@ class CutoutSet:
         Parameters
         ----------
         paths : str, path or list of them
-            Files, folders (read with their subfolders) and globs. Formats: .npy, .npz and FITS, see
-            `gridlens.cutouts`.
+            Files, folders (read with their subfolders) and globs. Formats: .npy, .npz, FITS, HDF5, Zarr and
+            pictures, see `gridlens.cutouts`.
         catalog : str, path or DataFrame, default=None
             Table with the metadata and, where they are known, the positions of the BCGs; joined on the name or
             else on the sky position, see `read_catalog`.
+        columns : mapping of str to str, default=None
+            The catalogue's columns by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``.
         pixel_scale : float, default=None
             arcsec per pixel of all cutouts; it goes before whatever the files say. None takes the scale from
             each file.
@@ -152,6 +157,14 @@ class CutoutSet:
         zeropoint : float or mapping of band to float, default=None
             AB zero points, mag, that go before those in the headers: one for all bands, or for example
             ``{"g": 26.5, "r": 26.0, "i": 25.7}``. The flux is brought to zero point 27.
+        uncalibrated : bool, default=False
+            Whether to read JPEG and PNG pictures too. They have no photometry, and `CutoutFlag.UNCALIBRATED` is set
+            in their `flags`. Otherwise pictures beside other cutouts are passed over, and named ones are an error.
+        survey : str, default=None
+            Preset of `gridlens.cutouts.surveys` that fills what the files lack and nothing else: the pixel scale where
+            there is none, zero points of FITS images, seeing and depth in r (after the catalogue), and which filters
+            stand for g, r and i, such as F475W, F606W and F814W with "hst". The flux of arrays without a header is
+            left as it is.
         on_error : {"raise", "skip"}, default="raise"
             "raise" stops at the first file that cannot be read. "skip" leaves such files out and warns with
             their names.
@@ -173,7 +186,15 @@ class CutoutSet:
         from gridlens.cutouts._batches import read_set
 
         return read_set(
-            paths, catalog=catalog, pixel_scale=pixel_scale, bands=bands, zeropoint=zeropoint, on_error=on_error
+            paths,
+            catalog=catalog,
+            columns=columns,
+            pixel_scale=pixel_scale,
+            bands=bands,
+            zeropoint=zeropoint,
+            uncalibrated=uncalibrated,
+            survey=survey,
+            on_error=on_error,
         )
 
     @staticmethod

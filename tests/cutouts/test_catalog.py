@@ -30,11 +30,13 @@ def table():
     )
 
 
-@pytest.mark.parametrize("name", ["c.csv", "c.csv.gz", "c.ecsv", "c.fits", "c.xml", "c.vot"])
+@pytest.mark.parametrize("name", ["c.csv", "c.csv.gz", "c.ecsv", "c.fits", "c.xml", "c.vot", "c.parquet"])
 def test_formats(tmp_path, table, name):
     path = tmp_path / name
     if ".csv" in name:
         table.to_csv(path, index=False)
+    elif name == "c.parquet":
+        table.to_parquet(path)
     else:
         Table.from_pandas(table).write(path, format="votable" if name[-3:] in ("xml", "vot") else None)
     frame = read_catalog(path)
@@ -71,8 +73,8 @@ def test_angular_units_are_converted(tmp_path):
 
 
 def test_missing_columns_are_named_with_those_found(tmp_path):
-    (tmp_path / "c.csv").write_text("cluster_name,ra,redshift\nA,1,0.3\n")
-    with pytest.raises(GridlensError, match=r"column 'id', or the columns 'ra' and 'dec'.*cluster_name, ra, redshift"):
+    (tmp_path / "c.csv").write_text("label,ra,redshift\nA,1,0.3\n")
+    with pytest.raises(GridlensError, match=r"column 'id', or the columns 'ra' and 'dec'.*label, ra, redshift"):
         read_catalog(tmp_path / "c.csv")
     Table({"objet": ["a"], "flux": [1.0]}).write(tmp_path / "c.fits")
     with pytest.raises(GridlensError, match="Got objet, flux instead"):
@@ -80,8 +82,8 @@ def test_missing_columns_are_named_with_those_found(tmp_path):
 
 
 def test_text_in_a_column_of_numbers_is_named(tmp_path):
-    (tmp_path / "c.csv").write_text("id,ra,dec\nA,10:30:00,-3\n")
-    with pytest.raises(GridlensError, match=r"The column 'ra' .* must be numbers in degrees\. Got '10:30:00' instead"):
+    (tmp_path / "c.csv").write_text("id,ra,dec\nA,Aries,-3\n")
+    with pytest.raises(GridlensError, match=r"The column 'ra' .* must be numbers in degrees\. Got 'Aries' instead"):
         read_catalog(tmp_path / "c.csv")
 
 
@@ -91,7 +93,7 @@ def test_text_in_a_column_of_numbers_is_named(tmp_path):
 def test_a_damaged_catalogue_is_a_sentence(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(
-        GridlensError, match=rf"Cannot read the catalogue .*{name}: .*CSV, FITS, ECSV or VOTable file\.$"
+        GridlensError, match=rf"Cannot read the catalogue .*{name}: .*CSV, FITS, ECSV, VOTable or Parquet file\.$"
     ):
         read_catalog(tmp_path / name)
 
@@ -118,16 +120,21 @@ def test_id_goes_before_position(images):
     np.testing.assert_allclose(metadata["dec"], [DEC + 0.01, DEC, DEC + 0.02])
 
 
-def test_join_by_position_takes_the_nearest_within_5_arcsec(images):
+def test_join_by_position_takes_the_nearest_within_2_arcsec(images):
     catalog = pd.DataFrame(
         {
-            "ra": RA + np.array([0, 0, 0, 4.0, 180 * 3600]) / 3600 / np.cos(np.radians(DEC)),
-            "dec": DEC + np.array([3, -2, 36 + 5.2, 72, 72]) / 3600,
+            "ra": RA + np.array([0, 0, 0, 1.9, 180 * 3600]) / 3600 / np.cos(np.radians(DEC)),
+            "dec": DEC + np.array([1.5, -1, 36 + 2.2, 72, 72]) / 3600,
             "richness": [1, 2, 3, 4, 5],
         }
     )
-    with pytest.warns(UserWarning, match="1 of 3 cutouts have no row in the catalogue"):
+    with pytest.warns(UserWarning) as caught:
         cutouts = CutoutSet.read(images, catalog=catalog)
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == 2
+    assert said[0].startswith("1 cutouts have several rows within 2 arcsec in the catalogue, such as 'A'")
+    assert said[1].startswith("1 of 3 cutouts have no row in the catalogue")
+    assert "exchanged" not in said[1]
     np.testing.assert_array_equal(cutouts.metadata["richness"], [2, np.nan, 4])
 
 
@@ -207,3 +214,18 @@ def test_batches_are_joined_as_the_set_is(images):
     whole = CutoutSet.concatenate(batch.cutouts for batch in batches)
     assert whole.metadata["redshift"].tolist() == [0.1, 0.2, 0.3]
     assert whole.bcg_xy.tolist() == [[10, 11]] * 3
+
+
+def test_exchanged_coordinates_are_seen_where_nothing_matches(tmp_path, rng):
+    known = {"ra": [30.0, 40.0], "dec": [10.0, -20.0]}
+    write_npz(tmp_path / "shard.npz", CutoutSet(rng.normal(size=(2, 48, 48, 3)), metadata=known))
+    swapped = pd.DataFrame({"ra": known["dec"], "dec": known["ra"], "z": [0.1, 0.2]})
+    with pytest.warns(UserWarning, match=r"2 of 2 cutouts have no row .* exchanged 2 have one: exchange the columns"):
+        CutoutSet.read(tmp_path, catalog=swapped)
+
+
+def test_cutouts_that_share_a_row_are_warned_of(tmp_path, rng):
+    same = CutoutSet(rng.normal(size=(3, 48, 48, 3)), ids=["a", "a", "b"])
+    write_npz(tmp_path / "shard.npz", same)
+    with pytest.warns(UserWarning, match="2 cutouts share a row of the catalogue"):
+        CutoutSet.read(tmp_path, catalog=pd.DataFrame({"id": ["a", "b"], "z": [0.1, 0.2]}))

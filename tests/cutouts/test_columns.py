@@ -1,0 +1,217 @@
+"""Names, units and faults of the columns of catalogues."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy import units
+from astropy.coordinates import SkyCoord
+from astropy.table import MaskedColumn, Table
+
+from gridlens._errors import GridlensError
+from gridlens.cutouts import CutoutSet, duplicate_rows, read_catalog
+
+
+def of_csv(folder, text):
+    (folder / "c.csv").write_text(text)
+    return read_catalog(folder / "c.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        # redMaPPer
+        ("MEM_MATCH_ID,RA,DEC,LAMBDA,Z_LAMBDA", ["id", "ra", "dec", "redshift", "richness"]),
+        ("MEM_MATCH_ID,RA,DEC,LAMBDA_CHISQ,Z_LAMBDA", ["id", "ra", "dec", "redshift", "richness"]),
+        # lenscat
+        ("name,RA [deg],DEC [deg],zlens,type", ["id", "ra", "dec", "redshift"]),
+        # VizieR
+        ("_RAJ2000,_DEJ2000,Name", ["id", "ra", "dec"]),
+        # ACT
+        ("name,RADeg,decDeg,redshift,M500c [1e14 solMass]", ["id", "ra", "dec", "redshift", "log_mass"]),
+        # WHL
+        ("RAJ2000,DEJ2000,zph,RL*,N200", ["ra", "dec", "redshift", "richness"]),
+        # CAMIRA
+        ("ra,dec,z_cl,N_mem", ["ra", "dec", "redshift", "richness"]),
+        ("Ra (deg),Dec (deg),Sigma_v (km/s)", ["ra", "dec", "velocity_dispersion"]),
+        ("RIGHT ASCENSION,Declination,LX [1e44 erg/s]", ["ra", "dec", "log_xray_luminosity"]),
+    ],
+)
+def test_names_of_real_catalogues(tmp_path, header, expected):
+    frame = of_csv(tmp_path, header + "\n" + ",".join("7" for _ in header.split(",")) + "\n")
+    assert frame.columns.tolist() == expected
+
+
+def test_a_stated_column_goes_before_the_known_names(tmp_path):
+    (tmp_path / "c.csv").write_text("id,richness,LAMBDA_CHISQ,z,zz\na,1,2,3,4\n")
+    frame = read_catalog(tmp_path / "c.csv", columns={"richness": "lambda_chisq", "redshift": "zz"})
+    assert frame.iloc[0].tolist() == ["a", 4.0, 2.0]
+    with pytest.raises(GridlensError, match=r"must name columns among id, ra, .*Got 'mass' instead"):
+        read_catalog(tmp_path / "c.csv", columns={"mass": "z"})
+    with pytest.raises(GridlensError, match=r"no column 'rich' to be read as richness\. It has id, richness,"):
+        read_catalog(tmp_path / "c.csv", columns={"richness": "rich"})
+
+
+def test_a_stated_column_serves_nothing_else(tmp_path):
+    (tmp_path / "c.csv").write_text("name,id\nA,7\n")
+    assert read_catalog(tmp_path / "c.csv", columns={"redshift": "id"}).columns.tolist() == ["id", "redshift"]
+
+
+@pytest.mark.parametrize("name", ["c.ecsv", "c.fits", "c.vot"])
+def test_units_of_files(tmp_path, name):
+    table = Table(
+        {
+            # FITS cannot write hours of angle
+            "ra": [9000.0] * units.arcmin if name == "c.fits" else [10.0] * units.hourangle,
+            "dec": [30.0] * units.arcmin,
+            "seeing": [700.0] * units.mas,
+            "sigma_v": [9e5] * (units.m / units.s),
+            "Lx": [2.0] * units.Unit("1e44 erg / s"),
+            "M500": [5e14] * units.solMass,
+            "bcg_ra": [np.pi] * units.rad,
+            "bcg_dec": [3600.0] * units.arcsec,
+        }
+    )
+    table.write(tmp_path / name, format="votable" if name == "c.vot" else None)
+    row = read_catalog(tmp_path / name).iloc[0]
+    expected = {
+        "ra": 150.0,
+        "dec": 0.5,
+        "bcg_ra": 180.0,
+        "bcg_dec": 1.0,
+        "seeing": 0.7,
+        "log_xray_luminosity": 44 + np.log10(2),
+        "velocity_dispersion": 900.0,
+        "log_mass": 14 + np.log10(5),
+    }
+    assert row.to_dict() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "name", "expected"),
+    [
+        ("RA [hourangle]", "10", "ra", 150.0),
+        ("seeing [mas]", "700", "seeing", 0.7),
+        ("mass [1e14 solMass]", "5", "log_mass", 14.69897),
+        ("mass [log(solMass)]", "14.7", "log_mass", 14.7),
+        ("log_mass [1e14 solMass]", "0.7", "log_mass", 14.7),
+        ("m200 [dex(kg)]", str(14.7 + np.log10(1.988409870698051e30)), "log_mass", 14.7),
+        ("mass", "5e14", "log_mass", 14.69897),
+        ("mass", "14.7", "log_mass", 14.7),
+        ("lx", "3e44", "log_xray_luminosity", 44.47712),
+        ("log_lx [log10 erg/s]", "44.5", "log_xray_luminosity", 44.5),
+        ("mass [solMass]", "-1", "log_mass", np.nan),
+        ("vdisp [km/s]", "900", "velocity_dispersion", 900.0),
+        ("richness [-]", "40", "richness", 40.0),
+    ],
+)
+def test_units_in_a_header(tmp_path, column, value, name, expected):
+    assert of_csv(tmp_path, f"id,{column}\na,{value}\n")[name][0] == pytest.approx(expected, nan_ok=True, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("seeing [kg]", "1", "The column 'seeing [kg]' .* in 'kg', which cannot be converted to arcsec"),
+        ("mass [furlongs]", "1", "cannot be converted to log10 of solMass"),
+        ("mass", "5.2", "no unit, and values such as 5.2 are neither solMass nor their logarithm"),
+        ("ra [log deg]", "1", "cannot be converted to deg"),
+    ],
+)
+def test_units_that_cannot_be(tmp_path, column, value, words):
+    with pytest.raises(GridlensError, match=words.replace("[", r"\[").replace("]", r"\]")):
+        of_csv(tmp_path, f"id,{column}\na,{value}\n")
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec"),
+    [
+        ("12:09:23.7", "-26:40:54"),
+        ("12h09m23.7s", "-26d40m54s"),
+        ("12 09 23.7", "-26 40 54.0"),
+        ("182d20m55.5s", "-26°40'54\""),
+        ("182.34875", "-26.68166667"),
+    ],
+)
+def test_sexagesimal_positions(tmp_path, ra, dec):
+    (tmp_path / "c.csv").write_text(
+        "x|ra|dec\n".replace("|", ",") + ",".join(["1", f'"{ra}"', '"' + dec.replace('"', '""') + '"']) + "\n"
+    )
+    frame = read_catalog(tmp_path / "c.csv")
+    assert frame["ra"][0] == pytest.approx(182.34875)
+    assert frame["dec"][0] == pytest.approx(-26.68166667)
+    small = pd.DataFrame({"ra": ["00:00:01"], "dec": ["-00:00:36"]})
+    assert read_catalog(small)["dec"][0] == pytest.approx(-0.01)
+
+
+def test_faulty_rows_are_warned_of_once_and_the_rest_is_read(tmp_path):
+    n = 100_000
+    lines = [f"c{k},{k * 1e-3},{-k * 1e-4},{k % 90}" for k in range(n)]
+    for k in range(10):
+        lines[7000 * k + 5] = f"c{7000 * k + 5},what,12:61:00,1"
+    lines[3] = "c3,,nan,"
+    (tmp_path / "c.csv").write_text("id,ra,dec,richness\n" + "\n".join(lines))
+    with pytest.warns(UserWarning) as caught:
+        frame = read_catalog(tmp_path / "c.csv")
+    assert len(caught) == 1
+    said = str(caught[0].message)
+    assert "10 in 'ra' (row 6 'what', row 7006 'what', row 14006 'what', ...)" in said
+    assert "10 in 'dec' (row 6 '12:61:00'" in said
+    assert len(frame) == n
+    assert frame["ra"].isna().sum() == 11
+    assert frame["richness"].isna().sum() == 1
+    assert frame["ra"][99_999] == pytest.approx(99.999)
+
+
+def test_masked_values_are_unknown(tmp_path):
+    table = Table({"id": ["a", "b"], "z": MaskedColumn([0.3, 9.0], mask=[False, True])})
+    table["richness"] = MaskedColumn([10, 20], mask=[True, False])
+    for name in ("c.ecsv", "c.fits"):
+        table.write(tmp_path / name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            frame = read_catalog(tmp_path / name)
+        np.testing.assert_array_equal(frame["redshift"], [0.3, np.nan])
+        np.testing.assert_array_equal(frame["richness"], [np.nan, 20.0])
+
+
+def test_a_column_of_positions(tmp_path):
+    table = Table({"name": ["a"], "place": SkyCoord([187.0], [12.0], unit="deg").galactic})
+    table.write(tmp_path / "c.ecsv")
+    frame = read_catalog(tmp_path / "c.ecsv")
+    assert frame["ra"][0] == pytest.approx(187.0)
+    assert frame["dec"][0] == pytest.approx(12.0)
+
+
+def test_columns_of_arrays_are_passed_over(tmp_path):
+    Table({"id": ["a"], "z": [0.3], "pz": [np.ones(5)]}).write(tmp_path / "c.fits")
+    assert read_catalog(tmp_path / "c.fits").columns.tolist() == ["id", "redshift"]
+
+
+def test_duplicates():
+    close = 1.9 / 3600
+    catalog = pd.DataFrame(
+        {
+            "id": ["a", "b", "a", "", "", "c", "d", "e", "f"],
+            "ra": [10.0, 50.0, 90.0, 359.9999, 0.0001, np.nan, np.nan, 120.0, 240.0],
+            "dec": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 89.9999, 89.9999],
+        }
+    )
+    assert duplicate_rows(catalog).tolist() == [False, False, True, False, True, False, False, False, True]
+    # The third is near the second alone, which is a duplicate itself.
+    chain = pd.DataFrame({"ra": [10.0, 10.0, 10.0], "dec": [0.0, close, 2 * close]})
+    assert duplicate_rows(chain).tolist() == [False, True, False]
+    assert duplicate_rows(chain, radius=4.0).tolist() == [False, True, True]
+    assert duplicate_rows(chain[["ra"]]).tolist() == [False] * 3
+    assert duplicate_rows(catalog[:0]).tolist() == []
+
+
+def test_every_name_of_the_metadata_is_read(tmp_path, rng):
+    values = dict(
+        zip(["seeing", "depth", "redshift", "richness", "log_xray_luminosity"], [0.8, 25.0, 0.3, 40, 44.2], strict=True)
+    )
+    values |= {"velocity_dispersion": 900.0, "log_mass": 14.5, "ra": 10.0, "dec": -3.0}
+    frame = read_catalog(pd.DataFrame({"id": ["0"], **{name.upper(): [value] for name, value in values.items()}}))
+    cutouts = CutoutSet(rng.normal(size=(1, 48, 48, 3)), metadata=frame.drop(columns="id"))
+    assert cutouts.metadata.iloc[0].to_dict() == pytest.approx(values)
