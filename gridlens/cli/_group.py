@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gridlens._errors import GridlensError
+from gridlens.cli._cutouts import cutouts
 from gridlens.cli._info import info
 from gridlens.cli._score import score
 from gridlens.cli._simulate import simulate
@@ -59,5 +60,5 @@ def main() -> None:
     """Rank three-band cutouts of galaxy clusters by the probability that they hold a strong lens."""
 
 
-for _command in (score, simulate, train, info):
+for _command in (score, cutouts, simulate, train, info):
     main.add_command(_command)

@@ -4,7 +4,16 @@ from typing import Any
 
 import click
 
-__all__ = ["Prevalence", "Zeropoint", "reading_options"]
+__all__ = [
+    "BandPath",
+    "ColumnName",
+    "Prevalence",
+    "SurveyName",
+    "Zeropoint",
+    "catalog_options",
+    "image_options",
+    "reading_options",
+]
 
 
 class Prevalence(click.ParamType):
@@ -40,13 +49,126 @@ class Zeropoint(click.ParamType):
             self.fail(f"must be a number, or one for each band such as g=27,r=26.5,i=26. Got {value!r}.", param, ctx)
 
 
+class BandPath(click.ParamType):
+    """A band and where its images are: "g=PATH"."""
+
+    name = "band=path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return the band and the path; end in a usage error otherwise."""
+        if isinstance(value, tuple):
+            return value
+        band, equals, path = str(value).partition("=")
+        if band.strip() not in ("g", "r", "i") or not equals or not path.strip():
+            self.fail(f"must be a band g, r or i and a path, such as g=coadds/g/. Got {value!r} instead.", param, ctx)
+        return band.strip(), path.strip()
+
+
+class SurveyName(click.ParamType):
+    """A survey preset."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the preset's name; end in a usage error that lists the known ones otherwise."""
+        from gridlens.cutouts.surveys import SURVEYS
+
+        if str(value).lower() not in SURVEYS:
+            self.fail(f"must be one of {', '.join(SURVEYS)}. Got {value!r} instead.", param, ctx)
+        return str(value).lower()
+
+
+class ColumnName(click.ParamType):
+    """A name of ours and the catalogue's column: "richness=LAMBDA_CHISQ"."""
+
+    name = "name=column"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return the two names; end in a usage error otherwise."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, column = str(value).partition("=")
+        if not name.strip() or not equals or not column.strip():
+            self.fail(f"must be a name and a column, such as richness=LAMBDA_CHISQ. Got {value!r} instead.", param, ctx)
+        return name.strip(), column.strip()
+
+
+def catalog_options(required: bool = False) -> Any:
+    """Add the options that say which catalogue, and how its columns are named."""
+
+    def decorate(command: Any) -> Any:
+        command = click.option(
+            "--column",
+            "columns",
+            type=ColumnName(),
+            multiple=True,
+            callback=lambda _ctx, _param, value: dict(value),
+            help="A column of the catalogue that its own name does not give away: richness=LAMBDA_CHISQ. Repeatable.",
+        )(command)
+        return click.option(
+            "--catalog",
+            required=required,
+            metavar="FILE",
+            help="Clusters, with positions, metadata and BCGs: csv, ECSV, FITS table, VOTable or Parquet.",
+        )(command)
+
+    return decorate
+
+
+def image_options(command: Any) -> Any:
+    """Add the options that say how clusters are cut out of survey images."""
+    for option in (
+        click.option(
+            "--seeing",
+            type=Zeropoint(),
+            metavar="ARCSEC",
+            help="FWHM of --match-psf that goes before the headers': 0.9 or g=1.1,r=0.9,i=0.8.",
+        ),
+        click.option("--match-psf", is_flag=True, help="Blur the sharper bands to the seeing of the worst one."),
+        click.option(
+            "--npix", type=click.IntRange(min=1), default=128, show_default=True, help="Side of a cutout, px."
+        ),
+        click.option("--size", default="64arcsec", show_default=True, metavar="ANGLE", help="Side of a cutout."),
+        click.option(
+            "--image",
+            "images",
+            type=BandPath(),
+            multiple=True,
+            callback=_paths_by_band,
+            help="Survey images of a band, g=PATH: a FITS file, a folder of tiles or a glob, .fz and .gz too. For each "
+            "of g, r and i, and repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _paths_by_band(
+    _ctx: click.Context, _param: click.Parameter, value: tuple[tuple[str, str], ...]
+) -> dict[str, list[str]]:
+    paths: dict[str, list[str]] = {}
+    for band, path in value:
+        paths.setdefault(band, []).append(path)
+    return paths
+
+
 def reading_options(command: Any) -> Any:
     """Add the options that say how files are read."""
     for option in (
         click.option(
+            "--uncalibrated",
+            is_flag=True,
+            help="Read JPEG and PNG pictures too, which have no photometry; each such row is flagged.",
+        ),
+        click.option(
             "--zeropoint",
             type=Zeropoint(),
             help="AB zero points that go before those in the headers: 27 or g=27,r=26.5,i=26.",
+        ),
+        click.option(
+            "--survey",
+            type=SurveyName(),
+            help="Survey whose pixel scale, zero points, seeing, depth and filters fill what the files lack.",
         ),
         click.option("--bands", help="Bands in the order in which files hold them, such as grizy."),
         click.option("--pixel-scale", type=float, help="arcsec per pixel of all cutouts, whatever the files say."),

@@ -1,11 +1,12 @@
 """`gridlens score`: the main job."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from gridlens.cli._options import Prevalence, reading_options
+from gridlens.cli._options import Prevalence, catalog_options, image_options, reading_options
 from gridlens.cli._progress import progress_bar
 
 __all__ = ["score"]
@@ -15,7 +16,7 @@ __all__ = ["score"]
     short_help="Score cutouts and rank them.",
     epilog="Example: gridlens score cutouts/ --catalog clusters.csv --out scores.parquet",
 )
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1)
 @click.option(
     "--out",
     metavar="FILE",
@@ -29,11 +30,8 @@ __all__ = ["score"]
     show_default=True,
     help="Share of lenses among such clusters. It moves p_lens and changes no rank.",
 )
-@click.option(
-    "--catalog",
-    metavar="FILE",
-    help="Clusters to join on id or sky position, for metadata and BCG positions: csv, ECSV, FITS table or VOTable.",
-)
+@catalog_options()
+@image_options
 @click.option(
     "--model",
     default="default",
@@ -49,31 +47,72 @@ def score(
     top: int | None,
     prevalence: float,
     catalog: str | None,
+    columns: dict[str, str],
+    images: dict[str, list[str]],
+    size: str,
+    npix: int,
+    match_psf: bool,
+    seeing: Any,
     model: str,
     jobs: int,
     pixel_scale: float | None,
     bands: str | None,
     zeropoint: Any,
+    survey: str | None,
+    uncalibrated: bool,
 ) -> None:
     """Score the cutouts in PATHS (files, folders, globs) and rank them by the probability of a strong lens.
+
+    With --image instead of PATHS, the clusters of the --catalog are cut out of survey images and scored at once.
 
     A cutout that cannot be read or measured becomes a row with the status "rejected" and the reason; it never stops the
     rest.
     """
+    if bool(paths) == bool(images):
+        raise click.UsageError("Name the cutouts, PATHS, or survey images with --image, one of the two.")
+    if images and catalog is None:
+        raise click.UsageError("--image needs a --catalog of the clusters that are to be cut out.")
+    if images and (pixel_scale is not None or bands is not None or uncalibrated):
+        raise click.UsageError("--pixel-scale, --bands and --uncalibrated describe cutouts; images have a WCS.")
     from gridlens._tables import check_writable, print_table, write_table
 
     if out is not None:
         check_writable(out)
-    from gridlens.cutouts import count_cutouts, read_batches
+    from gridlens.cutouts import CutoutBatch, count_cutouts, extract_batches, read_batches, read_catalog
     from gridlens.engine import score_batches
     from gridlens.models import load_model
 
-    batches = read_batches(list(paths), catalog=catalog, pixel_scale=pixel_scale, bands=bands, zeropoint=zeropoint)
+    if images:
+        clusters = read_catalog(catalog, columns=columns)
+        extracted = extract_batches(
+            clusters,
+            images,
+            size=size,
+            npix=npix,
+            survey=survey,
+            zeropoint=zeropoint,
+            match_psf=match_psf,
+            seeing=seeing,
+        )
+        batches: Iterator[Any] = (CutoutBatch(batch.cutouts, batch.failures) for batch in extracted)
+        total: int | None = len(clusters)
+    else:
+        batches = read_batches(
+            list(paths),
+            catalog=catalog,
+            columns=columns,
+            pixel_scale=pixel_scale,
+            bands=bands,
+            zeropoint=zeropoint,
+            survey=survey,
+            uncalibrated=uncalibrated,
+        )
+        total = count_cutouts(list(paths), uncalibrated=uncalibrated, survey=survey)
     detector = load_model(model)
     detector.n_jobs = jobs
     click.echo(f"gridlens: model {model}, p_lens at a prevalence of {prevalence:g}, score at even prevalence", err=True)
     start = time.perf_counter()
-    with progress_bar("Scoring", count_cutouts(list(paths))) as advance:
+    with progress_bar("Scoring", total) as advance:
         table = score_batches(detector, batches, prevalence=prevalence, progress=advance)
     seconds = time.perf_counter() - start
     if out is not None:

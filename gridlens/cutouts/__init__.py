@@ -8,35 +8,52 @@
 - FITS (``.fits``, ``.fit``, also ``.gz`` and ``.fz``, compressed extensions too): three files whose names differ in a
   band token (NAME_g.fits, NAME_r.fits, NAME_i.fits, or NAME_g_sci.fits ...), one file with extensions named g, r, i,
   or a cube whose header names its bands (BANDS, BAND0 ..., FILTER1 ...) or for which `bands` does.
+- HDF5 (``.h5``, ``.hdf5``, ``.hdf``) and Zarr (a folder ``NAME.zarr``, or ``NAME.zarr.zip``; versions 2 and 3): the
+  arrays of an npz shard, or those of GalaxiesML: `image` of shape (n, bands, H, W), `object_id`, `ra`, `dec`,
+  `specz_redshift`. `bands` (or `filters`) and `pixel_scale` may also be attributes of the array or the file.
+- Pictures (``.jpg``, ``.jpeg``, ``.png``), only with ``uncalibrated=True``: red, green and blue stand for i, r and g,
+  the rows are flipped to run upwards as in FITS, and each cutout is flagged `CutoutFlag.UNCALIBRATED`.
+
+Files of many cutouts (.npy, .npz, HDF5, Zarr) are read in pieces of about 8 MiB, which end with chunks of the file
+where it has them. HDF5, Zarr and pictures need ``pip install 'gridlens[formats]'``.
 
 The pixel scale of a FITS file comes from its WCS. Zero points in the headers bring the flux to AB zero point 27; where
-no header has one, the three bands are taken to be in one linear unit.
+no header has one, the three bands are taken to be in one linear unit. `survey` names a preset of
+`gridlens.cutouts.surveys` that fills what files lack.
 """
 
 from gridlens.cutouts._batches import CutoutBatch, ReadFailure, count_cutouts, read_batches
 from gridlens.cutouts._catalog import read_catalog
+from gridlens.cutouts._extract import ExtractedBatch, extract, extract_batches
 from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, flag_message, flag_names, is_rejected
+from gridlens.cutouts._folder import write_extracted, write_fits
+from gridlens.cutouts._join import duplicate_rows
 from gridlens.cutouts._quality import quality_flags
 from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 from gridlens.cutouts._writers import write_npz
-from gridlens.cutouts.surveys import SURVEYS, Survey, get_survey
+from gridlens.cutouts.surveys import SIMULATED_SURVEYS, SURVEYS, Survey, get_survey
 
 __all__ = [
     "FLAG_MEANINGS",
     "METADATA_NAMES",
     "MIN_SIZE",
     "REJECTING_FLAGS",
+    "SIMULATED_SURVEYS",
     "SURVEYS",
     "CutoutBatch",
     "CutoutFlag",
     "CutoutSet",
+    "ExtractedBatch",
     "PathsLike",
     "ReadFailure",
     "Rejection",
     "Survey",
     "count_cutouts",
+    "duplicate_rows",
+    "extract",
+    "extract_batches",
     "field_warning",
     "flag_message",
     "flag_names",
@@ -47,5 +64,7 @@ __all__ = [
     "read_catalog",
     "reject_reason",
     "rejection",
+    "write_extracted",
+    "write_fits",
     "write_npz",
 ]

@@ -7,7 +7,7 @@ import pytest
 
 from gridlens import CutoutSet
 from gridlens._errors import CutoutError
-from gridlens.cutouts import field_warning, read_batches, read_catalog, reject_reason
+from gridlens.cutouts import CutoutFlag, extract, field_warning, read_batches, read_catalog, reject_reason
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -69,3 +69,21 @@ def test_hsc_names_its_five_bands_and_is_not_square():
         with np.load(path) as file:
             np.testing.assert_array_equal(cutout.pixels[0], np.moveaxis(file["images"][:3], 0, -1))
         assert "need a square one" in reject_reason(cutout.pixels[0], cutout.bcg_xy[0], 0.168)
+
+
+def test_known_lenses_are_cut_out_of_a_folder_of_tiles():
+    bands = dict.fromkeys("gri", DATA / "ps1")
+    with pytest.warns(UserWarning, match="253 in 'zlens'"):
+        found = extract(DATA / "catalogues" / "lenscat_clusters_groups.csv", bands, size="29arcsec", npix=116)
+    assert {failure.flags for failure in found.failures} <= {
+        CutoutFlag.NO_IMAGE,
+        CutoutFlag.NO_IMAGE | CutoutFlag.DUPLICATE,
+    }
+    cutouts = found.cutouts
+    assert "SDSS J1209+2640" in cutouts.ids
+    assert len(cutouts) + len(found.failures) == 1083
+    # Cut on the pixels' own scale, a cutout holds the flux of the image, to what lies in the rows left out.
+    horseshoe = next(k for k, name in enumerate(cutouts.ids) if "J114833" in name and cutouts.flags[k] & ~2048 == 0)
+    whole = next(cutout for cutout in CutoutSet.read(DATA / "ps1") if cutout.ids[0] == "SDSSJ1148_1930")
+    inner = whole.pixels[0, 20:-20, 20:-20].sum(axis=(0, 1))
+    np.testing.assert_allclose(cutouts.pixels[horseshoe, 18:-18, 18:-18].sum(axis=(0, 1)), inner, rtol=0.02)

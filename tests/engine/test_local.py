@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutBatch, ReadFailure, read_batches
+from gridlens.cutouts import CutoutBatch, CutoutFlag, ReadFailure, read_batches
 from gridlens.engine import score_batches
 
 
@@ -47,3 +47,15 @@ def test_batches_do_not_change_a_score(detector, noise, tmp_path, batch_size):
     whole = detector.score_cutouts(CutoutSet(pixels, pixel_scale=1.0, ids=[f"c{k}" for k in range(5)]))
     pd.testing.assert_series_equal(table["score"], whole["score"])
     assert table["id"].tolist() == whole["id"].tolist()
+
+
+def test_an_id_that_comes_again_is_flagged_and_scored(detector, noise):
+    one = CutoutSet(noise(2), pixel_scale=1.0, ids=["a", "b"])
+    again = CutoutSet(noise(1, seed=9), pixel_scale=1.0, ids=["a"])
+    table = score_batches(
+        detector, [CutoutBatch(one, []), CutoutBatch(again, [ReadFailure("b", "b.npy", "Truncated.")])]
+    )
+    flagged = table[table["flags"].to_numpy() & CutoutFlag.DUPLICATE != 0]
+    assert sorted(zip(flagged["id"], flagged["status"], strict=True)) == [("a", "ok"), ("b", "rejected")]
+    assert all(flagged["message"].str.endswith("An earlier row has this id, or this position within 2 arcsec."))
+    assert table["flags"].dtype == np.int64

@@ -1,0 +1,46 @@
+"""The pixel grid of a cutout on the sky."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+__all__ = ["grid_wcs", "orientation"]
+
+
+def orientation(image: "WCS", x: float, y: float) -> NDArray[np.float64]:
+    """Directions of the pixel axes of an image at one of its pixels, (2, 2): columns x and y, rows longitude, latitude.
+
+    An orthogonal matrix, the nearest to the local Jacobian: a turn, with or without a flip. Distortion and unequal
+    sides of the pixels are left out of it.
+    """
+    step = np.array([0.0, 1.0, 0.0])
+    longitude, latitude = image.pixel_to_world_values(x + step, y + step[[0, 2, 1]])
+    east = (longitude[1:] - longitude[0] + 180.0) % 360.0 - 180.0
+    jacobian = np.array([east * np.cos(np.radians(latitude[0])), latitude[1:] - latitude[0]])
+    left, _, right = np.linalg.svd(jacobian)
+    return np.asarray(left @ right)
+
+
+def grid_wcs(
+    longitude: float, latitude: float, axes: NDArray[np.float64], pixel_scale: float, npix: int, like: "WCS"
+) -> "WCS":
+    """Gnomonic WCS about a place, in the middle of the middle of `npix` x `npix` px of `pixel_scale` arcsec.
+
+    `like` lends the frame on the sky, in which the place is given (degrees); `axes` are those of `orientation`.
+    """
+    from astropy.wcs import WCS
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"{ctype[:5]}TAN" for ctype in like.wcs.ctype]
+    wcs.wcs.radesys = like.wcs.radesys
+    wcs.wcs.equinox = like.wcs.equinox
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = [longitude, latitude]
+    wcs.wcs.crpix = [(npix + 1) / 2, (npix + 1) / 2]
+    wcs.wcs.cd = axes * pixel_scale / 3600.0
+    wcs.wcs.set()
+    return wcs

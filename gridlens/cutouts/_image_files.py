@@ -1,0 +1,75 @@
+"""The image files of one band: a file, a folder of tiles, or a glob."""
+
+import glob
+import os
+from collections.abc import Mapping
+
+from gridlens._errors import CutoutError
+from gridlens.cutouts._scan import PathsLike, parse_stem, split_suffix, walk
+
+__all__ = ["image_files"]
+
+
+def image_files(paths: PathsLike, band: str, filters: Mapping[str, str] | None = None) -> list[str]:
+    """List the FITS files of a band, sorted; `filters` are names, in lower case, that stand for a band.
+
+    Files that are named one by one, or by a glob, are taken as they are. In a folder, files whose names hold the token
+    of another band, and companions (weights, PSFs, masks), are left aside.
+
+    Raises
+    ------
+    CutoutError
+        A path does not exist, or there is no image of the band.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    found: set[str] = set()
+    for path in given:
+        item = os.fspath(path)
+        if os.path.isdir(item):
+            found.update(_of_band(item, band, filters))
+        elif os.path.exists(item):
+            found.add(item)
+        elif glob.has_magic(item):
+            found.update(path for path in glob.glob(item, recursive=True) if _is_fits(path))
+        else:
+            raise CutoutError(
+                f"There is no image {item} of the band {band}. Check --image {band}=PATH: a FITS file, a folder of "
+                "tiles or a glob."
+            )
+    if not found:
+        raise CutoutError(f"No FITS image of the band {band} matches {', '.join(map(str, given))}. Check the path.")
+    return sorted(found)
+
+
+def _is_fits(path: str) -> bool:
+    split = split_suffix(path)
+    return split is not None and split[1] == "fits" and os.path.isfile(path)
+
+
+def _of_band(folder: str, band: str, filters: Mapping[str, str] | None) -> list[str]:
+    named: list[str] = []
+    nameless: list[str] = []
+    others: set[str] = set()
+    for path in walk(folder):
+        if not _is_fits(path):
+            continue
+        split = split_suffix(path)
+        assert split is not None
+        _, token, companion = parse_stem(split[0], filters)
+        if companion:
+            continue
+        if token == band:
+            named.append(path)
+        elif token:
+            others.add(token)
+        else:
+            nameless.append(path)
+    if named or nameless:
+        # Where some files name the band, those that name none are something else.
+        return named or nameless
+    if others:
+        raise CutoutError(
+            f"The folder {folder} holds images of {', '.join(sorted(others))} and none of the band {band}. "
+            f"Check --image {band}=PATH."
+        )
+    return []

@@ -1,0 +1,165 @@
+"""Bring a band to the pixel grid of its cutout, flux conserved.
+
+Each output pixel takes from each input pixel the share of its flux that lies in it: exact area overlap, as
+`reproject.reproject_exact` and drizzling with a full-sized square drop define it. Of interpolating methods none
+conserves flux, and `reproject.reproject_adaptive`, which does, weights by a kernel that widens the PSF and correlates
+the noise, from which the features take their unit.
+
+Where a band's pixel axes run along the output's, which they do for coadds because the grid follows the image, the
+overlaps of an area are products of overlaps along the axes: two products with small matrices. Elsewhere (a band on a
+rotated, flipped or distorted grid) the `drizzle` package does it, as exactly and a hundred times faster than
+`reproject_exact`, which works with spherical polygons.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridlens._errors import GridlensError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+    from scipy.sparse import csr_array
+
+__all__ = ["Correspondence", "axis_fit", "correspond", "overlap_matrix", "resample_along_axes", "resample_drizzle"]
+
+# An output pixel of which less than this share was observed is bad.
+_MIN_COVERAGE = 0.5
+# px of the source by which its grid may leave the straight lines of a fit, over the whole cutout
+_STRAIGHT = 0.02
+_KNOTS = 5
+
+
+class Correspondence(NamedTuple):
+    """Where a grid of points of the output, its edges included, lies in the source; px, 0-based."""
+
+    X: NDArray[np.float64]
+    Y: NDArray[np.float64]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+def correspond(target: "WCS", source: "WCS", npix: int) -> Correspondence | None:
+    """Find the output's pixels in the source; None where the source's WCS has no value for some of them."""
+    edge = np.linspace(-0.5, npix - 0.5, _KNOTS)
+    X, Y = (grid.ravel() for grid in np.meshgrid(edge, edge))
+    x, y = _pixel_to_pixel(target, source, X, Y)
+    return Correspondence(X, Y, x, y) if np.isfinite(x).all() and np.isfinite(y).all() else None
+
+
+def axis_fit(found: Correspondence) -> tuple[float, float, float, float] | None:
+    """Fit x = ax X + bx and y = ay Y + by.
+
+    Returns
+    -------
+    (ax, bx, ay, by) or None
+        None where the source's axes do not run along the output's to 0.02 px.
+    """
+    ax, bx = np.polyfit(found.X, found.x, 1)
+    ay, by = np.polyfit(found.Y, found.y, 1)
+    off = max(np.abs(ax * found.X + bx - found.x).max(), np.abs(ay * found.Y + by - found.y).max())
+    return (float(ax), float(bx), float(ay), float(by)) if off <= _STRAIGHT else None
+
+
+def overlap_matrix(n_out: int, n_in: int, slope: float, offset: float) -> "csr_array":
+    """Lengths, in input pixels, of what output pixel j and input pixel k share along an axis: sparse, (n_out, n_in).
+
+    The centre of output pixel j lies at ``slope * j + offset`` in input pixels, 0-based; a negative slope flips.
+    """
+    from scipy.sparse import csr_array
+
+    edges = slope * (np.arange(n_out + 1) - 0.5) + offset
+    low, high = np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])
+    reach = int(np.ceil(abs(slope))) + 1
+    k = np.floor(low + 0.5).astype(np.int64)[:, None] + np.arange(reach)
+    shared = np.minimum(high[:, None], k + 0.5) - np.maximum(low[:, None], k - 0.5)
+    there = (shared > 0.0) & (k >= 0) & (k < n_in)
+    start = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    return csr_array((shared[there].astype(np.float32), k[there], start), shape=(n_out, n_in))
+
+
+def resample_along_axes(
+    image: NDArray[np.float32], fit: tuple[float, float, float, float], npix: int
+) -> NDArray[np.float32]:
+    """Resample an image of (ny, nx) whose axes run along the output's.
+
+    Parameters
+    ----------
+    image : ndarray of shape (ny, nx), float32
+        Flux a pixel; what is not finite was not observed.
+    fit : tuple
+        As `axis_fit` returns it, for pixel (0, 0) of `image` at (0, 0).
+    npix : int
+
+    Returns
+    -------
+    ndarray of shape (npix, npix), float32
+        Flux a pixel. NaN where under half of the pixel was observed; where more was, the rest is taken to be as bright.
+    """
+    ax, bx, ay, by = fit
+    rows = overlap_matrix(npix, image.shape[0], ay, by)
+    columns = overlap_matrix(npix, image.shape[1], ax, bx)
+    good = np.isfinite(image)
+    if good.all():
+        # What of an output pixel lies on the image is the product of its shares along the axes.
+        seen = np.outer(rows.sum(axis=1), columns.sum(axis=1))
+        total = (columns @ (rows @ image).T).T
+    else:
+        seen = (columns @ (rows @ good.astype(np.float32)).T).T
+        total = (columns @ (rows @ np.where(good, image, np.float32(0.0))).T).T
+    coverage = seen / abs(ax * ay)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(coverage >= _MIN_COVERAGE, total / coverage, np.nan).astype(np.float32)
+
+
+def resample_drizzle(image: NDArray[np.float32], source: "WCS", target: "WCS", npix: int) -> NDArray[np.float32]:
+    """Resample an image of (ny, nx) on any grid; `source` is its WCS. Returns what `resample_along_axes` does."""
+    from drizzle.resample import Drizzle
+
+    # Drizzling leaves out input that straddles the output's edge: give it one pixel more on all sides.
+    places = _pixel_map(image.shape, source, target) + 1.0
+    drizzle = Drizzle(kernel="square", out_shape=(npix + 2, npix + 2), fillval="NAN", disable_ctx=True)
+    good = np.isfinite(image)
+    # Drizzling averages surface brightness, and weighs a pixel's drop by its share of the drop's area: so flux is first
+    # spread over the area that its pixel takes up in the output, and weights grow with that area to count overlaps.
+    areas = _areas(places)
+    brightness = np.where(good, image, np.float32(0.0)) / areas
+    drizzle.add_image(
+        brightness.astype(np.float32), exptime=1.0, pixmap=places, pixfrac=1.0, weight_map=(good * areas).astype("f4")
+    )
+    resampled = np.where(drizzle.out_wht >= _MIN_COVERAGE, drizzle.out_img, np.nan).astype(np.float32)
+    return np.ascontiguousarray(resampled[1:-1, 1:-1])
+
+
+def _pixel_to_pixel(first: "WCS", second: "WCS", x: NDArray[Any], y: NDArray[Any]) -> Any:
+    from astropy.wcs.utils import pixel_to_pixel
+
+    if _frame(first) == _frame(second):
+        # One frame on the sky: no need to go through objects that stand for it, which takes most of the time.
+        return second.world_to_pixel_values(*first.pixel_to_world_values(x, y))
+    return pixel_to_pixel(first, second, x, y)
+
+
+def _frame(wcs: "WCS") -> tuple[str, ...]:
+    # without the projection; the equinox is NaN where there is none
+    return (wcs.wcs.radesys, str(wcs.wcs.equinox), *(ctype[:4] for ctype in wcs.wcs.ctype))
+
+
+def _pixel_map(shape: tuple[int, ...], source: "WCS", target: "WCS") -> NDArray[np.float64]:
+    """Where each pixel of the source lies in the output, (ny, nx, 2): cubic splines through every sixteenth pixel."""
+    from scipy.interpolate import RectBivariateSpline
+
+    y, x = (np.linspace(0, n - 1, max(8, n // 16)) for n in shape)
+    grid_x, grid_y = np.meshgrid(x, y)
+    there = _pixel_to_pixel(source, target, grid_x, grid_y)
+    if not all(np.isfinite(values).all() for values in there):
+        raise GridlensError("The WCS of an image has no value over the whole of a cutout. Check its header.")
+    rows, columns = np.arange(shape[0]), np.arange(shape[1])
+    return np.stack([RectBivariateSpline(y, x, values)(rows, columns) for values in there], axis=-1)
+
+
+def _areas(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area of each source pixel in output pixels, from central differences."""
+    along_y, along_x = np.gradient(places, axis=0), np.gradient(places, axis=1)
+    return np.asarray(np.abs(along_x[..., 0] * along_y[..., 1] - along_x[..., 1] * along_y[..., 0]))
