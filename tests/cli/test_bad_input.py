@@ -1,5 +1,6 @@
 """Every bad input ends in a sentence that a person can act on, or in a rejected row; nothing half-written stays."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -207,7 +208,9 @@ def test_ctrl_c_half_way(folder, out):
     for k in range(60):
         os.link(folder / "many.npy", folder / f"many-{k}.npy")
     command = [sys.executable, "-m", "gridlens", "score", str(folder), "--out", str(out), "--jobs", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # Shells start background jobs with interrupts ignored, and children inherit that.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed)
     assert "prevalence" in process.stderr.readline()
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
