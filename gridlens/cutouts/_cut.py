@@ -36,6 +36,8 @@ class BandImage:
     wcs: "WCS"
     flux_factor: float
     """brings pixels to the flux unit of the set"""
+    calibrated: bool
+    """whether that unit is the reference's, AB zero point 27"""
     saturation: float
     """pixel value at which the detector is at its limit; inf where unknown"""
     sigma: float

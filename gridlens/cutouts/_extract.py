@@ -14,7 +14,7 @@ from gridlens.cutouts._catalog import read_catalog
 from gridlens.cutouts._cut import Cut, cut_cluster
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._plan import Plan
-from gridlens.cutouts._planes import BANDS, checked_zeropoints
+from gridlens.cutouts._planes import BANDS, REFERENCE_ZEROPOINT, checked_zeropoints
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 from gridlens.cutouts.surveys import get_survey
@@ -37,6 +37,8 @@ class ExtractedBatch(NamedTuple):
     """of each cutout"""
     rows: NDArray[np.intp]
     """of the catalogue, 0-based, from which each cutout came"""
+    zeropoint: NDArray[np.float64]
+    """of each cutout's flux, AB mag: 27, or NaN where no header states one"""
 
 
 def extract(
@@ -59,8 +61,8 @@ def extract(
     Returns
     -------
     ExtractedBatch
-        The named tuple ``(cutouts, failures, wcs, rows)``: all cutouts in the order of the catalogue, and the rows that
-        gave none.
+        The named tuple ``(cutouts, failures, wcs, rows, zeropoint)``: all cutouts in the order of the catalogue, and
+        the rows that gave none.
 
     Examples
     --------
@@ -87,7 +89,8 @@ def extract(
     wcs = [one for batch in batches for one in batch.wcs]
     order = np.argsort(rows, kind="stable")
     cutouts = CutoutSet.concatenate(sets)[order] if sets else None
-    return ExtractedBatch(cutouts, failures, [wcs[k] for k in order], rows[order])
+    units = np.concatenate([batch.zeropoint for batch in batches]) if batches else np.empty(0)
+    return ExtractedBatch(cutouts, failures, [wcs[k] for k in order], rows[order], units[order])
 
 
 def extract_batches(
@@ -140,9 +143,9 @@ def extract_batches(
     Yields
     ------
     ExtractedBatch
-        ``(cutouts, failures, wcs, rows)``. Clusters are cut image by image, and in the catalogue's order on one image;
-        rows that cannot be cut (flags `BAD_POSITION`, `NO_IMAGE`, `UNREADABLE`) come in `failures`. Pixels beyond an
-        image are NaN and the cutout has the flag `EDGE`; a row that repeats an earlier one has `DUPLICATE`.
+        ``(cutouts, failures, wcs, rows, zeropoint)``. Clusters are cut image by image, and in the catalogue's order on
+        one image; rows that cannot be cut (flags `BAD_POSITION`, `NO_IMAGE`, `UNREADABLE`) come in `failures`. Pixels
+        beyond an image are NaN and the cutout has the flag `EDGE`; a row that repeats an earlier one has `DUPLICATE`.
 
     Raises
     ------
@@ -221,10 +224,12 @@ def _batches(plan: Plan, pixel_scale: float, npix: int, batch_size: int) -> Iter
             except CutoutError as exc:
                 failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, str(exc)))
         cutouts = _gathered(plan, rows, cuts, pixel_scale) if cuts else None
-        yield ExtractedBatch(cutouts, failures, [cut.wcs for cut in cuts], np.array(rows, dtype=np.intp))
+        zeropoint = np.where([plan.calibrated(row) for row in rows], REFERENCE_ZEROPOINT, np.nan)
+        wcs = [cut.wcs for cut in cuts]
+        yield ExtractedBatch(cutouts, failures, wcs, np.array(rows, dtype=np.intp), zeropoint)
         failures = []
     if failures:
-        yield ExtractedBatch(None, failures, [], np.empty(0, dtype=np.intp))
+        yield ExtractedBatch(None, failures, [], np.empty(0, dtype=np.intp), np.empty(0))
 
 
 def _rows_without_images(plan: Plan) -> list[ReadFailure]:

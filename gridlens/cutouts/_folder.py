@@ -12,7 +12,7 @@ from gridlens._errors import CutoutError
 from gridlens._files import atomic_path, check_new_folder, writable_folder
 from gridlens.cutouts._extract import ExtractedBatch
 from gridlens.cutouts._flags import flag_message
-from gridlens.cutouts._planes import BANDS, REFERENCE_ZEROPOINT
+from gridlens.cutouts._planes import BANDS
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._writers import write_npz
 
@@ -68,7 +68,7 @@ def write_extracted(
     target = writable_folder(folder)
     parts: list[pd.DataFrame] = []
     taken: set[str] = set()
-    for k, (cutouts, failures, wcs, _) in enumerate(batches):
+    for k, (cutouts, failures, wcs, _, zeropoint) in enumerate(batches):
         if cutouts is not None:
             if format == "npz":
                 files = [f"cutouts-{k:05d}.npz"] * len(cutouts)
@@ -76,7 +76,7 @@ def write_extracted(
             else:
                 files = [_file_name(name, taken) for name in cutouts.ids]
                 for j, name in enumerate(files):
-                    write_fits(target / name, cutouts[j], wcs[j])
+                    write_fits(target / name, cutouts[j], wcs[j], zeropoint[j])
             parts.append(
                 _rows(cutouts.ids, files, "ok", [flag_message(flags) for flags in cutouts.flags], cutouts.flags)
             )
@@ -91,7 +91,7 @@ def write_extracted(
     return table
 
 
-def write_fits(path: str | os.PathLike[str], cutout: CutoutSet, wcs: "WCS") -> None:
+def write_fits(path: str | os.PathLike[str], cutout: CutoutSet, wcs: "WCS", zeropoint: float = np.nan) -> None:
     """Write one cutout as FITS, whole or not at all: extensions g, r and i of linear flux, with its WCS.
 
     Parameters
@@ -100,6 +100,8 @@ def write_fits(path: str | os.PathLike[str], cutout: CutoutSet, wcs: "WCS") -> N
     cutout : CutoutSet of 1
     wcs : WCS
         Of its pixels.
+    zeropoint : float, default=NaN
+        AB mag of one flux unit, written as MAGZERO; NaN, where it is unknown, is not.
 
     Raises
     ------
@@ -122,7 +124,8 @@ def write_fits(path: str | os.PathLike[str], cutout: CutoutSet, wcs: "WCS") -> N
     for k, band in enumerate(BANDS):
         hdu = fits.ImageHDU(np.ascontiguousarray(cutout.pixels[0, :, :, k]), header=header, name=band)
         hdu.header["FILTER"] = band
-        hdu.header["MAGZERO"] = (REFERENCE_ZEROPOINT, "AB mag of one flux unit")
+        if np.isfinite(zeropoint):
+            hdu.header["MAGZERO"] = (float(zeropoint), "AB mag of one flux unit")
         hdus.append(hdu)
     with atomic_path(path) as temporary:
         hdus.writeto(temporary, overwrite=True)

@@ -114,7 +114,8 @@ class Plan:
         key = tuple(int(k) for k in self.tiles[:, row])
         if key not in self._images:
             tiles = [index.tiles[k] for index, k in zip(self.indices, key, strict=True)]
-            factors = self._flux_factors(tiles)
+            known = self._zeropoints(tiles)
+            factors = np.ones(len(BANDS)) if known is None else to_reference(known)
             sigmas = (
                 matching_sigmas([self.fwhm(tile, b) for b, tile in enumerate(tiles)]) if self._match else np.zeros(3)
             )
@@ -123,6 +124,7 @@ class Plan:
                     tile=tile,
                     wcs=self.indices[b].wcs(key[b]),
                     flux_factor=float(factors[b]),
+                    calibrated=known is not None,
                     saturation=header_saturation(tile.cards()),
                     sigma=float(sigmas[b]),
                 )
@@ -150,9 +152,14 @@ class Plan:
             return np.nan
         return float(found)
 
-    def _flux_factors(self, tiles: list[Tile]) -> NDArray[np.float32]:
+    def calibrated(self, row: int) -> bool:
+        """Whether the zero points of a row's images are known, so that its flux is at the reference's."""
+        return all(image.calibrated for image in self.images(row))
+
+    def _zeropoints(self, tiles: list[Tile]) -> list[float] | None:
+        """Zero points of g, r, i; None where no header states one and the bands are taken to be in one unit."""
         if self._zeropoint is not None:
-            return to_reference([self._zeropoint[band] for band in BANDS])
+            return [self._zeropoint[band] for band in BANDS]
         headers = [tile.cards() for tile in tiles]
         known = [header_zeropoint(header) for header in headers]
         units = {str(header.get("BUNIT", "")).strip().lower() for header in headers}
@@ -161,7 +168,7 @@ class Plan:
             known = [self._survey.zeropoint if zeropoint is None else zeropoint for zeropoint in known]
         stated = [zeropoint for zeropoint in known if zeropoint is not None]
         if len(stated) == len(BANDS):
-            return to_reference(stated)
+            return stated
         if stated or len(units) > 1:
             words = ", ".join(
                 f"{band} {'unknown' if zeropoint is None else zeropoint}"
@@ -172,7 +179,7 @@ class Plan:
                 f"The headers of {tiles[0].path} and of the other bands give {fault}. State them with "
                 "--zeropoint g=..,r=..,i=.., AB magnitudes, or name a --survey."
             )
-        return np.ones(len(BANDS), dtype=np.float32)
+        return None
 
     def _check_images(self) -> None:
         """Raise what is wrong with the images, of zero points or seeing, if it is wrong with all of them."""

@@ -79,6 +79,21 @@ def test_zero_points_come_from_the_headers_and_what_is_stated_goes_before(images
         extract(clusters[:1], images)
 
 
+def test_a_zero_point_that_nobody_knows_is_not_written(images, clusters, tmp_path):
+    known = extract(clusters, images)
+    assert known.zeropoint.tolist() == [27.0, 27.0]
+    for path in images.values():
+        with fits.open(path, mode="update") as hdus:
+            del hdus[0].header["MAGZERO"]
+    found = extract(clusters, images)
+    assert np.isnan(found.zeropoint).all()
+    np.testing.assert_array_equal(found.cutouts.pixels, known.cutouts.pixels)
+    for name, batch in (("known", known), ("unknown", found)):
+        write_extracted(tmp_path / name, [batch], format="fits")
+        headers = [fits.getheader(tmp_path / name / "A.fits", band) for band in "gri"]
+        assert {header.get("MAGZERO") for header in headers} == ({27.0} if name == "known" else {None})
+
+
 def test_the_edge_of_an_image_is_nan_and_flagged(images, clusters):
     clusters["dec"] += 35 / 3600
     cutouts = extract(clusters, images).cutouts
