@@ -1,3 +1,6 @@
-"""Learning from positive and unlabelled rows. Arrays in, arrays out, no astronomy. Nothing lives here yet."""
+"""Learning from positive and unlabelled rows. Arrays in, arrays out, no astronomy."""
 
-__all__: list[str] = []
+from gridlens.pu._nnpu import NNPULGBMClassifier
+from gridlens.pu._sensitivity import Sensitivity, SensitivityRow, sensitivity
+
+__all__ = ["NNPULGBMClassifier", "Sensitivity", "SensitivityRow", "sensitivity"]

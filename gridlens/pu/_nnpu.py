@@ -1,0 +1,332 @@
+"""`NNPULGBMClassifier`: boosted trees under the non-negative risk of positive and unlabelled rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from gridlens.pu._checks import checked_prior, checked_s
+from gridlens.pu._risk import RISKS, Expectations, descent, expectations
+from gridlens.pu._risk import risk as risk_of
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+__all__ = ["NNPULGBMClassifier"]
+
+
+class _Part(NamedTuple):
+    """Some of the rows, as LightGBM wants them, and what each counts in the risk."""
+
+    data: Any
+    shares: Expectations
+
+
+class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
+    r"""Gradient-boosted trees that learn from positives and unlabelled rows (nnPU, Kiryo et al. 2017).
+
+    With the class prior :math:`\pi`, the risk of a score f on negatives, which nobody labelled, is that on the
+    population less that on positives. The non-negative risk under the loss l is
+
+    .. math:: \pi E_P[l(f, +1)] + \max(0, E_U[l(f, -1)] - \pi E_P[l(f, -1)])
+
+    Without the maximum (`risk` "upu", du Plessis et al. 2015) a flexible model drives the second part below zero, which
+    no real risk can be, and overfits. LightGBM minimises it as a custom objective.
+
+    Parameters
+    ----------
+    prior : float
+        Class prior, the share of positives in the population, between 0 and 1; see `estimate_class_prior`.
+    beta : float, default=0.0
+        How far below zero the second part may be before it is corrected.
+    gamma : float, default=1.0
+        Size of the correcting step.
+    risk : {"nnpu", "upu", "pn"}, default="nnpu"
+        "upu" is the unbiased risk without the maximum; "pn" takes the unlabelled rows for negatives, weighted to the
+        prior.
+    scheme : {"single", "separate"}, default="single"
+        How the rows came about. "single": one set, of whose positives some are labelled, so that all rows together
+        stand for the population. "separate": positives and unlabelled rows were drawn apart, and the unlabelled rows
+        stand for it alone.
+    n_estimators : int, default=100
+        Trees, or the most of them.
+    learning_rate : float, default=0.05
+    num_leaves : int, default=8
+        Few: large trees single out the labelled rows one by one, which no risk on the same rows can tell from learning.
+    min_child_samples : int, default=20
+    reg_lambda : float, default=1.0
+        L2 penalty on the leaves, in units of unlabelled rows.
+    colsample_bytree : float, default=1.0
+        Share of the columns that each tree sees.
+    validation_fraction : float, default=0.0
+        Share of the rows, or groups, by which the number of trees is chosen: the number at which the risk on them is
+        least, looked for until it has not fallen for `early_stopping_rounds` trees. All rows are then learned with so
+        many. With few positives that risk is noisy, and the number as given the better choice.
+    early_stopping_rounds : int, default=50
+    n_jobs : int, default=1
+    random_state : int, default=None
+
+    Attributes
+    ----------
+    booster_ : lightgbm.Booster
+    n_iter_ : int
+        Trees.
+    validation_risk_ : float
+        Least risk on the validation part; NaN without one.
+    n_corrections_ : int
+        Trees of these that corrected a negative second part.
+    classes_ : ndarray of shape (2,)
+    n_features_in_ : int
+
+    Notes
+    -----
+    The loss is logistic, :math:`l(f, \pm 1) = \log(1 + e^{\mp f})`, so the score that minimises the risk is the
+    log-odds of the class at the given prior, and `predict_proba` is its expit. With :math:`\sigma` = expit(f), and for
+    a row that counts a in :math:`\pi E_P` and b in :math:`E_U`, the derivatives of the two parts are
+    :math:`-a (1 - \sigma)` and :math:`b \sigma - a \sigma`, together :math:`b \sigma - a`. The second derivative
+    :math:`b \sigma (1 - \sigma)` is zero on positives, because :math:`l(f, +1) - l(f, -1) = -f` is linear: a tree could
+    make steps of any size. The concave term :math:`-a l(f, -1)` is therefore replaced by its tangent (the
+    convex-concave procedure, Yuille & Rangarajan 2003), and the convex one that remains on positives bounded by its
+    largest curvature, a/4. The surrogate
+    lies above the risk and touches it at f, and its curvature :math:`b \sigma (1 - \sigma) + a/4` is positive.
+
+    Where the second part r is below -beta, an iteration descends :math:`-\gamma r` in place of the risk, as in
+    algorithm 1 of the paper, over all rows instead of a mini-batch. Boosting starts at the log-odds of the prior.
+
+    References
+    ----------
+    .. [1] Kiryo, Niu, du Plessis & Sugiyama 2017, "Positive-Unlabeled Learning with Non-Negative Risk Estimator",
+       NeurIPS 30.
+    .. [2] du Plessis, Niu & Sugiyama 2015, "Convex Formulation for Learning from Positive and Unlabeled Data", ICML.
+    .. [3] Yuille & Rangarajan 2003, "The Concave-Convex Procedure", Neural Computation 15, 915.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.pu import NNPULGBMClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.random(2000) < 0.3
+    >>> X = rng.normal(size=(2000, 2)) + 2.0 * y[:, None]
+    >>> s = y & (rng.random(2000) < 0.2)
+    >>> model = NNPULGBMClassifier(prior=0.3, random_state=0).fit(X, s)
+    >>> bool(np.mean(model.predict(X) == y) > 0.85)
+    True
+    """
+
+    def __init__(
+        self,
+        prior: float,
+        *,
+        beta: float = 0.0,
+        gamma: float = 1.0,
+        risk: Literal["nnpu", "upu", "pn"] = "nnpu",
+        scheme: Literal["single", "separate"] = "single",
+        n_estimators: int = 100,
+        learning_rate: float = 0.05,
+        num_leaves: int = 8,
+        min_child_samples: int = 20,
+        reg_lambda: float = 1.0,
+        colsample_bytree: float = 1.0,
+        validation_fraction: float = 0.0,
+        early_stopping_rounds: int = 50,
+        n_jobs: int | None = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.prior = prior
+        self.beta = beta
+        self.gamma = gamma
+        self.risk = risk
+        self.scheme = scheme
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.min_child_samples = min_child_samples
+        self.reg_lambda = reg_lambda
+        self.colsample_bytree = colsample_bytree
+        self.validation_fraction = validation_fraction
+        self.early_stopping_rounds = early_stopping_rounds
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Learn from positives and unlabelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            NaN is a value like another.
+        y : array-like of shape (n,)
+            What is labelled, not what is true: 1 for a labelled positive, 0 (or -1) for an unlabelled row.
+        sample_weight : array-like of shape (n,), default=None
+            How much each row counts in the mean over its kind.
+        groups : array-like of shape (n,), default=None
+            Rows with one value are not split between training and validation.
+
+        Returns
+        -------
+        NNPULGBMClassifier
+
+        Raises
+        ------
+        ValueError
+            A label is neither, no row is positive or all are, a parameter is out of its range, or, with one training
+            set, the prior is below the share of labelled rows.
+        """
+        import lightgbm
+
+        X, y = validate_data(self, X, y, accept_sparse=False, ensure_all_finite="allow-nan", dtype=np.float64)
+        labels, self.classes_ = checked_s(y, len(X))
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        self._check(labels)
+        random = check_random_state(self.random_state)
+        seed = int(random.randint(2**31 - 1))
+        train, held = self._split(labels, groups, seed)
+        start = float(logit(self.prior))
+
+        def part(rows: NDArray[np.intp]) -> _Part:
+            shares = expectations(labels[rows], None if weight is None else weight[rows], self.scheme, self.risk)
+            return _Part(lightgbm.Dataset(X[rows], labels[rows], init_score=np.full(len(rows), start)), shares)
+
+        everything = np.arange(len(labels))
+        n_trees, self.validation_risk_ = self.n_estimators, float("nan")
+        if held.size:
+            found = self._boost(part(train), n_trees, seed, part(held))[0]
+            n_trees, self.validation_risk_ = found.best_iteration, float(found.best_score["valid_0"]["risk"])
+        # Positives are few: once it is known when to stop, the held-out ones are learned from too.
+        self.booster_, self.n_corrections_ = self._boost(part(everything), n_trees, seed)
+        self.n_iter_ = self.booster_.num_trees()
+        return self
+
+    def _boost(self, rows: _Part, n_trees: int, seed: int, held: _Part | None = None) -> tuple[Any, int]:
+        """Grow trees on rows, at most until the risk on `held` rises, and count the corrections."""
+        import lightgbm
+
+        # In units of one unlabelled row, so that the penalty on leaves means what it does elsewhere.
+        scale = 1.0 / float(rows.shares.unlabelled.max())
+        n_corrections = 0
+
+        def objective(scores: NDArray[np.float64], _: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            nonlocal n_corrections
+            step = descent(scores, rows.shares, self.prior, self.risk, self.beta, self.gamma)
+            n_corrections += step[2]
+            return scale * step[0], scale * step[1]
+
+        options: dict[str, Any] = {}
+        if held is not None:
+            shares = held.shares
+
+            def held_risk(scores: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
+                return "risk", risk_of(scores, shares, self.prior, self.risk), False
+
+            options["valid_sets"] = [held.data]
+            options["feval"] = held_risk
+            options["callbacks"] = [lightgbm.early_stopping(self.early_stopping_rounds, verbose=False)]
+        parameters = {**self._parameters(seed), "objective": objective}
+        return lightgbm.train(parameters, rows.data, num_boost_round=n_trees, **options), n_corrections
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Log-odds of the positive class at the given prior.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+        """
+        check_is_fitted(self, "booster_")
+        X = validate_data(self, X, accept_sparse=False, ensure_all_finite="allow-nan", dtype=np.float64, reset=False)
+        raw = self.booster_.predict(X, raw_score=True, num_threads=self._threads())
+        return np.asarray(raw, dtype=np.float64) + float(logit(self.prior))
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities of the negative and of the positive class at the given prior.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, 2), float64
+        """
+        p = expit(self.decision_function(X))
+        return np.column_stack([1.0 - p, p])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Class of each row: positive where its probability is above one half."""
+        positive = self.decision_function(X) > 0.0
+        return np.asarray(self.classes_[positive.astype(np.int64)])
+
+    def _check(self, labels: NDArray[np.int64]) -> None:
+        checked_prior(self.prior)
+        for name, choices in (("risk", RISKS), ("scheme", ("single", "separate"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"The '{name}' parameter of NNPULGBMClassifier must be one of {', '.join(map(repr, choices))}. "
+                    f"Got {getattr(self, name)!r} instead."
+                )
+        if not (self.beta >= 0.0 and self.gamma >= 0.0):
+            raise ValueError(
+                "The 'beta' and 'gamma' parameters of NNPULGBMClassifier must be 0 or more. "
+                f"Got {self.beta!r} and {self.gamma!r} instead."
+            )
+        if not 0.0 <= self.validation_fraction < 1.0:
+            raise ValueError(
+                "The 'validation_fraction' parameter of NNPULGBMClassifier must be at least 0 and below 1. "
+                f"Got {self.validation_fraction!r} instead."
+            )
+        labelled = float(np.mean(labels))
+        if self.scheme == "single" and self.prior < labelled:
+            raise ValueError(
+                "The 'prior' parameter of NNPULGBMClassifier must be at least the share of labelled rows, "
+                f"{labelled:g}, because they are positives of the same set. Got {self.prior!r} instead. If the positives "
+                "were drawn apart from the unlabelled rows, use scheme='separate'."
+            )
+
+    def _split(self, labels: NDArray[np.int64], groups: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows to train on and rows to stop by, the labelled ones shared out evenly."""
+        everything = np.arange(len(labels))
+        n_splits = round(1.0 / self.validation_fraction) if self.validation_fraction > 0.0 else 0
+        if n_splits < 2 or n_splits > min(np.bincount(labels)):
+            return everything, everything[:0]
+        if groups is None:
+            folds = StratifiedKFold(n_splits, shuffle=True, random_state=seed)
+        else:
+            folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+        for train, held in folds.split(everything, labels, groups):
+            if 0 < labels[held].sum() < len(held) and 0 < labels[train].sum() < len(train):
+                return train, held
+        return everything, everything[:0]
+
+    def _parameters(self, seed: int) -> dict[str, Any]:
+        return {
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.num_leaves,
+            "min_data_in_leaf": self.min_child_samples,
+            "lambda_l2": self.reg_lambda,
+            "feature_fraction": self.colsample_bytree,
+            "num_threads": self._threads(),
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+
+    def _threads(self) -> int:
+        return int(effective_n_jobs(self.n_jobs))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags

@@ -1,0 +1,74 @@
+"""The risk of a classifier when positives and unlabelled rows are all there is, and what descends it."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+__all__ = ["RISKS", "Expectations", "descent", "expectations", "risk"]
+
+RISKS = ("nnpu", "upu", "pn")
+
+
+class Expectations(NamedTuple):
+    """What each row counts in the two means that the risk is made of; each sums to 1."""
+
+    positive: NDArray[np.float64]
+    """(n,), over the positives"""
+    unlabelled: NDArray[np.float64]
+    """(n,), over the population, or over the rows that are taken for negatives"""
+
+
+def expectations(
+    s: NDArray[np.int64], weight: NDArray[np.float64] | None, scheme: Literal["single", "separate"], kind: str
+) -> Expectations:
+    """Share of each row in the means over the positives and over the population.
+
+    With a single training set the labelled positives belong to the population, so all rows stand for it; where
+    positives and unlabelled rows were drawn apart, the unlabelled ones alone do. The risk "pn" takes these for
+    negatives.
+    """
+    w = np.ones(len(s)) if weight is None else np.asarray(weight, dtype=np.float64)
+    positive = np.where(s == 1, w, 0.0)
+    unlabelled = w if scheme == "single" and kind != "pn" else np.where(s == 0, w, 0.0)
+    return Expectations(positive / positive.sum(), unlabelled / unlabelled.sum())
+
+
+def _parts(f: NDArray[np.float64], rows: Expectations, prior: float, kind: str) -> tuple[float, float]:
+    """The risk on positives, and that on negatives as the rows tell it."""
+    as_positive, as_negative = np.logaddexp(0.0, -f), np.logaddexp(0.0, f)
+    on_positives = prior * float(rows.positive @ as_positive)
+    if kind == "pn":
+        return on_positives, (1.0 - prior) * float(rows.unlabelled @ as_negative)
+    return on_positives, float(rows.unlabelled @ as_negative) - prior * float(rows.positive @ as_negative)
+
+
+def risk(f: NDArray[np.float64], rows: Expectations, prior: float, kind: str) -> float:
+    """Risk under the logistic loss of the scores f, of shape (n,): (1), (2) and (6) of Kiryo et al. 2017."""
+    on_positives, on_negatives = _parts(f, rows, prior, kind)
+    return on_positives + (max(0.0, on_negatives) if kind == "nnpu" else on_negatives)
+
+
+def descent(
+    f: NDArray[np.float64], rows: Expectations, prior: float, kind: str, beta: float, gamma: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Gradient of what an iteration descends, and a positive curvature for it; see `NNPULGBMClassifier`.
+
+    Returns
+    -------
+    gradient, curvature : ndarray of shape (n,)
+    corrected : bool
+        Whether the second part was below -beta, and is climbed.
+    """
+    sigma = expit(f)
+    a, b = prior * rows.positive, rows.unlabelled
+    if kind == "pn":
+        b = (1.0 - prior) * b
+        q = sigma * (1.0 - sigma)
+        return b * sigma - a * (1.0 - sigma), (a + b) * q, False
+    curvature = b * sigma * (1.0 - sigma) + 0.25 * a
+    if kind == "nnpu" and _parts(f, rows, prior, kind)[1] < -beta:
+        # Algorithm 1: the part that cannot be negative is; climb it.
+        return gamma * (a * sigma - b * sigma), gamma * curvature, True
+    return b * sigma - a, curvature, False

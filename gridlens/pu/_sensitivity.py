@@ -1,0 +1,206 @@
+"""What scores and ranks would be if the class prior, or the labelling, were other than assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.utils import check_random_state
+
+from gridlens.pu._checks import checked_s
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Sensitivity", "SensitivityRow", "sensitivity"]
+
+
+class SensitivityRow(NamedTuple):
+    """One change of what was assumed, and what came of it."""
+
+    change: str
+    mean_probability: float
+    median_ratio: float
+    """of the probabilities to those as assumed, over the rows on top as assumed"""
+    rank_correlation: float
+    """Spearman's, with the scores as assumed"""
+    top_kept: float
+    """share of the rows on top as assumed that stay there"""
+
+
+class Sensitivity(NamedTuple):
+    """What `sensitivity` returns; `str` gives a table, `plot` draws it."""
+
+    rows: list[SensitivityRow]
+    """the first one is as assumed"""
+    top: int
+    """rows that count as the top"""
+
+    def __str__(self) -> str:
+        lines = [
+            f"| change | mean p | p over p as assumed, top {self.top} | rank correlation | top {self.top} kept |",
+            "|---|---|---|---|---|",
+        ]
+        for row in self.rows:
+            lines.append(
+                f"| {row.change} | {row.mean_probability:.3g} | {row.median_ratio:.2f} | {row.rank_correlation:.3f} | "
+                f"{row.top_kept:.0%} |"
+            )
+        return "\n".join(lines)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the changes one below the other: what stays on top, and by how much probabilities move.
+
+        Parameters
+        ----------
+        axes : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        Axes
+        """
+        import matplotlib.pyplot as plt
+
+        if axes is None:
+            _, axes = plt.subplots(figsize=(7.0, 0.5 * len(self.rows) + 1.2), layout="constrained")
+        places = np.arange(len(self.rows))[::-1]
+        axes.barh(places, [row.top_kept for row in self.rows], color="tab:blue", alpha=0.4, height=0.6)
+        for place, row in zip(places, self.rows, strict=True):
+            axes.text(0.01, place, f"p x {row.median_ratio:.2f}", va="center", fontsize=8)
+        axes.set_yticks(places, [row.change for row in self.rows])
+        axes.set_xlim(0.0, 1.0)
+        axes.set_xlabel(f"share of the top {self.top} that stays there")
+        return axes
+
+
+def sensitivity(
+    estimator: Any,
+    X: Any,
+    s: Any,
+    *,
+    groups: Any = None,
+    factors: Sequence[float] = (0.5, 2.0),
+    top: int | None = None,
+    cv: int = 5,
+    random_state: int | None = None,
+) -> Sensitivity:
+    """Scores out of fold as the class prior and the labelling change by factors.
+
+    Labelled positives are seldom a fair sample: the bright ones are found first. Nothing in the data tells by how much.
+    What can be told is how far the result hangs on it: the prior (or the labelling propensity) is multiplied by each
+    factor, and half of the labels are taken away, once at random and once those that score lowest, as if only the
+    plain positives had been found.
+
+    Parameters
+    ----------
+    estimator : NNPULGBMClassifier, ElkanNotoClassifier, or another classifier
+        Refitted on each fold for each change. Of the first the `prior` is changed, of the second the propensity; of
+        another one the labels alone.
+    X : array-like of shape (n, d)
+    s : array-like of shape (n,)
+        1 for a labelled positive, 0 (or -1) for an unlabelled row.
+    groups : array-like of shape (n,), default=None
+        Rows with one value stay in one fold.
+    factors : sequence of float, default=(0.5, 2.0)
+    top : int, default=None
+        Rows that count as the top; None takes as many as are labelled.
+    cv : int, default=5
+        Folds.
+    random_state : int, default=None
+
+    Returns
+    -------
+    Sensitivity
+
+    Raises
+    ------
+    ValueError
+        A label is neither, or there are fewer positives than folds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.pu import NNPULGBMClassifier, sensitivity
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.random(1000) < 0.3
+    >>> X = rng.normal(size=(1000, 2)) + 2.0 * y[:, None]
+    >>> s = y & (rng.random(1000) < 0.3)
+    >>> found = sensitivity(NNPULGBMClassifier(0.3, n_estimators=30, random_state=0), X, s, cv=3, random_state=0)
+    >>> [row.change for row in found.rows][:3]
+    ['as assumed', 'prior x 0.5', 'prior x 2']
+    """
+    X = np.asarray(X)
+    labels, _ = checked_s(s, len(X))
+    positives = np.flatnonzero(labels)
+    if len(positives) < 2 * cv:
+        raise ValueError(
+            f"The 's' parameter must hold at least {2 * cv} positives for {cv} folds, since half of the labels are "
+            f"taken away. Got {len(positives)} instead; use fewer folds."
+        )
+    random = check_random_state(random_state)
+    seed = int(random.randint(2**31 - 1))
+    top = len(positives) if top is None else top
+
+    def scores(model: Any, changed: NDArray[np.int64]) -> NDArray[np.float64]:
+        # Folds by the labels as they are, so that changes are compared on the same rows.
+        if groups is None:
+            folds = StratifiedKFold(cv, shuffle=True, random_state=seed).split(X, labels)
+        else:
+            folds = StratifiedGroupKFold(cv, shuffle=True, random_state=seed).split(X, labels, groups)
+        p = np.empty(len(X))
+        for train, held in folds:
+            p[held] = clone(model).fit(X[train], changed[train]).predict_proba(X[held])[:, 1]
+        return p
+
+    assumed = scores(estimator, labels)
+    rows = [_row("as assumed", assumed, assumed, top)]
+    for name, model in _changed_models(estimator, X, labels, factors):
+        rows.append(_row(name, scores(model, labels), assumed, top))
+    half = len(positives) // 2
+    ordered = positives[np.argsort(assumed[positives], kind="stable")]
+    for name, dropped in (
+        ("half of the labels, at random", random.permutation(positives)[:half]),
+        ("half of the labels, the highest scored", ordered[:half]),
+    ):
+        changed = labels.copy()
+        changed[dropped] = 0
+        rows.append(_row(name, scores(estimator, changed), assumed, top))
+    return Sensitivity(rows, top)
+
+
+def _changed_models(
+    estimator: Any, X: NDArray[Any], labels: NDArray[np.int64], factors: Sequence[float]
+) -> list[tuple[str, Any]]:
+    parameters = estimator.get_params()
+    if "prior" in parameters:
+        # At most as sure as a prior can be, at least the labelled share that a single set allows.
+        least = float(np.mean(labels)) if parameters.get("scheme") == "single" else 0.0
+        return [
+            (f"prior x {factor:g}", clone(estimator).set_params(prior=min(max(factor * estimator.prior, least), 0.99)))
+            for factor in factors
+        ]
+    if "propensity" in parameters:
+        c = float(clone(estimator).fit(X, labels).propensity_)
+        return [
+            (f"propensity x {factor:g}", clone(estimator).set_params(propensity=min(factor * c, 1.0)))
+            for factor in factors
+        ]
+    return []
+
+
+def _row(change: str, p: NDArray[np.float64], assumed: NDArray[np.float64], top: int) -> SensitivityRow:
+    best = np.argsort(-assumed, kind="stable")[:top]
+    ranks = rankdata(p), rankdata(assumed)
+    return SensitivityRow(
+        change,
+        float(p.mean()),
+        float(np.median(p[best] / np.maximum(assumed[best], 1e-12))),
+        float(np.corrcoef(*ranks)[0, 1]),
+        float(np.isin(best, np.argsort(-p, kind="stable")[:top]).mean()),
+    )

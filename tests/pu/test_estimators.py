@@ -1,0 +1,49 @@
+"""scikit-learn's own checks, and the ones that cannot hold, each with its reason."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from gridlens.pu import NNPULGBMClassifier
+
+_LABELS = "labels say what is labelled: 1, and 0 or -1, and nothing else; this check uses others"
+EXPECTED_FAILURES = {
+    "NNPULGBMClassifier": dict.fromkeys(
+        [
+            "check_estimators_dtypes",
+            "check_sample_weights_not_an_array",
+            "check_sample_weights_shape",
+            "check_sample_weights_not_overwritten",
+            "check_sample_weights_pandas_series",
+            "check_classifier_data_not_an_array",
+            "check_classifiers_classes",
+            "check_classifiers_regression_target",
+            "check_classifier_not_supporting_multiclass",
+            "check_fit2d_1feature",
+        ],
+        _LABELS,
+    )
+    | {
+        "check_sample_weight_equivalence_on_dense_data": "a leaf holds a number of rows, whatever they weigh, and the bins "
+        "of the columns are those of the rows"
+    }
+}
+
+
+@parametrize_with_checks(
+    [NNPULGBMClassifier(0.5, scheme="separate", n_estimators=10, min_child_samples=1, random_state=0)],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
+)
+def test_scikit_learns_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(estimator)
+
+
+def test_sparse_rows_are_refused_with_a_sentence(rng):
+    X = csr_array(rng.normal(size=(50, 3)))
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
+        NNPULGBMClassifier(0.5).fit(X, np.arange(50) < 10)

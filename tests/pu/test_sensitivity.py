@@ -1,0 +1,64 @@
+"""How far scores hang on what was assumed."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from gridlens.pu import NNPULGBMClassifier, sensitivity
+
+
+@pytest.fixture
+def rows(rng):
+    y = rng.random(3000) < 0.2
+    X = rng.normal(size=(3000, 3))
+    X[:, 0] += 2.5 * y
+    return X, y & (rng.random(3000) < 0.4)
+
+
+def test_a_prior_moves_probabilities_and_few_ranks(rows):
+    model = NNPULGBMClassifier(0.2, n_estimators=60, random_state=0)
+    found = sensitivity(model, *rows, cv=3, random_state=1)
+    changes = {row.change: row for row in found.rows}
+    assert found.top == rows[1].sum()
+    first = changes["as assumed"]
+    assert (first.median_ratio, first.rank_correlation, first.top_kept) == pytest.approx((1.0, 1.0, 1.0))
+    assert changes["prior x 0.5"].mean_probability < 0.75 * first.mean_probability
+    assert changes["prior x 2"].mean_probability > 1.4 * first.mean_probability
+    assert min(changes[f"prior x {factor}"].rank_correlation for factor in ("0.5", "2")) > 0.7
+    # Fewer labels move the ranks more than another prior does.
+    assert changes["half of the labels, at random"].rank_correlation < changes["prior x 0.5"].rank_correlation
+    assert all(0.3 < row.top_kept <= 1.0 for row in found.rows)
+
+
+def test_it_is_the_same_twice_and_groups_stay_together(rows):
+    model = NNPULGBMClassifier(0.2, n_estimators=20, random_state=0)
+    groups = np.arange(3000) // 3
+    first, second = (sensitivity(model, *rows, cv=3, groups=groups, random_state=1) for _ in range(2))
+    assert first == second
+    assert first != sensitivity(model, *rows, cv=3, random_state=1)
+
+
+def test_another_classifier_has_its_labels_changed_alone(rows):
+    found = sensitivity(LogisticRegression(), *rows, cv=3, random_state=0, top=100)
+    assert [row.change for row in found.rows] == [
+        "as assumed",
+        "half of the labels, at random",
+        "half of the labels, the highest scored",
+    ]
+    assert found.rows[1].median_ratio == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_table_and_the_plot_show_every_change(rows):
+    mpl.use("Agg")
+    found = sensitivity(NNPULGBMClassifier(0.2, n_estimators=5), *rows, cv=2, random_state=0)
+    assert str(found).count("\n") == len(found.rows) + 1
+    axes = found.plot()
+    assert [label.get_text() for label in axes.get_yticklabels()] == [row.change for row in found.rows]
+    assert found.plot(axes) is axes
+
+
+def test_too_few_positives_are_a_sentence(rng):
+    s = np.arange(100) < 7
+    with pytest.raises(ValueError, match="at least 10 positives for 5 folds"):
+        sensitivity(NNPULGBMClassifier(0.2), rng.normal(size=(100, 2)), s)
