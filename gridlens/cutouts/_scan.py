@@ -46,6 +46,7 @@ _COMPANIONS = frozenset(
     | {"flag", "flags", "dq", "seg", "segm", "exp", "chi2"}
 )
 _SCIENCE = frozenset({"sci", "science"})
+_DASHES = str.maketrans("_.", "--")
 
 
 class Entry(NamedTuple):
@@ -75,7 +76,8 @@ def find_entries(
     uncalibrated : bool, default=False
         Whether to take pictures. Otherwise folders and globs pass over those that lie beside other cutouts.
     filters : mapping of str to str, default=None
-        Tokens, in lower case, that stand for a band in names of files without a letter for it.
+        Filters, in lower case, that stand for a band in names of files without a letter for it. They may be of
+        several tokens, such as "hsc-r".
 
     Raises
     ------
@@ -172,7 +174,7 @@ def _group(files: list[str], filters: Mapping[str, str]) -> list[Entry]:
 def parse_stem(stem: str, filters: Mapping[str, str] | None = None) -> tuple[str, str, bool]:
     """Return the name without its band token, the band ("" if none) and whether the file is a companion.
 
-    `filters` are tokens, in lower case, that stand for a band where there is no letter.
+    `filters` are names of one or more tokens, in lower case, that stand for a band where there is no letter.
     """
     # the separators stay in the list, at odd places, so that the name keeps its own
     words = re.split(r"([-_.])", stem)
@@ -181,18 +183,32 @@ def parse_stem(stem: str, filters: Mapping[str, str] | None = None) -> tuple[str
         words, tokens = words[:-2], tokens[:-1]
     last = len(tokens) - 1
     place = next((k for k in range(last, -1, -1) if len(tokens[k]) == 1 and tokens[k] in KNOWN_BANDS), None)
-    if place is None and filters:
-        place = next((k for k in range(last, -1, -1) if tokens[k].lower() in filters), None)
+    end, band = last + 1, ""
+    if place is not None:
+        end, band = place + 1, tokens[place]
+    elif filters:
+        place, end, band = _find_filter(tokens, filters)
     # NAME_g_wht and NAME_wht_g: a companion's word stands at the end or just before the band at the end
-    tail = tokens[last - 1 :] if place == last and last > 1 else tokens[last:]
+    tail = tokens[place - 1 :] if place is not None and place > 1 and end > last else tokens[last:]
     if any(word.lower() in _COMPANIONS for word in tail):
         return stem, "", True
     if place is None:
         return "".join(words), "", False
-    band = tokens[place] if tokens[place] in KNOWN_BANDS else (filters or {})[tokens[place].lower()]
-    # the token goes with the separator before it, or after it where it comes first
-    rest = words[2:] if place == 0 else words[: 2 * place - 1] + words[2 * place + 1 :]
+    # the band goes with the separator before it, or after it where it comes first
+    rest = words[2 * end :] if place == 0 else words[: 2 * place - 1] + words[2 * end - 1 :]
     return "".join(rest), band, False
+
+
+def _find_filter(tokens: list[str], filters: Mapping[str, str]) -> tuple[int | None, int, str]:
+    """Return where the last filter among the tokens begins (None if there is none) and ends, and its band."""
+    text = f"-{'-'.join(tokens)}-".lower()
+    # whatever separates the tokens: HSC-R, HSC_R
+    dashed = [(name.translate(_DASHES), band) for name, band in filters.items()]
+    at, name, band = max((text.rfind(f"-{name}-"), name, band) for name, band in dashed)
+    if at < 0:
+        return None, len(tokens), ""
+    place = text.count("-", 0, at)
+    return place, place + name.count("-") + 1, band
 
 
 def _band_entry(folder: str, name: str, found: dict[str, list[str]]) -> Entry:

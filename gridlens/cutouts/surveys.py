@@ -127,11 +127,12 @@ _PRESETS = (
         title="Euclid Wide Survey: VIS for r, ground-based g and i on its pixels",
         pixel_scale=0.1,
         zeropoint=None,
-        bands={"g": ("DECAM_g", "HSC_g"), "r": ("VIS",), "i": ("DECAM_i", "PANSTARRS_i")},
+        bands={"g": ("DECAM_g", "DES-G", "HSC_g"), "r": ("VIS",), "i": ("DECAM_i", "DES-I", "PANSTARRS_i")},
         seeing=(math.nan, 0.16, math.nan),
         depth=(math.nan, 26.2, math.nan),
         source="seeing: Cuillandre et al. 2025, A&A 697, A6; depth: Scaramella et al. 2022, A&A 662, A112; pixels and "
-        "filters: Romelli et al. 2025, arXiv:2503.15305; zero point: MAGZERO of each mosaic",
+        "filters: Romelli et al. 2025, arXiv:2503.15305, DES-G and DES-I as in the names of its files; zero point: "
+        "MAGZERO of each mosaic",
     ),
     Survey(
         name="hst",

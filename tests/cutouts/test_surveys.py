@@ -20,6 +20,7 @@ from gridlens.cutouts._photometry import (
     header_zeropoint,
 )
 from gridlens.cutouts._planes import name_bands
+from gridlens.cutouts._scan import find_entries, parse_stem
 
 HST = ("F475W", "F606W", "F814W")
 
@@ -320,6 +321,55 @@ def test_band_files_named_by_filter(tmp_path, cutout, wcs_header, pattern):
     assert len(cutouts) == 1 and "a383" in cutouts.ids[0] and "606" not in cutouts.ids[0]
     assert cutouts.metadata["seeing"].tolist() == [0.12]
     np.testing.assert_allclose(cutouts.pixels[0], cutout * 10 ** (0.4 * (27 - np.array([26, 27, 28]))), rtol=1e-3)
+
+
+@pytest.mark.parametrize("survey", SURVEYS.values(), ids=lambda survey: survey.name)
+def test_every_filter_of_a_survey_is_found_in_names_of_files(survey):
+    for band, names in survey.bands.items():
+        for name in names:
+            for pattern in ("A1_{}", "{}_A1", "calexp-{}-9813-4,5", "{}"):
+                stem = pattern.format(name.replace(" ", "_"))
+                assert parse_stem(stem, survey.filters)[1] == band, stem
+
+
+def test_filters_of_several_tokens_as_the_archive_of_hsc_names_files(tmp_path, cutout):
+    names = ("HSC-G", "HSC-R2", "HSC-I")
+    for k, name in enumerate(names):
+        header = fits.Header({"FLUXMAG0": 10**10.8})
+        fits.writeto(tmp_path / f"calexp-{name}-9813-4,5.fits", cutout[..., k], header)
+        # another patch, which is another cutout
+        fits.writeto(tmp_path / f"calexp-{name}-9813-4,6.fits", 2 * cutout[..., k], header)
+    assert (count_cutouts(tmp_path), count_cutouts(tmp_path, survey="hsc")) == (6, 2)
+    cutouts = CutoutSet.read(tmp_path, survey="hsc")
+    assert cutouts.ids.tolist() == ["calexp-9813-4,5", "calexp-9813-4,6"]
+    np.testing.assert_allclose(cutouts.pixels, [cutout, 2 * cutout], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [
+        ("A1_HSC-R", ("A1", "r", False)),
+        ("HSC-R_A1", ("A1", "r", False)),
+        ("HSC_R2-A1_sci", ("A1", "r", False)),
+        ("HSC-R", ("", "r", False)),
+        ("HSC-R_A1_HSC-I2", ("HSC-R_A1", "i", False)),
+        ("A1_HSC-R_wht", ("A1_HSC-R_wht", "", True)),
+        ("A1_wht_HSC-R", ("A1_wht_HSC-R", "", True)),
+        ("wht_HSC-R", ("wht", "r", False)),
+        ("A1_HSC-R3", ("A1_HSC-R3", "", False)),
+        ("A1-XHSC-R", ("A1-XHSC-R", "", False)),
+        ("HSC-R_A1_g", ("HSC-R_A1", "g", False)),
+    ],
+)
+def test_a_filter_of_two_tokens_goes_as_one(stem, expected):
+    assert parse_stem(stem, get_survey("hsc").filters) == expected
+
+
+def test_bands_of_two_filters_of_one_letter_are_not_mixed(tmp_path):
+    for name in ("HSC-G", "HSC-R", "HSC-R2", "HSC-I"):
+        (tmp_path / f"A1_{name}.fits").touch()
+    (entry,) = find_entries(tmp_path, filters=get_survey("hsc").filters)
+    assert "2 files for the band r: A1_HSC-R.fits and A1_HSC-R2.fits" in entry.problem
 
 
 def test_files_named_by_letter_go_before_filters(tmp_path, cutout, wcs_header, write_bands):
