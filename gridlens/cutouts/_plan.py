@@ -80,6 +80,7 @@ class Plan:
         self._images: dict[tuple[int, ...], list[BandImage]] = {}
         filters = None if survey is None else survey.filters
         self.indices = [TileIndex(image_files(images[band], band, filters), band) for band in BANDS]
+        _part_bands(self.indices, filters or {})
         ra, dec = catalog["ra"].to_numpy(), catalog["dec"].to_numpy()
         self.flags = np.zeros(len(catalog), dtype=np.int64)
         bad = ~(np.isfinite(ra) & (np.abs(ra) <= 360.0) & (np.abs(dec) <= 90.0))
@@ -209,3 +210,41 @@ class Plan:
 def _names(catalog: pd.DataFrame) -> list[str]:
     ids = catalog["id"] if "id" in catalog else [""] * len(catalog)
     return [name or f"{ra:.5f}{dec:+.5f}" for name, ra, dec in zip(ids, catalog["ra"], catalog["dec"], strict=True)]
+
+
+def _part_bands(indices: list[TileIndex], filters: Mapping[str, str]) -> None:
+    """Leave an image that was named for several bands to the one that its header says it is of.
+
+    Raises
+    ------
+    CutoutError
+        Its header does not say, or nothing is left for a band: one image would be cut out as several bands.
+    """
+    seen: dict[tuple[str, int], str] = {}
+    for index in indices:
+        for tile in index.tiles:
+            place = tile.path, tile.hdu
+            seen[place] = seen.get(place, "") + index.band
+    shared = {place for place, bands in seen.items() if len(bands) > 1}
+    if not shared:
+        return
+    for index in indices:
+        own = []
+        for tile in index.tiles:
+            if (tile.path, tile.hdu) not in shared:
+                own.append(tile)
+                continue
+            band = tile.band(filters)
+            if not band:
+                raise CutoutError(
+                    f"The image {tile.path} is named for several bands, and neither its name nor its header (EXTNAME, "
+                    f"FILTER) says which it is of. Name each band's own images: --image {index.band}=PATH."
+                )
+            if band == index.band:
+                own.append(tile)
+        if not own:
+            raise CutoutError(
+                f"None of the images that are named for several bands is of the band {index.band} by its header. "
+                f"Name that band's own: --image {index.band}=PATH."
+            )
+        index.keep(own)

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gridlens._errors import CutoutError, GridlensError
 from gridlens._files import atomic_path
 from gridlens.cutouts._photometry import KEPT_KEYS, WCS_KEY, full_header
+from gridlens.cutouts._planes import KNOWN_BANDS, band_letter
 from gridlens.cutouts._sky import sky_vectors
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Tile", "TileIndex"]
 
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2
 # Fewer tiles are indexed faster than a cache is found.
 _WORTH_CACHING = 20
 _PLAIN = (".fits", ".fit")
+_BAND_KEYS = ("EXTNAME", "FILTER")
 _BITPIX = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -54,6 +56,19 @@ class Tile(NamedTuple):
     """from the centre to the farthest corner, as a chord of the unit sphere"""
     size: int
     mtime_ns: int
+
+    def band(self, filters: Mapping[str, str]) -> str:
+        """The band that the extension's name or its FILTER says it is, "" where neither does.
+
+        `filters` are names, in lower case, that stand for a band.
+        """
+        header = self.cards()
+        for key in _BAND_KEYS:
+            name = str(header.get(key, "")).strip()
+            letter = filters.get(name.lower()) or band_letter(name)
+            if letter.lower() in KNOWN_BANDS and len(letter) == 1:
+                return letter.lower()
+        return ""
 
     def cards(self) -> "Header":
         """The cards of the WCS and the photometry as a header."""
@@ -87,8 +102,6 @@ class TileIndex:
     """
 
     def __init__(self, paths: Iterable[str], band: str) -> None:
-        from scipy.spatial import cKDTree
-
         self.band = band
         paths = [os.path.abspath(path) for path in paths]
         self.tiles, broken = _index(paths)
@@ -98,6 +111,16 @@ class TileIndex:
             if not self.tiles:
                 raise CutoutError(said)
             warnings.warn(said, UserWarning, stacklevel=3)
+        self._plant()
+
+    def keep(self, tiles: list[Tile]) -> None:
+        """Leave only these tiles in the index."""
+        self.tiles = tiles
+        self._plant()
+
+    def _plant(self) -> None:
+        from scipy.spatial import cKDTree
+
         self._tree = cKDTree([(tile.x, tile.y, tile.z) for tile in self.tiles])
         self._reach = max(tile.radius for tile in self.tiles)
         self._wcs: dict[int, WCS] = {}
@@ -172,7 +195,8 @@ def parse_wcs(header: str) -> "WCS | None":
 
 def _kept_cards(header: "Header") -> str:
     """Cards of the WCS and the photometry: parsing the hundreds of others that stacks carry takes most of the time."""
-    return "".join(str(card) for card in header.cards if WCS_KEY.match(card.keyword) or card.keyword in KEPT_KEYS)
+    kept = KEPT_KEYS.union(_BAND_KEYS)
+    return "".join(str(card) for card in header.cards if WCS_KEY.match(card.keyword) or card.keyword in kept)
 
 
 def _index(paths: list[str]) -> tuple[list[Tile], list[tuple[str, str]]]:

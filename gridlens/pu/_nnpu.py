@@ -289,8 +289,8 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         if self.scheme == "single" and self.prior < labelled:
             raise ValueError(
                 "The 'prior' parameter of NNPULGBMClassifier must be at least the share of labelled rows, "
-                f"{labelled:g}, because they are positives of the same set. Got {self.prior!r} instead. If the positives "
-                "were drawn apart from the unlabelled rows, use scheme='separate'."
+                f"{labelled:g}, because they are positives of the same set. Got {self.prior!r} instead. If the "
+                "positives were drawn apart from the unlabelled rows, use scheme='separate'."
             )
 
     def _split(self, labels: NDArray[np.int64], groups: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -94,6 +94,29 @@ def test_a_zero_point_that_nobody_knows_is_not_written(images, clusters, tmp_pat
         assert {header.get("MAGZERO") for header in headers} == ({27.0} if name == "known" else {None})
 
 
+def test_extensions_of_one_file_are_bands_by_their_names(images, clusters, tmp_path):
+    expected = extract(clusters, images).cutouts.pixels
+    for key in ("EXTNAME", "FILTER"):
+        hdus = [fits.PrimaryHDU()]
+        for band in "irg":
+            with fits.open(images[band]) as file:
+                hdus.append(fits.ImageHDU(file[0].data, file[0].header))
+            hdus[-1].header[key] = band
+        path = tmp_path / f"all-{key}.fits"
+        fits.HDUList(hdus).writeto(path)
+        found = extract(clusters, dict.fromkeys("gri", path)).cutouts.pixels
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_one_image_is_not_cut_as_several_bands(images, clusters):
+    with pytest.raises(CutoutError, match=r"field_g.* is named for several bands, and neither .*--image g=PATH"):
+        extract(clusters, {"g": images["g"], "r": images["g"], "i": images["i"]})
+    with fits.open(images["g"], mode="update") as hdus:
+        hdus[0].header["FILTER"] = "g.MP9401"
+    with pytest.raises(CutoutError, match=r"None of the images .* is of the band r by its header"):
+        extract(clusters, {"g": images["g"], "r": images["g"], "i": images["i"]})
+
+
 def test_the_edge_of_an_image_is_nan_and_flagged(images, clusters):
     clusters["dec"] += 35 / 3600
     cutouts = extract(clusters, images).cutouts

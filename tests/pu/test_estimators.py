@@ -27,8 +27,9 @@ EXPECTED_FAILURES = {
         _LABELS,
     )
     | {
-        "check_sample_weight_equivalence_on_dense_data": "a leaf holds a number of rows, whatever they weigh, and the bins "
-        "of the columns are those of the rows"
+        "check_sample_weight_equivalence_on_dense_data": (
+            "a leaf holds a number of rows, whatever they weigh, and the bins of the columns are those of the rows"
+        )
     }
 }
 
