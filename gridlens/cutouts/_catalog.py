@@ -1,5 +1,6 @@
 """Read catalogues of clusters."""
 
+import gzip
 import os
 import re
 import warnings
@@ -12,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridlens._errors import GridlensError
-from gridlens.cutouts._columns import ANGLES, choose_columns, split_unit, to_contract
+from gridlens.cutouts._columns import ANGLES, choose_columns, in_hours, split_unit, to_contract
 
 __all__ = ["read_catalog"]
 
@@ -35,7 +36,8 @@ def read_catalog(
         Columns are found by the names that catalogues give them, in any case: `id` (name, cluster_id, ...), `ra` and
         `dec` (RAJ2000, RA [deg], ...), `bcg_x` and `bcg_y` in 0-based pixels, or `bcg_ra` and `bcg_dec`, and the
         metadata names (z, lambda, LAMBDA_CHISQ, zlens, ...). Units that the file states, or a header such as
-        ``RA [hourangle]`` or ``M500 [1e14 solMass]``, are converted; right ascension as text (12:09:23.7) is in hours.
+        ``RA [hourangle]`` or ``M500 [1e14 solMass]``, are converted; right ascension as text (12:09:23.7) is in hours
+        where no unit says degrees. Lines of a CSV that begin with # are remarks.
     columns : mapping of str to str, default=None
         Columns of the catalogue by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``; they go before those
         that are found.
@@ -45,7 +47,8 @@ def read_catalog(
     DataFrame
         The columns that were understood, under the names used here: `id` as str ("" where missing), the others float64
         in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN where missing. All
-        rows are kept; values that are not numbers become NaN, with one warning that says where.
+        rows are kept but lines of a CSV with more values than columns; values that are not numbers become NaN. One
+        warning says where.
 
     Raises
     ------
@@ -66,13 +69,14 @@ def read_catalog(
     0  A1703  198.75  51.8
     """
     if isinstance(catalog, pd.DataFrame):
-        return _tidy(catalog, {}, columns, "in memory")
+        return _tidy(catalog, {}, columns, "in memory", [])
     path = Path(catalog)
     name = path.name.lower()
     units: dict[Any, str] = {}
+    faults: list[str] = []
     try:
         if name.endswith((".csv", ".csv.gz")):
-            frame = _read_csv(path, columns)
+            frame, faults = _read_csv(path, columns)
         elif name.endswith((".parquet", ".pq")):
             frame = pd.read_parquet(path)
         else:
@@ -85,18 +89,31 @@ def read_catalog(
         raise GridlensError(
             f"Cannot read the catalogue {path}: {reason}. It must be a CSV, FITS, ECSV, VOTable or Parquet file."
         ) from exc
-    return _tidy(frame, units, columns, str(path))
+    return _tidy(frame, units, columns, str(path), faults)
 
 
-def _read_csv(path: Path, stated: Mapping[str, str] | None) -> pd.DataFrame:
-    header = pd.read_csv(path, nrows=0, comment="#", skipinitialspace=True).columns
+def _read_csv(path: Path, stated: Mapping[str, str] | None) -> tuple[pd.DataFrame, list[str]]:
+    """A table, and what was left out of it."""
+    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as lines:
+        # not pandas' comment="#", which would cut the row of a cluster "A #5" short
+        remarks = [number for number, line in enumerate(lines) if line.startswith(b"#")]
+    options: dict[str, Any] = {"skiprows": remarks, "skipinitialspace": True, "encoding_errors": "replace"}
+    header = pd.read_csv(path, nrows=0, **options).columns
     try:
         name = choose_columns(header, stated, str(path)).get("id")
     except GridlensError:
         name = None  # said again, with the rest of the columns, once they are read
     # pandas would turn the id 0012 into the number 12
     dtype = {} if name is None else {name: str}
-    return pd.read_csv(path, dtype=dtype, comment="#", skipinitialspace=True, low_memory=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", pd.errors.ParserWarning)
+        # without index_col=False a comma at the end of each row would move all values by one column
+        frame = pd.read_csv(path, dtype=dtype, index_col=False, on_bad_lines="warn", low_memory=False, **options)
+    numbers = [number for warning in caught for number in re.findall(r"kipping line (\d+)", str(warning.message))]
+    if not numbers:
+        return frame, []
+    shown = ", ".join(numbers[:_SHOWN]) + ("" if len(numbers) <= _SHOWN else ", ...")
+    return frame, [f"{len(numbers)} lines with more values than columns, which are left out (line {shown})"]
 
 
 def _read_table(path: Path) -> tuple[pd.DataFrame, dict[Any, str]]:
@@ -118,8 +135,11 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, dict[Any, str]]:
         return flat.to_pandas(), units
 
 
-def _tidy(frame: pd.DataFrame, units: dict[Any, str], stated: Mapping[str, str] | None, source: str) -> pd.DataFrame:
-    """Pick out, rename and convert the columns that are understood."""
+def _tidy(
+    frame: pd.DataFrame, units: dict[Any, str], stated: Mapping[str, str] | None, source: str, faults: list[str]
+) -> pd.DataFrame:
+    """Pick out, rename and convert the columns that are understood; `faults` are those of the rows so far."""
+    frame = frame.loc[:, ~frame.columns.duplicated()]
     chosen = choose_columns(frame.columns, stated, source)
     if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
         raise GridlensError(
@@ -128,27 +148,36 @@ def _tidy(frame: pd.DataFrame, units: dict[Any, str], stated: Mapping[str, str] 
             "--column ra=COLUMN --column dec=COLUMN."
         )
     tidy: dict[str, Any] = {}
-    faults: list[str] = []
+    faults = list(faults)
     for name, column in chosen.items():
         if name == "id":
-            tidy[name] = frame[column].map(_as_name).fillna("")
+            tidy[name] = _names(frame[column])
             continue
-        unit = units.get(column) or split_unit(column)[1]
+        # VizieR writes "h:m:s" with the quotes
+        unit = re.sub(r'^"(.+)"$', r"\1", units.get(column) or split_unit(column)[1])
         values = _numbers(name, frame[column], column, unit, source, faults)
         tidy[name] = np.where(np.isfinite(values), values, np.nan)
     if faults:
         warnings.warn(
-            f"Some values of the catalogue {source} are not numbers and are taken as unknown: {'; '.join(faults)}.",
+            f"The catalogue {source} has faults in its rows: {'; '.join(faults)}.",
             UserWarning,
             stacklevel=3,
         )
     return pd.DataFrame(tidy).reset_index(drop=True)
 
 
-def _as_name(value: Any) -> Any:
+def _names(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Ids as str, "" where there is none."""
+    if pd.api.types.infer_dtype(values) != "string":
+        values = values.map(_as_name, na_action="ignore")
+    return values.astype(object).where(values.notna(), "").str.strip()
+
+
+def _as_name(value: Any) -> str:
     if isinstance(value, bytes):
-        return value.decode(errors="replace").strip()
-    return None if pd.isna(value) else str(value).strip()
+        return value.decode(errors="replace")
+    # whole numbers among missing ones come as 12.0
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _numbers(
@@ -157,7 +186,9 @@ def _numbers(
     """The numbers of a column in the contract's unit; where it has something else, NaN, and a line in `faults`."""
     if pd.api.types.is_numeric_dtype(values.dtype):
         return to_contract(name, values.to_numpy(dtype=np.float64, na_value=np.nan), column, unit, source)
-    text = values.map(lambda value: value.decode(errors="replace") if isinstance(value, bytes) else value)
+    text = values
+    if "bytes" in pd.api.types.infer_dtype(values):
+        text = values.map(lambda value: value.decode(errors="replace") if isinstance(value, bytes) else value)
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     missing = np.flatnonzero(np.isnan(numbers))
     rest = text.iloc[missing]
@@ -165,7 +196,7 @@ def _numbers(
     missing, rest = missing[told], rest[told].astype(str)
     numbers = np.array(to_contract(name, numbers, column, unit, source))
     if name in ANGLES and len(rest):
-        degrees = _sexagesimal(rest, hours=name in ("ra", "bcg_ra"))
+        degrees = _sexagesimal(rest, in_hours(name, unit), 90 if name in ("dec", "bcg_dec") else 360)
         numbers[missing] = degrees
         missing, rest = missing[np.isnan(degrees)], rest[np.isnan(degrees)]
     if len(rest) and not np.isfinite(numbers).any():
@@ -179,18 +210,21 @@ def _numbers(
             f"row {row + 1} {value!r}" for row, value in zip(missing[:_SHOWN], rest[:_SHOWN], strict=True)
         )
         more = "" if len(rest) <= _SHOWN else ", ..."
-        faults.append(f"{len(rest)} in {str(column)!r} ({shown}{more})")
+        faults.append(f"{len(rest)} values of {str(column)!r} that are no numbers and taken as unknown ({shown}{more})")
     return numbers
 
 
-def _sexagesimal(text: "pd.Series[str]", hours: bool) -> NDArray[np.float64]:
-    """Degrees of "12:09:23.7", "12h09m23.7s" or "+26 40 54"; NaN of what is none. A "d" or "°" makes hours degrees."""
+def _sexagesimal(text: "pd.Series[str]", hours: bool, most: float) -> NDArray[np.float64]:
+    """Degrees of "12:09:23.7", "12h09m23.7s" or "+26 40 54"; NaN of what is none, or more than `most` degrees.
+
+    A "d" or "°" makes hours degrees, an "h" degrees hours.
+    """
     parts = text.str.extract(_SEXAGESIMAL)
     whole, minutes, seconds = (pd.to_numeric(parts[k], errors="coerce").to_numpy(dtype=np.float64) for k in (1, 2, 3))
     with np.errstate(invalid="ignore"):
         fine = (minutes < 60) & (seconds < 60)
     degrees = np.where(fine, whole + minutes / 60 + seconds / 3600, np.nan)
     degrees *= np.where(parts[0] == "-", -1.0, 1.0)
-    if hours:
-        degrees *= np.where(text.str.contains("[d°]"), 1.0, 15.0)
-    return np.asarray(degrees)
+    letter = text.str.extract("([hd°])", expand=False)
+    degrees *= np.where((letter == "h") | (letter.isna() & hours), 15.0, 1.0)
+    return np.where(np.abs(degrees) <= most, degrees, np.nan)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gridlens._errors import GridlensError
 from gridlens.cutouts._set import METADATA_NAMES
 
-__all__ = ["ANGLES", "COLUMN_NAMES", "choose_columns", "split_unit", "to_contract"]
+__all__ = ["ANGLES", "COLUMN_NAMES", "choose_columns", "in_hours", "split_unit", "to_contract"]
 
 # Names that catalogues give to what is understood; case, a unit in brackets, "_" and "-" aside. The first found wins.
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -52,12 +52,26 @@ assert set(METADATA_NAMES) <= set(COLUMN_NAMES)
 _UNITS = {
     **dict.fromkeys(ANGLES, "deg"),
     "seeing": "arcsec",
+    "depth": "mag",
+    "redshift": "",
+    "richness": "",
     "velocity_dispersion": "km / s",
     "log_xray_luminosity": "erg / s",
     "log_mass": "solMass",
 }
 # Between these lie logarithms of what clusters have, and above 10 to the power of the first the numbers themselves.
 _LOGARITHMS = {"log_xray_luminosity": (38.0, 48.0), "log_mass": (11.0, 17.0)}
+# Brackets behind these may hold a remark, such as "z (spec)" or "depth (5 sigma)": what is no unit is passed over.
+_REMARKED = ("depth", "redshift", "richness")
+# What people and archives write for units that astropy spells otherwise, in small letters.
+_SPELLINGS = {
+    **dict.fromkeys(("degrees", "degs", "degree", "deg", "d:m:s", "dd:mm:ss", "dms", "°"), "deg"),
+    **dict.fromkeys(("radians", "radian"), "rad"),
+    **dict.fromkeys(("arcseconds", "arcsecs", "arc seconds", '"', "''", "asec"), "arcsec"),
+    **dict.fromkeys(("arcminutes", "arcmins", "'"), "arcmin"),
+}
+# Of angles alone: elsewhere an hour is a time.
+_HOURS = {"h", "hr", "hrs", "hour", "hours", "hourangle", "h:m:s", "hh:mm:ss", "hms"}
 _NO_UNIT = {"", "-", "--", "none", "null", "dimensionless", "1"}
 _BRACKET = re.compile(r"^(.*?)\s*[\[(]([^\[\]()]*(?:\([^()]*\))?)[\])]$")
 _LOG_UNIT = re.compile(r"^(?:log10|log|dex)\s*\(?\s*(.*?)\s*\)?$", re.IGNORECASE)
@@ -108,8 +122,14 @@ def _plain(column: Any) -> str:
     return re.sub(r"[\s_-]+", "", str(column).strip().lower())
 
 
+def in_hours(name: str, unit: str) -> bool:
+    """Whether text such as 12:09:23.7 in a column of this name and unit is in hours: right ascensions without one."""
+    unit = unit.strip().lower()
+    return unit in _HOURS or (name in ("ra", "bcg_ra") and unit in _NO_UNIT)
+
+
 def to_contract(name: str, values: NDArray[np.float64], column: Any, unit: str, source: str) -> NDArray[np.float64]:
-    """Bring the numbers of a column to the unit that `CutoutSet` keeps: degrees, arcsec, km/s, log10 erg/s or solMass.
+    """Bring the numbers of a column to the unit that `CutoutSet` keeps: degrees, arcsec, mag, km/s, log10 erg/s ...
 
     Luminosities and masses without a unit are told by their size: of a cluster's logarithm, or of the number itself.
 
@@ -126,11 +146,17 @@ def to_contract(name: str, values: NDArray[np.float64], column: Any, unit: str, 
     if unit.lower() in _NO_UNIT:
         return values if logarithm is None else _guessed(name, values, column, source)
     is_log = _LOG_UNIT.match(unit)
-    factor = _factor((is_log.group(1) if is_log else unit) or wanted, wanted)
+    plain = (is_log.group(1) if is_log else unit) or wanted
+    if name in ANGLES and plain.lower() in _HOURS:
+        plain = "hourangle"
+    if name in _REMARKED and not _is_unit(plain):
+        return values
+    factor = _factor(plain, wanted)
     if factor is None or (is_log and logarithm is None):
         raise GridlensError(
             f"The column {str(column)!r} of the catalogue {source} is in {unit!r}, which cannot be converted to "
-            f"{'log10 of ' if logarithm else ''}{wanted}. Convert it, or name another column: --column {name}=COLUMN."
+            f"{'log10 of ' if logarithm else ''}{wanted or 'a plain number'}. Convert it, or name another column: "
+            f"--column {name}=COLUMN."
         )
     if logarithm is None:
         return values * factor
@@ -143,9 +169,21 @@ def _factor(unit: str, wanted: str) -> float | None:
     from astropy import units
 
     try:
-        return float(units.Unit(unit).to(wanted))
+        found = units.Unit(_SPELLINGS.get(unit.lower(), unit))
+        # mag(AB) is a magnitude, whatever its zero point
+        return float(getattr(found, "function_unit", found).to(wanted))
     except (ValueError, TypeError, units.UnitsError):
         return None
+
+
+def _is_unit(unit: str) -> bool:
+    from astropy import units
+
+    try:
+        units.Unit(unit)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _guessed(name: str, values: NDArray[np.float64], column: Any, source: str) -> NDArray[np.float64]:

@@ -49,19 +49,26 @@ def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArr
 
     found = np.zeros(len(catalog), dtype=bool)
     if "id" in catalog:
-        found |= (catalog["id"].duplicated() & (catalog["id"] != "")).to_numpy()
+        names = catalog["id"]
+        found |= (names.duplicated() & names.notna() & (names != "")).to_numpy()
     if not {"ra", "dec"} <= set(catalog.columns):
         return found
     ra, dec = catalog["ra"].to_numpy(), catalog["dec"].to_numpy()
     known = np.flatnonzero(np.isfinite(ra) & (np.abs(dec) <= 90.0) & ~found)
+    # Equal positions go first: thousands of rows at one placeholder would each have all the others near them.
+    repeated = pd.DataFrame({"ra": ra[known], "dec": dec[known]}).duplicated().to_numpy()
+    found[known[repeated]] = True
+    known = known[~repeated]
     if len(known) < 2:
         return found
-    pairs = cKDTree(sky_vectors(ra[known], dec[known])).query_pairs(chord(radius), output_type="ndarray")
-    # In the order of the later row, so that it is settled whether the earlier one is a duplicate.
-    pairs.sort(axis=1)
-    for first, second in known[pairs[np.lexsort(pairs.T)]]:
-        if not found[first]:
-            found[second] = True
+    points, limit = sky_vectors(ra[known], dec[known]), chord(radius)
+    tree = cKDTree(points)
+    nearest, _ = tree.query(points, k=2, distance_upper_bound=limit)
+    # In the order of the rows, so that it is settled whether the earlier one is a duplicate.
+    for row in np.flatnonzero(np.isfinite(nearest[:, 1])):
+        if not found[known[row]]:
+            near = np.asarray(tree.query_ball_point(points[row], limit))
+            found[known[near[near > row]]] = True
     return found
 
 
@@ -107,7 +114,7 @@ class CatalogJoin:
         metadata, bcg_xy = cutouts.metadata.copy(), cutouts.bcg_xy.copy()
         for name in METADATA_NAMES:
             if name in self._columns:
-                values = np.where(rows >= 0, self._columns[name][rows], np.nan)
+                values = self._values(name, rows)
                 metadata[name] = np.where(np.isfinite(values), values, metadata[name])
         self._place_bcgs(rows, bcg_xy, wcs)
         return CutoutSet(
@@ -171,12 +178,11 @@ class CatalogJoin:
 
     def _place_bcgs(self, rows: NDArray[np.intp], bcg_xy: NDArray[np.float64], wcs: "WCS | None") -> None:
         """Write the places of the BCGs of those rows that have one."""
-        matched = rows >= 0
         pixel = self._pairs("bcg_x", "bcg_y", rows)
-        in_pixels = matched & np.isfinite(pixel).all(axis=1)
+        in_pixels = np.isfinite(pixel).all(axis=1)
         bcg_xy[in_pixels] = pixel[in_pixels]
         sky = self._pairs("bcg_ra", "bcg_dec", rows)
-        on_sky = matched & ~in_pixels & np.isfinite(sky).all(axis=1)
+        on_sky = ~in_pixels & np.isfinite(sky).all(axis=1)
         if not on_sky.any():
             return
         if wcs is None:
@@ -190,7 +196,13 @@ class CatalogJoin:
     def _pairs(self, first: str, second: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         if first not in self._columns or second not in self._columns:
             return np.full((len(rows), 2), np.nan)
-        return np.stack([self._columns[first][rows], self._columns[second][rows]], axis=-1)
+        return np.stack([self._values(first, rows), self._values(second, rows)], axis=-1)
+
+    def _values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Values of a column in rows, NaN where the row is -1."""
+        values = np.full(len(rows), np.nan)
+        values[rows >= 0] = self._columns[name][rows[rows >= 0]]
+        return values
 
 
 class _SkyIndex:

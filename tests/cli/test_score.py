@@ -5,6 +5,7 @@ from astropy.table import Table
 from click.testing import CliRunner
 
 from gridlens import CutoutSet, load_model
+from gridlens._errors import GridlensError
 from gridlens.cli import main
 from gridlens.cutouts import write_npz
 from gridlens.detector import ARC_COLUMNS
@@ -118,3 +119,27 @@ def test_zeropoints_by_band_are_read(folder, tmp_path):
     one, three, none = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("one", "three", "none"))
     np.testing.assert_allclose(one["score"], none["score"], rtol=1e-3)
     assert set(three["id"]) == set(one["id"])
+
+
+def test_columns_of_the_catalogue_are_named(folder, tmp_path, monkeypatch):
+    catalog = tmp_path / "clusters.csv"
+    catalog.write_text("who,LAMBDA_X,z\ncluster-0,40,0.3\n")
+    seen = []
+
+    def stop(_detector, batches, **_):
+        seen.extend(batch.cutouts.metadata for batch in batches)
+        raise GridlensError("That is enough.")
+
+    monkeypatch.setattr("gridlens.engine.score_batches", stop)
+    arguments = ("score", folder / "shard.npz", "--catalog", catalog, "--column", "id=who")
+    result = run(*arguments, "--column", "richness=LAMBDA_X")
+    assert result.exit_code == 1
+    assert "3 of 4 cutouts have no row" in result.stderr
+    assert "That is enough." in result.stderr
+    assert seen[0]["richness"].tolist()[:1] == [40.0]
+    assert seen[0]["redshift"].tolist()[:1] == [0.3]
+    for column, words in (("richness=RICH", "has no column 'RICH'"), ("mass=z", "Got 'mass' instead")):
+        result = run(*arguments, "--column", column)
+        assert result.exit_code == 1
+        assert words in result.stderr
+    assert run(*arguments, "--column", "richness").exit_code == 2

@@ -229,3 +229,11 @@ def test_cutouts_that_share_a_row_are_warned_of(tmp_path, rng):
     write_npz(tmp_path / "shard.npz", same)
     with pytest.warns(UserWarning, match="2 cutouts share a row of the catalogue"):
         CutoutSet.read(tmp_path, catalog=pd.DataFrame({"id": ["a", "b"], "z": [0.1, 0.2]}))
+
+
+def test_a_catalogue_without_rows_joins_nothing(images):
+    empty = pd.DataFrame({"id": [], "ra": [], "dec": [], "z": [], "bcg_x": [], "bcg_y": []})
+    with pytest.warns(UserWarning, match="3 of 3 cutouts have no row in the catalogue"):
+        cutouts = CutoutSet.read(images, catalog=empty)
+    assert cutouts.metadata["redshift"].isna().all()
+    assert cutouts.bcg_xy.tolist() == [[29.5, 29.5]] * 3

@@ -1,5 +1,6 @@
 """Names, units and faults of the columns of catalogues."""
 
+import gzip
 import warnings
 
 import numpy as np
@@ -92,6 +93,16 @@ def test_units_of_files(tmp_path, name):
     ("column", "value", "name", "expected"),
     [
         ("RA [hourangle]", "10", "ra", 150.0),
+        ("RA [hours]", "10", "ra", 150.0),
+        ("RA (Degrees)", "10", "ra", 10.0),
+        ("RA [h:m:s]", "12:09:23.7", "ra", 182.34875),
+        ("RA [deg]", "182:20:55.5", "ra", 182.34875),
+        ("RA [deg]", "12h09m23.7s", "ra", 182.34875),
+        ("DEC [d:m:s]", "-26:40:54", "dec", -26.68166667),
+        ("seeing [arcseconds]", "0.7", "seeing", 0.7),
+        ("depth [mag(AB)]", "25", "depth", 25.0),
+        ("depth (5 sigma)", "25", "depth", 25.0),
+        ("z (spec)", "0.3", "redshift", 0.3),
         ("seeing [mas]", "700", "seeing", 0.7),
         ("mass [1e14 solMass]", "5", "log_mass", 14.69897),
         ("mass [log(solMass)]", "14.7", "log_mass", 14.7),
@@ -116,6 +127,8 @@ def test_units_in_a_header(tmp_path, column, value, name, expected):
         ("seeing [kg]", "1", "The column 'seeing [kg]' .* in 'kg', which cannot be converted to arcsec"),
         ("mass [furlongs]", "1", "cannot be converted to log10 of solMass"),
         ("mass", "5.2", "no unit, and values such as 5.2 are neither solMass nor their logarithm"),
+        ("depth [nJy]", "1", "in 'nJy', which cannot be converted to mag"),
+        ("z [km/s]", "1", "in 'km/s', which cannot be converted to a plain number"),
         ("ra [log deg]", "1", "cannot be converted to deg"),
     ],
 )
@@ -156,12 +169,65 @@ def test_faulty_rows_are_warned_of_once_and_the_rest_is_read(tmp_path):
         frame = read_catalog(tmp_path / "c.csv")
     assert len(caught) == 1
     said = str(caught[0].message)
-    assert "10 in 'ra' (row 6 'what', row 7006 'what', row 14006 'what', ...)" in said
-    assert "10 in 'dec' (row 6 '12:61:00'" in said
+    assert "10 values of 'ra' that are no numbers and taken as unknown (row 6 'what', row 7006 'what', row" in said
+    assert "10 values of 'dec' that are no numbers and taken as unknown (row 6 '12:61:00'" in said
     assert len(frame) == n
     assert frame["ra"].isna().sum() == 11
     assert frame["richness"].isna().sum() == 1
     assert frame["ra"][99_999] == pytest.approx(99.999)
+
+
+def test_hours_and_degrees_that_are_none(tmp_path):
+    rows = "a,24:00:01,95:00:00\nb,12:00:00,-90:00:00\n"
+    with pytest.warns(UserWarning, match=r"1 values of 'ra' .*'24:00:01'\); 1 values of 'dec' .*'95:00:00'\)"):
+        frame = of_csv(tmp_path, "id,ra,dec\n" + rows)
+    np.testing.assert_array_equal(frame[["ra", "dec"]], [[np.nan, np.nan], [180.0, -90.0]])
+
+
+@pytest.mark.filterwarnings("ignore:.*W50")
+def test_the_units_of_vizier(tmp_path):
+    table = Table({"RAJ2000": ["12 09 23.7"], "DEJ2000": ["-26 40 54"]})
+    table["RAJ2000"].unit, table["DEJ2000"].unit = (
+        units.Unit(f'"{unit}"', parse_strict="silent") for unit in ("h:m:s", "d:m:s")
+    )
+    table.write(tmp_path / "c.vot", format="votable")
+    row = read_catalog(tmp_path / "c.vot").iloc[0]
+    assert row.to_dict() == pytest.approx({"ra": 182.34875, "dec": -26.68166667})
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.csv.gz"])
+def test_lines_that_are_too_long_do_not_stop_the_rest(tmp_path, name):
+    text = "# of 2026\nid,ra,dec\nA,1,2\nB,3,4,what,else\n# a remark\nC #5,5,6\n"
+    data = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    with pytest.warns(
+        UserWarning, match=r"1 lines with more values than columns, which are left out \(line 4\)"
+    ) as said:
+        frame = read_catalog(tmp_path / name)
+    assert len(said) == 1
+    assert frame.to_numpy().tolist() == [["A", 1.0, 2.0], ["C #5", 5.0, 6.0]]
+
+
+def test_a_comma_at_the_end_of_each_row_moves_nothing(tmp_path):
+    assert of_csv(tmp_path, "id,ra,dec\nA,1,2,\nB,3,4,\n").to_numpy().tolist() == [["A", 1.0, 2.0], ["B", 3.0, 4.0]]
+
+
+def test_a_name_in_another_encoding_does_not_stop_the_rest(tmp_path):
+    (tmp_path / "c.csv").write_bytes("id,ra,dec\nMöbius,1,2\nB,3,4\n".encode("latin-1"))
+    frame = read_catalog(tmp_path / "c.csv")
+    assert frame["id"].tolist() == ["M\ufffdbius", "B"]
+    assert frame["ra"].tolist() == [1.0, 3.0]
+
+
+def test_ids_that_are_numbers():
+    assert read_catalog(pd.DataFrame({"id": [12, 7]}))["id"].tolist() == ["12", "7"]
+    assert read_catalog(pd.DataFrame({"id": [12.0, np.nan]}))["id"].tolist() == ["12", ""]
+    assert read_catalog(pd.DataFrame({"id": [b" a", None, 3.5]}))["id"].tolist() == ["a", "", "3.5"]
+
+
+def test_of_columns_with_one_name_the_first_counts():
+    frame = pd.DataFrame([["a", 1.0, 2.0, 3.0]], columns=["id", "ra", "ra", "dec"])
+    assert read_catalog(frame).to_numpy().tolist() == [["a", 1.0, 3.0]]
 
 
 def test_masked_values_are_unknown(tmp_path):
@@ -205,6 +271,28 @@ def test_duplicates():
     assert duplicate_rows(chain, radius=4.0).tolist() == [False, True, True]
     assert duplicate_rows(chain[["ra"]]).tolist() == [False] * 3
     assert duplicate_rows(catalog[:0]).tolist() == []
+    unread = pd.DataFrame({"id": [None, None, "a", "a", np.nan]})
+    assert duplicate_rows(unread).tolist() == [False, False, False, True, False]
+
+
+def test_duplicates_are_those_of_a_plain_search(rng):
+    n = 400
+    catalog = pd.DataFrame({"ra": 10.0 + rng.uniform(0, 30, n) / 3600, "dec": rng.uniform(0, 30, n) / 3600})
+    catalog.iloc[50::7] = catalog.iloc[3:4].to_numpy()
+    expected: list[bool] = []
+    for row in range(n):
+        near = np.hypot(*(catalog.iloc[:row] - catalog.iloc[row]).to_numpy().T * 3600) < 2.0
+        expected.append(bool((near & ~np.array(expected, dtype=bool)).any()))
+    assert 0 < sum(expected) < n
+    assert duplicate_rows(catalog).tolist() == expected
+
+
+def test_many_rows_at_one_placeholder_are_cheap(rng):
+    # all pairs of these would be 5e9
+    catalog = pd.DataFrame({"ra": np.zeros(100_000), "dec": np.zeros(100_000)})
+    assert duplicate_rows(catalog).sum() == 99_999
+    catalog["ra"] = rng.uniform(0, 1e-5, len(catalog))
+    assert duplicate_rows(catalog).sum() == 99_999
 
 
 def test_every_name_of_the_metadata_is_read(tmp_path, rng):
