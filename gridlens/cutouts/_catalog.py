@@ -69,14 +69,14 @@ def read_catalog(
     0  A1703  198.75  51.8
     """
     if isinstance(catalog, pd.DataFrame):
-        return _tidy(catalog, {}, columns, "in memory", [])
+        return _tidy(catalog, {}, columns, "in memory", "")
     path = Path(catalog)
     name = path.name.lower()
     units: dict[Any, str] = {}
-    faults: list[str] = []
+    left_out = ""
     try:
         if name.endswith((".csv", ".csv.gz")):
-            frame, faults = _read_csv(path, columns)
+            frame, left_out = _read_csv(path, columns)
         elif name.endswith((".parquet", ".pq")):
             frame = pd.read_parquet(path)
         else:
@@ -89,11 +89,11 @@ def read_catalog(
         raise GridlensError(
             f"Cannot read the catalogue {path}: {reason}. It must be a CSV, FITS, ECSV, VOTable or Parquet file."
         ) from exc
-    return _tidy(frame, units, columns, str(path), faults)
+    return _tidy(frame, units, columns, str(path), left_out)
 
 
-def _read_csv(path: Path, stated: Mapping[str, str] | None) -> tuple[pd.DataFrame, list[str]]:
-    """A table, and what was left out of it."""
+def _read_csv(path: Path, stated: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
+    """A table, and which lines were left out of it: words, or ""."""
     with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as lines:
         # not pandas' comment="#", which would cut the row of a cluster "A #5" short
         remarks = [number for number, line in enumerate(lines) if line.startswith(b"#")]
@@ -111,9 +111,9 @@ def _read_csv(path: Path, stated: Mapping[str, str] | None) -> tuple[pd.DataFram
         frame = pd.read_csv(path, dtype=dtype, index_col=False, on_bad_lines="warn", low_memory=False, **options)
     numbers = [number for warning in caught for number in re.findall(r"kipping line (\d+)", str(warning.message))]
     if not numbers:
-        return frame, []
+        return frame, ""
     shown = ", ".join(numbers[:_SHOWN]) + ("" if len(numbers) <= _SHOWN else ", ...")
-    return frame, [f"{len(numbers)} lines with more values than columns, which are left out (line {shown})"]
+    return frame, f"{len(numbers)} lines with more values than columns are left out (line {shown})"
 
 
 def _read_table(path: Path) -> tuple[pd.DataFrame, dict[Any, str]]:
@@ -136,9 +136,9 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, dict[Any, str]]:
 
 
 def _tidy(
-    frame: pd.DataFrame, units: dict[Any, str], stated: Mapping[str, str] | None, source: str, faults: list[str]
+    frame: pd.DataFrame, units: dict[Any, str], stated: Mapping[str, str] | None, source: str, left_out: str
 ) -> pd.DataFrame:
-    """Pick out, rename and convert the columns that are understood; `faults` are those of the rows so far."""
+    """Pick out, rename and convert the columns that are understood; `left_out` says which rows the table lacks."""
     frame = frame.loc[:, ~frame.columns.duplicated()]
     chosen = choose_columns(frame.columns, stated, source)
     if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
@@ -148,7 +148,7 @@ def _tidy(
             "--column ra=COLUMN --column dec=COLUMN."
         )
     tidy: dict[str, Any] = {}
-    faults = list(faults)
+    faults: list[str] = []
     for name, column in chosen.items():
         if name == "id":
             tidy[name] = _names(frame[column])
@@ -157,12 +157,15 @@ def _tidy(
         unit = re.sub(r'^"(.+)"$', r"\1", units.get(column) or split_unit(column)[1])
         values = _numbers(name, frame[column], column, unit, source, faults)
         tidy[name] = np.where(np.isfinite(values), values, np.nan)
+    said = []
+    if left_out:
+        said.append(f"In the catalogue {source} {left_out}.")
     if faults:
-        warnings.warn(
-            f"The catalogue {source} has faults in its rows: {'; '.join(faults)}.",
-            UserWarning,
-            stacklevel=3,
+        said.append(
+            f"Some values of the catalogue {source} are not numbers and are taken as unknown: {'; '.join(faults)}."
         )
+    if said:
+        warnings.warn(" ".join(said), UserWarning, stacklevel=3)
     return pd.DataFrame(tidy).reset_index(drop=True)
 
 
@@ -210,7 +213,7 @@ def _numbers(
             f"row {row + 1} {value!r}" for row, value in zip(missing[:_SHOWN], rest[:_SHOWN], strict=True)
         )
         more = "" if len(rest) <= _SHOWN else ", ..."
-        faults.append(f"{len(rest)} values of {str(column)!r} that are no numbers and taken as unknown ({shown}{more})")
+        faults.append(f"{len(rest)} in {str(column)!r} ({shown}{more})")
     return numbers
 
 
