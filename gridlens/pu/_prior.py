@@ -1,0 +1,359 @@
+"""`estimate_class_prior`: how common positives are, from labelled positives and unlabelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from lightgbm import LGBMClassifier
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.utils import check_random_state
+
+from gridlens.pu._best_bin import TopBins
+from gridlens.pu._kernel_mean import SLOPE_FROM, KernelMeans
+from gridlens.pu._prior_checks import checked_choice, checked_folds, checked_groups, checked_s, checked_x
+
+__all__ = ["ClassPrior", "PriorComparison", "estimate_class_prior"]
+
+_METHODS = ("best-bin", "elkan-noto", "km2")
+# KM2 goes as the square of the rows, and a resample takes it a second.
+_KM2_ROWS = 800
+_KM2_BOOTSTRAP = 20
+# Largest estimate over the smallest that counts as agreement.
+_AGREEMENT = 1.5
+
+
+@dataclass(frozen=True)
+class ClassPrior:
+    """A class prior as `estimate_class_prior` finds it.
+
+    Attributes
+    ----------
+    value : float
+        Share of positives in the whole population, from 0 to 1.
+    low, high : float
+        Bootstrap 95 % interval. It knows the scatter of the estimate and not its bias.
+    method : str
+        "best-bin", "elkan-noto" or "km2".
+    note : str
+        What to know before using the value; it starts with "not resolvable" where it should not be used as one.
+        Empty where there is nothing to say.
+    bound : tuple of two floats or None
+        Best bin estimation only: the paper's 90 % confidence bound. Its upper end holds however the classes overlap,
+        its lower end only where the best bin holds no negative.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+    note: str = ""
+    bound: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class PriorComparison:
+    """Several estimates of one class prior; `str` of it is a table.
+
+    Attributes
+    ----------
+    estimates : tuple of ClassPrior
+    agree : bool
+        Whether the largest value is at most 1.5 times the smallest.
+    note : str
+        The same in words, with the estimates that are not resolvable.
+    """
+
+    estimates: tuple[ClassPrior, ...]
+    agree: bool
+    note: str
+
+    def __str__(self) -> str:
+        rows = [f"{'method':<11} {'prior':>9} {'low':>9} {'high':>9}  note"]
+        for e in self.estimates:
+            rows.append(f"{e.method:<11} {e.value:>9.3g} {e.low:>9.3g} {e.high:>9.3g}  {e.note}".rstrip())
+        return "\n".join([*rows, self.note])
+
+
+class _Share(NamedTuple):
+    """Share of positives among the unlabelled rows, the same of each resample, and what is said of it."""
+
+    value: float
+    resampled: np.ndarray
+    positives: np.ndarray
+    note: str = ""
+    bound: tuple[float, float] | None = None
+
+
+def estimate_class_prior(
+    X: Any,
+    s: Any,
+    *,
+    method: str = "best-bin",
+    scheme: str = "single",
+    estimator: Any = None,
+    cv: int = 5,
+    groups: Any = None,
+    n_bootstrap: int = 200,
+    random_state: Any = None,
+) -> ClassPrior | PriorComparison:
+    """Share of positives in a population of which some positives are labelled and nothing else is.
+
+    All methods suppose that the labelled positives are drawn at random from all positives. Where they are not, as
+    where the bright ones were found first, each of them is wrong, and agreement between them proves nothing.
+
+    Parameters
+    ----------
+    X : array-like of shape (n,) or (n, d)
+        Scores, higher for more likely positives, from a model that did not learn from the row (out of fold); for
+        "elkan-noto" probabilities of ``s = 1``. Or features, from which `estimator` makes such probabilities; "km2"
+        then takes the features themselves, standardised. With many features and rare positives, scores are
+        the better input to "km2" too.
+    s : array-like of shape (n,)
+        1 for a labelled positive, 0 for an unlabelled row; -1 and 1 are taken too.
+    method : {"best-bin", "elkan-noto", "km2", "all"}, default="best-bin"
+        - "best-bin" [1]_: ratio of unlabelled rows to positives in the bin of top scores where it is least, errors
+          allowed for. Biased high if even that bin holds negatives. Best where some scores are surely positive.
+        - "elkan-noto" [2]_: from c, the mean probability of ``s = 1`` over the labelled positives. Biased high
+          where the classes overlap, for c is then too low; needs calibrated probabilities.
+        - "km2" [3]_: kernel mean embedding with gradient thresholding. Needs no score, but takes at most 800 rows of
+          either kind, drawn at random, and sees nothing below a share of about 0.05.
+        - "all": the three, and whether they agree within 50 %.
+    scheme : {"single", "separate"}, default="single"
+        "single": one sample, of which some positives were labelled. The prior is that of all rows,
+        ``(n_p + alpha n_u) / n`` with alpha the share among the unlabelled. "separate": the unlabelled rows alone are a
+        sample of the population, and the prior is alpha.
+    estimator : classifier with predict_proba, optional
+        Makes scores of features; cloned. By default a small `lightgbm.LGBMClassifier` on one thread.
+    cv : int, default=5
+        Folds, stratified by `s` and shuffled. Unused with scores.
+    groups : array-like of shape (n,), optional
+        Rows of one group share a fold and are resampled together: copies of one object are one group.
+    n_bootstrap : int, default=200
+        Resamples for the interval, at least 2. Scores are resampled, no model is fitted anew. "km2" takes 20 at most.
+    random_state : int, RandomState or None, default=None
+        Of the folds, the resamples and the rows that "km2" takes.
+
+    Returns
+    -------
+    ClassPrior
+        Or, with ``method="all"``, `PriorComparison`.
+
+    Raises
+    ------
+    ValueError
+        Scores that are not finite, or for "elkan-noto" not from 0 to 1; features that are not finite, for "km2";
+        shapes or lengths that differ; labels that are none, all of one kind, or fewer positives (or groups with one)
+        than folds; a parameter that is not one of its choices.
+
+    References
+    ----------
+    .. [1] Garg, Wu, Smola, Balakrishnan & Lipton 2021, NeurIPS 34, algorithm 1; arXiv:2111.00980.
+    .. [2] Elkan & Noto 2008, "Learning classifiers from only positive and unlabeled data", KDD 2008, 213, section 2.
+    .. [3] Ramaswamy, Scott & Tewari 2016, ICML 48, 2052, sections 4 and 6; arXiv:1603.02501.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.pu._prior import estimate_class_prior
+    >>> rng = np.random.default_rng(0)
+    >>> unlabelled = np.where(rng.random(5000) < 0.2, rng.normal(4, 1, 5000), rng.normal(0, 1, 5000))
+    >>> scores = np.concatenate([rng.normal(4, 1, 500), unlabelled])
+    >>> s = np.concatenate([np.ones(500), np.zeros(5000)])
+    >>> prior = estimate_class_prior(scores, s, scheme="separate", random_state=0)
+    >>> print(f"{prior.value:.2f}, from {prior.low:.2f} to {prior.high:.2f}")
+    0.21, from 0.20 to 0.23
+    """
+    checked_choice("method", method, (*_METHODS, "all"))
+    checked_choice("scheme", scheme, ("single", "separate"))
+    values = checked_x(X)
+    labels = checked_s(s, len(values))
+    clusters = checked_groups(groups, len(values))
+    if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 2:
+        raise ValueError(f"The 'n_bootstrap' parameter must be a whole number from 2. Got {n_bootstrap!r} instead.")
+    seed = int(check_random_state(random_state).randint(2**31 - 1))
+    methods = _METHODS if method == "all" else (method,)
+    if "km2" in methods and not np.isfinite(values).all():
+        raise ValueError(
+            "The 'X' parameter must be finite for \"km2\"; fill the gaps or leave out their rows. "
+            f"Got {values[~np.isfinite(values)][0]} instead."
+        )
+    scores = values
+    if values.ndim == 2 and methods != ("km2",):
+        scores = _out_of_fold(values, labels, estimator, cv, clusters, seed)
+    estimates = []
+    for name in methods:
+        # A generator for each, so that "all" finds what each alone finds.
+        rng = np.random.default_rng([seed, _METHODS.index(name)])
+        if name == "best-bin":
+            share = _best_bin(scores, labels, clusters, n_bootstrap, rng)
+        elif name == "elkan-noto":
+            share = _elkan_noto(scores, labels, clusters, n_bootstrap, rng)
+        else:
+            share = _km2(values, labels, clusters, min(n_bootstrap, _KM2_BOOTSTRAP), rng)
+        estimates.append(_class_prior(name, share, labels, scheme))
+    return _compared(estimates) if method == "all" else estimates[0]
+
+
+def _best_bin(
+    scores: np.ndarray, s: np.ndarray, groups: np.ndarray | None, n_bootstrap: int, rng: np.random.Generator
+) -> _Share:
+    bins = TopBins(scores[s == 1], scores[s == 0])
+    best = bins.best()
+    # A fixed bin far up, of the highest fifth of the positives, tells whether the ratio still falls above the best.
+    far = int(np.flatnonzero(bins.shares()[0] >= 0.2)[-1])
+    resampled, above, positives = [], [], []
+    for weights_p, weights_u in _resamples(s, groups, n_bootstrap, rng):
+        resampled.append(bins.best(weights_p, weights_u).value)
+        q_p, q_u = bins.shares(weights_p, weights_u)
+        above.append(q_u[far] / q_p[far] if q_p[far] > 0.0 else np.inf)
+        positives.append(weights_p.sum() / (weights_p.sum() + weights_u.sum()))
+    note = ""
+    ceiling = float(np.quantile(above, 0.975))
+    if _AGREEMENT * ceiling < best.value:
+        note = (
+            f"not resolvable: an upper limit, for the best bin holds negatives (the highest fifth of the positives "
+            f"says that at most {ceiling:.2g} of the unlabelled rows are positive)"
+        )
+    return _Share(best.value, np.array(resampled), np.array(positives), note, (best.low, best.high))
+
+
+def _elkan_noto(
+    scores: np.ndarray, s: np.ndarray, groups: np.ndarray | None, n_bootstrap: int, rng: np.random.Generator
+) -> _Share:
+    strange = scores[(scores < 0.0) | (scores > 1.0)]
+    if len(strange):
+        raise ValueError(
+            "The 'X' parameter must be probabilities of s = 1 for \"elkan-noto\", from 0 to 1; other scores serve "
+            f'"best-bin" and "km2". Got {strange[0]:g} instead.'
+        )
+    of_positives = scores[s == 1]
+    c = float(of_positives.mean())
+    if c == 0.0:
+        raise ValueError(
+            "The 'X' parameter must be above 0 for some labelled positive; the scores must be probabilities of s = 1. "
+            "Got 0 for all of them instead."
+        )
+    resampled, positives = [], []
+    for weights_p, weights_u in _resamples(s, groups, n_bootstrap, rng):
+        n_p, n_u = weights_p.sum(), weights_u.sum()
+        resampled.append(_odds_share(float(weights_p @ of_positives) / n_p, n_p, n_u))
+        positives.append(n_p / (n_p + n_u))
+    return _Share(_odds_share(c, s.sum(), len(s) - s.sum()), np.array(resampled), np.array(positives))
+
+
+def _odds_share(c: float, n_p: float, n_u: float) -> float:
+    """Share among the unlabelled rows: a sure positive is labelled with odds ``c / (1 - c) = n_p / (share n_u)``.
+
+    In one sample that is the ``P(y=1) = P(s=1) / c`` of Elkan and Noto; the odds hold for separate samples as well.
+    """
+    return 1.0 if c == 0.0 else min((1.0 - c) / c * n_p / n_u, 1.0)
+
+
+def _km2(
+    values: np.ndarray, s: np.ndarray, groups: np.ndarray | None, n_bootstrap: int, rng: np.random.Generator
+) -> _Share:
+    x = values.reshape(len(values), -1)
+    kept = np.concatenate([_some(np.flatnonzero(s == label), rng) for label in (1, 0)])
+    x, kept_s = x[kept], s[kept]
+    means = KernelMeans(x[kept_s == 1], x[kept_s == 0])
+    value = means.share()
+    resampled, positives = [], []
+    for weights_p, weights_u in _resamples(kept_s, None if groups is None else groups[kept], n_bootstrap, rng):
+        resampled.append(means.share(weights_p, weights_u))
+        positives.append(s.mean())
+    note = f"interval from {n_bootstrap} resamples of {int(kept_s.sum())} + {int((kept_s == 0).sum())} rows"
+    if value < SLOPE_FROM:
+        note = f"not resolvable: below {SLOPE_FROM:.2g}, where the method takes its first slope; {note}"
+    return _Share(value, np.array(resampled), np.array(positives), note)
+
+
+def _some(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """At most `_KM2_ROWS` of the rows."""
+    return rows if len(rows) <= _KM2_ROWS else np.sort(rng.choice(rows, _KM2_ROWS, replace=False))
+
+
+def _resamples(
+    s: np.ndarray, groups: np.ndarray | None, n: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """How often each positive and each unlabelled row is drawn, `n` times; groups as wholes.
+
+    Stratified: as many positives as there are, or as many groups that hold one.
+    """
+    if groups is None:
+        groups = np.arange(len(s))
+    _, place = np.unique(groups, return_inverse=True)
+    holds = np.bincount(place, s) > 0
+    strata = [np.flatnonzero(holds), np.flatnonzero(~holds)]
+    done = 0
+    while done < n:
+        drawn = np.zeros(len(holds))
+        for stratum in strata:
+            k = len(stratum)
+            if k:
+                drawn[stratum] = np.bincount(rng.integers(k, size=k), minlength=k)
+        weights = drawn[place]
+        # With few groups, those drawn may hold no unlabelled row: no sample, drawn anew.
+        if (weights[s == 0] > 0.0).any():
+            yield weights[s == 1], weights[s == 0]
+            done += 1
+
+
+def _class_prior(method: str, share: _Share, s: np.ndarray, scheme: str) -> ClassPrior:
+    """The share among unlabelled rows as a prior of the population, its interval, and whether it is resolved."""
+    low, high = np.quantile(share.resampled, [0.025, 0.975])
+    note = share.note
+    if not note.startswith("not resolvable"):
+        reason = ""
+        if low <= 0.0:
+            reason = "not resolvable: the interval reaches 0 among the unlabelled rows"
+        elif high - low > share.value:
+            reason = "not resolvable: the interval among the unlabelled rows is wider than the value"
+        elif share.value >= 1.0:
+            reason = "not resolvable: nothing shows that any unlabelled row is negative"
+        note = "; ".join(part for part in (reason, note) if part)
+    if scheme == "separate":
+        return ClassPrior(share.value, float(low), float(high), method, note, share.bound)
+    labelled = float(s.mean())
+    resampled = share.positives + (1.0 - share.positives) * share.resampled
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    bound = None
+    if share.bound is not None:
+        bound = (labelled + (1.0 - labelled) * share.bound[0], labelled + (1.0 - labelled) * share.bound[1])
+    value = labelled + (1.0 - labelled) * share.value
+    return ClassPrior(value, float(low), float(high), method, note, bound)
+
+
+def _compared(estimates: list[ClassPrior]) -> PriorComparison:
+    least, most = (choose(estimates, key=lambda e: e.value) for choose in (min, max))
+    agree = most.value <= _AGREEMENT * least.value
+    note = f"The methods {'agree' if agree else 'disagree'}: "
+    note += f"{least.value:.3g} ({least.method}) to {most.value:.3g} ({most.method})"
+    note += f", a factor {most.value / least.value:.2f}." if least.value > 0.0 else "."
+    unresolved = [e.method for e in estimates if e.note.startswith("not resolvable")]
+    if unresolved:
+        note += f" Not resolvable by {', '.join(unresolved)}."
+    return PriorComparison(tuple(estimates), agree, note)
+
+
+def _out_of_fold(
+    X: np.ndarray, s: np.ndarray, estimator: Any, cv: int, groups: np.ndarray | None, seed: int
+) -> np.ndarray:
+    """Probability of ``s = 1`` of each row, from a model that saw neither the row nor its group."""
+    checked_folds(s, cv, groups)
+    if estimator is None:
+        estimator = LGBMClassifier(
+            n_estimators=100, num_leaves=15, learning_rate=0.05, n_jobs=1, verbose=-1, random_state=seed
+        )
+    elif not hasattr(estimator, "predict_proba"):
+        raise ValueError(
+            "The 'estimator' parameter must have predict_proba; give out-of-fold scores as 'X' for one without. "
+            f"Got {type(estimator).__name__} instead."
+        )
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    folds = kind(n_splits=cv, shuffle=True, random_state=seed)
+    splits = list(folds.split(X, s, groups))
+    return cross_val_predict(clone(estimator), X, s, cv=splits, method="predict_proba")[:, 1]
