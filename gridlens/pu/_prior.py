@@ -250,7 +250,7 @@ def _odds_share(c: float, n_p: float, n_u: float) -> float:
 
     In one sample that is the ``P(y=1) = P(s=1) / c`` of Elkan and Noto; the odds hold for separate samples as well.
     """
-    return 1.0 if c == 0.0 else min((1.0 - c) / c * n_p / n_u, 1.0)
+    return 1.0 if c == 0.0 else float(min((1.0 - c) / c * n_p / n_u, 1.0))
 
 
 def _km2(
