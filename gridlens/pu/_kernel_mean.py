@@ -93,7 +93,8 @@ def hull_distance(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
     Weights on the simplex, by non-negative least squares: the w >= 0 that minimises
     ``|w @ (rows - target)|^2 + (sum(w) - 1)^2`` has, once divided by its sum, the least first term, because for any
     direction of w the best length leaves ``r / (1 + r)`` of the squared distance r. Exact after a finite number of
-    steps; a projected gradient on the same data leaves ten times more after five thousand.
+    steps. An accelerated projected gradient had not settled after five thousand on two Gaussians in the plane, and took
+    five to a hundred times as long.
 
     Parameters
     ----------
