@@ -159,7 +159,7 @@ def estimate_class_prior(
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.pu._prior import estimate_class_prior
+    >>> from gridlens.pu import estimate_class_prior
     >>> rng = np.random.default_rng(0)
     >>> unlabelled = np.where(rng.random(5000) < 0.2, rng.normal(4, 1, 5000), rng.normal(0, 1, 5000))
     >>> scores = np.concatenate([rng.normal(4, 1, 500), unlabelled])
