@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from gridlens._errors import GridlensError
 from gridlens.cutouts._columns import ANGLES, choose_columns, in_hours, split_unit, to_contract
+from gridlens.cutouts._set import METADATA_NAMES
 
 __all__ = ["read_catalog"]
 
 _SHOWN = 3
+_OPTIONAL = frozenset(METADATA_NAMES) - {"ra", "dec"}
 _UNKNOWN = {"", "nan", "none", "null", "--", "-", "n/a", "na", "..."}
 _SEXAGESIMAL = re.compile(
     r"^\s*([+-]?)\s*(\d{1,3})(?:[:hd°]\s*|\s+)(\d{1,2})(?:[:m']\s*|\s+)(\d{1,2}(?:\.\d*)?)\s*[s\"]?\s*$"
@@ -53,8 +55,9 @@ def read_catalog(
     Raises
     ------
     GridlensError
-        The file cannot be read, has neither `id` nor `ra` and `dec`, a column holds no number at all, or a unit cannot
-        be converted.
+        The file cannot be read, has neither `id` nor `ra` and `dec`, or a position, a place of the BCG or a column of
+        `columns` holds no number at all or is in a unit that cannot be converted. Other columns of that kind are left
+        out with a warning.
 
     Notes
     -----
@@ -149,15 +152,23 @@ def _tidy(
         )
     tidy: dict[str, Any] = {}
     faults: list[str] = []
+    left_columns: list[str] = []
     for name, column in chosen.items():
         if name == "id":
             tidy[name] = _names(frame[column])
             continue
         # VizieR writes "h:m:s" with the quotes
         unit = re.sub(r'^"(.+)"$', r"\1", units.get(column) or split_unit(column)[1])
-        values = _numbers(name, frame[column], column, unit, source, faults)
+        try:
+            values = _numbers(name, frame[column], column, unit, source, faults)
+        except GridlensError as exc:
+            # What nobody asked for by name must not keep the positions from being read.
+            if name in (stated or {}) or name not in _OPTIONAL:
+                raise
+            left_columns.append(f"{exc} It is left out.")
+            continue
         tidy[name] = np.where(np.isfinite(values), values, np.nan)
-    said = []
+    said = left_columns
     if left_out:
         said.append(f"In the catalogue {source} {left_out}.")
     if faults:

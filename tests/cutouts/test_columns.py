@@ -133,8 +133,17 @@ def test_units_in_a_header(tmp_path, column, value, name, expected):
     ],
 )
 def test_units_that_cannot_be(tmp_path, column, value, words):
-    with pytest.raises(GridlensError, match=words.replace("[", r"\[").replace("]", r"\]")):
-        of_csv(tmp_path, f"id,{column}\na,{value}\n")
+    words = words.replace("[", r"\[").replace("]", r"\]")
+    (tmp_path / "c.csv").write_text(f"id,{column}\na,{value}\n")
+    if column.startswith("ra"):
+        with pytest.raises(GridlensError, match=words):
+            read_catalog(tmp_path / "c.csv")
+        return
+    with pytest.warns(UserWarning, match=words + ".* It is left out"):
+        assert read_catalog(tmp_path / "c.csv").columns.tolist() == ["id"]
+    name = {"seeing": "seeing", "mass": "log_mass", "depth": "depth", "z": "redshift"}[column.split()[0]]
+    with pytest.raises(GridlensError, match=words):
+        read_catalog(tmp_path / "c.csv", columns={name: column})
 
 
 @pytest.mark.parametrize(
