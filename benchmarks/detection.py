@@ -6,13 +6,13 @@ the brightness and the richness alone, or the metadata alone: a lens finder must
 """
 
 import argparse
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from _scenes import cached_rows, usable
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 import gridlens
@@ -22,7 +22,7 @@ from gridlens.cutouts import METADATA_NAMES, SIMULATED_SURVEYS
 from gridlens.evaluation import Estimate, auroc, tpr_at_fpr
 from gridlens.features import FEATURE_NAMES, N_IMAGE_FEATURES
 from gridlens.models import read_manifest
-from gridlens.models.recipe import RECIPES, SNR_BINS, SceneRows, fit_detector, simulate_rows
+from gridlens.models.recipe import RECIPES, SNR_BINS, SceneRows, fit_detector
 
 HERE = Path(__file__).parent
 RECIPE = RECIPES["default"]
@@ -61,31 +61,6 @@ def brightness_and_richness(X: np.ndarray) -> np.ndarray:
 def metadata(X: np.ndarray) -> np.ndarray:
     """The nine metadata values."""
     return X[:, N_IMAGE_FEATURES:]
-
-
-def cached_rows(n: int, seed: int, surveys: tuple[str, ...], canonical: bool = False) -> SceneRows:
-    """Simulated rows, from the cache where the simulator and the kernels have not changed since."""
-    sources = [
-        path for room in ("cutouts", "features", "simulate") for path in (HERE.parent / "gridlens" / room).glob("*.py")
-    ]
-    key = hashlib.sha256(
-        repr((n, seed, surveys, canonical)).encode() + b"".join(p.read_bytes() for p in sorted(sources))
-    )
-    folder = HERE / ".cache"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"scenes-{seed}-{key.hexdigest()[:12]}.npz"
-    if not path.exists():
-        print(f"simulating {n:,} scenes of seed {seed} ...", flush=True)
-        rows = simulate_rows(n, seed, surveys, canonical=canonical)
-        np.savez(path, features=rows.features)
-        rows.truth.to_csv(path.with_suffix(".csv"), index=False)
-    return SceneRows(np.load(path)["features"], pd.read_csv(path.with_suffix(".csv")))
-
-
-def usable(rows: SceneRows) -> SceneRows:
-    """Rows whose cutout was not rejected."""
-    kept = np.isfinite(rows.features[:, :N_IMAGE_FEATURES]).any(axis=1)
-    return SceneRows(rows.features[kept], rows.truth[kept].reset_index(drop=True))
 
 
 def heading(text: str) -> None:

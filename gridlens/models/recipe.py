@@ -6,7 +6,7 @@ is drawn away from the canonical geometry, so that what is learned carries over;
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -83,16 +83,20 @@ def simulate_rows(
     surveys: tuple[str, ...] = SIMULATED_SURVEYS,
     *,
     canonical: bool = False,
+    lens_fraction: float = 0.5,
     n_jobs: int | None = -1,
     progress: _Progress = None,
 ) -> SceneRows:
     """Simulate `n` scenes and extract their features, in processes; the same for any number of them.
 
-    A third is drawn away from the canonical geometry, none where `canonical` is True. Needs ``gridlens[sim]``.
+    A share `lens_fraction` of them is drawn with a lens. A third is drawn away from the canonical geometry, none where
+    `canonical` is True. Needs ``gridlens[sim]``.
     """
     from gridlens.simulate import SceneSettings, map_blocks, simulate_scene
 
-    settings = SceneSettings(surveys=surveys, varied_fraction=0.0) if canonical else SceneSettings(surveys=surveys)
+    settings = SceneSettings(surveys=surveys, lens_fraction=lens_fraction)
+    if canonical:
+        settings = replace(settings, varied_fraction=0.0)
     make = partial(simulate_scene, seed, settings=settings)
     parts: list[np.ndarray] = []
     truths: list[dict[str, Any]] = []

@@ -1,15 +1,17 @@
-"""What labels and priors must be."""
+"""What labels, priors and folds must be."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["checked_prior", "checked_s"]
+__all__ = ["checked_prior", "checked_s", "min_positives"]
 
 
-def checked_s(s: Any, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def checked_s(s: Any, n: int, name: str = "y") -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Labels as 0 and 1, and the two values that stand for unlabelled and positive: 0 or -1, and 1.
+
+    `name` is what the caller calls them.
 
     Raises
     ------
@@ -19,7 +21,7 @@ def checked_s(s: Any, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
     labels = np.asarray(s)
     if labels.shape != (n,):
         raise ValueError(
-            f"The 'y' parameter must hold one label for each of the {n} rows. Got shape {labels.shape} instead."
+            f"The '{name}' parameter must hold one label for each of the {n} rows. Got shape {labels.shape} instead."
         )
     try:
         numbers = labels.astype(np.float64)
@@ -28,16 +30,18 @@ def checked_s(s: Any, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
     values = np.unique(numbers)
     if np.isnan(numbers).any() or not set(values) <= {-1.0, 0.0, 1.0} or {-1.0, 0.0} <= set(values):
         shown = ", ".join(map(str, np.unique(labels.astype(str))[:5]))
+        if (np.isfinite(numbers) & (numbers != np.round(numbers))).any():
+            shown = f"continuous values, as {shown},"
         raise ValueError(
-            "The 'y' parameter must hold 1 for a labelled positive and 0 (or -1) for an unlabelled row. "
-            f"Got {shown} instead."
+            f"The '{name}' parameter must hold 1 for a labelled positive and 0 (or -1) for an unlabelled row. "
+            f"Got {shown} instead. Only binary classification is supported."
         )
     positive = (numbers == 1.0).astype(np.int64)
     if positive.sum() in (0, n):
         kind, other = ("unlabelled", "positive") if positive.all() else ("positive", "unlabelled")
         raise ValueError(
-            f"The 'y' parameter must hold positives and unlabelled rows, and not one class alone. Got {other} ones "
-            f"only; add {kind} ones."
+            f"The '{name}' parameter must hold positives and unlabelled rows, and not one class alone. "
+            f"Got {other} ones only; add {kind} ones."
         )
     classes = np.array([values[0], 1.0])
     return positive, classes.astype(labels.dtype if labels.dtype.kind in "biu" else np.float64)
@@ -51,3 +55,25 @@ def checked_prior(prior: Any) -> float:
             "instead; estimate_class_prior estimates it."
         )
     return float(prior)
+
+
+def min_positives(labels: NDArray[np.int64], cv: Any, groups: NDArray[Any] | None = None) -> int:
+    """Number of folds, once there are positives and unlabelled rows, or groups that hold them, for each.
+
+    Raises
+    ------
+    ValueError
+        `cv` is no whole number from 2, or there are fewer of either than folds.
+    """
+    if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
+        raise ValueError(f"The 'cv' parameter must be a whole number of folds, 2 or more. Got {cv!r} instead.")
+    for value, kind in ((1, "labelled positives"), (0, "unlabelled rows")):
+        held = labels == value
+        n = int(held.sum()) if groups is None else len(np.unique(groups[held]))
+        if n < cv:
+            where = "" if groups is None else "groups that hold "
+            raise ValueError(
+                f"The 'cv' parameter must be at most the number of {where}{kind}, so that every fold has some. "
+                f"Got {cv} folds for {n} instead; use fewer folds."
+            )
+    return int(cv)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gridlens.pu._checks import checked_prior, checked_s
+from gridlens.pu._checks import checked_prior, checked_s, min_positives
 
 
 @pytest.mark.parametrize("s", [[0, 1, 0], [-1, 1, -1], [False, True, False], [0.0, 1.0, 0.0]])
@@ -19,7 +19,9 @@ def test_labels(s):
         ([0, 0, 0], "Got unlabelled ones only; add positive ones"),
         ([1, 1, 1], "Got positive ones only; add unlabelled ones"),
         ([0, 1, np.nan], "1 for a labelled positive"),
-        ([0, 1, 2], "Got 0, 1, 2 instead"),
+        ([0, 1, 2], "Got 0, 1, 2 instead. Only binary classification is supported"),
+        ([0, 1, 0.5], r"Got continuous values, as 0\.0, 0\.5, 1\.0, instead"),
+        ([0, 1, np.inf], "Got 0.0, 1.0, inf instead"),
         ([0, 1, -1], "1 for a labelled positive"),
         (["yes", "no", "no"], "Got no, yes instead"),
     ],
@@ -34,3 +36,31 @@ def test_priors():
     for prior in (0, 1, -0.1, np.nan, "0.5", None, True):
         with pytest.raises(ValueError, match="'prior' parameter must be the share of positives"):
             checked_prior(prior)
+
+
+def test_labels_go_by_the_name_that_the_caller_has_for_them():
+    with pytest.raises(ValueError, match="The 's' parameter must hold one label for each of the 2 rows"):
+        checked_s([1], 2, "s")
+
+
+def test_folds():
+    labels = np.array([1, 1, 1, 0, 0, 0, 0])
+    assert min_positives(labels, np.int64(3)) == 3
+    assert min_positives(labels, 2, groups=np.array([0, 0, 1, 1, 2, 2, 2])) == 2
+    for cv in (1, 0, 2.0, "5", None, True):
+        with pytest.raises(ValueError, match="'cv' parameter must be a whole number of folds, 2 or more"):
+            min_positives(labels, cv)
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "words"),
+    [
+        ([1, 1, 0, 0, 0], None, "at most the number of labelled positives, .* Got 3 folds for 2 instead"),
+        ([1, 1, 1, 0, 0], None, "at most the number of unlabelled rows, .* Got 3 folds for 2 instead"),
+        ([1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 2, 3], "number of groups that hold labelled positives, .* 3 folds for 2"),
+        ([1, 1, 1, 0, 0, 0], [0, 1, 2, 3, 3, 3], "number of groups that hold unlabelled rows, .* 3 folds for 1"),
+    ],
+)
+def test_folds_that_cannot_be(labels, groups, words):
+    with pytest.raises(ValueError, match=words):
+        min_positives(np.array(labels), 3, None if groups is None else np.array(groups))

@@ -5,37 +5,41 @@ import warnings
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from gridlens.pu import NNPULGBMClassifier
+from gridlens.pu import ElkanNotoClassifier, NNPULGBMClassifier
 
 _LABELS = "labels say what is labelled: 1, and 0 or -1, and nothing else; this check uses others"
+_OTHER_LABELS = dict.fromkeys(
+    [
+        "check_estimators_dtypes",
+        "check_sample_weights_not_an_array",
+        "check_sample_weights_shape",
+        "check_sample_weights_not_overwritten",
+        "check_sample_weights_pandas_series",
+        "check_classifier_data_not_an_array",
+        "check_classifiers_classes",
+        "check_fit2d_1feature",
+    ],
+    _LABELS,
+)
+_WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 EXPECTED_FAILURES = {
-    "NNPULGBMClassifier": dict.fromkeys(
-        [
-            "check_estimators_dtypes",
-            "check_sample_weights_not_an_array",
-            "check_sample_weights_shape",
-            "check_sample_weights_not_overwritten",
-            "check_sample_weights_pandas_series",
-            "check_classifier_data_not_an_array",
-            "check_classifiers_classes",
-            "check_classifiers_regression_target",
-            "check_classifier_not_supporting_multiclass",
-            "check_fit2d_1feature",
-        ],
-        _LABELS,
-    )
-    | {
-        "check_sample_weight_equivalence_on_dense_data": (
-            "a leaf holds a number of rows, whatever they weigh, and the bins of the columns are those of the rows"
-        )
-    }
+    "NNPULGBMClassifier": _OTHER_LABELS
+    | {_WEIGHTS: "a leaf holds a number of rows, whatever they weigh; bins are those of the rows"},
+    "ElkanNotoClassifier": _OTHER_LABELS
+    | {_WEIGHTS: "folds are drawn of rows, whatever they weigh; the check hands over folds of its own, cv is a number"},
 }
 
 
 @parametrize_with_checks(
-    [NNPULGBMClassifier(0.5, scheme="separate", n_estimators=10, min_child_samples=1, random_state=0)],
+    [
+        NNPULGBMClassifier(0.5, scheme="separate", n_estimators=10, min_child_samples=1, random_state=0),
+        ElkanNotoClassifier(method="weighted", cv=2, random_state=0),
+        ElkanNotoClassifier(method="ratio", cv=2, random_state=0),
+        ElkanNotoClassifier(LogisticRegression(), cv=2, random_state=0),
+    ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
 )
 def test_scikit_learns_checks(estimator, check):

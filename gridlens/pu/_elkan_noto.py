@@ -1,0 +1,356 @@
+"""`ElkanNotoClassifier`: any classifier of probabilities, made to learn from positives and unlabelled rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, has_fit_parameter, validate_data
+
+from gridlens.pu._checks import checked_s, min_positives
+from gridlens.pu._propensity import Propensity, estimate_propensity
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+__all__ = ["ElkanNotoClassifier", "default_estimator"]
+
+# Spread of the propensity between folds that is worth a warning.
+_SPREAD = 0.2
+
+
+class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    r"""A classifier of probabilities that learns from one training set, of whose positives some are labelled [1]_.
+
+    Where positives are labelled at random, whatever their features, with the propensity :math:`c = P(s=1 | y=1)`, a
+    classifier of labelled against unlabelled rows learns :math:`g(x) = P(s=1 | x) = c P(y=1 | x)`. It is fitted on
+    folds, c is estimated from the g of the rows left out, and :math:`P(y=1 | x)` follows in one of two ways.
+
+    Parameters
+    ----------
+    estimator : classifier with `predict_proba`, default=None
+        It is cloned. Its probabilities must be calibrated: no class weights. None takes LightGBM with trees of few
+        leaves, grown slowly, on one thread. Another one keeps the `random_state` that it has.
+    method : {"weighted", "ratio"}, default="weighted"
+        "weighted": an unlabelled row is a positive with the probability
+        :math:`w = P(y=1 | x, s=0) = \frac{1-c}{c} \frac{g}{1-g}`. It is taken twice, as a positive of weight w and as a
+        negative of weight 1 - w, beside the labelled rows of weight 1, and the estimator is fitted anew. What it then
+        gives is :math:`P(y=1 | x)` itself; nothing is divided by c, which has been used up. The estimator's `fit`
+        must take `sample_weight`.
+        "ratio": the estimator is fitted on all rows, and :math:`P(y=1 | x) = \min(g / c, 1)`. One fit less, and no
+        weights needed; but g comes from rows that were fitted, and rows at 1 tie: rank by ``estimator_`` instead.
+    propensity : {"top", "mean"} or float, default="top"
+        How c is estimated, or c itself, above 0 and at most 1.
+        "mean" is the mean g of the labelled positives, e1 of the paper. It is c times the mean of
+        :math:`P(y=1 | x)` over the positives: biased low wherever the classes overlap, and probabilities too high by
+        as much. Of two Gaussians at a class prior of 0.1 it loses a tenth of c where they are four standard deviations
+        apart, a third at three, over half at two, four fifths at one.
+        "top" is the share of labelled rows among those that score highest, see `estimate_propensity`. It loses
+        nothing at four, a twentieth at three, a fifth at two and two thirds at one, where no score is free of
+        negatives. It takes no more than the order of the scores, so that they need no calibration to estimate c.
+        ``benchmarks/_propensity_bias.py`` compares both with others that were not taken.
+    cv : int, default=5
+        Folds, stratified by label; from 2 up to the number of labelled positives.
+    random_state : int, RandomState instance or None, default=None
+        Of the folds, and of the default estimator.
+
+    Attributes
+    ----------
+    propensity_ : float
+        c, as estimated or as given. At least the share of labelled rows.
+    propensity_se_ : float
+        Its standard error from counting alone, the bias left out; with "top" up to a quarter short, for the choice of
+        the threshold is left out too. Rows of one group count as varying together. NaN where c was given.
+    propensity_folds_ : ndarray of shape (cv,), float64
+        The same by fold, at the threshold of all. NaN where a fold holds no row above it; empty where c was given.
+    propensity_spread_ : float
+        Largest less smallest of these, over their mean. Above 0.2 there is a warning: labelling may differ between
+        groups, or positives be too few (counting alone does that below about two thousand of them). NaN where c was
+        given.
+    class_prior_ : float
+        P(y=1), the share of labelled rows over c.
+    estimator_ : classifier
+        Fitted on all rows: gives P(s=1 | x) with "ratio", P(y=1 | x) with "weighted".
+    classes_ : ndarray of shape (2,)
+        The two labels as they were given.
+    n_features_in_ : int
+
+    See Also
+    --------
+    NNPULGBMClassifier : Learns at a class prior that is known from elsewhere.
+
+    References
+    ----------
+    .. [1] Elkan & Noto 2008, "Learning Classifiers from Only Positive and Unlabeled Data", KDD 2008, 213: section 2
+       for c and "ratio", section 3 for "weighted".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.pu import ElkanNotoClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.random(10000) < 0.3
+    >>> X = rng.normal(size=(10000, 2)) + 3.0 * y[:, None]
+    >>> s = y & (rng.random(10000) < 0.5)
+    >>> model = ElkanNotoClassifier(random_state=0).fit(X, s)
+    >>> print(f"{model.propensity_:.1f} {model.class_prior_:.1f}")
+    0.5 0.3
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        method: Literal["weighted", "ratio"] = "weighted",
+        propensity: Literal["top", "mean"] | float = "top",
+        cv: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.method = method
+        self.propensity = propensity
+        self.cv = cv
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Estimate the propensity and learn the probability of a positive.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Dense. NaN where the estimator takes it, as the default one does.
+        y : array-like of shape (n,)
+            What is labelled, not what is true: 1 for a labelled positive, 0 (or -1) for an unlabelled row.
+        sample_weight : array-like of shape (n,), default=None
+            Multiplies whatever a row counts; 0 or more.
+        groups : array-like of shape (n,), default=None
+            Rows with one value are in one fold.
+
+        Returns
+        -------
+        ElkanNotoClassifier
+
+        Raises
+        ------
+        ValueError
+            A label is neither; no row is positive or all are; there are fewer positives, or groups with some, than
+            folds; a parameter is out of its range; a propensity that was given is below the share of labelled rows;
+            the estimator has no `predict_proba`, or its `fit` no `sample_weight` where that is needed.
+        TypeError
+            `X` is sparse.
+        """
+        self._check_parameters(sample_weight is not None)
+        X, y = validate_data(self, X, y, accept_sparse=False, ensure_all_finite=self._finite())
+        labels, self.classes_ = checked_s(y, len(X))
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            self._check_weight(weight, labels)
+        if groups is not None:
+            groups = np.asarray(groups)
+            if groups.shape != (len(X),):
+                raise ValueError(
+                    f"The 'groups' parameter must hold one value for each of the {len(X)} rows. "
+                    f"Got shape {groups.shape} instead."
+                )
+        labelled = float(np.average(labels, weights=weight))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        estimator = default_estimator(seed) if self.estimator is None else self.estimator
+
+        scores = np.empty(0)
+        if self.method == "weighted" or isinstance(self.propensity, str):
+            scores, folds = self._out_of_fold(estimator, X, labels, weight, groups, seed)
+        if isinstance(self.propensity, str):
+            found = estimate_propensity(scores, labels, folds, self.propensity, weight, groups)
+            # No fewer of the positives are labelled than of all rows.
+            self.propensity_ = max(found.value, labelled)
+            self._warn(found)
+        else:
+            found = Propensity(float(self.propensity), float("nan"), np.empty(0), float("nan"))
+            self.propensity_ = found.value
+            if self.propensity_ < labelled:
+                raise ValueError(
+                    f"The 'propensity' parameter must be at least the share of labelled rows, {labelled:g}: with a "
+                    f"smaller one there are more positives than rows. Got {self.propensity!r} instead. Positives that "
+                    "were collected apart from the unlabelled rows are for NNPULGBMClassifier(scheme='separate')."
+                )
+        self.propensity_se_, self.propensity_folds_, self.propensity_spread_ = found[1:]
+        self.class_prior_ = labelled / self.propensity_
+        if self.method == "ratio":
+            self.estimator_ = _fitted(estimator, X, labels, weight)
+        else:
+            self.estimator_ = self._fit_weighted(estimator, X, labels, weight, scores)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probability of a negative and of a positive, at the class prior of the training set.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, 2), float64
+        """
+        check_is_fitted(self, "estimator_")
+        X = validate_data(self, X, accept_sparse=False, ensure_all_finite=self._finite(), reset=False)
+        p = _positive(self.estimator_, X)
+        if self.method == "ratio":
+            p = np.minimum(p / self.propensity_, 1.0)
+        return np.column_stack([1.0 - p, p])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Class of each row: positive where its probability is above one half.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Of the labels that `fit` got.
+        """
+        positive = self.predict_proba(X)[:, 1] > 0.5
+        return np.asarray(self.classes_[positive.astype(np.int64)])
+
+    def _out_of_fold(
+        self,
+        estimator: Any,
+        X: NDArray[Any],
+        labels: NDArray[np.int64],
+        weight: NDArray[np.float64] | None,
+        groups: NDArray[Any] | None,
+        seed: int,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """P(s=1 | x) of each row by a model that saw neither it nor its group, and the row's fold."""
+        scores, folds = np.empty(len(X)), np.empty(len(X), dtype=np.int64)
+        for k, (train, held) in enumerate(_splits(min_positives(labels, self.cv, groups), labels, groups, seed)):
+            model = _fitted(estimator, X[train], labels[train], None if weight is None else weight[train])
+            scores[held], folds[held] = _positive(model, X[held]), k
+        return scores, folds
+
+    def _fit_weighted(
+        self,
+        estimator: Any,
+        X: NDArray[Any],
+        labels: NDArray[np.int64],
+        weight: NDArray[np.float64] | None,
+        scores: NDArray[np.float64],
+    ) -> Any:
+        """Fit on the labelled rows and on each unlabelled one as both, weighted by what it may be."""
+        c, unlabelled = self.propensity_, labels == 0
+        # At g = c a row is surely positive; g beyond it is noise.
+        g = np.minimum(scores[unlabelled], c)
+        positive = np.zeros(len(g)) if c == 1.0 else (1.0 - c) / c * g / (1.0 - g)
+        share = np.ones(len(X))
+        share[unlabelled] = np.clip(positive, 0.0, 1.0)
+        w = np.ones(len(X)) if weight is None else weight
+        return _fitted(
+            estimator,
+            np.concatenate([X, X[unlabelled]]),
+            np.concatenate([np.ones(len(X), dtype=np.int64), np.zeros(len(g), dtype=np.int64)]),
+            np.concatenate([w * share, (w * (1.0 - share))[unlabelled]]),
+        )
+
+    def _warn(self, found: Propensity) -> None:
+        if found.spread > _SPREAD:
+            warnings.warn(
+                f"The labelling propensity differs between folds by {found.spread:.0%} of its mean, from "
+                f"{np.nanmin(found.folds):.2g} to {np.nanmax(found.folds):.2g}; over all it is {self.propensity_:.2g} "
+                f"with a standard error of {found.error:.1g}. Positives are few, or groups are labelled differently: "
+                "see how far the scores hang on it with gridlens.pu.sensitivity.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _check_parameters(self, weighted: bool) -> None:
+        if self.method not in ("weighted", "ratio"):
+            raise ValueError(
+                f"The 'method' parameter of ElkanNotoClassifier must be 'weighted' or 'ratio'. Got {self.method!r} "
+                "instead."
+            )
+        c = self.propensity
+        number = isinstance(c, int | float | np.number) and not isinstance(c, bool)
+        if c not in ("mean", "top") if isinstance(c, str) else not (number and 0.0 < c <= 1.0):
+            raise ValueError(
+                "The 'propensity' parameter of ElkanNotoClassifier must be 'top', 'mean' or a number above 0 and at "
+                f"most 1. Got {c!r} instead."
+            )
+        if self.estimator is None:
+            return
+        if not hasattr(self.estimator, "predict_proba"):
+            raise ValueError(
+                "The 'estimator' parameter of ElkanNotoClassifier must be a classifier with predict_proba. Got "
+                f"{self.estimator!r} instead; CalibratedClassifierCV gives it one."
+            )
+        if (self.method == "weighted" or weighted) and not has_fit_parameter(self.estimator, "sample_weight"):
+            wanted = "method='weighted'" if self.method == "weighted" else "a sample_weight"
+            raise ValueError(
+                "The 'estimator' parameter of ElkanNotoClassifier must be a classifier whose fit takes sample_weight "
+                f"for {wanted}. Got {self.estimator!r} instead; use method='ratio' without weights, and steps of a "
+                "pipeline before this classifier."
+            )
+
+    @staticmethod
+    def _check_weight(weight: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
+        for value, kind in ((1, "labelled positives"), (0, "unlabelled rows")):
+            if not weight[labels == value].any():
+                raise ValueError(
+                    "The 'sample_weight' parameter must be above zero for some rows of each class. Got zero for all "
+                    f"{kind} instead."
+                )
+
+    def _finite(self) -> bool | Literal["allow-nan"]:
+        return "allow-nan" if get_tags(self).input_tags.allow_nan else True
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.estimator is None or get_tags(self.estimator).input_tags.allow_nan
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+def default_estimator(seed: int) -> Any:
+    """Boosted trees whose probabilities hold out of fold: few leaves, small steps, and an end to them."""
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(
+        n_estimators=100,
+        learning_rate=0.05,
+        num_leaves=15,
+        min_child_samples=20,
+        reg_lambda=1.0,
+        n_jobs=1,
+        random_state=seed,
+        deterministic=True,
+        force_row_wise=True,
+        verbosity=-1,
+    )
+
+
+def _fitted(estimator: Any, X: NDArray[Any], labels: NDArray[np.int64], weight: NDArray[np.float64] | None) -> Any:
+    return clone(estimator).fit(X, labels, **({} if weight is None else {"sample_weight": weight}))
+
+
+def _positive(model: Any, X: NDArray[Any]) -> NDArray[np.float64]:
+    """Column of class 1."""
+    column = int(np.flatnonzero(model.classes_ == 1)[0])
+    return np.asarray(model.predict_proba(X), dtype=np.float64)[:, column]
+
+
+def _splits(
+    n: int, labels: NDArray[np.int64], groups: NDArray[Any] | None, seed: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Folds of about equal shares of labelled rows; no group in two."""
+    rows = np.zeros(len(labels))
+    if groups is None:
+        return StratifiedKFold(n, shuffle=True, random_state=seed).split(rows, labels)
+    return StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(rows, labels, groups)
