@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from gridlens.pu._elkan_noto import default_estimator
+from gridlens.pu._folds import default_estimator
 from gridlens.pu._propensity import estimate_propensity
 
 PRIOR = 0.1

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["checked_prior", "checked_s", "min_positives"]
+__all__ = ["checked_groups", "checked_prior", "checked_s", "min_positives"]
 
 
 def checked_s(s: Any, n: int, name: str = "y") -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -57,8 +57,22 @@ def checked_prior(prior: Any) -> float:
     return float(prior)
 
 
-def min_positives(labels: NDArray[np.int64], cv: Any, groups: NDArray[Any] | None = None) -> int:
+def checked_groups(groups: Any, n: int) -> NDArray[Any] | None:
+    """Groups as an array of shape (n,), or None; raise ValueError for another shape."""
+    if groups is None:
+        return None
+    names = np.asarray(groups)
+    if names.shape != (n,):
+        raise ValueError(
+            f"The 'groups' parameter must hold one value for each of the {n} rows. Got shape {names.shape} instead."
+        )
+    return names
+
+
+def min_positives(labels: NDArray[np.int64], cv: Any, groups: NDArray[Any] | None = None, name: str = "cv") -> int:
     """Number of folds, once there are positives and unlabelled rows, or groups that hold them, for each.
+
+    `name` is what the caller's parameter is called that they come from.
 
     Raises
     ------
@@ -66,14 +80,14 @@ def min_positives(labels: NDArray[np.int64], cv: Any, groups: NDArray[Any] | Non
         `cv` is no whole number from 2, or there are fewer of either than folds.
     """
     if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
-        raise ValueError(f"The 'cv' parameter must be a whole number of folds, 2 or more. Got {cv!r} instead.")
+        raise ValueError(f"The '{name}' parameter must be a whole number of folds, 2 or more. Got {cv!r} instead.")
     for value, kind in ((1, "labelled positives"), (0, "unlabelled rows")):
         held = labels == value
         n = int(held.sum()) if groups is None else len(np.unique(groups[held]))
         if n < cv:
             where = "" if groups is None else "groups that hold "
             raise ValueError(
-                f"The 'cv' parameter must be at most the number of {where}{kind}, so that every fold has some. "
-                f"Got {cv} folds for {n} instead; use fewer folds."
+                f"The '{name}' parameter must make no more folds than there are {where}{kind}, so that every fold has "
+                f"some. Got {cv} folds for {n} instead; use fewer folds."
             )
     return int(cv)

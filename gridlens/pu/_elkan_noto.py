@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, has_fit_parameter, validate_data
 
-from gridlens.pu._checks import checked_s, min_positives
+from gridlens.pu._checks import checked_groups, checked_s, min_positives
+from gridlens.pu._folds import default_estimator, splits
 from gridlens.pu._propensity import Propensity, estimate_propensity
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-__all__ = ["ElkanNotoClassifier", "default_estimator"]
+__all__ = ["ElkanNotoClassifier"]
 
 # Spread of the propensity between folds that is worth a warning.
 _SPREAD = 0.2
@@ -152,13 +151,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             self._check_weight(weight, labels)
-        if groups is not None:
-            groups = np.asarray(groups)
-            if groups.shape != (len(X),):
-                raise ValueError(
-                    f"The 'groups' parameter must hold one value for each of the {len(X)} rows. "
-                    f"Got shape {groups.shape} instead."
-                )
+        groups = checked_groups(groups, len(X))
         labelled = float(np.average(labels, weights=weight))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         estimator = default_estimator(seed) if self.estimator is None else self.estimator
@@ -232,7 +225,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """P(s=1 | x) of each row by a model that saw neither it nor its group, and the row's fold."""
         scores, folds = np.empty(len(X)), np.empty(len(X), dtype=np.int64)
-        for k, (train, held) in enumerate(_splits(min_positives(labels, self.cv, groups), labels, groups, seed)):
+        for k, (train, held) in enumerate(splits(min_positives(labels, self.cv, groups), labels, groups, seed)):
             model = _fitted(estimator, X[train], labels[train], None if weight is None else weight[train])
             scores[held], folds[held] = _positive(model, X[held]), k
         return scores, folds
@@ -318,24 +311,6 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def default_estimator(seed: int) -> Any:
-    """Boosted trees whose probabilities hold out of fold: few leaves, small steps, and an end to them."""
-    from lightgbm import LGBMClassifier
-
-    return LGBMClassifier(
-        n_estimators=100,
-        learning_rate=0.05,
-        num_leaves=15,
-        min_child_samples=20,
-        reg_lambda=1.0,
-        n_jobs=1,
-        random_state=seed,
-        deterministic=True,
-        force_row_wise=True,
-        verbosity=-1,
-    )
-
-
 def _fitted(estimator: Any, X: NDArray[Any], labels: NDArray[np.int64], weight: NDArray[np.float64] | None) -> Any:
     return clone(estimator).fit(X, labels, **({} if weight is None else {"sample_weight": weight}))
 
@@ -344,13 +319,3 @@ def _positive(model: Any, X: NDArray[Any]) -> NDArray[np.float64]:
     """Column of class 1."""
     column = int(np.flatnonzero(model.classes_ == 1)[0])
     return np.asarray(model.predict_proba(X), dtype=np.float64)[:, column]
-
-
-def _splits(
-    n: int, labels: NDArray[np.int64], groups: NDArray[Any] | None, seed: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Folds of about equal shares of labelled rows; no group in two."""
-    rows = np.zeros(len(labels))
-    if groups is None:
-        return StratifiedKFold(n, shuffle=True, random_state=seed).split(rows, labels)
-    return StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(rows, labels, groups)

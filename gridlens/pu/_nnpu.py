@@ -9,11 +9,11 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gridlens.pu._checks import checked_prior, checked_s
+from gridlens.pu._checks import checked_groups, checked_prior, checked_s, min_positives
+from gridlens.pu._folds import splits
 from gridlens.pu._risk import RISKS, Expectations, descent, expectations
 from gridlens.pu._risk import risk as risk_of
 
@@ -67,9 +67,9 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
     colsample_bytree : float, default=1.0
         Share of the columns that each tree sees.
     validation_fraction : float, default=0.0
-        Share of the rows, or groups, by which the number of trees is chosen: the number at which the risk on them is
-        least, looked for until it has not fallen for `early_stopping_rounds` trees. All rows are then learned with so
-        many. With few positives that risk is noisy, and the number as given the better choice.
+        Share of the rows, or groups, by which the number of trees is chosen, at most a half: the number at which the
+        risk on them is least, looked for until it has not fallen for `early_stopping_rounds` trees. All rows are then
+        learned with so many. With few positives that risk is noisy, and the number as given the better choice.
     early_stopping_rounds : int, default=50
     n_jobs : int, default=1
     random_state : int, default=None
@@ -177,15 +177,17 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            A label is neither, no row is positive or all are, a parameter is out of its range, or, with one training
-            set, the prior is below the share of labelled rows.
+            A label is neither, no row is positive or all are, a parameter is out of its range, there are too few
+            positives, or groups with some, for a validation part, or, with one training set, the prior is below the
+            share of labelled rows.
         """
         import lightgbm
 
         X, y = validate_data(self, X, y, accept_sparse=False, ensure_all_finite="allow-nan", dtype=np.float64)
         labels, self.classes_ = checked_s(y, len(X))
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        self._check(labels)
+        self._check(labels, weight)
+        groups = checked_groups(groups, len(X))
         random = check_random_state(self.random_state)
         seed = int(random.randint(2**31 - 1))
         train, held = self._split(labels, groups, seed)
@@ -267,7 +269,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         positive = self.decision_function(X) > 0.0
         return np.asarray(self.classes_[positive.astype(np.int64)])
 
-    def _check(self, labels: NDArray[np.int64]) -> None:
+    def _check(self, labels: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
         checked_prior(self.prior)
         for name, choices in (("risk", RISKS), ("scheme", ("single", "separate"))):
             if getattr(self, name) not in choices:
@@ -280,12 +282,12 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
                 "The 'beta' and 'gamma' parameters of NNPULGBMClassifier must be 0 or more. "
                 f"Got {self.beta!r} and {self.gamma!r} instead."
             )
-        if not 0.0 <= self.validation_fraction < 1.0:
+        if not 0.0 <= self.validation_fraction <= 0.5:
             raise ValueError(
-                "The 'validation_fraction' parameter of NNPULGBMClassifier must be at least 0 and below 1. "
+                "The 'validation_fraction' parameter of NNPULGBMClassifier must be from 0 to 0.5. "
                 f"Got {self.validation_fraction!r} instead."
             )
-        labelled = float(np.mean(labels))
+        labelled = float(np.average(labels, weights=weight))
         if self.scheme == "single" and self.prior < labelled:
             raise ValueError(
                 "The 'prior' parameter of NNPULGBMClassifier must be at least the share of labelled rows, "
@@ -293,20 +295,15 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
                 "positives were drawn apart from the unlabelled rows, use scheme='separate'."
             )
 
-    def _split(self, labels: NDArray[np.int64], groups: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _split(
+        self, labels: NDArray[np.int64], groups: NDArray[Any] | None, seed: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows to train on and rows to stop by, the labelled ones shared out evenly."""
         everything = np.arange(len(labels))
-        n_splits = round(1.0 / self.validation_fraction) if self.validation_fraction > 0.0 else 0
-        if n_splits < 2 or n_splits > min(np.bincount(labels)):
+        if not self.validation_fraction:
             return everything, everything[:0]
-        if groups is None:
-            folds = StratifiedKFold(n_splits, shuffle=True, random_state=seed)
-        else:
-            folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
-        for train, held in folds.split(everything, labels, groups):
-            if 0 < labels[held].sum() < len(held) and 0 < labels[train].sum() < len(train):
-                return train, held
-        return everything, everything[:0]
+        n = min_positives(labels, round(1.0 / self.validation_fraction), groups, "validation_fraction")
+        return next(iter(splits(n, labels, groups, seed)))
 
     def _parameters(self, seed: int) -> dict[str, Any]:
         return {

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from lightgbm import LGBMClassifier
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import cross_val_predict
 from sklearn.utils import check_random_state
 
 from gridlens.pu._best_bin import TopBins
+from gridlens.pu._checks import checked_groups, checked_s, min_positives
+from gridlens.pu._folds import default_estimator, splits
 from gridlens.pu._kernel_mean import SLOPE_FROM, KernelMeans
-from gridlens.pu._prior_checks import checked_choice, checked_folds, checked_groups, checked_s, checked_x
+from gridlens.pu._prior_checks import checked_choice, checked_x
 
 __all__ = ["ClassPrior", "PriorComparison", "estimate_class_prior"]
 
@@ -171,7 +172,7 @@ def estimate_class_prior(
     checked_choice("method", method, (*_METHODS, "all"))
     checked_choice("scheme", scheme, ("single", "separate"))
     values = checked_x(X)
-    labels = checked_s(s, len(values))
+    labels, _ = checked_s(s, len(values), "s")
     clusters = checked_groups(groups, len(values))
     if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 2:
         raise ValueError(f"The 'n_bootstrap' parameter must be a whole number from 2. Got {n_bootstrap!r} instead.")
@@ -344,17 +345,12 @@ def _out_of_fold(
     X: np.ndarray, s: np.ndarray, estimator: Any, cv: int, groups: np.ndarray | None, seed: int
 ) -> np.ndarray:
     """Probability of ``s = 1`` of each row, from a model that saw neither the row nor its group."""
-    checked_folds(s, cv, groups)
+    folds = list(splits(min_positives(s, cv, groups), s, groups, seed))
     if estimator is None:
-        estimator = LGBMClassifier(
-            n_estimators=100, num_leaves=15, learning_rate=0.05, n_jobs=1, verbose=-1, random_state=seed
-        )
+        estimator = default_estimator(seed)
     elif not hasattr(estimator, "predict_proba"):
         raise ValueError(
             "The 'estimator' parameter must have predict_proba; give out-of-fold scores as 'X' for one without. "
             f"Got {type(estimator).__name__} instead."
         )
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    folds = kind(n_splits=cv, shuffle=True, random_state=seed)
-    splits = list(folds.split(X, s, groups))
-    return cross_val_predict(clone(estimator), X, s, cv=splits, method="predict_proba")[:, 1]
+    return cross_val_predict(clone(estimator), X, s, cv=folds, method="predict_proba")[:, 1]

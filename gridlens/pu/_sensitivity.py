@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_random_state
 
-from gridlens.pu._checks import checked_s
+from gridlens.pu._checks import checked_groups, checked_s
+from gridlens.pu._folds import splits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,6 +108,8 @@ def sensitivity(
     groups : array-like of shape (n,), default=None
         Rows with one value stay in one fold.
     factors : sequence of float, default=(0.5, 2.0)
+        Where one leads to fewer positives than are labelled, or to more positives than rows, the table names the
+        factor that was taken in its place.
     top : int, default=None
         Rows that count as the top; None takes as many as are labelled.
     cv : int, default=5
@@ -136,7 +138,7 @@ def sensitivity(
     ['as assumed', 'prior x 0.5', 'prior x 2']
     """
     X = np.asarray(X)
-    labels, _ = checked_s(s, len(X))
+    labels, _ = checked_s(s, len(X), "s")
     positives = np.flatnonzero(labels)
     if len(positives) < 2 * cv:
         raise ValueError(
@@ -147,12 +149,10 @@ def sensitivity(
     seed = int(random.randint(2**31 - 1))
     top = len(positives) if top is None else top
 
+    # Folds by the labels as they are, so that changes are compared on the same rows.
+    folds = list(splits(cv, labels, checked_groups(groups, len(X)), seed))
+
     def scores(model: Any, changed: NDArray[np.int64]) -> NDArray[np.float64]:
-        # Folds by the labels as they are, so that changes are compared on the same rows.
-        if groups is None:
-            folds = StratifiedKFold(cv, shuffle=True, random_state=seed).split(X, labels)
-        else:
-            folds = StratifiedGroupKFold(cv, shuffle=True, random_state=seed).split(X, labels, groups)
         p = np.empty(len(X))
         for train, held in folds:
             p[held] = clone(model).fit(X[train], changed[train]).predict_proba(X[held])[:, 1]
@@ -160,7 +160,8 @@ def sensitivity(
 
     assumed = scores(estimator, labels)
     rows = [_row("as assumed", assumed, assumed, top)]
-    for name, model in _changed_models(estimator, X, labels, factors):
+    most_labelled = max(float(np.mean(labels[train])) for train, _ in folds)
+    for name, model in _changed_models(estimator, X, labels, factors, most_labelled):
         rows.append(_row(name, scores(model, labels), assumed, top))
     half = len(positives) // 2
     ordered = positives[np.argsort(assumed[positives], kind="stable")]
@@ -175,23 +176,21 @@ def sensitivity(
 
 
 def _changed_models(
-    estimator: Any, X: NDArray[Any], labels: NDArray[np.int64], factors: Sequence[float]
+    estimator: Any, X: NDArray[Any], labels: NDArray[np.int64], factors: Sequence[float], labelled: float
 ) -> list[tuple[str, Any]]:
+    """Estimators at other priors or propensities, none beyond what a share of `labelled` rows allows."""
     parameters = estimator.get_params()
     if "prior" in parameters:
-        # At most as sure as a prior can be, at least the labelled share that a single set allows.
-        least = float(np.mean(labels)) if parameters.get("scheme") == "single" else 0.0
-        return [
-            (f"prior x {factor:g}", clone(estimator).set_params(prior=min(max(factor * estimator.prior, least), 0.99)))
-            for factor in factors
-        ]
-    if "propensity" in parameters:
-        c = float(clone(estimator).fit(X, labels).propensity_)
-        return [
-            (f"propensity x {factor:g}", clone(estimator).set_params(propensity=min(factor * c, 1.0)))
-            for factor in factors
-        ]
-    return []
+        name, value, most = "prior", float(estimator.prior), 0.99
+        least = labelled if parameters.get("scheme") == "single" else 0.0
+    elif "propensity" in parameters:
+        name, value, most = "propensity", float(clone(estimator).fit(X, labels).propensity_), 1.0
+        least = labelled
+    else:
+        return []
+    changed = [min(max(factor * value, least), most) for factor in factors]
+    # The factor that was taken, which is not always the one that was asked for.
+    return [(f"{name} x {other / value:.2g}", clone(estimator).set_params(**{name: other})) for other in changed]
 
 
 def _row(change: str, p: NDArray[np.float64], assumed: NDArray[np.float64], top: int) -> SensitivityRow:

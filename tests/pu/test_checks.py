@@ -55,10 +55,10 @@ def test_folds():
 @pytest.mark.parametrize(
     ("labels", "groups", "words"),
     [
-        ([1, 1, 0, 0, 0], None, "at most the number of labelled positives, .* Got 3 folds for 2 instead"),
-        ([1, 1, 1, 0, 0], None, "at most the number of unlabelled rows, .* Got 3 folds for 2 instead"),
-        ([1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 2, 3], "number of groups that hold labelled positives, .* 3 folds for 2"),
-        ([1, 1, 1, 0, 0, 0], [0, 1, 2, 3, 3, 3], "number of groups that hold unlabelled rows, .* 3 folds for 1"),
+        ([1, 1, 0, 0, 0], None, "no more folds than there are labelled positives.* Got 3 folds for 2 instead"),
+        ([1, 1, 1, 0, 0], None, "no more folds than there are unlabelled rows.* Got 3 folds for 2 instead"),
+        ([1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 2, 3], "groups that hold labelled positives, .* 3 folds for 2"),
+        ([1, 1, 1, 0, 0, 0], [0, 1, 2, 3, 3, 3], "groups that hold unlabelled rows, .* 3 folds for 1"),
     ],
 )
 def test_folds_that_cannot_be(labels, groups, words):

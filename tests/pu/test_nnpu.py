@@ -183,7 +183,8 @@ def test_minus_one_stands_for_unlabelled(rng):
         ({"prior": 0.3, "risk": "zero"}, "'risk' parameter .*'nnpu', 'upu', 'pn'"),
         ({"prior": 0.3, "scheme": "both"}, "'scheme' parameter"),
         ({"prior": 0.3, "gamma": -1.0}, "'beta' and 'gamma' parameters"),
-        ({"prior": 0.3, "validation_fraction": 1.0}, "'validation_fraction' parameter"),
+        ({"prior": 0.3, "validation_fraction": 0.6}, "'validation_fraction' parameter .* from 0 to 0.5. Got 0.6"),
+        ({"prior": 0.3, "validation_fraction": 0.01}, "'validation_fraction' parameter must make no more folds than"),
     ],
 )
 def test_parameters_are_checked(rng, parameters, words):

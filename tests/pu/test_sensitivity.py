@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from gridlens.pu import NNPULGBMClassifier, sensitivity
+from gridlens.pu import ElkanNotoClassifier, NNPULGBMClassifier, sensitivity
 
 
 @pytest.fixture
@@ -37,6 +37,21 @@ def test_it_is_the_same_twice_and_groups_stay_together(rows):
     first, second = (sensitivity(model, *rows, cv=3, groups=groups, random_state=1) for _ in range(2))
     assert first == second
     assert first != sensitivity(model, *rows, cv=3, random_state=1)
+
+
+@pytest.mark.filterwarnings("ignore:The labelling propensity differs:UserWarning")
+def test_a_propensity_moves_probabilities_as_far_as_the_labels_allow(rows):
+    model = ElkanNotoClassifier(LogisticRegression(), method="ratio", cv=3, random_state=0)
+    found = sensitivity(model, *rows, cv=3, random_state=1)
+    c, labelled = model.fit(*rows).propensity_, rows[1].mean()
+    assert found.rows[1].change == "propensity x 0.5"
+    assert found.rows[1].median_ratio > 1.2
+    assert found.rows[2].change == "propensity x 2"
+    assert found.rows[2].median_ratio == pytest.approx(0.5, abs=0.1)
+    # A tenth of it would be below the labelled share, and five times it above 1.
+    changes = [row.change for row in sensitivity(model, *rows, cv=3, factors=(0.1, 5.0), random_state=1).rows]
+    assert changes[1] == f"propensity x {labelled / c:.2g}"
+    assert changes[2] == f"propensity x {1 / c:.2g}"
 
 
 def test_another_classifier_has_its_labels_changed_alone(rows):
