@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
+from gridlens.calibration import wilson
 from gridlens.pu._folds import default_estimator
-from gridlens.pu._propensity import estimate_propensity
+from gridlens.pu._propensity import calibrated_scores, estimate_propensity
 
 PRIOR = 0.1
 SEPARATIONS = (1.0, 2.0, 3.0, 4.0)
@@ -34,19 +35,17 @@ class Row(NamedTuple):
     errors: np.ndarray
 
 
-def highest(share: float) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Mean of the highest `share` of the positives' scores."""
-    return lambda g, s: float(np.sort(g[s == 1])[-int(np.ceil(share * s.sum())) :].mean())
-
-
-def quantile(share: float) -> Callable[[np.ndarray, np.ndarray], float]:
-    """A quantile of the positives' scores."""
-    return lambda g, s: float(np.quantile(g[s == 1], share))
-
-
 def counted(share: float) -> Callable[[np.ndarray, np.ndarray], float]:
     """Share of labelled rows above the threshold that leaves `share` of the labelled ones there."""
     return lambda g, s: float(s[g >= np.quantile(g[s == 1], 1.0 - share)].mean())
+
+
+def highest_bound(g: np.ndarray, s: np.ndarray) -> float:
+    """Share of labelled rows above the threshold where Wilson's lower bound of it is highest."""
+    s = s[np.argsort(-g, kind="stable")]
+    k, n = np.cumsum(s), np.arange(1, len(s) + 1)
+    low = np.where(k >= np.clip(30.0, k[-1] / 10.0, k[-1] / 4.0), wilson(k, n)[0], 0.0)
+    return float((k / n)[np.argmax(low)])
 
 
 def best_bin(g: np.ndarray, s: np.ndarray) -> float:
@@ -63,12 +62,10 @@ def best_bin(g: np.ndarray, s: np.ndarray) -> float:
 
 
 OTHERS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "mean of top 10 %": highest(0.1),
-    "mean of top 25 %": highest(0.25),
-    "0.9 quantile": quantile(0.9),
-    "median of top 25 %": quantile(0.875),
-    "labelled in top 10 %": counted(0.1),
+    "0.85 quantile, not calibrated": lambda g, s: float(np.quantile(g[s == 1], 0.85)),
     "labelled in top 25 %": counted(0.25),
+    "labelled in top 50 %": counted(0.5),
+    "highest lower bound": highest_bound,
     "best bin, Garg": best_bin,
 }
 METHODS = ("mean", "top", *OTHERS)
@@ -111,8 +108,8 @@ def bias(
                     rng = np.random.default_rng([seed, n_positive, round(100 * propensity), round(10 * separation)])
                     X, s = draw(separation, propensity, n_positive, prior, rng)
                     g, folds = scored(X, s, seed)
-                    for method in ("mean", "top"):
-                        estimate = estimate_propensity(g, s, folds, method)
+                    for method, scores in (("mean", g), ("top", calibrated_scores(g, s, folds))):
+                        estimate = estimate_propensity(scores, s, folds, method)
                         found.setdefault(method, []).append((estimate.value, estimate.error))
                     for method, function in OTHERS.items():
                         found.setdefault(method, []).append((function(g, s), np.nan))

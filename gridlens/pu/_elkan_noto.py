@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, has_
 
 from gridlens.pu._checks import checked_groups, checked_s, min_positives
 from gridlens.pu._folds import default_estimator, splits
-from gridlens.pu._propensity import Propensity, estimate_propensity
+from gridlens.pu._propensity import Propensity, calibrated_scores, estimate_propensity
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -29,31 +29,34 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Where positives are labelled at random, whatever their features, with the propensity :math:`c = P(s=1 | y=1)`, a
     classifier of labelled against unlabelled rows learns :math:`g(x) = P(s=1 | x) = c P(y=1 | x)`. It is fitted on
-    folds, c is estimated from the g of the rows left out, and :math:`P(y=1 | x)` follows in one of two ways.
+    folds, c is estimated from its scores of the rows left out, and :math:`P(y=1 | x)` follows in one of two ways. Trees
+    scatter about P(s=1 | x); where that matters, the scores are first calibrated by isotonic regression on the other
+    folds [2]_.
 
     Parameters
     ----------
     estimator : classifier with `predict_proba`, default=None
-        It is cloned. Its probabilities must be calibrated: no class weights. None takes LightGBM with trees of few
-        leaves, grown slowly, on one thread. Another one keeps the `random_state` that it has.
+        It is cloned. For "ratio" its probabilities must be calibrated: no class weights. None takes LightGBM with trees
+        of few leaves, grown slowly, on one thread. Another one keeps the `random_state` that it has.
     method : {"weighted", "ratio"}, default="weighted"
         "weighted": an unlabelled row is a positive with the probability
         :math:`w = P(y=1 | x, s=0) = \frac{1-c}{c} \frac{g}{1-g}`. It is taken twice, as a positive of weight w and as a
         negative of weight 1 - w, beside the labelled rows of weight 1, and the estimator is fitted anew. What it then
         gives is :math:`P(y=1 | x)` itself; nothing is divided by c, which has been used up. The estimator's `fit`
         must take `sample_weight`.
-        "ratio": the estimator is fitted on all rows, and :math:`P(y=1 | x) = \min(g / c, 1)`. One fit less, and no
-        weights needed; but g comes from rows that were fitted, and rows at 1 tie: rank by ``estimator_`` instead.
+        "ratio": the estimator is fitted on all rows, and :math:`P(y=1 | x) = \min(g / c, 1)` with the g that it gives.
+        One fit less, and no weights needed; but its scatter about c goes into the probabilities, which tie at 1: rank
+        by ``estimator_`` instead. Prefer "weighted", which ranks better and is closer to the truth in all rows of
+        ``benchmarks/pu.py``.
     propensity : {"top", "mean"} or float, default="top"
         How c is estimated, or c itself, above 0 and at most 1.
-        "mean" is the mean g of the labelled positives, e1 of the paper. It is c times the mean of
+        "mean" is the mean score of the labelled positives, e1 of the paper. It is c times the mean of
         :math:`P(y=1 | x)` over the positives: biased low wherever the classes overlap, and probabilities too high by
         as much. Of two Gaussians at a class prior of 0.1 it loses a tenth of c where they are four standard deviations
         apart, a third at three, over half at two, four fifths at one.
-        "top" is the share of labelled rows among those that score highest, see `estimate_propensity`. It loses
-        nothing at four, a twentieth at three, a fifth at two and two thirds at one, where no score is free of
-        negatives. It takes no more than the order of the scores, so that they need no calibration to estimate c.
-        ``benchmarks/_propensity_bias.py`` compares both with others that were not taken.
+        "top" is the 0.85 quantile of the same scores, calibrated. It loses nothing at four, less than a tenth at three,
+        a quarter at two and three quarters at one, where no score is free of negatives. It takes no more than the order
+        of the scores. ``benchmarks/_propensity_bias.py`` compares both with others that were not taken.
     cv : int, default=5
         Folds, stratified by label; from 2 up to the number of labelled positives.
     random_state : int, RandomState instance or None, default=None
@@ -64,10 +67,11 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     propensity_ : float
         c, as estimated or as given. At least the share of labelled rows.
     propensity_se_ : float
-        Its standard error from counting alone, the bias left out; with "top" up to a quarter short, for the choice of
-        the threshold is left out too. Rows of one group count as varying together. NaN where c was given.
+        Its standard error from counting alone, the bias left out; that of the "mean" is a third short, for models
+        differ as well. Rows of one group count as varying together. NaN where c was given.
     propensity_folds_ : ndarray of shape (cv,), float64
-        The same by fold, at the threshold of all. NaN where a fold holds no row above it; empty where c was given.
+        The same by fold: the mean, or with "top" the share of labelled rows among those that score as high. NaN where
+        a fold holds none of these; empty where c was given.
     propensity_spread_ : float
         Largest less smallest of these, over their mean. Above 0.2 there is a warning: labelling may differ between
         groups, or positives be too few (counting alone does that below about two thousand of them). NaN where c was
@@ -88,6 +92,8 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     ----------
     .. [1] Elkan & Noto 2008, "Learning Classifiers from Only Positive and Unlabeled Data", KDD 2008, 213: section 2
        for c and "ratio", section 3 for "weighted".
+    .. [2] Zadrozny & Elkan 2002, "Transforming Classifier Scores into Accurate Multiclass Probability Estimates",
+       KDD 2002, 694.
 
     Examples
     --------
@@ -156,11 +162,13 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         estimator = default_estimator(seed) if self.estimator is None else self.estimator
 
-        scores = np.empty(0)
+        g = np.empty(0)
         if self.method == "weighted" or isinstance(self.propensity, str):
             scores, folds = self._out_of_fold(estimator, X, labels, weight, groups, seed)
+            g = calibrated_scores(scores, labels, folds, weight)
         if isinstance(self.propensity, str):
-            found = estimate_propensity(scores, labels, folds, self.propensity, weight, groups)
+            counted = scores if self.propensity == "mean" else g
+            found = estimate_propensity(counted, labels, folds, self.propensity, weight, groups)
             # No fewer of the positives are labelled than of all rows.
             self.propensity_ = max(found.value, labelled)
             self._warn(found)
@@ -178,7 +186,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if self.method == "ratio":
             self.estimator_ = _fitted(estimator, X, labels, weight)
         else:
-            self.estimator_ = self._fit_weighted(estimator, X, labels, weight, scores)
+            self.estimator_ = self._fit_weighted(estimator, X, labels, weight, g)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -236,12 +244,12 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X: NDArray[Any],
         labels: NDArray[np.int64],
         weight: NDArray[np.float64] | None,
-        scores: NDArray[np.float64],
+        g: NDArray[np.float64],
     ) -> Any:
         """Fit on the labelled rows and on each unlabelled one as both, weighted by what it may be."""
         c, unlabelled = self.propensity_, labels == 0
         # At g = c a row is surely positive; g beyond it is noise.
-        g = np.minimum(scores[unlabelled], c)
+        g = np.minimum(g[unlabelled], c)
         positive = np.zeros(len(g)) if c == 1.0 else (1.0 - c) / c * g / (1.0 - g)
         share = np.ones(len(X))
         share[unlabelled] = np.clip(positive, 0.0, 1.0)

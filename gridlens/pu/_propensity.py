@@ -4,21 +4,21 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
 
-__all__ = ["Propensity", "estimate_propensity"]
+__all__ = ["Propensity", "calibrated_scores", "estimate_propensity"]
 
-# Standard errors between a share and its lower bound, by which the threshold of "top" is chosen.
-_Z = 2.0
+# Quantile of the labelled positives' scores that "top" takes.
+_TOP = 0.85
 
 
 class Propensity(NamedTuple):
     """What `estimate_propensity` returns."""
 
     value: float
-    """between the share of labelled rows, which would make every row a positive, and 1"""
+    """from 0 to 1"""
     error: float
-    """standard error of what is counted, without the bias by overlap. The choice of a threshold is not in it, so that
-    with "top" it is up to a quarter short of the spread between samples"""
+    """standard error of what is counted, without the bias by overlap"""
     folds: NDArray[np.float64]
     """the same in each fold, NaN where it holds no row that counts"""
     spread: float
@@ -35,18 +35,14 @@ def estimate_propensity(
 ) -> Propensity:
     r"""Labelling propensity of one training set, some of whose positives are labelled.
 
-    Where positives are labelled at random, a score's :math:`P(s=1 | x)` is c times :math:`P(y=1 | x)`, so that it is c
-    wherever a row is surely positive.
+    Where positives are labelled at random, :math:`P(s=1 | x)` is c times :math:`P(y=1 | x)`, so that it is c wherever a
+    row is surely positive.
 
     - "mean": mean score of the labelled positives (Elkan & Noto's e1). It is :math:`c E[P(y=1 | x) | y=1]`: too low
-      wherever the classes overlap, and it needs scores that are calibrated.
-    - "top": share of labelled rows among all that score above a threshold, :math:`c P(y=1 | above)`. Too low as well
-      where no score belongs to positives alone, but far less. Scores only order the rows, and need no calibration. The
-      threshold is that of the highest lower bound (Wilson's, two standard errors) of the share, among those that
-      leave above them 30 labelled positives, yet a tenth and at most a quarter of them: on fewer, the highest share is
-      that of luck. With a share of ``q_u`` of the unlabelled and ``q_p`` of the labelled rows above it, this is
-      :math:`n_p / (n_p + \alpha n_u)` with the :math:`\alpha = q_u / q_p` of best bin estimation (Garg et al. 2021),
-      under a binomial bound instead of one for any distribution, which at a few hundred positives is too loose.
+      wherever the classes overlap.
+    - "top": their 0.85 quantile, which is c as long as one positive in seven lies where there are no negatives. The
+      highest of the scores (e3 of the paper) would be luck, and so is a quantile of scores that scatter about c:
+      give it `calibrated_scores`, which run level where all rows are positive.
 
     Parameters
     ----------
@@ -64,22 +60,22 @@ def estimate_propensity(
     Returns
     -------
     Propensity
+        Error and folds are of the mean, or with "top" of the share of labelled rows among those that score as high.
 
     References
     ----------
     .. [1] Elkan & Noto 2008, "Learning Classifiers from Only Positive and Unlabeled Data", KDD 2008, 213, section 2.
-    .. [2] Garg, Wu, Smola, Balakrishnan & Lipton 2021, "Mixture Proportion Estimation and PU Learning: A Modern
-       Approach", NeurIPS 34, algorithm 1.
     """
     w = np.ones(len(labels)) if weight is None else weight
     if how == "mean":
+        found = float(np.average(scores[labels == 1], weights=w[labels == 1]))
         counted, values = labels == 1, scores
     else:
-        counted, values = scores >= _threshold(scores, labels, w), labels.astype(np.float64)
+        found = _quantile(scores[labels == 1], w[labels == 1], _TOP)
+        counted, values = scores >= found, labels.astype(np.float64)
     w = w * counted
-    found = float(np.average(values, weights=w))
     _, group = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
-    residuals = np.bincount(group, w * (values - found))
+    residuals = np.bincount(group, w * (values - np.average(values, weights=w)))
     error = float(np.sqrt(np.sum(residuals**2)) / w.sum())
     weights = np.bincount(folds, w)
     per_fold = np.full(len(weights), np.nan)
@@ -87,22 +83,31 @@ def estimate_propensity(
     return Propensity(found, error, per_fold, _spread(per_fold[weights > 0.0]))
 
 
-def _threshold(scores: NDArray[np.float64], labels: NDArray[np.int64], weight: NDArray[np.float64]) -> float:
-    """Lowest score of those above which the share of labelled rows has the highest lower bound."""
-    order = np.argsort(-scores, kind="stable")
-    s, w = labels[order], weight[order]
-    # Rows of one score go together.
-    last = np.append(np.diff(scores[order]) != 0.0, True)
-    positives = np.cumsum(s * (w > 0.0))
-    fewest = np.clip(30.0, positives[-1] / 10.0, positives[-1] / 4.0)
-    last &= positives >= fewest
-    total = np.cumsum(w)[last]
-    share = np.cumsum(w * s)[last] / total
-    # As many rows of equal weight as would know the share as well.
-    n = total**2 / np.cumsum(w**2)[last]
-    half = _Z * np.sqrt(share * (1.0 - share) / n + (_Z / (2.0 * n)) ** 2)
-    low = (share + _Z**2 / (2.0 * n) - half) / (1.0 + _Z**2 / n)
-    return float(scores[order][last][np.argmax(low)])
+def calibrated_scores(
+    scores: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    weight: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Scores as shares of labelled rows, by isotonic regression on the other folds.
+
+    Trees scatter about P(s=1 | x), most of all where it is level. The regression keeps their order alone and takes the
+    scatter out; on other folds, or it would follow the labels of these very rows.
+    """
+    result = np.empty(len(scores))
+    for k in range(int(folds.max()) + 1):
+        held = folds == k
+        others = None if weight is None else weight[~held]
+        regression = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+        result[held] = regression.fit(scores[~held], labels[~held], others).predict(scores[held])
+    return result
+
+
+def _quantile(values: NDArray[np.float64], weight: NDArray[np.float64], q: float) -> float:
+    """Least value with a share `q` of the weight at or below it."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(below, q * below[-1])])
 
 
 def _spread(folds: NDArray[np.float64]) -> float:
