@@ -156,6 +156,9 @@ def test_bad_pixels_stay_and_do_not_spread():
     np.testing.assert_array_equal(~np.isfinite(worse.pixels), bad)
     assert np.isposinf(worse.pixels[0, 5, 5, 1])
     assert worse.pixels[~bad].max() < -100.0 + 2.0 * 1.5 * 4.0 * 6.0
+    flat = CutoutSet(np.where(np.isnan(cutouts.pixels), np.nan, -7.0))
+    level = Augmentation(turns=False, blur=(1.5, 1.5), noise=(1.5, 1.5))(flat, 0).pixels
+    np.testing.assert_allclose(level[~np.isnan(level)], -7.0, rtol=1e-6)
     turned = turn_cutouts(cutouts, 5).pixels
     assert np.isnan(turned).sum() == 150
     hopeless = CutoutSet(np.full((1, 8, 8, 3), np.nan), pixel_scale=np.nan)
@@ -259,6 +262,17 @@ def test_what_cannot_be_meant_is_refused(parameters, message):
 def test_only_sets_are_augmented():
     with pytest.raises(TypeError, match=r"of Augmentation must be a CutoutSet\. Got ndarray instead"):
         Augmentation()(np.zeros((1, 48, 48, 3)), 0)
+
+
+def test_names_and_flags_are_kept():
+    pixels = white(n=2, size=48).pixels
+    cutouts = CutoutSet(pixels, ids=["b", "a"], paths=["x.npy", "y.npy"], flags=[8192, 0], pixel_scale=[0.2, 0.3])
+    everything = Augmentation(blur=(0.5, 1.0), noise=(2.0, 3.0), flux=(0.5, 2.0))
+    for version in (turn_cutouts(cutouts, [3, 6]), everything(cutouts, 0)):
+        assert version.ids.tolist() == ["b", "a"]
+        assert version.paths.tolist() == ["x.npy", "y.npy"]
+        assert version.flags.tolist() == [8192, 0]
+        assert version.pixel_scale.tolist() == [0.2, 0.3]
 
 
 def test_it_compares_and_hashes_by_its_values():
