@@ -142,9 +142,13 @@ class Augmentation:
             image = _seen_worse(cutouts.pixels[k], blur / _FWHM_PER_SIGMA, noise, float(cutouts.pixel_scale[k]), rng)
             pixels[k] = _turned(image * flux, turn)
             bcg_xy[k] = _turned_place(cutouts.bcg_xy[k], width, height, turn)
-            wider = math.hypot(seeing[k], blur)
-            loss = noise * flux * (wider / seeing[k] if blur > 0.0 else 1.0)
-            seeing[k], depth[k] = wider, depth[k] - 2.5 * math.log10(loss)
+            loss = noise * flux
+            if blur > 0.0:
+                # Catalogues write 0 or -99 for a seeing that they do not know.
+                before = seeing[k] if seeing[k] > 0.0 else math.nan
+                seeing[k] = math.hypot(before, blur)
+                loss *= seeing[k] / before
+            depth[k] -= 2.5 * math.log10(loss)
         metadata["seeing"], metadata["depth"] = seeing, depth
         return _like(cutouts, pixels, bcg_xy, metadata)
 

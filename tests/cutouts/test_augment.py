@@ -222,14 +222,17 @@ def test_depth_is_that_of_a_matched_filter(blur, noise, flux):
     assert worse.metadata["seeing"][0] == pytest.approx(np.hypot(1.0, blur))
 
 
-def test_metadata_that_cannot_be_known_are_dropped_and_others_kept():
-    cutouts = CutoutSet(white(n=2, size=48).pixels, metadata={"depth": 25.0, "redshift": [0.3, 0.4]})
+@pytest.mark.parametrize("seeing", [np.nan, 0.0, -99.0])
+def test_metadata_that_cannot_be_known_are_dropped_and_others_kept(seeing):
+    metadata = {"seeing": seeing, "depth": 25.0, "redshift": [0.3, 0.4]}
+    cutouts = CutoutSet(white(n=2, size=48).pixels, metadata=metadata)
     blurred = Augmentation(blur=(0.5, 0.5))(cutouts, 0).metadata
     assert blurred["depth"].isna().all()
     assert blurred["seeing"].isna().all()
     assert blurred["redshift"].tolist() == [0.3, 0.4]
     noisy = Augmentation(noise=(10**0.4, 10**0.4))(cutouts, 0).metadata
     np.testing.assert_allclose(noisy["depth"], 24.0)
+    np.testing.assert_array_equal(noisy["seeing"], cutouts.metadata["seeing"])
 
 
 def test_no_cutouts_and_no_noise():
