@@ -1,0 +1,263 @@
+"""Two scores of the same rows: is one better, and at the operating point, which positives does it find."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import binomtest
+
+from gridlens.calibration.checks import checked_share
+from gridlens.evaluation._draws import Metric, checked_whole, draws, groups_of, metric_values, named_metrics
+from gridlens.evaluation._intervals import Estimate, unresolvable
+from gridlens.evaluation._ranking import _checked, _checked_groups, _most_passing
+
+__all__ = ["Comparison", "McNemar", "compare", "mcnemar"]
+
+
+class Comparison(NamedTuple):
+    """A metric of two scores on the same rows.
+
+    Attributes
+    ----------
+    a, b : Estimate
+        The metric of each, with its own interval.
+    difference : Estimate
+        b minus a, with the paired interval: not the one that follows from those of `a` and `b`, which would be far
+        wider where both scores fail on the same rows.
+    """
+
+    a: Estimate
+    b: Estimate
+    difference: Estimate
+
+    def __str__(self) -> str:
+        note = self.difference.note
+        change = note or f"{self.difference.value:+.3f} [{self.difference.low:+.3f}, {self.difference.high:+.3f}]"
+        return f"{self.a} against {self.b}: {change}"
+
+
+class McNemar(NamedTuple):
+    """What `mcnemar` returns; `str` says it in a sentence.
+
+    Attributes
+    ----------
+    both, only_a, only_b, neither : int
+        Positives found by both scores, by one of them, by none.
+    p_value : float
+        Two-sided and exact; NaN with a note.
+    fpr_a, fpr_b : float
+        Share of the negatives that each lets through.
+    note : str
+        "", or why there is no answer, such as "not resolvable with 200 negatives".
+    """
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    p_value: float
+    fpr_a: float
+    fpr_b: float
+    note: str = ""
+
+    def __str__(self) -> str:
+        if self.note:
+            return self.note
+        total = self.both + self.only_a + self.only_b + self.neither
+        return f"of {total} positives {self.only_a} by a alone, {self.only_b} by b alone, p = {self.p_value:.2g}"
+
+
+def compare(
+    y: Any,
+    score_a: Any,
+    score_b: Any,
+    metrics: Metric | Mapping[str, Metric],
+    groups: Any = None,
+    *,
+    n_boot: int = 1000,
+    random_state: int = 0,
+) -> dict[str, Comparison]:
+    """Metrics of two scores on the same rows, and the interval of their difference.
+
+    Each draw of the bootstrap takes the same rows, or groups, for both scores and for all metrics, so what makes a row
+    hard for both cancels.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score_a, score_b : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    metrics : callable or dict of callable by name
+        ``metric(y, score, groups=groups)`` that returns an `Estimate`; without groups ``metric(y, score)``. Bind other
+        arguments with `functools.partial`: a metric seen to take ``n_boot`` is told to make no bootstrap of its own
+        inside each draw.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    dict of Comparison by metric
+        The interval of the difference has the 2.5 and 97.5 % quantiles over the draws, which take groups with a
+        positive and groups without one apart. Where no draw changes the difference of two scores that are not the
+        same (both separate perfectly, or too few rows), there is no interval, and the note gives the difference.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, fewer
+        than 1 draw, metrics that cannot be called.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.evaluation import auroc, compare
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([1, 0], [100, 400])
+    >>> noise = rng.normal(size=500)
+    >>> print(compare(y, noise + y, noise + 1.3 * y, auroc, n_boot=200)["auroc"])
+    0.789 [0.738, 0.832] against 0.845 [0.801, 0.881]: +0.057 [+0.047, +0.065]
+    """
+    labels, first = _checked(y, score_a)
+    second = _checked_second(labels, score_b)
+    members = None if groups is None else _checked_groups(groups, len(labels))
+    n_boot = checked_whole("n_boot", n_boot, 1)
+    named = named_metrics(metrics)
+    options = {} if members is None else {"groups": members}
+    a = {name: metric(labels, first, **options) for name, metric in named.items()}
+    b = {name: metric(labels, second, **options) for name, metric in named.items()}
+    # What has no value for all rows has none for a draw of them.
+    values = {name: metric_values(metric) for name, metric in named.items() if not (a[name].note or b[name].note)}
+    drawn: dict[str, list[float]] = {name: [] for name in values}
+    if values:
+        for times in draws(labels, groups_of(members, len(labels)), n_boot, random_state):
+            rows = np.repeat(np.arange(len(labels)), times)
+            for name, value in values.items():
+                drawn[name].append(value(labels[rows], second[rows]) - value(labels[rows], first[rows]))
+    same = np.array_equal(first, second)
+    found = {}
+    for name in named:
+        note = a[name].note or b[name].note
+        difference = Estimate(math.nan, math.nan, math.nan, note) if note else None
+        found[name] = Comparison(
+            a[name], b[name], difference or _difference(b[name].value - a[name].value, np.array(drawn[name]), same)
+        )
+    return found
+
+
+def mcnemar(
+    y: Any, score_a: Any, score_b: Any, *, fpr: float | None = None, thresholds: tuple[float, float] | None = None
+) -> McNemar:
+    """McNemar's exact test of whether two scores find the same share of the positives at their operating points.
+
+    Only the positives that one score finds and the other does not tell [1]_. If both find as many, each of these is
+    found by either with probability one half: the p value is the two-sided one of that binomial,
+    ``min(1, 2 P(X <= min(only_a, only_b)))``.
+
+    Rows are taken as independent: give one row of each group of rows that hang together. The thresholds are taken as
+    known; use `compare` with `tpr_at_fpr` where their error counts too, as it does when few negatives pass.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score_a, score_b : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    fpr : float, default=None
+        Operating point as a false positive rate, between 0 and 1: for each score the threshold of `tpr_at_fpr`.
+    thresholds : tuple of two floats, default=None
+        Operating point as a threshold for each score; rows strictly above pass. Give this or `fpr`. Then look at
+        `fpr_a` and `fpr_b` too: a score that lets more through finds more.
+
+    Returns
+    -------
+    McNemar
+        With a p value of 1 where the scores find the same positives. NaN with a note when ``fpr`` times the negatives
+        is under 1, or there are no positives.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, scores of NaN, both or none of `fpr` and `thresholds`, an `fpr`
+        that is not between 0 and 1, thresholds that are not two numbers.
+
+    References
+    ----------
+    .. [1] McNemar 1947, Psychometrika 12, 153. The exact form is the sign test on the discordant pairs.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import mcnemar
+    >>> y = [1, 1, 1, 1, 1, 1, 0, 0]
+    >>> result = mcnemar(y, [5, 5, 1, 1, 1, 5, 0, 3], [5, 5, 5, 5, 5, 1, 3, 0], thresholds=(2, 2))
+    >>> print(result)
+    of 6 positives 1 by a alone, 3 by b alone, p = 0.62
+    """
+    labels, first = _checked(y, score_a)
+    second = _checked_second(labels, score_b)
+    if (fpr is None) == (thresholds is None):
+        raise ValueError(
+            f"The 'fpr' parameter must be given, or 'thresholds' in its place. Got {fpr} and {thresholds} instead."
+        )
+    n_negative = int((1 - labels).sum())
+    if fpr is not None:
+        passing = _most_passing(checked_share("fpr", fpr), n_negative)
+        if passing < 1:
+            return _no_test(unresolvable(n_negative, "negative").note)
+        cuts = [float(np.sort(score[labels == 0])[::-1][passing]) for score in (first, second)]
+    else:
+        cuts = _checked_thresholds(thresholds)
+    if not labels.any():
+        return _no_test(unresolvable(0, "positive").note)
+    passes_a, passes_b = first > cuts[0], second > cuts[1]
+    positive, negative = labels == 1, labels == 0
+    only_a = int((passes_a & ~passes_b & positive).sum())
+    only_b = int((passes_b & ~passes_a & positive).sum())
+    return McNemar(
+        both=int((passes_a & passes_b & positive).sum()),
+        only_a=only_a,
+        only_b=only_b,
+        neither=int((~passes_a & ~passes_b & positive).sum()),
+        p_value=float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0,
+        fpr_a=float(passes_a[negative].mean()) if n_negative else math.nan,
+        fpr_b=float(passes_b[negative].mean()) if n_negative else math.nan,
+    )
+
+
+def _difference(value: float, drawn: np.ndarray, same: bool) -> Estimate:
+    # A draw may be too small for the metric.
+    drawn = drawn[np.isfinite(drawn)]
+    if len(drawn) and (same or np.ptp(drawn) > 0.0):
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return Estimate(value, float(low), float(high))
+    return Estimate(value, math.nan, math.nan, f"{value:+.3f}, its interval not resolvable with these rows")
+
+
+def _no_test(note: str) -> McNemar:
+    return McNemar(0, 0, 0, 0, math.nan, math.nan, math.nan, note)
+
+
+def _checked_second(labels: np.ndarray, score_b: Any) -> np.ndarray:
+    try:
+        return _checked(labels, score_b)[1]
+    except ValueError as exc:
+        raise ValueError(str(exc).replace("'score'", "'score_b'")) from exc
+
+
+def _checked_thresholds(thresholds: Any) -> list[float]:
+    try:
+        cuts = [float(cut) for cut in thresholds]
+    except (TypeError, ValueError):
+        cuts = []
+    if len(cuts) != 2 or any(math.isnan(cut) for cut in cuts):
+        raise ValueError(
+            f"The 'thresholds' parameter must be two numbers, one for each score. Got {thresholds!r} instead."
+        )
+    return cuts

@@ -1,0 +1,326 @@
+"""How many positives a list yields as it is read from the top, and what that costs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridlens.calibration.checks import checked_share
+from gridlens.evaluation._draws import checked_whole, draws, groups_of
+from gridlens.evaluation._intervals import Estimate, unresolvable, wilson
+from gridlens.evaluation._ranking import _checked, _checked_groups
+
+__all__ = ["Counts", "DiscoveryCurve", "ReviewCost", "discovery_curve"]
+
+_N_PLACES = 200
+
+
+class ReviewCost(NamedTuple):
+    """What `DiscoveryCurve.cost` returns.
+
+    Attributes
+    ----------
+    reviewed : float
+        Rows looked at.
+    found : Estimate
+        Positives among them.
+    review_hours : float
+        A person's time.
+    follow_up_hours : Estimate
+        For the positives found.
+    follow_up_cost : Estimate
+        In the unit of ``cost_per_hour``.
+    """
+
+    reviewed: float
+    found: Estimate
+    review_hours: float
+    follow_up_hours: Estimate
+    follow_up_cost: Estimate
+
+
+class DiscoveryCurve(NamedTuple):
+    """What `discovery_curve` returns; `str` says it in a sentence.
+
+    Attributes
+    ----------
+    reviewed : ndarray of shape (n_places,), float64
+        Rows looked at from the top, increasing up to `n_rows`.
+    found : ndarray of shape (n_places,), float64
+        Expected positives among them, NaN before `resolved_from`.
+    low, high : ndarray of shape (n_places,), float64
+        The 95 % band of `found`, for each place by itself, NaN with it.
+    at_random, ideal : ndarray of shape (n_places,), float64
+        The same for a list in random order, and for one with all positives on top.
+    half : Estimate
+        Rows to look at until half of the positives are found.
+    resolved_from : float
+        Before this place lies less than one negative of the sample (with groups, as many as a group of them has on
+        average); NaN with one class alone.
+    prevalence : float
+        As declared.
+    n_rows : int
+        As declared.
+    n_positive, n_negative : int
+        Rows of the sample.
+    """
+
+    reviewed: np.ndarray
+    found: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    at_random: np.ndarray
+    ideal: np.ndarray
+    half: Estimate
+    resolved_from: float
+    prevalence: float
+    n_rows: int
+    n_positive: int
+    n_negative: int
+
+    def __str__(self) -> str:
+        expected = f"the {self.prevalence * self.n_rows:,.4g} positives expected in {self.n_rows:,} rows"
+        if self.half.note:
+            return f"half of {expected}: {self.half.note}"
+        return (
+            f"half of {expected} (prevalence {self.prevalence:g}) in the first "
+            f"{self.half.value:,.0f} [{self.half.low:,.0f}, {self.half.high:,.0f}]"
+        )
+
+    def at(self, reviewed: float) -> Estimate:
+        """Positives expected among the first `reviewed` rows.
+
+        Parameters
+        ----------
+        reviewed : float
+            From 0 to `n_rows`. Between the places of the curve runs a straight line.
+
+        Returns
+        -------
+        Estimate
+            NaN with a note before `resolved_from`.
+
+        Raises
+        ------
+        ValueError
+            `reviewed` outside 0 to `n_rows`.
+        """
+        try:
+            place = float(reviewed)
+        except (TypeError, ValueError):
+            place = math.nan
+        if not 0.0 <= place <= self.n_rows:
+            raise ValueError(
+                f"The 'reviewed' parameter must be a number from 0 to the {self.n_rows} rows of the list. "
+                f"Got {reviewed!r} instead."
+            )
+        if not self.n_positive or not self.n_negative:
+            return self.half
+        if not place >= self.resolved_from:
+            return unresolvable(self.n_negative, "negative")
+        known = np.isfinite(self.found)
+        columns = (self.found, self.low, self.high)
+        return Estimate(*(float(np.interp(place, self.reviewed[known], column[known])) for column in columns))
+
+    def cost(
+        self, reviewed: float, *, seconds_per_cutout: float, hours_per_follow_up: float, cost_per_hour: float
+    ) -> ReviewCost:
+        """What it takes to look at the first `reviewed` rows and to follow up the positives among them.
+
+        Every figure is the caller's; none has a default. A person who passes on two rows for each positive doubles the
+        follow-up: say so with `hours_per_follow_up`.
+
+        Parameters
+        ----------
+        reviewed : float
+            From 0 to `n_rows`.
+        seconds_per_cutout : float
+            A person's time for a row.
+        hours_per_follow_up : float
+            Time of the instrument for a positive.
+        cost_per_hour : float
+            Price of that hour, in any unit.
+
+        Returns
+        -------
+        ReviewCost
+            Hours and cost of the follow-up have the interval of the positives found, and their note.
+
+        Raises
+        ------
+        ValueError
+            `reviewed` outside 0 to `n_rows`; a figure that is negative or not finite.
+        """
+        seconds = _checked_amount("seconds_per_cutout", seconds_per_cutout)
+        hours = _checked_amount("hours_per_follow_up", hours_per_follow_up)
+        price = _checked_amount("cost_per_hour", cost_per_hour)
+        found = self.at(reviewed)
+        follow_up = Estimate(*(hours * number for number in found[:3]), found.note)
+        cost = Estimate(*(price * number for number in follow_up[:3]), found.note)
+        return ReviewCost(float(reviewed), found, float(reviewed) * seconds / 3600.0, follow_up, cost)
+
+
+def discovery_curve(
+    y: Any,
+    score: Any,
+    prevalence: float,
+    groups: Any = None,
+    *,
+    n_rows: int = 100_000,
+    n_boot: int = 1000,
+    random_state: int = 0,
+) -> DiscoveryCurve:
+    """Expected positives found against rows looked at, best first, among `n_rows` rows at a declared prevalence.
+
+    Above a threshold lie ``n_rows * (pi * TPR + (1 - pi) * FPR)`` rows, of them ``n_rows * pi * TPR`` positives: the
+    positives of the sample weigh ``pi / n_positive`` each and the negatives ``(1 - pi) / n_negative``, whatever their
+    share in the sample. That is right where the rows to come differ from the sample in their share of positives and in
+    nothing else. Rows that tie come in random order, of which the curve is the mean: a straight line.
+
+    A negative of the sample stands for ``(1 - pi) / n_negative * n_rows`` rows to come. Before the place where the
+    first one of them has come, the list would look pure whatever it is, so no number is given there. With groups it
+    takes as many as a group of them has on average.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    prevalence : float
+        Share of positives among the rows to come, between 0 and 1, both left out.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    n_rows : int, default=100_000
+        Length of the list.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    DiscoveryCurve
+        The band holds the 2.5 to 97.5 % quantiles of a bootstrap (whole groups, those with a positive apart from
+        those without), and Wilson's interval of the share found, with the positives (or their groups) for trials: the
+        bootstrap alone has no spread where the sample is found in full. The low end of `half` is the ideal's where the
+        quantile is before the place that can be resolved. All NaN with one class alone, also for no rows.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, a
+        `prevalence` that is not between 0 and 1, fewer than 1 row or draw.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.evaluation import discovery_curve
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([1, 0], [100, 5000])
+    >>> curve = discovery_curve(y, rng.normal(size=5100) + 2 * y, prevalence=1e-3, n_boot=200)
+    >>> print(curve)
+    half of the 100 positives expected in 100,000 rows (prevalence 0.001) in the first 1,868 [909, 3,812]
+    >>> print(curve.at(10))
+    not resolvable with 5000 negatives
+    """
+    labels, values = _checked(y, score)
+    members = None if groups is None else _checked_groups(groups, len(labels))
+    share = checked_share("prevalence", prevalence)
+    length = checked_whole("n_rows", n_rows, 1)
+    n_boot = checked_whole("n_boot", n_boot, 1)
+    n_positive, n_negative = int(labels.sum()), int((1 - labels).sum())
+    places = np.unique(np.geomspace(1.0, length, _N_PLACES).round())
+    if not n_positive or not n_negative:
+        half = unresolvable(0, "negative" if n_positive else "positive")
+        nothing = np.full(len(places), math.nan)
+        return DiscoveryCurve(
+            places,
+            *(nothing, nothing, nothing),
+            *(share * places, np.minimum(places, share * length)),
+            *(half, math.nan, share, length, n_positive, n_negative),
+        )
+    level = np.unique(-values, return_inverse=True)[1]
+    group = groups_of(members, len(labels))
+    curve = Counts.of(labels, level, np.ones(len(labels)))
+    # Rows of a group tell about as much as one of them.
+    one_negative = n_negative / len(np.unique(group[labels == 0]))
+    resolved = _first(one_negative, curve.negatives, curve.places(share, length))
+    places = np.union1d(places, min(math.ceil(resolved), length))
+    found = np.interp(places, curve.places(share, length), curve.found(share, length))
+    drawn = np.empty((n_boot, len(places)))
+    halves = np.empty(n_boot)
+    for i, times in enumerate(draws(labels, group, n_boot, random_state)):
+        one = Counts.of(labels, level, times)
+        drawn[i] = np.interp(places, one.places(share, length), one.found(share, length))
+        halves[i] = one.half(share, length)
+    low, high = _band(found, drawn, share * length, len(np.unique(group[labels == 1])))
+    # No more positives than rows looked at, and no more of them missing than rows left.
+    low = np.maximum(low, share * length - (length - places))
+    high = np.minimum(high, places)
+    for column in (found, low, high):
+        column[places < resolved] = math.nan
+    return DiscoveryCurve(
+        *(places, found, low, high, share * places, np.minimum(places, share * length)),
+        _half(curve.half(share, length), halves, resolved, share * length / 2, n_negative),
+        *(resolved, share, length, n_positive, n_negative),
+    )
+
+
+class Counts(NamedTuple):
+    """Positives and negatives above each threshold, from none to all."""
+
+    positives: np.ndarray
+    negatives: np.ndarray
+
+    @classmethod
+    def of(cls, y: np.ndarray, level: np.ndarray, weight: np.ndarray) -> Counts:
+        """Counts of weighted rows; `level` is the score's place among the distinct scores, the highest 0."""
+        columns = (np.bincount(level, weight * y), np.bincount(level, weight * (1 - y)))
+        return cls(*(np.concatenate([[0.0], np.cumsum(column)]) for column in columns))
+
+    def found(self, prevalence: float, n_rows: int) -> np.ndarray:
+        return n_rows * prevalence * (self.positives / self.positives[-1])
+
+    def places(self, prevalence: float, n_rows: int) -> np.ndarray:
+        # A draw whose groups are all of positives has no negatives, and then none above a threshold.
+        negatives = self.negatives / max(self.negatives[-1], 1.0)
+        return self.found(prevalence, n_rows) + n_rows * (1.0 - prevalence) * negatives
+
+    def half(self, prevalence: float, n_rows: int) -> float:
+        """Place where half of the positives are found: the first, if it is a stretch."""
+        return _first(self.positives[-1] / 2, self.positives, self.places(prevalence, n_rows))
+
+
+def _first(wanted: float, counts: np.ndarray, places: np.ndarray) -> float:
+    """First place where `counts`, which begin at 0, reach `wanted` above 0; `np.interp` would give the last one."""
+    after = int(np.searchsorted(counts, wanted))
+    ends = [after - 1, after]
+    return float(np.interp(wanted, counts[ends], places[ends]))
+
+
+def _band(found: np.ndarray, drawn: np.ndarray, total: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The bootstrap's quantiles, no narrower than Wilson's interval of the share found of n positives or groups."""
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    # Rounding may leave a share a last digit above 1.
+    wide_low, wide_high = wilson(np.clip(found / total, 0.0, 1.0) * n, n)
+    return np.minimum(low, total * wide_low), np.maximum(high, total * wide_high)
+
+
+def _half(value: float, drawn: np.ndarray, resolved: float, ideal: float, n_negative: int) -> Estimate:
+    if value < resolved:
+        return unresolvable(n_negative, "negative")
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Estimate(value, float(low) if low >= resolved else ideal, float(high))
+
+
+def _checked_amount(name: str, value: Any) -> float:
+    try:
+        amount = float(value)
+    except (TypeError, ValueError):
+        amount = math.nan
+    if not (amount >= 0.0 and math.isfinite(amount)):
+        raise ValueError(f"The '{name}' parameter must be a finite number from 0. Got {value!r} instead.")
+    return amount

@@ -1,0 +1,290 @@
+"""Metrics by group of rows, and of models tested where they were not trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gridlens.calibration.checks import checked_column
+from gridlens.evaluation._draws import Metric, checked_whole, named_metrics
+from gridlens.evaluation._intervals import Estimate
+from gridlens.evaluation._ranking import _checked, _checked_groups
+
+__all__ = ["CrossTable", "cross_table", "markdown_table", "stratified"]
+
+
+def stratified(
+    metrics: Metric | Mapping[str, Metric],
+    y: Any,
+    score: Any,
+    strata: Any,
+    groups: Any = None,
+    *,
+    edges: Sequence[float] | None = None,
+    min_positives: int = 10,
+    min_negatives: int = 100,
+) -> pd.DataFrame:
+    """Metrics for each group of rows, where the groups are large enough.
+
+    Where `strata` is known for no negative (a property that only positives have), the positives of each stratum are
+    held against all negatives. Where it is known for negatives too, against the negatives of the stratum.
+
+    Parameters
+    ----------
+    metrics : callable or dict of callable by name
+        ``metric(y, score, groups=groups)`` that returns an `Estimate`; without groups ``metric(y, score)``.
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    strata : array-like of shape (n,)
+        Name of each row's stratum, None or NaN where it has none; with `edges`, a number to be cut by these.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster. Handed to the metrics.
+    edges : sequence of float, default=None
+        Increasing edges of ordered strata; each stratum has its lower edge, the last its upper one too.
+    min_positives, min_negatives : int, default=10 and 100
+        Fewer make a stratum too small. Ordered strata too small are merged with the neighbour that has the fewer
+        positives, the smallest first; others are marked and not measured.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each stratum and metric, "all" first, with ``stratum, n_positive, n_negative, against, metric, value,
+        low, high, note``. ``against`` says which negatives: the "own" of the stratum or "all". Rows with no stratum, or
+        beyond the edges, come last, marked "n = 7 positives, in no stratum"; they count in "all".
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, edges
+        that do not increase, metrics that cannot be called, counts under 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.evaluation import auroc, markdown_table, stratified
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([1, 0], [60, 500])
+    >>> radius = np.where(y == 1, rng.uniform(10, 30, 560), np.nan)
+    >>> table = stratified(auroc, y, rng.normal(size=560) + 2 * y, radius, edges=[10, 12, 20, 30])
+    >>> print(markdown_table(table[["stratum", "n_positive", "against", "value", "note"]], digits=2))
+    | stratum  | n_positive | against | value | note                       |
+    |----------|------------|---------|-------|----------------------------|
+    | all      | 60         | all     | 0.94  |                            |
+    | 10 to 20 | 28         | all     | 0.93  | merged: 10 to 12, 12 to 20 |
+    | 20 to 30 | 32         | all     | 0.94  |                            |
+    """
+    labels, values = _checked(y, score)
+    members = None if groups is None else _checked_groups(groups, len(labels))
+    named = named_metrics(metrics)
+    least = (checked_whole("min_positives", min_positives, 1), checked_whole("min_negatives", min_negatives, 1))
+    place, names, known = _cut(strata, edges, len(labels)) if edges is not None else _labelled(strata, len(labels))
+    against = "own" if known[labels == 0].any() else "all"
+    parts = [_part(name, labels, place == i, against) for i, name in enumerate(names)]
+    if edges is not None:
+        parts = _merged(parts, least)
+    rows = []
+    for part in [_part("all", labels, np.ones(len(labels), dtype=bool), "all"), *parts]:
+        lack = "" if part.name == "all" else _lack(part, least)
+        taken = np.concatenate([part.positive, part.negative])
+        options = {} if members is None else {"groups": members[taken]}
+        for name, metric in named.items():
+            nothing = Estimate(math.nan, math.nan, math.nan, f"n = {lack}, not shown")
+            rows.append(_row(part, name, nothing if lack else metric(labels[taken], values[taken], **options)))
+    outside = _part("none", labels, place < 0, against)
+    if len(outside.positive) or (against == "own" and len(outside.negative)):
+        counts = [(outside.positive, "positive")] + [(outside.negative, "negative")] * (against == "own")
+        note = f"n = {' and '.join(_count(rows, kind) for rows, kind in counts if len(rows))}, in no stratum"
+        rows += [_row(outside, name, Estimate(math.nan, math.nan, math.nan, note)) for name in named]
+    return pd.DataFrame(rows)
+
+
+class CrossTable(NamedTuple):
+    """What `cross_table` returns; `str` gives it as Markdown.
+
+    Attributes
+    ----------
+    value : pandas.DataFrame
+        Rows trained on, columns tested on, float64; NaN where there is no value.
+    text : pandas.DataFrame
+        The same with intervals, or the note in their place.
+    """
+
+    value: pd.DataFrame
+    text: pd.DataFrame
+
+    def __str__(self) -> str:
+        return markdown_table(self.text.rename_axis("trained on / tested on").reset_index())
+
+
+def cross_table(results: Mapping[str, Mapping[str, Estimate]]) -> CrossTable:
+    """A square table of what each model reaches on its own kind of rows and on the others.
+
+    Parameters
+    ----------
+    results : mapping of str to mapping of str to Estimate
+        ``results[trained_on][tested_on]``.
+
+    Returns
+    -------
+    CrossTable
+        Names in the order of their first appearance, those trained on first. What is absent is "not measured".
+
+    Raises
+    ------
+    ValueError
+        No results.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import Estimate, cross_table
+    >>> good, poor = Estimate(0.95, 0.93, 0.97), Estimate(0.71, 0.62, 0.79)
+    >>> print(cross_table({"deep": {"deep": good, "wide": poor}, "wide": {"wide": good}}))
+    | trained on / tested on | deep                 | wide                 |
+    |------------------------|----------------------|----------------------|
+    | deep                   | 0.950 [0.930, 0.970] | 0.710 [0.620, 0.790] |
+    | wide                   | not measured         | 0.950 [0.930, 0.970] |
+    """
+    names = list(dict.fromkeys([*results, *(name for row in results.values() for name in row)]))
+    if not names:
+        raise ValueError("The 'results' parameter must be of at least one model. Got none instead.")
+    absent = Estimate(math.nan, math.nan, math.nan, "not measured")
+    cells = [[results.get(trained, {}).get(tested, absent) for tested in names] for trained in names]
+    return CrossTable(
+        pd.DataFrame([[cell.value for cell in row] for row in cells], names, names, dtype=np.float64),
+        pd.DataFrame([[str(cell) for cell in row] for row in cells], names, names, dtype=object),
+    )
+
+
+def markdown_table(table: pd.DataFrame, digits: int = 3) -> str:
+    """A data frame as a table in Markdown, which also reads well as it is; the index is left out.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+    digits : int, default=3
+        Digits after the point of floats; NaN becomes an empty cell.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gridlens.evaluation import markdown_table
+    >>> print(markdown_table(pd.DataFrame({"stratum": ["10 to 15", "all"], "value": [0.5, float("nan")]})))
+    | stratum  | value |
+    |----------|-------|
+    | 10 to 15 | 0.500 |
+    | all      |       |
+    """
+
+    def text(cell: Any) -> str:
+        if isinstance(cell, float | np.floating):
+            return "" if math.isnan(cell) else f"{cell:.{digits}f}"
+        return str(cell).replace("|", "\\|")
+
+    lines = [[text(cell) for cell in row] for row in [list(table.columns), *table.itertuples(index=False)]]
+    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(table.columns))]
+    lines = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    rule = "|".join("-" * (width + 2) for width in widths)
+    head, *rest = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([head, f"|{rule}|", *rest])
+
+
+class _Part(NamedTuple):
+    """A stratum: its name, the rows of its positives and of the negatives they are held against, and which these are.
+
+    ``of`` are the names of the strata that were merged into it.
+    """
+
+    name: str
+    positive: np.ndarray
+    negative: np.ndarray
+    against: str
+    of: tuple[str, ...] = ()
+
+
+def _part(name: str, labels: np.ndarray, inside: np.ndarray, against: str) -> _Part:
+    negative = (labels == 0) & (inside | (against == "all"))
+    return _Part(name, np.flatnonzero((labels == 1) & inside), np.flatnonzero(negative), against)
+
+
+def _lack(part: _Part, least: tuple[int, int]) -> str:
+    """What `part` has too few of, such as "7 positives"; "" where it has enough."""
+    if len(part.positive) < least[0]:
+        return _count(part.positive, "positive")
+    # All negatives are as many for each stratum, so that no merging would help.
+    if part.against == "own" and len(part.negative) < least[1]:
+        return _count(part.negative, "negative")
+    return ""
+
+
+def _merged(parts: list[_Part], least: tuple[int, int]) -> list[_Part]:
+    """`parts`, neighbours merged until none is too small or one is left."""
+    parts = list(parts)
+    while len(parts) > 1 and any(_lack(part, least) for part in parts):
+        i = min((i for i, part in enumerate(parts) if _lack(part, least)), key=lambda i: len(parts[i].positive))
+        beside = [j for j in (i - 1, i + 1) if 0 <= j < len(parts)]
+        j = min(beside, key=lambda j: len(parts[j].positive))
+        first, second = parts[min(i, j)], parts[max(i, j)]
+        name = f"{first.name.split(' to ')[0]} to {second.name.split(' to ')[1]}"
+        positive = np.concatenate([first.positive, second.positive])
+        negative = np.union1d(first.negative, second.negative)
+        of = (first.of or (first.name,)) + (second.of or (second.name,))
+        parts[min(i, j) : max(i, j) + 1] = [_Part(name, positive, negative, first.against, of)]
+    return parts
+
+
+def _row(part: _Part, metric: str, found: Estimate) -> dict[str, Any]:
+    notes = ["merged: " + ", ".join(part.of)] * bool(part.of) + [found.note] * bool(found.note)
+    return {
+        "stratum": part.name,
+        "n_positive": len(part.positive),
+        "n_negative": len(part.negative),
+        "against": part.against,
+        "metric": metric,
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "note": "; ".join(notes),
+    }
+
+
+def _count(rows: np.ndarray, kind: str) -> str:
+    return f"{len(rows)} {kind}" + ("" if len(rows) == 1 else "s")
+
+
+def _labelled(strata: Any, length: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Each row's place among the sorted names (-1 for none), the names, and where there is one."""
+    column = pd.Series(np.asarray(strata)) if np.ndim(strata) == 1 else pd.Series(dtype=object)
+    if len(column) != length:
+        raise ValueError(
+            f"The 'strata' parameter must be of shape ({length},), like 'y'. Got shape {np.shape(strata)} instead."
+        )
+    known = column.notna().to_numpy()
+    text = column[known].astype(str).to_numpy(dtype=object)
+    names, inverse = np.unique(text.astype(str), return_inverse=True)
+    place = np.full(length, -1)
+    place[known] = inverse
+    return place, names.tolist(), known
+
+
+def _cut(strata: Any, edges: Sequence[float], length: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """As `_labelled`, for numbers cut by `edges`."""
+    column = checked_column("strata", strata, length)
+    cuts = checked_column("edges", edges)
+    if len(cuts) < 2 or not (np.diff(cuts) > 0.0).all():
+        raise ValueError(f"The 'edges' parameter must be two or more increasing numbers. Got {edges} instead.")
+    place = np.searchsorted(cuts, column, side="right") - 1
+    place[column == cuts[-1]] = len(cuts) - 2
+    known = ~np.isnan(column)
+    place[~known | (column < cuts[0]) | (column > cuts[-1])] = -1
+    return place, [f"{low:g} to {high:g}" for low, high in pairwise(cuts)], known
