@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
-from gridlens.calibration.checks import checked_share
+from gridlens.calibration.checks import checked_labels, checked_share
 from gridlens.evaluation._draws import Metric, checked_whole, draws, groups_of, metric_values, named_metrics
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import _checked, _checked_groups, _most_passing
@@ -125,8 +125,8 @@ def compare(
     >>> print(compare(y, noise + y, noise + 1.3 * y, auroc, n_boot=200)["auroc"])
     0.789 [0.738, 0.832] against 0.845 [0.801, 0.881]: +0.057 [+0.047, +0.065]
     """
-    labels, first = _checked(y, score_a)
-    second = _checked_second(labels, score_b)
+    labels = checked_labels(y)
+    first, second = _checked_score(labels, "score_a", score_a), _checked_score(labels, "score_b", score_b)
     members = None if groups is None else _checked_groups(groups, len(labels))
     n_boot = checked_whole("n_boot", n_boot, 1)
     named = named_metrics(metrics)
@@ -200,8 +200,8 @@ def mcnemar(
     >>> print(result)
     of 6 positives 1 by a alone, 3 by b alone, p = 0.62
     """
-    labels, first = _checked(y, score_a)
-    second = _checked_second(labels, score_b)
+    labels = checked_labels(y)
+    first, second = _checked_score(labels, "score_a", score_a), _checked_score(labels, "score_b", score_b)
     if (fpr is None) == (thresholds is None):
         raise ValueError(
             f"The 'fpr' parameter must be given, or 'thresholds' in its place. Got {fpr} and {thresholds} instead."
@@ -244,11 +244,11 @@ def _no_test(note: str) -> McNemar:
     return McNemar(0, 0, 0, 0, math.nan, math.nan, math.nan, note)
 
 
-def _checked_second(labels: np.ndarray, score_b: Any) -> np.ndarray:
+def _checked_score(labels: np.ndarray, name: str, score: Any) -> np.ndarray:
     try:
-        return _checked(labels, score_b)[1]
+        return _checked(labels, score)[1]
     except ValueError as exc:
-        raise ValueError(str(exc).replace("'score'", "'score_b'")) from exc
+        raise ValueError(str(exc).replace("'score'", f"'{name}'")) from exc
 
 
 def _checked_thresholds(thresholds: Any) -> list[float]:

@@ -41,7 +41,11 @@ class MatchedNegatives(NamedTuple):
 
     @property
     def rows(self) -> np.ndarray:
-        """All rows of the pairs, each once, increasing: on these, compare the model with its control."""
+        """All rows of the pairs, each once, increasing.
+
+        On these, compare the model with a control that was fitted to all rows, out of fold. A control fitted anew to
+        these alone would see a row's twin with the other label, and rank upside down.
+        """
         return np.union1d(self.positive, self.negative)
 
     def __str__(self) -> str:
@@ -85,7 +89,7 @@ def control_score(columns: Any, y: Any, groups: Any = None, *, cv: int = 5, rand
 
     Notes
     -----
-    Where the columns tell nothing, the AUROC of the result is on average a little below 0.5, as of any score out of
+    Where the columns tell nothing, the AUROC of the result is on average below 0.5, as of any score out of
     fold: a positive held out leaves fewer in training.
 
     Examples
@@ -188,7 +192,7 @@ def matched_negatives(
     matched = np.concatenate(pairs, axis=1)
     matched = matched[:, np.lexsort(matched[::-1])]
     unmatched = np.setdiff1d(np.flatnonzero(labels == 1), matched[0])
-    return MatchedNegatives(*matched, unmatched, _balance(frame, labels, matched))
+    return MatchedNegatives(matched[0], matched[1], unmatched, _balance(frame, labels, matched))
 
 
 def _classifier(shape: tuple[int, ...]) -> Any:

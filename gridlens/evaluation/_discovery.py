@@ -121,8 +121,10 @@ class DiscoveryCurve(NamedTuple):
         if not place >= self.resolved_from:
             return unresolvable(self.n_negative, "negative")
         known = np.isfinite(self.found)
-        columns = (self.found, self.low, self.high)
-        return Estimate(*(float(np.interp(place, self.reviewed[known], column[known])) for column in columns))
+        value, low, high = (
+            float(np.interp(place, self.reviewed[known], column[known])) for column in (self.found, self.low, self.high)
+        )
+        return Estimate(value, low, high)
 
     def cost(
         self, reviewed: float, *, seconds_per_cutout: float, hours_per_follow_up: float, cost_per_hour: float
@@ -157,8 +159,10 @@ class DiscoveryCurve(NamedTuple):
         hours = _checked_amount("hours_per_follow_up", hours_per_follow_up)
         price = _checked_amount("cost_per_hour", cost_per_hour)
         found = self.at(reviewed)
-        follow_up = Estimate(*(hours * number for number in found[:3]), found.note)
-        cost = Estimate(*(price * number for number in follow_up[:3]), found.note)
+        follow_up, cost = (
+            Estimate(times * found.value, times * found.low, times * found.high, found.note)
+            for times in (hours, hours * price)
+        )
         return ReviewCost(float(reviewed), found, float(reviewed) * seconds / 3600.0, follow_up, cost)
 
 
@@ -235,12 +239,11 @@ def discovery_curve(
     places = np.unique(np.geomspace(1.0, length, _N_PLACES).round())
     if not n_positive or not n_negative:
         half = unresolvable(0, "negative" if n_positive else "positive")
-        nothing = np.full(len(places), math.nan)
+        found = low = high = np.full(len(places), math.nan)
+        resolved = math.nan
+        at_random, ideal = share * places, np.minimum(places, share * length)
         return DiscoveryCurve(
-            places,
-            *(nothing, nothing, nothing),
-            *(share * places, np.minimum(places, share * length)),
-            *(half, math.nan, share, length, n_positive, n_negative),
+            places, found, low, high, at_random, ideal, half, resolved, share, length, n_positive, n_negative
         )
     level = np.unique(-values, return_inverse=True)[1]
     group = groups_of(members, len(labels))
@@ -262,10 +265,10 @@ def discovery_curve(
     high = np.minimum(high, places)
     for column in (found, low, high):
         column[places < resolved] = math.nan
+    half = _half(curve.half(share, length), halves, resolved, share * length / 2, n_negative)
+    at_random, ideal = share * places, np.minimum(places, share * length)
     return DiscoveryCurve(
-        *(places, found, low, high, share * places, np.minimum(places, share * length)),
-        _half(curve.half(share, length), halves, resolved, share * length / 2, n_negative),
-        *(resolved, share, length, n_positive, n_negative),
+        places, found, low, high, at_random, ideal, half, resolved, share, length, n_positive, n_negative
     )
 
 

@@ -138,7 +138,6 @@ def test_band_and_half_cover(views):
         covered[:3] += [one.low <= truth <= one.high for one, truth in zip(found, truths, strict=True)]
         covered[3] += curve.half.low <= half <= curve.half.high
     # 142.5 expected, standard deviation 2.7; Wilson's interval makes it wider where nearly all are found.
-    print(covered)
     assert (covered >= 134).all(), covered
 
 
@@ -196,7 +195,7 @@ def test_costs_are_what_the_caller_says():
     assert early.follow_up_cost.note == "not resolvable with 5000 negatives"
     with pytest.raises(TypeError, match="cost_per_hour"):
         curve.cost(7200, seconds_per_cutout=2, hours_per_follow_up=0.5)
-    with pytest.raises(ValueError, match="'seconds_per_cutout' parameter must be a finite number from 0. Got -1 inst"):
+    with pytest.raises(ValueError, match=r"'seconds_per_cutout' parameter must be a finite number from 0\. Got -1"):
         curve.cost(7200, seconds_per_cutout=-1, hours_per_follow_up=0.5, cost_per_hour=0)
 
 

@@ -1,0 +1,137 @@
+"""Figures: what is drawn lies where the numbers say, axes are handed back, and matplotlib is imported only to draw."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gridlens.calibration import reliability
+from gridlens.evaluation import auroc, tpr_at_fpr
+from gridlens.evaluation._discovery import discovery_curve
+from gridlens.evaluation._plots import plot_discovery, plot_precision_recall, plot_reliability, plot_roc, plot_strata
+from gridlens.evaluation._strata import stratified
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    y = np.repeat([1, 0], [60, 2000])
+    return y, rng.normal(size=2060) + 2 * y, rng.normal(size=2060) + y
+
+
+def line(ax, label):
+    (found,) = [one for one in ax.lines if one.get_label() == label]
+    return found.get_xdata(), found.get_ydata()
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_roc_runs_through_the_rates(rows):
+    y, a, b = rows
+    ax = plot_roc(y, {"model": a, "control": b})
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlim() == pytest.approx((1 / 2000, 1.0))
+    assert legend(ax) == ["random order", "model", "control"]
+    fpr, tpr = line(ax, "model")
+    for rate in (1e-3, 1e-2, 0.1):
+        assert tpr[fpr <= rate + 1e-12].max() == tpr_at_fpr(y, a, rate).value
+
+
+def test_precision_is_at_the_declared_prevalence(rows):
+    y, a, _ = rows
+    ax = plot_precision_recall(y, {"model": a}, 1e-3)
+    recall, precision = line(ax, "model")
+    assert np.isfinite(precision).all()
+    assert precision.max() < 1.0
+    assert (recall[-1], precision[-1]) == pytest.approx((1.0, 1e-3))
+    # By hand at one threshold.
+    tpr, fpr = (a[y == 1] > 1.5).mean(), (a[y == 0] > 1.5).mean()
+    expected = 1e-3 * tpr / (1e-3 * tpr + 0.999 * fpr)
+    assert np.isclose(precision[np.isclose(recall, tpr)], expected).any()
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_reliability_shows_bins_without_a_positive(rows, log):
+    y, a, _ = rows
+    bins = reliability(y, 1 / (1 + np.exp(5.5 - 2 * a)))
+    ax = plot_reliability(bins, log=log)
+    none = bins.observed == 0
+    assert none.any()
+    x, observed = line(ax, "observed, 95 %")
+    np.testing.assert_allclose(observed, bins.observed[~none] if log else bins.observed)
+    if log:
+        np.testing.assert_allclose(line(ax, "none observed"), [bins.predicted[none], bins.high[none]])
+        assert ax.get_xlim()[0] < x.min()
+    assert len(ax.collections[0].get_segments()) == len(bins.rows)
+
+
+def test_discovery_draws_each_curve_with_its_band(rows):
+    y, a, b = rows
+    curves = {name: discovery_curve(y, score, 1e-3, n_boot=20) for name, score in (("model", a), ("control", b))}
+    ax = plot_discovery(curves)
+    np.testing.assert_array_equal(line(ax, "model")[1], curves["model"].found)
+    assert legend(ax) == ["ideal", "random order", "model", "control", "too few negatives to tell"]
+    assert ax.get_ylabel() == "positives found, of 100 expected"
+    assert "this score" in legend(plot_discovery(curves["model"]))
+    assert {"score 1", "score 2"} < set(legend(plot_discovery(list(curves.values()))))
+    with pytest.raises(ValueError, match=r"'curves' parameter must be .* Got 2 curves with 2 of these instead"):
+        plot_discovery([curves["model"], discovery_curve(y, a, 0.01, n_boot=2)])
+    with pytest.raises(ValueError, match="'curves' parameter must be at least one curve"):
+        plot_discovery({})
+
+
+def test_strata_not_shown_keep_their_line(rows):
+    y, a, _ = rows
+    names = np.where(np.arange(2060) % 60 < 5, "few", "many")
+    table = stratified({"AUROC": auroc}, y, a, names)
+    ax = plot_strata(table, "AUROC")
+    assert [label.get_text().split("\n")[0] for label in ax.get_yticklabels()] == ["all", "few", "many"]
+    assert [text.get_text() for text in ax.texts] == ["n = 5 positives, not shown"]
+    with pytest.raises(ValueError, match=r"'metric' parameter must be one of the table's: AUROC. Got 'TPR' instead"):
+        plot_strata(table, "TPR")
+
+
+def test_given_axes_are_drawn_into(rows):
+    y, a, _ = rows
+    curve = discovery_curve(y, a, 1e-3, n_boot=5)
+    table = stratified(auroc, y, a, np.repeat("one", len(y)))
+    draws = (
+        lambda ax: plot_roc(y, {"a": a}, ax=ax),
+        lambda ax: plot_precision_recall(y, {"a": a}, 0.01, ax=ax),
+        lambda ax: plot_reliability(reliability(y, np.full(len(y), 0.03)), ax=ax),
+        lambda ax: plot_discovery(curve, ax=ax),
+        lambda ax: plot_strata(table, "auroc", ax=ax),
+    )
+    for draw in draws:
+        fig, ax = plt.subplots()
+        assert draw(ax) is ax
+        fig.canvas.draw()
+        assert ax.get_xlabel()
+        assert ax.get_ylabel() or draw is draws[-1]
+
+
+@pytest.mark.parametrize(
+    ("y", "scores"), [([1, 1], {"a": [1, 2]}), ([0, 0], {"a": [1, 2]}), ([0, 1], {}), ([0, 1], [])]
+)
+def test_what_has_no_curve_is_refused(y, scores):
+    for draw in (plot_roc, lambda *args: plot_precision_recall(*args, 0.1)):
+        with pytest.raises(ValueError, match=r"'y' parameter must be of both|'scores' parameter must be a dict"):
+            draw(y, scores)
+
+
+def test_matplotlib_is_imported_only_to_draw():
+    code = "import sys, gridlens.evaluation._plots; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
