@@ -180,7 +180,7 @@ def plot_discovery(
         )
     ((prevalence, n_rows),) = kinds
     total = prevalence * n_rows
-    ax = _axes(ax, (6.0, 4.2))
+    ax = _axes(ax, (6.0, 4.6))
     places = np.geomspace(1.0, n_rows, 400)
     ax.plot(places, np.minimum(places, total), color=_GREY, lw=1.2, ls=":", label="ideal")
     ax.plot(places, prevalence * places, color=_GREY, lw=1.0, ls="--", label="random order")
@@ -200,7 +200,7 @@ def plot_discovery(
     ax.set_xlabel(f"rows looked at, of {n_rows:,}")
     ax.set_ylabel(f"positives found, of {total:,.4g} expected")
     # Above the axes: within them the ideal and the curves leave no corner free.
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False)
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
     return ax
 
 
@@ -241,9 +241,9 @@ def plot_strata(table: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axe
     ax.plot(rows["value"][known], rows.index[known], "o", color=_COLORS[0], ms=6)
     for i in rows.index[~known]:
         ax.annotate(rows["note"][i], (0.02, i), xycoords=("axes fraction", "data"), va="center", color=_GREY)
-    ax.set_yticks(rows.index, [f"{row.stratum}\n{row.n_positive} positives" for row in rows.itertuples()])
+    ax.set_yticks(rows.index, [f"{row.stratum}\nn = {row.n_positive}" for row in rows.itertuples()])
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_xlabel(metric)
+    ax.set_xlabel(f"{metric}, of n positives")
     return ax
 
 
