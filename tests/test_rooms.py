@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "gridlens"
 # Private modules at the top serve every room; the rest may import what is named, and itself.
 ROOMS = {
     "cutouts": set(),
+    "testing": {"cutouts"},
     "features": {"cutouts"},
     "simulate": {"cutouts"},
     "pu": set(),
@@ -43,7 +44,7 @@ def imports_of(path):
 
 def test_every_room_is_known():
     found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert found | {"detector"} == set(ROOMS)
+    assert found | {"detector", "testing"} == set(ROOMS)
 
 
 @pytest.mark.parametrize("room", ROOMS)

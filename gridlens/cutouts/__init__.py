@@ -22,6 +22,7 @@ no header has one, the three bands are taken to be in one linear unit. `survey` 
 `gridlens.cutouts.surveys` that fills what files lack.
 """
 
+from gridlens.cutouts._augment import Augmentation, turn_cutouts
 from gridlens.cutouts._batches import CutoutBatch, ReadFailure, count_cutouts, read_batches
 from gridlens.cutouts._catalog import read_catalog
 from gridlens.cutouts._extract import ExtractedBatch, extract, extract_batches
@@ -42,6 +43,7 @@ __all__ = [
     "REJECTING_FLAGS",
     "SIMULATED_SURVEYS",
     "SURVEYS",
+    "Augmentation",
     "CutoutBatch",
     "CutoutFlag",
     "CutoutSet",
@@ -64,6 +66,7 @@ __all__ = [
     "read_catalog",
     "reject_reason",
     "rejection",
+    "turn_cutouts",
     "write_extracted",
     "write_fits",
     "write_npz",

@@ -1,9 +1,46 @@
 """How well a ranking finds rare things, with an interval each. Arrays in, arrays out, no astronomy.
 
-Every measure is an `Estimate`, which says so where there are too few rows to compute it.
+Every measure is an `Estimate`, which says so where there are too few rows to compute it. `discovery_curve` tells what a
+review budget finds, `stratified` and `control_score` where the finding comes from, `compare` which of two scores is the
+better one.
 """
 
+from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
+from gridlens.evaluation._controls import MatchedNegatives, control_score, matched_negatives
+from gridlens.evaluation._discovery import DiscoveryCurve, ReviewCost, discovery_curve
 from gridlens.evaluation._intervals import Estimate, wilson
+from gridlens.evaluation._plots import (
+    plot_discovery,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+    plot_strata,
+)
 from gridlens.evaluation._ranking import auroc, tpr_at_fpr
+from gridlens.evaluation._strata import CrossTable, cross_table, markdown_table, stratified
 
-__all__ = ["Estimate", "auroc", "tpr_at_fpr", "wilson"]
+__all__ = [
+    "Comparison",
+    "CrossTable",
+    "DiscoveryCurve",
+    "Estimate",
+    "MatchedNegatives",
+    "McNemar",
+    "ReviewCost",
+    "auroc",
+    "compare",
+    "control_score",
+    "cross_table",
+    "discovery_curve",
+    "markdown_table",
+    "matched_negatives",
+    "mcnemar",
+    "plot_discovery",
+    "plot_precision_recall",
+    "plot_reliability",
+    "plot_roc",
+    "plot_strata",
+    "stratified",
+    "tpr_at_fpr",
+    "wilson",
+]

@@ -122,12 +122,12 @@ def test_the_propensity_is_found_and_its_mean_is_low_at_overlap(rng):
 def test_attributes_and_the_warning(rng):
     X, s, _ = population(3000, rng)
     model = ElkanNotoClassifier(LogisticRegression(), cv=4, random_state=0)
-    with pytest.warns(UserWarning, match=r"differs between folds by \d+% of its mean, from 0\.\d+ to 0\.\d+; over"):
+    with pytest.warns(UserWarning, match=r"differs between folds by \d+% of its mean, from 0\.\d+ to [01]\.?\d*; over"):
         model.fit(X[:200], s[:200])
     folds = model.propensity_folds_
     assert folds.shape == (4,)
-    assert model.propensity_spread_ == pytest.approx((folds.max() - folds.min()) / folds.mean())
-    assert 0.01 < model.propensity_se_ < 0.2
+    assert model.propensity_spread_ == pytest.approx((np.nanmax(folds) - np.nanmin(folds)) / np.nanmean(folds))
+    assert 0.01 < model.propensity_se_ < 0.3
     assert model.class_prior_ == pytest.approx(s[:200].mean() / model.propensity_)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
