@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from gridlens.calibration.checks import checked_column, checked_labels, checked_share
-from gridlens.evaluation._intervals import Estimate, bootstrap_interval, delong_interval, unresolvable, wilson
+from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
+from gridlens.evaluation._intervals import Estimate, delong_interval, unresolvable, wilson
 
 __all__ = ["auroc", "tpr_at_fpr"]
 
@@ -26,7 +27,8 @@ def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_
         Higher for more likely positives; infinite scores are taken, NaN is not.
     groups : array-like of shape (n,), default=None
         Rows of one value hang together, such as views of one cluster. The interval is then of a bootstrap that draws
-        whole groups; without groups it is DeLong's [1]_, [2]_, on the logit scale, which holds for independent rows.
+        whole groups, those with a positive apart from those without; without groups it is DeLong's [1]_, [2]_, on the
+        logit scale, which holds for independent rows.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -58,21 +60,35 @@ def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_
     >>> print(auroc([1, 1], [0.2, 0.7]))
     not resolvable with 0 negatives
     """
-    labels, values = _checked(y, score)
-    members = None if groups is None else _checked_groups(groups, len(labels))
-    if isinstance(n_boot, bool) or not isinstance(n_boot, int | np.integer) or n_boot < 1:
-        raise ValueError(f"The 'n_boot' parameter must be a whole number from 1. Got {n_boot!r} instead.")
-    n_positive, n_negative = int(labels.sum()), int((1 - labels).sum())
-    if not n_positive:
-        return unresolvable(0, "positive")
-    if not n_negative:
-        return unresolvable(0, "negative")
-    if members is None:
-        return Estimate(*delong_interval(values[labels == 1], values[labels == 0]))
-    return Estimate(*bootstrap_interval(labels, values, members, int(n_boot), random_state))
+    sample = sample_of(y, score, groups)
+    return settled(sample, [auroc_plan(sample)], checked_whole("n_boot", n_boot, 1), random_state)[0]
 
 
-def tpr_at_fpr(y: Any, score: Any, fpr: float) -> Estimate:
+def auroc_plan(sample: Sample) -> Estimate | Pending:
+    """`auroc` of a sample, its bootstrap still to come."""
+    missing = both_classes(sample)
+    if missing is not None:
+        return missing
+    if not sample.grouped:
+        # Levels fall with the score.
+        return Estimate(*delong_interval(-sample.level[sample.positive], -sample.level[sample.negative]))
+    value = _area(sample.whole)
+    return Pending(value, _area, percentiles(value, min(sample.groups_with)))
+
+
+def _area(draw: Draw) -> float:
+    """AUROC of a draw, ties half: trapezia between the points of the ROC curve. NaN for one class."""
+    tp, fp = draw.tp, draw.fp
+    total = tp[-1] * fp[-1]
+    if not total:
+        return math.nan
+    before = np.concatenate([[0.0], tp[:-1]])
+    return float(np.diff(fp, prepend=0.0) @ (tp + before) / 2.0 / total)
+
+
+def tpr_at_fpr(
+    y: Any, score: Any, fpr: float, groups: Any = None, *, n_boot: int = 1000, random_state: int = 0
+) -> Estimate:
     """Share of the positives found where at most a share `fpr` of the negatives is let through.
 
     Rows strictly above the threshold pass; the threshold is the lowest score of a negative that keeps to `fpr`.
@@ -86,17 +102,27 @@ def tpr_at_fpr(y: Any, score: Any, fpr: float) -> Estimate:
         Higher for more likely positives; infinite scores are taken, NaN is not.
     fpr : float
         False positive rate, between 0 and 1, both left out.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster. The interval is then of a bootstrap that draws
+        whole groups, those with a positive apart from those without, and sets the threshold anew in each draw.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        With Wilson's interval for the number of positives, the threshold taken as known. NaN with a note when ``fpr``
-        times the negatives is under 1, or there are no positives.
+        With Wilson's interval for the number of positives, the threshold taken as known, or that of the bootstrap;
+        where the draws do not differ, Wilson's for the number of groups with a positive. NaN with a note when
+        ``fpr`` times the negatives is under 1, or there are no positives. With ``fpr`` times the negatives below about
+        10 the rate let through is itself uncertain by a third or more, which Wilson's interval leaves out.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, an `fpr` that is not between 0 and 1.
+        Lengths that differ, labels other than 0 and 1, scores of NaN, an `fpr` that is not between 0 and 1, groups that
+        are missing or of mixed types, fewer than 1 draw.
 
     Examples
     --------
@@ -107,18 +133,30 @@ def tpr_at_fpr(y: Any, score: Any, fpr: float) -> Estimate:
     >>> print(tpr_at_fpr(y, score, 0.01))
     not resolvable with 4 negatives
     """
-    labels, values = _checked(y, score)
-    rate = checked_share("fpr", fpr)
-    positive = values[labels == 1]
-    negative = np.sort(values[labels == 0])[::-1]
-    passing = _most_passing(rate, len(negative))
-    if passing < 1:
-        return unresolvable(len(negative), "negative")
-    if not len(positive):
+    sample = sample_of(y, score, groups)
+    plan = tpr_at_fpr_plan(sample, checked_share("fpr", fpr))
+    return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
+
+
+def tpr_at_fpr_plan(sample: Sample, rate: float) -> Estimate | Pending:
+    """`tpr_at_fpr` of a sample, its bootstrap still to come."""
+    n_positive, n_negative = len(sample.positive), len(sample.negative)
+    if _most_passing(rate, n_negative) < 1:
+        return unresolvable(n_negative, "negative")
+    if not n_positive:
         return unresolvable(0, "positive")
-    found = int((positive > negative[passing]).sum())
-    low, high = wilson(found, len(positive))
-    return Estimate(found / len(positive), float(low), float(high))
+    value = _tpr_at(sample.whole, rate)
+    if not sample.grouped:
+        low, high = wilson(round(value * n_positive), n_positive)
+        return Estimate(value, float(low), float(high))
+    return Pending(value, lambda draw: _tpr_at(draw, rate), percentiles(value, sample.groups_with[1]))
+
+
+def _tpr_at(draw: Draw, rate: float) -> float:
+    """TPR of the lowest threshold that lets through at most a share `rate` of the draw's negatives."""
+    tp, fp = draw.tp, draw.fp
+    passed = int(np.searchsorted(fp, _most_passing(rate, int(fp[-1])), side="right"))
+    return float(tp[passed - 1] / tp[-1]) if passed else 0.0
 
 
 def _most_passing(rate: float, n: int) -> int:
@@ -127,6 +165,19 @@ def _most_passing(rate: float, n: int) -> int:
         return 0
     k = math.floor(rate * n)
     return k + ((k + 1) / n <= rate)
+
+
+def sample_of(y: Any, score: Any, groups: Any) -> Sample:
+    """The checked rows, sorted."""
+    labels, values = _checked(y, score)
+    return Sample(labels, values, None if groups is None else _checked_groups(groups, len(labels)))
+
+
+def checked_whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int from `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"The '{name}' parameter must be a whole number from {least}. Got {value!r} instead.")
+    return int(value)
 
 
 def _checked(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:

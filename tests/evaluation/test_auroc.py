@@ -88,15 +88,16 @@ def test_groups_of_one_row_give_about_delongs_interval():
 
 
 def test_bootstrap_draws_whole_groups():
-    # By hand: each group drawn as a block of rows, and scikit-learn's AUROC of what was drawn.
+    # By hand: each group drawn as a block of rows, those with a positive apart, and scikit-learn's AUROC of the drawn.
     rng = np.random.default_rng(4)
     y, score, groups = correlated(rng, 12, 3)
     seeded = np.random.default_rng(7)
+    with_positive, without = np.array([0, 3, 6, 9]), np.array([1, 2, 4, 5, 7, 8, 10, 11])
     drawn = []
     for _ in range(300):
-        rows = np.concatenate([np.flatnonzero(groups == g) for g in seeded.integers(12, size=12)])
-        if 0 < y[rows].sum() < len(rows):
-            drawn.append(roc_auc_score(y[rows], score[rows]))
+        chosen = [*with_positive[seeded.integers(4, size=4)], *without[seeded.integers(8, size=8)]]
+        rows = np.concatenate([np.flatnonzero(groups == g) for g in chosen])
+        drawn.append(roc_auc_score(y[rows], score[rows]))
     found = auroc(y, score, groups, n_boot=300, random_state=7)
     np.testing.assert_allclose(found[1:3], np.quantile(drawn, [0.025, 0.975]), rtol=1e-12)
 

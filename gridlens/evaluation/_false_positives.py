@@ -1,0 +1,90 @@
+"""How many positives come before the first false ones: TPR0 and TPR10 of the Bologna lens finding challenge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gridlens.evaluation._bootstrap import Pending, Sample, both_classes, percentiles, settled
+from gridlens.evaluation._intervals import Estimate, unresolvable, wilson
+from gridlens.evaluation._ranking import checked_whole, sample_of
+
+__all__ = ["tpr_at_false_positives"]
+
+
+def tpr_at_false_positives(
+    y: Any, score: Any, n: int = 0, groups: Any = None, *, n_boot: int = 1000, random_state: int = 0
+) -> Estimate:
+    """Share of the positives found with at most `n` false positives: ``TP(t) / P``, the highest with ``FP(t) <= n``.
+
+    The Bologna lens finding challenge [1]_ ranks by two of them: TPR0, before a single false positive, is ``n=0``;
+    TPR10, with fewer than ten, is ``n=9``. There it was 100 000 cases: the same ranking has a lower TPR0 on more
+    negatives, so compare only what was measured on the same number. `tpr_at_fpr` does not depend on it.
+
+    Rows at or above a threshold pass. Positives that tie with the negative after the last allowed do not pass.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n_rows,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    n : int, default=0
+        False positives allowed, from 0.
+    groups : array-like of shape (n_rows,), default=None
+        Rows of one value hang together. The interval is then of a bootstrap that draws whole groups.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        With Wilson's interval for the number of positives, or that of the bootstrap, in both cases for the threshold
+        that these negatives set: where the next sample's would be no sample can say. NaN with a note when
+        there are no positives, or not more than `n` negatives, which leaves nothing to set the threshold.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, scores of NaN, an `n` that is no whole number from 0, groups
+        that are missing or of mixed types, fewer than 1 draw.
+
+    References
+    ----------
+    .. [1] Metcalf et al. 2019, "The strong gravitational lens finding challenge", Astronomy & Astrophysics 625, A119.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import tpr_at_false_positives
+    >>> y, score = [0, 0, 0, 0, 1, 1, 1, 1], [1, 2, 3, 6, 3, 5, 7, 8]
+    >>> print(tpr_at_false_positives(y, score))
+    0.500 [0.150, 0.850]
+    >>> print(tpr_at_false_positives(y, score, 9))
+    not resolvable with 4 negatives
+    """
+    sample = sample_of(y, score, groups)
+    plan = tpr_at_false_positives_plan(sample, checked_whole("n", n, 0))
+    return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
+
+
+def tpr_at_false_positives_plan(sample: Sample, n: int) -> Estimate | Pending:
+    """`tpr_at_false_positives` of a sample, its bootstrap still to come."""
+    missing = both_classes(sample)
+    if missing is not None:
+        return missing
+    if len(sample.negative) <= n:
+        return unresolvable(len(sample.negative), "negative")
+    passed = int(np.searchsorted(sample.whole.fp, n, side="right"))
+    found = int(sample.whole.tp[passed - 1]) if passed else 0
+    value = found / len(sample.positive)
+    if not sample.grouped:
+        low, high = wilson(found, len(sample.positive))
+        return Estimate(value, float(low), float(high))
+    return Pending(
+        value,
+        lambda draw: float(draw.tp[passed - 1] / draw.tp[-1]) if passed else 0.0,
+        percentiles(value, sample.groups_with[1]),
+    )

@@ -1,0 +1,241 @@
+"""How pure a list can be: average precision, and the true positive rate that a wanted precision leaves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gridlens.calibration.checks import checked_share
+from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
+from gridlens.evaluation._intervals import Estimate, unresolvable
+from gridlens.evaluation._ranking import checked_whole, sample_of
+
+__all__ = ["average_precision", "required_fpr", "tpr_at_precision"]
+
+
+def average_precision(
+    y: Any,
+    score: Any,
+    prevalence: float | None = None,
+    groups: Any = None,
+    *,
+    n_boot: int = 1000,
+    random_state: int = 0,
+) -> Estimate:
+    """Mean precision over the positives, ``sum_t (R(t) - R(t_before)) P(t)`` over the distinct scores, highest first.
+
+    R is the share of the positives at or above t, and P that of positives among all rows there. At a declared
+    prevalence pi it is ``P(t) = pi TPR(t) / (pi TPR(t) + (1 - pi) FPR(t))``, as if the negatives were weighted.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    prevalence : float, default=None
+        Share of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        With the interval of a bootstrap of whole groups, or of rows, those with a positive apart from those without.
+        Its lower end takes for granted no rate of false positives that the negatives are too few to show: each draw
+        gets, above all scores, a random number of further negatives, one row or group of them on the mean. NaN
+        with a note where a class is missing, or one negative stands for more of the declared rows than all positives
+        do, ``(1 - prevalence) / n_negative > prevalence``: a precision of one half or more cannot then be told.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, scores of NaN, a `prevalence` that is not between 0 and 1,
+        groups that are missing or of mixed types, fewer than 1 draw.
+
+    See Also
+    --------
+    required_fpr : The rate of false positives that a precision takes.
+
+    References
+    ----------
+    .. [1] Boyd, Eng & Page 2013, "Area under the precision-recall curve: point estimates and confidence intervals",
+       ECML PKDD 2013, 451. Section 3.2 has this sum.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import average_precision
+    >>> y, score = [0, 0, 0, 0, 0, 1, 1, 1], [1, 2, 3, 4, 6, 5, 7, 8]
+    >>> print(average_precision(y, score))
+    0.917 [0.347, 1.000]
+    >>> print(average_precision(y, score, prevalence=1e-3))
+    not resolvable with 5 negatives
+    """
+    sample = sample_of(y, score, groups)
+    share = None if prevalence is None else checked_share("prevalence", prevalence)
+    plan = average_precision_plan(sample, share)
+    return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
+
+
+def average_precision_plan(sample: Sample, prevalence: float | None) -> Estimate | Pending:
+    """`average_precision` of a sample, its bootstrap still to come."""
+    missing = both_classes(sample)
+    if missing is not None:
+        return missing
+    if prevalence is not None and _beyond_reach(sample, required_fpr(0.5, 1.0, prevalence)):
+        return unresolvable(len(sample.negative), "negative")
+    value = _average(sample.whole, prevalence)
+    ends = percentiles(value, min(sample.groups_with))
+    return Pending(value, lambda draw: _average(draw, prevalence), ends, wary=True)
+
+
+def _average(draw: Draw, prevalence: float | None) -> float:
+    tp, fp = draw.tp, draw.fp
+    positives, negatives = tp[-1], fp[-1]
+    if not positives or not negatives:
+        return math.nan
+    odds = 1.0 if prevalence is None else (1.0 - prevalence) / prevalence * positives / negatives
+    found = np.diff(tp, prepend=0.0)
+    # Levels without a positive add nothing, and the first of them may hold no row of this draw.
+    some = found > 0.0
+    return float(found[some] @ (tp[some] / (tp[some] + odds * fp[some])) / positives)
+
+
+def required_fpr(precision: float, tpr: float, prevalence: float) -> float:
+    """The false positive rate that a precision takes: ``FPR = TPR pi / (1 - pi) (1 - precision) / precision``.
+
+    Bayes' rule, ``precision = pi TPR / (pi TPR + (1 - pi) FPR)``, solved for the FPR.
+
+    Parameters
+    ----------
+    precision : float
+        Wanted share of positives in the list, between 0 and 1, both left out.
+    tpr : float
+        Share of the positives that the list holds, above 0 and at most 1.
+    prevalence : float
+        Share of positives among what will be scored, between 0 and 1, both left out.
+
+    Returns
+    -------
+    float
+        At most 1: a precision below what the list has at an FPR of 1 takes no rate in particular. Fewer negatives than
+        its inverse cannot show that a ranking reaches it.
+
+    Raises
+    ------
+    ValueError
+        A parameter outside its range.
+
+    Examples
+    --------
+    Half of the list shall be lenses, of which one cutout in a thousand is one, and half of them shall be on it.
+
+    >>> from gridlens.evaluation import required_fpr
+    >>> round(required_fpr(0.5, 0.5, 1e-3), 7)
+    0.0005005
+    """
+    wanted = checked_share("precision", precision)
+    share = checked_share("prevalence", prevalence)
+    try:
+        found = float(tpr)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not 0.0 < found <= 1.0:
+        raise ValueError(f"The 'tpr' parameter must be a number above 0 and at most 1. Got {tpr} instead.")
+    return min(1.0, found * _slope(wanted, share))
+
+
+def tpr_at_precision(
+    y: Any,
+    score: Any,
+    precision: float,
+    prevalence: float,
+    groups: Any = None,
+    *,
+    n_boot: int = 1000,
+    random_state: int = 0,
+) -> Estimate:
+    """Largest share of the positives that a list of a wanted precision can hold, at a declared prevalence.
+
+    The largest TPR over all thresholds where ``FPR <= required_fpr(precision, TPR, prevalence)``.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    precision : float
+        Wanted share of positives in the list, between 0 and 1, both left out.
+    prevalence : float
+        Share of positives among what will be scored, between 0 and 1, both left out.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        0 where no threshold reaches the precision. With the interval of the bootstrap of `average_precision`; where
+        the draws do not differ, Wilson's for the number of positives or their groups. NaN with a note where
+        a class is missing, or the FPR required at the TPR found is below that of a single negative: the precision is
+        then owed to a lack of negatives.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, scores of NaN, a `precision` or `prevalence` that is not
+        between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import tpr_at_precision
+    >>> y, score = [0, 0, 0, 0, 1, 1, 1, 1], [1, 2, 3, 6, 4, 5, 7, 8]
+    >>> print(tpr_at_precision(y, score, 0.75, 0.5))
+    1.000 [0.000, 1.000]
+    >>> print(tpr_at_precision(y, score, 0.75, 0.01))
+    not resolvable with 4 negatives
+    """
+    sample = sample_of(y, score, groups)
+    plan = tpr_at_precision_plan(sample, checked_share("precision", precision), checked_share("prevalence", prevalence))
+    return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
+
+
+def tpr_at_precision_plan(sample: Sample, precision: float, prevalence: float) -> Estimate | Pending:
+    """`tpr_at_precision` of a sample, its bootstrap still to come."""
+    missing = both_classes(sample)
+    if missing is not None:
+        return missing
+    slope = _slope(precision, prevalence)
+    value = _purest(sample.whole, slope)
+    # With nothing found it is the TPR of 1 that has to be within reach: else nothing could have been.
+    if _beyond_reach(sample, min(1.0, slope * (value or 1.0))):
+        return unresolvable(len(sample.negative), "negative")
+    return Pending(value, lambda draw: _purest(draw, slope), percentiles(value, sample.groups_with[1]), wary=True)
+
+
+def _purest(draw: Draw, slope: float) -> float:
+    """Largest TPR of a draw with ``FPR <= slope TPR``."""
+    tp, fp = draw.tp, draw.fp
+    # A rate that is met exactly is not lost to rounding.
+    pure = fp * tp[-1] <= slope * tp * fp[-1] * (1.0 + 1e-12)
+    return float(tp[pure].max(initial=0.0) / tp[-1])
+
+
+def _slope(precision: float, prevalence: float) -> float:
+    """False positive rate that is allowed for each unit of TPR."""
+    return prevalence / (1.0 - prevalence) * (1.0 - precision) / precision
+
+
+def _beyond_reach(sample: Sample, fpr: float) -> bool:
+    """Whether one negative alone is more than a false positive rate of `fpr`."""
+    return len(sample.negative) * fpr < 1.0 - 1e-12

@@ -1,0 +1,290 @@
+"""Scores of probabilities, not of rankings: Brier score, log loss and calibration error, with an interval each."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gridlens.calibration import reliability
+from gridlens.calibration.checks import checked_column, checked_labels, checked_share
+from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
+from gridlens.evaluation._intervals import Estimate, unresolvable, widest
+from gridlens.evaluation._ranking import _checked_groups, checked_whole
+
+__all__ = ["brier_score", "calibration_error", "log_loss"]
+
+_Z = 1.959963984540054  # Normal quantile of a 95 % interval.
+
+
+def brier_score(
+    y: Any,
+    p: Any,
+    prevalence: float | None = None,
+    groups: Any = None,
+    *,
+    n_boot: int = 1000,
+    random_state: int = 0,
+) -> Estimate:
+    """Mean squared distance of the probabilities from the labels, ``mean((p - y)^2)`` [1]_. Lower is better.
+
+    For a rare class it is small whatever the model: at a prevalence pi a constant ``p = pi`` has ``pi (1 - pi)``.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1. One class alone is taken unless a prevalence is declared.
+    p : array-like of shape (n,)
+        Probabilities from 0 to 1, no NaN; those at the declared prevalence, where there is one (see
+        `gridlens.calibration.shift_prior`).
+    prevalence : float, default=None
+        Share pi of positives among what will be scored, for ``pi`` times the mean over the positives plus ``1 - pi``
+        times that over the negatives. None for the share among these rows.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        The numbers of positives and negatives are taken as given. With groups, the interval is that of a bootstrap;
+        without, it is the normal one of the logarithm, with the variances of both classes. Where there is no
+        spread it is the widest for a mean of numbers from 0 to 1. NaN with a note for no rows, and with a
+        prevalence for a class that is missing.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, a `prevalence` that is not
+        between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw.
+
+    References
+    ----------
+    .. [1] Brier 1950, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78, 1.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import brier_score
+    >>> print(brier_score([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9]))
+    0.085 [0.025, 0.289]
+    """
+    return _mean_loss("brier", y, p, prevalence, groups, n_boot, random_state)
+
+
+def log_loss(
+    y: Any,
+    p: Any,
+    prevalence: float | None = None,
+    groups: Any = None,
+    *,
+    n_boot: int = 1000,
+    random_state: int = 0,
+) -> Estimate:
+    """Mean of ``-log(p)`` over positives and ``-log(1 - p)`` over negatives, natural logarithms [1]_. Lower is better.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1. One class alone is taken unless a prevalence is declared.
+    p : array-like of shape (n,)
+        Probabilities from 0 to 1, no NaN; those at the declared prevalence, where there is one (see
+        `gridlens.calibration.shift_prior`).
+    prevalence : float, default=None
+        As for `brier_score`.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        As `brier_score`, but where there is no spread the interval is from 0 to infinity. Infinite, with a note of how
+        many rows, where the label has a probability of 0: nothing is clipped.
+
+    Raises
+    ------
+    ValueError
+        As `brier_score`.
+
+    References
+    ----------
+    .. [1] Good 1952, "Rational decisions", Journal of the Royal Statistical Society B 14, 107.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import log_loss
+    >>> print(log_loss([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9]))
+    0.308 [0.124, 0.767]
+    >>> print(log_loss([0, 1], [0.1, 0.0]))
+    infinite: 1 row has a probability of 0 for its label
+    """
+    return _mean_loss("log", y, p, prevalence, groups, n_boot, random_state)
+
+
+def calibration_error(
+    y: Any, p: Any, groups: Any = None, *, n_bins: int = 15, n_boot: int = 1000, random_state: int = 0
+) -> Estimate:
+    """`gridlens.calibration.expected_calibration_error`, in bins of equal mass, with an interval.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1. One class alone is taken.
+    p : array-like of shape (n,)
+        Probabilities from 0 to 1, no NaN.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    n_bins : int, default=15
+        Largest number of bins, the same ones for all draws.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        The error found has what noise adds, and a draw has it twice. So the interval is the draws' mirrored at the
+        value (the basic bootstrap, [1]_ section 5.2), cut at 0: it is about the error without noise, and may
+        lie below the value but never above. NaN with a note for no rows.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins, groups that are
+        missing or of mixed types, fewer than 1 draw.
+
+    References
+    ----------
+    .. [1] Davison & Hinkley 1997, "Bootstrap Methods and their Application", Cambridge University Press.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import calibration_error
+    >>> print(calibration_error([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.8], n_bins=2))
+    0.250 [0.200, 0.300]
+    """
+    sample, values = probability_sample(y, p, groups)
+    plan = calibration_plan(sample, values, n_bins)
+    return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
+
+
+def probability_sample(y: Any, p: Any, groups: Any) -> tuple[Sample, np.ndarray]:
+    """The checked rows, sorted, and their probabilities."""
+    labels = checked_labels(y)
+    values = checked_probabilities(p, len(labels))
+    members = None if groups is None else _checked_groups(groups, len(labels))
+    return Sample(labels, values, members), values
+
+
+def checked_probabilities(p: Any, length: int) -> np.ndarray:
+    """`p` as float64 of shape (length,), from 0 to 1."""
+    values = checked_column("p", p, length)
+    strange = values[~((values >= 0.0) & (values <= 1.0))]
+    if len(strange):
+        raise ValueError(
+            "The 'p' parameter must be probabilities from 0 to 1, without the rows of rejected cutouts. "
+            f"Got {strange[0]:g} instead."
+        )
+    return values
+
+
+def _mean_loss(
+    kind: str, y: Any, p: Any, prevalence: float | None, groups: Any, n_boot: int, random_state: int
+) -> Estimate:
+    sample, values = probability_sample(y, p, groups)
+    share = None if prevalence is None else checked_share("prevalence", prevalence)
+    plan = loss_plan(kind, sample, values, share)
+    return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
+
+
+def loss_plan(kind: str, sample: Sample, p: np.ndarray, prevalence: float | None) -> Estimate | Pending:
+    """`brier_score` ("brier") or `log_loss` ("log") of a sample, its bootstrap still to come."""
+    if not len(p):
+        return unresolvable(0, "row")
+    missing = both_classes(sample)
+    if prevalence is not None and missing is not None:
+        return missing
+    right = np.where(sample.y == 1, p, 1.0 - p)
+    if kind == "log" and (right == 0.0).any():
+        count = int((right == 0.0).sum())
+        rows = "1 row has a probability of 0 for its label"
+        note = "infinite: " + (rows if count == 1 else f"{count} rows have a probability of 0 for their label")
+        return Estimate(math.inf, math.inf, math.inf, note)
+    loss = (1.0 - right) ** 2 if kind == "brier" else _surprise(sample.y, p)
+    value = _weighted_loss(sample.whole, loss, prevalence)
+    n = min(count for count in sample.groups_with if count)
+    without_spread = widest(value, n) if kind == "brier" else (0.0, math.inf)
+    if sample.grouped:
+        return Pending(
+            value, lambda draw: _weighted_loss(draw, loss, prevalence), percentiles(value, n, without_spread)
+        )
+    spread = _log_error(sample, loss, value, prevalence) if n > 1 else 0.0
+    if not spread > 0.0:
+        return Estimate(value, *without_spread)
+    high = value * math.exp(_Z * spread)
+    return Estimate(value, value * math.exp(-_Z * spread), min(high, 1.0) if kind == "brier" else high)
+
+
+def _surprise(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """``-log`` of the probability of each label, above 0; log1p, for ``1 - p`` has lost the digits of a small p."""
+    surprise = np.empty(len(p))
+    surprise[y == 1] = -np.log(p[y == 1])
+    surprise[y == 0] = -np.log1p(-p[y == 0])
+    return surprise
+
+
+def _weighted_loss(draw: Draw, loss: np.ndarray, prevalence: float | None) -> float:
+    """Mean loss of a draw, the classes at their prevalence."""
+    if prevalence is None:
+        return float(draw.weight @ loss / draw.weight.sum())
+    sample, value = draw.sample, 0.0
+    for rows, share in ((sample.positive, prevalence), (sample.negative, 1.0 - prevalence)):
+        weight = draw.weight[rows]
+        value += share * float(weight @ loss[rows] / weight.sum()) if weight.any() else math.nan
+    return value
+
+
+def _log_error(sample: Sample, loss: np.ndarray, value: float, prevalence: float | None) -> float:
+    """Standard error of the logarithm of a mean loss, each class with a variance of its own."""
+    share = len(sample.positive) / len(loss) if prevalence is None else prevalence
+    variance = 0.0
+    for rows, part in ((sample.positive, share), (sample.negative, 1.0 - share)):
+        if len(rows):
+            variance += part**2 * float(loss[rows].var(ddof=1)) / len(rows)
+    return math.sqrt(variance) / value if value > 0.0 else 0.0
+
+
+def calibration_plan(sample: Sample, p: np.ndarray, n_bins: int) -> Estimate | Pending:
+    """`calibration_error` of a sample, its bootstrap still to come."""
+    checked_whole("n_bins", n_bins, 1)
+    if not len(p):
+        return unresolvable(0, "row")
+    # Bins go from the lowest probabilities to the highest, and no two of them share one.
+    bins = np.empty(len(p), dtype=np.int64)
+    rows = reliability(sample.y, p, n_bins).rows
+    bins[np.argsort(p, kind="stable")] = np.repeat(np.arange(len(rows)), rows)
+    excess = sample.y - p
+
+    def statistic(draw: Draw) -> float:
+        return float(np.abs(np.bincount(bins, draw.weight * excess)).sum() / draw.weight.sum())
+
+    value = statistic(sample.whole)
+    n = min(count for count in sample.groups_with if count)
+    return Pending(value, statistic, partial(_mirrored, value, n))
+
+
+def _mirrored(value: float, n: int, wary: np.ndarray, plain: np.ndarray) -> tuple[float, float]:
+    """Ends of the basic bootstrap, within 0 and the value's side of 1."""
+    low, high = np.quantile(plain, [0.025, 0.975])
+    if n < 2 or high <= low:
+        return widest(value, n)
+    return max(0.0, float(2.0 * value - high)), min(1.0, max(0.0, float(2.0 * value - low)))

@@ -1,0 +1,214 @@
+"""What a list of the k highest scores holds: its precision and its recall."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gridlens.calibration.checks import checked_share
+from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
+from gridlens.evaluation._intervals import Estimate, unresolvable, wilson
+from gridlens.evaluation._ranking import checked_whole, sample_of
+
+__all__ = ["precision_at_k", "recall_at_k"]
+
+
+def precision_at_k(
+    y: Any,
+    score: Any,
+    k: int,
+    prevalence: float | None = None,
+    groups: Any = None,
+    *,
+    out_of: int | None = None,
+    n_boot: int = 1000,
+    random_state: int = 0,
+) -> Estimate:
+    """Share of positives among the `k` rows that score highest.
+
+    Among rows that tie at the end of the list, those on it are drawn blindly, so it holds as many positives as are
+    expected of such a draw (the mean of the hypergeometric distribution): their share among the ties, for each place.
+
+    At a declared prevalence pi the list is one of the top `k` of `out_of` rows of that prevalence. Its threshold t is
+    where ``pi TPR(t) + (1 - pi) FPR(t) = k / out_of``, between two scores in proportion, and its precision
+    ``pi TPR(t) out_of / k``.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    k : int
+        Length of the list, from 1 to `out_of`.
+    prevalence : float, default=None
+        Share of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    out_of : int, default=None
+        How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        With Wilson's interval for the rows here that are on the list. With a prevalence or groups it is that of the
+        bootstrap of `average_precision`; where the draws do not differ, Wilson's for the groups on the list. NaN with
+        a note where the list is shorter than what one negative (or row) stands for, or where there
+        are no rows or, with a prevalence, not both classes.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1, scores of NaN, a `k` or `out_of` that is not such a number, a
+        `prevalence` that is not between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import precision_at_k
+    >>> y, score = [0, 0, 0, 0, 1, 1, 1, 1], [1, 2, 6, 6, 3, 6, 7, 8]
+    >>> print(precision_at_k(y, score, 2))
+    1.000 [0.342, 1.000]
+    >>> round(precision_at_k(y, score, 4).value, 3)  # Two of the three that tie are on the list.
+    0.667
+    >>> print(precision_at_k(y, score, 100, prevalence=1e-3, out_of=1_000_000))
+    not resolvable with 4 negatives
+    """
+    sample = sample_of(y, score, groups)
+    share = None if prevalence is None else checked_share("prevalence", prevalence)
+    plan = top_plan("precision", sample, *_checked_list(k, out_of, len(sample.y)), share)
+    return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
+
+
+def recall_at_k(
+    y: Any,
+    score: Any,
+    k: int,
+    prevalence: float | None = None,
+    groups: Any = None,
+    *,
+    out_of: int | None = None,
+    n_boot: int = 1000,
+    random_state: int = 0,
+) -> Estimate:
+    """Share of the positives that is among the `k` rows that score highest.
+
+    See `precision_at_k` for ties and for what the list is at a declared prevalence.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    k : int
+        Length of the list, from 1 to `out_of`.
+    prevalence : float, default=None
+        Share of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster, and are drawn together.
+    out_of : int, default=None
+        How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here.
+    n_boot : int, default=1000
+        Draws of the bootstrap.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        With Wilson's interval for the number of positives, the threshold taken as known. With a prevalence or groups it
+        is that of the bootstrap of `average_precision`; where the draws do not differ, Wilson's for the number of
+        positives or their groups. NaN with a note where the list is shorter than what one negative (or
+        row) stands for, or where there are no positives or, with a prevalence, not both classes.
+
+    Raises
+    ------
+    ValueError
+        As `precision_at_k`.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import recall_at_k
+    >>> y, score = [0, 0, 0, 0, 1, 1, 1, 1], [1, 2, 6, 6, 3, 6, 7, 8]
+    >>> print(recall_at_k(y, score, 2))
+    0.500 [0.150, 0.850]
+    """
+    sample = sample_of(y, score, groups)
+    share = None if prevalence is None else checked_share("prevalence", prevalence)
+    plan = top_plan("recall", sample, *_checked_list(k, out_of, len(sample.y)), share)
+    return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
+
+
+def top_plan(measure: str, sample: Sample, k: int, out_of: int, prevalence: float | None) -> Estimate | Pending:
+    """`precision_at_k` or `recall_at_k` of a sample, its bootstrap still to come."""
+    n = len(sample.y)
+    if not n:
+        return unresolvable(0, "row")
+    if prevalence is not None:
+        missing = both_classes(sample)
+        if missing is not None:
+            return missing
+        if len(sample.negative) * k < (1.0 - prevalence) * out_of * (1.0 - 1e-12):
+            return unresolvable(len(sample.negative), "negative")
+    elif k * n < out_of:
+        return unresolvable(n, "row")
+    if measure == "recall" and not len(sample.positive):
+        return unresolvable(0, "positive")
+
+    def statistic(draw: Draw) -> float:
+        return _on_the_list(draw, k, out_of, prevalence)[measure == "recall"]
+
+    value = statistic(sample.whole)
+    if prevalence is None and not sample.grouped:
+        trials = k * n / out_of if measure == "precision" else len(sample.positive)
+        low, high = wilson(min(value, 1.0) * trials, trials)
+        return Estimate(value, float(low), float(high))
+    size = sample.groups_with[1] if measure == "recall" else _groups_on_the_list(sample, k, out_of, prevalence)
+    return Pending(value, statistic, percentiles(value, size), wary=prevalence is not None)
+
+
+def _on_the_list(draw: Draw, k: int, out_of: int, prevalence: float | None) -> tuple[float, float]:
+    """Precision and recall of the top `k` of `out_of`, NaN where a class that is needed is missing."""
+    a, b, length = _masses(draw, k, out_of, prevalence)
+    positives = float(draw.tp[-1])
+    if not np.isfinite(a + b):
+        return math.nan, math.nan
+    # Along a tie, and in what one row stands for, positives come evenly; unseen negatives come before all.
+    mass = np.concatenate([[draw.unseen * b], a * draw.tp + b * draw.fp])
+    found = float(np.interp(length, mass, np.concatenate([[0.0], draw.tp])))
+    return found * a / length, found / positives if positives else math.nan
+
+
+def _masses(draw: Draw, k: int, out_of: int, prevalence: float | None) -> tuple[float, float, float]:
+    """What a positive and a negative stand for, and how much the list takes, in rows or as shares of all."""
+    positives, negatives = float(draw.tp[-1]), float(draw.fp[-1])
+    if prevalence is None:
+        return 1.0, 1.0, k * (positives + negatives) / out_of
+    if not positives or not negatives:
+        return math.nan, math.nan, k / out_of
+    return prevalence / positives, (1.0 - prevalence) / negatives, k / out_of
+
+
+def _groups_on_the_list(sample: Sample, k: int, out_of: int, prevalence: float | None) -> int:
+    """Groups of the rows at or above the list's last level."""
+    whole = sample.whole
+    a, b, length = _masses(whole, k, out_of, prevalence)
+    # The end of the list lies in this level, if not by a rounding just before its first row.
+    last = int(np.searchsorted(a * whole.tp + b * whole.fp, length * (1.0 - 1e-12)))
+    return len(np.unique(sample.group[sample.level <= last]))
+
+
+def _checked_list(k: Any, out_of: Any, n: int) -> tuple[int, int]:
+    """`k` and `out_of` as whole numbers; without rows nothing is on a list, however long."""
+    length = checked_whole("k", k, 1)
+    total = n if out_of is None else checked_whole("out_of", out_of, 1)
+    if length > total and (n or out_of is not None):
+        what = "rows that there are" if out_of is None else "'out_of' rows that will be scored"
+        raise ValueError(f"The 'k' parameter must be at most the {total} {what}. Got {length} instead.")
+    return length, total
