@@ -1,11 +1,14 @@
-"""One bootstrap for many measures: rows sorted once, whole groups drawn, every measure taken from the same draw."""
+"""One bootstrap for many measures: rows sorted once, whole groups drawn, every measure taken from the same draw.
+
+Measures add up with `sum`, not ``@``: threads of a BLAS take longer to start than vectors of this length to multiply.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -73,18 +76,13 @@ class Sample:
         self.groups_with = tuple(len(np.unique(self.group[rows])) for rows in (self.negative, self.positive))
         self.whole = Draw(self, np.ones(len(y)))
 
-    def draws(self, n_boot: int, random_state: int) -> Iterator[tuple[Draw, Draw]]:
-        """Whole groups with replacement, those that hold a positive apart from the others, so that both stay as many.
-
-        Of each draw a second version has a random number of negatives above all scores: one group of them is expected,
-        exponentially distributed. That is what a sample cannot tell of the negatives to come: the share of them beyond
-        its highest one, of n, is about 1 / n with that distribution. Without it a sample whose highest negatives happen
-        to be low would know its false positive rate to be zero.
-        """
+    def draws(self, n_boot: int, random_state: int) -> Iterator[Drawn]:
+        """Whole groups with replacement, in the three versions of `Drawn`."""
         n_groups = int(self.group.max()) + 1
         holds = np.bincount(self.group, self.y, n_groups) > 0
         strata = [part for part in (np.flatnonzero(holds), np.flatnonzero(~holds)) if len(part)]
-        rng, beyond = np.random.default_rng(random_state), np.random.default_rng([random_state, 1])
+        rng = np.random.default_rng(random_state)
+        beyond, anew = np.random.default_rng([random_state, 1]), np.random.default_rng([random_state, 2])
         size = len(self.negative) / max(self.groups_with[0], 1)
         for _ in range(n_boot):
             chosen = np.concatenate([part[rng.integers(len(part), size=len(part))] for part in strata])
@@ -93,7 +91,29 @@ class Sample:
             # What is not changed need not be counted twice.
             wary.__dict__["tp"] = plain.tp
             wary.__dict__["fp"] = plain.fp + wary.unseen
-            yield plain, wary
+            times = np.bincount(anew.integers(n_groups, size=n_groups), minlength=n_groups)
+            yield Drawn(plain, wary, Draw(self, times[self.group].astype(np.float64)))
+
+
+class Drawn(NamedTuple):
+    """Three versions of one draw.
+
+    Attributes
+    ----------
+    plain : Draw
+        Groups that hold a positive are drawn apart from the others, so that both stay as many.
+    wary : Draw
+        The same, with a random number of negatives above all scores: one group of them is expected, exponentially
+        distributed. That is what a sample cannot tell of the negatives to come: the share of them beyond its highest
+        one, of n, is about 1 / n with that distribution. Without it a sample whose highest negatives happen to be low
+        would know its false positive rate to be zero.
+    free : Draw
+        All groups are drawn alike, for what depends on how many positives there happen to be.
+    """
+
+    plain: Draw
+    wary: Draw
+    free: Draw
 
 
 class Pending(NamedTuple):
@@ -105,21 +125,21 @@ class Pending(NamedTuple):
     statistic : callable
         The measure of a `Draw`; NaN where the draw has none.
     ends : callable
-        Both ends of the interval from the measures of the wary draws and of the plain ones.
-    wary : bool
-        Whether to take the measure of wary draws at all; otherwise `ends` gets those of the plain ones twice.
+        Both ends of the interval, from the measures of the draws for its lower and for its upper end.
+    version : str
+        "plain" and "free" take both ends from such draws, "wary" the lower from wary and the upper from plain ones.
     """
 
     value: float
     statistic: Callable[[Draw], float]
     ends: Callable[[np.ndarray, np.ndarray], tuple[float, float]]
-    wary: bool = False
+    version: Literal["plain", "wary", "free"] = "plain"
 
 
 def percentiles(
     value: float, n: int, without_spread: tuple[float, float] | None = None
 ) -> Callable[[np.ndarray, np.ndarray], tuple[float, float]]:
-    """Ends of an interval: the 2.5 % quantile of the wary draws and the 97.5 % quantile of the plain ones.
+    """Ends of an interval: the 2.5 % quantile of the draws for the lower, the 97.5 % quantile of those for the upper.
 
     Of fewer than two groups, or where the draws do not differ, it is `without_spread`, by default the widest that a
     share of `n` groups can have.
@@ -128,13 +148,13 @@ def percentiles(
 
 
 def _percentiles(
-    n: int, without_spread: tuple[float, float], wary: np.ndarray, plain: np.ndarray
+    n: int, without_spread: tuple[float, float], below: np.ndarray, above: np.ndarray
 ) -> tuple[float, float]:
     # A draw without one of the classes may have no measure.
-    wary, plain = wary[np.isfinite(wary)], plain[np.isfinite(plain)]
-    if n < 2 or not len(wary) or not len(plain):
+    below, above = below[np.isfinite(below)], above[np.isfinite(above)]
+    if n < 2 or not len(below) or not len(above):
         return without_spread
-    low, high = float(np.quantile(wary, 0.025)), float(np.quantile(plain, 0.975))
+    low, high = float(np.quantile(below, 0.025)), float(np.quantile(above, 0.975))
     return (low, high) if high > low else without_spread
 
 
@@ -151,9 +171,10 @@ def settled(sample: Sample, plans: Sequence[Estimate | Pending], n_boot: int, ra
     waiting = [plan for plan in plans if isinstance(plan, Pending)]
     drawn = np.empty((len(waiting), 2, n_boot))
     if waiting:
-        for i, (plain, wary) in enumerate(sample.draws(n_boot, random_state)):
+        for i, draw in enumerate(sample.draws(n_boot, random_state)):
             for place, plan in zip(drawn, waiting, strict=True):
-                place[1, i] = plan.statistic(plain)
-                place[0, i] = plan.statistic(wary) if plan.wary else place[1, i]
+                place[:, i] = plan.statistic(draw.free if plan.version == "free" else draw.plain)
+                if plan.version == "wary":
+                    place[0, i] = plan.statistic(draw.wary)
     ready = iter([Estimate(plan.value, *plan.ends(*place)) for place, plan in zip(drawn, waiting, strict=True)])
     return [next(ready) if isinstance(plan, Pending) else plan for plan in plans]

@@ -92,7 +92,7 @@ def average_precision_plan(sample: Sample, prevalence: float | None) -> Estimate
         return unresolvable(len(sample.negative), "negative")
     value = _average(sample.whole, prevalence)
     ends = percentiles(value, min(sample.groups_with))
-    return Pending(value, lambda draw: _average(draw, prevalence), ends, wary=True)
+    return Pending(value, lambda draw: _average(draw, prevalence), ends, "wary")
 
 
 def _average(draw: Draw, prevalence: float | None) -> float:
@@ -104,7 +104,7 @@ def _average(draw: Draw, prevalence: float | None) -> float:
     found = np.diff(tp, prepend=0.0)
     # Levels without a positive add nothing, and the first of them may hold no row of this draw.
     some = found > 0.0
-    return float(found[some] @ (tp[some] / (tp[some] + odds * fp[some])) / positives)
+    return float((found[some] * tp[some] / (tp[some] + odds * fp[some])).sum() / positives)
 
 
 def required_fpr(precision: float, tpr: float, prevalence: float) -> float:
@@ -220,7 +220,7 @@ def tpr_at_precision_plan(sample: Sample, precision: float, prevalence: float) -
     # With nothing found it is the TPR of 1 that has to be within reach: else nothing could have been.
     if _beyond_reach(sample, min(1.0, slope * (value or 1.0))):
         return unresolvable(len(sample.negative), "negative")
-    return Pending(value, lambda draw: _purest(draw, slope), percentiles(value, sample.groups_with[1]), wary=True)
+    return Pending(value, lambda draw: _purest(draw, slope), percentiles(value, sample.groups_with[1]), "wary")
 
 
 def _purest(draw: Draw, slope: float) -> float:

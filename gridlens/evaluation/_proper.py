@@ -152,9 +152,11 @@ def calibration_error(
     Returns
     -------
     Estimate
-        The error found has what noise adds, and a draw has it twice. So the interval is the draws' mirrored at the
-        value (the basic bootstrap, [1]_ section 5.2), cut at 0: it is about the error without noise, and may
-        lie below the value but never above. NaN with a note for no rows.
+        With the interval of a bootstrap that draws positives and negatives alike, for their number is part of what is
+        calibrated. It is about the error without noise: the error found has what noise adds, and a draw has it
+        twice, so the draws tell how much (as in the bias correction of [1]_, section 2.1). The upper end leaves it in
+        and the lower takes it off twice, for a draw tells too little of it where the calibration is good. NaN
+        with a note for no rows.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def calibration_error(
     --------
     >>> from gridlens.evaluation import calibration_error
     >>> print(calibration_error([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.8], n_bins=2))
-    0.250 [0.200, 0.300]
+    0.250 [0.148, 0.352]
     """
     sample, values = probability_sample(y, p, groups)
     plan = calibration_plan(sample, values, n_bins)
@@ -245,11 +247,11 @@ def _surprise(y: np.ndarray, p: np.ndarray) -> np.ndarray:
 def _weighted_loss(draw: Draw, loss: np.ndarray, prevalence: float | None) -> float:
     """Mean loss of a draw, the classes at their prevalence."""
     if prevalence is None:
-        return float(draw.weight @ loss / draw.weight.sum())
+        return float((draw.weight * loss).sum() / draw.weight.sum())
     sample, value = draw.sample, 0.0
     for rows, share in ((sample.positive, prevalence), (sample.negative, 1.0 - prevalence)):
         weight = draw.weight[rows]
-        value += share * float(weight @ loss[rows] / weight.sum()) if weight.any() else math.nan
+        value += share * float((weight * loss[rows]).sum() / weight.sum()) if weight.any() else math.nan
     return value
 
 
@@ -278,13 +280,14 @@ def calibration_plan(sample: Sample, p: np.ndarray, n_bins: int) -> Estimate | P
         return float(np.abs(np.bincount(bins, draw.weight * excess)).sum() / draw.weight.sum())
 
     value = statistic(sample.whole)
-    n = min(count for count in sample.groups_with if count)
-    return Pending(value, statistic, partial(_mirrored, value, n))
+    n = int(sample.group.max()) + 1
+    return Pending(value, statistic, partial(_around, value, n), "free")
 
 
-def _mirrored(value: float, n: int, wary: np.ndarray, plain: np.ndarray) -> tuple[float, float]:
-    """Ends of the basic bootstrap, within 0 and the value's side of 1."""
-    low, high = np.quantile(plain, [0.025, 0.975])
+def _around(value: float, n: int, below: np.ndarray, above: np.ndarray) -> tuple[float, float]:
+    """The draws' quantiles about their mean, laid about the value for the upper end, and lower by twice the bias."""
+    low, high = np.quantile(below, 0.025), np.quantile(above, 0.975)
     if n < 2 or high <= low:
         return widest(value, n)
-    return max(0.0, float(2.0 * value - high)), min(1.0, max(0.0, float(2.0 * value - low)))
+    spread, bias = float(high - above.mean()), float(above.mean()) - value
+    return max(0.0, value - 2.0 * max(bias, 0.0) - spread), min(1.0, value + spread)

@@ -83,7 +83,7 @@ def _area(draw: Draw) -> float:
     if not total:
         return math.nan
     before = np.concatenate([[0.0], tp[:-1]])
-    return float(np.diff(fp, prepend=0.0) @ (tp + before) / 2.0 / total)
+    return float((np.diff(fp, prepend=0.0) * (tp + before)).sum() / 2.0 / total)
 
 
 def tpr_at_fpr(

@@ -170,7 +170,7 @@ def top_plan(measure: str, sample: Sample, k: int, out_of: int, prevalence: floa
         low, high = wilson(min(value, 1.0) * trials, trials)
         return Estimate(value, float(low), float(high))
     size = sample.groups_with[1] if measure == "recall" else _groups_on_the_list(sample, k, out_of, prevalence)
-    return Pending(value, statistic, percentiles(value, size), wary=prevalence is not None)
+    return Pending(value, statistic, percentiles(value, size), "plain" if prevalence is None else "wary")
 
 
 def _on_the_list(draw: Draw, k: int, out_of: int, prevalence: float | None) -> tuple[float, float]:
