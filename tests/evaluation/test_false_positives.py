@@ -26,7 +26,7 @@ def test_tpr0_and_tpr10_by_hand():
     # From the top: 2 positives, a negative, a positive, 8 negatives, a positive, 2 negatives.
     y = [1, 1, 0, 1] + [0] * 8 + [1] + [0] * 2
     score = np.arange(len(y))[::-1]
-    assert tpr_at_false_positives(y, score) == (0.4 + 0.1, *wilson(2, 4), "")
+    assert tpr_at_false_positives(y, score) == (0.5, *wilson(2, 4), "")
     assert tpr_at_false_positives(y, score, 1).value == 0.75
     # Fewer than ten false positives are nine at most, and the ninth comes just above the last positive.
     assert tpr_at_false_positives(y, score, 8).value == 0.75
