@@ -6,8 +6,10 @@ better one.
 """
 
 from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
+from gridlens.evaluation._conformal import Selection, conformal_selection
 from gridlens.evaluation._controls import MatchedNegatives, control_score, matched_negatives
 from gridlens.evaluation._discovery import DiscoveryCurve, ReviewCost, discovery_curve
+from gridlens.evaluation._false_positives import tpr_at_false_positives
 from gridlens.evaluation._intervals import Estimate, wilson
 from gridlens.evaluation._plots import (
     plot_discovery,
@@ -16,8 +18,12 @@ from gridlens.evaluation._plots import (
     plot_roc,
     plot_strata,
 )
+from gridlens.evaluation._precision import average_precision, required_fpr, tpr_at_precision
+from gridlens.evaluation._proper import brier_score, calibration_error, log_loss
 from gridlens.evaluation._ranking import auroc, tpr_at_fpr
 from gridlens.evaluation._strata import CrossTable, cross_table, markdown_table, stratified
+from gridlens.evaluation._summary import evaluate_ranking
+from gridlens.evaluation._top import precision_at_k, recall_at_k
 
 __all__ = [
     "Comparison",
@@ -27,11 +33,18 @@ __all__ = [
     "MatchedNegatives",
     "McNemar",
     "ReviewCost",
+    "Selection",
     "auroc",
+    "average_precision",
+    "brier_score",
+    "calibration_error",
     "compare",
+    "conformal_selection",
     "control_score",
     "cross_table",
     "discovery_curve",
+    "evaluate_ranking",
+    "log_loss",
     "markdown_table",
     "matched_negatives",
     "mcnemar",
@@ -40,7 +53,12 @@ __all__ = [
     "plot_reliability",
     "plot_roc",
     "plot_strata",
+    "precision_at_k",
+    "recall_at_k",
+    "required_fpr",
     "stratified",
+    "tpr_at_false_positives",
     "tpr_at_fpr",
+    "tpr_at_precision",
     "wilson",
 ]
