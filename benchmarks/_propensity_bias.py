@@ -1,15 +1,14 @@
 """Estimates of the labelling propensity against the truth, over overlap, propensity and number of labelled positives.
 
-python benchmarks/_propensity_bias.py
-
-Prints a table of ratios to the truth, mean and standard deviation over seeds: under a minute and a half.
+For `benchmarks/pu.py`: ratios to the truth, mean and standard deviation over seeds.
 """
 
-import time
 from collections.abc import Callable, Iterable
+from itertools import chain, product
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.model_selection import StratifiedKFold
 
 from gridlens.calibration import wilson
@@ -99,30 +98,32 @@ def bias(
     repeats: int = REPEATS,
 ) -> list[Row]:
     """Every estimate in every setting, `repeats` times on new rows; all of them on the same scores."""
+    settings = product(separations, propensities, positives)
+    return list(chain.from_iterable(Parallel(n_jobs=2)(delayed(setting)(*one, prior, repeats) for one in settings)))
+
+
+def setting(separation: float, propensity: float, n_positive: int, prior: float, repeats: int) -> list[Row]:
+    """Every estimate in one setting."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for seed in range(repeats):
+        rng = np.random.default_rng([seed, n_positive, round(100 * propensity), round(10 * separation)])
+        X, s = draw(separation, propensity, n_positive, prior, rng)
+        g, folds = scored(X, s, seed)
+        for method, scores in (("mean", g), ("top", calibrated_scores(g, s, folds))):
+            estimate = estimate_propensity(scores, s, folds, method)
+            found.setdefault(method, []).append((estimate.value, estimate.error))
+        for method, function in OTHERS.items():
+            found.setdefault(method, []).append((function(g, s), np.nan))
     rows = []
-    for separation in separations:
-        for propensity in propensities:
-            for n_positive in positives:
-                found: dict[str, list[tuple[float, float]]] = {}
-                for seed in range(repeats):
-                    rng = np.random.default_rng([seed, n_positive, round(100 * propensity), round(10 * separation)])
-                    X, s = draw(separation, propensity, n_positive, prior, rng)
-                    g, folds = scored(X, s, seed)
-                    for method, scores in (("mean", g), ("top", calibrated_scores(g, s, folds))):
-                        estimate = estimate_propensity(scores, s, folds, method)
-                        found.setdefault(method, []).append((estimate.value, estimate.error))
-                    for method, function in OTHERS.items():
-                        found.setdefault(method, []).append((function(g, s), np.nan))
-                for method, values in found.items():
-                    ratios, errors = np.array(values).T / propensity
-                    rows.append(Row(method, separation, propensity, n_positive, ratios, errors))
+    for method, values in found.items():
+        ratios, errors = np.array(values).T / propensity
+        rows.append(Row(method, separation, propensity, n_positive, ratios, errors))
     return rows
 
 
-def main() -> None:
+def print_bias(rows: list[Row]) -> None:
     """Print the table."""
-    start = time.perf_counter()
-    rows = bias()
+    print("\n### Labelling propensity: bias and spread\n")
     print(f"Estimated over true propensity, mean ± standard deviation of {REPEATS}; class prior {PRIOR:g}.\n")
     print(f"| separation | c | labelled | {' | '.join(METHODS)} |")
     print("|---" * (3 + len(METHODS)) + "|")
@@ -144,8 +145,3 @@ def main() -> None:
         far = [row for row in rows if row.method == method and row.separation >= 3.0]
         told = np.sqrt(np.mean([np.mean(row.errors**2) for row in far]))
         print(f"- {method}: {told / np.sqrt(np.mean([row.ratios.var(ddof=1) for row in far])):.2f}")
-    print(f"\n{time.perf_counter() - start:.0f} s")
-
-
-if __name__ == "__main__":
-    main()

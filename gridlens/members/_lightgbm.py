@@ -1,22 +1,15 @@
 """Boosted trees on the features: the member that the bundled model is made of."""
 
-import json
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
-from gridlens.features import dihedral
+from gridlens.members._trees import TurnedTrees
 
 __all__ = ["LightGBMMember"]
 
-_MODEL_FILE = "trees.txt"
-_PARAMETER_FILE = "parameters.json"
 
-
-class LightGBMMember(ClassifierMixin, BaseEstimator):
+class LightGBMMember(TurnedTrees):
     """LightGBM on the 315 features, each row learned in its eight flips and quarter turns.
 
     A lens stays one when it is turned, and the nine patches are nine sets of columns: without the turns the trees
@@ -66,7 +59,6 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
     """
 
     name: ClassVar[str] = "lightgbm"
-    consumes: ClassVar[Literal["features", "cutouts"]] = "features"
 
     def __init__(
         self,
@@ -94,95 +86,11 @@ class LightGBMMember(ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        sample_weight: np.ndarray | None = None,
-        groups: np.ndarray | None = None,
-    ) -> Self:
-        """Learn from features.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, 315)
-            NaN is a value like another.
-        y : ndarray of shape (n,)
-            1 for a lens, 0 for none.
-        sample_weight : ndarray of shape (n,), default=None
-        groups : ignored
-            All turns of a row are learned together; there is nothing to keep apart.
-
-        Returns
-        -------
-        LightGBMMember
-
-        Raises
-        ------
-        ValueError
-            `y` does not hold both 0 and 1, or its length is not that of `X`.
-        """
+    def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
         import lightgbm
 
-        X, y = np.asarray(X, dtype=np.float32), np.asarray(y)
-        if y.shape != (len(X),) or set(np.unique(y).tolist()) != {0, 1}:
-            raise ValueError(
-                f"The 'y' parameter must hold one 0 or 1 for each of the {len(X)} rows, and both must occur. "
-                f"Got shape {y.shape} with the values {np.unique(y)[:5].tolist()} instead."
-            )
-        repeats = 8 if self.turns else 1
-        rows = np.concatenate(list(dihedral(X))) if self.turns else X
-        weight = None if sample_weight is None else np.tile(np.asarray(sample_weight, dtype=np.float64), repeats)
-        data = lightgbm.Dataset(rows, np.tile(y, repeats), weight=weight, free_raw_data=True)
+        data = lightgbm.Dataset(X, y, weight=weight, free_raw_data=True)
         self.booster_ = lightgbm.train(self._parameters(), data, num_boost_round=self.n_trees)
-        self.classes_ = np.array([0, 1])
-        self.n_features_in_ = X.shape[1]
-        return self
-
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities of no lens and of a lens, uncalibrated.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, 315)
-
-        Returns
-        -------
-        ndarray of shape (n, 2), float64
-            A row of NaN for a row without any finite value.
-        """
-        check_is_fitted(self, "booster_")
-        X = np.asarray(X, dtype=np.float32)
-        if not len(X):
-            return np.empty((0, 2))
-        versions = dihedral(X) if self.turns else X[None]
-        log_odds = np.zeros(len(X))
-        for version in versions:
-            log_odds += self.booster_.predict(version, raw_score=True, num_threads=self.n_jobs or 1)
-        p = 1.0 / (1.0 + np.exp(-log_odds / len(versions)))
-        p[~np.isfinite(X).any(axis=1)] = np.nan
-        return np.column_stack([1.0 - p, p])
-
-    def save(self, folder: Path) -> None:
-        """Write the trees in LightGBM's text format and the parameters as JSON into `folder`."""
-        check_is_fitted(self, "booster_")
-        (folder / _MODEL_FILE).write_text(self.booster_.model_to_string())
-        (folder / _PARAMETER_FILE).write_text(json.dumps(self.get_params(), indent=1) + "\n")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a member that `save` wrote.
-
-        LightGBM's parser ends the process on most damaged files: whoever calls has checked the files' hashes
-        (`gridlens.load_model` does).
-        """
-        import lightgbm
-
-        member = cls(**json.loads((folder / _PARAMETER_FILE).read_text()))
-        member.booster_ = lightgbm.Booster(model_str=(folder / _MODEL_FILE).read_text())
-        member.classes_ = np.array([0, 1])
-        member.n_features_in_ = member.booster_.num_feature()
-        return member
 
     def _parameters(self) -> dict[str, Any]:
         return {

@@ -19,6 +19,7 @@ from gridlens.detector import LensDetector
 from gridlens.features import METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, GridPatchExtractor
 from gridlens.models._bundle import save_model
 from gridlens.models._card import SNR_BINS, write_card
+from gridlens.stacking import member_class
 
 __all__ = ["RECIPES", "SNR_BINS", "Recipe", "SceneRows", "fit_detector", "simulate_rows", "train_recipe"]
 
@@ -151,8 +152,15 @@ def train_recipe(
     -------
     str
         The model card, Markdown.
+
+    Raises
+    ------
+    GridlensError
+        The folder is not empty, or a member is unknown.
     """
     check_new_folder(out)
+    for name in recipe.members:
+        member_class(name)  # Known, before anything is simulated.
     rows = partial(simulate_rows, surveys=recipe.surveys, n_jobs=n_jobs, progress=progress)
     train, calibrate, test = (
         rows(recipe.n_train, recipe.train_seed),

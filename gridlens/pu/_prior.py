@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from sklearn.base import clone
@@ -88,6 +88,36 @@ class _Share(NamedTuple):
     positives: np.ndarray
     note: str = ""
     bound: tuple[float, float] | None = None
+
+
+@overload
+def estimate_class_prior(
+    X: Any,
+    s: Any,
+    *,
+    method: Literal["best-bin", "elkan-noto", "km2"] = "best-bin",
+    scheme: str = "single",
+    estimator: Any = None,
+    cv: int = 5,
+    groups: Any = None,
+    n_bootstrap: int = 200,
+    random_state: Any = None,
+) -> ClassPrior: ...
+
+
+@overload
+def estimate_class_prior(
+    X: Any,
+    s: Any,
+    *,
+    method: Literal["all"],
+    scheme: str = "single",
+    estimator: Any = None,
+    cv: int = 5,
+    groups: Any = None,
+    n_bootstrap: int = 200,
+    random_state: Any = None,
+) -> PriorComparison: ...
 
 
 def estimate_class_prior(

@@ -11,7 +11,11 @@ __all__ = ["ENTRY_POINT_GROUP", "known_members", "member_class"]
 ENTRY_POINT_GROUP = "gridlens.members"
 
 # Built-in members load without looking for plugins, which costs a scan of everything installed.
-_BUILT_IN = {"lightgbm": "gridlens.members:LightGBMMember"}
+_BUILT_IN = {
+    "elkan-noto": "gridlens.members:ElkanNotoMember",
+    "lightgbm": "gridlens.members:LightGBMMember",
+    "nnpu": "gridlens.members:NNPUMember",
+}
 
 
 def known_members() -> list[str]:

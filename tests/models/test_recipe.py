@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gridlens import load_model
+from gridlens._errors import GridlensError
 from gridlens.models.recipe import RECIPES, Recipe, simulate_rows, train_recipe
 
 pytest.importorskip("lenstronomy")
@@ -37,6 +38,21 @@ def test_a_small_recipe_makes_a_model_that_scores(tmp_path):
     detector = load_model(tmp_path / "model")
     p = detector.predict_proba(simulate_rows(4, 14, ("hsc",), n_jobs=1).features_with("image"))[:, 1]
     assert ((p > 0) & (p < 1)).all()
+
+
+@pytest.mark.slow
+def test_a_recipe_of_members_that_know_of_unlabelled_rows(tmp_path):
+    recipe = dataclasses.replace(TINY, members=("lightgbm", "elkan-noto", "nnpu"))
+    train_recipe(tmp_path / "model", recipe, n_jobs=2)
+    detector = load_model(tmp_path / "model")
+    assert detector.member_names_ == ["lightgbm", "elkan-noto", "nnpu"]
+    p = detector.predict_proba(simulate_rows(4, 14, ("hsc",), n_jobs=1).features_with("image"))[:, 1]
+    assert ((p > 0) & (p < 1)).all()
+
+
+def test_an_unknown_member_is_refused_before_anything_is_simulated(tmp_path):
+    with pytest.raises(GridlensError, match=r"among elkan-noto, lightgbm, nnpu.* Got 'lightgm' instead"):
+        train_recipe(tmp_path / "model", dataclasses.replace(TINY, members=("lightgm",)))
 
 
 def test_the_three_sets_share_no_seed():
