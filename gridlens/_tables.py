@@ -44,8 +44,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write a table of scores in the format that the suffix of `path` names, whole or not at all.
 
-    The prevalence, ``table.attrs["prevalence"]``, goes into the metadata of Parquet, FITS and VOTable files; CSV has
-    none.
+    The prevalence, ``table.attrs["prevalence"]``, goes into the metadata of Parquet, FITS and VOTable files too.
 
     Raises
     ------

@@ -166,12 +166,13 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         Returns
         -------
         DataFrame of n rows, best first, rejected ones last
-            Columns `id`, `path`, `p_lens` (calibrated, at `prevalence`), `score` (calibrated, at even prevalence),
+            Columns `id`, `path`, `p_lens` (calibrated, at `prevalence`), `prevalence` (the same in every row), `score`
+            (calibrated, at even prevalence),
             `rank` (1 is best; 0 where rejected), `status` ("ok" or "rejected"), `message` (why rejected, or a
             warning), `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`), the best arc candidate's `arc_patch`
             (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the
             BCG), `arc_snr`, and a probability per member, uncalibrated.
-            The prevalence is in ``attrs["prevalence"]``.
+            The prevalence is in ``attrs["prevalence"]`` too.
 
         Raises
         ------
@@ -241,11 +242,15 @@ class LensDetector(ClassifierMixin, BaseEstimator):
 def rank_table(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
     """Rank the rows of `LensDetector.score_rows`, gathered from any number of batches, at a declared prevalence.
 
-    Rows of one score keep their order; rejected rows come last. The prevalence is kept in ``attrs["prevalence"]``.
+    Rows of one score keep their order; rejected rows come last. The prevalence is in a column and in
+    ``attrs["prevalence"]``.
     """
     p = shift_prior(rows["score"].to_numpy(dtype=np.float64), _EVEN, prevalence)
     table = rows.copy()
-    table.insert(list(rows.columns).index("score"), "p_lens", p)
+    place = list(rows.columns).index("score")
+    table.insert(place, "p_lens", p)
+    # In a column of its own: a CSV has nowhere else to say what p_lens assumes.
+    table.insert(place + 1, "prevalence", prevalence)
     order = np.argsort(-rows["score"].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
     table = table.iloc[order].reset_index(drop=True)
     ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)

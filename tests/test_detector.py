@@ -9,7 +9,8 @@ from gridlens._errors import GridlensError
 from gridlens.detector import ARC_COLUMNS, rank_table
 from gridlens.members import LightGBMMember
 
-COLUMNS = ["id", "path", "p_lens", "score", "rank", "status", "message", "flags", "arc_patch", *ARC_COLUMNS, "lightgbm"]
+COLUMNS = ["id", "path", "p_lens", "prevalence", "score", "rank", "status", "message", "flags", "arc_patch"]
+COLUMNS += [*ARC_COLUMNS, "lightgbm"]
 
 
 def quick(**parameters):

@@ -10,7 +10,8 @@ from gridlens.cli import main
 from gridlens.cutouts import write_npz
 from gridlens.detector import ARC_COLUMNS
 
-COLUMNS = ["id", "path", "p_lens", "score", "rank", "status", "message", "flags", "arc_patch", *ARC_COLUMNS, "lightgbm"]
+COLUMNS = ["id", "path", "p_lens", "prevalence", "score", "rank", "status", "message", "flags", "arc_patch"]
+COLUMNS += [*ARC_COLUMNS, "lightgbm"]
 
 
 def run(*arguments):
@@ -85,7 +86,9 @@ def test_prevalence_moves_p_lens_alone(folder, tmp_path):
     for prevalence in (1e-4, 0.5):
         run("score", folder, "--pixel-scale", 1, "--out", tmp_path / "t.csv", "--prevalence", prevalence)
         tables.append(pd.read_csv(tmp_path / "t.csv"))
-    pd.testing.assert_frame_equal(tables[0].drop(columns="p_lens"), tables[1].drop(columns="p_lens"))
+    moved = ["p_lens", "prevalence"]
+    pd.testing.assert_frame_equal(tables[0].drop(columns=moved), tables[1].drop(columns=moved))
+    assert [set(table["prevalence"]) for table in tables] == [{1e-4}, {0.5}]
     np.testing.assert_allclose(tables[1]["p_lens"], tables[1]["score"])
     assert (tables[0]["p_lens"] < 0.1 * tables[1]["p_lens"]).all()
 
