@@ -1,7 +1,15 @@
 """The stack: what a member is, which there are, and how several become one score."""
 
 from gridlens.stacking._protocol import Member
-from gridlens.stacking._registry import ENTRY_POINT_GROUP, known_members, member_class
+from gridlens.stacking._registry import ENTRY_POINT_GROUP, MemberInfo, known_members, list_members, member_class
 from gridlens.stacking._stack import MemberStack
 
-__all__ = ["ENTRY_POINT_GROUP", "Member", "MemberStack", "known_members", "member_class"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Member",
+    "MemberInfo",
+    "MemberStack",
+    "known_members",
+    "list_members",
+    "member_class",
+]

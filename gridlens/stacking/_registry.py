@@ -1,12 +1,13 @@
 """Members by name: the built-in ones, and those of plugins through the entry-point group `gridlens.members`."""
 
+import warnings
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NamedTuple
 
 from gridlens._errors import GridlensError
 
-__all__ = ["ENTRY_POINT_GROUP", "known_members", "member_class"]
+__all__ = ["ENTRY_POINT_GROUP", "MemberInfo", "known_members", "list_members", "member_class"]
 
 ENTRY_POINT_GROUP = "gridlens.members"
 
@@ -18,15 +19,40 @@ _BUILT_IN = {
 }
 
 
+class MemberInfo(NamedTuple):
+    """A member that is installed, as `list_members` tells of it."""
+
+    name: str
+    consumes: str
+    """"features" or "cutouts"; "" where the member cannot be loaded"""
+    source: str
+    """"gridlens", or the plugin and its version"""
+    status: str
+    """"ok", or why it cannot be used"""
+    summary: str
+    """first line of its documentation"""
+
+
 def known_members() -> list[str]:
-    """Names of the members that can be built here, sorted, the plugins' among them.
+    """Names of the members that are installed, sorted, the plugins' among them; none of these is loaded.
 
     Examples
     --------
     >>> "lightgbm" in known_members()
     True
     """
-    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*_BUILT_IN, *(point.name for point in _plugins())})
+
+
+def list_members() -> list[MemberInfo]:
+    """Everything that is installed, loaded; a member that does not load says why and spares the others.
+
+    Examples
+    --------
+    >>> [member.status for member in list_members() if member.name == "lightgbm"]
+    ['ok']
+    """
+    return [_described(name) for name in known_members()]
 
 
 def member_class(name: str) -> Any:
@@ -35,7 +61,7 @@ def member_class(name: str) -> Any:
     Raises
     ------
     GridlensError
-        The name is unknown (the message lists the known ones), or its plugin does not import.
+        The name is unknown (the message lists the known ones), two plugins claim it, or its plugin does not load.
 
     Examples
     --------
@@ -45,15 +71,64 @@ def member_class(name: str) -> Any:
     if name in _BUILT_IN:
         module, attribute = _BUILT_IN[name].split(":")
         return getattr(import_module(module), attribute)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == name:
-            try:
-                return point.load()
-            except Exception as exc:
-                raise GridlensError(
-                    f"The member {name!r} cannot be loaded from {point.value}: {exc}. Repair or remove its plugin."
-                ) from exc
-    raise GridlensError(
-        f"The 'members' parameter must name members among {', '.join(known_members())}. Got {name!r} instead. "
-        "A plugin's members appear once it is installed."
-    )
+    points = [point for point in _plugins() if point.name == name]
+    if not points:
+        raise GridlensError(
+            f"The 'members' parameter must name members among {', '.join(known_members())}. Got {name!r} instead. "
+            "A plugin's members appear once it is installed."
+        )
+    if len(points) > 1:
+        claims = " and ".join(sorted(_source(point) for point in points))
+        raise GridlensError(f"The member {name!r} is claimed by {claims}. Remove one of these plugins.")
+    return _loaded(points[0])
+
+
+def _plugins() -> list[EntryPoint]:
+    """Entry points of plugins, but for those that claim a built-in name: these are named in a warning and left out."""
+    points = list(entry_points(group=ENTRY_POINT_GROUP))
+    for point in points:
+        if point.name in _BUILT_IN:
+            warnings.warn(
+                f"The plugin {_source(point)} claims the name of the built-in member {point.name!r} and is not used "
+                "for it. Ask its authors for another name.",
+                UserWarning,
+                stacklevel=3,
+            )
+    # One distribution may be seen twice, by two entries of the path.
+    others = {(point.name, point.value, _source(point)): point for point in points if point.name not in _BUILT_IN}
+    return list(others.values())
+
+
+def _source(point: EntryPoint) -> str:
+    return "an unnamed plugin" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        member = point.load()
+    except Exception as exc:
+        raise GridlensError(
+            f"The member {point.name!r} cannot be loaded from {point.value}: {_reason(exc)}. Repair or remove "
+            f"{_source(point)}."
+        ) from exc
+    if getattr(member, "name", None) != point.name:
+        raise GridlensError(
+            f"The member {point.name!r} of {_source(point)} calls itself {getattr(member, 'name', None)!r}. The class "
+            f"attribute 'name' must be that of its entry point, since tables and model files go by it."
+        )
+    return member
+
+
+def _reason(exc: BaseException) -> str:
+    return str(exc) or type(exc).__name__
+
+
+def _described(name: str) -> MemberInfo:
+    points = [point for point in _plugins() if point.name == name]
+    source = " and ".join(sorted(_source(point) for point in points)) or "gridlens"
+    try:
+        member = member_class(name)
+    except GridlensError as exc:
+        return MemberInfo(name, "", source, str(exc), "")
+    lines = (member.__doc__ or "").strip().splitlines()
+    return MemberInfo(name, str(member.consumes), source, "ok", lines[0] if lines else "")

@@ -12,7 +12,7 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", ["score", "simulate", "train", "info"])
+@pytest.mark.parametrize("command", ["score", "simulate", "train", "members", "info"])
 def test_help_shows_an_example(command):
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -29,6 +29,14 @@ def test_info_prints_the_card_and_the_manifest():
     failure = run("info", "--model", "nowhere")
     assert failure.exit_code == 1
     assert "nowhere" in failure.stderr
+
+
+def test_members_are_listed():
+    lines = run("members").stdout.splitlines()
+    assert any(line.startswith("lightgbm") and "features" in line for line in lines)
+    listed = json.loads(run("members", "--json").stdout)
+    assert [member["name"] for member in listed] == sorted(member["name"] for member in listed)
+    assert all(member["status"] == "ok" for member in listed)
 
 
 def test_simulate_writes_shards_and_truth(tmp_path):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
-from gridlens._errors import GridlensError
-from gridlens.stacking import MemberStack, known_members, member_class
+from gridlens.stacking import MemberStack
 
 
 class Column(BaseEstimator):
@@ -65,23 +64,3 @@ def test_nan_stays_nan(rows):
     X, y = rows
     stack = MemberStack([Column(0), Column(1)], random_state=0).fit({"features": X}, y)
     assert np.isnan(stack.decision_function(np.array([[0.5, np.nan]]))).all()
-
-
-def test_members_by_name():
-    assert member_class("lightgbm").name == "lightgbm"
-    assert "lightgbm" in known_members()
-    with pytest.raises(GridlensError, match=r"lightgbm.*Got 'resnet' instead"):
-        member_class("resnet")
-
-
-def test_a_plugin_is_found_and_a_broken_one_named(tmp_path, monkeypatch):
-    (tmp_path / "toy_member.py").write_text("class Toy:\n    name = 'toy'\n")
-    info = tmp_path / "toy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[gridlens.members]\ntoy = toy_member:Toy\nbroken = toy_member:Absent\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert member_class("toy").name == "toy"
-    assert {"toy", "broken", "lightgbm"} <= set(known_members())
-    with pytest.raises(GridlensError, match="'broken' cannot be loaded from toy_member:Absent"):
-        member_class("broken")

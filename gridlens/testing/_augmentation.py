@@ -1,7 +1,4 @@
-"""Checks that code of others can run on itself, without pytest.
-
-`check_augmentation` tells whether what is done to cutouts before training leaves their colours and sizes alone.
-"""
+"""Does an augmentation of cutouts leave colours and sizes alone?"""
 
 from __future__ import annotations
 

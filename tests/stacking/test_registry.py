@@ -1,0 +1,75 @@
+"""Members by name, and plugins that are broken, doubled or in the way."""
+
+import warnings
+
+import pytest
+
+from gridlens._errors import GridlensError
+from gridlens.stacking import known_members, list_members, member_class
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Install a distribution of that name, with a module and entry points."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(name, module, points):
+        (tmp_path / f"{name}_module.py").write_text(module)
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        lines = "\n".join(f"{point} = {name}_module:{value}" for point, value in points.items())
+        (info / "entry_points.txt").write_text(f"[gridlens.members]\n{lines}\n")
+
+    return install
+
+
+TOY = "class Toy:\n    'A toy.'\n    name = 'toy'\n    consumes = 'cutouts'\n"
+
+
+def test_members_by_name():
+    assert member_class("lightgbm").name == "lightgbm"
+    assert {"elkan-noto", "lightgbm", "nnpu"} <= set(known_members())
+    with pytest.raises(GridlensError, match=r"among .*lightgbm.* Got 'resnet' instead"):
+        member_class("resnet")
+
+
+def test_a_plugin_is_found_and_a_broken_one_breaks_nothing_else(plugin):
+    plugin("toys", TOY, {"toy": "Toy", "broken": "Absent"})
+    assert member_class("toy").name == "toy"
+    assert {"toy", "broken", "lightgbm"} <= set(known_members())
+    with pytest.raises(GridlensError, match=r"'broken' cannot be loaded from toys_module:Absent.*remove toys 1\.0"):
+        member_class("broken")
+    listed = {member.name: member for member in list_members()}
+    assert listed["toy"] == ("toy", "cutouts", "toys 1.0", "ok", "A toy.")
+    assert listed["broken"].status.startswith("The member 'broken' cannot be loaded")
+    assert listed["lightgbm"].source == "gridlens"
+
+
+def test_a_plugin_that_raises_at_import_is_named(plugin):
+    plugin("raising", "raise RuntimeError('no device')", {"raising": "Member"})
+    with pytest.raises(GridlensError, match=r"'raising' cannot be loaded .* no device"):
+        member_class("raising")
+
+
+def test_a_name_that_two_plugins_claim_is_refused(plugin):
+    plugin("first", TOY, {"toy": "Toy"})
+    plugin("second", TOY, {"toy": "Toy"})
+    with pytest.raises(GridlensError, match=r"'toy' is claimed by first 1\.0 and second 1\.0. Remove one"):
+        member_class("toy")
+
+
+def test_a_plugin_cannot_take_the_place_of_a_built_in_member(plugin):
+    plugin("rival", TOY.replace("toy", "lightgbm"), {"lightgbm": "Toy"})
+    with pytest.warns(UserWarning, match=r"rival 1\.0 claims the name of the built-in member 'lightgbm'"):
+        known_members()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert member_class("lightgbm").__module__.startswith("gridlens.")
+        assert sum(member.name == "lightgbm" for member in list_members()) == 1
+
+
+def test_a_member_goes_by_the_name_of_its_entry_point(plugin):
+    plugin("other", TOY, {"game": "Toy"})
+    with pytest.raises(GridlensError, match=r"'game' of other 1\.0 calls itself 'toy'"):
+        member_class("game")
