@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from gridlens import CutoutSet, LensDetector
 from gridlens._errors import GridlensError
 from gridlens.detector import ARC_COLUMNS, rank_table
-from gridlens.members import LightGBMMember
+from gridlens.members import LightGBMMember, NNPUMember
 
 COLUMNS = ["id", "path", "p_lens", "prevalence", "score", "rank", "status", "message", "flags", "arc_patch"]
 COLUMNS += [*ARC_COLUMNS, "lightgbm"]
@@ -96,7 +96,8 @@ def test_without_a_calibration_set_it_calibrates_out_of_fold(training_rows):
 
 def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows):
     X, y = training_rows
-    detector = LensDetector(members=(quick(random_state=3), quick(n_jobs=1, random_state=4)), random_state=0)
+    other = NNPUMember(0.5, n_trees=30, min_child_samples=20, turns=False)
+    detector = LensDetector(members=(quick(random_state=3), other), random_state=0)
     detector.fit(X, y, groups=np.arange(len(y)) // 2, calibration=calibration_rows)
     assert detector.stack_.weights_.shape == (2,)
     assert (detector.stack_.weights_ > 0).all()

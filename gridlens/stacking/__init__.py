@@ -1,14 +1,18 @@
 """The stack: what a member is, which there are, and how several become one score."""
 
+from gridlens.stacking._averaged import AveragedMember
+from gridlens.stacking._meta import fit_meta
 from gridlens.stacking._protocol import Member
 from gridlens.stacking._registry import ENTRY_POINT_GROUP, MemberInfo, known_members, list_members, member_class
 from gridlens.stacking._stack import MemberStack
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "AveragedMember",
     "Member",
     "MemberInfo",
     "MemberStack",
+    "fit_meta",
     "known_members",
     "list_members",
     "member_class",

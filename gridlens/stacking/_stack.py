@@ -1,20 +1,27 @@
-"""Members joined by a logistic regression on their out-of-fold log-odds."""
+"""Members joined by weights that are learned from their out-of-fold log-odds."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.special import logit
 from sklearn.base import BaseEstimator, clone
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.utils.validation import check_is_fitted
 
+from gridlens._errors import GridlensError
+from gridlens.stacking._averaged import AveragedMember
+from gridlens.stacking._meta import META_LEARNERS, choose_meta, fit_meta
 from gridlens.stacking._protocol import Member
 
 __all__ = ["MemberStack"]
 
 # Probabilities of 0 and 1 have no log-odds: what trees call certain counts as one in a million.
 _CERTAIN = 1e-6
+_Progress = Callable[[int], Any] | None
 
 
 class MemberStack(BaseEstimator):
@@ -25,34 +32,65 @@ class MemberStack(BaseEstimator):
     Parameters
     ----------
     members : sequence of Member
-        Unfitted; they are cloned.
+        Unfitted; they are cloned. Names are unique.
+    meta : {"auto", "logistic", "convex"}, default="auto"
+        How the members are weighed, see `gridlens.stacking.fit_meta`. "auto" takes the one of less log loss in a
+        cross-validation of its own, nested in the members'.
+    final : {"refit", "average"}, default="refit"
+        "refit" fits each member on all rows once more. "average" keeps the members of the folds and takes their mean
+        log-odds: no fit more, scores at `cv` times the price, and weights that fit exactly what they were learned from.
     cv : int, default=5
         Folds, stratified by label, rows of one group together.
+    n_jobs : int, default=1
+        Processes over folds and members, each member on one thread.
     random_state : int, default=None
         Of the folds.
 
     Attributes
     ----------
     members_ : list of Member
-        Fitted on all rows.
+        Fitted.
     weights_ : ndarray of shape (n_members,), float64
         Of the members' log-odds.
     intercept_ : float
+    meta_ : {"logistic", "convex"} or None
+        None for a single member.
+    meta_losses_ : dict
+        Log loss of each meta-learner; empty where none was chosen between.
+    out_of_fold_ : ndarray of shape (n, n_members), float64
+        Log-odds of each training row by members that saw neither it nor its group. For a single member that is
+        refitted, these are made when they are first asked of `out_of_fold`.
+    folds_ : ndarray of shape (n,), int64
+        Fold of each training row.
     """
 
-    def __init__(self, members: Sequence[Member], cv: int = 5, random_state: int | None = None) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        meta: Literal["auto", "logistic", "convex"] = "auto",
+        final: Literal["refit", "average"] = "refit",
+        cv: int = 5,
+        n_jobs: int | None = 1,
+        random_state: int | None = None,
+    ) -> None:
         self.members = members
+        self.meta = meta
+        self.final = final
         self.cv = cv
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(
         self,
-        inputs: dict[str, Any],
+        inputs: Mapping[str, Any],
         y: np.ndarray,
         groups: np.ndarray | None = None,
         sample_weight: np.ndarray | None = None,
-    ) -> "MemberStack":
-        """Fit all members, and their weights where there are several.
+        *,
+        out_of_fold: Mapping[str, Any] | None = None,
+        progress: _Progress = None,
+    ) -> Self:
+        """Fit all members, and their weights.
 
         Parameters
         ----------
@@ -64,40 +102,77 @@ class MemberStack(BaseEstimator):
             None makes each row a group of its own.
         sample_weight : ndarray of shape (n,), default=None
             For the members; the stack's own weights take every row alike.
+        out_of_fold : dict, default=None
+            Probabilities (n,) of members by name that were made elsewhere, each row's by a model that saw neither it
+            nor its group. Such a member is taken as it is and must be fitted.
+        progress : callable, default=None
+            Called with 1 after each fit, of which there are `n_fits`.
+
+        Raises
+        ------
+        ValueError
+            A parameter is out of its range, two members have one name, there are fewer groups of a class than folds,
+            or out-of-fold probabilities are of another shape or no probabilities.
+        GridlensError
+            A member fails; the message names it.
         """
         y = np.asarray(y)
-        if len(self.members) == 1:
-            self.weights_, self.intercept_ = np.ones(1), 0.0
-        else:
-            meta = LogisticRegression().fit(self.out_of_fold(inputs, y, groups, sample_weight), y)
-            self.weights_, self.intercept_ = meta.coef_[0].astype(np.float64), float(meta.intercept_[0])
+        given = self._checked(y, groups, {} if out_of_fold is None else out_of_fold)
+        names = np.arange(len(y)) if groups is None else np.asarray(groups)
+        fitted = [k for k, member in enumerate(self.members) if member.name not in given]
+        self.folds_ = np.empty(len(y), dtype=np.int64)
+        splits = self._splits(y, names)
+        for fold, (_, held) in enumerate(splits):
+            self.folds_[held] = fold
+        needed = len(self.members) > 1 or self.final == "average"
+        tasks = [(k, train, held) for train, held in splits for k in fitted] if needed else []
+        everything = np.arange(len(y))
+        nothing = everything[:0]
+        last = [(k, everything, nothing) for k in fitted] if self.final == "refit" else []
+        log_odds = np.full((len(y), len(self.members)), np.nan)
+        for k, member in enumerate(self.members):
+            if member.name in given:
+                log_odds[:, k] = _log_odds(given[member.name])
+        models: dict[int, list[Any]] = {k: [] for k in range(len(self.members))}
+        results = self._run(inputs, y, names, sample_weight, tasks + last)
+        for (k, _, held), (model, p) in zip(tasks + last, results, strict=True):
+            log_odds[held, k] = _log_odds(p)
+            if self.final == "average" or not len(held):
+                models[k].append(model)
+            if progress is not None:
+                progress(1)
+        self.out_of_fold_ = log_odds
         self.members_ = [
-            clone(member).fit(inputs[member.consumes], y, sample_weight=sample_weight, groups=groups)
-            for member in self.members
+            self.members[k] if k not in fitted else models[k][0] if len(models[k]) == 1 else AveragedMember(models[k])
+            for k in range(len(self.members))
         ]
+        self._weigh(log_odds, y, names)
         return self
+
+    @property
+    def n_fits(self) -> int:
+        """How many fits of a member `fit` makes, none of them supplied."""
+        n = len(self.members)
+        in_folds = n * self.cv if n > 1 or self.final == "average" else 0
+        return in_folds + (n if self.final == "refit" else 0)
 
     def out_of_fold(
         self,
-        inputs: dict[str, Any],
+        inputs: Mapping[str, Any],
         y: np.ndarray,
         groups: np.ndarray | None = None,
         sample_weight: np.ndarray | None = None,
     ) -> np.ndarray:
         """Log-odds (n, n_members) of each row by members that saw neither it nor its group."""
         y = np.asarray(y)
-        groups = np.arange(len(y)) if groups is None else np.asarray(groups)
-        folds = StratifiedGroupKFold(self.cv, shuffle=True, random_state=self.random_state)
+        names = np.arange(len(y)) if groups is None else np.asarray(groups)
+        tasks = [(k, train, held) for train, held in self._splits(y, names) for k in range(len(self.members))]
         result = np.empty((len(y), len(self.members)))
-        for train, test in folds.split(np.zeros(len(y)), y, groups):
-            for k, member in enumerate(self.members):
-                X = inputs[member.consumes]
-                weight = None if sample_weight is None else sample_weight[train]
-                fitted = clone(member).fit(X[train], y[train], sample_weight=weight, groups=groups[train])
-                result[test, k] = _log_odds(fitted.predict_proba(X[test])[:, 1])
+        for (k, _, held), (_, p) in zip(tasks, self._run(inputs, y, names, sample_weight, tasks), strict=True):
+            result[held, k] = _log_odds(p)
         return result
 
-    def member_probabilities(self, inputs: dict[str, Any]) -> np.ndarray:
+    def member_probabilities(self, inputs: Mapping[str, Any]) -> np.ndarray:
         """Probabilities (n, n_members) of the fitted members, each as it gives them."""
         return np.column_stack([member.predict_proba(inputs[member.consumes])[:, 1] for member in self.members_])
 
@@ -108,6 +183,93 @@ class MemberStack(BaseEstimator):
     def decision_function(self, probabilities: np.ndarray) -> np.ndarray:
         """Log-odds (n,) of the stack from the members' probabilities (n, n_members); NaN where one is NaN."""
         return self.combine(_log_odds(probabilities))
+
+    def _splits(self, y: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        folds = StratifiedGroupKFold(self.cv, shuffle=True, random_state=self.random_state)
+        return list(folds.split(np.zeros(len(y)), y, groups))
+
+    def _run(
+        self,
+        inputs: Mapping[str, Any],
+        y: np.ndarray,
+        groups: np.ndarray,
+        sample_weight: np.ndarray | None,
+        tasks: Sequence[tuple[int, np.ndarray, np.ndarray]],
+    ) -> Iterator[tuple[Any, np.ndarray]]:
+        """Fit a member for each task, and score the rows that it holds out, in the order of the tasks."""
+        calls = (
+            delayed(_fit_one)(self.members[k], inputs[self.members[k].consumes], y, groups, sample_weight, train, held)
+            for k, train, held in tasks
+        )
+        return iter(Parallel(n_jobs=self.n_jobs, return_as="generator")(calls))
+
+    def _weigh(self, log_odds: np.ndarray, y: np.ndarray, groups: np.ndarray) -> None:
+        self.meta_: Literal["logistic", "convex"] | None = None
+        self.meta_losses_: dict[str, float] = {}
+        if len(self.members) == 1:
+            self.weights_, self.intercept_ = np.ones(1), 0.0
+            return
+        if self.meta == "auto":
+            self.meta_, self.meta_losses_ = choose_meta(log_odds, y, groups, self.cv, self.random_state)
+        else:
+            self.meta_ = self.meta
+        self.weights_, self.intercept_ = fit_meta(self.meta_, log_odds, y)
+
+    def _checked(
+        self, y: np.ndarray, groups: np.ndarray | None, out_of_fold: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        for name, choices in (("meta", ("auto", *META_LEARNERS)), ("final", ("refit", "average"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"The '{name}' parameter must be one of {', '.join(map(repr, choices))}. "
+                    f"Got {getattr(self, name)!r} instead."
+                )
+        names = [member.name for member in self.members]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"The 'members' parameter must name each member once. Got {', '.join(doubled)} twice.")
+        for value, kind in ((1, "positives"), (0, "negatives")):
+            n = int((y == value).sum()) if groups is None else len(np.unique(np.asarray(groups)[y == value]))
+            if n < self.cv:
+                where = "" if groups is None else "groups that hold "
+                raise ValueError(
+                    f"The 'cv' parameter must make no more folds than there are {where}{kind}. Got {self.cv} folds "
+                    f"for {n} instead; use fewer folds."
+                )
+        given = {}
+        for name, values in out_of_fold.items():
+            if name not in names:
+                raise ValueError(f"The 'out_of_fold' parameter must name members of the stack. Got {name!r} instead.")
+            p = np.asarray(values, dtype=np.float64)
+            if p.shape != y.shape or not ((p >= 0.0) & (p <= 1.0)).all():
+                raise ValueError(
+                    f"The 'out_of_fold' parameter must hold a probability for each of the {len(y)} rows of {name!r}, "
+                    f"none of them NaN. Got shape {p.shape} instead."
+                )
+            check_is_fitted(self.members[names.index(name)])
+            given[name] = p
+        return given
+
+
+def _fit_one(
+    member: Any,
+    X: Any,
+    y: np.ndarray,
+    groups: np.ndarray,
+    sample_weight: np.ndarray | None,
+    train: np.ndarray,
+    held: np.ndarray,
+) -> tuple[Any, np.ndarray]:
+    """A clone of the member fitted on some rows, and its probabilities of others."""
+    weight = None if sample_weight is None else sample_weight[train]
+    try:
+        fitted = clone(member).fit(X[train], y[train], sample_weight=weight, groups=groups[train])
+        p = fitted.predict_proba(X[held])[:, 1] if len(held) else np.empty(0)
+    except GridlensError:
+        raise
+    except Exception as exc:
+        raise GridlensError(f"The member {member.name!r} failed: {type(exc).__name__}: {exc}") from exc
+    return fitted, p
 
 
 def _log_odds(p: np.ndarray) -> np.ndarray:

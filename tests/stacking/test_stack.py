@@ -3,8 +3,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
 
-from gridlens.stacking import MemberStack
+from gridlens._errors import GridlensError
+from gridlens.stacking import AveragedMember, MemberStack, fit_meta
 
 
 class Column(BaseEstimator):
@@ -26,6 +29,10 @@ class Column(BaseEstimator):
         return np.column_stack([1 - p, p])
 
 
+class Other(Column):
+    name = "other"
+
+
 @pytest.fixture
 def rows():
     rng = np.random.default_rng(0)
@@ -36,7 +43,7 @@ def rows():
 
 def test_weights_follow_what_a_member_knows(rows):
     X, y = rows
-    stack = MemberStack([Column(0), Column(1)], random_state=0).fit({"features": X}, y)
+    stack = MemberStack([Column(0), Other(1)], random_state=0).fit({"features": X}, y)
     # Unit-variance classes two apart: the log-odds are twice the column.
     assert stack.weights_[0] == pytest.approx(2.0, abs=0.25)
     assert stack.weights_[1] == pytest.approx(0.0, abs=0.15)
@@ -62,5 +69,183 @@ def test_one_member_is_its_own_stack(rows):
 
 def test_nan_stays_nan(rows):
     X, y = rows
-    stack = MemberStack([Column(0), Column(1)], random_state=0).fit({"features": X}, y)
+    stack = MemberStack([Column(0), Other(1)], random_state=0).fit({"features": X}, y)
     assert np.isnan(stack.decision_function(np.array([[0.5, np.nan]]))).all()
+
+
+class Memory(Column):
+    """Knows the rows that it was fitted on by heart, and of others nothing."""
+
+    name = "memory"
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        self.known_ = dict(zip(X[:, -1].tolist(), y.tolist(), strict=True))
+        return self
+
+    def predict_proba(self, X):
+        p = np.array([0.02 + 0.96 * self.known_.get(key, 0.5) for key in X[:, -1].tolist()])
+        return np.column_stack([1 - p, p])
+
+
+def test_what_is_known_by_heart_weighs_nothing(rows):
+    X, y = rows
+    stack = MemberStack([Column(0), Memory()], random_state=0).fit({"features": X}, y)
+    assert roc_auc_score(y, stack.member_probabilities({"features": X})[:, 1]) == 1.0
+    assert roc_auc_score(y, stack.out_of_fold_[:, 1]) == 0.5
+    # A constant out of fold: it has nothing to be weighed by, and moves no score.
+    assert stack.meta_ == "logistic" and abs(stack.weights_[1]) < 1e-6
+
+
+def test_out_of_fold_each_row_is_scored_by_what_has_not_seen_its_group(rows):
+    X, y = rows
+    groups = np.arange(2000) // 4
+
+    class ByGroup(Memory):
+        def fit(self, X, y, sample_weight=None, groups=None):
+            return super().fit(np.column_stack([X[:, :-1], groups]), y)
+
+        def predict_proba(self, X):
+            return super().predict_proba(np.column_stack([X[:, :-1], X[:, -1] // 4]))
+
+    stack = MemberStack([Column(0), ByGroup()], random_state=0).fit({"features": X}, y, groups)
+    assert np.ptp(stack.out_of_fold_[:, 1]) == 0.0
+    assert all(len(set(stack.folds_[groups == group])) == 1 for group in range(500))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shuffled_labels_teach_nothing(rows, seed):
+    X, y = rows
+    shuffled = np.random.default_rng(seed).permutation(y)
+    stack = MemberStack([Column(0), Other(1)], random_state=seed).fit({"features": X}, shuffled)
+    assert roc_auc_score(shuffled, stack.combine(stack.out_of_fold_)) == pytest.approx(0.5, abs=0.05)
+
+
+def test_convex_weights_are_those_of_least_loss(rows):
+    rng = np.random.default_rng(1)
+    y = rows[1]
+    log_odds = np.column_stack(
+        [2 * y - 1 + rng.normal(size=2000), y - 0.5 + rng.normal(size=2000), -y + rng.normal(size=2000)]
+    )
+    weights, intercept = fit_meta("convex", log_odds, y)
+    assert intercept == 0.0
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[2] == pytest.approx(0.0, abs=1e-6)
+
+    def loss(a):
+        return log_loss(y, 1 / (1 + np.exp(-log_odds @ a)))
+
+    grid = [loss(np.array([a, 1 - a, 0.0])) for a in np.linspace(0, 1, 201)]
+    assert loss(weights) <= min(grid) + 1e-6
+
+
+def test_the_meta_learner_is_chosen_by_its_loss_on_rows_left_out(rows):
+    X, y = rows
+    # Of two columns of one scale the best weights add up to far more than one: the logistic one is free to do so.
+    stack = MemberStack([Column(0), Other(1)], random_state=0).fit({"features": X}, y)
+    assert stack.meta_ == "logistic"
+    assert stack.meta_losses_["logistic"] < stack.meta_losses_["convex"]
+    # With a dozen positives and many members that say the same, what is bound to be a mean is better.
+    rng = np.random.default_rng(0)
+    few = np.arange(300) < 12
+    truth = rng.normal(size=300) + 2.0 * few
+    many = {"features": np.column_stack([*(truth * 2 - 5 + rng.normal(size=(8, 300))), np.arange(300)])}
+    members = [type(f"C{k}", (Column,), {"name": f"c{k}"})(k) for k in range(8)]
+    stack = MemberStack(members, random_state=0).fit(many, few.astype(int))
+    assert stack.meta_losses_["convex"] < stack.meta_losses_["logistic"]
+    assert stack.meta_ == "convex"
+    chosen = MemberStack(members, meta="logistic", random_state=0)
+    chosen.fit(many, few.astype(int))
+    assert chosen.meta_ == "logistic" and chosen.meta_losses_ == {}
+
+
+def test_members_of_the_folds_are_averaged(rows, tmp_path):
+    X, y = rows
+
+    class Offset(Column):
+        name = "offset"
+
+        def fit(self, X, y, sample_weight=None, groups=None):
+            self.offset_ = float(X[:, -1].mean())
+            return self
+
+        def predict_proba(self, X):
+            p = 1 / (1 + np.exp(-X[:, 0] - self.offset_ / 1000))
+            return np.column_stack([1 - p, p])
+
+        def save(self, folder):
+            (folder / "offset.txt").write_text(repr(self.offset_))
+
+        @classmethod
+        def load(cls, folder):
+            member = cls()
+            member.offset_ = float((folder / "offset.txt").read_text())
+            return member
+
+    stack = MemberStack([Offset()], final="average", random_state=0).fit({"features": X}, y)
+    assert stack.n_fits == 5
+    (averaged,) = stack.members_
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(X, y, np.arange(2000))
+    expected = X[:, 0] + np.mean([X[train, -1].mean() for train, _ in folds]) / 1000
+    p = averaged.predict_proba(X)[:, 1]
+    np.testing.assert_allclose(np.log(p / (1 - p)), expected, rtol=1e-9)
+    assert np.isfinite(stack.out_of_fold_).all()
+    averaged.save(tmp_path)
+    assert AveragedMember.is_saved_in(tmp_path)
+    np.testing.assert_array_equal(AveragedMember.load(tmp_path, Offset).predict_proba(X)[:, 1], p)
+
+
+def test_out_of_fold_predictions_from_elsewhere_are_taken(rows):
+    X, y = rows
+    p = 1 / (1 + np.exp(-X[:, 0]))
+    Column.seen.clear()
+    elsewhere = Column(0).fit(X, y)
+    elsewhere.fitted_ = True
+    Column.seen.clear()
+    stack = MemberStack([elsewhere, Other(1)], random_state=0).fit({"features": X}, y, out_of_fold={"column": p})
+    assert len(Column.seen) == 6
+    assert stack.members_[0] is elsewhere
+    own = MemberStack([Column(0), Other(1)], random_state=0).fit({"features": X}, y)
+    np.testing.assert_allclose(stack.weights_, own.weights_, rtol=1e-6)
+
+
+def test_processes_change_nothing_and_progress_counts_fits(rows):
+    X, y = rows
+    done = []
+    stack = MemberStack([Column(0), Other(1)], random_state=0)
+    one = stack.fit({"features": X}, y, progress=done.append).out_of_fold_
+    assert sum(done) == stack.n_fits == 12
+    two = MemberStack([Column(0), Other(1)], n_jobs=2, random_state=0).fit({"features": X}, y).out_of_fold_
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_member_that_fails_is_named(rows):
+    class Failing(Column):
+        name = "failing"
+
+        def fit(self, X, y, sample_weight=None, groups=None):
+            raise RuntimeError("no memory on device")
+
+    with pytest.raises(GridlensError, match="The member 'failing' failed: RuntimeError: no memory on device"):
+        MemberStack([Failing()]).fit({"features": rows[0]}, rows[1])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options", "words"),
+    [
+        ({"meta": "mean"}, {}, "'meta' parameter must be one of 'auto', 'logistic', 'convex'. Got 'mean'"),
+        ({"final": "best"}, {}, "'final' parameter must be one of 'refit', 'average'. Got 'best'"),
+        ({"cv": 1001}, {}, "'cv' parameter must make no more folds than there are .* Got 1001 folds for"),
+        ({}, {"groups": np.arange(2000) % 3}, "than there are groups that hold positives. Got 5 folds for 3"),
+        ({}, {"out_of_fold": {"vit": []}}, "must name members of the stack. Got 'vit'"),
+        ({}, {"out_of_fold": {"column": np.full(2000, 1.5)}}, "must hold a probability for each of the 2000 rows"),
+        ({}, {"out_of_fold": {"column": np.full(7, 0.5)}}, r"Got shape \(7,\) instead"),
+    ],
+)
+def test_what_is_refused(rows, parameters, options, words):
+    with pytest.raises(ValueError, match=words):
+        MemberStack([Column(0), Other(1)], **parameters).fit({"features": rows[0]}, rows[1], **options)
+
+
+def test_names_are_unique(rows):
+    with pytest.raises(ValueError, match=r"must name each member once. Got column twice"):
+        MemberStack([Column(0), Column(1)]).fit({"features": rows[0]}, rows[1])

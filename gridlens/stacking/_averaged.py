@@ -1,0 +1,56 @@
+"""The members of several folds as one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import expit, logit
+
+__all__ = ["AveragedMember"]
+
+_FILE = "folds.json"
+
+
+class AveragedMember:
+    """Members of one kind, fitted on different rows, that score by their mean log-odds.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        Fitted, all of one class.
+    """
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        self.members = list(members)
+        self.name = self.members[0].name
+        self.consumes = self.members[0].consumes
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (n, 2); NaN where one is NaN."""
+        p = np.array([member.predict_proba(X)[:, 1] for member in self.members])
+        # Clipped: opposite certainties would cancel to NaN.
+        mean = expit(logit(np.clip(p, 1e-12, 1.0 - 1e-12)).mean(axis=0))
+        return np.column_stack([1.0 - mean, mean])
+
+    def save(self, folder: Path) -> None:
+        """Write each member into a folder of its own."""
+        (folder / _FILE).write_text(json.dumps({"folds": len(self.members)}) + "\n")
+        for k, member in enumerate(self.members):
+            place = folder / f"fold-{k}"
+            place.mkdir()
+            member.save(place)
+
+    @classmethod
+    def load(cls, folder: Path, kind: Any) -> Self:
+        """Read what `save` wrote, of members of the class `kind`."""
+        n = int(json.loads((folder / _FILE).read_text())["folds"])
+        return cls([kind.load(folder / f"fold-{k}") for k in range(n)])
+
+    @staticmethod
+    def is_saved_in(folder: Path) -> bool:
+        """Whether the folder holds several members."""
+        return (folder / _FILE).is_file()
