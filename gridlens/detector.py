@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from gridlens._errors import GridlensError
+from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet, flag_message, is_rejected, quality_flags
 from gridlens.features import FEATURE_NAMES, Extraction, GridPatchExtractor, best_arc
-from gridlens.stacking import MemberStack, member_class
+from gridlens.stacking import MemberStack, member_class, member_log_odds
 
 __all__ = ["ARC_COLUMNS", "LensDetector", "rank_table"]
 
@@ -35,17 +38,27 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         Names as `gridlens.stacking.known_members` lists them, or unfitted members.
     metadata : {"image", "survey", "all"}, default="image"
         Metadata that members on features may see, see `GridPatchExtractor`.
+    meta : {"auto", "logistic", "convex"}, default="auto"
+        How members are weighed, see `gridlens.stacking.MemberStack`.
+    final : {"refit", "average"}, default="refit"
+        Members fitted on all rows once more, or those of the folds, averaged.
     cv : int, default=5
         Folds for the stack's weights and for a calibration on the training labels.
     n_jobs : int, default=1
-        Threads of the extraction; -1 for all processors.
+        Threads of the extraction and processes of the fits; -1 for all processors.
     random_state : int, default=None
         None leaves each member's own.
 
     Attributes
     ----------
     stack_ : MemberStack
+    members_ : DataFrame
+        A row for each member: `name`, `consumes`, `weight` in the stack, `auroc` and `average_precision` out of fold
+        (against the labels of the training), and `auroc_in_sample` of the final members on the rows that they were
+        fitted on: what is far above `auroc` was learned by heart. NaN where a single member was never fitted on folds.
     calibrator_ : IsotonicCalibrator
+    training_prevalence_ : float
+        Share of labelled lenses in the set that the members were fitted on.
     calibration_prevalence_ : float
         Share of lenses in the set that the probabilities were calibrated on.
     member_names_ : list of str
@@ -62,12 +75,16 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         self,
         members: Sequence[Any] = ("lightgbm",),
         metadata: str = "image",
+        meta: Literal["auto", "logistic", "convex"] = "auto",
+        final: Literal["refit", "average"] = "refit",
         cv: int = 5,
         n_jobs: int | None = 1,
         random_state: int | None = None,
     ) -> None:
         self.members = members
         self.metadata = metadata
+        self.meta = meta
+        self.final = final
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -80,8 +97,9 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         groups: Any = None,
         sample_weight: Any = None,
         calibration: tuple[CutoutSet | np.ndarray, Any] | None = None,
+        out_of_fold: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Learn from labelled cutouts.
+        """Learn from labelled cutouts. On a terminal a bar shows how far it is.
 
         Parameters
         ----------
@@ -96,6 +114,9 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         calibration : tuple of (X, y), default=None
             Cutouts (or features) that took no part in the training, with clean labels: 1 a lens, 0 surely none.
             None takes `s` for clean labels and calibrates on out-of-fold scores of the training rows.
+        out_of_fold : dict, default=None
+            Probabilities (n,) of members by name that were made elsewhere, out of fold, such as on a machine with a
+            GPU. These members must come fitted.
 
         Returns
         -------
@@ -104,9 +125,10 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         Raises
         ------
         GridlensError
-            A member needs cutouts and features were given, or a member's name is unknown.
+            A member needs cutouts and features were given, a member's name is unknown, or a member fails.
         ValueError
-            Labels of the wrong length or with other values than 0 and 1.
+            Labels of the wrong length or with other values than 0 and 1; fewer positives, or clusters with some, than
+            folds.
         """
         inputs, usable = self._inputs(X)
         labels = _checked_labels("s", s, len(usable))[usable]
@@ -116,18 +138,27 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         if not members:
             raise GridlensError("The 'members' parameter must name at least one member. Got none instead.")
         self.member_names_ = [member.name for member in members]
-        stack = MemberStack(members, cv=self.cv, random_state=self.random_state)
+        stack = MemberStack(
+            members, self.meta, self.final, cv=self.cv, n_jobs=self.n_jobs, random_state=self.random_state
+        )
         kept = _select(inputs, usable)
         _check_consumed(members, kept)
-        self.stack_ = stack.fit(kept, labels, kept_groups, weight)
+        elsewhere = {name: np.asarray(p)[usable] for name, p in (out_of_fold or {}).items()}
+        with progress_bar("Fitting", stack.n_fits) as advance:
+            stack.fit(kept, labels, kept_groups, weight, out_of_fold=elsewhere, progress=advance)
+        self.stack_ = stack
+        if calibration is None and np.isnan(stack.out_of_fold_).any():
+            stack.out_of_fold_ = stack.out_of_fold(kept, labels, kept_groups, weight)
+        self.members_ = _member_table(stack, kept, labels)
         if calibration is None:
-            scores, y = stack.combine(stack.out_of_fold(kept, labels, kept_groups, weight)), labels
+            scores, y = stack.combine(stack.out_of_fold_), labels
         else:
             held, held_usable = self._inputs(calibration[0])
             y = _checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
             scores = self._log_odds(_select(held, held_usable))
         self.calibrator_ = IsotonicCalibrator().fit(scores, y)
         self.calibration_prevalence_ = float(np.mean(y))
+        self.training_prevalence_ = float(np.mean(labels))
         self.classes_ = np.array([0, 1])
         return self
 
@@ -171,7 +202,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             `rank` (1 is best; 0 where rejected), `status` ("ok" or "rejected"), `message` (why rejected, or a
             warning), `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`), the best arc candidate's `arc_patch`
             (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the
-            BCG), `arc_snr`, and a probability per member, uncalibrated.
+            BCG), `arc_snr`, `votes` (members that put it above even odds at even prevalence), `disagreement` (standard
+            deviation of the members' log-odds), and a probability per member, uncalibrated.
             The prevalence is in ``attrs["prevalence"]`` too.
 
         Raises
@@ -209,8 +241,16 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             index = [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(9)]
             values = np.take_along_axis(extraction.features[:, index], np.maximum(patch, 0)[:, None], axis=1)[:, 0]
             columns[name] = np.where(patch < 0, np.nan, values.astype(np.float64))
+        columns["votes"], columns["disagreement"] = self._agreement(members)
         columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
         return pd.DataFrame(columns)
+
+    def _agreement(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How many members (n, n_members) are for a lens, and how far they are from one another in log-odds."""
+        log_odds = member_log_odds(members)
+        # Members learned at the share of lenses in the training set; above it is above even odds at even prevalence.
+        votes = (log_odds > logit(self.training_prevalence_)).sum(axis=1)
+        return votes, log_odds.std(axis=1)
 
     def _build(self, member: Any) -> Any:
         if not isinstance(member, str):
@@ -237,6 +277,26 @@ class LensDetector(ClassifierMixin, BaseEstimator):
     def _log_odds(self, inputs: dict[str, Any]) -> np.ndarray:
         _check_consumed(self.stack_.members_, inputs)
         return self.stack_.decision_function(self.stack_.member_probabilities(inputs))
+
+
+def _member_table(stack: MemberStack, inputs: dict[str, Any], y: np.ndarray) -> pd.DataFrame:
+    """How each member does out of fold, and in sample."""
+    in_sample = stack.member_probabilities(inputs)
+    rows = []
+    for k, member in enumerate(stack.members_):
+        held = stack.out_of_fold_[:, k]
+        known = not np.isnan(held).any()
+        rows.append(
+            {
+                "name": member.name,
+                "consumes": member.consumes,
+                "weight": float(stack.weights_[k]),
+                "auroc": float(roc_auc_score(y, held)) if known else np.nan,
+                "average_precision": float(average_precision_score(y, held)) if known else np.nan,
+                "auroc_in_sample": float(roc_auc_score(y, in_sample[:, k])),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def rank_table(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:

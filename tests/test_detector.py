@@ -10,7 +10,7 @@ from gridlens.detector import ARC_COLUMNS, rank_table
 from gridlens.members import LightGBMMember, NNPUMember
 
 COLUMNS = ["id", "path", "p_lens", "prevalence", "score", "rank", "status", "message", "flags", "arc_patch"]
-COLUMNS += [*ARC_COLUMNS, "lightgbm"]
+COLUMNS += [*ARC_COLUMNS, "votes", "disagreement", "lightgbm"]
 
 
 def quick(**parameters):
@@ -101,6 +101,12 @@ def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows
     detector.fit(X, y, groups=np.arange(len(y)) // 2, calibration=calibration_rows)
     assert detector.stack_.weights_.shape == (2,)
     assert (detector.stack_.weights_ > 0).all()
+    table = detector.members_
+    assert table["name"].tolist() == ["lightgbm", "nnpu"]
+    assert table["weight"].tolist() == detector.stack_.weights_.tolist()
+    # In sample the trees know more than they do of rows left out.
+    assert (table["auroc_in_sample"] > table["auroc"] + 0.05).all()
+    assert table["auroc"].between(0.55, 0.95).all()
     assert roc_auc_score(calibration_rows[1], detector.predict_proba(calibration_rows[0])[:, 1]) > 0.75
 
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import click
 
+from gridlens._progress import progress_bar
 from gridlens.cli._options import SurveyName, Zeropoint, catalog_options, image_options
-from gridlens.cli._progress import progress_bar
 
 __all__ = ["cutouts"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from gridlens._progress import progress_bar
 from gridlens.cli._options import Prevalence, catalog_options, image_options, reading_options
-from gridlens.cli._progress import progress_bar
 
 __all__ = ["score"]
 

@@ -2,8 +2,8 @@
 
 import click
 
+from gridlens._progress import progress_bar
 from gridlens.cli._options import Zeropoint
-from gridlens.cli._progress import progress_bar
 
 __all__ = ["simulate"]
 

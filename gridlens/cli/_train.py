@@ -2,7 +2,7 @@
 
 import click
 
-from gridlens.cli._progress import progress_bar
+from gridlens._progress import progress_bar
 
 __all__ = ["train"]
 

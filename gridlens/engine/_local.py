@@ -75,6 +75,7 @@ def _rejected_rows(failures: list[ReadFailure], members: list[str]) -> pd.DataFr
         "flags": np.array([failure.flags for failure in failures], dtype=np.int64),
         "arc_patch": np.full(n, -1),
     }
-    for name in (*ARC_COLUMNS, *members):
-        columns[name] = np.full(n, np.nan)
+    columns |= {name: np.full(n, np.nan) for name in ARC_COLUMNS}
+    columns["votes"], columns["disagreement"] = np.zeros(n, dtype=np.int64), np.full(n, np.nan)
+    columns |= {name: np.full(n, np.nan) for name in members}
     return pd.DataFrame(columns)

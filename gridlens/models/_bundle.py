@@ -64,6 +64,7 @@ def save_model(
             "intercept": detector.stack_.intercept_,
             "calibrator": detector.calibrator_.to_dict(),
             "calibration_prevalence": detector.calibration_prevalence_,
+            "training_prevalence": detector.training_prevalence_,
         }
         (temporary / _DETECTOR).write_text(json.dumps(state, indent=1) + "\n")
         (temporary / _CARD).write_text(card)
@@ -187,6 +188,8 @@ def _read_detector(folder: Path) -> LensDetector:
     detector.member_names_ = list(names)
     detector.calibrator_ = IsotonicCalibrator.from_dict(state["calibrator"])
     detector.calibration_prevalence_ = float(state["calibration_prevalence"])
+    # Bundles that do not say were all trained on as many scenes with a lens as without.
+    detector.training_prevalence_ = float(state.get("training_prevalence", 0.5))
     detector.classes_ = np.array([0, 1])
     return detector
 

@@ -4,7 +4,7 @@ from gridlens.stacking._averaged import AveragedMember
 from gridlens.stacking._meta import fit_meta
 from gridlens.stacking._protocol import Member
 from gridlens.stacking._registry import ENTRY_POINT_GROUP, MemberInfo, known_members, list_members, member_class
-from gridlens.stacking._stack import MemberStack
+from gridlens.stacking._stack import MemberStack, member_log_odds
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -16,4 +16,5 @@ __all__ = [
     "known_members",
     "list_members",
     "member_class",
+    "member_log_odds",
 ]

@@ -17,7 +17,7 @@ from gridlens.stacking._averaged import AveragedMember
 from gridlens.stacking._meta import META_LEARNERS, choose_meta, fit_meta
 from gridlens.stacking._protocol import Member
 
-__all__ = ["MemberStack"]
+__all__ = ["MemberStack", "member_log_odds"]
 
 # Probabilities of 0 and 1 have no log-odds: what trees call certain counts as one in a million.
 _CERTAIN = 1e-6
@@ -132,11 +132,11 @@ class MemberStack(BaseEstimator):
         log_odds = np.full((len(y), len(self.members)), np.nan)
         for k, member in enumerate(self.members):
             if member.name in given:
-                log_odds[:, k] = _log_odds(given[member.name])
+                log_odds[:, k] = member_log_odds(given[member.name])
         models: dict[int, list[Any]] = {k: [] for k in range(len(self.members))}
         results = self._run(inputs, y, names, sample_weight, tasks + last)
         for (k, _, held), (model, p) in zip(tasks + last, results, strict=True):
-            log_odds[held, k] = _log_odds(p)
+            log_odds[held, k] = member_log_odds(p)
             if self.final == "average" or not len(held):
                 models[k].append(model)
             if progress is not None:
@@ -169,7 +169,7 @@ class MemberStack(BaseEstimator):
         tasks = [(k, train, held) for train, held in self._splits(y, names) for k in range(len(self.members))]
         result = np.empty((len(y), len(self.members)))
         for (k, _, held), (_, p) in zip(tasks, self._run(inputs, y, names, sample_weight, tasks), strict=True):
-            result[held, k] = _log_odds(p)
+            result[held, k] = member_log_odds(p)
         return result
 
     def member_probabilities(self, inputs: Mapping[str, Any]) -> np.ndarray:
@@ -182,7 +182,7 @@ class MemberStack(BaseEstimator):
 
     def decision_function(self, probabilities: np.ndarray) -> np.ndarray:
         """Log-odds (n,) of the stack from the members' probabilities (n, n_members); NaN where one is NaN."""
-        return self.combine(_log_odds(probabilities))
+        return self.combine(member_log_odds(probabilities))
 
     def _splits(self, y: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         folds = StratifiedGroupKFold(self.cv, shuffle=True, random_state=self.random_state)
@@ -272,5 +272,6 @@ def _fit_one(
     return fitted, p
 
 
-def _log_odds(p: np.ndarray) -> np.ndarray:
+def member_log_odds(p: np.ndarray) -> np.ndarray:
+    """Log-odds of members' probabilities; what they call certain counts as one in a million. NaN stays."""
     return logit(np.clip(p, _CERTAIN, 1.0 - _CERTAIN))

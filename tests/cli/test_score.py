@@ -11,7 +11,7 @@ from gridlens.cutouts import write_npz
 from gridlens.detector import ARC_COLUMNS
 
 COLUMNS = ["id", "path", "p_lens", "prevalence", "score", "rank", "status", "message", "flags", "arc_patch"]
-COLUMNS += [*ARC_COLUMNS, "lightgbm"]
+COLUMNS += [*ARC_COLUMNS, "votes", "disagreement", "lightgbm"]
 
 
 def run(*arguments):
