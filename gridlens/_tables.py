@@ -10,7 +10,7 @@ import pandas as pd
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path
 
-__all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "write_table"]
+__all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "read_table", "write_table"]
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".fits", ".votable")
 
@@ -65,6 +65,32 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
             rows.meta["PREVAL"] = table.attrs.get("prevalence")
             rows.meta["CREATOR"] = f"gridlens {version('gridlens')}"
             rows.write(temporary, format="fits" if suffix == ".fits" else "votable", overwrite=True)
+
+
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a table in one of the formats of `write_table`.
+
+    Raises
+    ------
+    GridlensError
+        The file is missing, its suffix is unknown, or it cannot be read as a table.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise GridlensError(f"A table must end in {', '.join(TABLE_SUFFIXES)}. Got {path.name!r} instead.")
+    if not path.is_file():
+        raise GridlensError(f"There is no table {path}. Name a file that exists.")
+    try:
+        if suffix == ".csv":
+            return pd.read_csv(path, low_memory=False)
+        if suffix == ".parquet":
+            return pd.read_parquet(path)
+        from astropy.table import Table
+
+        return Table.read(path, format="fits" if suffix == ".fits" else "votable").to_pandas()
+    except Exception as exc:
+        raise GridlensError(f"The table {path} cannot be read: {exc}. Write it anew.") from exc
 
 
 def print_table(table: pd.DataFrame) -> None:

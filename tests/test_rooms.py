@@ -23,7 +23,18 @@ ROOMS = {
     "models": {"cutouts", "features", "simulate", "calibration", "evaluation", "stacking", "members", "detector"},
     "explain": {"cutouts", "features", "detector"},
     "engine": {"cutouts", "features", "detector"},
-    "cli": {"cutouts", "features", "simulate", "stacking", "detector", "models", "evaluation", "explain", "engine"},
+    "cli": {
+        "cutouts",
+        "features",
+        "simulate",
+        "calibration",
+        "stacking",
+        "detector",
+        "models",
+        "evaluation",
+        "explain",
+        "engine",
+    },
 }
 GENERAL = {"pu", "calibration", "evaluation"}
 

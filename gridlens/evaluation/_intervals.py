@@ -43,7 +43,14 @@ class Estimate(NamedTuple):
     note: str = ""
 
     def __str__(self) -> str:
-        return self.note or f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        if self.note:
+            return self.note
+        # Shares have three decimals, and small ones two digits that count; numbers of rows have one decimal or none.
+        size = abs(self.value)
+        form = (
+            ".3f" if size == 0.0 or 0.01 <= size < 10.0 else "#.2g" if size < 0.01 else ".1f" if size < 1e3 else ",.0f"
+        )
+        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
 
 def unresolvable(count: int, kind: str) -> Estimate:

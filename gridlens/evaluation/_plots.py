@@ -101,7 +101,8 @@ def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, 
     ax.set_ylim(share / 2.0, 1.1)
     ax.set_xlabel("share of the positives found")
     ax.set_ylabel(f"precision at prevalence {share:g}")
-    ax.legend(loc="best", frameon=False)
+    # Above the axes: curves fall from one corner and controls lie along the floor.
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
     return ax
 
 

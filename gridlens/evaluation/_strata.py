@@ -246,7 +246,7 @@ def _merged(parts: list[_Part], least: tuple[int, int]) -> list[_Part]:
 def _row(part: _Part, metric: str, found: Estimate) -> dict[str, Any]:
     notes = ["merged: " + ", ".join(part.of)] * bool(part.of) + [found.note] * bool(found.note)
     return {
-        "stratum": part.name,
+        "stratum": part.name.replace(" to inf", " and over"),
         "n_positive": len(part.positive),
         "n_negative": len(part.negative),
         "against": part.against,

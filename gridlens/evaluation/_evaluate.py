@@ -1,0 +1,318 @@
+"""Everything that this package says of a ranking, computed at once: what a report shows and a file records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gridlens.calibration import Reliability, reliability
+from gridlens.calibration.checks import checked_share
+from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
+from gridlens.evaluation._controls import MatchedNegatives, control_score, matched_negatives
+from gridlens.evaluation._discovery import DiscoveryCurve, discovery_curve
+from gridlens.evaluation._false_positives import tpr_at_false_positives
+from gridlens.evaluation._intervals import Estimate, unresolvable
+from gridlens.evaluation._precision import average_precision
+from gridlens.evaluation._proper import checked_probabilities
+from gridlens.evaluation._ranking import _checked, _checked_groups, auroc, tpr_at_fpr
+from gridlens.evaluation._strata import stratified
+from gridlens.evaluation._summary import evaluate_ranking
+
+__all__ = ["Evaluation", "Strata", "evaluate"]
+
+_MODEL = "model"
+_OPERATING_FPR = 1e-2
+# Fewer of either class leave nothing to fit a control on, out of fold.
+_LEAST_CONTROL = 20
+
+
+class Strata(NamedTuple):
+    """Groups of rows for `evaluate`: names, or numbers that `edges` cut."""
+
+    values: Any
+    edges: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` returns.
+
+    Attributes
+    ----------
+    prevalence : float
+        As declared.
+    n_rows, n_positive, n_groups : int
+    metrics : dict of str to Estimate
+        See `evaluate_ranking`.
+    controls : dict of str to dict
+        For the model and each control, measures on all rows by name.
+    matched : MatchedNegatives or None
+    matched_metrics : dict of str to dict
+        The same on the matched rows alone.
+    strata : dict of str to DataFrame
+        See `stratified`.
+    curve : DiscoveryCurve
+    bins : Reliability or None
+        None without probabilities.
+    comparisons : dict of str to Comparison
+        Against the other score; empty without one.
+    disagreement : McNemar or None
+    y, scores : ndarray, and dict of ndarray
+        What figures are drawn from: labels, and the score of the model and of each control.
+    n_boot, random_state : int
+    """
+
+    prevalence: float
+    n_rows: int
+    n_positive: int
+    n_groups: int
+    metrics: dict[str, Estimate]
+    controls: dict[str, dict[str, Estimate]]
+    matched: MatchedNegatives | None
+    matched_metrics: dict[str, dict[str, Estimate]]
+    strata: dict[str, pd.DataFrame]
+    curve: DiscoveryCurve
+    bins: Reliability | None
+    comparisons: dict[str, Comparison]
+    disagreement: McNemar | None
+    n_boot: int
+    random_state: int
+    y: np.ndarray = field(repr=False)
+    scores: dict[str, np.ndarray] = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the rows, in types that JSON has; what is not a number is null."""
+        return {
+            "prevalence": self.prevalence,
+            "rows": self.n_rows,
+            "positives": self.n_positive,
+            "groups": self.n_groups,
+            "bootstrap_draws": self.n_boot,
+            "random_state": self.random_state,
+            "metrics": {name: _plain(found) for name, found in self.metrics.items()},
+            "controls": {name: {k: _plain(v) for k, v in found.items()} for name, found in self.controls.items()},
+            "matched": None
+            if self.matched is None
+            else {
+                "positives": len(np.unique(self.matched.positive)),
+                "negatives": len(np.unique(self.matched.negative)),
+                "unmatched": len(self.matched.unmatched),
+                "balance": _plain(self.matched.balance.to_dict("index")),
+                "metrics": {name: {k: _plain(v) for k, v in m.items()} for name, m in self.matched_metrics.items()},
+            },
+            "strata": {name: _plain(table.to_dict("records")) for name, table in self.strata.items()},
+            "discovery": {
+                "half_found": _plain(self.curve.half),
+                "rows": self.curve.n_rows,
+                "reviewed": _plain(self.curve.reviewed),
+                "found": _plain(self.curve.found),
+                "low": _plain(self.curve.low),
+                "high": _plain(self.curve.high),
+            },
+            "reliability": None if self.bins is None else {k: _plain(v) for k, v in self.bins._asdict().items()},
+            "comparison": {
+                name: {part: _plain(getattr(found, part)) for part in ("a", "b", "difference")}
+                for name, found in self.comparisons.items()
+            },
+            "mcnemar": None if self.disagreement is None else _plain(self.disagreement._asdict()),
+        }
+
+
+def evaluate(
+    y: Any,
+    score: Any,
+    prevalence: float,
+    *,
+    p: Any = None,
+    groups: Any = None,
+    strata: Mapping[str, Strata] | None = None,
+    controls: Mapping[str, Any] | None = None,
+    match_on: Any = None,
+    other: Any = None,
+    n_boot: int = 1000,
+    random_state: int = 0,
+    progress: Callable[[int], Any] | None = None,
+) -> Evaluation:
+    """Every measure of a ranking beside what plain columns achieve, by stratum, and against another score.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n,)
+        Higher for more likely positives; infinite scores are taken, NaN is not.
+    prevalence : float
+        Share of positives among what will be scored, between 0 and 1, both left out.
+    p : array-like of shape (n,), default=None
+        Probabilities at the share of positives in these rows, from 0 to 1. Adds the measures of calibration.
+    groups : array-like of shape (n,), default=None
+        Rows of one value hang together, such as views of one cluster.
+    strata : dict of str to Strata, default=None
+        Groups of rows to measure apart, by name. See `stratified` on which negatives each is held against.
+    controls : dict of str to DataFrame, default=None
+        Columns of n rows, by name: what a simple classifier achieves on them stands beside the model.
+    match_on : DataFrame, default=None
+        Columns of n rows in which negatives are to be like the positives; the model is measured on these rows too.
+    other : array-like of shape (n,), default=None
+        Another score of the same rows, to compare with; differences are `other` less `score`.
+    n_boot : int, default=1000
+        Draws of each bootstrap.
+    random_state : int, default=0
+        Seed.
+    progress : callable, default=None
+        Called with 1 after each of the parts, of which there are five.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, labels other than 0 and 1 or of one class alone, scores of NaN or all equal, a `p` outside
+        0 to 1, a prevalence that is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.evaluation import evaluate
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([1, 0], [100, 2000])
+    >>> found = evaluate(y, rng.normal(size=2100) + 2 * y, prevalence=0.01, n_boot=100)
+    >>> print(found.metrics["TPR at FPR 1e-2"])
+    0.340 [0.255, 0.437]
+    """
+    labels, values = _checked(y, score)
+    share = checked_share("prevalence", prevalence)
+    members = None if groups is None else _checked_groups(groups, len(labels))
+    n_positive = int(labels.sum())
+    if not 0 < n_positive < len(labels):
+        kind = "1" if n_positive else "0"
+        raise ValueError(
+            f"The 'y' parameter must hold both 0 and 1. Got {len(labels)} rows of {kind} alone instead; a ranking is "
+            "judged by how it orders the two."
+        )
+    if np.ptp(np.where(np.isfinite(values), values, 0.0)) == 0.0 and len(np.unique(values)) == 1:
+        raise ValueError(f"The 'score' parameter must not be constant. Got {values[0]:g} in all rows instead.")
+    probabilities = None if p is None else checked_probabilities(p, len(labels))
+
+    def done(result: Any) -> Any:
+        if progress is not None:
+            progress(1)
+        return result
+
+    options: dict[str, Any] = {"n_boot": n_boot, "random_state": random_state}
+    metrics = done(evaluate_ranking(labels, values, members, share, probabilities, **options))
+    scores = {_MODEL: values} | _control_scores(labels, members, controls or {}, random_state)
+    measured = {name: _measures(labels, column, members, options) for name, column in scores.items()}
+    matched, matched_metrics = _on_matched(labels, scores, members, match_on, options)
+    done(None)
+    tables = done(
+        {
+            name: stratified(_by_stratum(share, options), labels, values, group.values, members, edges=group.edges)
+            for name, group in (strata or {}).items()
+        }
+    )
+    curve = done(discovery_curve(labels, values, share, members, **options))
+    comparisons, disagreement = {}, None
+    if other is not None:
+        _, others = _checked(labels, other)
+        comparisons = compare(labels, values, others, _compared(), members, **options)
+        disagreement = mcnemar(labels, values, others, fpr=_OPERATING_FPR)
+        scores["other"] = others
+    done(None)
+    return Evaluation(
+        prevalence=share,
+        n_rows=len(labels),
+        n_positive=n_positive,
+        n_groups=len(labels) if members is None else len(np.unique(members)),
+        metrics=metrics,
+        controls=measured,
+        matched=matched,
+        matched_metrics=matched_metrics,
+        strata=tables,
+        curve=curve,
+        bins=None if probabilities is None else reliability(labels, probabilities),
+        comparisons=comparisons,
+        disagreement=disagreement,
+        n_boot=n_boot,
+        random_state=random_state,
+        y=labels,
+        scores=scores,
+    )
+
+
+def _compared() -> dict[str, Callable[..., Estimate]]:
+    return {
+        "TPR at FPR 1e-3": partial(tpr_at_fpr, fpr=1e-3),
+        "TPR at FPR 1e-2": partial(tpr_at_fpr, fpr=1e-2),
+        "AUROC": auroc,
+    }
+
+
+def _by_stratum(prevalence: float, options: Mapping[str, Any]) -> dict[str, Callable[..., Estimate]]:
+    """Each measure of the ranking, so that none can be good in the whole by way of one stratum."""
+    return {
+        "TPR at FPR 1e-3": partial(tpr_at_fpr, fpr=1e-3, **options),
+        "TPR at FPR 1e-2": partial(tpr_at_fpr, fpr=1e-2, **options),
+        "TPR at FPR 0.1": partial(tpr_at_fpr, fpr=0.1, **options),
+        "TPR0": partial(tpr_at_false_positives, n=0, **options),
+        "TPR10": partial(tpr_at_false_positives, n=9, **options),
+        f"average precision at {prevalence:g}": partial(average_precision, prevalence=prevalence, **options),
+        "AUROC": partial(auroc, **options),
+    }
+
+
+def _control_scores(
+    labels: np.ndarray, groups: np.ndarray | None, controls: Mapping[str, Any], random_state: int
+) -> dict[str, np.ndarray]:
+    if min(labels.sum(), len(labels) - labels.sum()) < _LEAST_CONTROL:
+        return {}
+    return {name: control_score(table, labels, groups, random_state=random_state) for name, table in controls.items()}
+
+
+def _measures(
+    labels: np.ndarray, score: np.ndarray, groups: np.ndarray | None, options: Mapping[str, Any]
+) -> dict[str, Estimate]:
+    return {
+        "TPR at FPR 1e-3": tpr_at_fpr(labels, score, 1e-3, groups, **options),
+        "TPR at FPR 1e-2": tpr_at_fpr(labels, score, 1e-2, groups, **options),
+        "TPR at FPR 0.1": tpr_at_fpr(labels, score, 0.1, groups, **options),
+        "AUROC": auroc(labels, score, groups, **options),
+    }
+
+
+def _on_matched(
+    labels: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    groups: np.ndarray | None,
+    match_on: Any,
+    options: Mapping[str, Any],
+) -> tuple[MatchedNegatives | None, dict[str, dict[str, Estimate]]]:
+    if match_on is None:
+        return None, {}
+    matched = matched_negatives(labels, match_on, random_state=options["random_state"])
+    rows = matched.rows
+    if not len(rows):
+        return matched, {name: {"AUROC": unresolvable(0, "matched negative")} for name in scores}
+    of_rows = None if groups is None else groups[rows]
+    return matched, {name: _measures(labels[rows], column[rows], of_rows, options) for name, column in scores.items()}
+
+
+def _plain(value: Any) -> Any:
+    """`value` in types that JSON has."""
+    if isinstance(value, Estimate):
+        return {"value": _plain(value.value), "low": _plain(value.low), "high": _plain(value.high), "note": value.note}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,188 @@
+"""`gridlens evaluate`: tables joined, what does not fit counted and named, a report on disk."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from gridlens.cli import main
+
+pytest.importorskip("matplotlib")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["evaluate", *map(str, arguments), "--draws", "20"])
+
+
+@pytest.fixture
+def tables():
+    rng = np.random.default_rng(0)
+    label = np.repeat([1, 0], [80, 600])
+    ids = [f"c{k:04d}" for k in range(680)]
+    score = 1 / (1 + np.exp(-(3 * label - 1.5 + rng.normal(size=680))))
+    scores = pd.DataFrame({"id": ids, "p_lens": score / 100, "score": score, "status": "ok"})
+    truth = pd.DataFrame(
+        {
+            "id": ids,
+            "label": label,
+            "theta_e": rng.uniform(10, 30, 680),
+            "survey": rng.choice(["des", "hsc"], 680),
+            "richness": rng.uniform(10, 90, 680),
+            "bcg_mag_r": rng.normal(18, 1, 680),
+            "cluster": np.arange(680) // 2,
+        }
+    )
+    return scores, truth
+
+
+@pytest.fixture
+def written(tables, tmp_path):
+    def write(scores=None, truth=None):
+        paths = tmp_path / "scores.csv", tmp_path / "truth.csv"
+        for path, table, other in zip(paths, (scores, truth), tables, strict=True):
+            (other if table is None else table).to_csv(path, index=False)
+        return paths
+
+    return write
+
+
+def test_a_report_is_written(written, tables, tmp_path):
+    scores, _ = tables
+    shuffled = scores.sample(frac=1, random_state=0)
+    result = run(*written(shuffled), "--out", tmp_path / "report", "--groups", "cluster", "--seconds-per-cutout", 5)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{tmp_path / 'report'}/index.html\n"
+    numbers = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert (numbers["rows"], numbers["positives"], numbers["groups"], numbers["prevalence"]) == (680, 80, 340, 1e-3)
+    assert set(numbers["controls"]) == {"model", "brightness and richness", "metadata"}
+    assert set(numbers["strata"]) == {"Einstein radius [arcsec]", "richness", "survey"}
+    assert numbers["metrics"]["AUROC"]["value"] > 0.9
+    assert "Not told apart by arc_snr, seeing" in result.stderr
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "hours of review" in page and "Einstein radius" in page
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".fits", ".votable"])
+def test_tables_of_every_format_are_read(tables, tmp_path, suffix):
+    from gridlens._tables import write_table
+
+    paths = [tmp_path / f"{name}{suffix}" for name in ("scores", "truth")]
+    for path, table in zip(paths, tables, strict=True):
+        write_table(table, path)
+    result = run(*paths, "--out", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["positives"] == 80
+
+
+def test_two_score_tables_are_compared(written, tables, tmp_path):
+    worse = tables[0].assign(score=np.random.default_rng(1).permutation(tables[0]["score"]))
+    worse.iloc[5:].to_csv(tmp_path / "worse.csv", index=False)
+    result = run(*written(), "--against", tmp_path / "worse.csv", "--out", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    assert "5 cutouts without a score in the other table are left out" in result.stderr
+    numbers = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert numbers["rows"] == 675
+    assert numbers["comparison"]["AUROC"]["difference"]["high"] < -0.2
+    assert numbers["mcnemar"]["p_value"] < 1e-6
+
+
+def test_what_does_not_meet_is_counted_and_named(written, tables, tmp_path):
+    scores, truth = tables
+    scores = scores.iloc[3:].copy()
+    truth = truth.iloc[:-7]
+    scores.loc[scores.index[:4], ["score", "status"]] = [np.nan, "rejected"]
+    result = run(*written(scores, truth), "--out", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "7 ids in the score table have no truth and are left out: c0673, c0674, c0675, c0676, c0677, ..."
+        in result.stderr
+    )
+    assert "3 ids in the truth table have no score and are left out: c0000, c0001, c0002." in result.stderr
+    assert "4 cutouts were rejected and have no score, among them 4 of 77 lenses" in result.stderr
+    numbers = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert numbers["rows"] == 666
+    assert numbers["counts"] == {"joined": 670, "lenses": 77, "rejected": 4, "rejected_lenses": 4}
+
+
+def test_scores_that_are_no_probabilities_are_ranked(written, tables, tmp_path):
+    scores = tables[0][["id"]].assign(score=100 * tables[0]["score"])
+    result = run(*written(scores), "--out", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    assert "its scores are ranked, and calibration is not looked at" in result.stderr
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["reliability"] is None
+
+
+def of(column, value, rows=slice(None)):
+    def change(table):
+        table = table.astype({column: object}) if column in table else table
+        table.loc[table.index[rows], column] = value
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("scores", "truth", "words"),
+    [
+        (None, of("label", 1), "must hold both 0 and 1. Got 680 rows of 1 alone"),
+        (
+            None,
+            of("label", -1, slice(5)),
+            "0 for surely none. Got -1 in 5 rows instead, as of c0000",
+        ),
+        (None, of("label", None, slice(2)), "must be 1 for a lens and 0 for surely none"),
+        (None, lambda t: t.rename(columns={"label": "s"}), "Got 's' instead, which says what was labelled"),
+        (None, lambda t: t.drop(columns="label"), "truth table must have the columns label"),
+        (
+            None,
+            lambda t: t.assign(id="x" + t["id"]),
+            "No id of the score table .c0000, .* in the truth table .xc0000",
+        ),
+        (
+            None,
+            lambda t: pd.concat([t, t.iloc[:2]]),
+            "must name each id once. Got 2 ids again .* c0000, c0001",
+        ),
+        (lambda t: t.drop(columns="score"), None, "score table must have the columns id and score"),
+        (of("score", 0.5), None, "'score' parameter must not be constant"),
+        (of("score", 1.5, slice(1)), None, "must hold probabilities from 0 to 1. Got 1.5 instead"),
+    ],
+)
+def test_tables_that_cannot_be(written, tables, tmp_path, scores, truth, words):
+    changed = [
+        table if change is None else change(table.copy()) for table, change in zip(tables, (scores, truth), strict=True)
+    ]
+    result = run(*written(*changed), "--out", tmp_path / "report")
+    assert result.exit_code == 1
+    assert pd.Series([result.stderr]).str.contains(words).all(), result.stderr
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--prevalence", 0], 2, "--prevalence"),
+        (["--prevalence", 1], 2, "--prevalence"),
+        (["--groups", "field"], 1, "truth table must have the columns field"),
+        (["--hours-per-follow-up", 2], 2, "all three"),
+        (["--against", "nowhere.csv"], 1, "There is no table nowhere.csv"),
+    ],
+)
+def test_options_that_cannot_be(written, tmp_path, arguments, status, words):
+    result = run(*written(), "--out", tmp_path / "report", *arguments)
+    assert result.exit_code == status
+    assert words in result.stderr
+
+
+def test_files_and_folders_that_cannot_be(written, tmp_path):
+    scores, truth = written()
+    assert "There is no table" in run(tmp_path / "absent.csv", truth, "--out", tmp_path / "r").stderr
+    assert "A table must end in" in run(tmp_path / "scores.xlsx", truth, "--out", tmp_path / "r").stderr
+    (tmp_path / "broken.parquet").write_text("no table")
+    assert "cannot be read" in run(tmp_path / "broken.parquet", truth, "--out", tmp_path / "r").stderr
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a.txt").write_text("here")
+    result = run(scores, truth, "--out", tmp_path / "full")
+    assert result.exit_code == 1 and "full" in result.stderr
