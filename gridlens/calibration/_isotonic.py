@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+import warnings
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from gridlens.calibration.checks import checked_column, checked_labels
+from gridlens.calibration._beta import BetaCurve, fit_beta
+from gridlens.calibration._likelihood import design_effect, likelihood_limits
+from gridlens.calibration._state import checked_state
+from gridlens.calibration._steps import SLACK, flat, interpolate, pool, pool_ends, sloping, tied
+from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_whole
 
 __all__ = ["IsotonicCalibrator"]
-
-# Share of the way to 0 or 1 that p goes in the outer half of an end step, and at most again beyond the fitted scores.
-# Small: no label says how p changes there, only that it must not fall with the score.
-_SLACK = 0.1
-_KEYS = ("strictly_increasing", "thresholds_x", "thresholds_y", "n_positive", "n_negative")
 
 
 class IsotonicCalibrator(BaseEstimator):
@@ -31,20 +31,35 @@ class IsotonicCalibrator(BaseEstimator):
     - Beyond the fitted scores, at a distance d in units of their range, they go the share ``d / (1 + d)`` of another
       tenth: always onwards, never far, and never to 0 or 1.
 
-    Output is strictly increasing in the score as far as float64 can tell the results apart.
+    Output is strictly increasing in the score as far as float64 can tell the results apart. Rows of one score are
+    one row to the regression, with their share of positives, and get one probability: ties stay ties.
+
+    Fewer positives than `min_positives` make few steps, and the topmost promise too much. A beta calibration [3]_ is
+    fitted instead, with a warning. It is a smooth curve of five numbers through the fitted scores, and goes on beyond
+    them as above. Beta calibration takes probabilities: Platt's sigmoid [4]_ makes them of the scores, whatever their
+    scale. Its targets, which no score can reach, serve both fits.
 
     Parameters
     ----------
     strictly_increasing : bool, default=True
         False keeps the steps flat, with lines only between the end of a step and the start of the next, and the
-        outermost probabilities for all scores beyond. Closest to the labels, but scores in one step tie.
+        outermost probabilities for all scores beyond. Closest to the labels, but scores in one step tie. The curve of
+        few positives has no steps, only its outermost probabilities are held.
+    min_positives : int, default=50
+        Positives, of clean labels, that the isotonic regression asks for. 0 asks for none.
 
     Attributes
     ----------
+    method_ : {"isotonic", "beta"}
+        What was fitted.
     thresholds_x_ : ndarray of shape (n_thresholds,), float64
-        Scores, increasing, between which the probability is linear. The first and the last are the range of the fit.
+        Scores, increasing. The first and the last are the range of the fit. Between neighbours the probability is
+        linear in the score; of a beta calibration, there is nothing but the range.
     thresholds_y_ : ndarray of shape (n_thresholds,), float64
         Probabilities there, between 0 and 1.
+    limits_ : tuple of ndarray of shape (m,), or None
+        Scores, and the lower and the upper end of the 95 % interval there, see `predict_interval`. None in a model
+        from before there were intervals.
     n_positive_, n_negative_ : int
         Rows of the fit.
 
@@ -59,19 +74,22 @@ class IsotonicCalibrator(BaseEstimator):
        KDD 2002, 694.
     .. [2] Oron & Flournoy 2017, "Centered Isotonic Regression", Statistics in Biopharmaceutical Research 9, 258.
        They put a step's point at its mean score, here it is the middle of its range.
+    .. [3] Kull, Silva Filho & Flach 2017, "Beta calibration", AISTATS, PMLR 54, 623.
+    .. [4] Platt 1999, "Probabilistic outputs for support vector machines", Advances in Large Margin Classifiers, 61.
 
     Examples
     --------
     >>> from gridlens.calibration import IsotonicCalibrator
-    >>> calibrator = IsotonicCalibrator().fit([-2, -1, 0, 1, 2, 3], [0, 0, 1, 0, 1, 1])
+    >>> calibrator = IsotonicCalibrator(min_positives=0).fit([-2, -1, 0, 1, 2, 3], [0, 0, 1, 0, 1, 1])
     >>> calibrator.predict([-9, -2, -1.5, 0.5, 2.5, 3, 9]).round(3)
     array([0.141, 0.15 , 0.167, 0.5  , 0.833, 0.85 , 0.858])
     """
 
-    def __init__(self, strictly_increasing: bool = True) -> None:
+    def __init__(self, strictly_increasing: bool = True, min_positives: int = 50) -> None:
         self.strictly_increasing = strictly_increasing
+        self.min_positives = min_positives
 
-    def fit(self, scores: Any, y: Any) -> Self:
+    def fit(self, scores: Any, y: Any, groups: Any = None) -> Self:
         """Learn from scores with clean labels.
 
         Parameters
@@ -80,10 +98,18 @@ class IsotonicCalibrator(BaseEstimator):
             Finite, and so their range; on any scale, higher for more likely positives.
         y : array-like of shape (n,)
             1 for a positive, 0 surely none. Unlabelled rows do not belong here.
+        groups : array-like of shape (n,), default=None
+            Rows with one value hang together, such as views of one cluster. They widen the intervals and change no
+            probability. None: each row by itself.
 
         Returns
         -------
         IsotonicCalibrator
+
+        Warns
+        -----
+        UserWarning
+            Fewer positives than `min_positives`; or all scores are equal, so that no row can be told from another.
 
         Raises
         ------
@@ -95,6 +121,7 @@ class IsotonicCalibrator(BaseEstimator):
             raise ValueError(
                 f"The 'strictly_increasing' parameter must be True or False. Got {self.strictly_increasing!r} instead."
             )
+        least = checked_whole("min_positives", self.min_positives, 0)
         labels = checked_labels(y)
         values = checked_column("scores", scores, len(labels))
         bad = values[~np.isfinite(values)]
@@ -114,11 +141,34 @@ class IsotonicCalibrator(BaseEstimator):
                 "The 'y' parameter must be of both classes, at least one 0 and one 1. "
                 f"Got {n_positive} of 1 and {n_negative} of 0 instead."
             )
-        steps = _pool_ends(_pool(values, labels))
-        thresholds = _sloping(steps) if self.strictly_increasing else _flat(steps)
-        self.thresholds_x_, self.thresholds_y_ = np.array(thresholds, dtype=np.float64).T.copy()
+        together = None if groups is None else checked_groups(groups, len(labels))
+        levels = tied(values, labels)
+        if len(levels) == 1:
+            warnings.warn(
+                "All 'scores' are equal: they tell no row from another, and each gets the share of positives.",
+                UserWarning,
+                stacklevel=2,
+            )
         self.n_positive_ = n_positive
         self.n_negative_ = n_negative
+        if n_positive >= least:
+            self.method_ = "isotonic"
+            steps = pool_ends(pool(levels))
+            thresholds = np.array(sloping(steps) if self.strictly_increasing else flat(steps), dtype=np.float64)
+            self.thresholds_x_, self.thresholds_y_ = thresholds.T.copy()
+        else:
+            warnings.warn(
+                f"{n_positive} positives are fewer than the {least} that an isotonic regression asks for ('min_positives'):"
+                " this is a beta calibration, a smooth curve.",
+                UserWarning,
+                stacklevel=2,
+            )
+            self.method_ = "beta"
+            self.thresholds_x_ = np.unique([levels[0].low, levels[-1].high])
+            self.curve_ = fit_beta(self._place(values), labels)
+            self.thresholds_y_ = self.curve_.predict(self._place(self.thresholds_x_))
+        effect = 1.0 if together is None else design_effect(levels, values, labels, together)
+        self.limits_ = likelihood_limits(levels, effect)
         return self
 
     def predict(self, scores: Any) -> np.ndarray:
@@ -143,8 +193,12 @@ class IsotonicCalibrator(BaseEstimator):
         """
         check_is_fitted(self, "thresholds_x_")
         values = checked_column("scores", scores)
-        x, y = self.thresholds_x_, self.thresholds_y_
-        p = _interpolate(np.clip(values, x[0], x[-1]), x, y)
+        x = self.thresholds_x_
+        inside = np.clip(values, x[0], x[-1])
+        if self.method_ == "isotonic":
+            p = interpolate(inside, x, self.thresholds_y_)
+        else:
+            p = self.curve_.predict(self._place(inside))
         if not self.strictly_increasing:
             return p
         unit = float(x[-1] - x[0]) or 1.0
@@ -153,9 +207,66 @@ class IsotonicCalibrator(BaseEstimator):
             below = np.maximum(x[0] - values, 0.0) / unit
             above = np.maximum(values - x[-1], 0.0) / unit
         # Not d / (1 + d), which is NaN for an infinite score.
-        p -= p * _SLACK * (1.0 - 1.0 / (1.0 + below))
-        p += (1.0 - p) * _SLACK * (1.0 - 1.0 / (1.0 + above))
+        p -= p * SLACK * (1.0 - 1.0 / (1.0 + below))
+        p += (1.0 - p) * SLACK * (1.0 - 1.0 / (1.0 + above))
         return p
+
+    def predict_interval(self, scores: Any) -> tuple[np.ndarray, np.ndarray]:
+        """95 % interval of the probability for each score, at the prevalence of the fit.
+
+        Held at a wrong probability, the best curve that rises with the score fits the labels worse. The interval has
+        the probabilities at which twice the loss of log-likelihood stays under 2.27, the 95 % quantile of that loss at
+        the right one [1]_; where scores tie, under more, up to the 3.84 of a plain share. With groups, that is
+        multiplied by their design effect [2]_: the variance of the groups' sums of residuals, over that of as many
+        independent rows. It needs no draws, and assumes nothing of the curve but that it rises.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n,)
+
+        Returns
+        -------
+        low, high : ndarray of shape (n,), float64
+            From 0 to 1, with `predict` between them; linear between up to 130 scores of the fit. Beyond the lowest score
+            `low` is 0, beyond the highest `high` is 1. NaN where the score is NaN.
+
+        Raises
+        ------
+        ValueError
+            `scores` of another shape, or not numbers; or the calibrator is from a model without intervals.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+
+        Notes
+        -----
+        The interval is of the probability at one score, not of the curve as a whole. Where hardly a positive lies
+        below the score, its coverage is a few points short. ``shift_prior`` takes both ends to another prevalence.
+
+        References
+        ----------
+        .. [1] Banerjee & Wellner 2001, "Likelihood ratio tests for monotone functions", Annals of Statistics 29, 1699.
+        .. [2] Rao & Scott 1984, "On chi-squared tests for multiway contingency tables with cell proportions estimated
+           from survey data", Annals of Statistics 12, 46.
+
+        Examples
+        --------
+        >>> from gridlens.calibration import IsotonicCalibrator
+        >>> calibrator = IsotonicCalibrator(min_positives=0).fit([-2, -1, 0, 1, 2, 3], [0, 0, 1, 0, 1, 1])
+        >>> low, high = calibrator.predict_interval([0.0, 3.0])
+        >>> low.round(2), high.round(2)
+        """
+        check_is_fitted(self, "thresholds_x_")
+        if self.limits_ is None:
+            raise ValueError(
+                "The calibrator has no intervals: it comes from a model of an earlier version. Train the model again."
+            )
+        p = self.predict(scores)
+        values = checked_column("scores", scores)
+        x, low, high = self.limits_
+        inside = np.clip(values, x[0], x[-1])
+        lower = np.where(values < x[0], 0.0, interpolate(inside, x, low))
+        upper = np.where(values > x[-1], 1.0, interpolate(inside, x, high))
+        return np.minimum(lower, p), np.maximum(upper, p)
 
     def to_dict(self) -> dict[str, Any]:
         """What was learned, as data that JSON can hold.
@@ -163,8 +274,9 @@ class IsotonicCalibrator(BaseEstimator):
         Returns
         -------
         dict
-            ``strictly_increasing``, ``thresholds_x``, ``thresholds_y``, ``n_positive`` and ``n_negative``, of bool,
-            lists of float and int. `from_dict` makes the same calibrator of it, to the bit, also by way of JSON.
+            ``strictly_increasing``, ``min_positives``, ``method``, ``thresholds_x``, ``thresholds_y``, ``n_positive``,
+            ``n_negative``, ``limits`` (three lists, or None) and, of a beta calibration, ``curve``: bool, int, str and
+            lists of float. `from_dict` makes the same calibrator of it, to the bit, also by way of JSON.
 
         Raises
         ------
@@ -174,17 +286,21 @@ class IsotonicCalibrator(BaseEstimator):
         Examples
         --------
         >>> from gridlens.calibration import IsotonicCalibrator
-        >>> IsotonicCalibrator().fit([0, 0], [0, 1]).to_dict()["thresholds_y"]
-        [0.5]
+        >>> IsotonicCalibrator(min_positives=0).fit([0, 1], [0, 1]).to_dict()["thresholds_y"]
+        [0.25, 0.75]
         """
         check_is_fitted(self, "thresholds_x_")
-        return {
+        state = {
             "strictly_increasing": bool(self.strictly_increasing),
+            "min_positives": int(self.min_positives),
+            "method": self.method_,
             "thresholds_x": self.thresholds_x_.tolist(),
             "thresholds_y": self.thresholds_y_.tolist(),
             "n_positive": self.n_positive_,
             "n_negative": self.n_negative_,
+            "limits": None if self.limits_ is None else [column.tolist() for column in self.limits_],
         }
+        return state | ({"curve": list(self.curve_)} if self.method_ == "beta" else {})
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
@@ -193,6 +309,8 @@ class IsotonicCalibrator(BaseEstimator):
         Parameters
         ----------
         state : dict
+            One from before there were other methods, without ``method`` and what came with it, is isotonic and has no
+            intervals.
 
         Returns
         -------
@@ -204,118 +322,19 @@ class IsotonicCalibrator(BaseEstimator):
             Something is missing or of another type, or the thresholds are not increasing numbers with probabilities
             between 0 and 1.
         """
-        if not isinstance(state, dict):
-            raise ValueError(f"The 'state' parameter must be a dict from to_dict. Got {type(state).__name__} instead.")
-        missing = [key for key in _KEYS if key not in state]
-        if missing:
-            raise ValueError(
-                f"The 'state' parameter must be a dict from to_dict, with {', '.join(_KEYS)}. "
-                f"Got one without {', '.join(missing)} instead."
-            )
-        for key, kind in (("strictly_increasing", bool), ("n_positive", int), ("n_negative", int)):
-            if type(state[key]) is not kind:
-                raise ValueError(
-                    f"The 'state' parameter must have {key} of {kind.__name__}. Got {state[key]!r} instead."
-                )
-        x = checked_column("thresholds_x", state["thresholds_x"])
-        y = checked_column("thresholds_y", state["thresholds_y"])
-        increasing = len(x) > 0 and np.isfinite(x).all() and (np.diff(x) > 0.0).all()
-        if not increasing or len(x) != len(y) or not ((y > 0.0) & (y < 1.0)).all() or (np.diff(y) < 0.0).any():
-            raise ValueError(
-                "The 'state' parameter must be of increasing thresholds_x and as many thresholds_y between 0 and 1 "
-                f"that do not fall. Got {_shown(x)} and {_shown(y)} instead."
-            )
-        calibrator = cls(strictly_increasing=state["strictly_increasing"])
-        calibrator.thresholds_x_ = x
-        calibrator.thresholds_y_ = y
-        calibrator.n_positive_ = state["n_positive"]
-        calibrator.n_negative_ = state["n_negative"]
+        known = checked_state(state)
+        calibrator = cls(strictly_increasing=known.strictly_increasing, min_positives=known.min_positives)
+        calibrator.method_ = known.method
+        calibrator.thresholds_x_ = known.thresholds_x
+        calibrator.thresholds_y_ = known.thresholds_y
+        calibrator.n_positive_ = known.n_positive
+        calibrator.n_negative_ = known.n_negative
+        calibrator.limits_ = known.limits
+        if known.curve is not None:
+            calibrator.curve_ = known.curve
         return calibrator
 
-
-class _Step(NamedTuple):
-    """Rows of one probability: how many, how many of them positive, their lowest and highest score."""
-
-    positives: int
-    rows: int
-    low: float
-    high: float
-
-    def joined(self, after: _Step) -> _Step:
-        return _Step(self.positives + after.positives, self.rows + after.rows, self.low, after.high)
-
-    @property
-    def middle(self) -> float:
-        # Halves first, for the sum may overflow; halves of the smallest floats may round out of the step.
-        return min(max(self.low / 2 + self.high / 2, self.low), self.high)
-
-
-def _pool(scores: np.ndarray, y: np.ndarray) -> list[_Step]:
-    """Steps of the isotonic regression, by pooling adjacent violators; rows of one score are one from the start.
-
-    Counts are compared as whole numbers: two steps of one share are found equal, whatever their rounding.
-    """
-    values, inverse, rows = np.unique(scores, return_inverse=True, return_counts=True)
-    positives = np.bincount(inverse[y == 1], minlength=len(values))
-    steps: list[_Step] = []
-    for k, m, score in zip(positives.tolist(), rows.tolist(), values.tolist(), strict=True):
-        step = _Step(k, m, score, score)
-        while steps and steps[-1].positives * step.rows >= step.positives * steps[-1].rows:
-            step = steps.pop().joined(step)
-        steps.append(step)
-    return steps
-
-
-def _levels(steps: list[_Step]) -> list[float]:
-    """Probability of each step, that of the end steps by Laplace's rule with half counts."""
-    levels = [step.positives / step.rows for step in steps]
-    for end in (0, -1):
-        levels[end] = (steps[end].positives + 0.5) / (steps[end].rows + 1)
-    return levels
-
-
-def _pool_ends(steps: list[_Step]) -> list[_Step]:
-    """`steps` with its end steps pooled inwards until `_levels` increases: Laplace's rule can pass a neighbour."""
-    steps = list(steps)
-    while len(steps) > 1:
-        levels = _levels(steps)
-        if levels[0] >= levels[1]:
-            steps[:2] = [steps[0].joined(steps[1])]
-        elif levels[-1] <= levels[-2]:
-            steps[-2:] = [steps[-2].joined(steps[-1])]
-        else:
-            break
-    return steps
-
-
-def _sloping(steps: list[_Step]) -> list[tuple[float, float]]:
-    """Thresholds (x, y) at the middle of each step, and at the outer ends of the range."""
-    levels = _levels(steps)
-    thresholds = [(step.middle, level) for step, level in zip(steps, levels, strict=True)]
-    if steps[0].low < steps[0].middle:
-        thresholds.insert(0, (steps[0].low, levels[0] * (1.0 - _SLACK)))
-    if steps[-1].high > steps[-1].middle:
-        thresholds.append((steps[-1].high, levels[-1] + _SLACK * (1.0 - levels[-1])))
-    return thresholds
-
-
-def _flat(steps: list[_Step]) -> list[tuple[float, float]]:
-    """Thresholds (x, y) at both ends of each step, once where these are one score."""
-    thresholds = []
-    for step, level in zip(steps, _levels(steps), strict=True):
-        thresholds += [(score, level) for score in sorted({step.low, step.high})]
-    return thresholds
-
-
-def _interpolate(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Linear interpolation that never falls: `np.interp` can pass the right end of a segment by a last digit."""
-    if len(x) == 1:
-        return np.where(np.isnan(values), np.nan, y[0])
-    left = np.clip(np.searchsorted(x, values, side="right") - 1, 0, len(x) - 2)
-    share = (values - x[left]) / (x[left + 1] - x[left])
-    return np.minimum(y[left] + share * (y[left + 1] - y[left]), y[left + 1])
-
-
-def _shown(values: np.ndarray) -> str:
-    """`values`, cut short for a message."""
-    return np.array2string(values, threshold=6, edgeitems=3, precision=6)
+    def _place(self, scores: np.ndarray) -> np.ndarray:
+        """Where in the range of the fit: 0 at its lowest score, 1 at its highest, 0 where these are one."""
+        low, high = self.thresholds_x_[[0, -1]]
+        return (scores - low) / (float(high - low) or 1.0)

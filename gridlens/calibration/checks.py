@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["checked_column", "checked_labels", "checked_numbers", "checked_share"]
+__all__ = [
+    "checked_column",
+    "checked_groups",
+    "checked_labels",
+    "checked_numbers",
+    "checked_share",
+    "checked_whole",
+]
 
 
 def checked_numbers(name: str, values: Any) -> np.ndarray:
@@ -59,3 +66,38 @@ def checked_share(name: str, value: Any) -> float:
             f"The '{name}' parameter must be a number between 0 and 1, both left out. Got {value} instead."
         )
     return share
+
+
+def checked_groups(groups: Any, length: int) -> np.ndarray:
+    """`groups` as an array of shape (length,), numbers alone or text alone, none missing."""
+    try:
+        members = np.asarray(groups)
+    except ValueError as exc:
+        raise ValueError("The 'groups' parameter must be of shape (n,). Got rows of unequal lengths instead.") from exc
+    if members.shape != (length,):
+        raise ValueError(
+            f"The 'groups' parameter must be of shape ({length},), a group for each row. "
+            f"Got shape {members.shape} instead."
+        )
+    # numpy makes one group of all NaN, which would tie rows together that have nothing in common.
+    try:
+        missing = sum(value is None or value != value for value in members.tolist())
+        if not missing:
+            np.unique(members)
+    except TypeError as exc:
+        raise ValueError(
+            "The 'groups' parameter must be numbers alone or text alone, a group for each row. Got a mixture instead."
+        ) from exc
+    if missing:
+        raise ValueError(
+            "The 'groups' parameter must have a group for each row; give rows that stand alone one each. "
+            f"Got none in {missing} of {length} rows instead."
+        )
+    return members
+
+
+def checked_whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int from `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"The '{name}' parameter must be a whole number from {least}. Got {value!r} instead.")
+    return int(value)

@@ -1,0 +1,76 @@
+"""Beta calibration on Platt's sigmoid: a smooth curve for positives too few to make steps of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+__all__ = ["BetaCurve", "fit_beta"]
+
+# The least that a slope can be, per standard deviation of the scores and per unit of log-odds: small enough to mean
+# "the score tells nothing", and not 0, for the ranking is to survive.
+_LEAST = 1e-3
+# Log-odds whose probability float64 holds apart from 0 and from 1.
+_LOWEST, _HIGHEST = -700.0, 36.0
+
+
+class BetaCurve(NamedTuple):
+    """Log-odds ``low_slope * -softplus(-z) + high_slope * softplus(z) + offset`` with ``z = slope * u + intercept``.
+
+    `u` is the score's place in the range of the fit, 0 to 1.
+    """
+
+    slope: float
+    intercept: float
+    low_slope: float
+    high_slope: float
+    offset: float
+
+    def predict(self, u: np.ndarray) -> np.ndarray:
+        log_odds = _sides(self.slope * u + self.intercept) @ np.array(self[2:])
+        return expit(np.clip(log_odds, _LOWEST, _HIGHEST))
+
+
+def fit_beta(u: np.ndarray, y: np.ndarray) -> BetaCurve:
+    """The curve through places `u` in the range, from 0 to 1, with clean labels of both classes.
+
+    Platt's sigmoid first, on a scale on which the classes are even: it turns scores of any scale into what beta
+    calibration takes, probabilities. Both fits aim at Platt's targets, (k + 1) / (k + 2) for the k positives and
+    1 / (m + 2) for the m negatives, so that scores which part the classes do not give slopes without end.
+    """
+    # Sums of floats depend on their order, what is learned shall not depend on that of the rows.
+    order = np.lexsort((y, u))
+    u, y = u[order], y[order]
+    positives = int(y.sum())
+    negatives = len(y) - positives
+    target = np.where(y == 1, (positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0))
+    prior = float(logit(positives / len(y)))
+    mean, spread = float(u.mean()), float(u.std()) or 1.0
+    centred = (u - mean) / spread
+    per_spread, intercept = _fit(np.column_stack([centred, np.ones(len(u))]), target, (1.0, prior))
+    slope = per_spread / spread
+    # Log-odds at even classes, which is where the two sides meet.
+    intercept -= slope * mean + prior
+    sides = _sides(slope * u + intercept)
+    return BetaCurve(slope, intercept, *_fit(sides, target, (1.0, 1.0, prior)))
+
+
+def _sides(z: np.ndarray) -> np.ndarray:
+    """Columns of a beta calibration of log-odds `z`: ln p, -ln(1 - p) and 1."""
+    return np.column_stack([-np.logaddexp(0.0, -z), np.logaddexp(0.0, z), np.ones(len(z))])
+
+
+def _fit(columns: np.ndarray, target: np.ndarray, start: tuple[float, ...]) -> list[float]:
+    """Logistic regression on `target` probabilities: slopes that are not negative, and the intercept as they are."""
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        log_odds = columns @ weights
+        value = float(np.mean(np.logaddexp(0.0, log_odds) - target * log_odds))
+        return value, np.mean((expit(log_odds) - target)[:, None] * columns, axis=0)
+
+    bounds = [(_LEAST, None)] * (len(start) - 1) + [(None, None)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-9, "ftol": 1e-14})
+    return [float(weight) for weight in found.x]

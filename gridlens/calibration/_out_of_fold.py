@@ -1,0 +1,83 @@
+"""Probabilities for rows that must serve twice, to calibrate on and to be judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gridlens.calibration._isotonic import IsotonicCalibrator
+from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_whole
+
+__all__ = ["calibrate_out_of_fold"]
+
+
+def calibrate_out_of_fold(score: Any, y: Any, groups: Any = None, *, cv: int = 5, random_state: int = 0) -> np.ndarray:
+    """Each row's probability from an `IsotonicCalibrator` that has seen neither the row nor its group.
+
+    A calibration judged on the rows of its fit always looks right: their share of positives is what it returns. To
+    score new rows, fit one `IsotonicCalibrator` to all of them; this is for reliability, expected calibration error
+    and log loss.
+
+    Parameters
+    ----------
+    score : array-like of shape (n,)
+        Finite; from a model that was not trained on these rows.
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    groups : array-like of shape (n,), default=None
+        Rows of one value stay in one fold. None: each row by itself.
+    cv : int, default=5
+        Folds, drawn with as even a share of positives as the groups allow.
+    random_state : int, default=0
+        Seed of the folds.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        Between 0 and 1. Rows of different folds have different calibrators, so their order may differ from that of the
+        scores, and equal scores from different folds need not tie.
+
+    Warns
+    -----
+    UserWarning
+        A fold leaves fewer positives than an isotonic regression asks for, see `IsotonicCalibrator`.
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ, scores that are not finite, labels other than 0 and 1, fewer rows (or groups) of a class
+        than folds, groups that are missing or of mixed types.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.calibration import calibrate_out_of_fold
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([1, 0], [200, 1800])
+    >>> p = calibrate_out_of_fold(rng.normal(size=2000) + 2 * y, y)
+    >>> float(p[y == 1].mean().round(2)), float(p[y == 0].mean().round(2))
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    labels = checked_labels(y)
+    values = checked_column("score", score, len(labels))
+    strange = values[~np.isfinite(values)]
+    if len(strange):
+        raise ValueError(
+            f"The 'score' parameter must be finite; leave out the rows of rejected cutouts. Got {strange[0]} instead."
+        )
+    members = None if groups is None else checked_groups(groups, len(labels))
+    cv = checked_whole("cv", cv, 2)
+    group = np.arange(len(labels)) if members is None else np.unique(members, return_inverse=True)[1]
+    fewest = min(len(np.unique(group[labels == one])) for one in (0, 1))
+    if fewest < cv:
+        raise ValueError(
+            f"The 'y' parameter must have at least {cv} rows (or groups) of each class, one for each fold; take fewer "
+            f"folds. Got {fewest} instead."
+        )
+    kind = StratifiedKFold if members is None else StratifiedGroupKFold
+    p = np.empty(len(labels))
+    for fitted, held in kind(cv, shuffle=True, random_state=random_state).split(values, labels, members):
+        p[held] = IsotonicCalibrator().fit(values[fitted], labels[fitted]).predict(values[held])
+    return p
