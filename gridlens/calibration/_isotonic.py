@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from gridlens.calibration._beta import BetaCurve, fit_beta
+from gridlens.calibration._beta import fit_beta
 from gridlens.calibration._likelihood import design_effect, likelihood_limits
 from gridlens.calibration._state import checked_state
 from gridlens.calibration._steps import SLACK, flat, interpolate, pool, pool_ends, sloping, tied
@@ -143,6 +143,7 @@ class IsotonicCalibrator(BaseEstimator):
             )
         together = None if groups is None else checked_groups(groups, len(labels))
         levels = tied(values, labels)
+        steps = pool(levels)
         if len(levels) == 1:
             warnings.warn(
                 "All 'scores' are equal: they tell no row from another, and each gets the share of positives.",
@@ -153,13 +154,13 @@ class IsotonicCalibrator(BaseEstimator):
         self.n_negative_ = n_negative
         if n_positive >= least:
             self.method_ = "isotonic"
-            steps = pool_ends(pool(levels))
-            thresholds = np.array(sloping(steps) if self.strictly_increasing else flat(steps), dtype=np.float64)
+            ends = pool_ends(steps)
+            thresholds = np.array(sloping(ends) if self.strictly_increasing else flat(ends), dtype=np.float64)
             self.thresholds_x_, self.thresholds_y_ = thresholds.T.copy()
         else:
             warnings.warn(
-                f"{n_positive} positives are fewer than the {least} that an isotonic regression asks for ('min_positives'):"
-                " this is a beta calibration, a smooth curve.",
+                f"{n_positive} positives are fewer than the {least} that an isotonic regression asks for "
+                "('min_positives'): this is a beta calibration, a smooth curve.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -167,8 +168,8 @@ class IsotonicCalibrator(BaseEstimator):
             self.thresholds_x_ = np.unique([levels[0].low, levels[-1].high])
             self.curve_ = fit_beta(self._place(values), labels)
             self.thresholds_y_ = self.curve_.predict(self._place(self.thresholds_x_))
-        effect = 1.0 if together is None else design_effect(levels, values, labels, together)
-        self.limits_ = likelihood_limits(levels, effect)
+        effect = 1.0 if together is None else design_effect(steps, values, labels, together)
+        self.limits_: tuple[np.ndarray, np.ndarray, np.ndarray] | None = likelihood_limits(levels, steps, effect)
         return self
 
     def predict(self, scores: Any) -> np.ndarray:
@@ -217,8 +218,8 @@ class IsotonicCalibrator(BaseEstimator):
         Held at a wrong probability, the best curve that rises with the score fits the labels worse. The interval has
         the probabilities at which twice the loss of log-likelihood stays under 2.27, the 95 % quantile of that loss at
         the right one [1]_; where scores tie, under more, up to the 3.84 of a plain share. With groups, that is
-        multiplied by their design effect [2]_: the variance of the groups' sums of residuals, over that of as many
-        independent rows. It needs no draws, and assumes nothing of the curve but that it rises.
+        multiplied by their design effect [2]_, the variance of the sums of residuals over a group's rows in one step,
+        over that of as many independent rows. It needs no draws, and assumes nothing of the curve but that it rises.
 
         Parameters
         ----------
@@ -227,8 +228,8 @@ class IsotonicCalibrator(BaseEstimator):
         Returns
         -------
         low, high : ndarray of shape (n,), float64
-            From 0 to 1, with `predict` between them; linear between up to 130 scores of the fit. Beyond the lowest score
-            `low` is 0, beyond the highest `high` is 1. NaN where the score is NaN.
+            From 0 to 1, with `predict` between them; linear between up to 130 scores of the fit. Beyond the lowest
+            score `low` is 0, beyond the highest `high` is 1. NaN where the score is NaN.
 
         Raises
         ------
@@ -239,8 +240,10 @@ class IsotonicCalibrator(BaseEstimator):
 
         Notes
         -----
-        The interval is of the probability at one score, not of the curve as a whole. Where hardly a positive lies
-        below the score, its coverage is a few points short. ``shift_prior`` takes both ends to another prevalence.
+        The interval is of the probability at one score, not of the curve as a whole. In simulations its coverage,
+        averaged over rows, lies within two points of 95 % (`benchmarks/calibration.py`). It is short with 20 positives,
+        down to 89 %, and of scores that tell nothing: a curve that is flat leaves steps too long for the test.
+        ``shift_prior`` takes both ends to another prevalence.
 
         References
         ----------
@@ -254,6 +257,7 @@ class IsotonicCalibrator(BaseEstimator):
         >>> calibrator = IsotonicCalibrator(min_positives=0).fit([-2, -1, 0, 1, 2, 3], [0, 0, 1, 0, 1, 1])
         >>> low, high = calibrator.predict_interval([0.0, 3.0])
         >>> low.round(2), high.round(2)
+        (array([0.09, 0.57]), array([0.91, 1.  ]))
         """
         check_is_fitted(self, "thresholds_x_")
         if self.limits_ is None:

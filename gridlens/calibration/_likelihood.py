@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, logit, xlogy
 
-from gridlens.calibration._steps import Step, pool, push
+from gridlens.calibration._steps import Step, push
 
 __all__ = ["design_effect", "likelihood_limits"]
 
@@ -18,13 +18,17 @@ _FAR = 35.0
 _ROUNDS, _PLACES = 3, 33
 
 
-def likelihood_limits(levels: list[Step], effect: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def likelihood_limits(
+    levels: list[Step], steps: list[Step], effect: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ends of the 95 % interval of the probability at some of the scores.
 
     Parameters
     ----------
     levels : list of Step
         From `tied`, of both classes.
+    steps : list of Step
+        The same, pooled.
     effect : float
         What the critical value is multiplied by, see `design_effect`.
 
@@ -33,7 +37,6 @@ def likelihood_limits(levels: list[Step], effect: float) -> tuple[np.ndarray, np
     x, low, high : ndarray of shape (m,), float64
         Up to 130 scores, from the lowest to the highest; none of the three falls.
     """
-    steps = pool(levels)
     places = _places(levels)
     below = _pooled_before(levels, places)
     flipped = [Step(level.rows - level.positives, level.rows, level.low, level.high) for level in reversed(levels)]
@@ -54,13 +57,12 @@ def likelihood_limits(levels: list[Step], effect: float) -> tuple[np.ndarray, np
     return x, np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)
 
 
-def design_effect(levels: list[Step], scores: np.ndarray, y: np.ndarray, groups: np.ndarray) -> float:
-    """How many times as much groups vary as rows that do not hang together would: at least 1.
+def design_effect(steps: list[Step], scores: np.ndarray, y: np.ndarray, groups: np.ndarray) -> float:
+    """How many times as much groups vary about pooled `steps` as independent rows would: at least 1.
 
     The sum over groups of the squared sum of residuals, over the sum of their squares. Rows of a group that lie in
     different steps do not add up: what holds the curve at a score is the rows about it.
     """
-    steps = pool(levels)
     step = np.searchsorted(np.array([step.high for step in steps]), scores)
     residual = y - np.array([step.positives / step.rows for step in steps])[step]
     # A cell for the rows of a group in a step.

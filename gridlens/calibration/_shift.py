@@ -32,7 +32,7 @@ class PriorShift(NamedTuple):
     --------
     >>> from gridlens.calibration import PriorShift
     >>> print(PriorShift(0.0112, 0.0091, 0.0133, 6))
-    0.0112 [0.0091, 0.0133]
+    0.0112 [0.0091, 0.013]
     """
 
     value: float
@@ -72,8 +72,8 @@ def estimate_shift(
     Returns
     -------
     PriorShift
-        The named tuple ``(value, low, high, iterations, note)``. Where the interval touches 0 or 1 the note says so, and
-        only its other end means anything. `shift_prior` takes a `value` between 0 and 1.
+        The named tuple ``(value, low, high, iterations, note)``. Where the interval touches 0 or 1 the note says so,
+        and only its other end means anything. `shift_prior` takes a `value` between 0 and 1.
 
     Raises
     ------
@@ -85,7 +85,9 @@ def estimate_shift(
     -----
     Right where the target rows differ from those of the calibration in their share of positives and in nothing else:
     other seeing or another selection of clusters shifts the answer without a sign of it. Percentiles of a bootstrap of
-    the rows: the errors of the calibration itself are not in the interval, and matter most for rare positives.
+    the rows: the errors of the calibration itself are not in the interval, and matter most for rare positives. From
+    true probabilities it holds the truth in nine of ten simulations, from those of a calibration on 100 positives in
+    seven; and below the prevalence of the calibration such an estimate lies too high (`benchmarks/calibration.py`).
 
     References
     ----------
@@ -101,6 +103,7 @@ def estimate_shift(
     >>> score = rng.normal(size=20_000) + 3.0 * (np.arange(20_000) < 400)
     >>> even = expit(3.0 * score - 4.5)  # Two normal populations 3 apart, half of the rows in each.
     >>> print(estimate_shift(even, 0.5))
+    0.0188 [0.016, 0.021]
     """
     train = checked_share("train_prior", train_prior)
     values = checked_column("p", p)

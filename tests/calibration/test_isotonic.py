@@ -1,6 +1,7 @@
 """`IsotonicCalibrator`: against scikit-learn, its ends, the ranking, and the way through JSON."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from sklearn.isotonic import IsotonicRegression
 
 from gridlens.calibration import IsotonicCalibrator, expected_calibration_error
 
+# Whatever the number of positives.
+Isotonic = partial(IsotonicCalibrator, min_positives=0)
 TRAINING = st.lists(st.tuples(st.integers(-8, 8), st.integers(0, 1)), min_size=2, max_size=60).filter(
     lambda rows: len({label for _, label in rows}) == 2
 )
@@ -29,7 +32,7 @@ def draw(seed, n, prevalence=0.3):
 def test_flat_steps_are_those_of_scikit_learn_except_the_ends():
     scores, y, _ = draw(0, 800)
     scores = scores.round(2)  # Ties.
-    p = IsotonicCalibrator(strictly_increasing=False, min_positives=0).fit(scores, y).predict(scores)
+    p = Isotonic(strictly_increasing=False).fit(scores, y).predict(scores)
     expected = IsotonicRegression().fit(scores, y).predict(scores)
     inner = (expected > expected.min()) & (expected < expected.max())
     assert inner.sum() > 400
@@ -42,7 +45,7 @@ def test_flat_steps_are_those_of_scikit_learn_except_the_ends():
 def test_slope_meets_the_steps_at_their_mid_points():
     # Steps: 0 of 3 at scores 0 to 4, 1 of 2 at 5 to 7, 2 of 2 at 10 to 12.
     scores, y = [0, 1, 4, 5, 7, 10, 12], [0, 0, 0, 1, 0, 1, 1]
-    calibrator = IsotonicCalibrator(min_positives=0).fit(scores, y)
+    calibrator = Isotonic().fit(scores, y)
     low, high = 0.5 / 4, 2.5 / 3
     np.testing.assert_allclose(calibrator.thresholds_x_, [0, 2, 6, 11, 12])
     np.testing.assert_allclose(calibrator.thresholds_y_, [0.9 * low, low, 0.5, high, high + 0.1 * (1 - high)])
@@ -51,9 +54,7 @@ def test_slope_meets_the_steps_at_their_mid_points():
 
 
 def test_flat_steps_hold_between_their_ends():
-    calibrator = IsotonicCalibrator(strictly_increasing=False, min_positives=0).fit(
-        [0, 1, 4, 5, 7, 10, 12], [0, 0, 0, 1, 0, 1, 1]
-    )
+    calibrator = Isotonic(strictly_increasing=False).fit([0, 1, 4, 5, 7, 10, 12], [0, 0, 0, 1, 0, 1, 1])
     low, high = 0.5 / 4, 2.5 / 3
     p = calibrator.predict([-50, 0, 3, 4, 4.5, 5, 6, 7, 10, 12, 50])
     np.testing.assert_allclose(p, [low, low, low, low, (low + 0.5) / 2, 0.5, 0.5, 0.5, high, high, high])
@@ -61,15 +62,13 @@ def test_flat_steps_hold_between_their_ends():
 
 def test_end_that_would_pass_its_neighbour_is_pooled_with_it():
     # Alone, the lowest row would get 1/4, above the 1/5 of the five that follow; pooled, they are 1 of 6.
-    calibrator = IsotonicCalibrator(strictly_increasing=False, min_positives=0).fit(
-        [0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 0, 0, 0, 0, 1, 1]
-    )
+    calibrator = Isotonic(strictly_increasing=False).fit([0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 0, 0, 0, 0, 1, 1])
     np.testing.assert_allclose(calibrator.predict([0, 5, 6]), [1.5 / 7, 1.5 / 7, 2.5 / 3])
 
 
 def test_beyond_the_fitted_scores_order_is_kept_and_the_bound_is_near():
     scores, y, _ = draw(1, 500)
-    calibrator = IsotonicCalibrator(min_positives=0).fit(scores, y)
+    calibrator = Isotonic().fit(scores, y)
     x, p = calibrator.thresholds_x_, calibrator.thresholds_y_
     beyond = np.geomspace(1e-3, 1e6, 200)
     above, below = calibrator.predict(x[-1] + beyond), calibrator.predict(x[0] - beyond)
@@ -88,11 +87,11 @@ def test_beyond_the_fitted_scores_order_is_kept_and_the_bound_is_near():
 @pytest.mark.parametrize("n", [50, 2000])
 def test_ranking_survives(n):
     scores, y, _ = draw(2, n)
-    calibrator = IsotonicCalibrator(min_positives=0).fit(scores, y)
+    calibrator = Isotonic().fit(scores, y)
     new = np.random.default_rng(3).normal(scale=4.0, size=20000)
     assert (np.diff(calibrator.predict(np.sort(new))) > 0).all()
     # The plain steps, which this is there to mend, tie.
-    flat = IsotonicCalibrator(strictly_increasing=False, min_positives=0).fit(scores, y).predict(new)
+    flat = Isotonic(strictly_increasing=False).fit(scores, y).predict(new)
     assert len(np.unique(flat)) < len(new)
 
 
@@ -101,7 +100,7 @@ def test_rounding_at_a_threshold_does_not_turn_the_order(seed):
     # Fits where plain interpolation, just below a threshold, passes the probability there by a last digit.
     rng = np.random.default_rng(seed)
     y = (rng.random(60) < 0.4).astype(int)
-    calibrator = IsotonicCalibrator(min_positives=0).fit(rng.normal(size=60) + 2 * y, y)
+    calibrator = Isotonic().fit(rng.normal(size=60) + 2 * y, y)
     x = calibrator.thresholds_x_
     assert (np.diff(calibrator.predict(np.sort([*x, *np.nextafter(x, -np.inf)]))) >= 0).all()
 
@@ -110,7 +109,7 @@ def test_rounding_at_a_threshold_does_not_turn_the_order(seed):
 @given(TRAINING, st.lists(st.floats(-1e6, 1e6), min_size=1), st.booleans())
 def test_any_fit_is_monotone_and_never_certain(rows, new, strict):
     scores, y = np.array(rows).T
-    calibrator = IsotonicCalibrator(strict, min_positives=0).fit(scores, y)
+    calibrator = Isotonic(strict).fit(scores, y)
     p = calibrator.predict(np.sort(np.concatenate([new, scores])))
     assert (p > 0).all()
     assert (p < 1).all()
@@ -123,10 +122,10 @@ def test_any_fit_is_monotone_and_never_certain(rows, new, strict):
 @given(TRAINING, st.randoms(use_true_random=False), st.booleans())
 def test_order_of_the_rows_changes_nothing_and_json_keeps_every_bit(rows, random, strict):
     scores, y = np.array(rows).T
-    calibrator = IsotonicCalibrator(strict, min_positives=0).fit(scores / 3, y)
+    calibrator = Isotonic(strict).fit(scores / 3, y)
     random.shuffle(rows)
     scores, y = np.array(rows).T
-    state = IsotonicCalibrator(strict, min_positives=0).fit(scores / 3, y).to_dict()
+    state = Isotonic(strict).fit(scores / 3, y).to_dict()
     assert state == calibrator.to_dict()
     restored = IsotonicCalibrator.from_dict(json.loads(json.dumps(state)))
     new = np.linspace(-5, 5, 101)
@@ -138,29 +137,23 @@ def test_order_of_the_rows_changes_nothing_and_json_keeps_every_bit(rows, random
 def test_scale_of_the_scores_does_not_matter():
     scores, y, _ = draw(4, 300)
     new = np.linspace(-8, 8, 50)
-    p = IsotonicCalibrator(min_positives=0).fit(scores, y).predict(new)
+    p = Isotonic().fit(scores, y).predict(new)
     # A power of two scales without rounding.
-    np.testing.assert_array_equal(
-        IsotonicCalibrator(min_positives=0).fit(scores * 2.0**40, y).predict(new * 2.0**40), p
-    )
+    np.testing.assert_array_equal(Isotonic().fit(scores * 2.0**40, y).predict(new * 2.0**40), p)
 
 
 @pytest.mark.filterwarnings("error")
 def test_smallest_and_largest_scores_keep_their_order():
     np.testing.assert_allclose(
-        IsotonicCalibrator(min_positives=0).fit([0.0, 5e-324], [0, 1]).predict([-1.0, 0.0, 5e-324, 1.0]),
+        Isotonic().fit([0.0, 5e-324], [0, 1]).predict([-1.0, 0.0, 5e-324, 1.0]),
         [0.225, 0.25, 0.75, 0.775],
     )
-    p = (
-        IsotonicCalibrator(min_positives=0)
-        .fit([-8e307, 8e307], [0, 1])
-        .predict([-1.7e308, -8e307, 0.0, 8e307, 1.7e308])
-    )
+    p = Isotonic().fit([-8e307, 8e307], [0, 1]).predict([-1.7e308, -8e307, 0.0, 8e307, 1.7e308])
     assert (np.diff(p) > 0).all()
 
 
 def test_equal_scores_give_the_share_everywhere_in_order():
-    calibrator = IsotonicCalibrator(min_positives=0).fit([2.0] * 9, [1] + [0] * 8)
+    calibrator = Isotonic().fit([2.0] * 9, [1] + [0] * 8)
     p = calibrator.predict([1.0, 2.0, 3.0, np.nan])
     assert p[1] == 1.5 / 10
     assert p[0] < p[1] < p[2]
@@ -168,12 +161,12 @@ def test_equal_scores_give_the_share_everywhere_in_order():
 
 
 def test_scores_that_rank_backwards_give_one_step():
-    calibrator = IsotonicCalibrator(strictly_increasing=False, min_positives=0).fit([0, 1, 2, 3], [1, 1, 0, 0])
+    calibrator = Isotonic(strictly_increasing=False).fit([0, 1, 2, 3], [1, 1, 0, 0])
     np.testing.assert_array_equal(calibrator.predict([-1, 0, 3, 9]), 0.5)
 
 
 def test_nan_and_empty():
-    calibrator = IsotonicCalibrator(min_positives=0).fit([0, 1], [0, 1])
+    calibrator = Isotonic().fit([0, 1], [0, 1])
     p = calibrator.predict([np.nan, 0.5])
     assert np.isnan(p[0])
     assert p[1] == 0.5
@@ -187,7 +180,7 @@ def test_probabilities_are_calibrated_and_closer_to_the_truth_than_the_steps():
         scores, y, _ = draw(seed, 2000)
         new, new_y, truth = draw(1000 + seed, 20000)
         for strict, found in distance.items():
-            p = IsotonicCalibrator(strict, min_positives=0).fit(scores, y).predict(new)
+            p = Isotonic(strict).fit(scores, y).predict(new)
             found.append(np.sqrt(np.mean((p - truth) ** 2)))
             assert expected_calibration_error(new_y, p) < 0.03
     assert np.mean(distance[True]) < np.mean(distance[False]) < 0.05
@@ -195,13 +188,13 @@ def test_probabilities_are_calibrated_and_closer_to_the_truth_than_the_steps():
 
 def test_labels_of_bool_and_whole_floats_are_taken():
     scores, y, _ = draw(5, 100)
-    state = IsotonicCalibrator(min_positives=0).fit(scores, y).to_dict()
-    assert IsotonicCalibrator(min_positives=0).fit(scores, y.astype(bool)).to_dict() == state
-    assert IsotonicCalibrator(min_positives=0).fit(list(scores), y.astype(np.float32)).to_dict() == state
+    state = Isotonic().fit(scores, y).to_dict()
+    assert Isotonic().fit(scores, y.astype(bool)).to_dict() == state
+    assert Isotonic().fit(list(scores), y.astype(np.float32)).to_dict() == state
 
 
 def test_clone_is_unfitted():
-    calibrator = IsotonicCalibrator(strictly_increasing=False, min_positives=0).fit([0, 1], [0, 1])
+    calibrator = Isotonic(strictly_increasing=False).fit([0, 1], [0, 1])
     fresh = clone(calibrator)
     assert fresh.strictly_increasing is False
     with pytest.raises(NotFittedError):
@@ -230,13 +223,13 @@ def test_clone_is_unfitted():
 )
 def test_wrong_fits_are_refused(scores, y, message):
     with pytest.raises(ValueError, match=message):
-        IsotonicCalibrator(min_positives=0).fit(scores, y)
+        Isotonic().fit(scores, y)
 
 
 def test_wrong_parameter_and_wrong_prediction_are_refused():
     with pytest.raises(ValueError, match=r"'strictly_increasing' parameter must be True or False\. Got 'yes' instead"):
         IsotonicCalibrator(strictly_increasing="yes").fit([0, 1], [0, 1])
-    calibrator = IsotonicCalibrator(min_positives=0).fit([0, 1], [0, 1])
+    calibrator = Isotonic().fit([0, 1], [0, 1])
     with pytest.raises(ValueError, match=r"'scores' parameter must be of shape \(n,\)\. Got shape \(1, 2\) instead"):
         calibrator.predict([[0.0, 1.0]])
 
@@ -254,7 +247,7 @@ def test_wrong_parameter_and_wrong_prediction_are_refused():
     ],
 )
 def test_damaged_state_is_refused(change):
-    state = IsotonicCalibrator(min_positives=0).fit([0, 1], [0, 1]).to_dict()
+    state = Isotonic().fit([0, 1], [0, 1]).to_dict()
     assert len(state["thresholds_x"]) == 2
     with pytest.raises(ValueError, match="'state' parameter must be of increasing thresholds_x"):
         IsotonicCalibrator.from_dict(state | change)
@@ -274,7 +267,7 @@ def test_state_with_parts_missing_is_refused():
     ],
 )
 def test_state_of_other_types_is_refused(change, message):
-    state = IsotonicCalibrator(min_positives=0).fit([0, 1], [0, 1]).to_dict()
+    state = Isotonic().fit([0, 1], [0, 1]).to_dict()
     with pytest.raises(ValueError, match=f"'state' parameter must have {message}"):
         IsotonicCalibrator.from_dict(state | change)
     with pytest.raises(ValueError, match=r"'state' parameter must be a dict from to_dict\. Got list instead"):
