@@ -53,9 +53,8 @@ def print_coverage(repeats: int, draws: int) -> None:
     print("the scores, those of the top percent.\n")
     for population in POPULATIONS:
         print(f"\n{population.name}:\n")
-        print(
-            "| method | all rows | fifths, from the lowest | top 1 % | mean width | top 1 % |\n|---|---|---|---|---|---|"
-        )
+        print("| method | all rows | fifths, from the lowest | top 1 % | mean width | top 1 % |")
+        print("|---|---|---|---|---|---|")
         # Rows of the same population: evenly spaced among all, and among the top percent.
         many = np.sort(population.draw(np.random.default_rng(99), 500_000)[0])
         even = (np.arange(200) + 0.5) / 200

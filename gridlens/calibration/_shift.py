@@ -92,7 +92,7 @@ def estimate_shift(
     References
     ----------
     .. [1] Saerens, Latinne & Decaestecker 2002, "Adjusting the outputs of a classifier to new a priori probabilities",
-       Neural Computation 14, 21, equation 2.9.
+       Neural Computation 14, 21, the EM of section 2.
 
     Examples
     --------
