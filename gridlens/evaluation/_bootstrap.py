@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from gridlens.evaluation._draws import draws, groups_of
 from gridlens.evaluation._intervals import Estimate, widest
 
 __all__ = ["Draw", "Pending", "Sample", "both_classes", "percentiles", "settled"]
@@ -70,7 +71,7 @@ class Sample:
         self.grouped = groups is not None
         self.n_levels = len(distinct)
         self.level = self.n_levels - 1 - rising
-        self.group = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        self.group = groups_of(groups, len(y))
         self.positive = np.flatnonzero(y == 1)
         self.negative = np.flatnonzero(y == 0)
         self.groups_with = tuple(len(np.unique(self.group[rows])) for rows in (self.negative, self.positive))
@@ -79,14 +80,10 @@ class Sample:
     def draws(self, n_boot: int, random_state: int) -> Iterator[Drawn]:
         """Whole groups with replacement, in the three versions of `Drawn`."""
         n_groups = int(self.group.max()) + 1
-        holds = np.bincount(self.group, self.y, n_groups) > 0
-        strata = [part for part in (np.flatnonzero(holds), np.flatnonzero(~holds)) if len(part)]
-        rng = np.random.default_rng(random_state)
         beyond, anew = np.random.default_rng([random_state, 1]), np.random.default_rng([random_state, 2])
         size = len(self.negative) / max(self.groups_with[0], 1)
-        for _ in range(n_boot):
-            chosen = np.concatenate([part[rng.integers(len(part), size=len(part))] for part in strata])
-            weight = np.bincount(chosen, minlength=n_groups)[self.group].astype(np.float64)
+        for drawn in draws(self.y, self.group, n_boot, random_state):
+            weight = drawn.astype(np.float64)
             plain, wary = Draw(self, weight), Draw(self, weight, size * beyond.exponential())
             # What is not changed need not be counted twice.
             wary.__dict__["tp"] = plain.tp

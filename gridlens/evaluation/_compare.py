@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
-from gridlens.calibration.checks import checked_labels, checked_share
-from gridlens.evaluation._draws import Metric, checked_whole, draws, groups_of, metric_values, named_metrics
+from gridlens.calibration.checks import checked_groups, checked_labels, checked_share, checked_whole
+from gridlens.evaluation._draws import Metric, draws, groups_of, metric_values, named_metrics
 from gridlens.evaluation._intervals import Estimate, unresolvable
-from gridlens.evaluation._ranking import _checked, _checked_groups, _most_passing
+from gridlens.evaluation._ranking import _checked, _most_passing
 
 __all__ = ["Comparison", "McNemar", "compare", "mcnemar"]
 
@@ -127,7 +127,7 @@ def compare(
     """
     labels = checked_labels(y)
     first, second = _checked_score(labels, "score_a", score_a), _checked_score(labels, "score_b", score_b)
-    members = None if groups is None else _checked_groups(groups, len(labels))
+    members = None if groups is None else checked_groups(groups, len(labels))
     n_boot = checked_whole("n_boot", n_boot, 1)
     named = named_metrics(metrics)
     options = {} if members is None else {"groups": members}

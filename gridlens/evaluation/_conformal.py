@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.calibration.checks import checked_column, checked_share
-from gridlens.evaluation._ranking import _checked, _checked_groups
+from gridlens.calibration.checks import checked_column, checked_groups, checked_share
+from gridlens.evaluation._ranking import _checked
 
 __all__ = ["Selection", "conformal_selection"]
 
@@ -101,7 +101,7 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
     'none selected: 1 row scores above all 9 negatives; it takes 49 negatives for that to be enough'
     """
     labels, values = _checked(y, score)
-    members = None if groups is None else _checked_groups(groups, len(labels))
+    members = None if groups is None else checked_groups(groups, len(labels))
     test = checked_column("test_score", test_score)
     if np.isnan(test).any():
         raise ValueError(

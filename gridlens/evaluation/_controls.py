@@ -9,9 +9,8 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import KDTree
 
-from gridlens.calibration.checks import checked_labels, checked_numbers
-from gridlens.evaluation._draws import checked_whole, groups_of
-from gridlens.evaluation._ranking import _checked_groups
+from gridlens.calibration.checks import checked_groups, checked_labels, checked_numbers, checked_whole
+from gridlens.evaluation._draws import groups_of
 
 __all__ = ["MatchedNegatives", "control_score", "matched_negatives"]
 
@@ -106,7 +105,7 @@ def control_score(columns: Any, y: Any, groups: Any = None, *, cv: int = 5, rand
 
     labels = checked_labels(y)
     table = _checked_columns(columns, len(labels)).to_numpy()
-    members = None if groups is None else _checked_groups(groups, len(labels))
+    members = None if groups is None else checked_groups(groups, len(labels))
     cv = checked_whole("cv", cv, 2)
     group = groups_of(members, len(labels))
     fewest = min(len(np.unique(group[labels == one])) for one in (0, 1))

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.calibration.checks import checked_share
-from gridlens.evaluation._draws import checked_whole, draws, groups_of
+from gridlens.calibration.checks import checked_groups, checked_share, checked_whole
+from gridlens.evaluation._draws import draws, groups_of
 from gridlens.evaluation._intervals import Estimate, unresolvable, wilson
-from gridlens.evaluation._ranking import _checked, _checked_groups
+from gridlens.evaluation._ranking import _checked
 
 __all__ = ["Counts", "DiscoveryCurve", "ReviewCost", "discovery_curve"]
 
@@ -231,7 +231,7 @@ def discovery_curve(
     not resolvable with 5000 negatives
     """
     labels, values = _checked(y, score)
-    members = None if groups is None else _checked_groups(groups, len(labels))
+    members = None if groups is None else checked_groups(groups, len(labels))
     share = checked_share("prevalence", prevalence)
     length = checked_whole("n_rows", n_rows, 1)
     n_boot = checked_whole("n_boot", n_boot, 1)

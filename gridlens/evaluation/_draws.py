@@ -10,7 +10,7 @@ import numpy as np
 
 from gridlens.evaluation._intervals import Estimate
 
-__all__ = ["Metric", "checked_whole", "draws", "groups_of", "metric_values", "named_metrics"]
+__all__ = ["Metric", "draws", "groups_of", "metric_values", "named_metrics"]
 
 Metric = Callable[..., Estimate]
 """``metric(y, score)`` and, where there are groups, ``metric(y, score, groups=groups)``."""
@@ -62,10 +62,3 @@ def metric_values(metric: Metric) -> Callable[[np.ndarray, np.ndarray], float]:
         parameters = {}
     options = {"n_boot": 1} if "n_boot" in parameters else {}
     return lambda y, score: float(metric(y, score, **options).value)
-
-
-def checked_whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int from `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"The '{name}' parameter must be a whole number from {least}. Got {value!r} instead.")
-    return int(value)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens.calibration import Reliability, reliability
-from gridlens.calibration.checks import checked_share
+from gridlens.calibration.checks import checked_groups, checked_share
 from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
 from gridlens.evaluation._controls import MatchedNegatives, control_score, matched_negatives
 from gridlens.evaluation._discovery import DiscoveryCurve, discovery_curve
@@ -20,7 +20,7 @@ from gridlens.evaluation._false_positives import tpr_at_false_positives
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._precision import average_precision
 from gridlens.evaluation._proper import checked_probabilities
-from gridlens.evaluation._ranking import _checked, _checked_groups, auroc, tpr_at_fpr
+from gridlens.evaluation._ranking import _checked, auroc, tpr_at_fpr
 from gridlens.evaluation._strata import stratified
 from gridlens.evaluation._summary import evaluate_ranking
 
@@ -190,7 +190,7 @@ def evaluate(
     """
     labels, values = _checked(y, score)
     share = checked_share("prevalence", prevalence)
-    members = None if groups is None else _checked_groups(groups, len(labels))
+    members = None if groups is None else checked_groups(groups, len(labels))
     n_positive = int(labels.sum())
     if not 0 < n_positive < len(labels):
         kind = "1" if n_positive else "0"

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from gridlens.calibration import reliability
-from gridlens.calibration.checks import checked_column, checked_labels, checked_share
+from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_share, checked_whole
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, unresolvable, widest
-from gridlens.evaluation._ranking import _checked_groups, checked_whole
 
 __all__ = ["brier_score", "calibration_error", "log_loss"]
 
@@ -183,7 +182,7 @@ def probability_sample(y: Any, p: Any, groups: Any) -> tuple[Sample, np.ndarray]
     """The checked rows, sorted, and their probabilities."""
     labels = checked_labels(y)
     values = checked_probabilities(p, len(labels))
-    members = None if groups is None else _checked_groups(groups, len(labels))
+    members = None if groups is None else checked_groups(groups, len(labels))
     return Sample(labels, values, members), values
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens.calibration.checks import checked_column, checked_labels, checked_share
+from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_share, checked_whole
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, delong_interval, unresolvable, wilson
 
@@ -170,14 +170,7 @@ def _most_passing(rate: float, n: int) -> int:
 def sample_of(y: Any, score: Any, groups: Any) -> Sample:
     """The checked rows, sorted."""
     labels, values = _checked(y, score)
-    return Sample(labels, values, None if groups is None else _checked_groups(groups, len(labels)))
-
-
-def checked_whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int from `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"The '{name}' parameter must be a whole number from {least}. Got {value!r} instead.")
-    return int(value)
+    return Sample(labels, values, None if groups is None else checked_groups(groups, len(labels)))
 
 
 def _checked(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -189,27 +182,3 @@ def _checked(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
             f"Got NaN in {int(np.isnan(values).sum())} of {len(values)} rows instead."
         )
     return labels, values
-
-
-def _checked_groups(groups: Any, length: int) -> np.ndarray:
-    """`groups` of shape (length,), none missing."""
-    members = np.asarray(groups)
-    if members.shape != (length,):
-        raise ValueError(
-            f"The 'groups' parameter must be of shape ({length},), like 'y'. Got shape {members.shape} instead."
-        )
-    # numpy makes one group of all NaN, which would tie rows together that have nothing in common.
-    try:
-        missing = sum(value is None or value != value for value in members.tolist())
-        if not missing:
-            np.unique(members)
-    except TypeError as exc:
-        raise ValueError(
-            "The 'groups' parameter must be numbers alone or text alone, a group for each row. Got a mixture instead."
-        ) from exc
-    if missing:
-        raise ValueError(
-            "The 'groups' parameter must have a group for each row; give rows that stand alone one each. "
-            f"Got none in {missing} of {length} rows instead."
-        )
-    return members

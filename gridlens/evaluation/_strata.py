@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlens.calibration.checks import checked_column
-from gridlens.evaluation._draws import Metric, checked_whole, named_metrics
+from gridlens.calibration.checks import checked_column, checked_groups, checked_whole
+from gridlens.evaluation._draws import Metric, named_metrics
 from gridlens.evaluation._intervals import Estimate
-from gridlens.evaluation._ranking import _checked, _checked_groups
+from gridlens.evaluation._ranking import _checked
 
 __all__ = ["CrossTable", "cross_table", "markdown_table", "stratified"]
 
@@ -81,7 +81,7 @@ def stratified(
     | 20 to 30 | 32         | all     | 0.94  |                            |
     """
     labels, values = _checked(y, score)
-    members = None if groups is None else _checked_groups(groups, len(labels))
+    members = None if groups is None else checked_groups(groups, len(labels))
     named = named_metrics(metrics)
     least = (checked_whole("min_positives", min_positives, 1), checked_whole("min_negatives", min_negatives, 1))
     place, names, known = _cut(strata, edges, len(labels)) if edges is not None else _labelled(strata, len(labels))
