@@ -96,7 +96,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         *,
         groups: Any = None,
         sample_weight: Any = None,
-        calibration: tuple[CutoutSet | np.ndarray, Any] | None = None,
+        calibration: tuple[Any, ...] | None = None,
         out_of_fold: Mapping[str, Any] | None = None,
     ) -> Self:
         """Learn from labelled cutouts. On a terminal a bar shows how far it is.
@@ -111,8 +111,9 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             Rows with one value are views of one cluster and stay in one fold. None: every row by itself.
         sample_weight : array-like of shape (n,), default=None
             For the members. The calibration takes every row alike: weights would destroy it.
-        calibration : tuple of (X, y), default=None
-            Cutouts (or features) that took no part in the training, with clean labels: 1 a lens, 0 surely none.
+        calibration : tuple of (X, y) or (X, y, groups), default=None
+            Cutouts (or features) that took no part in the training, with clean labels: 1 a lens, 0 surely none; and
+            the clusters that they are views of.
             None takes `s` for clean labels and calibrates on out-of-fold scores of the training rows.
         out_of_fold : dict, default=None
             Probabilities (n,) of members by name that were made elsewhere, out of fold, such as on a machine with a
@@ -151,12 +152,13 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             stack.out_of_fold_ = stack.out_of_fold(kept, labels, kept_groups, weight)
         self.members_ = _member_table(stack, kept, labels)
         if calibration is None:
-            scores, y = stack.combine(stack.out_of_fold_), labels
+            scores, y, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups
         else:
             held, held_usable = self._inputs(calibration[0])
             y = _checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
+            calibration_groups = np.asarray(calibration[2])[held_usable] if len(calibration) > 2 else None
             scores = self._log_odds(_select(held, held_usable))
-        self.calibrator_ = IsotonicCalibrator().fit(scores, y)
+        self.calibrator_ = IsotonicCalibrator().fit(scores, y, calibration_groups)
         self.calibration_prevalence_ = float(np.mean(y))
         self.training_prevalence_ = float(np.mean(labels))
         self.classes_ = np.array([0, 1])
@@ -197,8 +199,9 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         Returns
         -------
         DataFrame of n rows, best first, rejected ones last
-            Columns `id`, `path`, `p_lens` (calibrated, at `prevalence`), `prevalence` (the same in every row), `score`
-            (calibrated, at even prevalence),
+            Columns `id`, `path`, `p_lens` (calibrated, at `prevalence`), `p_low` and `p_high` (95 % interval of the
+            calibration curve there; NaN where the model was calibrated without one), `prevalence` (the same in every
+            row), `score` (calibrated, at even prevalence),
             `rank` (1 is best; 0 where rejected), `status` ("ok" or "rejected"), `message` (why rejected, or a
             warning), `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`), the best arc candidate's `arc_patch`
             (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the
@@ -221,17 +224,23 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         flags = known | extraction.flags
         usable = ~(extraction.rejected | is_rejected(known))
         members = np.full((len(cutouts), len(self.member_names_)), np.nan)
-        score = np.full(len(cutouts), np.nan)
+        score, low, high = (np.full(len(cutouts), np.nan) for _ in range(3))
         if usable.any():
             kept = _select({"features": extraction.features, "cutouts": cutouts}, usable)
             members[usable] = self.stack_.member_probabilities(kept)
-            calibrated = self.calibrator_.predict(self.stack_.decision_function(members[usable]))
-            score[usable] = shift_prior(calibrated, self.calibration_prevalence_, _EVEN)
+            log_odds = self.stack_.decision_function(members[usable])
+            own = self.calibration_prevalence_
+            score[usable] = shift_prior(self.calibrator_.predict(log_odds), own, _EVEN)
+            if self.calibrator_.limits_ is not None:
+                ends = self.calibrator_.predict_interval(log_odds)
+                low[usable], high[usable] = (shift_prior(end, own, _EVEN) for end in ends)
         patch = best_arc(extraction.features)
         columns: dict[str, Any] = {
             "id": cutouts.ids,
             "path": cutouts.paths,
             "score": score,
+            "score_low": low,
+            "score_high": high,
             "status": np.where(usable, "ok", "rejected").astype(object),
             "message": _messages(extraction, known),
             "flags": flags,
@@ -310,7 +319,10 @@ def rank_table(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
     place = list(rows.columns).index("score")
     table.insert(place, "p_lens", p)
     # In a column of its own: a CSV has nowhere else to say what p_lens assumes.
-    table.insert(place + 1, "prevalence", prevalence)
+    for k, end in enumerate(("low", "high")):
+        values = table.pop(f"score_{end}").to_numpy(dtype=np.float64)
+        table.insert(place + 1 + k, f"p_{end}", shift_prior(values, _EVEN, prevalence))
+    table.insert(place + 3, "prevalence", prevalence)
     order = np.argsort(-rows["score"].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
     table = table.iloc[order].reset_index(drop=True)
     ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)

@@ -9,8 +9,8 @@ from gridlens._errors import GridlensError
 from gridlens.detector import ARC_COLUMNS, rank_table
 from gridlens.members import LightGBMMember, NNPUMember
 
-COLUMNS = ["id", "path", "p_lens", "prevalence", "score", "rank", "status", "message", "flags", "arc_patch"]
-COLUMNS += [*ARC_COLUMNS, "votes", "disagreement", "lightgbm"]
+COLUMNS = ["id", "path", "p_lens", "p_low", "p_high", "prevalence", "score", "rank"]
+COLUMNS += ["status", "message", "flags", "arc_patch", *ARC_COLUMNS, "votes", "disagreement", "lightgbm"]
 
 
 def quick(**parameters):
@@ -81,7 +81,21 @@ def test_no_cutouts_give_an_empty_table(detector):
 
 def test_rank_table_keeps_the_order_of_ties():
     rows = pd.DataFrame({"id": list("abc"), "score": [0.5, 0.7, 0.5], "status": "ok"})
-    assert rank_table(rows, 0.1)["id"].tolist() == ["b", "a", "c"]
+    rows["score_low"], rows["score_high"] = rows["score"] - 0.1, rows["score"] + 0.1
+    table = rank_table(rows, 0.1)
+    assert table["id"].tolist() == ["b", "a", "c"]
+    # At one in ten, odds are a ninth of what they are at even prevalence.
+    assert table["p_low"].iloc[0] == pytest.approx(1 / (1 + 9 * 0.4 / 0.6))
+    assert table["p_high"].iloc[0] == pytest.approx(1 / (1 + 9 * 0.2 / 0.8))
+
+
+def test_intervals_hold_the_probability(training_rows, calibration_rows):
+    detector = LensDetector(members=(quick(),), random_state=0).fit(*training_rows, calibration=calibration_rows)
+    assert detector.calibrator_.limits_ is not None
+    cutouts = CutoutSet(np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype(np.float32), pixel_scale=1.0)
+    rows = detector.score_rows(cutouts)
+    assert (rows["score_low"] <= rows["score"]).all() and (rows["score"] <= rows["score_high"]).all()
+    assert (rows["score_high"] - rows["score_low"] > 0.01).all()
 
 
 def test_without_a_calibration_set_it_calibrates_out_of_fold(training_rows):

@@ -69,7 +69,7 @@ def _rejected_rows(failures: list[ReadFailure], members: list[str]) -> pd.DataFr
     columns: dict[str, Any] = {
         "id": np.array([failure.id for failure in failures], dtype=object),
         "path": np.array([failure.path for failure in failures], dtype=object),
-        "score": np.full(n, np.nan),
+        **{name: np.full(n, np.nan) for name in ("score", "score_low", "score_high")},
         "status": np.full(n, "rejected", dtype=object),
         "message": np.array([failure.message for failure in failures], dtype=object),
         "flags": np.array([failure.flags for failure in failures], dtype=np.int64),

@@ -10,8 +10,8 @@ from gridlens.cli import main
 from gridlens.cutouts import write_npz
 from gridlens.detector import ARC_COLUMNS
 
-COLUMNS = ["id", "path", "p_lens", "prevalence", "score", "rank", "status", "message", "flags", "arc_patch"]
-COLUMNS += [*ARC_COLUMNS, "votes", "disagreement", "lightgbm"]
+COLUMNS = ["id", "path", "p_lens", "p_low", "p_high", "prevalence", "score", "rank"]
+COLUMNS += ["status", "message", "flags", "arc_patch", *ARC_COLUMNS, "votes", "disagreement", "lightgbm"]
 
 
 def run(*arguments):
@@ -86,7 +86,7 @@ def test_prevalence_moves_p_lens_alone(folder, tmp_path):
     for prevalence in (1e-4, 0.5):
         run("score", folder, "--pixel-scale", 1, "--out", tmp_path / "t.csv", "--prevalence", prevalence)
         tables.append(pd.read_csv(tmp_path / "t.csv"))
-    moved = ["p_lens", "prevalence"]
+    moved = ["p_lens", "p_low", "p_high", "prevalence"]
     pd.testing.assert_frame_equal(tables[0].drop(columns=moved), tables[1].drop(columns=moved))
     assert [set(table["prevalence"]) for table in tables] == [{1e-4}, {0.5}]
     np.testing.assert_allclose(tables[1]["p_lens"], tables[1]["score"])

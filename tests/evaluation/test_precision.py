@@ -189,7 +189,11 @@ def test_one_class_has_no_precision(y, note):
     [
         ([1, np.nan], {}, "'score' parameter must be without NaN; .* Got NaN in 1 of 2 rows instead"),
         ([1, 2, 3], {}, "'score' parameter must be as long as 'y', of length 2. Got length 3 instead"),
-        ([1, 2], {"groups": [0]}, r"'groups' parameter must be of shape \(2,\), like 'y'. Got shape \(1,\) instead"),
+        (
+            [1, 2],
+            {"groups": [0]},
+            r"'groups' parameter must be of shape \(2,\), a group .* Got shape \(1,\) instead",
+        ),
         ([1, 2], {"n_boot": 0}, "'n_boot' parameter must be a whole number from 1. Got 0 instead"),
     ],
 )
