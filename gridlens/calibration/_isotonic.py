@@ -46,7 +46,8 @@ class IsotonicCalibrator(BaseEstimator):
         outermost probabilities for all scores beyond. Closest to the labels, but scores in one step tie. The curve of
         few positives has no steps, only its outermost probabilities are held.
     min_positives : int, default=50
-        Positives, of clean labels, that the isotonic regression asks for. 0 asks for none.
+        Positives, of clean labels, that the isotonic regression asks for; with groups, groups that hold one. 0 asks for
+        none.
 
     Attributes
     ----------
@@ -152,15 +153,17 @@ class IsotonicCalibrator(BaseEstimator):
             )
         self.n_positive_ = n_positive
         self.n_negative_ = n_negative
-        if n_positive >= least:
+        # Views of one positive teach what one does.
+        n_told = n_positive if together is None else len(np.unique(together[labels == 1]))
+        if n_told >= least:
             self.method_ = "isotonic"
             ends = pool_ends(steps)
             thresholds = np.array(sloping(ends) if self.strictly_increasing else flat(ends), dtype=np.float64)
             self.thresholds_x_, self.thresholds_y_ = thresholds.T.copy()
         else:
             warnings.warn(
-                f"{n_positive} positives are fewer than the {least} that an isotonic regression asks for "
-                "('min_positives'): this is a beta calibration, a smooth curve.",
+                f"{n_told} {'positives' if together is None else 'groups with a positive'} are fewer than the {least} that "
+                "an isotonic regression asks for ('min_positives'): this is a beta calibration, a smooth curve.",
                 UserWarning,
                 stacklevel=2,
             )

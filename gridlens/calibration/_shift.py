@@ -87,7 +87,8 @@ def estimate_shift(
     other seeing or another selection of clusters shifts the answer without a sign of it. Percentiles of a bootstrap of
     the rows: the errors of the calibration itself are not in the interval, and matter most for rare positives. From
     true probabilities it holds the truth in nine of ten simulations, from those of a calibration on 100 positives in
-    seven; and below the prevalence of the calibration such an estimate lies too high (`benchmarks/calibration.py`).
+    seven; and far below the prevalence of the calibration such an estimate may lie well off, by three times at 1e-3
+    (`benchmarks/calibration.py`).
 
     References
     ----------

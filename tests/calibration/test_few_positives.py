@@ -37,6 +37,15 @@ def test_fewer_than_fifty_positives_are_said_and_fifty_are_enough():
     assert fit(scores, y, min_positives=51).method_ == "beta"
 
 
+def test_views_of_one_positive_count_once():
+    y = np.repeat([1, 0], [120, 400])
+    scores = np.random.default_rng(0).normal(size=520) + y
+    groups = np.concatenate([np.arange(120) // 3, 1000 + np.arange(400)])
+    with pytest.warns(UserWarning, match="40 groups with a positive are fewer than the 50"):
+        assert IsotonicCalibrator().fit(scores, y, groups).method_ == "beta"
+    assert IsotonicCalibrator().fit(scores, y).method_ == "isotonic"
+
+
 def test_curve_is_closer_to_the_truth_than_the_regression_of_so_few():
     new, _, truth = draw(100, 40_000)
     loss = {0: [], 50: []}
