@@ -161,9 +161,10 @@ class IsotonicCalibrator(BaseEstimator):
             thresholds = np.array(sloping(ends) if self.strictly_increasing else flat(ends), dtype=np.float64)
             self.thresholds_x_, self.thresholds_y_ = thresholds.T.copy()
         else:
+            kind = "positives" if together is None else "groups with a positive"
             warnings.warn(
-                f"{n_told} {'positives' if together is None else 'groups with a positive'} are fewer than the {least} that "
-                "an isotonic regression asks for ('min_positives'): this is a beta calibration, a smooth curve.",
+                f"{n_told} {kind} are fewer than the {least} that an isotonic regression asks for ('min_positives'): "
+                "this is a beta calibration, a smooth curve.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from gridlens._errors import GridlensError
+from gridlens.members import ElkanNotoMember, LightGBMMember
 from gridlens.stacking import AveragedMember, MemberStack, fit_meta
 
 
@@ -211,11 +212,16 @@ def test_out_of_fold_predictions_from_elsewhere_are_taken(rows):
 def test_processes_change_nothing_and_progress_counts_fits(rows):
     X, y = rows
     done = []
-    stack = MemberStack([Column(0), Other(1)], random_state=0)
-    one = stack.fit({"features": X}, y, progress=done.append).out_of_fold_
-    assert sum(done) == stack.n_fits == 12
-    two = MemberStack([Column(0), Other(1)], n_jobs=2, random_state=0).fit({"features": X}, y).out_of_fold_
-    np.testing.assert_array_equal(one, two)
+
+    def stack(n_jobs=None):
+        # Members of the package: processes cannot import those of a test.
+        trees = LightGBMMember(n_trees=5, turns=False), ElkanNotoMember(n_trees=5, turns=False)
+        return MemberStack(trees, n_jobs=n_jobs, random_state=0)
+
+    one = stack().fit({"features": X}, y, progress=done.append)
+    assert sum(done) == one.n_fits == 12
+    two = stack(2).fit({"features": X}, y)
+    np.testing.assert_array_equal(one.out_of_fold_, two.out_of_fold_)
 
 
 def test_a_member_that_fails_is_named(rows):
