@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens._errors import GridlensError
 from gridlens._progress import progress_bar
-from gridlens.calibration import IsotonicCalibrator, shift_prior
+from gridlens.calibration import IsotonicCalibrator, estimate_shift, shift_prior
 from gridlens.cutouts import CutoutSet, flag_message, is_rejected, quality_flags
 from gridlens.features import FEATURE_NAMES, Extraction, GridPatchExtractor, best_arc
 from gridlens.stacking import MemberStack, member_class, member_log_odds
@@ -187,14 +187,16 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             p = shift_prior(p, self.calibration_prevalence_, prevalence)
         return np.column_stack([1.0 - p, p])
 
-    def score_cutouts(self, cutouts: CutoutSet, prevalence: float = 1e-3) -> pd.DataFrame:
+    def score_cutouts(self, cutouts: CutoutSet, prevalence: float | Literal["estimate"] = 1e-3) -> pd.DataFrame:
         """Score cutouts and rank them.
 
         Parameters
         ----------
         cutouts : CutoutSet of n
-        prevalence : float, default=1e-3
-            Share of lenses among such clusters, between 0 and 1. It moves `p_lens` and changes no rank.
+        prevalence : float or "estimate", default=1e-3
+            Share of lenses among such clusters, between 0 and 1. It moves `p_lens` and changes no rank. "estimate"
+            reads it off the scores with `gridlens.calibration.estimate_shift`, whose notes say how little to trust it
+            where lenses are rare.
 
         Returns
         -------
@@ -207,12 +209,16 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the
             BCG), `arc_snr`, `votes` (members that put it above even odds at even prevalence), `disagreement` (standard
             deviation of the members' log-odds), and a probability per member, uncalibrated.
-            The prevalence is in ``attrs["prevalence"]`` too.
+            The prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval
+            as text in ``attrs["prevalence_estimate"]``. Where that is not told from none, the upper end of the interval
+            is taken: `p_lens` is then the most that the scores allow.
 
         Raises
         ------
         ValueError
             `prevalence` is not between 0 and 1.
+        GridlensError
+            The prevalence cannot be estimated from these scores.
         """
         return rank_table(self.score_rows(cutouts), prevalence)
 
@@ -308,12 +314,15 @@ def _member_table(stack: MemberStack, inputs: dict[str, Any], y: np.ndarray) -> 
     return pd.DataFrame(rows)
 
 
-def rank_table(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
-    """Rank the rows of `LensDetector.score_rows`, gathered from any number of batches, at a declared prevalence.
+def rank_table(rows: pd.DataFrame, prevalence: float | Literal["estimate"]) -> pd.DataFrame:
+    """Rank the rows of `LensDetector.score_rows`, gathered from any number of batches, at a prevalence.
 
     Rows of one score keep their order; rejected rows come last. The prevalence is in a column and in
     ``attrs["prevalence"]``.
     """
+    said = None
+    if isinstance(prevalence, str):
+        prevalence, said = _estimated(rows["score"].to_numpy(dtype=np.float64), prevalence)
     p = shift_prior(rows["score"].to_numpy(dtype=np.float64), _EVEN, prevalence)
     table = rows.copy()
     place = list(rows.columns).index("score")
@@ -328,7 +337,30 @@ def rank_table(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
     ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)
     table.insert(list(table.columns).index("score") + 1, "rank", ranks)
     table.attrs["prevalence"] = prevalence
+    if said is not None:
+        table.attrs["prevalence_estimate"] = said
     return table
+
+
+def _estimated(score: np.ndarray, how: str) -> tuple[float, str]:
+    """The prevalence that the scores of usable rows tell of, and the estimate in words."""
+    if how != "estimate":
+        raise ValueError(f"The 'prevalence' parameter must be a share between 0 and 1, or 'estimate'. Got {how!r}.")
+    known = score[np.isfinite(score)]
+    if len(known) < 2 or known.min() == known.max():
+        raise GridlensError(
+            "The 'prevalence' parameter must be declared, such as 1e-3, where the scores tell nothing of it. "
+            f"Got 'estimate' for {len(known)} scored cutouts with {len(np.unique(known))} distinct scores instead."
+        )
+    found = estimate_shift(known, _EVEN)
+    if found.low == 0.0 and found.high == 1.0:
+        raise GridlensError(
+            "The 'prevalence' parameter must be declared, such as 1e-3, where the scores tell nothing of it. "
+            f"Got 'estimate', which is {found.note}, instead."
+        )
+    if found.low == 0.0:
+        return found.high, str(found)
+    return (found.low if found.high == 1.0 else found.value), str(found)
 
 
 def _messages(extraction: Extraction, known: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
@@ -77,6 +78,22 @@ def test_no_cutouts_give_an_empty_table(detector):
     table = detector.score_cutouts(CutoutSet(np.empty((0, 64, 64, 3))))
     assert table.columns.tolist() == COLUMNS
     assert len(table) == 0
+
+
+def test_prevalence_is_estimated_from_the_scores():
+    rng = np.random.default_rng(0)
+    lens = rng.random(20_000) < 0.02
+    score = expit(3.0 * (rng.normal(size=20_000) + 3.0 * lens) - 4.5)
+    rows = pd.DataFrame({"id": range(20_000), "score": score, "score_low": score, "score_high": score, "status": "ok"})
+    table = rank_table(rows, "estimate")
+    assert table.attrs["prevalence"] == pytest.approx(lens.mean(), rel=0.15)
+    assert table["p_lens"].sum() == pytest.approx(lens.sum(), rel=0.15)
+    assert table.attrs["prevalence_estimate"].startswith(f"{table.attrs['prevalence']:.3g} [")
+    none = rank_table(rows[~lens], "estimate")
+    assert "not told from none" in none.attrs["prevalence_estimate"]
+    assert 0 < none.attrs["prevalence"] < 2e-3
+    with pytest.raises(ValueError, match=r"or 'estimate'\. Got 'even'"):
+        rank_table(rows, "even")
 
 
 def test_rank_table_keeps_the_order_of_ties():

@@ -26,7 +26,7 @@ class PriorShift(NamedTuple):
     iterations : int
         Steps to `value`.
     note : str
-        "", or what cannot be resolved, such as "not told from none: at most 0.0021".
+        "", or what cannot be told, such as "not told from none: at most 0.0021".
 
     Examples
     --------
@@ -136,8 +136,17 @@ def estimate_shift(
         times = np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups)
         drawn[i] = _maximum(positive, negative, times[group].astype(np.float64), share)[0]
     low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
-    note = ""
+    # Draws of rows without a positive have none either. None among n rows is what a share of 3 / n leaves in one case
+    # of twenty.
+    least = 1.0 - 0.05 ** (1.0 / n_groups)
     if low == 0.0:
+        high = max(high, least)
+    if high == 1.0:
+        low = min(low, 1.0 - least)
+    note = ""
+    if low == 0.0 and high == 1.0:
+        note = f"not resolvable with {n_groups} rows"
+    elif low == 0.0:
         note = f"not told from none: at most {high:.2g}"
     elif high == 1.0:
         note = f"not told from all: at least {low:.2g}"
@@ -150,10 +159,10 @@ def _maximum(positive: np.ndarray, negative: np.ndarray, weight: np.ndarray, sta
 
     def slope(share: float) -> tuple[float, float]:
         # Only at the ends, 0 and 1, can the mixture be 0, and it is so where the slope has no end.
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = difference / (share * positive + (1.0 - share) * negative)
-        ratio[weight == 0.0] = 0.0
-        return float((weight * ratio).sum()), -float((weight * ratio**2).sum())
+            ratio[weight == 0.0] = 0.0
+            return float((weight * ratio).sum()), -float((weight * ratio**2).sum())
 
     if slope(0.0)[0] <= 0.0:
         return 0.0, 0
@@ -164,7 +173,7 @@ def _maximum(positive: np.ndarray, negative: np.ndarray, weight: np.ndarray, sta
     for iteration in range(1, _MAX_ITERATIONS + 1):
         first, second = slope(share)
         low, high = (share, high) if first > 0.0 else (low, share)
-        step = share - first / second
+        step = share - first / second if np.isfinite(second) else low
         new = step if low < step < high else (low + high) / 2.0
         if abs(new - share) <= _TOLERANCE * share:
             return new, iteration

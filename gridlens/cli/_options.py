@@ -17,18 +17,24 @@ __all__ = [
 
 
 class Prevalence(click.ParamType):
-    """A share strictly between 0 and 1."""
+    """A share strictly between 0 and 1, or the words of `also`."""
 
     name = "share"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def __init__(self, *also: str) -> None:
+        self.also = also
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         """Return the share as a float; end in a usage error otherwise."""
+        if value in self.also:
+            return str(value)
         try:
             share = float(value)
         except ValueError:
             share = float("nan")
         if not 0.0 < share < 1.0:
-            self.fail(f"must be a share between 0 and 1, such as 1e-3. Got {value!r} instead.", param, ctx)
+            others = "".join(f", or {word!r}" for word in self.also)
+            self.fail(f"must be a share between 0 and 1, such as 1e-3{others}. Got {value!r} instead.", param, ctx)
         return share
 
 

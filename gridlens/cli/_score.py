@@ -25,10 +25,11 @@ __all__ = ["score"]
 @click.option("--top", type=click.IntRange(min=1), metavar="K", help="Print the K best only; a file holds all rows.")
 @click.option(
     "--prevalence",
-    type=Prevalence(),
+    type=Prevalence("estimate"),
     default=1e-3,
     show_default=True,
-    help="Share of lenses among such clusters. It moves p_lens and changes no rank.",
+    help="Share of lenses among such clusters, or 'estimate' to read it off the scores. It moves p_lens and changes no "
+    "rank.",
 )
 @catalog_options()
 @image_options
@@ -45,7 +46,7 @@ def score(
     paths: tuple[str, ...],
     out: str | None,
     top: int | None,
-    prevalence: float,
+    prevalence: Any,
     catalog: str | None,
     columns: dict[str, str],
     images: dict[str, list[str]],
@@ -110,11 +111,19 @@ def score(
         total = count_cutouts(list(paths), uncalibrated=uncalibrated, survey=survey)
     detector = load_model(model)
     detector.n_jobs = jobs
-    click.echo(f"gridlens: model {model}, p_lens at a prevalence of {prevalence:g}, score at even prevalence", err=True)
+    assumed = (
+        "the prevalence estimated from the scores" if prevalence == "estimate" else f"a prevalence of {prevalence:g}"
+    )
+    click.echo(f"gridlens: model {model}, p_lens at {assumed}, score at even prevalence", err=True)
     start = time.perf_counter()
     with progress_bar("Scoring", total) as advance:
         table = score_batches(detector, batches, prevalence=prevalence, progress=advance)
     seconds = time.perf_counter() - start
+    if prevalence == "estimate":
+        click.echo(
+            f"prevalence estimated: {table.attrs['prevalence_estimate']}; p_lens is at {table.attrs['prevalence']:.3g}",
+            err=True,
+        )
     if out is not None:
         write_table(table, out)
     if out is None or top is not None:

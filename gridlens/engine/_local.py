@@ -1,7 +1,7 @@
 """Score any number of cutouts in this process, a batch at a time."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ def score_batches(
     detector: LensDetector,
     batches: Iterable[CutoutBatch],
     *,
-    prevalence: float = 1e-3,
+    prevalence: float | Literal["estimate"] = 1e-3,
     progress: Callable[[int], Any] | None = None,
 ) -> pd.DataFrame:
     """Score batches of cutouts, which may differ in size, into one ranked table.
@@ -27,7 +27,7 @@ def score_batches(
         Fitted.
     batches : iterable of CutoutBatch
         As `gridlens.cutouts.read_batches` yields them; one is held in memory at a time.
-    prevalence : float, default=1e-3
+    prevalence : float or "estimate", default=1e-3
         As in `LensDetector.score_cutouts`.
     progress : callable, optional
         Called with the number of cutouts that were finished since the last call.

@@ -53,7 +53,7 @@ def write_card(detector: LensDetector, recipe: "Recipe", test: "SceneRows") -> s
     """Card of `detector` in Markdown, its scores computed on `test`, scenes of a seed of their own."""
     X, label = test.features_with(recipe.metadata), test.label
     usable = np.isfinite(X).any(axis=1)
-    p = detector.predict_proba(X[usable])[:, 1]
+    p = detector.predict_proba(X[usable], prevalence=float(label[usable].mean()))[:, 1]
     label, snr = label[usable], test.truth["arc_snr"].to_numpy()[usable]
     rows = "\n".join(
         f"| {name} | {count} | {' | '.join(measures)} |" for name, count, measures in scores_by_snr(label, snr, p)
@@ -70,7 +70,8 @@ Boosted trees (LightGBM) on the {X.shape[1]} features of contract version {CONTR
 {recipe.n_train:,} simulated scenes (seed {recipe.train_seed}), half of them with a lens, drawn from the presets
 {", ".join(recipe.surveys)}; a third of them away from the canonical geometry (64 arcsec at 0.5 arcsec per pixel) in
 size, scale, depth and seeing. Lenses with arcs of S/N under {recipe.faint_snr:g} weigh {recipe.faint_weight:g}.
-Calibrated on {recipe.n_calibrate:,} scenes of the canonical geometry (seed {recipe.calibrate_seed}), all alike.
+Calibrated on {recipe.n_calibrate:,} scenes of the canonical geometry (seed {recipe.calibrate_seed}), all alike; \
+{detector.calibration_prevalence_:.3g} of them have a lens.
 
 ## Scores on {len(label):,} simulated scenes that it has not seen (seed {recipe.test_seed}), of the canonical geometry
 

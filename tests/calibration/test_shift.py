@@ -1,5 +1,7 @@
 """`estimate_shift`: against EM by hand, a known truth, and where nothing can be told."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -52,6 +54,19 @@ def test_no_positives_are_not_told_from_few():
     whole = estimate_shift(1.0 - draw(1, 4000, 0.0), 0.5)
     assert whole.high == 1.0
     assert whole.note == f"not told from all: at least {whole.low:.2g}"
+
+
+def test_few_rows_and_extreme_ones_say_what_they_cannot_tell():
+    # Draws without a positive would put the upper end at 0: none of n rows still leaves 3 in n.
+    none = estimate_shift([1e-9] * 50 + [2e-9] * 50, 0.5)
+    assert none.value == 0.0
+    assert none.high == pytest.approx(1 - 0.05 ** (1 / 100))
+    few = estimate_shift([1e-3, 0.5, 0.999], 0.5)
+    assert few.note == "not resolvable with 3 rows"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        extreme = estimate_shift([1e-300, 5e-324] * 60 + [1.0 - 1e-16, 1.0] * 40, 0.5)
+    assert extreme.value == pytest.approx(0.4, abs=1e-6)
 
 
 def test_groups_are_drawn_whole():

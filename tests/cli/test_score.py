@@ -43,6 +43,21 @@ def test_csv_holds_one_row_a_cutout_best_first(folder, tmp_path):
     assert result.stdout == ""
 
 
+def test_prevalence_is_read_off_the_scores_where_asked_for(folder, tmp_path):
+    out = tmp_path / "scores.csv"
+    result = run("score", folder, "--out", out, "--pixel-scale", 1, "--prevalence", "estimate")
+    assert result.exit_code == 0, result.stderr
+    (taken,) = set(pd.read_csv(out)["prevalence"])
+    assert 0 < taken < 1
+    # Five images of noise: no lens, but five are too few to say how few.
+    assert "not told from none: at most" in result.stderr
+    assert f"p_lens is at {taken:.3g}" in result.stderr
+    alone = run("score", folder / "lone.npy", "--pixel-scale", 1, "--prevalence", "estimate")
+    assert alone.exit_code != 0
+    assert "must be declared, such as 1e-3" in alone.stderr
+    assert "or 'estimate'. Got 'guess' instead" in run("score", folder, "--prevalence", "guess").stderr
+
+
 @pytest.mark.parametrize(
     ("suffix", "read"),
     [("parquet", pd.read_parquet), ("fits", Table.read), ("votable", Table.read), ("csv", pd.read_csv)],

@@ -9,7 +9,16 @@ from gridlens.models.recipe import RECIPES, Recipe, simulate_rows, train_recipe
 
 pytest.importorskip("lenstronomy")
 
-TINY = Recipe(surveys=("hsc",), n_train=96, n_calibrate=64, n_test=64, train_seed=11, calibrate_seed=12, test_seed=13)
+TINY = Recipe(
+    surveys=("hsc",),
+    n_train=96,
+    n_calibrate=112,
+    calibrate_lens_fraction=0.5,
+    n_test=64,
+    train_seed=11,
+    calibrate_seed=12,
+    test_seed=13,
+)
 
 
 def test_rows_do_not_depend_on_the_number_of_processes():
