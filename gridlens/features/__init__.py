@@ -1,10 +1,11 @@
 """The feature contract: 306 numbers from the image of a cutout and nine of metadata.
 
 `GridPatchExtractor` computes them, `FEATURE_NAMES` and its siblings describe them, `dihedral` turns them,
-`arc_candidate` and `best_arc` lead back to the pixels of an arc. Kernels compile when the first cutout is measured.
+`arc_candidate`, `arc_scores` and `best_arc` lead back to the pixels of an arc. Kernels compile when the first cutout is
+measured.
 """
 
-from gridlens.features._candidates import ArcCandidate, arc_candidate, best_arc
+from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc
 from gridlens.features._symmetry import dihedral
 from gridlens.features.contract import (
     CONTRACT_VERSION,
@@ -35,6 +36,7 @@ __all__ = [
     "Extraction",
     "GridPatchExtractor",
     "arc_candidate",
+    "arc_scores",
     "best_arc",
     "dihedral",
 ]

@@ -10,7 +10,7 @@ from gridlens._errors import CutoutError
 from gridlens.features._symmetry import check_features
 from gridlens.features.contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 
-__all__ = ["ArcCandidate", "arc_candidate", "best_arc"]
+__all__ = ["ArcCandidate", "arc_candidate", "arc_scores", "best_arc"]
 
 
 class ArcCandidate(NamedTuple):
@@ -139,6 +139,35 @@ def best_arc(X: np.ndarray) -> np.ndarray:
     >>> best_arc(np.zeros((2, 315), np.float32))
     array([-1, -1])
     """
+    scores = arc_scores(X)
+    return np.where(scores.max(axis=1) >= 0, scores.argmax(axis=1), -1)
+
+
+def arc_scores(X: np.ndarray) -> np.ndarray:
+    """Score of the arc candidate that each patch shows, as the contract defines it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, 315)
+        Features as `GridPatchExtractor` returns them.
+
+    Returns
+    -------
+    ndarray of shape (n, 9), float64
+        At least 0; -1 where a patch shows no candidate and for rows of NaN.
+
+    Raises
+    ------
+    ValueError
+        If `X` has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.features import arc_scores
+    >>> arc_scores(np.zeros((1, 315), np.float32))
+    array([[-1., -1., -1., -1., -1., -1., -1., -1., -1.]])
+    """
     X = check_features(X).astype(np.float64)
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
     arcness, tangentiality, distance, offset, elongation = (
@@ -149,6 +178,4 @@ def best_arc(X: np.ndarray) -> np.ndarray:
     centred = np.where(offset < 0.8, 1.0, 0.6)
     score = arcness * (0.2 + tangentiality**2) * np.minimum(1.0, distance / 4.0) * centred
     # Every candidate has an elongation of at least 1, a patch without one has 0.
-    score = np.where(elongation > 0, score, -1.0)
-    best = score.argmax(axis=1)
-    return np.where(score.max(axis=1) >= 0, best, -1)
+    return np.where(elongation > 0, score, -1.0)

@@ -1,6 +1,20 @@
 """The built-in members of the stack."""
 
 from gridlens.members._lightgbm import LightGBMMember
+from gridlens.members._linear import LinearMember
+from gridlens.members._patch import PatchMember, expected_einstein_radius
 from gridlens.members._positive_unlabelled import ElkanNotoMember, NNPUMember
+from gridlens.members._ranked import RankedMember, rank_patches
+from gridlens.members._xgboost import XGBoostMember
 
-__all__ = ["ElkanNotoMember", "LightGBMMember", "NNPUMember"]
+__all__ = [
+    "ElkanNotoMember",
+    "LightGBMMember",
+    "LinearMember",
+    "NNPUMember",
+    "PatchMember",
+    "RankedMember",
+    "XGBoostMember",
+    "expected_einstein_radius",
+    "rank_patches",
+]

@@ -1,10 +1,10 @@
 """Boosted trees on the features: the member that the bundled model is made of."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from gridlens.members._trees import TurnedTrees
+from gridlens.members._trees import TurnedTrees, grow
 
 __all__ = ["LightGBMMember"]
 
@@ -87,26 +87,4 @@ class LightGBMMember(TurnedTrees):
         self.random_state = random_state
 
     def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        import lightgbm
-
-        data = lightgbm.Dataset(X, y, weight=weight, free_raw_data=True)
-        self.booster_ = lightgbm.train(self._parameters(), data, num_boost_round=self.n_trees)
-
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            "objective": "binary",
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "min_data_in_leaf": self.min_child_samples,
-            "feature_fraction": self.column_fraction,
-            "bagging_fraction": self.row_fraction,
-            "bagging_freq": 1,
-            "extra_trees": self.random_splits,
-            "lambda_l2": self.reg_lambda,
-            "num_threads": self.n_jobs or 1,
-            "seed": 0 if self.random_state is None else self.random_state,
-            # The same trees on any number of threads.
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
+        self.booster_ = grow(self, X, y, weight)

@@ -79,7 +79,7 @@ Calibrated on {recipe.n_calibrate:,} scenes of the canonical geometry (seed {rec
 |---|---|---|---|---|
 {rows}
 
-Brackets are 95 % intervals. Expected calibration error at the share of lenses among these scenes, 15 bins of equal mass:
+Brackets are 95 % intervals. Expected calibration error at these scenes' share of lenses, 15 bins of equal mass:
 {error:.4f}.
 
 {_LIMITS}"""

@@ -3,6 +3,7 @@
 import warnings
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from gridlens._errors import GridlensError
@@ -15,7 +16,11 @@ ENTRY_POINT_GROUP = "gridlens.members"
 _BUILT_IN = {
     "elkan-noto": "gridlens.members:ElkanNotoMember",
     "lightgbm": "gridlens.members:LightGBMMember",
+    "linear": "gridlens.members:LinearMember",
     "nnpu": "gridlens.members:NNPUMember",
+    "patch": "gridlens.members:PatchMember",
+    "ranked": "gridlens.members:RankedMember",
+    "xgboost": "gridlens.members:XGBoostMember",
 }
 
 
@@ -61,7 +66,8 @@ def member_class(name: str) -> Any:
     Raises
     ------
     GridlensError
-        The name is unknown (the message lists the known ones), two plugins claim it, or its plugin does not load.
+        The name is unknown (the message lists the known ones), two plugins claim it, its plugin does not load, or a
+        package that it requires is not installed.
 
     Examples
     --------
@@ -70,7 +76,7 @@ def member_class(name: str) -> Any:
     """
     if name in _BUILT_IN:
         module, attribute = _BUILT_IN[name].split(":")
-        return getattr(import_module(module), attribute)
+        return _equipped(getattr(import_module(module), attribute))
     points = [point for point in _plugins() if point.name == name]
     if not points:
         raise GridlensError(
@@ -80,7 +86,7 @@ def member_class(name: str) -> Any:
     if len(points) > 1:
         claims = " and ".join(sorted(_source(point) for point in points))
         raise GridlensError(f"The member {name!r} is claimed by {claims}. Remove one of these plugins.")
-    return _loaded(points[0])
+    return _equipped(_loaded(points[0]))
 
 
 def _plugins() -> list[EntryPoint]:
@@ -116,6 +122,14 @@ def _loaded(point: EntryPoint) -> Any:
             f"The member {point.name!r} of {_source(point)} calls itself {getattr(member, 'name', None)!r}. The class "
             f"attribute 'name' must be that of its entry point, since tables and model files go by it."
         )
+    return member
+
+
+def _equipped(member: Any) -> Any:
+    """The class itself, where the package that its `requires` names can be imported."""
+    module, extra = getattr(member, "requires", ("", ""))
+    if module and find_spec(module) is None:
+        raise GridlensError(f"needs {extra}: the member {member.name!r} is not usable before `pip install '{extra}'`.")
     return member
 
 

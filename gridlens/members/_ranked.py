@@ -1,0 +1,127 @@
+"""The nine patches in the order of their arc candidates: where an arc lies does not matter, how good it is does."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from gridlens.features import N_IMAGE_FEATURES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES, arc_scores
+from gridlens.members._trees import LightGBMTrees, grow
+
+__all__ = ["RankedMember", "rank_patches"]
+
+# An angle about the BCG and the flags of position say where a patch is, and nothing else.
+_KEPT = np.array(
+    [
+        k
+        for k, name in enumerate(PATCH_FEATURE_NAMES)
+        if name != "bcg_angle" and PATCH_FEATURE_GROUPS[name] != "position"
+    ]
+)
+_N_PATCHES = 9
+
+
+def rank_patches(X: np.ndarray) -> np.ndarray:
+    """Feature rows whose patches are sorted by the score of the arc candidate that they show, the best first.
+
+    Patches without one follow, those with more edges first. Flips and quarter turns of a cutout give one row.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, 315)
+
+    Returns
+    -------
+    ndarray of shape (n, 226), of the dtype of `X`
+        Of each patch the 24 features that do not say where it lies, then the score of the best patch's candidate (-1
+        for none), then the nine metadata. A row of NaN stays one.
+
+    Raises
+    ------
+    ValueError
+        If `X` has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.members import rank_patches
+    >>> rank_patches(np.zeros((5, 315), np.float32)).shape
+    (5, 226)
+    """
+    scores = arc_scores(X)
+    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), _N_PATCHES, len(PATCH_FEATURE_NAMES))
+    edges = patches[:, :, PATCH_FEATURE_NAMES.index("edge_density")]
+    order = np.lexsort((-edges, -scores), axis=1)
+    ranked = np.take_along_axis(patches, order[:, :, None], axis=1)[:, :, _KEPT].reshape(len(X), -1)
+    best = scores.max(axis=1, keepdims=True).astype(X.dtype)
+    best[~np.isfinite(X).any(axis=1)] = np.nan
+    return np.concatenate([ranked, best, X[:, N_IMAGE_FEATURES:]], axis=1)
+
+
+class RankedMember(LightGBMTrees):
+    """LightGBM on the patches in the order of their arc candidates, so that position does not matter.
+
+    `rank_patches` makes the rows. They are the same for all turns of a cutout, and need no turned copies.
+
+    Parameters
+    ----------
+    n_trees : int, default=600
+    learning_rate : float, default=0.05
+    num_leaves : int, default=31
+    min_child_samples : int, default=20
+    column_fraction : float, default=0.6
+        Share of the columns that each tree sees.
+    row_fraction : float, default=0.5
+        Share of the rows that each tree sees.
+    random_splits : bool, default=True
+        As in `LightGBMMember`.
+    reg_lambda : float, default=10.0
+        L2 penalty on the leaves.
+    n_jobs : int, default=1
+    random_state : int, default=0
+
+    Attributes
+    ----------
+    booster_ : lightgbm.Booster
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.members import RankedMember
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 315)).astype(np.float32)
+    >>> y = (X[:, 0] > 0).astype(int)
+    >>> RankedMember(n_trees=20).fit(X, y).predict_proba(X[:5]).shape
+    (5, 2)
+    """
+
+    name: ClassVar[str] = "ranked"
+
+    def __init__(
+        self,
+        n_trees: int = 600,
+        learning_rate: float = 0.05,
+        num_leaves: int = 31,
+        min_child_samples: int = 20,
+        column_fraction: float = 0.6,
+        row_fraction: float = 0.5,
+        random_splits: bool = True,
+        reg_lambda: float = 10.0,
+        n_jobs: int | None = 1,
+        random_state: int | None = 0,
+    ) -> None:
+        self.n_trees = n_trees
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.min_child_samples = min_child_samples
+        self.column_fraction = column_fraction
+        self.row_fraction = row_fraction
+        self.random_splits = random_splits
+        self.reg_lambda = reg_lambda
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
+        self.booster_ = grow(self, rank_patches(X), y, weight)
+
+    def _log_odds(self, X: np.ndarray) -> np.ndarray:
+        return self._raw(rank_patches(X))

@@ -1,0 +1,164 @@
+"""What all built-in members owe, and what each of the small ones alone does."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from gridlens._errors import GridlensError
+from gridlens.features import FEATURE_NAMES, arc_scores, dihedral
+from gridlens.members import (
+    ElkanNotoMember,
+    LightGBMMember,
+    LinearMember,
+    NNPUMember,
+    PatchMember,
+    RankedMember,
+    XGBoostMember,
+    expected_einstein_radius,
+    rank_patches,
+)
+from gridlens.stacking import list_members, member_class
+from gridlens.testing import check_member
+
+SMALL = {"n_trees": 10, "turns": False}
+EVERY = [
+    LightGBMMember(**SMALL),
+    XGBoostMember(**SMALL),
+    XGBoostMember(n_trees=10),
+    RankedMember(n_trees=10),
+    PatchMember(n_trees=10, top_k=2),
+    LinearMember(),
+    LinearMember(turns=False),
+    NNPUMember(**SMALL),
+    ElkanNotoMember(**SMALL, cv=2),
+]
+
+
+def column(patch, name):
+    return FEATURE_NAMES.index(f"patch{patch}_{name}")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def rows_of_arcs(rng, n=600):
+    """Rows with an arc 15 arcsec out in a patch at random: long and tangential in a lens, short in others."""
+    X = rng.normal(size=(n, 315)).astype(np.float32)
+    y = np.arange(n) % 2
+    for k in range(9):
+        X[:, column(k, "position_0") : column(k, "position_8") + 1] = np.eye(9)[k]
+        X[:, column(k, "arcness") : column(k, "arc_snr") + 1] = 0.0
+        X[:, column(k, "bcg_distance")] = [30.0, 21.0, 30.0, 21.0, 0.0, 21.0, 30.0, 21.0, 30.0][k]
+    X[:, 306:] = np.nan
+    for i, patch in enumerate(rng.integers(0, 9, n)):
+        X[i, column(patch, "arcness")] = 8.0 + rng.normal() if y[i] else 4.0 + rng.normal()
+        X[i, column(patch, "elongation")] = 3.0
+        X[i, column(patch, "tangentiality")] = 0.9 if y[i] else 0.5
+        X[i, column(patch, "arc_distance")] = 15.0
+    return X, y
+
+
+@pytest.mark.filterwarnings("ignore:The labelling propensity differs:UserWarning")
+@pytest.mark.parametrize("member", EVERY, ids=lambda member: f"{member.name}-{member.get_params().get('turns', '')}")
+def test_every_member_keeps_the_contract(member):
+    check_member(member)
+
+
+def test_every_built_in_member_is_tried():
+    built_in = {member.name for member in list_members() if member.source == "gridlens"}
+    assert built_in - {"polar"} == {member.name for member in EVERY}
+
+
+@pytest.mark.parametrize("member", [RankedMember(n_trees=60), PatchMember(n_trees=60)], ids=lambda member: member.name)
+def test_an_arc_is_found_in_a_patch_where_none_was_learned(member, rng):
+    X, y = rows_of_arcs(rng, 1200)
+    here = np.isin(arc_scores(X).argmax(axis=1), [0, 1, 3])
+    p = member.fit(X[here], y[here]).predict_proba(X[~here])[:, 1]
+    assert roc_auc_score(y[~here], p) > 0.9
+
+
+@pytest.mark.parametrize("member", [RankedMember(n_trees=20), PatchMember(n_trees=20)], ids=lambda member: member.name)
+def test_turns_change_nothing(member, rng):
+    X, y = rows_of_arcs(rng)
+    X[:, [column(k, "bcg_angle") for k in range(9)]] = rng.uniform(-3.1, 3.1, size=(len(X), 9))
+    X[:, column(4, "bcg_angle")] = 0.0  # Centred on the BCG, it has no direction.
+    fitted = member.fit(X, y)
+    scores = [fitted.predict_proba(version)[:, 1] for version in dihedral(X)]
+    for other in scores[1:]:
+        # A folded angle may land on the other side of a threshold by its last digit.
+        assert np.isclose(other, scores[0], rtol=1e-6).mean() > 0.99
+
+
+def test_patches_are_ranked_by_their_candidates_then_by_edges(rng):
+    X = np.zeros((1, 315), np.float32)
+    for patch, arcness in ((2, 5.0), (7, 9.0)):
+        X[0, [column(patch, "arcness"), column(patch, "elongation"), column(patch, "arc_distance")]] = arcness, 2, 15
+    X[0, [column(k, "edge_density") for k in range(9)]] = np.linspace(0.1, 0.9, 9)
+    ranked = rank_patches(X)
+    assert ranked.shape == (1, 226)
+    assert ranked[0, 13 : 13 + 9 * 24 : 24].tolist() == [9.0, 5.0, 0, 0, 0, 0, 0, 0, 0]
+    np.testing.assert_allclose(ranked[0, 8 : 9 * 24 : 24], [0.8, 0.3, 0.9, 0.7, 0.6, 0.5, 0.4, 0.2, 0.1])
+    assert ranked[0, 216] == pytest.approx(9.0 * 0.2)
+    assert np.isnan(rank_patches(np.full((1, 315), np.nan, np.float32))).all()
+
+
+def test_patch_tells_where(rng):
+    X, y = rows_of_arcs(rng, 1200)
+    member = PatchMember(n_trees=60).fit(X, y)
+    where = arc_scores(X).argmax(axis=1)
+    assert (member.patch_log_odds(X).argmax(axis=1) == where)[y == 1].mean() > 0.85
+    assert member.patch_log_odds(X[:0]).shape == (0, 9)
+    with pytest.raises(ValueError, match=r"'top_k' parameter must be from 1 to 9 patches\. Got 0 instead"):
+        PatchMember(top_k=0).fit(X, y)
+
+
+def test_patches_near_the_expected_radius_count_more(rng):
+    X, y = rows_of_arcs(rng, 1200)
+    member = PatchMember(n_trees=60, top_k=9).fit(X, y)
+    far = X.copy()
+    far[:, FEATURE_NAMES.index("richness")] = (
+        171.0  # 30 arcsec are expected, where empty corners lie; the arcs are at 15.
+    )
+    lens = y == 1
+    assert (member.predict_proba(far)[lens, 1] < member.predict_proba(X)[lens, 1]).mean() > 0.9
+
+
+def test_einstein_radius_rises_with_richness():
+    radius = expected_einstein_radius([10.0, 40.0, 80.0, 160.0, 1e4, np.nan, -1.0])
+    np.testing.assert_allclose(radius, [5.0, 15 * 0.5**0.91, 15.0, 15 * 2**0.91, 40.0, 15.0, 15.0])
+
+
+def test_linear_is_a_logistic_regression_on_scaled_columns(rng):
+    X = rng.normal(size=(2000, 315)).astype(np.float32) * 3 + 7
+    y = (X[:, 4] + rng.normal(size=2000) > 7).astype(int)
+    member = LinearMember(C=1.0, turns=False).fit(X, y)
+    low, middle, high = np.quantile(X.astype(float), [0.25, 0.5, 0.75], axis=0)
+    scaled = np.clip((X - middle) / ((high - low) / 1.349), -5, 5)
+    expected = LogisticRegression(C=1.0, max_iter=1000).fit(scaled, y).predict_proba(scaled)
+    np.testing.assert_allclose(member.predict_proba(X), expected, atol=1e-4)
+    # Averaged over the turns a linear score is linear in the averaged row: one that was turned scores the same.
+    turned = LinearMember().fit(X, y)
+    np.testing.assert_allclose(turned.predict_proba(dihedral(X[:50])[3]), turned.predict_proba(X[:50]), atol=0.02)
+
+
+def test_linear_takes_columns_that_are_constant_never_known_or_mostly_zero(rng):
+    X = rng.normal(size=(400, 315)).astype(np.float32)
+    y = np.arange(400) % 2
+    X[:, 20] = 3.0
+    X[:, 21] = np.nan
+    X[:, 22] = np.where((rng.random(400) < 0.2) & (y == 1), 4.0, 0.0)
+    member = LinearMember(C=1.0, turns=False).fit(X, y)
+    assert np.isinf(member.scale_[[20, 21]]).all()
+    assert member.coef_[22] > 0.1
+    assert np.isfinite(member.predict_proba(X)).all()
+
+
+def test_a_member_whose_package_is_missing_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(XGBoostMember, "requires", ("no_such_module", "gridlens[xgboost]"))
+    with pytest.raises(GridlensError, match=r"needs gridlens\[xgboost\]: the member 'xgboost'"):
+        member_class("xgboost")
+    (listed,) = (member for member in list_members() if member.name == "xgboost")
+    assert listed.status.startswith("needs gridlens[xgboost]")
