@@ -222,10 +222,14 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         """
         return rank_table(self.score_rows(cutouts), prevalence)
 
-    def score_rows(self, cutouts: CutoutSet) -> pd.DataFrame:
-        """Rows of the table in the cutouts' order, before `rank_table` adds `p_lens` and `rank`."""
+    def score_rows(self, cutouts: CutoutSet, *, extraction: Extraction | None = None) -> pd.DataFrame:
+        """Rows of the table in the cutouts' order, before `rank_table` adds `p_lens` and `rank`.
+
+        `extraction` is that of the same cutouts with the detector's own `metadata`, where it was made before.
+        """
         check_is_fitted(self, "calibrator_")
-        extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(cutouts)
+        if extraction is None:
+            extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(cutouts)
         known = cutouts.flags | quality_flags(cutouts)
         flags = known | extraction.flags
         usable = ~(extraction.rejected | is_rejected(known))

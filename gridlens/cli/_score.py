@@ -40,6 +40,14 @@ __all__ = ["score"]
     metavar="BUNDLE",
     help="The bundled model, or a folder that `gridlens train` wrote.",
 )
+@click.option(
+    "--target",
+    type=click.Choice(["galaxy-cluster", "cluster-cluster", "joint"]),
+    default="galaxy-cluster",
+    show_default=True,
+    help="Galaxies behind the cluster, another cluster behind it, or either, ranked by p_any. Of the second no real "
+    "example is known.",
+)
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Threads; -1 for all processors.")
 @reading_options
 def score(
@@ -55,6 +63,7 @@ def score(
     match_psf: bool,
     seeing: Any,
     model: str,
+    target: str,
     jobs: int,
     pixel_scale: float | None,
     bands: str | None,
@@ -75,12 +84,16 @@ def score(
         raise click.UsageError("--image needs a --catalog of the clusters that are to be cut out.")
     if images and (pixel_scale is not None or bands is not None or uncalibrated):
         raise click.UsageError("--pixel-scale, --bands and --uncalibrated describe cutouts; images have a WCS.")
+    if target != "galaxy-cluster" and model != "default":
+        raise click.UsageError("--target picks bundled models; name one of your own with --model alone.")
+    if target == "joint" and prevalence == "estimate":
+        raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
     from gridlens._tables import check_writable, print_table, write_table
 
     if out is not None:
         check_writable(out)
     from gridlens.cutouts import CutoutBatch, count_cutouts, extract_batches, read_batches, read_catalog
-    from gridlens.engine import score_batches
+    from gridlens.engine import score_batches, score_joint
     from gridlens.models import load_model
 
     if images:
@@ -109,15 +122,20 @@ def score(
             uncalibrated=uncalibrated,
         )
         total = count_cutouts(list(paths), uncalibrated=uncalibrated, survey=survey)
-    detector = load_model(model)
-    detector.n_jobs = jobs
+    detectors = [load_model(name) for name in _models(target, model)]
+    for detector in detectors:
+        detector.n_jobs = jobs
     assumed = (
         "the prevalence estimated from the scores" if prevalence == "estimate" else f"a prevalence of {prevalence:g}"
     )
-    click.echo(f"gridlens: model {model}, p_lens at {assumed}, score at even prevalence", err=True)
+    names = " and ".join(_models(target, model))
+    click.echo(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence", err=True)
     start = time.perf_counter()
     with progress_bar("Scoring", total) as advance:
-        table = score_batches(detector, batches, prevalence=prevalence, progress=advance)
+        if target == "joint":
+            table = score_joint(detectors[0], detectors[1], batches, prevalence=prevalence, progress=advance)
+        else:
+            table = score_batches(detectors[0], batches, prevalence=prevalence, progress=advance)
     seconds = time.perf_counter() - start
     if prevalence == "estimate":
         click.echo(
@@ -135,3 +153,8 @@ def score(
         + (f"; written to {out}" if out is not None else ""),
         err=True,
     )
+
+
+def _models(target: str, model: str) -> list[str]:
+    """Names of the models that score for `target`."""
+    return {"galaxy-cluster": [model], "cluster-cluster": [target], "joint": [model, "cluster-cluster"]}[target]

@@ -6,10 +6,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gridlens.cutouts import CutoutBatch, CutoutFlag, ReadFailure, flag_message
+from gridlens.cutouts import CutoutBatch, CutoutFlag, CutoutSet, ReadFailure, flag_message
 from gridlens.detector import ARC_COLUMNS, LensDetector, rank_table
 
-__all__ = ["score_batches"]
+__all__ = ["gather", "score_batches"]
 
 
 def score_batches(
@@ -43,17 +43,28 @@ def score_batches(
     >>> from gridlens.cutouts import read_batches
     >>> table = score_batches(load_model(), read_batches("cutouts/"))  # doctest: +SKIP
     """
+    rows = gather(detector.score_rows, detector.member_names_, batches, progress)
+    return rank_table(rows.drop(columns="scored"), prevalence)
+
+
+def gather(
+    score_rows: Callable[[CutoutSet], pd.DataFrame],
+    members: list[str],
+    batches: Iterable[CutoutBatch],
+    progress: Callable[[int], Any] | None,
+) -> pd.DataFrame:
+    """Rows of all batches in their order, those of files that failed among them: these are not `scored`."""
     parts = []
     for cutouts, failures in batches:
         if cutouts is not None:
-            parts.append(detector.score_rows(cutouts))
+            parts.append(score_rows(cutouts).assign(scored=True))
         if failures:
-            parts.append(_rejected_rows(failures, detector.member_names_))
+            parts.append(_rejected_rows(failures, members).assign(scored=False))
         if progress is not None:
             progress((0 if cutouts is None else len(cutouts)) + len(failures))
     if not parts:
-        parts = [_rejected_rows([], detector.member_names_)]
-    return rank_table(_mark_duplicates(pd.concat(parts, ignore_index=True)), prevalence)
+        parts = [_rejected_rows([], members).assign(scored=False)]
+    return _mark_duplicates(pd.concat(parts, ignore_index=True))
 
 
 def _mark_duplicates(rows: pd.DataFrame) -> pd.DataFrame:

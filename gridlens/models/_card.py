@@ -1,13 +1,15 @@
 """The model card: what a model was trained on, how it scores, where it ends."""
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridlens.calibration import expected_calibration_error
 from gridlens.detector import LensDetector
-from gridlens.evaluation import auroc, tpr_at_fpr
-from gridlens.features import CONTRACT_VERSION
+from gridlens.evaluation import auroc, compare, tpr_at_fpr
+from gridlens.features import CONTRACT_VERSION, FEATURE_NAMES
+from gridlens.models._mine import Mined
 
 if TYPE_CHECKING:
     from gridlens.models.recipe import Recipe, SceneRows
@@ -27,12 +29,25 @@ _LIMITS = """\
 
 - Trained on simulated scenes alone, of the surveys above. Simulated arcs are smoother than real ones, and the real sky
   holds things that nobody simulated: expect more false alarms than the numbers above say, and look at the candidates.
-- Made for arcs 8 to 32 arcsec from the BCG, in cutouts 30 to 90 arcsec across. It does not find galaxy-scale lenses.
+{target}
 - Deep images crowd: where everything is connected above the noise, an arc is no component of its own.
 - `p_lens` holds at the prevalence that is declared, for clusters like the simulated ones in canonical cutouts. It does
   not measure how many lenses there are.
 - The image alone is looked at. Redshift, richness, mass and position are masked: known lenses were chosen by them.
 """
+_TARGETS = {
+    "galaxy-cluster": """\
+- Made for arcs 8 to 32 arcsec from the BCG, in cutouts 30 to 90 arcsec across. It finds no galaxy-scale lenses.""",
+    "cluster-cluster": """\
+- Made for a background cluster imaged 20 to 50 arcsec from the BCG, in cutouts 60 to 120 arcsec across. **No real
+  example backs it**: no sample of such lenses is known to train or to test on, and what it was shown, six to fifteen
+  red members at one redshift, is what somebody imagines.""",
+}
+_GEOMETRY = {
+    "galaxy-cluster": "64 arcsec at 0.5 arcsec per pixel",
+    "cluster-cluster": "115 arcsec at 0.6 arcsec per pixel",
+}
+_SOURCE = {"galaxy-cluster": "a lens", "cluster-cluster": "a background cluster as the source of a lens"}
 
 
 def scores_by_snr(label: np.ndarray, snr: np.ndarray, score: np.ndarray) -> list[tuple[str, int, list[str]]]:
@@ -49,30 +64,31 @@ def scores_by_snr(label: np.ndarray, snr: np.ndarray, score: np.ndarray) -> list
     return rows
 
 
-def write_card(detector: LensDetector, recipe: "Recipe", test: "SceneRows") -> str:
+def write_card(detector: LensDetector, recipe: "Recipe", test: "SceneRows", mined: Mined | None = None) -> str:
     """Card of `detector` in Markdown, its scores computed on `test`, scenes of a seed of their own."""
     X, label = test.features_with(recipe.metadata), test.label
     usable = np.isfinite(X).any(axis=1)
     p = detector.predict_proba(X[usable], prevalence=float(label[usable].mean()))[:, 1]
+    members = detector.stack_.member_probabilities({"features": X[usable]})
     label, snr = label[usable], test.truth["arc_snr"].to_numpy()[usable]
     rows = "\n".join(
         f"| {name} | {count} | {' | '.join(measures)} |" for name, count, measures in scores_by_snr(label, snr, p)
     )
     error = expected_calibration_error(label, p, n_bins=15)
     return f"""\
-# The default model
+# The {"default" if recipe.target == "galaxy-cluster" else recipe.target} model
 
-Boosted trees (LightGBM) on the {X.shape[1]} features of contract version {CONTRACT_VERSION}, metadata
-"{recipe.metadata}", each scene learned in its eight flips and quarter turns; isotonic calibration on other scenes.
+{_what(detector, recipe)}
 
 ## Trained on
 
-{recipe.n_train:,} simulated scenes (seed {recipe.train_seed}), half of them with a lens, drawn from the presets
-{", ".join(recipe.surveys)}; a third of them away from the canonical geometry (64 arcsec at 0.5 arcsec per pixel) in
-size, scale, depth and seeing. Lenses with arcs of S/N under {recipe.faint_snr:g} weigh {recipe.faint_weight:g}.
+{recipe.n_train:,} simulated scenes (seed {recipe.train_seed}), half of them with {_SOURCE[recipe.target]},
+drawn from the presets {", ".join(recipe.surveys)}; a third of them away from the
+canonical geometry ({_GEOMETRY[recipe.target]}) in size, scale, depth and seeing.
+Lenses with arcs of S/N under {recipe.faint_snr:g} weigh {recipe.faint_weight:g}.
 Calibrated on {recipe.n_calibrate:,} scenes of the canonical geometry (seed {recipe.calibrate_seed}), all alike; \
 {detector.calibration_prevalence_:.3g} of them have a lens.
-
+{_mining(mined)}
 ## Scores on {len(label):,} simulated scenes that it has not seen (seed {recipe.test_seed}), of the canonical geometry
 
 | arc S/N | lenses | AUROC | TPR at FPR 0.01 | TPR at FPR 0.001 |
@@ -81,5 +97,47 @@ Calibrated on {recipe.n_calibrate:,} scenes of the canonical geometry (seed {rec
 
 Brackets are 95 % intervals. Expected calibration error at these scenes' share of lenses, 15 bins of equal mass:
 {error:.4f}.
+{_members(detector, label, members, p)}
+{_LIMITS.format(target=_TARGETS[recipe.target])}"""
 
-{_LIMITS}"""
+
+def _what(detector: LensDetector, recipe: "Recipe") -> str:
+    names = ", ".join(detector.member_names_)
+    members = f"One member, {names}," if len(detector.member_names_) == 1 else f"A stack of {names}"
+    return (
+        f"{members} on the {len(FEATURE_NAMES)} features of contract version {CONTRACT_VERSION}, metadata\n"
+        f'"{recipe.metadata}"; isotonic calibration on other scenes.'
+    )
+
+
+def _mining(mined: Mined | None) -> str:
+    if mined is None:
+        return ""
+    return (
+        f"Of {mined.pool:,} unlabelled cutouts the {len(mined.weight):,} that a first round scored highest\n"
+        f"were learned as negatives, at a mean weight of {mined.weight.mean():.2f}.\n"
+    )
+
+
+def _members(detector: LensDetector, label: np.ndarray, members: np.ndarray, p: np.ndarray) -> str:
+    """The members on the same scenes, and whether the stack is better than its first member alone."""
+    names = detector.member_names_
+    if len(names) == 1:
+        return ""
+    weights = detector.stack_.weights_
+    lines = [
+        f"| {name} | {weights[k]:.2f} | {auroc(label, members[:, k])} | {tpr_at_fpr(label, members[:, k], 0.01)} |"
+        for k, name in enumerate(names)
+    ]
+    metrics: dict[str, Any] = {"AUROC": auroc, "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01)}
+    found = compare(label, members[:, 0], p, metrics, n_boot=300)
+    said = []
+    for name, comparison in found.items():
+        gain = comparison.difference
+        verdict = "better than" if gain.low > 0.0 else "worse than" if gain.high < 0.0 else "not told from"
+        said.append(
+            f"In {name} the stack is {verdict} {names[0]} alone: {gain.value:+.3f} "
+            f"[{gain.low:+.3f}, {gain.high:+.3f}], paired."
+        )
+    head = "| member | weight of its log-odds | AUROC | TPR at FPR 0.01 |\n|---|---|---|---|"
+    return "\n".join(["", "## Its members on the same scenes", "", head, *lines, "", *said, ""])

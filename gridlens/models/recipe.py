@@ -1,11 +1,11 @@
-"""The recipe of the bundled model: simulate, extract, fit, calibrate, test, write down.
+"""The recipes of the bundled models: simulate, extract, fit, calibrate, test, write down.
 
 Three sets of scenes that share no seed: one to learn from, one to calibrate on, one to test on. A third of the first
 is drawn away from the canonical geometry, so that what is learned carries over; the others are canonical.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gridlens._errors import GridlensError
 from gridlens._files import check_new_folder
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts import SIMULATED_SURVEYS, CutoutBatch
 from gridlens.detector import LensDetector
 from gridlens.features import METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, GridPatchExtractor
 from gridlens.models._bundle import save_model
 from gridlens.models._card import SNR_BINS, write_card
+from gridlens.models._mine import Mined, mine, pool_features
 from gridlens.stacking import member_class
 
 __all__ = ["RECIPES", "SNR_BINS", "Recipe", "SceneRows", "fit_detector", "simulate_rows", "train_recipe"]
 
 _Progress = Callable[[int], Any] | None
+_SMALLEST_POOL = 100
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,12 @@ class Recipe:
 
     Lenses whose arcs have an S/N below `faint_snr` weigh `faint_weight` in the training: nobody could see them, and
     what they teach is noise. They count in full in the calibration and in the test.
+
+    The lenses of the target "cluster-cluster" have a background cluster for a source, and all scenes of it a field wide
+    enough for its images. Of a pool that is mined, as many rows are taken as `mined_fraction` of those to learn from.
     """
 
+    target: str = "galaxy-cluster"
     surveys: tuple[str, ...] = SIMULATED_SURVEYS
     n_train: int = 32768
     n_calibrate: int = 20480
@@ -49,6 +56,7 @@ class Recipe:
     metadata: str = "image"
     faint_snr: float = 20.0
     faint_weight: float = 0.25
+    mined_fraction: float = 1.0 / 16.0
     random_state: int = 0
 
     @property
@@ -57,7 +65,18 @@ class Recipe:
         return self.n_train + self.n_calibrate + self.n_test
 
 
-RECIPES = {"default": Recipe()}
+RECIPES = {
+    "default": Recipe(),
+    "cluster-cluster": Recipe(
+        target="cluster-cluster",
+        n_train=8192,
+        n_calibrate=4096,
+        n_test=4096,
+        train_seed=101,
+        calibrate_seed=103,
+        test_seed=107,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -89,17 +108,20 @@ def simulate_rows(
     *,
     canonical: bool = False,
     lens_fraction: float = 0.5,
+    target: str = "galaxy-cluster",
     n_jobs: int | None = -1,
     progress: _Progress = None,
 ) -> SceneRows:
     """Simulate `n` scenes and extract their features, in processes; the same for any number of them.
 
-    A share `lens_fraction` of them is drawn with a lens. A third is drawn away from the canonical geometry, none where
-    `canonical` is True. Needs ``gridlens[sim]``.
+    A share `lens_fraction` of them is drawn with a lens of the kind that `target` names. A third is drawn away from the
+    canonical geometry, none where `canonical` is True. Needs ``gridlens[sim]``.
     """
     from gridlens.simulate import SceneSettings, map_blocks, simulate_scene
 
-    settings = SceneSettings(surveys=surveys, lens_fraction=lens_fraction)
+    settings = SceneSettings(
+        surveys=surveys, lens_fraction=lens_fraction, cluster_cluster=float(target == "cluster-cluster")
+    )
     if canonical:
         settings = replace(settings, varied_fraction=0.0)
     make = partial(simulate_scene, seed, settings=settings)
@@ -124,21 +146,32 @@ def _extract_block(make: Callable[[int], Any], start: int, stop: int) -> tuple[n
     return np.stack(rows), truth
 
 
-def fit_detector(train: SceneRows, calibrate: SceneRows, recipe: Recipe) -> LensDetector:
-    """Fit and calibrate the detector of `recipe` on simulated rows."""
-    detector = LensDetector(recipe.members, recipe.metadata, random_state=recipe.random_state)
+def fit_detector(
+    train: SceneRows, calibrate: SceneRows, recipe: Recipe, *, mined: Mined | None = None, n_jobs: int | None = 1
+) -> LensDetector:
+    """Fit and calibrate the detector of `recipe` on simulated rows, and on mined ones as negatives."""
+    detector = LensDetector(recipe.members, recipe.metadata, n_jobs=n_jobs, random_state=recipe.random_state)
     faint = train.truth["arc_snr"].to_numpy() < recipe.faint_snr  # NaN, no lens, is not faint
+    X, label, weight = train.features_with(recipe.metadata), train.label, np.where(faint, recipe.faint_weight, 1.0)
+    if mined is not None:
+        X, weight = np.concatenate([X, mined.features]), np.concatenate([weight, mined.weight])
+        label = np.concatenate([label, np.zeros(len(mined.weight), dtype=label.dtype)])
     return detector.fit(
-        train.features_with(recipe.metadata),
-        train.label,
-        groups=np.arange(len(train.label)),
-        sample_weight=np.where(faint, recipe.faint_weight, 1.0),
+        X,
+        label,
+        groups=np.arange(len(label)),
+        sample_weight=weight,
         calibration=(calibrate.features_with(recipe.metadata), calibrate.label),
     )
 
 
 def train_recipe(
-    out: str | os.PathLike[str], recipe: Recipe, *, n_jobs: int | None = -1, progress: _Progress = None
+    out: str | os.PathLike[str],
+    recipe: Recipe,
+    *,
+    pool: Iterable[CutoutBatch] | None = None,
+    n_jobs: int | None = -1,
+    progress: _Progress = None,
 ) -> str:
     """Make the model of `recipe` and write its bundle to the new folder `out`.
 
@@ -147,10 +180,12 @@ def train_recipe(
     out : str or path
         New, or empty.
     recipe : Recipe
+    pool : iterable of CutoutBatch, optional
+        Unlabelled cutouts. Those that the model scores highest are learned as negatives in one round more.
     n_jobs : int, default=-1
-        Processes that simulate; -1 for all cores.
+        Processes that simulate and fit; -1 for all cores.
     progress : callable, optional
-        Called with the number of scenes that were finished since the last call.
+        Called with the number of scenes, and of cutouts of the pool, that were finished since the last call.
 
     Returns
     -------
@@ -160,18 +195,31 @@ def train_recipe(
     Raises
     ------
     GridlensError
-        The folder is not empty, or a member is unknown.
+        The folder is not empty, a member is unknown, or the pool is too small.
     """
     check_new_folder(out)
     for name in recipe.members:
         member_class(name)  # Known, before anything is simulated.
-    rows = partial(simulate_rows, surveys=recipe.surveys, n_jobs=n_jobs, progress=progress)
+    # Before hours of work, not after.
+    unlabelled = None if pool is None else pool_features(pool, recipe.metadata, progress=progress)
+    if unlabelled is not None and len(unlabelled) < _SMALLEST_POOL:
+        raise GridlensError(
+            f"The 'pool' parameter must hold at least {_SMALLEST_POOL} usable cutouts, of which a tenth is mined. "
+            f"Got {len(unlabelled)} instead."
+        )
+    rows = partial(simulate_rows, surveys=recipe.surveys, target=recipe.target, n_jobs=n_jobs, progress=progress)
     train, calibrate, test = (
         rows(recipe.n_train, recipe.train_seed),
         rows(recipe.n_calibrate, recipe.calibrate_seed, canonical=True, lens_fraction=recipe.calibrate_lens_fraction),
         rows(recipe.n_test, recipe.test_seed, canonical=True),
     )
-    detector = fit_detector(train, calibrate, recipe)
-    card = write_card(detector, recipe, test)
-    save_model(detector, out, card=card, training={"recipe": asdict(recipe)})
+    detector = fit_detector(train, calibrate, recipe, n_jobs=n_jobs)
+    training: dict[str, Any] = {"recipe": asdict(recipe)}
+    mined = None
+    if unlabelled is not None:
+        mined = mine(detector, unlabelled, int(recipe.mined_fraction * recipe.n_train))
+        detector = fit_detector(train, calibrate, recipe, mined=mined, n_jobs=n_jobs)
+        training["mined"] = {"pool": mined.pool, "taken": len(mined.weight), "weight": float(mined.weight.sum())}
+    card = write_card(detector, recipe, test, mined)
+    save_model(detector, out, card=card, training=training)
     return card

@@ -76,7 +76,8 @@ class SceneSettings:
     varied_fraction : float, default=1/3
         Share of scenes away from the canonical geometry and from the preset's depth and seeing.
     cluster_cluster : float, default=0.0
-        Share of the lenses whose source is a background cluster.
+        Share of the lenses whose source is a background cluster. As many scenes without a lens have the wide field of
+        theirs: the size of a cutout tells nothing.
     """
 
     surveys: tuple[str, ...] = SIMULATED_SURVEYS
@@ -139,9 +140,11 @@ def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None)
     rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
     survey = get_survey(str(rng.choice(settings.surveys)))
     is_lens = bool(rng.random() < settings.lens_fraction)
-    cluster_cluster = is_lens and bool(rng.random() < settings.cluster_cluster)
+    # Without such lenses nothing is drawn for the other scenes.
+    wide = (is_lens or settings.cluster_cluster > 0.0) and bool(rng.random() < settings.cluster_cluster)
+    cluster_cluster = is_lens and wide
     varied = bool(rng.random() < settings.varied_fraction)
-    geometry = _draw_geometry(rng, varied, cluster_cluster)
+    geometry = _draw_geometry(rng, varied, wide)
     conditions = draw_conditions(rng, survey, geometry, varied)
     canvas = Canvas(geometry, floor=0.05 * float(conditions.sky_sigma.min()) / geometry.pixel_scale**2)
 
@@ -190,13 +193,13 @@ def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None)
     )
 
 
-def _draw_geometry(rng: np.random.Generator, varied: bool, cluster_cluster: bool) -> Geometry:
+def _draw_geometry(rng: np.random.Generator, varied: bool, wide: bool) -> Geometry:
     """The canonical geometry, or one of another size and scale: 0.19 to 0.7 arcsec a pixel, 30 to 90 arcsec across."""
     if not varied:
-        # Images out to 50 arcsec need a field to match.
-        return Geometry(192, 0.6) if cluster_cluster else Geometry()
+        # Images of a background cluster, out to 50 arcsec, need a field to match.
+        return Geometry(192, 0.6) if wide else Geometry()
     size = int(rng.choice(_VARIED_SIZES))
-    low = max(0.19, (60.0 if cluster_cluster else 30.0) / size)
+    low = max(0.19, (60.0 if wide else 30.0) / size)
     high = min(0.7, 90.0 / size)
     return Geometry(size, float(rng.uniform(min(low, high), high)))
 

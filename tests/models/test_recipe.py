@@ -3,11 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gridlens import load_model
+from gridlens import CutoutSet, load_model
 from gridlens._errors import GridlensError
+from gridlens.cutouts import CutoutBatch
+from gridlens.models import read_manifest
+from gridlens.models._mine import mine
 from gridlens.models.recipe import RECIPES, Recipe, simulate_rows, train_recipe
 
 pytest.importorskip("lenstronomy")
+from gridlens.simulate import SceneSettings, scenes_to_cutouts, simulate_scene
 
 TINY = Recipe(
     surveys=("hsc",),
@@ -57,6 +61,46 @@ def test_a_recipe_of_members_that_know_of_unlabelled_rows(tmp_path):
     assert detector.member_names_ == ["lightgbm", "elkan-noto", "nnpu"]
     p = detector.predict_proba(simulate_rows(4, 14, ("hsc",), n_jobs=1).features_with("image"))[:, 1]
     assert ((p > 0) & (p < 1)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*positives are fewer than the:UserWarning")
+def test_a_pool_is_mined_and_a_stack_is_held_against_its_first_member(tmp_path):
+    rows = [simulate_scene(15, k, SceneSettings(("hsc",), lens_fraction=0.0, varied_fraction=0.0)) for k in range(110)]
+    pool = [CutoutBatch(scenes_to_cutouts(rows), [])]
+    recipe = dataclasses.replace(TINY, members=("ranked", "linear"), mined_fraction=0.5)
+    done = []
+    card = train_recipe(tmp_path / "model", recipe, pool=pool, n_jobs=2, progress=done.append)
+    assert sum(done) == recipe.n_scenes + 110
+    # Half of 96 rows is 48; a tenth of the pool is less.
+    assert "Of 110 unlabelled cutouts the 11 that a first round scored highest" in card
+    assert "In AUROC the stack is " in card
+    assert "| linear | " in card
+    mined = read_manifest(tmp_path / "model")["training"]["mined"]
+    assert mined["taken"] == 11
+    assert 5 < mined["weight"] <= 11
+
+
+def test_a_pool_that_is_too_small_is_refused_before_anything_is_simulated(tmp_path, noise):
+    pool = [CutoutBatch(CutoutSet(noise(5, 128), pixel_scale=0.5), [])]
+    with pytest.raises(GridlensError, match=r"at least 100 usable cutouts, of which a tenth is mined\. Got 5"):
+        train_recipe(tmp_path / "model", TINY, pool=pool)
+
+
+def test_mined_rows_are_the_highest_and_weigh_less_the_likelier_they_are(detector, calibration_rows):
+    X = calibration_rows[0]
+    mined = mine(detector, X, 1000, prevalence=0.3)
+    p = detector.predict_proba(X, prevalence=0.3)[:, 1]
+    assert len(mined.weight) == len(X) // 10
+    np.testing.assert_allclose(mined.weight, 1 - np.sort(p)[::-1][: len(X) // 10])
+    np.testing.assert_array_equal(mined.features[0], X[p.argmax()])
+    assert len(mine(detector, X, 7).weight) == 7
+
+
+def test_cluster_cluster_scenes_and_theirs_without_a_lens_have_one_field():
+    rows = simulate_rows(12, 5, ("hsc",), canonical=True, target="cluster-cluster", n_jobs=1)
+    assert set(rows.truth["size"]) == {192}
+    assert set(rows.truth["kind"]) == {"cluster-cluster", "none"}
 
 
 def test_an_unknown_member_is_refused_before_anything_is_simulated(tmp_path):

@@ -1,0 +1,178 @@
+"""What each member of the stack is worth, alone and beside the others; what mining hard negatives changes.
+
+Run ``python benchmarks/stacking.py``. All members learn the same simulated scenes in five folds; the tables are of
+scenes that none of them has seen. Then a pool of unlabelled scenes, one in a hundred a lens, is mined once and twice,
+and windows of a real field before and after. Last, the time that the default stack takes to fit 20,000 rows.
+"""
+
+import argparse
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from _scenes import cached_rows, usable
+
+from gridlens import GridPatchExtractor
+from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.detector import LensDetector
+from gridlens.evaluation import Estimate, auroc, average_precision, compare, tpr_at_fpr
+from gridlens.models.recipe import RECIPES, Mined, SceneRows, fit_detector, mine
+from gridlens.stacking import MemberStack, fit_meta, member_class, member_log_odds
+
+HERE = Path(__file__).parent
+RECIPE = RECIPES["default"]
+FIRST = "lightgbm"
+OTHERS = ("patch", "ranked", "xgboost", "linear", "nnpu", "elkan-noto")
+MEASURES = {
+    "AUROC": partial(auroc, n_boot=300),
+    "average precision": partial(average_precision, n_boot=300),
+    "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01, n_boot=300),
+    "TPR at FPR 0.001": partial(tpr_at_fpr, fpr=0.001, n_boot=300),
+}
+POOL_SCENES, POOL_SEED, POOL_PREVALENCE = 20_000, 11, 0.01
+# The real field has no pixel scale in its header.
+FIELD_SCALE, FIELD_SIZE = 0.34, 88
+
+
+def head(*columns: str) -> None:
+    """Print the head of a table."""
+    print(f"| {' | '.join(columns)} |")
+    print("|" + "---|" * len(columns), flush=True)
+
+
+def measured(y: np.ndarray, score: np.ndarray) -> str:
+    """Cells of all measures."""
+    return " | ".join(str(measure(y, score)) for measure in MEASURES.values())
+
+
+def gained(y: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
+    """Cells of the paired differences of all measures."""
+
+    def cell(gain: Estimate) -> str:
+        return gain.note or f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+
+    return " | ".join(cell(one.difference) for one in compare(y, before, after, MEASURES, n_boot=300).values())
+
+
+def weights_of(train: SceneRows) -> np.ndarray:
+    """Weights of the recipe."""
+    return np.where(train.truth["arc_snr"].to_numpy() < RECIPE.faint_snr, RECIPE.faint_weight, 1.0)
+
+
+def members(train: SceneRows, test: SceneRows, jobs: int) -> None:
+    """Print what each member does alone, and what it adds to the first."""
+    X, y = train.features_with(RECIPE.metadata), train.label
+    names = (FIRST, *OTHERS)
+    held, scores, seconds = {}, {}, {}
+    for name in names:
+        start = time.perf_counter()
+        stack = MemberStack([member_class(name)()], final="refit", n_jobs=jobs, random_state=0)
+        groups = np.arange(len(y))
+        held[name] = stack.out_of_fold({"features": X}, y, groups, weights_of(train))[:, 0]
+        fitted = member_class(name)().fit(X, y, sample_weight=weights_of(train), groups=groups)
+        scores[name] = member_log_odds(fitted.predict_proba(test.features_with(RECIPE.metadata))[:, 1])
+        seconds[name] = time.perf_counter() - start
+
+    print(f"\n### Members alone: {len(y):,} scenes to learn from, {len(test.label):,} held out\n")
+    head("member", *MEASURES, "five folds and a refit, s")
+    for name in names:
+        print(f"| {name} | {measured(test.label, scores[name])} | {seconds[name]:.0f} |", flush=True)
+
+    print(f"\n### What a member adds: stacks by logistic regression on log-odds out of fold, against {FIRST} alone\n")
+    head("stack", "weights", *(f"gain in {name}" for name in MEASURES))
+    stacks = [(FIRST, name) for name in OTHERS] + [(FIRST, "patch", name) for name in OTHERS[1:]] + [names]
+    for chosen in stacks:
+        weights, intercept = fit_meta("logistic", np.column_stack([held[name] for name in chosen]), y)
+        score = np.column_stack([scores[name] for name in chosen]) @ weights + intercept
+        title = "all" if chosen == names else " + ".join(chosen)
+        shown = ", ".join(f"{weight:.2f}" for weight in weights)
+        print(f"| {title} | {shown} | {gained(test.label, scores[FIRST], score)} |", flush=True)
+
+
+def mining(train: SceneRows, calibrate: SceneRows, test: SceneRows, folder: Path, jobs: int) -> None:
+    """Print the stack before mining, after one round, and after the second one that is not offered."""
+    pool_rows = usable(
+        cached_rows(POOL_SCENES, POOL_SEED, RECIPE.surveys, canonical=True, lens_fraction=POOL_PREVALENCE)
+    )
+    pool = pool_rows.features_with(RECIPE.metadata)
+    impostors = test.truth["impostor"].notna().to_numpy() | (test.label == 1)
+    windows = field(folder)
+    mined_windows = np.arange(len(windows)) % 2 == 0
+    n = int(RECIPE.mined_fraction * len(train.label))
+    before = fit_detector(train, calibrate, RECIPE, n_jobs=jobs)
+    first = mine(before, np.concatenate([pool, windows[mined_windows]]), n, POOL_PREVALENCE)
+    after = fit_detector(train, calibrate, RECIPE, mined=first, n_jobs=jobs)
+    second = mine(after, np.concatenate([pool, windows[mined_windows]]), n, POOL_PREVALENCE)
+    both = Mined(*(np.concatenate([a, b]) for a, b in zip(first[:2], second[:2], strict=True)), pool=first.pool)
+    twice = fit_detector(train, calibrate, RECIPE, mined=both, n_jobs=jobs)
+
+    print(
+        f"\n### Mining {len(first.weight):,} of {first.pool:,} unlabelled cutouts, one scene in a hundred a lens, "
+        f"learning from {len(train.label):,}\n"
+    )
+    head("model", *MEASURES, "TPR at FPR 0.01, against scenes with an impostor", "mean score of windows not mined")
+    y, X = test.label, test.features_with(RECIPE.metadata)
+    scores = {}
+    for name, detector in (("before", before), ("one round", after), ("two rounds", twice)):
+        scores[name] = detector.predict_proba(X, prevalence=0.5)[:, 1]
+        real = detector.predict_proba(windows[~mined_windows], prevalence=0.5)[:, 1] if len(windows) else np.empty(0)
+        hard = tpr_at_fpr(y[impostors], scores[name][impostors], 0.01)
+        shown = f"{real.mean():.3f}, highest {real.max():.2f}" if len(real) else "not measured"
+        print(f"| {name} | {measured(y, scores[name])} | {hard} | {shown} |", flush=True)
+    print()
+    head("gain", *MEASURES)
+    for name in ("one round", "two rounds"):
+        print(f"| {name} | {gained(y, scores['before'], scores[name])} |", flush=True)
+
+
+def field(folder: Path) -> np.ndarray:
+    """Features of windows of a real field without a known lens; none where the images are not there."""
+    from gridlens.simulate import load_backgrounds
+
+    if not (folder / "kids_field").is_dir():
+        return np.empty((0, 315), dtype=np.float32)
+    cutouts = load_backgrounds(folder / "kids_field", pixel_scale=FIELD_SCALE, size=FIELD_SIZE).cutouts()
+    X = GridPatchExtractor(metadata=RECIPE.metadata, n_jobs=-1).transform(cutouts)
+    return X[np.isfinite(X).any(axis=1)]
+
+
+def timed(train: SceneRows, jobs: int, n: int = 20_000) -> None:
+    """Print how long the default stack takes for 20,000 rows, its calibration out of fold included."""
+    X, y = train.features_with(RECIPE.metadata)[:n], train.label[:n]
+    start = time.perf_counter()
+    LensDetector(RECIPE.members, n_jobs=jobs, random_state=0).fit(X, y, groups=np.arange(len(y)))
+    seconds = time.perf_counter() - start
+    print(
+        f"\n{', '.join(RECIPE.members)} on {len(y):,} rows, five folds, {jobs} processes: {seconds:.0f} s", flush=True
+    )
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=8192, help="scenes to learn from in the tables")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
+    )
+    arguments = parser.parse_args()
+    every = usable(cached_rows(RECIPE.n_train, RECIPE.train_seed, SIMULATED_SURVEYS))
+    test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, SIMULATED_SURVEYS, canonical=True))
+    calibrate = usable(
+        cached_rows(
+            RECIPE.n_calibrate,
+            RECIPE.calibrate_seed,
+            RECIPE.surveys,
+            canonical=True,
+            lens_fraction=RECIPE.calibrate_lens_fraction,
+        )
+    )
+    train = SceneRows(every.features[: arguments.rows], every.truth[: arguments.rows])
+    members(train, test, arguments.jobs)
+    mining(train, calibrate, test, arguments.real, arguments.jobs)
+    timed(every, arguments.jobs)
+
+
+if __name__ == "__main__":
+    main()

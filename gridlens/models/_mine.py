@@ -1,0 +1,76 @@
+"""Hard negatives: of a pool that nobody has looked at, the cutouts that a model scores highest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridlens.calibration import shift_prior
+from gridlens.cutouts import CutoutBatch, is_rejected, quality_flags
+from gridlens.detector import LensDetector
+from gridlens.features import GridPatchExtractor
+
+__all__ = ["Mined", "mine", "pool_features"]
+
+_Progress = Callable[[int], Any] | None
+
+
+class Mined(NamedTuple):
+    """Unlabelled rows to learn from as negatives, as far as they are.
+
+    Attributes
+    ----------
+    features : ndarray of shape (m, 315), float32
+    weight : ndarray of shape (m,), float64
+        Probability that the row is no lens.
+    pool : int
+        Rows that they were chosen from.
+    """
+
+    features: np.ndarray
+    weight: np.ndarray
+    pool: int
+
+
+def pool_features(batches: Iterable[CutoutBatch], metadata: str, *, progress: _Progress = None) -> np.ndarray:
+    """Features (n, 315) of a pool of cutouts, without those that are rejected."""
+    extractor = GridPatchExtractor(metadata, -1)
+    parts = [np.empty((0, 315), dtype=np.float32)]
+    for cutouts, failures in batches:
+        if cutouts is not None:
+            extraction = extractor.extract(cutouts)
+            rejected = extraction.rejected | is_rejected(cutouts.flags | quality_flags(cutouts))
+            parts.append(extraction.features[~rejected])
+        if progress is not None:
+            progress((0 if cutouts is None else len(cutouts)) + len(failures))
+    return np.concatenate(parts)
+
+
+def mine(detector: LensDetector, pool: np.ndarray, n: int, prevalence: float = 1e-3) -> Mined:
+    """The `n` rows of a pool that `detector` scores highest, with the weight that they have as negatives.
+
+    The pool is unlabelled: a lens among the rows would teach that lenses are none. So a row weighs as much as it is
+    probably none, at a declared prevalence. One round is all that helps: the next would mine what the first one has
+    already pushed down, lenses among it.
+
+    Parameters
+    ----------
+    detector : LensDetector
+        Fitted on rows of which the pool holds none.
+    pool : ndarray of shape (m, 315)
+        Features of usable cutouts, with the metadata that the detector sees.
+    n : int
+        At most a tenth of the pool is taken: below that nothing is hard about it.
+    prevalence : float, default=1e-3
+        Share of lenses in the pool.
+
+    Returns
+    -------
+    Mined
+        Best first.
+    """
+    even = detector.predict_proba(pool, prevalence=0.5)[:, 1]
+    best = np.argsort(-even, kind="stable")[: min(n, len(pool) // 10)]
+    return Mined(pool[best], 1.0 - shift_prior(even[best], 0.5, prevalence), len(pool))

@@ -1,0 +1,80 @@
+"""Both kinds of lenses in one table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from gridlens import CutoutSet, LensDetector
+from gridlens.cli import main
+from gridlens.cutouts import CutoutBatch, ReadFailure
+from gridlens.engine import score_batches, score_joint
+from gridlens.members import LinearMember
+
+
+@pytest.fixture(scope="module")
+def other(training_rows, calibration_rows):
+    """A detector that learned the opposite."""
+    X, y = training_rows
+    A, b = calibration_rows
+    return LensDetector(members=(LinearMember(turns=False),)).fit(X, 1 - y, calibration=(A, 1 - b))
+
+
+@pytest.fixture
+def batches(noise):
+    broken = noise(3, seed=4)
+    broken[1] = np.nan
+    first = CutoutSet(noise(4), pixel_scale=1.0, ids=["a", "b", "c", "d"])
+    second = CutoutSet(broken, pixel_scale=1.0, ids=["e", "f", "g"])
+    return [CutoutBatch(first, [ReadFailure("x", "x.npy", "no array", 0)]), CutoutBatch(second, [])]
+
+
+def test_either_kind_is_what_neither_is_not(detector, other, batches):
+    done = []
+    table = score_joint(detector, other, batches, prevalence=0.01, progress=done.append)
+    assert sum(done) == len(table) == 8
+    one = score_batches(detector, batches, prevalence=0.01).set_index("id")
+    two = score_batches(other, batches, prevalence=0.01).set_index("id")
+    by_id = table.set_index("id")
+    np.testing.assert_array_equal(by_id["p_gc"], one.loc[by_id.index, "p_lens"])
+    np.testing.assert_array_equal(by_id["p_cc"], two.loc[by_id.index, "p_lens"])
+    np.testing.assert_array_equal(by_id["score_cc"], two.loc[by_id.index, "score"])
+    ok = table[table["status"] == "ok"]
+    np.testing.assert_allclose(ok["p_any"], 1 - (1 - ok["p_gc"]) * (1 - ok["p_cc"]))
+    assert (np.diff(ok["p_any"]) <= 0).all()
+    assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6, 0, 0]
+    assert set(table["id"][6:]) == {"f", "x"}
+    assert table.attrs["prevalence"] == 0.01
+    assert set(table["prevalence"]) == {0.01}
+    assert not {"p_lens", "p_low", "score", "score_low", "scored"} & set(table.columns)
+
+
+def test_detectors_of_other_metadata_measure_on_their_own(detector, training_rows, calibration_rows, batches):
+    rich = LensDetector(members=(LinearMember(turns=False),), metadata="all")
+    rich.fit(*training_rows, calibration=calibration_rows)
+    table = score_joint(detector, rich, batches).set_index("id")
+    alone = score_batches(rich, batches).set_index("id")
+    np.testing.assert_array_equal(table["p_cc"], alone.loc[table.index, "p_lens"])
+
+
+def test_nothing_makes_an_empty_table(detector, other):
+    assert len(score_joint(detector, other, [])) == 0
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        score_joint(detector, other, [], prevalence=0.0)
+
+
+def test_command_line(tmp_path, noise):
+    np.save(tmp_path / "one.npy", noise(1, 96)[0])
+    run = CliRunner().invoke
+    for target, columns in (("joint", {"p_any", "p_gc", "p_cc"}), ("cluster-cluster", {"p_lens", "score"})):
+        out = tmp_path / f"{target}.csv"
+        arguments = ["score", str(tmp_path / "one.npy"), "--pixel-scale", "1", "--target", target, "--out", str(out)]
+        result = run(main, arguments)
+        assert result.exit_code == 0, result.output
+        assert columns <= set(pd.read_csv(out).columns)
+        assert "model " in result.stderr
+        assert "cluster-cluster" in result.stderr
+    refused = run(main, ["score", "x", "--target", "joint", "--model", "mine"])
+    assert "name one of your own with --model alone" in refused.output
+    refused = run(main, ["score", "x", "--target", "joint", "--prevalence", "estimate"])
+    assert "is for one kind of lens" in refused.output
