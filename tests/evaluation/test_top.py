@@ -91,14 +91,14 @@ def test_intervals_cover():
         truths[prevalence] = (prevalence * tpr[at] / 0.05, tpr[at])
     covered = np.zeros(4)
     y = np.repeat([1, 0], [200, 1800])
-    for _ in range(150):
+    for _ in range(80):
         score = rng.normal(size=2000) + 2.0 * y
         found = [metric(y, score, 100) for metric in (precision_at_k, recall_at_k)]
         found += [metric(y, score, 100, 0.01, n_boot=100) for metric in (precision_at_k, recall_at_k)]
         truth = truths[0.1] + truths[0.01]
         covered += [e.low <= value <= e.high for e, value in zip(found, truth, strict=True)]
-    # 142.5 expected, standard deviation 2.7. Wilson's, for a length that is given, is on the wide side.
-    assert (covered >= 134).all()
+    # 76 expected, standard deviation 1.9. Wilson's, for a length that is given, is on the wide side.
+    assert (covered >= 70).all()
 
 
 def test_groups_count_and_not_their_rows():
