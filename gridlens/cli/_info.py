@@ -1,22 +1,64 @@
-"""`gridlens info`: what is installed, and what a model is."""
+"""`gridlens info`: what a model is, and where two differ."""
 
 import json
+from typing import Any
 
 import click
 
 __all__ = ["info"]
 
+_WIDEST = 44
 
-@click.command(short_help="Describe a model and this installation.", epilog="Example: gridlens info --model my-model/")
-@click.option("--model", default="default", show_default=True, metavar="BUNDLE", help="The bundled model, or a folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def info(model: str, as_json: bool) -> None:
-    """Print the card of a model, or its manifest."""
-    from gridlens.models import model_folder, read_manifest
 
-    folder = model_folder(model)
-    manifest = read_manifest(folder)
+@click.command(
+    short_help="Describe a model, or compare two.",
+    epilog="Example: gridlens info my-model.zip --diff default",
+)
+@click.argument("bundle", required=False, metavar="[MODEL]")
+@click.option("--model", metavar="MODEL", help="The same as the argument MODEL.")
+@click.option("--diff", "other", metavar="MODEL", help="Print what differs in this model from the first.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest, or the differences, as JSON.")
+def info(bundle: str | None, model: str | None, other: str | None, as_json: bool) -> None:
+    """Print the card of MODEL, or its manifest, or what differs between two models.
+
+    A MODEL is a folder or a zip file that `gridlens train` wrote, or 'default', the model that comes with gridlens and
+    is described where none is named.
+    """
+    if bundle is not None and model is not None:
+        raise click.UsageError("Name the model as an argument or with --model, one of the two.")
+    from gridlens.models.description import compare_models, describe_model
+
+    name = bundle or model or "default"
+    if other is not None:
+        found = compare_models(name, other)
+        if as_json:
+            click.echo(json.dumps([difference._asdict() for difference in found], indent=1))
+        elif found:
+            _print_rows([("", name, other), *((row.what, _said(row.a), _said(row.b)) for row in found)])
+        else:
+            click.echo("The two models are the same.")
+        return
+    described = describe_model(name)
     if as_json:
-        click.echo(json.dumps(manifest, indent=1))
+        click.echo(json.dumps(described.manifest, indent=1))
     else:
-        click.echo((folder / "card.md").read_text().rstrip())
+        click.echo(described.card.rstrip())
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _print_rows(rows: list[tuple[str, ...]]) -> None:
+    """Three columns, each as wide as it needs, and long entries cut."""
+    short = [[_short(cell) for cell in row] for row in rows]
+    widths = [max(len(row[k]) for row in short) for k in range(3)]
+    for row in short:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _short(text: str) -> str:
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return plain if len(plain) <= _WIDEST else plain[: _WIDEST - 3] + "..."

@@ -1,99 +1,131 @@
-"""Model bundles: a folder of data, whose manifest names each file's size and hash.
+"""Model bundles: a folder or a zip file of data, whose manifest names each file's size and hash.
 
 A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md` and a
-folder per member. Nothing in it is code, and nothing is parsed before its hash agrees: LightGBM's parser ends the
-process on most damaged files.
+folder per member. Nothing in it is code, and nothing is parsed before its size and hash agree: LightGBM's parser ends
+the process on most damaged files.
+
+The version of the format is `BUNDLE_VERSION`. A bundle of an older version is upgraded in memory as it is loaded, one
+version at a time (`gridlens.models._state.UPGRADES`); a newer one is refused. It is raised when an older gridlens would
+misread what a newer one writes; a field that it can do without gets a default instead.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+import tempfile
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from gridlens._errors import ModelError
-from gridlens._files import atomic_folder
-from gridlens.calibration import IsotonicCalibrator
+from gridlens._errors import GridlensError, ModelError
+from gridlens._files import atomic_folder, atomic_path, check_new_folder, writable_folder
 from gridlens.detector import LensDetector
-from gridlens.features import CONTRACT_VERSION
-from gridlens.stacking import MemberStack, member_class
+from gridlens.models._manifest import (
+    BUNDLE_VERSION,
+    CARD,
+    DETECTOR,
+    MANIFEST,
+    MOST_MANIFEST_BYTES,
+    check_files,
+    checked_manifest,
+    git_commit,
+    manifest_bytes,
+    versions,
+)
+from gridlens.models._probe import probe
+from gridlens.models._state import build_detector, member_classes, read_state, state_of
+from gridlens.models._zip import is_zip_name, unpack, zip_folder
+from gridlens.stacking import list_members
 
-__all__ = ["BUNDLE_VERSION", "load_model", "model_folder", "read_manifest", "save_model"]
+__all__ = [
+    "BUNDLE_VERSION",
+    "OpenBundle",
+    "check_new_bundle",
+    "load_model",
+    "model_folder",
+    "open_bundle",
+    "read_manifest",
+    "save_model",
+]
 
-BUNDLE_VERSION = 1
-_MANIFEST = "manifest.json"
-_DETECTOR = "detector.json"
-_CARD = "card.md"
-_RECORDED = ("numpy", "scipy", "scikit-learn", "lightgbm", "numba", "astropy", "lenstronomy")
+_DEFAULT = "default"
+_PARAMETERS = ("metadata", "meta", "final", "cv", "random_state")
+# Hashes of manifests whose bundles this process has seen to load in another one. A manifest has the hash of each file,
+# and these are checked each time.
+_PROVEN: set[str] = set()
 
 
-def save_model(
-    detector: LensDetector, folder: str | os.PathLike[str], *, card: str, training: Mapping[str, Any]
-) -> None:
+class OpenBundle(NamedTuple):
+    """A bundle whose files are those of its manifest."""
+
+    folder: Path
+    """where it lies, for a zip file a temporary folder"""
+    manifest: dict[str, Any]
+    digest: str
+    """SHA-256 of the manifest, and so of all"""
+    where: str
+    """what to call it in messages"""
+
+
+def save_model(detector: LensDetector, path: str | os.PathLike[str], *, card: str, training: Mapping[str, Any]) -> None:
     """Write a fitted detector as a bundle, whole or not at all.
 
     Parameters
     ----------
     detector : LensDetector
         Fitted.
-    folder : str or path
-        New, or empty.
+    path : str or path
+        A new or empty folder; or a new file with a name that ends in .zip. The zip file of one detector has the same
+        bytes each time.
     card : str
         The model card, Markdown: what the model was trained on, how it scores, its limits.
     training : mapping
         What the training is to be repeated from (recipe, seeds, numbers of scenes); goes into the manifest as JSON.
+        Hashes of the data, as `hash_arrays` makes them, belong under "data".
 
     Raises
     ------
     GridlensError
-        The folder is not empty or cannot be written.
+        The folder is not empty, the file exists, it cannot be written, or a member's name makes no folder.
+    ValueError
+        `training` holds what JSON cannot, such as NaN.
+
+    Notes
+    -----
+    The manifest records the versions of gridlens and of the packages that it leans on, the commit of gridlens where it
+    runs from a checkout, the detector's parameters with its `random_state`, and the plugin that each member came from.
     """
-    with atomic_folder(folder) as temporary:
-        names = detector.member_names_
-        state = {
-            "metadata": detector.metadata,
-            "members": names,
-            "weights": detector.stack_.weights_.tolist(),
-            "intercept": detector.stack_.intercept_,
-            "calibrator": detector.calibrator_.to_dict(),
-            "calibration_prevalence": detector.calibration_prevalence_,
-            "training_prevalence": detector.training_prevalence_,
-        }
-        (temporary / _DETECTOR).write_text(json.dumps(state, indent=1) + "\n")
-        (temporary / _CARD).write_text(card)
-        for name, member in zip(names, detector.stack_.members_, strict=True):
-            place = temporary / name
-            place.mkdir()
-            member.save(place)
-        manifest = {
-            "bundle_version": BUNDLE_VERSION,
-            "contract_version": CONTRACT_VERSION,
-            "versions": {"python": sys.version.split()[0], **_versions()},
-            "training": dict(training),
-            "files": {
-                path.relative_to(temporary).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-                for path in sorted(temporary.rglob("*"))
-                if path.is_file()
-            },
-        }
-        (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    path = Path(path)
+    check_new_bundle(path)
+    if is_zip_name(path):
+        writable_folder(path.absolute().parent)
+        with atomic_path(path) as temporary, tempfile.TemporaryDirectory(prefix="gridlens-model-") as unpacked:
+            _write(detector, Path(unpacked), card, training)
+            zip_folder(Path(unpacked), temporary)
+    else:
+        with atomic_folder(path) as folder:
+            _write(detector, folder, card, training)
 
 
-def load_model(name: str | os.PathLike[str] = "default") -> LensDetector:
+def check_new_bundle(path: str | os.PathLike[str]) -> None:
+    """Raise GridlensError unless a bundle may be written to `path`."""
+    path = Path(path)
+    if not is_zip_name(path):
+        check_new_folder(path)
+    elif path.exists():
+        raise GridlensError(f"The output file {path} exists. Name a new one, or remove this one first.")
+
+
+def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
     """Load a detector that was trained before.
 
     Parameters
     ----------
     name : str or path, default="default"
-        "default" is the model that comes with the package; anything else is the folder of a bundle, as
-        `gridlens train` writes it.
+        "default" is the model that comes with the package; anything else is a bundle as `gridlens train` writes it, a
+        folder or a zip file.
 
     Returns
     -------
@@ -103,12 +135,14 @@ def load_model(name: str | os.PathLike[str] = "default") -> LensDetector:
     Raises
     ------
     ModelError
-        There is no such bundle, a file of it is damaged or missing, or it was made for another contract version.
+        There is no such bundle, a file of it is damaged, missing or not listed, it was made for another contract
+        version or by a newer gridlens, or a member's plugin is not installed.
 
     Notes
     -----
     Loading runs no code from the bundle. Hashes tell damage, not malice: a bundle from elsewhere is first loaded in a
-    process of its own, so that a file that ends LightGBM ends that one.
+    process of its own, once in each session, so that a file that ends LightGBM ends that one. That process has a
+    minute and a limit of memory.
 
     Examples
     --------
@@ -116,20 +150,38 @@ def load_model(name: str | os.PathLike[str] = "default") -> LensDetector:
     >>> load_model("default").member_names_
     ['lightgbm']
     """
-    folder = model_folder(name)
-    manifest = read_manifest(folder)
-    _check_files(folder, manifest)
-    if name != "default":
-        _probe(folder)
-    return _read_detector(folder)
+    with open_bundle(name) as bundle:
+        folder, manifest, digest, where = bundle
+        state = read_state(folder, manifest, where)
+        classes = member_classes(state, manifest, where)
+        if name != _DEFAULT and digest not in _PROVEN:
+            probe(folder, where, sum(entry["bytes"] for entry in manifest["files"].values()))
+            _PROVEN.add(digest)
+        return build_detector(folder, state, classes, where)
+
+
+@contextlib.contextmanager
+def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
+    """Yield the bundle `name`, its manifest read and all its files held against it.
+
+    A zip file is unpacked into a temporary folder, which is gone when the block ends.
+    """
+    path = Path(name)
+    if name != _DEFAULT and path.is_file():
+        with tempfile.TemporaryDirectory(prefix="gridlens-model-") as unpacked:
+            folder = Path(unpacked)
+            yield _checked(folder, unpack(path, folder), str(path))
+    else:
+        folder = model_folder(name)
+        yield _checked(folder, _manifest_of(folder), str(folder))
 
 
 def model_folder(name: str | os.PathLike[str]) -> Path:
     """Folder of the bundle `name`; raise ModelError where there is none."""
-    folder = Path(str(files("gridlens.models") / "default")) if name == "default" else Path(name)
-    if not (folder / _MANIFEST).is_file():
+    folder = Path(str(files("gridlens.models") / _DEFAULT)) if name == _DEFAULT else Path(name)
+    if not (folder / MANIFEST).is_file():
         raise ModelError(
-            f"The model {str(name)!r} is not a model bundle: there is no {_MANIFEST} in {folder}. "
+            f"The model {str(name)!r} is not a model bundle: there is no {MANIFEST} in {folder}. "
             "'default' is the model that comes with gridlens; `gridlens train` makes others."
         )
     return folder
@@ -137,73 +189,46 @@ def model_folder(name: str | os.PathLike[str]) -> Path:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Manifest of the bundle in `folder`; raise ModelError where it cannot serve this version of gridlens."""
+    return checked_manifest(_manifest_of(folder), str(folder))
+
+
+def _checked(folder: Path, content: bytes, where: str) -> OpenBundle:
+    manifest = checked_manifest(content, where)
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-        bundle, contract, listed = manifest["bundle_version"], manifest["contract_version"], manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise ModelError(f"The manifest in {folder} is damaged ({exc}). Get or train the model again.") from exc
-    if bundle != BUNDLE_VERSION or contract != CONTRACT_VERSION:
+        check_files(folder, manifest, where)
+    except OSError as exc:
         raise ModelError(
-            f"The model in {folder} has bundle version {bundle} and feature contract {contract}; this gridlens reads "
-            f"{BUNDLE_VERSION} and {CONTRACT_VERSION}. Train it again with `gridlens train`."
-        )
-    if not isinstance(listed, dict) or _DETECTOR not in listed:
-        raise ModelError(f"The manifest in {folder} lists no {_DETECTOR}. Get or train the model again.")
-    return manifest
+            f"The model in {where} cannot be read: {exc.strerror or exc}. See to its permissions."
+        ) from exc
+    return OpenBundle(folder, manifest, hashlib.sha256(content).hexdigest(), where)
 
 
-def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
-    root = folder.resolve()
-    for name, expected in manifest["files"].items():
-        path = (folder / name).resolve()
-        if not path.is_relative_to(root):
-            raise ModelError(f"The manifest in {folder} names a file outside the bundle, {name!r}. Do not use it.")
-        if not path.is_file():
-            raise ModelError(f"The model in {folder} lacks its file {name!r}. Get or train the model again.")
-        if path.stat().st_size != expected["bytes"] or _sha256(path) != expected["sha256"]:
-            raise ModelError(
-                f"The model file {folder / name} is damaged: its hash is not the one in the manifest. "
-                "Get or train the model again."
-            )
+def _manifest_of(folder: Path) -> bytes:
+    try:
+        if (folder / MANIFEST).is_symlink():
+            raise ModelError(f"The manifest in {folder} is a link. Put the file itself in its place.")
+        with open(folder / MANIFEST, "rb") as file:
+            return file.read(MOST_MANIFEST_BYTES + 1)
+    except OSError as exc:
+        raise ModelError(f"The manifest in {folder} cannot be read: {exc.strerror or exc}.") from exc
 
 
-def _probe(folder: Path) -> None:
-    """Load the bundle in another process first; raise ModelError where that one does not survive."""
-    code = "import sys, pathlib; from gridlens.models._bundle import _read_detector as r; r(pathlib.Path(sys.argv[1]))"
-    result = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
-    if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["the process was ended"])[-1]
-        raise ModelError(f"The model in {folder} cannot be loaded: {last}. Get or train the model again.")
-
-
-def _read_detector(folder: Path) -> LensDetector:
-    state = json.loads((folder / _DETECTOR).read_text())
-    names = state["members"]
-    detector = LensDetector(members=tuple(names), metadata=state["metadata"])
-    stack = MemberStack(())
-    stack.members_ = [member_class(name).load(folder / name) for name in names]
-    stack.weights_ = np.array(state["weights"], dtype=np.float64)
-    stack.intercept_ = float(state["intercept"])
-    detector.stack_ = stack
-    detector.member_names_ = list(names)
-    detector.calibrator_ = IsotonicCalibrator.from_dict(state["calibrator"])
-    detector.calibration_prevalence_ = float(state["calibration_prevalence"])
-    # Bundles that do not say were all trained on as many scenes with a lens as without.
-    detector.training_prevalence_ = float(state.get("training_prevalence", 0.5))
-    detector.classes_ = np.array([0, 1])
-    return detector
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in ("gridlens", *_RECORDED):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def _write(detector: LensDetector, folder: Path, card: str, training: Mapping[str, Any]) -> None:
+    state = state_of(detector)
+    (folder / DETECTOR).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    for name, member in zip(detector.member_names_, detector.stack_.members_, strict=True):
+        place = folder / name
+        place.mkdir()
+        member.save(place)
+    sources = {member.name: member.source for member in list_members()}
+    commit = git_commit()
+    record = {
+        "versions": versions(),
+        **({} if commit is None else {"git_commit": commit}),
+        "parameters": {name: getattr(detector, name) for name in _PARAMETERS},
+        # None: a class that no plugin makes known.
+        "sources": {name: sources.get(name) for name in detector.member_names_},
+        "training": dict(training),
+    }
+    (folder / MANIFEST).write_bytes(manifest_bytes(folder, record))

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from gridlens._errors import GridlensError
-from gridlens._files import check_new_folder
 from gridlens.cutouts import SIMULATED_SURVEYS, CutoutBatch
 from gridlens.detector import LensDetector
 from gridlens.features import METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, GridPatchExtractor
-from gridlens.models._bundle import save_model
+from gridlens.models._bundle import check_new_bundle, save_model
 from gridlens.models._card import SNR_BINS, write_card
+from gridlens.models._manifest import hash_arrays
 from gridlens.models._mine import Mined, mine, pool_features
 from gridlens.stacking import member_class
 
@@ -91,6 +91,11 @@ class SceneRows:
     def label(self) -> np.ndarray:
         """1 for a lens, 0 for none."""
         return self.truth["label"].to_numpy()
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that a training sees of them, by name."""
+        return {"features": self.features, "label": self.label, "arc_snr": self.truth["arc_snr"].to_numpy()}
 
     def features_with(self, metadata: str) -> np.ndarray:
         """The features with the metadata that `GridPatchExtractor(metadata=...)` keeps, the others NaN."""
@@ -173,12 +178,12 @@ def train_recipe(
     n_jobs: int | None = -1,
     progress: _Progress = None,
 ) -> str:
-    """Make the model of `recipe` and write its bundle to the new folder `out`.
+    """Make the model of `recipe` and write its bundle to `out`.
 
     Parameters
     ----------
     out : str or path
-        New, or empty.
+        A new or empty folder, or a new .zip file.
     recipe : Recipe
     pool : iterable of CutoutBatch, optional
         Unlabelled cutouts. Those that the model scores highest are learned as negatives in one round more.
@@ -195,9 +200,9 @@ def train_recipe(
     Raises
     ------
     GridlensError
-        The folder is not empty, a member is unknown, or the pool is too small.
+        The folder is not empty, the file exists, a member is unknown, or the pool is too small.
     """
-    check_new_folder(out)
+    check_new_bundle(out)
     for name in recipe.members:
         member_class(name)  # Known, before anything is simulated.
     # Before hours of work, not after.
@@ -214,12 +219,16 @@ def train_recipe(
         rows(recipe.n_test, recipe.test_seed, canonical=True),
     )
     detector = fit_detector(train, calibrate, recipe, n_jobs=n_jobs)
-    training: dict[str, Any] = {"recipe": asdict(recipe)}
+    sets = {"train": train, "calibrate": calibrate, "test": test}
+    data = {f"{name}.{part}": values for name, made in sets.items() for part, values in made.arrays.items()}
     mined = None
     if unlabelled is not None:
         mined = mine(detector, unlabelled, int(recipe.mined_fraction * recipe.n_train))
         detector = fit_detector(train, calibrate, recipe, mined=mined, n_jobs=n_jobs)
-        training["mined"] = {"pool": mined.pool, "taken": len(mined.weight), "weight": float(mined.weight.sum())}
+        data["mined.features"] = mined.features
     card = write_card(detector, recipe, test, mined)
+    training: dict[str, Any] = {"recipe": asdict(recipe), "data": hash_arrays(data)}
+    if mined is not None:
+        training["mined"] = {"pool": mined.pool, "taken": len(mined.weight), "weight": float(mined.weight.sum())}
     save_model(detector, out, card=card, training=training)
     return card

@@ -8,6 +8,7 @@ from gridlens import load_model
 from gridlens._errors import GridlensError, ModelError
 from gridlens.features import CONTRACT_VERSION
 from gridlens.models import model_folder, read_manifest, save_model
+from gridlens.models._manifest import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +68,21 @@ def test_a_truncated_and_a_missing_file_are_refused(bundle):
         load_model(bundle)
 
 
+def test_a_loaded_bundle_is_not_tried_again_until_it_changes(saved, bundle, monkeypatch):
+    load_model(saved)
+    monkeypatch.setattr("gridlens.models._bundle.probe", lambda *_: pytest.fail("tried again"))
+    load_model(bundle)  # a copy: the same hashes
+    rewrite(bundle, training={"seed": 2})
+    with pytest.raises(pytest.fail.Exception, match="tried again"):
+        load_model(bundle)
+
+
 def test_a_broken_model_with_honest_hashes_ends_another_process(bundle):
     """Hashes tell damage, not malice."""
-    from gridlens.models._bundle import _sha256
-
     path = bundle / "lightgbm" / "trees.txt"
     path.write_bytes(path.read_bytes()[:3000])
     files = json.loads((bundle / "manifest.json").read_text())["files"]
-    files["lightgbm/trees.txt"] = {"bytes": 3000, "sha256": _sha256(path)}
+    files["lightgbm/trees.txt"] = {"bytes": 3000, "sha256": sha256_of(path)}
     rewrite(bundle, files=files)
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_model(bundle)

@@ -1,0 +1,103 @@
+"""Load a bundle in a process of its own first: a file that ends LightGBM ends that one.
+
+Hashes tell damage, not malice: whoever rewrites a file can rewrite its hash in the manifest.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from gridlens._errors import ModelError
+
+__all__ = ["probe", "try_bundle"]
+
+_SECONDS = 60.0
+# Python with its libraries takes 0.3 GB; what a member builds of its text is a few times as large.
+_MEMORY = 4 << 30
+_MEMORY_PER_BYTE = 16
+_SAID = "said.txt"
+# sys.path comes first: what it names is imported, never what lies in the working folder.
+_CODE = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from gridlens.models._probe import try_bundle; try_bundle(*sys.argv[2:])"
+)
+
+
+def probe(folder: Path, where: str, n_bytes: int) -> None:
+    """Load the bundle in `folder` and let it score in another process; raise ModelError where that does not survive.
+
+    That process has a minute, an empty working folder, one thread, and where the system can limit it, memory of 4 GiB
+    and 16 times the bundle.
+    """
+    with tempfile.TemporaryDirectory(prefix="gridlens-probe-") as empty:
+        limit = _MEMORY + _MEMORY_PER_BYTE * n_bytes
+        arguments = [json.dumps(_import_path(folder)), str(folder.resolve()), where, empty, str(limit)]
+        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+        try:
+            # -P: no working folder in sys.path. Not -I, which would hide packages of the user and of PYTHONPATH.
+            code = subprocess.run(
+                [sys.executable, "-P", "-c", _CODE, *arguments],
+                cwd=empty,
+                env={**os.environ, **threads},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_SECONDS,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired as exc:
+            raise ModelError(
+                f"The model in {where} cannot be loaded: it was not done after {_SECONDS:g} seconds in a process of "
+                "its own. Get or train the model again."
+            ) from exc
+        if not code:
+            return
+        said = Path(empty, _SAID)
+        why = said.read_text() if said.is_file() else f"a process of its own was ended by it, {_ended(code)}"
+    raise ModelError(f"The model in {where} cannot be loaded: {why} Get or train the model again.")
+
+
+def try_bundle(folder: str, where: str, empty: str, limit: str) -> None:
+    """What the other process does: load the bundle and score a few rows, or leave a sentence and end with status 1."""
+    _limit_memory(int(limit))
+    try:
+        from gridlens.models._trial import load_and_score
+
+        load_and_score(Path(folder), where)
+    except BaseException as exc:
+        said = str(exc) if isinstance(exc, ModelError) else f"{type(exc).__name__}: {str(exc)[:300]}."
+        Path(empty, _SAID).write_text(said.removesuffix(" Get or train the model again."))
+        sys.exit(1)
+
+
+def _limit_memory(limit: int) -> None:
+    try:
+        import resource
+
+        # Not the address space, of which libraries reserve much more than they use.
+        for kind, most in ((resource.RLIMIT_DATA, limit), (resource.RLIMIT_CORE, 0)):
+            hard = resource.getrlimit(kind)[1]
+            resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    except (ImportError, OSError, ValueError):
+        return  # not on this system; the time limit holds everywhere
+
+
+def _import_path(folder: Path) -> list[str]:
+    """Where the other process imports from: as this one does, but never from the working folder or the bundle."""
+    own = str(Path(__file__).resolve().parents[2])
+    bundle = folder.resolve()
+    known = [path for path in sys.path if os.path.isabs(path) and not Path(path).resolve().is_relative_to(bundle)]
+    return known if own in known else [own, *known]
+
+
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"with status {code}."
+    try:
+        return f"by {signal.Signals(-code).name}."
+    except ValueError:
+        return f"by signal {-code}."
