@@ -112,7 +112,12 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
         """Read a member that `save` wrote.
 
         The parsers of trees end the process on most damaged files: whoever calls has checked the files' hashes
-        (`gridlens.load_model` does).
+        (`gridlens.load_model` does). The text of LightGBM's trees is checked before its parser sees it.
+
+        Raises
+        ------
+        ValueError
+            The text holds no trees, or ones that cannot be walked.
         """
         member = cls(**json.loads((folder / _PARAMETER_FILE).read_text()))
         member._read(folder)

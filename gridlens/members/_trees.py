@@ -9,6 +9,7 @@ import numpy as np
 
 from gridlens.features import dihedral
 from gridlens.members._features import FeatureMember
+from gridlens.members._tree_text import checked_booster
 
 __all__ = ["LightGBMTrees", "TurnedTrees", "grow"]
 
@@ -39,12 +40,11 @@ class LightGBMTrees(FeatureMember):
             (folder / _STATE_FILE).write_text(json.dumps(state, indent=1) + "\n")
 
     def _read(self, folder: Path) -> None:
-        import lightgbm
-
-        self.booster_ = lightgbm.Booster(model_str=(folder / _MODEL_FILE).read_text())
+        self.booster_ = checked_booster((folder / _MODEL_FILE).read_text())
         if self._learned:
-            for name, value in json.loads((folder / _STATE_FILE).read_text()).items():
-                setattr(self, name, value)
+            state = json.loads((folder / _STATE_FILE).read_text())
+            for name in self._learned:
+                setattr(self, name, float(state[name]))
 
 
 def grow(member: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Any:
