@@ -135,7 +135,7 @@ def build_detector(folder: Path, state: DetectorState, classes: list[Any], where
             members.append(AveragedMember.load(place, kind) if averaged else kind.load(place))
         # Whatever a member makes of files that are not its own, of a plugin's member above all.
         except Exception as exc:
-            said = f"{type(exc).__name__}: {_shown(str(exc), 200)}"
+            said = f"{type(exc).__name__}: {_shown(str(exc), 200).rstrip('.')}"
             raise ModelError(f"The member {name!r} of the model in {where} cannot be read ({said}). {_AGAIN}") from exc
     detector = LensDetector(members=state.members, metadata=state.metadata)
     stack = MemberStack(())

@@ -1,32 +1,17 @@
 import json
-import shutil
+import os
 
 import numpy as np
 import pytest
+from bundles import restate, rewrite, vouch
 
-from gridlens import load_model
+from gridlens import LensDetector, load_model
 from gridlens._errors import GridlensError, ModelError
 from gridlens.features import CONTRACT_VERSION
+from gridlens.members import LightGBMMember, NNPUMember
 from gridlens.models import model_folder, read_manifest, save_model
-from gridlens.models._manifest import sha256_of
-
-
-@pytest.fixture(scope="module")
-def saved(detector, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "bundle"
-    save_model(detector, folder, card="# A card\n", training={"seed": 1})
-    return folder
-
-
-@pytest.fixture
-def bundle(saved, tmp_path):
-    return shutil.copytree(saved, tmp_path / "bundle")
-
-
-def rewrite(bundle, **changes):
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest.update(changes)
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+from gridlens.models._manifest import hash_arrays
+from gridlens.models.description import describe_model
 
 
 def test_a_loaded_detector_scores_the_same_to_the_bit(saved, detector, calibration_rows):
@@ -42,6 +27,52 @@ def test_the_manifest_lists_every_file_and_how_the_model_was_made(saved):
     assert manifest["contract_version"] == CONTRACT_VERSION
     assert manifest["training"] == {"seed": 1}
     assert "lightgbm" in manifest["versions"]
+    assert manifest["sources"] == {"lightgbm": "gridlens"}
+    assert manifest["parameters"]["random_state"] == 0
+    assert len(manifest.get("git_commit", "0" * 40).removesuffix("-dirty")) == 40
+
+
+def test_the_manifest_does_without_git(detector, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    save_model(detector, tmp_path / "model", card="", training={})
+    assert "git_commit" not in read_manifest(tmp_path / "model")
+
+
+def test_training_that_json_cannot_hold_is_refused(detector, tmp_path):
+    with pytest.raises(ValueError, match="'training' parameter must hold what JSON can"):
+        save_model(detector, tmp_path / "model", card="", training={"snr": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_hashes_of_arrays_know_values_shape_and_type():
+    y = np.array([0, 1, 1, 0])
+    found = hash_arrays({"y": y, "again": y.astype(">i8"), "row": y[None], "small": y.astype(np.int8)})
+    assert found["y"] == found["again"]
+    assert found["row"]["sha256"] == found["y"]["sha256"]
+    assert found["row"]["shape"] == [1, 4]
+    assert found["small"] != found["y"]
+    assert found["y"]["dtype"] == "i8"
+    assert hash_arrays({"y": np.asfortranarray(np.eye(3)[:, ::2])}) == hash_arrays({"y": np.eye(3)[:, ::2].copy()})
+    with pytest.raises(ValueError, match="objects in 'ids'"):
+        hash_arrays({"ids": np.array(["a", None])})
+
+
+def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, tmp_path):
+    settings = {"n_trees": 10, "min_child_samples": 20, "turns": False}
+    members = [LightGBMMember(**settings), NNPUMember(prior=0.5, **settings)]
+    detector = LensDetector(members, final="average", cv=3, random_state=0)
+    detector.fit(*training_rows, calibration=calibration_rows)
+    # Joined as they are: one of them was fitted elsewhere, and is no average.
+    detector.stack_.members_[1] = members[1].fit(*training_rows)
+    expected = detector.predict_proba(calibration_rows[0])
+    for name in ("model", "model.zip"):
+        save_model(detector, tmp_path / name, card="", training={})
+        np.testing.assert_array_equal(load_model(tmp_path / name).predict_proba(calibration_rows[0]), expected)
+    described = describe_model(tmp_path / "model").detector["members"]
+    assert [member["averaged"] for member in described.values()] == [True, False]
+    restate(tmp_path / "model", averaged=[False, False])
+    with pytest.raises(ModelError, match="errs on whether 'lightgbm' is averaged"):
+        load_model(tmp_path / "model")
 
 
 def test_nothing_in_it_is_pickled(saved):
@@ -77,23 +108,66 @@ def test_a_loaded_bundle_is_not_tried_again_until_it_changes(saved, bundle, monk
         load_model(bundle)
 
 
-def test_a_broken_model_with_honest_hashes_ends_another_process(bundle):
-    """Hashes tell damage, not malice."""
-    path = bundle / "lightgbm" / "trees.txt"
-    path.write_bytes(path.read_bytes()[:3000])
-    files = json.loads((bundle / "manifest.json").read_text())["files"]
-    files["lightgbm/trees.txt"] = {"bytes": 3000, "sha256": sha256_of(path)}
-    rewrite(bundle, files=files)
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        load_model(bundle)
-
-
 def test_another_contract_and_another_bundle_version_are_refused(bundle):
     rewrite(bundle, contract_version=CONTRACT_VERSION + 1)
     with pytest.raises(ModelError, match=r"feature contract 2.*gridlens train"):
         load_model(bundle)
     rewrite(bundle, contract_version=CONTRACT_VERSION, bundle_version=99)
-    with pytest.raises(ModelError, match="bundle version 99"):
+    with pytest.raises(ModelError, match=r"bundle version 99.*Upgrade gridlens"):
+        load_model(bundle)
+
+
+def test_an_older_bundle_is_upgraded_one_version_at_a_time(bundle, monkeypatch, no_probe):
+    """The state of version 1 goes through the functions of 1 and 2."""
+    state = json.loads((bundle / "detector.json").read_text())
+    state["parts"] = state.pop("members")
+    (bundle / "detector.json").write_text(json.dumps(state))
+    vouch(bundle)
+    for module in ("_manifest", "_state"):
+        monkeypatch.setattr(f"gridlens.models.{module}.BUNDLE_VERSION", 3)
+    upgrades = {
+        1: lambda old: {"names": old["parts"], **old},
+        2: lambda old: {"members": old["names"], **old},
+    }
+    monkeypatch.setattr("gridlens.models._state.UPGRADES", upgrades)
+    assert load_model(bundle).member_names_ == ["lightgbm"]
+    restate(bundle, parts=None)
+    with pytest.raises(ModelError, match="members must be"):
+        load_model(bundle)
+    monkeypatch.setitem(upgrades, 1, lambda old: {"names": old["absent"], **old})
+    with pytest.raises(ModelError, match="cannot be upgraded to version 3"):
+        load_model(bundle)
+
+
+def test_a_member_that_is_not_installed_is_named_with_its_plugin(bundle):
+    restate(bundle, members=["arcnet"])
+    rewrite(bundle, sources={"arcnet": "gridlens-arcnet 1.2"})
+    with pytest.raises(ModelError, match=r"'arcnet', which is missing.*from gridlens-arcnet 1.2; install that"):
+        load_model(bundle)
+    rewrite(bundle, sources={})
+    with pytest.raises(ModelError, match=r"'arcnet', which is missing here. The 'members' parameter"):
+        load_model(bundle)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "lightgbm/state.json", "lightgbm/folds.json"])
+def test_a_file_that_is_not_listed_is_refused(bundle, name):
+    (bundle / name).write_text("{}")
+    with pytest.raises(ModelError, match=f"holds '{name}', which its manifest does not list"):
+        load_model(bundle)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without links and pipes")
+@pytest.mark.parametrize("name", ["lightgbm/trees.txt", "lightgbm", "manifest.json", "more"])
+def test_links_and_pipes_are_refused(bundle, tmp_path, name):
+    path = bundle / name
+    if path.exists():
+        path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match="link"):
+        load_model(bundle)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match=r"not a plain file|no manifest.json"):
         load_model(bundle)
 
 

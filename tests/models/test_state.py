@@ -1,0 +1,81 @@
+"""`detector.json`, field by field."""
+
+import json
+
+import pytest
+from bundles import restate, vouch
+
+from gridlens import load_model
+from gridlens._errors import ModelError
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("metadata", None, "metadata must be one of"),
+        ("metadata", ["image"], "metadata must be one of"),
+        ("members", "lightgbm", "members must be a list of names"),
+        ("members", [], "members must be a list of names"),
+        ("members", [1], "members must be names"),
+        ("members", ["../lightgbm"], "members must be names"),
+        ("members", ["lightgbm", "lightgbm"], "must differ"),
+        ("averaged", [], "averaged must be true or false"),
+        ("averaged", [0], "averaged must be true or false"),
+        ("averaged", [True], "errs on whether 'lightgbm' is averaged"),
+        ("weights", [], "weights must be a number for each"),
+        ("weights", ["1"], "weights must be finite"),
+        ("weights", [True], "weights must be finite"),
+        ("weights", [10**400], "weights must be finite"),
+        ("intercept", None, "intercept must be finite"),
+        ("calibrator", {}, "its calibrator is none"),
+        ("calibrator", [1, 2], "its calibrator is none"),
+        ("calibration_prevalence", 1.5, "must lie between 0 and 1"),
+        ("calibration_prevalence", "0.5", "must be finite"),
+        ("training_prevalence", 0, "must lie between 0 and 1"),
+    ],
+)
+def test_a_field_of_another_sort_is_named(bundle, no_probe, field, value, said):
+    restate(bundle, **{field: value})
+    with pytest.raises(ModelError, match=rf"detector.json in .* is damaged .*{said}.*train the model again"):
+        load_model(bundle)
+
+
+@pytest.mark.parametrize(
+    "field", ["metadata", "members", "weights", "intercept", "calibrator", "calibration_prevalence"]
+)
+def test_a_missing_field_is_named(bundle, field):
+    state = json.loads((bundle / "detector.json").read_text())
+    del state[field]
+    (bundle / "detector.json").write_text(json.dumps(state))
+    vouch(bundle)
+    with pytest.raises(ModelError, match=field):
+        load_model(bundle)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Expecting value"),
+        ("[]", "it holds list"),
+        ('{"a": 1, "a": 2}', "a name occurs twice"),
+        ('{"intercept": NaN}', "NaN is no JSON"),
+        ("[" * 100_000, "recursion"),
+        ('{"intercept": ' + "9" * 5000 + "}", "damaged"),
+        ('{"intercept": 1e999}', "damaged"),
+        ("\udcff", "utf-8"),
+    ],
+)
+def test_json_that_is_none_is_refused(bundle, text, said):
+    (bundle / "detector.json").write_bytes(text.encode(errors="surrogateescape"))
+    vouch(bundle)
+    with pytest.raises(ModelError, match=said):
+        load_model(bundle)
+
+
+def test_a_member_must_be_a_folder(detector, tmp_path, monkeypatch):
+    from gridlens.models import save_model
+
+    monkeypatch.setattr(detector, "member_names_", ["../x"])
+    with pytest.raises(ModelError, match=r"'../x' cannot be saved"):
+        save_model(detector, tmp_path / "model", card="", training={})
+    assert not list(tmp_path.iterdir())
