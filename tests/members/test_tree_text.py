@@ -1,0 +1,105 @@
+"""What LightGBM would read without a doubt."""
+
+import re
+
+import lightgbm
+import numpy as np
+import pytest
+
+from gridlens.members._tree_text import checked_booster
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 5)).astype(np.float32)
+    X[::9, 1] = np.nan
+    return X, (X[:, 0] + rng.normal(size=300) > 0).astype(int)
+
+
+def grown(rows, **parameters):
+    settings = {"objective": "binary", "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 20, **parameters}
+    return lightgbm.train(settings, lightgbm.Dataset(*rows), 6)
+
+
+def grown_sizes(rows):
+    return re.search(r"^tree_sizes=(.*)$", grown(rows).model_to_string(), flags=re.M)[1].split(" ")
+
+
+def first(text, key, change):
+    """`text` with the values of the first line of `key` changed."""
+    return re.sub(
+        rf"^{key}=(.*)$", lambda line: f"{key}={' '.join(change(line[1].split(' ')))}", text, count=1, flags=re.M
+    )
+
+
+def resized(text):
+    """The sizes of the trees as they are now."""
+    blocks = re.split(r"^(?=Tree=\d+\n|end of trees)", text, flags=re.M)[1:-1]
+    return first(text, "tree_sizes", lambda _: [str(len(block)) for block in blocks])
+
+
+@pytest.mark.parametrize("parameters", [{}, {"num_leaves": 2}, {"min_data_in_leaf": 1000}, {"objective": "l2"}])
+def test_what_lightgbm_writes_is_read(rows, parameters):
+    """Down to trees of one leaf."""
+    booster = grown(rows, **parameters)
+    np.testing.assert_array_equal(checked_booster(booster.model_to_string()).predict(rows[0]), booster.predict(rows[0]))
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "said"),
+    [
+        ("left_child", lambda v: ["90", *v[1:]], "a child that is not there"),
+        ("left_child", lambda v: ["-90", *v[1:]], "a child that is not there"),
+        ("left_child", lambda v: ["0", *v[1:]], "a child that is not there"),
+        ("right_child", lambda v: [*v[:-1], v[-2]], "share a child"),
+        ("split_feature", lambda v: ["5", *v[1:]], "a column that is not there"),
+        ("split_feature", lambda v: v[1:], "are not"),
+        ("leaf_value", lambda v: [*v, "1"], "are not"),
+        ("leaf_value", lambda v: ["1e999", *v[1:]], "finite numbers"),
+        ("leaf_value", lambda v: ["1.2.3", *v[1:]], "finite numbers"),
+        ("threshold", lambda v: ["nan", *v[1:]], "are not"),
+        ("decision_type", lambda v: ["1", *v[1:]], "of categories"),
+        ("num_leaves", lambda v: ["999999999"], "num_leaves is '999999999'"),
+        ("num_leaves", lambda v: ["0"], "it is no tree"),
+        ("num_leaves", lambda v: ["many"], "num_leaves is 'many'"),
+        ("num_cat", lambda v: ["1"], "num_cat is '1'"),
+        ("internal_value", lambda v: v[1:], "internal_value are"),
+        ("leaf_count", lambda v: [*v, "1"], "leaf_count are"),
+        ("max_feature_idx", lambda v: ["900000"], "not of 900001 columns"),
+        ("num_class", lambda v: ["3"], "num_class"),
+        ("version", lambda v: ["v9"], "version"),
+        ("split_gain", lambda v: ["x", *v[1:]], "split_gain are"),
+        ("shrinkage", lambda v: ["="], "shrinkage is no number"),
+        ("objective", lambda v: ["binary", "sigmoid"], "objective is"),
+        ("label_index", lambda v: ["0\naverage_output"], "header holds"),
+        ("is_linear", lambda v: ["0\nleaf_const=1"], "it is no tree"),
+    ],
+)
+def test_a_tree_that_cannot_be_walked_is_refused(rows, key, change, said):
+    text = resized(first(grown(rows).model_to_string(), key, change))
+    with pytest.raises(ValueError, match=rf"text of the trees is damaged: .*{said}"):
+        checked_booster(text)
+
+
+@pytest.mark.parametrize("sizes", [["1"], ["x"], ["-5"], []])
+def test_sizes_that_are_not_the_trees_are_refused(rows, sizes):
+    text = first(grown(rows).model_to_string(), "tree_sizes", lambda v: sizes)
+    with pytest.raises(ValueError, match="tree_sizes"):
+        checked_booster(text)
+    with pytest.raises(ValueError, match="end where"):
+        checked_booster(first(text, "tree_sizes", lambda _: grown_sizes(rows)[:-1]))
+
+
+def test_what_comes_after_the_trees_is_not_read(rows):
+    """LightGBM dies of a parameter that it does not know."""
+    booster = grown(rows)
+    text = booster.model_to_string()
+    text = text[: text.index("parameters:")] + "parameters:\n[nothing: 1]\n[num_"
+    np.testing.assert_array_equal(checked_booster(text).predict(rows[0]), booster.predict(rows[0]))
+
+
+@pytest.mark.parametrize("text", ["", "tree\n", "tree\n\nTree=0\n", "Tree=0\n" * 3])
+def test_what_is_no_model_is_refused(text):
+    with pytest.raises(ValueError, match="text of the trees is damaged"):
+        checked_booster(text)
