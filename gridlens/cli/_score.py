@@ -38,7 +38,7 @@ __all__ = ["score"]
     default="default",
     show_default=True,
     metavar="BUNDLE",
-    help="The bundled model, or a folder that `gridlens train` wrote.",
+    help="The bundled model, or a folder or .zip file that `gridlens train` wrote.",
 )
 @click.option(
     "--target",

@@ -34,7 +34,9 @@ __all__ = ["train"]
     help="Unlabelled cutouts (file, folder, glob): those that the model scores highest are learned as negatives, in "
     "one round more.",
 )
-@click.option("--out", default="gridlens-model", show_default=True, metavar="FOLDER", help="New folder for the bundle.")
+@click.option(
+    "--out", default="gridlens-model", show_default=True, metavar="PATH", help="New folder or .zip file for the bundle."
+)
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for all cores.")
 @reading_options
 def train(

@@ -1,5 +1,6 @@
-"""Models on disk: bundles of data, the recipe of the bundled one, and the bundled one itself."""
+"""Models on disk: bundles of data, the recipes of the bundled ones, and these themselves."""
 
 from gridlens.models._bundle import load_model, model_folder, read_manifest, save_model
+from gridlens.models._manifest import hash_arrays
 
-__all__ = ["load_model", "model_folder", "read_manifest", "save_model"]
+__all__ = ["hash_arrays", "load_model", "model_folder", "read_manifest", "save_model"]

@@ -51,6 +51,8 @@ __all__ = [
 ]
 
 _DEFAULT = "default"
+# The models that come with the package, each a folder beside this file.
+_BUNDLED = (_DEFAULT, "cluster-cluster")
 _PARAMETERS = ("metadata", "meta", "final", "cv", "random_state")
 # Hashes of manifests whose bundles this process has seen to load in another one. A manifest has the hash of each file,
 # and these are checked each time.
@@ -124,8 +126,8 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
     Parameters
     ----------
     name : str or path, default="default"
-        "default" is the model that comes with the package; anything else is a bundle as `gridlens train` writes it, a
-        folder or a zip file.
+        "default", for galaxies lensed by clusters, and "cluster-cluster" come with the package; anything else is a
+        bundle as `gridlens train` writes it, a folder or a zip file.
 
     Returns
     -------
@@ -154,7 +156,7 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
         folder, manifest, digest, where = bundle
         state = read_state(folder, manifest, where)
         classes = member_classes(state, manifest, where)
-        if name != _DEFAULT and digest not in _PROVEN:
+        if name not in _BUNDLED and digest not in _PROVEN:
             probe(folder, where, sum(entry["bytes"] for entry in manifest["files"].values()))
             _PROVEN.add(digest)
         return build_detector(folder, state, classes, where)
@@ -167,7 +169,7 @@ def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
     A zip file is unpacked into a temporary folder, which is gone when the block ends.
     """
     path = Path(name)
-    if name != _DEFAULT and path.is_file():
+    if name not in _BUNDLED and path.is_file():
         with tempfile.TemporaryDirectory(prefix="gridlens-model-") as unpacked:
             folder = Path(unpacked)
             yield _checked(folder, unpack(path, folder), str(path))
@@ -178,11 +180,11 @@ def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
 
 def model_folder(name: str | os.PathLike[str]) -> Path:
     """Folder of the bundle `name`; raise ModelError where there is none."""
-    folder = Path(str(files("gridlens.models") / _DEFAULT)) if name == _DEFAULT else Path(name)
+    folder = Path(str(files("gridlens.models") / str(name))) if name in _BUNDLED else Path(name)
     if not (folder / MANIFEST).is_file():
         raise ModelError(
             f"The model {str(name)!r} is not a model bundle: there is no {MANIFEST} in {folder}. "
-            "'default' is the model that comes with gridlens; `gridlens train` makes others."
+            f"{' and '.join(map(repr, _BUNDLED))} come with gridlens; `gridlens train` makes others."
         )
     return folder
 

@@ -69,9 +69,10 @@ RECIPES = {
     "default": Recipe(),
     "cluster-cluster": Recipe(
         target="cluster-cluster",
-        n_train=8192,
-        n_calibrate=4096,
-        n_test=4096,
+        n_train=2048,
+        n_calibrate=1024,
+        calibrate_lens_fraction=0.5,
+        n_test=1024,
         train_seed=101,
         calibrate_seed=103,
         test_seed=107,
