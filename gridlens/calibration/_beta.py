@@ -30,7 +30,9 @@ class BetaCurve(NamedTuple):
     offset: float
 
     def predict(self, u: np.ndarray) -> np.ndarray:
-        log_odds = _sides(self.slope * u + self.intercept) @ np.array(self[2:])
+        # NaN is a score of a row that has none, and stays.
+        with np.errstate(invalid="ignore"):
+            log_odds = _sides(self.slope * u + self.intercept) @ np.array(self[2:])
         return expit(np.clip(log_odds, _LOWEST, _HIGHEST))
 
 

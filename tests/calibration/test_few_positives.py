@@ -108,6 +108,17 @@ def test_mean_probability_is_the_share_of_positives():
         assert fit(scores, y).predict(scores).mean() == pytest.approx(y.mean(), rel=0.03)
 
 
+def test_a_score_that_is_missing_stays_so_without_a_word():
+    y = np.repeat([1, 0], [20, 400])
+    with pytest.warns(UserWarning, match="beta calibration"):
+        calibrator = IsotonicCalibrator().fit(np.random.default_rng(0).normal(size=420) + 2 * y, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        p = calibrator.predict([np.nan, 0.0])
+    assert np.isnan(p[0])
+    assert 0 < p[1] < 1
+
+
 def test_equal_scores_are_said_and_give_the_share():
     y = np.arange(100) < 10
     with pytest.warns(UserWarning, match="All 'scores' are equal: they tell no row from another"):
