@@ -66,10 +66,10 @@ def scores_by_snr(label: np.ndarray, snr: np.ndarray, score: np.ndarray) -> list
 
 def write_card(detector: LensDetector, recipe: "Recipe", test: "SceneRows", mined: Mined | None = None) -> str:
     """Card of `detector` in Markdown, its scores computed on `test`, scenes of a seed of their own."""
-    X, label = test.features_with(recipe.metadata), test.label
-    usable = np.isfinite(X).any(axis=1)
-    p = detector.predict_proba(X[usable], prevalence=float(label[usable].mean()))[:, 1]
-    members = detector.stack_.member_probabilities({"features": X[usable]})
+    members = detector.member_probabilities(test.inputs_with(recipe.metadata))
+    usable, label = np.isfinite(members).all(axis=1), test.label
+    members = members[usable]
+    p = detector.calibrated(members, prevalence=float(label[usable].mean()))
     label, snr = label[usable], test.truth["arc_snr"].to_numpy()[usable]
     rows = "\n".join(
         f"| {name} | {count} | {' | '.join(measures)} |" for name, count, measures in scores_by_snr(label, snr, p)

@@ -5,16 +5,18 @@ is drawn away from the canonical geometry, so that what is learned carries over;
 """
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gridlens._errors import GridlensError
-from gridlens.cutouts import SIMULATED_SURVEYS, CutoutBatch
+from gridlens.cutouts import SIMULATED_SURVEYS, CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.features import METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, GridPatchExtractor
 from gridlens.models._bundle import check_new_bundle, save_model
@@ -82,11 +84,12 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class SceneRows:
-    """Features and truth of simulated scenes; the pixels are not kept."""
+    """Features and truth of simulated scenes, and their pixels where a member asks for them."""
 
     features: np.ndarray
     """(n, 315) float32, the nine metadata columns filled"""
     truth: pd.DataFrame = field(repr=False)
+    cutouts: CutoutSet | None = field(default=None, repr=False)
 
     @property
     def label(self) -> np.ndarray:
@@ -106,6 +109,10 @@ class SceneRows:
                 kept[:, N_IMAGE_FEATURES + k] = np.nan
         return kept
 
+    def inputs_with(self, metadata: str) -> CutoutSet | np.ndarray:
+        """What a detector with `metadata` learns from and scores: the cutouts where they were kept."""
+        return self.features_with(metadata) if self.cutouts is None else self.cutouts
+
 
 def simulate_rows(
     n: int,
@@ -115,40 +122,61 @@ def simulate_rows(
     canonical: bool = False,
     lens_fraction: float = 0.5,
     target: str = "galaxy-cluster",
+    pixels: Path | None = None,
     n_jobs: int | None = -1,
     progress: _Progress = None,
 ) -> SceneRows:
     """Simulate `n` scenes and extract their features, in processes; the same for any number of them.
 
     A share `lens_fraction` of them is drawn with a lens of the kind that `target` names. A third is drawn away from the
-    canonical geometry, none where `canonical` is True. Needs ``gridlens[sim]``.
+    canonical geometry, none where `canonical` is True. Cutouts are kept in the new file `pixels`, which is mapped into
+    memory and takes 200 kB for each; all of them are canonical then, for a set has one size. Needs ``gridlens[sim]``.
     """
     from gridlens.simulate import SceneSettings, map_blocks, simulate_scene
 
     settings = SceneSettings(
         surveys=surveys, lens_fraction=lens_fraction, cluster_cluster=float(target == "cluster-cluster")
     )
-    if canonical:
+    if canonical or pixels is not None:
         settings = replace(settings, varied_fraction=0.0)
     make = partial(simulate_scene, seed, settings=settings)
+    if pixels is not None:
+        shape = (n, *make(0).pixels.shape)
+        np.lib.format.open_memmap(pixels, mode="w+", dtype=np.float32, shape=shape).flush()
     parts: list[np.ndarray] = []
     truths: list[dict[str, Any]] = []
-    for done, (features, truth) in map_blocks(_extract_block, make, n, n_jobs):
+    for done, (features, truth) in map_blocks(partial(_extract_block, pixels), make, n, n_jobs):
         parts.append(features)
         truths.extend(truth)
         if progress is not None:
             progress(done)
-    return SceneRows(np.concatenate(parts), pd.DataFrame(truths))
+    rows = SceneRows(np.concatenate(parts), pd.DataFrame(truths))
+    if pixels is None:
+        return rows
+    cutouts = CutoutSet(
+        np.load(pixels, mmap_mode="r"),
+        bcg_xy=rows.truth[["bcg_x", "bcg_y"]].to_numpy(),
+        pixel_scale=rows.truth["pixel_scale"].to_numpy(),
+        ids=rows.truth["id"],
+        metadata=rows.truth[list(METADATA_NAMES)],
+    )
+    return replace(rows, cutouts=cutouts)
 
 
-def _extract_block(make: Callable[[int], Any], start: int, stop: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
+def _extract_block(
+    pixels: Path | None, make: Callable[[int], Any], start: int, stop: int
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
     from gridlens.simulate import scenes_to_cutouts
 
     extractor = GridPatchExtractor(metadata="all")
     rows, truth = [], []
-    for scene in map(make, range(start, stop)):
+    kept = None if pixels is None else np.lib.format.open_memmap(pixels, mode="r+")
+    for index in range(start, stop):
+        scene = make(index)
         rows.append(extractor.transform(scenes_to_cutouts([scene]))[0])
         truth.append(scene.truth)
+        if kept is not None:
+            kept[index] = scene.pixels
     return np.stack(rows), truth
 
 
@@ -158,16 +186,17 @@ def fit_detector(
     """Fit and calibrate the detector of `recipe` on simulated rows, and on mined ones as negatives."""
     detector = LensDetector(recipe.members, recipe.metadata, n_jobs=n_jobs, random_state=recipe.random_state)
     faint = train.truth["arc_snr"].to_numpy() < recipe.faint_snr  # NaN, no lens, is not faint
-    X, label, weight = train.features_with(recipe.metadata), train.label, np.where(faint, recipe.faint_weight, 1.0)
+    X, label, weight = train.inputs_with(recipe.metadata), train.label, np.where(faint, recipe.faint_weight, 1.0)
     if mined is not None:
-        X, weight = np.concatenate([X, mined.features]), np.concatenate([weight, mined.weight])
+        X = np.concatenate([train.features_with(recipe.metadata), mined.features])
+        weight = np.concatenate([weight, mined.weight])
         label = np.concatenate([label, np.zeros(len(mined.weight), dtype=label.dtype)])
     return detector.fit(
         X,
         label,
         groups=np.arange(len(label)),
         sample_weight=weight,
-        calibration=(calibrate.features_with(recipe.metadata), calibrate.label),
+        calibration=(calibrate.inputs_with(recipe.metadata), calibrate.label),
     )
 
 
@@ -201,11 +230,30 @@ def train_recipe(
     Raises
     ------
     GridlensError
-        The folder is not empty, the file exists, a member is unknown, or the pool is too small.
+        The folder is not empty, the file exists, a member is unknown, or the pool is too small; or there is a pool and
+        a member that looks at cutouts.
     """
     check_new_bundle(out)
-    for name in recipe.members:
-        member_class(name)  # Known, before anything is simulated.
+    # Known, before anything is simulated.
+    looking = [name for name in recipe.members if member_class(name).consumes == "cutouts"]
+    if looking and pool is not None:
+        raise GridlensError(
+            f"The 'pool' parameter must be left out with members that look at cutouts. Got {looking[0]!r} among the "
+            "members: a pool is kept as features."
+        )
+    with tempfile.TemporaryDirectory(prefix="gridlens-train-") as folder:
+        return _train(out, recipe, pool, Path(folder) if looking else None, n_jobs, progress)
+
+
+def _train(
+    out: str | os.PathLike[str],
+    recipe: Recipe,
+    pool: Iterable[CutoutBatch] | None,
+    folder: Path | None,
+    n_jobs: int | None,
+    progress: _Progress,
+) -> str:
+    """`train_recipe`, the pixels kept in `folder` where there is one."""
     # Before hours of work, not after.
     unlabelled = None if pool is None else pool_features(pool, recipe.metadata, progress=progress)
     if unlabelled is not None and len(unlabelled) < _SMALLEST_POOL:
@@ -213,7 +261,12 @@ def train_recipe(
             f"The 'pool' parameter must hold at least {_SMALLEST_POOL} usable cutouts, of which a tenth is mined. "
             f"Got {len(unlabelled)} instead."
         )
-    rows = partial(simulate_rows, surveys=recipe.surveys, target=recipe.target, n_jobs=n_jobs, progress=progress)
+
+    def rows(n: int, seed: int, **options: Any) -> SceneRows:
+        pixels = None if folder is None else folder / f"{seed}.npy"
+        options |= {"surveys": recipe.surveys, "target": recipe.target, "pixels": pixels}
+        return simulate_rows(n, seed, n_jobs=n_jobs, progress=progress, **options)
+
     train, calibrate, test = (
         rows(recipe.n_train, recipe.train_seed),
         rows(recipe.n_calibrate, recipe.calibrate_seed, canonical=True, lens_fraction=recipe.calibrate_lens_fraction),

@@ -14,16 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens._errors import GridlensError
 from gridlens._progress import progress_bar
-from gridlens.calibration import IsotonicCalibrator, estimate_shift, shift_prior
+from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet, flag_message, is_rejected, quality_flags
+from gridlens.detector._table import ARC_COLUMNS, EVEN, rank_table
 from gridlens.features import FEATURE_NAMES, Extraction, GridPatchExtractor, best_arc
 from gridlens.stacking import MemberStack, member_class, member_log_odds
 
-__all__ = ["ARC_COLUMNS", "LensDetector", "rank_table"]
-
-# What the table says of the best arc candidate: the features of its patch.
-ARC_COLUMNS = ("arc_distance", "arcness", "arc_color_gr", "arc_snr")
-_EVEN = 0.5
+__all__ = ["LensDetector"]
 
 
 class LensDetector(ClassifierMixin, BaseEstimator):
@@ -178,14 +175,37 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         ndarray of shape (n, 2), float64
             NaN for a rejected cutout.
         """
+        p = self.calibrated(self.member_probabilities(X), prevalence)
+        return np.column_stack([1.0 - p, p])
+
+    def member_probabilities(self, X: CutoutSet | np.ndarray) -> np.ndarray:
+        """Probabilities of a lens by each member, uncalibrated, at the share of lenses that it was trained on.
+
+        Parameters
+        ----------
+        X : CutoutSet of n, or ndarray of shape (n, 315)
+
+        Returns
+        -------
+        ndarray of shape (n, n_members), float64
+            In the order of `member_names_`; NaN for a rejected cutout.
+        """
         check_is_fitted(self, "calibrator_")
         inputs, usable = self._inputs(X)
-        p = np.full(len(usable), np.nan)
+        p = np.full((len(usable), len(self.member_names_)), np.nan)
         if usable.any():
-            p[usable] = self.calibrator_.predict(self._log_odds(_select(inputs, usable)))
-        if prevalence is not None:
-            p = shift_prior(p, self.calibration_prevalence_, prevalence)
-        return np.column_stack([1.0 - p, p])
+            kept = _select(inputs, usable)
+            _check_consumed(self.stack_.members_, kept)
+            p[usable] = self.stack_.member_probabilities(kept)
+        return p
+
+    def calibrated(self, members: np.ndarray, prevalence: float | None = None) -> np.ndarray:
+        """Calibrated probabilities (n,) of a lens from those of the members, (n, n_members); NaN where one is NaN.
+
+        `prevalence` is that of `predict_proba`.
+        """
+        p = self.calibrator_.predict(self.stack_.decision_function(members))
+        return p if prevalence is None else shift_prior(p, self.calibration_prevalence_, prevalence)
 
     def score_cutouts(self, cutouts: CutoutSet, prevalence: float | Literal["estimate"] = 1e-3) -> pd.DataFrame:
         """Score cutouts and rank them.
@@ -240,10 +260,10 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             members[usable] = self.stack_.member_probabilities(kept)
             log_odds = self.stack_.decision_function(members[usable])
             own = self.calibration_prevalence_
-            score[usable] = shift_prior(self.calibrator_.predict(log_odds), own, _EVEN)
+            score[usable] = shift_prior(self.calibrator_.predict(log_odds), own, EVEN)
             if self.calibrator_.limits_ is not None:
                 ends = self.calibrator_.predict_interval(log_odds)
-                low[usable], high[usable] = (shift_prior(end, own, _EVEN) for end in ends)
+                low[usable], high[usable] = (shift_prior(end, own, EVEN) for end in ends)
         patch = best_arc(extraction.features)
         columns: dict[str, Any] = {
             "id": cutouts.ids,
@@ -316,55 +336,6 @@ def _member_table(stack: MemberStack, inputs: dict[str, Any], y: np.ndarray) -> 
             }
         )
     return pd.DataFrame(rows)
-
-
-def rank_table(rows: pd.DataFrame, prevalence: float | Literal["estimate"]) -> pd.DataFrame:
-    """Rank the rows of `LensDetector.score_rows`, gathered from any number of batches, at a prevalence.
-
-    Rows of one score keep their order; rejected rows come last. The prevalence is in a column and in
-    ``attrs["prevalence"]``.
-    """
-    said = None
-    if isinstance(prevalence, str):
-        prevalence, said = _estimated(rows["score"].to_numpy(dtype=np.float64), prevalence)
-    p = shift_prior(rows["score"].to_numpy(dtype=np.float64), _EVEN, prevalence)
-    table = rows.copy()
-    place = list(rows.columns).index("score")
-    table.insert(place, "p_lens", p)
-    # In a column of its own: a CSV has nowhere else to say what p_lens assumes.
-    for k, end in enumerate(("low", "high")):
-        values = table.pop(f"score_{end}").to_numpy(dtype=np.float64)
-        table.insert(place + 1 + k, f"p_{end}", shift_prior(values, _EVEN, prevalence))
-    table.insert(place + 3, "prevalence", prevalence)
-    order = np.argsort(-rows["score"].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
-    table = table.iloc[order].reset_index(drop=True)
-    ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)
-    table.insert(list(table.columns).index("score") + 1, "rank", ranks)
-    table.attrs["prevalence"] = prevalence
-    if said is not None:
-        table.attrs["prevalence_estimate"] = said
-    return table
-
-
-def _estimated(score: np.ndarray, how: str) -> tuple[float, str]:
-    """The prevalence that the scores of usable rows tell of, and the estimate in words."""
-    if how != "estimate":
-        raise ValueError(f"The 'prevalence' parameter must be a share between 0 and 1, or 'estimate'. Got {how!r}.")
-    known = score[np.isfinite(score)]
-    if len(known) < 2 or known.min() == known.max():
-        raise GridlensError(
-            "The 'prevalence' parameter must be declared, such as 1e-3, where the scores tell nothing of it. "
-            f"Got 'estimate' for {len(known)} scored cutouts with {len(np.unique(known))} distinct scores instead."
-        )
-    found = estimate_shift(known, _EVEN)
-    if found.low == 0.0 and found.high == 1.0:
-        raise GridlensError(
-            "The 'prevalence' parameter must be declared, such as 1e-3, where the scores tell nothing of it. "
-            f"Got 'estimate', which is {found.note}, instead."
-        )
-    if found.low == 0.0:
-        return found.high, str(found)
-    return (found.low if found.high == 1.0 else found.value), str(found)
 
 
 def _messages(extraction: Extraction, known: np.ndarray) -> np.ndarray:

@@ -1,0 +1,64 @@
+"""The ranked table: what the rows of a detector become at a prevalence."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from gridlens._errors import GridlensError
+from gridlens.calibration import estimate_shift, shift_prior
+
+__all__ = ["ARC_COLUMNS", "EVEN", "rank_table"]
+
+# What the table says of the best arc candidate: the features of its patch.
+ARC_COLUMNS = ("arc_distance", "arcness", "arc_color_gr", "arc_snr")
+EVEN = 0.5
+
+
+def rank_table(rows: pd.DataFrame, prevalence: float | Literal["estimate"]) -> pd.DataFrame:
+    """Rank the rows of `LensDetector.score_rows`, gathered from any number of batches, at a prevalence.
+
+    Rows of one score keep their order; rejected rows come last. The prevalence is in a column and in
+    ``attrs["prevalence"]``.
+    """
+    said = None
+    if isinstance(prevalence, str):
+        prevalence, said = _estimated(rows["score"].to_numpy(dtype=np.float64), prevalence)
+    p = shift_prior(rows["score"].to_numpy(dtype=np.float64), EVEN, prevalence)
+    table = rows.copy()
+    place = list(rows.columns).index("score")
+    table.insert(place, "p_lens", p)
+    # In a column of its own: a CSV has nowhere else to say what p_lens assumes.
+    for k, end in enumerate(("low", "high")):
+        values = table.pop(f"score_{end}").to_numpy(dtype=np.float64)
+        table.insert(place + 1 + k, f"p_{end}", shift_prior(values, EVEN, prevalence))
+    table.insert(place + 3, "prevalence", prevalence)
+    order = np.argsort(-rows["score"].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
+    table = table.iloc[order].reset_index(drop=True)
+    ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)
+    table.insert(list(table.columns).index("score") + 1, "rank", ranks)
+    table.attrs["prevalence"] = prevalence
+    if said is not None:
+        table.attrs["prevalence_estimate"] = said
+    return table
+
+
+def _estimated(score: np.ndarray, how: str) -> tuple[float, str]:
+    """The prevalence that the scores of usable rows tell of, and the estimate in words."""
+    if how != "estimate":
+        raise ValueError(f"The 'prevalence' parameter must be a share between 0 and 1, or 'estimate'. Got {how!r}.")
+    known = score[np.isfinite(score)]
+    if len(known) < 2 or known.min() == known.max():
+        raise GridlensError(
+            "The 'prevalence' parameter must be declared, such as 1e-3, where the scores tell nothing of it. "
+            f"Got 'estimate' for {len(known)} scored cutouts with {len(np.unique(known))} distinct scores instead."
+        )
+    found = estimate_shift(known, EVEN)
+    if found.low == 0.0 and found.high == 1.0:
+        raise GridlensError(
+            "The 'prevalence' parameter must be declared, such as 1e-3, where the scores tell nothing of it. "
+            f"Got 'estimate', which is {found.note}, instead."
+        )
+    if found.low == 0.0:
+        return found.high, str(found)
+    return (found.low if found.high == 1.0 else found.value), str(found)
