@@ -172,3 +172,16 @@ def test_a_member_on_cutouts_cannot_learn_from_features(training_rows):
     member.consumes = "cutouts"
     with pytest.raises(GridlensError, match="Pass a CutoutSet"):
         LensDetector(members=(member,)).fit(*training_rows)
+
+
+def test_members_and_the_calibration_are_the_two_halves_of_a_probability(training_rows, calibration_rows):
+    X = calibration_rows[0].copy()
+    X[3] = np.nan
+    detector = LensDetector(members=(quick(), "linear"), random_state=0)
+    detector.fit(*training_rows, calibration=calibration_rows)
+    members = detector.member_probabilities(X)
+    assert members.shape == (len(X), 2)
+    assert np.isnan(members[3]).all()
+    assert np.isfinite(np.delete(members, 3, axis=0)).all()
+    np.testing.assert_array_equal(detector.calibrated(members), detector.predict_proba(X)[:, 1])
+    np.testing.assert_array_equal(detector.calibrated(members, 1e-3), detector.predict_proba(X, prevalence=1e-3)[:, 1])
