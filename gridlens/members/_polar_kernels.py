@@ -1,0 +1,375 @@
+"""The compiled part of the polar member: the white and the blue map about the BCG, filtered along and across rings.
+
+Arcs follow circles about the BCG. Both maps are resampled to rings of half an arcsecond and 96 angles, and ridge
+filters are run over them: narrow across the rings and long along them for arcs, and the other way for the spikes of
+stars. `_polar.py` names the numbers, `_polar_room.py` holds the grid and the filters. Plain arrays in and out, no
+global state, no GIL.
+"""
+
+import math
+
+import numpy as np
+
+from gridlens._jit import entry, jit
+from gridlens.members._polar_room import (
+    FIRST_RING,
+    INNER,
+    LAST_RING,
+    MOST_SAMPLES,
+    N_ANGLES,
+    N_BIN_FIELDS,
+    N_BINS,
+    N_MAP_FIELDS,
+    N_RINGS,
+    STEP,
+)
+
+__all__ = ["polar_row"]
+
+NARROW_LONG, BROAD_SHORT = 1, 2  # filters, see `respond`
+CUT = 2.5  # of the scale: what connects along a ring
+CLIP = 4.0  # of the map's scale: the most that a cell adds to its ring, so that no galaxy makes one
+BESIDE = 4  # rings to either side that a ring is held against
+ABOVE = 2.0  # of the scale: what counts as excess
+LEAST = 0.1  # of the scale: the least maximum in a ratio
+_LOWEST = np.float32(-math.inf)
+_ZERO = np.float32(0.0)
+_TO_SIGMA = math.sqrt(math.pi / 2.0)  # of a Gaussian's mean absolute value
+_WINSOR = 2.5
+
+
+@entry
+def polar_row(maps, good, bcg_x, bcg_y, pixel_scale, room, out):
+    """Fill `out` with the polar numbers of one cutout.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (3, H, W), float32
+        The contract's maps `white0`, `white` and `blue`; the first one is not looked at.
+    good : ndarray of shape (H, W), bool
+        Pixels that are finite in all bands.
+    bcg_x, bcg_y : float
+        px
+    pixel_scale : float
+        arcsec per px
+    room : Room
+    out : ndarray of shape (146,), float32
+        NaN where the cutout does not reach.
+    """
+    for k in range(out.shape[0]):
+        out[k] = math.nan
+    resample(maps, good, bcg_x, bcg_y, pixel_scale, room)
+    for f in range(6):
+        # A ridge across rings needs both of its sides; what is smoothed across rings may end.
+        half = room.across_half[f // 2] if f < 4 else 0
+        for j in range(N_RINGS):
+            whole = j >= half and j + half < N_RINGS
+            for i in range(max(j - half, 0), min(j + half + 1, N_RINGS)):
+                whole = whole and room.held[i]
+            room.defined[f, j] = whole
+    for m in range(2):
+        respond(room.polar[m], room, room.response[m])
+        for f in range(6):
+            tops(room.response[m, f], room.valid, room.top[m, f])
+        row = out[m * N_MAP_FIELDS : (m + 1) * N_MAP_FIELDS]
+        for b in range(N_BINS):
+            fill_bin(m, b, room, row[b * N_BIN_FIELDS : (b + 1) * N_BIN_FIELDS])
+        fill_rings(m, room, row)
+        fill_peak(m, room, row[N_BINS * N_BIN_FIELDS :])
+    fill_colour(room, out[2 * N_MAP_FIELDS :])
+
+
+@jit
+def resample(maps, good, bcg_x, bcg_y, pixel_scale, room):
+    """Mean of the white and the blue map in each cell, over up to 4 x 4 samples about a pixel apart.
+
+    A sample lies between four good pixels, and half of a cell's samples must; a ring is held if half of its cells are
+    valid.
+    """
+    height, width = good.shape
+    clean = True
+    for y in range(height):
+        for x in range(width):
+            clean &= good[y, x]
+    n_across = samples(STEP / pixel_scale)
+    for j in range(N_RINGS):
+        radius = INNER + STEP * (j + 0.5)
+        n_along = samples(radius * (2.0 * math.pi / N_ANGLES) / pixel_scale)
+        n_valid = 0
+        for a in range(N_ANGLES):
+            white, blue, n = 0.0, 0.0, 0
+            for p in range(n_across):
+                r = (radius + STEP * ((p + 0.5) / n_across - 0.5)) / pixel_scale
+                for q in range(n_along):
+                    x = bcg_x + r * room.cosine[n_along - 1, a, q]
+                    y = bcg_y + r * room.sine[n_along - 1, a, q]
+                    if not (x >= 0.0 and y >= 0.0 and x <= width - 1.0 and y <= height - 1.0):
+                        continue
+                    x0, y0 = min(int(x), width - 2), min(int(y), height - 2)
+                    if clean or (good[y0, x0] and good[y0, x0 + 1] and good[y0 + 1, x0] and good[y0 + 1, x0 + 1]):
+                        white += bilinear(maps[1], x0, y0, x - x0, y - y0)
+                        blue += bilinear(maps[2], x0, y0, x - x0, y - y0)
+                        n += 1
+            fine = n > 0 and 2 * n >= n_across * n_along
+            room.valid[j, a] = 1.0 if fine else 0.0
+            room.polar[0, j, a] = white / n if fine else 0.0
+            room.polar[1, j, a] = blue / n if fine else 0.0
+            n_valid += 1 if fine else 0
+        room.held[j], room.count[j] = 2 * n_valid >= N_ANGLES, n_valid
+        if not room.held[j]:
+            for a in range(N_ANGLES):
+                room.valid[j, a] = room.polar[0, j, a] = room.polar[1, j, a] = 0.0
+
+
+@jit
+def samples(pixels):
+    """Number of samples along the side of a cell of so many pixels."""
+    return min(max(math.ceil(pixels - 1e-9), 1), MOST_SAMPLES)
+
+
+@jit
+def bilinear(image, x0, y0, u, v):
+    """Value of an image between the pixel (x0, y0) and its next ones."""
+    upper = image[y0, x0] + u * (image[y0, x0 + 1] - image[y0, x0])
+    lower = image[y0 + 1, x0] + u * (image[y0 + 1, x0 + 1] - image[y0 + 1, x0])
+    return upper + v * (lower - upper)
+
+
+@jit
+def respond(polar, room, response):
+    """The six filters: arcs narrow short, narrow long, broad short, broad long; spikes narrow, broad."""
+    for k in range(4):
+        for j in range(N_RINGS):
+            convolve_ring(polar[j], room.along[k, j], room.along_half[k, j], room.line, room.stage[j])
+        if k < 2:
+            convolve_rings(room.stage, room.across[0], room.across_half[0], response[k])
+            convolve_rings(room.stage, room.across[1], room.across_half[1], response[2 + k])
+        else:
+            convolve_rings(room.stage, room.across[2], room.across_half[2], response[2 + k])
+
+
+@jit
+def convolve_ring(values, taps, half, line, out):
+    """Circular convolution along one ring; `line` is room for the ring and what precedes and follows it."""
+    for a in range(N_ANGLES):
+        line[half + a] = values[a]
+        out[a] = 0.0
+    for k in range(half):
+        line[k] = values[N_ANGLES - half + k]
+        line[half + N_ANGLES + k] = values[k]
+    for t in range(2 * half + 1):
+        tap, piece = taps[t], line[t : t + N_ANGLES]
+        for a in range(N_ANGLES):
+            out[a] += tap * piece[a]
+
+
+@jit
+def convolve_rings(source, taps, half, out):
+    """Convolution from ring to ring, for the rings of the bins."""
+    for j in range(FIRST_RING, LAST_RING):
+        row = out[j]
+        for a in range(N_ANGLES):
+            row[a] = 0.0
+        for t in range(max(half - j, 0), min(2 * half + 1, N_RINGS + half - j)):
+            tap, other = taps[t], source[j + t - half]
+            for a in range(N_ANGLES):
+                row[a] += tap * other[a]
+
+
+@jit
+def tops(response, valid, top):
+    """Greatest valid response of each ring of the bins; minus infinity for a ring without one."""
+    for j in range(FIRST_RING, LAST_RING):
+        most = _LOWEST
+        for a in range(N_ANGLES):
+            value = response[j, a] if valid[j, a] > 0.0 else _LOWEST
+            most = value if value > most else most
+        top[j] = most
+
+
+@jit
+def robust_scale(values, defined, first, last, room):
+    """Scale of the values of some rings, a Gaussian's sigma: their mean absolute value, winsorised twice; NaN of none.
+
+    Summed angle by angle, so that eight angles are added at a time.
+    """
+    n = 0
+    for j in range(first, last):
+        n += room.count[j] if defined[j] else 0
+    sums, limit = room.sums, np.float32(math.inf)
+    total = 0.0
+    for _ in range(3):
+        for a in range(N_ANGLES):
+            sums[a] = 0.0
+        for j in range(first, last):
+            if defined[j]:
+                ring, valid = values[j], room.valid[j]
+                for a in range(N_ANGLES):
+                    size = abs(ring[a])
+                    sums[a] += (size if size < limit else limit) * valid[a]
+        total = 0.0
+        for a in range(N_ANGLES):
+            total += sums[a]
+        if not (n > 0 and total > 0.0):
+            return math.nan
+        limit = np.float32(_WINSOR * total / n)
+    return total / n * _TO_SIGMA
+
+
+@jit
+def enough(defined, first, last):
+    """Whether half of the rings of a bin are defined."""
+    n = 0
+    for j in range(first, last):
+        n += 1 if defined[j] else 0
+    return 2 * n >= last - first
+
+
+@jit
+def fill_bin(m, b, room, row):
+    """What the filters found in one bin of radius: maxima, excess, ratios, the longest run."""
+    first, last = room.bins[b], room.bins[b + 1]
+    for f in range(6):
+        room.scale[m, f, b] = math.nan
+        if enough(room.defined[f], first, last):
+            room.scale[m, f, b] = robust_scale(room.response[m, f], room.defined[f], first, last, room)
+    for f in range(4):
+        row[f] = greatest(m, f, b, room)
+    for w in range(2):
+        long = 2 * w + 1
+        if not math.isnan(row[long]):
+            row[4 + w] = excess(room.response[m, long], room.defined[long], first, last, room.scale[m, long, b], room)
+            spike = greatest(m, 4 + w, b, room)
+            row[6 + w] = math.log(max(row[long - 1], row[long], LEAST) / max(spike, LEAST))
+    scale = room.scale[m, BROAD_SHORT, b]
+    if not math.isnan(scale):
+        longest = 0.0
+        for j in range(first, last):
+            if room.defined[BROAD_SHORT, j] and room.top[m, BROAD_SHORT, j] > CUT * scale:
+                cells = longest_run(room.response[m, BROAD_SHORT, j], room.valid[j], CUT * scale)
+                longest = max(longest, cells * 2.0 * math.pi * (INNER + STEP * (j + 0.5)) / N_ANGLES)
+        row[8] = longest
+
+
+@jit
+def greatest(m, f, b, room):
+    """Greatest response of a filter in a bin, in units of its scale there; NaN without one."""
+    most = math.nan
+    for j in range(room.bins[b], room.bins[b + 1]):
+        if room.defined[f, j] and not room.top[m, f, j] / room.scale[m, f, b] <= most:
+            most = room.top[m, f, j] / room.scale[m, f, b]
+    return most
+
+
+@jit
+def excess(values, defined, first, last, scale, room):
+    """Mean over the cells of a bin of what exceeds twice the scale, in units of the scale."""
+    n, sums, base = 0, room.sums, np.float32(ABOVE * scale)
+    for a in range(N_ANGLES):
+        sums[a] = 0.0
+    for j in range(first, last):
+        if defined[j]:
+            n += room.count[j]
+            ring, valid = values[j], room.valid[j]
+            for a in range(N_ANGLES):
+                over = ring[a] - base
+                sums[a] += (over if over > 0.0 else _ZERO) * valid[a]
+    total = 0.0
+    for a in range(N_ANGLES):
+        total += sums[a]
+    return total / (n * scale)
+
+
+@jit
+def longest_run(values, valid, cut):
+    """Most cells in a row along a ring above a cut; the ring closes."""
+    longest, run, n = 0, 0, 0
+    for k in range(2 * N_ANGLES):
+        a = k % N_ANGLES
+        if valid[a] > 0.0 and values[a] > cut:
+            run += 1
+            n += 1 if k < N_ANGLES else 0
+            longest = max(longest, run)
+        else:
+            run = 0
+        if k == N_ANGLES - 1 and (n == N_ANGLES or run == 0):
+            break
+    return min(longest, N_ANGLES)
+
+
+@jit
+def fill_rings(m, room, row):
+    """Mean of each ring, and what it has over the rings 2 arcsec inside and outside; the greatest of each bin."""
+    polar = room.polar[m]
+    scale = robust_scale(polar, room.held, FIRST_RING, LAST_RING, room)
+    if math.isnan(scale):
+        return
+    for j in range(N_RINGS):
+        total = 0.0
+        for a in range(N_ANGLES):
+            total += min(max(polar[j, a], -CLIP * scale), CLIP * scale)
+        room.mean[j] = total / (room.count[j] * scale) if room.held[j] else math.nan
+    for b in range(N_BINS):
+        first, last = room.bins[b], room.bins[b + 1]
+        if not enough(room.held, first, last):
+            continue
+        for j in range(first, last):
+            mean = room.mean[j]
+            contrast = mean - 0.5 * (room.mean[j - BESIDE] + room.mean[j + BESIDE])
+            # A comparison with NaN is false: the first number is taken, and NaN never.
+            if not math.isnan(mean) and not mean <= row[b * N_BIN_FIELDS + 9]:
+                row[b * N_BIN_FIELDS + 9] = mean
+            if not math.isnan(contrast) and not contrast <= row[b * N_BIN_FIELDS + 10]:
+                row[b * N_BIN_FIELDS + 10] = contrast
+
+
+@jit
+def find_peak(m, b, room):
+    """Ring, angle and height, in units of the bin's scale, of the strongest narrow long arc of a bin; -1 for none."""
+    f, ring, angle, height = NARROW_LONG, -1, -1, -math.inf
+    scale = room.scale[m, f, b]
+    if not math.isnan(scale):
+        for j in range(room.bins[b], room.bins[b + 1]):
+            if room.defined[f, j] and room.top[m, f, j] / scale > height:
+                ring, height = j, room.top[m, f, j] / scale
+    if ring >= 0:
+        for a in range(N_ANGLES - 1, -1, -1):
+            if room.valid[ring, a] > 0.0 and room.response[m, f, ring, a] == room.top[m, f, ring]:
+                angle = a
+    return ring, angle, height
+
+
+@jit
+def fill_peak(m, room, row):
+    """The strongest arc of all bins: height, radius, length above half of it, and the strongest one opposite to it."""
+    f, ring, angle, height, home = NARROW_LONG, -1, -1, -math.inf, -1
+    for b in range(N_BINS):
+        j, a, found = find_peak(m, b, room)
+        if j >= 0 and found > height:
+            ring, angle, height, home = j, a, found, b
+    if ring < 0:
+        return
+    row[0], row[1] = height, INNER + STEP * (ring + 0.5)
+    half = 0.5 * height * room.scale[m, f, home]
+    row[2] = longest_run(room.response[m, f, ring], room.valid[ring], half) * 2.0 * math.pi * row[1] / N_ANGLES
+    most = math.nan
+    for b in range(N_BINS):
+        scale = room.scale[m, f, b]
+        if math.isnan(scale):
+            continue
+        for j in range(room.bins[b], room.bins[b + 1]):
+            if room.defined[f, j] and not room.top[m, f, j] / scale <= most:
+                for k in range(N_ANGLES // 4, 3 * N_ANGLES // 4 + 1):
+                    a = (angle + k) % N_ANGLES
+                    if room.valid[j, a] > 0.0 and not room.response[m, f, j, a] / scale <= most:
+                        most = room.response[m, f, j, a] / scale
+    row[3] = most
+
+
+@jit
+def fill_colour(room, row):
+    """Response of the blue map where each bin has its strongest arc in the white one."""
+    for b in range(N_BINS):
+        j, a, _ = find_peak(0, b, room)
+        if j >= 0:
+            row[b] = room.response[1, NARROW_LONG, j, a] / room.scale[1, NARROW_LONG, b]

@@ -1,0 +1,129 @@
+"""The grid of the polar member and its filters: what does not depend on the cutout, and the arrays to work in."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "BIN_EDGES",
+    "FIRST_RING",
+    "INNER",
+    "LAST_RING",
+    "MOST_SAMPLES",
+    "N_ANGLES",
+    "N_BINS",
+    "N_BIN_FIELDS",
+    "N_MAP_FIELDS",
+    "N_RINGS",
+    "STEP",
+    "Room",
+    "make_room",
+]
+
+BIN_EDGES = (4.0, 8.0, 12.0, 16.0, 20.0, 26.0, 32.0)
+"""arcsec from the BCG"""
+WIDTHS = (1.2, 2.0)
+LENGTHS = (4.0, 8.0)
+"""of the filters, full width at half maximum, arcsec"""
+
+N_BINS = len(BIN_EDGES) - 1
+N_BIN_FIELDS = 11
+N_PEAK_FIELDS = 4
+N_MAP_FIELDS = N_BINS * N_BIN_FIELDS + N_PEAK_FIELDS
+
+N_ANGLES = 96  # a multiple of 8, cells centred at half steps: flips and quarter turns permute them
+STEP = 0.5  # arcsec between rings
+INNER = 2.0  # arcsec; rings on both sides of the bins are there for the filters alone
+N_RINGS = 68
+FIRST_RING, LAST_RING = 4, 60  # of the bins, the last one excluded
+MOST_SAMPLES = 4  # along each side of a cell
+REACH = 47  # cells to either side along a ring, so that no filter bites its own tail
+THINNEST = 0.6  # cells, least sigma along a ring
+SPIKE_LENGTH = 4.0  # arcsec
+
+_FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
+
+
+class Room(NamedTuple):
+    """Filters, and arrays to work in; nothing in them outlives a cutout but the filters."""
+
+    cosine: np.ndarray  # (4, 96, 4) of the angles of a cell's samples, for 1 to 4 of them
+    sine: np.ndarray
+    along: np.ndarray  # (4, rings, 2 * REACH + 1) float32: short, long, narrow ridge, broad ridge along a ring
+    along_half: np.ndarray  # (4, rings) int64: taps to either side
+    across: np.ndarray  # (3, taps) float32: narrow ridge, broad ridge, smoothing across rings
+    across_half: np.ndarray  # (3,) int64
+    bins: np.ndarray  # (bins + 1,) int64: first ring of each bin
+    polar: np.ndarray  # (2, rings, 96) float32: white, blue; 0 where it is not valid
+    valid: np.ndarray  # (rings, 96) float32: 1 or 0
+    count: np.ndarray  # (rings,) int64: valid cells
+    held: np.ndarray  # (rings,) bool
+    defined: np.ndarray  # (6, rings) bool: rings where a filter has all that it reaches for
+    line: np.ndarray  # (96 + 2 * REACH,) float32
+    stage: np.ndarray  # (rings, 96) float32
+    response: np.ndarray  # (2, 6, rings, 96) float32
+    top: np.ndarray  # (2, 6, rings) greatest response of a ring
+    scale: np.ndarray  # (2, 6, bins)
+    sums: np.ndarray  # (96,) float32
+    mean: np.ndarray  # (rings,)
+
+
+def make_room() -> Room:
+    """Filters, and room for one thread; for cutouts of any size and scale."""
+    fractions = [(np.arange(m) + 0.5) / m for m in range(1, MOST_SAMPLES + 1)]
+    cosine, sine = np.zeros((2, MOST_SAMPLES, N_ANGLES, MOST_SAMPLES))
+    for m, fraction in enumerate(fractions):
+        angle = (np.arange(N_ANGLES)[:, None] + fraction) * (2.0 * math.pi / N_ANGLES)
+        cosine[m, :, : m + 1], sine[m, :, : m + 1] = np.cos(angle), np.sin(angle)
+    along = np.zeros((4, N_RINGS, 2 * REACH + 1), np.float32)
+    along_half = np.zeros((4, N_RINGS), np.int64)
+    for j in range(N_RINGS):
+        cell = 2.0 * math.pi * (INNER + STEP * (j + 0.5)) / N_ANGLES
+        for k, size in enumerate((*LENGTHS, *WIDTHS)):
+            taps = _gaussian(size / cell) if k < 2 else _ridge(size / cell)
+            along_half[k, j] = len(taps) // 2
+            along[k, j, : len(taps)] = taps
+    kernels = [*(_ridge(width / STEP) for width in WIDTHS), _gaussian(SPIKE_LENGTH / STEP)]
+    across = np.zeros((3, max(map(len, kernels))), np.float32)
+    for k, taps in enumerate(kernels):
+        across[k, : len(taps)] = taps
+    return Room(
+        cosine=cosine,
+        sine=sine,
+        along=along,
+        along_half=along_half,
+        across=across,
+        across_half=np.array([len(taps) // 2 for taps in kernels]),
+        bins=np.array([round((edge - INNER) / STEP) for edge in BIN_EDGES]),
+        polar=np.empty((2, N_RINGS, N_ANGLES), np.float32),
+        valid=np.empty((N_RINGS, N_ANGLES), np.float32),
+        count=np.empty(N_RINGS, np.int64),
+        held=np.empty(N_RINGS, np.bool_),
+        defined=np.empty((6, N_RINGS), np.bool_),
+        line=np.empty(N_ANGLES + 2 * REACH, np.float32),
+        stage=np.empty((N_RINGS, N_ANGLES), np.float32),
+        response=np.empty((2, 6, N_RINGS, N_ANGLES), np.float32),
+        top=np.empty((2, 6, N_RINGS)),
+        scale=np.empty((2, 6, N_BINS)),
+        sums=np.empty(N_ANGLES, np.float32),
+        mean=np.empty(N_RINGS),
+    )
+
+
+def _gaussian(fwhm: float) -> np.ndarray:
+    """Gaussian of unit square sum, to 2.5 sigma; `fwhm` in cells."""
+    sigma = max(fwhm / _FWHM, THINNEST)
+    half = min(math.ceil(2.5 * sigma), REACH)
+    taps: np.ndarray = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
+    return taps / math.sqrt(float((taps**2).sum()))
+
+
+def _ridge(fwhm: float) -> np.ndarray:
+    """Negative second derivative of a Gaussian, to 3 sigma, of zero sum and unit square sum; `fwhm` in cells."""
+    sigma = max(fwhm / _FWHM, THINNEST)
+    half = min(math.ceil(3.0 * sigma), REACH)
+    x = (np.arange(-half, half + 1) / sigma) ** 2
+    taps: np.ndarray = (1.0 - x) * np.exp(-0.5 * x)
+    taps -= taps.mean()
+    return taps / math.sqrt(float((taps**2).sum()))
