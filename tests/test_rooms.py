@@ -18,7 +18,7 @@ ROOMS = {
     "evaluation": {"calibration"},
     "stacking": {"features", "pu", "calibration"},
     "testing": {"cutouts", "features", "stacking"},
-    "members": {"features", "pu"},
+    "members": {"cutouts", "features", "pu"},
     "detector": {"cutouts", "features", "pu", "calibration", "stacking", "members"},
     "models": {"cutouts", "features", "simulate", "calibration", "evaluation", "stacking", "members", "detector"},
     "explain": {"cutouts", "features", "detector"},
