@@ -19,30 +19,22 @@ _PARAMETER_FILE = "parameters.json"
 
 _BINS = [f"{low:g}_{high:g}" for low, high in pairwise(BIN_EDGES)]
 _OF_BIN = (
-    "arc_narrow_short",
     "arc_narrow_long",
     "arc_broad_short",
     "arc_broad_long",
-    "excess_narrow",
-    "excess_broad",
+    "lead_share",
+    "scale",
     "arc_over_spike_narrow",
     "arc_over_spike_broad",
     "run",
     "ring",
     "ring_contrast",
 )
-_OF_PEAK = ("peak", "peak_radius", "peak_run", "counter_peak")
+_OF_BOTH = ("lead", "run", "blue_at_white", "white_at_blue")
 
 POLAR_NAMES: tuple[str, ...] = (
-    *(
-        name
-        for colour in ("white", "blue")
-        for name in (
-            *(f"{colour}_{radius}_{what}" for radius in _BINS for what in _OF_BIN),
-            *(f"{colour}_{what}" for what in _OF_PEAK),
-        )
-    ),
-    *(f"blue_at_white_{radius}" for radius in _BINS),
+    *(f"{colour}_{radius}_{what}" for colour in ("white", "blue") for radius in _BINS for what in _OF_BIN),
+    *(f"both_{radius}_{what}" for radius in _BINS for what in _OF_BOTH),
 )
 """names of the columns of `polar_features`"""
 
@@ -51,24 +43,27 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     """Ridges along and across circles about the BCG, in bins of radius.
 
     The maps `white` (detection) and `blue` (colour excess over the BCG's colour) of the feature contract are averaged
-    in cells of 96 angles and rings of 0.5 arcsec, from 2 to 36 arcsec about the BCG. Six filters run over each: the
-    negative second derivative of a Gaussian across the rings (1.2 or 2 arcsec wide) times a Gaussian along them (4 or
-    8 arcsec long) for arcs, and the same turned by 90 degrees (4 arcsec long) for spikes. The six bins of radius reach
-    from 4 to 32 arcsec. For each map and bin there are
+    in cells of 96 angles and rings of 0.5 arcsec, from 2 to 36 arcsec about the BCG. Five filters run over each. Those
+    for arcs are the negative second derivative of a Gaussian across the rings times a Gaussian along them: 1.2 arcsec
+    wide and 8 long (narrow, long), 2 and 4 (broad, short), 2 and 8 (broad, long). Those for spikes are the same turned
+    by 90 degrees, 1.2 and 2 arcsec wide and 4 long. The six bins of radius reach from 4 to 32 arcsec. What the broad
+    short arc filter has over the broad spike filter, as far as that is positive, is called the lead: a galaxy's is
+    small. For each map and bin there are
 
-    - the greatest response of each of the four arc filters (``arc_*``), and for the two long ones the mean over the
-      cells of what exceeds 2 (``excess_*``);
-    - the log of the greatest arc response over the greatest spike response (``arc_over_spike_*``);
-    - the longest stretch of a ring where the broad short arc filter exceeds 2.5, arcsec (``run``);
+    - the greatest response of each arc filter (``arc_*``);
+    - the share of cells with a lead over 2 (``lead_share``), and the longest stretch of a ring with a lead over 1.5,
+      arcsec (``run``);
+    - the log of the broad short filter's scale over that of the map (``scale``);
+    - the log of the greatest arc response over the greatest spike response, both at least 0.1 (``arc_over_spike_*``);
     - the greatest ring mean of the map, no cell counting for over 4 in either direction (``ring``), and the greatest
       difference to the mean of the rings 2 arcsec inside and outside (``ring_contrast``).
 
-    For each map there are the strongest narrow long arc of all bins, its radius and its length above half of its
-    height, arcsec, and the strongest one at least 90 degrees from it (``peak*``, ``counter_peak``); at last, for each
-    bin the blue map's response where the white one's is strongest.
+    For each bin of both maps there are the greatest lead that a cell has in both and the longest stretch of a ring
+    with over 1.5 in both, arcsec, and at the greatest lead of one map the broad short response of the other one, over
+    its own (``blue_at_white``, ``white_at_blue``): the colour of the strongest arc.
 
-    All amplitudes are relative: responses to their own scale in the bin, ring means to that of the map. A scale is
-    the mean absolute value, winsorised twice at 2.5 times itself, times sqrt(pi / 2).
+    All amplitudes are relative: responses and leads to their own scale in the bin, ring means to that of the map from
+    4 to 32 arcsec. A scale is the mean absolute value, winsorised twice at 2.5 times itself, times sqrt(pi / 2).
 
     Parameters
     ----------
@@ -77,7 +72,7 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (n, 146), float32
+    ndarray of shape (n, 144), float32
         Columns `POLAR_NAMES`. NaN where a bin lies outside of the cutout by more than half, or has too many bad pixels:
         a ring counts with half of its cells, a filter with all rings that it compares, a bin with half of its rings. A
         row of NaN for a rejected cutout, and for one that does not reach the first bin.
@@ -103,7 +98,7 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     >>> from gridlens.members import polar_features
     >>> pixels = np.random.default_rng(0).normal(size=(2, 64, 64, 3))
     >>> polar_features(CutoutSet(pixels, pixel_scale=1.0)).shape
-    (2, 146)
+    (2, 144)
     """
     if not isinstance(cutouts, CutoutSet):
         raise TypeError(
@@ -211,7 +206,7 @@ class PolarMember(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : CutoutSet or ndarray of shape (n, 146)
+        X : CutoutSet or ndarray of shape (n, 144)
             n cutouts, or what `polar_features` returned for them, so that several fits measure them once. Rejected
             cutouts teach nothing.
         y : ndarray of shape (n,)
@@ -269,7 +264,7 @@ class PolarMember(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : CutoutSet or ndarray of shape (n, 146)
+        X : CutoutSet or ndarray of shape (n, 144)
 
         Returns
         -------

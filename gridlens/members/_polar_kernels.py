@@ -19,18 +19,20 @@ from gridlens.members._polar_room import (
     N_ANGLES,
     N_BIN_FIELDS,
     N_BINS,
-    N_MAP_FIELDS,
+    N_BOTH_FIELDS,
+    N_FILTERS,
     N_RINGS,
     STEP,
 )
 
 __all__ = ["polar_row"]
 
-NARROW_LONG, BROAD_SHORT = 1, 2  # filters, see `respond`
-CUT = 2.5  # of the scale: what connects along a ring
+ARCS = 3  # filters for arcs, the spikes' follow: see `respond`
+BROAD_SHORT, BROAD_SPIKE = 1, 4
+CUT = 1.5  # what connects along a ring
 CLIP = 4.0  # of the map's scale: the most that a cell adds to its ring, so that no galaxy makes one
 BESIDE = 4  # rings to either side that a ring is held against
-ABOVE = 2.0  # of the scale: what counts as excess
+ABOVE = 2.0  # what counts as a lead
 LEAST = 0.1  # of the scale: the least maximum in a ratio
 _LOWEST = np.float32(-math.inf)
 _ZERO = np.float32(0.0)
@@ -53,30 +55,34 @@ def polar_row(maps, good, bcg_x, bcg_y, pixel_scale, room, out):
     pixel_scale : float
         arcsec per px
     room : Room
-    out : ndarray of shape (146,), float32
+    out : ndarray of shape (144,), float32
         NaN where the cutout does not reach.
     """
     for k in range(out.shape[0]):
         out[k] = math.nan
     resample(maps, good, bcg_x, bcg_y, pixel_scale, room)
-    for f in range(6):
+    for f in range(N_FILTERS):
         # A ridge across rings needs both of its sides; what is smoothed across rings may end.
-        half = room.across_half[f // 2] if f < 4 else 0
+        half = room.across_half[min(f, 1)] if f < ARCS else 0
         for j in range(N_RINGS):
             whole = j >= half and j + half < N_RINGS
             for i in range(max(j - half, 0), min(j + half + 1, N_RINGS)):
                 whole = whole and room.held[i]
             room.defined[f, j] = whole
+    n = N_BINS * N_BIN_FIELDS
     for m in range(2):
         respond(room.polar[m], room, room.response[m])
-        for f in range(6):
+        for f in range(N_FILTERS):
             tops(room.response[m, f], room.valid, room.top[m, f])
-        row = out[m * N_MAP_FIELDS : (m + 1) * N_MAP_FIELDS]
+        unit = robust_scale(room.polar[m], room.held, FIRST_RING, LAST_RING, room)
         for b in range(N_BINS):
-            fill_bin(m, b, room, row[b * N_BIN_FIELDS : (b + 1) * N_BIN_FIELDS])
-        fill_rings(m, room, row)
-        fill_peak(m, room, row[N_BINS * N_BIN_FIELDS :])
-    fill_colour(room, out[2 * N_MAP_FIELDS :])
+            first = m * n + b * N_BIN_FIELDS
+            fill_bin(m, b, unit, room, out[first : first + N_BIN_FIELDS])
+        if not math.isnan(unit):
+            fill_rings(m, unit, room, out[m * n : (m + 1) * n])
+    for b in range(N_BINS):
+        first = 2 * n + b * N_BOTH_FIELDS
+        fill_both(b, room, out[first : first + N_BOTH_FIELDS])
 
 
 @jit
@@ -94,7 +100,7 @@ def resample(maps, good, bcg_x, bcg_y, pixel_scale, room):
     n_across = samples(STEP / pixel_scale)
     for j in range(N_RINGS):
         radius = INNER + STEP * (j + 0.5)
-        n_along = samples(radius * (2.0 * math.pi / N_ANGLES) / pixel_scale)
+        n_along = samples(ring_cell(j) / pixel_scale)
         n_valid = 0
         for a in range(N_ANGLES):
             white, blue, n = 0.0, 0.0, 0
@@ -115,7 +121,7 @@ def resample(maps, good, bcg_x, bcg_y, pixel_scale, room):
             room.polar[0, j, a] = white / n if fine else 0.0
             room.polar[1, j, a] = blue / n if fine else 0.0
             n_valid += 1 if fine else 0
-        room.held[j], room.count[j] = 2 * n_valid >= N_ANGLES, n_valid
+        room.held[j], room.n_valid[j] = 2 * n_valid >= N_ANGLES, n_valid
         if not room.held[j]:
             for a in range(N_ANGLES):
                 room.valid[j, a] = room.polar[0, j, a] = room.polar[1, j, a] = 0.0
@@ -137,15 +143,17 @@ def bilinear(image, x0, y0, u, v):
 
 @jit
 def respond(polar, room, response):
-    """The six filters: arcs narrow short, narrow long, broad short, broad long; spikes narrow, broad."""
+    """The five filters: arcs narrow and long, broad and short, broad and long; spikes narrow, broad."""
     for k in range(4):
         for j in range(N_RINGS):
             convolve_ring(polar[j], room.along[k, j], room.along_half[k, j], room.line, room.stage[j])
-        if k < 2:
-            convolve_rings(room.stage, room.across[0], room.across_half[0], response[k])
-            convolve_rings(room.stage, room.across[1], room.across_half[1], response[2 + k])
+        if k == 0:
+            convolve_rings(room.stage, room.across[1], room.across_half[1], response[1])
+        elif k == 1:
+            convolve_rings(room.stage, room.across[0], room.across_half[0], response[0])
+            convolve_rings(room.stage, room.across[1], room.across_half[1], response[2])
         else:
-            convolve_rings(room.stage, room.across[2], room.across_half[2], response[2 + k])
+            convolve_rings(room.stage, room.across[2], room.across_half[2], response[1 + k])
 
 
 @jit
@@ -195,7 +203,7 @@ def robust_scale(values, defined, first, last, room):
     """
     n = 0
     for j in range(first, last):
-        n += room.count[j] if defined[j] else 0
+        n += room.n_valid[j] if defined[j] else 0
     sums, limit = room.sums, np.float32(math.inf)
     total = 0.0
     for _ in range(3):
@@ -226,29 +234,44 @@ def enough(defined, first, last):
 
 
 @jit
-def fill_bin(m, b, room, row):
-    """What the filters found in one bin of radius: maxima, excess, ratios, the longest run."""
+def fill_bin(m, b, unit, room, row):
+    """What the filters found in one bin of radius: maxima, cells and runs that look like an arc, scale, ratios."""
     first, last = room.bins[b], room.bins[b + 1]
-    for f in range(6):
+    for f in range(N_FILTERS):
         room.scale[m, f, b] = math.nan
         if enough(room.defined[f], first, last):
             room.scale[m, f, b] = robust_scale(room.response[m, f], room.defined[f], first, last, room)
-    for f in range(4):
+    for f in range(ARCS):
         row[f] = greatest(m, f, b, room)
-    for w in range(2):
-        long = 2 * w + 1
-        if not math.isnan(row[long]):
-            row[4 + w] = excess(room.response[m, long], room.defined[long], first, last, room.scale[m, long, b], room)
-            spike = greatest(m, 4 + w, b, room)
-            row[6 + w] = math.log(max(row[long - 1], row[long], LEAST) / max(spike, LEAST))
+    if not math.isnan(row[0]):
+        row[5] = math.log(max(row[0], LEAST) / max(greatest(m, ARCS, b, room), LEAST))
     scale = room.scale[m, BROAD_SHORT, b]
-    if not math.isnan(scale):
-        longest = 0.0
-        for j in range(first, last):
-            if room.defined[BROAD_SHORT, j] and room.top[m, BROAD_SHORT, j] > CUT * scale:
-                cells = longest_run(room.response[m, BROAD_SHORT, j], room.valid[j], CUT * scale)
-                longest = max(longest, cells * 2.0 * math.pi * (INNER + STEP * (j + 0.5)) / N_ANGLES)
-        row[8] = longest
+    if math.isnan(scale):
+        return
+    fill_lead(m, first, last, scale, room)
+    n_cells, n_above = 0, 0
+    for j in range(first, last):
+        if room.defined[BROAD_SHORT, j]:
+            n_cells += room.n_valid[j]
+            for a in range(N_ANGLES):
+                n_above += 1 if room.lead[m, j, a] > ABOVE else 0
+    row[3] = n_above / n_cells
+    row[4] = math.log(scale / unit)
+    row[6] = math.log(max(row[1], row[2], LEAST) / max(greatest(m, BROAD_SPIKE, b, room), LEAST))
+    row[7] = longest_arc(room.lead[m], first, last)
+
+
+@jit
+def fill_lead(m, first, last, scale, room):
+    """Broad short arc response over the spike's, in units of the arc's scale, for the rings of a bin."""
+    arc, spike = room.response[m, BROAD_SHORT], room.response[m, BROAD_SPIKE]
+    for j in range(first, last):
+        lead = room.lead[m, j]
+        for a in range(N_ANGLES):
+            if room.defined[BROAD_SHORT, j] and room.valid[j, a] > 0.0:
+                lead[a] = (arc[j, a] - max(spike[j, a], _ZERO)) / scale
+            else:
+                lead[a] = _LOWEST
 
 
 @jit
@@ -262,53 +285,37 @@ def greatest(m, f, b, room):
 
 
 @jit
-def excess(values, defined, first, last, scale, room):
-    """Mean over the cells of a bin of what exceeds twice the scale, in units of the scale."""
-    n, sums, base = 0, room.sums, np.float32(ABOVE * scale)
-    for a in range(N_ANGLES):
-        sums[a] = 0.0
+def longest_arc(lead, first, last):
+    """Longest stretch of one of a bin's rings above the cut, arcsec; rings close."""
+    longest = 0.0
     for j in range(first, last):
-        if defined[j]:
-            n += room.count[j]
-            ring, valid = values[j], room.valid[j]
-            for a in range(N_ANGLES):
-                over = ring[a] - base
-                sums[a] += (over if over > 0.0 else _ZERO) * valid[a]
-    total = 0.0
-    for a in range(N_ANGLES):
-        total += sums[a]
-    return total / (n * scale)
+        run, cells, n_above = 0, 0, 0
+        for a in range(N_ANGLES):
+            n_above += 1 if lead[j, a] > CUT else 0
+        if n_above * ring_cell(j) <= longest:
+            continue
+        for k in range(2 * N_ANGLES):
+            run = run + 1 if lead[j, k % N_ANGLES] > CUT else 0
+            cells = max(cells, run)
+        longest = max(longest, min(cells, N_ANGLES) * ring_cell(j))
+    return longest
 
 
 @jit
-def longest_run(values, valid, cut):
-    """Most cells in a row along a ring above a cut; the ring closes."""
-    longest, run, n = 0, 0, 0
-    for k in range(2 * N_ANGLES):
-        a = k % N_ANGLES
-        if valid[a] > 0.0 and values[a] > cut:
-            run += 1
-            n += 1 if k < N_ANGLES else 0
-            longest = max(longest, run)
-        else:
-            run = 0
-        if k == N_ANGLES - 1 and (n == N_ANGLES or run == 0):
-            break
-    return min(longest, N_ANGLES)
+def ring_cell(j):
+    """Length of a cell along a ring, arcsec."""
+    return (INNER + STEP * (j + 0.5)) * (2.0 * math.pi / N_ANGLES)
 
 
 @jit
-def fill_rings(m, room, row):
+def fill_rings(m, scale, room, row):
     """Mean of each ring, and what it has over the rings 2 arcsec inside and outside; the greatest of each bin."""
     polar = room.polar[m]
-    scale = robust_scale(polar, room.held, FIRST_RING, LAST_RING, room)
-    if math.isnan(scale):
-        return
     for j in range(N_RINGS):
         total = 0.0
         for a in range(N_ANGLES):
             total += min(max(polar[j, a], -CLIP * scale), CLIP * scale)
-        room.mean[j] = total / (room.count[j] * scale) if room.held[j] else math.nan
+        room.mean[j] = total / (room.n_valid[j] * scale) if room.held[j] else math.nan
     for b in range(N_BINS):
         first, last = room.bins[b], room.bins[b + 1]
         if not enough(room.held, first, last):
@@ -317,59 +324,37 @@ def fill_rings(m, room, row):
             mean = room.mean[j]
             contrast = mean - 0.5 * (room.mean[j - BESIDE] + room.mean[j + BESIDE])
             # A comparison with NaN is false: the first number is taken, and NaN never.
-            if not math.isnan(mean) and not mean <= row[b * N_BIN_FIELDS + 9]:
-                row[b * N_BIN_FIELDS + 9] = mean
-            if not math.isnan(contrast) and not contrast <= row[b * N_BIN_FIELDS + 10]:
-                row[b * N_BIN_FIELDS + 10] = contrast
+            if not math.isnan(mean) and not mean <= row[b * N_BIN_FIELDS + 8]:
+                row[b * N_BIN_FIELDS + 8] = mean
+            if not math.isnan(contrast) and not contrast <= row[b * N_BIN_FIELDS + 9]:
+                row[b * N_BIN_FIELDS + 9] = contrast
 
 
 @jit
-def find_peak(m, b, room):
-    """Ring, angle and height, in units of the bin's scale, of the strongest narrow long arc of a bin; -1 for none."""
-    f, ring, angle, height = NARROW_LONG, -1, -1, -math.inf
-    scale = room.scale[m, f, b]
-    if not math.isnan(scale):
-        for j in range(room.bins[b], room.bins[b + 1]):
-            if room.defined[f, j] and room.top[m, f, j] / scale > height:
-                ring, height = j, room.top[m, f, j] / scale
-    if ring >= 0:
-        for a in range(N_ANGLES - 1, -1, -1):
-            if room.valid[ring, a] > 0.0 and room.response[m, f, ring, a] == room.top[m, f, ring]:
-                angle = a
-    return ring, angle, height
-
-
-@jit
-def fill_peak(m, room, row):
-    """The strongest arc of all bins: height, radius, length above half of it, and the strongest one opposite to it."""
-    f, ring, angle, height, home = NARROW_LONG, -1, -1, -math.inf, -1
-    for b in range(N_BINS):
-        j, a, found = find_peak(m, b, room)
-        if j >= 0 and found > height:
-            ring, angle, height, home = j, a, found, b
-    if ring < 0:
+def fill_both(b, room, row):
+    """Where both maps have an arc, and what the other map has where one has its strongest."""
+    first, last = room.bins[b], room.bins[b + 1]
+    if math.isnan(room.scale[0, BROAD_SHORT, b]) or math.isnan(room.scale[1, BROAD_SHORT, b]):
         return
-    row[0], row[1] = height, INNER + STEP * (ring + 0.5)
-    half = 0.5 * height * room.scale[m, f, home]
-    row[2] = longest_run(room.response[m, f, ring], room.valid[ring], half) * 2.0 * math.pi * row[1] / N_ANGLES
-    most = math.nan
-    for b in range(N_BINS):
-        scale = room.scale[m, f, b]
-        if math.isnan(scale):
-            continue
-        for j in range(room.bins[b], room.bins[b + 1]):
-            if room.defined[f, j] and not room.top[m, f, j] / scale <= most:
-                for k in range(N_ANGLES // 4, 3 * N_ANGLES // 4 + 1):
-                    a = (angle + k) % N_ANGLES
-                    if room.valid[j, a] > 0.0 and not room.response[m, f, j, a] / scale <= most:
-                        most = room.response[m, f, j, a] / scale
-    row[3] = most
+    white, blue, both = room.lead[0], room.lead[1], room.lead[2]
+    for j in range(first, last):
+        for a in range(N_ANGLES):
+            both[j, a] = min(white[j, a], blue[j, a])
+    j, a = strongest(both, first, last)
+    row[0], row[1] = both[j, a], longest_arc(both, first, last)
+    for m in range(2):
+        j, a = strongest(room.lead[m], first, last)
+        own, other = room.response[m, BROAD_SHORT, j, a], room.response[1 - m, BROAD_SHORT, j, a]
+        if own > 0.0:
+            row[2 + m] = other / own
 
 
 @jit
-def fill_colour(room, row):
-    """Response of the blue map where each bin has its strongest arc in the white one."""
-    for b in range(N_BINS):
-        j, a, _ = find_peak(0, b, room)
-        if j >= 0:
-            row[b] = room.response[1, NARROW_LONG, j, a] / room.scale[1, NARROW_LONG, b]
+def strongest(lead, first, last):
+    """Ring and angle of the greatest number in some rings, the first one of equals."""
+    ring, angle, most = first, 0, _LOWEST
+    for j in range(first, last):
+        for a in range(N_ANGLES):
+            if lead[j, a] > most:
+                ring, angle, most = j, a, lead[j, a]
+    return ring, angle

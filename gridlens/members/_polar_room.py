@@ -14,7 +14,8 @@ __all__ = [
     "N_ANGLES",
     "N_BINS",
     "N_BIN_FIELDS",
-    "N_MAP_FIELDS",
+    "N_BOTH_FIELDS",
+    "N_FILTERS",
     "N_RINGS",
     "STEP",
     "Room",
@@ -28,9 +29,10 @@ LENGTHS = (4.0, 8.0)
 """of the filters, full width at half maximum, arcsec"""
 
 N_BINS = len(BIN_EDGES) - 1
-N_BIN_FIELDS = 11
-N_PEAK_FIELDS = 4
-N_MAP_FIELDS = N_BINS * N_BIN_FIELDS + N_PEAK_FIELDS
+N_BIN_FIELDS = 10
+N_BOTH_FIELDS = 4
+
+N_FILTERS = 5
 
 N_ANGLES = 96  # a multiple of 8, cells centred at half steps: flips and quarter turns permute them
 STEP = 0.5  # arcsec between rings
@@ -57,14 +59,15 @@ class Room(NamedTuple):
     bins: np.ndarray  # (bins + 1,) int64: first ring of each bin
     polar: np.ndarray  # (2, rings, 96) float32: white, blue; 0 where it is not valid
     valid: np.ndarray  # (rings, 96) float32: 1 or 0
-    count: np.ndarray  # (rings,) int64: valid cells
+    n_valid: np.ndarray  # (rings,) int64: valid cells
     held: np.ndarray  # (rings,) bool
-    defined: np.ndarray  # (6, rings) bool: rings where a filter has all that it reaches for
+    defined: np.ndarray  # (5, rings) bool: rings where a filter has all that it reaches for
     line: np.ndarray  # (96 + 2 * REACH,) float32
     stage: np.ndarray  # (rings, 96) float32
-    response: np.ndarray  # (2, 6, rings, 96) float32
-    top: np.ndarray  # (2, 6, rings) greatest response of a ring
-    scale: np.ndarray  # (2, 6, bins)
+    response: np.ndarray  # (2, 5, rings, 96) float32
+    top: np.ndarray  # (2, 5, rings) greatest response of a ring
+    scale: np.ndarray  # (2, 5, bins)
+    lead: np.ndarray  # (3, rings, 96) float32: of arcs over spikes in white, blue, both; minus infinity where unknown
     sums: np.ndarray  # (96,) float32
     mean: np.ndarray  # (rings,)
 
@@ -98,14 +101,15 @@ def make_room() -> Room:
         bins=np.array([round((edge - INNER) / STEP) for edge in BIN_EDGES]),
         polar=np.empty((2, N_RINGS, N_ANGLES), np.float32),
         valid=np.empty((N_RINGS, N_ANGLES), np.float32),
-        count=np.empty(N_RINGS, np.int64),
+        n_valid=np.empty(N_RINGS, np.int64),
         held=np.empty(N_RINGS, np.bool_),
-        defined=np.empty((6, N_RINGS), np.bool_),
+        defined=np.empty((N_FILTERS, N_RINGS), np.bool_),
         line=np.empty(N_ANGLES + 2 * REACH, np.float32),
         stage=np.empty((N_RINGS, N_ANGLES), np.float32),
-        response=np.empty((2, 6, N_RINGS, N_ANGLES), np.float32),
-        top=np.empty((2, 6, N_RINGS)),
-        scale=np.empty((2, 6, N_BINS)),
+        response=np.empty((2, N_FILTERS, N_RINGS, N_ANGLES), np.float32),
+        top=np.empty((2, N_FILTERS, N_RINGS)),
+        scale=np.empty((2, N_FILTERS, N_BINS)),
+        lead=np.empty((3, N_RINGS, N_ANGLES), np.float32),
         sums=np.empty(N_ANGLES, np.float32),
         mean=np.empty(N_RINGS),
     )
