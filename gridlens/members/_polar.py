@@ -89,7 +89,7 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
 
     Hand-made filters in polar coordinates had the most true positives before the first false one among the
     ground-based entries of the strong lens finding challenge, ahead of the networks (Metcalf et al. 2019, A&A 625,
-    A119, section 5; the entry "Manchester SVM", Hartley et al. 2017, MNRAS 471, 3378, section 3).
+    A119; the entry "Manchester SVM", Hartley et al. 2017, MNRAS 471, 3378).
 
     Examples
     --------
@@ -129,7 +129,7 @@ class PolarMember(ClassifierMixin, BaseEstimator):
     """LightGBM on ridges about the BCG: `polar_features` of the cutouts.
 
     Arcs are tangential, spikes and most galaxies are not, and the contract's patches do not follow circles. The
-    numbers do not change when a cutout is flipped or turned by quarters: each cutout is learned once.
+    numbers hardly change when a cutout is flipped or turned by quarters: each cutout is learned once.
 
     Parameters
     ----------
