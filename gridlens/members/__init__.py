@@ -3,18 +3,22 @@
 from gridlens.members._lightgbm import LightGBMMember
 from gridlens.members._linear import LinearMember
 from gridlens.members._patch import PatchMember, expected_einstein_radius
+from gridlens.members._polar import POLAR_NAMES, PolarMember, polar_features
 from gridlens.members._positive_unlabelled import ElkanNotoMember, NNPUMember
 from gridlens.members._ranked import RankedMember, rank_patches
 from gridlens.members._xgboost import XGBoostMember
 
 __all__ = [
+    "POLAR_NAMES",
     "ElkanNotoMember",
     "LightGBMMember",
     "LinearMember",
     "NNPUMember",
     "PatchMember",
+    "PolarMember",
     "RankedMember",
     "XGBoostMember",
     "expected_einstein_radius",
+    "polar_features",
     "rank_patches",
 ]

@@ -1,9 +1,9 @@
-"""What members on the features have in common: checks, rejected rows, files."""
+"""What members on rows of numbers have in common: checks, rejected rows, files."""
 
 import json
 from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.special import expit
@@ -18,7 +18,7 @@ _PARAMETER_FILE = "parameters.json"
 
 
 class FeatureMember(ClassifierMixin, BaseEstimator):
-    """A member of the stack that looks at the 315 features.
+    """A member of the stack that looks at the 315 features, or at rows that it makes in `_rows`.
 
     Subclasses learn in `_learn`, score in `_log_odds`, and write and read what they learned in `_write` and `_read`.
     """
@@ -27,7 +27,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
 
     def fit(
         self,
-        X: np.ndarray,
+        X: Any,
         y: np.ndarray,
         sample_weight: np.ndarray | None = None,
         groups: np.ndarray | None = None,
@@ -53,7 +53,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
         ValueError
             `y` does not hold both 0 and 1, or its length is not that of `X`.
         """
-        X, y = np.asarray(X, dtype=np.float32), np.asarray(y)
+        X, y = self._rows(X), np.asarray(y)
         if y.shape != (len(X),) or set(np.unique(y).tolist()) != {0, 1}:
             raise ValueError(
                 f"The 'y' parameter must hold one 0 or 1 for each of the {len(X)} rows, and both must occur. "
@@ -64,6 +64,10 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
         self.classes_ = np.array([0, 1])
         self.n_features_in_ = X.shape[1]
         return self
+
+    def _rows(self, X: Any) -> np.ndarray:
+        """Rows (n, k) of float32 that the member learns from and scores."""
+        return np.asarray(X, dtype=np.float32)
 
     @abstractmethod
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
@@ -94,7 +98,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
             A row of NaN for a row without any finite value.
         """
         check_is_fitted(self, "classes_")
-        X = np.asarray(X, dtype=np.float32)
+        X = self._rows(X)
         if not len(X):
             return np.empty((0, 2))
         p = expit(self._log_odds(X))

@@ -72,10 +72,10 @@ class LinearMember(FeatureMember):
         # Three patches of four may show no arc, and all quartiles of its features be 0.
         spread = np.where(spread > 0.0, spread, sigma)
         self.scale_ = np.where(spread > 0.0, spread, np.inf)
-        model = LogisticRegression(C=self.C, max_iter=1000).fit(self._rows(X), y, sample_weight=weight)
+        model = LogisticRegression(C=self.C, max_iter=1000).fit(self._scaled(X), y, sample_weight=weight)
         self.coef_, self.intercept_ = model.coef_[0].astype(np.float64), float(model.intercept_[0])
 
-    def _rows(self, X: np.ndarray) -> np.ndarray:
+    def _scaled(self, X: np.ndarray) -> np.ndarray:
         """What the regression sees of rows of features."""
         total = np.zeros(X.shape)
         versions = dihedral(X) if self.turns else X[None]
@@ -86,7 +86,7 @@ class LinearMember(FeatureMember):
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
         # Not by a matrix product, whose rounding hangs on how many rows there are.
-        return (self._rows(X) * self.coef_).sum(axis=1) + self.intercept_
+        return (self._scaled(X) * self.coef_).sum(axis=1) + self.intercept_
 
     def _write(self, folder: Path) -> None:
         np.savez(

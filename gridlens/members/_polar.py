@@ -1,21 +1,15 @@
 """A member that looks for arcs as ridges about the BCG: polar maps, ridge filters, boosted trees."""
 
-import json
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from gridlens.cutouts import CutoutSet
 from gridlens.members._polar_room import BIN_EDGES, make_room
+from gridlens.members._trees import LightGBMTrees, grow
 
 __all__ = ["POLAR_NAMES", "PolarMember", "polar_features"]
-
-_MODEL_FILE = "trees.txt"
-_PARAMETER_FILE = "parameters.json"
 
 _BINS = [f"{low:g}_{high:g}" for low, high in pairwise(BIN_EDGES)]
 _OF_BIN = (
@@ -125,7 +119,7 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     return rows
 
 
-class PolarMember(ClassifierMixin, BaseEstimator):
+class PolarMember(LightGBMTrees):
     """LightGBM on ridges about the BCG: `polar_features` of the cutouts.
 
     Arcs are tangential, spikes and most galaxies are not, and the contract's patches do not follow circles. The
@@ -169,8 +163,6 @@ class PolarMember(ClassifierMixin, BaseEstimator):
     name: ClassVar[str] = "polar"
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
 
-    booster_: Any
-
     def __init__(
         self,
         n_trees: int = 400,
@@ -207,8 +199,7 @@ class PolarMember(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : CutoutSet or ndarray of shape (n, 144)
-            n cutouts, or what `polar_features` returned for them, so that several fits measure them once. Rejected
-            cutouts teach nothing.
+            n cutouts, or what `prepare` made of them. Rejected cutouts teach nothing.
         y : ndarray of shape (n,)
             1 for a (labelled) lens, 0 for the rest.
         sample_weight : ndarray of shape (n,), default=None
@@ -225,93 +216,25 @@ class PolarMember(ClassifierMixin, BaseEstimator):
         ValueError
             `y` does not hold both 0 and 1, or its length is not that of `X`.
         """
-        rows, y = _as_rows(X), np.asarray(y)
-        if y.shape != (len(rows),) or set(np.unique(y).tolist()) != {0, 1}:
-            raise ValueError(
-                f"The 'y' parameter must hold one 0 or 1 for each of the {len(rows)} cutouts, and both must occur. "
-                f"Got shape {y.shape} with the values {np.unique(y)[:5].tolist()} instead."
+        return super().fit(X, y, sample_weight, groups)
+
+    def prepare(self, X: CutoutSet) -> np.ndarray:
+        """What `fit` and `predict_proba` look at, `polar_features` of the cutouts: measured once for all folds."""
+        return polar_features(X)
+
+    def _rows(self, X: CutoutSet | np.ndarray) -> np.ndarray:
+        if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == len(POLAR_NAMES):
+            return X.astype(np.float32, copy=False)
+        if not isinstance(X, CutoutSet):
+            raise TypeError(
+                f"The 'X' parameter of PolarMember must be a CutoutSet, or an array of {len(POLAR_NAMES)} columns from "
+                f"polar_features. Got {type(X).__name__} of shape {np.shape(X)} instead."
             )
-        import lightgbm
+        return polar_features(X)
 
-        known = np.isfinite(rows).any(axis=1)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)[known]
-        data = lightgbm.Dataset(rows[known], y[known], weight=weight, free_raw_data=True)
-        self.booster_ = lightgbm.train(self._parameters(), data, num_boost_round=self.n_trees)
-        self.classes_ = np.array([0, 1])
-        return self
+    def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
+        known = np.isfinite(X).any(axis=1)
+        self.booster_ = grow(self, X[known], y[known], None if weight is None else weight[known])
 
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            "objective": "binary",
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "min_data_in_leaf": self.min_child_samples,
-            "feature_fraction": self.column_fraction,
-            "bagging_fraction": self.row_fraction,
-            "bagging_freq": 1,
-            "extra_trees": self.random_splits,
-            "lambda_l2": self.reg_lambda,
-            "num_threads": self.n_jobs or 1,
-            "seed": 0 if self.random_state is None else self.random_state,
-            # The same trees on any number of threads.
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
-
-    def predict_proba(self, X: CutoutSet | np.ndarray) -> np.ndarray:
-        """Probabilities of no lens and of a lens, uncalibrated.
-
-        Parameters
-        ----------
-        X : CutoutSet or ndarray of shape (n, 144)
-
-        Returns
-        -------
-        ndarray of shape (n, 2), float64
-            A row of NaN for a cutout that is rejected, or too narrow for any arc.
-
-        Raises
-        ------
-        TypeError
-            `X` is neither a `CutoutSet` nor rows of `polar_features`.
-        """
-        check_is_fitted(self, "booster_")
-        rows = _as_rows(X)
-        p = np.full(len(rows), np.nan)
-        known = np.isfinite(rows).any(axis=1)
-        if known.any():
-            p[known] = self.booster_.predict(rows[known], num_threads=self.n_jobs or 1)
-        return np.column_stack([1.0 - p, p])
-
-    def save(self, folder: Path) -> None:
-        """Write the trees in LightGBM's text format and the parameters as JSON."""
-        check_is_fitted(self, "booster_")
-        (folder / _MODEL_FILE).write_text(self.booster_.model_to_string())
-        (folder / _PARAMETER_FILE).write_text(json.dumps(self.get_params(), indent=1) + "\n")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a member that `save` wrote.
-
-        LightGBM's parser ends the process on most damaged files: whoever calls has checked the files' hashes
-        (`gridlens.load_model` does).
-        """
-        import lightgbm
-
-        member = cls(**json.loads((folder / _PARAMETER_FILE).read_text()))
-        member.booster_ = lightgbm.Booster(model_str=(folder / _MODEL_FILE).read_text())
-        member.classes_ = np.array([0, 1])
-        return member
-
-
-def _as_rows(X: CutoutSet | np.ndarray) -> np.ndarray:
-    """Polar numbers of cutouts, measured unless they are given."""
-    if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == len(POLAR_NAMES):
-        return X.astype(np.float32, copy=False)
-    if not isinstance(X, CutoutSet):
-        raise TypeError(
-            f"The 'X' parameter of PolarMember must be a CutoutSet, or an array of {len(POLAR_NAMES)} columns from "
-            f"polar_features. Got {type(X).__name__} of shape {np.shape(X)} instead."
-        )
-    return polar_features(X)
+    def _log_odds(self, X: np.ndarray) -> np.ndarray:
+        return self._raw(X)

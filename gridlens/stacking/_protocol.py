@@ -22,6 +22,9 @@ class Member(Protocol):
         As in the registry; also the column of the table that holds its probabilities.
     consumes : {"features", "cutouts"}
         What `fit` and `predict_proba` take as `X`: features of shape (n, 315), or a `CutoutSet` of n.
+    prepare : callable, optional
+        ``prepare(X)`` gives an array of n rows that `fit` and `predict_proba` take in the place of `X`. The stack calls
+        it once, not in each fold: for what is slow to measure and hangs on the cutout alone.
     requires : tuple of (module, what to install), optional
         A package that is imported when the member is built or fitted, such as ``("torch", "gridlens[deep]")``. Where it
         is missing, `gridlens members` says so and the name is refused; everything else works.

@@ -19,6 +19,7 @@ _BUILT_IN = {
     "linear": "gridlens.members:LinearMember",
     "nnpu": "gridlens.members:NNPUMember",
     "patch": "gridlens.members:PatchMember",
+    "polar": "gridlens.members:PolarMember",
     "ranked": "gridlens.members:RankedMember",
     "xgboost": "gridlens.members:XGBoostMember",
 }

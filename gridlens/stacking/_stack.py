@@ -197,8 +197,10 @@ class MemberStack(BaseEstimator):
         tasks: Sequence[tuple[int, np.ndarray, np.ndarray]],
     ) -> Iterator[tuple[Any, np.ndarray]]:
         """Fit a member for each task, and score the rows that it holds out, in the order of the tasks."""
+        # Each process maps what is large into its memory; nothing is copied to it.
+        looked_at = {k: _prepared(self.members[k], inputs) for k in sorted({k for k, _, _ in tasks})}
         calls = (
-            delayed(_fit_one)(self.members[k], inputs[self.members[k].consumes], y, groups, sample_weight, train, held)
+            delayed(_fit_one)(self.members[k], looked_at[k], y, groups, sample_weight, train, held)
             for k, train, held in tasks
         )
         return iter(Parallel(n_jobs=self.n_jobs, return_as="generator")(calls))
@@ -249,6 +251,12 @@ class MemberStack(BaseEstimator):
             check_is_fitted(self.members[names.index(name)])
             given[name] = p
         return given
+
+
+def _prepared(member: Any, inputs: Mapping[str, Any]) -> Any:
+    """What the member looks at, measured once where it measures."""
+    X = inputs[member.consumes]
+    return member.prepare(X) if hasattr(member, "prepare") else X
 
 
 def _fit_one(

@@ -34,6 +34,7 @@ def check_member(member: Any, *, random_state: int = 0) -> None:
     - `fit` that does not return the member, does not take `sample_weight` and `groups`, or changes what it is given;
     - probabilities that are no float array of shape (n, 2), lie outside 0 to 1 or do not add up to 1;
     - rows that depend on the rows beside them, or an empty input that fails;
+    - rows of its own `prepare`, where it has one, that it learns or scores in another way than the inputs themselves;
     - a rejected row (features of NaN, a cutout of NaN) that gets a probability, or spoils others;
     - labels of one class that are accepted;
     - two fits with one `random_state` that differ;
@@ -74,7 +75,15 @@ class _Check:
         self._form()
         if not self.findings:
             self.X, self.y = _features(self.rng) if self.member.consumes == "features" else _cutouts(self.rng)
-            for rule in (self._fits, self._scores, self._repeats, self._rejects, self._refuses, self._saves):
+            for rule in (
+                self._fits,
+                self._scores,
+                self._prepares,
+                self._repeats,
+                self._rejects,
+                self._refuses,
+                self._saves,
+            ):
                 self._tried(rule)
         if self.findings:
             name = getattr(self.member, "name", type(self.member).__name__)
@@ -143,6 +152,15 @@ class _Check:
             np.allclose(member.predict_proba(self.X[some]), p[some], atol=1e-5), "rows depend on those beside them"
         )
         self._expect(member.predict_proba(self.X[:0]).shape == (0, 2), "an empty input does not give shape (0, 2)")
+
+    def _prepares(self) -> None:
+        if not hasattr(self.member, "prepare"):
+            return
+        rows = self.member.prepare(self.X)
+        self._expect(len(rows) == len(self.y), "prepare does not give a row for each input")
+        expected = self._fitted().predict_proba(self.X)
+        prepared = clone(self.member).fit(rows, self.y).predict_proba(rows)
+        self._expect(np.array_equal(prepared, expected), "what it prepares is not learned or scored as the inputs are")
 
     def _repeats(self) -> None:
         first, second = (self._fitted().predict_proba(self.X) for _ in range(2))

@@ -224,6 +224,31 @@ def test_processes_change_nothing_and_progress_counts_fits(rows):
     np.testing.assert_array_equal(one.out_of_fold_, two.out_of_fold_)
 
 
+def test_what_a_member_prepares_is_made_once_for_all_folds(rows):
+    X, y = rows
+    made = []
+
+    class Slow(Column):
+        name = "slow"
+
+        def prepare(self, X):
+            made.append(len(X))
+            return X[:, ::-1]
+
+        def fit(self, X, y, sample_weight=None, groups=None):
+            assert (X[:, 0] == X[:, 0].astype(int)).all()  # The running number, last before it was prepared.
+            return self
+
+        def predict_proba(self, X):
+            return super().predict_proba(X if float(X[0, 0]).is_integer() else self.prepare(X))
+
+    stack = MemberStack([Slow(2), Other(1)], random_state=0).fit({"features": X}, y)
+    assert made == [2000]
+    assert stack.weights_[0] == pytest.approx(2.0, abs=0.25)
+    stack.member_probabilities({"features": X[:5]})
+    assert made == [2000, 5]
+
+
 def test_a_member_that_fails_is_named(rows):
     class Failing(Column):
         name = "failing"
