@@ -7,17 +7,20 @@ and windows of a real field before and after. Last, the time that the default st
 
 import argparse
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _scenes import cached_rows, usable
+from _scenes import cached_polar, cached_rows, usable
 
-from gridlens import GridPatchExtractor
+from gridlens import CutoutSet, GridPatchExtractor
 from gridlens.cutouts import SIMULATED_SURVEYS
 from gridlens.detector import LensDetector
 from gridlens.evaluation import Estimate, auroc, average_precision, compare, tpr_at_fpr
-from gridlens.models.recipe import RECIPES, Mined, SceneRows, fit_detector, mine
+from gridlens.members import polar_features
+from gridlens.models import Mined, mine
+from gridlens.models.recipe import RECIPES, SceneRows, fit_detector
 from gridlens.stacking import MemberStack, fit_meta, member_class, member_log_odds
 
 HERE = Path(__file__).parent
@@ -33,6 +36,8 @@ MEASURES = {
 POOL_SCENES, POOL_SEED, POOL_PREVALENCE = 20_000, 11, 0.01
 # The real field has no pixel scale in its header.
 FIELD_SCALE, FIELD_SIZE = 0.34, 88
+POLAR_SCENES, POLAR_SEED, POLAR_TEST, POLAR_TEST_SEED = 3000, 201, 2000, 207
+PS1_LENSES = ("J014656-092952", "SDSSJ1209_2640", "SDSSJ1148_1930", "J1059_4251", "SL2SJ085446-012137")
 
 
 def head(*columns: str) -> None:
@@ -90,6 +95,50 @@ def members(train: SceneRows, test: SceneRows, jobs: int) -> None:
         print(f"| {title} | {shown} | {gained(test.label, scores[FIRST], score)} |", flush=True)
 
 
+def polar(folder: Path) -> None:
+    """Print what `polar` adds on simulated scenes, and on real lenses with plain arcs against a real field."""
+    train, rows = cached_polar(POLAR_SCENES, POLAR_SEED, RECIPE.surveys)
+    test, test_rows = cached_polar(POLAR_TEST, POLAR_TEST_SEED, RECIPE.surveys)
+    lenses = [*real_lenses(folder)]
+    windows = field_cutouts(folder) if lenses else None
+    sets = [*lenses, windows] if windows is not None else []
+    real = {
+        "cutouts": np.concatenate([polar_features(cutouts) for cutouts in sets]) if sets else None,
+        "features": np.concatenate([features(cutouts) for cutouts in sets]) if sets else None,
+    }
+    y_real = np.concatenate([np.full(len(cutouts), int(cutouts is not windows)) for cutouts in sets] or [np.empty(0)])
+    X = {"features": train.features_with(RECIPE.metadata), "cutouts": rows}
+    T = {"features": test.features_with(RECIPE.metadata), "cutouts": test_rows}
+    usable_test = np.isfinite(test_rows).any(axis=1)
+    simulated, on_sky = {}, {}
+    for name in (FIRST, "patch", "polar"):
+        member = member_class(name)()
+        member.fit(X[member.consumes], train.label, sample_weight=weights_of(train))
+        simulated[name] = member_log_odds(member.predict_proba(T[member.consumes])[usable_test, 1])
+        if sets:
+            on_sky[name] = member_log_odds(member.predict_proba(real[member.consumes])[:, 1])
+    print(f"\n### `polar`: {POLAR_SCENES:,} scenes to learn from, {usable_test.sum():,} held out; sums of log-odds\n")
+    head(
+        "members",
+        "AUROC",
+        "TPR at FPR 0.01",
+        f"AUROC of {int(y_real.sum())} real lenses, {int((1 - y_real).sum())} windows",
+    )
+    for names in ((FIRST,), ("patch",), ("polar",), (FIRST, "patch"), (FIRST, "polar"), (FIRST, "patch", "polar")):
+        score = sum(simulated[name] for name in names)
+        cells = [str(MEASURES[name](test.label[usable_test], score)) for name in ("AUROC", "TPR at FPR 0.01")]
+        shown = str(auroc(y_real, sum(on_sky[name] for name in names))) if sets else "not measured"
+        print(f"| {' + '.join(names)} | {' | '.join(cells)} | {shown} |", flush=True)
+
+
+def real_lenses(folder: Path) -> Iterator[CutoutSet]:
+    """Lenses with plain arcs, by survey; none where the images are not there."""
+    if (folder / "ps1").is_dir():
+        ps1 = CutoutSet.read(folder / "ps1")
+        yield ps1[np.isin(ps1.ids, PS1_LENSES)]
+        yield CutoutSet.read(folder / "des_j0330")
+
+
 def mining(train: SceneRows, calibrate: SceneRows, test: SceneRows, folder: Path, jobs: int) -> None:
     """Print the stack before mining, after one round, and after the second one that is not offered."""
     pool_rows = usable(
@@ -128,13 +177,22 @@ def mining(train: SceneRows, calibrate: SceneRows, test: SceneRows, folder: Path
 
 def field(folder: Path) -> np.ndarray:
     """Features of windows of a real field without a known lens; none where the images are not there."""
-    from gridlens.simulate import load_backgrounds
-
     if not (folder / "kids_field").is_dir():
         return np.empty((0, 315), dtype=np.float32)
-    cutouts = load_backgrounds(folder / "kids_field", pixel_scale=FIELD_SCALE, size=FIELD_SIZE).cutouts()
-    X = GridPatchExtractor(metadata=RECIPE.metadata, n_jobs=-1).transform(cutouts)
+    X = features(field_cutouts(folder))
     return X[np.isfinite(X).any(axis=1)]
+
+
+def field_cutouts(folder: Path) -> CutoutSet:
+    """Windows of a real field without a known lens."""
+    from gridlens.simulate import load_backgrounds
+
+    return load_backgrounds(folder / "kids_field", pixel_scale=FIELD_SCALE, size=FIELD_SIZE).cutouts()
+
+
+def features(cutouts: CutoutSet) -> np.ndarray:
+    """Features with the recipe's metadata."""
+    return GridPatchExtractor(metadata=RECIPE.metadata, n_jobs=-1).transform(cutouts)
 
 
 def timed(train: SceneRows, jobs: int, n: int = 20_000) -> None:
@@ -170,6 +228,7 @@ def main() -> None:
     )
     train = SceneRows(every.features[: arguments.rows], every.truth[: arguments.rows])
     members(train, test, arguments.jobs)
+    polar(arguments.real)
     mining(train, calibrate, test, arguments.real, arguments.jobs)
     timed(every, arguments.jobs)
 

@@ -54,7 +54,7 @@ class Recipe:
     train_seed: int = 1
     calibrate_seed: int = 3
     test_seed: int = 7
-    members: tuple[str, ...] = ("lightgbm",)
+    members: tuple[str, ...] = ("lightgbm", "patch")
     metadata: str = "image"
     faint_snr: float = 20.0
     faint_weight: float = 0.25

@@ -6,8 +6,7 @@ import pytest
 from gridlens import CutoutSet, load_model
 from gridlens._errors import GridlensError
 from gridlens.cutouts import CutoutBatch
-from gridlens.models import read_manifest
-from gridlens.models._mine import mine
+from gridlens.models import mine, read_manifest
 from gridlens.models.recipe import RECIPES, Recipe, simulate_rows, train_recipe
 
 pytest.importorskip("lenstronomy")
