@@ -6,6 +6,7 @@ import pytest
 from gridlens import CutoutSet, load_model
 from gridlens._errors import GridlensError
 from gridlens.cutouts import CutoutBatch
+from gridlens.features import GridPatchExtractor
 from gridlens.models import mine, read_manifest
 from gridlens.models.recipe import RECIPES, Recipe, simulate_rows, train_recipe
 
@@ -70,6 +71,24 @@ def test_a_pool_is_mined_and_a_stack_is_held_against_its_first_member(tmp_path):
     mined = read_manifest(tmp_path / "model")["training"]["mined"]
     assert mined["taken"] == 11
     assert 5 < mined["weight"] <= 11
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*positives are fewer than the:UserWarning")
+def test_a_member_that_looks_at_cutouts_gets_them(tmp_path):
+    recipe = dataclasses.replace(TINY, n_train=48, n_calibrate=32, n_test=24, members=("linear", "polar"))
+    card = train_recipe(tmp_path / "model.zip", recipe, n_jobs=2)
+    assert "A stack of linear, polar" in card
+    detector = load_model(tmp_path / "model.zip")
+    rows = simulate_rows(4, 14, ("hsc",), pixels=tmp_path / "pixels.npy", n_jobs=1)
+    assert rows.cutouts.pixels.shape == (4, 128, 128, 3)
+    np.testing.assert_array_equal(rows.cutouts.bcg_xy, rows.truth[["bcg_x", "bcg_y"]])
+    p = detector.predict_proba(rows.cutouts)[:, 1]
+    assert ((p > 0) & (p < 1)).all()
+    again = GridPatchExtractor(metadata="all").transform(rows.cutouts)
+    np.testing.assert_array_equal(again, rows.features)
+    with pytest.raises(GridlensError, match="Got 'polar' among the members: a pool is kept as features"):
+        train_recipe(tmp_path / "other", recipe, pool=[])
 
 
 def test_a_pool_that_is_too_small_is_refused_before_anything_is_simulated(tmp_path, noise):
