@@ -63,11 +63,11 @@ def test_the_wheel_holds_the_model_and_scores(tmp_path):
     assert wheel.stat().st_size < 10e6
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import gridlens; assert sys.argv[1] in gridlens.__file__;"
-        "print(gridlens.load_model().member_names_)"
+        "print(gridlens.load_model().member_names_, len(gridlens.load_model('cluster-cluster').member_names_))"
     )
     target = tmp_path / "unpacked"
     subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(target)], check=True)
     run = subprocess.run(
         [sys.executable, "-c", code, str(target)], capture_output=True, text=True, cwd=tmp_path, check=False
     )
-    assert run.stdout.strip() == "['lightgbm']", run.stderr
+    assert run.stdout.strip() == "['lightgbm', 'patch'] 2", run.stderr

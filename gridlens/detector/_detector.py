@@ -31,7 +31,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    members : sequence of str or of Member, default=("lightgbm",)
+    members : sequence of str or of Member, default=("lightgbm", "patch")
         Names as `gridlens.stacking.known_members` lists them, or unfitted members.
     metadata : {"image", "survey", "all"}, default="image"
         Metadata that members on features may see, see `GridPatchExtractor`.
@@ -70,7 +70,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        members: Sequence[Any] = ("lightgbm",),
+        members: Sequence[Any] = ("lightgbm", "patch"),
         metadata: str = "image",
         meta: Literal["auto", "logistic", "convex"] = "auto",
         final: Literal["refit", "average"] = "refit",

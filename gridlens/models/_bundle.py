@@ -150,7 +150,7 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
     --------
     >>> from gridlens import load_model
     >>> load_model("default").member_names_
-    ['lightgbm']
+    ['lightgbm', 'patch']
     """
     with open_bundle(name) as bundle:
         folder, manifest, digest, where = bundle

@@ -48,8 +48,8 @@ def describe_model(name: str | os.PathLike[str] = "default") -> ModelDescription
     Examples
     --------
     >>> from gridlens.models.description import describe_model
-    >>> describe_model("default").detector["members"]["lightgbm"]["weight"]
-    1.0
+    >>> list(describe_model("default").detector["members"])
+    ['lightgbm', 'patch']
     """
     with open_bundle(name) as bundle:
         folder, manifest, _, where = bundle

@@ -11,7 +11,7 @@ from gridlens.cutouts import write_npz
 from gridlens.detector import ARC_COLUMNS
 
 COLUMNS = ["id", "path", "p_lens", "p_low", "p_high", "prevalence", "score", "rank"]
-COLUMNS += ["status", "message", "flags", "arc_patch", *ARC_COLUMNS, "votes", "disagreement", "lightgbm"]
+COLUMNS += ["status", "message", "flags", "arc_patch", *ARC_COLUMNS, "votes", "disagreement", "lightgbm", "patch"]
 
 
 def run(*arguments):

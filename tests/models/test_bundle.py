@@ -198,11 +198,15 @@ def test_a_folder_that_is_not_empty_is_left_alone(detector, bundle):
     assert sorted(path.name for path in bundle.parent.iterdir()) == before
 
 
-def test_the_bundled_model_is_whole_small_and_loads():
-    folder = model_folder("default")
+@pytest.mark.parametrize(("name", "n_train"), [("default", 16_000), ("cluster-cluster", 2_000)])
+def test_the_bundled_models_are_whole_small_and_load(name, n_train):
+    folder = model_folder(name)
     manifest = read_manifest(folder)
     assert sum(entry["bytes"] for entry in manifest["files"].values()) < 10e6
-    assert manifest["training"]["recipe"]["n_train"] >= 16_000
-    detector = load_model("default")
-    assert detector.member_names_ == ["lightgbm"]
-    assert "## Limits" in (folder / "card.md").read_text()
+    assert manifest["training"]["recipe"]["n_train"] >= n_train
+    detector = load_model(name)
+    assert detector.member_names_ == ["lightgbm", "patch"]
+    card = (folder / "card.md").read_text()
+    assert "## Limits" in card
+    assert "In AUROC the stack is better than lightgbm alone" in card
+    assert ("No real\n  example backs it" in card) == (name == "cluster-cluster")
