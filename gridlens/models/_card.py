@@ -76,7 +76,7 @@ def write_card(detector: LensDetector, recipe: "Recipe", test: "SceneRows", mine
     )
     error = expected_calibration_error(label, p, n_bins=15)
     return f"""\
-# The {"default" if recipe.target == "galaxy-cluster" else recipe.target} model
+# A model for {recipe.target} lenses
 
 {_what(detector, recipe)}
 

@@ -69,6 +69,8 @@ class Recipe:
 
 RECIPES = {
     "default": Recipe(),
+    # To try a member or a pool, in minutes.
+    "quick": Recipe(n_train=2048, n_calibrate=2048, n_test=1024, train_seed=301, calibrate_seed=303, test_seed=307),
     "cluster-cluster": Recipe(
         target="cluster-cluster",
         n_train=2048,
