@@ -9,9 +9,9 @@ import pandas as pd
 
 from gridlens.features import N_IMAGE_FEATURES
 from gridlens.members import polar_features
-from gridlens.models.recipe import SceneRows, simulate_rows
+from gridlens.models.recipe import Recipe, SceneRows, simulate_rows
 
-__all__ = ["cached_polar", "cached_rows", "usable"]
+__all__ = ["cached_calibration", "cached_polar", "cached_rows", "usable"]
 
 HERE = Path(__file__).parent
 
@@ -28,6 +28,11 @@ def cached_rows(
         np.savez(path, features=rows.features)
         rows.truth.to_csv(path.with_suffix(".csv"), index=False)
     return SceneRows(np.load(path)["features"], pd.read_csv(path.with_suffix(".csv")))
+
+
+def cached_calibration(recipe: Recipe) -> SceneRows:
+    """The scenes that `recipe` calibrates on."""
+    return cached_rows(recipe.n_calibrate, recipe.calibrate_seed, recipe.surveys, True, recipe.calibrate_lens_fraction)
 
 
 def cached_polar(n: int, seed: int, surveys: tuple[str, ...]) -> tuple[SceneRows, np.ndarray]:

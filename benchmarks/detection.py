@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _scenes import cached_rows, usable
+from _real import NARROW, image_features, plain_lenses, real_field
+from _scenes import cached_calibration, cached_rows, usable
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 import gridlens
-from gridlens import CutoutSet, GridPatchExtractor, load_model
+from gridlens import load_model
 from gridlens.calibration import expected_calibration_error, shift_prior
 from gridlens.cutouts import METADATA_NAMES, SIMULATED_SURVEYS
 from gridlens.evaluation import Estimate, auroc, cross_table, tpr_at_fpr
@@ -34,11 +35,8 @@ UNTOUCHED_SCENES, UNTOUCHED_SEED = 4096, 8
 # Fewer than the recipe has: a sixth of its scenes is soon learned by heart.
 CROSS_TREES = 300
 LEFT_OUT, LEFT_OUT_SEED, LEFT_OUT_SCENES = "kids", 4, 2048
-# Real lenses with plain arcs, and a field of real galaxies without a known lens, whose header has no pixel scale.
-PS1_LENSES = ("J014656-092952", "SDSSJ1209_2640", "SDSSJ1148_1930", "J1059_4251", "SL2SJ085446-012137")
-FIELD_SCALE = 0.34
-# The lenses' cutouts are 26 to 30 arcsec across: the field is cut as narrow, or its width would tell.
-NARROW, WIDE = 88, 128
+# Pixels of the field about injected arcs.
+WIDE = 128
 INJECTION_SEED = 5
 
 
@@ -110,13 +108,7 @@ def simulated(controls: list[Control], train: SceneRows) -> None:
     heading(f"Simulated, {varied.sum():,} scenes away from that geometry (30 to 90 arcsec, depth and seeing varied)")
     by_snr(away, detector.predict_proba(away.features_with(RECIPE.metadata))[:, 1], controls)
 
-    calibrate = cached_rows(
-        RECIPE.n_calibrate,
-        RECIPE.calibrate_seed,
-        RECIPE.surveys,
-        canonical=True,
-        lens_fraction=RECIPE.calibrate_lens_fraction,
-    )
+    calibrate = cached_calibration(RECIPE)
     others = fit_detector(without(train, LEFT_OUT), without(calibrate, LEFT_OUT), RECIPE, n_jobs=-1)
     rows = usable(cached_rows(LEFT_OUT_SCENES, LEFT_OUT_SEED, (LEFT_OUT,), canonical=True))
     q = others.predict_proba(rows.features_with(RECIPE.metadata))[:, 1]
@@ -163,14 +155,12 @@ def without(rows: SceneRows, survey: str) -> SceneRows:
 
 def real(folder: Path, controls: list[Control]) -> None:
     """Print what the bundled model does on real images, and on arcs injected into them."""
-    from gridlens.simulate import SceneSettings, inject_scene, load_backgrounds, scenes_to_cutouts
+    from gridlens.simulate import SceneSettings, inject_scene, scenes_to_cutouts
 
     detector = load_model("default")
-    field = load_backgrounds(folder / "kids_field", pixel_scale=FIELD_SCALE, size=NARROW)
-    empty = field.cutouts()
-    ps1 = CutoutSet.read(folder / "ps1")
-    lenses = [ps1[np.isin(ps1.ids, PS1_LENSES)], CutoutSet.read(folder / "des_j0330")]
-    X = np.concatenate([features(cutouts) for cutouts in [*lenses, empty]])
+    empty = real_field(folder).cutouts()
+    lenses = plain_lenses(folder)
+    X = np.concatenate([image_features(cutouts) for cutouts in [*lenses, empty]])
     names = [name for cutouts in lenses for name in cutouts.ids]
     y = np.arange(len(X)) < len(names)
     p = detector.predict_proba(X, prevalence=0.5)[:, 1]
@@ -180,13 +170,13 @@ def real(folder: Path, controls: list[Control]) -> None:
     print(f"\nScores, and the share of the field below: {', '.join(share)}.")
     print(f"The field: median {np.median(p[~y]):.2f}, maximum {p[~y].max():.2f}.")
 
-    wide = load_backgrounds(folder / "kids_field", pixel_scale=FIELD_SCALE, size=WIDE)
+    wide = real_field(folder, WIDE)
     scenes = []
     for share_of_lenses in (1.0, 0.0):
         settings = SceneSettings(surveys=("kids",), lens_fraction=share_of_lenses)
         make = partial(inject_scene, INJECTION_SEED, backgrounds=wide, settings=settings)
         scenes += [make(index) for index in range(len(wide))]
-    X = features(scenes_to_cutouts(scenes))
+    X = image_features(scenes_to_cutouts(scenes))
     truth = pd.DataFrame([scene.truth for scene in scenes])
     p = detector.predict_proba(X)[:, 1]
     y, snr = truth["label"].to_numpy(), truth["arc_snr"].to_numpy()
@@ -197,11 +187,6 @@ def real(folder: Path, controls: list[Control]) -> None:
         chosen = (y == 0) | ((snr >= low) & (snr < high))
         if y[chosen].any():
             line(name, y[chosen], p[chosen], [control[chosen] for control in given], window[chosen])
-
-
-def features(cutouts: CutoutSet) -> np.ndarray:
-    """Features of the image alone."""
-    return GridPatchExtractor(n_jobs=-1).transform(cutouts)
 
 
 def main() -> None:

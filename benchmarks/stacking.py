@@ -7,14 +7,13 @@ and windows of a real field before and after. Last, the time that the default st
 
 import argparse
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _scenes import cached_polar, cached_rows, usable
+from _real import image_features, plain_lenses, real_field
+from _scenes import cached_calibration, cached_polar, cached_rows, usable
 
-from gridlens import CutoutSet, GridPatchExtractor
 from gridlens.cutouts import SIMULATED_SURVEYS
 from gridlens.detector import LensDetector
 from gridlens.evaluation import Estimate, auroc, average_precision, compare, tpr_at_fpr
@@ -34,10 +33,7 @@ MEASURES = {
     "TPR at FPR 0.001": partial(tpr_at_fpr, fpr=0.001, n_boot=300),
 }
 POOL_SCENES, POOL_SEED, POOL_PREVALENCE = 20_000, 11, 0.01
-# The real field has no pixel scale in its header.
-FIELD_SCALE, FIELD_SIZE = 0.34, 88
 POLAR_SCENES, POLAR_SEED, POLAR_TEST, POLAR_TEST_SEED = 3000, 201, 2000, 207
-PS1_LENSES = ("J014656-092952", "SDSSJ1209_2640", "SDSSJ1148_1930", "J1059_4251", "SL2SJ085446-012137")
 
 
 def head(*columns: str) -> None:
@@ -99,12 +95,12 @@ def polar(folder: Path) -> None:
     """Print what `polar` adds on simulated scenes, and on real lenses with plain arcs against a real field."""
     train, rows = cached_polar(POLAR_SCENES, POLAR_SEED, RECIPE.surveys)
     test, test_rows = cached_polar(POLAR_TEST, POLAR_TEST_SEED, RECIPE.surveys)
-    lenses = [*real_lenses(folder)]
-    windows = field_cutouts(folder) if lenses else None
+    lenses = plain_lenses(folder) if folder.is_dir() else []
+    windows = real_field(folder).cutouts() if lenses else None
     sets = [*lenses, windows] if windows is not None else []
     real = {
         "cutouts": np.concatenate([polar_features(cutouts) for cutouts in sets]) if sets else None,
-        "features": np.concatenate([features(cutouts) for cutouts in sets]) if sets else None,
+        "features": np.concatenate([image_features(cutouts) for cutouts in sets]) if sets else None,
     }
     y_real = np.concatenate([np.full(len(cutouts), int(cutouts is not windows)) for cutouts in sets] or [np.empty(0)])
     X = {"features": train.features_with(RECIPE.metadata), "cutouts": rows}
@@ -129,14 +125,6 @@ def polar(folder: Path) -> None:
         cells = [str(MEASURES[name](test.label[usable_test], score)) for name in ("AUROC", "TPR at FPR 0.01")]
         shown = str(auroc(y_real, sum(on_sky[name] for name in names))) if sets else "not measured"
         print(f"| {' + '.join(names)} | {' | '.join(cells)} | {shown} |", flush=True)
-
-
-def real_lenses(folder: Path) -> Iterator[CutoutSet]:
-    """Lenses with plain arcs, by survey; none where the images are not there."""
-    if (folder / "ps1").is_dir():
-        ps1 = CutoutSet.read(folder / "ps1")
-        yield ps1[np.isin(ps1.ids, PS1_LENSES)]
-        yield CutoutSet.read(folder / "des_j0330")
 
 
 def mining(train: SceneRows, calibrate: SceneRows, test: SceneRows, folder: Path, jobs: int) -> None:
@@ -177,22 +165,10 @@ def mining(train: SceneRows, calibrate: SceneRows, test: SceneRows, folder: Path
 
 def field(folder: Path) -> np.ndarray:
     """Features of windows of a real field without a known lens; none where the images are not there."""
-    if not (folder / "kids_field").is_dir():
+    if not folder.is_dir():
         return np.empty((0, 315), dtype=np.float32)
-    X = features(field_cutouts(folder))
+    X = image_features(real_field(folder).cutouts())
     return X[np.isfinite(X).any(axis=1)]
-
-
-def field_cutouts(folder: Path) -> CutoutSet:
-    """Windows of a real field without a known lens."""
-    from gridlens.simulate import load_backgrounds
-
-    return load_backgrounds(folder / "kids_field", pixel_scale=FIELD_SCALE, size=FIELD_SIZE).cutouts()
-
-
-def features(cutouts: CutoutSet) -> np.ndarray:
-    """Features with the recipe's metadata."""
-    return GridPatchExtractor(metadata=RECIPE.metadata, n_jobs=-1).transform(cutouts)
 
 
 def timed(train: SceneRows, jobs: int, n: int = 20_000) -> None:
@@ -217,15 +193,7 @@ def main() -> None:
     arguments = parser.parse_args()
     every = usable(cached_rows(RECIPE.n_train, RECIPE.train_seed, SIMULATED_SURVEYS))
     test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, SIMULATED_SURVEYS, canonical=True))
-    calibrate = usable(
-        cached_rows(
-            RECIPE.n_calibrate,
-            RECIPE.calibrate_seed,
-            RECIPE.surveys,
-            canonical=True,
-            lens_fraction=RECIPE.calibrate_lens_fraction,
-        )
-    )
+    calibrate = usable(cached_calibration(RECIPE))
     train = SceneRows(every.features[: arguments.rows], every.truth[: arguments.rows])
     members(train, test, arguments.jobs)
     polar(arguments.real)

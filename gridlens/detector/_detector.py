@@ -17,7 +17,7 @@ from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet, flag_message, is_rejected, quality_flags
 from gridlens.detector._table import ARC_COLUMNS, EVEN, rank_table
-from gridlens.features import FEATURE_NAMES, Extraction, GridPatchExtractor, best_arc
+from gridlens.features import FEATURE_NAMES, N_PATCHES, Extraction, GridPatchExtractor, best_arc
 from gridlens.stacking import MemberStack, member_class, member_log_odds
 
 __all__ = ["LensDetector"]
@@ -277,7 +277,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             "arc_patch": patch,
         }
         for name in ARC_COLUMNS:
-            index = [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(9)]
+            index = [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(N_PATCHES)]
             values = np.take_along_axis(extraction.features[:, index], np.maximum(patch, 0)[:, None], axis=1)[:, 0]
             columns[name] = np.where(patch < 0, np.nan, values.astype(np.float64))
         columns["votes"], columns["disagreement"] = self._agreement(members)

@@ -8,7 +8,7 @@ import pandas as pd
 from gridlens._errors import GridlensError
 from gridlens.calibration import estimate_shift, shift_prior
 
-__all__ = ["ARC_COLUMNS", "EVEN", "rank_table"]
+__all__ = ["ARC_COLUMNS", "EVEN", "order_table", "rank_table"]
 
 # What the table says of the best arc candidate: the features of its patch.
 ARC_COLUMNS = ("arc_distance", "arcness", "arc_color_gr", "arc_snr")
@@ -33,13 +33,19 @@ def rank_table(rows: pd.DataFrame, prevalence: float | Literal["estimate"]) -> p
         values = table.pop(f"score_{end}").to_numpy(dtype=np.float64)
         table.insert(place + 1 + k, f"p_{end}", shift_prior(values, EVEN, prevalence))
     table.insert(place + 3, "prevalence", prevalence)
-    order = np.argsort(-rows["score"].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
-    table = table.iloc[order].reset_index(drop=True)
-    ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)
-    table.insert(list(table.columns).index("score") + 1, "rank", ranks)
+    table = order_table(table, "score", after="score")
     table.attrs["prevalence"] = prevalence
     if said is not None:
         table.attrs["prevalence_estimate"] = said
+    return table
+
+
+def order_table(table: pd.DataFrame, by: str, *, after: str) -> pd.DataFrame:
+    """Rows by the column `by`, best first, with their rank in a new column behind `after`; 0 for rejected rows."""
+    order = np.argsort(-table[by].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
+    table = table.iloc[order].reset_index(drop=True)
+    ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)
+    table.insert(table.columns.get_loc(after) + 1, "rank", ranks)
     return table
 
 

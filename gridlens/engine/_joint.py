@@ -10,13 +10,11 @@ import pandas as pd
 
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutBatch
-from gridlens.detector import LensDetector
+from gridlens.detector import EVEN, LensDetector, order_table
 from gridlens.engine._local import gather
 from gridlens.features import GridPatchExtractor
 
 __all__ = ["score_joint"]
-
-_EVEN = 0.5
 
 
 def score_joint(
@@ -66,12 +64,11 @@ def score_joint(
     scores = {"gc": rows["score"].to_numpy(dtype=np.float64), "cc": np.full(len(rows), np.nan)}
     # Rows of files that could not be read were never scored, and lie between the others.
     scores["cc"][rows.pop("scored").to_numpy(dtype=bool)] = np.concatenate([np.empty(0), *second])
-    p = {name: shift_prior(values, _EVEN, prevalence) for name, values in scores.items()}
+    p = {name: shift_prior(values, EVEN, prevalence) for name, values in scores.items()}
     p_any = 1.0 - (1.0 - p["gc"]) * (1.0 - p["cc"])
     table = rows.drop(columns=["score_low", "score_high"])
     place = list(table.columns).index("score")
     table = table.drop(columns="score")
-    order = np.argsort(-p_any, kind="stable")  # NaN sorts last
     ranked = {
         "p_any": p_any,
         "p_gc": p["gc"],
@@ -82,8 +79,6 @@ def score_joint(
     }
     for k, (name, values) in enumerate(ranked.items()):
         table.insert(place + k, name, values)
-    table = table.iloc[order].reset_index(drop=True)
-    ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)
-    table.insert(place + len(ranked), "rank", ranks)
+    table = order_table(table, "p_any", after="score_cc")
     table.attrs["prevalence"] = prevalence
     return table

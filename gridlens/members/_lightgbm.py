@@ -4,12 +4,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridlens.members._trees import TurnedTrees, grow
+from gridlens.members._trees import LightGBMTrees, TurnedTrees, grow
 
 __all__ = ["LightGBMMember"]
 
 
-class LightGBMMember(TurnedTrees):
+class LightGBMMember(LightGBMTrees, TurnedTrees):
     """LightGBM on the 315 features, each row learned in its eight flips and quarter turns.
 
     A lens stays one when it is turned, and the nine patches are nine sets of columns: without the turns the trees

@@ -4,12 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridlens.features import METADATA_NAMES, N_IMAGE_FEATURES, PATCH_FEATURE_NAMES
+from gridlens.features import METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 from gridlens.members._trees import LightGBMTrees, grow
 
 __all__ = ["PatchMember", "expected_einstein_radius"]
 
-_N_PATCHES = 9
 _POSITION = PATCH_FEATURE_NAMES.index("position_0")
 _ANGLE = PATCH_FEATURE_NAMES.index("bcg_angle")
 _DISTANCE = PATCH_FEATURE_NAMES.index("bcg_distance")
@@ -156,16 +155,16 @@ class PatchMember(LightGBMTrees):
         """
         X = np.asarray(X, dtype=np.float32)
         if not len(X):
-            return np.empty((0, _N_PATCHES))
-        return self._raw(_instances(X)).reshape(len(X), _N_PATCHES)
+            return np.empty((0, N_PATCHES))
+        return self._raw(_instances(X)).reshape(len(X), N_PATCHES)
 
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        if not 1 <= self.top_k <= _N_PATCHES:
+        if not 1 <= self.top_k <= N_PATCHES:
             raise ValueError(
-                f"The 'top_k' parameter must be from 1 to {_N_PATCHES} patches. Got {self.top_k!r} instead."
+                f"The 'top_k' parameter must be from 1 to {N_PATCHES} patches. Got {self.top_k!r} instead."
             )
         near = _plausibility(X) * (1.0 if weight is None else weight[:, None])
-        self.booster_ = grow(self, _instances(X), np.repeat(y, _N_PATCHES), near.ravel())
+        self.booster_ = grow(self, _instances(X), np.repeat(y, N_PATCHES), near.ravel())
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
         scores, near = self.patch_log_odds(X), _plausibility(X)
@@ -188,7 +187,7 @@ def _instances(X: np.ndarray) -> np.ndarray:
 
 def _plausibility(X: np.ndarray) -> np.ndarray:
     """How near each patch (n, 9) lies to the expected Einstein radius, from 0.05 to 1."""
-    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), _N_PATCHES, -1).astype(np.float64)
+    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, -1).astype(np.float64)
     distance = np.where(patches[:, :, _ELONGATION] > 0.0, patches[:, :, _ARC_DISTANCE], patches[:, :, _DISTANCE])
     off = np.log(np.maximum(distance, 1.0) / expected_einstein_radius(X[:, _RICHNESS])[:, None]) / _SCATTER
     return np.maximum(np.nan_to_num(np.exp(-0.5 * off**2)), 0.05)

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import logit
 
-from gridlens.members._trees import TurnedTrees
+from gridlens.members._trees import LightGBMTrees, TurnedTrees
 from gridlens.pu import ElkanNotoClassifier, NNPULGBMClassifier, estimate_class_prior
 
 __all__ = ["ElkanNotoMember", "NNPUMember"]
@@ -14,7 +14,7 @@ __all__ = ["ElkanNotoMember", "NNPUMember"]
 _HIGHEST_PRIOR = 0.99
 
 
-class ElkanNotoMember(TurnedTrees):
+class ElkanNotoMember(LightGBMTrees, TurnedTrees):
     """LightGBM by the weighting of Elkan & Noto (2008): each unlabelled row is a lens in part.
 
     The labelling propensity is estimated out of fold, see `gridlens.pu.ElkanNotoClassifier`. Right where lenses were
@@ -105,7 +105,7 @@ class ElkanNotoMember(TurnedTrees):
         self.propensity_, self.class_prior_ = model.propensity_, model.class_prior_
 
 
-class NNPUMember(TurnedTrees):
+class NNPUMember(LightGBMTrees, TurnedTrees):
     """LightGBM under the non-negative risk of Kiryo et al. (2017), at a class prior.
 
     Parameters

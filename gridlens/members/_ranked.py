@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridlens.features import N_IMAGE_FEATURES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES, arc_scores
+from gridlens.features import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES, arc_scores
 from gridlens.members._trees import LightGBMTrees, grow
 
 __all__ = ["RankedMember", "rank_patches"]
@@ -17,7 +17,6 @@ _KEPT = np.array(
         if name != "bcg_angle" and PATCH_FEATURE_GROUPS[name] != "position"
     ]
 )
-_N_PATCHES = 9
 
 
 def rank_patches(X: np.ndarray) -> np.ndarray:
@@ -48,7 +47,7 @@ def rank_patches(X: np.ndarray) -> np.ndarray:
     (5, 226)
     """
     scores = arc_scores(X)
-    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), _N_PATCHES, len(PATCH_FEATURE_NAMES))
+    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
     edges = patches[:, :, PATCH_FEATURE_NAMES.index("edge_density")]
     order = np.lexsort((-edges, -scores), axis=1)
     ranked = np.take_along_axis(patches, order[:, :, None], axis=1)[:, :, _KEPT].reshape(len(X), -1)

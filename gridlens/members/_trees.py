@@ -72,13 +72,13 @@ def grow(member: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -
     return lightgbm.train(parameters, data, num_boost_round=member.n_trees)
 
 
-class TurnedTrees(LightGBMTrees):
+class TurnedTrees(FeatureMember):
     """Trees that learn each row in its eight flips and quarter turns, and score by the mean log-odds of the eight.
 
     A lens stays one when it is turned, and the nine patches are nine sets of columns: without the turns the trees
     would have to learn every position on its own.
 
-    Subclasses have the parameter `turns` too, and grow `booster_` in `_train`.
+    Subclasses have the parameter `turns`, grow trees in `_train`, and score one version of the rows in `_raw`.
     """
 
     turns: bool
@@ -92,7 +92,11 @@ class TurnedTrees(LightGBMTrees):
 
     @abstractmethod
     def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        """Set `booster_`, and what `_learned` names."""
+        """Set what is learned from rows in all their turns."""
+
+    @abstractmethod
+    def _raw(self, X: np.ndarray) -> np.ndarray:
+        """Log-odds that the trees give to rows of what they were grown on."""
 
     def _offset(self) -> float:
         """Log-odds to add to those of the trees."""

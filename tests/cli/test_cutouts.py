@@ -1,15 +1,9 @@
 """`gridlens cutouts`, and `gridlens score` straight from survey images."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from skies import DEC, RA, gnomonic, write_image
 
 from gridlens.cli import main

@@ -1,14 +1,8 @@
 """Cutouts made in the test, in each format."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from astropy.io import fits
-
-# `naive` lies beside the folders of tests
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263
 

@@ -1,12 +1,8 @@
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 
 from gridlens.models import save_model
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 @pytest.fixture(scope="session")
