@@ -1,0 +1,83 @@
+"""What a network is trained to make small: cross-entropy on clean labels, the non-negative risk on labelled lenses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch.nn.functional import softplus
+
+__all__ = ["NNPURisk", "nnpu_risk", "weighted_cross_entropy"]
+
+
+def weighted_cross_entropy(
+    log_odds: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Mean of ``log(1 + exp(-t z))`` over a batch, `t` being 1 for a lens and -1 for none, by the rows' weights."""
+    target = y * (1.0 - smoothing) + 0.5 * smoothing
+    losses = softplus(log_odds) - target * log_odds
+    return (losses * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+
+
+class NNPURisk(NamedTuple):
+    """Parts of the risk of one batch.
+
+    Attributes
+    ----------
+    value : Tensor
+        The non-negative risk, for the record.
+    to_descend : Tensor
+        What the optimiser follows: the risk, or where its negative part has fallen below ``-beta``, `gamma` times the
+        way back up.
+    negative_part : Tensor
+        Risk of the rows as negatives, as far as the positives among them do not make it.
+    """
+
+    value: torch.Tensor
+    to_descend: torch.Tensor
+    negative_part: torch.Tensor
+
+
+def nnpu_risk(
+    log_odds: torch.Tensor,
+    labelled: torch.Tensor,
+    weight: torch.Tensor,
+    prior: float,
+    beta: float = 0.0,
+    gamma: float = 1.0,
+) -> NNPURisk:
+    """Non-negative risk of Kiryo et al. 2017 on one batch, with the sigmoid loss ``l(z) = 1 / (1 + exp(z))``.
+
+    ``R = prior R_p+ + max(-beta, R_u- - prior R_p-)``: R_p+ the labelled rows' mean loss as positives, R_p- theirs as
+    negatives, R_u- that of the unlabelled rows as negatives. Algorithm 1 of the paper takes a step down the whole where
+    the last bracket is at least ``-beta``, and else a step of `gamma` up the bracket alone: it has been learned by
+    heart, and is to be unlearned.
+
+    Parameters
+    ----------
+    log_odds, labelled, weight : Tensor of shape (n,)
+        `labelled` is 1 for a labelled lens, 0 for a row that nobody has looked at.
+    prior : float
+        Share of lenses among the unlabelled rows.
+    beta, gamma : float
+        As in the paper.
+
+    Returns
+    -------
+    NNPURisk
+
+    References
+    ----------
+    Kiryo, Niu, du Plessis & Sugiyama 2017, "Positive-unlabeled learning with non-negative risk estimator", NeurIPS 30,
+    equation 6 and algorithm 1.
+    """
+    tiny = torch.finfo(weight.dtype).tiny
+    of_positive, of_unlabelled = weight * labelled, weight * (1.0 - labelled)
+    as_positive, as_negative = torch.sigmoid(-log_odds), torch.sigmoid(log_odds)
+    n_positive, n_unlabelled = of_positive.sum().clamp_min(tiny), of_unlabelled.sum().clamp_min(tiny)
+    positive_part = prior * (of_positive * as_positive).sum() / n_positive
+    negative_part = (of_unlabelled * as_negative).sum() / n_unlabelled
+    negative_part = negative_part - prior * (of_positive * as_negative).sum() / n_positive
+    value = positive_part + negative_part.clamp_min(-beta)
+    to_descend = positive_part + negative_part if negative_part >= -beta else -gamma * negative_part
+    return NNPURisk(value.detach(), to_descend, negative_part.detach())

@@ -1,0 +1,189 @@
+"""Networks as members of the stack."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from gridlens.cutouts import CutoutSet
+from gridlens_deep._images import Grid, usable_rows
+
+if TYPE_CHECKING:
+    from gridlens_deep._networks import Network
+
+__all__ = ["NetworkMember"]
+
+_PARAMETERS = "parameters.json"
+_STATE = "state.json"
+_WEIGHTS = "weights.safetensors"
+
+
+class NetworkMember(ClassifierMixin, BaseEstimator):
+    """A network that looks at cutouts; subclasses say which in `_build`.
+
+    Subclasses have the parameters of `ResNetMember`.
+    """
+
+    consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
+    requires: ClassVar[tuple[str, str]] = ("torch", "gridlens[deep]")
+
+    size: int
+    pixel_scale: float
+    pretrained: str | None
+    loss: str
+    prior: float | None
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    patience: int
+    validation: float
+    turns: bool
+    dropout: float
+    device: str
+    n_devices: int
+    checkpoints: str | None
+    n_jobs: int | None
+    random_state: int | None
+
+    @abstractmethod
+    def _build(self, pretrained: str | None) -> Network:
+        """The network, of random weights or those that `pretrained` names."""
+
+    @property
+    def _grid(self) -> Grid:
+        return Grid(self.size, self.pixel_scale)
+
+    def fit(
+        self,
+        X: CutoutSet,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
+    ) -> Self:
+        """Train on cutouts.
+
+        Parameters
+        ----------
+        X : CutoutSet of n
+            Pixels that are mapped from a file are read as they are needed. Rejected cutouts are left out.
+        y : ndarray of shape (n,)
+            1 for a (labelled) lens, 0 for the rest.
+        sample_weight : ndarray of shape (n,), default=None
+        groups : ndarray of shape (n,), default=None
+            Rows with one value are views of one cluster, and stay on one side of the validation.
+
+        Returns
+        -------
+        Self
+
+        Raises
+        ------
+        ValueError
+            `y` does not hold both 0 and 1, or its length is not that of `X`; a parameter is not one of its choices.
+        DeviceError
+            There is no such device, or it runs out of memory with a single cutout.
+        WeightsError
+            Pretrained weights cannot be had, or are those of another network.
+        """
+        from gridlens_deep._training import train
+
+        cutouts, labels = _checked_cutouts(X), np.asarray(y)
+        if labels.shape != (len(cutouts),) or set(np.unique(labels).tolist()) != {0, 1}:
+            raise ValueError(
+                f"The 'y' parameter must hold one 0 or 1 for each of the {len(cutouts)} cutouts, and both must occur. "
+                f"Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()} instead."
+            )
+        rows = np.flatnonzero(usable_rows(cutouts))
+        if len(np.unique(labels[rows])) < 2:
+            raise ValueError(
+                "The 'X' parameter must hold usable cutouts of both labels. "
+                f"Got {len(rows)} usable ones of {len(cutouts)}, and one label among them."
+            )
+        names = np.arange(len(labels)) if groups is None else np.asarray(groups)
+        fitted = train(self, cutouts, labels.astype(np.float32), sample_weight, names, rows)
+        self.network_, self.temperature_, self.class_prior_ = fitted.network, fitted.temperature, fitted.prior
+        self.history_ = fitted.history
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_log_odds(self, X: CutoutSet) -> np.ndarray:
+        """Log-odds (n,) of a lens, the mean over the eight flips and quarter turns; NaN for a rejected cutout."""
+        from gridlens_deep._scoring import log_odds_of
+
+        check_is_fitted(self, "network_")
+        cutouts = _checked_cutouts(X)
+        found = np.full(len(cutouts), np.nan)
+        rows = np.flatnonzero(usable_rows(cutouts)) if len(cutouts) else np.empty(0, dtype=np.intp)
+        if len(rows):
+            found[rows] = log_odds_of(self, cutouts, rows) / self.temperature_
+        return found
+
+    def predict_proba(self, X: CutoutSet) -> np.ndarray:
+        """Probabilities (n, 2) of no lens and of a lens; NaN for a rejected cutout.
+
+        Of networks trained on clean labels they are scaled by a temperature that was fitted on the validation part.
+        """
+        p = expit(self.predict_log_odds(X))
+        return np.column_stack([1.0 - p, p])
+
+    def embed(self, X: CutoutSet) -> np.ndarray:
+        """What the last layer reads, (n, width) float32, the mean over the turns; NaN for a rejected cutout."""
+        from gridlens_deep._scoring import embeddings_of
+
+        check_is_fitted(self, "network_")
+        cutouts = _checked_cutouts(X)
+        rows = np.flatnonzero(usable_rows(cutouts))
+        values = embeddings_of(self, cutouts, rows)
+        found = np.full((len(cutouts), values.shape[1]), np.nan, dtype=np.float32)
+        found[rows] = values
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as safetensors, parameters and temperature as JSON: nothing in it is code."""
+        from safetensors.torch import save_file
+
+        check_is_fitted(self, "network_")
+        state = {"temperature": self.temperature_, "class_prior": self.class_prior_}
+        (folder / _PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n")
+        (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n")
+        save_file({name: value.contiguous() for name, value in self.network_.state_dict().items()}, folder / _WEIGHTS)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a member that `save` wrote.
+
+        Raises
+        ------
+        WeightsError
+            The file holds other layers than the network; they are named.
+        """
+        from safetensors.torch import load_file
+
+        from gridlens_deep._networks import take_state
+
+        member = cls(**json.loads((folder / _PARAMETERS).read_text()))
+        network = member._build(None)
+        take_state(network, load_file(folder / _WEIGHTS), str(folder / _WEIGHTS))
+        state = json.loads((folder / _STATE).read_text())
+        prior = state["class_prior"]
+        member.network_, member.temperature_ = network.eval(), float(state["temperature"])
+        member.class_prior_ = None if prior is None else float(prior)
+        member.classes_ = np.array([0, 1])
+        return member
+
+
+def _checked_cutouts(X: Any) -> CutoutSet:
+    if not isinstance(X, CutoutSet):
+        raise TypeError(
+            f"The 'X' parameter must be a CutoutSet. Got {type(X).__name__} instead. "
+            "CutoutSet(pixels) wraps an array of shape (n, H, W, 3)."
+        )
+    return X

@@ -1,0 +1,157 @@
+"""The networks: ResNets and vision transformers of the library `transformers`, for three bands of any kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gridlens_deep._errors import WeightsError
+
+__all__ = ["Network", "build_network", "take_state"]
+
+_RESNETS = {
+    18: {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
+    34: {"depths": [3, 4, 6, 3], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
+    # For tests and for machines without a GPU.
+    10: {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 64, 128], "embedding_size": 16},
+}
+_TRANSFORMERS = {
+    "small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
+    "tiny": {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 128},
+}
+
+
+class Network(nn.Module):
+    """A backbone and one log-odds: ``forward`` gives (n,) of them, `embed` what they are read off."""
+
+    def __init__(self, backbone: nn.Module, width: int, dropout: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 1))
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Embeddings (n, width) of images (n, 3, H, W)."""
+        found = self.backbone(pixel_values=images)
+        pooled = found.pooler_output
+        return pooled.flatten(1) if pooled is not None else found.last_hidden_state[:, 0]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.embed(images)).squeeze(1)
+
+
+def build_network(
+    kind: str, which: Any, *, size: int, patch: int = 16, dropout: float = 0.1, pretrained: str | None = None
+) -> Network:
+    """A network of random weights, or with those of `pretrained`: a folder, or a name that the library can fetch.
+
+    Raises
+    ------
+    WeightsError
+        The weights cannot be had, or are not those of this network.
+    """
+    backbone, width = (_resnet(which) if kind == "resnet" else _vit(which, size, patch))
+    if pretrained is not None:
+        _take_weights(backbone, pretrained)
+    return Network(backbone, width, dropout)
+
+
+def take_state(network: Network, state: dict[str, torch.Tensor], where: str) -> None:
+    """Put a state into the network; raise WeightsError that names the layers in which it differs."""
+    own = network.state_dict()
+    wrong = [f"{name} (missing)" for name in own if name not in state]
+    wrong += [f"{name} (unknown)" for name in state if name not in own]
+    wrong += [
+        f"{name} ({tuple(state[name].shape)}, not {tuple(own[name].shape)})"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if wrong:
+        raise WeightsError(
+            f"The weights in {where} are those of another network: {len(wrong)} layers differ, "
+            f"{', '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}."
+        )
+    network.load_state_dict(state)
+
+
+def _resnet(depth: int) -> tuple[nn.Module, int]:
+    from transformers import ResNetConfig, ResNetModel
+
+    config = ResNetConfig(num_channels=3, layer_type="basic", hidden_act="relu", **_RESNETS[depth])
+    return ResNetModel(config), config.hidden_sizes[-1]
+
+
+def _vit(which: str, size: int, patch: int) -> tuple[nn.Module, int]:
+    from transformers import ViTConfig, ViTModel
+
+    config = ViTConfig(num_channels=3, image_size=size, patch_size=patch, **_TRANSFORMERS[which])
+    return ViTModel(config, add_pooling_layer=False), config.hidden_size
+
+
+def _take_weights(backbone: nn.Module, pretrained: str) -> None:
+    """Load weights by name; the stem is spread over the bands, positions are resampled to the grid."""
+    source = _pretrained_state(backbone, pretrained)
+    own = backbone.state_dict()
+    taken, wrong = {}, []
+    for name, value in own.items():
+        if name not in source:
+            wrong.append(f"{name} (missing)")
+            continue
+        found = source[name]
+        if found.shape != value.shape:
+            found = _fitted(name, found, value)
+        if found is None:
+            wrong.append(f"{name} ({tuple(source[name].shape)}, not {tuple(value.shape)})")
+        else:
+            taken[name] = found
+    # Counters of batches that were seen are no weights, and older files have none.
+    wrong = [name for name in wrong if "num_batches_tracked" not in name]
+    if wrong:
+        raise WeightsError(
+            f"The 'pretrained' parameter must hold the weights of this network. Got {pretrained!r}, which differs in "
+            f"{len(wrong)} layers: {', '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}."
+        )
+    backbone.load_state_dict(taken, strict=False)
+
+
+def _fitted(name: str, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor | None:
+    """Weights brought to another number of bands, or position embeddings to another grid; None where neither fits."""
+    if found.ndim == 4 and found.shape[0] == wanted.shape[0] and found.shape[2:] == wanted.shape[2:]:
+        # Each band starts from the mean over the colours that the weights know, as bright in sum as before.
+        mean = found.mean(dim=1, keepdim=True) * found.shape[1] / wanted.shape[1]
+        return mean.expand_as(wanted).clone()
+    if "position_embeddings" in name and found.ndim == 3 and found.shape[2] == wanted.shape[2]:
+        old, new = (round((tensor.shape[1] - 1) ** 0.5) for tensor in (found, wanted))
+        grid = found[:, 1:].reshape(1, old, old, -1).permute(0, 3, 1, 2)
+        grid = nn.functional.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
+        return torch.cat([found[:, :1], grid.permute(0, 2, 3, 1).reshape(1, new * new, -1)], dim=1)
+    return None
+
+
+def _pretrained_state(backbone: nn.Module, pretrained: str) -> dict[str, torch.Tensor]:
+    folder = Path(pretrained)
+    if folder.is_dir():
+        file = folder / "model.safetensors"
+        if not file.is_file():
+            raise WeightsError(
+                f"The 'pretrained' parameter must be a folder with model.safetensors, as `save_pretrained` writes it. "
+                f"Got {pretrained!r} without one instead."
+            )
+        from safetensors.torch import load_file
+
+        state = load_file(file)
+    else:
+        try:
+            state = type(backbone).from_pretrained(pretrained).state_dict()
+        # The library raises OSError, and what the network below it raises.
+        except Exception as exc:
+            raise WeightsError(
+                f"The 'pretrained' parameter must be a folder, or a name that the hub knows. Got {pretrained!r}, which "
+                f"could not be had ({type(exc).__name__}). Without a network, download the weights elsewhere and name "
+                "their folder; None starts from random weights."
+            ) from exc
+    # Weights of a whole classifier have the backbone under a name of its own.
+    prefix = next((p for p in ("resnet.", "vit.", "backbone.") if any(name.startswith(p) for name in state)), "")
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
