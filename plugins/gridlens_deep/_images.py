@@ -47,8 +47,8 @@ def images_of(cutouts: CutoutSet, grid: Grid) -> np.ndarray:
 
     Each band is freed of its sky (the 40th percentile of a frame along the border), divided by its noise (1.4826 times
     the median of the differences of neighbours along rows, over the root of two), resampled and stretched by
-    ``asinh(s / softening)``. Sky below zero stays below, and no cutout is scaled by its own brightest pixel: colours and
-    depths compare between cutouts.
+    ``asinh(s / softening)``. Sky below zero stays below, and no cutout is scaled by its own brightest pixel: colours
+    and depths compare between cutouts.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -26,36 +25,117 @@ _WEIGHTS = "weights.safetensors"
 
 
 class NetworkMember(ClassifierMixin, BaseEstimator):
-    """A network that looks at cutouts; subclasses say which in `_build`.
+    """A network that looks at cutouts; subclasses say which.
 
-    Subclasses have the parameters of `ResNetMember`.
+    Parameters
+    ----------
+    variant : str, default=None
+        One of `variants`; None takes the first.
+    size : int, default=128
+        Pixels on a side that the network sees.
+    pixel_scale : float, default=0.5
+        arcsec per pixel of these; cutouts are resampled.
+    pretrained : str, default=None
+        Folder with weights as `save_pretrained` of the library transformers writes them, or a name that it can fetch.
+        None starts from random weights.
+    loss : {"cross-entropy", "nnpu"}, default="cross-entropy"
+        For clean labels; for labelled lenses among rows that nobody has looked at.
+    prior : float, default=None
+        Share of lenses among these, for "nnpu".
+    epochs : int, default=30
+        At most; without progress on the validation part it stops before.
+    batch_size : int, default=64
+    learning_rate : float, default=None
+        Of AdamW, at its highest; None takes `usual_rate`.
+    weight_decay : float, default=1e-2
+    patience : int, default=6
+        Epochs without a better average precision of the validation part before it stops.
+    validation : float, default=0.15
+        Share of the rows in that part, whole groups of them; 0 for none.
+    turns : bool, default=True
+        Score by the mean over the eight flips and quarter turns.
+    dropout : float, default=0.1
+    device : {"auto", "cpu", "cuda"}, default="auto"
+    n_devices : int, default=1
+        GPUs.
+    checkpoints : str, default=None
+        Folder for the state of the training after each epoch; what lies there is gone on with. None keeps nothing.
+    n_jobs : int, default=1
+        Processes that prepare cutouts.
+    random_state : int, default=0
+        One seed, one result, on the CPU.
+
+    Attributes
+    ----------
+    network_ : torch.nn.Module
+        The averaged weights of the best epoch.
+    temperature_ : float
+        Divisor of the log-odds.
+    history_ : list of float
+        Average precision of the validation part by epoch.
     """
 
+    name: ClassVar[str]
+    variants: ClassVar[tuple[str, ...]]
+    """names of its sizes, the usual one first"""
+    usual_rate: ClassVar[float]
+    """learning rate that suits it"""
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
     requires: ClassVar[tuple[str, str]] = ("torch", "gridlens[deep]")
 
-    size: int
-    pixel_scale: float
-    pretrained: str | None
-    loss: str
-    prior: float | None
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    patience: int
-    validation: float
-    turns: bool
-    dropout: float
-    device: str
-    n_devices: int
-    checkpoints: str | None
-    n_jobs: int | None
-    random_state: int | None
+    def __init__(
+        self,
+        variant: str | None = None,
+        size: int = 128,
+        pixel_scale: float = 0.5,
+        pretrained: str | None = None,
+        loss: str = "cross-entropy",
+        prior: float | None = None,
+        epochs: int = 30,
+        batch_size: int = 64,
+        learning_rate: float | None = None,
+        weight_decay: float = 1e-2,
+        patience: int = 6,
+        validation: float = 0.15,
+        turns: bool = True,
+        dropout: float = 0.1,
+        device: str = "auto",
+        n_devices: int = 1,
+        checkpoints: str | None = None,
+        n_jobs: int | None = 1,
+        random_state: int | None = 0,
+    ) -> None:
+        self.variant = variant
+        self.size = size
+        self.pixel_scale = pixel_scale
+        self.pretrained = pretrained
+        self.loss = loss
+        self.prior = prior
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.validation = validation
+        self.turns = turns
+        self.dropout = dropout
+        self.device = device
+        self.n_devices = n_devices
+        self.checkpoints = checkpoints
+        self.n_jobs = n_jobs
+        self.random_state = random_state
 
-    @abstractmethod
     def _build(self, pretrained: str | None) -> Network:
         """The network, of random weights or those that `pretrained` names."""
+        from gridlens_deep._networks import build_network
+
+        which = self.variants[0] if self.variant is None else self.variant
+        if which not in self.variants:
+            raise ValueError(
+                f"The 'variant' parameter of {type(self).__name__} must be one of "
+                f"{', '.join(map(repr, self.variants))}. Got {self.variant!r} instead."
+            )
+        return build_network(self.name, which, size=self.size, dropout=self.dropout, pretrained=pretrained)
 
     @property
     def _grid(self) -> Grid:

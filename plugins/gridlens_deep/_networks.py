@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,11 +12,12 @@ from gridlens_deep._errors import WeightsError
 __all__ = ["Network", "build_network", "take_state"]
 
 _RESNETS = {
-    18: {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
-    34: {"depths": [3, 4, 6, 3], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
+    "18": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
+    "34": {"depths": [3, 4, 6, 3], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
     # For tests and for machines without a GPU.
-    10: {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 64, 128], "embedding_size": 16},
+    "10": {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 64, 128], "embedding_size": 16},
 }
+_PATCH = 16
 _TRANSFORMERS = {
     "small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
     "tiny": {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 128},
@@ -42,9 +42,7 @@ class Network(nn.Module):
         return self.head(self.embed(images)).squeeze(1)
 
 
-def build_network(
-    kind: str, which: Any, *, size: int, patch: int = 16, dropout: float = 0.1, pretrained: str | None = None
-) -> Network:
+def build_network(kind: str, which: str, *, size: int, dropout: float = 0.1, pretrained: str | None = None) -> Network:
     """A network of random weights, or with those of `pretrained`: a folder, or a name that the library can fetch.
 
     Raises
@@ -52,7 +50,7 @@ def build_network(
     WeightsError
         The weights cannot be had, or are not those of this network.
     """
-    backbone, width = (_resnet(which) if kind == "resnet" else _vit(which, size, patch))
+    backbone, width = _resnet(which) if kind == "resnet" else _vit(which, size)
     if pretrained is not None:
         _take_weights(backbone, pretrained)
     return Network(backbone, width, dropout)
@@ -76,17 +74,19 @@ def take_state(network: Network, state: dict[str, torch.Tensor], where: str) -> 
     network.load_state_dict(state)
 
 
-def _resnet(depth: int) -> tuple[nn.Module, int]:
+def _resnet(depth: str) -> tuple[nn.Module, int]:
     from transformers import ResNetConfig, ResNetModel
 
     config = ResNetConfig(num_channels=3, layer_type="basic", hidden_act="relu", **_RESNETS[depth])
     return ResNetModel(config), config.hidden_sizes[-1]
 
 
-def _vit(which: str, size: int, patch: int) -> tuple[nn.Module, int]:
+def _vit(which: str, size: int) -> tuple[nn.Module, int]:
     from transformers import ViTConfig, ViTModel
 
-    config = ViTConfig(num_channels=3, image_size=size, patch_size=patch, **_TRANSFORMERS[which])
+    if size % _PATCH:
+        raise ValueError(f"The 'size' parameter of a transformer must be a multiple of {_PATCH}. Got {size!r} instead.")
+    config = ViTConfig(num_channels=3, image_size=size, patch_size=_PATCH, **_TRANSFORMERS[which])
     return ViTModel(config, add_pooling_layer=False), config.hidden_size
 
 

@@ -81,7 +81,7 @@ def train(
             member._build(member.pretrained),
             member.loss,
             prior,
-            member.learning_rate,
+            member.usual_rate if member.learning_rate is None else member.learning_rate,
             member.weight_decay,
             _WARMUP,
             _AVERAGING,
