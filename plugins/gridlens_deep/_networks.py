@@ -131,27 +131,20 @@ def _fitted(name: str, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tenso
 
 
 def _pretrained_state(backbone: nn.Module, pretrained: str) -> dict[str, torch.Tensor]:
+    """Weights as the library reads them: it knows under which names older versions and whole classifiers keep them."""
     folder = Path(pretrained)
-    if folder.is_dir():
-        file = folder / "model.safetensors"
-        if not file.is_file():
-            raise WeightsError(
-                f"The 'pretrained' parameter must be a folder with model.safetensors, as `save_pretrained` writes it. "
-                f"Got {pretrained!r} without one instead."
-            )
-        from safetensors.torch import load_file
-
-        state = load_file(file)
-    else:
-        try:
-            state = type(backbone).from_pretrained(pretrained).state_dict()
-        # The library raises OSError, and what the network below it raises.
-        except Exception as exc:
-            raise WeightsError(
-                f"The 'pretrained' parameter must be a folder, or a name that the hub knows. Got {pretrained!r}, which "
-                f"could not be had ({type(exc).__name__}). Without a network, download the weights elsewhere and name "
-                "their folder; None starts from random weights."
-            ) from exc
-    # Weights of a whole classifier have the backbone under a name of its own.
-    prefix = next((p for p in ("resnet.", "vit.", "backbone.") if any(name.startswith(p) for name in state)), "")
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    if folder.is_dir() and not ((folder / "model.safetensors").is_file() and (folder / "config.json").is_file()):
+        raise WeightsError(
+            "The 'pretrained' parameter must be a folder with model.safetensors and config.json, as `save_pretrained` "
+            f"writes them. Got {pretrained!r} without these instead."
+        )
+    try:
+        options = {"add_pooling_layer": False} if "vit" in type(backbone).__name__.lower() else {}
+        return type(backbone).from_pretrained(pretrained, use_safetensors=True, **options).state_dict()
+    # The library raises OSError, and what the network below it raises.
+    except Exception as exc:
+        raise WeightsError(
+            f"The 'pretrained' parameter must be a folder, or a name that the hub knows. Got {pretrained!r}, which "
+            f"could not be had ({type(exc).__name__}). Without a network, download the weights elsewhere and name "
+            "their folder; None starts from random weights."
+        ) from exc

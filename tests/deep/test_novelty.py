@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from gridlens_deep import Novelty
 from scipy.stats import binom
 from sklearn.base import clone
-
-from gridlens_deep import Novelty
 
 
 def test_held_out_rows_exceed_as_often_as_promised():

@@ -1,0 +1,183 @@
+"""Networks as members: the contract, what they learn, and every sentence that they end in."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+torch = pytest.importorskip("torch")
+from gridlens_deep import ResNetMember, ViTMember
+from gridlens_deep._errors import DeviceError, WeightsError
+
+from gridlens import CutoutSet
+from gridlens.testing import check_member
+from gridlens.testing._member import _cutouts
+
+SMALL = {"size": 32, "pixel_scale": 2.0, "epochs": 2, "batch_size": 32, "device": "cpu"}
+MEMBERS = [ResNetMember("10", **SMALL), ViTMember("tiny", **SMALL)]
+
+
+@pytest.fixture(scope="module")
+def arcs():
+    """240 cutouts of a galaxy, every second one with a blue arc."""
+    return _cutouts(np.random.default_rng(3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
+def test_they_keep_the_contract(member):
+    check_member(member)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["cross-entropy", "nnpu"])
+def test_arcs_are_learned(arcs, loss):
+    cutouts, y = arcs
+    s = y * (np.random.default_rng(0).random(len(y)) < 0.7) if loss == "nnpu" else y
+    member = ResNetMember("10", **{**SMALL, "epochs": 12, "size": 48, "pixel_scale": 1.0}, loss=loss, prior=0.4)
+    member.fit(cutouts[:180], s[:180], groups=np.arange(180) // 2)
+    assert roc_auc_score(y[180:], member.predict_proba(cutouts[180:])[:, 1]) > 0.9
+    assert len(member.history_) > 2
+    assert 0.05 <= member.temperature_ <= 20.0
+    embedded = member.embed(cutouts[:7])
+    assert embedded.shape == (7, 128)
+    assert np.isfinite(embedded).all()
+
+
+@pytest.mark.slow
+def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
+    cutouts, y = arcs[0][:64], arcs[1][:64]
+    whole = ResNetMember("10", **{**SMALL, "epochs": 3}, validation=0.0).fit(cutouts, y)
+    folder = tmp_path / "state"
+    first = ResNetMember("10", **{**SMALL, "epochs": 3}, validation=0.0, checkpoints=str(folder))
+
+    class Cut(Exception):
+        pass
+
+    from gridlens_deep._training import _Epochs
+
+    before = _Epochs.on_train_epoch_start
+
+    def cut(self, trainer, *arguments):
+        if trainer.current_epoch == 2:
+            raise Cut
+        before(self, trainer, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Epochs, "on_train_epoch_start", cut)
+        with pytest.raises(Cut):
+            clone(first).fit(cutouts, y)
+    assert (folder / "last.ckpt").is_file()
+    resumed = clone(first).fit(cutouts, y)
+    np.testing.assert_allclose(
+        resumed.predict_proba(cutouts)[:, 1], whole.predict_proba(cutouts)[:, 1], rtol=1e-4, atol=1e-6
+    )
+
+
+def test_pretrained_weights_come_from_a_folder(arcs, tmp_path):
+    member = ResNetMember("10", **SMALL)
+    backbone = member._build(None).backbone
+    with torch.no_grad():
+        for value in backbone.parameters():
+            value.fill_(0.25)
+    backbone.save_pretrained(tmp_path / "weights")
+    taken = ResNetMember("10", **SMALL)._build(str(tmp_path / "weights")).backbone
+    assert all(bool((value == 0.25).all()) for value in taken.parameters())
+    with pytest.raises(WeightsError, match=r"differs in \d+ layers: .*\(.*, not .*\)"):
+        ResNetMember("18", **SMALL)._build(str(tmp_path / "weights"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(WeightsError, match=r"a folder with model.safetensors and config.json"):
+        ResNetMember("10", **SMALL)._build(str(tmp_path / "empty"))
+
+
+def test_weights_of_other_bands_and_grids_are_fitted(tmp_path):
+    from transformers import ResNetConfig, ResNetModel
+
+    config = ResNetConfig(
+        num_channels=5, layer_type="basic", depths=[1, 1, 1, 1], hidden_sizes=[16, 32, 64, 128], embedding_size=16
+    )
+    five = ResNetModel(config)
+    five.save_pretrained(tmp_path / "five")
+    stem = "embedder.embedder.convolution.weight"
+    taken = ResNetMember("10", **SMALL)._build(str(tmp_path / "five")).backbone.state_dict()[stem]
+    expected = five.state_dict()[stem].mean(dim=1) * 5 / 3
+    for band in range(3):
+        torch.testing.assert_close(taken[:, band], expected)
+    ViTMember("tiny", **SMALL)._build(None).backbone.save_pretrained(tmp_path / "vit")
+    wide = ViTMember("tiny", **{**SMALL, "size": 64})._build(str(tmp_path / "vit")).backbone
+    assert wide.embeddings.position_embeddings.shape[1] == 17
+
+
+def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
+    cutouts, y = arcs[0][:32], arcs[1][:32]
+    member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
+    member.save(tmp_path)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".safetensors"]
+    text = (tmp_path / "parameters.json").read_text()
+    (tmp_path / "parameters.json").write_text(text.replace('"variant": "10"', '"variant": "18"'))
+    with pytest.raises(WeightsError, match=r"are those of another network: .* layers differ, backbone"):
+        ResNetMember.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "words"),
+    [
+        (
+            {"variant": "50"},
+            ValueError,
+            "'variant' parameter of ResNetMember must be one of '18', '34', '10'. Got '50'",
+        ),
+        ({"loss": "hinge"}, ValueError, "'loss' parameter must be one of 'cross-entropy', 'nnpu'. Got 'hinge'"),
+        ({"loss": "nnpu"}, ValueError, "'prior' parameter must be the share of lenses"),
+        ({"loss": "nnpu", "prior": 1.0}, ValueError, "'prior' parameter must lie between 0 and 1. Got 1.0"),
+        ({"device": "tpu"}, ValueError, "'device' parameter must be one of 'auto', 'cpu', 'cuda'. Got 'tpu'"),
+        ({"pretrained": "/no/such/folder"}, WeightsError, "must be a folder, or a name that the hub knows"),
+    ],
+)
+def test_what_is_refused(arcs, parameters, error, words):
+    with pytest.raises(error, match=words):
+        ResNetMember(**{"variant": "10", **SMALL, **parameters}).fit(arcs[0][:16], arcs[1][:16])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said(arcs):
+    with pytest.raises(DeviceError, match="torch sees no GPU; 'auto' takes one where there is one"):
+        ResNetMember("10", **{**SMALL, "device": "cuda"}).fit(arcs[0][:16], arcs[1][:16])
+
+
+def test_inputs_that_cannot_be_learned_are_refused(arcs):
+    member = ResNetMember("10", **SMALL)
+    with pytest.raises(TypeError, match=r"must be a CutoutSet\. Got ndarray instead"):
+        member.fit(np.zeros((4, 315)), np.arange(4) % 2)
+    broken = arcs[0].pixels[:16].copy()
+    broken[1::2] = np.nan
+    with pytest.raises(ValueError, match=r"usable cutouts of both labels\. Got 8 usable ones of 16"):
+        member.fit(CutoutSet(broken), np.arange(16) % 2)
+
+
+def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
+    cutouts, y = arcs[0][:32], arcs[1][:32]
+    member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
+    expected = member.predict_proba(cutouts)
+    # Of 32 a seventh is watched: 27 are learned from, in batches of 27, 13 and 6.
+    network, most = type(member.network_), 8
+    before = network.forward
+
+    def forward(self, images):
+        if len(images) > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return before(self, images)
+
+    monkeypatch.setattr(network, "forward", forward)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    with pytest.warns(UserWarning, match="scoring 16 cutouts at a time"):
+        p = member.predict_proba(cutouts)
+    np.testing.assert_allclose(p, expected, rtol=1e-4)
+    with pytest.warns(UserWarning, match="training goes on with batches of 6"):
+        clone(member).fit(cutouts, y)
+    most = 0
+    with warnings.catch_warnings(), pytest.raises(DeviceError, match="too little memory for a single cutout of 32 px"):
+        warnings.simplefilter("ignore")
+        clone(member).fit(cutouts, y)
