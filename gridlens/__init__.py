@@ -8,16 +8,18 @@ The names below are loaded on first use, so that ``import gridlens`` stays fast:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gridlens._errors import GridlensError
     from gridlens.cutouts import CutoutSet
     from gridlens.detector import LensDetector
     from gridlens.features import GridPatchExtractor
     from gridlens.models import load_model
 
-__all__ = ["CutoutSet", "GridPatchExtractor", "LensDetector", "__version__", "load_model"]
+__all__ = ["CutoutSet", "GridPatchExtractor", "GridlensError", "LensDetector", "__version__", "load_model"]
 
 _HOMES = {
     "CutoutSet": "gridlens.cutouts",
     "GridPatchExtractor": "gridlens.features",
+    "GridlensError": "gridlens._errors",
     "LensDetector": "gridlens.detector",
     "load_model": "gridlens.models",
 }

@@ -1,6 +1,6 @@
 """Errors of the plugin: what went wrong, and the way out."""
 
-from gridlens._errors import GridlensError
+from gridlens import GridlensError
 
 __all__ = ["DeviceError", "WeightsError"]
 
