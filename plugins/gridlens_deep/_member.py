@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -225,6 +226,25 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         found = np.full((len(cutouts), values.shape[1]), np.nan, dtype=np.float32)
         found[rows] = values
         return found
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as TorchScript, for programs that have torch and nothing of this package.
+
+        It takes images as `images_of` makes them, (n, 3, size, size), and gives log-odds (n,); divide these by
+        `temperature_`. A stack's model does not hold this file: TorchScript is code, and models are data alone.
+
+        Parameters
+        ----------
+        path : str or path
+            A new file.
+        """
+        import torch
+
+        check_is_fitted(self, "network_")
+        example = torch.zeros(2, 3, self.size, self.size)
+        with torch.inference_mode():
+            traced = torch.jit.trace(self.network_.eval(), example, check_trace=False)
+        torch.jit.save(traced, os.fspath(path))
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, parameters and temperature as JSON: nothing in it is code."""

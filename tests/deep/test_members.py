@@ -8,10 +8,10 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 torch = pytest.importorskip("torch")
-from gridlens_deep import ResNetMember, ViTMember
+from gridlens_deep import Grid, ResNetMember, ViTMember, embed, images_of
 from gridlens_deep._errors import DeviceError, WeightsError
 
-from gridlens import CutoutSet
+from gridlens import CutoutSet, GridlensError
 from gridlens.testing import check_member
 from gridlens.testing._member import _cutouts
 
@@ -181,3 +181,19 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
     with warnings.catch_warnings(), pytest.raises(DeviceError, match="too little memory for a single cutout of 32 px"):
         warnings.simplefilter("ignore")
         clone(member).fit(cutouts, y)
+
+
+def test_an_exported_network_needs_nothing_of_the_package(arcs, tmp_path):
+    cutouts, y = arcs[0][:32], arcs[1][:32]
+    member = ResNetMember("10", **{**SMALL, "epochs": 1}, turns=False).fit(cutouts, y)
+    member.export(tmp_path / "network.pt")
+    images = torch.from_numpy(images_of(cutouts, Grid(32, 2.0)))
+    log_odds = torch.jit.load(tmp_path / "network.pt")(images).detach().numpy() / member.temperature_
+    np.testing.assert_allclose(log_odds, member.predict_log_odds(cutouts), rtol=1e-4, atol=1e-5)
+
+
+def test_embeddings_come_from_a_member_or_a_model_that_holds_one(arcs):
+    member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(arcs[0][:32], arcs[1][:32])
+    np.testing.assert_array_equal(embed(arcs[0][:5], member), member.embed(arcs[0][:5]))
+    with pytest.raises(GridlensError, match=r"must be a network, or a model that holds one\. Got 'default'"):
+        embed(arcs[0][:5], "default")
