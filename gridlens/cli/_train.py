@@ -24,7 +24,8 @@ __all__ = ["train"]
 @click.option(
     "--members",
     metavar="NAMES",
-    help="Members in place of the recipe's, with commas between them; `gridlens members` lists them.",
+    help="Members in place of the recipe's, with commas between them and parameters in brackets, such as "
+    "'lightgbm,patch(n_trees=300)'; `gridlens members` lists them.",
 )
 @click.option(
     "--mine",
@@ -61,10 +62,11 @@ def train(
 
     from gridlens.cutouts import count_cutouts, read_batches
     from gridlens.models.recipe import RECIPES, train_recipe
+    from gridlens.stacking import split_members
 
     settings = RECIPES[recipe]
     if members is not None:
-        settings = replace(settings, members=tuple(name.strip() for name in members.split(",")))
+        settings = replace(settings, members=split_members(members))
     total, batches = settings.n_scenes, None
     if pool:
         batches = read_batches(

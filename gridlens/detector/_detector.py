@@ -18,7 +18,7 @@ from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet, flag_message, is_rejected, quality_flags
 from gridlens.detector._table import ARC_COLUMNS, EVEN, rank_table
 from gridlens.features import FEATURE_NAMES, N_PATCHES, Extraction, GridPatchExtractor, best_arc
-from gridlens.stacking import MemberStack, member_class, member_log_odds
+from gridlens.stacking import MemberStack, build_member, member_log_odds
 
 __all__ = ["LensDetector"]
 
@@ -32,7 +32,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     members : sequence of str or of Member, default=("lightgbm", "patch")
-        Names as `gridlens.stacking.known_members` lists them, or unfitted members.
+        Names as `gridlens.stacking.known_members` lists them, with parameters where they are not the usual ones, such
+        as "patch(n_trees=300)"; or unfitted members.
     metadata : {"image", "survey", "all"}, default="image"
         Metadata that members on features may see, see `GridPatchExtractor`.
     meta : {"auto", "logistic", "convex"}, default="auto"
@@ -228,7 +229,9 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             warning), `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`), the best arc candidate's `arc_patch`
             (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the
             BCG), `arc_snr`, `votes` (members that put it above even odds at even prevalence), `disagreement` (standard
-            deviation of the members' log-odds), and a probability per member, uncalibrated.
+            deviation of the members' log-odds), a probability per member, uncalibrated, and a column such as
+            `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own log-odds:
+            over folds with ``final="average"``, over dropout for networks.
             The prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval
             as text in ``attrs["prevalence_estimate"]``. Where that is not told from none, the upper end of the interval
             is taken: `p_lens` is then the most that the scores allow.
@@ -255,9 +258,13 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         usable = ~(extraction.rejected | is_rejected(known))
         members = np.full((len(cutouts), len(self.member_names_)), np.nan)
         score, low, high = (np.full(len(cutouts), np.nan) for _ in range(3))
+        telling = (member.name for member in self.stack_.members_ if hasattr(member, "predict_with_spread"))
+        spreads = {name: np.full(len(cutouts), np.nan) for name in telling}
         if usable.any():
             kept = _select({"features": extraction.features, "cutouts": cutouts}, usable)
-            members[usable] = self.stack_.member_probabilities(kept)
+            members[usable], known_spreads = self.stack_.member_spreads(kept)
+            for name, values in known_spreads.items():
+                spreads[name][usable] = values
             log_odds = self.stack_.decision_function(members[usable])
             own = self.calibration_prevalence_
             score[usable] = shift_prior(self.calibrator_.predict(log_odds), own, EVEN)
@@ -282,6 +289,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             columns[name] = np.where(patch < 0, np.nan, values.astype(np.float64))
         columns["votes"], columns["disagreement"] = self._agreement(members)
         columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
+        columns |= {f"{name}_spread": values for name, values in spreads.items()}
         return pd.DataFrame(columns)
 
     def _agreement(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -292,12 +300,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         return votes, log_odds.std(axis=1)
 
     def _build(self, member: Any) -> Any:
-        if not isinstance(member, str):
-            return member
-        built = member_class(member)()
-        if self.random_state is not None and "random_state" in built.get_params():
-            built.set_params(random_state=self.random_state)
-        return built
+        return build_member(member, self.random_state) if isinstance(member, str) else member
 
     def _inputs(self, X: CutoutSet | np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
         """What the members may consume, and which rows were not rejected."""

@@ -23,7 +23,7 @@ from gridlens.models._bundle import check_new_bundle, save_model
 from gridlens.models._card import SNR_BINS, write_card
 from gridlens.models._manifest import hash_arrays
 from gridlens.models._mine import Mined, mine, pool_features
-from gridlens.stacking import member_class
+from gridlens.stacking import build_member
 
 __all__ = ["RECIPES", "SNR_BINS", "Recipe", "SceneRows", "fit_detector", "simulate_rows", "train_recipe"]
 
@@ -237,7 +237,7 @@ def train_recipe(
     """
     check_new_bundle(out)
     # Known, before anything is simulated.
-    looking = [name for name in recipe.members if member_class(name).consumes == "cutouts"]
+    looking = [name for name in recipe.members if build_member(name).consumes == "cutouts"]
     if looking and pool is not None:
         raise GridlensError(
             f"The 'pool' parameter must be left out with members that look at cutouts. Got {looking[0]!r} among the "

@@ -3,7 +3,15 @@
 from gridlens.stacking._averaged import AveragedMember
 from gridlens.stacking._meta import fit_meta
 from gridlens.stacking._protocol import Member
-from gridlens.stacking._registry import ENTRY_POINT_GROUP, MemberInfo, known_members, list_members, member_class
+from gridlens.stacking._registry import (
+    ENTRY_POINT_GROUP,
+    MemberInfo,
+    build_member,
+    known_members,
+    list_members,
+    member_class,
+    split_members,
+)
 from gridlens.stacking._stack import MemberStack, member_log_odds
 
 __all__ = [
@@ -12,9 +20,11 @@ __all__ = [
     "Member",
     "MemberInfo",
     "MemberStack",
+    "build_member",
     "fit_meta",
     "known_members",
     "list_members",
     "member_class",
     "member_log_odds",
+    "split_members",
 ]

@@ -31,10 +31,15 @@ class AveragedMember:
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, 2); NaN where one is NaN."""
+        return self.predict_with_spread(X)[0]
+
+    def predict_with_spread(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (n, 2), and the standard deviation (n,) of the members' log-odds; NaN where one is NaN."""
         p = np.array([member.predict_proba(X)[:, 1] for member in self.members])
         # Clipped: opposite certainties would cancel to NaN.
-        mean = expit(logit(np.clip(p, 1e-12, 1.0 - 1e-12)).mean(axis=0))
-        return np.column_stack([1.0 - mean, mean])
+        log_odds = logit(np.clip(p, 1e-12, 1.0 - 1e-12))
+        mean = expit(log_odds.mean(axis=0))
+        return np.column_stack([1.0 - mean, mean]), log_odds.std(axis=0)
 
     def save(self, folder: Path) -> None:
         """Write each member into a folder of its own."""

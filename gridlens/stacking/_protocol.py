@@ -23,8 +23,13 @@ class Member(Protocol):
     consumes : {"features", "cutouts"}
         What `fit` and `predict_proba` take as `X`: features of shape (n, 315), or a `CutoutSet` of n.
     prepare : callable, optional
-        ``prepare(X)`` gives an array of n rows that `fit` and `predict_proba` take in the place of `X`. The stack calls
-        it once, not in each fold: for what is slow to measure and hangs on the cutout alone.
+        ``prepare(X)`` gives n rows, an array or what an array of row numbers picks from as from one, that `fit` and
+        `predict_proba` take in the place of `X`. The stack calls it once, not in each fold: for what is slow to measure
+        and hangs on the cutout alone.
+    predict_with_spread : callable, optional
+        ``predict_with_spread(X)`` gives the probabilities (n, 2) of `predict_proba` and how unsure the member is of
+        each, (n,): a standard deviation of its own log-odds, NaN for a row of NaN. The table of scores has a column for
+        it, the member's name and "_spread".
     requires : tuple of (module, what to install), optional
         A package that is imported when the member is built or fitted, such as ``("torch", "gridlens[deep]")``. Where it
         is missing, `gridlens members` says so and the name is refused; everything else works.

@@ -1,5 +1,7 @@
 """Members by name: the built-in ones, and those of plugins through the entry-point group `gridlens.members`."""
 
+import ast
+import re
 import warnings
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -8,7 +10,15 @@ from typing import Any, NamedTuple
 
 from gridlens._errors import GridlensError
 
-__all__ = ["ENTRY_POINT_GROUP", "MemberInfo", "known_members", "list_members", "member_class"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "MemberInfo",
+    "build_member",
+    "known_members",
+    "list_members",
+    "member_class",
+    "split_members",
+]
 
 ENTRY_POINT_GROUP = "gridlens.members"
 
@@ -88,6 +98,67 @@ def member_class(name: str) -> Any:
         claims = " and ".join(sorted(_source(point) for point in points))
         raise GridlensError(f"The member {name!r} is claimed by {claims}. Remove one of these plugins.")
     return _equipped(_loaded(points[0]))
+
+
+def build_member(spec: str, random_state: int | None = None) -> Any:
+    """Build an unfitted member from its name, and parameters in brackets.
+
+    Parameters
+    ----------
+    spec : str
+        Such as "patch", or "patch(n_trees=300, top_k=2)"; values are numbers, strings in quotes, True, False or None.
+    random_state : int, default=None
+        Given to a member that has one, unless the brackets say otherwise.
+
+    Raises
+    ------
+    GridlensError
+        As for `member_class`; or the brackets hold something else, or a parameter that the member has not.
+
+    Examples
+    --------
+    >>> build_member("patch(n_trees=300)").n_trees
+    300
+    """
+    name, parameters = _parsed(spec)
+    kind = member_class(name)
+    known = kind().get_params()
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise GridlensError(
+            f"The member {name!r} has no parameter {', '.join(map(repr, unknown))}. It has {', '.join(sorted(known))}."
+        )
+    if random_state is not None and "random_state" in known:
+        parameters = {"random_state": random_state, **parameters}
+    return kind(**parameters)
+
+
+def split_members(text: str) -> tuple[str, ...]:
+    """Members in a line, with commas between them; those in brackets belong to one member.
+
+    Examples
+    --------
+    >>> split_members("lightgbm, patch(n_trees=300, top_k=2)")
+    ('lightgbm', 'patch(n_trees=300, top_k=2)')
+    """
+    return tuple(part.strip() for part in re.split(r",(?![^()]*\))", text))
+
+
+def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
+    """Name and parameters. Nothing in the brackets runs: values are literals."""
+    found = re.fullmatch(r"\s*([^()\s]+)\s*(?:\((.*)\))?\s*", spec, flags=re.DOTALL)
+    try:
+        if found is None:
+            raise ValueError("no name")
+        call = ast.parse(f"member({found[2] or ''})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or any(word.arg is None for word in call.keywords):
+            raise ValueError("not only words and values")
+        return found[1], {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+    except (SyntaxError, ValueError) as exc:
+        raise GridlensError(
+            "The 'members' parameter must name members, with parameters in brackets where needed, such as "
+            f"'patch(n_trees=300)'. Got {spec!r} instead."
+        ) from exc
 
 
 def _plugins() -> list[EntryPoint]:

@@ -176,6 +176,18 @@ class MemberStack(BaseEstimator):
         """Probabilities (n, n_members) of the fitted members, each as it gives them."""
         return np.column_stack([member.predict_proba(inputs[member.consumes])[:, 1] for member in self.members_])
 
+    def member_spreads(self, inputs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """As `member_probabilities`, and of each member that tells it how unsure it is of its rows, (n,), by name."""
+        columns, spreads = [], {}
+        for member in self.members_:
+            X = inputs[member.consumes]
+            if hasattr(member, "predict_with_spread"):
+                p, spreads[member.name] = member.predict_with_spread(X)
+            else:
+                p = member.predict_proba(X)
+            columns.append(p[:, 1])
+        return np.column_stack(columns), spreads
+
     def combine(self, log_odds: np.ndarray) -> np.ndarray:
         """Log-odds (n,) of the stack from the members' (n, n_members)."""
         return log_odds @ self.weights_ + self.intercept_
@@ -203,7 +215,8 @@ class MemberStack(BaseEstimator):
             delayed(_fit_one)(self.members[k], looked_at[k], y, groups, sample_weight, train, held)
             for k, train, held in tasks
         )
-        return iter(Parallel(n_jobs=self.n_jobs, return_as="generator")(calls))
+        # A generator of its own, so that what was prepared, maybe in a file, is there until the last task is done.
+        yield from Parallel(n_jobs=self.n_jobs, return_as="generator")(calls)
 
     def _weigh(self, log_odds: np.ndarray, y: np.ndarray, groups: np.ndarray) -> None:
         self.meta_: Literal["logistic", "convex"] | None = None

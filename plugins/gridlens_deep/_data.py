@@ -1,71 +1,81 @@
-"""Cutouts as batches: stretched on the way, never all in memory at once."""
+"""Batches to train on, read from prepared images as they are needed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from gridlens.cutouts import Augmentation, CutoutSet
-from gridlens_deep._images import Grid, images_of
+from gridlens_deep._store import Images
 
-__all__ = ["Batch", "CutoutDataset", "grouped_validation"]
+__all__ = ["Batch", "BatchRows", "ImageDataset", "grouped_validation", "loader"]
 
 
 class Batch(NamedTuple):
-    """Images (n, 3, H, W), labels, weights and row numbers (n,)."""
+    """Images (n, 3, H, W), labels and weights (n,)."""
 
     images: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor
-    row: torch.Tensor
 
 
-class CutoutDataset(Dataset[Any]):
-    """Rows of a `CutoutSet`, each brought to the network's grid when it is asked for.
+class ImageDataset(Dataset[Batch]):
+    """Batches of `images` by their row numbers."""
 
-    Pixels that are mapped from a file are read a cutout at a time. `epoch` and the row number seed the augmentation:
-    the same versions for any number of workers.
+    def __init__(self, images: Images, y: np.ndarray, weight: np.ndarray) -> None:
+        self.images = images
+        self.y, self.weight = np.asarray(y, np.float32), np.asarray(weight, np.float32)
+
+    def __getitem__(self, rows: np.ndarray) -> Batch:
+        return Batch(*(torch.from_numpy(part) for part in (self.images.read(rows), self.y[rows], self.weight[rows])))
+
+
+class BatchRows(Sampler[np.ndarray]):
+    """Row numbers of the batches of an epoch.
+
+    Their order hangs on `seed` and `epoch` alone, so that a training that was cut goes on as if it had not been. Of
+    several processes that train one network, each takes its share.
     """
 
-    def __init__(
-        self,
-        cutouts: CutoutSet,
-        rows: np.ndarray,
-        grid: Grid,
-        y: np.ndarray | None = None,
-        weight: np.ndarray | None = None,
-        *,
-        augment: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.cutouts, self.rows, self.grid = cutouts, rows, grid
-        n = len(cutouts)
-        self.y = np.zeros(n, np.float32) if y is None else np.asarray(y, np.float32)
-        self.weight = np.ones(n, np.float32) if weight is None else np.asarray(weight, np.float32)
-        self.augment, self.seed, self.epoch = augment, seed, 0
-        # What the sky does to a cutout: another exposure, other seeing, another zero point.
-        self.sky = Augmentation(blur=(0.0, 0.6), noise=(1.0, 1.5), flux=(0.8, 1.25))
+    def __init__(self, rows: np.ndarray, batch: int, *, seed: int | None = None) -> None:
+        self.rows, self.batch, self.seed, self.epoch = rows, batch, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.rows)
+        own = len(self.rows) // _processes()[1] if self.seed is not None else len(self.rows)
+        # Batch normalisation has nothing to normalise a single row by.
+        return max(1, -(-own // self.batch) - (self.seed is not None and own % self.batch == 1))
 
-    def __getitem__(self, index: int) -> Batch:
-        row = int(self.rows[index])
-        one = self.cutouts[row]
-        if self.augment:
-            key = (self.seed, self.epoch, row)
-            one = self.sky(one, key)
-            shift = np.random.default_rng(key).integers(-2, 3, size=2)
-            one = CutoutSet(one.pixels, bcg_xy=one.bcg_xy + shift, pixel_scale=one.pixel_scale)
-        return Batch(
-            torch.from_numpy(images_of(one, self.grid)[0]),
-            torch.tensor(self.y[row]),
-            torch.tensor(self.weight[row]),
-            torch.tensor(row),
-        )
+    def __iter__(self) -> Iterator[np.ndarray]:
+        rows = self.rows
+        if self.seed is not None:
+            rank, world = _processes()
+            rows = np.random.default_rng((self.seed, self.epoch)).permutation(rows)
+            rows = rows[: len(rows) // world * world][rank::world]
+        for k in range(len(self)):
+            yield rows[k * self.batch : (k + 1) * self.batch]
+
+
+def loader(data: ImageDataset, rows: BatchRows) -> DataLoader[Any]:
+    """Whole batches at a time: a read from the file costs less than a process that reads ahead."""
+    return DataLoader(data, batch_size=None, sampler=rows, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _processes() -> tuple[int, int]:
+    """Number of this process among those that train together, and how many these are."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
 
 
 def grouped_validation(

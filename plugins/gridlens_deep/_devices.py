@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from joblib import effective_n_jobs
 
 from gridlens_deep._errors import DeviceError
 
-__all__ = ["autocast", "device_of"]
+__all__ = ["autocast", "device_of", "threads"]
 
 
 def device_of(name: str) -> torch.device:
@@ -34,3 +36,14 @@ def device_of(name: str) -> torch.device:
 def autocast(device: torch.device) -> AbstractContextManager[None]:
     """Mixed precision on a GPU; on the CPU, float32, to the bit."""
     return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+@contextmanager
+def threads(n_jobs: int | None) -> Iterator[None]:
+    """Let torch have `n_jobs` threads on the CPU for a while; -1 for one per processor."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(effective_n_jobs(n_jobs))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens.cutouts import CutoutSet
 from gridlens_deep._images import Grid, usable_rows
+from gridlens_deep._store import Images
 
 if TYPE_CHECKING:
     from gridlens_deep._networks import Network
@@ -58,17 +59,18 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     dropout : float, default=0.1
     device : {"auto", "cpu", "cuda"}, default="auto"
     n_devices : int, default=1
-        GPUs.
+        GPUs, or processes on the CPU, that train together.
     checkpoints : str, default=None
-        Folder for the state of the training after each epoch; what lies there is gone on with. None keeps nothing.
+        Folder for the state of the training after each epoch. Where it holds that of the same parameters and rows, the
+        training goes on from there; others have folders of their own in it. None keeps nothing.
     n_jobs : int, default=1
-        Processes that prepare cutouts.
+        Threads that prepare cutouts, and of torch on the CPU.
     random_state : int, default=0
         One seed, one result, on the CPU.
 
     Attributes
     ----------
-    network_ : torch.nn.Module
+    network_ : Network
         The averaged weights of the best epoch.
     temperature_ : float
         Divisor of the log-odds.
@@ -142,9 +144,16 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     def _grid(self) -> Grid:
         return Grid(self.size, self.pixel_scale)
 
+    def prepare(self, X: CutoutSet) -> Images:
+        """What `fit` and `predict_proba` take in the place of cutouts: their images, in a file that is read by rows.
+
+        The stack prepares once for all folds, and nobody holds all images in memory.
+        """
+        return Images.of(_checked_cutouts(X), self._grid, self.n_jobs)
+
     def fit(
         self,
-        X: CutoutSet,
+        X: CutoutSet | Images,
         y: np.ndarray,
         sample_weight: np.ndarray | None = None,
         groups: np.ndarray | None = None,
@@ -153,8 +162,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : CutoutSet of n
-            Pixels that are mapped from a file are read as they are needed. Rejected cutouts are left out.
+        X : CutoutSet of n, or what `prepare` made of them
+            Rejected cutouts are left out.
         y : ndarray of shape (n,)
             1 for a (labelled) lens, 0 for the rest.
         sample_weight : ndarray of shape (n,), default=None
@@ -176,38 +185,51 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         """
         from gridlens_deep._training import train
 
-        cutouts, labels = _checked_cutouts(X), np.asarray(y)
-        if labels.shape != (len(cutouts),) or set(np.unique(labels).tolist()) != {0, 1}:
+        source, labels = self._checked(X), np.asarray(y)
+        if labels.shape != (len(source),) or set(np.unique(labels).tolist()) != {0, 1}:
             raise ValueError(
-                f"The 'y' parameter must hold one 0 or 1 for each of the {len(cutouts)} cutouts, and both must occur. "
+                f"The 'y' parameter must hold one 0 or 1 for each of the {len(source)} cutouts, and both must occur. "
                 f"Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()} instead."
             )
-        rows = np.flatnonzero(usable_rows(cutouts))
-        if len(np.unique(labels[rows])) < 2:
+        images = source if isinstance(source, Images) else self.prepare(source)
+        if len(np.unique(labels[images.usable])) < 2:
             raise ValueError(
                 "The 'X' parameter must hold usable cutouts of both labels. "
-                f"Got {len(rows)} usable ones of {len(cutouts)}, and one label among them."
+                f"Got {images.usable.sum()} usable ones of {len(images)}, and one label among them."
             )
         names = np.arange(len(labels)) if groups is None else np.asarray(groups)
-        fitted = train(self, cutouts, labels.astype(np.float32), sample_weight, names, rows)
+        fitted = train(self, images, labels.astype(np.float32), sample_weight, names)
         self.network_, self.temperature_, self.class_prior_ = fitted.network, fitted.temperature, fitted.prior
         self.history_ = fitted.history
         self.classes_ = np.array([0, 1])
         return self
 
-    def predict_log_odds(self, X: CutoutSet) -> np.ndarray:
+    def predict_log_odds(self, X: CutoutSet | Images) -> np.ndarray:
         """Log-odds (n,) of a lens, the mean over the eight flips and quarter turns; NaN for a rejected cutout."""
         from gridlens_deep._scoring import log_odds_of
 
-        check_is_fitted(self, "network_")
-        cutouts = _checked_cutouts(X)
-        found = np.full(len(cutouts), np.nan)
-        rows = np.flatnonzero(usable_rows(cutouts)) if len(cutouts) else np.empty(0, dtype=np.intp)
+        source, rows = self._looked_at(X)
+        found = np.full(len(source), np.nan)
         if len(rows):
-            found[rows] = log_odds_of(self, cutouts, rows) / self.temperature_
+            found[rows] = log_odds_of(self, source, rows) / self.temperature_
         return found
 
-    def predict_proba(self, X: CutoutSet) -> np.ndarray:
+    def predict_with_spread(self, X: CutoutSet | Images) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (n, 2) as of `predict_proba`, and how unsure the network is of them, (n,).
+
+        The spread is the standard deviation of the log-odds over networks that dropout makes of the one; NaN for a
+        rejected cutout, 0 for a network without dropout.
+        """
+        from gridlens_deep._scoring import spread_of
+
+        source, rows = self._looked_at(X)
+        found = np.full((2, len(source)), np.nan)
+        if len(rows):
+            found[:, rows] = np.array(spread_of(self, source, rows)) / self.temperature_
+        p = expit(found[0])
+        return np.column_stack([1.0 - p, p]), found[1]
+
+    def predict_proba(self, X: CutoutSet | Images) -> np.ndarray:
         """Probabilities (n, 2) of no lens and of a lens; NaN for a rejected cutout.
 
         Of networks trained on clean labels they are scaled by a temperature that was fitted on the validation part.
@@ -215,36 +237,49 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         p = expit(self.predict_log_odds(X))
         return np.column_stack([1.0 - p, p])
 
-    def embed(self, X: CutoutSet) -> np.ndarray:
+    def embed(self, X: CutoutSet | Images) -> np.ndarray:
         """What the last layer reads, (n, width) float32, the mean over the turns; NaN for a rejected cutout."""
         from gridlens_deep._scoring import embeddings_of
 
-        check_is_fitted(self, "network_")
-        cutouts = _checked_cutouts(X)
-        rows = np.flatnonzero(usable_rows(cutouts))
-        values = embeddings_of(self, cutouts, rows)
-        found = np.full((len(cutouts), values.shape[1]), np.nan, dtype=np.float32)
+        source, rows = self._looked_at(X)
+        values = embeddings_of(self, source, rows)
+        found = np.full((len(source), values.shape[1]), np.nan, dtype=np.float32)
         found[rows] = values
         return found
 
-    def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as TorchScript, for programs that have torch and nothing of this package.
+    def _looked_at(self, X: Any) -> tuple[CutoutSet | Images, np.ndarray]:
+        """What a fitted network looks at, and the rows of it that are not rejected."""
+        check_is_fitted(self, "network_")
+        source = self._checked(X)
+        if isinstance(source, Images):
+            return source, np.flatnonzero(source.usable)
+        return source, np.flatnonzero(usable_rows(source))
 
-        It takes images as `images_of` makes them, (n, 3, size, size), and gives log-odds (n,); divide these by
-        `temperature_`. A stack's model does not hold this file: TorchScript is code, and models are data alone.
+    def _checked(self, X: Any) -> CutoutSet | Images:
+        if not isinstance(X, Images):
+            return _checked_cutouts(X)
+        if X.grid != self._grid:
+            raise ValueError(
+                f"The 'X' parameter must hold images on the member's own grid, {self._grid}. Got {X.grid} instead; "
+                "prepare them anew."
+            )
+        return X
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as ONNX, for programs that have nothing of this package, nor torch.
+
+        Its input `images` (n, 3, size, size) is what `images_of` makes, its output `log_odds` (n,) is to be divided by
+        `temperature_`. The mean over the turns is the caller's.
 
         Parameters
         ----------
         path : str or path
-            A new file.
+            A file to write, whole or not at all.
         """
-        import torch
+        from gridlens_deep._export import write_onnx
 
         check_is_fitted(self, "network_")
-        example = torch.zeros(2, 3, self.size, self.size)
-        with torch.inference_mode():
-            traced = torch.jit.trace(self.network_.eval(), example, check_trace=False)
-        torch.jit.save(traced, os.fspath(path))
+        write_onnx(self.network_, self.size, path)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, parameters and temperature as JSON: nothing in it is code."""

@@ -10,7 +10,9 @@ import lightning
 import torch
 from sklearn.metrics import average_precision_score
 
+from gridlens_deep._augment import augment
 from gridlens_deep._data import Batch
+from gridlens_deep._images import Grid
 from gridlens_deep._losses import nnpu_risk, weighted_cross_entropy
 from gridlens_deep._networks import Network
 
@@ -23,6 +25,10 @@ class LensModule(lightning.LightningModule):
     Parameters
     ----------
     network : Network
+    grid : Grid
+        Of the images.
+    seed : int
+        Of their versions.
     loss : {"cross-entropy", "nnpu"}
     prior : float, default=None
         Share of lenses among the unlabelled rows, for "nnpu".
@@ -36,6 +42,8 @@ class LensModule(lightning.LightningModule):
     def __init__(
         self,
         network: Network,
+        grid: Grid,
+        seed: int,
         loss: str,
         prior: float | None,
         learning_rate: float,
@@ -46,13 +54,16 @@ class LensModule(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.averaged = copy.deepcopy(network).requires_grad_(False)
+        self.grid, self.seed = grid, seed
         self.loss, self.prior = loss, prior
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.averaging = averaging
         self.seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        log_odds = self.network(batch.images).float()
+    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
+        # Chance hangs on the epoch and the batch alone: a training that was cut goes on as if it had not been.
+        torch.manual_seed(hash((self.seed, self.current_epoch, index, self.global_rank)) % 2**62)
+        log_odds = self.network(augment(batch.images, self.grid)).float()
         if self.loss == "nnpu":
             assert self.prior is not None
             risk = nnpu_risk(log_odds, batch.y, batch.weight, self.prior)

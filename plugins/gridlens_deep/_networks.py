@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,14 +12,14 @@ from gridlens_deep._errors import WeightsError
 
 __all__ = ["Network", "build_network", "take_state"]
 
-_RESNETS = {
+_RESNETS: dict[str, dict[str, Any]] = {
     "18": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
     "34": {"depths": [3, 4, 6, 3], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
     # For tests and for machines without a GPU.
     "10": {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 64, 128], "embedding_size": 16},
 }
 _PATCH = 16
-_TRANSFORMERS = {
+_TRANSFORMERS: dict[str, dict[str, Any]] = {
     "small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
     "tiny": {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 128},
 }
@@ -30,7 +31,8 @@ class Network(nn.Module):
     def __init__(self, backbone: nn.Module, width: int, dropout: float) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 1))
+        self.dropout = nn.Dropout(dropout)
+        self.last = nn.Linear(width, 1)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Embeddings (n, width) of images (n, 3, H, W)."""
@@ -39,7 +41,7 @@ class Network(nn.Module):
         return pooled.flatten(1) if pooled is not None else found.last_hidden_state[:, 0]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.head(self.embed(images)).squeeze(1)
+        return self.last(self.dropout(self.embed(images))).squeeze(1)
 
 
 def build_network(kind: str, which: str, *, size: int, dropout: float = 0.1, pretrained: str | None = None) -> Network:
@@ -78,7 +80,7 @@ def _resnet(depth: str) -> tuple[nn.Module, int]:
     from transformers import ResNetConfig, ResNetModel
 
     config = ResNetConfig(num_channels=3, layer_type="basic", hidden_act="relu", **_RESNETS[depth])
-    return ResNetModel(config), config.hidden_sizes[-1]
+    return ResNetModel(config), _RESNETS[depth]["hidden_sizes"][-1]
 
 
 def _vit(which: str, size: int) -> tuple[nn.Module, int]:
@@ -90,7 +92,7 @@ def _vit(which: str, size: int) -> tuple[nn.Module, int]:
     return ViTModel(config, add_pooling_layer=False), config.hidden_size
 
 
-def _take_weights(backbone: nn.Module, pretrained: str) -> None:
+def _take_weights(backbone: Any, pretrained: str) -> None:
     """Load weights by name; the stem is spread over the bands, positions are resampled to the grid."""
     source = _pretrained_state(backbone, pretrained)
     own = backbone.state_dict()
@@ -99,9 +101,7 @@ def _take_weights(backbone: nn.Module, pretrained: str) -> None:
         if name not in source:
             wrong.append(f"{name} (missing)")
             continue
-        found = source[name]
-        if found.shape != value.shape:
-            found = _fitted(name, found, value)
+        found = source[name] if source[name].shape == value.shape else _fitted(name, source[name], value)
         if found is None:
             wrong.append(f"{name} ({tuple(source[name].shape)}, not {tuple(value.shape)})")
         else:
@@ -130,7 +130,7 @@ def _fitted(name: str, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tenso
     return None
 
 
-def _pretrained_state(backbone: nn.Module, pretrained: str) -> dict[str, torch.Tensor]:
+def _pretrained_state(backbone: Any, pretrained: str) -> dict[str, torch.Tensor]:
     """Weights as the library reads them: it knows under which names older versions and whole classifiers keep them."""
     folder = Path(pretrained)
     if folder.is_dir() and not ((folder / "model.safetensors").is_file() and (folder / "config.json").is_file()):

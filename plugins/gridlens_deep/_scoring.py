@@ -9,41 +9,65 @@ import numpy as np
 import torch
 
 from gridlens.cutouts import CutoutSet
-from gridlens_deep._devices import autocast, device_of
-from gridlens_deep._images import images_of
+from gridlens_deep._augment import dihedral_images
+from gridlens_deep._devices import autocast, device_of, threads
+from gridlens_deep._store import Images, images_at
 
 if TYPE_CHECKING:
     from gridlens_deep._member import NetworkMember
 
-__all__ = ["dihedral_images", "embeddings_of", "fit_temperature", "log_odds_of"]
+__all__ = ["embeddings_of", "fit_temperature", "log_odds_of", "spread_of"]
+
+# Networks that dropout makes of one, for the spread of what they say.
+_DRAWS = 32
 
 
-def dihedral_images(images: torch.Tensor) -> list[torch.Tensor]:
-    """The eight flips and quarter turns of images (n, 3, H, H)."""
-    return [torch.rot90(side, k, (2, 3)) for side in (images, images.flip(3)) for k in range(4)]
-
-
-def log_odds_of(member: NetworkMember, cutouts: CutoutSet, rows: np.ndarray) -> np.ndarray:
+def log_odds_of(member: NetworkMember, source: CutoutSet | Images, rows: np.ndarray) -> np.ndarray:
     """Log-odds of the cutouts `rows`, the mean over the turns where the member takes them."""
-    return _run(member, cutouts, rows, lambda network, images: network(images)[:, None])[:, 0].astype(np.float64)
+    return _run(member, source, rows, lambda network, images: network(images)[:, None])[:, 0].astype(np.float64)
 
 
-def embeddings_of(member: NetworkMember, cutouts: CutoutSet, rows: np.ndarray) -> np.ndarray:
+def spread_of(member: NetworkMember, source: CutoutSet | Images, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of the cutouts `rows`, and their standard deviation over networks that dropout makes of the one.
+
+    Dropout stands before the last layer alone: the image is looked at once, for all of them (Gal & Ghahramani 2016,
+    ICML, 1050). All rows meet the same networks.
+    """
+    dropout, last = member.network_.dropout, member.network_.last
+    generator = torch.Generator().manual_seed(0)
+    kept = torch.rand(_DRAWS, last.in_features, generator=generator) >= dropout.p
+    drawn = last.weight.detach() * kept / (1.0 - dropout.p)
+    weights, bias = torch.cat([last.weight.detach(), drawn]), last.bias.detach()
+
+    def call(network: Any, images: torch.Tensor) -> torch.Tensor:
+        embedded = network.embed(images).float()
+        return embedded @ weights.T.to(embedded.device) + bias.to(embedded.device)
+
+    values = _run(member, source, rows, call).astype(np.float64)
+    return values[:, 0], values[:, 1:].std(axis=1)
+
+
+def embeddings_of(member: NetworkMember, source: CutoutSet | Images, rows: np.ndarray) -> np.ndarray:
     """Embeddings of the cutouts `rows`."""
     if not len(rows):
-        return np.empty((0, member.network_.head[1].in_features), dtype=np.float32)
-    return _run(member, cutouts, rows, lambda network, images: network.embed(images))
+        return np.empty((0, member.network_.last.in_features), dtype=np.float32)
+    return _run(member, source, rows, lambda network, images: network.embed(images))
 
 
 @torch.inference_mode()
-def _run(member: NetworkMember, cutouts: CutoutSet, rows: np.ndarray, call: Any) -> np.ndarray:
+def _run(member: NetworkMember, source: CutoutSet | Images, rows: np.ndarray, call: Any) -> np.ndarray:
+    with threads(member.n_jobs):
+        return _batched(member, source, rows, call)
+
+
+def _batched(member: NetworkMember, source: CutoutSet | Images, rows: np.ndarray, call: Any) -> np.ndarray:
     device = device_of(member.device)
     network = member.network_.to(device).eval()
     found, start, batch = [], 0, member.batch_size
     while start < len(rows):
         chosen = rows[start : start + batch]
         try:
-            images = torch.from_numpy(images_of(cutouts[chosen], member._grid)).to(device)
+            images = torch.from_numpy(images_at(source, chosen, member._grid, member.n_jobs)).to(device)
             with autocast(device):
                 versions = dihedral_images(images) if member.turns else [images]
                 values = [call(network, version).float() for version in versions]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import multiprocessing
 import sys
 import tempfile
 import warnings
@@ -13,15 +16,14 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from torch.utils.data import DataLoader
 
-from gridlens.cutouts import CutoutSet
-from gridlens_deep._data import CutoutDataset, grouped_validation
-from gridlens_deep._devices import device_of
+from gridlens_deep._data import BatchRows, ImageDataset, grouped_validation, loader
+from gridlens_deep._devices import device_of, threads
 from gridlens_deep._errors import DeviceError
 from gridlens_deep._module import LensModule
 from gridlens_deep._networks import Network
 from gridlens_deep._scoring import fit_temperature, log_odds_of
+from gridlens_deep._store import Images
 
 if TYPE_CHECKING:
     from gridlens_deep._member import NetworkMember
@@ -44,41 +46,43 @@ class Trained(NamedTuple):
     """average precision of the validation part by epoch; empty where there was none"""
 
 
-class _Epochs(Callback):
-    """Tells the data which epoch it is, for the augmentation, and keeps what was watched."""
+class _History(Callback):
+    """What was watched, epoch by epoch; goes into the checkpoint."""
 
-    def __init__(self, data: CutoutDataset) -> None:
-        self.data = data
-        self.history: list[float] = []
+    def __init__(self) -> None:
+        self.values: list[float] = []
 
-    def on_train_epoch_start(self, trainer: Any, *_: Any) -> None:
-        self.data.epoch = trainer.current_epoch
+    def on_validation_end(self, trainer: Any, *_: Any) -> None:
+        self.values.append(float(trainer.callback_metrics[_WATCHED]))
 
-    def on_validation_epoch_end(self, trainer: Any, *_: Any) -> None:
-        if not trainer.sanity_checking and _WATCHED in trainer.callback_metrics:
-            self.history.append(float(trainer.callback_metrics[_WATCHED]))
+    def state_dict(self) -> dict[str, Any]:
+        return {"values": self.values}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.values = list(state["values"])
 
 
 def train(
-    member: NetworkMember,
-    cutouts: CutoutSet,
-    y: np.ndarray,
-    sample_weight: np.ndarray | None,
-    groups: np.ndarray,
-    rows: np.ndarray,
+    member: NetworkMember, images: Images, y: np.ndarray, sample_weight: np.ndarray | None, groups: np.ndarray
 ) -> Trained:
-    """Train the network of `member` on the cutouts `rows`."""
+    """Train the network of `member` on the usable rows of `images`."""
     if member.loss not in _LOSSES:
-        raise ValueError(f"The 'loss' parameter must be one of {', '.join(map(repr, _LOSSES))}. Got {member.loss!r}.")
+        raise ValueError(
+            f"The 'loss' parameter must be one of {', '.join(map(repr, _LOSSES))}. Got {member.loss!r} instead."
+        )
     device = device_of(member.device)
     seed = 0 if member.random_state is None else member.random_state
     prior = _prior(member) if member.loss == "nnpu" else None
+    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    rows = np.flatnonzero(images.usable)
     parts = grouped_validation(y[rows], groups[rows], member.validation, seed) if member.validation else None
     learn, watch = (rows, None) if parts is None else (rows[parts[0]], rows[parts[1]])
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), threads(member.n_jobs):
         torch.manual_seed(seed)
         module = LensModule(
             member._build(member.pretrained),
+            member._grid,
+            seed,
             member.loss,
             prior,
             member.usual_rate if member.learning_rate is None else member.learning_rate,
@@ -86,49 +90,57 @@ def train(
             _WARMUP,
             _AVERAGING,
         )
-        history = _fit(member, module, cutouts, y, sample_weight, learn, watch, device, seed)
+        data = ImageDataset(images, y, weight)
+        if member.checkpoints is None:
+            with tempfile.TemporaryDirectory(prefix="gridlens-deep-") as temporary:
+                history = _fit(member, module, data, learn, watch, device, seed, Path(temporary))
+        else:
+            folder = Path(member.checkpoints) / _fingerprint(member, data, groups)
+            history = _fit(member, module, data, learn, watch, device, seed, folder)
     network = module.averaged.eval().to("cpu")
     temperature = 1.0
     # A temperature is a calibration: it takes clean labels.
     if watch is not None and member.loss == "cross-entropy":
         member.network_ = network
-        temperature = fit_temperature(log_odds_of(member, cutouts, watch), y[watch])
+        temperature = fit_temperature(log_odds_of(member, images, watch), y[watch])
     return Trained(network, temperature, prior, history)
+
+
+def _fingerprint(member: NetworkMember, data: ImageDataset, groups: np.ndarray) -> str:
+    """Name of a training: the folds of a stack share a folder, and none may go on with another's state."""
+    parameters = {k: v for k, v in member.get_params().items() if k not in ("checkpoints", "n_jobs", "device")}
+    found = hashlib.sha256(json.dumps([member.name, parameters], sort_keys=True).encode())
+    for part in (data.y, data.weight, data.images.usable, np.unique(groups, return_inverse=True)[1]):
+        found.update(np.ascontiguousarray(part).tobytes())
+    # A few images tell sets with the same labels apart.
+    found.update(data.images.read(np.linspace(0, len(data.y) - 1, 16).astype(int)).tobytes())
+    return found.hexdigest()[:16]
 
 
 def _fit(
     member: NetworkMember,
     module: LensModule,
-    cutouts: CutoutSet,
-    y: np.ndarray,
-    sample_weight: np.ndarray | None,
+    data: ImageDataset,
     learn: np.ndarray,
     watch: np.ndarray | None,
     device: torch.device,
     seed: int,
+    folder: Path,
 ) -> list[float]:
-    data = CutoutDataset(cutouts, learn, member._grid, y, sample_weight, augment=True, seed=seed)
+    """Train `module`, going on from what lies in `folder`; return what was watched by epoch."""
     batch = min(member.batch_size, len(learn))
+    last, best = folder / "last.ckpt", folder / "best.ckpt"
     while True:
-        epochs = _Epochs(data)
+        trainer = _trainer(member, folder, watch is not None, device)
+        learned = loader(data, BatchRows(learn, batch, seed=seed))
+        watched = None if watch is None else loader(data, BatchRows(watch, batch))
+        ckpt = str(last) if last.is_file() else None
         try:
-            with tempfile.TemporaryDirectory(prefix="gridlens-deep-") as temporary:
-                folder = Path(member.checkpoints or temporary)
-                trainer = _trainer(member, folder, epochs, watch is not None, device)
-                loaders = [_loader(member, data, batch, shuffle=True, seed=seed)]
-                if watch is not None:
-                    watched = CutoutDataset(cutouts, watch, member._grid, y)
-                    loaders.append(_loader(member, watched, batch, shuffle=False, seed=seed))
-                last = folder / "last.ckpt"
-                with warnings.catch_warnings():
-                    # Advice on workers and on batches that differ in length.
-                    warnings.filterwarnings("ignore", module="lightning")
-                    trainer.fit(module, *loaders, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
-                best = folder / "best.ckpt"
-                if watch is not None and best.is_file():
-                    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-                    module.load_state_dict(state)
-            return epochs.history
+            with warnings.catch_warnings():
+                # Advice on processes that read ahead.
+                warnings.filterwarnings("ignore", module="lightning")
+                trainer.fit(module, learned, watched, ckpt_path=ckpt, weights_only=True)
+            break
         except torch.cuda.OutOfMemoryError as exc:
             if batch == 1:
                 raise DeviceError(
@@ -138,42 +150,42 @@ def _fit(
             batch = max(1, batch // 2)
             torch.cuda.empty_cache()
             warnings.warn(f"Out of GPU memory: training goes on with batches of {batch}.", UserWarning, stacklevel=2)
+    if watch is None:
+        return []
+    module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    # From the file: other processes may have trained, and an earlier one may have begun.
+    state = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
+    return list(state[_History().state_key]["values"])
 
 
-def _trainer(
-    member: NetworkMember, folder: Path, epochs: _Epochs, watched: bool, device: torch.device
-) -> lightning.Trainer:
+def _trainer(member: NetworkMember, folder: Path, watched: bool, device: torch.device) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[Callback] = [epochs, ModelCheckpoint(folder, filename="epoch", save_last=True)]
+    callbacks: list[Callback] = []
     if watched:
         callbacks += [
+            _History(),
             EarlyStopping(_WATCHED, mode="max", patience=member.patience),
             ModelCheckpoint(folder, "best", monitor=_WATCHED, mode="max", enable_version_counter=False),
         ]
+    # The last in the list: what it keeps holds what the others did in this epoch.
+    callbacks.append(ModelCheckpoint(folder, filename="epoch", save_last=True, enable_version_counter=False))
     on_gpu = device.type == "cuda"
+    # A bar for each of several trainings at once would be a mess.
+    alone = sys.stderr.isatty() and multiprocessing.parent_process() is None
     return lightning.Trainer(
         max_epochs=member.epochs,
         accelerator="gpu" if on_gpu else "cpu",
-        devices=member.n_devices if on_gpu else 1,
-        strategy="ddp" if on_gpu and member.n_devices > 1 else "auto",
+        devices=member.n_devices,
+        strategy="ddp_spawn" if member.n_devices > 1 else "auto",
+        use_distributed_sampler=False,
         precision="bf16-mixed" if on_gpu else "32-true",
         gradient_clip_val=_CLIP,
         callbacks=callbacks,
         deterministic=not on_gpu,
         logger=False,
         num_sanity_val_steps=0,
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=alone,
         enable_model_summary=False,
-    )
-
-
-def _loader(member: NetworkMember, data: CutoutDataset, batch: int, *, shuffle: bool, seed: int) -> DataLoader[Any]:
-    generator = torch.Generator().manual_seed(seed)
-    # Batch normalisation has nothing to normalise a single row by.
-    alone = shuffle and len(data) % batch == 1 and len(data) > 1
-    workers = 0 if member.n_jobs in (None, 1) else abs(int(member.n_jobs))
-    return DataLoader(
-        data, batch, shuffle=shuffle, drop_last=alone, generator=generator, num_workers=workers, pin_memory=False
     )
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
+from gridlens_deep._augment import dihedral_images
 from gridlens_deep._losses import nnpu_risk, weighted_cross_entropy
-from gridlens_deep._scoring import dihedral_images, fit_temperature
+from gridlens_deep._scoring import fit_temperature
 
 
 def plain_parts(z, labelled, weight, prior):

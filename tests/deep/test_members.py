@@ -4,25 +4,19 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from gridlens_deep import Grid, ResNetMember, ViTMember, embed, images_of
+from gridlens_deep._errors import DeviceError, WeightsError
+from gridlens_deep._module import LensModule
+from onnx.reference import ReferenceEvaluator
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-torch = pytest.importorskip("torch")
-from gridlens_deep import Grid, ResNetMember, ViTMember, embed, images_of
-from gridlens_deep._errors import DeviceError, WeightsError
-
 from gridlens import CutoutSet, GridlensError
 from gridlens.testing import check_member
-from gridlens.testing._member import _cutouts
 
 SMALL = {"size": 32, "pixel_scale": 2.0, "epochs": 2, "batch_size": 32, "device": "cpu"}
 MEMBERS = [ResNetMember("10", **SMALL), ViTMember("tiny", **SMALL)]
-
-
-@pytest.fixture(scope="module")
-def arcs():
-    """240 cutouts of a galaxy, every second one with a blue arc."""
-    return _cutouts(np.random.default_rng(3))
 
 
 @pytest.mark.slow
@@ -56,20 +50,18 @@ def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
     class Cut(Exception):
         pass
 
-    from gridlens_deep._training import _Epochs
+    before = LensModule.training_step
 
-    before = _Epochs.on_train_epoch_start
-
-    def cut(self, trainer, *arguments):
-        if trainer.current_epoch == 2:
+    def cut(self, batch, index):
+        if self.current_epoch == 2 and index == 1:
             raise Cut
-        before(self, trainer, *arguments)
+        return before(self, batch, index)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Epochs, "on_train_epoch_start", cut)
+        patch.setattr(LensModule, "training_step", cut)
         with pytest.raises(Cut):
             clone(first).fit(cutouts, y)
-    assert (folder / "last.ckpt").is_file()
+    assert len(list(folder.glob("*/last.ckpt"))) == 1
     resumed = clone(first).fit(cutouts, y)
     np.testing.assert_allclose(
         resumed.predict_proba(cutouts)[:, 1], whole.predict_proba(cutouts)[:, 1], rtol=1e-4, atol=1e-6
@@ -186,10 +178,14 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
 def test_an_exported_network_needs_nothing_of_the_package(arcs, tmp_path):
     cutouts, y = arcs[0][:32], arcs[1][:32]
     member = ResNetMember("10", **{**SMALL, "epochs": 1}, turns=False).fit(cutouts, y)
-    member.export(tmp_path / "network.pt")
-    images = torch.from_numpy(images_of(cutouts, Grid(32, 2.0)))
-    log_odds = torch.jit.load(tmp_path / "network.pt")(images).detach().numpy() / member.temperature_
-    np.testing.assert_allclose(log_odds, member.predict_log_odds(cutouts), rtol=1e-4, atol=1e-5)
+    member.export(tmp_path / "network.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["network.onnx"]
+    # Half precision is what the member keeps its images in.
+    images = images_of(cutouts[:5], Grid(32, 2.0)).astype(np.float16).astype(np.float32)
+    (log_odds,) = ReferenceEvaluator(str(tmp_path / "network.onnx")).run(None, {"images": images})
+    np.testing.assert_allclose(
+        log_odds / member.temperature_, member.predict_log_odds(cutouts[:5]), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_embeddings_come_from_a_member_or_a_model_that_holds_one(arcs):

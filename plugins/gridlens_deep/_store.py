@@ -1,0 +1,78 @@
+"""Images that were prepared once, in a file that is mapped into memory."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from gridlens.cutouts import CutoutSet
+from gridlens_deep._images import Grid, images_of, usable_rows
+
+__all__ = ["Images", "images_at"]
+
+_BLOCK = 256
+
+
+class Images:
+    """Images of cutouts as a network sees them, some rows of a file of half-precision numbers.
+
+    They are read a batch at a time and never all at once. An array of row numbers, or a slice, picks rows and copies
+    nothing; another process opens the file anew. The file is removed with the last set of this process that shows it.
+
+    Parameters
+    ----------
+    path : Path
+        Of an npy file (m, 3, size, size), float16.
+    rows : ndarray of int, shape (n,)
+        Rows of the file.
+    usable : ndarray of bool, shape (n,)
+        Which of them gridlens does not reject.
+    grid : Grid
+    owner : object, optional
+        What removes the file once nobody holds it.
+    """
+
+    def __init__(self, path: Path, rows: np.ndarray, usable: np.ndarray, grid: Grid, owner: Any = None) -> None:
+        self.path, self.rows, self.usable, self.grid = path, rows, usable, grid
+        self._owner = owner
+        self._mapped: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> Self:
+        """Prepare cutouts, in a temporary file."""
+        folder = tempfile.TemporaryDirectory(prefix="gridlens-deep-")
+        path = Path(folder.name) / "images.npy"
+        shape = (len(cutouts), 3, grid.size, grid.size)
+        if len(cutouts):
+            kept = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+            for start in range(0, len(cutouts), _BLOCK):
+                kept[start : start + _BLOCK] = images_of(cutouts[start : start + _BLOCK], grid, n_jobs)
+            kept.flush()
+        else:
+            np.save(path, np.empty(shape, dtype=np.float16))
+        return cls(path, np.arange(len(cutouts)), usable_rows(cutouts), grid, folder)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any) -> Images:
+        return Images(self.path, self.rows[rows], self.usable[rows], self.grid, self._owner)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_owner": None, "_mapped": None}
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Images (k, 3, size, size) of some rows, float32."""
+        if self._mapped is None:
+            self._mapped = np.load(self.path, mmap_mode="r")
+        return self._mapped[self.rows[rows]].astype(np.float32)
+
+
+def images_at(source: CutoutSet | Images, rows: np.ndarray, grid: Grid, n_jobs: int | None) -> np.ndarray:
+    """Images (k, 3, size, size) of some rows, the same from cutouts and from what was prepared of them."""
+    if isinstance(source, Images):
+        return source.read(rows)
+    return images_of(source[rows], grid, n_jobs).astype(np.float16).astype(np.float32)
