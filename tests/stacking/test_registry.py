@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from gridlens._errors import GridlensError
-from gridlens.stacking import known_members, list_members, member_class
+from gridlens.stacking import build_member, known_members, list_members, member_class, split_members
 
 
 @pytest.fixture
@@ -30,8 +30,35 @@ TOY = "class Toy:\n    'A toy.'\n    name = 'toy'\n    consumes = 'cutouts'\n"
 def test_members_by_name():
     assert member_class("lightgbm").name == "lightgbm"
     assert {"elkan-noto", "lightgbm", "nnpu"} <= set(known_members())
-    with pytest.raises(GridlensError, match=r"among .*lightgbm.* Got 'resnet' instead"):
-        member_class("resnet")
+    with pytest.raises(GridlensError, match=r"among .*lightgbm.* Got 'lightgm' instead"):
+        member_class("lightgm")
+
+
+def test_members_are_built_from_a_line():
+    line = " lightgbm, patch( n_trees=300, top_k=2 ),elkan-noto(cv=4),nnpu(prior=None)"
+    specs = split_members(line)
+    assert len(specs) == 4
+    first, patch, elkan, nnpu = (build_member(spec, random_state=9) for spec in specs)
+    assert (first.name, first.random_state, patch.n_trees, patch.top_k) == ("lightgbm", 9, 300, 2)
+    assert (elkan.cv, nnpu.prior) == (4, None)
+    assert build_member("patch(random_state=3)", random_state=9).random_state == 3
+    assert build_member("linear", random_state=9).get_params() == build_member("linear").get_params()
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("patch(trees=3)", r"'patch' has no parameter 'trees'\. It has column_fraction, "),
+        ("patch(3)", r"must name members, with parameters in brackets .* Got 'patch\(3\)'"),
+        ("patch(n_trees=open('x'))", r"must name members"),
+        ("patch(**{'n_trees': 3})", r"must name members"),
+        ("patch(n_trees=3", r"must name members"),
+        ("", r"must name members"),
+    ],
+)
+def test_lines_that_are_refused(spec, words):
+    with pytest.raises(GridlensError, match=words):
+        build_member(spec)
 
 
 def test_a_plugin_is_found_and_a_broken_one_breaks_nothing_else(plugin):

@@ -193,6 +193,9 @@ def test_members_of_the_folds_are_averaged(rows, tmp_path):
     averaged.save(tmp_path)
     assert AveragedMember.is_saved_in(tmp_path)
     np.testing.assert_array_equal(AveragedMember.load(tmp_path, Offset).predict_proba(X)[:, 1], p)
+    spread = stack.member_spreads({"features": X})[1]["offset"]
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(X, y, np.arange(2000))
+    np.testing.assert_allclose(spread, np.std([X[train, -1].mean() for train, _ in folds]) / 1000, rtol=1e-6)
 
 
 def test_out_of_fold_predictions_from_elsewhere_are_taken(rows):
