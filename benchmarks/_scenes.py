@@ -9,9 +9,9 @@ import pandas as pd
 
 from gridlens.features import N_IMAGE_FEATURES
 from gridlens.members import polar_features
-from gridlens.models.recipe import Recipe, SceneRows, simulate_rows
+from gridlens.models.recipe import Recipe, SceneRows, scene_cutouts, simulate_rows
 
-__all__ = ["cached_calibration", "cached_polar", "cached_rows", "usable"]
+__all__ = ["cached_calibration", "cached_cutouts", "cached_polar", "cached_rows", "usable"]
 
 HERE = Path(__file__).parent
 
@@ -47,6 +47,19 @@ def cached_polar(n: int, seed: int, surveys: tuple[str, ...]) -> tuple[SceneRows
         rows.truth.to_csv(path.with_suffix(".csv"), index=False)
     stored = np.load(path)
     return SceneRows(stored["features"], pd.read_csv(path.with_suffix(".csv"))), stored["polar"]
+
+
+def cached_cutouts(n: int, seed: int, surveys: tuple[str, ...]) -> SceneRows:
+    """Canonical scenes with their pixels, 200 kB each, which are mapped from the cache."""
+    key = _key((n, seed, surveys), ("cutouts", "features", "simulate"))
+    pixels = _cache(f"pixels-{seed}-{key}.npy")
+    features, truth = pixels.with_suffix(".npz"), pixels.with_suffix(".csv")
+    if not truth.exists():
+        print(f"simulating {n:,} scenes of seed {seed}, with their pixels ...", flush=True)
+        rows = simulate_rows(n, seed, surveys, pixels=pixels)
+        np.savez(features, features=rows.features)
+        rows.truth.to_csv(truth, index=False)
+    return scene_cutouts(np.load(features)["features"], pd.read_csv(truth), pixels)
 
 
 def _key(what: tuple, rooms: tuple[str, ...]) -> str:

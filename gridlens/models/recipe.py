@@ -25,7 +25,16 @@ from gridlens.models._manifest import hash_arrays
 from gridlens.models._mine import Mined, mine, pool_features
 from gridlens.stacking import build_member
 
-__all__ = ["RECIPES", "SNR_BINS", "Recipe", "SceneRows", "fit_detector", "simulate_rows", "train_recipe"]
+__all__ = [
+    "RECIPES",
+    "SNR_BINS",
+    "Recipe",
+    "SceneRows",
+    "fit_detector",
+    "scene_cutouts",
+    "simulate_rows",
+    "train_recipe",
+]
 
 _Progress = Callable[[int], Any] | None
 _SMALLEST_POOL = 100
@@ -152,17 +161,20 @@ def simulate_rows(
         truths.extend(truth)
         if progress is not None:
             progress(done)
-    rows = SceneRows(np.concatenate(parts), pd.DataFrame(truths))
-    if pixels is None:
-        return rows
+    features, truth = np.concatenate(parts), pd.DataFrame(truths)
+    return SceneRows(features, truth) if pixels is None else scene_cutouts(features, truth, pixels)
+
+
+def scene_cutouts(features: np.ndarray, truth: pd.DataFrame, pixels: Path) -> SceneRows:
+    """Rows of scenes whose cutouts are kept in the file `pixels`, which is mapped into memory."""
     cutouts = CutoutSet(
         np.load(pixels, mmap_mode="r"),
-        bcg_xy=rows.truth[["bcg_x", "bcg_y"]].to_numpy(),
-        pixel_scale=rows.truth["pixel_scale"].to_numpy(),
-        ids=rows.truth["id"],
-        metadata=rows.truth[list(METADATA_NAMES)],
+        bcg_xy=truth[["bcg_x", "bcg_y"]].to_numpy(),
+        pixel_scale=truth["pixel_scale"].to_numpy(),
+        ids=truth["id"],
+        metadata=truth[list(METADATA_NAMES)],
     )
-    return replace(rows, cutouts=cutouts)
+    return SceneRows(features, truth, cutouts)
 
 
 def _extract_block(
