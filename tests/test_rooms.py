@@ -82,6 +82,15 @@ def test_private_modules_of_a_room_stay_in_it():
                     assert not parts[2].startswith("_"), f"{path} reaches into {name}"
 
 
+def test_plugins_use_what_is_public():
+    files = sorted((PACKAGE.parent / "plugins").rglob("*.py"))
+    assert files
+    for path in files:
+        for name in imports_of(path):
+            if name.startswith("gridlens."):
+                assert not any(part.startswith("_") for part in name.split(".")), f"{path} reaches into {name}"
+
+
 def test_compiled_code_comes_from_its_own_folder():
     """`gridlens._jit` names the cache by the sources of a kernel's folder; code from elsewhere would go stale there.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from gridlens import GridlensError, load_model
 from gridlens.cutouts import CutoutSet
+from gridlens.stacking import AveragedMember
 
 if TYPE_CHECKING:
     from gridlens_deep._member import NetworkMember
@@ -49,7 +50,9 @@ def embed(cutouts: CutoutSet, member: NetworkMember | str | os.PathLike[str]) ->
 
     if isinstance(member, NetworkMember):
         return member.embed(cutouts)
-    networks = [one for one in load_model(member).stack_.members_ if isinstance(one, NetworkMember)]
+    # Of a member whose folds were kept the first stands for all: embeddings of two networks do not compare.
+    members = [one.members[0] if isinstance(one, AveragedMember) else one for one in load_model(member).stack_.members_]
+    networks = [one for one in members if isinstance(one, NetworkMember)]
     if not networks:
         raise GridlensError(
             f"The 'member' parameter must be a network, or a model that holds one. Got {str(member)!r}, whose members "
