@@ -186,7 +186,7 @@ def evaluate(
     >>> y = np.repeat([1, 0], [100, 2000])
     >>> found = evaluate(y, rng.normal(size=2100) + 2 * y, prevalence=0.01, n_boot=100)
     >>> print(found.metrics["TPR at FPR 1e-2"])
-    0.340 [0.255, 0.437]
+    0.420 [0.328, 0.518]
     """
     labels, values = _checked(y, score)
     share = checked_share("prevalence", prevalence)

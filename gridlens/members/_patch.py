@@ -51,7 +51,7 @@ def expected_einstein_radius(richness: np.ndarray) -> np.ndarray:
     --------
     >>> from gridlens.members import expected_einstein_radius
     >>> expected_einstein_radius([20.0, 80.0, float("nan")]).round(1)
-    array([ 5. , 15. , 15. ])
+    array([ 5., 15., 15.])
     """
     values = np.asarray(richness, dtype=np.float64)
     known = np.where(values > 0.0, values, _PIVOT)
