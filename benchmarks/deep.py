@@ -1,7 +1,7 @@
 """Networks beside the classic members: how well each finds lenses, alone and in one stack, and how long it takes.
 
 Run ``python benchmarks/deep.py``: 4,000 scenes at 64 px on a CPU. With a GPU,
-``python benchmarks/deep.py --scenes 32768 --size 128 --pixel-scale 0.5 --epochs 30`` makes the full table. All members
+``python benchmarks/deep.py --scenes 32768 --size 128 --pixel-scale 0.5 --epochs 30 --held-out 2048`` makes the full table. All members
 learn the same scenes of all surveys but one; the stack's weights come from scenes that no member has seen; the tables
 are of others, and of the survey that was left out. Needs ``gridlens[deep,sim]``.
 """
@@ -39,6 +39,11 @@ def looked_at(member: object, rows: SceneRows) -> object:
     return rows.cutouts if member.consumes == "cutouts" else rows.features_with(RECIPE.metadata)
 
 
+def some(rows: SceneRows, n: int) -> SceneRows:
+    """The first `n` rows."""
+    return SceneRows(rows.features[:n], rows.truth[:n], rows.cutouts[:n])
+
+
 def seconds_for(call: object) -> tuple[object, float]:
     """What a call returns, and how long it took."""
     start = time.perf_counter()
@@ -71,14 +76,18 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=4000, help="scenes to learn from")
     parser.add_argument("--size", type=int, default=64, help="pixels that the networks see")
     parser.add_argument("--pixel-scale", type=float, default=1.0, help="arcsec per pixel of these")
-    parser.add_argument("--epochs", type=int, default=8, help="at most")
+    parser.add_argument("--epochs", type=int, default=4, help="at most")
+    parser.add_argument(
+        "--held-out", type=int, default=1024, help="scenes to test on, and half as many of the other survey"
+    )
     parser.add_argument("--jobs", type=int, default=-1, help="threads")
     arguments = parser.parse_args()
     train = cached_cutouts(arguments.scenes, 401, OWN)
-    weigh = cached_cutouts(1024, 403, OWN)
+    half = arguments.held_out // 2
+    weigh = some(cached_cutouts(1024, 403, OWN), half)
     tests = {
-        "scenes held out": cached_cutouts(2048, 407, OWN),
-        f"scenes of {LEFT_OUT}, which nobody learned from": cached_cutouts(1024, 409, (LEFT_OUT,)),
+        "scenes held out": some(cached_cutouts(2048, 407, OWN), arguments.held_out),
+        f"scenes of {LEFT_OUT}, which nobody learned from": some(cached_cutouts(1024, 409, (LEFT_OUT,)), half),
     }
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"CPU, {arguments.jobs} threads"
     print(f"{len(train.label):,} scenes of {', '.join(OWN)}; networks at {arguments.size} px on {device}")
