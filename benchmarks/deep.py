@@ -1,9 +1,9 @@
 """Networks beside the classic members: how well each finds lenses, alone and in one stack, and how long it takes.
 
-Run ``python benchmarks/deep.py``: 4,000 scenes at 64 px on a CPU. With a GPU,
-``python benchmarks/deep.py --scenes 32768 --size 128 --pixel-scale 0.5 --epochs 30 --held-out 2048`` makes the full table. All members
-learn the same scenes of all surveys but one; the stack's weights come from scenes that no member has seen; the tables
-are of others, and of the survey that was left out. Needs ``gridlens[deep,sim]``.
+Run ``python benchmarks/deep.py``: 4,000 scenes at 64 px on a CPU. With a GPU, the full table is made by
+``python benchmarks/deep.py --scenes 32768 --size 128 --pixel-scale 0.5 --epochs 30 --held-out 2048``. All members learn
+the same scenes of all surveys but one; the stack's weights come from scenes that no member has seen; the tables are of
+others, and of the survey that was left out. Needs ``gridlens[deep,sim]``.
 """
 
 import argparse
