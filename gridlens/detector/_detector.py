@@ -15,9 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 from gridlens._errors import GridlensError
 from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior
-from gridlens.cutouts import CutoutSet, flag_message, is_rejected, quality_flags
+from gridlens.cutouts import CutoutSet
 from gridlens.detector._table import ARC_COLUMNS, EVEN, rank_table
-from gridlens.features import FEATURE_NAMES, N_PATCHES, Extraction, GridPatchExtractor, best_arc
+from gridlens.features import FEATURE_NAMES, N_PATCHES, Measured, best_arc, keep_metadata, measure
 from gridlens.stacking import MemberStack, build_member, member_log_odds
 
 __all__ = ["LensDetector"]
@@ -245,23 +245,42 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         """
         return rank_table(self.score_rows(cutouts), prevalence)
 
-    def score_rows(self, cutouts: CutoutSet, *, extraction: Extraction | None = None) -> pd.DataFrame:
-        """Rows of the table in the cutouts' order, before `rank_table` adds `p_lens` and `rank`.
+    def score_rows(self, cutouts: CutoutSet) -> pd.DataFrame:
+        """Rows of the table in the cutouts' order, before `rank_table` adds `p_lens` and `rank`."""
+        return self.score_measured(measure(cutouts, self.metadata, self.n_jobs), cutouts)
 
-        `extraction` is that of the same cutouts with the detector's own `metadata`, where it was made before.
+    def score_measured(self, measured: Measured, cutouts: CutoutSet | None = None) -> pd.DataFrame:
+        """Rows as those of `score_rows`, of cutouts that were measured before.
+
+        Parameters
+        ----------
+        measured : Measured of n
+            With the metadata that the detector sees, or more.
+        cutouts : CutoutSet of n, default=None
+            The same cutouts, where a member looks at them.
+
+        Returns
+        -------
+        DataFrame of n rows
+
+        Raises
+        ------
+        GridlensError
+            A member looks at cutouts, and there are none.
         """
         check_is_fitted(self, "calibrator_")
-        if extraction is None:
-            extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(cutouts)
-        known = cutouts.flags | quality_flags(cutouts)
-        flags = known | extraction.flags
-        usable = ~(extraction.rejected | is_rejected(known))
-        members = np.full((len(cutouts), len(self.member_names_)), np.nan)
-        score, low, high = (np.full(len(cutouts), np.nan) for _ in range(3))
+        usable = ~measured.rejected
+        members = np.full((len(usable), len(self.member_names_)), np.nan)
+        score, low, high = (np.full(len(usable), np.nan) for _ in range(3))
         telling = (member.name for member in self.stack_.members_ if hasattr(member, "predict_with_spread"))
-        spreads = {name: np.full(len(cutouts), np.nan) for name in telling}
+        spreads = {name: np.full(len(usable), np.nan) for name in telling}
         if usable.any():
-            kept = _select({"features": extraction.features, "cutouts": cutouts}, usable)
+            inputs: dict[str, Any] = {"features": keep_metadata(measured.features, self.metadata)}
+            if cutouts is not None:
+                inputs["cutouts"] = cutouts
+            _check_consumed(self.stack_.members_, inputs)
+            consumed = {member.consumes for member in self.stack_.members_}
+            kept = _select({name: inputs[name] for name in consumed}, usable)
             members[usable], known_spreads = self.stack_.member_spreads(kept)
             for name, values in known_spreads.items():
                 spreads[name][usable] = values
@@ -271,21 +290,21 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             if self.calibrator_.limits_ is not None:
                 ends = self.calibrator_.predict_interval(log_odds)
                 low[usable], high[usable] = (shift_prior(end, own, EVEN) for end in ends)
-        patch = best_arc(extraction.features)
+        patch = best_arc(measured.features)
         columns: dict[str, Any] = {
-            "id": cutouts.ids,
-            "path": cutouts.paths,
+            "id": measured.ids,
+            "path": measured.paths,
             "score": score,
             "score_low": low,
             "score_high": high,
             "status": np.where(usable, "ok", "rejected").astype(object),
-            "message": _messages(extraction, known),
-            "flags": flags,
+            "message": measured.messages,
+            "flags": measured.flags,
             "arc_patch": patch,
         }
         for name in ARC_COLUMNS:
             index = [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(N_PATCHES)]
-            values = np.take_along_axis(extraction.features[:, index], np.maximum(patch, 0)[:, None], axis=1)[:, 0]
+            values = np.take_along_axis(measured.features[:, index], np.maximum(patch, 0)[:, None], axis=1)[:, 0]
             columns[name] = np.where(patch < 0, np.nan, values.astype(np.float64))
         columns["votes"], columns["disagreement"] = self._agreement(members)
         columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
@@ -305,9 +324,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
     def _inputs(self, X: CutoutSet | np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
         """What the members may consume, and which rows were not rejected."""
         if isinstance(X, CutoutSet):
-            extraction = GridPatchExtractor(self.metadata, self.n_jobs).extract(X)
-            rejected = extraction.rejected | is_rejected(X.flags | quality_flags(X))
-            return {"features": extraction.features, "cutouts": X}, np.logical_not(rejected)
+            measured = measure(X, self.metadata, self.n_jobs)
+            return {"features": measured.features, "cutouts": X}, np.logical_not(measured.rejected)
         features = np.asarray(X, dtype=np.float32)
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
             raise GridlensError(
@@ -339,15 +357,6 @@ def _member_table(stack: MemberStack, inputs: dict[str, Any], y: np.ndarray) -> 
             }
         )
     return pd.DataFrame(rows)
-
-
-def _messages(extraction: Extraction, known: np.ndarray) -> np.ndarray:
-    """What the table says of each cutout: why it is rejected before any warning."""
-    messages = np.empty(len(known), dtype=object)
-    for i, said in enumerate(extraction.messages):
-        others = flag_message(known[i] & ~extraction.flags[i])
-        messages[i] = " ".join(filter(None, (said, others) if extraction.rejected[i] else (others, said)))
-    return messages
 
 
 def _checked_labels(name: str, labels: Any, n: int) -> np.ndarray:

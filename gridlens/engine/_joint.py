@@ -12,7 +12,7 @@ from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutBatch
 from gridlens.detector import EVEN, LensDetector, order_table
 from gridlens.engine._local import gather
-from gridlens.features import GridPatchExtractor
+from gridlens.features import measure
 
 __all__ = ["score_joint"]
 
@@ -54,11 +54,9 @@ def score_joint(
     second: list[np.ndarray] = []
 
     def rows_of(cutouts: Any) -> pd.DataFrame:
-        # What both look at is measured once.
-        extraction = GridPatchExtractor(galaxy_cluster.metadata, galaxy_cluster.n_jobs).extract(cutouts)
-        shared = extraction if cluster_cluster.metadata == galaxy_cluster.metadata else None
-        second.append(cluster_cluster.score_rows(cutouts, extraction=shared)["score"].to_numpy())
-        return galaxy_cluster.score_rows(cutouts, extraction=extraction)
+        measured = measure(cutouts, "all", galaxy_cluster.n_jobs)
+        second.append(cluster_cluster.score_measured(measured, cutouts)["score"].to_numpy())
+        return galaxy_cluster.score_measured(measured, cutouts)
 
     rows = gather(rows_of, galaxy_cluster.member_names_, batches, progress)
     scores = {"gc": rows["score"].to_numpy(dtype=np.float64), "cc": np.full(len(rows), np.nan)}

@@ -6,6 +6,7 @@ measured.
 """
 
 from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc
+from gridlens.features._measured import Measured, keep_metadata, measure, measured_failures
 from gridlens.features._symmetry import dihedral
 from gridlens.features.contract import (
     CONTRACT_VERSION,
@@ -37,8 +38,12 @@ __all__ = [
     "ArcCandidate",
     "Extraction",
     "GridPatchExtractor",
+    "Measured",
     "arc_candidate",
     "arc_scores",
     "best_arc",
     "dihedral",
+    "keep_metadata",
+    "measure",
+    "measured_failures",
 ]

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridlens.calibration import shift_prior
-from gridlens.cutouts import CutoutBatch, is_rejected, quality_flags
+from gridlens.cutouts import CutoutBatch
 from gridlens.detector import LensDetector
-from gridlens.features import GridPatchExtractor
+from gridlens.features import measure
 
 __all__ = ["Mined", "mine", "pool_features"]
 
@@ -36,13 +36,11 @@ class Mined(NamedTuple):
 
 def pool_features(batches: Iterable[CutoutBatch], metadata: str, *, progress: _Progress = None) -> np.ndarray:
     """Features (n, 315) of a pool of cutouts, without those that are rejected."""
-    extractor = GridPatchExtractor(metadata, -1)
     parts = [np.empty((0, 315), dtype=np.float32)]
     for cutouts, failures in batches:
         if cutouts is not None:
-            extraction = extractor.extract(cutouts)
-            rejected = extraction.rejected | is_rejected(cutouts.flags | quality_flags(cutouts))
-            parts.append(extraction.features[~rejected])
+            measured = measure(cutouts, metadata, -1)
+            parts.append(measured.features[~measured.rejected])
         if progress is not None:
             progress((0 if cutouts is None else len(cutouts)) + len(failures))
     return np.concatenate(parts)

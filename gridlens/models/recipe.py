@@ -18,7 +18,7 @@ import pandas as pd
 from gridlens._errors import GridlensError
 from gridlens.cutouts import SIMULATED_SURVEYS, CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector
-from gridlens.features import METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, GridPatchExtractor
+from gridlens.features import METADATA_NAMES, GridPatchExtractor, keep_metadata
 from gridlens.models._bundle import check_new_bundle, save_model
 from gridlens.models._card import SNR_BINS, write_card
 from gridlens.models._manifest import hash_arrays
@@ -114,11 +114,7 @@ class SceneRows:
 
     def features_with(self, metadata: str) -> np.ndarray:
         """The features with the metadata that `GridPatchExtractor(metadata=...)` keeps, the others NaN."""
-        kept = self.features.copy()
-        for k, name in enumerate(METADATA_NAMES):
-            if name not in METADATA_CHOICES[metadata]:
-                kept[:, N_IMAGE_FEATURES + k] = np.nan
-        return kept
+        return keep_metadata(self.features, metadata)
 
     def inputs_with(self, metadata: str) -> CutoutSet | np.ndarray:
         """What a detector with `metadata` learns from and scores: the cutouts where they were kept."""
