@@ -28,8 +28,10 @@ from gridlens.cutouts._catalog import read_catalog
 from gridlens.cutouts._extract import ExtractedBatch, extract, extract_batches
 from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, flag_message, flag_names, is_rejected
 from gridlens.cutouts._folder import write_extracted, write_fits
-from gridlens.cutouts._join import duplicate_rows
+from gridlens.cutouts._join import JoinGaps, JoinReport, duplicate_rows
+from gridlens.cutouts._parcel import Parcel
 from gridlens.cutouts._quality import quality_flags
+from gridlens.cutouts._reader import CutoutReader
 from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
@@ -46,8 +48,12 @@ __all__ = [
     "Augmentation",
     "CutoutBatch",
     "CutoutFlag",
+    "CutoutReader",
     "CutoutSet",
     "ExtractedBatch",
+    "JoinGaps",
+    "JoinReport",
+    "Parcel",
     "PathsLike",
     "ReadFailure",
     "Rejection",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._chunks import Rows, Stored, column_names, pixels_name, read_pieces
+from gridlens.cutouts._chunks import RowRange, Rows, Stored, column_names, pixels_name, read_pieces
 from gridlens.cutouts._planes import ReadOptions
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
@@ -18,13 +18,13 @@ from gridlens.cutouts._set import CutoutSet
 __all__ = ["count_in_file", "read_npy", "read_npz"]
 
 
-def read_npy(entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
+def read_npy(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet]:
     """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3), in pieces."""
     with open(entry.path, "rb") as file:
-        yield from read_pieces(Stored("pixels", _rows(file), {}), entry, options)
+        yield from read_pieces(Stored("pixels", _rows(file), {}), entry, options, rows)
 
 
-def read_npz(entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
+def read_npz(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet]:
     """Read a shard as `write_npz` leaves it, or one cutout under `pixels`, `image` or `images`, in pieces.
 
     Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids`, `flags` and the
@@ -38,7 +38,7 @@ def read_npz(entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
         columns = {column: file[stored] for column, stored in column_names(file.files).items()}
         assert file.zip is not None  # it is open
         with file.zip.open(f"{name}.npy") as member:
-            yield from read_pieces(Stored(name, _rows(member), columns), entry, options)
+            yield from read_pieces(Stored(name, _rows(member), columns), entry, options, rows)
 
 
 def count_in_file(path: str | os.PathLike[str]) -> int:
@@ -79,16 +79,26 @@ def _rows(file: Any) -> Rows:
 
 
 class _Stream:
-    """The array whose values follow in an open file, compressed or not, read from the first row to the last."""
+    """The array whose values follow in an open file, compressed or not, read from one row on to a later one."""
 
     def __init__(self, file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._file = file
+        self._begin = file.tell()
+        self._at = 0
         self.shape = shape
         self.dtype = dtype
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        """Return the next rows, as many as the slice `key` holds, or with ... all of the array."""
-        shape = self.shape if key is ... else (key.stop - key.start, *self.shape[1:])
+        """Return the rows that the slice `key` holds, or with ... all of the array."""
+        each = self.dtype.itemsize * math.prod(self.shape[1:])
+        if key is ...:
+            shape = self.shape
+        else:
+            shape = (key.stop - key.start, *self.shape[1:])
+            if key.start != self._at:
+                # Behind a compressor, what lies between is read and dropped.
+                self._file.seek(self._begin + key.start * each)
+            self._at = key.stop
         data = bytearray(math.prod(shape) * self.dtype.itemsize)
         if self._file.readinto(data) < len(data):
             raise EOFError("the array ends before its last value")

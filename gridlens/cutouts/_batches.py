@@ -3,23 +3,34 @@
 import importlib.util
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from gridlens._errors import CutoutError
 from gridlens.cutouts._arrays import count_in_file, read_npy, read_npz
+from gridlens.cutouts._chunks import RowRange
 from gridlens.cutouts._fits import read_fits
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._groups import count_in_group, read_group
-from gridlens.cutouts._join import CatalogJoin
+from gridlens.cutouts._join import CatalogJoin, JoinReport
+from gridlens.cutouts._parcel import Parcel
 from gridlens.cutouts._pictures import read_picture
 from gridlens.cutouts._planes import BANDS, ReadOptions, damage_message, import_library
 from gridlens.cutouts._scan import Entry, PathsLike, find_entries
 from gridlens.cutouts._set import CutoutSet
 
-__all__ = ["CutoutBatch", "ReadFailure", "count_cutouts", "read_batches", "read_set"]
+__all__ = [
+    "CutoutBatch",
+    "ReadFailure",
+    "count_cutouts",
+    "count_entry",
+    "find_readable",
+    "read_batches",
+    "read_parcel",
+    "read_set",
+]
 
 _MAX_BATCH_BYTES = 32 * 1024**2
 _MAX_HEADERS = 10_000
@@ -94,9 +105,9 @@ def read_batches(
     options = ReadOptions.checked(
         bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint, uncalibrated=uncalibrated, survey=survey
     )
-    entries = _find(paths, options)
+    entries = find_readable(paths, options)
     join = None if catalog is None else CatalogJoin(catalog, columns)
-    return _gather(_pieces(entries, options, join), batch_size)
+    return _gather(_joined_pieces(entries, options, join), batch_size)
 
 
 def read_set(
@@ -121,7 +132,7 @@ def read_set(
     sets: list[CutoutSet] = []
     failures: list[ReadFailure] = []
     sizes: dict[tuple[int, ...], str] = {}
-    for piece in _pieces(_find(paths, options), options, join):
+    for piece in _joined_pieces(find_readable(paths, options), options, join):
         if isinstance(piece, ReadFailure):
             if on_error == "raise":
                 raise CutoutError(f"Cannot read {piece.path}: {piece.message}")
@@ -182,16 +193,18 @@ def count_cutouts(paths: PathsLike, *, uncalibrated: bool = False, survey: str |
     entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
     if sum(entry.kind not in ("fits", "picture") for entry in entries) > _MAX_HEADERS:
         return None
-    return sum(_count(entry) for entry in entries)
+    return sum(count_entry(entry) for entry in entries)
 
 
-def _count(entry: Entry) -> int:
+def count_entry(entry: Entry) -> int:
+    """Count the cutouts of an entry from its header; one that will fail counts 1."""
     if entry.kind in ("npy", "npz"):
         return count_in_file(entry.path)
     return count_in_group(entry) if entry.kind in ("hdf5", "zarr") else 1
 
 
-def _find(paths: PathsLike, options: ReadOptions) -> list[Entry]:
+def find_readable(paths: PathsLike, options: ReadOptions) -> list[Entry]:
+    """List what there is to read; raise CutoutError where packages for all of it are missing."""
     entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
     needed = {_LIBRARIES.get(entry.kind, "") for entry in entries}
     if all(name and importlib.util.find_spec(name) is None for name in needed):
@@ -199,11 +212,34 @@ def _find(paths: PathsLike, options: ReadOptions) -> list[Entry]:
     return entries
 
 
-def _pieces(entries: list[Entry], options: ReadOptions, join: CatalogJoin | None) -> Iterator[CutoutSet | ReadFailure]:
+def read_parcel(
+    parcel: Parcel, options: ReadOptions, join: CatalogJoin | None, batch_size: int = 256
+) -> Iterator[CutoutBatch]:
+    """Read what a parcel holds in batches, as `read_batches` does; gaps of the join are left in it."""
+    return _gather(_pieces(parcel.entries, options, join, parcel.rows), batch_size)
+
+
+def _joined_pieces(
+    entries: list[Entry], options: ReadOptions, join: CatalogJoin | None
+) -> Iterator[CutoutSet | ReadFailure]:
+    """Read everything; warn of what the join left open at the end."""
+    if join is None:
+        yield from _pieces(entries, options, None)
+        return
+    report = JoinReport()
+    for entry in entries:
+        yield from _pieces((entry,), options, join)
+        report.add(join.take_gaps())
+    report.warn()
+
+
+def _pieces(
+    entries: Iterable[Entry], options: ReadOptions, join: CatalogJoin | None, rows: RowRange | None = None
+) -> Iterator[CutoutSet | ReadFailure]:
     for entry in entries:
         done = 0
         try:
-            for piece in _read_entry(entry, options, join):
+            for piece in _read_entry(entry, options, join, rows):
                 done += len(piece)
                 yield piece
                 del piece  # or it stays in memory while the next one is read
@@ -213,21 +249,25 @@ def _pieces(entries: list[Entry], options: ReadOptions, join: CatalogJoin | None
         except Exception as exc:
             # A damaged file can raise nearly anything from the libraries below; one must not stop a million.
             message = damage_message(exc)
+        name = entry.id
+        if rows is not None:
+            name = f"{entry.id}_{rows[0] + done:06d}"
+            message = f"Of the cutouts {rows[0]} to {rows[1] - 1} of this file: {message}"
         if done:
-            message += f" Its first {done} cutouts could be read."
-        yield ReadFailure(entry.id, entry.path, message)
-    if join is not None:
-        join.warn_of_gaps()
+            message += f" Its first {done} cutouts could be read." if rows is None else f" {done} could be read."
+        yield ReadFailure(name, entry.path, message)
 
 
-def _read_entry(entry: Entry, options: ReadOptions, join: CatalogJoin | None) -> Iterator[CutoutSet]:
+def _read_entry(
+    entry: Entry, options: ReadOptions, join: CatalogJoin | None, rows: RowRange | None
+) -> Iterator[CutoutSet]:
     if entry.problem:
         raise CutoutError(entry.problem)
     if entry.kind == "fits":
         cutouts, wcs = read_fits(entry, options)
         yield _filled(cutouts if join is None else join.join(cutouts, wcs), options)
         return
-    pieces = _read_arrays(entry, options)
+    pieces = _read_arrays(entry, options, rows)
     yield from (_filled(cutouts if join is None else join.join(cutouts, None), options) for cutouts in pieces)
 
 
@@ -239,16 +279,16 @@ def _filled(cutouts: CutoutSet, options: ReadOptions) -> CutoutSet:
     return cutouts
 
 
-def _read_arrays(entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
+def _read_arrays(entry: Entry, options: ReadOptions, rows: RowRange | None) -> Iterator[CutoutSet]:
     match entry.kind:
         case "npy":
-            return read_npy(entry, options)
+            return read_npy(entry, options, rows)
         case "npz":
-            return read_npz(entry, options)
+            return read_npz(entry, options, rows)
         case "picture":
             return iter((read_picture(entry, options),))
         case _:
-            return read_group(entry, options)
+            return read_group(entry, options, rows)
 
 
 def _gather(pieces: Iterator[CutoutSet | ReadFailure], batch_size: int) -> Iterator[CutoutBatch]:

@@ -12,7 +12,10 @@ from gridlens.cutouts._planes import ReadOptions, band_places, name_bands, pick_
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 
-__all__ = ["BAND_NAMES", "Rows", "Stored", "column_names", "pixels_name", "read_pieces"]
+__all__ = ["BAND_NAMES", "RowRange", "Rows", "Stored", "column_names", "pixels_name", "read_pieces"]
+
+RowRange = tuple[int, int]
+"""cutouts of one file: the first, and the one behind the last"""
 
 BAND_NAMES = ("bands", "filters")
 """names under which the planes' names are stored, as an array or an attribute"""
@@ -52,7 +55,7 @@ class Stored(NamedTuple):
     name: str
     """what the file calls the pixels"""
     pixels: Rows
-    """one cutout in three axes or n in four; slices are asked for in order, each once"""
+    """one cutout in three axes or n in four; slices are asked for in order, each once, maybe not from the first"""
     columns: Mapping[str, Rows]
     """by our names: `bands`, `bcg_xy`, `pixel_scale`, `ids`, `flags` and the metadata names, where there are any"""
     chunk: int = 1
@@ -78,8 +81,10 @@ def column_names(names: Iterable[str]) -> dict[str, str]:
     return {column: name for column, name in found.items() if name is not None}
 
 
-def read_pieces(stored: Stored, entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
-    """Read the cutouts in their order, about 8 MiB of the file at a time; with n = 0, one empty set.
+def read_pieces(
+    stored: Stored, entry: Entry, options: ReadOptions, rows: RowRange | None = None
+) -> Iterator[CutoutSet]:
+    """Read the cutouts, or those in `rows`, in their order, about 8 MiB of the file at a time; of none, one empty set.
 
     A piece ends with a chunk of the file, and is that chunk where it is larger, up to 64 MiB. Ids are those of the
     file; else the entry's for a single cutout, and "NAME_000012" for one of many.
@@ -103,9 +108,10 @@ def read_pieces(stored: Stored, entry: Entry, options: ReadOptions) -> Iterator[
     n = shape[0] if len(shape) == 4 else 1
     columns = {name: _Column(name, column, n) for name, column in stored.columns.items() if name != "bands"}
     step = _piece_length(stored, entry, options) if len(shape) == 4 else 1
-    for start in range(0, max(n, 1), step):
+    first, end = (0, n) if rows is None else (rows[0], min(rows[1], n))
+    for start in range(first, max(end, first + 1), step):
         # a name for the piece here would keep it in memory while the next one is read
-        yield _read_piece(pixels, columns, start, min(start + step, n), names, entry, options)
+        yield _read_piece(pixels, columns, start, max(start, min(start + step, end)), names, entry, options)
 
 
 def _read_piece(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._chunks import BAND_NAMES, Rows, Stored, column_names, pixels_name, read_pieces
+from gridlens.cutouts._chunks import BAND_NAMES, RowRange, Rows, Stored, column_names, pixels_name, read_pieces
 from gridlens.cutouts._planes import ReadOptions, import_library
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
@@ -18,13 +18,13 @@ from gridlens.cutouts._set import CutoutSet
 __all__ = ["count_in_group", "read_group"]
 
 
-def read_group(entry: Entry, options: ReadOptions) -> Iterator[CutoutSet]:
+def read_group(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet]:
     """Read a group that holds the arrays of an npz shard, or those of GalaxiesML, in pieces that end with its chunks.
 
     The names of the bands and the pixel scale may also be attributes, of the array or else of the group.
     """
     with _open(entry) as group:
-        yield from read_pieces(_stored(group), entry, options)
+        yield from read_pieces(_stored(group), entry, options, rows)
 
 
 def count_in_group(entry: Entry) -> int:

@@ -1,8 +1,11 @@
 """Join catalogues to cutouts, and find the rows of a catalogue that stand for one cluster."""
 
+from __future__ import annotations
+
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +19,7 @@ from gridlens.cutouts._sky import chord, sky_vectors
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["MATCH_RADIUS", "CatalogJoin", "duplicate_rows"]
+__all__ = ["MATCH_RADIUS", "CatalogJoin", "JoinGaps", "JoinReport", "duplicate_rows"]
 
 MATCH_RADIUS = 2.0
 """arcsec"""
@@ -72,6 +75,93 @@ def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArr
     return found
 
 
+@dataclass
+class JoinGaps:
+    """What joins left open: numbers, an example each, and the rows of the catalogue that were found.
+
+    Those of many joins, in one process or several, add up in a `JoinReport`.
+    """
+
+    joined: int = 0
+    unmatched: int = 0
+    exchanged: int = 0
+    """of the unmatched: those that have a row with ra and dec exchanged"""
+    without_wcs: int = 0
+    ambiguous: int = 0
+    crowded: int = 0
+    examples: dict[str, str] = field(default_factory=dict)
+    rows: list[int] = field(default_factory=list)
+
+    def note(self, kind: str, names: list[str]) -> None:
+        """Count cutouts that are `kind` ("ambiguous" or "crowded"), and keep the first name."""
+        if names:
+            setattr(self, kind, getattr(self, kind) + len(names))
+            self.examples.setdefault(kind, names[0])
+
+
+class JoinReport:
+    """Gaps of many joins with one catalogue, added up in memory that does not grow with the cutouts."""
+
+    def __init__(self) -> None:
+        self._total = JoinGaps()
+        # By row of the catalogue: how many cutouts have it, 0, 1 or more.
+        self._found = np.zeros(0, dtype=np.uint8)
+        self._shared = 0
+
+    def add(self, gaps: JoinGaps) -> None:
+        """Add what a number of joins left open."""
+        for name in ("joined", "unmatched", "exchanged", "without_wcs", "ambiguous", "crowded"):
+            setattr(self._total, name, getattr(self._total, name) + getattr(gaps, name))
+        self._total.examples = gaps.examples | self._total.examples
+        if gaps.rows:
+            rows, counts = np.unique(gaps.rows, return_counts=True)
+            if rows[-1] >= len(self._found):
+                self._found = np.pad(self._found, (0, int(rows[-1]) + 1 - len(self._found)))
+            before = self._found[rows]
+            many = before + counts > 1
+            # The first of several counts once there is a second one.
+            self._shared += int((counts[many] + (before[many] == 1)).sum())
+            self._found[rows] = np.where(many, 2, 1)
+
+    def messages(self) -> list[str]:
+        """A sentence each on the cutouts without a row, with several, or with another's, and on BCGs not placed."""
+        total, said = self._total, []
+        if total.ambiguous:
+            said.append(
+                f"{total.ambiguous} cutouts have several rows of their id in the catalogue, such as "
+                f"{total.examples['ambiguous']!r}: the first row is used. Keep one of the rows."
+            )
+        if total.crowded:
+            said.append(
+                f"{total.crowded} cutouts have several rows within {MATCH_RADIUS:g} arcsec in the catalogue, such "
+                f"as {total.examples['crowded']!r}: the nearest is used. Keep one of the rows."
+            )
+        if self._shared:
+            said.append(f"{self._shared} cutouts share a row of the catalogue with another cutout.")
+        if total.unmatched:
+            exchanged = (
+                f" With 'ra' and 'dec' exchanged {total.exchanged} have one: exchange the columns, --column ra=... "
+                "--column dec=..."
+                if total.exchanged and total.unmatched == total.joined
+                else ""
+            )
+            said.append(
+                f"{total.unmatched} of {total.joined} cutouts have no row in the catalogue, neither by id nor within "
+                f"{MATCH_RADIUS:g} arcsec: their metadata stay unknown and their BCG stays at the centre.{exchanged}"
+            )
+        if total.without_wcs:
+            said.append(
+                f"{total.without_wcs} cutouts have no WCS, so bcg_ra and bcg_dec of the catalogue were not used for "
+                "them. Give bcg_x and bcg_y in pixels instead."
+            )
+        return said
+
+    def warn(self) -> None:
+        """Warn of all of them."""
+        for message in self.messages():
+            warnings.warn(message, UserWarning, stacklevel=2)
+
+
 class CatalogJoin:
     """A catalogue made ready to be joined to cutouts, a few at a time.
 
@@ -95,22 +185,18 @@ class CatalogJoin:
                 self._repeated.add(name)
             elif name:
                 self._row_of_id[name] = row
-        self._ambiguous: list[str] = []
-        self._crowded: list[str] = []
         self._sky = _SkyIndex(self._columns["ra"], self._columns["dec"]) if {"ra", "dec"} <= set(frame) else None
-        self._joined = self._unmatched = self._without_wcs = self._exchanged = 0
-        self._cutouts_of_row: dict[int, int] = {}
+        self._gaps = JoinGaps()
 
-    def join(self, cutouts: CutoutSet, wcs: "WCS | None") -> CutoutSet:
+    def join(self, cutouts: CutoutSet, wcs: WCS | None) -> CutoutSet:
         """Return the cutouts with metadata and BCG positions of their rows; values that are NaN change nothing.
 
         `wcs` is that of the single cutout in the set, or None; without it BCGs given in degrees are not placed.
         """
         rows = self._find(cutouts)
-        self._joined += len(rows)
-        self._unmatched += int(np.sum(rows < 0))
-        for row in rows[rows >= 0].tolist():
-            self._cutouts_of_row[row] = self._cutouts_of_row.get(row, 0) + 1
+        self._gaps.joined += len(rows)
+        self._gaps.unmatched += int(np.sum(rows < 0))
+        self._gaps.rows += rows[rows >= 0].tolist()
         metadata, bcg_xy = cutouts.metadata.copy(), cutouts.bcg_xy.copy()
         for name in METADATA_NAMES:
             if name in self._columns:
@@ -127,56 +213,26 @@ class CatalogJoin:
             flags=cutouts.flags,
         )
 
-    def warn_of_gaps(self) -> None:
-        """Warn of the cutouts without a row, with several, or with another's, and of BCGs that could not be placed."""
-        said: list[str] = []
-        if self._ambiguous:
-            said.append(
-                f"{len(self._ambiguous)} cutouts have several rows of their id in the catalogue, such as "
-                f"{self._ambiguous[0]!r}: the first row is used. Keep one of the rows."
-            )
-        if self._crowded:
-            said.append(
-                f"{len(self._crowded)} cutouts have several rows within {MATCH_RADIUS:g} arcsec in the catalogue, such "
-                f"as {self._crowded[0]!r}: the nearest is used. Keep one of the rows."
-            )
-        shared = sum(count for count in self._cutouts_of_row.values() if count > 1)
-        if shared:
-            said.append(f"{shared} cutouts share a row of the catalogue with another cutout.")
-        if self._unmatched:
-            exchanged = (
-                f" With 'ra' and 'dec' exchanged {self._exchanged} have one: exchange the columns, --column ra=... "
-                "--column dec=..."
-                if self._exchanged and self._unmatched == self._joined
-                else ""
-            )
-            said.append(
-                f"{self._unmatched} of {self._joined} cutouts have no row in the catalogue, neither by id nor within "
-                f"{MATCH_RADIUS:g} arcsec: their metadata stay unknown and their BCG stays at the centre.{exchanged}"
-            )
-        if self._without_wcs:
-            said.append(
-                f"{self._without_wcs} cutouts have no WCS, so bcg_ra and bcg_dec of the catalogue were not used for "
-                "them. Give bcg_x and bcg_y in pixels instead."
-            )
-        for message in said:
-            warnings.warn(message, UserWarning, stacklevel=2)
+    def take_gaps(self) -> JoinGaps:
+        """What the joins since the last call left open."""
+        gaps, self._gaps = self._gaps, JoinGaps()
+        return gaps
 
     def _find(self, cutouts: CutoutSet) -> NDArray[np.intp]:
         names = [name.strip() for name in cutouts.ids]
         rows = np.array([self._row_of_id.get(name, -1) for name in names], dtype=np.intp)
-        self._ambiguous += [name for name in names if name in self._repeated]
+        self._gaps.note("ambiguous", [name for name in names if name in self._repeated])
         if self._sky is None or (rows >= 0).all():
             return rows
         lost = np.flatnonzero(rows < 0)
         ra, dec = (cutouts.metadata[name].to_numpy()[lost] for name in ("ra", "dec"))
         rows[lost], several = self._sky.nearest(ra, dec)
-        self._crowded += [names[k] for k in lost[several]]
+        self._gaps.note("crowded", [names[k] for k in lost[several]])
         far = rows[lost] < 0
-        self._exchanged += int(np.sum(self._sky.nearest(dec[far], ra[far])[0] >= 0))
+        self._gaps.exchanged += int(np.sum(self._sky.nearest(dec[far], ra[far])[0] >= 0))
         return rows
 
-    def _place_bcgs(self, rows: NDArray[np.intp], bcg_xy: NDArray[np.float64], wcs: "WCS | None") -> None:
+    def _place_bcgs(self, rows: NDArray[np.intp], bcg_xy: NDArray[np.float64], wcs: WCS | None) -> None:
         """Write the places of the BCGs of those rows that have one."""
         pixel = self._pairs("bcg_x", "bcg_y", rows)
         in_pixels = np.isfinite(pixel).all(axis=1)
@@ -186,7 +242,7 @@ class CatalogJoin:
         if not on_sky.any():
             return
         if wcs is None:
-            self._without_wcs += int(on_sky.sum())
+            self._gaps.without_wcs += int(on_sky.sum())
             return
         from astropy.coordinates import SkyCoord
 

@@ -1,0 +1,164 @@
+"""A reader of any number of cutouts that many workers share: each reads parcels of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from gridlens.cutouts._batches import (
+    CutoutBatch,
+    ReadFailure,
+    count_entry,
+    find_readable,
+    read_parcel,
+)
+from gridlens.cutouts._join import CatalogJoin, JoinGaps
+from gridlens.cutouts._parcel import Parcel, stamp
+from gridlens.cutouts._planes import ReadOptions
+from gridlens.cutouts._scan import Entry, PathsLike
+
+__all__ = ["CutoutReader"]
+
+# A parcel is a second of work: small enough that little is lost with a worker, large enough that nobody waits for the
+# next one.
+_PARCEL_CUTOUTS = 512
+_PARCEL_BYTES = 128 * 1024**2
+# What a larger file of arrays holds may be a part of a parcel; smaller ones are not opened to find out.
+_WHOLE_BYTES = 16 * 1024**2
+# These are read from their first cutout to the last: the values lie behind a compressor, or behind a checksum.
+_WHOLE_KINDS = ("npz", "fits", "picture")
+
+
+class CutoutReader:
+    """Read cutouts by parcels, in any order and in any number of processes; it is pickled without what it has read.
+
+    Parameters
+    ----------
+    paths, catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey
+        As in `CutoutSet.read`.
+
+    Raises
+    ------
+    CutoutError
+        At the call, before anything is read: nothing is found, a parameter is wrong, or all that is found is of kinds
+        for which a package is missing.
+    GridlensError
+        At the call: the catalogue cannot be read.
+
+    See Also
+    --------
+    read_batches : all of it, one batch after another.
+
+    Examples
+    --------
+    >>> from gridlens.cutouts import CutoutReader
+    >>> reader = CutoutReader("cutouts/", catalog="clusters.csv")  # doctest: +SKIP
+    >>> for parcel in reader.parcels():  # doctest: +SKIP
+    ...     for cutouts, failures in reader.read(parcel):
+    ...         print(cutouts, failures)
+    """
+
+    def __init__(
+        self,
+        paths: PathsLike,
+        *,
+        catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+        columns: Mapping[str, str] | None = None,
+        pixel_scale: float | None = None,
+        bands: str | None = None,
+        zeropoint: float | Mapping[str, float] | None = None,
+        uncalibrated: bool = False,
+        survey: str | None = None,
+    ) -> None:
+        self._options = ReadOptions.checked(
+            bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint, uncalibrated=uncalibrated, survey=survey
+        )
+        self._entries = find_readable(paths, self._options)
+        self._catalog, self._columns = catalog, columns
+        self._join = self._make_join()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process gets parcels, and reads the catalogue itself.
+        return {**self.__dict__, "_entries": [], "_join": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._join = self._make_join()
+
+    def _make_join(self) -> CatalogJoin | None:
+        return None if self._catalog is None else CatalogJoin(self._catalog, self._columns)
+
+    def parcels(self) -> list[Parcel]:
+        """Split all that there is to read; the same files give the same parcels every time.
+
+        Large files of arrays are opened for their headers. An npz file is never split.
+        """
+        parcels: list[Parcel] = []
+        waiting: list[Entry] = []
+        held = 0
+        for entry in self._entries:
+            size = max(0, stamp(entry.path)[0])
+            if waiting and (len(waiting) == _PARCEL_CUTOUTS or held + size > _PARCEL_BYTES):
+                parcels.append(Parcel(tuple(waiting)))
+                waiting, held = [], 0
+            if entry.kind in _WHOLE_KINDS or (entry.kind != "zarr" and size <= _WHOLE_BYTES):
+                waiting.append(entry)
+                held += size
+                continue
+            n = count_entry(entry)
+            # The order of the files is that of the table, for rows that score alike.
+            if waiting:
+                parcels.append(Parcel(tuple(waiting)))
+                waiting, held = [], 0
+            parcels += [
+                Parcel((entry,), (start, min(start + _PARCEL_CUTOUTS, n))) for start in range(0, n, _PARCEL_CUTOUTS)
+            ] or [Parcel((entry,))]
+        return [*parcels, Parcel(tuple(waiting))] if waiting else parcels
+
+    def read(self, parcel: Parcel) -> Iterator[CutoutBatch]:
+        """Read a parcel in batches, as `read_batches` does; a file that cannot be read becomes a failure."""
+        return read_parcel(parcel, self._options, self._join)
+
+    def take_gaps(self) -> JoinGaps | None:
+        """What joins with the catalogue left open since the last call, in this process; None without one."""
+        return None if self._join is None else self._join.take_gaps()
+
+    def split(self, parcel: Parcel) -> list[Parcel]:
+        """Halves of a parcel, to find the cutout that ends whoever reads it; none where it holds a single one."""
+        if len(parcel.entries) > 1:
+            middle = len(parcel.entries) // 2
+            return [Parcel(parcel.entries[:middle]), Parcel(parcel.entries[middle:])]
+        (entry,) = parcel.entries
+        start, stop = parcel.rows or (0, count_entry(entry))
+        if stop - start < 2:
+            return []
+        middle = (start + stop) // 2
+        return [Parcel((entry,), (start, middle)), Parcel((entry,), (middle, stop))]
+
+    def lost(self, parcel: Parcel, message: str) -> ReadFailure:
+        """The failure that stands for a parcel of a single cutout that nobody can read."""
+        (entry,) = parcel.entries
+        name = entry.id if parcel.rows is None or parcel.rows == (0, 1) else f"{entry.id}_{parcel.rows[0]:06d}"
+        return ReadFailure(name, entry.path, message)
+
+    def identity(self) -> dict[str, str]:
+        """What would make other cutouts of the same call: digests by the name of the parameter that they hang on."""
+        files = hashlib.sha256()
+        for entry in self._entries:
+            for path in dict.fromkeys([entry.path, *entry.bands.values()]):
+                files.update(repr((path, stamp(path))).encode())
+        catalog: Any = self._catalog
+        if isinstance(catalog, pd.DataFrame):
+            catalog = pd.util.hash_pandas_object(catalog).sum()
+        elif catalog is not None:
+            catalog = (os.fspath(catalog), stamp(os.fspath(catalog)))
+        columns = sorted((self._columns or {}).items())
+        return {
+            "cutouts": files.hexdigest(),
+            "catalogue": hashlib.sha256(repr((str(catalog), columns)).encode()).hexdigest(),
+            "reading options": hashlib.sha256(repr(self._options).encode()).hexdigest(),
+        }
