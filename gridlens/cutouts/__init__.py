@@ -25,6 +25,7 @@ no header has one, the three bands are taken to be in one linear unit. `survey` 
 from gridlens.cutouts._augment import Augmentation, turn_cutouts
 from gridlens.cutouts._batches import CutoutBatch, ReadFailure, count_cutouts, read_batches
 from gridlens.cutouts._catalog import read_catalog
+from gridlens.cutouts._cutter import ClusterCutter
 from gridlens.cutouts._extract import ExtractedBatch, extract, extract_batches
 from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, flag_message, flag_names, is_rejected
 from gridlens.cutouts._folder import write_extracted, write_fits
@@ -46,6 +47,7 @@ __all__ = [
     "SIMULATED_SURVEYS",
     "SURVEYS",
     "Augmentation",
+    "ClusterCutter",
     "CutoutBatch",
     "CutoutFlag",
     "CutoutReader",

@@ -1,5 +1,7 @@
 """From a catalogue and survey images to cutouts, a batch at a time."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +24,7 @@ from gridlens.cutouts.surveys import get_survey
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["ExtractedBatch", "extract", "extract_batches"]
+__all__ = ["CutGeometry", "ExtractedBatch", "cut_rows", "extract", "extract_batches", "make_plan"]
 
 _BATCH = 128
 
@@ -33,7 +35,7 @@ class ExtractedBatch(NamedTuple):
     cutouts: CutoutSet | None
     """None where a batch holds failures alone"""
     failures: list[ReadFailure]
-    wcs: "list[WCS]"
+    wcs: list[WCS]
     """of each cutout"""
     rows: NDArray[np.intp]
     """of the catalogue, 0-based, from which each cutout came"""
@@ -163,10 +165,49 @@ def extract_batches(
     """
     if batch_size < 1:
         raise CutoutError(f"The 'batch_size' parameter must be 1 or more. Got {batch_size!r} instead.")
-    arcsec = parse_size(size)
-    if not (isinstance(npix, int) and npix >= 1):
-        raise CutoutError(f"The 'npix' parameter must be a whole number of pixels, 1 or more. Got {npix!r} instead.")
-    plan = Plan(
+    geometry = CutGeometry.checked(size, npix)
+    plan = make_plan(
+        catalog,
+        images,
+        columns=columns,
+        survey=survey,
+        zeropoint=zeropoint,
+        match_psf=match_psf,
+        seeing=seeing,
+    )
+    return cut_rows(plan, geometry, batch_size)
+
+
+class CutGeometry(NamedTuple):
+    """Pixels of a cutout."""
+
+    pixel_scale: float
+    """arcsec"""
+    npix: int
+
+    @classmethod
+    def checked(cls, size: float | str, npix: int) -> CutGeometry:
+        """Raise CutoutError for what cannot be meant."""
+        arcsec = parse_size(size)
+        if not (isinstance(npix, int) and npix >= 1):
+            raise CutoutError(
+                f"The 'npix' parameter must be a whole number of pixels, 1 or more. Got {npix!r} instead."
+            )
+        return cls(arcsec / npix, npix)
+
+
+def make_plan(
+    catalog: str | os.PathLike[str] | pd.DataFrame,
+    images: Mapping[str, PathsLike],
+    *,
+    columns: Mapping[str, str] | None,
+    survey: str | None,
+    zeropoint: float | Mapping[str, float] | None,
+    match_psf: bool,
+    seeing: float | Mapping[str, float] | None,
+) -> Plan:
+    """Where each row of the catalogue is cut out; the parameters are those of `extract_batches`."""
+    return Plan(
         read_catalog(catalog, columns=columns),
         images,
         zeropoint=checked_zeropoints(zeropoint),
@@ -174,7 +215,6 @@ def extract_batches(
         seeing=_by_band("seeing", seeing),
         match_psf=match_psf,
     )
-    return _batches(plan, arcsec / npix, npix, batch_size)
 
 
 def parse_size(size: float | str) -> float:
@@ -213,17 +253,21 @@ def _by_band(name: str, values: float | Mapping[str, float] | None) -> Mapping[s
     return checked
 
 
-def _batches(plan: Plan, pixel_scale: float, npix: int, batch_size: int) -> Iterator[ExtractedBatch]:
-    failures = _rows_without_images(plan)
-    for begin in range(0, len(plan.order), batch_size):
+def cut_rows(
+    plan: Plan, geometry: CutGeometry, batch_size: int = _BATCH, part: tuple[int, int] | None = None
+) -> Iterator[ExtractedBatch]:
+    """Cut the rows in the order of the plan, or a part of that order; the part (0, 0) is what is on no image."""
+    begin, end = (0, len(plan.order)) if part is None else part
+    failures = _rows_without_images(plan) if part in (None, (0, 0)) else []
+    for first in range(begin, end, batch_size):
         rows, cuts = [], []
-        for row in plan.order[begin : begin + batch_size].tolist():
+        for row in plan.order[first : min(first + batch_size, end)].tolist():
             try:
-                cuts.append(cut_cluster(plan.place[row], plan.images(row), pixel_scale, npix))
+                cuts.append(cut_cluster(plan.place[row], plan.images(row), geometry.pixel_scale, geometry.npix))
                 rows.append(row)
             except CutoutError as exc:
                 failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, str(exc)))
-        cutouts = _gathered(plan, rows, cuts, pixel_scale) if cuts else None
+        cutouts = _gathered(plan, rows, cuts, geometry.pixel_scale) if cuts else None
         zeropoint = np.where([plan.calibrated(row) for row in rows], REFERENCE_ZEROPOINT, np.nan)
         wcs = [cut.wcs for cut in cuts]
         yield ExtractedBatch(cutouts, failures, wcs, np.array(rows, dtype=np.intp), zeropoint)

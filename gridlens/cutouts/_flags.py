@@ -31,6 +31,7 @@ class CutoutFlag(IntFlag):
     NARROW_FIELD = 1 << 11
     EDGE = 1 << 12
     UNCALIBRATED = 1 << 13
+    FAILED = 1 << 14
 
 
 FLAG_MEANINGS: dict[CutoutFlag, str] = {
@@ -48,6 +49,7 @@ FLAG_MEANINGS: dict[CutoutFlag, str] = {
     CutoutFlag.NARROW_FIELD: "The field is under 40 arcsec across and cannot hold the arcs of a cluster.",
     CutoutFlag.EDGE: "The edge of an image cuts the field.",
     CutoutFlag.UNCALIBRATED: "A stretched picture without photometry: score and colours are not to be trusted.",
+    CutoutFlag.FAILED: "Reading or measuring it failed, or ended the process that tried.",
 }
 
 REJECTING_FLAGS = (
@@ -60,6 +62,7 @@ REJECTING_FLAGS = (
     | CutoutFlag.SATURATED
     | CutoutFlag.NO_IMAGE
     | CutoutFlag.BAD_POSITION
+    | CutoutFlag.FAILED
 )
 
 

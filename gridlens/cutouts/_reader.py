@@ -16,6 +16,7 @@ from gridlens.cutouts._batches import (
     find_readable,
     read_parcel,
 )
+from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._join import CatalogJoin, JoinGaps
 from gridlens.cutouts._parcel import Parcel, stamp
 from gridlens.cutouts._planes import ReadOptions
@@ -143,7 +144,7 @@ class CutoutReader:
         """The failure that stands for a parcel of a single cutout that nobody can read."""
         (entry,) = parcel.entries
         name = entry.id if parcel.rows is None or parcel.rows == (0, 1) else f"{entry.id}_{parcel.rows[0]:06d}"
-        return ReadFailure(name, entry.path, message)
+        return ReadFailure(name, entry.path, message, int(CutoutFlag.FAILED))
 
     def identity(self) -> dict[str, str]:
         """What would make other cutouts of the same call: digests by the name of the parameter that they hang on."""

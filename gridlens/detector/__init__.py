@@ -1,6 +1,21 @@
 """`LensDetector`: from cutouts to a ranked table."""
 
 from gridlens.detector._detector import LensDetector
-from gridlens.detector._table import ARC_COLUMNS, EVEN, order_table, rank_table
+from gridlens.detector._table import (
+    ARC_COLUMNS,
+    EVEN,
+    add_probabilities,
+    order_table,
+    rank_table,
+    settle_prevalence,
+)
 
-__all__ = ["ARC_COLUMNS", "EVEN", "LensDetector", "order_table", "rank_table"]
+__all__ = [
+    "ARC_COLUMNS",
+    "EVEN",
+    "LensDetector",
+    "add_probabilities",
+    "order_table",
+    "rank_table",
+    "settle_prevalence",
+]

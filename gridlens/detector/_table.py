@@ -8,7 +8,7 @@ import pandas as pd
 from gridlens._errors import GridlensError
 from gridlens.calibration import estimate_shift, shift_prior
 
-__all__ = ["ARC_COLUMNS", "EVEN", "order_table", "rank_table"]
+__all__ = ["ARC_COLUMNS", "EVEN", "add_probabilities", "order_table", "rank_table", "settle_prevalence"]
 
 # What the table says of the best arc candidate: the features of its patch.
 ARC_COLUMNS = ("arc_distance", "arcness", "arc_color_gr", "arc_snr")
@@ -21,30 +21,37 @@ def rank_table(rows: pd.DataFrame, prevalence: float | Literal["estimate"]) -> p
     Rows of one score keep their order; rejected rows come last. The prevalence is in a column and in
     ``attrs["prevalence"]``.
     """
-    said = None
-    if isinstance(prevalence, str):
-        prevalence, said = _estimated(rows["score"].to_numpy(dtype=np.float64), prevalence)
-    p = shift_prior(rows["score"].to_numpy(dtype=np.float64), EVEN, prevalence)
-    table = rows.copy()
-    place = list(rows.columns).index("score")
-    table.insert(place, "p_lens", p)
-    # In a column of its own: a CSV has nowhere else to say what p_lens assumes.
-    for k, end in enumerate(("low", "high")):
-        values = table.pop(f"score_{end}").to_numpy(dtype=np.float64)
-        table.insert(place + 1 + k, f"p_{end}", shift_prior(values, EVEN, prevalence))
-    table.insert(place + 3, "prevalence", prevalence)
-    table = order_table(table, "score", after="score")
-    table.attrs["prevalence"] = prevalence
+    value, said = settle_prevalence(rows["score"].to_numpy(dtype=np.float64), prevalence)
+    table = order_table(add_probabilities(rows, value), "score", after="score")
+    table.attrs["prevalence"] = value
     if said is not None:
         table.attrs["prevalence_estimate"] = said
     return table
 
 
-def order_table(table: pd.DataFrame, by: str, *, after: str) -> pd.DataFrame:
-    """Rows by the column `by`, best first, with their rank in a new column behind `after`; 0 for rejected rows."""
+def settle_prevalence(score: np.ndarray, prevalence: float | Literal["estimate"]) -> tuple[float, str | None]:
+    """The prevalence as a number, and in words where it was read off the scores (n,); NaN scores are passed over."""
+    return _estimated(score, prevalence) if isinstance(prevalence, str) else (prevalence, None)
+
+
+def add_probabilities(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
+    """Rows with `p_lens`, its interval and the prevalence in place of the interval of the score."""
+    table = rows.copy()
+    place = list(rows.columns).index("score")
+    table.insert(place, "p_lens", shift_prior(rows["score"].to_numpy(dtype=np.float64), EVEN, prevalence))
+    # In a column of its own: a CSV has nowhere else to say what p_lens assumes.
+    for k, end in enumerate(("low", "high")):
+        values = table.pop(f"score_{end}").to_numpy(dtype=np.float64)
+        table.insert(place + 1 + k, f"p_{end}", shift_prior(values, EVEN, prevalence))
+    table.insert(place + 3, "prevalence", prevalence)
+    return table
+
+
+def order_table(table: pd.DataFrame, by: str, *, after: str, first: int = 1) -> pd.DataFrame:
+    """Rows by the column `by`, best first, with ranks from `first` on in a new column behind `after`; 0 if rejected."""
     order = np.argsort(-table[by].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
     table = table.iloc[order].reset_index(drop=True)
-    ranks = np.where(table["status"] == "ok", np.arange(1, len(table) + 1), 0)
+    ranks = np.where(table["status"] == "ok", first + np.arange(len(table)), 0)
     table.insert(table.columns.get_loc(after) + 1, "rank", ranks)
     return table
 

@@ -1,6 +1,5 @@
 """Many cutouts: streams of batches in, one table out."""
 
-from gridlens.engine._joint import score_joint
-from gridlens.engine._local import score_batches
+from gridlens.engine._batches import score_batches, score_joint
 
 __all__ = ["score_batches", "score_joint"]

@@ -1,0 +1,122 @@
+"""Score a stream of batches in this process, into one table in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+
+from gridlens.cutouts import CutoutBatch, CutoutFlag, flag_message
+from gridlens.detector import LensDetector
+from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
+from gridlens.features import measure, measured_failures
+
+__all__ = ["mark_duplicates", "score_batches", "score_joint"]
+
+_Progress = Callable[[int], Any] | None
+
+
+def score_batches(
+    detector: LensDetector,
+    batches: Iterable[CutoutBatch],
+    *,
+    prevalence: Prevalence = 1e-3,
+    progress: _Progress = None,
+) -> pd.DataFrame:
+    """Score batches of cutouts, which may differ in size, into one ranked table.
+
+    Parameters
+    ----------
+    detector : LensDetector
+        Fitted.
+    batches : iterable of CutoutBatch
+        As `gridlens.cutouts.read_batches` yields them; one is held in memory at a time.
+    prevalence : float or "estimate", default=1e-3
+        As in `LensDetector.score_cutouts`.
+    progress : callable, optional
+        Called with the number of cutouts that were finished since the last call.
+
+    Returns
+    -------
+    DataFrame
+        The table of `LensDetector.score_cutouts`; files that could not be read are rows with the status "rejected".
+
+    See Also
+    --------
+    score_files : the same for any number of files, in several processes, with a table on disk.
+
+    Examples
+    --------
+    >>> from gridlens import load_model
+    >>> from gridlens.cutouts import read_batches
+    >>> table = score_batches(load_model(), read_batches("cutouts/"))  # doctest: +SKIP
+    """
+    return _score_all(SingleScorer(detector), detector.n_jobs, batches, prevalence, progress)
+
+
+def score_joint(
+    galaxy_cluster: LensDetector,
+    cluster_cluster: LensDetector,
+    batches: Iterable[CutoutBatch],
+    *,
+    prevalence: float = 1e-3,
+    progress: _Progress = None,
+) -> pd.DataFrame:
+    """Score batches of cutouts for both kinds of lenses, and rank them by the probability of either.
+
+    ``p_any = 1 - (1 - p_gc) (1 - p_cc)``: as if the two kinds were independent of each other.
+
+    Parameters
+    ----------
+    galaxy_cluster, cluster_cluster : LensDetector
+        Fitted on lensed galaxies, and on lensed clusters.
+    batches : iterable of CutoutBatch
+        As `gridlens.cutouts.read_batches` yields them.
+    prevalence : float, default=1e-3
+        Share of lenses of each kind among such clusters, between 0 and 1. Here it moves ranks too.
+    progress : callable, optional
+        Called with the number of cutouts that were finished since the last call.
+
+    Returns
+    -------
+    DataFrame
+        The table of `LensDetector.score_cutouts` for the first detector, best `p_any` first, with `p_any`, `p_gc` and
+        `p_cc` in place of `p_lens` and its interval, and `score_gc` and `score_cc` in place of `score`.
+
+    Raises
+    ------
+    ValueError
+        `prevalence` is not between 0 and 1.
+    """
+    scorer = JointScorer(galaxy_cluster, cluster_cluster)
+    return _score_all(scorer, galaxy_cluster.n_jobs, batches, prevalence, progress)
+
+
+def _score_all(
+    scorer: Scorer, n_jobs: int | None, batches: Iterable[CutoutBatch], prevalence: Prevalence, progress: _Progress
+) -> pd.DataFrame:
+    parts = [scorer.rows(measured_failures([]), None)]
+    for cutouts, failures in batches:
+        if cutouts is not None:
+            parts.append(scorer.rows(measure(cutouts, "all", n_jobs), cutouts))
+        if failures:
+            parts.append(scorer.rows(measured_failures(failures), None))
+        if progress is not None:
+            progress((0 if cutouts is None else len(cutouts)) + len(failures))
+    kept = [part for part in parts if len(part)] or parts
+    rows = pd.concat(kept, ignore_index=True)
+    mark_duplicates(rows, rows["id"].duplicated().to_numpy())
+    value, said = scorer.settle(rows, prevalence)
+    table = scorer.ranked(rows, value)
+    table.attrs["prevalence"] = value
+    if said is not None:
+        table.attrs["prevalence_estimate"] = said
+    return table
+
+
+def mark_duplicates(rows: pd.DataFrame, again: Any) -> None:
+    """Flag rows, in place, of which an earlier one has the id: where `again` (n,) is true. They keep their scores."""
+    new = again & (rows["flags"].to_numpy() & CutoutFlag.DUPLICATE == 0)
+    rows.loc[new, "flags"] |= int(CutoutFlag.DUPLICATE)
+    rows.loc[new, "message"] = (rows["message"][new] + " " + flag_message(CutoutFlag.DUPLICATE)).str.strip()

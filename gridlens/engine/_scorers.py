@@ -1,0 +1,114 @@
+"""What is made of measured cutouts: rows of one table, by one detector or by two."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from gridlens.calibration import shift_prior
+from gridlens.cutouts import CutoutSet
+from gridlens.detector import EVEN, LensDetector, add_probabilities, order_table, settle_prevalence
+from gridlens.features import Measured
+
+__all__ = ["JointScorer", "Scorer", "SingleScorer"]
+
+Prevalence = float | Literal["estimate"]
+
+
+class Scorer(Protocol):
+    """Rows of a table, and what ranks them once all are there."""
+
+    ranked_by: tuple[str, ...]
+    """columns of the rows that the order of the table hangs on"""
+
+    def rows(self, measured: Measured, cutouts: CutoutSet | None) -> pd.DataFrame:
+        """Rows of measured cutouts, in their order."""
+        ...
+
+    def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
+        """The prevalence as a number, and in words where it was estimated from the columns `ranked_by`."""
+        ...
+
+    def key(self, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
+        """What the table is ordered by, best first, of rows of which the columns `ranked_by` are there."""
+        ...
+
+    def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
+        """The rows as they stand in the table, best first, with ranks from `first` on."""
+        ...
+
+
+class SingleScorer:
+    """The table of `LensDetector.score_cutouts`."""
+
+    ranked_by: tuple[str, ...] = ("score",)
+
+    def __init__(self, detector: LensDetector) -> None:
+        self._detector = detector
+
+    def rows(self, measured: Measured, cutouts: CutoutSet | None) -> pd.DataFrame:
+        """As `LensDetector.score_measured`."""
+        return self._detector.score_measured(measured, cutouts)
+
+    def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
+        """As `gridlens.detector.settle_prevalence`."""
+        return settle_prevalence(rows["score"].to_numpy(dtype=np.float64), prevalence)
+
+    def key(self, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
+        """The score."""
+        return rows["score"].to_numpy(dtype=np.float64)
+
+    def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
+        """As `gridlens.detector.rank_table`."""
+        return order_table(add_probabilities(rows, prevalence), "score", after="score", first=first)
+
+
+class JointScorer:
+    """Galaxies, or a cluster, behind a cluster: ranked by the probability of either.
+
+    ``p_any = 1 - (1 - p_gc) (1 - p_cc)``: as if the two kinds were independent of each other.
+    """
+
+    ranked_by: tuple[str, ...] = ("score_gc", "score_cc")
+    _kinds: ClassVar[tuple[str, ...]] = ("gc", "cc")
+
+    def __init__(self, galaxy_cluster: LensDetector, cluster_cluster: LensDetector) -> None:
+        self._galaxy_cluster, self._cluster_cluster = galaxy_cluster, cluster_cluster
+
+    def rows(self, measured: Measured, cutouts: CutoutSet | None) -> pd.DataFrame:
+        """Rows of the first detector, with `score_gc` and `score_cc` in the place of `score` and its interval."""
+        rows = self._galaxy_cluster.score_measured(measured, cutouts).drop(columns=["score_low", "score_high"])
+        rows = rows.rename(columns={"score": "score_gc"})
+        second = self._cluster_cluster.score_measured(measured, cutouts)["score"].to_numpy()
+        rows.insert(list(rows.columns).index("score_gc") + 1, "score_cc", second)
+        return rows
+
+    def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
+        """A number alone: two prevalences cannot be told from one table."""
+        if isinstance(prevalence, str) or not 0.0 < prevalence < 1.0:
+            raise ValueError(
+                f"The 'prevalence' parameter must be a share between 0 and 1 with two kinds of lenses. Got "
+                f"{prevalence!r} instead."
+            )
+        return prevalence, None
+
+    def key(self, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
+        """`p_any`."""
+        p_gc, p_cc = self._probabilities(rows, prevalence)
+        return 1.0 - (1.0 - p_gc) * (1.0 - p_cc)
+
+    def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
+        """With `p_any`, `p_gc`, `p_cc` and the prevalence before the scores."""
+        table = rows.copy()
+        place = list(table.columns).index("score_gc")
+        p_gc, p_cc = self._probabilities(rows, prevalence)
+        columns = {"p_any": self.key(rows, prevalence), "p_gc": p_gc, "p_cc": p_cc, "prevalence": prevalence}
+        for k, (name, values) in enumerate(columns.items()):
+            table.insert(place + k, name, values)
+        return order_table(table, "p_any", after="score_cc", first=first)
+
+    def _probabilities(self, rows: pd.DataFrame, prevalence: float) -> list[np.ndarray]:
+        scores = (rows[f"score_{kind}"].to_numpy(dtype=np.float64) for kind in self._kinds)
+        return [shift_prior(score, EVEN, prevalence) for score in scores]
