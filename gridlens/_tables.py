@@ -1,16 +1,20 @@
 """The ranked table in files and on paper."""
 
+import contextlib
+import json
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path
 
-__all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "read_table", "write_table"]
+__all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "read_table", "write_pieces", "write_table"]
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".fits", ".votable")
 
@@ -51,20 +55,45 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     GridlensError
         The suffix is unknown or the file cannot be written.
     """
+    write_pieces([table], path, table.attrs)
+
+
+def write_pieces(pieces: Iterable[pd.DataFrame], path: str | os.PathLike[str], attrs: Mapping[Any, Any]) -> None:
+    """Write a table that comes in pieces, as `write_table` does; CSV and Parquet hold one of them in memory at a time.
+
+    `attrs` are those of the whole table.
+    """
     check_writable(path)
     suffix = Path(path).suffix.lower()
     with atomic_path(path) as temporary:
         if suffix == ".csv":
-            table.to_csv(temporary, index=False)
+            with open(temporary, "w", encoding="utf-8", newline="") as file:
+                for k, piece in enumerate(pieces):
+                    piece.to_csv(file, index=False, header=k == 0)
         elif suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
+            _write_parquet(pieces, temporary, attrs)
         else:
             from astropy.table import Table
 
-            rows = Table.from_pandas(table)
-            rows.meta["PREVAL"] = table.attrs.get("prevalence")
+            rows = Table.from_pandas(pd.concat(list(pieces), ignore_index=True))
+            rows.meta["PREVAL"] = attrs.get("prevalence")
             rows.meta["CREATOR"] = f"gridlens {version('gridlens')}"
             rows.write(temporary, format="fits" if suffix == ".fits" else "votable", overwrite=True)
+
+
+def _write_parquet(pieces: Iterable[pd.DataFrame], path: Path, attrs: Mapping[Any, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for piece in pieces:
+            table = pa.Table.from_pandas(piece, preserve_index=False)
+            if writer is None:
+                # Where pandas keeps and finds what it calls attrs.
+                metadata = {**(table.schema.metadata or {}), b"PANDAS_ATTRS": json.dumps(dict(attrs)).encode()}
+                writer = stack.enter_context(pq.ParquetWriter(path, table.schema.with_metadata(metadata)))
+            writer.write_table(table.cast(writer.schema))
 
 
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:

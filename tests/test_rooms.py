@@ -22,7 +22,7 @@ ROOMS = {
     "detector": {"cutouts", "features", "pu", "calibration", "stacking", "members"},
     "models": {"cutouts", "features", "simulate", "calibration", "evaluation", "stacking", "members", "detector"},
     "explain": {"cutouts", "features", "detector"},
-    "engine": {"cutouts", "features", "calibration", "detector"},
+    "engine": {"cutouts", "features", "calibration", "detector", "models"},
     "cli": {
         "cutouts",
         "features",

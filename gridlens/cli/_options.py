@@ -11,6 +11,7 @@ __all__ = [
     "SurveyName",
     "Zeropoint",
     "catalog_options",
+    "engine_options",
     "image_options",
     "reading_options",
 ]
@@ -143,6 +144,31 @@ def image_options(command: Any) -> Any:
             callback=_paths_by_band,
             help="Survey images of a band, g=PATH: a FITS file, a folder of tiles or a glob, .fz and .gz too. For each "
             "of g, r and i, and repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def engine_options(command: Any) -> Any:
+    """Add the options that say who does the work, and what is to happen to an output that is there."""
+    for option in (
+        click.option(
+            "--overwrite", is_flag=True, help="Replace the output, and drop what an earlier run had finished."
+        ),
+        click.option("--resume", is_flag=True, help="Go on with what an earlier run of the same command had finished."),
+        click.option("--jobs", type=int, default=-1, show_default=True, help="Workers; -1 for all processors."),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="A Dask scheduler whose workers do the work, such as tcp://HOST:8786. They must see the same files.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "dask"]),
+            default="local",
+            show_default=True,
+            help="This machine's processors, or Dask workers that are started on it. The output is the same.",
         ),
     ):
         command = option(command)

@@ -1,13 +1,13 @@
 """`gridlens score`: the main job."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
 from gridlens._progress import progress_bar
-from gridlens.cli._options import Prevalence, catalog_options, image_options, reading_options
+from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
 
 __all__ = ["score"]
 
@@ -48,7 +48,7 @@ __all__ = ["score"]
     help="Galaxies behind the cluster, another cluster behind it, or either, ranked by p_any. Of the second no real "
     "example is known.",
 )
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Threads; -1 for all processors.")
+@engine_options
 @reading_options
 def score(
     paths: tuple[str, ...],
@@ -64,7 +64,11 @@ def score(
     seeing: Any,
     model: str,
     target: str,
+    engine: str,
+    scheduler: str | None,
     jobs: int,
+    resume: bool,
+    overwrite: bool,
     pixel_scale: float | None,
     bands: str | None,
     zeropoint: Any,
@@ -88,73 +92,127 @@ def score(
         raise click.UsageError("--target picks bundled models; name one of your own with --model alone.")
     if target == "joint" and prevalence == "estimate":
         raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
-    from gridlens._tables import check_writable, print_table, write_table
+    from gridlens._errors import GridlensError
+    from gridlens._tables import check_writable, print_table, write_pieces
+    from gridlens.engine import check_output, parts_folder, ranked_scores
 
     if out is not None:
         check_writable(out)
-    from gridlens.cutouts import CutoutBatch, count_cutouts, extract_batches, read_batches, read_catalog
-    from gridlens.engine import score_batches, score_joint
-    from gridlens.models import load_model
-
-    if images:
-        clusters = read_catalog(catalog, columns=columns)
-        extracted = extract_batches(
-            clusters,
-            images,
-            size=size,
-            npix=npix,
-            survey=survey,
-            zeropoint=zeropoint,
-            match_psf=match_psf,
-            seeing=seeing,
-        )
-        batches: Iterator[Any] = (CutoutBatch(batch.cutouts, batch.failures) for batch in extracted)
-        total: int | None = len(clusters)
-    else:
-        batches = read_batches(
-            list(paths),
-            catalog=catalog,
-            columns=columns,
-            pixel_scale=pixel_scale,
-            bands=bands,
-            zeropoint=zeropoint,
-            survey=survey,
-            uncalibrated=uncalibrated,
-        )
-        total = count_cutouts(list(paths), uncalibrated=uncalibrated, survey=survey)
-    detectors = [load_model(name) for name in _models(target, model)]
-    for detector in detectors:
-        detector.n_jobs = jobs
+        if check_output(out, resume=resume, overwrite=overwrite):
+            click.echo(f"gridlens: {out} is complete, there is nothing left to do", err=True)
+            return
+    source, total = _source(
+        paths,
+        images,
+        catalog,
+        columns,
+        survey=survey,
+        zeropoint=zeropoint,
+        cut={"size": size, "npix": npix, "match_psf": match_psf, "seeing": seeing},
+        read={"pixel_scale": pixel_scale, "bands": bands, "uncalibrated": uncalibrated},
+    )
+    models = _models(target, model)
     assumed = (
         "the prevalence estimated from the scores" if prevalence == "estimate" else f"a prevalence of {prevalence:g}"
     )
-    names = " and ".join(_models(target, model))
+    names = " and ".join(models)
     click.echo(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence", err=True)
     start = time.perf_counter()
-    with progress_bar("Scoring", total) as advance:
-        if target == "joint":
-            table = score_joint(detectors[0], detectors[1], batches, prevalence=prevalence, progress=advance)
-        else:
-            table = score_batches(detectors[0], batches, prevalence=prevalence, progress=advance)
+    best = _Best(None if out is None and top is None else top or 0)
+    try:
+        with (
+            progress_bar("Scoring", total) as advance,
+            ranked_scores(
+                source,
+                models=models,
+                prevalence=prevalence,
+                out=out,
+                resume=resume,
+                engine="dask" if scheduler is not None else engine,
+                scheduler=scheduler,
+                n_jobs=jobs,
+                progress=advance,
+            ) as ranking,
+        ):
+            pieces = best.passing(ranking.pieces)
+            if out is not None:
+                write_pieces(pieces, out, ranking.attrs)
+            else:
+                best.take(pieces)
+    except KeyboardInterrupt:
+        if out is None:
+            raise
+        raise GridlensError(
+            f"Interrupted. What is finished is kept in {parts_folder(out)}; the same command with --resume goes on."
+        ) from None
     seconds = time.perf_counter() - start
-    if prevalence == "estimate":
+    if ranking.prevalence_estimate is not None:
         click.echo(
-            f"prevalence estimated: {table.attrs['prevalence_estimate']}; p_lens is at {table.attrs['prevalence']:.3g}",
-            err=True,
+            f"prevalence estimated: {ranking.prevalence_estimate}; p_lens is at {ranking.prevalence:.3g}", err=True
         )
-    if out is not None:
-        write_table(table, out)
     if out is None or top is not None:
-        print_table(table if top is None else table.head(top))
-    rejected = int((table["status"] == "rejected").sum())
-    rate = len(table) / seconds if seconds > 0.0 else float("inf")
+        print_table(best.table())
+    if ranking.duplicates:
+        click.echo(
+            f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged", err=True
+        )
+    made = ranking.rows - ranking.resumed
+    rate = made / seconds if seconds > 0.0 else float("inf")
     click.echo(
-        f"{len(table) - rejected} scored, {rejected} rejected, {rate:.0f} cutouts per second"
+        f"{ranking.rows - ranking.rejected} scored, {ranking.rejected} rejected, {rate:.0f} cutouts per second"
+        + (f", {ranking.resumed} from an earlier run" if ranking.resumed else "")
         + (f"; written to {out}" if out is not None else ""),
         err=True,
     )
 
 
-def _models(target: str, model: str) -> list[str]:
+class _Best:
+    """The best `most` rows of a table that passes by in pieces; None for all."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._kept: list[Any] = []
+
+    def passing(self, pieces: Iterable[Any]) -> Iterator[Any]:
+        for piece in pieces:
+            left = len(piece) if self._most is None else self._most - sum(map(len, self._kept))
+            if left > 0 or not self._kept:
+                self._kept.append(piece.head(max(left, 0)))
+            yield piece
+
+    def take(self, pieces: Iterable[Any]) -> None:
+        """Have pieces pass until there are enough."""
+        for _ in pieces:
+            if self._most is not None and sum(map(len, self._kept)) >= self._most:
+                return
+
+    def table(self) -> Any:
+        import pandas as pd
+
+        return pd.concat(self._kept, ignore_index=True)
+
+
+def _source(
+    paths: tuple[str, ...],
+    images: dict[str, list[str]],
+    catalog: str | None,
+    columns: dict[str, str],
+    *,
+    survey: str | None,
+    zeropoint: Any,
+    cut: dict[str, Any],
+    read: dict[str, Any],
+) -> tuple[Any, int | None]:
+    """Where the cutouts come from, and how many there are if that is known."""
+    from gridlens.cutouts import ClusterCutter, CutoutReader, count_cutouts, read_catalog
+
+    shared = {"columns": columns, "survey": survey, "zeropoint": zeropoint}
+    if images:
+        return ClusterCutter(catalog, images, **shared, **cut), len(read_catalog(catalog, columns=columns))
+    reader = CutoutReader(list(paths), catalog=catalog, **shared, **read)
+    return reader, count_cutouts(list(paths), uncalibrated=read["uncalibrated"], survey=survey)
+
+
+def _models(target: str, model: str) -> tuple[str, ...]:
     """Names of the models that score for `target`."""
-    return {"galaxy-cluster": [model], "cluster-cluster": [target], "joint": [model, "cluster-cluster"]}[target]
+    return {"galaxy-cluster": (model,), "cluster-cluster": (target,), "joint": (model, "cluster-cluster")}[target]

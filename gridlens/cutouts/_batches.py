@@ -14,7 +14,7 @@ from gridlens.cutouts._chunks import RowRange
 from gridlens.cutouts._fits import read_fits
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._groups import count_in_group, read_group
-from gridlens.cutouts._join import CatalogJoin, JoinReport
+from gridlens.cutouts._join import CatalogJoin, JoinGaps, JoinReport
 from gridlens.cutouts._parcel import Parcel
 from gridlens.cutouts._pictures import read_picture
 from gridlens.cutouts._planes import BANDS, ReadOptions, damage_message, import_library
@@ -213,33 +213,35 @@ def find_readable(paths: PathsLike, options: ReadOptions) -> list[Entry]:
 
 
 def read_parcel(
-    parcel: Parcel, options: ReadOptions, join: CatalogJoin | None, batch_size: int = 256
+    parcel: Parcel, options: ReadOptions, join: CatalogJoin | None, gaps: JoinGaps, batch_size: int = 256
 ) -> Iterator[CutoutBatch]:
-    """Read what a parcel holds in batches, as `read_batches` does; gaps of the join are left in it."""
-    return _gather(_pieces(parcel.entries, options, join, parcel.rows), batch_size)
+    """Read what a parcel holds in batches, as `read_batches` does; what a join leaves open is added to `gaps`."""
+    return _gather(_pieces(parcel.entries, options, join, gaps, parcel.rows), batch_size)
 
 
 def _joined_pieces(
     entries: list[Entry], options: ReadOptions, join: CatalogJoin | None
 ) -> Iterator[CutoutSet | ReadFailure]:
     """Read everything; warn of what the join left open at the end."""
-    if join is None:
-        yield from _pieces(entries, options, None)
-        return
     report = JoinReport()
     for entry in entries:
-        yield from _pieces((entry,), options, join)
-        report.add(join.take_gaps())
+        gaps = JoinGaps()
+        yield from _pieces((entry,), options, join, gaps)
+        report.add(gaps)
     report.warn()
 
 
 def _pieces(
-    entries: Iterable[Entry], options: ReadOptions, join: CatalogJoin | None, rows: RowRange | None = None
+    entries: Iterable[Entry],
+    options: ReadOptions,
+    join: CatalogJoin | None,
+    gaps: JoinGaps,
+    rows: RowRange | None = None,
 ) -> Iterator[CutoutSet | ReadFailure]:
     for entry in entries:
         done = 0
         try:
-            for piece in _read_entry(entry, options, join, rows):
+            for piece in _read_entry(entry, options, join, gaps, rows):
                 done += len(piece)
                 yield piece
                 del piece  # or it stays in memory while the next one is read
@@ -259,16 +261,16 @@ def _pieces(
 
 
 def _read_entry(
-    entry: Entry, options: ReadOptions, join: CatalogJoin | None, rows: RowRange | None
+    entry: Entry, options: ReadOptions, join: CatalogJoin | None, gaps: JoinGaps, rows: RowRange | None
 ) -> Iterator[CutoutSet]:
     if entry.problem:
         raise CutoutError(entry.problem)
     if entry.kind == "fits":
         cutouts, wcs = read_fits(entry, options)
-        yield _filled(cutouts if join is None else join.join(cutouts, wcs), options)
+        yield _filled(cutouts if join is None else join.join(cutouts, wcs, gaps), options)
         return
     pieces = _read_arrays(entry, options, rows)
-    yield from (_filled(cutouts if join is None else join.join(cutouts, None), options) for cutouts in pieces)
+    yield from (_filled(cutouts if join is None else join.join(cutouts, None, gaps), options) for cutouts in pieces)
 
 
 def _filled(cutouts: CutoutSet, options: ReadOptions) -> CutoutSet:

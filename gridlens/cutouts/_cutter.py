@@ -12,6 +12,7 @@ import pandas as pd
 from gridlens.cutouts._batches import CutoutBatch, ReadFailure
 from gridlens.cutouts._extract import CutGeometry, cut_rows, make_plan
 from gridlens.cutouts._flags import CutoutFlag
+from gridlens.cutouts._join import JoinGaps
 from gridlens.cutouts._parcel import Parcel, stamp
 from gridlens.cutouts._plan import Plan
 from gridlens.cutouts._scan import PathsLike
@@ -85,13 +86,10 @@ class ClusterCutter:
         # First the clusters that are on no image.
         return [Parcel((), part) for part in ((0, 0), *parts)]
 
-    def read(self, parcel: Parcel) -> Iterator[CutoutBatch]:
-        """Cut a parcel out; a cluster that cannot be cut becomes a failure."""
+    def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
+        """Cut a parcel out; a cluster that cannot be cut becomes a failure. There are no gaps: nothing is joined."""
         for batch in cut_rows(self._plan, self._geometry, part=parcel.rows):
             yield CutoutBatch(batch.cutouts, batch.failures)
-
-    def take_gaps(self) -> None:
-        """Nothing is joined here."""
 
     def split(self, parcel: Parcel) -> list[Parcel]:
         """Halves of a parcel; none where it holds a single cluster."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,6 +75,9 @@ def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArr
     return found
 
 
+_COUNTED = ("joined", "unmatched", "exchanged", "without_wcs", "ambiguous", "crowded")
+
+
 @dataclass
 class JoinGaps:
     """What joins left open: numbers, an example each, and the rows of the catalogue that were found.
@@ -98,6 +101,13 @@ class JoinGaps:
             setattr(self, kind, getattr(self, kind) + len(names))
             self.examples.setdefault(kind, names[0])
 
+    def merge(self, later: JoinGaps) -> None:
+        """Add what later joins left open."""
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        self.examples = later.examples | self.examples
+        self.rows = self.rows + later.rows
+
 
 class JoinReport:
     """Gaps of many joins with one catalogue, added up in memory that does not grow with the cutouts."""
@@ -110,9 +120,7 @@ class JoinReport:
 
     def add(self, gaps: JoinGaps) -> None:
         """Add what a number of joins left open."""
-        for name in ("joined", "unmatched", "exchanged", "without_wcs", "ambiguous", "crowded"):
-            setattr(self._total, name, getattr(self._total, name) + getattr(gaps, name))
-        self._total.examples = gaps.examples | self._total.examples
+        self._total.merge(replace(gaps, rows=[]))
         if gaps.rows:
             rows, counts = np.unique(gaps.rows, return_counts=True)
             if rows[-1] >= len(self._found):
@@ -186,23 +194,23 @@ class CatalogJoin:
             elif name:
                 self._row_of_id[name] = row
         self._sky = _SkyIndex(self._columns["ra"], self._columns["dec"]) if {"ra", "dec"} <= set(frame) else None
-        self._gaps = JoinGaps()
 
-    def join(self, cutouts: CutoutSet, wcs: WCS | None) -> CutoutSet:
+    def join(self, cutouts: CutoutSet, wcs: WCS | None, gaps: JoinGaps) -> CutoutSet:
         """Return the cutouts with metadata and BCG positions of their rows; values that are NaN change nothing.
 
-        `wcs` is that of the single cutout in the set, or None; without it BCGs given in degrees are not placed.
+        `wcs` is that of the single cutout in the set, or None; without it BCGs given in degrees are not placed. What
+        the join leaves open is added to `gaps`.
         """
-        rows = self._find(cutouts)
-        self._gaps.joined += len(rows)
-        self._gaps.unmatched += int(np.sum(rows < 0))
-        self._gaps.rows += rows[rows >= 0].tolist()
+        rows = self._find(cutouts, gaps)
+        gaps.joined += len(rows)
+        gaps.unmatched += int(np.sum(rows < 0))
+        gaps.rows += rows[rows >= 0].tolist()
         metadata, bcg_xy = cutouts.metadata.copy(), cutouts.bcg_xy.copy()
         for name in METADATA_NAMES:
             if name in self._columns:
                 values = self._values(name, rows)
                 metadata[name] = np.where(np.isfinite(values), values, metadata[name])
-        self._place_bcgs(rows, bcg_xy, wcs)
+        self._place_bcgs(rows, bcg_xy, wcs, gaps)
         return CutoutSet(
             cutouts.pixels,
             bcg_xy=bcg_xy,
@@ -213,26 +221,21 @@ class CatalogJoin:
             flags=cutouts.flags,
         )
 
-    def take_gaps(self) -> JoinGaps:
-        """What the joins since the last call left open."""
-        gaps, self._gaps = self._gaps, JoinGaps()
-        return gaps
-
-    def _find(self, cutouts: CutoutSet) -> NDArray[np.intp]:
+    def _find(self, cutouts: CutoutSet, gaps: JoinGaps) -> NDArray[np.intp]:
         names = [name.strip() for name in cutouts.ids]
         rows = np.array([self._row_of_id.get(name, -1) for name in names], dtype=np.intp)
-        self._gaps.note("ambiguous", [name for name in names if name in self._repeated])
+        gaps.note("ambiguous", [name for name in names if name in self._repeated])
         if self._sky is None or (rows >= 0).all():
             return rows
         lost = np.flatnonzero(rows < 0)
         ra, dec = (cutouts.metadata[name].to_numpy()[lost] for name in ("ra", "dec"))
         rows[lost], several = self._sky.nearest(ra, dec)
-        self._gaps.note("crowded", [names[k] for k in lost[several]])
+        gaps.note("crowded", [names[k] for k in lost[several]])
         far = rows[lost] < 0
-        self._gaps.exchanged += int(np.sum(self._sky.nearest(dec[far], ra[far])[0] >= 0))
+        gaps.exchanged += int(np.sum(self._sky.nearest(dec[far], ra[far])[0] >= 0))
         return rows
 
-    def _place_bcgs(self, rows: NDArray[np.intp], bcg_xy: NDArray[np.float64], wcs: WCS | None) -> None:
+    def _place_bcgs(self, rows: NDArray[np.intp], bcg_xy: NDArray[np.float64], wcs: WCS | None, gaps: JoinGaps) -> None:
         """Write the places of the BCGs of those rows that have one."""
         pixel = self._pairs("bcg_x", "bcg_y", rows)
         in_pixels = np.isfinite(pixel).all(axis=1)
@@ -242,7 +245,7 @@ class CatalogJoin:
         if not on_sky.any():
             return
         if wcs is None:
-            self._gaps.without_wcs += int(on_sky.sum())
+            gaps.without_wcs += int(on_sky.sum())
             return
         from astropy.coordinates import SkyCoord
 

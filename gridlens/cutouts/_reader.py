@@ -120,13 +120,12 @@ class CutoutReader:
             ] or [Parcel((entry,))]
         return [*parcels, Parcel(tuple(waiting))] if waiting else parcels
 
-    def read(self, parcel: Parcel) -> Iterator[CutoutBatch]:
-        """Read a parcel in batches, as `read_batches` does; a file that cannot be read becomes a failure."""
-        return read_parcel(parcel, self._options, self._join)
+    def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
+        """Read a parcel in batches, as `read_batches` does; a file that cannot be read becomes a failure.
 
-    def take_gaps(self) -> JoinGaps | None:
-        """What joins with the catalogue left open since the last call, in this process; None without one."""
-        return None if self._join is None else self._join.take_gaps()
+        What joining the catalogue leaves open is added to `gaps`.
+        """
+        return read_parcel(parcel, self._options, self._join, JoinGaps() if gaps is None else gaps)
 
     def split(self, parcel: Parcel) -> list[Parcel]:
         """Halves of a parcel, to find the cutout that ends whoever reads it; none where it holds a single one."""

@@ -1,5 +1,15 @@
-"""Many cutouts: streams of batches in, one table out."""
+"""Many cutouts: parcels or batches of them in, one table out, on one processor or many."""
 
 from gridlens.engine._batches import score_batches, score_joint
+from gridlens.engine._output import check_output, parts_folder
+from gridlens.engine._score import Scored, ranked_scores, score_files
 
-__all__ = ["score_batches", "score_joint"]
+__all__ = [
+    "Scored",
+    "check_output",
+    "parts_folder",
+    "ranked_scores",
+    "score_batches",
+    "score_files",
+    "score_joint",
+]

@@ -1,7 +1,7 @@
 """Models on disk: bundles of data, the recipes of the bundled ones, and these themselves."""
 
-from gridlens.models._bundle import load_model, model_folder, read_manifest, save_model
+from gridlens.models._bundle import load_model, model_digest, model_folder, read_manifest, save_model
 from gridlens.models._manifest import hash_arrays
 from gridlens.models._mine import Mined, mine
 
-__all__ = ["Mined", "hash_arrays", "load_model", "mine", "model_folder", "read_manifest", "save_model"]
+__all__ = ["Mined", "hash_arrays", "load_model", "mine", "model_digest", "model_folder", "read_manifest", "save_model"]

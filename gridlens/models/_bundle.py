@@ -44,6 +44,7 @@ __all__ = [
     "OpenBundle",
     "check_new_bundle",
     "load_model",
+    "model_digest",
     "model_folder",
     "open_bundle",
     "read_manifest",
@@ -160,6 +161,12 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
             probe(folder, where, sum(entry["bytes"] for entry in manifest["files"].values()))
             _PROVEN.add(digest)
         return build_detector(folder, state, classes, where)
+
+
+def model_digest(name: str | os.PathLike[str]) -> str:
+    """SHA-256 of the manifest of the model `name`, and so of all that it holds; raise ModelError as `load_model`."""
+    with open_bundle(name) as bundle:
+        return bundle.digest
 
 
 @contextlib.contextmanager

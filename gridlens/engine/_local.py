@@ -1,0 +1,169 @@
+"""Parcels on the processors of this machine: in threads for little, in processes for much."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol, Self
+
+from gridlens.cutouts import Parcel
+from gridlens.engine._task import Part, Task
+from gridlens.engine._worker import run_parcel, start_worker
+
+__all__ = ["Engine", "ProcessEngine", "ThreadEngine"]
+
+# Parcels that wait for each worker, so that none is idle while a part is written.
+_AHEAD = 2
+
+
+class Engine(Protocol):
+    """Works on parcels, some at a time, in any order."""
+
+    @property
+    def slots(self) -> int:
+        """Parcels to keep submitted; it may change while workers come and go."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: Any) -> None:
+        """Drop what was submitted and is not finished."""
+        ...
+
+    def submit(self, ticket: int, parcel: Parcel) -> None:
+        """Have a parcel worked on."""
+        ...
+
+    def finished(self) -> Iterator[tuple[int, Part | None]]:
+        """Wait until at least one parcel is finished; None where each process that worked on it died."""
+        ...
+
+
+class ThreadEngine:
+    """Threads of this process: at once there, and a crash ends all."""
+
+    def __init__(self, task: Task, n_workers: int) -> None:
+        self._task, self._n_workers = task, n_workers
+        self._futures: dict[Future[Part], int] = {}
+
+    @property
+    def slots(self) -> int:
+        """As in `Engine`."""
+        return self._n_workers
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(self._n_workers)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def submit(self, ticket: int, parcel: Parcel) -> None:
+        """As in `Engine`."""
+        self._futures[self._pool.submit(self._task.run, parcel)] = ticket
+
+    def finished(self) -> Iterator[tuple[int, Part | None]]:
+        """As in `Engine`."""
+        for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
+            yield self._futures.pop(future), future.result()
+
+
+class ProcessEngine:
+    """Processes: they take seconds to start, and one that dies costs its parcels a second try.
+
+    Nobody knows which parcel ended a process, since all that were submitted are lost with it. Those that were lost
+    twice are tried once more, each in a process of its own.
+    """
+
+    def __init__(self, task: Task, n_workers: int) -> None:
+        self._payload, self._n_workers = task.alone(), n_workers
+        self._tickets: dict[Future[Part], int] = {}
+        self._parcels: dict[int, Parcel] = {}
+        self._deaths: dict[int, int] = {}
+        self._suspects: list[int] = []
+
+    @property
+    def slots(self) -> int:
+        """As in `Engine`."""
+        return self._n_workers * _AHEAD
+
+    def __enter__(self) -> Self:
+        self._pool = self._make_pool(self._n_workers)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        _end(self._pool)
+
+    def _make_pool(self, n_workers: int) -> ProcessPoolExecutor:
+        # Workers are forked from a process that has loaded the libraries and has no threads.
+        forks = "forkserver" in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if forks else "spawn")
+        if forks:
+            context.set_forkserver_preload(["gridlens.engine._worker", "gridlens.models", "lightgbm", "numba"])
+        return ProcessPoolExecutor(n_workers, context, initializer=start_worker, initargs=(self._payload,))
+
+    def submit(self, ticket: int, parcel: Parcel) -> None:
+        """As in `Engine`."""
+        self._parcels[ticket] = parcel
+        try:
+            future = self._pool.submit(run_parcel, parcel)
+        except BrokenProcessPool:
+            # A process died since the last look: this parcel had no part in it.
+            self._recover()
+            future = self._pool.submit(run_parcel, parcel)
+        self._tickets[future] = ticket
+
+    def finished(self) -> Iterator[tuple[int, Part | None]]:
+        """As in `Engine`."""
+        whole: list[Future[Part]] = []
+        while not whole and not self._suspects:
+            done = wait(self._tickets, return_when=FIRST_COMPLETED).done
+            whole = [future for future in done if not isinstance(future.exception(), BrokenProcessPool)]
+            for future in whole:
+                ticket = self._tickets.pop(future)
+                self._forget(ticket)
+                yield ticket, future.result()
+            if len(whole) < len(done):
+                self._recover()
+        while self._suspects:
+            ticket = self._suspects.pop()
+            yield ticket, self._run_alone(self._forget(ticket))
+
+    def _forget(self, ticket: int) -> Parcel:
+        self._deaths.pop(ticket, None)
+        return self._parcels.pop(ticket)
+
+    def _recover(self) -> None:
+        """New processes in the place of those that are lost, and another try for what was lost with them."""
+        _end(self._pool)
+        self._pool = self._make_pool(self._n_workers)
+        kept = {f: ticket for f, ticket in self._tickets.items() if f.done() and f.exception() is None}
+        lost = [ticket for future, ticket in self._tickets.items() if future not in kept]
+        self._tickets = kept
+        for ticket in lost:
+            self._deaths[ticket] = self._deaths.get(ticket, 0) + 1
+            if self._deaths[ticket] > 1:
+                self._suspects.append(ticket)
+            else:
+                self._tickets[self._pool.submit(run_parcel, self._parcels[ticket])] = ticket
+
+    def _run_alone(self, parcel: Parcel) -> Part | None:
+        pool = self._make_pool(1)
+        try:
+            return pool.submit(run_parcel, parcel).result()
+        except BrokenProcessPool:
+            return None
+        finally:
+            _end(pool)
+
+
+def _end(pool: Executor) -> None:
+    """End the processes of a pool, whatever they are at."""
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.join()

@@ -1,0 +1,222 @@
+"""From parts to one ranked table, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gridlens.engine._batches import mark_duplicates
+from gridlens.engine._parts import Parts
+from gridlens.engine._scorers import Prevalence, Scorer
+
+__all__ = ["Ranking", "rank_parts"]
+
+# Rows that are sorted at once.
+_BUCKET = 200_000
+# Hashes of ids that are looked through at once.
+_HASHES = 10_000_000
+# Scores that a prevalence is estimated from at most, every k-th.
+_ESTIMATED_FROM = 2_000_000
+
+
+class Ranking(NamedTuple):
+    """A table in pieces, and what there is to say of it."""
+
+    pieces: Iterator[pd.DataFrame]
+    """best first; to be read while the parts are there"""
+    rows: int
+    rejected: int
+    duplicates: int
+    resumed: int
+    prevalence: float
+    prevalence_estimate: str | None
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Those of the whole table."""
+        estimate = {} if self.prevalence_estimate is None else {"prevalence_estimate": self.prevalence_estimate}
+        return {"prevalence": self.prevalence, **estimate}
+
+
+def rank_parts(parts: Parts, scorer: Scorer, prevalence: Prevalence, *, bucket: int = _BUCKET) -> Ranking:
+    """Rank the rows of all parts.
+
+    More than `bucket` rows are sorted through files: a sample of the rows says where to cut the order into buckets of
+    about that size, each row goes to its bucket's file, and one bucket after another is sorted. Rows that score alike
+    stay in the order of the parts.
+    """
+    n = parts.count()
+    value, said, rejected = _settle(parts, scorer, prevalence, max(1, n // _ESTIMATED_FROM))
+    again = _duplicates(parts, n)
+    pieces = _ranked(parts, scorer, value, again, n, bucket)
+    return Ranking(pieces, n, rejected, len(again), parts.resumed, value, said)
+
+
+def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, int]:
+    """The prevalence from every `step`-th row, and the number of rejected rows."""
+    sampled, rejected, at = [], 0, 0
+    for table in parts.tables([*scorer.ranked_by, "status"]):
+        rows = table.to_pandas()
+        rejected += int((rows["status"] == "rejected").sum())
+        sampled.append(rows.iloc[-at % step :: step])
+        at += len(rows)
+    return (*scorer.settle(pd.concat(sampled, ignore_index=True), prevalence), rejected)
+
+
+def _duplicates(parts: Parts, n: int) -> np.ndarray:
+    """Places of the rows, in the order of the parts, of which an earlier one has the id."""
+    rounds = -(-n // _HASHES)
+    found: list[np.ndarray] = []
+    for k in range(rounds):
+        hashes, places = _hashes(parts, k, rounds)
+        order = np.argsort(hashes, kind="stable")
+        same = np.flatnonzero(np.diff(hashes[order]) == 0)
+        suspects = np.unique(np.concatenate([order[same], order[same + 1]]))
+        if len(suspects):
+            found.append(_again(parts, places[suspects]))
+    return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+
+def _hashes(parts: Parts, k: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the ids that belong to the `k`-th of `rounds`, and the places of their rows."""
+    hashes, places, at = [], [], 0
+    for table in parts.tables(["id"]):
+        ids = table.column("id").to_numpy(zero_copy_only=False)
+        hashed = pd.util.hash_array(ids)
+        mine = np.flatnonzero(hashed % np.uint64(rounds) == k)
+        hashes.append(hashed[mine])
+        places.append(at + mine)
+        at += len(ids)
+    return np.concatenate(hashes), np.concatenate(places)
+
+
+def _again(parts: Parts, places: np.ndarray) -> np.ndarray:
+    """Those of the places whose ids an earlier one of them has: a hash alone proves nothing."""
+    ids: list[str] = []
+    at = 0
+    for table in parts.tables(["id"]):
+        begin, end = np.searchsorted(places, [at, at + table.num_rows])
+        if end > begin:
+            ids += table.column("id").take(places[begin:end] - at).to_pylist()
+        at += table.num_rows
+    return places[pd.Series(ids, dtype=object).duplicated().to_numpy()]
+
+
+def _ranked(
+    parts: Parts, scorer: Scorer, prevalence: float, again: np.ndarray, n: int, bucket: int
+) -> Iterator[pd.DataFrame]:
+    if n <= bucket:
+        tables = [_marked(rows, again) for rows in _rows_with_places(parts)]
+        if tables:
+            yield scorer.ranked(pd.concat(tables, ignore_index=True).drop(columns="place"), prevalence)
+        return
+    cuts = _cuts(parts, scorer, prevalence, n, bucket)
+    first = 1
+    # Beside the parts: the disk has room for the table, memory may not.
+    with tempfile.TemporaryDirectory(prefix="buckets-", dir=parts.folder) as folder:
+        paths = _into_buckets(parts, scorer, prevalence, again, cuts, Path(folder))
+        for path in paths:
+            rows = pq.read_table(path).to_pandas()
+            path.unlink()
+            rows = rows.sort_values("place", kind="stable", ignore_index=True).drop(columns="place")
+            yield scorer.ranked(rows, prevalence, first)
+            first += len(rows)
+
+
+def _rows_with_places(parts: Parts) -> Iterator[pd.DataFrame]:
+    at = 0
+    for table in parts.tables():
+        rows = table.to_pandas()
+        yield rows.assign(place=np.arange(at, at + len(rows)))
+        at += len(rows)
+
+
+def _marked(rows: pd.DataFrame, again: np.ndarray) -> pd.DataFrame:
+    places = rows["place"].to_numpy()
+    begin, end = np.searchsorted(again, [places[0], places[-1] + 1]) if len(places) else (0, 0)
+    if end > begin:
+        mark_duplicates(rows, np.isin(places, again[begin:end]))
+    return rows
+
+
+def _descending(scorer: Scorer, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
+    """What is smaller the better the row; rejected rows are last."""
+    return np.where(np.isnan(key := scorer.key(rows, prevalence)), np.inf, -key)
+
+
+class _Cuts(NamedTuple):
+    """Rows that begin a bucket, in their order."""
+
+    key: np.ndarray
+    place: np.ndarray
+
+
+def _cuts(parts: Parts, scorer: Scorer, prevalence: float, n: int, bucket: int) -> _Cuts:
+    """Quantiles of every k-th row."""
+    step = max(1, bucket // 1000)
+    keys, places, at = [], [], 0
+    for table in parts.tables(scorer.ranked_by):
+        key = _descending(scorer, table.to_pandas(), prevalence)
+        taken = np.arange(-at % step, len(key), step)
+        keys.append(key[taken])
+        places.append(at + taken)
+        at += len(key)
+    sample = _Cuts(np.concatenate(keys), np.concatenate(places))
+    order = np.lexsort((sample.place, sample.key))
+    n_buckets = -(-n // bucket)
+    chosen = order[[len(order) * k // n_buckets for k in range(1, n_buckets)]]
+    return _Cuts(sample.key[chosen], sample.place[chosen])
+
+
+def _bucket_of(key: np.ndarray, place: np.ndarray, cuts: _Cuts) -> np.ndarray:
+    """Number of the bucket of each row: how many cuts are not behind it, by key and then by place."""
+    number = np.searchsorted(cuts.key, key, side="left")
+    end = np.searchsorted(cuts.key, key, side="right")
+    # Among rows that score as a cut does, the place tells.
+    for low, high in {pair for pair in zip(number.tolist(), end.tolist(), strict=True) if pair[0] < pair[1]}:
+        tied = np.flatnonzero((number == low) & (end == high) & (key == cuts.key[low]))
+        number[tied] = low + np.searchsorted(cuts.place[low:high], place[tied], side="right")
+    return number
+
+
+def _into_buckets(
+    parts: Parts, scorer: Scorer, prevalence: float, again: np.ndarray, cuts: _Cuts, folder: Path
+) -> list[Path]:
+    paths = [folder / f"{k}.parquet" for k in range(len(cuts.key) + 1)]
+    writers: dict[int, pq.ParquetWriter] = {}
+    # Rows wait until there are enough for all: files of a few rows each would be slow to read.
+    waiting: list[pd.DataFrame] = []
+    held = 0
+
+    def flush() -> None:
+        nonlocal held
+        if not waiting:
+            return
+        rows = pd.concat(waiting, ignore_index=True)
+        waiting.clear()
+        held = 0
+        numbers = _bucket_of(_descending(scorer, rows, prevalence), rows["place"].to_numpy(), cuts)
+        for k in np.unique(numbers).tolist():
+            table = pa.Table.from_pandas(rows[numbers == k], preserve_index=False)
+            if k not in writers:
+                writers[k] = pq.ParquetWriter(paths[k], table.schema)
+            writers[k].write_table(table.cast(writers[k].schema))
+
+    try:
+        for rows in _rows_with_places(parts):
+            waiting.append(_marked(rows, again))
+            held += len(rows)
+            if held >= _BUCKET:
+                flush()
+        flush()
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return [paths[k] for k in sorted(writers)]

@@ -1,0 +1,198 @@
+"""Any number of cutouts into a ranked table."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from gridlens._errors import GridlensError
+from gridlens._tables import write_pieces
+from gridlens.cutouts import CutoutSet
+from gridlens.engine._merge import Ranking, rank_parts
+from gridlens.engine._output import check_output, finished_parts, parts_folder
+from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
+from gridlens.engine._task import Source
+from gridlens.features import CONTRACT_VERSION, Measured
+from gridlens.models import load_model, model_digest
+
+__all__ = ["Scored", "ranked_scores", "score_files"]
+
+
+class ScoreWork:
+    """Scores by one model, or by two for both kinds of lenses; pickled by their names."""
+
+    def __init__(self, models: tuple[str, ...]) -> None:
+        self._models = models
+        self._digests = [model_digest(name) for name in models]
+        self.scorer = self._load()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "scorer": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if [model_digest(name) for name in self._models] != self._digests:
+            raise GridlensError(
+                f"The model {' or '.join(map(repr, self._models))} is another one where the work is done. Install the "
+                "same gridlens there, and name a model by a path that is the same everywhere."
+            )
+        self.scorer = self._load()
+
+    def _load(self) -> Scorer:
+        detectors = [load_model(name) for name in self._models]
+        return SingleScorer(detectors[0]) if len(detectors) == 1 else JointScorer(detectors[0], detectors[1])
+
+    def table(self, measured: Measured, cutouts: CutoutSet | None) -> pa.Table:
+        """Rows of the scores."""
+        rows = self.scorer.rows(measured, cutouts)
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        # Without any row, a column of texts has no type of its own.
+        fields = [
+            field.with_type(pa.string()) if pa.types.is_null(field.type) or _is_text(rows[field.name]) else field
+            for field in table.schema
+        ]
+        return table.cast(pa.schema(fields, table.schema.metadata))
+
+    def identity(self) -> dict[str, str]:
+        """The models, and what measures."""
+        return {
+            "model": " ".join(self._digests),
+            "gridlens": version("gridlens"),
+            "feature contract": str(CONTRACT_VERSION),
+        }
+
+
+def _is_text(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column))
+
+
+class Scored(NamedTuple):
+    """What `score_files` did."""
+
+    rows: int
+    rejected: int
+    duplicates: int
+    """rows of which an earlier one has the id; they are flagged and scored"""
+    resumed: int
+    """rows that an earlier run had finished"""
+    prevalence: float
+    prevalence_estimate: str | None
+    """where it was estimated, with its interval"""
+
+
+@contextlib.contextmanager
+def ranked_scores(
+    source: Source,
+    *,
+    models: tuple[str, ...] = ("default",),
+    prevalence: Prevalence = 1e-3,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    scheduler: str | None = None,
+    engine: str = "local",
+    n_jobs: int | None = -1,
+    progress: Callable[[int], Any] | None = None,
+) -> Iterator[Ranking]:
+    """Score cutouts, and yield the ranked table in pieces, for a block that writes or prints them.
+
+    Parts are kept beside `out` until the block has ended without an error, or in a temporary folder. The parameters
+    are those of `score_files`.
+    """
+    work = ScoreWork(models)
+    folder = None if out is None else parts_folder(out)
+    with finished_parts(
+        source, work, folder, resume=resume, scheduler=scheduler, engine=engine, n_jobs=n_jobs, progress=progress
+    ) as parts:
+        yield rank_parts(parts, work.scorer, prevalence)
+
+
+def score_files(
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    models: tuple[str, ...] = ("default",),
+    prevalence: Prevalence = 1e-3,
+    resume: bool = False,
+    overwrite: bool = False,
+    engine: str = "local",
+    scheduler: str | None = None,
+    n_jobs: int | None = -1,
+    progress: Callable[[int], Any] | None = None,
+) -> Scored | None:
+    """Score any number of cutouts into a ranked table on disk, in memory that does not grow with them.
+
+    Finished parts are kept in the folder ``OUT.parts`` until the table is written, whole. A run that was cut, by
+    whatever, goes on from there with `resume`: the table is that of an undisturbed run.
+
+    Parameters
+    ----------
+    source : CutoutReader, ClusterCutter or CachedFeatures
+        Where the cutouts come from.
+    out : str or path
+        A .csv, .parquet, .fits or .votable file. The last two are held in memory whole before they are written.
+    models : tuple of str, default=("default",)
+        One model, as `load_model` takes it, or two for lensed galaxies and lensed clusters, ranked by either.
+    prevalence : float or "estimate", default=1e-3
+        As in `LensDetector.score_cutouts`; of more than two million rows every k-th is estimated from.
+    resume : bool, default=False
+        Go on with what an earlier call had finished.
+    overwrite : bool, default=False
+        Replace the table, and drop what an earlier call had finished.
+    engine : {"local", "dask"}, default="local"
+        This machine's processors, or Dask's workers. The table is the same, to the bit.
+    scheduler : str, default=None
+        Address of a Dask scheduler. None starts workers on this machine.
+    n_jobs : int, default=-1
+        Workers on this machine; -1 for all processors.
+    progress : callable, optional
+        Called with the number of cutouts that were finished since the last call, by an earlier run too.
+
+    Returns
+    -------
+    Scored or None
+        None where `resume` finds the table complete.
+
+    Raises
+    ------
+    GridlensError
+        The table exists, or parts of it do, and neither `resume` nor `overwrite` is set; cutouts, model or options are
+        not those that it began with; there is no space left, no scheduler, or another version on its workers.
+
+    Notes
+    -----
+    Work in processes begins by importing the script that calls: protect it by ``if __name__ == "__main__":``.
+
+    Examples
+    --------
+    >>> from gridlens.cutouts import CutoutReader
+    >>> from gridlens.engine import score_files
+    >>> score_files(CutoutReader("cutouts/"), "scores.parquet")  # doctest: +SKIP
+    """
+    if check_output(out, resume=resume, overwrite=overwrite):
+        return None
+    with ranked_scores(
+        source,
+        models=models,
+        prevalence=prevalence,
+        out=out,
+        resume=resume,
+        scheduler=scheduler,
+        engine=engine,
+        n_jobs=n_jobs,
+        progress=progress,
+    ) as ranking:
+        write_pieces(ranking.pieces, out, ranking.attrs)
+    return Scored(
+        ranking.rows,
+        ranking.rejected,
+        ranking.duplicates,
+        ranking.resumed,
+        ranking.prevalence,
+        ranking.prevalence_estimate,
+    )

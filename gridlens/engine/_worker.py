@@ -1,0 +1,56 @@
+"""What happens in a process that works on parcels for another one."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import warnings
+from multiprocessing.connection import wait
+from multiprocessing.process import parent_process
+
+from gridlens.cutouts import Parcel
+from gridlens.engine._task import Part, Task
+
+__all__ = ["run_parcel", "start_worker", "take_task"]
+
+# Pickled, and unpacked: the one task that this process works on.
+_CURRENT: list[tuple[bytes, Task]] = []
+_WARNINGS: list[str] = []
+
+
+def start_worker(payload: bytes) -> None:
+    """Begin a process of `ProcessPoolExecutor`: it ends with the one that it works for, even if that was killed."""
+    # Ctrl-C reaches every process of the terminal; the one that was asked decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    take_task(payload)
+
+
+def take_task(payload: bytes) -> None:
+    """Unpack a task, once in each process, and keep its warnings from now on."""
+    if not _CURRENT or _CURRENT[0][0] != payload:
+        warnings.showwarning = _keep_warning  # type: ignore[assignment]
+        warnings.simplefilter("default", UserWarning)
+        _CURRENT[:] = [(payload, pickle.loads(payload))]
+
+
+def run_parcel(parcel: Parcel) -> Part:
+    """Make the rows of a parcel, with the warnings that nobody here would see."""
+    part = _CURRENT[0][1].run(parcel)
+    said = list(dict.fromkeys(_WARNINGS))
+    _WARNINGS.clear()
+    return part._replace(warnings=said)
+
+
+def _keep_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    if issubclass(category, UserWarning):
+        _WARNINGS.append(str(message))
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
