@@ -1,0 +1,172 @@
+"""Parcels on Dask workers: those of a LocalCluster, or of a scheduler anywhere."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Self
+
+from gridlens._errors import GridlensError
+from gridlens.cutouts import Parcel
+from gridlens.engine._task import Part, Task
+from gridlens.engine._worker import run_parcel, take_task
+
+__all__ = ["DaskEngine", "own_versions", "work_on"]
+
+# Parcels for each thread of a worker, and in all: an adaptive cluster grows by what waits for it.
+_AHEAD, _FEWEST = 4, 64
+# Seconds.
+_PATIENCE = 15
+# What the bits of a table hang on.
+_PACKAGES = ("gridlens", "lightgbm", "numba", "numpy", "pyarrow")
+
+
+class DaskEngine:
+    """Dask workers, which read the files themselves and send back rows.
+
+    A worker that is lost costs its parcels another try; a parcel that loses several is given up by the scheduler
+    (``distributed.scheduler.allowed-failures``, 3) and halved by `run`. While workers come and go, as those of an
+    adaptive cluster do, more or fewer parcels are kept with the scheduler.
+
+    Parameters
+    ----------
+    task : Task
+    n_workers : int
+        Processes of the LocalCluster, of one thread each, where there is no `scheduler`.
+    scheduler : str or None
+        Address of a scheduler.
+
+    Raises
+    ------
+    GridlensError
+        Dask is not installed; when the engine is entered: the scheduler does not answer, it has no workers, or they
+        have other versions.
+    """
+
+    def __init__(self, task: Task, n_workers: int, scheduler: str | None = None) -> None:
+        try:
+            import distributed  # noqa: F401
+        except ImportError as exc:
+            raise GridlensError(
+                "The engine 'dask' needs the package distributed: pip install 'gridlens[dask]'."
+            ) from exc
+        self._payload, self._n_workers, self._scheduler = task.alone(), n_workers, scheduler
+        self._tickets: dict[Any, int] = {}
+
+    def __enter__(self) -> Self:
+        import distributed
+
+        self._cluster: Any = None
+        address = self._scheduler
+        if address is None:
+            self._cluster = distributed.LocalCluster(
+                n_workers=self._n_workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.ERROR,
+                # Memory is bounded by what a parcel holds; a worker that is paused would only be slower.
+                memory_limit=0,
+            )
+            address = self._cluster
+        try:
+            self._client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+        except (OSError, ValueError, TypeError) as exc:
+            raise GridlensError(
+                f"There is no Dask scheduler at {self._scheduler}: {exc}. Start one with `dask scheduler` and workers "
+                "with `dask worker ADDRESS`, and check the address."
+            ) from exc
+        try:
+            self._check_workers()
+        except BaseException:
+            self.__exit__()
+            raise
+        if self._cluster is not None:
+            # Workers that have nothing left to do at the end are given back.
+            self._cluster.adapt(minimum=1, maximum=self._n_workers)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._client.cancel(list(self._tickets), force=True)
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    @property
+    def slots(self) -> int:
+        """As in `Engine`."""
+        return max(_FEWEST, _AHEAD * sum(self._client.nthreads().values()))
+
+    def submit(self, ticket: int, parcel: Parcel) -> None:
+        """As in `Engine`."""
+        future = self._client.submit(work_on, self._payload, own_versions(), parcel, pure=False)
+        self._tickets[future] = ticket
+
+    def finished(self) -> Iterator[tuple[int, Part | None]]:
+        """As in `Engine`."""
+        from distributed import wait
+        from distributed.client import FutureCancelledError
+        from distributed.comm import CommClosedError
+        from distributed.scheduler import KilledWorker
+
+        try:
+            with self._client.as_current():
+                done = wait(list(self._tickets), return_when="FIRST_COMPLETED").done
+            for future in done:
+                ticket = self._tickets.pop(future)
+                try:
+                    yield ticket, future.result()
+                except KilledWorker:
+                    yield ticket, None
+        except (FutureCancelledError, CommClosedError, TimeoutError) as exc:
+            raise GridlensError(
+                f"The Dask scheduler was lost: {exc}. Start it again, and give the same command with --resume."
+            ) from exc
+
+    def _check_workers(self) -> None:
+        """Refuse workers that are not there, cannot load gridlens, or have other versions."""
+        try:
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError as exc:
+            raise GridlensError(
+                f"The Dask scheduler at {self._scheduler} has no workers. Start some with `dask worker ADDRESS`."
+            ) from exc
+        try:
+            found = self._client.run(own_versions)
+        except Exception as exc:
+            raise GridlensError(
+                f"The Dask workers cannot load gridlens: {exc}. Install gridlens {version('gridlens')} there."
+            ) from exc
+        own = own_versions()
+        for worker, theirs in found.items():
+            _compare(own, theirs, worker)
+
+
+def own_versions() -> dict[str, str]:
+    """Versions of what the rows hang on, in this process."""
+    versions = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "none"
+    return versions
+
+
+def work_on(payload: bytes, wanted: dict[str, str], parcel: Parcel) -> Part:
+    """Make the rows of a parcel on a worker, which may have joined after the others were looked at."""
+    from distributed import get_worker
+
+    _compare(wanted, own_versions(), get_worker().address)
+    take_task(payload)
+    return run_parcel(parcel)
+
+
+def _compare(wanted: dict[str, str], found: dict[str, str], worker: str) -> None:
+    other = [f"{name} {found.get(name)} for {value}" for name, value in wanted.items() if found.get(name) != value]
+    if other:
+        raise GridlensError(
+            f"The Dask worker {worker} has {', '.join(other)}: its rows could differ from those of others. Install the "
+            "same versions there, and give the same command with --resume."
+        )
