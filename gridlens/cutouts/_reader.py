@@ -27,7 +27,7 @@ __all__ = ["CutoutReader"]
 # A parcel is a second of work: small enough that little is lost with a worker, large enough that nobody waits for the
 # next one.
 _PARCEL_CUTOUTS = 512
-_PARCEL_BYTES = 128 * 1024**2
+_PARCEL_BYTES = 64 * 1024**2
 # What a larger file of arrays holds may be a part of a parcel; smaller ones are not opened to find out.
 _WHOLE_BYTES = 16 * 1024**2
 # These are read from their first cutout to the last: the values lie behind a compressor, or behind a checksum.

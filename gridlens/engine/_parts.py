@@ -53,22 +53,31 @@ class Parts:
         except OSError as exc:
             raise GridlensError(f"Cannot write to {folder}: {exc.strerror or exc}. Choose another output.") from exc
         _take(self._lock, folder)
-        stored = folder / _RUN
+        try:
+            self._begin(identity, resume)
+        except BaseException:
+            self._lock.close()
+            raise
+        self.done = {index for index in self._indices() if self._is_whole(index)}
+        self.resumed = self.count()
+        """rows that were there already"""
+
+    def _begin(self, identity: dict[str, str], resume: bool) -> None:
+        stored = self.folder / _RUN
         if stored.is_file():
             if not resume:
                 raise GridlensError(
-                    f"The folder {folder} holds what an earlier run had finished. Go on with it by --resume, or begin "
-                    "anew with --overwrite."
+                    f"The folder {self.folder} holds what an earlier run had finished. Go on with it by --resume, or "
+                    "begin anew with --overwrite."
                 )
             self._check(json.loads(stored.read_text()), identity)
         else:
             self._write_bytes(stored, (json.dumps(identity, indent=1) + "\n").encode())
         # What was cut while it was written.
-        for path in folder.glob(".*.partial"):
+        for path in self.folder.glob(".*.partial"):
             path.unlink(missing_ok=True)
-        self.done = {index for index in self._indices() if self._is_whole(index)}
-        self.resumed = self.count()
-        """rows that were there already"""
+        for path in self.folder.glob("buckets-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self

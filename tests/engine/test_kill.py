@@ -1,0 +1,151 @@
+"""A run that is killed goes on, and its table is that of one that was not."""
+
+import multiprocessing
+import random
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from parcels import score_shards
+
+from gridlens import LensDetector
+from gridlens.cli import main
+from gridlens.cutouts import CutoutSet, write_npz
+from gridlens.engine._parts import Parts
+from gridlens.members import LinearMember
+from gridlens.models import save_model
+
+SHARDS, EACH = 24, 80
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, training_rows, calibration_rows):
+    folder = tmp_path_factory.mktemp("model") / "linear"
+    detector = LensDetector(members=(LinearMember(turns=False),)).fit(*training_rows, calibration=calibration_rows)
+    save_model(detector, folder, card="# One\n", training={})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Shards of some cutouts, of which one is doubled, one is bad and one file is no shard."""
+    folder = tmp_path_factory.mktemp("shards")
+    pixels = np.random.default_rng(0).normal(size=(EACH, 48, 48, 3)).astype(np.float32)
+    pixels[5] = np.nan
+    for k in range(SHARDS):
+        ids = [f"{k}-{j}" for j in range(EACH)]
+        ids[7] = "again"
+        write_npz(folder / f"{k:02d}.npz", CutoutSet(np.roll(pixels, k, axis=1), pixel_scale=1.0, ids=ids))
+    (folder / "99.npz").write_bytes(b"PK no zip")
+    return folder
+
+
+@pytest.fixture
+def small_parcels(monkeypatch):
+    monkeypatch.setattr("gridlens.cutouts._reader._PARCEL_CUTOUTS", 1)
+
+
+def started(shards, model, out):
+    """A process that scores, forked from one that has loaded the libraries."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["gridlens.engine._worker", "gridlens.models", "lightgbm", "numba"])
+    process = context.Process(target=score_shards, args=(str(shards), str(model), str(out)))
+    process.start()
+    return process
+
+
+def ended(process):
+    process.join()
+    return process.exitcode
+
+
+@pytest.mark.slow
+def test_killed_ten_times(tmp_path, shards, model):
+    plain, out = tmp_path / "plain.parquet", tmp_path / "out.parquet"
+    assert ended(started(shards, model, plain)) == 0  # compiles
+    begin = time.perf_counter()
+    plain.unlink()
+    assert ended(started(shards, model, plain)) == 0
+    seconds = time.perf_counter() - begin
+    chance = random.Random(0)
+    kills = 0
+    parts = tmp_path / "out.parquet.parts"
+    while kills < 10:
+        process = started(shards, model, out)
+        # Anywhere: while it loads, scores, ranks and writes.
+        process.join(chance.uniform(0.1, 1.0) * seconds)
+        if process.is_alive():
+            process.kill()
+            kills += 1
+        process.join()
+        if out.exists() and not parts.exists() and kills < 10:
+            out.unlink()
+    assert ended(started(shards, model, out)) == 0
+    assert not parts.exists()
+    table = pd.read_parquet(out)
+    pd.testing.assert_frame_equal(table, pd.read_parquet(plain), check_exact=True)
+    assert len(table) == SHARDS * EACH + 1
+    assert (table["status"] == "rejected").sum() == SHARDS + 1
+
+
+def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_parcels, monkeypatch):
+    out = tmp_path / "out.csv"
+    command = ["score", str(shards), "--model", str(model), "--jobs", "1", "--out", str(out)]
+    write, calls = Parts.write, []
+
+    def interrupted(self, index, part):
+        write(self, index, part)
+        calls.append(index)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Parts, "write", interrupted)
+        result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "same command with --resume goes on" in result.stderr
+    assert not out.exists()
+    assert "Go on with it by --resume" in CliRunner().invoke(main, command).stderr
+    result = CliRunner().invoke(main, [*command, "--resume"])
+    assert result.exit_code == 0, result.stderr
+    assert f"{9 * EACH} from an earlier run" in result.stderr
+    assert f"{SHARDS - 1} rows have an id that an earlier row has" in result.stderr
+    whole = CliRunner().invoke(main, [*command[:-1], str(tmp_path / "whole.csv")])
+    assert whole.exit_code == 0
+    assert out.read_text() == (tmp_path / "whole.csv").read_text()
+
+
+def test_an_output_that_exists(tmp_path, shards, model):
+    out = tmp_path / "out.csv"
+    out.write_text("id\n")
+    command = ["score", str(shards / "00.npz"), "--model", str(model), "--out", str(out)]
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 1
+    assert "exists. Name another, or replace it with --overwrite" in refused.stderr
+    assert out.read_text() == "id\n"
+    both = CliRunner().invoke(main, [*command, "--resume", "--overwrite"])
+    assert "--resume or --overwrite, not both" in both.stderr
+    assert "nothing left to do" in CliRunner().invoke(main, [*command, "--resume"]).stderr
+    assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0
+    assert len(pd.read_csv(out)) == EACH
+
+
+def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
+    out = tmp_path / "out.csv"
+    pixels = np.random.default_rng(1).normal(size=(3, 48, 48, 3)).astype(np.float32)
+    write_npz(tmp_path / "a.npz", CutoutSet(pixels, pixel_scale=1.0))
+    command = ["score", str(tmp_path / "a.npz"), "--model", str(model), "--out", str(out)]
+
+    def full(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gridlens.engine._score.rank_parts", full)
+        assert CliRunner().invoke(main, command).exit_code == 1
+    write_npz(tmp_path / "a.npz", CutoutSet(2 * pixels, pixel_scale=1.0))
+    refused = CliRunner().invoke(main, [*command, "--resume"])
+    assert "cannot go on: cutouts is not what it began with" in refused.stderr
+    other = CliRunner().invoke(main, [*command, "--resume", "--pixel-scale", "0.9"])
+    assert "cutouts, reading options are not" in other.stderr
