@@ -26,9 +26,9 @@ _PACKAGES = ("gridlens", "lightgbm", "numba", "numpy", "pyarrow")
 class DaskEngine:
     """Dask workers, which read the files themselves and send back rows.
 
-    A worker that is lost costs its parcels another try; a parcel that loses several is given up by the scheduler
-    (``distributed.scheduler.allowed-failures``, 3) and halved by `run`. While workers come and go, as those of an
-    adaptive cluster do, more or fewer parcels are kept with the scheduler.
+    A worker that is lost costs its parcels another try. One that is lost with several workers is given up by the
+    scheduler (``distributed.scheduler.allowed-failures``, 3), and tried alone here before it is called deadly. While
+    workers come and go, as those of an adaptive cluster do, more or fewer parcels are kept with the scheduler.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ class DaskEngine:
                 "The engine 'dask' needs the package distributed: pip install 'gridlens[dask]'."
             ) from exc
         self._payload, self._n_workers, self._scheduler = task.alone(), n_workers, scheduler
-        self._tickets: dict[Any, int] = {}
+        self._tickets: dict[Any, tuple[int, Parcel]] = {}
+        self._suspects: list[tuple[int, Parcel]] = []
 
     def __enter__(self) -> Self:
         import distributed
@@ -96,12 +97,16 @@ class DaskEngine:
     @property
     def slots(self) -> int:
         """As in `Engine`."""
+        if self._suspects:
+            return 0  # until they were tried alone
         return max(_FEWEST, _AHEAD * sum(self._client.nthreads().values()))
 
     def submit(self, ticket: int, parcel: Parcel) -> None:
         """As in `Engine`."""
-        future = self._client.submit(work_on, self._payload, own_versions(), parcel, pure=False)
-        self._tickets[future] = ticket
+        self._tickets[self._send(parcel)] = ticket, parcel
+
+    def _send(self, parcel: Parcel) -> Any:
+        return self._client.submit(work_on, self._payload, own_versions(), parcel, pure=False)
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
         """As in `Engine`."""
@@ -111,14 +116,23 @@ class DaskEngine:
         from distributed.scheduler import KilledWorker
 
         try:
+            if not self._tickets:
+                # Each is alone on all workers now: what ends one is this parcel.
+                ticket, parcel = self._suspects.pop()
+                try:
+                    yield ticket, self._send(parcel).result()
+                except KilledWorker:
+                    yield ticket, None
+                return
             with self._client.as_current():
                 done = wait(list(self._tickets), return_when="FIRST_COMPLETED").done
             for future in done:
-                ticket = self._tickets.pop(future)
+                ticket, parcel = self._tickets.pop(future)
                 try:
                     yield ticket, future.result()
                 except KilledWorker:
-                    yield ticket, None
+                    # By this one, or by another that was with the same worker.
+                    self._suspects.append((ticket, parcel))
         except (FutureCancelledError, CommClosedError, TimeoutError) as exc:
             raise GridlensError(
                 f"The Dask scheduler was lost: {exc}. Start it again, and give the same command with --resume."
