@@ -8,6 +8,7 @@ import click
 
 from gridlens._progress import progress_bar
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
+from gridlens.cli._sources import check_sources, open_source
 
 __all__ = ["score"]
 
@@ -77,17 +78,13 @@ def score(
 ) -> None:
     """Score the cutouts in PATHS (files, folders, globs) and rank them by the probability of a strong lens.
 
-    With --image instead of PATHS, the clusters of the --catalog are cut out of survey images and scored at once.
+    With --image instead of PATHS, the clusters of the --catalog are cut out of survey images and scored at once. PATHS
+    may be feature caches that `gridlens features` wrote.
 
     A cutout that cannot be read or measured becomes a row with the status "rejected" and the reason; it never stops the
     rest.
     """
-    if bool(paths) == bool(images):
-        raise click.UsageError("Name the cutouts, PATHS, or survey images with --image, one of the two.")
-    if images and catalog is None:
-        raise click.UsageError("--image needs a --catalog of the clusters that are to be cut out.")
-    if images and (pixel_scale is not None or bands is not None or uncalibrated):
-        raise click.UsageError("--pixel-scale, --bands and --uncalibrated describe cutouts; images have a WCS.")
+    check_sources(paths, images, catalog, pixel_scale, bands, uncalibrated)
     if target != "galaxy-cluster" and model != "default":
         raise click.UsageError("--target picks bundled models; name one of your own with --model alone.")
     if target == "joint" and prevalence == "estimate":
@@ -101,7 +98,7 @@ def score(
         if check_output(out, resume=resume, overwrite=overwrite):
             click.echo(f"gridlens: {out} is complete, there is nothing left to do", err=True)
             return
-    source, total = _source(
+    source, total = open_source(
         paths,
         images,
         catalog,
@@ -190,27 +187,6 @@ class _Best:
         import pandas as pd
 
         return pd.concat(self._kept, ignore_index=True)
-
-
-def _source(
-    paths: tuple[str, ...],
-    images: dict[str, list[str]],
-    catalog: str | None,
-    columns: dict[str, str],
-    *,
-    survey: str | None,
-    zeropoint: Any,
-    cut: dict[str, Any],
-    read: dict[str, Any],
-) -> tuple[Any, int | None]:
-    """Where the cutouts come from, and how many there are if that is known."""
-    from gridlens.cutouts import ClusterCutter, CutoutReader, count_cutouts, read_catalog
-
-    shared = {"columns": columns, "survey": survey, "zeropoint": zeropoint}
-    if images:
-        return ClusterCutter(catalog, images, **shared, **cut), len(read_catalog(catalog, columns=columns))
-    reader = CutoutReader(list(paths), catalog=catalog, **shared, **read)
-    return reader, count_cutouts(list(paths), uncalibrated=read["uncalibrated"], survey=survey)
 
 
 def _models(target: str, model: str) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from gridlens.cutouts._extract import ExtractedBatch, extract, extract_batches
 from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, flag_message, flag_names, is_rejected
 from gridlens.cutouts._folder import write_extracted, write_fits
 from gridlens.cutouts._join import JoinGaps, JoinReport, duplicate_rows
-from gridlens.cutouts._parcel import Parcel
+from gridlens.cutouts._parcel import Parcel, stamp
 from gridlens.cutouts._quality import quality_flags
 from gridlens.cutouts._reader import CutoutReader
 from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
@@ -74,6 +74,7 @@ __all__ = [
     "read_catalog",
     "reject_reason",
     "rejection",
+    "stamp",
     "turn_cutouts",
     "write_extracted",
     "write_fits",

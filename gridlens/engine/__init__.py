@@ -1,12 +1,17 @@
 """Many cutouts: parcels or batches of them in, one table out, on one processor or many."""
 
 from gridlens.engine._batches import score_batches, score_joint
+from gridlens.engine._cached import CachedFeatures
+from gridlens.engine._features import MeasuredFiles, measure_files
 from gridlens.engine._output import check_output, parts_folder
 from gridlens.engine._score import Scored, ranked_scores, score_files
 
 __all__ = [
+    "CachedFeatures",
+    "MeasuredFiles",
     "Scored",
     "check_output",
+    "measure_files",
     "parts_folder",
     "ranked_scores",
     "score_batches",

@@ -5,7 +5,13 @@
 `FeatureCache` keeps what it found in a file. Kernels compile when the first cutout is measured.
 """
 
-from gridlens.features._cache import FeatureCache, FeatureCacheWriter, is_feature_cache
+from gridlens.features._cache import (
+    FeatureCache,
+    FeatureCacheWriter,
+    is_feature_cache,
+    measured_from_table,
+    measured_to_table,
+)
 from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc
 from gridlens.features._measured import Measured, keep_metadata, measure, measured_failures
 from gridlens.features._symmetry import dihedral
@@ -50,4 +56,6 @@ __all__ = [
     "keep_metadata",
     "measure",
     "measured_failures",
+    "measured_from_table",
+    "measured_to_table",
 ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["FeatureCache", "FeatureCacheWriter", "is_feature_cache"]
+__all__ = ["FeatureCache", "FeatureCacheWriter", "is_feature_cache", "measured_from_table", "measured_to_table"]
 
 # Rows of a row group, 20 MB of features: what the writer holds back and a reader takes at once.
 _GROUP_ROWS = 16384
@@ -115,7 +115,7 @@ class FeatureCacheWriter:
         for start in range(0, stop, _GROUP_ROWS):
             group = Measured(*(values[start : min(start + _GROUP_ROWS, stop)] for values in rows))
             with self._told():
-                self._file.write_table(_table(group, self._file.schema), row_group_size=_GROUP_ROWS)
+                self._file.write_table(measured_to_table(group, self._file.schema), row_group_size=_GROUP_ROWS)
         self._waiting = [Measured(*(values[stop:].copy() for values in rows))] if stop < n else []
 
     @contextlib.contextmanager
@@ -265,17 +265,7 @@ class FeatureCache:
 
     def _group(self, file: pq.ParquetFile, group: int) -> Measured:
         with self._damage():
-            table = file.read_row_group(group, columns=[*_DESCRIBING, *FEATURE_NAMES])
-            # By rows of columns, then turned: writing column by column into rows would touch each line 16 times.
-            features = np.stack([table[name].to_numpy() for name in FEATURE_NAMES])
-            return Measured(
-                table["id"].to_numpy(),
-                table["path"].to_numpy(),
-                np.ascontiguousarray(features.T),
-                table["flags"].to_numpy(),
-                table["rejected"].to_numpy(),
-                table["message"].to_numpy(),
-            )
+            return measured_from_table(file.read_row_group(group, columns=[*_DESCRIBING, *FEATURE_NAMES]))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[pq.ParquetFile]:
@@ -342,17 +332,32 @@ def _schema(source: str) -> pa.Schema:
     )
 
 
-def _table(rows: Measured, schema: pa.Schema) -> pa.Table:
+def measured_to_table(measured: Measured, schema: pa.Schema | None = None) -> pa.Table:
+    """Measured cutouts as rows of a cache."""
     import pyarrow as pa
 
-    columns = np.ascontiguousarray(np.asarray(rows.features, dtype=np.float32).T)
+    columns = np.ascontiguousarray(np.asarray(measured.features, dtype=np.float32).T)
     arrays = [
-        pa.array(rows.ids, pa.string()),
-        pa.array(rows.paths, pa.string()),
-        pa.array(rows.flags, pa.int64()),
-        pa.array(rows.rejected, pa.bool_()),
-        pa.array(rows.messages, pa.string()),
+        pa.array(measured.ids, pa.string()),
+        pa.array(measured.paths, pa.string()),
+        pa.array(measured.flags, pa.int64()),
+        pa.array(measured.rejected, pa.bool_()),
+        pa.array(measured.messages, pa.string()),
         # NaN stays a number: what is missing is a value like another.
         *(pa.array(column, pa.float32(), from_pandas=False) for column in columns),
     ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=_schema("") if schema is None else schema)
+
+
+def measured_from_table(table: pa.Table) -> Measured:
+    """Rows of a cache as measured cutouts."""
+    # By rows of columns, then turned: writing column by column into rows would touch each line 16 times.
+    features = np.stack([table[name].to_numpy() for name in FEATURE_NAMES])
+    return Measured(
+        table["id"].to_numpy(),
+        table["path"].to_numpy(),
+        np.ascontiguousarray(features.T),
+        table["flags"].to_numpy(),
+        table["rejected"].to_numpy(),
+        table["message"].to_numpy(),
+    )

@@ -1,0 +1,72 @@
+"""Cutouts that were measured before, as a source of parcels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+
+from gridlens._errors import GridlensError
+from gridlens.cutouts import CutoutFlag, JoinGaps, Parcel, ReadFailure, stamp
+from gridlens.features import FeatureCache, Measured
+
+__all__ = ["CachedFeatures"]
+
+# A tenth of a second of work for boosted trees; nothing is read but numbers.
+_PARCEL_ROWS = 4096
+# With a model that takes milliseconds for a row, a batch must not be the whole parcel.
+_BATCH_ROWS = 512
+
+
+class CachedFeatures:
+    """Feature caches, read by parcels, in any order and in any number of processes.
+
+    Parameters
+    ----------
+    paths : str, path or sequence of them
+        What `gridlens features` wrote.
+
+    Raises
+    ------
+    GridlensError
+        A file is missing, damaged, no feature cache, or of another contract version.
+    """
+
+    def __init__(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> None:
+        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        if not given:
+            raise GridlensError("The 'paths' parameter must name at least one feature cache. Got none instead.")
+        self._caches = [FeatureCache(path) for path in given]
+
+    @property
+    def n(self) -> int:
+        """Cutouts in all."""
+        return sum(len(cache) for cache in self._caches)
+
+    def parcels(self) -> list[Parcel]:
+        """Split the rows of all caches, one behind the other."""
+        return [Parcel((), (start, min(start + _PARCEL_ROWS, self.n))) for start in range(0, self.n, _PARCEL_ROWS)]
+
+    def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[Measured]:
+        """Read a parcel in batches. There are no gaps: nothing is joined."""
+        start, stop = parcel.rows or (0, self.n)
+        for cache in self._caches:
+            if start < len(cache) and stop > 0:
+                yield from cache.batches(max(start, 0), min(stop, len(cache)), size=_BATCH_ROWS)
+            start, stop = start - len(cache), stop - len(cache)
+
+    def split(self, parcel: Parcel) -> list[Parcel]:
+        """Halves of a parcel; none where it holds a single row."""
+        start, stop = parcel.rows or (0, 0)
+        middle = (start + stop) // 2
+        return [Parcel((), (start, middle)), Parcel((), (middle, stop))] if stop - start > 1 else []
+
+    def lost(self, parcel: Parcel, message: str) -> ReadFailure:
+        """The failure that stands for a row that ends the process of whoever scores it."""
+        (measured,) = self.read(parcel)
+        return ReadFailure(measured.ids[0], measured.paths[0], message, int(CutoutFlag.FAILED))
+
+    def identity(self) -> dict[str, str]:
+        """What would make other rows of the same call."""
+        files = [(str(cache.path), stamp(str(cache.path)), cache.source) for cache in self._caches]
+        return {"feature caches": hashlib.sha256(repr(files).encode()).hexdigest()}

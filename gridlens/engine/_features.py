@@ -1,0 +1,100 @@
+"""`measure_files`: any number of cutouts into a feature cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from gridlens.cutouts import CutoutSet
+from gridlens.engine._output import check_output, finished_parts, parts_folder
+from gridlens.engine._task import Source
+from gridlens.features import CONTRACT_VERSION, FeatureCacheWriter, Measured, measured_from_table, measured_to_table
+
+__all__ = ["MeasuredFiles", "measure_files"]
+
+
+class MeasureWork:
+    """Rows of a feature cache."""
+
+    def table(self, measured: Measured, cutouts: CutoutSet | None) -> pa.Table:
+        """The 315 columns, and what describes the row."""
+        return measured_to_table(measured)
+
+    def identity(self) -> dict[str, str]:
+        """What measures."""
+        return {"gridlens": version("gridlens"), "feature contract": str(CONTRACT_VERSION)}
+
+
+class MeasuredFiles(NamedTuple):
+    """What `measure_files` did."""
+
+    rows: int
+    rejected: int
+    resumed: int
+    """rows that an earlier run had finished"""
+
+
+def measure_files(
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    engine: str = "local",
+    scheduler: str | None = None,
+    n_jobs: int | None = -1,
+    progress: Callable[[int], Any] | None = None,
+) -> MeasuredFiles | None:
+    """Measure any number of cutouts into a feature cache, in memory that does not grow with them.
+
+    Rows stand in the order of the cutouts, with all metadata. `FeatureCache` reads it.
+
+    Parameters
+    ----------
+    source : CutoutReader or ClusterCutter
+    out : str or path
+        A Parquet file.
+    resume, overwrite, engine, scheduler, n_jobs, progress
+        As in `score_files`.
+
+    Returns
+    -------
+    MeasuredFiles or None
+        None where `resume` finds the cache complete.
+
+    Raises
+    ------
+    GridlensError
+        As in `score_files`.
+
+    Examples
+    --------
+    >>> from gridlens.cutouts import CutoutReader
+    >>> from gridlens.engine import measure_files
+    >>> measure_files(CutoutReader("cutouts/"), "features.parquet")  # doctest: +SKIP
+    """
+    if check_output(out, resume=resume, overwrite=overwrite):
+        return None
+    identity = hashlib.sha256(repr(sorted(source.identity().items())).encode()).hexdigest()
+    rejected = 0
+    with finished_parts(
+        source,
+        MeasureWork(),
+        parts_folder(out),
+        resume=resume,
+        engine=engine,
+        scheduler=scheduler,
+        n_jobs=n_jobs,
+        progress=progress,
+    ) as parts:
+        with FeatureCacheWriter(out, identity) as writer:
+            for table in parts.tables():
+                measured = measured_from_table(table)
+                rejected += int(measured.rejected.sum())
+                writer.add(measured)
+        return MeasuredFiles(parts.count(), rejected, parts.resumed)
