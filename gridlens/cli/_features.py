@@ -82,6 +82,8 @@ def features(
                 progress=advance,
             )
     except KeyboardInterrupt:
+        if not parts_folder(out).is_dir():
+            raise
         raise GridlensError(
             f"Interrupted. What is finished is kept in {parts_folder(out)}; the same command with --resume goes on."
         ) from None

@@ -137,7 +137,7 @@ def score(
             else:
                 best.take(pieces)
     except KeyboardInterrupt:
-        if out is None:
+        if out is None or not parts_folder(out).is_dir():
             raise
         raise GridlensError(
             f"Interrupted. What is finished is kept in {parts_folder(out)}; the same command with --resume goes on."

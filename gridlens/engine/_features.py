@@ -52,7 +52,8 @@ def measure_files(
 ) -> MeasuredFiles | None:
     """Measure any number of cutouts into a feature cache, in memory that does not grow with them.
 
-    Rows stand in the order of the cutouts, with all metadata. `FeatureCache` reads it.
+    Rows stand in the order in which cutouts are read, those of one size together, with all metadata. `FeatureCache`
+    reads it.
 
     Parameters
     ----------

@@ -82,6 +82,7 @@ def finished_parts(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridlens-")))
         parts = stack.enter_context(Parts(folder, source.identity() | work.identity(), resume=resume))
+        stack.callback(parts.remove_if_empty)
         if progress is not None and parts.resumed:
             progress(parts.resumed)
         todo = len(parcels) - len(parts.done)
@@ -91,7 +92,13 @@ def finished_parts(
         elif not parts.done:
             parts.write(0, Task(source, work).empty())
         _say(parts)
-        yield parts
+        try:
+            yield parts
+        except OSError as exc:
+            raise GridlensError(
+                f"The output cannot be written: {exc.strerror or exc}. What is finished is kept in {folder}; the same "
+                "command with --resume goes on."
+            ) from exc
         parts.remove()
 
 

@@ -114,6 +114,11 @@ class Parts:
         self._lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def remove_if_empty(self) -> None:
+        """Leave nothing behind where nothing was finished."""
+        if not self.done:
+            self.remove()
+
     def _path(self, index: int) -> Path:
         return self.folder / f"part-{index:07d}.parquet"
 

@@ -111,7 +111,7 @@ def test_no_wcs(folder, out):
     for band in "gri":
         write_band(folder, band, noise(), wcs=False)
     assert "--pixel-scale" in rejected(folder, out)["message"]
-    assert run("score", folder, "--out", out, "--pixel-scale", 0.5).exit_code == 0
+    assert run("score", folder, "--out", out, "--pixel-scale", 0.5, "--overwrite").exit_code == 0
     assert (pd.read_csv(out)["status"] == "ok").all()
 
 
@@ -170,8 +170,15 @@ def test_an_output_folder_that_is_closed_meanwhile(folder, out, monkeypatch):
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("gridlens._files.tempfile.mkstemp", refuse)
-    failed(run("score", folder, "--out", out), out, "Cannot write", "Permission denied")
+    with monkeypatch.context() as patched:
+        patched.setattr("gridlens._files.tempfile.mkstemp", refuse)
+        result = run("score", folder, "--out", out)
+    assert result.exit_code == 1
+    assert "Cannot write" in result.stderr
+    assert "Permission denied" in result.stderr
+    assert not out.exists()
+    # What was scored is not lost.
+    assert "1 from an earlier run" in run("score", folder, "--out", out, "--resume").stderr
 
 
 def test_an_output_that_is_no_table(folder, out):
@@ -184,17 +191,19 @@ def test_a_full_disk_leaves_what_was_there(folder, out, monkeypatch):
     np.save(folder / "a.npy", np.random.default_rng(0).normal(size=(64, 64, 3)))
     out.write_text("what was there\n")
 
-    def full(self, path, **_):
-        with open(path, "w") as file:
-            file.write("half a li")
+    def full(self, file, **_):
+        file.write("half a li")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
-    result = run("score", folder, "--out", out)
+    with monkeypatch.context() as patched:
+        patched.setattr(pd.DataFrame, "to_csv", full)
+        result = run("score", folder, "--out", out, "--overwrite")
     assert result.exit_code == 1
-    assert "No space left on device" in result.stderr.splitlines()[-1]
+    assert "No space left on device. What is finished is kept in" in result.stderr.splitlines()[-1]
     assert out.read_text() == "what was there\n"
-    assert [path.name for path in out.parent.iterdir()] == ["scores.csv"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["scores.csv", "scores.csv.parts"]
+    assert "1 from an earlier run" in run("score", folder, "--out", out, "--resume").stderr
+    assert len(pd.read_csv(out)) == 1
 
 
 def test_a_model_that_is_none(folder, out, tmp_path):
@@ -212,10 +221,14 @@ def test_ctrl_c_half_way(folder, out):
     heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed)
     assert "prevalence" in process.stderr.readline()
-    time.sleep(1.0)
+    parts = out.parent / "scores.csv.parts"
+    while not list(parts.glob("part-*")):
+        time.sleep(0.05)
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in errors
-    assert errors.strip().splitlines()[-1] == "Error: Interrupted. No output was written."
-    assert list(out.parent.iterdir()) == []
+    said = f"Error: Interrupted. What is finished is kept in {parts}; the same command with --resume goes on."
+    assert errors.strip().splitlines()[-1] == said
+    assert list(out.parent.iterdir()) == [parts]

@@ -43,7 +43,7 @@ def test_each_format_is_scored(files, tmp_path):
     assert FLAG_MEANINGS[CutoutFlag.UNCALIBRATED] in picture["message"]
     assert not (table.loc[["11", "12"], "flags"] & int(CutoutFlag.UNCALIBRATED)).any()
 
-    result = run("score", files / "shard.zarr", "--pixel-scale", 1, "--out", out)
+    result = run("score", files / "shard.zarr", "--pixel-scale", 1, "--out", out, "--overwrite")
     assert result.exit_code == 0, result.stderr
     other = pd.read_csv(out).set_index("id")
     assert sorted(other.index) == ["shard_000000", "shard_000001"]

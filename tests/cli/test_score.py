@@ -99,7 +99,7 @@ def test_top_prints_and_the_file_still_holds_all(folder, tmp_path):
 def test_prevalence_moves_p_lens_alone(folder, tmp_path):
     tables = []
     for prevalence in (1e-4, 0.5):
-        run("score", folder, "--pixel-scale", 1, "--out", tmp_path / "t.csv", "--prevalence", prevalence)
+        run("score", folder, "--pixel-scale", 1, "--out", tmp_path / "t.csv", "--prevalence", prevalence, "--overwrite")
         tables.append(pd.read_csv(tmp_path / "t.csv"))
     moved = ["p_lens", "p_low", "p_high", "prevalence"]
     pd.testing.assert_frame_equal(tables[0].drop(columns=moved), tables[1].drop(columns=moved))

@@ -1,0 +1,92 @@
+"""Measured once, scored many times."""
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from gridlens import CutoutSet, GridPatchExtractor
+from gridlens.cli import main
+from gridlens.cutouts import write_npz
+from gridlens.features import FEATURE_NAMES, FeatureCache
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path, noise):
+    folder = tmp_path / "cutouts"
+    folder.mkdir()
+    pixels = noise(5)
+    pixels[2] = np.nan
+    metadata = {"richness": [10.0, 20.0, 30.0, 40.0, 50.0]}
+    write_npz(folder / "shard.npz", CutoutSet(pixels, pixel_scale=1.0, ids=list("abcde"), metadata=metadata))
+    np.save(folder / "lone.npy", noise(1, size=80, seed=9)[0])
+    (folder / "z.npz").write_bytes(b"no zip")
+    return folder
+
+
+@pytest.fixture
+def cache(folder, tmp_path):
+    result = run("features", folder, "--out", tmp_path / "features.parquet")
+    assert result.exit_code == 0, result.stderr
+    assert "5 measured, 2 rejected" in result.stderr
+    return tmp_path / "features.parquet"
+
+
+def test_a_cache_scores_as_its_cutouts_do(folder, cache, tmp_path):
+    for target in ("galaxy-cluster", "joint"):
+        for name, path in (("cached", cache), ("pixels", folder)):
+            result = run("score", path, "--target", target, "--out", tmp_path / f"{name}-{target}.csv")
+            assert result.exit_code == 0, result.stderr
+        one, other = ((tmp_path / f"{name}-{target}.csv").read_text() for name in ("cached", "pixels"))
+        assert one == other
+        assert one.count("\n") == 8
+
+
+def test_columns_and_metadata_of_the_file(folder, cache):
+    held = FeatureCache(cache)
+    rows = held.read()
+    # Those of one size together.
+    assert rows.ids.tolist() == ["a", "b", "c", "d", "e", "lone", "z"]
+    assert rows.rejected.tolist() == [False, False, True, False, False, False, True]
+    cutouts = CutoutSet.read(folder / "shard.npz")
+    np.testing.assert_array_equal(rows.features[:5], GridPatchExtractor("all").transform(cutouts))
+    assert rows.features[0, FEATURE_NAMES.index("richness")] == 10.0
+    metadata = pq.read_metadata(cache).metadata
+    assert metadata[b"gridlens.contract_version"] == b"1"
+    assert len(metadata[b"gridlens.source"]) == 64
+    assert pd.read_parquet(cache)["patch4_arcness"].dtype == np.float32
+
+
+def test_the_source_tells_other_cutouts(folder, cache, tmp_path):
+    assert run("features", folder / "shard.npz", "--out", tmp_path / "other.parquet").exit_code == 0
+    assert FeatureCache(tmp_path / "other.parquet").source != FeatureCache(cache).source
+
+
+def test_what_does_not_go_together(folder, cache, tmp_path):
+    for arguments, words in (
+        (("score", cache, folder), "do not go into one table"),
+        (("score", cache, "--pixel-scale", 1), "Leave them out, or give them to `gridlens features`"),
+        (("score", cache, "--survey", "des"), "Leave them out"),
+        (("features", cache, "--out", tmp_path / "x.parquet"), "is measured already"),
+        (("features", folder, "--out", tmp_path / "x.csv"), "must end in .parquet"),
+        (("features", folder, "--out", cache), "exists. Name another"),
+        (("score", tmp_path / "nowhere.parquet"), "There is no feature cache"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1, arguments
+        assert words in result.stderr
+    assert "nothing left to do" in run("features", folder, "--out", cache, "--resume").stderr
+
+
+def test_a_cache_of_another_contract_is_refused(cache, tmp_path):
+    table = pq.read_table(cache)
+    old = table.replace_schema_metadata({**table.schema.metadata, b"gridlens.contract_version": b"0"})
+    pq.write_table(old, tmp_path / "old.parquet")
+    result = run("score", tmp_path / "old.parquet")
+    assert result.exit_code == 1
+    assert "contract version 0" in result.stderr

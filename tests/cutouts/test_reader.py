@@ -1,0 +1,115 @@
+"""Parcels, in any order, hold what a plain reading holds."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridlens.cutouts import CutoutReader, CutoutSet, JoinGaps, JoinReport, _reader, read_batches, write_npz
+
+h5py = pytest.importorskip("h5py")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Files of one and of many, small enough to go whole and large enough to be split, and one that is damaged."""
+    monkeypatch.setattr(_reader, "_PARCEL_CUTOUTS", 4)
+    monkeypatch.setattr(_reader, "_WHOLE_BYTES", 100_000)
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(size=(11, 48, 48, 3)).astype(np.float32)
+    np.save(tmp_path / "a-many.npy", pixels)
+    for k in range(6):
+        np.save(tmp_path / f"b{k}.npy", pixels[k] + k)
+    write_npz(tmp_path / "c.npz", CutoutSet(pixels, ids=[f"c{k}" for k in range(11)]))
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file.create_dataset("pixels", data=pixels, chunks=(3, 48, 48, 3))
+        file["ids"] = np.array([f"d{k}" for k in range(11)], dtype="S4")
+    whole = (tmp_path / "a-many.npy").read_bytes()
+    (tmp_path / "e-cut.npy").write_bytes(whole[: len(whole) * 6 // 11])
+    (tmp_path / "f.npz").write_bytes(b"no zip")
+    return tmp_path
+
+
+def rows_of(batches):
+    rows = {}
+    failed = []
+    for cutouts, failures in batches:
+        failed += failures
+        if cutouts is not None:
+            rows |= {name: cutouts.pixels[k].tobytes() for k, name in enumerate(cutouts.ids)}
+    return rows, failed
+
+
+def test_parcels_hold_all(folder):
+    reader = CutoutReader(folder)
+    parcels = reader.parcels()
+    assert parcels == CutoutReader(folder).parcels()
+    made = [rows_of(reader.read(parcel)) for parcel in reversed(parcels)]
+    rows = {name: row for part, _ in made for name, row in part.items()}
+    whole, failed = rows_of(read_batches(folder))
+    # Of a file that was cut off, the pieces before the damage are smaller, and more of it is kept.
+    assert {name: row for name, row in rows.items() if not name.startswith("e-cut")} == whole
+    assert set(rows) - set(whole) == {f"e-cut_{k:06d}" for k in range(4)}
+    assert len(whole) == 11 + 6 + 11 + 11
+    assert {failure.id for failure in failed} == {"e-cut", "f"}
+    lost = {failure.id: failure.message for _, failures in made for failure in failures}
+    assert set(lost) == {"e-cut_000004", "e-cut_000008", "f"}
+    assert lost["e-cut_000004"].startswith("Of the cutouts 4 to 7 of this file:")
+    # Many files, or some cutouts of one.
+    assert all(len(parcel.entries) <= 4 for parcel in parcels)
+    assert [parcel.rows for parcel in parcels if parcel.entries[0].id == "a-many"] == [(0, 4), (4, 8), (8, 11)]
+
+
+def test_halves_hold_what_the_whole_holds(folder):
+    reader = CutoutReader(folder)
+    waiting = [parcel for parcel in reader.parcels() if parcel.entries[0].id != "e-cut"]
+    single = []
+    while waiting:
+        parcel = waiting.pop()
+        halves = reader.split(parcel)
+        waiting += halves
+        if not halves:
+            single.append(parcel)
+    assert len(single) == 11 + 6 + 11 + 11 + 1
+    rows = {}
+    for parcel in single:
+        made, failures = rows_of(reader.read(parcel))
+        assert len(made) + len(failures) == 1
+        rows |= made
+    whole, _ = rows_of(read_batches([folder / f"{name}" for name in ("a-many.npy", "c.npz", "d.h5")]))
+    assert whole.items() <= rows.items()
+    names = {reader.lost(parcel, "Dead.").id for parcel in single}
+    assert {"a-many_000005", "b3", "c_000010", "d_000001", "f"} <= names
+
+
+def test_another_process_joins_for_itself(folder, tmp_path):
+    catalog = tmp_path / "clusters.csv"
+    names = [f"c{k}" for k in range(10)]
+    pd.DataFrame({"id": names, "richness": np.arange(10.0)}).to_csv(catalog, index=False)
+    reader = CutoutReader(folder / "c.npz", catalog=catalog)
+    there = pickle.loads(pickle.dumps(reader))
+    report = JoinReport()
+    for _ in range(2):
+        gaps = JoinGaps()
+        ((cutouts, _),) = list(there.read(reader.parcels()[0], gaps))
+        report.add(gaps)
+    assert cutouts.metadata["richness"][9] == 9.0
+    unmatched, *others = sorted(report.messages())
+    assert unmatched.startswith("2 of 22 cutouts have no row")
+    assert others == ["20 cutouts share a row of the catalogue with another cutout."]
+
+
+def test_what_it_is_known_by(folder, tmp_path):
+    before = CutoutReader(folder).identity()
+    assert before == CutoutReader(folder).identity()
+    changed = {
+        name for name, value in CutoutReader(folder, pixel_scale=1.0).identity().items() if value != before[name]
+    }
+    assert changed == {"reading options"}
+    np.save(folder / "b0.npy", np.zeros((50, 50, 3), np.float32))
+    changed = {name for name, value in CutoutReader(folder).identity().items() if value != before[name]}
+    assert changed == {"cutouts"}
+    frame = pd.DataFrame({"id": ["a"], "richness": [1.0]})
+    one, other = (CutoutReader(folder, catalog=table).identity() for table in (frame, frame.assign(richness=2.0)))
+    assert one["catalogue"] != other["catalogue"] != before["catalogue"]
