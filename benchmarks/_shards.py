@@ -1,0 +1,44 @@
+"""Many cutouts on disk for the benchmarks of scale: few distinct ones, under many names."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from _scenes import cached_cutouts
+
+from gridlens import LensDetector
+from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.models import save_model
+
+__all__ = ["DISTINCT", "link_shards", "single_model"]
+
+DISTINCT, _EACH, _SEED = 4096, 512, 501
+
+
+def link_shards(folder: Path, n: int) -> list[Path]:
+    """Npz shards of at least `n` simulated cutouts of 128 px: `DISTINCT` of them, linked under names of their own.
+
+    Without `ids` in them, a shard's cutouts are called after its name.
+    """
+    cutouts = cached_cutouts(DISTINCT, _SEED, SIMULATED_SURVEYS).cutouts
+    originals = folder / "originals"
+    originals.mkdir(parents=True)
+    for k in range(0, DISTINCT, _EACH):
+        part = cutouts[k : k + _EACH]
+        np.savez(originals / f"{k:05d}.npz", pixels=part.pixels, bcg_xy=part.bcg_xy, pixel_scale=part.pixel_scale)
+    shards, made = [], sorted(originals.iterdir())
+    (folder / "shards").mkdir()
+    for k in range(-(-n // _EACH)):
+        shards.append(folder / "shards" / f"shard-{k:05d}.npz")
+        os.link(made[k % len(made)], shards[-1])
+    return shards
+
+
+def single_model(folder: Path) -> Path:
+    """A bundle of one member, `lightgbm`, of the usual size."""
+    rows = cached_cutouts(DISTINCT, _SEED, SIMULATED_SURVEYS)
+    half = DISTINCT // 2
+    X, y = rows.features_with("image"), rows.label
+    detector = LensDetector(("lightgbm",), random_state=0).fit(X[:half], y[:half], calibration=(X[half:], y[half:]))
+    save_model(detector, folder / "single", card="# A single member, for speed\n", training={})
+    return folder / "single"

@@ -1,0 +1,65 @@
+"""Threads, processes and Dask workers on the same shards: cutouts per second, and whether the tables are the same.
+
+Run ``python benchmarks/engines.py``; needs ``gridlens[sim,dask]``. Each engine has two workers. The rate is that from
+the first finished part to the last, without the seconds in which workers load their libraries; these are told apart.
+"""
+
+import argparse
+import hashlib
+import tempfile
+import time
+from pathlib import Path
+
+from _shards import link_shards
+
+from gridlens.cutouts import CutoutReader
+from gridlens.engine import _output as output
+from gridlens.engine import score_files
+
+
+def measured(engine: str, shards: list[Path], out: Path, workers: int) -> tuple[float, float, float, str]:
+    """Seconds to the first part, rate from there on, seconds to rank and write, and a digest of the table."""
+    times: list[tuple[float, int]] = []
+    # Threads are for little: here they do all.
+    output._PROCESSES_FROM = 10**9 if engine == "threads" else 0
+    begin = time.perf_counter()
+    score_files(
+        CutoutReader(shards),
+        out,
+        engine="dask" if engine == "dask" else "local",
+        n_jobs=workers,
+        progress=lambda rows: times.append((time.perf_counter() - begin, rows)),
+    )
+    end = time.perf_counter() - begin
+    (first, rows), last = times[0], times[-1][0]
+    rate = (sum(n for _, n in times) - rows) / (last - first)
+    return first, rate, end - last, hashlib.sha256(out.read_bytes()).hexdigest()[:12]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=20_480, help="cutouts for each")
+    parser.add_argument("--rounds", type=int, default=2, help="of all engines, one after the other")
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    rates: dict[str, list[float]] = {"threads": [], "processes": [], "dask": []}
+    print("| engine | round | s to the first part | cutouts per s | s to rank and write | table |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        shards = link_shards(Path(name), arguments.n)
+        for k in range(arguments.rounds):
+            for engine, found in rates.items():
+                out = Path(name) / f"{engine}-{k}.csv"
+                first, rate, rest, digest = measured(engine, shards, out, arguments.workers)
+                found.append(rate)
+                print(f"| {engine} | {k + 1} | {first:.1f} | {rate:.0f} | {rest:.1f} | {digest} |", flush=True)
+    best = {engine: max(found) for engine, found in rates.items()}
+    print(
+        f"\nbest of {arguments.rounds}: dask {best['dask'] / best['processes']:.2f} of processes, threads "
+        f"{best['threads'] / best['processes']:.2f} of processes"
+    )
+
+
+if __name__ == "__main__":
+    main()

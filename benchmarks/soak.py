@@ -1,0 +1,154 @@
+"""Two hundred thousand cutouts from shards to a ranked table: rate, memory, and whether both stay what they are.
+
+Run ``python benchmarks/soak.py --draw docs/soak.png``. It starts `gridlens score` as a user would, and looks at its
+processes and at the parts that it finishes. The cutouts are a few thousand simulated ones under other ids, so that
+after the first round the disk is not asked again; needs ``gridlens[sim,explain,dask]``.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+from _shards import DISTINCT, link_shards, single_model
+
+from gridlens.engine import parts_folder
+
+_EVERY = 2.0  # s
+
+
+class Soak(NamedTuple):
+    """What was seen of a run, every two seconds."""
+
+    name: str
+    seconds: np.ndarray
+    rows: np.ndarray
+    memory: np.ndarray
+    """MB, of all processes, what they share counted once"""
+    total: float
+    """s, from the command to its end"""
+    ranking: float
+    """s of it after the last part"""
+
+
+def soak(name: str, model: str, shards: Path, out: Path, jobs: int) -> Soak:
+    """Score the shards by a command of its own."""
+    command = [sys.executable, "-m", "gridlens", "score", str(shards), "--model", model, "--out", str(out)]
+    begin = time.perf_counter()
+    process = subprocess.Popen([*command, "--jobs", str(jobs)], stderr=subprocess.PIPE, text=True)
+    seen, known = [], {}
+    last = 0.0
+    while process.poll() is None:
+        for path in parts_folder(out).glob("part-*.parquet"):
+            if path not in known:
+                try:
+                    known[path] = pq.read_metadata(path).num_rows
+                    last = time.perf_counter() - begin
+                except (OSError, ValueError):
+                    pass  # removed meanwhile
+        seen.append((time.perf_counter() - begin, sum(known.values()), memory_of(process.pid)))
+        time.sleep(_EVERY)
+    total = time.perf_counter() - begin
+    if process.returncode:
+        raise SystemExit(process.stderr.read())
+    print(process.stderr.read().strip().splitlines()[-1], flush=True)
+    return Soak(name, *np.array(seen).T, total, total - last)
+
+
+def memory_of(pid: int) -> float:
+    """MB of a process and all that it started."""
+    total = 0.0
+    try:
+        main = psutil.Process(pid)
+        for process in (main, *main.children(recursive=True)):
+            try:
+                total += process.memory_full_info().pss / 1e6
+            except (psutil.Error, FileNotFoundError):
+                continue
+    except psutil.Error:
+        pass
+    return total
+
+
+def tell(run: Soak, n: int) -> None:
+    """Print a row of the table."""
+    busy = (run.rows > 0) & (run.rows < n)
+    seconds, rows, memory = run.seconds[busy], run.rows[busy], run.memory[busy]
+    rate = (rows[-1] - rows[0]) / (seconds[-1] - seconds[0])
+    halves = []
+    for part in np.array_split(np.arange(len(seconds)), 4):
+        halves.append((rows[part[-1]] - rows[part[0]]) / (seconds[part[-1]] - seconds[part[0]]))
+    quarters = np.array_split(memory, 4)
+    print(
+        f"| {run.name} | {n:,} | {run.total:.0f} | {n / run.total:.0f} | {rate:.0f} | "
+        f"{', '.join(f'{value:.0f}' for value in halves)} | {run.memory.max():.0f} | "
+        f"{', '.join(f'{part.mean():.0f}' for part in quarters)} | {run.ranking:.0f} |",
+        flush=True,
+    )
+
+
+def draw(runs: list[Soak], path: Path) -> None:
+    """Rate and memory over time."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 5.5), layout="constrained")
+    for run in runs:
+        # Over half a minute: parts come in lumps.
+        step = max(1, round(30 / _EVERY))
+        seconds = run.seconds[step:]
+        rate = (run.rows[step:] - run.rows[:-step]) / (run.seconds[step:] - run.seconds[:-step])
+        above.plot(seconds / 60, rate, label=run.name)
+        below.plot(run.seconds / 60, run.memory / 1000, label=run.name)
+    above.set(ylabel="cutouts per second", ylim=(0, None))
+    above.legend(frameon=False)
+    below.axhline(1.5, color="0.6", linestyle=":", linewidth=1)
+    below.set(xlabel="minutes", ylabel="memory of all processes [GB]", ylim=(0, None))
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Print the table, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=200_000, help="cutouts")
+    parser.add_argument("--single", type=int, default=50_000, help="cutouts for the model of a single member")
+    parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--folder", type=Path, help="where to put shards and tables; a temporary folder unless said")
+    parser.add_argument("--draw", type=Path, metavar="PNG")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        shards = link_shards(folder, max(arguments.n, arguments.single))
+        print(f"{DISTINCT:,} distinct cutouts of 128 px under other ids, {len(shards)} npz shards")
+        runs = []
+        for title, model, n in (
+            ("default stack", "default", arguments.n),
+            ("single LightGBM model", str(single_model(folder)), arguments.single),
+        ):
+            for path in shards[-(-n // 512) :]:
+                path.unlink(missing_ok=True)
+            n = 512 * len(list((folder / "shards").iterdir()))
+            runs.append(soak(title, model, folder / "shards", folder / f"{len(runs)}.parquet", arguments.jobs))
+            if len(runs) == 1:
+                print(
+                    "\n| model | cutouts | s in all | per s, in all | per s, once it runs | of the quarters | "
+                    "peak memory, MB | of the quarters, MB | s to rank and write |"
+                )
+                print("|---|---|---|---|---|---|---|---|---|")
+            tell(runs[-1], n)
+    if arguments.draw is not None:
+        draw(runs, arguments.draw)
+
+
+if __name__ == "__main__":
+    main()
