@@ -17,10 +17,15 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 from _shards import DISTINCT, link_shards, single_model
+from joblib import effective_n_jobs
 
 from gridlens.engine import parts_folder
 
 _EVERY = 2.0  # s
+# What a core of many does of what it does alone: an assumption, for memory and disk are shared.
+_EFFICIENCY = 0.9
+_WORKER_GB = 0.4
+_PIXEL_BYTES, _FEATURE_BYTES = 128 * 128 * 3 * 4, 315 * 4
 
 
 class Soak(NamedTuple):
@@ -93,6 +98,34 @@ def tell(run: Soak, n: int) -> None:
     )
 
 
+def project(run: Soak, n: int, workers: int, cores: int, price: float, table_bytes: float) -> None:
+    """Print what more cutouts would take, and how that is reckoned."""
+    busy = (run.rows > 0) & (run.rows < n)
+    rate = (run.rows[busy][-1] - run.rows[busy][0]) / (run.seconds[busy][-1] - run.seconds[busy][0])
+    each, rank = rate / workers, run.ranking / n
+    there = _EFFICIENCY * each * cores
+    print(
+        f"\nOne worker: {each:.0f} cutouts a second. {cores} cores: {each:.0f} x {cores} x {_EFFICIENCY} = {there:.0f}. "
+        f"Ranking and writing, one core: {1e6 * rank:.0f} s a million. A worker holds {_WORKER_GB} GB, a cutout of "
+        f"128 px {_PIXEL_BYTES / 1e3:.0f} kB, its features {_FEATURE_BYTES / 1e3:.1f} kB, its row of the table "
+        f"{table_bytes:.0f} bytes. {price:g} an hour for the machine.\n"
+    )
+    print(
+        f"| cutouts | hours, {workers} cores | hours, {cores} cores | cost, {cores} cores | cost per million | "
+        f"memory, {cores} workers, GB | pixels, TB | features, GB | table, GB |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for power in (6, 7, 8):
+        many = 10.0**power
+        small, large = (many * (1 / speed + rank) / 3600 for speed in (rate, there))
+        print(
+            f"| 10^{power} | {small:.2g} | {large:.2g} | {large * price:.2g} | {large * price * 1e6 / many:.2g} | "
+            f"{1 + _WORKER_GB * cores:.0f} | {many * _PIXEL_BYTES / 1e12:.2g} | {many * _FEATURE_BYTES / 1e9:.2g} | "
+            f"{many * table_bytes / 1e9:.2g} |",
+            flush=True,
+        )
+
+
 def draw(runs: list[Soak], path: Path) -> None:
     """Rate and memory over time."""
     import matplotlib
@@ -123,6 +156,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200_000, help="cutouts")
     parser.add_argument("--single", type=int, default=50_000, help="cutouts for the model of a single member")
     parser.add_argument("--jobs", type=int, default=-1)
+    parser.add_argument("--cores", type=int, default=32, help="of the machine that is reckoned for")
+    parser.add_argument("--price", type=float, default=1.5, help="of an hour of it")
     parser.add_argument("--folder", type=Path, help="where to put shards and tables; a temporary folder unless said")
     parser.add_argument("--draw", type=Path, metavar="PNG")
     arguments = parser.parse_args()
@@ -130,7 +165,8 @@ def main() -> None:
         folder = Path(name)
         shards = link_shards(folder, max(arguments.n, arguments.single))
         print(f"{DISTINCT:,} distinct cutouts of 128 px under other ids, {len(shards)} npz shards")
-        runs = []
+        runs: list[Soak] = []
+        counts: list[int] = []
         for title, model, n in (
             ("default stack", "default", arguments.n),
             ("single LightGBM model", str(single_model(folder)), arguments.single),
@@ -146,6 +182,11 @@ def main() -> None:
                 )
                 print("|---|---|---|---|---|---|---|---|---|")
             tell(runs[-1], n)
+            counts.append(n)
+        table_bytes = (folder / "0.parquet").stat().st_size / counts[0]
+        project(
+            runs[0], counts[0], int(effective_n_jobs(arguments.jobs)), arguments.cores, arguments.price, table_bytes
+        )
     if arguments.draw is not None:
         draw(runs, arguments.draw)
 
