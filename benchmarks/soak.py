@@ -106,9 +106,9 @@ def project(run: Soak, n: int, workers: int, cores: int, price: float, table_byt
     there = _EFFICIENCY * each * cores
     print(
         f"\nOne worker: {each:.0f} cutouts a second. {cores} cores: {each:.0f} x {cores} x {_EFFICIENCY} = "
-        f"{there:.0f}. Ranking and writing, one core: {1e6 * rank:.0f} s a million. A worker holds {_WORKER_GB} GB, a cutout of "
-        f"128 px {_PIXEL_BYTES / 1e3:.0f} kB, its features {_FEATURE_BYTES / 1e3:.1f} kB, its row of the table "
-        f"{table_bytes:.0f} bytes. {price:g} an hour for the machine.\n"
+        f"{there:.0f}. Ranking and writing, one core: {1e6 * rank:.0f} s a million. A worker holds {_WORKER_GB} GB, a "
+        f"cutout of 128 px {_PIXEL_BYTES / 1e3:.0f} kB, its features {_FEATURE_BYTES / 1e3:.1f} kB, its row of the "
+        f"table {table_bytes:.0f} bytes. {price:g} an hour for the machine.\n"
     )
     print(
         f"| cutouts | hours, {workers} cores | hours, {cores} cores | cost, {cores} cores | cost per million | "

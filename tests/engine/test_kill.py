@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import subprocess
 import time
 
 import numpy as np
@@ -30,7 +31,7 @@ def model(tmp_path_factory, training_rows, calibration_rows):
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """Shards of some cutouts, of which one is doubled, one is bad and one file is no shard."""
+    """Shards of cutouts, of which one is doubled and one is bad; one shard is damaged, one file is none."""
     folder = tmp_path_factory.mktemp("shards")
     pixels = np.random.default_rng(0).normal(size=(EACH, 48, 48, 3)).astype(np.float32)
     pixels[5] = np.nan
@@ -38,6 +39,9 @@ def shards(tmp_path_factory):
         ids = [f"{k}-{j}" for j in range(EACH)]
         ids[7] = "again"
         write_npz(folder / f"{k:02d}.npz", CutoutSet(np.roll(pixels, k, axis=1), pixel_scale=1.0, ids=ids))
+    whole = bytearray((folder / "00.npz").read_bytes())
+    whole[len(whole) // 2] ^= 255
+    (folder / "98.npz").write_bytes(whole)
     (folder / "99.npz").write_bytes(b"PK no zip")
     return folder
 
@@ -86,8 +90,8 @@ def test_killed_ten_times(tmp_path, shards, model):
     assert not parts.exists()
     table = pd.read_parquet(out)
     pd.testing.assert_frame_equal(table, pd.read_parquet(plain), check_exact=True)
-    assert len(table) == SHARDS * EACH + 1
-    assert (table["status"] == "rejected").sum() == SHARDS + 1
+    assert len(table) == SHARDS * EACH + 2
+    assert (table["status"] == "rejected").sum() == SHARDS + 2
 
 
 def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_parcels, monkeypatch):
@@ -149,3 +153,28 @@ def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
     assert "cannot go on: cutouts is not what it began with" in refused.stderr
     other = CliRunner().invoke(main, [*command, "--resume", "--pixel-scale", "0.9"])
     assert "cutouts, reading options are not" in other.stderr
+
+
+def test_a_full_disk(tmp_path, shards, model, small_parcels):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        command = ["score", str(shards), "--model", str(model), "--jobs", "1", "--out", str(disk / "out.csv")]
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 1
+        assert "There is no space left for" in result.stderr
+        assert "with --resume" in result.stderr
+        kept = len(list(disk.rglob("part-*")))
+        assert 0 < kept < SHARDS
+        again = CliRunner().invoke(main, [*command, "--resume"])
+        assert "There is no space left for" in again.stderr
+        subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+        result = CliRunner().invoke(main, [*command, "--resume"])
+        assert result.exit_code == 0, result.stderr
+        assert "from an earlier run" in result.stderr
+        assert len(pd.read_csv(disk / "out.csv")) == SHARDS * EACH + 2
+        assert [path.name for path in disk.iterdir()] == ["out.csv"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
