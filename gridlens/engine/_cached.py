@@ -12,9 +12,9 @@ from gridlens.features import FeatureCache, Measured
 
 __all__ = ["CachedFeatures"]
 
-# A tenth of a second of work for boosted trees; nothing is read but numbers.
-_PARCEL_ROWS = 4096
-# With a model that takes milliseconds for a row, a batch must not be the whole parcel.
+# Two seconds of work for the default stack. The file is decoded by groups of more rows, each time again: with fewer
+# that would take longer than the work.
+_PARCEL_ROWS = 2048
 _BATCH_ROWS = 512
 
 
