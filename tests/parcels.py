@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from gridlens.cutouts import CutoutBatch, CutoutSet, Parcel, ReadFailure
 
-__all__ = ["SIZE", "Numbers", "Tally", "score_shards"]
+__all__ = ["EACH", "SHARDS", "SIZE", "Numbers", "Tally", "score_shards"]
 
 SIZE = 48
+SHARDS, EACH = 24, 80
 
 
 class Numbers:
