@@ -1,12 +1,12 @@
 """The feature contract: 306 numbers from the image of a cutout and nine of metadata.
 
 `GridPatchExtractor` computes them, `FEATURE_NAMES` and its siblings describe them, `dihedral` turns them,
-`arc_candidate`, `arc_scores` and `best_arc` lead back to the pixels of an arc. Kernels compile when the first cutout is
-measured.
+`arc_candidate`, `arc_scores`, `best_arc` and `detection_maps` lead back to the pixels of an arc. Kernels compile when
+the first cutout is measured.
 """
 
-from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc
-from gridlens.features._symmetry import dihedral
+from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc, detection_maps
+from gridlens.features._symmetry import dihedral, dihedral_columns
 from gridlens.features.contract import (
     CONTRACT_VERSION,
     FEATURE_GROUPS,
@@ -40,5 +40,7 @@ __all__ = [
     "arc_candidate",
     "arc_scores",
     "best_arc",
+    "detection_maps",
     "dihedral",
+    "dihedral_columns",
 ]
