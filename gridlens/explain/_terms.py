@@ -75,7 +75,7 @@ def strongest_terms(explanation: Explanation, row: int, n: int = 10) -> list[Ter
 
 def arc_patch(explanation: Explanation, row: int) -> int:
     """A patch of the arc candidate that adds most to a score; -1 where no patch shows one."""
-    totals = {patches: 0.0 for patches in _candidates(explanation.features[row])}
+    totals = dict.fromkeys(_candidates(explanation.features[row]), 0.0)
     for term in _terms(explanation, row):
         if term.feature in ARC_FEATURES and term.patches in totals:
             totals[term.patches] += term.value
@@ -130,9 +130,7 @@ def _terms(explanation: Explanation, row: int) -> list[Term]:
     for j, name in enumerate(PATCH_FEATURE_NAMES):
         if j not in _ARC and PATCH_FEATURE_GROUPS[name] != POSITION:
             terms += [
-                Term(
-                    f"{feature_words(name, float(shown[k, j]))} [{PLACES[k]}]", float(added[k, j]), name, (k,)
-                )
+                Term(f"{feature_words(name, float(shown[k, j]))} [{PLACES[k]}]", float(added[k, j]), name, (k,))
                 for k in range(N_PATCHES)
             ]
     for k, name in enumerate(METADATA_NAMES):

@@ -126,7 +126,9 @@ def _contrast(value: float) -> str:
         return "as bright as the other patches"
     factor = (1.0 + abs(value)) / max(1.0 - abs(value), 1e-3)
     side = "brighter" if value > 0 else "fainter"
-    return f"far {side} than the other patches" if factor > 10.0 else f"{factor:.1f} times {side} than the other patches"
+    return (
+        f"far {side} than the other patches" if factor > 10.0 else f"{factor:.1f} times {side} than the other patches"
+    )
 
 
 def _offset(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,24 +50,23 @@ class TreeArrays(NamedTuple):
 def tree_arrays(booster: Any) -> TreeArrays:
     """Trees of a `lightgbm.Booster` of numerical splits."""
     text = booster.model_to_string()
-    found: dict[str, list[np.ndarray]] = {name: [] for name in _LINES}
-    n_splits, base = [0], 0.0
+    found: dict[str, list[str]] = {name: [] for name in _LINES}
+    n_leaves, base = [], 0.0
     for block in text[: text.index("\nend of trees")].split("\nTree=")[1:]:
         lines = dict(line.split("=", 1) for line in block.split("\n")[1:] if "=" in line)
-        value = np.array(lines["leaf_value"].split(), dtype=np.float64)
-        if len(value) == 1:
-            base += float(value[0])
+        if lines["num_leaves"] == "1":
+            base += float(lines["leaf_value"])
             continue
-        for name, kind in _LINES.items():
-            found[name].append(np.array(lines[name].split(), dtype=kind))
-        cover = found["leaf_count"][-1]
-        base += float(value @ cover / cover.sum())
-        n_splits.append(len(value) - 1)
-    joined = {
-        name: np.concatenate([np.empty(0, dtype=_LINES[name]), *parts]) for name, parts in found.items()
-    }
+        for name, parts in found.items():
+            parts.append(lines[name])
+        n_leaves.append(int(lines["num_leaves"]))
+    # All numbers of one kind at once: a call for each tree would take longer than all that follows.
+    joined = {name: np.array(" ".join(parts).split(), dtype=_LINES[name]) for name, parts in found.items()}
+    first = np.cumsum([0, *n_leaves])
+    for begin, end in pairwise(first):
+        base += float(np.average(joined["leaf_value"][begin:end], weights=joined["leaf_count"][begin:end]))
     return TreeArrays(
-        np.cumsum(n_splits),
+        first - np.arange(len(first)),
         joined["split_feature"],
         joined["threshold"],
         joined["decision_type"],
