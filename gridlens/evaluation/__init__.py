@@ -2,7 +2,8 @@
 
 Every measure is an `Estimate`, which says so where there are too few rows to compute it. `discovery_curve` tells what a
 review budget finds, `stratified` and `control_score` where the finding comes from, `compare` which of two scores is the
-better one. `evaluate` does all of it, and `write_report` makes one page of that; `report_page` and `report_table` are what it is made of.
+better one. `evaluate` does all of it, and `write_report` makes one page of that; `report_page` and
+`report_table` are what it is made of.
 """
 
 from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar

@@ -40,7 +40,7 @@ def feature_columns() -> dict[str, np.ndarray]:
 
 
 def by_group(explanation: Explanation) -> pd.DataFrame:
-    """Contributions by group of features: intensity, colour, edges, geometry, arc shape, arc colour, position, metadata.
+    """Contributions by group of features: intensity, colour, edges, geometry, arc shape and colour, position, metadata.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from html import escape
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from gridlens.detector import EVEN
 from gridlens.evaluation import report_page
 from gridlens.explain._aggregate import POSITION, by_group
 from gridlens.explain._explainer import Explainer, Explanation
-from gridlens.explain._pictures import AGAINST, FOR, GREY, draw_panels, image_uri, n_panels, new_figure
+from gridlens.explain._pictures import AGAINST, FOR, GREY, PANEL, draw_panels, image_uri, n_panels, new_figure, strip
 from gridlens.explain._terms import Term, because, strongest_terms
 from gridlens.stacking import member_log_odds
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CARD_STYLE", "card_html", "draw_card", "write_card"]
 
-_PANEL = 3.15  # inches
 _DPI = 110
+_LETTERS = 12.5  # in an inch of the sentence
 _LONGEST = 62  # characters of a label beside a bar
 CARD_STYLE = f"""
 body {{ max-width: 72rem; }}
@@ -49,7 +50,8 @@ body {{ max-width: 72rem; }}
 .fall .track u {{ position: absolute; top: 0; bottom: 0; width: 1px; background: #b9c1cc; }}
 .fall .where {{ color: #6b7685; }} .fall .sum {{ font-weight: 600; }}
 .yes {{ background: {FOR}; }} .no {{ background: {AGAINST}; }} .rest {{ background: #9aa4b2; }}
-h4 {{ font-size: .86rem; margin: 0 0 .3rem; color: #4a5666; font-weight: 600; }} .two h4 + * + h4 {{ margin-top: 1rem; }}
+h4 {{ font-size: .86rem; margin: 0 0 .3rem; color: #4a5666; font-weight: 600; }}
+.two h4 + * + h4 {{ margin-top: 1rem; }}
 """
 
 
@@ -58,9 +60,9 @@ def draw_card(
 ) -> Figure:
     """Draw why one cutout scored as it did.
 
-    The cutout in colour (Lupton) with the arc candidate that the score owes most to and the circle through it, the white
-    and the blue map that candidates are found in, what each patch adds, the ten strongest terms in words and units, the
-    members' votes, and the probability with its interval.
+    The cutout in colour (Lupton) with the arc candidate that the score owes most to and the circle through it, the
+    white and the blue map that candidates are found in, what each patch adds, the ten strongest terms in words and
+    units, the members' votes, and the probability with its interval.
 
     Parameters
     ----------
@@ -82,18 +84,20 @@ def draw_card(
     """
     found = _explained(explainer, cutout, explanation)
     maps = {name: values[0] for name, values in explainer.maps(cutout).items()}
-    width = _PANEL * n_panels(maps)
-    figure = new_figure(width, 8.0)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.18, 1.0))
-    axes = top.subplots(1, n_panels(maps), squeeze=False)[0]
-    draw_panels(axes, cutout, found, 0, maps)
+    width, height = PANEL * n_panels(maps), 7.8
+    figure = new_figure(width, height, arrange=False)
+    draw_panels(strip(figure, n_panels(maps), 3.5, 3.5 + PANEL - 0.08), cutout, found, 0, maps)
     name, said = str(found.table["id"][0]), because(found, 0)
-    top.suptitle(f"{name}\n{_probability(found, 0, prevalence)}\n{said}", x=0.01, ha="left", fontsize=10.5)
-    fall, side = bottom.subfigures(1, 2, width_ratios=(1.9, 1.0))
-    _draw_waterfall(fall.subplots(), found, 0)
-    votes, groups = side.subplots(2, 1, height_ratios=(1.0, 1.9))
-    _draw_bars(votes, _votes(explainer, found, 0), "members: log-odds over even, and their votes")
-    _draw_bars(groups, _groups(found, 0), "by group of features, log-odds of the stack")
+    figure.text(0.06 / width, 1.0 - 0.07 / height, name, va="top", fontsize=13, fontweight="bold")
+    text = f"{_probability(found, 0, prevalence)}\n{fill(said, int(_LETTERS * width))}"
+    figure.text(0.06 / width, 1.0 - 0.32 / height, text, va="top", fontsize=9.5, linespacing=1.35)
+
+    def axes(left: float, bottom: float, wide: float, high: float) -> Axes:
+        return figure.add_axes((left / width, bottom / height, wide / width, high / height))
+
+    _draw_waterfall(axes(4.0, 0.3, width - 8.3, 2.75), found, 0)
+    _draw_bars(axes(width - 2.45, 2.45, 1.9, 0.6), _votes(explainer, found, 0), "members, log-odds over even")
+    _draw_bars(axes(width - 2.45, 0.3, 1.9, 1.6), _groups(found, 0), "by group of features, log-odds")
     return figure
 
 
@@ -133,8 +137,8 @@ def write_card(
 
 _LEAD = (
     '<p class="lead">Terms are exact Shapley values: what each number of the image adds to the log-odds of the stack, '
-    "which the calibration turns into the probability. They say what the model made of the image, not what is so on the "
-    "sky, and numbers that say the same share what they add.</p>"
+    "which the calibration turns into the probability. They say what the model made of the image, not what is so on "
+    "the sky, and numbers that say the same share what they add.</p>"
 )
 
 
@@ -150,8 +154,8 @@ def card_html(
 ) -> str:
     """The card of row `row` as a part of a page with `CARD_STYLE`."""
     maps = {name: values[0] for name, values in explainer.maps(cutout).items()}
-    figure = new_figure(_PANEL * n_panels(maps), _PANEL + 0.2)
-    draw_panels(figure.subplots(1, n_panels(maps), squeeze=False)[0], cutout, explanation, row, maps)
+    figure = new_figure(PANEL * n_panels(maps), PANEL + 0.18, arrange=False)
+    draw_panels(strip(figure, n_panels(maps), 0.02, PANEL - 0.06), cutout, explanation, row, maps)
     name = str(explanation.table["id"][row])
     message = str(explanation.table["message"][row])
     return "\n".join(

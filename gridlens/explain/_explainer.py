@@ -90,8 +90,8 @@ class Explainer:
     """Say why a detector scores as it does: contributions of the features, through the stack.
 
     A member that offers `contributions` (the built-in ones on features do, by exact Shapley values) has them multiplied
-    by its weight; any other member is one bar. Where the stack takes a member for certain and cuts its log-odds off, its
-    contributions shrink by one factor. Together with the base they add up to the stack's log-odds, from which the
+    by its weight; any other member is one bar. Where the stack takes a member for certain and cuts its log-odds off,
+    its contributions shrink by one factor. Together with the base they add up to the stack's log-odds, from which the
     calibration makes a probability; this is checked for every row.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What a model leans on over many cutouts: mean absolute contributions, and what it loses where columns are shuffled."""
+"""What a model leans on over many cutouts: mean absolute contributions, and what it loses by a shuffle of columns."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def permutation_importance(
     X : ndarray of shape (n, 315)
         Rows of NaN are left out.
     y : ndarray of shape (n,), default=None
-        1 for a lens and 0 for surely none. None takes the detector's own probabilities, at even prevalence, for the truth:
-        the loss is then the information that its judgement loses, a Kullback-Leibler divergence, and says nothing of how
-        good that judgement is.
+        1 for a lens and 0 for surely none. None takes the detector's own probabilities, at even prevalence, for the
+        truth: the loss is then the information that its judgement loses, a Kullback-Leibler divergence, and says
+        nothing of how good that judgement is.
     by : {"group", "feature"}, default="group"
     names : list of str, default=None
         Groups or features to shuffle; None takes all but position.
@@ -107,7 +107,8 @@ def permutation_importance(
     Returns
     -------
     DataFrame, the greatest loss first
-        Columns `name`, `loss` (nats a cutout, the mean over the shuffles), `low` and `high` (the least and the greatest).
+        Columns `name`, `loss` (nats a cutout, the mean over the shuffles), `low` and `high` (the least and the
+        greatest).
 
     Raises
     ------

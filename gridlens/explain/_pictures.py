@@ -18,23 +18,46 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["AGAINST", "FOR", "GREY", "diverging", "draw_panels", "image_uri", "lupton_rgb", "n_panels", "new_figure"]
+__all__ = [
+    "AGAINST",
+    "FOR",
+    "GREY",
+    "PANEL",
+    "diverging",
+    "draw_panels",
+    "image_uri",
+    "lupton_rgb",
+    "n_panels",
+    "new_figure",
+    "strip",
+]
 
 # Okabe & Ito, told apart by readers of any colour vision.
 FOR, AGAINST, GREY = "#D55E00", "#0072B2", "#767676"
 _OUTLINE = "#ffffff"
 _CIRCLE = "#F0E442"
+PANEL = 3.15  # inches
 _BAR = 10.0  # arcsec
 # Maps of S/N: where they end, dark and bright.
 _DARK, _BRIGHT = -2.0, 10.0
 _LEAST_HEAT = 0.3
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of its own, inches, that no window waits for."""
+def new_figure(width: float, height: float, *, arrange: bool = True) -> Figure:
+    """A figure of its own, inches, that no window waits for; unless `arrange`, its axes stay where they are put."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    # To arrange a card takes as long as to draw it.
+    return Figure(figsize=(width, height), layout="constrained" if arrange else None)
+
+
+def strip(figure: Figure, n: int, bottom: float, top: float) -> Any:
+    """A row of `n` square axes across a figure of `n` times `PANEL` inches, between heights in inches."""
+    width, height = figure.get_size_inches()
+    return [
+        figure.add_axes(((k * PANEL + 0.04) / width, bottom / height, (PANEL - 0.08) / width, (top - bottom) / height))
+        for k in range(n)
+    ]
 
 
 def diverging() -> Any:
@@ -47,7 +70,7 @@ def diverging() -> Any:
 def image_uri(figure: Figure, dpi: int, kind: str = "webp") -> str:
     """The figure as an image within a page."""
     buffer = io.BytesIO()
-    options = {"pil_kwargs": {"quality": 82}} if kind == "webp" else {}
+    options: dict[str, Any] = {"pil_kwargs": {"quality": 82}} if kind == "webp" else {}
     figure.savefig(buffer, format=kind, dpi=dpi, **options)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
@@ -103,9 +126,7 @@ def draw_panels(axes: Any, cutout: CutoutSet, explanation: Explanation, row: int
         limit = max(float(np.nanmax(np.abs(values))), 1e-6)
         ax.imshow(values, origin="lower", cmap=diverging(), vmin=-limit, vmax=limit, interpolation="nearest")
         ax.set_title(f"{name}: what hiding it takes away, up to {limit:.2g}", fontsize=8)
-    colour.set_title(
-        "i, r, g; + is the BCG" + (", the circle through the arc dashed" if _has_circle(arc) else ""), fontsize=8
-    )
+    colour.set_title("i, r, g" + ("; dashed: the circle of the arc" if _has_circle(arc) else ""), fontsize=8)
     patches.set_title("what each patch adds, log-odds", fontsize=8)
     for ax in axes:
         ax.set_xticks([])

@@ -25,19 +25,34 @@ _RUNS = 12  # of a running median
 _ELONGATION = feature_columns()["elongation"]
 
 
-def plot_importance(table: pd.DataFrame, title: str) -> Figure:
-    """Mean absolute contributions as bars, with their intervals; `table` is that of `importance`."""
-    figure = new_figure(6.4, 0.27 * len(table) + 0.8)
-    ax = figure.subplots()
+def plot_importance(table: pd.DataFrame, lost: pd.Series[float] | None = None) -> Figure:
+    """Mean absolute contributions as bars with their intervals, and what shuffles lose beside them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `importance`.
+    lost : Series, default=None
+        The loss of `permutation_importance` by name.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = new_figure(6.4 if lost is None else 9.6, 0.25 * len(table) + 0.8)
+    axes = figure.subplots(1, 1 if lost is None else 2, sharey=True, squeeze=False)[0]
     places = np.arange(len(table))
-    ax.barh(places, table["mean_abs"], color="#9fb6cf", height=0.7)
-    ax.hlines(places, table["low"], table["high"], color="#1c2430", lw=1.1)
-    ax.set_yticks(places, [FEATURE_LABELS.get(name, name) for name in table["name"]], fontsize=8)
-    ax.set_ylim(len(table) - 0.5, -0.5)
-    ax.set_xlim(left=0.0)
-    ax.set_xlabel("mean absolute contribution, log-odds", fontsize=8)
-    _plain(ax)
-    ax.set_title(title, fontsize=9, loc="left")
+    axes[0].barh(places, table["mean_abs"], color="#9fb6cf", height=0.7)
+    axes[0].hlines(places, table["low"], table["high"], color="#1c2430", lw=1.1)
+    axes[0].set_yticks(places, [FEATURE_LABELS.get(name, name) for name in table["name"]], fontsize=8)
+    axes[0].set_xlabel("mean absolute contribution, log-odds", fontsize=8)
+    if lost is not None:
+        axes[1].barh(places, [lost.get(name, 0.0) for name in table["name"]], color="#e0b48a", height=0.7)
+        axes[1].set_xlabel("lost by a shuffle, nats a cutout", fontsize=8)
+    for ax in axes:
+        ax.set_ylim(len(table) - 0.5, -0.5)
+        _plain(ax)
+        ax.tick_params(axis="y", length=0)
     return figure
 
 
@@ -46,7 +61,7 @@ def plot_beeswarm(explanation: Explanation, names: Sequence[str]) -> Figure:
 
     Patches without an arc candidate are grey in the features of arcs.
     """
-    figure = new_figure(8.0, 0.42 * len(names) + 1.0)
+    figure = new_figure(9.0, 0.36 * len(names) + 0.9)
     ax = figure.subplots()
     cmap = _values()
     for k, name in enumerate(names):

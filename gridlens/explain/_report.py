@@ -19,16 +19,19 @@ from gridlens.explain._importance import importance, permutation_importance
 from gridlens.explain._pictures import image_uri
 from gridlens.explain._plots import plot_beeswarm, plot_dependence, plot_importance
 from gridlens.explain._words import FEATURE_LABELS
-from gridlens.features import FEATURE_GROUPS, METADATA_NAMES
+from gridlens.features import METADATA_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["write_explanations"]
 
-_SWARM, _DEPENDENCE = 14, 6
+_SWARM, _DEPENDENCE, _SHUFFLES = 14, 6, 3
 _FIGURE_DPI, _CARD_DPI = 130, 78
-_STYLE = CARD_STYLE + "figure img { width: 100%; height: auto; } figure.half img { max-width: 46rem; }"
+_STYLE = (
+    CARD_STYLE + "figure img { width: 100%; height: auto; max-width: 58rem; } "
+    ".pair { display: flex; flex-wrap: wrap; gap: 0 4rem; } summary { cursor: pointer; color: #4a5666; }"
+)
 
 
 def write_explanations(
@@ -72,8 +75,8 @@ def write_explanations(
     parts += _figures(explanation)
     parts.append(f"<h2>The best {len(cutouts)} candidates</h2>" if len(cutouts) > 1 else "<h2>The best candidate</h2>")
     parts.append(
-        "<p>The arc candidate that a score owes most to is outlined, and the circle through it dashed. Terms are in the "
-        "order of their strength; grey words say in which patches.</p>"
+        "<p>The arc candidate that a score owes most to is outlined, and the circle through it dashed. Terms are in "
+        "the order of their strength; grey words say in which patches.</p>"
     )
     for place, (row, cutout) in enumerate(sorted(cutouts.items()), start=1):
         parts.append(
@@ -92,72 +95,62 @@ def _lead(explanation: Explanation) -> str:
     left = f" {rejected} that were rejected are left out." if rejected else ""
     return (
         "<h1>Why these scores</h1>"
-        f'<p class="lead">{fine:,} cutouts.{left} Contributions are exact Shapley values, in log-odds of the stack before '
-        "calibration: base and contributions of a cutout add up to its score. Brackets are 95 % intervals of bootstrap "
-        "draws of the cutouts.</p>"
+        f'<p class="lead">{fine:,} cutouts.{left} Contributions are exact Shapley values, in log-odds of the stack '
+        "before calibration: base and contributions of a cutout add up to its score. Brackets are 95 % intervals of "
+        "bootstrap draws of the cutouts.</p>"
     )
 
 
 def _importances(explainer: Explainer, explanation: Explanation) -> list[str]:
     groups, features = importance(explanation), importance(explanation, "feature")
     on_features = all(member.consumes == "features" for member in explainer.detector.stack_.members_)
-    shown = [name for name in features["name"][:_SWARM] if name in FEATURE_LABELS]
-    losses = {"group": pd.DataFrame({"name": [], "loss": []}), "feature": pd.DataFrame({"name": [], "loss": []})}
-    enough = int(np.isfinite(explanation.log_odds).sum()) > 1
-    if on_features and enough:
-        losses["group"] = permutation_importance(explainer.detector, explanation.features)
-        losses["feature"] = permutation_importance(
-            explainer.detector, explanation.features, by="feature", names=shown, n_repeats=3
-        )
-    parts = [
-        "<h2>What the scores are made of</h2>",
-        "<p>The first column is what a group or feature adds or takes away, on the whole. The second is what the model's "
-        "judgement loses where the columns of the group are shuffled among these cutouts: the Kullback-Leibler "
-        "divergence of its probabilities, at even prevalence, from those before.</p>"
-        "<p><b>Read them together.</b> Features say the same things: nine patches may show one arc, and a long arc is an "
-        "elongated one. Shapley values share what such features add among them, so that each looks weak, and which of them "
-        "gets most hangs on which one the trees happened to ask. A shuffle of one leaves the others to speak for it, "
-        "and shows the model rows that cannot be. Sums over groups suffer least. Neither says that the sky is so.</p>",
-    ]
-    if not on_features:
-        parts.append(
-            "<p>Nothing was shuffled: a member looks at cutouts, and shuffled features change nothing there.</p>"
-        )
-    for title, table, loss in (("group", groups, losses["group"]), ("feature", features, losses["feature"])):
-        lines = _lines(table, loss)
-        parts.append(
-            report_table(
-                (title, "mean |contribution|", "mean", "lost where shuffled, nats a cutout", "of"), lines, text=(4,)
+    several = int(np.isfinite(explanation.log_odds).sum()) > 1
+    lost: dict[str, pd.Series[float]] = {}
+    if on_features and several:
+        shown = [name for name in features["name"] if name in FEATURE_LABELS]
+        for by, names in (("group", None), ("feature", shown)):
+            table = permutation_importance(
+                explainer.detector,
+                explanation.features,
+                by=by,  # type: ignore[arg-type]
+                names=names,
+                n_repeats=_SHUFFLES,
             )
-        )
-    members = importance(explanation, "member")
-    parts += [
-        "<h3>By member</h3>",
-        report_table(
-            ("member", "mean |contribution|", "mean"), [line[:3] for line in _lines(members, losses["group"])]
-        ),
+            lost[by] = table.set_index("name")["loss"]
+    head = ("mean |contribution|", "mean", "lost by a shuffle, nats")
+    return [
+        "<h2>What the scores are made of</h2>",
+        "<p>A contribution is what a group or feature adds to, or takes from, the log-odds. Beside it stands what the "
+        "model's judgement loses where the columns of the group are shuffled among these cutouts: the Kullback-Leibler "
+        "divergence of its probabilities, at even prevalence, from those before.</p>",
+        "<p><b>Read the two together.</b> Features say the same things: nine patches may show one arc, and a long arc "
+        "is an elongated one. Shapley values share among such features what they add, so that each looks weak, and "
+        "which of them gets most hangs on which one the trees happened to ask. A shuffle of one feature leaves the "
+        "others to speak for it, and shows the model rows that cannot be. Sums over groups suffer least. Neither tells "
+        "what makes a lens: both are about the model.</p>",
+        "" if on_features else "<p>Nothing was shuffled: a member looks at cutouts, not at features.</p>",
+        '<div class="pair"><div>',
+        report_table(("group", *head), _lines(groups, lost.get("group"))),
+        "</div><div>",
+        report_table(("member", *head[:2]), [line[:3] for line in _lines(importance(explanation, "member"), None)]),
+        "</div></div>",
         _figure(
-            plot_importance(features, "by feature, over all patches"),
-            "Mean absolute contribution of each feature",
-            "half",
+            plot_importance(features, lost.get("feature")),
+            "By feature, over all patches: mean absolute contribution, and what a shuffle of its columns loses",
         ),
+        "<details><summary>The same in numbers</summary>",
+        report_table(("feature", *head), _lines(features, lost.get("feature"))),
+        "</details>",
     ]
-    return parts
 
 
-def _lines(table: pd.DataFrame, loss: pd.DataFrame) -> list[tuple[Any, ...]]:
-    lost = dict(zip(loss["name"], loss["loss"], strict=True))
-    group_of = {
-        name.split("_", 1)[1]: group for group, names in FEATURE_GROUPS.items() for name in names if "patch" in name
-    }
-    group_of |= dict.fromkeys(METADATA_NAMES, "metadata")
+def _lines(table: pd.DataFrame, lost: pd.Series[float] | None) -> list[tuple[str, ...]]:
     return [
         (
             FEATURE_LABELS.get(row.name, row.name),
-            Estimate(row.mean_abs, row.low, row.high),
+            str(Estimate(row.mean_abs, row.low, row.high)),
             f"{row.mean:+.3f}",
-            f"{lost[row.name]:.4f}" if row.name in lost else "",
-            group_of.get(row.name, ""),
+            f"{lost[row.name]:.4f}" if lost is not None and row.name in lost else "",
         )
         for row in table.itertuples(index=False)
     ]
@@ -180,8 +173,8 @@ def _figures(explanation: Explanation) -> list[str]:
     ]
 
 
-def _figure(figure: Figure, caption: str, kind: str = "") -> str:
+def _figure(figure: Figure, caption: str) -> str:
     return (
-        f'<figure class="{kind}"><img alt="{escape(caption)}" src="{image_uri(figure, _FIGURE_DPI)}">'
+        f'<figure><img alt="{escape(caption)}" src="{image_uri(figure, _FIGURE_DPI)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )

@@ -77,7 +77,7 @@ def read_one(what: str | os.PathLike[str], name: str | None = None, **reading: A
             return found[0]
         if len(found) > 1:
             names = ", ".join(str(one.ids[0]) for one in found[:_NAMED])
-            raise GridlensError(f"There are several cutouts in {path}: {names} ... Name one with --id (the 'name').")
+            raise GridlensError(f"There are several cutouts in {path}, such as {names}. Name one of them with --id.")
     if found:
         return found[0]
     if failures:
@@ -130,11 +130,13 @@ def explain_table(
     gone = [path for path in paths if not path or not os.path.exists(path)]
     if len(gone) == len(paths):
         raise GridlensError(
-            f"The cutouts of the table must still be where it says, in the column 'path'. There is no {gone[0] or 'path'!r}; "
-            "go to the folder from which they were scored, or score them again."
+            "The cutouts of a table must still be where its column 'path' says. "
+            f"There is no {gone[0] or 'path'!r}; go to the folder from which they were scored, or score them again."
         )
     there = [path for path in paths if path not in gone]
-    rows, parts, kept = [], [], {}
+    rows: list[int] = []
+    parts: list[Explanation] = []
+    kept: dict[int, CutoutSet] = {}
     for cutouts in _read([*there, *(other for path in there for other in _siblings(path))], reading):
         chosen = [(k, wanted[key]) for k, key in enumerate(_keys(cutouts.paths, cutouts.ids)) if key in wanted]
         if chosen:
@@ -176,9 +178,9 @@ def _notes(best: pd.DataFrame, places: np.ndarray, explanation: Explanation) -> 
         n = int((off > _SAME).sum())
         if n:
             notes.append(
-                f"The scores of {n} cutouts differ from the table's, by up to {np.nanmax(off):.2g}: what is explained here "
-                "are the scores of this model, and of cutouts as they were read now. Give the model and the reading options "
-                "that the table was made with."
+                f"The scores of {n} cutouts differ from the table's, by up to {np.nanmax(off):.2g}: what is explained "
+                "here are the scores of this model, and of cutouts as they were read now. Give the model and the "
+                "reading options that the table was made with."
             )
     return notes
 

@@ -62,7 +62,7 @@ def dihedral(X: np.ndarray) -> np.ndarray:
 
 
 def dihedral_columns() -> np.ndarray:
-    """Column of the features that each column of `dihedral`'s versions holds: for taking what is said of a version back.
+    """Column of the features that each column of `dihedral`'s versions holds, to take back what is said of a version.
 
     Returns
     -------

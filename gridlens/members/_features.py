@@ -154,10 +154,10 @@ class ExplainedMember(FeatureMember):
         Notes
         -----
         Trees have the path-dependent Shapley values of Lundberg et al. 2020, Nature Machine Intelligence 2, 56: what is
-        not known of a row is as in the training rows that came to the same split, and `base` is their mean. Where a score
-        is a mean over turned versions of a row, so are the values, each in the column that the version took the number
-        from. Where the best patch speaks for a cutout, the values are those of its score, and which patch it was is
-        credited to no feature.
+        not known of a row is as in the training rows that came to the same split, and `base` is their mean. Where a
+        score is a mean over turned versions of a row, so are the values, each in the column that the version took the
+        number from. Where the best patches speak for a cutout, the values are those of their scores, by the weights of
+        the pool; which patches these were is credited to no feature, and `base` is that of any patch.
         """
         check_is_fitted(self, "classes_")
         X = self._rows(X)

@@ -109,7 +109,7 @@ def link(names, lefts, rights, cover, parent, prior, depth, held, share):
 
 @jit
 def walk(columns, names, threshold, decision, lefts, rights, prior, passes):
-    """Fill `passes` with 1 where a row of the block passes a node's edge and those above on the same feature, else 0."""
+    """Fill `passes` with 1 where a row passes a node's edge and those above it on the same feature, else with 0."""
     m, n = names.shape[0], columns.shape[1]
     for p in range(m):
         a, b = lefts[p], rights[p]

@@ -31,9 +31,9 @@ class Member(Protocol):
         each, (n,): a standard deviation of its own log-odds, NaN for a row of NaN. The table of scores has a column for
         it, the member's name and "_spread".
     contributions : callable, optional
-        Of members on features. ``contributions(X)`` gives what each feature adds to the log-odds of a lens, (n, 315), and
-        a number, what they are added to: number and row sum are the log-odds of `predict_proba`. A row of NaN gives NaN.
-        `gridlens.explain` shows the score of a member without it as one bar.
+        Of members on features. ``contributions(X)`` gives what each feature adds to the log-odds of a lens, (n, 315),
+        and a number, what they are added to: number and row sum are the log-odds of `predict_proba`. A row of NaN gives
+        NaN. `gridlens.explain` shows the score of a member without it as one bar.
     attribution : callable, optional
         Of members on cutouts. ``attribution(X)`` gives a map (n, H, W) on the cutouts' pixels, positive where the image
         speaks for a lens, in log-odds; `gridlens.explain` draws it. NaN for a rejected cutout.
