@@ -34,6 +34,7 @@ def modules_after(code):
         "import gridlens",
         "from gridlens.cli import main\nmain(['--help'], standalone_mode=False)",
         "from gridlens.cli import main\nmain(['score', '--help'], standalone_mode=False)",
+        "from gridlens.cli import main\nmain(['explain', '--help'], standalone_mode=False)",
     ],
 )
 def test_nothing_heavy_is_imported(code):
@@ -52,6 +53,14 @@ def test_scoring_needs_no_optional_package(tmp_path):
         "table = gridlens.load_model().score_cutouts(gridlens.CutoutSet(np.ones((1, 64, 64, 3))))"
     )
     assert not modules_after(code) & {"torch", "shap", "matplotlib", "lenstronomy", "dask"}
+
+
+def test_explaining_draws_nothing_unless_asked():
+    code = (
+        "import numpy as np, gridlens, gridlens.explain as explain\n"
+        "explain.Explainer(gridlens.load_model()).explain(gridlens.CutoutSet(np.ones((1, 64, 64, 3))))"
+    )
+    assert not modules_after(code) & {"shap", "matplotlib"}
 
 
 def test_the_public_names_are_there():

@@ -15,8 +15,7 @@ _TABLES = (".csv", ".parquet", ".votable")
 
 @click.command(
     short_help="Say why a cutout scored as it did.",
-    epilog="Examples: gridlens explain cutouts/ --id J014656-092952 --out cards/ | "
-    "gridlens explain scores.csv --top 200 --out report/",
+    epilog="Example: gridlens explain scores.csv --top 200 --out report/",
 )
 @click.argument("what", metavar="CUTOUT|SCORES")
 @click.option("--top", type=click.IntRange(min=1), metavar="K", help="Explain the K best of a table. [default: 200]")
