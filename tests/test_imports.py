@@ -47,20 +47,14 @@ def test_describing_a_model_needs_no_compiler():
     assert "numba" not in modules_after("from gridlens.cli import main\nmain(['info'], standalone_mode=False)")
 
 
-def test_scoring_needs_no_optional_package(tmp_path):
+def test_scoring_and_explaining_need_no_optional_package(tmp_path):
     code = (
-        "import numpy as np, gridlens\n"
-        "table = gridlens.load_model().score_cutouts(gridlens.CutoutSet(np.ones((1, 64, 64, 3))))"
+        "import numpy as np, gridlens, gridlens.explain\n"
+        "detector, cutouts = gridlens.load_model(), gridlens.CutoutSet(np.ones((1, 64, 64, 3)))\n"
+        "table = detector.score_cutouts(cutouts)\n"
+        "found = gridlens.explain.Explainer(detector).explain(cutouts)"
     )
     assert not modules_after(code) & {"torch", "shap", "matplotlib", "lenstronomy", "dask"}
-
-
-def test_explaining_draws_nothing_unless_asked():
-    code = (
-        "import numpy as np, gridlens, gridlens.explain as explain\n"
-        "explain.Explainer(gridlens.load_model()).explain(gridlens.CutoutSet(np.ones((1, 64, 64, 3))))"
-    )
-    assert not modules_after(code) & {"shap", "matplotlib"}
 
 
 def test_the_public_names_are_there():

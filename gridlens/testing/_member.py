@@ -28,16 +28,16 @@ _ROWS = 240
 def check_member(member: Any, *, random_state: int = 0) -> None:
     """Raise AssertionError where a member of the stack breaks its contract.
 
-    For authors of plugins: give it the member with settings that fit in seconds. It is fitted up to nine times on 240 small
-    made-up inputs of what it consumes, of which half hold a signal that it need not find. Told are, all at once:
+    For authors of plugins: give it the member with settings that fit in seconds. It is fitted up to ten times on 240
+    small made-up inputs of what it consumes, of which half hold a signal that it need not find. Told are, all at once:
 
     - a missing attribute or method, parameters without defaults, a constructor or a `clone` that changes them;
     - `fit` that does not return the member, does not take `sample_weight` and `groups`, or changes what it is given;
     - probabilities that are no float array of shape (n, 2), lie outside 0 to 1 or do not add up to 1;
     - rows that depend on the rows beside them, or an empty input that fails;
     - rows of its own `prepare`, where it has one, that it learns or scores in another way than the inputs themselves;
-    - `contributions`, where it offers them, that do not add up to its log-odds within 1e-4, row by row; an `attribution`
-      that is no map of the cutouts' shape;
+    - `contributions`, where it offers them, that do not add up to its log-odds within 1e-4, row by row; an
+      `attribution` that is no map of the cutouts' shape;
     - a rejected row (features of NaN, a cutout of NaN) that gets a probability, or spoils others;
     - labels of one class that are accepted;
     - two fits with one `random_state` that differ;

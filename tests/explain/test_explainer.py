@@ -45,7 +45,7 @@ class Pixel(ClassifierMixin, BaseEstimator):
 
 @pytest.fixture(scope="module")
 def explained(training_rows, calibration_rows):
-    members = (LightGBMMember(**SMALL), PatchMember(**SMALL), "linear")
+    members = (LightGBMMember(**SMALL, turns=False), PatchMember(**SMALL), "linear")
     detector = LensDetector(members=members, random_state=0).fit(*training_rows, calibration=calibration_rows)
     X = calibration_rows[0].copy()
     X[3] = np.nan
