@@ -43,6 +43,8 @@ MEASURES = {
     "average precision": partial(average_precision, n_boot=300),
     "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01, n_boot=300),
 }
+# Position is constant, and the bundled model sees no metadata.
+GROUPS = ("arc shape", "arc colour", "intensity", "colour", "edges", "geometry")
 LIGHT = ("intensity", "colour", "edges")
 ARC = ("arc shape", "arc colour")
 # What is taken away, by what the table calls it.
@@ -88,9 +90,7 @@ def timed(detector: LensDetector, test: SceneRows, examples: Path) -> None:
     wall, work = (
         times * seconds for seconds in _seconds(partial(booster.predict, pred_contrib=True, num_threads=2), X[:few])
     )
-    print(
-        f"| those of `lightgbm` alone by LightGBM's `pred_contrib`, 2 threads, from {few} rows | {wall:.0f} | {work:.0f} |"
-    )
+    print(f"| `lightgbm` by LightGBM's `pred_contrib`, 2 threads, from {few} rows | {wall:.0f} | {work:.0f} |")
     cutout = CutoutSet.read(examples / "simulated.npz")[:1]
     with tempfile.TemporaryDirectory() as folder:
         write_card(explainer, cutout, folder)
@@ -169,8 +169,8 @@ def _fitted_without(groups: tuple[str, ...], train: SceneRows, test: SceneRows, 
     return np.column_stack([member_log_odds(member.predict_proba(T)[:, 1]) for member in members]) @ weights
 
 
-def pairs(detector: LensDetector, n: int) -> None:
-    """Print what arcs change in the same clusters, and what worse seeing and more noise do to clusters without."""
+def pairs(detector: LensDetector, n: int, test: SceneRows, found: Explanation) -> None:
+    """Print what arcs change in the same clusters, whether these are told from others without, and when seen worse."""
     settings = SceneSettings(lens_fraction=1.0, varied_fraction=0.0)
     scenes = Parallel(n_jobs=2)(delayed(simulate_scene)(PAIR_SEED, k, settings) for k in range(n))
     truth = pd.DataFrame([scene.truth for scene in scenes])
@@ -189,15 +189,24 @@ def pairs(detector: LensDetector, n: int) -> None:
     snr = truth["arc_snr"].to_numpy()[fine]
     print(f"\n### The same {int(fine.sum()):,} clusters with their arcs and without: change in log-odds\n")
     bins = (("all", 0.0, np.inf), ("over 300", 300.0, np.inf), ("100 to 300", 100.0, 300.0), ("under 100", 0.0, 100.0))
-    head("arc S/N", "lenses", "stack", *change.columns.drop("position"), "score rises in")
+    head("arc S/N", "lenses", "stack", *GROUPS, "score rises in")
     for name, low, high in bins:
         chosen = (snr >= low) & (snr < high)
-        cells = " | ".join(interval(change[group].to_numpy()[chosen]) for group in change.columns.drop("position"))
+        cells = " | ".join(interval(change[group].to_numpy()[chosen]) for group in GROUPS)
         share = f"{100.0 * (total[chosen] > 0.0).mean():.0f} %"
         print(f"| {name} | {chosen.sum()} | {interval(total[chosen])} | {cells} | {share} |", flush=True)
 
+    others = test.label == 0
+    print(f"\n### Clusters of lenses without their arcs against the {others.sum():,} held out that are none: AUROC\n")
+    head("stack", *GROUPS)
+    y = np.repeat([1, 0], [fine.sum(), others.sum()])
+    scores = [np.concatenate([without.log_odds[fine], found.log_odds[others]])]
+    for group in GROUPS:
+        scores.append(np.concatenate([by_group(without)[group][fine], by_group(found)[group][others]]))
+    print(f"| {' | '.join(str(auroc(y, score, n_boot=300)) for score in scores)} |", flush=True)
+
     print("\n### The clusters without arcs, seen worse: change in log-odds\n")
-    head("what was done", "stack", *change.columns.drop("position"))
+    head("what was done", "stack", *GROUPS)
     versions = {
         "noise 1.6 times as strong, 0.5 mag less deep": Augmentation(turns=False, noise=(1.6, 1.6)),
         "noise 2.5 times as strong, 1 mag less deep": Augmentation(turns=False, noise=(2.5, 2.5)),
@@ -208,7 +217,7 @@ def pairs(detector: LensDetector, n: int) -> None:
         worse = explainer.explain(extractor.transform(version(bare, 0)))
         both = np.isfinite(worse.log_odds) & np.isfinite(without.log_odds)
         moved = (by_group(worse) - by_group(without))[both]
-        cells = " | ".join(interval(moved[group].to_numpy()) for group in moved.columns.drop("position"))
+        cells = " | ".join(interval(moved[group].to_numpy()) for group in GROUPS)
         print(f"| {name} | {interval((worse.log_odds - without.log_odds)[both])} | {cells} |", flush=True)
 
 
@@ -278,8 +287,8 @@ def main() -> None:
     train, test = scenes(TRAIN), scenes(TEST)
     detector = load_model("default")
     ablations(detector, train, test, arguments.jobs)
-    pairs(detector, arguments.pairs)
     found = Explainer(detector).explain(test.features_with(RECIPE.metadata))
+    pairs(detector, arguments.pairs, test, found)
     shortcuts(test, found)
     leans(detector, test, found)
     timed(detector, test, Path(__file__).parents[1] / "examples" / "cutouts")
