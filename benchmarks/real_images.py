@@ -20,6 +20,7 @@ from photutils.psf import fit_fwhm
 from gridlens import load_model
 from gridlens.cutouts import CutoutSet, extract, read_batches
 from gridlens.engine import score_batches
+from gridlens.explain import lupton_rgb
 from gridlens.features import arc_candidate, kernels
 
 SETS = {
@@ -121,7 +122,6 @@ def show_matching(pairs: dict[str, tuple[CutoutSet, CutoutSet]], seeing: dict[st
 def draw(target: Path, table: pd.DataFrame, cutouts: dict[str, CutoutSet]) -> None:
     """Draw the cutouts of a set with the best candidate of each."""
     import matplotlib.pyplot as plt
-    from astropy.visualization import make_lupton_rgb
 
     columns = min(5, len(table))
     rows = -(-len(table) // columns)
@@ -131,10 +131,7 @@ def draw(target: Path, table: pd.DataFrame, cutouts: dict[str, CutoutSet]) -> No
     for axis, (_, row) in zip(axes.flat, table.iterrows(), strict=False):
         cutout = cutouts[row["id"]]
         pixels = cutout.pixels[0]
-        sky = pixels - np.nanpercentile(pixels, 40, axis=(0, 1))
-        noise = 1.4826 * np.nanmedian(np.abs(np.diff(sky, axis=1)), axis=(0, 1)) / np.sqrt(2.0)
-        g, r, i = np.nan_to_num(np.moveaxis(sky / noise[1], 2, 0))
-        axis.imshow(make_lupton_rgb(0.8 * i, r, 1.5 * g, minimum=-1.0, stretch=12.0, Q=8), origin="lower")
+        axis.imshow(lupton_rgb(pixels), origin="lower")
         if row["arc_patch"] >= 0:
             arc = arc_candidate(pixels, cutout.bcg_xy[0], cutout.pixel_scale[0], row["arc_patch"])
             assert arc is not None

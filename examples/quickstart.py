@@ -10,24 +10,15 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
-from astropy.visualization import make_lupton_rgb
 
 from gridlens import load_model
 from gridlens.cutouts import read_batches
 from gridlens.engine import score_batches
+from gridlens.explain import lupton_rgb
 from gridlens.features import arc_candidate
 
 CUTOUTS = Path(__file__).parent / "cutouts"
 COLUMNS = 6
-
-
-def lupton_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Colour image of one cutout (H, W, 3): i, r, g as red, green, blue, in units of the noise in r."""
-    sky = pixels - np.nanpercentile(pixels, 40, axis=(0, 1))
-    noise = 1.4826 * np.nanmedian(np.abs(np.diff(sky[:, :, 1], axis=1))) / np.sqrt(2.0)
-    g, r, i = np.nan_to_num(np.moveaxis(sky, 2, 0) / noise)
-    return make_lupton_rgb(0.8 * i, r, 1.5 * g, minimum=-1.0, stretch=12.0, Q=8)
 
 
 def main(target: str) -> None:

@@ -34,6 +34,7 @@ def modules_after(code):
         "import gridlens",
         "from gridlens.cli import main\nmain(['--help'], standalone_mode=False)",
         "from gridlens.cli import main\nmain(['score', '--help'], standalone_mode=False)",
+        "from gridlens.cli import main\nmain(['explain', '--help'], standalone_mode=False)",
     ],
 )
 def test_nothing_heavy_is_imported(code):
@@ -46,10 +47,12 @@ def test_describing_a_model_needs_no_compiler():
     assert "numba" not in modules_after("from gridlens.cli import main\nmain(['info'], standalone_mode=False)")
 
 
-def test_scoring_needs_no_optional_package(tmp_path):
+def test_scoring_and_explaining_need_no_optional_package(tmp_path):
     code = (
-        "import numpy as np, gridlens\n"
-        "table = gridlens.load_model().score_cutouts(gridlens.CutoutSet(np.ones((1, 64, 64, 3))))"
+        "import numpy as np, gridlens, gridlens.explain\n"
+        "detector, cutouts = gridlens.load_model(), gridlens.CutoutSet(np.ones((1, 64, 64, 3)))\n"
+        "table = detector.score_cutouts(cutouts)\n"
+        "found = gridlens.explain.Explainer(detector).explain(cutouts)"
     )
     assert not modules_after(code) & {"torch", "shap", "matplotlib", "lenstronomy", "dask"}
 

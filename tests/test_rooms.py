@@ -21,7 +21,7 @@ ROOMS = {
     "members": {"cutouts", "features", "pu"},
     "detector": {"cutouts", "features", "pu", "calibration", "stacking", "members"},
     "models": {"cutouts", "features", "simulate", "calibration", "evaluation", "stacking", "members", "detector"},
-    "explain": {"cutouts", "features", "detector"},
+    "explain": {"cutouts", "features", "calibration", "evaluation", "stacking", "detector"},
     "engine": {"cutouts", "features", "calibration", "detector", "models"},
     "cli": {
         "cutouts",

@@ -2,7 +2,8 @@
 
 Every measure is an `Estimate`, which says so where there are too few rows to compute it. `discovery_curve` tells what a
 review budget finds, `stratified` and `control_score` where the finding comes from, `compare` which of two scores is the
-better one. `evaluate` does all of it, and `write_report` makes one page of that.
+better one. `evaluate` does all of it, and `write_report` makes one page of that; `report_page` and
+`report_table` are what it is made of.
 """
 
 from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
@@ -12,6 +13,8 @@ from gridlens.evaluation._discovery import DiscoveryCurve, ReviewCost, discovery
 from gridlens.evaluation._evaluate import Evaluation, Strata, evaluate
 from gridlens.evaluation._false_positives import tpr_at_false_positives
 from gridlens.evaluation._intervals import Estimate, wilson
+from gridlens.evaluation._page import page as report_page
+from gridlens.evaluation._page import table as report_table
 from gridlens.evaluation._plots import (
     plot_discovery,
     plot_precision_recall,
@@ -60,6 +63,8 @@ __all__ = [
     "plot_strata",
     "precision_at_k",
     "recall_at_k",
+    "report_page",
+    "report_table",
     "required_fpr",
     "stratified",
     "tpr_at_false_positives",

@@ -35,12 +35,12 @@ figcaption { color: #4a5666; font-size: .88rem; max-width: 44rem; }
 """
 
 
-def page(title: str, body: Sequence[str]) -> str:
-    """A whole HTML document."""
+def page(title: str, body: Sequence[str], style: str = "") -> str:
+    """A whole HTML document; `style` is CSS beside its own."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
         + "\n".join(body)
         + "\n</body>\n</html>\n"
     )

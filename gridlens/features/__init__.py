@@ -1,8 +1,8 @@
 """The feature contract: 306 numbers from the image of a cutout and nine of metadata.
 
 `GridPatchExtractor` computes them, `FEATURE_NAMES` and its siblings describe them, `dihedral` turns them,
-`arc_candidate`, `arc_scores` and `best_arc` lead back to the pixels of an arc. `measure` judges cutouts too, and
-`FeatureCache` keeps what it found in a file. Kernels compile when the first cutout is measured.
+`arc_candidate`, `arc_scores`, `best_arc` and `detection_maps` lead back to the pixels of an arc. `measure` judges
+cutouts too, and `FeatureCache` keeps what it found in a file. Kernels compile when the first cutout is measured.
 """
 
 from gridlens.features._cache import (
@@ -12,9 +12,9 @@ from gridlens.features._cache import (
     measured_from_table,
     measured_to_table,
 )
-from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc
+from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc, detection_maps
 from gridlens.features._measured import Measured, keep_metadata, measure, measured_failures
-from gridlens.features._symmetry import dihedral
+from gridlens.features._symmetry import dihedral, dihedral_columns
 from gridlens.features.contract import (
     CONTRACT_VERSION,
     FEATURE_GROUPS,
@@ -51,7 +51,9 @@ __all__ = [
     "arc_candidate",
     "arc_scores",
     "best_arc",
+    "detection_maps",
     "dihedral",
+    "dihedral_columns",
     "is_feature_cache",
     "keep_metadata",
     "measure",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from gridlens._errors import CutoutError
 from gridlens.features._symmetry import check_features
 from gridlens.features.contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 
-__all__ = ["ArcCandidate", "arc_candidate", "arc_scores", "best_arc"]
+__all__ = ["ArcCandidate", "arc_candidate", "arc_scores", "best_arc", "detection_maps"]
 
 
 class ArcCandidate(NamedTuple):
@@ -78,7 +78,65 @@ def arc_candidate(
     """
     if patch not in range(N_PATCHES):
         raise ValueError(f"The 'patch' parameter must be 0 to {N_PATCHES - 1}. Got {patch!r} instead.")
-    from gridlens.features import _arcs, kernels
+    from gridlens.features import _arcs
+
+    work = _measured(pixels, bcg_xy, pixel_scale)
+    found = work.best[patch]
+    if found[_arcs.SCORE] < 0:
+        return None
+    segmentation, component = int(found[_arcs.SEGMENTATION]), int(found[_arcs.COMPONENT])
+    begin, end = work.bounds[segmentation, component : component + 2]
+    mask = np.zeros(work.good.shape, bool)
+    for y, x0, x1 in work.runs[segmentation][:, work.members[segmentation, begin:end]].T:
+        mask[y, x0:x1] = True
+    first = PATCH_FEATURE_NAMES.index("arcness")
+    return ArcCandidate(
+        mask=mask,
+        circle=(float(found[_arcs.CIRCLE_X]), float(found[_arcs.CIRCLE_Y]), float(found[_arcs.CIRCLE_R])),
+        segmentation=segmentation,
+        score=float(found[_arcs.SCORE]),
+        features={PATCH_FEATURE_NAMES[first + k]: float(found[k]) for k in range(_arcs.N_SHOWN)},
+    )
+
+
+def detection_maps(
+    pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixel_scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The two maps that arc candidates are found in, in units of the noise.
+
+    Parameters
+    ----------
+    pixels, bcg_xy, pixel_scale
+        As of `arc_candidate`.
+
+    Returns
+    -------
+    white : ndarray of shape (H, W), float32
+        All bands without the BCG's light and the large-scale background, smoothed; candidates are above 2.5 or 6.
+    blue : ndarray of shape (H, W), float32
+        What is bluer than the BCG, smoothed; candidates are above 2.5 or 5. The sky's level where pixels are bad.
+
+    Raises
+    ------
+    CutoutError
+        If the cutout is one that the extractor rejects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.features import detection_maps
+    >>> pixels = np.random.default_rng(0).normal(size=(64, 64, 3)).astype(np.float32)
+    >>> white, blue = detection_maps(pixels, (31.5, 31.5), 0.5)
+    >>> white.shape
+    (64, 64)
+    """
+    maps = _measured(pixels, bcg_xy, pixel_scale).maps
+    return maps[1].copy(), maps[2].copy()
+
+
+def _measured(pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixel_scale: float) -> Any:
+    """The workspace of the kernels with all that they found of one cutout."""
+    from gridlens.features import kernels
 
     pixels = np.array(pixels, dtype=np.float32, order="C")
     if pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -95,22 +153,7 @@ def arc_candidate(
         raise CutoutError(
             f"The 'pixels' parameter must be a cutout that can be measured. This one is rejected: {reason}"
         )
-    found = work.best[patch]
-    if found[_arcs.SCORE] < 0:
-        return None
-    segmentation, component = int(found[_arcs.SEGMENTATION]), int(found[_arcs.COMPONENT])
-    begin, end = work.bounds[segmentation, component : component + 2]
-    mask = np.zeros(pixels.shape[:2], bool)
-    for y, x0, x1 in work.runs[segmentation][:, work.members[segmentation, begin:end]].T:
-        mask[y, x0:x1] = True
-    first = PATCH_FEATURE_NAMES.index("arcness")
-    return ArcCandidate(
-        mask=mask,
-        circle=(float(found[_arcs.CIRCLE_X]), float(found[_arcs.CIRCLE_Y]), float(found[_arcs.CIRCLE_R])),
-        segmentation=segmentation,
-        score=float(found[_arcs.SCORE]),
-        features={PATCH_FEATURE_NAMES[first + k]: float(found[k]) for k in range(_arcs.N_SHOWN)},
-    )
+    return work
 
 
 def best_arc(X: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from gridlens.features.contract import FEATURE_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 
-__all__ = ["check_features", "dihedral"]
+__all__ = ["check_features", "dihedral", "dihedral_columns"]
 
 _ANGLE = PATCH_FEATURE_NAMES.index("bcg_angle")
 _DISTANCE = PATCH_FEATURE_NAMES.index("bcg_distance")
@@ -53,15 +53,44 @@ def dihedral(X: np.ndarray) -> np.ndarray:
     X = check_features(X)
     versions = np.repeat(X[None], 8, axis=0)
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
-    slots = np.arange(N_PATCHES).reshape(3, 3)
     for k in range(8):
-        flipped = k >= 4
-        source = np.rot90(slots[:, ::-1] if flipped else slots, k % 4).ravel()
-        moved = patches[:, source].copy()
+        moved = patches[:, _source(k)].copy()
         moved[:, :, _POSITION:] = patches[:, :, _POSITION:]
-        moved[:, :, _ANGLE] = _turned(moved[:, :, _ANGLE], moved[:, :, _DISTANCE], flipped, k % 4)
+        moved[:, :, _ANGLE] = _turned(moved[:, :, _ANGLE], moved[:, :, _DISTANCE], k >= 4, k % 4)
         versions[k, :, :N_IMAGE_FEATURES] = moved.reshape(len(X), N_IMAGE_FEATURES)
     return versions
+
+
+def dihedral_columns() -> np.ndarray:
+    """Column of the features that each column of `dihedral`'s versions holds, to take back what is said of a version.
+
+    Returns
+    -------
+    ndarray of shape (8, 315), int64
+        A permutation in each row. ``dihedral(X)[k]`` is ``X[:, dihedral_columns()[k]]``, but for the angles about the
+        BCG, which are turned besides.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.features import FEATURE_NAMES, dihedral_columns
+    >>> turned = dihedral_columns()[1]
+    >>> FEATURE_NAMES[turned[FEATURE_NAMES.index("patch0_arcness")]]
+    'patch2_arcness'
+    """
+    columns = np.repeat(np.arange(len(FEATURE_NAMES))[None], 8, axis=0)
+    patches = np.arange(N_IMAGE_FEATURES).reshape(N_PATCHES, len(PATCH_FEATURE_NAMES))
+    for k in range(8):
+        moved = patches[_source(k)].copy()
+        moved[:, _POSITION:] = patches[:, _POSITION:]
+        columns[k, :N_IMAGE_FEATURES] = moved.ravel()
+    return columns
+
+
+def _source(k: int) -> np.ndarray:
+    """Patch (9,) that each patch of version `k` was."""
+    slots = np.arange(N_PATCHES).reshape(3, 3)
+    return np.rot90(slots[:, ::-1] if k >= 4 else slots, k % 4).ravel()
 
 
 def check_features(X: np.ndarray) -> np.ndarray:

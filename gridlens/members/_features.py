@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens.features import FEATURE_NAMES
 
-__all__ = ["FeatureMember"]
+__all__ = ["ExplainedMember", "FeatureMember"]
 
 _PARAMETER_FILE = "parameters.json"
 
@@ -128,3 +128,42 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
         member.classes_ = np.array([0, 1])
         member.n_features_in_ = len(FEATURE_NAMES)
         return member
+
+
+class ExplainedMember(FeatureMember):
+    """A member on the 315 features that says how much each of them adds to its log-odds, in `_contributions`."""
+
+    @abstractmethod
+    def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        """What each feature adds to `_log_odds`, (n, 315), and what they are added to."""
+
+    def contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        """What each feature adds to the log-odds of a lens: exact Shapley values.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, 315)
+
+        Returns
+        -------
+        values : ndarray of shape (n, 315), float64
+            Log-odds. A row of NaN for a row without any finite value.
+        base : float
+            Log-odds before any feature is known: those of `predict_proba` are `base` plus the sum of the row.
+
+        Notes
+        -----
+        Trees have the path-dependent Shapley values of Lundberg et al. 2020, Nature Machine Intelligence 2, 56: what is
+        not known of a row is as in the training rows that came to the same split, and `base` is their mean. Where a
+        score is a mean over turned versions of a row, so are the values, each in the column that the version took the
+        number from. Where the best patches speak for a cutout, the values are those of their scores, by the weights of
+        the pool; which patches these were is credited to no feature, and `base` is that of any patch.
+        """
+        check_is_fitted(self, "classes_")
+        X = self._rows(X)
+        if not len(X):
+            # The base is there without a row.
+            return np.empty(X.shape), self._contributions(np.zeros((1, X.shape[1]), dtype=X.dtype))[1]
+        values, base = self._contributions(X)
+        values[~np.isfinite(X).any(axis=1)] = np.nan
+        return values, base

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridlens.features import dihedral
-from gridlens.members._features import FeatureMember
+from gridlens.features import dihedral, dihedral_columns
+from gridlens.members._features import ExplainedMember
 
 __all__ = ["LinearMember"]
 
@@ -18,7 +18,7 @@ _FARTHEST = 5.0
 _QUARTILES_TO_SIGMA = 1.349
 
 
-class LinearMember(FeatureMember):
+class LinearMember(ExplainedMember):
     """Regularised logistic regression on features in units of their own spread.
 
     Each column is centred on its median, divided by its interquartile range over 1.349 (by its standard deviation where
@@ -80,13 +80,24 @@ class LinearMember(FeatureMember):
         total = np.zeros(X.shape)
         versions = dihedral(X) if self.turns else X[None]
         for version in versions:
-            scaled = (version - self.center_) / self.scale_
-            total += np.clip(np.nan_to_num(scaled, posinf=_FARTHEST, neginf=-_FARTHEST), -_FARTHEST, _FARTHEST)
+            total += self._in_scales(version)
         return total / len(versions)
+
+    def _in_scales(self, version: np.ndarray) -> np.ndarray:
+        scaled = (version - self.center_) / self.scale_
+        return np.clip(np.nan_to_num(scaled, posinf=_FARTHEST, neginf=-_FARTHEST), -_FARTHEST, _FARTHEST)
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
         # Not by a matrix product, whose rounding hangs on how many rows there are.
         return (self._scaled(X) * self.coef_).sum(axis=1) + self.intercept_
+
+    def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        # Shapley values of a linear score: against the median of the training rows, where all scales are 0.
+        versions = dihedral(X) if self.turns else X[None]
+        total = np.zeros(X.shape)
+        for version, source in zip(versions, dihedral_columns()[: len(versions)], strict=True):
+            total[:, source] += self._in_scales(version) * self.coef_
+        return total / len(versions), self.intercept_
 
     def _write(self, folder: Path) -> None:
         np.savez(

@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from gridlens.features import METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
+from gridlens.members._features import ExplainedMember
 from gridlens.members._trees import LightGBMTrees, grow
 
 __all__ = ["PatchMember", "expected_einstein_radius"]
@@ -58,7 +59,7 @@ def expected_einstein_radius(richness: np.ndarray) -> np.ndarray:
     return np.clip(_RADIUS * (known / _PIVOT) ** _SLOPE, 5.0, 40.0)
 
 
-class PatchMember(LightGBMTrees):
+class PatchMember(LightGBMTrees, ExplainedMember):
     """LightGBM on single patches with their cutout's label, pooled over the best few at a plausible radius.
 
     Multiple-instance learning in its plainest form: every patch of a cutout learns the cutout's label, and counts by
@@ -167,10 +168,32 @@ class PatchMember(LightGBMTrees):
         self.booster_ = grow(self, _instances(X), np.repeat(y, N_PATCHES), near.ravel())
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
-        scores, near = self.patch_log_odds(X), _plausibility(X)
+        scores = self.patch_log_odds(X)
+        best, weight = self._pool(X, scores)
+        return (np.take_along_axis(scores, best, axis=1) * weight).sum(axis=1)
+
+    def _pool(self, X: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The patches (n, top_k) that speak for their cutouts, and the weights of their scores."""
         best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k]
-        weight = np.take_along_axis(near, best, axis=1)
-        return (np.take_along_axis(scores, best, axis=1) * weight).sum(axis=1) / weight.sum(axis=1)
+        weight = np.take_along_axis(_plausibility(X), best, axis=1)
+        return best, weight / weight.sum(axis=1, keepdims=True)
+
+    def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        best, weight = self._pool(X, self.patch_log_odds(X))
+        width = len(PATCH_FEATURE_NAMES)
+        rows = np.arange(len(X))
+        speaking = (N_PATCHES * rows[:, None] + best).ravel()
+        found, base = self._raw_contributions(_instances(X)[speaking])
+        # The three kinds of position are one thing to say of a patch: its own flag says it.
+        position = found[:, _POSITION:].sum(axis=1)
+        found[:, _POSITION:] = 0.0
+        found[np.arange(len(found)), _POSITION + best.ravel()] = position
+        values = np.zeros(X.shape)
+        patches = values[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, width)
+        for k, part in enumerate(np.moveaxis(found.reshape(len(X), self.top_k, width), 1, 0)):
+            patches[rows, best[:, k]] = weight[:, k, None] * part
+        values[:, :N_IMAGE_FEATURES] = patches.reshape(len(X), N_IMAGE_FEATURES)
+        return values, base
 
 
 def _instances(X: np.ndarray) -> np.ndarray:

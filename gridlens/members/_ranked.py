@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from gridlens.features import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES, arc_scores
+from gridlens.members._features import ExplainedMember
 from gridlens.members._trees import LightGBMTrees, grow
 
 __all__ = ["RankedMember", "rank_patches"]
@@ -48,15 +49,20 @@ def rank_patches(X: np.ndarray) -> np.ndarray:
     """
     scores = arc_scores(X)
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
-    edges = patches[:, :, PATCH_FEATURE_NAMES.index("edge_density")]
-    order = np.lexsort((-edges, -scores), axis=1)
+    order = _order(patches, scores)
     ranked = np.take_along_axis(patches, order[:, :, None], axis=1)[:, :, _KEPT].reshape(len(X), -1)
     best = scores.max(axis=1, keepdims=True).astype(X.dtype)
     best[~np.isfinite(X).any(axis=1)] = np.nan
     return np.concatenate([ranked, best, X[:, N_IMAGE_FEATURES:]], axis=1)
 
 
-class RankedMember(LightGBMTrees):
+def _order(patches: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Patches (n, 9), the best candidate's first."""
+    edges = patches[:, :, PATCH_FEATURE_NAMES.index("edge_density")]
+    return np.lexsort((-edges, -scores), axis=1)
+
+
+class RankedMember(LightGBMTrees, ExplainedMember):
     """LightGBM on the patches in the order of their arc candidates, so that position does not matter.
 
     `rank_patches` makes the rows. They are the same for all turns of a cutout, and need no turned copies.
@@ -124,3 +130,18 @@ class RankedMember(LightGBMTrees):
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
         return self._raw(rank_patches(X))
+
+    def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        found, base = self._raw_contributions(rank_patches(X))
+        n = len(X)
+        patches = X[:, :N_IMAGE_FEATURES].reshape(n, N_PATCHES, len(PATCH_FEATURE_NAMES))
+        order = _order(patches, arc_scores(X))
+        values = np.zeros(patches.shape)
+        n_ranked = N_PATCHES * len(_KEPT)
+        ranked = found[:, :n_ranked].reshape(n, N_PATCHES, len(_KEPT))
+        for k, part in enumerate(np.moveaxis(ranked, 1, 0)):
+            values[np.arange(n)[:, None], order[:, k, None], _KEPT] = part
+        # The score of the best candidate is made of its features, of which the first names it.
+        values[np.arange(n), order[:, 0], PATCH_FEATURE_NAMES.index("arcness")] += found[:, n_ranked]
+        metadata = found[:, n_ranked + 1 :]
+        return np.concatenate([values.reshape(n, N_IMAGE_FEATURES), metadata], axis=1), base

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gridlens.features import dihedral
-from gridlens.members._features import FeatureMember
+from gridlens.features import dihedral, dihedral_columns
+from gridlens.members._features import ExplainedMember, FeatureMember
 from gridlens.members._tree_text import checked_booster
 
 __all__ = ["LightGBMTrees", "TurnedTrees", "grow"]
@@ -32,6 +32,12 @@ class LightGBMTrees(FeatureMember):
     def _raw(self, X: np.ndarray) -> np.ndarray:
         """Log-odds that the trees give to rows of what they were grown on."""
         return np.asarray(self.booster_.predict(X, raw_score=True, num_threads=self.n_jobs or 1))
+
+    def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        """What each column adds to `_raw`, of the shape of `X`, and what they are added to."""
+        from gridlens.members._contributions import lightgbm_contributions
+
+        return lightgbm_contributions(self.booster_, X, self.n_jobs or 1)
 
     def _write(self, folder: Path) -> None:
         (folder / _MODEL_FILE).write_text(self.booster_.model_to_string())
@@ -72,13 +78,14 @@ def grow(member: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -
     return lightgbm.train(parameters, data, num_boost_round=member.n_trees)
 
 
-class TurnedTrees(FeatureMember):
+class TurnedTrees(ExplainedMember):
     """Trees that learn each row in its eight flips and quarter turns, and score by the mean log-odds of the eight.
 
     A lens stays one when it is turned, and the nine patches are nine sets of columns: without the turns the trees
     would have to learn every position on its own.
 
-    Subclasses have the parameter `turns`, grow trees in `_train`, and score one version of the rows in `_raw`.
+    Subclasses have the parameter `turns`, grow trees in `_train`, score one version of the rows in `_raw` and say in
+    `_raw_contributions` what its columns add.
     """
 
     turns: bool
@@ -98,6 +105,10 @@ class TurnedTrees(FeatureMember):
     def _raw(self, X: np.ndarray) -> np.ndarray:
         """Log-odds that the trees give to rows of what they were grown on."""
 
+    @abstractmethod
+    def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        """What each column adds to `_raw`, of the shape of `X`, and what they are added to."""
+
     def _offset(self) -> float:
         """Log-odds to add to those of the trees."""
         return 0.0
@@ -108,3 +119,14 @@ class TurnedTrees(FeatureMember):
         for version in versions:
             total += self._raw(version)
         return total / len(versions) + self._offset()
+
+    def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        if not self.turns:
+            values, base = self._raw_contributions(X)
+            return values, base + self._offset()
+        # One call for all versions: trees are read once.
+        versions, base = self._raw_contributions(dihedral(X).reshape(-1, X.shape[1]))
+        total = np.zeros(X.shape)
+        for values, source in zip(versions.reshape(8, *X.shape), dihedral_columns(), strict=True):
+            total[:, source] += values
+        return total / 8.0, base + self._offset()

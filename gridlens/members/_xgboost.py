@@ -106,6 +106,13 @@ class XGBoostMember(TurnedTrees):
         self.booster_.set_param({"nthread": self.n_jobs or 1})
         return self.booster_.inplace_predict(X, predict_type="margin").astype(np.float64)
 
+    def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        import xgboost
+
+        self.booster_.set_param({"nthread": self.n_jobs or 1})
+        found = self.booster_.predict(xgboost.DMatrix(X), pred_contribs=True).astype(np.float64)
+        return found[:, :-1].copy(), float(found[0, -1])
+
     def _write(self, folder: Path) -> None:
         self.booster_.save_model(folder / _MODEL_FILE)
 

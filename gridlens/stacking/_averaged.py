@@ -10,9 +10,13 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import expit, logit
 
+from gridlens.stacking._contributions import bounded_contributions
+
 __all__ = ["AveragedMember"]
 
 _FILE = "folds.json"
+# Clipped: opposite certainties would cancel to NaN.
+_CERTAIN = 1e-12
 
 
 class AveragedMember:
@@ -36,10 +40,30 @@ class AveragedMember:
     def predict_with_spread(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (n, 2), and the standard deviation (n,) of the members' log-odds; NaN where one is NaN."""
         p = np.array([member.predict_proba(X)[:, 1] for member in self.members])
-        # Clipped: opposite certainties would cancel to NaN.
-        log_odds = logit(np.clip(p, 1e-12, 1.0 - 1e-12))
+        log_odds = logit(np.clip(p, _CERTAIN, 1.0 - _CERTAIN))
         mean = expit(log_odds.mean(axis=0))
         return np.column_stack([1.0 - mean, mean]), log_odds.std(axis=0)
+
+    @property
+    def contributions(self) -> Any:
+        """As the members', and their mean; an AttributeError where they have none."""
+        _ = self.members[0].contributions
+        return self._mean_contributions
+
+    @property
+    def attribution(self) -> Any:
+        """As the members', and their mean; an AttributeError where they have none."""
+        _ = self.members[0].attribution
+        return self._mean_attribution
+
+    def _mean_contributions(self, X: Any) -> tuple[np.ndarray, float]:
+        found = [member.contributions(X) for member in self.members]
+        limit = float(-logit(_CERTAIN))
+        values = np.mean([bounded_contributions(values, base, limit) for values, base in found], axis=0)
+        return values, float(np.mean([base for _, base in found]))
+
+    def _mean_attribution(self, X: Any) -> np.ndarray:
+        return np.mean([member.attribution(X) for member in self.members], axis=0)
 
     def save(self, folder: Path) -> None:
         """Write each member into a folder of its own."""

@@ -30,6 +30,13 @@ class Member(Protocol):
         ``predict_with_spread(X)`` gives the probabilities (n, 2) of `predict_proba` and how unsure the member is of
         each, (n,): a standard deviation of its own log-odds, NaN for a row of NaN. The table of scores has a column for
         it, the member's name and "_spread".
+    contributions : callable, optional
+        Of members on features. ``contributions(X)`` gives what each feature adds to the log-odds of a lens, (n, 315),
+        and a number, what they are added to: number and row sum are the log-odds of `predict_proba`. A row of NaN gives
+        NaN. `gridlens.explain` shows the score of a member without it as one bar.
+    attribution : callable, optional
+        Of members on cutouts. ``attribution(X)`` gives a map (n, H, W) on the cutouts' pixels, positive where the image
+        speaks for a lens, in log-odds; `gridlens.explain` draws it. NaN for a rejected cutout.
     requires : tuple of (module, what to install), optional
         A package that is imported when the member is built or fitted, such as ``("torch", "gridlens[deep]")``. Where it
         is missing, `gridlens members` says so and the name is refused; everything else works.

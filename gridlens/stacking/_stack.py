@@ -17,10 +17,12 @@ from gridlens.stacking._averaged import AveragedMember
 from gridlens.stacking._meta import META_LEARNERS, choose_meta, fit_meta
 from gridlens.stacking._protocol import Member
 
-__all__ = ["MemberStack", "member_log_odds"]
+__all__ = ["CERTAIN_LOG_ODDS", "MemberStack", "member_log_odds"]
 
 # Probabilities of 0 and 1 have no log-odds: what trees call certain counts as one in a million.
 _CERTAIN = 1e-6
+CERTAIN_LOG_ODDS = float(-logit(_CERTAIN))
+"""the most that a member's log-odds count for, either way"""
 _Progress = Callable[[int], Any] | None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import logit
 from sklearn.base import clone
 
 from gridlens.cutouts import CutoutSet
@@ -27,14 +28,16 @@ _ROWS = 240
 def check_member(member: Any, *, random_state: int = 0) -> None:
     """Raise AssertionError where a member of the stack breaks its contract.
 
-    For authors of plugins: give it the member with settings that fit in seconds. It is fitted eight times on 240 small
-    made-up inputs of what it consumes, of which half hold a signal that it need not find. Told are, all at once:
+    For authors of plugins: give it the member with settings that fit in seconds. It is fitted up to ten times on 240
+    small made-up inputs of what it consumes, of which half hold a signal that it need not find. Told are, all at once:
 
     - a missing attribute or method, parameters without defaults, a constructor or a `clone` that changes them;
     - `fit` that does not return the member, does not take `sample_weight` and `groups`, or changes what it is given;
     - probabilities that are no float array of shape (n, 2), lie outside 0 to 1 or do not add up to 1;
     - rows that depend on the rows beside them, or an empty input that fails;
     - rows of its own `prepare`, where it has one, that it learns or scores in another way than the inputs themselves;
+    - `contributions`, where it offers them, that do not add up to its log-odds within 1e-4, row by row; an
+      `attribution` that is no map of the cutouts' shape;
     - a rejected row (features of NaN, a cutout of NaN) that gets a probability, or spoils others;
     - labels of one class that are accepted;
     - two fits with one `random_state` that differ;
@@ -79,6 +82,7 @@ class _Check:
                 self._fits,
                 self._scores,
                 self._prepares,
+                self._explains,
                 self._repeats,
                 self._rejects,
                 self._refuses,
@@ -161,6 +165,21 @@ class _Check:
         expected = self._fitted().predict_proba(self.X)
         prepared = clone(self.member).fit(rows, self.y).predict_proba(rows)
         self._expect(np.array_equal(prepared, expected), "what it prepares is not learned or scored as the inputs are")
+
+    def _explains(self) -> None:
+        if hasattr(self.member, "contributions"):
+            member, broken = self._fitted(), _with_rejected(self.X)
+            values, base = member.contributions(broken)
+            self._expect(np.shape(values) == np.shape(broken), "its contributions are not one for each row and feature")
+            self._expect(np.ndim(base) == 0, "what its contributions are added to is not one number")
+            p = np.clip(member.predict_proba(broken)[:, 1], 1e-6, 1.0 - 1e-6)
+            self._expect(np.isnan(values[0]).all(), "a rejected row gets contributions, not NaN")
+            off = np.abs(np.clip(base + values.sum(axis=1), logit(1e-6), -logit(1e-6)) - logit(p))[1:].max()
+            self._expect(off <= 1e-4, "its contributions do not add up to its log-odds within 1e-4")
+        if hasattr(self.member, "attribution"):
+            few = self.X[:3]
+            maps = np.asarray(self._fitted().attribution(few))
+            self._expect(maps.shape == few.pixels.shape[:3], "its attribution is not a map of each cutout's shape")
 
     def _repeats(self) -> None:
         first, second = (self._fitted().predict_proba(self.X) for _ in range(2))

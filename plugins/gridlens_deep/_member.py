@@ -237,6 +237,24 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         p = expit(self.predict_log_odds(X))
         return np.column_stack([1.0 - p, p])
 
+    def attribution(self, X: CutoutSet) -> np.ndarray:
+        """Where the network looks: log-odds that it loses where a square of the cutout is hidden, an eighth a side.
+
+        Parameters
+        ----------
+        X : CutoutSet of n
+            Each is scored 65 times.
+
+        Returns
+        -------
+        ndarray of shape (n, H, W), float64
+            On the cutouts' own pixels; positive where what is there speaks for a lens. NaN for a rejected cutout.
+        """
+        from gridlens_deep._occlusion import occlusion_maps
+
+        check_is_fitted(self, "network_")
+        return occlusion_maps(_checked_cutouts(X), self.predict_log_odds)
+
     def embed(self, X: CutoutSet | Images) -> np.ndarray:
         """What the last layer reads, (n, width) float32, the mean over the turns; NaN for a rejected cutout."""
         from gridlens_deep._scoring import embeddings_of

@@ -80,7 +80,7 @@ def test_a_model_that_changed_meanwhile(tmp_path, shards, model, detector):
 
 def test_what_cannot_be_meant(tmp_path, shards):
     reader = CutoutReader(shards / "00.npz")
-    with pytest.raises(GridlensError, match="must be 'local' or 'dask'[.] Got 'cloud'"):
+    with pytest.raises(GridlensError, match=r"must be 'local' or 'dask'\. Got 'cloud'"):
         score_files(reader, tmp_path / "a.csv", engine="cloud")
     with pytest.raises(GridlensError, match="is for the engine 'dask'"):
         score_files(reader, tmp_path / "a.csv", scheduler="tcp://127.0.0.1:1")

@@ -8,7 +8,7 @@ from scenes import BLUE, add, arc, cluster, plain_noise, scenes
 
 from gridlens import CutoutSet, GridPatchExtractor
 from gridlens._errors import CutoutError
-from gridlens.features import PATCH_FEATURE_NAMES, arc_candidate, best_arc
+from gridlens.features import PATCH_FEATURE_NAMES, arc_candidate, best_arc, detection_maps
 
 SCENES = [case for case in scenes(0) if case[1].shape[0] <= 130]
 MEASURED = few(SCENES, 72)
@@ -42,6 +42,16 @@ def test_mask_and_circle_are_those_of_the_reference():
     assert found.circle == pytest.approx(expected.circle[:3], rel=1e-6)
     assert found.segmentation == expected.segmentation
     assert found.score == pytest.approx(expected.score)
+
+
+def test_maps_are_those_of_the_reference():
+    _, pixels, bcg_xy, scale = next(case for case in SCENES if case[0] == "nan_patch")
+    expected = naive.prepare(pixels, naive.bcg_position(pixels, bcg_xy), scale)
+    white, blue = detection_maps(pixels, bcg_xy, scale)
+    np.testing.assert_allclose(white, expected.white, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(blue, expected.blue, rtol=1e-3, atol=1e-3)
+    with pytest.raises(CutoutError, match="rejected: The cutout is 40 x 40 px"):
+        detection_maps(pixels[:40, :40], bcg_xy, scale)
 
 
 def test_the_drawn_arc_is_found():

@@ -137,6 +137,23 @@ class Guessing(Good):
         return np.zeros(len(X), dtype=bool)
 
 
+class Boasting(Good):
+    def contributions(self, X):
+        return np.zeros((len(X), 300)), [0.0]
+
+
+class Short(Good):
+    def contributions(self, X):
+        values = np.zeros(X.shape)
+        values[self.rejected(X)] = np.nan
+        return values, 0.3
+
+
+class Pointing(Looking):
+    def attribution(self, X):
+        return np.zeros((len(X), 8, 8))
+
+
 class Lenient(Good):
     def fit(self, X, y, sample_weight=None, groups=None):
         self.offset_ = 0.0
@@ -173,6 +190,9 @@ class Losing(Good):
         (Flat(), r"gives ndarray of shape \(240,\), not floats \(240, 2\)"),
         (Beyond(), "probabilities are not from 0 to 1"),
         (Relative(), "rows depend on those beside them"),
+        (Boasting(), "contributions are not one for each row and feature"),
+        (Short(), "contributions do not add up to its log-odds within 1e-4"),
+        (Pointing(), "attribution is not a map of each cutout's shape"),
         (Restless(), "two fits with one random_state differ"),
         (Guessing(), "a rejected row .* gets a probability, not NaN"),
         (Lenient(), "fit accepts labels of 0 alone; it must raise ValueError"),

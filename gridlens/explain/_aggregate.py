@@ -1,0 +1,92 @@
+"""Contributions of 315 columns, added up to what people can read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gridlens.explain._explainer import Explanation
+from gridlens.features import (
+    FEATURE_GROUPS,
+    FEATURE_NAMES,
+    METADATA_NAMES,
+    N_IMAGE_FEATURES,
+    N_PATCHES,
+    PATCH_FEATURE_GROUPS,
+    PATCH_FEATURE_NAMES,
+)
+
+__all__ = ["POSITION", "by_feature", "by_group", "by_patch", "feature_columns", "group_columns"]
+
+POSITION = "position"
+"""the flags of position, constant over cutouts: no finding, but a part of the sum"""
+
+
+def group_columns() -> dict[str, np.ndarray]:
+    """Columns of the features by group, and the groups in the contract's order."""
+    index = {name: k for k, name in enumerate(FEATURE_NAMES)}
+    return {group: np.array([index[name] for name in names]) for group, names in FEATURE_GROUPS.items()}
+
+
+def feature_columns() -> dict[str, np.ndarray]:
+    """Columns of each feature in all patches, then of each metadata value; the flags of position are one feature."""
+    width = len(PATCH_FEATURE_NAMES)
+    columns: dict[str, list[int]] = {}
+    for j, name in enumerate(PATCH_FEATURE_NAMES):
+        group = PATCH_FEATURE_GROUPS[name]
+        columns.setdefault(POSITION if group == POSITION else name, []).extend(range(j, N_IMAGE_FEATURES, width))
+    columns |= {name: [N_IMAGE_FEATURES + k] for k, name in enumerate(METADATA_NAMES)}
+    return {name: np.array(found) for name, found in columns.items()}
+
+
+def by_group(explanation: Explanation) -> pd.DataFrame:
+    """Contributions by group of features: intensity, colour, edges, geometry, arc shape and colour, position, metadata.
+
+    Parameters
+    ----------
+    explanation : Explanation of n
+
+    Returns
+    -------
+    DataFrame of n rows
+        A column for each group, then one for each member that is a bar; base and row sum are the log-odds.
+    """
+    return _summed(explanation, group_columns())
+
+
+def by_feature(explanation: Explanation) -> pd.DataFrame:
+    """Contributions by feature, added up over the nine patches.
+
+    Parameters
+    ----------
+    explanation : Explanation of n
+
+    Returns
+    -------
+    DataFrame of n rows
+        A column for each of the 25 features of a patch, for position and for the nine metadata, then one for each
+        member that is a bar; base and row sum are the log-odds.
+    """
+    return _summed(explanation, feature_columns())
+
+
+def by_patch(explanation: Explanation) -> np.ndarray:
+    """Contributions by patch, without the metadata's and those of members that are bars.
+
+    Parameters
+    ----------
+    explanation : Explanation of n
+
+    Returns
+    -------
+    ndarray of shape (n, 3, 3), float64
+        Row 0 is at y = 0: draw it with ``origin="lower"``.
+    """
+    values = explanation.values[:, :N_IMAGE_FEATURES]
+    return values.reshape(len(values), N_PATCHES, len(PATCH_FEATURE_NAMES)).sum(axis=2).reshape(-1, 3, 3)
+
+
+def _summed(explanation: Explanation, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    values = explanation.values
+    sums = {name: values[:, of].sum(axis=1) for name, of in columns.items()}
+    return pd.DataFrame(sums | explanation.bars)

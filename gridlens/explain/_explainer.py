@@ -1,0 +1,211 @@
+"""`Explainer`: what each feature and member adds to the log-odds of the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from sklearn.utils.validation import check_is_fitted
+
+from gridlens._errors import GridlensError
+from gridlens.cutouts import CutoutSet
+from gridlens.detector import LensDetector
+from gridlens.features import measure
+from gridlens.stacking import CERTAIN_LOG_ODDS, bounded_contributions, member_log_odds
+
+__all__ = ["TOLERANCE", "Explainer", "Explanation"]
+
+TOLERANCE = 1e-4
+"""how near base and contributions come to the stack's log-odds, or `Explainer` refuses"""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the score of n cutouts is made of; all in log-odds of the stack, before calibration.
+
+    ``base + values.sum(axis=1) + sum(bars.values())`` is `log_odds`.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n, 315), float32
+        What was explained; a row of NaN for a rejected cutout.
+    by_member : dict of str to ndarray of shape (n, 315), float64
+        What each feature adds through each member that tells, times the member's weight.
+    bars : dict of str to ndarray of shape (n,), float64
+        What each other member adds as a whole: its weight times its log-odds, over those of the share of lenses that
+        the members learned from.
+    base : float
+        Log-odds before anything is known.
+    log_odds : ndarray of shape (n,), float64
+        Of the stack; NaN for a rejected cutout.
+    table : DataFrame of n rows
+        The rows of `LensDetector.score_rows`; for features without cutouts, `id` and the members' probabilities alone.
+    """
+
+    features: np.ndarray
+    by_member: dict[str, np.ndarray]
+    bars: dict[str, np.ndarray]
+    base: float
+    log_odds: np.ndarray
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def values(self) -> np.ndarray:
+        """What each feature adds through all members, (n, 315)."""
+        return sum(self.by_member.values(), np.zeros(self.features.shape))
+
+    def take(self, rows: Any) -> Explanation:
+        """The same of some rows: numbers, or a mask."""
+        return Explanation(
+            self.features[rows],
+            {name: values[rows] for name, values in self.by_member.items()},
+            {name: values[rows] for name, values in self.bars.items()},
+            self.base,
+            self.log_odds[rows],
+            self.table.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[Explanation]) -> Explanation:
+        """One explanation of what one `Explainer` explained in parts, at least one."""
+        first = parts[0]
+        return Explanation(
+            np.concatenate([part.features for part in parts]),
+            {name: np.concatenate([part.by_member[name] for part in parts]) for name in first.by_member},
+            {name: np.concatenate([part.bars[name] for part in parts]) for name in first.bars},
+            first.base,
+            np.concatenate([part.log_odds for part in parts]),
+            pd.concat([part.table for part in parts], ignore_index=True),
+        )
+
+
+class Explainer:
+    """Say why a detector scores as it does: contributions of the features, through the stack.
+
+    A member that offers `contributions` (the built-in ones on features do, by exact Shapley values) has them multiplied
+    by its weight; any other member is one bar. Where the stack takes a member for certain and cuts its log-odds off,
+    its contributions shrink by one factor. Together with the base they add up to the stack's log-odds, from which the
+    calibration makes a probability; this is checked for every row.
+
+    Parameters
+    ----------
+    detector : LensDetector
+        Fitted.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        The detector is not fitted.
+
+    Notes
+    -----
+    Shapley values say what the model made of the numbers, not what is so on the sky. Of features that say the same,
+    such as arc features of patches that show one arc, each gets a share that hangs on which of them the trees happened
+    to ask; sums over groups are steadier. See `permutation_importance` for what the model loses without a group.
+
+    References
+    ----------
+    .. [1] Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees", Nature
+       Machine Intelligence 2, 56.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens import load_model
+    >>> from gridlens.explain import Explainer
+    >>> X = np.random.default_rng(0).normal(size=(5, 315)).astype(np.float32)
+    >>> found = Explainer(load_model()).explain(X)
+    >>> bool(np.allclose(found.base + found.values.sum(axis=1), found.log_odds))
+    True
+    """
+
+    def __init__(self, detector: LensDetector) -> None:
+        check_is_fitted(detector, "calibrator_")
+        self.detector = detector
+
+    def explain(self, X: CutoutSet | np.ndarray) -> Explanation:
+        """What the score of each cutout is made of.
+
+        Parameters
+        ----------
+        X : CutoutSet of n, or ndarray of shape (n, 315)
+            Cutouts, or features that `GridPatchExtractor` made of them; members on cutouts need the first.
+
+        Returns
+        -------
+        Explanation
+            With rows of NaN for rejected cutouts.
+
+        Raises
+        ------
+        GridlensError
+            Features of another shape, members that need cutouts, or a member whose contributions do not add up to its
+            log-odds within 1e-4.
+        """
+        detector = self.detector
+        names = detector.member_names_
+        if isinstance(X, CutoutSet):
+            measured = measure(X, detector.metadata, detector.n_jobs)
+            features = measured.features
+            table = detector.score_measured(measured, X)
+        else:
+            features = np.asarray(X, dtype=np.float32)
+            members = detector.member_probabilities(features)
+            table = pd.DataFrame(members, columns=names)
+            table.insert(0, "id", [str(k) for k in range(len(features))])
+        log_odds = member_log_odds(table[names].to_numpy(dtype=np.float64))
+        usable = np.isfinite(log_odds).all(axis=1)
+        stack = detector.stack_
+        even = float(logit(detector.training_prevalence_))
+        base, by_member, bars = float(stack.intercept_), {}, {}
+        for k, (member, weight) in enumerate(zip(stack.members_, stack.weights_, strict=True)):
+            if member.consumes == "features" and hasattr(member, "contributions"):
+                values, own = member.contributions(features[usable])
+                by_member[member.name] = np.full(features.shape, np.nan)
+                by_member[member.name][usable] = weight * _checked(member.name, values, own, log_odds[usable, k])
+                base += float(weight) * own
+            else:
+                bars[member.name] = weight * (log_odds[:, k] - even)
+                bars[member.name][~usable] = np.nan
+                base += float(weight) * even
+        combined = stack.combine(log_odds)
+        combined[~usable] = np.nan
+        return Explanation(features, by_member, bars, base, combined, table)
+
+    def maps(self, cutouts: CutoutSet) -> dict[str, np.ndarray]:
+        """Where members on cutouts look, of those that offer it.
+
+        Parameters
+        ----------
+        cutouts : CutoutSet of n
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n, H, W)
+            A map by the member's name, in its own log-odds, positive where the image speaks for a lens.
+        """
+        members = self.detector.stack_.members_
+        return {
+            member.name: np.asarray(member.attribution(cutouts))
+            for member in members
+            if member.consumes == "cutouts" and hasattr(member, "attribution")
+        }
+
+
+def _checked(name: str, values: np.ndarray, base: float, log_odds: np.ndarray) -> np.ndarray:
+    """Contributions of a member that add up to its log-odds as the stack takes them; GridlensError otherwise."""
+    values = bounded_contributions(values, base, CERTAIN_LOG_ODDS)
+    off = np.abs(base + values.sum(axis=1) - log_odds).max(initial=0.0)
+    if not off <= TOLERANCE:
+        raise GridlensError(
+            f"The contributions of the member {name!r} must add up to its log-odds within {TOLERANCE:g}. They are off "
+            f"by {off:.2g}; a member without the method 'contributions' is shown as one bar."
+        )
+    return values

@@ -1,0 +1,120 @@
+"""The strongest terms in words, and the arc that a score owes most to."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridlens.explain import Explanation, arc_patch, because, feature_words, strongest_terms
+from gridlens.explain._words import FEATURE_LABELS
+from gridlens.features import FEATURE_NAMES, METADATA_NAMES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES
+
+COLUMN = {name: k for k, name in enumerate(FEATURE_NAMES)}
+ARC = {
+    "arcness": 4.2,
+    "curvature": 0.05,
+    "elongation": 3.0,
+    "tangentiality": 0.99,
+    "arc_color_gr": -0.9,
+    "arc_color_ri": 0.3,
+    "arc_color_spread": 0.12,
+    "arc_distance": 17.3,
+    "circle_inlier_fraction": 0.8,
+    "circle_center_offset": 0.1,
+    "arc_snr": math.asinh(50.0),
+}
+
+
+@pytest.fixture
+def found():
+    """One row: an arc in the patches 5 and 8, a poor candidate in patch 0, none elsewhere."""
+    features, values = np.zeros((1, 315), dtype=np.float32), np.zeros((1, 315))
+    features[:, 306:] = np.nan
+    for patch in (5, 8):
+        for name, value in ARC.items():
+            features[0, COLUMN[f"patch{patch}_{name}"]] = value
+    features[0, COLUMN["patch0_elongation"]] = 1.1
+    for column, value in {
+        "patch5_arcness": 0.5,
+        "patch8_arcness": 0.25,
+        "patch5_arc_color_gr": 0.4,
+        "patch8_arc_snr": -0.3,
+        "patch8_arc_distance": 0.2,
+        "patch0_elongation": -0.6,
+        "patch1_arcness": -0.2,
+        "patch2_tangentiality": -0.15,
+        "patch3_mean_g": 0.1,
+        "patch4_position_4": 5.0,
+        "seeing": -0.05,
+    }.items():
+        values[0, COLUMN[column]] = value
+    bars = {"polar": np.array([0.7])}
+    total = -1.0 + values.sum() + 0.7
+    return Explanation(features, {"lightgbm": values}, bars, -1.0, np.array([total]), pd.DataFrame({"id": ["a"]}))
+
+
+def test_terms_are_in_words_and_add_up(found):
+    terms = strongest_terms(found, 0, n=4)
+    assert [term.words for term in terms] == [
+        "arc 4.2 times longer than wide [right, top right]",
+        "the member polar",
+        "arc of elongation 1.1 [bottom left]",
+        "arc 0.9 mag bluer in g-r than the BCG [right, top right]",
+        "5 other terms",
+    ]
+    np.testing.assert_allclose([term.value for term in terms[:4]], [0.75, 0.7, -0.6, 0.4])
+    assert found.base + sum(term.value for term in terms) == pytest.approx(found.log_odds[0])
+    assert terms[0].patches == (5, 8)
+    every = strongest_terms(found, 0, n=20)
+    assert "no arc candidate [6 patches]" in [term.words for term in every]
+    assert "seeing unknown" in [term.words for term in every]
+    # Flags of position are constant over cutouts: they are in the sum and no term.
+    assert not [term for term in every if "position" in term.feature]
+    assert every[-1].value == pytest.approx(5.0)
+
+
+def test_the_arc_that_adds_most_sums_up_the_card(found):
+    assert arc_patch(found, 0) == 5
+    assert because(found, 0) == (
+        "The arc candidate adds 1.05: 4.2 times longer than wide, 0.9 mag bluer in g-r than the BCG, "
+        "17 arcsec from the BCG, although at S/N 50."
+    )
+    found.features[0, [COLUMN[f"patch{k}_elongation"] for k in range(9)]] = 0.0
+    assert arc_patch(found, 0) == -1
+    assert because(found, 0) == "No arc candidate was found."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("tangentiality", 0.99, "tangential"),
+        ("tangentiality", 0.87, "nearly tangential, 60 deg from radial"),
+        ("tangentiality", 0.5, "turned 30 deg from radial"),
+        ("tangentiality", 1.0000001, "tangential"),
+        ("curvature", 0.05, "curved at a radius of 20 arcsec"),
+        ("curvature", 0.0, "not curved"),
+        ("circle_center_offset", 0.1, "concentric with the BCG"),
+        ("circle_center_offset", 5.0, "on no circle about the BCG"),
+        ("arc_color_ri", 0.01, "as red as the BCG in r-i"),
+        ("color_gr", 0.5, "light 0.5 mag redder in g-r than the BCG"),
+        ("arc_snr", math.asinh(120.0), "at S/N 120"),
+        ("mean_g", math.asinh(2.5), "mean light in g 2.5 times the noise of a pixel"),
+        ("std_r", math.log(3.0), "light in r varies by 3 times the noise"),
+        ("neighbor_contrast", 1 / 3, "2.0 times brighter than the other patches"),
+        ("neighbor_contrast", -1.0, "far fainter than the other patches"),
+        ("radial_bin", 2.0, "patch over 20 arcsec from the BCG"),
+        ("dec", 0.5, "declination 0.0 deg"),
+        ("depth", math.nan, "depth unknown"),
+    ],
+)
+def test_values_are_said_in_units(name, value, words):
+    assert feature_words(name, value) == words
+
+
+def test_every_feature_has_words_and_a_label():
+    names = [name for name in PATCH_FEATURE_NAMES if PATCH_FEATURE_GROUPS[name] != "position"]
+    for name in (*names, *METADATA_NAMES):
+        assert feature_words(name, 0.0)
+        assert feature_words(name, math.nan).endswith("unknown")
+        assert FEATURE_LABELS[name]
