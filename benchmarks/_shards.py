@@ -10,9 +10,12 @@ from gridlens import LensDetector
 from gridlens.cutouts import SIMULATED_SURVEYS
 from gridlens.models import save_model
 
-__all__ = ["DISTINCT", "link_shards", "single_model"]
+__all__ = ["DISTINCT", "SHARD", "link_shards", "single_model"]
 
-DISTINCT, _EACH, _SEED = 4096, 512, 501
+# The scenes that `deep.py` learns from.
+DISTINCT, _SEED, _SURVEYS = 4000, 401, tuple(name for name in SIMULATED_SURVEYS if name != "kids")
+SHARD = 500
+"""cutouts in each"""
 
 
 def link_shards(folder: Path, n: int) -> list[Path]:
@@ -20,15 +23,15 @@ def link_shards(folder: Path, n: int) -> list[Path]:
 
     Without `ids` in them, a shard's cutouts are called after its name.
     """
-    cutouts = cached_cutouts(DISTINCT, _SEED, SIMULATED_SURVEYS).cutouts
+    cutouts = cached_cutouts(DISTINCT, _SEED, _SURVEYS).cutouts
     originals = folder / "originals"
     originals.mkdir(parents=True)
-    for k in range(0, DISTINCT, _EACH):
-        part = cutouts[k : k + _EACH]
+    for k in range(0, DISTINCT, SHARD):
+        part = cutouts[k : k + SHARD]
         np.savez(originals / f"{k:05d}.npz", pixels=part.pixels, bcg_xy=part.bcg_xy, pixel_scale=part.pixel_scale)
     shards, made = [], sorted(originals.iterdir())
     (folder / "shards").mkdir()
-    for k in range(-(-n // _EACH)):
+    for k in range(-(-n // SHARD)):
         shards.append(folder / "shards" / f"shard-{k:05d}.npz")
         os.link(made[k % len(made)], shards[-1])
     return shards
@@ -36,7 +39,7 @@ def link_shards(folder: Path, n: int) -> list[Path]:
 
 def single_model(folder: Path) -> Path:
     """A bundle of one member, `lightgbm`, of the usual size."""
-    rows = cached_cutouts(DISTINCT, _SEED, SIMULATED_SURVEYS)
+    rows = cached_cutouts(DISTINCT, _SEED, _SURVEYS)
     half = DISTINCT // 2
     X, y = rows.features_with("image"), rows.label
     detector = LensDetector(("lightgbm",), random_state=0).fit(X[:half], y[:half], calibration=(X[half:], y[half:]))

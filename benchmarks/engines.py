@@ -39,7 +39,7 @@ def measured(engine: str, shards: list[Path], out: Path, workers: int) -> tuple[
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=20_480, help="cutouts for each")
+    parser.add_argument("--n", type=int, default=16_000, help="cutouts for each")
     parser.add_argument("--rounds", type=int, default=2, help="of all engines, one after the other")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()

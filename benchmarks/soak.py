@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
-from _shards import DISTINCT, link_shards, single_model
+from _shards import DISTINCT, SHARD, link_shards, single_model
 from joblib import effective_n_jobs
 
 from gridlens.engine import parts_folder
@@ -171,9 +171,9 @@ def main() -> None:
             ("default stack", "default", arguments.n),
             ("single LightGBM model", str(single_model(folder)), arguments.single),
         ):
-            for path in shards[-(-n // 512) :]:
+            for path in shards[-(-n // SHARD) :]:
                 path.unlink(missing_ok=True)
-            n = 512 * len(list((folder / "shards").iterdir()))
+            n = SHARD * len(list((folder / "shards").iterdir()))
             runs.append(soak(title, model, folder / "shards", folder / f"{len(runs)}.parquet", arguments.jobs))
             if len(runs) == 1:
                 print(
