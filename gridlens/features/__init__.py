@@ -1,10 +1,11 @@
 """The feature contract: 306 numbers from the image of a cutout and nine of metadata.
 
 `GridPatchExtractor` computes them, `FEATURE_NAMES` and its siblings describe them, `dihedral` turns them,
-`arc_candidate`, `arc_scores` and `best_arc` lead back to the pixels of an arc. Kernels compile when the first cutout is
-measured.
+`arc_candidate`, `arc_scores` and `best_arc` lead back to the pixels of an arc. `measure` judges cutouts too, and
+`FeatureCache` keeps what it found in a file. Kernels compile when the first cutout is measured.
 """
 
+from gridlens.features._cache import FeatureCache, FeatureCacheWriter, is_feature_cache
 from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc
 from gridlens.features._measured import Measured, keep_metadata, measure, measured_failures
 from gridlens.features._symmetry import dihedral
@@ -37,12 +38,15 @@ __all__ = [
     "PATCH_FEATURE_UNITS",
     "ArcCandidate",
     "Extraction",
+    "FeatureCache",
+    "FeatureCacheWriter",
     "GridPatchExtractor",
     "Measured",
     "arc_candidate",
     "arc_scores",
     "best_arc",
     "dihedral",
+    "is_feature_cache",
     "keep_metadata",
     "measure",
     "measured_failures",

@@ -1,0 +1,226 @@
+"""What was measured comes back from a file to the bit, or with a sentence."""
+
+import itertools
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gridlens._errors import GridlensError
+from gridlens.features import (
+    FEATURE_NAMES,
+    FeatureCache,
+    FeatureCacheWriter,
+    Measured,
+    is_feature_cache,
+    measured_failures,
+)
+from gridlens.features import _cache as room
+
+
+def make(n, seed=0, first=0):
+    """Measured cutouts of every kind of number, a rejected one among them."""
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 2**32, (n, len(FEATURE_NAMES)), dtype=np.uint32)
+    features = bits.view(np.float32)  # NaN with any payload, infinities, subnormals, -0.0
+    features[1::7] = np.nan
+    names = [f"é{first + i}" for i in range(n)]
+    return Measured(
+        np.array(names, dtype=object),
+        np.array([f"/a b/{name}.npz" for name in names], dtype=object),
+        features,
+        rng.integers(0, 2**40, n),
+        np.arange(n) % 7 == 1,
+        np.array(["no pixel" if i % 7 == 1 else "" for i in range(n)], dtype=object),
+    )
+
+
+def write(path, parts, source="of a test"):
+    with FeatureCacheWriter(path, source) as writer:
+        for part in parts:
+            writer.add(part)
+    return path
+
+
+def assert_same(a, b):
+    for one, other in zip(a, b, strict=True):
+        assert one.dtype == other.dtype
+        assert one.shape == other.shape
+        assert (one.tolist() if one.dtype == object else one.tobytes()) == (
+            other.tolist() if other.dtype == object else other.tobytes()
+        )
+
+
+@pytest.fixture
+def small_groups(monkeypatch):
+    monkeypatch.setattr(room, "_GROUP_ROWS", 16)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return write(tmp_path / "features.parquet", [make(20)])
+
+
+def rewritten(path, table=None, **metadata):
+    """The cache with other columns or key-value metadata."""
+    table = pq.read_table(path) if table is None else table
+    kept = {key.decode(): value for key, value in (pq.read_schema(path).metadata or {}).items()}
+    kept |= {f"gridlens.{key}": value for key, value in metadata.items()}
+    pq.write_table(table.replace_schema_metadata({k: v for k, v in kept.items() if v is not None}), path)
+    return path
+
+
+@pytest.mark.parametrize("sizes", [[50], [1] * 40, [15, 1, 16, 33, 0, 2], [16, 16]])
+def test_rows_come_back_to_the_bit(tmp_path, small_groups, sizes):
+    parts = [make(n, seed=k, first=100 * k) for k, n in enumerate(sizes)]
+    cache = FeatureCache(write(tmp_path / "features.parquet", parts))
+    assert len(cache) == cache.n == sum(sizes)
+    assert cache.source == "of a test"
+    assert cache.contract_version == 1
+    assert cache.path == tmp_path / "features.parquet"
+    assert_same(cache.read(), Measured.concatenate(parts))
+    groups = pq.read_metadata(cache.path)
+    assert [groups.row_group(k).num_rows for k in range(groups.num_row_groups)][:-1] == [16] * ((sum(sizes) - 1) // 16)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "size"), [(0, None, 7), (5, 41, 100), (16, 32, 16), (-9, None, 4), (3, 4, 1)]
+)
+def test_batches_begin_and_end_anywhere(tmp_path, small_groups, start, stop, size):
+    whole = make(50)
+    cache = FeatureCache(write(tmp_path / "features.parquet", [whole]))
+    batches = list(cache.batches(start, stop, size))
+    assert [len(batch.ids) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    assert_same(Measured.concatenate(batches), Measured(*(values[start:stop] for values in whole)))
+
+
+def test_batches_that_are_asked_for_at_once_do_not_meet(tmp_path, small_groups):
+    cache = FeatureCache(write(tmp_path / "features.parquet", [make(50)]))
+    pairs = list(zip(cache.batches(size=10), cache.batches(10, size=10), strict=False))
+    assert len(pairs) == 4
+    for (_, other), (one, _) in itertools.pairwise(pairs):
+        assert_same(one, other)
+
+
+def test_a_batch_may_be_written_to_and_kept(cache):
+    first, again = FeatureCache(cache), FeatureCache(cache)
+    batch = next(first.batches(size=5))
+    batch.features[:] = 0
+    assert_same(next(again.batches(size=5)), Measured(*(values[:5] for values in make(20))))
+
+
+def test_nothing_measured_is_a_cache_too(tmp_path):
+    for parts in ([], [measured_failures([])]):
+        cache = FeatureCache(write(tmp_path / "features.parquet", parts))
+        assert len(cache) == 0
+        assert list(cache.batches()) == []
+        assert cache.read().features.shape == (0, 315)
+    assert is_feature_cache(tmp_path / "features.parquet")
+
+
+def test_a_size_of_zero_is_refused(cache):
+    with pytest.raises(ValueError, match=r"'size' parameter must be at least 1\. Got 0 instead"):
+        next(FeatureCache(cache).batches(size=0))
+
+
+def test_a_cache_travels_by_its_path(cache):
+    there = pickle.loads(pickle.dumps(FeatureCache(cache)))
+    assert_same(there.read(), make(20))
+
+
+def test_an_error_leaves_what_stood_there(tmp_path, cache):
+    before = cache.read_bytes()
+
+    def fail():
+        with FeatureCacheWriter(cache, "another") as writer:
+            writer.add(make(3))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert cache.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["features.parquet"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(GridlensError, match=r"Cannot write the feature cache .*: No space left on device\. Make room"):
+        write(tmp_path / "features.parquet", [make(3)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(GridlensError, match="Choose a folder that exists"):
+        write(tmp_path / "none" / "features.parquet", [make(3)])
+
+
+def test_what_is_missing_is_told(tmp_path):
+    with pytest.raises(
+        GridlensError, match=r"no feature cache .*nowhere\.parquet\. Write one with `gridlens features`"
+    ):
+        FeatureCache(tmp_path / "nowhere.parquet")
+    assert not is_feature_cache(tmp_path / "nowhere.parquet")
+    assert not is_feature_cache(tmp_path)
+
+
+def test_a_truncated_file_is_told(cache):
+    content = cache.read_bytes()
+    for length in (0, 3, 100, len(content) // 2, len(content) - 1):
+        cache.write_bytes(content[:length])
+        assert not is_feature_cache(cache)
+        with pytest.raises(GridlensError, match=r"is damaged or no Parquet file: .*Measure the cutouts again"):
+            FeatureCache(cache)
+
+
+def test_damage_in_the_middle_is_told_by_who_reads_there(tmp_path, small_groups):
+    path = write(tmp_path / "features.parquet", [make(50)])
+    content = bytearray(path.read_bytes())
+    column = pq.read_metadata(path).row_group(1).column(20)
+    # The page's last bytes are of its values.
+    content[column.data_page_offset + column.total_compressed_size - 3] ^= 0x40
+    path.write_bytes(content)
+    cache = FeatureCache(path)
+    assert_same(next(cache.batches(0, 16)), Measured(*(values[:16] for values in make(50))))
+    with pytest.raises(GridlensError, match=r"is damaged or no Parquet file: .*Measure the cutouts again"):
+        cache.read()
+
+
+def test_another_contract_version_is_refused(cache):
+    rewritten(cache, contract_version="7")
+    assert is_feature_cache(cache)
+    said = (
+        r"features\.parquet was measured under contract version 7, and this gridlens has 1\. "
+        r"Measure the cutouts again with `gridlens features`\."
+    )
+    with pytest.raises(GridlensError, match=said):
+        FeatureCache(cache)
+
+
+def test_a_foreign_table_is_no_cache(tmp_path):
+    path = tmp_path / "scores.parquet"
+    pq.write_table(pa.table({"id": ["a"], "score": [0.5]}), path)
+    assert not is_feature_cache(path)
+    with pytest.raises(GridlensError, match=r"is a Parquet file, but no feature cache\. Write one"):
+        FeatureCache(path)
+
+
+def test_columns_that_lack_or_are_of_another_type_are_named(cache):
+    table = pq.read_table(cache)
+    rewritten(cache, table.drop_columns(["flags", *FEATURE_NAMES[3:9]]))
+    with pytest.raises(GridlensError, match="lacks the columns flags, patch0_std_g, patch0_std_r and 4 more, or has"):
+        FeatureCache(cache)
+    place = table.schema.get_field_index("seeing")
+    rewritten(cache, table.set_column(place, "seeing", table["seeing"].cast(pa.float64())))
+    with pytest.raises(GridlensError, match="lacks the columns seeing, or has them of another type"):
+        FeatureCache(cache)
+
+
+def test_columns_are_found_by_name(cache):
+    table = pq.read_table(cache)
+    rewritten(cache, table.select(table.column_names[::-1]))
+    assert_same(FeatureCache(cache).read(), make(20))
