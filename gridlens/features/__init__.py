@@ -8,7 +8,7 @@
 from gridlens.features._cache import FeatureCache, FeatureCacheWriter, is_feature_cache
 from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc
 from gridlens.features._measured import Measured, keep_metadata, measure, measured_failures
-from gridlens.features._symmetry import dihedral
+from gridlens.features._symmetry import dihedral, turn_features
 from gridlens.features.contract import (
     CONTRACT_VERSION,
     FEATURE_GROUPS,
@@ -50,4 +50,5 @@ __all__ = [
     "keep_metadata",
     "measure",
     "measured_failures",
+    "turn_features",
 ]
