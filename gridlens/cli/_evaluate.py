@@ -38,6 +38,13 @@ _MATCHED = ("richness", "bcg_mag_r")
     help="Share of lenses in the survey that the scores are for.",
 )
 @click.option("--out", default="report", show_default=True, metavar="FOLDER", help="New folder for the report.")
+@click.option(
+    "--model",
+    default="default",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="Model that scores the features where SCORES is a feature cache.",
+)
 @click.option("--against", metavar="SCORES", help="Another score table of the same clusters, to compare with.")
 @click.option(
     "--groups", metavar="COLUMN", help="Column of the truth table: rows of one value are views of one cluster."
@@ -51,6 +58,7 @@ def evaluate(
     truth: str,
     prevalence: float,
     out: str,
+    model: str,
     against: str | None,
     groups: str | None,
     draws: int,
@@ -60,7 +68,8 @@ def evaluate(
 ) -> None:
     """Hold a table of SCORES against a table of TRUTH and write a report: index.html and metrics.json.
 
-    SCORES is what `gridlens score` wrote, or any table with `id` and `score`. TRUTH has `id` and `label`, 1 for a lens
+    SCORES is what `gridlens score` wrote, or any table with `id` and `score`; or features that `gridlens features`
+    wrote, which --model then scores. TRUTH has `id` and `label`, 1 for a lens
     and 0 for surely none. Lenses are told apart by theta_e, arc_snr, seeing, richness and survey where TRUTH has them.
     """
     costs = _costs(seconds_per_cutout, hours_per_follow_up, cost_per_hour)
@@ -69,9 +78,11 @@ def evaluate(
     from gridlens._errors import GridlensError
     from gridlens._files import check_new_folder
     from gridlens._tables import read_table
+    from gridlens.cli._cached import scores_of
     from gridlens.cli._truth import join_truth
     from gridlens.evaluation import Strata, write_report
     from gridlens.evaluation import evaluate as evaluation_of
+    from gridlens.features import is_feature_cache
 
     check_new_folder(out)
     try:
@@ -79,7 +90,10 @@ def evaluate(
     except ImportError as exc:
         raise GridlensError("A report draws figures: pip install 'gridlens[explain]'.") from exc
     joined = join_truth(
-        read_table(scores), read_table(truth), None if against is None else read_table(against), groups=groups
+        scores_of(scores, model, prevalence),
+        read_table(truth),
+        None if against is None else scores_of(against, model, prevalence),
+        groups=groups,
     )
     rows = joined.rows
     label = rows["label"].to_numpy()
@@ -124,6 +138,7 @@ def evaluate(
         "scores": scores,
         "truth": truth,
         "against": against,
+        "model": model if is_feature_cache(scores) else None,
         "counts": joined.counts,
     }
     write_report(

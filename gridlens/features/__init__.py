@@ -14,7 +14,7 @@ from gridlens.features._cache import (
 )
 from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc, detection_maps
 from gridlens.features._measured import Measured, keep_metadata, measure, measured_failures
-from gridlens.features._symmetry import dihedral, dihedral_columns
+from gridlens.features._symmetry import dihedral, dihedral_columns, turn_features
 from gridlens.features.contract import (
     CONTRACT_VERSION,
     FEATURE_GROUPS,
@@ -60,4 +60,5 @@ __all__ = [
     "measured_failures",
     "measured_from_table",
     "measured_to_table",
+    "turn_features",
 ]

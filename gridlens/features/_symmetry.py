@@ -4,11 +4,14 @@ import numpy as np
 
 from gridlens.features.contract import FEATURE_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 
-__all__ = ["check_features", "dihedral", "dihedral_columns"]
+__all__ = ["check_features", "dihedral", "dihedral_columns", "turn_features"]
 
 _ANGLE = PATCH_FEATURE_NAMES.index("bcg_angle")
 _DISTANCE = PATCH_FEATURE_NAMES.index("bcg_distance")
 _POSITION = PATCH_FEATURE_NAMES.index("position_0")
+_SLOTS = np.arange(N_PATCHES).reshape(3, 3)
+# Of each version, the patch that each slot gets.
+_SOURCES = tuple(np.rot90(_SLOTS[:, ::-1] if k >= 4 else _SLOTS, k % 4).ravel() for k in range(8))
 
 
 def dihedral(X: np.ndarray) -> np.ndarray:
@@ -51,14 +54,47 @@ def dihedral(X: np.ndarray) -> np.ndarray:
     (8, 5, 315)
     """
     X = check_features(X)
-    versions = np.repeat(X[None], 8, axis=0)
-    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
+    versions = np.empty((8, *X.shape), dtype=X.dtype)
     for k in range(8):
-        moved = patches[:, _source(k)].copy()
-        moved[:, :, _POSITION:] = patches[:, :, _POSITION:]
-        moved[:, :, _ANGLE] = _turned(moved[:, :, _ANGLE], moved[:, :, _DISTANCE], k >= 4, k % 4)
-        versions[k, :, :N_IMAGE_FEATURES] = moved.reshape(len(X), N_IMAGE_FEATURES)
+        versions[k] = turn_features(X, k)
     return versions
+
+
+def turn_features(X: np.ndarray, version: int) -> np.ndarray:
+    """One of the eight versions that `dihedral` makes, where all of them would be too many to hold.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, 315)
+    version : int
+        From 0 to 7, as in `dihedral`.
+
+    Returns
+    -------
+    ndarray of shape (n, 315)
+        Of the dtype of `X`; `X` itself for version 0.
+
+    Raises
+    ------
+    ValueError
+        If `X` has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.features import dihedral, turn_features
+    >>> X = np.random.default_rng(0).normal(size=(5, 315))
+    >>> bool((turn_features(X, 6) == dihedral(X)[6]).all())
+    True
+    """
+    X = check_features(X)
+    if version == 0:
+        return X
+    patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
+    moved = patches[:, _SOURCES[version]]
+    moved[:, :, _POSITION:] = patches[:, :, _POSITION:]
+    moved[:, :, _ANGLE] = _turned(moved[:, :, _ANGLE], moved[:, :, _DISTANCE], version >= 4, version % 4)
+    return np.concatenate([moved.reshape(len(X), N_IMAGE_FEATURES), X[:, N_IMAGE_FEATURES:]], axis=1)
 
 
 def dihedral_columns() -> np.ndarray:
@@ -72,7 +108,6 @@ def dihedral_columns() -> np.ndarray:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from gridlens.features import FEATURE_NAMES, dihedral_columns
     >>> turned = dihedral_columns()[1]
     >>> FEATURE_NAMES[turned[FEATURE_NAMES.index("patch0_arcness")]]
@@ -81,16 +116,10 @@ def dihedral_columns() -> np.ndarray:
     columns = np.repeat(np.arange(len(FEATURE_NAMES))[None], 8, axis=0)
     patches = np.arange(N_IMAGE_FEATURES).reshape(N_PATCHES, len(PATCH_FEATURE_NAMES))
     for k in range(8):
-        moved = patches[_source(k)].copy()
+        moved = patches[_SOURCES[k]].copy()
         moved[:, _POSITION:] = patches[:, _POSITION:]
         columns[k, :N_IMAGE_FEATURES] = moved.ravel()
     return columns
-
-
-def _source(k: int) -> np.ndarray:
-    """Patch (9,) that each patch of version `k` was."""
-    slots = np.arange(N_PATCHES).reshape(3, 3)
-    return np.rot90(slots[:, ::-1] if k >= 4 else slots, k % 4).ravel()
 
 
 def check_features(X: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from gridlens.features import FEATURE_NAMES
 __all__ = ["ExplainedMember", "FeatureMember"]
 
 _PARAMETER_FILE = "parameters.json"
+_BLOCK_ROWS = 8192
 
 
 class FeatureMember(ClassifierMixin, BaseEstimator):
@@ -101,8 +102,13 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
         X = self._rows(X)
         if not len(X):
             return np.empty((0, 2))
-        p = expit(self._log_odds(X))
-        p[~np.isfinite(X).any(axis=1)] = np.nan
+        p = np.empty(len(X))
+        # What is made of rows on the way, such as their eight turns, is made of a block of them.
+        for start in range(0, len(X), _BLOCK_ROWS):
+            block = X[start : start + _BLOCK_ROWS]
+            p[start : start + len(block)] = np.where(
+                np.isfinite(block).any(axis=1), expit(self._log_odds(block)), np.nan
+            )
         return np.column_stack([1.0 - p, p])
 
     def save(self, folder: Path) -> None:

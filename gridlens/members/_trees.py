@@ -11,10 +11,14 @@ from gridlens.features import dihedral, dihedral_columns
 from gridlens.members._features import ExplainedMember, FeatureMember
 from gridlens.members._tree_text import checked_booster
 
-__all__ = ["LightGBMTrees", "TurnedTrees", "grow"]
+__all__ = ["LightGBMTrees", "TurnedTrees", "grow", "parameters_of", "turned_rows"]
 
 _MODEL_FILE = "trees.txt"
 _STATE_FILE = "state.json"
+# More turned rows than this (400,000 are 500 MB) are turned while LightGBM reads them, and its bins are drawn from a
+# quarter of the rows that it takes by itself: `benchmarks/training.py`.
+_MOST_COPIES = 400_000
+_BIN_ROWS = 50_000
 
 
 class LightGBMTrees(FeatureMember):
@@ -53,11 +57,9 @@ class LightGBMTrees(FeatureMember):
                 setattr(self, name, float(state[name]))
 
 
-def grow(member: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Any:
-    """A LightGBM booster on rows of any kind, by the parameters that `LightGBMMember` and its like have in common."""
-    import lightgbm
-
-    parameters = {
+def parameters_of(member: Any) -> dict[str, Any]:
+    """LightGBM's parameters from those that `LightGBMMember` and its like have in common."""
+    return {
         "objective": "binary",
         "learning_rate": member.learning_rate,
         "num_leaves": member.num_leaves,
@@ -74,8 +76,30 @@ def grow(member: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -
         "force_row_wise": True,
         "verbosity": -1,
     }
-    data = lightgbm.Dataset(X, y, weight=weight, free_raw_data=True)
+
+
+def grow(member: Any, X: Any, y: np.ndarray, weight: np.ndarray | None) -> Any:
+    """A LightGBM booster on rows of any kind, an array or what `turned_rows` returns."""
+    import lightgbm
+
+    parameters = parameters_of(member)
+    if not isinstance(X, np.ndarray):
+        parameters["bin_construct_sample_cnt"] = _BIN_ROWS
+    data = lightgbm.Dataset(X, y, weight=weight, params=parameters, free_raw_data=True)
     return lightgbm.train(parameters, data, num_boost_round=member.n_trees)
+
+
+def turned_rows(X: np.ndarray, versions: int) -> Any:
+    """Rows in their turns, 8 `versions` or 1, for `grow`: an array, or rows that are turned as they are read.
+
+    The second where an array were too large. From the same rows both grow the same trees but for the bins that columns
+    are cut into, which are then drawn from fewer rows.
+    """
+    if versions * len(X) > _MOST_COPIES:
+        from gridlens.members._turned_rows import TurnedRows
+
+        return TurnedRows(X, versions)
+    return X if versions == 1 else dihedral(X).reshape(-1, X.shape[1])
 
 
 class TurnedTrees(ExplainedMember):
@@ -92,10 +116,16 @@ class TurnedTrees(ExplainedMember):
 
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
         repeats = 8 if self.turns else 1
-        rows = np.concatenate(list(dihedral(X))) if self.turns else X
         self._train(
-            rows, np.tile(y, repeats), None if weight is None else np.tile(weight, repeats), np.tile(groups, repeats)
+            self._turned(X),
+            np.tile(y, repeats),
+            None if weight is None else np.tile(weight, repeats),
+            np.tile(groups, repeats),
         )
+
+    def _turned(self, X: np.ndarray) -> Any:
+        """Rows in all their turns, one version after the other, as `_train` takes them."""
+        return dihedral(X).reshape(-1, X.shape[1]) if self.turns else X
 
     @abstractmethod
     def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:

@@ -3,5 +3,16 @@
 from gridlens.models._bundle import load_model, model_digest, model_folder, read_manifest, save_model
 from gridlens.models._manifest import hash_arrays
 from gridlens.models._mine import Mined, mine
+from gridlens.models._sources import Sources
 
-__all__ = ["Mined", "hash_arrays", "load_model", "mine", "model_digest", "model_folder", "read_manifest", "save_model"]
+__all__ = [
+    "Mined",
+    "Sources",
+    "hash_arrays",
+    "load_model",
+    "mine",
+    "model_digest",
+    "model_folder",
+    "read_manifest",
+    "save_model",
+]

@@ -194,7 +194,8 @@ def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         record[name] = {
             "shape": list(array.shape),
             "dtype": array.dtype.str[1:],
-            "sha256": hashlib.sha256(plain.tobytes()).hexdigest(),
+            # By view: arrays that are mapped from files may be larger than the memory.
+            "sha256": hashlib.sha256(plain.reshape(-1).view(np.uint8).data if plain.nbytes else b"").hexdigest(),
         }
     return record
 

@@ -7,14 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridlens._errors import GridlensError
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutBatch
 from gridlens.detector import LensDetector
-from gridlens.features import measure
+from gridlens.features import Measured, keep_metadata
+from gridlens.models._sources import measured_of
 
 __all__ = ["Mined", "mine", "pool_features"]
 
 _Progress = Callable[[int], Any] | None
+_SMALLEST_POOL = 100
 
 
 class Mined(NamedTuple):
@@ -34,16 +37,29 @@ class Mined(NamedTuple):
     pool: int
 
 
-def pool_features(batches: Iterable[CutoutBatch], metadata: str, *, progress: _Progress = None) -> np.ndarray:
-    """Features (n, 315) of a pool of cutouts, without those that are rejected."""
+def pool_features(
+    batches: Iterable[CutoutBatch | Measured], metadata: str, *, progress: _Progress = None
+) -> np.ndarray:
+    """Features (n, 315) of a pool of cutouts, without those that are rejected.
+
+    Raises
+    ------
+    GridlensError
+        Fewer than 100 cutouts are usable.
+    """
     parts = [np.empty((0, 315), dtype=np.float32)]
-    for cutouts, failures in batches:
-        if cutouts is not None:
-            measured = measure(cutouts, metadata, -1)
-            parts.append(measured.features[~measured.rejected])
+    for batch in batches:
+        measured = measured_of(batch)
+        parts.append(keep_metadata(measured.features[~measured.rejected], metadata))
         if progress is not None:
-            progress((0 if cutouts is None else len(cutouts)) + len(failures))
-    return np.concatenate(parts)
+            progress(len(measured.ids))
+    features = np.concatenate(parts)
+    if len(features) < _SMALLEST_POOL:
+        raise GridlensError(
+            f"The 'pool' parameter must hold at least {_SMALLEST_POOL} usable cutouts, of which a tenth is mined. "
+            f"Got {len(features)} instead."
+        )
+    return features
 
 
 def mine(detector: LensDetector, pool: np.ndarray, n: int, prevalence: float = 1e-3) -> Mined:

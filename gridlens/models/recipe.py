@@ -18,7 +18,7 @@ import pandas as pd
 from gridlens._errors import GridlensError
 from gridlens.cutouts import SIMULATED_SURVEYS, CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector
-from gridlens.features import METADATA_NAMES, GridPatchExtractor, keep_metadata
+from gridlens.features import METADATA_NAMES, GridPatchExtractor, Measured, keep_metadata
 from gridlens.models._bundle import check_new_bundle, save_model
 from gridlens.models._card import SNR_BINS, write_card
 from gridlens.models._manifest import hash_arrays
@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 _Progress = Callable[[int], Any] | None
-_SMALLEST_POOL = 100
 
 
 @dataclass(frozen=True)
@@ -214,7 +213,7 @@ def train_recipe(
     out: str | os.PathLike[str],
     recipe: Recipe,
     *,
-    pool: Iterable[CutoutBatch] | None = None,
+    pool: Iterable[CutoutBatch | Measured] | None = None,
     n_jobs: int | None = -1,
     progress: _Progress = None,
 ) -> str:
@@ -225,8 +224,9 @@ def train_recipe(
     out : str or path
         A new or empty folder, or a new .zip file.
     recipe : Recipe
-    pool : iterable of CutoutBatch, optional
-        Unlabelled cutouts. Those that the model scores highest are learned as negatives in one round more.
+    pool : iterable of CutoutBatch or Measured, optional
+        Unlabelled cutouts, or what was measured of them, with all metadata.
+        Those that the model scores highest are learned as negatives in one round more.
     n_jobs : int, default=-1
         Processes that simulate and fit; -1 for all cores.
     progress : callable, optional
@@ -258,7 +258,7 @@ def train_recipe(
 def _train(
     out: str | os.PathLike[str],
     recipe: Recipe,
-    pool: Iterable[CutoutBatch] | None,
+    pool: Iterable[CutoutBatch | Measured] | None,
     folder: Path | None,
     n_jobs: int | None,
     progress: _Progress,
@@ -266,11 +266,6 @@ def _train(
     """`train_recipe`, the pixels kept in `folder` where there is one."""
     # Before hours of work, not after.
     unlabelled = None if pool is None else pool_features(pool, recipe.metadata, progress=progress)
-    if unlabelled is not None and len(unlabelled) < _SMALLEST_POOL:
-        raise GridlensError(
-            f"The 'pool' parameter must hold at least {_SMALLEST_POOL} usable cutouts, of which a tenth is mined. "
-            f"Got {len(unlabelled)} instead."
-        )
 
     def rows(n: int, seed: int, **options: Any) -> SceneRows:
         pixels = None if folder is None else folder / f"{seed}.npy"

@@ -16,6 +16,7 @@ from gridlens._errors import GridlensError
 from gridlens.stacking._averaged import AveragedMember
 from gridlens.stacking._meta import META_LEARNERS, choose_meta, fit_meta
 from gridlens.stacking._protocol import Member
+from gridlens.stacking._taken import taken
 
 __all__ = ["CERTAIN_LOG_ODDS", "MemberStack", "member_log_odds"]
 
@@ -286,8 +287,10 @@ def _fit_one(
     """A clone of the member fitted on some rows, and its probabilities of others."""
     weight = None if sample_weight is None else sample_weight[train]
     try:
-        fitted = clone(member).fit(X[train], y[train], sample_weight=weight, groups=groups[train])
-        p = fitted.predict_proba(X[held])[:, 1] if len(held) else np.empty(0)
+        with taken(X, train) as rows:
+            fitted = clone(member).fit(rows, y[train], sample_weight=weight, groups=groups[train])
+        with taken(X, held) as rows:
+            p = fitted.predict_proba(rows)[:, 1] if len(held) else np.empty(0)
     except GridlensError:
         raise
     except Exception as exc:
