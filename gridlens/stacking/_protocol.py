@@ -30,9 +30,10 @@ class Member(Protocol):
         ``predict_with_spread(X)`` gives the probabilities (n, 2) of `predict_proba` and how unsure the member is of
         each, (n,): a standard deviation of its own log-odds, NaN for a row of NaN. The table of scores has a column for
         it, the member's name and "_spread".
-    requires : tuple of (module, what to install), optional
-        A package that is imported when the member is built or fitted, such as ``("torch", "gridlens[deep]")``. Where it
-        is missing, `gridlens members` says so and the name is refused; everything else works.
+    requires : tuple of str, optional
+        Modules that are imported when the member is built or fitted, and last what to install for them, such as
+        ``("torch", "gridlens[deep]")``. Where one is missing, `gridlens members` says so and the name is refused;
+        everything else works.
     """
 
     name: ClassVar[str]

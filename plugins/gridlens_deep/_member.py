@@ -84,7 +84,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     usual_rate: ClassVar[float]
     """learning rate that suits it"""
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
-    requires: ClassVar[tuple[str, str]] = ("torch", "gridlens[deep]")
+    requires: ClassVar[tuple[str, ...]] = ("torch", "lightning", "transformers", "safetensors", "gridlens[deep]")
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         ValueError
             `y` does not hold both 0 and 1, or its length is not that of `X`; a parameter is not one of its choices.
         DeviceError
-            There is no such device, or it runs out of memory with a single cutout.
+            There is no such device, there are fewer than `n_devices`, or it runs out of memory with a single cutout.
         WeightsError
             Pretrained weights cannot be had, or are those of another network.
         """
