@@ -30,19 +30,22 @@ _CODE = (
 def probe(folder: Path, where: str, n_bytes: int) -> None:
     """Load the bundle in `folder` and let it score in another process; raise ModelError where that does not survive.
 
-    That process has a minute, an empty working folder, one thread, and where the system can limit it, memory of 4 GiB
-    and 16 times the bundle.
+    That process has a minute, an empty working folder, one thread, no GPU, and where the system can limit it, memory of
+    4 GiB and 16 times the bundle.
     """
     with tempfile.TemporaryDirectory(prefix="gridlens-probe-") as empty:
         limit = _MEMORY + _MEMORY_PER_BYTE * n_bytes
         arguments = [json.dumps(_import_path(folder)), str(folder.resolve()), where, empty, str(limit)]
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+        # No GPU: what a driver takes of memory says nothing of the bundle.
+        spare = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")} | {
+            "CUDA_VISIBLE_DEVICES": ""
+        }
         try:
             # -P: no working folder in sys.path. Not -I, which would hide packages of the user and of PYTHONPATH.
             code = subprocess.run(
                 [sys.executable, "-P", "-c", _CODE, *arguments],
                 cwd=empty,
-                env={**os.environ, **threads},
+                env={**os.environ, **spare},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -293,18 +294,26 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a member that `save` wrote.
+        """Read a member that `save` wrote. One that asks for a GPU takes the CPU where there is none, and warns.
 
         Raises
         ------
         WeightsError
             The file holds other layers than the network; they are named.
         """
+        import torch
         from safetensors.torch import load_file
 
         from gridlens_deep._networks import take_state
 
         member = cls(**json.loads((folder / _PARAMETERS).read_text()))
+        if member.device == "cuda" and not torch.cuda.is_available():
+            warnings.warn(
+                f"The member {cls.name!r} was to run on a GPU, and torch sees none here: it scores on the CPU.",
+                UserWarning,
+                stacklevel=2,
+            )
+            member.device = "auto"
         network = member._build(None)
         take_state(network, load_file(folder / _WEIGHTS), str(folder / _WEIGHTS))
         state = json.loads((folder / _STATE).read_text())

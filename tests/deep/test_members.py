@@ -119,6 +119,12 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
     with pytest.raises(WeightsError, match=r"are those of another network: .* layers differ, backbone"):
         ResNetMember.load(tmp_path)
     (tmp_path / "parameters.json").write_text(text)
+    with pytest.MonkeyPatch.context() as patch, pytest.warns(UserWarning, match="torch sees none here: it scores on"):
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        (tmp_path / "parameters.json").write_text(text.replace('"device": "cpu"', '"device": "cuda"'))
+        elsewhere = ResNetMember.load(tmp_path)
+        np.testing.assert_array_equal(elsewhere.predict_proba(cutouts), member.predict_proba(cutouts))
+    (tmp_path / "parameters.json").write_text(text)
     state = load_file(tmp_path / "weights.safetensors")
     stem = "backbone.embedder.embedder.convolution.weight"
     save_file({**state, stem: state[stem].repeat(1, 2, 1, 1)[:, :5].contiguous()}, tmp_path / "weights.safetensors")
