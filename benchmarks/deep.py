@@ -2,8 +2,8 @@
 
 Run ``python benchmarks/deep.py``: 4,000 scenes at 64 px and the small networks, on a CPU. With a GPU, the full table
 is made by ``python benchmarks/deep.py --scenes 32768 --size 128 --pixel-scale 0.5 --resnet 18 --vit small --epochs 30
---held-out 2048 --jobs -1``. All members learn the same scenes of all surveys but one; the stack's weights come from
-scenes that no member has seen; the tables are of others, and of the survey that was left out. Needs
+--held-out 2048 --jobs -1 --tree-jobs -1``. All members learn the same scenes of all surveys but one; the stack's
+weights come from scenes that no member has seen; the tables are of others, and of the survey that was left out. Needs
 ``gridlens[deep,sim]``.
 """
 
@@ -83,7 +83,8 @@ def main() -> None:
     parser.add_argument(
         "--held-out", type=int, default=1024, help="scenes to test on, and half as many of the other survey"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="threads")
+    parser.add_argument("--jobs", type=int, default=2, help="threads of the networks and of the features")
+    parser.add_argument("--tree-jobs", type=int, default=1, help="threads of the trees: more pay on an idle machine")
     arguments = parser.parse_args()
     train = cached_cutouts(arguments.scenes, 401, OWN)
     half = arguments.held_out // 2
@@ -100,7 +101,7 @@ def main() -> None:
 
     networks = {"size": arguments.size, "pixel_scale": arguments.pixel_scale, "epochs": arguments.epochs}
     networks["n_jobs"] = arguments.jobs
-    members = [LightGBMMember(), PatchMember()]
+    members = [LightGBMMember(n_jobs=arguments.tree_jobs), PatchMember(n_jobs=arguments.tree_jobs)]
     members += [ResNetMember(arguments.resnet, **networks), ViTMember(arguments.vit, **networks)]
     weights = np.where(train.truth["arc_snr"].to_numpy() < RECIPE.faint_snr, RECIPE.faint_weight, 1.0)
     held = {title: {} for title in tests}
