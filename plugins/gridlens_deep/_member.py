@@ -284,13 +284,15 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, parameters and temperature as JSON: nothing in it is code."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         check_is_fitted(self, "network_")
         state = {"temperature": self.temperature_, "class_prior": self.class_prior_}
         (folder / _PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n")
         (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n")
-        save_file({name: value.contiguous() for name, value in self.network_.state_dict().items()}, folder / _WEIGHTS)
+        # Not `save_file`: what it writes nobody but its owner can read.
+        weights = save({name: value.contiguous() for name, value in self.network_.state_dict().items()})
+        (folder / _WEIGHTS).write_bytes(weights)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -114,6 +114,7 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
     member.save(tmp_path)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".safetensors"]
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # Whoever reads the one may read the others.
     text = (tmp_path / "parameters.json").read_text()
     (tmp_path / "parameters.json").write_text(text.replace('"variant": "10"', '"variant": "18"'))
     with pytest.raises(WeightsError, match=r"are those of another network: .* layers differ, backbone"):
