@@ -1,9 +1,10 @@
 """Networks beside the classic members: how well each finds lenses, alone and in one stack, and how long it takes.
 
-Run ``python benchmarks/deep.py``: 4,000 scenes at 64 px on a CPU. With a GPU, the full table is made by
-``python benchmarks/deep.py --scenes 32768 --size 128 --pixel-scale 0.5 --epochs 30 --held-out 2048``. All members learn
-the same scenes of all surveys but one; the stack's weights come from scenes that no member has seen; the tables are of
-others, and of the survey that was left out. Needs ``gridlens[deep,sim]``.
+Run ``python benchmarks/deep.py``: 4,000 scenes at 64 px and the small networks, on a CPU. With a GPU, the full table
+is made by ``python benchmarks/deep.py --scenes 32768 --size 128 --pixel-scale 0.5 --resnet 18 --vit small --epochs 30
+--held-out 2048 --jobs -1 --tree-jobs -1``. All members learn the same scenes of all surveys but one; the stack's
+weights come from scenes that no member has seen; the tables are of others, and of the survey that was left out. Needs
+``gridlens[deep,sim]``.
 """
 
 import argparse
@@ -76,11 +77,14 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=4000, help="scenes to learn from")
     parser.add_argument("--size", type=int, default=64, help="pixels that the networks see")
     parser.add_argument("--pixel-scale", type=float, default=1.0, help="arcsec per pixel of these")
-    parser.add_argument("--epochs", type=int, default=4, help="at most")
+    parser.add_argument("--resnet", default="10", help="variant of the member resnet")
+    parser.add_argument("--vit", default="tiny", help="variant of the member vit")
+    parser.add_argument("--epochs", type=int, default=12, help="at most")
     parser.add_argument(
         "--held-out", type=int, default=1024, help="scenes to test on, and half as many of the other survey"
     )
-    parser.add_argument("--jobs", type=int, default=-1, help="threads")
+    parser.add_argument("--jobs", type=int, default=2, help="threads of the networks and of the features")
+    parser.add_argument("--tree-jobs", type=int, default=1, help="threads of the trees: more pay on an idle machine")
     arguments = parser.parse_args()
     train = cached_cutouts(arguments.scenes, 401, OWN)
     half = arguments.held_out // 2
@@ -90,11 +94,15 @@ def main() -> None:
         f"scenes of {LEFT_OUT}, which nobody learned from": some(cached_cutouts(1024, 409, (LEFT_OUT,)), half),
     }
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"CPU, {arguments.jobs} threads"
-    print(f"{len(train.label):,} scenes of {', '.join(OWN)}; networks at {arguments.size} px on {device}")
+    print(
+        f"{len(train.label):,} scenes of {', '.join(OWN)}; resnet {arguments.resnet} and vit {arguments.vit} at "
+        f"{arguments.size} px on {device}"
+    )
 
     networks = {"size": arguments.size, "pixel_scale": arguments.pixel_scale, "epochs": arguments.epochs}
     networks["n_jobs"] = arguments.jobs
-    members = [LightGBMMember(), PatchMember(), ResNetMember("18", **networks), ViTMember("small", **networks)]
+    members = [LightGBMMember(n_jobs=arguments.tree_jobs), PatchMember(n_jobs=arguments.tree_jobs)]
+    members += [ResNetMember(arguments.resnet, **networks), ViTMember(arguments.vit, **networks)]
     weights = np.where(train.truth["arc_snr"].to_numpy() < RECIPE.faint_snr, RECIPE.faint_weight, 1.0)
     held = {title: {} for title in tests}
     ms, of_weigh = {}, {}

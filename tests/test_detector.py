@@ -141,6 +141,34 @@ def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows
     assert roc_auc_score(calibration_rows[1], detector.predict_proba(calibration_rows[0])[:, 1]) > 0.75
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_trees_that_learn_shuffled_labels_know_nothing_out_of_fold(training_rows, seed):
+    X, y = training_rows
+    X, y = np.concatenate([X, X[:, ::-1]]), np.random.default_rng(seed).permutation(np.concatenate([y, y]))
+    detector = LensDetector(members=(quick(), "linear"), cv=3, random_state=seed).fit(X, y)
+    stack = detector.stack_
+    assert roc_auc_score(y, stack.combine(stack.out_of_fold_)) == pytest.approx(0.5, abs=0.05)
+    # The trees know them by heart, and the table shows it.
+    table = detector.members_.set_index("name")
+    assert table.loc["lightgbm", "auroc_in_sample"] > 0.85
+    assert table["auroc"].to_numpy() == pytest.approx(0.5, abs=0.05)
+
+
+def test_no_member_sees_a_row_of_the_calibration(training_rows, calibration_rows):
+    seen = []
+
+    class Recording(LightGBMMember):
+        def fit(self, X, y, sample_weight=None, groups=None):
+            seen.append(X)
+            return super().fit(X, y, sample_weight=sample_weight, groups=groups)
+
+    members = Recording(n_trees=5, turns=False), "linear"
+    LensDetector(members=members, cv=3, random_state=0).fit(*training_rows, calibration=calibration_rows)
+    assert [len(X) for X in seen] == [400, 400, 400, 600]
+    of_calibration = {row.tobytes() for row in calibration_rows[0]}
+    assert not of_calibration & {row.tobytes() for X in seen for row in X}
+
+
 def test_parameters_follow_scikit_learn():
     detector = LensDetector(members=("lightgbm",), metadata="survey", random_state=5)
     assert clone(detector).get_params()["metadata"] == "survey"

@@ -144,8 +144,8 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
     Notes
     -----
     Loading runs no code from the bundle. Hashes tell damage, not malice: a bundle from elsewhere is first loaded in a
-    process of its own, once in each session, so that a file that ends LightGBM ends that one. That process has a
-    minute and a limit of memory.
+    process of its own, once in each session, so that a file that ends LightGBM ends that one. That process has two
+    minutes of the processor and a limit of memory.
 
     Examples
     --------

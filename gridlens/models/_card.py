@@ -134,6 +134,9 @@ def _members(detector: LensDetector, label: np.ndarray, members: np.ndarray, p: 
     said = []
     for name, comparison in found.items():
         gain = comparison.difference
+        if gain.note:
+            said.append(f"In {name} the stack and {names[0]} alone are not to be compared here: {gain.note}.")
+            continue
         verdict = "better than" if gain.low > 0.0 else "worse than" if gain.high < 0.0 else "not told from"
         said.append(
             f"In {name} the stack is {verdict} {names[0]} alone: {gain.value:+.3f} "

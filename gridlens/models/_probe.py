@@ -15,7 +15,9 @@ from gridlens._errors import ModelError
 
 __all__ = ["probe", "try_bundle"]
 
-_SECONDS = 60.0
+# Of processor time; a busy machine takes its time, above all where torch has to be imported.
+_PROCESSOR_SECONDS = 120
+_SECONDS = 600.0
 # Python with its libraries takes 0.3 GB; what a member builds of its text is a few times as large.
 _MEMORY = 4 << 30
 _MEMORY_PER_BYTE = 16
@@ -30,19 +32,22 @@ _CODE = (
 def probe(folder: Path, where: str, n_bytes: int) -> None:
     """Load the bundle in `folder` and let it score in another process; raise ModelError where that does not survive.
 
-    That process has a minute, an empty working folder, one thread, and where the system can limit it, memory of 4 GiB
-    and 16 times the bundle.
+    That process has ten minutes, an empty working folder, one thread, no GPU, and where the system can limit them,
+    two minutes of processor time, and memory of 4 GiB and 16 times the bundle.
     """
     with tempfile.TemporaryDirectory(prefix="gridlens-probe-") as empty:
-        limit = _MEMORY + _MEMORY_PER_BYTE * n_bytes
-        arguments = [json.dumps(_import_path(folder)), str(folder.resolve()), where, empty, str(limit)]
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+        limits = str(_MEMORY + _MEMORY_PER_BYTE * n_bytes), str(_PROCESSOR_SECONDS)
+        arguments = [json.dumps(_import_path(folder)), str(folder.resolve()), where, empty, *limits]
+        # No GPU: what a driver takes of memory says nothing of the bundle.
+        spare = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")} | {
+            "CUDA_VISIBLE_DEVICES": ""
+        }
         try:
             # -P: no working folder in sys.path. Not -I, which would hide packages of the user and of PYTHONPATH.
             code = subprocess.run(
                 [sys.executable, "-P", "-c", _CODE, *arguments],
                 cwd=empty,
-                env={**os.environ, **threads},
+                env={**os.environ, **spare},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -61,9 +66,9 @@ def probe(folder: Path, where: str, n_bytes: int) -> None:
     raise ModelError(f"The model in {where} cannot be loaded: {why} Get or train the model again.")
 
 
-def try_bundle(folder: str, where: str, empty: str, limit: str) -> None:
+def try_bundle(folder: str, where: str, empty: str, memory: str, seconds: str) -> None:
     """What the other process does: load the bundle and score a few rows, or leave a sentence and end with status 1."""
-    _limit_memory(int(limit))
+    _limit(int(memory), int(seconds))
     try:
         from gridlens.models._trial import load_and_score
 
@@ -74,16 +79,21 @@ def try_bundle(folder: str, where: str, empty: str, limit: str) -> None:
         sys.exit(1)
 
 
-def _limit_memory(limit: int) -> None:
+def _limit(memory: int, seconds: int) -> None:
     try:
         import resource
 
         # Not the address space, of which libraries reserve much more than they use.
-        for kind, most in ((resource.RLIMIT_DATA, limit), (resource.RLIMIT_CORE, 0)):
+        limits = (
+            (resource.RLIMIT_DATA, memory),
+            (resource.RLIMIT_CPU, seconds),
+            (resource.RLIMIT_CORE, 0),
+        )
+        for kind, most in limits:
             hard = resource.getrlimit(kind)[1]
             resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
     except (ImportError, OSError, ValueError):
-        return  # not on this system; the time limit holds everywhere
+        return  # not on this system; the limit of the time that passes holds everywhere
 
 
 def _import_path(folder: Path) -> list[str]:

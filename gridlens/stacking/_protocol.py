@@ -37,9 +37,10 @@ class Member(Protocol):
     attribution : callable, optional
         Of members on cutouts. ``attribution(X)`` gives a map (n, H, W) on the cutouts' pixels, positive where the image
         speaks for a lens, in log-odds; `gridlens.explain` draws it. NaN for a rejected cutout.
-    requires : tuple of (module, what to install), optional
-        A package that is imported when the member is built or fitted, such as ``("torch", "gridlens[deep]")``. Where it
-        is missing, `gridlens members` says so and the name is refused; everything else works.
+    requires : tuple of str, optional
+        Modules that are imported when the member is built or fitted, and last what to install for them, such as
+        ``("torch", "gridlens[deep]")``. Where one is missing, `gridlens members` says so and the name is refused;
+        everything else works.
     """
 
     name: ClassVar[str]

@@ -184,7 +184,8 @@ def _source(point: EntryPoint) -> str:
 def _loaded(point: EntryPoint) -> Any:
     try:
         member = point.load()
-    except Exception as exc:
+    # SystemExit: a plugin that gives up on its machine ends itself alone.
+    except (Exception, SystemExit) as exc:
         raise GridlensError(
             f"The member {point.name!r} cannot be loaded from {point.value}: {_reason(exc)}. Repair or remove "
             f"{_source(point)}."
@@ -198,11 +199,24 @@ def _loaded(point: EntryPoint) -> Any:
 
 
 def _equipped(member: Any) -> Any:
-    """The class itself, where the package that its `requires` names can be imported."""
-    module, extra = getattr(member, "requires", ("", ""))
-    if module and find_spec(module) is None:
-        raise GridlensError(f"needs {extra}: the member {member.name!r} is not usable before `pip install '{extra}'`.")
+    """The class itself, where the packages that its `requires` names can be imported."""
+    *modules, extra = getattr(member, "requires", ("",))
+    missing = [module for module in modules if not _is_there(module)]
+    if missing:
+        raise GridlensError(
+            f"needs {extra}: the member {member.name!r} is not usable before `pip install '{extra}'`, for want of "
+            f"{', '.join(missing)}."
+        )
     return member
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module can be found; it is not imported."""
+    try:
+        return find_spec(module) is not None
+    # From finders that block it, and where it was put out of the way in `sys.modules`.
+    except (ImportError, ValueError):
+        return False
 
 
 def _reason(exc: BaseException) -> str:

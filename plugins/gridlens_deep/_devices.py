@@ -10,7 +10,7 @@ from joblib import effective_n_jobs
 
 from gridlens_deep._errors import DeviceError
 
-__all__ = ["autocast", "device_of", "threads"]
+__all__ = ["autocast", "check_number", "device_of", "out_of_memory", "threads"]
 
 
 def device_of(name: str) -> torch.device:
@@ -31,6 +31,32 @@ def device_of(name: str) -> torch.device:
             "one where there is one, and the CPU elsewhere."
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def check_number(n_devices: int, device: torch.device) -> None:
+    """Raise where that many devices of one kind cannot train together; on the CPU they are processes.
+
+    Raises
+    ------
+    ValueError
+        Fewer than one.
+    DeviceError
+        More than there are.
+    """
+    if n_devices < 1:
+        raise ValueError(f"The 'n_devices' parameter must be 1 or more. Got {n_devices!r} instead.")
+    if device.type == "cuda" and n_devices > torch.cuda.device_count():
+        raise DeviceError(
+            f"The 'n_devices' parameter must be at most the number of GPUs that torch sees, "
+            f"{torch.cuda.device_count()}. Got {n_devices} instead."
+        )
+
+
+def out_of_memory(size: int) -> DeviceError:
+    """What is said where a single cutout is too much."""
+    return DeviceError(
+        f"The device has too little memory for a single cutout of {size} px. Take a smaller network, or device='cpu'."
+    )
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:

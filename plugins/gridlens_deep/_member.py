@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -84,7 +85,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     usual_rate: ClassVar[float]
     """learning rate that suits it"""
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
-    requires: ClassVar[tuple[str, str]] = ("torch", "gridlens[deep]")
+    requires: ClassVar[tuple[str, ...]] = ("torch", "lightning", "transformers", "safetensors", "gridlens[deep]")
 
     def __init__(
         self,
@@ -179,7 +180,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         ValueError
             `y` does not hold both 0 and 1, or its length is not that of `X`; a parameter is not one of its choices.
         DeviceError
-            There is no such device, or it runs out of memory with a single cutout.
+            There is no such device, there are fewer than `n_devices`, or it runs out of memory with a single cutout.
         WeightsError
             Pretrained weights cannot be had, or are those of another network.
         """
@@ -301,28 +302,38 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, parameters and temperature as JSON: nothing in it is code."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         check_is_fitted(self, "network_")
         state = {"temperature": self.temperature_, "class_prior": self.class_prior_}
         (folder / _PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n")
         (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n")
-        save_file({name: value.contiguous() for name, value in self.network_.state_dict().items()}, folder / _WEIGHTS)
+        # Not `save_file`: what it writes nobody but its owner can read.
+        weights = save({name: value.contiguous() for name, value in self.network_.state_dict().items()})
+        (folder / _WEIGHTS).write_bytes(weights)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a member that `save` wrote.
+        """Read a member that `save` wrote. One that asks for a GPU takes the CPU where there is none, and warns.
 
         Raises
         ------
         WeightsError
             The file holds other layers than the network; they are named.
         """
+        import torch
         from safetensors.torch import load_file
 
         from gridlens_deep._networks import take_state
 
         member = cls(**json.loads((folder / _PARAMETERS).read_text()))
+        if member.device == "cuda" and not torch.cuda.is_available():
+            warnings.warn(
+                f"The member {cls.name!r} was to run on a GPU, and torch sees none here: it scores on the CPU.",
+                UserWarning,
+                stacklevel=2,
+            )
+            member.device = "auto"
         network = member._build(None)
         take_state(network, load_file(folder / _WEIGHTS), str(folder / _WEIGHTS))
         state = json.loads((folder / _STATE).read_text())

@@ -10,7 +10,7 @@ import torch
 
 from gridlens.cutouts import CutoutSet
 from gridlens_deep._augment import dihedral_images
-from gridlens_deep._devices import autocast, device_of, threads
+from gridlens_deep._devices import autocast, device_of, out_of_memory, threads
 from gridlens_deep._store import Images, images_at
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def _batched(member: NetworkMember, source: CutoutSet | Images, rows: np.ndarray
                 versions = dihedral_images(images) if member.turns else [images]
                 values = [call(network, version).float() for version in versions]
             found.append(torch.stack(values).mean(dim=0).cpu().numpy())
-        except torch.cuda.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError as exc:
             if batch == 1:
-                raise
+                raise out_of_memory(member.size) from exc
             batch = max(1, batch // 2)
             torch.cuda.empty_cache()
             warnings.warn(f"Out of memory on {device}: scoring {batch} cutouts at a time.", UserWarning, stacklevel=2)

@@ -18,8 +18,8 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from gridlens_deep._data import BatchRows, ImageDataset, grouped_validation, loader
-from gridlens_deep._devices import device_of, threads
-from gridlens_deep._errors import DeviceError
+from gridlens_deep._devices import check_number, device_of, out_of_memory, threads
+from gridlens_deep._errors import WeightsError
 from gridlens_deep._module import LensModule
 from gridlens_deep._networks import Network
 from gridlens_deep._scoring import fit_temperature, log_odds_of
@@ -71,6 +71,7 @@ def train(
             f"The 'loss' parameter must be one of {', '.join(map(repr, _LOSSES))}. Got {member.loss!r} instead."
         )
     device = device_of(member.device)
+    check_number(member.n_devices, device)
     seed = 0 if member.random_state is None else member.random_state
     prior = _prior(member) if member.loss == "nnpu" else None
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -130,6 +131,8 @@ def _fit(
     """Train `module`, going on from what lies in `folder`; return what was watched by epoch."""
     batch = min(member.batch_size, len(learn))
     last, best = folder / "last.ckpt", folder / "best.ckpt"
+    if last.is_file():
+        _state(last)
     while True:
         trainer = _trainer(member, folder, watch is not None, device)
         learned = loader(data, BatchRows(learn, batch, seed=seed))
@@ -143,19 +146,27 @@ def _fit(
             break
         except torch.cuda.OutOfMemoryError as exc:
             if batch == 1:
-                raise DeviceError(
-                    f"The device has too little memory for a single cutout of {member.size} px. Take a smaller "
-                    "network, or device='cpu'."
-                ) from exc
+                raise out_of_memory(member.size) from exc
             batch = max(1, batch // 2)
             torch.cuda.empty_cache()
             warnings.warn(f"Out of GPU memory: training goes on with batches of {batch}.", UserWarning, stacklevel=2)
     if watch is None:
         return []
-    module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    module.load_state_dict(_state(best)["state_dict"])
     # From the file: other processes may have trained, and an earlier one may have begun.
-    state = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
-    return list(state[_History().state_key]["values"])
+    return list(_state(last)["callbacks"][_History().state_key]["values"])
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, data alone; raise WeightsError where it is damaged."""
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    # A file that was cut or rewritten ends in a dozen kinds of errors.
+    except Exception as exc:
+        raise WeightsError(
+            f"The state of a training in {path} cannot be read ({type(exc).__name__}). Remove the folder that it lies "
+            "in: the training then begins anew."
+        ) from exc
 
 
 def _trainer(member: NetworkMember, folder: Path, watched: bool, device: torch.device) -> lightning.Trainer:

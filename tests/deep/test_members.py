@@ -9,6 +9,7 @@ from gridlens_deep import Grid, ResNetMember, ViTMember, embed, images_of
 from gridlens_deep._errors import DeviceError, WeightsError
 from gridlens_deep._module import LensModule
 from onnx.reference import ReferenceEvaluator
+from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
@@ -43,9 +44,9 @@ def test_arcs_are_learned(arcs, loss):
 @pytest.mark.slow
 def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
     cutouts, y = arcs[0][:64], arcs[1][:64]
-    whole = ResNetMember("10", **{**SMALL, "epochs": 3}, validation=0.0).fit(cutouts, y)
+    whole = ResNetMember("10", **{**SMALL, "epochs": 3}).fit(cutouts, y)
     folder = tmp_path / "state"
-    first = ResNetMember("10", **{**SMALL, "epochs": 3}, validation=0.0, checkpoints=str(folder))
+    first = ResNetMember("10", **{**SMALL, "epochs": 3}, checkpoints=str(folder))
 
     class Cut(Exception):
         pass
@@ -61,11 +62,17 @@ def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
         patch.setattr(LensModule, "training_step", cut)
         with pytest.raises(Cut):
             clone(first).fit(cutouts, y)
-    assert len(list(folder.glob("*/last.ckpt"))) == 1
+    (state,) = folder.glob("*/last.ckpt")
+    assert torch.load(state, weights_only=True)["epoch"] == 1  # Two are done, and the third is all that is lost.
     resumed = clone(first).fit(cutouts, y)
+    assert resumed.history_ == pytest.approx(whole.history_, rel=1e-6)
+    assert resumed.temperature_ == pytest.approx(whole.temperature_, rel=1e-4)
     np.testing.assert_allclose(
         resumed.predict_proba(cutouts)[:, 1], whole.predict_proba(cutouts)[:, 1], rtol=1e-4, atol=1e-6
     )
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match=r"last\.ckpt cannot be read \(.*Remove the folder that it lies in"):
+        clone(first).fit(cutouts, y)
 
 
 def test_pretrained_weights_come_from_a_folder(arcs, tmp_path):
@@ -107,9 +114,23 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
     member.save(tmp_path)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".safetensors"]
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # Whoever reads the one may read the others.
     text = (tmp_path / "parameters.json").read_text()
     (tmp_path / "parameters.json").write_text(text.replace('"variant": "10"', '"variant": "18"'))
     with pytest.raises(WeightsError, match=r"are those of another network: .* layers differ, backbone"):
+        ResNetMember.load(tmp_path)
+    (tmp_path / "parameters.json").write_text(text)
+    with pytest.MonkeyPatch.context() as patch, pytest.warns(UserWarning, match="torch sees none here: it scores on"):
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        (tmp_path / "parameters.json").write_text(text.replace('"device": "cpu"', '"device": "cuda"'))
+        elsewhere = ResNetMember.load(tmp_path)
+        np.testing.assert_array_equal(elsewhere.predict_proba(cutouts), member.predict_proba(cutouts))
+    (tmp_path / "parameters.json").write_text(text)
+    state = load_file(tmp_path / "weights.safetensors")
+    stem = "backbone.embedder.embedder.convolution.weight"
+    save_file({**state, stem: state[stem].repeat(1, 2, 1, 1)[:, :5].contiguous()}, tmp_path / "weights.safetensors")
+    # Weights of five bands, where a set of cutouts has three.
+    with pytest.raises(WeightsError, match=rf"1 layers differ, {stem} \(\(16, 5, 7, 7\), not \(16, 3, 7, 7\)\)"):
         ResNetMember.load(tmp_path)
 
 
@@ -124,6 +145,7 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
         ({"loss": "hinge"}, ValueError, "'loss' parameter must be one of 'cross-entropy', 'nnpu'. Got 'hinge'"),
         ({"loss": "nnpu"}, ValueError, "'prior' parameter must be the share of lenses"),
         ({"loss": "nnpu", "prior": 1.0}, ValueError, "'prior' parameter must lie between 0 and 1. Got 1.0"),
+        ({"n_devices": 0}, ValueError, "'n_devices' parameter must be 1 or more. Got 0"),
         ({"device": "tpu"}, ValueError, "'device' parameter must be one of 'auto', 'cpu', 'cuda'. Got 'tpu'"),
         ({"pretrained": "/no/such/folder"}, WeightsError, "must be a folder, or a name that the hub knows"),
     ],
@@ -139,8 +161,18 @@ def test_a_gpu_that_is_not_there_is_said(arcs):
         ResNetMember("10", **{**SMALL, "device": "cuda"}).fit(arcs[0][:16], arcs[1][:16])
 
 
+def test_more_gpus_than_there_are_is_said(arcs, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    member = ResNetMember("10", **{**SMALL, "device": "cuda"}, n_devices=2)
+    with pytest.raises(DeviceError, match=r"at most the number of GPUs that torch sees, 1\. Got 2 instead"):
+        member.fit(arcs[0][:16], arcs[1][:16])
+
+
 def test_inputs_that_cannot_be_learned_are_refused(arcs):
     member = ResNetMember("10", **SMALL)
+    with pytest.raises(ValueError, match=r"'y' parameter must hold one 0 or 1 .* with the values \[1\] instead"):
+        member.fit(arcs[0][:16], np.ones(16, dtype=int))
     with pytest.raises(TypeError, match=r"must be a CutoutSet\. Got ndarray instead"):
         member.fit(np.zeros((4, 315)), np.arange(4) % 2)
     broken = arcs[0].pixels[:16].copy()
@@ -170,6 +202,9 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
     with pytest.warns(UserWarning, match="training goes on with batches of 6"):
         clone(member).fit(cutouts, y)
     most = 0
+    with warnings.catch_warnings(), pytest.raises(DeviceError, match="too little memory for a single cutout of 32 px"):
+        warnings.simplefilter("ignore")
+        member.predict_proba(cutouts)
     with warnings.catch_warnings(), pytest.raises(DeviceError, match="too little memory for a single cutout of 32 px"):
         warnings.simplefilter("ignore")
         clone(member).fit(cutouts, y)

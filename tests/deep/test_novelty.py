@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from gridlens_deep import Novelty
-from scipy.stats import binom
+from scipy.stats import betabinom
 from sklearn.base import clone
 
 
@@ -13,11 +13,15 @@ def test_held_out_rows_exceed_as_often_as_promised():
     X = rng.normal(size=(8000, 8)) @ mixing + 0.3 * rng.standard_t(4, size=(8000, 60))
     novelty = Novelty().fit(X[:4000])
     p = novelty.p_values(X[4000:])
+    compared, held = len(novelty.distances_), len(p)
+    assert (compared, held) == (2000, 4000)
     for level in (0.01, 0.05, 0.2, 0.5):
-        # Conformal: the share is that of 2,000 compared rows, itself drawn; both draws are in the bound.
-        sigma = np.sqrt(level * (1 - level) * (1 / 4000 + 1 / 2000))
-        assert abs(np.mean(p <= level) - level) < 4 * sigma
-    assert binom.sf(np.sum(p <= 0.01), 4000, 0.02) > 1e-6
+        # Given the rows that are compared with, the exceedances are binomial; their probability, the share beyond the
+        # k-th highest of these, is Beta(k, n + 1 - k).
+        k = int(level * (compared + 1))
+        expected = betabinom(held, k, compared + 1 - k)
+        low, high = expected.ppf([5e-4, 1 - 5e-4])
+        assert low <= np.sum(p <= level) <= high
 
 
 def test_the_unusual_is_found_and_nothing_is_made_of_nothing():

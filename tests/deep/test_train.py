@@ -135,16 +135,18 @@ def test_spread_is_of_dropout_and_the_probability_is_the_members(arcs):
     np.testing.assert_allclose(still.predict_with_spread(cutouts)[1], 0.0, atol=1e-5)
 
 
-def test_without_torch_the_rest_works(monkeypatch):
+@pytest.mark.parametrize("absent", ["torch", "lightning", "transformers", "safetensors"])
+def test_without_torch_the_rest_works(monkeypatch, absent):
     from gridlens.stacking import _registry
 
     found = _registry.find_spec
-    monkeypatch.setattr(_registry, "find_spec", lambda name: None if name == "torch" else found(name))
+    monkeypatch.setattr(_registry, "find_spec", lambda name: None if name == absent else found(name))
     listed = CliRunner().invoke(main, ["members", "--json"])
     status = {member["name"]: member["status"] for member in json.loads(listed.output)}
     assert status["lightgbm"] == "ok"
     assert status["resnet"].startswith("needs gridlens[deep]")
     assert status["vit"].startswith("needs gridlens[deep]")
+    assert status["vit"].endswith(f"for want of {absent}.")
     refused = CliRunner().invoke(main, ["train", "--out", "nowhere", "--members", "resnet"])
     assert refused.exit_code == 1
     assert "needs gridlens[deep]" in refused.output

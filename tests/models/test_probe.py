@@ -55,6 +55,13 @@ def test_the_time_is_limited(bundle, monkeypatch):
         load_model(bundle)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it is limited there")
+def test_the_processor_time_is_limited(bundle, monkeypatch):
+    monkeypatch.setattr("gridlens.models._probe._PROCESSOR_SECONDS", 1)
+    with pytest.raises(ModelError, match=r"process of its own was ended by it, by SIGXCPU"):
+        load_model(bundle)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited there")
 def test_the_memory_is_limited(bundle, monkeypatch):
     monkeypatch.setattr("gridlens.models._probe._MEMORY", 16 << 20)

@@ -1,5 +1,6 @@
 """Members by name, and plugins that are broken, doubled or in the way."""
 
+import sys
 import warnings
 
 import pytest
@@ -77,6 +78,33 @@ def test_a_plugin_that_raises_at_import_is_named(plugin):
     plugin("raising", "raise RuntimeError('no device')", {"raising": "Member"})
     with pytest.raises(GridlensError, match=r"'raising' cannot be loaded .* no device"):
         member_class("raising")
+
+
+@pytest.mark.parametrize(
+    "absence",
+    [
+        "sys.modules['arcnet'] = None",
+        "class Blocker:\n    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'arcnet':\n            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Blocker())",
+    ],
+    ids=["put out of the way", "blocked"],
+)
+def test_what_a_plugin_needs_may_be_blocked(plugin, monkeypatch, absence):
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path.copy())
+    monkeypatch.setitem(sys.modules, "arcnet", None)
+    del sys.modules["arcnet"]
+    toy = f"{TOY}    requires = ('json', 'arcnet', 'toys[arcs]')\n"
+    plugin("wanting", f"import sys\n{absence}\n{toy}", {"toy": "Toy"})
+    (listed,) = (member for member in list_members() if member.name == "toy")
+    assert listed.status.startswith("needs toys[arcs]: the member 'toy' is not usable")
+    assert listed.status.endswith("for want of arcnet.")
+
+
+def test_a_plugin_that_ends_the_process_ends_itself_alone(plugin):
+    plugin("leaving", "raise SystemExit('no licence')", {"leaving": "Member"})
+    (listed,) = (member for member in list_members() if member.name == "leaving")
+    assert "cannot be loaded from leaving_module:Member: no licence" in listed.status
 
 
 def test_a_name_that_two_plugins_claim_is_refused(plugin):
