@@ -137,8 +137,9 @@ def _numbers(column: pd.Series[Any], name: str, ids: pd.Series[Any], asked: np.n
     strange = np.flatnonzero(asked & ~blank & ~np.isin(numbers, (0.0, 1.0)))
     if len(strange):
         raise GridlensError(
-            f"The column '{name}' of the table of labels must be 1 or 0, or blank. Got {column.iloc[strange[0]]!r} in "
-            f"{len(strange)} rows instead, as of {ids.iloc[strange[0]]}; blank those that nobody is sure of."
+            f"The column '{name}' of the table of labels must be 1 or 0, or blank. Got "
+            f"{str(column.iloc[strange[0]])!r} in {len(strange)} rows instead, as of {ids.iloc[strange[0]]}; "
+            "blank those that nobody is sure of."
         )
     return np.where(blank, np.nan, numbers)
 
@@ -148,7 +149,7 @@ def _flags(column: pd.Series[Any], ids: pd.Series[Any]) -> np.ndarray:
     strange = np.flatnonzero(~text.isin([*_TRUE, *_FALSE]))
     if len(strange):
         raise GridlensError(
-            f"The column '{_CALIBRATION}' of the table of labels must be 1 or 0. Got {column.iloc[strange[0]]!r} "
+            f"The column '{_CALIBRATION}' of the table of labels must be 1 or 0. Got {str(column.iloc[strange[0]])!r} "
             f"instead, as of {ids.iloc[strange[0]]}."
         )
     return text.isin(_TRUE).to_numpy()

@@ -22,7 +22,7 @@ def measured(n, seed=1, first=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, len(FEATURE_NAMES))).astype(np.float32)
     y = (np.arange(n) // 2) % 2
-    X[:, FEATURE_NAMES.index("patch0_arc_snr")] += 2.0 * y
+    X[:, FEATURE_NAMES.index("patch0_arc_snr")] += 4.0 * y
     rejected = np.arange(n) % 10 == 9
     X[rejected] = np.nan
     ids = np.array([f"c{first + k:04d}" for k in range(n)], dtype=object)
@@ -121,7 +121,7 @@ def test_rows_marked_for_calibration_are_kept_from_the_members(cache, labels, tm
 def test_positives_and_unlabelled_rows_are_calibrated_on_clean_ones(cache, labels, tmp_path):
     frame = table(calibration=(np.arange(400) >= 240).astype(int))
     frame["s"] = frame["label"] * (np.random.default_rng(0).random(400) < 0.5)
-    frame.loc[frame["calibration"] == 0, "label"] = "nobody looked"
+    frame["label"] = frame["label"].astype(object).where(frame["calibration"] == 1, "nobody looked")
     trained = train_on_data(
         tmp_path / "model", Sources([cache]), labels(frame), members=LINEAR, positive_unlabelled=True, n_jobs=1
     )
@@ -171,7 +171,10 @@ def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
     [
         (lambda t: t.rename(columns={"label": "s"}), "Got 's' instead, which says what was labelled"),
         (lambda t: t.rename(columns={"label": "y"}), "must have the columns id, label. Got id, y, cluster instead"),
-        (lambda t: t.assign(label=t["label"] + 1), r"must be 1 or 0, or blank. Got 2 in 200 rows instead, as of c0002"),
+        (
+            lambda t: t.assign(label=t["label"] + 1),
+            r"or 0, or blank. Got '2' in 200 rows instead, as of c0002",
+        ),
         (lambda t: pd.concat([t, t[:2]]), r"must name each id once. Got 2 ids again instead: c0000, c0001"),
         (
             lambda t: t.assign(id="x" + t["id"]),
