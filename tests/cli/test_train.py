@@ -59,7 +59,7 @@ def test_a_model_of_a_cache_scores_another(model, tmp_path):
     result = run("score", tmp_path / "new.parquet", "--model", model, "--out", tmp_path / "scores.csv")
     assert result.exit_code == 0, result.stderr
     table = pd.read_csv(tmp_path / "scores.csv").set_index("id").loc[rows.ids]
-    assert table["score"][y == 1].mean() - table["score"][y == 0].mean() > 0.3
+    assert table["score"][y == 1].mean() - table["score"][y == 0].mean() > 0.1
 
 
 def test_a_cache_is_evaluated_like_its_scores(model, tmp_path):

@@ -77,7 +77,7 @@ def test_a_model_from_a_cache_scores_and_says_how_well_out_of_fold(cache, labels
     p = detector.predict_proba(new.features)[:, 1]
     assert np.isnan(p[new.rejected]).all()
     known = ~new.rejected
-    assert np.mean(p[known & (y == 1)]) - np.mean(p[known & (y == 0)]) > 0.3
+    assert np.mean(p[known & (y == 1)]) - np.mean(p[known & (y == 0)]) > 0.1
     # The image alone was looked at: metadata change nothing.
     moved = new.features.copy()
     moved[:, 306:] += 7.0
