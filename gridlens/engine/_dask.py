@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import platform
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class DaskEngine:
                 "The engine 'dask' needs the package distributed: pip install 'gridlens[dask]'."
             ) from exc
         self._payload, self._n_workers, self._scheduler = task.alone(), n_workers, scheduler
+        self._versions = own_versions()
         self._tickets: dict[Any, tuple[int, Parcel]] = {}
         self._suspects: list[tuple[int, Parcel]] = []
 
@@ -84,8 +86,8 @@ class DaskEngine:
             self.__exit__()
             raise
         if self._cluster is not None:
-            # Workers that have nothing left to do at the end are given back.
-            self._cluster.adapt(minimum=1, maximum=self._n_workers)
+            # Workers that have nothing left to do at the end are given back, and not before.
+            self._cluster.adapt(minimum=1, maximum=self._n_workers, target_duration="500ms", wait_count=5)
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -106,7 +108,7 @@ class DaskEngine:
         self._tickets[self._send(parcel)] = ticket, parcel
 
     def _send(self, parcel: Parcel) -> Any:
-        return self._client.submit(work_on, self._payload, own_versions(), parcel, pure=False)
+        return self._client.submit(work_on, self._payload, self._versions, parcel, pure=False)
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
         """As in `Engine`."""
@@ -152,9 +154,8 @@ class DaskEngine:
             raise GridlensError(
                 f"The Dask workers cannot load gridlens: {exc}. Install gridlens {version('gridlens')} there."
             ) from exc
-        own = own_versions()
         for worker, theirs in found.items():
-            _compare(own, theirs, worker)
+            _compare(self._versions, theirs, worker)
 
 
 def own_versions() -> dict[str, str]:
@@ -168,11 +169,16 @@ def own_versions() -> dict[str, str]:
     return versions
 
 
+@functools.cache
+def _versions_here() -> dict[str, str]:
+    return own_versions()
+
+
 def work_on(payload: bytes, wanted: dict[str, str], parcel: Parcel) -> Part:
     """Make the rows of a parcel on a worker, which may have joined after the others were looked at."""
     from distributed import get_worker
 
-    _compare(wanted, own_versions(), get_worker().address)
+    _compare(wanted, _versions_here(), get_worker().address)
     take_task(payload)
     return run_parcel(parcel)
 
