@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from gridlens.features import FEATURE_NAMES, N_PATCHES, dihedral
-from gridlens.members import LightGBMMember
+from gridlens.members import LightGBMMember, _trees
 
 N_HELD, BLOCK, SHIFT = 20_000, 5_000, 1.2
 TELLING = ("arcness", "elongation", "tangentiality", "arc_snr")
@@ -54,31 +54,20 @@ def draw(path: Path, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(labels), np.concatenate(best)
 
 
-def parameters(member: LightGBMMember) -> dict[str, object]:
-    """Those that the member gives to LightGBM."""
-    from gridlens.members._trees import parameters_of
-
-    return parameters_of(member)
-
-
 def grow(way: str, X: np.ndarray, y: np.ndarray, member: LightGBMMember) -> object:
     """A booster on the eight turns of `X`."""
-    import lightgbm
-
+    labels = np.tile(y, 8)
+    if way == "dask":
+        return grow_dask(X, y, _trees.parameters_of(member), member.n_trees)
+    if way == "copies":
+        return _trees.grow(member, np.concatenate(list(dihedral(X))), labels, None)
+    if way == "array":
+        return _trees.grow(member, dihedral(X).reshape(-1, X.shape[1]), labels, None)
+    # The member takes this way above 50,000 rows; here the number of rows for the bins is varied too.
     from gridlens.members._turned_rows import TurnedRows
 
-    settings, labels = parameters(member), np.tile(y, 8)
-    if way == "dask":
-        return grow_dask(X, y, settings, member.n_trees)
-    more: dict[str, object] = {}
-    if way == "copies":
-        rows = np.concatenate(list(dihedral(X)))
-    elif way == "array":
-        rows = dihedral(X).reshape(-1, X.shape[1])
-    else:
-        rows = TurnedRows(X, 8)
-        more = {"bin_construct_sample_cnt": 50_000 if way == "sequence-50k" else 200_000}
-    return lightgbm.train(settings | more, lightgbm.Dataset(rows, labels), num_boost_round=member.n_trees)
+    _trees._BIN_ROWS = 50_000 if way == "sequence-50k" else 200_000
+    return _trees.grow(member, TurnedRows(X, 8), labels, None)
 
 
 def grow_dask(X: np.ndarray, labels: np.ndarray, settings: dict[str, object], n_trees: int) -> object:

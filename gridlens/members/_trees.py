@@ -83,9 +83,14 @@ def grow(member: Any, X: Any, y: np.ndarray, weight: np.ndarray | None) -> Any:
     import lightgbm
 
     parameters = parameters_of(member)
+    bins = None
     if not isinstance(X, np.ndarray):
-        parameters["bin_construct_sample_cnt"] = _BIN_ROWS
-    data = lightgbm.Dataset(X, y, weight=weight, params=parameters, free_raw_data=True)
+        # LightGBM would draw rows one by one, in float64, and print a warning of few that no parameter silences.
+        drawn = X.drawn(_BIN_ROWS, parameters["seed"])
+        # A column is left out where no split of it leaves this many rows on both sides: of those that are drawn, fewer.
+        fewest = max(1, parameters["min_data_in_leaf"] * len(drawn) // len(X))
+        bins = lightgbm.Dataset(drawn, params=parameters | {"min_data_in_leaf": fewest})
+    data = lightgbm.Dataset(X, y, reference=bins, weight=weight, params=parameters, free_raw_data=True)
     return lightgbm.train(parameters, data, num_boost_round=member.n_trees)
 
 

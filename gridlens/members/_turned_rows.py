@@ -13,7 +13,7 @@ __all__ = ["TurnedRows"]
 class TurnedRows(lightgbm.Sequence):  # type: ignore[misc]
     """The rows of `dihedral`, one version after the other, each turned when it is read.
 
-    LightGBM reads rows one by one to draw its bins from, then all of them in batches, which it keeps as bins of a byte.
+    LightGBM reads them in batches, which it keeps as bins of a byte. The bins come from rows that are `drawn` before.
 
     Parameters
     ----------
@@ -32,13 +32,15 @@ class TurnedRows(lightgbm.Sequence):  # type: ignore[misc]
     def __len__(self) -> int:
         return self.versions * len(self.X)
 
-    def __getitem__(self, index: int | slice) -> np.ndarray:  # type: ignore[override]
-        if isinstance(index, slice):
-            start, stop, _ = index.indices(len(self))
-            return np.concatenate(list(self._pieces(start, stop)))
-        version, row = divmod(int(index), len(self.X))
-        # LightGBM draws bins from float64 alone.
-        return turn_features(self.X[row : row + 1], version)[0].astype(np.float64)
+    def __getitem__(self, index: slice) -> np.ndarray:  # type: ignore[override]
+        start, stop, _ = index.indices(len(self))
+        return np.concatenate(list(self._pieces(start, stop)))
+
+    def drawn(self, n: int, seed: int) -> np.ndarray:
+        """Rows (n, 315) drawn without replacement, in their order; all of them where there are no more than `n`."""
+        chosen = np.sort(np.random.default_rng(seed).choice(len(self), min(n, len(self)), replace=False))
+        version, row = np.divmod(chosen, len(self.X))
+        return np.concatenate([turn_features(self.X[row[version == k]], k) for k in range(self.versions)])
 
     def _pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         n = len(self.X)
