@@ -14,7 +14,7 @@ import pandas as pd
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path
 
-__all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "read_table", "write_pieces", "write_table"]
+__all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "read_table", "some_names", "write_pieces", "write_table"]
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".fits", ".votable")
 
@@ -120,6 +120,12 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
         return Table.read(path, format="fits" if suffix == ".fits" else "votable").to_pandas()
     except Exception as exc:
         raise GridlensError(f"The table {path} cannot be read: {exc}. Write it anew.") from exc
+
+
+def some_names(names: Any) -> str:
+    """The first five names, for a message."""
+    first = ", ".join(map(str, list(names)[:5]))
+    return first + (", ..." if len(names) > 5 else "")
 
 
 def print_table(table: pd.DataFrame) -> None:

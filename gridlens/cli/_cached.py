@@ -6,8 +6,7 @@ import pandas as pd
 
 from gridlens._progress import progress_bar
 from gridlens._tables import read_table
-from gridlens.detector import rank_table
-from gridlens.features import FeatureCache, is_feature_cache, measured_failures
+from gridlens.features import is_feature_cache
 
 __all__ = ["scores_of"]
 
@@ -22,13 +21,11 @@ def scores_of(path: str, model: str, prevalence: float) -> pd.DataFrame:
     """
     if not is_feature_cache(path):
         return read_table(path)
-    from gridlens.models import load_model
+    from gridlens.engine import CachedFeatures, ranked_scores
 
-    cache, detector = FeatureCache(path), load_model(model)
-    # No rows make a table too, of no rows.
-    parts = [detector.score_measured(measured_failures([]))] if not len(cache) else []
-    with progress_bar("Scoring", len(cache)) as advance:
-        for measured in cache.batches():
-            parts.append(detector.score_measured(measured))
-            advance(len(measured.ids))
-    return rank_table(pd.concat(parts, ignore_index=True), prevalence)
+    source = CachedFeatures(path)
+    with (
+        progress_bar("Scoring", source.n) as advance,
+        ranked_scores(source, models=(model,), prevalence=prevalence, progress=advance) as ranking,
+    ):
+        return pd.concat(list(ranking.pieces), ignore_index=True)

@@ -48,14 +48,8 @@ def explain(
     out: str | None,
     model: str,
     prevalence: float | None,
-    catalog: str | None,
-    columns: dict[str, str],
     jobs: int,
-    pixel_scale: float | None,
-    bands: str | None,
-    zeropoint: Any,
-    survey: str | None,
-    uncalibrated: bool,
+    **reading: Any,
 ) -> None:
     """Say why a cutout scored as it did: which arc, which patch, which numbers, in words and units.
 
@@ -75,15 +69,6 @@ def explain(
         import matplotlib  # noqa: F401
     except ImportError as exc:
         raise GridlensError("Cards and pages draw figures: pip install 'gridlens[explain]'.") from exc
-    reading = {
-        "catalog": catalog,
-        "columns": columns,
-        "pixel_scale": pixel_scale,
-        "bands": bands,
-        "zeropoint": zeropoint,
-        "survey": survey,
-        "uncalibrated": uncalibrated,
-    }
     if is_table:
         _table(what, 200 if top is None else top, out or "report", model, prevalence, jobs, reading)
     else:

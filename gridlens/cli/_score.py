@@ -8,6 +8,7 @@ import click
 
 from gridlens._progress import progress_bar
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
+from gridlens.cli._runs import interruptible, run_options, tell, tell_complete
 from gridlens.cli._sources import check_sources, open_source
 
 __all__ = ["score"]
@@ -56,13 +57,6 @@ def score(
     out: str | None,
     top: int | None,
     prevalence: Any,
-    catalog: str | None,
-    columns: dict[str, str],
-    images: dict[str, list[str]],
-    size: str,
-    npix: int,
-    match_psf: bool,
-    seeing: Any,
     model: str,
     target: str,
     engine: str,
@@ -70,11 +64,7 @@ def score(
     jobs: int,
     resume: bool,
     overwrite: bool,
-    pixel_scale: float | None,
-    bands: str | None,
-    zeropoint: Any,
-    survey: str | None,
-    uncalibrated: bool,
+    **options: Any,
 ) -> None:
     """Score the cutouts in PATHS (files, folders, globs) and rank them by the probability of a strong lens.
 
@@ -84,30 +74,20 @@ def score(
     A cutout that cannot be read or measured becomes a row with the status "rejected" and the reason; it never stops the
     rest.
     """
-    check_sources(paths, images, catalog, pixel_scale, bands, uncalibrated)
+    check_sources(paths, options)
     if target != "galaxy-cluster" and model != "default":
         raise click.UsageError("--target picks bundled models; name one of your own with --model alone.")
     if target == "joint" and prevalence == "estimate":
         raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
-    from gridlens._errors import GridlensError
     from gridlens._tables import check_writable, print_table, write_pieces
-    from gridlens.engine import check_output, parts_folder, ranked_scores
+    from gridlens.engine import check_output, ranked_scores
 
     if out is not None:
         check_writable(out)
         if check_output(out, resume=resume, overwrite=overwrite):
-            click.echo(f"gridlens: {out} is complete, there is nothing left to do", err=True)
+            tell_complete(out)
             return
-    source, total = open_source(
-        paths,
-        images,
-        catalog,
-        columns,
-        survey=survey,
-        zeropoint=zeropoint,
-        cut={"size": size, "npix": npix, "match_psf": match_psf, "seeing": seeing},
-        read={"pixel_scale": pixel_scale, "bands": bands, "uncalibrated": uncalibrated},
-    )
+    source, total = open_source(paths, options)
     models = _models(target, model)
     assumed = (
         "the prevalence estimated from the scores" if prevalence == "estimate" else f"a prevalence of {prevalence:g}"
@@ -116,32 +96,17 @@ def score(
     click.echo(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence", err=True)
     start = time.perf_counter()
     best = _Best(None if out is None and top is None else top or 0)
-    try:
-        with (
-            progress_bar("Scoring", total) as advance,
-            ranked_scores(
-                source,
-                models=models,
-                prevalence=prevalence,
-                out=out,
-                resume=resume,
-                engine="dask" if scheduler is not None else engine,
-                scheduler=scheduler,
-                n_jobs=jobs,
-                progress=advance,
-            ) as ranking,
-        ):
-            pieces = best.passing(ranking.pieces)
-            if out is not None:
-                write_pieces(pieces, out, ranking.attrs)
-            else:
-                best.take(pieces)
-    except KeyboardInterrupt:
-        if out is None or not parts_folder(out).is_dir():
-            raise
-        raise GridlensError(
-            f"Interrupted. What is finished is kept in {parts_folder(out)}; the same command with --resume goes on."
-        ) from None
+    run = run_options(engine, scheduler, jobs, resume)
+    with (
+        interruptible(out),
+        progress_bar("Scoring", total) as advance,
+        ranked_scores(source, models=models, prevalence=prevalence, out=out, progress=advance, **run) as ranking,
+    ):
+        pieces = best.passing(ranking.pieces)
+        if out is not None:
+            write_pieces(pieces, out, ranking.attrs)
+        else:
+            best.take(pieces)
     seconds = time.perf_counter() - start
     if ranking.prevalence_estimate is not None:
         click.echo(
@@ -153,14 +118,7 @@ def score(
         click.echo(
             f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged", err=True
         )
-    made = ranking.rows - ranking.resumed
-    rate = made / seconds if seconds > 0.0 else float("inf")
-    click.echo(
-        f"{ranking.rows - ranking.rejected} scored, {ranking.rejected} rejected, {rate:.0f} cutouts per second"
-        + (f", {ranking.resumed} from an earlier run" if ranking.resumed else "")
-        + (f"; written to {out}" if out is not None else ""),
-        err=True,
-    )
+    tell("scored", ranking.rows, ranking.rejected, ranking.resumed, seconds, out)
 
 
 class _Best:

@@ -8,60 +8,51 @@ from gridlens._errors import GridlensError
 
 __all__ = ["check_sources", "open_source"]
 
+# Options of cutting clusters out of images alone, and of reading cutouts alone.
+_CUTTING = ("size", "npix", "match_psf", "seeing")
+_READING = ("pixel_scale", "bands", "uncalibrated")
 
-def check_sources(
-    paths: tuple[str, ...],
-    images: dict[str, list[str]],
-    catalog: str | None,
-    pixel_scale: float | None,
-    bands: str | None,
-    uncalibrated: bool,
-) -> None:
-    """End in a usage error where options do not go together."""
-    if bool(paths) == bool(images):
+
+def check_sources(paths: tuple[str, ...], options: dict[str, Any]) -> None:
+    """End in a usage error where the options of catalogues, images and reading do not go together."""
+    if bool(paths) == bool(options["images"]):
         raise click.UsageError("Name the cutouts, PATHS, or survey images with --image, one of the two.")
-    if images and catalog is None:
+    if options["images"] and options["catalog"] is None:
         raise click.UsageError("--image needs a --catalog of the clusters that are to be cut out.")
-    if images and (pixel_scale is not None or bands is not None or uncalibrated):
+    if options["images"] and any(_is_given(options[name]) for name in _READING):
         raise click.UsageError("--pixel-scale, --bands and --uncalibrated describe cutouts; images have a WCS.")
 
 
-def open_source(
-    paths: tuple[str, ...],
-    images: dict[str, list[str]],
-    catalog: str | None,
-    columns: dict[str, str],
-    *,
-    survey: str | None,
-    zeropoint: Any,
-    cut: dict[str, Any],
-    read: dict[str, Any],
-) -> tuple[Any, int | None]:
-    """The source, and how many cutouts it holds if that is known.
-
-    `cut` are the options of cutting alone, `read` those of reading alone.
-    """
+def open_source(paths: tuple[str, ...], options: dict[str, Any]) -> tuple[Any, int | None]:
+    """The source that the options of catalogues, images and reading describe, and how many cutouts it may hold."""
     caches = [path for path in paths if path.lower().endswith(".parquet")]
     if caches:
-        return _open_caches(paths, caches, [catalog, survey, zeropoint, *read.values()])
-    from gridlens.cutouts import ClusterCutter, CutoutReader, count_cutouts, read_catalog
+        return _open_caches(paths, caches, options)
+    from gridlens.cutouts import ClusterCutter, CutoutReader
 
-    shared = {"columns": columns, "survey": survey, "zeropoint": zeropoint}
-    if images:
-        return ClusterCutter(catalog, images, **shared, **cut), len(read_catalog(catalog, columns=columns))
-    reader = CutoutReader(list(paths), catalog=catalog, **shared, **read)
-    return reader, count_cutouts(list(paths), uncalibrated=read["uncalibrated"], survey=survey)
+    shared = {name: options[name] for name in ("columns", "survey", "zeropoint")}
+    if options["images"]:
+        cutting = {name: options[name] for name in _CUTTING}
+        cutter = ClusterCutter(options["catalog"], options["images"], **shared, **cutting)
+        return cutter, cutter.count()
+    reading = {name: options[name] for name in _READING}
+    reader = CutoutReader(list(paths), catalog=options["catalog"], **shared, **reading)
+    return reader, reader.count()
 
 
-def _open_caches(paths: tuple[str, ...], caches: list[str], options: list[Any]) -> tuple[Any, int]:
+def _open_caches(paths: tuple[str, ...], caches: list[str], options: dict[str, Any]) -> tuple[Any, int]:
     from gridlens.engine import CachedFeatures
 
     if len(caches) < len(paths):
         raise GridlensError("Feature caches and cutouts do not go into one table. Give them in two commands.")
-    if any(option is not None and option is not False for option in options):
+    if any(_is_given(options[name]) for name in ("catalog", "survey", "zeropoint", *_READING)):
         raise GridlensError(
             "A feature cache holds what was measured, metadata too: options on the reading of cutouts change nothing "
             "in it. Leave them out, or give them to `gridlens features`."
         )
     source = CachedFeatures(caches)
     return source, source.n
+
+
+def _is_given(option: Any) -> bool:
+    return option is not None and option is not False

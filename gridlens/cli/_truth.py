@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens._errors import GridlensError
+from gridlens._tables import some_names
 from gridlens.calibration import shift_prior
 
 __all__ = ["JoinedTruth", "join_truth"]
@@ -48,8 +49,8 @@ def join_truth(
     shared = truth.index[truth.index.isin(scores.index)]
     if not len(shared):
         raise GridlensError(
-            f"No id of the score table ({_some(scores.index)}) is in the truth table ({_some(truth.index)}). Check "
-            "that they are tables of the same cutouts."
+            f"No id of the score table ({some_names(scores.index)}) is in the truth table ({some_names(truth.index)}). "
+            "Check that they are tables of the same cutouts."
         )
     for index, others, said in (
         (scores.index, truth.index, "in the score table have no truth"),
@@ -57,7 +58,7 @@ def join_truth(
     ):
         alone = index[~index.isin(others)]
         if len(alone):
-            notes.append(f"{len(alone)} ids {said} and are left out: {_some(alone)}.")
+            notes.append(f"{len(alone)} ids {said} and are left out: {some_names(alone)}.")
     label = _clean_labels(truth.loc[shared, "label"])
     values = pd.to_numeric(scores.loc[shared, "score"], errors="coerce").to_numpy(dtype=np.float64)
     usable = ~np.isnan(values)
@@ -150,12 +151,7 @@ def _by_id(table: pd.DataFrame, what: str) -> pd.DataFrame:
     doubled = named["id"][named["id"].duplicated()]
     if len(doubled):
         raise GridlensError(
-            f"The {what} must name each id once. Got {len(doubled)} ids again instead: {_some(doubled)}. Remove the "
-            "copies."
+            f"The {what} must name each id once. Got {len(doubled)} ids again instead: {some_names(doubled)}. Remove "
+            "the copies."
         )
     return named.set_index("id")
-
-
-def _some(ids: Any) -> str:
-    first = ", ".join(map(str, list(ids)[:5]))
-    return first + (", ..." if len(ids) > 5 else "")

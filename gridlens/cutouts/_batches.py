@@ -25,6 +25,7 @@ __all__ = [
     "CutoutBatch",
     "ReadFailure",
     "count_cutouts",
+    "count_entries",
     "count_entry",
     "find_readable",
     "read_batches",
@@ -32,6 +33,7 @@ __all__ = [
     "read_set",
 ]
 
+_BATCH_SIZE = 256
 _MAX_BATCH_BYTES = 32 * 1024**2
 _MAX_HEADERS = 10_000
 _LIBRARIES = {"hdf5": "h5py", "zarr": "zarr", "picture": "PIL"}
@@ -66,7 +68,7 @@ def read_batches(
     zeropoint: float | Mapping[str, float] | None = None,
     uncalibrated: bool = False,
     survey: str | None = None,
-    batch_size: int = 256,
+    batch_size: int = _BATCH_SIZE,
 ) -> Iterator[CutoutBatch]:
     """Read cutouts in batches of one size each; a file that cannot be read becomes a failure, never an exception.
 
@@ -190,7 +192,11 @@ def count_cutouts(paths: PathsLike, *, uncalibrated: bool = False, survey: str |
     options = ReadOptions.checked(
         bands=None, pixel_scale=None, zeropoint=None, uncalibrated=uncalibrated, survey=survey
     )
-    entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
+    return count_entries(find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters))
+
+
+def count_entries(entries: list[Entry]) -> int | None:
+    """Count the cutouts of entries; None where too many headers would have to be opened."""
     if sum(entry.kind not in ("fits", "picture") for entry in entries) > _MAX_HEADERS:
         return None
     return sum(count_entry(entry) for entry in entries)
@@ -213,10 +219,10 @@ def find_readable(paths: PathsLike, options: ReadOptions) -> list[Entry]:
 
 
 def read_parcel(
-    parcel: Parcel, options: ReadOptions, join: CatalogJoin | None, gaps: JoinGaps, batch_size: int = 256
+    parcel: Parcel, options: ReadOptions, join: CatalogJoin | None, gaps: JoinGaps
 ) -> Iterator[CutoutBatch]:
     """Read what a parcel holds in batches, as `read_batches` does; what a join leaves open is added to `gaps`."""
-    return _gather(_pieces(parcel.entries, options, join, gaps, parcel.rows), batch_size)
+    return _gather(_pieces(parcel.entries, options, join, gaps, parcel.rows), _BATCH_SIZE)
 
 
 def _joined_pieces(

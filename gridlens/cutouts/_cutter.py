@@ -86,6 +86,10 @@ class ClusterCutter:
         # First the clusters that are on no image.
         return [Parcel((), part) for part in ((0, 0), *parts)]
 
+    def count(self) -> int:
+        """Clusters in all."""
+        return len(self._plan.catalog)
+
     def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
         """Cut a parcel out; a cluster that cannot be cut becomes a failure. There are no gaps: nothing is joined."""
         for batch in cut_rows(self._plan, self._geometry, part=parcel.rows):
@@ -93,11 +97,7 @@ class ClusterCutter:
 
     def split(self, parcel: Parcel) -> list[Parcel]:
         """Halves of a parcel; none where it holds a single cluster."""
-        start, stop = parcel.rows or (0, 0)
-        if stop - start < 2:
-            return []
-        middle = (start + stop) // 2
-        return [Parcel((), (start, middle)), Parcel((), (middle, stop))]
+        return parcel.halves()
 
     def lost(self, parcel: Parcel, message: str) -> ReadFailure:
         """The failure that stands for a cluster that nobody can cut."""

@@ -16,7 +16,13 @@ class Parcel(NamedTuple):
 
     entries: tuple[Entry, ...]
     rows: RowRange | None = None
-    """of the only entry; None for all"""
+    """of the only entry, or of what is no files; None for all"""
+
+    def halves(self) -> list[Parcel]:
+        """The parcel in two, by its rows; none where it holds a single one."""
+        start, stop = self.rows or (0, 0)
+        middle = (start + stop) // 2
+        return [self._replace(rows=(start, middle)), self._replace(rows=(middle, stop))] if stop - start > 1 else []
 
 
 def stamp(path: str) -> list[int]:

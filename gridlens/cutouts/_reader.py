@@ -12,6 +12,7 @@ import pandas as pd
 from gridlens.cutouts._batches import (
     CutoutBatch,
     ReadFailure,
+    count_entries,
     count_entry,
     find_readable,
     read_parcel,
@@ -101,24 +102,34 @@ class CutoutReader:
         parcels: list[Parcel] = []
         waiting: list[Entry] = []
         held = 0
+
+        def close() -> None:
+            nonlocal held
+            if waiting:
+                parcels.append(Parcel(tuple(waiting)))
+            waiting.clear()
+            held = 0
+
         for entry in self._entries:
             size = max(0, stamp(entry.path)[0])
-            if waiting and (len(waiting) == _PARCEL_CUTOUTS or held + size > _PARCEL_BYTES):
-                parcels.append(Parcel(tuple(waiting)))
-                waiting, held = [], 0
+            if len(waiting) == _PARCEL_CUTOUTS or held + size > _PARCEL_BYTES:
+                close()
             if entry.kind in _WHOLE_KINDS or (entry.kind != "zarr" and size <= _WHOLE_BYTES):
                 waiting.append(entry)
                 held += size
                 continue
-            n = count_entry(entry)
             # The order of the files is that of the table, for rows that score alike.
-            if waiting:
-                parcels.append(Parcel(tuple(waiting)))
-                waiting, held = [], 0
+            close()
+            n = count_entry(entry)
             parcels += [
                 Parcel((entry,), (start, min(start + _PARCEL_CUTOUTS, n))) for start in range(0, n, _PARCEL_CUTOUTS)
             ] or [Parcel((entry,))]
-        return [*parcels, Parcel(tuple(waiting))] if waiting else parcels
+        close()
+        return parcels
+
+    def count(self) -> int | None:
+        """Cutouts in all, as `count_cutouts` counts them; None where that would take long."""
+        return count_entries(self._entries)
 
     def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
         """Read a parcel in batches, as `read_batches` does; a file that cannot be read becomes a failure.
@@ -133,11 +144,7 @@ class CutoutReader:
             middle = len(parcel.entries) // 2
             return [Parcel(parcel.entries[:middle]), Parcel(parcel.entries[middle:])]
         (entry,) = parcel.entries
-        start, stop = parcel.rows or (0, count_entry(entry))
-        if stop - start < 2:
-            return []
-        middle = (start + stop) // 2
-        return [Parcel((entry,), (start, middle)), Parcel((entry,), (middle, stop))]
+        return parcel._replace(rows=parcel.rows or (0, count_entry(entry))).halves()
 
     def lost(self, parcel: Parcel, message: str) -> ReadFailure:
         """The failure that stands for a parcel of a single cutout that nobody can read."""

@@ -57,9 +57,7 @@ class CachedFeatures:
 
     def split(self, parcel: Parcel) -> list[Parcel]:
         """Halves of a parcel; none where it holds a single row."""
-        start, stop = parcel.rows or (0, 0)
-        middle = (start + stop) // 2
-        return [Parcel((), (start, middle)), Parcel((), (middle, stop))] if stop - start > 1 else []
+        return parcel.halves()
 
     def lost(self, parcel: Parcel, message: str) -> ReadFailure:
         """The failure that stands for a row that ends the process of whoever scores it."""

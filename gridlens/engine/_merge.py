@@ -113,37 +113,31 @@ def _ranked(
     parts: Parts, scorer: Scorer, prevalence: float, again: np.ndarray, n: int, bucket: int
 ) -> Iterator[pd.DataFrame]:
     if n <= bucket:
-        tables = [_marked(rows, again) for rows in _rows_with_places(parts)]
-        if tables:
-            yield scorer.ranked(pd.concat(tables, ignore_index=True).drop(columns="place"), prevalence)
+        tables = [rows for rows, _ in _marked_rows(parts, again)]
+        yield scorer.ranked(pd.concat(tables, ignore_index=True), prevalence)
         return
     cuts = _cuts(parts, scorer, prevalence, n, bucket)
     first = 1
     # Beside the parts: the disk has room for the table, memory may not.
     with tempfile.TemporaryDirectory(prefix="buckets-", dir=parts.folder) as folder:
-        paths = _into_buckets(parts, scorer, prevalence, again, cuts, Path(folder))
-        for path in paths:
+        for path in _into_buckets(parts, scorer, prevalence, again, cuts, Path(folder)):
             rows = pq.read_table(path).to_pandas()
             path.unlink()
-            rows = rows.sort_values("place", kind="stable", ignore_index=True).drop(columns="place")
             yield scorer.ranked(rows, prevalence, first)
             first += len(rows)
 
 
-def _rows_with_places(parts: Parts) -> Iterator[pd.DataFrame]:
+def _marked_rows(parts: Parts, again: np.ndarray) -> Iterator[tuple[pd.DataFrame, int]]:
+    """Rows of each part, duplicates flagged, and the place of the first of them."""
     at = 0
     for table in parts.tables():
         rows = table.to_pandas()
-        yield rows.assign(place=np.arange(at, at + len(rows)))
-        at += len(rows)
-
-
-def _marked(rows: pd.DataFrame, again: np.ndarray) -> pd.DataFrame:
-    places = rows["place"].to_numpy()
-    begin, end = np.searchsorted(again, [places[0], places[-1] + 1]) if len(places) else (0, 0)
-    if end > begin:
-        mark_duplicates(rows, np.isin(places, again[begin:end]))
-    return rows
+        end = at + len(rows)
+        known = again[slice(*np.searchsorted(again, [at, end]))]
+        if len(known):
+            mark_duplicates(rows, np.isin(np.arange(at, end), known))
+        yield rows, at
+        at = end
 
 
 def _descending(scorer: Scorer, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
@@ -193,16 +187,18 @@ def _into_buckets(
     writers: dict[int, pq.ParquetWriter] = {}
     # Rows wait until there are enough for all: files of a few rows each would be slow to read.
     waiting: list[pd.DataFrame] = []
-    held = 0
+    first = 0
 
     def flush() -> None:
-        nonlocal held
+        nonlocal first
         if not waiting:
             return
         rows = pd.concat(waiting, ignore_index=True)
         waiting.clear()
-        held = 0
-        numbers = _bucket_of(_descending(scorer, rows, prevalence), rows["place"].to_numpy(), cuts)
+        places = np.arange(first, first + len(rows))
+        first += len(rows)
+        numbers = _bucket_of(_descending(scorer, rows, prevalence), places, cuts)
+        # In their order, so that a bucket's file has them in that of the parts.
         for k in np.unique(numbers).tolist():
             table = pa.Table.from_pandas(rows[numbers == k], preserve_index=False)
             if k not in writers:
@@ -210,10 +206,9 @@ def _into_buckets(
             writers[k].write_table(table.cast(writers[k].schema))
 
     try:
-        for rows in _rows_with_places(parts):
-            waiting.append(_marked(rows, again))
-            held += len(rows)
-            if held >= _BUCKET:
+        for rows, at in _marked_rows(parts, again):
+            waiting.append(rows)
+            if at + len(rows) - first >= _BUCKET:
                 flush()
         flush()
     finally:

@@ -106,13 +106,12 @@ def _engine(
     source: Source, work: Work, todo: int, engine: str, scheduler: str | None, n_jobs: int | None
 ) -> tuple[Engine, Task]:
     n_workers = int(effective_n_jobs(n_jobs))
+    task = Task(source, work)
     if engine == "dask":
         from gridlens.engine._dask import DaskEngine
 
-        task = Task(source, work)
         return DaskEngine(task, n_workers, scheduler), task
     if todo >= _PROCESSES_FROM and n_workers > 1:
-        task = Task(source, work)
         return ProcessEngine(task, n_workers), task
     threads = min(n_workers, todo)
     task = Task(source, work, n_threads=max(1, n_workers // threads))

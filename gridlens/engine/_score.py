@@ -14,12 +14,13 @@ import pyarrow as pa
 from gridlens._errors import GridlensError
 from gridlens._tables import write_pieces
 from gridlens.cutouts import CutoutSet
+from gridlens.detector import LensDetector
 from gridlens.engine._merge import Ranking, rank_parts
 from gridlens.engine._output import check_output, finished_parts, parts_folder
 from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
 from gridlens.engine._task import Source
 from gridlens.features import CONTRACT_VERSION, Measured
-from gridlens.models import load_model, model_digest
+from gridlens.models import load_model, load_proven, model_digest
 
 __all__ = ["Scored", "ranked_scores", "score_files"]
 
@@ -30,7 +31,7 @@ class ScoreWork:
     def __init__(self, models: tuple[str, ...]) -> None:
         self._models = models
         self._digests = [model_digest(name) for name in models]
-        self.scorer = self._load()
+        self.scorer = _scorer([load_model(name) for name in models])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "scorer": None}
@@ -42,11 +43,8 @@ class ScoreWork:
                 f"The model {' or '.join(map(repr, self._models))} is another one where the work is done. Install the "
                 "same gridlens there, and name a model by a path that is the same everywhere."
             )
-        self.scorer = self._load()
-
-    def _load(self) -> Scorer:
-        detectors = [load_model(name) for name in self._models]
-        return SingleScorer(detectors[0]) if len(detectors) == 1 else JointScorer(detectors[0], detectors[1])
+        # Whoever sent this has seen them load.
+        self.scorer = _scorer([load_proven(*known) for known in zip(self._models, self._digests, strict=True)])
 
     def table(self, measured: Measured, cutouts: CutoutSet | None) -> pa.Table:
         """Rows of the scores."""
@@ -66,6 +64,10 @@ class ScoreWork:
             "gridlens": version("gridlens"),
             "feature contract": str(CONTRACT_VERSION),
         }
+
+
+def _scorer(detectors: list[LensDetector]) -> Scorer:
+    return SingleScorer(detectors[0]) if len(detectors) == 1 else JointScorer(detectors[0], detectors[1])
 
 
 def _is_text(column: pd.Series) -> bool:

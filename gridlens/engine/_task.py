@@ -86,7 +86,6 @@ class Task:
         with contextlib.closing(_read_ahead(self.source.read(parcel, gaps))) as batches:
             for batch in batches:
                 if isinstance(batch, Measured):
-                    total += len(batch.ids)
                     tables.append(self.work.table(batch, None))
                     continue
                 if batch.cutouts is not None:
@@ -101,9 +100,7 @@ class Task:
                         )
                 if batch.failures:
                     tables.append(self.work.table(measured_failures(batch.failures), None))
-        if not tables:
-            tables.append(self.work.table(measured_failures([]), None))
-        return Part(pa.concat_tables(tables), gaps, [])
+        return Part(pa.concat_tables(tables or [self.empty().table]), gaps, [])
 
     def empty(self) -> Part:
         """The columns without a row."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["CARD_STYLE", "card_html", "draw_card", "write_card"]
+__all__ = ["CARD_STYLE", "card_html", "card_maps", "draw_card", "write_card"]
 
 _DPI = 110
 _LETTERS = 12.5  # in an inch of the sentence
@@ -83,7 +83,12 @@ def draw_card(
         The cutout is rejected, with the reason, or there is more than one.
     """
     found = _explained(explainer, cutout, explanation)
-    maps = {name: values[0] for name, values in explainer.maps(cutout).items()}
+    return _figure(explainer, cutout, found, card_maps(explainer, cutout), prevalence)
+
+
+def _figure(
+    explainer: Explainer, cutout: CutoutSet, found: Explanation, maps: dict[str, np.ndarray], prevalence: float
+) -> Figure:
     width, height = PANEL * n_panels(maps), 7.8
     figure = new_figure(width, height, arrange=False)
     draw_panels(strip(figure, n_panels(maps), 3.5, 3.5 + PANEL - 0.08), cutout, found, 0, maps)
@@ -126,8 +131,11 @@ def write_card(
     name = str(found.table["id"][0])
     stem = "".join(letter if letter.isalnum() or letter in "-+._" else "_" for letter in name).strip(".") or "cutout"
     picture, page = Path(folder) / f"{stem}.png", Path(folder) / f"{stem}.html"
-    figure = draw_card(explainer, cutout, prevalence=prevalence, explanation=found)
-    body = [f"<h1>Why this score</h1>{_LEAD}", card_html(explainer, cutout, found, 0, prevalence=prevalence, dpi=_DPI)]
+    # A network takes its time to say where it looks: once for both.
+    maps = card_maps(explainer, cutout)
+    figure = _figure(explainer, cutout, found, maps, prevalence)
+    card = card_html(explainer, cutout, found, 0, maps, prevalence=prevalence, dpi=_DPI)
+    body = [f"<h1>Why this score</h1>{_LEAD}", card]
     with atomic_path(picture) as temporary:
         figure.savefig(temporary, dpi=_DPI)
     with atomic_path(page) as temporary:
@@ -142,18 +150,23 @@ _LEAD = (
 )
 
 
+def card_maps(explainer: Explainer, cutout: CutoutSet) -> dict[str, np.ndarray]:
+    """Where members look that say so, (H, W) by name, in the one cutout of a set."""
+    return {name: values[0] for name, values in explainer.maps(cutout).items()}
+
+
 def card_html(
     explainer: Explainer,
     cutout: CutoutSet,
     explanation: Explanation,
     row: int,
+    maps: dict[str, np.ndarray],
     *,
     prevalence: float,
     dpi: int,
     title: str = "",
 ) -> str:
     """The card of row `row` as a part of a page with `CARD_STYLE`."""
-    maps = {name: values[0] for name, values in explainer.maps(cutout).items()}
     figure = new_figure(PANEL * n_panels(maps), PANEL + 0.18, arrange=False)
     draw_panels(strip(figure, n_panels(maps), 0.02, PANEL - 0.06), cutout, explanation, row, maps)
     name = str(explanation.table["id"][row])
@@ -238,36 +251,31 @@ def _draw_waterfall(ax: Axes, explanation: Explanation, row: int) -> None:
     values = [explanation.base, *(term.value for term, _ in steps), total]
     for k in (0, len(labels) - 1):
         ax.plot(values[k], k, "D", color="#1c2430", ms=5)
-    right = ax.get_xlim()[1]
     for k, value in enumerate(values):
-        ax.annotate(
-            f"{value:+.2f}",
-            (1.0, k),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
-    ax.set_xlim(right=right)
+        _number(ax, k, value)
     ax.set_yticks(range(len(labels)), labels, fontsize=8)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     _bare(ax)
     ax.set_title("the ten strongest terms, log-odds", fontsize=9, loc="left")
 
 
+def _number(ax: Axes, k: int, value: float) -> None:
+    """Write a value beside the axes, at bar `k`."""
+    ax.annotate(
+        f"{value:+.2f}",
+        (1.0, k),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+    )
+
+
 def _draw_bars(ax: Axes, bars: list[tuple[str, float]], title: str) -> None:
     for k, (_, value) in enumerate(bars):
         ax.barh(k, value, color=FOR if value > 0 else AGAINST, height=0.62)
-        ax.annotate(
-            f"{value:+.2f}",
-            (1.0, k),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
+        _number(ax, k, value)
     ax.axvline(0.0, color="#b9c1cc", lw=0.8)
     ax.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=8)
     ax.set_ylim(len(bars) - 0.5, -0.5)

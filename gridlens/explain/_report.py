@@ -13,7 +13,7 @@ import pandas as pd
 from gridlens._files import atomic_folder
 from gridlens.cutouts import CutoutSet
 from gridlens.evaluation import Estimate, report_page, report_table
-from gridlens.explain._card import CARD_STYLE, card_html
+from gridlens.explain._card import CARD_STYLE, card_html, card_maps
 from gridlens.explain._explainer import Explainer, Explanation
 from gridlens.explain._importance import importance, permutation_importance
 from gridlens.explain._pictures import image_uri
@@ -79,8 +79,9 @@ def write_explanations(
         "the order of their strength; grey words say in which patches.</p>"
     )
     for place, (row, cutout) in enumerate(sorted(cutouts.items()), start=1):
+        maps, title = card_maps(explainer, cutout), f"{place} · "
         parts.append(
-            card_html(explainer, cutout, explanation, row, prevalence=prevalence, dpi=_CARD_DPI, title=f"{place} · ")
+            card_html(explainer, cutout, explanation, row, maps, prevalence=prevalence, dpi=_CARD_DPI, title=title)
         )
         if progress is not None:
             progress(1)

@@ -101,14 +101,14 @@ def _bare(term: Term) -> str:
     return term.words.removeprefix("arc ").split(" [")[0]
 
 
-def _candidates(features: np.ndarray) -> dict[tuple[int, ...], int]:
-    """Patches that show one candidate, and the first of them."""
+def _candidates(features: np.ndarray) -> list[tuple[int, ...]]:
+    """The patches that show a candidate, for each of them."""
     patches = features[:N_IMAGE_FEATURES].reshape(N_PATCHES, -1)
     groups: dict[tuple[float, ...], list[int]] = {}
     for k in range(N_PATCHES):
         if patches[k, _ELONGATION] > 0.0:
             groups.setdefault(tuple(patches[k, _ARC].tolist()), []).append(k)
-    return {tuple(group): group[0] for group in groups.values()}
+    return [tuple(group) for group in groups.values()]
 
 
 def _terms(explanation: Explanation, row: int) -> list[Term]:

@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gridlens.members._trees import LightGBMTrees, TurnedTrees, grow, turned_rows
+from gridlens.members import _trees
+from gridlens.members._trees import LightGBMTrees, TurnedTrees, grow
 
 __all__ = ["LightGBMMember"]
 
@@ -88,7 +89,12 @@ class LightGBMMember(LightGBMTrees, TurnedTrees):
         self.random_state = random_state
 
     def _turned(self, X: np.ndarray) -> Any:
-        return turned_rows(X, 8 if self.turns else 1)
+        versions = 8 if self.turns else 1
+        if versions * len(X) <= _trees._MOST_COPIES:
+            return super()._turned(X)
+        from gridlens.members._turned_rows import TurnedRows
+
+        return TurnedRows(X, versions)
 
     def _train(self, X: Any, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
         self.booster_ = grow(self, X, y, weight)

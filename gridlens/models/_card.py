@@ -9,7 +9,7 @@ from gridlens.calibration import expected_calibration_error
 from gridlens.detector import LensDetector
 from gridlens.evaluation import auroc, compare, tpr_at_fpr
 from gridlens.features import CONTRACT_VERSION, FEATURE_NAMES
-from gridlens.models._mine import Mined
+from gridlens.models._mine import Mined, describe_mined
 
 if TYPE_CHECKING:
     from gridlens.models.recipe import Recipe, SceneRows
@@ -88,7 +88,7 @@ canonical geometry ({_GEOMETRY[recipe.target]}) in size, scale, depth and seeing
 Lenses with arcs of S/N under {recipe.faint_snr:g} weigh {recipe.faint_weight:g}.
 Calibrated on {recipe.n_calibrate:,} scenes of the canonical geometry (seed {recipe.calibrate_seed}), all alike; \
 {detector.calibration_prevalence_:.3g} of them have a lens.
-{_mining(mined)}
+{describe_mined(mined)}
 ## Scores on {len(label):,} simulated scenes that it has not seen (seed {recipe.test_seed}), of the canonical geometry
 
 | arc S/N | lenses | AUROC | TPR at FPR 0.01 | TPR at FPR 0.001 |
@@ -107,15 +107,6 @@ def _what(detector: LensDetector, recipe: "Recipe") -> str:
     return (
         f"{members} on the {len(FEATURE_NAMES)} features of contract version {CONTRACT_VERSION}, metadata\n"
         f'"{recipe.metadata}"; isotonic calibration on other scenes.'
-    )
-
-
-def _mining(mined: Mined | None) -> str:
-    if mined is None:
-        return ""
-    return (
-        f"Of {mined.pool:,} unlabelled cutouts the {len(mined.weight):,} that a first round scored highest\n"
-        f"were learned as negatives, at a mean weight of {mined.weight.mean():.2f}.\n"
     )
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from gridlens._errors import GridlensError
-from gridlens._tables import read_table
+from gridlens._tables import read_table, some_names
 
-__all__ = ["Labels", "read_labels", "some"]
+__all__ = ["Labels", "read_labels"]
 
 _CLUSTER, _CALIBRATION = "cluster", "calibration"
 _TRUE, _FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no", "", "nan", "none", "<na>")
@@ -91,7 +91,7 @@ def read_labels(
     if len(doubled):
         raise GridlensError(
             f"The table of labels {path} must name each id once. Got {len(doubled)} ids again instead: "
-            f"{some(doubled)}. Remove the copies."
+            f"{some_names(doubled)}. Remove the copies."
         )
     calibration = _flags(table[_CALIBRATION], ids) if has_calibration else np.zeros(len(table), dtype=bool)
     values = _numbers(table["label"], "label", ids, calibration | (not positive_unlabelled))
@@ -121,12 +121,6 @@ def read_labels(
             f"column '{_CALIBRATION}' of the table of labels. Got none."
         )
     return labels
-
-
-def some(ids: Any) -> str:
-    """The first five names."""
-    first = ", ".join(map(str, list(ids)[:5]))
-    return first + (", ..." if len(ids) > 5 else "")
 
 
 def _numbers(column: pd.Series[Any], name: str, ids: pd.Series[Any], asked: np.ndarray) -> np.ndarray:

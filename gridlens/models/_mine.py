@@ -14,7 +14,7 @@ from gridlens.detector import LensDetector
 from gridlens.features import Measured, keep_metadata
 from gridlens.models._sources import measured_of
 
-__all__ = ["Mined", "mine", "pool_features"]
+__all__ = ["Mined", "describe_mined", "mine", "pool_features"]
 
 _Progress = Callable[[int], Any] | None
 _SMALLEST_POOL = 100
@@ -88,3 +88,13 @@ def mine(detector: LensDetector, pool: np.ndarray, n: int, prevalence: float = 1
     even = detector.predict_proba(pool, prevalence=0.5)[:, 1]
     best = np.argsort(-even, kind="stable")[: min(n, len(pool) // 10)]
     return Mined(pool[best], 1.0 - shift_prior(even[best], 0.5, prevalence), len(pool))
+
+
+def describe_mined(mined: Mined | None) -> str:
+    """What a card says of rows that were mined; nothing where none were."""
+    if mined is None:
+        return ""
+    return (
+        f"Of {mined.pool:,} unlabelled cutouts the {len(mined.weight):,} that a first round scored highest\n"
+        f"were learned as negatives, at a mean weight of {mined.weight.mean():.2f}.\n"
+    )

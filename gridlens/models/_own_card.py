@@ -11,7 +11,7 @@ from gridlens.calibration import calibrate_out_of_fold
 from gridlens.detector import LensDetector
 from gridlens.evaluation import auroc, average_precision, calibration_error, tpr_at_fpr
 from gridlens.features import CONTRACT_VERSION, FEATURE_NAMES
-from gridlens.models._mine import Mined
+from gridlens.models._mine import Mined, describe_mined
 
 __all__ = ["HeldOut", "Learned", "write_own_card"]
 
@@ -67,7 +67,7 @@ def write_own_card(detector: LensDetector, held: HeldOut, learned: Learned) -> s
 
 {n:,} {source}, {int(learned.label.sum()):,} of them {lenses}. {clusters}
 {_calibration(detector, held)}
-{_mining(learned)}{_notes(learned.notes)}
+{describe_mined(learned.mined)}{_notes(learned.notes)}
 {_scores(names, held)}
 ## Limits
 
@@ -82,16 +82,6 @@ def _calibration(detector: LensDetector, held: HeldOut) -> str:
     if held.apart:
         return f"Calibrated on {len(held.label):,} rows that the members have not seen, of clean labels; {share}."
     return f"Calibrated on out-of-fold scores of the same rows; {share}."
-
-
-def _mining(learned: Learned) -> str:
-    if learned.mined is None:
-        return ""
-    mined = learned.mined
-    return (
-        f"Of {mined.pool:,} unlabelled cutouts the {len(mined.weight):,} that a first round scored highest\n"
-        f"were learned as negatives, at a mean weight of {mined.weight.mean():.2f}.\n"
-    )
 
 
 def _notes(notes: list[str]) -> str:

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridlens._errors import GridlensError
+from gridlens._tables import some_names
 from gridlens.cutouts import CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.features import Measured, keep_metadata
 from gridlens.models._bundle import check_new_bundle, save_model
 from gridlens.models._kept import KeptRows
-from gridlens.models._labels import Labels, read_labels, some
+from gridlens.models._labels import Labels, read_labels
 from gridlens.models._manifest import hash_arrays, sha256_of
 from gridlens.models._mine import Mined, mine, pool_features
 from gridlens.models._own_card import HeldOut, Learned, write_own_card
@@ -169,7 +170,7 @@ def _gather(
             seen.add(name)
         if doubled:
             raise GridlensError(
-                f"The data must hold each labelled cutout once. Got {some(doubled)} again instead; leave out the "
+                f"The data must hold each labelled cutout once. Got {some_names(doubled)} again instead; leave out the "
                 "copies."
             )
         places = np.array([known.row.get(name, -1) for name in names], dtype=np.int64)
@@ -192,17 +193,17 @@ def _gather(
 def _notes(known: Labels, seen: set[str], without: list[str], rejected: list[str]) -> list[str]:
     if known.row and not seen & known.row.keys():
         raise GridlensError(
-            f"No id of the table of labels ({some(known.row)}) is among those of the cutouts ({some(sorted(seen))}). "
-            "Check that they are of the same cutouts."
+            f"No id of the table of labels ({some_names(known.row)}) is among those of the cutouts "
+            f"({some_names(sorted(seen))}). Check that they are of the same cutouts."
         )
     notes = []
     if without:
-        notes.append(f"{len(without)} cutouts have no label and are left out: {some(without)}.")
+        notes.append(f"{len(without)} cutouts have no label and are left out: {some_names(without)}.")
     missing = [name for name in known.row if name not in seen]
     if missing:
-        notes.append(f"{len(missing)} labels have no cutout: {some(missing)}.")
+        notes.append(f"{len(missing)} labels have no cutout: {some_names(missing)}.")
     if rejected:
-        notes.append(f"{len(rejected)} labelled cutouts were rejected and are left out: {some(rejected)}.")
+        notes.append(f"{len(rejected)} labelled cutouts were rejected and are left out: {some_names(rejected)}.")
     return notes
 
 

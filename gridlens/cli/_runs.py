@@ -1,0 +1,52 @@
+"""What commands have in common that work in parcels: who works, what an interrupt leaves, how it went."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from gridlens._errors import GridlensError
+
+__all__ = ["interruptible", "run_options", "tell", "tell_complete"]
+
+
+def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool) -> dict[str, Any]:
+    """Arguments of `gridlens.engine` from those of the command line, where a scheduler is Dask's."""
+    return {
+        "resume": resume,
+        "engine": "dask" if scheduler is not None else engine,
+        "scheduler": scheduler,
+        "n_jobs": jobs,
+    }
+
+
+@contextlib.contextmanager
+def interruptible(out: str | None) -> Iterator[None]:
+    """Say of an interrupt in the block how to go on, where something of the output is finished."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from gridlens.engine import parts_folder
+
+        if out is None or not parts_folder(out).is_dir():
+            raise
+        raise GridlensError(
+            f"Interrupted. What is finished is kept in {parts_folder(out)}; the same command with --resume goes on."
+        ) from None
+
+
+def tell_complete(out: str) -> None:
+    """Say that there was nothing to do."""
+    click.echo(f"gridlens: {out} is complete, there is nothing left to do", err=True)
+
+
+def tell(done: str, rows: int, rejected: int, resumed: int, seconds: float, out: str | None) -> None:
+    """Say how it went: what was `done` with how many cutouts, how fast, and where they are."""
+    rate = (rows - resumed) / seconds if seconds > 0.0 else float("inf")
+    click.echo(
+        f"{rows - rejected} {done}, {rejected} rejected, {rate:.0f} cutouts per second"
+        + (f", {resumed} from an earlier run" if resumed else "")
+        + (f"; written to {out}" if out is not None else ""),
+        err=True,
+    )
