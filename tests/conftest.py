@@ -1,5 +1,11 @@
 """Fixtures that several rooms share."""
 
+import os
+
+# Tests run side by side, and two threads of LightGBM or torch on one processor wait for each other: nine times slower.
+# Libraries read this as they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
