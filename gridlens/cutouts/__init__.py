@@ -14,7 +14,7 @@
 - Pictures (``.jpg``, ``.jpeg``, ``.png``), only with ``uncalibrated=True``: red, green and blue stand for i, r and g,
   the rows are flipped to run upwards as in FITS, and each cutout is flagged `CutoutFlag.UNCALIBRATED`.
 
-Files of many cutouts (.npy, .npz, HDF5, Zarr) are read in pieces of about 8 MiB, which end with chunks of the file
+Files of many cutouts (.npy, .npz, HDF5, Zarr) are read in pieces of about 32 MiB, which end with chunks of the file
 where it has them. HDF5, Zarr and pictures need ``pip install 'gridlens[formats]'``.
 
 The pixel scale of a FITS file comes from its WCS. Zero points in the headers bring the flux to AB zero point 27; where

@@ -17,6 +17,8 @@ from gridlens.cutouts._set import CutoutSet
 
 __all__ = ["count_in_file", "read_npy", "read_npz"]
 
+_SIP_BYTES = 256 * 1024
+
 
 def read_npy(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet]:
     """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3), in pieces."""
@@ -99,7 +101,11 @@ class _Stream:
                 # Behind a compressor, what lies between is read and dropped.
                 self._file.seek(self._begin + key.start * each)
             self._at = key.stop
-        data = bytearray(math.prod(shape) * self.dtype.itemsize)
-        if self._file.readinto(data) < len(data):
-            raise EOFError("the array ends before its last value")
-        return np.frombuffer(data, self.dtype).reshape(shape)
+        values = np.empty(shape, self.dtype)
+        data = memoryview(values.reshape(-1).view(np.uint8))
+        # A zip file's checksum is taken of bytes that are still in the cache.
+        for start in range(0, len(data), _SIP_BYTES):
+            sip = data[start : start + _SIP_BYTES]
+            if self._file.readinto(sip) < len(sip):
+                raise EOFError("the array ends before its last value")
+        return values

@@ -31,9 +31,11 @@ _COLUMN_NAMES = {
     **{name: (name,) for name in METADATA_NAMES},
     "redshift": ("redshift", "specz_redshift"),
 }
-# A piece holds whole chunks of the file up to the first, bytes as stored; one chunk alone may go up to the second.
-_PIECE_BYTES = 8 * 1024**2
+# A piece holds whole chunks of the file up to the first, bytes as stored or as float32, whichever are more: a batch is
+# as large, and made of one piece it need not be copied. One chunk alone may go up to the second.
+_PIECE_BYTES = 32 * 1024**2
 _MAX_PIECE_BYTES = 64 * 1024**2
+_FLOAT32_BYTES = 4
 _GALAXIESML_BANDS = 5
 
 
@@ -84,7 +86,7 @@ def column_names(names: Iterable[str]) -> dict[str, str]:
 def read_pieces(
     stored: Stored, entry: Entry, options: ReadOptions, rows: RowRange | None = None
 ) -> Iterator[CutoutSet]:
-    """Read the cutouts, or those in `rows`, in their order, about 8 MiB of the file at a time; of none, one empty set.
+    """Read the cutouts, or those in `rows`, in their order, about 32 MiB at a time; of none, one empty set.
 
     A piece ends with a chunk of the file, and is that chunk where it is larger, up to 64 MiB. Ids are those of the
     file; else the entry's for a single cutout, and "NAME_000012" for one of many.
@@ -181,7 +183,7 @@ def _as_text(value: Any) -> str:
 
 def _piece_length(stored: Stored, entry: Entry, options: ReadOptions) -> int:
     shape = stored.pixels.shape
-    each = max(1, math.prod(shape[1:]) * stored.pixels.dtype.itemsize)
+    each = max(1, math.prod(shape[1:]) * max(stored.pixels.dtype.itemsize, _FLOAT32_BYTES))
     chunk = max(1, min(stored.chunk, shape[0]))
     most = max(1, _MAX_PIECE_BYTES // each)
     if chunk > most:
