@@ -96,7 +96,7 @@ class ElkanNotoMember(LightGBMTrees, TurnedTrees):
             n_jobs=self.n_jobs or 1,
             random_state=0 if self.random_state is None else self.random_state,
             deterministic=True,
-            force_row_wise=True,
+            force_col_wise=True,
             verbosity=-1,
         )
         model = ElkanNotoClassifier(trees, cv=self.cv, random_state=self.random_state)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-__all__ = ["TreeArrays", "tree_arrays"]
+__all__ = ["DEFAULT_LEFT", "MISSING_NAN", "MISSING_ZERO", "ZERO", "TreeArrays", "once_per_booster", "tree_arrays"]
+
+# Of `decision`: a bit, and what the two bits above it say of numbers that are missing.
+DEFAULT_LEFT = 2
+MISSING_ZERO = 1
+MISSING_NAN = 2
+# No further from 0 than this is 0 to LightGBM.
+ZERO = float(np.float32(1e-35))
+
+_T = TypeVar("_T")
 
 # The line of a tree in LightGBM's text, and the type of its numbers.
 _LINES = {
@@ -46,7 +58,26 @@ class TreeArrays(NamedTuple):
     cover: np.ndarray
     base: float
 
+    @property
+    def missing(self) -> np.ndarray:
+        """What is missing at each split: `MISSING_ZERO`, `MISSING_NAN` or, where NaN is taken for 0, nothing (0)."""
+        return (self.decision >> 2) & 3
 
+
+def once_per_booster(function: Callable[[Any], _T]) -> Callable[[Any], _T]:
+    """Remember what `function` made of a booster that is trained, for as long as there is that booster."""
+    found: WeakKeyDictionary[Any, _T] = WeakKeyDictionary()
+
+    @functools.wraps(function)
+    def remembered(booster: Any) -> _T:
+        if booster not in found:
+            found[booster] = function(booster)
+        return found[booster]
+
+    return remembered
+
+
+@once_per_booster
 def tree_arrays(booster: Any) -> TreeArrays:
     """Trees of a `lightgbm.Booster` of numerical splits."""
     text = booster.model_to_string()

@@ -18,15 +18,12 @@ Plain arrays in and out, no global state, no GIL.
 import numpy as np
 
 from gridlens._jit import entry, jit
+from gridlens.members._tree_arrays import DEFAULT_LEFT, MISSING_NAN, MISSING_ZERO, ZERO
 
 __all__ = ["BLOCK", "tree_shap"]
 
 # Rows that are walked side by side: what a tree needs of them fits into the nearest cache.
 BLOCK = 32
-_DEFAULT_LEFT = 2
-_MISSING_ZERO = 1
-_MISSING_NAN = 2
-_ZERO = 1e-35  # what LightGBM takes for 0
 
 
 @entry
@@ -116,13 +113,13 @@ def walk(columns, names, threshold, decision, lefts, rights, prior, passes):
         go_left, go_right = passes[a if a >= 0 else m - 1 - a], passes[b if b >= 0 else m - 1 - b]
         column, limit = columns[names[p]], threshold[p]
         missing = (decision[p] >> 2) & 3
-        missing_left = 1.0 if decision[p] & _DEFAULT_LEFT else 0.0
+        missing_left = 1.0 if decision[p] & DEFAULT_LEFT else 0.0
         for r in range(n):
             x = column[r]
-            is_missing = missing == _MISSING_NAN and np.isnan(x)
-            if np.isnan(x) and missing != _MISSING_NAN:
+            is_missing = missing == MISSING_NAN and np.isnan(x)
+            if np.isnan(x) and missing != MISSING_NAN:
                 x = 0.0
-            is_missing |= missing == _MISSING_ZERO and abs(x) <= _ZERO
+            is_missing |= missing == MISSING_ZERO and abs(x) <= ZERO
             go_left[r] = missing_left if is_missing else (1.0 if x <= limit else 0.0)
             go_right[r] = 1.0 - go_left[r]
         # Both children have the same edges above them.

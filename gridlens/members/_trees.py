@@ -11,12 +11,12 @@ from gridlens.features import dihedral, dihedral_columns
 from gridlens.members._features import ExplainedMember, FeatureMember
 from gridlens.members._tree_text import checked_booster
 
-__all__ = ["LightGBMTrees", "TurnedTrees", "grow", "parameters_of", "turned_rows"]
+__all__ = ["LightGBMTrees", "TurnedTrees", "grow", "parameters_of"]
 
 _MODEL_FILE = "trees.txt"
 _STATE_FILE = "state.json"
 # More turned rows than this (400,000 are 500 MB) are turned while LightGBM reads them, and its bins are drawn from a
-# quarter of the rows that it takes by itself: `benchmarks/training.py`.
+# quarter of the rows that it takes by itself, which is all that sets the trees apart: `benchmarks/training.py`.
 _MOST_COPIES = 400_000
 _BIN_ROWS = 50_000
 
@@ -35,7 +35,9 @@ class LightGBMTrees(FeatureMember):
 
     def _raw(self, X: np.ndarray) -> np.ndarray:
         """Log-odds that the trees give to rows of what they were grown on."""
-        return np.asarray(self.booster_.predict(X, raw_score=True, num_threads=self.n_jobs or 1))
+        from gridlens.members._tree_masks import lightgbm_scores
+
+        return lightgbm_scores(self.booster_, X, self.n_jobs or 1)
 
     def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
         """What each column adds to `_raw`, of the shape of `X`, and what they are added to."""
@@ -71,15 +73,15 @@ def parameters_of(member: Any) -> dict[str, Any]:
         "lambda_l2": member.reg_lambda,
         "num_threads": member.n_jobs or 1,
         "seed": 0 if member.random_state is None else member.random_state,
-        # The same trees on any number of threads.
+        # The same trees on any number of threads; by rows they are the same too, and take longer on one.
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "verbosity": -1,
     }
 
 
 def grow(member: Any, X: Any, y: np.ndarray, weight: np.ndarray | None) -> Any:
-    """A LightGBM booster on rows of any kind, an array or what `turned_rows` returns."""
+    """A LightGBM booster on rows of any kind, an array or `TurnedRows`."""
     import lightgbm
 
     parameters = parameters_of(member)
@@ -92,19 +94,6 @@ def grow(member: Any, X: Any, y: np.ndarray, weight: np.ndarray | None) -> Any:
         bins = lightgbm.Dataset(drawn, params=parameters | {"min_data_in_leaf": fewest})
     data = lightgbm.Dataset(X, y, reference=bins, weight=weight, params=parameters, free_raw_data=True)
     return lightgbm.train(parameters, data, num_boost_round=member.n_trees)
-
-
-def turned_rows(X: np.ndarray, versions: int) -> Any:
-    """Rows in their turns, 8 `versions` or 1, for `grow`: an array, or rows that are turned as they are read.
-
-    The second where an array were too large. From the same rows both grow the same trees but for the bins that columns
-    are cut into, which are then drawn from fewer rows.
-    """
-    if versions * len(X) > _MOST_COPIES:
-        from gridlens.members._turned_rows import TurnedRows
-
-        return TurnedRows(X, versions)
-    return X if versions == 1 else dihedral(X).reshape(-1, X.shape[1])
 
 
 class TurnedTrees(ExplainedMember):
