@@ -30,6 +30,8 @@ class _Commands(click.Group):
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning  # type: ignore[assignment]
+                # joblib replaces a worker whose memory has grown, between two tasks: nothing is lost by it.
+                warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
                 return super().invoke(ctx)
         except GridlensError as exc:
             raise click.ClickException(str(exc)) from exc
