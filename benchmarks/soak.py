@@ -154,7 +154,7 @@ def main() -> None:
     """Print the table, and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=200_000, help="cutouts")
-    parser.add_argument("--single", type=int, default=50_000, help="cutouts for the model of a single member")
+    parser.add_argument("--single", type=int, default=200_000, help="cutouts for the model of a single member")
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--cores", type=int, default=32, help="of the machine that is reckoned for")
     parser.add_argument("--price", type=float, default=1.5, help="of an hour of it")

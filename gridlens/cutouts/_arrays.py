@@ -102,7 +102,7 @@ class _Stream:
                 self._file.seek(self._begin + key.start * each)
             self._at = key.stop
         values = np.empty(shape, self.dtype)
-        data = memoryview(values.reshape(-1).view(np.uint8))
+        data = values.reshape(-1).view(np.uint8).data
         # A zip file's checksum is taken of bytes that are still in the cache.
         for start in range(0, len(data), _SIP_BYTES):
             sip = data[start : start + _SIP_BYTES]

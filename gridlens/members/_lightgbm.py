@@ -44,9 +44,9 @@ class LightGBMMember(LightGBMTrees, TurnedTrees):
 
     Notes
     -----
-    Trees: Ke et al. 2017, NeurIPS 30. The Booster scores, not the scikit-learn wrapper, which takes eleven times as
-    long for a row. Of more than 50,000 rows the turned copies are never all in memory: each is made when LightGBM reads
-    it, see `docs/scale.md`.
+    Trees: Ke et al. 2017, NeurIPS 30. A kernel reads the scores from them, those of the Booster to the bit (see
+    `docs/scale.md`); trees of more than 32 leaves are left to the Booster. Of more than 50,000 rows the turned copies
+    are never all in memory: each is made when LightGBM reads it.
 
     Examples
     --------
