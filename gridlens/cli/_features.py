@@ -48,7 +48,8 @@ def features(
     check_writable(out)
     if any(path.lower().endswith(".parquet") for path in paths):
         raise GridlensError("A feature cache is measured already. Name the cutouts.")
-    source, total = open_source(paths, options)
+    source = open_source(paths, options)
+    total = source.n
     start = time.perf_counter()
     with interruptible(out), progress_bar("Measuring", total) as advance:
         run = run_options(engine, scheduler, jobs, resume)

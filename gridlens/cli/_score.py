@@ -87,7 +87,8 @@ def score(
         if check_output(out, resume=resume, overwrite=overwrite):
             tell_complete(out)
             return
-    source, total = open_source(paths, options)
+    source = open_source(paths, options)
+    total = source.n
     models = _models(target, model)
     assumed = (
         "the prevalence estimated from the scores" if prevalence == "estimate" else f"a prevalence of {prevalence:g}"

@@ -23,8 +23,8 @@ def check_sources(paths: tuple[str, ...], options: dict[str, Any]) -> None:
         raise click.UsageError("--pixel-scale, --bands and --uncalibrated describe cutouts; images have a WCS.")
 
 
-def open_source(paths: tuple[str, ...], options: dict[str, Any]) -> tuple[Any, int | None]:
-    """The source that the options of catalogues, images and reading describe, and how many cutouts it may hold."""
+def open_source(paths: tuple[str, ...], options: dict[str, Any]) -> Any:
+    """The source that the options of catalogues, images and reading describe."""
     caches = [path for path in paths if path.lower().endswith(".parquet")]
     if caches:
         return _open_caches(paths, caches, options)
@@ -33,14 +33,12 @@ def open_source(paths: tuple[str, ...], options: dict[str, Any]) -> tuple[Any, i
     shared = {name: options[name] for name in ("columns", "survey", "zeropoint")}
     if options["images"]:
         cutting = {name: options[name] for name in _CUTTING}
-        cutter = ClusterCutter(options["catalog"], options["images"], **shared, **cutting)
-        return cutter, cutter.count()
+        return ClusterCutter(options["catalog"], options["images"], **shared, **cutting)
     reading = {name: options[name] for name in _READING}
-    reader = CutoutReader(list(paths), catalog=options["catalog"], **shared, **reading)
-    return reader, reader.count()
+    return CutoutReader(list(paths), catalog=options["catalog"], **shared, **reading)
 
 
-def _open_caches(paths: tuple[str, ...], caches: list[str], options: dict[str, Any]) -> tuple[Any, int]:
+def _open_caches(paths: tuple[str, ...], caches: list[str], options: dict[str, Any]) -> Any:
     from gridlens.engine import CachedFeatures
 
     if len(caches) < len(paths):
@@ -50,8 +48,7 @@ def _open_caches(paths: tuple[str, ...], caches: list[str], options: dict[str, A
             "A feature cache holds what was measured, metadata too: options on the reading of cutouts change nothing "
             "in it. Leave them out, or give them to `gridlens features`."
         )
-    source = CachedFeatures(caches)
-    return source, source.n
+    return CachedFeatures(caches)
 
 
 def _is_given(option: Any) -> bool:

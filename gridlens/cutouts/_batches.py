@@ -10,7 +10,7 @@ import pandas as pd
 
 from gridlens._errors import CutoutError
 from gridlens.cutouts._arrays import count_in_file, read_npy, read_npz
-from gridlens.cutouts._chunks import RowRange
+from gridlens.cutouts._chunks import PIECE_BYTES, RowRange
 from gridlens.cutouts._fits import read_fits
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._groups import count_in_group, read_group
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _BATCH_SIZE = 256
-_MAX_BATCH_BYTES = 32 * 1024**2
+_MAX_BATCH_BYTES = PIECE_BYTES
 _MAX_HEADERS = 10_000
 _LIBRARIES = {"hdf5": "h5py", "zarr": "zarr", "picture": "PIL"}
 

@@ -12,7 +12,7 @@ from gridlens.cutouts._planes import ReadOptions, band_places, name_bands, pick_
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 
-__all__ = ["BAND_NAMES", "RowRange", "Rows", "Stored", "column_names", "pixels_name", "read_pieces"]
+__all__ = ["BAND_NAMES", "PIECE_BYTES", "RowRange", "Rows", "Stored", "column_names", "pixels_name", "read_pieces"]
 
 RowRange = tuple[int, int]
 """cutouts of one file: the first, and the one behind the last"""
@@ -33,7 +33,7 @@ _COLUMN_NAMES = {
 }
 # A piece holds whole chunks of the file up to the first, bytes as stored or as float32, whichever are more: a batch is
 # as large, and made of one piece it need not be copied. One chunk alone may go up to the second.
-_PIECE_BYTES = 32 * 1024**2
+PIECE_BYTES = 32 * 1024**2
 _MAX_PIECE_BYTES = 64 * 1024**2
 _FLOAT32_BYTES = 4
 _GALAXIESML_BANDS = 5
@@ -192,4 +192,4 @@ def _piece_length(stored: Stored, entry: Entry, options: ReadOptions) -> int:
             f"is read {math.ceil(chunk / most)} times. If that is too slow, write the file in chunks of a few cutouts."
         )
         return most
-    return chunk * max(1, _PIECE_BYTES // (each * chunk))
+    return chunk * max(1, PIECE_BYTES // (each * chunk))

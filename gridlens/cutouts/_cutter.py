@@ -86,7 +86,8 @@ class ClusterCutter:
         # First the clusters that are on no image.
         return [Parcel((), part) for part in ((0, 0), *parts)]
 
-    def count(self) -> int:
+    @property
+    def n(self) -> int:
         """Clusters in all."""
         return len(self._plan.catalog)
 

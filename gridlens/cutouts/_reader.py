@@ -127,7 +127,8 @@ class CutoutReader:
         close()
         return parcels
 
-    def count(self) -> int | None:
+    @property
+    def n(self) -> int | None:
         """Cutouts in all, as `count_cutouts` counts them; None where that would take long."""
         return count_entries(self._entries)
 

@@ -69,44 +69,39 @@ class DaskEngine:
         import dask
         import distributed
 
-        self._cluster: Any = None
-        self._settings = contextlib.ExitStack()
-        address = self._scheduler
-        if address is None:
-            # As long as the cluster is there, for it may start a worker at any time.
-            self._settings.enter_context(dask.config.set(_LEAN))
-            self._cluster = distributed.LocalCluster(
-                n_workers=self._n_workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.ERROR,
-                # Memory is bounded by what a parcel holds; a worker that is paused would only be slower.
-                memory_limit=0,
-            )
-            address = self._cluster
-        try:
-            self._client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
-        except (OSError, ValueError, TypeError) as exc:
-            raise GridlensError(
-                f"There is no Dask scheduler at {self._scheduler}: {exc}. Start one with `dask scheduler` and workers "
-                "with `dask worker ADDRESS`, and check the address."
-            ) from exc
-        try:
+        with contextlib.ExitStack() as opened:
+            cluster: Any = None
+            if self._scheduler is None:
+                # As long as the cluster is there, for it may start a worker at any time.
+                opened.enter_context(dask.config.set(_LEAN))
+                cluster = distributed.LocalCluster(
+                    n_workers=self._n_workers,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs=logging.ERROR,
+                    # Memory is bounded by what a parcel holds; a worker that is paused would only be slower.
+                    memory_limit=0,
+                )
+                opened.callback(cluster.close)
+            address = self._scheduler if cluster is None else cluster
+            try:
+                self._client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+            except (OSError, ValueError, TypeError) as exc:
+                raise GridlensError(
+                    f"There is no Dask scheduler at {self._scheduler}: {exc}. Start one with `dask scheduler` and "
+                    "workers with `dask worker ADDRESS`, and check the address."
+                ) from exc
+            opened.callback(self._client.close)
             self._check_workers()
-        except BaseException:
-            self.__exit__()
-            raise
-        if self._cluster is not None:
-            # Workers that have nothing left to do at the end are given back, and not before.
-            self._cluster.adapt(minimum=1, maximum=self._n_workers, target_duration="500ms", wait_count=5)
+            if cluster is not None:
+                # Workers that have nothing left to do at the end are given back, and not before.
+                cluster.adapt(minimum=1, maximum=self._n_workers, target_duration="500ms", wait_count=5)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_: Any) -> None:
         self._client.cancel(list(self._tickets), force=True)
-        self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
-        self._settings.close()
+        self._opened.close()
 
     @property
     def slots(self) -> int:

@@ -24,6 +24,11 @@ _ALL_FAIL = 8
 class Source(Protocol):
     """Where cutouts come from: `gridlens.cutouts.CutoutReader`, `ClusterCutter`, or features in a cache."""
 
+    @property
+    def n(self) -> int | None:
+        """Cutouts in all; None where that is not known without reading them."""
+        ...
+
     def parcels(self) -> list[Parcel]: ...
 
     def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch] | Iterator[Measured]: ...

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
+
+from gridlens.members._threads import by_chunks
 
 __all__ = ["lightgbm_contributions"]
 
@@ -39,16 +39,13 @@ def lightgbm_contributions(booster: Any, X: np.ndarray, n_jobs: int) -> tuple[np
     rules = _gauss_legendre((min(int(np.diff(trees.first).max(initial=1)), n_features) + 1) // 2)
     values = np.empty(X.shape)
 
-    def work(begin: int) -> None:
-        chunk = slice(begin, begin + _CHUNK)
+    def work(chunk: slice) -> None:
         columns = np.ascontiguousarray(X[chunk].T, dtype=np.float64)
         found = np.zeros(columns.shape)
         tree_shap(columns, *trees[:-1], *rules, found)
         values[chunk] = found.T
 
-    with ThreadPoolExecutor(effective_n_jobs(n_jobs)) as pool:
-        for _ in pool.map(work, range(0, len(X), _CHUNK)):
-            pass
+    by_chunks(work, len(X), _CHUNK, n_jobs)
     return values, trees.base
 
 

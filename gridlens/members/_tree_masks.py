@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
 
+from gridlens.members._threads import by_chunks
 from gridlens.members._tree_arrays import DEFAULT_LEFT, MISSING_NAN, MISSING_ZERO, ZERO, once_per_booster, tree_arrays
 
 __all__ = ["TreeMasks", "lightgbm_scores", "tree_masks"]
@@ -67,18 +66,10 @@ def lightgbm_scores(booster: Any, X: np.ndarray, n_jobs: int) -> np.ndarray:
         return np.asarray(booster.predict(X, raw_score=True, num_threads=n_jobs))
     total = np.zeros(len(X))
 
-    def work(begin: int) -> None:
-        chunk = slice(begin, begin + _CHUNK)
+    def work(chunk: slice) -> None:
         tree_scores(np.ascontiguousarray(X[chunk].T), *masks, total[chunk])
 
-    begins = range(0, len(X), _CHUNK)
-    n_threads = min(effective_n_jobs(n_jobs), len(begins))
-    if n_threads < 2:
-        for begin in begins:
-            work(begin)
-    else:
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(work, begins))
+    by_chunks(work, len(X), _CHUNK, n_jobs)
     return total
 
 
@@ -127,10 +118,8 @@ def _left_to_right(left: list[int], right: list[int]) -> tuple[list[int], list[i
 def _limits(threshold: np.ndarray) -> np.ndarray:
     """The largest float32 that goes left at each threshold (float64)."""
     # What is next to 0 goes where 0 goes.
-    near = np.abs(threshold) < ZERO
     below = np.nextafter(np.float32(-ZERO), np.float32(-np.inf))
-    exact = np.where(
-        near & (threshold >= 0.0), ZERO, np.where((near | (threshold == -ZERO)) & (threshold < 0.0), below, threshold)
-    )
+    near = (threshold >= -ZERO) & (threshold < ZERO)
+    exact = np.where(near, np.where(threshold >= 0.0, ZERO, below), threshold)
     limit = exact.astype(np.float32)
     return np.where(limit > exact, np.nextafter(limit, np.float32(-np.inf)), limit)

@@ -161,7 +161,7 @@ def test_pickled_and_complex_arrays_are_refused(read, cutout):
 def many(tmp_path, rng, monkeypatch):
     """Twelve cutouts, their file in one of the ways to write it, and pieces of at most four of them."""
     pixels = rng.normal(size=(12, 50, 50, 3)).astype(np.float32)
-    monkeypatch.setattr(_chunks, "_PIECE_BYTES", pixels[:4].nbytes)
+    monkeypatch.setattr(_chunks, "PIECE_BYTES", pixels[:4].nbytes)
 
     def write(way):
         path = tmp_path / f"cut.{'npy' if 'npy' in way else 'npz'}"

@@ -34,7 +34,7 @@ def write(tmp_path):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Pieces of four cutouts, unless the file's chunks are larger."""
-    monkeypatch.setattr(_chunks, "_PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
+    monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.hdf5", "a.hdf", "a.H5"])
@@ -165,7 +165,7 @@ def test_batches_are_the_same_whatever_the_pieces(write, pixels, monkeypatch):
         return [(b.cutouts.ids.tolist(), b.cutouts.pixels.sum()) for b in read_batches(path.parent, batch_size=4)]
 
     whole = batches()
-    monkeypatch.setattr(_chunks, "_PIECE_BYTES", 1)
+    monkeypatch.setattr(_chunks, "PIECE_BYTES", 1)
     assert batches() == whole
     assert [len(names) for names, _ in whole] == [4, 4, 4, 3]
 

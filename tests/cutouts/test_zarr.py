@@ -102,7 +102,7 @@ def test_a_folder_of_stores_is_read_without_walking_into_them(write, pixels, rng
 
 
 def test_pieces_end_with_chunks(write, pixels, monkeypatch):
-    monkeypatch.setattr(_chunks, "_PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
+    monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
     path = write(pixels=pixels, chunks=(3, 25, 25, 3), redshift=np.arange(12.0))
     seen = []
     read = _chunks._read_piece
@@ -114,7 +114,7 @@ def test_pieces_end_with_chunks(write, pixels, monkeypatch):
 
 
 def test_damage_half_way_keeps_what_came_before(write, pixels, monkeypatch):
-    monkeypatch.setattr(_chunks, "_PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
+    monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
     path = write("bad.zarr", pixels=pixels, chunks=(2, 50, 50, 3))
     chunk = path / "pixels" / "c" / "4" / "0" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:1000])
