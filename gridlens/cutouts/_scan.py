@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from gridlens._errors import CutoutError
+from gridlens._ids import as_id
 from gridlens.cutouts._planes import BANDS, KNOWN_BANDS, missing_bands
 
 __all__ = ["Entry", "Kind", "PathsLike", "find_entries", "parse_stem", "split_suffix", "walk"]
@@ -157,7 +158,7 @@ def _group(files: list[str], filters: Mapping[str, str]) -> list[Entry]:
         assert split is not None  # _expand keeps known suffixes only
         stem, kind = split
         if kind != "fits":
-            entries.append(Entry(stem, path, kind, {}))
+            entries.append(Entry(as_id(stem), path, kind, {}))
             continue
         name, band, companion = parse_stem(stem, filters)
         if companion:
@@ -165,7 +166,7 @@ def _group(files: list[str], filters: Mapping[str, str]) -> list[Entry]:
         if band:
             groups.setdefault((os.path.dirname(path), name), {}).setdefault(band, []).append(path)
         else:
-            entries.append(Entry(name, path, kind, {}))
+            entries.append(Entry(as_id(name), path, kind, {}))
     for (folder, name), found in groups.items():
         entries.append(_band_entry(folder, name, found))
     return sorted(entries, key=lambda entry: entry.path)
@@ -221,7 +222,7 @@ def _band_entry(folder: str, name: str, found: dict[str, list[str]]) -> Entry:
         # A lone file: its "band" may be a part of the name of a cube, which only its content tells.
         stem = split_suffix(first)
         assert stem is not None
-        return Entry(stem[0], first, "fits", bands)
+        return Entry(as_id(stem[0]), first, "fits", bands)
     if twice:
         names = " and ".join(os.path.basename(path) for path in found[twice[0]])
         problem = f"There are {len(found[twice[0]])} files for the band {twice[0]}: {names}. Keep one of them."
@@ -229,4 +230,4 @@ def _band_entry(folder: str, name: str, found: dict[str, list[str]]) -> Entry:
         names = ", ".join(os.path.basename(path) for paths in found.values() for path in paths)
         problem = f"{missing}: there are only {names}."
     path = next(iter(bands.values()), first)
-    return Entry(name or Path(os.path.abspath(folder)).name, path, "fits", bands, problem)
+    return Entry(as_id(name or Path(os.path.abspath(folder)).name), path, "fits", bands, problem)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlens._errors import CutoutError
+from gridlens._ids import as_ids, escaped
 
 if TYPE_CHECKING:
     from gridlens.cutouts._scan import PathsLike
@@ -49,7 +50,7 @@ class CutoutSet:
     pixel_scale : float or array-like of shape (n,), default=0.5
         arcsec per pixel. The features accept 0.03 to 2.
     ids : array-like of shape (n,), default=None
-        Names of the cutouts, kept as str. None names them "0", "1", ... Names may repeat.
+        Names of the cutouts, kept as str, 7.0 as "7". None names them "0", "1", ... Names may repeat.
     metadata : DataFrame of n rows or mapping of name to values, default=None
         Columns among `METADATA_NAMES`; columns that are missing are filled with NaN, which means unknown. Units:
         `seeing` arcsec (FWHM), `depth` mag (5 sigma), `redshift`, `richness`, `log_xray_luminosity` log10 erg/s,
@@ -114,8 +115,8 @@ class CutoutSet:
         centre = ((width - 1) / 2, (height - 1) / 2)
         self.bcg_xy = _broadcast("bcg_xy", centre if bcg_xy is None else bcg_xy, (n, 2))
         self.pixel_scale = _broadcast("pixel_scale", pixel_scale, (n,))
-        self.ids = _as_names("ids", (str(k) for k in range(n)) if ids is None else ids, n)
-        self.paths = _as_names("paths", [""] * n if paths is None else paths, n)
+        self.ids = _as_names("ids", as_ids(range(n) if ids is None else ids), n)  # type: ignore[arg-type]
+        self.paths = _as_names("paths", [escaped(str(path)) for path in ([""] * n if paths is None else paths)], n)  # type: ignore[union-attr]
         self.metadata = _as_metadata(metadata, n)
         self.flags = _as_flags(flags, n)
 
@@ -304,8 +305,7 @@ def _broadcast(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[
         ) from None
 
 
-def _as_names(name: str, values: Iterable[Any] | ArrayLike, n: int) -> NDArray[np.object_]:
-    names = [str(value) for value in values]  # type: ignore[union-attr]
+def _as_names(name: str, names: list[str], n: int) -> NDArray[np.object_]:
     if len(names) != n:
         raise CutoutError(f"The '{name}' parameter must have one entry per cutout, {n}. Got {len(names)} instead.")
     array = np.empty(n, dtype=object)

@@ -1,0 +1,108 @@
+"""Ids and names as text: one spelling everywhere, with nothing in it that a table or a terminal cannot hold."""
+
+import numbers
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["as_id", "as_ids", "escaped", "unescaped"]
+
+# Control characters, the line separators of Unicode, surrogates (bytes of a file name that are not UTF-8) and the two
+# noncharacters that XML forbids.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})")
+# Bytes that are not UTF-8 come from the file system as these surrogates.
+_FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
+
+
+def as_id(value: Any) -> str:
+    r"""Return one id as text, "" where it is missing.
+
+    Text stays as it is written, leading zeros and letters beyond ASCII too, without the blanks around it. Characters
+    that are not printable are escaped, bytes are read as UTF-8, and a number that is whole has no decimal point:
+    7.0 and 7 are one id.
+
+    Parameters
+    ----------
+    value : str, bytes, number or None
+        None, NaN, NaT, `pandas.NA` and masked values are missing.
+
+    Examples
+    --------
+    >>> as_id("0012"), as_id(36407084763872845), as_id(7.0), as_id(b"A1703 "), as_id(None)
+    ('0012', '36407084763872845', '7', 'A1703', '')
+    >>> as_id("caf\udce9")
+    'caf\\xe9'
+    """
+    if isinstance(value, str):
+        return escaped(value.strip())
+    if isinstance(value, bytes | bytearray | memoryview):
+        # FITS and HDF5 pad text with zero bytes.
+        return escaped(bytes(value).rstrip(b"\0").decode("utf-8", "surrogateescape").strip())
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return as_id(None if np.ma.is_masked(value) else value.item())
+    if _is_missing(value):
+        return ""
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral | bool | np.bool_):
+        number = float(value)
+        return str(int(number)) if number.is_integer() else repr(number)
+    return escaped(str(value).strip())
+
+
+def as_ids(values: Iterable[Any]) -> list[str]:
+    """Return each id as text; see `as_id`.
+
+    Integers never go through floating point. An array, a masked array, a pandas column or index, or a list will do.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(values).ravel()
+        return ["" if hidden else as_id(value) for value, hidden in zip(values.data.ravel(), masked, strict=True)]
+    return [as_id(value) for value in values]
+
+
+def escaped(text: str) -> str:
+    r"""Replace characters that are not printable by escapes such as \x0d and \u2028; others stay as they are.
+
+    Bytes of file names that are not UTF-8, which Python keeps as surrogates, are escaped as the bytes that they are.
+
+    Examples
+    --------
+    >>> escaped("a\rb"), escaped("Abell-é")
+    ('a\\x0db', 'Abell-é')
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def unescaped(text: str) -> str:
+    r"""Undo `escaped`, to open the file that an escaped path names.
+
+    A name that held a backslash, an x and two digits to begin with is not told from an escaped one: try the path as it
+    is first.
+    """
+    return _ESCAPED.sub(_unescape, text)
+
+
+def _escape(found: "re.Match[str]") -> str:
+    code = ord(found.group())
+    if _FIRST_BYTE <= code <= _LAST_BYTE:
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _unescape(found: "re.Match[str]") -> str:
+    if found.group(2):
+        return chr(int(found.group(2), 16))
+    code = int(found.group(1), 16)
+    return chr(code + 0xDC00) if code >= 0x80 else chr(code)
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or value is np.ma.masked:
+        return True
+    # NaN, NaT and pandas.NA alone are not equal to themselves; the last says so by a value that is neither.
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return True
