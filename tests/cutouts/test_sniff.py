@@ -10,7 +10,7 @@ import socket
 import numpy as np
 import pytest
 
-from gridlens import CutoutError
+from gridlens._errors import CutoutError
 from gridlens.cutouts._sniff import KIND_WORDS, content_kind
 
 
