@@ -188,6 +188,13 @@ def reading_options(command: Any) -> Any:
     """Add the options that say how files are read."""
     for option in (
         click.option(
+            "--max-size",
+            type=click.IntRange(min=1),
+            default=4096,
+            show_default=True,
+            help="Largest side of a cutout that is read, px. Files with larger images are rejected.",
+        ),
+        click.option(
             "--uncalibrated",
             is_flag=True,
             help="Read JPEG and PNG pictures too, which have no photometry; each such row is flagged.",

@@ -35,7 +35,7 @@ def open_source(paths: tuple[str, ...], options: dict[str, Any]) -> Any:
         cutting = {name: options[name] for name in _CUTTING}
         return ClusterCutter(options["catalog"], options["images"], **shared, **cutting)
     reading = {name: options[name] for name in _READING}
-    return CutoutReader(list(paths), catalog=options["catalog"], **shared, **reading)
+    return CutoutReader(list(paths), catalog=options["catalog"], max_size=options["max_size"], **shared, **reading)
 
 
 def _open_caches(paths: tuple[str, ...], caches: list[str], options: dict[str, Any]) -> Any:

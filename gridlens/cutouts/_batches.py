@@ -19,7 +19,7 @@ from gridlens.cutouts._parcel import Parcel
 from gridlens.cutouts._pictures import read_picture
 from gridlens.cutouts._planes import BANDS, ReadOptions, damage_message, import_library
 from gridlens.cutouts._scan import Entry, PathsLike, find_entries
-from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._set import MAX_SIZE, CutoutSet
 
 __all__ = [
     "CutoutBatch",
@@ -68,6 +68,7 @@ def read_batches(
     zeropoint: float | Mapping[str, float] | None = None,
     uncalibrated: bool = False,
     survey: str | None = None,
+    max_size: int = MAX_SIZE,
     batch_size: int = _BATCH_SIZE,
 ) -> Iterator[CutoutBatch]:
     """Read cutouts in batches of one size each; a file that cannot be read becomes a failure, never an exception.
@@ -79,7 +80,7 @@ def read_batches(
 
     Parameters
     ----------
-    paths, catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey
+    paths, catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey, max_size
         As in `CutoutSet.read`.
     batch_size : int, default=256
         The most cutouts that a batch holds.
@@ -105,7 +106,12 @@ def read_batches(
     if batch_size < 1:
         raise CutoutError(f"The 'batch_size' parameter must be 1 or more. Got {batch_size!r} instead.")
     options = ReadOptions.checked(
-        bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint, uncalibrated=uncalibrated, survey=survey
+        bands=bands,
+        pixel_scale=pixel_scale,
+        zeropoint=zeropoint,
+        uncalibrated=uncalibrated,
+        survey=survey,
+        max_size=max_size,
     )
     entries = find_readable(paths, options)
     join = None if catalog is None else CatalogJoin(catalog, columns)
@@ -122,13 +128,19 @@ def read_set(
     zeropoint: float | Mapping[str, float] | None,
     uncalibrated: bool,
     survey: str | None,
+    max_size: int,
     on_error: Literal["raise", "skip"],
 ) -> CutoutSet:
     """Read everything into one set; see `CutoutSet.read`."""
     if on_error not in ("raise", "skip"):
         raise CutoutError(f"The 'on_error' parameter must be 'raise' or 'skip'. Got {on_error!r} instead.")
     options = ReadOptions.checked(
-        bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint, uncalibrated=uncalibrated, survey=survey
+        bands=bands,
+        pixel_scale=pixel_scale,
+        zeropoint=zeropoint,
+        uncalibrated=uncalibrated,
+        survey=survey,
+        max_size=max_size,
     )
     join = None if catalog is None else CatalogJoin(catalog, columns)
     sets: list[CutoutSet] = []

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._planes import ReadOptions, band_places, name_bands, pick_bands, split_bands
+from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 
@@ -106,7 +106,9 @@ def read_pieces(
             f"The array 'image' of shape {shape} does not name its bands. If they are those of GalaxiesML, say so "
             'with --bands grizy (bands="grizy" in Python).'
         )
-    band_places(shape, names)
+    axis, _ = band_places(shape, names)
+    height, width = (shape[k] for k in range(-3, 0) if k != axis)
+    check_size(height, width, options)
     n = shape[0] if len(shape) == 4 else 1
     columns = {name: _Column(name, column, n) for name, column in stored.columns.items() if name != "bands"}
     step = _piece_length(stored, entry, options) if len(shape) == 4 else 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from gridlens._errors import CutoutError
 from gridlens.cutouts._flags import CutoutFlag
-from gridlens.cutouts._planes import ReadOptions, import_library
+from gridlens.cutouts._planes import ReadOptions, check_size, import_library
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
 
@@ -50,6 +50,7 @@ def read_picture(entry: Entry, options: ReadOptions) -> CutoutSet:
                         "The PNG has 16 bits a channel, of which only the upper 8 can be read. Save its pixels as "
                         ".npy or FITS instead."
                     )
+                check_size(image.height, image.width, options)
                 picture = orient(image)
                 if picture.mode == _PALETTE:
                     picture = picture.convert("RGB")

@@ -5,14 +5,14 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._set import CANONICAL_PIXEL_SCALE
+from gridlens.cutouts._set import CANONICAL_PIXEL_SCALE, MAX_SIZE
 from gridlens.cutouts.surveys import Survey, get_survey
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "ReadOptions",
     "band_letter",
     "band_places",
+    "check_size",
     "checked_zeropoints",
     "damage_message",
     "import_library",
@@ -53,6 +54,8 @@ class ReadOptions:
     uncalibrated: bool = False
     survey: Survey | None = None
     """fills what files lack; they go before it"""
+    max_size: int = MAX_SIZE
+    """px; images with a longer side are refused before their pixels are read"""
     _warned: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @classmethod
@@ -64,6 +67,7 @@ class ReadOptions:
         zeropoint: float | Mapping[str, float] | None,
         uncalibrated: bool,
         survey: str | None = None,
+        max_size: int = MAX_SIZE,
     ) -> "ReadOptions":
         """Check the parameters of the public readers; raise CutoutError for what cannot be meant."""
         if pixel_scale is not None and not (isinstance(pixel_scale, Real) and 0 < pixel_scale < np.inf):
@@ -78,12 +82,15 @@ class ReadOptions:
                     f"The 'bands' parameter must name g, r and i once each, and others of {KNOWN_BANDS}, in the order "
                     f'of the planes, such as "grizy". Got {bands!r} instead.'
                 )
+        if not isinstance(max_size, Integral) or isinstance(max_size, bool) or max_size < 1:
+            raise CutoutError(f"The 'max_size' parameter must be an integer, 1 or more. Got {max_size!r} instead.")
         zeropoints = checked_zeropoints(zeropoint)
         try:
             preset = None if survey is None else get_survey(survey)
         except ValueError as exc:
             raise CutoutError(str(exc)) from None
-        return cls(letters, None if pixel_scale is None else float(pixel_scale), zeropoints, bool(uncalibrated), preset)
+        scale = None if pixel_scale is None else float(pixel_scale)
+        return cls(letters, scale, zeropoints, bool(uncalibrated), preset, int(max_size))
 
     @property
     def filters(self) -> Mapping[str, str]:
@@ -119,6 +126,20 @@ class ReadOptions:
         if message not in self._warned:
             self._warned.add(message)
             warnings.warn(message, UserWarning, stacklevel=2)
+
+
+def check_size(height: int, width: int, options: ReadOptions) -> None:
+    """Raise CutoutError where an image has no pixels or a side above `options.max_size`.
+
+    Call it with the size that the header states, before any pixel is read.
+    """
+    if height < 1 or width < 1:
+        raise CutoutError(f"The image has {width} x {height} px, and a cutout needs pixels. Write the file again.")
+    if max(height, width) > options.max_size:
+        raise CutoutError(
+            f"The image has {width} x {height} px, and the largest side of a cutout is {options.max_size} px. Cut it "
+            "down first, or raise the limit with --max-size (max_size= in Python)."
+        )
 
 
 def checked_zeropoints(zeropoint: float | Mapping[str, float] | None) -> dict[str, float] | None:

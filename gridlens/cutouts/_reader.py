@@ -22,6 +22,7 @@ from gridlens.cutouts._join import CatalogJoin, JoinGaps
 from gridlens.cutouts._parcel import Parcel, stamp
 from gridlens.cutouts._planes import ReadOptions
 from gridlens.cutouts._scan import Entry, PathsLike
+from gridlens.cutouts._set import MAX_SIZE
 
 __all__ = ["CutoutReader"]
 
@@ -40,7 +41,7 @@ class CutoutReader:
 
     Parameters
     ----------
-    paths, catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey
+    paths, catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey, max_size
         As in `CutoutSet.read`.
 
     Raises
@@ -75,9 +76,15 @@ class CutoutReader:
         zeropoint: float | Mapping[str, float] | None = None,
         uncalibrated: bool = False,
         survey: str | None = None,
+        max_size: int = MAX_SIZE,
     ) -> None:
         self._options = ReadOptions.checked(
-            bands=bands, pixel_scale=pixel_scale, zeropoint=zeropoint, uncalibrated=uncalibrated, survey=survey
+            bands=bands,
+            pixel_scale=pixel_scale,
+            zeropoint=zeropoint,
+            uncalibrated=uncalibrated,
+            survey=survey,
+            max_size=max_size,
         )
         self._entries = find_readable(paths, self._options)
         self._catalog, self._columns = catalog, columns

@@ -14,10 +14,13 @@ from gridlens._ids import as_ids, escaped
 if TYPE_CHECKING:
     from gridlens.cutouts._scan import PathsLike
 
-__all__ = ["CANONICAL_PIXEL_SCALE", "METADATA_NAMES", "CutoutSet"]
+__all__ = ["CANONICAL_PIXEL_SCALE", "MAX_SIZE", "METADATA_NAMES", "CutoutSet"]
 
 CANONICAL_PIXEL_SCALE = 0.5
 """arcsec per pixel of the canonical cutout, 128 x 128 px"""
+
+MAX_SIZE = 4096
+"""px; the largest side of an image that is read as a cutout, unless the caller says otherwise"""
 
 METADATA_NAMES = (
     "seeing",
@@ -132,6 +135,7 @@ class CutoutSet:
         zeropoint: float | Mapping[str, float] | None = None,
         uncalibrated: bool = False,
         survey: str | None = None,
+        max_size: int = MAX_SIZE,
         on_error: Literal["raise", "skip"] = "raise",
     ) -> "CutoutSet":
         """Read cutouts of one size from files, a folder or a glob.
@@ -166,6 +170,8 @@ class CutoutSet:
             there is none, zero points of FITS images, seeing and depth in r (after the catalogue), and which filters
             stand for g, r and i, such as F475W, F606W and F814W with "hst". The flux of arrays without a header is
             left as it is.
+        max_size : int, default=4096
+            Largest side of an image, px. An image with a longer side cannot be read; its pixels are not loaded.
         on_error : {"raise", "skip"}, default="raise"
             "raise" stops at the first file that cannot be read. "skip" leaves such files out and warns with
             their names.
@@ -195,6 +201,7 @@ class CutoutSet:
             zeropoint=zeropoint,
             uncalibrated=uncalibrated,
             survey=survey,
+            max_size=max_size,
             on_error=on_error,
         )
 
