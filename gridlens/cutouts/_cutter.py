@@ -77,7 +77,7 @@ class ClusterCutter:
         self._plan = self._make_plan()
 
     def _make_plan(self) -> Plan:
-        return make_plan(self._catalog, self._images, **self._options)
+        return make_plan(self._catalog, self._images, geometry=self._geometry, **self._options)
 
     def parcels(self) -> list[Parcel]:
         """Split the clusters, those of one image together; the same files give the same parcels every time."""

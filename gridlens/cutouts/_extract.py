@@ -16,7 +16,7 @@ from gridlens.cutouts._catalog import read_catalog
 from gridlens.cutouts._cut import Cut, cut_cluster
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._plan import Plan
-from gridlens.cutouts._planes import BANDS, REFERENCE_ZEROPOINT, checked_zeropoints
+from gridlens.cutouts._planes import BANDS, REFERENCE_ZEROPOINT, checked_zeropoints, damage_message
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 from gridlens.cutouts.surveys import get_survey
@@ -174,6 +174,7 @@ def extract_batches(
         zeropoint=zeropoint,
         match_psf=match_psf,
         seeing=seeing,
+        geometry=geometry,
     )
     return cut_rows(plan, geometry, batch_size)
 
@@ -205,6 +206,7 @@ def make_plan(
     zeropoint: float | Mapping[str, float] | None,
     match_psf: bool,
     seeing: float | Mapping[str, float] | None,
+    geometry: CutGeometry,
 ) -> Plan:
     """Where each row of the catalogue is cut out; the parameters are those of `extract_batches`."""
     return Plan(
@@ -214,6 +216,7 @@ def make_plan(
         survey=None if survey is None else get_survey(survey),
         seeing=_by_band("seeing", seeing),
         match_psf=match_psf,
+        reach=geometry.pixel_scale * geometry.npix / np.sqrt(2.0),
     )
 
 
@@ -263,10 +266,18 @@ def cut_rows(
         rows, cuts = [], []
         for row in plan.order[first : min(first + batch_size, end)].tolist():
             try:
-                cuts.append(cut_cluster(plan.place[row], plan.images(row), geometry.pixel_scale, geometry.npix))
+                cut = cut_cluster(plan.place[row], plan.images(row), geometry.pixel_scale, geometry.npix)
+                if cut.flags & CutoutFlag.NO_IMAGE:
+                    failures.append(_failure(plan, row, CutoutFlag.NO_IMAGE, _blank_message(cut)))
+                    continue
+                cuts.append(cut)
                 rows.append(row)
             except CutoutError as exc:
                 failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, str(exc)))
+            except Exception as exc:
+                # Headers can hold anything; one image must not stop a survey.
+                message = damage_message(exc, f"An image of the cluster {plan.names[row]}")
+                failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, message))
         cutouts = _gathered(plan, rows, cuts, geometry.pixel_scale) if cuts else None
         zeropoint = np.where([plan.calibrated(row) for row in rows], REFERENCE_ZEROPOINT, np.nan)
         wcs = [cut.wcs for cut in cuts]
@@ -274,6 +285,11 @@ def cut_rows(
         failures = []
     if failures:
         yield ExtractedBatch(None, failures, [], np.empty(0, dtype=np.intp), np.empty(0))
+
+
+def _blank_message(cut: Cut) -> str:
+    blank = [band for k, band in enumerate(BANDS) if not np.isfinite(cut.pixels[..., k]).any()]
+    return f"The images of {' and '.join(blank)} are blank over the whole cutout."
 
 
 def _rows_without_images(plan: Plan) -> list[ReadFailure]:
@@ -308,7 +324,7 @@ def _gathered(plan: Plan, rows: list[int], cuts: list[Cut], pixel_scale: float) 
         pixel_scale=pixel_scale,
         ids=[plan.names[row] for row in rows],
         metadata=metadata,
-        paths=[plan.images(row)[1].tile.path for row in rows],
+        paths=[plan.images(row)[1][0].tile.path for row in rows],
         flags=[int(plan.flags[row]) | cut.flags for row, cut in zip(rows, cuts, strict=True)],
     )
 

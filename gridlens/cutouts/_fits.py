@@ -1,14 +1,17 @@
 """Read FITS images: one cube, extensions named g, r, i, or one file per band."""
 
-import re
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._photometry import WCS_KEY, full_header, header_seeing, header_zeropoint
+from gridlens._ids import escaped
+from gridlens.cutouts._companions import science_image
+from gridlens.cutouts._fits_open import opened, quiet
+from gridlens.cutouts._fits_pixels import image_pixels
+from gridlens.cutouts._flux import band_zeropoints, flux_factors, pixel_unit
+from gridlens.cutouts._photometry import full_header, header_seeing
 from gridlens.cutouts._planes import (
     BANDS,
     ReadOptions,
@@ -17,10 +20,10 @@ from gridlens.cutouts._planes import (
     name_bands,
     pick_bands,
     split_bands,
-    to_reference,
 )
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._wcs import parse_wcs, wcs_cards
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -28,16 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["read_fits"]
 
-_ZEROPOINT_HINT = (
-    'State them with --zeropoint g=..,r=..,i=.. (zeropoint={"g": .., "r": .., "i": ..} in Python), AB magnitudes, or '
-    "name the survey with --survey."
-)
 # Bands must lie on one pixel grid: a shift of half a pixel already turns the flank of a galaxy into a colour.
 _MAX_SHIFT = 0.5
 
 
 class _Plane(NamedTuple):
-    data: NDArray[Any]
+    data: NDArray[np.float32]
     header: "Header"
 
 
@@ -47,33 +46,12 @@ def read_fits(entry: Entry, options: ReadOptions) -> tuple[CutoutSet, "WCS | Non
     The metadata hold `ra` and `dec` of the centre of the image where there is a WCS, degrees, ICRS, and `seeing` where
     the header of r has it.
     """
-    from astropy.io.fits.verify import VerifyWarning
-    from astropy.utils.exceptions import AstropyWarning
-
-    with warnings.catch_warnings():
-        # Old keywords and short files: astropy mends the former, and the latter raise once their data is read.
-        warnings.simplefilter("ignore", AstropyWarning)
-        warnings.simplefilter("ignore", VerifyWarning)
-        if len(entry.bands) == len(BANDS):
-            planes = []
-            for band in BANDS:
-                try:
-                    planes.append(_read_band_file(entry.bands[band]))
-                except CutoutError:
-                    raise
-                except Exception as exc:
-                    # the entry goes by its first file, and it may be another one that is damaged
-                    raise CutoutError(damage_message(exc, f"The file {entry.bands[band]}")) from exc
-        else:
-            planes = _read_single_file(entry, options)
-        shapes = {plane.data.shape for plane in planes}
-        if len(shapes) > 1:
-            sizes = ", ".join(
-                f"{band} {plane.data.shape[1]} x {plane.data.shape[0]} px"
-                for band, plane in zip(BANDS, planes, strict=True)
-            )
-            raise CutoutError(f"The bands differ in size: {sizes}. Resample them to one pixel grid.")
-        factors = _flux_factors([plane.header for plane in planes], options)
+    with quiet():
+        planes = _read_planes(entry, options)
+        _check_shapes(planes)
+        headers = [plane.header for plane in planes]
+        units = [pixel_unit(header) for header in headers]
+        zeropoints = band_zeropoints(headers, options.zeropoint, options.survey)
         wcs = _common_wcs(planes)
         scale = options.pixel_scale
         if scale is None:
@@ -84,32 +62,61 @@ def read_fits(entry: Entry, options: ReadOptions) -> tuple[CutoutSet, "WCS | Non
             height, width = planes[0].data.shape
             centre = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
             metadata |= {"ra": centre.ra.deg, "dec": centre.dec.deg}
-    with np.errstate(over="ignore"):
-        # FITS stores big-endian numbers; astype brings them to the machine's own order.
-        pixels = np.stack([plane.data.astype(np.float32) for plane in planes], axis=-1) * factors
+    factors = flux_factors(zeropoints) * np.array([unit.per_pixel(scale**2) for unit in units], dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        linear = [unit.linear(plane.data) for unit, plane in zip(units, planes, strict=True)]
+        pixels = np.stack(linear, axis=-1) * factors
     cutouts = CutoutSet(pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.path])
     return cutouts, wcs
 
 
-def _read_band_file(path: str) -> _Plane:
-    from astropy.io import fits
+def _read_planes(entry: Entry, options: ReadOptions) -> list[_Plane]:
+    """Read g, r and i from three files or from one."""
+    if len(entry.bands) < len(BANDS):
+        return _read_single_file(entry, options)
+    planes = []
+    for band in BANDS:
+        try:
+            planes.append(_read_band_file(entry.bands[band], options))
+        except CutoutError:
+            raise
+        except Exception as exc:
+            # the entry goes by its first file, and it may be another one that is damaged
+            raise CutoutError(damage_message(exc, f"The file {escaped(entry.bands[band])}")) from exc
+    return planes
 
-    with fits.open(path, memmap=False) as hdus:
-        hdu = _first_image(hdus)
-        data = np.squeeze(hdu.data)
+
+def _check_shapes(planes: list[_Plane]) -> None:
+    if len({plane.data.shape for plane in planes}) > 1:
+        sizes = ", ".join(
+            f"{band} {plane.data.shape[1]} x {plane.data.shape[0]} px"
+            for band, plane in zip(BANDS, planes, strict=True)
+        )
+        raise CutoutError(f"The bands differ in size: {sizes}. Resample them to one pixel grid.")
+
+
+def _read_band_file(path: str, options: ReadOptions) -> _Plane:
+    with opened(path, max_side=options.max_size) as hdus:
+        hdu = science_image(hdus)
+        data = _squeezed(hdu)
         if data.ndim != 2:
             raise CutoutError(
-                f"The file {path} is named as one band, but holds an array of {' x '.join(map(str, hdu.shape))} px. "
-                "Rename it if it is a cube."
+                f"The file {escaped(path)} is named as one band, but holds an array of "
+                f"{' x '.join(map(str, hdu.shape))} px. Rename it if it is a cube."
             )
         return _Plane(data, full_header(hdus, hdu))
 
 
-def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
-    from astropy.io import fits
+def _squeezed(hdu: Any) -> NDArray[np.float32]:
+    """Return the pixels of an image without axes of one value before its last two."""
+    pixels = image_pixels(hdu)
+    leading = tuple(axis for axis in range(pixels.ndim - 2) if pixels.shape[axis] == 1)
+    return np.squeeze(pixels, axis=leading)
 
-    with fits.open(entry.path, memmap=False) as hdus:
-        images = [hdu for hdu in hdus if _holds_image(hdu)]
+
+def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
+    with opened(entry.path, max_side=options.max_size) as hdus:
+        images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2]
         named = {hdu.name.strip().lower(): hdu for hdu in images}
         stored = list(named)
         for name, band in options.filters.items():
@@ -118,9 +125,9 @@ def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
         if any(band in named for band in BANDS):
             if missing := missing_bands(named):
                 raise CutoutError(f"{missing}: the extensions are {', '.join(name or 'unnamed' for name in stored)}.")
-            return [_Plane(np.squeeze(named[band].data), full_header(hdus, named[band])) for band in BANDS]
-        hdu = _first_image(hdus)
-        array, header = np.squeeze(hdu.data), full_header(hdus, hdu)
+            return [_Plane(_squeezed(named[band]), full_header(hdus, named[band])) for band in BANDS]
+        hdu = science_image(hdus)
+        array, header = _squeezed(hdu), full_header(hdus, hdu)
     if array.ndim == 2:
         missing = missing_bands(entry.bands)
         raise CutoutError(
@@ -139,17 +146,6 @@ def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
     return [_Plane(cube[..., k], header) for k in range(len(BANDS))]
 
 
-def _holds_image(hdu: Any) -> bool:
-    return bool(hdu.is_image) and len(hdu.shape) >= 2
-
-
-def _first_image(hdus: Any) -> Any:
-    for hdu in hdus:
-        if _holds_image(hdu):
-            return hdu
-    raise CutoutError("There is no image in the FITS file.")
-
-
 def _header_bands(header: "Header", options: ReadOptions) -> tuple[str, ...] | None:
     """Read the bands of a cube off its header: BANDS = "griz", or BAND0 ... or FILTER1 ..., one per plane."""
     if "BANDS" in header:
@@ -164,58 +160,6 @@ def _header_bands(header: "Header", options: ReadOptions) -> tuple[str, ...] | N
     return None
 
 
-def _flux_factors(headers: "list[Header]", options: ReadOptions) -> NDArray[np.float32]:
-    """Return what to multiply g, r, i with so that all are in one unit; zero point 27 where it is known."""
-    units = [str(header.get("BUNIT", "")).strip().lower() for header in headers]
-    for header, unit in zip(headers, units, strict=True):
-        if re.search(r"\bmag", unit):
-            raise CutoutError(
-                f"The pixels are magnitudes (BUNIT = {header['BUNIT']!r}), and cutouts need linear flux. Convert them."
-            )
-        if "BSOFTEN" in header:
-            raise CutoutError(
-                "The pixels are asinh magnitudes (the header has BSOFTEN), and cutouts need linear flux. Convert them "
-                "by BOFFSET + 2 BSOFTEN sinh(0.4 ln(10) value), or fetch linear cutouts."
-            )
-    if options.zeropoint is not None:
-        return options.flux_factors()
-    zeropoints = [header_zeropoint(header) for header in headers]
-    usual = None if options.survey is None else options.survey.zeropoint
-    # the survey's cannot hold for two units at once
-    if len({unit for unit, zeropoint in zip(units, zeropoints, strict=True) if zeropoint is None}) == 1:
-        zeropoints = [usual if zeropoint is None else zeropoint for zeropoint in zeropoints]
-    known = [zeropoint for zeropoint in zeropoints if zeropoint is not None]
-    if len(known) == len(headers):
-        return to_reference(known)
-    if known:
-        stated = ", ".join(
-            f"{band} {'unknown' if zp is None else zp}" for band, zp in zip(BANDS, zeropoints, strict=True)
-        )
-        raise CutoutError(f"The headers give zero points for some bands only ({stated}). {_ZEROPOINT_HINT}")
-    if len(set(units)) > 1:
-        stated = ", ".join(f"{band} {unit or 'unknown'}" for band, unit in zip(BANDS, units, strict=True))
-        raise CutoutError(f"The bands differ in their unit ({stated}) and give no zero points. {_ZEROPOINT_HINT}")
-    return np.ones(len(BANDS), dtype=np.float32)
-
-
-def _wcs_cards(header: "Header") -> str:
-    """Return the cards that make up the WCS, as text; "" where there is none.
-
-    Parsing the hundreds of other cards that stacks carry would take most of the time of reading a cutout.
-    """
-    if "CTYPE1" not in header:
-        return ""
-    return "".join(str(card) for card in header.cards if WCS_KEY.match(card.keyword))
-
-
-def _celestial_wcs(cards: str) -> "WCS | None":
-    from astropy.io.fits import Header
-    from astropy.wcs import WCS
-
-    wcs = WCS(Header.fromstring(cards))
-    return wcs.celestial if wcs.has_celestial else None
-
-
 def _common_wcs(planes: list[_Plane]) -> "WCS | None":
     """Return the WCS of the first band that has one, once the other bands agree with it to half a pixel."""
     first, first_band = None, ""
@@ -223,11 +167,11 @@ def _common_wcs(planes: list[_Plane]) -> "WCS | None":
     x, y = np.array([0, width - 1, 0, width - 1]), np.array([0, 0, height - 1, height - 1])
     seen = {""}
     for band, plane in zip(BANDS, planes, strict=True):
-        cards = _wcs_cards(plane.header)
+        cards = wcs_cards(plane.header)
         if cards in seen:
             continue
         seen.add(cards)
-        wcs = _celestial_wcs(cards)
+        wcs = parse_wcs(cards)
         if wcs is None:
             continue
         if first is None:

@@ -47,7 +47,7 @@ FLAG_MEANINGS: dict[CutoutFlag, str] = {
     CutoutFlag.STAR: "The object at the place of the BCG is as narrow as a star.",
     CutoutFlag.DUPLICATE: "An earlier row has this id, or this position within 2 arcsec.",
     CutoutFlag.NARROW_FIELD: "The field is under 40 arcsec across and cannot hold the arcs of a cluster.",
-    CutoutFlag.EDGE: "The edge of an image cuts the field.",
+    CutoutFlag.EDGE: "The edge of an image, or a blank part of it, cuts the field.",
     CutoutFlag.UNCALIBRATED: "A stretched picture without photometry: score and colours are not to be trusted.",
     CutoutFlag.FAILED: "Reading or measuring it failed, or ended the process that tried.",
 }

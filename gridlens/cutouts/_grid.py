@@ -1,6 +1,6 @@
 """The pixel grid of a cutout on the sky."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["grid_wcs", "orientation"]
+__all__ = ["grid_wcs", "orientation", "sky_of"]
+
+
+def sky_of(image: "WCS", x: Any, y: Any) -> tuple[Any, Any]:
+    """Return longitude and latitude of pixels, degrees; the axes of the WCS may come in either order."""
+    world = image.pixel_to_world_values(x, y)
+    return world[image.wcs.lng], world[image.wcs.lat]
 
 
 def orientation(image: "WCS", x: float, y: float) -> NDArray[np.float64]:
@@ -18,7 +24,7 @@ def orientation(image: "WCS", x: float, y: float) -> NDArray[np.float64]:
     sides of the pixels are left out of it.
     """
     step = np.array([0.0, 1.0, 0.0])
-    longitude, latitude = image.pixel_to_world_values(x + step, y + step[[0, 2, 1]])
+    longitude, latitude = sky_of(image, x + step, y + step[[0, 2, 1]])
     east = (longitude[1:] - longitude[0] + 180.0) % 360.0 - 180.0
     jacobian = np.array([east * np.cos(np.radians(latitude[0])), latitude[1:] - latitude[0]])
     left, _, right = np.linalg.svd(jacobian)
@@ -35,7 +41,8 @@ def grid_wcs(
     from astropy.wcs import WCS
 
     wcs = WCS(naxis=2)
-    wcs.wcs.ctype = [f"{ctype[:5]}TAN" for ctype in like.wcs.ctype]
+    axes_like = like.wcs.lng, like.wcs.lat
+    wcs.wcs.ctype = [f"{like.wcs.ctype[axis][:5]}TAN" for axis in axes_like]
     wcs.wcs.radesys = like.wcs.radesys
     wcs.wcs.equinox = like.wcs.equinox
     wcs.wcs.cunit = ["deg", "deg"]

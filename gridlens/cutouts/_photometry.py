@@ -1,20 +1,22 @@
 """What FITS headers tell of the photometry: zero point, seeing and saturation, as surveys write them."""
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridlens.cutouts._header_values import header_number, positive_number
+
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-__all__ = ["KEPT_KEYS", "WCS_KEY", "full_header", "header_saturation", "header_seeing", "header_zeropoint"]
-
-WCS_KEY = re.compile(
-    r"NAXIS\d?$|WCSAXES|WCSDIM|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d+$|(CD|PC|PV|PS)\d+_\d+$|PC\d{6}$"
-    r"|LONPOLE|LATPOLE|RADE|EQUINOX|EPOCH|(A|B|AP|BP)_"
-)
-"""what matches the start of a keyword of a WCS"""
+__all__ = [
+    "FLUX_DENSITY_OFFSET",
+    "KEPT_KEYS",
+    "full_header",
+    "header_saturation",
+    "header_seeing",
+    "header_zeropoint",
+]
 
 # Keywords under which surveys store the AB zero point of the pixel values. 0 means unknown: some writers put it for
 # want of a value, and the coadds of KiDS, where it is the truth, are told by their preset.
@@ -25,6 +27,10 @@ _ZEROPOINT_PER_SECOND, _EXPOSURE = "FPA.ZP", "EXPTIME"
 _FLUX_OF_0_MAG = "FLUXMAG0"
 # HST gives the flux density, erg/s/cm2/Angstrom, of one unit per second, and the pivot wavelength, Angstrom.
 _FLUX_DENSITY, _PIVOT = "PHOTFLAM", "PHOTPLAM"
+# AB mag of 1 erg/s/cm2/Angstrom at a pivot wavelength of 1 Angstrom.
+FLUX_DENSITY_OFFSET = -21.1 + 18.6921
+# Units of counts of the whole exposure, as BUNIT writes them.
+_WHOLE_EXPOSURE = ("electrons", "electron", "e-", "counts", "count", "adu", "dn")
 # Stacks of CFHTLS T0007 (the unit is in its comment); ESO's standard for science data products; coadds of KiDS, whose
 # values are those that the survey quotes as FWHM in arcsec.
 _SEEING_KEYS = ("IQIMAGE", "PSF_FWHM", "PSF_RAD")
@@ -33,7 +39,8 @@ _SEEING_KEYS_OF_ANY_UNIT = ("SEEING", "FWHM")
 _SATURATION = "SATURATE"
 
 KEPT_KEYS = frozenset(
-    {*_ZEROPOINT_KEYS, _ZEROPOINT_PER_SECOND, _EXPOSURE, _FLUX_OF_0_MAG, _FLUX_DENSITY, _PIVOT, "BUNIT", "BSOFTEN"}
+    {*_ZEROPOINT_KEYS, _ZEROPOINT_PER_SECOND, _EXPOSURE, _FLUX_OF_0_MAG, _FLUX_DENSITY, _PIVOT}
+    | {"BUNIT", "BSOFTEN", "BOFFSET"}
     | {*_SEEING_KEYS, *_SEEING_KEYS_OF_ANY_UNIT, _SATURATION}
 )
 """the keywords that tell of the photometry"""
@@ -70,22 +77,22 @@ def header_zeropoint(header: "Header") -> float | None:
     26.5
     """
     for key in _ZEROPOINT_KEYS:
-        value = _number(header, key)
+        value = header_number(header, key)
         if value is not None and value != 0:
             return value
-    exposure = _positive(header, _EXPOSURE)
-    per_second = _positive(header, _ZEROPOINT_PER_SECOND)
+    exposure = positive_number(header, _EXPOSURE)
+    per_second = positive_number(header, _ZEROPOINT_PER_SECOND)
     if per_second is not None and exposure is not None:
         return per_second + 2.5 * float(np.log10(exposure))
-    flux = _positive(header, _FLUX_OF_0_MAG)
+    flux = positive_number(header, _FLUX_OF_0_MAG)
     if flux is not None:
         return 2.5 * float(np.log10(flux))
-    density, pivot = _positive(header, _FLUX_DENSITY), _positive(header, _PIVOT)
+    density, pivot = positive_number(header, _FLUX_DENSITY), positive_number(header, _PIVOT)
     if density is None or pivot is None:
         return None
     # magnitudes of a flat spectrum in wavelength, brought to one flat in frequency at the pivot wavelength
-    zeropoint = -2.5 * float(np.log10(density)) - 21.1 - 5 * float(np.log10(pivot)) + 18.6921
-    if str(header.get("BUNIT", "")).strip().lower() in ("electrons", "electron", "counts", "count"):
+    zeropoint = -2.5 * float(np.log10(density)) + FLUX_DENSITY_OFFSET - 5 * float(np.log10(pivot))
+    if str(header.get("BUNIT", "")).strip().lower() in _WHOLE_EXPOSURE:
         return None if exposure is None else zeropoint + 2.5 * float(np.log10(exposure))
     return zeropoint
 
@@ -105,10 +112,10 @@ def header_seeing(header: "Header") -> float | None:
     """
     for key in _SEEING_KEYS:
         # a comment that names pixels is believed before the custom
-        if (value := _positive(header, key)) is not None and "pix" not in header.comments[key].lower():
+        if (value := positive_number(header, key)) is not None and "pix" not in header.comments[key].lower():
             return value
     for key in _SEEING_KEYS_OF_ANY_UNIT:
-        if (value := _positive(header, key)) is not None and "arcsec" in header.comments[key].lower():
+        if (value := positive_number(header, key)) is not None and "arcsec" in header.comments[key].lower():
             return value
     return None
 
@@ -122,17 +129,5 @@ def header_saturation(header: "Header") -> float:
     >>> header_saturation(fits.Header({"SATURATE": 5270.0})), header_saturation(fits.Header({"SATURATE": 0.0}))
     (5270.0, inf)
     """
-    value = _positive(header, _SATURATION)
+    value = positive_number(header, _SATURATION)
     return np.inf if value is None else value
-
-
-def _number(header: "Header", key: str) -> float | None:
-    value = header.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        return None
-    return float(value)
-
-
-def _positive(header: "Header", key: str) -> float | None:
-    value = _number(header, key)
-    return value if value is not None and value > 0 else None

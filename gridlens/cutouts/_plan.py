@@ -1,6 +1,7 @@
 """Settle, before a pixel is read, which image of which band each cluster is cut from, and what its pixels mean."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from gridlens._errors import CutoutError
 from gridlens.cutouts._cut import BandImage
 from gridlens.cutouts._flags import CutoutFlag
+from gridlens.cutouts._flux import NotLinearError, band_zeropoints, flux_factors, pixel_unit, zeropoint_of
 from gridlens.cutouts._image_files import image_files
 from gridlens.cutouts._join import duplicate_rows
-from gridlens.cutouts._photometry import header_saturation, header_seeing, header_zeropoint
+from gridlens.cutouts._photometry import header_saturation, header_seeing
 from gridlens.cutouts._planes import BANDS, missing_bands, to_reference
 from gridlens.cutouts._psf import matching_sigmas
 from gridlens.cutouts._scan import PathsLike
@@ -40,6 +42,8 @@ class Plan:
     seeing : mapping of band to float, or None
         FWHM, arcsec, that goes before the headers'.
     match_psf : bool
+    reach : float
+        arcsec from the position of a cluster to the corners of its cutout.
 
     Attributes
     ----------
@@ -48,7 +52,7 @@ class Plan:
     flags : ndarray of shape (n,), int64
         What is known of each row of the catalogue: `BAD_POSITION`, `NO_IMAGE`, `DUPLICATE`.
     tiles : ndarray of shape (3, n)
-        Number of the tile of each band, -1 where there is none.
+        Number of the tile of each band on which the position lies farthest from the edge, -1 where there is none.
     place : ndarray of shape (n, 2)
         Pixel of the position on the tile in r.
     """
@@ -62,6 +66,7 @@ class Plan:
         survey: "Survey | None",
         seeing: Mapping[str, float] | None,
         match_psf: bool,
+        reach: float,
     ) -> None:
         if missing := missing_bands(images):
             raise CutoutError(
@@ -77,18 +82,21 @@ class Plan:
         self.names = _names(catalog)
         self._zeropoint, self._survey, self._seeing, self._match = zeropoint, survey, seeing, match_psf
         self._seen: dict[int, float] = {}
-        self._images: dict[tuple[int, ...], list[BandImage]] = {}
+        self._images: dict[tuple[int, ...], list[list[BandImage]]] = {}
         filters = None if survey is None else survey.filters
         self.indices = [TileIndex(image_files(images[band], band, filters), band) for band in BANDS]
         _part_bands(self.indices, filters or {})
+        for index in self.indices:
+            index.check_alike()
         ra, dec = catalog["ra"].to_numpy(), catalog["dec"].to_numpy()
         self.flags = np.zeros(len(catalog), dtype=np.int64)
         bad = ~(np.isfinite(ra) & (np.abs(ra) <= 360.0) & (np.abs(dec) <= 90.0))
         self.flags[bad] |= CutoutFlag.BAD_POSITION
         self.flags[duplicate_rows(catalog)] |= CutoutFlag.DUPLICATE
         good_ra, good_dec = np.where(bad, np.nan, ra), np.where(bad, np.nan, dec)
-        found = [index.find(good_ra, good_dec) for index in self.indices]
+        found = [index.find(good_ra, good_dec, reach) for index in self.indices]
         self.tiles = np.stack([band.tile for band in found])
+        self._others = np.stack([band.others for band in found])
         self.place = np.stack([found[_R].x, found[_R].y], axis=-1)
         self.flags[(self.tiles < 0).any(axis=0) & ~bad] |= CutoutFlag.NO_IMAGE
         if len(catalog) and (self.tiles < 0).all():
@@ -110,28 +118,63 @@ class Plan:
             return self._seen[k]
         return np.nan if self._survey is None else float(self._survey.depth[_R])
 
-    def images(self, row: int) -> list[BandImage]:
-        """The images of g, r, i that a row is cut from."""
-        key = tuple(int(k) for k in self.tiles[:, row])
+    def images(self, row: int) -> list[list[BandImage]]:
+        """Return the images of g, r, i that a row is cut from: the one that the position lies on, then others near it.
+
+        Raises
+        ------
+        CutoutError
+            The pixels of an image are not linear, or the zero points do not go together.
+        """
+        key = (*(int(k) for k in self.tiles[:, row]), *(int(k) for k in self._others[:, row].ravel()))
         if key not in self._images:
-            tiles = [index.tiles[k] for index, k in zip(self.indices, key, strict=True)]
-            known = self._zeropoints(tiles)
-            factors = np.ones(len(BANDS)) if known is None else to_reference(known)
-            sigmas = (
-                matching_sigmas([self.fwhm(tile, b) for b, tile in enumerate(tiles)]) if self._match else np.zeros(3)
-            )
-            self._images[key] = [
-                BandImage(
-                    tile=tile,
-                    wcs=self.indices[b].wcs(key[b]),
-                    flux_factor=float(factors[b]),
-                    calibrated=known is not None,
-                    saturation=header_saturation(tile.cards()),
-                    sigma=float(sigmas[b]),
-                )
-                for b, tile in enumerate(tiles)
-            ]
+            self._images[key] = self._band_images(key[: len(BANDS)], self._others[:, row])
         return self._images[key]
+
+    def _band_images(self, tiles: tuple[int, ...], others: NDArray[np.intp]) -> list[list[BandImage]]:
+        first = [self._image(b, k) for b, k in enumerate(tiles)]
+        known = band_zeropoints([image.tile.cards() for image in first], self._zeropoint, self._survey)
+        factors = flux_factors(known)
+        sharpest = [image.fwhm for image in first]
+        sigmas = matching_sigmas(sharpest) if self._match else np.zeros(len(BANDS))
+        images = [
+            [replace(image, flux_factor=float(factor), calibrated=known is not None, sigma=float(sigma))]
+            for image, factor, sigma in zip(first, factors, sigmas, strict=True)
+        ]
+        for b, near in enumerate(others):
+            for k in near[near >= 0]:
+                image = self._alternative(b, int(k), images[b][0], max(sharpest))
+                if image is not None:
+                    images[b].append(image)
+        return images
+
+    def _image(self, b: int, k: int) -> BandImage:
+        tile = self.indices[b].tiles[k]
+        header = tile.cards()
+        return BandImage(
+            tile=tile,
+            wcs=self.indices[b].wcs(k),
+            unit=pixel_unit(header),
+            saturation=header_saturation(header),
+            fwhm=self.fwhm(tile, b),
+        )
+
+    def _alternative(self, b: int, k: int, first: BandImage, worst: float) -> BandImage | None:
+        """Return another image of the same band in the same unit as the first, None where it cannot stand in for it."""
+        try:
+            image = self._image(b, k)
+            zeropoint = zeropoint_of(image.tile.cards(), image.unit, BANDS[b], self._zeropoint, self._survey)
+        except CutoutError:
+            return None
+        if self._match and not image.fwhm <= worst:
+            return None
+        sigma = float(matching_sigmas([image.fwhm, worst])[0]) if self._match else 0.0
+        if zeropoint is None:
+            same = not first.calibrated and image.unit == first.unit
+            return replace(image, flux_factor=1.0, calibrated=False, sigma=sigma) if same else None
+        if not first.calibrated:
+            return None
+        return replace(image, flux_factor=float(to_reference([zeropoint])[0]), calibrated=True, sigma=sigma)
 
     def fwhm(self, tile: Tile, b: int) -> float:
         """Seeing of a tile of band number `b`, arcsec: as stated, as in its header, or as usual in the survey.
@@ -155,39 +198,19 @@ class Plan:
 
     def calibrated(self, row: int) -> bool:
         """Whether the zero points of a row's images are known, so that its flux is at the reference's."""
-        return all(image.calibrated for image in self.images(row))
-
-    def _zeropoints(self, tiles: list[Tile]) -> list[float] | None:
-        """Zero points of g, r, i; None where no header states one and the bands are taken to be in one unit."""
-        if self._zeropoint is not None:
-            return [self._zeropoint[band] for band in BANDS]
-        headers = [tile.cards() for tile in tiles]
-        known = [header_zeropoint(header) for header in headers]
-        units = {str(header.get("BUNIT", "")).strip().lower() for header in headers}
-        # The survey's coadds are in one unit; what are in several are not those.
-        if self._survey is not None and self._survey.zeropoint is not None and len(units) == 1:
-            known = [self._survey.zeropoint if zeropoint is None else zeropoint for zeropoint in known]
-        stated = [zeropoint for zeropoint in known if zeropoint is not None]
-        if len(stated) == len(BANDS):
-            return stated
-        if stated or len(units) > 1:
-            words = ", ".join(
-                f"{band} {'unknown' if zeropoint is None else zeropoint}"
-                for band, zeropoint in zip(BANDS, known, strict=True)
-            )
-            fault = f"zero points for some bands only ({words})" if stated else "several units and no zero points"
-            raise CutoutError(
-                f"The headers of {tiles[0].path} and of the other bands give {fault}. State them with "
-                "--zeropoint g=..,r=..,i=.., AB magnitudes, or name a --survey."
-            )
-        return None
+        return all(images[0].calibrated for images in self.images(row))
 
     def _check_images(self) -> None:
-        """Raise what is wrong with the images, of zero points or seeing, if it is wrong with all of them."""
+        """Raise what is wrong with the images, of zero points or seeing, if it is wrong with all of them.
+
+        Pixels that are not linear reject their clusters one by one.
+        """
         problem: CutoutError | None = None
         for row in self.order[np.unique(self.tiles[:, self.order], axis=1, return_index=True)[1]]:
             try:
                 self.images(row)
+                return
+            except NotLinearError:
                 return
             except CutoutError as exc:
                 problem = exc

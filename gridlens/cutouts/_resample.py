@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
     from scipy.sparse import csr_array
 
-__all__ = ["Correspondence", "axis_fit", "correspond", "overlap_matrix", "resample_along_axes", "resample_drizzle"]
+__all__ = [
+    "Correspondence",
+    "axis_fit",
+    "correspond",
+    "overlap_matrix",
+    "pixel_to_pixel",
+    "resample_along_axes",
+    "resample_drizzle",
+]
 
 # An output pixel of which less than this share was observed is bad.
 _MIN_COVERAGE = 0.5
@@ -44,7 +52,7 @@ def correspond(target: "WCS", source: "WCS", npix: int) -> Correspondence | None
     """Find the output's pixels in the source; None where the source's WCS has no value for some of them."""
     edge = np.linspace(-0.5, npix - 0.5, _KNOTS)
     X, Y = (grid.ravel() for grid in np.meshgrid(edge, edge))
-    x, y = _pixel_to_pixel(target, source, X, Y)
+    x, y = pixel_to_pixel(target, source, X, Y)
     return Correspondence(X, Y, x, y) if np.isfinite(x).all() and np.isfinite(y).all() else None
 
 
@@ -132,13 +140,14 @@ def resample_drizzle(image: NDArray[np.float32], source: "WCS", target: "WCS", n
     return np.ascontiguousarray(resampled[1:-1, 1:-1])
 
 
-def _pixel_to_pixel(first: "WCS", second: "WCS", x: NDArray[Any], y: NDArray[Any]) -> Any:
-    from astropy.wcs.utils import pixel_to_pixel
+def pixel_to_pixel(first: "WCS", second: "WCS", x: Any, y: Any) -> Any:
+    """Return where pixels of one image lie in another one."""
+    from astropy.wcs import utils
 
     if _frame(first) == _frame(second):
         # One frame on the sky: no need to go through objects that stand for it, which takes most of the time.
         return second.world_to_pixel_values(*first.pixel_to_world_values(x, y))
-    return pixel_to_pixel(first, second, x, y)
+    return utils.pixel_to_pixel(first, second, x, y)
 
 
 def _frame(wcs: "WCS") -> tuple[str, ...]:
@@ -152,7 +161,7 @@ def _pixel_map(shape: tuple[int, ...], source: "WCS", target: "WCS") -> NDArray[
 
     y, x = (np.linspace(0, n - 1, max(8, n // 16)) for n in shape)
     grid_x, grid_y = np.meshgrid(x, y)
-    there = _pixel_to_pixel(source, target, grid_x, grid_y)
+    there = pixel_to_pixel(source, target, grid_x, grid_y)
     if not all(np.isfinite(values).all() for values in there):
         raise GridlensError("The WCS of an image has no value over the whole of a cutout. Check its header.")
     rows, columns = np.arange(shape[0]), np.arange(shape[1])

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["SIMULATED_SURVEYS", "SURVEYS", "Survey", "get_survey"]
+__all__ = ["KNOWN_FILTERS", "SIMULATED_SURVEYS", "SURVEYS", "Survey", "get_survey"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +148,9 @@ _PRESETS = (
 )
 
 SURVEYS: dict[str, Survey] = {survey.name: survey for survey in _PRESETS}
+
+KNOWN_FILTERS: dict[str, str] = {name: band for survey in _PRESETS for name, band in survey.filters.items()}
+"""the band that each filter of any preset stands for, by its name in lower case"""
 
 # Scenes depend on this order: who draws a survey draws a place in it.
 SIMULATED_SURVEYS = ("hsc", "des", "lsst", "kids", "cfhtls", "ps1")

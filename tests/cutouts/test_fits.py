@@ -203,8 +203,8 @@ def test_zero_points_in_the_primary_header_of_extensions(tmp_path, cutout, wcs_h
 
 
 def test_units_that_differ_say_which_flag_settles_it(tmp_path, cutout, wcs_header, write_bands):
-    write_bands(tmp_path, cutout, wcs_header(), g={"BUNIT": "nJy"}, r={"BUNIT": "nJy"}, i={"BUNIT": "Jy"})
-    with pytest.raises(CutoutError, match=r"differ in their unit \(g njy, r njy, i jy\).*--zeropoint"):
+    write_bands(tmp_path, cutout, wcs_header(), g={"BUNIT": "adu"}, r={"BUNIT": "adu"}, i={"BUNIT": "electron"})
+    with pytest.raises(CutoutError, match=r"differ in their unit \(g adu, r adu, i electron\).*--zeropoint"):
         CutoutSet.read(tmp_path)
 
 

@@ -9,7 +9,7 @@ from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, write_image
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts import _tiles
+from gridlens.cutouts import _tile_files
 from gridlens.cutouts._image_files import image_files
 from gridlens.cutouts._tiles import TileIndex
 from gridlens.cutouts._windows import read_window
@@ -116,8 +116,8 @@ def test_the_index_is_built_once_and_sees_changed_files(tmp_path, monkeypatch):
     paths = grid_of_tiles(tmp_path / "tiles")
     first = TileIndex(paths, "g").tiles
     read = []
-    original = _tiles._read_tiles
-    monkeypatch.setattr(_tiles, "_read_tiles", lambda path, *stat: read.append(path) or original(path, *stat))
+    original = _tile_files._read_tiles
+    monkeypatch.setattr(_tile_files, "_read_tiles", lambda path, *stat: read.append(path) or original(path, *stat))
     assert TileIndex(paths, "g").tiles == first
     assert read == []
     write_image(paths[3], np.zeros((60, 60), np.float32), gnomonic(0.2, 60))
@@ -152,7 +152,7 @@ def test_no_usable_image_is_an_error(tmp_path):
     with pytest.raises(CutoutError, match="no two-dimensional image with a celestial WCS"):
         TileIndex([str(tmp_path / "a.fits")], "g")
     (tmp_path / "b.fits").write_text("not FITS")
-    with pytest.raises(CutoutError, match="damaged or no FITS file"):
+    with pytest.raises(CutoutError, match="damaged or not what its name says"):
         TileIndex([str(tmp_path / "b.fits")], "g")
 
 

@@ -1,0 +1,188 @@
+"""Check the headers of a FITS file before a library acts on what they claim.
+
+A damaged or hostile header may claim images of any size, thousands of axes or polynomials of any order, and the
+libraries below allocate what is claimed. Here the headers are walked through, a few keywords of each are checked, and
+what they claim is compared with the bytes that are there.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gridlens._errors import CutoutError
+
+__all__ = ["BLOCK", "walk_headers"]
+
+BLOCK = 2880
+"""bytes; headers and data are filled up to a multiple of this"""
+
+_CARD = 80
+_END = b"END".ljust(_CARD)
+_MOST_BLOCKS = 2_000  # 72,000 cards: the longest history of a stack has a few thousand
+_MOST_HDUS = 5_000
+_MOST_AXES = 9
+_MOST_ORDER = 9  # of a SIP polynomial
+_MOST_TILE_PIXELS = 2**26  # of a compressed image, which are decoded together
+_MOST_FIELDS = 999
+_BITPIX = (8, 16, 32, 64, -32, -64)
+
+# The keywords that are checked. Others cost nothing.
+_CHECKED = re.compile(
+    rb"(BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|ZBITPIX|ZNAXIS\d*|ZTILE\d+|WCSAXES[A-Z]?|(?:A|B|AP|BP)_ORDER|ZIMAGE) *="
+    rb"([^/]*)"
+)
+
+
+class _Claims(NamedTuple):
+    """What one header says of the data behind it."""
+
+    numbers: dict[str, int]
+    is_table: bool
+
+    def shape(self, prefix: str = "") -> tuple[int, ...]:
+        """Return the lengths of the axes, the first (fastest) first."""
+        n = self.numbers.get(f"{prefix}NAXIS", 0)
+        return tuple(self.numbers.get(f"{prefix}NAXIS{k + 1}", 0) for k in range(n))
+
+    def data_bytes(self) -> int:
+        """Return the bytes that follow the header, without the filling."""
+        shape = self.shape()
+        if not shape:
+            return 0
+        # NAXIS1 = 0 marks the random groups of radio astronomy.
+        size = math.prod(shape[1:] if shape[0] == 0 and len(shape) > 1 else shape)
+        item = abs(self.numbers["BITPIX"]) // 8
+        return item * self.numbers.get("GCOUNT", 1) * (self.numbers.get("PCOUNT", 0) + size)
+
+
+def walk_headers(
+    read: Callable[[int], bytes], skip: Callable[[int], bool], max_side: int | None, size: int | None = None
+) -> None:
+    """Walk through the headers of a FITS file and check what they claim.
+
+    Parameters
+    ----------
+    read : callable
+        Return the next bytes, fewer at the end of the file.
+    skip : callable
+        Pass over so many bytes of data, whose filling up to a block may be missing; return False where the file ends
+        before.
+    max_side : int or None
+        Longest side of an image, px. None allows any.
+    size : int, default=None
+        Size of the file, bytes, where it is known.
+
+    Raises
+    ------
+    CutoutError
+        A header is damaged, claims what no image has, or more data than there are; an image is too large.
+    EOFError
+        The file ends within a header or before its data do.
+    """
+    for k in range(_MOST_HDUS):
+        header = _read_header(read, first=k == 0)
+        if header is None:
+            return
+        claims = _claims(header)
+        _check(claims, max_side)
+        data = claims.data_bytes()
+        if (size is not None and data > size) or not skip(data):
+            raise EOFError("the file ends before its data do")
+    raise CutoutError(f"The FITS file has more than {_MOST_HDUS:,} extensions, far more than an image has.")
+
+
+def _read_header(read: Callable[[int], bytes], first: bool) -> bytes | None:
+    """Return the cards of the next header, None at the end of the file."""
+    blocks = []
+    for _ in range(_MOST_BLOCKS):
+        block = read(BLOCK)
+        if not blocks and not first and not block.startswith(b"XTENSION"):
+            # Some writers leave bytes behind the last extension.
+            return None
+        if len(block) < BLOCK:
+            raise EOFError("the file ends within a header")
+        blocks.append(block)
+        if _ends(block):
+            return b"".join(blocks)
+    raise CutoutError(f"A header of the FITS file has more than {_MOST_BLOCKS * BLOCK // _CARD:,} cards.")
+
+
+def _ends(block: bytes) -> bool:
+    at = block.find(_END)
+    while at >= 0:
+        if at % _CARD == 0:
+            return True
+        at = block.find(_END, at + 1)
+    return False
+
+
+def _claims(header: bytes) -> _Claims:
+    numbers: dict[str, int] = {}
+    is_table = header.startswith((b"XTENSION= 'BINTABLE", b"XTENSION= 'TABLE"))
+    for at in range(0, len(header), _CARD):
+        found = _CHECKED.match(header, at, at + _CARD)
+        if found is None:
+            continue
+        name, value = found.group(1).decode(), found.group(2).strip()
+        if name == "ZIMAGE":
+            numbers[name] = int(value == b"T")
+            continue
+        try:
+            numbers.setdefault(name, int(value))
+        except ValueError:
+            raise _fault(name, value.decode("ascii", "replace")) from None
+    return _Claims(numbers, is_table)
+
+
+def _fault(name: str, value: object) -> CutoutError:
+    return CutoutError(
+        f"The header of the FITS file is damaged ({name} = {str(value)[:20]}). Fetch or write the file again."
+    )
+
+
+def _check(claims: _Claims, max_side: int | None) -> None:
+    numbers = claims.numbers
+    for name, value in numbers.items():
+        if value < 0 and not name.endswith("BITPIX"):
+            raise _fault(name, value)
+        if name.startswith(("WCSAXES", "NAXIS", "ZNAXIS")) and not name[-1].isdigit() and value > _MOST_AXES:
+            raise _fault(name, value)
+        if name.endswith("_ORDER") and value > _MOST_ORDER:
+            raise _fault(name, value)
+        if name.endswith("BITPIX") and value not in _BITPIX:
+            raise _fault(name, value)
+    if "BITPIX" not in numbers or "NAXIS" not in numbers:
+        raise _fault("BITPIX" if "NAXIS" in numbers else "NAXIS", "missing")
+    if numbers.get("TFIELDS", 0) > _MOST_FIELDS:
+        raise _fault("TFIELDS", numbers["TFIELDS"])
+    if claims.is_table:
+        if numbers.get("ZIMAGE"):
+            _check_compressed(claims)
+            _check_side(claims.shape("Z"), max_side)
+    else:
+        _check_side(claims.shape(), max_side)
+
+
+def _check_compressed(claims: _Claims) -> None:
+    """Check that a compressed image has as many tiles as its shape asks for, none of them too large to decode."""
+    shape = claims.shape("Z")
+    if not shape or "ZBITPIX" not in claims.numbers:
+        raise _fault("ZNAXIS" if not shape else "ZBITPIX", "missing")
+    # Rows are the tiles where the header does not say.
+    usual = (shape[0], *(1 for _ in shape[1:]))
+    tile = [claims.numbers.get(f"ZTILE{k + 1}", side) for k, side in enumerate(usual)]
+    if min(tile) < 1 or math.prod(min(*sides) for sides in zip(tile, shape, strict=True)) > _MOST_TILE_PIXELS:
+        raise _fault("ZTILE", " x ".join(map(str, tile)))
+    n_tiles = math.prod(-(-side // step) for side, step in zip(shape, tile, strict=True))
+    if claims.numbers.get("NAXIS2") != n_tiles:
+        raise _fault("NAXIS2", claims.numbers.get("NAXIS2"))
+
+
+def _check_side(shape: tuple[int, ...], max_side: int | None) -> None:
+    if max_side is not None and len(shape) > 1 and max(shape[:2]) > max_side:
+        raise CutoutError(
+            f"The image has {shape[0]} x {shape[1]} px, and a cutout has at most {max_side} px a side. Cut the "
+            "clusters out of survey images with --image (`gridlens.cutouts.extract` in Python), or raise the limit "
+            "with --max-size (max_size= in Python)."
+        )

@@ -1,0 +1,51 @@
+"""Numbers of FITS headers, also where a writer has put them in quotes."""
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
+__all__ = ["header_number", "positive_number", "text_as_number"]
+
+
+def header_number(header: "Header", key: str) -> float | None:
+    """Return a number of the header, None where it is missing or not a finite number.
+
+    Text that holds a number counts as one; of other text it is said that it is ignored.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> header_number(fits.Header({"EXPTIME": "53.907456"}), "EXPTIME")
+    53.907456
+    """
+    value: Any = header.get(key)
+    if isinstance(value, str):
+        number = text_as_number(value)
+        if number is None and value.strip():
+            warnings.warn(
+                f"A header has {key} = {value.strip()[:40]!r}, which is not a number and is ignored.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return number
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def positive_number(header: "Header", key: str) -> float | None:
+    """Return a number of the header, None where it is missing or not above 0."""
+    value = header_number(header, key)
+    return value if value is not None and value > 0 else None
+
+
+def text_as_number(text: str) -> float | None:
+    """Return the finite number that a text holds, with an exponent of FORTRAN (1.5D3) too; None for another text."""
+    try:
+        number = float(text.strip().upper().replace("D", "E"))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
