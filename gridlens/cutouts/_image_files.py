@@ -5,7 +5,9 @@ import os
 from collections.abc import Mapping
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._scan import PathsLike, parse_stem, split_suffix, walk
+from gridlens.cutouts._file_names import parse_stem, split_suffix
+from gridlens.cutouts._scan import PathsLike
+from gridlens.cutouts._walk import walk
 
 __all__ = ["image_files"]
 
@@ -13,8 +15,9 @@ __all__ = ["image_files"]
 def image_files(paths: PathsLike, band: str, filters: Mapping[str, str] | None = None) -> list[str]:
     """List the FITS files of a band, sorted; `filters` are names, in lower case, that stand for a band.
 
-    Files that are named one by one, or by a glob, are taken as they are. In a folder, files whose names hold the token
-    of another band, and companions (weights, PSFs, masks), are left aside.
+    Files that are named one by one are taken as they are. Of those that a glob matches, companions (weights, PSFs,
+    masks) are left aside, unless there is nothing else; in a folder, files whose names hold the token of another band
+    too.
 
     Raises
     ------
@@ -30,7 +33,7 @@ def image_files(paths: PathsLike, band: str, filters: Mapping[str, str] | None =
         elif os.path.exists(item):
             found.add(item)
         elif glob.has_magic(item):
-            found.update(path for path in glob.glob(item, recursive=True) if _is_fits(path))
+            found.update(_science([path for path in glob.glob(item, recursive=True) if _is_fits(path)], filters))
         else:
             raise CutoutError(
                 f"There is no image {item} of the band {band}. Check --image {band}=PATH: a FITS file, a folder of "
@@ -44,6 +47,12 @@ def image_files(paths: PathsLike, band: str, filters: Mapping[str, str] | None =
 def _is_fits(path: str) -> bool:
     split = split_suffix(path)
     return split is not None and split[1] == "fits" and os.path.isfile(path)
+
+
+def _science(paths: list[str], filters: Mapping[str, str] | None) -> list[str]:
+    """Return the paths without companions, all of them where there is nothing else."""
+    stems = [(path, split_suffix(path)) for path in paths]
+    return [path for path, split in stems if split is not None and not parse_stem(split[0], filters)[2]] or paths
 
 
 def _of_band(folder: str, band: str, filters: Mapping[str, str] | None) -> list[str]:

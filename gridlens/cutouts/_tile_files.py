@@ -78,10 +78,11 @@ class Tile(NamedTuple):
         return Header.fromstring(self.header)
 
     def is_at(self, other: "Tile") -> bool:
-        """Return whether another tile has the same size and, to two pixels, the same centre."""
+        """Return whether another tile has the same size in px and arcsec and, to two pixels, the same centre."""
         shift = np.linalg.norm(np.subtract((self.x, self.y, self.z), (other.x, other.y, other.z)))
         pixel = 2.0 * self.radius / np.hypot(self.nx, self.ny)
-        return (self.nx, self.ny) == (other.nx, other.ny) and bool(shift <= _SAME_PLACE * pixel)
+        same_size = (self.nx, self.ny) == (other.nx, other.ny) and abs(self.radius / other.radius - 1.0) < 0.01
+        return same_size and bool(shift <= _SAME_PLACE * pixel)
 
 
 def index_files(paths: list[str]) -> tuple[list[Tile], list[tuple[str, str]]]:

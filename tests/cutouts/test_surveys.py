@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from gridlens._errors import CutoutError
 from gridlens.cli import main
 from gridlens.cutouts import SIMULATED_SURVEYS, SURVEYS, CutoutSet, count_cutouts, get_survey
+from gridlens.cutouts._file_names import parse_stem
 from gridlens.cutouts._photometry import (
     KEPT_KEYS,
     full_header,
@@ -19,7 +20,7 @@ from gridlens.cutouts._photometry import (
     header_zeropoint,
 )
 from gridlens.cutouts._planes import name_bands
-from gridlens.cutouts._scan import find_entries, parse_stem
+from gridlens.cutouts._scan import find_entries
 from gridlens.cutouts._wcs import wcs_cards
 
 HST = ("F475W", "F606W", "F814W")

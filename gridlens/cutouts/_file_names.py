@@ -1,0 +1,99 @@
+"""What names of files tell: the kind of file, the band, and whether it is a map beside a science image."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from gridlens.cutouts._companions import COMPANION_WORDS, SCIENCE_WORDS
+from gridlens.cutouts._planes import KNOWN_BANDS
+from gridlens.cutouts.surveys import KNOWN_FILTERS
+
+__all__ = ["SUFFIXES", "Kind", "kind_of", "parse_stem", "split_suffix"]
+
+Kind: TypeAlias = Literal["npy", "npz", "fits", "hdf5", "zarr", "picture"]
+
+_FITS = (".fits", ".fit", ".fts")
+SUFFIXES: dict[str, Kind] = {
+    ".npy": "npy",
+    ".npz": "npz",
+    **dict.fromkeys(_FITS, "fits"),
+    **{f"{suffix}{packed}": "fits" for packed in (".gz", ".fz", ".bz2", ".xz") for suffix in _FITS},
+    ".fz": "fits",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".hdf": "hdf5",
+    ".zarr": "zarr",
+    ".zarr.zip": "zarr",
+    ".jpg": "picture",
+    ".jpeg": "picture",
+    ".png": "picture",
+}
+_LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
+_DASHES = str.maketrans("_.", "--")
+
+
+def kind_of(path: str) -> Kind | None:
+    """Return the kind of file that the suffix says, None for another one."""
+    split = split_suffix(path)
+    return split and split[1]
+
+
+def split_suffix(path: str) -> tuple[str, Kind] | None:
+    """Return the stem and the kind, or None for another kind of file. Names hold dots, so Path.stem is no help."""
+    name = os.path.basename(path)
+    for suffix in _LONGEST_FIRST:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)], SUFFIXES[suffix]
+    return None
+
+
+def parse_stem(stem: str, filters: Mapping[str, str] | None = None) -> tuple[str, str, bool]:
+    """Return the name without its band token, the band ("" if none) and whether the file is a companion.
+
+    A companion is a weight, a mask, a depth or another map: a word for one stands at the end of the name, or beside
+    the band. `filters` are names of one or more tokens, in lower case, that stand for a band where there is no letter.
+    """
+    # the separators stay in the list, at odd places, so that the name keeps its own
+    words = re.split(r"([-_.])", stem)
+    tokens = words[::2]
+    if tokens[-1].lower() in SCIENCE_WORDS and len(tokens) > 1:
+        words, tokens = words[:-2], tokens[:-1]
+    place, end, band = _find_band(tokens, filters)
+    if _names_companion(tokens, *((place, end) if place is not None else _find_filter(tokens, KNOWN_FILTERS)[:2])):
+        return stem, "", True
+    if place is None:
+        return "".join(words), "", False
+    # the band goes with the separator before it, or after it where it comes first
+    rest = words[2 * end :] if place == 0 else words[: 2 * place - 1] + words[2 * end - 1 :]
+    return "".join(rest), band, False
+
+
+def _find_band(tokens: list[str], filters: Mapping[str, str] | None) -> tuple[int | None, int, str]:
+    """Return where the last band among the tokens begins (None if there is none) and ends, and its letter."""
+    for k in range(len(tokens) - 1, -1, -1):
+        if len(tokens[k]) == 1 and tokens[k] in KNOWN_BANDS:
+            return k, k + 1, tokens[k]
+    return _find_filter(tokens, filters) if filters else (None, len(tokens), "")
+
+
+def _names_companion(tokens: list[str], place: int | None, end: int) -> bool:
+    """Return whether a companion's word is the last token, or beside the band that lies from `place` to `end`."""
+    beside = {len(tokens) - 1}
+    if place is not None:
+        # NAME_wht_g, but not wht_g: a word at the start is the name
+        beside |= {place - 1} if place > 1 else set()
+        beside |= {end} if end < len(tokens) else set()
+    return any(tokens[k].lower() in COMPANION_WORDS for k in beside)
+
+
+def _find_filter(tokens: list[str], filters: Mapping[str, str]) -> tuple[int | None, int, str]:
+    """Return where the last filter among the tokens begins (None if there is none) and ends, and its band."""
+    text = f"-{'-'.join(tokens)}-".lower()
+    # whatever separates the tokens: HSC-R, HSC_R
+    dashed = [(name.translate(_DASHES), band) for name, band in filters.items()]
+    at, name, band = max((text.rfind(f"-{name}-"), name, band) for name, band in dashed)
+    if at < 0:
+        return None, len(tokens), ""
+    place = text.count("-", 0, at)
+    return place, place + name.count("-") + 1, band
