@@ -40,7 +40,7 @@ def is_companion(header: "Header") -> bool:
 
 
 def _words(header: "Header") -> set[str]:
-    text = " ".join(str(header.get(key, "")) for key in NAME_KEYS)
+    text = " ".join(str(header[key]) for key in NAME_KEYS if key in header)
     return set(re.split(r"[^a-z0-9]+", text.lower())) - {""}
 
 

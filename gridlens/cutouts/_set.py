@@ -331,6 +331,10 @@ def _as_flags(values: ArrayLike, n: int) -> NDArray[np.int64]:
 
 
 def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> pd.DataFrame:
+    if isinstance(metadata, pd.DataFrame) and len(metadata) == n and _is_complete(metadata):
+        # That of another set, as in slices: column by column would take most of the time of making one.
+        known = metadata.to_numpy(dtype=np.float64)
+        return pd.DataFrame(np.where(np.isfinite(known), known, np.nan), columns=list(METADATA_NAMES))
     columns = {} if metadata is None else {name: metadata[name] for name in metadata}
     unknown = [str(name) for name in columns if name not in METADATA_NAMES]
     if unknown:
@@ -343,6 +347,10 @@ def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> p
         values[:, METADATA_NAMES.index(name)] = _broadcast(f"metadata[{name!r}]", column, (n,))
     values[~np.isfinite(values)] = np.nan
     return pd.DataFrame(values, columns=list(METADATA_NAMES))
+
+
+def _is_complete(metadata: pd.DataFrame) -> bool:
+    return tuple(metadata.columns) == METADATA_NAMES and bool((metadata.dtypes == np.float64).all())
 
 
 def _format_range(values: NDArray[np.float64], digits: int) -> str:

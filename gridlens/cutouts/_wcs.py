@@ -37,15 +37,16 @@ def wcs_cards(header: "Header") -> str:
     """
     if "CTYPE1" not in header:
         return ""
-    return "".join(str(_as_number(card)) for card in header.cards if _WCS_KEY.match(card.keyword))
+    return "".join(_with_number(card) for card in header.cards if _WCS_KEY.match(card.keyword))
 
 
-def _as_number(card: "Card") -> "Card":
-    """Return the card with a number in place of a number in quotes, which wcslib would take for 0."""
+def _with_number(card: "Card") -> str:
+    """Return the text of a card, with a number in place of a number in quotes, which wcslib would take for 0."""
     from astropy.io.fits import Card
 
-    if not isinstance(card.value, str) or _TEXTS.match(card.keyword):
-        return card
+    text = str(card)
+    if "'" not in text or _TEXTS.match(card.keyword) or not isinstance(card.value, str):
+        return text
     number = text_as_number(card.value)
     if number is None:
         raise CutoutError(
@@ -53,7 +54,7 @@ def _as_number(card: "Card") -> "Card":
             "the header."
         )
     whole = card.keyword.startswith(("NAXIS", "WCSAXES", "WCSDIM")) or card.keyword.endswith("_ORDER")
-    return Card(card.keyword, int(number) if whole else number)
+    return str(Card(card.keyword, int(number) if whole else number))
 
 
 def parse_wcs(cards: str) -> "WCS | None":
