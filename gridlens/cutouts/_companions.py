@@ -18,7 +18,21 @@ COMPANION_WORDS = frozenset(
     | {"exp", "expmap", "exptime", "nexp", "nobs", "num", "cov", "coverage", "con", "ctx", "context"}
     | {"psf", "psfsize", "psfdepth", "psfex", "kernel", "depth", "galdepth", "depthmap", "limmag", "maglim"}
     | {"model", "models", "blobmodel", "blob", "blobs", "resid", "residual", "residuals", "chi", "chi2", "chisq"}
-    | {"bkg", "bkgd", "bgmod", "back", "background", "seg", "segm", "segmap", "segmentation"}
+    | {
+        "cat",
+        "catalog",
+        "catalogue",
+        "tractor",
+        "bkg",
+        "bkgd",
+        "bgmod",
+        "back",
+        "background",
+        "seg",
+        "segm",
+        "segmap",
+        "segmentation",
+    }
 )
 """words in names of files and extensions, in lower case, of maps that are not the science image"""
 

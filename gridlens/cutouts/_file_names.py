@@ -81,8 +81,8 @@ def _names_companion(tokens: list[str], place: int | None, end: int) -> bool:
     """Return whether a companion's word is the last token, or beside the band that lies from `place` to `end`."""
     beside = {len(tokens) - 1}
     if place is not None:
-        # NAME_wht_g, but not wht_g: a word at the start is the name
-        beside |= {place - 1} if place > 1 else set()
+        # NAME_wht_g and wht_g_NAME, but not wht_g: there the word is all of the name
+        beside |= {place - 1} if place > 0 and len(tokens) - (end - place) > 1 else set()
         beside |= {end} if end < len(tokens) else set()
     return any(tokens[k].lower() in COMPANION_WORDS for k in beside)
 

@@ -120,12 +120,19 @@ def _group(files: list[str], filters: Mapping[str, str]) -> list[Entry]:
         if companion:
             continue
         if band:
-            groups.setdefault((os.path.dirname(path), name), {}).setdefault(band, []).append(path)
+            folder = _shared_folder(os.path.dirname(path), band, filters)
+            groups.setdefault((folder, name), {}).setdefault(band, []).append(path)
         else:
             entries.append(Entry(as_id(name), path, kind, {}))
     for (folder, name), found in groups.items():
         entries.append(_band_entry(folder, name, found))
     return sorted(entries, key=lambda entry: entry.path)
+
+
+def _shared_folder(folder: str, band: str, filters: Mapping[str, str]) -> str:
+    """Return a folder's path with "*" for parts that name the band, which the bands of one cutout do not share."""
+    parts = folder.split(os.sep)
+    return os.sep.join("*" if part == band or filters.get(part.lower()) == band else part for part in parts)
 
 
 def _band_entry(folder: str, name: str, found: dict[str, list[str]]) -> Entry:
