@@ -28,8 +28,8 @@ def check_alike(tiles: Sequence[Tile], band: str) -> None:
 
     Nothing tells which of the two is the science image.
     """
-    by_path = {tile.path: tile for tile in tiles[::-1]}
-    for first, second in _some(alike_pairs(list(by_path))):
+    by_path = {tile.path: tile for tile in reversed(tiles)}
+    for first, second in _some(alike_pairs(sorted(by_path))):
         if by_path[first].is_at(by_path[second]) and _overlap(by_path[first], by_path[second]):
             raise _refusal(first, second, f"--image {band}=PATH")
 
@@ -38,7 +38,7 @@ def check_alike_files(paths: Sequence[str]) -> None:
     """Raise CutoutError where two of these files show one place, as `check_alike` does; others are passed over."""
     for first, second in _some(alike_pairs(paths)):
         tiles, _ = index_files([first, second])
-        found = {tile.path: tile for tile in tiles[::-1]}
+        found = {tile.path: tile for tile in reversed(tiles)}
         if len(found) == 2 and found[first].is_at(found[second]) and _overlap(found[first], found[second]):
             raise _refusal(first, second, "the files, or a glob")
 

@@ -66,6 +66,8 @@ class Cut(NamedTuple):
     pixels: NDArray[np.float32]
     wcs: "WCS"
     flags: int
+    path: str
+    """the image of r that most of the pixels are of"""
 
 
 class _Plane(NamedTuple):
@@ -115,7 +117,7 @@ def cut_cluster(
         plane = reference if k == _REFERENCE else _cut_band(images[k], target, npix, band)
         pixels[..., k] = plane.pixels
         flags |= plane.flags
-    return Cut(pixels, target, int(flags))
+    return Cut(pixels, target, int(flags), reference.image.tile.path)
 
 
 def _target(place: NDArray[np.float64], reference: "WCS", pixel_scale: float, npix: int) -> "WCS":

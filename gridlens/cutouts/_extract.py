@@ -324,7 +324,7 @@ def _gathered(plan: Plan, rows: list[int], cuts: list[Cut], pixel_scale: float) 
         pixel_scale=pixel_scale,
         ids=[plan.names[row] for row in rows],
         metadata=metadata,
-        paths=[plan.images(row)[1][0].tile.path for row in rows],
+        paths=[cut.path for cut in cuts],
         flags=[int(plan.flags[row]) | cut.flags for row, cut in zip(rows, cuts, strict=True)],
     )
 

@@ -29,6 +29,8 @@ SUFFIXES: dict[str, Kind] = {
     ".jpeg": "picture",
     ".png": "picture",
 }
+# One letter alone may be anything where no survey is named.
+_FILTERS = {name: band for name, band in KNOWN_FILTERS.items() if len(name) > 1}
 _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
 _DASHES = str.maketrans("_.", "--")
 
@@ -60,7 +62,7 @@ def parse_stem(stem: str, filters: Mapping[str, str] | None = None) -> tuple[str
     if tokens[-1].lower() in SCIENCE_WORDS and len(tokens) > 1:
         words, tokens = words[:-2], tokens[:-1]
     place, end, band = _find_band(tokens, filters)
-    if _names_companion(tokens, *((place, end) if place is not None else _find_filter(tokens, KNOWN_FILTERS)[:2])):
+    if _names_companion(tokens, *((place, end) if place is not None else _find_filter(tokens, _FILTERS)[:2])):
         return stem, "", True
     if place is None:
         return "".join(words), "", False

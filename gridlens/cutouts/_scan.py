@@ -124,8 +124,7 @@ def _group(files: list[str], filters: Mapping[str, str]) -> list[Entry]:
             groups.setdefault((folder, name), {}).setdefault(band, []).append(path)
         else:
             entries.append(Entry(as_id(name), path, kind, {}))
-    for (folder, name), found in groups.items():
-        entries.append(_band_entry(folder, name, found))
+    entries += [_band_entry(name, found) for (_, name), found in groups.items()]
     return sorted(entries, key=lambda entry: entry.path)
 
 
@@ -135,7 +134,7 @@ def _shared_folder(folder: str, band: str, filters: Mapping[str, str]) -> str:
     return os.sep.join("*" if part == band or filters.get(part.lower()) == band else part for part in parts)
 
 
-def _band_entry(folder: str, name: str, found: dict[str, list[str]]) -> Entry:
+def _band_entry(name: str, found: dict[str, list[str]]) -> Entry:
     first = min(path for paths in found.values() for path in paths)
     bands = {band: found[band][0] for band in BANDS if band in found}
     problem = ""
@@ -153,4 +152,4 @@ def _band_entry(folder: str, name: str, found: dict[str, list[str]]) -> Entry:
         names = ", ".join(os.path.basename(path) for paths in found.values() for path in paths)
         problem = f"{missing}: there are only {names}."
     path = next(iter(bands.values()), first)
-    return Entry(as_id(name or Path(os.path.abspath(folder)).name), path, "fits", bands, problem)
+    return Entry(as_id(name or Path(os.path.abspath(first)).parent.name), path, "fits", bands, problem)
