@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from gridlens._errors import CutoutError
@@ -141,3 +143,52 @@ def test_nothing_to_read_is_a_sentence(touch, item, words):
 def test_no_paths_at_all():
     with pytest.raises(CutoutError, match="at least one file, folder or glob"):
         find_entries([])
+
+
+def test_links_to_folders_are_followed_once_each(tmp_path, touch):
+    folder = touch("A.npy", "sub/B.npy")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "C.npy").touch()
+    (folder / "first").symlink_to(outside)
+    (folder / "second").symlink_to(outside)
+    (folder / "sub" / "up").symlink_to(folder)
+    (folder / "again").symlink_to(folder / "sub")
+    assert sorted(ids(folder)) == ["A", "B", "C"]
+
+
+def test_folders_deeper_than_the_stack_are_searched(touch, monkeypatch):
+    folder = touch("A.npy")
+    monkeypatch.chdir(folder)
+    depth = 1500
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    open("B.npy", "w").close()
+    try:
+        assert ids(folder) == ["A", "B"]
+    finally:
+        # shutil.rmtree would not come so deep
+        os.unlink("B.npy")
+        for _ in range(depth):
+            os.chdir("..")
+            os.rmdir("d")
+
+
+def test_a_folder_that_cannot_be_read_is_warned_of(touch, monkeypatch):
+    folder = touch("A.npy", "closed/B.npy")
+    original = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.warns(UserWarning, match=r"The folder .*closed cannot be read and is left out: Permission denied"):
+        assert ids(folder) == ["A"]
+
+
+def test_bands_in_folders_of_their_own_make_one_cutout(touch):
+    folder = touch(*(f"{band}/A_{band}.fits" for band in "gri"))
+    assert ids(folder) == ["A"]
