@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
 from gridlens._ids import escaped
+from gridlens.cutouts._blank import mark_blank
 from gridlens.cutouts._companions import science_image
 from gridlens.cutouts._fits_open import opened, quiet
 from gridlens.cutouts._fits_pixels import image_pixels
@@ -64,7 +65,7 @@ def read_fits(entry: Entry, options: ReadOptions) -> tuple[CutoutSet, "WCS | Non
             metadata |= {"ra": centre.ra.deg, "dec": centre.dec.deg}
     factors = flux_factors(zeropoints) * np.array([unit.per_pixel(scale**2) for unit in units], dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        linear = [unit.linear(plane.data) for unit, plane in zip(units, planes, strict=True)]
+        linear = [unit.linear(mark_blank(plane.data)) for unit, plane in zip(units, planes, strict=True)]
         pixels = np.stack(linear, axis=-1) * factors
     cutouts = CutoutSet(pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.path])
     return cutouts, wcs

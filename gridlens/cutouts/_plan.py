@@ -131,7 +131,7 @@ class Plan:
             self._images[key] = self._band_images(key[: len(BANDS)], self._others[:, row])
         return self._images[key]
 
-    def _band_images(self, tiles: tuple[int, ...], others: NDArray[np.intp]) -> list[list[BandImage]]:
+    def _band_images(self, tiles: tuple[int, ...], others: NDArray[np.int32]) -> list[list[BandImage]]:
         first = [self._image(b, k) for b, k in enumerate(tiles)]
         known = band_zeropoints([image.tile.cards() for image in first], self._zeropoint, self._survey)
         factors = flux_factors(known)

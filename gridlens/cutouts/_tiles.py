@@ -36,7 +36,7 @@ class Found(NamedTuple):
     x: NDArray[np.float64]
     """(n,): the pixel on it"""
     y: NDArray[np.float64]
-    others: NDArray[np.intp]
+    others: NDArray[np.int32]
     """(n, 5): further tiles within reach, best first, then -1"""
 
 
@@ -130,7 +130,8 @@ class TileIndex:
             place[:, rows[better]] = x[better], y[better]
             _insert(tile, depth, rows, k, inside)
         on_it = depth[:, 0] > 0.0
-        return Found(np.where(on_it, tile[:, 0], -1), *place, np.where(on_it[:, None], tile[:, 1:], -1))
+        others = np.where(on_it[:, None], tile[:, 1:], -1).astype(np.int32)
+        return Found(np.where(on_it, tile[:, 0], -1), *place, others)
 
     def extent(self) -> str:
         """Return the part of the sky from the southernmost to the northernmost centre, in words."""

@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, stars
 
-from gridlens.cutouts import CutoutFlag, extract
+from gridlens.cutouts import CutoutFlag, CutoutSet, extract
 from gridlens.cutouts._blank import mark_blank
 
 SIDE, SCALE = 300, 0.3
@@ -126,3 +126,10 @@ def test_filled_parts_end_in_a_step(rng):
     np.testing.assert_array_equal(mark_blank(counts.copy()), counts)
     assert np.isnan(mark_blank(np.zeros((9, 9), np.float32))).all()
     assert mark_blank(np.empty((0, 4), np.float32)).shape == (0, 4)
+
+
+def test_filled_parts_of_a_cutout_file_are_bad_pixels_too(tmp_path):
+    tile(tmp_path / "im" / "t1", slice(200, None), 0.0)
+    pixels = CutoutSet.read(tmp_path / "im").pixels[0]
+    assert np.isnan(pixels[:, 200:]).all()
+    assert np.isfinite(pixels[:, :200]).all()
