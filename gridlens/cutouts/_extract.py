@@ -121,8 +121,9 @@ def extract_batches(
         `read_catalog`.
     images : mapping of "g", "r" and "i" to a path or paths
         FITS images with a celestial WCS: a file (each image extension is a tile), a folder of tiles or a glob, plain or
-        compressed (.fz, .gz). Folders and globs are indexed once from the headers, and the index is kept in the user's
-        cache folder. Only the pixels of a cutout are read from a plain or a .fz file; a .gz file is read whole.
+        compressed. Weights, masks and other maps beside the images are left aside. Folders and globs are indexed once
+        from the headers, and the index is kept in the user's cache folder. Only the pixels of a cutout are read from a
+        plain or a tile-compressed file; one that is compressed by gzip, bzip2 or xz is read whole.
     size : float or str, default=64.0
         Side of the cutouts: arcsec, or an angle with its unit, such as "1.1arcmin".
     npix : int, default=128
@@ -132,7 +133,7 @@ def extract_batches(
     survey : str, default=None
         Preset of `gridlens.cutouts.surveys` that fills the zero points and the seeing that headers lack.
     zeropoint : float or mapping of band to float, default=None
-        AB zero points, mag, that go before those in the headers. The flux is brought to zero point 27; where no header
+        AB zero points, mag. They override those of the headers. The flux is brought to zero point 27; where no header
         states one, the bands are taken to be in one linear unit.
     match_psf : bool, default=False
         Blur the sharper bands with Gaussians to the seeing of the worst one. Their noise is then correlated from pixel
@@ -146,8 +147,10 @@ def extract_batches(
     ------
     ExtractedBatch
         ``(cutouts, failures, wcs, rows, zeropoint)``. Clusters are cut image by image, and in the catalogue's order on
-        one image; rows that cannot be cut (flags `BAD_POSITION`, `NO_IMAGE`, `UNREADABLE`) come in `failures`. Pixels
-        beyond an image are NaN and the cutout has the flag `EDGE`; a row that repeats an earlier one has `DUPLICATE`.
+        one image; rows that cannot be cut (flags `BAD_POSITION`, `NO_IMAGE`, `UNREADABLE`) come in `failures`. Where
+        images overlap, the one with the most valid pixels in the cutout is cut and the others fill what it lacks;
+        pixels that no image has are NaN, and the cutout has the flag `EDGE`. A row that repeats an earlier one has
+        `DUPLICATE`.
 
     Raises
     ------

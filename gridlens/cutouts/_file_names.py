@@ -62,7 +62,7 @@ def parse_stem(stem: str, filters: Mapping[str, str] | None = None) -> tuple[str
     if tokens[-1].lower() in SCIENCE_WORDS and len(tokens) > 1:
         words, tokens = words[:-2], tokens[:-1]
     place, end, band = _find_band(tokens, filters)
-    if _names_companion(tokens, *((place, end) if place is not None else _find_filter(tokens, _FILTERS)[:2])):
+    if _names_companion(tokens, place, end):
         return stem, "", True
     if place is None:
         return "".join(words), "", False
@@ -81,12 +81,15 @@ def _find_band(tokens: list[str], filters: Mapping[str, str] | None) -> tuple[in
 
 def _names_companion(tokens: list[str], place: int | None, end: int) -> bool:
     """Return whether a companion's word is the last token, or beside the band that lies from `place` to `end`."""
-    beside = {len(tokens) - 1}
-    if place is not None:
-        # NAME_wht_g and wht_g_NAME, but not wht_g: there the word is all of the name
-        beside |= {place - 1} if place > 0 and len(tokens) - (end - place) > 1 else set()
-        beside |= {end} if end < len(tokens) else set()
-    return any(tokens[k].lower() in COMPANION_WORDS for k in beside)
+    named = [k for k, token in enumerate(tokens) if token.lower() in COMPANION_WORDS]
+    if not named:
+        return False
+    if place is None:
+        place, end, _ = _find_filter(tokens, _FILTERS)
+    if len(tokens) - 1 in named:
+        return True
+    # NAME_wht_g and wht_g_NAME, but not wht_g: there the word is all of the name
+    return place is not None and (end in named or (place - 1 in named and len(tokens) - (end - place) > 1))
 
 
 def _find_filter(tokens: list[str], filters: Mapping[str, str]) -> tuple[int | None, int, str]:
