@@ -101,7 +101,7 @@ def walk_headers(
 
 def _read_header(read: Callable[[int], bytes], first: bool) -> bytes | None:
     """Return the cards of the next header, None at the end of the file."""
-    blocks = []
+    blocks: list[bytes] = []
     for _ in range(_MOST_BLOCKS):
         block = read(BLOCK)
         if not blocks and not first and not block.startswith(b"XTENSION"):

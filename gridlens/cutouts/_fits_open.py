@@ -7,7 +7,7 @@ import io
 import lzma
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from gridlens._errors import CutoutError
@@ -18,7 +18,7 @@ from gridlens.cutouts._sniff import KIND_WORDS, content_kind
 
 __all__ = ["is_compressed", "open_fits", "opened"]
 
-_DECOMPRESSORS = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+_DECOMPRESSORS: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 # What a compressed file may hold, in memory: a mosaic of 19,200 px has 1.5 GB.
 _MOST_INFLATED = 4 * 1024**3
 _STEP = 4 * 1024**2

@@ -131,7 +131,7 @@ class TileIndex:
             _insert(tile, depth, rows, k, inside)
         on_it = depth[:, 0] > 0.0
         others = np.where(on_it[:, None], tile[:, 1:], -1).astype(np.int32)
-        return Found(np.where(on_it, tile[:, 0], -1), *place, others)
+        return Found(np.where(on_it, tile[:, 0], -1), place[0], place[1], others)
 
     def extent(self) -> str:
         """Return the part of the sky from the southernmost to the northernmost centre, in words."""
