@@ -6,8 +6,8 @@
 - ``.npz``: one or many cutouts under the key `pixels` (also `image`, `images`), with `bcg_xy`, `pixel_scale`, `ids`,
   `bands` and the metadata names where they are known. `write_npz` writes such a shard.
 - FITS (``.fits``, ``.fit``, ``.fts``, plain or compressed by gzip, bzip2, xz or tiles): three files whose names differ
-  in a band token (NAME_g.fits, NAME_r.fits, NAME_i.fits, or NAME_g_sci.fits ...), one file with extensions named g, r, i,
-  or a cube whose header names its bands (BANDS, BAND0 ..., FILTER1 ...) or for which `bands` does.
+  in a band token (NAME_g.fits, NAME_r.fits, NAME_i.fits, or NAME_g_sci.fits ...), one file with extensions named g, r,
+  i, or a cube whose header names its bands (BANDS, BAND0 ..., FILTER1 ...) or for which `bands` does.
 - HDF5 (``.h5``, ``.hdf5``, ``.hdf``) and Zarr (a folder ``NAME.zarr``, or ``NAME.zarr.zip``; versions 2 and 3): the
   arrays of an npz shard, or those of GalaxiesML: `image` of shape (n, bands, H, W), `object_id`, `ra`, `dec`,
   `specz_redshift`. `bands` (or `filters`) and `pixel_scale` may also be attributes of the array or the file.

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
 from gridlens._ids import escaped
@@ -18,9 +19,14 @@ __all__ = ["alike_pairs", "check_alike", "check_alike_files"]
 # Names of surveys follow one pattern, so that the first ones show it.
 _MOST_NAMES = 2_000
 _MOST_PAIRS = 8
-_ROWS = 24
-# Halves of one place complement each other; images that share more of their pixels do not.
+_STRIPS, _STRIP = 24, 5
+"""strips of so many rows that two images are compared in"""
+# Images that share less of their valid pixels are halves of one place.
 _SHARED = 0.1
+# Exposures that complement each other: the fraction of pixels that only one of them has, and the ratio of their noise,
+# which maps do not have.
+_COMPLEMENT = 0.02
+_ALIKE_NOISE = 10.0
 
 
 def check_alike(tiles: Sequence[Tile], band: str) -> None:
@@ -30,7 +36,7 @@ def check_alike(tiles: Sequence[Tile], band: str) -> None:
     """
     by_path = {tile.path: tile for tile in reversed(tiles)}
     for first, second in _some(alike_pairs(sorted(by_path))):
-        if by_path[first].is_at(by_path[second]) and _overlap(by_path[first], by_path[second]):
+        if by_path[first].is_at(by_path[second]) and _is_ambiguous(by_path[first], by_path[second]):
             raise _refusal(first, second, f"--image {band}=PATH")
 
 
@@ -39,7 +45,7 @@ def check_alike_files(paths: Sequence[str]) -> None:
     for first, second in _some(alike_pairs(paths)):
         tiles, _ = index_files([first, second])
         found = {tile.path: tile for tile in reversed(tiles)}
-        if len(found) == 2 and found[first].is_at(found[second]) and _overlap(found[first], found[second]):
+        if len(found) == 2 and found[first].is_at(found[second]) and _is_ambiguous(found[first], found[second]):
             raise _refusal(first, second, "the files, or a glob")
 
 
@@ -80,20 +86,32 @@ def _some(pairs: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     return (pair for pair, _ in zip(pairs, range(_MOST_PAIRS), strict=False))
 
 
-def _overlap(first: Tile, second: Tile) -> bool:
-    """Return whether two images of one place have valid pixels in common, in some of their rows."""
-    rows = np.linspace(0, first.ny - 1, min(_ROWS, first.ny)).astype(int)
-    valid = [_valid_rows(tile, rows) for tile in (first, second)]
-    return bool(np.count_nonzero(valid[0] & valid[1]) > _SHARED * np.count_nonzero(valid[0] | valid[1]))
+def _is_ambiguous(first: Tile, second: Tile) -> bool:
+    """Return whether two images of one place may be a science image and a map of it, judged by some of their rows.
+
+    They are not where they share few valid pixels, or where one has what the other lacks and their noise is alike:
+    those are exposures that complement each other.
+    """
+    try:
+        rows = [_some_rows(tile) for tile in (first, second)]
+    except Exception:
+        # A damaged file raises nearly anything, and again when its cutouts are read.
+        return False
+    valid = [np.isfinite(values) for values in rows]
+    shared, union = np.count_nonzero(valid[0] & valid[1]), np.count_nonzero(valid[0] | valid[1])
+    if shared <= _SHARED * union:
+        return False
+    complement = np.count_nonzero(valid[0] ^ valid[1]) > _COMPLEMENT * union
+    noise = [float(np.nanmedian(np.abs(np.diff(values, axis=-1)))) for values in rows]
+    return not (complement and min(noise) * _ALIKE_NOISE > max(noise))
 
 
-def _valid_rows(tile: Tile, rows: np.ndarray) -> np.ndarray:
+def _some_rows(tile: Tile) -> NDArray[np.float32]:
+    """Return strips of an image, (n, height, nx), NaN where it is blank."""
+    height = min(_STRIP, tile.ny)
+    starts = np.linspace(0, tile.ny - height, min(_STRIPS, tile.ny)).astype(int)
     with opened(tile.path, memmap=True) as hdus:
         hdu = hdus[tile.hdu]
         leading = (0,) * (len(hdu.shape) - 2)
-        height = min(5, tile.ny)
-        parts = [
-            image_pixels(hdu, (*leading, slice(start, start + height), slice(None)))
-            for start in np.minimum(rows, tile.ny - height)
-        ]
-    return np.stack([np.isfinite(mark_blank(part)) for part in parts])
+        strips = [image_pixels(hdu, (*leading, slice(start, start + height), slice(None))) for start in starts]
+    return np.stack([mark_blank(strip) for strip in strips])

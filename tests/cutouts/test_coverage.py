@@ -7,6 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, stars
 
+from gridlens._errors import CutoutError
 from gridlens.cutouts import CutoutFlag, CutoutSet, extract
 from gridlens.cutouts._blank import mark_blank
 
@@ -133,3 +134,18 @@ def test_filled_parts_of_a_cutout_file_are_bad_pixels_too(tmp_path):
     pixels = CutoutSet.read(tmp_path / "im").pixels[0]
     assert np.isnan(pixels[:, 200:]).all()
     assert np.isfinite(pixels[:, :200]).all()
+
+
+def test_exposures_that_complement_each_other_are_no_maps_of_each_other(tmp_path):
+    tile(tmp_path / "im" / "early", slice(100, 200))
+    tile(tmp_path / "im" / "late", seed=1)
+    assert_whole(cut(tmp_path / "im").cutouts)
+
+
+def test_a_map_without_noise_is_no_exposure_whatever_it_covers(tmp_path):
+    tile(tmp_path / "im" / "early", slice(100, 200))
+    for band in "gri":
+        header = header_of(gnomonic(SCALE, SIDE), MAGZERO=27.0)
+        fits.PrimaryHDU(np.full((SIDE, SIDE), 7.0, "f4"), header).writeto(tmp_path / "im" / f"late_{band}.fits")
+    with pytest.raises(CutoutError, match=r"early_g.* and late_g.* differ in one word"):
+        cut(tmp_path / "im")
