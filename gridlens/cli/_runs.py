@@ -11,10 +11,11 @@ from gridlens._errors import GridlensError
 __all__ = ["interruptible", "run_options", "tell", "tell_complete"]
 
 
-def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool) -> dict[str, Any]:
+def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, overwrite: bool) -> dict[str, Any]:
     """Arguments of `gridlens.engine` from those of the command line, where a scheduler is Dask's."""
     return {
         "resume": resume,
+        "overwrite": overwrite,
         "engine": "dask" if scheduler is not None else engine,
         "scheduler": scheduler,
         "n_jobs": jobs,

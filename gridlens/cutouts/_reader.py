@@ -19,7 +19,7 @@ from gridlens.cutouts._batches import (
 )
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._join import CatalogJoin, JoinGaps
-from gridlens.cutouts._parcel import Parcel, stamp
+from gridlens.cutouts._parcel import Parcel, frame_digest, stamp
 from gridlens.cutouts._planes import ReadOptions
 from gridlens.cutouts._scan import Entry, PathsLike
 from gridlens.cutouts._set import MAX_SIZE
@@ -118,7 +118,7 @@ class CutoutReader:
             held = 0
 
         for entry in self._entries:
-            size = max(0, stamp(entry.path)[0])
+            size = _size(entry.path)
             if len(waiting) == _PARCEL_CUTOUTS or held + size > _PARCEL_BYTES:
                 close()
             if entry.kind in _WHOLE_KINDS or (entry.kind != "zarr" and size <= _WHOLE_BYTES):
@@ -168,7 +168,7 @@ class CutoutReader:
                 files.update(repr((path, stamp(path))).encode())
         catalog: Any = self._catalog
         if isinstance(catalog, pd.DataFrame):
-            catalog = pd.util.hash_pandas_object(catalog).sum()
+            catalog = frame_digest(catalog)
         elif catalog is not None:
             catalog = (os.fspath(catalog), stamp(os.fspath(catalog)))
         columns = sorted((self._columns or {}).items())
@@ -177,3 +177,10 @@ class CutoutReader:
             "catalogue": hashlib.sha256(repr((str(catalog), columns)).encode()).hexdigest(),
             "reading options": hashlib.sha256(repr(self._options).encode()).hexdigest(),
         }
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

@@ -16,7 +16,7 @@ from gridlens._tables import write_pieces
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.engine._merge import Ranking, rank_parts
-from gridlens.engine._output import check_output, finished_parts, parts_folder
+from gridlens.engine._output import check_output, finished_parts
 from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
 from gridlens.engine._task import Source
 from gridlens.features import CONTRACT_VERSION, Measured
@@ -96,22 +96,31 @@ def ranked_scores(
     prevalence: Prevalence = 1e-3,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     scheduler: str | None = None,
     engine: str = "local",
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
-) -> Iterator[Ranking]:
+) -> Iterator[Ranking | None]:
     """Score cutouts, and yield the ranked table in pieces, for a block that writes or prints them.
 
-    Parts are kept beside `out` until the block has ended without an error, or in a temporary folder. The parameters
-    are those of `score_files`.
+    None is yielded if `resume` finds `out` complete. Parts are kept beside `out` until the block has ended without an
+    error, or in a temporary folder. The parameters are those of `score_files`.
     """
     work = ScoreWork(models)
-    folder = None if out is None else parts_folder(out)
     with finished_parts(
-        source, work, folder, resume=resume, scheduler=scheduler, engine=engine, n_jobs=n_jobs, progress=progress
+        source,
+        work,
+        out,
+        settings={"prevalence": repr(prevalence)},
+        resume=resume,
+        overwrite=overwrite,
+        scheduler=scheduler,
+        engine=engine,
+        n_jobs=n_jobs,
+        progress=progress,
     ) as parts:
-        yield rank_parts(parts, work.scorer, prevalence)
+        yield None if parts is None else rank_parts(parts, work.scorer, prevalence)
 
 
 def score_files(
@@ -176,19 +185,21 @@ def score_files(
     >>> from gridlens.engine import score_files
     >>> score_files(CutoutReader("cutouts/"), "scores.parquet")  # doctest: +SKIP
     """
-    if check_output(out, resume=resume, overwrite=overwrite):
-        return None
+    check_output(out, resume=resume, overwrite=overwrite)
     with ranked_scores(
         source,
         models=models,
         prevalence=prevalence,
         out=out,
         resume=resume,
+        overwrite=overwrite,
         scheduler=scheduler,
         engine=engine,
         n_jobs=n_jobs,
         progress=progress,
     ) as ranking:
+        if ranking is None:
+            return None
         write_pieces(ranking.pieces, out, ranking.attrs)
     return Scored(
         ranking.rows,
