@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import signal
 import subprocess
 import time
 
@@ -89,6 +90,18 @@ def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_parcels, mo
     whole = CliRunner().invoke(main, [*command[:-1], str(tmp_path / "whole.csv")])
     assert whole.exit_code == 0
     assert out.read_text() == (tmp_path / "whole.csv").read_text()
+
+
+@pytest.mark.parametrize("with_out", [True, False])
+def test_terminated(tmp_path, shards, model, monkeypatch, with_out):
+    monkeypatch.setattr("gridlens.engine._score.rank_parts", lambda *_: signal.raise_signal(signal.SIGTERM))
+    out = ["--out", str(tmp_path / "out.csv")] if with_out else []
+    result = CliRunner().invoke(main, ["score", str(shards / "01.npz"), "--model", str(model), *out])
+    assert result.exit_code == 1
+    assert ("same command with --resume goes on" in result.stderr) is with_out
+    assert "Interrupted. " in result.stderr.splitlines()[-1]
+    assert (tmp_path / "out.csv.parts").exists() is with_out
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_an_output_that_exists(tmp_path, shards, model):
