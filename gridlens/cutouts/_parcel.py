@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, overload
 
 import pandas as pd
 
 from gridlens.cutouts._chunks import RowRange
 from gridlens.cutouts._scan import Entry
 
-__all__ = ["Parcel", "frame_digest", "stamp"]
+__all__ = ["Parcel", "Parcels", "frame_digest", "stamp"]
 
 
 class Parcel(NamedTuple):
@@ -27,6 +28,47 @@ class Parcel(NamedTuple):
         start, stop = self.rows or (0, 0)
         middle = (start + stop) // 2
         return [self._replace(rows=(start, middle)), self._replace(rows=(middle, stop))] if stop - start > 1 else []
+
+
+class Parcels(Sequence[Parcel]):
+    """A list of partitions that makes those of one file as they are asked for: a file may hold, or claim, billions."""
+
+    def __init__(self) -> None:
+        # Each file with its cutouts and the cutouts in a partition (0, 0: all), and the partitions up to its end.
+        self._files: list[tuple[Parcel, int, int]] = []
+        self._ends: list[int] = []
+
+    def add(self, parcel: Parcel) -> None:
+        """Add a partition."""
+        self._append(parcel, 0, 0, 1)
+
+    def add_rows(self, entry: Entry, n: int, size: int) -> None:
+        """Add the `n` cutouts of an entry, `size` to a partition; one partition if there is none."""
+        self._append(Parcel((entry,)), n, size, max(1, -(-n // size)))
+
+    def _append(self, parcel: Parcel, n: int, size: int, count: int) -> None:
+        self._files.append((parcel, n, size))
+        self._ends.append(len(self) + count)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> Parcel: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Parcel]: ...
+
+    def __getitem__(self, index: int | slice) -> Parcel | list[Parcel]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        k = bisect.bisect_right(self._ends, index)
+        parcel, n, size = self._files[k]
+        start = (index - (self._ends[k - 1] if k else 0)) * size
+        return parcel._replace(rows=(start, min(start + size, n))) if n else parcel
 
 
 def stamp(path: str) -> list[int | str]:

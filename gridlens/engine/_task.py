@@ -6,7 +6,7 @@ import contextlib
 import pickle
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import cloudpickle
@@ -30,7 +30,7 @@ class Source(Protocol):
         """Cutouts in all; None where that is not known without reading them."""
         ...
 
-    def parcels(self) -> list[Parcel]: ...
+    def parcels(self) -> Sequence[Parcel]: ...
 
     def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch] | Iterator[Measured]: ...
 
