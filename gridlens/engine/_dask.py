@@ -221,8 +221,8 @@ def _versions_here() -> dict[str, str]:
 class _Call:
     """The call of `work_on`, made when it is unpickled.
 
-    A worker without gridlens would lose its connection over a function that it cannot import, start again and take the
-    next parcel. A call that it cannot unpickle is an error that it reports.
+    A worker without gridlens would lose its connection because of a function that it cannot import, start again and
+    take the next partition. A call that it cannot unpickle is an error that it reports.
     """
 
     def __init__(self, *arguments: Any) -> None:

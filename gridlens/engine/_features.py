@@ -66,7 +66,7 @@ def measure_files(
     Returns
     -------
     MeasuredFiles or None
-        None where `resume` finds the cache complete.
+        None if `resume` finds the cache complete.
 
     Raises
     ------

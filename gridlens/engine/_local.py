@@ -103,7 +103,8 @@ class ProcessEngine:
         Raises
         ------
         GridlensError
-            It cannot start: no other would, and a parcel that waits for one would be called deadly.
+            It cannot start. Other workers would not either, and each partition would be blamed for a process that
+            ended.
         """
         pool = None
         try:

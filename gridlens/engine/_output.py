@@ -146,9 +146,9 @@ def _engine(
         from gridlens.engine._dask import DaskEngine
 
         return DaskEngine(task, n_workers, scheduler), task
-    # The daemonic processes of `multiprocessing.Pool` may not start processes.
-    alone = multiprocessing.current_process().daemon
-    if isolate or (todo >= _PROCESSES_FROM and n_workers > 1 and not alone):
+    # The daemonic processes of `multiprocessing.Pool` may not start others; joblib finds a single worker there.
+    isolate = isolate and not multiprocessing.current_process().daemon
+    if isolate or (todo >= _PROCESSES_FROM and n_workers > 1):
         return ProcessEngine(task, n_workers), task
     threads = min(n_workers, todo)
     task = Task(source, work, n_threads=max(1, n_workers // threads))

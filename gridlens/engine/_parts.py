@@ -102,11 +102,15 @@ class Parts:
         """Create the folder with its mark in it, so that a folder without the mark is never ours."""
         fresh = self.folder.with_name(f".{self.folder.name}.new")
         fresh.mkdir(exist_ok=True)
-        run = {"format": _FORMAT, "identity": self._identity}
-        _write_bytes(fresh / _RUN, (json.dumps(run, indent=1) + "\n").encode())
-        if self.crashed:
-            (fresh / _IN_THREADS).touch()
-        fresh.rename(self.folder)
+        try:
+            run = {"format": _FORMAT, "identity": self._identity}
+            _write_bytes(fresh / _RUN, (json.dumps(run, indent=1) + "\n").encode())
+            if self.crashed:
+                (fresh / _IN_THREADS).touch()
+            fresh.rename(self.folder)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +164,8 @@ class Parts:
     def in_threads(self) -> Iterator[None]:
         """Leave a mark for the next run if this process ends within the block without leaving it."""
         mark = self.folder / _IN_THREADS
-        mark.touch()
+        with contextlib.suppress(OSError):  # such as a full disk, which the first part reports
+            mark.touch()
         try:
             yield
         finally:

@@ -138,8 +138,9 @@ def score_files(
 ) -> Scored | None:
     """Score any number of cutouts into a ranked table on disk, in memory that does not grow with them.
 
-    Finished parts are kept in the folder ``OUT.parts`` until the table is written, whole. A run that was cut, by
-    whatever, goes on from there with `resume`: the table is that of an undisturbed run.
+    Finished parts are kept in the folder ``OUT.parts`` until the table is written, whole. A run that was interrupted
+    continues from there with `resume`: the table is that of an undisturbed run. The hidden file ``.OUT.run.json``
+    records what the table was made of.
 
     Parameters
     ----------
@@ -152,9 +153,9 @@ def score_files(
     prevalence : float or "estimate", default=1e-3
         As in `LensDetector.score_cutouts`; of more than two million rows every k-th is estimated from.
     resume : bool, default=False
-        Go on with what an earlier call had finished.
+        Continue with the finished parts of an earlier call. Parts that are damaged are made again.
     overwrite : bool, default=False
-        Replace the table, and drop what an earlier call had finished.
+        Replace the table, and drop the finished parts of an earlier call.
     engine : {"local", "dask"}, default="local"
         This machine's processors, or Dask's workers. The table is the same, to the bit.
     scheduler : str, default=None
@@ -167,17 +168,14 @@ def score_files(
     Returns
     -------
     Scored or None
-        None where `resume` finds the table complete.
+        None if `resume` finds the table complete.
 
     Raises
     ------
     GridlensError
-        The table exists, or parts of it do, and neither `resume` nor `overwrite` is set; cutouts, model or options are
-        not those that it began with; there is no space left, no scheduler, or another version on its workers.
-
-    Notes
-    -----
-    Work in processes begins by importing the script that calls: protect it by ``if __name__ == "__main__":``.
+        The table exists, or parts of it do, and neither `resume` nor `overwrite` is set; with `resume`, the table or
+        its parts are of other cutouts, another model or other options; another process is writing the table; there is
+        no space left; the workers cannot start; there is no scheduler, or its workers have other versions.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Workers start from any script, or end the run with a sentence; a crash costs a cutout, not the run."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import pytest
 from parcels import Numbers, Tally
 
 from gridlens._errors import GridlensError
+from gridlens.engine import _output
 from gridlens.engine._dask import DaskEngine
-from gridlens.engine._local import ProcessEngine
+from gridlens.engine._local import ProcessEngine, ThreadEngine
 from gridlens.engine._output import finished_parts
 from gridlens.engine._parts import Parts
 from gridlens.engine._run import run
@@ -104,6 +106,16 @@ def test_a_dask_worker_that_cannot_load_the_work(tmp_path):
     task = Task(Numbers(10), Unloadable(tmp_path / "tries", ImportError("no module named lens")))
     with Parts(tmp_path / "p", {}, resume=False) as parts, pytest.raises(GridlensError, match="no module named lens"):
         run(task, task.source.parcels(), DaskEngine(task, 1), parts)
+
+
+@pytest.mark.filterwarnings("ignore:Loky-backed parallel loops")
+def test_a_daemonic_process_which_may_not_start_others_works_in_threads(monkeypatch):
+    engine, _ = _output._engine(Numbers(1000), Tally(), 200, "local", None, 2, isolate=False)
+    assert isinstance(engine, ProcessEngine)
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    for isolate in (True, False):
+        engine, _ = _output._engine(Numbers(1000), Tally(), 200, "local", None, 2, isolate=isolate)
+        assert isinstance(engine, ThreadEngine)
 
 
 def finish(out, resume):
