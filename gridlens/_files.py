@@ -10,7 +10,7 @@ from typing import IO
 
 from gridlens._errors import GridlensError
 
-__all__ = ["atomic_folder", "atomic_path", "check_new_folder", "locked", "writable_folder"]
+__all__ = ["atomic_folder", "atomic_path", "check_new_folder", "locked", "read_regular", "writable_folder"]
 
 
 @contextlib.contextmanager
@@ -93,6 +93,16 @@ def _is_file_at(file: IO[str], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
         return False
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a file that gridlens wrote; raise FileNotFoundError for a link, a pipe or a device.
+
+    Gridlens writes no links, and what a link leads to may have no end.
+    """
+    if path.is_symlink() or not path.is_file():
+        raise FileNotFoundError(path)
+    return path.read_bytes()
 
 
 def writable_folder(path: str | os.PathLike[str]) -> Path:

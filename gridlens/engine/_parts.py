@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlens._errors import GridlensError
+from gridlens._files import read_regular
 from gridlens.cutouts import JoinGaps
 from gridlens.engine._seal import identity_digest, is_sealed, sealed, unsealed_metadata
 from gridlens.engine._task import Part
@@ -216,7 +217,7 @@ class Parts:
     def _verified(self, path: Path) -> dict[str, Any] | None:
         """Return the report of a part of this run; None if it is damaged, or another part under this name."""
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
             if not is_sealed(content):
                 return None
             metadata = pq.read_metadata(pa.BufferReader(content))
@@ -248,7 +249,7 @@ def differences(stored: dict[str, str], identity: dict[str, str]) -> str:
 def _read_run(folder: Path) -> dict[str, str] | None:
     """Return the identity of the run that wrote a folder; None if the mark is missing or damaged."""
     try:
-        run = json.loads((folder / _RUN).read_bytes())
+        run = json.loads(read_regular(folder / _RUN))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(run, dict) or run.get("format") != _FORMAT or not isinstance(run.get("identity"), dict):

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from gridlens._errors import GridlensError
-from gridlens._files import atomic_path
+from gridlens._files import atomic_path, read_regular
 from gridlens.engine._parts import differences
 
 __all__ = ["check_record", "record_path", "write_record"]
@@ -47,7 +47,7 @@ def check_record(out: Path, identity: dict[str, str]) -> None:
 
 def _read(out: Path) -> dict | None:
     try:
-        record = json.loads(record_path(out).read_bytes())
+        record = json.loads(read_regular(record_path(out)))
     except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(record, dict) and record.get("format") == _FORMAT and isinstance(record.get("identity"), dict)

@@ -90,6 +90,11 @@ def take_from_another_run(parts, tmp_path):
     shutil.copy(tmp_path / "other.csv.parts" / parts[1].name, parts[1])
 
 
+def link(parts, tmp_path):
+    shutil.move(parts[1], tmp_path / "elsewhere.parquet")
+    parts[1].symlink_to(tmp_path / "elsewhere.parquet")
+
+
 def rewrite(parts, tmp_path):
     pd.read_parquet(parts[1]).head(1).to_parquet(parts[1])
 
@@ -99,7 +104,7 @@ def add_beyond_the_end(parts, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", [flip, flip_digest, truncate, empty, swap, take_from_another_run, rewrite, add_beyond_the_end]
+    "damage", [flip, flip_digest, truncate, empty, swap, link, take_from_another_run, rewrite, add_beyond_the_end]
 )
 def test_a_part_that_is_not_what_was_written_is_made_again(tmp_path, cutouts, model, damage):
     out = tmp_path / "out.csv"
