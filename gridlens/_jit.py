@@ -55,7 +55,7 @@ def entry(function: _F) -> _F:
     # Every numba and every place that it caches in names the files after this.
     function.__qualname__ += f"_{digest}"
     compiled = numba.njit(**_OPTIONS)(function)
-    if numba.config.DISABLE_JIT:
+    if compiled is function:  # NUMBA_DISABLE_JIT
         return compiled
     try:
         compiled._cache = _Cache(function)

@@ -102,7 +102,7 @@ def score(
         ranked_scores(source, models=models, prevalence=prevalence, out=out, progress=advance, **run) as ranking,
     ):
         if ranking is None:
-            tell_complete(out)
+            tell_complete(str(out))
             return
         pieces = best.passing(ranking.pieces)
         if out is not None:

@@ -101,5 +101,8 @@ def _files_below(folder: str) -> Iterator[str]:
 def frame_digest(frame: pd.DataFrame) -> str:
     """Return a digest of the names and values of a table, in their order."""
     values = hashlib.sha256(repr(list(frame.columns)).encode())
-    values.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    try:
+        values.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    except (TypeError, ValueError):  # cells that are lists, or text that is not UTF-8
+        values.update(repr(frame.to_dict("split")).encode())
     return values.hexdigest()

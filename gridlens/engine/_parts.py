@@ -254,7 +254,8 @@ def _read_run(folder: Path) -> dict[str, str] | None:
         return None
     if not isinstance(run, dict) or run.get("format") != _FORMAT or not isinstance(run.get("identity"), dict):
         return None
-    return run["identity"]
+    identity: dict[str, str] = run["identity"]
+    return identity
 
 
 def _foreign(folder: Path) -> GridlensError:

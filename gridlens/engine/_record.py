@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path, read_regular
 from gridlens.engine._parts import differences
 
-__all__ = ["check_record", "record_path", "write_record"]
+__all__ = ["check_record", "write_record"]
 
 _FORMAT = "gridlens record 1"
 
 
-def record_path(out: Path) -> Path:
+def _record_path(out: Path) -> Path:
     """Return the path of the record of an output, a hidden file that serves every format of tables alike."""
     return out.with_name(f".{out.name}.run.json")
 
@@ -23,7 +24,7 @@ def record_path(out: Path) -> Path:
 def write_record(out: Path, identity: dict[str, str]) -> None:
     """Record what a finished output was made of, and the digest of its bytes."""
     record = {"format": _FORMAT, "identity": identity, "blake2b": _file_digest(out)}
-    with atomic_path(record_path(out)) as temporary:
+    with atomic_path(_record_path(out)) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -45,9 +46,9 @@ def check_record(out: Path, identity: dict[str, str]) -> None:
         raise GridlensError(f"The output {out} is not the table that the run wrote: its content changed. {way_out}")
 
 
-def _read(out: Path) -> dict | None:
+def _read(out: Path) -> dict[str, Any] | None:
     try:
-        record = json.loads(read_regular(record_path(out)))
+        record: Any = json.loads(read_regular(_record_path(out)))
     except (OSError, ValueError, RecursionError):
         return None
     whole = isinstance(record, dict) and record.get("format") == _FORMAT and isinstance(record.get("identity"), dict)

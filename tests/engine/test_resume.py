@@ -13,6 +13,7 @@ from gridlens._errors import GridlensError
 from gridlens._files import locked
 from gridlens.cli import main
 from gridlens.cutouts import CutoutReader, write_npz
+from gridlens.cutouts._parcel import frame_digest
 from gridlens.engine import measure_files, parts_folder, score_files
 from gridlens.members import LinearMember
 from gridlens.models import save_model
@@ -257,3 +258,10 @@ def test_a_catalogue_in_memory_is_told_by_its_columns_and_their_order(cutouts):
     renamed = frame.rename(columns={"bcg_ra": "bcg_dec"})
     found = {CutoutReader(cutouts, catalog=one).identity()["catalogue"] for one in (frame, frame[::-1], renamed)}
     assert len(found) == 3
+
+
+def test_a_catalogue_in_memory_of_odd_cells_has_a_digest_too():
+    digests = {
+        frame_digest(pd.DataFrame({"a": [cell]}, dtype=object)) for cell in ("\udce9", "\udcea", [1], [2], {"b": 1})
+    }
+    assert len(digests) == 5
