@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Write files whole or not at all, and by one command at a time."""
 
 import contextlib
 import os
@@ -6,10 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from gridlens._errors import GridlensError
 
-__all__ = ["atomic_folder", "atomic_path", "check_new_folder", "writable_folder"]
+__all__ = ["atomic_folder", "atomic_path", "check_new_folder", "locked", "read_regular", "writable_folder"]
 
 
 @contextlib.contextmanager
@@ -38,6 +39,70 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def locked(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock of an output file for the block, in the file ``.NAME.lock`` beside it.
+
+    The system releases the lock when this process ends, even if it is killed; on systems or file systems without locks
+    the block is not protected.
+
+    Raises
+    ------
+    GridlensError
+        Another process holds the lock, or its file cannot be written.
+    """
+    target = Path(target)
+    path = target.with_name(f".{target.name}.lock")
+    while True:
+        try:
+            lock = open(path, "a")  # noqa: SIM115 - open while the lock is held
+        except OSError as exc:
+            raise GridlensError(f"Cannot write {target}: {exc.strerror or exc}. Choose another output.") from exc
+        with lock:
+            _take(lock, target)
+            # The process that held the lock until now may have removed its file.
+            if not _is_file_at(lock, path):
+                continue
+            try:
+                yield
+            finally:
+                # Before the lock is released, so that no other process locks a file that is about to vanish.
+                path.unlink(missing_ok=True)
+            return
+
+
+def _take(lock: IO[str], target: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise GridlensError(
+            f"Another process is writing {target}. Wait until it has finished, or choose another output."
+        ) from None
+    except OSError:
+        return
+
+
+def _is_file_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a file that gridlens wrote; raise FileNotFoundError for a link, a pipe or a device.
+
+    Gridlens writes no links, and what a link leads to may have no end.
+    """
+    if path.is_symlink() or not path.is_file():
+        raise FileNotFoundError(path)
+    return path.read_bytes()
 
 
 def writable_folder(path: str | os.PathLike[str]) -> Path:

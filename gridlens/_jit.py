@@ -12,16 +12,22 @@ cluster), numba raises when the function is decorated, and the kernel is compile
 callees and constants into the caller, but looks at the caller's own file alone to see whether a cached kernel is fresh.
 Here the names of the cache files hold a digest of every source that may go into a kernel: the files of its folder and
 this one, for kernels take compiled functions and constants from nowhere else (`tests/test_rooms.py`).
+
+Numba trusts what it finds in its cache: a damaged index raises at every call, and a damaged kernel may crash or compute
+something else. Here each file of the cache ends in a digest of its content, and a file that fails the check is compiled
+and written again.
 """
 
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 __all__ = ["entry", "jit", "part"]
 
@@ -48,14 +54,68 @@ def entry(function: _F) -> _F:
     digest = _digest(folder)
     # Every numba and every place that it caches in names the files after this.
     function.__qualname__ += f"_{digest}"
+    compiled = numba.njit(**_OPTIONS)(function)
+    if compiled is function:  # NUMBA_DISABLE_JIT
+        return compiled
     try:
-        compiled = numba.njit(cache=True, **_OPTIONS)(function)
+        compiled._cache = _Cache(function)
     except RuntimeError as exc:
         if "no locator available" not in str(exc):
             raise
-        return numba.njit(**_OPTIONS)(function)
+        return compiled
     _remove_stale(folder, digest)
     return compiled
+
+
+class _CheckedFile(IndexDataCacheFile):
+    """Files of numba's cache that end in a digest, which pickle ignores; a damaged file counts as missing."""
+
+    @contextlib.contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[io.BytesIO]:
+        with super()._open_for_write(filepath) as file:
+            content = io.BytesIO()
+            yield content
+            file.write(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
+
+    def _load_index(self) -> dict[Any, str]:
+        return super()._load_index() if _is_whole(self._index_path) else {}
+
+    def _load_data(self, name: str) -> Any:
+        path = self._data_path(name)
+        if not _is_whole(path):
+            raise FileNotFoundError(path)
+        return super()._load_data(name)
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        return False
+    return content[-32:] == hashlib.sha256(content[:-32]).digest()
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of a kernel. Where it cannot be read or written, the kernel is compiled in memory."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _CheckedFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        # A full disk, or files of another user.
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
 
 
 @functools.cache

@@ -50,6 +50,29 @@ result = outer(1.0)
 hits, misses = (sum(counts.values()) for counts in (outer.stats.cache_hits, outer.stats.cache_misses))
 print(json.dumps({"result": result, "hits": hits, "misses": misses}))
 """
+# Each file of the cache is damaged in each way, and the kernel called twice after that, each time by new code.
+RUN_DAMAGED = """
+import importlib, json, os
+from pathlib import Path
+import toy.outer
+
+def call():
+    outer = importlib.reload(toy.outer).outer
+    result = outer(1.0)
+    return [result, sum(outer.stats.cache_hits.values()), sum(outer.stats.cache_misses.values())]
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+found = [call()]
+for path in [path for path in Path(os.environ["NUMBA_CACHE_DIR"]).rglob("*.nb*")]:
+    whole = path.read_bytes()
+    for damaged in (flipped(whole), whole[:-10], b"", b"\\x80\\x04garbage" * 9):
+        path.write_bytes(damaged)
+        found += [call(), call()]
+print(json.dumps(found))
+"""
 RUN_TOTAL = """
 import json, math, re
 import numpy as np
@@ -83,10 +106,10 @@ def environment(*paths, **changes):
     return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1", **changes}
 
 
-def answer(code, *paths):
+def answer(code, *paths, **changes):
     """What a fresh interpreter prints, read as JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(*paths), capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], env=environment(*paths, **changes), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -115,6 +138,11 @@ def test_an_edit_of_the_callees_file_reaches_the_caller(toy, old, new, result):
     assert answer(RUN_OUTER, toy.parent, ROOT) == {"result": result, "hits": 0, "misses": 1}
     # What the earlier sources left is gone: one index, of `outer`; nobody called `total`.
     assert len(list((toy / "__pycache__").glob("*.nbi"))) == 1
+
+
+def test_a_damaged_cache_is_written_again(toy, tmp_path):
+    found = answer(RUN_DAMAGED, toy.parent, ROOT, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert found == [[2.5, 0, 1]] + 8 * [[2.5, 0, 1], [2.5, 1, 0]]
 
 
 def test_nan_is_data_and_sums_keep_their_order(toy):

@@ -28,4 +28,5 @@ def scores_of(path: str, model: str, prevalence: float) -> pd.DataFrame:
         progress_bar("Scoring", source.n) as advance,
         ranked_scores(source, models=(model,), prevalence=prevalence, progress=advance) as ranking,
     ):
+        assert ranking is not None  # only an output can be complete
         return pd.concat(list(ranking.pieces), ignore_index=True)

@@ -52,8 +52,8 @@ def features(
     total = source.n
     start = time.perf_counter()
     with interruptible(out), progress_bar("Measuring", total) as advance:
-        run = run_options(engine, scheduler, jobs, resume)
-        made = measure_files(source, out, overwrite=overwrite, progress=advance, **run)
+        run = run_options(engine, scheduler, jobs, resume, overwrite)
+        made = measure_files(source, out, progress=advance, **run)
     if made is None:
         tell_complete(out)
         return

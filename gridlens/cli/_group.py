@@ -16,6 +16,7 @@ from gridlens.cli._explain import explain
 from gridlens.cli._features import features
 from gridlens.cli._info import info
 from gridlens.cli._members import members
+from gridlens.cli._runs import terminable
 from gridlens.cli._score import score
 from gridlens.cli._simulate import simulate
 from gridlens.cli._train import train
@@ -28,7 +29,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with warnings.catch_warnings():
+            with terminable(), warnings.catch_warnings():
                 warnings.showwarning = _show_warning  # type: ignore[assignment]
                 # joblib replaces a worker whose memory has grown, between two tasks: nothing is lost by it.
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)

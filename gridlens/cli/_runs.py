@@ -1,6 +1,8 @@
 """What commands have in common that work in parcels: who works, what an interrupt leaves, how it went."""
 
 import contextlib
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,17 +10,32 @@ import click
 
 from gridlens._errors import GridlensError
 
-__all__ = ["interruptible", "run_options", "tell", "tell_complete"]
+__all__ = ["interruptible", "run_options", "tell", "tell_complete", "terminable"]
 
 
-def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool) -> dict[str, Any]:
+def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, overwrite: bool) -> dict[str, Any]:
     """Arguments of `gridlens.engine` from those of the command line, where a scheduler is Dask's."""
     return {
         "resume": resume,
+        "overwrite": overwrite,
         "engine": "dask" if scheduler is not None else engine,
         "scheduler": scheduler,
         "n_jobs": jobs,
     }
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Handle a termination (SIGTERM) in the block as Ctrl-C, unless the caller ignores or handles it."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

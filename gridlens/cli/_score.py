@@ -84,9 +84,7 @@ def score(
 
     if out is not None:
         check_writable(out)
-        if check_output(out, resume=resume, overwrite=overwrite):
-            tell_complete(out)
-            return
+        check_output(out, resume=resume, overwrite=overwrite)
     source = open_source(paths, options)
     total = source.n
     models = _models(target, model)
@@ -97,12 +95,15 @@ def score(
     click.echo(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence", err=True)
     start = time.perf_counter()
     best = _Best(None if out is None and top is None else top or 0)
-    run = run_options(engine, scheduler, jobs, resume)
+    run = run_options(engine, scheduler, jobs, resume, overwrite)
     with (
         interruptible(out),
         progress_bar("Scoring", total) as advance,
         ranked_scores(source, models=models, prevalence=prevalence, out=out, progress=advance, **run) as ranking,
     ):
+        if ranking is None:
+            tell_complete(str(out))
+            return
         pieces = best.passing(ranking.pieces)
         if out is not None:
             write_pieces(pieces, out, ranking.attrs)

@@ -13,7 +13,7 @@ from gridlens.cutouts._batches import CutoutBatch, ReadFailure
 from gridlens.cutouts._extract import CutGeometry, cut_rows, make_plan
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._join import JoinGaps
-from gridlens.cutouts._parcel import Parcel, stamp
+from gridlens.cutouts._parcel import Parcel, frame_digest, stamp
 from gridlens.cutouts._plan import Plan
 from gridlens.cutouts._scan import PathsLike
 
@@ -112,9 +112,8 @@ class ClusterCutter:
         for index in self._plan.indices:
             for tile in index.tiles:
                 tiles.update(repr((tile.path, stamp(tile.path))).encode())
-        clusters = pd.util.hash_pandas_object(self._plan.catalog).to_numpy()
         return {
             "images": tiles.hexdigest(),
-            "catalogue": hashlib.sha256(clusters.tobytes()).hexdigest(),
+            "catalogue": frame_digest(self._plan.catalog),
             "reading options": hashlib.sha256(repr((self._geometry, self._options)).encode()).hexdigest(),
         }

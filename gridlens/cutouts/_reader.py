@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,7 +19,7 @@ from gridlens.cutouts._batches import (
 )
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._join import CatalogJoin, JoinGaps
-from gridlens.cutouts._parcel import Parcel, stamp
+from gridlens.cutouts._parcel import Parcel, Parcels, frame_digest, stamp
 from gridlens.cutouts._planes import ReadOptions
 from gridlens.cutouts._scan import Entry, PathsLike
 from gridlens.cutouts._set import MAX_SIZE
@@ -101,24 +101,24 @@ class CutoutReader:
     def _make_join(self) -> CatalogJoin | None:
         return None if self._catalog is None else CatalogJoin(self._catalog, self._columns)
 
-    def parcels(self) -> list[Parcel]:
+    def parcels(self) -> Sequence[Parcel]:
         """Split all that there is to read; the same files give the same parcels every time.
 
         Large files of arrays are opened for their headers. An npz file is never split.
         """
-        parcels: list[Parcel] = []
+        parcels = Parcels()
         waiting: list[Entry] = []
         held = 0
 
         def close() -> None:
             nonlocal held
             if waiting:
-                parcels.append(Parcel(tuple(waiting)))
+                parcels.add(Parcel(tuple(waiting)))
             waiting.clear()
             held = 0
 
         for entry in self._entries:
-            size = max(0, stamp(entry.path)[0])
+            size = _size(entry.path)
             if len(waiting) == _PARCEL_CUTOUTS or held + size > _PARCEL_BYTES:
                 close()
             if entry.kind in _WHOLE_KINDS or (entry.kind != "zarr" and size <= _WHOLE_BYTES):
@@ -127,10 +127,7 @@ class CutoutReader:
                 continue
             # The order of the files is that of the table, for rows that score alike.
             close()
-            n = count_entry(entry)
-            parcels += [
-                Parcel((entry,), (start, min(start + _PARCEL_CUTOUTS, n))) for start in range(0, n, _PARCEL_CUTOUTS)
-            ] or [Parcel((entry,))]
+            parcels.add_rows(entry, count_entry(entry), _PARCEL_CUTOUTS)
         close()
         return parcels
 
@@ -168,7 +165,7 @@ class CutoutReader:
                 files.update(repr((path, stamp(path))).encode())
         catalog: Any = self._catalog
         if isinstance(catalog, pd.DataFrame):
-            catalog = pd.util.hash_pandas_object(catalog).sum()
+            catalog = frame_digest(catalog)
         elif catalog is not None:
             catalog = (os.fspath(catalog), stamp(os.fspath(catalog)))
         columns = sorted((self._columns or {}).items())
@@ -177,3 +174,10 @@ class CutoutReader:
             "catalogue": hashlib.sha256(repr((str(catalog), columns)).encode()).hexdigest(),
             "reading options": hashlib.sha256(repr(self._options).encode()).hexdigest(),
         }
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

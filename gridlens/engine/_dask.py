@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import pickle
 import platform
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
 from gridlens._errors import GridlensError
 from gridlens.cutouts import Parcel
+from gridlens.engine._spawn import main_left_out
 from gridlens.engine._task import Part, Task
 from gridlens.engine._worker import run_parcel, take_task
 
@@ -27,6 +30,9 @@ _LEAN = {
     "distributed.worker.profile.enabled": False,
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
 }
+# What Dask calls the processes of a LocalCluster.
+_NANNY = "Dask Worker process (from Nanny)"
+_LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
 # What the bits of a table hang on.
 _PACKAGES = ("gridlens", "lightgbm", "numba", "numpy", "pyarrow")
 
@@ -70,18 +76,13 @@ class DaskEngine:
         import distributed
 
         with contextlib.ExitStack() as opened:
+            opened.enter_context(_silenced())
             cluster: Any = None
             if self._scheduler is None:
                 # As long as the cluster is there, for it may start a worker at any time.
                 opened.enter_context(dask.config.set(_LEAN))
-                cluster = distributed.LocalCluster(
-                    n_workers=self._n_workers,
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    silence_logs=logging.ERROR,
-                    # Memory is bounded by what a parcel holds; a worker that is paused would only be slower.
-                    memory_limit=0,
-                )
+                opened.enter_context(main_left_out(_NANNY))
+                cluster = self._local_cluster()
                 opened.callback(cluster.close)
             address = self._scheduler if cluster is None else cluster
             try:
@@ -99,6 +100,23 @@ class DaskEngine:
             self._opened = opened.pop_all()
         return self
 
+    def _local_cluster(self) -> Any:
+        import distributed
+
+        try:
+            return distributed.LocalCluster(
+                n_workers=self._n_workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+                # Memory is bounded by what a parcel holds; a worker that is paused would only be slower.
+                memory_limit=0,
+            )
+        except (RuntimeError, OSError, ImportError) as exc:
+            raise GridlensError(
+                f"The Dask workers cannot start: {exc}. Work on this machine's processors with the engine 'local'."
+            ) from exc
+
     def __exit__(self, *_: Any) -> None:
         self._client.cancel(list(self._tickets), force=True)
         self._opened.close()
@@ -115,12 +133,12 @@ class DaskEngine:
         self._tickets[self._send(parcel)] = ticket, parcel
 
     def _send(self, parcel: Parcel) -> Any:
-        return self._client.submit(work_on, self._payload, self._versions, parcel, pure=False)
+        call = pickle.dumps(_Call(self._payload, self._versions, parcel))
+        return self._client.submit(pickle.loads, call, pure=False)
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
         """As in `Engine`."""
         from distributed import wait
-        from distributed.client import FutureCancelledError
         from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
 
@@ -142,9 +160,14 @@ class DaskEngine:
                 except KilledWorker:
                     # By this one, or by another that was with the same worker.
                     self._suspects.append((ticket, parcel))
-        except (FutureCancelledError, CommClosedError, TimeoutError) as exc:
+        except (CancelledError, CommClosedError, TimeoutError) as exc:
             raise GridlensError(
-                f"The Dask scheduler was lost: {exc}. Start it again, and give the same command with --resume."
+                "The Dask scheduler was lost. Start it again, and give the same command with --resume."
+            ) from exc
+        except (ImportError, AttributeError, pickle.UnpicklingError) as exc:
+            raise GridlensError(
+                f"A Dask worker cannot do the work: {type(exc).__name__}: {exc}. Install gridlens "
+                f"{version('gridlens')} and what it needs there, and give the same command with --resume."
             ) from exc
 
     def _check_workers(self) -> None:
@@ -176,9 +199,37 @@ def own_versions() -> dict[str, str]:
     return versions
 
 
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Silence Dask's loggers, which print tracebacks while it recovers; what matters is raised."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 @functools.cache
 def _versions_here() -> dict[str, str]:
     return own_versions()
+
+
+class _Call:
+    """The call of `work_on`, made when it is unpickled.
+
+    A worker without gridlens would lose its connection because of a function that it cannot import, start again and
+    take the next partition. A call that it cannot unpickle is an error that it reports.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return work_on, self._arguments
 
 
 def work_on(payload: bytes, wanted: dict[str, str], parcel: Parcel) -> Part:

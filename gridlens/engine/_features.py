@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from gridlens.cutouts import CutoutSet
-from gridlens.engine._output import check_output, finished_parts, parts_folder
+from gridlens.engine._output import check_output, finished_parts
 from gridlens.engine._task import Source
 from gridlens.features import CONTRACT_VERSION, FeatureCacheWriter, Measured, measured_from_table, measured_to_table
 
@@ -66,7 +66,7 @@ def measure_files(
     Returns
     -------
     MeasuredFiles or None
-        None where `resume` finds the cache complete.
+        None if `resume` finds the cache complete.
 
     Raises
     ------
@@ -79,20 +79,22 @@ def measure_files(
     >>> from gridlens.engine import measure_files
     >>> measure_files(CutoutReader("cutouts/"), "features.parquet")  # doctest: +SKIP
     """
-    if check_output(out, resume=resume, overwrite=overwrite):
-        return None
+    check_output(out, resume=resume, overwrite=overwrite)
     identity = hashlib.sha256(repr(sorted(source.identity().items())).encode()).hexdigest()
     rejected = 0
     with finished_parts(
         source,
         MeasureWork(),
-        parts_folder(out),
+        out,
         resume=resume,
+        overwrite=overwrite,
         engine=engine,
         scheduler=scheduler,
         n_jobs=n_jobs,
         progress=progress,
     ) as parts:
+        if parts is None:
+            return None
         with FeatureCacheWriter(out, identity) as writer:
             for table in parts.tables():
                 measured = measured_from_table(table)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
+from gridlens._errors import GridlensError
 from gridlens.cutouts import Parcel
+from gridlens.engine._spawn import WorkerContext
 from gridlens.engine._task import Part, Task
-from gridlens.engine._worker import run_parcel, start_worker
+from gridlens.engine._worker import check_worker, run_parcel, start_worker
 
 __all__ = ["Engine", "ProcessEngine", "ThreadEngine"]
 
@@ -97,12 +98,32 @@ class ProcessEngine:
         _end(self._pool)
 
     def _make_pool(self, n_workers: int) -> ProcessPoolExecutor:
-        # Workers are forked from a process that has loaded the libraries and has no threads.
-        forks = "forkserver" in multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if forks else "spawn")
-        if forks:
-            context.set_forkserver_preload(["gridlens.engine._worker", "gridlens.models", "lightgbm", "numba"])
-        return ProcessPoolExecutor(n_workers, context, initializer=start_worker, initargs=(self._payload,))
+        """Start workers, and wait until the first of them is ready.
+
+        Raises
+        ------
+        GridlensError
+            It cannot start. Other workers would not either, and each partition would be blamed for a process that
+            ended.
+        """
+        pool = None
+        try:
+            context = WorkerContext()
+            if context.get_start_method() == "forkserver":
+                context.set_forkserver_preload(["gridlens.engine._worker", "gridlens.models", "lightgbm", "numba"])
+            pool = ProcessPoolExecutor(n_workers, context, initializer=start_worker, initargs=(self._payload,))
+            # One for each worker, so that all of them start at once.
+            ready = [pool.submit(check_worker) for _ in range(n_workers)]
+            next(iter(wait(ready, return_when=FIRST_COMPLETED).done)).result()
+        except BaseException as exc:
+            if pool is not None:
+                _end(pool)
+            if isinstance(exc, OSError | EOFError | RuntimeError | ImportError):
+                raise GridlensError(
+                    f"The worker processes cannot start: {exc} Work in this process alone with n_jobs=1 (--jobs 1)."
+                ) from exc
+            raise
+        return pool
 
     def submit(self, ticket: int, parcel: Parcel) -> None:
         """As in `Engine`."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
-import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from joblib import effective_n_jobs
 
 from gridlens._errors import GridlensError
+from gridlens._files import locked
 from gridlens.cutouts import JoinReport
 from gridlens.engine._local import Engine, ProcessEngine, ThreadEngine
-from gridlens.engine._parts import Parts
+from gridlens.engine._parts import Parts, is_parts_folder
+from gridlens.engine._record import check_record, write_record
 from gridlens.engine._run import run
 from gridlens.engine._task import Source, Task, Work
 
@@ -32,68 +34,81 @@ def parts_folder(out: str | os.PathLike[str]) -> Path:
     return Path(out).with_name(Path(out).name + ".parts")
 
 
-def check_output(out: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> bool:
-    """Whether an output is complete and `resume` has nothing to do; drop parts of an earlier run with `overwrite`.
+def check_output(out: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> None:
+    """Raise GridlensError if an output is in the way of a new one: before the work, and again once it is locked.
 
     Raises
     ------
     GridlensError
-        It exists, or parts of it do, and neither is set; or both are.
+        The output exists, or finished parts of it do, and neither `resume` nor `overwrite` is set; or both are.
     """
     out, parts = Path(out), parts_folder(out)
     if resume and overwrite:
-        raise GridlensError("An earlier run is either gone on with or dropped. Give --resume or --overwrite, not both.")
-    if overwrite:
-        shutil.rmtree(parts, ignore_errors=True)
+        raise GridlensError("The options --resume and --overwrite are mutually exclusive. Give one of them.")
     if resume or overwrite:
-        return resume and out.exists() and not parts.is_dir()
+        return
     if out.exists():
         raise GridlensError(f"The output {out} exists. Name another, or replace it with --overwrite.")
-    if parts.is_dir():
+    if is_parts_folder(parts):
         raise GridlensError(
-            f"The folder {parts} holds what an earlier run had finished. Go on with it by --resume, or begin anew with "
-            "--overwrite."
+            f"The folder {parts} holds the finished parts of an earlier run. Resume it with --resume, or start again "
+            "with --overwrite."
         )
-    return False
 
 
 @contextlib.contextmanager
 def finished_parts(
     source: Source,
     work: Work,
-    folder: Path | None,
+    out: str | os.PathLike[str] | None,
     *,
+    settings: Mapping[str, str] | None = None,
     resume: bool,
+    overwrite: bool = False,
     engine: str,
     scheduler: str | None,
     n_jobs: int | None,
     progress: Callable[[int], Any] | None,
-) -> Iterator[Parts]:
-    """Work on all parcels that have no part yet, and yield all parts; they are removed once the block has ended well.
+) -> Iterator[Parts | None]:
+    """Work on all partitions that have no part yet, and yield all parts for a block that writes `out`.
 
-    `folder` is where they are kept, None for a temporary one.
+    None is yielded if `resume` finds `out` complete. The lock of `out` is held until the block has ended. If it ends
+    without an error, the parts are removed, and a record of the run is kept beside `out`.
+
+    Parameters
+    ----------
+    out : path or None
+        The output; None keeps the parts in a temporary folder.
+    settings : mapping of str to str, optional
+        What `out` depends on besides its parts, by name.
     """
     if engine not in _ENGINES:
         raise GridlensError(f"The 'engine' parameter must be 'local' or 'dask'. Got {engine!r} instead.")
     if scheduler is not None and engine != "dask":
         raise GridlensError("The 'scheduler' parameter is for the engine 'dask'. Give --engine dask.")
-    parcels = source.parcels()
     with contextlib.ExitStack() as stack:
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridlens-")))
-        parts = stack.enter_context(Parts(folder, source.identity() | work.identity(), resume=resume))
-        stack.callback(parts.remove_if_empty)
+        identity = source.identity() | work.identity()
+        whole = identity | dict(settings or {})
+        if out is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridlens-"))) / "parts"
+        else:
+            out, folder = Path(out), parts_folder(out)
+            stack.enter_context(locked(out))
+            # Another command may have written it meanwhile.
+            check_output(out, resume=resume, overwrite=overwrite)
+            if resume and out.exists() and not folder.exists():
+                check_record(out, whole)
+                yield None
+                return
+        parts = stack.enter_context(Parts(folder, identity, resume=resume, overwrite=overwrite))
         if progress is not None and parts.resumed:
             progress(parts.resumed)
-        todo = len(parcels) - len(parts.done)
-        if todo:
-            made, task = _engine(source, work, todo, engine, scheduler, n_jobs)
-            run(task, parcels, made, parts, progress)
-        elif not parts.done:
-            parts.write(0, Task(source, work).empty())
+        _make_parts(source, work, parts, engine, scheduler, n_jobs, progress)
         _say(parts)
         try:
             yield parts
+            if out is not None:
+                write_record(out, whole)
         except OSError as exc:
             raise GridlensError(
                 f"The output cannot be written: {exc.strerror or exc}. What is finished is kept in {folder}; the same "
@@ -102,16 +117,38 @@ def finished_parts(
         parts.remove()
 
 
+def _make_parts(
+    source: Source,
+    work: Work,
+    parts: Parts,
+    engine: str,
+    scheduler: str | None,
+    n_jobs: int | None,
+    progress: Callable[[int], Any] | None,
+) -> None:
+    parcels = source.parcels()
+    todo = len(parcels) - len(parts.done)
+    if todo:
+        made, task = _engine(source, work, todo, engine, scheduler, n_jobs, isolate=parts.crashed)
+        with parts.in_threads() if isinstance(made, ThreadEngine) else contextlib.nullcontext():
+            run(task, parcels, made, parts, progress)
+    elif not parts.done:
+        parts.write(0, Task(source, work).empty())
+
+
 def _engine(
-    source: Source, work: Work, todo: int, engine: str, scheduler: str | None, n_jobs: int | None
+    source: Source, work: Work, todo: int, engine: str, scheduler: str | None, n_jobs: int | None, *, isolate: bool
 ) -> tuple[Engine, Task]:
+    """Return the workers for `todo` partitions: processes for many, or if a cutout may crash them (`isolate`)."""
     n_workers = int(effective_n_jobs(n_jobs))
     task = Task(source, work)
     if engine == "dask":
         from gridlens.engine._dask import DaskEngine
 
         return DaskEngine(task, n_workers, scheduler), task
-    if todo >= _PROCESSES_FROM and n_workers > 1:
+    # The daemonic processes of `multiprocessing.Pool` may not start others; joblib finds a single worker there.
+    isolate = isolate and not multiprocessing.current_process().daemon
+    if isolate or (todo >= _PROCESSES_FROM and n_workers > 1):
         return ProcessEngine(task, n_workers), task
     threads = min(n_workers, todo)
     task = Task(source, work, n_threads=max(1, n_workers // threads))

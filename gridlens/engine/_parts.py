@@ -1,4 +1,4 @@
-"""The folder beside an output that holds what is finished of it, so that a run that was cut goes on from there."""
+"""The folder beside an output that keeps the finished parts of it, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,142 +17,124 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlens._errors import GridlensError
+from gridlens._files import read_regular
 from gridlens.cutouts import JoinGaps
+from gridlens.engine._seal import identity_digest, is_sealed, sealed, unsealed_metadata
 from gridlens.engine._task import Part
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "differences", "is_parts_folder"]
 
 _RUN = "run.json"
+_FORMAT = "gridlens parts 1"
 _REPORT = b"gridlens.part"
+# Left behind by a run in threads that did not end itself: a cutout may have crashed the process.
+_IN_THREADS = ".threads"
+# All that a run writes into the folder; `run.json` is removed last, since it marks the folder.
+_OWN_FILES = ("part-*.parquet", ".*.partial", _IN_THREADS, _RUN)
+_OWN_FOLDERS = ("buckets-*",)
 
 
 class Parts:
-    """Tables of parcels, each a Parquet file of its own: together a data set that other programs can open.
+    """Tables of partitions, each a Parquet file: together a data set that other programs can open.
 
-    A file is there whole or not at all, whatever ends the process that writes it.
+    A file is written whole or not at all. Each holds its index, the digest of the run's identity and a digest of its
+    own bytes; on `resume` a part that fails any of these checks is removed, and made again. The caller holds the lock
+    of the output.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing.
+        Created if it is missing. A folder without the mark of gridlens is refused, and left as it is.
     identity : dict of str to str
-        What the parts hang on, by name: a run with another one does not go on with them.
+        What the parts depend on, by name: a run with another identity cannot be resumed.
     resume : bool
-        Whether parts of an earlier run may be there.
+        Whether to keep the parts of an earlier run.
+    overwrite : bool, default=False
+        Whether to remove the parts of an earlier run.
 
     Raises
     ------
     GridlensError
-        Parts are there and are not to be gone on with, those of another run, or somebody is writing them.
+        The folder is not one of gridlens, or holds parts of an earlier run that are not to be resumed or cannot be.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, str], *, resume: bool) -> None:
+    def __init__(self, folder: Path, identity: dict[str, str], *, resume: bool, overwrite: bool = False) -> None:
         self.folder = folder
+        self._identity, self._digest = identity, identity_digest(identity)
+        self.crashed = False
+        """whether an earlier run in threads did not end itself"""
+        self._rows: dict[int, int] = {}
         try:
-            folder.mkdir(exist_ok=True)
-            self._lock = open(folder / ".lock", "w")  # noqa: SIM115 - held until the run ends
+            self._open(resume, overwrite)
         except OSError as exc:
             raise GridlensError(f"Cannot write to {folder}: {exc.strerror or exc}. Choose another output.") from exc
-        _take(self._lock, folder)
-        try:
-            self._begin(identity, resume)
-        except BaseException:
-            self._lock.close()
-            raise
-        self.done = {index for index in self._indices() if self._is_whole(index)}
         self.resumed = self.count()
         """rows that were there already"""
 
-    def _begin(self, identity: dict[str, str], resume: bool) -> None:
-        stored = self.folder / _RUN
-        if stored.is_file():
-            if not resume:
-                raise GridlensError(
-                    f"The folder {self.folder} holds what an earlier run had finished. Go on with it by --resume, or "
-                    "begin anew with --overwrite."
-                )
-            self._check(json.loads(stored.read_text()), identity)
+    @property
+    def done(self) -> set[int]:
+        """Indices of the finished partitions."""
+        return set(self._rows)
+
+    def _open(self, resume: bool, overwrite: bool) -> None:
+        if not os.path.lexists(self.folder):
+            self._create()
+            return
+        stored = _read_run(self.folder)
+        if stored is None:
+            raise _foreign(self.folder)
+        self.crashed = (self.folder / _IN_THREADS).exists()
+        if overwrite:
+            self.remove()
+            if self.folder.exists():
+                raise _foreign(self.folder)
+            self._create()
+        elif resume:
+            self._check(stored)
+            self._remove_leftovers()
+            self._verify()
         else:
-            self._write_bytes(stored, (json.dumps(identity, indent=1) + "\n").encode())
-        # What was cut while it was written.
-        for path in self.folder.glob(".*.partial"):
-            path.unlink(missing_ok=True)
-        for path in self.folder.glob("buckets-*"):
-            shutil.rmtree(path, ignore_errors=True)
+            raise GridlensError(
+                f"The folder {self.folder} holds the finished parts of an earlier run. Resume it with --resume, or "
+                "start again with --overwrite."
+            )
+
+    def _create(self) -> None:
+        """Create the folder with its mark in it, so that a folder without the mark is never ours."""
+        fresh = self.folder.with_name(f".{self.folder.name}.new")
+        fresh.mkdir(exist_ok=True)
+        try:
+            run = {"format": _FORMAT, "identity": self._identity}
+            _write_bytes(fresh / _RUN, (json.dumps(run, indent=1) + "\n").encode())
+            if self.crashed:
+                (fresh / _IN_THREADS).touch()
+            fresh.rename(self.folder)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self._lock.close()
+        self.remove_if_empty()
 
     def write(self, index: int, part: Part) -> None:
-        """Keep the part of a parcel."""
-        report = json.dumps({"gaps": asdict(part.gaps), "warnings": part.warnings}).encode()
-        table = part.table.replace_schema_metadata({**(part.table.schema.metadata or {}), _REPORT: report})
+        """Keep the part of a partition."""
+        report = {
+            "index": index,
+            "rows": part.table.num_rows,
+            "run": self._digest,
+            "gaps": asdict(part.gaps),
+            "warnings": part.warnings,
+        }
+        metadata = {**(part.table.schema.metadata or {}), _REPORT: json.dumps(report).encode(), **unsealed_metadata()}
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
-        self._write_bytes(self._path(index), sink.getvalue())
-        self.done.add(index)
-
-    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The parts in the order of the parcels, or some columns of them."""
-        for index in sorted(self.done):
-            yield pq.read_table(self._path(index), columns=None if columns is None else list(columns))
-
-    def reports(self) -> Iterator[tuple[JoinGaps, list[str]]]:
-        """What joins left open, and warnings, by parcel."""
-        for index in sorted(self.done):
-            report = json.loads(pq.read_schema(self._path(index)).metadata[_REPORT])
-            yield JoinGaps(**report["gaps"]), report["warnings"]
-
-    def count(self) -> int:
-        """Rows in all."""
-        return sum(pq.read_metadata(self._path(index)).num_rows for index in self.done)
-
-    def remove(self) -> None:
-        """Remove the folder, once the output is written."""
-        self._lock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def remove_if_empty(self) -> None:
-        """Leave nothing behind where nothing was finished."""
-        if not self.done:
-            self.remove()
-
-    def _path(self, index: int) -> Path:
-        return self.folder / f"part-{index:07d}.parquet"
-
-    def _indices(self) -> Iterator[int]:
-        for path in self.folder.glob("part-*.parquet"):
-            with contextlib.suppress(ValueError):
-                yield int(path.stem.removeprefix("part-"))
-
-    def _is_whole(self, index: int) -> bool:
-        """Whether the file can be read: a disk may have lost what a process had written."""
+        pq.write_table(part.table.replace_schema_metadata(metadata), sink)
+        path = self._path(index)
         try:
-            return _REPORT in (pq.read_schema(self._path(index)).metadata or {})
-        except (OSError, pa.ArrowException):
-            return False
-
-    def _check(self, stored: dict[str, str], identity: dict[str, str]) -> None:
-        changed = sorted(name for name in stored.keys() | identity.keys() if stored.get(name) != identity.get(name))
-        if changed:
-            raise GridlensError(
-                f"The run in {self.folder} cannot go on: {', '.join(changed)} {'is' if len(changed) == 1 else 'are'} "
-                "not what it began with. Put that back, or begin anew with --overwrite."
-            )
-
-    def _write_bytes(self, path: Path, content: Any) -> None:
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with open(partial, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
+            _write_bytes(path, sealed(sink.getvalue().to_pybytes()))
         except OSError as exc:
-            partial.unlink(missing_ok=True)
             if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise GridlensError(
                     f"There is no space left for {path}. What is finished is kept in {self.folder}: free some space, "
@@ -161,20 +144,135 @@ class Parts:
                 f"Cannot write {path}: {exc.strerror or exc}. What is finished is kept in {self.folder}; give the same "
                 "command with --resume."
             ) from exc
+        self._rows[index] = part.table.num_rows
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the parts in the order of the partitions, or some columns of them."""
+        for index in sorted(self._rows):
+            yield pq.read_table(self._path(index), columns=None if columns is None else list(columns))
+
+    def reports(self) -> Iterator[tuple[JoinGaps, list[str]]]:
+        """Yield the gaps of the catalogue join and the warnings of each partition."""
+        for index in sorted(self._rows):
+            report = json.loads(pq.read_schema(self._path(index)).metadata[_REPORT])
+            yield JoinGaps(**report["gaps"]), report["warnings"]
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        return sum(self._rows.values())
+
+    @contextlib.contextmanager
+    def in_threads(self) -> Iterator[None]:
+        """Leave a mark for the next run if this process ends within the block without leaving it."""
+        mark = self.folder / _IN_THREADS
+        with contextlib.suppress(OSError):  # such as a full disk, which the first part reports
+            mark.touch()
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove what gridlens wrote, and the folder unless it holds other files."""
+        self._remove_leftovers()
+        for pattern in _OWN_FILES:
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def remove_if_empty(self) -> None:
+        """Leave nothing behind where nothing was finished."""
+        if not self._rows and not self.crashed:
+            self.remove()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what was being written when an earlier run ended."""
+        for path in self.folder.glob(".*.partial"):
+            path.unlink(missing_ok=True)
+        for pattern in _OWN_FOLDERS:
+            for path in self.folder.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"part-{index:07d}.parquet"
+
+    def _verify(self) -> None:
+        """Count the rows of each part that passes its checks, and remove the others."""
+        bad = 0
+        for path in self.folder.glob("part-*.parquet"):
+            report = self._verified(path)
+            if report is None:
+                bad += 1
+                path.unlink()
+            else:
+                self._rows[report["index"]] = report["rows"]
+        if bad:
+            warnings.warn(
+                f"{bad} finished parts in {self.folder} are damaged or of another run; they are made again.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _verified(self, path: Path) -> dict[str, Any] | None:
+        """Return the report of a part of this run; None if it is damaged, or another part under this name."""
+        try:
+            content = read_regular(path)
+            if not is_sealed(content):
+                return None
+            metadata = pq.read_metadata(pa.BufferReader(content))
+            report: dict[str, Any] = json.loads(metadata.metadata[_REPORT])
+        except (OSError, pa.ArrowException, KeyError, ValueError):
+            return None
+        same = report["run"] == self._digest and report["rows"] == metadata.num_rows
+        return report if same and path == self._path(report["index"]) else None
+
+    def _check(self, stored: dict[str, str]) -> None:
+        if changed := differences(stored, self._identity):
+            raise GridlensError(
+                f"The run in {self.folder} cannot be resumed: it began with other values of {changed}. Files are "
+                "compared by path, size, times and inode. Restore them, or start again with --overwrite."
+            )
 
 
-def _take(lock: Any, folder: Path) -> None:
-    """Hold the lock until this process ends or closes it; the system gives it back, however the process ends."""
+def is_parts_folder(folder: Path) -> bool:
+    """Return whether a folder carries the mark of gridlens."""
+    return _read_run(folder) is not None
+
+
+def differences(stored: dict[str, str], identity: dict[str, str]) -> str:
+    """Return the names of what differs between two identities, for a message."""
+    names = stored.keys() | identity.keys()
+    return ", ".join(sorted(name for name in names if stored.get(name) != identity.get(name)))
+
+
+def _read_run(folder: Path) -> dict[str, str] | None:
+    """Return the identity of the run that wrote a folder; None if the mark is missing or damaged."""
     try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        return
+        run = json.loads(read_regular(folder / _RUN))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(run, dict) or run.get("format") != _FORMAT or not isinstance(run.get("identity"), dict):
+        return None
+    identity: dict[str, str] = run["identity"]
+    return identity
+
+
+def _foreign(folder: Path) -> GridlensError:
+    return GridlensError(
+        f"{folder} is in the way: it is not a folder of finished parts, or its {_RUN} is missing or damaged. Move or "
+        "remove it, or choose another output."
+    )
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise GridlensError(
-            f"Another process is writing to {folder}. Wait for it, or end it, or choose another output."
-        ) from None
-    except OSError:  # a file system without locks
-        return
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class _Piece:
 
 
 def run(
-    task: Task, parcels: list[Parcel], engine: Engine, parts: Parts, progress: Callable[[int], Any] | None = None
+    task: Task, parcels: Sequence[Parcel], engine: Engine, parts: Parts, progress: Callable[[int], Any] | None = None
 ) -> None:
     """Work on the parcels that have no part yet, and keep a part of each.
 
@@ -82,7 +82,7 @@ def run(
                         progress(whole.table.num_rows)
 
 
-def _unfinished(parcels: list[Parcel], parts: Parts) -> Iterator[_Piece]:
+def _unfinished(parcels: Sequence[Parcel], parts: Parts) -> Iterator[_Piece]:
     for index, parcel in enumerate(parcels):
         if index not in parts.done:
             yield _Piece(index, parcel)

@@ -16,7 +16,7 @@ from gridlens._tables import write_pieces
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.engine._merge import Ranking, rank_parts
-from gridlens.engine._output import check_output, finished_parts, parts_folder
+from gridlens.engine._output import check_output, finished_parts
 from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
 from gridlens.engine._task import Source
 from gridlens.features import CONTRACT_VERSION, Measured
@@ -96,22 +96,31 @@ def ranked_scores(
     prevalence: Prevalence = 1e-3,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     scheduler: str | None = None,
     engine: str = "local",
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
-) -> Iterator[Ranking]:
+) -> Iterator[Ranking | None]:
     """Score cutouts, and yield the ranked table in pieces, for a block that writes or prints them.
 
-    Parts are kept beside `out` until the block has ended without an error, or in a temporary folder. The parameters
-    are those of `score_files`.
+    None is yielded if `resume` finds `out` complete. Parts are kept beside `out` until the block has ended without an
+    error, or in a temporary folder. The parameters are those of `score_files`.
     """
     work = ScoreWork(models)
-    folder = None if out is None else parts_folder(out)
     with finished_parts(
-        source, work, folder, resume=resume, scheduler=scheduler, engine=engine, n_jobs=n_jobs, progress=progress
+        source,
+        work,
+        out,
+        settings={"prevalence": repr(prevalence)},
+        resume=resume,
+        overwrite=overwrite,
+        scheduler=scheduler,
+        engine=engine,
+        n_jobs=n_jobs,
+        progress=progress,
     ) as parts:
-        yield rank_parts(parts, work.scorer, prevalence)
+        yield None if parts is None else rank_parts(parts, work.scorer, prevalence)
 
 
 def score_files(
@@ -129,8 +138,9 @@ def score_files(
 ) -> Scored | None:
     """Score any number of cutouts into a ranked table on disk, in memory that does not grow with them.
 
-    Finished parts are kept in the folder ``OUT.parts`` until the table is written, whole. A run that was cut, by
-    whatever, goes on from there with `resume`: the table is that of an undisturbed run.
+    Finished parts are kept in the folder ``OUT.parts`` until the table is written, whole. A run that was interrupted
+    continues from there with `resume`: the table is that of an undisturbed run. The hidden file ``.OUT.run.json``
+    records what the table was made of.
 
     Parameters
     ----------
@@ -143,9 +153,9 @@ def score_files(
     prevalence : float or "estimate", default=1e-3
         As in `LensDetector.score_cutouts`; of more than two million rows every k-th is estimated from.
     resume : bool, default=False
-        Go on with what an earlier call had finished.
+        Continue with the finished parts of an earlier call. Parts that are damaged are made again.
     overwrite : bool, default=False
-        Replace the table, and drop what an earlier call had finished.
+        Replace the table, and drop the finished parts of an earlier call.
     engine : {"local", "dask"}, default="local"
         This machine's processors, or Dask's workers. The table is the same, to the bit.
     scheduler : str, default=None
@@ -158,17 +168,14 @@ def score_files(
     Returns
     -------
     Scored or None
-        None where `resume` finds the table complete.
+        None if `resume` finds the table complete.
 
     Raises
     ------
     GridlensError
-        The table exists, or parts of it do, and neither `resume` nor `overwrite` is set; cutouts, model or options are
-        not those that it began with; there is no space left, no scheduler, or another version on its workers.
-
-    Notes
-    -----
-    Work in processes begins by importing the script that calls: protect it by ``if __name__ == "__main__":``.
+        The table exists, or parts of it do, and neither `resume` nor `overwrite` is set; with `resume`, the table or
+        its parts are of other cutouts, another model or other options; another process is writing the table; there is
+        no space left; the workers cannot start; there is no scheduler, or its workers have other versions.
 
     Examples
     --------
@@ -176,19 +183,21 @@ def score_files(
     >>> from gridlens.engine import score_files
     >>> score_files(CutoutReader("cutouts/"), "scores.parquet")  # doctest: +SKIP
     """
-    if check_output(out, resume=resume, overwrite=overwrite):
-        return None
+    check_output(out, resume=resume, overwrite=overwrite)
     with ranked_scores(
         source,
         models=models,
         prevalence=prevalence,
         out=out,
         resume=resume,
+        overwrite=overwrite,
         scheduler=scheduler,
         engine=engine,
         n_jobs=n_jobs,
         progress=progress,
     ) as ranking:
+        if ranking is None:
+            return None
         write_pieces(ranking.pieces, out, ranking.attrs)
     return Scored(
         ranking.rows,

@@ -6,9 +6,10 @@ import contextlib
 import pickle
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import cloudpickle
 import pyarrow as pa
 
 from gridlens._errors import GridlensError
@@ -29,7 +30,7 @@ class Source(Protocol):
         """Cutouts in all; None where that is not known without reading them."""
         ...
 
-    def parcels(self) -> list[Parcel]: ...
+    def parcels(self) -> Sequence[Parcel]: ...
 
     def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch] | Iterator[Measured]: ...
 
@@ -76,8 +77,23 @@ class Task:
         self.source, self.work, self._n_threads = source, work, n_threads
 
     def alone(self) -> bytes:
-        """This task for another process, where each parcel has one thread."""
-        return pickle.dumps(Task(self.source, self.work))
+        """Return this task for another process, where each parcel has one thread.
+
+        Classes of the caller's main module are pickled with their code, since workers do not import that module.
+
+        Raises
+        ------
+        GridlensError
+            The source or the work cannot be pickled.
+        """
+        try:
+            payload: bytes = cloudpickle.dumps(Task(self.source, self.work))
+        except (pickle.PicklingError, TypeError, AttributeError) as exc:
+            raise GridlensError(
+                f"The 'source' parameter must be picklable to be read by several processes: {exc}. Work in this "
+                "process alone with n_jobs=1."
+            ) from exc
+        return payload
 
     def run(self, parcel: Parcel) -> Part:
         """Make the rows of a parcel. What is wrong with a cutout becomes a rejected row.

@@ -10,14 +10,17 @@ import warnings
 from multiprocessing.connection import wait
 from multiprocessing.process import parent_process
 
+from gridlens._errors import GridlensError
 from gridlens.cutouts import Parcel
 from gridlens.engine._task import Part, Task
 
-__all__ = ["run_parcel", "start_worker", "take_task"]
+__all__ = ["check_worker", "run_parcel", "start_worker", "take_task"]
 
 # Pickled, and unpacked: the one task that this process works on.
 _CURRENT: list[tuple[bytes, Task]] = []
 _WARNINGS: list[str] = []
+# Why this process cannot work.
+_FAILURES: list[GridlensError] = []
 
 
 def start_worker(payload: bytes) -> None:
@@ -27,7 +30,24 @@ def start_worker(payload: bytes) -> None:
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    take_task(payload)
+    # An error raised here would end the process, with a traceback on the terminal.
+    try:
+        take_task(payload)
+    except GridlensError as exc:
+        _FAILURES.append(exc)
+    except Exception as exc:
+        _FAILURES.append(
+            GridlensError(
+                f"The worker processes cannot start: {type(exc).__name__}: {exc}. Work in this process alone with "
+                "n_jobs=1 (--jobs 1)."
+            )
+        )
+
+
+def check_worker() -> None:
+    """Raise GridlensError if this process cannot work."""
+    if _FAILURES:
+        raise _FAILURES[0]
 
 
 def take_task(payload: bytes) -> None:
@@ -40,6 +60,7 @@ def take_task(payload: bytes) -> None:
 
 def run_parcel(parcel: Parcel) -> Part:
     """Make the rows of a parcel, with the warnings that nobody here would see."""
+    check_worker()
     part = _CURRENT[0][1].run(parcel)
     said = list(dict.fromkeys(_WARNINGS))
     _WARNINGS.clear()

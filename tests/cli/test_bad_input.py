@@ -212,7 +212,8 @@ def test_a_model_that_is_none(folder, out, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_half_way(folder, out):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_half_way(folder, out, number):
     np.save(folder / "many.npy", np.random.default_rng(1).normal(size=(128, 128, 128, 3)).astype(np.float32))
     for k in range(60):
         os.link(folder / "many.npy", folder / f"many-{k}.npy")
@@ -225,7 +226,7 @@ def test_ctrl_c_half_way(folder, out):
     while not list(parts.glob("part-*")):
         time.sleep(0.05)
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in errors

@@ -76,7 +76,8 @@ def test_every_format_holds_the_same_table(folder, tmp_path, suffix, read):
             assert p == pytest.approx(expected.loc[name, "p_lens"], rel=1e-12)
     if suffix == "fits":
         assert table.meta["PREVAL"] == 0.01
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cutouts", f"scores.{suffix}"]
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == [f".scores.{suffix}.run.json", "cutouts", f"scores.{suffix}"]
 
 
 def test_stdout_takes_the_table_where_no_file_is_named(folder):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from gridlens.cutouts import CutoutReader, CutoutSet, JoinGaps, JoinReport, _reader, read_batches, write_npz
+from gridlens.cutouts._parcel import Parcel, Parcels
+from gridlens.cutouts._scan import Entry
 
 h5py = pytest.importorskip("h5py")
 
@@ -44,7 +46,7 @@ def rows_of(batches):
 def test_parcels_hold_all(folder):
     reader = CutoutReader(folder)
     parcels = reader.parcels()
-    assert parcels == CutoutReader(folder).parcels()
+    assert list(parcels) == list(CutoutReader(folder).parcels())
     made = [rows_of(reader.read(parcel)) for parcel in reversed(parcels)]
     rows = {name: row for part, _ in made for name, row in part.items()}
     whole, failed = rows_of(read_batches(folder))
@@ -59,6 +61,24 @@ def test_parcels_hold_all(folder):
     # Many files, or some cutouts of one.
     assert all(len(parcel.entries) <= 4 for parcel in parcels)
     assert [parcel.rows for parcel in parcels if parcel.entries[0].id == "a-many"] == [(0, 4), (4, 8), (8, 11)]
+
+
+def test_partitions_of_a_large_file_are_made_as_they_are_asked_for():
+    huge, small = Entry("huge", "huge.zarr", "zarr", {}), Entry("small", "small.npz", "npz", {})
+    parcels = Parcels()
+    assert len(parcels) == 0
+    parcels.add(Parcel((small,)))
+    parcels.add_rows(huge, 10**12, 512)
+    parcels.add_rows(huge, 0, 512)
+    parcels.add_rows(huge, 3, 2)
+    assert len(parcels) == 1 + 10**12 // 512 + 1 + 2
+    assert parcels[0] == Parcel((small,))
+    assert parcels[1] == Parcel((huge,), (0, 512))
+    assert parcels[10**9] == Parcel((huge,), (512 * (10**9 - 1), 512 * 10**9))
+    assert parcels[-4].rows == (10**12 - 512, 10**12)
+    assert parcels[-3:] == [Parcel((huge,)), Parcel((huge,), (0, 2)), Parcel((huge,), (2, 3))]
+    with pytest.raises(IndexError):
+        parcels[len(parcels)]
 
 
 def test_halves_hold_what_the_whole_holds(folder):

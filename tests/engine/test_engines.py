@@ -144,6 +144,27 @@ def test_a_scheduler_elsewhere_with_workers_of_its_own(tmp_path, scheduler, monk
         worker.wait()
 
 
+@pytest.mark.slow
+def test_a_scheduler_of_which_a_worker_lacks_gridlens(tmp_path, scheduler, monkeypatch):
+    (tmp_path / "gridlens").mkdir()
+    (tmp_path / "gridlens" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'gridlens'\")\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nthreads", "1", "--no-dashboard"]
+    worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path, env=environment)
+    monkeypatch.setattr(_dask, "_PATIENCE", 60.0)
+    task = Task(Numbers(20), Tally())
+    try:
+        with pytest.raises(GridlensError, match="workers cannot load gridlens"):
+            DaskEngine(task, 1, scheduler).__enter__()
+        # As if it had joined after the others were checked.
+        monkeypatch.setattr(DaskEngine, "_check_workers", lambda self: None)
+        with Parts(tmp_path / "p", {}, resume=False) as parts, pytest.raises(GridlensError, match="cannot do the work"):
+            run(task, task.source.parcels(), DaskEngine(task, 1, scheduler), parts)
+    finally:
+        worker.kill()
+        worker.wait()
+
+
 def test_dask_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(GridlensError, match=r"pip install 'gridlens\[dask\]'"):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import signal
 import subprocess
 import time
 
@@ -81,7 +82,7 @@ def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_parcels, mo
     assert result.exit_code == 1
     assert "same command with --resume goes on" in result.stderr
     assert not out.exists()
-    assert "Go on with it by --resume" in CliRunner().invoke(main, command).stderr
+    assert "Resume it with --resume" in CliRunner().invoke(main, command).stderr
     result = CliRunner().invoke(main, [*command, "--resume"])
     assert result.exit_code == 0, result.stderr
     assert f"{9 * EACH} from an earlier run" in result.stderr
@@ -89,6 +90,18 @@ def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_parcels, mo
     whole = CliRunner().invoke(main, [*command[:-1], str(tmp_path / "whole.csv")])
     assert whole.exit_code == 0
     assert out.read_text() == (tmp_path / "whole.csv").read_text()
+
+
+@pytest.mark.parametrize("with_out", [True, False])
+def test_terminated(tmp_path, shards, model, monkeypatch, with_out):
+    monkeypatch.setattr("gridlens.engine._score.rank_parts", lambda *_: signal.raise_signal(signal.SIGTERM))
+    out = ["--out", str(tmp_path / "out.csv")] if with_out else []
+    result = CliRunner().invoke(main, ["score", str(shards / "01.npz"), "--model", str(model), *out])
+    assert result.exit_code == 1
+    assert ("same command with --resume goes on" in result.stderr) is with_out
+    assert "Interrupted. " in result.stderr.splitlines()[-1]
+    assert (tmp_path / "out.csv.parts").exists() is with_out
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_an_output_that_exists(tmp_path, shards, model):
@@ -100,10 +113,13 @@ def test_an_output_that_exists(tmp_path, shards, model):
     assert "exists. Name another, or replace it with --overwrite" in refused.stderr
     assert out.read_text() == "id\n"
     both = CliRunner().invoke(main, [*command, "--resume", "--overwrite"])
-    assert "--resume or --overwrite, not both" in both.stderr
-    assert "nothing left to do" in CliRunner().invoke(main, [*command, "--resume"]).stderr
+    assert "--resume and --overwrite are mutually exclusive" in both.stderr
+    unknown = CliRunner().invoke(main, [*command, "--resume"])
+    assert unknown.exit_code == 1
+    assert "it has no record of the run that wrote it" in unknown.stderr
     assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0
     assert len(pd.read_csv(out)) == EACH
+    assert "nothing left to do" in CliRunner().invoke(main, [*command, "--resume"]).stderr
 
 
 def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
@@ -120,9 +136,9 @@ def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
         assert CliRunner().invoke(main, command).exit_code == 1
     write_npz(tmp_path / "a.npz", CutoutSet(2 * pixels, pixel_scale=1.0))
     refused = CliRunner().invoke(main, [*command, "--resume"])
-    assert "cannot go on: cutouts is not what it began with" in refused.stderr
+    assert "cannot be resumed: it began with other values of cutouts." in refused.stderr
     other = CliRunner().invoke(main, [*command, "--resume", "--pixel-scale", "0.9"])
-    assert "cutouts, reading options are not" in other.stderr
+    assert "other values of cutouts, reading options." in other.stderr
 
 
 def test_a_full_disk(tmp_path, shards, model, small_parcels):
@@ -145,6 +161,6 @@ def test_a_full_disk(tmp_path, shards, model, small_parcels):
         assert result.exit_code == 0, result.stderr
         assert "from an earlier run" in result.stderr
         assert len(pd.read_csv(disk / "out.csv")) == SHARDS * EACH + 2
-        assert [path.name for path in disk.iterdir()] == ["out.csv"]
+        assert sorted(path.name for path in disk.iterdir()) == [".out.csv.run.json", "out.csv"]
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -1,0 +1,60 @@
+"""The record beside a finished output: what it was made of, so that `resume` can say whether it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from gridlens._errors import GridlensError
+from gridlens._files import atomic_path, read_regular
+from gridlens.engine._parts import differences
+
+__all__ = ["check_record", "write_record"]
+
+_FORMAT = "gridlens record 1"
+
+
+def _record_path(out: Path) -> Path:
+    """Return the path of the record of an output, a hidden file that serves every format of tables alike."""
+    return out.with_name(f".{out.name}.run.json")
+
+
+def write_record(out: Path, identity: dict[str, str]) -> None:
+    """Record what a finished output was made of, and the digest of its bytes."""
+    record = {"format": _FORMAT, "identity": identity, "blake2b": _file_digest(out)}
+    with atomic_path(_record_path(out)) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def check_record(out: Path, identity: dict[str, str]) -> None:
+    """Raise GridlensError unless an output is the complete one of a run with this identity."""
+    record = _read(out)
+    way_out = "Replace it with --overwrite, or name another output."
+    if record is None:
+        raise GridlensError(
+            f"The output {out} exists, but whether it is complete cannot be verified: it has no record of the run that "
+            f"wrote it. {way_out}"
+        )
+    if changed := differences(record["identity"], identity):
+        raise GridlensError(
+            f"The output {out} is that of another run, with other values of {changed}. Files are compared by path, "
+            f"size, times and inode. {way_out}"
+        )
+    if record["blake2b"] != _file_digest(out):
+        raise GridlensError(f"The output {out} is not the table that the run wrote: its content changed. {way_out}")
+
+
+def _read(out: Path) -> dict[str, Any] | None:
+    try:
+        record: Any = json.loads(read_regular(_record_path(out)))
+    except (OSError, ValueError, RecursionError):
+        return None
+    whole = isinstance(record, dict) and record.get("format") == _FORMAT and isinstance(record.get("identity"), dict)
+    return record if whole and "blake2b" in record else None
+
+
+def _file_digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
