@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
+import os
+import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from multiprocessing import spawn
 from typing import Any
@@ -29,6 +33,7 @@ def main_left_out(name: str) -> Iterator[None]:
     script without ``if __name__ == "__main__":`` again, which then starts processes itself, and fails for a script that
     is read from standard input. Tasks of gridlens hold no references to the main module (`Task.alone`).
     """
+    _warn_unguarded()
     with _lock:
         _left_out.append(name)
         spawn.get_preparation_data = _prepare_without_main
@@ -39,6 +44,23 @@ def main_left_out(name: str) -> Iterator[None]:
             _left_out.remove(name)
             if not _left_out:
                 spawn.get_preparation_data = _prepare
+
+
+@functools.cache
+def _warn_unguarded() -> None:
+    """Say once that the caller's script is not protected: other libraries need that it is."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(path, str) or not os.path.isfile(path):
+        return
+    with open(path, encoding="utf-8", errors="replace") as script:
+        guarded = "__name__" in script.read()
+    if not guarded:
+        warnings.warn(
+            f"The script {os.path.basename(path)!r} has no 'if __name__ == \"__main__\":'. Workers of gridlens start "
+            "without it; those of other libraries would run the script again.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _prepare_without_main(name: str) -> dict[str, Any]:
