@@ -7,6 +7,7 @@ import functools
 import logging
 import pickle
 import platform
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from importlib.metadata import PackageNotFoundError, version
@@ -104,14 +105,17 @@ class DaskEngine:
         import distributed
 
         try:
-            return distributed.LocalCluster(
-                n_workers=self._n_workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-                # Memory is bounded by what a parcel holds; a worker that is paused would only be slower.
-                memory_limit=0,
-            )
+            with warnings.catch_warnings():
+                # Another cluster has the usual port of the pages for people, which are not asked for.
+                warnings.filterwarnings("ignore", "\\s*Port \\d+ is already in use", UserWarning)
+                return distributed.LocalCluster(
+                    n_workers=self._n_workers,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                    # Memory is bounded by what a parcel holds; a worker that is paused would only be slower.
+                    memory_limit=0,
+                )
         except (RuntimeError, OSError, ImportError) as exc:
             raise GridlensError(
                 f"The Dask workers cannot start: {exc}. Work on this machine's processors with the engine 'local'."

@@ -57,7 +57,10 @@ def test_a_script_without_a_guard_for_its_main_module(tmp_path, engine, where):
     script, out = tmp_path / "script.py", tmp_path / "out.parquet"
     script.write_text(UNGUARDED)
     done = child(script, out, engine) if where == "script" else child("-", out, engine, text=UNGUARDED)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "8\n", "")
+    assert (done.returncode, done.stdout) == (0, "8\n")
+    # One warning, of the script's missing guard; standard input has no name.
+    assert done.stderr.count("Warning") == (where == "script")
+    assert ("The script 'script.py' has no" in done.stderr) == (where == "script")
     assert len(pd.read_parquet(out)) == 8
 
 
