@@ -1,5 +1,6 @@
 """Read .npy and .npz files."""
 
+import contextlib
 import math
 import os
 import zipfile
@@ -10,20 +11,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._chunks import RowRange, Rows, Stored, column_names, pixels_name, read_pieces
+from gridlens.cutouts._chunks import (
+    MAX_COLUMN_BYTES,
+    RowRange,
+    Rows,
+    Stored,
+    column_names,
+    count_stored,
+    pixels_name,
+    read_pieces,
+)
+from gridlens.cutouts._npy import NpyHeader, read_header
 from gridlens.cutouts._planes import ReadOptions
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
 
-__all__ = ["count_in_file", "read_npy", "read_npz"]
+__all__ = ["count_npy", "count_npz", "read_npy", "read_npz"]
 
 _SIP_BYTES = 256 * 1024
+# Deflate makes no more than this of one byte.
+_MAX_DEFLATE_RATIO = 1032
+# A compressed array in Fortran order must be held whole to read any cutout of it.
+_MAX_WHOLE_BYTES = 256 * 1024**2
+_IS_ENCRYPTED = 0x1
+_CUT_OFF = "the array ends before its last value"
 
 
 def read_npy(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet]:
     """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3), in pieces."""
     with open(entry.path, "rb") as file:
-        yield from read_pieces(Stored("pixels", _rows(file), {}), entry, options, rows)
+        yield from read_pieces(_npy_stored(file), entry, options, rows)
 
 
 def read_npz(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet]:
@@ -32,80 +49,140 @@ def read_npz(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -
     Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids`, `flags` and the
     metadata names. Others are passed over.
     """
-    opened = np.load(entry.path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(opened, np.lib.npyio.NpzFile):
-        raise CutoutError("The file is named .npz but holds a single array. Name it .npy.")
-    with opened as file:
-        name = pixels_name(file.files)
-        columns = {column: file[stored] for column, stored in column_names(file.files).items()}
-        assert file.zip is not None  # it is open
-        with file.zip.open(f"{name}.npy") as member:
-            yield from read_pieces(Stored(name, _rows(member), columns), entry, options, rows)
+    with _npz_stored(entry.path) as stored:
+        yield from read_pieces(stored, entry, options, rows)
 
 
-def count_in_file(path: str | os.PathLike[str]) -> int:
-    """Count the cutouts in a .npy or .npz file from the header of its array; a file that cannot be read counts 1."""
-    try:
-        if str(path).lower().endswith(".npy"):
-            with open(path, "rb") as file:
-                return _count(file)
-        with zipfile.ZipFile(path) as archive:
-            name = pixels_name(member.removesuffix(".npy") for member in archive.namelist())
-            with archive.open(f"{name}.npy") as member:
-                return _count(member)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return 1
+def count_npy(path: str | os.PathLike[str]) -> int:
+    """Count the cutouts in a .npy file from the header of its array and the size of the file."""
+    with open(path, "rb") as file:
+        return count_stored(_npy_stored(file))
 
 
-def _count(file: Any) -> int:
-    shape = _header(file)[0]
-    return shape[0] if len(shape) == 4 else 1
+def count_npz(path: str | os.PathLike[str]) -> int:
+    """Count the cutouts in a .npz file from the header of its array and the sizes of its members."""
+    with _npz_stored(path) as stored:
+        return count_stored(stored)
 
 
-def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(file)
-    return shape, fortran_order, dtype
+def _npy_stored(file: Any) -> Stored:
+    header = read_header(file)
+    held = os.fstat(file.fileno()).st_size - header.length
+    pixels: Rows = _Stream(file, header)
+    if header.fortran_order and header.nbytes:
+        if header.nbytes > held:
+            raise EOFError(_CUT_OFF)
+        # The first axis runs fastest: the operating system reads from all over the file what a slice needs.
+        pixels = np.memmap(file, header.dtype, "r", header.length, header.shape, order="F")
+    return Stored("pixels", pixels, {}, held=lambda: _rows_held(header, held))
 
 
-def _rows(file: Any) -> Rows:
-    start = file.tell()
-    shape, fortran_order, dtype = _header(file)
-    if not fortran_order and not dtype.hasobject:
-        return _Stream(file, shape, dtype)
-    # The first axis runs fastest, so that no cutout is complete before the end; a pickled array is refused here.
-    file.seek(start)
-    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    return array
+@contextlib.contextmanager
+def _npz_stored(path: str | os.PathLike[str]) -> Iterator[Stored]:
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        name = pixels_name(members)
+        columns: dict[str, Rows] = {
+            column: _Member(archive, members[stored]) for column, stored in column_names(members).items()
+        }
+        info = members[name]
+        with _open_member(archive, info) as file:
+            header = read_header(file)
+            held = _member_bytes(info) - header.length
+            pixels = _whole(file, header, held) if header.fortran_order else _Stream(file, header)
+            yield Stored(name, pixels, columns, held=lambda: _rows_held(header, held))
+
+
+def _rows_held(header: NpyHeader, held: int) -> int:
+    """Return the number of whole rows in `held` bytes."""
+    return max(0, held) // max(1, header.row_bytes)
+
+
+def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
+    if info.flag_bits & _IS_ENCRYPTED:
+        raise CutoutError(f"The member {info.filename} of the file is encrypted. Write it again without a password.")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise CutoutError(
+            f"The member {info.filename} of the file is compressed by a method that NumPy does not write (number "
+            f"{info.compress_type}). Write it again with numpy.savez or numpy.savez_compressed."
+        )
+    return archive.open(info)
+
+
+def _member_bytes(info: zipfile.ZipInfo) -> int:
+    """Return the most bytes that a member can hold, whatever it claims."""
+    ratio = 1 if info.compress_type == zipfile.ZIP_STORED else _MAX_DEFLATE_RATIO
+    return min(info.file_size, ratio * info.compress_size)
+
+
+def _whole(file: Any, header: NpyHeader, held: int) -> NDArray[Any]:
+    """Read all of an array that is stored in Fortran order, of which no cutout is complete before the end."""
+    if header.nbytes > _MAX_WHOLE_BYTES:
+        raise CutoutError(
+            f"The array is in Fortran order, so that it must be read whole, and takes {header.nbytes / 1e9:.1f} GB. "
+            "Write it again in C order (numpy.ascontiguousarray)."
+        )
+    if header.nbytes > held:
+        raise EOFError(_CUT_OFF)
+    return _read_values(file, header.shape[::-1], header.dtype).T
+
+
+def _read_values(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    values = np.empty(shape, dtype)
+    data = values.reshape(-1).view(np.uint8).data
+    # A zip file's checksum is taken of bytes that are still in the cache.
+    for start in range(0, len(data), _SIP_BYTES):
+        sip = data[start : start + _SIP_BYTES]
+        if file.readinto(sip) < len(sip):
+            raise EOFError(_CUT_OFF)
+    return values
+
+
+class _Member:
+    """An array in a zip file beside the pixels: its header is read at once, its values when they are asked for."""
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        self._archive, self._info = archive, info
+        with _open_member(archive, info) as file:
+            self._header = read_header(file)
+        self._values: NDArray[Any] | None = None
+        self.shape, self.dtype = self._header.shape, self._header.dtype
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        if self._values is None:
+            self._values = self._load()
+        return self._values[key]
+
+    def _load(self) -> NDArray[Any]:
+        header = self._header
+        if header.nbytes > min(MAX_COLUMN_BYTES, _member_bytes(self._info)):
+            raise CutoutError(
+                f"The array '{self._info.filename.removesuffix('.npy')}' claims {header.nbytes / 1e6:.0f} MB, more "
+                "than the file stores or a column of a file may take. Write the file again."
+            )
+        with _open_member(self._archive, self._info) as file:
+            read_header(file)
+            shape = header.shape[::-1] if header.fortran_order else header.shape
+            values = _read_values(file, shape, header.dtype)
+        return values.T if header.fortran_order else values
 
 
 class _Stream:
     """The array whose values follow in an open file, compressed or not, read from one row on to a later one."""
 
-    def __init__(self, file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, file: Any, header: NpyHeader) -> None:
         self._file = file
-        self._begin = file.tell()
+        self._begin = header.length
         self._at = 0
-        self.shape = shape
-        self.dtype = dtype
+        self.shape = header.shape
+        self.dtype = header.dtype
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Return the rows that the slice `key` holds, or with ... all of the array."""
-        each = self.dtype.itemsize * math.prod(self.shape[1:])
         if key is ...:
-            shape = self.shape
-        else:
-            shape = (key.stop - key.start, *self.shape[1:])
-            if key.start != self._at:
-                # Behind a compressor, what lies between is read and dropped.
-                self._file.seek(self._begin + key.start * each)
-            self._at = key.stop
-        values = np.empty(shape, self.dtype)
-        data = values.reshape(-1).view(np.uint8).data
-        # A zip file's checksum is taken of bytes that are still in the cache.
-        for start in range(0, len(data), _SIP_BYTES):
-            sip = data[start : start + _SIP_BYTES]
-            if self._file.readinto(sip) < len(sip):
-                raise EOFError("the array ends before its last value")
-        return values
+            return _read_values(self._file, self.shape, self.dtype)
+        if key.start != self._at:
+            # Behind a compressor, what lies between is read and dropped.
+            self._file.seek(self._begin + key.start * self.dtype.itemsize * math.prod(self.shape[1:]))
+        self._at = key.stop
+        return _read_values(self._file, (key.stop - key.start, *self.shape[1:]), self.dtype)

@@ -9,14 +9,12 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._arrays import count_in_file, read_npy, read_npz
 from gridlens.cutouts._chunks import PIECE_BYTES, RowRange
+from gridlens.cutouts._dispatch import by_content, count_entry, read_arrays
 from gridlens.cutouts._fits import read_fits
 from gridlens.cutouts._flags import CutoutFlag
-from gridlens.cutouts._groups import count_in_group, read_group
 from gridlens.cutouts._join import CatalogJoin, JoinGaps, JoinReport
 from gridlens.cutouts._parcel import Parcel
-from gridlens.cutouts._pictures import read_picture
 from gridlens.cutouts._planes import BANDS, ReadOptions, damage_message, import_library
 from gridlens.cutouts._scan import Entry, PathsLike, find_entries
 from gridlens.cutouts._set import MAX_SIZE, CutoutSet
@@ -26,7 +24,6 @@ __all__ = [
     "ReadFailure",
     "count_cutouts",
     "count_entries",
-    "count_entry",
     "find_readable",
     "read_batches",
     "read_parcel",
@@ -36,6 +33,11 @@ __all__ = [
 _BATCH_SIZE = 256
 _MAX_BATCH_BYTES = PIECE_BYTES
 _MAX_HEADERS = 10_000
+_SINGLE = ("fits", "picture")
+_PICTURE = (
+    "The file is a picture, whatever its name says, and pictures have no photometry; --uncalibrated "
+    "(uncalibrated=True in Python) accepts them and flags every row."
+)
 _LIBRARIES = {"hdf5": "h5py", "zarr": "zarr", "picture": "PIL"}
 
 
@@ -209,16 +211,12 @@ def count_cutouts(paths: PathsLike, *, uncalibrated: bool = False, survey: str |
 
 def count_entries(entries: list[Entry]) -> int | None:
     """Count the cutouts of entries; None where too many headers would have to be opened."""
-    if sum(entry.kind not in ("fits", "picture") for entry in entries) > _MAX_HEADERS:
+    opened = [entry for entry in entries if entry.kind not in _SINGLE]
+    if len(opened) > _MAX_HEADERS:
         return None
-    return sum(count_entry(entry) for entry in entries)
-
-
-def count_entry(entry: Entry) -> int:
-    """Count the cutouts of an entry from its header; one that will fail counts 1."""
-    if entry.kind in ("npy", "npz"):
-        return count_in_file(entry.path)
-    return count_in_group(entry) if entry.kind in ("hdf5", "zarr") else 1
+    # A file that is named as a single image may hold many; too many files are not opened to find that out.
+    sniffed = entries if len(entries) <= _MAX_HEADERS else opened
+    return sum(map(count_entry, sniffed)) + len(entries) - len(sniffed)
 
 
 def find_readable(paths: PathsLike, options: ReadOptions) -> list[Entry]:
@@ -283,11 +281,14 @@ def _read_entry(
 ) -> Iterator[CutoutSet]:
     if entry.problem:
         raise CutoutError(entry.problem)
+    entry = by_content(entry)
+    if entry.kind == "picture" and not options.uncalibrated:
+        raise CutoutError(_PICTURE)
     if entry.kind == "fits":
         cutouts, wcs = read_fits(entry, options)
         yield _filled(cutouts if join is None else join.join(cutouts, wcs, gaps), options)
         return
-    pieces = _read_arrays(entry, options, rows)
+    pieces = read_arrays(entry, options, rows)
     yield from (_filled(cutouts if join is None else join.join(cutouts, None, gaps), options) for cutouts in pieces)
 
 
@@ -297,18 +298,6 @@ def _filled(cutouts: CutoutSet, options: ReadOptions) -> CutoutSet:
         for name, usual in (("seeing", options.survey.seeing), ("depth", options.survey.depth)):
             cutouts.metadata[name] = cutouts.metadata[name].fillna(usual[BANDS.index("r")])
     return cutouts
-
-
-def _read_arrays(entry: Entry, options: ReadOptions, rows: RowRange | None) -> Iterator[CutoutSet]:
-    match entry.kind:
-        case "npy":
-            return read_npy(entry, options, rows)
-        case "npz":
-            return read_npz(entry, options, rows)
-        case "picture":
-            return iter((read_picture(entry, options),))
-        case _:
-            return read_group(entry, options, rows)
 
 
 def _gather(pieces: Iterator[CutoutSet | ReadFailure], batch_size: int) -> Iterator[CutoutBatch]:

@@ -1,18 +1,32 @@
 """Read arrays of many cutouts a piece at a time, whichever format holds them."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
+from gridlens._ids import escaped
 from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 
-__all__ = ["BAND_NAMES", "PIECE_BYTES", "RowRange", "Rows", "Stored", "column_names", "pixels_name", "read_pieces"]
+__all__ = [
+    "BAND_NAMES",
+    "MAX_CHUNK_BYTES",
+    "MAX_COLUMN_BYTES",
+    "PIECE_BYTES",
+    "RowRange",
+    "Rows",
+    "Stored",
+    "column_names",
+    "count_stored",
+    "find_columns",
+    "pixels_name",
+    "read_pieces",
+]
 
 RowRange = tuple[int, int]
 """cutouts of one file: the first, and the one behind the last"""
@@ -35,6 +49,20 @@ _COLUMN_NAMES = {
 # as large, and made of one piece it need not be copied. One chunk alone may go up to the second.
 PIECE_BYTES = 32 * 1024**2
 _MAX_PIECE_BYTES = 64 * 1024**2
+# A chunk is read whole, however few of its cutouts are asked for.
+MAX_CHUNK_BYTES = 256 * 1024**2
+# Beside the pixels, no column of a file takes more, and no single value of it.
+MAX_COLUMN_BYTES = 256 * 1024**2
+_MAX_VALUE_BYTES = 16 * 1024
+_MAX_BANDS = 100
+# Text is parsed as a number where numbers are meant. Complex numbers, dates and records are not.
+_NAME_KINDS = ("SUTOiuf", "text or numbers")
+_NUMBER_KINDS = ("iufSUTO", "numbers")
+# Positions that catalogues write for a BCG that is not known.
+_UNKNOWN_POSITIONS = (-99.0, -999.0, -9999.0)
+# One cutout in memory, for each pixel of the largest square: eight planes of float64.
+_MAX_PIXEL_BYTES = 64
+_MAX_NAMES_SHOWN = 10
 _FLOAT32_BYTES = 4
 _GALAXIESML_BANDS = 5
 
@@ -62,6 +90,10 @@ class Stored(NamedTuple):
     """by our names: `bands`, `bcg_xy`, `pixel_scale`, `ids`, `flags` and the metadata names, where there are any"""
     chunk: int = 1
     """cutouts that the file stores together, so that none of them can be read without the others"""
+    held: Callable[[], int] | None = None
+    """counts the cutouts that the file can hold, whatever its header claims; None where it holds them all"""
+    has: Callable[[int], bool] | None = None
+    """tells whether the cutout at this place is stored, where that is faster than `held`"""
 
 
 def pixels_name(names: Iterable[str]) -> str:
@@ -69,8 +101,10 @@ def pixels_name(names: Iterable[str]) -> str:
     names = list(names)
     name = next((name for name in _PIXEL_NAMES if name in names), None)
     if name is None:
+        shown = ", ".join(escaped(name) for name in names[:_MAX_NAMES_SHOWN])
+        more = f" and {len(names) - _MAX_NAMES_SHOWN} more" if len(names) > _MAX_NAMES_SHOWN else ""
         raise CutoutError(
-            f"There is no array 'pixels' in the file, only {', '.join(names) or 'nothing'}. "
+            f"There is no array 'pixels' in the file, only {shown or 'nothing'}{more}. "
             "Store the pixels, (n, H, W, 3) or (H, W, 3), under that key."
         )
     return name
@@ -81,6 +115,45 @@ def column_names(names: Iterable[str]) -> dict[str, str]:
     names = set(names)
     found = {column: next((name for name in stored if name in names), None) for column, stored in _COLUMN_NAMES.items()}
     return {column: name for column, name in found.items() if name is not None}
+
+
+def find_columns(names: Iterable[str], array: Callable[[str], Rows], attributes: Sequence[Any]) -> dict[str, Rows]:
+    """Open the columns beside the pixels, by our names.
+
+    Where there is no array of bands or pixel scales, an attribute of the same name represents it: that of the first of
+    `attributes` that has one.
+    """
+    columns = {column: array(stored) for column, stored in column_names(names).items()}
+    for owner in attributes:
+        for column, stored in (*(("bands", name) for name in BAND_NAMES), ("pixel_scale", "pixel_scale")):
+            if column in columns or stored not in owner:
+                continue
+            try:
+                columns[column] = np.asarray(owner[stored])
+            except ValueError:
+                raise CutoutError(f"The attribute '{stored}' must hold numbers or text, one or a list.") from None
+    return columns
+
+
+def count_stored(stored: Stored) -> int:
+    """Count the cutouts of a file; those that it claims and cannot hold count as one, since they fail together."""
+    n = _claimed(stored)
+    held = _held(stored, n)
+    return n if n <= held else held + 1
+
+
+def _claimed(stored: Stored) -> int:
+    shape = stored.pixels.shape
+    return int(shape[0]) if len(shape) == 4 else 1
+
+
+def _held(stored: Stored, n: int, last: int | None = None) -> int:
+    """Count the cutouts that the file can hold, or return n where it has the one at `last`."""
+    if stored.held is None or len(stored.pixels.shape) == 3:
+        return n
+    if last is not None and stored.has is not None and stored.has(last):
+        return n
+    return min(n, stored.held())
 
 
 def read_pieces(
@@ -95,10 +168,10 @@ def read_pieces(
     ------
     CutoutError
         Before any pixel is read: the pixels are no numbers, their shape does not fit the bands, or a column does not
-        fit the pixels.
+        fit the pixels. After the last cutout that the file holds: its header claims more.
     """
     pixels, shape = stored.pixels, tuple(stored.pixels.shape)
-    if pixels.dtype.kind not in "buif":
+    if pixels.dtype.kind not in "uif":
         raise CutoutError(f"The array holds values of type {pixels.dtype}, and pixels must be real numbers.")
     names = options.bands or _stored_bands(stored, options)
     if names is None and stored.name == "image" and len(shape) == 4 and _GALAXIESML_BANDS in (shape[1], shape[3]):
@@ -109,13 +182,25 @@ def read_pieces(
     axis, _ = band_places(shape, names)
     height, width = (shape[k] for k in range(-3, 0) if k != axis)
     check_size(height, width, options)
-    n = shape[0] if len(shape) == 4 else 1
+    if math.prod(shape[-3:]) * pixels.dtype.itemsize > _MAX_PIXEL_BYTES * options.max_size**2:
+        raise CutoutError(
+            f"A cutout of the shape {shape[-3:]} and type {pixels.dtype} takes too much memory. Store g, r and i "
+            "alone, as float32."
+        )
+    n = _claimed(stored)
     columns = {name: _Column(name, column, n) for name, column in stored.columns.items() if name != "bands"}
     step = _piece_length(stored, entry, options) if len(shape) == 4 else 1
     first, end = (0, n) if rows is None else (rows[0], min(rows[1], n))
-    for start in range(first, max(end, first + 1), step):
+    held = _held(stored, n, None if rows is None else end - 1)
+    last = min(end, held)
+    for start in range(first, last if end > last else max(end, first + 1), step):
         # a name for the piece here would keep it in memory while the next one is read
-        yield _read_piece(pixels, columns, start, max(start, min(start + step, end)), names, entry, options)
+        yield _read_piece(pixels, columns, start, max(start, min(start + step, last)), names, entry, options)
+    if end > last:
+        raise CutoutError(
+            f"The file is damaged or cut off: its header claims {n} cutouts, and it can hold {held}. Fetch or write it "
+            "again."
+        )
 
 
 def _read_piece(
@@ -134,6 +219,8 @@ def _read_piece(
     if options.zeropoint is not None:
         part = part * options.flux_factors()
     values = {name: column.part(start, stop) for name, column in columns.items()}
+    if "bcg_xy" in values:
+        values["bcg_xy"] = _known_positions(values["bcg_xy"], part.shape[1:3], options)
     if "ids" in values:
         ids = [_as_text(value) for value in np.atleast_1d(values["ids"])]
     else:
@@ -149,11 +236,30 @@ def _read_piece(
     )
 
 
+def _known_positions(bcg_xy: NDArray[Any], size: tuple[int, ...], options: ReadOptions) -> NDArray[Any]:
+    """Replace positions that mean unknown by the centre of the cutout, and warn of it once."""
+    try:
+        positions = np.array(bcg_xy, dtype=np.float64)
+    except (TypeError, ValueError):
+        return bcg_xy  # the set says what is wrong with it
+    unknown = (~np.isfinite(positions) | np.isin(positions, _UNKNOWN_POSITIONS)).any(axis=-1)
+    if unknown.any():
+        options.warn_once(
+            "Some positions of the BCG in the files mean that it is unknown (NaN or -99): the centre of the cutout is "
+            "taken for them."
+        )
+        positions[unknown] = (size[1] - 1) / 2, (size[0] - 1) / 2
+    return positions
+
+
 class _Column:
     """What is known of each cutout, or of all at once, beside the pixels."""
 
     def __init__(self, name: str, rows: Rows, n: int) -> None:
         self._rows = rows
+        kind, kinds, words = rows.dtype.kind, *(_NAME_KINDS if name == "ids" else _NUMBER_KINDS)
+        if kind not in kinds or rows.dtype.itemsize > _MAX_VALUE_BYTES:
+            raise CutoutError(f"The array '{name}' must hold {words}. Got values of type {rows.dtype} instead.")
         shape = tuple(rows.shape)
         one = (2,) if name == "bcg_xy" else ()
         # (n, 1) is a column of a table, as some writers leave it
@@ -173,7 +279,14 @@ class _Column:
 def _stored_bands(stored: Stored, options: ReadOptions) -> tuple[str, ...] | None:
     if "bands" not in stored.columns:
         return None
-    words = np.asarray(stored.columns["bands"][...])
+    stored_names = stored.columns["bands"]
+    if math.prod(stored_names.shape) > _MAX_BANDS or stored_names.dtype.itemsize > _MAX_VALUE_BYTES:
+        raise CutoutError(
+            f"The array 'bands' must name the planes of the pixels. Got the shape {tuple(stored_names.shape)} instead."
+        )
+    words = np.asarray(stored_names[...])
+    if not words.size:
+        raise CutoutError("The array 'bands' is empty. Name the planes of the pixels in it, or leave it out.")
     if words.ndim == 0 or words.size == 1:
         return split_bands(_as_text(words.reshape(-1)[0]), options.filters)
     return name_bands((_as_text(word) for word in words.reshape(-1)), options.filters)
@@ -190,7 +303,7 @@ def _piece_length(stored: Stored, entry: Entry, options: ReadOptions) -> int:
     most = max(1, _MAX_PIECE_BYTES // each)
     if chunk > most:
         options.warn_once(
-            f"The file {entry.path} keeps {chunk} cutouts in each chunk, too many to hold at once, so that each chunk "
+            f"The file {escaped(entry.path)} keeps {chunk} cutouts in each chunk, too many to hold at once: each chunk "
             f"is read {math.ceil(chunk / most)} times. If that is too slow, write the file in chunks of a few cutouts."
         )
         return most

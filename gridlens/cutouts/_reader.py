@@ -13,10 +13,10 @@ from gridlens.cutouts._batches import (
     CutoutBatch,
     ReadFailure,
     count_entries,
-    count_entry,
     find_readable,
     read_parcel,
 )
+from gridlens.cutouts._dispatch import count_entry
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._join import CatalogJoin, JoinGaps
 from gridlens.cutouts._parcel import Parcel, Parcels, frame_digest, stamp

@@ -212,7 +212,7 @@ def test_what_cannot_be_cutouts_fails_alone(write, pixels, arrays, words):
 def test_a_group_in_the_place_of_the_pixels_is_a_sentence(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_group("pixels")
-    with pytest.raises(CutoutError, match="group 'pixels' where the pixels are looked for"):
+    with pytest.raises(CutoutError, match="group 'pixels' where an array is looked for"):
         CutoutSet.read(tmp_path / "a.h5")
 
 
