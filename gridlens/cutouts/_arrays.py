@@ -33,6 +33,8 @@ _SIP_BYTES = 256 * 1024
 _MAX_DEFLATE_RATIO = 1032
 # A compressed array in Fortran order must be held whole to read any cutout of it.
 _MAX_WHOLE_BYTES = 256 * 1024**2
+# Arrays beside the pixels that are read together with their headers.
+_SMALL_BYTES = 1024**2
 _IS_ENCRYPTED = 0x1
 _CUT_OFF = "the array ends before its last value"
 
@@ -124,7 +126,13 @@ def _whole(file: Any, header: NpyHeader, held: int) -> NDArray[Any]:
         )
     if header.nbytes > held:
         raise EOFError(_CUT_OFF)
-    return _read_values(file, header.shape[::-1], header.dtype).T
+    return _column_values(file, header)
+
+
+def _column_values(file: Any, header: NpyHeader) -> NDArray[Any]:
+    if header.fortran_order:
+        return _read_values(file, header.shape[::-1], header.dtype).T
+    return _read_values(file, header.shape, header.dtype)
 
 
 def _read_values(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -139,14 +147,16 @@ def _read_values(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
 
 
 class _Member:
-    """An array in a zip file beside the pixels: its header is read at once, its values when they are asked for."""
+    """An array in a zip file beside the pixels; a large one is read once its values are asked for."""
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         self._archive, self._info = archive, info
-        with _open_member(archive, info) as file:
-            self._header = read_header(file)
         self._values: NDArray[Any] | None = None
-        self.shape, self.dtype = self._header.shape, self._header.dtype
+        with _open_member(archive, info) as file:
+            header = read_header(file)
+            if header.nbytes <= min(_SMALL_BYTES, _member_bytes(info)):
+                self._values = _column_values(file, header)
+        self.shape, self.dtype, self._nbytes = header.shape, header.dtype, header.nbytes
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         if self._values is None:
@@ -154,17 +164,13 @@ class _Member:
         return self._values[key]
 
     def _load(self) -> NDArray[Any]:
-        header = self._header
-        if header.nbytes > min(MAX_COLUMN_BYTES, _member_bytes(self._info)):
+        if self._nbytes > min(MAX_COLUMN_BYTES, _member_bytes(self._info)):
             raise CutoutError(
-                f"The array '{self._info.filename.removesuffix('.npy')}' claims {header.nbytes / 1e6:.0f} MB, more "
+                f"The array '{self._info.filename.removesuffix('.npy')}' claims {self._nbytes / 1e6:.0f} MB, more "
                 "than the file stores or a column of a file may take. Write the file again."
             )
         with _open_member(self._archive, self._info) as file:
-            read_header(file)
-            shape = header.shape[::-1] if header.fortran_order else header.shape
-            values = _read_values(file, shape, header.dtype)
-        return values.T if header.fortran_order else values
+            return _column_values(file, read_header(file))
 
 
 class _Stream:
