@@ -164,7 +164,7 @@ def overwrite(data, rng):
 
 def edit_number(data, rng):
     """Replace a number in the text of a header, such as a size or a count, by an impossible one of the same length."""
-    numbers = [match for match in re.finditer(rb"\d+", data[:20_000]) if 0 < match.start()]
+    numbers = [match for match in re.finditer(rb"\d+", data[:20_000]) if match.start() > 0]
     if not numbers:
         return flip_bits(data, rng)
     found = numbers[int(rng.integers(len(numbers)))]
