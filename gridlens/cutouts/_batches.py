@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from gridlens._errors import CutoutError
+from gridlens._ids import escaped
 from gridlens.cutouts._chunks import PIECE_BYTES, RowRange
 from gridlens.cutouts._dispatch import by_content, count_entry, read_arrays
 from gridlens.cutouts._fits import read_fits
@@ -273,7 +274,8 @@ def _pieces(
             message = f"Of the cutouts {rows[0]} to {rows[1] - 1} of this file: {message}"
         if done:
             message += f" Its first {done} cutouts could be read." if rows is None else f" {done} could be read."
-        yield ReadFailure(name, entry.path, message)
+        # Messages of libraries may repeat bytes of the file.
+        yield ReadFailure(name, entry.path, escaped(message))
 
 
 def _read_entry(

@@ -16,7 +16,7 @@ from gridlens.cutouts._batches import (
     find_readable,
     read_parcel,
 )
-from gridlens.cutouts._dispatch import count_entry
+from gridlens.cutouts._dispatch import by_content, count_entry
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._join import CatalogJoin, JoinGaps
 from gridlens.cutouts._parcel import Parcel, Parcels, frame_digest, stamp
@@ -105,6 +105,11 @@ class CutoutReader:
         """Split all that there is to read; the same files give the same parcels every time.
 
         Large files of arrays are opened for their headers. An npz file is never split.
+
+        Returns
+        -------
+        sequence of Parcel
+            The parts of a file are made when they are asked for.
         """
         parcels = Parcels()
         waiting: list[Entry] = []
@@ -127,7 +132,11 @@ class CutoutReader:
                 continue
             # The order of the files is that of the table, for rows that score alike.
             close()
-            parcels.add_rows(entry, count_entry(entry), _PARCEL_CUTOUTS)
+            n = _countable(entry)
+            if n > 1:
+                parcels.add_rows(entry, n, _PARCEL_CUTOUTS)
+            else:
+                parcels.add(Parcel((entry,)))
         close()
         return parcels
 
@@ -181,3 +190,12 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
+
+
+def _countable(entry: Entry) -> int:
+    """Count the cutouts of a file that may be read in parts; 0 for one that is read whole."""
+    try:
+        kind = by_content(entry).kind
+    except Exception:  # of a damaged zip file, nearly any; reading it says why it cannot be read
+        return 0
+    return 0 if kind in _WHOLE_KINDS else count_entry(entry)
