@@ -1,0 +1,220 @@
+"""Headers may claim anything: what they claim is compared with what is stored, and costs neither time nor memory."""
+
+import io
+import json
+import shutil
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from gridlens._errors import CutoutError
+from gridlens.cutouts import CutoutReader, CutoutSet, _reader, count_cutouts, read_batches
+
+h5py = pytest.importorskip("h5py")
+zarr = pytest.importorskip("zarr")
+
+MANY = 10**12
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.normal(loc=(10, 20, 30), size=(3, 50, 50, 3)).astype(np.float32)
+
+
+def npy_header(shape, descr="<f4", fortran=False):
+    text = f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape!r}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def zipped(path, compression=zipfile.ZIP_STORED, **members):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+
+
+def saved(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def claim_npy(path, pixels):
+    path = path / "a.npy"
+    path.write_bytes(npy_header((MANY, 50, 50, 3)) + pixels.tobytes() + b"rest")
+    return path
+
+
+def claim_npz(path, pixels):
+    zipped(path / "a.npz", pixels=npy_header((MANY, 50, 50, 3)) + pixels.tobytes())
+    return path / "a.npz"
+
+
+def claim_npz_deflated(path, pixels):
+    zipped(path / "a.npz", zipfile.ZIP_DEFLATED, pixels=npy_header((MANY, 50, 50, 3)) + pixels.tobytes())
+    return path / "a.npz"
+
+
+def claim_hdf5(path, pixels):
+    with h5py.File(path / "a.h5", "w") as file:
+        file.create_dataset("pixels", shape=(MANY, 50, 50, 3), dtype="f4", chunks=(1, 50, 50, 3))
+        file["pixels"][:3] = pixels
+    return path / "a.h5"
+
+
+def claim_zarr(path, pixels):
+    group = zarr.create_group(path / "a.zarr")
+    array = group.create_array("pixels", shape=(MANY, 50, 50, 3), dtype="f4", chunks=(1, 50, 50, 3))
+    array[:3] = pixels
+    return path / "a.zarr"
+
+
+def claim_zarr2(path, pixels):
+    group = zarr.create_group(path / "a.zarr", zarr_format=2)
+    array = group.create_array("pixels", shape=(MANY, 50, 50, 3), dtype="f4", chunks=(1, 50, 50, 3))
+    array[:3] = pixels
+    return path / "a.zarr"
+
+
+def claim_zarr_zip(path, pixels):
+    store = claim_zarr(path, pixels)
+    shutil.make_archive(str(store), "zip", store)
+    shutil.rmtree(store)
+    return path / "a.zarr.zip"
+
+
+CLAIMS = [claim_npy, claim_npz, claim_npz_deflated, claim_hdf5, claim_zarr, claim_zarr2, claim_zarr_zip]
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_what_is_stored_is_read_and_the_rest_is_one_failure(tmp_path, pixels, claim):
+    path = claim(tmp_path, pixels)
+    assert count_cutouts(path) == 4
+    (batch,) = read_batches(path, pixel_scale=0.3)
+    np.testing.assert_array_equal(batch.cutouts.pixels, pixels)
+    (failure,) = batch.failures
+    assert failure.message == (
+        "The file is damaged or cut off: its header claims 1000000000000 cutouts, and it can hold 3. Fetch or write it "
+        "again. Its first 3 cutouts could be read."
+    )
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_claims_make_no_partitions(tmp_path, pixels, claim, monkeypatch):
+    monkeypatch.setattr(_reader, "_WHOLE_BYTES", 10)
+    monkeypatch.setattr(_reader, "_PARCEL_CUTOUTS", 2)
+    reader = CutoutReader(claim(tmp_path, pixels), pixel_scale=0.3)
+    batches = [batch for parcel in reader.parcels() for batch in reader.read(parcel)]
+    assert sum(len(batch.cutouts) for batch in batches if batch.cutouts is not None) == 3
+    (failure,) = [failure for batch in batches for failure in batch.failures]
+    assert "can hold 3" in failure.message
+
+
+def test_partitions_of_a_true_file_are_made_when_they_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(_reader, "count_entry", lambda entry: MANY)
+    monkeypatch.setattr(_reader, "_WHOLE_BYTES", 10)
+    np.save(tmp_path / "a.npy", np.zeros((2, 50, 50, 3)))
+    parcels = CutoutReader(tmp_path).parcels()
+    assert len(parcels) == MANY // 512
+    assert parcels[5].rows == (2560, 3072)
+    assert parcels[-1].rows == (MANY - 512, MANY)
+    assert [parcel.rows for parcel in parcels[1:3]] == [(512, 1024), (1024, 1536)]
+    with pytest.raises(IndexError):
+        parcels[len(parcels)]
+
+
+def test_blank_chunks_that_zarr_leaves_out_are_cutouts(tmp_path, pixels):
+    stack = np.concatenate([pixels, np.zeros((9, 50, 50, 3), np.float32)])
+    zarr.create_group(tmp_path / "a.zarr").create_array("pixels", data=stack, chunks=(1, 50, 50, 3))
+    assert count_cutouts(tmp_path) == 12
+    np.testing.assert_array_equal(CutoutSet.read(tmp_path, pixel_scale=0.3).pixels, stack)
+
+
+@pytest.mark.parametrize(
+    "shape", [(-5, 50, 50, 3), (10**30, 50, 50, 3), (True, 50, 50, 3), (10**30, 10**30, 50, 3), (3, 0, 50, 3)]
+)
+def test_impossible_shapes_are_refused(tmp_path, pixels, shape):
+    (tmp_path / "a.npy").write_bytes(npy_header(shape) + pixels.tobytes())
+    zipped(tmp_path / "b.npz", pixels=npy_header(shape) + pixels.tobytes())
+    for batch in read_batches(tmp_path, pixel_scale=0.3):
+        assert len(batch.failures) in (1, 2)
+    assert count_cutouts(tmp_path) <= 8
+
+
+@pytest.mark.parametrize("length", [20_000, 2**32 - 1])
+def test_headers_of_any_length_are_not_read(tmp_path, length):
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", length) + b"{" * 30_000)
+    with pytest.raises(CutoutError, match=f"claims a header of {length} bytes"):
+        CutoutSet.read(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("header", [b"(" * 5000, b"{'descr': '<f4',", b"\x00" * 100, b"1 + " * 2000 + b"1", b"'''"])
+def test_headers_that_python_cannot_parse_count_one(tmp_path, header):
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    assert count_cutouts(tmp_path) == 1
+    with pytest.raises(CutoutError, match="the header of the array cannot be read"):
+        CutoutSet.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ids", "bands", "redshift"])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_columns_that_claim_more_than_is_stored_are_refused(tmp_path, pixels, name, compression):
+    for k, (descr, shape) in enumerate([("<U10", (10**9,)), ("<U1000000", (3,)), ("<f8", (3, 10**9))]):
+        column = npy_header(shape, descr) + bytes(100)
+        zipped(tmp_path / f"{k}.npz", compression, pixels=saved(pixels), **{name: column})
+    (batch,) = read_batches(tmp_path, pixel_scale=0.3)
+    assert batch.cutouts is None
+    assert len(batch.failures) == 3
+
+
+def test_members_that_are_encrypted_or_compressed_otherwise_are_sentences(tmp_path, pixels):
+    for k, method in enumerate([zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]):
+        zipped(tmp_path / f"{k}.npz", method, pixels=saved(pixels))
+    zipped(tmp_path / "2.npz", pixels=saved(pixels))
+    data = bytearray((tmp_path / "2.npz").read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # encrypted
+    (tmp_path / "2.npz").write_bytes(data)
+    data = bytearray((tmp_path / "0.npz").read_bytes())
+    data[data.index(b"PK\x01\x02") + 10] = 99  # a method that nobody knows
+    (tmp_path / "3.npz").write_bytes(data)
+    assert count_cutouts(tmp_path) == 4
+    (batch,) = read_batches(tmp_path)
+    messages = [failure.message for failure in batch.failures]
+    assert ["is compressed by a method" in message for message in messages] == [True, True, False, True]
+    assert "is encrypted" in messages[2]
+
+
+@pytest.mark.parametrize("space", ["null", "scalar", "empty group"])
+def test_hdf5_without_a_shape_is_a_sentence(tmp_path, space):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        if space == "null":
+            file["pixels"] = h5py.Empty("f4")
+        elif space == "scalar":
+            file["pixels"] = 1.0
+        else:
+            file.create_group("pixels")
+    assert count_cutouts(tmp_path) == 1
+    with pytest.raises(CutoutError, match=r"it has no shape|has the shape \(\)|a group 'pixels'"):
+        CutoutSet.read(tmp_path)
+
+
+def test_hdf5_that_was_never_written_holds_nothing(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("pixels", shape=(10**9, 50, 50, 3), dtype="f4")
+    assert (tmp_path / "a.h5").stat().st_size < 3000
+    assert count_cutouts(tmp_path) == 1
+    with pytest.raises(CutoutError, match="claims 1000000000 cutouts, and it can hold 0"):
+        CutoutSet.read(tmp_path, pixel_scale=0.3)
+
+
+def test_a_zarr_store_of_metadata_alone_holds_nothing(tmp_path, pixels):
+    path = claim_zarr(tmp_path, pixels)
+    shutil.rmtree(path / "pixels" / "c")
+    assert count_cutouts(path) == 1
+    metadata = json.loads((path / "pixels" / "zarr.json").read_text())
+    metadata["chunk_grid"]["configuration"]["chunk_shape"] = [10**12, 50, 50, 3]
+    (path / "pixels" / "zarr.json").write_text(json.dumps(metadata))
+    assert count_cutouts(path) == 1
+    with pytest.raises(CutoutError, match="too large to hold in memory"):
+        CutoutSet.read(path)

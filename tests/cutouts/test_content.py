@@ -1,0 +1,127 @@
+"""What a file holds decides how it is read, not its name."""
+
+import gzip
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from gridlens._errors import CutoutError
+from gridlens.cutouts import CutoutFlag, CutoutReader, CutoutSet, _reader, count_cutouts, read_batches
+
+h5py = pytest.importorskip("h5py")
+zarr = pytest.importorskip("zarr")
+Image = pytest.importorskip("PIL.Image")
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.normal(loc=(10, 20, 30), size=(3, 50, 50, 3)).astype(np.float32)
+
+
+def save_npy(path, pixels):
+    with open(path, "wb") as file:
+        np.save(file, pixels)
+
+
+def save_npz(path, pixels):
+    with open(path, "wb") as file:
+        np.savez(file, pixels=pixels)
+
+
+def save_hdf5(path, pixels):
+    with h5py.File(path, "w") as file:
+        file["pixels"] = pixels
+
+
+def save_zarr(path, pixels):
+    with zarr.storage.ZipStore(path, mode="w") as store:
+        zarr.create_group(store).create_array("pixels", data=pixels)
+
+
+MANY = {"npy": save_npy, "npz": save_npz, "hdf5": save_hdf5, "zarr in zip": save_zarr}
+NAMES = ["a.npy", "a.npz", "a.h5", "a.fits", "a.png"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("content", MANY)
+def test_arrays_are_read_under_any_name(tmp_path, pixels, name, content):
+    path = tmp_path / name
+    MANY[content](path, pixels)
+    np.testing.assert_array_equal(CutoutSet.read(path, pixel_scale=0.3, uncalibrated=True).pixels, pixels)
+    assert count_cutouts(path, uncalibrated=True) == 3
+    assert not CutoutSet.read(path, pixel_scale=0.3, uncalibrated=True).flags.any(), "arrays have photometry"
+
+
+@pytest.mark.parametrize("content", MANY)
+def test_large_files_under_other_names_are_split_where_their_content_can_be(tmp_path, pixels, content, monkeypatch):
+    monkeypatch.setattr(_reader, "_PARCEL_CUTOUTS", 2)
+    monkeypatch.setattr(_reader, "_WHOLE_BYTES", 1000)
+    MANY[content](tmp_path / "a.npy", pixels)
+    reader = CutoutReader(tmp_path / "a.npy", pixel_scale=0.3)
+    rows = [parcel.rows for parcel in reader.parcels()]
+    assert rows == ([None] if content == "npz" else [(0, 2), (2, 3)])
+    sets = [batch.cutouts.pixels for parcel in reader.parcels() for batch in reader.read(parcel)]
+    np.testing.assert_array_equal(np.concatenate(sets), pixels)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5"])
+def test_fits_is_read_under_other_names(tmp_path, pixels, wcs_header, name):
+    planes = [fits.ImageHDU(pixels[0, ..., k], wcs_header(size=50), name=band) for k, band in enumerate("gri")]
+    fits.HDUList([fits.PrimaryHDU(), *planes]).writeto(tmp_path / name)
+    np.testing.assert_array_equal(CutoutSet.read(tmp_path / name).pixels, pixels[:1])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.fits"])
+def test_pictures_are_never_read_as_calibrated(tmp_path, rng, kind, name):
+    path = tmp_path / name
+    Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(path, format=kind)
+    with pytest.raises(CutoutError, match=r"is a picture, whatever its name says.*--uncalibrated"):
+        CutoutSet.read(path)
+    assert CutoutSet.read(path, pixel_scale=0.3, uncalibrated=True).flags.tolist() == [CutoutFlag.UNCALIBRATED]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.npy", gzip.compress(b"anything"), "is compressed with gzip, which only FITS images may be"),
+        ("a.h5", b"\xfd7zXZ\0" + bytes(50), "is compressed with xz"),
+        ("a.fits", b"<html>404 not found</html>", "web page"),
+        ("a.npz", b"<!DOCTYPE html>", "web page, perhaps the error message of a server"),
+        ("a.npy", b"PAR1" + bytes(50), "is a Parquet table"),
+    ],
+)
+def test_what_is_no_cutout_is_named_truly(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CutoutError, match=words):
+        CutoutSet.read(tmp_path / name)
+    assert count_cutouts(tmp_path / name) == 1
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.fits", "a.zarr", "a.zarr.zip", "a.png"])
+def test_pipes_and_devices_are_not_opened(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    os.symlink("/dev/zero", tmp_path / f"link-{name}")
+    (batch,) = read_batches(tmp_path, uncalibrated=True)
+    assert batch.cutouts is None
+    assert count_cutouts(tmp_path, uncalibrated=True) == 2
+    for failure in batch.failures:
+        assert "read from regular files only" in failure.message
+
+
+def test_a_file_that_may_not_be_read_or_is_gone_is_said_so(tmp_path, pixels):
+    np.save(tmp_path / "a.npy", pixels)
+    batches = read_batches(tmp_path, pixel_scale=0.3)
+    (tmp_path / "a.npy").unlink()
+    (batch,) = batches
+    assert batch.failures[0].message.startswith("The file cannot be opened: No such file or directory.")
+
+
+def test_a_zip_of_neither_kind_says_what_is_in_it(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("notes.txt", "hello")
+    with pytest.raises(CutoutError, match=r"no array 'pixels' in the file, only notes\.txt"):
+        CutoutSet.read(tmp_path / "a.npz")
