@@ -9,7 +9,7 @@ from typing import Any
 from gridlens._errors import CutoutError
 from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, Stored, find_columns, pixels_name
 from gridlens.cutouts._planes import import_library
-from gridlens.cutouts._zarr_codecs import CodecChain, checked_codecs, v2_codecs, v3_codecs
+from gridlens.cutouts._zarr_codecs import CodecChain, check_v2_type, checked_codecs, v2_codecs, v3_codecs
 from gridlens.cutouts._zarr_files import FolderFiles, StoreFiles, ZipFiles, open_files, read_json
 
 __all__ = ["open_zarr"]
@@ -81,6 +81,8 @@ class _Store:
         metadata = self._metadata(name)
         codecs = v3_codecs(metadata) if self.version == 3 else v2_codecs(metadata, name)
         chain = checked_codecs(codecs, name or "pixels", "name" if self.version == 3 else "id")
+        if self.version == 2:
+            check_v2_type(metadata, chain, name or "pixels")
         path = "/".join(filter(None, (self._folder, name)))
         array = self._zarr.open_array(self._store, mode="r", path=path, zarr_format=self.version)
         self._guard(array, name, chain)

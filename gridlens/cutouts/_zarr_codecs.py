@@ -16,7 +16,7 @@ from gridlens._errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._expansion import check_deflate, check_expanded, check_length
 
-__all__ = ["CodecChain", "checked_codecs", "v2_codecs", "v3_codecs"]
+__all__ = ["CodecChain", "check_v2_type", "checked_codecs", "v2_codecs", "v3_codecs"]
 
 _COMPRESSORS = frozenset({"gzip", "zlib", "bz2", "zstd", "blosc", "lz4"})
 # They append four bytes; other checksums precede the values.
@@ -80,13 +80,19 @@ def v3_codecs(metadata: Mapping[str, Any]) -> list[Any]:
 
 def v2_codecs(metadata: Mapping[str, Any], name: str) -> list[Any]:
     """Return the filters and then the compressor that `.zarray` names."""
-    filters, compressor, dtype = metadata.get("filters"), metadata.get("compressor"), metadata.get("dtype")
-    if not isinstance(dtype, str) or (filters is not None and not isinstance(filters, list)):
+    filters, compressor = metadata.get("filters"), metadata.get("compressor")
+    if filters is not None and not isinstance(filters, list):
+        raise CutoutError(f"The filters of the array '{name}' are no list. Write the store again.")
+    return [*(filters or []), *([] if compressor is None else [compressor])]
+
+
+def check_v2_type(metadata: Mapping[str, Any], chain: CodecChain, name: str) -> None:
+    """Raise CutoutError where the values of an array are records, or objects without a codec of texts."""
+    dtype = metadata.get("dtype")
+    if not isinstance(dtype, str):
         raise CutoutError(f"The array '{name}' must hold numbers or text. Got the type {dtype!r} instead.")
-    codecs = [*(filters or []), *([] if compressor is None else [compressor])]
-    if np.dtype(dtype).hasobject and not any(_spelled(codec, "id")[0] in _TEXT for codec in codecs):
+    if np.dtype(dtype).hasobject and not chain.is_text:
         raise CutoutError(f"The array '{name}' holds Python objects, and must hold numbers or text. Write it again.")
-    return codecs
 
 
 def checked_codecs(codecs: list[Any], name: str, key: str = "name") -> CodecChain:
