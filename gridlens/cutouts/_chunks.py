@@ -60,8 +60,8 @@ _NAME_KINDS = ("SUTOiuf", "text or numbers")
 _NUMBER_KINDS = ("iufSUTO", "numbers")
 # Positions that catalogues write for a BCG that is not known.
 _UNKNOWN_POSITIONS = (-99.0, -999.0, -9999.0)
-# One cutout in memory, for each pixel of the largest square: eight planes of float64.
-_MAX_PIXEL_BYTES = 64
+# One cutout in memory, for each pixel of the largest square: five planes of float64.
+_MAX_PIXEL_BYTES = 40
 _MAX_NAMES_SHOWN = 10
 _FLOAT32_BYTES = 4
 _GALAXIESML_BANDS = 5

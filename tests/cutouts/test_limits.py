@@ -1,0 +1,173 @@
+"""A largest side, told from the header, and memory that no file takes beyond its cutouts."""
+
+import gzip
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from gridlens._errors import CutoutError
+from gridlens.cutouts import CutoutReader, CutoutSet, read_batches
+
+h5py = pytest.importorskip("h5py")
+zarr = pytest.importorskip("zarr")
+Image = pytest.importorskip("PIL.Image")
+
+SIDE = 300
+
+
+@pytest.fixture
+def folder(tmp_path, rng, wcs_header):
+    """One cutout of 300 px in each format."""
+    pixels = rng.normal(size=(1, SIDE, SIDE, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", pixels)
+    np.savez(tmp_path / "b.npz", image=np.moveaxis(pixels[0], -1, 0))
+    planes = [pixels[0, ..., k] for k in range(3)]
+    for name, kind in (("c.fits", fits.ImageHDU), ("d.fits.fz", fits.CompImageHDU)):
+        hdus = [kind(plane, wcs_header(size=SIDE), name=band) for plane, band in zip(planes, "gri", strict=True)]
+        fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / name)
+    (tmp_path / "e.fits.gz").write_bytes(gzip.compress((tmp_path / "c.fits").read_bytes(), 1))
+    for plane, band in zip(planes, "gri", strict=True):
+        fits.writeto(tmp_path / f"f_{band}.fits", plane, wcs_header(size=SIDE))
+    with h5py.File(tmp_path / "g.h5", "w") as file:
+        file["pixels"] = pixels
+    zarr.create_group(tmp_path / "h.zarr").create_array("pixels", data=pixels)
+    picture = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "i.png")
+    Image.fromarray(picture).save(tmp_path / "j.jpg")
+    return tmp_path
+
+
+def test_the_largest_side_holds_for_every_format(folder):
+    (batch,) = read_batches(folder, pixel_scale=0.3, uncalibrated=True, max_size=SIDE)
+    assert not batch.failures
+    assert len(batch.cutouts) == 10
+    (batch,) = read_batches(folder, pixel_scale=0.3, uncalibrated=True, max_size=SIDE - 1)
+    assert batch.cutouts is None
+    assert [failure.id for failure in batch.failures] == list("abcdefghij")
+    for failure in batch.failures:
+        assert "300 x 300 px" in failure.message, failure
+        assert "299 px" in failure.message, failure
+        assert "max_size" in failure.message, failure
+
+
+def test_every_reader_takes_the_largest_side(folder):
+    with pytest.raises(CutoutError, match=r"a\.npy: The image has 300 x 300 px, and the largest side .* 100 px"):
+        CutoutSet.read(folder / "a.npy", max_size=100)
+    reader = CutoutReader(folder / "a.npy", max_size=100)
+    (batch,) = reader.read(reader.parcels()[0])
+    assert "largest side" in batch.failures[0].message
+
+
+@pytest.mark.parametrize("max_size", [0, -1, 1.5, "9", None, True])
+def test_a_largest_side_that_makes_no_sense_is_refused(folder, max_size):
+    with pytest.raises(CutoutError, match="The 'max_size' parameter must be an integer, 1 or more"):
+        read_batches(folder, max_size=max_size)
+
+
+def npy_header(shape, descr="<f4", fortran=False):
+    text = f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape!r}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def deflated(path, name, header, n_zeros):
+    """Write a member of a zip file, or one more, that begins with a header."""
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(name, "w") as member,
+    ):
+        member.write(header)
+        for _ in range(n_zeros // 1024**2):
+            member.write(bytes(1024**2))
+
+
+def png(width, height):
+    def part(tag, data):
+        return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", head) + part(b"IDAT", zlib.compress(bytes(1000))) + part(b"IEND", b"")
+
+
+def test_headers_of_huge_images_are_refused_before_a_pixel_is_read(tmp_path):
+    (tmp_path / "a.npy").write_bytes(npy_header((10**5, 10**5, 3)))
+    (tmp_path / "b.npy").write_bytes(npy_header((3, 4096, 4096), "<f16") + bytes(100))
+    (tmp_path / "c.png").write_bytes(png(9000, 9000))
+    (tmp_path / "d.png").write_bytes(png(2**31 - 1, 2**31 - 1))
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file.create_dataset("pixels", (5000, 5000, 3), "f4", chunks=(100, 100, 3))
+    zarr.create_group(tmp_path / "f.zarr").create_array(
+        "pixels", shape=(2, 5000, 5000, 3), dtype="f4", chunks=(1, 9, 9, 3)
+    )
+    (batch,) = read_batches(tmp_path, pixel_scale=0.3, uncalibrated=True)
+    assert batch.cutouts is None
+    messages = {failure.id: failure.message for failure in batch.failures}
+    assert set(messages) == set("abcdef")
+    assert all("and the largest side of a cutout is 4096 px" in messages[name] for name in "acef")
+    assert "far more than a cutout" in messages["d"]
+
+
+def test_arrays_in_fortran_order_are_read_a_part_at_a_time_or_refused(tmp_path, rng):
+    pixels = np.asfortranarray(rng.normal(size=(20, 50, 50, 3)))
+    np.save(tmp_path / "a.npy", pixels)
+    np.savez(tmp_path / "b.npz", pixels=pixels)
+    cutouts = CutoutSet.read(tmp_path, pixel_scale=0.3)
+    np.testing.assert_array_equal(cutouts.pixels, np.concatenate([pixels, pixels]).astype(np.float32))
+    deflated(tmp_path / "c.npz", "pixels.npy", npy_header((2000, 128, 128, 3), fortran=True), 1024**2)
+    with pytest.raises(CutoutError, match=r"in Fortran order, so that it must be read whole, and takes 0\.4 GB"):
+        CutoutSet.read(tmp_path / "c.npz")
+    (tmp_path / "d.npy").write_bytes(npy_header((2000, 50, 50, 3), fortran=True) + bytes(10_000))
+    with pytest.raises(CutoutError, match="the array ends before its last value"):
+        CutoutSet.read(tmp_path / "d.npy")
+
+
+_PEAK = r"""
+import re, sys, warnings
+import gridlens, numpy, pandas, zipfile, h5py, zarr, PIL.Image, astropy.io.fits, astropy.wcs
+from gridlens.cutouts import read_batches, count_cutouts
+warnings.simplefilter("ignore")
+def memory():
+    return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
+before = memory()
+for path in sys.argv[1:]:
+    count_cutouts(path, uncalibrated=True)
+    batches = read_batches(path, pixel_scale=0.3, uncalibrated=True)
+    for _, batch in zip(range(8), batches):
+        print(path, batch.cutouts, batch.failures[:1])
+    peak = memory()
+    print("MB", path, (peak - before) // 1024)
+    assert peak - before < 500 * 1024, path
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is in /proc")
+def test_files_that_expand_take_a_bounded_amount_of_memory(tmp_path):
+    """Each of these files is a few MB, and becomes 0.7 GB."""
+    n_zeros = 700 * 1024**2
+    bomb = zlib.compress(bytes(n_zeros), 1)
+    deflated(tmp_path / "pixels.npz", "pixels.npy", npy_header((3700, 128, 128, 3)), n_zeros)
+    deflated(tmp_path / "wide.npz", "pixels.npy", npy_header((3, 4096, 4096, 3)), n_zeros)
+    deflated(tmp_path / "header.npz", "pixels.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", n_zeros), n_zeros)
+    deflated(tmp_path / "ids.npz", "pixels.npy", npy_header((3, 50, 50, 3)) + bytes(90_000), 0)
+    deflated(tmp_path / "ids.npz", "ids.npy", npy_header((3,), f"|S{n_zeros // 3}"), n_zeros)
+    with h5py.File(tmp_path / "chunk.h5", "w") as file:
+        made = file.create_dataset("pixels", (400, 64, 64, 3), "f4", chunks=(400, 64, 64, 3), compression="gzip")
+        made.id.write_direct_chunk((0, 0, 0, 0), bomb)
+    group = zarr.create_group(tmp_path / "chunk.zarr", zarr_format=2)
+    group.create_array("pixels", shape=(400, 64, 64, 3), dtype="f4", chunks=(400, 64, 64, 3), compressors=None)
+    metadata = (tmp_path / "chunk.zarr/pixels/.zarray").read_text()
+    metadata = metadata.replace('"compressor": null', '"compressor": {"id": "zlib", "level": 1}')
+    (tmp_path / "chunk.zarr/pixels/.zarray").write_text(metadata)
+    (tmp_path / "chunk.zarr/pixels/0.0.0.0").write_bytes(bomb)
+    for name in (".zgroup", "pixels/.zarray"):
+        deflated(tmp_path / "zip.zarr.zip", name, (tmp_path / "chunk.zarr" / name).read_bytes(), 0)
+    deflated(tmp_path / "zip.zarr.zip", "pixels/0.0.0.0", b"", n_zeros)
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 60e6
+    done = subprocess.run([sys.executable, "-c", _PEAK, *paths], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
