@@ -279,14 +279,14 @@ class _Column:
 def _stored_bands(stored: Stored, options: ReadOptions) -> tuple[str, ...] | None:
     if "bands" not in stored.columns:
         return None
-    stored_names = stored.columns["bands"]
-    if math.prod(stored_names.shape) > _MAX_BANDS or stored_names.dtype.itemsize > _MAX_VALUE_BYTES:
+    found = stored.columns["bands"]
+    is_text = found.dtype.kind in "SUTO" and found.dtype.itemsize <= _MAX_VALUE_BYTES
+    if not is_text or not 0 < math.prod(found.shape) <= _MAX_BANDS:
         raise CutoutError(
-            f"The array 'bands' must name the planes of the pixels. Got the shape {tuple(stored_names.shape)} instead."
+            "The array 'bands' must name the planes of the pixels. "
+            f"Got the shape {tuple(found.shape)} and type {found.dtype} instead."
         )
-    words = np.asarray(stored_names[...])
-    if not words.size:
-        raise CutoutError("The array 'bands' is empty. Name the planes of the pixels in it, or leave it out.")
+    words = np.asarray(found[...])
     if words.ndim == 0 or words.size == 1:
         return split_bands(_as_text(words.reshape(-1)[0]), options.filters)
     return name_bands((_as_text(word) for word in words.reshape(-1)), options.filters)

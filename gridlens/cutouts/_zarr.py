@@ -32,10 +32,8 @@ def open_zarr(path: str) -> Iterator[Stored]:
         read.
     """
     zarr = import_library("zarr", "Zarr stores")
-    with contextlib.ExitStack() as stack, warnings.catch_warnings():
+    with contextlib.ExitStack() as stack:
         files = stack.enter_context(contextlib.closing(open_files(path)))
-        # zarr warns of files that lie in the store and are no part of it, and of types without a final specification
-        warnings.simplefilter("ignore", category=UserWarning)
         below = _below(zarr, path, files)
         stack.callback(_close, below)
         yield _Store(zarr, below, files).stored()
@@ -84,7 +82,9 @@ class _Store:
         if self.version == 2:
             check_v2_type(metadata, chain, name or "pixels")
         path = "/".join(filter(None, (self._folder, name)))
-        array = self._zarr.open_array(self._store, mode="r", path=path, zarr_format=self.version)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # zarr's, of types without a final specification
+            array = self._zarr.open_array(self._store, mode="r", path=path, zarr_format=self.version)
         self._guard(array, name, chain)
         return array
 
