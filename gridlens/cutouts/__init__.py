@@ -14,6 +14,12 @@
 - Pictures (``.jpg``, ``.jpeg``, ``.png``), only with ``uncalibrated=True``: red, green and blue stand for i, r and g,
   the rows are flipped to run upwards as in FITS, and each cutout is flagged `CutoutFlag.UNCALIBRATED`.
 
+Names select which files are read, and the content of each decides how: an HDF5 file called NAME.fits is read as HDF5,
+and a picture is never taken for calibrated data. Only regular files are opened. HDF5 files and Zarr stores must hold
+all their values themselves, without links to other files, and Zarr arrays may use the codecs zstd, blosc, gzip, zlib,
+bz2 and lz4. An image with a side above `max_size`, 4096 px, is refused before its pixels are read. Of a file that
+claims more cutouts than it stores, those that are stored are read, and the rest is one failure.
+
 Files of many cutouts (.npy, .npz, HDF5, Zarr) are read in pieces of about 32 MiB, which end with chunks of the file
 where it has them. HDF5, Zarr and pictures need ``pip install 'gridlens[formats]'``.
 

@@ -105,6 +105,13 @@ def read_batches(
     --------
     >>> for cutouts, failures in read_batches("cutouts/"):  # doctest: +SKIP
     ...     print(cutouts, failures)
+
+    A folder of several sizes gives sets of one size each:
+
+    >>> sizes = set()
+    >>> for cutouts, _ in read_batches("cutouts/"):  # doctest: +SKIP
+    ...     if cutouts is not None:
+    ...         sizes.add(cutouts.pixels.shape[1:3])
     """
     if batch_size < 1:
         raise CutoutError(f"The 'batch_size' parameter must be 1 or more. Got {batch_size!r} instead.")
