@@ -81,16 +81,17 @@ def _npy_stored(file: Any) -> Stored:
 
 @contextlib.contextmanager
 def _npz_stored(path: str | os.PathLike[str]) -> Iterator[Stored]:
+    size = os.path.getsize(path)
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         name = pixels_name(members)
         columns: dict[str, Rows] = {
-            column: _Member(archive, members[stored]) for column, stored in column_names(members).items()
+            column: _Member(archive, members[stored], size) for column, stored in column_names(members).items()
         }
         info = members[name]
         with _open_member(archive, info) as file:
             header = read_header(file)
-            held = _member_bytes(info) - header.length
+            held = _member_bytes(info, size) - header.length
             pixels = _whole(file, header, held) if header.fortran_order else _Stream(file, header)
             yield Stored(name, pixels, columns, held=lambda: _rows_held(header, held))
 
@@ -111,10 +112,10 @@ def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
     return archive.open(info)
 
 
-def _member_bytes(info: zipfile.ZipInfo) -> int:
+def _member_bytes(info: zipfile.ZipInfo, archive_size: int) -> int:
     """Return the most bytes that a member can hold, whatever it claims."""
     ratio = 1 if info.compress_type == zipfile.ZIP_STORED else _MAX_DEFLATE_RATIO
-    return min(info.file_size, ratio * info.compress_size)
+    return min(info.file_size, ratio * min(info.compress_size, archive_size))
 
 
 def _whole(file: Any, header: NpyHeader, held: int) -> NDArray[Any]:
@@ -149,12 +150,13 @@ def _read_values(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
 class _Member:
     """An array in a zip file beside the pixels; a large one is read once its values are asked for."""
 
-    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, archive_size: int) -> None:
         self._archive, self._info = archive, info
+        self._most = min(MAX_COLUMN_BYTES, _member_bytes(info, archive_size))
         self._values: NDArray[Any] | None = None
         with _open_member(archive, info) as file:
             header = read_header(file)
-            if header.nbytes <= min(_SMALL_BYTES, _member_bytes(info)):
+            if header.nbytes <= min(_SMALL_BYTES, self._most):
                 self._values = _column_values(file, header)
         self.shape, self.dtype, self._nbytes = header.shape, header.dtype, header.nbytes
 
@@ -164,7 +166,7 @@ class _Member:
         return self._values[key]
 
     def _load(self) -> NDArray[Any]:
-        if self._nbytes > min(MAX_COLUMN_BYTES, _member_bytes(self._info)):
+        if self._nbytes > self._most:
             raise CutoutError(
                 f"The array '{self._info.filename.removesuffix('.npy')}' claims {self._nbytes / 1e6:.0f} MB, more "
                 "than the file stores or a column of a file may take. Write the file again."

@@ -21,6 +21,7 @@ __all__ = [
     "RowRange",
     "Rows",
     "Stored",
+    "believed_rows",
     "column_names",
     "count_stored",
     "find_columns",
@@ -51,6 +52,8 @@ PIECE_BYTES = 32 * 1024**2
 _MAX_PIECE_BYTES = 64 * 1024**2
 # A chunk is read whole, however few of its cutouts are asked for.
 MAX_CHUNK_BYTES = 256 * 1024**2
+# What chunks that are not stored may stand for before a claim is doubted.
+_BLANK_CHUNKS, _BLANK_ROWS, _BLANK_RATIO = 16, 1024, 4
 # Beside the pixels, no column of a file takes more, and no single value of it.
 MAX_COLUMN_BYTES = 256 * 1024**2
 _MAX_VALUE_BYTES = 16 * 1024
@@ -133,6 +136,15 @@ def find_columns(names: Iterable[str], array: Callable[[str], Rows], attributes:
             except ValueError:
                 raise CutoutError(f"The attribute '{stored}' must hold numbers or text, one or a list.") from None
     return columns
+
+
+def believed_rows(claimed: int, stored: int, chunk: int) -> int:
+    """Return the rows of an array in chunks: all that it claims, or those that are stored where they are far fewer.
+
+    Chunks that hold nothing but the fill value need not be stored: a few of them, anywhere, are blank cutouts.
+    """
+    blank = min(_BLANK_CHUNKS * chunk, _BLANK_ROWS)
+    return claimed if claimed <= _BLANK_RATIO * stored + blank else stored
 
 
 def count_stored(stored: Stored) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
 from gridlens._ids import escaped
-from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, MAX_COLUMN_BYTES, Stored, find_columns, pixels_name
+from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, MAX_COLUMN_BYTES, Stored, believed_rows, find_columns, pixels_name
 from gridlens.cutouts._expansion import check_deflate, check_length
 from gridlens.cutouts._planes import import_library
 
@@ -133,15 +133,15 @@ class _Dataset:
             )
 
     def held(self, file_size: int) -> int:
-        """Return the most rows that the stored chunks and bytes can hold."""
-        rows = int(self.shape[0])
-        each = math.prod(self.shape[1:]) * self.dtype.itemsize
+        """Return the rows that the stored chunks and bytes can hold."""
+        each = max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
         stored = min(self.data.id.get_storage_size(), file_size)
-        if self._chunks:
-            rows = min(rows, self.data.id.get_num_chunks() * self.chunk)
-        if self._filters and not _BOUNDED.issuperset(self._filters):
-            return rows
-        return min(rows, stored * (_MAX_RATIO if self._filters else 1) // max(1, each))
+        if not self._chunks:
+            return int(stored // each)
+        rows = self.data.id.get_num_chunks() * self.chunk
+        if _BOUNDED.issuperset(self._filters):
+            rows = min(rows, stored * (_MAX_RATIO if self._filters else 1) // each)
+        return believed_rows(self.shape[0], rows, self.chunk)
 
     def has(self, row: int) -> bool:
         """Tell whether the first chunk of a row is stored."""

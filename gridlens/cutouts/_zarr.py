@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gridlens._errors import CutoutError
-from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, Stored, find_columns, pixels_name
+from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, Stored, believed_rows, find_columns, pixels_name
 from gridlens.cutouts._planes import import_library
 from gridlens.cutouts._zarr_codecs import CodecChain, check_v2_type, checked_codecs, v2_codecs, v3_codecs
 from gridlens.cutouts._zarr_files import FolderFiles, StoreFiles, ZipFiles, open_files, read_json
@@ -15,8 +15,6 @@ from gridlens.cutouts._zarr_files import FolderFiles, StoreFiles, ZipFiles, open
 __all__ = ["open_zarr"]
 
 _MAX_INNER_CHUNKS = 10**6
-# Chunks that hold nothing but the fill value are not stored. More of them than this, and the claim is not believed.
-_BLANK_BLOCKS, _BLANK_RATIO = 16, 4
 # What consolidated metadata must repeat exactly, since it decides how values are read.
 _SAME = ("shape", "data_type", "chunk_grid", "codecs", "dtype", "chunks", "compressor", "filters", "order")
 
@@ -139,11 +137,10 @@ class _Blocks:
         return any(self._files.size("/".join(filter(None, (self._name, key)))) is not None for key in spelled)
 
     def held(self) -> int:
-        """Return the rows of the array, or of the chunks that are stored where they are far fewer."""
+        """Return the rows that the stored chunks can hold."""
         listed = [*self._files.names(self._name), *self._files.names("/".join(filter(None, (self._name, "c"))))]
         stored = len({place for name in listed if (place := _first_place(name)) is not None})
-        claimed = math.ceil(self._n / self._step)
-        return self._n if claimed <= _BLANK_BLOCKS + _BLANK_RATIO * stored else stored * self._step
+        return believed_rows(self._n, stored * self._step, self._step)
 
 
 def _first_place(name: str) -> str | None:

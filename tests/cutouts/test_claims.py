@@ -124,6 +124,28 @@ def test_partitions_of_a_true_file_are_made_when_they_are_asked_for(tmp_path, mo
         parcels[len(parcels)]
 
 
+def test_cutouts_that_were_never_written_to_hdf5_lose_no_other(tmp_path, pixels):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        made = file.create_dataset("pixels", shape=(12, 50, 50, 3), dtype="f4", chunks=(1, 50, 50, 3))
+        made[:2], made[-1] = pixels[:2], pixels[2]
+    assert count_cutouts(tmp_path) == 12
+    read = CutoutSet.read(tmp_path, pixel_scale=0.3).pixels
+    np.testing.assert_array_equal(read[[0, 1, 11]], pixels)
+    assert not read[2:11].any()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_sizes_in_the_directory_of_a_zip_file_are_claims_too(tmp_path, pixels, compression):
+    zipped(tmp_path / "a.npz", compression, pixels=npy_header((10**6, 50, 50, 3)) + pixels.tobytes())
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    place = data.index(b"PK\x01\x02") + 20
+    data[place : place + 8] = struct.pack("<II", 2**32 - 2, 2**32 - 2)
+    (tmp_path / "a.npz").write_bytes(data)
+    assert count_cutouts(tmp_path) <= 3 * 1032 + 1
+    batches = list(read_batches(tmp_path, pixel_scale=0.3))
+    assert sum(len(batch.failures) for batch in batches) == 1
+
+
 def test_blank_chunks_that_zarr_leaves_out_are_cutouts(tmp_path, pixels):
     stack = np.concatenate([pixels, np.zeros((9, 50, 50, 3), np.float32)])
     zarr.create_group(tmp_path / "a.zarr").create_array("pixels", data=stack, chunks=(1, 50, 50, 3))

@@ -1,5 +1,6 @@
 """A largest side, told from the header, and memory that no file takes beyond its cutouts."""
 
+import csv
 import gzip
 import struct
 import subprocess
@@ -10,8 +11,10 @@ import zlib
 import numpy as np
 import pytest
 from astropy.io import fits
+from click.testing import CliRunner
 
 from gridlens._errors import CutoutError
+from gridlens.cli import main
 from gridlens.cutouts import CutoutReader, CutoutSet, read_batches
 
 h5py = pytest.importorskip("h5py")
@@ -62,6 +65,17 @@ def test_every_reader_takes_the_largest_side(folder):
     reader = CutoutReader(folder / "a.npy", max_size=100)
     (batch,) = reader.read(reader.parcels()[0])
     assert "largest side" in batch.failures[0].message
+
+
+def test_the_command_line_takes_the_largest_side(folder, tmp_path):
+    out = tmp_path / "scores.csv"
+    run = CliRunner().invoke(
+        main, ["score", str(folder / "a.npy"), "--max-size", "100", "--jobs", "1", "--out", str(out)]
+    )
+    assert run.exit_code == 0, run.output
+    (row,) = csv.DictReader(out.read_text().splitlines())
+    assert row["status"] == "rejected"
+    assert "the largest side of a cutout is 100 px" in row["message"]
 
 
 @pytest.mark.parametrize("max_size", [0, -1, 1.5, "9", None, True])

@@ -8,7 +8,7 @@ import zarr
 
 from gridlens import CutoutSet
 from gridlens._errors import CutoutError
-from gridlens.cutouts import _chunks, count_cutouts, read_batches
+from gridlens.cutouts import CutoutReader, _chunks, _reader, count_cutouts, read_batches
 
 
 @pytest.fixture
@@ -111,6 +111,23 @@ def test_pieces_end_with_chunks(write, pixels, monkeypatch):
     assert seen == [(0, 3), (3, 6), (6, 9), (9, 12)]
     np.testing.assert_array_equal(cutouts.pixels, pixels)
     np.testing.assert_array_equal(cutouts.metadata["redshift"], np.arange(12))
+
+
+@pytest.mark.parametrize("separator", [".", "/"])
+@pytest.mark.parametrize(("version", "zipped"), [(2, False), (3, False), (3, True)])
+def test_names_of_chunks_may_have_either_separator(tmp_path, pixels, version, zipped, separator, monkeypatch):
+    monkeypatch.setattr(_reader, "_PARCEL_CUTOUTS", 5)
+    path = tmp_path / "a.zarr"
+    encoding = {"name": "default" if version == 3 else "v2", "separator": separator}
+    group = zarr.create_group(path, zarr_format=version)
+    group.create_array("pixels", data=pixels, chunks=(1, 25, 50, 3), chunk_key_encoding=encoding)
+    if zipped:
+        shutil.make_archive(str(path), "zip", path)
+        shutil.rmtree(path)
+    reader = CutoutReader(tmp_path, pixel_scale=0.2)
+    assert [parcel.rows for parcel in reader.parcels()] == ([(0, 5), (5, 10), (10, 12)])
+    sets = [batch.cutouts.pixels for parcel in reader.parcels() for batch in reader.read(parcel)]
+    np.testing.assert_array_equal(np.concatenate(sets), pixels)
 
 
 def test_damage_half_way_keeps_what_came_before(write, pixels, monkeypatch):
