@@ -59,8 +59,8 @@ MAX_COLUMN_BYTES = 256 * 1024**2
 _MAX_VALUE_BYTES = 16 * 1024
 _MAX_BANDS = 100
 # Text is parsed as a number where numbers are meant. Complex numbers, dates and records are not.
-_NAME_KINDS = ("SUTOiuf", "text or numbers")
 _NUMBER_KINDS = ("iufSUTO", "numbers")
+_KINDS = {"ids": ("SUTOiuf", "text or numbers"), "flags": ("iub", "integers")}
 # Positions that catalogues write for a BCG that is not known.
 _UNKNOWN_POSITIONS = (-99.0, -999.0, -9999.0)
 # One cutout in memory, for each pixel of the largest square: five planes of float64.
@@ -269,8 +269,8 @@ class _Column:
 
     def __init__(self, name: str, rows: Rows, n: int) -> None:
         self._rows = rows
-        kind, kinds, words = rows.dtype.kind, *(_NAME_KINDS if name == "ids" else _NUMBER_KINDS)
-        if kind not in kinds or rows.dtype.itemsize > _MAX_VALUE_BYTES:
+        kinds, words = _KINDS.get(name, _NUMBER_KINDS)
+        if rows.dtype.kind not in kinds or rows.dtype.itemsize > _MAX_VALUE_BYTES:
             raise CutoutError(f"The array '{name}' must hold {words}. Got values of type {rows.dtype} instead.")
         shape = tuple(rows.shape)
         one = (2,) if name == "bcg_xy" else ()

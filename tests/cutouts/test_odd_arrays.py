@@ -91,6 +91,11 @@ def test_metadata_are_real_numbers(read, pixels, name, dtype):
         read(pixels=pixels, **{name: np.zeros(shape, dtype)})
 
 
+def test_flags_are_integers(read, pixels):
+    with pytest.raises(CutoutError, match="The array 'flags' must hold integers"):
+        read(pixels=pixels, flags=np.zeros(3))
+
+
 @pytest.mark.parametrize("dtype", ["c16", "?", "f4,f4"])
 def test_ids_are_text_or_numbers(read, pixels, dtype):
     with pytest.raises(CutoutError, match=r"The array 'ids' must hold (text or numbers|numbers or text)"):
