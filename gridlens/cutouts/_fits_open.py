@@ -21,6 +21,8 @@ __all__ = ["is_compressed", "open_fits", "opened"]
 _DECOMPRESSORS: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 # What a compressed file may hold, in memory: a mosaic of 19,200 px has 1.5 GB.
 _MOST_INFLATED = 4 * 1024**3
+# The same of a file of cutouts, for each pixel of the largest square: five planes of float64.
+_MOST_PIXEL_BYTES = 40
 _STEP = 4 * 1024**2
 
 
@@ -102,15 +104,19 @@ def _check_plain(path: str, max_side: int | None) -> None:
 def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> io.BytesIO:
     """Decompress a FITS file into memory as its headers are checked, so that no claim is believed before."""
     content = io.BytesIO()
+    most = _MOST_INFLATED
+    if max_side is not None:
+        # Every file has a few headers, however small its images may be.
+        most = min(most, max(_STEP, _MOST_PIXEL_BYTES * max_side**2))
 
     def read(length: int) -> bytes:
         block = stream.read(length)
-        _check_room(content.tell() + len(block), name)
+        _check_room(content.tell() + len(block), most, name)
         content.write(block)
         return block
 
     def skip(length: int) -> bool:
-        _check_room(content.tell() + length, name)
+        _check_room(content.tell() + length, most, name)
         left = length
         while left and (part := read(min(left, _STEP))):
             left -= len(part)
@@ -123,9 +129,9 @@ def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> io.BytesIO:
     return content
 
 
-def _check_room(length: int, name: str) -> None:
-    if length > _MOST_INFLATED:
+def _check_room(length: int, most: int, name: str) -> None:
+    if length > most:
         raise CutoutError(
-            f"The file {name} takes more than {_MOST_INFLATED / 1024**3:.0f} GiB when it is decompressed. Decompress "
-            "it on disk first."
+            f"The file {name} takes more than {most / 1024**2:.0f} MiB when it is decompressed. Decompress it on disk "
+            "first."
         )

@@ -126,6 +126,13 @@ def test_headers_of_huge_images_are_refused_before_a_pixel_is_read(tmp_path):
     assert "far more than a cutout" in messages["d"]
 
 
+def test_compressed_fits_files_of_many_images_are_refused_before_they_are_in_memory(tmp_path, wcs_header):
+    images = [fits.ImageHDU(np.zeros((400, 400)), wcs_header(size=400)) for _ in range(10)]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(tmp_path / "a.fits.gz")
+    with pytest.raises(CutoutError, match="takes more than 6 MiB when it is decompressed"):
+        CutoutSet.read(tmp_path, max_size=400)
+
+
 def test_arrays_in_fortran_order_are_read_a_part_at_a_time_or_refused(tmp_path, rng):
     pixels = np.asfortranarray(rng.normal(size=(20, 50, 50, 3)))
     np.save(tmp_path / "a.npy", pixels)
