@@ -232,9 +232,13 @@ def test_truncated_fits_is_a_sentence(tmp_path, cutout, wcs_header, write_bands,
 
 
 def test_a_text_file_named_fits_is_a_sentence(tmp_path):
-    (tmp_path / "A.fits").write_text("<html>404 Not Found</html>" * 200)
-    with pytest.raises(CutoutError, match="damaged or not what its name says"):
-        CutoutSet.read(tmp_path)
+    for text, words in (
+        ("<html>404 Not Found</html>", "is a web page"),
+        ("hello\n", "damaged or not what its name says"),
+    ):
+        (tmp_path / "A.fits").write_text(text * 200)
+        with pytest.raises(CutoutError, match=words):
+            CutoutSet.read(tmp_path)
 
 
 def test_a_fits_table_is_a_sentence(tmp_path):

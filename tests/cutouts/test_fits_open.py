@@ -160,7 +160,7 @@ def test_few_bytes_that_decompress_to_many_stop_at_the_claim_of_the_header(tmp_p
     with pytest.raises(CutoutError, match=r"40000 x 40000 px, .* at most 4096 px a side.*--max-size"):
         CutoutSet.read(tmp_path / "a.fits.gz")
     # As a survey image it may be as large; it ends before its pixels do.
-    with pytest.raises(CutoutError, match="takes more than 4 GiB"):
+    with pytest.raises(CutoutError, match="takes more than 4096 MiB"):
         TileIndex([str(tmp_path / "a.fits.gz")], "g")
 
 
