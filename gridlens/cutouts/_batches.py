@@ -17,6 +17,7 @@ from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._join import CatalogJoin, JoinGaps, JoinReport
 from gridlens.cutouts._parcel import Parcel
 from gridlens.cutouts._planes import BANDS, ReadOptions, damage_message, import_library
+from gridlens.cutouts._salvage import Unreadable
 from gridlens.cutouts._scan import Entry, PathsLike, find_entries
 from gridlens.cutouts._set import MAX_SIZE, CutoutSet
 
@@ -263,9 +264,13 @@ def _pieces(
     rows: RowRange | None = None,
 ) -> Iterator[CutoutSet | ReadFailure]:
     for entry in entries:
-        done = 0
+        done = lost = 0
         try:
             for piece in _read_entry(entry, options, join, gaps, rows):
+                if isinstance(piece, Unreadable):
+                    lost += piece.stop - piece.start
+                    yield from _lost(piece, entry)
+                    continue
                 done += len(piece)
                 yield piece
                 del piece  # or it stays in memory while the next one is read
@@ -277,17 +282,24 @@ def _pieces(
             message = damage_message(exc)
         name = entry.id
         if rows is not None:
-            name = f"{entry.id}_{rows[0] + done:06d}"
+            name = f"{entry.id}_{rows[0] + done + lost:06d}"
             message = f"Of the cutouts {rows[0]} to {rows[1] - 1} of this file: {message}"
         if done:
-            message += f" Its first {done} cutouts could be read." if rows is None else f" {done} could be read."
+            message += f" {done} could be read." if rows or lost else f" Its first {done} cutouts could be read."
         # Messages of libraries may repeat bytes of the file.
         yield ReadFailure(name, entry.path, escaped(message))
 
 
+def _lost(lost: Unreadable, entry: Entry) -> Iterator[ReadFailure]:
+    """Make a failure of each cutout that cannot be read among others that can."""
+    said = str(lost.error) if isinstance(lost.error, CutoutError) else damage_message(lost.error)
+    for place, name in enumerate(lost.ids, start=lost.start):
+        yield ReadFailure(name, entry.path, escaped(f"Of the cutout {place} of this file: {said}"))
+
+
 def _read_entry(
     entry: Entry, options: ReadOptions, join: CatalogJoin | None, gaps: JoinGaps, rows: RowRange | None
-) -> Iterator[CutoutSet]:
+) -> Iterator[CutoutSet | Unreadable]:
     if entry.problem:
         raise CutoutError(entry.problem)
     entry = by_content(entry)
@@ -297,8 +309,11 @@ def _read_entry(
         cutouts, wcs = read_fits(entry, options)
         yield _filled(cutouts if join is None else join.join(cutouts, wcs, gaps), options)
         return
-    pieces = read_arrays(entry, options, rows)
-    yield from (_filled(cutouts if join is None else join.join(cutouts, None, gaps), options) for cutouts in pieces)
+    for piece in read_arrays(entry, options, rows):
+        if not isinstance(piece, Unreadable):
+            piece = _filled(piece if join is None else join.join(piece, None, gaps), options)
+        yield piece
+        del piece  # or it stays in memory while the next one is read
 
 
 def _filled(cutouts: CutoutSet, options: ReadOptions) -> CutoutSet:

@@ -1,5 +1,6 @@
 """Read arrays of many cutouts a piece at a time, whichever format holds them."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
-from gridlens._ids import escaped
+from gridlens._ids import as_ids, escaped
 from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
+from gridlens.cutouts._salvage import Unreadable, read_around
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 
@@ -97,6 +99,8 @@ class Stored(NamedTuple):
     """counts the cutouts that the file can hold, whatever its header claims; None where it holds them all"""
     has: Callable[[int], bool] | None = None
     """tells whether the cutout at this place is stored, where that is faster than `held`"""
+    random: bool = False
+    """whether any cutout can be read without those before it, so that damage in one place leaves the others whole"""
 
 
 def pixels_name(names: Iterable[str]) -> str:
@@ -170,8 +174,10 @@ def _held(stored: Stored, n: int, last: int | None = None) -> int:
 
 def read_pieces(
     stored: Stored, entry: Entry, options: ReadOptions, rows: RowRange | None = None
-) -> Iterator[CutoutSet]:
+) -> Iterator[CutoutSet | Unreadable]:
     """Read the cutouts, or those in `rows`, in their order, about 32 MiB at a time; of none, one empty set.
+
+    Where the file can be read in any order, cutouts that are damaged come out as `Unreadable` among the others.
 
     A piece ends with a chunk of the file, and is that chunk where it is larger, up to 64 MiB. Ids are those of the
     file; else the entry's for a single cutout, and "NAME_000012" for one of many.
@@ -205,14 +211,35 @@ def read_pieces(
     first, end = (0, n) if rows is None else (rows[0], min(rows[1], n))
     held = _held(stored, n, None if rows is None else end - 1)
     last = min(end, held)
-    for start in range(first, last if end > last else max(end, first + 1), step):
-        # a name for the piece here would keep it in memory while the next one is read
-        yield _read_piece(pixels, columns, start, max(start, min(start + step, last)), names, entry, options)
+
+    def read(start: int, stop: int) -> CutoutSet:
+        return _read_piece(pixels, columns, start, stop, names, entry, options)
+
+    starts = range(first, last if end > last else max(end, first + 1), step)
+    ranges = ((start, max(start, min(start + step, last))) for start in starts)
+    if stored.random:
+        for part in read_around(read, ranges):
+            yield part._replace(ids=_ids_of(part, columns, entry)) if isinstance(part, Unreadable) else part
+            del part  # or it stays in memory while the next one is read
+    else:
+        yield from itertools.starmap(read, ranges)
     if end > last:
         raise CutoutError(
             f"The file is damaged or cut off: its header claims {n} cutouts, and it can hold {held}. Fetch or write it "
             "again."
         )
+
+
+def _ids_of(lost: Unreadable, columns: "Mapping[str, _Column]", entry: Entry) -> tuple[str, ...]:
+    """Return the ids of cutouts that cannot be read: those of the file, unless they are damaged too."""
+    numbered = [f"{entry.id}_{k:06d}" for k in range(lost.start, lost.stop)]
+    if "ids" not in columns:
+        return tuple(numbered)
+    try:
+        known = as_ids(np.atleast_1d(columns["ids"].part(lost.start, lost.stop)))
+    except Exception:  # a damaged file can raise nearly anything from the libraries below
+        return tuple(numbered)
+    return tuple(name or number for name, number in zip(known, numbered, strict=True))
 
 
 def _read_piece(

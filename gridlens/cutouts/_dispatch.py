@@ -10,6 +10,7 @@ from gridlens.cutouts._chunks import RowRange
 from gridlens.cutouts._groups import count_in_group, read_group
 from gridlens.cutouts._pictures import read_picture
 from gridlens.cutouts._planes import BANDS, ReadOptions
+from gridlens.cutouts._salvage import Unreadable
 from gridlens.cutouts._scan import Entry, Kind
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._sniff import KIND_WORDS, content_kind
@@ -60,7 +61,7 @@ def _zip_kind(entry: Entry) -> Kind:
     return "zarr" if entry.kind == "zarr" and not any(name.endswith(".npy") for name in names) else "npz"
 
 
-def read_arrays(entry: Entry, options: ReadOptions, rows: RowRange | None) -> Iterator[CutoutSet]:
+def read_arrays(entry: Entry, options: ReadOptions, rows: RowRange | None) -> Iterator[CutoutSet | Unreadable]:
     """Read an entry of any kind but FITS, in pieces."""
     match entry.kind:
         case "npy":

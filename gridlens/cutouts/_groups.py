@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from gridlens.cutouts._chunks import RowRange, Stored, count_stored, read_pieces
 from gridlens.cutouts._hdf5 import open_hdf5
 from gridlens.cutouts._planes import ReadOptions
+from gridlens.cutouts._salvage import Unreadable
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._zarr import open_zarr
@@ -13,7 +14,7 @@ from gridlens.cutouts._zarr import open_zarr
 __all__ = ["count_in_group", "read_group"]
 
 
-def read_group(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet]:
+def read_group(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
     """Read a group that holds the arrays of an npz shard, or those of GalaxiesML, in pieces that end with its chunks.
 
     The names of the bands and the pixel scale may also be attributes, of the array or else of the group.

@@ -45,7 +45,7 @@ def open_hdf5(path: str) -> Iterator[Stored]:
         attributes = [_Attributes(h5py, owner) for owner in (pixels.data, file)]
         columns = find_columns(names, lambda column: _array(h5py, file, column), attributes)
         size = os.path.getsize(path)
-        yield Stored(name, pixels, columns, pixels.chunk, held=lambda: pixels.held(size), has=pixels.has)
+        yield Stored(name, pixels, columns, pixels.chunk, lambda: pixels.held(size), pixels.has, random=True)
 
 
 def _array(h5py: Any, file: Any, name: str) -> "_Dataset":

@@ -68,9 +68,8 @@ class _Store:
         owners = [pixels.attrs] if lone else [pixels.attrs, self._attributes()]
         columns = find_columns(names, self.array, owners)
         blocks = _Blocks(self._files, name, pixels)
-        return Stored(
-            name or "pixels", pixels, columns, pixels.chunks[0] if pixels.chunks else 1, blocks.held, blocks.has
-        )
+        chunk = pixels.chunks[0] if pixels.chunks else 1
+        return Stored(name or "pixels", pixels, columns, chunk, blocks.held, blocks.has, random=True)
 
     def array(self, name: str) -> Any:
         """Open the array of this name, "" for the root of the store."""

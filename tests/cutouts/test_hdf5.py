@@ -225,7 +225,7 @@ def test_truncated_file_is_a_sentence(write, pixels, keep):
         CutoutSet.read(path, pixel_scale=0.2)
 
 
-def test_damage_half_way_keeps_what_came_before(write, pixels, small_pieces):
+def test_damage_half_way_rejects_the_damaged_cutouts_alone(write, pixels, small_pieces):
     path = write("bad.h5", pixels=pixels, chunks=(2, 50, 50, 3), compression="gzip")
     with h5py.File(path, "r") as file:
         chunk = file["pixels"].id.get_chunk_info(4)  # cutouts 8 and 9
@@ -234,11 +234,11 @@ def test_damage_half_way_keeps_what_came_before(write, pixels, small_pieces):
     path.write_bytes(data)
     write("good.h5", pixels=pixels)
     batches = list(read_batches(path.parent, pixel_scale=0.2))
-    (failure,) = [failure for batch in batches for failure in batch.failures]
-    assert failure.id == "bad"
-    assert failure.message.endswith("Its first 8 cutouts could be read.")
+    failures = [failure for batch in batches for failure in batch.failures]
+    assert [failure.id for failure in failures] == ["bad_000008", "bad_000009"]
+    assert failures[0].message.startswith("Of the cutout 8 of this file: The file is damaged")
     ids = [name for batch in batches for name in batch.cutouts.ids]
-    assert ids == [f"bad_{k:06d}" for k in range(8)] + [f"good_{k:06d}" for k in range(12)]
+    assert ids == [f"bad_{k:06d}" for k in range(12) if k not in (8, 9)] + [f"good_{k:06d}" for k in range(12)]
 
 
 def test_without_h5py_the_others_are_read(write, pixels, monkeypatch):

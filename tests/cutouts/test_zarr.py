@@ -130,18 +130,17 @@ def test_names_of_chunks_may_have_either_separator(tmp_path, pixels, version, zi
     np.testing.assert_array_equal(np.concatenate(sets), pixels)
 
 
-def test_damage_half_way_keeps_what_came_before(write, pixels, monkeypatch):
+def test_damage_half_way_rejects_the_damaged_cutouts_alone(write, pixels, monkeypatch):
     monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
-    path = write("bad.zarr", pixels=pixels, chunks=(2, 50, 50, 3))
+    path = write("bad.zarr", pixels=pixels, chunks=(2, 50, 50, 3), ids=[f"A{k}" for k in range(12)])
     chunk = path / "pixels" / "c" / "4" / "0" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:1000])
     write("good.zarr", pixels=pixels)
     batches = list(read_batches(path.parent, pixel_scale=0.2))
-    (failure,) = [failure for batch in batches for failure in batch.failures]
-    assert (failure.id, failure.path) == ("bad", str(path))
-    assert failure.message.startswith("The file is damaged")
-    assert failure.message.endswith("Its first 8 cutouts could be read.")
-    assert sum(len(batch.cutouts) for batch in batches) == 8 + 12
+    failures = [failure for batch in batches for failure in batch.failures]
+    assert [(failure.id, failure.path) for failure in failures] == [("A8", str(path)), ("A9", str(path))]
+    assert failures[0].message.startswith("Of the cutout 8 of this file: The file is damaged")
+    assert sum(len(batch.cutouts) for batch in batches) == 10 + 12
 
 
 @pytest.mark.parametrize("name", ["bad.zarr", "bad.zarr.zip"])
