@@ -72,7 +72,7 @@ class _Guard:
     def __init__(self, name: str, chain: CodecChain, chunk_bytes: int, n_inner: int) -> None:
         self._name, self._chain, self._chunk_bytes, self._n_inner = name, chain, chunk_bytes, n_inner
         self._index_bytes = n_inner * _INDEX_ENTRY_BYTES + _INDEX_CHECKSUM_BYTES
-        self._indices: dict[str, list[tuple[int, int]]] = {}
+        self._indices: dict[str, dict[int, int]] = {}
 
     def check_size(self, size: int, byte_range: Any) -> None:
         """Raise CutoutError where a file is too long to be a chunk, or a shard that is read whole."""
@@ -90,7 +90,10 @@ class _Guard:
         start = _start(byte_range, size)
         if self._has_index(start, len(data), size):
             self._keep_index(key, data)
-        for offset, length in self._indices.get(key, ()):
+        index = self._indices.get(key, {})
+        if index.get(start) == len(data):
+            index = {start: len(data)}
+        for offset, length in index.items():
             if start <= offset and offset + length <= start + len(data):
                 self._chain.check_chunk(data[offset - start :][:length], self._chunk_bytes, self._name)
 
@@ -103,7 +106,7 @@ class _Guard:
             self._indices.clear()
         index = data[-self._index_bytes :] if self._chain.index_at_end else data[: self._index_bytes]
         entries = struct.iter_unpack("<QQ", index[:-_INDEX_CHECKSUM_BYTES])
-        self._indices[key] = [(offset, length) for offset, length in entries if offset != _MISSING]
+        self._indices[key] = {offset: length for offset, length in entries if offset != _MISSING}
 
 
 def _start(byte_range: Any, size: int) -> int:
