@@ -65,7 +65,7 @@ class _Claims(NamedTuple):
 
 def walk_headers(
     read: Callable[[int], bytes], skip: Callable[[int], bool], max_side: int | None, size: int | None = None
-) -> None:
+) -> bool:
     """Walk through the headers of a FITS file and check what they claim.
 
     Parameters
@@ -80,6 +80,11 @@ def walk_headers(
     size : int, default=None
         Size of the file, bytes, where it is known.
 
+    Returns
+    -------
+    bool
+        Whether tiles of an image are compressed with gzip, which has no bound of its own.
+
     Raises
     ------
     CutoutError
@@ -87,11 +92,13 @@ def walk_headers(
     EOFError
         The file ends within a header or before its data do.
     """
+    has_gzip = False
     for k in range(_MOST_HDUS):
         header = _read_header(read, first=k == 0)
         if header is None:
-            return
+            return has_gzip
         claims = _claims(header)
+        has_gzip = has_gzip or (bool(claims.numbers.get("ZIMAGE")) and b"'GZIP" in header)
         _check(claims, max_side)
         data = claims.data_bytes()
         if (size is not None and data > size) or not skip(data):

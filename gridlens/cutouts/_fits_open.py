@@ -7,11 +7,13 @@ import io
 import lzma
 import os
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from gridlens._errors import CutoutError
 from gridlens._ids import escaped
+from gridlens.cutouts._expansion import check_deflate
 from gridlens.cutouts._fits_headers import BLOCK, walk_headers
 from gridlens.cutouts._planes import damage_message
 from gridlens.cutouts._sniff import KIND_WORDS, content_kind
@@ -24,6 +26,8 @@ _MOST_INFLATED = 4 * 1024**3
 # The same of a file of cutouts, for each pixel of the largest square: five planes of float64.
 _MOST_PIXEL_BYTES = 40
 _STEP = 4 * 1024**2
+_GZIP_COLUMNS = frozenset({"COMPRESSED_DATA", "GZIP_COMPRESSED_DATA"})
+_PIXEL_BYTES = 8
 
 
 @contextlib.contextmanager
@@ -74,13 +78,16 @@ def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -
 
     kind = content_kind(path)
     if kind == "fits":
-        _check_plain(path, max_side)
+        if _check_plain(path, max_side) and max_side is not None:
+            _check_tiles(path, max_side)
         return fits.open(path, memmap=memmap, do_not_scale_image_data=True)
     if kind not in _DECOMPRESSORS:
         found = KIND_WORDS[kind] if os.path.getsize(path) else "empty"
         raise CutoutError(damage_message(ValueError(f"it is {found}"), f"The file {escaped(path)}"))
     with _DECOMPRESSORS[kind](path, "rb") as stream:
-        content = _inflate(stream, max_side, escaped(path))
+        content, has_gzip = _inflate(stream, max_side, escaped(path))
+    if has_gzip and max_side is not None:
+        _check_tiles(io.BytesIO(content.getbuffer()), max_side)
     return fits.open(content, memmap=False, do_not_scale_image_data=True)
 
 
@@ -89,7 +96,19 @@ def is_compressed(path: str) -> bool:
     return content_kind(path) in _DECOMPRESSORS
 
 
-def _check_plain(path: str, max_side: int | None) -> None:
+def _check_tiles(source: str | BinaryIO, max_side: int) -> None:
+    """Raise CutoutError where a tile that is compressed with gzip becomes more than the largest image has."""
+    from astropy.io import fits
+
+    with fits.open(source, memmap=False, disable_image_compression=True) as tables:
+        for table in tables:
+            names = table.columns.names if table.header.get("ZIMAGE") else ()
+            for name in _GZIP_COLUMNS.intersection(names):
+                for tile in table.data[name]:
+                    check_deflate(tile.tobytes(), _PIXEL_BYTES * max_side**2, name, zlib.MAX_WBITS | 16)
+
+
+def _check_plain(path: str, max_side: int | None) -> bool:
     size = os.path.getsize(path)
     with open(path, "rb") as file:
 
@@ -98,10 +117,10 @@ def _check_plain(path: str, max_side: int | None) -> None:
             file.seek(length + -length % BLOCK, os.SEEK_CUR)
             return end <= size
 
-        walk_headers(file.read, skip, max_side, size)
+        return walk_headers(file.read, skip, max_side, size)
 
 
-def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> io.BytesIO:
+def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> tuple[io.BytesIO, bool]:
     """Decompress a FITS file into memory as its headers are checked, so that no claim is believed before."""
     content = io.BytesIO()
     most = _MOST_INFLATED
@@ -124,9 +143,9 @@ def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> io.BytesIO:
         read(-length % BLOCK)
         return not left
 
-    walk_headers(read, skip, max_side)
+    has_gzip = walk_headers(read, skip, max_side)
     content.seek(0)
-    return content
+    return content, has_gzip
 
 
 def _check_room(length: int, most: int, name: str) -> None:

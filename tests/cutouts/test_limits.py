@@ -166,8 +166,34 @@ for path in sys.argv[1:]:
 """
 
 
+def gzip_tiles(path, header, bomb):
+    """Write three images of 48 px, compressed in one tile each, that decompress to something else."""
+    hdus = [fits.CompImageHDU(np.zeros((48, 48), "i4"), header, name=band, compression_type="GZIP_1") for band in "gri"]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+    with fits.open(path, disable_image_compression=True) as file:
+        tiles = np.empty(48, dtype=object)
+        tiles[:] = [np.frombuffer(bomb, np.uint8)] + [np.zeros(1, np.uint8)] * 47
+        column = fits.Column("COMPRESSED_DATA", "1PB()", array=tiles)
+        tables = [fits.BinTableHDU.from_columns([column]) for _ in "gri"]
+        for table, other in zip(tables, file[1:], strict=True):
+            kept = [card for card in other.header.cards if card.keyword[0] == "Z" or card.keyword in header]
+            table.header.extend([*kept, ("EXTNAME", other.header["EXTNAME"])])
+    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(path, overwrite=True)
+
+
+@pytest.mark.parametrize("compression", ["GZIP_1", "GZIP_2", "RICE_1"])
+def test_tiles_that_become_what_they_should_are_read(tmp_path, rng, wcs_header, compression):
+    pixels = rng.integers(0, 1000, (3, 300, 300)).astype(np.int32)
+    hdus = [
+        fits.CompImageHDU(plane, wcs_header(size=300), name=band, compression_type=compression)
+        for plane, band in zip(pixels, "gri", strict=True)
+    ]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "a.fits.fz")
+    np.testing.assert_array_equal(CutoutSet.read(tmp_path).pixels[0], np.moveaxis(pixels, 0, -1))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is in /proc")
-def test_files_that_expand_take_a_bounded_amount_of_memory(tmp_path):
+def test_files_that_expand_take_a_bounded_amount_of_memory(tmp_path, wcs_header):
     """Each of these files is a few MB, and becomes 0.7 GB."""
     n_zeros = 700 * 1024**2
     bomb = zlib.compress(bytes(n_zeros), 1)
@@ -176,6 +202,7 @@ def test_files_that_expand_take_a_bounded_amount_of_memory(tmp_path):
     deflated(tmp_path / "header.npz", "pixels.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", n_zeros), n_zeros)
     deflated(tmp_path / "ids.npz", "pixels.npy", npy_header((3, 50, 50, 3)) + bytes(90_000), 0)
     deflated(tmp_path / "ids.npz", "ids.npy", npy_header((3,), f"|S{n_zeros // 3}"), n_zeros)
+    gzip_tiles(tmp_path / "tile.fits.fz", wcs_header(size=48), gzip.compress(bytes(n_zeros), 1))
     with h5py.File(tmp_path / "chunk.h5", "w") as file:
         made = file.create_dataset("pixels", (400, 64, 64, 3), "f4", chunks=(400, 64, 64, 3), compression="gzip")
         made.id.write_direct_chunk((0, 0, 0, 0), bomb)
