@@ -1,0 +1,143 @@
+"""Read VOTables, once it is certain that they lead to nothing outside the file."""
+
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any, BinaryIO
+from xml.parsers import expat
+
+import numpy as np
+import pandas as pd
+
+from gridlens._table_source import Rank, TableError, check_width, choose_table, text_column
+
+__all__ = ["AstropyTable", "read_votable"]
+
+# Cells that the file claims, beyond those that its bytes can hold; each takes up to 4 bytes a letter.
+_MAX_RATIO = 20
+_FREE_LETTERS = 16 * 1024**2
+
+
+class AstropyTable:
+    """A table that astropy has read; a `gridlens._table_source.TableSource`. Columns of arrays are passed over."""
+
+    def __init__(self, table: Any) -> None:
+        from astropy.coordinates import SkyCoord
+
+        for name in [name for name in table.colnames if isinstance(table[name], SkyCoord)]:
+            sky = table[name].icrs
+            table.remove_column(name)
+            table[f"{name} ra" if "ra" in table.colnames else "ra"] = sky.ra.deg
+            table[f"{name} dec" if "dec" in table.colnames else "dec"] = sky.dec.deg
+        self._table = table
+        self.names = [name for name in table.colnames if getattr(table[name], "ndim", 1) == 1]
+        units = {name: getattr(table[name], "unit", None) for name in self.names}
+        self.units = {name: str(unit) for name, unit in units.items() if unit is not None}
+        self.notes: list[str] = []
+
+    def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
+        """Read the rows; see `TableSource`."""
+        wanted = [name for name in self.names if names is None or name in names]
+        others = [name for name in wanted if name not in text]
+        # astropy makes masked integers an integer type of pandas that has missing values
+        numbers = self._table[others].to_pandas() if others else pd.DataFrame(index=range(len(self._table)))
+        columns = {name: text_column(self._column(name)) if name in text else numbers[name] for name in wanted}
+        return pd.DataFrame(columns, index=range(len(self._table)))
+
+    def _column(self, name: str) -> Any:
+        column = self._table[name]
+        return np.ma.asarray(column) if hasattr(column, "mask") else np.asarray(column)
+
+
+def read_votable(file: BinaryIO, size: int, rank: Rank) -> AstropyTable:
+    """Read the table of a VOTable file that fits best; columns have the names of their fields, not their IDs.
+
+    Raises
+    ------
+    TableError
+        The file refers to another, declares entities, claims what it does not hold, or holds no table.
+    """
+    _check_xml(file, size)
+    from astropy.io import votable
+
+    file.seek(0)
+    with warnings.catch_warnings():
+        # what a table says about its units and versions is no concern of the user's here
+        warnings.simplefilter("ignore")
+        parsed = votable.parse(file, verify="ignore")
+        elements = [element for element in parsed.iter_tables() if element.fields]
+        chosen = choose_table([(element.name or "", [f.name for f in element.fields]) for element in elements], rank)
+        return AstropyTable(elements[chosen].to_table(use_names_over_ids=True))
+
+
+class _Seen:
+    """What a file holds, by its elements."""
+
+    def __init__(self) -> None:
+        self.fields = self.rows = self.letters = 0
+        self.problem = ""
+        self._status = False
+
+    def element(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Note an element that begins; raise TableError for what must not be read."""
+        name = tag.rpartition(":")[2].upper()
+        if name == "TR":
+            self.rows += 1
+        elif name == "FIELD":
+            self.fields += 1
+            self.letters += _letters(attributes.get("arraysize", "1"))
+        elif name == "STREAM" and "href" in attributes:
+            raise TableError(
+                f"its rows are not in the file but at {attributes['href'][:100]!r}, and other files are not fetched",
+                "Save the table with its rows in the file.",
+            )
+        elif name in ("TABLE", "TABLEDATA") and attributes.get("nrows", "0").isdigit():
+            self.rows = max(self.rows, int(attributes.get("nrows", "0")))
+        elif name == "INFO":
+            self._status = attributes.get("name", "").upper() == "QUERY_STATUS" and attributes.get("value") == "ERROR"
+
+    def end(self, tag: str) -> None:
+        """Note that an element ends."""
+        self._status = False
+
+    def words(self, text: str) -> None:
+        """Keep what a service says of a query that failed."""
+        if self._status:
+            self.problem += text
+
+
+def _letters(arraysize: str) -> int:
+    total = 1
+    for size in arraysize.strip("* ").split("x"):
+        total *= int(size[:20]) if size.strip().isdigit() else 1
+    return total
+
+
+def _refuse_entities(*_: Any) -> None:
+    raise TableError("it declares entities, which a table needs not", "Save it without them.")
+
+
+def _check_xml(file: BinaryIO, size: int) -> None:
+    """Read the file as XML and nothing but XML.
+
+    Raises
+    ------
+    TableError
+        It is not well-formed, or astropy must not read it.
+    """
+    seen = _Seen()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = seen.element
+    parser.EndElementHandler = seen.end
+    parser.CharacterDataHandler = seen.words
+    parser.EntityDeclHandler = _refuse_entities
+    parser.ExternalEntityRefHandler = _refuse_entities
+    file.seek(0)
+    try:
+        parser.ParseFile(file)
+    except expat.ExpatError as exc:
+        raise TableError(f"it is not well-formed XML ({exc})") from exc
+    check_width(seen.fields)
+    if seen.problem:
+        raise TableError(f"it holds the error message of a service: {seen.problem.strip()[:200]}", "Query it again.")
+    if seen.rows > size or seen.rows * seen.letters > _FREE_LETTERS + _MAX_RATIO * size:
+        raise TableError(f"it claims {seen.rows} rows in {size} bytes", "Save it again.")

@@ -1,0 +1,45 @@
+"""What metadata can be: values beyond are marks such as -99, or of something else."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["PAIRS", "implausible"]
+
+# The least and the largest value of each name, in the units of `CutoutSet`. The limits keep every cluster that is known
+# and leave out the marks that catalogues use for unknown values (-99, -1, 99, 999, 9999, 1e20) where they can.
+_LIMITS = {
+    "ra": (-360.0, 360.0),
+    "dec": (-90.0, 90.0),
+    "bcg_ra": (-360.0, 360.0),
+    "bcg_dec": (-90.0, 90.0),
+    # from the edge of the first pixel to the largest side of an image that is read
+    "bcg_x": (-0.5, 4095.5),
+    "bcg_y": (-0.5, 4095.5),
+    "seeing": (0.001, 10.0),
+    "depth": (10.0, 35.0),
+    "redshift": (-0.01, 15.0),
+    "richness": (0.0, 5000.0),
+    "velocity_dispersion": (1.0, 5000.0),
+    "log_xray_luminosity": (38.0, 47.0),
+    # 99 in units of 1e14 solar masses is 15.996
+    "log_mass": (11.0, 15.9),
+}
+PAIRS = (("ra", "dec"), ("bcg_ra", "bcg_dec"), ("bcg_x", "bcg_y"))
+"""names whose values mean nothing without each other"""
+
+
+def implausible(name: str, values: Any) -> NDArray[np.bool_]:
+    """Return where a value is known and cannot be right; nowhere for names without limits.
+
+    Parameters
+    ----------
+    name : str
+        One of `METADATA_NAMES`, or a position of the BCG.
+    values : array-like of float
+        In the units of `CutoutSet`; NaN is unknown.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    low, high = _LIMITS.get(name, (-np.inf, np.inf))
+    return np.asarray(~np.isnan(values) & ~((values >= low) & (values <= high)))
