@@ -52,7 +52,8 @@ def read_catalog(
         The columns that were understood, under the names used here: `id` as str ("" where missing), the others float64
         in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN where missing. All
         rows are kept but lines of a CSV with more values than columns. Values that are not numbers, and those that
-        cannot be right, such as a redshift of -99, become NaN. One warning counts them.
+        cannot be right, such as a redshift of -99, become NaN. `ra` and `dec` that are not on the sky stay. One warning
+        counts them all.
 
     Raises
     ------
@@ -78,7 +79,8 @@ def read_catalog(
     try:
         if isinstance(catalog, pd.DataFrame):
             frame = _with_index(catalog)
-            read = _Read(frame, _chosen(frame.columns, {}, columns, source), {}, _magnitude(frame.columns, source))
+            chosen = _chosen(frame.columns, {}, columns, source)
+            read = _Read(frame, chosen, {}, _magnitude(frame.columns, chosen, source))
         else:
             read = _read_file(Path(catalog), columns, source)
         tidy, said = _tidy(read.frame, read.chosen, read.units, columns, source)
@@ -107,12 +109,12 @@ def _read_file(path: Path, columns: Mapping[str, str] | None, source: str) -> _R
         chosen = _chosen(table.names, table.units, columns, source)
         frame = table.read(set(chosen.values()), {chosen["id"]} if "id" in chosen else set())
         said = [f"In the catalogue {source} {note}." for note in table.notes]
-        return _Read(frame, chosen, table.units, said + _magnitude(table.names, source))
+        return _Read(frame, chosen, table.units, said + _magnitude(table.names, chosen, source))
 
 
-def _magnitude(names: Any, source: str) -> list[str]:
+def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:
     column = magnitude_z(names)
-    if column is None:
+    if column is None or "redshift" in chosen:
         return []
     return [
         f"The column {str(column)!r} of the catalogue {source} is next to g and r and is taken for a magnitude. If it is "
@@ -196,8 +198,8 @@ def _plain(value: Any) -> Any:
 
 
 def _check_pairs(tidy: dict[str, Any], impossible: dict[str, NDArray[np.bool_]]) -> None:
-    """Forget positions of which one half cannot be right."""
-    for pair in PAIRS:
+    """Forget places of BCGs of which one half cannot be right."""
+    for pair in PAIRS[1:]:
         if set(pair) <= tidy.keys():
             unknown = impossible[pair[0]] | impossible[pair[1]]
             for name in pair:

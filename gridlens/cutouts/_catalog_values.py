@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gridlens._errors import GridlensError
 from gridlens.cutouts._columns import ANGLES, in_hours, to_contract
-from gridlens.cutouts._plausible import implausible
+from gridlens.cutouts._plausible import PAIRS, implausible
 
 __all__ = ["Numbers", "read_numbers", "some_rows"]
 
@@ -28,7 +28,7 @@ class Numbers(NamedTuple):
     strange: str
     """how many values are not numbers, and the first of them; "" for none"""
     impossible: NDArray[np.bool_]
-    """where a number cannot be right; the values hold NaN there"""
+    """where a number cannot be right; the values hold NaN there, and positions of clusters what is written"""
 
 
 def read_numbers(name: str, values: "pd.Series[Any]", column: Any, unit: str, source: str) -> Numbers:
@@ -42,7 +42,9 @@ def read_numbers(name: str, values: "pd.Series[Any]", column: Any, unit: str, so
     raw, converted, strange = _numbers(name, values, column, unit, source)
     # a logarithm of what is not above 0 is NaN
     impossible = ~np.isnan(raw) & (np.isnan(converted) | implausible(name, converted))
-    return Numbers(np.where(impossible, np.nan, converted), strange, impossible)
+    # a row is rejected by its position, and columns that are exchanged are told by it
+    values = converted if name in PAIRS[0] else np.where(impossible, np.nan, converted)
+    return Numbers(np.where(np.isfinite(values), values, np.nan), strange, impossible)
 
 
 def _numbers(

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
+from gridlens._ids import as_id
 from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
 from gridlens.cutouts._scan import Entry
-from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
+from gridlens.cutouts._plausible import known_metadata
+from gridlens.cutouts._set import METADATA_NAMES, CutoutSet, checked_ids
 
 __all__ = ["BAND_NAMES", "PIECE_BYTES", "RowRange", "Rows", "Stored", "column_names", "pixels_name", "read_pieces"]
 
@@ -89,7 +91,7 @@ def read_pieces(
     """Read the cutouts, or those in `rows`, in their order, about 32 MiB at a time; of none, one empty set.
 
     A piece ends with a chunk of the file, and is that chunk where it is larger, up to 64 MiB. Ids are those of the
-    file; else the entry's for a single cutout, and "NAME_000012" for one of many.
+    file; where they are missing, the entry's for a single cutout, and "NAME_000012" for one of many.
 
     Raises
     ------
@@ -113,6 +115,7 @@ def read_pieces(
     columns = {name: _Column(name, column, n) for name, column in stored.columns.items() if name != "bands"}
     step = _piece_length(stored, entry, options) if len(shape) == 4 else 1
     first, end = (0, n) if rows is None else (rows[0], min(rows[1], n))
+    _warn_of_metadata(columns, (first, end), entry if len(shape) == 4 else None, options)
     for start in range(first, max(end, first + 1), step):
         # a name for the piece here would keep it in memory while the next one is read
         yield _read_piece(pixels, columns, start, max(start, min(start + step, end)), names, entry, options)
@@ -134,19 +137,32 @@ def _read_piece(
     if options.zeropoint is not None:
         part = part * options.flux_factors()
     values = {name: column.part(start, stop) for name, column in columns.items()}
+    ids = [f"{entry.id}_{k:06d}" for k in range(start, stop)] if many else [entry.id]
     if "ids" in values:
-        ids = [_as_text(value) for value in np.atleast_1d(values["ids"])]
-    else:
-        ids = [f"{entry.id}_{k:06d}" for k in range(start, stop)] if many else [entry.id]
+        known = checked_ids(np.atleast_1d(values["ids"]))
+        ids = [name or fallback for name, fallback in zip(known, ids, strict=True)]
     return CutoutSet(
         part,
         bcg_xy=values.get("bcg_xy"),
         pixel_scale=options.scale(values.get("pixel_scale")),
         ids=ids,
-        metadata={name: values[name] for name in METADATA_NAMES if name in values},
+        metadata=known_metadata({name: values[name] for name in METADATA_NAMES if name in values})[0],
         paths=[entry.path] * (stop - start),
         flags=values.get("flags", 0),
     )
+
+
+def _warn_of_metadata(
+    columns: "Mapping[str, _Column]", rows: RowRange, entry: Entry | None, options: ReadOptions
+) -> None:
+    """Warn once of metadata that cannot be right; of files of one cutout (`entry` None) once for all of them."""
+    values = {name: columns[name].part(*rows) for name in METADATA_NAMES if name in columns}
+    words = known_metadata(values)[1]
+    if words:
+        options.warn_once(
+            f"Some metadata in {'files of one cutout' if entry is None else entry.path} cannot be right and are taken "
+            f"as unknown: {words}."
+        )
 
 
 class _Column:
@@ -175,12 +191,8 @@ def _stored_bands(stored: Stored, options: ReadOptions) -> tuple[str, ...] | Non
         return None
     words = np.asarray(stored.columns["bands"][...])
     if words.ndim == 0 or words.size == 1:
-        return split_bands(_as_text(words.reshape(-1)[0]), options.filters)
-    return name_bands((_as_text(word) for word in words.reshape(-1)), options.filters)
-
-
-def _as_text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        return split_bands(as_id(words.reshape(-1)[0]), options.filters)
+    return name_bands((as_id(word) for word in words.reshape(-1)), options.filters)
 
 
 def _piece_length(stored: Stored, entry: Entry, options: ReadOptions) -> int:

@@ -1,11 +1,12 @@
 """What metadata can be: values beyond are marks such as -99, or of something else."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PAIRS", "implausible"]
+__all__ = ["PAIRS", "implausible", "known_metadata"]
 
 # The least and the largest value of each name, in the units of `CutoutSet`. The limits keep every cluster that is known
 # and leave out the marks that catalogues use for unknown values (-99, -1, 99, 999, 9999, 1e20) where they can.
@@ -43,3 +44,26 @@ def implausible(name: str, values: Any) -> NDArray[np.bool_]:
     values = np.asarray(values, dtype=np.float64)
     low, high = _LIMITS.get(name, (-np.inf, np.inf))
     return np.asarray(~np.isnan(values) & ~((values >= low) & (values <= high)))
+
+
+def known_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return metadata with NaN for what cannot be right, and words that count it, "" where there is nothing.
+
+    Values that are not numbers stay as they are: `CutoutSet` refuses them.
+    """
+    known = dict(metadata)
+    wrong: dict[str, NDArray[np.bool_]] = {}
+    words = []
+    for name, values in metadata.items():
+        try:
+            wrong[name] = implausible(name, values)
+        except (TypeError, ValueError):
+            continue
+        if wrong[name].any():
+            words.append(f"{wrong[name].sum()} in {name!r} (such as {np.asarray(values)[wrong[name]].flat[0]:g})")
+    for name in wrong:
+        partner = next((other for pair in PAIRS if name in pair for other in pair if other != name), name)
+        unknown = wrong[name] | wrong.get(partner, False)
+        if np.any(unknown):
+            known[name] = np.where(unknown, np.nan, np.asarray(metadata[name], dtype=np.float64))
+    return known, "; ".join(words)
