@@ -90,9 +90,7 @@ class FitsTable:
             }
         )
         rows = np.frombuffer(data, dtype=layout, count=hdu.rows) if hdu.width else np.zeros(0, dtype=layout)
-        columns = {
-            field.name: _column(field, rows[str(k)], field.name in text) for k, field in enumerate(wanted)
-        }
+        columns = {field.name: _column(field, rows[str(k)], field.name in text) for k, field in enumerate(wanted)}
         return pd.DataFrame(columns, index=range(len(rows)))
 
 

@@ -52,8 +52,8 @@ def read_catalog(
         The columns that were understood, under the names used here: `id` as str ("" where missing), the others float64
         in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN where missing. All
         rows are kept but lines of a CSV with more values than columns. Values that are not numbers, and those that
-        cannot be right, such as a redshift of -99, become NaN. `ra` and `dec` that are not on the sky stay. One warning
-        counts them all.
+        cannot be right, such as a redshift of -99, become NaN, and one warning counts them. `ra` and `dec` stay
+        as they are, on the sky or not.
 
     Raises
     ------
@@ -134,9 +134,7 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _chosen(
-    names: Any, units: Mapping[Any, str], stated: Mapping[str, str] | None, source: str
-) -> dict[str, Any]:
+def _chosen(names: Any, units: Mapping[Any, str], stated: Mapping[str, str] | None, source: str) -> dict[str, Any]:
     """The columns that are understood, once ids or positions are among them."""
     chosen = choose_columns(names, stated, source, units)
     if "id" not in chosen and not {"ra", "dec"} <= set(chosen):

@@ -28,7 +28,7 @@ class Numbers(NamedTuple):
     strange: str
     """how many values are not numbers, and the first of them; "" for none"""
     impossible: NDArray[np.bool_]
-    """where a number cannot be right; the values hold NaN there, and positions of clusters what is written"""
+    """where a number cannot be right; the values hold NaN there"""
 
 
 def read_numbers(name: str, values: "pd.Series[Any]", column: Any, unit: str, source: str) -> Numbers:
@@ -40,11 +40,14 @@ def read_numbers(name: str, values: "pd.Series[Any]", column: Any, unit: str, so
         No value is a number, or the unit cannot be converted.
     """
     raw, converted, strange = _numbers(name, values, column, unit, source)
-    # a logarithm of what is not above 0 is NaN
-    impossible = ~np.isnan(raw) & (np.isnan(converted) | implausible(name, converted))
-    # a row is rejected by its position, and columns that are exchanged are told by it
-    values = converted if name in PAIRS[0] else np.where(impossible, np.nan, converted)
-    return Numbers(np.where(np.isfinite(values), values, np.nan), strange, impossible)
+    if name in PAIRS[0]:
+        # rows are rejected by their position where it is needed, and columns that are exchanged are told by it
+        impossible = np.zeros(len(raw), dtype=bool)
+    else:
+        # a logarithm of what is not above 0 is NaN
+        impossible = ~np.isnan(raw) & (np.isnan(converted) | implausible(name, converted))
+    usable = np.isfinite(converted) & ~impossible
+    return Numbers(np.where(usable, converted, np.nan), strange, impossible)
 
 
 def _numbers(
