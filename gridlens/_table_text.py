@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import pandas as pd
 
 from gridlens._ids import as_id
-from gridlens._table_source import Rank, TableError, check_width
+from gridlens._table_source import Rank, TableError, check_width, text_column
 
 __all__ = ["TextTable", "text_encoding"]
 
@@ -20,6 +20,11 @@ _MAX_LINE = 16 * 1024**2  # characters
 _MAX_REMARKS = 10_000
 _DELIMITERS = ("\t", ";", "|", ",")
 _BLANKS = r"\s+"
+# As pandas has them; in columns of ids they are ids.
+_MISSING = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
+    *("NULL", "NaN", "None", "n/a", "nan", "null"),
+)
 _WORD = re.compile(r'"[^"]*"|\S+')
 _NUMBER = re.compile(
     r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"  # 150.1, -1e20
@@ -95,12 +100,15 @@ class TextTable:
         """Read the rows; see `TableSource`."""
         columns = self._layout.names
         place = {name: columns.index(name) for name in self.names}
+        as_text = {place[name] for name in text if name in place}
         options: dict[str, Any] = {
             "header": None,
             "names": range(len(columns)),
             "sep": self._layout.delimiter,
             # pandas would turn the id 0012 into the number 12 and NA into a missing one
-            "converters": {place[name]: as_id for name in text if name in place},
+            "dtype": dict.fromkeys(as_text, object),
+            "na_values": {k: _MISSING for k in range(len(columns)) if k not in as_text},
+            "keep_default_na": False,
             "skipinitialspace": True,
             # without it a comma at the end of each row would move all values by one column
             "index_col": False,
@@ -116,8 +124,8 @@ class TextTable:
                 frame = pd.DataFrame(columns=range(len(columns)))
         self._note(caught)
         wanted = [name for name in self.names if names is None or name in names]
-        frame = frame[[place[name] for name in wanted]]
-        return frame.set_axis(wanted, axis=1)
+        values = {name: frame[place[name]] for name in wanted}
+        return pd.DataFrame({name: text_column(column) if name in text else column for name, column in values.items()})
 
     def _lines(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self._opened(), encoding=self._encoding, errors="surrogateescape", newline=None)

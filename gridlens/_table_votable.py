@@ -73,15 +73,20 @@ class _Seen:
     """What a file holds, by its elements."""
 
     def __init__(self) -> None:
-        self.fields = self.rows = self.letters = 0
+        self.fields = self.letters = self._found = self._claimed = 0
         self.problem = ""
         self._status = False
+
+    @property
+    def rows(self) -> int:
+        """Rows as counted or as claimed, whichever are more."""
+        return max(self._found, self._claimed)
 
     def element(self, tag: str, attributes: Mapping[str, str]) -> None:
         """Note an element that begins; raise TableError for what must not be read."""
         name = tag.rpartition(":")[2].upper()
         if name == "TR":
-            self.rows += 1
+            self._found += 1
         elif name == "FIELD":
             self.fields += 1
             self.letters += _letters(attributes.get("arraysize", "1"))
@@ -90,8 +95,8 @@ class _Seen:
                 f"its rows are not in the file but at {attributes['href'][:100]!r}, and other files are not fetched",
                 "Save the table with its rows in the file.",
             )
-        elif name in ("TABLE", "TABLEDATA") and attributes.get("nrows", "0").isdigit():
-            self.rows = max(self.rows, int(attributes.get("nrows", "0")))
+        elif name == "TABLE" and attributes.get("nrows", "").isdigit():
+            self._claimed = max(self._claimed, int(attributes["nrows"][:20]))
         elif name == "INFO":
             self._status = attributes.get("name", "").upper() == "QUERY_STATUS" and attributes.get("value") == "ERROR"
 
@@ -113,7 +118,7 @@ def _letters(arraysize: str) -> int:
 
 
 def _refuse_entities(*_: Any) -> None:
-    raise TableError("it declares entities, which a table needs not", "Save it without them.")
+    raise TableError("it declares entities, and a table needs none", "Save it without them.")
 
 
 def _check_xml(file: BinaryIO, size: int) -> None:
@@ -140,4 +145,4 @@ def _check_xml(file: BinaryIO, size: int) -> None:
     if seen.problem:
         raise TableError(f"it holds the error message of a service: {seen.problem.strip()[:200]}", "Query it again.")
     if seen.rows > size or seen.rows * seen.letters > _FREE_LETTERS + _MAX_RATIO * size:
-        raise TableError(f"it claims {seen.rows} rows in {size} bytes", "Save it again.")
+        raise TableError(f"it claims more rows or letters than its {size} bytes hold", "Save it again.")

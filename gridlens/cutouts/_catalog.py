@@ -117,8 +117,8 @@ def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:
     if column is None or "redshift" in chosen:
         return []
     return [
-        f"The column {str(column)!r} of the catalogue {source} is next to g and r and is taken for a magnitude. If it is "
-        f"the redshift, name it: --column redshift={column}."
+        f"The column {str(column)!r} of the catalogue {source} is next to g and r and is taken for a magnitude. If it "
+        f"is the redshift, name it: --column redshift={column}."
     ]
 
 

@@ -14,6 +14,7 @@ from gridlens.cutouts._plausible import PAIRS, implausible
 __all__ = ["Numbers", "read_numbers", "some_rows"]
 
 _SHOWN = 3
+_SHOWN_LETTERS = 60
 _UNKNOWN = {"", "nan", "none", "null", "--", "-", "n/a", "na", "..."}
 _SEXAGESIMAL = re.compile(
     r"^\s*([+-]?)\s*(\d{1,3})(?:[:hd°]\s*|\s+)(\d{1,2})(?:[:m']\s*|\s+)(\d{1,2}(?:\.\d*)?)\s*[s\"]?\s*$"
@@ -83,7 +84,7 @@ def _numbers(
 
 def some_rows(column: Any, rows: NDArray[np.intp], values: list[Any]) -> str:
     """Say how many values of a column are meant, and which the first are."""
-    shown = ", ".join(f"row {row + 1} {value!r}" for row, value in zip(rows[:_SHOWN], values[:_SHOWN], strict=True))
+    shown = ", ".join(f"row {row + 1} {repr(value)[:_SHOWN_LETTERS]}" for row, value in zip(rows[:_SHOWN], values[:_SHOWN], strict=True))
     return f"{len(rows)} in {str(column)!r} ({shown}{'' if len(rows) <= _SHOWN else ', ...'})"
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from gridlens._errors import CutoutError
 from gridlens._ids import as_id
 from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
-from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._plausible import known_metadata
+from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet, checked_ids
 
 __all__ = ["BAND_NAMES", "PIECE_BYTES", "RowRange", "Rows", "Stored", "column_names", "pixels_name", "read_pieces"]

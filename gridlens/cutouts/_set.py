@@ -53,7 +53,8 @@ class CutoutSet:
     pixel_scale : float or array-like of shape (n,), default=0.5
         arcsec per pixel. The features accept 0.03 to 2.
     ids : array-like of shape (n,), default=None
-        Names of the cutouts, kept as str, 7.0 as "7"; floating-point numbers beyond 2^53 are refused. None names them "0", "1", ... Names may repeat.
+        Names of the cutouts, kept as str, 7.0 as "7"; floating-point numbers beyond 2^53 are refused. None names them
+        "0", "1", ... Names may repeat.
     metadata : DataFrame of n rows or mapping of name to values, default=None
         Columns among `METADATA_NAMES`; columns that are missing are filled with NaN, which means unknown. Units:
         `seeing` arcsec (FWHM), `depth` mag (5 sigma), `redshift`, `richness`, `log_xray_luminosity` log10 erg/s,
