@@ -82,6 +82,8 @@ def as_ids(values: Iterable[Any]) -> list[str]:
     if isinstance(values, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(values).ravel()
         return ["" if hidden else as_id(value) for value, hidden in zip(values.data.ravel(), masked, strict=True)]
+    if getattr(getattr(values, "dtype", None), "kind", "") == "f":
+        values = np.asarray(values)  # pandas makes Python's floats of shorter ones, which look exact then
     return [as_id(value) for value in values]
 
 

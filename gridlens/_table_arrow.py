@@ -116,5 +116,9 @@ def _check_size(file: Any, path: Path, columns: int) -> None:
 
 
 def _column(column: "pa.ChunkedArray", is_text: bool) -> "pd.Series[Any]":
-    # pandas would make floats of integers among which one is missing
-    return text_column(column.to_pylist()) if is_text else column.to_pandas()
+    from pyarrow import types
+
+    if not is_text:
+        return column.to_pandas()
+    # pandas would make floats of integers among which one is missing, and Python knows one length of float alone
+    return text_column(column.to_numpy() if types.is_floating(column.type) else column.to_pylist())
