@@ -196,8 +196,6 @@ def _table(cards: dict[str, Any], kind: str, start: int) -> _Hdu:
         elif repeat == 1 and code in _TYPES:
             fields.append(_Field(name, _TYPES[code], offset, code, more))
         offset += -(-repeat // 8) if code == "X" else repeat * _BYTES[code]
-        if offset > width:
-            break
     if kind != "TABLE" and offset != width:
         raise TableError(f"its columns take {offset} bytes a row, and its header states {width}", _DAMAGED)
     return _Hdu(str(cards.get("EXTNAME", "")).strip(), rows, width, start, fields)

@@ -89,7 +89,6 @@ class TextTable:
         self._remarks = remarks
         with self._lines() as lines:
             self._layout = _layout(lines, rank)
-        check_width(len(self._layout.names))
         self.notes: list[str] = []
         self.names = [name for name in dict.fromkeys(self._layout.names) if name]
         self.units = self._layout.units
@@ -123,6 +122,8 @@ class TextTable:
             except pd.errors.EmptyDataError:
                 frame = pd.DataFrame(columns=range(len(columns)))
         self._note(caught)
+        if rows.like_rows:
+            self.notes.append(f"{rows.like_rows} lines that begin with # are taken for remarks")
         wanted = [name for name in self.names if names is None or name in names]
         values = {name: frame[place[name]] for name in wanted}
         return pd.DataFrame({name: text_column(column) if name in text else column for name, column in values.items()})
@@ -142,7 +143,10 @@ class _Rows(io.TextIOBase):
 
     def __init__(self, lines: io.TextIOWrapper, layout: _Layout, remarks: bool) -> None:
         self._lines = lines
-        self._columns = len(layout.names) if layout.delimiter == _BLANKS else 0
+        self._columns = len(layout.names)
+        self._delimiter = layout.delimiter
+        self.like_rows = 0
+        """lines that begin with # and hold as many values as a row"""
         self._remarks = remarks
         for _ in islice(lines, layout.first):
             pass
@@ -162,12 +166,19 @@ class _Rows(io.TextIOBase):
         if "\0" in block:
             raise TableError("it holds zero bytes, which text does not")
         if self._remarks and (block.startswith("#") or "\n#" in block):
-            block = "\n".join("" if line.startswith("#") else line for line in block.split("\n"))
-        if self._columns:
+            block = "\n".join(map(self._without_remark, block.split("\n")))
+        if self._delimiter == _BLANKS:
             self._check_words(block)
         if _SECOND_TABLE.search(block):
             raise TableError("it holds several tables, one below the other", "Keep one of them in the file.")
         return above + _UNDECODED.sub(lambda found: as_id(found.group()), block)
+
+    def _without_remark(self, line: str) -> str:
+        if not line.startswith("#"):
+            return line
+        if 1 < self._columns == line.count(self._delimiter) + 1:
+            self.like_rows += 1
+        return ""
 
     def _check_words(self, block: str) -> None:
         """Values that are missing, or of several words, cannot be seen where blanks alone separate the columns."""
@@ -199,6 +210,7 @@ def _layout(lines: Iterator[str], rank: Rank) -> _Layout:
         top, below = top[1:], below[1:]
     first_number, first = top[0]
     delimiter = excel.group(1) if excel else _delimiter(first)
+    check_width(len(_split(first, delimiter or _BLANKS)))
     numbered = _numbered_names(remarks, first)
     if numbered is not None:
         return _Layout(_BLANKS, *numbered, first_number - 1, False)

@@ -85,13 +85,15 @@ def test_values_of_many_kinds(values, expected):
 
 @pytest.mark.parametrize("value", [float(BIG), np.float64(BIG), np.float32(2**24 + 2), -1e300])
 def test_a_float_that_cannot_hold_its_digits_is_refused(value, tmp_path):
-    with pytest.raises(InexactIdError, match="too large to be exact: its last digits are lost. Store ids as integers"):
+    with pytest.raises(InexactIdError, match=r"too large to be exact: its last digits are lost\. Store ids as"):
         as_id(value)
     ids = np.array([value])
     with pytest.raises(CutoutError, match="too large to be exact"):
         CutoutSet(np.zeros((1, 48, 48, 3)), ids=ids)
     catalog = pd.DataFrame({"id": ids, "ra": 1.0, "dec": 2.0})
-    with pytest.raises(GridlensError, match=r"^Cannot read the catalogue in memory: its ids are floating-point numbers"):
+    with pytest.raises(
+        GridlensError, match=r"^Cannot read the catalogue in memory: its ids are floating-point numbers"
+    ):
         read_catalog(catalog)
     catalog.to_parquet(tmp_path / "c.parquet")
     with pytest.raises(GridlensError, match=r"^Cannot read the catalogue .*c\.parquet: its ids are .*Store ids as"):
@@ -142,10 +144,12 @@ def test_the_round_trip_through_the_formats_of_astronomy(tmp_path_factory, ids):
 @FEW
 def test_the_round_trip_through_ecsv(tmp_path_factory, ids):
     path = tmp_path_factory.mktemp("ids") / "c.ecsv"
-    Table({"id": ids, "ra": np.ones(len(ids))}).write(path)
+    # where it comes first, astropy takes an id such as "#1" for a remark
+    Table({"ra": np.ones(len(ids)), "id": ids}).write(path)
     assert read_catalog(path)["id"].tolist() == ids
 
 
+@pytest.mark.filterwarnings("ignore:The data type")  # of zarr, of letters
 @given(ids=any_letters | words)
 @FEW
 def test_the_round_trip_through_arrays(tmp_path_factory, ids):

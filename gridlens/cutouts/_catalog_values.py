@@ -84,7 +84,10 @@ def _numbers(
 
 def some_rows(column: Any, rows: NDArray[np.intp], values: list[Any]) -> str:
     """Say how many values of a column are meant, and which the first are."""
-    shown = ", ".join(f"row {row + 1} {repr(value)[:_SHOWN_LETTERS]}" for row, value in zip(rows[:_SHOWN], values[:_SHOWN], strict=True))
+    shown = ", ".join(
+        f"row {row + 1} {repr(value)[:_SHOWN_LETTERS]}"
+        for row, value in zip(rows[:_SHOWN], values[:_SHOWN], strict=True)
+    )
     return f"{len(rows)} in {str(column)!r} ({shown}{'' if len(rows) <= _SHOWN else ', ...'})"
 
 
