@@ -29,7 +29,7 @@ def group_of_each(groups: Any) -> NDArray[Any]:
         return names
     # numpy makes the text "nan" of NaN among text
     values = names if hasattr(groups, "dtype") else np.fromiter(groups, dtype=object, count=len(names))
-    missing = np.asarray(pd.isna(values) | (values.astype(object) == ""), dtype=bool)
+    missing = np.array([name is None or pd.isna(name) or name == "" for name in values.tolist()], dtype=bool)
     if not missing.any():
         return names if _is_sortable(names) else np.asarray(as_ids(values))
     known, codes = np.unique(np.asarray(as_ids(values[~missing])), return_inverse=True)

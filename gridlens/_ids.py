@@ -58,6 +58,8 @@ def as_id(value: Any) -> str:
     >>> as_id("caf\udce9")
     'caf\\xe9'
     """
+    if type(value) is str and value.isprintable():
+        return value.strip()
     if isinstance(value, bytes | bytearray | memoryview):
         value = bytes(value).decode("utf-8", "surrogateescape")
     if isinstance(value, str):

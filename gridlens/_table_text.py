@@ -169,9 +169,9 @@ class _Rows(io.TextIOBase):
             block = "\n".join(map(self._without_remark, block.split("\n")))
         if self._delimiter == _BLANKS:
             self._check_words(block)
-        if _SECOND_TABLE.search(block):
+        if "\n---" in block and _SECOND_TABLE.search(block):
             raise TableError("it holds several tables, one below the other", "Keep one of them in the file.")
-        return above + _UNDECODED.sub(lambda found: as_id(found.group()), block)
+        return above + _decoded(block)
 
     def _without_remark(self, line: str) -> str:
         if not line.startswith("#"):
@@ -247,10 +247,15 @@ def _beginning(lines: Iterator[str]) -> tuple[list[str], list[tuple[int, str]]]:
             if len(remarks) > _MAX_REMARKS:
                 raise TableError(f"it begins with more than {_MAX_REMARKS} lines of remarks")
             continue
-        top.append((number, _UNDECODED.sub(lambda found: as_id(found.group()), line.rstrip("\n"))))
+        top.append((number, _decoded(line.rstrip("\n"))))
         if len(top) == 4:
             break
     return remarks, top
+
+
+def _decoded(text: str) -> str:
+    """The text with bytes that are not of its encoding escaped, as they are in ids."""
+    return text if text.isascii() else _UNDECODED.sub(lambda found: as_id(found.group()), text)
 
 
 def _delimiter(line: str) -> str:

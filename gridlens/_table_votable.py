@@ -75,7 +75,10 @@ class _Seen:
     def __init__(self) -> None:
         self.fields = self.letters = self._found = self._claimed = 0
         self.problem = ""
-        self._status = False
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self.element
+        self.parser.EntityDeclHandler = _refuse_entities
+        self.parser.ExternalEntityRefHandler = _refuse_entities
 
     @property
     def rows(self) -> int:
@@ -84,6 +87,8 @@ class _Seen:
 
     def element(self, tag: str, attributes: Mapping[str, str]) -> None:
         """Note an element that begins; raise TableError for what must not be read."""
+        if tag == "TD":
+            return
         name = tag.rpartition(":")[2].upper()
         if name == "TR":
             self._found += 1
@@ -98,16 +103,14 @@ class _Seen:
         elif name == "TABLE" and attributes.get("nrows", "").isdigit():
             self._claimed = max(self._claimed, int(attributes["nrows"][:20]))
         elif name == "INFO":
-            self._status = attributes.get("name", "").upper() == "QUERY_STATUS" and attributes.get("value") == "ERROR"
+            failed = attributes.get("name", "").upper() == "QUERY_STATUS" and attributes.get("value") == "ERROR"
+            self.parser.CharacterDataHandler = self._words if failed else None
+        elif self.problem:
+            self.parser.CharacterDataHandler = None
 
-    def end(self, tag: str) -> None:
-        """Note that an element ends."""
-        self._status = False
-
-    def words(self, text: str) -> None:
+    def _words(self, text: str) -> None:
         """Keep what a service says of a query that failed."""
-        if self._status:
-            self.problem += text
+        self.problem += text
 
 
 def _letters(arraysize: str) -> int:
@@ -130,15 +133,9 @@ def _check_xml(file: BinaryIO, size: int) -> None:
         It is not well-formed, or astropy must not read it.
     """
     seen = _Seen()
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = seen.element
-    parser.EndElementHandler = seen.end
-    parser.CharacterDataHandler = seen.words
-    parser.EntityDeclHandler = _refuse_entities
-    parser.ExternalEntityRefHandler = _refuse_entities
     file.seek(0)
     try:
-        parser.ParseFile(file)
+        seen.parser.ParseFile(file)
     except expat.ExpatError as exc:
         raise TableError(f"it is not well-formed XML ({exc})") from exc
     check_width(seen.fields)

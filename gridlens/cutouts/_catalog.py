@@ -80,6 +80,8 @@ def read_catalog(
         if isinstance(catalog, pd.DataFrame):
             frame = _with_index(catalog)
             chosen = _chosen(frame.columns, {}, columns, source)
+            if "id" in chosen:
+                frame[chosen["id"]] = text_column(frame[chosen["id"]]).to_numpy()
             read = _Read(frame, chosen, {}, _magnitude(frame.columns, chosen, source))
         else:
             read = _read_file(Path(catalog), columns, source)
@@ -164,7 +166,7 @@ def _tidy(
     said: list[str] = []
     for name, column in chosen.items():
         if name == "id":
-            tidy[name] = text_column(frame[column])
+            tidy[name] = frame[column]
             continue
         # VizieR writes "h:m:s" with the quotes
         unit = re.sub(r'^"(.+)"$', r"\1", units.get(column) or split_unit(column)[1])
@@ -187,7 +189,7 @@ def _tidy(
     for words, what in ((strange, "are not numbers"), (wrong, "cannot be right")):
         if words:
             said.append(f"Some values of the catalogue {source} {what} and are taken as unknown: {'; '.join(words)}.")
-    return pd.DataFrame(tidy), said
+    return pd.DataFrame(tidy).reset_index(drop=True), said
 
 
 def _plain(value: Any) -> Any:
