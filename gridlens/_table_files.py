@@ -32,7 +32,12 @@ _OTHERS = {
     b"\x93NUMPY": ("it is an array of numpy", "Write it as a table with named columns."),
     b"%PDF": ("it is a PDF document", "Save the table as CSV."),
 }
-_WEB_PAGE = re.compile(r"\s*<(!doctype\s+html|html)", re.IGNORECASE)
+# Texts that are no tables, or not in a form that is read.
+_OTHER_TEXTS = (
+    (re.compile(r"\s*<(!doctype\s+html|html)", re.IGNORECASE), "it is a web page", "Download the table itself."),
+    (re.compile(r"\s*(\{|\[\s*[\[{])"), "it is JSON", "Write the table as CSV."),
+    (re.compile(r"\+-"), "it is a table drawn with lines", "Write it as CSV."),
+)
 # What is decompressed may be this many times as large as the file; tables come to 20, and endless zeros to 1000.
 _MAX_RATIO = 100
 _FREE_BYTES = 256 * 1024**2
@@ -110,8 +115,9 @@ def _source(head: bytes, stream: Callable[[], BinaryIO], file: BinaryIO, rank: R
 
     encoding = text_encoding(head)
     text = head.decode(encoding, "replace").lstrip("\ufeff")
-    if _WEB_PAGE.match(text):
-        raise TableError("it is a web page", "Download the table itself.")
+    for pattern, reason, way_out in _OTHER_TEXTS:
+        if pattern.match(text):
+            raise TableError(reason, way_out)
     if text.lstrip().startswith("<"):
         from gridlens._table_votable import read_votable
 

@@ -18,7 +18,7 @@ _MAX_BLOCKS = 20_000  # of one header, 58 MB
 _MAX_FIELDS = 999  # by the standard
 _DAMAGED = "Fetch or write it again."
 _NEEDED = re.compile(
-    r"NAXIS\d*|TFIELDS|[PG]COUNT|BITPIX|XTENSION|EXTNAME|ZIMAGE|(TTYPE|TFORM|TBCOL|TDIM|TUNIT|TNULL|TSCAL|TZERO)\d+"
+    r"NAXIS\d*|TFIELDS|[PG]COUNT|BITPIX|XTENSION|EXTNAME|ZIMAGE|ZTABLE|(TTYPE|TFORM|TBCOL|TDIM|TUNIT|TNULL|TSCAL|TZERO)\d+"
 )
 _FORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])(.*)", re.DOTALL)
 _ASCII_FORM = re.compile(r"([AIFED])(\d+)(?:\.(\d+))?")
@@ -113,6 +113,8 @@ def _tables(file: BinaryIO, size: int) -> Iterator[_Hdu]:
         length = _data_bytes(cards)
         if data + length > size:
             raise TableError(f"its header states {length} bytes of data, and {size - data} are left", _DAMAGED)
+        if cards.get("ZTABLE") is True:
+            raise TableError("its table is compressed with fpack", "Decompress it with funpack.")
         if kind in ("BINTABLE", "A3DTABLE", "TABLE") and cards.get("ZIMAGE") is not True:
             yield _table(cards, kind, data)
         start = data + -(-length // _BLOCK) * _BLOCK

@@ -216,8 +216,7 @@ def _layout(lines: Iterator[str], rank: Rank) -> _Layout:
         return _Layout(_BLANKS, *numbered, first_number - 1, False)
     header = _behind_remark(remarks, first, delimiter, rank)
     if header is not None:
-        delimiter, names = header
-        return _Layout(delimiter, names, {}, first_number - 1, False)
+        return _Layout(*header, first_number - 1, False)
     if not delimiter:
         delimiter = _blanks_or_nothing(first, below, rank)
     names = _split(first, delimiter)
@@ -293,17 +292,21 @@ def _is_number(field: str) -> bool:
     return _NUMBER.fullmatch(field) is not None
 
 
-def _behind_remark(remarks: list[str], first: str, delimiter: str, rank: Rank) -> tuple[str, list[str]] | None:
-    """Names in the last remark that fits the first line, where that line is a row."""
+def _behind_remark(
+    remarks: list[str], first: str, delimiter: str, rank: Rank
+) -> tuple[str, list[str], dict[str, str]] | None:
+    """Delimiter, names and units from the last remarks that fit the first line, where that line is a row."""
     delimiter = delimiter or (_BLANKS if len(_split(first, _BLANKS)) > 1 else ",")
     fields = _split(first, delimiter)
     known, numbers = rank(fields), any(map(_is_number, fields))
+    units: list[str] = []
     for remark in reversed(remarks):
         names = _split(remark.lstrip("#").strip(), delimiter)
-        if len(names) != len(fields) or any(map(_is_number, names)) or len(set(names)) < len(names):
+        if len(names) != len(fields) or any(map(_is_number, names)):
             continue
         if rank(names) > known or (numbers and rank(names)):
-            return delimiter, names
+            return delimiter, names, _named_units(names, units)
+        units = names if _are_units(names) else units
     return None
 
 
@@ -332,9 +335,13 @@ def _units(top: list[tuple[int, str]], names: list[str], delimiter: str) -> tupl
         if _DASHES.fullmatch(line):
             return number, _named_units(names, _split(rows[0][1], delimiter) if k else [])
     units = _split(rows[0][1], delimiter) if rows else []
-    if any(unit.strip('"').lower() in _ANGLES for unit in units) and not any(map(_is_number, units)):
+    if _are_units(units) and not any(map(_is_number, units)):
         return rows[0][0], _named_units(names, units)
     return last, {}
+
+
+def _are_units(words: list[str]) -> bool:
+    return any(word.strip('"').lower() in _ANGLES for word in words)
 
 
 def _named_units(names: list[str], units: list[str]) -> dict[str, str]:

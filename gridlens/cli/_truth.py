@@ -12,6 +12,7 @@ from gridlens._groups import group_of_each
 from gridlens._ids import as_ids
 from gridlens._tables import some_names
 from gridlens.calibration import shift_prior
+from gridlens.cutouts import known_metadata
 
 __all__ = ["JoinedTruth", "join_truth"]
 
@@ -83,6 +84,11 @@ def join_truth(
         )
     kept = shared[usable]
     rows = truth.loc[kept].copy()
+    numbers = rows.select_dtypes("number")
+    known, words = known_metadata({name: numbers[name] for name in numbers})
+    if words:
+        rows = rows.assign(**known)
+        notes.append(f"Some values of the truth table cannot be right and are taken as unknown: {words}.")
     rows["label"] = label[usable]
     for name in scores.columns.difference(rows.columns):
         rows[name] = scores.loc[kept, name]

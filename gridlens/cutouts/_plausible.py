@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PAIRS", "implausible", "known_metadata"]
+__all__ = ["PAIRS", "implausible", "known_metadata", "limits"]
 
 # The least and the largest value of each name, in the units of `CutoutSet`. The limits keep every cluster that is known
 # and leave out the marks that catalogues use for unknown values (-99, -1, 99, 999, 9999, 1e20) where they can.
@@ -26,9 +26,18 @@ _LIMITS = {
     "log_xray_luminosity": (38.0, 47.0),
     # 99 in units of 1e14 solar masses is 15.996
     "log_mass": (11.0, 15.9),
+    # of tables of truth
+    "bcg_mag_r": (5.0, 35.0),
+    "theta_e": (0.0, 300.0),
+    "arc_snr": (0.0, np.inf),
 }
 PAIRS = (("ra", "dec"), ("bcg_ra", "bcg_dec"), ("bcg_x", "bcg_y"))
 """names whose values mean nothing without each other"""
+
+
+def limits(name: str) -> tuple[float, float]:
+    """Return the least and the largest value that `name` can have, infinite for names without limits."""
+    return _LIMITS.get(name, (-np.inf, np.inf))
 
 
 def implausible(name: str, values: Any) -> NDArray[np.bool_]:
@@ -42,14 +51,30 @@ def implausible(name: str, values: Any) -> NDArray[np.bool_]:
         In the units of `CutoutSet`; NaN is unknown.
     """
     values = np.asarray(values, dtype=np.float64)
-    low, high = _LIMITS.get(name, (-np.inf, np.inf))
+    low, high = limits(name)
     return np.asarray(~np.isnan(values) & ~((values >= low) & (values <= high)))
 
 
 def known_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return metadata with NaN for what cannot be right, and words that count it, "" where there is nothing.
+    """Return metadata with NaN for values that cannot be right, such as a redshift of -99.
 
-    Values that are not numbers stay as they are: `CutoutSet` refuses them.
+    Parameters
+    ----------
+    metadata : mapping of str to array-like
+        By name, in the units of `CutoutSet`. Values that are not numbers, and names without limits, stay as they are.
+
+    Returns
+    -------
+    known : dict of str to array-like
+        With NaN also for a position whose other half cannot be right.
+    words : str
+        How many values of which names are meant, and the first of each; "" for none.
+
+    Examples
+    --------
+    >>> from gridlens.cutouts import known_metadata
+    >>> known_metadata({"redshift": [0.3, -99.0]})
+    ({'redshift': array([0.3, nan])}, "1 in 'redshift' (such as -99)")
     """
     known = dict(metadata)
     wrong: dict[str, NDArray[np.bool_]] = {}

@@ -1,6 +1,7 @@
 """The CutoutSet: cutouts of one size in memory, with what is known of each."""
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gridlens._errors import CutoutError
 from gridlens._ids import InexactIdError, as_ids, escaped
+from gridlens.cutouts._plausible import known_metadata, limits
 
 if TYPE_CHECKING:
     from gridlens.cutouts._scan import PathsLike
@@ -33,6 +35,9 @@ METADATA_NAMES = (
     "ra",
     "dec",
 )
+
+
+_LIMITS = np.array([limits(name) for name in METADATA_NAMES]).T
 
 
 class CutoutSet:
@@ -355,6 +360,14 @@ def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> p
     for name, column in columns.items():
         values[:, METADATA_NAMES.index(name)] = _broadcast(f"metadata[{name!r}]", column, (n,))
     values[~np.isfinite(values)] = np.nan
+    low, high = _LIMITS
+    impossible = (values < low) | (values > high)
+    if impossible.any():
+        words = known_metadata(columns)[1]
+        warnings.warn(
+            f"Some metadata of cutouts cannot be right and are taken as unknown: {words}.", UserWarning, stacklevel=3
+        )
+        values[impossible] = np.nan
     return pd.DataFrame(values, columns=list(METADATA_NAMES))
 
 

@@ -104,6 +104,8 @@ def test_the_content_tells_the_format(tmp_path, data, name):
         (b"<!DOCTYPE html><html><body>Log in</body></html>", "a web page"),
         (b"id,ra,dec\nA\0B,150.1,2.2\n", "not text"),
         (b"%PDF-1.4\n", "a PDF document"),
+        (b'[{"id": "A", "ra": 150.1, "dec": 2.2}]', "it is JSON"),
+        (b"+----+-------+\n| id | ra    |\n+----+-------+\n", "a table drawn with lines"),
         (b"id;ra;dec\nA;150,1;2,2\n", "must be numbers in degrees. Got '150,1' instead"),
         (b"id,coord_ra,coord_dec\nA,1.2,0.3\n", "'coord_ra' .* has no unit, and its values may be radians or degrees"),
         (VOTABLE.replace("<TR>", "<TR").encode(), "not well-formed XML"),
@@ -130,6 +132,11 @@ def test_units_of_a_row_of_units_are_used(tmp_path):
     assert row.to_dict() == pytest.approx({"ra": 180.0, "dec": -45.0, "seeing": 0.7})
 
 
+def test_units_behind_a_remark_are_used(tmp_path):
+    (tmp_path / "c.txt").write_text(f"# a catalogue\n# id,ra,dec\n# ,rad,rad\nA,{np.pi},0\n")
+    assert read_catalog(tmp_path / "c.txt").to_numpy().tolist() == [["A", 180.0, 0.0]]
+
+
 def table_of(names, extension):
     columns = [fits.Column(name, "4A" if name == "NAME" else "D", array=value) for name, value in names.items()]
     return fits.BinTableHDU.from_columns(columns, name=extension)
@@ -149,6 +156,10 @@ def test_the_table_with_positions_is_read(tmp_path):
     fits.HDUList([fits.PrimaryHDU(), other, objects]).writeto(tmp_path / "two.fits")
     with pytest.raises(GridlensError, match=r"2 tables of the same kind \(OTHER, MINE\)\. Keep one of them"):
         read_catalog(tmp_path / "two.fits")
+    other.header["ZTABLE"] = True
+    fits.HDUList([fits.PrimaryHDU(), other]).writeto(tmp_path / "packed.fits")
+    with pytest.raises(GridlensError, match=r"compressed with fpack\. Decompress it with funpack"):
+        read_catalog(tmp_path / "packed.fits")
     with pytest.raises(GridlensError, match="it is a FITS file without a table"):
         fits.PrimaryHDU(np.zeros((4, 4))).writeto(tmp_path / "image.fits")
         read_catalog(tmp_path / "image.fits")

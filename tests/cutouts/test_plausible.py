@@ -7,6 +7,7 @@ import pytest
 import zarr
 
 from gridlens import CutoutSet
+from gridlens.cli._truth import join_truth
 from gridlens.cutouts import CutoutFlag, extract, read_batches, read_catalog
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263
@@ -125,3 +126,25 @@ def test_a_position_that_is_none_is_not_joined(tmp_path):
     assert metadata["redshift"].tolist() == [0.3]
     with pytest.warns(UserWarning, match="1 of 1 cutouts have no row"):
         assert CutoutSet.read(tmp_path / "s.npz", catalog=catalog[1:]).metadata["redshift"].isna().all()
+
+
+def test_the_set_itself_knows_no_marks():
+    with pytest.warns(UserWarning, match=r"1 in 'redshift' \(such as -99\); 1 in 'seeing' \(such as 0\)") as said:
+        cutouts = CutoutSet(PIXELS, metadata={"redshift": [0.3, -99.0, 0.4], "seeing": [0.7, 0.8, 0.0]})
+    assert len(said) == 1
+    assert cutouts.metadata[["redshift", "seeing"]].isna().to_numpy().tolist() == [
+        [False] * 2,
+        [True, False],
+        [False, True],
+    ]
+
+
+def test_tables_of_truth_follow_the_same_rule():
+    scores = pd.DataFrame({"id": list("abc"), "score": [0.1, 0.2, 0.3]})
+    truth = pd.DataFrame({"id": list("abc"), "label": [0, 1, 0], "richness": [40, -1, 9999], "theta_e": [-99, 12, -99]})
+    joined = join_truth(scores, truth)
+    assert joined.rows["richness"].isna().tolist() == [False, True, True]
+    assert joined.rows["theta_e"].isna().tolist() == [True, False, True]
+    assert any(
+        "cannot be right and are taken as unknown: 2 in 'richness' (such as -1)" in note for note in joined.notes
+    )
