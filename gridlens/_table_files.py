@@ -125,7 +125,9 @@ def _source(head: bytes, stream: Callable[[], BinaryIO], file: BinaryIO, rank: R
         return read_votable(whole, _size(whole), rank)
     fixed = _astropy_format(text)
     if fixed:
-        return _read_ascii(_whole(head, file).read().decode(encoding, "surrogateescape"), fixed)
+        from gridlens._table_astropy import read_ascii
+
+        return read_ascii(_whole(head, file).read().decode(encoding, "surrogateescape"), fixed)
     return TextTable(stream, encoding, rank, remarks)
 
 
@@ -135,16 +137,6 @@ def _astropy_format(text: str) -> str:
     if text.startswith(("\\", "|")):
         return "ascii.ipac"
     return "ascii.cds" if re.search("^Byte-by-byte Description of file", text, re.MULTILINE) else ""
-
-
-def _read_ascii(text: str, format: str) -> TableSource:
-    from astropy.table import Table
-
-    from gridlens._table_votable import AstropyTable
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return AstropyTable(Table.read(text.splitlines(), format=format))
 
 
 def _whole(head: bytes, file: BinaryIO) -> BinaryIO:

@@ -1,51 +1,18 @@
 """Read VOTables, once it is certain that they lead to nothing outside the file."""
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
-import numpy as np
-import pandas as pd
+from gridlens._table_astropy import AstropyTable
+from gridlens._table_source import Rank, TableError, check_width, choose_table
 
-from gridlens._table_source import Rank, TableError, check_width, choose_table, text_column
-
-__all__ = ["AstropyTable", "read_votable"]
+__all__ = ["read_votable"]
 
 # Cells that the file claims, beyond those that its bytes can hold; each takes up to 4 bytes a letter.
 _MAX_RATIO = 20
 _FREE_LETTERS = 16 * 1024**2
-
-
-class AstropyTable:
-    """A table that astropy has read; a `gridlens._table_source.TableSource`. Columns of arrays are passed over."""
-
-    def __init__(self, table: Any) -> None:
-        from astropy.coordinates import SkyCoord
-
-        for name in [name for name in table.colnames if isinstance(table[name], SkyCoord)]:
-            sky = table[name].icrs
-            table.remove_column(name)
-            table[f"{name} ra" if "ra" in table.colnames else "ra"] = sky.ra.deg
-            table[f"{name} dec" if "dec" in table.colnames else "dec"] = sky.dec.deg
-        self._table = table
-        self.names = [name for name in table.colnames if getattr(table[name], "ndim", 1) == 1]
-        units = {name: getattr(table[name], "unit", None) for name in self.names}
-        self.units = {name: str(unit) for name, unit in units.items() if unit is not None}
-        self.notes: list[str] = []
-
-    def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
-        """Read the rows; see `TableSource`."""
-        wanted = [name for name in self.names if names is None or name in names]
-        others = [name for name in wanted if name not in text]
-        # astropy makes masked integers an integer type of pandas that has missing values
-        numbers = self._table[others].to_pandas() if others else pd.DataFrame(index=range(len(self._table)))
-        columns = {name: text_column(self._column(name)) if name in text else numbers[name] for name in wanted}
-        return pd.DataFrame(columns, index=range(len(self._table)))
-
-    def _column(self, name: str) -> Any:
-        column = self._table[name]
-        return np.ma.asarray(column) if hasattr(column, "mask") else np.asarray(column)
 
 
 def read_votable(file: BinaryIO, size: int, rank: Rank) -> AstropyTable:

@@ -91,6 +91,7 @@ _SPELLINGS = {
 _HOURS = {"h", "hr", "hrs", "hour", "hours", "hourangle", "h:m:s", "hh:mm:ss", "hms"}
 # Names of a frame stand behind positions as units do: RA (J2000).
 _NO_UNIT = {"", "-", "--", "none", "null", "dimensionless", "1", "j2000", "j2000.0", "icrs", "fk5"}
+_SIGN = "DE-"  # of declinations whose degrees, minutes and seconds are columns of their own
 # Without a unit these are rather the size of the object, in pixels.
 _NEED_UNIT = {"fwhm"}
 _BRACKET = re.compile(r"^(.*?)\s*[\[(]([^\[\]()]*(?:\([^()]*\))?)[\])]$")
@@ -141,7 +142,8 @@ def choose_columns(
     columns = list(columns)
     plain: dict[str, Any] = {}
     for column in columns:
-        plain.setdefault(_plain(split_unit(column)[0]), column)
+        if column != _SIGN:
+            plain.setdefault(_plain(split_unit(column)[0]), column)
     chosen = {}
     for name, wanted in (stated or {}).items():
         if name not in _ALIASES:

@@ -132,6 +132,25 @@ def test_units_of_a_row_of_units_are_used(tmp_path):
     assert row.to_dict() == pytest.approx({"ra": 180.0, "dec": -45.0, "seeing": 0.7})
 
 
+def test_hours_and_degrees_in_columns_of_their_own(tmp_path):
+    head = CDS[: CDS.index("   1- 10")]
+    fields = """   1-  3 A3     ---    Name   Name
+   5-  6 I2     h      RAh    Hour
+   8-  9 I2     min    RAm    Minute
+  11- 15 F5.2   s      RAs    Second
+      17 A1     ---    DE-    Sign
+  18- 19 I2     deg    DEd    Degree
+  21- 22 I2     arcmin DEm    Minute
+  24- 27 F4.1   arcsec DEs    Second
+"""
+    rule = "-" * 80 + "\n"
+    rows = "A   12 09 23.70 -00 40 54.0\nB   00 00 00.00 +01 30 00.0\nC               +01 30 00.0\n"
+    (tmp_path / "c.txt").write_text(head + fields + rule + rows)
+    frame = read_catalog(tmp_path / "c.txt")
+    assert frame["ra"].tolist() == [pytest.approx(182.34875), 0.0, pytest.approx(np.nan, nan_ok=True)]
+    assert frame["dec"].tolist() == pytest.approx([-0.68166667, 1.5, 1.5])
+
+
 def test_units_behind_a_remark_are_used(tmp_path):
     (tmp_path / "c.txt").write_text(f"# a catalogue\n# id,ra,dec\n# ,rad,rad\nA,{np.pi},0\n")
     assert read_catalog(tmp_path / "c.txt").to_numpy().tolist() == [["A", 180.0, 0.0]]
