@@ -52,7 +52,7 @@ def implausible(name: str, values: Any) -> NDArray[np.bool_]:
     """
     values = np.asarray(values, dtype=np.float64)
     low, high = limits(name)
-    return np.asarray(~np.isnan(values) & ~((values >= low) & (values <= high)))
+    return np.asarray((values < low) | (values > high))  # neither for NaN
 
 
 def known_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -86,7 +86,7 @@ def known_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
             continue
         if wrong[name].any():
             words.append(f"{wrong[name].sum()} in {name!r} (such as {np.asarray(values)[wrong[name]].flat[0]:g})")
-    for name in wrong:
+    for name in wrong if words else ():
         partner = next((other for pair in PAIRS if name in pair for other in pair if other != name), name)
         unknown = wrong[name] | wrong.get(partner, False)
         if np.any(unknown):
