@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gridlens._errors import CutoutError
 from gridlens._ids import as_id
 from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
-from gridlens.cutouts._plausible import known_metadata
+from gridlens.cutouts._plausible import implausible, known_metadata
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet, checked_ids
 
@@ -143,7 +143,7 @@ def _read_piece(
         ids = [name or fallback for name, fallback in zip(known, ids, strict=True)]
     return CutoutSet(
         part,
-        bcg_xy=values.get("bcg_xy"),
+        bcg_xy=_known_places(values.get("bcg_xy"), part.shape[1:3]),
         pixel_scale=options.scale(values.get("pixel_scale")),
         ids=ids,
         metadata=known_metadata({name: values[name] for name in METADATA_NAMES if name in values})[0],
@@ -152,11 +152,22 @@ def _read_piece(
     )
 
 
+def _known_places(bcg_xy: NDArray[Any] | None, size: tuple[int, ...]) -> NDArray[Any] | None:
+    """Places (x, y) of BCGs, the centre where they are unknown."""
+    if bcg_xy is None or bcg_xy.dtype.kind not in "iuf":
+        return bcg_xy
+    unknown = (np.isnan(bcg_xy) | implausible("bcg_x", bcg_xy)).any(axis=-1, keepdims=True)
+    return np.where(unknown, [(side - 1) / 2 for side in reversed(size)], bcg_xy)
+
+
 def _warn_of_metadata(
     columns: "Mapping[str, _Column]", rows: RowRange, entry: Entry | None, options: ReadOptions
 ) -> None:
     """Warn once of metadata that cannot be right; of files of one cutout (`entry` None) once for all of them."""
     values = {name: columns[name].part(*rows) for name in METADATA_NAMES if name in columns}
+    if "bcg_xy" in columns:
+        places = columns["bcg_xy"].part(*rows)
+        values |= {"bcg_x": places[..., 0], "bcg_y": places[..., 1]}
     words = known_metadata(values)[1]
     if words:
         options.warn_once(

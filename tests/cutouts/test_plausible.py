@@ -148,3 +148,11 @@ def test_tables_of_truth_follow_the_same_rule():
     assert any(
         "cannot be right and are taken as unknown: 2 in 'richness' (such as -1)" in note for note in joined.notes
     )
+
+
+def test_marks_for_bcgs_in_arrays_are_unknown(tmp_path):
+    places = [[20.0, 21.0], [-99.0, -99.0], [5.0, 9999.0]]
+    np.savez(tmp_path / "s.npz", pixels=PIXELS, pixel_scale=0.5, bcg_xy=places)
+    with pytest.warns(UserWarning, match=r"1 in 'bcg_x' \(such as -99\); 2 in 'bcg_y' \(such as -99\)"):
+        cutouts = CutoutSet.read(tmp_path / "s.npz")
+    assert cutouts.bcg_xy.tolist() == [[20.0, 21.0], [23.5, 23.5], [23.5, 23.5]]
