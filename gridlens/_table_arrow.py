@@ -68,7 +68,7 @@ def parquet_files(folder: Path) -> list[Path]:
     Raises
     ------
     TableError
-        There are none.
+        The folder holds no Parquet file.
     """
     collection = folder / _COLLECTION
     if collection.is_file():

@@ -121,7 +121,7 @@ def _tables(file: BinaryIO, size: int) -> Iterator[_Hdu]:
 
 
 def _header(file: BinaryIO, start: int) -> tuple[dict[str, Any] | None, int]:
-    """Values of a header and where its data begin; None where there is none."""
+    """Values of a header and where its data begin; None for bytes that are not a header."""
     file.seek(start)
     text = b""
     for _ in range(_MAX_BLOCKS):

@@ -173,7 +173,7 @@ def _tidy(
         try:
             numbers = read_numbers(name, frame[column], column, unit, source)
         except GridlensError as exc:
-            # What nobody asked for by name must not keep the positions from being read.
+            # A column that the caller did not name must not keep the positions from being read.
             if name in (stated or {}) or name not in _OPTIONAL:
                 raise
             said.append(f"{exc} It is left out.")

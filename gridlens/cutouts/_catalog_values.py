@@ -101,7 +101,7 @@ def _as_floats(text: "pd.Series[Any]") -> NDArray[np.float64]:
 
 
 def _sexagesimal(text: "pd.Series[str]", hours: bool, most: float) -> NDArray[np.float64]:
-    """Degrees of "12:09:23.7", "12h09m23.7s" or "+26 40 54"; NaN of what is none, or more than `most` degrees.
+    """Degrees of "12:09:23.7", "12h09m23.7s" or "+26 40 54"; NaN of other text and beyond `most` degrees.
 
     A "d" or "°" makes hours degrees, an "h" degrees hours.
     """

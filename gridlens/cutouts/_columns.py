@@ -29,6 +29,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "id": (
         *("id", "name", "cluster_id", "cluster_name", "cluster", "objid", "object_id", "mem_match_id"),
         *("objname", "object", "source_id", "source_name", "target", "designation"),
+        *("main_id", "object_name", "coadd_object_id"),
         UNNAMED_INDEX,
     ),
     "ra": (
