@@ -2,12 +2,16 @@
 
 import numbers
 import re
+import sys
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-__all__ = ["as_id", "as_ids", "escaped", "unescaped"]
+from gridlens._errors import GridlensError
+
+__all__ = ["InexactIdError", "as_id", "as_ids", "escaped", "unescaped"]
 
 # Control characters, the line separators of Unicode, surrogates (bytes of a file name that are not UTF-8) and the two
 # noncharacters that XML forbids.
@@ -15,6 +19,19 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uf
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})")
 # Bytes that are not UTF-8 come from the file system as these surrogates.
 _FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
+
+
+class InexactIdError(GridlensError):
+    """An id that is a floating-point number beyond those that hold each integer exactly."""
+
+    way_out = "Store ids as integers or as text."
+
+    def __init__(self, value: float) -> None:
+        super().__init__(
+            f"The id {value!r} is a floating-point number too large to be exact: its last digits are lost. "
+            f"{self.way_out}"
+        )
+        self.value = value
 
 
 def as_id(value: Any) -> str:
@@ -29,6 +46,11 @@ def as_id(value: Any) -> str:
     value : str, bytes, number or None
         None, NaN, NaT, `pandas.NA` and masked values are missing.
 
+    Raises
+    ------
+    InexactIdError
+        A floating-point number is beyond 2^53, or beyond what its own type holds exactly.
+
     Examples
     --------
     >>> as_id("0012"), as_id(36407084763872845), as_id(7.0), as_id(b"A1703 "), as_id(None)
@@ -36,18 +58,21 @@ def as_id(value: Any) -> str:
     >>> as_id("caf\udce9")
     'caf\\xe9'
     """
-    if isinstance(value, str):
-        return escaped(value.strip())
+    if type(value) is str and value.isprintable():
+        return value.strip()
     if isinstance(value, bytes | bytearray | memoryview):
+        value = bytes(value).decode("utf-8", "surrogateescape")
+    if isinstance(value, str):
         # FITS and HDF5 pad text with zero bytes.
-        return escaped(bytes(value).rstrip(b"\0").decode("utf-8", "surrogateescape").strip())
+        return escaped(value.rstrip("\0").strip())
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return as_id(None if np.ma.is_masked(value) else value.item())
     if _is_missing(value):
         return ""
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(int(value)) if value == value.to_integral_value() else format(value.normalize(), "f")
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral | bool | np.bool_):
-        number = float(value)
-        return str(int(number)) if number.is_integer() else repr(number)
+        return _float_id(value)
     return escaped(str(value).strip())
 
 
@@ -59,6 +84,8 @@ def as_ids(values: Iterable[Any]) -> list[str]:
     if isinstance(values, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(values).ravel()
         return ["" if hidden else as_id(value) for value, hidden in zip(values.data.ravel(), masked, strict=True)]
+    if getattr(getattr(values, "dtype", None), "kind", "") == "f":
+        values = np.asarray(values)  # pandas makes Python's floats of shorter ones, which look exact then
     return [as_id(value) for value in values]
 
 
@@ -96,6 +123,14 @@ def _unescape(found: "re.Match[str]") -> str:
         return chr(int(found.group(2), 16))
     code = int(found.group(1), 16)
     return chr(code + 0xDC00) if code >= 0x80 else chr(code)
+
+
+def _float_id(value: Any) -> str:
+    number = float(value)
+    digits = np.finfo(type(value)).nmant + 1 if isinstance(value, np.floating) else sys.float_info.mant_dig
+    if 2.0**digits < abs(number) < float("inf"):
+        raise InexactIdError(number)
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def _is_missing(value: Any) -> bool:

@@ -4,7 +4,8 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,13 @@ import pandas as pd
 
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path
+from gridlens._table_files import open_table
+from gridlens._table_source import UNNAMED_INDEX, TableError
 
 __all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "read_table", "some_names", "write_pieces", "write_table"]
+
+# Columns whose values are names.
+_TEXT = ("id", "path", "cluster")
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".fits", ".votable")
 
@@ -96,8 +102,11 @@ def _write_parquet(pieces: Iterable[pd.DataFrame], path: Path, attrs: Mapping[An
             writer.write_table(table.cast(writer.schema))
 
 
-def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> pd.DataFrame:
     """Read a table in one of the formats of `write_table`.
+
+    The columns `id`, `path` and `cluster`, and those in `text`, are read as text exactly as it is written, "" where it
+    is missing. Levels of the index of a Parquet file are columns.
 
     Raises
     ------
@@ -105,21 +114,24 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
         The file is missing, its suffix is unknown, or it cannot be read as a table.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in TABLE_SUFFIXES:
+    if path.suffix.lower() not in TABLE_SUFFIXES:
         raise GridlensError(f"A table must end in {', '.join(TABLE_SUFFIXES)}. Got {path.name!r} instead.")
     if not path.is_file():
         raise GridlensError(f"There is no table {path}. Name a file that exists.")
     try:
-        if suffix == ".csv":
-            return pd.read_csv(path, low_memory=False)
-        if suffix == ".parquet":
-            return pd.read_parquet(path)
-        from astropy.table import Table
+        with open_table(path, _has_ids, remarks=False) as source:
+            table = source.read(set(source.names) - {UNNAMED_INDEX}, {*_TEXT, *text})
+            notes = list(source.notes)
+            table.attrs = getattr(source, "attrs", {})
+    except TableError as exc:
+        raise GridlensError(f"The table {path} cannot be read: {exc}") from exc
+    for note in notes:
+        warnings.warn(f"In the table {path} {note}.", UserWarning, stacklevel=2)
+    return table
 
-        return Table.read(path, format="fits" if suffix == ".fits" else "votable").to_pandas()
-    except Exception as exc:
-        raise GridlensError(f"The table {path} cannot be read: {exc}. Write it anew.") from exc
+
+def _has_ids(names: Sequence[Any]) -> int:
+    return int("id" in names)
 
 
 def some_names(names: Any) -> str:

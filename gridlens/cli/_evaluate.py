@@ -91,7 +91,7 @@ def evaluate(
         raise GridlensError("A report draws figures: pip install 'gridlens[explain]'.") from exc
     joined = join_truth(
         scores_of(scores, model, prevalence),
-        read_table(truth),
+        read_table(truth, text=() if groups is None else (groups,)),
         None if against is None else scores_of(against, model, prevalence),
         groups=groups,
     )

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 
 from gridlens._errors import GridlensError
+from gridlens._groups import group_of_each
+from gridlens._ids import as_ids
 from gridlens._tables import some_names
 from gridlens.calibration import shift_prior
+from gridlens.cutouts import known_metadata
 
 __all__ = ["JoinedTruth", "join_truth"]
 
@@ -41,11 +44,11 @@ def join_truth(
         A column is missing, ids are doubled or do not meet at all, a label is no clean one.
     """
     _need(scores, ("id", "score"), "score table")
-    scores, truth = _by_id(scores, "score table"), _by_id(truth, "truth table")
+    notes: list[str] = []
+    scores, truth = _by_id(scores, "score table", notes), _by_id(truth, "truth table", notes)
     _need_label(truth)
     if groups is not None:
         _need(truth, (groups,), "truth table")
-    notes: list[str] = []
     shared = truth.index[truth.index.isin(scores.index)]
     if not len(shared):
         raise GridlensError(
@@ -67,7 +70,7 @@ def join_truth(
     beside = None
     if other is not None:
         _need(other, ("id", "score"), "other score table")
-        column = _by_id(other, "other score table")["score"].reindex(shared)
+        column = _by_id(other, "other score table", notes)["score"].reindex(shared)
         beside = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
         lacking = int(np.isnan(beside[usable]).sum())
         if lacking:
@@ -81,6 +84,11 @@ def join_truth(
         )
     kept = shared[usable]
     rows = truth.loc[kept].copy()
+    numbers = rows.select_dtypes("number")
+    known, words = known_metadata({name: numbers[name] for name in numbers})
+    if words:
+        rows = rows.assign(**known)
+        notes.append(f"Some values of the truth table cannot be right and are taken as unknown: {words}.")
     rows["label"] = label[usable]
     for name in scores.columns.difference(rows.columns):
         rows[name] = scores.loc[kept, name]
@@ -90,7 +98,7 @@ def join_truth(
         score,
         _probability(scores.loc[kept], score, label[usable], notes),
         None if beside is None else beside[usable],
-        None if groups is None else rows[groups].astype(str).to_numpy(),
+        None if groups is None else group_of_each(rows[groups]),
         counts,
         notes,
     )
@@ -145,9 +153,13 @@ def _clean_labels(column: pd.Series[Any]) -> np.ndarray:
     return numbers.astype(np.int64)
 
 
-def _by_id(table: pd.DataFrame, what: str) -> pd.DataFrame:
+def _by_id(table: pd.DataFrame, what: str, notes: list[str]) -> pd.DataFrame:
     _need(table, ("id",), what)
-    named = table.assign(id=table["id"].astype(str))
+    named = table.assign(id=pd.Series(as_ids(table["id"]), index=table.index, dtype=object))
+    nameless = named["id"] == ""
+    if nameless.any():
+        notes.append(f"{nameless.sum()} rows of the {what} have no id and are left out.")
+        named = named[~nameless]
     doubled = named["id"][named["id"].duplicated()]
     if len(doubled):
         raise GridlensError(

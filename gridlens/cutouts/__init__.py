@@ -37,6 +37,7 @@ from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, 
 from gridlens.cutouts._folder import write_extracted, write_fits
 from gridlens.cutouts._join import JoinGaps, JoinReport, duplicate_rows
 from gridlens.cutouts._parcel import Parcel, stamp
+from gridlens.cutouts._plausible import known_metadata
 from gridlens.cutouts._quality import quality_flags
 from gridlens.cutouts._reader import CutoutReader
 from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
@@ -75,6 +76,7 @@ __all__ = [
     "flag_names",
     "get_survey",
     "is_rejected",
+    "known_metadata",
     "quality_flags",
     "read_batches",
     "read_catalog",

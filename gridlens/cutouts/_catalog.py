@@ -1,29 +1,27 @@
 """Read catalogues of clusters."""
 
-import gzip
 import os
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from gridlens._errors import GridlensError
-from gridlens.cutouts._columns import ANGLES, choose_columns, in_hours, split_unit, to_contract
+from gridlens._table_files import open_table
+from gridlens._table_source import UNNAMED_INDEX, TableError, text_column
+from gridlens.cutouts._catalog_values import read_numbers, some_rows
+from gridlens.cutouts._columns import catalog_rank, choose_columns, magnitude_z, split_unit
+from gridlens.cutouts._plausible import PAIRS
 from gridlens.cutouts._set import METADATA_NAMES
 
 __all__ = ["read_catalog"]
 
-_SHOWN = 3
 _OPTIONAL = frozenset(METADATA_NAMES) - {"ra", "dec"}
-_UNKNOWN = {"", "nan", "none", "null", "--", "-", "n/a", "na", "..."}
-_SEXAGESIMAL = re.compile(
-    r"^\s*([+-]?)\s*(\d{1,3})(?:[:hd°]\s*|\s+)(\d{1,2})(?:[:m']\s*|\s+)(\d{1,2}(?:\.\d*)?)\s*[s\"]?\s*$"
-)
 
 
 def read_catalog(
@@ -34,34 +32,40 @@ def read_catalog(
     Parameters
     ----------
     catalog : str, path or DataFrame
-        CSV (also .csv.gz), Parquet, or what `astropy.table.Table.read` knows by its name: FITS table, ECSV, VOTable.
+        Delimited text (CSV, with semicolons or tabs, of VizieR, TOPCAT or SExtractor), a FITS or FITS_LDAC table, ECSV,
+        VOTable, IPAC or CDS table, Parquet file or folder of them (HATS), plain or compressed with gzip, bzip2 or xz.
+        The format is told by the first bytes of the file.
         Columns are found by the names that catalogues give them, in any case: `id` (name, cluster_id, ...), `ra` and
         `dec` (RAJ2000, RA [deg], ...), `bcg_x` and `bcg_y` in 0-based pixels, or `bcg_ra` and `bcg_dec`, and the
-        metadata names (z, lambda, LAMBDA_CHISQ, zlens, ...). Units that the file states, or a header such as
-        ``RA [hourangle]`` or ``M500 [1e14 solMass]``, are converted; right ascension as text (12:09:23.7) is in hours
-        where no unit says degrees. Lines of a CSV that begin with # are remarks.
+        metadata names (z, lambda, LAMBDA_CHISQ, zlens, ...). Columns of the index are columns as others are; `z` beside
+        `g` and `r` is a magnitude; `FWHM` is the seeing only if it has a unit. Units that the file states, or a header
+        such as ``RA [hourangle]`` or ``M500 [1e14 solMass]``, are converted; right ascension as text (12:09:23.7) is in
+        hours where no unit says degrees. Lines of a CSV that begin with # are remarks. Of several tables in a file
+        the one with positions is read.
     columns : mapping of str to str, default=None
-        Columns of the catalogue by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``; they go before those
-        that are found.
+        Columns of the catalogue by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``. They override the
+        names that are found.
 
     Returns
     -------
     DataFrame
         The columns that were understood, under the names used here: `id` as str ("" where missing), the others float64
         in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN where missing. All
-        rows are kept but lines of a CSV with more values than columns; values that are not numbers become NaN. One
-        warning says where.
+        rows are kept but lines of a CSV with more values than columns. Values that are not numbers, and those that
+        cannot be right, such as a redshift of -99, become NaN, and one warning counts them. `ra` and `dec` stay
+        as they are, on the sky or not.
 
     Raises
     ------
     GridlensError
         The file cannot be read, has neither `id` nor `ra` and `dec`, or a position, a place of the BCG or a column of
-        `columns` holds no number at all or is in a unit that cannot be converted. Other columns of that kind are left
-        out with a warning.
+        `columns` holds no number at all or is in a unit that cannot be converted, or ids are floating-point numbers
+        too large to be exact. Other columns of that kind are left out with a warning.
 
     Notes
     -----
-    A cutout takes the first row whose `id` equals its own, or else the nearest row within 2 arcsec of its centre.
+    A cutout takes the first row whose `id` equals its own, or else the nearest row within 2 arcsec of its centre. Ids
+    are compared as text: 7, 7.0 and "7" are equal, and "007" is another.
 
     Examples
     --------
@@ -71,174 +75,132 @@ def read_catalog(
           id      ra   dec
     0  A1703  198.75  51.8
     """
-    if isinstance(catalog, pd.DataFrame):
-        return _tidy(catalog, {}, columns, "in memory", "")
-    path = Path(catalog)
-    name = path.name.lower()
-    units: dict[Any, str] = {}
-    left_out = ""
+    source = "in memory" if isinstance(catalog, pd.DataFrame) else str(catalog)
     try:
-        if name.endswith((".csv", ".csv.gz")):
-            frame, left_out = _read_csv(path, columns)
-        elif name.endswith((".parquet", ".pq")):
-            frame = pd.read_parquet(path)
+        if isinstance(catalog, pd.DataFrame):
+            frame = _with_index(catalog)
+            chosen = _chosen(frame.columns, {}, columns, source)
+            if "id" in chosen:
+                frame[chosen["id"]] = text_column(frame[chosen["id"]]).to_numpy()
+            read = _Read(frame, chosen, {}, _magnitude(frame.columns, chosen, source))
         else:
-            frame, units = _read_table(path)
+            read = _read_file(Path(catalog), columns, source)
+        tidy, said = _tidy(read.frame, read.chosen, read.units, columns, source)
     except FileNotFoundError:
-        raise GridlensError(f"There is no catalogue {path}. Check the path.") from None
-    except Exception as exc:
-        # astropy's many readers raise as many kinds of error for a damaged or unknown file
-        reason = (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
-        raise GridlensError(
-            f"Cannot read the catalogue {path}: {reason}. It must be a CSV, FITS, ECSV, VOTable or Parquet file."
-        ) from exc
-    return _tidy(frame, units, columns, str(path), left_out)
+        raise GridlensError(f"There is no catalogue {source}. Check the path.") from None
+    except TableError as exc:
+        raise GridlensError(f"Cannot read the catalogue {source}: {exc}") from exc
+    if read.said or said:
+        warnings.warn(" ".join(read.said + said), UserWarning, stacklevel=2)
+    return tidy
 
 
-def _read_csv(path: Path, stated: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
-    """A table, and which lines were left out of it: words, or ""."""
-    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as lines:
-        # not pandas' comment="#", which would cut the row of a cluster "A #5" short
-        remarks = [number for number, line in enumerate(lines) if line.startswith(b"#")]
-    options: dict[str, Any] = {"skiprows": remarks, "skipinitialspace": True, "encoding_errors": "replace"}
-    header = pd.read_csv(path, nrows=0, **options).columns
-    try:
-        name = choose_columns(header, stated, str(path)).get("id")
-    except GridlensError:
-        name = None  # said again, with the rest of the columns, once they are read
-    # pandas would turn the id 0012 into the number 12
-    dtype = {} if name is None else {name: str}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", pd.errors.ParserWarning)
-        # without index_col=False a comma at the end of each row would move all values by one column
-        frame = pd.read_csv(path, dtype=dtype, index_col=False, on_bad_lines="warn", low_memory=False, **options)
-    numbers = [number for warning in caught for number in re.findall(r"kipping line (\d+)", str(warning.message))]
-    if not numbers:
-        return frame, ""
-    shown = ", ".join(numbers[:_SHOWN]) + ("" if len(numbers) <= _SHOWN else ", ...")
-    return frame, f"{len(numbers)} lines with more values than columns are left out (line {shown})"
+class _Read(NamedTuple):
+    """A catalogue as it is written."""
+
+    frame: pd.DataFrame
+    chosen: dict[str, Any]
+    """columns by the names used here"""
+    units: Mapping[Any, str]
+    said: list[str]
+    """what the user should know, in sentences"""
 
 
-def _read_table(path: Path) -> tuple[pd.DataFrame, dict[Any, str]]:
-    """A table and the units of its columns."""
-    from astropy.coordinates import SkyCoord
-    from astropy.table import Table
-
-    with warnings.catch_warnings():
-        # what a table says about its units and versions is no concern of the user's here
-        warnings.simplefilter("ignore")
-        table = Table.read(path)
-        for name in [name for name in table.colnames if isinstance(table[name], SkyCoord)]:
-            sky = table[name].icrs
-            table.remove_column(name)
-            table[f"{name} ra" if "ra" in table.colnames else "ra"] = sky.ra.deg
-            table[f"{name} dec" if "dec" in table.colnames else "dec"] = sky.dec.deg
-        flat = table[[name for name in table.colnames if getattr(table[name], "ndim", 1) == 1]]
-        units = {name: str(flat[name].unit) for name in flat.colnames if getattr(flat[name], "unit", None) is not None}
-        return flat.to_pandas(), units
+def _read_file(path: Path, columns: Mapping[str, str] | None, source: str) -> _Read:
+    with open_table(path, catalog_rank(columns), remarks=True) as table:
+        chosen = _chosen(table.names, table.units, columns, source)
+        frame = table.read(set(chosen.values()), {chosen["id"]} if "id" in chosen else set())
+        said = [f"In the catalogue {source} {note}." for note in table.notes]
+        return _Read(frame, chosen, table.units, said + _magnitude(table.names, chosen, source))
 
 
-def _tidy(
-    frame: pd.DataFrame, units: dict[Any, str], stated: Mapping[str, str] | None, source: str, left_out: str
-) -> pd.DataFrame:
-    """Pick out, rename and convert the columns that are understood; `left_out` says which rows the table lacks."""
-    frame = frame.loc[:, ~frame.columns.duplicated()]
-    chosen = choose_columns(frame.columns, stated, source)
+def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:
+    column = magnitude_z(names)
+    if column is None or "redshift" in chosen:
+        return []
+    return [
+        f"The column {str(column)!r} of the catalogue {source} is next to g and r and is taken for a magnitude. If it "
+        f"is the redshift, name it: --column redshift={column}."
+    ]
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with the levels of its index as columns; one without a name counts where it is text."""
+    frame = frame.loc[:, ~frame.columns.duplicated()].copy(deep=False)
+    for k, name in enumerate(frame.index.names):
+        level = frame.index.get_level_values(k)
+        if name is None and pd.api.types.infer_dtype(level) == "string":
+            name = UNNAMED_INDEX
+        if name is not None and name not in frame.columns:
+            frame[name] = level
+    return frame
+
+
+def _chosen(names: Any, units: Mapping[Any, str], stated: Mapping[str, str] | None, source: str) -> dict[str, Any]:
+    """The columns that are understood, once ids or positions are among them."""
+    chosen = choose_columns(names, stated, source, units)
     if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
         raise GridlensError(
             f"The catalogue {source} must have a column 'id', or the columns 'ra' and 'dec' in degrees. "
-            f"Got {', '.join(map(str, frame.columns)) or 'no columns'} instead. Name the columns that hold them: "
-            "--column ra=COLUMN --column dec=COLUMN."
+            f"Got {_some(names)} instead. Name the columns that hold them: --column ra=COLUMN --column dec=COLUMN."
         )
+    return chosen
+
+
+def _some(names: Any) -> str:
+    shown = [str(name) for name in names]
+    return (", ".join(shown[:50]) + (f" and {len(shown) - 50} more" if len(shown) > 50 else "")) or "no columns"
+
+
+def _tidy(
+    frame: pd.DataFrame,
+    chosen: Mapping[str, Any],
+    units: Mapping[Any, str],
+    stated: Mapping[str, str] | None,
+    source: str,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Rename and convert the columns that are chosen, and say in sentences what is unknown or left out."""
     tidy: dict[str, Any] = {}
-    faults: list[str] = []
-    left_columns: list[str] = []
+    strange: list[str] = []
+    impossible: dict[str, NDArray[np.bool_]] = {}
+    said: list[str] = []
     for name, column in chosen.items():
         if name == "id":
-            tidy[name] = _names(frame[column])
+            tidy[name] = frame[column]
             continue
         # VizieR writes "h:m:s" with the quotes
         unit = re.sub(r'^"(.+)"$', r"\1", units.get(column) or split_unit(column)[1])
         try:
-            values = _numbers(name, frame[column], column, unit, source, faults)
+            numbers = read_numbers(name, frame[column], column, unit, source)
         except GridlensError as exc:
-            # What nobody asked for by name must not keep the positions from being read.
+            # A column that the caller did not name must not keep the positions from being read.
             if name in (stated or {}) or name not in _OPTIONAL:
                 raise
-            left_columns.append(f"{exc} It is left out.")
+            said.append(f"{exc} It is left out.")
             continue
-        tidy[name] = np.where(np.isfinite(values), values, np.nan)
-    said = left_columns
-    if left_out:
-        said.append(f"In the catalogue {source} {left_out}.")
-    if faults:
-        said.append(
-            f"Some values of the catalogue {source} are not numbers and are taken as unknown: {'; '.join(faults)}."
-        )
-    if said:
-        warnings.warn(" ".join(said), UserWarning, stacklevel=3)
-    return pd.DataFrame(tidy).reset_index(drop=True)
+        tidy[name], impossible[name] = numbers.values, numbers.impossible
+        strange += [numbers.strange] if numbers.strange else []
+    _check_pairs(tidy, impossible)
+    wrong = [
+        some_rows(chosen[name], rows, [_plain(frame[chosen[name]].iloc[row]) for row in rows[:3]])
+        for name, mask in impossible.items()
+        if len(rows := np.flatnonzero(mask))
+    ]
+    for words, what in ((strange, "are not numbers"), (wrong, "cannot be right")):
+        if words:
+            said.append(f"Some values of the catalogue {source} {what} and are taken as unknown: {'; '.join(words)}.")
+    return pd.DataFrame(tidy).reset_index(drop=True), said
 
 
-def _names(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Ids as str, "" where there is none."""
-    if pd.api.types.infer_dtype(values) != "string":
-        values = values.map(_as_name, na_action="ignore")
-    return values.astype(object).where(values.notna(), "").str.strip()
+def _plain(value: Any) -> Any:
+    """A number as Python writes it."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def _as_name(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    # whole numbers among missing ones come as 12.0
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
-
-
-def _numbers(
-    name: str, values: "pd.Series[Any]", column: Any, unit: str, source: str, faults: list[str]
-) -> NDArray[np.float64]:
-    """The numbers of a column in the contract's unit; where it has something else, NaN, and a line in `faults`."""
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return to_contract(name, values.to_numpy(dtype=np.float64, na_value=np.nan), column, unit, source)
-    text = values
-    if "bytes" in pd.api.types.infer_dtype(values):
-        text = values.map(lambda value: value.decode(errors="replace") if isinstance(value, bytes) else value)
-    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    missing = np.flatnonzero(np.isnan(numbers))
-    rest = text.iloc[missing]
-    told = rest.notna().to_numpy() & ~rest.astype(str).str.strip().str.lower().isin(_UNKNOWN).to_numpy()
-    missing, rest = missing[told], rest[told].astype(str)
-    numbers = np.array(to_contract(name, numbers, column, unit, source))
-    if name in ANGLES and len(rest):
-        degrees = _sexagesimal(rest, in_hours(name, unit), 90 if name in ("dec", "bcg_dec") else 360)
-        numbers[missing] = degrees
-        missing, rest = missing[np.isnan(degrees)], rest[np.isnan(degrees)]
-    if len(rest) and not np.isfinite(numbers).any():
-        raise GridlensError(
-            f"The column {str(column)!r} of the catalogue {source} must be numbers"
-            f"{' in degrees' if name in ANGLES else ''}. Got {rest.iloc[0]!r} instead; name another column: "
-            f"--column {name}=COLUMN."
-        )
-    if len(rest):
-        shown = ", ".join(
-            f"row {row + 1} {value!r}" for row, value in zip(missing[:_SHOWN], rest[:_SHOWN], strict=True)
-        )
-        more = "" if len(rest) <= _SHOWN else ", ..."
-        faults.append(f"{len(rest)} in {str(column)!r} ({shown}{more})")
-    return numbers
-
-
-def _sexagesimal(text: "pd.Series[str]", hours: bool, most: float) -> NDArray[np.float64]:
-    """Degrees of "12:09:23.7", "12h09m23.7s" or "+26 40 54"; NaN of what is none, or more than `most` degrees.
-
-    A "d" or "°" makes hours degrees, an "h" degrees hours.
-    """
-    parts = text.str.extract(_SEXAGESIMAL)
-    whole, minutes, seconds = (pd.to_numeric(parts[k], errors="coerce").to_numpy(dtype=np.float64) for k in (1, 2, 3))
-    with np.errstate(invalid="ignore"):
-        fine = (minutes < 60) & (seconds < 60)
-    degrees = np.where(fine, whole + minutes / 60 + seconds / 3600, np.nan)
-    degrees *= np.where(parts[0] == "-", -1.0, 1.0)
-    letter = text.str.extract("([hd°])", expand=False)
-    degrees *= np.where((letter == "h") | (letter.isna() & hours), 15.0, 1.0)
-    return np.where(np.abs(degrees) <= most, degrees, np.nan)
+def _check_pairs(tidy: dict[str, Any], impossible: dict[str, NDArray[np.bool_]]) -> None:
+    """Forget places of BCGs of which one half cannot be right."""
+    for pair in PAIRS[1:]:
+        if set(pair) <= tidy.keys():
+            unknown = impossible[pair[0]] | impossible[pair[1]]
+            for name in pair:
+                tidy[name] = np.where(unknown, np.nan, tidy[name])

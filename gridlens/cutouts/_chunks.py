@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import CutoutError
-from gridlens._ids import as_ids, escaped
+from gridlens._ids import as_id, as_ids, escaped
 from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
+from gridlens.cutouts._plausible import implausible, known_metadata
 from gridlens.cutouts._salvage import Unreadable, read_around
 from gridlens.cutouts._scan import Entry
-from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
+from gridlens.cutouts._set import METADATA_NAMES, CutoutSet, checked_ids
 
 __all__ = [
     "BAND_NAMES",
@@ -63,8 +64,6 @@ _MAX_BANDS = 100
 # Text is parsed as a number where numbers are meant. Complex numbers, dates and records are not.
 _NUMBER_KINDS = ("iufSUTO", "numbers")
 _KINDS = {"ids": ("SUTOiuf", "text or numbers"), "flags": ("iub", "integers")}
-# Positions that catalogues write for a BCG that is not known.
-_UNKNOWN_POSITIONS = (-99.0, -999.0, -9999.0)
 # One cutout in memory, for each pixel of the largest square: five planes of float64.
 _MAX_PIXEL_BYTES = 40
 _MAX_NAMES_SHOWN = 10
@@ -180,7 +179,7 @@ def read_pieces(
     Where the file can be read in any order, cutouts that are damaged come out as `Unreadable` among the others.
 
     A piece ends with a chunk of the file, and is that chunk where it is larger, up to 64 MiB. Ids are those of the
-    file; else the entry's for a single cutout, and "NAME_000012" for one of many.
+    file; where they are missing, the entry's for a single cutout, and "NAME_000012" for one of many.
 
     Raises
     ------
@@ -211,6 +210,7 @@ def read_pieces(
     first, end = (0, n) if rows is None else (rows[0], min(rows[1], n))
     held = _held(stored, n, None if rows is None else end - 1)
     last = min(end, held)
+    _warn_of_metadata(columns, (first, max(first, last)), entry if len(shape) == 4 else None, options)
 
     def read(start: int, stop: int) -> CutoutSet:
         return _read_piece(pixels, columns, start, stop, names, entry, options)
@@ -258,37 +258,44 @@ def _read_piece(
     if options.zeropoint is not None:
         part = part * options.flux_factors()
     values = {name: column.part(start, stop) for name, column in columns.items()}
-    if "bcg_xy" in values:
-        values["bcg_xy"] = _known_positions(values["bcg_xy"], part.shape[1:3], options)
+    ids = [f"{entry.id}_{k:06d}" for k in range(start, stop)] if many else [entry.id]
     if "ids" in values:
-        ids = [_as_text(value) for value in np.atleast_1d(values["ids"])]
-    else:
-        ids = [f"{entry.id}_{k:06d}" for k in range(start, stop)] if many else [entry.id]
+        known = checked_ids(np.atleast_1d(values["ids"]))
+        ids = [name or fallback for name, fallback in zip(known, ids, strict=True)]
     return CutoutSet(
         part,
-        bcg_xy=values.get("bcg_xy"),
+        bcg_xy=_known_places(values.get("bcg_xy"), part.shape[1:3]),
         pixel_scale=options.scale(values.get("pixel_scale")),
         ids=ids,
-        metadata={name: values[name] for name in METADATA_NAMES if name in values},
+        metadata=known_metadata({name: values[name] for name in METADATA_NAMES if name in values})[0],
         paths=[entry.path] * (stop - start),
         flags=values.get("flags", 0),
     )
 
 
-def _known_positions(bcg_xy: NDArray[Any], size: tuple[int, ...], options: ReadOptions) -> NDArray[Any]:
-    """Replace positions that mean unknown by the centre of the cutout, and warn of it once."""
+def _known_places(bcg_xy: NDArray[Any] | None, size: tuple[int, ...]) -> NDArray[Any] | None:
+    """Places (x, y) of BCGs, the centre where they are unknown."""
+    if bcg_xy is None or bcg_xy.dtype.kind not in "iuf":
+        return bcg_xy
+    unknown = (np.isnan(bcg_xy) | implausible("bcg_x", bcg_xy)).any(axis=-1, keepdims=True)
+    return np.where(unknown, [(side - 1) / 2 for side in reversed(size)], bcg_xy)
+
+
+def _warn_of_metadata(
+    columns: "Mapping[str, _Column]", rows: RowRange, entry: Entry | None, options: ReadOptions
+) -> None:
+    """Warn once of metadata that cannot be right; of files of one cutout (`entry` None) once for all of them."""
     try:
-        positions = np.array(bcg_xy, dtype=np.float64)
-    except (TypeError, ValueError):
-        return bcg_xy  # the set says what is wrong with it
-    unknown = (~np.isfinite(positions) | np.isin(positions, _UNKNOWN_POSITIONS)).any(axis=-1)
-    if unknown.any():
-        options.warn_once(
-            "Some positions of the BCG in the files mean that it is unknown (NaN or -99): the centre of the cutout is "
-            "taken for them."
-        )
-        positions[unknown] = (size[1] - 1) / 2, (size[0] - 1) / 2
-    return positions
+        values = {name: columns[name].part(*rows) for name in METADATA_NAMES if name in columns}
+        if "bcg_xy" in columns:
+            places = columns["bcg_xy"].part(*rows)
+            values |= {"bcg_x": places[..., 0], "bcg_y": places[..., 1]}
+    except Exception:  # columns that are damaged in places are read around the damage
+        return
+    words = known_metadata(values)[1]
+    if words:
+        where = "files of one cutout" if entry is None else escaped(entry.path)
+        options.warn_once(f"Some metadata in {where} cannot be right and are taken as unknown: {words}.")
 
 
 class _Column:
@@ -327,12 +334,8 @@ def _stored_bands(stored: Stored, options: ReadOptions) -> tuple[str, ...] | Non
         )
     words = np.asarray(found[...])
     if words.ndim == 0 or words.size == 1:
-        return split_bands(_as_text(words.reshape(-1)[0]), options.filters)
-    return name_bands((_as_text(word) for word in words.reshape(-1)), options.filters)
-
-
-def _as_text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        return split_bands(as_id(words.reshape(-1)[0]), options.filters)
+    return name_bands((as_id(word) for word in words.reshape(-1)), options.filters)
 
 
 def _piece_length(stored: Stored, entry: Entry, options: ReadOptions) -> int:

@@ -1,27 +1,45 @@
 """The columns of a catalogue: by which names they are found, and what units their numbers come in."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridlens._errors import GridlensError
+from gridlens._table_source import UNNAMED_INDEX, Rank
 from gridlens.cutouts._set import METADATA_NAMES
 
-__all__ = ["ANGLES", "COLUMN_NAMES", "choose_columns", "in_hours", "split_unit", "to_contract"]
+__all__ = [
+    "ANGLES",
+    "COLUMN_NAMES",
+    "catalog_rank",
+    "choose_columns",
+    "in_hours",
+    "magnitude_z",
+    "split_unit",
+    "to_contract",
+]
 
-# Names that catalogues give to what is understood; case, a unit in brackets, "_" and "-" aside. The first found wins.
+# Names that catalogues give to what is understood; case, a unit in brackets, "_", "-" and "." aside. The first found
+# wins.
 _ALIASES: dict[str, tuple[str, ...]] = {
     "id": (
         *("id", "name", "cluster_id", "cluster_name", "cluster", "objid", "object_id", "mem_match_id"),
         *("objname", "object", "source_id", "source_name", "target", "designation"),
+        *("main_id", "object_name", "coadd_object_id"),
+        UNNAMED_INDEX,
     ),
-    "ra": ("ra", "raj2000", "ra_j2000", "ra_deg", "ra_icrs", "radeg", "right_ascension", "alpha_j2000", "alpha"),
+    "ra": (
+        *("ra", "raj2000", "ra_j2000", "ra_deg", "ra_icrs", "radeg", "right_ascension", "alpha_j2000", "alpha"),
+        *("alphawin_j2000", "ra_mean", "ra_stack", "coord_ra"),
+    ),
     "dec": (
         *("dec", "dej2000", "decj2000", "dec_j2000", "dec_deg", "de_icrs", "dec_icrs", "decdeg", "declination"),
-        *("delta_j2000", "delta", "decl", "de"),
+        *("delta_j2000", "delta", "decl", "de", "dedeg", "de_deg", "deltawin_j2000", "dec_mean", "dec_stack"),
+        "coord_dec",
     ),
     "bcg_x": ("bcg_x", "x_bcg"),
     "bcg_y": ("bcg_y", "y_bcg"),
@@ -72,7 +90,11 @@ _SPELLINGS = {
 }
 # Of angles alone: elsewhere an hour is a time.
 _HOURS = {"h", "hr", "hrs", "hour", "hours", "hourangle", "h:m:s", "hh:mm:ss", "hms"}
-_NO_UNIT = {"", "-", "--", "none", "null", "dimensionless", "1"}
+# Names of a frame stand behind positions as units do: RA (J2000).
+_NO_UNIT = {"", "-", "--", "none", "null", "dimensionless", "1", "j2000", "j2000.0", "icrs", "fk5"}
+_SIGN = "DE-"  # of declinations whose degrees, minutes and seconds are columns of their own
+# Without a unit these are rather the size of the object, in pixels.
+_NEED_UNIT = {"fwhm"}
 _BRACKET = re.compile(r"^(.*?)\s*[\[(]([^\[\]()]*(?:\([^()]*\))?)[\])]$")
 _LOG_UNIT = re.compile(r"^(?:log10|log|dex)\s*\(?\s*(.*?)\s*\)?$", re.IGNORECASE)
 
@@ -84,8 +106,34 @@ def split_unit(column: Any) -> tuple[str, str]:
     return (found.group(1), found.group(2).strip()) if found else (text, "")
 
 
-def choose_columns(columns: Iterable[Any], stated: Mapping[str, str] | None, source: str) -> dict[str, Any]:
+def catalog_rank(stated: Mapping[str, str] | None) -> Rank:
+    """Return a function that ranks tables by their names: those with positions first, then those with ids."""
+
+    def rank(names: Sequence[Any]) -> int:
+        try:
+            chosen = choose_columns(names, stated, "")
+        except GridlensError:
+            chosen = choose_columns(names, None, "")
+        return 2 if {"ra", "dec"} <= set(chosen) else int("id" in chosen)
+
+    return rank
+
+
+def magnitude_z(columns: Iterable[Any]) -> Any:
+    """Return the column z where it stands beside g and r, and is a magnitude and not a redshift; else None."""
+    bands = {_plain(name): column for column in columns for name, unit in [split_unit(column)] if unit in ("", "mag")}
+    return bands.get("z") if {"g", "r"} <= bands.keys() else None
+
+
+def choose_columns(
+    columns: Iterable[Any],
+    stated: Mapping[str, str] | None,
+    source: str,
+    units: Mapping[Any, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Find the columns that are understood: the catalogue's by ours, those that are stated first.
+
+    `units` are those that the file states besides its names.
 
     Raises
     ------
@@ -95,7 +143,8 @@ def choose_columns(columns: Iterable[Any], stated: Mapping[str, str] | None, sou
     columns = list(columns)
     plain: dict[str, Any] = {}
     for column in columns:
-        plain.setdefault(_plain(split_unit(column)[0]), column)
+        if column != _SIGN:
+            plain.setdefault(_plain(split_unit(column)[0]), column)
     chosen = {}
     for name, wanted in (stated or {}).items():
         if name not in _ALIASES:
@@ -109,9 +158,10 @@ def choose_columns(columns: Iterable[Any], stated: Mapping[str, str] | None, sou
                 f"{', '.join(map(str, columns)) or 'no columns'}."
             )
         chosen[name] = column
-    taken = set(chosen.values())
+    taken = {*chosen.values(), magnitude_z(columns)}
     for name, aliases in _ALIASES.items():
         found = (plain[alias] for alias in map(_plain, aliases) if alias in plain)
+        found = (column for column in found if _has_needed_unit(name, column, units))
         column = next((column for column in found if column not in taken), None)
         if name not in chosen and column is not None:
             chosen[name] = column
@@ -119,7 +169,12 @@ def choose_columns(columns: Iterable[Any], stated: Mapping[str, str] | None, sou
 
 
 def _plain(column: Any) -> str:
-    return re.sub(r"[\s_-]+", "", str(column).strip().lower())
+    return re.sub(r"[\s._-]+", "", str(column).strip().lower())
+
+
+def _has_needed_unit(name: str, column: Any, units: Mapping[Any, str]) -> bool:
+    plain, unit = split_unit(column)
+    return _plain(plain) not in _NEED_UNIT or _factor(units.get(column) or unit, _UNITS[name]) is not None
 
 
 def in_hours(name: str, unit: str) -> bool:
@@ -144,6 +199,7 @@ def to_contract(name: str, values: NDArray[np.float64], column: Any, unit: str, 
         return values
     logarithm = _LOGARITHMS.get(name)
     if unit.lower() in _NO_UNIT:
+        _refuse_radians(values, column, source)
         return values if logarithm is None else _guessed(name, values, column, source)
     is_log = _LOG_UNIT.match(unit)
     plain = (is_log.group(1) if is_log else unit) or wanted
@@ -186,12 +242,24 @@ def _is_unit(unit: str) -> bool:
     return True
 
 
+def _refuse_radians(values: NDArray[np.float64], column: Any, source: str) -> None:
+    """Raise for right ascensions of LSST without a unit that may be radians as well as degrees."""
+    known = values[np.isfinite(values)]
+    if _plain(column) == "coordra" and known.size and (np.abs(known) <= 2 * np.pi).all():
+        raise GridlensError(
+            f"The column {str(column)!r} of the catalogue {source} has no unit, and its values may be radians or "
+            "degrees. Write the unit into the file, as in 'coord_ra [rad]'."
+        )
+
+
 def _guessed(name: str, values: NDArray[np.float64], column: Any, source: str) -> NDArray[np.float64]:
     known = values[np.isfinite(values)]
     low, high = _LOGARITHMS[name]
-    if not known.size or (low <= np.median(known) <= high):
+    # marks such as -99 tell nothing of the unit
+    telling = known[((known >= low) & (known <= high)) | (known >= 10**low)]
+    if not known.size or (telling.size and np.median(telling) <= high):
         return values
-    if np.median(known) >= 10**low:
+    if telling.size:
         return _log10(values)
     raise GridlensError(
         f"The column {str(column)!r} of the catalogue {source} has no unit, and values such as {known[0]:g} are "

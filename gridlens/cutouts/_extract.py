@@ -15,6 +15,7 @@ from gridlens.cutouts._batches import ReadFailure
 from gridlens.cutouts._catalog import read_catalog
 from gridlens.cutouts._cut import Cut, cut_cluster
 from gridlens.cutouts._flags import CutoutFlag
+from gridlens.cutouts._join import place_on
 from gridlens.cutouts._plan import Plan
 from gridlens.cutouts._planes import BANDS, REFERENCE_ZEROPOINT, checked_zeropoints, damage_message
 from gridlens.cutouts._scan import PathsLike
@@ -338,9 +339,5 @@ def _bcg(plan: Plan, row: int, cut: Cut) -> tuple[float, float]:
     if not {"bcg_ra", "bcg_dec"} <= set(plan.catalog.columns):
         return middle, middle
     ra, dec = plan.catalog["bcg_ra"].iat[row], plan.catalog["bcg_dec"].iat[row]
-    if not np.isfinite([ra, dec]).all():
-        return middle, middle
-    from astropy.coordinates import SkyCoord
-
-    x, y = cut.wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg"))
-    return float(x), float(y)
+    x, y = place_on(cut.wcs, cut.pixels.shape[:2], np.array([[ra, dec]], dtype=np.float64))[0]
+    return (float(x), float(y)) if np.isfinite([x, y]).all() else (middle, middle)

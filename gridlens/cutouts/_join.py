@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Mapping
@@ -13,16 +14,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridlens.cutouts._catalog import read_catalog
+from gridlens.cutouts._plausible import known_metadata
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 from gridlens.cutouts._sky import chord, sky_vectors
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["MATCH_RADIUS", "CatalogJoin", "JoinGaps", "JoinReport", "duplicate_rows"]
+__all__ = ["MATCH_RADIUS", "CatalogJoin", "JoinGaps", "JoinReport", "duplicate_rows", "place_on"]
 
 MATCH_RADIUS = 2.0
 """arcsec"""
+_FARTHEST_BCG = 3600.0  # arcsec; the BCGs of the nearest clusters are closer to their centres
 
 
 def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArray[np.bool_]:
@@ -57,7 +60,7 @@ def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArr
     if not {"ra", "dec"} <= set(catalog.columns):
         return found
     ra, dec = catalog["ra"].to_numpy(), catalog["dec"].to_numpy()
-    known = np.flatnonzero(np.isfinite(ra) & (np.abs(dec) <= 90.0) & ~found)
+    known = np.flatnonzero((np.abs(ra) <= 360.0) & (np.abs(dec) <= 90.0) & ~found)
     # Equal positions go first: thousands of rows at one placeholder would each have all the others near them.
     repeated = pd.DataFrame({"ra": ra[known], "dec": dec[known]}).duplicated().to_numpy()
     found[known[repeated]] = True
@@ -75,7 +78,7 @@ def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArr
     return found
 
 
-_COUNTED = ("joined", "unmatched", "exchanged", "without_wcs", "ambiguous", "crowded")
+_COUNTED = ("joined", "unmatched", "exchanged", "without_wcs", "astray", "ambiguous", "crowded")
 
 
 @dataclass
@@ -90,6 +93,8 @@ class JoinGaps:
     exchanged: int = 0
     """of the unmatched: those that have a row with ra and dec exchanged"""
     without_wcs: int = 0
+    astray: int = 0
+    """BCGs that are more than a degree from their cutouts, or on no pixel"""
     ambiguous: int = 0
     crowded: int = 0
     examples: dict[str, str] = field(default_factory=dict)
@@ -107,6 +112,25 @@ class JoinGaps:
             setattr(self, name, getattr(self, name) + getattr(later, name))
         self.examples = later.examples | self.examples
         self.rows = self.rows + later.rows
+
+
+def place_on(wcs: WCS, size: tuple[int, int], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pixels (n, 2) of positions (n, 2) in degrees, ICRS, on an image of `size` (height, width).
+
+    NaN for positions more than a degree from the centre of the image, and for those on no pixel.
+    """
+    from astropy.coordinates import SkyCoord
+
+    places = np.full(positions.shape, np.nan)
+    height, width = size
+    # A projection or a distortion that cannot be inverted there is an error of astropy's, of as many kinds.
+    with contextlib.suppress(Exception):
+        centre = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
+        to_centre = sky_vectors(*positions.T) - sky_vectors(centre.ra.deg, centre.dec.deg)
+        near = np.linalg.norm(to_centre, axis=-1) < chord(_FARTHEST_BCG)
+        if near.any():
+            places[near] = np.stack(wcs.world_to_pixel(SkyCoord(*positions[near].T, unit="deg")), axis=-1)
+    return places
 
 
 class JoinReport:
@@ -162,6 +186,11 @@ class JoinReport:
                 f"{total.without_wcs} cutouts have no WCS, so bcg_ra and bcg_dec of the catalogue were not used for "
                 "them. Give bcg_x and bcg_y in pixels instead."
             )
+        if total.astray:
+            said.append(
+                f"{total.astray} cutouts have a BCG in the catalogue that is more than a degree from them: it stays "
+                "at the centre."
+            )
         return said
 
     def warn(self) -> None:
@@ -185,7 +214,7 @@ class CatalogJoin:
         self, catalog: str | os.PathLike[str] | pd.DataFrame, columns: Mapping[str, str] | None = None
     ) -> None:
         frame = read_catalog(catalog, columns=columns).drop_duplicates(ignore_index=True)
-        self._columns = {name: frame[name].to_numpy() for name in frame.columns if name != "id"}
+        self._columns = known_metadata({name: frame[name].to_numpy() for name in frame.columns if name != "id"})[0]
         self._row_of_id: dict[str, int] = {}
         self._repeated: set[str] = set()
         for row, name in enumerate(frame.get("id", ())):
@@ -210,7 +239,7 @@ class CatalogJoin:
             if name in self._columns:
                 values = self._values(name, rows)
                 metadata[name] = np.where(np.isfinite(values), values, metadata[name])
-        self._place_bcgs(rows, bcg_xy, wcs, gaps)
+        self._place_bcgs(rows, bcg_xy, wcs, cutouts.pixels.shape[1:3], gaps)
         return CutoutSet(
             cutouts.pixels,
             bcg_xy=bcg_xy,
@@ -235,7 +264,14 @@ class CatalogJoin:
         gaps.exchanged += int(np.sum(self._sky.nearest(dec[far], ra[far])[0] >= 0))
         return rows
 
-    def _place_bcgs(self, rows: NDArray[np.intp], bcg_xy: NDArray[np.float64], wcs: WCS | None, gaps: JoinGaps) -> None:
+    def _place_bcgs(
+        self,
+        rows: NDArray[np.intp],
+        bcg_xy: NDArray[np.float64],
+        wcs: WCS | None,
+        size: tuple[int, int],
+        gaps: JoinGaps,
+    ) -> None:
         """Write the places of the BCGs of those rows that have one."""
         pixel = self._pairs("bcg_x", "bcg_y", rows)
         in_pixels = np.isfinite(pixel).all(axis=1)
@@ -247,10 +283,10 @@ class CatalogJoin:
         if wcs is None:
             gaps.without_wcs += int(on_sky.sum())
             return
-        from astropy.coordinates import SkyCoord
-
-        x, y = wcs.world_to_pixel(SkyCoord(*sky[on_sky].T, unit="deg"))
-        bcg_xy[on_sky] = np.stack([x, y], axis=-1)
+        places = place_on(wcs, size, sky[on_sky])
+        placed = np.isfinite(places).all(axis=1)
+        bcg_xy[np.flatnonzero(on_sky)[placed]] = places[placed]
+        gaps.astray += int(np.sum(~placed))
 
     def _pairs(self, first: str, second: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         if first not in self._columns or second not in self._columns:
@@ -270,13 +306,13 @@ class _SkyIndex:
     def __init__(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> None:
         from scipy.spatial import cKDTree
 
-        self._rows = np.flatnonzero(np.isfinite(ra) & (np.abs(dec) <= 90.0))
+        self._rows = np.flatnonzero((np.abs(ra) <= 360.0) & (np.abs(dec) <= 90.0))
         self._tree = cKDTree(sky_vectors(ra[self._rows], dec[self._rows])) if self._rows.size else None
 
     def nearest(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows nearest to points, -1 where none is near or the point is unknown; and the points that have several."""
         rows = np.full(len(ra), -1, dtype=np.intp)
-        known = np.flatnonzero(np.isfinite(ra) & (np.abs(dec) <= 90.0))
+        known = np.flatnonzero((np.abs(ra) <= 360.0) & (np.abs(dec) <= 90.0))
         if self._tree is None or not known.size:
             return rows, known[:0]
         distance, place = self._tree.query(

@@ -1,6 +1,7 @@
 """The CutoutSet: cutouts of one size in memory, with what is known of each."""
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,12 +10,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlens._errors import CutoutError
-from gridlens._ids import as_ids, escaped
+from gridlens._ids import InexactIdError, as_ids, escaped
+from gridlens.cutouts._plausible import known_metadata, limits
 
 if TYPE_CHECKING:
     from gridlens.cutouts._scan import PathsLike
 
-__all__ = ["CANONICAL_PIXEL_SCALE", "MAX_SIZE", "METADATA_NAMES", "CutoutSet"]
+__all__ = ["CANONICAL_PIXEL_SCALE", "MAX_SIZE", "METADATA_NAMES", "CutoutSet", "checked_ids"]
 
 CANONICAL_PIXEL_SCALE = 0.5
 """arcsec per pixel of the canonical cutout, 128 x 128 px"""
@@ -35,6 +37,9 @@ METADATA_NAMES = (
 )
 
 
+_LIMITS = np.array([limits(name) for name in METADATA_NAMES]).T
+
+
 class CutoutSet:
     """Three-band cutouts of one size, with the position of the BCG, the pixel scale, names and metadata.
 
@@ -53,7 +58,8 @@ class CutoutSet:
     pixel_scale : float or array-like of shape (n,), default=0.5
         arcsec per pixel. The features accept 0.03 to 2.
     ids : array-like of shape (n,), default=None
-        Names of the cutouts, kept as str, 7.0 as "7". None names them "0", "1", ... Names may repeat.
+        Names of the cutouts, kept as str, 7.0 as "7"; floating-point numbers beyond 2^53 are refused. None names them
+        "0", "1", ... Names may repeat.
     metadata : DataFrame of n rows or mapping of name to values, default=None
         Columns among `METADATA_NAMES`; columns that are missing are filled with NaN, which means unknown. Units:
         `seeing` arcsec (FWHM), `depth` mag (5 sigma), `redshift`, `richness`, `log_xray_luminosity` log10 erg/s,
@@ -118,7 +124,7 @@ class CutoutSet:
         centre = ((width - 1) / 2, (height - 1) / 2)
         self.bcg_xy = _broadcast("bcg_xy", centre if bcg_xy is None else bcg_xy, (n, 2))
         self.pixel_scale = _broadcast("pixel_scale", pixel_scale, (n,))
-        self.ids = _as_names("ids", as_ids(range(n) if ids is None else ids), n)  # type: ignore[arg-type]
+        self.ids = _as_names("ids", checked_ids(range(n) if ids is None else ids), n)
         self.paths = _as_names("paths", [escaped(str(path)) for path in ([""] * n if paths is None else paths)], n)  # type: ignore[union-attr]
         self.metadata = _as_metadata(metadata, n)
         self.flags = _as_flags(flags, n)
@@ -312,6 +318,14 @@ def _broadcast(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[
         ) from None
 
 
+def checked_ids(ids: Any) -> list[str]:
+    """Return ids as text; raise CutoutError for numbers that are too large to be exact."""
+    try:
+        return as_ids(ids)
+    except InexactIdError as exc:
+        raise CutoutError(str(exc)) from exc
+
+
 def _as_names(name: str, names: list[str], n: int) -> NDArray[np.object_]:
     if len(names) != n:
         raise CutoutError(f"The '{name}' parameter must have one entry per cutout, {n}. Got {len(names)} instead.")
@@ -346,6 +360,14 @@ def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> p
     for name, column in columns.items():
         values[:, METADATA_NAMES.index(name)] = _broadcast(f"metadata[{name!r}]", column, (n,))
     values[~np.isfinite(values)] = np.nan
+    low, high = _LIMITS
+    impossible = (values < low) | (values > high)
+    if impossible.any():
+        words = known_metadata(columns)[1]
+        warnings.warn(
+            f"Some metadata of cutouts cannot be right and are taken as unknown: {words}.", UserWarning, stacklevel=3
+        )
+        values[impossible] = np.nan
     return pd.DataFrame(values, columns=list(METADATA_NAMES))
 
 

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from gridlens._errors import GridlensError
+from gridlens._groups import group_of_each
 from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet
@@ -106,7 +107,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         s : array-like of shape (n,)
             1 for a labelled lens, 0 for the rest.
         groups : array-like of shape (n,), default=None
-            Rows with one value are views of one cluster and stay in one fold. None: every row by itself.
+            Rows with one value are views of one cluster and stay in one fold. Rows without a value, and all rows where
+            `groups` is None, stand alone.
         sample_weight : array-like of shape (n,), default=None
             For the members. The calibration takes every row alike: weights would destroy it.
         calibration : tuple of (X, y) or (X, y, groups), default=None
@@ -131,7 +133,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         """
         inputs, usable = self._inputs(X)
         labels = _checked_labels("s", s, len(usable))[usable]
-        kept_groups = None if groups is None else np.asarray(groups)[usable]
+        kept_groups = None if groups is None else group_of_each(groups)[usable]
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)[usable]
         members = [self._build(member) for member in self.members]
         if not members:
@@ -154,7 +156,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         else:
             held, held_usable = self._inputs(calibration[0])
             y = _checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
-            calibration_groups = np.asarray(calibration[2])[held_usable] if len(calibration) > 2 else None
+            calibration_groups = group_of_each(calibration[2])[held_usable] if len(calibration) > 2 else None
             scores = self._log_odds(_select(held, held_usable))
         self.calibrator_ = IsotonicCalibrator().fit(scores, y, calibration_groups)
         self.calibration_prevalence_ = float(np.mean(y))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens._errors import GridlensError
+from gridlens._ids import as_id
 from gridlens.cutouts import CutoutSet, read_batches
 from gridlens.explain._explainer import Explainer, Explanation
 
@@ -66,6 +67,7 @@ def read_one(what: str | os.PathLike[str], name: str | None = None, **reading: A
         There is none, it cannot be read, or there are several and none was named.
     """
     path = os.fspath(what)
+    name = None if name is None else as_id(name)
     found: list[CutoutSet] = []
     failures = []
     for cutouts, failed in read_batches([path, *_siblings(path)], **reading):
@@ -164,7 +166,7 @@ def _read(paths: list[str], reading: dict[str, Any]) -> Iterator[CutoutSet]:
 
 
 def _keys(paths: Any, ids: Any) -> list[tuple[str, str]]:
-    return [("" if pd.isna(path) else str(path), str(name)) for path, name in zip(paths, ids, strict=True)]
+    return [("" if pd.isna(path) else str(path), as_id(name)) for path, name in zip(paths, ids, strict=True)]
 
 
 def _notes(best: pd.DataFrame, places: np.ndarray, explanation: Explanation) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path
+from gridlens._ids import as_ids
 from gridlens.features._measured import Measured, measured_failures
 from gridlens.features.contract import CONTRACT_VERSION, FEATURE_NAMES
 
@@ -354,7 +355,8 @@ def measured_from_table(table: pa.Table) -> Measured:
     # By rows of columns, then turned: writing column by column into rows would touch each line 16 times.
     features = np.stack([table[name].to_numpy() for name in FEATURE_NAMES])
     return Measured(
-        table["id"].to_numpy(),
+        # a cache of another gridlens may hold ids that are spelled otherwise
+        np.array(as_ids(table["id"].to_pylist()), dtype=object),
         table["path"].to_numpy(),
         np.ascontiguousarray(features.T),
         table["flags"].to_numpy(),

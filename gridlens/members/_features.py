@@ -10,6 +10,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from gridlens._groups import group_of_each
 from gridlens.features import FEATURE_NAMES
 
 __all__ = ["ExplainedMember", "FeatureMember"]
@@ -61,7 +62,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
                 f"Got shape {y.shape} with the values {np.unique(y)[:5].tolist()} instead."
             )
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        self._learn(X, y, weight, np.arange(len(X)) if groups is None else np.asarray(groups))
+        self._learn(X, y, weight, np.arange(len(X)) if groups is None else group_of_each(groups))
         self.classes_ = np.array([0, 1])
         self.n_features_in_ = X.shape[1]
         return self

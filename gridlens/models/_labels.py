@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from gridlens._errors import GridlensError
+from gridlens._groups import group_of_each
+from gridlens._ids import as_ids
 from gridlens._tables import read_table, some_names
 
 __all__ = ["Labels", "read_labels"]
@@ -66,7 +69,7 @@ def read_labels(
         The table cannot be read, a column is missing, an id is named twice, a label is neither 0 nor 1, a cluster is
         both learned from and calibrated on, or one class is missing.
     """
-    table = read_table(path)
+    table = read_table(path, text=() if groups is None else (groups,))
     has_calibration = _CALIBRATION in table
     if not positive_unlabelled and "label" not in table and "s" in table:
         raise GridlensError(
@@ -86,7 +89,7 @@ def read_labels(
             f"The table of labels {path} must have the columns {', '.join(needed)}. Got "
             f"{', '.join(map(str, table.columns[:8]))} instead; rename its columns.{why}"
         )
-    ids = table["id"].astype(str)
+    table, ids = _named(table, path)
     doubled = ids[ids.duplicated()]
     if len(doubled):
         raise GridlensError(
@@ -98,7 +101,7 @@ def read_labels(
     if positive_unlabelled:
         values = np.where(calibration, values, _numbers(table["s"], "s", ids, ~calibration))
     column = groups if groups is not None else _CLUSTER if _CLUSTER in table else None
-    group = np.arange(len(table)) if column is None else _groups(table[column])
+    group = np.arange(len(table)) if column is None else _numbered(table[column])
     known = ~np.isnan(values)
     labels = Labels(
         {name: place for place, name in enumerate(ids[known])},
@@ -121,6 +124,18 @@ def read_labels(
             f"column '{_CALIBRATION}' of the table of labels. Got none."
         )
     return labels
+
+
+def _named(table: pd.DataFrame, path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    """Rows that have an id, and their ids."""
+    ids = pd.Series(as_ids(table["id"]), dtype=object)
+    known = ids != ""
+    if known.all():
+        return table, ids
+    warnings.warn(
+        f"{(~known).sum()} rows of the table of labels {path} have no id and are left out.", UserWarning, stacklevel=3
+    )
+    return table[known.to_numpy()].reset_index(drop=True), ids[known].reset_index(drop=True)
 
 
 def _numbers(column: pd.Series[Any], name: str, ids: pd.Series[Any], asked: np.ndarray) -> np.ndarray:
@@ -149,10 +164,6 @@ def _flags(column: pd.Series[Any], ids: pd.Series[Any]) -> np.ndarray:
     return text.isin(_TRUE).to_numpy()
 
 
-def _groups(column: pd.Series[Any]) -> np.ndarray:
+def _numbered(column: pd.Series[Any]) -> np.ndarray:
     """A number for each name; rows without one are clusters of their own."""
-    codes, names = pd.factorize(column)
-    alone = codes < 0
-    codes = codes.astype(np.int64)
-    codes[alone] = len(names) + np.arange(alone.sum())
-    return codes
+    return pd.factorize(group_of_each(column))[0].astype(np.int64)

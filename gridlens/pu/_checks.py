@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gridlens._groups import group_of_each
+
 __all__ = ["checked_groups", "checked_prior", "checked_s", "min_positives"]
 
 
@@ -58,10 +60,10 @@ def checked_prior(prior: Any) -> float:
 
 
 def checked_groups(groups: Any, n: int) -> NDArray[Any] | None:
-    """Groups as an array of shape (n,), or None; raise ValueError for another shape."""
+    """Groups as an array of shape (n,), or None; raise ValueError for another shape. Missing ones stand alone."""
     if groups is None:
         return None
-    names = np.asarray(groups)
+    names = group_of_each(groups)
     if names.shape != (n,):
         raise ValueError(
             f"The 'groups' parameter must hold one value for each of the {n} rows. Got shape {names.shape} instead."

@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 
 from gridlens._errors import GridlensError
+from gridlens._groups import group_of_each
 from gridlens.stacking._averaged import AveragedMember
 from gridlens.stacking._meta import META_LEARNERS, choose_meta, fit_meta
 from gridlens.stacking._protocol import Member
@@ -102,7 +103,7 @@ class MemberStack(BaseEstimator):
         y : ndarray of shape (n,)
             1 or 0.
         groups : ndarray of shape (n,), default=None
-            None makes each row a group of its own.
+            None makes each row a group of its own, and so does a value that is missing its row.
         sample_weight : ndarray of shape (n,), default=None
             For the members; the stack's own weights take every row alike.
         out_of_fold : dict, default=None
@@ -120,8 +121,9 @@ class MemberStack(BaseEstimator):
             A member fails; the message names it.
         """
         y = np.asarray(y)
+        groups = None if groups is None else group_of_each(groups)
         given = self._checked(y, groups, {} if out_of_fold is None else out_of_fold)
-        names = np.arange(len(y)) if groups is None else np.asarray(groups)
+        names = np.arange(len(y)) if groups is None else groups
         fitted = [k for k, member in enumerate(self.members) if member.name not in given]
         self.folds_ = np.empty(len(y), dtype=np.int64)
         splits = self._splits(y, names)
@@ -168,7 +170,7 @@ class MemberStack(BaseEstimator):
     ) -> np.ndarray:
         """Log-odds (n, n_members) of each row by members that saw neither it nor its group."""
         y = np.asarray(y)
-        names = np.arange(len(y)) if groups is None else np.asarray(groups)
+        names = np.arange(len(y)) if groups is None else group_of_each(groups)
         tasks = [(k, train, held) for train, held in self._splits(y, names) for k in range(len(self.members))]
         result = np.empty((len(y), len(self.members)))
         for (k, _, held), (_, p) in zip(tasks, self._run(inputs, y, names, sample_weight, tasks), strict=True):
@@ -247,7 +249,7 @@ class MemberStack(BaseEstimator):
         if doubled:
             raise ValueError(f"The 'members' parameter must name each member once. Got {', '.join(doubled)} twice.")
         for value, kind in ((1, "positives"), (0, "negatives")):
-            n = int((y == value).sum()) if groups is None else len(np.unique(np.asarray(groups)[y == value]))
+            n = int((y == value).sum()) if groups is None else len(np.unique(groups[y == value]))
             if n < self.cv:
                 where = "" if groups is None else "groups that hold "
                 raise ValueError(

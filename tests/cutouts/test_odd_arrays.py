@@ -125,14 +125,14 @@ def test_a_pixel_scale_that_is_no_number_rejects_the_cutout_alone(read, pixels):
 
 
 def test_positions_that_mean_unknown_are_the_centre(read, pixels):
-    with pytest.warns(UserWarning, match="mean that it is unknown") as caught:
+    with pytest.warns(UserWarning, match=r"taken as unknown: 1 in 'bcg_x' \(such as -99\)") as caught:
         cutouts = read(pixels=pixels, bcg_xy=[[10, 20], [np.nan, 3], [-99, -99]], pixel_scale=0.3)
     assert len(caught) == 1
     assert cutouts.bcg_xy.tolist() == [[10, 20], [24.5, 24.5], [24.5, 24.5]]
 
 
 def test_a_position_of_all_cutouts_may_be_unknown_too(read, pixels):
-    with pytest.warns(UserWarning, match="mean that it is unknown"):
+    with pytest.warns(UserWarning, match="taken as unknown"):
         cutouts = read(pixels=pixels, bcg_xy=np.array([-99.0, -99.0]), pixel_scale=0.3)
     assert cutouts.bcg_xy.tolist() == [[24.5, 24.5]] * 3
 

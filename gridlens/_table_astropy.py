@@ -1,0 +1,72 @@
+"""Tables that astropy reads: as a source of columns, and from the forms of text that it knows."""
+
+import warnings
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridlens._table_source import text_column
+
+__all__ = ["AstropyTable", "read_ascii"]
+
+
+class AstropyTable:
+    """A table that astropy has read; a `gridlens._table_source.TableSource`. Columns of arrays are passed over."""
+
+    def __init__(self, table: Any) -> None:
+        from astropy.coordinates import SkyCoord
+
+        for name in [name for name in table.colnames if isinstance(table[name], SkyCoord)]:
+            sky = table[name].icrs
+            table.remove_column(name)
+            table[f"{name} ra" if "ra" in table.colnames else "ra"] = sky.ra.deg
+            table[f"{name} dec" if "dec" in table.colnames else "dec"] = sky.dec.deg
+        self._table = table
+        self.names = [name for name in table.colnames if getattr(table[name], "ndim", 1) == 1]
+        units = {name: getattr(table[name], "unit", None) for name in self.names}
+        self.units = {name: str(unit) for name, unit in units.items() if unit is not None}
+        self.notes: list[str] = []
+
+    def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
+        """Read the rows; see `TableSource`."""
+        wanted = [name for name in self.names if names is None or name in names]
+        others = [name for name in wanted if name not in text]
+        # astropy makes masked integers an integer type of pandas that has missing values
+        numbers = self._table[others].to_pandas() if others else pd.DataFrame(index=range(len(self._table)))
+        columns = {name: text_column(self._column(name)) if name in text else numbers[name] for name in wanted}
+        return pd.DataFrame(columns, index=range(len(self._table)))
+
+    def _column(self, name: str) -> Any:
+        column = self._table[name]
+        return np.ma.asarray(column) if hasattr(column, "mask") else np.asarray(column)
+
+
+def read_ascii(text: str, format: str) -> AstropyTable:
+    """Read a text in a format that astropy names, such as "ascii.ecsv"."""
+    from astropy.table import Table
+
+    with warnings.catch_warnings():
+        # what a table says about its units and versions is no concern of the user's here
+        warnings.simplefilter("ignore")
+        table = Table.read(text.splitlines(), format=format)
+    if format == "ascii.cds":
+        _join_sexagesimal(table)
+    return AstropyTable(table)
+
+
+def _join_sexagesimal(table: Any) -> None:
+    """Add positions in degrees where the standard of CDS has a column each for hours, minutes and seconds."""
+    for name, sign, parts, unit in (
+        ("RAdeg", "", ("RAh", "RAm", "RAs"), 15.0),
+        ("DEdeg", "DE-", ("DEd", "DEm", "DEs"), 1.0),
+    ):
+        if name in table.colnames or not set(parts) <= set(table.colnames):
+            continue
+        whole, minutes, seconds = (np.ma.filled(np.ma.asarray(table[part], dtype=np.float64), np.nan) for part in parts)
+        degrees = unit * (whole + minutes / 60 + seconds / 3600)
+        if sign in table.colnames:
+            degrees[np.ma.filled(np.ma.asarray(table[sign]), "") == "-"] *= -1.0
+        table[name] = degrees
+        table[name].unit = "deg"

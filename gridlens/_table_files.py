@@ -1,0 +1,179 @@
+"""Open tables of any everyday format, told by the first bytes of the file."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gridlens._errors import GridlensError
+from gridlens._table_source import Rank, TableError, TableSource
+
+__all__ = ["open_table"]
+
+_HEAD = 4096  # bytes
+_COMPRESSIONS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\0", lzma.open),
+)
+_OTHERS = {
+    b"PK": ("it is a zip archive, such as an Excel workbook", "Save it as CSV, or unpack it."),
+    b"\xd0\xcf\x11\xe0": ("it is an Excel workbook", "Save it as CSV."),
+    b"\x89HDF": ("it is an HDF5 file", "Write the table as Parquet or FITS."),
+    b"\x28\xb5\x2f\xfd": ("it is compressed with zstd", "Decompress it."),
+    b"\x1f\x9d": ("it is compressed with compress", "Decompress it."),
+    b"\x93NUMPY": ("it is an array of numpy", "Write it as a table with named columns."),
+    b"%PDF": ("it is a PDF document", "Save the table as CSV."),
+}
+# Texts that are no tables, or not in a form that is read.
+_OTHER_TEXTS = (
+    (re.compile(r"\s*<(!doctype\s+html|html)", re.IGNORECASE), "it is a web page", "Download the table itself."),
+    (re.compile(r"\s*(\{|\[\s*[\[{])"), "it is JSON", "Write the table as CSV."),
+    (re.compile(r"\+-"), "it is a table drawn with lines", "Write it as CSV."),
+)
+# What is decompressed may be this many times as large as the file; tables come to 20, and endless zeros to 1000.
+_MAX_RATIO = 100
+_FREE_BYTES = 256 * 1024**2
+
+
+@contextmanager
+def open_table(path: str | os.PathLike[str], rank: Rank, *, remarks: bool) -> Iterator[TableSource]:
+    """Open a table: its columns are known then, and no row is read.
+
+    Parameters
+    ----------
+    path : str or path
+        File, or folder of Parquet files.
+    rank : callable
+        How well the names of columns fit, 0 where none is known; it chooses among the tables of a file.
+    remarks : bool
+        Whether lines of a text below the names that begin with # are remarks, and not rows.
+
+    Raises
+    ------
+    TableError
+        Here and in the block: the table cannot be read, whatever the reason.
+    FileNotFoundError
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"astropy\..*|pandas\..*|numpy\..*")
+            with _opened(Path(path), rank, remarks) as source:
+                yield source
+    except (GridlensError, FileNotFoundError):
+        raise
+    except Exception as exc:
+        # the libraries below raise as many kinds of error for a damaged file
+        reason = (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
+        raise TableError(reason[:300]) from exc
+
+
+@contextmanager
+def _opened(path: Path, rank: Rank, remarks: bool) -> Iterator[TableSource]:
+    from gridlens._table_arrow import ParquetTable, parquet_files
+
+    if path.is_dir():
+        yield ParquetTable(parquet_files(path))
+        return
+    if path.exists() and not path.is_file():
+        raise TableError("it is not a regular file", "Name a file.")
+    with open(path, "rb") as plain:
+        start = plain.read(8)
+    decompressed = next((opened for magic, opened in _COMPRESSIONS if start.startswith(magic)), None)
+
+    def stream() -> BinaryIO:
+        file = open(path, "rb")  # noqa: SIM115 - closed with the reader
+        if decompressed is None:
+            return file
+        return io.BufferedReader(_Bounded(decompressed, file, os.path.getsize(path)))
+
+    with stream() as file:
+        head = file.read(_HEAD)
+        if head.startswith(b"PAR1") and decompressed is None:
+            yield ParquetTable([path])
+        else:
+            yield _source(head, stream, file, rank, remarks)
+
+
+def _source(head: bytes, stream: Callable[[], BinaryIO], file: BinaryIO, rank: Rank, remarks: bool) -> TableSource:
+    for magic, (reason, way_out) in _OTHERS.items():
+        if head.startswith(magic):
+            raise TableError(reason, way_out)
+    if head.startswith(b"SIMPLE  ="):
+        from gridlens._table_fits import FitsTable
+
+        whole = _whole(head, file)
+        return FitsTable(whole, _size(whole), rank)
+    from gridlens._table_text import TextTable, text_encoding
+
+    encoding = text_encoding(head)
+    text = head.decode(encoding, "replace").lstrip("\ufeff")
+    for pattern, reason, way_out in _OTHER_TEXTS:
+        if pattern.match(text):
+            raise TableError(reason, way_out)
+    if text.lstrip().startswith("<"):
+        from gridlens._table_votable import read_votable
+
+        whole = _whole(head, file)
+        return read_votable(whole, _size(whole), rank)
+    fixed = _astropy_format(text)
+    if fixed:
+        from gridlens._table_astropy import read_ascii
+
+        return read_ascii(_whole(head, file).read().decode(encoding, "surrogateescape"), fixed)
+    return TextTable(stream, encoding, rank, remarks)
+
+
+def _astropy_format(text: str) -> str:
+    if text.startswith("# %ECSV"):
+        return "ascii.ecsv"
+    if text.startswith(("\\", "|")):
+        return "ascii.ipac"
+    return "ascii.cds" if re.search("^Byte-by-byte Description of file", text, re.MULTILINE) else ""
+
+
+def _whole(head: bytes, file: BinaryIO) -> BinaryIO:
+    """The file for reading in any order; what is compressed goes into memory."""
+    if isinstance(getattr(file, "raw", None), _Bounded):
+        return io.BytesIO(head + file.read())
+    file.seek(0)
+    return file
+
+
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
+
+
+class _Bounded(io.RawIOBase):
+    """What is decompressed, up to a size that the compressed file can have come from."""
+
+    def __init__(self, decompressed: Callable[[BinaryIO], BinaryIO], file: BinaryIO, compressed: int) -> None:
+        self._compressed = file
+        self._file = decompressed(file)
+        self._left = max(_FREE_BYTES, _MAX_RATIO * compressed)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer; raise TableError beyond the limit."""
+        block = self._file.read(len(buffer))
+        self._left -= len(block)
+        if self._left < 0:
+            raise TableError("it becomes too large when it is decompressed", "Decompress it.")
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        self._file.close()
+        self._compressed.close()
+        super().close()

@@ -1,0 +1,94 @@
+"""What the readers of tables have in common: their interface, their error, and the choice among several tables."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+import pandas as pd
+
+from gridlens._errors import GridlensError
+from gridlens._ids import InexactIdError, as_ids
+
+__all__ = ["UNNAMED_INDEX", "Rank", "TableError", "TableSource", "check_width", "choose_table", "text_column"]
+
+UNNAMED_INDEX = "__index_level_0__"
+"""what pandas calls an index without a name in a Parquet file"""
+
+_FORMATS = "It must be a CSV, FITS, ECSV, VOTable or Parquet file."
+_MAX_COLUMNS = 10_000
+
+Rank = Callable[[Sequence[Any]], int]
+"""how well the names of the columns of a table fit what is wanted; 0 where none of them is known"""
+
+
+class TableError(GridlensError):
+    """A table that cannot be read: the reason, a clause without a full stop, and the way out, a sentence."""
+
+    def __init__(self, reason: str, way_out: str = _FORMATS) -> None:
+        super().__init__(f"{reason}. {way_out}")
+        self.reason = reason
+        self.way_out = way_out
+
+
+class TableSource(Protocol):
+    """A table in a file: its columns are known, and its rows are not read yet."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the columns that hold one value a row, each once."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Units that the file states, by column."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Clauses on the rows that `read` left out."""
+
+    def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
+        """Read the columns `names`, all for None; those in `text` as ids, see `gridlens._ids`."""
+
+
+def text_column(values: Any) -> "pd.Series[Any]":
+    """Return ids as a column of str, "" where they are missing.
+
+    Raises
+    ------
+    TableError
+        Ids are floating-point numbers too large to be exact.
+    """
+    try:
+        return pd.Series(as_ids(values), dtype=object)
+    except InexactIdError as exc:
+        raise TableError(
+            f"its ids are floating-point numbers too large to be exact, such as {exc.value!r}", exc.way_out
+        ) from exc
+
+
+def check_width(columns: int) -> None:
+    """Raise TableError where a table has more columns than a catalogue can have."""
+    if columns > _MAX_COLUMNS:
+        raise TableError(
+            f"it has {columns} columns, and at most {_MAX_COLUMNS} are read", "Keep the columns that are needed."
+        )
+
+
+def choose_table(tables: Sequence[tuple[str, Sequence[str]]], rank: Rank) -> int:
+    """Choose the table of a file whose columns fit best, from names and columns; the first where none fits.
+
+    Raises
+    ------
+    TableError
+        There is no table, or several fit equally well and none is the table of objects of a FITS_LDAC file.
+    """
+    if not tables:
+        raise TableError("it holds no table")
+    ranks = [rank(columns) for _, columns in tables]
+    best = max(ranks)
+    winners = [k for k, value in enumerate(ranks) if value == best]
+    if best == 0 or len(winners) == 1:
+        return winners[0]
+    objects = [k for k in winners if tables[k][0] == "LDAC_OBJECTS"]
+    if len(objects) == 1:
+        return objects[0]
+    named = ", ".join(tables[k][0] or f"number {k + 1}" for k in winners)
+    raise TableError(f"it holds {len(winners)} tables of the same kind ({named})", "Keep one of them in the file.")
