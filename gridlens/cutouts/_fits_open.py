@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from gridlens._errors import CutoutError
+from gridlens._fits_headers import BLOCK, HeaderError, check_file, walk_headers
 from gridlens._ids import escaped
-from gridlens.cutouts._fits_headers import BLOCK, walk_headers
 from gridlens.cutouts._planes import damage_message
 from gridlens.cutouts._sniff import KIND_WORDS, content_kind
 
@@ -68,11 +68,19 @@ def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -
     EOFError
         The file ends too early.
     """
+    try:
+        return _open_checked(path, max_side, memmap)
+    except HeaderError as exc:
+        raise CutoutError(f"The file {escaped(path)} is not read: {exc.reason}. {exc.way_out}") from exc
+
+
+def _open_checked(path: str, max_side: int | None, memmap: bool) -> Any:
     from astropy.io import fits
 
     kind = content_kind(path)
     if kind == "fits":
-        _check_plain(path, max_side)
+        with open(path, "rb") as file:
+            check_file(file, os.path.getsize(path), max_side)
         return fits.open(path, memmap=memmap, do_not_scale_image_data=True)
     if kind not in _DECOMPRESSORS:
         found = KIND_WORDS[kind] if os.path.getsize(path) else "empty"
@@ -85,18 +93,6 @@ def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -
 def is_compressed(path: str) -> bool:
     """Return whether a FITS file is compressed as a whole, by gzip, bzip2 or xz."""
     return content_kind(path) in _DECOMPRESSORS
-
-
-def _check_plain(path: str, max_side: int | None) -> None:
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-
-        def skip(length: int) -> bool:
-            end = file.tell() + length
-            file.seek(length + -length % BLOCK, os.SEEK_CUR)
-            return end <= size
-
-        walk_headers(file.read, skip, max_side, size)
 
 
 def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> io.BytesIO:
