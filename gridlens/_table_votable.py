@@ -87,7 +87,7 @@ def _letters(arraysize: str) -> int:
     return total
 
 
-def _refuse_entities(*_: Any) -> None:
+def _refuse_entities(*_: Any) -> int:
     raise TableError("it declares entities, and a table needs none", "Save it without them.")
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from gridlens._errors import CutoutError
+from gridlens._fits_headers import BLOCK, HeaderError, check_file, walk_headers
 from gridlens._ids import escaped
 from gridlens.cutouts._expansion import check_deflate
-from gridlens.cutouts._fits_headers import BLOCK, walk_headers
 from gridlens.cutouts._planes import damage_message
 from gridlens.cutouts._sniff import KIND_WORDS, content_kind
 
@@ -74,11 +74,20 @@ def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -
     EOFError
         The file ends too early.
     """
+    try:
+        return _open_checked(path, max_side, memmap)
+    except HeaderError as exc:
+        raise CutoutError(f"The file {escaped(path)} is not read: {exc.reason}. {exc.way_out}") from exc
+
+
+def _open_checked(path: str, max_side: int | None, memmap: bool) -> Any:
     from astropy.io import fits
 
     kind = content_kind(path)
     if kind == "fits":
-        if _check_plain(path, max_side) and max_side is not None:
+        with open(path, "rb") as file:
+            has_gzip = check_file(file, os.path.getsize(path), max_side)
+        if has_gzip and max_side is not None:
             _check_tiles(path, max_side)
         return fits.open(path, memmap=memmap, do_not_scale_image_data=True)
     if kind not in _DECOMPRESSORS:
@@ -106,18 +115,6 @@ def _check_tiles(source: str | BinaryIO, max_side: int) -> None:
             for name in _GZIP_COLUMNS.intersection(names):
                 for tile in table.data[name]:
                     check_deflate(tile.tobytes(), _PIXEL_BYTES * max_side**2, name, zlib.MAX_WBITS | 16)
-
-
-def _check_plain(path: str, max_side: int | None) -> bool:
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-
-        def skip(length: int) -> bool:
-            end = file.tell() + length
-            file.seek(length + -length % BLOCK, os.SEEK_CUR)
-            return end <= size
-
-        return walk_headers(file.read, skip, max_side, size)
 
 
 def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> tuple[io.BytesIO, bool]:

@@ -198,16 +198,16 @@ def test_very_wide_tables_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("card", "value", "words"),
     [
-        ("NAXIS1", -5, "NAXIS1 of its header must be a whole number from 0, and is -5"),
-        ("NAXIS2", 10**12, "its header states .* bytes of data, and .* are left"),
+        ("NAXIS1", -5, "a header of it has NAXIS1 = -5, which cannot be"),
+        ("NAXIS2", 10**12, "the file ends before its data do"),
         ("NAXIS1", 10, "its columns take 20 bytes a row, and its header states 10"),
-        ("NAXIS", 10**6, "its header states 1000000 axes"),
-        ("TFIELDS", 10**9, "it has 1000000000 columns"),
-        ("TFIELDS", 900, "the type '' of its column 'col4' is unknown"),
-        ("TFORM1", "999999999999A", "its columns take .* bytes a row"),
-        ("PCOUNT", 10**15, "its header states .* bytes of data"),
-        ("BITPIX", 7, "BITPIX of its header is 7"),
-        ("GCOUNT", "x", "GCOUNT of its header must be a whole number"),
+        ("NAXIS", 10**6, "has NAXIS = 1000000, which cannot be"),
+        ("TFIELDS", 10**9, "has TFIELDS = 1000000000, which cannot be"),
+        ("TFIELDS", 900, "the types of its columns are damaged"),
+        ("TFORM1", "999999999999A", "the types of its columns are damaged"),
+        ("PCOUNT", 10**15, "the file ends before its data do"),
+        ("BITPIX", 7, "has BITPIX = 7, which cannot be"),
+        ("GCOUNT", "x", "has GCOUNT = 'x', which cannot be"),
     ],
 )
 def test_headers_of_fits_tables_that_cannot_be(tmp_path, card, value, words):
@@ -221,7 +221,7 @@ def test_headers_of_fits_tables_that_cannot_be(tmp_path, card, value, words):
 
 
 def test_a_header_of_fits_without_an_end(tmp_path):
-    refused(tmp_path / "c.fits", b"SIMPLE  =                    T".ljust(80) * 36 * 40, "its FITS header has no end")
+    refused(tmp_path / "c.fits", b"SIMPLE  =                    T".ljust(80) * 36 * 40, "the file ends within a header")
 
 
 def test_parquet_that_claims_too_much(tmp_path):

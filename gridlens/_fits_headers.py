@@ -6,13 +6,14 @@ what they claim is compared with the bytes that are there.
 """
 
 import math
+import os
 import string
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from gridlens._errors import CutoutError
+from gridlens._errors import GridlensError
 
-__all__ = ["BLOCK", "walk_headers"]
+__all__ = ["BLOCK", "HeaderError", "check_file", "walk_headers"]
 
 BLOCK = 2880
 """bytes; headers and data are filled up to a multiple of this"""
@@ -39,6 +40,15 @@ _CHECKED = frozenset(
         *(f"{stem}_ORDER" for stem in ("A", "B", "AP", "BP")),
     )
 )
+
+
+class HeaderError(GridlensError):
+    """A header that claims what cannot be: the reason, a clause without a full stop, and the way out, a sentence."""
+
+    def __init__(self, reason: str, way_out: str = "Fetch or write it again.") -> None:
+        super().__init__(f"{reason}. {way_out}")
+        self.reason = reason
+        self.way_out = way_out
 
 
 class _Claims(NamedTuple):
@@ -87,8 +97,8 @@ def walk_headers(
 
     Raises
     ------
-    CutoutError
-        A header is damaged, claims what no image has, or more data than there are; an image is too large.
+    HeaderError
+        A header is damaged or claims what no image and no table has; an image is too large.
     EOFError
         The file ends within a header or before its data do.
     """
@@ -103,7 +113,19 @@ def walk_headers(
         data = claims.data_bytes()
         if (size is not None and data > size) or not skip(data):
             raise EOFError("the file ends before its data do")
-    raise CutoutError(f"The FITS file has more than {_MOST_HDUS:,} extensions, far more than an image has.")
+    raise HeaderError(f"it has more than {_MOST_HDUS:,} extensions")
+
+
+def check_file(file: BinaryIO, size: int, max_side: int | None = None) -> bool:
+    """Walk through the headers of a file that can be read in any order; see `walk_headers`."""
+    file.seek(0)
+
+    def skip(length: int) -> bool:
+        end = file.tell() + length
+        file.seek(length + -length % BLOCK, os.SEEK_CUR)
+        return end <= size
+
+    return walk_headers(file.read, skip, max_side, size)
 
 
 def _read_header(read: Callable[[int], bytes], first: bool) -> bytes | None:
@@ -119,7 +141,7 @@ def _read_header(read: Callable[[int], bytes], first: bool) -> bytes | None:
         blocks.append(block)
         if _ends(block):
             return b"".join(blocks)
-    raise CutoutError(f"A header of the FITS file has more than {_MOST_BLOCKS * BLOCK // _CARD:,} cards.")
+    raise HeaderError(f"a header of it has more than {_MOST_BLOCKS * BLOCK // _CARD:,} cards")
 
 
 def _ends(block: bytes) -> bool:
@@ -150,10 +172,8 @@ def _claims(header: bytes) -> _Claims:
     return _Claims(numbers, is_table)
 
 
-def _fault(name: str, value: object) -> CutoutError:
-    return CutoutError(
-        f"The header of the FITS file is damaged ({name} = {str(value)[:20]}). Fetch or write the file again."
-    )
+def _fault(name: str, value: object) -> HeaderError:
+    return HeaderError(f"a header of it has {name} = {str(value)[:20]}, which cannot be")
 
 
 def _check(claims: _Claims, max_side: int | None) -> None:
@@ -196,8 +216,8 @@ def _check_compressed(claims: _Claims) -> None:
 
 def _check_side(shape: tuple[int, ...], max_side: int | None) -> None:
     if max_side is not None and len(shape) > 1 and max(shape[:2]) > max_side:
-        raise CutoutError(
-            f"The image has {shape[0]} x {shape[1]} px, and a cutout has at most {max_side} px a side. Cut the "
-            "clusters out of survey images with --image (`gridlens.cutouts.extract` in Python), or raise the limit "
-            "with --max-size (max_size= in Python)."
+        raise HeaderError(
+            f"its image has {shape[0]} x {shape[1]} px, and a cutout has at most {max_side} px a side",
+            "Cut the clusters out of survey images with --image (`gridlens.cutouts.extract` in Python), or raise the "
+            "limit with --max-size (max_size= in Python).",
         )
