@@ -51,7 +51,9 @@ def open_hdf5(path: str) -> Iterator[Stored]:
 def _array(h5py: Any, file: Any, name: str) -> "_Dataset":
     data = _follow(h5py, file, name)
     if isinstance(data, h5py.Group):
-        raise CutoutError(f"There is a group {name!r} where an array is looked for. Store the array itself so.")
+        raise CutoutError(
+            f"There is a group {name!r} where an array is looked for. Store the array itself under that name."
+        )
     if not isinstance(data, h5py.Dataset) or data.shape is None:
         raise CutoutError(f"The array {name!r} of the file is empty: it has no shape. Write the file again.")
     if data.is_virtual or data.external:
@@ -121,7 +123,7 @@ class _Dataset:
                 raise CutoutError(
                     f"The array {name!r} is compressed with the HDF5 filter {number} "
                     f"({escaped(words.decode('utf-8', 'replace'))}), which is not installed. Write it with gzip, or "
-                    "install the filter (pip install hdf5plugin) and import it first."
+                    "repack it where the filter is installed: h5repack -f GZIP=4."
                 )
         if self._filters.count(_DEFLATE) > 1:
             raise CutoutError(f"The array {name!r} is compressed twice. Write it with one gzip filter.")

@@ -37,7 +37,7 @@ KIND_WORDS = {
     "bzip2": "compressed with bzip2",
     "xz": "compressed with xz",
     "zstd": "compressed with zstd",
-    "compress": "compressed with compress",
+    "compress": "compressed with the program compress",
     "parquet": "a Parquet table",
     "hdf5": "an HDF5 file",
     "html": "a web page, perhaps the error message of a server",

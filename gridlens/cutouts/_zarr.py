@@ -107,7 +107,9 @@ class _Store:
     def _metadata(self, name: str) -> Mapping[str, Any]:
         metadata = read_json(self._files, _key(name, self.version)) if name else self._root
         if metadata is None or not _is_array(metadata, self.version):
-            raise CutoutError(f"There is a group {name!r} where an array is looked for. Store the array itself so.")
+            raise CutoutError(
+                f"There is a group {name!r} where an array is looked for. Store the array itself under that name."
+            )
         other = self._consolidated.get(name if self.version == 3 else f"{name}/.zarray")
         if isinstance(other, dict) and any(other.get(key) != metadata.get(key) for key in _SAME):
             raise CutoutError(

@@ -82,7 +82,7 @@ def v2_codecs(metadata: Mapping[str, Any], name: str) -> list[Any]:
     """Return the filters and then the compressor that `.zarray` names."""
     filters, compressor = metadata.get("filters"), metadata.get("compressor")
     if filters is not None and not isinstance(filters, list):
-        raise CutoutError(f"The filters of the array '{name}' are no list. Write the store again.")
+        raise CutoutError(f"The filters of the array '{name}' are not a list. Write the store again.")
     return [*(filters or []), *([] if compressor is None else [compressor])]
 
 

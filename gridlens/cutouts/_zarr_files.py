@@ -42,11 +42,13 @@ def read_json(files: StoreFiles, key: str) -> dict[str, Any] | None:
         value = json.loads(files.read(key))
     except (ValueError, RecursionError) as exc:
         raise CutoutError(
-            f"The file is damaged or not what its name says (the metadata {key} are no JSON: {exc}). Fetch or write it "
+            f"The file is damaged or not what its name says (the metadata {key} are not JSON: {exc}). Fetch or write it "
             "again."
         ) from exc
     if not isinstance(value, dict):
-        raise CutoutError(f"The metadata {key} of the store are damaged: they are no object. Write the store again.")
+        raise CutoutError(
+            f"The metadata {key} of the store are damaged: they are not a JSON object. Write the store again."
+        )
     return value
 
 

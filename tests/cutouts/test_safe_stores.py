@@ -188,7 +188,11 @@ def test_pipes_in_a_store_are_not_opened(store):
 def test_metadata_that_are_huge_or_no_json_are_refused(store):
     path = store(3, "pixels", lambda metadata: metadata.update(attributes={"note": "x" * 17 * 1024**2}))
     refused(path, "take 18 MB")
-    for text, words in ((b"[" * 100_000, "are no JSON"), (b"[1]", "they are no object"), (b"\xff", "are no JSON")):
+    for text, words in (
+        (b"[" * 100_000, "are not JSON"),
+        (b"[1]", "they are not a JSON object"),
+        (b"\xff", "are no JSON"),
+    ):
         (path / "pixels/zarr.json").write_bytes(text)
         refused(path, words)
 
