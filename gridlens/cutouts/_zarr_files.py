@@ -42,8 +42,8 @@ def read_json(files: StoreFiles, key: str) -> dict[str, Any] | None:
         value = json.loads(files.read(key))
     except (ValueError, RecursionError) as exc:
         raise CutoutError(
-            f"The file is damaged or not what its name says (the metadata {key} are not JSON: {exc}). Fetch or write it "
-            "again."
+            f"The file is damaged or not what its name says (the metadata {key} are not JSON: {exc}). Fetch or write "
+            "it again."
         ) from exc
     if not isinstance(value, dict):
         raise CutoutError(

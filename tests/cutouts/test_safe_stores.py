@@ -191,7 +191,7 @@ def test_metadata_that_are_huge_or_no_json_are_refused(store):
     for text, words in (
         (b"[" * 100_000, "are not JSON"),
         (b"[1]", "they are not a JSON object"),
-        (b"\xff", "are no JSON"),
+        (b"\xff", "are not JSON"),
     ):
         (path / "pixels/zarr.json").write_bytes(text)
         refused(path, words)
