@@ -142,8 +142,8 @@ def image_options(command: Any) -> Any:
             type=BandPath(),
             multiple=True,
             callback=_paths_by_band,
-            help="Survey images of a band, g=PATH: a FITS file, a folder of tiles or a glob, .fz and .gz too. For each "
-            "of g, r and i, and repeatable.",
+            help="Survey images of a band, g=PATH: a FITS file, a folder of tiles or a glob, compressed ones too. For "
+            "each of g, r and i, and repeatable.",
         ),
     ):
         command = option(command)
