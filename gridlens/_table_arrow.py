@@ -84,7 +84,7 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def _primary(collection: Path) -> Path:
-    """The folder of the catalogue itself; margins and indices lie beside it and repeat its rows."""
+    """Return the folder of the catalogue itself; margins and indices lie beside it and repeat its rows."""
     with open(collection, encoding="utf-8", errors="replace") as lines:
         pairs = [line.partition("=") for line in lines]
     name = next((value.strip() for key, _, value in pairs if key.strip() == _PRIMARY), "")
@@ -95,7 +95,7 @@ def _primary(collection: Path) -> Path:
 
 
 def _is_flat(field: "pa.Field") -> bool:
-    """Whether a column holds one value a row; of an index without a name only text tells more than row numbers."""
+    """Return whether a column holds one value a row; an index without a name counts where it is text."""
     from pyarrow import types
 
     kind = field.type.value_type if types.is_dictionary(field.type) else field.type
@@ -105,7 +105,7 @@ def _is_flat(field: "pa.Field") -> bool:
 
 
 def _unit(field: "pa.Field") -> str:
-    """The unit that astropy and LSDB keep with a column."""
+    """Return the unit that astropy and LSDB keep with a column."""
     return (field.metadata or {}).get(b"unit", b"").decode(errors="replace")
 
 

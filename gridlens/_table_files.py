@@ -140,7 +140,7 @@ def _astropy_format(text: str) -> str:
 
 
 def _whole(head: bytes, file: BinaryIO) -> BinaryIO:
-    """The file for reading in any order; what is compressed goes into memory."""
+    """Return the file for reading in any order; a compressed one is read into memory."""
     if isinstance(getattr(file, "raw", None), _Bounded):
         return io.BytesIO(head + file.read())
     file.seek(0)

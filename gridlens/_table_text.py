@@ -181,7 +181,7 @@ class _Rows(io.TextIOBase):
         return ""
 
     def _check_words(self, block: str) -> None:
-        """Values that are missing, or of several words, cannot be seen where blanks alone separate the columns."""
+        """Check for missing values and values of several words, which blanks between columns hide."""
         for number, line in enumerate(block.split("\n"), self._number + 1):
             words = len(_WORD.findall(line))
             if words not in (0, self._columns):
@@ -253,7 +253,7 @@ def _beginning(lines: Iterator[str]) -> tuple[list[str], list[tuple[int, str]]]:
 
 
 def _decoded(text: str) -> str:
-    """The text with bytes that are not of its encoding escaped, as they are in ids."""
+    """Return the text with bytes that are not of its encoding escaped, as they are in ids."""
     return text if text.isascii() else _UNDECODED.sub(lambda found: as_id(found.group()), text)
 
 
@@ -311,7 +311,7 @@ def _behind_remark(
 
 
 def _numbered_names(remarks: list[str], first: str) -> tuple[list[str], dict[str, str]] | None:
-    """Names as SExtractor writes them, one remark each: "#  2 ALPHA_J2000  Right ascension  [deg]"."""
+    """Return names as SExtractor writes them, one remark each: "#  2 ALPHA_J2000  Right ascension  [deg]"."""
     found = [match for match in map(_SEXTRACTOR.fullmatch, (line.rstrip("\n") for line in remarks)) if match]
     if not found or found[0].group(1) != "1":
         return None

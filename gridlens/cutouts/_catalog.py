@@ -125,7 +125,7 @@ def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table with the levels of its index as columns; one without a name counts where it is text."""
+    """Return a table with the levels of its index as columns; one without a name counts where it is text."""
     frame = frame.loc[:, ~frame.columns.duplicated()].copy(deep=False)
     for k, name in enumerate(frame.index.names):
         level = frame.index.get_level_values(k)
@@ -137,7 +137,7 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(names: Any, units: Mapping[Any, str], stated: Mapping[str, str] | None, source: str) -> dict[str, Any]:
-    """The columns that are understood, once ids or positions are among them."""
+    """Return the columns that are understood, once ids or positions are among them."""
     chosen = choose_columns(names, stated, source, units)
     if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
         raise GridlensError(
@@ -193,7 +193,7 @@ def _tidy(
 
 
 def _plain(value: Any) -> Any:
-    """A number as Python writes it."""
+    """Write a number as Python does."""
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -127,7 +127,7 @@ def read_labels(
 
 
 def _named(table: pd.DataFrame, path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.Series[Any]]:
-    """Rows that have an id, and their ids."""
+    """Return the rows that have an id, and their ids."""
     ids = pd.Series(as_ids(table["id"]), dtype=object)
     known = ids != ""
     if known.all():

@@ -117,7 +117,7 @@ def test_filled_parts_end_in_a_step(rng):
         marked = mark_blank(image.copy())
         assert np.isnan(marked[:20]).all()
         np.testing.assert_array_equal(marked[20:], noise[20:])
-    # Light that fades to zero in an image without noise is none.
+    # Light that fades to zero in an image without noise is not a filling.
     y, x = np.indices((80, 80)) - 39.5
     faded = (100 * np.exp(-(x**2 + y**2) / 10)).astype(np.float32)
     assert (faded == 0.0).any()
