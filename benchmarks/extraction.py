@@ -152,7 +152,7 @@ def stages(pixels: np.ndarray) -> None:
     size = pixels.shape[1]
     work = kernels.make_workspace(size)
     xy, scale, centre = np.full((1, 2), (size - 1) / 2), np.full(1, 0.5), (size - 1) / 2
-    row, status = np.empty((1, 315), np.float32), np.empty(1, np.int64)
+    row, status, bad = np.empty((1, 315), np.float32), np.empty(1, np.int64), np.empty(1, np.int64)
     cell = kernels.SMALLEST_CELL * 2
     room = (work.keys, work.cell_edges, work.cell_index, work.cell_weight, work.mesh, work.mesh_lines)
 
@@ -196,9 +196,9 @@ def stages(pixels: np.ndarray) -> None:
     for cutout in pixels:
         one = np.ascontiguousarray(cutout)[None]
         one.flags.writeable = False
-        kernels.extract_rows(one, xy, scale, work, row, status)
+        kernels.extract_rows(one, xy, scale, work, row, status, bad)
         total["all"] = total.get("all", 0.0) + best_of(
-            lambda one=one: [kernels.extract_rows(one, xy, scale, work, row, status) for _ in range(n)], 5
+            lambda one=one: [kernels.extract_rows(one, xy, scale, work, row, status, bad) for _ in range(n)], 5
         ) / n / len(pixels)
         n_rings = np.int64(work.place[2])
         rings = (work.order, work.start, work.lower, work.weight)

@@ -69,8 +69,8 @@ def blue_map(cutout: CutoutSet) -> np.ndarray:
     work = kernels.make_workspace(cutout.pixels.shape[1])
     pixels = cutout.pixels.view()
     pixels.flags.writeable = False
-    row, status = np.empty((1, 315), np.float32), np.empty(1, np.int64)
-    kernels.extract_rows(pixels, cutout.bcg_xy, cutout.pixel_scale, work, row, status)
+    row, status, bad = np.empty((1, 315), np.float32), np.empty(1, np.int64), np.empty(1, np.int64)
+    kernels.extract_rows(pixels, cutout.bcg_xy, cutout.pixel_scale, work, row, status, bad)
     blue = work.maps[2].astype(float)
     return blue / (1.4826 * np.median(np.abs(blue - np.median(blue))))
 

@@ -33,12 +33,12 @@ def few(cases, largest=100):
 def measure(pixels, bcg_xy, pixel_scale):
     """(status, features (315,) float32) of one cutout, straight from the kernel; metadata NaN."""
     row = np.full((1, len(FEATURE_NAMES)), np.nan, np.float32)
-    status = np.zeros(1, np.int64)
+    status, bad = np.zeros(1, np.int64), np.zeros(1, np.int64)
     pixels = np.array(pixels, np.float32, order="C")[None]
     pixels.flags.writeable = False
     xy, scale = np.array([bcg_xy], float), np.array([pixel_scale], float)
     work = make_workspace(pixels.shape[1])
-    extract_rows(pixels, xy, scale, work, row, status)
+    extract_rows(pixels, xy, scale, work, row, status, bad)
     return status[0], row[0]
 
 

@@ -308,8 +308,8 @@ def measure(number, ys, xs, map_, prep, bcg, pixel_scale):
         offset = min(math.hypot(circle.x - bcg[0], circle.y - bcg[1]) / circle.radius, 5.0)
     arcness = length(xs, ys, cx, cy, l1, circle) ** 2 / n
     residual = prep.rho[ys, xs]
-    color_gr, color_ri = color(residual.sum(axis=0), prep.gr0, prep.ri0)
-    spread = color_spread(xs, ys, residual, cx, cy, t, prep.gr0, prep.ri0)
+    color_gr, color_ri = color(residual.sum(axis=0), prep.sigma, prep.gr0, prep.ri0)
+    spread = color_spread(xs, ys, residual, prep.sigma, cx, cy, t, prep.gr0, prep.ri0)
     snr = map_[ys, xs].sum() / math.sqrt(n)
     score = arcness * (0.2 + tangentiality**2) * min(1.0, distance / 4) * (1.0 if offset < 0.8 else 0.6)
     return Candidate(
@@ -420,18 +420,18 @@ def wrap(angle):
     return angle
 
 
-def color(total, gr0, ri0):
+def color(total, sigma, gr0, ri0):
     """Colours g - r and r - i of three summed fluxes, against the BCG."""
-    floor = 1e-3 * np.abs(total).sum() + 1e-12
+    floor = 1e-3 * np.abs(total).sum() + 1e-12 * sigma.mean()
     g, r, i = np.maximum(total, floor)
     return magnitude_ratio(g, r) - gr0, magnitude_ratio(r, i) - ri0
 
 
-def color_spread(xs, ys, residual, cx, cy, t, gr0, ri0):
+def color_spread(xs, ys, residual, sigma, cx, cy, t, gr0, ri0):
     """Scatter of the colours of four runs along the major axis."""
     projection = (xs - cx) * math.cos(t) + (ys - cy) * math.sin(t)
     runs = np.array_split(np.argsort(projection, kind="stable"), 4)
-    colors = np.array([color(residual[run].sum(axis=0), gr0, ri0) for run in runs])
+    colors = np.array([color(residual[run].sum(axis=0), sigma, gr0, ri0) for run in runs])
     return math.sqrt(colors[:, 0].var() + colors[:, 1].var())
 
 
@@ -509,7 +509,7 @@ def patch_features(prep, found, bcg, pixel_scale):
         distance = math.hypot(dx, dy) * pixel_scale
         row = list(np.arcsinh(s.mean(axis=(0, 1))))
         row += list(np.log(s.std(axis=(0, 1)) + 1e-6))
-        row += color(prep.rho[rows, columns].sum(axis=(0, 1)), prep.gr0, prep.ri0)
+        row += color(prep.rho[rows, columns].sum(axis=(0, 1)), prep.sigma, prep.gr0, prep.ri0)
         row.append(edges[rows, columns].mean())
         row.append((m - others) / (abs(m) + abs(others) + 1e-6))
         row += [distance, math.atan2(dy, dx), radial_bin(distance)]

@@ -7,11 +7,23 @@ from sklearn.metrics import roc_auc_score
 
 from gridlens import CutoutSet, LensDetector
 from gridlens._errors import GridlensError
+from gridlens.cutouts import CutoutFlag
 from gridlens.detector import ARC_COLUMNS, rank_table
+from gridlens.features import measure
 from gridlens.members import LightGBMMember, NNPUMember
 
 COLUMNS = ["id", "path", "p_lens", "p_low", "p_high", "prevalence", "score", "rank"]
-COLUMNS += ["status", "message", "flags", "arc_patch", *ARC_COLUMNS, "votes", "disagreement", "lightgbm"]
+COLUMNS += [
+    "status",
+    "message",
+    "flags",
+    "valid_fraction",
+    "arc_patch",
+    *ARC_COLUMNS,
+    "votes",
+    "disagreement",
+    "lightgbm",
+]
 
 
 def quick(**parameters):
@@ -53,6 +65,22 @@ def test_the_table_is_ranked_and_says_what_was_rejected(detector, noise):
     assert table[["p_lens", "score", "lightgbm", *ARC_COLUMNS]].iloc[-1].isna().all()
     assert table["arc_patch"].iloc[-1] == -1
     assert table.attrs["prevalence"] == 0.01
+
+
+def test_a_member_without_a_finite_probability_rejects_the_cutout(detector, noise, monkeypatch):
+    cutouts = CutoutSet(noise(3), pixel_scale=1.0, ids=list("abc"))
+    before = detector.score_cutouts(cutouts).set_index("id")
+    member = detector.stack_.members_[0]
+    p = member.predict_proba(measure(cutouts).features)
+    p[1] = np.nan
+    monkeypatch.setattr(member, "predict_proba", lambda _: p)
+    table = detector.score_cutouts(cutouts).set_index("id")
+    assert table.loc["b", "status"] == "rejected"
+    assert table.loc["b", "message"] == "The member 'lightgbm' gave no finite probability for this cutout."
+    assert table.loc["b", "flags"] == CutoutFlag.FAILED
+    assert table.loc["b", ["p_lens", "score", "lightgbm"]].isna().all()
+    assert table.loc["b", "rank"] == 0
+    pd.testing.assert_frame_equal(table.loc[["a", "c"]], before.loc[["a", "c"]].assign(rank=table["rank"]))
 
 
 def test_the_table_names_the_best_arc(detector, noise):

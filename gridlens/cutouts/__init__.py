@@ -38,7 +38,7 @@ from gridlens.cutouts._folder import write_extracted, write_fits
 from gridlens.cutouts._join import JoinGaps, JoinReport, duplicate_rows
 from gridlens.cutouts._parcel import Parcel, stamp
 from gridlens.cutouts._plausible import known_metadata
-from gridlens.cutouts._quality import quality_flags
+from gridlens.cutouts._quality import quality_flags, valid_fraction
 from gridlens.cutouts._reader import CutoutReader
 from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
 from gridlens.cutouts._scan import PathsLike
@@ -84,6 +84,7 @@ __all__ = [
     "rejection",
     "stamp",
     "turn_cutouts",
+    "valid_fraction",
     "write_extracted",
     "write_fits",
     "write_npz",

@@ -1,18 +1,21 @@
 """Write extracted cutouts to a folder: shards or FITS files, and a table of all rows of the catalogue."""
 
 import os
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from gridlens._errors import CutoutError
+from gridlens._file_names import file_stem
 from gridlens._files import atomic_path, check_new_folder, writable_folder
+from gridlens._ids import as_id, escaped
+from gridlens.cutouts._batches import ReadFailure
 from gridlens.cutouts._extract import ExtractedBatch
 from gridlens.cutouts._flags import flag_message
 from gridlens.cutouts._planes import BANDS
+from gridlens.cutouts._quality import valid_fraction
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._writers import write_npz
 
@@ -49,7 +52,8 @@ def write_extracted(
     -------
     DataFrame
         What ``cutouts.csv`` holds, a row for each row of the catalogue that was cut or failed: `id`, `file` (within the
-        folder; "" where there is none), `status` ("ok" or "rejected"), `message` and `flags`.
+        folder; "" where there is none), `status` ("ok" or "rejected"), `message`, `flags` and
+        `valid_fraction` (fraction of the pixels that are finite in all bands; NaN where there is no cutout).
 
     Raises
     ------
@@ -74,18 +78,17 @@ def write_extracted(
                 files = [f"cutouts-{k:05d}.npz"] * len(cutouts)
                 write_npz(target / files[0], cutouts)
             else:
-                files = [_file_name(name, taken) for name in cutouts.ids]
+                files = [f"{file_stem(name, taken)}.fits" for name in cutouts.ids]
                 for j, name in enumerate(files):
                     write_fits(target / name, cutouts[j], wcs[j], zeropoint[j])
-            parts.append(
-                _rows(cutouts.ids, files, "ok", [flag_message(flags) for flags in cutouts.flags], cutouts.flags)
-            )
+            messages = [flag_message(flags) for flags in cutouts.flags]
+            valid = valid_fraction(cutouts.pixels)
+            parts.append(_rows(cutouts.ids, files, "ok", messages, cutouts.flags, valid))
         if failures:
-            ids, _, messages, flags = zip(*failures, strict=True)
-            parts.append(_rows(ids, [""] * len(ids), "rejected", messages, flags))
+            parts.append(_failed_rows(failures))
         if progress is not None:
             progress((0 if cutouts is None else len(cutouts)) + len(failures))
-    table = pd.concat(parts, ignore_index=True) if parts else _rows([], [], "ok", [], [])
+    table = pd.concat(parts, ignore_index=True) if parts else _failed_rows([])
     with atomic_path(target / CUTOUT_TABLE) as temporary:
         table.to_csv(temporary, index=False)
     return table
@@ -131,19 +134,20 @@ def write_fits(path: str | os.PathLike[str], cutout: CutoutSet, wcs: "WCS", zero
         hdus.writeto(temporary, overwrite=True)
 
 
-def _file_name(name: str, taken: set[str]) -> str:
-    """A file name for an id, unlike those before it in any case of letters."""
-    stem = re.sub(r"[^\w.+-]+", "_", str(name)).strip("._") or "cutout"
-    found, k = stem, 1
-    while found.lower() in taken:
-        k += 1
-        found = f"{stem}-{k}"
-    taken.add(found.lower())
-    return f"{found}.fits"
-
-
 def _rows(
-    ids: Iterable[str], files: list[str], status: str, messages: Iterable[str], flags: Iterable[int]
+    ids: Iterable[str],
+    files: list[str],
+    status: str,
+    messages: Iterable[str],
+    flags: Iterable[int],
+    valid: Iterable[float],
 ) -> pd.DataFrame:
     columns = {"id": list(ids), "file": files, "status": status, "message": list(messages), "flags": list(flags)}
-    return pd.DataFrame(columns).astype({"flags": np.int64})
+    table = pd.DataFrame({**columns, "valid_fraction": list(valid)})
+    return table.astype({"flags": np.int64, "valid_fraction": np.float64})
+
+
+def _failed_rows(failures: Sequence[ReadFailure]) -> pd.DataFrame:
+    ids, messages = ([as_id(failure.id) for failure in failures], [escaped(failure.message) for failure in failures])
+    n = len(failures)
+    return _rows(ids, [""] * n, "rejected", messages, [failure.flags for failure in failures], [np.nan] * n)

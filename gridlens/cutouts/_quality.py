@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._set import CutoutSet
 
-__all__ = ["quality_flags"]
+__all__ = ["quality_flags", "valid_fraction"]
 
 _SATURATED_SHARE = 0.02
 # Light within one FWHM of the centre over light within three. A Moffat star of beta 3 has 0.77 and a Gaussian one 0.94
@@ -58,6 +58,32 @@ def quality_flags(cutouts: CutoutSet) -> NDArray[np.int64]:
             if _is_star(image, cutouts.bcg_xy[k], seeing[k] / scale, scale):
                 flags[k] |= CutoutFlag.STAR
     return flags
+
+
+def valid_fraction(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the fraction of the pixels of each cutout that are finite in all bands.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, H, W, 3)
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.cutouts import valid_fraction
+    >>> pixels = np.zeros((1, 48, 48, 3), dtype=np.float32)
+    >>> pixels[0, :24, :, 1] = np.nan
+    >>> valid_fraction(pixels)
+    array([0.5])
+    """
+    # Cutout by cutout, so that the masks of a large set are never in memory at once.
+    n_valid = [np.count_nonzero(np.isfinite(cutout).all(axis=2)) for cutout in pixels]
+    return np.array(n_valid, dtype=np.float64) / max(1, pixels.shape[1] * pixels.shape[2])
 
 
 def _is_saturated(plane: NDArray[np.float32]) -> bool:

@@ -16,7 +16,7 @@ from gridlens._errors import GridlensError
 from gridlens._groups import group_of_each
 from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior
-from gridlens.cutouts import CutoutSet
+from gridlens.cutouts import CutoutFlag, CutoutSet
 from gridlens.detector._table import ARC_COLUMNS, EVEN, rank_table
 from gridlens.features import FEATURE_NAMES, N_PATCHES, Measured, best_arc, keep_metadata, measure
 from gridlens.stacking import MemberStack, build_member, member_log_odds
@@ -228,11 +228,12 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             calibration curve there; NaN where the model was calibrated without one), `prevalence` (the same in every
             row), `score` (calibrated, at even prevalence),
             `rank` (1 is best; 0 where rejected), `status` ("ok" or "rejected"), `message` (why rejected, or a
-            warning), `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`), the best arc candidate's `arc_patch`
-            (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the
-            BCG), `arc_snr`, `votes` (members that put it above even odds at even prevalence), `disagreement` (standard
-            deviation of the members' log-odds), a probability per member, uncalibrated, and a column such as
-            `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own log-odds:
+            warning), `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`), `valid_fraction`
+            (fraction of the pixels that are finite in all bands; NaN for a cutout that could not be read), the best arc
+            candidate's `arc_patch` (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr`
+            (mag against the BCG), `arc_snr`, `votes` (members that put it above even odds at even prevalence),
+            `disagreement` (standard deviation of the members' log-odds), a probability per member, uncalibrated, and a
+            column such as `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own log-odds:
             over folds with ``final="average"``, over dropout for networks.
             The prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval
             as text in ``attrs["prevalence_estimate"]``. Where that is not told from none, the upper end of the interval
@@ -292,6 +293,10 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             if self.calibrator_.limits_ is not None:
                 ends = self.calibrator_.predict_interval(log_odds)
                 low[usable], high[usable] = (shift_prior(end, own, EVEN) for end in ends)
+        measured = _reject_unscored(measured, score, members, self.member_names_)
+        unscored = usable & measured.rejected
+        for values in (score, low, high, members, *spreads.values()):
+            values[unscored] = np.nan
         patch = best_arc(measured.features)
         columns: dict[str, Any] = {
             "id": measured.ids,
@@ -299,9 +304,10 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             "score": score,
             "score_low": low,
             "score_high": high,
-            "status": np.where(usable, "ok", "rejected").astype(object),
+            "status": np.where(measured.rejected, "rejected", "ok").astype(object),
             "message": measured.messages,
             "flags": measured.flags,
+            "valid_fraction": measured.valid_fraction,
             "arc_patch": patch,
         }
         for name in ARC_COLUMNS:
@@ -339,6 +345,21 @@ class LensDetector(ClassifierMixin, BaseEstimator):
     def _log_odds(self, inputs: dict[str, Any]) -> np.ndarray:
         _check_consumed(self.stack_.members_, inputs)
         return self.stack_.decision_function(self.stack_.member_probabilities(inputs))
+
+
+def _reject_unscored(measured: Measured, score: np.ndarray, members: np.ndarray, names: Sequence[str]) -> Measured:
+    """Reject the rows that a member or the stack gave no finite number: an accepted row always has a probability."""
+    unscored = np.flatnonzero(~measured.rejected & ~np.isfinite(score))
+    if not len(unscored):
+        return measured
+    rejected, flags, messages = measured.rejected.copy(), measured.flags.copy(), measured.messages.copy()
+    rejected[unscored] = True
+    flags[unscored] |= int(CutoutFlag.FAILED)
+    for k in unscored:
+        silent = [name for name, p in zip(names, members[k], strict=True) if not np.isfinite(p)]
+        culprit = f"member {silent[0]!r}" if silent else "model"
+        messages[k] = f"The {culprit} gave no finite probability for this cutout. {messages[k]}".strip()
+    return measured._replace(rejected=rejected, flags=flags, messages=messages)
 
 
 def _member_table(stack: MemberStack, inputs: dict[str, Any], y: np.ndarray) -> pd.DataFrame:

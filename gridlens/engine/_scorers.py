@@ -81,8 +81,11 @@ class JointScorer:
         """Rows of the first detector, with `score_gc` and `score_cc` in the place of `score` and its interval."""
         rows = self._galaxy_cluster.score_measured(measured, cutouts).drop(columns=["score_low", "score_high"])
         rows = rows.rename(columns={"score": "score_gc"})
-        second = self._cluster_cluster.score_measured(measured, cutouts)["score"].to_numpy()
-        rows.insert(list(rows.columns).index("score_gc") + 1, "score_cc", second)
+        second = self._cluster_cluster.score_measured(measured, cutouts)
+        rows.insert(list(rows.columns).index("score_gc") + 1, "score_cc", second["score"].to_numpy())
+        # A row that the second detector alone could not score has no `p_any`.
+        failed = (rows["status"] == "ok") & (second["status"] == "rejected")
+        rows.loc[failed, ["status", "message", "flags"]] = second.loc[failed, ["status", "message", "flags"]]
         return rows
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:

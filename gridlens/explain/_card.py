@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import logit
 
 from gridlens._errors import GridlensError
+from gridlens._file_names import file_stem
 from gridlens._files import atomic_path
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutSet
@@ -31,6 +32,7 @@ __all__ = ["CARD_STYLE", "card_html", "card_maps", "draw_card", "write_card"]
 
 _DPI = 110
 _LETTERS = 12.5  # in an inch of the sentence
+_LONGEST_TITLE = 90  # characters of the id above a card
 _LONGEST = 62  # characters of a label beside a bar
 CARD_STYLE = f"""
 body {{ max-width: 72rem; }}
@@ -93,7 +95,9 @@ def _figure(
     figure = new_figure(width, height, arrange=False)
     draw_panels(strip(figure, n_panels(maps), 3.5, 3.5 + PANEL - 0.08), cutout, found, 0, maps)
     name, said = str(found.table["id"][0]), because(found, 0)
-    figure.text(0.06 / width, 1.0 - 0.07 / height, name, va="top", fontsize=13, fontweight="bold")
+    title = _short(name, _LONGEST_TITLE)
+    # A dollar sign in an id begins no formula.
+    figure.text(0.06 / width, 1.0 - 0.07 / height, title, va="top", fontsize=13, fontweight="bold", parse_math=False)
     text = f"{_probability(found, 0, prevalence)}\n{fill(said, int(_LETTERS * width))}"
     figure.text(0.06 / width, 1.0 - 0.32 / height, text, va="top", fontsize=9.5, linespacing=1.35)
 
@@ -116,7 +120,7 @@ def write_card(
     explainer, cutout, prevalence
         As of `draw_card`.
     folder : str or path
-        It exists. Letters that names of files cannot hold become "_".
+        It exists. Characters that file names cannot hold become "_", and a long name is cut.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def write_card(
     """
     found = _explained(explainer, cutout, None)
     name = str(found.table["id"][0])
-    stem = "".join(letter if letter.isalnum() or letter in "-+._" else "_" for letter in name).strip(".") or "cutout"
+    stem = file_stem(name, set())
     picture, page = Path(folder) / f"{stem}.png", Path(folder) / f"{stem}.html"
     # A network takes its time to say where it looks: once for both.
     maps = card_maps(explainer, cutout)
@@ -290,8 +294,8 @@ def _bare(ax: Axes) -> None:
     ax.tick_params(axis="x", labelsize=8)
 
 
-def _short(words: str) -> str:
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+def _short(words: str, most: int = _LONGEST) -> str:
+    return words if len(words) <= most else f"{words[: most - 1]}…"
 
 
 def _waterfall_html(explanation: Explanation, row: int) -> str:

@@ -44,9 +44,13 @@ N_RUNS = 4
 
 
 @jit
-def colours(sum_g, sum_r, sum_i):
-    """Colours g - r and r - i of three fluxes, mag; a flux near or below zero counts as a thousandth of them all."""
-    floor = 1e-3 * (abs(sum_g) + abs(sum_r) + abs(sum_i)) + 1e-12
+def colours(sum_g, sum_r, sum_i, sigma):
+    """Return the colours g - r and r - i of three fluxes, mag.
+
+    A flux near or below zero counts as a thousandth of all three. The second term keeps the floor above zero; it is
+    relative to the noise, so that colours do not depend on the unit of flux.
+    """
+    floor = 1e-3 * (abs(sum_g) + abs(sum_r) + abs(sum_i)) + 1e-12 * (sigma[0] + sigma[1] + sigma[2]) / 3.0
     g, r, i = max(sum_g, floor), max(sum_r, floor), max(sum_i, floor)
     return magnitude(g, r), magnitude(r, i)
 
@@ -177,11 +181,11 @@ def finish(runs, members, image, planes, sigma, fluxes, profile, lower, weight, 
     total_g, total_r, total_i = 0.0, 0.0, 0.0
     for j in range(N_RUNS):
         g, r, i = sums[j, 0] * sigma[0], sums[j, 1] * sigma[1], sums[j, 2] * sigma[2]
-        sums[j, 0], sums[j, 1] = colours(g, r, i)
+        sums[j, 0], sums[j, 1] = colours(g, r, i, sigma)
         total_g += g
         total_r += r
         total_i += i
-    gr, ri = colours(total_g, total_r, total_i)
+    gr, ri = colours(total_g, total_r, total_i, sigma)
     out[COLOR_GR] = gr - magnitude(fluxes[0], fluxes[1])
     out[COLOR_RI] = ri - magnitude(fluxes[1], fluxes[2])
     out[COLOR_SPREAD] = math.sqrt(variance(sums, 0) + variance(sums, 1))

@@ -14,7 +14,7 @@ import numpy as np
 
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path
-from gridlens._ids import as_ids
+from gridlens._ids import as_ids, escaped
 from gridlens.features._measured import Measured, measured_failures
 from gridlens.features.contract import CONTRACT_VERSION, FEATURE_NAMES
 
@@ -28,8 +28,10 @@ __all__ = ["FeatureCache", "FeatureCacheWriter", "is_feature_cache", "measured_f
 # Rows of a row group, 20 MB of features: what the writer holds back and a reader takes at once.
 _GROUP_ROWS = 16384
 _CONTRACT, _SOURCE, _WRITER = b"gridlens.contract_version", b"gridlens.source", b"gridlens.version"
-_DESCRIBING = ("id", "path", "flags", "rejected", "message")
+_DESCRIBING = ("id", "path", "flags", "rejected", "message", "valid_fraction")
 _WORDS = ("id", "path", "message")
+# Caches written before this column was added lack it.
+_OPTIONAL = ("valid_fraction",)
 
 
 class FeatureCacheWriter:
@@ -202,7 +204,8 @@ class FeatureCache:
         wrong = [
             name
             for name in expected.names
-            if schema.names.count(name) != 1 or schema.field(name) != expected.field(name)
+            if not (name in _OPTIONAL and name not in schema.names)
+            and (schema.names.count(name) != 1 or schema.field(name) != expected.field(name))
         ]
         if wrong:
             raise GridlensError(
@@ -266,6 +269,7 @@ class FeatureCache:
 
     def _group(self, file: pq.ParquetFile, group: int) -> Measured:
         with self._damage():
+            # A name that an older file lacks is passed over.
             return measured_from_table(file.read_row_group(group, columns=[*_DESCRIBING, *FEATURE_NAMES]))
 
     @contextlib.contextmanager
@@ -321,6 +325,7 @@ def _schema(source: str) -> pa.Schema:
         ("flags", pa.int64()),
         ("rejected", pa.bool_()),
         ("message", pa.string()),
+        ("valid_fraction", pa.float64()),
         *((name, pa.float32()) for name in FEATURE_NAMES),
     ]
     return pa.schema(
@@ -345,6 +350,7 @@ def measured_to_table(measured: Measured, schema: pa.Schema | None = None) -> pa
         pa.array(measured.rejected, pa.bool_()),
         pa.array(measured.messages, pa.string()),
         # NaN stays a number: what is missing is a value like another.
+        pa.array(measured.valid_fraction, pa.float64(), from_pandas=False),
         *(pa.array(column, pa.float32(), from_pandas=False) for column in columns),
     ]
     return pa.Table.from_arrays(arrays, schema=_schema("") if schema is None else schema)
@@ -354,12 +360,19 @@ def measured_from_table(table: pa.Table) -> Measured:
     """Rows of a cache as measured cutouts."""
     # By rows of columns, then turned: writing column by column into rows would touch each line 16 times.
     features = np.stack([table[name].to_numpy() for name in FEATURE_NAMES])
+    known = "valid_fraction" in table.column_names
     return Measured(
-        # a cache of another gridlens may hold ids that are spelled otherwise
+        # A cache of another gridlens may hold ids that are spelled differently.
         np.array(as_ids(table["id"].to_pylist()), dtype=object),
-        table["path"].to_numpy(),
+        _texts(table["path"]),
         np.ascontiguousarray(features.T),
         table["flags"].to_numpy(),
         table["rejected"].to_numpy(),
-        table["message"].to_numpy(),
+        _texts(table["message"]),
+        table["valid_fraction"].to_numpy() if known else np.full(table.num_rows, np.nan),
     )
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column of text as objects; caches of earlier versions may hold characters that are escaped now."""
+    return np.array([escaped(text or "") for text in column.to_pylist()], dtype=object)

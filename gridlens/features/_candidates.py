@@ -142,10 +142,10 @@ def _measured(pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixe
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise CutoutError(f"The 'pixels' parameter must have shape (H, W, 3). Got {pixels.shape} instead.")
     xy = np.array([bcg_xy], np.float64)
-    scale, status = np.array([pixel_scale], np.float64), np.zeros(1, np.int64)
+    scale, status, bad = np.array([pixel_scale], np.float64), np.zeros(1, np.int64), np.zeros(1, np.int64)
     work = kernels.make_workspace(pixels.shape[0])
     pixels.flags.writeable = False
-    kernels.extract_rows(pixels[None], xy, scale, work, np.empty((1, N_IMAGE_FEATURES), np.float32), status)
+    kernels.extract_rows(pixels[None], xy, scale, work, np.empty((1, N_IMAGE_FEATURES), np.float32), status, bad)
     if status[0] != kernels.OK:
         from gridlens.cutouts import reject_reason
 

@@ -63,23 +63,23 @@ def check_geometry(height, width, bcg_x, bcg_y, pixel_scale):
 
 @jit
 def prepare(pixels, planes, good, sigma, keys, values, sample):
-    """S/N planes above the sky, mask of good pixels and noise per band, filled in place; returns a status [1-4].
+    """Fill the S/N planes above the sky, the mask of good pixels and the noise per band in place [1-4].
 
-    `keys`, `values` (the same memory) and `sample` are room to work in.
+    Returns a status and the number of bad pixels. `keys`, `values` (the same memory) and `sample` are room to work in.
     """
     n_bad = load(pixels, planes, good)
     if n_bad * ONE_BAD_IN > good.size:
-        return TOO_MANY_BAD
+        return TOO_MANY_BAD, n_bad
     for b in range(3):
         sigma[b] = noise(planes[b], good, n_bad, keys, values, sample)
         if not sigma[b] > 0.0:
-            return NOISELESS + b
+            return NOISELESS + b, n_bad
         n = frame_keys(planes[b], good, keys)
         if n == 0:
-            return NO_SKY
+            return NO_SKY, n_bad
         guess, step = value_of(keys[n // 2]), np.float32(0.25 * sigma[b])
         standardise(planes[b], good, percentile(keys[:n], SKY_FRACTION, guess, step), sigma[b])
-    return OK
+    return OK, n_bad
 
 
 @jit

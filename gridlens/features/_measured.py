@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gridlens._ids import as_id, escaped
 from gridlens.cutouts import CutoutFlag, CutoutSet, ReadFailure, flag_message, is_rejected, quality_flags
 from gridlens.features.contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
 from gridlens.features.extractor import Extraction, GridPatchExtractor
@@ -27,6 +28,8 @@ class Measured(NamedTuple):
     rejected : ndarray of shape (n,), bool
     messages : ndarray of shape (n,), object (str)
         Why a cutout was rejected, a warning about one that was not, or "".
+    valid_fraction : ndarray of shape (n,), float64
+        Fraction of the cutout's pixels that are finite in all bands; NaN for a cutout that could not be read.
     """
 
     ids: np.ndarray
@@ -35,6 +38,7 @@ class Measured(NamedTuple):
     flags: np.ndarray
     rejected: np.ndarray
     messages: np.ndarray
+    valid_fraction: np.ndarray
 
     @classmethod
     def concatenate(cls, parts: Sequence[Measured]) -> Measured:
@@ -78,19 +82,21 @@ def measure(cutouts: CutoutSet, metadata: str = "all", n_jobs: int | None = 1) -
         known | extraction.flags,
         extraction.rejected | is_rejected(known),
         _messages(extraction, known),
+        extraction.valid_fraction,
     )
 
 
 def measured_failures(failures: Sequence[ReadFailure]) -> Measured:
-    """What could not be read, as rejected rows without features."""
+    """Return what could not be read as rejected rows without features; text that no table can hold is escaped."""
     n = len(failures)
     return Measured(
-        np.array([failure.id for failure in failures], dtype=object),
-        np.array([failure.path for failure in failures], dtype=object),
+        np.array([as_id(failure.id) for failure in failures], dtype=object),
+        np.array([escaped(failure.path) for failure in failures], dtype=object),
         np.full((n, len(FEATURE_NAMES)), np.nan, dtype=np.float32),
         np.array([failure.flags for failure in failures], dtype=np.int64),
         np.ones(n, dtype=bool),
-        np.array([failure.message for failure in failures], dtype=object),
+        np.array([escaped(failure.message) for failure in failures], dtype=object),
+        np.full(n, np.nan),
     )
 
 

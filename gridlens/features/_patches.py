@@ -52,7 +52,7 @@ def light(planes, white0, white, sigma, fluxes, profile, shares, n_rings, lines,
     gr0, ri0 = magnitude(fluxes[0], fluxes[1]), magnitude(fluxes[1], fluxes[2])
     for patch in range(N_PATCHES):
         first = patch * N_PATCH_FEATURES
-        gr, ri = colours(sums[patch, 0], sums[patch, 1], sums[patch, 2])
+        gr, ri = colours(sums[patch, 0], sums[patch, 1], sums[patch, 2], sigma)
         out[first + 6], out[first + 7] = gr - gr0, ri - ri0
         out[first + 8] = sums[patch, _EDGES] / n
         out[first + 13] = math.asinh(sums[patch, _SMOOTH] / n)

@@ -9,7 +9,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from gridlens.cutouts import CutoutFlag, CutoutSet, field_warning, rejection
+from gridlens.cutouts import CutoutFlag, CutoutSet, field_warning, rejection, valid_fraction
 from gridlens.features.contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
 
 if TYPE_CHECKING:
@@ -33,12 +33,15 @@ class Extraction(NamedTuple):
         Why a cutout was rejected, a warning about one that was not, or "".
     flags : ndarray of shape (n,), int64
         Bits of `CutoutFlag` by the contract's rules: why a cutout was rejected, or a narrow field.
+    valid_fraction : ndarray of shape (n,), float64
+        Fraction of the pixels that are finite in all bands, 0 to 1.
     """
 
     features: np.ndarray
     rejected: np.ndarray
     messages: np.ndarray
     flags: np.ndarray
+    valid_fraction: np.ndarray
 
 
 class GridPatchExtractor(TransformerMixin, BaseEstimator):
@@ -130,7 +133,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         Returns
         -------
         Extraction
-            The named tuple ``(features, rejected, messages, flags)``.
+            The named tuple ``(features, rejected, messages, flags, valid_fraction)``.
 
         Raises
         ------
@@ -142,9 +145,9 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         n_jobs = self._check(X)
         n = len(X)
         features = np.full((n, len(FEATURE_NAMES)), np.nan, dtype=np.float32)
-        status = np.zeros(n, dtype=np.int64)
+        status, bad = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         if n:
-            _extract_all(X, features, status, min(n_jobs, n))
+            _extract_all(X, features, status, bad, min(n_jobs, n))
         rejected = status != 0
         for k, name in enumerate(METADATA_NAMES):
             if name in METADATA_CHOICES[self.metadata]:
@@ -152,7 +155,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         flags, messages = np.zeros(n, dtype=np.int64), np.full(n, "", dtype=object)
         for i in range(n):
             flags[i], messages[i] = _judge(X, i, status[i])
-        return Extraction(features, rejected, messages, flags)
+        return Extraction(features, rejected, messages, flags, _valid_fraction(X.pixels, bad))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the 315 columns.
@@ -195,8 +198,8 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, n_jobs: int) -> None:
-    """Fill the image columns and the statuses; each thread takes the next `CHUNK` of cutouts that waits."""
+def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, bad: np.ndarray, n_jobs: int) -> None:
+    """Fill the image columns, statuses and numbers of bad pixels; each thread takes the next `CHUNK` that waits."""
     # Numba is loaded here, and not with this module: a command that extracts nothing must not wait for it.
     from gridlens.features.kernels import extract_rows, make_workspace
 
@@ -217,6 +220,7 @@ def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, n
                 workspace,
                 features[chunk],
                 status[chunk],
+                bad[chunk],
             )
 
     if n_jobs == 1:
@@ -225,6 +229,14 @@ def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, n
     with ThreadPoolExecutor(n_jobs) as pool:
         for _ in pool.map(work, range(n_jobs)):
             pass
+
+
+def _valid_fraction(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """Return the fraction of valid pixels from the kernel's counts of bad ones, counting where the kernel did not."""
+    fraction = 1.0 - bad / max(1, pixels.shape[1] * pixels.shape[2])
+    uncounted = bad < 0
+    fraction[uncounted] = valid_fraction(pixels[uncounted])
+    return fraction
 
 
 def _metadata_column(cutouts: CutoutSet, name: str) -> np.ndarray:

@@ -47,7 +47,7 @@ MESH_ARCSEC = 4.0
 
 
 @entry
-def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status):
+def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad):
     """Fill `out` with the image features of cutouts of one size.
 
     One flat function: a compiled function is optimised again in each one that calls it.
@@ -66,14 +66,16 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status):
         Its first 306 columns are filled, with NaN for a cutout that is rejected.
     status : ndarray of shape (n,), int64
         Filled with `OK` or another of the codes of `_maps.py`.
+    bad : ndarray of shape (n,), int64
+        Filled with the number of bad pixels, -1 for a cutout whose geometry is rejected before its pixels are read.
     """
     height, width = pixels.shape[1], pixels.shape[2]
     planes, maps, raw, sigma, fluxes = work.planes, work.maps, work.raw, work.sigma, work.fluxes
     for k in range(pixels.shape[0]):
         bcg_x, bcg_y, scale, row = bcg_xy[k, 0], bcg_xy[k, 1], pixel_scale[k], out[k]
-        status[k] = BAD_GEOMETRY
+        status[k], bad[k] = BAD_GEOMETRY, -1
         if check_geometry(height, width, bcg_x, bcg_y, scale):
-            status[k] = prepare(pixels[k], planes, work.good, sigma, work.keys, work.values, work.sample)
+            status[k], bad[k] = prepare(pixels[k], planes, work.good, sigma, work.keys, work.values, work.sample)
         if status[k] != OK:
             for j in range(N_PATCHES * N_PATCH_FEATURES):
                 row[j] = math.nan

@@ -107,13 +107,14 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     from gridlens.members._polar_kernels import polar_row
 
     work, room = kernels.make_workspace(cutouts.pixels.shape[1]), make_room()
-    unused, status = np.empty((1, N_IMAGE_FEATURES), np.float32), np.zeros(1, np.int64)
+    unused = np.empty((1, N_IMAGE_FEATURES), np.float32)
+    status, bad = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for k in range(len(cutouts)):
         # The types that the extractor calls with, so that the kernel is compiled once.
         pixels = np.require(cutouts.pixels[k : k + 1], np.float32, ["C"]).view()
         pixels.flags.writeable = False
         place, scale = cutouts.bcg_xy[k : k + 1], cutouts.pixel_scale[k : k + 1]
-        kernels.extract_rows(pixels, place, scale, work, unused, status)
+        kernels.extract_rows(pixels, place, scale, work, unused, status, bad)
         if status[0] == kernels.OK:
             polar_row(work.maps, work.good, place[0, 0], place[0, 1], scale[0], room, rows[k])
     return rows

@@ -11,7 +11,18 @@ from gridlens.detector import ARC_COLUMNS
 from gridlens.features import measure
 
 COLUMNS = ["id", "path", "p_lens", "p_low", "p_high", "prevalence", "score", "rank"]
-COLUMNS += ["status", "message", "flags", "arc_patch", *ARC_COLUMNS, "votes", "disagreement", "lightgbm", "patch"]
+COLUMNS += [
+    "status",
+    "message",
+    "flags",
+    "valid_fraction",
+    "arc_patch",
+    *ARC_COLUMNS,
+    "votes",
+    "disagreement",
+    "lightgbm",
+    "patch",
+]
 
 
 def run(*arguments):

@@ -23,7 +23,7 @@ def measured(n, first=0):
     X[:, FEATURE_NAMES.index("patch0_arc_snr")] += 4.0 * y
     ids = np.array([f"c{first + k}" for k in range(n)], dtype=object)
     nothing = np.full(n, "", dtype=object)
-    return Measured(ids, nothing, X, np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool), nothing), y
+    return Measured(ids, nothing, X, np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool), nothing, np.ones(n)), y
 
 
 def write(path, rows):

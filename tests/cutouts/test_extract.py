@@ -239,7 +239,11 @@ def test_a_folder_of_cutouts_is_read_back(images, clusters, tmp_path, kind):
     table = write_extracted(tmp_path / "out", batches, format=kind, progress=counted.append)
     assert sum(counted) == 3
     assert table["status"].tolist().count("rejected") == 1
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out" / "cutouts.csv", keep_default_na=False), table)
+    assert table["valid_fraction"].fillna(-1.0).tolist() == [
+        -1.0 if status == "rejected" else 1.0 for status in table["status"]
+    ]
+    stored = pd.read_csv(tmp_path / "out" / "cutouts.csv", keep_default_na=False, na_values={"valid_fraction": [""]})
+    pd.testing.assert_frame_equal(stored, table)
     again = CutoutSet.read(tmp_path / "out")
     found = extract(clusters, images)
     assert sorted(again.ids) == ["A", "B"]
@@ -249,6 +253,13 @@ def test_a_folder_of_cutouts_is_read_back(images, clusters, tmp_path, kind):
     np.testing.assert_allclose(again.metadata["ra"].to_numpy()[order], clusters["ra"])
     with pytest.raises(GridlensError, match="not empty"):
         write_extracted(tmp_path / "out", batches)
+
+
+def test_the_table_tells_the_fraction_of_valid_pixels(images, clusters, tmp_path):
+    found = extract(clusters, images)
+    found.cutouts.pixels[0, :32, :, 1] = np.nan
+    table = write_extracted(tmp_path / "out", [found])
+    assert table["valid_fraction"].tolist() == [1.0 - 32 / found.cutouts.pixels.shape[1], 1.0]
 
 
 def test_names_of_files_are_safe_and_differ(images, tmp_path):

@@ -29,6 +29,15 @@ def batches(noise):
     return [CutoutBatch(first, [ReadFailure("x", "x.npy", "no array", 0)]), CutoutBatch(second, [])]
 
 
+def test_a_row_that_the_second_detector_cannot_score_is_rejected(detector, other, batches, monkeypatch):
+    member = other.stack_.members_[0]
+    monkeypatch.setattr(member, "predict_proba", lambda X: np.full((len(X), 2), np.nan))
+    table = score_joint(detector, other, batches, prevalence=0.01)
+    assert (table["status"] == "rejected").all()
+    assert table["p_any"].isna().all()
+    assert table["message"].str.contains("The member 'linear' gave no finite probability").sum() == 6
+
+
 def test_either_kind_is_what_neither_is_not(detector, other, batches):
     done = []
     table = score_joint(detector, other, batches, prevalence=0.01, progress=done.append)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gridlens._errors import GridlensError
+from gridlens.cutouts import ReadFailure
 from gridlens.features import (
     FEATURE_NAMES,
     FeatureCache,
@@ -34,6 +35,7 @@ def make(n, seed=0, first=0):
         rng.integers(0, 2**40, n),
         np.arange(n) % 7 == 1,
         np.array(["no pixel" if i % 7 == 1 else "" for i in range(n)], dtype=object),
+        np.where(np.arange(n) % 7 == 1, np.nan, rng.random(n)),
     )
 
 
@@ -218,6 +220,27 @@ def test_columns_that_lack_or_are_of_another_type_are_named(cache):
     rewritten(cache, table.set_column(place, "seeing", table["seeing"].cast(pa.float64())))
     with pytest.raises(GridlensError, match="lacks the columns seeing, or has them of another type"):
         FeatureCache(cache)
+
+
+def test_a_cache_without_the_fraction_of_valid_pixels_is_read(cache):
+    rewritten(cache, pq.read_table(cache).drop_columns(["valid_fraction"]))
+    assert_same(FeatureCache(cache).read()[:-1], make(20)[:-1])
+    assert np.isnan(FeatureCache(cache).read().valid_fraction).all()
+
+
+def test_texts_of_an_older_cache_are_escaped(cache):
+    table = pq.read_table(cache)
+    place = table.schema.get_field_index("id")
+    rewritten(cache, table.set_column(place, "id", pa.array(["a\rb", None, *table["id"].to_pylist()[2:]])))
+    assert FeatureCache(cache).read().ids[:3].tolist() == ["a\\x0db", "", "é2"]
+
+
+def test_failures_of_odd_names_can_be_written(tmp_path):
+    failure = ReadFailure("caf\udce9", "/x/caf\udce9.npy", "No array in caf\udce9.npy:\x1b[31m\nshape\r")
+    rows = FeatureCache(write(tmp_path / "features.parquet", [measured_failures([failure])])).read()
+    assert rows.ids[0] == "caf\\xe9"
+    assert rows.paths[0] == "/x/caf\\xe9.npy"
+    assert rows.messages[0] == "No array in caf\\xe9.npy:\\x1b[31m\\x0ashape\\x0d"
 
 
 def test_columns_are_found_by_name(cache):

@@ -41,7 +41,7 @@ def test_rows_are_those_of_the_kernel(cutouts):
 
 
 def test_rejected_cutouts_are_nan_with_a_reason_and_the_others_are_scored(cutouts):
-    features, rejected, messages, _ = GridPatchExtractor(metadata="all").extract(cutouts)
+    features, rejected, messages, *_ = GridPatchExtractor(metadata="all").extract(cutouts)
     assert rejected.tolist() == [False, False, True, False]
     assert np.isnan(features[2]).all()
     assert "50 %" in messages[2]
@@ -51,7 +51,7 @@ def test_rejected_cutouts_are_nan_with_a_reason_and_the_others_are_scored(cutout
 
 def test_narrow_field_warns_and_is_measured():
     pixels, _ = plain_noise(np.random.default_rng(0), 64)
-    features, rejected, messages, _ = GridPatchExtractor().extract(CutoutSet(pixels[None], pixel_scale=0.2))
+    features, rejected, messages, *_ = GridPatchExtractor().extract(CutoutSet(pixels[None], pixel_scale=0.2))
     assert not rejected[0]
     assert np.isfinite(features[0, :306]).all()
     assert "12.8 arcsec" in messages[0]
@@ -69,11 +69,28 @@ def test_metadata_choices(cutouts):
     assert np.isnan(columns["all"][1, 2])
 
 
+def test_the_fraction_of_valid_pixels_is_told_for_rejected_cutouts_too():
+    pixels = np.stack([plain_noise(np.random.default_rng(k), 50)[0] for k in range(4)])
+    pixels[1, :5, :, 0] = np.nan
+    pixels[2, :25, :, 1] = np.inf
+    pixels[3] = np.nan
+    found = GridPatchExtractor().extract(CutoutSet(pixels, pixel_scale=1.0))
+    assert found.valid_fraction.tolist() == [1.0, 0.9, 0.5, 0.0]
+    assert found.rejected.tolist() == [False, False, True, True]
+    # A scale that no feature is defined for is refused before the kernel reads a pixel.
+    found = GridPatchExtractor().extract(CutoutSet(pixels, pixel_scale=[1.0, 9.0, 9.0, 9.0]))
+    assert found.valid_fraction.tolist() == [1.0, 0.9, 0.5, 0.0]
+    found = GridPatchExtractor().extract(CutoutSet(pixels[:, :40]))
+    assert found.rejected.all()
+    np.testing.assert_allclose(found.valid_fraction, [1.0, 0.875, 0.375, 0.0])
+
+
 def test_empty_set():
-    features, rejected, messages, _ = GridPatchExtractor(n_jobs=2).extract(CutoutSet(np.empty((0, 128, 128, 3))))
+    features, rejected, messages, *_ = GridPatchExtractor(n_jobs=2).extract(CutoutSet(np.empty((0, 128, 128, 3))))
     assert features.shape == (0, 315)
     assert features.dtype == np.float32
     assert rejected.shape == messages.shape == (0,)
+    assert GridPatchExtractor().extract(CutoutSet(np.empty((0, 9, 9, 3)))).valid_fraction.shape == (0,)
 
 
 def test_threads_and_order_change_no_bit():

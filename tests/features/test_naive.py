@@ -272,18 +272,18 @@ def test_signal_to_noise_doubles_with_the_signal():
 
 
 def test_colour_of_sums_and_its_floor():
-    gr, ri = naive.color(np.array([1.0, 10.0, 100.0]), 0.5, -0.25)
+    gr, ri = naive.color(np.array([1.0, 10.0, 100.0]), np.ones(3), 0.5, -0.25)
     assert (gr, ri) == pytest.approx((2.0, 2.75))
-    gr, _ = naive.color(np.array([-5.0, 5.0, 0.0]), 0.0, 0.0)
+    gr, _ = naive.color(np.array([-5.0, 5.0, 0.0]), np.ones(3), 0.0, 0.0)
     assert gr == pytest.approx(2.5 * math.log10(5 / 0.01))
 
 
 def test_colour_spread_of_one_and_of_two_colours():
     xs, ys = np.arange(20), np.full(20, 3)
     residual = np.ones((20, 3)) * (1, 2, 3)
-    assert naive.color_spread(xs, ys, residual, 9.5, 3, 0.0, 0.3, 0.1) == pytest.approx(0, abs=1e-12)
+    assert naive.color_spread(xs, ys, residual, np.ones(3), 9.5, 3, 0.0, 0.3, 0.1) == pytest.approx(0, abs=1e-12)
     residual[10:, 0] *= 10 ** (-0.4 * 0.6)
-    assert naive.color_spread(xs, ys, residual, 9.5, 3, 0.0, 0.3, 0.1) == pytest.approx(0.3)
+    assert naive.color_spread(xs, ys, residual, np.ones(3), 9.5, 3, 0.0, 0.3, 0.1) == pytest.approx(0.3)
 
 
 def test_patch_colour_is_the_flux_ratio_against_the_bcg():

@@ -27,7 +27,7 @@ def measured(n, seed=1, first=0):
     X[rejected] = np.nan
     ids = np.array([f"c{first + k:04d}" for k in range(n)], dtype=object)
     nothing = np.full(n, "", dtype=object)
-    return Measured(ids, nothing, X, np.zeros(n, dtype=np.int64), rejected, nothing), y
+    return Measured(ids, nothing, X, np.zeros(n, dtype=np.int64), rejected, nothing, np.ones(n)), y
 
 
 def write_cache(path, rows, source="a test"):

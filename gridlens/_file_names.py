@@ -1,0 +1,54 @@
+"""File names made of ids: safe on every file system, bounded in length and unlike each other."""
+
+import os
+import re
+import sys
+import unicodedata
+
+__all__ = ["file_stem"]
+
+_UNSAFE = re.compile(r"[^\w.+-]+")
+# A name, its suffix and that of a temporary file together have at most 255 bytes on common file systems.
+_MOST_BYTES = 120
+# Windows keeps these names for devices, whatever the suffix.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def file_stem(name: str, taken: set[str]) -> str:
+    """Return the stem of a file name for an id, and add it to `taken`.
+
+    Characters other than letters, digits and ``.+-_`` become "_"; a long id is cut. Where the result equals an earlier
+    one in any case of letters, a number follows.
+
+    Parameters
+    ----------
+    name : str
+        The id, any text.
+    taken : set of str
+        Stems made before for the same folder, folded; changed in place.
+
+    Examples
+    --------
+    >>> taken = set()
+    >>> [file_stem(name, taken) for name in ("a/b", "a_b", "..", "NUL")]
+    ['a_b', 'a_b-2', 'cutout', '_NUL']
+    """
+    stem = _safe(name)
+    found, k = stem, 1
+    while (key := unicodedata.normalize("NFKC", found).casefold()) in taken:
+        k += 1
+        found = f"{stem}-{k}"
+    taken.add(key)
+    return found
+
+
+def _safe(name: str) -> str:
+    encoding = sys.getfilesystemencoding()
+    # Under LC_ALL=C the file system may hold ASCII alone.
+    known = unicodedata.normalize("NFC", name).encode(encoding, "replace").decode(encoding)
+    stem = _bounded(_UNSAFE.sub("_", known)).strip("._") or "cutout"
+    return f"_{stem}" if _RESERVED.fullmatch(stem) else stem
+
+
+def _bounded(stem: str) -> str:
+    return os.fsencode(stem)[:_MOST_BYTES].decode(sys.getfilesystemencoding(), "ignore")

@@ -1,0 +1,71 @@
+"""Names of files made of any ids are safe, bounded and unlike each other."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gridlens._file_names import file_stem
+
+ODD = [
+    "",
+    ".",
+    "..",
+    "../..",
+    "a/b",
+    "a_b",
+    "A_B",
+    "a\\b",
+    "x" * 5000,
+    "x" * 5000 + "y",
+    "é" * 5000,
+    "con",
+    "NUL",
+    "com1.x",
+]
+ODD += [
+    "a b",
+    " a",
+    "a.",
+    "a\nb",
+    "*?",
+    "e\u0301",
+    "\u00e9",
+    "\U0001f52d",
+    "-rf",
+    "~",
+    "$HOME",
+    "caf\\xe9",
+    "a:b",
+    "🔭",
+]
+
+
+def test_every_id_makes_a_file_of_its_own(tmp_path):
+    taken = set()
+    for name in ODD:
+        path = tmp_path / f"{file_stem(name, taken)}.html"
+        assert not path.exists()
+        path.write_text(name)
+        assert path.parent == tmp_path
+    names = [path.name for path in tmp_path.iterdir()]
+    assert len({name.casefold() for name in names}) == len(ODD)
+    assert max(len(name.encode()) for name in names) < 200
+    assert not [name for name in names if name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "nul.x", "com1", "LPT9", "aux.tar.gz"])
+def test_no_file_is_called_as_a_device_of_windows(name):
+    assert file_stem(name, set()) == f"_{name}"
+
+
+@pytest.mark.parametrize("name", ["J1234+56", "A1703", "Abell-é", "0012", "cone", "com", "a_b-2"])
+def test_an_ordinary_id_stays_as_it_is(name):
+    assert file_stem(name, set()) == name
+
+
+def test_a_file_system_of_ascii_gets_ascii(tmp_path):
+    script = "from gridlens._file_names import file_stem; open(file_stem('Abell-\\u00e9', set()), 'w'); print('done')"
+    environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "done\n", done.stderr
