@@ -1,11 +1,13 @@
-"""File names made of ids: safe on every file system, bounded in length and unlike each other."""
+"""File names made of ids, and files found by the escaped names that tables hold."""
 
 import os
 import re
 import sys
 import unicodedata
 
-__all__ = ["file_stem"]
+from gridlens._ids import unescaped
+
+__all__ = ["existing_path", "file_stem"]
 
 _UNSAFE = re.compile(r"[^\w.+-]+")
 # A name, its suffix and that of a temporary file together have at most 255 bytes on common file systems.
@@ -40,6 +42,17 @@ def file_stem(name: str, taken: set[str]) -> str:
         found = f"{stem}-{k}"
     taken.add(key)
     return found
+
+
+def existing_path(path: str) -> str:
+    """Return the path of the file or folder that an escaped path in a table names; the path itself where there is none.
+
+    The path is tried as it is, with its escapes undone, and as UTF-8 where the file system is said to hold ASCII.
+    """
+    for spelling in (path, unescaped(path), os.fsdecode(unescaped(path).encode("utf-8", "surrogateescape"))):
+        if os.path.exists(spelling):
+            return spelling
+    return path
 
 
 def _safe(name: str) -> str:

@@ -11,12 +11,16 @@ import numpy as np
 
 from gridlens._errors import GridlensError
 
-__all__ = ["InexactIdError", "as_id", "as_ids", "escaped", "unescaped"]
+__all__ = ["InexactIdError", "as_ascii", "as_id", "as_ids", "escaped", "from_ascii", "unescaped"]
 
 # Control characters, the line separators of Unicode, surrogates (bytes of a file name that are not UTF-8) and the two
 # noncharacters that XML forbids.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})")
+# What `as_ascii` escapes: letters beyond ASCII, and backslashes that `from_ascii` would take for its own.
+_CODE = r"u([0-9a-f]{4})|U(00(?:0[0-9a-f]|10)[0-9a-f]{4})"
+_BEYOND_ASCII = re.compile(rf"[^\x00-\x7f]|\\(?={_CODE})")
+_ASCII_ESCAPE = re.compile(rf"\\(?:{_CODE})")
 # Bytes that are not UTF-8 come from the file system as these surrogates.
 _FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
 
@@ -109,6 +113,27 @@ def unescaped(text: str) -> str:
     is first.
     """
     return _ESCAPED.sub(_unescape, text)
+
+
+def as_ascii(text: str) -> str:
+    r"""Return the text with characters beyond ASCII as escapes such as \u00e9; `from_ascii` undoes it exactly.
+
+    Examples
+    --------
+    >>> as_ascii("Abell-é")
+    'Abell-\\u00e9'
+    """
+    return _BEYOND_ASCII.sub(_escape_unicode, text)
+
+
+def from_ascii(text: str) -> str:
+    """Undo `as_ascii`."""
+    return _ASCII_ESCAPE.sub(lambda found: chr(int(found.group(1) or found.group(2), 16)), text)
+
+
+def _escape_unicode(found: "re.Match[str]") -> str:
+    code = ord(found.group())
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _escape(found: "re.Match[str]") -> str:

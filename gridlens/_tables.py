@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from gridlens._cells import ascii_cells, marked_cells, quoted_formulas, restored_cells
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path
 from gridlens._table_files import open_table
@@ -27,6 +28,9 @@ TABLE_SUFFIXES = (".csv", ".parquet", ".fits", ".votable")
 _PRINTED = {
     "rank": "{:d}",
     "id": "{}",
+    "p_any": "{:.2g}",
+    "p_gc": "{:.2g}",
+    "p_cc": "{:.2g}",
     "p_lens": "{:.2g}",
     "score": "{:.4f}",
     "arc_distance": "{:.1f}",
@@ -51,20 +55,39 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise GridlensError(f"The output folder {path.parent} cannot be written to. Name another.")
 
 
-def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+def write_table(table: pd.DataFrame, path: str | os.PathLike[str], *, quote_formulas: bool = False) -> None:
     """Write a table of scores in the format that the suffix of `path` names, whole or not at all.
 
     The prevalence, ``table.attrs["prevalence"]``, goes into the metadata of Parquet, FITS and VOTable files too.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : str or path
+    quote_formulas : bool, default=False
+        In CSV, put an apostrophe before ids, paths and messages that begin with =, +, - or @: spreadsheets run them as
+        formulas. `read_table` removes it.
 
     Raises
     ------
     GridlensError
         The suffix is unknown or the file cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        Text of a FITS table is not ASCII. It is written with escapes, which `read_table` undoes.
     """
-    write_pieces([table], path, table.attrs)
+    write_pieces([table], path, table.attrs, quote_formulas=quote_formulas)
 
 
-def write_pieces(pieces: Iterable[pd.DataFrame], path: str | os.PathLike[str], attrs: Mapping[Any, Any]) -> None:
+def write_pieces(
+    pieces: Iterable[pd.DataFrame],
+    path: str | os.PathLike[str],
+    attrs: Mapping[Any, Any],
+    *,
+    quote_formulas: bool = False,
+) -> None:
     """Write a table that comes in pieces, as `write_table` does; CSV and Parquet hold one of them in memory at a time.
 
     `attrs` are those of the whole table.
@@ -75,16 +98,33 @@ def write_pieces(pieces: Iterable[pd.DataFrame], path: str | os.PathLike[str], a
         if suffix == ".csv":
             with open(temporary, "w", encoding="utf-8", newline="") as file:
                 for k, piece in enumerate(pieces):
-                    piece.to_csv(file, index=False, header=k == 0)
+                    _csv_cells(piece, quote_formulas).to_csv(file, index=False, header=k == 0)
         elif suffix == ".parquet":
             _write_parquet(pieces, temporary, attrs)
         else:
             from astropy.table import Table
 
-            rows = Table.from_pandas(pd.concat(list(pieces), ignore_index=True))
+            whole = pd.concat(list(pieces), ignore_index=True)
+            rows = Table.from_pandas(_fits_cells(whole) if suffix == ".fits" else whole)
             rows.meta["PREVAL"] = attrs.get("prevalence")
             rows.meta["CREATOR"] = f"gridlens {version('gridlens')}"
             rows.write(temporary, format="fits" if suffix == ".fits" else "votable", overwrite=True)
+
+
+def _csv_cells(table: pd.DataFrame, quote_formulas: bool) -> pd.DataFrame:
+    return quoted_formulas(table) if quote_formulas else marked_cells(table)
+
+
+def _fits_cells(table: pd.DataFrame) -> pd.DataFrame:
+    table, changed = ascii_cells(table)
+    if changed:
+        warnings.warn(
+            f"Text in a FITS table is ASCII: {changed} ids, paths or messages with other characters are written with "
+            "escapes such as \\u00e9. gridlens reads them back as they were; other formats keep them as they are.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return table
 
 
 def _write_parquet(pieces: Iterable[pd.DataFrame], path: Path, attrs: Mapping[Any, Any]) -> None:
@@ -127,7 +167,7 @@ def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> p
         raise GridlensError(f"The table {path} cannot be read: {exc}") from exc
     for note in notes:
         warnings.warn(f"In the table {path} {note}.", UserWarning, stacklevel=2)
-    return table
+    return restored_cells(table, suffix)
 
 
 def _has_ids(names: Sequence[Any]) -> int:
@@ -140,18 +180,21 @@ def some_names(names: Any) -> str:
     return first + (", ..." if len(names) > 5 else "")
 
 
-def print_table(table: pd.DataFrame) -> None:
+def print_table(table: pd.DataFrame, *, quote_formulas: bool = False) -> None:
     """Print to stdout: the columns that people read on a terminal, all of them as CSV in a pipe."""
     if not sys.stdout.isatty():
-        table.to_csv(sys.stdout, index=False)
+        _csv_cells(table, quote_formulas).to_csv(sys.stdout, index=False)
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    printed = {name: form for name, form in _PRINTED.items() if name in table}
     shown = Table(box=None, header_style="bold")
-    for name in _PRINTED:
+    for name in printed:
         numeric = pd.api.types.is_numeric_dtype(table[name])
         shown.add_column(name, justify="right" if numeric else "left", no_wrap=name != "message")
     for _, row in table.iterrows():
-        shown.add_row(*("" if pd.isna(row[name]) else form.format(row[name]) for name, form in _PRINTED.items()))
+        # As Text, so that brackets in an id are not taken for markup.
+        shown.add_row(*(Text("" if pd.isna(row[name]) else form.format(row[name])) for name, form in printed.items()))
     Console().print(shown)

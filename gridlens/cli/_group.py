@@ -4,6 +4,8 @@ Command modules import click and the standard library alone and reach for the re
 answers at once.
 """
 
+import io
+import sys
 import warnings
 from typing import Any
 
@@ -27,6 +29,13 @@ __all__ = ["main"]
 class _Commands(click.Group):
     """Ends every failure in one sentence on stderr and exit status 1; usage errors stay click's, status 2."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        # A terminal or pipe that lacks a letter gets an escape, not the end of the run.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with terminable(), warnings.catch_warnings():
@@ -35,14 +44,14 @@ class _Commands(click.Group):
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
                 return super().invoke(ctx)
         except GridlensError as exc:
-            raise click.ClickException(str(exc)) from exc
+            raise click.ClickException(_printable(str(exc))) from exc
         except KeyboardInterrupt:
             raise click.ClickException("Interrupted. No output was written.") from None
         except BrokenPipeError:
             raise  # whoever read the table has seen enough; click ends in silence
         except OSError as exc:
             where = f" ({exc.filename})" if exc.filename else ""
-            raise click.ClickException(f"{exc.strerror or exc}{where}. No output was written.") from exc
+            raise click.ClickException(_printable(f"{exc.strerror or exc}{where}. No output was written.")) from exc
         except MemoryError:
             raise click.ClickException(
                 "Not enough memory. Score fewer or smaller cutouts at a time, or close other programs."
@@ -54,7 +63,16 @@ class _Commands(click.Group):
 
 def _show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
     if issubclass(category, UserWarning):
-        click.echo(f"Warning: {message}", err=True)
+        click.echo(_printable(f"Warning: {message}"), err=True)
+
+
+def _printable(text: str) -> str:
+    """Escape control characters that a file name may hold, and what stderr cannot show; lines stay lines."""
+    from gridlens._ids import escaped
+
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    lines = "\n".join(map(escaped, text.split("\n")))
+    return lines.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @click.group(

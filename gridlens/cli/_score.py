@@ -33,6 +33,11 @@ __all__ = ["score"]
     help="Share of lenses among such clusters, or 'estimate' to read it off the scores. It moves p_lens and changes no "
     "rank.",
 )
+@click.option(
+    "--quote-formulas",
+    is_flag=True,
+    help="In CSV, put ' before ids, paths and messages that begin with = + - @, which spreadsheets run as formulas.",
+)
 @catalog_options()
 @image_options
 @click.option(
@@ -57,6 +62,7 @@ def score(
     out: str | None,
     top: int | None,
     prevalence: Any,
+    quote_formulas: bool,
     model: str,
     target: str,
     engine: str,
@@ -79,6 +85,10 @@ def score(
         raise click.UsageError("--target picks bundled models; name one of your own with --model alone.")
     if target == "joint" and prevalence == "estimate":
         raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
+    if quote_formulas and out is not None and not out.lower().endswith(".csv"):
+        raise click.UsageError(
+            "--quote-formulas is for CSV; the formats of --out .parquet, .fits and .votable need none."
+        )
     from gridlens._tables import check_writable, print_table, write_pieces
     from gridlens.engine import check_output, ranked_scores
 
@@ -106,7 +116,7 @@ def score(
             return
         pieces = best.passing(ranking.pieces)
         if out is not None:
-            write_pieces(pieces, out, ranking.attrs)
+            write_pieces(pieces, out, ranking.attrs, quote_formulas=quote_formulas)
         else:
             best.take(pieces)
     seconds = time.perf_counter() - start
@@ -115,7 +125,7 @@ def score(
             f"prevalence estimated: {ranking.prevalence_estimate}; p_lens is at {ranking.prevalence:.3g}", err=True
         )
     if out is None or top is not None:
-        print_table(best.table())
+        print_table(best.table(), quote_formulas=quote_formulas)
     if ranking.duplicates:
         click.echo(
             f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged", err=True

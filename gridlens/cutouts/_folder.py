@@ -10,7 +10,7 @@ import pandas as pd
 from gridlens._errors import CutoutError
 from gridlens._file_names import file_stem
 from gridlens._files import atomic_path, check_new_folder, writable_folder
-from gridlens._ids import as_id, escaped
+from gridlens._ids import as_ascii, as_id, escaped
 from gridlens.cutouts._batches import ReadFailure
 from gridlens.cutouts._extract import ExtractedBatch
 from gridlens.cutouts._flags import flag_message
@@ -122,7 +122,8 @@ def write_fits(path: str | os.PathLike[str], cutout: CutoutSet, wcs: "WCS", zero
 
     header = wcs.to_header()
     primary = fits.PrimaryHDU()
-    primary.header["OBJECT"] = str(cutout.ids[0])
+    # A FITS header holds ASCII alone.
+    primary.header["OBJECT"] = as_ascii(str(cutout.ids[0]))
     hdus = fits.HDUList([primary])
     for k, band in enumerate(BANDS):
         hdu = fits.ImageHDU(np.ascontiguousarray(cutout.pixels[0, :, :, k]), header=header, name=band)

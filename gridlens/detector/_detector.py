@@ -233,8 +233,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             candidate's `arc_patch` (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr`
             (mag against the BCG), `arc_snr`, `votes` (members that put it above even odds at even prevalence),
             `disagreement` (standard deviation of the members' log-odds), a probability per member, uncalibrated, and a
-            column such as `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own log-odds:
-            over folds with ``final="average"``, over dropout for networks.
+            column such as `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own
+            log-odds: over folds with ``final="average"``, over dropout for networks.
             The prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval
             as text in ``attrs["prevalence_estimate"]``. Where that is not told from none, the upper end of the interval
             is taken: `p_lens` is then the most that the scores allow.

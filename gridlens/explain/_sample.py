@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from gridlens._errors import GridlensError
-from gridlens._ids import as_id
+from gridlens._file_names import existing_path
+from gridlens._ids import as_id, as_ids, escaped
 from gridlens.cutouts import CutoutSet, read_batches
 from gridlens.explain._explainer import Explainer, Explanation
 
@@ -66,7 +67,7 @@ def read_one(what: str | os.PathLike[str], name: str | None = None, **reading: A
     GridlensError
         There is none, it cannot be read, or there are several and none was named.
     """
-    path = os.fspath(what)
+    path = existing_path(os.fspath(what))
     name = None if name is None else as_id(name)
     found: list[CutoutSet] = []
     failures = []
@@ -127,8 +128,11 @@ def explain_table(
     best = table[table["status"] == "ok"].sort_values("rank", kind="stable").head(top).reset_index(drop=True)
     if not len(best):
         raise GridlensError("A table of scores must hold a row with the status 'ok'. This one has none to explain.")
-    wanted = {key: k for k, key in reversed(list(enumerate(_keys(best["path"], best["id"]))))}
-    paths = dict.fromkeys(path for path, _ in wanted)
+    named = best["path"].fillna("").astype(str)
+    files = {path: existing_path(path) for path in named.unique()}
+    sources = [escaped(files[path]) for path in named]
+    wanted = {key: k for k, key in reversed(list(enumerate(zip(sources, as_ids(best["id"]), strict=True))))}
+    paths = list(files.values())
     gone = [path for path in paths if not path or not os.path.exists(path)]
     if len(gone) == len(paths):
         raise GridlensError(
@@ -140,7 +144,9 @@ def explain_table(
     parts: list[Explanation] = []
     kept: dict[int, CutoutSet] = {}
     for cutouts in _read([*there, *(other for path in there for other in _siblings(path))], reading):
-        chosen = [(k, wanted[key]) for k, key in enumerate(_keys(cutouts.paths, cutouts.ids)) if key in wanted]
+        chosen = [
+            (k, wanted[key]) for k, key in enumerate(zip(cutouts.paths, cutouts.ids, strict=True)) if key in wanted
+        ]
         if chosen:
             part = cutouts[np.array([k for k, _ in chosen])]
             parts.append(explainer.explain(part))
@@ -163,10 +169,6 @@ def _read(paths: list[str], reading: dict[str, Any]) -> Iterator[CutoutSet]:
     for cutouts, _ in read_batches(paths, **reading):
         if cutouts is not None:
             yield cutouts
-
-
-def _keys(paths: Any, ids: Any) -> list[tuple[str, str]]:
-    return [("" if pd.isna(path) else str(path), as_id(name)) for path, name in zip(paths, ids, strict=True)]
 
 
 def _notes(best: pd.DataFrame, places: np.ndarray, explanation: Explanation) -> list[str]:

@@ -267,3 +267,11 @@ def test_names_of_files_are_safe_and_differ(images, tmp_path):
     table = write_extracted(tmp_path / "out", extract_batches(same, images), format="fits")
     assert table["file"].tolist() == ["a_b.fits", "a_b-2.fits", "A_B-3.fits", "cutout.fits"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*table["file"], "cutouts.csv"])
+
+
+def test_ids_beyond_ascii_can_be_written_as_fits(images, tmp_path):
+    rows = pd.DataFrame({"id": ["Abell-é", "x" * 3000, "a\nb"], "ra": RA, "dec": DEC})
+    table = write_extracted(tmp_path / "out", extract_batches(rows, images), format="fits")
+    assert table["status"].tolist() == ["ok"] * 3
+    objects = [fits.getheader(tmp_path / "out" / name)["OBJECT"] for name in table["file"]]
+    assert objects == ["Abell-\\u00e9", "x" * 3000, "a\\x0ab"]

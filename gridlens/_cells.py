@@ -1,0 +1,65 @@
+"""Text of tables as their formats can hold it, and as it was written."""
+
+import re
+from collections.abc import Callable
+
+import pandas as pd
+
+from gridlens._ids import as_ascii, from_ascii
+
+__all__ = ["TEXT_COLUMNS", "ascii_cells", "marked_cells", "quoted_formulas", "restored_cells"]
+
+TEXT_COLUMNS = ("id", "path", "message")
+# What begins a formula in a spreadsheet. Tabs and carriage returns, which do so too, are escaped in every text.
+_FORMULA = re.compile(r"'*[=+\-@]")
+_MARKED = re.compile(r"'+[=+\-@]")
+# A table with these was written by `gridlens score`.
+_OF_SCORES = {"id", "path", "rank", "status", "flags"}
+
+
+def quoted_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with an apostrophe before text that a spreadsheet would run as a formula."""
+    return _mapped(table, lambda text: f"'{text}" if _FORMULA.match(text) else text)
+
+
+def marked_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a second apostrophe before text that looks as if `quoted_formulas` had quoted it.
+
+    So that a reader may remove one from every such text, without being told whether the table was quoted.
+    """
+    return _mapped(table, lambda text: f"'{text}" if _MARKED.match(text) else text)
+
+
+def ascii_cells(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the table with its text in ASCII, and how many cells that changed."""
+    made = _mapped(table, as_ascii)
+    changed = sum(int((made[name] != table[name]).sum()) for name in TEXT_COLUMNS if name in table)
+    return made, changed
+
+
+def restored_cells(table: pd.DataFrame, suffix: str) -> pd.DataFrame:
+    """Return a table of scores with the text that it was written from.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As read from a file.
+    suffix : str
+        Of the file: ".csv" takes the apostrophes away, ".fits" the escapes; others hold text as it is. A table that
+        `gridlens score` did not write stays as it is.
+    """
+    if not _OF_SCORES.issubset(table.columns):
+        return table
+    if suffix == ".csv":
+        return _mapped(table, lambda text: text[1:] if _MARKED.match(text) else text)
+    return _mapped(table, from_ascii) if suffix == ".fits" else table
+
+
+def _mapped(table: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame:
+    """Return a copy of the table with `function` of each text; other values, such as NaN, stay."""
+    columns = {
+        name: table[name].map(lambda value: function(value) if isinstance(value, str) else value)
+        for name in TEXT_COLUMNS
+        if name in table
+    }
+    return table.assign(**columns)
