@@ -2,7 +2,7 @@
 
 The names below are loaded on first use, so that ``import gridlens`` stays fast::
 
-    from gridlens import CutoutSet, GridPatchExtractor, LensDetector, load_model
+    from gridlens import CutoutSet, GridPatchExtractor, LensDetector, load_model, score
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from gridlens._errors import GridlensError
     from gridlens.cutouts import CutoutSet
     from gridlens.detector import LensDetector
+    from gridlens.engine import score
     from gridlens.features import GridPatchExtractor
     from gridlens.models import load_model
 
-__all__ = ["CutoutSet", "GridPatchExtractor", "GridlensError", "LensDetector", "__version__", "load_model"]
+__all__ = ["CutoutSet", "GridPatchExtractor", "GridlensError", "LensDetector", "__version__", "load_model", "score"]
 
 _HOMES = {
     "CutoutSet": "gridlens.cutouts",
@@ -22,6 +23,7 @@ _HOMES = {
     "GridlensError": "gridlens._errors",
     "LensDetector": "gridlens.detector",
     "load_model": "gridlens.models",
+    "score": "gridlens.engine",
 }
 
 

@@ -42,12 +42,13 @@ from gridlens.cutouts._quality import quality_flags, valid_fraction
 from gridlens.cutouts._reader import CutoutReader
 from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
 from gridlens.cutouts._scan import PathsLike
-from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
+from gridlens.cutouts._set import MAX_SIZE, METADATA_NAMES, CutoutSet
 from gridlens.cutouts._writers import write_npz
 from gridlens.cutouts.surveys import SIMULATED_SURVEYS, SURVEYS, Survey, get_survey
 
 __all__ = [
     "FLAG_MEANINGS",
+    "MAX_SIZE",
     "METADATA_NAMES",
     "MIN_SIZE",
     "REJECTING_FLAGS",

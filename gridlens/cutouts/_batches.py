@@ -170,7 +170,7 @@ def read_set(
             found = " and ".join(f"{w} x {h} px ({path})" for (h, w), path in sizes.items())
             raise CutoutError(
                 f"A CutoutSet holds cutouts of one size, and there are {found}. "
-                "Use gridlens.cutouts.read_batches, which takes mixed sizes."
+                "Score them with gridlens.score, or read one set per size with gridlens.cutouts.read_batches."
             )
     if not sets:
         raise CutoutError(

@@ -147,7 +147,7 @@ class CutoutSet:
         """Read cutouts of one size from files, a folder or a glob.
 
         Everything is held in memory at once: 100,000 cutouts of 128 px take 20 GB. For more, and for cutouts
-        of mixed sizes, use `read_batches`, which takes the same parameters.
+        of mixed sizes, use `gridlens.score` or `read_batches`, which take the same parameters.
 
         Parameters
         ----------

@@ -3,6 +3,7 @@
 from gridlens.engine._batches import score_batches, score_joint
 from gridlens.engine._cached import CachedFeatures
 from gridlens.engine._features import MeasuredFiles, measure_files
+from gridlens.engine._frame import score
 from gridlens.engine._output import check_output, parts_folder
 from gridlens.engine._score import Scored, ranked_scores, score_files
 
@@ -14,6 +15,7 @@ __all__ = [
     "measure_files",
     "parts_folder",
     "ranked_scores",
+    "score",
     "score_batches",
     "score_files",
     "score_joint",

@@ -1,0 +1,109 @@
+"""Score files of any sizes into one table in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+
+from gridlens.cutouts import MAX_SIZE, CutoutReader, PathsLike
+from gridlens.engine._score import ranked_scores
+from gridlens.engine._scorers import Prevalence
+
+__all__ = ["score"]
+
+
+def score(
+    paths: PathsLike,
+    *,
+    catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+    columns: Mapping[str, str] | None = None,
+    pixel_scale: float | None = None,
+    bands: str | None = None,
+    zeropoint: float | Mapping[str, float] | None = None,
+    uncalibrated: bool = False,
+    survey: str | None = None,
+    max_size: int = MAX_SIZE,
+    model: str | os.PathLike[str] = "default",
+    prevalence: Prevalence = 1e-3,
+    n_jobs: int | None = -1,
+) -> pd.DataFrame:
+    """Score cutouts of one size or several and return the ranked table of `gridlens score`.
+
+    Parameters
+    ----------
+    paths : str, path or list of them
+        Files, folders (read with their subfolders) and globs, of any mixture of formats and sizes.
+    catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey, max_size
+        As in `CutoutSet.read`.
+    model : str or path, default="default"
+        As in `load_model`.
+    prevalence : float or "estimate", default=1e-3
+        Fraction of lenses among such clusters, between 0 and 1; see `LensDetector.score_cutouts`.
+    n_jobs : int, default=-1
+        Number of workers; -1 uses all processors. Few cutouts are scored in threads, many in processes.
+
+    Returns
+    -------
+    DataFrame
+        The table of `LensDetector.score_cutouts`, best first. A cutout that cannot be read or measured is a row with
+        the status "rejected", at the end.
+
+    Raises
+    ------
+    CutoutError
+        Nothing is found, or a reading parameter is invalid.
+    GridlensError
+        The catalogue or the model cannot be read, or the prevalence cannot be estimated from these scores.
+    ValueError
+        `prevalence` is not between 0 and 1.
+
+    See Also
+    --------
+    gridlens.cutouts.read_batches : Iterate over sets of cutouts, each of one size.
+    gridlens.engine.score_files : Write the table to disk, for more cutouts than fit a table in memory.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import gridlens
+    >>> folder = tempfile.mkdtemp()
+    >>> for size in (64, 80):
+    ...     pixels = np.random.default_rng(size).normal(size=(size, size, 3))
+    ...     np.save(f"{folder}/cutout-{size}.npy", pixels.astype(np.float32))
+    >>> table = gridlens.score(folder, pixel_scale=0.8, n_jobs=1)
+    >>> sorted(table["id"])
+    ['cutout-64', 'cutout-80']
+    >>> table["status"].tolist()
+    ['ok', 'ok']
+    """
+    _check_prevalence(prevalence)
+    source = CutoutReader(
+        paths,
+        catalog=catalog,
+        columns=columns,
+        pixel_scale=pixel_scale,
+        bands=bands,
+        zeropoint=zeropoint,
+        uncalibrated=uncalibrated,
+        survey=survey,
+        max_size=max_size,
+    )
+    with ranked_scores(source, models=(os.fspath(model),), prevalence=prevalence, n_jobs=n_jobs) as ranking:
+        table = pd.concat(list(ranking.pieces), ignore_index=True)
+    table.attrs.update(ranking.attrs)
+    return table
+
+
+def _check_prevalence(prevalence: Any) -> None:
+    """Raise ValueError before the work begins where no probability can be stated after it."""
+    if isinstance(prevalence, str) and prevalence == "estimate":
+        return
+    if not isinstance(prevalence, Real) or not 0.0 < float(prevalence) < 1.0:
+        raise ValueError(
+            f"The 'prevalence' parameter must be between 0 and 1, or 'estimate'. Got {prevalence!r} instead."
+        )
