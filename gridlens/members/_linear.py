@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridlens.features import dihedral, dihedral_columns
+from gridlens.features import FEATURE_NAMES, dihedral, dihedral_columns
 from gridlens.members._features import ExplainedMember
 
 __all__ = ["LinearMember"]
@@ -110,5 +110,23 @@ class LinearMember(ExplainedMember):
 
     def _read(self, folder: Path) -> None:
         with np.load(folder / _MODEL_FILE, allow_pickle=False) as stored:
-            self.center_, self.scale_, self.coef_ = stored["center"], stored["scale"], stored["coef"]
+            self.center_, self.scale_, self.coef_ = (
+                _checked_column(name, stored[name]) for name in ("center", "scale", "coef")
+            )
             self.intercept_ = float(stored["intercept"])
+        if not (self.scale_ > 0.0).all():
+            raise ValueError("The spreads of the columns must be above 0.")
+        with np.errstate(over="ignore"):
+            largest_log_odds = _FARTHEST * np.abs(self.coef_).sum() + abs(self.intercept_)
+        if not np.isfinite([*self.center_, largest_log_odds]).all():
+            raise ValueError("The medians, coefficients and intercept must be finite, and their sum too.")
+
+
+def _checked_column(name: str, values: np.ndarray) -> np.ndarray:
+    """Return what is stored for each feature; raise ValueError where it is not a number for each."""
+    if values.shape != (len(FEATURE_NAMES),) or values.dtype.kind not in "if":
+        raise ValueError(
+            f"The array {name!r} must hold {len(FEATURE_NAMES)} numbers. Got shape {values.shape} and type "
+            f"{values.dtype} instead."
+        )
+    return values.astype(np.float64)

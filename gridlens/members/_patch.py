@@ -1,5 +1,7 @@
 """Single patches, of which a lens shows its arc in one or two: learned as instances of a bag, pooled by expectation."""
 
+from numbers import Integral
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -115,6 +117,7 @@ class PatchMember(LightGBMTrees, ExplainedMember):
     """
 
     name: ClassVar[str] = "patch"
+    _n_columns: ClassVar[int] = len(PATCH_FEATURE_NAMES)
 
     def __init__(
         self,
@@ -159,11 +162,18 @@ class PatchMember(LightGBMTrees, ExplainedMember):
             return np.empty((0, N_PATCHES))
         return self._raw(_instances(X)).reshape(len(X), N_PATCHES)
 
-    def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        if not 1 <= self.top_k <= N_PATCHES:
+    def _read(self, folder: Path) -> None:
+        self._check_top_k()
+        super()._read(folder)
+
+    def _check_top_k(self) -> None:
+        if not isinstance(self.top_k, Integral) or not 1 <= self.top_k <= N_PATCHES:
             raise ValueError(
                 f"The 'top_k' parameter must be from 1 to {N_PATCHES} patches. Got {self.top_k!r} instead."
             )
+
+    def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
+        self._check_top_k()
         near = _plausibility(X) * (1.0 if weight is None else weight[:, None])
         self.booster_ = grow(self, _instances(X), np.repeat(y, N_PATCHES), near.ravel())
 

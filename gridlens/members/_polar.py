@@ -162,6 +162,7 @@ class PolarMember(LightGBMTrees):
     """
 
     name: ClassVar[str] = "polar"
+    _n_columns: ClassVar[int] = len(POLAR_NAMES)
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
 
     def __init__(

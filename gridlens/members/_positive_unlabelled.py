@@ -1,5 +1,6 @@
 """Members that take the rows without a label for unlabelled, not for negative."""
 
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -196,6 +197,11 @@ class NNPUMember(LightGBMTrees, TurnedTrees):
         )
         model.fit(X, y, sample_weight=weight)
         self.booster_, self.class_prior_ = model.booster_, prior
+
+    def _read(self, folder: Path) -> None:
+        super()._read(folder)
+        if not self.class_prior_ < 1.0:
+            raise ValueError(f"The state must hold a class_prior_ below 1. Got {self.class_prior_:g} instead.")
 
     def _offset(self) -> float:
         return float(logit(self.class_prior_))

@@ -4,7 +4,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridlens.features import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES, arc_scores
+from gridlens.features import (
+    METADATA_NAMES,
+    N_IMAGE_FEATURES,
+    N_PATCHES,
+    PATCH_FEATURE_GROUPS,
+    PATCH_FEATURE_NAMES,
+    arc_scores,
+)
 from gridlens.members._features import ExplainedMember
 from gridlens.members._trees import LightGBMTrees, grow
 
@@ -100,6 +107,8 @@ class RankedMember(LightGBMTrees, ExplainedMember):
     """
 
     name: ClassVar[str] = "ranked"
+    # See `rank_patches`.
+    _n_columns: ClassVar[int] = N_PATCHES * len(_KEPT) + 1 + len(METADATA_NAMES)
 
     def __init__(
         self,

@@ -51,17 +51,22 @@ _END = "end of trees"
 _AFTER = f"{_END}\n\nfeature_importances:\n\nparameters:\n\nend of parameters\n\npandas_categorical:null\n"
 
 
-def checked_booster(text: str) -> Any:
-    """Booster of `text`: one score, by numerical splits; raise ValueError for anything else.
+def checked_booster(text: str, n_features: int) -> Any:
+    """Return the booster of `text`: one score, by numerical splits on `n_features` columns.
 
     It scores to the bit as the one that was written, and knows nothing of how that one was trained.
+
+    Raises
+    ------
+    ValueError
+        The text is not that of such a booster.
     """
     import lightgbm
 
-    return lightgbm.Booster(model_str=_checked(text))
+    return lightgbm.Booster(model_str=_checked(text, n_features))
 
 
-def _checked(text: str) -> str:
+def _checked(text: str, n_features: int) -> str:
     """`text` as LightGBM may see it."""
     first = text.find("\nTree=0\n") + 1
     _expect(text.isascii() and text.startswith("tree\n") and first > 0, "it is no LightGBM model")
@@ -70,7 +75,7 @@ def _checked(text: str) -> str:
     for key, pattern in _HEADER.items():
         if key in header or key not in _OPTIONAL:
             _expect(pattern.fullmatch(header.get(key, "")) is not None, f"{key} is {header.get(key, '')[:40]!r}")
-    n_features = int(header["max_feature_idx"]) + 1
+    _expect(int(header["max_feature_idx"]) == n_features - 1, f"its columns are not {n_features}")
     for key in ("feature_names", "feature_infos"):
         _expect(header[key].count(" ") + 1 == n_features, f"{key} are not of {n_features} columns")
     trees, place = [], first

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gridlens.features import dihedral, dihedral_columns
+from gridlens.features import FEATURE_NAMES, dihedral, dihedral_columns
 from gridlens.members._features import ExplainedMember, FeatureMember
 from gridlens.members._tree_text import checked_booster
 
@@ -27,8 +27,10 @@ class LightGBMTrees(FeatureMember):
     Subclasses have the parameter `n_jobs`.
     """
 
-    # What is learned beside the trees: attributes that are numbers, by name.
+    # What is learned beside the trees: attributes that are fractions above 0, by name.
     _learned: ClassVar[tuple[str, ...]] = ()
+    # Columns of the rows that the trees are grown on.
+    _n_columns: ClassVar[int] = len(FEATURE_NAMES)
 
     n_jobs: int | None
     booster_: Any
@@ -52,11 +54,14 @@ class LightGBMTrees(FeatureMember):
             (folder / _STATE_FILE).write_text(json.dumps(state, indent=1) + "\n")
 
     def _read(self, folder: Path) -> None:
-        self.booster_ = checked_booster((folder / _MODEL_FILE).read_text())
+        self.booster_ = checked_booster((folder / _MODEL_FILE).read_text(), self._n_columns)
         if self._learned:
             state = json.loads((folder / _STATE_FILE).read_text())
             for name in self._learned:
-                setattr(self, name, float(state[name]))
+                value = float(state[name])
+                if not 0.0 < value <= 1.0:
+                    raise ValueError(f"The state must hold {name} above 0 and up to 1. Got {value:g} instead.")
+                setattr(self, name, value)
 
 
 def parameters_of(member: Any) -> dict[str, Any]:

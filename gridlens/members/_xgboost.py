@@ -5,7 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gridlens.features import FEATURE_NAMES
 from gridlens.members._trees import TurnedTrees
+from gridlens.members._xgboost_json import checked_xgboost
 
 __all__ = ["XGBoostMember"]
 
@@ -117,6 +119,4 @@ class XGBoostMember(TurnedTrees):
         self.booster_.save_model(folder / _MODEL_FILE)
 
     def _read(self, folder: Path) -> None:
-        import xgboost
-
-        self.booster_ = xgboost.Booster(model_file=folder / _MODEL_FILE)
+        self.booster_ = checked_xgboost((folder / _MODEL_FILE).read_bytes(), len(FEATURE_NAMES))

@@ -23,6 +23,8 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 # Folders are called after members.
 _MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+# More than the log-odds of a member, see `member_log_odds`.
+_MOST_LOG_ODDS = 100.0
 _AGAIN = "Get or train the model again."
 
 
@@ -92,6 +94,9 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
     weights = state.get("weights")
     if not isinstance(weights, list) or len(weights) != len(members):
         raise _damaged(what, f"weights must be a number for each of {len(members)} members, not {_shown(weights)}")
+    stack = np.array([_number(weight, "weights", what) for weight in weights], dtype=np.float64)
+    if not np.isfinite(_MOST_LOG_ODDS * np.abs(stack).sum()):
+        raise _damaged(what, f"weights are too large, {_shown(weights)}")
     try:
         calibrator = IsotonicCalibrator.from_dict(state["calibrator"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as exc:
@@ -100,7 +105,7 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
         metadata,
         tuple(members),
         tuple(averaged),
-        np.array([_number(weight, "weights", what) for weight in weights], dtype=np.float64),
+        stack,
         _number(state.get("intercept"), "intercept", what),
         calibrator,
         _share(state.get("calibration_prevalence"), "calibration_prevalence", what),

@@ -14,6 +14,7 @@ from gridlens.models._state import build_detector, member_classes, read_state
 __all__ = ["load_and_score"]
 
 _ROWS = 256
+_FEW = 2
 
 
 def load_and_score(folder: Path, where: str) -> LensDetector:
@@ -22,12 +23,16 @@ def load_and_score(folder: Path, where: str) -> LensDetector:
     check_files(folder, manifest, where)
     state = read_state(folder, manifest, where)
     detector = build_detector(folder, state, member_classes(state, manifest, where), where)
+    columns = []
     for name, member in zip(state.members, detector.stack_.members_, strict=True):
         X = _rows() if member.consumes == "features" else _cutouts()
         p = np.asarray(member.predict_proba(X))
-        known = p[~np.isnan(p)]
-        if p.shape != (len(X), 2) or not ((known >= 0.0) & (known <= 1.0)).all():
+        # No row is of NaN alone. NaN fails both comparisons.
+        if p.shape != (len(X), 2) or not ((p >= 0.0) & (p <= 1.0)).all():
             raise ModelError(f"The member {name!r} of the model in {where} gives no probabilities.")
+        columns.append(p[:_FEW, 1])
+    if not np.isfinite(detector.calibrated(np.column_stack(columns))).all():
+        raise ModelError(f"The stack of the model in {where} gives no probabilities.")
     return detector
 
 
@@ -42,4 +47,4 @@ def _rows() -> np.ndarray:
 def _cutouts() -> Any:
     from gridlens.cutouts import CutoutSet
 
-    return CutoutSet(np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32))
+    return CutoutSet(np.random.default_rng(0).normal(size=(_FEW, 64, 64, 3)).astype(np.float32))

@@ -76,7 +76,9 @@ class AveragedMember:
     @classmethod
     def load(cls, folder: Path, kind: Any) -> Self:
         """Read what `save` wrote, of members of the class `kind`."""
-        n = int(json.loads((folder / _FILE).read_text())["folds"])
+        n = json.loads((folder / _FILE).read_text())["folds"]
+        if type(n) is not int or n < 1:
+            raise ValueError(f"The number of folds must be an integer, 1 or more. Got {n!r} instead.")
         return cls([kind.load(folder / f"fold-{k}") for k in range(n)])
 
     @staticmethod

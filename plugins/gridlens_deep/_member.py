@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from gridlens.cutouts import CutoutSet
+from gridlens_deep._errors import WeightsError
 from gridlens_deep._images import Grid, usable_rows
 from gridlens_deep._store import Images
 
@@ -340,6 +342,11 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         prior = state["class_prior"]
         member.network_, member.temperature_ = network.eval(), float(state["temperature"])
         member.class_prior_ = None if prior is None else float(prior)
+        if not 0.0 < member.temperature_ < math.inf or not (prior is None or 0.0 < member.class_prior_ < 1.0):
+            raise WeightsError(
+                "The state must hold a temperature above 0, and a class prior between 0 and 1 or none. Got "
+                f"{state['temperature']!r} and {prior!r} instead."
+            )
         member.classes_ = np.array([0, 1])
         return member
 

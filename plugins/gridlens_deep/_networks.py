@@ -73,6 +73,12 @@ def take_state(network: Network, state: dict[str, torch.Tensor], where: str) -> 
             f"The weights in {where} are those of another network: {len(wrong)} layers differ, "
             f"{', '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}."
         )
+    unfit = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if unfit:
+        raise WeightsError(
+            f"The weights in {where} must be finite. {len(unfit)} layers are not, {', '.join(unfit[:4])}"
+            f"{' ...' if len(unfit) > 4 else ''}."
+        )
     network.load_state_dict(state)
 
 

@@ -1,5 +1,6 @@
 """Networks as members: the contract, what they learn, and every sentence that they end in."""
 
+import json
 import warnings
 
 import numpy as np
@@ -128,6 +129,16 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
     (tmp_path / "parameters.json").write_text(text)
     state = load_file(tmp_path / "weights.safetensors")
     stem = "backbone.embedder.embedder.convolution.weight"
+    save_file({**state, stem: torch.full_like(state[stem], torch.nan)}, tmp_path / "weights.safetensors")
+    with pytest.raises(WeightsError, match=rf"must be finite\. 1 layers are not, {stem}"):
+        ResNetMember.load(tmp_path)
+    save_file(state, tmp_path / "weights.safetensors")
+    known = (tmp_path / "state.json").read_text()
+    for wrong in ({"temperature": float("nan"), "class_prior": None}, {"temperature": 1.0, "class_prior": 1.5}):
+        (tmp_path / "state.json").write_text(json.dumps(wrong))
+        with pytest.raises(WeightsError, match="a temperature above 0, and a class prior between 0 and 1"):
+            ResNetMember.load(tmp_path)
+    (tmp_path / "state.json").write_text(known)
     save_file({**state, stem: state[stem].repeat(1, 2, 1, 1)[:, :5].contiguous()}, tmp_path / "weights.safetensors")
     # Weights of five bands, where a set of cutouts has three.
     with pytest.raises(WeightsError, match=rf"1 layers differ, {stem} \(\(16, 5, 7, 7\), not \(16, 3, 7, 7\)\)"):

@@ -18,7 +18,7 @@ CODE = "open({canary!r}, 'w').write('run')\n"
 def test_a_file_that_ends_the_process_ends_another_one(bundle, monkeypatch):
     """As LightGBM's parser does with text that nobody checked."""
     canary = bundle.parent / "sitecustomize.py"
-    canary.write_text("import gridlens.members._trees as t, os\nt.checked_booster = lambda text: os.abort()\n")
+    canary.write_text("import gridlens.members._trees as t, os\nt.checked_booster = lambda *_: os.abort()\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(canary.parent), *filter(os.path.isabs, sys.path)]))
     with pytest.raises(ModelError, match=r"process of its own was ended by it, by SIGABRT.*train the model again"):
         load_model(bundle)

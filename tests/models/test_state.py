@@ -2,11 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 from bundles import restate, vouch
 
-from gridlens import load_model
+from gridlens import LensDetector, load_model
 from gridlens._errors import ModelError
+from gridlens.calibration import IsotonicCalibrator
+from gridlens.members import LinearMember
+from gridlens.models import save_model
+from gridlens.models._trial import load_and_score
 
 
 @pytest.mark.parametrize(
@@ -26,6 +31,7 @@ from gridlens._errors import ModelError
         ("weights", ["1"], "weights must be finite"),
         ("weights", [True], "weights must be finite"),
         ("weights", [10**400], "weights must be finite"),
+        ("weights", [1e308], "weights are too large"),
         ("intercept", None, "intercept must be finite"),
         ("calibrator", {}, "its calibrator is none"),
         ("calibrator", [1, 2], "its calibrator is none"),
@@ -72,9 +78,36 @@ def test_json_that_is_none_is_refused(bundle, text, said):
         load_model(bundle)
 
 
-def test_a_member_must_be_a_folder(detector, tmp_path, monkeypatch):
-    from gridlens.models import save_model
+def test_a_member_with_infinite_coefficients_is_refused(training_rows, calibration_rows, tmp_path, no_probe):
+    member = LinearMember(turns=False)
+    made = LensDetector(members=(member,)).fit(*training_rows, calibration=calibration_rows)
+    save_model(made, tmp_path / "model", card="", training={})
+    path = tmp_path / "model" / "linear" / "weights.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    for value in (np.nan, np.inf):
+        np.savez(path, **{**arrays, "coef": np.full(315, value)})
+        vouch(tmp_path / "model")
+        with pytest.raises(
+            ModelError, match=r"The member 'linear' of the model in .* cannot be read \(ValueError: The"
+        ):
+            load_model(tmp_path / "model")
 
+
+def test_a_member_that_gives_no_numbers_is_refused(detector, bundle, monkeypatch):
+    member = type(detector.stack_.members_[0])
+    monkeypatch.setattr(member, "predict_proba", lambda self, X: np.full((len(X), 2), np.nan))
+    with pytest.raises(ModelError, match=r"The member 'lightgbm' of the model in .* gives no probabilities"):
+        load_and_score(bundle, "x")
+
+
+def test_a_calibration_that_gives_no_numbers_is_refused(bundle, monkeypatch):
+    monkeypatch.setattr(IsotonicCalibrator, "predict", lambda self, scores: np.full(len(scores), np.nan))
+    with pytest.raises(ModelError, match=r"The stack of the model in .* gives no probabilities"):
+        load_and_score(bundle, "x")
+
+
+def test_a_member_must_be_a_folder(detector, tmp_path, monkeypatch):
     monkeypatch.setattr(detector, "member_names_", ["../x"])
     with pytest.raises(ModelError, match=r"'../x' cannot be saved"):
         save_model(detector, tmp_path / "model", card="", training={})
