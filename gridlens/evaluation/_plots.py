@@ -52,7 +52,9 @@ def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     rates = np.geomspace(1.0 / n_negative, 1.0, 200)
     ax.plot(rates, rates, color=_GREY, lw=1.0, ls="--", label="random order")
     for (name, (positives, negatives)), color in zip(curves.items(), _cycled(len(curves)), strict=True):
-        ax.step(negatives / negatives[-1], positives / positives[-1], where="post", color=color, lw=1.8, label=name)
+        ax.step(
+            negatives / negatives[-1], positives / positives[-1], where="post", color=color, lw=1.8, label=_plain(name)
+        )
     ax.set_xscale("log")
     ax.set_xlim(1.0 / n_negative, 1.0)
     ax.set_ylim(0.0, 1.02)
@@ -94,7 +96,7 @@ def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, 
     for (name, (positives, negatives)), color in zip(curves.items(), _cycled(len(curves)), strict=True):
         told = negatives >= 1.0
         tpr, fpr = positives[told] / positives[-1], negatives[told] / negatives[-1]
-        ax.plot(tpr, share * tpr / (share * tpr + (1.0 - share) * fpr), color=color, lw=1.8, label=name)
+        ax.plot(tpr, share * tpr / (share * tpr + (1.0 - share) * fpr), color=color, lw=1.8, label=_plain(name))
     ax.axhline(share, color=_GREY, lw=1.0, ls="--", label="random order")
     ax.set_yscale("log")
     ax.set_xlim(0.0, 1.0)
@@ -187,7 +189,7 @@ def plot_discovery(
     ax.plot(places, prevalence * places, color=_GREY, lw=1.0, ls="--", label="random order")
     for (name, curve), color in zip(named.items(), _cycled(len(named)), strict=True):
         ax.fill_between(curve.reviewed, curve.low, curve.high, color=color, alpha=0.18, lw=0)
-        ax.plot(curve.reviewed, curve.found, color=color, lw=1.8, label=name)
+        ax.plot(curve.reviewed, curve.found, color=color, lw=1.8, label=_plain(name))
         if not curve.half.note:
             # The half of a list is one place: a dot with its interval lying along the axis of places.
             ax.hlines(total / 2, curve.half.low, curve.half.high, color=color, lw=1.2)
@@ -241,11 +243,16 @@ def plot_strata(table: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axe
     ax.hlines(rows.index[known], rows["low"][known], rows["high"][known], color=_COLORS[0], lw=1.6, alpha=0.6)
     ax.plot(rows["value"][known], rows.index[known], "o", color=_COLORS[0], ms=6)
     for i in rows.index[~known]:
-        ax.annotate(rows["note"][i], (0.02, i), xycoords=("axes fraction", "data"), va="center", color=_GREY)
-    ax.set_yticks(rows.index, [f"{row.stratum}\nn = {row.n_positive}" for row in rows.itertuples()])
+        ax.annotate(_plain(rows["note"][i]), (0.02, i), xycoords=("axes fraction", "data"), va="center", color=_GREY)
+    ax.set_yticks(rows.index, [f"{_plain(row.stratum)}\nn = {row.n_positive}" for row in rows.itertuples()])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(f"{metric}, of n positives")
     return ax
+
+
+def _plain(name: Any) -> str:
+    """Return a name of the user as matplotlib shows it: a dollar sign begins no formula."""
+    return str(name).replace("$", r"\$")
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:

@@ -104,6 +104,15 @@ def test_strata_not_shown_keep_their_line(rows):
         plot_strata(table, "TPR")
 
 
+def test_names_that_look_like_formulas_are_drawn_as_they_are(rows):
+    y, a, _ = rows
+    name = r"x$\frac$"
+    strata = plot_strata(stratified({"AUROC": auroc}, y, a, np.repeat(name, len(y))), "AUROC")
+    discovery = plot_discovery({name: discovery_curve(y, a, 1e-3, n_boot=5)})
+    for ax in (strata, discovery, plot_roc(y, {name: a}), plot_precision_recall(y, {name: a}, 0.01)):
+        ax.get_figure().canvas.draw()
+
+
 def test_given_axes_are_drawn_into(rows):
     y, a, _ = rows
     curve = discovery_curve(y, a, 1e-3, n_boot=5)
