@@ -15,6 +15,7 @@ import pandas as pd
 from gridlens._cells import ascii_cells, marked_cells, quoted_formulas, restored_cells
 from gridlens._errors import GridlensError
 from gridlens._files import atomic_path
+from gridlens._ids import escaped
 from gridlens._table_files import open_table
 from gridlens._table_source import UNNAMED_INDEX, TableError
 
@@ -47,6 +48,11 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise GridlensError(f"The output must end in {', '.join(TABLE_SUFFIXES)}. Got {path.name!r} instead.")
+    if escaped(str(path)) != str(path):
+        # Parts are kept beside the output in Parquet, whose library opens paths of UTF-8 alone.
+        raise GridlensError(
+            f"The output must have a path of printable UTF-8 text. Got {escaped(str(path))} instead. Name another."
+        )
     if path.is_dir():
         raise GridlensError(f"The output {path} is a folder. Name a file in it, such as {path / 'scores.csv'}.")
     if not path.parent.is_dir():
@@ -138,7 +144,9 @@ def _write_parquet(pieces: Iterable[pd.DataFrame], path: Path, attrs: Mapping[An
             if writer is None:
                 # Where pandas keeps and finds what it calls attrs.
                 metadata = {**(table.schema.metadata or {}), b"PANDAS_ATTRS": json.dumps(dict(attrs)).encode()}
-                writer = stack.enter_context(pq.ParquetWriter(path, table.schema.with_metadata(metadata)))
+                # Opened by Python: pyarrow takes paths of UTF-8 alone.
+                file = stack.enter_context(open(path, "wb"))
+                writer = stack.enter_context(pq.ParquetWriter(file, table.schema.with_metadata(metadata)))
             writer.write_table(table.cast(writer.schema))
 
 
@@ -167,7 +175,7 @@ def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> p
         raise GridlensError(f"The table {path} cannot be read: {exc}") from exc
     for note in notes:
         warnings.warn(f"In the table {path} {note}.", UserWarning, stacklevel=2)
-    return restored_cells(table, suffix)
+    return restored_cells(table, path.suffix.lower())
 
 
 def _has_ids(names: Sequence[Any]) -> int:

@@ -76,10 +76,12 @@ class FeatureCacheWriter:
         temporary = self._whole.__enter__()
         self._waiting: list[Measured] = []
         try:
+            # Opened by Python: pyarrow takes paths of UTF-8 alone.
+            self._sink = open(temporary, "wb")
             # Statistics of 315 columns would make up most of a footer that every reader parses; checksums tell a
             # reader of damage. Features are noise in their low bytes: bytes of one significance are kept together.
             self._file = pq.ParquetWriter(
-                temporary,
+                self._sink,
                 _schema(self.source),
                 compression="zstd",
                 compression_level=1,
@@ -138,6 +140,7 @@ class FeatureCacheWriter:
                 self._write(last=True)
                 with self._told():
                     self._file.close()
+                    self._sink.close()
             except BaseException as exc:
                 self._abandon(type(exc), exc, exc.__traceback__)
                 raise
@@ -148,6 +151,8 @@ class FeatureCacheWriter:
     def _abandon(self, *problem: Any) -> None:
         with contextlib.suppress(Exception):  # the footer of a file that is thrown away
             self._file.close()
+        with contextlib.suppress(OSError):  # what is buffered may not fit on the disk
+            self._sink.close()
         self._whole.__exit__(*problem)
 
 

@@ -92,6 +92,29 @@ def test_an_unprintable_name_ends_in_an_escape(folder, tmp_path):
         assert result.stderr.rstrip("\n").isprintable()
 
 
+@pytest.mark.parametrize("command", ["score", "features"])
+@pytest.mark.parametrize("name", ["caf\udce9.parquet", "a\nb.parquet", "caf\udce9/scores.parquet"])
+def test_an_output_that_parquet_cannot_open_is_refused_before_the_work(folder, tmp_path, command, name):
+    result = run(command, folder, "--out", tmp_path / name)
+    assert result.exit_code == 1
+    assert "The output must have a path of printable UTF-8 text. Got" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_working_folder_that_is_not_utf8_takes_every_format(folder, tmp_path, monkeypatch):
+    place = tmp_path / "caf\udce9"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for suffix in (".parquet", ".fits", ".votable", ".csv"):
+        result = run("score", folder, "--out", f"scores{suffix}", *SCORE)
+        assert result.exit_code == 0, result.stderr
+        assert len(read_table(f"scores{suffix}")) == len(NAMES) + 1
+    result = run("features", folder, "--out", "features.parquet", *SCORE)
+    assert result.exit_code == 0, result.stderr
+    result = run("score", "features.parquet", "--out", "cached.csv")
+    assert result.exit_code == 0, result.stderr
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_pipe_that_lacks_letters_gets_escapes(folder, encoding):
     done = command("score", folder, *SCORE, PYTHONIOENCODING=encoding)
