@@ -1,6 +1,7 @@
 """What a member reads from its files is checked before anything is scored with it."""
 
 import json
+import random
 import re
 
 import numpy as np
@@ -133,6 +134,11 @@ MODEL = ("learner", "gradient_booster", "model")
         (put("split_conditions", -1, 1e39), "split_conditions are not"),
         (put("split_conditions", -1, 3e38), None),
         (put("split_type", 0, 1), "a split is of categories"),
+        (put("split_indices", -1, 2**31 - 1), "a column that is not there"),
+        (put("default_left", 0, -1), "default_left is not 0 or 1"),
+        (put("parents", -1, 2**31 - 1), "names another parent"),
+        (put("parents", 0, 1), "names another parent"),
+        (lambda d: tree(d, 1).update(id=0), "its trees are not in order"),
         (cut("split_conditions"), "split_conditions are not"),
         (cut("default_left"), "default_left are not"),
         (cut("base_weights"), "base_weights are not"),
@@ -160,6 +166,32 @@ def test_xgboost_is_given_consistent_trees_alone(boosted, rows, tmp_path, change
         return
     with pytest.raises(ValueError, match=rf"The JSON of the trees is damaged: .*{re.escape(said)}"):
         type(boosted).load(folder)
+
+
+def test_trees_that_are_accepted_can_be_walked(boosted, rows, tmp_path):
+    """Values of the JSON are replaced one by one; what is not refused must score, and end no process."""
+    folder = saved(boosted, tmp_path / "xgboost")
+    text, rng, accepted = (folder / "trees.json").read_text(), random.Random(0), 0
+    odd = [-1, 0, 1, 2, 400, 2**31 - 1, 2**31, 2**63, -1e30, 1e39, 0.5, True, None, "x", "1", [], {}]
+    for _ in range(400):
+        document = json.loads(text)
+        spots, waiting = [], [document]
+        while waiting:
+            found = waiting.pop()
+            keys = list(found) if isinstance(found, dict) else range(len(found))
+            spots += [(found, key) for key in keys]
+            waiting += [found[key] for key in keys if isinstance(found[key], dict | list)]
+        found, key = rng.choice(spots)
+        found[key] = rng.choice(odd)
+        (folder / "trees.json").write_text(json.dumps(document))
+        try:
+            member = type(boosted).load(folder)
+        except ValueError:
+            continue
+        accepted += 1
+        assert np.isfinite(member.predict_proba(rows[0][:20])).all()
+        assert np.isfinite(member.contributions(rows[0][:2])[0]).all()
+    assert 0 < accepted < 200
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b"\xff\xfe", b"{}"])
