@@ -72,6 +72,7 @@ def _check_tree(tree: Mapping[str, Any], n_features: int) -> float:
     numbers = {name: _numbers(tree, name, n, "if") for name in _NUMBERS}
     _expect(not indices["split_type"].any(), "a split is of categories")
     _expect(bool(np.isin(indices["default_left"], (0, 1)).all()), "default_left is not 0 or 1")
+    _expect(bool((numbers["sum_hessian"] > 0.0).all()), "sum_hessian is not above 0")
     feature = indices["split_indices"]
     _expect(bool(((feature >= 0) & (feature < n_features)).all()), "a split is on a column that is not there")
     _check_children(indices["left_children"], indices["right_children"], indices["parents"])

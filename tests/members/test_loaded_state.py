@@ -134,6 +134,7 @@ MODEL = ("learner", "gradient_booster", "model")
         (put("split_conditions", -1, 1e39), "split_conditions are not"),
         (put("split_conditions", -1, 3e38), None),
         (put("split_type", 0, 1), "a split is of categories"),
+        (put("sum_hessian", 0, 0.0), "sum_hessian is not above 0"),
         (put("split_indices", -1, 2**31 - 1), "a column that is not there"),
         (put("default_left", 0, -1), "default_left is not 0 or 1"),
         (put("parents", -1, 2**31 - 1), "names another parent"),
