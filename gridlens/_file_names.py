@@ -1,5 +1,6 @@
 """File names made of ids, and files found by the escaped names that tables hold."""
 
+import hashlib
 import os
 import re
 import sys
@@ -16,26 +17,31 @@ _MOST_BYTES = 120
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def file_stem(name: str, taken: set[str]) -> str:
-    """Return the stem of a file name for an id, and add it to `taken`.
+def file_stem(name: str, taken: set[str] | None = None) -> str:
+    """Return the stem of a file name for an id.
 
-    Characters other than letters, digits and ``.+-_`` become "_"; a long id is cut. Where the result equals an earlier
-    one in any case of letters, a number follows.
+    Characters other than letters, digits and ``.+-_`` become "_"; a long id is cut.
 
     Parameters
     ----------
     name : str
         The id, any text.
-    taken : set of str
-        Stems made before for the same folder, folded; changed in place.
+    taken : set of str, default=None
+        Stems made before for the same folder, in one case of letters; the new one is added. Where it equals an earlier
+        one, a number follows. With None, eight digits of the id's hash follow where the id had to be changed, so that
+        files written one at a time do not replace each other.
 
     Examples
     --------
     >>> taken = set()
     >>> [file_stem(name, taken) for name in ("a/b", "a_b", "..", "NUL")]
     ['a_b', 'a_b-2', 'cutout', '_NUL']
+    >>> [file_stem(name) for name in ("a/b", "a_b")]
+    ['a_b-c14cddc0', 'a_b']
     """
     stem = _safe(name)
+    if taken is None:
+        return stem if stem == name else f"{stem}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
     found, k = stem, 1
     while (key := unicodedata.normalize("NFKC", found).casefold()) in taken:
         k += 1

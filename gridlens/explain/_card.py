@@ -120,7 +120,8 @@ def write_card(
     explainer, cutout, prevalence
         As of `draw_card`.
     folder : str or path
-        It exists. Characters that file names cannot hold become "_", and a long name is cut.
+        It exists. Characters that file names cannot hold become "_", a long name is cut, and digits of the id's hash
+        follow a name that was changed.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def write_card(
     """
     found = _explained(explainer, cutout, None)
     name = str(found.table["id"][0])
-    stem = file_stem(name, set())
+    stem = file_stem(name)
     picture, page = Path(folder) / f"{stem}.png", Path(folder) / f"{stem}.html"
     # A network takes its time to say where it looks: once for both.
     maps = card_maps(explainer, cutout)
