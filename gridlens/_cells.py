@@ -7,9 +7,9 @@ import pandas as pd
 
 from gridlens._ids import as_ascii, from_ascii
 
-__all__ = ["TEXT_COLUMNS", "ascii_cells", "marked_cells", "quoted_formulas", "restored_cells"]
+__all__ = ["ascii_cells", "marked_cells", "quoted_formulas", "restored_cells"]
 
-TEXT_COLUMNS = ("id", "path", "message")
+_TEXT = ("id", "path", "message")
 # What begins a formula in a spreadsheet. Tabs and carriage returns, which do so too, are escaped in every text.
 _FORMULA = re.compile(r"'*[=+\-@]")
 _MARKED = re.compile(r"'+[=+\-@]")
@@ -33,7 +33,7 @@ def marked_cells(table: pd.DataFrame) -> pd.DataFrame:
 def ascii_cells(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return the table with its text in ASCII, and how many cells that changed."""
     made = _mapped(table, as_ascii)
-    changed = sum(int((made[name] != table[name]).sum()) for name in TEXT_COLUMNS if name in table)
+    changed = sum(int((made[name] != table[name]).sum()) for name in _TEXT if name in table)
     return made, changed
 
 
@@ -59,7 +59,7 @@ def _mapped(table: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame
     """Return a copy of the table with `function` of each text; other values, such as NaN, stay."""
     columns = {
         name: table[name].map(lambda value: function(value) if isinstance(value, str) else value)
-        for name in TEXT_COLUMNS
+        for name in _TEXT
         if name in table
     }
     return table.assign(**columns)

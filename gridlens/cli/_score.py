@@ -86,9 +86,7 @@ def score(
     if target == "joint" and prevalence == "estimate":
         raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
     if quote_formulas and out is not None and not out.lower().endswith(".csv"):
-        raise click.UsageError(
-            "--quote-formulas is for CSV; the formats of --out .parquet, .fits and .votable need none."
-        )
+        raise click.UsageError("--quote-formulas is for CSV alone. Leave it out, or name a .csv file with --out.")
     from gridlens._tables import check_writable, print_table, write_pieces
     from gridlens.engine import check_output, ranked_scores
 

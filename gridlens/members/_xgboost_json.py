@@ -62,7 +62,7 @@ def _check(learner: Mapping[str, Any], n_features: int) -> None:
 
 
 def _check_tree(tree: Mapping[str, Any], n_features: int) -> float:
-    """Check one tree and return the largest absolute value of its nodes."""
+    """Check one tree and return the largest absolute value of its leaves."""
     sizes = tree["tree_param"]
     n = int(sizes["num_nodes"])
     _expect(n > 0 and int(sizes["num_feature"]) == n_features, "a tree is not for these columns")
