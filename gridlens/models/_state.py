@@ -95,7 +95,9 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
     if not isinstance(weights, list) or len(weights) != len(members):
         raise _damaged(what, f"weights must be a number for each of {len(members)} members, not {_shown(weights)}")
     stack = np.array([_number(weight, "weights", what) for weight in weights], dtype=np.float64)
-    if not np.isfinite(_MOST_LOG_ODDS * np.abs(stack).sum()):
+    with np.errstate(over="ignore"):
+        largest_log_odds = _MOST_LOG_ODDS * np.abs(stack).sum()
+    if not np.isfinite(largest_log_odds):
         raise _damaged(what, f"weights are too large, {_shown(weights)}")
     try:
         calibrator = IsotonicCalibrator.from_dict(state["calibrator"])
