@@ -23,10 +23,13 @@ def quoted_formulas(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def marked_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with a second apostrophe before text that looks as if `quoted_formulas` had quoted it.
+    """Return a table of scores with a second apostrophe before text that looks as if `quoted_formulas` had quoted it.
 
-    So that a reader may remove one from every such text, without being told whether the table was quoted.
+    A reader then removes one from every such text, without being told whether the table was quoted. A table without
+    the columns of scores stays as it is.
     """
+    if not _OF_SCORES.issubset(table.columns):
+        return table
     return _mapped(table, lambda text: f"'{text}" if _MARKED.match(text) else text)
 
 
