@@ -94,6 +94,7 @@ def score(
         max_size=max_size,
     )
     with ranked_scores(source, models=(os.fspath(model),), prevalence=prevalence, n_jobs=n_jobs) as ranking:
+        assert ranking is not None  # only an output can be complete already
         table = pd.concat(list(ranking.pieces), ignore_index=True)
     table.attrs.update(ranking.attrs)
     return table

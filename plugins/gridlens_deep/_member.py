@@ -342,7 +342,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         prior = state["class_prior"]
         member.network_, member.temperature_ = network.eval(), float(state["temperature"])
         member.class_prior_ = None if prior is None else float(prior)
-        if not 0.0 < member.temperature_ < math.inf or not (prior is None or 0.0 < member.class_prior_ < 1.0):
+        prior_fits = member.class_prior_ is None or 0.0 < member.class_prior_ < 1.0
+        if not 0.0 < member.temperature_ < math.inf or not prior_fits:
             raise WeightsError(
                 "The state must hold a temperature above 0, and a class prior between 0 and 1 or none. Got "
                 f"{state['temperature']!r} and {prior!r} instead."
