@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gridlens.cutouts import CutoutBatch, CutoutSet, Parcel, ReadFailure
 
-__all__ = ["EACH", "SHARDS", "SIZE", "Numbers", "Tally", "score_shards"]
+__all__ = ["EACH", "SHARDS", "SIZE", "Numbers", "Tally", "Unloadable", "score_shards"]
 
 SIZE = 48
 SHARDS, EACH = 24, 80
@@ -75,6 +75,21 @@ class Tally:
 
     def identity(self):
         return {"tally": "1"}
+
+
+class Unloadable(Tally):
+    """A work that no other process can load; `mark` counts the tries."""
+
+    def __init__(self, mark, error):
+        super().__init__()
+        self.mark, self.error = str(mark), error
+
+    def __setstate__(self, state):
+        with open(state["mark"], "a") as file:
+            file.write(".")
+        if state["error"] is None:
+            os._exit(9)
+        raise state["error"]
 
 
 def score_shards(shards, model, out):

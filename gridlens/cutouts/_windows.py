@@ -16,7 +16,8 @@ from gridlens.cutouts._tile_files import PACKED, Tile
 __all__ = ["read_window"]
 
 # Files whose pixels must be decoded stay open, a few of them: one that is compressed as a whole lies in memory.
-_OPEN = 6
+# One for each band stays in any case, or each cluster would decompress all of them again.
+_OPEN, _BANDS = 6, 3
 _OPEN_BYTES = 2 * 1024**3
 
 
@@ -71,7 +72,7 @@ class _OpenFiles:
         if key not in self._hdus:
             whole = is_compressed(tile.path)
             self._hdus[key] = open_fits(tile.path, memmap=not whole), 4 * tile.nx * tile.ny if whole else 0
-            while len(self._hdus) > 1 and (len(self._hdus) > _OPEN or self._held() > _OPEN_BYTES):
+            while len(self._hdus) > _BANDS and (len(self._hdus) > _OPEN or self._held() > _OPEN_BYTES):
                 self._hdus.popitem(last=False)[1][0].close()
         self._hdus.move_to_end(key)
         return self._hdus[key][0]

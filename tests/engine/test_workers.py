@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from parcels import Numbers, Tally
+from parcels import Numbers, Tally, Unloadable
 
 from gridlens._errors import GridlensError
 from gridlens.engine import _output
@@ -62,21 +62,6 @@ def test_a_script_without_a_guard_for_its_main_module(tmp_path, engine, where):
     assert done.stderr.count("Warning") == (where == "script")
     assert ("The script 'script.py' has no" in done.stderr) == (where == "script")
     assert len(pd.read_parquet(out)) == 8
-
-
-class Unloadable(Tally):
-    """A work that no other process can load; `mark` counts the tries."""
-
-    def __init__(self, mark, error):
-        super().__init__()
-        self.mark, self.error = str(mark), error
-
-    def __setstate__(self, state):
-        with open(state["mark"], "a") as file:
-            file.write(".")
-        if state["error"] is None:
-            os._exit(9)
-        raise state["error"]
 
 
 @pytest.mark.slow
