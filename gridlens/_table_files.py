@@ -1,9 +1,6 @@
 """Open tables of any everyday format, told by the first bytes of the file."""
 
-import bz2
-import gzip
 import io
-import lzma
 import os
 import re
 import warnings
@@ -12,29 +9,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gridlens._content import DECOMPRESSORS, KIND_WORDS, kind_of_bytes
 from gridlens._errors import GridlensError
 from gridlens._table_source import Rank, TableError, TableSource
 
 __all__ = ["open_table"]
 
 _HEAD = 4096  # bytes
-_COMPRESSIONS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
-    (b"\x1f\x8b", gzip.open),
-    (b"BZh", bz2.open),
-    (b"\xfd7zXZ\0", lzma.open),
-)
+# Kinds that are no tables, and what to do with them.
 _OTHERS = {
-    b"PK": ("it is a zip archive, such as an Excel workbook", "Save it as CSV, or unpack it."),
-    b"\xd0\xcf\x11\xe0": ("it is an Excel workbook", "Save it as CSV."),
-    b"\x89HDF": ("it is an HDF5 file", "Write the table as Parquet or FITS."),
-    b"\x28\xb5\x2f\xfd": ("it is compressed with zstd", "Decompress it."),
-    b"\x1f\x9d": ("it is compressed with compress", "Decompress it."),
-    b"\x93NUMPY": ("it is an array of numpy", "Write it as a table with named columns."),
-    b"%PDF": ("it is a PDF document", "Save the table as CSV."),
+    "zip": "Save it as CSV if it is an Excel workbook, or unpack it.",
+    "excel": "Save it as CSV.",
+    "hdf5": "Write the table as Parquet or FITS.",
+    "zstd": "Decompress it.",
+    "compress": "Decompress it.",
+    "npy": "Write it as a table with named columns.",
+    "pdf": "Save the table as CSV.",
+    "html": "Download the table itself.",
+    "png": "Write the table as CSV.",
+    "jpeg": "Write the table as CSV.",
 }
 # Texts that are no tables, or not in a form that is read.
 _OTHER_TEXTS = (
-    (re.compile(r"\s*<(!doctype\s+html|html)", re.IGNORECASE), "it is a web page", "Download the table itself."),
     (re.compile(r"\s*(\{|\[\s*[\[{])"), "it is JSON", "Write the table as CSV."),
     (re.compile(r"\+-"), "it is a table drawn with lines", "Write it as CSV."),
 )
@@ -85,8 +81,7 @@ def _opened(path: Path, rank: Rank, remarks: bool) -> Iterator[TableSource]:
     if path.exists() and not path.is_file():
         raise TableError("it is not a regular file", "Name a file.")
     with open(path, "rb") as plain:
-        start = plain.read(8)
-    decompressed = next((opened for magic, opened in _COMPRESSIONS if start.startswith(magic)), None)
+        decompressed = DECOMPRESSORS.get(kind_of_bytes(plain.read(_HEAD)))
 
     def stream() -> BinaryIO:
         file = open(path, "rb")  # noqa: SIM115 - closed with the reader
@@ -96,17 +91,17 @@ def _opened(path: Path, rank: Rank, remarks: bool) -> Iterator[TableSource]:
 
     with stream() as file:
         head = file.read(_HEAD)
-        if head.startswith(b"PAR1") and decompressed is None:
+        if kind_of_bytes(head) == "parquet" and decompressed is None:
             yield ParquetTable([path])
         else:
             yield _source(head, stream, file, rank, remarks)
 
 
 def _source(head: bytes, stream: Callable[[], BinaryIO], file: BinaryIO, rank: Rank, remarks: bool) -> TableSource:
-    for magic, (reason, way_out) in _OTHERS.items():
-        if head.startswith(magic):
-            raise TableError(reason, way_out)
-    if head.startswith(b"SIMPLE  ="):
+    kind = kind_of_bytes(head)
+    if kind in _OTHERS:
+        raise TableError(f"it is {KIND_WORDS[kind]}", _OTHERS[kind])
+    if kind == "fits":
         from gridlens._table_fits import FitsTable
 
         whole = _whole(head, file)

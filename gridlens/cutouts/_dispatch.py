@@ -4,6 +4,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 
+from gridlens._content import KIND_WORDS
 from gridlens._errors import CutoutError
 from gridlens.cutouts._arrays import count_npy, count_npz, read_npy, read_npz
 from gridlens.cutouts._chunks import RowRange
@@ -13,7 +14,7 @@ from gridlens.cutouts._planes import BANDS, ReadOptions
 from gridlens.cutouts._salvage import Unreadable
 from gridlens.cutouts._scan import Entry, Kind
 from gridlens.cutouts._set import CutoutSet
-from gridlens.cutouts._sniff import KIND_WORDS, content_kind
+from gridlens.cutouts._sniff import content_kind
 
 __all__ = ["by_content", "count_entry", "read_arrays"]
 

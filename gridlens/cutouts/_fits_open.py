@@ -1,26 +1,23 @@
 """Open FITS files: plain or compressed, whatever the name says, and only once their headers have been checked."""
 
-import bz2
 import contextlib
-import gzip
 import io
-import lzma
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from gridlens._content import DECOMPRESSORS, KIND_WORDS
 from gridlens._errors import CutoutError
 from gridlens._fits_headers import BLOCK, HeaderError, check_file, walk_headers
 from gridlens._ids import escaped
 from gridlens.cutouts._expansion import check_deflate
 from gridlens.cutouts._planes import damage_message
-from gridlens.cutouts._sniff import KIND_WORDS, content_kind
+from gridlens.cutouts._sniff import content_kind
 
 __all__ = ["is_compressed", "open_fits", "opened"]
 
-_DECOMPRESSORS: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 # What a compressed file may hold, in memory: a mosaic of 19,200 px has 1.5 GB.
 _MOST_INFLATED = 4 * 1024**3
 # The same of a file of cutouts, for each pixel of the largest square: five planes of float64.
@@ -90,10 +87,10 @@ def _open_checked(path: str, max_side: int | None, memmap: bool) -> Any:
         if has_gzip and max_side is not None:
             _check_tiles(path, max_side)
         return fits.open(path, memmap=memmap, do_not_scale_image_data=True)
-    if kind not in _DECOMPRESSORS:
+    if kind not in DECOMPRESSORS:
         found = KIND_WORDS[kind] if os.path.getsize(path) else "empty"
         raise CutoutError(damage_message(ValueError(f"it is {found}"), f"The file {escaped(path)}"))
-    with _DECOMPRESSORS[kind](path, "rb") as stream:
+    with DECOMPRESSORS[kind](path, "rb") as stream:
         content, has_gzip = _inflate(stream, max_side, escaped(path))
     if has_gzip and max_side is not None:
         _check_tiles(io.BytesIO(content.getbuffer()), max_side)
@@ -102,7 +99,7 @@ def _open_checked(path: str, max_side: int | None, memmap: bool) -> Any:
 
 def is_compressed(path: str) -> bool:
     """Return whether a FITS file is compressed as a whole, by gzip, bzip2 or xz."""
-    return content_kind(path) in _DECOMPRESSORS
+    return content_kind(path) in DECOMPRESSORS
 
 
 def _check_tiles(source: str | BinaryIO, max_side: int) -> None:

@@ -3,48 +3,14 @@
 import os
 import stat
 
+from gridlens._content import HDF5_SIGNATURE, kind_of_bytes
 from gridlens._errors import CutoutError
 from gridlens._ids import escaped
 
-__all__ = ["KIND_WORDS", "check_regular", "content_kind"]
+__all__ = ["check_regular", "content_kind"]
 
-_SIGNATURES = {
-    b"SIMPLE  =": "fits",
-    b"\x93NUMPY": "npy",
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",  # without members
-    b"\x89PNG\r\n\x1a\n": "png",
-    b"\xff\xd8\xff": "jpeg",
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\0": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\x1f\x9d": "compress",
-    b"PAR1": "parquet",
-}
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_HTML = (b"<!doctype html", b"<html")
 _HEAD_BYTES = 64
 _FIRST_USER_BLOCK = 512  # bytes; HDF5 lets other data precede its signature, in blocks of this size and its doubles
-
-KIND_WORDS = {
-    "fits": "a FITS file",
-    "npy": "a NumPy array as in .npy",
-    "zip": "a zip archive",
-    "png": "a PNG picture",
-    "jpeg": "a JPEG picture",
-    "gzip": "compressed with gzip",
-    "bzip2": "compressed with bzip2",
-    "xz": "compressed with xz",
-    "zstd": "compressed with zstd",
-    "compress": "compressed with the program compress",
-    "parquet": "a Parquet table",
-    "hdf5": "an HDF5 file",
-    "html": "a web page, perhaps the error message of a server",
-    "": "of no known kind",
-}
-"""what an error message says that a file is, by the kinds of `content_kind`"""
-
 _TYPES = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -55,7 +21,7 @@ _TYPES = (
 
 
 def content_kind(path: str | os.PathLike[str]) -> str:
-    """Return the kind of a file from its first bytes, a key of `KIND_WORDS`: "fits", "npy", "zip" or others.
+    """Return the kind of a file from its first bytes: "fits", "npy", "zip" or another key of `KIND_WORDS`.
 
     "" means a kind that is not known, such as an empty file.
 
@@ -69,17 +35,12 @@ def content_kind(path: str | os.PathLike[str]) -> str:
     size = check_regular(path)
     with open(path, "rb", buffering=0) as file:
         head = file.read(_HEAD_BYTES)
-        for signature, kind in _SIGNATURES.items():
-            if head.startswith(signature):
-                return kind
-        if head.startswith(_HDF5):
-            return "hdf5"
-        if head.lstrip().lower().startswith(_HTML):
-            return "html"
+        if kind := kind_of_bytes(head):
+            return kind
         start = _FIRST_USER_BLOCK
         while start < size:
             file.seek(start)
-            if file.read(len(_HDF5)) == _HDF5:
+            if file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE:
                 return "hdf5"
             start *= 2
     return ""

@@ -99,7 +99,7 @@ def test_the_content_tells_the_format(tmp_path, data, name):
         (b"id ra dec z\nA 150.1 2.2 0.1\nB 150.1 2.2\n", "separated by blanks, and line 3 has 3 words for 4 columns"),
         (b"Name ra dec\nAbell 1 150.1 2.2\n", "separated by blanks, and its first row has 4 words for 3 columns"),
         ((VIZIER + "\n" + VIZIER).encode(), "several tables, one below the other"),
-        (b"PK\x03\x04" + bytes(30), "a zip archive, such as an Excel workbook. Save it as CSV"),
+        (b"PK\x03\x04" + bytes(30), "a zip archive. Save it as CSV if it is an Excel workbook, or unpack it."),
         (b"\x89HDF\r\n\x1a\n" + bytes(30), "an HDF5 file"),
         (b"<!DOCTYPE html><html><body>Log in</body></html>", "a web page"),
         (b"id,ra,dec\nA\0B,150.1,2.2\n", "not text"),

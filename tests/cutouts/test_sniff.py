@@ -10,8 +10,9 @@ import socket
 import numpy as np
 import pytest
 
+from gridlens._content import KIND_WORDS
 from gridlens._errors import CutoutError
-from gridlens.cutouts._sniff import KIND_WORDS, content_kind
+from gridlens.cutouts._sniff import content_kind
 
 
 def saved(writer, *args, **kwargs):
