@@ -15,9 +15,9 @@ _LIMITS = {
     "dec": (-90.0, 90.0),
     "bcg_ra": (-360.0, 360.0),
     "bcg_dec": (-90.0, 90.0),
-    # from the edge of the first pixel to the largest side of an image that is read
-    "bcg_x": (-0.5, 4095.5),
-    "bcg_y": (-0.5, 4095.5),
+    # Marks such as 9999; whether the place is on the cutout is judged with the cutout. See _PIXELS.
+    "bcg_x": (-np.inf, 9998.5),
+    "bcg_y": (-np.inf, 9998.5),
     "seeing": (0.001, 10.0),
     "depth": (10.0, 35.0),
     "redshift": (-0.01, 15.0),
@@ -31,6 +31,8 @@ _LIMITS = {
     "theta_e": (0.0, 300.0),
     "arc_snr": (0.0, np.inf),
 }
+# Of pixels, whole negative numbers are marks (-1, -99). Others are places off the cutout, which is rejected for them.
+_PIXELS = ("bcg_x", "bcg_y")
 PAIRS = (("ra", "dec"), ("bcg_ra", "bcg_dec"), ("bcg_x", "bcg_y"))
 """names whose values mean nothing without each other"""
 
@@ -52,7 +54,10 @@ def implausible(name: str, values: Any) -> NDArray[np.bool_]:
     """
     values = np.asarray(values, dtype=np.float64)
     low, high = limits(name)
-    return np.asarray((values < low) | (values > high))  # neither for NaN
+    wrong = (values < low) | (values > high)  # neither for NaN
+    if name in _PIXELS:
+        wrong |= (values < 0.0) & (values == np.round(values))
+    return np.asarray(wrong)
 
 
 def known_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

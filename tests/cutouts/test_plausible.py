@@ -8,7 +8,7 @@ import zarr
 
 from gridlens import CutoutSet
 from gridlens.cli._truth import join_truth
-from gridlens.cutouts import CutoutFlag, extract, read_batches, read_catalog
+from gridlens.cutouts import CutoutFlag, extract, read_batches, read_catalog, rejection
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263
 PIXELS = np.zeros((3, 48, 48, 3), dtype=np.float32)
@@ -156,3 +156,10 @@ def test_marks_for_bcgs_in_arrays_are_unknown(tmp_path):
     with pytest.warns(UserWarning, match=r"1 in 'bcg_x' \(such as -99\); 2 in 'bcg_y' \(such as -99\)"):
         cutouts = CutoutSet.read(tmp_path / "s.npz")
     assert cutouts.bcg_xy.tolist() == [[20.0, 21.0], [23.5, 23.5], [23.5, 23.5]]
+
+
+def test_a_bcg_off_the_cutout_is_rejected_and_not_taken_for_unknown(tmp_path):
+    np.savez(tmp_path / "s.npz", pixels=PIXELS[:1], pixel_scale=0.5, bcg_xy=[[-3.2, 20.0]])
+    cutouts = CutoutSet.read(tmp_path / "s.npz")
+    assert cutouts.bcg_xy.tolist() == [[-3.2, 20.0]]
+    assert rejection(cutouts.pixels[0], cutouts.bcg_xy[0], 0.5).flag == CutoutFlag.BCG_OUTSIDE
