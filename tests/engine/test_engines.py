@@ -101,9 +101,9 @@ def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
         DaskEngine(Task(Numbers(1), Tally()), 1, "nonsense://x").__enter__()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def scheduler(tmp_path_factory):
-    """Address of a scheduler in a process of its own, without workers."""
+    """Address of a scheduler in a process of its own, without workers, not even those of another test."""
     folder = tmp_path_factory.mktemp("scheduler")
     where = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
@@ -130,6 +130,7 @@ def test_a_scheduler_elsewhere_with_workers_of_its_own(tmp_path, scheduler, monk
     monkeypatch.setattr(_dask, "_PATIENCE", 60.0)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nthreads", "1", "--no-dashboard"]
+    command.append("--no-nanny")  # which would outlive the process that is killed here
     worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path, env=environment)
     try:
         with Parts(tmp_path / "p", {}, resume=False) as parts:
@@ -150,6 +151,7 @@ def test_a_scheduler_of_which_a_worker_lacks_gridlens(tmp_path, scheduler, monke
     (tmp_path / "gridlens" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'gridlens'\")\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nthreads", "1", "--no-dashboard"]
+    command.append("--no-nanny")  # which would outlive the process that is killed here
     worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path, env=environment)
     monkeypatch.setattr(_dask, "_PATIENCE", 60.0)
     task = Task(Numbers(20), Tally())
