@@ -173,13 +173,20 @@ def _tile(path: str, k: int, hdu: Any, cards: str, wcs: "WCS", packed: bool, siz
 
 def _check_places(tiles: list[Tile]) -> None:
     """Raise CutoutError where a file has two images of one place, and nothing says of which bands they are."""
-    for k, tile in enumerate(tiles[1:], 1):
-        for earlier in tiles[:k]:
-            if tile.is_at(earlier) and not (tile.band(KNOWN_FILTERS) and earlier.band(KNOWN_FILTERS)):
-                raise CutoutError(
-                    "It holds several images of one place, and nothing says which is the science image. Name its "
-                    "extension SCI, or keep it in a file of its own."
-                )
+    from scipy.spatial import cKDTree
+
+    nameless = [tile for tile in tiles if not tile.band(KNOWN_FILTERS)] if len(tiles) > 1 else []
+    if not nameless:
+        return
+    tree = cKDTree([(tile.x, tile.y, tile.z) for tile in tiles])
+    for tile in nameless:
+        # Half the extent of an image: a few others at most, however many extensions the file has.
+        near = tree.query_ball_point((tile.x, tile.y, tile.z), tile.radius / 2.0)
+        if any(tiles[k] is not tile and tile.is_at(tiles[k]) for k in near):
+            raise CutoutError(
+                "It holds several images of one place, and nothing says which is the science image. Name its "
+                "extension SCI, or keep it in a file of its own."
+            )
 
 
 def _cache_file(paths: list[str]) -> Path | None:
