@@ -87,7 +87,7 @@ def test_pictures_are_never_read_as_calibrated(tmp_path, rng, kind, name):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.npy", gzip.compress(b"anything"), "is compressed with gzip, which only FITS images may be"),
+        ("a.npy", gzip.compress(b"anything", mtime=0), "is compressed with gzip, which only FITS images may be"),
         ("a.h5", b"\xfd7zXZ\0" + bytes(50), "is compressed with xz"),
         ("a.fits", b"<html>404 not found</html>", "web page"),
         ("a.npz", b"<!DOCTYPE html>", "web page, perhaps the error message of a server"),

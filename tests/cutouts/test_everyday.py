@@ -77,10 +77,10 @@ VOTABLE = """<?xml version="1.0"?><VOTABLE version="1.3" xmlns="http://www.ivoa.
         IPAC.encode(),
         CDS.encode(),
         VOTABLE.encode(),
-        gzip.compress(CSV),
+        gzip.compress(CSV, mtime=0),
         bz2.compress(CSV),
         lzma.compress(CSV),
-        gzip.compress(VOTABLE.encode()),
+        gzip.compress(VOTABLE.encode(), mtime=0),
     ],
 )
 @pytest.mark.parametrize("name", ["c.csv", "c.fits", "c"])
