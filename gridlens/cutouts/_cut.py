@@ -1,7 +1,8 @@
 """Cut one cluster out of the images of its bands, onto one pixel grid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -85,7 +86,11 @@ class _Plane(NamedTuple):
 
 
 def cut_cluster(
-    place: NDArray[np.float64], images: Sequence[Sequence[BandImage]], pixel_scale: float, npix: int
+    place: NDArray[np.float64],
+    images: Sequence[BandImage],
+    others: Callable[[int], Iterable[BandImage]],
+    pixel_scale: float,
+    npix: int,
 ) -> Cut:
     """Cut `npix` x `npix` px of `pixel_scale` arcsec about a place out of the images of g, r, i.
 
@@ -95,26 +100,28 @@ def cut_cluster(
     Parameters
     ----------
     place : ndarray of shape (2,)
-        Pixel (x, y) on the first image of r.
-    images : sequence of three sequences of BandImage
-        Of each band the image that the place lies on, and others that may have part of the cutout.
+        Pixel (x, y) on the image of r.
+    images : sequence of three BandImage
+        Of each band the image that the place lies on.
+    others : callable
+        Called with the number of a band whose image lacks pixels of the cutout, to return further images of it.
 
     Raises
     ------
     CutoutError
         An image is damaged.
     """
-    first = images[_REFERENCE][0]
+    first = images[_REFERENCE]
     target = _target(place, first.wcs, pixel_scale, npix)
-    reference = _cut_band(images[_REFERENCE], target, npix, BANDS[_REFERENCE])
+    reference = _cut_band(_REFERENCE, images, others, target, npix)
     if reference.image is not first:
         x, y = (float(value) for value in pixel_to_pixel(first.wcs, reference.image.wcs, *place))
         target = _target(np.array([x, y]), reference.image.wcs, pixel_scale, npix)
-        reference = _cut_band(images[_REFERENCE], target, npix, BANDS[_REFERENCE])
+        reference = _cut_band(_REFERENCE, images, others, target, npix)
     pixels = np.empty((npix, npix, len(BANDS)), dtype=np.float32)
     flags = CutoutFlag(0)
-    for k, band in enumerate(BANDS):
-        plane = reference if k == _REFERENCE else _cut_band(images[k], target, npix, band)
+    for k in range(len(BANDS)):
+        plane = reference if k == _REFERENCE else _cut_band(k, images, others, target, npix)
         pixels[..., k] = plane.pixels
         flags |= plane.flags
     return Cut(pixels, target, int(flags), reference.image.tile.path)
@@ -126,16 +133,19 @@ def _target(place: NDArray[np.float64], reference: "WCS", pixel_scale: float, np
     return grid_wcs(longitude, latitude, orientation(reference, x, y), pixel_scale, npix, reference)
 
 
-def _cut_band(images: Sequence[BandImage], target: "WCS", npix: int, band: str) -> _Plane:
-    """Cut one band out of the image with the most valid pixels, and fill what it lacks from the others."""
+def _cut_band(
+    b: int, images: Sequence[BandImage], others: Callable[[int], Iterable[BandImage]], target: "WCS", npix: int
+) -> _Plane:
+    """Cut band number `b` out of the image with the most valid pixels, and fill what it lacks from the others."""
     planes: list[_Plane] = []
     problem: CutoutError | None = None
-    for image in images:
+    # The others are asked for, and their headers parsed, only where the first one is not complete.
+    for image in chain((images[b],), others(b)):
         try:
             planes.append(_Plane(*_cut_image(image, target, npix), image))
         except Exception as exc:
             # A damaged file can raise nearly anything from the libraries below; one must not stop a survey.
-            message = damage_message(exc, f"The image {escaped(image.tile.path)} of the band {band}")
+            message = damage_message(exc, f"The image {escaped(image.tile.path)} of the band {BANDS[b]}")
             problem = problem or CutoutError(str(exc) if isinstance(exc, CutoutError) else message)
             continue
         if planes[-1].valid == npix**2:
@@ -143,9 +153,9 @@ def _cut_band(images: Sequence[BandImage], target: "WCS", npix: int, band: str) 
     if not planes:
         assert problem is not None  # each image has been read or has raised one
         raise problem
-    best, *others = sorted(planes, key=lambda plane: -plane.valid)
+    best, *rest = sorted(planes, key=lambda plane: -plane.valid)
     pixels, flags = best.pixels, best.flags
-    for other in others:
+    for other in rest:
         filled = np.isnan(pixels) & np.isfinite(other.pixels)
         if filled.any():
             pixels = np.where(filled, other.pixels, pixels)

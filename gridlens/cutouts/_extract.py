@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -270,7 +271,8 @@ def cut_rows(
         rows, cuts = [], []
         for row in plan.order[first : min(first + batch_size, end)].tolist():
             try:
-                cut = cut_cluster(plan.place[row], plan.images(row), geometry.pixel_scale, geometry.npix)
+                others = functools.partial(plan.others, row)
+                cut = cut_cluster(plan.place[row], plan.images(row), others, geometry.pixel_scale, geometry.npix)
                 if cut.flags & CutoutFlag.NO_IMAGE:
                     failures.append(_failure(plan, row, CutoutFlag.NO_IMAGE, _blank_message(cut)))
                     continue

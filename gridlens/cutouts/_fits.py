@@ -11,12 +11,13 @@ from gridlens.cutouts._blank import mark_blank
 from gridlens.cutouts._companions import science_image
 from gridlens.cutouts._fits_open import opened, quiet
 from gridlens.cutouts._fits_pixels import image_pixels
-from gridlens.cutouts._flux import band_zeropoints, flux_factors, pixel_unit
+from gridlens.cutouts._flux import band_zeropoints, pixel_unit
 from gridlens.cutouts._photometry import full_header, header_seeing
 from gridlens.cutouts._planes import (
     BANDS,
     ReadOptions,
     damage_message,
+    flux_factors,
     missing_bands,
     name_bands,
     pick_bands,

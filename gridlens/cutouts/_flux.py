@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from gridlens._errors import CutoutError
 from gridlens.cutouts._header_values import header_number, positive_number
 from gridlens.cutouts._photometry import FLUX_DENSITY_OFFSET, header_zeropoint
-from gridlens.cutouts._planes import BANDS, to_reference
+from gridlens.cutouts._planes import BANDS
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
     from gridlens.cutouts.surveys import Survey
 
-__all__ = ["NotLinearError", "PixelUnit", "band_zeropoints", "flux_factors", "pixel_unit", "zeropoint_of"]
+__all__ = ["NotLinearError", "PixelUnit", "band_zeropoints", "pixel_unit", "zeropoint_of"]
 
 _ZEROPOINT_HINT = (
     'State them with --zeropoint g=..,r=..,i=.. (zeropoint={"g": .., "r": .., "i": ..} in Python), AB magnitudes, or '
@@ -259,8 +259,3 @@ def _zeropoint(header: "Header", unit: PixelUnit, survey: "Survey | None") -> fl
             f"{header['BUNIT']!r}. {_ZEROPOINT_HINT}"
         )
     return unit.zeropoint
-
-
-def flux_factors(zeropoints: Sequence[float] | None) -> NDArray[np.float32]:
-    """Return what brings g, r and i to zero point 27; 1 where the zero points are unknown."""
-    return np.ones(len(BANDS), dtype=np.float32) if zeropoints is None else to_reference(zeropoints)

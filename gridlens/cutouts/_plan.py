@@ -1,6 +1,6 @@
 """Settle, before a pixel is read, which image of which band each cluster is cut from, and what its pixels mean."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from gridlens._errors import CutoutError
 from gridlens.cutouts._cut import BandImage
 from gridlens.cutouts._flags import CutoutFlag
-from gridlens.cutouts._flux import NotLinearError, band_zeropoints, flux_factors, pixel_unit, zeropoint_of
+from gridlens.cutouts._flux import NotLinearError, band_zeropoints, pixel_unit, zeropoint_of
 from gridlens.cutouts._image_files import image_files
 from gridlens.cutouts._join import duplicate_rows
 from gridlens.cutouts._photometry import header_saturation, header_seeing
-from gridlens.cutouts._planes import BANDS, missing_bands, to_reference
+from gridlens.cutouts._planes import BANDS, flux_factors, missing_bands, to_reference
 from gridlens.cutouts._psf import matching_sigmas
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._tiles import Tile, TileIndex
@@ -81,8 +81,7 @@ class Plan:
         self.catalog = catalog
         self.names = _names(catalog)
         self._zeropoint, self._survey, self._seeing, self._match = zeropoint, survey, seeing, match_psf
-        self._seen: dict[int, float] = {}
-        self._images: dict[tuple[int, ...], list[list[BandImage]]] = {}
+        self._images: dict[tuple[int, ...], list[BandImage]] = {}
         filters = None if survey is None else survey.filters
         self.indices = [TileIndex(image_files(images[band], band, filters), band) for band in BANDS]
         _part_bands(self.indices, filters or {})
@@ -112,41 +111,39 @@ class Plan:
     def measured(self, name: str, row: int) -> float:
         """Seeing (arcsec) or depth (mag) in r, where header or survey know it, else NaN."""
         if name == "seeing":
-            k = int(self.tiles[_R, row])
-            if k not in self._seen:
-                self._seen[k] = self.fwhm(self.indices[_R].tiles[k], _R)
-            return self._seen[k]
+            return self.images(row)[_R].fwhm
         return np.nan if self._survey is None else float(self._survey.depth[_R])
 
-    def images(self, row: int) -> list[list[BandImage]]:
-        """Return the images of g, r, i that a row is cut from: the one that the position lies on, then others near it.
+    def images(self, row: int) -> list[BandImage]:
+        """Return the images of g, r, i that the position of a row lies on.
 
         Raises
         ------
         CutoutError
             The pixels of an image are not linear, or the zero points do not go together.
         """
-        key = (*(int(k) for k in self.tiles[:, row]), *(int(k) for k in self._others[:, row].ravel()))
+        key = tuple(int(k) for k in self.tiles[:, row])
         if key not in self._images:
-            self._images[key] = self._band_images(key[: len(BANDS)], self._others[:, row])
+            self._images[key] = self._first_images(key)
         return self._images[key]
 
-    def _band_images(self, tiles: tuple[int, ...], others: NDArray[np.int32]) -> list[list[BandImage]]:
-        first = [self._image(b, k) for b, k in enumerate(tiles)]
-        known = band_zeropoints([image.tile.cards() for image in first], self._zeropoint, self._survey)
-        factors = flux_factors(known)
-        sharpest = [image.fwhm for image in first]
-        sigmas = matching_sigmas(sharpest) if self._match else np.zeros(len(BANDS))
-        images = [
-            [replace(image, flux_factor=float(factor), calibrated=known is not None, sigma=float(sigma))]
-            for image, factor, sigma in zip(first, factors, sigmas, strict=True)
+    def others(self, row: int, b: int) -> Iterator[BandImage]:
+        """Yield other images of band number `b` that may have part of a row's cutout, in the unit of the first one."""
+        first = self.images(row)
+        near = self._others[b, row]
+        for k in near[near >= 0]:
+            image = self._alternative(b, int(k), first[b], max(image.fwhm for image in first))
+            if image is not None:
+                yield image
+
+    def _first_images(self, tiles: tuple[int, ...]) -> list[BandImage]:
+        images = [self._image(b, k) for b, k in enumerate(tiles)]
+        known = band_zeropoints([image.tile.cards() for image in images], self._zeropoint, self._survey)
+        sigmas = matching_sigmas([image.fwhm for image in images]) if self._match else np.zeros(len(BANDS))
+        return [
+            replace(image, flux_factor=float(factor), calibrated=known is not None, sigma=float(sigma))
+            for image, factor, sigma in zip(images, flux_factors(known), sigmas, strict=True)
         ]
-        for b, near in enumerate(others):
-            for k in near[near >= 0]:
-                image = self._alternative(b, int(k), images[b][0], max(sharpest))
-                if image is not None:
-                    images[b].append(image)
-        return images
 
     def _image(self, b: int, k: int) -> BandImage:
         tile = self.indices[b].tiles[k]
@@ -198,7 +195,7 @@ class Plan:
 
     def calibrated(self, row: int) -> bool:
         """Whether the zero points of a row's images are known, so that its flux is at the reference's."""
-        return all(images[0].calibrated for images in self.images(row))
+        return all(image.calibrated for image in self.images(row))
 
     def _check_images(self) -> None:
         """Raise what is wrong with the images, of zero points or seeing, if it is wrong with all of them.

@@ -24,6 +24,7 @@ __all__ = [
     "check_size",
     "checked_zeropoints",
     "damage_message",
+    "flux_factors",
     "import_library",
     "missing_bands",
     "name_bands",
@@ -99,9 +100,7 @@ class ReadOptions:
 
     def flux_factors(self) -> NDArray[np.float32]:
         """Return the factors of shape (3,) that bring g, r, i from the stated zero points to 27; 1 if none."""
-        if self.zeropoint is None:
-            return np.ones(len(BANDS), dtype=np.float32)
-        return to_reference([self.zeropoint[band] for band in BANDS])
+        return flux_factors(None if self.zeropoint is None else [self.zeropoint[band] for band in BANDS])
 
     def scale(self, stated: Any | None) -> Any:
         """Return arcsec per pixel: what the caller says, else `stated` by the file, the survey's, or the canonical.
@@ -157,6 +156,11 @@ def checked_zeropoints(zeropoint: float | Mapping[str, float] | None) -> dict[st
             f"Got {zeropoint!r} instead."
         )
     return zeropoints
+
+
+def flux_factors(zeropoints: Sequence[float] | None) -> NDArray[np.float32]:
+    """Return what brings g, r and i to zero point 27; 1 where the zero points are unknown."""
+    return np.ones(len(BANDS), dtype=np.float32) if zeropoints is None else to_reference(zeropoints)
 
 
 def to_reference(zeropoints: Sequence[float]) -> NDArray[np.float32]:
