@@ -1,4 +1,4 @@
-"""What a file holds, told by its first bytes and not by its name: one table of signatures for cutouts and tables."""
+"""Signatures of files, shared by cutouts and tables: the first bytes decide what a file holds, not its name."""
 
 import bz2
 import gzip

@@ -51,7 +51,7 @@ def file_stem(name: str, taken: set[str] | None = None) -> str:
 
 
 def existing_path(path: str) -> str:
-    """Return the path of the file or folder that an escaped path in a table names; the path itself where there is none.
+    """Return the path of the file or folder that an escaped path in a table names, or the path itself if none exists.
 
     The path is tried as it is, with its escapes undone, and as UTF-8 where the file system is said to hold ASCII.
     """

@@ -52,7 +52,7 @@ class HeaderError(GridlensError):
 
 
 class _Claims(NamedTuple):
-    """What one header says of the data behind it."""
+    """Numbers of one header that describe the data behind it."""
 
     numbers: dict[str, int]
     is_table: bool

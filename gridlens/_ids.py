@@ -109,8 +109,8 @@ def escaped(text: str) -> str:
 def unescaped(text: str) -> str:
     r"""Undo `escaped`, to open the file that an escaped path names.
 
-    A name that held a backslash, an x and two digits to begin with is not told from an escaped one: try the path as it
-    is first.
+    A name that holds a backslash, an x and two digits of its own cannot be distinguished from an escaped one: try the
+    path as it is first.
     """
     return _ESCAPED.sub(_unescape, text)
 

@@ -1,4 +1,4 @@
-"""Open tables of any everyday format, told by the first bytes of the file."""
+"""Open tables of any everyday format, which the first bytes of the file decide."""
 
 import io
 import os
@@ -149,7 +149,7 @@ def _size(file: BinaryIO) -> int:
 
 
 class _Bounded(io.RawIOBase):
-    """What is decompressed, up to a size that the compressed file can have come from."""
+    """A decompressed stream, up to a size that the compressed file can plausibly hold."""
 
     def __init__(self, decompressed: Callable[[BinaryIO], BinaryIO], file: BinaryIO, compressed: int) -> None:
         self._compressed = file

@@ -1,4 +1,4 @@
-"""What the readers of tables have in common: their interface, their error, and the choice among several tables."""
+"""Interface and error of the readers of tables, and the choice among several tables of a file."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol

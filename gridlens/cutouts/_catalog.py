@@ -34,7 +34,7 @@ def read_catalog(
     catalog : str, path or DataFrame
         Delimited text (CSV, with semicolons or tabs, of VizieR, TOPCAT or SExtractor), a FITS or FITS_LDAC table, ECSV,
         VOTable, IPAC or CDS table, Parquet file or folder of them (HATS), plain or compressed with gzip, bzip2 or xz.
-        The format is told by the first bytes of the file.
+        The first bytes of the file decide the format.
         Columns are found by the names that catalogues give them, in any case: `id` (name, cluster_id, ...), `ra` and
         `dec` (RAJ2000, RA [deg], ...), `bcg_x` and `bcg_y` in 0-based pixels, or `bcg_ra` and `bcg_dec`, and the
         metadata names (z, lambda, LAMBDA_CHISQ, zlens, ...). Columns of the index are columns as others are; `z` beside

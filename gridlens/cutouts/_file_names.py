@@ -1,4 +1,4 @@
-"""What names of files tell: the kind of file, the band, and whether it is a map beside a science image."""
+"""Names of files: the kind of file, the band, and whether it is a map beside a science image."""
 
 import os
 import re

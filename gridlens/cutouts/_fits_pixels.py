@@ -14,7 +14,7 @@ SCALING_KEYS = ("BITPIX", "BSCALE", "BZERO", "BLANK")
 
 
 class Scaling:
-    """What turns stored values into physical ones: BSCALE, BZERO and, of integers, BLANK."""
+    """Scaling of stored values to physical ones: BSCALE, BZERO and, of integers, BLANK."""
 
     def __init__(self, scale: float, zero: float, blank: int | None) -> None:
         self.scale, self.zero, self.blank = scale, zero, blank

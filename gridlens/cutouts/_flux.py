@@ -55,7 +55,7 @@ class NotLinearError(CutoutError):
 
 
 class PixelUnit(NamedTuple):
-    """What one unit of the pixels of an image is."""
+    """The unit of the pixels of an image."""
 
     name: str
     """BUNIT in lower case, "" where there is none"""

@@ -1,4 +1,4 @@
-"""What metadata can be: values beyond are marks such as -99, or of something else."""
+"""Ranges of metadata: values outside are marks such as -99, or belong to something else."""
 
 from collections.abc import Mapping
 from typing import Any
