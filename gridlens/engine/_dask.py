@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import logging
 import pickle
 import platform
@@ -83,11 +84,13 @@ class DaskEngine:
                 # As long as the cluster is there, for it may start a worker at any time.
                 opened.enter_context(dask.config.set(_LEAN))
                 opened.enter_context(main_left_out(_NANNY))
-                cluster = self._local_cluster()
+                with _without_collection():
+                    cluster = self._local_cluster()
                 opened.callback(cluster.close)
             address = self._scheduler if cluster is None else cluster
             try:
-                self._client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+                with _without_collection():
+                    self._client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
             except (OSError, ValueError, TypeError) as exc:
                 raise GridlensError(
                     f"There is no Dask scheduler at {self._scheduler}: {exc}. Start one with `dask scheduler` and "
@@ -201,6 +204,22 @@ def own_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[name] = "none"
     return versions
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep garbage from being collected while a client starts.
+
+    A client that failed to connect is closed once it is collected, and would wait there for the lock that the new one
+    holds in the same thread, for ever.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager
