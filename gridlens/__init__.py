@@ -8,19 +8,18 @@ The names below are loaded on first use, so that ``import gridlens`` stays fast:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gridlens._errors import GridlensError
+    from gridlens import errors
     from gridlens.cutouts import CutoutSet
     from gridlens.detector import LensDetector
     from gridlens.engine import score
     from gridlens.features import GridPatchExtractor
     from gridlens.models import load_model
 
-__all__ = ["CutoutSet", "GridPatchExtractor", "GridlensError", "LensDetector", "__version__", "load_model", "score"]
+__all__ = ["CutoutSet", "GridPatchExtractor", "LensDetector", "__version__", "errors", "load_model", "score"]
 
 _HOMES = {
     "CutoutSet": "gridlens.cutouts",
     "GridPatchExtractor": "gridlens.features",
-    "GridlensError": "gridlens._errors",
     "LensDetector": "gridlens.detector",
     "load_model": "gridlens.models",
     "score": "gridlens.engine",
@@ -32,9 +31,11 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("gridlens")
-    if name in _HOMES:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "errors":
+        return import_module("gridlens.errors")
+    if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'gridlens' has no attribute {name!r}")
 

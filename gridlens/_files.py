@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 
 __all__ = ["atomic_folder", "atomic_path", "check_new_folder", "locked", "read_regular", "writable_folder"]
 

@@ -11,7 +11,7 @@ import string
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 
 __all__ = ["BLOCK", "HeaderError", "check_file", "walk_headers"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 
 __all__ = ["InexactIdError", "as_ascii", "as_id", "as_ids", "escaped", "from_ascii", "unescaped"]
 

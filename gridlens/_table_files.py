@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gridlens._content import DECOMPRESSORS, KIND_WORDS, kind_of_bytes
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._table_source import Rank, TableError, TableSource
 
 __all__ = ["open_table"]

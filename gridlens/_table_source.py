@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._ids import InexactIdError, as_ids
 
 __all__ = ["UNNAMED_INDEX", "Rank", "TableError", "TableSource", "check_width", "choose_table", "text_column"]

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from gridlens._cells import ascii_cells, marked_cells, quoted_formulas, restored_cells
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._files import atomic_path
 from gridlens._ids import escaped
 from gridlens._table_files import open_table

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from gridlens import CutoutSet, LensDetector
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutFlag
 from gridlens.detector import ARC_COLUMNS, rank_table
 from gridlens.features import measure

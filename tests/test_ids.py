@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError, GridlensError
+from gridlens.errors import CutoutError, GridlensError
 from gridlens._ids import InexactIdError, as_id, as_ids
 from gridlens._tables import read_table, write_table
 from gridlens.cli._truth import join_truth

@@ -75,7 +75,7 @@ def evaluate(
     costs = _costs(seconds_per_cutout, hours_per_follow_up, cost_per_hour)
     from importlib.metadata import version
 
-    from gridlens._errors import GridlensError
+    from gridlens.errors import GridlensError
     from gridlens._files import check_new_folder
     from gridlens._tables import read_table
     from gridlens.cli._cached import scores_of

@@ -63,7 +63,7 @@ def explain(
         raise click.UsageError(f"--top goes with a table of scores, and {what} is none; name a cutout with --id.")
     if is_table and name is not None:
         raise click.UsageError("--id picks one of several cutouts; a table of scores has --top.")
-    from gridlens._errors import GridlensError
+    from gridlens.errors import GridlensError
 
     try:
         import matplotlib  # noqa: F401

@@ -39,7 +39,7 @@ def features(
     contract, and is refused under another one. A cutout that cannot be read or measured has a row that says why.
     """
     check_sources(paths, options)
-    from gridlens._errors import GridlensError
+    from gridlens.errors import GridlensError
     from gridlens._tables import check_writable
     from gridlens.engine import measure_files
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cli._cutouts import cutouts
 from gridlens.cli._evaluate import evaluate
 from gridlens.cli._explain import explain

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 
 __all__ = ["interruptible", "run_options", "tell", "tell_complete", "terminable"]
 

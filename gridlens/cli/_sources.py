@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 
 __all__ = ["check_sources", "open_source"]
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._groups import group_of_each
 from gridlens._ids import as_ids
 from gridlens._tables import some_names

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._chunks import PIECE_BYTES, RowRange
 from gridlens.cutouts._dispatch import by_content, count_entry, read_arrays

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._table_files import open_table
 from gridlens._table_source import UNNAMED_INDEX, TableError, text_column
 from gridlens.cutouts._catalog_values import read_numbers, some_rows

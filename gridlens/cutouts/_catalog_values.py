@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts._columns import ANGLES, in_hours, to_contract
 from gridlens.cutouts._plausible import PAIRS, implausible
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import as_id, as_ids, escaped
 from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
 from gridlens.cutouts._plausible import implausible, known_metadata

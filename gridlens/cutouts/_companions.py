@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._flux import PixelUnit

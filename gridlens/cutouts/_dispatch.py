@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 
 from gridlens._content import KIND_WORDS
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._arrays import count_npy, count_npz, read_npy, read_npz
 from gridlens.cutouts._chunks import RowRange
 from gridlens.cutouts._groups import count_in_group, read_group

@@ -2,7 +2,7 @@
 
 import zlib
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 
 __all__ = ["check_deflate", "check_expanded", "check_length"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._batches import ReadFailure
 from gridlens.cutouts._catalog import read_catalog
 from gridlens.cutouts._cut import Cut, cut_cluster

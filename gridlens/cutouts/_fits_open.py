@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from gridlens._content import DECOMPRESSORS, KIND_WORDS
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._fits_headers import BLOCK, HeaderError, check_file, walk_headers
 from gridlens._ids import escaped
 from gridlens.cutouts._expansion import check_deflate

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._header_values import header_number
 
 __all__ = ["SCALING_KEYS", "Scaling", "image_pixels", "image_scaling"]

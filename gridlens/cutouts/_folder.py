@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._file_names import file_stem
 from gridlens._files import atomic_path, check_new_folder, writable_folder
 from gridlens._ids import as_ascii, as_id, escaped

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, MAX_COLUMN_BYTES, Stored, believed_rows, find_columns, pixels_name
 from gridlens.cutouts._expansion import check_deflate, check_length

@@ -4,7 +4,7 @@ import glob
 import os
 from collections.abc import Mapping
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._file_names import parse_stem, split_suffix
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._walk import walk

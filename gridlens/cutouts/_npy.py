@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 
 __all__ = ["NpyHeader", "read_header"]
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._planes import ReadOptions, check_size, import_library
 from gridlens.cutouts._scan import Entry

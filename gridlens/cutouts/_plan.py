@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._cut import BandImage
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._flux import NotLinearError, band_zeropoints, pixel_unit, zeropoint_of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

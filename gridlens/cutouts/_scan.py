@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import as_id
 from gridlens.cutouts._alike import check_alike_files
 from gridlens.cutouts._file_names import SUFFIXES, Kind, kind_of, parse_stem, split_suffix

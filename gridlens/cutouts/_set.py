@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import InexactIdError, as_ids, escaped
 from gridlens.cutouts._plausible import known_metadata, limits
 

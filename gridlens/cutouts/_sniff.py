@@ -4,7 +4,7 @@ import os
 import stat
 
 from gridlens._content import HDF5_SIGNATURE, kind_of_bytes
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 
 __all__ = ["check_regular", "content_kind"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gridlens._errors import CutoutError, GridlensError
+from gridlens.errors import CutoutError, GridlensError
 from gridlens._files import atomic_path
 from gridlens.cutouts._companions import NAME_KEYS, science_images
 from gridlens.cutouts._fits_open import is_compressed, opened

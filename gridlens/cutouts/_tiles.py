@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._alike import check_alike
 from gridlens.cutouts._sky import chord, sky_vectors

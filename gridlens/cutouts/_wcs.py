@@ -4,7 +4,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._header_values import text_as_number
 
 if TYPE_CHECKING:

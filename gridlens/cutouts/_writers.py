@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._files import atomic_path
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 

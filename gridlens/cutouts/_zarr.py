@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, Stored, believed_rows, find_columns, pixels_name
 from gridlens.cutouts._planes import import_library
 from gridlens.cutouts._zarr_codecs import CodecChain, check_v2_type, checked_codecs, v2_codecs, v3_codecs

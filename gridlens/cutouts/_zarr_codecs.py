@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._expansion import check_deflate, check_expanded, check_length
 

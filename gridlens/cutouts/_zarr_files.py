@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 
 __all__ = ["FolderFiles", "StoreFiles", "ZipFiles", "open_files", "read_json"]

@@ -6,7 +6,7 @@ from typing import Any
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import WrapperStore
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._expansion import check_length
 from gridlens.cutouts._zarr_codecs import CodecChain
 from gridlens.cutouts._zarr_files import StoreFiles

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._groups import group_of_each
 from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior

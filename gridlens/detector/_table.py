@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.calibration import estimate_shift, shift_prior
 
 __all__ = ["ARC_COLUMNS", "EVEN", "add_probabilities", "order_table", "rank_table", "settle_prevalence"]

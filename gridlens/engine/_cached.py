@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutFlag, JoinGaps, Parcel, ReadFailure, stamp
 from gridlens.features import FeatureCache, Measured
 

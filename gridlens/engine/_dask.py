@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import Parcel
 from gridlens.engine._spawn import main_left_out
 from gridlens.engine._task import Part, Task

@@ -13,7 +13,7 @@ from typing import Any
 
 from joblib import effective_n_jobs
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._files import locked
 from gridlens.cutouts import JoinReport
 from gridlens.engine._local import Engine, ProcessEngine, ThreadEngine

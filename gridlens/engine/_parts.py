@@ -16,7 +16,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._files import read_regular
 from gridlens.cutouts import JoinGaps
 from gridlens.engine._seal import identity_digest, is_sealed, sealed, unsealed_metadata

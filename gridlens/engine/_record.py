@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._files import atomic_path, read_regular
 from gridlens.engine._parts import differences
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._tables import write_pieces
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector

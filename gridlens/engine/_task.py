@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import cloudpickle
 import pyarrow as pa
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutBatch, CutoutFlag, CutoutSet, JoinGaps, Parcel, ReadFailure
 from gridlens.features import Measured, measure, measured_failures
 

@@ -10,7 +10,7 @@ import warnings
 from multiprocessing.connection import wait
 from multiprocessing.process import parent_process
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import Parcel
 from gridlens.engine._task import Part, Task
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logit
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._file_names import file_stem
 from gridlens._files import atomic_path
 from gridlens.calibration import shift_prior

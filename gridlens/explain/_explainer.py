@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.utils.validation import check_is_fitted
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.features import measure

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._file_names import existing_path
 from gridlens._ids import as_id, as_ids, escaped
 from gridlens.cutouts import CutoutSet, read_batches

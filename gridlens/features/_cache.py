@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._files import atomic_path
 from gridlens._ids import as_ids, escaped
 from gridlens.features._measured import Measured, measured_failures

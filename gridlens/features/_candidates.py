@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.features._symmetry import check_features
 from gridlens.features.contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 

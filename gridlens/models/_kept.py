@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet
 
 __all__ = ["KeptRows"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens._errors import ModelError
+from gridlens.errors import ModelError
 from gridlens.features import CONTRACT_VERSION
 
 __all__ = [

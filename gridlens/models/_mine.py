@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutBatch
 from gridlens.detector import LensDetector

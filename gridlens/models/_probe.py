@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gridlens._errors import ModelError
+from gridlens.errors import ModelError
 
 __all__ = ["probe", "try_bundle"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens._errors import GridlensError, ModelError
+from gridlens.errors import GridlensError, ModelError
 from gridlens.calibration import IsotonicCalibrator
 from gridlens.detector import LensDetector
 from gridlens.features import METADATA_CHOICES

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens._errors import ModelError
+from gridlens.errors import ModelError
 from gridlens.detector import LensDetector
 from gridlens.features import FEATURE_NAMES
 from gridlens.models._manifest import MANIFEST, check_files, checked_manifest

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from gridlens._errors import ModelError
+from gridlens.errors import ModelError
 from gridlens.models._manifest import MANIFEST, MOST_MANIFEST_BYTES, checked_manifest
 
 __all__ = ["is_zip_name", "unpack", "zip_folder"]

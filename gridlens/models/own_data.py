@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._tables import some_names
 from gridlens.cutouts import CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector

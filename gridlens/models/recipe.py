@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import SIMULATED_SURVEYS, CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.features import METADATA_NAMES, GridPatchExtractor, Measured, keep_metadata

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import MIN_SIZE, CutoutSet, PathsLike, read_batches, reject_reason
 
 __all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "noise"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 
 __all__ = [
     "MassModel",

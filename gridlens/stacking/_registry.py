@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 
 __all__ = [
     "ENTRY_POINT_GROUP",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridlens import GridlensError, load_model
+from gridlens import load_model
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet
 from gridlens.stacking import AveragedMember
 

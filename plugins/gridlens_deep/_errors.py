@@ -1,6 +1,6 @@
 """Errors of the plugin: what went wrong, and the way out."""
 
-from gridlens import GridlensError
+from gridlens.errors import GridlensError
 
 __all__ = ["DeviceError", "WeightsError"]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import _chunks, read_batches
 
 GRI = [0, 1, 2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError, GridlensError
+from gridlens.errors import CutoutError, GridlensError
 from gridlens.cutouts import CutoutBatch, ReadFailure, _batches, count_cutouts, read_batches, write_npz
 
 

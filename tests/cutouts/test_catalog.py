@@ -7,7 +7,7 @@ from astropy import units
 from astropy.table import Table
 
 from gridlens import CutoutSet
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import read_batches, read_catalog, write_npz
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutReader, CutoutSet, _reader, count_cutouts, read_batches
 
 h5py = pytest.importorskip("h5py")

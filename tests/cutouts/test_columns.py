@@ -10,7 +10,7 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, Table
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet, duplicate_rows, read_catalog
 
 

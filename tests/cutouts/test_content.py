@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutFlag, CutoutReader, CutoutSet, _reader, count_cutouts, read_batches
 
 h5py = pytest.importorskip("h5py")

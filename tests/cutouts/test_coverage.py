@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, stars
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutFlag, CutoutSet, extract
 from gridlens.cutouts._blank import mark_blank
 

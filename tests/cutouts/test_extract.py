@@ -8,7 +8,7 @@ from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, measured, stars, write_image
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError, GridlensError
+from gridlens.errors import CutoutError, GridlensError
 from gridlens.cutouts import CutoutFlag, extract, extract_batches, write_extracted
 
 SIZE = 500

@@ -3,7 +3,7 @@ import pytest
 from astropy.io import fits
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263
 

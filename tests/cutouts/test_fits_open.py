@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from skies import gnomonic, header_of
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, read_batches
 from gridlens.cutouts._fits_open import opened
 from gridlens.cutouts._fits_pixels import image_pixels

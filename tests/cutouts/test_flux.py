@@ -6,7 +6,7 @@ import pytest
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, extract
 from gridlens.cutouts._flux import NotLinearError, band_zeropoints, pixel_unit
 

@@ -14,7 +14,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from gridlens import _table_files
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._tables import read_table
 from gridlens.cutouts import read_catalog
 

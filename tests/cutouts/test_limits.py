@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cli import main
 from gridlens.cutouts import CutoutReader, CutoutSet, read_batches
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, ReadFailure, count_cutouts, read_batches
 
 h5py = pytest.importorskip("h5py")

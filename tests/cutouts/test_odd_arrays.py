@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, read_batches, rejection
 
 h5py = pytest.importorskip("h5py")

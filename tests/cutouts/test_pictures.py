@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutFlag, count_cutouts, read_batches
 
 

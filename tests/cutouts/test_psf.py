@@ -6,7 +6,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from skies import DEC, RA, gnomonic, stars, write_image
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import extract
 from gridlens.cutouts._psf import blur, matching_sigmas
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import (
     FLAG_MEANINGS,
     REJECTING_FLAGS,

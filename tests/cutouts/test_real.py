@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutFlag, extract, field_warning, read_batches, read_catalog, reject_reason
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -13,7 +13,7 @@ import numcodecs
 import numpy as np
 import pytest
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, count_cutouts, read_batches
 
 h5py = pytest.importorskip("h5py")

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._scan import find_entries
 
 

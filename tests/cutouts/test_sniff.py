@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gridlens._content import KIND_WORDS
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts._sniff import content_kind
 
 

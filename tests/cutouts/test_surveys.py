@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cli import main
 from gridlens.cutouts import SIMULATED_SURVEYS, SURVEYS, CutoutSet, count_cutouts, get_survey
 from gridlens.cutouts._file_names import parse_stem

@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, write_image
 
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import _tile_files
 from gridlens.cutouts._image_files import image_files
 from gridlens.cutouts._tiles import TileIndex

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError, GridlensError
+from gridlens.errors import CutoutError, GridlensError
 from gridlens.cutouts import write_npz
 
 

@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutReader, _chunks, _reader, count_cutouts, read_batches
 
 

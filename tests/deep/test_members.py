@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from gridlens import CutoutSet, GridlensError
+from gridlens import CutoutSet
+from gridlens.errors import GridlensError
 from gridlens.testing import check_member
 
 SMALL = {"size": 32, "pixel_scale": 2.0, "epochs": 2, "batch_size": 32, "device": "cpu"}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from parcels import Numbers, Tally
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.engine import _dask
 from gridlens.engine._dask import DaskEngine
 from gridlens.engine._local import ProcessEngine, ThreadEngine

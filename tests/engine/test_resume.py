@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gridlens import CutoutSet, LensDetector
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens._files import locked
 from gridlens.cli import main
 from gridlens.cutouts import CutoutReader, write_npz

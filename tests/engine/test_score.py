@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import gridlens
-from gridlens import CutoutSet, GridlensError
-from gridlens._errors import CutoutError
+from gridlens import CutoutSet
+from gridlens.errors import GridlensError
+from gridlens.errors import CutoutError
 from gridlens._tables import read_table
 from gridlens.cli import main
 from gridlens.cutouts import write_npz

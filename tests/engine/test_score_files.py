@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from parcels import EACH, SHARDS
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutReader
 from gridlens.engine import CachedFeatures, measure_files, score_files
 from gridlens.engine._score import ScoreWork

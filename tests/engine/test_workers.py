@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from parcels import Numbers, Tally, Unloadable
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.engine import _output
 from gridlens.engine._dask import DaskEngine
 from gridlens.engine._local import ProcessEngine, ThreadEngine

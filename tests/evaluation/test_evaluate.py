@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.evaluation import (
     Estimate,
     Strata,

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from gridlens import CutoutSet, GridlensError, load_model
+from gridlens import CutoutSet, load_model
+from gridlens.errors import GridlensError
 from gridlens.cli import main
 from gridlens.explain import Explainer, explain_table, read_one, write_card, write_explanations
 

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from gridlens import CutoutSet, LensDetector, load_model
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.explain import (
     Explainer,
     Explanation,

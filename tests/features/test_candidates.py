@@ -7,7 +7,7 @@ from measuring import compiled_only, few, measure
 from scenes import BLUE, add, arc, cluster, plain_noise, scenes
 
 from gridlens import CutoutSet, GridPatchExtractor
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.features import PATCH_FEATURE_NAMES, arc_candidate, best_arc, detection_maps
 
 SCENES = [case for case in scenes(0) if case[1].shape[0] <= 130]

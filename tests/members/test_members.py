@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, arc_scores, dihedral
 from gridlens.members import (
     ElkanNotoMember,

@@ -6,7 +6,7 @@ import pytest
 from bundles import restate, rewrite, vouch
 
 from gridlens import LensDetector, load_model
-from gridlens._errors import GridlensError, ModelError
+from gridlens.errors import GridlensError, ModelError
 from gridlens.features import CONTRACT_VERSION
 from gridlens.members import LightGBMMember, NNPUMember
 from gridlens.models import model_folder, read_manifest, save_model

@@ -5,7 +5,7 @@ import pytest
 from bundles import restate, rewrite
 from click.testing import CliRunner
 
-from gridlens._errors import ModelError
+from gridlens.errors import ModelError
 from gridlens.cli import main
 from gridlens.models import save_model
 from gridlens.models.description import compare_models, describe_model

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gridlens import load_model
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet
 from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, Measured
 from gridlens.models import Sources, read_manifest

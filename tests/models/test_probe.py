@@ -7,7 +7,7 @@ import pytest
 from bundles import vouch
 
 from gridlens import load_model
-from gridlens._errors import ModelError
+from gridlens.errors import ModelError
 from gridlens.models._probe import _import_path
 
 pytestmark = pytest.mark.usefixtures("nothing_proven")

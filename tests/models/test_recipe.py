@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet, load_model
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutBatch
 from gridlens.features import GridPatchExtractor
 from gridlens.models import mine, read_manifest

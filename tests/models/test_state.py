@@ -7,7 +7,7 @@ import pytest
 from bundles import restate, vouch
 
 from gridlens import LensDetector, load_model
-from gridlens._errors import ModelError
+from gridlens.errors import ModelError
 from gridlens.calibration import IsotonicCalibrator
 from gridlens.members import LinearMember
 from gridlens.models import save_model

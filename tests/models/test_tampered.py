@@ -18,7 +18,7 @@ import pytest
 from bundles import vouch
 
 from gridlens import load_model
-from gridlens._errors import ModelError
+from gridlens.errors import ModelError
 from gridlens.models import save_model
 
 pytestmark = [

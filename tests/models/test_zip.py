@@ -9,7 +9,7 @@ import pytest
 from bundles import vouch
 
 from gridlens import load_model
-from gridlens._errors import GridlensError, ModelError
+from gridlens.errors import GridlensError, ModelError
 from gridlens.models import model_folder, save_model
 
 pytestmark = pytest.mark.usefixtures("no_probe")

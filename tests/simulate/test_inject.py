@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("lenstronomy")
 
 from gridlens import CutoutSet
-from gridlens._errors import CutoutError
+from gridlens.errors import CutoutError
 from gridlens.cutouts import get_survey, reject_reason, write_npz
 from gridlens.simulate import (
     TRUTH_COLUMNS,

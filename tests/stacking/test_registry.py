@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.stacking import build_member, known_members, list_members, member_class, split_members
 
 

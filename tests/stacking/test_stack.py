@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from gridlens._errors import GridlensError
+from gridlens.errors import GridlensError
 from gridlens.members import ElkanNotoMember, LightGBMMember
 from gridlens.stacking import AveragedMember, MemberStack, fit_meta
 

@@ -1,4 +1,7 @@
-"""Errors that gridlens raises on purpose: one sentence each, with the way out."""
+"""Errors that gridlens raises on purpose: one sentence each, with the way out.
+
+Wrong arguments raise `ValueError` or `TypeError` with the name of the parameter.
+"""
 
 __all__ = ["CutoutError", "GridlensError", "ModelError"]
 
