@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gridlens._content import DECOMPRESSORS, KIND_WORDS, kind_of_bytes
-from gridlens.errors import GridlensError
 from gridlens._table_source import Rank, TableError, TableSource
+from gridlens.errors import GridlensError
 
 __all__ = ["open_table"]
 

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from gridlens.errors import GridlensError
 from gridlens._ids import InexactIdError, as_ids
+from gridlens.errors import GridlensError
 
 __all__ = ["UNNAMED_INDEX", "Rank", "TableError", "TableSource", "check_width", "choose_table", "text_column"]
 

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 
 from gridlens._cells import ascii_cells, marked_cells, quoted_formulas, restored_cells
-from gridlens.errors import GridlensError
 from gridlens._files import atomic_path
 from gridlens._ids import escaped
 from gridlens._table_files import open_table
 from gridlens._table_source import UNNAMED_INDEX, TableError
+from gridlens.errors import GridlensError
 
 __all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "read_table", "some_names", "write_pieces", "write_table"]
 

@@ -6,9 +6,9 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from gridlens import CutoutSet, LensDetector
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutFlag
 from gridlens.detector import ARC_COLUMNS, rank_table
+from gridlens.errors import GridlensError
 from gridlens.features import measure
 from gridlens.members import LightGBMMember, NNPUMember
 

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError, GridlensError
 from gridlens._ids import InexactIdError, as_id, as_ids
 from gridlens._tables import read_table, write_table
 from gridlens.cli._truth import join_truth
 from gridlens.cutouts import read_catalog, write_npz
+from gridlens.errors import CutoutError, GridlensError
 from gridlens.models._labels import read_labels
 
 BIG = 36407084763872845  # beyond 2^53, where floats are 4 apart

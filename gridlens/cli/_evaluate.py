@@ -75,11 +75,11 @@ def evaluate(
     costs = _costs(seconds_per_cutout, hours_per_follow_up, cost_per_hour)
     from importlib.metadata import version
 
-    from gridlens.errors import GridlensError
     from gridlens._files import check_new_folder
     from gridlens._tables import read_table
     from gridlens.cli._cached import scores_of
     from gridlens.cli._truth import join_truth
+    from gridlens.errors import GridlensError
     from gridlens.evaluation import Strata, write_report
     from gridlens.evaluation import evaluate as evaluation_of
     from gridlens.features import is_feature_cache

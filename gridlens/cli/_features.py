@@ -39,9 +39,9 @@ def features(
     contract, and is refused under another one. A cutout that cannot be read or measured has a row that says why.
     """
     check_sources(paths, options)
-    from gridlens.errors import GridlensError
     from gridlens._tables import check_writable
     from gridlens.engine import measure_files
+    from gridlens.errors import GridlensError
 
     if not out.lower().endswith(".parquet"):
         raise GridlensError(f"The output of `gridlens features` must end in .parquet. Got {out!r} instead.")

@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from gridlens.errors import GridlensError
 from gridlens.cli._cutouts import cutouts
 from gridlens.cli._evaluate import evaluate
 from gridlens.cli._explain import explain
@@ -22,6 +21,7 @@ from gridlens.cli._runs import terminable
 from gridlens.cli._score import score
 from gridlens.cli._simulate import simulate
 from gridlens.cli._train import train
+from gridlens.errors import GridlensError
 
 __all__ = ["main"]
 

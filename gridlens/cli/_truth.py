@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlens.errors import GridlensError
 from gridlens._groups import group_of_each
 from gridlens._ids import as_ids
 from gridlens._tables import some_names
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import known_metadata
+from gridlens.errors import GridlensError
 
 __all__ = ["JoinedTruth", "join_truth"]
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._blank import mark_blank
 from gridlens.cutouts._fits_open import opened
 from gridlens.cutouts._fits_pixels import image_pixels
 from gridlens.cutouts._tile_files import Tile, index_files
+from gridlens.errors import CutoutError
 
 __all__ = ["alike_pairs", "check_alike", "check_alike_files"]
 

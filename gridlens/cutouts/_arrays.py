@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._chunks import (
     MAX_COLUMN_BYTES,
     RowRange,
@@ -26,6 +25,7 @@ from gridlens.cutouts._planes import ReadOptions
 from gridlens.cutouts._salvage import Unreadable
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
+from gridlens.errors import CutoutError
 
 __all__ = ["count_npy", "count_npz", "read_npy", "read_npz"]
 

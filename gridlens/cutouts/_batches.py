@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._chunks import PIECE_BYTES, RowRange
 from gridlens.cutouts._dispatch import by_content, count_entry, read_arrays
@@ -20,6 +19,7 @@ from gridlens.cutouts._planes import BANDS, ReadOptions, damage_message, import_
 from gridlens.cutouts._salvage import Unreadable
 from gridlens.cutouts._scan import Entry, PathsLike, find_entries
 from gridlens.cutouts._set import MAX_SIZE, CutoutSet
+from gridlens.errors import CutoutError
 
 __all__ = [
     "CutoutBatch",

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens.errors import GridlensError
 from gridlens._table_files import open_table
 from gridlens._table_source import UNNAMED_INDEX, TableError, text_column
 from gridlens.cutouts._catalog_values import read_numbers, some_rows
 from gridlens.cutouts._columns import catalog_rank, choose_columns, magnitude_z, split_unit
 from gridlens.cutouts._plausible import PAIRS
 from gridlens.cutouts._set import METADATA_NAMES
+from gridlens.errors import GridlensError
 
 __all__ = ["read_catalog"]
 

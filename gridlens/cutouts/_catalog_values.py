@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts._columns import ANGLES, in_hours, to_contract
 from gridlens.cutouts._plausible import PAIRS, implausible
+from gridlens.errors import GridlensError
 
 __all__ = ["Numbers", "read_numbers", "some_rows"]
 

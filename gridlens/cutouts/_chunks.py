@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens._ids import as_id, as_ids, escaped
 from gridlens.cutouts._planes import ReadOptions, band_places, check_size, name_bands, pick_bands, split_bands
 from gridlens.cutouts._plausible import implausible, known_metadata
 from gridlens.cutouts._salvage import Unreadable, read_around
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet, checked_ids
+from gridlens.errors import CutoutError
 
 __all__ = [
     "BAND_NAMES",

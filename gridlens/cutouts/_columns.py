@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import GridlensError
 from gridlens._table_source import UNNAMED_INDEX, Rank
 from gridlens.cutouts._set import METADATA_NAMES
+from gridlens.errors import GridlensError
 
 __all__ = [
     "ANGLES",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._flux import PixelUnit
@@ -25,6 +24,7 @@ from gridlens.cutouts._resample import (
 )
 from gridlens.cutouts._tiles import Tile
 from gridlens.cutouts._windows import read_window
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

@@ -5,7 +5,6 @@ import zipfile
 from collections.abc import Iterator
 
 from gridlens._content import KIND_WORDS
-from gridlens.errors import CutoutError
 from gridlens.cutouts._arrays import count_npy, count_npz, read_npy, read_npz
 from gridlens.cutouts._chunks import RowRange
 from gridlens.cutouts._groups import count_in_group, read_group
@@ -15,6 +14,7 @@ from gridlens.cutouts._salvage import Unreadable
 from gridlens.cutouts._scan import Entry, Kind
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._sniff import content_kind
+from gridlens.errors import CutoutError
 
 __all__ = ["by_content", "count_entry", "read_arrays"]
 

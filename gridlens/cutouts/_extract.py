@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._batches import ReadFailure
 from gridlens.cutouts._catalog import read_catalog
 from gridlens.cutouts._cut import Cut, cut_cluster
@@ -22,6 +21,7 @@ from gridlens.cutouts._planes import BANDS, REFERENCE_ZEROPOINT, checked_zeropoi
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
 from gridlens.cutouts.surveys import get_survey
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

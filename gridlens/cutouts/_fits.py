@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._blank import mark_blank
 from gridlens.cutouts._companions import science_image
@@ -26,6 +25,7 @@ from gridlens.cutouts._planes import (
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._wcs import parse_wcs, wcs_cards
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from gridlens._content import DECOMPRESSORS, KIND_WORDS
-from gridlens.errors import CutoutError
 from gridlens._fits_headers import BLOCK, HeaderError, check_file, walk_headers
 from gridlens._ids import escaped
 from gridlens.cutouts._expansion import check_deflate
 from gridlens.cutouts._planes import damage_message
 from gridlens.cutouts._sniff import content_kind
+from gridlens.errors import CutoutError
 
 __all__ = ["is_compressed", "open_fits", "opened"]
 

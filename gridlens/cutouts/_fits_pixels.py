@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._header_values import header_number
+from gridlens.errors import CutoutError
 
 __all__ = ["SCALING_KEYS", "Scaling", "image_pixels", "image_scaling"]
 

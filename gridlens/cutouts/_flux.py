@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._header_values import header_number, positive_number
 from gridlens.cutouts._photometry import FLUX_DENSITY_OFFSET, header_zeropoint
 from gridlens.cutouts._planes import BANDS
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header

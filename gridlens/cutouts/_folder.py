@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from gridlens.errors import CutoutError
 from gridlens._file_names import file_stem
 from gridlens._files import atomic_path, check_new_folder, writable_folder
 from gridlens._ids import as_ascii, as_id, escaped
@@ -18,6 +17,7 @@ from gridlens.cutouts._planes import BANDS
 from gridlens.cutouts._quality import valid_fraction
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._writers import write_npz
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, MAX_COLUMN_BYTES, Stored, believed_rows, find_columns, pixels_name
 from gridlens.cutouts._expansion import check_deflate, check_length
 from gridlens.cutouts._planes import import_library
+from gridlens.errors import CutoutError
 
 __all__ = ["open_hdf5"]
 

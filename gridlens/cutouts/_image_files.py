@@ -4,10 +4,10 @@ import glob
 import os
 from collections.abc import Mapping
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._file_names import parse_stem, split_suffix
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._walk import walk
+from gridlens.errors import CutoutError
 
 __all__ = ["image_files"]
 

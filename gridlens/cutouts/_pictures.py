@@ -4,11 +4,11 @@ import warnings
 
 import numpy as np
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._planes import ReadOptions, check_size, import_library
 from gridlens.cutouts._scan import Entry
 from gridlens.cutouts._set import CutoutSet
+from gridlens.errors import CutoutError
 
 __all__ = ["read_picture"]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._cut import BandImage
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._flux import NotLinearError, band_zeropoints, pixel_unit, zeropoint_of
@@ -20,6 +19,7 @@ from gridlens.cutouts._planes import BANDS, flux_factors, missing_bands, to_refe
 from gridlens.cutouts._psf import matching_sigmas
 from gridlens.cutouts._scan import PathsLike
 from gridlens.cutouts._tiles import Tile, TileIndex
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from gridlens.cutouts.surveys import Survey

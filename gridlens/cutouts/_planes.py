@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._set import CANONICAL_PIXEL_SCALE, MAX_SIZE
 from gridlens.cutouts.surveys import Survey, get_survey
+from gridlens.errors import CutoutError
 
 __all__ = [
     "BANDS",

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from gridlens.errors import CutoutError
 from gridlens._ids import as_id
 from gridlens.cutouts._alike import check_alike_files
 from gridlens.cutouts._file_names import SUFFIXES, Kind, kind_of, parse_stem, split_suffix
 from gridlens.cutouts._planes import BANDS, missing_bands
 from gridlens.cutouts._walk import walk
+from gridlens.errors import CutoutError
 
 __all__ = ["Entry", "Kind", "PathsLike", "find_entries"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from gridlens.errors import CutoutError
 from gridlens._ids import InexactIdError, as_ids, escaped
 from gridlens.cutouts._plausible import known_metadata, limits
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from gridlens.cutouts._scan import PathsLike

@@ -4,8 +4,8 @@ import os
 import stat
 
 from gridlens._content import HDF5_SIGNATURE, kind_of_bytes
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
+from gridlens.errors import CutoutError
 
 __all__ = ["check_regular", "content_kind"]
 

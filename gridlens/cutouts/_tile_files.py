@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gridlens.errors import CutoutError, GridlensError
 from gridlens._files import atomic_path
 from gridlens.cutouts._companions import NAME_KEYS, science_images
 from gridlens.cutouts._fits_open import is_compressed, opened
@@ -19,6 +18,7 @@ from gridlens.cutouts._planes import KNOWN_BANDS, band_letter
 from gridlens.cutouts._sky import sky_vectors
 from gridlens.cutouts._wcs import parse_wcs, wcs_cards
 from gridlens.cutouts.surveys import KNOWN_FILTERS
+from gridlens.errors import CutoutError, GridlensError
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._alike import check_alike
 from gridlens.cutouts._sky import chord, sky_vectors
 from gridlens.cutouts._tile_files import Tile, index_files
 from gridlens.cutouts._wcs import parse_wcs
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

@@ -4,8 +4,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._header_values import text_as_number
+from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.io.fits import Card, Header

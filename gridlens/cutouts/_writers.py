@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gridlens.errors import CutoutError
 from gridlens._files import atomic_path
 from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
+from gridlens.errors import CutoutError
 
 __all__ = ["write_npz"]
 

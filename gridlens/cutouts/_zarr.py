@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._chunks import MAX_CHUNK_BYTES, Stored, believed_rows, find_columns, pixels_name
 from gridlens.cutouts._planes import import_library
 from gridlens.cutouts._zarr_codecs import CodecChain, check_v2_type, checked_codecs, v2_codecs, v3_codecs
 from gridlens.cutouts._zarr_files import FolderFiles, StoreFiles, ZipFiles, open_files, read_json
+from gridlens.errors import CutoutError
 
 __all__ = ["open_zarr"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
 from gridlens.cutouts._expansion import check_deflate, check_expanded, check_length
+from gridlens.errors import CutoutError
 
 __all__ = ["CodecChain", "check_v2_type", "checked_codecs", "v2_codecs", "v3_codecs"]
 

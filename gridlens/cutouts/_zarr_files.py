@@ -7,8 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from gridlens.errors import CutoutError
 from gridlens._ids import escaped
+from gridlens.errors import CutoutError
 
 __all__ = ["FolderFiles", "StoreFiles", "ZipFiles", "open_files", "read_json"]
 

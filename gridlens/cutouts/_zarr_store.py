@@ -6,10 +6,10 @@ from typing import Any
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import WrapperStore
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._expansion import check_length
 from gridlens.cutouts._zarr_codecs import CodecChain
 from gridlens.cutouts._zarr_files import StoreFiles
+from gridlens.errors import CutoutError
 
 __all__ = ["GuardedStore"]
 

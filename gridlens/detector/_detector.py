@@ -12,12 +12,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
-from gridlens.errors import GridlensError
 from gridlens._groups import group_of_each
 from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutFlag, CutoutSet
 from gridlens.detector._table import ARC_COLUMNS, EVEN, rank_table
+from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, N_PATCHES, Measured, best_arc, keep_metadata, measure
 from gridlens.stacking import MemberStack, build_member, member_log_odds
 

@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gridlens.errors import GridlensError
 from gridlens.calibration import estimate_shift, shift_prior
+from gridlens.errors import GridlensError
 
 __all__ = ["ARC_COLUMNS", "EVEN", "add_probabilities", "order_table", "rank_table", "settle_prevalence"]
 

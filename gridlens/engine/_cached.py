@@ -6,8 +6,8 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutFlag, JoinGaps, Parcel, ReadFailure, stamp
+from gridlens.errors import GridlensError
 from gridlens.features import FeatureCache, Measured
 
 __all__ = ["CachedFeatures"]

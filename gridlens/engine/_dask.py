@@ -14,11 +14,11 @@ from concurrent.futures import CancelledError
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import Parcel
 from gridlens.engine._spawn import main_left_out
 from gridlens.engine._task import Part, Task
 from gridlens.engine._worker import run_parcel, take_task
+from gridlens.errors import GridlensError
 
 __all__ = ["DaskEngine", "own_versions", "work_on"]
 

@@ -7,11 +7,11 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import Parcel
 from gridlens.engine._spawn import WorkerContext
 from gridlens.engine._task import Part, Task
 from gridlens.engine._worker import check_worker, run_parcel, start_worker
+from gridlens.errors import GridlensError
 
 __all__ = ["Engine", "ProcessEngine", "ThreadEngine"]
 

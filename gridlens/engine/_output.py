@@ -13,7 +13,6 @@ from typing import Any
 
 from joblib import effective_n_jobs
 
-from gridlens.errors import GridlensError
 from gridlens._files import locked
 from gridlens.cutouts import JoinReport
 from gridlens.engine._local import Engine, ProcessEngine, ThreadEngine
@@ -21,6 +20,7 @@ from gridlens.engine._parts import Parts, is_parts_folder
 from gridlens.engine._record import check_record, write_record
 from gridlens.engine._run import run
 from gridlens.engine._task import Source, Task, Work
+from gridlens.errors import GridlensError
 
 __all__ = ["check_output", "finished_parts", "parts_folder"]
 

@@ -16,11 +16,11 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridlens.errors import GridlensError
 from gridlens._files import read_regular
 from gridlens.cutouts import JoinGaps
 from gridlens.engine._seal import identity_digest, is_sealed, sealed, unsealed_metadata
 from gridlens.engine._task import Part
+from gridlens.errors import GridlensError
 
 __all__ = ["Parts", "differences", "is_parts_folder"]
 

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gridlens.errors import GridlensError
 from gridlens._files import atomic_path, read_regular
 from gridlens.engine._parts import differences
+from gridlens.errors import GridlensError
 
 __all__ = ["check_record", "write_record"]
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from gridlens.errors import GridlensError
 from gridlens._tables import write_pieces
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
@@ -19,6 +18,7 @@ from gridlens.engine._merge import Ranking, rank_parts
 from gridlens.engine._output import check_output, finished_parts
 from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
 from gridlens.engine._task import Source
+from gridlens.errors import GridlensError
 from gridlens.features import CONTRACT_VERSION, Measured
 from gridlens.models import load_model, load_proven, model_digest
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 import cloudpickle
 import pyarrow as pa
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutBatch, CutoutFlag, CutoutSet, JoinGaps, Parcel, ReadFailure
+from gridlens.errors import GridlensError
 from gridlens.features import Measured, measure, measured_failures
 
 __all__ = ["Part", "Source", "Task", "Work"]

@@ -10,9 +10,9 @@ import warnings
 from multiprocessing.connection import wait
 from multiprocessing.process import parent_process
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import Parcel
 from gridlens.engine._task import Part, Task
+from gridlens.errors import GridlensError
 
 __all__ = ["check_worker", "run_parcel", "start_worker", "take_task"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logit
 
-from gridlens.errors import GridlensError
 from gridlens._file_names import file_stem
 from gridlens._files import atomic_path
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import EVEN
+from gridlens.errors import GridlensError
 from gridlens.evaluation import report_page
 from gridlens.explain._aggregate import POSITION, by_group
 from gridlens.explain._explainer import Explainer, Explanation

@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.utils.validation import check_is_fitted
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
+from gridlens.errors import GridlensError
 from gridlens.features import measure
 from gridlens.stacking import CERTAIN_LOG_ODDS, bounded_contributions, member_log_odds
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlens.errors import GridlensError
 from gridlens._file_names import existing_path
 from gridlens._ids import as_id, as_ids, escaped
 from gridlens.cutouts import CutoutSet, read_batches
+from gridlens.errors import GridlensError
 from gridlens.explain._explainer import Explainer, Explanation
 
 __all__ = ["CARDS", "Sample", "explain_table", "read_one"]

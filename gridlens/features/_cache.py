@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gridlens.errors import GridlensError
 from gridlens._files import atomic_path
 from gridlens._ids import as_ids, escaped
+from gridlens.errors import GridlensError
 from gridlens.features._measured import Measured, measured_failures
 from gridlens.features.contract import CONTRACT_VERSION, FEATURE_NAMES
 

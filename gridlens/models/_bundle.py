@@ -19,9 +19,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gridlens.errors import GridlensError, ModelError
 from gridlens._files import atomic_folder, atomic_path, check_new_folder, writable_folder
 from gridlens.detector import LensDetector
+from gridlens.errors import GridlensError, ModelError
 from gridlens.models._manifest import (
     BUNDLE_VERSION,
     CARD,

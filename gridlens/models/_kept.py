@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet
+from gridlens.errors import GridlensError
 
 __all__ = ["KeptRows"]
 

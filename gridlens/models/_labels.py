@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlens.errors import GridlensError
 from gridlens._groups import group_of_each
 from gridlens._ids import as_ids
 from gridlens._tables import read_table, some_names
+from gridlens.errors import GridlensError
 
 __all__ = ["Labels", "read_labels"]
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.errors import GridlensError
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutBatch
 from gridlens.detector import LensDetector
+from gridlens.errors import GridlensError
 from gridlens.features import Measured, keep_metadata
 from gridlens.models._sources import measured_of
 

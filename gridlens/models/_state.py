@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.errors import GridlensError, ModelError
 from gridlens.calibration import IsotonicCalibrator
 from gridlens.detector import LensDetector
+from gridlens.errors import GridlensError, ModelError
 from gridlens.features import METADATA_CHOICES
 from gridlens.models._manifest import BUNDLE_VERSION, DETECTOR, parse_json
 from gridlens.stacking import AveragedMember, MemberStack, member_class

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from gridlens.errors import ModelError
 from gridlens.detector import LensDetector
+from gridlens.errors import ModelError
 from gridlens.features import FEATURE_NAMES
 from gridlens.models._manifest import MANIFEST, check_files, checked_manifest
 from gridlens.models._state import build_detector, member_classes, read_state

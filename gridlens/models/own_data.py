@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.errors import GridlensError
 from gridlens._tables import some_names
 from gridlens.cutouts import CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector
+from gridlens.errors import GridlensError
 from gridlens.features import Measured, keep_metadata
 from gridlens.models._bundle import check_new_bundle, save_model
 from gridlens.models._kept import KeptRows

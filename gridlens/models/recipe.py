@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import SIMULATED_SURVEYS, CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector
+from gridlens.errors import GridlensError
 from gridlens.features import METADATA_NAMES, GridPatchExtractor, Measured, keep_metadata
 from gridlens.models._bundle import check_new_bundle, save_model
 from gridlens.models._card import SNR_BINS, write_card

@@ -12,8 +12,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 
-from gridlens.errors import GridlensError
 from gridlens._groups import group_of_each
+from gridlens.errors import GridlensError
 from gridlens.stacking._averaged import AveragedMember
 from gridlens.stacking._meta import META_LEARNERS, choose_meta, fit_meta
 from gridlens.stacking._protocol import Member

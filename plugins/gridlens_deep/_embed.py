@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gridlens import load_model
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet
+from gridlens.errors import GridlensError
 from gridlens.stacking import AveragedMember
 
 if TYPE_CHECKING:

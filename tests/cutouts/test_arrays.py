@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError
 from gridlens.cutouts import _chunks, read_batches
+from gridlens.errors import CutoutError
 
 GRI = [0, 1, 2]
 

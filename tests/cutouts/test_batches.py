@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError, GridlensError
 from gridlens.cutouts import CutoutBatch, ReadFailure, _batches, count_cutouts, read_batches, write_npz
+from gridlens.errors import CutoutError, GridlensError
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from astropy import units
 from astropy.table import Table
 
 from gridlens import CutoutSet
-from gridlens.errors import GridlensError
 from gridlens.cutouts import read_batches, read_catalog, write_npz
+from gridlens.errors import GridlensError
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263
 

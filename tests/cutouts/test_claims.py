@@ -9,8 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutReader, CutoutSet, _reader, count_cutouts, read_batches
+from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")

@@ -10,8 +10,8 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, Table
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet, duplicate_rows, read_catalog
+from gridlens.errors import GridlensError
 
 
 def of_csv(folder, text):

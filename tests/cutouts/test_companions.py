@@ -8,13 +8,13 @@ import pytest
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, extract
 from gridlens.cutouts._alike import alike_pairs
 from gridlens.cutouts._companions import is_companion
 from gridlens.cutouts._file_names import parse_stem
 from gridlens.cutouts._scan import find_entries
 from gridlens.cutouts._tiles import TileIndex
+from gridlens.errors import CutoutError
 
 SIDE, SCALE = 80, 0.3
 CLUSTER = pd.DataFrame({"id": ["A1"], "ra": [RA], "dec": [DEC]})

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutFlag, CutoutReader, CutoutSet, _reader, count_cutouts, read_batches
+from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")

@@ -10,8 +10,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import read_catalog
+from gridlens.errors import GridlensError
 
 ONE = [["A", 150.1, 2.2]]
 CSV = b"id,ra,dec\nA,150.1,2.2\n"

@@ -6,9 +6,9 @@ import pytest
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, extract
 from gridlens.cutouts._flux import NotLinearError, band_zeropoints, pixel_unit
+from gridlens.errors import CutoutError
 
 SCALE, SIDE = 0.3, 80
 CLUSTER = pd.DataFrame({"id": ["A1"], "ra": [RA], "dec": [DEC]})

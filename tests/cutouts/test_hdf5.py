@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError
 from gridlens.cutouts import _chunks, count_cutouts, read_batches
+from gridlens.errors import CutoutError
 
 
 @pytest.fixture

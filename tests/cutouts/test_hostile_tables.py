@@ -14,9 +14,9 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from gridlens import _table_files
-from gridlens.errors import GridlensError
 from gridlens._tables import read_table
 from gridlens.cutouts import read_catalog
+from gridlens.errors import GridlensError
 
 MUTANTS = 50  # of each kind
 HEAD = '<?xml version="1.0"?>{}<VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE{}>'

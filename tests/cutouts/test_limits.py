@@ -13,9 +13,9 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
-from gridlens.errors import CutoutError
 from gridlens.cli import main
 from gridlens.cutouts import CutoutReader, CutoutSet, read_batches
+from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")

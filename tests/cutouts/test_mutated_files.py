@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, ReadFailure, count_cutouts, read_batches
+from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")

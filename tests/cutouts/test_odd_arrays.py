@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutSet, read_batches, rejection
+from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")

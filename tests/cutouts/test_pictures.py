@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutFlag, count_cutouts, read_batches
+from gridlens.errors import CutoutError
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from astropy.coordinates import SkyCoord
 from skies import DEC, RA, gnomonic, stars, write_image
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts import extract
 from gridlens.cutouts._psf import blur, matching_sigmas
+from gridlens.errors import CutoutError
 
 
 def width(image):

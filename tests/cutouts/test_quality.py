@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError
 from gridlens.cutouts import (
     FLAG_MEANINGS,
     REJECTING_FLAGS,
@@ -15,6 +14,7 @@ from gridlens.cutouts import (
     quality_flags,
     write_npz,
 )
+from gridlens.errors import CutoutError
 
 
 def moffat(size, xy, fwhm, beta):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutFlag, extract, field_warning, read_batches, read_catalog, reject_reason
+from gridlens.errors import CutoutError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 

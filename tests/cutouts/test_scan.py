@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts._scan import find_entries
+from gridlens.errors import CutoutError
 
 
 @pytest.fixture

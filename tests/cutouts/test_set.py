@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError, GridlensError
 from gridlens.cutouts import METADATA_NAMES
+from gridlens.errors import CutoutError, GridlensError
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from gridlens._content import KIND_WORDS
-from gridlens.errors import CutoutError
 from gridlens.cutouts._sniff import content_kind
+from gridlens.errors import CutoutError
 
 
 def saved(writer, *args, **kwargs):

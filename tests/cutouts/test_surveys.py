@@ -8,7 +8,6 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
-from gridlens.errors import CutoutError
 from gridlens.cli import main
 from gridlens.cutouts import SIMULATED_SURVEYS, SURVEYS, CutoutSet, count_cutouts, get_survey
 from gridlens.cutouts._file_names import parse_stem
@@ -22,6 +21,7 @@ from gridlens.cutouts._photometry import (
 from gridlens.cutouts._planes import name_bands
 from gridlens.cutouts._scan import find_entries
 from gridlens.cutouts._wcs import wcs_cards
+from gridlens.errors import CutoutError
 
 HST = ("F475W", "F606W", "F814W")
 

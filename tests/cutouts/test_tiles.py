@@ -8,11 +8,11 @@ import pytest
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, write_image
 
-from gridlens.errors import CutoutError
 from gridlens.cutouts import _tile_files
 from gridlens.cutouts._image_files import image_files
 from gridlens.cutouts._tiles import TileIndex
 from gridlens.cutouts._windows import read_window
+from gridlens.errors import CutoutError
 
 
 @pytest.fixture(autouse=True)

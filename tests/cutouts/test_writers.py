@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError, GridlensError
 from gridlens.cutouts import write_npz
+from gridlens.errors import CutoutError, GridlensError
 
 
 def test_round_trip(tmp_path, rng):

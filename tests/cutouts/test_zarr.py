@@ -7,8 +7,8 @@ import pytest
 import zarr
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError
 from gridlens.cutouts import CutoutReader, _chunks, _reader, count_cutouts, read_batches
+from gridlens.errors import CutoutError
 
 
 @pytest.fixture

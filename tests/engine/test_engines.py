@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 from parcels import Numbers, Tally
 
-from gridlens.errors import GridlensError
 from gridlens.engine import _dask
 from gridlens.engine._dask import DaskEngine
 from gridlens.engine._local import ProcessEngine, ThreadEngine
 from gridlens.engine._parts import Parts
 from gridlens.engine._run import run
 from gridlens.engine._task import Task
+from gridlens.errors import GridlensError
 
 ENGINES = {"threads": ThreadEngine, "processes": ProcessEngine, "dask": DaskEngine}
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("processes", "dask")]

@@ -6,10 +6,10 @@ import os
 import pyarrow as pa
 import pytest
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import JoinGaps
 from gridlens.engine._parts import Parts
 from gridlens.engine._task import Part
+from gridlens.errors import GridlensError
 
 IDENTITY = {"cutouts": "a", "model": "b"}
 

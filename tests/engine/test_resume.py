@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from gridlens import CutoutSet, LensDetector
-from gridlens.errors import GridlensError
 from gridlens._files import locked
 from gridlens.cli import main
 from gridlens.cutouts import CutoutReader, write_npz
 from gridlens.cutouts._parcel import frame_digest
 from gridlens.engine import measure_files, parts_folder, score_files
+from gridlens.errors import GridlensError
 from gridlens.members import LinearMember
 from gridlens.models import save_model
 

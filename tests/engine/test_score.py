@@ -10,11 +10,10 @@ from click.testing import CliRunner
 
 import gridlens
 from gridlens import CutoutSet
-from gridlens.errors import GridlensError
-from gridlens.errors import CutoutError
 from gridlens._tables import read_table
 from gridlens.cli import main
 from gridlens.cutouts import write_npz
+from gridlens.errors import CutoutError, GridlensError
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from parcels import EACH, SHARDS
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutReader
 from gridlens.engine import CachedFeatures, measure_files, score_files
 from gridlens.engine._score import ScoreWork
+from gridlens.errors import GridlensError
 from gridlens.models import save_model
 
 

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from parcels import Numbers, Tally, Unloadable
 
-from gridlens.errors import GridlensError
 from gridlens.engine import _output
 from gridlens.engine._dask import DaskEngine
 from gridlens.engine._local import ProcessEngine, ThreadEngine
@@ -20,6 +19,7 @@ from gridlens.engine._output import finished_parts
 from gridlens.engine._parts import Parts
 from gridlens.engine._run import run
 from gridlens.engine._task import Task
+from gridlens.errors import GridlensError
 
 UNGUARDED = """
 import sys

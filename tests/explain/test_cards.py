@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from gridlens import CutoutSet, load_model
-from gridlens.errors import GridlensError
 from gridlens.cli import main
+from gridlens.errors import GridlensError
 from gridlens.explain import Explainer, explain_table, read_one, write_card, write_explanations
 
 pytest.importorskip("matplotlib")

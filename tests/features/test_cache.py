@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gridlens.errors import GridlensError
 from gridlens.cutouts import ReadFailure
+from gridlens.errors import GridlensError
 from gridlens.features import (
     FEATURE_NAMES,
     FeatureCache,

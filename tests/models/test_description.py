@@ -5,8 +5,8 @@ import pytest
 from bundles import restate, rewrite
 from click.testing import CliRunner
 
-from gridlens.errors import ModelError
 from gridlens.cli import main
+from gridlens.errors import ModelError
 from gridlens.models import save_model
 from gridlens.models.description import compare_models, describe_model
 

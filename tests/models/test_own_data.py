@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from gridlens import load_model
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutSet
+from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, Measured
 from gridlens.models import Sources, read_manifest
 from gridlens.models._labels import read_labels

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet, load_model
-from gridlens.errors import GridlensError
 from gridlens.cutouts import CutoutBatch
+from gridlens.errors import GridlensError
 from gridlens.features import GridPatchExtractor
 from gridlens.models import mine, read_manifest
 from gridlens.models.recipe import RECIPES, Recipe, simulate_rows, train_recipe

@@ -7,8 +7,8 @@ import pytest
 from bundles import restate, vouch
 
 from gridlens import LensDetector, load_model
-from gridlens.errors import ModelError
 from gridlens.calibration import IsotonicCalibrator
+from gridlens.errors import ModelError
 from gridlens.members import LinearMember
 from gridlens.models import save_model
 from gridlens.models._trial import load_and_score

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("lenstronomy")
 
 from gridlens import CutoutSet
-from gridlens.errors import GridlensError
 from gridlens.cutouts import METADATA_NAMES, read_batches
+from gridlens.errors import GridlensError
 from gridlens.simulate import TRUTH_COLUMNS, Scene, SceneSettings, map_blocks, scenes_to_cutouts, write_training_set
 from gridlens.simulate import _dataset as dataset_module
 from gridlens.simulate._dataset import BLOCK, write_scenes

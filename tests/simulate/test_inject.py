@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("lenstronomy")
 
 from gridlens import CutoutSet
-from gridlens.errors import CutoutError
 from gridlens.cutouts import get_survey, reject_reason, write_npz
+from gridlens.errors import CutoutError
 from gridlens.simulate import (
     TRUTH_COLUMNS,
     SceneSettings,
