@@ -24,7 +24,7 @@ from reproject import reproject_adaptive, reproject_exact
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from gridlens.cutouts._resample import axis_fit, correspond, resample_along_axes, resample_drizzle  # noqa: E402
+from gridlens.cutouts.images._resample import axis_fit, correspond, resample_along_axes, resample_drizzle  # noqa: E402
 
 SCALE = 0.2
 RUN = """

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from _shards import link_shards
 
-from gridlens.cutouts import CutoutReader
 from gridlens.engine import _output as output
 from gridlens.engine import score_files
+from gridlens.sources import FileSource
 
 ENGINES = ("threads", "processes", "dask")
 
@@ -26,7 +26,7 @@ def measured(engine: str, shards: list[Path], out: Path, workers: int) -> tuple[
     output._PROCESSES_FROM = 10**9 if engine == "threads" else 0
     begin = time.perf_counter()
     score_files(
-        CutoutReader(shards),
+        FileSource(shards),
         out,
         engine="dask" if engine == "dask" else "local",
         n_jobs=workers,

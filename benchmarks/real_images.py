@@ -18,7 +18,9 @@ from astropy.wcs import WCS
 from photutils.psf import fit_fwhm
 
 from gridlens import load_model
-from gridlens.cutouts import CutoutSet, extract, read_batches
+from gridlens.cutouts import CutoutSet
+from gridlens.cutouts.images import extract
+from gridlens.cutouts.readers import read_batches
 from gridlens.engine import score_batches
 from gridlens.explain import lupton_rgb
 from gridlens.features import arc_candidate, kernels

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from gridlens import load_model
-from gridlens.cutouts import read_batches
+from gridlens.cutouts.readers import read_batches
 from gridlens.engine import score_batches
 from gridlens.explain import (
     Explainer,

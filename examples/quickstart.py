@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from gridlens import load_model
-from gridlens.cutouts import read_batches
+from gridlens.cutouts.readers import read_batches
 from gridlens.engine import score_batches
 from gridlens.explain import lupton_rgb
 from gridlens.features import arc_candidate

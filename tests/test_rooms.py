@@ -7,25 +7,28 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gridlens"
+PLUGIN = PACKAGE.parent / "plugins" / "gridlens_deep"
 
-# Private modules at the top serve every room; the rest may import what is named, and itself.
+# From the ground up. Each room may import itself and the rooms that are named; private modules at the top serve all.
 ROOMS = {
-    "cutouts": set(),
-    "features": {"cutouts"},
-    "simulate": {"cutouts"},
     "pu": set(),
     "calibration": set(),
     "evaluation": {"calibration"},
+    "cutouts": set(),
+    "features": {"cutouts"},
+    "sources": {"cutouts", "features"},
+    "simulate": {"cutouts"},
     "stacking": {"features", "pu", "calibration"},
-    "testing": {"cutouts", "features", "stacking"},
     "members": {"cutouts", "features", "pu"},
+    "testing": {"cutouts", "features", "stacking"},
     "detector": {"cutouts", "features", "pu", "calibration", "stacking", "members"},
     "models": {"cutouts", "features", "simulate", "calibration", "evaluation", "stacking", "members", "detector"},
+    "engine": {"cutouts", "features", "sources", "calibration", "detector", "models"},
     "explain": {"cutouts", "features", "calibration", "evaluation", "stacking", "detector"},
-    "engine": {"cutouts", "features", "calibration", "detector", "models"},
     "cli": {
         "cutouts",
         "features",
+        "sources",
         "simulate",
         "calibration",
         "stacking",
@@ -36,15 +39,24 @@ ROOMS = {
         "engine",
     },
 }
+# Rooms within a room, from the ground up: "" is the room itself.
+INNER_ROOMS = {
+    "cutouts": {
+        "": set(),
+        "catalogs": {""},
+        "images": {"", "catalogs"},
+        "readers": {"", "catalogs", "images"},
+    },
+}
 GENERAL = {"pu", "calibration", "evaluation"}
 
 
 def files_of(room):
-    folder = PACKAGE / room
-    return sorted(folder.rglob("*.py"))
+    return sorted((PACKAGE / room).rglob("*.py"))
 
 
 def imports_of(path):
+    """Yield every import of a file, those of functions and of type checkers too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -54,17 +66,43 @@ def imports_of(path):
 
 
 def test_every_room_is_known():
-    found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and not path.name.startswith("_")}
     assert found == set(ROOMS)
+    for room, inner in INNER_ROOMS.items():
+        found = {path.name for path in (PACKAGE / room).iterdir() if path.is_dir() and path.name != "__pycache__"}
+        assert found == set(inner) - {""}
+
+
+def test_the_table_goes_from_the_ground_up():
+    for table in (ROOMS, *INNER_ROOMS.values()):
+        seen = set()
+        for room, below in table.items():
+            assert below <= seen, f"{room} imports a room above it"
+            seen.add(room)
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_rooms_before_it(room):
+def test_a_room_imports_only_rooms_below_it(room):
     for path in files_of(room):
         for name in imports_of(path):
             parts = name.split(".")
             if parts[0] == "gridlens" and len(parts) > 1 and parts[1] in ROOMS:
                 assert parts[1] in ROOMS[room] | {room}, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("room", INNER_ROOMS)
+def test_an_inner_room_imports_only_inner_rooms_below_it(room):
+    inner = INNER_ROOMS[room]
+    for path in files_of(room):
+        place = path.relative_to(PACKAGE / room).parts
+        mine = place[0] if len(place) > 1 else ""
+        if place == ("__init__.py",):
+            continue  # the door stands before all of them
+        for name in imports_of(path):
+            parts = name.split(".")
+            if parts[:2] == ["gridlens", room]:
+                other = parts[2] if len(parts) > 2 and parts[2] in inner else ""
+                assert other in inner[mine] | {mine}, f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("room", sorted(GENERAL))
@@ -73,22 +111,58 @@ def test_the_general_rooms_know_no_astronomy(room):
         assert not [name for name in imports_of(path) if name.split(".")[0] in {"astropy", "lenstronomy", "numba"}]
 
 
-def test_private_modules_of_a_room_stay_in_it():
-    for room in ROOMS:
-        for path in files_of(room):
-            for name in imports_of(path):
-                parts = name.split(".")
-                if parts[0] == "gridlens" and len(parts) > 2 and parts[1] in ROOMS and parts[1] != room:
-                    assert not parts[2].startswith("_"), f"{path} reaches into {name}"
-
-
 def test_plugins_use_what_is_public():
-    files = sorted((PACKAGE.parent / "plugins").rglob("*.py"))
+    files = sorted(PLUGIN.rglob("*.py"))
     assert files
     for path in files:
         for name in imports_of(path):
             if name.startswith("gridlens."):
                 assert not any(part.startswith("_") for part in name.split(".")), f"{path} reaches into {name}"
+
+
+def modules_of(folder):
+    """Map the names of modules below a package's folder to their files."""
+    names = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = list(path.relative_to(folder.parent).with_suffix("").parts)
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def circle_in(graph):
+    """Return the modules of one circle of a graph in their order, or None."""
+    done, path = set(), []
+
+    def visit(name):
+        if name in path:
+            return path[path.index(name) :]
+        if name in done:
+            return None
+        path.append(name)
+        for other in sorted(graph[name]):
+            if found := visit(other):
+                return found
+        path.pop()
+        done.add(name)
+        return None
+
+    return next(filter(None, map(visit, sorted(graph))), None)
+
+
+@pytest.mark.parametrize("folder", [PACKAGE, PLUGIN], ids=lambda folder: folder.name)
+def test_no_modules_import_each_other_in_a_circle(folder):
+    """Imports inside functions and under TYPE_CHECKING count as well: a circle is one idea in two files."""
+    modules = modules_of(folder)
+    graph = {}
+    for module, path in modules.items():
+        found = (name if name in modules else name.rpartition(".")[0] for name in imports_of(path))
+        graph[module] = {name for name in found if name in modules and name != module}
+    assert circle_in(graph) is None
+
+
+def test_a_circle_is_found():
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
 
 
 def test_compiled_code_comes_from_its_own_folder():

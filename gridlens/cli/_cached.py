@@ -21,9 +21,10 @@ def scores_of(path: str, model: str, prevalence: float) -> pd.DataFrame:
     """
     if not is_feature_cache(path):
         return read_table(path)
-    from gridlens.engine import CachedFeatures, ranked_scores
+    from gridlens.engine import ranked_scores
+    from gridlens.sources import CacheSource
 
-    source = CachedFeatures(path)
+    source = CacheSource(path)
     with (
         progress_bar("Scoring", source.n) as advance,
         ranked_scores(source, models=(model,), prevalence=prevalence, progress=advance) as ranking,

@@ -60,7 +60,8 @@ def cutouts(
     stops the rest.
     """
     from gridlens._files import check_new_folder
-    from gridlens.cutouts import extract_batches, read_catalog, write_extracted
+    from gridlens.cutouts.catalogs import read_catalog
+    from gridlens.cutouts.images import extract_batches, write_extracted
 
     check_new_folder(out)
     clusters = read_catalog(catalog, columns=columns)

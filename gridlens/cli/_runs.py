@@ -1,4 +1,4 @@
-"""What commands have in common that work in parcels: who works, what an interrupt leaves, how it went."""
+"""What commands have in common that work in partitions: who works, what an interrupt leaves, how it went."""
 
 import contextlib
 import signal

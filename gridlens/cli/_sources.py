@@ -28,18 +28,18 @@ def open_source(paths: tuple[str, ...], options: dict[str, Any]) -> Any:
     caches = [path for path in paths if path.lower().endswith(".parquet")]
     if caches:
         return _open_caches(paths, caches, options)
-    from gridlens.cutouts import ClusterCutter, CutoutReader
+    from gridlens.sources import FileSource, ImageSource
 
     shared = {name: options[name] for name in ("columns", "survey", "zeropoint")}
     if options["images"]:
         cutting = {name: options[name] for name in _CUTTING}
-        return ClusterCutter(options["catalog"], options["images"], **shared, **cutting)
+        return ImageSource(options["catalog"], options["images"], **shared, **cutting)
     reading = {name: options[name] for name in _READING}
-    return CutoutReader(list(paths), catalog=options["catalog"], max_size=options["max_size"], **shared, **reading)
+    return FileSource(list(paths), catalog=options["catalog"], max_size=options["max_size"], **shared, **reading)
 
 
 def _open_caches(paths: tuple[str, ...], caches: list[str], options: dict[str, Any]) -> Any:
-    from gridlens.engine import CachedFeatures
+    from gridlens.sources import CacheSource
 
     if len(caches) < len(paths):
         raise GridlensError("Feature caches and cutouts do not go into one table. Give them in two commands.")
@@ -48,7 +48,7 @@ def _open_caches(paths: tuple[str, ...], caches: list[str], options: dict[str, A
             "A feature cache holds what was measured, metadata too: options on the reading of cutouts change nothing "
             "in it. Leave them out, or give them to `gridlens features`."
         )
-    return CachedFeatures(caches)
+    return CacheSource(caches)
 
 
 def _is_given(option: Any) -> bool:

@@ -1,6 +1,6 @@
 """Cutouts in memory and on disk.
 
-`CutoutSet` holds cutouts of one size; `CutoutSet.read` and `read_batches` read these formats:
+`CutoutSet` holds cutouts of one size. `CutoutSet.read` and `gridlens.cutouts.readers.read_batches` read these formats:
 
 - ``.npy``: one array of shape (H, W, 3) or (3, H, W), or many (n, H, W, 3); bands g, r, i.
 - ``.npz``: one or many cutouts under the key `pixels` (also `image`, `images`), with `bcg_xy`, `pixel_scale`, `ids`,
@@ -28,21 +28,15 @@ no header has one, the three bands are taken to be in one linear unit. `survey` 
 `gridlens.cutouts.surveys` that fills what files lack.
 """
 
+import gridlens.cutouts.readers  # noqa: F401  it gives `CutoutSet.read` its function
 from gridlens.cutouts._augment import Augmentation, turn_cutouts
-from gridlens.cutouts._batches import CutoutBatch, ReadFailure, count_cutouts, read_batches
-from gridlens.cutouts._catalog import read_catalog
-from gridlens.cutouts._cutter import ClusterCutter
-from gridlens.cutouts._extract import ExtractedBatch, extract, extract_batches
+from gridlens.cutouts._batch import CutoutBatch, ReadFailure
+from gridlens.cutouts._conventions import MAX_SIZE, METADATA_NAMES, PathsLike
 from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, flag_message, flag_names, is_rejected
-from gridlens.cutouts._folder import write_extracted, write_fits
-from gridlens.cutouts._join import JoinGaps, JoinReport, duplicate_rows
-from gridlens.cutouts._parcel import Parcel, stamp
 from gridlens.cutouts._plausible import known_metadata
 from gridlens.cutouts._quality import quality_flags, valid_fraction
-from gridlens.cutouts._reader import CutoutReader
 from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
-from gridlens.cutouts._scan import PathsLike
-from gridlens.cutouts._set import MAX_SIZE, METADATA_NAMES, CutoutSet
+from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._writers import write_npz
 from gridlens.cutouts.surveys import SIMULATED_SURVEYS, SURVEYS, Survey, get_survey
 
@@ -55,23 +49,13 @@ __all__ = [
     "SIMULATED_SURVEYS",
     "SURVEYS",
     "Augmentation",
-    "ClusterCutter",
     "CutoutBatch",
     "CutoutFlag",
-    "CutoutReader",
     "CutoutSet",
-    "ExtractedBatch",
-    "JoinGaps",
-    "JoinReport",
-    "Parcel",
     "PathsLike",
     "ReadFailure",
     "Rejection",
     "Survey",
-    "count_cutouts",
-    "duplicate_rows",
-    "extract",
-    "extract_batches",
     "field_warning",
     "flag_message",
     "flag_names",
@@ -79,14 +63,9 @@ __all__ = [
     "is_rejected",
     "known_metadata",
     "quality_flags",
-    "read_batches",
-    "read_catalog",
     "reject_reason",
     "rejection",
-    "stamp",
     "turn_cutouts",
     "valid_fraction",
-    "write_extracted",
-    "write_fits",
     "write_npz",
 ]

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+from gridlens.cutouts._bands import KNOWN_BANDS
 from gridlens.cutouts._companions import COMPANION_WORDS, SCIENCE_WORDS
-from gridlens.cutouts._planes import KNOWN_BANDS
 from gridlens.cutouts.surveys import KNOWN_FILTERS
 
 __all__ = ["SUFFIXES", "Kind", "kind_of", "parse_stem", "split_suffix"]

@@ -2,40 +2,19 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlens._ids import InexactIdError, as_ids, escaped
+from gridlens.cutouts._conventions import CANONICAL_PIXEL_SCALE, MAX_SIZE, METADATA_NAMES, PathsLike
 from gridlens.cutouts._plausible import known_metadata, limits
 from gridlens.errors import CutoutError
 
-if TYPE_CHECKING:
-    from gridlens.cutouts._scan import PathsLike
-
-__all__ = ["CANONICAL_PIXEL_SCALE", "MAX_SIZE", "METADATA_NAMES", "CutoutSet", "checked_ids"]
-
-CANONICAL_PIXEL_SCALE = 0.5
-"""arcsec per pixel of the canonical cutout, 128 x 128 px"""
-
-MAX_SIZE = 4096
-"""px; the largest side of an image that is read as a cutout, unless the caller says otherwise"""
-
-METADATA_NAMES = (
-    "seeing",
-    "depth",
-    "redshift",
-    "richness",
-    "log_xray_luminosity",
-    "velocity_dispersion",
-    "log_mass",
-    "ra",
-    "dec",
-)
-
+__all__ = ["CutoutSet", "checked_ids"]
 
 _LIMITS = np.array([limits(name) for name in METADATA_NAMES]).T
 
@@ -108,6 +87,10 @@ class CutoutSet:
     paths: NDArray[np.object_]
     flags: NDArray[np.int64]
 
+    # Every reader makes sets of cutouts: `gridlens.cutouts.readers` puts its function here, which leaves no circle of
+    # imports.
+    _reader: ClassVar[Callable[..., "CutoutSet"]]
+
     def __init__(
         self,
         pixels: ArrayLike,
@@ -132,7 +115,7 @@ class CutoutSet:
     @classmethod
     def read(
         cls,
-        paths: "PathsLike",
+        paths: PathsLike,
         *,
         catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
         columns: Mapping[str, str] | None = None,
@@ -196,9 +179,7 @@ class CutoutSet:
         --------
         >>> cutouts = CutoutSet.read("cutouts/", catalog="clusters.csv")  # doctest: +SKIP
         """
-        from gridlens.cutouts._batches import read_set
-
-        return read_set(
+        return cls._reader(
             paths,
             catalog=catalog,
             columns=columns,

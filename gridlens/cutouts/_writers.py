@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gridlens._files import atomic_path
-from gridlens.cutouts._set import METADATA_NAMES, CutoutSet
+from gridlens.cutouts._conventions import METADATA_NAMES
+from gridlens.cutouts._set import CutoutSet
 from gridlens.errors import CutoutError
 
 __all__ = ["write_npz"]

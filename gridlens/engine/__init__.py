@@ -1,14 +1,14 @@
-"""Many cutouts: parcels or batches of them in, one table out, on one processor or many."""
+"""Many cutouts: partitions or batches of them in, one table out, on one processor or many."""
 
 from gridlens.engine._batches import score_batches, score_joint
-from gridlens.engine._cached import CachedFeatures
 from gridlens.engine._features import MeasuredFiles, measure_files
 from gridlens.engine._frame import score
 from gridlens.engine._output import check_output, parts_folder
 from gridlens.engine._score import Scored, ranked_scores, score_files
+from gridlens.sources._caches import CacheSource
 
 __all__ = [
-    "CachedFeatures",
+    "CacheSource",
     "MeasuredFiles",
     "Scored",
     "check_output",

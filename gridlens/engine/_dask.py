@@ -1,4 +1,4 @@
-"""Parcels on Dask workers: those of a LocalCluster, or of a scheduler anywhere."""
+"""Partitions on Dask workers: those of a LocalCluster, or of a scheduler anywhere."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from concurrent.futures import CancelledError
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from gridlens.cutouts import Parcel
 from gridlens.engine._spawn import main_left_out
 from gridlens.engine._task import Part, Task
-from gridlens.engine._worker import run_parcel, take_task
+from gridlens.engine._worker import run_partition, take_task
 from gridlens.errors import GridlensError
+from gridlens.sources import Partition
 
 __all__ = ["DaskEngine", "own_versions", "work_on"]
 
-# Parcels for each thread of a worker, and in all: an adaptive cluster grows by what waits for it.
+# Partitions for each thread of a worker, and in all: an adaptive cluster grows by what waits for it.
 _AHEAD, _FEWEST = 4, 64
 # Seconds.
 _PATIENCE = 15
@@ -42,9 +42,9 @@ _PACKAGES = ("gridlens", "lightgbm", "numba", "numpy", "pyarrow")
 class DaskEngine:
     """Dask workers, which read the files themselves and send back rows.
 
-    A worker that is lost costs its parcels another try. One that is lost with several workers is given up by the
+    A worker that is lost costs its partitions another try. One that is lost with several workers is given up by the
     scheduler (``distributed.scheduler.allowed-failures``, 3), and tried alone here before it is called deadly. While
-    workers come and go, as those of an adaptive cluster do, more or fewer parcels are kept with the scheduler.
+    workers come and go, as those of an adaptive cluster do, more or fewer partitions are kept with the scheduler.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ class DaskEngine:
             ) from exc
         self._payload, self._n_workers, self._scheduler = task.alone(), n_workers, scheduler
         self._versions = own_versions()
-        self._tickets: dict[Any, tuple[int, Parcel]] = {}
-        self._suspects: list[tuple[int, Parcel]] = []
+        self._tickets: dict[Any, tuple[int, Partition]] = {}
+        self._suspects: list[tuple[int, Partition]] = []
 
     def __enter__(self) -> Self:
         import dask
@@ -116,7 +116,7 @@ class DaskEngine:
                     threads_per_worker=1,
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
-                    # Memory is bounded by what a parcel holds; a worker that is paused would only be slower.
+                    # Memory is bounded by what a partition holds; a worker that is paused would only be slower.
                     memory_limit=0,
                 )
         except (RuntimeError, OSError, ImportError) as exc:
@@ -135,12 +135,12 @@ class DaskEngine:
             return 0  # until they were tried alone
         return max(_FEWEST, _AHEAD * sum(self._client.nthreads().values()))
 
-    def submit(self, ticket: int, parcel: Parcel) -> None:
+    def submit(self, ticket: int, partition: Partition) -> None:
         """As in `Engine`."""
-        self._tickets[self._send(parcel)] = ticket, parcel
+        self._tickets[self._send(partition)] = ticket, partition
 
-    def _send(self, parcel: Parcel) -> Any:
-        call = pickle.dumps(_Call(self._payload, self._versions, parcel))
+    def _send(self, partition: Partition) -> Any:
+        call = pickle.dumps(_Call(self._payload, self._versions, partition))
         return self._client.submit(pickle.loads, call, pure=False)
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
@@ -151,22 +151,22 @@ class DaskEngine:
 
         try:
             if not self._tickets:
-                # Each is alone on all workers now: what ends one is this parcel.
-                ticket, parcel = self._suspects.pop()
+                # Each is alone on all workers now: what ends one is this partition.
+                ticket, partition = self._suspects.pop()
                 try:
-                    yield ticket, self._send(parcel).result()
+                    yield ticket, self._send(partition).result()
                 except KilledWorker:
                     yield ticket, None
                 return
             with self._client.as_current():
                 done = wait(list(self._tickets), return_when="FIRST_COMPLETED").done
             for future in done:
-                ticket, parcel = self._tickets.pop(future)
+                ticket, partition = self._tickets.pop(future)
                 try:
                     yield ticket, future.result()
                 except KilledWorker:
                     # By this one, or by another that was with the same worker.
-                    self._suspects.append((ticket, parcel))
+                    self._suspects.append((ticket, partition))
         except (CancelledError, CommClosedError, TimeoutError) as exc:
             raise GridlensError(
                 "The Dask scheduler was lost. Start it again, and give the same command with --resume."
@@ -255,13 +255,13 @@ class _Call:
         return work_on, self._arguments
 
 
-def work_on(payload: bytes, wanted: dict[str, str], parcel: Parcel) -> Part:
-    """Make the rows of a parcel on a worker, which may have joined after the others were looked at."""
+def work_on(payload: bytes, wanted: dict[str, str], partition: Partition) -> Part:
+    """Make the rows of a partition on a worker, which may have joined after the others were looked at."""
     from distributed import get_worker
 
     _compare(wanted, _versions_here(), get_worker().address)
     take_task(payload)
-    return run_parcel(parcel)
+    return run_partition(partition)
 
 
 def _compare(wanted: dict[str, str], found: dict[str, str], worker: str) -> None:

@@ -57,7 +57,7 @@ def measure_files(
 
     Parameters
     ----------
-    source : CutoutReader or ClusterCutter
+    source : FileSource or ImageSource
     out : str or path
         A Parquet file.
     resume, overwrite, engine, scheduler, n_jobs, progress
@@ -75,9 +75,9 @@ def measure_files(
 
     Examples
     --------
-    >>> from gridlens.cutouts import CutoutReader
+    >>> from gridlens.sources import FileSource
     >>> from gridlens.engine import measure_files
-    >>> measure_files(CutoutReader("cutouts/"), "features.parquet")  # doctest: +SKIP
+    >>> measure_files(FileSource("cutouts/"), "features.parquet")  # doctest: +SKIP
     """
     check_output(out, resume=resume, overwrite=overwrite)
     identity = hashlib.sha256(repr(sorted(source.identity().items())).encode()).hexdigest()

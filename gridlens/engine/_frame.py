@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from gridlens.cutouts import MAX_SIZE, CutoutReader, PathsLike
+from gridlens.cutouts import MAX_SIZE, PathsLike
 from gridlens.engine._score import ranked_scores
 from gridlens.engine._scorers import Prevalence
+from gridlens.sources import FileSource
 
 __all__ = ["score"]
 
@@ -82,7 +83,7 @@ def score(
     ['ok', 'ok']
     """
     _check_prevalence(prevalence)
-    source = CutoutReader(
+    source = FileSource(
         paths,
         catalog=catalog,
         columns=columns,

@@ -1,4 +1,4 @@
-"""Parcels on the processors of this machine: in threads for little, in processes for much."""
+"""Partitions on the processors of this machine: in threads for little, in processes for much."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
-from gridlens.cutouts import Parcel
 from gridlens.engine._spawn import WorkerContext
 from gridlens.engine._task import Part, Task
-from gridlens.engine._worker import check_worker, run_parcel, start_worker
+from gridlens.engine._worker import check_worker, run_partition, start_worker
 from gridlens.errors import GridlensError
+from gridlens.sources import Partition
 
 __all__ = ["Engine", "ProcessEngine", "ThreadEngine"]
 
-# Parcels that wait for each worker, so that none is idle while a part is written.
+# Partitions that wait for each worker, so that none is idle while a part is written.
 _AHEAD = 2
 
 
 class Engine(Protocol):
-    """Works on parcels, some at a time, in any order."""
+    """Works on partitions, some at a time, in any order."""
 
     @property
     def slots(self) -> int:
-        """Parcels to keep submitted; it may change while workers come and go."""
+        """Partitions to keep submitted; it may change while workers come and go."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -33,12 +33,12 @@ class Engine(Protocol):
         """Drop what was submitted and is not finished."""
         ...
 
-    def submit(self, ticket: int, parcel: Parcel) -> None:
-        """Have a parcel worked on."""
+    def submit(self, ticket: int, partition: Partition) -> None:
+        """Have a partition worked on."""
         ...
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
-        """Wait until at least one parcel is finished; None where each process that worked on it died."""
+        """Wait until at least one partition is finished; None where each process that worked on it died."""
         ...
 
 
@@ -61,9 +61,9 @@ class ThreadEngine:
     def __exit__(self, *_: Any) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def submit(self, ticket: int, parcel: Parcel) -> None:
+    def submit(self, ticket: int, partition: Partition) -> None:
         """As in `Engine`."""
-        self._futures[self._pool.submit(self._task.run, parcel)] = ticket
+        self._futures[self._pool.submit(self._task.run, partition)] = ticket
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
         """As in `Engine`."""
@@ -72,16 +72,16 @@ class ThreadEngine:
 
 
 class ProcessEngine:
-    """Processes: they take seconds to start, and one that dies costs its parcels a second try.
+    """Processes: they take seconds to start, and one that dies costs its partitions a second try.
 
-    Nobody knows which parcel ended a process, since all that were submitted are lost with it. Those that were lost
+    Nobody knows which partition ended a process, since all that were submitted are lost with it. Those that were lost
     twice are tried once more, each in a process of its own.
     """
 
     def __init__(self, task: Task, n_workers: int) -> None:
         self._payload, self._n_workers = task.alone(), n_workers
         self._tickets: dict[Future[Part], int] = {}
-        self._parcels: dict[int, Parcel] = {}
+        self._partitions: dict[int, Partition] = {}
         self._deaths: dict[int, int] = {}
         self._suspects: list[int] = []
 
@@ -125,15 +125,15 @@ class ProcessEngine:
             raise
         return pool
 
-    def submit(self, ticket: int, parcel: Parcel) -> None:
+    def submit(self, ticket: int, partition: Partition) -> None:
         """As in `Engine`."""
-        self._parcels[ticket] = parcel
+        self._partitions[ticket] = partition
         try:
-            future = self._pool.submit(run_parcel, parcel)
+            future = self._pool.submit(run_partition, partition)
         except BrokenProcessPool:
-            # A process died since the last look: this parcel had no part in it.
+            # A process died since the last look: this partition had no part in it.
             self._recover()
-            future = self._pool.submit(run_parcel, parcel)
+            future = self._pool.submit(run_partition, partition)
         self._tickets[future] = ticket
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
@@ -152,9 +152,9 @@ class ProcessEngine:
             ticket = self._suspects.pop()
             yield ticket, self._run_alone(self._forget(ticket))
 
-    def _forget(self, ticket: int) -> Parcel:
+    def _forget(self, ticket: int) -> Partition:
         self._deaths.pop(ticket, None)
-        return self._parcels.pop(ticket)
+        return self._partitions.pop(ticket)
 
     def _recover(self) -> None:
         """New processes in the place of those that are lost, and another try for what was lost with them."""
@@ -168,12 +168,12 @@ class ProcessEngine:
             if self._deaths[ticket] > 1:
                 self._suspects.append(ticket)
             else:
-                self._tickets[self._pool.submit(run_parcel, self._parcels[ticket])] = ticket
+                self._tickets[self._pool.submit(run_partition, self._partitions[ticket])] = ticket
 
-    def _run_alone(self, parcel: Parcel) -> Part | None:
+    def _run_alone(self, partition: Partition) -> Part | None:
         pool = self._make_pool(1)
         try:
-            return pool.submit(run_parcel, parcel).result()
+            return pool.submit(run_partition, partition).result()
         except BrokenProcessPool:
             return None
         finally:

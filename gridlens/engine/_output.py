@@ -14,7 +14,7 @@ from typing import Any
 from joblib import effective_n_jobs
 
 from gridlens._files import locked
-from gridlens.cutouts import JoinReport
+from gridlens.cutouts.catalogs import JoinReport
 from gridlens.engine._local import Engine, ProcessEngine, ThreadEngine
 from gridlens.engine._parts import Parts, is_parts_folder
 from gridlens.engine._record import check_record, write_record
@@ -126,12 +126,12 @@ def _make_parts(
     n_jobs: int | None,
     progress: Callable[[int], Any] | None,
 ) -> None:
-    parcels = source.parcels()
-    todo = len(parcels) - len(parts.done)
+    partitions = source.partitions()
+    todo = len(partitions) - len(parts.done)
     if todo:
         made, task = _engine(source, work, todo, engine, scheduler, n_jobs, isolate=parts.crashed)
         with parts.in_threads() if isinstance(made, ThreadEngine) else contextlib.nullcontext():
-            run(task, parcels, made, parts, progress)
+            run(task, partitions, made, parts, progress)
     elif not parts.done:
         parts.write(0, Task(source, work).empty())
 

@@ -1,4 +1,4 @@
-"""Parcels through an engine into parts, whatever happens on the way."""
+"""Partitions through an engine into parts, whatever happens on the way."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from gridlens.cutouts import Parcel
 from gridlens.engine._local import Engine
 from gridlens.engine._parts import Parts
 from gridlens.engine._task import Part, Task
+from gridlens.sources import Partition
 
 __all__ = ["run"]
 
@@ -23,28 +23,32 @@ _LOST = (
 
 @dataclass
 class _Piece:
-    """A parcel that an engine works on, and its rows once they are there."""
+    """A partition that an engine works on, and its rows once they are there."""
 
     index: int
-    parcel: Parcel
+    partition: Partition
     part: Part | None = None
 
 
 def run(
-    task: Task, parcels: Sequence[Parcel], engine: Engine, parts: Parts, progress: Callable[[int], Any] | None = None
+    task: Task,
+    partitions: Sequence[Partition],
+    engine: Engine,
+    parts: Parts,
+    progress: Callable[[int], Any] | None = None,
 ) -> None:
-    """Work on the parcels that have no part yet, and keep a part of each.
+    """Work on the partitions that have no part yet, and keep a part of each.
 
-    A parcel that ends every process that works on it is halved until the cutout is found that does so, which becomes a
-    rejected row.
+    A partition that ends every process that works on it is halved until the cutout is found that does so, which
+    becomes a rejected row.
 
     Raises
     ------
     GridlensError
         The work cannot be done, or a part cannot be written. Finished parts are kept.
     """
-    waiting = _unfinished(parcels, parts)
-    # Pieces of each parcel, in their order: one, or more where it was halved.
+    waiting = _unfinished(partitions, parts)
+    # Pieces of each partition, in their order: one, or more where it was halved.
     pieces: dict[int, list[_Piece]] = {}
     tickets: dict[int, _Piece] = {}
     next_ticket = 0
@@ -52,7 +56,7 @@ def run(
     def submit(piece: _Piece) -> None:
         nonlocal next_ticket
         tickets[next_ticket] = piece
-        engine.submit(next_ticket, piece.parcel)
+        engine.submit(next_ticket, piece.partition)
         next_ticket += 1
 
     with engine:
@@ -67,13 +71,13 @@ def run(
                 own = pieces[piece.index]
                 if part is not None:
                     piece.part = part
-                elif halves := task.source.split(piece.parcel):
+                elif halves := task.source.split(piece.partition):
                     at = own.index(piece)
                     own[at : at + 1] = [_Piece(piece.index, half) for half in halves]
                     for half in own[at : at + len(halves)]:
                         submit(half)
                 else:
-                    piece.part = task.lost(piece.parcel, _LOST)
+                    piece.part = task.lost(piece.partition, _LOST)
                 if all(one.part is not None for one in own):
                     whole = _joined([one.part for one in own if one.part is not None])
                     parts.write(piece.index, whole)
@@ -82,14 +86,14 @@ def run(
                         progress(whole.table.num_rows)
 
 
-def _unfinished(parcels: Sequence[Parcel], parts: Parts) -> Iterator[_Piece]:
-    for index, parcel in enumerate(parcels):
+def _unfinished(partitions: Sequence[Partition], parts: Parts) -> Iterator[_Piece]:
+    for index, partition in enumerate(partitions):
         if index not in parts.done:
-            yield _Piece(index, parcel)
+            yield _Piece(index, partition)
 
 
 def _joined(made: list[Part]) -> Part:
-    """The pieces of one parcel as a part."""
+    """The pieces of one partition as a part."""
     if len(made) == 1:
         return made[0]
     gaps = made[0].gaps

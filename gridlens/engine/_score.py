@@ -144,7 +144,7 @@ def score_files(
 
     Parameters
     ----------
-    source : CutoutReader, ClusterCutter or CachedFeatures
+    source : FileSource, ImageSource or CacheSource
         Where the cutouts come from.
     out : str or path
         A .csv, .parquet, .fits or .votable file. The last two are held in memory whole before they are written.
@@ -179,9 +179,9 @@ def score_files(
 
     Examples
     --------
-    >>> from gridlens.cutouts import CutoutReader
+    >>> from gridlens.sources import FileSource
     >>> from gridlens.engine import score_files
-    >>> score_files(CutoutReader("cutouts/"), "scores.parquet")  # doctest: +SKIP
+    >>> score_files(FileSource("cutouts/"), "scores.parquet")  # doctest: +SKIP
     """
     check_output(out, resume=resume, overwrite=overwrite)
     with ranked_scores(

@@ -1,4 +1,4 @@
-"""The work on one parcel: read it, measure it, make rows of it."""
+"""The work on one partition: read it, measure it, make rows of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, Protocol
 import cloudpickle
 import pyarrow as pa
 
-from gridlens.cutouts import CutoutBatch, CutoutFlag, CutoutSet, JoinGaps, Parcel, ReadFailure
+from gridlens.cutouts import CutoutBatch, CutoutFlag, CutoutSet, ReadFailure
+from gridlens.cutouts.catalogs import JoinGaps
 from gridlens.errors import GridlensError
 from gridlens.features import Measured, measure, measured_failures
+from gridlens.sources import Partition
 
 __all__ = ["Part", "Source", "Task", "Work"]
 
@@ -23,20 +25,22 @@ _ALL_FAIL = 8
 
 
 class Source(Protocol):
-    """Where cutouts come from: `gridlens.cutouts.CutoutReader`, `ClusterCutter`, or features in a cache."""
+    """Where cutouts come from: `gridlens.cutouts.FileSource`, `ImageSource`, or features in a cache."""
 
     @property
     def n(self) -> int | None:
         """Cutouts in all; None where that is not known without reading them."""
         ...
 
-    def parcels(self) -> Sequence[Parcel]: ...
+    def partitions(self) -> Sequence[Partition]: ...
 
-    def read(self, parcel: Parcel, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch] | Iterator[Measured]: ...
+    def read(
+        self, partition: Partition, gaps: JoinGaps | None = None
+    ) -> Iterator[CutoutBatch] | Iterator[Measured]: ...
 
-    def split(self, parcel: Parcel) -> list[Parcel]: ...
+    def split(self, partition: Partition) -> list[Partition]: ...
 
-    def lost(self, parcel: Parcel, message: str) -> ReadFailure: ...
+    def lost(self, partition: Partition, message: str) -> ReadFailure: ...
 
     def identity(self) -> dict[str, str]: ...
 
@@ -54,7 +58,7 @@ class Work(Protocol):
 
 
 class Part(NamedTuple):
-    """Rows of one parcel, and what is to be said of it."""
+    """Rows of one partition, and what is to be said of it."""
 
     table: pa.Table
     gaps: JoinGaps
@@ -63,21 +67,21 @@ class Part(NamedTuple):
 
 
 class Task:
-    """Makes rows of parcels; pickled once for each process.
+    """Makes rows of partitions; pickled once for each process.
 
     Parameters
     ----------
     source : Source
     work : Work
     n_threads : int, default=1
-        Of the extraction, within one parcel.
+        Of the extraction, within one partition.
     """
 
     def __init__(self, source: Source, work: Work, n_threads: int = 1) -> None:
         self.source, self.work, self._n_threads = source, work, n_threads
 
     def alone(self) -> bytes:
-        """Return this task for another process, where each parcel has one thread.
+        """Return this task for another process, where each partition has one thread.
 
         Classes of the caller's main module are pickled with their code, since workers do not import that module.
 
@@ -95,8 +99,8 @@ class Task:
             ) from exc
         return payload
 
-    def run(self, parcel: Parcel) -> Part:
-        """Make the rows of a parcel. What is wrong with a cutout becomes a rejected row.
+    def run(self, partition: Partition) -> Part:
+        """Make the rows of a partition. What is wrong with a cutout becomes a rejected row.
 
         Raises
         ------
@@ -104,7 +108,7 @@ class Task:
             The model cannot score these cutouts, or fails on every one of them.
         """
         tables, failed, total, gaps = [], 0, 0, JoinGaps()
-        with contextlib.closing(_read_ahead(self.source.read(parcel, gaps))) as batches:
+        with contextlib.closing(_read_ahead(self.source.read(partition, gaps))) as batches:
             for batch in batches:
                 if isinstance(batch, Measured):
                     tables.append(self.work.table(batch, None))
@@ -116,8 +120,8 @@ class Task:
                     failed += len(unlucky)
                     if failed == total >= _ALL_FAIL:
                         raise GridlensError(
-                            f"All of the first {total} cutouts of a parcel failed, the last, {unlucky[-1].id}, with: "
-                            f"{unlucky[-1].message} See whether the model fits these cutouts."
+                            f"All of the first {total} cutouts of a partition failed, the last, "
+                            f"{unlucky[-1].id}, with: {unlucky[-1].message} See whether the model fits these cutouts."
                         )
                 if batch.failures:
                     tables.append(self.work.table(measured_failures(batch.failures), None))
@@ -127,9 +131,9 @@ class Task:
         """The columns without a row."""
         return Part(self.work.table(measured_failures([]), None), JoinGaps(), [])
 
-    def lost(self, parcel: Parcel, message: str) -> Part:
-        """The rejected row of a parcel of one cutout that ends the process of whoever reads it."""
-        return Part(self.work.table(measured_failures([self.source.lost(parcel, message)]), None), JoinGaps(), [])
+    def lost(self, partition: Partition, message: str) -> Part:
+        """The rejected row of a partition of one cutout that ends the process of whoever reads it."""
+        return Part(self.work.table(measured_failures([self.source.lost(partition, message)]), None), JoinGaps(), [])
 
     def _tables(self, cutouts: CutoutSet) -> tuple[list[pa.Table], list[ReadFailure]]:
         """Rows of the cutouts; where that fails, of each half, down to the cutout that fails."""

@@ -1,4 +1,4 @@
-"""What happens in a process that works on parcels for another one."""
+"""What happens in a process that works on partitions for another one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import warnings
 from multiprocessing.connection import wait
 from multiprocessing.process import parent_process
 
-from gridlens.cutouts import Parcel
 from gridlens.engine._task import Part, Task
 from gridlens.errors import GridlensError
+from gridlens.sources import Partition
 
-__all__ = ["check_worker", "run_parcel", "start_worker", "take_task"]
+__all__ = ["check_worker", "run_partition", "start_worker", "take_task"]
 
 # Pickled, and unpacked: the one task that this process works on.
 _CURRENT: list[tuple[bytes, Task]] = []
@@ -58,10 +58,10 @@ def take_task(payload: bytes) -> None:
         _CURRENT[:] = [(payload, pickle.loads(payload))]
 
 
-def run_parcel(parcel: Parcel) -> Part:
-    """Make the rows of a parcel, with the warnings that nobody here would see."""
+def run_partition(partition: Partition) -> Part:
+    """Make the rows of a partition, with the warnings that nobody here would see."""
     check_worker()
-    part = _CURRENT[0][1].run(parcel)
+    part = _CURRENT[0][1].run(partition)
     said = list(dict.fromkeys(_WARNINGS))
     _WARNINGS.clear()
     return part._replace(warnings=said)

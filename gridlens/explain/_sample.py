@@ -12,7 +12,8 @@ import pandas as pd
 
 from gridlens._file_names import existing_path
 from gridlens._ids import as_id, as_ids, escaped
-from gridlens.cutouts import CutoutSet, read_batches
+from gridlens.cutouts import CutoutSet
+from gridlens.cutouts.readers import read_batches
 from gridlens.errors import GridlensError
 from gridlens.explain._explainer import Explainer, Explanation
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridlens.cutouts import CutoutBatch, count_cutouts, read_batches
+from gridlens.cutouts import CutoutBatch
+from gridlens.cutouts.readers import count_cutouts, read_batches
 from gridlens.features import FeatureCache, Measured, is_feature_cache, measure, measured_failures
 
 __all__ = ["Sources", "measured_of"]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gridlens.cutouts import MIN_SIZE, CutoutSet, PathsLike, read_batches, reject_reason
+from gridlens.cutouts import MIN_SIZE, CutoutSet, PathsLike, reject_reason
+from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 
 __all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "noise"]

@@ -9,8 +9,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from gridlens.cutouts import CutoutReader, CutoutSet, _reader, count_cutouts, read_batches
+from gridlens.cutouts import CutoutSet
+from gridlens.cutouts.readers import count_cutouts, read_batches
 from gridlens.errors import CutoutError
+from gridlens.sources import FileSource, _files
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
@@ -102,26 +104,26 @@ def test_what_is_stored_is_read_and_the_rest_is_one_failure(tmp_path, pixels, cl
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_claims_make_no_partitions(tmp_path, pixels, claim, monkeypatch):
-    monkeypatch.setattr(_reader, "_WHOLE_BYTES", 10)
-    monkeypatch.setattr(_reader, "_PARCEL_CUTOUTS", 2)
-    reader = CutoutReader(claim(tmp_path, pixels), pixel_scale=0.3)
-    batches = [batch for parcel in reader.parcels() for batch in reader.read(parcel)]
+    monkeypatch.setattr(_files, "_WHOLE_BYTES", 10)
+    monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 2)
+    reader = FileSource(claim(tmp_path, pixels), pixel_scale=0.3)
+    batches = [batch for partition in reader.partitions() for batch in reader.read(partition)]
     assert sum(len(batch.cutouts) for batch in batches if batch.cutouts is not None) == 3
     (failure,) = [failure for batch in batches for failure in batch.failures]
     assert "can hold 3" in failure.message
 
 
 def test_partitions_of_a_true_file_are_made_when_they_are_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(_reader, "count_entry", lambda entry: MANY)
-    monkeypatch.setattr(_reader, "_WHOLE_BYTES", 10)
+    monkeypatch.setattr(_files, "count_entry", lambda entry: MANY)
+    monkeypatch.setattr(_files, "_WHOLE_BYTES", 10)
     np.save(tmp_path / "a.npy", np.zeros((2, 50, 50, 3)))
-    parcels = CutoutReader(tmp_path).parcels()
-    assert len(parcels) == MANY // 512
-    assert parcels[5].rows == (2560, 3072)
-    assert parcels[-1].rows == (MANY - 512, MANY)
-    assert [parcel.rows for parcel in parcels[1:3]] == [(512, 1024), (1024, 1536)]
+    partitions = FileSource(tmp_path).partitions()
+    assert len(partitions) == MANY // 512
+    assert partitions[5].rows == (2560, 3072)
+    assert partitions[-1].rows == (MANY - 512, MANY)
+    assert [partition.rows for partition in partitions[1:3]] == [(512, 1024), (1024, 1536)]
     with pytest.raises(IndexError):
-        parcels[len(parcels)]
+        partitions[len(partitions)]
 
 
 def test_cutouts_that_were_never_written_to_hdf5_lose_no_other(tmp_path, pixels):

@@ -10,7 +10,8 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, Table
 
-from gridlens.cutouts import CutoutSet, duplicate_rows, read_catalog
+from gridlens.cutouts import CutoutSet
+from gridlens.cutouts.catalogs import duplicate_rows, read_catalog
 from gridlens.errors import GridlensError
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gridlens.cutouts import CutoutFlag, CutoutReader, CutoutSet, _reader, count_cutouts, read_batches
+from gridlens.cutouts import CutoutFlag, CutoutSet
+from gridlens.cutouts.readers import count_cutouts, read_batches
 from gridlens.errors import CutoutError
+from gridlens.sources import FileSource, _files
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
@@ -57,13 +59,13 @@ def test_arrays_are_read_under_any_name(tmp_path, pixels, name, content):
 
 @pytest.mark.parametrize("content", MANY)
 def test_large_files_under_other_names_are_split_where_their_content_can_be(tmp_path, pixels, content, monkeypatch):
-    monkeypatch.setattr(_reader, "_PARCEL_CUTOUTS", 2)
-    monkeypatch.setattr(_reader, "_WHOLE_BYTES", 1000)
+    monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 2)
+    monkeypatch.setattr(_files, "_WHOLE_BYTES", 1000)
     MANY[content](tmp_path / "a.npy", pixels)
-    reader = CutoutReader(tmp_path / "a.npy", pixel_scale=0.3)
-    rows = [parcel.rows for parcel in reader.parcels()]
+    reader = FileSource(tmp_path / "a.npy", pixel_scale=0.3)
+    rows = [partition.rows for partition in reader.partitions()]
     assert rows == ([None] if content == "npz" else [(0, 2), (2, 3)])
-    sets = [batch.cutouts.pixels for parcel in reader.parcels() for batch in reader.read(parcel)]
+    sets = [batch.cutouts.pixels for partition in reader.partitions() for batch in reader.read(partition)]
     np.testing.assert_array_equal(np.concatenate(sets), pixels)
 
 

@@ -8,7 +8,8 @@ from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, measured, stars, write_image
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutFlag, extract, extract_batches, write_extracted
+from gridlens.cutouts import CutoutFlag
+from gridlens.cutouts.images import extract, extract_batches, write_extracted
 from gridlens.errors import CutoutError, GridlensError
 
 SIZE = 500

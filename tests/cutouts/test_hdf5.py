@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import _chunks, count_cutouts, read_batches
+from gridlens.cutouts.readers import _chunks, count_cutouts, read_batches
 from gridlens.errors import CutoutError
 
 

@@ -14,8 +14,10 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 from gridlens.cli import main
-from gridlens.cutouts import CutoutReader, CutoutSet, read_batches
+from gridlens.cutouts import CutoutSet
+from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
+from gridlens.sources import FileSource
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
@@ -62,8 +64,8 @@ def test_the_largest_side_holds_for_every_format(folder):
 def test_every_reader_takes_the_largest_side(folder):
     with pytest.raises(CutoutError, match=r"a\.npy: The image has 300 x 300 px, and the largest side .* 100 px"):
         CutoutSet.read(folder / "a.npy", max_size=100)
-    reader = CutoutReader(folder / "a.npy", max_size=100)
-    (batch,) = reader.read(reader.parcels()[0])
+    reader = FileSource(folder / "a.npy", max_size=100)
+    (batch,) = reader.read(reader.partitions()[0])
     assert "largest side" in batch.failures[0].message
 
 
@@ -150,7 +152,7 @@ def test_arrays_in_fortran_order_are_read_a_part_at_a_time_or_refused(tmp_path, 
 _PEAK = r"""
 import re, sys, warnings
 import gridlens, numpy, pandas, zipfile, h5py, zarr, PIL.Image, astropy.io.fits, astropy.wcs
-from gridlens.cutouts import read_batches, count_cutouts
+from gridlens.cutouts.readers import read_batches, count_cutouts
 warnings.simplefilter("ignore")
 def memory():
     return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from gridlens.cutouts import CutoutSet, read_batches, rejection
+from gridlens.cutouts import CutoutSet, rejection
+from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")

@@ -8,7 +8,10 @@ import zarr
 
 from gridlens import CutoutSet
 from gridlens.cli._truth import join_truth
-from gridlens.cutouts import CutoutFlag, extract, read_batches, read_catalog, rejection
+from gridlens.cutouts import CutoutFlag, rejection
+from gridlens.cutouts.catalogs import read_catalog
+from gridlens.cutouts.images import extract
+from gridlens.cutouts.readers import read_batches
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263
 PIXELS = np.zeros((3, 48, 48, 3), dtype=np.float32)

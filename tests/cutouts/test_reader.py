@@ -1,4 +1,4 @@
-"""Parcels, in any order, hold what a plain reading holds."""
+"""Partitions, in any order, hold what a plain reading holds."""
 
 import pickle
 
@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlens.cutouts import CutoutReader, CutoutSet, JoinGaps, JoinReport, _reader, read_batches, write_npz
-from gridlens.cutouts._parcel import Parcel, Parcels
-from gridlens.cutouts._scan import Entry
+from gridlens.cutouts import CutoutSet, write_npz
+from gridlens.cutouts.catalogs import JoinGaps, JoinReport
+from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts.readers._scan import Entry
+from gridlens.sources import FileSource, _files
+from gridlens.sources._partition import Partition, Partitions
 
 h5py = pytest.importorskip("h5py")
 
@@ -16,8 +19,8 @@ h5py = pytest.importorskip("h5py")
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Files of one and of many, small enough to go whole and large enough to be split, and one that is damaged."""
-    monkeypatch.setattr(_reader, "_PARCEL_CUTOUTS", 4)
-    monkeypatch.setattr(_reader, "_WHOLE_BYTES", 100_000)
+    monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 4)
+    monkeypatch.setattr(_files, "_WHOLE_BYTES", 100_000)
     rng = np.random.default_rng(0)
     pixels = rng.normal(size=(11, 48, 48, 3)).astype(np.float32)
     np.save(tmp_path / "a-many.npy", pixels)
@@ -43,11 +46,11 @@ def rows_of(batches):
     return rows, failed
 
 
-def test_parcels_hold_all(folder):
-    reader = CutoutReader(folder)
-    parcels = reader.parcels()
-    assert list(parcels) == list(CutoutReader(folder).parcels())
-    made = [rows_of(reader.read(parcel)) for parcel in reversed(parcels)]
+def test_partitions_hold_all(folder):
+    reader = FileSource(folder)
+    partitions = reader.partitions()
+    assert list(partitions) == list(FileSource(folder).partitions())
+    made = [rows_of(reader.read(partition)) for partition in reversed(partitions)]
     rows = {name: row for part, _ in made for name, row in part.items()}
     whole, failed = rows_of(read_batches(folder))
     assert rows == whole
@@ -58,47 +61,51 @@ def test_parcels_hold_all(folder):
     assert set(lost) == {"e-cut_000005", "f"}
     assert lost["e-cut_000005"].startswith("Of the cutouts 4 to 5 of this file:")
     # Many files, or some cutouts of one.
-    assert all(len(parcel.entries) <= 4 for parcel in parcels)
-    assert [parcel.rows for parcel in parcels if parcel.entries[0].id == "a-many"] == [(0, 4), (4, 8), (8, 11)]
+    assert all(len(partition.entries) <= 4 for partition in partitions)
+    assert [partition.rows for partition in partitions if partition.entries[0].id == "a-many"] == [
+        (0, 4),
+        (4, 8),
+        (8, 11),
+    ]
 
 
 def test_partitions_of_a_large_file_are_made_as_they_are_asked_for():
     huge, small = Entry("huge", "huge.zarr", "zarr", {}), Entry("small", "small.npz", "npz", {})
-    parcels = Parcels()
-    assert len(parcels) == 0
-    parcels.add(Parcel((small,)))
-    parcels.add_rows(huge, 10**12, 512)
-    parcels.add_rows(huge, 0, 512)
-    parcels.add_rows(huge, 3, 2)
-    assert len(parcels) == 1 + 10**12 // 512 + 1 + 2
-    assert parcels[0] == Parcel((small,))
-    assert parcels[1] == Parcel((huge,), (0, 512))
-    assert parcels[10**9] == Parcel((huge,), (512 * (10**9 - 1), 512 * 10**9))
-    assert parcels[-4].rows == (10**12 - 512, 10**12)
-    assert parcels[-3:] == [Parcel((huge,)), Parcel((huge,), (0, 2)), Parcel((huge,), (2, 3))]
+    partitions = Partitions()
+    assert len(partitions) == 0
+    partitions.add(Partition((small,)))
+    partitions.add_rows(huge, 10**12, 512)
+    partitions.add_rows(huge, 0, 512)
+    partitions.add_rows(huge, 3, 2)
+    assert len(partitions) == 1 + 10**12 // 512 + 1 + 2
+    assert partitions[0] == Partition((small,))
+    assert partitions[1] == Partition((huge,), (0, 512))
+    assert partitions[10**9] == Partition((huge,), (512 * (10**9 - 1), 512 * 10**9))
+    assert partitions[-4].rows == (10**12 - 512, 10**12)
+    assert partitions[-3:] == [Partition((huge,)), Partition((huge,), (0, 2)), Partition((huge,), (2, 3))]
     with pytest.raises(IndexError):
-        parcels[len(parcels)]
+        partitions[len(partitions)]
 
 
 def test_halves_hold_what_the_whole_holds(folder):
-    reader = CutoutReader(folder)
-    waiting = [parcel for parcel in reader.parcels() if parcel.entries[0].id != "e-cut"]
+    reader = FileSource(folder)
+    waiting = [partition for partition in reader.partitions() if partition.entries[0].id != "e-cut"]
     single = []
     while waiting:
-        parcel = waiting.pop()
-        halves = reader.split(parcel)
+        partition = waiting.pop()
+        halves = reader.split(partition)
         waiting += halves
         if not halves:
-            single.append(parcel)
+            single.append(partition)
     assert len(single) == 11 + 6 + 11 + 11 + 1
     rows = {}
-    for parcel in single:
-        made, failures = rows_of(reader.read(parcel))
+    for partition in single:
+        made, failures = rows_of(reader.read(partition))
         assert len(made) + len(failures) == 1
         rows |= made
     whole, _ = rows_of(read_batches([folder / f"{name}" for name in ("a-many.npy", "c.npz", "d.h5")]))
     assert whole.items() <= rows.items()
-    names = {reader.lost(parcel, "Dead.").id for parcel in single}
+    names = {reader.lost(partition, "Dead.").id for partition in single}
     assert {"a-many_000005", "b3", "c_000010", "d_000001", "f"} <= names
 
 
@@ -106,12 +113,12 @@ def test_another_process_joins_for_itself(folder, tmp_path):
     catalog = tmp_path / "clusters.csv"
     names = [f"c{k}" for k in range(10)]
     pd.DataFrame({"id": names, "richness": np.arange(10.0)}).to_csv(catalog, index=False)
-    reader = CutoutReader(folder / "c.npz", catalog=catalog)
+    reader = FileSource(folder / "c.npz", catalog=catalog)
     there = pickle.loads(pickle.dumps(reader))
     report = JoinReport()
     for _ in range(2):
         gaps = JoinGaps()
-        ((cutouts, _),) = list(there.read(reader.parcels()[0], gaps))
+        ((cutouts, _),) = list(there.read(reader.partitions()[0], gaps))
         report.add(gaps)
     assert cutouts.metadata["richness"][9] == 9.0
     unmatched, *others = sorted(report.messages())
@@ -120,15 +127,13 @@ def test_another_process_joins_for_itself(folder, tmp_path):
 
 
 def test_what_it_is_known_by(folder, tmp_path):
-    before = CutoutReader(folder).identity()
-    assert before == CutoutReader(folder).identity()
-    changed = {
-        name for name, value in CutoutReader(folder, pixel_scale=1.0).identity().items() if value != before[name]
-    }
+    before = FileSource(folder).identity()
+    assert before == FileSource(folder).identity()
+    changed = {name for name, value in FileSource(folder, pixel_scale=1.0).identity().items() if value != before[name]}
     assert changed == {"reading options"}
     np.save(folder / "b0.npy", np.zeros((50, 50, 3), np.float32))
-    changed = {name for name, value in CutoutReader(folder).identity().items() if value != before[name]}
+    changed = {name for name, value in FileSource(folder).identity().items() if value != before[name]}
     assert changed == {"cutouts"}
     frame = pd.DataFrame({"id": ["a"], "richness": [1.0]})
-    one, other = (CutoutReader(folder, catalog=table).identity() for table in (frame, frame.assign(richness=2.0)))
+    one, other = (FileSource(folder, catalog=table).identity() for table in (frame, frame.assign(richness=2.0)))
     assert one["catalogue"] != other["catalogue"] != before["catalogue"]

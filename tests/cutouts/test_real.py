@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutFlag, extract, field_warning, read_batches, read_catalog, reject_reason
+from gridlens.cutouts import CutoutFlag, field_warning, reject_reason
+from gridlens.cutouts.catalogs import read_catalog
+from gridlens.cutouts.images import extract
+from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from reproject import reproject_exact
 from skies import gnomonic, measured, stars
 
-from gridlens.cutouts._grid import grid_wcs, orientation
-from gridlens.cutouts._resample import (
+from gridlens.cutouts.images._grid import grid_wcs, orientation
+from gridlens.cutouts.images._resample import (
     axis_fit,
     correspond,
     overlap_matrix,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gridlens.cutouts import CutoutSet
-from gridlens.cutouts._salvage import Unreadable, read_around
+from gridlens.cutouts.readers._salvage import Unreadable, read_around
 
 N = 100
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from gridlens.cutouts._scan import find_entries
+from gridlens.cutouts.readers._scan import find_entries
 from gridlens.errors import CutoutError
 
 

@@ -9,18 +9,19 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 from gridlens.cli import main
-from gridlens.cutouts import SIMULATED_SURVEYS, SURVEYS, CutoutSet, count_cutouts, get_survey
+from gridlens.cutouts import SIMULATED_SURVEYS, SURVEYS, CutoutSet, get_survey
+from gridlens.cutouts._bands import name_bands
 from gridlens.cutouts._file_names import parse_stem
-from gridlens.cutouts._photometry import (
+from gridlens.cutouts.images._photometry import (
     KEPT_KEYS,
     full_header,
     header_saturation,
     header_seeing,
     header_zeropoint,
 )
-from gridlens.cutouts._planes import name_bands
-from gridlens.cutouts._scan import find_entries
-from gridlens.cutouts._wcs import wcs_cards
+from gridlens.cutouts.images._wcs import wcs_cards
+from gridlens.cutouts.readers import count_cutouts
+from gridlens.cutouts.readers._scan import find_entries
 from gridlens.errors import CutoutError
 
 HST = ("F475W", "F606W", "F814W")

@@ -8,10 +8,10 @@ import pytest
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, write_image
 
-from gridlens.cutouts import _tile_files
-from gridlens.cutouts._image_files import image_files
-from gridlens.cutouts._tiles import TileIndex
-from gridlens.cutouts._windows import read_window
+from gridlens.cutouts.images import _tile_files
+from gridlens.cutouts.images._image_files import image_files
+from gridlens.cutouts.images._tiles import TileIndex
+from gridlens.cutouts.images._windows import read_window
 from gridlens.errors import CutoutError
 
 

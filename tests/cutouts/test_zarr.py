@@ -7,8 +7,9 @@ import pytest
 import zarr
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutReader, _chunks, _reader, count_cutouts, read_batches
+from gridlens.cutouts.readers import _chunks, count_cutouts, read_batches
 from gridlens.errors import CutoutError
+from gridlens.sources import FileSource, _files
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_pieces_end_with_chunks(write, pixels, monkeypatch):
 @pytest.mark.parametrize("separator", [".", "/"])
 @pytest.mark.parametrize(("version", "zipped"), [(2, False), (3, False), (3, True)])
 def test_names_of_chunks_may_have_either_separator(tmp_path, pixels, version, zipped, separator, monkeypatch):
-    monkeypatch.setattr(_reader, "_PARCEL_CUTOUTS", 5)
+    monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 5)
     path = tmp_path / "a.zarr"
     encoding = {"name": "default" if version == 3 else "v2", "separator": separator}
     group = zarr.create_group(path, zarr_format=version)
@@ -124,9 +125,9 @@ def test_names_of_chunks_may_have_either_separator(tmp_path, pixels, version, zi
     if zipped:
         shutil.make_archive(str(path), "zip", path)
         shutil.rmtree(path)
-    reader = CutoutReader(tmp_path, pixel_scale=0.2)
-    assert [parcel.rows for parcel in reader.parcels()] == ([(0, 5), (5, 10), (10, 12)])
-    sets = [batch.cutouts.pixels for parcel in reader.parcels() for batch in reader.read(parcel)]
+    reader = FileSource(tmp_path, pixel_scale=0.2)
+    assert [partition.rows for partition in reader.partitions()] == ([(0, 5), (5, 10), (10, 12)])
+    sets = [batch.cutouts.pixels for partition in reader.partitions() for batch in reader.read(partition)]
     np.testing.assert_array_equal(np.concatenate(sets), pixels)
 
 

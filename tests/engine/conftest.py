@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from parcels import EACH, SHARDS
+from partitions import EACH, SHARDS
 
 from gridlens import CutoutSet, LensDetector
 from gridlens.cutouts import write_npz

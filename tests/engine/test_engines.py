@@ -9,7 +9,7 @@ import time
 import dask
 import pyarrow as pa
 import pytest
-from parcels import Numbers, Tally
+from partitions import Numbers, Tally
 
 from gridlens.engine import _dask
 from gridlens.engine._dask import DaskEngine
@@ -27,7 +27,7 @@ def made(folder, name, source, work, *, resume=False):
     """All rows, by an engine of two workers."""
     task, done = Task(source, work), []
     with Parts(folder, source.identity(), resume=resume) as parts:
-        run(task, source.parcels(), ENGINES[name](task, 2), parts, done.append)
+        run(task, source.partitions(), ENGINES[name](task, 2), parts, done.append)
         assert sum(done) + parts.resumed == parts.count()
         assert sum(gaps.joined for gaps, _ in parts.reports()) <= source.n
         return pa.concat_tables(parts.tables()).to_pandas()
@@ -41,7 +41,7 @@ def test_rows_in_their_order(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_worker_that_dies_costs_its_parcel_a_try(tmp_path, name):
+def test_a_worker_that_dies_costs_its_partition_a_try(tmp_path, name):
     mark = tmp_path / "died"
     rows = made(tmp_path / name, name, Numbers(40), Tally(once=("17", str(mark))))
     assert mark.exists()
@@ -134,7 +134,7 @@ def test_a_scheduler_elsewhere_with_workers_of_its_own(tmp_path, scheduler, monk
     worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path, env=environment)
     try:
         with Parts(tmp_path / "p", {}, resume=False) as parts:
-            run(task, task.source.parcels(), DaskEngine(task, 1, scheduler), parts)
+            run(task, task.source.partitions(), DaskEngine(task, 1, scheduler), parts)
             assert parts.count() == 20
         # In this process alone.
         monkeypatch.setattr(_dask, "version", lambda name: "0.0.1")
@@ -161,7 +161,7 @@ def test_a_scheduler_of_which_a_worker_lacks_gridlens(tmp_path, scheduler, monke
         # As if it had joined after the others were checked.
         monkeypatch.setattr(DaskEngine, "_check_workers", lambda self: None)
         with Parts(tmp_path / "p", {}, resume=False) as parts, pytest.raises(GridlensError, match="cannot do the work"):
-            run(task, task.source.parcels(), DaskEngine(task, 1, scheduler), parts)
+            run(task, task.source.partitions(), DaskEngine(task, 1, scheduler), parts)
     finally:
         worker.kill()
         worker.wait()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from parcels import EACH, SHARDS, score_shards
+from partitions import EACH, SHARDS, score_shards
 
 from gridlens.cli import main
 from gridlens.cutouts import CutoutSet, write_npz
@@ -18,8 +18,8 @@ from gridlens.engine._parts import Parts
 
 
 @pytest.fixture
-def small_parcels(monkeypatch):
-    monkeypatch.setattr("gridlens.cutouts._reader._PARCEL_CUTOUTS", 1)
+def small_partitions(monkeypatch):
+    monkeypatch.setattr("gridlens.sources._files._PARTITION_CUTOUTS", 1)
 
 
 def started(shards, model, out):
@@ -65,7 +65,7 @@ def test_killed_ten_times(tmp_path, shards, model):
     assert (table["status"] == "rejected").sum() == SHARDS + 2
 
 
-def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_parcels, monkeypatch):
+def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_partitions, monkeypatch):
     out = tmp_path / "out.csv"
     command = ["score", str(shards), "--model", str(model), "--jobs", "1", "--out", str(out)]
     write, calls = Parts.write, []
@@ -141,7 +141,7 @@ def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
     assert "other values of cutouts, reading options." in other.stderr
 
 
-def test_a_full_disk(tmp_path, shards, model, small_parcels):
+def test_a_full_disk(tmp_path, shards, model, small_partitions):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode:

@@ -5,7 +5,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from gridlens.cutouts import CutoutFlag, JoinGaps
+from gridlens.cutouts import CutoutFlag
+from gridlens.cutouts.catalogs import JoinGaps
 from gridlens.engine import _merge
 from gridlens.engine._merge import rank_parts
 from gridlens.engine._parts import Parts

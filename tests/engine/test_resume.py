@@ -11,12 +11,13 @@ from click.testing import CliRunner
 from gridlens import CutoutSet, LensDetector
 from gridlens._files import locked
 from gridlens.cli import main
-from gridlens.cutouts import CutoutReader, write_npz
-from gridlens.cutouts._parcel import frame_digest
+from gridlens.cutouts import write_npz
 from gridlens.engine import measure_files, parts_folder, score_files
 from gridlens.errors import GridlensError
 from gridlens.members import LinearMember
 from gridlens.models import save_model
+from gridlens.sources import FileSource
+from gridlens.sources._stamps import frame_digest
 
 FILES = 4
 
@@ -24,7 +25,7 @@ FILES = 4
 @pytest.fixture
 def cutouts(tmp_path, monkeypatch):
     """A folder of files, each a partition of its own."""
-    monkeypatch.setattr("gridlens.cutouts._reader._PARCEL_CUTOUTS", 1)
+    monkeypatch.setattr("gridlens.sources._files._PARTITION_CUTOUTS", 1)
     return write_cutouts(tmp_path / "cutouts", seed=0)
 
 
@@ -48,7 +49,7 @@ def other_model(tmp_path_factory, training_rows, calibration_rows):
 
 
 def score(cutouts, out, model, **options):
-    return score_files(CutoutReader(cutouts), out, models=(str(model),), n_jobs=1, **options)
+    return score_files(FileSource(cutouts), out, models=(str(model),), n_jobs=1, **options)
 
 
 def interrupt(cutouts, out, model):
@@ -176,13 +177,13 @@ def test_one_command_at_a_time_writes_an_output(tmp_path, cutouts, model, option
 
 def test_an_output_that_another_command_finished_meanwhile_is_kept(tmp_path, cutouts, model, monkeypatch):
     out = tmp_path / "out.csv"
-    identity = CutoutReader.identity
+    identity = FileSource.identity
 
     def slow(self):
         out.write_text("the other table\n")
         return identity(self)
 
-    monkeypatch.setattr(CutoutReader, "identity", slow)
+    monkeypatch.setattr(FileSource, "identity", slow)
     with pytest.raises(GridlensError, match="exists"):
         score(cutouts, out, model)
     assert out.read_text() == "the other table\n"
@@ -219,10 +220,10 @@ def test_an_output_is_complete_for_the_run_that_wrote_it(tmp_path, cutouts, mode
 
 def test_a_feature_cache_is_complete_for_the_run_that_wrote_it(tmp_path, cutouts):
     out = tmp_path / "out.parquet"
-    measure_files(CutoutReader(cutouts), out, n_jobs=1)
-    assert measure_files(CutoutReader(cutouts), out, n_jobs=1, resume=True) is None
+    measure_files(FileSource(cutouts), out, n_jobs=1)
+    assert measure_files(FileSource(cutouts), out, n_jobs=1, resume=True) is None
     with pytest.raises(GridlensError, match="other values of cutouts"):
-        measure_files(CutoutReader(cutouts / "0.npz"), out, n_jobs=1, resume=True)
+        measure_files(FileSource(cutouts / "0.npz"), out, n_jobs=1, resume=True)
 
 
 def test_inputs_that_changed_within_their_size_and_time(tmp_path, cutouts, model):
@@ -245,10 +246,10 @@ def test_a_store_of_which_a_chunk_changed(tmp_path):
     store = zarr.open_group(tmp_path / "s.zarr", mode="w")
     pixels = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
     store.create_array("cutouts", data=pixels, chunks=(1, 32, 32, 3))
-    first = CutoutReader(tmp_path / "s.zarr", pixel_scale=1.0).identity()
-    assert CutoutReader(tmp_path / "s.zarr", pixel_scale=1.0).identity() == first
+    first = FileSource(tmp_path / "s.zarr", pixel_scale=1.0).identity()
+    assert FileSource(tmp_path / "s.zarr", pixel_scale=1.0).identity() == first
     store["cutouts"][2] = 2 * pixels[2]
-    second = CutoutReader(tmp_path / "s.zarr", pixel_scale=1.0).identity()
+    second = FileSource(tmp_path / "s.zarr", pixel_scale=1.0).identity()
     assert second["cutouts"] != first["cutouts"]
     assert {**second, "cutouts": ""} == {**first, "cutouts": ""}
 
@@ -256,7 +257,7 @@ def test_a_store_of_which_a_chunk_changed(tmp_path):
 def test_a_catalogue_in_memory_is_told_by_its_columns_and_their_order(cutouts):
     frame = pd.DataFrame({"id": ["0-0", "0-1"], "richness": [1.0, 2.0], "bcg_ra": [2.0, 1.0]})
     renamed = frame.rename(columns={"bcg_ra": "bcg_dec"})
-    found = {CutoutReader(cutouts, catalog=one).identity()["catalogue"] for one in (frame, frame[::-1], renamed)}
+    found = {FileSource(cutouts, catalog=one).identity()["catalogue"] for one in (frame, frame[::-1], renamed)}
     assert len(found) == 3
 
 

@@ -4,13 +4,13 @@ import pickle
 
 import pandas as pd
 import pytest
-from parcels import EACH, SHARDS
+from partitions import EACH, SHARDS
 
-from gridlens.cutouts import CutoutReader
-from gridlens.engine import CachedFeatures, measure_files, score_files
+from gridlens.engine import measure_files, score_files
 from gridlens.engine._score import ScoreWork
 from gridlens.errors import GridlensError
 from gridlens.models import save_model
+from gridlens.sources import CacheSource, FileSource
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def catalog(tmp_path):
 
 @pytest.mark.slow
 def test_processes_do_what_threads_do(tmp_path, shards, model, catalog, monkeypatch):
-    monkeypatch.setattr("gridlens.cutouts._reader._PARCEL_CUTOUTS", 8)
+    monkeypatch.setattr("gridlens.sources._files._PARTITION_CUTOUTS", 8)
     tables, said, done = {}, {}, []
     for name, fewest in (("threads", 10**9), ("processes", 1)):
         monkeypatch.setattr("gridlens.engine._output._PROCESSES_FROM", fewest)
         out = tmp_path / f"{name}.parquet"
         with pytest.warns(UserWarning) as caught:
             made = score_files(
-                CutoutReader(shards, catalog=catalog), out, models=(str(model),), n_jobs=2, progress=done.append
+                FileSource(shards, catalog=catalog), out, models=(str(model),), n_jobs=2, progress=done.append
             )
         tables[name], said[name] = pd.read_parquet(out), {str(warning.message) for warning in caught}
         assert made.rows == len(tables[name]) == SHARDS * EACH + 2
@@ -46,22 +46,22 @@ def test_processes_do_what_threads_do(tmp_path, shards, model, catalog, monkeypa
 
 def test_a_cache_of_many_files_is_one_source(tmp_path, shards, model):
     whole, parts = tmp_path / "whole.parquet", []
-    measure_files(CutoutReader(sorted(shards.glob("0?.npz"))), whole, n_jobs=1)
+    measure_files(FileSource(sorted(shards.glob("0?.npz"))), whole, n_jobs=1)
     for k in (0, 1):
         parts.append(tmp_path / f"{k}.parquet")
-        measure_files(CutoutReader(sorted(shards.glob("0?.npz"))[5 * k : 5 * k + 5]), parts[-1], n_jobs=1)
+        measure_files(FileSource(sorted(shards.glob("0?.npz"))[5 * k : 5 * k + 5]), parts[-1], n_jobs=1)
     tables = []
     for k, paths in enumerate((whole, parts)):
-        source = CachedFeatures(paths)
+        source = CacheSource(paths)
         assert source.n == 10 * EACH
         score_files(source, tmp_path / f"{k}.csv", models=(str(model),), n_jobs=1)
         tables.append((tmp_path / f"{k}.csv").read_text())
     assert tables[0] == tables[1]
-    (parcel, *_) = source.parcels()
-    halves = source.split(parcel)
+    (partition, *_) = source.partitions()
+    halves = source.split(partition)
     ids = [name for half in halves for measured in source.read(half) for name in measured.ids]
-    assert ids == [name for measured in source.read(parcel) for name in measured.ids]
-    last = parcel._replace(rows=(799, 800))
+    assert ids == [name for measured in source.read(partition) for name in measured.ids]
+    last = partition._replace(rows=(799, 800))
     assert source.split(last) == []
     assert source.lost(last, "Dead.").id == "9-79"
 
@@ -79,7 +79,7 @@ def test_a_model_that_changed_meanwhile(tmp_path, shards, model, detector):
 
 
 def test_what_cannot_be_meant(tmp_path, shards):
-    reader = CutoutReader(shards / "00.npz")
+    reader = FileSource(shards / "00.npz")
     with pytest.raises(GridlensError, match=r"must be 'local' or 'dask'\. Got 'cloud'"):
         score_files(reader, tmp_path / "a.csv", engine="cloud")
     with pytest.raises(GridlensError, match="is for the engine 'dask'"):

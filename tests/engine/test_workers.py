@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from parcels import Numbers, Tally, Unloadable
+from partitions import Numbers, Tally, Unloadable
 
 from gridlens.engine import _output
 from gridlens.engine._dask import DaskEngine
@@ -25,7 +25,7 @@ UNGUARDED = """
 import sys
 import gridlens.engine._output as output
 from gridlens.engine import measure_files
-from parcels import Numbers
+from partitions import Numbers
 
 output._PROCESSES_FROM = 1
 
@@ -77,7 +77,7 @@ def test_a_first_worker_that_cannot_start_is_not_started_again(tmp_path, error, 
     mark = tmp_path / "tries"
     task = Task(Numbers(40), Unloadable(mark, error))
     with Parts(tmp_path / "p", {}, resume=False) as parts, pytest.raises(GridlensError, match=said):
-        run(task, task.source.parcels(), ProcessEngine(task, 2), parts)
+        run(task, task.source.partitions(), ProcessEngine(task, 2), parts)
     assert len(mark.read_text()) <= 2
     assert not (tmp_path / "p").exists()
 
@@ -93,7 +93,7 @@ def test_a_source_that_cannot_be_sent_to_workers():
 def test_a_dask_worker_that_cannot_load_the_work(tmp_path):
     task = Task(Numbers(10), Unloadable(tmp_path / "tries", ImportError("no module named lens")))
     with Parts(tmp_path / "p", {}, resume=False) as parts, pytest.raises(GridlensError, match="no module named lens"):
-        run(task, task.source.parcels(), DaskEngine(task, 1), parts)
+        run(task, task.source.partitions(), DaskEngine(task, 1), parts)
 
 
 @pytest.mark.filterwarnings("ignore:Loky-backed parallel loops")

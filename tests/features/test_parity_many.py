@@ -9,7 +9,8 @@ from joblib import Parallel, delayed
 from measuring import agree, compiled_only, measure
 from scenes import bad_patch, bad_scatter, cluster, hot_pixel, plain_noise
 
-from gridlens.cutouts import SIMULATED_SURVEYS, CutoutSet, read_batches
+from gridlens.cutouts import SIMULATED_SURVEYS, CutoutSet
+from gridlens.cutouts.readers import read_batches
 from gridlens.features import PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,206 @@
+"""Read catalogues of clusters."""
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gridlens._table_files import open_table
+from gridlens._table_source import UNNAMED_INDEX, TableError, text_column
+from gridlens.cutouts._conventions import METADATA_NAMES
+from gridlens.cutouts._plausible import PAIRS
+from gridlens.cutouts.catalogs._catalog_values import read_numbers, some_rows
+from gridlens.cutouts.catalogs._columns import catalog_rank, choose_columns, magnitude_z, split_unit
+from gridlens.errors import GridlensError
+
+__all__ = ["read_catalog"]
+
+_OPTIONAL = frozenset(METADATA_NAMES) - {"ra", "dec"}
+
+
+def read_catalog(
+    catalog: str | os.PathLike[str] | pd.DataFrame, *, columns: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Read a catalogue of clusters.
+
+    Parameters
+    ----------
+    catalog : str, path or DataFrame
+        Delimited text (CSV, with semicolons or tabs, of VizieR, TOPCAT or SExtractor), a FITS or FITS_LDAC table, ECSV,
+        VOTable, IPAC or CDS table, Parquet file or folder of them (HATS), plain or compressed with gzip, bzip2 or xz.
+        The first bytes of the file decide the format.
+        Columns are found by the names that catalogues give them, in any case: `id` (name, cluster_id, ...), `ra` and
+        `dec` (RAJ2000, RA [deg], ...), `bcg_x` and `bcg_y` in 0-based pixels, or `bcg_ra` and `bcg_dec`, and the
+        metadata names (z, lambda, LAMBDA_CHISQ, zlens, ...). Columns of the index are columns as others are; `z` beside
+        `g` and `r` is a magnitude; `FWHM` is the seeing only if it has a unit. Units that the file states, or a header
+        such as ``RA [hourangle]`` or ``M500 [1e14 solMass]``, are converted; right ascension as text (12:09:23.7) is in
+        hours where no unit says degrees. Lines of a CSV that begin with # are remarks. Of several tables in a file
+        the one with positions is read.
+    columns : mapping of str to str, default=None
+        Columns of the catalogue by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``. They override the
+        names that are found.
+
+    Returns
+    -------
+    DataFrame
+        The columns that were understood, under the names used here: `id` as str ("" where missing), the others float64
+        in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN where missing. All
+        rows are kept but lines of a CSV with more values than columns. Values that are not numbers, and those that
+        cannot be right, such as a redshift of -99, become NaN, and one warning counts them. `ra` and `dec` stay
+        as they are, on the sky or not.
+
+    Raises
+    ------
+    GridlensError
+        The file cannot be read, has neither `id` nor `ra` and `dec`, or a position, a place of the BCG or a column of
+        `columns` holds no number at all or is in a unit that cannot be converted, or ids are floating-point numbers
+        too large to be exact. Other columns of that kind are left out with a warning.
+
+    Notes
+    -----
+    A cutout takes the first row whose `id` equals its own, or else the nearest row within 2 arcsec of its centre. Ids
+    are compared as text: 7, 7.0 and "7" are equal, and "007" is another.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from gridlens.cutouts.catalogs import read_catalog
+    >>> read_catalog(pd.DataFrame({"Name": ["A1703"], "RA [hourangle]": [13.25], "DEC": [51.8]}))
+          id      ra   dec
+    0  A1703  198.75  51.8
+    """
+    source = "in memory" if isinstance(catalog, pd.DataFrame) else str(catalog)
+    try:
+        if isinstance(catalog, pd.DataFrame):
+            frame = _with_index(catalog)
+            chosen = _chosen(frame.columns, {}, columns, source)
+            if "id" in chosen:
+                frame[chosen["id"]] = text_column(frame[chosen["id"]]).to_numpy()
+            read = _Read(frame, chosen, {}, _magnitude(frame.columns, chosen, source))
+        else:
+            read = _read_file(Path(catalog), columns, source)
+        tidy, said = _tidy(read.frame, read.chosen, read.units, columns, source)
+    except FileNotFoundError:
+        raise GridlensError(f"There is no catalogue {source}. Check the path.") from None
+    except TableError as exc:
+        raise GridlensError(f"Cannot read the catalogue {source}: {exc}") from exc
+    if read.said or said:
+        warnings.warn(" ".join(read.said + said), UserWarning, stacklevel=2)
+    return tidy
+
+
+class _Read(NamedTuple):
+    """A catalogue as it is written."""
+
+    frame: pd.DataFrame
+    chosen: dict[str, Any]
+    """columns by the names used here"""
+    units: Mapping[Any, str]
+    said: list[str]
+    """what the user should know, in sentences"""
+
+
+def _read_file(path: Path, columns: Mapping[str, str] | None, source: str) -> _Read:
+    with open_table(path, catalog_rank(columns), remarks=True) as table:
+        chosen = _chosen(table.names, table.units, columns, source)
+        frame = table.read(set(chosen.values()), {chosen["id"]} if "id" in chosen else set())
+        said = [f"In the catalogue {source} {note}." for note in table.notes]
+        return _Read(frame, chosen, table.units, said + _magnitude(table.names, chosen, source))
+
+
+def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:
+    column = magnitude_z(names)
+    if column is None or "redshift" in chosen:
+        return []
+    return [
+        f"The column {str(column)!r} of the catalogue {source} is next to g and r and is taken for a magnitude. If it "
+        f"is the redshift, name it: --column redshift={column}."
+    ]
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the levels of its index as columns; one without a name counts where it is text."""
+    frame = frame.loc[:, ~frame.columns.duplicated()].copy(deep=False)
+    for k, name in enumerate(frame.index.names):
+        level = frame.index.get_level_values(k)
+        if name is None and pd.api.types.infer_dtype(level) == "string":
+            name = UNNAMED_INDEX
+        if name is not None and name not in frame.columns:
+            frame[name] = level
+    return frame
+
+
+def _chosen(names: Any, units: Mapping[Any, str], stated: Mapping[str, str] | None, source: str) -> dict[str, Any]:
+    """Return the columns that are understood, once ids or positions are among them."""
+    chosen = choose_columns(names, stated, source, units)
+    if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
+        raise GridlensError(
+            f"The catalogue {source} must have a column 'id', or the columns 'ra' and 'dec' in degrees. "
+            f"Got {_some(names)} instead. Name the columns that hold them: --column ra=COLUMN --column dec=COLUMN."
+        )
+    return chosen
+
+
+def _some(names: Any) -> str:
+    shown = [str(name) for name in names]
+    return (", ".join(shown[:50]) + (f" and {len(shown) - 50} more" if len(shown) > 50 else "")) or "no columns"
+
+
+def _tidy(
+    frame: pd.DataFrame,
+    chosen: Mapping[str, Any],
+    units: Mapping[Any, str],
+    stated: Mapping[str, str] | None,
+    source: str,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Rename and convert the columns that are chosen, and say in sentences what is unknown or left out."""
+    tidy: dict[str, Any] = {}
+    strange: list[str] = []
+    impossible: dict[str, NDArray[np.bool_]] = {}
+    said: list[str] = []
+    for name, column in chosen.items():
+        if name == "id":
+            tidy[name] = frame[column]
+            continue
+        # VizieR writes "h:m:s" with the quotes
+        unit = re.sub(r'^"(.+)"$', r"\1", units.get(column) or split_unit(column)[1])
+        try:
+            numbers = read_numbers(name, frame[column], column, unit, source)
+        except GridlensError as exc:
+            # A column that the caller did not name must not keep the positions from being read.
+            if name in (stated or {}) or name not in _OPTIONAL:
+                raise
+            said.append(f"{exc} It is left out.")
+            continue
+        tidy[name], impossible[name] = numbers.values, numbers.impossible
+        strange += [numbers.strange] if numbers.strange else []
+    _check_pairs(tidy, impossible)
+    wrong = [
+        some_rows(chosen[name], rows, [_plain(frame[chosen[name]].iloc[row]) for row in rows[:3]])
+        for name, mask in impossible.items()
+        if len(rows := np.flatnonzero(mask))
+    ]
+    for words, what in ((strange, "are not numbers"), (wrong, "cannot be right")):
+        if words:
+            said.append(f"Some values of the catalogue {source} {what} and are taken as unknown: {'; '.join(words)}.")
+    return pd.DataFrame(tidy).reset_index(drop=True), said
+
+
+def _plain(value: Any) -> Any:
+    """Write a number as Python does."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_pairs(tidy: dict[str, Any], impossible: dict[str, NDArray[np.bool_]]) -> None:
+    """Forget places of BCGs of which one half cannot be right."""
+    for pair in PAIRS[1:]:
+        if set(pair) <= tidy.keys():
+            unknown = impossible[pair[0]] | impossible[pair[1]]
+            for name in pair:
+                tidy[name] = np.where(unknown, np.nan, tidy[name])

@@ -1,0 +1,6 @@
+"""Survey images: tiles, units and coordinates of FITS images, and clusters cut out of them."""
+
+from gridlens.cutouts.images._extract import ExtractedBatch, extract, extract_batches
+from gridlens.cutouts.images._folder import write_extracted, write_fits
+
+__all__ = ["ExtractedBatch", "extract", "extract_batches", "write_extracted", "write_fits"]

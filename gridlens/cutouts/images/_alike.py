@@ -1,0 +1,117 @@
+"""Find images of one place whose names differ in one word: one of them is likely a map that is no science image."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridlens._ids import escaped
+from gridlens.cutouts.images._blank import mark_blank
+from gridlens.cutouts.images._fits_open import opened
+from gridlens.cutouts.images._fits_pixels import image_pixels
+from gridlens.cutouts.images._tile_files import Tile, index_files
+from gridlens.errors import CutoutError
+
+__all__ = ["alike_pairs", "check_alike", "check_alike_files"]
+
+# Names of surveys follow one pattern, so that the first ones show it.
+_MOST_NAMES = 2_000
+_MOST_PAIRS = 8
+_STRIPS, _STRIP = 24, 5
+"""strips of so many rows that two images are compared in"""
+# Images that share less of their valid pixels are halves of one place.
+_SHARED = 0.1
+# Exposures that complement each other: the fraction of pixels that only one of them has, and the ratio of their noise,
+# which maps do not have.
+_COMPLEMENT = 0.02
+_ALIKE_NOISE = 10.0
+
+
+def check_alike(tiles: Sequence[Tile], band: str) -> None:
+    """Raise CutoutError where two files show one place, with pixels in common, and differ in one word of their names.
+
+    Nothing tells which of the two is the science image.
+    """
+    by_path = {tile.path: tile for tile in reversed(tiles)}
+    for first, second in _some(alike_pairs(sorted(by_path))):
+        if by_path[first].is_at(by_path[second]) and _is_ambiguous(by_path[first], by_path[second]):
+            raise _refusal(first, second, f"--image {band}=PATH")
+
+
+def check_alike_files(paths: Sequence[str]) -> None:
+    """Raise CutoutError where two of these files show one place, as `check_alike` does; others are passed over."""
+    for first, second in _some(alike_pairs(paths)):
+        tiles, _ = index_files([first, second])
+        found = {tile.path: tile for tile in reversed(tiles)}
+        if len(found) == 2 and found[first].is_at(found[second]) and _is_ambiguous(found[first], found[second]):
+            raise _refusal(first, second, "the files, or a glob")
+
+
+def _refusal(first: str, second: str, how: str) -> CutoutError:
+    names = f"{escaped(os.path.basename(first))} and {escaped(os.path.basename(second))}"
+    return CutoutError(
+        f"The images {names} show the same place and their names differ in one word, so that one of them may be a map "
+        f"that is not the science image. Name the science images by {how}, or move the others away."
+    )
+
+
+def alike_pairs(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of paths in one folder whose names differ in one word, exchanged or added; each kind of pair once.
+
+    Words are of two letters or more and hold no digit.
+    """
+    groups: dict[tuple[object, ...], tuple[str, str]] = {}
+    seen: set[frozenset[str]] = set()
+    for path in paths[:_MOST_NAMES]:
+        folder, name = os.path.split(path)
+        tokens = re.split(r"[-_.]", name)
+        keys = [((folder, *tokens[:k], None, *tokens[k + 1 :]), token) for k, token in _words(tokens)]
+        # A word that is left out, as in NAME and NAME-word, is the key of the shorter name at each of its gaps.
+        keys += [((folder, *tokens[:k], None, *tokens[k:]), "") for k in range(1, len(tokens))]
+        for key, word in keys:
+            other = groups.setdefault(key, (path, word))
+            kind = frozenset((word, other[1]))
+            if other[0] != path and len(kind) == 2 and kind not in seen:
+                seen.add(kind)
+                yield other[0], path
+
+
+def _words(tokens: list[str]) -> list[tuple[int, str]]:
+    return [(k, token) for k, token in enumerate(tokens) if len(token) > 1 and token.isalpha()]
+
+
+def _some(pairs: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    return (pair for pair, _ in zip(pairs, range(_MOST_PAIRS), strict=False))
+
+
+def _is_ambiguous(first: Tile, second: Tile) -> bool:
+    """Return whether two images of one place may be a science image and a map of it, judged by some of their rows.
+
+    They are not where they share few valid pixels, or where one has what the other lacks and their noise is alike:
+    those are exposures that complement each other.
+    """
+    try:
+        rows = [_some_rows(tile) for tile in (first, second)]
+    except Exception:
+        # A damaged file raises nearly anything, and again when its cutouts are read.
+        return False
+    valid = [np.isfinite(values) for values in rows]
+    shared, union = np.count_nonzero(valid[0] & valid[1]), np.count_nonzero(valid[0] | valid[1])
+    if shared <= _SHARED * union:
+        return False
+    complement = np.count_nonzero(valid[0] ^ valid[1]) > _COMPLEMENT * union
+    noise = [float(np.nanmedian(np.abs(np.diff(values, axis=-1)))) for values in rows]
+    return not (complement and min(noise) * _ALIKE_NOISE > max(noise))
+
+
+def _some_rows(tile: Tile) -> NDArray[np.float32]:
+    """Return strips of an image, (n, height, nx), NaN where it is blank."""
+    height = min(_STRIP, tile.ny)
+    starts = np.linspace(0, tile.ny - height, min(_STRIPS, tile.ny)).astype(int)
+    with opened(tile.path, memmap=True) as hdus:
+        hdu = hdus[tile.hdu]
+        leading = (0,) * (len(hdu.shape) - 2)
+        strips = [image_pixels(hdu, (*leading, slice(start, start + height), slice(None))) for start in starts]
+    return np.stack([mark_blank(strip) for strip in strips])

@@ -1,0 +1,348 @@
+"""From a catalogue and survey images to cutouts, a batch at a time."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gridlens.cutouts._bands import BANDS
+from gridlens.cutouts._batch import ReadFailure
+from gridlens.cutouts._conventions import METADATA_NAMES, PathsLike
+from gridlens.cutouts._damage import damage_message
+from gridlens.cutouts._flags import CutoutFlag
+from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._zeropoints import REFERENCE_ZEROPOINT, checked_zeropoints
+from gridlens.cutouts.catalogs._catalog import read_catalog
+from gridlens.cutouts.catalogs._join import place_on
+from gridlens.cutouts.images._cut import Cut, cut_cluster
+from gridlens.cutouts.images._plan import Plan
+from gridlens.cutouts.surveys import get_survey
+from gridlens.errors import CutoutError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+__all__ = ["CutGeometry", "ExtractedBatch", "cut_rows", "extract", "extract_batches", "make_plan"]
+
+_BATCH = 128
+
+
+class ExtractedBatch(NamedTuple):
+    """Cutouts, where their pixels lie on the sky, and the rows of the catalogue that gave none."""
+
+    cutouts: CutoutSet | None
+    """None where a batch holds failures alone"""
+    failures: list[ReadFailure]
+    wcs: list[WCS]
+    """of each cutout"""
+    rows: NDArray[np.intp]
+    """of the catalogue, 0-based, from which each cutout came"""
+    zeropoint: NDArray[np.float64]
+    """of each cutout's flux, AB mag: 27, or NaN where no header states one"""
+
+
+def extract(
+    catalog: str | os.PathLike[str] | pd.DataFrame,
+    images: Mapping[str, PathsLike],
+    *,
+    size: float | str = 64.0,
+    npix: int = 128,
+    columns: Mapping[str, str] | None = None,
+    survey: str | None = None,
+    zeropoint: float | Mapping[str, float] | None = None,
+    match_psf: bool = False,
+    seeing: float | Mapping[str, float] | None = None,
+) -> ExtractedBatch:
+    """Cut clusters out of survey images into one set in memory.
+
+    See `extract_batches`, which takes the same parameters and holds one batch at a time: 100,000 cutouts of 128 px
+    take 20 GB.
+
+    Returns
+    -------
+    ExtractedBatch
+        The named tuple ``(cutouts, failures, wcs, rows, zeropoint)``: all cutouts in the order of the catalogue, and
+        the rows that gave none.
+
+    Examples
+    --------
+    >>> from gridlens.cutouts.images import extract
+    >>> bands = {band: f"coadds/{band}/" for band in "gri"}
+    >>> cutouts, failures, *_ = extract("clusters.csv", bands, size="64arcsec")  # doctest: +SKIP
+    """
+    batches = list(
+        extract_batches(
+            catalog,
+            images,
+            size=size,
+            npix=npix,
+            columns=columns,
+            survey=survey,
+            zeropoint=zeropoint,
+            match_psf=match_psf,
+            seeing=seeing,
+        )
+    )
+    failures = [failure for batch in batches for failure in batch.failures]
+    rows = np.concatenate([batch.rows for batch in batches]) if batches else np.empty(0, dtype=np.intp)
+    sets = [batch.cutouts for batch in batches if batch.cutouts is not None]
+    wcs = [one for batch in batches for one in batch.wcs]
+    order = np.argsort(rows, kind="stable")
+    cutouts = CutoutSet.concatenate(sets)[order] if sets else None
+    units = np.concatenate([batch.zeropoint for batch in batches]) if batches else np.empty(0)
+    return ExtractedBatch(cutouts, failures, [wcs[k] for k in order], rows[order], units[order])
+
+
+def extract_batches(
+    catalog: str | os.PathLike[str] | pd.DataFrame,
+    images: Mapping[str, PathsLike],
+    *,
+    size: float | str = 64.0,
+    npix: int = 128,
+    columns: Mapping[str, str] | None = None,
+    survey: str | None = None,
+    zeropoint: float | Mapping[str, float] | None = None,
+    match_psf: bool = False,
+    seeing: float | Mapping[str, float] | None = None,
+    batch_size: int = _BATCH,
+) -> Iterator[ExtractedBatch]:
+    """Cut clusters out of survey images, a batch at a time.
+
+    Each band is cut through its own WCS, turned, flipped and distorted ones too, and brought to the cutout's pixel grid
+    with its flux conserved (exact area overlap). The grid is gnomonic about the cluster and takes the directions of the
+    r image's pixel axes there, because an image that need not be turned keeps its sharpness and its noise.
+
+    Parameters
+    ----------
+    catalog : str, path or DataFrame
+        Clusters, with `ra` and `dec` (degrees, ICRS); `id`, `bcg_ra` and `bcg_dec` and metadata where it has them. See
+        `read_catalog`.
+    images : mapping of "g", "r" and "i" to a path or paths
+        FITS images with a celestial WCS: a file (each image extension is a tile), a folder of tiles or a glob, plain or
+        compressed. Weights, masks and other maps beside the images are left aside. Folders and globs are indexed once
+        from the headers, and the index is kept in the user's cache folder. Only the pixels of a cutout are read from a
+        plain or a tile-compressed file; one that is compressed by gzip, bzip2 or xz is read whole.
+    size : float or str, default=64.0
+        Side of the cutouts: arcsec, or an angle with its unit, such as "1.1arcmin".
+    npix : int, default=128
+        Side of the cutouts, px.
+    columns : mapping of str to str, default=None
+        The catalogue's columns by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``.
+    survey : str, default=None
+        Preset of `gridlens.cutouts.surveys` that fills the zero points and the seeing that headers lack.
+    zeropoint : float or mapping of band to float, default=None
+        AB zero points, mag. They override those of the headers. The flux is brought to zero point 27; where no header
+        states one, the bands are taken to be in one linear unit.
+    match_psf : bool, default=False
+        Blur the sharper bands with Gaussians to the seeing of the worst one. Their noise is then correlated from pixel
+        to pixel, and what the features take for noise, too low.
+    seeing : float or mapping of band to float, default=None
+        FWHM, arcsec, that goes before the headers' and the survey's.
+    batch_size : int, default=128
+        The most cutouts that a batch holds.
+
+    Yields
+    ------
+    ExtractedBatch
+        ``(cutouts, failures, wcs, rows, zeropoint)``. Clusters are cut image by image, and in the catalogue's order on
+        one image; rows that cannot be cut (flags `BAD_POSITION`, `NO_IMAGE`, `UNREADABLE`) come in `failures`. Where
+        images overlap, the one with the most valid pixels in the cutout is cut and the others fill what it lacks;
+        pixels that no image has are NaN, and the cutout has the flag `EDGE`. A row that repeats an earlier one has
+        `DUPLICATE`.
+
+    Raises
+    ------
+    CutoutError
+        At the call: a parameter is wrong, a band has no usable image, or no position is on the images.
+    GridlensError
+        At the call: the catalogue cannot be read.
+
+    Examples
+    --------
+    >>> from gridlens.cutouts.images import extract_batches
+    >>> from gridlens.cutouts import write_npz
+    >>> bands = {band: f"coadds/{band}/" for band in "gri"}
+    >>> for k, batch in enumerate(extract_batches("clusters.csv", bands)):  # doctest: +SKIP
+    ...     write_npz(f"cutouts/{k:05d}.npz", batch.cutouts)
+    """
+    if batch_size < 1:
+        raise CutoutError(f"The 'batch_size' parameter must be 1 or more. Got {batch_size!r} instead.")
+    geometry = CutGeometry.checked(size, npix)
+    plan = make_plan(
+        catalog,
+        images,
+        columns=columns,
+        survey=survey,
+        zeropoint=zeropoint,
+        match_psf=match_psf,
+        seeing=seeing,
+        geometry=geometry,
+    )
+    return cut_rows(plan, geometry, batch_size)
+
+
+class CutGeometry(NamedTuple):
+    """Pixels of a cutout."""
+
+    pixel_scale: float
+    """arcsec"""
+    npix: int
+
+    @classmethod
+    def checked(cls, size: float | str, npix: int) -> CutGeometry:
+        """Raise CutoutError for what cannot be meant."""
+        arcsec = parse_size(size)
+        if not (isinstance(npix, int) and npix >= 1):
+            raise CutoutError(
+                f"The 'npix' parameter must be a whole number of pixels, 1 or more. Got {npix!r} instead."
+            )
+        return cls(arcsec / npix, npix)
+
+
+def make_plan(
+    catalog: str | os.PathLike[str] | pd.DataFrame,
+    images: Mapping[str, PathsLike],
+    *,
+    columns: Mapping[str, str] | None,
+    survey: str | None,
+    zeropoint: float | Mapping[str, float] | None,
+    match_psf: bool,
+    seeing: float | Mapping[str, float] | None,
+    geometry: CutGeometry,
+) -> Plan:
+    """Where each row of the catalogue is cut out; the parameters are those of `extract_batches`."""
+    return Plan(
+        read_catalog(catalog, columns=columns),
+        images,
+        zeropoint=checked_zeropoints(zeropoint),
+        survey=None if survey is None else get_survey(survey),
+        seeing=_by_band("seeing", seeing),
+        match_psf=match_psf,
+        reach=geometry.pixel_scale * geometry.npix / np.sqrt(2.0),
+    )
+
+
+def parse_size(size: float | str) -> float:
+    """Side of a cutout in arcsec, from a number of arcsec or an angle such as "64arcsec" and "1.1arcmin"."""
+    from astropy.coordinates import Angle
+
+    try:
+        arcsec = float(size)
+    except (TypeError, ValueError):
+        try:
+            arcsec = float(Angle(size).arcsec)
+        except Exception:
+            # astropy's parser raises several kinds of error
+            arcsec = np.nan
+    if not 0.0 < arcsec < 36000.0:
+        raise CutoutError(
+            f"The 'size' parameter must be an angle such as 64arcsec or 1.1arcmin, or a number of arcsec. Got {size!r} "
+            "instead."
+        )
+    return arcsec
+
+
+def _by_band(name: str, values: float | Mapping[str, float] | None) -> Mapping[str, float] | None:
+    if values is None:
+        return None
+    given = values if isinstance(values, Mapping) else dict.fromkeys(BANDS, values)
+    try:
+        checked = {str(band): float(value) for band, value in given.items()}
+    except (TypeError, ValueError):
+        checked = {}
+    if not checked or set(checked) - set(BANDS) or not all(0.0 < value < np.inf for value in checked.values()):
+        raise CutoutError(
+            f"The '{name}' parameter must be one number of arcsec, or one for each of g, r and i. Got {values!r} "
+            "instead."
+        )
+    return checked
+
+
+def cut_rows(
+    plan: Plan, geometry: CutGeometry, batch_size: int = _BATCH, part: tuple[int, int] | None = None
+) -> Iterator[ExtractedBatch]:
+    """Cut the rows in the order of the plan, or a part of that order; the part (0, 0) is what is on no image."""
+    begin, end = (0, len(plan.order)) if part is None else part
+    failures = _rows_without_images(plan) if part in (None, (0, 0)) else []
+    for first in range(begin, end, batch_size):
+        rows, cuts = [], []
+        for row in plan.order[first : min(first + batch_size, end)].tolist():
+            try:
+                others = functools.partial(plan.others, row)
+                cut = cut_cluster(plan.place[row], plan.images(row), others, geometry.pixel_scale, geometry.npix)
+                if cut.flags & CutoutFlag.NO_IMAGE:
+                    failures.append(_failure(plan, row, CutoutFlag.NO_IMAGE, _blank_message(cut)))
+                    continue
+                cuts.append(cut)
+                rows.append(row)
+            except CutoutError as exc:
+                failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, str(exc)))
+            except Exception as exc:
+                # Headers can hold anything; one image must not stop a survey.
+                message = damage_message(exc, f"An image of the cluster {plan.names[row]}")
+                failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, message))
+        cutouts = _gathered(plan, rows, cuts, geometry.pixel_scale) if cuts else None
+        zeropoint = np.where([plan.calibrated(row) for row in rows], REFERENCE_ZEROPOINT, np.nan)
+        wcs = [cut.wcs for cut in cuts]
+        yield ExtractedBatch(cutouts, failures, wcs, np.array(rows, dtype=np.intp), zeropoint)
+        failures = []
+    if failures:
+        yield ExtractedBatch(None, failures, [], np.empty(0, dtype=np.intp), np.empty(0))
+
+
+def _blank_message(cut: Cut) -> str:
+    blank = [band for k, band in enumerate(BANDS) if not np.isfinite(cut.pixels[..., k]).any()]
+    return f"The images of {' and '.join(blank)} are blank over the whole cutout."
+
+
+def _rows_without_images(plan: Plan) -> list[ReadFailure]:
+    failures = []
+    rows = np.flatnonzero((plan.tiles < 0).any(axis=0))
+    places = zip(plan.catalog["ra"].to_numpy()[rows], plan.catalog["dec"].to_numpy()[rows], strict=True)
+    for row, without, (ra, dec) in zip(rows.tolist(), (plan.tiles[:, rows] < 0).T.tolist(), places, strict=True):
+        if plan.flags[row] & CutoutFlag.BAD_POSITION:
+            message = f"The position ({ra:g}, {dec:g}) of the catalogue's row {row + 1} is not on the sky."
+            failures.append(_failure(plan, row, CutoutFlag.BAD_POSITION, message))
+        else:
+            bands = " and ".join(band for band, lacks in zip(BANDS, without, strict=True) if lacks)
+            message = f"The position is on none of the images of {bands}."
+            failures.append(_failure(plan, row, CutoutFlag.NO_IMAGE, message))
+    return failures
+
+
+def _failure(plan: Plan, row: int, flag: CutoutFlag, message: str) -> ReadFailure:
+    return ReadFailure(plan.names[row], "", message, int(flag) | int(plan.flags[row]))
+
+
+def _gathered(plan: Plan, rows: list[int], cuts: list[Cut], pixel_scale: float) -> CutoutSet:
+    """One set of cutouts, with what the catalogue and the headers say of them."""
+    table = plan.catalog.iloc[rows]
+    metadata = {name: table[name].to_numpy() for name in METADATA_NAMES if name in table}
+    for name in ("seeing", "depth"):
+        known = np.array([plan.measured(name, row) for row in rows])
+        metadata[name] = np.where(np.isfinite(metadata[name]), metadata[name], known) if name in metadata else known
+    return CutoutSet(
+        np.stack([cut.pixels for cut in cuts]),
+        bcg_xy=[_bcg(plan, row, cut) for row, cut in zip(rows, cuts, strict=True)],
+        pixel_scale=pixel_scale,
+        ids=[plan.names[row] for row in rows],
+        metadata=metadata,
+        paths=[cut.path for cut in cuts],
+        flags=[int(plan.flags[row]) | cut.flags for row, cut in zip(rows, cuts, strict=True)],
+    )
+
+
+def _bcg(plan: Plan, row: int, cut: Cut) -> tuple[float, float]:
+    """Place of the BCG in a cutout: where the catalogue has it, or in the middle."""
+    middle = (cut.pixels.shape[0] - 1) / 2
+    if not {"bcg_ra", "bcg_dec"} <= set(plan.catalog.columns):
+        return middle, middle
+    ra, dec = plan.catalog["bcg_ra"].iat[row], plan.catalog["bcg_dec"].iat[row]
+    x, y = place_on(cut.wcs, cut.pixels.shape[:2], np.array([[ra, dec]], dtype=np.float64))[0]
+    return (float(x), float(y)) if np.isfinite([x, y]).all() else (middle, middle)

@@ -1,0 +1,150 @@
+"""Open FITS files: plain or compressed, whatever the name says, and only once their headers have been checked."""
+
+import contextlib
+import io
+import os
+import warnings
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from gridlens._content import DECOMPRESSORS, KIND_WORDS
+from gridlens._fits_headers import BLOCK, HeaderError, check_file, walk_headers
+from gridlens._ids import escaped
+from gridlens.cutouts._damage import damage_message
+from gridlens.cutouts._expansion import check_deflate
+from gridlens.cutouts._sniff import content_kind
+from gridlens.errors import CutoutError
+
+__all__ = ["is_compressed", "open_fits", "opened"]
+
+# What a compressed file may hold, in memory: a mosaic of 19,200 px has 1.5 GB.
+_MOST_INFLATED = 4 * 1024**3
+# The same of a file of cutouts, for each pixel of the largest square: five planes of float64.
+_MOST_PIXEL_BYTES = 40
+_STEP = 4 * 1024**2
+_GZIP_COLUMNS = frozenset({"COMPRESSED_DATA", "GZIP_COMPRESSED_DATA"})
+_PIXEL_BYTES = 8
+
+
+@contextlib.contextmanager
+def opened(path: str, *, max_side: int | None = None, memmap: bool = False) -> Iterator[Any]:
+    """Open a FITS file for a block; see `open_fits`. Warnings of astropy are silenced within it."""
+    with quiet():
+        hdus = open_fits(path, max_side=max_side, memmap=memmap)
+        with hdus:
+            yield hdus
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what astropy says of old keywords and files that end early: it mends those, and these raise later."""
+    from astropy.io.fits.verify import VerifyWarning
+    from astropy.utils.exceptions import AstropyWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        warnings.simplefilter("ignore", VerifyWarning)
+        yield
+
+
+def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -> Any:
+    """Open a FITS file whose headers have been checked, with pixels as they are stored; see `image_pixels`.
+
+    Parameters
+    ----------
+    path : str
+        A regular file, plain or compressed by gzip, bzip2 or xz: its first bytes tell, not its name.
+    max_side : int, default=None
+        Longest side of an image, px. None allows any.
+    memmap : bool, default=False
+        Whether to map a plain file into memory rather than to read it.
+
+    Returns
+    -------
+    astropy.io.fits.HDUList
+
+    Raises
+    ------
+    CutoutError
+        The file is of another kind, its headers are damaged, an image is too large, or it takes too much memory.
+    EOFError
+        The file ends too early.
+    """
+    try:
+        return _open_checked(path, max_side, memmap)
+    except HeaderError as exc:
+        raise CutoutError(f"The file {escaped(path)} is not read: {exc.reason}. {exc.way_out}") from exc
+
+
+def _open_checked(path: str, max_side: int | None, memmap: bool) -> Any:
+    from astropy.io import fits
+
+    kind = content_kind(path)
+    if kind == "fits":
+        with open(path, "rb") as file:
+            has_gzip = check_file(file, os.path.getsize(path), max_side)
+        if has_gzip and max_side is not None:
+            _check_tiles(path, max_side)
+        return fits.open(path, memmap=memmap, do_not_scale_image_data=True)
+    if kind not in DECOMPRESSORS:
+        found = KIND_WORDS[kind] if os.path.getsize(path) else "empty"
+        raise CutoutError(damage_message(ValueError(f"it is {found}"), f"The file {escaped(path)}"))
+    with DECOMPRESSORS[kind](path, "rb") as stream:
+        content, has_gzip = _inflate(stream, max_side, escaped(path))
+    if has_gzip and max_side is not None:
+        _check_tiles(io.BytesIO(content.getbuffer()), max_side)
+    return fits.open(content, memmap=False, do_not_scale_image_data=True)
+
+
+def is_compressed(path: str) -> bool:
+    """Return whether a FITS file is compressed as a whole, by gzip, bzip2 or xz."""
+    return content_kind(path) in DECOMPRESSORS
+
+
+def _check_tiles(source: str | BinaryIO, max_side: int) -> None:
+    """Raise CutoutError where a tile that is compressed with gzip becomes more than the largest image has."""
+    from astropy.io import fits
+
+    with fits.open(source, memmap=False, disable_image_compression=True) as tables:
+        for table in tables:
+            names = table.columns.names if table.header.get("ZIMAGE") else ()
+            for name in _GZIP_COLUMNS.intersection(names):
+                for tile in table.data[name]:
+                    check_deflate(tile.tobytes(), _PIXEL_BYTES * max_side**2, name, zlib.MAX_WBITS | 16)
+
+
+def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> tuple[io.BytesIO, bool]:
+    """Decompress a FITS file into memory as its headers are checked, so that no claim is believed before."""
+    content = io.BytesIO()
+    most = _MOST_INFLATED
+    if max_side is not None:
+        # Every file has a few headers, however small its images may be.
+        most = min(most, max(_STEP, _MOST_PIXEL_BYTES * max_side**2))
+
+    def read(length: int) -> bytes:
+        block = stream.read(length)
+        _check_room(content.tell() + len(block), most, name)
+        content.write(block)
+        return block
+
+    def skip(length: int) -> bool:
+        _check_room(content.tell() + length, most, name)
+        left = length
+        while left and (part := read(min(left, _STEP))):
+            left -= len(part)
+        # The filling up to a block may be missing at the end of the file.
+        read(-length % BLOCK)
+        return not left
+
+    has_gzip = walk_headers(read, skip, max_side)
+    content.seek(0)
+    return content, has_gzip
+
+
+def _check_room(length: int, most: int, name: str) -> None:
+    if length > most:
+        raise CutoutError(
+            f"The file {name} takes more than {most / 1024**2:.0f} MiB when it is decompressed. Decompress it on disk "
+            "first."
+        )

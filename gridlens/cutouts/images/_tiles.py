@@ -1,0 +1,160 @@
+"""Survey images on disk: an index of which tile covers which part of the sky, built once from the headers.
+
+A tile is one two-dimensional image with a celestial WCS: a file, an extension of a file, plain or compressed. The
+index of a folder is kept in the user's cache folder, and a file that has changed since is read again.
+"""
+
+import os
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridlens._ids import escaped
+from gridlens.cutouts.catalogs._sky import chord, sky_vectors
+from gridlens.cutouts.images._alike import check_alike
+from gridlens.cutouts.images._tile_files import Tile, index_files
+from gridlens.cutouts.images._wcs import parse_wcs
+from gridlens.errors import CutoutError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+__all__ = ["Found", "Tile", "TileIndex"]
+
+MOST_TILES = 6
+"""tiles that are kept for each position"""
+
+
+class Found(NamedTuple):
+    """Where positions lie on the tiles of a band."""
+
+    tile: NDArray[np.intp]
+    """(n,): the tile on which the position lies farthest from the edge, -1 where there is none"""
+    x: NDArray[np.float64]
+    """(n,): the pixel on it"""
+    y: NDArray[np.float64]
+    others: NDArray[np.int32]
+    """(n, 5): further tiles within reach, best first, then -1"""
+
+
+class TileIndex:
+    """Tiles of one band, found by position.
+
+    Parameters
+    ----------
+    paths : list of str
+        FITS files. Those that cannot be read are warned of once; positions on them are on no image.
+    band : str
+        For messages.
+
+    Raises
+    ------
+    CutoutError
+        There is no image with a celestial WCS in any of the files, or files show one place and nothing tells which of
+        them are science images.
+    """
+
+    def __init__(self, paths: Iterable[str], band: str) -> None:
+        self.band = band
+        paths = [os.path.abspath(path) for path in paths]
+        self.tiles, broken = index_files(paths)
+        if broken:
+            names = escaped(", ".join(path for path, _ in broken[:3])) + (" ..." if len(broken) > 3 else "")
+            said = f"{len(broken)} of {len(paths)} images of the band {band} cannot be used: {names}. {broken[0][1]}"
+            if not self.tiles:
+                raise CutoutError(said)
+            warnings.warn(said, UserWarning, stacklevel=3)
+        self._plant()
+
+    def keep(self, tiles: list[Tile]) -> None:
+        """Leave only these tiles in the index."""
+        self.tiles = tiles
+        self._plant()
+
+    def check_alike(self) -> None:
+        """Raise CutoutError where files show one place and nothing tells which of them are science images."""
+        check_alike(self.tiles, self.band)
+
+    def _plant(self) -> None:
+        from scipy.spatial import cKDTree
+
+        self._tree = cKDTree([(tile.x, tile.y, tile.z) for tile in self.tiles])
+        self._reach = max(tile.radius for tile in self.tiles)
+        self._wcs: dict[int, WCS] = {}
+
+    def wcs(self, k: int) -> "WCS":
+        """Return the WCS of tile `k`, parsed once."""
+        if k not in self._wcs:
+            wcs = parse_wcs(self.tiles[k].header)
+            assert wcs is not None  # else it were no tile
+            self._wcs[k] = wcs
+        return self._wcs[k]
+
+    def find(self, ra: NDArray[np.float64], dec: NDArray[np.float64], reach: float = 0.0) -> Found:
+        """Find the tile on which each position lies farthest from the edge, and others near it.
+
+        Parameters
+        ----------
+        ra, dec : ndarray of shape (n,)
+            degrees, ICRS; NaN is on no tile.
+        reach : float, default=0.0
+            arcsec from a position to a tile that counts among the others.
+        """
+        from astropy.coordinates import SkyCoord
+
+        n = len(ra)
+        tile, depth = np.full((n, MOST_TILES), -1, dtype=np.intp), np.full((n, MOST_TILES), -np.inf)
+        place = np.full((2, n), np.nan)
+        known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+        near: dict[int, list[int]] = {}
+        vectors = sky_vectors(ra, dec)
+        if known.size:
+            far = self._reach + chord(reach)
+            for row, tiles in zip(known, self._tree.query_ball_point(vectors[known], far), strict=True):
+                for k in tiles:
+                    near.setdefault(k, []).append(int(row))
+        for k in sorted(near):
+            this, rows = self.tiles[k], np.array(near[k])
+            x, y = self.wcs(k).world_to_pixel(SkyCoord(ra[rows], dec[rows], unit="deg"))
+            inside = np.minimum.reduce([x + 0.5, this.nx - 0.5 - x, y + 0.5, this.ny - 0.5 - y])
+            # Far from its centre a projection may have a second solution; the tile's own extent rules it out.
+            distance = np.linalg.norm(vectors[rows] - (this.x, this.y, this.z), axis=1)
+            inside[~(distance <= this.radius + chord(reach))] = -np.inf
+            # In pixels of the tile, from its extent.
+            margin = chord(reach) * np.hypot(this.nx, this.ny) / (2.0 * this.radius)
+            inside[~(inside > -margin)] = -np.inf
+            better = inside > np.maximum(depth[rows, 0], 0.0)
+            place[:, rows[better]] = x[better], y[better]
+            _insert(tile, depth, rows, k, inside)
+        on_it = depth[:, 0] > 0.0
+        others = np.where(on_it[:, None], tile[:, 1:], -1).astype(np.int32)
+        return Found(np.where(on_it, tile[:, 0], -1), place[0], place[1], others)
+
+    def extent(self) -> str:
+        """Return the part of the sky from the southernmost to the northernmost centre, in words."""
+        dec = np.degrees(np.arcsin([tile.z for tile in self.tiles]))
+        ra = np.degrees(np.arctan2([tile.y for tile in self.tiles], [tile.x for tile in self.tiles])) % 360
+        reach = np.degrees(self._reach)
+        return (
+            f"RA {ra.min() - reach:.2f} to {ra.max() + reach:.2f} and Dec {dec.min() - reach:.2f} to "
+            f"{dec.max() + reach:.2f} degrees"
+        )
+
+
+def _insert(
+    tile: NDArray[np.intp],
+    depth: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    k: int,
+    inside: NDArray[np.float64],
+) -> None:
+    """Put tile `k` among the best of each row, by its depth; of equals the earlier stays before."""
+    rows, inside = rows[inside > -np.inf], inside[inside > -np.inf]
+    depths = np.column_stack([depth[rows], inside])
+    tiles = np.column_stack([tile[rows], np.full(len(rows), k)])
+    order = np.argsort(-depths, axis=1, kind="stable")[:, :-1]
+    depth[rows] = np.take_along_axis(depths, order, axis=1)
+    tile[rows] = np.take_along_axis(tiles, order, axis=1)

@@ -1,0 +1,110 @@
+"""The world coordinate system of an image, from the cards of its header that make it up."""
+
+import re
+import warnings
+from typing import TYPE_CHECKING
+
+from gridlens.cutouts.images._header_values import text_as_number
+from gridlens.errors import CutoutError
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Card, Header
+    from astropy.wcs import WCS
+
+__all__ = ["parse_wcs", "wcs_cards"]
+
+# All that astropy and wcslib read of a celestial WCS: projections and their parameters, SIP, and the polynomials that
+# IRAF writes into WAT cards (TNX, ZPX). The lookup tables of the FITS distortion paper are kept too, so that astropy
+# refuses them: the tables are in extensions that are not read here.
+_WCS_KEY = re.compile(
+    r"NAXIS\d?$|WCSAXES$|WCSDIM$|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d+$|(CD|PC|PV|PS)\d+_\d+$|PC\d{6}$"
+    r"|LONPOLE$|LATPOLE$|RADESYS$|RADECSYS$|EQUINOX$|EPOCH$|(A|B|AP|BP)_(\d+_\d+|ORDER|DMAX)$|WAT\d_\d+$|PROJP\d+$"
+    r"|(CPDIS|CQDIS|D2IMDIS)\d+$|AXISCORR$|D2IMEXT$|(DP|DQ|D2IM)\d+"
+)
+_TEXTS = re.compile(r"CTYPE|CUNIT|RADE|WAT|CPDIS|CQDIS|D2IM|DP|DQ|PS\d")
+_DISTORTED = re.compile(r"-(SIP|TPV|TPD|TNX|ZPX|TUV|DSS)$")
+
+
+def wcs_cards(header: "Header") -> str:
+    """Return the cards that make up the WCS, as text; "" where there is none.
+
+    Parsing the hundreds of other cards that stacks carry would take most of the time of reading a cutout.
+
+    Raises
+    ------
+    CutoutError
+        A number of the WCS is text that holds no number.
+    """
+    if "CTYPE1" not in header:
+        return ""
+    return "".join(_with_number(card) for card in header.cards if _WCS_KEY.match(card.keyword))
+
+
+def _with_number(card: "Card") -> str:
+    """Return the text of a card, with a number in place of a number in quotes, which wcslib would take for 0."""
+    from astropy.io.fits import Card
+
+    text = str(card)
+    if "'" not in text or _TEXTS.match(card.keyword) or not isinstance(card.value, str):
+        return text
+    number = text_as_number(card.value)
+    if number is None:
+        raise CutoutError(
+            f"The header has {card.keyword} = {card.value.strip()[:40]!r}, and the WCS needs a number there. Correct "
+            "the header."
+        )
+    whole = card.keyword.startswith(("NAXIS", "WCSAXES", "WCSDIM")) or card.keyword.endswith("_ORDER")
+    return str(Card(card.keyword, int(number) if whole else number))
+
+
+def parse_wcs(cards: str) -> "WCS | None":
+    """Return the celestial WCS of the cards, None where they make up none.
+
+    Raises
+    ------
+    CutoutError
+        astropy cannot represent the WCS, or would leave out its distortion.
+    """
+    from astropy.io.fits import Header
+    from astropy.utils.exceptions import AstropyWarning
+    from astropy.wcs import WCS
+
+    header = Header.fromstring(cards)
+    with warnings.catch_warnings():
+        # deprecated keywords, which astropy mends
+        warnings.simplefilter("ignore", AstropyWarning)
+        try:
+            wcs = _of_two_axes(header) if _is_distorted(header) else WCS(header)
+            found = wcs.celestial if wcs.has_celestial else None
+        except Exception as exc:
+            reason = (" ".join(str(exc).split()) or type(exc).__name__).rstrip(".")[:200]
+            raise CutoutError(
+                f"The WCS of the header cannot be used ({reason}). Resample the image to a plain projection."
+            ) from exc
+    if found is not None:
+        _check_kept(header, found)
+    return found
+
+
+def _is_distorted(header: "Header") -> bool:
+    return "A_ORDER" in header or "CPDIS1" in header
+
+
+def _of_two_axes(header: "Header") -> "WCS":
+    """Parse the WCS of the first two axes: astropy takes distortions of no more."""
+    from astropy.wcs import WCS
+
+    return WCS(header, naxis=2)
+
+
+def _check_kept(header: "Header", wcs: "WCS") -> None:
+    """Raise CutoutError where the header has a distortion and astropy has understood none of it."""
+    axes = [str(header.get(f"CTYPE{k}", "")).strip().upper() for k in (1, 2)]
+    named = next((found.group(1) for found in map(_DISTORTED.search, axes) if found), "")
+    lacks_sip = named == "SIP" and "A_ORDER" in header and wcs.sip is None
+    lacks_wat = named in ("TNX", "ZPX") and "WAT1_001" not in header
+    if lacks_sip or lacks_wat or named in ("DSS", "TUV"):
+        raise CutoutError(
+            f"The header's CTYPE1 = {axes[0]!r} names a distortion whose cards are missing or cannot be used. Resample "
+            "the image to a plain projection."
+        )

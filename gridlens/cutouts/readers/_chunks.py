@@ -1,0 +1,354 @@
+"""Read arrays of many cutouts a piece at a time, whichever format holds them."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridlens._ids import as_id, as_ids, escaped
+from gridlens.cutouts._bands import band_places, name_bands, pick_bands, split_bands
+from gridlens.cutouts._conventions import METADATA_NAMES
+from gridlens.cutouts._plausible import implausible, known_metadata
+from gridlens.cutouts._set import CutoutSet, checked_ids
+from gridlens.cutouts.readers._options import ReadOptions, check_size
+from gridlens.cutouts.readers._salvage import Unreadable, read_around
+from gridlens.cutouts.readers._scan import Entry
+from gridlens.errors import CutoutError
+
+__all__ = [
+    "BAND_NAMES",
+    "MAX_CHUNK_BYTES",
+    "MAX_COLUMN_BYTES",
+    "PIECE_BYTES",
+    "RowRange",
+    "Rows",
+    "Stored",
+    "believed_rows",
+    "column_names",
+    "count_stored",
+    "find_columns",
+    "pixels_name",
+    "read_pieces",
+]
+
+RowRange = tuple[int, int]
+"""cutouts of one file: the first, and the one behind the last"""
+
+BAND_NAMES = ("bands", "filters")
+"""names under which the planes' names are stored, as an array or an attribute"""
+
+_PIXEL_NAMES = ("pixels", "image", "images")
+# What each column is called, first our own name and then that of GalaxiesML (Do et al. 2024, arXiv:2410.00271).
+_COLUMN_NAMES = {
+    "bands": BAND_NAMES,
+    "bcg_xy": ("bcg_xy",),
+    "pixel_scale": ("pixel_scale",),
+    "ids": ("ids", "id", "object_id"),
+    "flags": ("flags",),
+    **{name: (name,) for name in METADATA_NAMES},
+    "redshift": ("redshift", "specz_redshift"),
+}
+# A piece holds whole chunks of the file up to the first, bytes as stored or as float32, whichever are more: a batch is
+# as large, and made of one piece it need not be copied. One chunk alone may go up to the second.
+PIECE_BYTES = 32 * 1024**2
+_MAX_PIECE_BYTES = 64 * 1024**2
+# A chunk is read whole, however few of its cutouts are asked for.
+MAX_CHUNK_BYTES = 256 * 1024**2
+# What chunks that are not stored may stand for before a claim is doubted.
+_BLANK_CHUNKS, _BLANK_ROWS, _BLANK_RATIO = 16, 1024, 4
+# Beside the pixels, no column of a file takes more, and no single value of it.
+MAX_COLUMN_BYTES = 256 * 1024**2
+_MAX_VALUE_BYTES = 16 * 1024
+_MAX_BANDS = 100
+# Text is parsed as a number where numbers are meant. Complex numbers, dates and records are not.
+_NUMBER_KINDS = ("iufSUTO", "numbers")
+_KINDS = {"ids": ("SUTOiuf", "text or numbers"), "flags": ("iub", "integers")}
+# One cutout in memory, for each pixel of the largest square: five planes of float64.
+_MAX_PIXEL_BYTES = 40
+_MAX_NAMES_SHOWN = 10
+_FLOAT32_BYTES = 4
+_GALAXIESML_BANDS = 5
+
+
+class Rows(Protocol):
+    """An array on disk: the header is known, and a slice along the first axis reads no more than it names."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+class Stored(NamedTuple):
+    """The arrays of one file, before any pixel is read."""
+
+    name: str
+    """what the file calls the pixels"""
+    pixels: Rows
+    """one cutout in three axes or n in four; slices are asked for in order, each once, maybe not from the first"""
+    columns: Mapping[str, Rows]
+    """by our names: `bands`, `bcg_xy`, `pixel_scale`, `ids`, `flags` and the metadata names, where there are any"""
+    chunk: int = 1
+    """cutouts that the file stores together, so that none of them can be read without the others"""
+    held: Callable[[], int] | None = None
+    """counts the cutouts that the file can hold, whatever its header claims; None where it holds them all"""
+    has: Callable[[int], bool] | None = None
+    """tells whether the cutout at this place is stored, where that is faster than `held`"""
+    random: bool = False
+    """whether any cutout can be read without those before it, so that damage in one place leaves the others whole"""
+
+
+def pixels_name(names: Iterable[str]) -> str:
+    """Choose the array of pixels among those of a file; raise CutoutError where there is none."""
+    names = list(names)
+    name = next((name for name in _PIXEL_NAMES if name in names), None)
+    if name is None:
+        shown = ", ".join(escaped(name) for name in names[:_MAX_NAMES_SHOWN])
+        more = f" and {len(names) - _MAX_NAMES_SHOWN} more" if len(names) > _MAX_NAMES_SHOWN else ""
+        raise CutoutError(
+            f"There is no array 'pixels' in the file, only {shown or 'nothing'}{more}. "
+            "Store the pixels, (n, H, W, 3) or (H, W, 3), under that key."
+        )
+    return name
+
+
+def column_names(names: Iterable[str]) -> dict[str, str]:
+    """Return what the file calls each of the columns that it has, by our name."""
+    names = set(names)
+    found = {column: next((name for name in stored if name in names), None) for column, stored in _COLUMN_NAMES.items()}
+    return {column: name for column, name in found.items() if name is not None}
+
+
+def find_columns(names: Iterable[str], array: Callable[[str], Rows], attributes: Sequence[Any]) -> dict[str, Rows]:
+    """Open the columns beside the pixels, by our names.
+
+    Where there is no array of bands or pixel scales, an attribute of the same name represents it: that of the first of
+    `attributes` that has one.
+    """
+    columns = {column: array(stored) for column, stored in column_names(names).items()}
+    for owner in attributes:
+        for column, stored in (*(("bands", name) for name in BAND_NAMES), ("pixel_scale", "pixel_scale")):
+            if column in columns or stored not in owner:
+                continue
+            try:
+                columns[column] = np.asarray(owner[stored])
+            except ValueError:
+                raise CutoutError(f"The attribute '{stored}' must hold numbers or text, one or a list.") from None
+    return columns
+
+
+def believed_rows(claimed: int, stored: int, chunk: int) -> int:
+    """Return the rows of an array in chunks: all that it claims, or those that are stored where they are far fewer.
+
+    Chunks that hold nothing but the fill value need not be stored: a few of them, anywhere, are blank cutouts.
+    """
+    blank = min(_BLANK_CHUNKS * chunk, _BLANK_ROWS)
+    return claimed if claimed <= _BLANK_RATIO * stored + blank else stored
+
+
+def count_stored(stored: Stored) -> int:
+    """Count the cutouts of a file; those that it claims and cannot hold count as one, since they fail together."""
+    n = _claimed(stored)
+    held = _held(stored, n)
+    return n if n <= held else held + 1
+
+
+def _claimed(stored: Stored) -> int:
+    shape = stored.pixels.shape
+    return int(shape[0]) if len(shape) == 4 else 1
+
+
+def _held(stored: Stored, n: int, last: int | None = None) -> int:
+    """Count the cutouts that the file can hold, or return n where it has the one at `last`."""
+    if stored.held is None or len(stored.pixels.shape) == 3:
+        return n
+    if last is not None and stored.has is not None and stored.has(last):
+        return n
+    return min(n, stored.held())
+
+
+def read_pieces(
+    stored: Stored, entry: Entry, options: ReadOptions, rows: RowRange | None = None
+) -> Iterator[CutoutSet | Unreadable]:
+    """Read the cutouts, or those in `rows`, in their order, about 32 MiB at a time; of none, one empty set.
+
+    Where the file can be read in any order, cutouts that are damaged come out as `Unreadable` among the others.
+
+    A piece ends with a chunk of the file, and is that chunk where it is larger, up to 64 MiB. Ids are those of the
+    file; where they are missing, the entry's for a single cutout, and "NAME_000012" for one of many.
+
+    Raises
+    ------
+    CutoutError
+        Before any pixel is read: the pixels are no numbers, their shape does not fit the bands, or a column does not
+        fit the pixels. After the last cutout that the file holds: its header claims more.
+    """
+    pixels, shape = stored.pixels, tuple(stored.pixels.shape)
+    if pixels.dtype.kind not in "uif":
+        raise CutoutError(f"The array holds values of type {pixels.dtype}, and pixels must be real numbers.")
+    names = options.bands or _stored_bands(stored, options)
+    if names is None and stored.name == "image" and len(shape) == 4 and _GALAXIESML_BANDS in (shape[1], shape[3]):
+        raise CutoutError(
+            f"The array 'image' of shape {shape} does not name its bands. If they are those of GalaxiesML, say so "
+            'with --bands grizy (bands="grizy" in Python).'
+        )
+    axis, _ = band_places(shape, names)
+    height, width = (shape[k] for k in range(-3, 0) if k != axis)
+    check_size(height, width, options)
+    if math.prod(shape[-3:]) * pixels.dtype.itemsize > _MAX_PIXEL_BYTES * options.max_size**2:
+        raise CutoutError(
+            f"A cutout of the shape {shape[-3:]} and type {pixels.dtype} takes too much memory. Store g, r and i "
+            "alone, as float32."
+        )
+    n = _claimed(stored)
+    columns = {name: _Column(name, column, n) for name, column in stored.columns.items() if name != "bands"}
+    step = _piece_length(stored, entry, options) if len(shape) == 4 else 1
+    first, end = (0, n) if rows is None else (rows[0], min(rows[1], n))
+    held = _held(stored, n, None if rows is None else end - 1)
+    last = min(end, held)
+    _warn_of_metadata(columns, (first, max(first, last)), entry if len(shape) == 4 else None, options)
+
+    def read(start: int, stop: int) -> CutoutSet:
+        return _read_piece(pixels, columns, start, stop, names, entry, options)
+
+    starts = range(first, last if end > last else max(end, first + 1), step)
+    ranges = ((start, max(start, min(start + step, last))) for start in starts)
+    if stored.random:
+        for part in read_around(read, ranges):
+            yield part._replace(ids=_ids_of(part, columns, entry)) if isinstance(part, Unreadable) else part
+            del part  # or it stays in memory while the next one is read
+    else:
+        yield from itertools.starmap(read, ranges)
+    if end > last:
+        raise CutoutError(
+            f"The file is damaged or cut off: its header claims {n} cutouts, and it can hold {held}. Fetch or write it "
+            "again."
+        )
+
+
+def _ids_of(lost: Unreadable, columns: "Mapping[str, _Column]", entry: Entry) -> tuple[str, ...]:
+    """Return the ids of cutouts that cannot be read: those of the file, unless they are damaged too."""
+    numbered = [f"{entry.id}_{k:06d}" for k in range(lost.start, lost.stop)]
+    if "ids" not in columns:
+        return tuple(numbered)
+    try:
+        known = as_ids(np.atleast_1d(columns["ids"].part(lost.start, lost.stop)))
+    except Exception:  # a damaged file can raise nearly anything from the libraries below
+        return tuple(numbered)
+    return tuple(name or number for name, number in zip(known, numbered, strict=True))
+
+
+def _read_piece(
+    pixels: Rows,
+    columns: "Mapping[str, _Column]",
+    start: int,
+    stop: int,
+    names: tuple[str, ...] | None,
+    entry: Entry,
+    options: ReadOptions,
+) -> CutoutSet:
+    many = len(pixels.shape) == 4
+    part = pick_bands(np.asarray(pixels[start:stop] if many else pixels[...]), names)
+    if not many:
+        part = part[None]
+    if options.zeropoint is not None:
+        part = part * options.flux_factors()
+    values = {name: column.part(start, stop) for name, column in columns.items()}
+    ids = [f"{entry.id}_{k:06d}" for k in range(start, stop)] if many else [entry.id]
+    if "ids" in values:
+        known = checked_ids(np.atleast_1d(values["ids"]))
+        ids = [name or fallback for name, fallback in zip(known, ids, strict=True)]
+    return CutoutSet(
+        part,
+        bcg_xy=_known_places(values.get("bcg_xy"), part.shape[1:3]),
+        pixel_scale=options.scale(values.get("pixel_scale")),
+        ids=ids,
+        metadata=known_metadata({name: values[name] for name in METADATA_NAMES if name in values})[0],
+        paths=[entry.path] * (stop - start),
+        flags=values.get("flags", 0),
+    )
+
+
+def _known_places(bcg_xy: NDArray[Any] | None, size: tuple[int, ...]) -> NDArray[Any] | None:
+    """Places (x, y) of BCGs, the centre where they are unknown."""
+    if bcg_xy is None or bcg_xy.dtype.kind not in "iuf":
+        return bcg_xy
+    unknown = (np.isnan(bcg_xy) | implausible("bcg_x", bcg_xy)).any(axis=-1, keepdims=True)
+    return np.where(unknown, [(side - 1) / 2 for side in reversed(size)], bcg_xy)
+
+
+def _warn_of_metadata(
+    columns: "Mapping[str, _Column]", rows: RowRange, entry: Entry | None, options: ReadOptions
+) -> None:
+    """Warn once of metadata that cannot be right; of files of one cutout (`entry` None) once for all of them."""
+    try:
+        values = {name: columns[name].part(*rows) for name in METADATA_NAMES if name in columns}
+        if "bcg_xy" in columns:
+            places = columns["bcg_xy"].part(*rows)
+            values |= {"bcg_x": places[..., 0], "bcg_y": places[..., 1]}
+    except Exception:  # columns that are damaged in places are read around the damage
+        return
+    words = known_metadata(values)[1]
+    if words:
+        where = "files of one cutout" if entry is None else escaped(entry.path)
+        options.warn_once(f"Some metadata in {where} cannot be right and are taken as unknown: {words}.")
+
+
+class _Column:
+    """What is known of each cutout, or of all at once, beside the pixels."""
+
+    def __init__(self, name: str, rows: Rows, n: int) -> None:
+        self._rows = rows
+        kinds, words = _KINDS.get(name, _NUMBER_KINDS)
+        if rows.dtype.kind not in kinds or rows.dtype.itemsize > _MAX_VALUE_BYTES:
+            raise CutoutError(f"The array '{name}' must hold {words}. Got values of type {rows.dtype} instead.")
+        shape = tuple(rows.shape)
+        one = (2,) if name == "bcg_xy" else ()
+        # (n, 1) is a column of a table, as some writers leave it
+        self._by_row = shape in ((n, *one), (n, *one, 1))
+        self._tail = one
+        if not self._by_row and (shape not in (one, (1, *one)) or (name == "ids" and n != 1)):
+            got = shape[0] if shape[1:] == one and shape else f"the shape {shape}"
+            raise CutoutError(f"The array '{name}' must have one entry per cutout, {n}. Got {got} instead.")
+
+    def part(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the values of the cutouts from `start` to `stop`, or the one value of all."""
+        if self._by_row:
+            return np.asarray(self._rows[start:stop]).reshape(stop - start, *self._tail)
+        return np.asarray(self._rows[...]).reshape(self._tail)
+
+
+def _stored_bands(stored: Stored, options: ReadOptions) -> tuple[str, ...] | None:
+    if "bands" not in stored.columns:
+        return None
+    found = stored.columns["bands"]
+    is_text = found.dtype.kind in "SUTO" and found.dtype.itemsize <= _MAX_VALUE_BYTES
+    if not is_text or not 0 < math.prod(found.shape) <= _MAX_BANDS:
+        raise CutoutError(
+            "The array 'bands' must name the planes of the pixels. "
+            f"Got the shape {tuple(found.shape)} and type {found.dtype} instead."
+        )
+    words = np.asarray(found[...])
+    if words.ndim == 0 or words.size == 1:
+        return split_bands(as_id(words.reshape(-1)[0]), options.filters)
+    return name_bands((as_id(word) for word in words.reshape(-1)), options.filters)
+
+
+def _piece_length(stored: Stored, entry: Entry, options: ReadOptions) -> int:
+    shape = stored.pixels.shape
+    each = max(1, math.prod(shape[1:]) * max(stored.pixels.dtype.itemsize, _FLOAT32_BYTES))
+    chunk = max(1, min(stored.chunk, shape[0]))
+    most = max(1, _MAX_PIECE_BYTES // each)
+    if chunk > most:
+        options.warn_once(
+            f"The file {escaped(entry.path)} keeps {chunk} cutouts in each chunk, too many to hold at once: each chunk "
+            f"is read {math.ceil(chunk / most)} times. If that is too slow, write the file in chunks of a few cutouts."
+        )
+        return most
+    return chunk * max(1, PIECE_BYTES // (each * chunk))

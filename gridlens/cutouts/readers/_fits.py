@@ -1,0 +1,198 @@
+"""Read FITS images: one cube, extensions named g, r, i, or one file per band."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridlens._ids import escaped
+from gridlens.cutouts._bands import BANDS, missing_bands, name_bands, pick_bands, split_bands
+from gridlens.cutouts._companions import science_image
+from gridlens.cutouts._damage import damage_message
+from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._zeropoints import flux_factors
+from gridlens.cutouts.images._blank import mark_blank
+from gridlens.cutouts.images._fits_open import opened, quiet
+from gridlens.cutouts.images._fits_pixels import image_pixels
+from gridlens.cutouts.images._flux import band_zeropoints, pixel_unit
+from gridlens.cutouts.images._photometry import full_header, header_seeing
+from gridlens.cutouts.images._wcs import parse_wcs, wcs_cards
+from gridlens.cutouts.readers._options import ReadOptions
+from gridlens.cutouts.readers._scan import Entry
+from gridlens.errors import CutoutError
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+__all__ = ["read_fits"]
+
+# Bands must lie on one pixel grid: a shift of half a pixel already turns the flank of a galaxy into a colour.
+_MAX_SHIFT = 0.5
+
+
+class _Plane(NamedTuple):
+    data: NDArray[np.float32]
+    header: "Header"
+
+
+def read_fits(entry: Entry, options: ReadOptions) -> tuple[CutoutSet, "WCS | None"]:
+    """Read one cutout and its celestial WCS (None where the header has none).
+
+    The metadata hold `ra` and `dec` of the centre of the image where there is a WCS, degrees, ICRS, and `seeing` where
+    the header of r has it.
+    """
+    with quiet():
+        planes = _read_planes(entry, options)
+        _check_shapes(planes)
+        headers = [plane.header for plane in planes]
+        units = [pixel_unit(header) for header in headers]
+        zeropoints = band_zeropoints(headers, options.zeropoint, options.survey)
+        wcs = _common_wcs(planes)
+        scale = options.pixel_scale
+        if scale is None:
+            scale = options.survey.pixel_scale if wcs is None and options.survey is not None else _pixel_scale(wcs)
+        seeing = header_seeing(planes[BANDS.index("r")].header)
+        metadata = {} if seeing is None else {"seeing": seeing}
+        if wcs is not None:
+            height, width = planes[0].data.shape
+            centre = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
+            metadata |= {"ra": centre.ra.deg, "dec": centre.dec.deg}
+    factors = flux_factors(zeropoints) * np.array([unit.per_pixel(scale**2) for unit in units], dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        linear = [unit.linear(mark_blank(plane.data)) for unit, plane in zip(units, planes, strict=True)]
+        pixels = np.stack(linear, axis=-1) * factors
+    cutouts = CutoutSet(pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.path])
+    return cutouts, wcs
+
+
+def _read_planes(entry: Entry, options: ReadOptions) -> list[_Plane]:
+    """Read g, r and i from three files or from one."""
+    if len(entry.bands) < len(BANDS):
+        return _read_single_file(entry, options)
+    planes = []
+    for band in BANDS:
+        try:
+            planes.append(_read_band_file(entry.bands[band], options))
+        except CutoutError:
+            raise
+        except Exception as exc:
+            # the entry goes by its first file, and it may be another one that is damaged
+            raise CutoutError(damage_message(exc, f"The file {escaped(entry.bands[band])}")) from exc
+    return planes
+
+
+def _check_shapes(planes: list[_Plane]) -> None:
+    if len({plane.data.shape for plane in planes}) > 1:
+        sizes = ", ".join(
+            f"{band} {plane.data.shape[1]} x {plane.data.shape[0]} px"
+            for band, plane in zip(BANDS, planes, strict=True)
+        )
+        raise CutoutError(f"The bands differ in size: {sizes}. Resample them to one pixel grid.")
+
+
+def _read_band_file(path: str, options: ReadOptions) -> _Plane:
+    with opened(path, max_side=options.max_size) as hdus:
+        hdu = science_image(hdus)
+        data = _squeezed(hdu)
+        if data.ndim != 2:
+            raise CutoutError(
+                f"The file {escaped(path)} is named as one band, but holds an array of "
+                f"{' x '.join(map(str, hdu.shape))} px. Rename it if it is a cube."
+            )
+        return _Plane(data, full_header(hdus, hdu))
+
+
+def _squeezed(hdu: Any) -> NDArray[np.float32]:
+    """Return the pixels of an image without axes of one value before its last two."""
+    pixels = image_pixels(hdu)
+    leading = tuple(axis for axis in range(pixels.ndim - 2) if pixels.shape[axis] == 1)
+    return np.squeeze(pixels, axis=leading)
+
+
+def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
+    with opened(entry.path, max_side=options.max_size) as hdus:
+        images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2]
+        named = {hdu.name.strip().lower(): hdu for hdu in images}
+        stored = list(named)
+        for name, band in options.filters.items():
+            if name in named:
+                named.setdefault(band, named[name])
+        if any(band in named for band in BANDS):
+            if missing := missing_bands(named):
+                raise CutoutError(f"{missing}: the extensions are {', '.join(name or 'unnamed' for name in stored)}.")
+            return [_Plane(_squeezed(named[band]), full_header(hdus, named[band])) for band in BANDS]
+        hdu = science_image(hdus)
+        array, header = _squeezed(hdu), full_header(hdus, hdu)
+    if array.ndim == 2:
+        missing = missing_bands(entry.bands)
+        raise CutoutError(
+            f"{missing}: the file holds a single band and no file beside it the others. Put NAME_g.fits, NAME_r.fits "
+            "and NAME_i.fits side by side, or name the extensions of one file g, r and i."
+        )
+    names = options.bands or _header_bands(header, options)
+    if names is None:
+        raise CutoutError(
+            f"The header does not say which bands the {' x '.join(map(str, array.shape))} cube holds. "
+            'Name its planes in their order with --bands gri (bands="gri" in Python).'
+        )
+    cube = pick_bands(array, names)
+    if cube.ndim != 3:
+        raise CutoutError(f"The image has the shape {array.shape}, and a cube needs three axes.")
+    return [_Plane(cube[..., k], header) for k in range(len(BANDS))]
+
+
+def _header_bands(header: "Header", options: ReadOptions) -> tuple[str, ...] | None:
+    """Read the bands of a cube off its header: BANDS = "griz", or BAND0 ... or FILTER1 ..., one per plane."""
+    if "BANDS" in header:
+        return split_bands(str(header["BANDS"]), options.filters)
+    for stem in ("BAND", "FILTER"):
+        for start in (0, 1):
+            names: list[str] = []
+            while f"{stem}{start + len(names)}" in header:
+                names.append(str(header[f"{stem}{start + len(names)}"]))
+            if len(names) > 1:
+                return name_bands(names, options.filters)
+    return None
+
+
+def _common_wcs(planes: list[_Plane]) -> "WCS | None":
+    """Return the WCS of the first band that has one, once the other bands agree with it to half a pixel."""
+    first, first_band = None, ""
+    height, width = planes[0].data.shape
+    x, y = np.array([0, width - 1, 0, width - 1]), np.array([0, 0, height - 1, height - 1])
+    seen = {""}
+    for band, plane in zip(BANDS, planes, strict=True):
+        cards = wcs_cards(plane.header)
+        if cards in seen:
+            continue
+        seen.add(cards)
+        wcs = parse_wcs(cards)
+        if wcs is None:
+            continue
+        if first is None:
+            first, first_band = wcs, band
+            continue
+        there = wcs.world_to_pixel(first.pixel_to_world(x, y))
+        shift = float(np.max(np.hypot(there[0] - x, there[1] - y)))
+        if not shift <= _MAX_SHIFT:
+            raise CutoutError(
+                f"The bands {first_band} and {band} are not on one pixel grid: they differ by {shift:.1f} px. "
+                "Resample them to one grid."
+            )
+    return first
+
+
+def _pixel_scale(wcs: "WCS | None") -> float:
+    """Return arcsec per pixel, from the CD matrix, or PC and CDELT, rotated or not."""
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
+    hint = "State it with --pixel-scale (pixel_scale= in Python), arcsec per pixel, or name the survey with --survey."
+    if wcs is None:
+        raise CutoutError(f"The header has no celestial WCS, so the pixel scale is unknown. {hint}")
+    scales = proj_plane_pixel_scales(wcs) * 3600
+    if not np.ptp(scales) <= 0.01 * np.mean(scales):
+        raise CutoutError(
+            f"The pixels are not square: {scales[0]:.4g} x {scales[1]:.4g} arcsec. Resample them to square ones."
+        )
+    return float(np.mean(scales))

@@ -1,0 +1,75 @@
+"""Cutouts that were measured before, as a source of partitions."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+
+from gridlens.cutouts import CutoutFlag, ReadFailure
+from gridlens.cutouts.catalogs import JoinGaps
+from gridlens.errors import GridlensError
+from gridlens.features import FeatureCache, Measured
+from gridlens.sources._partition import Partition
+from gridlens.sources._stamps import stamp
+
+__all__ = ["CacheSource"]
+
+# Two seconds of work for the default stack. The file is decoded by groups of more rows, each time again: with fewer
+# that would take longer than the work.
+_PARTITION_ROWS = 2048
+_BATCH_ROWS = 512
+
+
+class CacheSource:
+    """Feature caches, read by partitions, in any order and in any number of processes.
+
+    Parameters
+    ----------
+    paths : str, path or sequence of them
+        What `gridlens features` wrote.
+
+    Raises
+    ------
+    GridlensError
+        A file is missing, damaged, no feature cache, or of another contract version.
+    """
+
+    def __init__(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> None:
+        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        if not given:
+            raise GridlensError("The 'paths' parameter must name at least one feature cache. Got none instead.")
+        self._caches = [FeatureCache(path) for path in given]
+
+    @property
+    def n(self) -> int:
+        """Cutouts in all."""
+        return sum(len(cache) for cache in self._caches)
+
+    def partitions(self) -> list[Partition]:
+        """Split the rows of all caches, one behind the other."""
+        return [
+            Partition((), (start, min(start + _PARTITION_ROWS, self.n))) for start in range(0, self.n, _PARTITION_ROWS)
+        ]
+
+    def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[Measured]:
+        """Read a partition in batches. There are no gaps: nothing is joined."""
+        start, stop = partition.rows or (0, self.n)
+        for cache in self._caches:
+            if start < len(cache) and stop > 0:
+                yield from cache.batches(max(start, 0), min(stop, len(cache)), size=_BATCH_ROWS)
+            start, stop = start - len(cache), stop - len(cache)
+
+    def split(self, partition: Partition) -> list[Partition]:
+        """Halves of a partition; none where it holds a single row."""
+        return partition.halves()
+
+    def lost(self, partition: Partition, message: str) -> ReadFailure:
+        """The failure that stands for a row that ends the process of whoever scores it."""
+        (measured,) = self.read(partition)
+        return ReadFailure(measured.ids[0], measured.paths[0], message, int(CutoutFlag.FAILED))
+
+    def identity(self) -> dict[str, str]:
+        """What would make other rows of the same call."""
+        files = [(str(cache.path), stamp(str(cache.path)), cache.source) for cache in self._caches]
+        return {"feature caches": hashlib.sha256(repr(files).encode()).hexdigest()}

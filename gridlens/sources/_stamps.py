@@ -1,0 +1,48 @@
+"""Fingerprints of files and tables, by which a resumed run recognizes its input."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+
+import pandas as pd
+
+__all__ = ["frame_digest", "stamp"]
+
+
+def stamp(path: str) -> list[int | str]:
+    """Return size, time of the last change and of the last change of the inode (ns) and inode of a file.
+
+    Two stamps that are equal are those of one file with one content: a program that restores the time of a file that it
+    changed still changes its inode's. A folder has a fifth value, the digest of the stamps of all files below it, and
+    a missing file the stamp ``[-1]``.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return [-1]
+    stamped: list[int | str] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    if not os.path.isdir(path):
+        return stamped
+    inside = hashlib.sha256()
+    for name in _files_below(path):
+        inside.update(repr((os.path.relpath(name, path), stamp(name))).encode())
+    return [*stamped, inside.hexdigest()]
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    """Yield all files below a folder, in an order that depends on their names alone."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (os.path.join(parent, name) for name in sorted(names))
+
+
+def frame_digest(frame: pd.DataFrame) -> str:
+    """Return a digest of the names and values of a table, in their order."""
+    values = hashlib.sha256(repr(list(frame.columns)).encode())
+    try:
+        values.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    except (TypeError, ValueError):  # cells that are lists, or text that is not UTF-8
+        values.update(repr(frame.to_dict("split")).encode())
+    return values.hexdigest()
