@@ -9,9 +9,12 @@ __all__ = ["progress_bar"]
 
 
 @contextlib.contextmanager
-def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], Any]]:
-    """Yield a function that advances the bar by a number of cutouts; it draws on stderr, on a terminal alone."""
-    if not sys.stderr.isatty():
+def progress_bar(description: str, total: int | None, *, visible: bool = True) -> Iterator[Callable[[int], Any]]:
+    """Yield a function that advances the bar by a number of cutouts.
+
+    The bar is drawn on stderr if that is a terminal and `visible` is true.
+    """
+    if not visible or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console

@@ -204,16 +204,16 @@ def test_parameters_follow_scikit_learn():
 
 
 @pytest.mark.parametrize(
-    ("X", "s", "message"),
+    ("X", "y", "message"),
     [
-        (np.zeros((4, 315)), [0, 1, 0], "'s' parameter"),
-        (np.zeros((4, 315)), [0, 1, 0, 2], "'s' parameter"),
+        (np.zeros((4, 315)), [0, 1, 0], "'y' parameter"),
+        (np.zeros((4, 315)), [0, 1, 0, 2], "'y' parameter"),
         (np.zeros((4, 300)), [0, 1, 0, 1], "'X' parameter"),
     ],
 )
-def test_wrong_input_is_refused(X, s, message):
+def test_wrong_input_is_refused(X, y, message):
     with pytest.raises((ValueError, GridlensError), match=message):
-        LensDetector().fit(X, s)
+        LensDetector().fit(X, y)
 
 
 def test_unknown_and_no_members_are_refused(training_rows):

@@ -230,6 +230,11 @@ class CutoutSet:
             flags=np.concatenate([part.flags for part in parts]),
         )
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, H, W, 3), the shape of the pixels."""
+        return self.pixels.shape
+
     def __len__(self) -> int:
         return len(self.pixels)
 
@@ -238,6 +243,8 @@ class CutoutSet:
 
         A slice shares its pixels with this set; a boolean mask or an array of integers copies them.
         """
+        if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
+            key = key[0]  # scikit-learn selects rows by X[rows, ...]
         if isinstance(key, int | np.integer):
             if not -len(self) <= key < len(self):
                 raise IndexError(f"The cutout {key} is out of range for a set of {len(self)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -15,10 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from gridlens._groups import group_of_each
 from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior
-from gridlens.cutouts import CutoutFlag, CutoutSet
-from gridlens.detector._table import ARC_COLUMNS, EVEN, rank_table
+from gridlens.cutouts import CutoutSet
+from gridlens.detector._inputs import Inputs, as_inputs, as_measured, check_consumed, checked_labels, selected
+from gridlens.detector._rows import described, reject_unscored
+from gridlens.detector._table import EVEN, rank_table
 from gridlens.errors import GridlensError
-from gridlens.features import FEATURE_NAMES, N_PATCHES, Measured, best_arc, keep_metadata, measure
+from gridlens.features import Measured
 from gridlens.stacking import MemberStack, build_member, member_log_odds
 
 __all__ = ["LensDetector"]
@@ -47,6 +50,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         Threads of the extraction and processes of the fits; -1 for all processors.
     random_state : int, default=None
         None leaves each member's own.
+    verbose : int, default=0
+        1 shows a progress bar of the fits on a terminal; 0 is silent.
 
     Attributes
     ----------
@@ -79,6 +84,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         cv: int = 5,
         n_jobs: int | None = 1,
         random_state: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.members = members
         self.metadata = metadata
@@ -87,24 +93,26 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(
         self,
-        X: CutoutSet | np.ndarray,
-        s: Any,
+        X: CutoutSet | Measured | np.ndarray,
+        y: Any,
         *,
         groups: Any = None,
         sample_weight: Any = None,
         calibration: tuple[Any, ...] | None = None,
         out_of_fold: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Learn from labelled cutouts. On a terminal a bar shows how far it is.
+        """Learn from labelled cutouts.
 
         Parameters
         ----------
-        X : CutoutSet of n, or ndarray of shape (n, 315)
-            Cutouts, or features that `GridPatchExtractor` made of them. Rejected cutouts are left out.
-        s : array-like of shape (n,)
+        X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
+            Cutouts, cutouts that were measured before, or features that `GridPatchExtractor` made of them. Rejected
+            cutouts are left out, and so are features that are all NaN.
+        y : array-like of shape (n,)
             1 for a labelled lens, 0 for the rest.
         groups : array-like of shape (n,), default=None
             Rows with one value are views of one cluster and stay in one fold. Rows without a value, and all rows where
@@ -114,7 +122,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         calibration : tuple of (X, y) or (X, y, groups), default=None
             Cutouts (or features) that took no part in the training, with clean labels: 1 a lens, 0 surely none; and
             the clusters that they are views of.
-            None takes `s` for clean labels and calibrates on out-of-fold scores of the training rows.
+            None takes `y` for clean labels and calibrates on out-of-fold scores of the training rows.
         out_of_fold : dict, default=None
             Probabilities (n,) of members by name that were made elsewhere, out of fold, such as on a machine with a
             GPU. These members must come fitted.
@@ -131,8 +139,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             Labels of the wrong length or with other values than 0 and 1; fewer positives, or clusters with some, than
             folds.
         """
-        inputs, usable = self._inputs(X)
-        labels = _checked_labels("s", s, len(usable))[usable]
+        inputs, usable = as_inputs(X, self.metadata, self.n_jobs)
+        labels = checked_labels("y", y, len(usable))[usable]
         kept_groups = None if groups is None else group_of_each(groups)[usable]
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)[usable]
         members = [self._build(member) for member in self.members]
@@ -142,36 +150,36 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         stack = MemberStack(
             members, self.meta, self.final, cv=self.cv, n_jobs=self.n_jobs, random_state=self.random_state
         )
-        kept = _select(inputs, usable)
-        _check_consumed(members, kept)
+        kept = selected(inputs, usable)
+        check_consumed(members, kept)
         elsewhere = {name: np.asarray(p)[usable] for name, p in (out_of_fold or {}).items()}
-        with progress_bar("Fitting", stack.n_fits) as advance:
+        with progress_bar("Fitting", stack.n_fits, visible=self.verbose > 0) as advance:
             stack.fit(kept, labels, kept_groups, weight, out_of_fold=elsewhere, progress=advance)
         self.stack_ = stack
         if calibration is None and np.isnan(stack.out_of_fold_).any():
             stack.out_of_fold_ = stack.out_of_fold(kept, labels, kept_groups, weight)
         self.members_ = _member_table(stack, kept, labels)
         if calibration is None:
-            scores, y, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups
+            scores, clean, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups
         else:
-            held, held_usable = self._inputs(calibration[0])
-            y = _checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
+            held, held_usable = as_inputs(calibration[0], self.metadata, self.n_jobs)
+            clean = checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
             calibration_groups = group_of_each(calibration[2])[held_usable] if len(calibration) > 2 else None
-            scores = self._log_odds(_select(held, held_usable))
-        self.calibrator_ = IsotonicCalibrator().fit(scores, y, calibration_groups)
-        self.calibration_prevalence_ = float(np.mean(y))
+            scores = self._log_odds(selected(held, held_usable))
+        self.calibrator_ = IsotonicCalibrator().fit(scores, clean, calibration_groups)
+        self.calibration_prevalence_ = float(np.mean(clean))
         self.training_prevalence_ = float(np.mean(labels))
         self.classes_ = np.array([0, 1])
         return self
 
-    def predict_proba(self, X: CutoutSet | np.ndarray, prevalence: float | None = None) -> np.ndarray:
-        """Calibrated probabilities of no lens and of a lens.
+    def predict_proba(self, X: CutoutSet | Measured | np.ndarray, prevalence: float | None = None) -> np.ndarray:
+        """Return calibrated probabilities of no lens and of a lens.
 
         Parameters
         ----------
-        X : CutoutSet of n, or ndarray of shape (n, 315)
+        X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
         prevalence : float, default=None
-            Share of lenses among the cutouts, between 0 and 1. None takes that of the calibration set.
+            Fraction of lenses among the cutouts, between 0 and 1. None takes that of the calibration set.
 
         Returns
         -------
@@ -181,12 +189,53 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         p = self.calibrated(self.member_probabilities(X), prevalence)
         return np.column_stack([1.0 - p, p])
 
-    def member_probabilities(self, X: CutoutSet | np.ndarray) -> np.ndarray:
-        """Probabilities of a lens by each member, uncalibrated, at the share of lenses that it was trained on.
+    def predict(self, X: CutoutSet | Measured | np.ndarray, prevalence: float | None = None) -> np.ndarray:
+        """Return 1 where a lens is more probable than not, else 0.
+
+        At the prevalence of a survey hardly any cutout is: rank by `predict_proba` or `score_cutouts` there.
 
         Parameters
         ----------
-        X : CutoutSet of n, or ndarray of shape (n, 315)
+        X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
+        prevalence : float, default=None
+            As in `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            0 for a rejected cutout, of which a warning tells the number.
+        """
+        p = self.predict_proba(X, prevalence)[:, 1]
+        unknown = int(np.isnan(p).sum())
+        if unknown:
+            warnings.warn(
+                f"{unknown} of {len(p)} cutouts were rejected and are predicted as 0. `score_cutouts` says why.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return (p > 0.5).astype(np.int64)
+
+    def decision_function(self, X: CutoutSet | Measured | np.ndarray) -> np.ndarray:
+        """Return the stack's log-odds of a lens, before the calibration.
+
+        Parameters
+        ----------
+        X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            NaN for a rejected cutout.
+        """
+        members = self.member_probabilities(X)
+        return self.stack_.decision_function(members)
+
+    def member_probabilities(self, X: CutoutSet | Measured | np.ndarray) -> np.ndarray:
+        """Return the probabilities of a lens by each member, uncalibrated, at the prevalence of its training set.
+
+        Parameters
+        ----------
+        X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
 
         Returns
         -------
@@ -194,11 +243,11 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             In the order of `member_names_`; NaN for a rejected cutout.
         """
         check_is_fitted(self, "calibrator_")
-        inputs, usable = self._inputs(X)
+        inputs, usable = as_inputs(X, self.metadata, self.n_jobs)
         p = np.full((len(usable), len(self.member_names_)), np.nan)
         if usable.any():
-            kept = _select(inputs, usable)
-            _check_consumed(self.stack_.members_, kept)
+            kept = selected(inputs, usable)
+            check_consumed(self.stack_.members_, kept)
             p[usable] = self.stack_.member_probabilities(kept)
         return p
 
@@ -210,12 +259,15 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         p = self.calibrator_.predict(self.stack_.decision_function(members))
         return p if prevalence is None else shift_prior(p, self.calibration_prevalence_, prevalence)
 
-    def score_cutouts(self, cutouts: CutoutSet, prevalence: float | Literal["estimate"] = 1e-3) -> pd.DataFrame:
+    def score_cutouts(
+        self, cutouts: CutoutSet | Measured, prevalence: float | Literal["estimate"] = 1e-3
+    ) -> pd.DataFrame:
         """Score cutouts and rank them.
 
         Parameters
         ----------
-        cutouts : CutoutSet of n
+        cutouts : CutoutSet or Measured of n
+            As in `score_rows`.
         prevalence : float or "estimate", default=1e-3
             Share of lenses among such clusters, between 0 and 1. It moves `p_lens` and changes no rank. "estimate"
             reads it off the scores with `gridlens.calibration.estimate_shift`, whose notes say how little to trust it
@@ -248,42 +300,36 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         """
         return rank_table(self.score_rows(cutouts), prevalence)
 
-    def score_rows(self, cutouts: CutoutSet) -> pd.DataFrame:
-        """Rows of the table in the cutouts' order, before `rank_table` adds `p_lens` and `rank`."""
-        return self.score_measured(measure(cutouts, self.metadata, self.n_jobs), cutouts)
-
-    def score_measured(self, measured: Measured, cutouts: CutoutSet | None = None) -> pd.DataFrame:
-        """Rows as those of `score_rows`, of cutouts that were measured before.
+    def score_rows(self, X: CutoutSet | Measured) -> pd.DataFrame:
+        """Score cutouts, and leave out what needs the whole table: `p_lens` and `rank`.
 
         Parameters
         ----------
-        measured : Measured of n
-            With the metadata that the detector sees, or more.
-        cutouts : CutoutSet of n, default=None
-            The same cutouts, where a member looks at them.
+        X : CutoutSet or Measured of n
+            What was measured before is not measured again; it needs its `cutouts` where a member looks at pixels.
 
         Returns
         -------
         DataFrame of n rows
+            In the order of `X`, with the columns of `score_cutouts` except `p_lens`, its interval, `prevalence` and
+            `rank`, and with `score_low` and `score_high`.
 
         Raises
         ------
         GridlensError
-            A member looks at cutouts, and there are none.
+            A member looks at cutouts, and `X` has none.
         """
         check_is_fitted(self, "calibrator_")
-        usable = ~measured.rejected
+        measured = as_measured(X, self.metadata, self.n_jobs)
+        inputs, usable = as_inputs(measured, self.metadata, self.n_jobs)
         members = np.full((len(usable), len(self.member_names_)), np.nan)
         score, low, high = (np.full(len(usable), np.nan) for _ in range(3))
         telling = (member.name for member in self.stack_.members_ if hasattr(member, "predict_with_spread"))
         spreads = {name: np.full(len(usable), np.nan) for name in telling}
         if usable.any():
-            inputs: dict[str, Any] = {"features": keep_metadata(measured.features, self.metadata)}
-            if cutouts is not None:
-                inputs["cutouts"] = cutouts
-            _check_consumed(self.stack_.members_, inputs)
+            check_consumed(self.stack_.members_, inputs)
             consumed = {member.consumes for member in self.stack_.members_}
-            kept = _select({name: inputs[name] for name in consumed}, usable)
+            kept = selected({name: inputs[name] for name in consumed}, usable)
             members[usable], known_spreads = self.stack_.member_spreads(kept)
             for name, values in known_spreads.items():
                 spreads[name][usable] = values
@@ -293,27 +339,11 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             if self.calibrator_.limits_ is not None:
                 ends = self.calibrator_.predict_interval(log_odds)
                 low[usable], high[usable] = (shift_prior(end, own, EVEN) for end in ends)
-        measured = _reject_unscored(measured, score, members, self.member_names_)
+        measured = reject_unscored(measured, score, members, self.member_names_)
         unscored = usable & measured.rejected
         for values in (score, low, high, members, *spreads.values()):
             values[unscored] = np.nan
-        patch = best_arc(measured.features)
-        columns: dict[str, Any] = {
-            "id": measured.ids,
-            "path": measured.paths,
-            "score": score,
-            "score_low": low,
-            "score_high": high,
-            "status": np.where(measured.rejected, "rejected", "ok").astype(object),
-            "message": measured.messages,
-            "flags": measured.flags,
-            "valid_fraction": measured.valid_fraction,
-            "arc_patch": patch,
-        }
-        for name in ARC_COLUMNS:
-            index = [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(N_PATCHES)]
-            values = np.take_along_axis(measured.features[:, index], np.maximum(patch, 0)[:, None], axis=1)[:, 0]
-            columns[name] = np.where(patch < 0, np.nan, values.astype(np.float64))
+        columns = described(measured, score, low, high)
         columns["votes"], columns["disagreement"] = self._agreement(members)
         columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
         columns |= {f"{name}_spread": values for name, values in spreads.items()}
@@ -329,40 +359,12 @@ class LensDetector(ClassifierMixin, BaseEstimator):
     def _build(self, member: Any) -> Any:
         return build_member(member, self.random_state) if isinstance(member, str) else member
 
-    def _inputs(self, X: CutoutSet | np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
-        """What the members may consume, and which rows were not rejected."""
-        if isinstance(X, CutoutSet):
-            measured = measure(X, self.metadata, self.n_jobs)
-            return {"features": measured.features, "cutouts": X}, np.logical_not(measured.rejected)
-        features = np.asarray(X, dtype=np.float32)
-        if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
-            raise GridlensError(
-                f"The 'X' parameter must be a CutoutSet or features of shape (n, {len(FEATURE_NAMES)}). "
-                f"Got shape {features.shape} instead. CutoutSet(pixels) wraps an array of cutouts."
-            )
-        return {"features": features}, np.asarray(np.isfinite(features).any(axis=1))
-
-    def _log_odds(self, inputs: dict[str, Any]) -> np.ndarray:
-        _check_consumed(self.stack_.members_, inputs)
+    def _log_odds(self, inputs: Inputs) -> np.ndarray:
+        check_consumed(self.stack_.members_, inputs)
         return self.stack_.decision_function(self.stack_.member_probabilities(inputs))
 
 
-def _reject_unscored(measured: Measured, score: np.ndarray, members: np.ndarray, names: Sequence[str]) -> Measured:
-    """Reject the rows that a member or the stack gave no finite number: an accepted row always has a probability."""
-    unscored = np.flatnonzero(~measured.rejected & ~np.isfinite(score))
-    if not len(unscored):
-        return measured
-    rejected, flags, messages = measured.rejected.copy(), measured.flags.copy(), measured.messages.copy()
-    rejected[unscored] = True
-    flags[unscored] |= int(CutoutFlag.FAILED)
-    for k in unscored:
-        silent = [name for name, p in zip(names, members[k], strict=True) if not np.isfinite(p)]
-        culprit = f"member {silent[0]!r}" if silent else "model"
-        messages[k] = f"The {culprit} gave no finite probability for this cutout. {messages[k]}".strip()
-    return measured._replace(rejected=rejected, flags=flags, messages=messages)
-
-
-def _member_table(stack: MemberStack, inputs: dict[str, Any], y: np.ndarray) -> pd.DataFrame:
+def _member_table(stack: MemberStack, inputs: Inputs, y: np.ndarray) -> pd.DataFrame:
     """How each member does out of fold, and in sample."""
     in_sample = stack.member_probabilities(inputs)
     rows = []
@@ -380,26 +382,3 @@ def _member_table(stack: MemberStack, inputs: dict[str, Any], y: np.ndarray) -> 
             }
         )
     return pd.DataFrame(rows)
-
-
-def _checked_labels(name: str, labels: Any, n: int) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != (n,) or not np.isin(labels, (0, 1)).all():
-        raise ValueError(
-            f"The '{name}' parameter must hold one label, 0 or 1, for each of the {n} cutouts. "
-            f"Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()} instead."
-        )
-    return labels.astype(np.int64)
-
-
-def _select(inputs: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
-    return inputs if rows.all() else {name: values[rows] for name, values in inputs.items()}
-
-
-def _check_consumed(members: Sequence[Any], inputs: dict[str, Any]) -> None:
-    for member in members:
-        if member.consumes not in inputs:
-            raise GridlensError(
-                f"The member {member.name!r} looks at {member.consumes}, and the 'X' parameter holds "
-                f"{' and '.join(inputs)} alone. Pass a CutoutSet."
-            )

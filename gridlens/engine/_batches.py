@@ -10,7 +10,7 @@ import pandas as pd
 from gridlens.cutouts import CutoutBatch, CutoutFlag, flag_message
 from gridlens.detector import LensDetector
 from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
-from gridlens.features import measure, measured_failures
+from gridlens.features import Measured, measure
 
 __all__ = ["mark_duplicates", "score_batches", "score_joint"]
 
@@ -96,12 +96,12 @@ def score_joint(
 def _score_all(
     scorer: Scorer, n_jobs: int | None, batches: Iterable[CutoutBatch], prevalence: Prevalence, progress: _Progress
 ) -> pd.DataFrame:
-    parts = [scorer.rows(measured_failures([]), None)]
+    parts = [scorer.rows(Measured.of_failures([]))]
     for cutouts, failures in batches:
         if cutouts is not None:
-            parts.append(scorer.rows(measure(cutouts, "all", n_jobs), cutouts))
+            parts.append(scorer.rows(measure(cutouts, "all", n_jobs)))
         if failures:
-            parts.append(scorer.rows(measured_failures(failures), None))
+            parts.append(scorer.rows(Measured.of_failures(failures)))
         if progress is not None:
             progress((0 if cutouts is None else len(cutouts)) + len(failures))
     kept = [part for part in parts if len(part)] or parts

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from gridlens.cutouts import CutoutSet
 from gridlens.engine._output import check_output, finished_parts
 from gridlens.engine._task import Source
 from gridlens.features import CONTRACT_VERSION, FeatureCacheWriter, Measured, measured_from_table, measured_to_table
@@ -21,7 +20,7 @@ __all__ = ["MeasuredFiles", "measure_files"]
 class MeasureWork:
     """Rows of a feature cache."""
 
-    def table(self, measured: Measured, cutouts: CutoutSet | None) -> pa.Table:
+    def table(self, measured: Measured) -> pa.Table:
         """The 315 columns, and what describes the row."""
         return measured_to_table(measured)
 

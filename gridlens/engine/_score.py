@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 
 from gridlens._tables import write_pieces
-from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.engine._merge import Ranking, rank_parts
 from gridlens.engine._output import check_output, finished_parts
@@ -46,9 +45,9 @@ class ScoreWork:
         # Whoever sent this has seen them load.
         self.scorer = _scorer([load_proven(*known) for known in zip(self._models, self._digests, strict=True)])
 
-    def table(self, measured: Measured, cutouts: CutoutSet | None) -> pa.Table:
+    def table(self, measured: Measured) -> pa.Table:
         """Rows of the scores."""
-        rows = self.scorer.rows(measured, cutouts)
+        rows = self.scorer.rows(measured)
         table = pa.Table.from_pandas(rows, preserve_index=False)
         # Without any row, a column of texts has no type of its own.
         fields = [

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from gridlens.calibration import shift_prior
-from gridlens.cutouts import CutoutSet
 from gridlens.detector import EVEN, LensDetector, add_probabilities, order_table, settle_prevalence
 from gridlens.features import Measured
 
@@ -23,7 +22,7 @@ class Scorer(Protocol):
     ranked_by: tuple[str, ...]
     """columns of the rows that the order of the table hangs on"""
 
-    def rows(self, measured: Measured, cutouts: CutoutSet | None) -> pd.DataFrame:
+    def rows(self, measured: Measured) -> pd.DataFrame:
         """Rows of measured cutouts, in their order."""
         ...
 
@@ -48,9 +47,9 @@ class SingleScorer:
     def __init__(self, detector: LensDetector) -> None:
         self._detector = detector
 
-    def rows(self, measured: Measured, cutouts: CutoutSet | None) -> pd.DataFrame:
-        """As `LensDetector.score_measured`."""
-        return self._detector.score_measured(measured, cutouts)
+    def rows(self, measured: Measured) -> pd.DataFrame:
+        """As `LensDetector.score_rows`."""
+        return self._detector.score_rows(measured)
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
         """As `gridlens.detector.settle_prevalence`."""
@@ -77,11 +76,11 @@ class JointScorer:
     def __init__(self, galaxy_cluster: LensDetector, cluster_cluster: LensDetector) -> None:
         self._galaxy_cluster, self._cluster_cluster = galaxy_cluster, cluster_cluster
 
-    def rows(self, measured: Measured, cutouts: CutoutSet | None) -> pd.DataFrame:
+    def rows(self, measured: Measured) -> pd.DataFrame:
         """Rows of the first detector, with `score_gc` and `score_cc` in the place of `score` and its interval."""
-        rows = self._galaxy_cluster.score_measured(measured, cutouts).drop(columns=["score_low", "score_high"])
+        rows = self._galaxy_cluster.score_rows(measured).drop(columns=["score_low", "score_high"])
         rows = rows.rename(columns={"score": "score_gc"})
-        second = self._cluster_cluster.score_measured(measured, cutouts)
+        second = self._cluster_cluster.score_rows(measured)
         rows.insert(list(rows.columns).index("score_gc") + 1, "score_cc", second["score"].to_numpy())
         # A row that the second detector alone could not score has no `p_any`.
         failed = (rows["status"] == "ok") & (second["status"] == "rejected")

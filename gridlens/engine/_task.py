@@ -15,7 +15,7 @@ import pyarrow as pa
 from gridlens.cutouts import CutoutBatch, CutoutFlag, CutoutSet, ReadFailure
 from gridlens.cutouts.catalogs import JoinGaps
 from gridlens.errors import GridlensError
-from gridlens.features import Measured, measure, measured_failures
+from gridlens.features import Measured, measure
 from gridlens.sources import Partition
 
 __all__ = ["Part", "Source", "Task", "Work"]
@@ -48,7 +48,7 @@ class Source(Protocol):
 class Work(Protocol):
     """What is made of measured cutouts."""
 
-    def table(self, measured: Measured, cutouts: CutoutSet | None) -> pa.Table:
+    def table(self, measured: Measured) -> pa.Table:
         """Rows, one for each cutout, in their order."""
         ...
 
@@ -111,7 +111,7 @@ class Task:
         with contextlib.closing(_read_ahead(self.source.read(partition, gaps))) as batches:
             for batch in batches:
                 if isinstance(batch, Measured):
-                    tables.append(self.work.table(batch, None))
+                    tables.append(self.work.table(batch))
                     continue
                 if batch.cutouts is not None:
                     total += len(batch.cutouts)
@@ -124,28 +124,28 @@ class Task:
                             f"{unlucky[-1].id}, with: {unlucky[-1].message} See whether the model fits these cutouts."
                         )
                 if batch.failures:
-                    tables.append(self.work.table(measured_failures(batch.failures), None))
+                    tables.append(self.work.table(Measured.of_failures(batch.failures)))
         return Part(pa.concat_tables(tables or [self.empty().table]), gaps, [])
 
     def empty(self) -> Part:
         """The columns without a row."""
-        return Part(self.work.table(measured_failures([]), None), JoinGaps(), [])
+        return Part(self.work.table(Measured.of_failures([])), JoinGaps(), [])
 
     def lost(self, partition: Partition, message: str) -> Part:
         """The rejected row of a partition of one cutout that ends the process of whoever reads it."""
-        return Part(self.work.table(measured_failures([self.source.lost(partition, message)]), None), JoinGaps(), [])
+        return Part(self.work.table(Measured.of_failures([self.source.lost(partition, message)])), JoinGaps(), [])
 
     def _tables(self, cutouts: CutoutSet) -> tuple[list[pa.Table], list[ReadFailure]]:
         """Rows of the cutouts; where that fails, of each half, down to the cutout that fails."""
         try:
-            return [self.work.table(measure(cutouts, "all", self._n_threads), cutouts)], []
+            return [self.work.table(measure(cutouts, "all", self._n_threads))], []
         except GridlensError:
             raise
         except Exception as exc:
             if len(cutouts) == 1:
                 said = f"Measuring it failed: {type(exc).__name__}: {exc}"
                 failure = ReadFailure(cutouts.ids[0], cutouts.paths[0], said, int(CutoutFlag.FAILED))
-                return [self.work.table(measured_failures([failure]), None)], [failure]
+                return [self.work.table(Measured.of_failures([failure]))], [failure]
         middle = len(cutouts) // 2
         (left, bad_left), (right, bad_right) = self._tables(cutouts[:middle]), self._tables(cutouts[middle:])
         return left + right, bad_left + bad_right

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError
-from gridlens.features import measure
+from gridlens.features import Measured, measure
 from gridlens.stacking import CERTAIN_LOG_ODDS, bounded_contributions, member_log_odds
 
 __all__ = ["TOLERANCE", "Explainer", "Explanation"]
@@ -130,13 +130,14 @@ class Explainer:
         check_is_fitted(detector, "calibrator_")
         self.detector = detector
 
-    def explain(self, X: CutoutSet | np.ndarray) -> Explanation:
+    def explain(self, X: CutoutSet | Measured | np.ndarray) -> Explanation:
         """What the score of each cutout is made of.
 
         Parameters
         ----------
-        X : CutoutSet of n, or ndarray of shape (n, 315)
-            Cutouts, or features that `GridPatchExtractor` made of them; members on cutouts need the first.
+        X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
+            Cutouts, cutouts that were measured before, or features that `GridPatchExtractor` made of them; members that
+            look at pixels need the cutouts.
 
         Returns
         -------
@@ -152,9 +153,10 @@ class Explainer:
         detector = self.detector
         names = detector.member_names_
         if isinstance(X, CutoutSet):
-            measured = measure(X, detector.metadata, detector.n_jobs)
-            features = measured.features
-            table = detector.score_measured(measured, X)
+            X = measure(X, detector.metadata, detector.n_jobs)
+        if isinstance(X, Measured):
+            features = X.with_metadata(detector.metadata).features
+            table = detector.score_rows(X)
         else:
             features = np.asarray(X, dtype=np.float32)
             members = detector.member_probabilities(features)

@@ -13,7 +13,7 @@ from gridlens.features._cache import (
     measured_to_table,
 )
 from gridlens.features._candidates import ArcCandidate, arc_candidate, arc_scores, best_arc, detection_maps
-from gridlens.features._measured import Measured, keep_metadata, measure, measured_failures
+from gridlens.features._measured import Measured, keep_metadata
 from gridlens.features._symmetry import dihedral, dihedral_columns, turn_features
 from gridlens.features.contract import (
     CONTRACT_VERSION,
@@ -28,7 +28,7 @@ from gridlens.features.contract import (
     PATCH_FEATURE_NAMES,
     PATCH_FEATURE_UNITS,
 )
-from gridlens.features.extractor import Extraction, GridPatchExtractor
+from gridlens.features.extractor import GridPatchExtractor, measure
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -43,7 +43,6 @@ __all__ = [
     "PATCH_FEATURE_NAMES",
     "PATCH_FEATURE_UNITS",
     "ArcCandidate",
-    "Extraction",
     "FeatureCache",
     "FeatureCacheWriter",
     "GridPatchExtractor",
@@ -57,7 +56,6 @@ __all__ = [
     "is_feature_cache",
     "keep_metadata",
     "measure",
-    "measured_failures",
     "measured_from_table",
     "measured_to_table",
     "turn_features",

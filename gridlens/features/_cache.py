@@ -15,7 +15,7 @@ import numpy as np
 from gridlens._files import atomic_path
 from gridlens._ids import as_ids, escaped
 from gridlens.errors import GridlensError
-from gridlens.features._measured import Measured, measured_failures
+from gridlens.features._measured import Measured
 from gridlens.features.contract import CONTRACT_VERSION, FEATURE_NAMES
 
 # pyarrow is imported where it is used: this module belongs to the import of gridlens, a tenth of a second less.
@@ -108,20 +108,21 @@ class FeatureCacheWriter:
         GridlensError
             The file cannot be written.
         """
-        self._waiting.append(measured)
-        self.n += len(measured.ids)
-        if sum(len(part.ids) for part in self._waiting) >= _GROUP_ROWS:
+        self._waiting.append(measured.without_cutouts())
+        self.n += len(measured)
+        if sum(map(len, self._waiting)) >= _GROUP_ROWS:
             self._write()
 
     def _write(self, last: bool = False) -> None:
         rows = Measured.concatenate(self._waiting)
-        n = len(rows.ids)
+        n = len(rows)
         stop = n if last else n - n % _GROUP_ROWS
         for start in range(0, stop, _GROUP_ROWS):
-            group = Measured(*(values[start : min(start + _GROUP_ROWS, stop)] for values in rows))
+            group = rows[start : min(start + _GROUP_ROWS, stop)]
             with self._told():
                 self._file.write_table(measured_to_table(group, self._file.schema), row_group_size=_GROUP_ROWS)
-        self._waiting = [Measured(*(values[stop:].copy() for values in rows))] if stop < n else []
+        # A copy, or the rows that were written would stay in memory.
+        self._waiting = [rows[np.arange(stop, n)]] if stop < n else []
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -255,7 +256,7 @@ class FeatureCache:
         if first >= end:
             return
         with self._reading() as file:
-            held, group = measured_failures([]), -1
+            held, group = Measured.of_failures([]), -1
             for lo in range(first, end, size):
                 hi, parts = min(lo + size, end), []
                 while lo < hi:
@@ -264,7 +265,7 @@ class FeatureCache:
                         held, group = self._group(file, needed), needed
                     offset = int(self._starts[group])
                     upto = min(hi, int(self._starts[group + 1]))
-                    parts.append(Measured(*(values[lo - offset : upto - offset] for values in held)))
+                    parts.append(held[lo - offset : upto - offset])
                     lo = upto
                 yield Measured.concatenate(parts)
 

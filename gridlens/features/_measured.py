@@ -1,24 +1,29 @@
-"""What is known of cutouts once they are measured: all that a detector of features needs, and no pixel."""
+"""`Measured`: what is known of cutouts once they are measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
 from gridlens._ids import as_id, escaped
-from gridlens.cutouts import CutoutFlag, CutoutSet, ReadFailure, flag_message, is_rejected, quality_flags
+from gridlens.cutouts import CutoutSet, ReadFailure
 from gridlens.features.contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
-from gridlens.features.extractor import Extraction, GridPatchExtractor
 
-__all__ = ["Measured", "keep_metadata", "measure", "measured_failures"]
+__all__ = ["Measured", "keep_metadata"]
+
+_BLOCK_ROWS = 65536
 
 
-class Measured(NamedTuple):
-    """Features of n cutouts, with their names and what is wrong with them.
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Features of n cutouts, with their names and what is wrong with them: all that a detector needs.
 
-    Attributes
+    ``len(measured)`` is n, and ``measured[rows]`` selects rows by a slice, a mask or an array of integers.
+
+    Parameters
     ----------
     ids, paths : ndarray of shape (n,), object (str)
     features : ndarray of shape (n, 315), float32
@@ -30,89 +35,105 @@ class Measured(NamedTuple):
         Why a cutout was rejected, a warning about one that was not, or "".
     valid_fraction : ndarray of shape (n,), float64
         Fraction of the cutout's pixels that are finite in all bands; NaN for a cutout that could not be read.
-    """
-
-    ids: np.ndarray
-    paths: np.ndarray
-    features: np.ndarray
-    flags: np.ndarray
-    rejected: np.ndarray
-    messages: np.ndarray
-    valid_fraction: np.ndarray
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Measured]) -> Measured:
-        """Join several in their order; none make an empty one."""
-        empty = measured_failures([])
-        return cls(*(np.concatenate(values) for values in zip(empty, *parts, strict=True)))
-
-
-def measure(cutouts: CutoutSet, metadata: str = "all", n_jobs: int | None = 1) -> Measured:
-    """Measure cutouts, and judge them by the contract's rules and by their pixels.
-
-    Parameters
-    ----------
-    cutouts : CutoutSet of n
-    metadata : {"image", "survey", "all"}, default="all"
-        As in `GridPatchExtractor`.
-    n_jobs : int, default=1
-        Threads.
-
-    Returns
-    -------
-    Measured
+    cutouts : CutoutSet of n, default=None
+        The cutouts themselves, for members that look at pixels. None where only the features were kept.
 
     Examples
     --------
     >>> import numpy as np
     >>> from gridlens import CutoutSet
     >>> from gridlens.features import measure
-    >>> pixels = np.random.default_rng(0).normal(size=(2, 96, 96, 3)).astype(np.float32)
-    >>> pixels[1] = np.nan
-    >>> measured = measure(CutoutSet(pixels))
-    >>> measured.features.shape, measured.rejected.tolist()
-    ((2, 315), [False, True])
+    >>> measured = measure(CutoutSet(np.random.default_rng(0).normal(size=(3, 96, 96, 3))))
+    >>> len(measured), measured[1:].ids.tolist()
+    (3, ['1', '2'])
     """
-    extraction = GridPatchExtractor(metadata, n_jobs).extract(cutouts)
-    known = cutouts.flags | quality_flags(cutouts)
-    return Measured(
-        cutouts.ids,
-        cutouts.paths,
-        extraction.features,
-        known | extraction.flags,
-        extraction.rejected | is_rejected(known),
-        _messages(extraction, known),
-        extraction.valid_fraction,
-    )
+
+    ids: np.ndarray
+    paths: np.ndarray
+    features: np.ndarray = field(repr=False)
+    flags: np.ndarray
+    rejected: np.ndarray
+    messages: np.ndarray
+    valid_fraction: np.ndarray
+    cutouts: CutoutSet | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, 315), the shape of the features."""
+        return self.features.shape
+
+    def __getitem__(self, rows: Any) -> Measured:
+        if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
+            rows = rows[0]  # scikit-learn selects rows by X[rows, ...]
+        if np.ndim(rows) == 0 and not isinstance(rows, slice):
+            rows = [rows]
+        values = {name: getattr(self, name) for name in _columns()}
+        return Measured(
+            **{name: value[rows] for name, value in values.items()},
+            cutouts=None if self.cutouts is None else self.cutouts[rows],
+        )
+
+    def with_metadata(self, metadata: str) -> Measured:
+        """Return the rows with the metadata of a choice of `GridPatchExtractor`; the other columns are NaN."""
+        return replace(self, features=keep_metadata(self.features, metadata))
+
+    def without_cutouts(self) -> Measured:
+        """Return the same rows without their pixels."""
+        return replace(self, cutouts=None)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Measured]) -> Measured:
+        """Join several in their order; an empty sequence makes an empty one.
+
+        The cutouts are kept if every part has them.
+
+        Raises
+        ------
+        CutoutError
+            The cutouts are of different sizes.
+        """
+        joined = {name: np.concatenate([getattr(p, name) for p in (_EMPTY, *parts)]) for name in _columns()}
+        kept = [part.cutouts for part in parts if part.cutouts is not None]
+        return cls(**joined, cutouts=CutoutSet.concatenate(kept) if kept and len(kept) == len(parts) else None)
+
+    @classmethod
+    def of_failures(cls, failures: Sequence[ReadFailure]) -> Measured:
+        """Return cutouts that could not be read as rejected rows without features.
+
+        Text that a table cannot hold is escaped.
+        """
+        n = len(failures)
+        return cls(
+            np.array([as_id(failure.id) for failure in failures], dtype=object),
+            np.array([escaped(failure.path) for failure in failures], dtype=object),
+            np.full((n, len(FEATURE_NAMES)), np.nan, dtype=np.float32),
+            np.array([failure.flags for failure in failures], dtype=np.int64),
+            np.ones(n, dtype=bool),
+            np.array([escaped(failure.message) for failure in failures], dtype=object),
+            np.full(n, np.nan),
+        )
 
 
-def measured_failures(failures: Sequence[ReadFailure]) -> Measured:
-    """Return what could not be read as rejected rows without features; text that no table can hold is escaped."""
-    n = len(failures)
-    return Measured(
-        np.array([as_id(failure.id) for failure in failures], dtype=object),
-        np.array([escaped(failure.path) for failure in failures], dtype=object),
-        np.full((n, len(FEATURE_NAMES)), np.nan, dtype=np.float32),
-        np.array([failure.flags for failure in failures], dtype=np.int64),
-        np.ones(n, dtype=bool),
-        np.array([escaped(failure.message) for failure in failures], dtype=object),
-        np.full(n, np.nan),
-    )
+def _columns() -> list[str]:
+    return [column.name for column in fields(Measured) if column.name != "cutouts"]
+
+
+_EMPTY = Measured.of_failures([])
 
 
 def keep_metadata(features: np.ndarray, metadata: str) -> np.ndarray:
-    """A copy of features (n, 315) with the metadata that `metadata` names, as in `GridPatchExtractor`; others NaN."""
-    kept = features.copy()
-    hidden = [k for k, name in enumerate(METADATA_NAMES) if name not in METADATA_CHOICES[metadata]]
-    kept[:, [N_IMAGE_FEATURES + k for k in hidden]] = np.nan
+    """Return features (n, 315) in which metadata outside the choice `metadata` are NaN.
+
+    The choices are those of `GridPatchExtractor`. An array that has nothing to hide is returned as it is: it may be
+    mapped from a file that is larger than the memory.
+    """
+    hidden = [N_IMAGE_FEATURES + k for k, name in enumerate(METADATA_NAMES) if name not in METADATA_CHOICES[metadata]]
+    blocks = range(0, len(features), _BLOCK_ROWS)
+    if all(np.isnan(features[start : start + _BLOCK_ROWS, hidden]).all() for start in blocks):
+        return features
+    kept = np.array(features)
+    kept[:, hidden] = np.nan
     return kept
-
-
-def _messages(extraction: Extraction, known: np.ndarray) -> np.ndarray:
-    """What is to be said of each cutout: why it is rejected before any warning."""
-    messages = np.full(len(known), "", dtype=object)
-    told = (known != 0) | (extraction.flags != 0) | (extraction.messages != "")
-    for i in np.flatnonzero(told):
-        said, others = extraction.messages[i], flag_message(CutoutFlag(int(known[i] & ~extraction.flags[i])))
-        messages[i] = " ".join(filter(None, (said, others) if extraction.rejected[i] else (others, said)))
-    return messages

@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from gridlens.cutouts import CutoutFlag, CutoutSet, field_warning, rejection, valid_fraction
+from gridlens.cutouts import (
+    CutoutFlag,
+    CutoutSet,
+    field_warning,
+    flag_message,
+    is_rejected,
+    quality_flags,
+    rejection,
+    valid_fraction,
+)
+from gridlens.features._measured import Measured
 from gridlens.features.contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-__all__ = ["Extraction", "GridPatchExtractor"]
+__all__ = ["GridPatchExtractor", "measure"]
 
 # Cutouts in one call of the kernel: few enough that Ctrl-C is heard and the last thread is not waited for.
 CHUNK = 16
-
-
-class Extraction(NamedTuple):
-    """What `GridPatchExtractor.extract` returns.
-
-    Attributes
-    ----------
-    features : ndarray of shape (n, 315), float32
-        A row of NaN for each rejected cutout.
-    rejected : ndarray of shape (n,), bool
-    messages : ndarray of shape (n,), object
-        Why a cutout was rejected, a warning about one that was not, or "".
-    flags : ndarray of shape (n,), int64
-        Bits of `CutoutFlag` by the contract's rules: why a cutout was rejected, or a narrow field.
-    valid_fraction : ndarray of shape (n,), float64
-        Fraction of the pixels that are finite in all bands, 0 to 1.
-    """
-
-    features: np.ndarray
-    rejected: np.ndarray
-    messages: np.ndarray
-    flags: np.ndarray
-    valid_fraction: np.ndarray
 
 
 class GridPatchExtractor(TransformerMixin, BaseEstimator):
@@ -121,19 +108,19 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         ValueError
             If a parameter is not one of its choices.
         """
-        return self.extract(X).features
+        return self._rows(X)[0]
 
-    def extract(self, X: CutoutSet) -> Extraction:
-        """Features of each cutout, with a message for each that was rejected or needs a warning.
+    def extract(self, X: CutoutSet) -> Measured:
+        """Measure cutouts: features, and what the contract and the pixels say against each of them.
 
         Parameters
         ----------
-        X : CutoutSet
+        X : CutoutSet of n
 
         Returns
         -------
-        Extraction
-            The named tuple ``(features, rejected, messages, flags, valid_fraction)``.
+        Measured of n
+            With `X` as its `cutouts`. A cutout that `gridlens.cutouts.quality_flags` rejects keeps its features.
 
         Raises
         ------
@@ -141,21 +128,42 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
             If `X` is not a `CutoutSet`.
         ValueError
             If a parameter is not one of its choices.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gridlens import CutoutSet, GridPatchExtractor
+        >>> pixels = np.random.default_rng(0).normal(size=(2, 96, 96, 3)).astype(np.float32)
+        >>> pixels[1] = np.nan
+        >>> measured = GridPatchExtractor().extract(CutoutSet(pixels))
+        >>> measured.features.shape, measured.rejected.tolist()
+        ((2, 315), [False, True])
         """
+        features, status, bad = self._rows(X)
+        flags, messages = X.flags | quality_flags(X), np.full(len(X), "", dtype=object)
+        rejected = (status != 0) | is_rejected(flags)
+        for i in range(len(X)):
+            flag, said = _judge(X, i, status[i])
+            others = flag_message(int(flags[i] & ~flag)) if flags[i] else ""
+            # Why a cutout is rejected comes before any warning.
+            messages[i] = " ".join(filter(None, (said, others) if status[i] else (others, said)))
+            flags[i] |= flag
+        valid = _valid_fraction(X.pixels, bad)
+        return Measured(X.ids, X.paths, features, flags, rejected, messages, valid, X)
+
+    def _rows(self, X: CutoutSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Features (n, 315), and of each cutout the kernel's status (0 is fine) and its number of bad pixels."""
         n_jobs = self._check(X)
         n = len(X)
         features = np.full((n, len(FEATURE_NAMES)), np.nan, dtype=np.float32)
         status, bad = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         if n:
             _extract_all(X, features, status, bad, min(n_jobs, n))
-        rejected = status != 0
+        fine = status == 0
         for k, name in enumerate(METADATA_NAMES):
             if name in METADATA_CHOICES[self.metadata]:
-                features[~rejected, N_IMAGE_FEATURES + k] = _metadata_column(X, name)[~rejected]
-        flags, messages = np.zeros(n, dtype=np.int64), np.full(n, "", dtype=object)
-        for i in range(n):
-            flags[i], messages[i] = _judge(X, i, status[i])
-        return Extraction(features, rejected, messages, flags, _valid_fraction(X.pixels, bad))
+                features[fine, N_IMAGE_FEATURES + k] = _metadata_column(X, name)[fine]
+        return features, status, bad
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the 315 columns.
@@ -256,3 +264,30 @@ def _judge(cutouts: CutoutSet, i: int, status: int) -> tuple[CutoutFlag, str]:
         return rejection(cutouts.pixels[i], cutouts.bcg_xy[i], scale)
     warning = field_warning(cutouts.pixels.shape[1], scale)
     return (CutoutFlag.NARROW_FIELD, warning) if warning else (CutoutFlag(0), "")
+
+
+def measure(cutouts: CutoutSet, metadata: str = "all", n_jobs: int | None = 1) -> Measured:
+    """Measure cutouts with all their metadata: `GridPatchExtractor.extract`, from which a detector hides some.
+
+    Parameters
+    ----------
+    cutouts : CutoutSet of n
+    metadata : {"image", "survey", "all"}, default="all"
+        As in `GridPatchExtractor`.
+    n_jobs : int, default=1
+        Threads; -1 for all processors.
+
+    Returns
+    -------
+    Measured of n
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens import CutoutSet
+    >>> from gridlens.features import measure
+    >>> measured = measure(CutoutSet(np.random.default_rng(0).normal(size=(2, 96, 96, 3))))
+    >>> measured.features.shape
+    (2, 315)
+    """
+    return GridPatchExtractor(metadata, n_jobs).extract(cutouts)

@@ -10,7 +10,7 @@ from typing import Any
 
 from gridlens.cutouts import CutoutBatch
 from gridlens.cutouts.readers import count_cutouts, read_batches
-from gridlens.features import FeatureCache, Measured, is_feature_cache, measure, measured_failures
+from gridlens.features import FeatureCache, Measured, is_feature_cache, measure
 
 __all__ = ["Sources", "measured_of"]
 
@@ -73,5 +73,5 @@ def measured_of(batch: Measured | CutoutBatch) -> Measured:
     """What is known of a batch, with all metadata."""
     if isinstance(batch, Measured):
         return batch
-    parts = [] if batch.cutouts is None else [measure(batch.cutouts, "all", -1)]
-    return Measured.concatenate([*parts, measured_failures(batch.failures)])
+    parts = [] if batch.cutouts is None else [measure(batch.cutouts, "all", -1).without_cutouts()]
+    return Measured.concatenate([*parts, Measured.of_failures(batch.failures)])

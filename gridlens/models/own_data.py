@@ -14,7 +14,7 @@ from gridlens._tables import some_names
 from gridlens.cutouts import CutoutBatch, CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError
-from gridlens.features import Measured, keep_metadata
+from gridlens.features import keep_metadata
 from gridlens.models._bundle import check_new_bundle, save_model
 from gridlens.models._kept import KeptRows
 from gridlens.models._labels import Labels, read_labels
@@ -212,7 +212,7 @@ def _without(pool: Sources, known: Labels) -> Any:
     for batch in pool:
         measured = measured_of(batch)
         new = np.array([name not in known.row for name in measured.ids], dtype=bool)
-        yield Measured(*(values[new] for values in measured))
+        yield measured[new]
 
 
 def _check_classes(y: np.ndarray, what: str) -> None:

@@ -41,7 +41,8 @@ def test_rows_are_those_of_the_kernel(cutouts):
 
 
 def test_rejected_cutouts_are_nan_with_a_reason_and_the_others_are_scored(cutouts):
-    features, rejected, messages, *_ = GridPatchExtractor(metadata="all").extract(cutouts)
+    found = GridPatchExtractor(metadata="all").extract(cutouts)
+    features, rejected, messages = found.features, found.rejected, found.messages
     assert rejected.tolist() == [False, False, True, False]
     assert np.isnan(features[2]).all()
     assert "50 %" in messages[2]
@@ -51,7 +52,8 @@ def test_rejected_cutouts_are_nan_with_a_reason_and_the_others_are_scored(cutout
 
 def test_narrow_field_warns_and_is_measured():
     pixels, _ = plain_noise(np.random.default_rng(0), 64)
-    features, rejected, messages, *_ = GridPatchExtractor().extract(CutoutSet(pixels[None], pixel_scale=0.2))
+    found = GridPatchExtractor().extract(CutoutSet(pixels[None], pixel_scale=0.2))
+    features, rejected, messages = found.features, found.rejected, found.messages
     assert not rejected[0]
     assert np.isfinite(features[0, :306]).all()
     assert "12.8 arcsec" in messages[0]
@@ -86,7 +88,8 @@ def test_the_fraction_of_valid_pixels_is_told_for_rejected_cutouts_too():
 
 
 def test_empty_set():
-    features, rejected, messages, *_ = GridPatchExtractor(n_jobs=2).extract(CutoutSet(np.empty((0, 128, 128, 3))))
+    found = GridPatchExtractor(n_jobs=2).extract(CutoutSet(np.empty((0, 128, 128, 3))))
+    features, rejected, messages = found.features, found.rejected, found.messages
     assert features.shape == (0, 315)
     assert features.dtype == np.float32
     assert rejected.shape == messages.shape == (0,)

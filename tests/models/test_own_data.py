@@ -1,6 +1,7 @@
 """Models of labelled cutouts, from features that were measured before and from images."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,7 @@ def test_a_model_from_a_cache_scores_and_says_how_well_out_of_fold(cache, labels
     moved = new.features.copy()
     moved[:, 306:] += 7.0
     np.testing.assert_array_equal(
-        detector.score_measured(new)["score"], detector.score_measured(new._replace(features=moved))["score"]
+        detector.score_rows(new)["score"], detector.score_rows(replace(new, features=moved))["score"]
     )
     training = read_manifest(tmp_path / "model")["training"]
     assert training["data"]["train.features"]["shape"] == [357, 315]

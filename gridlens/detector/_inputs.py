@@ -1,0 +1,65 @@
+"""What the members of a detector may look at, whichever form the caller has it in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gridlens.cutouts import CutoutSet
+from gridlens.errors import GridlensError
+from gridlens.features import FEATURE_NAMES, Measured, keep_metadata, measure
+
+__all__ = ["Inputs", "as_inputs", "as_measured", "check_consumed", "checked_labels", "selected"]
+
+Inputs = dict[str, Any]
+"""what members consume, by name: "features" (n, 315), and "cutouts" where they are known"""
+
+
+def as_measured(X: CutoutSet | Measured, metadata: str, n_jobs: int | None) -> Measured:
+    """Return measured cutouts with the metadata that a detector may see; cutouts are measured, once."""
+    return measure(X, metadata, n_jobs) if isinstance(X, CutoutSet) else X.with_metadata(metadata)
+
+
+def as_inputs(X: CutoutSet | Measured | np.ndarray, metadata: str, n_jobs: int | None) -> tuple[Inputs, np.ndarray]:
+    """Return what members may consume, and a mask (n,) of the rows that are not rejected."""
+    if isinstance(X, CutoutSet | Measured):
+        measured = as_measured(X, metadata, n_jobs)
+        inputs: Inputs = {"features": measured.features}
+        if measured.cutouts is not None:
+            inputs["cutouts"] = measured.cutouts
+        return inputs, np.logical_not(measured.rejected)
+    features = np.asarray(X, dtype=np.float32)
+    if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
+        raise GridlensError(
+            f"The 'X' parameter must be a CutoutSet, a Measured or features of shape (n, {len(FEATURE_NAMES)}). "
+            f"Got shape {features.shape} instead. CutoutSet(pixels) wraps an array of cutouts."
+        )
+    return {"features": keep_metadata(features, metadata)}, np.asarray(np.isfinite(features).any(axis=1))
+
+
+def checked_labels(name: str, labels: Any, n: int) -> np.ndarray:
+    """Return n labels, 0 or 1, as int64; raise ValueError for others."""
+    labels = np.asarray(labels)
+    if labels.shape != (n,) or not np.isin(labels, (0, 1)).all():
+        raise ValueError(
+            f"The '{name}' parameter must hold one label, 0 or 1, for each of the {n} cutouts. "
+            f"Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()} instead."
+        )
+    return labels.astype(np.int64)
+
+
+def selected(inputs: Inputs, rows: np.ndarray) -> Inputs:
+    """Return the inputs of the rows in a mask; the same object where that is all of them."""
+    return inputs if rows.all() else {name: values[rows] for name, values in inputs.items()}
+
+
+def check_consumed(members: Sequence[Any], inputs: Inputs) -> None:
+    """Raise GridlensError where a member looks at what is not there."""
+    for member in members:
+        if member.consumes not in inputs:
+            raise GridlensError(
+                f"The member {member.name!r} looks at {member.consumes}, and the 'X' parameter holds "
+                f"{' and '.join(inputs)} alone. Pass a CutoutSet."
+            )

@@ -1,0 +1,72 @@
+"""`Measured`: rows are selected, joined and stripped without a loss."""
+
+import numpy as np
+import pytest
+
+from gridlens import CutoutSet
+from gridlens.cutouts import CutoutFlag, ReadFailure
+from gridlens.errors import CutoutError
+from gridlens.features import METADATA_NAMES, GridPatchExtractor, Measured, keep_metadata, measure
+
+
+@pytest.fixture(scope="module")
+def measured():
+    pixels = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype(np.float32)
+    pixels[2, 20:40, 20:40, 0] = 65535.0
+    metadata = {name: np.full(4, 0.5) for name in METADATA_NAMES}
+    return measure(CutoutSet(pixels, pixel_scale=1.0, ids=list("abcd"), metadata=metadata))
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), [1, 2], np.array([False, True, True, False]), (np.array([1, 2]), ...)])
+def test_rows_are_selected_with_their_cutouts(measured, rows):
+    part = measured[rows]
+    assert part.ids.tolist() == ["b", "c"] == part.cutouts.ids.tolist()
+    assert part.shape == (2, 315)
+    np.testing.assert_array_equal(part.features, measured.features[1:3])
+
+
+def test_an_integer_selects_one_row(measured):
+    assert measured[-1].ids.tolist() == ["d"]
+
+
+def test_joined_parts_are_the_whole(measured):
+    again = Measured.concatenate([measured[:1], measured[1:]])
+    np.testing.assert_array_equal(again.features, measured.features)
+    np.testing.assert_array_equal(again.cutouts.pixels, measured.cutouts.pixels)
+    assert len(Measured.concatenate([])) == 0
+    assert Measured.concatenate([measured[:1], measured[1:].without_cutouts()]).cutouts is None
+
+
+def test_cutouts_of_two_sizes_are_not_joined(measured):
+    other = measure(CutoutSet(np.random.default_rng(0).normal(size=(1, 50, 50, 3)), pixel_scale=1.0))
+    with pytest.raises(CutoutError):
+        Measured.concatenate([measured, other])
+
+
+def test_quality_and_rules_reject_in_one_place(measured):
+    """The extractor says what the table of scores says: a saturated cutout is rejected, and keeps its features."""
+    assert measured.rejected.tolist() == [False, False, True, False]
+    assert measured.flags[2] == CutoutFlag.SATURATED
+    assert "saturated" in measured.messages[2]
+    assert np.isfinite(measured.features[2]).any()
+    again = GridPatchExtractor(metadata="all").extract(measured.cutouts)
+    np.testing.assert_array_equal(again.rejected, measured.rejected)
+
+
+def test_failures_are_rejected_rows():
+    failed = Measured.of_failures([ReadFailure("a", "a.fits", "It is empty.")])
+    assert failed.rejected.tolist() == [True]
+    assert np.isnan(failed.features).all()
+    assert np.isnan(failed.valid_fraction).all()
+    assert failed.flags.tolist() == [CutoutFlag.UNREADABLE]
+
+
+def test_metadata_are_hidden_once(measured):
+    seen = measured.with_metadata("survey").features[:, -9:]
+    assert np.isnan(seen).any(axis=0).tolist() == [
+        name not in ("seeing", "depth", "redshift") for name in METADATA_NAMES
+    ]
+    assert np.isfinite(measured.features[:, -9:]).all()
+    hidden = keep_metadata(measured.features, "image")
+    assert keep_metadata(hidden, "image") is hidden
+    assert keep_metadata(measured.features, "all") is measured.features
