@@ -13,7 +13,8 @@ from gridlens.features import METADATA_NAMES, GridPatchExtractor, Measured, keep
 def measured():
     pixels = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype(np.float32)
     pixels[2, 20:40, 20:40, 0] = 65535.0
-    metadata = {name: np.full(4, 0.5) for name in METADATA_NAMES}
+    values = (0.9, 24.0, 0.4, 40.0, 44.0, 800.0, 14.5, 10.0, 5.0)
+    metadata = {name: np.full(4, value) for name, value in zip(METADATA_NAMES, values, strict=True)}
     return measure(CutoutSet(pixels, pixel_scale=1.0, ids=list("abcd"), metadata=metadata))
 
 
