@@ -11,16 +11,26 @@ if TYPE_CHECKING:
     from gridlens import errors
     from gridlens.cutouts import CutoutSet
     from gridlens.detector import LensDetector
-    from gridlens.engine import score
+    from gridlens.engine import evaluate_scores, score
     from gridlens.features import GridPatchExtractor
     from gridlens.models import load_model
 
-__all__ = ["CutoutSet", "GridPatchExtractor", "LensDetector", "__version__", "errors", "load_model", "score"]
+__all__ = [
+    "CutoutSet",
+    "GridPatchExtractor",
+    "LensDetector",
+    "__version__",
+    "errors",
+    "evaluate_scores",
+    "load_model",
+    "score",
+]
 
 _HOMES = {
     "CutoutSet": "gridlens.cutouts",
     "GridPatchExtractor": "gridlens.features",
     "LensDetector": "gridlens.detector",
+    "evaluate_scores": "gridlens.engine",
     "load_model": "gridlens.models",
     "score": "gridlens.engine",
 }

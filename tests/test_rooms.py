@@ -23,8 +23,18 @@ ROOMS = {
     "testing": {"cutouts", "features", "stacking"},
     "detector": {"cutouts", "features", "pu", "calibration", "stacking", "members"},
     "models": {"cutouts", "features", "simulate", "calibration", "evaluation", "stacking", "members", "detector"},
-    "engine": {"cutouts", "features", "sources", "calibration", "detector", "models"},
-    "explain": {"cutouts", "features", "calibration", "evaluation", "stacking", "detector"},
+    "engine": {"cutouts", "features", "sources", "calibration", "evaluation", "detector", "models"},
+    "explain": {"cutouts", "features", "stacking", "detector"},
+    "reports": {
+        "cutouts",
+        "features",
+        "calibration",
+        "evaluation",
+        "stacking",
+        "detector",
+        "engine",
+        "explain",
+    },
     "cli": {
         "cutouts",
         "features",
@@ -34,9 +44,9 @@ ROOMS = {
         "stacking",
         "detector",
         "models",
-        "evaluation",
-        "explain",
         "engine",
+        "explain",
+        "reports",
     },
 }
 # Rooms within a room, from the ground up: "" is the room itself.

@@ -23,7 +23,7 @@ _TABLES = (".csv", ".parquet", ".votable")
 @click.option(
     "--out",
     metavar="FOLDER",
-    help="Folder for the card, made where it is missing, or new folder for the page of a table. [default: . or report]",
+    help="Folder for the candidate sheet, or new folder for the page of a table. [default: . or report]",
 )
 @click.option(
     "--model",
@@ -36,7 +36,7 @@ _TABLES = (".csv", ".parquet", ".votable")
     "--prevalence",
     type=Prevalence(),
     default=None,
-    help="Share of lenses among such clusters. [default: the table's, or 1e-3]",
+    help="Prevalence of lenses among such clusters. [default: the table's, or 1e-3]",
 )
 @catalog_options()
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Threads; -1 for all processors.")
@@ -53,26 +53,23 @@ def explain(
 ) -> None:
     """Say why a cutout scored as it did: which arc, which patch, which numbers, in words and units.
 
-    CUTOUT is a file, a glob or a folder, read as `gridlens score` reads it: a card is written, NAME.png and NAME.html.
-    SCORES is a table that `gridlens score` wrote (.csv, .parquet, .votable, and with --top .fits): a page is written,
-    index.html, on what the scores of the best rest on, with a card for each of the best 50. The cutouts are read again,
-    from the table's column `path`: give the options that they were read with.
+    CUTOUT is a file, a glob or a folder, read as `gridlens score` reads it: its candidate sheet is written, NAME.png
+    and NAME.html. SCORES is a table that `gridlens score` wrote (.csv, .parquet, .votable, and with --top .fits): a
+    page is written, index.html, on what the best scores depend on, with the candidate sheets of the best 50. The
+    cutouts are read again, from the table's column `path`: give the options that they were read with.
     """
     is_table = what.lower().endswith(_TABLES) or (top is not None and what.lower().endswith(".fits"))
     if not is_table and top is not None:
         raise click.UsageError(f"--top goes with a table of scores, and {what} is none; name a cutout with --id.")
     if is_table and name is not None:
         raise click.UsageError("--id picks one of several cutouts; a table of scores has --top.")
-    from gridlens.errors import GridlensError
+    from gridlens.reports import check_libraries
 
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as exc:
-        raise GridlensError("Cards and pages draw figures: pip install 'gridlens[explain]'.") from exc
+    check_libraries()
     if is_table:
         _table(what, 200 if top is None else top, out or "report", model, prevalence, jobs, reading)
     else:
-        _card(what, name, out or ".", model, 1e-3 if prevalence is None else prevalence, jobs, reading)
+        _sheet(what, name, out or ".", model, 1e-3 if prevalence is None else prevalence, jobs, reading)
 
 
 def _explainer(model: str, jobs: int) -> Any:
@@ -84,14 +81,16 @@ def _explainer(model: str, jobs: int) -> Any:
     return Explainer(detector)
 
 
-def _card(
+def _sheet(
     what: str, name: str | None, out: str, model: str, prevalence: float, jobs: int, reading: dict[str, Any]
 ) -> None:
     from gridlens._files import writable_folder
-    from gridlens.explain import read_one, write_card
+    from gridlens.explain import read_one
+    from gridlens.reports import write_candidate_sheet
 
     cutout = read_one(what, name, **reading)
-    picture, page = write_card(_explainer(model, jobs), cutout, writable_folder(Path(out)), prevalence=prevalence)
+    folder = writable_folder(Path(out))
+    picture, page = write_candidate_sheet(_explainer(model, jobs), cutout, folder, prevalence=prevalence)
     click.echo(picture)
     click.echo(page)
 
@@ -101,7 +100,8 @@ def _table(
 ) -> None:
     from gridlens._files import check_new_folder
     from gridlens._tables import read_table
-    from gridlens.explain import CARDS, explain_table, write_explanations
+    from gridlens.explain import explain_table
+    from gridlens.reports import write_explanations
 
     check_new_folder(out)
     table = read_table(what)
@@ -111,7 +111,7 @@ def _table(
     for note in found.notes:
         click.echo(note, err=True)
     shown = found.prevalence if prevalence is None else prevalence
-    with progress_bar("Drawing", min(CARDS, len(found.cutouts))) as advance:
+    with progress_bar("Drawing", len(found.cutouts)) as advance:
         write_explanations(
             explainer, found.explanation, found.cutouts, out, prevalence=shown, notes=found.notes, progress=advance
         )

@@ -1,6 +1,7 @@
 """Many cutouts: partitions or batches of them in, one table out, on one processor or many."""
 
 from gridlens.engine._batches import score_batches, score_joint
+from gridlens.engine._evaluate_scores import ScoreEvaluation, evaluate_scores
 from gridlens.engine._features import MeasuredFiles, measure_files
 from gridlens.engine._frame import score
 from gridlens.engine._output import check_output, parts_folder
@@ -10,8 +11,10 @@ from gridlens.sources._caches import CacheSource
 __all__ = [
     "CacheSource",
     "MeasuredFiles",
+    "ScoreEvaluation",
     "Scored",
     "check_output",
+    "evaluate_scores",
     "measure_files",
     "parts_folder",
     "ranked_scores",

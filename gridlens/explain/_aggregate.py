@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens.explain._explainer import Explanation
+from gridlens.explain._words import ARC_FEATURES
 from gridlens.features import (
     FEATURE_GROUPS,
     FEATURE_NAMES,
@@ -16,7 +17,7 @@ from gridlens.features import (
     PATCH_FEATURE_NAMES,
 )
 
-__all__ = ["POSITION", "by_feature", "by_group", "by_patch", "feature_columns", "group_columns"]
+__all__ = ["POSITION", "by_feature", "by_group", "by_patch", "feature_columns", "feature_points", "group_columns"]
 
 POSITION = "position"
 """the flags of position, constant over cutouts: no finding, but a part of the sum"""
@@ -84,6 +85,48 @@ def by_patch(explanation: Explanation) -> np.ndarray:
     """
     values = explanation.values[:, :N_IMAGE_FEATURES]
     return values.reshape(len(values), N_PATCHES, len(PATCH_FEATURE_NAMES)).sum(axis=2).reshape(-1, 3, 3)
+
+
+def feature_points(explanation: Explanation, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what one feature adds in each patch of each cutout, beside its value there.
+
+    Parameters
+    ----------
+    explanation : Explanation of n
+        The n - r cutouts that are not rejected are used.
+    name : str
+        A feature of a patch, or of the metadata.
+
+    Returns
+    -------
+    contributions : ndarray of shape (m,), float64
+        Log-odds; m is 9 (n - r) for a feature of a patch, n - r for metadata.
+    values : ndarray of shape (m,), float64
+        Of the feature, in its unit; NaN where unknown.
+    meaningful : ndarray of shape (m,), bool
+        False where the value is unknown, and for arc features in patches without an arc candidate.
+
+    Raises
+    ------
+    KeyError
+        There is no such feature.
+
+    Examples
+    --------
+    >>> from gridlens import CutoutSet, load_model
+    >>> from gridlens.explain import Explainer, feature_points
+    >>> cutouts = CutoutSet.read("cutouts/")  # doctest: +SKIP
+    >>> added, value, _ = feature_points(Explainer(load_model()).explain(cutouts), "arcness")  # doctest: +SKIP
+    """
+    fine = np.isfinite(explanation.log_odds)
+    columns = feature_columns()
+    of = columns[name]
+    features = explanation.features[fine]
+    values = features[:, of].ravel().astype(np.float64)
+    meaningful = np.isfinite(values)
+    if name in ARC_FEATURES:
+        meaningful &= features[:, columns["elongation"]].ravel() > 0.0
+    return explanation.values[fine][:, of].ravel(), values, meaningful
 
 
 def _summed(explanation: Explanation, columns: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -17,10 +17,10 @@ from gridlens.cutouts.readers import read_batches
 from gridlens.errors import GridlensError
 from gridlens.explain._explainer import Explainer, Explanation
 
-__all__ = ["CARDS", "Sample", "explain_table", "read_one"]
+__all__ = ["SHEETS", "Sample", "explain_table", "read_one"]
 
-CARDS = 50
-"""how many cutouts of a sample are kept for cards"""
+SHEETS = 50
+"""how many cutouts of a sample are kept for candidate sheets"""
 
 _SAME = 1e-3  # of scores at even prevalence
 _NAMED = 5
@@ -34,7 +34,7 @@ class Sample(NamedTuple):
     explanation : Explanation of n
         The best first.
     cutouts : dict of int to CutoutSet of 1
-        The best `CARDS`, by their row.
+        The best `SHEETS`, by their row.
     prevalence : float
         Of the table; 1e-3 where it does not say.
     notes : list of str
@@ -152,7 +152,7 @@ def explain_table(
             part = cutouts[np.array([k for k, _ in chosen])]
             parts.append(explainer.explain(part))
             rows += [row for _, row in chosen]
-            kept |= {row: part[i : i + 1] for i, (_, row) in enumerate(chosen) if row < CARDS}
+            kept |= {row: part[i : i + 1] for i, (_, row) in enumerate(chosen) if row < SHEETS}
             if progress is not None:
                 progress(len(chosen))
     if not parts:
@@ -161,9 +161,9 @@ def explain_table(
     explanation = Explanation.concatenate(parts).take(order)
     places = np.array(rows)[order]
     usable = np.isfinite(explanation.log_odds)
-    cards = {i: kept[row] for i, row in enumerate(places.tolist()) if row in kept and usable[i]}
+    sheets = {i: kept[row] for i, row in enumerate(places.tolist()) if row in kept and usable[i]}
     prevalence = float(best["prevalence"][0]) if "prevalence" in best else 1e-3
-    return Sample(explanation, cards, prevalence, _notes(best, places, explanation))
+    return Sample(explanation, sheets, prevalence, _notes(best, places, explanation))
 
 
 def _read(paths: list[str], reading: dict[str, Any]) -> Iterator[CutoutSet]:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from gridlens.cli import main
 
 pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
 
 
 def run(*arguments):
@@ -59,7 +60,7 @@ def test_a_report_is_written(written, tables, tmp_path):
     assert set(numbers["controls"]) == {"model", "brightness and richness", "metadata"}
     assert set(numbers["strata"]) == {"Einstein radius [arcsec]", "richness", "survey"}
     assert numbers["metrics"]["AUROC"]["value"] > 0.9
-    assert "Not told apart by arc_snr, seeing" in result.stderr
+    assert "Not stratified by arc_snr, seeing" in result.stderr
     page = (tmp_path / "report" / "index.html").read_text()
     assert "hours of review" in page and "Einstein radius" in page
 
@@ -110,7 +111,7 @@ def test_scores_that_are_no_probabilities_are_ranked(written, tables, tmp_path):
     scores = tables[0][["id"]].assign(score=100 * tables[0]["score"])
     result = run(*written(scores), "--out", tmp_path / "report")
     assert result.exit_code == 0, result.stderr
-    assert "its scores are ranked, and calibration is not looked at" in result.stderr
+    assert "its scores only rank, and calibration is not evaluated" in result.stderr
     assert json.loads((tmp_path / "report" / "metrics.json").read_text())["reliability"] is None
 
 
@@ -130,11 +131,11 @@ def of(column, value, rows=slice(None)):
         (
             None,
             of("label", -1, slice(5)),
-            "0 for surely none. Got -1 in 5 rows instead, as of c0000",
+            "'label' of the truth table must be 1 or 0. Got '-1' in the row c0000 instead, and others in 4 more",
         ),
-        (None, of("label", None, slice(2)), "must be 1 for a lens and 0 for surely none"),
-        (None, lambda t: t.rename(columns={"label": "s"}), "Got 's' instead, which says what was labelled"),
-        (None, lambda t: t.drop(columns="label"), "truth table must have the columns label"),
+        (None, of("label", None, slice(2)), "must be 1 or 0. Got a blank in the row c0000 instead"),
+        (None, lambda t: t.rename(columns={"label": "s"}), "Got 's' instead, which says which rows were labelled"),
+        (None, lambda t: t.drop(columns="label"), "truth table must have the column label"),
         (
             None,
             lambda t: t.assign(id="x" + t["id"]),
@@ -146,7 +147,7 @@ def of(column, value, rows=slice(None)):
             "must name each id once. Got 2 ids again .* c0000, c0001",
         ),
         (lambda t: t.drop(columns="score"), None, "score table must have the columns id and score"),
-        (of("score", 0.5), None, "'score' parameter must not be constant"),
+        (of("score", 0.5), None, "'score' of the score table must not be constant"),
         (of("score", 1.5, slice(1)), None, "must hold probabilities from 0 to 1. Got 1.5 instead"),
     ],
 )
@@ -165,7 +166,7 @@ def test_tables_that_cannot_be(written, tables, tmp_path, scores, truth, words):
     [
         (["--prevalence", 0], 2, "--prevalence"),
         (["--prevalence", 1], 2, "--prevalence"),
-        (["--groups", "field"], 1, "truth table must have the columns field"),
+        (["--groups", "field"], 1, "must name a column of the truth table. Got 'field' instead"),
         (["--hours-per-follow-up", 2], 2, "all three"),
         (["--against", "nowhere.csv"], 1, "There is no table nowhere.csv"),
     ],
@@ -174,6 +175,14 @@ def test_options_that_cannot_be(written, tmp_path, arguments, status, words):
     result = run(*written(), "--out", tmp_path / "report", *arguments)
     assert result.exit_code == status
     assert words in result.stderr
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "jinja2"])
+def test_a_missing_library_is_named_before_the_work(written, tmp_path, monkeypatch, library):
+    monkeypatch.setitem(__import__("sys").modules, library, None)
+    result = run(tmp_path / "nowhere.csv", tmp_path / "nowhere.csv", "--out", tmp_path / "report")
+    assert result.exit_code == 1
+    assert f"need the package {library}: pip install 'gridlens[explain]'" in result.stderr
 
 
 def test_files_and_folders_that_cannot_be(written, tmp_path):

@@ -1,17 +1,13 @@
-"""`evaluate` and its report: the same numbers as the functions, in the page and in the file of record."""
+"""`evaluate`: the same numbers as the functions."""
 
-import json
 import math
 from functools import partial
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gridlens.errors import GridlensError
 from gridlens.evaluation import (
-    Estimate,
     Strata,
     auroc,
     compare,
@@ -20,7 +16,6 @@ from gridlens.evaluation import (
     evaluate_ranking,
     mcnemar,
     tpr_at_fpr,
-    write_report,
 )
 
 DRAWS = 50
@@ -89,92 +84,6 @@ def test_strata_that_lenses_alone_have_are_held_against_all_negatives(found):
     assert radius["stratum"].unique().tolist() == ["all", "10 to 15", "15 to 25", "25 and over", "none"]
     assert survey[survey["stratum"] == "tiny"]["value"].isna().all()
     assert "TPR0" in set(radius["metric"])
-
-
-class _Page(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.text, self.links, self.ids = [], [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "href"):
-                self.links.append(value)
-            if name == "id":
-                self.ids.append(value)
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-@pytest.fixture(scope="module")
-def report(found, tmp_path_factory):
-    pytest.importorskip("matplotlib")
-    folder = tmp_path_factory.mktemp("report") / "report"
-    costs = {"seconds_per_cutout": 36.0, "hours_per_follow_up": 2.0, "cost_per_hour": 1000.0}
-    write_report(
-        found,
-        folder,
-        title="A title <& more",
-        positives="lenses",
-        rows="cutouts",
-        notes=["One thing."],
-        record={"scores": "x"},
-        costs=costs,
-    )
-    page = _Page()
-    page.feed((folder / "index.html").read_text())
-    return folder, page, " ".join(" ".join(page.text).split())
-
-
-def test_the_page_stands_alone(report):
-    folder, page, text = report
-    assert "script" not in page.tags and "link" not in page.tags and "img" not in page.tags
-    assert all(link.startswith("#") for link in page.links)
-    assert len(set(page.ids)) == len(page.ids)
-    assert page.tags.count("svg") == 6
-    assert "A title <& more" in text and "One thing." in text
-    assert sorted(path.name for path in folder.iterdir()) == ["index.html", "metrics.json"]
-
-
-def test_the_page_says_what_the_record_says(report, found):
-    folder, _, text = report
-    numbers = json.loads((folder / "metrics.json").read_text())
-    assert numbers["prevalence"] == 0.01 and "prevalence of 0.01" in text
-    assert numbers["scores"] == "x" and numbers["positives"] == 150
-    for name, estimate in found.metrics.items():
-        recorded = numbers["metrics"][name]
-        if math.isnan(estimate.value):
-            assert recorded["value"] is None and recorded["note"] in text
-        else:
-            assert recorded == {k: getattr(estimate, k) for k in ("value", "low", "high", "note")}
-            value, interval = str(Estimate(*estimate[:3])).split(" ", 1)
-            assert value in text and interval in text
-    assert "not resolvable with 1500 negatives" in text
-    assert "10 hours" not in text and "hours of review" in text
-    # 36 seconds for each of 1,000 are ten hours.
-    assert numbers["comparison"]["AUROC"]["difference"]["high"] < 0
-    assert numbers["matched"]["unmatched"] == len(found.matched.unmatched)
-    assert numbers["strata"]["survey"][0]["stratum"] == "all"
-
-
-def test_the_same_evaluation_makes_the_same_files(report, found, tmp_path):
-    write_report(found, tmp_path / "again", title="A title <& more", positives="lenses", rows="cutouts")
-    write_report(found, tmp_path / "twice", title="A title <& more", positives="lenses", rows="cutouts")
-    for name in ("index.html", "metrics.json"):
-        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
-    with pytest.raises(GridlensError, match="again"):
-        write_report(found, tmp_path / "again", title="x")
-
-
-def test_without_anything_beside_the_scores(rows, tmp_path):
-    pytest.importorskip("matplotlib")
-    y, score, *_ = rows
-    found = evaluate(y, score, 0.01, n_boot=DRAWS)
-    assert found.matched is None and found.bins is None and found.strata == {} and found.comparisons == {}
-    write_report(found, tmp_path / "plain", title="Plain")
-    assert "there are no columns to make them of" in (tmp_path / "plain" / "index.html").read_text()
 
 
 @pytest.mark.parametrize(

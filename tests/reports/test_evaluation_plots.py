@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from gridlens.calibration import reliability
-from gridlens.evaluation import auroc, tpr_at_fpr
-from gridlens.evaluation._discovery import discovery_curve
-from gridlens.evaluation._plots import plot_discovery, plot_precision_recall, plot_reliability, plot_roc, plot_strata
-from gridlens.evaluation._strata import stratified
+from gridlens.evaluation import auroc, discovery_curve, stratified, tpr_at_fpr
+from gridlens.reports import plot_discovery, plot_precision_recall, plot_reliability, plot_roc, plot_strata
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -83,7 +81,7 @@ def test_discovery_draws_each_curve_with_its_band(rows):
     curves = {name: discovery_curve(y, score, 1e-3, n_boot=20) for name, score in (("model", a), ("control", b))}
     ax = plot_discovery(curves)
     np.testing.assert_array_equal(line(ax, "model")[1], curves["model"].found)
-    assert legend(ax) == ["ideal", "random order", "model", "control", "too few negatives to tell"]
+    assert legend(ax) == ["ideal", "random order", "model", "control", "not resolvable"]
     assert ax.get_ylabel() == "positives found, of 100 expected"
     assert "this score" in legend(plot_discovery(curves["model"]))
     assert {"score 1", "score 2"} < set(legend(plot_discovery(list(curves.values()))))
@@ -137,10 +135,10 @@ def test_given_axes_are_drawn_into(rows):
 )
 def test_what_has_no_curve_is_refused(y, scores):
     for draw in (plot_roc, lambda *args: plot_precision_recall(*args, 0.1)):
-        with pytest.raises(ValueError, match=r"'y' parameter must be of both|'scores' parameter must be a dict"):
+        with pytest.raises(ValueError, match=r"'y' parameter must hold both classes|'scores' parameter must be a dict"):
             draw(y, scores)
 
 
-def test_matplotlib_is_imported_only_to_draw():
-    code = "import sys, gridlens.evaluation._plots; assert 'matplotlib' not in sys.modules"
+def test_libraries_are_imported_only_to_draw():
+    code = "import sys, gridlens.reports; assert not {'matplotlib', 'jinja2', 'shap'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

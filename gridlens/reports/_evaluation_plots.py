@@ -1,4 +1,4 @@
-"""Figures for a report, each drawn into axes that it returns. Needs matplotlib, which is imported only to draw."""
+"""Plots of an evaluation, each drawn into axes that it returns. Needs matplotlib, which is imported only to draw."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ import pandas as pd
 
 from gridlens.calibration import Reliability
 from gridlens.calibration.checks import checked_share
-from gridlens.evaluation._discovery import Counts, DiscoveryCurve
-from gridlens.evaluation._ranking import _checked
+from gridlens.evaluation import DiscoveryCurve, counts_above
+from gridlens.reports._figures import COLORS, GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_discovery", "plot_precision_recall", "plot_reliability", "plot_roc", "plot_strata"]
 
-# Okabe & Ito, told apart by readers of any colour vision; yellow left out, it is faint on white.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_GREY = "#767676"
-
 
 def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None) -> Axes:
-    """Share of the positives found against the share of the negatives let through, on a logarithmic axis.
+    """Plot the true positive rate against the false positive rate, on a logarithmic axis.
 
-    The axis begins at one negative: nothing to its left can be told with so many of them.
+    The axis begins at one negative: the number of negatives resolves nothing to its left.
 
     Parameters
     ----------
@@ -44,13 +40,13 @@ def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        One class alone, no scores, and what `auroc` refuses.
+        There are labels of one class only, no scores, or values that `auroc` refuses.
     """
-    curves = {name: _above(y, score) for name, score in _checked_scores(scores).items()}
+    curves = {name: counts_above(y, score) for name, score in _checked_scores(scores).items()}
     ax = _axes(ax, (5.2, 4.2))
     n_negative = max(negatives[-1] for _, negatives in curves.values())
     rates = np.geomspace(1.0 / n_negative, 1.0, 200)
-    ax.plot(rates, rates, color=_GREY, lw=1.0, ls="--", label="random order")
+    ax.plot(rates, rates, color=GREY, lw=1.0, ls="--", label="random order")
     for (name, (positives, negatives)), color in zip(curves.items(), _cycled(len(curves)), strict=True):
         ax.step(
             negatives / negatives[-1], positives / positives[-1], where="post", color=color, lw=1.8, label=_plain(name)
@@ -59,16 +55,16 @@ def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     ax.set_xlim(1.0 / n_negative, 1.0)
     ax.set_ylim(0.0, 1.02)
     ax.set_xlabel(f"false positive rate, from 1 of {n_negative:,.0f} negatives")
-    ax.set_ylabel("share of the positives found")
+    ax.set_ylabel("fraction of the positives found")
     ax.legend(loc="best", frameon=False)
     return ax
 
 
 def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, ax: Axes | None = None) -> Axes:
-    """Precision at a declared prevalence against the share of the positives found.
+    """Plot precision at a declared prevalence against recall.
 
-    ``precision = pi TPR / (pi TPR + (1 - pi) FPR)``, whatever the share of positives in the sample. Thresholds that no
-    negative passes are left out: their precision is not known to be 1.
+    ``precision = pi TPR / (pi TPR + (1 - pi) FPR)``, whatever the fraction of positives in the sample. Thresholds that
+    no negative passes are left out: their precision is not known to be 1.
 
     Parameters
     ----------
@@ -77,7 +73,7 @@ def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, 
     scores : dict of array-like of shape (n,)
         Scores by the name for the legend.
     prevalence : float
-        Share of positives among the rows to come, between 0 and 1, both left out.
+        Fraction of positives among the rows that will be scored, between 0 and 1, both excluded.
     ax : matplotlib Axes, default=None
         Where to draw; None makes a figure.
 
@@ -88,20 +84,20 @@ def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, 
     Raises
     ------
     ValueError
-        As `plot_roc`; a `prevalence` that is not between 0 and 1.
+        As for `plot_roc`, or `prevalence` is not between 0 and 1.
     """
     share = checked_share("prevalence", prevalence)
-    curves = {name: _above(y, score) for name, score in _checked_scores(scores).items()}
+    curves = {name: counts_above(y, score) for name, score in _checked_scores(scores).items()}
     ax = _axes(ax, (5.2, 4.2))
     for (name, (positives, negatives)), color in zip(curves.items(), _cycled(len(curves)), strict=True):
         told = negatives >= 1.0
         tpr, fpr = positives[told] / positives[-1], negatives[told] / negatives[-1]
         ax.plot(tpr, share * tpr / (share * tpr + (1.0 - share) * fpr), color=color, lw=1.8, label=_plain(name))
-    ax.axhline(share, color=_GREY, lw=1.0, ls="--", label="random order")
+    ax.axhline(share, color=GREY, lw=1.0, ls="--", label="random order")
     ax.set_yscale("log")
     ax.set_xlim(0.0, 1.0)
     ax.set_ylim(share / 2.0, 1.1)
-    ax.set_xlabel("share of the positives found")
+    ax.set_xlabel("fraction of the positives found")
     ax.set_ylabel(f"precision at prevalence {share:g}")
     # Above the axes: curves fall from one corner and controls lie along the floor.
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
@@ -109,14 +105,14 @@ def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, 
 
 
 def plot_reliability(bins: Reliability, log: bool = True, ax: Axes | None = None) -> Axes:
-    """Observed shares of positives against predicted ones, with Wilson's 95 % intervals.
+    """Plot observed fractions of positives against predicted probabilities, with Wilson's 95 % intervals.
 
     Parameters
     ----------
     bins : Reliability
         From `reliability`.
     log : bool, default=True
-        Logarithmic axes, for probabilities that are mostly small. A bin without a positive has no place on them: its
+        Logarithmic axes, for probabilities that are mostly small. They cannot show a bin without a positive: its
         interval is drawn, with a mark that points down.
     ax : matplotlib Axes, default=None
         Where to draw; None makes a figure.
@@ -130,20 +126,20 @@ def plot_reliability(bins: Reliability, log: bool = True, ax: Axes | None = None
     if log:
         shown = np.concatenate([bins.predicted, bins.observed, bins.high])
         ends = (0.5 * float(np.min(shown[shown > 0.0], initial=1.0)), 1.0)
-    ax.plot(ends, ends, color=_GREY, lw=1.0, ls="--", label="as predicted")
+    ax.plot(ends, ends, color=GREY, lw=1.0, ls="--", label="as predicted")
     low = np.maximum(bins.low, ends[0])
-    ax.vlines(bins.predicted, low, bins.high, color=_COLORS[0], lw=1.4, alpha=0.6)
+    ax.vlines(bins.predicted, low, bins.high, color=COLORS[0], lw=1.4, alpha=0.6)
     none = (bins.observed < ends[0]) & log
-    ax.plot(bins.predicted[~none], bins.observed[~none], "o", color=_COLORS[0], ms=5, label="observed, 95 %")
+    ax.plot(bins.predicted[~none], bins.observed[~none], "o", color=COLORS[0], ms=5, label="observed, 95 %")
     if none.any():
-        ax.plot(bins.predicted[none], bins.high[none], "v", color=_COLORS[0], ms=5, mfc="white", label="none observed")
+        ax.plot(bins.predicted[none], bins.high[none], "v", color=COLORS[0], ms=5, mfc="white", label="none observed")
     if log:
         ax.set_xscale("log")
         ax.set_yscale("log")
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
     ax.set_xlabel("predicted probability, mean of a bin")
-    ax.set_ylabel("observed share of positives")
+    ax.set_ylabel("observed fraction of positives")
     ax.legend(loc="upper left", frameon=False)
     return ax
 
@@ -151,7 +147,7 @@ def plot_reliability(bins: Reliability, log: bool = True, ax: Axes | None = None
 def plot_discovery(
     curves: DiscoveryCurve | Mapping[str, DiscoveryCurve] | Sequence[DiscoveryCurve], ax: Axes | None = None
 ) -> Axes:
-    """Expected positives found against rows looked at, with band, random order and the ideal.
+    """Plot the expected positives found against the rows reviewed, with band, random order and the ideal.
 
     Parameters
     ----------
@@ -167,7 +163,7 @@ def plot_discovery(
     Raises
     ------
     ValueError
-        No curves, or curves of several prevalences or lengths.
+        There are no curves, or they differ in prevalence or length.
     """
     if isinstance(curves, DiscoveryCurve):
         named = {"this score": curves}
@@ -185,22 +181,22 @@ def plot_discovery(
     total = prevalence * n_rows
     ax = _axes(ax, (6.0, 4.6))
     places = np.geomspace(1.0, n_rows, 400)
-    ax.plot(places, np.minimum(places, total), color=_GREY, lw=1.2, ls=":", label="ideal")
-    ax.plot(places, prevalence * places, color=_GREY, lw=1.0, ls="--", label="random order")
+    ax.plot(places, np.minimum(places, total), color=GREY, lw=1.2, ls=":", label="ideal")
+    ax.plot(places, prevalence * places, color=GREY, lw=1.0, ls="--", label="random order")
     for (name, curve), color in zip(named.items(), _cycled(len(named)), strict=True):
         ax.fill_between(curve.reviewed, curve.low, curve.high, color=color, alpha=0.18, lw=0)
         ax.plot(curve.reviewed, curve.found, color=color, lw=1.8, label=_plain(name))
         if not curve.half.note:
-            # The half of a list is one place: a dot with its interval lying along the axis of places.
+            # A dot where half are found, its interval along the axis of places.
             ax.hlines(total / 2, curve.half.low, curve.half.high, color=color, lw=1.2)
             ax.plot(curve.half.value, total / 2, "o", color=color, ms=5)
     resolved = [curve.resolved_from for curve in named.values() if np.isfinite(curve.resolved_from)]
     if resolved:
-        ax.axvspan(1.0, min(resolved), color=_GREY, alpha=0.10, lw=0, label="too few negatives to tell")
+        ax.axvspan(1.0, min(resolved), color=GREY, alpha=0.10, lw=0, label="not resolvable")
     ax.set_xscale("log")
     ax.set_xlim(1.0, n_rows)
     ax.set_ylim(0.0, 1.05 * total)
-    ax.set_xlabel(f"rows looked at, of {n_rows:,}")
+    ax.set_xlabel(f"rows reviewed, of {n_rows:,}")
     ax.set_ylabel(f"positives found, of {total:,.4g} expected")
     # Above the axes: within them the ideal and the curves leave no corner free.
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
@@ -208,14 +204,14 @@ def plot_discovery(
 
 
 def plot_strata(table: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axes:
-    """A metric by stratum, with its 95 % interval; strata that are not shown keep their line and say why.
+    """Plot a metric by stratum, with its 95 % interval; strata without a value keep their line and show the reason.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `stratified`.
     metric : str
-        One of those in its column `metric`.
+        A value of its column `metric`.
     ax : matplotlib Axes, default=None
         Where to draw; None makes a figure.
 
@@ -226,7 +222,7 @@ def plot_strata(table: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axe
     Raises
     ------
     ValueError
-        A metric that is not in the table.
+        The table has no such metric.
     """
     rows = table[table["metric"] == metric].reset_index(drop=True)
     if rows.empty:
@@ -239,11 +235,11 @@ def plot_strata(table: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axe
     known = rows["value"].notna()
     whole = rows[(rows["stratum"] == "all") & known]
     if len(whole):
-        ax.axvline(whole["value"].iloc[0], color=_GREY, lw=1.0, ls="--")
-    ax.hlines(rows.index[known], rows["low"][known], rows["high"][known], color=_COLORS[0], lw=1.6, alpha=0.6)
-    ax.plot(rows["value"][known], rows.index[known], "o", color=_COLORS[0], ms=6)
+        ax.axvline(whole["value"].iloc[0], color=GREY, lw=1.0, ls="--")
+    ax.hlines(rows.index[known], rows["low"][known], rows["high"][known], color=COLORS[0], lw=1.6, alpha=0.6)
+    ax.plot(rows["value"][known], rows.index[known], "o", color=COLORS[0], ms=6)
     for i in rows.index[~known]:
-        ax.annotate(_plain(rows["note"][i]), (0.02, i), xycoords=("axes fraction", "data"), va="center", color=_GREY)
+        ax.annotate(_plain(rows["note"][i]), (0.02, i), xycoords=("axes fraction", "data"), va="center", color=GREY)
     ax.set_yticks(rows.index, [f"{_plain(row.stratum)}\nn = {row.n_positive}" for row in rows.itertuples()])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(f"{metric}, of n positives")
@@ -256,7 +252,7 @@ def _plain(name: Any) -> str:
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """`ax`, or that of a new figure, without the box and with a faint grid."""
+    """Return `ax`, or the axes of a new figure, without the box and with a faint grid."""
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -268,7 +264,7 @@ def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
 
 
 def _cycled(n: int) -> list[str]:
-    return [_COLORS[i % len(_COLORS)] for i in range(n)]
+    return [COLORS[i % len(COLORS)] for i in range(n)]
 
 
 def _checked_scores(scores: Any) -> dict[str, Any]:
@@ -278,15 +274,3 @@ def _checked_scores(scores: Any) -> dict[str, Any]:
             f"Got {type(scores).__name__} of {len(scores)} instead."
         )
     return dict(scores)
-
-
-def _above(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Positives and negatives above each threshold, from none to all, float64."""
-    labels, values = _checked(y, score)
-    if not 0 < labels.sum() < len(labels):
-        raise ValueError(
-            "The 'y' parameter must be of both classes, at least one 0 and one 1. "
-            f"Got {int(labels.sum())} of 1 among {len(labels)} instead."
-        )
-    counts = Counts.of(labels, np.unique(-values, return_inverse=True)[1], np.ones(len(labels)))
-    return counts.positives, counts.negatives

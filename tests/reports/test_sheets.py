@@ -1,4 +1,4 @@
-"""Cards and pages: written whole, alone, and by the command line; every bad input ends in a sentence."""
+"""Candidate sheets and their pages: written as a whole, alone, and by the command line."""
 
 import re
 import shutil
@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from gridlens import CutoutSet, load_model
 from gridlens.cli import main
 from gridlens.errors import GridlensError
-from gridlens.explain import Explainer, explain_table, read_one, write_card, write_explanations
+from gridlens.explain import Explainer, arc_patch, read_one
+from gridlens.reports import draw_candidate, draw_candidate_sheet, write_candidate_sheet, write_explanations
 
 pytest.importorskip("matplotlib")
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cutouts"
@@ -48,8 +49,8 @@ def scored(tmp_path_factory, explainer):
     return folder
 
 
-def test_a_card_says_why(tmp_path, explainer):
-    picture, page = write_card(explainer, read_one(EXAMPLES, "J014656-092952"), tmp_path, prevalence=0.01)
+def test_a_sheet_says_why(tmp_path, explainer):
+    picture, page = write_candidate_sheet(explainer, read_one(EXAMPLES, "J014656-092952"), tmp_path, prevalence=0.01)
     assert picture.name == "J014656-092952.png"
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     text = stands_alone(page)
@@ -61,24 +62,24 @@ def test_a_card_says_why(tmp_path, explainer):
 
 def test_a_name_that_no_file_can_have(tmp_path, explainer, noise):
     cutout = CutoutSet(noise(n=1, size=64), pixel_scale=1.0, ids=["../a b/<c>"])
-    picture, page = write_card(explainer, cutout, tmp_path)
+    picture, page = write_candidate_sheet(explainer, cutout, tmp_path)
     assert picture.parent == tmp_path
     assert page.is_file()
     assert "<c>" not in page.read_text()
 
 
-def test_a_rejected_cutout_has_no_card(tmp_path, explainer):
+def test_a_rejected_cutout_has_no_sheet(tmp_path, explainer):
     cutout = CutoutSet(np.full((1, 64, 64, 3), np.nan), ids=["bad"])
     with pytest.raises(GridlensError, match="The cutout bad is rejected"):
-        write_card(explainer, cutout, tmp_path)
+        write_candidate_sheet(explainer, cutout, tmp_path)
     two = CutoutSet(np.zeros((2, 64, 64, 3)))
     with pytest.raises(GridlensError, match=r"a CutoutSet of one\. Got 2"):
-        write_card(explainer, two, tmp_path)
+        write_candidate_sheet(explainer, two, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_writes_a_card(scored, tmp_path):
-    out = tmp_path / "cards"
+def test_the_command_writes_a_sheet(scored, tmp_path):
+    out = tmp_path / "sheets"
     # Of three files of one cutout the table names the first, and so may one do here.
     (first,) = (scored / "cutouts").glob("DESJ0330*_g_sci.fits")
     result = run("explain", first, "--out", out)
@@ -96,48 +97,12 @@ def test_the_command_writes_a_page(scored, tmp_path, monkeypatch):
     best = pd.read_csv(scored / "scores.csv").head(3)
     places = [text.index(f"{place} · {name}") for place, name in enumerate(best["id"], start=1)]
     assert places == sorted(places)
-    assert text.count('<div class="card">') == 3
-    for words in ("Read the two together", "at a prevalence of 0.01", "95 % intervals", "circle&#x27;s centre off"):
+    assert text.count('<div class="sheet">') == 3
+    for words in ("Read the two together", "at a prevalence of 0.01", "95 % intervals", "circle&#39;s centre off"):
         assert words in text
     again = run("explain", scored / "scores.csv", "--out", out)
     assert again.exit_code == 1
     assert "is not empty" in again.stderr
-
-
-def test_a_table_that_is_not_of_this_model_is_told(scored, explainer):
-    table = pd.read_csv(scored / "scores.csv")
-    found = explain_table(explainer, table, top=2)
-    assert found.notes == []
-    assert found.prevalence == 0.01
-    assert list(found.explanation.table["id"]) == list(table["id"][:2])
-    np.testing.assert_allclose(found.explanation.table["score"], table["score"][:2], atol=1e-6)
-    table.loc[0, "score"] = 0.2
-    (note,) = explain_table(explainer, table, top=2).notes
-    assert "The scores of 1 cutouts differ from the table's" in note
-
-
-def test_cutouts_that_are_gone(scored, explainer):
-    table = pd.read_csv(scored / "scores.csv")
-    fits = table["path"].str.endswith(".fits")
-    table.loc[fits, "path"] = "nowhere.fits"
-    found = explain_table(explainer, table, top=20)
-    assert len(found.explanation) == len(table) - 1
-    assert found.notes == [f"1 of the best {len(table)} cutouts could not be read again: {table['id'][fits].iloc[0]}."]
-    with pytest.raises(GridlensError, match=r"There is no 'nowhere\.fits'; go to the folder"):
-        explain_table(explainer, table.assign(path="nowhere.fits"))
-    with pytest.raises(GridlensError, match=r"It lacks rank, status; `gridlens score"):
-        explain_table(explainer, table[["id", "path"]])
-    with pytest.raises(GridlensError, match="a row with the status 'ok'"):
-        explain_table(explainer, table.assign(status="rejected"))
-
-
-def test_one_of_several(scored):
-    cutouts = scored / "cutouts"
-    assert read_one(cutouts / "simulated.npz", "sim-2026-000007").ids.tolist() == ["sim-2026-000007"]
-    with pytest.raises(GridlensError, match=r"several cutouts in .* Name one of them with --id"):
-        read_one(cutouts)
-    with pytest.raises(GridlensError, match="no cutout with the id 'x'"):
-        read_one(cutouts, "x")
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
@@ -177,3 +142,47 @@ def test_a_page_of_one_cutout(tmp_path, explainer, noise):
     text = stands_alone(tmp_path / "page" / "index.html")
     assert "1 · alone" in text
     assert "<p>A note.</p>" in text
+
+
+def test_text_of_cutouts_is_escaped(tmp_path, explainer, noise):
+    """Ids, notes and messages are text, never markup."""
+    hostile = "<script>alert('x')</script>\"&"
+    cutout = CutoutSet(noise(n=1, size=64), pixel_scale=1.0, ids=[hostile])
+    found = explainer.explain(cutout)
+    found.table["message"] = hostile
+    write_explanations(explainer, found, {0: cutout}, tmp_path / "page", notes=[hostile])
+    _, sheet = write_candidate_sheet(explainer, cutout, tmp_path)
+    for path, times in ((tmp_path / "page" / "index.html", 4), (sheet, 3)):
+        text = path.read_text(encoding="utf-8")
+        assert "<script" not in text and hostile not in text
+        assert text.count("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&#34;&amp;") == times
+
+
+def test_a_sheet_is_a_figure(explainer):
+    cutout = read_one(EXAMPLES, "J014656-092952")
+    figure = draw_candidate_sheet(explainer, cutout, explanation=explainer.explain(cutout))
+    texts = [text.get_text() for text in figure.texts]
+    assert texts[0] == "J014656-092952"
+    assert "The arc candidate adds" in texts[1]
+    # Four panels, the waterfall, the members and the groups.
+    assert len(figure.axes) == 7
+
+
+def test_a_candidate_is_drawn_alone(explainer):
+    cutout = read_one(EXAMPLES, "J014656-092952")
+    bare = draw_candidate(cutout)
+    assert not bare.collections
+    outlined = draw_candidate(cutout, bare, patch=arc_patch(explainer.explain(cutout), 0))
+    assert outlined is bare
+    assert outlined.collections
+    assert outlined.get_xlim() == (-0.5, len(cutout.pixels[0]) - 0.5)
+    with pytest.raises(GridlensError, match=r"a CutoutSet of one\. Got 0"):
+        draw_candidate(cutout[:0])
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "jinja2"])
+def test_a_missing_library_is_named_before_the_work(monkeypatch, tmp_path, explainer, library):
+    monkeypatch.setitem(__import__("sys").modules, library, None)
+    monkeypatch.setattr(explainer, "explain", None)
+    with pytest.raises(GridlensError, match=rf"need the package {library}: pip install 'gridlens\[explain\]'"):
+        write_candidate_sheet(explainer, None, tmp_path)

@@ -1,4 +1,4 @@
-"""Figures of many explanations: importance, beeswarm, dependence. Need matplotlib."""
+"""Plots of many explanations: importance, beeswarm, dependence. Need matplotlib."""
 
 from __future__ import annotations
 
@@ -8,32 +8,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gridlens.explain._aggregate import feature_columns
-from gridlens.explain._explainer import Explanation
-from gridlens.explain._pictures import AGAINST, FOR, GREY, new_figure
-from gridlens.explain._words import ARC_FEATURES, FEATURE_LABELS
+from gridlens.explain import FEATURE_LABELS, Explanation, feature_points
 from gridlens.features import PATCH_FEATURE_UNITS
+from gridlens.reports._figures import GREY, LENS, NO_LENS, bare, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["plot_beeswarm", "plot_dependence", "plot_importance"]
 
 _LEVELS = 60  # of a swarm, along its axis
 _RUNS = 12  # of a running median
-_ELONGATION = feature_columns()["elongation"]
 
 
 def plot_importance(table: pd.DataFrame, lost: pd.Series[float] | None = None) -> Figure:
-    """Mean absolute contributions as bars with their intervals, and what shuffles lose beside them.
+    """Plot mean absolute contributions as bars with their intervals, and the losses of shuffles beside them.
 
     Parameters
     ----------
     table : DataFrame
         From `importance`.
     lost : Series, default=None
-        The loss of `permutation_importance` by name.
+        The column `loss` of `permutation_importance`, by name.
 
     Returns
     -------
@@ -51,21 +47,32 @@ def plot_importance(table: pd.DataFrame, lost: pd.Series[float] | None = None) -
         axes[1].set_xlabel("lost by a shuffle, nats a cutout", fontsize=8)
     for ax in axes:
         ax.set_ylim(len(table) - 0.5, -0.5)
-        _plain(ax)
+        bare(ax, "top", "right")
         ax.tick_params(axis="y", length=0)
     return figure
 
 
 def plot_beeswarm(explanation: Explanation, names: Sequence[str]) -> Figure:
-    """A point for each patch of each cutout: what a feature adds, coloured by its value.
+    """Plot contributions of features as a point for each patch of each cutout, coloured by the value.
 
     Patches without an arc candidate are grey in the features of arcs.
+
+    Parameters
+    ----------
+    explanation : Explanation of n
+        Rejected cutouts are left out.
+    names : sequence of str
+        Features of a patch or of the metadata, from top to bottom.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure = new_figure(9.0, 0.36 * len(names) + 0.9)
     ax = figure.subplots()
     cmap = _values()
     for k, name in enumerate(names):
-        added, value, there = _points(explanation, name)
+        added, value, there = feature_points(explanation, name)
         height = _swarm(added)
         for mask, color in ((~there, GREY), (there, None)):
             if mask.any():
@@ -76,7 +83,7 @@ def plot_beeswarm(explanation: Explanation, names: Sequence[str]) -> Figure:
     ax.set_yticks(range(len(names)), [FEATURE_LABELS[name] for name in names], fontsize=8)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlabel("contribution of a patch, log-odds", fontsize=8)
-    _plain(ax)
+    bare(ax, "top", "right")
     from matplotlib.cm import ScalarMappable
 
     bar = figure.colorbar(ScalarMappable(cmap=cmap), ax=ax, aspect=40, pad=0.01)
@@ -87,7 +94,21 @@ def plot_beeswarm(explanation: Explanation, names: Sequence[str]) -> Figure:
 
 
 def plot_dependence(explanation: Explanation, names: Sequence[str]) -> Figure:
-    """What features add against their values, a point for each patch of each cutout, and the running median."""
+    """Plot contributions of features against their values, with the running median.
+
+    Patches without an arc candidate are left out in the features of arcs.
+
+    Parameters
+    ----------
+    explanation : Explanation of n
+        Rejected cutouts are left out.
+    names : sequence of str
+        Features of a patch or of the metadata, each in axes of its own.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     columns = 3
     rows = -(-len(names) // columns)
     figure = new_figure(10.5, 2.7 * rows)
@@ -95,36 +116,27 @@ def plot_dependence(explanation: Explanation, names: Sequence[str]) -> Figure:
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
     for ax, name in zip(axes.flat, names, strict=False):
-        added, value, there = _points(explanation, name)
+        added, value, there = feature_points(explanation, name)
         added, value = added[there], value[there]
         ax.axhline(0.0, color="#b9c1cc", lw=0.8)
         if len(value):
-            ax.scatter(value, added, s=4, lw=0, color=AGAINST, alpha=0.35)
+            ax.scatter(value, added, s=4, lw=0, color=NO_LENS, alpha=0.35)
             order = np.argsort(value, kind="stable")
             runs = [run for run in np.array_split(order, _RUNS) if len(run)]
-            ax.plot([np.median(value[run]) for run in runs], [np.median(added[run]) for run in runs], color=FOR, lw=1.6)
+            ax.plot(
+                [np.median(value[run]) for run in runs], [np.median(added[run]) for run in runs], color=LENS, lw=1.6
+            )
             low, high = np.quantile(value, [0.005, 0.995])
             ax.set_xlim(low - 0.03 * (high - low + 1e-9), high + 0.03 * (high - low + 1e-9))
         unit = PATCH_FEATURE_UNITS.get(name, "")
         ax.set_xlabel(f"{FEATURE_LABELS[name]} ({unit or name})", fontsize=8)
         ax.set_ylabel("log-odds", fontsize=8)
-        _plain(ax)
+        bare(ax, "top", "right")
     return figure
 
 
-def _points(explanation: Explanation, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a feature adds in each patch of each cutout, its value, and whether it means anything there."""
-    fine = np.isfinite(explanation.log_odds)
-    of = feature_columns()[name]
-    added, value = explanation.values[fine][:, of].ravel(), explanation.features[fine][:, of].ravel()
-    there = np.isfinite(value)
-    if name in ARC_FEATURES:
-        there &= explanation.features[fine][:, _ELONGATION].ravel() > 0.0
-    return added, value.astype(np.float64), there
-
-
 def _swarm(added: np.ndarray) -> np.ndarray:
-    """Heights (n,) from -0.38 to 0.38 that set points of nearly one value side by side."""
+    """Return heights (n,) from -0.38 to 0.38 that set points of nearly the same value side by side."""
     span = max(float(np.ptp(added)), 1e-9)
     level = np.round((added - added.min()) / span * _LEVELS).astype(int)
     height = np.zeros(len(added))
@@ -145,9 +157,3 @@ def _values() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("low-high", ["#56B4E9", "#0072B2", "#7a3b8f", "#CC79A7", "#E69F00"])
-
-
-def _plain(ax: Axes) -> None:
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    ax.tick_params(labelsize=8)

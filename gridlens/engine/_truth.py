@@ -1,0 +1,176 @@
+"""A score table and a truth table joined by id."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gridlens._groups import group_of_each
+from gridlens._labels import binary_values, check_columns, check_label_column, rows_by_id
+from gridlens._tables import some_names
+from gridlens.calibration import shift_prior
+from gridlens.cutouts import known_metadata
+from gridlens.detector import EVEN
+from gridlens.errors import GridlensError
+
+__all__ = ["JoinedTruth", "join_truth"]
+
+_SCORES, _OTHER, _TRUTH = "score table", "other score table", "truth table"
+
+
+class JoinedTruth(NamedTuple):
+    """Rows that have a score and a clean label."""
+
+    rows: pd.DataFrame
+    """indexed by id: columns of the truth table, and those of the score table that the truth table lacks"""
+    score: np.ndarray
+    probability: np.ndarray | None
+    """at the prevalence of these rows; None where the scores are not probabilities"""
+    other: np.ndarray | None
+    groups: np.ndarray | None
+    counts: dict[str, int]
+    notes: list[str]
+
+
+def join_truth(
+    scores: pd.DataFrame, truth: pd.DataFrame, other: pd.DataFrame | None = None, groups: str | None = None
+) -> JoinedTruth:
+    """Join tables on `id`; rows that only one of them has are counted and named in a note.
+
+    Raises
+    ------
+    GridlensError
+        A column is missing, an id is repeated, no id is in both tables, a label is not 0 or 1, or the usable rows have
+        one label or one score only.
+    """
+    notes: list[str] = []
+    check_columns(scores, ("id", "score"), _SCORES)
+    scores, truth = _by_id(scores, _SCORES, notes), _by_id(truth, _TRUTH, notes)
+    check_label_column(truth, _TRUTH, ": lenses among the other rows would count as false positives.")
+    if groups is not None and groups not in truth:
+        raise GridlensError(
+            f"The 'groups' parameter must name a column of the truth table. Got {groups!r} instead; its columns are "
+            f"{', '.join(map(str, truth.columns[:8]))}."
+        )
+    shared = _shared(scores.index, truth.index, notes)
+    label = binary_values(
+        truth.loc[shared, "label"],
+        shared,
+        f"column 'label' of the {_TRUTH}",
+        "Write 1 for a lens and 0 for certainly not a lens, and leave out uncertain rows.",
+    ).astype(np.int64)
+    values = _numbers(scores.loc[shared, "score"])
+    usable = ~np.isnan(values)
+    counts = {"joined": len(shared), "lenses": int(label.sum()), "rejected": int((~usable).sum())}
+    counts["rejected_lenses"] = int(label[~usable].sum())
+    beside = None if other is None else _other_scores(other, shared, usable, notes)
+    if beside is not None:
+        usable &= ~np.isnan(beside)
+    if counts["rejected"]:
+        notes.append(
+            f"{counts['rejected']} cutouts were rejected and have no score, among them {counts['rejected_lenses']} of "
+            f"{counts['lenses']} lenses. The fraction of all lenses that is found is "
+            f"{1 - counts['rejected_lenses'] / max(counts['lenses'], 1):.3g} times what the metrics say."
+        )
+    if not usable.any():
+        raise GridlensError(
+            f"The {_SCORES} must hold a score for a row of the {_TRUTH}. Got none for the {len(shared)} cutouts that "
+            "both name; the column 'message' of the score table may say why."
+        )
+    kept, label, score = shared[usable], label[usable], values[usable]
+    _check_informative(label, score)
+    rows = _described(truth.loc[kept], scores.loc[kept], notes).assign(label=label, score=score)
+    return JoinedTruth(
+        rows,
+        score,
+        _probability(scores.loc[kept], score, label, notes),
+        None if beside is None else beside[usable],
+        None if groups is None else group_of_each(rows[groups]),
+        counts,
+        notes,
+    )
+
+
+def _by_id(table: pd.DataFrame, what: str, notes: list[str]) -> pd.DataFrame:
+    rows, nameless = rows_by_id(table, what)
+    if nameless:
+        notes.append(f"{nameless} rows of the {what} have no id and are left out.")
+    return rows
+
+
+def _shared(scored: pd.Index, known: pd.Index, notes: list[str]) -> pd.Index:
+    """Return the ids that both tables have, in the order of the truth table."""
+    shared = known[known.isin(scored)]
+    if not len(shared):
+        raise GridlensError(
+            f"No id of the score table ({some_names(scored)}) is in the truth table ({some_names(known)}). "
+            "Check that both are tables of the same cutouts."
+        )
+    for index, others, said in (
+        (scored, known, "in the score table have no truth"),
+        (known, scored, "in the truth table have no score"),
+    ):
+        alone = index[~index.isin(others)]
+        if len(alone):
+            notes.append(f"{len(alone)} ids {said} and are left out: {some_names(alone)}.")
+    return shared
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+
+
+def _other_scores(other: pd.DataFrame, shared: pd.Index, usable: np.ndarray, notes: list[str]) -> np.ndarray:
+    check_columns(other, ("id", "score"), _OTHER)
+    beside = _numbers(_by_id(other, _OTHER, notes)["score"].reindex(shared))
+    lacking = int(np.isnan(beside[usable]).sum())
+    if lacking:
+        notes.append(f"{lacking} cutouts without a score in the other table are left out.")
+    return beside
+
+
+def _check_informative(label: np.ndarray, score: np.ndarray) -> None:
+    """Raise GridlensError where there is nothing to rank."""
+    if label.min() == label.max():
+        raise GridlensError(
+            f"The column 'label' of the truth table must hold both 0 and 1. Got {len(label)} rows of {label[0]} alone "
+            "instead; a ranking is judged by how it orders the two."
+        )
+    if len(np.unique(score)) == 1:
+        raise GridlensError(
+            f"The column 'score' of the score table must not be constant. Got {score[0]:g} in all {len(score)} rows "
+            "instead; give a table that ranks the cutouts."
+        )
+
+
+def _described(truth: pd.DataFrame, scores: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Return the columns of both tables, impossible metadata of the truth as NaN."""
+    rows = truth.copy()
+    numbers = rows.select_dtypes("number")
+    known, words = known_metadata({name: numbers[name] for name in numbers})
+    if words:
+        rows = rows.assign(**known)
+        notes.append(f"Some values of the truth table are impossible and are treated as unknown: {words}.")
+    for name in scores.columns.difference(rows.columns):
+        rows[name] = scores[name]
+    return rows
+
+
+def _probability(scores: pd.DataFrame, score: np.ndarray, label: np.ndarray, notes: list[str]) -> np.ndarray | None:
+    """Return probabilities at the prevalence of the rows.
+
+    `score` in a table of gridlens, which has `p_lens` too, is a probability at even prevalence. Other scores may be
+    anything.
+    """
+    if "p_lens" not in scores:
+        notes.append("The score table has no p_lens: its scores only rank, and calibration is not evaluated.")
+        return None
+    outside = score[(score < 0.0) | (score > 1.0)]
+    if len(outside):
+        raise GridlensError(
+            "The column 'score' of a score table with the column 'p_lens' must hold probabilities from 0 to 1. Got "
+            f"{outside[0]:g} instead; remove the column p_lens where scores are not probabilities."
+        )
+    return np.asarray(shift_prior(score, EVEN, float(label.mean())))

@@ -1,0 +1,51 @@
+"""Positives and negatives above each threshold of a score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gridlens.evaluation._discovery import Counts
+from gridlens.evaluation._ranking import _checked
+
+__all__ = ["counts_above"]
+
+
+def counts_above(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Count positives and negatives above each threshold of a score.
+
+    Divided by their last elements they are the true and the false positive rate of a ROC curve.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Clean labels, 0 or 1.
+    score : array-like of shape (n,)
+        Higher for more likely positives; may be infinite, not NaN.
+
+    Returns
+    -------
+    positives, negatives : ndarray of shape (m + 1,), float64
+        For m distinct scores, from none to all; ties are passed together.
+
+    Raises
+    ------
+    ValueError
+        Labels are not 0 and 1 or of one class only, the lengths differ, or a score is NaN.
+
+    Examples
+    --------
+    >>> from gridlens.evaluation import counts_above
+    >>> positives, negatives = counts_above([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1])
+    >>> positives.tolist(), negatives.tolist()
+    ([0.0, 1.0, 2.0, 2.0], [0.0, 0.0, 1.0, 2.0])
+    """
+    labels, values = _checked(y, score)
+    if not 0 < labels.sum() < len(labels):
+        raise ValueError(
+            "The 'y' parameter must hold both classes, at least one 0 and one 1. "
+            f"Got {int(labels.sum())} of 1 among {len(labels)} instead."
+        )
+    counts = Counts.of(labels, np.unique(-values, return_inverse=True)[1], np.ones(len(labels)))
+    return counts.positives, counts.negatives

@@ -1,0 +1,38 @@
+"""Pages, candidate sheets and plots. Everything is drawn with matplotlib and written through jinja2 templates.
+
+`write_evaluation` makes a page of an evaluation, `write_explanations` one of the best candidates of a table, and
+`write_candidate_sheet` one of a single candidate. Each page stands alone: no script, no other file. Both libraries are
+in the extra ``explain`` (``pip install 'gridlens[explain]'``) and are imported on first use.
+"""
+
+from gridlens.reports._evaluation import write_evaluation
+from gridlens.reports._evaluation_plots import (
+    plot_discovery,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+    plot_strata,
+)
+from gridlens.reports._explanation_plots import plot_beeswarm, plot_dependence, plot_importance
+from gridlens.reports._explanations import write_explanations
+from gridlens.reports._pages import check_libraries
+from gridlens.reports._pictures import draw_candidate, lupton_rgb
+from gridlens.reports._sheet import draw_candidate_sheet, write_candidate_sheet
+
+__all__ = [
+    "check_libraries",
+    "draw_candidate",
+    "draw_candidate_sheet",
+    "lupton_rgb",
+    "plot_beeswarm",
+    "plot_dependence",
+    "plot_discovery",
+    "plot_importance",
+    "plot_precision_recall",
+    "plot_reliability",
+    "plot_roc",
+    "plot_strata",
+    "write_candidate_sheet",
+    "write_evaluation",
+    "write_explanations",
+]

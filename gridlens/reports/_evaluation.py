@@ -1,0 +1,201 @@
+"""The report of an evaluation: one page that stands alone, and the numbers of record beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from gridlens._files import atomic_folder
+from gridlens.calibration import Reliability, shift_prior
+from gridlens.engine import ScoreEvaluation
+from gridlens.evaluation import DiscoveryCurve, Estimate, Evaluation, required_fpr
+from gridlens.reports._evaluation_plots import (
+    plot_discovery,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+    plot_strata,
+)
+from gridlens.reports._figures import svg_of
+from gridlens.reports._pages import check_libraries, render
+
+__all__ = ["write_evaluation"]
+
+_DEFINITIONS = {
+    "TPR at FPR": "fraction of the lenses found at that false positive rate",
+    "TPR0": "fraction of the lenses that score above every non-lens",
+    "TPR10": "fraction of the lenses found with fewer than ten false positives",
+    "TPR at precision": "largest fraction of the lenses found in a list of that precision, at the prevalence",
+    "average precision": "precision averaged over the lenses, best first: sum of (R_k - R_(k-1)) P_k",
+    "precision at": "fraction of lenses among the first k",
+    "recall at": "fraction of the lenses that are among the first k",
+    "AUROC": "chance that a lens scores above a non-lens; dominated by false positive rates that no survey can afford",
+    "Brier score": "mean of (p - y)^2",
+    "log loss": "mean of -log of the probability given to the true label",
+    "calibration error": "mean of |observed - predicted| over bins of equal size",
+}
+_SHOWN_STRATUM = "TPR at FPR 1e-2"
+_PLACES = (100, 500, 1000, 5000, 10_000)
+_MODEL = "model"
+
+
+def write_evaluation(
+    found: ScoreEvaluation | Evaluation,
+    folder: str | os.PathLike[str],
+    *,
+    title: str = "Scores against the truth",
+    costs: Mapping[str, float] | None = None,
+) -> None:
+    """Write `index.html` and `metrics.json` into a new folder, as a whole or not at all.
+
+    The page needs no other file and no script. The numbers of record are those of the page, unrounded, with the notes
+    and what was evaluated.
+
+    Parameters
+    ----------
+    found : ScoreEvaluation or Evaluation
+        From `gridlens.evaluate_scores` or `gridlens.evaluation.evaluate`.
+    folder : str or path
+        New, or empty.
+    title : str, default="Scores against the truth"
+    costs : mapping of str to float, default=None
+        ``seconds_per_cutout`` adds the hours of review of the best k cutouts; ``hours_per_follow_up`` with
+        ``cost_per_hour`` adds the follow-up of the lenses among them. No cost is assumed without them.
+
+    Raises
+    ------
+    GridlensError
+        The folder is not empty or cannot be written, or matplotlib or jinja2 is missing: the extra ``explain`` has
+        both.
+
+    Examples
+    --------
+    >>> from gridlens import evaluate_scores
+    >>> from gridlens.reports import write_evaluation
+    >>> write_evaluation(evaluate_scores("scores.csv", "truth.csv"), "report/")  # doctest: +SKIP
+    """
+    check_libraries()
+    evaluation = found.evaluation if isinstance(found, ScoreEvaluation) else found
+    notes = list(found.notes) if isinstance(found, ScoreEvaluation) else []
+    record = found.record if isinstance(found, ScoreEvaluation) else {}
+    page = render("evaluation.html", title=title, notes=notes, **_page_values(evaluation, costs))
+    numbers = {**record, "notes": notes, **evaluation.to_json()}
+    with atomic_folder(folder) as temporary:
+        (temporary / "index.html").write_text(page, encoding="utf-8")
+        (temporary / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _page_values(found: Evaluation, costs: Mapping[str, float] | None) -> dict[str, Any]:
+    """Return what the template of an evaluation shows."""
+    curve = found.curve
+    half = curve.half.note or f"{curve.half.value:,.0f} [{curve.half.low:,.0f}, {curve.half.high:,.0f}]"
+    return {
+        "found": found,
+        "prevalence": f"{found.prevalence:g}",
+        "grouped": found.n_groups != found.n_rows,
+        "metrics": [(name, estimate, _definition(name)) for name, estimate in found.metrics.items()],
+        "required_fpr": _required_fpr(found),
+        "roc": svg_of(plot_roc(found.y, found.scores), "roc"),
+        "precision": svg_of(plot_precision_recall(found.y, found.scores, found.prevalence), "precision"),
+        "expected": f"{found.prevalence * curve.n_rows:,.4g}",
+        "half": half,
+        "yields": _yields(curve, found.prevalence, costs),
+        "discovery": svg_of(plot_discovery(curve), "found"),
+        "controls": [name for name in found.controls if name != _MODEL],
+        "control_table": _by_score(found.controls),
+        "matched_table": _by_score(found.matched_metrics),
+        "balance": _balance(found),
+        "strata": [_stratum(k, name, rows) for k, (name, rows) in enumerate(found.strata.items())],
+        "calibration": None if found.bins is None else _calibration(found, found.bins),
+        "comparisons": [(name, one.a, one.b, one.difference) for name, one in found.comparisons.items()],
+    }
+
+
+def _definition(name: str) -> str:
+    return next((text for start, text in _DEFINITIONS.items() if name.startswith(start)), "")
+
+
+def _required_fpr(found: Evaluation) -> str:
+    """Return the FPR at which half of a list are lenses, "" where the TPR is unknown or 0."""
+    tpr = found.metrics["TPR at FPR 1e-2"].value
+    return f"{required_fpr(0.5, tpr, found.prevalence):.2g}" if tpr > 0.0 else ""
+
+
+def _yields(curve: DiscoveryCurve, prevalence: float, costs: Mapping[str, float] | None) -> dict[str, Any]:
+    places = [k for k in _PLACES if k <= curve.n_rows]
+    header = ["reviewed", "lenses found", "in random order"]
+    rows: list[list[Any]] = [[k, curve.at(k), prevalence * k] for k in places]
+    if costs is not None:
+        header += ["hours of review"]
+        for row, k in zip(rows, places, strict=True):
+            row.append(k * costs["seconds_per_cutout"] / 3600.0)
+        if "hours_per_follow_up" in costs:
+            header += ["hours of follow-up", "cost of follow-up"]
+            for row, k in zip(rows, places, strict=True):
+                hours = curve.at(k).value * costs["hours_per_follow_up"]
+                row += [hours, hours * costs["cost_per_hour"]]
+    return {"header": header, "rows": rows}
+
+
+def _by_score(metrics: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
+    """Return a table with a row for the model and each control."""
+    names = list(metrics.get(_MODEL, {}))
+    return {"header": ("", *names), "rows": [(name, *found.values()) for name, found in metrics.items()]}
+
+
+def _balance(found: Evaluation) -> dict[str, Any] | None:
+    if found.matched is None:
+        return None
+    balance = found.matched.balance
+    return {
+        "names": [str(name) for name in balance.index],
+        "rows": [(str(name), float(row["before"]), float(row["after"])) for name, row in balance.iterrows()],
+    }
+
+
+def _stratum(k: int, name: str, table: pd.DataFrame) -> dict[str, Any]:
+    """Return the table and the figure of the strata of one column."""
+    metrics = list(dict.fromkeys(table["metric"].dropna()))
+    rows = []
+    for stratum, part in table.groupby("stratum", sort=False):
+        first = part.iloc[0]
+        # What holds for the whole stratum is written once, beside its name.
+        merged = first["note"].split("; ")[0] if first["note"].startswith("merged: ") else ""
+        empty = part["value"].isna().all() and part["note"].nunique() == 1
+        label = f"{stratum}; {merged or first['note']}" if merged or empty else stratum
+        cells = {row["metric"]: "" if empty else _estimate(row, merged) for _, row in part.iterrows()}
+        counts = (int(first["n_positive"]), int(first["n_negative"]))
+        rows.append((label, *counts, *(cells.get(metric, "") for metric in metrics)))
+    shown = _SHOWN_STRATUM in metrics
+    return {
+        "name": name,
+        "negatives": "all non-lenses" if (table["against"] == "all").all() else "the non-lenses of the same stratum",
+        "header": ("stratum", "lenses", "non-lenses", *metrics),
+        "rows": rows,
+        "svg": svg_of(plot_strata(table, _SHOWN_STRATUM), f"strata{k}") if shown else "",
+        "caption": f"{_SHOWN_STRATUM} by {name}",
+    }
+
+
+def _estimate(row: pd.Series[Any], merged: str) -> Estimate:
+    note = str(row["note"]).removeprefix(merged).removeprefix("; ")
+    return Estimate(float(row["value"]), float(row["low"]), float(row["high"]), note)
+
+
+def _calibration(found: Evaluation, bins: Reliability) -> dict[str, Any]:
+    own = found.n_positive / found.n_rows
+    factor = own / (1.0 - own) / (found.prevalence / (1.0 - found.prevalence))
+    return {
+        "own": f"{own:.3g}",
+        "factor": f"{factor:.3g}",
+        "half": f"{float(shift_prior(0.5, own, found.prevalence)):.2g}",
+        "rows": [
+            (float(p), Estimate(float(seen), float(low), float(high)), int(n))
+            for p, seen, low, high, n in zip(bins.predicted, bins.observed, bins.low, bins.high, bins.rows, strict=True)
+        ],
+        "svg": svg_of(plot_reliability(bins), "reliability"),
+    }

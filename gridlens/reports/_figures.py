@@ -1,0 +1,70 @@
+"""Figures, and figures as parts of a page. Needs matplotlib, which is imported only to draw."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLORS", "GREY", "LENS", "NO_LENS", "bare", "diverging", "image_uri", "new_figure", "svg_of"]
+
+# Okabe & Ito, distinguishable with any colour vision; yellow is left out, because it is faint on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LENS, NO_LENS, GREY = "#D55E00", "#0072B2", "#767676"
+_WEBP_QUALITY = 82
+
+
+def new_figure(width: float, height: float, *, arrange: bool = True) -> Figure:
+    """Return a figure, in inches, that pyplot does not know; unless `arrange`, its axes stay where they are put."""
+    from matplotlib.figure import Figure
+
+    # Arranging a candidate sheet takes as long as drawing it.
+    return Figure(figsize=(width, height), layout="constrained" if arrange else None)
+
+
+def bare(ax: Axes, *sides: str) -> None:
+    """Remove sides of the box around axes, and set small tick labels."""
+    for side in sides:
+        ax.spines[side].set_visible(False)
+    ax.tick_params(labelsize=8)
+
+
+def diverging() -> Any:
+    """Return a colour map from against a lens, through white, to for a lens."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("against-for", [NO_LENS, "#ffffff", LENS])
+
+
+def image_uri(figure: Figure, dpi: int) -> str:
+    """Return a figure as an image within a page, WebP."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="webp", dpi=dpi, pil_kwargs={"quality": _WEBP_QUALITY})
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def svg_of(axes: Axes, name: str) -> Markup:
+    """Return the figure of axes as SVG within a page, and close it; `name` is unique among the figures of the page."""
+    import matplotlib as mpl
+    from markupsafe import Markup
+    from matplotlib import pyplot as plt
+
+    figure: Any = axes.get_figure(root=True)
+    buffer = io.StringIO()
+    # Text as outlines: the page looks the same without the fonts, and no text of the user is in its source.
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    drawing = buffer.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", drawing, flags=re.DOTALL)
+    # Names of parts are global in a page.
+    drawing = re.sub(r'\bid="', f'id="{name}-', drawing)
+    drawing = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", drawing)
+    return Markup(drawing)

@@ -1,0 +1,164 @@
+"""`evaluate_scores`: tables joined by id, strata and controls by their columns, what does not fit counted and named."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gridlens
+from gridlens import evaluate_scores
+from gridlens.calibration import shift_prior
+from gridlens.engine import measure_files, score_files
+from gridlens.errors import GridlensError
+from gridlens.evaluation import Strata, evaluate
+from gridlens.sources import FileSource
+
+DRAWS = {"n_boot": 20}
+
+
+@pytest.fixture
+def tables():
+    rng = np.random.default_rng(0)
+    label = np.repeat([1, 0], [80, 400])
+    ids = [f"c{k:04d}" for k in range(480)]
+    score = 1 / (1 + np.exp(-(3 * label - 1.5 + rng.normal(size=480))))
+    scores = pd.DataFrame({"id": ids, "p_lens": score / 100, "score": score, "seeing": rng.uniform(0.5, 1.2, 480)})
+    truth = pd.DataFrame(
+        {
+            "id": ids,
+            "label": label,
+            "theta_e": rng.uniform(10, 30, 480),
+            "richness": rng.uniform(10, 90, 480),
+            "bcg_mag_r": rng.normal(18, 1, 480),
+            "cluster": np.arange(480) // 2,
+        }
+    )
+    return scores, truth
+
+
+def test_numbers_are_those_of_evaluate(tables):
+    scores, truth = tables
+    found = evaluate_scores(scores.sample(frac=1, random_state=1), truth, groups="cluster", prevalence=0.01, **DRAWS)
+    label = truth["label"].to_numpy()
+    expected = evaluate(
+        label,
+        scores["score"],
+        0.01,
+        p=shift_prior(scores["score"].to_numpy(), 0.5, label.mean()),
+        groups=truth["cluster"],
+        strata={
+            "Einstein radius [arcsec]": Strata(truth["theta_e"].where(label == 1), (10.0, 15.0, 25.0, 30.0)),
+            "seeing [arcsec]": Strata(scores["seeing"], (0.0, 0.7, 0.9, 1.1, np.inf)),
+            "richness": Strata(truth["richness"], (0.0, 20.0, 40.0, 80.0, np.inf)),
+        },
+        controls={
+            "brightness and richness": truth[["bcg_mag_r", "richness"]],
+            "metadata": pd.concat([truth[["bcg_mag_r", "richness"]], scores["seeing"]], axis=1),
+        },
+        match_on=truth[["richness", "bcg_mag_r"]],
+        **DRAWS,
+    )
+    assert found.evaluation.to_json() == expected.to_json()
+    assert found.evaluation.bins is not None
+    assert found.notes == (
+        "The control of brightness and richness sees bcg_mag_r, richness.",
+        "The control of metadata sees bcg_mag_r, richness, seeing.",
+        "Not stratified by arc_snr, survey: the truth table has no such column.",
+    )
+
+
+def test_rows_are_those_of_the_truth_with_score_and_label(tables):
+    scores, truth = tables
+    scores.loc[2, "score"] = np.nan
+    found = evaluate_scores(scores.sample(frac=1, random_state=1), truth.astype({"label": bool}), **DRAWS)
+    assert found.rows.index.tolist() == truth["id"].drop(2).tolist()
+    assert found.rows["label"].dtype == np.int64
+    np.testing.assert_array_equal(found.rows["label"], truth["label"].drop(2))
+    np.testing.assert_array_equal(found.rows["score"], scores["score"].drop(2))
+    assert {"theta_e", "cluster", "p_lens", "seeing"} < set(found.rows)
+    assert found.counts == {"joined": 480, "lenses": 80, "rejected": 1, "rejected_lenses": 1}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.counts = {}
+
+
+def test_tables_and_their_paths_are_one(tables, tmp_path):
+    scores, truth = tables
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    truth.to_parquet(tmp_path / "truth.parquet")
+    read = evaluate_scores(tmp_path / "scores.csv", str(tmp_path / "truth.parquet"), **DRAWS)
+    given = evaluate_scores(scores, truth, **DRAWS)
+    assert read.evaluation.to_json() == given.evaluation.to_json()
+    assert read.record == {
+        "gridlens": gridlens.__version__,
+        "scores": str(tmp_path / "scores.csv"),
+        "truth": str(tmp_path / "truth.parquet"),
+        "against": None,
+        "model": None,
+        "counts": read.counts,
+    }
+    assert given.record["scores"] is None
+
+
+def test_the_other_scores_are_of_the_same_rows(tables):
+    scores, truth = tables
+    worse = scores.assign(score=np.random.default_rng(1).permutation(scores["score"]))
+    found = evaluate_scores(scores, truth, against=worse.iloc[5:], **DRAWS)
+    assert len(found.rows) == 475
+    assert "5 cutouts without a score in the other table are left out." in found.notes
+    assert found.evaluation.comparisons["AUROC"].difference.high < -0.2
+
+
+def test_impossible_metadata_are_unknown(tables):
+    scores, truth = tables
+    truth.loc[3, "richness"] = -99
+    found = evaluate_scores(scores, truth, **DRAWS)
+    assert np.isnan(found.rows["richness"].iloc[3])
+    assert any("impossible and are treated as unknown: 1 in 'richness'" in note for note in found.notes)
+
+
+def test_what_is_not_a_table_is_scored_by_the_model(shards, model, tmp_path):
+    source = FileSource(shards / "01.npz")
+    score_files(source, tmp_path / "scores.csv", models=(str(model),), n_jobs=1)
+    measure_files(source, tmp_path / "features.parquet", n_jobs=1)
+    ids = pd.read_csv(tmp_path / "scores.csv", dtype={"id": str})["id"].sort_values()
+    truth = pd.DataFrame({"id": ids, "label": np.arange(len(ids)) % 2})
+    expected = evaluate_scores(tmp_path / "scores.csv", truth, **DRAWS)
+    for scores in (tmp_path / "features.parquet", source):
+        found = evaluate_scores(scores, truth, model=model, n_jobs=1, **DRAWS)
+        np.testing.assert_allclose(found.rows["score"], expected.rows["score"], rtol=1e-6)
+        assert found.evaluation.to_json()["metrics"] == expected.evaluation.to_json()["metrics"]
+        assert found.record["model"] == str(model)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"prevalence": 0.0}, ValueError, "'prevalence' parameter must be a number between 0 and 1"),
+        ({"n_boot": 0}, ValueError, "'n_boot' parameter must be a whole number from 1"),
+        ({"groups": "field"}, GridlensError, r"'groups' parameter must name a column of the truth table\. Got 'field'"),
+    ],
+)
+def test_arguments_that_are_refused(tables, arguments, error, said):
+    with pytest.raises(error, match=said):
+        evaluate_scores(*tables, **{**DRAWS, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda s, t: (s.assign(score=np.nan), t),
+            r"must hold a score for a row of the truth table\. Got none",
+        ),
+        (lambda s, t: (s.assign(score=0.5), t), r"'score' of the score table must not be constant\. Got 0\.5 in all"),
+        (lambda s, t: (s.assign(score=-1.0 * t.label), t), r"must hold probabilities from 0 to 1\. Got -1 instead"),
+        (lambda s, t: (s, t.assign(label=0)), r"must hold both 0 and 1\. Got 480 rows of 0 alone"),
+        (lambda s, t: (s, t.assign(label="maybe")), r"must be 1 or 0\. Got 'maybe' in the row c0000"),
+        (lambda s, t: (s.assign(id="x" + s.id), t), r"No id of the score table \(xc0000"),
+        (lambda s, t: (s.drop(columns="id"), t), r"score table must have the columns id and score\. Got p_lens"),
+    ],
+)
+def test_tables_that_are_refused(tables, change, said):
+    with pytest.raises(GridlensError, match=said):
+        evaluate_scores(*change(*tables), **DRAWS)
