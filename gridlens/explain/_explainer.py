@@ -1,10 +1,10 @@
-"""`Explainer`: what each feature and member adds to the log-odds of the stack."""
+"""`Explainer`: contributions of each feature and member to the log-odds of the stack."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError
+from gridlens.explain._shap import shap_explanation
 from gridlens.features import Measured, measure
 from gridlens.stacking import CERTAIN_LOG_ODDS, bounded_contributions, member_log_odds
+
+if TYPE_CHECKING:
+    import shap
 
 __all__ = ["TOLERANCE", "Explainer", "Explanation"]
 
@@ -25,7 +29,7 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the score of n cutouts is made of; all in log-odds of the stack, before calibration.
+    """Contributions to the scores of n cutouts, in log-odds of the stack, before calibration.
 
     ``base + values.sum(axis=1) + sum(bars.values())`` is `log_odds`.
 
@@ -34,10 +38,10 @@ class Explanation:
     features : ndarray of shape (n, 315), float32
         What was explained; a row of NaN for a rejected cutout.
     by_member : dict of str to ndarray of shape (n, 315), float64
-        What each feature adds through each member that tells, times the member's weight.
+        What each feature adds through each member that offers contributions, times the member's weight.
     bars : dict of str to ndarray of shape (n,), float64
-        What each other member adds as a whole: its weight times its log-odds, over those of the share of lenses that
-        the members learned from.
+        What each other member adds as a whole: its weight times its log-odds, over those of the prevalence of lenses
+        among the training rows.
     base : float
         Log-odds before anything is known.
     log_odds : ndarray of shape (n,), float64
@@ -58,11 +62,11 @@ class Explanation:
 
     @property
     def values(self) -> np.ndarray:
-        """What each feature adds through all members, (n, 315)."""
+        """Contributions of each feature through all members, (n, 315)."""
         return sum(self.by_member.values(), np.zeros(self.features.shape))
 
     def take(self, rows: Any) -> Explanation:
-        """The same of some rows: numbers, or a mask."""
+        """Return the explanation of some rows, which are numbers or a mask."""
         return Explanation(
             self.features[rows],
             {name: values[rows] for name, values in self.by_member.items()},
@@ -74,7 +78,7 @@ class Explanation:
 
     @staticmethod
     def concatenate(parts: Sequence[Explanation]) -> Explanation:
-        """One explanation of what one `Explainer` explained in parts, at least one."""
+        """Return one explanation of parts, at least one, that the same `Explainer` made."""
         first = parts[0]
         return Explanation(
             np.concatenate([part.features for part in parts]),
@@ -84,6 +88,38 @@ class Explanation:
             np.concatenate([part.log_odds for part in parts]),
             pd.concat([part.table for part in parts], ignore_index=True),
         )
+
+    def to_shap(self) -> shap.Explanation:
+        """Return the contributions as a `shap.Explanation`, for ``shap.plots.beeswarm``, ``waterfall`` and ``scatter``.
+
+        Rejected cutouts are left out. A member without contributions of features is one more feature, "member NAME":
+        its value is the probability that the member gave, its contribution the weighted log-odds of `bars`.
+
+        Returns
+        -------
+        shap.Explanation of shape (m, 315 + b)
+            For m cutouts that are not rejected and b members in `bars`: `values` and `base_values` in log-odds, whose
+            sum is `log_odds`; `data`, NaN where unknown; `feature_names` such as "arc elongation [top left]", of which
+            each is unique; `instance_names`, the ids.
+
+        Raises
+        ------
+        GridlensError
+            The package shap is missing: the extra ``explain`` has it.
+
+        Examples
+        --------
+        >>> import shap
+        >>> from gridlens import CutoutSet, load_model
+        >>> from gridlens.explain import Explainer
+        >>> cutouts = CutoutSet.read("cutouts/")  # doctest: +SKIP
+        >>> found = Explainer(load_model()).explain(cutouts).to_shap()  # doctest: +SKIP
+        >>> shap.plots.waterfall(found[0])  # doctest: +SKIP
+        >>> shap.plots.scatter(found[:, "arc elongation [top left]"])  # doctest: +SKIP
+        """
+        fine = self.take(np.isfinite(self.log_odds))
+        members = {name: (fine.table[name].to_numpy(dtype=np.float64), bar) for name, bar in fine.bars.items()}
+        return shap_explanation(fine.table["id"].astype(str), fine.features, fine.values, self.base, members)
 
 
 class Explainer:
@@ -106,9 +142,10 @@ class Explainer:
 
     Notes
     -----
-    Shapley values say what the model made of the numbers, not what is so on the sky. Of features that say the same,
-    such as arc features of patches that show one arc, each gets a share that hangs on which of them the trees happened
-    to ask; sums over groups are steadier. See `permutation_importance` for what the model loses without a group.
+    Shapley values describe what the model made of the features, not what is true on the sky. Among features that carry
+    the same information, such as arc features of patches that show one arc, a contribution is divided depending on
+    which of them the trees happened to split on; sums over groups are more stable. See `permutation_importance` for
+    what the model loses without a group.
 
     References
     ----------
@@ -131,7 +168,7 @@ class Explainer:
         self.detector = detector
 
     def explain(self, X: CutoutSet | Measured | np.ndarray) -> Explanation:
-        """What the score of each cutout is made of.
+        """Explain the score of each cutout.
 
         Parameters
         ----------
@@ -182,7 +219,7 @@ class Explainer:
         return Explanation(features, by_member, bars, base, combined, table)
 
     def maps(self, cutouts: CutoutSet) -> dict[str, np.ndarray]:
-        """Where members on cutouts look, of those that offer it.
+        """Return where members on cutouts look, as far as they offer it.
 
         Parameters
         ----------
@@ -191,7 +228,7 @@ class Explainer:
         Returns
         -------
         dict of str to ndarray of shape (n, H, W)
-            A map by the member's name, in its own log-odds, positive where the image speaks for a lens.
+            A map by the member's name, in its own log-odds, positive where the image indicates a lens.
         """
         members = self.detector.stack_.members_
         return {
@@ -202,7 +239,7 @@ class Explainer:
 
 
 def _checked(name: str, values: np.ndarray, base: float, log_odds: np.ndarray) -> np.ndarray:
-    """Contributions of a member that add up to its log-odds as the stack takes them; GridlensError otherwise."""
+    """Return contributions of a member that add up to its log-odds as the stack takes them; raise otherwise."""
     values = bounded_contributions(values, base, CERTAIN_LOG_ODDS)
     off = np.abs(base + values.sum(axis=1) - log_odds).max(initial=0.0)
     if not off <= TOLERANCE:
