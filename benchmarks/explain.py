@@ -22,9 +22,10 @@ from sklearn.metrics import roc_auc_score
 from gridlens import CutoutSet, LensDetector, load_model
 from gridlens.cutouts import SIMULATED_SURVEYS, Augmentation
 from gridlens.evaluation import Estimate, auroc, average_precision, compare, tpr_at_fpr
-from gridlens.explain import Explainer, Explanation, by_group, importance, permutation_importance, write_card
+from gridlens.explain import Explainer, Explanation, by_group, importance, permutation_importance
 from gridlens.features import FEATURE_GROUPS, FEATURE_NAMES, GridPatchExtractor
 from gridlens.models.recipe import RECIPES, SceneRows
+from gridlens.reports import write_candidate_sheet
 from gridlens.simulate import SceneSettings, simulate_scene
 from gridlens.stacking import member_class, member_log_odds
 
@@ -73,7 +74,7 @@ def interval(values: np.ndarray) -> str:
 
 
 def timed(detector: LensDetector, test: SceneRows, examples: Path) -> None:
-    """Print how long contributions, LightGBM's own, and a card take."""
+    """Print how long contributions, LightGBM's own, and a candidate sheet take."""
     X = np.resize(test.features_with(RECIPE.metadata), (N_TIMED, len(FEATURE_NAMES)))
     explainer = Explainer(detector)
     explainer.explain(X[:64])
@@ -93,9 +94,9 @@ def timed(detector: LensDetector, test: SceneRows, examples: Path) -> None:
     print(f"| `lightgbm` by LightGBM's `pred_contrib`, 2 threads, from {few} rows | {wall:.0f} | {work:.0f} |")
     cutout = CutoutSet.read(examples / "simulated.npz")[:1]
     with tempfile.TemporaryDirectory() as folder:
-        write_card(explainer, cutout, folder)
-        wall, work = min(_seconds(write_card, explainer, cutout, folder) for _ in range(5))
-    print(f"| one card, PNG and HTML, the model loaded | {wall:.1f} | {work:.1f} |", flush=True)
+        write_candidate_sheet(explainer, cutout, folder)
+        wall, work = min(_seconds(write_candidate_sheet, explainer, cutout, folder) for _ in range(5))
+    print(f"| one candidate sheet, PNG and HTML, the model loaded | {wall:.1f} | {work:.1f} |", flush=True)
 
 
 def _seconds(function, *arguments) -> tuple[float, float]:

@@ -22,8 +22,8 @@ from gridlens.cutouts import CutoutSet
 from gridlens.cutouts.images import extract
 from gridlens.cutouts.readers import read_batches
 from gridlens.engine import score_batches
-from gridlens.explain import lupton_rgb
-from gridlens.features import arc_candidate, kernels
+from gridlens.features import kernels
+from gridlens.reports import draw_candidate
 
 SETS = {
     "ps1": "Pan-STARRS1, groups and clusters with known lenses",
@@ -131,13 +131,7 @@ def draw(target: Path, table: pd.DataFrame, cutouts: dict[str, CutoutSet]) -> No
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (_, row) in zip(axes.flat, table.iterrows(), strict=False):
-        cutout = cutouts[row["id"]]
-        pixels = cutout.pixels[0]
-        axis.imshow(lupton_rgb(pixels), origin="lower")
-        if row["arc_patch"] >= 0:
-            arc = arc_candidate(pixels, cutout.bcg_xy[0], cutout.pixel_scale[0], row["arc_patch"])
-            assert arc is not None
-            axis.contour(arc.mask, levels=[0.5], colors="white", linewidths=0.8)
+        draw_candidate(cutouts[row["id"]], axis, patch=row["arc_patch"])
         axis.set_title(f"{row['id'][:22]}\n{row['score']:.2f}", fontsize=8)
     figure.savefig(target, dpi=90, pil_kwargs={"quality": 85})
     plt.close(figure)

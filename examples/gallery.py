@@ -1,9 +1,10 @@
-"""Say why the example cutouts scored as they did, in pictures: what `gridlens explain` draws, from Python.
+"""Explain the scores of the example cutouts in pictures: what `gridlens explain` draws, from Python.
 
     pip install "gridlens[explain]"
     python examples/gallery.py gallery/
 
-A card for each cutout (PNG and HTML), what the scores rest on (PNG), and the page of all of them (report/index.html).
+A candidate sheet of each cutout (PNG and HTML), what the scores depend on (PNG), and the page of all of them
+(report/index.html).
 """
 
 import sys
@@ -19,10 +20,12 @@ from gridlens.explain import (
     explain_table,
     importance,
     permutation_importance,
+)
+from gridlens.reports import (
     plot_beeswarm,
     plot_dependence,
     plot_importance,
-    write_card,
+    write_candidate_sheet,
     write_explanations,
 )
 
@@ -49,7 +52,7 @@ def main(target: str) -> None:
     plot_beeswarm(explanation, names[:14]).savefig(folder / "beeswarm.png", dpi=DPI)
     plot_dependence(explanation, names[:6]).savefig(folder / "dependence.png", dpi=DPI)
     for cutout in cutouts.values():
-        write_card(explainer, cutout, folder, prevalence=prevalence)
+        write_candidate_sheet(explainer, cutout, folder, prevalence=prevalence)
     write_explanations(explainer, explanation, cutouts, folder / "report", prevalence=prevalence)
     print(f"drawn to {folder}")
 

@@ -1,9 +1,10 @@
-"""Score the example cutouts and draw a contact sheet: what the model thinks, and which arc it looked at.
+"""Score the example cutouts and draw a contact sheet: each score, and the arc candidate that it is based on.
 
     pip install "gridlens[explain]"
     python examples/quickstart.py contact-sheet.png
 
-The best arc candidate is outlined in white; titles give the rank, the name and the score at even prevalence.
+The best arc candidate is outlined in white, and the circle through it dashed; titles give the rank, the name and the
+score at even prevalence.
 """
 
 import sys
@@ -14,8 +15,7 @@ import matplotlib.pyplot as plt
 from gridlens import load_model
 from gridlens.cutouts.readers import read_batches
 from gridlens.engine import score_batches
-from gridlens.explain import lupton_rgb
-from gridlens.features import arc_candidate
+from gridlens.reports import draw_candidate
 
 CUTOUTS = Path(__file__).parent / "cutouts"
 COLUMNS = 6
@@ -32,13 +32,8 @@ def main(target: str) -> None:
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (_, row) in zip(axes.flat, table.iterrows(), strict=False):
-        cutout = cutouts[row["id"]]
-        pixels = cutout.pixels[0]
-        axis.imshow(lupton_rgb(pixels), origin="lower")
+        draw_candidate(cutouts[row["id"]], axis, patch=row["arc_patch"])
         axis.set_title(f"{row['rank']}  {row['id'][:20]}\n{row['score']:.2f}", fontsize=8)
-        if row["arc_patch"] >= 0:
-            arc = arc_candidate(pixels, cutout.bcg_xy[0], cutout.pixel_scale[0], row["arc_patch"])
-            axis.contour(arc.mask, levels=[0.5], colors="white", linewidths=0.7)
     figure.savefig(target, dpi=110)
     print(f"drawn to {target}")
 

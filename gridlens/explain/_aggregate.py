@@ -1,4 +1,4 @@
-"""Contributions of 315 columns, added up to what people can read."""
+"""Sums of the contributions of 315 columns, by group, feature and patch."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from gridlens.features import (
 __all__ = ["POSITION", "by_feature", "by_group", "by_patch", "feature_columns", "feature_points", "group_columns"]
 
 POSITION = "position"
-"""the flags of position, constant over cutouts: no finding, but a part of the sum"""
+"""name of the flags of position, which are constant over cutouts: a part of the sum, not a finding"""
 
 
 def group_columns() -> dict[str, np.ndarray]:
-    """Columns of the features by group, and the groups in the contract's order."""
+    """Return the columns of each group of features, in the order of the contract."""
     index = {name: k for k, name in enumerate(FEATURE_NAMES)}
     return {group: np.array([index[name] for name in names]) for group, names in FEATURE_GROUPS.items()}
 
 
 def feature_columns() -> dict[str, np.ndarray]:
-    """Columns of each feature in all patches, then of each metadata value; the flags of position are one feature."""
+    """Return the columns of each feature in all patches, then of metadata; the flags of position are one feature."""
     width = len(PATCH_FEATURE_NAMES)
     columns: dict[str, list[int]] = {}
     for j, name in enumerate(PATCH_FEATURE_NAMES):
@@ -41,7 +41,9 @@ def feature_columns() -> dict[str, np.ndarray]:
 
 
 def by_group(explanation: Explanation) -> pd.DataFrame:
-    """Contributions by group of features: intensity, colour, edges, geometry, arc shape and colour, position, metadata.
+    """Sum contributions by group of features.
+
+    The groups are intensity, colour, edges, geometry, arc shape, arc colour, position and metadata.
 
     Parameters
     ----------
@@ -50,13 +52,14 @@ def by_group(explanation: Explanation) -> pd.DataFrame:
     Returns
     -------
     DataFrame of n rows
-        A column for each group, then one for each member that is a bar; base and row sum are the log-odds.
+        A column for each group, then one for each member in `bars`; the base and the sum of a row are its log-odds.
+        A row of NaN for a rejected cutout.
     """
     return _summed(explanation, group_columns())
 
 
 def by_feature(explanation: Explanation) -> pd.DataFrame:
-    """Contributions by feature, added up over the nine patches.
+    """Sum contributions by feature, over the nine patches.
 
     Parameters
     ----------
@@ -66,13 +69,13 @@ def by_feature(explanation: Explanation) -> pd.DataFrame:
     -------
     DataFrame of n rows
         A column for each of the 25 features of a patch, for position and for the nine metadata, then one for each
-        member that is a bar; base and row sum are the log-odds.
+        member in `bars`; the base and the sum of a row are its log-odds. A row of NaN for a rejected cutout.
     """
     return _summed(explanation, feature_columns())
 
 
 def by_patch(explanation: Explanation) -> np.ndarray:
-    """Contributions by patch, without the metadata's and those of members that are bars.
+    """Sum contributions by patch, without those of metadata and of members in `bars`.
 
     Parameters
     ----------
@@ -81,7 +84,7 @@ def by_patch(explanation: Explanation) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n, 3, 3), float64
-        Row 0 is at y = 0: draw it with ``origin="lower"``.
+        Log-odds, NaN for a rejected cutout. Row 0 is at y = 0: draw it with ``origin="lower"``.
     """
     values = explanation.values[:, :N_IMAGE_FEATURES]
     return values.reshape(len(values), N_PATCHES, len(PATCH_FEATURE_NAMES)).sum(axis=2).reshape(-1, 3, 3)

@@ -109,7 +109,7 @@ class Explanation:
 
         Examples
         --------
-        >>> import shap
+        >>> import shap  # doctest: +SKIP
         >>> from gridlens import CutoutSet, load_model
         >>> from gridlens.explain import Explainer
         >>> cutouts = CutoutSet.read("cutouts/")  # doctest: +SKIP

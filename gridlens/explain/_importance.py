@@ -1,4 +1,4 @@
-"""What a model leans on over many cutouts: mean absolute contributions, and what it loses by a shuffle of columns."""
+"""What a model depends on over many cutouts: mean absolute contributions, and the loss of a shuffle of columns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def importance(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> pd.DataFrame:
-    """Mean absolute contribution, with a 95 % interval of bootstrap draws of the cutouts.
+    """Return mean absolute contributions, with 95 % intervals from bootstrap draws of the cutouts.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def importance(
     Raises
     ------
     GridlensError
-        No cutout is left, or `by` is none of its choices.
+        No cutout is left, or `by` is not among its choices.
     """
     if by == "group":
         sums = by_group(explanation)
@@ -82,10 +82,9 @@ def permutation_importance(
     n_repeats: int = 5,
     random_state: int = 0,
 ) -> pd.DataFrame:
-    """Log loss that the detector's probabilities gain where the columns of a group are shuffled among the cutouts.
+    """Return the log loss that a detector gains where the columns of a group are shuffled among the cutouts.
 
-    The columns of a group, or of a feature in all patches, are shuffled together, so that what they say of each other
-    stays.
+    The columns of a group, or of a feature in all patches, are shuffled together, so that their correlations stay.
 
     Parameters
     ----------
@@ -94,9 +93,8 @@ def permutation_importance(
     X : ndarray of shape (n, 315)
         Rows of NaN are left out.
     y : ndarray of shape (n,), default=None
-        1 for a lens and 0 for surely none. None takes the detector's own probabilities, at even prevalence, for the
-        truth: the loss is then the information that its judgement loses, a Kullback-Leibler divergence, and says
-        nothing of how good that judgement is.
+        1 for a lens and 0 for certainly not a lens. None takes the detector's own probabilities, at even prevalence, as
+        the truth: the loss is then a Kullback-Leibler divergence from them, and does not depend on how good they are.
     by : {"group", "feature"}, default="group"
     names : list of str, default=None
         Groups or features to shuffle; None takes all but position.
@@ -107,8 +105,7 @@ def permutation_importance(
     Returns
     -------
     DataFrame, the greatest loss first
-        Columns `name`, `loss` (nats a cutout, the mean over the shuffles), `low` and `high` (the least and the
-        greatest).
+        Columns `name`, `loss` (nats per cutout, mean over the shuffles), `low` and `high` (minimum and maximum).
 
     Raises
     ------
@@ -148,7 +145,7 @@ def permutation_importance(
     rows = []
     for name in chosen:
         gains = []
-        # What is NaN, or one number, in every row is not changed by a shuffle.
+        # Columns that are constant or NaN are not changed by a shuffle.
         if not _constant(X[:, columns[name]]):
             for order in orders:
                 shuffled = X.copy()

@@ -1,4 +1,4 @@
-"""The strongest terms of one score, in words, and the arc candidate that it owes most to."""
+"""The strongest terms of one score, in words, and the arc candidate that contributes most to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Term", "arc_patch", "because", "strongest_terms"]
 
 _ARC = [PATCH_FEATURE_NAMES.index(name) for name in ARC_FEATURES]
 _ELONGATION = PATCH_FEATURE_NAMES.index("elongation")
-# Arc features in the sentence that sums up a card, and the least that each must have added.
+# Arc features in the sentence that sums up a candidate sheet, and the least that each must have added.
 _SAID = 4
 _LEAST = 0.02
 
@@ -32,13 +32,13 @@ class Term(NamedTuple):
     Attributes
     ----------
     words : str
-        What it is, with its value and unit.
+        Description, with the value and unit.
     value : float
-        What it adds to the log-odds.
+        Contribution to the log-odds.
     feature : str
-        Of the contract, without its patch; the name of a member that is a bar; "" for what is left over.
+        Name in the contract, without the patch; the name of a member in `bars`; "" for the sum of the other terms.
     patches : tuple of int
-        Where, 0 to 8; empty for metadata and members.
+        Patches, 0 to 8; empty for metadata and members.
     """
 
     words: str
@@ -48,23 +48,23 @@ class Term(NamedTuple):
 
 
 def strongest_terms(explanation: Explanation, row: int, n: int = 10) -> list[Term]:
-    """The strongest terms of one cutout's score in words, and the sum of all others.
+    """Return the strongest terms of one cutout's score in words, and the sum of all others.
 
-    An arc candidate lies in each patch that holds enough of it; a feature of it is one term, added up over these
-    patches. So is all that patches without a candidate add by not having one. The flags of position are never a
-    term of their own: they are constant over cutouts.
+    An arc candidate lies in each patch that holds enough of it; each of its features is one term, summed over these
+    patches. The lack of a candidate is also one term, summed over the patches without one. The flags of position are
+    constant over cutouts and are not terms.
 
     Parameters
     ----------
     explanation : Explanation
     row : int
     n : int, default=10
-        Terms beside the sum of the others.
+        Number of terms, without the sum of the others.
 
     Returns
     -------
     list of Term
-        The strongest first, what is left over last; base and their sum are the log-odds.
+        The strongest first, the sum of the others last; the base and all terms add up to the log-odds.
     """
     terms = sorted(_terms(explanation, row), key=lambda term: -abs(term.value))
     total = float(explanation.log_odds[row]) - explanation.base
@@ -74,7 +74,13 @@ def strongest_terms(explanation: Explanation, row: int, n: int = 10) -> list[Ter
 
 
 def arc_patch(explanation: Explanation, row: int) -> int:
-    """A patch of the arc candidate that adds most to a score; -1 where no patch shows one."""
+    """Return a patch, 0 to 8, of the arc candidate that contributes most to a score; -1 where no patch shows one.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    row : int
+    """
     totals = dict.fromkeys(_candidates(explanation.features[row]), 0.0)
     for term in _terms(explanation, row):
         if term.feature in ARC_FEATURES and term.patches in totals:
@@ -83,15 +89,21 @@ def arc_patch(explanation: Explanation, row: int) -> int:
 
 
 def because(explanation: Explanation, row: int) -> str:
-    """The arc candidate that adds most to a score, and what it adds that by, in a sentence."""
+    """Return a sentence on the arc candidate that contributes most to a score, and on its strongest features.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    row : int
+    """
     patch = arc_patch(explanation, row)
     if patch < 0:
         return "No arc candidate was found."
     terms = [term for term in _terms(explanation, row) if term.feature in ARC_FEATURES and patch in term.patches]
     total = sum(term.value for term in terms)
-    speaking = sorted((term for term in terms if term.value > _LEAST), key=lambda term: -term.value)[:_SAID]
+    supporting = sorted((term for term in terms if term.value > _LEAST), key=lambda term: -term.value)[:_SAID]
     against = sorted((term for term in terms if term.value < -_LEAST), key=lambda term: term.value)[:2]
-    said = ", ".join(_bare(term) for term in speaking) or "by nothing of its own"
+    said = ", ".join(_bare(term) for term in supporting) or "without a strong feature"
     but = f", although {', '.join(_bare(term) for term in against)}" if against else ""
     verb = "The arc candidate adds" if total >= 0.0 else "The best arc candidate takes"
     return f"{verb} {abs(total):.2f}: {said}{but}."
@@ -102,7 +114,7 @@ def _bare(term: Term) -> str:
 
 
 def _candidates(features: np.ndarray) -> list[tuple[int, ...]]:
-    """The patches that show a candidate, for each of them."""
+    """Return, for each candidate, the patches that show it."""
     patches = features[:N_IMAGE_FEATURES].reshape(N_PATCHES, -1)
     groups: dict[tuple[float, ...], list[int]] = {}
     for k in range(N_PATCHES):
@@ -112,7 +124,7 @@ def _candidates(features: np.ndarray) -> list[tuple[int, ...]]:
 
 
 def _terms(explanation: Explanation, row: int) -> list[Term]:
-    """All terms of a row but position."""
+    """Return all terms of a row but those of position."""
     features, values = explanation.features[row], explanation.values[row]
     shown = features[:N_IMAGE_FEATURES].reshape(N_PATCHES, -1)
     added = values[:N_IMAGE_FEATURES].reshape(N_PATCHES, -1)

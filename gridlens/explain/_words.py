@@ -8,7 +8,7 @@ from collections.abc import Callable
 __all__ = ["ARC_FEATURES", "FEATURE_LABELS", "PLACES", "feature_words"]
 
 PLACES = ("bottom left", "bottom", "bottom right", "left", "middle", "right", "top left", "top", "top right")
-"""of patches as they are drawn, y upwards"""
+"""places of the patches as they are drawn, y upwards"""
 
 ARC_FEATURES = (
     "arcness",
@@ -47,7 +47,7 @@ FEATURE_LABELS = {
     "arc_color_ri": "arc colour r-i",
     "arc_color_spread": "change of colour along the arc",
     "arc_distance": "arc to BCG",
-    "circle_inlier_fraction": "share of the arc on a circle",
+    "circle_inlier_fraction": "fraction of the arc on a circle",
     "circle_center_offset": "circle's centre off the BCG",
     "arc_snr": "arc S/N",
     "position": "place of the patch",
@@ -61,21 +61,21 @@ FEATURE_LABELS = {
     "ra": "right ascension",
     "dec": "declination",
 }
-"""short names for axes, by feature"""
+"""Short names of the features, for axes and tables, by the name in the contract."""
 
 _DULL = 0.05
 _RADII = {0: "under 10", 1: "10 to 20", 2: "over 20"}
 
 
 def feature_words(name: str, value: float) -> str:
-    """What a feature says of its patch, or of the arc candidate that the patch shows, such as "tangential".
+    """Return a feature's value in words and units, as a description of its patch or arc candidate.
 
     Parameters
     ----------
     name : str
         One of the 25 features of a patch beside position, or of the metadata.
     value : float
-        As in the features; NaN is said to be unknown.
+        As in the features; NaN is described as unknown.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def feature_words(name: str, value: float) -> str:
     Raises
     ------
     KeyError
-        The name is none of these.
+        There is no such feature.
 
     Examples
     --------
