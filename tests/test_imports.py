@@ -11,6 +11,7 @@ HEAVY = {
     "torch",
     "shap",
     "matplotlib",
+    "jinja2",
     "lenstronomy",
     "dask",
     "lightgbm",
@@ -54,7 +55,7 @@ def test_scoring_and_explaining_need_no_optional_package(tmp_path):
         "table = detector.score_cutouts(cutouts)\n"
         "found = gridlens.explain.Explainer(detector).explain(cutouts)"
     )
-    assert not modules_after(code) & {"torch", "shap", "matplotlib", "lenstronomy", "dask"}
+    assert not modules_after(code) & {"torch", "shap", "matplotlib", "jinja2", "lenstronomy", "dask"}
 
 
 def test_the_public_names_are_there():

@@ -55,7 +55,7 @@ def test_the_readme_quotes_the_card():
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_model_and_scores(tmp_path):
-    """Built and unpacked elsewhere, the package finds its model, without the source tree."""
+    """Built and unpacked elsewhere, the package finds its model and its templates, without the source tree."""
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -63,6 +63,8 @@ def test_the_wheel_holds_the_model_and_scores(tmp_path):
     assert wheel.stat().st_size < 10e6
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import gridlens; assert sys.argv[1] in gridlens.__file__;"
+        "from importlib.resources import files;"
+        "assert len(list((files('gridlens.reports') / 'templates').iterdir())) >= 6;"
         "print(gridlens.load_model().member_names_, len(gridlens.load_model('cluster-cluster').member_names_))"
     )
     target = tmp_path / "unpacked"

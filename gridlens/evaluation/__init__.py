@@ -15,7 +15,7 @@ from gridlens.evaluation._intervals import Estimate, wilson
 from gridlens.evaluation._precision import average_precision, required_fpr, tpr_at_precision
 from gridlens.evaluation._proper import brier_score, calibration_error, log_loss
 from gridlens.evaluation._ranking import auroc, tpr_at_fpr
-from gridlens.evaluation._strata import CrossTable, cross_table, markdown_table, stratified
+from gridlens.evaluation._strata import CrossTable, cross_table, stratified
 from gridlens.evaluation._summary import evaluate_ranking
 from gridlens.evaluation._thresholds import counts_above
 from gridlens.evaluation._top import precision_at_k, recall_at_k
@@ -44,7 +44,6 @@ __all__ = [
     "evaluate",
     "evaluate_ranking",
     "log_loss",
-    "markdown_table",
     "matched_negatives",
     "mcnemar",
     "precision_at_k",

@@ -15,7 +15,7 @@ from gridlens.evaluation._draws import Metric, named_metrics
 from gridlens.evaluation._intervals import Estimate
 from gridlens.evaluation._ranking import _checked
 
-__all__ = ["CrossTable", "cross_table", "markdown_table", "stratified"]
+__all__ = ["CrossTable", "cross_table", "stratified"]
 
 
 def stratified(
@@ -68,17 +68,18 @@ def stratified(
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.evaluation import auroc, markdown_table, stratified
+    >>> from gridlens.evaluation import auroc, stratified
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat([1, 0], [60, 500])
     >>> radius = np.where(y == 1, rng.uniform(10, 30, 560), np.nan)
     >>> table = stratified(auroc, y, rng.normal(size=560) + 2 * y, radius, edges=[10, 12, 20, 30])
-    >>> print(markdown_table(table[["stratum", "n_positive", "against", "value", "note"]], digits=2))
-    | stratum  | n_positive | against | value | note                       |
-    |----------|------------|---------|-------|----------------------------|
-    | all      | 60         | all     | 0.94  |                            |
-    | 10 to 20 | 28         | all     | 0.93  | merged: 10 to 12, 12 to 20 |
-    | 20 to 30 | 32         | all     | 0.94  |                            |
+    >>> print(table[["stratum", "n_positive", "against", "value"]].round(2).to_string(index=False))
+     stratum  n_positive against  value
+         all          60     all   0.94
+    10 to 20          28     all   0.93
+    20 to 30          32     all   0.94
+    >>> table["note"].tolist()
+    ['', 'merged: 10 to 12, 12 to 20', '']
     """
     labels, values = _checked(y, score)
     members = None if groups is None else checked_groups(groups, len(labels))
@@ -120,7 +121,7 @@ class CrossTable(NamedTuple):
     text: pd.DataFrame
 
     def __str__(self) -> str:
-        return markdown_table(self.text.rename_axis("trained on / tested on").reset_index())
+        return _markdown(self.text.rename_axis("trained on / tested on").reset_index())
 
 
 def cross_table(results: Mapping[str, Mapping[str, Estimate]]) -> CrossTable:
@@ -162,36 +163,11 @@ def cross_table(results: Mapping[str, Mapping[str, Estimate]]) -> CrossTable:
     )
 
 
-def markdown_table(table: pd.DataFrame, digits: int = 3) -> str:
-    """A data frame as a table in Markdown, which also reads well as it is; the index is left out.
+def _markdown(table: pd.DataFrame) -> str:
+    """Return a table of text in Markdown, which is also readable as it is; the index is left out."""
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-    digits : int, default=3
-        Digits after the point of floats; NaN becomes an empty cell.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from gridlens.evaluation import markdown_table
-    >>> print(markdown_table(pd.DataFrame({"stratum": ["10 to 15", "all"], "value": [0.5, float("nan")]})))
-    | stratum  | value |
-    |----------|-------|
-    | 10 to 15 | 0.500 |
-    | all      |       |
-    """
-
-    def text(cell: Any) -> str:
-        if isinstance(cell, float | np.floating):
-            return "" if math.isnan(cell) else f"{cell:.{digits}f}"
-        return str(cell).replace("|", "\\|")
-
-    lines = [[text(cell) for cell in row] for row in [list(table.columns), *table.itertuples(index=False)]]
+    rows = [list(table.columns), *table.itertuples(index=False)]
+    lines = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(table.columns))]
     lines = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     rule = "|".join("-" * (width + 2) for width in widths)

@@ -126,18 +126,18 @@ def _required_fpr(found: Evaluation) -> str:
 
 
 def _yields(curve: DiscoveryCurve, prevalence: float, costs: Mapping[str, float] | None) -> dict[str, Any]:
-    places = [k for k in _PLACES if k <= curve.n_rows]
     header = ["reviewed", "lenses found", "in random order"]
-    rows: list[list[Any]] = [[k, curve.at(k), prevalence * k] for k in places]
     if costs is not None:
-        header += ["hours of review"]
-        for row, k in zip(rows, places, strict=True):
-            row.append(k * costs["seconds_per_cutout"] / 3600.0)
+        header.append("hours of review")
         if "hours_per_follow_up" in costs:
             header += ["hours of follow-up", "cost of follow-up"]
-            for row, k in zip(rows, places, strict=True):
-                hours = curve.at(k).value * costs["hours_per_follow_up"]
-                row += [hours, hours * costs["cost_per_hour"]]
+    rows = []
+    for k in (k for k in _PLACES if k <= curve.n_rows):
+        row: list[Any] = [k, curve.at(k), prevalence * k]
+        if costs is not None:
+            cost = curve.cost(k, **{"hours_per_follow_up": 0.0, "cost_per_hour": 0.0, **costs})
+            row += [cost.review_hours, cost.follow_up_hours.value, cost.follow_up_cost.value]
+        rows.append(row[: len(header)])
     return {"header": header, "rows": rows}
 
 
