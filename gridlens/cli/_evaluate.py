@@ -32,9 +32,7 @@ __all__ = ["evaluate"]
 @click.option(
     "--groups", metavar="COLUMN", help="Column of the truth table: rows with the same value are views of one cluster."
 )
-@click.option(
-    "--draws", type=click.IntRange(min=10), default=1000, show_default=True, help="Bootstrap draws."
-)
+@click.option("--draws", type=click.IntRange(min=10), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--seconds-per-cutout", type=click.FloatRange(min=0.0), help="Time to inspect one cutout.")
 @click.option("--hours-per-follow-up", type=click.FloatRange(min=0.0), help="Telescope time for one candidate.")
 @click.option("--cost-per-hour", type=click.FloatRange(min=0.0), help="Cost of telescope time, in any currency.")

@@ -86,19 +86,19 @@ def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, 
     ValueError
         As for `plot_roc`, or `prevalence` is not between 0 and 1.
     """
-    share = checked_share("prevalence", prevalence)
+    pi = checked_share("prevalence", prevalence)
     curves = {name: counts_above(y, score) for name, score in _checked_scores(scores).items()}
     ax = _axes(ax, (5.2, 4.2))
     for (name, (positives, negatives)), color in zip(curves.items(), _cycled(len(curves)), strict=True):
         told = negatives >= 1.0
         tpr, fpr = positives[told] / positives[-1], negatives[told] / negatives[-1]
-        ax.plot(tpr, share * tpr / (share * tpr + (1.0 - share) * fpr), color=color, lw=1.8, label=_plain(name))
-    ax.axhline(share, color=GREY, lw=1.0, ls="--", label="random order")
+        ax.plot(tpr, pi * tpr / (pi * tpr + (1.0 - pi) * fpr), color=color, lw=1.8, label=_plain(name))
+    ax.axhline(pi, color=GREY, lw=1.0, ls="--", label="random order")
     ax.set_yscale("log")
     ax.set_xlim(0.0, 1.0)
-    ax.set_ylim(share / 2.0, 1.1)
+    ax.set_ylim(pi / 2.0, 1.1)
     ax.set_xlabel("fraction of the positives found")
-    ax.set_ylabel(f"precision at prevalence {share:g}")
+    ax.set_ylabel(f"precision at prevalence {pi:g}")
     # Above the axes: curves fall from one corner and controls lie along the floor.
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
     return ax
