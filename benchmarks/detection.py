@@ -132,7 +132,7 @@ def across_surveys(train: SceneRows) -> None:
     results: dict[str, dict[str, Estimate]] = {}
     for name in RECIPE.surveys:
         own = (train.truth["survey"] == name).to_numpy()
-        member = LightGBMMember(n_trees=CROSS_TREES, n_jobs=2)
+        member = LightGBMMember(n_estimators=CROSS_TREES, n_jobs=2)
         member.fit(train.features_with(RECIPE.metadata)[own], train.label[own])
         p = member.predict_proba(X)[:, 1]
         results[name] = {other: auroc(test.label[survey == other], p[survey == other]) for other in RECIPE.surveys}

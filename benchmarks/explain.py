@@ -85,7 +85,7 @@ def timed(detector: LensDetector, test: SceneRows, examples: Path) -> None:
             member.set_params(n_jobs=jobs)
         wall, work = (N_TOLD / N_TIMED * seconds for seconds in _seconds(explainer.explain, X))
         print(f"| contributions and scores, {jobs} thread{'s' * (jobs > 1)} | {wall:.0f} | {work:.0f} |", flush=True)
-    booster = detector.stack_.members_[0].booster_
+    booster = detector.stack_.members_[0].booster()
     few = N_TIMED // 10
     times = 8 * N_TOLD / few
     wall, work = (
@@ -165,7 +165,8 @@ def _fitted_without(groups: tuple[str, ...], train: SceneRows, test: SceneRows, 
     X[:, gone] = T[:, gone] = 0.0
     weight = np.where(train.truth["arc_snr"].to_numpy() < RECIPE.faint_snr, RECIPE.faint_weight, 1.0)
     members = [
-        member_class(name)(n_trees=ABLATION_TREES).fit(X, train.label, sample_weight=weight) for name in RECIPE.members
+        member_class(name)(n_estimators=ABLATION_TREES).fit(X, train.label, sample_weight=weight)
+        for name in RECIPE.members
     ]
     return np.column_stack([member_log_odds(member.predict_proba(T)[:, 1]) for member in members]) @ weights
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -54,23 +55,25 @@ def draw(path: Path, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(labels), np.concatenate(best)
 
 
-def grow(way: str, X: np.ndarray, y: np.ndarray, member: LightGBMMember) -> object:
-    """A booster on the eight turns of `X`."""
+def grow(way: str, X: np.ndarray, y: np.ndarray, member: LightGBMMember) -> None:
+    """Fit the member on the eight turns of `X`."""
     labels = np.tile(y, 8)
     if way == "dask":
-        return grow_dask(X, y, _trees.parameters_of(member), member.n_trees)
-    if way == "copies":
-        return _trees.grow(member, np.concatenate(list(dihedral(X))), labels, None)
-    if way == "array":
-        return _trees.grow(member, dihedral(X).reshape(-1, X.shape[1]), labels, None)
-    # The member takes this way above 50,000 rows; here the number of rows for the bins is varied too.
-    from gridlens.members._turned_rows import TurnedRows
+        booster = grow_dask(X, y, member._lightgbm_parameters(), member.n_estimators)
+        member._keep(booster.model_to_string().encode())
+    elif way == "copies":
+        member._grow(np.concatenate(list(dihedral(X))), labels, None)
+    elif way == "array":
+        member._grow(dihedral(X).reshape(-1, X.shape[1]), labels, None)
+    else:
+        # The member takes this way above 50,000 rows; here the number of rows for the bins is varied too.
+        from gridlens.members._turned_rows import TurnedRows
 
-    _trees._BIN_ROWS = 50_000 if way == "sequence-50k" else 200_000
-    return _trees.grow(member, TurnedRows(X, 8), labels, None)
+        _trees._BIN_ROWS = 50_000 if way == "sequence-50k" else 200_000
+        member._grow(TurnedRows(X, 8), labels, None)
 
 
-def grow_dask(X: np.ndarray, labels: np.ndarray, settings: dict[str, object], n_trees: int) -> object:
+def grow_dask(X: np.ndarray, labels: np.ndarray, settings: dict[str, object], n_estimators: int) -> Any:
     """The same by LightGBM's estimator for Dask; each worker turns its share of the rows."""
     import dask.array as da
     from dask.distributed import Client, LocalCluster
@@ -93,21 +96,21 @@ def grow_dask(X: np.ndarray, labels: np.ndarray, settings: dict[str, object], n_
         )
         y = np.concatenate([np.tile(labels[a:b], 8) for a, b in chunks])
         kept = {key: value for key, value in settings.items() if key not in ("objective", "num_threads")}
-        model = DaskLGBMClassifier(client=client, n_estimators=n_trees, **kept)
+        model = DaskLGBMClassifier(client=client, n_estimators=n_estimators, **kept)
         model.fit(rows, da.from_array(y, chunks=(tuple(8 * (b - a) for a, b in chunks),)))
         return model.booster_
 
 
 def run(way: str, folder: Path, trees: int) -> None:
     """Grow and score in this process, and print what came of it as JSON."""
-    member = LightGBMMember(n_trees=trees)
+    member = LightGBMMember(n_estimators=trees)
     X, y = np.load(folder / "train.npy", mmap_mode="r"), np.load(folder / "train_y.npy")
     start = time.perf_counter()
-    member.booster_ = grow(way, X, y, member)
+    grow(way, X, y, member)
     seconds = time.perf_counter() - start
     member.classes_ = np.array([0, 1])
     score = member.predict_proba(np.load(folder / "held.npy", mmap_mode="r"))[:, 1]
-    trees_text = member.booster_.model_to_string().split("parameters:")[0]
+    trees_text = member.booster().model_to_string().split("parameters:")[0]
     print(
         json.dumps(
             {

@@ -13,7 +13,6 @@ from _scenes import cached_cutouts
 
 from gridlens.cutouts import SIMULATED_SURVEYS
 from gridlens.features import dihedral
-from gridlens.members._tree_masks import lightgbm_scores
 from gridlens.models import load_model
 
 SCENES, SEED, BATCH = 512, 221, 170
@@ -34,12 +33,13 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     rows = dihedral(cached_cutouts(SCENES, SEED, SIMULATED_SURVEYS).features_with("image"))
     rows = rows.reshape(-1, rows.shape[2])
-    booster = load_model().stack_.members_[0].booster_
-    lightgbm_scores(booster, rows[:1], 1)
+    member = load_model().stack_.members_[0]
+    trees, booster = member.trees_, member.booster()
+    trees.raw_scores(rows[:1])
     own, reference = microseconds(lambda X: booster.predict(X, raw_score=True, num_threads=1), rows)
-    kernel, found = microseconds(lambda X: lightgbm_scores(booster, X, 1), rows)
+    kernel, found = microseconds(trees.raw_scores, rows)
     same = "the same numbers" if np.array_equal(found, reference) else "OTHER NUMBERS"
-    print(f"{booster.num_trees()} trees, {len(rows):,} rows: LightGBM {own:.1f} us a row, kernel {kernel:.1f}, {same}.")
+    print(f"{trees.n_trees} trees, {len(rows):,} rows: LightGBM {own:.1f} us a row, kernel {kernel:.1f}, {same}.")
     print(f"The kernel is {own / kernel:.1f} times as fast.")
 
 

@@ -37,7 +37,7 @@ def calibration_rows():
 @pytest.fixture(scope="session")
 def detector(training_rows, calibration_rows):
     """A small detector that knows something."""
-    member = LightGBMMember(n_trees=40, learning_rate=0.1, min_child_samples=20, turns=False)
+    member = LightGBMMember(n_estimators=40, learning_rate=0.1, min_child_samples=20, turns=False)
     return LensDetector(members=(member,), random_state=0).fit(*training_rows, calibration=calibration_rows)
 
 

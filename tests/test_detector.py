@@ -27,7 +27,7 @@ COLUMNS += [
 
 
 def quick(**parameters):
-    return LightGBMMember(n_trees=30, learning_rate=0.1, min_child_samples=20, turns=False, **parameters)
+    return LightGBMMember(n_estimators=30, learning_rate=0.1, min_child_samples=20, turns=False, **parameters)
 
 
 def test_it_learns_and_its_probabilities_are_calibrated(detector, calibration_rows):
@@ -155,7 +155,7 @@ def test_without_a_calibration_set_it_calibrates_out_of_fold(training_rows):
 
 def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows):
     X, y = training_rows
-    other = NNPUMember(0.5, n_trees=30, min_child_samples=20, turns=False)
+    other = NNPUMember(class_prior=0.5, n_estimators=30, min_child_samples=20, turns=False)
     detector = LensDetector(members=(quick(random_state=3), other), random_state=0)
     detector.fit(X, y, groups=np.arange(len(y)) // 2, calibration=calibration_rows)
     assert detector.stack_.weights_.shape == (2,)
@@ -190,7 +190,7 @@ def test_no_member_sees_a_row_of_the_calibration(training_rows, calibration_rows
             seen.append(X)
             return super().fit(X, y, sample_weight=sample_weight, groups=groups)
 
-    members = Recording(n_trees=5, turns=False), "linear"
+    members = Recording(n_estimators=5, turns=False), "linear"
     LensDetector(members=members, cv=3, random_state=0).fit(*training_rows, calibration=calibration_rows)
     assert [len(X) for X in seen] == [400, 400, 400, 600]
     of_calibration = {row.tobytes() for row in calibration_rows[0]}

@@ -14,12 +14,13 @@ ROOMS = {
     "pu": set(),
     "calibration": set(),
     "evaluation": {"calibration"},
+    "trees": set(),
     "cutouts": set(),
     "features": {"cutouts"},
     "sources": {"cutouts", "features"},
     "simulate": {"cutouts"},
     "stacking": {"features", "pu", "calibration"},
-    "members": {"cutouts", "features", "pu"},
+    "members": {"cutouts", "features", "pu", "trees"},
     "testing": {"cutouts", "features", "stacking"},
     "detector": {"cutouts", "features", "pu", "calibration", "stacking", "members"},
     "models": {"cutouts", "features", "simulate", "calibration", "evaluation", "stacking", "members", "detector"},
@@ -58,7 +59,7 @@ INNER_ROOMS = {
         "readers": {"", "catalogs", "images"},
     },
 }
-GENERAL = {"pu", "calibration", "evaluation"}
+GENERAL = {"pu", "calibration", "evaluation", "trees"}
 
 
 def files_of(room):

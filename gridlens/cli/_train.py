@@ -42,7 +42,7 @@ __all__ = ["train"]
     "--members",
     metavar="NAMES",
     help="Members in place of the default ones, with commas between them and parameters in brackets, such as "
-    "'lightgbm,patch(n_trees=300)'; `gridlens members` lists them.",
+    "'lightgbm,patch(n_estimators=300)'; `gridlens members` lists them.",
 )
 @click.option(
     "--mine",

@@ -37,7 +37,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
     ----------
     members : sequence of str or of Member, default=("lightgbm", "patch")
         Names as `gridlens.stacking.known_members` lists them, with parameters where they are not the usual ones, such
-        as "patch(n_trees=300)"; or unfitted members.
+        as "patch(n_estimators=300)"; or unfitted members.
     metadata : {"image", "survey", "all"}, default="image"
         Metadata that members on features may see, see `GridPatchExtractor`.
     meta : {"auto", "logistic", "convex"}, default="auto"

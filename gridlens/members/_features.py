@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from gridlens._groups import group_of_each
@@ -16,7 +17,15 @@ from gridlens.features import FEATURE_NAMES
 __all__ = ["ExplainedMember", "FeatureMember"]
 
 _PARAMETER_FILE = "parameters.json"
-_BLOCK_ROWS = 8192
+# Names of parameters in files of version 0.1.
+_RENAMED = {
+    "n_trees": "n_estimators",
+    "column_fraction": "colsample_bytree",
+    "row_fraction": "subsample",
+    "random_splits": "extra_trees",
+    "prior": "class_prior",
+}
+_BATCH_ROWS = 8192
 
 
 class FeatureMember(ClassifierMixin, BaseEstimator):
@@ -26,6 +35,8 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
     """
 
     consumes: ClassVar[Literal["features", "cutouts"]] = "features"
+    # Columns of what `_rows` gives.
+    _n_features: ClassVar[int] = len(FEATURE_NAMES)
 
     def fit(
         self,
@@ -44,7 +55,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
             1 for a (labelled) lens, 0 for the rest.
         sample_weight : ndarray of shape (n,), default=None
         groups : ndarray of shape (n,), default=None
-            Rows with one value are views of one cluster; None makes each row one of its own.
+            Rows with one value are views of one cluster; None makes each row a group of its own.
 
         Returns
         -------
@@ -53,7 +64,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            `y` does not hold both 0 and 1, or its length is not that of `X`.
+            `X` has another shape, or `y` does not hold both 0 and 1 or not a label for each row.
         """
         X, y = self._rows(X), np.asarray(y)
         if y.shape != (len(X),) or set(np.unique(y).tolist()) != {0, 1}:
@@ -63,13 +74,28 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
             )
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         self._learn(X, y, weight, np.arange(len(X)) if groups is None else group_of_each(groups))
-        self.classes_ = np.array([0, 1])
-        self.n_features_in_ = X.shape[1]
+        self._set_classes()
         return self
+
+    def _set_classes(self) -> None:
+        self.classes_ = np.array([0, 1])
+        self.n_features_in_ = self._n_features
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags
 
     def _rows(self, X: Any) -> np.ndarray:
         """Rows (n, k) of float32 that the member learns from and scores."""
-        return np.asarray(X, dtype=np.float32)
+        rows = np.asarray(X, dtype=np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self._n_features:
+            raise ValueError(
+                f"The 'X' parameter must be features of shape (n, {self._n_features}), as GridPatchExtractor makes "
+                f"them. Got shape {rows.shape} instead."
+            )
+        return rows
 
     @abstractmethod
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
@@ -85,60 +111,94 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
 
     @abstractmethod
     def _read(self, folder: Path) -> None:
-        """Set what `_write` wrote."""
+        """Set what `_write` wrote; raise ValueError where it is damaged, whatever it holds."""
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities of no lens and of a lens, uncalibrated.
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the log-odds of a lens, uncalibrated.
 
         Parameters
         ----------
-        X : ndarray of shape (n, 315)
+        X : ndarray of shape (n, 315), or what the member consumes
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            NaN for a row without any finite value.
+        """
+        check_is_fitted(self, "classes_")
+        X = self._rows(X)
+        log_odds = np.empty(len(X))
+        # What is made of rows on the way, such as their eight turns, is made of a batch of them.
+        for start in range(0, len(X), _BATCH_ROWS):
+            batch = X[start : start + _BATCH_ROWS]
+            known = np.isfinite(batch).any(axis=1)
+            log_odds[start : start + len(batch)] = np.where(known, self._log_odds(batch), np.nan)
+        return log_odds
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities of no lens and of a lens, uncalibrated.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, 315), or what the member consumes
 
         Returns
         -------
         ndarray of shape (n, 2), float64
             A row of NaN for a row without any finite value.
         """
-        check_is_fitted(self, "classes_")
-        X = self._rows(X)
-        if not len(X):
-            return np.empty((0, 2))
-        p = np.empty(len(X))
-        # What is made of rows on the way, such as their eight turns, is made of a block of them.
-        for start in range(0, len(X), _BLOCK_ROWS):
-            block = X[start : start + _BLOCK_ROWS]
-            p[start : start + len(block)] = np.where(
-                np.isfinite(block).any(axis=1), expit(self._log_odds(block)), np.nan
-            )
+        p = expit(self.decision_function(X))
         return np.column_stack([1.0 - p, p])
 
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the more probable class.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, 315), or what the member consumes
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            1 for a lens, 0 for none, and for a row without any finite value.
+        """
+        return (self.decision_function(X) > 0.0).astype(np.int64)
+
     def save(self, folder: Path) -> None:
-        """Write the parameters as JSON and what was learned beside them; nothing in it is code."""
+        """Write the parameters as JSON and what was learned beside them; nothing in it is code.
+
+        Parameters
+        ----------
+        folder : Path
+            Existing and empty.
+        """
         check_is_fitted(self, "classes_")
         (folder / _PARAMETER_FILE).write_text(json.dumps(self.get_params(), indent=1) + "\n")
         self._write(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a member that `save` wrote.
+        """Read a member that `save` wrote, of this version of gridlens or an earlier one.
 
-        The parsers of trees end the process on most damaged files: whoever calls has checked the files' hashes
-        (`gridlens.load_model` does). The text of LightGBM's trees is checked before its parser sees it.
+        Parameters
+        ----------
+        folder : Path
+            Its files are checked: what is damaged or hostile is refused, and nothing in it runs.
 
         Raises
         ------
         ValueError
-            The text holds no trees, or ones that cannot be walked.
+            A file is damaged.
         """
-        member = cls(**json.loads((folder / _PARAMETER_FILE).read_text()))
+        stored = json.loads((folder / _PARAMETER_FILE).read_text())
+        member = cls(**{_RENAMED.get(name, name): value for name, value in stored.items()})
         member._read(folder)
-        member.classes_ = np.array([0, 1])
-        member.n_features_in_ = len(FEATURE_NAMES)
+        member._set_classes()
         return member
 
 
 class ExplainedMember(FeatureMember):
-    """A member on the 315 features that says how much each of them adds to its log-odds, in `_contributions`."""
+    """A member on the 315 features that gives in `_contributions` how much each of them adds to its log-odds."""
 
     @abstractmethod
     def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from gridlens._npz import read_npz
 from gridlens.features import FEATURE_NAMES, dihedral, dihedral_columns
 from gridlens.members._features import ExplainedMember
 
@@ -109,11 +110,11 @@ class LinearMember(ExplainedMember):
         )
 
     def _read(self, folder: Path) -> None:
-        with np.load(folder / _MODEL_FILE, allow_pickle=False) as stored:
-            self.center_, self.scale_, self.coef_ = (
-                _checked_column(name, stored[name]) for name in ("center", "scale", "coef")
-            )
-            self.intercept_ = float(stored["intercept"])
+        stored = read_npz(folder / _MODEL_FILE, ("center", "scale", "coef", "intercept"))
+        self.center_, self.scale_, self.coef_ = (
+            _checked_column(name, stored[name]) for name in ("center", "scale", "coef")
+        )
+        self.intercept_ = float(stored["intercept"])
         if not (self.scale_ > 0.0).all():
             raise ValueError("The spreads of the columns must be above 0.")
         with np.errstate(over="ignore"):

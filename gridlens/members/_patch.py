@@ -1,5 +1,6 @@
 """Single patches, of which a lens shows its arc in one or two: learned as instances of a bag, pooled by expectation."""
 
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import ClassVar
@@ -8,7 +9,7 @@ import numpy as np
 
 from gridlens.features import METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 from gridlens.members._features import ExplainedMember
-from gridlens.members._trees import LightGBMTrees, grow
+from gridlens.members._trees import SampledTrees
 
 __all__ = ["PatchMember", "expected_einstein_radius"]
 
@@ -61,7 +62,8 @@ def expected_einstein_radius(richness: np.ndarray) -> np.ndarray:
     return np.clip(_RADIUS * (known / _PIVOT) ** _SLOPE, 5.0, 40.0)
 
 
-class PatchMember(LightGBMTrees, ExplainedMember):
+@dataclass(eq=False, repr=False, kw_only=True)
+class PatchMember(SampledTrees, ExplainedMember):
     """LightGBM on single patches with their cutout's label, pooled over the best few at a plausible radius.
 
     Multiple-instance learning in its plainest form: every patch of a cutout learns the cutout's label, and counts by
@@ -74,25 +76,17 @@ class PatchMember(LightGBMTrees, ExplainedMember):
     ----------
     top_k : int, default=1
         Patches whose log-odds are averaged. On simulated scenes the best one alone tells most.
-    n_trees : int, default=600
+    n_estimators : int, default=600
     learning_rate : float, default=0.1
-    num_leaves : int, default=31
     min_child_samples : int, default=100
         Fewest patches in a leaf.
-    column_fraction : float, default=0.6
-        Share of the columns that each tree sees.
-    row_fraction : float, default=0.5
-        Share of the patches that each tree sees.
-    random_splits : bool, default=True
-        As in `LightGBMMember`.
-    reg_lambda : float, default=10.0
-        L2 penalty on the leaves.
-    n_jobs : int, default=1
-    random_state : int, default=0
+    num_leaves, colsample_bytree, subsample, extra_trees, reg_lambda, n_jobs, random_state
+        As in `LightGBMMember`, with the same defaults.
 
     Attributes
     ----------
-    booster_ : lightgbm.Booster
+    trees_ : gridlens.trees.Trees
+        On patches, see Notes. `booster()` gives them to LightGBM.
 
     Notes
     -----
@@ -111,7 +105,7 @@ class PatchMember(LightGBMTrees, ExplainedMember):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(400, 315)).astype(np.float32)
     >>> y = (X[:, 0] > 0).astype(int)
-    >>> member = PatchMember(n_trees=20).fit(X, y)
+    >>> member = PatchMember(n_estimators=20).fit(X, y)
     >>> member.patch_log_odds(X[:5]).shape
     (5, 9)
     """
@@ -119,31 +113,9 @@ class PatchMember(LightGBMTrees, ExplainedMember):
     name: ClassVar[str] = "patch"
     _n_columns: ClassVar[int] = len(PATCH_FEATURE_NAMES)
 
-    def __init__(
-        self,
-        top_k: int = 1,
-        n_trees: int = 600,
-        learning_rate: float = 0.1,
-        num_leaves: int = 31,
-        min_child_samples: int = 100,
-        column_fraction: float = 0.6,
-        row_fraction: float = 0.5,
-        random_splits: bool = True,
-        reg_lambda: float = 10.0,
-        n_jobs: int | None = 1,
-        random_state: int | None = 0,
-    ) -> None:
-        self.top_k = top_k
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.min_child_samples = min_child_samples
-        self.column_fraction = column_fraction
-        self.row_fraction = row_fraction
-        self.random_splits = random_splits
-        self.reg_lambda = reg_lambda
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+    top_k: int = 1
+    n_estimators: int = 600
+    learning_rate: float = 0.1
 
     def patch_log_odds(self, X: np.ndarray) -> np.ndarray:
         """Log-odds of each patch: where in the cutout the member sees a lens.
@@ -175,7 +147,7 @@ class PatchMember(LightGBMTrees, ExplainedMember):
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
         self._check_top_k()
         near = _plausibility(X) * (1.0 if weight is None else weight[:, None])
-        self.booster_ = grow(self, _instances(X), np.repeat(y, N_PATCHES), near.ravel())
+        self._grow(_instances(X), np.repeat(y, N_PATCHES), near.ravel())
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
         scores = self.patch_log_odds(X)

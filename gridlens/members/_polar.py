@@ -1,5 +1,6 @@
 """A member that looks for arcs as ridges about the BCG: polar maps, ridge filters, boosted trees."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal, Self
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from gridlens.cutouts import CutoutSet
 from gridlens.members._polar_room import BIN_EDGES, make_room
-from gridlens.members._trees import LightGBMTrees, grow
+from gridlens.members._trees import SampledTrees
 
 __all__ = ["POLAR_NAMES", "PolarMember", "polar_features"]
 
@@ -120,7 +121,8 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     return rows
 
 
-class PolarMember(LightGBMTrees):
+@dataclass(eq=False, repr=False, kw_only=True)
+class PolarMember(SampledTrees):
     """LightGBM on ridges about the BCG: `polar_features` of the cutouts.
 
     Arcs are tangential, spikes and most galaxies are not, and the contract's patches do not follow circles. The
@@ -128,26 +130,19 @@ class PolarMember(LightGBMTrees):
 
     Parameters
     ----------
-    n_trees : int, default=400
+    n_estimators : int, default=400
     learning_rate : float, default=0.05
     num_leaves : int, default=15
     min_child_samples : int, default=20
         Fewest cutouts in a leaf.
-    column_fraction : float, default=0.4
-        Share of the columns that each tree sees.
-    row_fraction : float, default=0.5
-        Share of the cutouts that each tree sees.
-    random_splits : bool, default=True
-        Try one random threshold per column and leaf, not all of them, as in `LightGBMMember`.
-    reg_lambda : float, default=10.0
-        L2 penalty on the leaves.
-    n_jobs : int, default=1
-        Threads of the trees.
-    random_state : int, default=0
+    colsample_bytree : float, default=0.4
+    subsample, extra_trees, reg_lambda, n_jobs, random_state
+        As in `LightGBMMember`, with the same defaults.
 
     Attributes
     ----------
-    booster_ : lightgbm.Booster
+    trees_ : gridlens.trees.Trees
+        On the rows of `polar_features`. `booster()` gives them to LightGBM.
 
     Examples
     --------
@@ -156,38 +151,19 @@ class PolarMember(LightGBMTrees):
     >>> from gridlens.members import PolarMember
     >>> pixels = np.random.default_rng(0).normal(size=(60, 64, 64, 3))
     >>> cutouts = CutoutSet(pixels, pixel_scale=1.0)
-    >>> member = PolarMember(n_trees=5).fit(cutouts, np.arange(60) % 2)
+    >>> member = PolarMember(n_estimators=5).fit(cutouts, np.arange(60) % 2)
     >>> member.predict_proba(cutouts[:5]).shape
     (5, 2)
     """
 
     name: ClassVar[str] = "polar"
+    _n_features: ClassVar[int] = len(POLAR_NAMES)
     _n_columns: ClassVar[int] = len(POLAR_NAMES)
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
 
-    def __init__(
-        self,
-        n_trees: int = 400,
-        learning_rate: float = 0.05,
-        num_leaves: int = 15,
-        min_child_samples: int = 20,
-        column_fraction: float = 0.4,
-        row_fraction: float = 0.5,
-        random_splits: bool = True,
-        reg_lambda: float = 10.0,
-        n_jobs: int | None = 1,
-        random_state: int | None = 0,
-    ) -> None:
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.min_child_samples = min_child_samples
-        self.column_fraction = column_fraction
-        self.row_fraction = row_fraction
-        self.random_splits = random_splits
-        self.reg_lambda = reg_lambda
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+    num_leaves: int = 15
+    min_child_samples: int = 20
+    colsample_bytree: float = 0.4
 
     def fit(
         self,
@@ -236,7 +212,7 @@ class PolarMember(LightGBMTrees):
 
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
         known = np.isfinite(X).any(axis=1)
-        self.booster_ = grow(self, X[known], y[known], None if weight is None else weight[known])
+        self._grow(X[known], y[known], None if weight is None else weight[known])
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
         return self._raw(X)

@@ -1,12 +1,14 @@
 """Members that take the rows without a label for unlabelled, not for negative."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from scipy.special import logit
 
-from gridlens.members._trees import LightGBMTrees, TurnedTrees
+from gridlens.members._trees import LightGBMTrees
+from gridlens.members._turned_trees import TurnedTrees
 from gridlens.pu import ElkanNotoClassifier, NNPULGBMClassifier, estimate_class_prior
 
 __all__ = ["ElkanNotoMember", "NNPUMember"]
@@ -15,6 +17,7 @@ __all__ = ["ElkanNotoMember", "NNPUMember"]
 _HIGHEST_PRIOR = 0.99
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ElkanNotoMember(LightGBMTrees, TurnedTrees):
     """LightGBM by the weighting of Elkan & Noto (2008): each unlabelled row is a lens in part.
 
@@ -23,25 +26,18 @@ class ElkanNotoMember(LightGBMTrees, TurnedTrees):
 
     Parameters
     ----------
-    n_trees : int, default=300
-    learning_rate : float, default=0.05
-    num_leaves : int, default=15
-    min_child_samples : int, default=100
-        Fewest rows in a leaf, of the eightfold set.
-    column_fraction : float, default=0.6
-        Share of the columns that each tree sees.
-    reg_lambda : float, default=10.0
-        L2 penalty on the leaves.
     cv : int, default=3
         Folds of the propensity.
-    turns : bool, default=True
-        Learn from the eight turned versions of each row and score by their mean log-odds.
-    n_jobs : int, default=1
-    random_state : int, default=0
+    n_estimators : int, default=300
+    learning_rate : float, default=0.05
+    num_leaves : int, default=15
+    min_child_samples, colsample_bytree, reg_lambda, turns, n_jobs, random_state
+        As in `LightGBMMember`, with the same defaults.
 
     Attributes
     ----------
-    booster_ : lightgbm.Booster
+    trees_ : gridlens.trees.Trees
+        `booster()` gives them to LightGBM.
     propensity_ : float
     class_prior_ : float
 
@@ -52,7 +48,8 @@ class ElkanNotoMember(LightGBMTrees, TurnedTrees):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(600, 315)).astype(np.float32)
     >>> s = (X[:, 20] > 1) & (rng.random(600) < 0.5)
-    >>> member = ElkanNotoMember(n_trees=20, turns=False, min_child_samples=10).fit(X, s.astype(int))
+    >>> member = ElkanNotoMember(n_estimators=20, turns=False, min_child_samples=10)
+    >>> member = member.fit(X, s.astype(int))
     >>> member.predict_proba(X[:5]).shape
     (5, 2)
     """
@@ -60,39 +57,19 @@ class ElkanNotoMember(LightGBMTrees, TurnedTrees):
     name: ClassVar[str] = "elkan-noto"
     _learned: ClassVar[tuple[str, ...]] = ("propensity_", "class_prior_")
 
-    def __init__(
-        self,
-        n_trees: int = 300,
-        learning_rate: float = 0.05,
-        num_leaves: int = 15,
-        min_child_samples: int = 100,
-        column_fraction: float = 0.6,
-        reg_lambda: float = 10.0,
-        cv: int = 3,
-        turns: bool = True,
-        n_jobs: int | None = 1,
-        random_state: int | None = 0,
-    ) -> None:
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.min_child_samples = min_child_samples
-        self.column_fraction = column_fraction
-        self.reg_lambda = reg_lambda
-        self.cv = cv
-        self.turns = turns
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+    n_estimators: int = 300
+    num_leaves: int = 15
+    cv: int = 3
 
     def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
         from lightgbm import LGBMClassifier
 
         trees = LGBMClassifier(
-            n_estimators=self.n_trees,
+            n_estimators=self.n_estimators,
             learning_rate=self.learning_rate,
             num_leaves=self.num_leaves,
             min_child_samples=self.min_child_samples,
-            colsample_bytree=self.column_fraction,
+            colsample_bytree=self.colsample_bytree,
             reg_lambda=self.reg_lambda,
             n_jobs=self.n_jobs or 1,
             random_state=0 if self.random_state is None else self.random_state,
@@ -102,36 +79,30 @@ class ElkanNotoMember(LightGBMTrees, TurnedTrees):
         )
         model = ElkanNotoClassifier(trees, cv=self.cv, random_state=self.random_state)
         model.fit(X, y, sample_weight=weight, groups=groups)
-        self.booster_ = model.estimator_.booster_
+        self._keep(model.estimator_.booster_.model_to_string().encode())
         self.propensity_, self.class_prior_ = model.propensity_, model.class_prior_
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class NNPUMember(LightGBMTrees, TurnedTrees):
     """LightGBM under the non-negative risk of Kiryo et al. (2017), at a class prior.
 
     Parameters
     ----------
-    prior : float, default=None
-        Share of lenses among the training rows, between 0 and 1. None estimates it by best bin estimation, out of
-        fold, which finds at least the labelled share and at most too much: see `gridlens.pu.estimate_class_prior`.
-    n_trees : int, default=300
+    class_prior : float, default=None
+        Fraction of lenses among the training rows, between 0 and 1. None estimates it by best bin estimation, out of
+        fold, which finds at least the labelled fraction and at most too much: see `gridlens.pu.estimate_class_prior`.
+    n_estimators : int, default=300
     learning_rate : float, default=0.05
     num_leaves : int, default=8
         Few: large trees single out the labelled rows one by one.
-    min_child_samples : int, default=100
-        Fewest rows in a leaf, of the eightfold set.
-    column_fraction : float, default=0.6
-        Share of the columns that each tree sees.
-    reg_lambda : float, default=10.0
-        L2 penalty on the leaves.
-    turns : bool, default=True
-        Learn from the eight turned versions of each row and score by their mean log-odds.
-    n_jobs : int, default=1
-    random_state : int, default=0
+    min_child_samples, colsample_bytree, reg_lambda, turns, n_jobs, random_state
+        As in `LightGBMMember`, with the same defaults.
 
     Attributes
     ----------
-    booster_ : lightgbm.Booster
+    trees_ : gridlens.trees.Trees
+        `booster()` gives them to LightGBM.
     class_prior_ : float
         As given or estimated.
 
@@ -142,7 +113,8 @@ class NNPUMember(LightGBMTrees, TurnedTrees):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(600, 315)).astype(np.float32)
     >>> s = (X[:, 20] > 1) & (rng.random(600) < 0.5)
-    >>> member = NNPUMember(prior=0.16, n_trees=20, turns=False, min_child_samples=10).fit(X, s.astype(int))
+    >>> member = NNPUMember(class_prior=0.16, n_estimators=20, turns=False, min_child_samples=10)
+    >>> member = member.fit(X, s.astype(int))
     >>> member.predict_proba(X[:5]).shape
     (5, 2)
     """
@@ -150,32 +122,12 @@ class NNPUMember(LightGBMTrees, TurnedTrees):
     name: ClassVar[str] = "nnpu"
     _learned: ClassVar[tuple[str, ...]] = ("class_prior_",)
 
-    def __init__(
-        self,
-        prior: float | None = None,
-        n_trees: int = 300,
-        learning_rate: float = 0.05,
-        num_leaves: int = 8,
-        min_child_samples: int = 100,
-        column_fraction: float = 0.6,
-        reg_lambda: float = 10.0,
-        turns: bool = True,
-        n_jobs: int | None = 1,
-        random_state: int | None = 0,
-    ) -> None:
-        self.prior = prior
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.min_child_samples = min_child_samples
-        self.column_fraction = column_fraction
-        self.reg_lambda = reg_lambda
-        self.turns = turns
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+    class_prior: float | None = None
+    n_estimators: int = 300
+    num_leaves: int = 8
 
     def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        prior = self.prior
+        prior = self.class_prior
         if prior is None:
             # Turned versions of a row say nothing new about how common lenses are.
             first = slice(len(X) // 8) if self.turns else slice(None)
@@ -186,17 +138,18 @@ class NNPUMember(LightGBMTrees, TurnedTrees):
             prior = min(max(found.value, labelled), _HIGHEST_PRIOR)
         model = NNPULGBMClassifier(
             prior,
-            n_estimators=self.n_trees,
+            n_estimators=self.n_estimators,
             learning_rate=self.learning_rate,
             num_leaves=self.num_leaves,
             min_child_samples=self.min_child_samples,
-            colsample_bytree=self.column_fraction,
+            colsample_bytree=self.colsample_bytree,
             reg_lambda=self.reg_lambda,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
         )
         model.fit(X, y, sample_weight=weight)
-        self.booster_, self.class_prior_ = model.booster_, prior
+        self._keep(model.booster_.model_to_string().encode())
+        self.class_prior_ = prior
 
     def _read(self, folder: Path) -> None:
         super()._read(folder)

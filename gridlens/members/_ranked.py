@@ -1,5 +1,6 @@
 """The nine patches in the order of their arc candidates: where an arc lies does not matter, how good it is does."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from gridlens.features import (
     arc_scores,
 )
 from gridlens.members._features import ExplainedMember
-from gridlens.members._trees import LightGBMTrees, grow
+from gridlens.members._trees import SampledTrees
 
 __all__ = ["RankedMember", "rank_patches"]
 
@@ -69,31 +70,24 @@ def _order(patches: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.lexsort((-edges, -scores), axis=1)
 
 
-class RankedMember(LightGBMTrees, ExplainedMember):
+@dataclass(eq=False, repr=False, kw_only=True)
+class RankedMember(SampledTrees, ExplainedMember):
     """LightGBM on the patches in the order of their arc candidates, so that position does not matter.
 
     `rank_patches` makes the rows. They are the same for all turns of a cutout, and need no turned copies.
 
     Parameters
     ----------
-    n_trees : int, default=600
+    n_estimators : int, default=600
     learning_rate : float, default=0.05
-    num_leaves : int, default=31
     min_child_samples : int, default=20
-    column_fraction : float, default=0.6
-        Share of the columns that each tree sees.
-    row_fraction : float, default=0.5
-        Share of the rows that each tree sees.
-    random_splits : bool, default=True
-        As in `LightGBMMember`.
-    reg_lambda : float, default=10.0
-        L2 penalty on the leaves.
-    n_jobs : int, default=1
-    random_state : int, default=0
+    num_leaves, colsample_bytree, subsample, extra_trees, reg_lambda, n_jobs, random_state
+        As in `LightGBMMember`, with the same defaults.
 
     Attributes
     ----------
-    booster_ : lightgbm.Booster
+    trees_ : gridlens.trees.Trees
+        On the rows of `rank_patches`. `booster()` gives them to LightGBM.
 
     Examples
     --------
@@ -102,7 +96,7 @@ class RankedMember(LightGBMTrees, ExplainedMember):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(400, 315)).astype(np.float32)
     >>> y = (X[:, 0] > 0).astype(int)
-    >>> RankedMember(n_trees=20).fit(X, y).predict_proba(X[:5]).shape
+    >>> RankedMember(n_estimators=20).fit(X, y).predict_proba(X[:5]).shape
     (5, 2)
     """
 
@@ -110,32 +104,11 @@ class RankedMember(LightGBMTrees, ExplainedMember):
     # See `rank_patches`.
     _n_columns: ClassVar[int] = N_PATCHES * len(_KEPT) + 1 + len(METADATA_NAMES)
 
-    def __init__(
-        self,
-        n_trees: int = 600,
-        learning_rate: float = 0.05,
-        num_leaves: int = 31,
-        min_child_samples: int = 20,
-        column_fraction: float = 0.6,
-        row_fraction: float = 0.5,
-        random_splits: bool = True,
-        reg_lambda: float = 10.0,
-        n_jobs: int | None = 1,
-        random_state: int | None = 0,
-    ) -> None:
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.min_child_samples = min_child_samples
-        self.column_fraction = column_fraction
-        self.row_fraction = row_fraction
-        self.random_splits = random_splits
-        self.reg_lambda = reg_lambda
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+    n_estimators: int = 600
+    min_child_samples: int = 20
 
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        self.booster_ = grow(self, rank_patches(X), y, weight)
+        self._grow(rank_patches(X), y, weight)
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
         return self._raw(rank_patches(X))

@@ -1,60 +1,112 @@
-"""What members of boosted trees have in common: LightGBM's scores and files, and rows in their eight turns."""
+"""What members of boosted trees have in common: parameters, scores, files, and LightGBM's training."""
 
 import json
 from abc import abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-from gridlens.features import FEATURE_NAMES, dihedral, dihedral_columns
-from gridlens.members._features import ExplainedMember, FeatureMember
-from gridlens.members._tree_text import checked_booster
+from gridlens.features import FEATURE_NAMES
+from gridlens.members._features import FeatureMember
+from gridlens.trees import Trees, from_lightgbm_text, lightgbm_booster
 
-__all__ = ["LightGBMTrees", "TurnedTrees", "grow", "parameters_of"]
+__all__ = ["LightGBMTrees", "SampledTrees", "TreeMember"]
 
-_MODEL_FILE = "trees.txt"
+_ARRAY_FILE = "trees.npz"
 _STATE_FILE = "state.json"
-# More turned rows than this (400,000 are 500 MB) are turned while LightGBM reads them, and its bins are drawn from a
-# quarter of the rows that it takes by itself, which is all that sets the trees apart: `benchmarks/training.py`.
-_MOST_COPIES = 400_000
+# The bins of rows that are read in batches are drawn from a quarter of the rows that LightGBM takes by itself, which is
+# all that sets the trees apart: `benchmarks/training.py`.
 _BIN_ROWS = 50_000
 
 
-class LightGBMTrees(FeatureMember):
-    """A member that keeps what it learned in a LightGBM booster, and in numbers.
+@dataclass(eq=False, repr=False, kw_only=True)
+class TreeMember(FeatureMember):
+    """A member that keeps what it learned as boosted trees, and in numbers.
 
-    Subclasses have the parameter `n_jobs`.
+    The parameters are those of `lightgbm.LGBMClassifier`. Subclasses override defaults and add their own, train in
+    `_learn`, and hand the trained model to `_keep`.
     """
 
     # What is learned beside the trees: attributes that are fractions above 0, by name.
     _learned: ClassVar[tuple[str, ...]] = ()
     # Columns of the rows that the trees are grown on.
     _n_columns: ClassVar[int] = len(FEATURE_NAMES)
+    # The model in the format of the library that grew it, for people who want the trees there.
+    _model_file: ClassVar[str]
 
-    n_jobs: int | None
-    booster_: Any
+    n_estimators: int = 400
+    learning_rate: float = 0.05
+    colsample_bytree: float = 0.6
+    reg_lambda: float = 10.0
+    n_jobs: int | None = 1
+    random_state: int | None = 0
+
+    @staticmethod
+    @abstractmethod
+    def _trees_of(model: bytes) -> Trees:
+        """Convert the library's model; raise ValueError where it is damaged."""
+
+    @staticmethod
+    @abstractmethod
+    def _booster_of(model: bytes) -> Any:
+        """Return the library's booster of the model; raise ValueError where it is damaged."""
+
+    def _keep(self, model: bytes) -> None:
+        """Set what is learned from the library's model."""
+        self.trees_ = self._trees_of(model)
+        self._model = model
+
+    def booster(self) -> Any:
+        """Return the trees as a booster of the library that grew them, which must be installed.
+
+        It is made from the text that is saved beside the arrays, which is checked before the library's own parser reads
+        it.
+
+        Returns
+        -------
+        lightgbm.Booster or xgboost.Booster
+            Of the rows that the trees were grown on; see the member.
+
+        Raises
+        ------
+        ValueError
+            The text is damaged, or does not hold the trees that the member scores with.
+        """
+        check_is_fitted(self, "trees_")
+        if not self._trees_of(self._model).equals(self.trees_):
+            raise ValueError(
+                f"The text of the trees of {self.name!r} does not hold the trees that it scores with. Get or train the "
+                "model again."
+            )
+        return self._booster_of(self._model)
 
     def _raw(self, X: np.ndarray) -> np.ndarray:
         """Log-odds that the trees give to rows of what they were grown on."""
-        from gridlens.members._tree_masks import lightgbm_scores
-
-        return lightgbm_scores(self.booster_, X, self.n_jobs or 1)
+        return self.trees_.raw_scores(X, self.n_jobs or 1)
 
     def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
         """What each column adds to `_raw`, of the shape of `X`, and what they are added to."""
-        from gridlens.members._contributions import lightgbm_contributions
-
-        return lightgbm_contributions(self.booster_, X, self.n_jobs or 1)
+        return self.trees_.shap_values(X, self.n_jobs or 1), self.trees_.expected_value
 
     def _write(self, folder: Path) -> None:
-        (folder / _MODEL_FILE).write_text(self.booster_.model_to_string())
+        self.trees_.save(folder / _ARRAY_FILE)
+        (folder / self._model_file).write_bytes(self._model)
         if self._learned:
             state = {name: float(getattr(self, name)) for name in self._learned}
             (folder / _STATE_FILE).write_text(json.dumps(state, indent=1) + "\n")
 
     def _read(self, folder: Path) -> None:
-        self.booster_ = checked_booster((folder / _MODEL_FILE).read_text(), self._n_columns)
+        self._model = (folder / self._model_file).read_bytes()
+        arrays = folder / _ARRAY_FILE
+        # Version 0.1 saved no arrays.
+        self.trees_ = Trees.load(arrays) if arrays.is_file() else self._trees_of(self._model)
+        if self.trees_.n_features != self._n_columns:
+            raise ValueError(
+                f"The trees must be grown on {self._n_columns} columns. Got {self.trees_.n_features} instead."
+            )
         if self._learned:
             state = json.loads((folder / _STATE_FILE).read_text())
             for name in self._learned:
@@ -64,98 +116,64 @@ class LightGBMTrees(FeatureMember):
                 setattr(self, name, value)
 
 
-def parameters_of(member: Any) -> dict[str, Any]:
-    """LightGBM's parameters from those that `LightGBMMember` and its like have in common."""
-    return {
-        "objective": "binary",
-        "learning_rate": member.learning_rate,
-        "num_leaves": member.num_leaves,
-        "min_data_in_leaf": member.min_child_samples,
-        "feature_fraction": member.column_fraction,
-        "bagging_fraction": member.row_fraction,
-        "bagging_freq": 1,
-        "extra_trees": member.random_splits,
-        "lambda_l2": member.reg_lambda,
-        "num_threads": member.n_jobs or 1,
-        "seed": 0 if member.random_state is None else member.random_state,
-        # The same trees on any number of threads; by rows they are the same too, and take longer on one.
-        "deterministic": True,
-        "force_col_wise": True,
-        "verbosity": -1,
-    }
+@dataclass(eq=False, repr=False, kw_only=True)
+class LightGBMTrees(TreeMember):
+    """A member of trees that LightGBM grows leaf by leaf."""
+
+    _model_file: ClassVar[str] = "trees.txt"
+
+    num_leaves: int = 31
+    min_child_samples: int = 100
+
+    @staticmethod
+    def _trees_of(model: bytes) -> Trees:
+        return from_lightgbm_text(model.decode())
+
+    @staticmethod
+    def _booster_of(model: bytes) -> Any:
+        return lightgbm_booster(model.decode())
 
 
-def grow(member: Any, X: Any, y: np.ndarray, weight: np.ndarray | None) -> Any:
-    """A LightGBM booster on rows of any kind, an array or `TurnedRows`."""
-    import lightgbm
+@dataclass(eq=False, repr=False, kw_only=True)
+class SampledTrees(LightGBMTrees):
+    """A member of LightGBM's trees that each see some of the rows and columns, by the plain log loss."""
 
-    parameters = parameters_of(member)
-    bins = None
-    if not isinstance(X, np.ndarray):
-        # LightGBM would draw rows one by one, in float64, and print a warning of few that no parameter silences.
-        drawn = X.drawn(_BIN_ROWS, parameters["seed"])
-        # A column is left out where no split of it leaves this many rows on both sides: of those that are drawn, fewer.
-        fewest = max(1, parameters["min_data_in_leaf"] * len(drawn) // len(X))
-        bins = lightgbm.Dataset(drawn, params=parameters | {"min_data_in_leaf": fewest})
-    data = lightgbm.Dataset(X, y, reference=bins, weight=weight, params=parameters, free_raw_data=True)
-    return lightgbm.train(parameters, data, num_boost_round=member.n_trees)
+    subsample: float = 0.5
+    extra_trees: bool = True
 
+    def _lightgbm_parameters(self) -> dict[str, Any]:
+        """Parameters of `lightgbm.train`."""
+        return {
+            "objective": "binary",
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.num_leaves,
+            "min_data_in_leaf": self.min_child_samples,
+            "feature_fraction": self.colsample_bytree,
+            "bagging_fraction": self.subsample,
+            "bagging_freq": 1,
+            "extra_trees": self.extra_trees,
+            "lambda_l2": self.reg_lambda,
+            "num_threads": self.n_jobs or 1,
+            "seed": 0 if self.random_state is None else self.random_state,
+            # The same trees on any number of threads; by rows they are the same too, and take longer on one.
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbosity": -1,
+        }
 
-class TurnedTrees(ExplainedMember):
-    """Trees that learn each row in its eight flips and quarter turns, and score by the mean log-odds of the eight.
+    def _grow(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> None:
+        """Learn from rows of any kind, an array or `TurnedRows`."""
+        import lightgbm
 
-    A lens stays one when it is turned, and the nine patches are nine sets of columns: without the turns the trees
-    would have to learn every position on its own.
-
-    Subclasses have the parameter `turns`, grow trees in `_train`, score one version of the rows in `_raw` and say in
-    `_raw_contributions` what its columns add.
-    """
-
-    turns: bool
-
-    def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        repeats = 8 if self.turns else 1
-        self._train(
-            self._turned(X),
-            np.tile(y, repeats),
-            None if weight is None else np.tile(weight, repeats),
-            np.tile(groups, repeats),
-        )
-
-    def _turned(self, X: np.ndarray) -> Any:
-        """Rows in all their turns, one version after the other, as `_train` takes them."""
-        return dihedral(X).reshape(-1, X.shape[1]) if self.turns else X
-
-    @abstractmethod
-    def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        """Set what is learned from rows in all their turns."""
-
-    @abstractmethod
-    def _raw(self, X: np.ndarray) -> np.ndarray:
-        """Log-odds that the trees give to rows of what they were grown on."""
-
-    @abstractmethod
-    def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        """What each column adds to `_raw`, of the shape of `X`, and what they are added to."""
-
-    def _offset(self) -> float:
-        """Log-odds to add to those of the trees."""
-        return 0.0
-
-    def _log_odds(self, X: np.ndarray) -> np.ndarray:
-        versions = dihedral(X) if self.turns else X[None]
-        total = np.zeros(len(X))
-        for version in versions:
-            total += self._raw(version)
-        return total / len(versions) + self._offset()
-
-    def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        if not self.turns:
-            values, base = self._raw_contributions(X)
-            return values, base + self._offset()
-        # One call for all versions: trees are read once.
-        versions, base = self._raw_contributions(dihedral(X).reshape(-1, X.shape[1]))
-        total = np.zeros(X.shape)
-        for values, source in zip(versions.reshape(8, *X.shape), dihedral_columns(), strict=True):
-            total[:, source] += values
-        return total / 8.0, base + self._offset()
+        parameters = self._lightgbm_parameters()
+        bins = None
+        if not isinstance(X, np.ndarray):
+            # LightGBM would draw rows one by one, in float64, and print a warning of few that no parameter silences.
+            drawn = X.drawn(_BIN_ROWS, parameters["seed"])
+            # A column is left out where no split of it leaves this many rows on both sides: of those that are drawn,
+            # fewer.
+            fewest = max(1, parameters["min_data_in_leaf"] * len(drawn) // len(X))
+            bins = lightgbm.Dataset(drawn, params=parameters | {"min_data_in_leaf": fewest})
+        data = lightgbm.Dataset(X, y, reference=bins, weight=weight, params=parameters, free_raw_data=True)
+        booster = lightgbm.train(parameters, data, num_boost_round=self.n_estimators)
+        self._keep(booster.model_to_string().encode())

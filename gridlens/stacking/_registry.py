@@ -106,7 +106,7 @@ def build_member(spec: str, random_state: int | None = None) -> Any:
     Parameters
     ----------
     spec : str
-        Such as "patch", or "patch(n_trees=300, top_k=2)"; values are numbers, strings in quotes, True, False or None.
+        Such as "patch", or "patch(n_estimators=300, top_k=2)"; values are numbers, strings in quotes, True, False or None.
     random_state : int, default=None
         Given to a member that has one, unless the brackets say otherwise.
 
@@ -117,7 +117,7 @@ def build_member(spec: str, random_state: int | None = None) -> Any:
 
     Examples
     --------
-    >>> build_member("patch(n_trees=300)").n_trees
+    >>> build_member("patch(n_estimators=300)").n_estimators
     300
     """
     name, parameters = _parsed(spec)
@@ -138,8 +138,8 @@ def split_members(text: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> split_members("lightgbm, patch(n_trees=300, top_k=2)")
-    ('lightgbm', 'patch(n_trees=300, top_k=2)')
+    >>> split_members("lightgbm, patch(n_estimators=300, top_k=2)")
+    ('lightgbm', 'patch(n_estimators=300, top_k=2)')
     """
     return tuple(part.strip() for part in re.split(r",(?![^()]*\))", text))
 
@@ -157,7 +157,7 @@ def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
     except (SyntaxError, ValueError) as exc:
         raise GridlensError(
             "The 'members' parameter must name members, with parameters in brackets where needed, such as "
-            f"'patch(n_trees=300)'. Got {spec!r} instead."
+            f"'patch(n_estimators=300)'. Got {spec!r} instead."
         ) from exc
 
 

@@ -59,7 +59,7 @@ def check_member(member: Any, *, random_state: int = 0) -> None:
     --------
     >>> from gridlens.members import LightGBMMember
     >>> from gridlens.testing import check_member
-    >>> check_member(LightGBMMember(n_trees=5, turns=False))
+    >>> check_member(LightGBMMember(n_estimators=5, turns=False))
     """
     _Check(member, random_state).run()
 

@@ -25,7 +25,7 @@ def test_a_stack_with_a_network_is_trained_and_scores_from_the_command_line(tmp_
     pytest.importorskip("lenstronomy")
     tiny = dataclasses.replace(recipe.RECIPES["quick"], surveys=("hsc",), n_train=64, n_calibrate=48, n_test=32)
     monkeypatch.setitem(recipe.RECIPES, "quick", tiny)
-    members = f"lightgbm(n_trees=20), nnpu(n_trees=20, prior=0.5), resnet({WORDS})"
+    members = f"lightgbm(n_estimators=20), nnpu(n_estimators=20, class_prior=0.5), resnet({WORDS})"
     model, table = tmp_path / "model", tmp_path / "scores.csv"
     trained = CliRunner().invoke(
         main, ["train", "--out", str(model), "--recipe", "quick", "--members", members, "--jobs", "2"]

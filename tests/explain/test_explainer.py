@@ -22,7 +22,7 @@ from gridlens.features import FEATURE_NAMES
 from gridlens.members import LightGBMMember, PatchMember
 from gridlens.stacking import CERTAIN_LOG_ODDS, bounded_contributions, member_log_odds
 
-SMALL = {"n_trees": 15, "min_child_samples": 20}
+SMALL = {"n_estimators": 15, "min_child_samples": 20}
 
 
 class Pixel(ClassifierMixin, BaseEstimator):
@@ -149,7 +149,7 @@ def test_what_tells_lenses_is_what_a_shuffle_loses(detector, calibration_rows):
 def test_a_member_on_cutouts_is_one_bar(noise, training_rows, calibration_rows):
     cutouts = CutoutSet(noise(n=30, size=64), pixel_scale=1.0, ids=[f"c{k}" for k in range(30)])
     y = np.arange(30) % 2
-    detector = LensDetector(members=(LightGBMMember(n_trees=3, turns=False), Pixel()), cv=2, random_state=0)
+    detector = LensDetector(members=(LightGBMMember(n_estimators=3, turns=False), Pixel()), cv=2, random_state=0)
     detector.fit(cutouts, y)
     explainer = Explainer(detector)
     found = explainer.explain(cutouts)

@@ -1,6 +1,5 @@
 """What each feature adds to a member's log-odds: sums, other programs' numbers, turned rows."""
 
-import lightgbm
 import numpy as np
 import pytest
 from scipy.special import logit
@@ -17,18 +16,17 @@ from gridlens.members import (
     XGBoostMember,
     rank_patches,
 )
-from gridlens.members._contributions import lightgbm_contributions
 from gridlens.stacking import AveragedMember
 
-SMALL = {"n_trees": 25, "min_child_samples": 20}
+SMALL = {"n_estimators": 25, "min_child_samples": 20}
 EVERY = [
     LightGBMMember(**SMALL),
     LightGBMMember(**SMALL, turns=False),
-    XGBoostMember(n_trees=25, min_child_weight=2.0),
+    XGBoostMember(n_estimators=25, min_child_weight=2.0),
     PatchMember(**SMALL),
     PatchMember(**SMALL, top_k=3),
     RankedMember(**SMALL),
-    NNPUMember(**SMALL, prior=0.6),
+    NNPUMember(**SMALL, class_prior=0.6),
     ElkanNotoMember(**SMALL, cv=2),
     LinearMember(),
     LinearMember(turns=False),
@@ -91,7 +89,7 @@ def test_rejected_rows_and_no_rows(fitted, X, k):
 def test_they_are_those_of_the_shap_package(fitted, X, k):
     shap = pytest.importorskip("shap")
     member = clone(EVERY[k]).set_params(turns=False).fit(*rows(500, seed=0))
-    explainer = shap.TreeExplainer(member.booster_)
+    explainer = shap.TreeExplainer(member.booster())
     values, base = member.contributions(X[:200])
     np.testing.assert_allclose(values, explainer.shap_values(X[:200]), atol=1e-5)
     assert base == pytest.approx(float(np.ravel(explainer.expected_value)[-1]), abs=1e-5)
@@ -105,43 +103,15 @@ def test_linear_ones_are_those_of_the_shap_package(fitted, X):
     np.testing.assert_allclose(member.contributions(X[:50])[0], reference.shap_values(scaled), atol=1e-9)
 
 
-@pytest.mark.parametrize("options", [{}, {"use_missing": False}, {"zero_as_missing": True}, {"extra_trees": True}])
-@pytest.mark.parametrize("num_leaves", [2, 31])
-def test_the_kernel_gives_lightgbms_own_numbers(options, num_leaves):
-    rng = np.random.default_rng(2)
-    X = rng.normal(size=(800, 6)).round(1)
-    X[rng.random(X.shape) < 0.1] = np.nan
-    X[rng.random(X.shape) < 0.1] = 0.0
-    y = (np.nansum(X[:, :3], axis=1) > 0).astype(int)
-    # Few columns and large trees: every path asks for the same feature again and again.
-    settings = {"objective": "binary", "num_leaves": num_leaves, "min_data_in_leaf": 5, "verbosity": -1, **options}
-    booster = lightgbm.train(settings, lightgbm.Dataset(X, y), num_boost_round=20)
-    reference = booster.predict(X, pred_contrib=True)
-    for n_jobs in (1, 2):
-        values, base = lightgbm_contributions(booster, X, n_jobs)
-        np.testing.assert_allclose(values, reference[:, :-1], atol=1e-10)
-        assert base == pytest.approx(reference[0, -1], abs=1e-10)
-
-
-def test_a_tree_of_one_leaf_is_part_of_the_base():
-    X = np.zeros((100, 2))
-    X[:, 0] = np.arange(100) % 2
-    booster = lightgbm.train(
-        {"objective": "binary", "min_data_in_leaf": 60, "verbosity": -1}, lightgbm.Dataset(X, X[:, 0]), 3
-    )
-    values, base = lightgbm_contributions(booster, X, 1)
-    assert not values.any()
-    np.testing.assert_allclose(base, booster.predict(X, raw_score=True))
-
-
 def test_turned_rows_go_back_to_their_columns(fitted, X):
     """Column by column, by LightGBM's own numbers for each of the eight versions."""
     member, few = fitted["0"], X[:20]
+    booster = member.booster()
     total = np.zeros(few.shape)
     names = {name: k for k, name in enumerate(FEATURE_NAMES)}
     slots = np.arange(9).reshape(3, 3)
     for k, version in enumerate(dihedral(few)):
-        own = member.booster_.predict(version, pred_contrib=True)
+        own = booster.predict(version, pred_contrib=True)
         moved = np.rot90(slots[:, ::-1] if k >= 4 else slots, k % 4).ravel()
         for name, column in names.items():
             if not name.startswith("patch") or "_position_" in name:
@@ -174,7 +144,7 @@ def test_a_patch_speaks_in_its_own_columns(fitted, X):
 
 def test_ranked_patches_go_back_to_where_they_lie(fitted, X):
     member = fitted["5"]
-    own = member.booster_.predict(rank_patches(X[:50]), pred_contrib=True)
+    own = member.booster().predict(rank_patches(X[:50]), pred_contrib=True)
     values = member.contributions(X[:50])[0]
     np.testing.assert_allclose(values.sum(axis=1), own[:, :-1].sum(axis=1), atol=1e-10)
     # A number of a ranked row is in the column of the patch that it came from.

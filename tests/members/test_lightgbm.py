@@ -7,12 +7,12 @@ from gridlens.features import dihedral
 from gridlens.members import LightGBMMember
 from gridlens.stacking import Member
 
-SMALL = {"n_trees": 30, "learning_rate": 0.1, "min_child_samples": 20}
+SMALL = {"n_estimators": 30, "learning_rate": 0.1, "min_child_samples": 20}
 
 
 def test_it_is_a_member():
     assert isinstance(LightGBMMember(), Member)
-    assert clone(LightGBMMember(n_trees=7)).n_trees == 7
+    assert clone(LightGBMMember(n_estimators=7)).n_estimators == 7
 
 
 def test_saved_and_loaded_it_gives_the_same_bits(tmp_path, training_rows, calibration_rows):
@@ -21,7 +21,7 @@ def test_saved_and_loaded_it_gives_the_same_bits(tmp_path, training_rows, calibr
     again = LightGBMMember.load(tmp_path)
     np.testing.assert_array_equal(again.predict_proba(calibration_rows[0]), member.predict_proba(calibration_rows[0]))
     assert again.get_params() == member.get_params()
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".txt"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".npz", ".txt"]
 
 
 def test_turned_rows_score_alike(training_rows, calibration_rows):
@@ -38,7 +38,7 @@ def test_turned_rows_score_alike(training_rows, calibration_rows):
 def test_turns_find_what_was_learned_in_one_corner_in_another(training_rows, calibration_rows):
     X, y = training_rows
     turned = dihedral(calibration_rows[0])[2]
-    eager = {**SMALL, "n_trees": 80, "column_fraction": 1.0}
+    eager = {**SMALL, "n_estimators": 80, "colsample_bytree": 1.0}
     with_turns = LightGBMMember(**eager, turns=True).fit(X, y).predict_proba(turned)[:, 1]
     without = LightGBMMember(**eager, turns=False).fit(X, y).predict_proba(turned)[:, 1]
     assert roc_auc_score(calibration_rows[1], with_turns) > 0.59
@@ -46,7 +46,7 @@ def test_turns_find_what_was_learned_in_one_corner_in_another(training_rows, cal
 
 
 def test_the_same_seed_gives_the_same_trees(training_rows):
-    texts = {LightGBMMember(**SMALL, random_state=4).fit(*training_rows).booster_.model_to_string() for _ in range(2)}
+    texts = {LightGBMMember(**SMALL, random_state=4).fit(*training_rows).booster().model_to_string() for _ in range(2)}
     assert len(texts) == 1
 
 

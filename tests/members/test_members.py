@@ -1,4 +1,4 @@
-"""What all built-in members owe, and what each of the small ones alone does."""
+"""The contract that all built-in members keep, and what each of the small ones alone does."""
 
 import numpy as np
 import pytest
@@ -21,13 +21,13 @@ from gridlens.members import (
 from gridlens.stacking import list_members, member_class
 from gridlens.testing import check_member
 
-SMALL = {"n_trees": 10, "turns": False}
+SMALL = {"n_estimators": 10, "turns": False}
 EVERY = [
     LightGBMMember(**SMALL),
     XGBoostMember(**SMALL),
-    XGBoostMember(n_trees=10),
-    RankedMember(n_trees=10),
-    PatchMember(n_trees=10, top_k=2),
+    XGBoostMember(n_estimators=10),
+    RankedMember(n_estimators=10),
+    PatchMember(n_estimators=10, top_k=2),
     LinearMember(),
     LinearMember(turns=False),
     NNPUMember(**SMALL),
@@ -72,20 +72,20 @@ def test_every_built_in_member_is_tried():
     assert built_in - {"polar"} == {member.name for member in EVERY}  # `test_polar.py` tries that one.
 
 
-@pytest.mark.parametrize("member", [RankedMember(n_trees=60), PatchMember(n_trees=60)], ids=lambda member: member.name)
-def test_an_arc_is_found_in_a_patch_where_none_was_learned(member, rng):
+@pytest.mark.parametrize("kind", [RankedMember, PatchMember])
+def test_an_arc_is_found_in_a_patch_where_none_was_learned(kind, rng):
     X, y = rows_of_arcs(rng, 1200)
     here = np.isin(arc_scores(X).argmax(axis=1), [0, 1, 3])
-    p = member.fit(X[here], y[here]).predict_proba(X[~here])[:, 1]
+    p = kind(n_estimators=60).fit(X[here], y[here]).predict_proba(X[~here])[:, 1]
     assert roc_auc_score(y[~here], p) > 0.9
 
 
-@pytest.mark.parametrize("member", [RankedMember(n_trees=20), PatchMember(n_trees=20)], ids=lambda member: member.name)
-def test_turns_change_nothing(member, rng):
+@pytest.mark.parametrize("kind", [RankedMember, PatchMember])
+def test_turns_change_nothing(kind, rng):
     X, y = rows_of_arcs(rng)
     X[:, [column(k, "bcg_angle") for k in range(9)]] = rng.uniform(-3.1, 3.1, size=(len(X), 9))
     X[:, column(4, "bcg_angle")] = 0.0  # Centred on the BCG, it has no direction.
-    fitted = member.fit(X, y)
+    fitted = kind(n_estimators=20).fit(X, y)
     scores = [fitted.predict_proba(version)[:, 1] for version in dihedral(X)]
     for other in scores[1:]:
         # A folded angle may land on the other side of a threshold by its last digit.
@@ -107,7 +107,7 @@ def test_patches_are_ranked_by_their_candidates_then_by_edges(rng):
 
 def test_patch_tells_where(rng):
     X, y = rows_of_arcs(rng, 1200)
-    member = PatchMember(n_trees=60).fit(X, y)
+    member = PatchMember(n_estimators=60).fit(X, y)
     where = arc_scores(X).argmax(axis=1)
     assert (member.patch_log_odds(X).argmax(axis=1) == where)[y == 1].mean() > 0.85
     assert member.patch_log_odds(X[:0]).shape == (0, 9)
@@ -117,7 +117,7 @@ def test_patch_tells_where(rng):
 
 def test_patches_near_the_expected_radius_count_more(rng):
     X, y = rows_of_arcs(rng, 1200)
-    member = PatchMember(n_trees=60, top_k=9).fit(X, y)
+    member = PatchMember(n_estimators=60, top_k=9).fit(X, y)
     far = X.copy()
     far[:, FEATURE_NAMES.index("richness")] = (
         171.0  # 30 arcsec are expected, where empty corners lie; the arcs are at 15.

@@ -145,25 +145,25 @@ def sky():
 @compiled_only
 def test_the_member_keeps_its_contract():
     assert isinstance(PolarMember(), Member)
-    check_member(PolarMember(n_trees=10))
+    check_member(PolarMember(n_estimators=10))
 
 
 def test_it_finds_arcs_that_it_has_not_seen(sky):
     cutouts, y = sky
-    member = PolarMember(n_trees=60, min_child_samples=5).fit(cutouts[:100], y[:100])
+    member = PolarMember(n_estimators=60, min_child_samples=5).fit(cutouts[:100], y[:100])
     assert roc_auc_score(y[100:], member.predict_proba(cutouts[100:])[:, 1]) > 0.9
 
 
 def test_rows_stand_for_their_cutouts(sky):
     cutouts, y = sky
     rows = polar_features(cutouts)
-    one, two = (PolarMember(n_trees=10).fit(X, y) for X in (cutouts, rows))
+    one, two = (PolarMember(n_estimators=10).fit(X, y) for X in (cutouts, rows))
     np.testing.assert_array_equal(one.predict_proba(rows), two.predict_proba(cutouts))
 
 
 def test_a_cutout_without_a_number_has_no_probability(sky):
     cutouts, y = sky
-    member = PolarMember(n_trees=5).fit(cutouts, y)
+    member = PolarMember(n_estimators=5).fit(cutouts, y)
     narrow = CutoutSet(plain_noise(np.random.default_rng(0), 50)[0][None], pixel_scale=0.1)
     assert np.isnan(member.predict_proba(narrow)).all()
 
@@ -171,18 +171,20 @@ def test_a_cutout_without_a_number_has_no_probability(sky):
 def test_weights_count(sky):
     cutouts, y = sky
     rows = polar_features(cutouts)
-    plain = PolarMember(n_trees=20).fit(rows, y).predict_proba(rows)[:, 1]
-    heavy = PolarMember(n_trees=20).fit(rows, y, sample_weight=np.where(y == 1, 10.0, 1.0)).predict_proba(rows)[:, 1]
+    plain = PolarMember(n_estimators=20).fit(rows, y).predict_proba(rows)[:, 1]
+    heavy = (
+        PolarMember(n_estimators=20).fit(rows, y, sample_weight=np.where(y == 1, 10.0, 1.0)).predict_proba(rows)[:, 1]
+    )
     assert heavy.mean() > plain.mean() + 0.1
 
 
 def test_saved_and_loaded_it_gives_the_same_bits(tmp_path, sky):
-    member = PolarMember(n_trees=5, num_leaves=7).fit(*sky)
+    member = PolarMember(n_estimators=5, num_leaves=7).fit(*sky)
     member.save(tmp_path)
     again = PolarMember.load(tmp_path)
     np.testing.assert_array_equal(again.predict_proba(sky[0]), member.predict_proba(sky[0]))
     assert again.get_params() == member.get_params()
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".txt"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".npz", ".txt"]
 
 
 @pytest.mark.parametrize("y", [np.zeros(160), np.ones(159), np.full(160, 2)])

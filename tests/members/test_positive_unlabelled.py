@@ -10,7 +10,7 @@ from gridlens.members import ElkanNotoMember, NNPUMember
 from gridlens.stacking import Member, member_class
 
 pytestmark = pytest.mark.filterwarnings("ignore:The labelling propensity differs:UserWarning")
-SMALL = {"n_trees": 30, "learning_rate": 0.1, "min_child_samples": 20}
+SMALL = {"n_estimators": 30, "learning_rate": 0.1, "min_child_samples": 20}
 MEMBERS = [ElkanNotoMember(**SMALL, turns=False), NNPUMember(**SMALL, turns=False)]
 
 
@@ -39,7 +39,7 @@ def test_saved_and_loaded_they_give_the_same_bits(member, tmp_path, half_labelle
     again = type(member).load(tmp_path)
     np.testing.assert_array_equal(again.predict_proba(calibration_rows[0]), fitted.predict_proba(calibration_rows[0]))
     assert again.class_prior_ == fitted.class_prior_
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".txt"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".npz", ".txt"]
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
@@ -63,9 +63,11 @@ def test_turned_rows_score_alike(member, half_labelled, calibration_rows):
 
 def test_the_prior_is_as_given_or_at_least_the_labelled_share(half_labelled):
     X, s = half_labelled
-    assert NNPUMember(0.6, **SMALL, turns=False).fit(X, s).class_prior_ == 0.6
+    assert NNPUMember(class_prior=0.6, **SMALL, turns=False).fit(X, s).class_prior_ == 0.6
     assert s.mean() <= NNPUMember(**SMALL, turns=False).fit(X, s).class_prior_ <= 0.99
-    low, high = (NNPUMember(prior, **SMALL, turns=False).fit(X, s).predict_proba(X)[:, 1] for prior in (0.4, 0.8))
+    low, high = (
+        NNPUMember(class_prior=prior, **SMALL, turns=False).fit(X, s).predict_proba(X)[:, 1] for prior in (0.4, 0.8)
+    )
     assert low.mean() < high.mean()
 
 

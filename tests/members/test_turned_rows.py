@@ -6,14 +6,15 @@ from sklearn.metrics import roc_auc_score
 
 from gridlens.features import dihedral, turn_features
 from gridlens.members import LightGBMMember
-from gridlens.members import _features as blocks
+from gridlens.members import _features as batches
+from gridlens.members import _lightgbm as turned
 from gridlens.members import _trees as room
 from gridlens.members._turned_rows import TurnedRows
 
 
 @pytest.fixture
 def few_copies(monkeypatch):
-    monkeypatch.setattr(room, "_MOST_COPIES", 100)
+    monkeypatch.setattr(turned, "_MOST_COPIES", 100)
 
 
 @pytest.mark.parametrize("versions", [1, 8])
@@ -44,11 +45,11 @@ def test_trees_are_the_same_where_bins_are_drawn_from_all_rows(
     X, y = training_rows
     np.save(tmp_path / "rows.npy", X)
     weight = np.linspace(0.5, 1.5, len(y))
-    member = LightGBMMember(n_trees=10, min_child_samples=20, turns=turns)
+    member = LightGBMMember(n_estimators=10, min_child_samples=20, turns=turns)
     assert isinstance(member._turned(X), TurnedRows)
-    read = member.fit(np.load(tmp_path / "rows.npy", mmap_mode="r"), y, weight).booster_.model_to_string()
-    monkeypatch.setattr(room, "_MOST_COPIES", 10**9)
-    whole = member.fit(X, y, weight).booster_.model_to_string()
+    read = member.fit(np.load(tmp_path / "rows.npy", mmap_mode="r"), y, weight).booster().model_to_string()
+    monkeypatch.setattr(turned, "_MOST_COPIES", 10**9)
+    whole = member.fit(X, y, weight).booster().model_to_string()
     assert read.split("parameters:")[0] == whole.split("parameters:")[0]
     assert capfd.readouterr() == ("", "")
 
@@ -58,19 +59,19 @@ def test_bins_of_few_rows_serve_as_well(training_rows, calibration_rows, few_cop
     held, truth = calibration_rows
     found = {}
     for most in (100, 10**9):
-        monkeypatch.setattr(room, "_MOST_COPIES", most)
-        member = LightGBMMember(n_trees=40, min_child_samples=20, turns=False).fit(*training_rows)
+        monkeypatch.setattr(turned, "_MOST_COPIES", most)
+        member = LightGBMMember(n_estimators=40, min_child_samples=20, turns=False).fit(*training_rows)
         found[most] = roc_auc_score(truth, member.predict_proba(held)[:, 1])
     assert found[100] > 0.75
     assert found[100] == pytest.approx(found[10**9], abs=0.03)
 
 
-def test_rows_are_scored_in_blocks(training_rows, calibration_rows, monkeypatch):
+def test_rows_are_scored_in_batches(training_rows, calibration_rows, monkeypatch):
     X = calibration_rows[0].copy()
     X[[0, 150]] = np.nan
-    member = LightGBMMember(n_trees=10, min_child_samples=20).fit(*training_rows)
+    member = LightGBMMember(n_estimators=10, min_child_samples=20).fit(*training_rows)
     whole = member.predict_proba(X)
-    monkeypatch.setattr(blocks, "_BLOCK_ROWS", 150)
+    monkeypatch.setattr(batches, "_BATCH_ROWS", 150)
     np.testing.assert_array_equal(member.predict_proba(X), whole)
     assert np.isnan(whole[[0, 150]]).all()
     assert np.isfinite(np.delete(whole, [0, 150], axis=0)).all()

@@ -58,8 +58,8 @@ def test_hashes_of_arrays_know_values_shape_and_type():
 
 
 def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, tmp_path):
-    settings = {"n_trees": 10, "min_child_samples": 20, "turns": False}
-    members = [LightGBMMember(**settings), NNPUMember(prior=0.5, **settings)]
+    settings = {"n_estimators": 10, "min_child_samples": 20, "turns": False}
+    members = [LightGBMMember(**settings), NNPUMember(class_prior=0.5, **settings)]
     detector = LensDetector(members, final="average", cv=3, random_state=0)
     detector.fit(*training_rows, calibration=calibration_rows)
     # Joined as they are: one of them was fitted elsewhere, and is no average.

@@ -109,7 +109,7 @@ def test_out_of_fold_is_not_in_sample(tmp_path, labels):
 def test_rows_marked_for_calibration_are_kept_from_the_members(cache, labels, tmp_path):
     frame = table(calibration=(np.arange(400) >= 240).astype(int))
     trained = train_on_data(
-        tmp_path / "model", Sources([cache]), labels(frame), members=(*LINEAR, "ranked(n_trees=5)"), n_jobs=1
+        tmp_path / "model", Sources([cache]), labels(frame), members=(*LINEAR, "ranked(n_estimators=5)"), n_jobs=1
     )
     assert "216 features" in trained.card
     assert "Calibrated on 144 rows that the members have not seen, of clean labels" in trained.card

@@ -36,12 +36,12 @@ def test_members_by_name():
 
 
 def test_members_are_built_from_a_line():
-    line = " lightgbm, patch( n_trees=300, top_k=2 ),elkan-noto(cv=4),nnpu(prior=None)"
+    line = " lightgbm, patch( n_estimators=300, top_k=2 ),elkan-noto(cv=4),nnpu(class_prior=None)"
     specs = split_members(line)
     assert len(specs) == 4
     first, patch, elkan, nnpu = (build_member(spec, random_state=9) for spec in specs)
-    assert (first.name, first.random_state, patch.n_trees, patch.top_k) == ("lightgbm", 9, 300, 2)
-    assert (elkan.cv, nnpu.prior) == (4, None)
+    assert (first.name, first.random_state, patch.n_estimators, patch.top_k) == ("lightgbm", 9, 300, 2)
+    assert (elkan.cv, nnpu.class_prior) == (4, None)
     assert build_member("patch(random_state=3)", random_state=9).random_state == 3
     assert build_member("linear", random_state=9).get_params() == build_member("linear").get_params()
 
@@ -49,11 +49,11 @@ def test_members_are_built_from_a_line():
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("patch(trees=3)", r"'patch' has no parameter 'trees'\. It has column_fraction, "),
+        ("patch(trees=3)", r"'patch' has no parameter 'trees'\. It has colsample_bytree, "),
         ("patch(3)", r"must name members, with parameters in brackets .* Got 'patch\(3\)'"),
-        ("patch(n_trees=open('x'))", r"must name members"),
-        ("patch(**{'n_trees': 3})", r"must name members"),
-        ("patch(n_trees=3", r"must name members"),
+        ("patch(n_estimators=open('x'))", r"must name members"),
+        ("patch(**{'n_estimators': 3})", r"must name members"),
+        ("patch(n_estimators=3", r"must name members"),
         ("", r"must name members"),
     ],
 )

@@ -218,7 +218,7 @@ def test_processes_change_nothing_and_progress_counts_fits(rows):
 
     def stack(n_jobs=None):
         # Members of the package: processes cannot import those of a test.
-        trees = LightGBMMember(n_trees=5, turns=False), ElkanNotoMember(n_trees=5, turns=False)
+        trees = LightGBMMember(n_estimators=5, turns=False), ElkanNotoMember(n_estimators=5, turns=False)
         return MemberStack(trees, n_jobs=n_jobs, random_state=0)
 
     one = stack().fit({"features": X}, y, progress=done.append)

@@ -70,9 +70,9 @@ class Looking(Good):
     [
         Good(),
         Looking(),
-        LightGBMMember(n_trees=5, min_child_samples=5),
-        ElkanNotoMember(n_trees=5, min_child_samples=5, cv=2, turns=False),
-        NNPUMember(0.5, n_trees=5, min_child_samples=5, turns=False),
+        LightGBMMember(n_estimators=5, min_child_samples=5),
+        ElkanNotoMember(n_estimators=5, min_child_samples=5, cv=2, turns=False),
+        NNPUMember(class_prior=0.5, n_estimators=5, min_child_samples=5, turns=False),
     ],
     ids=lambda member: member.name,
 )

@@ -18,24 +18,23 @@ Plain arrays in and out, no global state, no GIL.
 import numpy as np
 
 from gridlens._jit import entry, jit
-from gridlens.members._tree_arrays import DEFAULT_LEFT, MISSING_NAN, MISSING_ZERO, ZERO
 
-__all__ = ["BLOCK", "tree_shap"]
+__all__ = ["tree_shap"]
 
 # Rows that are walked side by side: what a tree needs of them fits into the nearest cache.
-BLOCK = 32
+_BLOCK = 32
 
 
 @entry
-def tree_shap(columns, first, feature, threshold, decision, left, right, value, cover, points, weights, out):
+def tree_shap(columns, first, feature, threshold, nan_left, left, right, value, cover, points, weights, out):
     """Add the Shapley values of all trees to `out`.
 
     Parameters
     ----------
-    columns : ndarray of shape (n_features, n), float64
+    columns : ndarray of shape (n_features, n), float32
         Rows of features, transposed.
-    first, feature, threshold, decision, left, right, value, cover : ndarray
-        See `TreeArrays`.
+    first, feature, threshold, nan_left, left, right, value, cover : ndarray
+        See `Trees`; values are float64.
     points, weights : ndarray of shape (k, k), float64
         In row ``k - 1`` the Gauss-Legendre rule of k points on 0 to 1; enough for the deepest path.
     out : ndarray of shape (n_features, n), float64
@@ -47,16 +46,19 @@ def tree_shap(columns, first, feature, threshold, decision, left, right, value, 
     n_nodes = 2 * most + 1
     parent, prior, depth = np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64)
     held, share = np.empty(n_nodes), np.empty(n_nodes)
-    passes, product = np.empty((n_nodes, BLOCK)), np.empty((n_nodes, BLOCK))
-    gain = np.empty((n_nodes, BLOCK))
+    passes, product = np.empty((n_nodes, _BLOCK)), np.empty((n_nodes, _BLOCK))
+    gain = np.empty((n_nodes, _BLOCK))
     for k in range(first.shape[0] - 1):
         begin, end = first[k], first[k + 1]
+        # A tree of a single leaf gives every row the same.
+        if begin == end:
+            continue
         splits, leaves = slice(begin, end), slice(begin + k, end + k + 1)
         names, lefts, rights = feature[splits], left[splits], right[splits]
         n_points = link(names, lefts, rights, cover[leaves], parent, prior, depth, held, share)
-        for start in range(0, n_rows, BLOCK):
-            rows = slice(start, min(start + BLOCK, n_rows))
-            walk(columns[:, rows], names, threshold[splits], decision[splits], lefts, rights, prior, passes)
+        for start in range(0, n_rows, _BLOCK):
+            rows = slice(start, min(start + _BLOCK, n_rows))
+            walk(columns[:, rows], names, threshold[splits], nan_left[splits], lefts, rights, prior, passes)
             add_up(
                 names,
                 value[leaves],
@@ -105,22 +107,17 @@ def link(names, lefts, rights, cover, parent, prior, depth, held, share):
 
 
 @jit
-def walk(columns, names, threshold, decision, lefts, rights, prior, passes):
+def walk(columns, names, threshold, nan_left, lefts, rights, prior, passes):
     """Fill `passes` with 1 where a row passes a node's edge and those above it on the same feature, else with 0."""
     m, n = names.shape[0], columns.shape[1]
     for p in range(m):
         a, b = lefts[p], rights[p]
         go_left, go_right = passes[a if a >= 0 else m - 1 - a], passes[b if b >= 0 else m - 1 - b]
         column, limit = columns[names[p]], threshold[p]
-        missing = (decision[p] >> 2) & 3
-        missing_left = 1.0 if decision[p] & DEFAULT_LEFT else 0.0
+        missing_left = 1.0 if nan_left[p] else 0.0
         for r in range(n):
             x = column[r]
-            is_missing = missing == MISSING_NAN and np.isnan(x)
-            if np.isnan(x) and missing != MISSING_NAN:
-                x = 0.0
-            is_missing |= missing == MISSING_ZERO and abs(x) <= ZERO
-            go_left[r] = missing_left if is_missing else (1.0 if x <= limit else 0.0)
+            go_left[r] = missing_left if np.isnan(x) else (1.0 if x <= limit else 0.0)
             go_right[r] = 1.0 - go_left[r]
         # Both children have the same edges above them.
         above = prior[a if a >= 0 else m - 1 - a]

@@ -1,4 +1,4 @@
-"""What LightGBM would read without a doubt."""
+"""LightGBM's text, read without LightGBM, and checked before LightGBM's own parser sees it."""
 
 import re
 
@@ -6,7 +6,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from gridlens.members._tree_text import checked_booster
+from gridlens.trees import from_lightgbm, from_lightgbm_text, lightgbm_booster
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def resized(text):
 def test_what_lightgbm_writes_is_read(rows, parameters):
     """Down to trees of one leaf."""
     booster = grown(rows, **parameters)
-    np.testing.assert_array_equal(
-        checked_booster(booster.model_to_string(), 5).predict(rows[0]), booster.predict(rows[0])
-    )
+    again = lightgbm_booster(booster.model_to_string())
+    np.testing.assert_array_equal(again.predict(rows[0]), booster.predict(rows[0]))
+    assert from_lightgbm(again).equals(from_lightgbm_text(booster.model_to_string()))
 
 
 @pytest.mark.parametrize(
@@ -54,43 +54,55 @@ def test_what_lightgbm_writes_is_read(rows, parameters):
         ("left_child", lambda v: ["90", *v[1:]], "a child that is not there"),
         ("left_child", lambda v: ["-90", *v[1:]], "a child that is not there"),
         ("left_child", lambda v: ["0", *v[1:]], "a child that is not there"),
+        ("left_child", lambda v: ["-999999999", *v[1:]], "a child that is not there"),
         ("right_child", lambda v: [*v[:-1], v[-2]], "share a child"),
-        ("split_feature", lambda v: ["5", *v[1:]], "a column that is not there"),
+        ("split_feature", lambda v: ["5", *v[1:]], "a column that is not among 5"),
         ("split_feature", lambda v: v[1:], "are not"),
         ("leaf_value", lambda v: [*v, "1"], "are not"),
         ("leaf_value", lambda v: ["1e999", *v[1:]], "finite numbers"),
         ("leaf_value", lambda v: ["1.2.3", *v[1:]], "finite numbers"),
         ("threshold", lambda v: ["nan", *v[1:]], "are not"),
         ("decision_type", lambda v: ["1", *v[1:]], "of categories"),
+        ("decision_type", lambda v: ["4", *v[1:]], "takes 0 for a missing value"),
+        ("decision_type", lambda v: ["12", *v[1:]], "takes 0 for a missing value"),
         ("num_leaves", lambda v: ["999999999"], "num_leaves is '999999999'"),
-        ("num_leaves", lambda v: ["0"], "it is no tree"),
+        ("num_leaves", lambda v: ["0"], "it is not a tree"),
         ("num_leaves", lambda v: ["many"], "num_leaves is 'many'"),
         ("num_cat", lambda v: ["1"], "num_cat is '1'"),
         ("internal_value", lambda v: v[1:], "internal_value are"),
         ("leaf_count", lambda v: [*v, "1"], "leaf_count are"),
-        ("max_feature_idx", lambda v: ["900000"], "its columns are not 5"),
+        ("max_feature_idx", lambda v: ["900000"], "feature_names are not of 900001 columns"),
         ("num_class", lambda v: ["3"], "num_class"),
         ("version", lambda v: ["v9"], "version"),
         ("split_gain", lambda v: ["x", *v[1:]], "split_gain are"),
-        ("shrinkage", lambda v: ["="], "shrinkage is no number"),
+        ("shrinkage", lambda v: ["="], "shrinkage is not a number"),
         ("objective", lambda v: ["binary", "sigmoid"], "objective is"),
         ("label_index", lambda v: ["0\naverage_output"], "header holds"),
-        ("is_linear", lambda v: ["0\nleaf_const=1"], "it is no tree"),
+        ("is_linear", lambda v: ["0\nleaf_const=1"], "it is not a tree"),
     ],
 )
 def test_a_tree_that_cannot_be_walked_is_refused(rows, key, change, said):
     text = resized(first(grown(rows).model_to_string(), key, change))
-    with pytest.raises(ValueError, match=rf"text of the trees is damaged: .*{said}"):
-        checked_booster(text, 5)
+    for read in (from_lightgbm_text, lightgbm_booster):
+        with pytest.raises(ValueError, match=rf"(text of the trees is damaged|trees cannot be used): .*{said}"):
+            read(text)
+
+
+def test_a_split_on_what_is_missing_has_an_infinite_threshold(rows):
+    text = resized(first(grown(rows).model_to_string(), "threshold", lambda v: ["inf", "-inf", *v[2:]]))
+    X = np.concatenate([rows[0], [[np.inf] * 5, [-np.inf] * 5, [np.nan] * 5]]).astype(np.float32)
+    np.testing.assert_array_equal(
+        from_lightgbm_text(text).raw_scores(X), lightgbm_booster(text).predict(X, raw_score=True)
+    )
 
 
 @pytest.mark.parametrize("sizes", [["1"], ["x"], ["-5"], []])
 def test_sizes_that_are_not_the_trees_are_refused(rows, sizes):
     text = first(grown(rows).model_to_string(), "tree_sizes", lambda v: sizes)
     with pytest.raises(ValueError, match="tree_sizes"):
-        checked_booster(text, 5)
+        from_lightgbm_text(text)
     with pytest.raises(ValueError, match="end where"):
-        checked_booster(first(text, "tree_sizes", lambda _: grown_sizes(rows)[:-1]), 5)
+        from_lightgbm_text(first(text, "tree_sizes", lambda _: grown_sizes(rows)[:-1]))
 
 
 def test_what_comes_after_the_trees_is_not_read(rows):
@@ -98,10 +110,10 @@ def test_what_comes_after_the_trees_is_not_read(rows):
     booster = grown(rows)
     text = booster.model_to_string()
     text = text[: text.index("parameters:")] + "parameters:\n[nothing: 1]\n[num_"
-    np.testing.assert_array_equal(checked_booster(text, 5).predict(rows[0]), booster.predict(rows[0]))
+    np.testing.assert_array_equal(lightgbm_booster(text).predict(rows[0]), booster.predict(rows[0]))
 
 
 @pytest.mark.parametrize("text", ["", "tree\n", "tree\n\nTree=0\n", "Tree=0\n" * 3])
 def test_what_is_no_model_is_refused(text):
     with pytest.raises(ValueError, match="text of the trees is damaged"):
-        checked_booster(text, 5)
+        lightgbm_booster(text)

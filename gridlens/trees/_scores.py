@@ -12,10 +12,8 @@ import numpy as np
 
 from gridlens._jit import entry
 
-__all__ = ["MOST_LEAVES", "SLOT", "tree_scores"]
+__all__ = ["SLOT", "tree_scores"]
 
-# Bits of a mask.
-MOST_LEAVES = 32
 # Rows side by side: their masks stay in the nearest cache.
 _BLOCK = 128
 _ALL = np.uint32(0xFFFFFFFF)
@@ -23,21 +21,21 @@ _ALL = np.uint32(0xFFFFFFFF)
 # sequence: Leiserson, Prokop & Randall 1998, "Using de Bruijn sequences to index a 1 in a computer word").
 _SEQUENCE = np.uint32(0x077CB531)
 _SHIFT = np.uint32(27)
-# Where the value of leaf j stands among the 32 of its tree.
-SLOT = (np.left_shift(np.uint32(1), np.arange(MOST_LEAVES, dtype=np.uint32)) * _SEQUENCE) >> _SHIFT
+# Where the value of leaf j stands among the 32 of its tree, one for each bit of a mask.
+SLOT = (np.left_shift(np.uint32(1), np.arange(32, dtype=np.uint32)) * _SEQUENCE) >> _SHIFT
 
 
 @entry
-def tree_scores(columns, first, feature, limit, nan_left, keep, value, out):
+def tree_scores(columns, first, feature, threshold, nan_left, keep, value, out):
     """Add the values of the leaves of all trees to `out`, tree by tree.
 
     Parameters
     ----------
     columns : ndarray of shape (n_features, n), float32
         Rows of features, transposed.
-    first, feature, limit, nan_left, keep, value : ndarray
+    first, feature, threshold, nan_left, keep, value : ndarray
         See `TreeMasks`.
-    out : ndarray of shape (n,), float64
+    out : ndarray of shape (n,), of the type of `value`
     """
     n = columns.shape[1]
     left = np.empty(_BLOCK, np.uint32)
@@ -46,7 +44,7 @@ def tree_scores(columns, first, feature, limit, nan_left, keep, value, out):
         for k in range(first.shape[0] - 1):
             left[:] = _ALL
             for p in range(first[k], first[k + 1]):
-                column, at_most, mask = columns[feature[p], begin : begin + m], limit[p], keep[p]
+                column, at_most, mask = columns[feature[p], begin : begin + m], threshold[p], keep[p]
                 # NaN is neither above nor at most anything.
                 if nan_left[p]:
                     for r in range(m):

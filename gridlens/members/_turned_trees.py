@@ -1,0 +1,72 @@
+"""Trees that learn rows in their eight turns."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gridlens.features import dihedral, dihedral_columns
+from gridlens.members._features import ExplainedMember
+
+__all__ = ["TurnedTrees"]
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class TurnedTrees(ExplainedMember):
+    """Trees that learn each row in its eight flips and quarter turns, and score by the mean log-odds of the eight.
+
+    A lens stays a lens when it is turned, and the nine patches are nine sets of columns: without the turns the trees
+    would have to learn every position on its own.
+
+    Subclasses grow trees in `_train`, score one version of the rows in `_raw` and say in `_raw_contributions` what its
+    columns add.
+    """
+
+    turns: bool = True
+
+    def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
+        repeats = 8 if self.turns else 1
+        self._train(
+            self._turned(X),
+            np.tile(y, repeats),
+            None if weight is None else np.tile(weight, repeats),
+            np.tile(groups, repeats),
+        )
+
+    def _turned(self, X: np.ndarray) -> Any:
+        """Rows in all their turns, one version after the other, as `_train` takes them."""
+        return dihedral(X).reshape(-1, X.shape[1]) if self.turns else X
+
+    @abstractmethod
+    def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
+        """Set what is learned from rows in all their turns."""
+
+    @abstractmethod
+    def _raw(self, X: np.ndarray) -> np.ndarray:
+        """Log-odds that the trees give to rows of what they were grown on."""
+
+    @abstractmethod
+    def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        """What each column adds to `_raw`, of the shape of `X`, and what they are added to."""
+
+    def _offset(self) -> float:
+        """Log-odds to add to those of the trees."""
+        return 0.0
+
+    def _log_odds(self, X: np.ndarray) -> np.ndarray:
+        versions = dihedral(X) if self.turns else X[None]
+        total = np.zeros(len(X))
+        for version in versions:
+            total += self._raw(version)
+        return total / len(versions) + self._offset()
+
+    def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        if not self.turns:
+            values, base = self._raw_contributions(X)
+            return values, base + self._offset()
+        versions, base = self._raw_contributions(dihedral(X).reshape(-1, X.shape[1]))
+        total = np.zeros(X.shape)
+        for values, source in zip(versions.reshape(8, *X.shape), dihedral_columns(), strict=True):
+            total[:, source] += values
+        return total / 8.0, base + self._offset()
