@@ -28,3 +28,21 @@ def restate(bundle, **changes):
     state.update(changes)
     (bundle / "detector.json").write_text(json.dumps(state))
     vouch(bundle)
+
+
+def downgrade_member(folder):
+    """Give the files of a member the form that version 0.1 wrote."""
+    (folder / "trees.npz").unlink()
+    old = {"n_estimators": "n_trees", "colsample_bytree": "column_fraction", "subsample": "row_fraction"}
+    old |= {"extra_trees": "random_splits", "class_prior": "prior"}
+    stored = json.loads((folder / "parameters.json").read_text())
+    renamed = {old.get(name, name): value for name, value in stored.items()}
+    (folder / "parameters.json").write_text(json.dumps(renamed))
+
+
+def downgrade(bundle):
+    """Give a bundle of members of trees the form that version 0.1 wrote."""
+    for path in bundle.glob("*/trees.npz"):
+        downgrade_member(path.parent)
+    rewrite(bundle, bundle_version=1)
+    vouch(bundle)

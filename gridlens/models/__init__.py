@@ -1,6 +1,14 @@
 """Models on disk: bundles of data, the recipes of the bundled ones, and these themselves."""
 
-from gridlens.models._bundle import load_model, load_proven, model_digest, model_folder, read_manifest, save_model
+from gridlens.models._bundle import (
+    load_model,
+    load_proven,
+    model_digest,
+    model_folder,
+    read_manifest,
+    save_model,
+    upgrade_model,
+)
 from gridlens.models._manifest import hash_arrays
 from gridlens.models._mine import Mined, mine
 from gridlens.models._sources import Sources
@@ -16,4 +24,5 @@ __all__ = [
     "model_folder",
     "read_manifest",
     "save_model",
+    "upgrade_model",
 ]

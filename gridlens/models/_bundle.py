@@ -1,12 +1,14 @@
 """Model bundles: a folder or a zip file of data, whose manifest names each file's size and hash.
 
 A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md` and a
-folder per member. Nothing in it is code, and nothing is parsed before its size and hash agree: LightGBM's parser ends
-the process on most damaged files.
+folder per member. Nothing in it is code, and nothing is parsed before its size and hash agree. Members of trees store
+them as arrays (`trees.npz`), which are checked as they are read; the text of the library that grew them lies beside the
+arrays and is not parsed until it is asked for.
 
 The version of the format is `BUNDLE_VERSION`. A bundle of an older version is upgraded in memory as it is loaded, one
-version at a time (`gridlens.models._state.UPGRADES`); a newer one is refused. It is raised when an older gridlens would
-misread what a newer one writes; a field that it can do without gets a default instead.
+version at a time (`gridlens.models._state.UPGRADES`; members convert their own files), and `upgrade_model` writes it in
+the present version. A newer bundle is refused. The version is raised when an older gridlens would misread what a newer
+one writes; a field that it can do without gets a default instead.
 """
 
 import contextlib
@@ -28,6 +30,7 @@ from gridlens.models._manifest import (
     DETECTOR,
     MANIFEST,
     MOST_MANIFEST_BYTES,
+    WRITTEN,
     check_files,
     checked_manifest,
     git_commit,
@@ -50,6 +53,7 @@ __all__ = [
     "open_bundle",
     "read_manifest",
     "save_model",
+    "upgrade_model",
 ]
 
 _DEFAULT = "default"
@@ -101,16 +105,51 @@ def save_model(detector: LensDetector, path: str | os.PathLike[str], *, card: st
     The manifest records the versions of gridlens and of the packages that it leans on, the commit of gridlens where it
     runs from a checkout, the detector's parameters with its `random_state`, and the plugin that each member came from.
     """
-    path = Path(path)
     check_new_bundle(path)
-    if is_zip_name(path):
-        writable_folder(path.absolute().parent)
-        with atomic_path(path) as temporary, tempfile.TemporaryDirectory(prefix="gridlens-model-") as unpacked:
-            _write(detector, Path(unpacked), card, training)
-            zip_folder(Path(unpacked), temporary)
-    else:
-        with atomic_folder(path) as folder:
-            _write(detector, folder, card, training)
+    sources = {member.name: member.source for member in list_members()}
+    commit = git_commit()
+    record = {
+        "versions": versions(),
+        **({} if commit is None else {"git_commit": commit}),
+        "parameters": {name: getattr(detector, name) for name in _PARAMETERS},
+        # None: a class that no plugin makes known.
+        "sources": {name: sources.get(name) for name in detector.member_names_},
+        "training": dict(training),
+    }
+    _write(detector, Path(path), card, record)
+
+
+def upgrade_model(name: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Write a model of an older version of gridlens in the present format.
+
+    The scores stay the same to the bit, and so do the model card and the record of the training.
+
+    Parameters
+    ----------
+    name : str or path
+        As for `gridlens.load_model`.
+    path : str or path
+        As for `save_model`.
+
+    Raises
+    ------
+    ModelError
+        As for `gridlens.load_model`.
+    GridlensError
+        As for `save_model`.
+
+    Examples
+    --------
+    >>> from gridlens.models import upgrade_model
+    >>> upgrade_model("old-model.zip", "model.zip")  # doctest: +SKIP
+    """
+    check_new_bundle(path)
+    detector = load_model(name)
+    with open_bundle(name) as bundle:
+        record = {key: value for key, value in bundle.manifest.items() if key not in WRITTEN}
+        card = bundle.folder / CARD
+        text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    _write(detector, Path(path), text, record)
 
 
 def check_new_bundle(path: str | os.PathLike[str]) -> None:
@@ -144,9 +183,9 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
 
     Notes
     -----
-    Loading runs no code from the bundle. Hashes tell damage, not malice: a bundle from elsewhere is first loaded in a
-    process of its own, once in each session, so that a file that ends LightGBM ends that one. That process has two
-    minutes of the processor and a limit of memory.
+    Loading runs no code from the bundle, and gridlens's own members check every number that they read. What the members
+    of a plugin do with a file that was tampered with is not known: a bundle that holds one is first loaded in a process
+    of its own, once in each session, with two minutes of the processor and a limit of memory.
 
     Examples
     --------
@@ -158,10 +197,15 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
         folder, manifest, digest, where = bundle
         state = read_state(folder, manifest, where)
         classes = member_classes(state, manifest, where)
-        if name not in _BUNDLED and digest not in _PROVEN:
+        if digest not in _PROVEN and not all(map(_is_own, classes)):
             probe(folder, where, sum(entry["bytes"] for entry in manifest["files"].values()))
             _PROVEN.add(digest)
         return build_detector(folder, state, classes, where)
+
+
+def _is_own(member: type) -> bool:
+    """Whether the class of a member is part of this package."""
+    return member.__module__.split(".")[0] == "gridlens"
 
 
 def load_proven(name: str | os.PathLike[str], digest: str) -> LensDetector:
@@ -229,7 +273,18 @@ def _manifest_of(folder: Path) -> bytes:
         raise ModelError(f"The manifest in {folder} cannot be read: {exc.strerror or exc}.") from exc
 
 
-def _write(detector: LensDetector, folder: Path, card: str, training: Mapping[str, Any]) -> None:
+def _write(detector: LensDetector, path: Path, card: str, record: Mapping[str, Any]) -> None:
+    if is_zip_name(path):
+        writable_folder(path.absolute().parent)
+        with atomic_path(path) as temporary, tempfile.TemporaryDirectory(prefix="gridlens-model-") as unpacked:
+            _fill(Path(unpacked), detector, card, record)
+            zip_folder(Path(unpacked), temporary)
+    else:
+        with atomic_folder(path) as folder:
+            _fill(folder, detector, card, record)
+
+
+def _fill(folder: Path, detector: LensDetector, card: str, record: Mapping[str, Any]) -> None:
     state = state_of(detector)
     (folder / DETECTOR).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
@@ -237,14 +292,4 @@ def _write(detector: LensDetector, folder: Path, card: str, training: Mapping[st
         place = folder / name
         place.mkdir()
         member.save(place)
-    sources = {member.name: member.source for member in list_members()}
-    commit = git_commit()
-    record = {
-        "versions": versions(),
-        **({} if commit is None else {"git_commit": commit}),
-        "parameters": {name: getattr(detector, name) for name in _PARAMETERS},
-        # None: a class that no plugin makes known.
-        "sources": {name: sources.get(name) for name in detector.member_names_},
-        "training": dict(training),
-    }
     (folder / MANIFEST).write_bytes(manifest_bytes(folder, record))

@@ -24,6 +24,7 @@ __all__ = [
     "MANIFEST",
     "MOST_MANIFEST_BYTES",
     "MOST_STATE_BYTES",
+    "WRITTEN",
     "check_files",
     "checked_manifest",
     "git_commit",
@@ -34,10 +35,12 @@ __all__ = [
     "versions",
 ]
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 MANIFEST = "manifest.json"
 DETECTOR = "detector.json"
 CARD = "card.md"
+# What `manifest_bytes` adds to a record.
+WRITTEN = ("bundle_version", "contract_version", "files")
 # Far above what is ever written; JSON is parsed in memory.
 MOST_MANIFEST_BYTES = 1 << 20
 MOST_STATE_BYTES = 1 << 24

@@ -1,6 +1,6 @@
-"""Load a bundle in a process of its own first: a file that ends LightGBM ends that one.
+"""Load a bundle with members of plugins in a process of its own first: a file that ends a parser ends that one.
 
-Hashes tell damage, not malice: whoever rewrites a file can rewrite its hash in the manifest.
+Hashes tell damage, not malice: a file can be rewritten together with its hash in the manifest.
 """
 
 import json
@@ -18,7 +18,7 @@ __all__ = ["probe", "try_bundle"]
 # Of processor time; a busy machine takes its time, above all where torch has to be imported.
 _PROCESSOR_SECONDS = 120
 _SECONDS = 600.0
-# Python with its libraries takes 0.3 GB; what a member builds of its text is a few times as large.
+# Python with its libraries takes 0.3 GB; what a member builds of its files is a few times as large.
 _MEMORY = 4 << 30
 _MEMORY_PER_BYTE = 16
 _SAID = "said.txt"

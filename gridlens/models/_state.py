@@ -19,7 +19,10 @@ __all__ = ["UPGRADES", "DetectorState", "build_detector", "checked_state", "memb
 
 # By the bundle version that each starts from: what makes the state of the next one. A change that older readers would
 # misread raises BUNDLE_VERSION and adds a function here; what they can do without gets a default in `checked_state`.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    # Version 2 stores trees as arrays, in the members' folders.
+    1: lambda state: state,
+}
 
 # Folders are called after members.
 _MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")

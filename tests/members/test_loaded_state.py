@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from bundles import downgrade_member
 
 from gridlens.members import (
     ElkanNotoMember,
@@ -87,15 +88,6 @@ def other_columns(folder):
     return Trees(**arrays, n_features=trees.n_features + 1)
 
 
-def as_version_0_1(folder):
-    """The files of a member as version 0.1 wrote them."""
-    (folder / "trees.npz").unlink()
-    old = {"n_estimators": "n_trees", "colsample_bytree": "column_fraction", "subsample": "row_fraction"}
-    old |= {"extra_trees": "random_splits", "class_prior": "prior"}
-    stored = json.loads((folder / "parameters.json").read_text())
-    (folder / "parameters.json").write_text(json.dumps({old.get(name, name): v for name, v in stored.items()}))
-
-
 @pytest.mark.parametrize("kind", [LightGBMMember, PatchMember, RankedMember])
 def test_trees_on_other_columns_are_refused(rows, tmp_path, kind):
     folder = saved(kind(n_estimators=3).fit(*rows), tmp_path / "member")
@@ -109,7 +101,7 @@ def test_trees_on_other_columns_are_refused(rows, tmp_path, kind):
 def test_text_on_other_columns_is_refused(rows, tmp_path, kind):
     """In files of version 0.1, which have no arrays."""
     folder = saved(kind(n_estimators=3).fit(*rows), tmp_path / "member")
-    as_version_0_1(folder)
+    downgrade_member(folder)
     kind.load(folder)
     text = (folder / "trees.txt").read_text()
     n = int(re.search(r"^max_feature_idx=(\d+)$", text, flags=re.M)[1]) + 1
@@ -137,7 +129,7 @@ def test_text_on_other_columns_is_refused(rows, tmp_path, kind):
 def test_files_of_version_0_1_are_converted_to_the_bit(member, rows, tmp_path):
     fitted = member.fit(*rows)
     folder = saved(fitted, tmp_path / member.name)
-    as_version_0_1(folder)
+    downgrade_member(folder)
     again = type(member).load(folder)
     assert again.get_params() == member.get_params()
     assert again.trees_.equals(fitted.trees_)

@@ -1,5 +1,8 @@
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +12,8 @@ from gridlens import LensDetector, load_model
 from gridlens.errors import GridlensError, ModelError
 from gridlens.features import CONTRACT_VERSION
 from gridlens.members import LightGBMMember, NNPUMember
-from gridlens.models import model_folder, read_manifest, save_model
-from gridlens.models._manifest import hash_arrays
+from gridlens.models import hash_arrays, model_folder, read_manifest, save_model, upgrade_model
+from gridlens.models._manifest import BUNDLE_VERSION
 from gridlens.models.description import describe_model
 
 
@@ -76,17 +79,66 @@ def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, 
 
 
 def test_nothing_in_it_is_pickled(saved):
-    assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".txt", ".md"}
+    assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".npz", ".txt", ".md"}
 
 
-def test_a_flipped_byte_is_refused_before_lightgbm_sees_it(bundle, monkeypatch):
-    path = bundle / "lightgbm" / "trees.txt"
+@pytest.mark.parametrize("name", ["trees.txt", "trees.npz"])
+def test_a_flipped_byte_is_refused(bundle, name):
+    path = bundle / "lightgbm" / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    monkeypatch.setattr("lightgbm.Booster", lambda *_, **__: pytest.fail("LightGBM was reached"))
-    with pytest.raises(ModelError, match=r"trees.txt is damaged.*train the model again"):
+    with pytest.raises(ModelError, match=rf"{name} is damaged.*train the model again"):
         load_model(bundle)
+
+
+def imported_by(code):
+    """Packages that a fresh process has imported after `code`."""
+    script = f"{code}\nimport sys\nprint('\\n' + ' '.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_loading_scoring_and_explaining_need_no_library_of_trees(saved):
+    code = (
+        "import numpy as np, gridlens\n"
+        f"for name in ('default', 'cluster-cluster', {str(saved)!r}):\n"
+        "    detector = gridlens.load_model(name)\n"
+        "    assert np.isfinite(detector.predict_proba(np.zeros((5, 315), np.float32))).all()\n"
+        "    detector.stack_.members_[0].contributions(np.zeros((5, 315), np.float32))"
+    )
+    found = imported_by(code)
+    assert "gridlens" in found
+    assert not found & {"lightgbm", "xgboost"}
+
+
+def test_a_bundle_of_version_0_1_scores_the_same_to_the_bit(tmp_path):
+    """It was made by version 0.1, of all members on features; its scores are that version's."""
+    old = Path(__file__).with_name("bundle-0.1.zip")
+    with np.load(old.with_name("bundle-0.1-scores.npz")) as expected:
+        rows, members, p = (expected[name] for name in ("X", "members", "p"))
+    upgrade_model(old, tmp_path / "upgraded")
+    for name in (old, tmp_path / "upgraded"):
+        detector = load_model(name)
+        np.testing.assert_array_equal(detector.member_probabilities(rows), members)
+        np.testing.assert_array_equal(detector.predict_proba(rows)[:, 1], p)
+    lightgbm, patch, nnpu = detector.stack_.members_[:3]
+    assert (lightgbm.n_estimators, lightgbm.subsample, patch.extra_trees) == (4, 0.8, False)
+    assert (patch.top_k, nnpu.class_prior) == (2, 0.6)
+
+
+def test_an_upgraded_bundle_keeps_its_record(tmp_path):
+    old = Path(__file__).with_name("bundle-0.1.zip")
+    upgrade_model(old, tmp_path / "upgraded")
+    before, after = describe_model(old), describe_model(tmp_path / "upgraded")
+    assert (after.card, after.manifest["bundle_version"]) == ("# A model of version 0.1\n", BUNDLE_VERSION)
+    assert set(after.manifest["files"]) > set(before.manifest["files"])
+    changed = {"bundle_version", "files"}
+    assert {k: v for k, v in after.manifest.items() if k not in changed} == {
+        k: v for k, v in before.manifest.items() if k not in changed
+    }
+    with pytest.raises(GridlensError, match="is not empty"):
+        upgrade_model(old, tmp_path / "upgraded")
 
 
 def test_a_truncated_and_a_missing_file_are_refused(bundle):
@@ -99,15 +151,6 @@ def test_a_truncated_and_a_missing_file_are_refused(bundle):
         load_model(bundle)
 
 
-def test_a_loaded_bundle_is_not_tried_again_until_it_changes(saved, bundle, monkeypatch):
-    load_model(saved)
-    monkeypatch.setattr("gridlens.models._bundle.probe", lambda *_: pytest.fail("tried again"))
-    load_model(bundle)  # a copy: the same hashes
-    rewrite(bundle, training={"seed": 2})
-    with pytest.raises(pytest.fail.Exception, match="tried again"):
-        load_model(bundle)
-
-
 def test_another_contract_and_another_bundle_version_are_refused(bundle):
     rewrite(bundle, contract_version=CONTRACT_VERSION + 1)
     with pytest.raises(ModelError, match=r"feature contract 2.*gridlens train"):
@@ -117,17 +160,19 @@ def test_another_contract_and_another_bundle_version_are_refused(bundle):
         load_model(bundle)
 
 
-def test_an_older_bundle_is_upgraded_one_version_at_a_time(bundle, monkeypatch, no_probe):
-    """The state of version 1 goes through the functions of 1 and 2."""
+def test_an_older_bundle_is_upgraded_one_version_at_a_time(bundle, monkeypatch):
+    """The state of version 1 goes through the functions of 1, 2 and 3."""
+    rewrite(bundle, bundle_version=1)
     state = json.loads((bundle / "detector.json").read_text())
     state["parts"] = state.pop("members")
     (bundle / "detector.json").write_text(json.dumps(state))
     vouch(bundle)
     for module in ("_manifest", "_state"):
-        monkeypatch.setattr(f"gridlens.models.{module}.BUNDLE_VERSION", 3)
+        monkeypatch.setattr(f"gridlens.models.{module}.BUNDLE_VERSION", 4)
     upgrades = {
         1: lambda old: {"names": old["parts"], **old},
-        2: lambda old: {"members": old["names"], **old},
+        2: lambda old: {"words": old["names"], **old},
+        3: lambda old: {"members": old["words"], **old},
     }
     monkeypatch.setattr("gridlens.models._state.UPGRADES", upgrades)
     assert load_model(bundle).member_names_ == ["lightgbm"]
@@ -135,7 +180,7 @@ def test_an_older_bundle_is_upgraded_one_version_at_a_time(bundle, monkeypatch, 
     with pytest.raises(ModelError, match="members must be"):
         load_model(bundle)
     monkeypatch.setitem(upgrades, 1, lambda old: {"names": old["absent"], **old})
-    with pytest.raises(ModelError, match="cannot be upgraded to version 3"):
+    with pytest.raises(ModelError, match="cannot be upgraded to version 4"):
         load_model(bundle)
 
 

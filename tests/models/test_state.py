@@ -40,7 +40,7 @@ from gridlens.models._trial import load_and_score
         ("training_prevalence", 0, "must lie between 0 and 1"),
     ],
 )
-def test_a_field_of_another_sort_is_named(bundle, no_probe, field, value, said):
+def test_a_field_of_another_sort_is_named(bundle, field, value, said):
     restate(bundle, **{field: value})
     with pytest.raises(ModelError, match=rf"detector.json in .* is damaged .*{said}.*train the model again"):
         load_model(bundle)
@@ -78,7 +78,7 @@ def test_json_that_is_none_is_refused(bundle, text, said):
         load_model(bundle)
 
 
-def test_a_member_with_infinite_coefficients_is_refused(training_rows, calibration_rows, tmp_path, no_probe):
+def test_a_member_with_infinite_coefficients_is_refused(training_rows, calibration_rows, tmp_path):
     member = LinearMember(turns=False)
     made = LensDetector(members=(member,)).fit(*training_rows, calibration=calibration_rows)
     save_model(made, tmp_path / "model", card="", training={})

@@ -12,8 +12,6 @@ from gridlens import load_model
 from gridlens.errors import GridlensError, ModelError
 from gridlens.models import model_folder, save_model
 
-pytestmark = pytest.mark.usefixtures("no_probe")
-
 
 @pytest.fixture(scope="session")
 def packed(detector, tmp_path_factory):
