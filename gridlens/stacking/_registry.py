@@ -1,10 +1,9 @@
-"""Members by name: the built-in ones, and those of plugins through the entry-point group `gridlens.members`."""
+"""Members by name, through the entry-point group `gridlens.members`: the package's own, and those of plugins."""
 
 import ast
 import re
 import warnings
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, PackageNotFoundError, distribution, entry_points
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -22,17 +21,8 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "gridlens.members"
 
-# Built-in members load without looking for plugins, which costs a scan of everything installed.
-_BUILT_IN = {
-    "elkan-noto": "gridlens.members:ElkanNotoMember",
-    "lightgbm": "gridlens.members:LightGBMMember",
-    "linear": "gridlens.members:LinearMember",
-    "nnpu": "gridlens.members:NNPUMember",
-    "patch": "gridlens.members:PatchMember",
-    "polar": "gridlens.members:PolarMember",
-    "ranked": "gridlens.members:RankedMember",
-    "xgboost": "gridlens.members:XGBoostMember",
-}
+# The distribution whose members are the built-in ones.
+_OWN = "gridlens"
 
 
 class MemberInfo(NamedTuple):
@@ -42,7 +32,7 @@ class MemberInfo(NamedTuple):
     consumes: str
     """"features" or "cutouts"; "" where the member cannot be loaded"""
     source: str
-    """"gridlens", or the plugin and its version"""
+    """"gridlens" for a built-in member, else the plugin and its version"""
     status: str
     """"ok", or why it cannot be used"""
     summary: str
@@ -50,54 +40,71 @@ class MemberInfo(NamedTuple):
 
 
 def known_members() -> list[str]:
-    """Names of the members that are installed, sorted, the plugins' among them; none of these is loaded.
+    """Return the names of the members that are installed, sorted, the plugins' among them; none of these is loaded.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    GridlensError
+        gridlens is not installed, so that its own members cannot be found.
 
     Examples
     --------
     >>> "lightgbm" in known_members()
     True
     """
-    return sorted({*_BUILT_IN, *(point.name for point in _plugins())})
+    return sorted(_points())
 
 
 def list_members() -> list[MemberInfo]:
-    """Everything that is installed, loaded; a member that does not load says why and spares the others.
+    """Load and describe everything that is installed; a member that does not load says why and spares the others.
+
+    Returns
+    -------
+    list of MemberInfo
+        By name.
+
+    Raises
+    ------
+    GridlensError
+        As for `known_members`.
 
     Examples
     --------
     >>> [member.status for member in list_members() if member.name == "lightgbm"]
     ['ok']
     """
-    return [_described(name) for name in known_members()]
+    return [_described(name, points) for name, points in sorted(_points().items())]
 
 
 def member_class(name: str) -> Any:
     """Return the class of the member called `name`.
 
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    type
+
     Raises
     ------
     GridlensError
-        The name is unknown (the message lists the known ones), two plugins claim it, its plugin does not load, or a
-        package that it requires is not installed.
+        gridlens is not installed, the name is unknown (the message lists the known ones), two plugins claim it, its
+        plugin does not load, or a package that it requires is not installed.
 
     Examples
     --------
     >>> member_class("lightgbm").name
     'lightgbm'
     """
-    if name in _BUILT_IN:
-        module, attribute = _BUILT_IN[name].split(":")
-        return _equipped(getattr(import_module(module), attribute))
-    points = [point for point in _plugins() if point.name == name]
-    if not points:
-        raise GridlensError(
-            f"The 'members' parameter must name members among {', '.join(known_members())}. Got {name!r} instead. "
-            "A plugin's members appear once it is installed."
-        )
-    if len(points) > 1:
-        claims = " and ".join(sorted(_source(point) for point in points))
-        raise GridlensError(f"The member {name!r} is claimed by {claims}. Remove one of these plugins.")
-    return _equipped(_loaded(points[0]))
+    # Built-in members are found without a scan of everything installed.
+    own = _own_points().get(name)
+    return _class_of(name, [own] if own is not None else _points().get(name, []))
 
 
 def build_member(spec: str, random_state: int | None = None) -> Any:
@@ -106,14 +113,16 @@ def build_member(spec: str, random_state: int | None = None) -> Any:
     Parameters
     ----------
     spec : str
-        Such as "patch", or "patch(n_estimators=300, top_k=2)"; values are numbers, strings in quotes, True, False or None.
+        Such as "patch", or "patch(n_estimators=300, top_k=2)"; values are numbers, strings in quotes, True, False or
+        None.
     random_state : int, default=None
         Given to a member that has one, unless the brackets say otherwise.
 
     Raises
     ------
     GridlensError
-        As for `member_class`; or the brackets hold something else, or a parameter that the member has not.
+        As for `member_class`; or the brackets hold something else, or a parameter that the member does not have (the
+        message lists those that it has).
 
     Examples
     --------
@@ -161,23 +170,60 @@ def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
         ) from exc
 
 
-def _plugins() -> list[EntryPoint]:
-    """Entry points of plugins, but for those that claim a built-in name: these are named in a warning and left out."""
-    points = list(entry_points(group=ENTRY_POINT_GROUP))
-    for point in points:
-        if point.name in _BUILT_IN:
+def _own_points() -> dict[str, EntryPoint]:
+    """Entry points of the built-in members, by name."""
+    try:
+        points = distribution(_OWN).entry_points.select(group=ENTRY_POINT_GROUP)
+    except PackageNotFoundError:
+        points = EntryPoints()
+    own = {point.name: point for point in points}
+    if not any(point.value.startswith(f"{_OWN}.") for point in own.values()):
+        raise GridlensError(
+            "gridlens finds its members through the metadata of its installation, and these are missing or older than "
+            "its code. Install it: `pip install gridlens`, or `pip install -e .` in a checkout."
+        )
+    return own
+
+
+def _points() -> dict[str, list[EntryPoint]]:
+    """Entry points of all members, by name; a plugin's claim to a built-in name is left out and warned of."""
+    own = _own_points()
+    found: dict[str, dict[tuple[str, str], EntryPoint]] = {name: {("", ""): point} for name, point in own.items()}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if _is_own(point):
+            continue
+        if point.name in own:
             warnings.warn(
                 f"The plugin {_source(point)} claims the name of the built-in member {point.name!r} and is not used "
                 "for it. Ask its authors for another name.",
                 UserWarning,
                 stacklevel=3,
             )
-    # One distribution may be seen twice, by two entries of the path.
-    others = {(point.name, point.value, _source(point)): point for point in points if point.name not in _BUILT_IN}
-    return list(others.values())
+            continue
+        # One distribution may be seen twice, by two entries of the path.
+        found.setdefault(point.name, {})[point.value, _source(point)] = point
+    return {name: list(points.values()) for name, points in found.items()}
+
+
+def _is_own(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == _OWN
+
+
+def _class_of(name: str, points: list[EntryPoint]) -> Any:
+    if not points:
+        raise GridlensError(
+            f"The 'members' parameter must name members among {', '.join(known_members())}. Got {name!r} instead. "
+            "A plugin's members appear once it is installed."
+        )
+    if len(points) > 1:
+        claims = " and ".join(sorted(_source(point) for point in points))
+        raise GridlensError(f"The member {name!r} is claimed by {claims}. Remove one of these plugins.")
+    return _equipped(_loaded(points[0]))
 
 
 def _source(point: EntryPoint) -> str:
+    if _is_own(point):
+        return _OWN
     return "an unnamed plugin" if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
@@ -223,11 +269,10 @@ def _reason(exc: BaseException) -> str:
     return str(exc) or type(exc).__name__
 
 
-def _described(name: str) -> MemberInfo:
-    points = [point for point in _plugins() if point.name == name]
-    source = " and ".join(sorted(_source(point) for point in points)) or "gridlens"
+def _described(name: str, points: list[EntryPoint]) -> MemberInfo:
+    source = " and ".join(sorted(_source(point) for point in points))
     try:
-        member = member_class(name)
+        member = _class_of(name, points)
     except GridlensError as exc:
         return MemberInfo(name, "", source, str(exc), "")
     lines = (member.__doc__ or "").strip().splitlines()

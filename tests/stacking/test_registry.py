@@ -1,12 +1,16 @@
 """Members by name, and plugins that are broken, doubled or in the way."""
 
 import sys
+import tomllib
 import warnings
+from importlib.metadata import EntryPoint, EntryPoints, PackageNotFoundError
+from pathlib import Path
 
 import pytest
 
+from gridlens import members
 from gridlens.errors import GridlensError
-from gridlens.stacking import build_member, known_members, list_members, member_class, split_members
+from gridlens.stacking import ENTRY_POINT_GROUP, build_member, known_members, list_members, member_class, split_members
 
 
 @pytest.fixture
@@ -25,6 +29,7 @@ def plugin(tmp_path, monkeypatch):
     return install
 
 
+ROOT = Path(__file__).parents[2]
 TOY = "class Toy:\n    'A toy.'\n    name = 'toy'\n    consumes = 'cutouts'\n"
 
 
@@ -33,6 +38,34 @@ def test_members_by_name():
     assert {"elkan-noto", "lightgbm", "nnpu"} <= set(known_members())
     with pytest.raises(GridlensError, match=r"among .*lightgbm.* Got 'lightgm' instead"):
         member_class("lightgm")
+
+
+def test_built_in_members_are_entry_points_of_the_package():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][ENTRY_POINT_GROUP]
+    listed = {member.name: member for member in list_members()}
+    assert {name for name, member in listed.items() if member.source == "gridlens"} == set(declared)
+    own = {name for name in members.__all__ if name.endswith("Member")}
+    assert {value.removeprefix("gridlens.members:") for value in declared.values() if "_deep" not in value} == own
+    for name, value in declared.items():
+        assert listed[name].status != "ok" or member_class(name).__name__ == value.split(":")[1]
+
+
+class Absent:
+    """A distribution whose metadata list only members of before."""
+
+    entry_points = EntryPoints([EntryPoint("resnet", "gridlens_deep:ResNetMember", ENTRY_POINT_GROUP)])
+
+
+def not_there(name):
+    raise PackageNotFoundError(name)
+
+
+@pytest.mark.parametrize("distribution", [not_there, lambda name: Absent()], ids=["missing", "old"])
+def test_without_metadata_it_says_to_install_it(monkeypatch, distribution):
+    monkeypatch.setattr("gridlens.stacking._registry.distribution", distribution)
+    for call in (known_members, list_members, lambda: member_class("lightgbm")):
+        with pytest.raises(GridlensError, match=r"metadata of its installation.*`pip install -e \.` in a checkout"):
+            call()
 
 
 def test_members_are_built_from_a_line():
@@ -50,6 +83,8 @@ def test_members_are_built_from_a_line():
     ("spec", "words"),
     [
         ("patch(trees=3)", r"'patch' has no parameter 'trees'\. It has colsample_bytree, "),
+        ("patch(n_trees=3)", r"'patch' has no parameter 'n_trees'\. It has .*n_estimators, "),
+        ("nnpu(prior=0.1)", r"'nnpu' has no parameter 'prior'\. It has class_prior, "),
         ("patch(3)", r"must name members, with parameters in brackets .* Got 'patch\(3\)'"),
         ("patch(n_estimators=open('x'))", r"must name members"),
         ("patch(**{'n_estimators': 3})", r"must name members"),
