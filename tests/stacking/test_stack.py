@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from gridlens.errors import GridlensError
+from gridlens.features import FEATURE_NAMES
 from gridlens.members import ElkanNotoMember, LightGBMMember
 from gridlens.stacking import AveragedMember, MemberStack, fit_meta
 
@@ -214,6 +215,7 @@ def test_out_of_fold_predictions_from_elsewhere_are_taken(rows):
 
 def test_processes_change_nothing_and_progress_counts_fits(rows):
     X, y = rows
+    X = np.pad(X, ((0, 0), (0, len(FEATURE_NAMES) - X.shape[1])))
     done = []
 
     def stack(n_jobs=None):
