@@ -5,7 +5,7 @@ from gridlens.members._linear import LinearMember
 from gridlens.members._patch import PatchMember, expected_einstein_radius
 from gridlens.members._polar import POLAR_NAMES, PolarMember, polar_features
 from gridlens.members._positive_unlabelled import ElkanNotoMember, NNPUMember
-from gridlens.members._ranked import RankedMember, rank_patches
+from gridlens.members._ranked import RankedMember
 from gridlens.members._xgboost import XGBoostMember
 
 __all__ = [
@@ -20,5 +20,4 @@ __all__ = [
     "XGBoostMember",
     "expected_einstein_radius",
     "polar_features",
-    "rank_patches",
 ]

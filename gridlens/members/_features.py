@@ -191,10 +191,29 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
             A file is damaged.
         """
         stored = json.loads((folder / _PARAMETER_FILE).read_text())
-        member = cls(**{_RENAMED.get(name, name): value for name, value in stored.items()})
+        parameters = {_RENAMED.get(name, name): value for name, value in stored.items()}
+        for name, default in cls().get_params().items():
+            if not _is_like(parameters.get(name, default), default):
+                raise ValueError(
+                    f"The parameter {name!r} in {_PARAMETER_FILE} must be like its default, {default!r}. "
+                    f"Got {parameters[name]!r} instead."
+                )
+        member = cls(**parameters)
         member._read(folder)
         member._set_classes()
         return member
+
+
+def _is_like(value: Any, default: bool | float | None) -> bool:
+    """Whether a value read from JSON may be that of a parameter with this default."""
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if value is None:
+        return default is None or isinstance(default, int)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # NaN and infinity, which Python reads as well, are not whole.
+    return not isinstance(default, int) or isinstance(value, int) or value.is_integer()
 
 
 class ExplainedMember(FeatureMember):

@@ -29,7 +29,7 @@ _KEPT = np.array(
 
 
 def rank_patches(X: np.ndarray) -> np.ndarray:
-    """Feature rows whose patches are sorted by the score of the arc candidate that they show, the best first.
+    """Sort the patches of feature rows by the score of the arc candidate that they show, the best first.
 
     Patches without one follow, those with more edges first. Flips and quarter turns of a cutout give one row.
 
@@ -42,18 +42,6 @@ def rank_patches(X: np.ndarray) -> np.ndarray:
     ndarray of shape (n, 226), of the dtype of `X`
         Of each patch the 24 features that do not say where it lies, then the score of the best patch's candidate (-1
         for none), then the nine metadata. A row of NaN stays one.
-
-    Raises
-    ------
-    ValueError
-        If `X` has another shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from gridlens.members import rank_patches
-    >>> rank_patches(np.zeros((5, 315), np.float32)).shape
-    (5, 226)
     """
     scores = arc_scores(X)
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
@@ -74,7 +62,8 @@ def _order(patches: np.ndarray, scores: np.ndarray) -> np.ndarray:
 class RankedMember(SampledTrees, ExplainedMember):
     """LightGBM on the patches in the order of their arc candidates, so that position does not matter.
 
-    `rank_patches` makes the rows. They are the same for all turns of a cutout, and need no turned copies.
+    The patches of a row are sorted by the score of the arc candidate that they show, the best first, those without a
+    candidate by their edges. Sorted rows are the same for all turns of a cutout, and need no turned copies.
 
     Parameters
     ----------
@@ -87,7 +76,8 @@ class RankedMember(SampledTrees, ExplainedMember):
     Attributes
     ----------
     trees_ : gridlens.trees.Trees
-        On the rows of `rank_patches`. `booster()` gives them to LightGBM.
+        On sorted rows: 24 features of each patch (all but `bcg_angle` and the flags of position), the score of the
+        best candidate, nine metadata. `booster()` gives them to LightGBM.
 
     Examples
     --------

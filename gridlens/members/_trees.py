@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens.features import FEATURE_NAMES
 from gridlens.members._features import FeatureMember
-from gridlens.trees import Trees, from_lightgbm_text, lightgbm_booster
+from gridlens.trees import Trees, from_lightgbm, lightgbm_booster
 
 __all__ = ["LightGBMTrees", "SampledTrees", "TreeMember"]
 
@@ -84,7 +84,7 @@ class TreeMember(FeatureMember):
         return self._booster_of(self._model)
 
     def _raw(self, X: np.ndarray) -> np.ndarray:
-        """Log-odds that the trees give to rows of what they were grown on."""
+        """Return the trees' log-odds for rows of the columns that they were grown on."""
         return self.trees_.raw_scores(X, self.n_jobs or 1)
 
     def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
@@ -127,7 +127,7 @@ class LightGBMTrees(TreeMember):
 
     @staticmethod
     def _trees_of(model: bytes) -> Trees:
-        return from_lightgbm_text(model.decode())
+        return from_lightgbm(model.decode())
 
     @staticmethod
     def _booster_of(model: bytes) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gridlens.members._trees import TreeMember
 from gridlens.members._turned_trees import TurnedTrees
-from gridlens.trees import Trees, from_xgboost_json, xgboost_booster
+from gridlens.trees import Trees, from_xgboost, xgboost_booster
 
 __all__ = ["XGBoostMember"]
 
@@ -91,7 +91,7 @@ class XGBoostMember(TreeMember, TurnedTrees):
 
     @staticmethod
     def _trees_of(model: bytes) -> Trees:
-        return from_xgboost_json(model)
+        return from_xgboost(model)
 
     @staticmethod
     def _booster_of(model: bytes) -> Any:

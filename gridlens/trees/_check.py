@@ -1,4 +1,4 @@
-"""What arrays must be so that kernels can walk them without looking."""
+"""Checks of tree arrays, so that kernels can walk them without a look at each index."""
 
 from __future__ import annotations
 

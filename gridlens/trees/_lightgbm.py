@@ -14,7 +14,7 @@ import numpy as np
 
 from gridlens.trees._trees import Trees
 
-__all__ = ["from_lightgbm", "from_lightgbm_text", "lightgbm_booster"]
+__all__ = ["from_lightgbm", "lightgbm_booster"]
 
 _INTEGER = r"-?\d{1,9}"
 # As LightGBM writes float64, the largest of which it cuts to 1e300.
@@ -67,13 +67,15 @@ class _Parsed(NamedTuple):
     """what LightGBM may see"""
 
 
-def from_lightgbm(booster: Any) -> Trees:
-    """Convert a LightGBM booster.
+def from_lightgbm(model: Any) -> Trees:
+    """Convert a LightGBM model.
 
     Parameters
     ----------
-    booster : lightgbm.Booster
-        With one score and numerical splits; not trained with `zero_as_missing`.
+    model : lightgbm.Booster or str
+        With one score and numerical splits; not trained with `zero_as_missing`. Text is what
+        `lightgbm.Booster.model_to_string` writes, from any source: it is read without LightGBM, and damaged or hostile
+        text is refused.
 
     Returns
     -------
@@ -83,29 +85,9 @@ def from_lightgbm(booster: Any) -> Trees:
     Raises
     ------
     ValueError
-        The booster is of another kind.
+        The model is of another kind, or the text is damaged.
     """
-    return from_lightgbm_text(booster.model_to_string())
-
-
-def from_lightgbm_text(text: str) -> Trees:
-    """Convert LightGBM's text format, as `lightgbm.Booster.model_to_string` writes it, without LightGBM.
-
-    Parameters
-    ----------
-    text : str
-        From any source: damaged or hostile text is refused.
-
-    Returns
-    -------
-    Trees
-
-    Raises
-    ------
-    ValueError
-        The text is not that of a booster with one score and numerical splits, or it is damaged.
-    """
-    return _converted(_parsed(text))
+    return _converted(_parsed(model if isinstance(model, str) else model.model_to_string()))
 
 
 def lightgbm_booster(text: str) -> Any:
@@ -114,7 +96,7 @@ def lightgbm_booster(text: str) -> Any:
     Parameters
     ----------
     text : str
-        As for `from_lightgbm_text`.
+        As for `from_lightgbm`.
 
     Returns
     -------
@@ -124,7 +106,7 @@ def lightgbm_booster(text: str) -> Any:
     Raises
     ------
     ValueError
-        As for `from_lightgbm_text`.
+        As for `from_lightgbm`.
     """
     import lightgbm
 

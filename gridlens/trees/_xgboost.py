@@ -14,7 +14,7 @@ import numpy as np
 
 from gridlens.trees._trees import Trees
 
-__all__ = ["from_xgboost", "from_xgboost_json", "xgboost_booster"]
+__all__ = ["from_xgboost", "xgboost_booster"]
 
 # By the kind of number that they hold, the arrays of a tree with an entry for each node.
 _INDICES = ("left_children", "right_children", "parents", "split_indices", "split_type", "default_left")
@@ -36,13 +36,15 @@ class _Parsed(NamedTuple):
     """what XGBoost may see"""
 
 
-def from_xgboost(booster: Any) -> Trees:
-    """Convert an XGBoost booster.
+def from_xgboost(model: Any) -> Trees:
+    """Convert an XGBoost model.
 
     Parameters
     ----------
-    booster : xgboost.Booster
-        Of the kind "gbtree" with the objective "binary:logistic" and numerical splits.
+    model : xgboost.Booster or bytes
+        Of the kind "gbtree" with the objective "binary:logistic" and numerical splits. Bytes are the JSON document that
+        `xgboost.Booster.save_model` writes, from any source: it is read without XGBoost, and damaged or hostile content
+        is refused.
 
     Returns
     -------
@@ -52,29 +54,9 @@ def from_xgboost(booster: Any) -> Trees:
     Raises
     ------
     ValueError
-        The booster is of another kind.
+        The model is of another kind, or the content is damaged.
     """
-    return from_xgboost_json(bytes(booster.save_raw("json")))
-
-
-def from_xgboost_json(content: bytes) -> Trees:
-    """Convert XGBoost's JSON format, as `xgboost.Booster.save_model` writes it, without XGBoost.
-
-    Parameters
-    ----------
-    content : bytes
-        From any source: damaged or hostile content is refused.
-
-    Returns
-    -------
-    Trees
-
-    Raises
-    ------
-    ValueError
-        The content is not the JSON of a booster of log-odds with numerical splits, or it is damaged.
-    """
-    return _converted(_parsed(content))
+    return _converted(_parsed(model if isinstance(model, bytes) else bytes(model.save_raw("json"))))
 
 
 def xgboost_booster(content: bytes) -> Any:
@@ -83,7 +65,7 @@ def xgboost_booster(content: bytes) -> Any:
     Parameters
     ----------
     content : bytes
-        As for `from_xgboost_json`.
+        As for `from_xgboost`.
 
     Returns
     -------
@@ -92,7 +74,7 @@ def xgboost_booster(content: bytes) -> Any:
     Raises
     ------
     ValueError
-        As for `from_xgboost_json`.
+        As for `from_xgboost`.
     """
     import xgboost
 

@@ -14,8 +14,8 @@ from gridlens.members import (
     PatchMember,
     RankedMember,
     XGBoostMember,
-    rank_patches,
 )
+from gridlens.members._ranked import rank_patches
 from gridlens.stacking import AveragedMember
 
 SMALL = {"n_estimators": 25, "min_child_samples": 20}

@@ -160,11 +160,36 @@ def test_a_text_of_other_trees_gives_no_booster(rows, tmp_path):
         LightGBMMember.load(folder).booster()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_jobs", "2"),
+        ("n_jobs", [1]),
+        ("n_jobs", float("nan")),
+        ("n_jobs", 1.5),
+        ("n_jobs", True),
+        ("turns", 1),
+        ("turns", None),
+        ("learning_rate", "0.1"),
+        ("n_estimators", float("inf")),
+        ("learning_rate", None),
+        ("num_leaves", {}),
+    ],
+)
+def test_parameters_of_another_type_are_refused(rows, tmp_path, name, value):
+    """A number of threads that is not a number would hold up the scoring."""
+    folder = saved(LightGBMMember(n_estimators=3, n_jobs=None, learning_rate=1).fit(*rows), tmp_path / "member")
+    LightGBMMember.load(folder)
+    rewrite_json(folder / "parameters.json", lambda document: document.update({name: value}))
+    with pytest.raises(ValueError, match=rf"The parameter '{name}' in parameters.json must be like its default"):
+        LightGBMMember.load(folder)
+
+
 @pytest.mark.parametrize("top_k", [0, -1, 10, 1.5, "1", None])
 def test_a_number_of_patches_that_is_none_is_refused(rows, tmp_path, top_k):
     folder = saved(PatchMember(n_estimators=3).fit(*rows), tmp_path / "patch")
     rewrite_json(folder / "parameters.json", lambda document: document.update(top_k=top_k))
-    with pytest.raises(ValueError, match="'top_k' parameter must be from 1 to 9"):
+    with pytest.raises(ValueError, match=r"'top_k' (parameter must be from 1 to 9|in parameters\.json must be)"):
         PatchMember.load(folder)
 
 

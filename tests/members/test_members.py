@@ -17,8 +17,8 @@ from gridlens.members import (
     RankedMember,
     XGBoostMember,
     expected_einstein_radius,
-    rank_patches,
 )
+from gridlens.members._ranked import rank_patches
 from gridlens.stacking import list_members, member_class
 from gridlens.testing import check_member
 

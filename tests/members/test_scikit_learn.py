@@ -161,3 +161,4 @@ def test_a_member_on_pixels_takes_cutouts():
     member = PolarMember(n_estimators=5).fit(cutouts, y)
     assert member.decision_function(cutouts).shape == member.predict(cutouts).shape == (60,)
     assert 0.0 <= member.score(cutouts, y) <= 1.0
+    assert cross_val_predict(PolarMember(n_estimators=5), cutouts, y, cv=2, method="predict_proba").shape == (60, 2)

@@ -6,7 +6,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from gridlens.trees import from_lightgbm, from_lightgbm_text, lightgbm_booster
+from gridlens.trees import from_lightgbm, lightgbm_booster
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_what_lightgbm_writes_is_read(rows, parameters):
     booster = grown(rows, **parameters)
     again = lightgbm_booster(booster.model_to_string())
     np.testing.assert_array_equal(again.predict(rows[0]), booster.predict(rows[0]))
-    assert from_lightgbm(again).equals(from_lightgbm_text(booster.model_to_string()))
+    assert from_lightgbm(again).equals(from_lightgbm(booster.model_to_string()))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_lightgbm_writes_is_read(rows, parameters):
 )
 def test_a_tree_that_cannot_be_walked_is_refused(rows, key, change, said):
     text = resized(first(grown(rows).model_to_string(), key, change))
-    for read in (from_lightgbm_text, lightgbm_booster):
+    for read in (from_lightgbm, lightgbm_booster):
         with pytest.raises(ValueError, match=rf"(text of the trees is damaged|trees cannot be used): .*{said}"):
             read(text)
 
@@ -91,18 +91,16 @@ def test_a_tree_that_cannot_be_walked_is_refused(rows, key, change, said):
 def test_a_split_on_what_is_missing_has_an_infinite_threshold(rows):
     text = resized(first(grown(rows).model_to_string(), "threshold", lambda v: ["inf", "-inf", *v[2:]]))
     X = np.concatenate([rows[0], [[np.inf] * 5, [-np.inf] * 5, [np.nan] * 5]]).astype(np.float32)
-    np.testing.assert_array_equal(
-        from_lightgbm_text(text).raw_scores(X), lightgbm_booster(text).predict(X, raw_score=True)
-    )
+    np.testing.assert_array_equal(from_lightgbm(text).raw_scores(X), lightgbm_booster(text).predict(X, raw_score=True))
 
 
 @pytest.mark.parametrize("sizes", [["1"], ["x"], ["-5"], []])
 def test_sizes_that_are_not_the_trees_are_refused(rows, sizes):
     text = first(grown(rows).model_to_string(), "tree_sizes", lambda v: sizes)
     with pytest.raises(ValueError, match="tree_sizes"):
-        from_lightgbm_text(text)
+        from_lightgbm(text)
     with pytest.raises(ValueError, match="end where"):
-        from_lightgbm_text(first(text, "tree_sizes", lambda _: grown_sizes(rows)[:-1]))
+        from_lightgbm(first(text, "tree_sizes", lambda _: grown_sizes(rows)[:-1]))
 
 
 def test_what_comes_after_the_trees_is_not_read(rows):

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from gridlens.trees import from_xgboost, from_xgboost_json, xgboost_booster
+from gridlens.trees import from_xgboost, xgboost_booster
 
 xgboost = pytest.importorskip("xgboost")
 
@@ -121,7 +121,7 @@ MODEL = ("learner", "gradient_booster", "model")
 )
 def test_what_cannot_be_walked_is_refused(content, rows, change, said):
     content = changed(content, change)
-    for read in (from_xgboost_json, xgboost_booster):
+    for read in (from_xgboost, xgboost_booster):
         if said is None:
             assert read(content)
             continue
@@ -132,7 +132,7 @@ def test_what_cannot_be_walked_is_refused(content, rows, change, said):
 def test_what_xgboost_writes_is_read(booster, content, rows):
     again = xgboost_booster(content)
     np.testing.assert_array_equal(again.inplace_predict(rows[0]), booster.inplace_predict(rows[0]))
-    assert from_xgboost(again).equals(from_xgboost_json(content))
+    assert from_xgboost(again).equals(from_xgboost(content))
 
 
 def test_leaves_whose_sum_is_infinite_are_refused(content):
@@ -141,7 +141,7 @@ def test_leaves_whose_sum_is_infinite_are_refused(content):
             tree(document, k)["split_conditions"][-1] = 3e38
 
     with pytest.raises(ValueError, match="sum of the leaves is too large"):
-        from_xgboost_json(changed(content, change))
+        from_xgboost(changed(content, change))
 
 
 def test_trees_that_are_accepted_can_be_walked(content, rows):
@@ -160,7 +160,7 @@ def test_trees_that_are_accepted_can_be_walked(content, rows):
         found[key] = rng.choice(odd)
         damaged = json.dumps(document).encode()
         try:
-            trees = from_xgboost_json(damaged)
+            trees = from_xgboost(damaged)
         except ValueError:
             continue
         accepted += 1
@@ -175,4 +175,4 @@ def test_trees_that_are_accepted_can_be_walked(content, rows):
 @pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b"\xff\xfe", b"{}"])
 def test_content_that_is_not_the_json_of_trees_is_refused(content):
     with pytest.raises(ValueError):
-        from_xgboost_json(content)
+        from_xgboost(content)
