@@ -1,4 +1,4 @@
-"""What members on rows of numbers have in common: checks, rejected rows, files."""
+"""Base classes of members on rows of numbers: checks, rejected rows, files."""
 
 import json
 from abc import abstractmethod
@@ -29,7 +29,7 @@ _BATCH_ROWS = 8192
 
 
 class FeatureMember(ClassifierMixin, BaseEstimator):
-    """A member of the stack that looks at the 315 features, or at rows that it makes in `_rows`.
+    """A member of the stack on the 315 features, or on rows that it makes in `_rows`.
 
     Subclasses learn in `_learn`, score in `_log_odds`, and write and read what they learned in `_write` and `_read`.
     """
@@ -88,7 +88,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
         return tags
 
     def _rows(self, X: Any) -> np.ndarray:
-        """Rows (n, k) of float32 that the member learns from and scores."""
+        """Return the rows (n, k), float32, that the member learns from and scores."""
         rows = np.asarray(X, dtype=np.float32)
         if rows.ndim != 2 or rows.shape[1] != self._n_features:
             raise ValueError(
@@ -103,7 +103,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
 
     @abstractmethod
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
-        """Log-odds (n,) of a lens, n at least 1."""
+        """Return the log-odds (n,) of a lens; n is at least 1."""
 
     @abstractmethod
     def _write(self, folder: Path) -> None:
@@ -221,10 +221,10 @@ class ExplainedMember(FeatureMember):
 
     @abstractmethod
     def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        """What each feature adds to `_log_odds`, (n, 315), and what they are added to."""
+        """Return what each feature adds to `_log_odds`, (n, 315), and the base that they are added to."""
 
     def contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        """What each feature adds to the log-odds of a lens: exact Shapley values.
+        """Return what each feature adds to the log-odds of a lens: exact Shapley values.
 
         Parameters
         ----------
@@ -242,8 +242,8 @@ class ExplainedMember(FeatureMember):
         Trees have the path-dependent Shapley values of Lundberg et al. 2020, Nature Machine Intelligence 2, 56: what is
         not known of a row is as in the training rows that came to the same split, and `base` is their mean. Where a
         score is a mean over turned versions of a row, so are the values, each in the column that the version took the
-        number from. Where the best patches speak for a cutout, the values are those of their scores, by the weights of
-        the pool; which patches these were is credited to no feature, and `base` is that of any patch.
+        number from. Where the best patches decide the score of a cutout, the values are those of their scores, by the
+        weights of the pool; which patches these were is credited to no feature, and `base` is that of any patch.
         """
         check_is_fitted(self, "classes_")
         X = self._rows(X)

@@ -1,4 +1,4 @@
-"""Logistic regression on the features: few numbers, no steps, wrong in other places than trees."""
+"""Logistic regression on the features: few numbers, no steps, errors in other places than those of trees."""
 
 import warnings
 from pathlib import Path
@@ -77,7 +77,7 @@ class LinearMember(ExplainedMember):
         self.coef_, self.intercept_ = model.coef_[0].astype(np.float64), float(model.intercept_[0])
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
-        """What the regression sees of rows of features."""
+        """Return the columns of the regression for rows of features."""
         total = np.zeros(X.shape)
         versions = dihedral(X) if self.turns else X[None]
         for version in versions:
@@ -89,7 +89,7 @@ class LinearMember(ExplainedMember):
         return np.clip(np.nan_to_num(scaled, posinf=_FARTHEST, neginf=-_FARTHEST), -_FARTHEST, _FARTHEST)
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
-        # Not by a matrix product, whose rounding hangs on how many rows there are.
+        # Not by a matrix product, whose rounding depends on the number of rows.
         return (self._scaled(X) * self.coef_).sum(axis=1) + self.intercept_
 
     def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:

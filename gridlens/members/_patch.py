@@ -1,4 +1,4 @@
-"""Single patches, of which a lens shows its arc in one or two: learned as instances of a bag, pooled by expectation."""
+"""Single patches, of which a lens shows its arc in one or two: learned as instances of a bag, then pooled."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -30,7 +30,7 @@ _SCATTER = np.log(2.0)
 
 
 def expected_einstein_radius(richness: np.ndarray) -> np.ndarray:
-    """Einstein radius that a cluster of a richness has on the whole, arcsec.
+    """Return the typical Einstein radius of a cluster of a richness, arcsec.
 
     ``15 (richness / 80)^0.91``: the mass goes with the 1.356th power of the richness [1]_, the velocity dispersion with
     the 0.336th of the mass [2]_, and an isothermal sphere's Einstein radius with the dispersion squared. At a richness
@@ -118,7 +118,7 @@ class PatchMember(SampledTrees, ExplainedMember):
     learning_rate: float = 0.1
 
     def patch_log_odds(self, X: np.ndarray) -> np.ndarray:
-        """Log-odds of each patch: where in the cutout the member sees a lens.
+        """Return the log-odds of each patch: where in the cutout the member sees a lens.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class PatchMember(SampledTrees, ExplainedMember):
         return (np.take_along_axis(scores, best, axis=1) * weight).sum(axis=1)
 
     def _pool(self, X: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The patches (n, top_k) that speak for their cutouts, and the weights of their scores."""
+        """Return the patches (n, top_k) that decide the scores of their cutouts, and their weights."""
         best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k]
         weight = np.take_along_axis(_plausibility(X), best, axis=1)
         return best, weight / weight.sum(axis=1, keepdims=True)
@@ -179,7 +179,7 @@ class PatchMember(SampledTrees, ExplainedMember):
 
 
 def _instances(X: np.ndarray) -> np.ndarray:
-    """Patches (9 n, 34) of rows of features, cutout by cutout, folded so that they do not turn with the cutout."""
+    """Return the patches (9 n, 34) of rows of features, folded so that they do not turn with the cutout."""
     patches = X[:, :N_IMAGE_FEATURES].reshape(-1, len(PATCH_FEATURE_NAMES)).copy()
     kinds = patches[:, _POSITION:].copy()
     patches[:, _POSITION:] = 0.0
@@ -191,7 +191,7 @@ def _instances(X: np.ndarray) -> np.ndarray:
 
 
 def _plausibility(X: np.ndarray) -> np.ndarray:
-    """How near each patch (n, 9) lies to the expected Einstein radius, from 0.05 to 1."""
+    """Return how near each patch (n, 9) lies to the expected Einstein radius, from 0.05 to 1."""
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, -1).astype(np.float64)
     distance = np.where(patches[:, :, _ELONGATION] > 0.0, patches[:, :, _ARC_DISTANCE], patches[:, :, _DISTANCE])
     off = np.log(np.maximum(distance, 1.0) / expected_einstein_radius(X[:, _RICHNESS])[:, None]) / _SCATTER

@@ -35,7 +35,7 @@ POLAR_NAMES: tuple[str, ...] = (
 
 
 def polar_features(cutouts: CutoutSet) -> np.ndarray:
-    """Ridges along and across circles about the BCG, in bins of radius.
+    """Measure ridges along and across circles about the BCG, in bins of radius.
 
     The maps `white` (detection) and `blue` (colour excess over the BCG's colour) of the feature contract are averaged
     in cells of 96 angles and rings of 0.5 arcsec, from 2 to 36 arcsec about the BCG. Five filters run over each. Those
@@ -46,7 +46,7 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     small. For each map and bin there are
 
     - the greatest response of each arc filter (``arc_*``);
-    - the share of cells with a lead over 2 (``lead_share``), and the longest stretch of a ring with a lead over 1.5,
+    - the fraction of cells with a lead over 2 (``lead_share``), and the longest stretch of a ring with a lead over 1.5,
       arcsec (``run``);
     - the log of the broad short filter's scale over that of the map (``scale``);
     - the log of the greatest arc response over the greatest spike response, both at least 0.1 (``arc_over_spike_*``);
@@ -197,7 +197,19 @@ class PolarMember(SampledTrees):
         return super().fit(X, y, sample_weight, groups)
 
     def prepare(self, X: CutoutSet) -> np.ndarray:
-        """What `fit` and `predict_proba` look at, `polar_features` of the cutouts: measured once for all folds."""
+        """Return the rows that `fit` and `predict_proba` take in place of cutouts: `polar_features`.
+
+        The stack measures them once for all folds.
+
+        Parameters
+        ----------
+        X : CutoutSet
+            n cutouts of one size.
+
+        Returns
+        -------
+        ndarray of shape (n, 144), float32
+        """
         return polar_features(X)
 
     def _rows(self, X: CutoutSet | np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ ARCS = 3  # filters for arcs, the spikes' follow: see `respond`
 BROAD_SHORT, BROAD_SPIKE = 1, 4
 CUT = 1.5  # what connects along a ring
 CLIP = 4.0  # of the map's scale: the most that a cell adds to its ring, so that no galaxy makes one
-BESIDE = 4  # rings to either side that a ring is held against
+BESIDE = 4  # rings to either side that a ring is compared with
 ABOVE = 2.0  # what counts as a lead
 LEAST = 0.1  # of the scale: the least maximum in a ratio
 _LOWEST = np.float32(-math.inf)
@@ -47,7 +47,7 @@ def polar_row(maps, good, bcg_x, bcg_y, pixel_scale, room, out):
     Parameters
     ----------
     maps : ndarray of shape (3, H, W), float32
-        The contract's maps `white0`, `white` and `blue`; the first one is not looked at.
+        The contract's maps `white0`, `white` and `blue`; the first one is not used.
     good : ndarray of shape (H, W), bool
         Pixels that are finite in all bands.
     bcg_x, bcg_y : float

@@ -1,4 +1,4 @@
-"""Members that take the rows without a label for unlabelled, not for negative."""
+"""Members that treat the rows without a label as unlabelled, not as negative."""
 
 from dataclasses import dataclass
 from pathlib import Path

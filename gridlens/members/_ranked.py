@@ -1,4 +1,4 @@
-"""The nine patches in the order of their arc candidates: where an arc lies does not matter, how good it is does."""
+"""The nine patches in the order of their arc candidates, so that the place of an arc does not matter."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -41,7 +41,7 @@ def rank_patches(X: np.ndarray) -> np.ndarray:
     -------
     ndarray of shape (n, 226), of the dtype of `X`
         Of each patch the 24 features that do not say where it lies, then the score of the best patch's candidate (-1
-        for none), then the nine metadata. A row of NaN stays one.
+        for none), then the nine metadata. A row of NaN stays a row of NaN.
     """
     scores = arc_scores(X)
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
@@ -53,7 +53,7 @@ def rank_patches(X: np.ndarray) -> np.ndarray:
 
 
 def _order(patches: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Patches (n, 9), the best candidate's first."""
+    """Return the order of the patches (n, 9), the best candidate's first."""
     edges = patches[:, :, PATCH_FEATURE_NAMES.index("edge_density")]
     return np.lexsort((-edges, -scores), axis=1)
 

@@ -1,4 +1,4 @@
-"""What members of boosted trees have in common: parameters, scores, files, and LightGBM's training."""
+"""Base classes of members of boosted trees: parameters, scores, files, and LightGBM's training."""
 
 import json
 from abc import abstractmethod
@@ -88,7 +88,7 @@ class TreeMember(FeatureMember):
         return self.trees_.raw_scores(X, self.n_jobs or 1)
 
     def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        """What each column adds to `_raw`, of the shape of `X`, and what they are added to."""
+        """Return what each column adds to `_raw`, of the shape of `X`, and the base that they are added to."""
         return self.trees_.shap_values(X, self.n_jobs or 1), self.trees_.expected_value
 
     def _write(self, folder: Path) -> None:
@@ -142,7 +142,7 @@ class SampledTrees(LightGBMTrees):
     extra_trees: bool = True
 
     def _lightgbm_parameters(self) -> dict[str, Any]:
-        """Parameters of `lightgbm.train`."""
+        """Return the parameters of `lightgbm.train`."""
         return {
             "objective": "binary",
             "learning_rate": self.learning_rate,

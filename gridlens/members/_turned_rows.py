@@ -1,4 +1,4 @@
-"""Rows in their eight turns for LightGBM to read piece by piece, so that the turned copies are never all there."""
+"""Rows in their eight turns, read in batches by LightGBM, so that the turned copies are never all in memory."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ class TurnedRows(lightgbm.Sequence):  # type: ignore[misc]
         return np.concatenate(list(self._pieces(start, stop)))
 
     def drawn(self, n: int, seed: int) -> np.ndarray:
-        """Rows (n, 315) drawn without replacement, in their order; all of them where there are no more than `n`."""
+        """Draw `n` rows (n, 315) without replacement, in their order; all rows where there are no more."""
         chosen = np.sort(np.random.default_rng(seed).choice(len(self), min(n, len(self)), replace=False))
         version, row = np.divmod(chosen, len(self.X))
         return np.concatenate([turn_features(self.X[row[version == k]], k) for k in range(self.versions)])

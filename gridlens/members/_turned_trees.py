@@ -35,7 +35,7 @@ class TurnedTrees(ExplainedMember):
         )
 
     def _turned(self, X: np.ndarray) -> Any:
-        """Rows in all their turns, one version after the other, as `_train` takes them."""
+        """Return the rows in all their turns, one version after the other, as `_train` takes them."""
         return dihedral(X).reshape(-1, X.shape[1]) if self.turns else X
 
     @abstractmethod
@@ -44,14 +44,14 @@ class TurnedTrees(ExplainedMember):
 
     @abstractmethod
     def _raw(self, X: np.ndarray) -> np.ndarray:
-        """Log-odds that the trees give to rows of what they were grown on."""
+        """Return the trees' log-odds for rows of the columns that they were grown on."""
 
     @abstractmethod
     def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        """What each column adds to `_raw`, of the shape of `X`, and what they are added to."""
+        """Return what each column adds to `_raw`, of the shape of `X`, and the base that they are added to."""
 
     def _offset(self) -> float:
-        """Log-odds to add to those of the trees."""
+        """Return the log-odds to add to those of the trees."""
         return 0.0
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Boosted trees on the features, grown by XGBoost: the same idea as LightGBM, other trees."""
+"""Boosted trees on the features, grown by XGBoost."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

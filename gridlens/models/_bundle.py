@@ -90,7 +90,7 @@ def save_model(detector: LensDetector, path: str | os.PathLike[str], *, card: st
     card : str
         The model card, Markdown: what the model was trained on, how it scores, its limits.
     training : mapping
-        What the training is to be repeated from (recipe, seeds, numbers of scenes); goes into the manifest as JSON.
+        What the training is to be repeated from (recipe, seeds, numbers of scenes); written into the manifest as JSON.
         Hashes of the data, as `hash_arrays` makes them, belong under "data".
 
     Raises
@@ -98,11 +98,11 @@ def save_model(detector: LensDetector, path: str | os.PathLike[str], *, card: st
     GridlensError
         The folder is not empty, the file exists, it cannot be written, or a member's name makes no folder.
     ValueError
-        `training` holds what JSON cannot, such as NaN.
+        `training` holds a value that JSON cannot represent, such as NaN.
 
     Notes
     -----
-    The manifest records the versions of gridlens and of the packages that it leans on, the commit of gridlens where it
+    The manifest records the versions of gridlens and of its main dependencies, the commit of gridlens where it
     runs from a checkout, the detector's parameters with its `random_state`, and the plugin that each member came from.
     """
     check_new_bundle(path)
@@ -209,20 +209,20 @@ def _is_own(member: type) -> bool:
 
 
 def load_proven(name: str | os.PathLike[str], digest: str) -> LensDetector:
-    """Load a model as `load_model` does, one of `digest` without a process of its own: another one has seen it load."""
+    """Load a model as `load_model` does; one of `digest` is not tried in another process, which was done before."""
     _PROVEN.add(digest)
     return load_model(name)
 
 
 def model_digest(name: str | os.PathLike[str]) -> str:
-    """SHA-256 of the manifest of the model `name`, and so of all that it holds; raise ModelError as `load_model`."""
+    """Return the SHA-256 of the manifest of a model, which covers all its files; raise ModelError as `load_model`."""
     with open_bundle(name) as bundle:
         return bundle.digest
 
 
 @contextlib.contextmanager
 def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
-    """Yield the bundle `name`, its manifest read and all its files held against it.
+    """Yield the bundle `name` once all its files agree with its manifest.
 
     A zip file is unpacked into a temporary folder, which is gone when the block ends.
     """
@@ -237,7 +237,7 @@ def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
 
 
 def model_folder(name: str | os.PathLike[str]) -> Path:
-    """Folder of the bundle `name`; raise ModelError where there is none."""
+    """Return the folder of the bundle `name`; raise ModelError where it does not exist."""
     folder = Path(str(files("gridlens.models") / str(name))) if name in _BUNDLED else Path(name)
     if not (folder / MANIFEST).is_file():
         raise ModelError(
@@ -248,7 +248,7 @@ def model_folder(name: str | os.PathLike[str]) -> Path:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Manifest of the bundle in `folder`; raise ModelError where it cannot serve this version of gridlens."""
+    """Return the manifest of the bundle in `folder`; raise ModelError where this gridlens cannot use it."""
     return checked_manifest(_manifest_of(folder), str(folder))
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what it says, and that the files beside it are those that it lists."""
+"""The manifest of a bundle: its content, and a check of the files that it lists."""
 
 import hashlib
 import json
@@ -51,10 +51,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def parse_json(content: bytes, what: str) -> dict[str, Any]:
-    """The JSON object in `content`, called `what` in errors.
+    """Parse the JSON object in `content`, called `what` in errors.
 
-    NaN, infinities and repeated names are refused: the first two are no JSON, and of the last two readers may see
-    different things.
+    NaN, infinities and repeated names are refused: the first two are not JSON, and two readers may take different
+    values of a repeated name.
     """
     try:
         found = json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique)
@@ -66,7 +66,7 @@ def parse_json(content: bytes, what: str) -> dict[str, Any]:
 
 
 def manifest_bytes(folder: Path, record: Mapping[str, Any]) -> bytes:
-    """Manifest of the files in `folder`, with what else `record` tells."""
+    """Return the manifest of the files in `folder`, with the entries of `record`."""
     manifest = {
         "bundle_version": BUNDLE_VERSION,
         "contract_version": CONTRACT_VERSION,
@@ -87,7 +87,7 @@ def manifest_bytes(folder: Path, record: Mapping[str, Any]) -> bytes:
 
 
 def checked_manifest(content: bytes, where: str) -> dict[str, Any]:
-    """The manifest in `content`, of the bundle `where`; raise ModelError where this gridlens cannot use the bundle."""
+    """Check the manifest in `content`, of the bundle `where`; raise ModelError where this gridlens cannot use it."""
     what = f"manifest in {where}"
     if len(content) > MOST_MANIFEST_BYTES:
         raise ModelError(f"The {what} is damaged (over {MOST_MANIFEST_BYTES} bytes). {_AGAIN}")
@@ -117,7 +117,7 @@ def checked_manifest(content: bytes, where: str) -> dict[str, Any]:
             raise ModelError(f"The {what} is damaged (no sha256 of {name!r}). {_AGAIN}")
         _whole(entry.get("bytes"), f"bytes of {name!r}", what)
         if not _SHA256.fullmatch(entry["sha256"]):
-            raise ModelError(f"The {what} is damaged (the sha256 of {name!r} is none). {_AGAIN}")
+            raise ModelError(f"The {what} is damaged ({name!r} has an invalid SHA-256). {_AGAIN}")
     for name in (DETECTOR, CARD):
         if name in files and files[name]["bytes"] > MOST_STATE_BYTES:
             raise ModelError(f"The {what} is damaged ({name} of over {MOST_STATE_BYTES} bytes). {_AGAIN}")
@@ -127,7 +127,7 @@ def checked_manifest(content: bytes, where: str) -> dict[str, Any]:
 def check_files(folder: Path, manifest: Mapping[str, Any], where: str) -> None:
     """Raise ModelError unless `folder` holds the manifest's files as they were written, and nothing else.
 
-    A file that is not listed is refused, not ignored: a member that looks for it would read what nobody checked. So is
+    A file that is not listed is refused, not ignored: a member that looks for it would read an unchecked file. So is
     a link, which may change what it points at.
     """
     listed = manifest["files"]
@@ -138,7 +138,7 @@ def check_files(folder: Path, manifest: Mapping[str, Any], where: str) -> None:
             continue
         if name not in listed:
             raise ModelError(
-                f"The model in {where} holds {name!r}, which its manifest does not list: nothing vouches for it. "
+                f"The model in {where} holds {name!r}, which its manifest does not list. "
                 "Remove that file, or get the model again."
             )
         found.add(name)
@@ -154,13 +154,13 @@ def check_files(folder: Path, manifest: Mapping[str, Any], where: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Shape, type and hash of arrays, to go into a manifest: what a model was trained on.
+    """Return shape, type and hash of the arrays that a model was trained on, for its manifest.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     -------
     dict
         For each name ``shape`` (list of int), ``dtype`` (str) and ``sha256`` (hexadecimal) of the values in C order,
-        little-endian. The same on every machine; NaN are told apart by their bits.
+        little-endian. The same on every machine; NaN are distinguished by their bits.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout that gridlens runs from, "-dirty" behind it where files were changed; None without one."""
+    """Return the commit of the checkout that gridlens runs from, with "-dirty" where files were changed, or None."""
     root = Path(__file__).parents[2]
     # An environment may lie in another project's checkout.
     if not (root / ".git").exists():
@@ -218,7 +218,7 @@ def git_commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of gridlens and of what it leans on."""
+    """Return the versions of Python, of gridlens and of its main dependencies."""
     found = {"python": sys.version.split()[0]}
     for name in ("gridlens", *_RECORDED):
         try:
@@ -238,7 +238,7 @@ def _check_name(name: str, where: str) -> None:
 
 
 def _walk(folder: Path, where: str) -> list[Path]:
-    """All files in `folder`; raise ModelError for links, and for what is neither file nor folder."""
+    """Return all files in `folder`; raise ModelError for links, and for anything but files and folders."""
     files = []
     for parent, folders, names in os.walk(folder):
         for name in (*folders, *names):
@@ -262,7 +262,7 @@ def _whole(value: Any, name: str, what: str) -> int:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

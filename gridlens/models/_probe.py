@@ -30,7 +30,7 @@ _CODE = (
 
 
 def probe(folder: Path, where: str, n_bytes: int) -> None:
-    """Load the bundle in `folder` and let it score in another process; raise ModelError where that does not survive.
+    """Load the bundle in `folder` and let it score in another process; raise ModelError where that fails.
 
     That process has ten minutes, an empty working folder, one thread, no GPU, and where the system can limit them,
     two minutes of processor time, and memory of 4 GiB and 16 times the bundle.
@@ -67,7 +67,7 @@ def probe(folder: Path, where: str, n_bytes: int) -> None:
 
 
 def try_bundle(folder: str, where: str, empty: str, memory: str, seconds: str) -> None:
-    """What the other process does: load the bundle and score a few rows, or leave a sentence and end with status 1."""
+    """Load the bundle and score a few rows, in the other process; leave a sentence and end with status 1 on failure."""
     _limit(int(memory), int(seconds))
     try:
         from gridlens.models._trial import load_and_score
@@ -97,7 +97,7 @@ def _limit(memory: int, seconds: int) -> None:
 
 
 def _import_path(folder: Path) -> list[str]:
-    """Where the other process imports from: as this one does, but never from the working folder or the bundle."""
+    """Return the import path of the other process: that of this one, without the working folder and the bundle."""
     own = str(Path(__file__).resolve().parents[2])
     bundle = folder.resolve()
     known = [path for path in sys.path if os.path.isabs(path) and not Path(path).resolve().is_relative_to(bundle)]

@@ -1,4 +1,4 @@
-"""`detector.json`: what a fitted detector is beside its members, written, upgraded, checked and read."""
+"""`detector.json`: the state of a fitted detector without its members, written, upgraded, checked and read."""
 
 import math
 import re
@@ -37,7 +37,7 @@ class DetectorState(NamedTuple):
     metadata: str
     members: tuple[str, ...]
     averaged: tuple[bool, ...]
-    """whether a member is those of the folds, averaged"""
+    """whether a member is the average of the members of the folds"""
     weights: np.ndarray
     intercept: float
     calibrator: IsotonicCalibrator
@@ -46,7 +46,7 @@ class DetectorState(NamedTuple):
 
 
 def state_of(detector: LensDetector) -> dict[str, Any]:
-    """State of a fitted detector, as JSON holds it."""
+    """Return the state of a fitted detector, ready for JSON."""
     for name in detector.member_names_:
         if not _MEMBER_NAME.fullmatch(name):
             raise ModelError(
@@ -66,7 +66,7 @@ def state_of(detector: LensDetector) -> dict[str, Any]:
 
 
 def read_state(folder: Path, manifest: Mapping[str, Any], where: str) -> DetectorState:
-    """State of the bundle that lies in `folder`; its files were held against the manifest before."""
+    """Return the state of the bundle in `folder`, whose files were checked before."""
     what = f"{DETECTOR} in {where}"
     state = parse_json((folder / DETECTOR).read_bytes(), what)
     try:
@@ -78,7 +78,7 @@ def read_state(folder: Path, manifest: Mapping[str, Any], where: str) -> Detecto
 
 
 def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
-    """`state` field by field; raise ModelError at the first that is missing or not what it has to be."""
+    """Check `state` field by field; raise ModelError at the first that is missing or invalid."""
     metadata = state.get("metadata")
     if not isinstance(metadata, str) or metadata not in METADATA_CHOICES:
         raise _damaged(what, f"metadata must be one of {', '.join(METADATA_CHOICES)}, not {_shown(metadata)}")
@@ -105,7 +105,7 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
     try:
         calibrator = IsotonicCalibrator.from_dict(state["calibrator"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as exc:
-        raise _damaged(what, f"its calibrator is none: {_shown(str(exc), 200)}") from exc
+        raise _damaged(what, f"its calibrator is invalid: {_shown(str(exc), 200)}") from exc
     return DetectorState(
         metadata,
         tuple(members),
@@ -113,14 +113,14 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
         stack,
         _number(state.get("intercept"), "intercept", what),
         calibrator,
-        _share(state.get("calibration_prevalence"), "calibration_prevalence", what),
+        _fraction(state.get("calibration_prevalence"), "calibration_prevalence", what),
         # Bundles that do not say were all trained on as many scenes with a lens as without.
-        _share(state.get("training_prevalence", 0.5), "training_prevalence", what),
+        _fraction(state.get("training_prevalence", 0.5), "training_prevalence", what),
     )
 
 
 def member_classes(state: DetectorState, manifest: Mapping[str, Any], where: str) -> list[Any]:
-    """Classes of the members; raise ModelError where one is not installed, with the plugin that it came from."""
+    """Return the classes of the members; raise ModelError where one is not installed, and name its plugin."""
     classes = []
     for name in state.members:
         try:
@@ -135,15 +135,15 @@ def member_classes(state: DetectorState, manifest: Mapping[str, Any], where: str
 
 
 def build_detector(folder: Path, state: DetectorState, classes: list[Any], where: str) -> LensDetector:
-    """Fitted detector of the bundle that lies in `folder`."""
+    """Build the fitted detector of the bundle in `folder`."""
     members = []
     for name, averaged, kind in zip(state.members, state.averaged, classes, strict=True):
         place = folder / name
         if AveragedMember.is_saved_in(place) != averaged:
-            raise _damaged(f"{DETECTOR} in {where}", f"it errs on whether {name!r} is averaged over folds")
+            raise _damaged(f"{DETECTOR} in {where}", f"it is wrong about whether {name!r} is averaged over folds")
         try:
             members.append(AveragedMember.load(place, kind) if averaged else kind.load(place))
-        # Whatever a member makes of files that are not its own, of a plugin's member above all.
+        # Members, those of plugins above all, may raise anything for files that are not their own.
         except Exception as exc:
             said = f"{type(exc).__name__}: {_shown(str(exc), 200).rstrip('.')}"
             raise ModelError(f"The member {name!r} of the model in {where} cannot be read ({said}). {_AGAIN}") from exc
@@ -171,15 +171,15 @@ def _number(value: Any, name: str, what: str) -> float:
     return number
 
 
-def _share(value: Any, name: str, what: str) -> float:
-    share = _number(value, name, what)
-    if not 0.0 < share < 1.0:
-        raise _damaged(what, f"{name} must lie between 0 and 1, not be {share:g}")
-    return share
+def _fraction(value: Any, name: str, what: str) -> float:
+    fraction = _number(value, name, what)
+    if not 0.0 < fraction < 1.0:
+        raise _damaged(what, f"{name} must lie between 0 and 1, not be {fraction:g}")
+    return fraction
 
 
 def _shown(value: Any, most: int = 60) -> str:
-    """`value` on one short line."""
+    """Return `value` on one short line."""
     try:
         text = " ".join((value if isinstance(value, str) else repr(value)).split())
     except ValueError:  # an integer of over 4300 digits

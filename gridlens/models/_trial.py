@@ -1,4 +1,4 @@
-"""What is tried of a bundle before it is trusted: loading, and scoring rows of every sort."""
+"""The trial of a bundle before it is trusted: it is loaded, and scores rows of every sort."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ _FEW = 2
 
 
 def load_and_score(folder: Path, where: str) -> LensDetector:
-    """Load the bundle in `folder` and score rows that take many ways through its trees; raise where that fails."""
+    """Load the bundle in `folder` and score rows of a wide range; raise where that fails."""
     manifest = checked_manifest((folder / MANIFEST).read_bytes(), where)
     check_files(folder, manifest, where)
     state = read_state(folder, manifest, where)

@@ -38,13 +38,13 @@ def zip_folder(folder: Path, target: Path) -> None:
 def unpack(path: Path, folder: Path) -> bytes:
     """Unpack the bundle `path` into the empty `folder` and return its manifest's bytes.
 
-    Names, kinds and sizes are held against the manifest before the first file is written. The hashes are left to
+    Names, kinds and sizes are compared with the manifest before the first file is written. The hashes are left to
     `check_files`.
 
     Raises
     ------
     ModelError
-        It is no zip file, a damaged one, or holds something other than what its manifest lists.
+        It is not a zip file, is damaged, or holds something other than what its manifest lists.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -95,7 +95,7 @@ def _check_entry(entry: zipfile.ZipInfo, path: Path) -> None:
         raise ModelError(f"The model {path} holds {name!r}, which is a link or no plain file. Do not use it.")
     if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ModelError(
-            f"The model {path} holds {name!r} encrypted or packed in another way than by deflate. Pack it anew."
+            f"The model {path} holds {name!r} encrypted or packed in another way than by deflate. Pack it again."
         )
 
 

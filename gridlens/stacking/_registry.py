@@ -26,7 +26,7 @@ _OWN = "gridlens"
 
 
 class MemberInfo(NamedTuple):
-    """A member that is installed, as `list_members` tells of it."""
+    """An installed member, as `list_members` describes it."""
 
     name: str
     consumes: str
@@ -143,7 +143,7 @@ def build_member(spec: str, random_state: int | None = None) -> Any:
 
 
 def split_members(text: str) -> tuple[str, ...]:
-    """Members in a line, with commas between them; those in brackets belong to one member.
+    """Split a line of members at its commas; those in brackets belong to one member.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def split_members(text: str) -> tuple[str, ...]:
 
 
 def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
-    """Name and parameters. Nothing in the brackets runs: values are literals."""
+    """Return the name and the parameters. Nothing in the brackets runs: values are literals."""
     found = re.fullmatch(r"\s*([^()\s]+)\s*(?:\((.*)\))?\s*", spec, flags=re.DOTALL)
     try:
         if found is None:
@@ -171,7 +171,7 @@ def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def _own_points() -> dict[str, EntryPoint]:
-    """Entry points of the built-in members, by name."""
+    """Return the entry points of the built-in members, by name."""
     try:
         points = distribution(_OWN).entry_points.select(group=ENTRY_POINT_GROUP)
     except PackageNotFoundError:
@@ -186,7 +186,7 @@ def _own_points() -> dict[str, EntryPoint]:
 
 
 def _points() -> dict[str, list[EntryPoint]]:
-    """Entry points of all members, by name; a plugin's claim to a built-in name is left out and warned of."""
+    """Return the entry points of all members, by name; leave out plugins that claim a built-in name, with a warning."""
     own = _own_points()
     found: dict[str, dict[tuple[str, str], EntryPoint]] = {name: {("", ""): point} for name, point in own.items()}
     for point in entry_points(group=ENTRY_POINT_GROUP):
@@ -245,7 +245,7 @@ def _loaded(point: EntryPoint) -> Any:
 
 
 def _equipped(member: Any) -> Any:
-    """The class itself, where the packages that its `requires` names can be imported."""
+    """Return the class itself; raise GridlensError where a package that its `requires` names is missing."""
     *modules, extra = getattr(member, "requires", ("",))
     missing = [module for module in modules if not _is_there(module)]
     if missing:

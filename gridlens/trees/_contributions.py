@@ -46,7 +46,7 @@ def shap_values(splits: Splits, value: np.ndarray, cover: np.ndarray, rows: np.n
 
 
 def _gauss_legendre(most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights (most, most) on 0 to 1, the rule of k points in row k - 1."""
+    """Return points and weights (most, most) on 0 to 1, the rule of k points in row k - 1."""
     points, weights = np.full((2, max(most, 1), max(most, 1)), np.nan)
     for k in range(1, most + 1):
         x, w = np.polynomial.legendre.leggauss(k)

@@ -64,7 +64,7 @@ class _Parsed(NamedTuple):
     n_features: int
     trees: list[dict[str, str]]
     text: str
-    """what LightGBM may see"""
+    """what LightGBM's parser reads"""
 
 
 def from_lightgbm(model: Any) -> Trees:
@@ -116,7 +116,7 @@ def lightgbm_booster(text: str) -> Any:
 
 
 def _parsed(text: str) -> _Parsed:
-    """Trees as lines of numbers; raise ValueError where a line is not what LightGBM writes."""
+    """Split the text into lines of numbers; raise ValueError where a line is not what LightGBM writes."""
     first = text.find("\nTree=0\n") + 1
     _expect(text.isascii() and text.startswith("tree\n") and first > 0, "it is not a LightGBM model")
     header = _entries(text[len("tree\n") : first])
@@ -139,7 +139,7 @@ def _parsed(text: str) -> _Parsed:
 
 
 def _checked_tree(tree: dict[str, str]) -> dict[str, str]:
-    """The tree, with as many numbers as it has leaves and splits, and nothing else."""
+    """Return the tree once it has as many numbers as leaves and splits, and nothing else."""
     for key, pattern in _ALONE.items():
         _expect(pattern.fullmatch(tree.get(key, "")) is not None, f"{key} is {tree.get(key, '')[:40]!r}")
     n = int(tree["num_leaves"])
@@ -183,7 +183,7 @@ def _converted(parsed: _Parsed) -> Trees:
 
 
 def _joined(trees: list[dict[str, str]], key: str, dtype: type, alone: str = "") -> np.ndarray:
-    """Numbers of all trees; `alone` fills in for an empty line of a leaf, and the lines of splits that it lacks."""
+    """Join the numbers of all trees; `alone` replaces the empty line of a tree of a single leaf."""
     of_leaf = key in _OF_LEAVES
     lines = [tree[key] or alone if of_leaf else tree[key] for tree in trees if of_leaf or tree["num_leaves"] != "1"]
     # All numbers of one kind at once: a call for each tree takes longer than everything else.
@@ -191,7 +191,7 @@ def _joined(trees: list[dict[str, str]], key: str, dtype: type, alone: str = "")
 
 
 def _last_on_the_left(threshold: np.ndarray) -> np.ndarray:
-    """The largest float32 that goes left at each threshold (float64)."""
+    """Return the largest float32 that goes left at each threshold (float64)."""
     # What is next to 0 goes where 0 goes.
     below = np.nextafter(np.float32(-_ZERO), np.float32(-np.inf))
     near = (threshold >= -_ZERO) & (threshold < _ZERO)

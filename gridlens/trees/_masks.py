@@ -71,7 +71,7 @@ def tree_masks(
 
 
 def _left_to_right(left: list[int], right: list[int]) -> tuple[list[int], list[int]]:
-    """Leaves of one tree from left to right, and for each split the mask of those that are not on its left."""
+    """Return the leaves of one tree from left to right, and for each split the mask of those not on its left."""
     if not left:
         return [0], []
     leaves: list[int] = []

@@ -7,7 +7,7 @@ Shapley value of feature i in a product game is (Owen 1972, Management Science 1
 
     phi_i = leaf (o_i - z_i) int_0^1 prod_{j != i} (z_j (1 - t) + o_j t) dt,
 
-o = 1 where the row passes all the splits on the feature along the path and 0 elsewhere, z the share of training rows
+o = 1 where the row passes all the splits on the feature along the path and 0 elsewhere, z the fraction of training rows
 that do. The integrand is a polynomial, so that a Gauss-Legendre rule of half as many points as features on the path is
 exact. Products go down the tree and sums of leaves up it, at every point once: the work per tree grows with its leaves,
 not with its leaves times the square of its depth, and the same operations run on a block of rows side by side.
@@ -45,7 +45,7 @@ def tree_shap(columns, first, feature, threshold, nan_left, left, right, value, 
         most = max(most, first[k + 1] - first[k])
     n_nodes = 2 * most + 1
     parent, prior, depth = np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64), np.empty(n_nodes, np.int64)
-    held, share = np.empty(n_nodes), np.empty(n_nodes)
+    held, fraction = np.empty(n_nodes), np.empty(n_nodes)
     passes, product = np.empty((n_nodes, _BLOCK)), np.empty((n_nodes, _BLOCK))
     gain = np.empty((n_nodes, _BLOCK))
     for k in range(first.shape[0] - 1):
@@ -55,7 +55,7 @@ def tree_shap(columns, first, feature, threshold, nan_left, left, right, value, 
             continue
         splits, leaves = slice(begin, end), slice(begin + k, end + k + 1)
         names, lefts, rights = feature[splits], left[splits], right[splits]
-        n_points = link(names, lefts, rights, cover[leaves], parent, prior, depth, held, share)
+        n_points = link(names, lefts, rights, cover[leaves], parent, prior, depth, held, fraction)
         for start in range(0, n_rows, _BLOCK):
             rows = slice(start, min(start + _BLOCK, n_rows))
             walk(columns[:, rows], names, threshold[splits], nan_left[splits], lefts, rights, prior, passes)
@@ -64,7 +64,7 @@ def tree_shap(columns, first, feature, threshold, nan_left, left, right, value, 
                 value[leaves],
                 parent,
                 prior,
-                share,
+                fraction,
                 passes,
                 points[n_points - 1, :n_points],
                 weights[n_points - 1, :n_points],
@@ -75,11 +75,11 @@ def tree_shap(columns, first, feature, threshold, nan_left, left, right, value, 
 
 
 @jit
-def link(names, lefts, rights, cover, parent, prior, depth, held, share):
-    """Fill what hangs on the tree alone; returns how many points its deepest path needs.
+def link(names, lefts, rights, cover, parent, prior, depth, held, fraction):
+    """Fill the arrays that depend on the tree alone; return how many points its deepest path needs.
 
     Nodes are its splits, then its leaves. `prior` is the nearest node above whose edge asks for the same feature (-1:
-    none), `share` the share of training rows that pass all such edges down to here.
+    none), `fraction` the fraction of training rows that pass all such edges down to here.
     """
     m = names.shape[0]
     for j in range(m + 1):
@@ -100,7 +100,7 @@ def link(names, lefts, rights, cover, parent, prior, depth, held, share):
             while above > 0 and names[parent[above]] != names[p]:
                 above = parent[above]
             prior[v] = above if above > 0 else -1
-            share[v] = held[v] / held[p] * (share[above] if above > 0 else 1.0)
+            fraction[v] = held[v] / held[p] * (fraction[above] if above > 0 else 1.0)
             depth[v] = depth[p] + (0 if above > 0 else 1)
             deepest = max(deepest, depth[v])
     return (deepest + 1) // 2
@@ -128,7 +128,7 @@ def walk(columns, names, threshold, nan_left, lefts, rights, prior, passes):
 
 
 @jit
-def add_up(names, value, parent, prior, share, passes, points, weights, product, gain, out):
+def add_up(names, value, parent, prior, fraction, passes, points, weights, product, gain, out):
     """Add the Shapley values of one tree for a block of rows to `out`."""
     m, n = names.shape[0], out.shape[1]
     for v in range(1, 2 * m + 1):
@@ -142,14 +142,14 @@ def add_up(names, value, parent, prior, share, passes, points, weights, product,
             product[0, r] = weight
         for v in range(1, 2 * m + 1):
             mine, above, o = product[v], product[parent[v]], passes[v]
-            z = share[v] * out_of
+            z = fraction[v] * out_of
             before = prior[v]
             if before < 0:
                 for r in range(n):
                     mine[r] = above[r] * (z + o[r] * t)
             else:
                 o_before = passes[before]
-                z_before = share[before] * out_of
+                z_before = fraction[before] * out_of
                 inverse = 1.0 / z_before
                 step = 1.0 / (z_before + t) - inverse
                 for r in range(n):
@@ -163,7 +163,7 @@ def add_up(names, value, parent, prior, share, passes, points, weights, product,
                 product[p, r] = 0.0
         for v in range(2 * m, 0, -1):
             mine, above, o, mean = product[v], product[parent[v]], passes[v], gain[v]
-            z = share[v]
+            z = fraction[v]
             step = (1.0 - z) / (z * out_of + t) - none
             before = prior[v]
             if before < 0:
@@ -172,7 +172,7 @@ def add_up(names, value, parent, prior, share, passes, points, weights, product,
                     mean[r] += mine[r] * (none + o[r] * step)
             else:
                 o_before = passes[before]
-                z_before = share[before]
+                z_before = fraction[before]
                 step_before = (1.0 - z_before) / (z_before * out_of + t) - none
                 for r in range(n):
                     above[r] += mine[r]

@@ -263,7 +263,7 @@ class Trees:
 
 
 def _read_only(name: str, values: Any, dtype: type) -> np.ndarray:
-    """A copy of `values` that nothing can change; raise ValueError where `dtype` cannot hold them."""
+    """Return a read-only copy of `values`; raise ValueError where `dtype` cannot hold them."""
     array = np.asarray(values)
     kinds = {"i": "iu", "f": "f", "b": "b"}[np.dtype(dtype).kind]
     if array.ndim != 1 or (len(array) and array.dtype.kind not in kinds):

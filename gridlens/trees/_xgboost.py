@@ -33,7 +33,7 @@ class _Parsed(NamedTuple):
     trees: list[dict[str, np.ndarray]]
     """arrays with an entry for each node"""
     content: bytes
-    """what XGBoost may see"""
+    """what XGBoost's parser reads"""
 
 
 def from_xgboost(model: Any) -> Trees:
@@ -132,7 +132,7 @@ def _checked_tree(tree: Mapping[str, Any], n_features: int) -> dict[str, np.ndar
 
 
 def _check_children(left: np.ndarray, right: np.ndarray, parents: np.ndarray) -> None:
-    """Every node but the root, the first, is the child of one split, and names it."""
+    """Raise ValueError unless each node but the first, the root, is the child of the split that it names."""
     n = len(parents)
     inner = left != _LEAF
     _expect(bool((inner == (right != _LEAF)).all()), "a split has one child")
@@ -141,7 +141,7 @@ def _check_children(left: np.ndarray, right: np.ndarray, parents: np.ndarray) ->
     _expect(len(np.unique(child)) == len(child) == n - 1, "two splits share a child, or a node has no parent")
     own = np.tile(np.flatnonzero(inner), 2)
     named = bool((parents[child] == own).all()) and parents[0] in _NO_PARENT
-    # Children after their parents: no circle hangs apart from the root.
+    # Children after their parents: no circle lies apart from the root.
     _expect(named and bool((child > own).all()), "a node names another parent")
 
 

@@ -74,7 +74,7 @@ def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, 
     described = describe_model(tmp_path / "model").detector["members"]
     assert [member["averaged"] for member in described.values()] == [True, False]
     restate(tmp_path / "model", averaged=[False, False])
-    with pytest.raises(ModelError, match="errs on whether 'lightgbm' is averaged"):
+    with pytest.raises(ModelError, match="is wrong about whether 'lightgbm' is averaged"):
         load_model(tmp_path / "model")
 
 
