@@ -1,8 +1,10 @@
 """Probabilities that mean what they say: calibration of the bundled model on rare lenses, and its rivals.
 
-python benchmarks/calibration.py [--repeats 200]
+python benchmarks/calibration.py [--repeats 200] [--few]
 
-Prints tables. Needs the extra `sim`; the simulated cutouts' features are kept in `benchmarks/.cache/`.
+Prints tables. Needs the extra `sim`; the simulated cutouts' features are kept in `benchmarks/.cache/`. With `--few`
+nothing but the comparison of a beta calibration with a sigmoid for few positives, on scores whose probability is known;
+it needs no extra and takes a minute and a half on two cores.
 """
 
 import argparse
@@ -12,10 +14,10 @@ from collections.abc import Callable
 
 import numpy as np
 from _calibration_intervals import POPULATIONS, Population, print_coverage
+from _few_positives import fit_sigmoid, print_few_positives
 from _scenes import cached_rows, usable
 from scipy.special import xlogy
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from gridlens import load_model
@@ -66,15 +68,6 @@ def fit_beta(score: np.ndarray, y: np.ndarray) -> Predict:
 
 def fit_isotonic(score: np.ndarray, y: np.ndarray) -> Predict:
     return IsotonicCalibrator(min_positives=0).fit(score, y).predict
-
-
-def fit_sigmoid(score: np.ndarray, y: np.ndarray) -> Predict:
-    """Platt's sigmoid: each row once as a positive and once as a negative, weighted by his targets."""
-    k, m = y.sum(), len(y) - y.sum()
-    target = np.where(y == 1, (k + 1) / (k + 2), 1 / (m + 2))
-    X = np.concatenate([score, score])[:, None]
-    model = LogisticRegression(C=1e12).fit(X, np.repeat([1, 0], len(y)), np.concatenate([target, 1.0 - target]))
-    return lambda new: model.predict_proba(new[:, None])[:, 1]
 
 
 def out_of_fold(fit: Fit, score: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
@@ -144,14 +137,6 @@ def print_few(score: np.ndarray, y: np.ndarray) -> None:
             weight = np.where(y[rest] == 1, 0.01 / y[rest].mean(), 0.99 / (1.0 - y[rest].mean()))
             found.append(_losses(score[rows], y[rows], score[rest], y[rest], weight))
         _print_losses("bundled model", k, found)
-    for population in POPULATIONS:
-        test_score, test_y = population.draw(np.random.default_rng(999), 100_000)
-        for k in (10, 20, 50):
-            found = []
-            for seed in range(60):
-                fitted_score, fitted_y = population.draw(np.random.default_rng(seed), 100 * k)
-                found.append(_losses(fitted_score, fitted_y, test_score, test_y, None))
-            _print_losses(population.name, k, found)
 
 
 def _losses(
@@ -209,12 +194,17 @@ def _estimate(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--few", action="store_true", help="compare calibrations of few positives, and nothing else")
     arguments = parser.parse_args()
+    if arguments.few:
+        print_few_positives(arguments.repeats)
+        return
     score, bundled, y = rare_lenses()
     start = time.perf_counter()
     print_errors(score, bundled, y)
     print_shift(score, bundled, y)
     print_few(score, y)
+    print_few_positives(arguments.repeats)
     print_estimates(score, y, arguments.repeats // 2)
     print_coverage(arguments.repeats, draws=100)
     print(f"\n{time.perf_counter() - start:.0f} s")

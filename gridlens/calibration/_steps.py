@@ -5,101 +5,106 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
-__all__ = ["SLACK", "Step", "flat", "interpolate", "pool", "pool_ends", "push", "sloping", "tied"]
+__all__ = ["SLACK", "Steps", "flat", "interpolate", "pool", "pool_ends", "sloping", "tied"]
 
-# Share of the way to 0 or 1 that p goes in the outer half of an end step, and at most again beyond the fitted scores.
-# Small: no label says how p changes there, only that it must not fall with the score.
+# Fraction of the way to 0 or 1 that p goes in the outer half of an end step, and at most again beyond the fitted
+# scores. Small: no label says how p changes there, only that it must not fall with the score.
 SLACK = 0.1
 
 
-class Step(NamedTuple):
-    """Rows of one probability: how many, how many of them positive, their lowest and highest score."""
+class Steps(NamedTuple):
+    """Groups of rows with one probability each, from the lowest scores to the highest; all of shape (n_steps,)."""
 
-    positives: int
-    rows: int
-    low: float
-    high: float
-
-    def joined(self, after: Step) -> Step:
-        return Step(self.positives + after.positives, self.rows + after.rows, self.low, after.high)
+    positives: np.ndarray
+    """int64"""
+    rows: np.ndarray
+    """int64"""
+    low: np.ndarray
+    """lowest score, float64"""
+    high: np.ndarray
+    """highest score, float64"""
 
     @property
-    def middle(self) -> float:
-        # Halves first, for the sum may overflow; halves of the smallest floats may round out of the step.
-        return min(max(self.low / 2 + self.high / 2, self.low), self.high)
+    def shares(self) -> np.ndarray:
+        """Fraction of positives."""
+        return self.positives / self.rows
+
+    @property
+    def middle(self) -> np.ndarray:
+        """Middle of the range of scores."""
+        # Halves first, because the sum may overflow; halves of the smallest floats may round out of the step.
+        return np.clip(self.low / 2 + self.high / 2, self.low, self.high)
+
+    def part(self, which: slice) -> Steps:
+        """Return some of the steps."""
+        return Steps(*(column[which] for column in self))
+
+    def joined(self, starts: np.ndarray) -> Steps:
+        """Return wider steps, each of which begins at one of `starts` and ends before the next."""
+        positives, rows = (np.add.reduceat(column, starts) for column in (self.positives, self.rows))
+        return Steps(positives, rows, self.low[starts], self.high[np.append(starts[1:], len(self.rows)) - 1])
 
 
-def tied(scores: np.ndarray, y: np.ndarray) -> list[Step]:
-    """A step for each distinct score, from the lowest."""
+def tied(scores: np.ndarray, y: np.ndarray) -> Steps:
+    """Return a step for each distinct score, from the lowest."""
     values, inverse, rows = np.unique(scores, return_inverse=True, return_counts=True)
     positives = np.bincount(inverse[y == 1], minlength=len(values))
-    return [
-        Step(k, m, score, score) for k, m, score in zip(positives.tolist(), rows.tolist(), values.tolist(), strict=True)
-    ]
+    return Steps(positives, rows, values, values)
 
 
-def push(steps: list[Step], step: Step) -> None:
-    """Add `step` at the upper end of pooled `steps`, and pool those that it does not lie above.
-
-    Counts are compared as whole numbers: two steps of one share are found equal, whatever their rounding.
-    """
-    while steps and steps[-1].positives * step.rows >= step.positives * steps[-1].rows:
-        step = steps.pop().joined(step)
-    steps.append(step)
-
-
-def pool(levels: list[Step]) -> list[Step]:
-    """Steps of the isotonic regression on `tied` rows, by pooling adjacent violators."""
-    steps: list[Step] = []
-    for level in levels:
-        push(steps, level)
-    return steps
+def pool(levels: Steps) -> Steps:
+    """Return the steps of the isotonic regression on `levels`, whose fractions of positives increase strictly."""
+    if not len(levels.rows):
+        return levels
+    steps = levels.joined(isotonic_regression(levels.shares, weights=levels.rows).blocks[:-1])
+    # Rounding may keep neighbours apart whose fractions, as ratios of whole numbers, are equal.
+    return steps.joined(np.flatnonzero(np.diff(steps.shares, prepend=-1.0) > 0.0))
 
 
-def shares(steps: list[Step]) -> list[float]:
-    """Probability of each step, that of the end steps by Laplace's rule with half counts."""
-    levels = [step.positives / step.rows for step in steps]
+def bounded_shares(steps: Steps) -> np.ndarray:
+    """Return the probability of each step, that of the end steps by Laplace's rule with half counts."""
+    shares = steps.shares
     for end in (0, -1):
-        levels[end] = (steps[end].positives + 0.5) / (steps[end].rows + 1)
-    return levels
+        shares[end] = (steps.positives[end] + 0.5) / (steps.rows[end] + 1)
+    return shares
 
 
-def pool_ends(steps: list[Step]) -> list[Step]:
-    """`steps` with its end steps pooled inwards until `shares` increases: Laplace's rule can pass a neighbour."""
-    steps = list(steps)
-    while len(steps) > 1:
-        levels = shares(steps)
-        if levels[0] >= levels[1]:
-            steps[:2] = [steps[0].joined(steps[1])]
-        elif levels[-1] <= levels[-2]:
-            steps[-2:] = [steps[-2].joined(steps[-1])]
+def pool_ends(steps: Steps) -> Steps:
+    """Pool the end steps inwards until `bounded_shares` increases: Laplace's rule can pass a neighbour."""
+    while len(steps.rows) > 1:
+        shares = bounded_shares(steps)
+        starts = np.arange(len(shares))
+        if shares[0] >= shares[1]:
+            steps = steps.joined(np.delete(starts, 1))
+        elif shares[-1] <= shares[-2]:
+            steps = steps.joined(starts[:-1])
         else:
             break
     return steps
 
 
-def sloping(steps: list[Step]) -> list[tuple[float, float]]:
-    """Thresholds (x, y) at the middle of each step, and at the outer ends of the range."""
-    levels = shares(steps)
-    thresholds = [(step.middle, level) for step, level in zip(steps, levels, strict=True)]
-    if steps[0].low < steps[0].middle:
-        thresholds.insert(0, (steps[0].low, levels[0] * (1.0 - SLACK)))
-    if steps[-1].high > steps[-1].middle:
-        thresholds.append((steps[-1].high, levels[-1] + SLACK * (1.0 - levels[-1])))
-    return thresholds
+def sloping(steps: Steps) -> tuple[np.ndarray, np.ndarray]:
+    """Return thresholds x and y at the middle of each step, and at the outer ends of the range."""
+    x, y = steps.middle, bounded_shares(steps)
+    low, high = steps.low[0], steps.high[-1]
+    first, last = y[0] * (1.0 - SLACK), y[-1] + SLACK * (1.0 - y[-1])
+    if high > x[-1]:
+        x, y = np.append(x, high), np.append(y, last)
+    if low < x[0]:
+        x, y = np.insert(x, 0, low), np.insert(y, 0, first)
+    return x, y
 
 
-def flat(steps: list[Step]) -> list[tuple[float, float]]:
-    """Thresholds (x, y) at both ends of each step, once where these are one score."""
-    thresholds = []
-    for step, level in zip(steps, shares(steps), strict=True):
-        thresholds += [(score, level) for score in sorted({step.low, step.high})]
-    return thresholds
+def flat(steps: Steps) -> tuple[np.ndarray, np.ndarray]:
+    """Return thresholds x and y at both ends of each step, once where these are one score."""
+    kept = np.column_stack([np.ones(len(steps.rows), dtype=bool), steps.high > steps.low]).ravel()
+    return np.column_stack([steps.low, steps.high]).ravel()[kept], np.repeat(bounded_shares(steps), 2)[kept]
 
 
 def interpolate(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Linear interpolation that never falls: `np.interp` can pass the right end of a segment by a last digit."""
+    """Interpolate linearly and never fall: `np.interp` can pass the right end of a segment by a last digit."""
     if len(x) == 1:
         return np.where(np.isnan(values), np.nan, y[0])
     left = np.clip(np.searchsorted(x, values, side="right") - 1, 0, len(x) - 2)
