@@ -90,10 +90,8 @@ def print_few_positives(repeats: int, jobs: int = 2) -> None:
     with Pool(jobs) as pool:
         for prevalence in (0.01, 0.3):
             print(f"\n### Few positives at prevalence {prevalence:g}: beta calibration less sigmoid, {repeats} draws\n")
-            print(
-                f"Times 1000, with standard errors, for {', '.join(map(str, POSITIVES))} positives. Negative: beta is"
-            )
-            print("the beta calibration is better.\n")
+            numbers = ", ".join(map(str, POSITIVES))
+            print(f"Times 1000, with standard errors, for {numbers} positives. Negative where beta is better.\n")
             print("| scores | log loss | mean distance from the true probability |\n|---|---|---|")
             total = []
             for shape in range(len(SHAPES)):

@@ -10,8 +10,9 @@ no wrapper to be called by, and a large piece of a single kernel is put into it 
 Entries are cached beside the package. Where neither the package nor a home folder can be written (say, a node of a
 cluster), numba raises when the function is decorated, and the kernel is compiled in memory instead. Numba compiles
 callees and constants into the caller, but looks at the caller's own file alone to see whether a cached kernel is fresh.
-Here the names of the cache files hold a digest of every source that may go into a kernel: the files of its folder and
-this one, for kernels take compiled functions and constants from nowhere else (`tests/test_rooms.py`).
+Here the names of the cache files hold a digest of every source that may go into a kernel: the files of its folder,
+this one and `gridlens._constants`; kernels take compiled functions and constants from nowhere else
+(`tests/test_rooms.py`).
 
 Numba trusts what it finds in its cache: a damaged index raises at every call, and a damaged kernel may crash or compute
 something else. Here each file of the cache ends in a digest of its content, and a file that fails the check is compiled
@@ -28,6 +29,8 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+from gridlens import _constants
 
 __all__ = ["entry", "jit", "part"]
 
@@ -120,9 +123,9 @@ class _Cache(FunctionCache):
 
 @functools.cache
 def _digest(folder: Path) -> str:
-    """Twelve hexadecimal digits that stand for the sources in a folder and for this file."""
+    """Twelve hexadecimal digits that identify the sources in a folder, this file and `gridlens._constants`."""
     digest = hashlib.sha256()
-    for path in [Path(__file__), *sorted(folder.glob("*.py"))]:
+    for path in [Path(__file__), Path(_constants.__file__), *sorted(folder.glob("*.py"))]:
         source = path.read_bytes()
         digest.update(f"{path.name} {len(source)} ".encode() + source)
     return digest.hexdigest()[:12]

@@ -177,14 +177,16 @@ def test_a_circle_is_found():
 
 
 def test_compiled_code_comes_from_its_own_folder():
-    """`gridlens._jit` names the cache by the sources of a kernel's folder; code from elsewhere would go stale there.
+    """`gridlens._jit` names the cache by a digest of some sources; compiled code from others would go stale there.
 
-    So would a constant, and what the files hold that kernel files import from.
+    Those are the files of a kernel's folder and `gridlens._constants`. The rule also holds for constants, and for the
+    files that kernel files import from.
     """
     waiting = [
         path for path in PACKAGE.rglob("*.py") if any(name.startswith("gridlens._jit") for name in imports_of(path))
     ]
     assert {path.parent.name for path in waiting} >= {"features", "simulate"}
+    waiting.append(PACKAGE / "_constants.py")
     seen = set()
     while waiting:
         path = waiting.pop()
@@ -193,7 +195,9 @@ def test_compiled_code_comes_from_its_own_folder():
         seen.add(path)
         folder = ".".join(path.parent.relative_to(PACKAGE.parent).parts) + "."
         for name in imports_of(path):
-            if name.startswith("gridlens._jit.") or name.split(".")[0] in {"numpy", *sys.stdlib_module_names}:
+            if name.startswith(("gridlens._jit.", "gridlens._constants.")):
+                continue
+            if name.split(".")[0] in {"numpy", *sys.stdlib_module_names}:
                 continue
             # features._order.select, or features._order
             source = path.parent / (name.removeprefix(folder).split(".")[0] + ".py")

@@ -39,8 +39,8 @@ class IsotonicCalibrator(BaseEstimator):
     them as above. Beta calibration takes probabilities: Platt's sigmoid [4]_ makes them from the scores, whatever their
     scale. Its targets, which no score can reach, serve both fits. With 5 to 50 positives at a prevalence of 0.01 and
     eight shapes of scores, the beta calibration lowers the expected log loss from 0.0398 for the sigmoid alone to
-    0.0381, and the mean distance from the true probability by a quarter. The sigmoid is better, by less than 0.001, only
-    where it is the true curve or there are fewer than 20 positives among negatives that scatter twice as widely
+    0.0381, and the mean distance from the true probability by a quarter. The sigmoid is better, by less than 0.001,
+    only where it is the true curve or where fewer than 20 positives lie among negatives that scatter twice as widely
     (``python benchmarks/calibration.py --few``).
 
     Parameters

@@ -29,10 +29,10 @@ no header has one, the three bands are taken to be in one linear unit. `survey` 
 """
 
 import gridlens.cutouts.readers  # noqa: F401  it gives `CutoutSet.read` its function
-from gridlens.cutouts._augment import Augmentation, turn_cutouts
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
 from gridlens.cutouts._conventions import MAX_SIZE, METADATA_NAMES, PathsLike
 from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, flag_message, flag_names, is_rejected
+from gridlens.cutouts._noise import band_noise
 from gridlens.cutouts._plausible import known_metadata
 from gridlens.cutouts._quality import quality_flags, valid_fraction
 from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
@@ -48,7 +48,6 @@ __all__ = [
     "REJECTING_FLAGS",
     "SIMULATED_SURVEYS",
     "SURVEYS",
-    "Augmentation",
     "CutoutBatch",
     "CutoutFlag",
     "CutoutSet",
@@ -56,6 +55,7 @@ __all__ = [
     "ReadFailure",
     "Rejection",
     "Survey",
+    "band_noise",
     "field_warning",
     "flag_message",
     "flag_names",
@@ -65,7 +65,6 @@ __all__ = [
     "quality_flags",
     "reject_reason",
     "rejection",
-    "turn_cutouts",
     "valid_fraction",
     "write_npz",
 ]

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from gridlens._constants import MAD_TO_SIGMA
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._set import CutoutSet
 
@@ -113,7 +114,7 @@ def _is_star(image: NDArray[np.float32], xy: NDArray[np.float64], fwhm: float, p
     # Bad pixels make the sums NaN, and no comparison holds.
     if not core > _STAR_SHARE * whole:
         return False
-    noise = 1.4826 * np.median(np.abs(box[ring] - sky))
+    noise = MAD_TO_SIGMA * np.median(np.abs(box[ring] - sky))
     return bool(core > _STAR_SNR * noise * np.sqrt(inner.size))
 
 

@@ -9,11 +9,10 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import rankdata
 
+from gridlens._constants import Z_95
 from gridlens.calibration import wilson
 
 __all__ = ["Estimate", "delong_interval", "unresolvable", "widest", "wilson"]
-
-_Z = 1.959963984540054  # Normal quantile of a 95 % interval.
 
 
 class Estimate(NamedTuple):
@@ -72,7 +71,7 @@ def delong_interval(positive: np.ndarray, negative: np.ndarray) -> tuple[float, 
     variance = beaten.var(ddof=1) / m + beating.var(ddof=1) / n if min(m, n) > 1 else 0.0
     if variance <= 0.0 or not 0.0 < value < 1.0:
         return value, *widest(value, min(m, n))
-    half = _Z * math.sqrt(variance) / (value * (1.0 - value))
+    half = Z_95 * math.sqrt(variance) / (value * (1.0 - value))
     return value, float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from gridlens._constants import Z_95
 from gridlens.calibration import reliability
 from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_share, checked_whole
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, unresolvable, widest
 
 __all__ = ["brier_score", "calibration_error", "log_loss"]
-
-_Z = 1.959963984540054  # Normal quantile of a 95 % interval.
 
 
 def brier_score(
@@ -231,8 +230,8 @@ def loss_plan(kind: str, sample: Sample, p: np.ndarray, prevalence: float | None
     spread = _log_error(sample, loss, value, prevalence) if n > 1 else 0.0
     if not spread > 0.0:
         return Estimate(value, *without_spread)
-    high = value * math.exp(_Z * spread)
-    return Estimate(value, value * math.exp(-_Z * spread), min(high, 1.0) if kind == "brier" else high)
+    high = value * math.exp(Z_95 * spread)
+    return Estimate(value, value * math.exp(-Z_95 * spread), min(high, 1.0) if kind == "brier" else high)
 
 
 def _surprise(y: np.ndarray, p: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from gridlens._constants import MAD_TO_SIGMA
 from gridlens._jit import jit
 from gridlens.features._order import key_of, median, percentile, value_of
 
@@ -122,7 +123,7 @@ def noise(plane, good, n_bad, keys, values, sample):
         sample[k] = keys[n * k // few]
     first = values[n // 2]
     guess = median(sample[:few], first, _TENTH * first)
-    return 1.4826 * np.float64(median(keys[:n], guess, _SAMPLED * guess)) / math.sqrt(2.0)
+    return MAD_TO_SIGMA * np.float64(median(keys[:n], guess, _SAMPLED * guess)) / math.sqrt(2.0)
 
 
 @jit

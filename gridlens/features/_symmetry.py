@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gridlens._turns import N_TURNS, turned
 from gridlens.features.contract import FEATURE_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 
 __all__ = ["check_features", "dihedral", "dihedral_columns", "turn_features"]
@@ -11,7 +12,7 @@ _DISTANCE = PATCH_FEATURE_NAMES.index("bcg_distance")
 _POSITION = PATCH_FEATURE_NAMES.index("position_0")
 _SLOTS = np.arange(N_PATCHES).reshape(3, 3)
 # Of each version, the patch that each slot gets.
-_SOURCES = tuple(np.rot90(_SLOTS[:, ::-1] if k >= 4 else _SLOTS, k % 4).ravel() for k in range(8))
+_SOURCES = tuple(turned(_SLOTS, k).ravel() for k in range(N_TURNS))
 
 
 def dihedral(X: np.ndarray) -> np.ndarray:
@@ -54,8 +55,8 @@ def dihedral(X: np.ndarray) -> np.ndarray:
     (8, 5, 315)
     """
     X = check_features(X)
-    versions = np.empty((8, *X.shape), dtype=X.dtype)
-    for k in range(8):
+    versions = np.empty((N_TURNS, *X.shape), dtype=X.dtype)
+    for k in range(N_TURNS):
         versions[k] = turn_features(X, k)
     return versions
 
@@ -93,7 +94,7 @@ def turn_features(X: np.ndarray, version: int) -> np.ndarray:
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
     moved = patches[:, _SOURCES[version]]
     moved[:, :, _POSITION:] = patches[:, :, _POSITION:]
-    moved[:, :, _ANGLE] = _turned(moved[:, :, _ANGLE], moved[:, :, _DISTANCE], version >= 4, version % 4)
+    moved[:, :, _ANGLE] = _turned_angles(moved[:, :, _ANGLE], moved[:, :, _DISTANCE], version >= 4, version % 4)
     return np.concatenate([moved.reshape(len(X), N_IMAGE_FEATURES), X[:, N_IMAGE_FEATURES:]], axis=1)
 
 
@@ -113,9 +114,9 @@ def dihedral_columns() -> np.ndarray:
     >>> FEATURE_NAMES[turned[FEATURE_NAMES.index("patch0_arcness")]]
     'patch2_arcness'
     """
-    columns = np.repeat(np.arange(len(FEATURE_NAMES))[None], 8, axis=0)
+    columns = np.repeat(np.arange(len(FEATURE_NAMES))[None], N_TURNS, axis=0)
     patches = np.arange(N_IMAGE_FEATURES).reshape(N_PATCHES, len(PATCH_FEATURE_NAMES))
-    for k in range(8):
+    for k in range(N_TURNS):
         moved = patches[_SOURCES[k]].copy()
         moved[:, _POSITION:] = patches[:, _POSITION:]
         columns[k, :N_IMAGE_FEATURES] = moved.ravel()
@@ -139,12 +140,12 @@ def check_features(X: np.ndarray) -> np.ndarray:
     return X
 
 
-def _turned(angle: np.ndarray, distance: np.ndarray, flipped: bool, turns: int) -> np.ndarray:
+def _turned_angles(angle: np.ndarray, distance: np.ndarray, flipped: bool, turns: int) -> np.ndarray:
     """Angles of patches about the BCG after a flip of x and a number of `numpy.rot90`, in (-pi, pi]."""
     if not flipped and turns == 0:
         return angle
-    turned = (np.pi - angle.astype(np.float64) if flipped else angle.astype(np.float64)) - turns * np.pi / 2
+    found = (np.pi - angle.astype(np.float64) if flipped else angle.astype(np.float64)) - turns * np.pi / 2
     # A rounded -pi is the pi that an extraction gives, hence the margin.
-    turned -= 2 * np.pi * np.ceil((turned - np.pi) / (2 * np.pi) - 1e-7)
+    found -= 2 * np.pi * np.ceil((found - np.pi) / (2 * np.pi) - 1e-7)
     # A patch that is centred on the BCG has no direction; the extraction gives it 0.
-    return np.where(distance == 0, 0.0, turned)
+    return np.where(distance == 0, 0.0, found)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from gridlens._constants import IQR_PER_SIGMA
 from gridlens._npz import read_npz
 from gridlens.features import FEATURE_NAMES, dihedral, dihedral_columns
 from gridlens.members._features import ExplainedMember
@@ -15,8 +16,6 @@ __all__ = ["LinearMember"]
 _MODEL_FILE = "weights.npz"
 # Features are long-tailed; a value this many scales out says no more than "far".
 _FARTHEST = 5.0
-# From the quartiles to a normal population's standard deviation.
-_QUARTILES_TO_SIGMA = 1.349
 
 
 class LinearMember(ExplainedMember):
@@ -69,7 +68,7 @@ class LinearMember(ExplainedMember):
             low, middle, high = np.nanquantile(X.astype(np.float64), [0.25, 0.5, 0.75], axis=0)
             sigma = np.nanstd(X.astype(np.float64), axis=0)
         self.center_ = np.nan_to_num(middle)
-        spread = (high - low) / _QUARTILES_TO_SIGMA
+        spread = (high - low) / IQR_PER_SIGMA
         # Three patches of four may show no arc, and all quartiles of its features be 0.
         spread = np.where(spread > 0.0, spread, sigma)
         self.scale_ = np.where(spread > 0.0, spread, np.inf)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gridlens._constants import FWHM_PER_SIGMA
+
 __all__ = [
     "BIN_EDGES",
     "FIRST_RING",
@@ -43,8 +45,6 @@ MOST_SAMPLES = 4  # along each side of a cell
 REACH = 47  # cells to either side along a ring, so that no filter bites its own tail
 THINNEST = 0.6  # cells, least sigma along a ring
 SPIKE_LENGTH = 4.0  # arcsec
-
-_FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 
 class Room(NamedTuple):
@@ -117,7 +117,7 @@ def make_room() -> Room:
 
 def _gaussian(fwhm: float) -> np.ndarray:
     """Gaussian of unit square sum, to 2.5 sigma; `fwhm` in cells."""
-    sigma = max(fwhm / _FWHM, THINNEST)
+    sigma = max(fwhm / FWHM_PER_SIGMA, THINNEST)
     half = min(math.ceil(2.5 * sigma), REACH)
     taps: np.ndarray = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
     return taps / math.sqrt(float((taps**2).sum()))
@@ -125,7 +125,7 @@ def _gaussian(fwhm: float) -> np.ndarray:
 
 def _ridge(fwhm: float) -> np.ndarray:
     """Negative second derivative of a Gaussian, to 3 sigma, of zero sum and unit square sum; `fwhm` in cells."""
-    sigma = max(fwhm / _FWHM, THINNEST)
+    sigma = max(fwhm / FWHM_PER_SIGMA, THINNEST)
     half = min(math.ceil(3.0 * sigma), REACH)
     x = (np.arange(-half, half + 1) / sigma) ** 2
     taps: np.ndarray = (1.0 - x) * np.exp(-0.5 * x)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gridlens.cutouts import MIN_SIZE, CutoutSet, PathsLike, reject_reason
+from gridlens.cutouts import MIN_SIZE, CutoutSet, PathsLike, band_noise, reject_reason
 from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 
-__all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "noise"]
+__all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds"]
 
 # The default cutout: this many pixels or, where those span less than the narrowest field that holds the arcs of a
 # cluster (arcsec), as many as make the wide one.
@@ -156,7 +156,7 @@ def load_backgrounds(
         problems.extend(f"{failure.path}: {failure.message}" for failure in batch.failures)
         for cutout in batch.cutouts or ():
             pixels, scale = cutout.pixels[0], float(cutout.pixel_scale[0])
-            image = RealImage(pixels, scale, noise(pixels))
+            image = RealImage(pixels, scale, band_noise(pixels))
             width = size or _default_size(scale)
             number = len(images)
             if max(pixels.shape[:2]) > _FIELD * width:
@@ -180,18 +180,6 @@ def load_backgrounds(
             f"{len(problems)} images are left out as backgrounds. The first is {problems[0]}", UserWarning, stacklevel=2
         )
     return Backgrounds(tuple(images), tuple(windows))
-
-
-def noise(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
-    """rms of the sky per pixel in each band, (3,): 1.4826 times the median of neighbours' absolute differences, over
-    the root of two, as the features have it. A pixel that is bad in one band counts in none.
-    """
-    good = np.asarray(np.isfinite(pixels).all(axis=2))
-    pairs = good[:, 1:] & good[:, :-1]
-    if not pairs.any():
-        return np.zeros(3)
-    differences = np.abs(pixels[:, 1:][pairs] - pixels[:, :-1][pairs])
-    return np.asarray(1.4826 * np.median(differences, axis=0) / math.sqrt(2.0), dtype=np.float64)
 
 
 def _default_size(pixel_scale: float) -> int:

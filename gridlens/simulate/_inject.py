@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens.cutouts import get_survey
-from gridlens.simulate._backgrounds import Backgrounds, RealImage, Window, corner, noise
+from gridlens._turns import turned
+from gridlens.cutouts import band_noise, get_survey
+from gridlens.simulate._backgrounds import Backgrounds, RealImage, Window, corner
 from gridlens.simulate._canvas import Canvas, Geometry
 from gridlens.simulate._dataset import write_scenes
 from gridlens.simulate._observe import Conditions, photon_noise, sky_noise
@@ -75,7 +76,7 @@ def inject_scene(seed: int, index: int, backgrounds: Backgrounds, settings: Scen
     seeing, depth = np.array(survey.seeing), np.array(survey.depth)
     expected = sky_noise(depth, seeing, image.pixel_scale)
     unit = float(np.exp(np.mean(np.log(image.sky_sigma / expected))))
-    sky_sigma = noise(pixels) / unit
+    sky_sigma = band_noise(pixels) / unit
     depth = depth - 2.5 * np.log10(sky_sigma / expected)
     conditions = Conditions(seeing, depth, sky_sigma, 0.0, np.ones(3), np.zeros((3, 2)))
 
@@ -187,7 +188,6 @@ def _place(
     y = int(np.clip(y, 0, height - window.size))
     pixels = image.pixels[y : y + window.size, x : x + window.size]
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    turned = np.rot90(pixels[:, ::-1] if flip else pixels, turns)
     # The same for positions: a flip of x, then quarter turns, each of which takes (x, y) to (y, -x).
     matrix = np.diag([-1.0 if flip else 1.0, 1.0])
     for _ in range(turns):
@@ -197,7 +197,7 @@ def _place(
     direction = matrix @ (math.cos(window.bcg_angle), math.sin(window.bcg_angle))
     bcg = (window.bcg_xy - middle) @ matrix.T * image.pixel_scale
     return (
-        turned,
+        turned(pixels, turns + 4 * flip),
         (float(bcg[0]), float(bcg[1])),
         math.atan2(direction[1], direction[0]),
         np.column_stack([positions, window.members[:, 2]]),

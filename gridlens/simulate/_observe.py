@@ -23,6 +23,8 @@ __all__ = [
 # A dark sky in g, r, i, AB mag per square arcsec (Ivezic et al. 2019, ApJ 873, 111, table 2, rounded): it ties the
 # source's own photon noise to the sky's, whatever the exposure time.
 _SKY_BRIGHTNESS = np.array([22.3, 21.2, 20.5])
+# Rounded: the exact number would change the pixels of a seeded scene.
+_FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def sky_noise(depth: np.ndarray, seeing: np.ndarray, pixel_scale: float, correla
     same depth its rms per pixel is lower.
     """
     # A Gaussian of standard deviation s spreads a star over 4 pi s^2 of noise.
-    star = seeing / 2.3548
+    star = seeing / _FWHM_PER_SIGMA
     area = 4.0 * math.pi * star**2
     smooth = (correlation * pixel_scale) ** 2
     excess = np.maximum(1.0, 4.0 * math.pi * correlation**2 * star**2 / (star**2 + smooth))

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("lenstronomy")
 
 from gridlens import CutoutSet
-from gridlens.cutouts import get_survey, reject_reason, write_npz
+from gridlens.cutouts import band_noise, get_survey, reject_reason, write_npz
 from gridlens.errors import CutoutError
 from gridlens.simulate import (
     TRUTH_COLUMNS,
@@ -19,7 +19,7 @@ from gridlens.simulate import (
     load_backgrounds,
     write_injected_set,
 )
-from gridlens.simulate._backgrounds import corner, noise
+from gridlens.simulate._backgrounds import corner
 from gridlens.simulate._observe import sky_noise
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -239,7 +239,7 @@ def test_what_is_added_is_the_arc_and_its_photons_noise(backgrounds):
         unlit = arc < 1e-9 * arc.max()
         assert np.abs(added[unlit]).max(initial=0.0) < 1e-3
         # Photon noise by the survey's sky of 22.3, 21.2, 20.5 mag per square arcsec, in units of the sky's noise.
-        sigma = noise(without.astype(np.float32))
+        sigma = band_noise(without.astype(np.float32))
         unit = scene.arc[..., 1].sum() / 10.0 ** (-0.4 * (scene.truth["arc_mag_r"] - 27.0))
         sky = unit * 10.0 ** (-0.4 * (np.array([22.3, 21.2, 20.5]) - 27.0)) * SCALE**2
         photons = np.sqrt(sigma**2 * np.clip(arc, 0.0, None) / sky)
@@ -266,7 +266,7 @@ def test_truth_of_a_lens(backgrounds):
         assert 0.2 <= truth["redshift"] <= 0.7 < truth["source_redshift"]
         for name in ("bcg_mag_r", "richness", "log_mass", "ra", "dec", "velocity_dispersion", "log_xray_luminosity"):
             assert math.isnan(truth[name])
-        sigma = noise(inject_scene(9, index, backgrounds, OTHERS).pixels)
+        sigma = band_noise(inject_scene(9, index, backgrounds, OTHERS).pixels)
         bright = [scene.arc[..., b][scene.arc[..., b] > sigma[b]] for b in range(3)]
         snr = sum(b.sum() / (sigma[k] * math.sqrt(b.size)) for k, b in enumerate(bright) if b.size)
         assert truth["arc_snr"] == pytest.approx(snr, rel=1e-3)
