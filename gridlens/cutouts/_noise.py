@@ -1,14 +1,16 @@
 """Noise of the bands of a cutout, estimated from its own pixels."""
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from gridlens._constants import MAD_TO_SIGMA
 
 __all__ = ["band_noise"]
 
 
-def band_noise(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+def band_noise(pixels: NDArray[np.float32], dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """Estimate the noise of each band from the differences of neighbouring pixels.
 
     It is 1.4826 times the median of the absolute differences of horizontal neighbours, over the square root of two,
@@ -18,10 +20,12 @@ def band_noise(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     ----------
     pixels : ndarray of shape (H, W, 3), float32
         Linear flux of one cutout. A pixel that is not finite in one band counts in none.
+    dtype : dtype, default=float64
+        Of the result, and of the division by the square root of two.
 
     Returns
     -------
-    ndarray of shape (3,), float64
+    ndarray of shape (3,), of `dtype`
         Standard deviation per pixel, in the unit of `pixels`; 0 where no two neighbours are finite.
 
     Examples
@@ -34,6 +38,6 @@ def band_noise(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     good = np.asarray(np.isfinite(pixels).all(axis=2))
     pairs = good[:, 1:] & good[:, :-1]
     if not pairs.any():
-        return np.zeros(3)
+        return np.zeros(3, dtype)
     differences = np.abs(pixels[:, 1:][pairs] - pixels[:, :-1][pairs])
-    return np.asarray(MAD_TO_SIGMA * np.median(differences, axis=0) / np.sqrt(2.0), dtype=np.float64)
+    return np.asarray(MAD_TO_SIGMA * np.median(differences, axis=0) / np.sqrt(np.array(2.0, dtype)))

@@ -14,7 +14,7 @@ from gridlens.cutouts import MIN_SIZE, CutoutSet, PathsLike, band_noise, reject_
 from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 
-__all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds"]
+__all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "sky_rms"]
 
 # The default cutout: this many pixels or, where those span less than the narrowest field that holds the arcs of a
 # cluster (arcsec), as many as make the wide one.
@@ -156,7 +156,7 @@ def load_backgrounds(
         problems.extend(f"{failure.path}: {failure.message}" for failure in batch.failures)
         for cutout in batch.cutouts or ():
             pixels, scale = cutout.pixels[0], float(cutout.pixel_scale[0])
-            image = RealImage(pixels, scale, band_noise(pixels))
+            image = RealImage(pixels, scale, sky_rms(pixels))
             width = size or _default_size(scale)
             number = len(images)
             if max(pixels.shape[:2]) > _FIELD * width:
@@ -180,6 +180,12 @@ def load_backgrounds(
             f"{len(problems)} images are left out as backgrounds. The first is {problems[0]}", UserWarning, stacklevel=2
         )
     return Backgrounds(tuple(images), tuple(windows))
+
+
+def sky_rms(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+    """rms of the sky per pixel in each band, (3,)."""
+    # Photons are drawn at rates that depend on it: another last digit would change the scenes of a seed.
+    return band_noise(pixels, np.float32).astype(np.float64)
 
 
 def _default_size(pixel_scale: float) -> int:

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridlens._turns import turned
-from gridlens.cutouts import band_noise, get_survey
-from gridlens.simulate._backgrounds import Backgrounds, RealImage, Window, corner
+from gridlens.cutouts import get_survey
+from gridlens.simulate._backgrounds import Backgrounds, RealImage, Window, corner, sky_rms
 from gridlens.simulate._canvas import Canvas, Geometry
 from gridlens.simulate._dataset import write_scenes
 from gridlens.simulate._observe import Conditions, photon_noise, sky_noise
@@ -76,7 +76,7 @@ def inject_scene(seed: int, index: int, backgrounds: Backgrounds, settings: Scen
     seeing, depth = np.array(survey.seeing), np.array(survey.depth)
     expected = sky_noise(depth, seeing, image.pixel_scale)
     unit = float(np.exp(np.mean(np.log(image.sky_sigma / expected))))
-    sky_sigma = band_noise(pixels) / unit
+    sky_sigma = sky_rms(pixels) / unit
     depth = depth - 2.5 * np.log10(sky_sigma / expected)
     conditions = Conditions(seeing, depth, sky_sigma, 0.0, np.ones(3), np.zeros((3, 2)))
 
