@@ -133,7 +133,7 @@ def main() -> None:
         of_weigh[member.name] = member_log_odds(member.predict_proba(looked_at(member, weigh))[:, 1])
         if member.consumes == "cutouts":
             epochs = len(member.history_)
-            learned = epochs * (1.0 - member.validation) * len(train.label)
+            learned = epochs * (1.0 - member.validation_fraction) * len(train.label)
             print(
                 f"| {member.name} | {epochs} | {learned / fitting:.1f} | {1e3 / ms[member.name]:.1f} | "
                 f"{processor_ms(member, weigh):.1f} |",

@@ -1,7 +1,8 @@
-"""The built-in members of the stack."""
+"""The built-in members of the stack, and a detector of unusual cutouts."""
 
 from gridlens.members._lightgbm import LightGBMMember
 from gridlens.members._linear import LinearMember
+from gridlens.members._novelty import Novelty
 from gridlens.members._patch import PatchMember, expected_einstein_radius
 from gridlens.members._polar import POLAR_NAMES, PolarMember, polar_features
 from gridlens.members._positive_unlabelled import ElkanNotoMember, NNPUMember
@@ -14,6 +15,7 @@ __all__ = [
     "LightGBMMember",
     "LinearMember",
     "NNPUMember",
+    "Novelty",
     "PatchMember",
     "PolarMember",
     "RankedMember",

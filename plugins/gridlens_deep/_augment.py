@@ -1,8 +1,8 @@
-"""Versions of images to learn from: other exposures and other seeing of one sky, turned and shifted a little.
+"""Versions of images to learn from: the same sky in another exposure and other seeing, turned and shifted a little.
 
-What `gridlens.cutouts.Augmentation` does to pixels, for a batch of images in units of the noise, on the device that
-trains. There is no colour jitter, no zoom, no stretch. A factor on the flux of all bands has no place in these units:
-it changes nothing.
+The images are in units of the noise, a batch at a time, on the device that trains. There is no colour jitter, no zoom
+and no stretch: colours and sizes on the sky distinguish an arc from a spiral. A common factor on the flux of all bands
+would change nothing in these units.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 
 import torch
+from astropy.stats import gaussian_sigma_to_fwhm
 
 from gridlens_deep._images import Grid
 
-__all__ = ["augment", "dihedral_images"]
+__all__ = ["N_TURNS", "augment", "turned"]
 
-_FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+N_TURNS = 8
 _MOST_BLUR = 0.6
 """FWHM in arcsec"""
 _MOST_NOISE = 1.5
@@ -24,17 +25,17 @@ _MOST_SHIFT = 2
 """pixels"""
 
 
-def dihedral_images(images: torch.Tensor) -> list[torch.Tensor]:
-    """The eight flips and quarter turns of images (n, 3, H, H)."""
-    return [torch.rot90(side, k, (2, 3)) for side in (images, images.flip(3)) for k in range(4)]
+def turned(images: torch.Tensor, version: int) -> torch.Tensor:
+    """Flip (versions 4 to 7) and turn images (n, 3, H, H), in the order of `gridlens.features.dihedral`."""
+    return torch.rot90(images.flip(3) if version >= 4 else images, version % 4, (2, 3))
 
 
 def augment(images: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """A version of each image, drawn with torch's own generator on the images' device.
+    """Draw a version of each image with torch's own generator on the images' device.
 
-    Each is blurred by a Gaussian of up to 0.6 arcsec FWHM in all bands, its noise is raised by a factor of up to 1.5,
-    white as before, in units of the new noise; then it is turned and shifted by up to two pixels. What is exactly 0,
-    bad pixels and what lies off the cutout, stays 0.
+    Each is blurred by a Gaussian of up to 0.6 arcsec FWHM in all bands, and its noise is raised by a factor of up to
+    1.5: white as before, and the result in units of the new noise. Then it is turned and shifted by up to two pixels.
+    Pixels that are exactly 0, which are bad pixels and those outside the cutout, stay 0.
     """
     n, _, size, _ = images.shape
 
@@ -43,9 +44,9 @@ def augment(images: torch.Tensor, grid: Grid) -> torch.Tensor:
 
     known = images != 0.0
     signal = grid.softening * torch.sinh(images)
-    variance = (drawn(0.0, _MOST_BLUR) / _FWHM_PER_SIGMA / grid.pixel_scale) ** 2
+    variance = (drawn(0.0, _MOST_BLUR) / float(gaussian_sigma_to_fwhm) / grid.pixel_scale) ** 2
     factor = torch.exp(drawn(0.0, math.log(_MOST_NOISE)))
-    # The discrete Gaussian's transfer function, and what it leaves of white noise to be filled up.
+    # The discrete Gaussian's transfer function; the white noise that it removes is drawn again.
     steps = 2.0 - 2.0 * torch.cos(2.0 * math.pi * torch.fft.fftfreq(size, device=images.device))
     transfer = torch.exp(-0.5 * variance * (steps[:, None] + steps[None, : size // 2 + 1]))
     noise = torch.randn(images.shape, device=images.device)
@@ -54,17 +55,16 @@ def augment(images: torch.Tensor, grid: Grid) -> torch.Tensor:
     )
     signal = torch.fft.irfft2(mixed, s=(size, size)) / factor
     made = torch.where(known, torch.asinh(signal / grid.softening), 0.0)
-    return _shifted(_turned(made))
+    return _shifted(_any_turned(made))
 
 
-def _turned(images: torch.Tensor) -> torch.Tensor:
-    which = torch.randint(8, (len(images),), device=images.device)
-    turned = torch.empty_like(images)
-    for k in range(8):
-        chosen = which == k
-        side = images[chosen] if k < 4 else images[chosen].flip(3)
-        turned[chosen] = torch.rot90(side, k % 4, (2, 3))
-    return turned
+def _any_turned(images: torch.Tensor) -> torch.Tensor:
+    which = torch.randint(N_TURNS, (len(images),), device=images.device)
+    made = torch.empty_like(images)
+    for version in range(N_TURNS):
+        chosen = which == version
+        made[chosen] = turned(images[chosen], version)
+    return made
 
 
 def _shifted(images: torch.Tensor) -> torch.Tensor:

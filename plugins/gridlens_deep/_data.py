@@ -36,8 +36,8 @@ class ImageDataset(Dataset[Batch]):
 class BatchRows(Sampler[np.ndarray]):
     """Row numbers of the batches of an epoch.
 
-    Their order hangs on `seed` and `epoch` alone, so that a training that was cut goes on as if it had not been. Of
-    several processes that train one network, each takes its share.
+    Their order depends on `seed` and `epoch` only, so that a training that was interrupted continues as if it had not
+    been. Each of several processes that train one network takes an equal part.
     """
 
     def __init__(self, rows: np.ndarray, batch: int, *, seed: int | None = None) -> None:
@@ -49,7 +49,7 @@ class BatchRows(Sampler[np.ndarray]):
 
     def __len__(self) -> int:
         own = len(self.rows) // _processes()[1] if self.seed is not None else len(self.rows)
-        # Batch normalisation has nothing to normalise a single row by.
+        # Batch normalisation cannot normalise a single row.
         return max(1, -(-own // self.batch) - (self.seed is not None and own % self.batch == 1))
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -63,7 +63,7 @@ class BatchRows(Sampler[np.ndarray]):
 
 
 def loader(data: ImageDataset, rows: BatchRows) -> DataLoader[Any]:
-    """Whole batches at a time: a read from the file costs less than a process that reads ahead."""
+    """Load whole batches at a time: a read from the file costs less than a process that reads ahead."""
     return DataLoader(data, batch_size=None, sampler=rows, collate_fn=_as_it_is)
 
 
@@ -72,19 +72,19 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _processes() -> tuple[int, int]:
-    """Number of this process among those that train together, and how many these are."""
+    """Return the number of this process among those that train together, and how many there are."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
 def grouped_validation(
-    y: np.ndarray, groups: np.ndarray, share: float, seed: int
+    y: np.ndarray, groups: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rows to learn from and rows to watch, of other groups and with both classes; None where there are too few."""
+    """Split into rows to learn from and rows to watch, by groups, with both classes; None where there are too few."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    folds = max(2, round(1.0 / share))
+    folds = max(2, round(1.0 / fraction))
     if min(len(np.unique(groups[y == value])) for value in (0, 1)) < folds:
         return None
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

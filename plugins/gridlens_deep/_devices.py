@@ -14,27 +14,27 @@ __all__ = ["autocast", "check_number", "device_of", "out_of_memory", "threads"]
 
 
 def device_of(name: str) -> torch.device:
-    """The device "auto" (a GPU where there is one), "cpu" or "cuda".
+    """Return the device "auto" (a GPU where there is one), "cpu" or "cuda".
 
     Raises
     ------
     ValueError
         Another name.
     DeviceError
-        A GPU is asked for and there is none.
+        "cuda" without a GPU.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"The 'device' parameter must be one of 'auto', 'cpu', 'cuda'. Got {name!r} instead.")
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "The 'device' parameter must name a device that is there. Got 'cuda', and torch sees no GPU; 'auto' takes "
-            "one where there is one, and the CPU elsewhere."
+            "The 'device' parameter must name an available device. Got 'cuda', and torch sees no GPU; 'auto' takes a "
+            "GPU where there is one, and the CPU elsewhere."
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def check_number(n_devices: int, device: torch.device) -> None:
-    """Raise where that many devices of one kind cannot train together; on the CPU they are processes.
+    """Check that so many devices can train together; on the CPU they are processes.
 
     Raises
     ------
@@ -53,20 +53,20 @@ def check_number(n_devices: int, device: torch.device) -> None:
 
 
 def out_of_memory(size: int) -> DeviceError:
-    """What is said where a single cutout is too much."""
+    """Return the error for a device that cannot hold a single cutout."""
     return DeviceError(
         f"The device has too little memory for a single cutout of {size} px. Take a smaller network, or device='cpu'."
     )
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:
-    """Mixed precision on a GPU; on the CPU, float32, to the bit."""
+    """Return a context of mixed precision on a GPU; on the CPU, float32."""
     return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 @contextmanager
 def threads(n_jobs: int | None) -> Iterator[None]:
-    """Let torch have `n_jobs` threads on the CPU for a while; -1 for one per processor."""
+    """Set the number of torch's threads on the CPU to `n_jobs` (-1: one per processor) and restore it afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(effective_n_jobs(n_jobs))
     try:

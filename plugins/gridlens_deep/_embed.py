@@ -1,9 +1,8 @@
-"""Embeddings without a training: what a network, of a stack or of its own, makes of cutouts."""
+"""Embeddings of cutouts by a network, alone or in a stack."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,21 +10,19 @@ from gridlens import load_model
 from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
 from gridlens.stacking import AveragedMember
-
-if TYPE_CHECKING:
-    from gridlens_deep._member import NetworkMember
+from gridlens_deep._member import NetworkMember
 
 __all__ = ["embed"]
 
 
 def embed(cutouts: CutoutSet, member: NetworkMember | str | os.PathLike[str]) -> np.ndarray:
-    """What the last layer of a network reads off cutouts, for neighbours, clusters and novelty.
+    """Compute embeddings, the input of the last layer of a network, for neighbours, clusters and novelty.
 
     Parameters
     ----------
     cutouts : CutoutSet of n
     member : NetworkMember, or str or path
-        Fitted; or a model whose stack holds one, as `gridlens.load_model` takes it.
+        A fitted member; or a model whose stack holds one, as in `gridlens.load_model`.
 
     Returns
     -------
@@ -47,16 +44,14 @@ def embed(cutouts: CutoutSet, member: NetworkMember | str | os.PathLike[str]) ->
     >>> embed(cutouts, member).shape
     (24, 128)
     """
-    from gridlens_deep._member import NetworkMember
-
     if isinstance(member, NetworkMember):
         return member.embed(cutouts)
-    # Of a member whose folds were kept the first stands for all: embeddings of two networks do not compare.
+    # Embeddings of two networks do not compare: of a member that kept its folds, take the first.
     members = [one.members[0] if isinstance(one, AveragedMember) else one for one in load_model(member).stack_.members_]
     networks = [one for one in members if isinstance(one, NetworkMember)]
     if not networks:
         raise GridlensError(
-            f"The 'member' parameter must be a network, or a model that holds one. Got {str(member)!r}, whose members "
-            "are none; train one with --members resnet."
+            f"The 'member' parameter must be a network, or a model that holds one. Got {str(member)!r}, which has no "
+            "network among its members; train one with the member 'resnet' or 'vit'."
         )
     return networks[0].embed(cutouts)

@@ -1,4 +1,4 @@
-"""Errors of the plugin: what went wrong, and the way out."""
+"""Errors of the plugin."""
 
 from gridlens.errors import GridlensError
 
@@ -6,8 +6,8 @@ __all__ = ["DeviceError", "WeightsError"]
 
 
 class WeightsError(GridlensError):
-    """Weights that cannot be had, or are those of another network."""
+    """Weights are not available, damaged, or those of another network."""
 
 
 class DeviceError(GridlensError):
-    """No such device, or one that has too little memory."""
+    """A device is not available, or has too little memory."""

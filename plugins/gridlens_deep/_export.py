@@ -1,4 +1,4 @@
-"""Networks for programs that know nothing of this package."""
+"""Networks for programs that do not have this package."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MOST_ROWS = 65536
 
 
 def write_onnx(network: Network, size: int, path: str | os.PathLike[str]) -> None:
-    """Write `network` to `path`, whole or not at all: `images` (n, 3, size, size) in, `log_odds` (n,) out."""
+    """Write `network` to `path`, completely or not at all: `images` (n, 3, size, size) in, `log_odds` (n,) out."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.part")
     rows = torch.export.Dim("n", min=1, max=_MOST_ROWS)
-    # The exporter tells of operators of packages that are not there, and of its own deprecations.
+    # The exporter warns of operators of packages that are not installed, and of its own deprecations.
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""From cutouts to what a network sees: stretched in units of the noise, on one grid about the BCG."""
+"""From cutouts to the images that a network sees: stretched, in units of the noise, on one grid about the BCG."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,12 +7,11 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from gridlens.cutouts import CutoutSet, is_rejected, quality_flags, rejection
+from gridlens.cutouts import CutoutSet, band_noise, is_rejected, quality_flags, rejection
 
 __all__ = ["Grid", "images_of", "usable_rows"]
 
-_SIGMA = 1.4826  # of the median absolute deviation of a normal population
-# Off the grid by less, a shift would blur more than it would centre.
+# Where pixels lie within this fraction of a pixel of the grid, a shift would blur more than it would centre.
 _NEAR = 0.05
 
 
@@ -36,7 +35,7 @@ class Grid:
 
 
 def usable_rows(cutouts: CutoutSet) -> np.ndarray:
-    """Which cutouts (n,) hold something to look at: those that gridlens does not reject."""
+    """Return which of the cutouts (n,) gridlens does not reject."""
     if not len(cutouts):
         return np.empty(0, dtype=bool)
     rejected = [
@@ -47,12 +46,11 @@ def usable_rows(cutouts: CutoutSet) -> np.ndarray:
 
 
 def images_of(cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> np.ndarray:
-    """Images for a network, the BCG in the middle.
+    """Prepare images for a network, with the BCG in the middle.
 
-    Each band is freed of its sky (the 40th percentile of a frame along the border), divided by its noise (1.4826 times
-    the median of the differences of neighbours along rows, over the root of two), resampled and stretched by
-    ``asinh(s / softening)``. Sky below zero stays below, and no cutout is scaled by its own brightest pixel: colours
-    and depths compare between cutouts.
+    From each band the sky is subtracted (the 40th percentile of a frame along the border); the band is divided by its
+    noise (`gridlens.cutouts.band_noise`), resampled and stretched by ``asinh(s / softening)``. Negative values stay
+    negative, and no cutout is scaled by its own brightest pixel: colours and depths compare between cutouts.
 
     Parameters
     ----------
@@ -64,7 +62,7 @@ def images_of(cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> np.ndar
     Returns
     -------
     ndarray of shape (n, 3, size, size), float32
-        Bad pixels, and what lies off the cutout, are 0, the sky.
+        Bad pixels, and pixels outside the cutout, are 0, the level of the sky.
     """
     images = np.zeros((len(cutouts), 3, grid.size, grid.size), dtype=np.float32)
 
@@ -84,33 +82,30 @@ def images_of(cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> np.ndar
 
 
 def _signal_to_noise(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 3) linear flux to (3, H, W) in units of each band's noise; bad pixels 0."""
+    """Convert linear flux (H, W, 3) to (3, H, W) in units of each band's noise; bad pixels become 0."""
     bands = np.ascontiguousarray(np.moveaxis(pixels, 2, 0), dtype=np.float32)
     good = np.asarray(np.isfinite(bands).all(axis=0))
     width = max(2, bands.shape[1] // 16)
     frame = good.copy()
     frame[width:-width, width:-width] = False
-    both = good[:, 1:] & good[:, :-1]
-    with np.errstate(invalid="ignore"):  # differences of bad pixels, which are not taken
-        steps = np.abs(np.diff(bands, axis=2))[:, both]
     border = bands[:, frame]
     sky = np.percentile(border, 40, axis=1) if border.size else np.zeros(3)
-    sigma = _SIGMA * np.median(steps, axis=1) / np.sqrt(2) if steps.size else np.zeros(3)
-    # A band without noise is none that was observed: such a cutout is rejected, and gets no score.
+    sigma = band_noise(pixels)
+    # A band without noise was not observed: such a cutout is rejected, and gets no score.
     sigma[sigma == 0.0] = 1.0
     signal = (bands - sky[:, None, None].astype(np.float32)) / sigma[:, None, None].astype(np.float32)
     return np.where(good, signal, np.float32(0.0))
 
 
 def _placed(signal: np.ndarray, bcg_xy: np.ndarray, scale: float, grid: Grid) -> np.ndarray:
-    """(3, H, W) on the grid, (3, size, size), the BCG in the middle."""
+    """Bring (3, H, W) to the grid, (3, size, size), with the BCG in the middle."""
     steps = (np.arange(grid.size) - (grid.size - 1) / 2) * grid.pixel_scale / scale
     rows, columns = bcg_xy[1] + steps, bcg_xy[0] + steps
     if all(np.abs(at - np.round(at)).max() < _NEAR for at in (rows, columns)):
         return _picked(signal, np.round(rows).astype(int), np.round(columns).astype(int))
     coarser = grid.pixel_scale / scale
     if coarser > 1.0:
-        # Else pixels between the samples would be skipped.
+        # Without it, pixels between the samples would be skipped.
         signal = gaussian_filter(signal, (0.0, *[0.5 * np.sqrt(coarser**2 - 1.0)] * 2))
     at = np.broadcast_arrays(rows[:, None], columns[None, :])
     return np.stack([map_coordinates(band, at, order=1, mode="constant", cval=0.0) for band in signal])

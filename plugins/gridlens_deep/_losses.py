@@ -1,4 +1,4 @@
-"""What a network is trained to make small: cross-entropy on clean labels, the non-negative risk on labelled lenses."""
+"""Losses: cross-entropy for clean labels, the non-negative risk for labelled lenses among unlabelled rows."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from torch.nn.functional import softplus
 __all__ = ["NNPURisk", "nnpu_risk", "weighted_cross_entropy"]
 
 
-def weighted_cross_entropy(
-    log_odds: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, smoothing: float = 0.0
-) -> torch.Tensor:
-    """Mean of ``log(1 + exp(-t z))`` over a batch, `t` being 1 for a lens and -1 for none, by the rows' weights."""
-    target = y * (1.0 - smoothing) + 0.5 * smoothing
-    losses = softplus(log_odds) - target * log_odds
+def weighted_cross_entropy(log_odds: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the weighted mean of ``log(1 + exp(-t z))`` over a batch, with `t` 1 for a lens and -1 for the others."""
+    losses = softplus(log_odds) - y * log_odds
     return (losses * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
@@ -25,12 +22,11 @@ class NNPURisk(NamedTuple):
     Attributes
     ----------
     value : Tensor
-        The non-negative risk, for the record.
+        The non-negative risk, for the log.
     to_descend : Tensor
-        What the optimiser follows: the risk, or where its negative part has fallen below ``-beta``, `gamma` times the
-        way back up.
+        The objective of the optimiser: the risk, or ``-gamma`` times its negative part where that is below ``-beta``.
     negative_part : Tensor
-        Risk of the rows as negatives, as far as the positives among them do not make it.
+        Risk of the rows as negatives, without that of the positives among them.
     """
 
     value: torch.Tensor
@@ -46,19 +42,19 @@ def nnpu_risk(
     beta: float = 0.0,
     gamma: float = 1.0,
 ) -> NNPURisk:
-    """Non-negative risk of Kiryo et al. 2017 on one batch, with the sigmoid loss ``l(z) = 1 / (1 + exp(z))``.
+    """Compute the non-negative risk of Kiryo et al. 2017 on one batch, with the sigmoid loss.
 
-    ``R = prior R_p+ + max(-beta, R_u- - prior R_p-)``: R_p+ the labelled rows' mean loss as positives, R_p- theirs as
-    negatives, R_u- that of the unlabelled rows as negatives. Algorithm 1 of the paper takes a step down the whole where
-    the last bracket is at least ``-beta``, and else a step of `gamma` up the bracket alone: it has been learned by
-    heart, and is to be unlearned.
+    ``R = prior R_p+ + max(-beta, R_u- - prior R_p-)`` with the loss ``l(z) = 1 / (1 + exp(z))``: R_p+ is the labelled
+    rows' mean loss as positives, R_p- their mean loss as negatives, R_u- that of the unlabelled rows as negatives. Algorithm 1 of the paper descends the sum where
+    the last bracket is at least ``-beta``, and otherwise ascends the bracket alone, scaled by `gamma`: a negative
+    bracket shows overfitting.
 
     Parameters
     ----------
     log_odds, labelled, weight : Tensor of shape (n,)
-        `labelled` is 1 for a labelled lens, 0 for a row that nobody has looked at.
+        `labelled` is 1 for a labelled lens, 0 for an unlabelled row.
     prior : float
-        Share of lenses among the unlabelled rows.
+        Fraction of lenses among the unlabelled rows.
     beta, gamma : float
         As in the paper.
 

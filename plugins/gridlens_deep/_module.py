@@ -1,4 +1,4 @@
-"""What Lightning trains: a network, a loss, an optimiser whose step warms up and dies away, averaged weights."""
+"""The module that Lightning trains: a network, a loss, an optimiser with warm-up and cosine decay, averaged weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from sklearn.metrics import average_precision_score
 
 from gridlens_deep._augment import augment
 from gridlens_deep._data import Batch
-from gridlens_deep._images import Grid
 from gridlens_deep._losses import nnpu_risk, weighted_cross_entropy
 from gridlens_deep._networks import Network
+from gridlens_deep._settings import Settings
 
 __all__ = ["LensModule"]
+
+_WARMUP = 0.05
+"""fraction of the steps over which the learning rate rises, before it falls as a cosine"""
+_AVERAGING = 0.999
+"""decay of the moving average of the weights"""
 
 
 class LensModule(lightning.LightningModule):
@@ -25,48 +30,26 @@ class LensModule(lightning.LightningModule):
     Parameters
     ----------
     network : Network
-    grid : Grid
-        Of the images.
-    seed : int
-        Of their versions.
-    loss : {"cross-entropy", "nnpu"}
-    prior : float, default=None
-        Share of lenses among the unlabelled rows, for "nnpu".
-    learning_rate, weight_decay : float
-    warmup : float
-        Share of the steps over which the learning rate rises, before it falls as a cosine.
-    averaging : float
-        Decay of the exponential moving average of the weights, which scores.
+        It is trained; `averaged` is a copy with the exponential moving average of its weights, which scores.
+    settings : Settings
     """
 
-    def __init__(
-        self,
-        network: Network,
-        grid: Grid,
-        seed: int,
-        loss: str,
-        prior: float | None,
-        learning_rate: float,
-        weight_decay: float,
-        warmup: float,
-        averaging: float,
-    ) -> None:
+    def __init__(self, network: Network, settings: Settings) -> None:
         super().__init__()
         self.network = network
         self.averaged = copy.deepcopy(network).requires_grad_(False)
-        self.grid, self.seed = grid, seed
-        self.loss, self.prior = loss, prior
-        self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
-        self.averaging = averaging
+        self.settings = settings
         self.seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        # Chance hangs on the epoch and the batch alone: a training that was cut goes on as if it had not been.
-        torch.manual_seed(hash((self.seed, self.current_epoch, index, self.global_rank)) % 2**62)
-        log_odds = self.network(augment(batch.images, self.grid)).float()
-        if self.loss == "nnpu":
-            assert self.prior is not None
-            risk = nnpu_risk(log_odds, batch.y, batch.weight, self.prior)
+        # Random numbers depend on the epoch and the batch only: a training that was interrupted continues as if it had
+        # not been.
+        key = (self.settings.random_state, self.current_epoch, index, self.global_rank)
+        torch.manual_seed(hash(key) % 2**62)
+        log_odds = self.network(augment(batch.images, self.settings.grid)).float()
+        if self.settings.loss == "nnpu":
+            assert self.settings.prior is not None
+            risk = nnpu_risk(log_odds, batch.y, batch.weight, self.settings.prior)
             self.log("risk", risk.value, batch_size=len(batch.y))
             return risk.to_descend
         value = weighted_cross_entropy(log_odds, batch.y, batch.weight)
@@ -74,8 +57,8 @@ class LensModule(lightning.LightningModule):
         return value
 
     def on_train_batch_end(self, *_: Any) -> None:
-        # Early on the average of few steps is the network itself.
-        decay = min(self.averaging, (1.0 + self.global_step) / (10.0 + self.global_step))
+        # At the start the average covers few steps.
+        decay = min(_AVERAGING, (1.0 + self.global_step) / (10.0 + self.global_step))
         with torch.no_grad():
             pairs = zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True)
             for mean, now in pairs:
@@ -97,11 +80,11 @@ class LensModule(lightning.LightningModule):
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
         optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=self.learning_rate,
+            [{"params": decayed, "weight_decay": self.settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=self.settings.learning_rate,
         )
         steps = max(1, int(self.trainer.estimated_stepping_batches))
-        rising = max(1, int(self.warmup * steps))
+        rising = max(1, int(_WARMUP * steps))
 
         def factor(step: int) -> float:
             if step < rising:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gridlens_deep._errors import WeightsError
+from gridlens_deep._settings import Settings
 
 __all__ = ["Network", "build_network", "take_state"]
 
@@ -26,7 +27,7 @@ _TRANSFORMERS: dict[str, dict[str, Any]] = {
 
 
 class Network(nn.Module):
-    """A backbone and one log-odds: ``forward`` gives (n,) of them, `embed` what they are read off."""
+    """A backbone and a last layer: ``forward`` gives log-odds (n,), `embed` the input of the last layer."""
 
     def __init__(self, backbone: nn.Module, width: int, dropout: float) -> None:
         super().__init__()
@@ -35,7 +36,7 @@ class Network(nn.Module):
         self.last = nn.Linear(width, 1)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """Embeddings (n, width) of images (n, 3, H, W)."""
+        """Return embeddings (n, width) of images (n, 3, H, W)."""
         found = self.backbone(pixel_values=images)
         pooled = found.pooler_output
         return pooled.flatten(1) if pooled is not None else found.last_hidden_state[:, 0]
@@ -44,22 +45,25 @@ class Network(nn.Module):
         return self.last(self.dropout(self.embed(images))).squeeze(1)
 
 
-def build_network(kind: str, which: str, *, size: int, dropout: float = 0.1, pretrained: str | None = None) -> Network:
-    """A network of random weights, or with those of `pretrained`: a folder, or a name that the library can fetch.
+def build_network(settings: Settings) -> Network:
+    """Build a network with random weights, or with those of `settings.pretrained`.
 
     Raises
     ------
     WeightsError
-        The weights cannot be had, or are not those of this network.
+        The weights are not available, or are those of another network.
     """
-    backbone, width = _resnet(which) if kind == "resnet" else _vit(which, size)
-    if pretrained is not None:
-        _take_weights(backbone, pretrained)
-    return Network(backbone, width, dropout)
+    if settings.name == "resnet":
+        backbone, width = _resnet(settings.variant)
+    else:
+        backbone, width = _vit(settings.variant, settings.size)
+    if settings.pretrained is not None:
+        _take_weights(backbone, settings.pretrained)
+    return Network(backbone, width, settings.dropout)
 
 
 def take_state(network: Network, state: dict[str, torch.Tensor], where: str) -> None:
-    """Put a state into the network; raise WeightsError that names the layers in which it differs."""
+    """Load a state into the network; raise WeightsError that names the layers in which it differs."""
     own = network.state_dict()
     wrong = [f"{name} (missing)" for name in own if name not in state]
     wrong += [f"{name} (unknown)" for name in state if name not in own]
@@ -99,7 +103,7 @@ def _vit(which: str, size: int) -> tuple[nn.Module, int]:
 
 
 def _take_weights(backbone: Any, pretrained: str) -> None:
-    """Load weights by name; the stem is spread over the bands, positions are resampled to the grid."""
+    """Load weights by name; the stem is averaged over its bands, positions are resampled to the grid."""
     source = _pretrained_state(backbone, pretrained)
     own = backbone.state_dict()
     taken, wrong = {}, []
@@ -112,7 +116,7 @@ def _take_weights(backbone: Any, pretrained: str) -> None:
             wrong.append(f"{name} ({tuple(source[name].shape)}, not {tuple(value.shape)})")
         else:
             taken[name] = found
-    # Counters of batches that were seen are no weights, and older files have none.
+    # Counters of batches are not weights, and older files lack them.
     wrong = [name for name in wrong if "num_batches_tracked" not in name]
     if wrong:
         raise WeightsError(
@@ -123,9 +127,9 @@ def _take_weights(backbone: Any, pretrained: str) -> None:
 
 
 def _fitted(name: str, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor | None:
-    """Weights brought to another number of bands, or position embeddings to another grid; None where neither fits."""
+    """Convert weights to another number of bands, or position embeddings to another grid; None where neither fits."""
     if found.ndim == 4 and found.shape[0] == wanted.shape[0] and found.shape[2:] == wanted.shape[2:]:
-        # Each band starts from the mean over the colours that the weights know, as bright in sum as before.
+        # Each band starts from the mean over the bands of the weights; the sum over the bands is kept.
         mean = found.mean(dim=1, keepdim=True) * found.shape[1] / wanted.shape[1]
         return mean.expand_as(wanted).clone()
     if "position_embeddings" in name and found.ndim == 3 and found.shape[2] == wanted.shape[2]:
@@ -137,7 +141,7 @@ def _fitted(name: str, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tenso
 
 
 def _pretrained_state(backbone: Any, pretrained: str) -> dict[str, torch.Tensor]:
-    """Weights as the library reads them: it knows under which names older versions and whole classifiers keep them."""
+    """Read weights through the library, which knows the names that older versions and whole classifiers use."""
     folder = Path(pretrained)
     if folder.is_dir() and not ((folder / "model.safetensors").is_file() and (folder / "config.json").is_file()):
         raise WeightsError(
@@ -147,10 +151,10 @@ def _pretrained_state(backbone: Any, pretrained: str) -> dict[str, torch.Tensor]
     try:
         options = {"add_pooling_layer": False} if "vit" in type(backbone).__name__.lower() else {}
         return type(backbone).from_pretrained(pretrained, use_safetensors=True, **options).state_dict()
-    # The library raises OSError, and what the network below it raises.
+    # The library raises OSError, and the errors of the layers below it.
     except Exception as exc:
         raise WeightsError(
             f"The 'pretrained' parameter must be a folder, or a name that the hub knows. Got {pretrained!r}, which "
-            f"could not be had ({type(exc).__name__}). Without a network, download the weights elsewhere and name "
-            "their folder; None starts from random weights."
+            f"could not be loaded ({type(exc).__name__}). Without an internet connection, download the weights "
+            "elsewhere and name their folder; None starts from random weights."
         ) from exc

@@ -1,4 +1,4 @@
-"""Where a network looks: what it loses where a square of the cutout is hidden."""
+"""Maps of where a network looks: the log-odds that it loses where a square of the cutout is hidden."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SQUARES = 8
 
 
 def occlusion_maps(cutouts: CutoutSet, log_odds: Callable[[CutoutSet], np.ndarray]) -> np.ndarray:
-    """Log-odds that are lost where each square of a cutout is hidden, (n, H, W); NaN for a rejected cutout.
+    """Compute the log-odds that are lost where each square of a cutout is hidden, (n, H, W); NaN for a rejected cutout.
 
-    A hidden pixel is a bad one, which networks see as the sky. Zeiler & Fergus 2014, ECCV, section 4.2.
+    A hidden pixel is a bad pixel, which networks see as sky. Zeiler & Fergus 2014, ECCV, section 4.2.
     """
     n, height, width, _ = cutouts.pixels.shape
     whole = log_odds(cutouts)
@@ -36,6 +36,6 @@ def occlusion_maps(cutouts: CutoutSet, log_odds: Callable[[CutoutSet], np.ndarra
             image[place] = np.nan
         left = log_odds(CutoutSet(hidden, bcg_xy=cutouts.bcg_xy[i], pixel_scale=cutouts.pixel_scale[i]))
         for place, value in zip(places, left, strict=True):
-            # A cutout that was near its limit of bad pixels is rejected with a square less: nothing is known there.
+            # A cutout near the limit of bad pixels is rejected once a square is hidden: the map is NaN there.
             maps[i][place] = whole[i] - value
     return maps

@@ -17,10 +17,10 @@ _BLOCK = 256
 
 
 class Images:
-    """Images of cutouts as a network sees them, some rows of a file of half-precision numbers.
+    """Images of cutouts as a network sees them: some rows of a file of half-precision numbers.
 
-    They are read a batch at a time and never all at once. An array of row numbers, or a slice, picks rows and copies
-    nothing; another process opens the file anew. The file is removed with the last set of this process that shows it.
+    They are read a batch at a time and never all at once. An array of row numbers, or a slice, selects rows and copies
+    nothing; another process opens the file again. The file is removed with the last set of this process that uses it.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Images:
         Which of them gridlens does not reject.
     grid : Grid
     owner : object, optional
-        What removes the file once nobody holds it.
+        Removes the file when it is garbage-collected.
     """
 
     def __init__(self, path: Path, rows: np.ndarray, usable: np.ndarray, grid: Grid, owner: Any = None) -> None:
@@ -42,7 +42,7 @@ class Images:
 
     @classmethod
     def of(cls, cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> Self:
-        """Prepare cutouts, in a temporary file."""
+        """Prepare cutouts in a temporary file."""
         folder = tempfile.TemporaryDirectory(prefix="gridlens-deep-")
         path = Path(folder.name) / "images.npy"
         shape = (len(cutouts), 3, grid.size, grid.size)
@@ -65,14 +65,14 @@ class Images:
         return {**self.__dict__, "_owner": None, "_mapped": None}
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Images (k, 3, size, size) of some rows, float32."""
+        """Return images (k, 3, size, size) of some rows, float32."""
         if self._mapped is None:
             self._mapped = np.load(self.path, mmap_mode="r")
         return self._mapped[self.rows[rows]].astype(np.float32)
 
 
 def images_at(source: CutoutSet | Images, rows: np.ndarray, grid: Grid, n_jobs: int | None) -> np.ndarray:
-    """Images (k, 3, size, size) of some rows, the same from cutouts and from what was prepared of them."""
+    """Return images (k, 3, size, size) of some rows, the same from cutouts and from their prepared images."""
     if isinstance(source, Images):
         return source.read(rows)
     return images_of(source[rows], grid, n_jobs).astype(np.float16).astype(np.float32)

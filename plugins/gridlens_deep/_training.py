@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
@@ -21,23 +22,22 @@ from gridlens_deep._data import BatchRows, ImageDataset, grouped_validation, loa
 from gridlens_deep._devices import check_number, device_of, out_of_memory, threads
 from gridlens_deep._errors import WeightsError
 from gridlens_deep._module import LensModule
-from gridlens_deep._networks import Network
+from gridlens_deep._networks import Network, build_network
 from gridlens_deep._scoring import fit_temperature, log_odds_of
+from gridlens_deep._settings import Settings
 from gridlens_deep._store import Images
-
-if TYPE_CHECKING:
-    from gridlens_deep._member import NetworkMember
 
 __all__ = ["Trained", "train"]
 
 _WATCHED = "average precision"
 _LOSSES = ("cross-entropy", "nnpu")
 _CLIP = 1.0
-_WARMUP, _AVERAGING = 0.05, 0.999
+# Parameters that change nothing in the result of a training.
+_WITHOUT_EFFECT = ("checkpoints", "device", "n_jobs", "verbose")
 
 
 class Trained(NamedTuple):
-    """What a training leaves."""
+    """The result of a training."""
 
     network: Network
     temperature: float
@@ -46,8 +46,15 @@ class Trained(NamedTuple):
     """average precision of the validation part by epoch; empty where there was none"""
 
 
+class _Parts(NamedTuple):
+    """Rows to learn from, and rows to watch, if any."""
+
+    learn: np.ndarray
+    watch: np.ndarray | None
+
+
 class _History(Callback):
-    """What was watched, epoch by epoch; goes into the checkpoint."""
+    """The watched metric, epoch by epoch; it is kept in the checkpoint."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -63,94 +70,94 @@ class _History(Callback):
 
 
 def train(
-    member: NetworkMember, images: Images, y: np.ndarray, sample_weight: np.ndarray | None, groups: np.ndarray
+    settings: Settings, images: Images, y: np.ndarray, sample_weight: np.ndarray | None, groups: np.ndarray
 ) -> Trained:
-    """Train the network of `member` on the usable rows of `images`."""
-    if member.loss not in _LOSSES:
-        raise ValueError(
-            f"The 'loss' parameter must be one of {', '.join(map(repr, _LOSSES))}. Got {member.loss!r} instead."
-        )
-    device = device_of(member.device)
-    check_number(member.n_devices, device)
-    seed = 0 if member.random_state is None else member.random_state
-    prior = _prior(member) if member.loss == "nnpu" else None
-    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    rows = np.flatnonzero(images.usable)
-    parts = grouped_validation(y[rows], groups[rows], member.validation, seed) if member.validation else None
-    learn, watch = (rows, None) if parts is None else (rows[parts[0]], rows[parts[1]])
-    with torch.random.fork_rng(devices=[]), threads(member.n_jobs):
-        torch.manual_seed(seed)
-        module = LensModule(
-            member._build(member.pretrained),
-            member._grid,
-            seed,
-            member.loss,
-            prior,
-            member.usual_rate if member.learning_rate is None else member.learning_rate,
-            member.weight_decay,
-            _WARMUP,
-            _AVERAGING,
-        )
-        data = ImageDataset(images, y, weight)
-        if member.checkpoints is None:
+    """Build a network and train it on the usable rows of `images`."""
+    device, prior = _checked(settings)
+    parts = _parts(settings, images.usable, y, groups)
+    data = ImageDataset(images, y, np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64))
+    with torch.random.fork_rng(devices=[]), threads(settings.n_jobs):
+        torch.manual_seed(settings.random_state)
+        module = LensModule(build_network(settings), settings)
+        if settings.checkpoints is None:
             with tempfile.TemporaryDirectory(prefix="gridlens-deep-") as temporary:
-                history = _fit(member, module, data, learn, watch, device, seed, Path(temporary))
+                history = _fit(module, settings, data, parts, device, Path(temporary))
         else:
-            folder = Path(member.checkpoints) / _fingerprint(member, data, groups)
-            history = _fit(member, module, data, learn, watch, device, seed, folder)
+            folder = Path(settings.checkpoints) / _fingerprint(settings, data, groups)
+            history = _fit(module, settings, data, parts, device, folder)
     network = module.averaged.eval().to("cpu")
     temperature = 1.0
-    # A temperature is a calibration: it takes clean labels.
-    if watch is not None and member.loss == "cross-entropy":
-        member.network_ = network
-        temperature = fit_temperature(log_odds_of(member, images, watch), y[watch])
+    # A temperature is a calibration: it needs clean labels.
+    if parts.watch is not None and settings.loss == "cross-entropy":
+        temperature = fit_temperature(log_odds_of(network, settings, images, parts.watch), y[parts.watch])
     return Trained(network, temperature, prior, history)
 
 
-def _fingerprint(member: NetworkMember, data: ImageDataset, groups: np.ndarray) -> str:
-    """Name of a training: the folds of a stack share a folder, and none may go on with another's state."""
-    parameters = {k: v for k, v in member.get_params().items() if k not in ("checkpoints", "n_jobs", "device")}
-    found = hashlib.sha256(json.dumps([member.name, parameters], sort_keys=True).encode())
+def _checked(settings: Settings) -> tuple[torch.device, float | None]:
+    """Return the device, and the class prior where the loss needs one; raise where a parameter is invalid."""
+    if settings.loss not in _LOSSES:
+        raise ValueError(
+            f"The 'loss' parameter must be one of {', '.join(map(repr, _LOSSES))}. Got {settings.loss!r} instead."
+        )
+    device = device_of(settings.device)
+    check_number(settings.n_devices, device)
+    if settings.loss != "nnpu":
+        return device, None
+    if settings.prior is None:
+        raise ValueError(
+            "The 'prior' parameter must be the fraction of lenses among the unlabelled rows with loss='nnpu'. Got None "
+            "instead; gridlens.pu.estimate_class_prior estimates it from out-of-fold scores."
+        )
+    if not 0.0 < settings.prior < 1.0:
+        raise ValueError(f"The 'prior' parameter must lie between 0 and 1. Got {settings.prior!r} instead.")
+    return device, float(settings.prior)
+
+
+def _parts(settings: Settings, usable: np.ndarray, y: np.ndarray, groups: np.ndarray) -> _Parts:
+    rows = np.flatnonzero(usable)
+    if not settings.validation_fraction:
+        return _Parts(rows, None)
+    parts = grouped_validation(y[rows], groups[rows], settings.validation_fraction, settings.random_state)
+    return _Parts(rows, None) if parts is None else _Parts(rows[parts[0]], rows[parts[1]])
+
+
+def _fingerprint(settings: Settings, data: ImageDataset, groups: np.ndarray) -> str:
+    """Name a training: the folds of a stack share a folder, and none may continue from the state of another."""
+    parameters = {k: v for k, v in dataclasses.asdict(settings).items() if k not in _WITHOUT_EFFECT}
+    found = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     for part in (data.y, data.weight, data.images.usable, np.unique(groups, return_inverse=True)[1]):
         found.update(np.ascontiguousarray(part).tobytes())
-    # A few images tell sets with the same labels apart.
+    # A few images distinguish sets with the same labels.
     found.update(data.images.read(np.linspace(0, len(data.y) - 1, 16).astype(int)).tobytes())
     return found.hexdigest()[:16]
 
 
 def _fit(
-    member: NetworkMember,
-    module: LensModule,
-    data: ImageDataset,
-    learn: np.ndarray,
-    watch: np.ndarray | None,
-    device: torch.device,
-    seed: int,
-    folder: Path,
+    module: LensModule, settings: Settings, data: ImageDataset, parts: _Parts, device: torch.device, folder: Path
 ) -> list[float]:
-    """Train `module`, going on from what lies in `folder`; return what was watched by epoch."""
-    batch = min(member.batch_size, len(learn))
+    """Train `module`, from the state in `folder` if there is one; return the watched metric by epoch."""
+    batch = min(settings.batch_size, len(parts.learn))
     last, best = folder / "last.ckpt", folder / "best.ckpt"
     if last.is_file():
         _state(last)
     while True:
-        trainer = _trainer(member, folder, watch is not None, device)
-        learned = loader(data, BatchRows(learn, batch, seed=seed))
-        watched = None if watch is None else loader(data, BatchRows(watch, batch))
+        trainer = _trainer(settings, folder, parts.watch is not None, device)
+        learned = loader(data, BatchRows(parts.learn, batch, seed=settings.random_state))
+        watched = None if parts.watch is None else loader(data, BatchRows(parts.watch, batch))
         ckpt = str(last) if last.is_file() else None
         try:
             with warnings.catch_warnings():
-                # Advice on processes that read ahead.
+                # Lightning advises processes that read ahead.
                 warnings.filterwarnings("ignore", module="lightning")
                 trainer.fit(module, learned, watched, ckpt_path=ckpt, weights_only=True)
             break
         except torch.cuda.OutOfMemoryError as exc:
             if batch == 1:
-                raise out_of_memory(member.size) from exc
+                raise out_of_memory(settings.size) from exc
             batch = max(1, batch // 2)
             torch.cuda.empty_cache()
-            warnings.warn(f"Out of GPU memory: training goes on with batches of {batch}.", UserWarning, stacklevel=2)
-    if watch is None:
+            warnings.warn(f"Out of GPU memory: training continues with batches of {batch}.", UserWarning, stacklevel=2)
+    if parts.watch is None:
         return []
     module.load_state_dict(_state(best)["state_dict"])
     # From the file: other processes may have trained, and an earlier one may have begun.
@@ -158,36 +165,36 @@ def _fit(
 
 
 def _state(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, data alone; raise WeightsError where it is damaged."""
+    """Read a checkpoint as data only; raise WeightsError where it is damaged."""
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    # A file that was cut or rewritten ends in a dozen kinds of errors.
+    # A truncated or rewritten file raises a dozen kinds of errors.
     except Exception as exc:
         raise WeightsError(
-            f"The state of a training in {path} cannot be read ({type(exc).__name__}). Remove the folder that it lies "
-            "in: the training then begins anew."
+            f"The state of a training in {path} cannot be read ({type(exc).__name__}). Remove the folder that holds "
+            "it: the training then starts again."
         ) from exc
 
 
-def _trainer(member: NetworkMember, folder: Path, watched: bool, device: torch.device) -> lightning.Trainer:
+def _trainer(settings: Settings, folder: Path, watched: bool, device: torch.device) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     callbacks: list[Callback] = []
     if watched:
         callbacks += [
             _History(),
-            EarlyStopping(_WATCHED, mode="max", patience=member.patience),
+            EarlyStopping(_WATCHED, mode="max", patience=settings.n_iter_no_change),
             ModelCheckpoint(folder, "best", monitor=_WATCHED, mode="max", enable_version_counter=False),
         ]
-    # The last in the list: what it keeps holds what the others did in this epoch.
+    # The last in the list, so that its checkpoint holds the states of the others after this epoch.
     callbacks.append(ModelCheckpoint(folder, filename="epoch", save_last=True, enable_version_counter=False))
     on_gpu = device.type == "cuda"
-    # A bar for each of several trainings at once would be a mess.
+    # Bars of several trainings at once would overwrite one another.
     alone = sys.stderr.isatty() and multiprocessing.parent_process() is None
     return lightning.Trainer(
-        max_epochs=member.epochs,
+        max_epochs=settings.epochs,
         accelerator="gpu" if on_gpu else "cpu",
-        devices=member.n_devices,
-        strategy="ddp_spawn" if member.n_devices > 1 else "auto",
+        devices=settings.n_devices,
+        strategy="ddp_spawn" if settings.n_devices > 1 else "auto",
         use_distributed_sampler=False,
         precision="bf16-mixed" if on_gpu else "32-true",
         gradient_clip_val=_CLIP,
@@ -195,18 +202,6 @@ def _trainer(member: NetworkMember, folder: Path, watched: bool, device: torch.d
         deterministic=not on_gpu,
         logger=False,
         num_sanity_val_steps=0,
-        enable_progress_bar=alone,
+        enable_progress_bar=settings.verbose > 0 and alone,
         enable_model_summary=False,
     )
-
-
-def _prior(member: NetworkMember) -> float:
-    """The class prior as given."""
-    if member.prior is None:
-        raise ValueError(
-            "The 'prior' parameter must be the share of lenses among the unlabelled rows with loss='nnpu'. Got None "
-            "instead; gridlens.pu.estimate_class_prior estimates it from scores out of fold."
-        )
-    if not 0.0 < member.prior < 1.0:
-        raise ValueError(f"The 'prior' parameter must lie between 0 and 1. Got {member.prior!r} instead.")
-    return float(member.prior)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gridlens_deep._augment import dihedral_images
+from gridlens_deep._augment import N_TURNS, turned
 from gridlens_deep._losses import nnpu_risk, weighted_cross_entropy
 from gridlens_deep._scoring import fit_temperature
 
@@ -82,6 +82,6 @@ def test_temperature_is_found_where_it_is_known():
 
 def test_there_are_eight_turns():
     images = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).reshape(2, 3, 4, 4)
-    versions = dihedral_images(images)
+    versions = [turned(images, version) for version in range(N_TURNS)]
     assert len({tuple(version.flatten().tolist()) for version in versions}) == 8
     assert all(float(version.sum()) == float(images.sum()) for version in versions)

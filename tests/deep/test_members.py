@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from gridlens_deep import Grid, ResNetMember, ViTMember, embed, images_of
-from gridlens_deep._errors import DeviceError, WeightsError
+from gridlens_deep import DeviceError, Grid, ResNetMember, ViTMember, WeightsError, embed, images_of
 from gridlens_deep._module import LensModule
+from gridlens_deep._networks import build_network
 from onnx.reference import ReferenceEvaluator
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
@@ -73,24 +73,29 @@ def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
         resumed.predict_proba(cutouts)[:, 1], whole.predict_proba(cutouts)[:, 1], rtol=1e-4, atol=1e-6
     )
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match=r"last\.ckpt cannot be read \(.*Remove the folder that it lies in"):
+    with pytest.raises(WeightsError, match=r"last\.ckpt cannot be read \(.*Remove the folder that holds it"):
         clone(first).fit(cutouts, y)
 
 
+def pretrained(variant, folder, kind=ResNetMember, **parameters):
+    """The backbone of a network that starts from the weights in a folder."""
+    member = kind(variant, **{**SMALL, **parameters}, pretrained=str(folder))
+    return build_network(member.settings).backbone
+
+
 def test_pretrained_weights_come_from_a_folder(arcs, tmp_path):
-    member = ResNetMember("10", **SMALL)
-    backbone = member._build(None).backbone
+    backbone = build_network(ResNetMember("10", **SMALL).settings).backbone
     with torch.no_grad():
         for value in backbone.parameters():
             value.fill_(0.25)
     backbone.save_pretrained(tmp_path / "weights")
-    taken = ResNetMember("10", **SMALL)._build(str(tmp_path / "weights")).backbone
+    taken = pretrained("10", tmp_path / "weights")
     assert all(bool((value == 0.25).all()) for value in taken.parameters())
     with pytest.raises(WeightsError, match=r"differs in \d+ layers: .*\(.*, not .*\)"):
-        ResNetMember("18", **SMALL)._build(str(tmp_path / "weights"))
+        pretrained("18", tmp_path / "weights")
     (tmp_path / "empty").mkdir()
     with pytest.raises(WeightsError, match=r"a folder with model.safetensors and config.json"):
-        ResNetMember("10", **SMALL)._build(str(tmp_path / "empty"))
+        pretrained("10", tmp_path / "empty")
 
 
 def test_weights_of_other_bands_and_grids_are_fitted(tmp_path):
@@ -102,12 +107,12 @@ def test_weights_of_other_bands_and_grids_are_fitted(tmp_path):
     five = ResNetModel(config)
     five.save_pretrained(tmp_path / "five")
     stem = "embedder.embedder.convolution.weight"
-    taken = ResNetMember("10", **SMALL)._build(str(tmp_path / "five")).backbone.state_dict()[stem]
+    taken = pretrained("10", tmp_path / "five").state_dict()[stem]
     expected = five.state_dict()[stem].mean(dim=1) * 5 / 3
     for band in range(3):
         torch.testing.assert_close(taken[:, band], expected)
-    ViTMember("tiny", **SMALL)._build(None).backbone.save_pretrained(tmp_path / "vit")
-    wide = ViTMember("tiny", **{**SMALL, "size": 64})._build(str(tmp_path / "vit")).backbone
+    build_network(ViTMember("tiny", **SMALL).settings).backbone.save_pretrained(tmp_path / "vit")
+    wide = pretrained("tiny", tmp_path / "vit", ViTMember, size=64)
     assert wide.embeddings.position_embeddings.shape[1] == 17
 
 
@@ -155,7 +160,7 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
             "'variant' parameter of ResNetMember must be one of '18', '34', '10'. Got '50'",
         ),
         ({"loss": "hinge"}, ValueError, "'loss' parameter must be one of 'cross-entropy', 'nnpu'. Got 'hinge'"),
-        ({"loss": "nnpu"}, ValueError, "'prior' parameter must be the share of lenses"),
+        ({"loss": "nnpu"}, ValueError, "'prior' parameter must be the fraction of lenses"),
         ({"loss": "nnpu", "prior": 1.0}, ValueError, "'prior' parameter must lie between 0 and 1. Got 1.0"),
         ({"n_devices": 0}, ValueError, "'n_devices' parameter must be 1 or more. Got 0"),
         ({"device": "tpu"}, ValueError, "'device' parameter must be one of 'auto', 'cpu', 'cuda'. Got 'tpu'"),
@@ -169,7 +174,7 @@ def test_what_is_refused(arcs, parameters, error, words):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_said(arcs):
-    with pytest.raises(DeviceError, match="torch sees no GPU; 'auto' takes one where there is one"):
+    with pytest.raises(DeviceError, match="torch sees no GPU; 'auto' takes a GPU where there is one"):
         ResNetMember("10", **{**SMALL, "device": "cuda"}).fit(arcs[0][:16], arcs[1][:16])
 
 
@@ -211,7 +216,7 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
     with pytest.warns(UserWarning, match="scoring 16 cutouts at a time"):
         p = member.predict_proba(cutouts)
     np.testing.assert_allclose(p, expected, rtol=1e-4)
-    with pytest.warns(UserWarning, match="training goes on with batches of 6"):
+    with pytest.warns(UserWarning, match="training continues with batches of 6"):
         clone(member).fit(cutouts, y)
     most = 0
     with warnings.catch_warnings(), pytest.raises(DeviceError, match="too little memory for a single cutout of 32 px"):
@@ -231,7 +236,7 @@ def test_an_exported_network_needs_nothing_of_the_package(arcs, tmp_path):
     images = images_of(cutouts[:5], Grid(32, 2.0)).astype(np.float16).astype(np.float32)
     (log_odds,) = ReferenceEvaluator(str(tmp_path / "network.onnx")).run(None, {"images": images})
     np.testing.assert_allclose(
-        log_odds / member.temperature_, member.predict_log_odds(cutouts[:5]), rtol=1e-4, atol=1e-5
+        log_odds / member.temperature_, member.decision_function(cutouts[:5]), rtol=1e-4, atol=1e-5
     )
 
 

@@ -1,4 +1,4 @@
-"""How unlike everything else a cutout is: a flag for the reviewer, never a part of the probability."""
+"""How unusual a cutout is among a reference sample: a flag for the reviewer, never a part of the probability."""
 
 from __future__ import annotations
 
@@ -6,31 +6,28 @@ from typing import Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.covariance import LedoitWolf
-from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
+
+from gridlens._constants import IQR_PER_SIGMA
 
 __all__ = ["Novelty"]
 
-# From the quartiles to a normal population's standard deviation.
-_QUARTILES_TO_SIGMA = 1.349
-
 
 class Novelty(BaseEstimator):
-    """Conformal p-value of the distance from a reference sample.
+    """Conformal p-values of the distance from a reference sample.
 
-    Columns that hardly vary are left out, the others centred on their median and divided by their interquartile range
-    over 1.349, clipped at ten, NaN counting as the median. Of at most 20 principal components the squared Mahalanobis
-    distance is taken, with the covariance of Ledoit and Wolf [1]_. One half of the reference sets all this; the other
-    half is what a new row is compared with: its p-value is the share of those rows, and itself, at least as far out
-    [2]_. Of rows like the reference a share of at most t has a p-value up to t.
+    Columns that hardly vary are left out; the others are centred on their median, divided by their interquartile range
+    over 1.349 and clipped at ten, and NaN counts as the median. The distance is the squared Mahalanobis distance in at
+    most 20 principal components, with the covariance of Ledoit and Wolf [1]_. One half of the reference determines all
+    this; a new row is compared with the other half: its p-value is the fraction of those rows, and of itself, that are
+    at least as distant [2]_. Among rows like the reference, a fraction of at most t has a p-value up to t.
 
     Parameters
     ----------
     n_components : int, default=20
-        Principal components at most.
+        Largest number of principal components.
     random_state : int, default=0
-        Of the halves.
+        Seed of the split into halves.
 
     Attributes
     ----------
@@ -47,7 +44,7 @@ class Novelty(BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens_deep import Novelty
+    >>> from gridlens.members import Novelty
     >>> rng = np.random.default_rng(0)
     >>> novelty = Novelty().fit(rng.normal(size=(1000, 30)))
     >>> p = novelty.p_values(np.vstack([np.zeros(30), np.full(30, 5.0)]))
@@ -60,19 +57,26 @@ class Novelty(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: np.ndarray, y: object = None) -> Self:
-        """Learn what is usual.
+        """Learn from a reference sample.
 
         Parameters
         ----------
         X : ndarray of shape (n, k)
-            Embeddings or features of a reference sample, at least 40 rows; rows of NaN alone are left out.
+            Embeddings or features of a reference sample, at least 40 rows; rows of NaN only are left out.
         y : ignored
+
+        Returns
+        -------
+        Self
 
         Raises
         ------
         ValueError
             Fewer rows, or no column that varies.
         """
+        from sklearn.covariance import LedoitWolf
+        from sklearn.decomposition import PCA
+
         X = np.asarray(X, dtype=np.float64)
         X = X[np.isfinite(X).any(axis=1)]
         if len(X) < 40:
@@ -85,10 +89,10 @@ class Novelty(BaseEstimator):
         some = np.isfinite(filled).any(axis=0)
         low, middle, high = (np.full(X.shape[1], np.nan) for _ in range(3))
         low[some], middle[some], high[some] = np.nanquantile(filled[:, some], [0.25, 0.5, 0.75], axis=0)
-        spread = (high - low) / _QUARTILES_TO_SIGMA
+        spread = (high - low) / IQR_PER_SIGMA
         self.columns_ = np.flatnonzero(spread > 1e-9 * np.maximum(np.abs(middle), 1.0))
         if not len(self.columns_):
-            raise ValueError("The 'X' parameter must have a column that varies. Got constant columns alone.")
+            raise ValueError("The 'X' parameter must have a column that varies. Got constant columns only.")
         self.center_, self.scale_ = middle[self.columns_], spread[self.columns_]
         n_components = min(self.n_components, len(self.columns_), len(learn) // 2)
         self.pca_ = PCA(n_components, random_state=self.random_state).fit(self._scaled(learn))
@@ -101,7 +105,7 @@ class Novelty(BaseEstimator):
         return np.clip(np.nan_to_num(scaled, posinf=10.0, neginf=-10.0), -10.0, 10.0)
 
     def distance(self, X: np.ndarray) -> np.ndarray:
-        """Squared Mahalanobis distance (n,) from the reference; NaN for a row of NaN."""
+        """Return squared Mahalanobis distances (n,) from the reference; NaN for a row of NaN."""
         check_is_fitted(self, "covariance_")
         X = np.asarray(X, dtype=np.float64)
         found = np.full(len(X), np.nan)
@@ -111,7 +115,7 @@ class Novelty(BaseEstimator):
         return found
 
     def p_values(self, X: np.ndarray) -> np.ndarray:
-        """Conformal p-values (n,) of rows (n, k), from ``1 / (n_compared + 1)`` to 1; NaN for a row of NaN."""
+        """Return conformal p-values (n,) of rows (n, k), from ``1 / (n_compared + 1)`` to 1; NaN for a row of NaN."""
         distance = self.distance(X)
         n = len(self.distances_)
         at_least = n - np.searchsorted(self.distances_, distance, side="left")

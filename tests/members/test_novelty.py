@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from gridlens_deep import Novelty
 from scipy.stats import betabinom
 from sklearn.base import clone
+
+from gridlens.members import Novelty
 
 
 def test_held_out_rows_exceed_as_often_as_promised():
