@@ -45,9 +45,9 @@ def nnpu_risk(
     """Compute the non-negative risk of Kiryo et al. 2017 on one batch, with the sigmoid loss.
 
     ``R = prior R_p+ + max(-beta, R_u- - prior R_p-)`` with the loss ``l(z) = 1 / (1 + exp(z))``: R_p+ is the labelled
-    rows' mean loss as positives, R_p- their mean loss as negatives, R_u- that of the unlabelled rows as negatives. Algorithm 1 of the paper descends the sum where
-    the last bracket is at least ``-beta``, and otherwise ascends the bracket alone, scaled by `gamma`: a negative
-    bracket shows overfitting.
+    rows' mean loss as positives, R_p- their mean loss as negatives, R_u- that of the unlabelled rows as negatives.
+    Algorithm 1 of the paper descends the sum where the last bracket is at least ``-beta``, and otherwise ascends the
+    bracket alone, scaled by `gamma`: a negative bracket shows overfitting.
 
     Parameters
     ----------

@@ -1,6 +1,8 @@
 """Networks as members: the contract, what they learn, and every sentence that they end in."""
 
+import dataclasses
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -19,7 +21,7 @@ from gridlens.errors import GridlensError
 from gridlens.testing import check_member
 
 SMALL = {"size": 32, "pixel_scale": 2.0, "epochs": 2, "batch_size": 32, "device": "cpu"}
-MEMBERS = [ResNetMember("10", **SMALL), ViTMember("tiny", **SMALL)]
+MEMBERS = [ResNetMember("10", **{**SMALL, "epochs": 1}), ViTMember("tiny", **{**SMALL, "epochs": 1})]
 
 
 @pytest.mark.slow
@@ -151,6 +153,44 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
         ResNetMember.load(tmp_path)
 
 
+def test_labels_follow_the_log_odds_and_a_fit_is_silent(arcs, capsys):
+    cutouts, y = arcs[0][:32], arcs[1][:32]
+    member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+    np.testing.assert_array_equal(member.predict(cutouts), member.decision_function(cutouts) > 0)
+    assert member.score(cutouts, y) == np.mean(member.predict(cutouts) == y)
+    again = pickle.loads(pickle.dumps(member))
+    np.testing.assert_array_equal(again.decision_function(cutouts), member.decision_function(cutouts))
+    pixels = cutouts.pixels.copy()
+    pixels[0] = np.nan
+    rejected = CutoutSet(pixels, pixel_scale=cutouts.pixel_scale)
+    assert np.isnan(member.decision_function(rejected)[0])
+    assert member.predict(rejected)[0] == 0
+
+
+def test_settings_are_the_parameters_and_frozen():
+    member = ViTMember(size=64, random_state=None)
+    settings = member.settings
+    assert (settings.variant, settings.learning_rate, settings.random_state) == ("small", ViTMember.usual_rate, 0)
+    own = {"variant", "learning_rate", "random_state"}
+    assert all(getattr(settings, name) == value for name, value in member.get_params().items() if name not in own)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.size = 32
+
+
+def test_a_member_of_version_0_1_loads_under_the_names_of_its_parameters(arcs, tmp_path):
+    member = ResNetMember("10", **{**SMALL, "epochs": 1}, n_iter_no_change=3, validation_fraction=0.2)
+    member.fit(arcs[0][:32], arcs[1][:32]).save(tmp_path)
+    parameters = json.loads((tmp_path / "parameters.json").read_text())
+    old = {"n_iter_no_change": "patience", "validation_fraction": "validation"}
+    parameters = {old.get(name, name): value for name, value in parameters.items() if name != "verbose"}
+    (tmp_path / "parameters.json").write_text(json.dumps(parameters))
+    loaded = ResNetMember.load(tmp_path)
+    assert loaded.get_params() == member.get_params()
+    np.testing.assert_array_equal(loaded.predict_proba(arcs[0][:5]), member.predict_proba(arcs[0][:5]))
+
+
 @pytest.mark.parametrize(
     ("parameters", "error", "words"),
     [
@@ -227,6 +267,7 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
         clone(member).fit(cutouts, y)
 
 
+@pytest.mark.slow
 def test_an_exported_network_needs_nothing_of_the_package(arcs, tmp_path):
     cutouts, y = arcs[0][:32], arcs[1][:32]
     member = ResNetMember("10", **{**SMALL, "epochs": 1}, turns=False).fit(cutouts, y)

@@ -9,7 +9,6 @@ import torch
 from click.testing import CliRunner
 from gridlens_deep import ResNetMember
 from gridlens_deep._data import BatchRows
-from gridlens_deep._store import Images
 
 from gridlens import LensDetector, load_model
 from gridlens.cli import main
@@ -52,11 +51,15 @@ def test_a_stack_with_a_network_is_trained_and_scores_from_the_command_line(tmp_
 def test_folds_prepare_once_and_keep_their_states_apart(arcs, tmp_path, monkeypatch):
     cutouts, y = arcs[0][:96], arcs[1][:96]
     prepared = []
-    of = Images.of.__func__
-    monkeypatch.setattr(Images, "of", classmethod(lambda cls, *given: prepared.append(1) or of(cls, *given)))
-    member = ResNetMember(**{**SMALL, "epochs": 1}, checkpoints=str(tmp_path / "states"))
+
+    class Counting(ResNetMember):
+        def prepare(self, X):
+            prepared.append(len(X))
+            return super().prepare(X)
+
+    member = Counting(**{**SMALL, "epochs": 1}, checkpoints=str(tmp_path / "states"))
     detector = LensDetector(members=(member, "linear"), cv=3, random_state=0).fit(cutouts, y)
-    assert len(prepared) == 1
+    assert prepared == [96]
     # Three folds, and the final fit.
     assert len(list((tmp_path / "states").glob("*/last.ckpt"))) == 4
     rows = detector.score_rows(cutouts)
