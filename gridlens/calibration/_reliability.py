@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.calibration.checks import checked_column, checked_labels, checked_numbers, checked_share
+from gridlens.calibration.bins import equal_mass_bins, mean_bin_error
+from gridlens.calibration.checks import (
+    checked_labels,
+    checked_numbers,
+    checked_probabilities,
+    checked_share,
+    checked_whole,
+)
 
 __all__ = ["Reliability", "expected_calibration_error", "reliability", "wilson"]
 
@@ -66,29 +73,11 @@ def reliability(y: Any, p: Any, n_bins: int = 15) -> Reliability:
     >>> bins.rows, bins.observed.round(2)
     (array([3, 3]), array([0.33, 0.67]))
     """
-    labels = checked_labels(y)
-    values = checked_column("p", p, len(labels))
-    if not len(labels):
-        raise ValueError("The 'y' parameter must be of at least one row. Got none instead.")
-    strange = values[~((values >= 0.0) & (values <= 1.0))]
-    if len(strange):
-        raise ValueError(
-            f"The 'p' parameter must be probabilities from 0 to 1, without the rows of rejected cutouts. "
-            f"Got {strange[0]:g} instead."
-        )
-    if isinstance(n_bins, bool) or not isinstance(n_bins, int | np.integer) or n_bins < 1:
-        raise ValueError(f"The 'n_bins' parameter must be a whole number from 1. Got {n_bins!r} instead.")
-    _, inverse, ties = np.unique(values, return_inverse=True, return_counts=True)
-    # Where the middle of each run of equal probabilities lies among all rows, as a share, names its bin.
-    middle = (np.cumsum(ties) - ties / 2) / len(values)
-    bins = np.minimum((middle * n_bins).astype(np.int64), n_bins - 1)[inverse]
-    rows = np.bincount(bins, minlength=n_bins)
-    kept = rows > 0
-    rows = rows[kept]
-    positives = np.bincount(bins, labels, n_bins)[kept]
-    predicted = np.bincount(bins, values, n_bins)[kept] / rows
+    labels, values, bins = _binned(y, p, n_bins)
+    rows = np.bincount(bins)
+    positives = np.bincount(bins, labels)
     low, high = wilson(positives, rows)
-    return Reliability(predicted, positives / rows, rows, low, high)
+    return Reliability(np.bincount(bins, values) / rows, positives / rows, rows, low, high)
 
 
 def expected_calibration_error(y: Any, p: Any, n_bins: int = 15) -> float:
@@ -126,8 +115,17 @@ def expected_calibration_error(y: Any, p: Any, n_bins: int = 15) -> float:
     >>> round(expected_calibration_error([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.8]), 3)
     0.25
     """
-    bins = reliability(y, p, n_bins)
-    return float(np.average(np.abs(bins.observed - bins.predicted), weights=bins.rows))
+    labels, values, bins = _binned(y, p, n_bins)
+    return mean_bin_error(bins, labels - values, np.ones(len(labels)))
+
+
+def _binned(y: Any, p: Any, n_bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return checked labels and probabilities, and the number of each row's bin."""
+    labels = checked_labels(y)
+    values = checked_probabilities(p, len(labels))
+    if not len(labels):
+        raise ValueError("The 'y' parameter must be of at least one row. Got none instead.")
+    return labels, values, equal_mass_bins(values, checked_whole("n_bins", n_bins, 1))
 
 
 def wilson(k: Any, n: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ __all__ = [
     "checked_groups",
     "checked_labels",
     "checked_numbers",
+    "checked_probabilities",
     "checked_share",
     "checked_whole",
 ]
@@ -53,6 +54,18 @@ def checked_labels(y: Any) -> np.ndarray:
     if len(strange):
         raise ValueError(f"The 'y' parameter must be 0 or 1 in each row. Got {strange[0]} instead.")
     return labels.astype(np.int64)
+
+
+def checked_probabilities(p: Any, length: int) -> np.ndarray:
+    """`p` as float64 of shape (length,), from 0 to 1."""
+    values = checked_column("p", p, length)
+    strange = values[~((values >= 0.0) & (values <= 1.0))]
+    if len(strange):
+        raise ValueError(
+            "The 'p' parameter must be probabilities from 0 to 1, without the rows of rejected cutouts. "
+            f"Got {strange[0]:g} instead."
+        )
+    return values
 
 
 def checked_share(name: str, value: Any) -> float:

@@ -11,7 +11,7 @@ from gridlens.evaluation._controls import MatchedNegatives, control_score, match
 from gridlens.evaluation._discovery import DiscoveryCurve, ReviewCost, discovery_curve
 from gridlens.evaluation._evaluate import Evaluation, Strata, evaluate
 from gridlens.evaluation._false_positives import tpr_at_false_positives
-from gridlens.evaluation._intervals import Estimate, wilson
+from gridlens.evaluation._intervals import Estimate
 from gridlens.evaluation._precision import average_precision, required_fpr, tpr_at_precision
 from gridlens.evaluation._proper import brier_score, calibration_error, log_loss
 from gridlens.evaluation._ranking import auroc, tpr_at_fpr
@@ -53,5 +53,4 @@ __all__ = [
     "tpr_at_false_positives",
     "tpr_at_fpr",
     "tpr_at_precision",
-    "wilson",
 ]

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridlens.calibration import wilson
 from gridlens.calibration.checks import checked_groups, checked_share, checked_whole
 from gridlens.evaluation._draws import draws, groups_of
-from gridlens.evaluation._intervals import Estimate, unresolvable, wilson
+from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import _checked
 
 __all__ = ["Counts", "DiscoveryCurve", "ReviewCost", "discovery_curve"]

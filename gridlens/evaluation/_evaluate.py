@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 
 from gridlens.calibration import Reliability, reliability
-from gridlens.calibration.checks import checked_groups, checked_share
+from gridlens.calibration.checks import checked_groups, checked_probabilities, checked_share
 from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
 from gridlens.evaluation._controls import MatchedNegatives, control_score, matched_negatives
 from gridlens.evaluation._discovery import DiscoveryCurve, discovery_curve
 from gridlens.evaluation._false_positives import tpr_at_false_positives
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._precision import average_precision
-from gridlens.evaluation._proper import checked_probabilities
 from gridlens.evaluation._ranking import _checked, auroc, tpr_at_fpr
 from gridlens.evaluation._strata import stratified
 from gridlens.evaluation._summary import evaluate_ranking

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from gridlens._constants import Z_95
 from gridlens.calibration import wilson
 
-__all__ = ["Estimate", "delong_interval", "unresolvable", "widest", "wilson"]
+__all__ = ["Estimate", "delong_interval", "unresolvable", "widest"]
 
 
 class Estimate(NamedTuple):

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from gridlens._constants import Z_95
-from gridlens.calibration import reliability
-from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_share, checked_whole
+from gridlens.calibration.bins import equal_mass_bins, mean_bin_error
+from gridlens.calibration.checks import (
+    checked_groups,
+    checked_labels,
+    checked_probabilities,
+    checked_share,
+    checked_whole,
+)
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, unresolvable, widest
 
@@ -185,18 +191,6 @@ def probability_sample(y: Any, p: Any, groups: Any) -> tuple[Sample, np.ndarray]
     return Sample(labels, values, members), values
 
 
-def checked_probabilities(p: Any, length: int) -> np.ndarray:
-    """`p` as float64 of shape (length,), from 0 to 1."""
-    values = checked_column("p", p, length)
-    strange = values[~((values >= 0.0) & (values <= 1.0))]
-    if len(strange):
-        raise ValueError(
-            "The 'p' parameter must be probabilities from 0 to 1, without the rows of rejected cutouts. "
-            f"Got {strange[0]:g} instead."
-        )
-    return values
-
-
 def _mean_loss(
     kind: str, y: Any, p: Any, prevalence: float | None, groups: Any, n_boot: int, random_state: int
 ) -> Estimate:
@@ -268,14 +262,11 @@ def calibration_plan(sample: Sample, p: np.ndarray, n_bins: int) -> Estimate | P
     checked_whole("n_bins", n_bins, 1)
     if not len(p):
         return unresolvable(0, "row")
-    # Bins go from the lowest probabilities to the highest, and no two of them share one.
-    bins = np.empty(len(p), dtype=np.int64)
-    rows = reliability(sample.y, p, n_bins).rows
-    bins[np.argsort(p, kind="stable")] = np.repeat(np.arange(len(rows)), rows)
+    bins = equal_mass_bins(p, n_bins)
     excess = sample.y - p
 
     def statistic(draw: Draw) -> float:
-        return float(np.abs(np.bincount(bins, draw.weight * excess)).sum() / draw.weight.sum())
+        return mean_bin_error(bins, excess, draw.weight)
 
     value = statistic(sample.whole)
     n = int(sample.group.max()) + 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gridlens.calibration.checks import checked_share, checked_whole
+from gridlens.calibration.checks import checked_probabilities, checked_share, checked_whole
 from gridlens.evaluation._bootstrap import Pending, Sample, settled
 from gridlens.evaluation._false_positives import tpr_at_false_positives_plan
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._precision import average_precision_plan, tpr_at_precision_plan
-from gridlens.evaluation._proper import calibration_plan, checked_probabilities, loss_plan
+from gridlens.evaluation._proper import calibration_plan, loss_plan
 from gridlens.evaluation._ranking import auroc_plan, sample_of, tpr_at_fpr_plan
 from gridlens.evaluation._top import top_plan
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gridlens.calibration import wilson
 from gridlens.calibration.checks import checked_share, checked_whole
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
-from gridlens.evaluation._intervals import Estimate, unresolvable, wilson
+from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import sample_of
 
 __all__ = ["precision_at_k", "recall_at_k"]

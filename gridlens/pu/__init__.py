@@ -10,7 +10,7 @@ from gridlens.pu._elkan_noto import ElkanNotoClassifier
 from gridlens.pu._metrics import pu_f1, pu_f1_scorer, pu_roc_auc, pu_roc_auc_scorer
 from gridlens.pu._nnpu import NNPULGBMClassifier
 from gridlens.pu._prior import ClassPrior, PriorComparison, estimate_class_prior
-from gridlens.pu._sensitivity import Sensitivity, SensitivityRow, sensitivity
+from gridlens.pu._sensitivity import Sensitivity, sensitivity
 
 __all__ = [
     "ClassPrior",
@@ -18,7 +18,6 @@ __all__ = [
     "NNPULGBMClassifier",
     "PriorComparison",
     "Sensitivity",
-    "SensitivityRow",
     "estimate_class_prior",
     "pu_f1",
     "pu_f1_scorer",

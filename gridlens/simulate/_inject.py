@@ -84,7 +84,7 @@ def inject_scene(seed: int, index: int, backgrounds: Backgrounds, settings: Scen
     truth: dict[str, Any] = {}
     if is_lens:
         # What the real galaxies do not tell a lens model does not need.
-        cluster = Cluster(redshift, math.nan, bcg, math.nan, angle, (math.nan, math.nan), members)
+        cluster = Cluster(redshift, math.nan, bcg, math.nan, angle, members)
         arc, truth = draw_lens(rng, Canvas(geometry, floor=0.0), cluster, conditions, False)
         light = arc + photon_noise(rng, arc, sky_sigma, image.pixel_scale)
         pixels = pixels + unit * np.moveaxis(light, 0, 2)

@@ -26,7 +26,6 @@ class Cluster:
     bcg: tuple[float, float]
     bcg_mag: float
     bcg_angle: float
-    bcg_colours: tuple[float, float]
     members: np.ndarray
     """(m, 3): x, y in arcsec and luminosity over L*, the BCG first, then the brightest"""
 
@@ -82,7 +81,7 @@ def draw_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float, rich
     # The BCG is a member like the others to the lens, its halo cut where the cluster's own begins.
     luminosity = np.append(10.0 ** (-0.4 * (mag - knee)), 10.0 ** (-0.4 * (mags - knee)))
     members = np.column_stack([np.vstack([[x, y], positions]), luminosity])
-    return Cluster(redshift, richness, (float(x), float(y)), mag, angle, colours, members)
+    return Cluster(redshift, richness, (float(x), float(y)), mag, angle, members)
 
 
 def draw_field(rng: np.random.Generator, canvas: Canvas) -> None:

@@ -8,7 +8,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from gridlens.evaluation import Estimate, auroc, wilson
+from gridlens.calibration import wilson
+from gridlens.evaluation import Estimate, auroc
 
 MIXED = np.array([1, "a"], dtype=object)
 BOTH_CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(-5, 5)), min_size=2, max_size=40).filter(

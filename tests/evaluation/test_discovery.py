@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from gridlens.evaluation import wilson
+from gridlens.calibration import wilson
 from gridlens.evaluation._discovery import discovery_curve
 
 MIXED = np.array([1, "a"], dtype=object)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
-from gridlens.evaluation import tpr_at_fpr, wilson
+from gridlens.calibration import wilson
+from gridlens.evaluation import tpr_at_fpr
 from gridlens.evaluation._false_positives import tpr_at_false_positives
 
 BOTH_CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(-6, 6)), min_size=2, max_size=60).filter(

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as log_loss_of_scikit_learn
 
-from gridlens.calibration import expected_calibration_error, shift_prior
-from gridlens.evaluation import wilson
+from gridlens.calibration import expected_calibration_error, shift_prior, wilson
 from gridlens.evaluation._proper import brier_score, calibration_error, log_loss
 
 METRICS = [brier_score, log_loss]

@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from gridlens.evaluation import tpr_at_fpr, wilson
+from gridlens.calibration import wilson
+from gridlens.evaluation import tpr_at_fpr
 
 
 @settings(deadline=None, derandomize=True)
