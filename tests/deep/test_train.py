@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,8 +79,6 @@ def test_folds_prepare_once_and_keep_their_states_apart(arcs, tmp_path, monkeypa
 
 
 def test_images_are_read_by_rows_here_and_elsewhere(arcs):
-    import pickle
-
     cutouts = arcs[0][:12]
     member = ResNetMember(**SMALL)
     images = member.prepare(cutouts)
@@ -108,7 +109,9 @@ def test_batches_hang_on_the_epoch_and_processes_share_them(monkeypatch):
     assert [batch.tolist() for batch in plain] == [[0, 1], [2, 3], [4]]
     shares = []
     for rank in range(2):
-        monkeypatch.setattr("gridlens_deep._data._processes", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+        monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
         shares.append({row for batch in rows for row in batch.tolist()})
         assert len(rows) == 1
     assert len(shares[0]) == len(shares[1]) == 16
@@ -140,10 +143,7 @@ def test_spread_is_of_dropout_and_the_probability_is_the_members(arcs):
 
 @pytest.mark.parametrize("absent", ["torch", "lightning", "transformers", "safetensors"])
 def test_without_torch_the_rest_works(monkeypatch, absent):
-    from gridlens.stacking import _registry
-
-    found = _registry.find_spec
-    monkeypatch.setattr(_registry, "find_spec", lambda name: None if name == absent else found(name))
+    monkeypatch.setitem(sys.modules, absent, None)  # what an import of a missing package finds
     listed = CliRunner().invoke(main, ["members", "--json"])
     status = {member["name"]: member["status"] for member in json.loads(listed.output)}
     assert status["lightgbm"] == "ok"
@@ -156,9 +156,6 @@ def test_without_torch_the_rest_works(monkeypatch, absent):
 
 
 def test_the_package_is_imported_without_torch():
-    import subprocess
-    import sys
-
     code = "import sys, gridlens_deep; print('torch' in sys.modules, gridlens_deep.ResNetMember.name)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False resnet\n"
 

@@ -193,9 +193,14 @@ def test_parameters_are_checked(rng, parameters, words):
         NNPULGBMClassifier(**parameters).fit(X, s)
 
 
-def test_a_prior_below_the_labelled_share_is_fine_where_positives_were_drawn_apart(rng):
+@pytest.mark.parametrize("prior", [0.01, 0.3])
+def test_positives_that_were_drawn_apart_say_nothing_of_the_prior(rng, prior):
+    # The columns are noise: each row is a positive with the prior's probability, however many rows are labelled.
     X, s = rng.normal(size=(100, 2)), np.arange(100) < 40
-    NNPULGBMClassifier(0.01, scheme="separate", n_estimators=5).fit(X, s)
+    model = NNPULGBMClassifier(prior, scheme="separate", n_estimators=5, random_state=0).fit(X, s)
+    np.testing.assert_allclose(model.predict_proba(X)[:, 1], prior, rtol=0.2)
+    with pytest.raises(ValueError, match="at least the share of labelled rows, 0.4"):
+        model.set_params(scheme="single").fit(X, s)
 
 
 def test_the_prior_has_no_default():
