@@ -18,14 +18,14 @@ def band_noise(pixels: NDArray[np.float32], dtype: DTypeLike = np.float64) -> ND
 
     Parameters
     ----------
-    pixels : ndarray of shape (H, W, 3), float32
+    pixels : ndarray of shape (H, W, n_bands), float32
         Linear flux of one cutout. A pixel that is not finite in one band counts in none.
     dtype : dtype, default=float64
         Of the result, and of the division by the square root of two.
 
     Returns
     -------
-    ndarray of shape (3,), of `dtype`
+    ndarray of shape (n_bands,), of `dtype`
         Standard deviation per pixel, in the unit of `pixels`; 0 where no two neighbours are finite.
 
     Examples
@@ -38,6 +38,6 @@ def band_noise(pixels: NDArray[np.float32], dtype: DTypeLike = np.float64) -> ND
     good = np.asarray(np.isfinite(pixels).all(axis=2))
     pairs = good[:, 1:] & good[:, :-1]
     if not pairs.any():
-        return np.zeros(3, dtype)
+        return np.zeros(pixels.shape[2], dtype)
     differences = np.abs(pixels[:, 1:][pairs] - pixels[:, :-1][pairs])
     return np.asarray(MAD_TO_SIGMA * np.median(differences, axis=0) / np.sqrt(np.array(2.0, dtype)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridlens.cutouts import CutoutSet
+from gridlens.cutouts import CutoutSet, band_noise
 from gridlens.errors import GridlensError
 from gridlens.explain import Explanation, arc_patch, by_patch
 from gridlens.features import ArcCandidate, arc_candidate, detection_maps
@@ -69,8 +69,7 @@ def lupton_rgb(pixels: np.ndarray) -> np.ndarray:
 
     fine = np.where(np.isfinite(pixels), pixels, np.nan)
     sky = fine - np.nanpercentile(fine, 40, axis=(0, 1))
-    noise = 1.4826 * np.nanmedian(np.abs(np.diff(sky[:, :, 1], axis=1))) / np.sqrt(2.0)
-    g, r, i = np.nan_to_num(np.moveaxis(sky, 2, 0) / noise)
+    g, r, i = np.nan_to_num(np.moveaxis(sky, 2, 0) / band_noise(pixels[:, :, 1:2])[0])
     return make_lupton_rgb(0.8 * i, r, 1.5 * g, minimum=-1.0, stretch=8.0, Q=8)
 
 

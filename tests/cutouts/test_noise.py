@@ -22,6 +22,8 @@ def test_noise_is_the_scaled_median_of_the_differences_of_neighbours():
     pixels[0, :, 1] = [0.0, 1.0, 1.0, 1.0]
     pixels[0, :, 2] = [5.0, 4.0, np.nan, 9.0]  # two of the three pairs hold a bad pixel, in every band
     assert band_noise(pixels) == pytest.approx(1.4826 / np.sqrt(2) * np.array([1.0, 1.0, 1.0]))
+    # A band alone has its own pairs.
+    assert band_noise(pixels[:, :, :1]) == pytest.approx([1.4826 / np.sqrt(2) * 2.0])
 
 
 def test_noise_of_no_neighbours_is_0():

@@ -199,7 +199,7 @@ def test_positives_that_were_drawn_apart_say_nothing_of_the_prior(rng, prior):
     X, s = rng.normal(size=(100, 2)), np.arange(100) < 40
     model = NNPULGBMClassifier(prior, scheme="separate", n_estimators=5, random_state=0).fit(X, s)
     np.testing.assert_allclose(model.predict_proba(X)[:, 1], prior, rtol=0.2)
-    with pytest.raises(ValueError, match="at least the share of labelled rows, 0.4"):
+    with pytest.raises(ValueError, match=r"at least the share of labelled rows, 0\.4"):
         model.set_params(scheme="single").fit(X, s)
 
 
