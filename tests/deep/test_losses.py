@@ -7,6 +7,8 @@ from gridlens_deep._augment import N_TURNS, turned
 from gridlens_deep._losses import nnpu_risk, weighted_cross_entropy
 from gridlens_deep._scoring import fit_temperature
 
+from gridlens._turns import turned as turned_cutout
+
 
 def plain_parts(z, labelled, weight, prior):
     def mean(loss, rows):
@@ -78,6 +80,14 @@ def test_temperature_is_found_where_it_is_known():
     assert fit_temperature(3.0 * z, y) == pytest.approx(3.0, rel=0.05)
     # Classes that are parted would take a temperature of 0.
     assert fit_temperature(np.where(y == 1, 5.0, -5.0), y) >= 0.05
+
+
+def test_turns_are_in_the_order_of_the_package():
+    image = np.random.default_rng(0).normal(size=(4, 4, 3))
+    batch = torch.tensor(image).permute(2, 0, 1)[None]
+    for version in range(N_TURNS):
+        expected = turned_cutout(image, version)
+        np.testing.assert_array_equal(turned(batch, version)[0].permute(1, 2, 0).numpy(), expected)
 
 
 def test_there_are_eight_turns():
