@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm, rankdata
 
-from gridlens.evaluation import Estimate, auroc, tpr_at_fpr
-from gridlens.evaluation._compare import compare, mcnemar
+from gridlens.evaluation import Estimate, auroc, compare, mcnemar, tpr_at_fpr
 
 
 def two_scores(rng, n_positive, n_negative, better=0.0, views=1):

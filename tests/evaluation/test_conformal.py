@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from gridlens.evaluation._conformal import conformal_selection
+from gridlens.evaluation import conformal_selection
 
 SCORES = st.lists(st.integers(-8, 8), min_size=1, max_size=40)
 

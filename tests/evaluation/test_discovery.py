@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from gridlens.calibration import wilson
-from gridlens.evaluation._discovery import discovery_curve
+from gridlens.evaluation import discovery_curve
 
 MIXED = np.array([1, "a"], dtype=object)
 

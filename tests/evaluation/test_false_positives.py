@@ -8,8 +8,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
 from gridlens.calibration import wilson
-from gridlens.evaluation import tpr_at_fpr
-from gridlens.evaluation._false_positives import tpr_at_false_positives
+from gridlens.evaluation import tpr_at_false_positives, tpr_at_fpr
 
 BOTH_CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(-6, 6)), min_size=2, max_size=60).filter(
     lambda rows: len({label for label, _ in rows}) == 2

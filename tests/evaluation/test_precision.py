@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score
 
 from gridlens.calibration import wilson
-from gridlens.evaluation._precision import average_precision, required_fpr, tpr_at_precision
+from gridlens.evaluation import average_precision, required_fpr, tpr_at_precision
 
 BOTH_CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(-5, 5)), min_size=2, max_size=40).filter(
     lambda rows: len({label for label, _ in rows}) == 2

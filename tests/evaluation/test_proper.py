@@ -8,7 +8,7 @@ from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as log_loss_of_scikit_learn
 
 from gridlens.calibration import expected_calibration_error, shift_prior, wilson
-from gridlens.evaluation._proper import brier_score, calibration_error, log_loss
+from gridlens.evaluation import brier_score, calibration_error, log_loss
 
 METRICS = [brier_score, log_loss]
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.floats(0.001, 0.999)), min_size=2, max_size=40).filter(

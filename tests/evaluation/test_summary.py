@@ -5,12 +5,19 @@ import time
 import numpy as np
 import pytest
 
-from gridlens.evaluation import auroc, tpr_at_fpr
-from gridlens.evaluation._false_positives import tpr_at_false_positives
-from gridlens.evaluation._precision import average_precision, tpr_at_precision
-from gridlens.evaluation._proper import brier_score, calibration_error, log_loss
-from gridlens.evaluation._summary import evaluate_ranking
-from gridlens.evaluation._top import precision_at_k, recall_at_k
+from gridlens.evaluation import (
+    auroc,
+    average_precision,
+    brier_score,
+    calibration_error,
+    evaluate_ranking,
+    log_loss,
+    precision_at_k,
+    recall_at_k,
+    tpr_at_false_positives,
+    tpr_at_fpr,
+    tpr_at_precision,
+)
 
 
 def rows(n=1200, shift=2.0):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from gridlens.calibration import wilson
-from gridlens.evaluation._top import precision_at_k, recall_at_k
+from gridlens.evaluation import precision_at_k, recall_at_k
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(-3, 3)), min_size=1, max_size=30)
 

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 from scipy.stats import norm
 from sklearn.svm import LinearSVC
 
-from gridlens.pu._prior import ClassPrior, estimate_class_prior
+from gridlens.pu import ClassPrior, estimate_class_prior
 
 
 def scores_of(seed, share, separation, n_p=500, n_u=5000):
