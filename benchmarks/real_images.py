@@ -18,6 +18,7 @@ from astropy.wcs import WCS
 from photutils.psf import fit_fwhm
 
 from gridlens import load_model
+from gridlens._constants import MAD_TO_SIGMA
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts.images import extract
 from gridlens.cutouts.readers import read_batches
@@ -74,7 +75,7 @@ def blue_map(cutout: CutoutSet) -> np.ndarray:
     row, status, bad = np.empty((1, 315), np.float32), np.empty(1, np.int64), np.empty(1, np.int64)
     kernels.extract_rows(pixels, cutout.bcg_xy, cutout.pixel_scale, work, row, status, bad)
     blue = work.maps[2].astype(float)
-    return blue / (1.4826 * np.median(np.abs(blue - np.median(blue))))
+    return blue / (MAD_TO_SIGMA * np.median(np.abs(blue - np.median(blue))))
 
 
 def psf_fwhm(path: Path, pixel_scale: float) -> float:
