@@ -118,7 +118,7 @@ def test_prevalence_is_estimated_from_the_scores():
     assert table["p_lens"].sum() == pytest.approx(lens.sum(), rel=0.15)
     assert table.attrs["prevalence_estimate"].startswith(f"{table.attrs['prevalence']:.3g} [")
     none = rank_table(rows[~lens], "estimate")
-    assert "not told from none" in none.attrs["prevalence_estimate"]
+    assert "not distinguishable from none" in none.attrs["prevalence_estimate"]
     assert 0 < none.attrs["prevalence"] < 2e-3
     with pytest.raises(ValueError, match=r"or 'estimate'\. Got 'even'"):
         rank_table(rows, "even")

@@ -27,12 +27,12 @@ class IsotonicCalibrator(BaseEstimator):
     - The first and the last step get ``(k + 1/2) / (m + 1)``, Laplace's rule with half counts, so that no
       probability is 0 or 1. An end step that would thereby pass its neighbour is pooled with it.
     - The ranking survives. Probabilities run linearly from the mid-point, in score, of each step to that of the next
-      [2]_. In the outer half of an end step they go on for a tenth of the way to 0 or 1.
+      [2]_. In the outer half of an end step they continue for a tenth of the way to 0 or 1.
     - Beyond the fitted scores, at a distance d in units of their range, they go the share ``d / (1 + d)`` of another
       tenth: always onwards, never far, and never to 0 or 1.
 
     Output is strictly increasing in the score as far as float64 can tell the results apart. Rows of one score are
-    one row to the regression, with their share of positives, and get one probability: ties stay ties.
+    one row to the regression, with their fraction of positives, and get one probability: ties stay ties.
 
     Fewer positives than `min_positives` make few steps, and the topmost promise too much. A beta calibration [3]_ is
     fitted instead, with a warning. It is a smooth curve of five numbers through the fitted scores, and continues beyond
@@ -104,8 +104,8 @@ class IsotonicCalibrator(BaseEstimator):
         y : array-like of shape (n,)
             1 for a positive, 0 surely none. Unlabelled rows do not belong here.
         groups : array-like of shape (n,), default=None
-            Rows with one value hang together, such as views of one cluster. They widen the intervals and change no
-            probability. None: each row by itself.
+            Rows with the same value belong together, such as views of one cluster. They widen the intervals and change
+            no probability. None: each row by itself.
 
         Returns
         -------
@@ -114,7 +114,8 @@ class IsotonicCalibrator(BaseEstimator):
         Warns
         -----
         UserWarning
-            Fewer positives than `min_positives`; or all scores are equal, so that no row can be told from another.
+            Fewer positives than `min_positives`; or all scores are equal, so that no row can be distinguished from
+            another.
 
         Raises
         ------
@@ -151,7 +152,7 @@ class IsotonicCalibrator(BaseEstimator):
         steps = pool(levels)
         if len(levels.rows) == 1:
             warnings.warn(
-                "All 'scores' are equal: they tell no row from another, and each gets the share of positives.",
+                "All 'scores' are equal: they tell no row from another, and each gets the fraction of positives.",
                 UserWarning,
                 stacklevel=2,
             )

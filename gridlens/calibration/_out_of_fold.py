@@ -15,7 +15,7 @@ __all__ = ["calibrate_out_of_fold"]
 def calibrate_out_of_fold(score: Any, y: Any, groups: Any = None, *, cv: int = 5, random_state: int = 0) -> np.ndarray:
     """Each row's probability from an `IsotonicCalibrator` that has seen neither the row nor its group.
 
-    A calibration judged on the rows of its fit always looks right: their share of positives is what it returns. To
+    A calibration judged on the rows of its fit always looks right: their fraction of positives is what it returns. To
     score new rows, fit one `IsotonicCalibrator` to all of them; this is for reliability, expected calibration error
     and log loss.
 
@@ -28,7 +28,7 @@ def calibrate_out_of_fold(score: Any, y: Any, groups: Any = None, *, cv: int = 5
     groups : array-like of shape (n,), default=None
         Rows of one value stay in one fold. None: each row by itself.
     cv : int, default=5
-        Folds, drawn with as even a share of positives as the groups allow.
+        Folds, drawn with as even a fraction of positives as the groups allow.
     random_state : int, default=0
         Seed of the folds.
 

@@ -15,16 +15,16 @@ def shift_prior(p: Any, train_prior: float, target_prior: float) -> np.ndarray:
     """Probabilities as they would be at another prevalence.
 
     The odds are multiplied by ``(target / (1 - target)) / (train / (1 - train))`` [1]_. That is right where the two
-    populations differ in their share of positives and in nothing else. No rank changes.
+    populations differ in their fraction of positives and in nothing else. No rank changes.
 
     Parameters
     ----------
     p : array-like of any shape
         Probabilities at `train_prior`, from 0 to 1. 0 and 1 stay, and so does NaN.
     train_prior : float
-        Share of positives that `p` was calibrated on, between 0 and 1, both left out.
+        Fraction of positives that `p` was calibrated on, between 0 and 1, both left out.
     target_prior : float
-        Share of positives to move to, between 0 and 1, both left out.
+        Fraction of positives to move to, between 0 and 1, both left out.
 
     Returns
     -------

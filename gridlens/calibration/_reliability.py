@@ -27,7 +27,7 @@ class Reliability(NamedTuple):
     predicted : ndarray of shape (n_bins,), float64
         Mean probability of the bin's rows.
     observed : ndarray of shape (n_bins,), float64
-        Share of positives among them.
+        Fraction of positives among them.
     rows : ndarray of shape (n_bins,), int64
         How many rows.
     low, high : ndarray of shape (n_bins,), float64
@@ -42,7 +42,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(y: Any, p: Any, n_bins: int = 15) -> Reliability:
-    """Predicted against observed shares of positives, in bins of equal mass.
+    """Predicted against observed fractions of positives, in bins of equal mass.
 
     Rows of one probability share a bin, so the bins do not depend on the order of the rows; they are then only about
     equal, and there may be fewer of them. Bins of equal width would leave nearly all rows of a rare class in one.

@@ -1,4 +1,4 @@
-"""The share of positives among rows without labels, read off their calibrated probabilities."""
+"""The fraction of positives among rows without labels, estimated from their calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class PriorShift(NamedTuple):
     Attributes
     ----------
     value : float
-        Share of positives among the rows, from 0 to 1.
+        Fraction of positives among the rows, from 0 to 1.
     low, high : float
         Its 95 % interval.
     iterations : int
         Steps to `value`.
     note : str
-        "", or what cannot be told, such as "not told from none: at most 0.0021".
+        "", or what cannot be told, such as "not distinguishable from none: at most 0.0021".
 
     Examples
     --------
@@ -61,7 +61,7 @@ def estimate_shift(
     p : array-like of shape (n,)
         Probabilities at `train_prior`, from 0 to 1, no NaN.
     train_prior : float
-        Share of positives that `p` was calibrated on, between 0 and 1, both left out.
+        Fraction of positives that `p` was calibrated on, between 0 and 1, both left out.
     groups : array-like of shape (n,), default=None
         Rows with one value are drawn together. None: each row by itself.
     n_boot : int, default=200
@@ -83,7 +83,7 @@ def estimate_shift(
 
     Notes
     -----
-    Right where the target rows differ from those of the calibration in their share of positives and in nothing else:
+    Right where the target rows differ from those of the calibration in their fraction of positives and in nothing else:
     other seeing or another selection of clusters shifts the answer without a sign of it. Percentiles of a bootstrap of
     the rows: the errors of the calibration itself are not in the interval, and matter most for rare positives. From
     true probabilities it holds the truth in nine of ten simulations, from those of a calibration on 100 positives in
@@ -136,8 +136,8 @@ def estimate_shift(
         times = np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups)
         drawn[i] = _maximum(positive, negative, times[group].astype(np.float64), share)[0]
     low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
-    # Draws of rows without a positive have none either. None among n rows is what a share of 3 / n leaves in one case
-    # of twenty.
+    # Draws of rows without a positive have none either. None among n rows is what a fraction of 3 / n leaves in one
+    # case of twenty.
     least = 1.0 - 0.05 ** (1.0 / n_groups)
     if low == 0.0:
         high = max(high, least)
@@ -147,14 +147,14 @@ def estimate_shift(
     if low == 0.0 and high == 1.0:
         note = f"not resolvable with {n_groups} rows"
     elif low == 0.0:
-        note = f"not told from none: at most {high:.2g}"
+        note = f"not distinguishable from none: at most {high:.2g}"
     elif high == 1.0:
-        note = f"not told from all: at least {low:.2g}"
+        note = f"not distinguishable from all: at least {low:.2g}"
     return PriorShift(share, low, high, iterations, note)
 
 
 def _maximum(positive: np.ndarray, negative: np.ndarray, weight: np.ndarray, start: float) -> tuple[float, int]:
-    """Share of positives with the largest likelihood, and the steps to it."""
+    """Fraction of positives with the largest likelihood, and the steps to it."""
     difference = positive - negative
 
     def slope(share: float) -> tuple[float, float]:

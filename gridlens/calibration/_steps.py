@@ -1,4 +1,4 @@
-"""Steps of an isotonic regression: rows pooled until their share of positives rises with the score."""
+"""Steps of an isotonic regression: rows pooled until their fraction of positives rises with the score."""
 
 from __future__ import annotations
 

@@ -288,8 +288,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             column such as `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own
             log-odds: over folds with ``final="average"``, over dropout for networks.
             The prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval
-            as text in ``attrs["prevalence_estimate"]``. Where that is not told from none, the upper end of the interval
-            is taken: `p_lens` is then the most that the scores allow.
+            as text in ``attrs["prevalence_estimate"]``. Where that is not distinguishable from none, the
+            upper end of the interval is taken: `p_lens` is then the most that the scores allow.
 
         Raises
         ------

@@ -101,7 +101,7 @@ class Drawn(NamedTuple):
         Groups that hold a positive are drawn apart from the others, so that both stay as many.
     wary : Draw
         The same, with a random number of negatives above all scores: one group of them is expected, exponentially
-        distributed. That is what a sample cannot tell of the negatives to come: the share of them beyond its highest
+        distributed. That is what a sample cannot tell of the negatives to come: the fraction of them beyond its highest
         one, of n, is about 1 / n with that distribution. Without it a sample whose highest negatives happen to be low
         would know its false positive rate to be zero.
     free : Draw
@@ -139,7 +139,7 @@ def percentiles(
     """Ends of an interval: the 2.5 % quantile of the draws for the lower, the 97.5 % quantile of those for the upper.
 
     Of fewer than two groups, or where the draws do not differ, it is `without_spread`, by default the widest that a
-    share of `n` groups can have.
+    fraction of `n` groups can have.
     """
     return partial(_percentiles, n, widest(value, n) if without_spread is None else without_spread)
 

@@ -49,7 +49,7 @@ class McNemar(NamedTuple):
     p_value : float
         Two-sided and exact; NaN with a note.
     fpr_a, fpr_b : float
-        Share of the negatives that each lets through.
+        Fraction of the negatives that each lets through.
     note : str
         "", or why there is no answer, such as "not resolvable with 200 negatives".
     """
@@ -96,7 +96,7 @@ def compare(
         arguments with `functools.partial`: a metric seen to take ``n_boot`` is told to make no bootstrap of its own
         inside each draw.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -155,13 +155,13 @@ def compare(
 def mcnemar(
     y: Any, score_a: Any, score_b: Any, *, fpr: float | None = None, thresholds: tuple[float, float] | None = None
 ) -> McNemar:
-    """McNemar's exact test of whether two scores find the same share of the positives at their operating points.
+    """McNemar's exact test of whether two scores find the same fraction of the positives at their operating points.
 
     Only the positives that one score finds and the other does not tell [1]_. If both find as many, each of these is
     found by either with probability one half: the p value is the two-sided one of that binomial,
     ``min(1, 2 P(X <= min(only_a, only_b)))``.
 
-    Rows are taken as independent: give one row of each group of rows that hang together. The thresholds are taken as
+    Rows are taken as independent: give one row of each group of rows that belong together. The thresholds are taken as
     known; use `compare` with `tpr_at_fpr` where their error counts too, as it does when few negatives pass.
 
     Parameters

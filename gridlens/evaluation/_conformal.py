@@ -39,7 +39,7 @@ class Selection(NamedTuple):
 def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, groups: Any = None) -> Selection:
     """Select test rows so that at most a share `fdr` of the selected is expected to be negative.
 
-    Each test row is held against the n clean negatives of the calibration rows (p-value, [1]_ eq. 4 with clipped
+    Each test row is compared with the n clean negatives of the calibration rows (p-value, [1]_ eq. 4 with clipped
     scores, without its random draw among ties): ``p_j = (1 + #{i : s_i >= s_j}) / (n + 1)``. Benjamini and Hochberg's
     rule then selects the k smallest, k the largest number whose k-th smallest p-value is at most ``fdr k / n_test``.
 
@@ -47,7 +47,7 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
 
     - Negatives of the calibration are exchangeable with the negatives among the test rows: same survey, same selection,
       not seen in training. Simulated negatives for real test rows are not.
-    - Rows are independent, or hang together in the calibration alone and `groups` say how. Views of one cluster among
+    - Rows are independent, or belong together in the calibration alone and `groups` say how. Views of one cluster among
       the test rows break the proof.
     - It does **not** ask for one prevalence: calibration rows enriched in positives will do, for their positives
       are left out. The p-values of [1]_ divide by all calibration rows, which gains the factor ``1 - prevalence``, next
@@ -67,8 +67,8 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
     fdr : float, default=0.1
         Wanted false discovery rate, between 0 and 1, both left out.
     groups : array-like of shape (n_calibration,), default=None
-        Calibration rows of one value hang together, such as views of one cluster. Each group then counts as one row,
-        which its negatives share: ``p_j = (1 + sum_g share_g(s >= s_j)) / (n_groups + 1)`` [3]_.
+        Calibration rows with the same value belong together, such as views of one cluster. Each group then counts as
+        one row, which its negatives share: ``p_j = (1 + sum_g share_g(s >= s_j)) / (n_groups + 1)`` [3]_.
 
     Returns
     -------

@@ -42,7 +42,7 @@ class MatchedNegatives(NamedTuple):
     def rows(self) -> np.ndarray:
         """All rows of the pairs, each once, increasing.
 
-        On these, compare the model with a control that was fitted to all rows, out of fold. A control fitted anew to
+        On these, compare the model with a control that was fitted to all rows, out of fold. A control refitted to
         these alone would see a row's twin with the other label, and rank upside down.
         """
         return np.union1d(self.positive, self.negative)

@@ -24,7 +24,7 @@ class ReviewCost(NamedTuple):
     Attributes
     ----------
     reviewed : float
-        Rows looked at.
+        Rows inspected.
     found : Estimate
         Positives among them.
     review_hours : float
@@ -48,7 +48,7 @@ class DiscoveryCurve(NamedTuple):
     Attributes
     ----------
     reviewed : ndarray of shape (n_places,), float64
-        Rows looked at from the top, increasing up to `n_rows`.
+        Rows inspected from the top, increasing up to `n_rows`.
     found : ndarray of shape (n_places,), float64
         Expected positives among them, NaN before `resolved_from`.
     low, high : ndarray of shape (n_places,), float64
@@ -177,14 +177,14 @@ def discovery_curve(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> DiscoveryCurve:
-    """Expected positives found against rows looked at, best first, among `n_rows` rows at a declared prevalence.
+    """Expected positives found against rows inspected, best first, among `n_rows` rows at a declared prevalence.
 
     Above a threshold lie ``n_rows * (pi * TPR + (1 - pi) * FPR)`` rows, of them ``n_rows * pi * TPR`` positives: the
     positives of the sample weigh ``pi / n_positive`` each and the negatives ``(1 - pi) / n_negative``, whatever their
-    share in the sample. That is right where the rows to come differ from the sample in their share of positives and in
-    nothing else. Rows that tie come in random order, of which the curve is the mean: a straight line.
+    share in the sample. That is right where the rows to come differ from the sample in their fraction of positives and
+    in nothing else. Rows that tie come in random order, of which the curve is the mean: a straight line.
 
-    A negative of the sample stands for ``(1 - pi) / n_negative * n_rows`` rows to come. Before the place where the
+    A negative of the sample represents ``(1 - pi) / n_negative * n_rows`` rows to come. Before the place where the
     first one of them has come, the list would look pure whatever it is, so no number is given there. With groups it
     takes as many as a group of them has on average.
 
@@ -195,9 +195,9 @@ def discovery_curve(
     score : array-like of shape (n,)
         Higher for more likely positives; infinite scores are taken, NaN is not.
     prevalence : float
-        Share of positives among the rows to come, between 0 and 1, both left out.
+        Fraction of positives among the rows to come, between 0 and 1, both left out.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     n_rows : int, default=100_000
         Length of the list.
     n_boot : int, default=1000
@@ -261,7 +261,7 @@ def discovery_curve(
         drawn[i] = np.interp(places, one.places(share, length), one.found(share, length))
         halves[i] = one.half(share, length)
     low, high = _band(found, drawn, share * length, len(np.unique(group[labels == 1])))
-    # No more positives than rows looked at, and no more of them missing than rows left.
+    # No more positives than rows inspected, and no more of them missing than rows left.
     low = np.maximum(low, share * length - (length - places))
     high = np.minimum(high, places)
     for column in (found, low, high):

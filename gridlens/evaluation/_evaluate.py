@@ -147,13 +147,13 @@ def evaluate(
     score : array-like of shape (n,)
         Higher for more likely positives; infinite scores are taken, NaN is not.
     prevalence : float
-        Share of positives among what will be scored, between 0 and 1, both left out.
+        Fraction of positives among what will be scored, between 0 and 1, both left out.
     p : array-like of shape (n,), default=None
-        Probabilities at the share of positives in these rows, from 0 to 1. Adds the measures of calibration.
+        Probabilities at the fraction of positives in these rows, from 0 to 1. Adds the measures of calibration.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster.
+        Rows with the same value belong together, such as views of one cluster.
     strata : dict of str to Strata, default=None
-        Groups of rows to measure apart, by name. See `stratified` on which negatives each is held against.
+        Groups of rows to measure apart, by name. See `stratified` on which negatives each is compared with.
     controls : dict of str to DataFrame, default=None
         Columns of n rows, by name: what a simple classifier achieves on them stands beside the model.
     match_on : DataFrame, default=None

@@ -18,7 +18,7 @@ __all__ = ["tpr_at_false_positives"]
 def tpr_at_false_positives(
     y: Any, score: Any, n: int = 0, groups: Any = None, *, n_boot: int = 1000, random_state: int = 0
 ) -> Estimate:
-    """Share of the positives found with at most `n` false positives: ``TP(t) / P``, the highest with ``FP(t) <= n``.
+    """Fraction of the positives found with at most `n` false positives: ``TP(t) / P``, the highest with ``FP(t) <= n``.
 
     The Bologna lens finding challenge [1]_ ranks by two of them: TPR0, before a single false positive, is ``n=0``;
     TPR10, with fewer than ten, is ``n=9``. There it was 100 000 cases: the same ranking has a lower TPR0 on more
@@ -35,7 +35,7 @@ def tpr_at_false_positives(
     n : int, default=0
         False positives allowed, from 0.
     groups : array-like of shape (n_rows,), default=None
-        Rows of one value hang together. The interval is then of a bootstrap that draws whole groups.
+        Rows with the same value belong together. The interval is then of a bootstrap that draws whole groups.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0

@@ -61,7 +61,7 @@ def unresolvable(count: int, kind: str) -> Estimate:
 def delong_interval(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float, float]:
     """AUROC of the scores of both classes, with DeLong's 95 % interval on the logit scale.
 
-    The midranks of Sun & Xu give each row's placement: the share of the other class that it beats, ties half.
+    The midranks of Sun & Xu give each row's placement: the fraction of the other class that it beats, ties half.
     """
     m, n = len(positive), len(negative)
     ranks = rankdata(np.concatenate([positive, negative]))
@@ -79,8 +79,8 @@ def widest(value: float, n: int) -> tuple[float, float]:
     """Interval where the rows show no spread to compute one of: perfect separation, all scores equal, one row.
 
     No mean of n numbers from 0 to 1 varies by more than ``value (1 - value) / n``, and no AUROC does, n the rows of the
-    rarer class (Birnbaum & Klose 1957, Annals of Mathematical Statistics 28, 933). That is the variance of a share of
-    n, so Wilson's interval applies.
+    rarer class (Birnbaum & Klose 1957, Annals of Mathematical Statistics 28, 933). That is the variance of a fraction
+    of n, so Wilson's interval applies.
     """
     # Sums of shares may pass 1 by a last digit.
     low, high = wilson(min(value, 1.0) * n, n)

@@ -26,7 +26,7 @@ def average_precision(
 ) -> Estimate:
     """Mean precision over the positives, ``sum_t (R(t) - R(t_before)) P(t)`` over the distinct scores, highest first.
 
-    R is the share of the positives at or above t, and P that of positives among all rows there. At a declared
+    R is the fraction of the positives at or above t, and P that of positives among all rows there. At a declared
     prevalence pi it is ``P(t) = pi TPR(t) / (pi TPR(t) + (1 - pi) FPR(t))``, as if the negatives were weighted.
 
     Parameters
@@ -36,9 +36,9 @@ def average_precision(
     score : array-like of shape (n,)
         Higher for more likely positives; infinite scores are taken, NaN is not.
     prevalence : float, default=None
-        Share of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+        Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -50,7 +50,7 @@ def average_precision(
         With the interval of a bootstrap of whole groups, or of rows, those with a positive apart from those without.
         Its lower end takes for granted no rate of false positives that the negatives are too few to show: each draw
         gets, above all scores, a random number of further negatives, one row or group of them on the mean. NaN
-        with a note where a class is missing, or one negative stands for more of the declared rows than all positives
+        with a note where a class is missing, or one negative represents more of the declared rows than all positives
         do, ``(1 - prevalence) / n_negative > prevalence``: a precision of one half or more cannot then be told.
 
     Raises
@@ -115,11 +115,11 @@ def required_fpr(precision: float, tpr: float, prevalence: float) -> float:
     Parameters
     ----------
     precision : float
-        Wanted share of positives in the list, between 0 and 1, both left out.
+        Wanted fraction of positives in the list, between 0 and 1, both left out.
     tpr : float
-        Share of the positives that the list holds, above 0 and at most 1.
+        Fraction of the positives that the list holds, above 0 and at most 1.
     prevalence : float
-        Share of positives among what will be scored, between 0 and 1, both left out.
+        Fraction of positives among what will be scored, between 0 and 1, both left out.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def tpr_at_precision(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Largest share of the positives that a list of a wanted precision can hold, at a declared prevalence.
+    """Largest fraction of the positives that a list of a wanted precision can hold, at a declared prevalence.
 
     The largest TPR over all thresholds where ``FPR <= required_fpr(precision, TPR, prevalence)``.
 
@@ -172,11 +172,11 @@ def tpr_at_precision(
     score : array-like of shape (n,)
         Higher for more likely positives; infinite scores are taken, NaN is not.
     precision : float
-        Wanted share of positives in the list, between 0 and 1, both left out.
+        Wanted fraction of positives in the list, between 0 and 1, both left out.
     prevalence : float
-        Share of positives among what will be scored, between 0 and 1, both left out.
+        Fraction of positives among what will be scored, between 0 and 1, both left out.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -188,7 +188,7 @@ def tpr_at_precision(
         0 where no threshold reaches the precision. With the interval of the bootstrap of `average_precision`; where
         the draws do not differ, Wilson's for the number of positives or their groups. NaN with a note where
         a class is missing, or the FPR required at the TPR found is below that of a single negative: the precision is
-        then owed to a lack of negatives.
+        then due to a lack of negatives.
 
     Raises
     ------

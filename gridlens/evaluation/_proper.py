@@ -44,10 +44,10 @@ def brier_score(
         Probabilities from 0 to 1, no NaN; those at the declared prevalence, where there is one (see
         `gridlens.calibration.shift_prior`).
     prevalence : float, default=None
-        Share pi of positives among what will be scored, for ``pi`` times the mean over the positives plus ``1 - pi``
-        times that over the negatives. None for the share among these rows.
+        Fraction pi of positives among the rows to be scored: the result is ``pi`` times the mean over the positives
+        plus ``1 - pi`` times that over the negatives. None for the fraction in these rows.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -101,7 +101,7 @@ def log_loss(
     prevalence : float, default=None
         As for `brier_score`.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -145,7 +145,7 @@ def calibration_error(
     p : array-like of shape (n,)
         Probabilities from 0 to 1, no NaN.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     n_bins : int, default=15
         Largest number of bins, the same ones for all draws.
     n_boot : int, default=1000

@@ -18,7 +18,8 @@ __all__ = ["auroc", "tpr_at_fpr"]
 def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_state: int = 0) -> Estimate:
     """Area under the ROC curve: the chance that a positive scores above a negative, ties half.
 
-    For a rare class look at `tpr_at_fpr` first: an AUROC is mostly made of false positive rates that nobody can afford.
+    For a rare class see `tpr_at_fpr` first: an AUROC is mostly made of false positive rates that are too high in
+    practice.
 
     Parameters
     ----------
@@ -27,9 +28,9 @@ def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_
     score : array-like of shape (n,)
         Higher for more likely positives; infinite scores are taken, NaN is not.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster. The interval is then of a bootstrap that draws
-        whole groups, those with a positive apart from those without; without groups it is DeLong's [1]_, [2]_, on the
-        logit scale, which holds for independent rows.
+        Rows with the same value belong together, such as views of one cluster. The interval is then of a bootstrap that
+        draws whole groups, those with a positive apart from those without; without groups it is DeLong's [1]_, [2]_, on
+        the logit scale, which holds for independent rows.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -90,7 +91,7 @@ def _area(draw: Draw) -> float:
 def tpr_at_fpr(
     y: Any, score: Any, fpr: float, groups: Any = None, *, n_boot: int = 1000, random_state: int = 0
 ) -> Estimate:
-    """Share of the positives found where at most a share `fpr` of the negatives is let through.
+    """Fraction of the positives found where at most a share `fpr` of the negatives is let through.
 
     Rows strictly above the threshold pass; the threshold is the lowest score of a negative that keeps to `fpr`.
     Positives that tie with that negative do not pass.
@@ -104,8 +105,8 @@ def tpr_at_fpr(
     fpr : float
         False positive rate, between 0 and 1, both left out.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster. The interval is then of a bootstrap that draws
-        whole groups, those with a positive apart from those without, and sets the threshold anew in each draw.
+        Rows with the same value belong together, such as views of one cluster. The interval is then of a bootstrap that
+        draws whole groups, those with a positive apart from those without, and sets the threshold again in each draw.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0

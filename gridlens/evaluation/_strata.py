@@ -32,7 +32,7 @@ def stratified(
     """Metrics for each group of rows, where the groups are large enough.
 
     Where `strata` is known for no negative (a property that only positives have), the positives of each stratum are
-    held against all negatives. Where it is known for negatives too, against the negatives of the stratum.
+    compared with all negatives. Where it is known for negatives too, against the negatives of the stratum.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def stratified(
     strata : array-like of shape (n,)
         Name of each row's stratum, None or NaN where it has none; with `edges`, a number to be cut by these.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster. Handed to the metrics.
+        Rows with the same value belong together, such as views of one cluster. Handed to the metrics.
     edges : sequence of float, default=None
         Increasing edges of ordered strata; each stratum has its lower edge, the last its upper one too.
     min_positives, min_negatives : int, default=10 and 100
@@ -176,7 +176,7 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 class _Part(NamedTuple):
-    """A stratum: its name, the rows of its positives and of the negatives they are held against, and which these are.
+    """A stratum: its name, the rows of its positives and of the negatives that they are compared with, and their kind.
 
     ``of`` are the names of the strata that were merged into it.
     """

@@ -41,9 +41,9 @@ def evaluate_ranking(
     score : array-like of shape (n,)
         Higher for more likely positives; infinite scores are taken, NaN is not.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     prevalence : float, default=None
-        Share of positives among what will be scored, between 0 and 1, both left out. Adds the measures at it.
+        Fraction of positives among what will be scored, between 0 and 1, both left out. Adds the measures at it.
     p : array-like of shape (n,), default=None
         Probabilities from 0 to 1, no NaN. Adds the measures of these, at the prevalence of these rows.
     ks : sequence of int, default=(100, 500)

@@ -27,7 +27,7 @@ def precision_at_k(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Share of positives among the `k` rows that score highest.
+    """Fraction of positives among the `k` rows that score highest.
 
     Among rows that tie at the end of the list, those on it are drawn blindly, so it holds as many positives as are
     expected of such a draw (the mean of the hypergeometric distribution): their share among the ties, for each place.
@@ -45,9 +45,9 @@ def precision_at_k(
     k : int
         Length of the list, from 1 to `out_of`.
     prevalence : float, default=None
-        Share of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+        Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     out_of : int, default=None
         How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here.
     n_boot : int, default=1000
@@ -60,7 +60,7 @@ def precision_at_k(
     Estimate
         With Wilson's interval for the rows here that are on the list. With a prevalence or groups it is that of the
         bootstrap of `average_precision`; where the draws do not differ, Wilson's for the groups on the list. NaN with
-        a note where the list is shorter than what one negative (or row) stands for, or where there
+        a note where the list is shorter than what one negative (or row) represents, or where there
         are no rows or, with a prevalence, not both classes.
 
     Raises
@@ -97,7 +97,7 @@ def recall_at_k(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Share of the positives that is among the `k` rows that score highest.
+    """Fraction of the positives that is among the `k` rows that score highest.
 
     See `precision_at_k` for ties and for what the list is at a declared prevalence.
 
@@ -110,9 +110,9 @@ def recall_at_k(
     k : int
         Length of the list, from 1 to `out_of`.
     prevalence : float, default=None
-        Share of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+        Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
     groups : array-like of shape (n,), default=None
-        Rows of one value hang together, such as views of one cluster, and are drawn together.
+        Rows with the same value belong together, such as views of one cluster, and are drawn together.
     out_of : int, default=None
         How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here.
     n_boot : int, default=1000
@@ -126,7 +126,7 @@ def recall_at_k(
         With Wilson's interval for the number of positives, the threshold taken as known. With a prevalence or groups it
         is that of the bootstrap of `average_precision`; where the draws do not differ, Wilson's for the number of
         positives or their groups. NaN with a note where the list is shorter than what one negative (or
-        row) stands for, or where there are no positives or, with a prevalence, not both classes.
+        row) represents, or where there are no positives or, with a prevalence, not both classes.
 
     Raises
     ------
@@ -180,14 +180,14 @@ def _on_the_list(draw: Draw, k: int, out_of: int, prevalence: float | None) -> t
     positives = float(draw.tp[-1])
     if not np.isfinite(a + b):
         return math.nan, math.nan
-    # Along a tie, and in what one row stands for, positives come evenly; unseen negatives come before all.
+    # Along a tie, and among the rows that one row represents, positives come evenly; unseen negatives come before all.
     mass = np.concatenate([[draw.unseen * b], a * draw.tp + b * draw.fp])
     found = float(np.interp(length, mass, np.concatenate([[0.0], draw.tp])))
     return found * a / length, found / positives if positives else math.nan
 
 
 def _masses(draw: Draw, k: int, out_of: int, prevalence: float | None) -> tuple[float, float, float]:
-    """What a positive and a negative stand for, and how much the list takes, in rows or as shares of all."""
+    """Return how many rows a positive and a negative represent, and the length of the list in the same unit."""
     positives, negatives = float(draw.tp[-1]), float(draw.fp[-1])
     if prevalence is None:
         return 1.0, 1.0, k * (positives + negatives) / out_of

@@ -3,7 +3,7 @@
 `estimate_class_prior` says how many positives there are. `ElkanNotoClassifier` learns from one set of rows, of whose
 positives some are labelled, with any classifier; `NNPULGBMClassifier` learns at a known class prior under the
 non-negative risk. `pu_f1` and `pu_roc_auc` compare classifiers without a single negative, and `sensitivity` tells how
-far scores hang on the prior and on which positives were labelled.
+far scores depend on the prior and on which positives were labelled.
 """
 
 from gridlens.pu._elkan_noto import ElkanNotoClassifier

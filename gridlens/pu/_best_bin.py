@@ -1,4 +1,4 @@
-"""Best bin estimation: the share of positives among unlabelled rows from the purest bin of top scores."""
+"""Best bin estimation: the fraction of positives among unlabelled rows from the purest bin of top scores."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class BestBin(NamedTuple):
     threshold : float
         Lowest score in the bin, c*.
     value : float
-        ``q_u(c*) / q_p(c*)``: the share of positives among the unlabelled rows if the bin holds no negative, an upper
-        limit otherwise.
+        ``q_u(c*) / q_p(c*)``: the fraction of positives among the unlabelled rows if the bin holds no negative, an
+        upper limit otherwise.
     low, high : float
         The paper's bound of that ratio, at 90 % confidence.
     """
@@ -35,7 +35,7 @@ class BestBin(NamedTuple):
 
 
 class TopBins:
-    """Shares of the positives and of the unlabelled rows that score at or above each threshold.
+    """Fractions of the positives and of the unlabelled rows that score at or above each threshold.
 
     Only scores of positives are thresholds: between two of them, q_p stays and q_u falls with the threshold, so the
     minimum that algorithm 1 of [1]_ looks for lies at one of them.
@@ -90,7 +90,7 @@ class TopBins:
 
 
 def _at_or_above(place: np.ndarray, weights: np.ndarray | None, n: int) -> np.ndarray:
-    """Share of the rows, by weight, in the bin of each of `n` thresholds."""
+    """Fraction of the rows, by weight, in the bin of each of `n` thresholds."""
     counts = np.bincount(place, weights, n + 1).astype(np.float64)
     from_above = np.cumsum(counts[::-1])[::-1]
     return from_above[1:] / from_above[0]

@@ -11,7 +11,7 @@ __all__ = ["checked_groups", "checked_prior", "checked_s", "min_positives"]
 
 
 def checked_s(s: Any, n: int, name: str = "y") -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Labels as 0 and 1, and the two values that stand for unlabelled and positive: 0 or -1, and 1.
+    """Labels as 0 and 1, and the two values that mean unlabelled and positive: 0 or -1, and 1.
 
     `name` is what the caller calls them.
 
@@ -53,8 +53,8 @@ def checked_prior(prior: Any) -> float:
     """Class prior, once it is known to lie between 0 and 1; raise ValueError otherwise."""
     if isinstance(prior, bool) or not isinstance(prior, int | float | np.number) or not 0.0 < prior < 1.0:
         raise ValueError(
-            f"The 'prior' parameter must be the share of positives in the population, between 0 and 1. Got {prior!r} "
-            "instead; estimate_class_prior estimates it."
+            f"The 'prior' parameter must be the fraction of positives in the population, between 0 and 1. Got "
+            f"{prior!r} instead; estimate_class_prior estimates it."
         )
     return float(prior)
 

@@ -41,7 +41,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     method : {"weighted", "ratio"}, default="weighted"
         "weighted": an unlabelled row is a positive with the probability
         :math:`w = P(y=1 | x, s=0) = \frac{1-c}{c} \frac{g}{1-g}`. It is taken twice, as a positive of weight w and as a
-        negative of weight 1 - w, beside the labelled rows of weight 1, and the estimator is fitted anew. What it then
+        negative of weight 1 - w, beside the labelled rows of weight 1, and the estimator is refitted. What it then
         gives is :math:`P(y=1 | x)` itself; nothing is divided by c, which has been used up. The estimator's `fit`
         must take `sample_weight`.
         "ratio": the estimator is fitted on all rows, and :math:`P(y=1 | x) = \min(g / c, 1)` with the g that it gives.
@@ -65,19 +65,19 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Attributes
     ----------
     propensity_ : float
-        c, as estimated or as given. At least the share of labelled rows.
+        c, as estimated or as given. At least the fraction of labelled rows.
     propensity_se_ : float
         Its standard error from counting alone, the bias left out; that of the "mean" is a third short, for models
         differ as well. Rows of one group count as varying together. NaN where c was given.
     propensity_folds_ : ndarray of shape (cv,), float64
-        The same by fold: the mean, or with "top" the share of labelled rows among those that score as high. NaN where
-        a fold holds none of these; empty where c was given.
+        The same by fold: the mean, or with "top" the fraction of labelled rows among those that score as high. NaN
+        where a fold holds none of these; empty where c was given.
     propensity_spread_ : float
         Largest less smallest of these, over their mean. Above 0.2 there is a warning: labelling may differ between
         groups, or positives be too few (counting alone does that below about two thousand of them). NaN where c was
         given.
     class_prior_ : float
-        P(y=1), the share of labelled rows over c.
+        P(y=1), the fraction of labelled rows over c.
     estimator_ : classifier
         Fitted on all rows: gives P(s=1 | x) with "ratio", P(y=1 | x) with "weighted".
     classes_ : ndarray of shape (2,)
@@ -145,7 +145,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError
             A label is neither; no row is positive or all are; there are fewer positives, or groups with some, than
-            folds; a parameter is out of its range; a propensity that was given is below the share of labelled rows;
+            folds; a parameter is out of its range; a propensity that was given is below the fraction of labelled rows;
             the estimator has no `predict_proba`, or its `fit` no `sample_weight` where that is needed.
         TypeError
             `X` is sparse.
@@ -177,7 +177,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.propensity_ = found.value
             if self.propensity_ < labelled:
                 raise ValueError(
-                    f"The 'propensity' parameter must be at least the share of labelled rows, {labelled:g}: with a "
+                    f"The 'propensity' parameter must be at least the fraction of labelled rows, {labelled:g}: with a "
                     f"smaller one there are more positives than rows. Got {self.propensity!r} instead. Positives that "
                     "were collected apart from the unlabelled rows are for NNPULGBMClassifier(scheme='separate')."
                 )
@@ -267,7 +267,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"The labelling propensity differs between folds by {found.spread:.0%} of its mean, from "
                 f"{np.nanmin(found.folds):.2g} to {np.nanmax(found.folds):.2g}; over all it is {self.propensity_:.2g} "
                 f"with a standard error of {found.error:.1g}. Positives are few, or groups are labelled differently: "
-                "see how far the scores hang on it with gridlens.pu.sensitivity.",
+                "see how far the scores depend on it with gridlens.pu.sensitivity.",
                 UserWarning,
                 stacklevel=3,
             )

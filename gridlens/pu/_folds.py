@@ -31,7 +31,7 @@ def default_estimator(seed: int) -> Any:
 def splits(
     n: int, labels: NDArray[np.int64], groups: NDArray[Any] | None, seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Folds of about equal shares of labelled rows; no group in two."""
+    """Folds of about equal fractions of labelled rows; no group in two."""
     rows = np.zeros(len(labels))
     if groups is None:
         return StratifiedKFold(n, shuffle=True, random_state=seed).split(rows, labels)

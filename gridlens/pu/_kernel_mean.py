@@ -1,4 +1,4 @@
-"""KM2: the share of positives among unlabelled rows from how far their kernel mean can be pushed off the positives'."""
+"""KM2: the fraction of positives among unlabelled rows, from the distances between kernel means."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from scipy.spatial.distance import pdist, squareform
 
 __all__ = ["SLOPE_FROM", "KernelMeans", "hull_distance"]
 
-# Ramaswamy et al. 2016, section 6: widths tried, in units of the median distance; the share of the final slope in the
-# threshold; the lambda up to which the initial slope is taken, here as the share of positives 1 - 1/lambda.
+# Ramaswamy et al. 2016, section 6: widths tried, in units of the median distance; the fraction of the final slope in
+# the threshold; the lambda up to which the initial slope is taken, here as the fraction of positives 1 - 1/lambda.
 _WIDTHS = np.logspace(-1.0, 1.0, 5)
 _THRESHOLD = 0.2
 _FIRST_LAMBDA = 1.05
 SLOPE_FROM = 1.0 - 1.0 / _FIRST_LAMBDA
-# Largest share looked for, and how finely. The authors stop at lambda = 8, a share of 0.875.
+# Largest share looked for, and how finely. The authors stop at lambda = 8, a fraction of 0.875.
 _LARGEST_LAMBDA = 20.0
 _RESOLUTION = 4e-3
 # Squared kernel-space norm that the factor may leave out of a row, of norm 1, and the dimensions it may take. The
@@ -57,7 +57,7 @@ class KernelMeans:
         self._rows = _factor(x, _best_width(x, difference))
 
     def share(self, positive_weights: np.ndarray | None = None, unlabelled_weights: np.ndarray | None = None) -> float:
-        """Share of positives among the unlabelled rows, from 0 to 0.95, of rows that count as their weights say.
+        """Fraction of positives among the unlabelled rows, from 0 to 0.95, of rows that count as their weights say.
 
         Weights move the means and leave the hull and the kernel, so that a resample costs no new kernel.
         """

@@ -1,4 +1,4 @@
-"""How good a classifier is, told from positives and unlabelled rows alone; and scorers that choose by it."""
+"""Metrics of a classifier from positives and unlabelled rows, and scorers for model selection."""
 
 from typing import Any
 
@@ -12,21 +12,21 @@ __all__ = ["pu_f1", "pu_f1_scorer", "pu_roc_auc", "pu_roc_auc_scorer"]
 
 
 def pu_f1(s: Any, predicted: Any) -> float:
-    r"""Squared recall over the share of rows called positive: high where the F1 score is (Lee & Liu 2003).
+    r"""Squared recall over the fraction of rows called positive: high where the F1 score is (Lee & Liu 2003).
 
     With precision p and recall r, :math:`P(y=1 | \hat y=1) P(\hat y=1) = P(\hat y=1 | y=1) P(y=1)`, so that
     :math:`p = r P(y=1) / P(\hat y=1)` and
 
     .. math:: \frac{r^2}{P(\hat y=1)} = \frac{p r}{P(y=1)}
 
-    The left side needs no negatives: where positives were labelled at random, r is the share of the labelled ones that
-    are called positive. The right side is large only where precision and recall both are. It ranks classifiers on the
-    same rows; it is no F1 score, for 1/P(y=1) is unknown, and its best value, at p = r = 1, is just that.
+    The left side needs no negatives: where positives were labelled at random, r is the fraction of the labelled ones
+    that are called positive. The right side is large only where precision and recall both are. It ranks classifiers on
+    the same rows; it is no F1 score, for 1/P(y=1) is unknown, and its best value, at p = r = 1, is just that.
 
     Parameters
     ----------
     s : array-like of shape (n,)
-        1 for a labelled positive, 0 (or -1) for an unlabelled row. All rows together stand for the population.
+        1 for a labelled positive, 0 (or -1) for an unlabelled row. All rows together represent the population.
     predicted : array-like of shape (n,)
         1 where a row is called positive, otherwise 0 (or -1).
 
@@ -82,8 +82,8 @@ def pu_roc_auc(s: Any, score: Any, prior: float | None = None) -> float:
     score : array-like of shape (n,)
         Higher for more likely positives.
     prior : float, default=None
-        Share of positives among the *unlabelled* rows: the class prior where these are a sample of the population. In
-        one training set of which a share q is labelled they lack those, and it is
+        Fraction of positives among the *unlabelled* rows: the class prior where these are a sample of the population.
+        In one training set of which a share q is labelled they lack those, and it is
         :math:`(\pi - q) / (1 - q)`. None leaves the area as it is.
 
     Returns

@@ -33,7 +33,7 @@ class _Part(NamedTuple):
 class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
     r"""Gradient-boosted trees that learn from positives and unlabelled rows (nnPU, Kiryo et al. 2017).
 
-    With the class prior :math:`\pi`, the risk of a score f on negatives, which nobody labelled, is that on the
+    With the class prior :math:`\pi`, the risk of a score f on negatives, which have no labels, is that on the
     population less that on positives. The non-negative risk under the loss l is
 
     .. math:: \pi E_P[l(f, +1)] + \max(0, E_U[l(f, -1)] - \pi E_P[l(f, -1)])
@@ -44,7 +44,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     prior : float
-        Class prior, the share of positives in the population, between 0 and 1; see `estimate_class_prior`.
+        Class prior, the fraction of positives in the population, between 0 and 1; see `estimate_class_prior`.
     beta : float, default=0.0
         How far below zero the second part may be before it is corrected.
     gamma : float, default=1.0
@@ -54,8 +54,8 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         prior.
     scheme : {"single", "separate"}, default="single"
         How the rows came about. "single": one set, of whose positives some are labelled, so that all rows together
-        stand for the population. "separate": positives and unlabelled rows were drawn apart, and the unlabelled rows
-        stand for it alone.
+        represent the population. "separate": positives and unlabelled rows were drawn apart, and the unlabelled rows
+        represent it alone.
     n_estimators : int, default=100
         Trees, or the most of them.
     learning_rate : float, default=0.05
@@ -65,9 +65,9 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
     reg_lambda : float, default=1.0
         L2 penalty on the leaves, in units of unlabelled rows.
     colsample_bytree : float, default=1.0
-        Share of the columns that each tree sees.
+        Fraction of the columns that each tree sees.
     validation_fraction : float, default=0.0
-        Share of the rows, or groups, by which the number of trees is chosen, at most a half: the number at which the
+        Fraction of the rows, or groups, by which the number of trees is chosen, at most a half: the number at which the
         risk on them is least, looked for until it has not fallen for `early_stopping_rounds` trees. All rows are then
         learned with so many. With few positives that risk is noisy, and the number as given the better choice.
     early_stopping_rounds : int, default=50
@@ -179,7 +179,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             A label is neither, no row is positive or all are, a parameter is out of its range, there are too few
             positives, or groups with some, for a validation part, or, with one training set, the prior is below the
-            share of labelled rows.
+            fraction of labelled rows.
         """
         import lightgbm
 
@@ -290,7 +290,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         labelled = float(np.average(labels, weights=weight))
         if self.scheme == "single" and self.prior < labelled:
             raise ValueError(
-                "The 'prior' parameter of NNPULGBMClassifier must be at least the share of labelled rows, "
+                "The 'prior' parameter of NNPULGBMClassifier must be at least the fraction of labelled rows, "
                 f"{labelled:g}, because they are positives of the same set. Got {self.prior!r} instead. If the "
                 "positives were drawn apart from the unlabelled rows, use scheme='separate'."
             )

@@ -34,7 +34,7 @@ class ClassPrior:
     Attributes
     ----------
     value : float
-        Share of positives in the whole population, from 0 to 1.
+        Fraction of positives in the whole population, from 0 to 1.
     low, high : float
         Bootstrap 95 % interval. It knows the scatter of the estimate and not its bias: in simulations without
         bias, those of "best-bin" and "elkan-noto" hold the truth about nine times in ten. That of "km2" was not tried.
@@ -81,7 +81,7 @@ class PriorComparison:
 
 
 class _Share(NamedTuple):
-    """Share of positives among the unlabelled rows, the same of each resample, and what is said of it."""
+    """Fraction of positives among the unlabelled rows, the same of each resample, and what is said of it."""
 
     value: float
     resampled: np.ndarray
@@ -132,7 +132,7 @@ def estimate_class_prior(
     n_bootstrap: int = 200,
     random_state: Any = None,
 ) -> ClassPrior | PriorComparison:
-    """Share of positives in a population of which some positives are labelled and nothing else is.
+    """Fraction of positives in a population of which some positives are labelled and nothing else is.
 
     All methods suppose that the labelled positives are drawn at random from all positives. Where they are not, as
     where the bright ones were found first, each of them is wrong, and agreement between them proves nothing.
@@ -152,7 +152,7 @@ def estimate_class_prior(
         - "elkan-noto" [2]_: from c, the mean probability of ``s = 1`` over the labelled positives. Biased high
           where the classes overlap, for c is then too low; needs calibrated probabilities.
         - "km2" [3]_: kernel mean embedding with gradient thresholding. Needs no score, but takes at most 800 rows of
-          either kind, drawn at random, and sees nothing below a share of about 0.05.
+          either kind, drawn at random, and sees nothing below a fraction of about 0.05.
         - "all": the three, and whether they agree within 50 %.
     scheme : {"single", "separate"}, default="single"
         "single": one sample, of which some positives were labelled. The prior is that of all rows,
@@ -165,7 +165,7 @@ def estimate_class_prior(
     groups : array-like of shape (n,), optional
         Rows of one group share a fold and are resampled together: copies of one object are one group.
     n_bootstrap : int, default=200
-        Resamples for the interval, at least 2. Scores are resampled, no model is fitted anew. "km2" takes 20 at most.
+        Resamples for the interval, at least 2. Scores are resampled, no model is refitted. "km2" takes 20 at most.
     random_state : int, RandomState or None, default=None
         Of the folds, the resamples and the rows that "km2" takes.
 
@@ -328,7 +328,7 @@ def _resamples(
             if k:
                 drawn[stratum] = np.bincount(rng.integers(k, size=k), minlength=k)
         weights = drawn[place]
-        # With few groups, those drawn may hold no unlabelled row: no sample, drawn anew.
+        # With few groups, those drawn may hold no unlabelled row: no sample; draw again.
         if (weights[s == 0] > 0.0).any():
             yield weights[s == 1], weights[s == 0]
             done += 1

@@ -60,7 +60,7 @@ def estimate_propensity(
     Returns
     -------
     Propensity
-        Error and folds are of the mean, or with "top" of the share of labelled rows among those that score as high.
+        Error and folds are of the mean, or with "top" of the fraction of labelled rows among those that score as high.
 
     References
     ----------
@@ -89,7 +89,7 @@ def calibrated_scores(
     folds: NDArray[np.int64],
     weight: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Scores as shares of labelled rows, by isotonic regression on the other folds.
+    """Scores as fractions of labelled rows, by isotonic regression on the other folds.
 
     Trees scatter about P(s=1 | x), most of all where it is level. The regression keeps their order alone and takes the
     scatter out; on other folds, or it would follow the labels of these very rows.

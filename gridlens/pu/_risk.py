@@ -23,9 +23,9 @@ class Expectations(NamedTuple):
 def expectations(
     s: NDArray[np.int64], weight: NDArray[np.float64] | None, scheme: Literal["single", "separate"], kind: str
 ) -> Expectations:
-    """Share of each row in the means over the positives and over the population.
+    """Fraction of each row in the means over the positives and over the population.
 
-    With a single training set the labelled positives belong to the population, so all rows stand for it; where
+    With a single training set the labelled positives belong to the population, so all rows represent it; where
     positives and unlabelled rows were drawn apart, the unlabelled ones alone do. The risk "pn" takes these for
     negatives.
     """

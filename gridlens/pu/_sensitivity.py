@@ -30,7 +30,7 @@ class SensitivityRow(NamedTuple):
     rank_correlation: float
     """Spearman's, with the scores as assumed"""
     top_kept: float
-    """share of the rows on top as assumed that stay there"""
+    """fraction of the rows on top as assumed that stay there"""
 
 
 class Sensitivity(NamedTuple):
@@ -75,7 +75,7 @@ class Sensitivity(NamedTuple):
             axes.text(0.01, place, f"p x {row.median_ratio:.2f}", va="center", fontsize=8)
         axes.set_yticks(places, [row.change for row in self.rows])
         axes.set_xlim(0.0, 1.0)
-        axes.set_xlabel(f"share of the top {self.top} that stays there")
+        axes.set_xlabel(f"fraction of the top {self.top} that stays there")
         return axes
 
 
@@ -93,7 +93,7 @@ def sensitivity(
     """Scores out of fold as the class prior and the labelling change by factors.
 
     Labelled positives are seldom a fair sample: the bright ones are found first. Nothing in the data tells by how much.
-    What can be told is how far the result hangs on it: the prior (or the labelling propensity) is multiplied by each
+    This measures how far the result depends on it: the prior (or the labelling propensity) is multiplied by each
     factor, and half of the labels are taken away, once at random and once those that score lowest, as if only the
     plain positives had been found.
 
@@ -178,7 +178,7 @@ def sensitivity(
 def _changed_models(
     estimator: Any, X: NDArray[Any], labels: NDArray[np.int64], factors: Sequence[float], labelled: float
 ) -> list[tuple[str, Any]]:
-    """Estimators at other priors or propensities, none beyond what a share of `labelled` rows allows."""
+    """Estimators at other priors or propensities, none beyond what a fraction of `labelled` rows allows."""
     parameters = estimator.get_params()
     if "prior" in parameters:
         name, value, most = "prior", float(estimator.prior), 0.99

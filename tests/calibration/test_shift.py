@@ -48,12 +48,12 @@ def test_value_and_interval_hold_the_truth():
 def test_no_positives_are_not_told_from_few():
     found = estimate_shift(draw(1, 4000, 0.0), 0.5)
     assert found.low == 0.0
-    assert found.note == f"not told from none: at most {found.high:.2g}"
+    assert found.note == f"not distinguishable from none: at most {found.high:.2g}"
     assert found.high < 0.005
     assert str(found).endswith(found.note)
     whole = estimate_shift(1.0 - draw(1, 4000, 0.0), 0.5)
     assert whole.high == 1.0
-    assert whole.note == f"not told from all: at least {whole.low:.2g}"
+    assert whole.note == f"not distinguishable from all: at least {whole.low:.2g}"
 
 
 def test_few_rows_and_extreme_ones_say_what_they_cannot_tell():

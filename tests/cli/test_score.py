@@ -61,7 +61,7 @@ def test_prevalence_is_read_off_the_scores_where_asked_for(folder, tmp_path):
     (taken,) = set(pd.read_csv(out)["prevalence"])
     assert 0 < taken < 1
     # Five images of noise: no lens, but five are too few to say how few.
-    assert "not told from none: at most" in result.stderr
+    assert "not distinguishable from none: at most" in result.stderr
     assert f"p_lens is at {taken:.3g}" in result.stderr
     alone = run("score", folder / "lone.npy", "--pixel-scale", 1, "--prevalence", "estimate")
     assert alone.exit_code != 0

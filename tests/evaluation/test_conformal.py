@@ -92,7 +92,7 @@ def test_a_group_counts_as_one_row():
 
 
 def realised(rng, n_repeats, select, n_test=400, share=0.15, shift=2.5):
-    """Mean false discovery proportion with its standard error, and the mean share of positives found."""
+    """Mean false discovery proportion with its standard error, and the mean fraction of positives found."""
     false, found = [], []
     for _ in range(n_repeats):
         truth = rng.random(n_test) < share
@@ -111,7 +111,7 @@ def test_false_discovery_rate_is_kept_whatever_the_prevalence_of_the_calibration
         return conformal_selection(y, rng.normal(size=1000) + 2.5 * y, test, fdr).selected
 
     rate, error, found = realised(np.random.default_rng(0), 600, select)
-    # Bates et al.: at most fdr times the share of negatives, and no more than discreteness below it.
+    # Bates et al.: at most fdr times the fraction of negatives, and no more than discreteness below it.
     assert rate <= 0.85 * fdr + 3 * error
     assert rate >= 0.6 * fdr
     assert found > 0.2

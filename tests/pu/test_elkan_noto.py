@@ -260,7 +260,7 @@ def test_scikit_learns_checks_that_use_other_labels_hold_for_the_rest(monkeypatc
         ({"propensity": None}, "'propensity' parameter .* Got None instead"),
         (
             {"propensity": 0.02},
-            r"'propensity' parameter must be at least the share of labelled rows, 0\.1: .* Got 0.02",
+            r"'propensity' parameter must be at least the fraction of labelled rows, 0\.1: .* Got 0.02",
         ),
         ({"cv": 1}, "'cv' parameter must be a whole number of folds, 2 or more. Got 1 instead"),
         ({"cv": 2.5}, "'cv' parameter must be a whole number of folds, 2 or more. Got 2.5 instead"),

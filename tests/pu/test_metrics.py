@@ -89,7 +89,7 @@ def test_the_scorer_of_areas_takes_probabilities_and_a_prior(rows):
         ([0, 1], [1, 2, 3], None, r"'score' parameter must be of the shape of 's', \(2,\)\. Got \(3,\) instead"),
         ([0, 1], [1, np.nan], None, "'score' parameter must be finite. Got nan instead"),
         ([0, 1], ["low", "high"], None, "'score' parameter must be an array of numbers. Got list that holds something"),
-        ([0, 1], [1, 2], 1.0, "'prior' parameter must be the share of positives"),
+        ([0, 1], [1, 2], 1.0, "'prior' parameter must be the fraction of positives"),
     ],
 )
 def test_areas_that_cannot_be(s, score, prior, words):

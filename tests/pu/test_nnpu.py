@@ -179,7 +179,7 @@ def test_minus_one_stands_for_unlabelled(rng):
         ({"prior": 1.0}, "'prior' parameter"),
         ({"prior": float("nan")}, "'prior' parameter"),
         ({"prior": "high"}, "'prior' parameter"),
-        ({"prior": 0.01}, "must be at least the share of labelled rows, 0.1.*scheme='separate'"),
+        ({"prior": 0.01}, "must be at least the fraction of labelled rows, 0.1.*scheme='separate'"),
         ({"prior": 0.3, "risk": "zero"}, "'risk' parameter .*'nnpu', 'upu', 'pn'"),
         ({"prior": 0.3, "scheme": "both"}, "'scheme' parameter"),
         ({"prior": 0.3, "gamma": -1.0}, "'beta' and 'gamma' parameters"),
@@ -199,7 +199,7 @@ def test_positives_that_were_drawn_apart_say_nothing_of_the_prior(rng, prior):
     X, s = rng.normal(size=(100, 2)), np.arange(100) < 40
     model = NNPULGBMClassifier(prior, scheme="separate", n_estimators=5, random_state=0).fit(X, s)
     np.testing.assert_allclose(model.predict_proba(X)[:, 1], prior, rtol=0.2)
-    with pytest.raises(ValueError, match=r"at least the share of labelled rows, 0\.4"):
+    with pytest.raises(ValueError, match=r"at least the fraction of labelled rows, 0\.4"):
         model.set_params(scheme="single").fit(X, s)
 
 
