@@ -53,7 +53,7 @@ def checked_prior(prior: Any) -> float:
     """Class prior, once it is known to lie between 0 and 1; raise ValueError otherwise."""
     if isinstance(prior, bool) or not isinstance(prior, int | float | np.number) or not 0.0 < prior < 1.0:
         raise ValueError(
-            f"The 'prior' parameter must be the fraction of positives in the population, between 0 and 1. Got "
+            f"The 'class_prior' parameter must be the fraction of positives in the population, between 0 and 1. Got "
             f"{prior!r} instead; estimate_class_prior estimates it."
         )
     return float(prior)

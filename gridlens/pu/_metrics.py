@@ -65,15 +65,15 @@ def pu_f1(s: Any, predicted: Any) -> float:
     return float(np.mean(positive[labels == 1]) ** 2 / np.mean(positive))
 
 
-def pu_roc_auc(s: Any, score: Any, prior: float | None = None) -> float:
-    r"""Area under ROC of labelled positives against unlabelled rows; with `prior`, against negatives.
+def pu_roc_auc(s: Any, score: Any, class_prior: float | None = None) -> float:
+    r"""Area under ROC of labelled positives against unlabelled rows; with `class_prior`, against negatives.
 
     The area is the chance that a positive scores above a row of the other kind, ties counting a half. An unlabelled row
     is with probability :math:`\pi` a positive, against which that chance is one half, and else a negative:
 
     .. math:: A_{PU} = \pi / 2 + (1 - \pi) A_{PN}, \qquad A_{PN} = \frac{A_{PU} - \pi / 2}{1 - \pi}
 
-    The two order classifiers alike, so `prior` is not needed to choose one.
+    The two order classifiers alike, so `class_prior` is not needed to choose one.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def pu_roc_auc(s: Any, score: Any, prior: float | None = None) -> float:
         1 for a labelled positive, 0 (or -1) for an unlabelled row.
     score : array-like of shape (n,)
         Higher for more likely positives.
-    prior : float, default=None
+    class_prior : float, default=None
         Fraction of positives among the *unlabelled* rows: the class prior where these are a sample of the population.
         In one training set of which a share q is labelled they lack those, and it is
         :math:`(\pi - q) / (1 - q)`. None leaves the area as it is.
@@ -89,7 +89,7 @@ def pu_roc_auc(s: Any, score: Any, prior: float | None = None) -> float:
     Returns
     -------
     float
-        From 0 to 1 without `prior`. With it, noise or a prior too large can lead beyond: nothing is clipped.
+        From 0 to 1 without `class_prior`. With it, noise or a prior too large can lead beyond: nothing is clipped.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def pu_roc_auc(s: Any, score: Any, prior: float | None = None) -> float:
     --------
     >>> from gridlens.pu import pu_roc_auc
     >>> s, score = [1, 1, 0, 0, 0, 0], [0.9, 0.7, 0.8, 0.3, 0.2, 0.1]
-    >>> pu_roc_auc(s, score), pu_roc_auc(s, score, prior=0.25)
+    >>> pu_roc_auc(s, score), pu_roc_auc(s, score, class_prior=0.25)
     (0.875, 1.0)
     """
     labels, _ = checked_s(s, np.size(s), "s")
@@ -118,9 +118,9 @@ def pu_roc_auc(s: Any, score: Any, prior: float | None = None) -> float:
             "without a score."
         )
     area = float(roc_auc_score(labels, values))
-    if prior is None:
+    if class_prior is None:
         return area
-    pi = checked_prior(prior)
+    pi = checked_prior(class_prior)
     return (area - pi / 2.0) / (1.0 - pi)
 
 

@@ -43,7 +43,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    prior : float
+    class_prior : float
         Class prior, the fraction of positives in the population, between 0 and 1; see `estimate_class_prior`.
     beta : float, default=0.0
         How far below zero the second part may be before it is corrected.
@@ -116,14 +116,14 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
     >>> y = rng.random(2000) < 0.3
     >>> X = rng.normal(size=(2000, 2)) + 2.0 * y[:, None]
     >>> s = y & (rng.random(2000) < 0.2)
-    >>> model = NNPULGBMClassifier(prior=0.3, random_state=0).fit(X, s)
+    >>> model = NNPULGBMClassifier(class_prior=0.3, random_state=0).fit(X, s)
     >>> bool(np.mean(model.predict(X) == y) > 0.85)
     True
     """
 
     def __init__(
         self,
-        prior: float,
+        class_prior: float,
         *,
         beta: float = 0.0,
         gamma: float = 1.0,
@@ -140,7 +140,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         n_jobs: int | None = 1,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.prior = prior
+        self.class_prior = class_prior
         self.beta = beta
         self.gamma = gamma
         self.risk = risk
@@ -191,7 +191,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         seed = int(random.randint(2**31 - 1))
         train, held = self._split(labels, groups, seed)
-        start = float(logit(self.prior))
+        start = float(logit(self.class_prior))
 
         def part(rows: NDArray[np.intp]) -> _Part:
             shares = expectations(labels[rows], None if weight is None else weight[rows], self.scheme, self.risk)
@@ -217,7 +217,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
 
         def objective(scores: NDArray[np.float64], _: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             nonlocal n_corrections
-            step = descent(scores, rows.shares, self.prior, self.risk, self.beta, self.gamma)
+            step = descent(scores, rows.shares, self.class_prior, self.risk, self.beta, self.gamma)
             n_corrections += step[2]
             return scale * step[0], scale * step[1]
 
@@ -226,7 +226,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
             shares = held.shares
 
             def held_risk(scores: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
-                return "risk", risk_of(scores, shares, self.prior, self.risk), False
+                return "risk", risk_of(scores, shares, self.class_prior, self.risk), False
 
             options["valid_sets"] = [held.data]
             options["feval"] = held_risk
@@ -248,7 +248,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "booster_")
         X = validate_data(self, X, accept_sparse=False, ensure_all_finite="allow-nan", dtype=np.float64, reset=False)
         raw = self.booster_.predict(X, raw_score=True, num_threads=self._threads())
-        return np.asarray(raw, dtype=np.float64) + float(logit(self.prior))
+        return np.asarray(raw, dtype=np.float64) + float(logit(self.class_prior))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of the negative and of the positive class at the given prior.
@@ -270,7 +270,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         return np.asarray(self.classes_[positive.astype(np.int64)])
 
     def _check(self, labels: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        checked_prior(self.prior)
+        checked_prior(self.class_prior)
         for name, choices in (("risk", RISKS), ("scheme", ("single", "separate"))):
             if getattr(self, name) not in choices:
                 raise ValueError(
@@ -288,10 +288,10 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
                 f"Got {self.validation_fraction!r} instead."
             )
         labelled = float(np.average(labels, weights=weight))
-        if self.scheme == "single" and self.prior < labelled:
+        if self.scheme == "single" and self.class_prior < labelled:
             raise ValueError(
-                "The 'prior' parameter of NNPULGBMClassifier must be at least the fraction of labelled rows, "
-                f"{labelled:g}, because they are positives of the same set. Got {self.prior!r} instead. If the "
+                "The 'class_prior' parameter of NNPULGBMClassifier must be at least the fraction of labelled rows, "
+                f"{labelled:g}, because they are positives of the same set. Got {self.class_prior!r} instead. If the "
                 "positives were drawn apart from the unlabelled rows, use scheme='separate'."
             )
 

@@ -100,7 +100,7 @@ def sensitivity(
     Parameters
     ----------
     estimator : NNPULGBMClassifier, ElkanNotoClassifier, or another classifier
-        Refitted on each fold for each change. Of the first the `prior` is changed, of the second the propensity; of
+        Refitted on each fold for each change. Of the first the `class_prior` is changed, of the second the propensity; of
         another one the labels alone.
     X : array-like of shape (n, d)
     s : array-like of shape (n,)
@@ -135,7 +135,7 @@ def sensitivity(
     >>> s = y & (rng.random(1000) < 0.3)
     >>> found = sensitivity(NNPULGBMClassifier(0.3, n_estimators=30, random_state=0), X, s, cv=3, random_state=0)
     >>> [row.change for row in found.rows][:3]
-    ['as assumed', 'prior x 0.5', 'prior x 2']
+    ['as assumed', 'class_prior x 0.5', 'class_prior x 2']
     """
     X = np.asarray(X)
     labels, _ = checked_s(s, len(X), "s")
@@ -180,8 +180,8 @@ def _changed_models(
 ) -> list[tuple[str, Any]]:
     """Estimators at other priors or propensities, none beyond what a fraction of `labelled` rows allows."""
     parameters = estimator.get_params()
-    if "prior" in parameters:
-        name, value, most = "prior", float(estimator.prior), 0.99
+    if "class_prior" in parameters:
+        name, value, most = "class_prior", float(estimator.class_prior), 0.99
         least = labelled if parameters.get("scheme") == "single" else 0.0
     elif "propensity" in parameters:
         name, value, most = "propensity", float(clone(estimator).fit(X, labels).propensity_), 1.0

@@ -30,7 +30,7 @@ _PARAMETERS = "parameters.json"
 _STATE = "state.json"
 _WEIGHTS = "weights.safetensors"
 # Parameters under other names in models of version 0.1.
-_RENAMED = {"patience": "n_iter_no_change", "validation": "validation_fraction"}
+_RENAMED = {"patience": "n_iter_no_change", "validation": "validation_fraction", "prior": "class_prior"}
 
 
 @dataclass(eq=False, repr=False)
@@ -50,7 +50,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         None starts from random weights.
     loss : {"cross-entropy", "nnpu"}, default="cross-entropy"
         "cross-entropy" for clean labels, "nnpu" for labelled lenses among unlabelled rows.
-    prior : float, default=None
+    class_prior : float, default=None
         Fraction of lenses among the unlabelled rows, for "nnpu".
     epochs : int, default=30
         Largest number of epochs.
@@ -85,7 +85,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     temperature_ : float
         Divisor of the log-odds.
     class_prior_ : float or None
-        `prior` of a member that was trained with "nnpu".
+        `class_prior` of a member that was trained with "nnpu".
     history_ : list of float
         Average precision of the validation part by epoch.
     classes_ : ndarray of shape (2,)
@@ -105,7 +105,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     pixel_scale: float = 0.5
     pretrained: str | None = None
     loss: str = "cross-entropy"
-    prior: float | None = None
+    class_prior: float | None = None
     epochs: int = 30
     batch_size: int = 64
     learning_rate: float | None = None

@@ -48,8 +48,8 @@ class LensModule(lightning.LightningModule):
         torch.manual_seed(hash(key) % 2**62)
         log_odds = self.network(augment(batch.images, self.settings.grid)).float()
         if self.settings.loss == "nnpu":
-            assert self.settings.prior is not None
-            risk = nnpu_risk(log_odds, batch.y, batch.weight, self.settings.prior)
+            assert self.settings.class_prior is not None
+            risk = nnpu_risk(log_odds, batch.y, batch.weight, self.settings.class_prior)
             self.log("risk", risk.value, batch_size=len(batch.y))
             return risk.to_descend
         value = weighted_cross_entropy(log_odds, batch.y, batch.weight)

@@ -22,7 +22,7 @@ class Settings:
     pixel_scale: float
     pretrained: str | None
     loss: str
-    prior: float | None
+    class_prior: float | None
     epochs: int
     batch_size: int
     learning_rate: float

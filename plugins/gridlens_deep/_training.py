@@ -103,14 +103,14 @@ def _checked(settings: Settings) -> tuple[torch.device, float | None]:
     check_number(settings.n_devices, device)
     if settings.loss != "nnpu":
         return device, None
-    if settings.prior is None:
+    if settings.class_prior is None:
         raise ValueError(
-            "The 'prior' parameter must be the fraction of lenses among the unlabelled rows with loss='nnpu'. Got None "
+            "The 'class_prior' parameter must be the fraction of lenses among the unlabelled rows with loss='nnpu'. Got None "
             "instead; gridlens.pu.estimate_class_prior estimates it from out-of-fold scores."
         )
-    if not 0.0 < settings.prior < 1.0:
-        raise ValueError(f"The 'prior' parameter must lie between 0 and 1. Got {settings.prior!r} instead.")
-    return device, float(settings.prior)
+    if not 0.0 < settings.class_prior < 1.0:
+        raise ValueError(f"The 'class_prior' parameter must lie between 0 and 1. Got {settings.class_prior!r} instead.")
+    return device, float(settings.class_prior)
 
 
 def _parts(settings: Settings, usable: np.ndarray, y: np.ndarray, groups: np.ndarray) -> _Parts:

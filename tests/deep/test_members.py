@@ -35,7 +35,7 @@ def test_they_keep_the_contract(member):
 def test_arcs_are_learned(arcs, loss):
     cutouts, y = arcs
     s = y * (np.random.default_rng(0).random(len(y)) < 0.7) if loss == "nnpu" else y
-    member = ResNetMember("10", **{**SMALL, "epochs": 12, "size": 48, "pixel_scale": 1.0}, loss=loss, prior=0.4)
+    member = ResNetMember("10", **{**SMALL, "epochs": 12, "size": 48, "pixel_scale": 1.0}, loss=loss, class_prior=0.4)
     member.fit(cutouts[:180], s[:180], groups=np.arange(180) // 2)
     assert roc_auc_score(y[180:], member.predict_proba(cutouts[180:])[:, 1]) > 0.9
     assert len(member.history_) > 2
@@ -200,8 +200,8 @@ def test_a_member_of_version_0_1_loads_under_the_names_of_its_parameters(arcs, t
             "'variant' parameter of ResNetMember must be one of '18', '34', '10'. Got '50'",
         ),
         ({"loss": "hinge"}, ValueError, "'loss' parameter must be one of 'cross-entropy', 'nnpu'. Got 'hinge'"),
-        ({"loss": "nnpu"}, ValueError, "'prior' parameter must be the fraction of lenses"),
-        ({"loss": "nnpu", "prior": 1.0}, ValueError, "'prior' parameter must lie between 0 and 1. Got 1.0"),
+        ({"loss": "nnpu"}, ValueError, "'class_prior' parameter must be the fraction of lenses"),
+        ({"loss": "nnpu", "class_prior": 1.0}, ValueError, "'class_prior' parameter must lie between 0 and 1. Got 1.0"),
         ({"n_devices": 0}, ValueError, "'n_devices' parameter must be 1 or more. Got 0"),
         ({"device": "tpu"}, ValueError, "'device' parameter must be one of 'auto', 'cpu', 'cuda'. Got 'tpu'"),
         ({"pretrained": "/no/such/folder"}, WeightsError, "must be a folder, or a name that the hub knows"),

@@ -34,7 +34,7 @@ def test_labels_that_cannot_be(s, words):
 def test_priors():
     assert checked_prior(np.float32(0.5)) == 0.5
     for prior in (0, 1, -0.1, np.nan, "0.5", None, True):
-        with pytest.raises(ValueError, match="'prior' parameter must be the fraction of positives"):
+        with pytest.raises(ValueError, match="'class_prior' parameter must be the fraction of positives"):
             checked_prior(prior)
 
 

@@ -45,17 +45,17 @@ def test_auc_with_the_prior_is_that_against_negatives(rows, rng):
     true = roc_auc_score(y, x)
     # One training set: the unlabelled rows lack the labelled positives.
     q, pi = s.mean(), y.mean()
-    assert pu_roc_auc(s, x, prior=(pi - q) / (1 - q)) == pytest.approx(true, abs=0.01)
+    assert pu_roc_auc(s, x, class_prior=(pi - q) / (1 - q)) == pytest.approx(true, abs=0.01)
     assert pu_roc_auc(s, x) < true - 0.03
     # Drawn apart: the unlabelled rows are the population.
     apart = np.concatenate([rng.normal(size=20_000) + 1.5, x])
     labels = np.repeat([1, 0], [20_000, len(x)])
-    assert pu_roc_auc(labels, apart, prior=0.2) == pytest.approx(true, abs=0.01)
+    assert pu_roc_auc(labels, apart, class_prior=0.2) == pytest.approx(true, abs=0.01)
     assert pu_roc_auc(labels, apart) == pytest.approx(0.2 / 2 + 0.8 * true, abs=0.01)
 
 
 def test_auc_is_not_clipped_and_counts_ties_by_half():
-    assert pu_roc_auc([1, 0, 0], [2, 0, 1], prior=0.5) == pytest.approx(1.5)
+    assert pu_roc_auc([1, 0, 0], [2, 0, 1], class_prior=0.5) == pytest.approx(1.5)
     assert pu_roc_auc([1, -1], [0.0, 0.0]) == 0.5
 
 
@@ -75,8 +75,8 @@ def test_the_scorer_of_areas_takes_probabilities_and_a_prior(rows):
     x, _, s = rows
     model = LogisticRegression().fit(x[:, None], s)
     assert pu_roc_auc_scorer(model, x[:, None], s) == pytest.approx(pu_roc_auc(s, x))
-    with_prior = make_scorer(pu_roc_auc, response_method="predict_proba", prior=0.15)
-    assert with_prior(model, x[:, None], s) == pytest.approx(pu_roc_auc(s, x, prior=0.15))
+    with_prior = make_scorer(pu_roc_auc, response_method="predict_proba", class_prior=0.15)
+    assert with_prior(model, x[:, None], s) == pytest.approx(pu_roc_auc(s, x, class_prior=0.15))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_scorer_of_areas_takes_probabilities_and_a_prior(rows):
         ([0, 1], [1, 2, 3], None, r"'score' parameter must be of the shape of 's', \(2,\)\. Got \(3,\) instead"),
         ([0, 1], [1, np.nan], None, "'score' parameter must be finite. Got nan instead"),
         ([0, 1], ["low", "high"], None, "'score' parameter must be an array of numbers. Got list that holds something"),
-        ([0, 1], [1, 2], 1.0, "'prior' parameter must be the fraction of positives"),
+        ([0, 1], [1, 2], 1.0, "'class_prior' parameter must be the fraction of positives"),
     ],
 )
 def test_areas_that_cannot_be(s, score, prior, words):

@@ -175,16 +175,19 @@ def test_minus_one_stands_for_unlabelled(rng):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"prior": 0.0}, "'prior' parameter .* Got 0.0"),
-        ({"prior": 1.0}, "'prior' parameter"),
-        ({"prior": float("nan")}, "'prior' parameter"),
-        ({"prior": "high"}, "'prior' parameter"),
-        ({"prior": 0.01}, "must be at least the fraction of labelled rows, 0.1.*scheme='separate'"),
-        ({"prior": 0.3, "risk": "zero"}, "'risk' parameter .*'nnpu', 'upu', 'pn'"),
-        ({"prior": 0.3, "scheme": "both"}, "'scheme' parameter"),
-        ({"prior": 0.3, "gamma": -1.0}, "'beta' and 'gamma' parameters"),
-        ({"prior": 0.3, "validation_fraction": 0.6}, "'validation_fraction' parameter .* from 0 to 0.5. Got 0.6"),
-        ({"prior": 0.3, "validation_fraction": 0.01}, "'validation_fraction' parameter must make no more folds than"),
+        ({"class_prior": 0.0}, "'class_prior' parameter .* Got 0.0"),
+        ({"class_prior": 1.0}, "'class_prior' parameter"),
+        ({"class_prior": float("nan")}, "'class_prior' parameter"),
+        ({"class_prior": "high"}, "'class_prior' parameter"),
+        ({"class_prior": 0.01}, "must be at least the fraction of labelled rows, 0.1.*scheme='separate'"),
+        ({"class_prior": 0.3, "risk": "zero"}, "'risk' parameter .*'nnpu', 'upu', 'pn'"),
+        ({"class_prior": 0.3, "scheme": "both"}, "'scheme' parameter"),
+        ({"class_prior": 0.3, "gamma": -1.0}, "'beta' and 'gamma' parameters"),
+        ({"class_prior": 0.3, "validation_fraction": 0.6}, "'validation_fraction' parameter .* from 0 to 0.5. Got 0.6"),
+        (
+            {"class_prior": 0.3, "validation_fraction": 0.01},
+            "'validation_fraction' parameter must make no more folds than",
+        ),
     ],
 )
 def test_parameters_are_checked(rng, parameters, words):
