@@ -105,8 +105,8 @@ def _checked(settings: Settings) -> tuple[torch.device, float | None]:
         return device, None
     if settings.class_prior is None:
         raise ValueError(
-            "The 'class_prior' parameter must be the fraction of lenses among the unlabelled rows with loss='nnpu'. Got None "
-            "instead; gridlens.pu.estimate_class_prior estimates it from out-of-fold scores."
+            "The 'class_prior' parameter must be the fraction of lenses among the unlabelled rows with loss='nnpu'. "
+            "Got None instead; gridlens.pu.estimate_class_prior estimates it from out-of-fold scores."
         )
     if not 0.0 < settings.class_prior < 1.0:
         raise ValueError(f"The 'class_prior' parameter must lie between 0 and 1. Got {settings.class_prior!r} instead.")

@@ -23,11 +23,11 @@ def test_a_prior_moves_probabilities_and_few_ranks(rows):
     assert found.top == rows[1].sum()
     first = changes["as assumed"]
     assert (first.median_ratio, first.rank_correlation, first.top_kept) == pytest.approx((1.0, 1.0, 1.0))
-    assert changes["prior x 0.5"].mean_probability < 0.75 * first.mean_probability
-    assert changes["prior x 2"].mean_probability > 1.4 * first.mean_probability
-    assert min(changes[f"prior x {factor}"].rank_correlation for factor in ("0.5", "2")) > 0.7
+    assert changes["class_prior x 0.5"].mean_probability < 0.75 * first.mean_probability
+    assert changes["class_prior x 2"].mean_probability > 1.4 * first.mean_probability
+    assert min(changes[f"class_prior x {factor}"].rank_correlation for factor in ("0.5", "2")) > 0.7
     # Fewer labels move the ranks more than another prior does.
-    assert changes["half of the labels, at random"].rank_correlation < changes["prior x 0.5"].rank_correlation
+    assert changes["half of the labels, at random"].rank_correlation < changes["class_prior x 0.5"].rank_correlation
     assert all(0.3 < row.top_kept <= 1.0 for row in found.rows)
 
 
