@@ -100,7 +100,7 @@ def sensitivity(
     Parameters
     ----------
     estimator : NNPULGBMClassifier, ElkanNotoClassifier, or another classifier
-        Refitted on each fold for each change. Of the first the `class_prior` is changed, of the second the propensity; of
+        Refitted on each fold for each change. Of the first the `class_prior` changes, of the second the propensity; of
         another one the labels alone.
     X : array-like of shape (n, d)
     s : array-like of shape (n,)
