@@ -1,14 +1,15 @@
-"""File names made of ids, and files found by the escaped names that tables hold."""
+"""File names made of ids, and the text by which tables name the files of a cutout."""
 
 import hashlib
 import os
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 
-from gridlens._ids import unescaped
+from gridlens._ids import escaped, unescaped
 
-__all__ = ["existing_path", "file_stem"]
+__all__ = ["existing_path", "existing_paths", "file_stem", "joined_paths"]
 
 _UNSAFE = re.compile(r"[^\w.+-]+")
 # A name, its suffix and that of a temporary file together have at most 255 bytes on common file systems.
@@ -59,6 +60,24 @@ def existing_path(path: str) -> str:
         if os.path.exists(spelling):
             return spelling
     return path
+
+
+def joined_paths(paths: Iterable[str]) -> str:
+    r"""Return the files of one cutout as one text, escaped, with ";" between them; a ";" of a name becomes \x3b.
+
+    Examples
+    --------
+    >>> joined_paths(["a_g.fits", "a_r.fits", "a_i.fits"])
+    'a_g.fits;a_r.fits;a_i.fits'
+    """
+    return ";".join(escaped(path).replace(";", "\\x3b") for path in paths)
+
+
+def existing_paths(text: str) -> list[str]:
+    """Return the paths of the files that a text of `joined_paths` names, each as `existing_path` finds it."""
+    if os.path.exists(text):
+        return [text]
+    return [existing_path(path) for path in text.split(";") if path]
 
 
 def _safe(name: str) -> str:

@@ -45,10 +45,11 @@ _CHECKED = frozenset(
 class HeaderError(GridlensError):
     """A header that claims what cannot be: the reason, a clause without a full stop, and the way out, a sentence."""
 
-    def __init__(self, reason: str, way_out: str = "Fetch or write it again.") -> None:
-        super().__init__(f"{reason}. {way_out}")
+    way_out = "Fetch or write it again."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}. {self.way_out}")
         self.reason = reason
-        self.way_out = way_out
 
 
 class _Claims(NamedTuple):
@@ -74,7 +75,10 @@ class _Claims(NamedTuple):
 
 
 def walk_headers(
-    read: Callable[[int], bytes], skip: Callable[[int], bool], max_side: int | None, size: int | None = None
+    read: Callable[[int], bytes],
+    skip: Callable[[int], bool],
+    check_image: Callable[[int, int], None] | None = None,
+    size: int | None = None,
 ) -> bool:
     """Walk through the headers of a FITS file and check what they claim.
 
@@ -85,8 +89,8 @@ def walk_headers(
     skip : callable
         Pass over so many bytes of data, whose filling up to a block may be missing; return False where the file ends
         before.
-    max_side : int or None
-        Longest side of an image, px. None allows any.
+    check_image : callable, default=None
+        Called with the width and the height of each image, px, to raise if the caller cannot use it.
     size : int, default=None
         Size of the file, bytes, where it is known.
 
@@ -98,7 +102,7 @@ def walk_headers(
     Raises
     ------
     HeaderError
-        A header is damaged or claims what no image and no table has; an image is too large.
+        A header is damaged or claims what no image and no table has.
     EOFError
         The file ends within a header or before its data do.
     """
@@ -109,14 +113,14 @@ def walk_headers(
             return has_gzip
         claims = _claims(header)
         has_gzip = has_gzip or (bool(claims.numbers.get("ZIMAGE")) and b"'GZIP" in header)
-        _check(claims, max_side)
+        _check(claims, check_image)
         data = claims.data_bytes()
         if (size is not None and data > size) or not skip(data):
             raise EOFError("the file ends before its data do")
     raise HeaderError(f"it has more than {_MOST_HDUS:,} extensions")
 
 
-def check_file(file: BinaryIO, size: int, max_side: int | None = None) -> bool:
+def check_file(file: BinaryIO, size: int, check_image: Callable[[int, int], None] | None = None) -> bool:
     """Walk through the headers of a file that can be read in any order; see `walk_headers`."""
     file.seek(0)
 
@@ -125,7 +129,7 @@ def check_file(file: BinaryIO, size: int, max_side: int | None = None) -> bool:
         file.seek(length + -length % BLOCK, os.SEEK_CUR)
         return end <= size
 
-    return walk_headers(file.read, skip, max_side, size)
+    return walk_headers(file.read, skip, check_image, size)
 
 
 def _read_header(read: Callable[[int], bytes], first: bool) -> bytes | None:
@@ -176,7 +180,7 @@ def _fault(name: str, value: object) -> HeaderError:
     return HeaderError(f"a header of it has {name} = {str(value)[:20]}, which cannot be")
 
 
-def _check(claims: _Claims, max_side: int | None) -> None:
+def _check(claims: _Claims, check_image: Callable[[int, int], None] | None) -> None:
     numbers = claims.numbers
     for name, value in numbers.items():
         if value < 0 and not name.endswith("BITPIX"):
@@ -191,12 +195,15 @@ def _check(claims: _Claims, max_side: int | None) -> None:
         raise _fault("BITPIX" if "NAXIS" in numbers else "NAXIS", "missing")
     if numbers.get("TFIELDS", 0) > _MOST_FIELDS:
         raise _fault("TFIELDS", numbers["TFIELDS"])
+    shape: tuple[int, ...] = ()
     if claims.is_table:
         if numbers.get("ZIMAGE"):
             _check_compressed(claims)
-            _check_side(claims.shape("Z"), max_side)
+            shape = claims.shape("Z")
     else:
-        _check_side(claims.shape(), max_side)
+        shape = claims.shape()
+    if check_image is not None and len(shape) > 1:
+        check_image(shape[0], shape[1])
 
 
 def _check_compressed(claims: _Claims) -> None:
@@ -212,12 +219,3 @@ def _check_compressed(claims: _Claims) -> None:
     n_tiles = math.prod(-(-side // step) for side, step in zip(shape, tile, strict=True))
     if claims.numbers.get("NAXIS2") != n_tiles:
         raise _fault("NAXIS2", claims.numbers.get("NAXIS2"))
-
-
-def _check_side(shape: tuple[int, ...], max_side: int | None) -> None:
-    if max_side is not None and len(shape) > 1 and max(shape[:2]) > max_side:
-        raise HeaderError(
-            f"its image has {shape[0]} x {shape[1]} px, and a cutout has at most {max_side} px a side",
-            "Cut the clusters out of survey images with --image (`gridlens.cutouts.extract` in Python), or raise the "
-            "limit with --max-size (max_size= in Python).",
-        )

@@ -63,9 +63,12 @@ def explain(
         raise click.UsageError(f"--top goes with a table of scores, and {what} is none; name a cutout with --id.")
     if is_table and name is not None:
         raise click.UsageError("--id picks one of several cutouts; a table of scores has --top.")
+    from gridlens.cli._sources import stated_options
     from gridlens.reports import check_libraries
+    from gridlens.sources import ReadOptions
 
     check_libraries()
+    reading = {"catalog": reading["catalog"], "columns": reading["columns"], **stated_options(ReadOptions, reading)}
     if is_table:
         _table(what, 200 if top is None else top, out or "report", model, prevalence, jobs, reading)
     else:

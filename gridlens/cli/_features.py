@@ -8,7 +8,7 @@ import click
 from gridlens._progress import progress_bar
 from gridlens.cli._options import catalog_options, engine_options, image_options, reading_options
 from gridlens.cli._runs import interruptible, run_options, tell, tell_complete
-from gridlens.cli._sources import check_sources, open_source
+from gridlens.cli._sources import check_sources, source_of
 
 __all__ = ["features"]
 
@@ -48,7 +48,7 @@ def features(
     check_writable(out)
     if any(path.lower().endswith(".parquet") for path in paths):
         raise GridlensError("A feature cache is measured already. Name the cutouts.")
-    source = open_source(paths, options)
+    source = source_of(paths, options)
     total = source.n
     start = time.perf_counter()
     with interruptible(out), progress_bar("Measuring", total) as advance:

@@ -17,6 +17,7 @@ from gridlens.cli._explain import explain
 from gridlens.cli._features import features
 from gridlens.cli._info import info
 from gridlens.cli._members import members
+from gridlens.cli._messages import with_flags
 from gridlens.cli._runs import terminable
 from gridlens.cli._score import score
 from gridlens.cli._simulate import simulate
@@ -44,7 +45,7 @@ class _Commands(click.Group):
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
                 return super().invoke(ctx)
         except GridlensError as exc:
-            raise click.ClickException(_printable(str(exc))) from exc
+            raise click.ClickException(_printable(with_flags(str(exc)))) from exc
         except KeyboardInterrupt:
             raise click.ClickException("Interrupted. No output was written.") from None
         except BrokenPipeError:
@@ -63,7 +64,7 @@ class _Commands(click.Group):
 
 def _show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
     if issubclass(category, UserWarning):
-        click.echo(_printable(f"Warning: {message}"), err=True)
+        click.echo(_printable(f"Warning: {with_flags(str(message))}"), err=True)
 
 
 def _printable(text: str) -> str:

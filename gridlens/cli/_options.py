@@ -190,9 +190,7 @@ def reading_options(command: Any) -> Any:
         click.option(
             "--max-size",
             type=click.IntRange(min=1),
-            default=4096,
-            show_default=True,
-            help="Largest side of a cutout that is read, px. Files with larger images are rejected.",
+            help="Largest side of a cutout that is read, px. Files with larger images are rejected.  [default: 4096]",
         ),
         click.option(
             "--uncalibrated",

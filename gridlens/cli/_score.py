@@ -9,7 +9,7 @@ import click
 from gridlens._progress import progress_bar
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
 from gridlens.cli._runs import interruptible, run_options, tell, tell_complete
-from gridlens.cli._sources import check_sources, open_source
+from gridlens.cli._sources import check_sources, source_of
 
 __all__ = ["score"]
 
@@ -93,7 +93,7 @@ def score(
     if out is not None:
         check_writable(out)
         check_output(out, resume=resume, overwrite=overwrite)
-    source = open_source(paths, options)
+    source = source_of(paths, options)
     total = source.n
     models = _models(target, model)
     assumed = (

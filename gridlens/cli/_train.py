@@ -84,9 +84,12 @@ def train(
         raise click.UsageError("--groups and --positive-unlabelled are of --labels, and need --data.")
     from dataclasses import replace
 
+    from gridlens.cli._sources import stated_options
     from gridlens.models import Sources
+    from gridlens.sources import ReadOptions
     from gridlens.stacking import split_members
 
+    reading = stated_options(ReadOptions, reading)
     named = None if members is None else split_members(members)
     unlabelled = Sources(pool, **reading) if pool else None
     waiting = 0 if unlabelled is None else unlabelled.total or 0

@@ -24,7 +24,7 @@ BANDS = ("g", "r", "i")
 KNOWN_BANDS = "ugrizy"
 """letters that count as a band in names of files and filters"""
 
-_BANDS_HINT = 'Name the planes in their order with --bands (bands="grizy" in Python).'
+_BANDS_HINT = 'Name the planes in their order with bands="grizy".'
 
 
 def split_bands(text: str, filters: Mapping[str, str]) -> tuple[str, ...]:
@@ -110,6 +110,6 @@ def band_places(shape: Sequence[int], names: Sequence[str] | None) -> tuple[int,
     if missing:
         raise CutoutError(
             f"{missing}: the file holds {', '.join(order)}. "
-            "Cutouts need g, r and i; if the names are wrong, state them with --bands."
+            "Cutouts need g, r and i; if the names are wrong, state them with bands=NAMES."
         )
     return axes[0], [order.index(band) for band in BANDS]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlens._ids import InexactIdError, as_ids, escaped
-from gridlens.cutouts._conventions import CANONICAL_PIXEL_SCALE, MAX_SIZE, METADATA_NAMES, PathsLike
+from gridlens.cutouts._conventions import CANONICAL_PIXEL_SCALE, METADATA_NAMES, PathsLike
 from gridlens.cutouts._plausible import known_metadata, limits
 from gridlens.errors import CutoutError
 
@@ -119,13 +119,8 @@ class CutoutSet:
         *,
         catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
         columns: Mapping[str, str] | None = None,
-        pixel_scale: float | None = None,
-        bands: str | None = None,
-        zeropoint: float | Mapping[str, float] | None = None,
-        uncalibrated: bool = False,
-        survey: str | None = None,
-        max_size: int = MAX_SIZE,
         on_error: Literal["raise", "skip"] = "raise",
+        **options: Any,
     ) -> "CutoutSet":
         """Read cutouts of one size from files, a folder or a glob.
 
@@ -142,28 +137,11 @@ class CutoutSet:
             else on the sky position, see `read_catalog`.
         columns : mapping of str to str, default=None
             The catalogue's columns by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``.
-        pixel_scale : float, default=None
-            arcsec per pixel of all cutouts; it goes before whatever the files say. None takes the scale from
-            each file.
-        bands : str, default=None
-            The bands in the order in which the files hold them, such as "grizy", for arrays and cubes that do
-            not name their bands. g, r and i are picked out.
-        zeropoint : float or mapping of band to float, default=None
-            AB zero points, mag, that go before those in the headers: one for all bands, or for example
-            ``{"g": 26.5, "r": 26.0, "i": 25.7}``. The flux is brought to zero point 27.
-        uncalibrated : bool, default=False
-            Whether to read JPEG and PNG pictures too. They have no photometry, and `CutoutFlag.UNCALIBRATED` is set
-            in their `flags`. Otherwise pictures beside other cutouts are passed over, and named ones are an error.
-        survey : str, default=None
-            Preset of `gridlens.cutouts.surveys` that fills what the files lack and nothing else: the pixel scale where
-            there is none, zero points of FITS images, seeing and depth in r (after the catalogue), and which filters
-            stand for g, r and i, such as F475W, F606W and F814W with "hst". The flux of arrays without a header is
-            left as it is.
-        max_size : int, default=4096
-            Largest side of an image, px. An image with a longer side cannot be read; its pixels are not loaded.
         on_error : {"raise", "skip"}, default="raise"
             "raise" stops at the first file that cannot be read. "skip" leaves such files out and warns with
             their names.
+        **options
+            Fields of `gridlens.cutouts.readers.ReadOptions`, such as ``pixel_scale=0.2`` or ``survey="hsc"``.
 
         Returns
         -------
@@ -173,7 +151,9 @@ class CutoutSet:
         Raises
         ------
         CutoutError
-            Nothing is found, a file cannot be read, or the sizes differ.
+            Nothing is found, a file cannot be read, the sizes differ, or an option is invalid.
+        TypeError
+            An option is not a field of `ReadOptions`.
 
         Examples
         --------
@@ -183,13 +163,8 @@ class CutoutSet:
             paths,
             catalog=catalog,
             columns=columns,
-            pixel_scale=pixel_scale,
-            bands=bands,
-            zeropoint=zeropoint,
-            uncalibrated=uncalibrated,
-            survey=survey,
-            max_size=max_size,
             on_error=on_error,
+            options=options,
         )
 
     @staticmethod

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens.cutouts._bands import BANDS
+from gridlens.cutouts._keywords import ByBand
 from gridlens.errors import CutoutError
 
 __all__ = ["REFERENCE_ZEROPOINT", "checked_zeropoints", "flux_factors", "to_reference"]
@@ -14,8 +15,8 @@ REFERENCE_ZEROPOINT = 27.0
 """AB mag of one flux unit"""
 
 
-def checked_zeropoints(zeropoint: float | Mapping[str, float] | None) -> dict[str, float] | None:
-    """AB zero points of g, r and i from what a user stated; raise CutoutError for what cannot be meant."""
+def checked_zeropoints(zeropoint: float | Mapping[str, float] | None) -> ByBand | None:
+    """Return the AB zero points of g, r and i that a user stated; raise CutoutError if they are invalid."""
     if zeropoint is None:
         return None
     given = zeropoint if isinstance(zeropoint, Mapping) else dict.fromkeys(BANDS, zeropoint)
@@ -28,7 +29,7 @@ def checked_zeropoints(zeropoint: float | Mapping[str, float] | None) -> dict[st
             "The 'zeropoint' parameter must be one AB magnitude, or one for each of g, r and i. "
             f"Got {zeropoint!r} instead."
         )
-    return zeropoints
+    return ByBand(zeropoints)
 
 
 def flux_factors(zeropoints: Sequence[float] | None) -> NDArray[np.float32]:

@@ -9,43 +9,44 @@ from typing import Any
 
 import pandas as pd
 
-from gridlens.cutouts import MAX_SIZE, PathsLike
+from gridlens.cutouts import PathsLike
 from gridlens.engine._score import ranked_scores
 from gridlens.engine._scorers import Prevalence
-from gridlens.sources import FileSource
+from gridlens.sources import Source, open_source
 
 __all__ = ["score"]
 
 
 def score(
-    paths: PathsLike,
+    source: PathsLike | Source | None = None,
     *,
     catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
     columns: Mapping[str, str] | None = None,
-    pixel_scale: float | None = None,
-    bands: str | None = None,
-    zeropoint: float | Mapping[str, float] | None = None,
-    uncalibrated: bool = False,
-    survey: str | None = None,
-    max_size: int = MAX_SIZE,
+    images: Mapping[str, PathsLike] | None = None,
     model: str | os.PathLike[str] = "default",
     prevalence: Prevalence = 1e-3,
     n_jobs: int | None = -1,
+    **options: Any,
 ) -> pd.DataFrame:
     """Score cutouts of one size or several and return the ranked table of `gridlens score`.
 
     Parameters
     ----------
-    paths : str, path or list of them
-        Files, folders (read with their subfolders) and globs, of any mixture of formats and sizes.
-    catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey, max_size
+    source : str, path, list of them or Source, default=None
+        Files, folders (read with their subfolders) and globs, of any mixture of formats and sizes; or feature caches;
+        or a source that is open already. See `gridlens.sources.open_source`.
+    catalog, columns
         As in `CutoutSet.read`.
+    images : mapping of "g", "r" and "i" to a path or paths, default=None
+        Survey images, instead of `source`, from which the clusters of `catalog` are cut.
     model : str or path, default="default"
         As in `load_model`.
     prevalence : float or "estimate", default=1e-3
         Fraction of lenses among such clusters, between 0 and 1; see `LensDetector.score_cutouts`.
     n_jobs : int, default=-1
         Number of workers; -1 uses all processors. Few cutouts are scored in threads, many in processes.
+    **options
+        Fields of `gridlens.sources.ReadOptions`; with `images`, fields of `gridlens.sources.CutOptions`.
 
     Returns
     -------
@@ -56,15 +57,18 @@ def score(
     Raises
     ------
     CutoutError
-        Nothing is found, or a reading parameter is invalid.
+        Nothing is found, or an option is invalid.
     GridlensError
-        The catalogue or the model cannot be read, or the prevalence cannot be estimated from these scores.
+        The catalogue or the model cannot be read, the prevalence cannot be estimated from these scores, or several
+        kinds of sources are named.
+    TypeError
+        An option is unknown, or neither `source` nor `images` is given.
     ValueError
         `prevalence` is not between 0 and 1.
 
     See Also
     --------
-    gridlens.cutouts.read_batches : Iterate over sets of cutouts, each of one size.
+    gridlens.cutouts.readers.read_batches : Iterate over sets of cutouts, each of one size.
     gridlens.engine.score_files : Write the table to disk, for more cutouts than fit a table in memory.
 
     Examples
@@ -83,18 +87,8 @@ def score(
     ['ok', 'ok']
     """
     _check_prevalence(prevalence)
-    source = FileSource(
-        paths,
-        catalog=catalog,
-        columns=columns,
-        pixel_scale=pixel_scale,
-        bands=bands,
-        zeropoint=zeropoint,
-        uncalibrated=uncalibrated,
-        survey=survey,
-        max_size=max_size,
-    )
-    with ranked_scores(source, models=(os.fspath(model),), prevalence=prevalence, n_jobs=n_jobs) as ranking:
+    opened = open_source(source, catalog=catalog, columns=columns, images=images, **options)
+    with ranked_scores(opened, models=(os.fspath(model),), prevalence=prevalence, n_jobs=n_jobs) as ranking:
         assert ranking is not None  # only an output can be complete already
         table = pd.concat(list(ranking.pieces), ignore_index=True)
     table.attrs.update(ranking.attrs)

@@ -1,9 +1,25 @@
-"""Where cutouts come from: files, survey images with a catalogue, feature caches."""
+"""Where cutouts come from: files, survey images with a catalogue, feature caches.
 
+Every command and every function that takes many cutouts takes a `Source`, and `open_source` makes one of what a user
+names.
+"""
+
+from gridlens.cutouts.images import CutOptions
+from gridlens.cutouts.readers import ReadOptions
 from gridlens.sources._caches import CacheSource
 from gridlens.sources._files import FileSource
 from gridlens.sources._images import ImageSource
+from gridlens.sources._open import open_source
 from gridlens.sources._partition import Partition
-from gridlens.sources._stamps import stamp
+from gridlens.sources._source import Source
 
-__all__ = ["CacheSource", "FileSource", "ImageSource", "Partition", "stamp"]
+__all__ = [
+    "CacheSource",
+    "CutOptions",
+    "FileSource",
+    "ImageSource",
+    "Partition",
+    "ReadOptions",
+    "Source",
+    "open_source",
+]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
+from gridlens._ids import as_ids
 from gridlens.cutouts import CutoutFlag, ReadFailure
 from gridlens.cutouts.catalogs import JoinGaps
 from gridlens.errors import GridlensError
@@ -43,14 +46,28 @@ class CacheSource:
 
     @property
     def n(self) -> int:
-        """Cutouts in all."""
+        """Number of cutouts."""
         return sum(len(cache) for cache in self._caches)
 
     def partitions(self) -> list[Partition]:
-        """Split the rows of all caches, one behind the other."""
+        """Split the rows of all caches, in their order."""
         return [
             Partition((), (start, min(start + _PARTITION_ROWS, self.n))) for start in range(0, self.n, _PARTITION_ROWS)
         ]
+
+    def find(self, ids: Collection[str], paths: Collection[str] = ()) -> list[Partition]:
+        """Return a partition for each row with one of the ids; the files that `paths` name are not needed."""
+        import pyarrow.parquet as pq
+
+        wanted = set(ids)
+        found = [pq.read_table(cache.path, columns=["id"])["id"].to_pylist() for cache in self._caches]
+        rows = [k for k, name in enumerate(as_ids(itertools.chain(*found))) if name in wanted]
+        return [Partition((), (k, k + 1)) for k in rows]
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """Each cache, with its rows and the digest of what was measured."""
+        return [{"path": str(cache.path), "rows": len(cache), "source": cache.source} for cache in self._caches]
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[Measured]:
         """Read a partition in batches. There are no gaps: nothing is joined."""
@@ -61,15 +78,15 @@ class CacheSource:
             start, stop = start - len(cache), stop - len(cache)
 
     def split(self, partition: Partition) -> list[Partition]:
-        """Halves of a partition; none where it holds a single row."""
+        """Return the halves of a partition; an empty list where it holds a single row."""
         return partition.halves()
 
     def lost(self, partition: Partition, message: str) -> ReadFailure:
-        """The failure that stands for a row that ends the process of whoever scores it."""
+        """Return the failure that represents a row that ends every process that scores it."""
         (measured,) = self.read(partition)
         return ReadFailure(measured.ids[0], measured.paths[0], message, int(CutoutFlag.FAILED))
 
     def identity(self) -> dict[str, str]:
-        """What would make other rows of the same call."""
+        """Return a digest of the caches."""
         files = [(str(cache.path), stamp(str(cache.path)), cache.source) for cache in self._caches]
         return {"feature caches": hashlib.sha256(repr(files).encode()).hexdigest()}

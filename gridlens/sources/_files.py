@@ -1,21 +1,22 @@
-"""A reader of any number of cutouts that many workers share: each reads partitions of its own."""
+"""Cutouts in files, as a source of partitions."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
-from gridlens.cutouts._conventions import MAX_SIZE, PathsLike
+from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts.catalogs._join import CatalogJoin, JoinGaps
 from gridlens.cutouts.readers._batches import count_entries, find_readable, read_entries
 from gridlens.cutouts.readers._dispatch import by_content, count_entry
 from gridlens.cutouts.readers._options import ReadOptions
+from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.sources._partition import Partition, Partitions
 from gridlens.sources._stamps import frame_digest, stamp
@@ -29,6 +30,8 @@ _PARTITION_BYTES = 64 * 1024**2
 _WHOLE_BYTES = 16 * 1024**2
 # These are read from their first cutout to the last: the values lie behind a compressor, or behind a checksum.
 _WHOLE_KINDS = ("npz", "fits", "picture")
+# A file of one of these holds one cutout, unless its name is wrong.
+_SINGLE_KINDS = ("fits", "picture")
 
 
 class FileSource:
@@ -36,8 +39,10 @@ class FileSource:
 
     Parameters
     ----------
-    paths, catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey, max_size
+    paths, catalog, columns
         As in `CutoutSet.read`.
+    options : ReadOptions, default=None
+        Options of reading; None for the defaults.
 
     Raises
     ------
@@ -54,9 +59,9 @@ class FileSource:
     Examples
     --------
     >>> from gridlens.sources import FileSource
-    >>> reader = FileSource("cutouts/", catalog="clusters.csv")  # doctest: +SKIP
-    >>> for partition in reader.partitions():  # doctest: +SKIP
-    ...     for cutouts, failures in reader.read(partition):
+    >>> source = FileSource("cutouts/", catalog="clusters.csv")  # doctest: +SKIP
+    >>> for partition in source.partitions():  # doctest: +SKIP
+    ...     for cutouts, failures in source.read(partition):
     ...         print(cutouts, failures)
     """
 
@@ -66,74 +71,54 @@ class FileSource:
         *,
         catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
         columns: Mapping[str, str] | None = None,
-        pixel_scale: float | None = None,
-        bands: str | None = None,
-        zeropoint: float | Mapping[str, float] | None = None,
-        uncalibrated: bool = False,
-        survey: str | None = None,
-        max_size: int = MAX_SIZE,
+        options: ReadOptions | None = None,
     ) -> None:
-        self._options = ReadOptions.checked(
-            bands=bands,
-            pixel_scale=pixel_scale,
-            zeropoint=zeropoint,
-            uncalibrated=uncalibrated,
-            survey=survey,
-            max_size=max_size,
-        )
-        self._entries = find_readable(paths, self._options)
+        self._given = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+        self._options = ReadOptions() if options is None else options
+        self._resolved = Resolved.of(self._options)
+        self._entries = find_readable(self._given, self._resolved)
         self._catalog, self._columns = catalog, columns
         self._join = self._make_join()
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process gets partitions, and reads the catalogue itself.
-        return {**self.__dict__, "_entries": [], "_join": None}
+        return {**self.__dict__, "_entries": [], "_join": None, "_resolved": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._resolved = Resolved.of(self._options)
         self._join = self._make_join()
 
     def _make_join(self) -> CatalogJoin | None:
         return None if self._catalog is None else CatalogJoin(self._catalog, self._columns)
 
     def partitions(self) -> Sequence[Partition]:
-        """Split all that there is to read; the same files give the same partitions every time.
+        """Split all files; the same files give the same partitions every time.
 
         Large files of arrays are opened for their headers. An npz file is never split.
 
         Returns
         -------
         sequence of Partition
-            The parts of a file are made when they are asked for.
+            The partitions of a file are made when they are asked for.
         """
-        partitions = Partitions()
-        waiting: list[Entry] = []
-        held = 0
+        return _partitioned(self._entries)
 
-        def close() -> None:
-            nonlocal held
-            if waiting:
-                partitions.add(Partition(tuple(waiting)))
-            waiting.clear()
-            held = 0
+    def find(self, ids: Collection[str], paths: Collection[str] = ()) -> Sequence[Partition]:
+        """Return the partitions of the files in `paths`; without any of them, of files that may hold the `ids`.
 
-        for entry in self._entries:
-            size = _size(entry.path)
-            if len(waiting) == _PARTITION_CUTOUTS or held + size > _PARTITION_BYTES:
-                close()
-            if entry.kind in _WHOLE_KINDS or (entry.kind != "zarr" and size <= _WHOLE_BYTES):
-                waiting.append(entry)
-                held += size
-                continue
-            # The order of the files is that of the table, for rows that score alike.
-            close()
-            n = _countable(entry)
-            if n > 1:
-                partitions.add_rows(entry, n, _PARTITION_CUTOUTS)
-            else:
-                partitions.add(Partition((entry,)))
-        close()
-        return partitions
+        An image of one cutout is known by its name; a file of many cutouts may hold any id.
+        """
+        known = {os.path.abspath(path) for path in paths}
+        found = [entry for entry in self._entries if known and known & set(map(os.path.abspath, entry.files))]
+        if not found:
+            found = [entry for entry in self._entries if entry.kind not in _SINGLE_KINDS or entry.id in ids]
+        return _partitioned(found)
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """The paths as they were given."""
+        return [{"path": path} for path in self._given]
 
     @property
     def n(self) -> int | None:
@@ -146,10 +131,10 @@ class FileSource:
         What joining the catalogue leaves open is added to `gaps`.
         """
         gaps = JoinGaps() if gaps is None else gaps
-        return read_entries(partition.entries, partition.rows, self._options, self._join, gaps)
+        return read_entries(partition.entries, partition.rows, self._resolved, self._join, gaps)
 
     def split(self, partition: Partition) -> list[Partition]:
-        """Halves of a partition, to find the cutout that ends whoever reads it; none where it holds a single one."""
+        """Return the halves of a partition; an empty list where it holds a single cutout."""
         if len(partition.entries) > 1:
             middle = len(partition.entries) // 2
             return [Partition(partition.entries[:middle]), Partition(partition.entries[middle:])]
@@ -157,16 +142,16 @@ class FileSource:
         return partition._replace(rows=partition.rows or (0, count_entry(entry))).halves()
 
     def lost(self, partition: Partition, message: str) -> ReadFailure:
-        """The failure that stands for a partition of a single cutout that nobody can read."""
+        """Return the failure that represents a partition of a single cutout that ends every process that reads it."""
         (entry,) = partition.entries
         name = entry.id if partition.rows is None or partition.rows == (0, 1) else f"{entry.id}_{partition.rows[0]:06d}"
-        return ReadFailure(name, entry.path, message, int(CutoutFlag.FAILED))
+        return ReadFailure(name, entry.joined, message, int(CutoutFlag.FAILED))
 
     def identity(self) -> dict[str, str]:
-        """What would make other cutouts of the same call: digests by the name of the parameter that they hang on."""
+        """Return digests of what the cutouts depend on, by the name of the parameter."""
         files = hashlib.sha256()
         for entry in self._entries:
-            for path in dict.fromkeys([entry.path, *entry.bands.values()]):
+            for path in entry.files:
                 files.update(repr((path, stamp(path))).encode())
         catalog: Any = self._catalog
         if isinstance(catalog, pd.DataFrame):
@@ -179,6 +164,38 @@ class FileSource:
             "catalogue": hashlib.sha256(repr((str(catalog), columns)).encode()).hexdigest(),
             "reading options": hashlib.sha256(repr(self._options).encode()).hexdigest(),
         }
+
+
+def _partitioned(entries: Sequence[Entry]) -> Partitions:
+    """Split entries into partitions of about a second of work each."""
+    partitions = Partitions()
+    waiting: list[Entry] = []
+    held = 0
+
+    def close() -> None:
+        nonlocal held
+        if waiting:
+            partitions.add(Partition(tuple(waiting)))
+        waiting.clear()
+        held = 0
+
+    for entry in entries:
+        size = _size(entry.path)
+        if len(waiting) == _PARTITION_CUTOUTS or held + size > _PARTITION_BYTES:
+            close()
+        if entry.kind in _WHOLE_KINDS or (entry.kind != "zarr" and size <= _WHOLE_BYTES):
+            waiting.append(entry)
+            held += size
+            continue
+        # The order of the files is that of the table, for rows that score alike.
+        close()
+        n = _countable(entry)
+        if n > 1:
+            partitions.add_rows(entry, n, _PARTITION_CUTOUTS)
+        else:
+            partitions.add(Partition((entry,)))
+    close()
+    return partitions
 
 
 def _size(path: str) -> int:

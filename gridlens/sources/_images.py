@@ -1,10 +1,10 @@
-"""Clusters cut out of survey images by many workers, each partitions of its own."""
+"""Clusters cut out of survey images, as a source of partitions."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,8 @@ from gridlens.cutouts._batch import CutoutBatch, ReadFailure
 from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts.catalogs._join import JoinGaps
-from gridlens.cutouts.images._extract import CutGeometry, cut_rows, make_plan
+from gridlens.cutouts.images._extract import ExtractedBatch, cut_rows, make_plan
+from gridlens.cutouts.images._options import CutOptions
 from gridlens.cutouts.images._plan import Plan
 from gridlens.sources._partition import Partition
 from gridlens.sources._stamps import frame_digest, stamp
@@ -30,8 +31,10 @@ class ImageSource:
 
     Parameters
     ----------
-    catalog, images, size, npix, columns, survey, zeropoint, match_psf, seeing
+    catalog, images, columns
         As in `extract_batches`.
+    options : CutOptions, default=None
+        Options of cutting; None for the defaults.
 
     Raises
     ------
@@ -43,7 +46,7 @@ class ImageSource:
     See Also
     --------
     extract_batches : all of it, one batch after another.
-    FileSource : the same for cutouts that are there already.
+    FileSource : the same for cutouts that are in files already.
     """
 
     def __init__(
@@ -51,23 +54,11 @@ class ImageSource:
         catalog: str | os.PathLike[str] | pd.DataFrame,
         images: Mapping[str, PathsLike],
         *,
-        size: float | str = 64.0,
-        npix: int = 128,
         columns: Mapping[str, str] | None = None,
-        survey: str | None = None,
-        zeropoint: float | Mapping[str, float] | None = None,
-        match_psf: bool = False,
-        seeing: float | Mapping[str, float] | None = None,
+        options: CutOptions | None = None,
     ) -> None:
-        self._geometry = CutGeometry.checked(size, npix)
-        self._catalog, self._images = catalog, images
-        self._options: dict[str, Any] = {
-            "columns": columns,
-            "survey": survey,
-            "zeropoint": zeropoint,
-            "match_psf": match_psf,
-            "seeing": seeing,
-        }
+        self._catalog, self._images, self._columns = catalog, images, columns
+        self._options = CutOptions() if options is None else options
         self._plan = self._make_plan()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,7 +69,7 @@ class ImageSource:
         self._plan = self._make_plan()
 
     def _make_plan(self) -> Plan:
-        return make_plan(self._catalog, self._images, geometry=self._geometry, **self._options)
+        return make_plan(self._catalog, self._images, self._columns, self._options)
 
     def partitions(self) -> list[Partition]:
         """Split the clusters, those of one image together; the same files give the same partitions every time."""
@@ -87,34 +78,54 @@ class ImageSource:
         # First the clusters that are on no image.
         return [Partition((), part) for part in ((0, 0), *parts)]
 
+    def find(self, ids: Collection[str], paths: Collection[str] = ()) -> list[Partition]:
+        """Return a partition for each of the clusters, by its id; `paths` are those of images and say nothing."""
+        wanted = set(ids)
+        places = [k for k, row in enumerate(self._plan.order.tolist()) if self._plan.names[row] in wanted]
+        return [Partition((), (k, k + 1)) for k in places]
+
     @property
     def n(self) -> int:
-        """Clusters in all."""
+        """Number of clusters."""
         return len(self._plan.catalog)
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """The images of each band, as they were given."""
+        return [{"path": path, "band": band} for band, given in self._images.items() for path in _as_list(given)]
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
         """Cut a partition out; a cluster that cannot be cut becomes a failure. There are no gaps: nothing is joined."""
-        for batch in cut_rows(self._plan, self._geometry, part=partition.rows):
+        for batch in self.cut(partition):
             yield CutoutBatch(batch.cutouts, batch.failures)
 
+    def cut(self, partition: Partition) -> Iterator[ExtractedBatch]:
+        """Cut a partition out as `read` does, with the WCS of each cutout."""
+        return cut_rows(self._plan, part=partition.rows)
+
     def split(self, partition: Partition) -> list[Partition]:
-        """Halves of a partition; none where it holds a single cluster."""
+        """Return the halves of a partition; an empty list where it holds a single cluster."""
         return partition.halves()
 
     def lost(self, partition: Partition, message: str) -> ReadFailure:
-        """The failure that stands for a cluster that nobody can cut."""
+        """Return the failure that represents a cluster whose cutting ends every process."""
         start, _ = partition.rows or (0, 0)
         row = int(self._plan.order[start])
         return ReadFailure(self._plan.names[row], "", message, int(CutoutFlag.FAILED) | int(self._plan.flags[row]))
 
     def identity(self) -> dict[str, str]:
-        """What would make other cutouts of the same call: digests by the name of the parameter that they hang on."""
+        """Return digests of what the cutouts depend on, by the name of the parameter."""
         tiles = hashlib.sha256()
         for index in self._plan.indices:
             for tile in index.tiles:
                 tiles.update(repr((tile.path, stamp(tile.path))).encode())
+        columns = sorted((self._columns or {}).items())
         return {
             "images": tiles.hexdigest(),
             "catalogue": frame_digest(self._plan.catalog),
-            "reading options": hashlib.sha256(repr((self._geometry, self._options)).encode()).hexdigest(),
+            "reading options": hashlib.sha256(repr((columns, self._options)).encode()).hexdigest(),
         }
+
+
+def _as_list(paths: PathsLike) -> list[str]:
+    return [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]

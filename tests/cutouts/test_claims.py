@@ -12,7 +12,7 @@ import pytest
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts.readers import count_cutouts, read_batches
 from gridlens.errors import CutoutError
-from gridlens.sources import FileSource, _files
+from gridlens.sources import FileSource, ReadOptions, _files
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
@@ -106,7 +106,7 @@ def test_what_is_stored_is_read_and_the_rest_is_one_failure(tmp_path, pixels, cl
 def test_claims_make_no_partitions(tmp_path, pixels, claim, monkeypatch):
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 10)
     monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 2)
-    reader = FileSource(claim(tmp_path, pixels), pixel_scale=0.3)
+    reader = FileSource(claim(tmp_path, pixels), options=ReadOptions(pixel_scale=0.3))
     batches = [batch for partition in reader.partitions() for batch in reader.read(partition)]
     assert sum(len(batch.cutouts) for batch in batches if batch.cutouts is not None) == 3
     (failure,) = [failure for batch in batches for failure in batch.failures]

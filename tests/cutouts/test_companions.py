@@ -130,7 +130,7 @@ def test_unknown_maps_of_one_place_are_refused_in_both_paths(write):
     folder = write("brick-{}-image.fits", "brick-{}-sharpness.fits")
     with pytest.raises(CutoutError, match=r"brick-g-image.* and brick-g-sharpness.* differ in one word"):
         find_entries(folder)
-    with pytest.raises(CutoutError, match=r"brick-g-image.*brick-g-sharpness.*--image g=PATH"):
+    with pytest.raises(CutoutError, match=r"brick-g-image.*brick-g-sharpness.*images=\{\"g\": PATH"):
         extract(CLUSTER, dict.fromkeys("gri", str(folder)))
     # Named by a glob, they are told.
     cutouts = extract(CLUSTER, {band: str(folder / f"*-{band}-image.fits") for band in "gri"}, size=20.0).cutouts
@@ -164,4 +164,4 @@ def test_pairs_of_names_that_differ_in_one_word():
 def test_a_glob_leaves_maps_aside(write, tmp_path):
     folder = write("A_{}.fits", "A_{}_wht.fits")
     cutouts = extract(CLUSTER, {band: str(folder / f"A_{band}*.fits") for band in "gri"}, size=20.0).cutouts
-    assert [os.path.basename(path) for path in cutouts.paths] == ["A_r.fits"]
+    assert [os.path.basename(path) for path in cutouts.paths[0].split(";")] == ["A_g.fits", "A_r.fits", "A_i.fits"]

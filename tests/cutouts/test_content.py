@@ -11,7 +11,7 @@ from astropy.io import fits
 from gridlens.cutouts import CutoutFlag, CutoutSet
 from gridlens.cutouts.readers import count_cutouts, read_batches
 from gridlens.errors import CutoutError
-from gridlens.sources import FileSource, _files
+from gridlens.sources import FileSource, ReadOptions, _files
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
@@ -62,7 +62,7 @@ def test_large_files_under_other_names_are_split_where_their_content_can_be(tmp_
     monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 2)
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 1000)
     MANY[content](tmp_path / "a.npy", pixels)
-    reader = FileSource(tmp_path / "a.npy", pixel_scale=0.3)
+    reader = FileSource(tmp_path / "a.npy", options=ReadOptions(pixel_scale=0.3))
     rows = [partition.rows for partition in reader.partitions()]
     assert rows == ([None] if content == "npz" else [(0, 2), (2, 3)])
     sets = [batch.cutouts.pixels for partition in reader.partitions() for batch in reader.read(partition)]
@@ -81,7 +81,7 @@ def test_fits_is_read_under_other_names(tmp_path, pixels, wcs_header, name):
 def test_pictures_are_never_read_as_calibrated(tmp_path, rng, kind, name):
     path = tmp_path / name
     Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(path, format=kind)
-    with pytest.raises(CutoutError, match=r"is a picture, whatever its name says.*--uncalibrated"):
+    with pytest.raises(CutoutError, match=r"is a picture, whatever its name says.*uncalibrated=True"):
         CutoutSet.read(path)
     assert CutoutSet.read(path, pixel_scale=0.3, uncalibrated=True).flags.tolist() == [CutoutFlag.UNCALIBRATED]
 

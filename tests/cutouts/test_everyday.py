@@ -214,7 +214,9 @@ def test_margins_of_a_hats_collection_are_not_read(tmp_path):
 def test_magnitudes_and_sizes_of_objects_are_no_metadata(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text("id,g,r,i,z\nA,21,20,19.8,0.5\n")
-    with pytest.warns(UserWarning, match=r"'z' .* next to g and r and is taken for a magnitude.* --column redshift=z"):
+    with pytest.warns(
+        UserWarning, match=r"'z' .* next to g and r and is taken for a magnitude.* columns=\{\"redshift\""
+    ):
         assert read_catalog(path).columns.tolist() == ["id"]
     assert read_catalog(path, columns={"redshift": "z"})["redshift"].tolist() == [0.5]
     path.write_text("id,g,r,i,z,redshift\nA,21,20,19.8,19.5,0.4\n")

@@ -76,7 +76,7 @@ def test_zero_points_come_from_the_headers_and_what_is_stated_goes_before(images
     np.testing.assert_allclose(stated, plain * np.array([1, 1, 10.0]), rtol=1e-5)
     with fits.open(images["g"], mode="update") as hdus:
         del hdus[0].header["MAGZERO"]
-    with pytest.raises(CutoutError, match=r"zero points for some bands only .*--zeropoint"):
+    with pytest.raises(CutoutError, match=r"zero points for some bands only .*zeropoint="):
         extract(clusters[:1], images)
 
 
@@ -110,7 +110,7 @@ def test_extensions_of_one_file_are_bands_by_their_names(images, clusters, tmp_p
 
 
 def test_one_image_is_not_cut_as_several_bands(images, clusters):
-    with pytest.raises(CutoutError, match=r"field_g.* is named for several bands, and neither .*--image g=PATH"):
+    with pytest.raises(CutoutError, match=r"field_g.* is named for several bands, and neither .*images=\{\"g\": PATH"):
         extract(clusters, {"g": images["g"], "r": images["g"], "i": images["i"]})
     with fits.open(images["g"], mode="update") as hdus:
         hdus[0].header["FILTER"] = "g.MP9401"

@@ -70,7 +70,7 @@ def test_flux_per_wavelength_needs_the_wavelength():
     assert unit.zeropoint == pytest.approx(-21.1 + 18.6921 - 5 * np.log10(5921.0))
     assert unit_of("erg s-1 cm-2 A-1", PHOTPLAM=5921.0).zeropoint == pytest.approx(unit.zeropoint)
     header = fits.Header({"BUNIT": "1e-18 erg/s/cm2/Angstrom"})
-    with pytest.raises(CutoutError, match=r"flux per wavelength .*PHOTPLAM.*--zeropoint"):
+    with pytest.raises(CutoutError, match=r"flux per wavelength .*PHOTPLAM.*zeropoint="):
         band_zeropoints([header] * 3, None, None)
     assert band_zeropoints([header] * 3, dict.fromkeys("gri", 25.0), None) == [25.0] * 3
 

@@ -17,7 +17,7 @@ from gridlens.cli import main
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
-from gridlens.sources import FileSource
+from gridlens.sources import FileSource, ReadOptions
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
@@ -64,7 +64,7 @@ def test_the_largest_side_holds_for_every_format(folder):
 def test_every_reader_takes_the_largest_side(folder):
     with pytest.raises(CutoutError, match=r"a\.npy: The image has 300 x 300 px, and the largest side .* 100 px"):
         CutoutSet.read(folder / "a.npy", max_size=100)
-    reader = FileSource(folder / "a.npy", max_size=100)
+    reader = FileSource(folder / "a.npy", options=ReadOptions(max_size=100))
     (batch,) = reader.read(reader.partitions()[0])
     assert "largest side" in batch.failures[0].message
 

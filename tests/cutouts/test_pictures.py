@@ -127,7 +127,7 @@ def test_bombs_and_damage_fail_alone(write, rgb, tmp_path, monkeypatch):
 def test_the_scale_is_stated_or_the_canonical_one_with_one_warning(write, rgb):
     write(rgb, "a.png")
     path = write(rgb, "b.png")
-    with pytest.warns(UserWarning, match="--pixel-scale") as caught:
+    with pytest.warns(UserWarning, match="pixel_scale=") as caught:
         cutouts = read(path.parent, pixel_scale=None)
     assert len(caught) == 1
     assert cutouts.pixel_scale.tolist() == [0.5, 0.5]
@@ -142,7 +142,7 @@ def test_zero_points_and_bands_do_not_apply(write, rgb):
 def test_pictures_need_to_be_accepted(write, rgb, tmp_path):
     path = write(rgb)
     for paths in (path, str(tmp_path / "*.png"), tmp_path):
-        with pytest.raises(CutoutError, match=r"There are only pictures .*no photometry; --uncalibrated"):
+        with pytest.raises(CutoutError, match=r"There are only pictures .*no photometry; uncalibrated=True"):
             CutoutSet.read(paths)
         with pytest.raises(CutoutError, match="There are only pictures"):
             count_cutouts(paths)

@@ -101,7 +101,7 @@ def test_pictures_are_taken_where_they_are_accepted(touch):
     found = [(entry.id, entry.kind) for entry in find_entries(folder, uncalibrated=True)]
     assert found == [("a", "picture"), ("b", "npy"), ("c", "picture"), ("d", "picture")]
     for item in (folder / "a.png", folder / "only", f"{folder}/*.png", f"{folder}/only/*"):
-        with pytest.raises(CutoutError, match=r"There are only pictures .*no photometry; --uncalibrated"):
+        with pytest.raises(CutoutError, match=r"There are only pictures .*no photometry; uncalibrated=True"):
             find_entries([folder / "b.npy", item])
 
 
@@ -121,7 +121,7 @@ def test_two_files_for_a_band_are_a_problem(touch):
 @pytest.mark.parametrize(
     ("item", "words"),
     [
-        ("words/a.txt", r"\.h5, .*\.zarr, .*files, and with --uncalibrated \.jpg, \.jpeg, \.png\."),
+        ("words/a.txt", r"\.h5, .*\.zarr, .*files, and with uncalibrated=True \.jpg, \.jpeg, \.png\."),
         ("nowhere", r"There is no file or folder .*nowhere\. Check the path"),
         ("none*", r"No cutouts match .*none\*\. Cutouts are \.npy, \.npz, \.fits"),
         ("empty", r"no cutouts in the folder .*empty\. Cutouts are \.npy"),

@@ -191,7 +191,7 @@ def test_kept_keywords_do_for_the_photometry():
 
 def test_pixel_scale_of_files_without_a_wcs(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, fits.Header())
-    with pytest.raises(CutoutError, match="--survey"):
+    with pytest.raises(CutoutError, match="survey="):
         CutoutSet.read(tmp_path)
     assert CutoutSet.read(tmp_path, survey="HSC").pixel_scale[0] == 0.168
     assert CutoutSet.read(tmp_path, survey="hsc", pixel_scale=0.2).pixel_scale[0] == 0.2

@@ -9,7 +9,7 @@ import zarr
 from gridlens import CutoutSet
 from gridlens.cutouts.readers import _chunks, count_cutouts, read_batches
 from gridlens.errors import CutoutError
-from gridlens.sources import FileSource, _files
+from gridlens.sources import FileSource, ReadOptions, _files
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_layout_of_galaxiesml(write, rng, version, bands):
 
 
 def test_five_planes_without_names_are_not_guessed_at(write, rng):
-    with pytest.raises(CutoutError, match=r"does not name its bands.*--bands grizy"):
+    with pytest.raises(CutoutError, match=r"does not name its bands.*bands=\"grizy\""):
         CutoutSet.read(write(image=rng.normal(size=(3, 5, 60, 60))))
 
 
@@ -125,7 +125,7 @@ def test_names_of_chunks_may_have_either_separator(tmp_path, pixels, version, zi
     if zipped:
         shutil.make_archive(str(path), "zip", path)
         shutil.rmtree(path)
-    reader = FileSource(tmp_path, pixel_scale=0.2)
+    reader = FileSource(tmp_path, options=ReadOptions(pixel_scale=0.2))
     assert [partition.rows for partition in reader.partitions()] == ([(0, 5), (5, 10), (10, 12)])
     sets = [batch.cutouts.pixels for partition in reader.partitions() for batch in reader.read(partition)]
     np.testing.assert_array_equal(np.concatenate(sets), pixels)

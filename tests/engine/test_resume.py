@@ -16,7 +16,7 @@ from gridlens.engine import measure_files, parts_folder, score_files
 from gridlens.errors import GridlensError
 from gridlens.members import LinearMember
 from gridlens.models import save_model
-from gridlens.sources import FileSource
+from gridlens.sources import FileSource, ReadOptions
 from gridlens.sources._stamps import frame_digest
 
 FILES = 4
@@ -246,10 +246,10 @@ def test_a_store_of_which_a_chunk_changed(tmp_path):
     store = zarr.open_group(tmp_path / "s.zarr", mode="w")
     pixels = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
     store.create_array("cutouts", data=pixels, chunks=(1, 32, 32, 3))
-    first = FileSource(tmp_path / "s.zarr", pixel_scale=1.0).identity()
-    assert FileSource(tmp_path / "s.zarr", pixel_scale=1.0).identity() == first
+    first = FileSource(tmp_path / "s.zarr", options=ReadOptions(pixel_scale=1.0)).identity()
+    assert FileSource(tmp_path / "s.zarr", options=ReadOptions(pixel_scale=1.0)).identity() == first
     store["cutouts"][2] = 2 * pixels[2]
-    second = FileSource(tmp_path / "s.zarr", pixel_scale=1.0).identity()
+    second = FileSource(tmp_path / "s.zarr", options=ReadOptions(pixel_scale=1.0)).identity()
     assert second["cutouts"] != first["cutouts"]
     assert {**second, "cutouts": ""} == {**first, "cutouts": ""}
 

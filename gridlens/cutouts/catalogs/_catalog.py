@@ -120,7 +120,7 @@ def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:
         return []
     return [
         f"The column {str(column)!r} of the catalogue {source} is next to g and r and is taken for a magnitude. If it "
-        f"is the redshift, name it: --column redshift={column}."
+        f'is the redshift, name it: columns={{"redshift": "{column}"}}.'
     ]
 
 
@@ -142,7 +142,7 @@ def _chosen(names: Any, units: Mapping[Any, str], stated: Mapping[str, str] | No
     if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
         raise GridlensError(
             f"The catalogue {source} must have a column 'id', or the columns 'ra' and 'dec' in degrees. "
-            f"Got {_some(names)} instead. Name the columns that hold them: --column ra=COLUMN --column dec=COLUMN."
+            f'Got {_some(names)} instead. Name the columns that hold them: columns={{"ra": COLUMN, "dec": COLUMN}}.'
         )
     return chosen
 

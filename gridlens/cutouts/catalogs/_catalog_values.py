@@ -76,7 +76,7 @@ def _numbers(
         raise GridlensError(
             f"The column {str(column)!r} of the catalogue {source} must be numbers"
             f"{' in degrees' if name in ANGLES else ''}. Got {rest.iloc[0]!r} instead; name another column: "
-            f"--column {name}=COLUMN."
+            f'columns={{"{name}": COLUMN}}.'
         )
     words = some_rows(column, missing, rest.tolist()) if len(rest) else ""
     return np.where(np.isnan(plain), numbers, plain), numbers, words

@@ -212,7 +212,7 @@ def to_contract(name: str, values: NDArray[np.float64], column: Any, unit: str, 
         raise GridlensError(
             f"The column {str(column)!r} of the catalogue {source} is in {unit!r}, which cannot be converted to "
             f"{'log10 of ' if logarithm else ''}{wanted or 'a plain number'}. Convert it, or name another column: "
-            f"--column {name}=COLUMN."
+            f'columns={{"{name}": COLUMN}}.'
         )
     if logarithm is None:
         return values * factor

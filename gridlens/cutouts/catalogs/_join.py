@@ -173,8 +173,8 @@ class JoinReport:
             said.append(f"{self._shared} cutouts share a row of the catalogue with another cutout.")
         if total.unmatched:
             exchanged = (
-                f" With 'ra' and 'dec' exchanged {total.exchanged} have one: exchange the columns, --column ra=... "
-                "--column dec=..."
+                f" With 'ra' and 'dec' exchanged {total.exchanged} have one: exchange the columns, "
+                'columns={"ra": .., "dec": ..}.'
                 if total.exchanged and total.unmatched == total.joined
                 else ""
             )

@@ -2,5 +2,6 @@
 
 from gridlens.cutouts.images._extract import ExtractedBatch, extract, extract_batches
 from gridlens.cutouts.images._folder import write_extracted, write_fits
+from gridlens.cutouts.images._options import CutOptions
 
-__all__ = ["ExtractedBatch", "extract", "extract_batches", "write_extracted", "write_fits"]
+__all__ = ["CutOptions", "ExtractedBatch", "extract", "extract_batches", "write_extracted", "write_fits"]

@@ -37,7 +37,7 @@ def check_alike(tiles: Sequence[Tile], band: str) -> None:
     by_path = {tile.path: tile for tile in reversed(tiles)}
     for first, second in _some(alike_pairs(sorted(by_path))):
         if by_path[first].is_at(by_path[second]) and _is_ambiguous(by_path[first], by_path[second]):
-            raise _refusal(first, second, f"--image {band}=PATH")
+            raise _refusal(first, second, f'images={{"{band}": PATH}}')
 
 
 def check_alike_files(paths: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gridlens._file_names import joined_paths
 from gridlens._ids import escaped
 from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._damage import damage_message
@@ -69,7 +70,7 @@ class Cut(NamedTuple):
     wcs: "WCS"
     flags: int
     path: str
-    """the image of r that most of the pixels are of"""
+    """the images of g, r and i that most of the pixels are of, as `joined_paths` joins them"""
 
 
 class _Plane(NamedTuple):
@@ -121,11 +122,13 @@ def cut_cluster(
         reference = _cut_band(_REFERENCE, images, others, target, npix)
     pixels = np.empty((npix, npix, len(BANDS)), dtype=np.float32)
     flags = CutoutFlag(0)
+    paths: list[str] = []
     for k in range(len(BANDS)):
         plane = reference if k == _REFERENCE else _cut_band(k, images, others, target, npix)
         pixels[..., k] = plane.pixels
         flags |= plane.flags
-    return Cut(pixels, target, int(flags), reference.image.tile.path)
+        paths.append(plane.image.tile.path)
+    return Cut(pixels, target, int(flags), joined_paths(dict.fromkeys(paths)))
 
 
 def _target(place: NDArray[np.float64], reference: "WCS", pixel_scale: float, npix: int) -> "WCS":
@@ -206,7 +209,7 @@ def _check_window(width: int, height: int) -> None:
     if max(width, height) > _MOST_WINDOW:
         raise CutoutError(
             f"The cutout takes {width} x {height} px of the image, more than {_MOST_WINDOW} a side. Choose a smaller "
-            "'size' (--size)."
+            "size=ANGLE."
         )
 
 

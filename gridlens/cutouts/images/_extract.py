@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,19 +16,20 @@ from gridlens.cutouts._batch import ReadFailure
 from gridlens.cutouts._conventions import METADATA_NAMES, PathsLike
 from gridlens.cutouts._damage import damage_message
 from gridlens.cutouts._flags import CutoutFlag
+from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts._set import CutoutSet
-from gridlens.cutouts._zeropoints import REFERENCE_ZEROPOINT, checked_zeropoints
+from gridlens.cutouts._zeropoints import REFERENCE_ZEROPOINT
 from gridlens.cutouts.catalogs._catalog import read_catalog
 from gridlens.cutouts.catalogs._join import place_on
 from gridlens.cutouts.images._cut import Cut, cut_cluster
+from gridlens.cutouts.images._options import CutOptions
 from gridlens.cutouts.images._plan import Plan
-from gridlens.cutouts.surveys import get_survey
 from gridlens.errors import CutoutError
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-__all__ = ["CutGeometry", "ExtractedBatch", "cut_rows", "extract", "extract_batches", "make_plan"]
+__all__ = ["ExtractedBatch", "cut_rows", "extract", "extract_batches", "make_plan"]
 
 _BATCH = 128
 
@@ -51,13 +52,8 @@ def extract(
     catalog: str | os.PathLike[str] | pd.DataFrame,
     images: Mapping[str, PathsLike],
     *,
-    size: float | str = 64.0,
-    npix: int = 128,
     columns: Mapping[str, str] | None = None,
-    survey: str | None = None,
-    zeropoint: float | Mapping[str, float] | None = None,
-    match_psf: bool = False,
-    seeing: float | Mapping[str, float] | None = None,
+    **options: Any,
 ) -> ExtractedBatch:
     """Cut clusters out of survey images into one set in memory.
 
@@ -76,19 +72,7 @@ def extract(
     >>> bands = {band: f"coadds/{band}/" for band in "gri"}
     >>> cutouts, failures, *_ = extract("clusters.csv", bands, size="64arcsec")  # doctest: +SKIP
     """
-    batches = list(
-        extract_batches(
-            catalog,
-            images,
-            size=size,
-            npix=npix,
-            columns=columns,
-            survey=survey,
-            zeropoint=zeropoint,
-            match_psf=match_psf,
-            seeing=seeing,
-        )
-    )
+    batches = list(extract_batches(catalog, images, columns=columns, **options))
     failures = [failure for batch in batches for failure in batch.failures]
     rows = np.concatenate([batch.rows for batch in batches]) if batches else np.empty(0, dtype=np.intp)
     sets = [batch.cutouts for batch in batches if batch.cutouts is not None]
@@ -103,14 +87,9 @@ def extract_batches(
     catalog: str | os.PathLike[str] | pd.DataFrame,
     images: Mapping[str, PathsLike],
     *,
-    size: float | str = 64.0,
-    npix: int = 128,
     columns: Mapping[str, str] | None = None,
-    survey: str | None = None,
-    zeropoint: float | Mapping[str, float] | None = None,
-    match_psf: bool = False,
-    seeing: float | Mapping[str, float] | None = None,
     batch_size: int = _BATCH,
+    **options: Any,
 ) -> Iterator[ExtractedBatch]:
     """Cut clusters out of survey images, a batch at a time.
 
@@ -128,24 +107,12 @@ def extract_batches(
         compressed. Weights, masks and other maps beside the images are left aside. Folders and globs are indexed once
         from the headers, and the index is kept in the user's cache folder. Only the pixels of a cutout are read from a
         plain or a tile-compressed file; one that is compressed by gzip, bzip2 or xz is read whole.
-    size : float or str, default=64.0
-        Side of the cutouts: arcsec, or an angle with its unit, such as "1.1arcmin".
-    npix : int, default=128
-        Side of the cutouts, px.
     columns : mapping of str to str, default=None
         The catalogue's columns by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``.
-    survey : str, default=None
-        Preset of `gridlens.cutouts.surveys` that fills the zero points and the seeing that headers lack.
-    zeropoint : float or mapping of band to float, default=None
-        AB zero points, mag. They override those of the headers. The flux is brought to zero point 27; where no header
-        states one, the bands are taken to be in one linear unit.
-    match_psf : bool, default=False
-        Blur the sharper bands with Gaussians to the seeing of the worst one. Their noise is then correlated from pixel
-        to pixel, and what the features take for noise, too low.
-    seeing : float or mapping of band to float, default=None
-        FWHM, arcsec, that goes before the headers' and the survey's.
     batch_size : int, default=128
         The most cutouts that a batch holds.
+    **options
+        Fields of `CutOptions`, such as ``size="64arcsec"`` or ``survey="hsc"``.
 
     Yields
     ------
@@ -162,6 +129,8 @@ def extract_batches(
         At the call: a parameter is wrong, a band has no usable image, or no position is on the images.
     GridlensError
         At the call: the catalogue cannot be read.
+    TypeError
+        At the call: an option is not a field of `CutOptions`.
 
     Examples
     --------
@@ -173,101 +142,22 @@ def extract_batches(
     """
     if batch_size < 1:
         raise CutoutError(f"The 'batch_size' parameter must be 1 or more. Got {batch_size!r} instead.")
-    geometry = CutGeometry.checked(size, npix)
-    plan = make_plan(
-        catalog,
-        images,
-        columns=columns,
-        survey=survey,
-        zeropoint=zeropoint,
-        match_psf=match_psf,
-        seeing=seeing,
-        geometry=geometry,
-    )
-    return cut_rows(plan, geometry, batch_size)
-
-
-class CutGeometry(NamedTuple):
-    """Pixels of a cutout."""
-
-    pixel_scale: float
-    """arcsec"""
-    npix: int
-
-    @classmethod
-    def checked(cls, size: float | str, npix: int) -> CutGeometry:
-        """Raise CutoutError for what cannot be meant."""
-        arcsec = parse_size(size)
-        if not (isinstance(npix, int) and npix >= 1):
-            raise CutoutError(
-                f"The 'npix' parameter must be a whole number of pixels, 1 or more. Got {npix!r} instead."
-            )
-        return cls(arcsec / npix, npix)
+    return cut_rows(make_plan(catalog, images, columns, options_of(CutOptions, options)), batch_size)
 
 
 def make_plan(
     catalog: str | os.PathLike[str] | pd.DataFrame,
     images: Mapping[str, PathsLike],
-    *,
     columns: Mapping[str, str] | None,
-    survey: str | None,
-    zeropoint: float | Mapping[str, float] | None,
-    match_psf: bool,
-    seeing: float | Mapping[str, float] | None,
-    geometry: CutGeometry,
+    options: CutOptions,
 ) -> Plan:
-    """Where each row of the catalogue is cut out; the parameters are those of `extract_batches`."""
-    return Plan(
-        read_catalog(catalog, columns=columns),
-        images,
-        zeropoint=checked_zeropoints(zeropoint),
-        survey=None if survey is None else get_survey(survey),
-        seeing=_by_band("seeing", seeing),
-        match_psf=match_psf,
-        reach=geometry.pixel_scale * geometry.npix / np.sqrt(2.0),
-    )
+    """Plan where each row of a catalogue is cut out; see `extract_batches`."""
+    return Plan(read_catalog(catalog, columns=columns), images, options)
 
 
-def parse_size(size: float | str) -> float:
-    """Side of a cutout in arcsec, from a number of arcsec or an angle such as "64arcsec" and "1.1arcmin"."""
-    from astropy.coordinates import Angle
-
-    try:
-        arcsec = float(size)
-    except (TypeError, ValueError):
-        try:
-            arcsec = float(Angle(size).arcsec)
-        except Exception:
-            # astropy's parser raises several kinds of error
-            arcsec = np.nan
-    if not 0.0 < arcsec < 36000.0:
-        raise CutoutError(
-            f"The 'size' parameter must be an angle such as 64arcsec or 1.1arcmin, or a number of arcsec. Got {size!r} "
-            "instead."
-        )
-    return arcsec
-
-
-def _by_band(name: str, values: float | Mapping[str, float] | None) -> Mapping[str, float] | None:
-    if values is None:
-        return None
-    given = values if isinstance(values, Mapping) else dict.fromkeys(BANDS, values)
-    try:
-        checked = {str(band): float(value) for band, value in given.items()}
-    except (TypeError, ValueError):
-        checked = {}
-    if not checked or set(checked) - set(BANDS) or not all(0.0 < value < np.inf for value in checked.values()):
-        raise CutoutError(
-            f"The '{name}' parameter must be one number of arcsec, or one for each of g, r and i. Got {values!r} "
-            "instead."
-        )
-    return checked
-
-
-def cut_rows(
-    plan: Plan, geometry: CutGeometry, batch_size: int = _BATCH, part: tuple[int, int] | None = None
-) -> Iterator[ExtractedBatch]:
+def cut_rows(plan: Plan, batch_size: int = _BATCH, part: tuple[int, int] | None = None) -> Iterator[ExtractedBatch]:
     """Cut the rows in the order of the plan, or a part of that order; the part (0, 0) is what is on no image."""
+    options = plan.options
     begin, end = (0, len(plan.order)) if part is None else part
     failures = _rows_without_images(plan) if part in (None, (0, 0)) else []
     for first in range(begin, end, batch_size):
@@ -275,7 +165,7 @@ def cut_rows(
         for row in plan.order[first : min(first + batch_size, end)].tolist():
             try:
                 others = functools.partial(plan.others, row)
-                cut = cut_cluster(plan.place[row], plan.images(row), others, geometry.pixel_scale, geometry.npix)
+                cut = cut_cluster(plan.place[row], plan.images(row), others, options.pixel_scale, options.npix)
                 if cut.flags & CutoutFlag.NO_IMAGE:
                     failures.append(_failure(plan, row, CutoutFlag.NO_IMAGE, _blank_message(cut)))
                     continue
@@ -287,7 +177,7 @@ def cut_rows(
                 # Headers can hold anything; one image must not stop a survey.
                 message = damage_message(exc, f"An image of the cluster {plan.names[row]}")
                 failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, message))
-        cutouts = _gathered(plan, rows, cuts, geometry.pixel_scale) if cuts else None
+        cutouts = _gathered(plan, rows, cuts) if cuts else None
         zeropoint = np.where([plan.calibrated(row) for row in rows], REFERENCE_ZEROPOINT, np.nan)
         wcs = [cut.wcs for cut in cuts]
         yield ExtractedBatch(cutouts, failures, wcs, np.array(rows, dtype=np.intp), zeropoint)
@@ -320,7 +210,7 @@ def _failure(plan: Plan, row: int, flag: CutoutFlag, message: str) -> ReadFailur
     return ReadFailure(plan.names[row], "", message, int(flag) | int(plan.flags[row]))
 
 
-def _gathered(plan: Plan, rows: list[int], cuts: list[Cut], pixel_scale: float) -> CutoutSet:
+def _gathered(plan: Plan, rows: list[int], cuts: list[Cut]) -> CutoutSet:
     """One set of cutouts, with what the catalogue and the headers say of them."""
     table = plan.catalog.iloc[rows]
     metadata = {name: table[name].to_numpy() for name in METADATA_NAMES if name in table}
@@ -330,7 +220,7 @@ def _gathered(plan: Plan, rows: list[int], cuts: list[Cut], pixel_scale: float) 
     return CutoutSet(
         np.stack([cut.pixels for cut in cuts]),
         bcg_xy=[_bcg(plan, row, cut) for row, cut in zip(rows, cuts, strict=True)],
-        pixel_scale=pixel_scale,
+        pixel_scale=plan.options.pixel_scale,
         ids=[plan.names[row] for row in rows],
         metadata=metadata,
         paths=[cut.path for cut in cuts],

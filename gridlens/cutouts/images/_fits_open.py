@@ -1,11 +1,12 @@
 """Open FITS files: plain or compressed, whatever the name says, and only once their headers have been checked."""
 
 import contextlib
+import functools
 import io
 import os
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from gridlens._content import DECOMPRESSORS, KIND_WORDS
@@ -13,6 +14,7 @@ from gridlens._fits_headers import BLOCK, HeaderError, check_file, walk_headers
 from gridlens._ids import escaped
 from gridlens.cutouts._damage import damage_message
 from gridlens.cutouts._expansion import check_deflate
+from gridlens.cutouts._sides import check_side
 from gridlens.cutouts._sniff import content_kind
 from gridlens.errors import CutoutError
 
@@ -83,7 +85,7 @@ def _open_checked(path: str, max_side: int | None, memmap: bool) -> Any:
     kind = content_kind(path)
     if kind == "fits":
         with open(path, "rb") as file:
-            has_gzip = check_file(file, os.path.getsize(path), max_side)
+            has_gzip = check_file(file, os.path.getsize(path), _check_of(max_side))
         if has_gzip and max_side is not None:
             _check_tiles(path, max_side)
         return fits.open(path, memmap=memmap, do_not_scale_image_data=True)
@@ -95,6 +97,10 @@ def _open_checked(path: str, max_side: int | None, memmap: bool) -> Any:
     if has_gzip and max_side is not None:
         _check_tiles(io.BytesIO(content.getbuffer()), max_side)
     return fits.open(content, memmap=False, do_not_scale_image_data=True)
+
+
+def _check_of(max_side: int | None) -> Callable[[int, int], None] | None:
+    return None if max_side is None else functools.partial(check_side, max_side=max_side)
 
 
 def is_compressed(path: str) -> bool:
@@ -137,7 +143,7 @@ def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> tuple[io.Byte
         read(-length % BLOCK)
         return not left
 
-    has_gzip = walk_headers(read, skip, max_side)
+    has_gzip = walk_headers(read, skip, _check_of(max_side))
     content.seek(0)
     return content, has_gzip
 

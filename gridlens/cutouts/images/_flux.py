@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["NotLinearError", "PixelUnit", "band_zeropoints", "pixel_unit", "zeropoint_of"]
 
 _ZEROPOINT_HINT = (
-    'State them with --zeropoint g=..,r=..,i=.. (zeropoint={"g": .., "r": .., "i": ..} in Python), AB magnitudes, or '
-    "name the survey with --survey."
+    'State them with zeropoint={"g": .., "r": .., "i": ..}, AB magnitudes, or name the survey with survey=NAME.'
 )
 # Headers round their zero points; a survey's own differ from its unit by less.
 _ZEROPOINT_TOLERANCE = 0.02

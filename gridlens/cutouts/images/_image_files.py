@@ -36,8 +36,8 @@ def image_files(paths: PathsLike, band: str, filters: Mapping[str, str] | None =
             found.update(_science([path for path in glob.glob(item, recursive=True) if _is_fits(path)], filters))
         else:
             raise CutoutError(
-                f"There is no image {item} of the band {band}. Check --image {band}=PATH: a FITS file, a folder of "
-                "tiles or a glob."
+                f'There is no image {item} of the band {band}. Check images={{"{band}": PATH}}: a FITS file, a folder '
+                "of tiles or a glob."
             )
     if not found:
         raise CutoutError(f"No FITS image of the band {band} matches {', '.join(map(str, given))}. Check the path.")
@@ -79,6 +79,6 @@ def _of_band(folder: str, band: str, filters: Mapping[str, str] | None) -> list[
     if others:
         raise CutoutError(
             f"The folder {folder} holds images of {', '.join(sorted(others))} and none of the band {band}. "
-            f"Check --image {band}=PATH."
+            f'Check images={{"{band}": PATH}}.'
         )
     return []

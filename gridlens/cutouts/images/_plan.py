@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,18 +11,17 @@ from numpy.typing import NDArray
 from gridlens.cutouts._bands import BANDS, missing_bands
 from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._flags import CutoutFlag
-from gridlens.cutouts._zeropoints import flux_factors, to_reference
+from gridlens.cutouts._zeropoints import checked_zeropoints, flux_factors, to_reference
 from gridlens.cutouts.catalogs._join import duplicate_rows
 from gridlens.cutouts.images._cut import BandImage
 from gridlens.cutouts.images._flux import NotLinearError, band_zeropoints, pixel_unit, zeropoint_of
 from gridlens.cutouts.images._image_files import image_files
+from gridlens.cutouts.images._options import CutOptions, checked_seeing
 from gridlens.cutouts.images._photometry import header_saturation, header_seeing
 from gridlens.cutouts.images._psf import matching_sigmas
 from gridlens.cutouts.images._tiles import Tile, TileIndex
+from gridlens.cutouts.surveys import get_survey
 from gridlens.errors import CutoutError
-
-if TYPE_CHECKING:
-    from gridlens.cutouts.surveys import Survey
 
 __all__ = ["Plan"]
 
@@ -38,13 +36,7 @@ class Plan:
     catalog : DataFrame
         As `read_catalog` returns it, with `ra` and `dec`.
     images : mapping of band to paths
-    zeropoint : mapping of band to float, or None
-    survey : Survey or None
-    seeing : mapping of band to float, or None
-        FWHM, arcsec, that goes before the headers'.
-    match_psf : bool
-    reach : float
-        arcsec from the position of a cluster to the corners of its cutout.
+    options : CutOptions
 
     Attributes
     ----------
@@ -62,26 +54,23 @@ class Plan:
         self,
         catalog: pd.DataFrame,
         images: Mapping[str, PathsLike],
-        *,
-        zeropoint: Mapping[str, float] | None,
-        survey: "Survey | None",
-        seeing: Mapping[str, float] | None,
-        match_psf: bool,
-        reach: float,
+        options: CutOptions,
     ) -> None:
         if missing := missing_bands(images):
             raise CutoutError(
-                f"{missing} in the 'images' parameter. Cutouts need g, r and i: --image g=PATH --image r=PATH "
-                "--image i=PATH, the bands that stand for them."
+                f"{missing} in the 'images' parameter. Cutouts need g, r and i, or the bands that represent them: "
+                'images={"g": PATH, "r": PATH, "i": PATH}.'
             )
         if not {"ra", "dec"} <= set(catalog.columns):
             raise CutoutError(
                 "The catalogue must have the columns 'ra' and 'dec', where the clusters are cut out. Got "
-                f"{', '.join(catalog.columns)} instead. Name them: --column ra=COLUMN --column dec=COLUMN."
+                f'{", ".join(catalog.columns)} instead. Name them: columns={{"ra": COLUMN, "dec": COLUMN}}.'
             )
-        self.catalog = catalog
+        survey = None if options.survey is None else get_survey(options.survey)
+        self.catalog, self.options = catalog, options
         self.names = _names(catalog)
-        self._zeropoint, self._survey, self._seeing, self._match = zeropoint, survey, seeing, match_psf
+        self._zeropoint, self._seeing = checked_zeropoints(options.zeropoint), checked_seeing(options.seeing)
+        self._survey, self._match = survey, options.match_psf
         self._images: dict[tuple[int, ...], list[BandImage]] = {}
         filters = None if survey is None else survey.filters
         self.indices = [TileIndex(image_files(images[band], band, filters), band) for band in BANDS]
@@ -94,6 +83,8 @@ class Plan:
         self.flags[bad] |= CutoutFlag.BAD_POSITION
         self.flags[duplicate_rows(catalog)] |= CutoutFlag.DUPLICATE
         good_ra, good_dec = np.where(bad, np.nan, ra), np.where(bad, np.nan, dec)
+        # To the corners of a cutout.
+        reach = options.pixel_scale * options.npix / np.sqrt(2.0)
         found = [index.find(good_ra, good_dec, reach) for index in self.indices]
         self.tiles = np.stack([band.tile for band in found])
         self._others = np.stack([band.others for band in found])
@@ -189,7 +180,8 @@ class Plan:
             if self._match:
                 raise CutoutError(
                     f"The seeing of {tile.path} in the band {band} is unknown, and without it no PSFs can be matched. "
-                    "State it with --seeing g=..,r=..,i=.. (FWHM, arcsec), or name a --survey."
+                    'State it with seeing={"g": .., "r": .., "i": ..}, FWHM in arcsec, or name the survey with '
+                    "survey=NAME."
                 )
             return np.nan
         return float(found)
@@ -220,7 +212,7 @@ class Plan:
         turned = [index.find(dec, np.where(np.abs(ra) <= 90.0, ra, np.nan)).tile >= 0 for index in self.indices]
         exchanged = int(np.count_nonzero(np.any(turned, axis=0)))
         hint = (
-            f"With 'ra' and 'dec' exchanged {exchanged} are: exchange the columns, --column ra=... --column dec=..."
+            f"With 'ra' and 'dec' exchanged {exchanged} are: exchange the columns, columns={{\"ra\": .., \"dec\": ..}}."
             if exchanged
             else "Check the catalogue's columns and units, and the images."
         )
@@ -259,13 +251,13 @@ def _part_bands(indices: list[TileIndex], filters: Mapping[str, str]) -> None:
             if not band:
                 raise CutoutError(
                     f"The image {tile.path} is named for several bands, and neither its name nor its header (EXTNAME, "
-                    f"FILTER) says which it is of. Name each band's own images: --image {index.band}=PATH."
+                    f'FILTER) says which it is of. Name each band\'s own images: images={{"{index.band}": PATH}}.'
                 )
             if band == index.band:
                 own.append(tile)
         if not own:
             raise CutoutError(
                 f"None of the images that are named for several bands is of the band {index.band} by its header. "
-                f"Name that band's own: --image {index.band}=PATH."
+                f'Name that band\'s own: images={{"{index.band}": PATH}}.'
             )
         index.keep(own)

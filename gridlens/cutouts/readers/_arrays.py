@@ -22,7 +22,7 @@ from gridlens.cutouts.readers._chunks import (
     read_pieces,
 )
 from gridlens.cutouts.readers._npy import NpyHeader, read_header
-from gridlens.cutouts.readers._options import ReadOptions
+from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._salvage import Unreadable
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.errors import CutoutError
@@ -40,13 +40,13 @@ _IS_ENCRYPTED = 0x1
 _CUT_OFF = "the array ends before its last value"
 
 
-def read_npy(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
+def read_npy(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
     """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3), in pieces."""
     with open(entry.path, "rb") as file:
         yield from read_pieces(_npy_stored(file), entry, options, rows)
 
 
-def read_npz(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
+def read_npz(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
     """Read a shard as `write_npz` leaves it, or one cutout under `pixels`, `image` or `images`, in pieces.
 
     Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids`, `flags` and the

@@ -4,21 +4,23 @@ import importlib.util
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from gridlens._ids import escaped
 from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
-from gridlens.cutouts._conventions import MAX_SIZE, PathsLike
+from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._damage import damage_message, import_library
+from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts.catalogs._join import CatalogJoin, JoinGaps, JoinReport
 from gridlens.cutouts.readers._chunks import PIECE_BYTES, RowRange
 from gridlens.cutouts.readers._dispatch import by_content, count_entry, read_arrays
 from gridlens.cutouts.readers._fits import read_fits
 from gridlens.cutouts.readers._options import ReadOptions
+from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._salvage import Unreadable
 from gridlens.cutouts.readers._scan import Entry, find_entries
 from gridlens.errors import CutoutError
@@ -37,8 +39,8 @@ _MAX_BATCH_BYTES = PIECE_BYTES
 _MAX_HEADERS = 10_000
 _SINGLE = ("fits", "picture")
 _PICTURE = (
-    "The file is a picture, whatever its name says, and pictures have no photometry; --uncalibrated "
-    "(uncalibrated=True in Python) accepts them and flags every row."
+    "The file is a picture, whatever its name says, and pictures have no photometry; uncalibrated=True accepts them "
+    "and flags every row."
 )
 _LIBRARIES = {"hdf5": "h5py", "zarr": "zarr", "picture": "PIL"}
 
@@ -48,27 +50,24 @@ def read_batches(
     *,
     catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
     columns: Mapping[str, str] | None = None,
-    pixel_scale: float | None = None,
-    bands: str | None = None,
-    zeropoint: float | Mapping[str, float] | None = None,
-    uncalibrated: bool = False,
-    survey: str | None = None,
-    max_size: int = MAX_SIZE,
     batch_size: int = _BATCH_SIZE,
+    **options: Any,
 ) -> Iterator[CutoutBatch]:
     """Read cutouts in batches of one size each; a file that cannot be read becomes a failure, never an exception.
 
-    Files are read in the order of their sorted paths, and those of many cutouts a piece at a time: of one that is
-    damaged half-way, the cutouts before the damage are kept. Cutouts of different sizes are gathered apart, at most
+    Files are read in the order of their sorted paths, and those of many cutouts in pieces: of a file that is damaged
+    half-way, the cutouts before the damage are kept. Cutouts of different sizes are gathered separately, at most
     `batch_size` of them (or 32 MiB) in all, so that a mixed folder still gives full batches. The same files
     give the same batches every time.
 
     Parameters
     ----------
-    paths, catalog, columns, pixel_scale, bands, zeropoint, uncalibrated, survey, max_size
+    paths, catalog, columns
         As in `CutoutSet.read`.
     batch_size : int, default=256
         The most cutouts that a batch holds.
+    **options
+        Fields of `ReadOptions`.
 
     Yields
     ------
@@ -82,6 +81,8 @@ def read_batches(
         for which a package is missing.
     GridlensError
         At the call: the catalogue cannot be read.
+    TypeError
+        At the call: an option is not a field of `ReadOptions`.
 
     Examples
     --------
@@ -97,17 +98,10 @@ def read_batches(
     """
     if batch_size < 1:
         raise CutoutError(f"The 'batch_size' parameter must be 1 or more. Got {batch_size!r} instead.")
-    options = ReadOptions.checked(
-        bands=bands,
-        pixel_scale=pixel_scale,
-        zeropoint=zeropoint,
-        uncalibrated=uncalibrated,
-        survey=survey,
-        max_size=max_size,
-    )
-    entries = find_readable(paths, options)
+    resolved = Resolved.of(options_of(ReadOptions, options))
+    entries = find_readable(paths, resolved)
     join = None if catalog is None else CatalogJoin(catalog, columns)
-    return _gather(_joined_pieces(entries, options, join), batch_size)
+    return _gather(_joined_pieces(entries, resolved, join), batch_size)
 
 
 def read_set(
@@ -115,30 +109,18 @@ def read_set(
     *,
     catalog: str | os.PathLike[str] | pd.DataFrame | None,
     columns: Mapping[str, str] | None,
-    pixel_scale: float | None,
-    bands: str | None,
-    zeropoint: float | Mapping[str, float] | None,
-    uncalibrated: bool,
-    survey: str | None,
-    max_size: int,
     on_error: Literal["raise", "skip"],
+    options: Mapping[str, Any],
 ) -> CutoutSet:
     """Read everything into one set; see `CutoutSet.read`."""
     if on_error not in ("raise", "skip"):
         raise CutoutError(f"The 'on_error' parameter must be 'raise' or 'skip'. Got {on_error!r} instead.")
-    options = ReadOptions.checked(
-        bands=bands,
-        pixel_scale=pixel_scale,
-        zeropoint=zeropoint,
-        uncalibrated=uncalibrated,
-        survey=survey,
-        max_size=max_size,
-    )
+    resolved = Resolved.of(options_of(ReadOptions, options))
     join = None if catalog is None else CatalogJoin(catalog, columns)
     sets: list[CutoutSet] = []
     failures: list[ReadFailure] = []
     sizes: dict[tuple[int, ...], str] = {}
-    for piece in _joined_pieces(find_readable(paths, options), options, join):
+    for piece in _joined_pieces(find_readable(paths, resolved), resolved, join):
         if isinstance(piece, ReadFailure):
             if on_error == "raise":
                 raise CutoutError(f"Cannot read {piece.path}: {piece.message}")
@@ -169,13 +151,15 @@ def read_set(
     return CutoutSet.concatenate(sets)
 
 
-def count_cutouts(paths: PathsLike, *, uncalibrated: bool = False, survey: str | None = None) -> int | None:
+def count_cutouts(paths: PathsLike, **options: Any) -> int | None:
     """Count the cutouts below `paths` without reading their pixels, for a progress bar.
 
     Parameters
     ----------
-    paths, uncalibrated, survey
+    paths
         As in `CutoutSet.read`.
+    **options
+        Fields of `ReadOptions`; `uncalibrated` and `survey` decide which files are cutouts.
 
     Returns
     -------
@@ -193,10 +177,8 @@ def count_cutouts(paths: PathsLike, *, uncalibrated: bool = False, survey: str |
     >>> count_cutouts("cutouts/")  # doctest: +SKIP
     12
     """
-    options = ReadOptions.checked(
-        bands=None, pixel_scale=None, zeropoint=None, uncalibrated=uncalibrated, survey=survey
-    )
-    return count_entries(find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters))
+    resolved = Resolved.of(options_of(ReadOptions, options))
+    return count_entries(find_entries(paths, uncalibrated=resolved.uncalibrated, filters=resolved.filters))
 
 
 def count_entries(entries: list[Entry]) -> int | None:
@@ -209,7 +191,7 @@ def count_entries(entries: list[Entry]) -> int | None:
     return sum(map(count_entry, sniffed)) + len(entries) - len(sniffed)
 
 
-def find_readable(paths: PathsLike, options: ReadOptions) -> list[Entry]:
+def find_readable(paths: PathsLike, options: Resolved) -> list[Entry]:
     """List what there is to read; raise CutoutError where packages for all of it are missing."""
     entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
     needed = {_LIBRARIES.get(entry.kind, "") for entry in entries}
@@ -219,14 +201,14 @@ def find_readable(paths: PathsLike, options: ReadOptions) -> list[Entry]:
 
 
 def read_entries(
-    entries: Iterable[Entry], rows: RowRange | None, options: ReadOptions, join: CatalogJoin | None, gaps: JoinGaps
+    entries: Iterable[Entry], rows: RowRange | None, options: Resolved, join: CatalogJoin | None, gaps: JoinGaps
 ) -> Iterator[CutoutBatch]:
     """Read entries, or some rows of a single one, in batches as `read_batches` does; add the gaps of a join."""
     return _gather(_pieces(entries, options, join, gaps, rows), _BATCH_SIZE)
 
 
 def _joined_pieces(
-    entries: list[Entry], options: ReadOptions, join: CatalogJoin | None
+    entries: list[Entry], options: Resolved, join: CatalogJoin | None
 ) -> Iterator[CutoutSet | ReadFailure]:
     """Read everything; warn of what the join left open at the end."""
     report = JoinReport()
@@ -239,7 +221,7 @@ def _joined_pieces(
 
 def _pieces(
     entries: Iterable[Entry],
-    options: ReadOptions,
+    options: Resolved,
     join: CatalogJoin | None,
     gaps: JoinGaps,
     rows: RowRange | None = None,
@@ -268,18 +250,18 @@ def _pieces(
         if done:
             message += f" {done} could be read." if rows or lost else f" Its first {done} cutouts could be read."
         # Messages of libraries may repeat bytes of the file.
-        yield ReadFailure(name, entry.path, escaped(message))
+        yield ReadFailure(name, entry.joined, escaped(message))
 
 
 def _lost(lost: Unreadable, entry: Entry) -> Iterator[ReadFailure]:
     """Make a failure of each cutout that cannot be read among others that can."""
     said = str(lost.error) if isinstance(lost.error, CutoutError) else damage_message(lost.error)
     for place, name in enumerate(lost.ids, start=lost.start):
-        yield ReadFailure(name, entry.path, escaped(f"Of the cutout {place} of this file: {said}"))
+        yield ReadFailure(name, entry.joined, escaped(f"Of the cutout {place} of this file: {said}"))
 
 
 def _read_entry(
-    entry: Entry, options: ReadOptions, join: CatalogJoin | None, gaps: JoinGaps, rows: RowRange | None
+    entry: Entry, options: Resolved, join: CatalogJoin | None, gaps: JoinGaps, rows: RowRange | None
 ) -> Iterator[CutoutSet | Unreadable]:
     if entry.problem:
         raise CutoutError(entry.problem)
@@ -297,7 +279,7 @@ def _read_entry(
         del piece  # or it stays in memory while the next one is read
 
 
-def _filled(cutouts: CutoutSet, options: ReadOptions) -> CutoutSet:
+def _filled(cutouts: CutoutSet, options: Resolved) -> CutoutSet:
     """Give the cutouts the survey's seeing and depth in r where neither file nor catalogue knows them."""
     if options.survey is not None:
         for name, usual in (("seeing", options.survey.seeing), ("depth", options.survey.depth)):

@@ -13,7 +13,7 @@ from gridlens.cutouts._bands import band_places, name_bands, pick_bands, split_b
 from gridlens.cutouts._conventions import METADATA_NAMES
 from gridlens.cutouts._plausible import implausible, known_metadata
 from gridlens.cutouts._set import CutoutSet, checked_ids
-from gridlens.cutouts.readers._options import ReadOptions, check_size
+from gridlens.cutouts.readers._resolved import Resolved, check_size
 from gridlens.cutouts.readers._salvage import Unreadable, read_around
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.errors import CutoutError
@@ -174,7 +174,7 @@ def _held(stored: Stored, n: int, last: int | None = None) -> int:
 
 
 def read_pieces(
-    stored: Stored, entry: Entry, options: ReadOptions, rows: RowRange | None = None
+    stored: Stored, entry: Entry, options: Resolved, rows: RowRange | None = None
 ) -> Iterator[CutoutSet | Unreadable]:
     """Read the cutouts, or those in `rows`, in their order, about 32 MiB at a time; of none, one empty set.
 
@@ -196,7 +196,7 @@ def read_pieces(
     if names is None and stored.name == "image" and len(shape) == 4 and _GALAXIESML_BANDS in (shape[1], shape[3]):
         raise CutoutError(
             f"The array 'image' of shape {shape} does not name its bands. If they are those of GalaxiesML, say so "
-            'with --bands grizy (bands="grizy" in Python).'
+            'with bands="grizy".'
         )
     axis, _ = band_places(shape, names)
     height, width = (shape[k] for k in range(-3, 0) if k != axis)
@@ -251,7 +251,7 @@ def _read_piece(
     stop: int,
     names: tuple[str, ...] | None,
     entry: Entry,
-    options: ReadOptions,
+    options: Resolved,
 ) -> CutoutSet:
     many = len(pixels.shape) == 4
     part = pick_bands(np.asarray(pixels[start:stop] if many else pixels[...]), names)
@@ -270,7 +270,7 @@ def _read_piece(
         pixel_scale=options.scale(values.get("pixel_scale")),
         ids=ids,
         metadata=known_metadata({name: values[name] for name in METADATA_NAMES if name in values})[0],
-        paths=[entry.path] * (stop - start),
+        paths=[entry.joined] * (stop - start),
         flags=values.get("flags", 0),
     )
 
@@ -283,9 +283,7 @@ def _known_places(bcg_xy: NDArray[Any] | None, size: tuple[int, ...]) -> NDArray
     return np.where(unknown, [(side - 1) / 2 for side in reversed(size)], bcg_xy)
 
 
-def _warn_of_metadata(
-    columns: "Mapping[str, _Column]", rows: RowRange, entry: Entry | None, options: ReadOptions
-) -> None:
+def _warn_of_metadata(columns: "Mapping[str, _Column]", rows: RowRange, entry: Entry | None, options: Resolved) -> None:
     """Warn once of metadata that cannot be right; of files of one cutout (`entry` None) once for all of them."""
     try:
         values = {name: columns[name].part(*rows) for name in METADATA_NAMES if name in columns}
@@ -324,7 +322,7 @@ class _Column:
         return np.asarray(self._rows[...]).reshape(self._tail)
 
 
-def _stored_bands(stored: Stored, options: ReadOptions) -> tuple[str, ...] | None:
+def _stored_bands(stored: Stored, options: Resolved) -> tuple[str, ...] | None:
     if "bands" not in stored.columns:
         return None
     found = stored.columns["bands"]
@@ -340,7 +338,7 @@ def _stored_bands(stored: Stored, options: ReadOptions) -> tuple[str, ...] | Non
     return name_bands((as_id(word) for word in words.reshape(-1)), options.filters)
 
 
-def _piece_length(stored: Stored, entry: Entry, options: ReadOptions) -> int:
+def _piece_length(stored: Stored, entry: Entry, options: Resolved) -> int:
     shape = stored.pixels.shape
     each = max(1, math.prod(shape[1:]) * max(stored.pixels.dtype.itemsize, _FLOAT32_BYTES))
     chunk = max(1, min(stored.chunk, shape[0]))

@@ -11,8 +11,8 @@ from gridlens.cutouts._sniff import content_kind
 from gridlens.cutouts.readers._arrays import count_npy, count_npz, read_npy, read_npz
 from gridlens.cutouts.readers._chunks import RowRange
 from gridlens.cutouts.readers._groups import count_in_group, read_group
-from gridlens.cutouts.readers._options import ReadOptions
 from gridlens.cutouts.readers._pictures import read_picture
+from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._salvage import Unreadable
 from gridlens.cutouts.readers._scan import Entry, Kind
 from gridlens.errors import CutoutError
@@ -63,7 +63,7 @@ def _zip_kind(entry: Entry) -> Kind:
     return "zarr" if entry.kind == "zarr" and not any(name.endswith(".npy") for name in names) else "npz"
 
 
-def read_arrays(entry: Entry, options: ReadOptions, rows: RowRange | None) -> Iterator[CutoutSet | Unreadable]:
+def read_arrays(entry: Entry, options: Resolved, rows: RowRange | None) -> Iterator[CutoutSet | Unreadable]:
     """Read an entry of any kind but FITS, in pieces."""
     match entry.kind:
         case "npy":

@@ -17,7 +17,7 @@ from gridlens.cutouts.images._fits_pixels import image_pixels
 from gridlens.cutouts.images._flux import band_zeropoints, pixel_unit
 from gridlens.cutouts.images._photometry import full_header, header_seeing
 from gridlens.cutouts.images._wcs import parse_wcs, wcs_cards
-from gridlens.cutouts.readers._options import ReadOptions
+from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.errors import CutoutError
 
@@ -36,7 +36,7 @@ class _Plane(NamedTuple):
     header: "Header"
 
 
-def read_fits(entry: Entry, options: ReadOptions) -> tuple[CutoutSet, "WCS | None"]:
+def read_fits(entry: Entry, options: Resolved) -> tuple[CutoutSet, "WCS | None"]:
     """Read one cutout and its celestial WCS (None where the header has none).
 
     The metadata hold `ra` and `dec` of the centre of the image where there is a WCS, degrees, ICRS, and `seeing` where
@@ -62,11 +62,11 @@ def read_fits(entry: Entry, options: ReadOptions) -> tuple[CutoutSet, "WCS | Non
     with np.errstate(over="ignore", invalid="ignore"):
         linear = [unit.linear(mark_blank(plane.data)) for unit, plane in zip(units, planes, strict=True)]
         pixels = np.stack(linear, axis=-1) * factors
-    cutouts = CutoutSet(pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.path])
+    cutouts = CutoutSet(pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.joined])
     return cutouts, wcs
 
 
-def _read_planes(entry: Entry, options: ReadOptions) -> list[_Plane]:
+def _read_planes(entry: Entry, options: Resolved) -> list[_Plane]:
     """Read g, r and i from three files or from one."""
     if len(entry.bands) < len(BANDS):
         return _read_single_file(entry, options)
@@ -91,7 +91,7 @@ def _check_shapes(planes: list[_Plane]) -> None:
         raise CutoutError(f"The bands differ in size: {sizes}. Resample them to one pixel grid.")
 
 
-def _read_band_file(path: str, options: ReadOptions) -> _Plane:
+def _read_band_file(path: str, options: Resolved) -> _Plane:
     with opened(path, max_side=options.max_size) as hdus:
         hdu = science_image(hdus)
         data = _squeezed(hdu)
@@ -110,7 +110,7 @@ def _squeezed(hdu: Any) -> NDArray[np.float32]:
     return np.squeeze(pixels, axis=leading)
 
 
-def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
+def _read_single_file(entry: Entry, options: Resolved) -> list[_Plane]:
     with opened(entry.path, max_side=options.max_size) as hdus:
         images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2]
         named = {hdu.name.strip().lower(): hdu for hdu in images}
@@ -134,7 +134,7 @@ def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
     if names is None:
         raise CutoutError(
             f"The header does not say which bands the {' x '.join(map(str, array.shape))} cube holds. "
-            'Name its planes in their order with --bands gri (bands="gri" in Python).'
+            'Name its planes in their order with bands="gri".'
         )
     cube = pick_bands(array, names)
     if cube.ndim != 3:
@@ -142,7 +142,7 @@ def _read_single_file(entry: Entry, options: ReadOptions) -> list[_Plane]:
     return [_Plane(cube[..., k], header) for k in range(len(BANDS))]
 
 
-def _header_bands(header: "Header", options: ReadOptions) -> tuple[str, ...] | None:
+def _header_bands(header: "Header", options: Resolved) -> tuple[str, ...] | None:
     """Read the bands of a cube off its header: BANDS = "griz", or BAND0 ... or FILTER1 ..., one per plane."""
     if "BANDS" in header:
         return split_bands(str(header["BANDS"]), options.filters)
@@ -187,7 +187,7 @@ def _pixel_scale(wcs: "WCS | None") -> float:
     """Return arcsec per pixel, from the CD matrix, or PC and CDELT, rotated or not."""
     from astropy.wcs.utils import proj_plane_pixel_scales
 
-    hint = "State it with --pixel-scale (pixel_scale= in Python), arcsec per pixel, or name the survey with --survey."
+    hint = "State it with pixel_scale=ARCSEC, arcsec per pixel, or name the survey with survey=NAME."
     if wcs is None:
         raise CutoutError(f"The header has no celestial WCS, so the pixel scale is unknown. {hint}")
     scales = proj_plane_pixel_scales(wcs) * 3600

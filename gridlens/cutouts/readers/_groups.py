@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts.readers._chunks import RowRange, Stored, count_stored, read_pieces
 from gridlens.cutouts.readers._hdf5 import open_hdf5
-from gridlens.cutouts.readers._options import ReadOptions
+from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._salvage import Unreadable
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.cutouts.readers._zarr import open_zarr
@@ -14,7 +14,7 @@ from gridlens.cutouts.readers._zarr import open_zarr
 __all__ = ["count_in_group", "read_group"]
 
 
-def read_group(entry: Entry, options: ReadOptions, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
+def read_group(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
     """Read a group that holds the arrays of an npz shard, or those of GalaxiesML, in pieces that end with its chunks.
 
     The names of the bands and the pixel scale may also be attributes, of the array or else of the group.

@@ -7,7 +7,7 @@ import numpy as np
 from gridlens.cutouts._damage import import_library
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._set import CutoutSet
-from gridlens.cutouts.readers._options import ReadOptions, check_size
+from gridlens.cutouts.readers._resolved import Resolved, check_size
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.errors import CutoutError
 
@@ -20,7 +20,7 @@ _PALETTE = "P"
 _PNG_DEPTH = 24
 
 
-def read_picture(entry: Entry, options: ReadOptions) -> CutoutSet:
+def read_picture(entry: Entry, options: Resolved) -> CutoutSet:
     """Read one JPEG or PNG, red as i, green as r and blue as g, flagged `CutoutFlag.UNCALIBRATED`.
 
     Values are those of the file, 0 to 255; zero points and `bands` do not apply to them, and alpha is dropped.
@@ -70,6 +70,6 @@ def read_picture(entry: Entry, options: ReadOptions) -> CutoutSet:
         rgb[None, ::-1, :, ::-1],
         pixel_scale=options.scale(None),
         ids=[entry.id],
-        paths=[entry.path],
+        paths=[entry.joined],
         flags=int(CutoutFlag.UNCALIBRATED),
     )

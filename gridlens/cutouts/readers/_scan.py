@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from gridlens._file_names import joined_paths
 from gridlens._ids import as_id
 from gridlens.cutouts._bands import BANDS, missing_bands
 from gridlens.cutouts._conventions import PathsLike
@@ -18,13 +19,10 @@ __all__ = ["Entry", "Kind", "find_entries"]
 
 _SHOWN_SUFFIXES = ", ".join(suffix for suffix, kind in SUFFIXES.items() if kind != "picture")
 _KINDS = (
-    f"Cutouts are {_SHOWN_SUFFIXES} files, and with --uncalibrated "
+    f"Cutouts are {_SHOWN_SUFFIXES} files, and with uncalibrated=True "
     f"{', '.join(suffix for suffix, kind in SUFFIXES.items() if kind == 'picture')}."
 )
-_PICTURES = (
-    "Stretched pictures of 8 bits have no photometry; --uncalibrated (uncalibrated=True in Python) accepts them and "
-    "flags every row."
-)
+_PICTURES = "Stretched pictures of 8 bits have no photometry; uncalibrated=True accepts them and flags every row."
 
 
 class Entry(NamedTuple):
@@ -38,6 +36,16 @@ class Entry(NamedTuple):
     """path by band letter; under three where one file holds all bands"""
     problem: str = ""
     """why it cannot be read, found before opening anything"""
+
+    @property
+    def files(self) -> list[str]:
+        """All files of the entry, those of bands in the order g, r, i."""
+        return list(dict.fromkeys(self.bands.values())) or [self.path]
+
+    @property
+    def joined(self) -> str:
+        """The files as one text, for tables and messages."""
+        return joined_paths(self.files)
 
 
 def find_entries(

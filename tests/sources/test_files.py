@@ -10,7 +10,7 @@ from gridlens.cutouts import CutoutSet, write_npz
 from gridlens.cutouts.catalogs import JoinGaps, JoinReport
 from gridlens.cutouts.readers import read_batches
 from gridlens.cutouts.readers._scan import Entry
-from gridlens.sources import FileSource, _files
+from gridlens.sources import FileSource, ReadOptions, _files
 from gridlens.sources._partition import Partition, Partitions
 
 h5py = pytest.importorskip("h5py")
@@ -129,7 +129,11 @@ def test_another_process_joins_for_itself(folder, tmp_path):
 def test_what_it_is_known_by(folder, tmp_path):
     before = FileSource(folder).identity()
     assert before == FileSource(folder).identity()
-    changed = {name for name, value in FileSource(folder, pixel_scale=1.0).identity().items() if value != before[name]}
+    changed = {
+        name
+        for name, value in FileSource(folder, options=ReadOptions(pixel_scale=1.0)).identity().items()
+        if value != before[name]
+    }
     assert changed == {"reading options"}
     np.save(folder / "b0.npy", np.zeros((50, 50, 3), np.float32))
     changed = {name for name, value in FileSource(folder).identity().items() if value != before[name]}

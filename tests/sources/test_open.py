@@ -1,0 +1,89 @@
+"""What a user names becomes the source that it is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridlens.cutouts import CutoutSet
+from gridlens.errors import GridlensError
+from gridlens.features import FeatureCacheWriter, measure
+from gridlens.sources import CacheSource, FileSource, ReadOptions, open_source
+from gridlens.sources._source import read_all
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(64, 64, 3)).astype(np.float32))
+    with FeatureCacheWriter(tmp_path / "measured.parquet", "test") as writer:
+        writer.add(measure(CutoutSet.read(tmp_path, pixel_scale=0.5)))
+    return tmp_path
+
+
+def test_files_and_caches_are_opened_by_what_they_are(folder):
+    files = open_source(folder, pixel_scale=0.5)
+    assert isinstance(files, FileSource) and files.n == 3
+    assert files.identity() == FileSource(folder, options=ReadOptions(pixel_scale=0.5)).identity()
+    for named in (folder / "measured.parquet", [str(folder / "*.parquet")]):
+        cache = open_source(named)
+        assert isinstance(cache, CacheSource) and cache.n == 3
+    assert open_source(files) is files
+
+
+def test_all_of_a_source_is_read_in_order(folder):
+    (batch,) = read_all(open_source(folder, pixel_scale=0.5))
+    (measured,) = read_all(open_source(folder / "measured.parquet"))
+    assert batch.cutouts.ids.tolist() == measured.ids.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": ["a.npy", "b.parquet"]}, "cutouts or feature caches"),
+        ({"source": "a.npy", "images": {}}, "must be None with images="),
+        ({"images": {}}, "catalog=FILE"),
+        ({"source": "b.parquet", "catalog": "c.csv", "bands": "gri"}, "takes no options .* Got catalog, bands"),
+        ({"source": "nowhere.parquet"}, "no feature cache"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(change, words):
+    with pytest.raises(GridlensError, match=words):
+        open_source(**change)
+
+
+def test_a_source_takes_no_options(folder):
+    with pytest.raises(GridlensError, match="Got survey"):
+        open_source(open_source(folder), survey="hsc")
+
+
+def test_nothing_is_no_source():
+    with pytest.raises(TypeError, match="'source' and 'images'"):
+        open_source()
+
+
+def test_rows_are_found_again_without_reading_all(folder):
+    np.savez(folder / "shard.npz", pixels=np.ones((2, 64, 64, 3)), ids=["x", "y"])
+    source = open_source(folder, pixel_scale=0.5)
+
+    def ids_of(partitions):
+        return [name for part in partitions for batch in source.read(part) for name in batch.cutouts.ids]
+
+    assert ids_of(source.find({"b"}, [str(folder / "b.npy")])) == ["b"]
+    assert ids_of(source.find({"y"}, [str(folder / "shard.npz")])) == ["x", "y"]
+    assert {"b", "x", "y"} <= set(ids_of(source.find({"b"}, ["moved.npy"])))
+    cache = open_source(folder / "measured.parquet")
+    (part,) = cache.find({"b"})
+    assert [measured.ids.tolist() for measured in cache.read(part)] == [["b"]]
+
+
+def test_what_a_manifest_says(folder):
+    assert open_source([folder / "a.npy"]).record == [{"path": str(folder / "a.npy")}]
+    (cache,) = open_source(folder / "measured.parquet").record
+    assert cache["rows"] == 3 and cache["source"] == "test"
+
+
+def test_a_frame_is_a_catalogue(folder):
+    table = pd.DataFrame({"id": ["b"], "richness": [7.0]})
+    batches = list(read_all(open_source(folder / "b.npy", catalog=table, pixel_scale=0.5)))
+    assert batches[0].cutouts.metadata["richness"].tolist() == [7.0]
