@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gridlens.cutouts import CutoutBatch, CutoutSet, ReadFailure
+from gridlens.engine._work import MeasuringWork
 from gridlens.sources import Partition
 
 __all__ = ["EACH", "SHARDS", "SIZE", "Numbers", "Tally", "Unloadable", "score_shards"]
@@ -34,6 +35,13 @@ class Numbers:
         ids = [str(k) for k in range(start, stop)]
         yield CutoutBatch(CutoutSet(pixels, ids=ids, paths=ids), [])
 
+    def find(self, ids, paths=()):
+        return [Partition((), (int(name), int(name) + 1)) for name in ids]
+
+    @property
+    def record(self):
+        return [{"path": "numbers"}]
+
     def split(self, partition):
         start, stop = partition.rows
         middle = (start + stop) // 2
@@ -46,17 +54,17 @@ class Numbers:
         return {"numbers": f"{self.n} {self.each}"}
 
 
-class Tally:
+class Tally(MeasuringWork):
     """Scores a cutout by its number; `deadly` ids end the process, `once` ends the first one that meets its id."""
 
     def __init__(self, deadly=(), once=None, failing=(), seconds=0.0):
         self.deadly, self.once, self.failing, self.seconds = tuple(deadly), once, tuple(failing), seconds
 
-    def table(self, measured, cutouts):
+    def table(self, measured):
         time.sleep(self.seconds)
-        if set(measured.ids) & set(self.deadly) and cutouts is not None:
+        if set(measured.ids) & set(self.deadly) and measured.cutouts is not None:
             os._exit(9)
-        if set(measured.ids) & set(self.failing) and cutouts is not None:
+        if set(measured.ids) & set(self.failing) and measured.cutouts is not None:
             raise ArithmeticError("odd pixels")
         if self.once is not None and self.once[0] in measured.ids:
             mark = Path(self.once[1])

@@ -112,11 +112,11 @@ def score(
         if ranking is None:
             tell_complete(str(out))
             return
-        pieces = best.passing(ranking.pieces)
+        batches = best.passing(ranking.batches)
         if out is not None:
-            write_pieces(pieces, out, ranking.attrs, quote_formulas=quote_formulas)
+            write_pieces(batches, out, ranking.attrs, quote_formulas=quote_formulas)
         else:
-            best.take(pieces)
+            best.take(batches)
     seconds = time.perf_counter() - start
     if ranking.prevalence_estimate is not None:
         click.echo(
@@ -132,22 +132,22 @@ def score(
 
 
 class _Best:
-    """The best `most` rows of a table that passes by in pieces; None for all."""
+    """The best `most` rows of a table that passes by in batches; None for all."""
 
     def __init__(self, most: int | None) -> None:
         self._most = most
         self._kept: list[Any] = []
 
-    def passing(self, pieces: Iterable[Any]) -> Iterator[Any]:
-        for piece in pieces:
-            left = len(piece) if self._most is None else self._most - sum(map(len, self._kept))
+    def passing(self, batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            left = len(batch) if self._most is None else self._most - sum(map(len, self._kept))
             if left > 0 or not self._kept:
-                self._kept.append(piece.head(max(left, 0)))
-            yield piece
+                self._kept.append(batch.head(max(left, 0)))
+            yield batch
 
-    def take(self, pieces: Iterable[Any]) -> None:
-        """Have pieces pass until there are enough."""
-        for _ in pieces:
+    def take(self, batches: Iterable[Any]) -> None:
+        """Have batches pass until there are enough."""
+        for _ in batches:
             if self._most is not None and sum(map(len, self._kept)) >= self._most:
                 return
 

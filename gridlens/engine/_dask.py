@@ -169,12 +169,12 @@ class DaskEngine:
                     self._suspects.append((ticket, partition))
         except (CancelledError, CommClosedError, TimeoutError) as exc:
             raise GridlensError(
-                "The Dask scheduler was lost. Start it again, and give the same command with --resume."
+                "The Dask scheduler was lost. Start it again, and resume the run with resume=True."
             ) from exc
         except (ImportError, AttributeError, pickle.UnpicklingError) as exc:
             raise GridlensError(
                 f"A Dask worker cannot do the work: {type(exc).__name__}: {exc}. Install gridlens "
-                f"{version('gridlens')} and what it needs there, and give the same command with --resume."
+                f"{version('gridlens')} and what it needs there, and resume the run with resume=True."
             ) from exc
 
     def _check_workers(self) -> None:
@@ -269,5 +269,5 @@ def _compare(wanted: dict[str, str], found: dict[str, str], worker: str) -> None
     if other:
         raise GridlensError(
             f"The Dask worker {worker} has {', '.join(other)}: its rows could differ from those of others. Install the "
-            "same versions there, and give the same command with --resume."
+            "same versions there, and resume the run with resume=True."
         )

@@ -15,12 +15,11 @@ from gridlens._progress import progress_bar
 from gridlens._tables import read_table
 from gridlens.calibration.checks import checked_share, checked_whole
 from gridlens.engine._score import ranked_scores
-from gridlens.engine._task import Source
 from gridlens.engine._truth import join_truth
 from gridlens.errors import GridlensError
 from gridlens.evaluation import Evaluation, Strata, evaluate
 from gridlens.features import is_feature_cache
-from gridlens.sources import CacheSource
+from gridlens.sources import CacheSource, Source
 
 __all__ = ["ScoreEvaluation", "evaluate_scores"]
 
@@ -238,7 +237,7 @@ def _score_table(
         ) as ranking,
     ):
         assert ranking is not None  # only an output can be complete
-        return pd.concat(list(ranking.pieces), ignore_index=True)
+        return pd.concat(list(ranking.batches), ignore_index=True)
 
 
 def _is_table(scores: Any) -> bool:

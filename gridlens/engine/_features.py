@@ -11,21 +11,22 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from gridlens.engine._output import check_output, finished_parts
-from gridlens.engine._task import Source
+from gridlens.engine._work import MeasuringWork
 from gridlens.features import CONTRACT_VERSION, FeatureCacheWriter, Measured, measured_from_table, measured_to_table
+from gridlens.sources import Source
 
 __all__ = ["MeasuredFiles", "measure_files"]
 
 
-class MeasureWork:
+class MeasureWork(MeasuringWork):
     """Rows of a feature cache."""
 
     def table(self, measured: Measured) -> pa.Table:
-        """The 315 columns, and what describes the row."""
+        """Return the 315 columns, and the columns that describe the row."""
         return measured_to_table(measured)
 
     def identity(self) -> dict[str, str]:
-        """What measures."""
+        """Return the versions of what measures."""
         return {"gridlens": version("gridlens"), "feature contract": str(CONTRACT_VERSION)}
 
 
@@ -56,7 +57,7 @@ def measure_files(
 
     Parameters
     ----------
-    source : FileSource or ImageSource
+    source : Source
     out : str or path
         A Parquet file.
     resume, overwrite, engine, scheduler, n_jobs, progress

@@ -90,7 +90,7 @@ def score(
     opened = open_source(source, catalog=catalog, columns=columns, images=images, **options)
     with ranked_scores(opened, models=(os.fspath(model),), prevalence=prevalence, n_jobs=n_jobs) as ranking:
         assert ranking is not None  # only an output can be complete already
-        table = pd.concat(list(ranking.pieces), ignore_index=True)
+        table = pd.concat(list(ranking.batches), ignore_index=True)
     table.attrs.update(ranking.attrs)
     return table
 

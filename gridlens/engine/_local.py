@@ -120,7 +120,7 @@ class ProcessEngine:
                 _end(pool)
             if isinstance(exc, OSError | EOFError | RuntimeError | ImportError):
                 raise GridlensError(
-                    f"The worker processes cannot start: {exc} Work in this process alone with n_jobs=1 (--jobs 1)."
+                    f"The worker processes cannot start: {exc} Work in this process alone with n_jobs=1."
                 ) from exc
             raise
         return pool

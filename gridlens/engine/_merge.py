@@ -27,9 +27,9 @@ _ESTIMATED_FROM = 2_000_000
 
 
 class Ranking(NamedTuple):
-    """A table in pieces, and what there is to say of it."""
+    """A ranked table in batches of rows, and its summary."""
 
-    pieces: Iterator[pd.DataFrame]
+    batches: Iterator[pd.DataFrame]
     """best first; to be read while the parts are there"""
     rows: int
     rejected: int
@@ -40,7 +40,7 @@ class Ranking(NamedTuple):
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """Those of the whole table."""
+        """Attributes of the whole table."""
         estimate = {} if self.prevalence_estimate is None else {"prevalence_estimate": self.prevalence_estimate}
         return {"prevalence": self.prevalence, **estimate}
 
@@ -55,8 +55,8 @@ def rank_parts(parts: Parts, scorer: Scorer, prevalence: Prevalence, *, bucket: 
     n = parts.count()
     value, said, rejected = _settle(parts, scorer, prevalence, max(1, n // _ESTIMATED_FROM))
     again = _duplicates(parts, n)
-    pieces = _ranked(parts, scorer, value, again, n, bucket)
-    return Ranking(pieces, n, rejected, len(again), parts.resumed, value, said)
+    batches = _ranked(parts, scorer, value, again, n, bucket)
+    return Ranking(batches, n, rejected, len(again), parts.resumed, value, said)
 
 
 def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, int]:
@@ -141,7 +141,7 @@ def _marked_rows(parts: Parts, again: np.ndarray) -> Iterator[tuple[pd.DataFrame
 
 
 def _descending(scorer: Scorer, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
-    """What is smaller the better the row; rejected rows are last."""
+    """Return an ascending sort key, best first; rejected rows sort last."""
     return np.where(np.isnan(key := scorer.key(rows, prevalence)), np.inf, -key)
 
 

@@ -1,4 +1,4 @@
-"""What stands where an output is to be, and the parts that it is made of."""
+"""Outputs: refuse one that is in the way, and make the parts of a new one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from gridlens.engine._local import Engine, ProcessEngine, ThreadEngine
 from gridlens.engine._parts import Parts, is_parts_folder
 from gridlens.engine._record import check_record, write_record
 from gridlens.engine._run import run
-from gridlens.engine._task import Source, Task, Work
+from gridlens.engine._task import Task
+from gridlens.engine._work import Work
 from gridlens.errors import GridlensError
+from gridlens.sources import Source
 
 __all__ = ["check_output", "finished_parts", "parts_folder"]
 
@@ -34,6 +36,11 @@ def parts_folder(out: str | os.PathLike[str]) -> Path:
     return Path(out).with_name(Path(out).name + ".parts")
 
 
+def is_taken(out: Path) -> bool:
+    """Return whether an output exists; an empty folder is none."""
+    return next(out.iterdir(), None) is not None if out.is_dir() else out.exists()
+
+
 def check_output(out: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> None:
     """Raise GridlensError if an output is in the way of a new one: before the work, and again once it is locked.
 
@@ -44,15 +51,15 @@ def check_output(out: str | os.PathLike[str], *, resume: bool, overwrite: bool) 
     """
     out, parts = Path(out), parts_folder(out)
     if resume and overwrite:
-        raise GridlensError("The options --resume and --overwrite are mutually exclusive. Give one of them.")
+        raise GridlensError("resume=True and overwrite=True are mutually exclusive. Give one of them.")
     if resume or overwrite:
         return
-    if out.exists():
-        raise GridlensError(f"The output {out} exists. Name another, or replace it with --overwrite.")
+    if is_taken(out):
+        raise GridlensError(f"The output {out} exists. Name another, or replace it with overwrite=True.")
     if is_parts_folder(parts):
         raise GridlensError(
-            f"The folder {parts} holds the finished parts of an earlier run. Resume it with --resume, or start again "
-            "with --overwrite."
+            f"The folder {parts} holds the finished parts of an earlier run. Resume it with resume=True, or start "
+            "again with overwrite=True."
         )
 
 
@@ -85,7 +92,7 @@ def finished_parts(
     if engine not in _ENGINES:
         raise GridlensError(f"The 'engine' parameter must be 'local' or 'dask'. Got {engine!r} instead.")
     if scheduler is not None and engine != "dask":
-        raise GridlensError("The 'scheduler' parameter is for the engine 'dask'. Give --engine dask.")
+        raise GridlensError("The 'scheduler' parameter is for the engine 'dask'. Give engine=\"dask\".")
     with contextlib.ExitStack() as stack:
         identity = source.identity() | work.identity()
         whole = identity | dict(settings or {})
@@ -96,7 +103,7 @@ def finished_parts(
             stack.enter_context(locked(out))
             # Another command may have written it meanwhile.
             check_output(out, resume=resume, overwrite=overwrite)
-            if resume and out.exists() and not folder.exists():
+            if resume and is_taken(out) and not folder.exists():
                 check_record(out, whole)
                 yield None
                 return
@@ -111,8 +118,8 @@ def finished_parts(
                 write_record(out, whole)
         except OSError as exc:
             raise GridlensError(
-                f"The output cannot be written: {exc.strerror or exc}. What is finished is kept in {folder}; the same "
-                "command with --resume goes on."
+                f"The output cannot be written: {exc.strerror or exc}. What is finished is kept in {folder}; resume "
+                "the run with resume=True."
             ) from exc
         parts.remove()
 

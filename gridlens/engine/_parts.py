@@ -22,7 +22,7 @@ from gridlens.engine._seal import identity_digest, is_sealed, sealed, unsealed_m
 from gridlens.engine._task import Part
 from gridlens.errors import GridlensError
 
-__all__ = ["Parts", "differences", "is_parts_folder"]
+__all__ = ["FILES", "Parts", "differences", "is_parts_folder"]
 
 _RUN = "run.json"
 _FORMAT = "gridlens parts 1"
@@ -32,6 +32,8 @@ _IN_THREADS = ".threads"
 # All that a run writes into the folder; `run.json` is removed last, since it marks the folder.
 _OWN_FILES = ("part-*.parquet", ".*.partial", _IN_THREADS, _RUN)
 _OWN_FOLDERS = ("buckets-*",)
+FILES = "files"
+"""folder within the folder of parts for files that a work writes beside its rows; removed with the parts"""
 
 
 class Parts:
@@ -95,8 +97,8 @@ class Parts:
             self._verify()
         else:
             raise GridlensError(
-                f"The folder {self.folder} holds the finished parts of an earlier run. Resume it with --resume, or "
-                "start again with --overwrite."
+                f"The folder {self.folder} holds the finished parts of an earlier run. Resume it with resume=True, "
+                "or start again with overwrite=True."
             )
 
     def _create(self) -> None:
@@ -138,11 +140,11 @@ class Parts:
             if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise GridlensError(
                     f"There is no space left for {path}. What is finished is kept in {self.folder}: free some space, "
-                    "and give the same command with --resume."
+                    "and resume the run with resume=True."
                 ) from exc
             raise GridlensError(
-                f"Cannot write {path}: {exc.strerror or exc}. What is finished is kept in {self.folder}; give the same "
-                "command with --resume."
+                f"Cannot write {path}: {exc.strerror or exc}. What is finished is kept in {self.folder}; resume "
+                "the run with resume=True."
             ) from exc
         self._rows[index] = part.table.num_rows
 
@@ -175,6 +177,7 @@ class Parts:
     def remove(self) -> None:
         """Remove what gridlens wrote, and the folder unless it holds other files."""
         self._remove_leftovers()
+        shutil.rmtree(self.folder / FILES, ignore_errors=True)
         for pattern in _OWN_FILES:
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -231,7 +234,7 @@ class Parts:
         if changed := differences(stored, self._identity):
             raise GridlensError(
                 f"The run in {self.folder} cannot be resumed: it began with other values of {changed}. Files are "
-                "compared by path, size, times and inode. Restore them, or start again with --overwrite."
+                "compared by path, size, times and inode. Restore them, or start again with overwrite=True."
             )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gridlens._files import atomic_path, read_regular
+from gridlens.cutouts.images._folder import CUTOUT_TABLE
 from gridlens.engine._parts import differences
 from gridlens.errors import GridlensError
 
@@ -17,7 +18,7 @@ _FORMAT = "gridlens record 1"
 
 
 def _record_path(out: Path) -> Path:
-    """Return the path of the record of an output, a hidden file that serves every format of tables alike."""
+    """Return the path of the record of an output, a hidden file that serves every format of outputs alike."""
     return out.with_name(f".{out.name}.run.json")
 
 
@@ -31,7 +32,7 @@ def write_record(out: Path, identity: dict[str, str]) -> None:
 def check_record(out: Path, identity: dict[str, str]) -> None:
     """Raise GridlensError unless an output is the complete one of a run with this identity."""
     record = _read(out)
-    way_out = "Replace it with --overwrite, or name another output."
+    way_out = "Replace it with overwrite=True, or name another output."
     if record is None:
         raise GridlensError(
             f"The output {out} exists, but whether it is complete cannot be verified: it has no record of the run that "
@@ -42,8 +43,15 @@ def check_record(out: Path, identity: dict[str, str]) -> None:
             f"The output {out} is that of another run, with other values of {changed}. Files are compared by path, "
             f"size, times and inode. {way_out}"
         )
-    if record["blake2b"] != _file_digest(out):
+    if not _is_whole(out, record["blake2b"]):
         raise GridlensError(f"The output {out} is not the table that the run wrote: its content changed. {way_out}")
+
+
+def _is_whole(out: Path, digest: str) -> bool:
+    try:
+        return _file_digest(out) == digest
+    except OSError:
+        return False
 
 
 def _read(out: Path) -> dict[str, Any] | None:
@@ -55,6 +63,7 @@ def _read(out: Path) -> dict[str, Any] | None:
     return record if whole and "blake2b" in record else None
 
 
-def _file_digest(path: Path) -> str:
-    with open(path, "rb") as file:
+def _file_digest(out: Path) -> str:
+    """Return the digest of an output, that of its table where it is a folder of cutouts."""
+    with open(out / CUTOUT_TABLE if out.is_dir() else out, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()

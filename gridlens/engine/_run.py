@@ -21,11 +21,12 @@ _LOST = (
 )
 
 
-@dataclass
-class _Piece:
-    """A partition that an engine works on, and its rows once they are there."""
+@dataclass(eq=False)
+class _Attempt:
+    """A partition, or a part of it where it ended its workers, and its rows once they are there."""
 
     index: int
+    """of the whole partition"""
     partition: Partition
     part: Part | None = None
 
@@ -47,53 +48,68 @@ def run(
     GridlensError
         The work cannot be done, or a part cannot be written. Finished parts are kept.
     """
-    waiting = _unfinished(partitions, parts)
-    # Pieces of each partition, in their order: one, or more where it was halved.
-    pieces: dict[int, list[_Piece]] = {}
-    tickets: dict[int, _Piece] = {}
-    next_ticket = 0
-
-    def submit(piece: _Piece) -> None:
-        nonlocal next_ticket
-        tickets[next_ticket] = piece
-        engine.submit(next_ticket, piece.partition)
-        next_ticket += 1
-
+    attempts = _Attempts(task, engine, (k for k in range(len(partitions)) if k not in parts.done), partitions)
     with engine:
-        while True:
-            while len(tickets) < engine.slots and (piece := next(waiting, None)) is not None:
-                pieces[piece.index] = [piece]
-                submit(piece)
-            if not tickets:
-                return
-            for ticket, part in engine.finished():
-                piece = tickets.pop(ticket)
-                own = pieces[piece.index]
-                if part is not None:
-                    piece.part = part
-                elif halves := task.source.split(piece.partition):
-                    at = own.index(piece)
-                    own[at : at + 1] = [_Piece(piece.index, half) for half in halves]
-                    for half in own[at : at + len(halves)]:
-                        submit(half)
-                else:
-                    piece.part = task.lost(piece.partition, _LOST)
-                if all(one.part is not None for one in own):
-                    whole = _joined([one.part for one in own if one.part is not None])
-                    parts.write(piece.index, whole)
-                    del pieces[piece.index]
+        while attempts.fill():
+            for ticket, made in engine.finished():
+                whole = attempts.finish(ticket, made)
+                if whole is not None:
+                    index, part = whole
+                    parts.write(index, part)
                     if progress is not None:
-                        progress(whole.table.num_rows)
+                        progress(part.table.num_rows)
 
 
-def _unfinished(partitions: Sequence[Partition], parts: Parts) -> Iterator[_Piece]:
-    for index, partition in enumerate(partitions):
-        if index not in parts.done:
-            yield _Piece(index, partition)
+class _Attempts:
+    """The partitions that an engine works on, each as one attempt or, where it was halved, as several."""
+
+    def __init__(self, task: Task, engine: Engine, unfinished: Iterator[int], partitions: Sequence[Partition]) -> None:
+        self._task, self._engine, self._unfinished, self._partitions = task, engine, unfinished, partitions
+        # By the index of the partition, in the order of their cutouts.
+        self._of_partition: dict[int, list[_Attempt]] = {}
+        self._submitted: dict[int, _Attempt] = {}
+        self._next_ticket = 0
+
+    def fill(self) -> bool:
+        """Submit partitions while the engine takes more; return whether it has any to work on."""
+        while len(self._submitted) < self._engine.slots and (index := next(self._unfinished, None)) is not None:
+            attempt = _Attempt(index, self._partitions[index])
+            self._of_partition[index] = [attempt]
+            self._submit(attempt)
+        return bool(self._submitted)
+
+    def _submit(self, attempt: _Attempt) -> None:
+        self._submitted[self._next_ticket] = attempt
+        self._engine.submit(self._next_ticket, attempt.partition)
+        self._next_ticket += 1
+
+    def finish(self, ticket: int, part: Part | None) -> tuple[int, Part] | None:
+        """Take what an attempt made, None if it ended its workers; return a partition and its part once it is whole."""
+        attempt = self._submitted.pop(ticket)
+        if part is None:
+            halves = self._task.source.split(attempt.partition)
+            if halves:
+                self._replace(attempt, [_Attempt(attempt.index, half) for half in halves])
+                return None
+            part = self._task.lost(attempt.partition, _LOST)
+        attempt.part = part
+        made = [one.part for one in self._of_partition[attempt.index] if one.part is not None]
+        if len(made) < len(self._of_partition[attempt.index]):
+            return None
+        del self._of_partition[attempt.index]
+        return attempt.index, _joined(made)
+
+    def _replace(self, attempt: _Attempt, halves: list[_Attempt]) -> None:
+        """Submit the halves of an attempt in its place."""
+        attempts = self._of_partition[attempt.index]
+        at = attempts.index(attempt)
+        attempts[at : at + 1] = halves
+        for half in halves:
+            self._submit(half)
 
 
 def _joined(made: list[Part]) -> Part:
-    """The pieces of one partition as a part."""
+    """Return the part of a partition from those of its attempts."""
     if len(made) == 1:
         return made[0]
     gaps = made[0].gaps

@@ -16,15 +16,16 @@ from gridlens.detector import LensDetector
 from gridlens.engine._merge import Ranking, rank_parts
 from gridlens.engine._output import check_output, finished_parts
 from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
-from gridlens.engine._task import Source
+from gridlens.engine._work import MeasuringWork
 from gridlens.errors import GridlensError
 from gridlens.features import CONTRACT_VERSION, Measured
 from gridlens.models import load_model, load_proven, model_digest
+from gridlens.sources import Source
 
 __all__ = ["Scored", "ranked_scores", "score_files"]
 
 
-class ScoreWork:
+class ScoreWork(MeasuringWork):
     """Scores by one model, or by two for both kinds of lenses; pickled by their names."""
 
     def __init__(self, models: tuple[str, ...]) -> None:
@@ -42,7 +43,7 @@ class ScoreWork:
                 f"The model {' or '.join(map(repr, self._models))} is another one where the work is done. Install the "
                 "same gridlens there, and name a model by a path that is the same everywhere."
             )
-        # Whoever sent this has seen them load.
+        # The process that sent this has loaded them, with all checks.
         self.scorer = _scorer([load_proven(*known) for known in zip(self._models, self._digests, strict=True)])
 
     def table(self, measured: Measured) -> pa.Table:
@@ -101,7 +102,7 @@ def ranked_scores(
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
 ) -> Iterator[Ranking | None]:
-    """Score cutouts, and yield the ranked table in pieces, for a block that writes or prints them.
+    """Score cutouts, and yield the ranked table in batches of rows, for a block that writes or prints them.
 
     None is yielded if `resume` finds `out` complete. Parts are kept beside `out` until the block has ended without an
     error, or in a temporary folder. The parameters are those of `score_files`.
@@ -143,8 +144,8 @@ def score_files(
 
     Parameters
     ----------
-    source : FileSource, ImageSource or CacheSource
-        Where the cutouts come from.
+    source : Source
+        Where the cutouts come from, as `gridlens.sources.open_source` opens it.
     out : str or path
         A .csv, .parquet, .fits or .votable file. The last two are held in memory whole before they are written.
     models : tuple of str, default=("default",)
@@ -197,7 +198,7 @@ def score_files(
     ) as ranking:
         if ranking is None:
             return None
-        write_pieces(ranking.pieces, out, ranking.attrs)
+        write_pieces(ranking.batches, out, ranking.attrs)
     return Scored(
         ranking.rows,
         ranking.rejected,

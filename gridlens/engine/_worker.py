@@ -39,7 +39,7 @@ def start_worker(payload: bytes) -> None:
         _FAILURES.append(
             GridlensError(
                 f"The worker processes cannot start: {type(exc).__name__}: {exc}. Work in this process alone with "
-                "n_jobs=1 (--jobs 1)."
+                "n_jobs=1."
             )
         )
 

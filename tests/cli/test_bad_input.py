@@ -110,7 +110,7 @@ def test_truncated_fits(folder, out):
 def test_no_wcs(folder, out):
     for band in "gri":
         write_band(folder, band, noise(), wcs=False)
-    assert "--pixel-scale" in rejected(folder, out)["message"]
+    assert "pixel_scale=ARCSEC" in rejected(folder, out)["message"]
     assert run("score", folder, "--out", out, "--pixel-scale", 0.5, "--overwrite").exit_code == 0
     assert (pd.read_csv(out)["status"] == "ok").all()
 

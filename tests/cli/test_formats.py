@@ -60,4 +60,4 @@ def test_pictures_and_unnamed_bands_end_with_the_option_that_settles_them(files,
     result = run("score", files / "galaxies.h5", "--out", out)
     table = pd.read_csv(out)
     assert table["status"].tolist() == ["rejected"]
-    assert "--bands grizy" in table["message"][0]
+    assert 'bands="grizy"' in table["message"][0]

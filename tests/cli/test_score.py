@@ -160,7 +160,7 @@ def test_columns_of_the_catalogue_are_named(folder, tmp_path, monkeypatch):
         seen.append(cutouts.metadata)
         return measure(cutouts, *arguments)
 
-    monkeypatch.setattr("gridlens.engine._task.measure", look)
+    monkeypatch.setattr("gridlens.engine._work.measure", look)
     arguments = ("score", folder / "shard.npz", "--catalog", catalog, "--column", "id=who")
     result = run(*arguments, "--column", "richness=LAMBDA_X")
     assert result.exit_code == 0, result.stderr

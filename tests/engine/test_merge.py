@@ -62,9 +62,9 @@ def test_through_files_or_at_once(tmp_path, distinct, seed, monkeypatch):
     monkeypatch.setattr(_merge, "_HASHES", 400)
     with parts_of(tmp_path / "p", rows, [400, 1, 0, 599, 500]) as parts:
         at_once = rank_parts(parts, Plain(), 0.1)
-        whole = pd.concat(list(at_once.pieces), ignore_index=True)
+        whole = pd.concat(list(at_once.batches), ignore_index=True)
         in_files = rank_parts(parts, Plain(), 0.1, bucket=200)
-        pieces = list(in_files.pieces)
+        pieces = list(in_files.batches)
         assert len(pieces) > 4
         assert max(map(len, pieces)) < 400
     pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), whole)

@@ -36,7 +36,7 @@ def test_what_was_finished_is_there_again(tmp_path):
 def test_a_run_of_other_things_does_not_go_on(tmp_path):
     with Parts(tmp_path / "out.parts", IDENTITY, resume=False) as parts:
         parts.write(0, part("a"))
-    with pytest.raises(GridlensError, match="Resume it with --resume"):
+    with pytest.raises(GridlensError, match="Resume it with resume=True"):
         Parts(tmp_path / "out.parts", IDENTITY, resume=False)
     with pytest.raises(GridlensError, match="began with other values of model\\."):
         Parts(tmp_path / "out.parts", {**IDENTITY, "model": "c"}, resume=True)
