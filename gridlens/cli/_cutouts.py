@@ -1,12 +1,14 @@
-"""`gridlens cutouts`: from survey images and a catalogue to cutouts."""
+"""`gridlens cutouts`: from survey images and a catalogue, or from cutouts of any format, to cutouts in files."""
 
 import time
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from gridlens._progress import progress_bar
-from gridlens.cli._options import SurveyName, Zeropoint, catalog_options, image_options
+from gridlens.cli._options import catalog_options, engine_options, image_options, reading_options
+from gridlens.cli._runs import interruptible, run_options, tell, tell_complete
+from gridlens.cli._sources import check_sources, source_of
 
 __all__ = ["cutouts"]
 
@@ -16,7 +18,8 @@ __all__ = ["cutouts"]
     epilog="Example: gridlens cutouts --catalog clusters.csv --image g=coadds/g --image r=coadds/r --image i=coadds/i "
     "--size 64arcsec --npix 128 --out cutouts/",
 )
-@catalog_options(required=True)
+@click.argument("paths", nargs=-1)
+@catalog_options()
 @image_options
 @click.option(
     "--out",
@@ -29,58 +32,38 @@ __all__ = ["cutouts"]
     type=click.Choice(["npz", "fits"]),
     default="npz",
     show_default=True,
-    help="npz shards, or one FITS file a cutout, with its WCS.",
+    help="npz shards, which hold all that is known of each cutout, or one FITS file a cutout.",
 )
-@click.option(
-    "--zeropoint",
-    type=Zeropoint(),
-    help="AB zero points that go before those in the headers: 27 or g=27,r=26.5,i=26.",
-)
-@click.option(
-    "--survey",
-    type=SurveyName(),
-    help="Survey whose zero points, seeing and depth fill what the headers lack.",
-)
+@engine_options
+@reading_options
 def cutouts(
-    catalog: str,
-    columns: dict[str, str],
-    images: dict[str, list[str]],
-    size: str,
-    npix: int,
+    paths: tuple[str, ...],
     out: str,
-    format: Literal["npz", "fits"],
-    survey: str | None,
-    zeropoint: Any,
-    match_psf: bool,
-    seeing: Any,
+    format: str,
+    engine: str,
+    scheduler: str | None,
+    jobs: int,
+    resume: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
-    """Cut each cluster of a catalogue out of the images of three bands, onto one pixel grid, flux conserved.
+    """Cut each cluster of a --catalog out of the --image of three bands, onto one pixel grid, flux conserved.
 
-    A cluster that is on no image, or whose position is unknown, becomes a row of cutouts.csv with the reason; it never
-    stops the rest.
+    With PATHS instead (files, folders, globs), cutouts of any format are written again, as npz shards or FITS.
+
+    A cluster that is on no image, or whose position is unknown, and a cutout that cannot be read become rows of
+    cutouts.csv with the reason; they never stop the rest.
     """
-    from gridlens._files import check_new_folder
-    from gridlens.cutouts.catalogs import read_catalog
-    from gridlens.cutouts.images import extract_batches, write_extracted
+    check_sources(paths, options)
+    from gridlens.engine import check_folder, write_cutouts
 
-    check_new_folder(out)
-    clusters = read_catalog(catalog, columns=columns)
-    batches = extract_batches(
-        clusters,
-        images,
-        size=size,
-        npix=npix,
-        survey=survey,
-        zeropoint=zeropoint,
-        match_psf=match_psf,
-        seeing=seeing,
-    )
+    check_folder(out, resume=resume, overwrite=overwrite)
+    source = source_of(paths, options)
     start = time.perf_counter()
-    with progress_bar("Cutting", len(clusters)) as advance:
-        table = write_extracted(out, batches, format=format, progress=advance)
-    seconds = time.perf_counter() - start
-    failed = int((table["status"] == "rejected").sum())
-    rate = len(table) / seconds if seconds > 0.0 else float("inf")
-    click.echo(
-        f"{len(table) - failed} cutouts, {failed} clusters without; {rate:.0f} a second; written to {out}", err=True
-    )
+    with interruptible(out), progress_bar("Writing", source.n) as advance:
+        run = run_options(engine, scheduler, jobs, resume, overwrite)
+        made = write_cutouts(source, out, format=format, progress=advance, **run)  # type: ignore[arg-type]
+    if made is None:
+        tell_complete(out)
+        return
+    tell("cutouts", made.rows, made.rejected, made.resumed, time.perf_counter() - start, out)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from gridlens._files import atomic_path, read_regular
-from gridlens.cutouts.images._folder import CUTOUT_TABLE
 from gridlens.engine._parts import differences
 from gridlens.errors import GridlensError
 
-__all__ = ["check_record", "write_record"]
+__all__ = ["CUTOUT_TABLE", "check_record", "write_record"]
+
+CUTOUT_TABLE = "cutouts.csv"
+"""name of the table in a folder of cutouts"""
 
 _FORMAT = "gridlens record 1"
 

@@ -45,7 +45,7 @@ def test_cutouts_of_a_catalogue(survey, kind):
         *("--out", out, "--format", kind, "--column", "richness=RICH"),
     )
     assert result.exit_code == 0, result.output
-    assert "2 cutouts, 2 clusters without" in result.stderr
+    assert "2 cutouts, 2 rejected" in result.stderr
     assert "1 in 'RA [deg]' (row 4 'what')" in result.stderr
     table = pd.read_csv(out / "cutouts.csv", keep_default_na=False).set_index("id")
     assert table["status"].to_dict() == {"far": "rejected", "lost": "rejected", "A": "ok", "B": "ok"}
@@ -84,9 +84,10 @@ def test_scores_straight_from_images_are_those_of_the_cutouts(survey):
         (["score", "--image", "g=y", "--catalog", "c.csv", "--bands", "gri"], "images have a WCS"),
         (["cutouts", "--catalog", "c.csv", "--out", "o", "--image", "u=x"], "a band g, r or i and a path"),
         (["cutouts", "--catalog", "c.csv", "--out", "o", "--image", "x"], "a band g, r or i and a path"),
+        (["cutouts", "--image", "g=x", "--out", "o"], "--image needs a --catalog"),
         (["cutouts", "--catalog", "c.csv", "--out", "o", "--survey", "panda"], "must be one of hsc"),
         (["cutouts", "--catalog", "c.csv", "--out", "o", "--column", "ra"], "such as richness=LAMBDA_CHISQ"),
-        (["cutouts", "--out", "o"], "--catalog"),
+        (["cutouts", "--out", "o"], "PATHS, or survey images with --image"),
     ],
 )
 def test_usage(arguments, words):

@@ -7,9 +7,8 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, measured, stars, write_image
 
-from gridlens import CutoutSet
 from gridlens.cutouts import CutoutFlag
-from gridlens.cutouts.images import extract, extract_batches, write_extracted
+from gridlens.cutouts.images import extract, extract_batches, write_fits
 from gridlens.errors import CutoutError, GridlensError
 
 SIZE = 500
@@ -90,8 +89,8 @@ def test_a_zero_point_that_nobody_knows_is_not_written(images, clusters, tmp_pat
     assert np.isnan(found.zeropoint).all()
     np.testing.assert_array_equal(found.cutouts.pixels, known.cutouts.pixels)
     for name, batch in (("known", known), ("unknown", found)):
-        write_extracted(tmp_path / name, [batch], format="fits")
-        headers = [fits.getheader(tmp_path / name / "A.fits", band) for band in "gri"]
+        write_fits(tmp_path / f"{name}.fits", batch.cutouts[0], batch.wcs[0], batch.zeropoint[0])
+        headers = [fits.getheader(tmp_path / f"{name}.fits", band) for band in "gri"]
         assert {header.get("MAGZERO") for header in headers} == ({27.0} if name == "known" else {None})
 
 
@@ -230,49 +229,3 @@ def test_a_damaged_image_costs_its_clusters_and_no_others(images, clusters, tmp_
     assert found.cutouts is None
     assert {failure.flags for failure in found.failures} == {CutoutFlag.UNREADABLE}
     assert "field_g.fits.fz of the band g is damaged" in found.failures[0].message
-
-
-@pytest.mark.parametrize("kind", ["npz", "fits"])
-def test_a_folder_of_cutouts_is_read_back(images, clusters, tmp_path, kind):
-    away = pd.DataFrame({"id": ["../away"], "ra": [RA + 1.0], "dec": [DEC]})
-    counted = []
-    batches = extract_batches(pd.concat([clusters, away]), images, batch_size=1)
-    table = write_extracted(tmp_path / "out", batches, format=kind, progress=counted.append)
-    assert sum(counted) == 3
-    assert table["status"].tolist().count("rejected") == 1
-    assert table["valid_fraction"].fillna(-1.0).tolist() == [
-        -1.0 if status == "rejected" else 1.0 for status in table["status"]
-    ]
-    stored = pd.read_csv(tmp_path / "out" / "cutouts.csv", keep_default_na=False, na_values={"valid_fraction": [""]})
-    pd.testing.assert_frame_equal(stored, table)
-    again = CutoutSet.read(tmp_path / "out")
-    found = extract(clusters, images)
-    assert sorted(again.ids) == ["A", "B"]
-    order = np.argsort(again.ids)
-    np.testing.assert_array_equal(again.pixels[order], found.cutouts.pixels)
-    np.testing.assert_allclose(again.pixel_scale, 0.5)
-    np.testing.assert_allclose(again.metadata["ra"].to_numpy()[order], clusters["ra"])
-    with pytest.raises(GridlensError, match="not empty"):
-        write_extracted(tmp_path / "out", batches)
-
-
-def test_the_table_tells_the_fraction_of_valid_pixels(images, clusters, tmp_path):
-    found = extract(clusters, images)
-    found.cutouts.pixels[0, :32, :, 1] = np.nan
-    table = write_extracted(tmp_path / "out", [found])
-    assert table["valid_fraction"].tolist() == [1.0 - 32 / found.cutouts.pixels.shape[1], 1.0]
-
-
-def test_names_of_files_are_safe_and_differ(images, tmp_path):
-    same = pd.DataFrame({"id": ["a/b", "a b", "A_B", "../.."], "ra": RA, "dec": DEC})
-    table = write_extracted(tmp_path / "out", extract_batches(same, images), format="fits")
-    assert table["file"].tolist() == ["a_b.fits", "a_b-2.fits", "A_B-3.fits", "cutout.fits"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*table["file"], "cutouts.csv"])
-
-
-def test_ids_beyond_ascii_can_be_written_as_fits(images, tmp_path):
-    rows = pd.DataFrame({"id": ["Abell-é", "x" * 3000, "a\nb"], "ra": RA, "dec": DEC})
-    table = write_extracted(tmp_path / "out", extract_batches(rows, images), format="fits")
-    assert table["status"].tolist() == ["ok"] * 3
-    objects = [fits.getheader(tmp_path / "out" / name)["OBJECT"] for name in table["file"]]
-    assert objects == ["Abell-\\u00e9", "x" * 3000, "a\\x0ab"]

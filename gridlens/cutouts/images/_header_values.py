@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-__all__ = ["header_number", "positive_number", "text_as_number"]
+__all__ = ["PIXEL_SCALE_KEY", "header_number", "positive_number", "text_as_number"]
+
+PIXEL_SCALE_KEY = "PIXSCALE"
+"""keyword of the pixel scale, arcsec, in files without a WCS"""
 
 
 def header_number(header: "Header", key: str) -> float | None:

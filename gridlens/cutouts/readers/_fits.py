@@ -15,6 +15,7 @@ from gridlens.cutouts.images._blank import mark_blank
 from gridlens.cutouts.images._fits_open import opened, quiet
 from gridlens.cutouts.images._fits_pixels import image_pixels
 from gridlens.cutouts.images._flux import band_zeropoints, pixel_unit
+from gridlens.cutouts.images._header_values import PIXEL_SCALE_KEY, positive_number
 from gridlens.cutouts.images._photometry import full_header, header_seeing
 from gridlens.cutouts.images._wcs import parse_wcs, wcs_cards
 from gridlens.cutouts.readers._resolved import Resolved
@@ -51,7 +52,7 @@ def read_fits(entry: Entry, options: Resolved) -> tuple[CutoutSet, "WCS | None"]
         wcs = _common_wcs(planes)
         scale = options.pixel_scale
         if scale is None:
-            scale = options.survey.pixel_scale if wcs is None and options.survey is not None else _pixel_scale(wcs)
+            scale = _unprojected_scale(headers, options) if wcs is None else _pixel_scale(wcs)
         seeing = header_seeing(planes[BANDS.index("r")].header)
         metadata = {} if seeing is None else {"seeing": seeing}
         if wcs is not None:
@@ -183,13 +184,23 @@ def _common_wcs(planes: list[_Plane]) -> "WCS | None":
     return first
 
 
-def _pixel_scale(wcs: "WCS | None") -> float:
+def _unprojected_scale(headers: "list[Header]", options: Resolved) -> float:
+    """Return arcsec per pixel of an image without a WCS: from its header, or else the survey's."""
+    stated = positive_number(headers[BANDS.index("r")], PIXEL_SCALE_KEY)
+    if stated is not None:
+        return stated
+    if options.survey is not None:
+        return options.survey.pixel_scale
+    raise CutoutError(
+        "The header has no celestial WCS, so the pixel scale is unknown. State it with pixel_scale=ARCSEC, arcsec per "
+        "pixel, or name the survey with survey=NAME."
+    )
+
+
+def _pixel_scale(wcs: "WCS") -> float:
     """Return arcsec per pixel, from the CD matrix, or PC and CDELT, rotated or not."""
     from astropy.wcs.utils import proj_plane_pixel_scales
 
-    hint = "State it with pixel_scale=ARCSEC, arcsec per pixel, or name the survey with survey=NAME."
-    if wcs is None:
-        raise CutoutError(f"The header has no celestial WCS, so the pixel scale is unknown. {hint}")
     scales = proj_plane_pixel_scales(wcs) * 3600
     if not np.ptp(scales) <= 0.01 * np.mean(scales):
         raise CutoutError(

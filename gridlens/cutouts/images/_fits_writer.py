@@ -1,0 +1,62 @@
+"""Write cutouts as FITS."""
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gridlens._files import atomic_path
+from gridlens._ids import as_ascii
+from gridlens.cutouts._bands import BANDS
+from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts.images._header_values import PIXEL_SCALE_KEY
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+__all__ = ["write_fits"]
+
+
+def write_fits(
+    path: str | os.PathLike[str], cutout: CutoutSet, wcs: "WCS | None" = None, zeropoint: float = np.nan
+) -> None:
+    """Write one cutout as FITS, whole or not at all: extensions g, r and i of linear flux, with its WCS.
+
+    Parameters
+    ----------
+    path : str or path
+    cutout : CutoutSet of 1
+    wcs : WCS, default=None
+        Of its pixels. Without one, the pixel scale is written as PIXSCALE, arcsec.
+    zeropoint : float, default=NaN
+        AB mag of one flux unit, written as MAGZERO; NaN, where it is unknown, is not.
+
+    Raises
+    ------
+    GridlensError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.cutouts import CutoutSet
+    >>> from gridlens.cutouts.images import write_fits
+    >>> write_fits("cutout.fits", CutoutSet(np.ones((1, 48, 48, 3))))  # doctest: +SKIP
+    """
+    from astropy.io import fits
+
+    header = fits.Header() if wcs is None else wcs.to_header()
+    if wcs is None:
+        header[PIXEL_SCALE_KEY] = (float(cutout.pixel_scale[0]), "arcsec per pixel")
+    primary = fits.PrimaryHDU()
+    # A FITS header holds ASCII alone.
+    primary.header["OBJECT"] = as_ascii(str(cutout.ids[0]))
+    hdus = fits.HDUList([primary])
+    for k, band in enumerate(BANDS):
+        hdu = fits.ImageHDU(np.ascontiguousarray(cutout.pixels[0, :, :, k]), header=header, name=band)
+        hdu.header["FILTER"] = band
+        if np.isfinite(zeropoint):
+            hdu.header["MAGZERO"] = (float(zeropoint), "AB mag of one flux unit")
+        hdus.append(hdu)
+    with atomic_path(path) as temporary:
+        hdus.writeto(temporary, overwrite=True)
