@@ -10,7 +10,14 @@ from typing import IO
 
 from gridlens.errors import GridlensError
 
-__all__ = ["atomic_folder", "atomic_path", "check_new_folder", "locked", "read_regular", "writable_folder"]
+__all__ = [
+    "atomic_folder",
+    "atomic_path",
+    "check_new_folder",
+    "locked",
+    "read_regular",
+    "writable_folder",
+]
 
 
 @contextlib.contextmanager

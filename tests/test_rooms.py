@@ -25,7 +25,7 @@ ROOMS = {
     "detector": {"cutouts", "features", "pu", "calibration", "stacking", "members"},
     "models": {"cutouts", "features", "simulate", "calibration", "evaluation", "stacking", "members", "detector"},
     "engine": {"cutouts", "features", "sources", "calibration", "evaluation", "detector", "models"},
-    "explain": {"cutouts", "features", "stacking", "detector"},
+    "explain": {"cutouts", "features", "sources", "stacking", "detector", "engine"},
     "reports": {
         "cutouts",
         "features",

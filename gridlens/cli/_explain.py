@@ -6,20 +6,23 @@ from typing import Any
 import click
 
 from gridlens._progress import progress_bar
-from gridlens.cli._options import Prevalence, catalog_options, reading_options
+from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
+from gridlens.cli._runs import interruptible, run_options, tell_complete
+from gridlens.cli._sources import check_sources, source_options
 
 __all__ = ["explain"]
 
 _TABLES = (".csv", ".parquet", ".votable")
+_PAGE = "index.html"
 
 
 @click.command(
     short_help="Say why a cutout scored as it did.",
     epilog="Example: gridlens explain scores.csv --top 200 --out report/",
 )
-@click.argument("what", metavar="CUTOUT|SCORES")
+@click.argument("what", nargs=-1, metavar="[SCORES] [PATHS]...")
 @click.option("--top", type=click.IntRange(min=1), metavar="K", help="Explain the K best of a table. [default: 200]")
-@click.option("--id", "name", metavar="ID", help="Which cutout, where CUTOUT holds several.")
+@click.option("--id", "name", metavar="ID", help="Which cutout, where there are several.")
 @click.option(
     "--out",
     metavar="FOLDER",
@@ -39,40 +42,54 @@ _TABLES = (".csv", ".parquet", ".votable")
     help="Prevalence of lenses among such clusters. [default: the table's, or 1e-3]",
 )
 @catalog_options()
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Threads; -1 for all processors.")
+@image_options
+@engine_options
 @reading_options
 def explain(
-    what: str,
+    what: tuple[str, ...],
     top: int | None,
     name: str | None,
     out: str | None,
     model: str,
     prevalence: float | None,
+    engine: str,
+    scheduler: str | None,
     jobs: int,
-    **reading: Any,
+    resume: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Say why a cutout scored as it did: which arc, which patch, which numbers, in words and units.
 
-    CUTOUT is a file, a glob or a folder, read as `gridlens score` reads it: its candidate sheet is written, NAME.png
-    and NAME.html. SCORES is a table that `gridlens score` wrote (.csv, .parquet, .votable, and with --top .fits): a
-    page is written, index.html, on what the best scores depend on, with the candidate sheets of the best 50. The
-    cutouts are read again, from the table's column `path`: give the options that they were read with.
+    PATHS are files, globs or folders of cutouts, or --image and --catalog survey images, as `gridlens score` takes
+    them: the candidate sheet of one cutout is written, NAME.png and NAME.html.
+
+    With SCORES, a table that `gridlens score` wrote (.csv, .parquet, .votable, and with --top .fits), a page is
+    written, index.html, on what the best scores depend on, with the candidate sheets of the best 50. The cutouts are
+    found again by their ids in PATHS or the images, and without either in the files of the table's column `path`. Give
+    the options that they were scored with.
     """
-    is_table = what.lower().endswith(_TABLES) or (top is not None and what.lower().endswith(".fits"))
+    is_table = bool(what) and (
+        what[0].lower().endswith(_TABLES) or (top is not None and what[0].lower().endswith(".fits"))
+    )
     if not is_table and top is not None:
-        raise click.UsageError(f"--top goes with a table of scores, and {what} is none; name a cutout with --id.")
+        raise click.UsageError("--top goes with a table of scores, which comes first; name a cutout with --id.")
     if is_table and name is not None:
         raise click.UsageError("--id picks one of several cutouts; a table of scores has --top.")
-    from gridlens.cli._sources import stated_options
+    if not is_table and (resume or overwrite):
+        raise click.UsageError("--resume and --overwrite go with a table of scores.")
+    paths = what[1:] if is_table else what
+    if paths or options["images"] or not is_table:
+        check_sources(paths, options)
     from gridlens.reports import check_libraries
-    from gridlens.sources import ReadOptions
 
     check_libraries()
-    reading = {"catalog": reading["catalog"], "columns": reading["columns"], **stated_options(ReadOptions, reading)}
-    if is_table:
-        _table(what, 200 if top is None else top, out or "report", model, prevalence, jobs, reading)
-    else:
-        _sheet(what, name, out or ".", model, 1e-3 if prevalence is None else prevalence, jobs, reading)
+    if not is_table:
+        _sheet(paths, name, out or ".", model, 1e-3 if prevalence is None else prevalence, jobs, options)
+        return
+    run = run_options(engine, scheduler, jobs, resume, overwrite)
+    with interruptible(out or "report"):
+        _table(what[0], paths, 200 if top is None else top, out or "report", model, prevalence, run, options)
 
 
 def _explainer(model: str, jobs: int) -> Any:
@@ -85,13 +102,22 @@ def _explainer(model: str, jobs: int) -> Any:
 
 
 def _sheet(
-    what: str, name: str | None, out: str, model: str, prevalence: float, jobs: int, reading: dict[str, Any]
+    paths: tuple[str, ...],
+    name: str | None,
+    out: str,
+    model: str,
+    prevalence: float,
+    jobs: int,
+    options: dict[str, Any],
 ) -> None:
+    from gridlens._file_names import existing_paths
     from gridlens._files import writable_folder
     from gridlens.explain import read_one
     from gridlens.reports import write_candidate_sheet
 
-    cutout = read_one(what, name, **reading)
+    # A path may be copied from a table, which names all files of a cutout in one text.
+    files = tuple(path for text in paths for path in existing_paths(text))
+    cutout = read_one(id=name, **source_options(files, options))
     folder = writable_folder(Path(out))
     picture, page = write_candidate_sheet(_explainer(model, jobs), cutout, folder, prevalence=prevalence)
     click.echo(picture)
@@ -99,23 +125,60 @@ def _sheet(
 
 
 def _table(
-    what: str, top: int, out: str, model: str, prevalence: float | None, jobs: int, reading: dict[str, Any]
+    scores: str,
+    paths: tuple[str, ...],
+    top: int,
+    out: str,
+    model: str,
+    prevalence: float | None,
+    run: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
-    from gridlens._files import check_new_folder
     from gridlens._tables import read_table
-    from gridlens.explain import explain_table
+    from gridlens.engine import check_output
+    from gridlens.explain._sample import SHEETS, explained_table
+    from gridlens.models import model_digest
     from gridlens.reports import write_explanations
 
-    check_new_folder(out)
-    table = read_table(what)
-    explainer = _explainer(model, jobs)
-    with progress_bar("Explaining", min(top, len(table))) as advance:
-        found = explain_table(explainer, table, top, progress=advance, **reading)
-    for note in found.notes:
-        click.echo(note, err=True)
-    shown = found.prevalence if prevalence is None else prevalence
-    with progress_bar("Drawing", len(found.cutouts)) as advance:
-        write_explanations(
-            explainer, found.explanation, found.cutouts, out, prevalence=shown, notes=found.notes, progress=advance
+    check_output(out, resume=run["resume"], overwrite=run["overwrite"])
+    _check_page(Path(out))
+    table = read_table(scores)
+    explainer = _explainer(model, run["n_jobs"])
+    settings = {"model": model_digest(model), "prevalence": repr(prevalence)}
+    with (
+        progress_bar("Measuring", min(top, len(table))) as advance,
+        explained_table(
+            explainer,
+            table,
+            top,
+            out=out,
+            settings=settings,
+            progress=advance,
+            **run,
+            **source_options(paths, options),
+        ) as found,
+    ):
+        if found is None:
+            tell_complete(out)
+            return
+        for note in found.notes:
+            click.echo(note, err=True)
+        shown = found.prevalence if prevalence is None else prevalence
+        if run["overwrite"]:
+            (Path(out) / _PAGE).unlink(missing_ok=True)
+        with progress_bar("Drawing", min(SHEETS, len(found.cutouts))) as drawn:
+            write_explanations(
+                explainer, found.explanation, found.cutouts, out, prevalence=shown, notes=found.notes, progress=drawn
+            )
+    click.echo(f"{out}/{_PAGE}")
+
+
+def _check_page(folder: Path) -> None:
+    """Raise GridlensError if a folder holds other files than the page that is written there."""
+    from gridlens.errors import GridlensError
+
+    others = [path.name for path in folder.iterdir() if path.name != _PAGE] if folder.is_dir() else []
+    if others:
+        raise GridlensError(
+            f"The output folder {folder} holds other files than a page, such as {others[0]}. Name another folder."
         )
-    click.echo(f"{out}/index.html")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-__all__ = ["check_sources", "source_of", "stated_options"]
+__all__ = ["check_sources", "source_of", "source_options", "stated_options"]
 
 
 def check_sources(paths: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -20,13 +20,19 @@ def check_sources(paths: tuple[str, ...], options: dict[str, Any]) -> None:
 
 def source_of(paths: tuple[str, ...], options: dict[str, Any]) -> Any:
     """Open the source that the options of catalogues, images and reading describe."""
-    from gridlens.sources import CutOptions, ReadOptions, open_source
+    from gridlens.sources import open_source
+
+    return open_source(**source_options(paths, options))
+
+
+def source_options(paths: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `open_source` from the options of catalogues, images and reading."""
+    from gridlens.sources import CutOptions, ReadOptions
 
     images = options.get("images") or None
     chosen = stated_options(ReadOptions if images is None else CutOptions, options)
-    return open_source(
-        list(paths) or None, catalog=options["catalog"], columns=options["columns"], images=images, **chosen
-    )
+    shared = {"catalog": options["catalog"], "columns": options["columns"] or None}
+    return {"source": list(paths) or None, "images": images, **shared, **chosen}
 
 
 def stated_options(kind: type[Any], options: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ __all__ = ["CUTOUT_TABLE", "check_record", "write_record"]
 CUTOUT_TABLE = "cutouts.csv"
 """name of the table in a folder of cutouts"""
 
+# A folder is known by one of these.
+_KEY_FILES = (CUTOUT_TABLE, "index.html")
 _FORMAT = "gridlens record 1"
 
 
@@ -66,6 +68,7 @@ def _read(out: Path) -> dict[str, Any] | None:
 
 
 def _file_digest(out: Path) -> str:
-    """Return the digest of an output, that of its table where it is a folder of cutouts."""
-    with open(out / CUTOUT_TABLE if out.is_dir() else out, "rb") as file:
+    """Return the digest of an output; of a folder, that of its table or page."""
+    path = next((out / name for name in _KEY_FILES if (out / name).is_file()), out)
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()

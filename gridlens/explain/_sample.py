@@ -1,29 +1,36 @@
-"""Cutouts to explain: one of a file or folder, or the best of a table of scores."""
+"""Cutouts to explain: one of a source, or the best of a table of scores."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from gridlens._file_names import existing_path
-from gridlens._ids import as_id, as_ids, escaped
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.readers import read_batches
+from gridlens._file_names import existing_paths, joined_paths
+from gridlens._ids import as_id, as_ids
+from gridlens.cutouts import CutoutSet, PathsLike
+from gridlens.engine._output import finished_parts
+from gridlens.engine._parts import Parts
 from gridlens.errors import GridlensError
 from gridlens.explain._explainer import Explainer, Explanation
+from gridlens.explain._pixel_rows import PixelWork, measured_with_pixels
+from gridlens.features import Measured
+from gridlens.sources import Source, open_source
+from gridlens.sources._selection import Selection
 
-__all__ = ["SHEETS", "Sample", "explain_table", "read_one"]
+__all__ = ["SHEETS", "Sample", "explain_table", "explained_table", "read_one"]
 
 SHEETS = 50
 """how many cutouts of a sample are kept for candidate sheets"""
 
 _SAME = 1e-3  # of scores at even prevalence
 _NAMED = 5
+_NEEDED = ("id", "path", "rank", "status")
 
 
 class Sample(NamedTuple):
@@ -34,7 +41,7 @@ class Sample(NamedTuple):
     explanation : Explanation of n
         The best first.
     cutouts : dict of int to CutoutSet of 1
-        The best `SHEETS`, by their row.
+        The best `SHEETS`, by their row; empty if the source has no pixels.
     prevalence : float
         Of the table; 1e-3 where it does not say.
     notes : list of str
@@ -47,17 +54,17 @@ class Sample(NamedTuple):
     notes: list[str]
 
 
-def read_one(what: str | os.PathLike[str], name: str | None = None, **reading: Any) -> CutoutSet:
+def read_one(source: PathsLike | Source | None = None, id: str | None = None, **options: Any) -> CutoutSet:
     """Read one cutout.
 
     Parameters
     ----------
-    what : str or path
-        A file, a glob or a folder. Of three FITS files of one cutout any one that holds g will do.
-    name : str, default=None
+    source : str, path, list of them or Source, default=None
+        As in `open_source`; also the text of a table's column `path`.
+    id : str, default=None
         Id of the cutout, where there are several.
-    **reading
-        Options of `gridlens.cutouts.read_batches`.
+    **options
+        Further parameters of `open_source`, such as `catalog`, `images` or ``survey="hsc"``.
 
     Returns
     -------
@@ -66,27 +73,34 @@ def read_one(what: str | os.PathLike[str], name: str | None = None, **reading: A
     Raises
     ------
     GridlensError
-        There is none, it cannot be read, or there are several and none was named.
+        There is no such cutout, it cannot be read, or there are several and none was named.
     """
-    path = existing_path(os.fspath(what))
-    name = None if name is None else as_id(name)
+    if isinstance(source, str):
+        source = existing_paths(source)
+    opened = open_source(source, **options)
+    id = None if id is None else as_id(id)
     found: list[CutoutSet] = []
     failures = []
-    for cutouts, failed in read_batches([path, *_siblings(path)], **reading):
-        failures += [failure for failure in failed if name in (None, failure.id)]
-        if cutouts is not None:
-            rows = np.flatnonzero([name in (None, one) for one in cutouts.ids])
-            found += [cutouts[k : k + 1] for k in rows[:_NAMED]]
-        if name is not None and found:
-            return found[0]
-        if len(found) > 1:
-            names = ", ".join(str(one.ids[0]) for one in found[:_NAMED])
-            raise GridlensError(f"There are several cutouts in {path}, such as {names}. Name one of them with --id.")
+    for partition in opened.partitions() if id is None else opened.find({id}):
+        for batch in opened.read(partition):
+            if isinstance(batch, Measured):
+                raise GridlensError(
+                    "A feature cache has no pixels to draw. Name the cutouts that it was measured from."
+                )
+            failures += [failure for failure in batch.failures if id in (None, failure.id)]
+            if batch.cutouts is not None:
+                rows = np.flatnonzero([id in (None, one) for one in batch.cutouts.ids])
+                found += [batch.cutouts[k : k + 1] for k in rows[:_NAMED]]
+            if id is not None and found:
+                return found[0]
+            if len(found) > 1:
+                names = ", ".join(str(one.ids[0]) for one in found[:_NAMED])
+                raise GridlensError(f"There are several cutouts, such as {names}. Name one of them with id=ID.")
     if found:
         return found[0]
     if failures:
         raise GridlensError(f"The cutout {failures[0].id} cannot be read: {failures[0].message}")
-    raise GridlensError(f"There is no cutout with the id {name!r} in {path}. `gridlens score` lists the ids.")
+    raise GridlensError(f"There is no cutout with the id {id!r}. `gridlens score` lists the ids.")
 
 
 def explain_table(
@@ -94,22 +108,28 @@ def explain_table(
     table: pd.DataFrame,
     top: int = 200,
     *,
+    source: PathsLike | Source | None = None,
     progress: Callable[[int], Any] | None = None,
-    **reading: Any,
+    **options: Any,
 ) -> Sample:
-    """Explain the best cutouts of a table of scores, which are read again from where its rows say.
+    """Explain the best cutouts of a table of scores, which are read again.
 
     Parameters
     ----------
     explainer : Explainer
         Of the detector that gave the scores.
     table : DataFrame
-        As `LensDetector.score_cutouts` gives it, or `gridlens score` wrote it.
+        As `LensDetector.score_cutouts` returns it, or `gridlens score` wrote it.
     top : int, default=200
+        Number of rows.
+    source : str, path, list of them or Source, default=None
+        Where the cutouts are found by their ids. None reads the files in the table's column `path`, unless survey
+        images are given.
     progress : callable, optional
-        Called with a number of cutouts once they are explained.
-    **reading
-        Options of `gridlens.cutouts.read_batches`: those that the scores were made with.
+        Called with a number of cutouts once they are measured.
+    **options
+        Further parameters of `open_source`, such as `catalog`, `images` or ``survey="hsc"``: those that the scores
+        were made with.
 
     Returns
     -------
@@ -120,84 +140,148 @@ def explain_table(
     GridlensError
         The table lacks a column, no row of it was scored, or none of its cutouts can be read.
     """
-    missing = [name for name in ("id", "path", "rank", "status") if name not in table]
+    with explained_table(explainer, table, top, source=source, progress=progress, **options) as sample:
+        assert sample is not None  # only an output can be complete already
+        return sample
+
+
+@contextlib.contextmanager
+def explained_table(
+    explainer: Explainer,
+    table: pd.DataFrame,
+    top: int = 200,
+    *,
+    source: PathsLike | Source | None = None,
+    out: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    engine: str = "local",
+    scheduler: str | None = None,
+    n_jobs: int | None = -1,
+    progress: Callable[[int], Any] | None = None,
+    **options: Any,
+) -> Iterator[Sample | None]:
+    """Explain the best cutouts of a table as `explain_table` does, for a block that writes `out`.
+
+    Measured cutouts are kept as parts beside `out` until the block has ended without an error. None is yielded if
+    `resume` finds `out` complete. The parameters of the engine are those of `score_files`.
+    """
+    best = _best(table, top)
+    with finished_parts(
+        _selection(best, source, options),
+        PixelWork(),
+        out,
+        settings={**(settings or {}), "scores": _digest(best)},
+        resume=resume,
+        overwrite=overwrite,
+        engine=engine,
+        scheduler=scheduler,
+        n_jobs=n_jobs,
+        progress=progress,
+    ) as parts:
+        yield None if parts is None else _sample(explainer, best, parts)
+
+
+def _best(table: pd.DataFrame, top: int) -> pd.DataFrame:
+    """Return the best rows of a table of scores that were scored."""
+    missing = [name for name in _NEEDED if name not in table]
     if missing:
         raise GridlensError(
             f"A table of scores must have the columns id, path, rank and status. It lacks {', '.join(missing)}; "
-            "`gridlens score --out FILE` writes one."
+            "`gridlens score` writes one."
         )
     best = table[table["status"] == "ok"].sort_values("rank", kind="stable").head(top).reset_index(drop=True)
     if not len(best):
         raise GridlensError("A table of scores must hold a row with the status 'ok'. This one has none to explain.")
-    named = best["path"].fillna("").astype(str)
-    files = {path: existing_path(path) for path in named.unique()}
-    sources = [escaped(files[path]) for path in named]
-    wanted = {key: k for k, key in reversed(list(enumerate(zip(sources, as_ids(best["id"]), strict=True))))}
-    paths = list(files.values())
-    gone = [path for path in paths if not path or not os.path.exists(path)]
-    if len(gone) == len(paths):
-        raise GridlensError(
-            "The cutouts of a table must still be where its column 'path' says. "
-            f"There is no {gone[0] or 'path'!r}; go to the folder from which they were scored, or score them again."
-        )
-    there = [path for path in paths if path not in gone]
+    return best.assign(id=pd.Series(as_ids(best["id"]), dtype=object), path=best["path"].fillna("").astype(str))
+
+
+def _digest(best: pd.DataFrame) -> str:
+    shown = [best[name].tolist() for name in ("id", "path", "score", "prevalence") if name in best]
+    return hashlib.sha256(repr(shown).encode()).hexdigest()
+
+
+def _selection(best: pd.DataFrame, source: PathsLike | Source | None, options: Mapping[str, Any]) -> Selection:
+    """Return the rows of a table as a source: among the cutouts that are named, or in the files of the table."""
+    files = [existing_paths(text) for text in best["path"].unique()]
+    there = [paths for paths in files if paths and all(map(os.path.exists, paths))]
+    known = [path for paths in there for path in paths]
+    if source is None and options.get("images") is None:
+        if not there:
+            gone = next((path for paths in files for path in paths if not os.path.exists(path)), "path")
+            raise GridlensError(
+                f"The cutouts of a table must still be where its column 'path' says. There is no {gone!r}; go to the "
+                "folder from which they were scored, or name the cutouts, or the survey images with "
+                'catalog=FILE and images={"g": PATH, "r": PATH, "i": PATH}.'
+            )
+        source = known
+    return Selection(open_source(source, **options), best["id"], known)
+
+
+def _sample(explainer: Explainer, best: pd.DataFrame, parts: Parts) -> Sample:
+    """Explain measured rows, and put them into the order of the table."""
+    wanted = _Wanted(best)
+    explained: list[Explanation] = []
     rows: list[int] = []
-    parts: list[Explanation] = []
     kept: dict[int, CutoutSet] = {}
-    for cutouts in _read([*there, *(other for path in there for other in _siblings(path))], reading):
-        chosen = [
-            (k, wanted[key]) for k, key in enumerate(zip(cutouts.paths, cutouts.ids, strict=True)) if key in wanted
-        ]
-        if chosen:
-            part = cutouts[np.array([k for k, _ in chosen])]
-            parts.append(explainer.explain(part))
-            rows += [row for _, row in chosen]
-            kept |= {row: part[i : i + 1] for i, (_, row) in enumerate(chosen) if row < SHEETS}
-            if progress is not None:
-                progress(len(chosen))
-    if not parts:
+    for table in parts.tables():
+        for measured in measured_with_pixels(table):
+            places = wanted.places(measured)
+            chosen = np.flatnonzero(places >= 0)
+            if not len(chosen):
+                continue
+            measured, found = measured[chosen], places[chosen].tolist()
+            explained.append(explainer.explain(measured))
+            rows += found
+            if measured.cutouts is not None:
+                kept |= {row: measured.cutouts[i] for i, row in enumerate(found) if row < SHEETS}
+    if not explained:
         raise GridlensError(f"None of the {len(best)} cutouts can be read again, such as {best['path'][0]}.")
     order = np.argsort(rows, kind="stable")
-    explanation = Explanation.concatenate(parts).take(order)
-    places = np.array(rows)[order]
+    explanation = Explanation.concatenate(explained).take(order)
+    numbers = np.array(rows)[order]
     usable = np.isfinite(explanation.log_odds)
-    sheets = {i: kept[row] for i, row in enumerate(places.tolist()) if row in kept and usable[i]}
+    sheets = {i: kept[row] for i, row in enumerate(numbers.tolist()) if row in kept and usable[i]}
     prevalence = float(best["prevalence"][0]) if "prevalence" in best else 1e-3
-    return Sample(explanation, sheets, prevalence, _notes(best, places, explanation))
+    return Sample(explanation, sheets, prevalence, _notes(best, numbers, explanation))
 
 
-def _read(paths: list[str], reading: dict[str, Any]) -> Iterator[CutoutSet]:
-    for cutouts, _ in read_batches(paths, **reading):
-        if cutouts is not None:
-            yield cutouts
+class _Wanted:
+    """Rows of a table, found by path and id, or else by id alone; each is found once."""
+
+    def __init__(self, best: pd.DataFrame) -> None:
+        self._found: set[int] = set()
+        self._rows: dict[str, list[int]] = {}
+        self._paths = [joined_paths(existing_paths(path)) for path in best["path"]]
+        for row, name in enumerate(best["id"]):
+            self._rows.setdefault(name, []).append(row)
+
+    def places(self, measured: Measured) -> np.ndarray:
+        """Return the row of the table for each measured cutout (n,), -1 for those that it does not need."""
+        places = np.full(len(measured), -1)
+        for k in np.flatnonzero(~(measured.rejected & np.isnan(measured.valid_fraction))):
+            open_rows = [row for row in self._rows.get(measured.ids[k], []) if row not in self._found]
+            same = [row for row in open_rows if self._paths[row] == measured.paths[k]]
+            if open_rows:
+                places[k] = (same or open_rows)[0]
+                self._found.add(int(places[k]))
+        return places
 
 
-def _notes(best: pd.DataFrame, places: np.ndarray, explanation: Explanation) -> list[str]:
+def _notes(best: pd.DataFrame, rows: np.ndarray, explanation: Explanation) -> list[str]:
     notes = []
-    if len(places) < len(best):
-        lost = sorted(set(range(len(best))) - set(places.tolist()))
+    if len(rows) < len(best):
+        lost = sorted(set(range(len(best))) - set(rows.tolist()))
         names = ", ".join(str(best["id"][k]) for k in lost[:_NAMED])
         notes.append(f"{len(lost)} of the best {len(best)} cutouts could not be read again: {names}.")
     if "score" in best:
-        off = np.abs(best["score"].to_numpy(dtype=np.float64)[places] - explanation.table["score"].to_numpy())
+        off = np.abs(best["score"].to_numpy(dtype=np.float64)[rows] - explanation.table["score"].to_numpy())
         n = int((off > _SAME).sum())
         if n:
             notes.append(
-                f"The scores of {n} cutouts differ from the table's, by up to {np.nanmax(off):.2g}: what is explained "
-                "here are the scores of this model, and of cutouts as they were read now. Give the model and the "
-                "reading options that the table was made with."
+                f"The scores of {n} cutouts differ from the table's, by up to {np.nanmax(off):.2g}: the explained "
+                "scores are of this model, and of the cutouts as they were read now. Give the model and the reading "
+                "options that the table was made with."
             )
     return notes
-
-
-def _siblings(path: str) -> list[str]:
-    """The files of r and i beside that of g, of which a table names the first; none where the file stands alone."""
-    folder, name = os.path.split(path)
-    for k in range(len(name) - 1, -1, -1):
-        if name[k] in "gG":
-            lower = name[k] == "g"
-            others = [name[:k] + (band if lower else band.upper()) + name[k + 1 :] for band in "ri"]
-            found = [os.path.join(folder, other) for other in others]
-            if all(Path(other).is_file() for other in found):
-                return found
-    return []

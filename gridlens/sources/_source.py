@@ -46,7 +46,7 @@ class Source(Protocol):
         """
         ...
 
-    def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch] | Iterator[Measured]:
+    def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch | Measured]:
         """Read a partition in batches, and add to `gaps` what joining a catalogue left open."""
         ...
 

@@ -64,7 +64,7 @@ def test_cutouts_that_are_gone(scored, explainer):
 def test_one_of_several(scored):
     cutouts = scored / "cutouts"
     assert read_one(cutouts / "simulated.npz", "sim-2026-000007").ids.tolist() == ["sim-2026-000007"]
-    with pytest.raises(GridlensError, match=r"several cutouts in .* Name one of them with --id"):
+    with pytest.raises(GridlensError, match=r"several cutouts, such as .* Name one of them with id="):
         read_one(cutouts)
     with pytest.raises(GridlensError, match="no cutout with the id 'x'"):
         read_one(cutouts, "x")

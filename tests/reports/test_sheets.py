@@ -80,9 +80,8 @@ def test_a_rejected_cutout_has_no_sheet(tmp_path, explainer):
 
 def test_the_command_writes_a_sheet(scored, tmp_path):
     out = tmp_path / "sheets"
-    # Of three files of one cutout the table names the first, and so may one do here.
-    (first,) = (scored / "cutouts").glob("DESJ0330*_g_sci.fits")
-    result = run("explain", first, "--out", out)
+    files = sorted((scored / "cutouts").glob("DESJ0330*.fits"))
+    result = run("explain", *files, "--out", out)
     assert result.exit_code == 0, result.stderr
     assert [Path(line).suffix for line in result.stdout.split()] == [".png", ".html"]
     assert len(list(out.iterdir())) == 2
@@ -102,7 +101,7 @@ def test_the_command_writes_a_page(scored, tmp_path, monkeypatch):
         assert words in text
     again = run("explain", scored / "scores.csv", "--out", out)
     assert again.exit_code == 1
-    assert "is not empty" in again.stderr
+    assert "exists. Name another, or replace it with --overwrite" in again.stderr
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
