@@ -29,10 +29,11 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.dispatcher import Dispatcher
 
 from gridlens import _constants
 
-__all__ = ["entry", "jit", "part"]
+__all__ = ["entry", "is_compiled", "jit", "part"]
 
 _FASTMATH = {"nsz", "arcp", "contract", "afn"}
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": _FASTMATH, "error_model": "numpy", "no_cfunc_wrapper": True}
@@ -68,6 +69,14 @@ def entry(function: _F) -> _F:
         return compiled
     _remove_stale(folder, digest)
     return compiled
+
+
+def is_compiled(kernel: Any) -> bool:
+    """Return whether a kernel that `entry` made was compiled before, by this process or into the cache."""
+    if not isinstance(kernel, Dispatcher):  # NUMBA_DISABLE_JIT
+        return True
+    cache: Any = getattr(kernel, "_cache", None)
+    return bool(kernel.signatures) or (isinstance(cache, _Cache) and cache.is_written())
 
 
 class _CheckedFile(IndexDataCacheFile):
@@ -108,6 +117,10 @@ class _Cache(FunctionCache):
             filename_base=self._impl.filename_base,
             source_stamp=self._impl.locator.get_source_stamp(),
         )
+
+    def is_written(self) -> bool:
+        """Return whether the cache has an index of compiled kernels for these sources."""
+        return Path(self._cache_file._index_path).is_file()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

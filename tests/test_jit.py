@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from gridlens import CutoutSet
+from gridlens._jit import is_compiled
+from gridlens.features import measure
+from gridlens.features.kernels import extract_rows
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # A package of two kernel files, one of which compiles a function and a constant of the other into its own code.
@@ -224,3 +229,12 @@ def test_a_read_only_installation_without_a_home(locked):
     done = child(denied + MEASURE, prefix, options)
     assert done.returncode == 0, done.stderr
     assert not [path for path in locked.rglob("*") if path.suffix in {".nbi", ".nbc"}]
+
+
+def test_whether_a_kernel_was_compiled(noise, monkeypatch):
+    measure(CutoutSet(noise(n=1, size=64)))
+    assert is_compiled(extract_rows)
+    monkeypatch.setattr(type(extract_rows), "signatures", [])
+    assert is_compiled(extract_rows)  # by the cache
+    monkeypatch.setattr(extract_rows._cache, "is_written", lambda: False)
+    assert not is_compiled(extract_rows)

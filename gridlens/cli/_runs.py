@@ -10,7 +10,7 @@ import click
 
 from gridlens.errors import GridlensError
 
-__all__ = ["interruptible", "run_options", "tell", "tell_complete", "terminable"]
+__all__ = ["interruptible", "run_options", "tell", "tell_complete", "tell_of_compilation", "terminable"]
 
 
 def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, overwrite: bool) -> dict[str, Any]:
@@ -51,6 +51,19 @@ def interruptible(out: str | None) -> Iterator[None]:
         raise GridlensError(
             f"Interrupted. What is finished is kept in {parts_folder(out)}; the same command with --resume goes on."
         ) from None
+
+
+def tell_of_compilation(source: Any = None) -> None:
+    """Say before the work that the kernels are compiled first, if they are needed and were not compiled before."""
+    from gridlens._jit import is_compiled
+    from gridlens.features.kernels import extract_rows
+    from gridlens.sources import CacheSource
+
+    if not isinstance(source, CacheSource) and not is_compiled(extract_rows):
+        click.echo(
+            "gridlens: compiling the kernels for this machine, which takes about half a minute and happens once",
+            err=True,
+        )
 
 
 def tell_complete(out: str) -> None:
