@@ -67,7 +67,19 @@ def write_survey(folder: Path, size: int, n: int) -> None:
 
 def command(folder: Path, n: int) -> None:
     """Print the time and the memory of the command."""
-    arguments = ["cutouts", "--catalog", "clusters.csv", "--size", "64arcsec", "--npix", "128", "--out", "out"]
+    arguments = [
+        "cutouts",
+        "--catalog",
+        "clusters.csv",
+        "--size",
+        "64arcsec",
+        "--npix",
+        "128",
+        "--out",
+        "out",
+        "--jobs",
+        "1",
+    ]
     for band in "gri":
         arguments += ["--image", f"{band}=tile_{band}.fits"]
     begin = time.perf_counter()

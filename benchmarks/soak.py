@@ -29,7 +29,7 @@ _PIXEL_BYTES, _FEATURE_BYTES = 128 * 128 * 3 * 4, 315 * 4
 
 
 class Soak(NamedTuple):
-    """What was seen of a run, every two seconds."""
+    """Samples of a run, every two seconds."""
 
     name: str
     seconds: np.ndarray
@@ -67,7 +67,7 @@ def soak(name: str, model: str, shards: Path, out: Path, jobs: int) -> Soak:
 
 
 def memory_of(pid: int) -> float:
-    """MB of a process and all that it started."""
+    """Return the MB of a process and all that it started."""
     total = 0.0
     try:
         main = psutil.Process(pid)
@@ -81,27 +81,37 @@ def memory_of(pid: int) -> float:
     return total
 
 
-def tell(run: Soak, n: int) -> None:
-    """Print a row of the table."""
+def busy_rate(run: Soak, n: int) -> float:
+    """Return the cutouts a second between the first part that was seen and the last before the end; NaN for one."""
     busy = (run.rows > 0) & (run.rows < n)
-    seconds, rows, memory = run.seconds[busy], run.rows[busy], run.memory[busy]
-    rate = (rows[-1] - rows[0]) / (seconds[-1] - seconds[0])
-    halves = []
-    for part in np.array_split(np.arange(len(seconds)), 4):
-        halves.append((rows[part[-1]] - rows[part[0]]) / (seconds[part[-1]] - seconds[part[0]]))
-    quarters = np.array_split(memory, 4)
+    return rate_of(run.seconds[busy], run.rows[busy])
+
+
+def rate_of(seconds: np.ndarray, rows: np.ndarray) -> float:
+    """Return the rows a second from the first look to the last; NaN where there are fewer than two."""
+    return (rows[-1] - rows[0]) / (seconds[-1] - seconds[0]) if len(rows) > 1 else float("nan")
+
+
+def tell(run: Soak, n: int) -> None:
+    """Print a row of the table; a figure that a run is too short for is "nan"."""
+    busy = np.flatnonzero((run.rows > 0) & (run.rows < n))
+    quarters = np.array_split(busy, 4)
+    rates = [rate_of(run.seconds[part], run.rows[part]) for part in quarters]
+    memory = [run.memory[part].mean() if len(part) else float("nan") for part in quarters]
     print(
-        f"| {run.name} | {n:,} | {run.total:.0f} | {n / run.total:.0f} | {rate:.0f} | "
-        f"{', '.join(f'{value:.0f}' for value in halves)} | {run.memory.max():.0f} | "
-        f"{', '.join(f'{part.mean():.0f}' for part in quarters)} | {run.ranking:.0f} |",
+        f"| {run.name} | {n:,} | {run.total:.0f} | {n / run.total:.0f} | {busy_rate(run, n):.0f} | "
+        f"{', '.join(f'{value:.0f}' for value in rates)} | {run.memory.max():.0f} | "
+        f"{', '.join(f'{value:.0f}' for value in memory)} | {run.ranking:.0f} |",
         flush=True,
     )
 
 
 def project(run: Soak, n: int, workers: int, cores: int, price: float, table_bytes: float) -> None:
-    """Print what more cutouts would take, and how that is reckoned."""
-    busy = (run.rows > 0) & (run.rows < n)
-    rate = (run.rows[busy][-1] - run.rows[busy][0]) / (run.seconds[busy][-1] - run.seconds[busy][0])
+    """Print what more cutouts would take, and how that is computed."""
+    rate = busy_rate(run, n)
+    if not rate > 0.0:
+        print(f"\n{n:,} cutouts are too few to say what more would take.")
+        return
     each, rank = rate / workers, run.ranking / n
     there = _EFFICIENCY * each * cores
     print(
@@ -136,7 +146,7 @@ def draw(runs: list[Soak], path: Path) -> None:
     figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 5.5), layout="constrained")
     for run in runs:
         # Over half a minute: parts come in lumps.
-        step = max(1, round(30 / _EVERY))
+        step = min(max(1, round(30 / _EVERY)), len(run.seconds) - 1)
         seconds = run.seconds[step:]
         rate = (run.rows[step:] - run.rows[:-step]) / (run.seconds[step:] - run.seconds[:-step])
         above.plot(seconds / 60, rate, label=run.name)
@@ -156,7 +166,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200_000, help="cutouts")
     parser.add_argument("--single", type=int, default=200_000, help="cutouts for the model of a single member")
     parser.add_argument("--jobs", type=int, default=-1)
-    parser.add_argument("--cores", type=int, default=32, help="of the machine that is reckoned for")
+    parser.add_argument("--cores", type=int, default=32, help="of the machine that the projection is for")
     parser.add_argument("--price", type=float, default=1.5, help="of an hour of it")
     parser.add_argument("--folder", type=Path, help="where to put shards and tables; a temporary folder unless said")
     parser.add_argument("--draw", type=Path, metavar="PNG")

@@ -8,6 +8,7 @@ from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
 from gridlens.features import FeatureCacheWriter, measure
 from gridlens.sources import CacheSource, FileSource, ReadOptions, open_source
+from gridlens.sources._selection import Selection
 from gridlens.sources._source import read_all
 
 
@@ -87,3 +88,17 @@ def test_a_frame_is_a_catalogue(folder):
     table = pd.DataFrame({"id": ["b"], "richness": [7.0]})
     batches = list(read_all(open_source(folder / "b.npy", catalog=table, pixel_scale=0.5)))
     assert batches[0].cutouts.metadata["richness"].tolist() == [7.0]
+
+
+def test_a_selection_reads_the_named_cutouts_alone(folder):
+    np.savez(folder / "shard.npz", pixels=np.ones((3, 64, 64, 3)), ids=["x", "y", "z"])
+    (folder / "bad.npy").write_bytes(b"nothing")
+    source = open_source(folder, pixel_scale=0.5)
+    some = Selection(source, ["b", "y", "bad"], [str(folder / name) for name in ("b.npy", "shard.npz", "bad.npy")])
+    assert some.n == 3
+    batches = list(read_all(some))
+    assert [name for batch in batches if batch.cutouts is not None for name in batch.cutouts.ids] == ["b", "y"]
+    assert [failure.id for batch in batches for failure in batch.failures] == ["bad"]
+    assert some.identity() != Selection(source, ["b"]).identity()
+    (measured,) = read_all(Selection(open_source(folder / "measured.parquet"), ["c"]))
+    assert measured.ids.tolist() == ["c"]
