@@ -19,7 +19,15 @@ from gridlens._table_files import open_table
 from gridlens._table_source import UNNAMED_INDEX, TableError
 from gridlens.errors import GridlensError
 
-__all__ = ["TABLE_SUFFIXES", "check_writable", "print_table", "read_table", "some_names", "write_pieces", "write_table"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "check_writable",
+    "print_table",
+    "read_table",
+    "some_names",
+    "write_batches",
+    "write_table",
+]
 
 # Columns whose values are names.
 _TEXT = ("id", "path", "cluster")
@@ -84,17 +92,17 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str], *, quote_form
     UserWarning
         Text of a FITS table is not ASCII. It is written with escapes, which `read_table` undoes.
     """
-    write_pieces([table], path, table.attrs, quote_formulas=quote_formulas)
+    write_batches([table], path, table.attrs, quote_formulas=quote_formulas)
 
 
-def write_pieces(
-    pieces: Iterable[pd.DataFrame],
+def write_batches(
+    batches: Iterable[pd.DataFrame],
     path: str | os.PathLike[str],
     attrs: Mapping[Any, Any],
     *,
     quote_formulas: bool = False,
 ) -> None:
-    """Write a table that comes in pieces, as `write_table` does; CSV and Parquet hold one of them in memory at a time.
+    """Write a table that comes in batches, as `write_table` does; CSV and Parquet hold one of them in memory at a time.
 
     `attrs` are those of the whole table.
     """
@@ -103,14 +111,14 @@ def write_pieces(
     with atomic_path(path) as temporary:
         if suffix == ".csv":
             with open(temporary, "w", encoding="utf-8", newline="") as file:
-                for k, piece in enumerate(pieces):
-                    _csv_cells(piece, quote_formulas).to_csv(file, index=False, header=k == 0)
+                for k, batch in enumerate(batches):
+                    _csv_cells(batch, quote_formulas).to_csv(file, index=False, header=k == 0)
         elif suffix == ".parquet":
-            _write_parquet(pieces, temporary, attrs)
+            _write_parquet(batches, temporary, attrs)
         else:
             from astropy.table import Table
 
-            whole = pd.concat(list(pieces), ignore_index=True)
+            whole = pd.concat(list(batches), ignore_index=True)
             rows = Table.from_pandas(_fits_cells(whole) if suffix == ".fits" else whole)
             rows.meta["PREVAL"] = attrs.get("prevalence")
             rows.meta["CREATOR"] = f"gridlens {version('gridlens')}"
@@ -133,14 +141,14 @@ def _fits_cells(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _write_parquet(pieces: Iterable[pd.DataFrame], path: Path, attrs: Mapping[Any, Any]) -> None:
+def _write_parquet(batches: Iterable[pd.DataFrame], path: Path, attrs: Mapping[Any, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with contextlib.ExitStack() as stack:
         writer = None
-        for piece in pieces:
-            table = pa.Table.from_pandas(piece, preserve_index=False)
+        for batch in batches:
+            table = pa.Table.from_pandas(batch, preserve_index=False)
             if writer is None:
                 # Where pandas keeps and finds what it calls attrs.
                 metadata = {**(table.schema.metadata or {}), b"PANDAS_ATTRS": json.dumps(dict(attrs)).encode()}

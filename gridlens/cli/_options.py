@@ -18,25 +18,25 @@ __all__ = [
 
 
 class Prevalence(click.ParamType):
-    """A share strictly between 0 and 1, or the words of `also`."""
+    """A prevalence strictly between 0 and 1, or the words of `also`."""
 
-    name = "share"
+    name = "prevalence"
 
     def __init__(self, *also: str) -> None:
         self.also = also
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        """Return the share as a float; end in a usage error otherwise."""
+        """Return the prevalence as a float; end in a usage error otherwise."""
         if value in self.also:
             return str(value)
         try:
-            share = float(value)
+            prevalence = float(value)
         except ValueError:
-            share = float("nan")
-        if not 0.0 < share < 1.0:
+            prevalence = float("nan")
+        if not 0.0 < prevalence < 1.0:
             others = "".join(f", or {word!r}" for word in self.also)
-            self.fail(f"must be a share between 0 and 1, such as 1e-3{others}. Got {value!r} instead.", param, ctx)
-        return share
+            self.fail(f"must be a prevalence between 0 and 1, such as 1e-3{others}. Got {value!r} instead.", param, ctx)
+        return prevalence
 
 
 class Zeropoint(click.ParamType):
@@ -110,7 +110,7 @@ def catalog_options(required: bool = False) -> Any:
             type=ColumnName(),
             multiple=True,
             callback=lambda _ctx, _param, value: dict(value),
-            help="A column of the catalogue that its own name does not give away: richness=LAMBDA_CHISQ. Repeatable.",
+            help="A column of the catalogue that is not recognised by its name: richness=LAMBDA_CHISQ. Repeatable.",
         )(command)
         return click.option(
             "--catalog",
@@ -129,7 +129,7 @@ def image_options(command: Any) -> Any:
             "--seeing",
             type=Zeropoint(),
             metavar="ARCSEC",
-            help="FWHM of --match-psf that goes before the headers': 0.9 or g=1.1,r=0.9,i=0.8.",
+            help="FWHM for --match-psf, which overrides the headers: 0.9 or g=1.1,r=0.9,i=0.8.",
         ),
         click.option("--match-psf", is_flag=True, help="Blur the sharper bands to the seeing of the worst one."),
         click.option(
@@ -151,12 +151,16 @@ def image_options(command: Any) -> Any:
 
 
 def engine_options(command: Any) -> Any:
-    """Add the options that say who does the work, and what is to happen to an output that is there."""
+    """Add the options of the workers, and of an output that exists already."""
     for option in (
         click.option(
             "--overwrite", is_flag=True, help="Replace the output, and drop what an earlier run had finished."
         ),
-        click.option("--resume", is_flag=True, help="Go on with what an earlier run of the same command had finished."),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Resume an earlier run of the same command where it ended.",
+        ),
         click.option("--jobs", type=int, default=-1, show_default=True, help="Workers; -1 for all processors."),
         click.option(
             "--scheduler",
@@ -200,7 +204,7 @@ def reading_options(command: Any) -> Any:
         click.option(
             "--zeropoint",
             type=Zeropoint(),
-            help="AB zero points that go before those in the headers: 27 or g=27,r=26.5,i=26.",
+            help="AB zero points, which override those in the headers: 27 or g=27,r=26.5,i=26.",
         ),
         click.option(
             "--survey",

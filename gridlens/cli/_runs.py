@@ -1,4 +1,4 @@
-"""What commands have in common that work in partitions: who works, what an interrupt leaves, how it went."""
+"""Common parts of the commands that work in partitions: their workers, interrupts and closing messages."""
 
 import contextlib
 import signal
@@ -40,7 +40,7 @@ def terminable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible(out: str | None) -> Iterator[None]:
-    """Say of an interrupt in the block how to go on, where something of the output is finished."""
+    """Say after an interrupt in the block how to resume, if a part of the output is finished."""
     try:
         yield
     except KeyboardInterrupt:
@@ -49,7 +49,7 @@ def interruptible(out: str | None) -> Iterator[None]:
         if out is None or not parts_folder(out).is_dir():
             raise
         raise GridlensError(
-            f"Interrupted. What is finished is kept in {parts_folder(out)}; the same command with --resume goes on."
+            f"Interrupted. What is finished is kept in {parts_folder(out)}; resume the command with --resume."
         ) from None
 
 
@@ -72,7 +72,7 @@ def tell_complete(out: str) -> None:
 
 
 def tell(done: str, rows: int, rejected: int, resumed: int, seconds: float, out: str | None) -> None:
-    """Say how it went: what was `done` with how many cutouts, how fast, and where they are."""
+    """Say what was `done` with how many cutouts, how fast, and where they are."""
     rate = (rows - resumed) / seconds if seconds > 0.0 else float("inf")
     click.echo(
         f"{rows - rejected} {done}, {rejected} rejected, {rate:.0f} cutouts per second"

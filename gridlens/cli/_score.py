@@ -30,8 +30,8 @@ __all__ = ["score"]
     type=Prevalence("estimate"),
     default=1e-3,
     show_default=True,
-    help="Share of lenses among such clusters, or 'estimate' to read it off the scores. It moves p_lens and changes no "
-    "rank.",
+    help="Prevalence of lenses among such clusters, or 'estimate' to estimate it from the scores. It moves p_lens and "
+    "changes no rank.",
 )
 @click.option(
     "--quote-formulas",
@@ -87,7 +87,7 @@ def score(
         raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
     if quote_formulas and out is not None and not out.lower().endswith(".csv"):
         raise click.UsageError("--quote-formulas is for CSV alone. Leave it out, or name a .csv file with --out.")
-    from gridlens._tables import check_writable, print_table, write_pieces
+    from gridlens._tables import check_writable, print_table, write_batches
     from gridlens.engine import check_output, ranked_scores
 
     if out is not None:
@@ -115,7 +115,7 @@ def score(
             return
         batches = best.passing(ranking.batches)
         if out is not None:
-            write_pieces(batches, out, ranking.attrs, quote_formulas=quote_formulas)
+            write_batches(batches, out, ranking.attrs, quote_formulas=quote_formulas)
         else:
             best.take(batches)
     seconds = time.perf_counter() - start
@@ -133,7 +133,7 @@ def score(
 
 
 class _Best:
-    """The best `most` rows of a table that passes by in batches; None for all."""
+    """Keep the best `most` rows of a table that comes in batches; None for all."""
 
     def __init__(self, most: int | None) -> None:
         self._most = most
@@ -147,7 +147,7 @@ class _Best:
             yield batch
 
     def take(self, batches: Iterable[Any]) -> None:
-        """Have batches pass until there are enough."""
+        """Take batches until there are enough rows."""
         for _ in batches:
             if self._most is not None and sum(map(len, self._kept)) >= self._most:
                 return

@@ -35,7 +35,7 @@ _LEAN = {
 # What Dask calls the processes of a LocalCluster.
 _NANNY = "Dask Worker process (from Nanny)"
 _LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
-# What the bits of a table hang on.
+# The bits of a table depend on these.
 _PACKAGES = ("gridlens", "lightgbm", "numba", "numpy", "pyarrow")
 
 
@@ -196,7 +196,7 @@ class DaskEngine:
 
 
 def own_versions() -> dict[str, str]:
-    """Versions of what the rows hang on, in this process."""
+    """Return the versions, in this process, of what the rows depend on."""
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in _PACKAGES:
         try:

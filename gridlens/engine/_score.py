@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from gridlens._tables import write_pieces
+from gridlens._tables import write_batches
 from gridlens.detector import LensDetector
 from gridlens.engine._merge import Ranking, rank_parts
 from gridlens.engine._output import check_output, finished_parts
@@ -198,7 +198,7 @@ def score_files(
     ) as ranking:
         if ranking is None:
             return None
-        write_pieces(ranking.batches, out, ranking.attrs)
+        write_batches(ranking.batches, out, ranking.attrs)
     return Scored(
         ranking.rows,
         ranking.rejected,

@@ -1,4 +1,4 @@
-"""What is made of measured cutouts: rows of one table, by one detector or by two."""
+"""Rows of one table from measured cutouts, by one detector or by two."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Prevalence = float | Literal["estimate"]
 
 
 class Scorer(Protocol):
-    """Rows of a table, and what ranks them once all are there."""
+    """Rows of a table, and their ranking once all are there."""
 
     ranked_by: tuple[str, ...]
-    """columns of the rows that the order of the table hangs on"""
+    """columns of the rows that the order of the table depends on"""
 
     def rows(self, measured: Measured) -> pd.DataFrame:
-        """Rows of measured cutouts, in their order."""
+        """Return the rows of measured cutouts, in their order."""
         ...
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
-        """The prevalence as a number, and in words where it was estimated from the columns `ranked_by`."""
+        """Return the prevalence, and in words how it was estimated from the columns `ranked_by` if it was."""
         ...
 
     def key(self, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
-        """What the table is ordered by, best first, of rows of which the columns `ranked_by` are there."""
+        """Return the values by which the table is ordered, best first, from the columns `ranked_by`."""
         ...
 
     def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
-        """The rows as they stand in the table, best first, with ranks from `first` on."""
+        """Return the rows of the table, best first, with ranks from `first` on."""
         ...
 
 
@@ -91,7 +91,7 @@ class JointScorer:
         """A number alone: two prevalences cannot be told from one table."""
         if isinstance(prevalence, str) or not 0.0 < prevalence < 1.0:
             raise ValueError(
-                f"The 'prevalence' parameter must be a share between 0 and 1 with two kinds of lenses. Got "
+                f"The 'prevalence' parameter must be between 0 and 1 with two kinds of lenses. Got "
                 f"{prevalence!r} instead."
             )
         return prevalence, None

@@ -69,7 +69,7 @@ def test_the_command_follows_images_and_resumes(survey, tmp_path, monkeypatch):
         patch.setattr("gridlens.reports.write_explanations", stop)
         result = run(*command)
     assert result.exit_code == 1
-    assert "the same command with --resume goes on" in result.stderr
+    assert "resume the command with --resume" in result.stderr
     assert list((tmp_path / "report.parts").glob("part-*.parquet"))
     result = run(*command)
     assert result.exit_code == 1

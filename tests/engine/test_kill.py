@@ -80,7 +80,7 @@ def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_partitions,
         patched.setattr(Parts, "write", interrupted)
         result = CliRunner().invoke(main, command)
     assert result.exit_code == 1
-    assert "same command with --resume goes on" in result.stderr
+    assert "resume the command with --resume" in result.stderr
     assert not out.exists()
     assert "Resume it with --resume" in CliRunner().invoke(main, command).stderr
     result = CliRunner().invoke(main, [*command, "--resume"])
@@ -98,7 +98,7 @@ def test_terminated(tmp_path, shards, model, monkeypatch, with_out):
     out = ["--out", str(tmp_path / "out.csv")] if with_out else []
     result = CliRunner().invoke(main, ["score", str(shards / "01.npz"), "--model", str(model), *out])
     assert result.exit_code == 1
-    assert ("same command with --resume goes on" in result.stderr) is with_out
+    assert ("resume the command with --resume" in result.stderr) is with_out
     assert "Interrupted. " in result.stderr.splitlines()[-1]
     assert (tmp_path / "out.csv.parts").exists() is with_out
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
         (["cutouts/", "--top", 3], "--top goes with a table of scores"),
         (["scores.csv", "--id", "x"], "--id picks one of several cutouts"),
         (["scores.csv", "--top", 0], "Invalid value for '--top'"),
-        (["x.npy", "--prevalence", 2], "must be a share between 0 and 1"),
+        (["x.npy", "--prevalence", 2], "must be a prevalence between 0 and 1"),
     ],
 )
 def test_wrong_usage(arguments, said):
