@@ -44,7 +44,8 @@ class CutoutSet:
         `seeing` arcsec (FWHM), `depth` mag (5 sigma), `redshift`, `richness`, `log_xray_luminosity` log10 erg/s,
         `velocity_dispersion` km/s, `log_mass` log10 solar masses, `ra` and `dec` degrees.
     paths : array-like of shape (n,), default=None
-        Where each cutout came from; None means from memory (the empty string).
+        Where each cutout came from; None means from memory (the empty string). The files of a cutout that comes of
+        several, those of g, r and i, are joined by ";" (a ";" of a name is written as ``\\x3b``).
     flags : int or array-like of shape (n,), default=0
         Bits of `CutoutFlag` that are known already, from before the cutout was made.
 
