@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from gridlens._file_names import file_stem
+from gridlens._file_names import existing_paths, file_stem, joined_paths
 
 ODD = [
     "",
@@ -75,3 +75,18 @@ def test_a_file_system_of_ascii_gets_ascii(tmp_path):
     environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout == "done\n", done.stderr
+
+
+def test_files_of_a_cutout_are_joined_and_found_again(tmp_path):
+    names = ["a_g.fits", "a;b_r.fits", "caf\udce9.fits"]
+    for name in names:
+        (tmp_path / name).touch()
+    paths = [str(tmp_path / name) for name in names]
+    text = joined_paths(paths)
+    assert text.count(";") == 2 and text.isprintable()
+    assert existing_paths(text) == paths
+    assert existing_paths(joined_paths(paths[1:2])) == paths[1:2]
+    # A name that was not joined by this package.
+    assert existing_paths(paths[1]) == paths[1:2]
+    assert existing_paths("gone_g.fits;gone_r.fits") == ["gone_g.fits", "gone_r.fits"]
+    assert existing_paths("") == []

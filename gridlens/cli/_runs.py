@@ -55,11 +55,10 @@ def interruptible(out: str | None) -> Iterator[None]:
 
 def tell_of_compilation(source: Any = None) -> None:
     """Say before the work that the kernels are compiled first, if they are needed and were not compiled before."""
-    from gridlens._jit import is_compiled
-    from gridlens.features.kernels import extract_rows
+    from gridlens.features.kernels import kernels_are_compiled
     from gridlens.sources import CacheSource
 
-    if not isinstance(source, CacheSource) and not is_compiled(extract_rows):
+    if not isinstance(source, CacheSource) and not kernels_are_compiled():
         click.echo(
             "gridlens: compiling the kernels for this machine, which takes about half a minute and happens once",
             err=True,

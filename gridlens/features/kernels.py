@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from gridlens._jit import entry, jit, part
+from gridlens._jit import entry, is_compiled, jit, part
 from gridlens.features._arcs import (
     COMPONENT,
     N_FIELDS,
@@ -38,7 +38,7 @@ from gridlens.features._mesh import SMALLEST_CELL, subtract_mesh
 from gridlens.features._patches import N_PATCH_FEATURES, light, place
 from gridlens.features._workspace import N_SEGMENTATIONS, make_workspace
 
-__all__ = ["OK", "THRESHOLDS", "extract_rows", "make_workspace"]
+__all__ = ["OK", "THRESHOLDS", "extract_rows", "kernels_are_compiled", "make_workspace"]
 
 FIRST_ARC_FEATURE = 14
 THRESHOLDS = np.array([2.5, 6.0, 2.5, 5.0], np.float32)
@@ -229,3 +229,8 @@ def take_over(patch, best):
                 best[patch, field] = best[other, field]
             return True
     return False
+
+
+def kernels_are_compiled() -> bool:
+    """Return whether `extract_rows` was compiled before; else its first call takes about half a minute."""
+    return is_compiled(extract_rows)

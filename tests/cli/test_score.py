@@ -177,7 +177,7 @@ def test_columns_of_the_catalogue_are_named(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_compilation_is_announced_once(tmp_path, noise, monkeypatch, compiled):
     np.save(tmp_path / "a.npy", noise(n=1, size=64)[0])
-    monkeypatch.setattr("gridlens._jit.is_compiled", lambda kernel: compiled)
+    monkeypatch.setattr("gridlens.features.kernels.kernels_are_compiled", lambda: compiled)
     result = run("score", tmp_path, "--pixel-scale", 1, "--jobs", 1)
     assert result.exit_code == 0, result.stderr
     assert result.stderr.count("compiling the kernels") == (0 if compiled else 1)

@@ -7,11 +7,11 @@ import pytest
 import zarr
 
 from gridlens import CutoutSet
-from gridlens.cli._truth import join_truth
 from gridlens.cutouts import CutoutFlag, rejection
 from gridlens.cutouts.catalogs import read_catalog
 from gridlens.cutouts.images import extract
 from gridlens.cutouts.readers import read_batches
+from gridlens.engine._truth import join_truth
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263
 PIXELS = np.zeros((3, 48, 48, 3), dtype=np.float32)
@@ -149,7 +149,7 @@ def test_tables_of_truth_follow_the_same_rule():
     assert joined.rows["richness"].isna().tolist() == [False, True, True]
     assert joined.rows["theta_e"].isna().tolist() == [True, False, True]
     assert any(
-        "cannot be right and are taken as unknown: 2 in 'richness' (such as -1)" in note for note in joined.notes
+        "are impossible and are treated as unknown: 2 in 'richness' (such as -1)" in note for note in joined.notes
     )
 
 
