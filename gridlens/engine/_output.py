@@ -24,7 +24,7 @@ from gridlens.engine._work import Work
 from gridlens.errors import GridlensError
 from gridlens.sources import Source
 
-__all__ = ["check_output", "finished_parts", "parts_folder"]
+__all__ = ["check_output", "finished_parts", "kept_parts", "parts_folder"]
 
 # Threads have finished fewer before processes would have loaded their libraries.
 _PROCESSES_FROM = 16
@@ -89,13 +89,8 @@ def finished_parts(
     settings : mapping of str to str, optional
         What `out` depends on besides its parts, by name.
     """
-    if engine not in _ENGINES:
-        raise GridlensError(f"The 'engine' parameter must be 'local' or 'dask'. Got {engine!r} instead.")
-    if scheduler is not None and engine != "dask":
-        raise GridlensError("The 'scheduler' parameter is for the engine 'dask'. Give engine=\"dask\".")
     with contextlib.ExitStack() as stack:
-        identity = source.identity() | work.identity()
-        whole = identity | dict(settings or {})
+        whole = source.identity() | work.identity() | dict(settings or {})
         if out is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridlens-"))) / "parts"
         else:
@@ -107,11 +102,19 @@ def finished_parts(
                 check_record(out, whole)
                 yield None
                 return
-        parts = stack.enter_context(Parts(folder, identity, resume=resume, overwrite=overwrite))
-        if progress is not None and parts.resumed:
-            progress(parts.resumed)
-        _make_parts(source, work, parts, engine, scheduler, n_jobs, progress)
-        _say(parts)
+        parts = stack.enter_context(
+            kept_parts(
+                source,
+                work,
+                folder,
+                resume=resume,
+                overwrite=overwrite,
+                engine=engine,
+                scheduler=scheduler,
+                n_jobs=n_jobs,
+                progress=progress,
+            )
+        )
         try:
             yield parts
             if out is not None:
@@ -121,6 +124,36 @@ def finished_parts(
                 f"The output cannot be written: {exc.strerror or exc}. What is finished is kept in {folder}; resume "
                 "the run with resume=True."
             ) from exc
+
+
+@contextlib.contextmanager
+def kept_parts(
+    source: Source,
+    work: Work,
+    folder: Path,
+    *,
+    resume: bool,
+    overwrite: bool = False,
+    engine: str,
+    scheduler: str | None,
+    n_jobs: int | None,
+    progress: Callable[[int], Any] | None,
+) -> Iterator[Parts]:
+    """Work on all partitions that have no part in `folder` yet, and yield all parts.
+
+    If the block ends without an error, the parts are removed; otherwise another call with `resume` continues.
+    """
+    if engine not in _ENGINES:
+        raise GridlensError(f"The 'engine' parameter must be 'local' or 'dask'. Got {engine!r} instead.")
+    if scheduler is not None and engine != "dask":
+        raise GridlensError("The 'scheduler' parameter is for the engine 'dask'. Give engine=\"dask\".")
+    identity = source.identity() | work.identity()
+    with Parts(folder, identity, resume=resume, overwrite=overwrite) as parts:
+        if progress is not None and parts.resumed:
+            progress(parts.resumed)
+        _make_parts(source, work, parts, engine, scheduler, n_jobs, progress)
+        _say(parts)
+        yield parts
         parts.remove()
 
 
