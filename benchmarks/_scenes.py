@@ -1,65 +1,131 @@
-"""Simulated scenes as features and truth, kept in a cache for the benchmarks that learn from them."""
+"""Simulated scenes, measured, and their truth: kept in a cache for the benchmarks that learn from them."""
+
+from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gridlens.features import N_IMAGE_FEATURES
+from gridlens import CutoutSet, LensDetector
+from gridlens.features import METADATA_NAMES, FeatureCache, FeatureCacheWriter, Measured
 from gridlens.members import polar_features
-from gridlens.models.recipe import Recipe, SceneRows, scene_cutouts, simulate_rows
+from gridlens.training import Recipe
+from gridlens.training._mine import Mined
+from gridlens.training._scenes import measured_scenes, weights
 
-__all__ = ["cached_calibration", "cached_cutouts", "cached_polar", "cached_rows", "usable"]
+__all__ = ["Scenes", "cached_calibration", "cached_cutouts", "cached_polar", "cached_rows", "fit_recipe", "usable"]
 
 HERE = Path(__file__).parent
 
 
+@dataclass(frozen=True)
+class Scenes:
+    """Measured scenes and their truth; a mask or a slice selects some of them."""
+
+    measured: Measured
+    truth: pd.DataFrame = field(repr=False)
+
+    def __getitem__(self, rows: Any) -> Scenes:
+        return Scenes(self.measured[rows], self.truth[rows].reset_index(drop=True))
+
+    @property
+    def features(self) -> np.ndarray:
+        """Features (n, 315), with all metadata."""
+        return self.measured.features
+
+    @property
+    def label(self) -> np.ndarray:
+        """1 for a lens, 0 for none."""
+        return self.truth["label"].to_numpy()
+
+    @property
+    def cutouts(self) -> CutoutSet:
+        """The cutouts, of scenes that were kept with them."""
+        assert self.measured.cutouts is not None
+        return self.measured.cutouts
+
+    def features_with(self, metadata: str) -> np.ndarray:
+        """Features with the metadata of a choice of `GridPatchExtractor`, the others NaN."""
+        return self.measured.with_metadata(metadata).features
+
+
 def cached_rows(
     n: int, seed: int, surveys: tuple[str, ...], canonical: bool = False, lens_fraction: float = 0.5
-) -> SceneRows:
-    """Simulated rows, from the cache where the simulator and the kernels have not changed since."""
+) -> Scenes:
+    """Simulated scenes, from the cache where the simulator and the kernels have not changed since."""
     key = _key((n, seed, surveys, canonical, lens_fraction), ("cutouts", "features", "simulate"))
-    path = _cache(f"scenes-{seed}-{key}.npz")
-    if not path.exists():
-        print(f"simulating {n:,} scenes of seed {seed} ...", flush=True)
-        rows = simulate_rows(n, seed, surveys, canonical=canonical, lens_fraction=lens_fraction)
-        np.savez(path, features=rows.features)
-        rows.truth.to_csv(path.with_suffix(".csv"), index=False)
-    return SceneRows(np.load(path)["features"], pd.read_csv(path.with_suffix(".csv")))
+    path = _cache(f"scenes-{seed}-{key}.parquet")
+    if not path.with_suffix(".csv").exists():
+        _simulate(path, None, n, seed, surveys, canonical=canonical, lens_fraction=lens_fraction)
+    return _read(path)
 
 
-def cached_calibration(recipe: Recipe) -> SceneRows:
+def cached_calibration(recipe: Recipe) -> Scenes:
     """The scenes that `recipe` calibrates on."""
     return cached_rows(recipe.n_calibrate, recipe.calibrate_seed, recipe.surveys, True, recipe.calibrate_lens_fraction)
 
 
-def cached_polar(n: int, seed: int, surveys: tuple[str, ...]) -> tuple[SceneRows, np.ndarray]:
+def cached_polar(n: int, seed: int, surveys: tuple[str, ...]) -> tuple[Scenes, np.ndarray]:
     """Canonical scenes, and what the member `polar` makes of their pixels."""
     key = _key((n, seed, surveys), ("cutouts", "features", "simulate", "members"))
-    path = _cache(f"polar-{seed}-{key}.npz")
-    if not path.exists():
-        print(f"simulating {n:,} scenes of seed {seed}, with their pixels ...", flush=True)
+    path = _cache(f"polar-{seed}-{key}.parquet")
+    polar = path.with_suffix(".npy")
+    if not polar.exists():
         with tempfile.TemporaryDirectory() as folder:
-            rows = simulate_rows(n, seed, surveys, pixels=Path(folder) / "pixels.npy")
-            np.savez(path, features=rows.features, polar=polar_features(rows.cutouts))
-        rows.truth.to_csv(path.with_suffix(".csv"), index=False)
-    stored = np.load(path)
-    return SceneRows(stored["features"], pd.read_csv(path.with_suffix(".csv"))), stored["polar"]
+            pixels = Path(folder) / "pixels.npy"
+            _simulate(path, pixels, n, seed, surveys)
+            np.save(polar, polar_features(_with_cutouts(_read(path), pixels).cutouts))
+    return _read(path), np.load(polar)
 
 
-def cached_cutouts(n: int, seed: int, surveys: tuple[str, ...]) -> SceneRows:
+def cached_cutouts(n: int, seed: int, surveys: tuple[str, ...]) -> Scenes:
     """Canonical scenes with their pixels, 200 kB each, which are mapped from the cache."""
     key = _key((n, seed, surveys), ("cutouts", "features", "simulate"))
-    pixels = _cache(f"pixels-{seed}-{key}.npy")
-    features, truth = pixels.with_suffix(".npz"), pixels.with_suffix(".csv")
-    if not truth.exists():
-        print(f"simulating {n:,} scenes of seed {seed}, with their pixels ...", flush=True)
-        rows = simulate_rows(n, seed, surveys, pixels=pixels)
-        np.savez(features, features=rows.features)
-        rows.truth.to_csv(truth, index=False)
-    return scene_cutouts(np.load(features)["features"], pd.read_csv(truth), pixels)
+    path = _cache(f"pixels-{seed}-{key}.parquet")
+    pixels = path.with_suffix(".npy")
+    if not path.with_suffix(".csv").exists():
+        _simulate(path, pixels, n, seed, surveys)
+    return _with_cutouts(_read(path), pixels)
+
+
+def _simulate(path: Path, pixels: Path | None, n: int, seed: int, surveys: tuple[str, ...], **options: Any) -> None:
+    """Write scenes to a feature cache, a table of their truth beside it, and their pixels to an array."""
+    print(f"simulating {n:,} scenes of seed {seed}{'' if pixels is None else ', with their pixels'} ...", flush=True)
+    truths, kept, done = [], None, 0
+    with FeatureCacheWriter(path, f"scenes of seed {seed}") as writer:
+        for measured, truth in measured_scenes(n, seed, surveys, pixels=pixels is not None, **options):
+            writer.add(measured.without_cutouts())
+            truths += truth
+            if pixels is not None and measured.cutouts is not None:
+                block = measured.cutouts.pixels
+                if kept is None:
+                    kept = np.lib.format.open_memmap(pixels, "w+", np.float32, (n, *block.shape[1:]))
+                kept[done : done + len(block)] = block
+                done += len(block)
+    if kept is not None:
+        kept.flush()
+    pd.DataFrame(truths).to_csv(path.with_suffix(".csv"), index=False)
+
+
+def _read(path: Path) -> Scenes:
+    return Scenes(FeatureCache(path).read(), pd.read_csv(path.with_suffix(".csv")))
+
+
+def _with_cutouts(scenes: Scenes, pixels: Path) -> Scenes:
+    truth = scenes.truth
+    cutouts = CutoutSet(
+        np.load(pixels, mmap_mode="r"),
+        bcg_xy=truth[["bcg_x", "bcg_y"]].to_numpy(),
+        pixel_scale=truth["pixel_scale"].to_numpy(),
+        ids=truth["id"],
+        metadata=truth[list(METADATA_NAMES)],
+    )
+    return Scenes(replace(scenes.measured, cutouts=cutouts), truth)
 
 
 def _key(what: tuple, rooms: tuple[str, ...]) -> str:
@@ -74,7 +140,20 @@ def _cache(name: str) -> Path:
     return folder / name
 
 
-def usable(rows: SceneRows) -> SceneRows:
-    """Rows whose cutout was not rejected."""
-    kept = np.isfinite(rows.features[:, :N_IMAGE_FEATURES]).any(axis=1)
-    return SceneRows(rows.features[kept], rows.truth[kept].reset_index(drop=True))
+def usable(scenes: Scenes) -> Scenes:
+    """Scenes whose cutout was not rejected."""
+    return scenes[~scenes.measured.rejected]
+
+
+def fit_recipe(
+    train: Scenes, calibrate: Scenes, recipe: Recipe, *, mined: Mined | None = None, n_jobs: int = 1
+) -> LensDetector:
+    """Fit the detector of `recipe` on scenes, and on mined rows as negatives."""
+    rows, label, weight = train.measured.without_cutouts(), train.label, weights(train.truth, recipe)
+    if mined is not None:
+        rows = Measured.concatenate([rows, mined.rows])
+        label = np.concatenate([label, np.zeros(len(mined.weight), dtype=label.dtype)])
+        weight = np.concatenate([weight, mined.weight])
+    detector = LensDetector(recipe.members, recipe.metadata, n_jobs=n_jobs, random_state=recipe.random_state)
+    held = (calibrate.measured.without_cutouts(), calibrate.label)
+    return detector.fit(rows, label, groups=np.arange(len(label)), sample_weight=weight, calibration=held)

@@ -14,15 +14,15 @@ from functools import partial
 
 import numpy as np
 import torch
-from _scenes import cached_cutouts
+from _scenes import Scenes, cached_cutouts
 from gridlens_deep import ResNetMember, ViTMember
 
 from gridlens.cutouts import SIMULATED_SURVEYS
 from gridlens.evaluation import auroc, compare, tpr_at_fpr
 from gridlens.features import GridPatchExtractor
 from gridlens.members import LightGBMMember, PatchMember
-from gridlens.models.recipe import RECIPES, SceneRows
 from gridlens.stacking import fit_meta, member_log_odds
+from gridlens.training import RECIPES
 
 RECIPE = RECIPES["default"]
 LEFT_OUT = "kids"
@@ -36,14 +36,9 @@ STACKS = {
 }
 
 
-def looked_at(member: object, rows: SceneRows) -> object:
+def looked_at(member: object, rows: Scenes) -> object:
     """What the member consumes of the rows."""
     return rows.cutouts if member.consumes == "cutouts" else rows.features_with(RECIPE.metadata)
-
-
-def some(rows: SceneRows, n: int) -> SceneRows:
-    """The first `n` rows."""
-    return SceneRows(rows.features[:n], rows.truth[:n], rows.cutouts[:n])
 
 
 def seconds_for(call: object) -> tuple[object, float]:
@@ -53,7 +48,7 @@ def seconds_for(call: object) -> tuple[object, float]:
     return value, time.perf_counter() - start
 
 
-def processor_ms(member: object, rows: SceneRows) -> float:
+def processor_ms(member: object, rows: Scenes) -> float:
     """Processor time of one thread that scores a cutout on the CPU, ms: it says the same on a busy machine."""
     here = copy(member).set_params(device="cpu", n_jobs=1)
     start = time.process_time()
@@ -97,10 +92,10 @@ def main() -> None:
     arguments = parser.parse_args()
     train = cached_cutouts(arguments.scenes, 401, OWN)
     half = arguments.held_out // 2
-    weigh = some(cached_cutouts(1024, 403, OWN), half)
+    weigh = cached_cutouts(1024, 403, OWN)[:half]
     tests = {
-        "scenes held out": some(cached_cutouts(2048, 407, OWN), arguments.held_out),
-        f"scenes of {LEFT_OUT}, which nobody learned from": some(cached_cutouts(1024, 409, (LEFT_OUT,)), half),
+        "scenes held out": cached_cutouts(2048, 407, OWN)[: arguments.held_out],
+        f"scenes of {LEFT_OUT}, which nobody learned from": cached_cutouts(1024, 409, (LEFT_OUT,))[:half],
     }
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"CPU, {arguments.jobs} threads"
     print(

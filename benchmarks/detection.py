@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _real import NARROW, image_features, plain_lenses, real_field
-from _scenes import cached_calibration, cached_rows, usable
+from _scenes import Scenes, cached_calibration, cached_rows, fit_recipe, usable
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 import gridlens
@@ -24,7 +24,8 @@ from gridlens.evaluation import Estimate, auroc, cross_table, tpr_at_fpr
 from gridlens.features import FEATURE_NAMES, N_IMAGE_FEATURES
 from gridlens.members import LightGBMMember
 from gridlens.models import read_manifest
-from gridlens.models.recipe import RECIPES, SNR_BINS, SceneRows, fit_detector
+from gridlens.training import RECIPES
+from gridlens.training._card import SNR_BINS
 
 HERE = Path(__file__).parent
 RECIPE = RECIPES["default"]
@@ -43,7 +44,7 @@ INJECTION_SEED = 5
 class Control:
     """A classifier on a few columns, of the kind that the detector is: what they alone give away."""
 
-    def __init__(self, columns: Any, train: SceneRows) -> None:
+    def __init__(self, columns: Any, train: Scenes) -> None:
         self.columns = columns
         self.model = HistGradientBoostingClassifier(max_iter=100, learning_rate=0.05, max_leaf_nodes=15, random_state=0)
         self.model.fit(columns(train.features), train.label)
@@ -79,7 +80,7 @@ def line(name: str, y: np.ndarray, score: np.ndarray, controls: list[np.ndarray]
     print(f"| {name} | {int(y.sum())} | " + " | ".join(map(str, measures)) + " |", flush=True)
 
 
-def by_snr(rows: SceneRows, score: np.ndarray, controls: list[Control]) -> None:
+def by_snr(rows: Scenes, score: np.ndarray, controls: list[Control]) -> None:
     """Print a row for each bin of arc S/N, each against all scenes without a lens."""
     snr = rows.truth["arc_snr"].to_numpy()
     given = [control(rows.features) for control in controls]
@@ -89,7 +90,7 @@ def by_snr(rows: SceneRows, score: np.ndarray, controls: list[Control]) -> None:
         line(label, rows.label[chosen], score[chosen], [control[chosen] for control in given])
 
 
-def simulated(controls: list[Control], train: SceneRows) -> None:
+def simulated(controls: list[Control], train: Scenes) -> None:
     """Print what the bundled model does on scenes that it has not seen, and another one on a survey left out."""
     detector = load_model("default")
     test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, RECIPE.surveys, canonical=True))
@@ -104,12 +105,12 @@ def simulated(controls: list[Control], train: SceneRows) -> None:
 
     mixed = usable(cached_rows(AWAY_SCENES, AWAY_SEED, RECIPE.surveys))
     varied = mixed.truth["varied"].to_numpy(dtype=bool)
-    away = SceneRows(mixed.features[varied], mixed.truth[varied].reset_index(drop=True))
+    away = mixed[varied]
     heading(f"Simulated, {varied.sum():,} scenes away from that geometry (30 to 90 arcsec, depth and seeing varied)")
     by_snr(away, detector.predict_proba(away.features_with(RECIPE.metadata))[:, 1], controls)
 
     calibrate = cached_calibration(RECIPE)
-    others = fit_detector(without(train, LEFT_OUT), without(calibrate, LEFT_OUT), RECIPE, n_jobs=-1)
+    others = fit_recipe(without(train, LEFT_OUT), without(calibrate, LEFT_OUT), RECIPE, n_jobs=-1)
     rows = usable(cached_rows(LEFT_OUT_SCENES, LEFT_OUT_SEED, (LEFT_OUT,), canonical=True))
     q = others.predict_proba(rows.features_with(RECIPE.metadata))[:, 1]
     heading(f"Simulated, {len(q):,} scenes of {LEFT_OUT}, by a model trained without that preset")
@@ -125,7 +126,7 @@ def simulated(controls: list[Control], train: SceneRows) -> None:
         print(f"| {name}, {len(probability):,} | {error:.4f} | {sampling_floor(probability):.4f} |", flush=True)
 
 
-def across_surveys(train: SceneRows) -> None:
+def across_surveys(train: Scenes) -> None:
     """Print the AUROC of a model trained on each preset alone, on scenes of every preset that it has not seen."""
     test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, RECIPE.surveys, canonical=True))
     X, survey = test.features_with(RECIPE.metadata), test.truth["survey"].to_numpy()
@@ -147,10 +148,10 @@ def sampling_floor(p: np.ndarray, repeats: int = 200) -> float:
     return float(np.mean([expected_calibration_error(rng.random(len(p)) < p, p, n_bins=15) for _ in range(repeats)]))
 
 
-def without(rows: SceneRows, survey: str) -> SceneRows:
+def without(rows: Scenes, survey: str) -> Scenes:
     """Rows of the other surveys."""
     kept = (rows.truth["survey"] != survey).to_numpy()
-    return SceneRows(rows.features[kept], rows.truth[kept].reset_index(drop=True))
+    return rows[kept]
 
 
 def real(folder: Path, controls: list[Control]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _scenes import cached_cutouts, usable
+from _scenes import Scenes, cached_cutouts, usable
 from joblib import Parallel, delayed
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import roc_auc_score
@@ -24,11 +24,11 @@ from gridlens._constants import FWHM_PER_SIGMA
 from gridlens.cutouts import SIMULATED_SURVEYS, band_noise
 from gridlens.evaluation import Estimate, auroc, average_precision, compare, tpr_at_fpr
 from gridlens.explain import Explainer, Explanation, by_group, importance, permutation_importance
-from gridlens.features import FEATURE_GROUPS, FEATURE_NAMES, GridPatchExtractor
-from gridlens.models.recipe import RECIPES, SceneRows
+from gridlens.features import FEATURE_GROUPS, FEATURE_NAMES, GridPatchExtractor, Measured
 from gridlens.reports import write_candidate_sheet
 from gridlens.simulate import SceneSettings, simulate_scene
 from gridlens.stacking import member_class, member_log_odds
+from gridlens.training import RECIPES
 
 RECIPE = RECIPES["default"]
 # Scenes of `deep.py`: how many, their seed and their surveys.
@@ -74,7 +74,7 @@ def interval(values: np.ndarray) -> str:
     return f"{values.mean():+.2f} [{np.quantile(draws, 0.025):+.2f}, {np.quantile(draws, 0.975):+.2f}]"
 
 
-def timed(detector: LensDetector, test: SceneRows, examples: Path) -> None:
+def timed(detector: LensDetector, test: Scenes, examples: Path) -> None:
     """Print how long contributions, LightGBM's own, and a candidate sheet take."""
     X = np.resize(test.features_with(RECIPE.metadata), (N_TIMED, len(FEATURE_NAMES)))
     explainer = Explainer(detector)
@@ -107,7 +107,7 @@ def _seconds(function, *arguments) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - work
 
 
-def leans(detector: LensDetector, test: SceneRows, found: Explanation) -> None:
+def leans(detector: LensDetector, test: Scenes, found: Explanation) -> None:
     """Print contributions by group and feature, what shuffles lose, and how well each group alone tells lenses."""
     X, y = test.features_with(RECIPE.metadata), test.label
     groups = by_group(found)
@@ -139,7 +139,7 @@ def leans(detector: LensDetector, test: SceneRows, found: Explanation) -> None:
         print(f"| {row.name} | {Estimate(row.mean_abs, row.low, row.high)} | {lost[row.name]:.4f} |", flush=True)
 
 
-def ablations(detector: LensDetector, train: SceneRows, test: SceneRows, jobs: int) -> None:
+def ablations(detector: LensDetector, train: Scenes, test: Scenes, jobs: int) -> None:
     """Print what is lost where a group is not there to be learned."""
     weights = detector.stack_.weights_
     base = _fitted_without((), train, test, weights)
@@ -159,7 +159,7 @@ def ablations(detector: LensDetector, train: SceneRows, test: SceneRows, jobs: i
         print(f"| {name} | {cells} | {shown} |", flush=True)
 
 
-def _fitted_without(groups: tuple[str, ...], train: SceneRows, test: SceneRows, weights: np.ndarray) -> np.ndarray:
+def _fitted_without(groups: tuple[str, ...], train: Scenes, test: Scenes, weights: np.ndarray) -> np.ndarray:
     """Log-odds of the test scenes by members that never saw these groups."""
     gone = [FEATURE_NAMES.index(name) for group in groups for name in FEATURE_GROUPS[group]]
     X, T = train.features_with(RECIPE.metadata), test.features_with(RECIPE.metadata)
@@ -172,7 +172,7 @@ def _fitted_without(groups: tuple[str, ...], train: SceneRows, test: SceneRows, 
     return np.column_stack([member_log_odds(member.predict_proba(T)[:, 1]) for member in members]) @ weights
 
 
-def pairs(detector: LensDetector, n: int, test: SceneRows, found: Explanation) -> None:
+def pairs(detector: LensDetector, n: int, test: Scenes, found: Explanation) -> None:
     """Print what arcs change in the same clusters, whether these are told from others without, and when seen worse."""
     settings = SceneSettings(lens_fraction=1.0, varied_fraction=0.0)
     scenes = Parallel(n_jobs=2)(delayed(simulate_scene)(PAIR_SEED, k, settings) for k in range(n))
@@ -241,7 +241,7 @@ def seen_worse(cutouts: CutoutSet, noise: float, blur: float) -> CutoutSet:
     return CutoutSet(pixels, bcg_xy=cutouts.bcg_xy, pixel_scale=cutouts.pixel_scale, metadata=cutouts.metadata)
 
 
-def shortcuts(test: SceneRows, found: Explanation) -> None:
+def shortcuts(test: Scenes, found: Explanation) -> None:
     """Print what the score of scenes without a lens hangs on beside arcs, and whether the simulator gives it away."""
     X, y = found.features, test.label
     groups = by_group(found)
@@ -291,11 +291,11 @@ def _patches(X: np.ndarray, name: str, what) -> np.ndarray:
     return what(X[:, [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(9)]])
 
 
-def scenes(sets: tuple[tuple[int, int, tuple[str, ...]], ...]) -> SceneRows:
+def scenes(sets: tuple[tuple[int, int, tuple[str, ...]], ...]) -> Scenes:
     """Features and truth of these sets, those of rejected cutouts left out."""
     parts = [cached_cutouts(*which) for which in sets]
-    features = np.concatenate([part.features for part in parts])
-    return usable(SceneRows(features, pd.concat([part.truth for part in parts], ignore_index=True)))
+    measured = Measured.concatenate([part.measured.without_cutouts() for part in parts])
+    return usable(Scenes(measured, pd.concat([part.truth for part in parts], ignore_index=True)))
 
 
 def main() -> None:

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import numpy as np
 from _real import image_features, plain_lenses, real_field
-from _scenes import cached_calibration, cached_cutouts, cached_polar, cached_rows, usable
+from _scenes import Scenes, cached_calibration, cached_cutouts, cached_polar, cached_rows, fit_recipe, usable
 from joblib.externals.loky import get_reusable_executor
 
 from gridlens.cutouts import SIMULATED_SURVEYS, CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.evaluation import Estimate, auroc, average_precision, compare, tpr_at_fpr
-from gridlens.features import GridPatchExtractor
+from gridlens.features import GridPatchExtractor, Measured, measure
 from gridlens.members import polar_features
-from gridlens.models import Mined, mine
-from gridlens.models.recipe import RECIPES, SceneRows, fit_detector
 from gridlens.stacking import MemberStack, fit_meta, member_class, member_log_odds
+from gridlens.training import RECIPES
+from gridlens.training._mine import Mined, mine
 
 HERE = Path(__file__).parent
 RECIPE = RECIPES["default"]
@@ -64,12 +64,12 @@ def gained(y: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
     return " | ".join(cell(one.difference) for one in compare(y, before, after, MEASURES, n_boot=300).values())
 
 
-def weights_of(train: SceneRows) -> np.ndarray:
+def weights_of(train: Scenes) -> np.ndarray:
     """Weights of the recipe."""
     return np.where(train.truth["arc_snr"].to_numpy() < RECIPE.faint_snr, RECIPE.faint_weight, 1.0)
 
 
-def members(train: SceneRows, test: SceneRows, jobs: int) -> None:
+def members(train: Scenes, test: Scenes, jobs: int) -> None:
     """Print what each member does alone, and what it adds to the first."""
     X, y = train.features_with(RECIPE.metadata), train.label
     names = (FIRST, *OTHERS)
@@ -155,22 +155,21 @@ def polar_time() -> None:
     )
 
 
-def mining(train: SceneRows, calibrate: SceneRows, test: SceneRows, folder: Path, jobs: int) -> None:
+def mining(train: Scenes, calibrate: Scenes, test: Scenes, folder: Path, jobs: int) -> None:
     """Print the stack before mining, after one round, and after the second one that is not offered."""
-    pool_rows = usable(
-        cached_rows(POOL_SCENES, POOL_SEED, RECIPE.surveys, canonical=True, lens_fraction=POOL_PREVALENCE)
-    )
-    pool = pool_rows.features_with(RECIPE.metadata)
+    scenes = usable(cached_rows(POOL_SCENES, POOL_SEED, RECIPE.surveys, canonical=True, lens_fraction=POOL_PREVALENCE))
     impostors = test.truth["impostor"].notna().to_numpy() | (test.label == 1)
     windows = field(folder)
     mined_windows = np.arange(len(windows)) % 2 == 0
+    pool = Measured.concatenate([scenes.measured, windows[mined_windows]]).with_metadata(RECIPE.metadata)
     n = int(RECIPE.mined_fraction * len(train.label))
-    before = fit_detector(train, calibrate, RECIPE, n_jobs=jobs)
-    first = mine(before, np.concatenate([pool, windows[mined_windows]]), n, POOL_PREVALENCE)
-    after = fit_detector(train, calibrate, RECIPE, mined=first, n_jobs=jobs)
-    second = mine(after, np.concatenate([pool, windows[mined_windows]]), n, POOL_PREVALENCE)
-    both = Mined(*(np.concatenate([a, b]) for a, b in zip(first[:2], second[:2], strict=True)), pool=first.pool)
-    twice = fit_detector(train, calibrate, RECIPE, mined=both, n_jobs=jobs)
+    before = fit_recipe(train, calibrate, RECIPE, n_jobs=jobs)
+    first = mine(before, pool, n, POOL_PREVALENCE)
+    after = fit_recipe(train, calibrate, RECIPE, mined=first, n_jobs=jobs)
+    second = mine(after, pool, n, POOL_PREVALENCE)
+    rows = Measured.concatenate([first.rows, second.rows])
+    both = Mined(rows, np.concatenate([first.weight, second.weight]), first.pool)
+    twice = fit_recipe(train, calibrate, RECIPE, mined=both, n_jobs=jobs)
 
     print(
         f"\n### Mining {len(first.weight):,} of {first.pool:,} unlabelled cutouts, one scene in a hundred a lens, "
@@ -191,15 +190,15 @@ def mining(train: SceneRows, calibrate: SceneRows, test: SceneRows, folder: Path
         print(f"| {name} | {gained(y, scores['before'], scores[name])} |", flush=True)
 
 
-def field(folder: Path) -> np.ndarray:
-    """Features of windows of a real field without a known lens; none where the images are not there."""
+def field(folder: Path) -> Measured:
+    """Windows of a real field without a known lens, measured; none where the images are missing."""
     if not folder.is_dir():
-        return np.empty((0, 315), dtype=np.float32)
-    X = image_features(real_field(folder).cutouts())
-    return X[np.isfinite(X).any(axis=1)]
+        return Measured.concatenate([])
+    windows = measure(real_field(folder).cutouts(), RECIPE.metadata, -1).without_cutouts()
+    return windows[~windows.rejected]
 
 
-def timed(train: SceneRows, jobs: int) -> None:
+def timed(train: Scenes, jobs: int) -> None:
     """Print how long the default stack takes for 20,000 rows, its table of members and its calibration included."""
     X, y = train.features_with(RECIPE.metadata)[:TIMED_ROWS], train.label[:TIMED_ROWS]
     # Workers of what came before end, and count.
@@ -230,7 +229,7 @@ def main() -> None:
     if "members" in parts or "mining" in parts:
         every = usable(cached_rows(RECIPE.n_train, RECIPE.train_seed, SIMULATED_SURVEYS))
         test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, SIMULATED_SURVEYS, canonical=True))
-        train = SceneRows(every.features[: arguments.rows], every.truth[: arguments.rows])
+        train = every[: arguments.rows]
     if "members" in parts:
         members(train, test, arguments.jobs)
     if "polar" in parts:
