@@ -2,7 +2,7 @@
 
 The names below are loaded on first use, so that ``import gridlens`` stays fast::
 
-    from gridlens import CutoutSet, GridPatchExtractor, LensDetector, load_model, score
+    from gridlens import CutoutSet, GridPatchExtractor, LensDetector, load_model, score, train
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gridlens.engine import evaluate_scores, score
     from gridlens.features import GridPatchExtractor
     from gridlens.models import load_model
+    from gridlens.training import train
 
 __all__ = [
     "CutoutSet",
@@ -24,6 +25,7 @@ __all__ = [
     "evaluate_scores",
     "load_model",
     "score",
+    "train",
 ]
 
 _HOMES = {
@@ -33,6 +35,7 @@ _HOMES = {
     "evaluate_scores": "gridlens.engine",
     "load_model": "gridlens.models",
     "score": "gridlens.engine",
+    "train": "gridlens.training",
 }
 
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from gridlens import CutoutSet
 from gridlens._ids import InexactIdError, as_id, as_ids
 from gridlens._tables import read_table, write_table
-from gridlens.cli._truth import join_truth
 from gridlens.cutouts import write_npz
 from gridlens.cutouts.catalogs import read_catalog
+from gridlens.engine._truth import join_truth
 from gridlens.errors import CutoutError, GridlensError
-from gridlens.models._labels import read_labels
+from gridlens.training._labels import read_labels
 
 BIG = 36407084763872845  # beyond 2^53, where floats are 4 apart
 FEW = settings(max_examples=25, deadline=None)

@@ -138,7 +138,7 @@ def _table(
     from gridlens._tables import read_table
     from gridlens.engine import check_output
     from gridlens.explain._sample import SHEETS, explained_table
-    from gridlens.models import model_digest
+    from gridlens.models._bundle import model_digest
     from gridlens.reports import write_explanations
 
     check_output(out, resume=run["resume"], overwrite=run["overwrite"])

@@ -26,7 +26,7 @@ def info(bundle: str | None, model: str | None, other: str | None, as_json: bool
     """
     if bundle is not None and model is not None:
         raise click.UsageError("Name the model as an argument or with --model, one of the two.")
-    from gridlens.models.description import compare_models, describe_model
+    from gridlens.models import compare_models, describe_model
 
     name = bundle or model or "default"
     if other is not None:

@@ -18,6 +18,7 @@ _FLAGS = {
     "npix": "--npix",
     "overwrite": "--overwrite",
     "pixel_scale": "--pixel-scale",
+    "positive_unlabelled": "--positive-unlabelled",
     "resume": "--resume",
     "scheduler": "--scheduler",
     "seeing": "--seeing",

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-__all__ = ["check_sources", "source_of", "source_options", "stated_options"]
+__all__ = ["check_sources", "pool_of", "source_of", "source_options", "stated_options"]
 
 
 def check_sources(paths: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -33,6 +33,14 @@ def source_options(paths: tuple[str, ...], options: dict[str, Any]) -> dict[str,
     chosen = stated_options(ReadOptions if images is None else CutOptions, options)
     shared = {"catalog": options["catalog"], "columns": options["columns"] or None}
     return {"source": list(paths) or None, "images": images, **shared, **chosen}
+
+
+def pool_of(paths: tuple[str, ...], options: dict[str, Any]) -> Any:
+    """Open a pool of cutouts that have no catalogue; the options of reading are for cutouts, not for feature caches."""
+    from gridlens.sources import ReadOptions, open_source
+
+    caches = all(path.lower().endswith(".parquet") for path in paths)
+    return open_source(list(paths), **({} if caches else stated_options(ReadOptions, options)))
 
 
 def stated_options(kind: type[Any], options: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScor
 from gridlens.engine._work import MeasuringWork
 from gridlens.errors import GridlensError
 from gridlens.features import CONTRACT_VERSION, Measured
-from gridlens.models import load_model, load_proven, model_digest
+from gridlens.models import load_model
+from gridlens.models._bundle import load_proven, model_digest
 from gridlens.sources import Source
 
 __all__ = ["Scored", "ranked_scores", "score_files"]

@@ -1,27 +1,16 @@
-"""Models on disk: bundles of data, the recipes of the bundled ones, and these themselves."""
+"""Models on disk: bundles of data, and the bundled models."""
 
-from gridlens.models._bundle import (
-    load_model,
-    load_proven,
-    model_digest,
-    model_folder,
-    read_manifest,
-    save_model,
-    upgrade_model,
-)
+from gridlens.models._bundle import load_model, read_manifest, save_model, upgrade_model
+from gridlens.models._description import Difference, ModelDescription, compare_models, describe_model
 from gridlens.models._manifest import hash_arrays
-from gridlens.models._mine import Mined, mine
-from gridlens.models._sources import Sources
 
 __all__ = [
-    "Mined",
-    "Sources",
+    "Difference",
+    "ModelDescription",
+    "compare_models",
+    "describe_model",
     "hash_arrays",
     "load_model",
-    "load_proven",
-    "mine",
-    "model_digest",
-    "model_folder",
     "read_manifest",
     "save_model",
     "upgrade_model",

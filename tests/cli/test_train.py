@@ -5,10 +5,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from skies import gnomonic, write_image
 
+from gridlens import CutoutSet, LensDetector
 from gridlens.cli import main
-from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, Measured
+from gridlens.cutouts import write_npz
+from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, GridPatchExtractor, Measured
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarning")
 MEMBERS = ("--members", "linear(turns=False)", "--jobs", "1")
 
 
@@ -99,7 +103,64 @@ def test_what_does_not_go_together(cache, labels):
         (("--data", cache), "--data needs --labels"),
         (("--labels", labels), "--labels needs --data"),
         (("--groups", "cluster"), "need --data"),
+        (("--catalog", labels), "need --data"),
+        (("--data", cache, "--image", "g=a.fits", "--labels", labels), "Name the cutouts, PATHS, or survey images"),
     ):
         result = run("train", *arguments)
         assert result.exit_code == 2
         assert words in " ".join(result.stderr.split())
+
+
+def test_a_training_on_cutouts_is_resumed_and_its_model_replaced(labels, tmp_path, noise, monkeypatch):
+    write_npz(tmp_path / "cutouts.npz", CutoutSet(noise(40, 64), ids=[f"c{k}" for k in range(40)]))
+    command = ("train", "--data", tmp_path / "cutouts.npz", "--labels", labels, "--out", tmp_path / "m", *MEMBERS)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LensDetector, "fit", interrupt)
+        result = run(*command)
+    assert result.exit_code == 1
+    assert "Interrupted. What is finished is kept in" in result.stderr
+    assert "m.parts; resume the command with --resume" in result.stderr
+    measured_again = []
+    monkeypatch.setattr(GridPatchExtractor, "extract", lambda *_: measured_again.append(1))
+    result = run(*command, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert not measured_again
+    assert "260 labels have no cutout" in result.stderr
+    result = run(*command, "--resume", "--overwrite")
+    assert result.exit_code == 1
+    assert "--resume and --overwrite are mutually exclusive" in result.stderr
+    monkeypatch.undo()
+    assert run(*command).exit_code == 1
+    assert run(*command, "--overwrite").exit_code == 0
+
+
+def test_clusters_are_cut_out_of_survey_images(tmp_path):
+    size, n = 600, 16
+    rng = np.random.default_rng(3)
+    wcs = gnomonic(0.5, size)
+    places = wcs.pixel_to_world(*(100.0 + 130.0 * np.indices((4, 4)).reshape(2, n)))
+    for band in "gri":
+        write_image(tmp_path / f"{band}.fits", rng.normal(size=(size, size)).astype(np.float32), wcs, MAGZERO=27.0)
+    ids = [f"k{k}" for k in range(n)]
+    pd.DataFrame({"id": ids, "ra": places.ra.deg, "dec": places.dec.deg}).to_csv(tmp_path / "c.csv", index=False)
+    pd.DataFrame({"id": ids, "label": np.arange(n) % 2}).to_csv(tmp_path / "labels.csv", index=False)
+    images = [word for band in "gri" for word in ("--image", f"{band}={tmp_path / band}.fits")]
+    members = ("--members", "linear(turns=False),polar(n_estimators=5)", "--jobs", "1")
+    result = run(
+        *("train", "--catalog", tmp_path / "c.csv", *images, "--npix", 96, "--size", "48arcsec"),
+        *("--labels", tmp_path / "labels.csv", "--out", tmp_path / "model.zip", *members),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "16 cutouts, 8 of them lenses" in result.stdout
+    assert [path.name for path in tmp_path.iterdir() if "parts" in path.name] == []
+
+
+def test_labels_that_say_who_was_labelled_lead_to_the_option(cache, labels, tmp_path):
+    pd.read_csv(labels).rename(columns={"label": "s"}).to_csv(tmp_path / "s.csv", index=False)
+    result = run("train", "--data", cache, "--labels", tmp_path / "s.csv", "--out", tmp_path / "x", *MEMBERS)
+    assert result.exit_code == 1
+    assert "--positive-unlabelled learns from it" in result.stderr

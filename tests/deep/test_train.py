@@ -15,7 +15,7 @@ from gridlens_deep._data import BatchRows
 
 from gridlens import LensDetector, load_model
 from gridlens.cli import main
-from gridlens.models import recipe
+from gridlens.training import RECIPES
 
 SMALL = {"variant": "10", "size": 32, "pixel_scale": 2.0, "epochs": 2, "batch_size": 32, "device": "cpu"}
 WORDS = ", ".join(f"{name}={value!r}" for name, value in SMALL.items())
@@ -25,8 +25,8 @@ WORDS = ", ".join(f"{name}={value!r}" for name, value in SMALL.items())
 @pytest.mark.filterwarnings("ignore:.*positives are fewer than the:UserWarning")
 def test_a_stack_with_a_network_is_trained_and_scores_from_the_command_line(tmp_path, monkeypatch):
     pytest.importorskip("lenstronomy")
-    tiny = dataclasses.replace(recipe.RECIPES["quick"], surveys=("hsc",), n_train=64, n_calibrate=48, n_test=32)
-    monkeypatch.setitem(recipe.RECIPES, "quick", tiny)
+    tiny = dataclasses.replace(RECIPES["quick"], surveys=("hsc",), n_train=64, n_calibrate=48, n_test=32)
+    monkeypatch.setitem(RECIPES, "quick", tiny)
     members = f"lightgbm(n_estimators=20), nnpu(n_estimators=20, class_prior=0.5), resnet({WORDS})"
     model, table = tmp_path / "model", tmp_path / "scores.csv"
     trained = CliRunner().invoke(

@@ -7,8 +7,7 @@ from click.testing import CliRunner
 
 from gridlens.cli import main
 from gridlens.errors import ModelError
-from gridlens.models import save_model
-from gridlens.models.description import compare_models, describe_model
+from gridlens.models import compare_models, describe_model, save_model
 
 
 def run(*arguments):

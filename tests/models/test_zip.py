@@ -10,7 +10,8 @@ from bundles import vouch
 
 from gridlens import load_model
 from gridlens.errors import GridlensError, ModelError
-from gridlens.models import model_folder, save_model
+from gridlens.models import save_model
+from gridlens.models._bundle import model_folder
 
 
 @pytest.fixture(scope="session")

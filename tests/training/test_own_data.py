@@ -1,21 +1,19 @@
 """Models of labelled cutouts, from features that were measured before and from images."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gridlens import load_model
-from gridlens.cutouts import CutoutSet
+from gridlens import CutoutSet, load_model, train
 from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, Measured
-from gridlens.models import Sources, read_manifest
-from gridlens.models._labels import read_labels
-from gridlens.models.own_data import train_on_data
+from gridlens.models import read_manifest
+from gridlens.training._labels import read_labels
 
 LINEAR = ("linear(turns=False)",)
+pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarning")
 
 
 def measured(n, seed=1, first=0):
@@ -61,16 +59,14 @@ def test_a_model_from_a_cache_scores_and_says_how_well_out_of_fold(cache, labels
     frame.loc[[4, 5], "label"] = np.nan
     frame.loc[6, "id"] = "elsewhere"
     done = []
-    trained = train_on_data(
-        tmp_path / "model", Sources([cache]), labels(frame), members=LINEAR, n_jobs=1, progress=done.append
-    )
+    trained = train(cache, labels(frame), out=tmp_path / "model", members=LINEAR, n_jobs=1, progress=done.append)
     assert sum(done) == 400
     assert trained.notes == [
         "3 cutouts have no label and are left out: c0004, c0005, c0006.",
         "1 labels have no cutout: elsewhere.",
         "40 labelled cutouts were rejected and are left out: c0009, c0019, c0029, c0039, c0049, ....",
     ]
-    assert "357 features that were measured before, 179 of them lenses. They are of 199 clusters." in trained.card
+    assert "357 cutouts that were measured before, 179 of them lenses. They show 199 clusters." in trained.card
     assert "## Scores out of fold, 357 rows" in trained.card
     assert "members that were fitted on the other 4 of 5 folds; views of a cluster are in one fold" in trained.card
     detector = load_model(tmp_path / "model")
@@ -95,24 +91,22 @@ def test_out_of_fold_is_not_in_sample(tmp_path, labels):
     """Labels of chance cannot be told; a model that was judged on the rows of its fit would say that they can."""
     rows, _ = measured(300, seed=3)
     frame = pd.DataFrame({"id": rows.ids, "label": np.random.default_rng(0).integers(0, 2, 300)})
-    trained = train_on_data(
-        tmp_path / "model",
-        Sources([write_cache(tmp_path / "f.parquet", rows)]),
+    trained = train(
+        write_cache(tmp_path / "f.parquet", rows),
         labels(frame),
+        out=tmp_path / "model",
         members=("linear(C=100)",),
     )
     line = next(line for line in trained.card.splitlines() if line.startswith("| linear |"))
     assert abs(float(line.split("|")[2].split("[")[0]) - 0.5) < 0.15
-    assert "No clusters were told: each row counts as one." in trained.card
+    assert "No clusters were named: each row counts as a cluster." in trained.card
 
 
 def test_rows_marked_for_calibration_are_kept_from_the_members(cache, labels, tmp_path):
     frame = table(calibration=(np.arange(400) >= 240).astype(int))
-    trained = train_on_data(
-        tmp_path / "model", Sources([cache]), labels(frame), members=(*LINEAR, "ranked(n_estimators=5)"), n_jobs=1
-    )
-    assert "216 features" in trained.card
-    assert "Calibrated on 144 rows that the members have not seen, of clean labels" in trained.card
+    trained = train(cache, labels(frame), out=tmp_path / "model", members=(*LINEAR, "ranked(n_estimators=5)"), n_jobs=1)
+    assert "216 cutouts that were measured before" in trained.card
+    assert "Calibrated on 144 rows that the members have not seen, with clean labels" in trained.card
     assert "## Scores on the 144 rows of the calibration" in trained.card
     assert trained.card.count("| the stack |") == 1
     data = read_manifest(tmp_path / "model")["training"]["data"]
@@ -123,14 +117,12 @@ def test_positives_and_unlabelled_rows_are_calibrated_on_clean_ones(cache, label
     frame = table(calibration=(np.arange(400) >= 240).astype(int))
     frame["s"] = frame["label"] * (np.random.default_rng(0).random(400) < 0.5)
     frame["label"] = frame["label"].astype(object).where(frame["calibration"] == 1, "nobody looked")
-    trained = train_on_data(
-        tmp_path / "model", Sources([cache]), labels(frame), members=LINEAR, positive_unlabelled=True, n_jobs=1
-    )
+    trained = train(cache, labels(frame), out=tmp_path / "model", members=LINEAR, positive_unlabelled=True, n_jobs=1)
     assert "of them labelled lenses, the others unlabelled" in trained.card
     detector = load_model(tmp_path / "model")
     assert detector.training_prevalence_ < 0.35
     assert detector.calibration_prevalence_ == pytest.approx(0.5, abs=0.05)
-    for lacking, said in (("calibration", "columns id, label, s, calibration"), ("s", "columns id, label, s")):
+    for lacking, said in (("calibration", "columns id, label, s and calibration"), ("s", "columns id, label, s")):
         with pytest.raises(GridlensError, match=said):
             read_labels(labels(frame.drop(columns=lacking)), positive_unlabelled=True)
     with pytest.raises(GridlensError, match=r"must be calibrated on others.*Got none"):
@@ -141,15 +133,13 @@ def test_a_pool_is_mined_from_a_cache_without_its_labelled_rows(cache, labels, t
     frame = table(calibration=(np.arange(400) >= 240).astype(int))
     pool = measured(300, seed=4, first=350)[0]  # 50 of them are labelled
     path = write_cache(tmp_path / "pool.parquet", pool)
-    train_on_data(tmp_path / "model", Sources([cache]), labels(frame), members=LINEAR, pool=Sources([path]), n_jobs=1)
+    train(cache, labels(frame), out=tmp_path / "model", members=LINEAR, pool=path, n_jobs=1)
     training = read_manifest(tmp_path / "model")["training"]
     # A sixteenth of the 216 rows; 250 rows of the pool are new, 225 of them usable.
     assert (training["mined"]["taken"], training["mined"]["pool"]) == (13, 225)
     assert training["data"]["mined.features"]["shape"] == [13, 315]
     with pytest.raises(GridlensError, match=r"learns from a pool must be calibrated on rows of its own.*Got none"):
-        train_on_data(
-            tmp_path / "other", Sources([cache]), labels(table()), members=LINEAR, pool=Sources([path]), n_jobs=1
-        )
+        train(cache, labels(table()), out=tmp_path / "other", members=LINEAR, pool=path, n_jobs=1)
 
 
 def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
@@ -159,22 +149,23 @@ def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
     pixels[7] = np.nan
     np.savez(tmp_path / "cutouts.npz", pixels=pixels, ids=np.array([f"c{k}" for k in range(60)]), pixel_scale=0.5)
     frame = labels(pd.DataFrame({"id": [f"c{k}" for k in range(60)], "label": y}))
-    images = Sources([tmp_path / "cutouts.npz"])
-    trained = train_on_data(tmp_path / "model", images, frame, members=("polar",), n_jobs=1)
+    trained = train(tmp_path / "cutouts.npz", frame, out=tmp_path / "model", members=("polar",), n_jobs=1)
     assert "59 cutouts, 29 of them lenses" in trained.card
     p = load_model(tmp_path / "model").predict_proba(CutoutSet(pixels[:6]))[:, 1]
     assert ((p >= 0) & (p <= 1)).all()
 
 
-@pytest.mark.filterwarnings("ignore:.*positives are fewer than the:UserWarning")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: t.rename(columns={"label": "s"}), "Got 's' instead, which says what was labelled"),
-        (lambda t: t.rename(columns={"label": "y"}), "must have the columns id, label. Got id, y, cluster instead"),
+        (
+            lambda t: t.rename(columns={"label": "s"}),
+            "Got 's' instead, which says which rows were labelled; positive",
+        ),
+        (lambda t: t.rename(columns={"label": "y"}), "must have the column label. Got id, y, cluster instead"),
         (
             lambda t: t.assign(label=t["label"] + 1),
-            r"or 0, or blank. Got '2' in 200 rows instead, as of c0002",
+            r"must be 1, 0 or blank. Got '2' in the row c0002 instead, and others in 199 more",
         ),
         (lambda t: pd.concat([t, t[:2]]), r"must name each id once. Got 2 ids again instead: c0000, c0001"),
         (
@@ -185,37 +176,22 @@ def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
         (lambda t: t.assign(calibration=np.arange(400) % 2), r"must be the same in all rows of a cluster.*as for k0"),
         (
             lambda t: t.assign(calibration="perhaps"),
-            r"'calibration' .* must be 1 or 0. Got 'perhaps' instead, as of c0000",
+            r"'calibration' .* must be 1, 0 or blank. Got 'perhaps' in the row c0000 instead",
         ),
         (lambda t: t[:16], r"no more folds than there are groups that hold positives"),
     ],
 )
 def test_what_is_wrong_with_labels_is_told(cache, labels, tmp_path, change, said):
     with pytest.raises(GridlensError, match=said):
-        train_on_data(tmp_path / "model", Sources([cache]), labels(change(table())), members=LINEAR, n_jobs=1)
+        train(cache, labels(change(table())), out=tmp_path / "model", members=LINEAR, n_jobs=1)
     assert not (tmp_path / "model").exists()
 
 
 def test_members_that_look_at_cutouts_are_refused_where_only_features_are(cache, labels, tmp_path):
     with pytest.raises(GridlensError, match=r"members on features where .* Got 'polar' instead.*give the cutouts"):
-        train_on_data(tmp_path / "model", Sources([cache]), labels(table()), members=("linear", "polar"))
+        train(cache, labels(table()), out=tmp_path / "model", members=("linear", "polar"))
 
 
 def test_cutouts_that_come_twice_are_refused(cache, labels, tmp_path):
     with pytest.raises(GridlensError, match=r"each labelled cutout once. Got c0000, c0001, .* again instead"):
-        train_on_data(tmp_path / "model", Sources([cache, cache]), labels(table()), members=LINEAR)
-
-
-def test_sources_tell_caches_from_images(cache, tmp_path, noise):
-    np.savez(tmp_path / "cutouts.npz", pixels=noise(3))
-    write_cache(tmp_path / "b.parquet", measured(20, first=1000)[0])
-    sources = Sources([tmp_path / "cutouts.npz", cache, str(tmp_path / "*.parquet")])
-    assert [len(cache) for cache in sources.caches] == [400, 20]
-    assert sources.images == [str(tmp_path / "cutouts.npz")]
-    assert sources.total == 423
-    kinds = [type(batch).__name__ for batch in sources]
-    assert kinds == ["Measured", "Measured", "CutoutBatch"]
-    (tmp_path / "b.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(GridlensError, match="is damaged or no Parquet file"):
-        Sources([tmp_path / "b.parquet"])
-    json.dumps(sources.record)
+        train([cache, cache], labels(table()), out=tmp_path / "model", members=LINEAR)

@@ -47,7 +47,7 @@ def describe_model(name: str | os.PathLike[str] = "default") -> ModelDescription
 
     Examples
     --------
-    >>> from gridlens.models.description import describe_model
+    >>> from gridlens.models import describe_model
     >>> list(describe_model("default").detector["members"])
     ['lightgbm', 'patch']
     """
@@ -106,7 +106,7 @@ def compare_models(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> list
 
     Examples
     --------
-    >>> from gridlens.models.description import compare_models
+    >>> from gridlens.models import compare_models
     >>> compare_models("default", "default")
     []
     """

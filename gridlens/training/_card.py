@@ -1,0 +1,178 @@
+"""The model card: the training data, the scores and the limits of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gridlens.calibration import calibrate_out_of_fold, expected_calibration_error
+from gridlens.detector import LensDetector
+from gridlens.evaluation import auroc, average_precision, calibration_error, compare, tpr_at_fpr
+from gridlens.features import CONTRACT_VERSION, FEATURE_NAMES
+from gridlens.training._mine import Mined
+
+__all__ = ["SNR_BINS", "HeldOut", "Words", "write_card"]
+
+# Bins of the arcs' S/N that every report quotes: name, lowest, highest.
+SNR_BINS = (
+    ("all arcs", 0.0, np.inf),
+    ("over 300", 300.0, np.inf),
+    ("100 to 300", 100.0, 300.0),
+    ("0 to 100", 0.0, 100.0),
+)
+# Folds of the calibration that is judged, and the fewest clusters of a class that they need.
+_FOLDS = 5
+_DRAWS = 500
+_COMPARED_DRAWS = 300
+
+
+@dataclass(frozen=True)
+class Words:
+    """The parts of a card that describe the data of a training."""
+
+    title: str
+    trained_on: str
+    calibrated_on: str
+    """ends without a full stop: the prevalence follows"""
+    scored_on: str
+    """continues the heading "Scores" """
+    scored_how: str
+    """a paragraph, or "" """
+    limits: str
+    """items of a list"""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Scores of n rows by members that were not fitted on them."""
+
+    label: np.ndarray
+    score: np.ndarray
+    """of the stack (n,): log-odds before the calibration, or for scenes the calibrated probability"""
+    members: np.ndarray
+    """of the members (n, n_members)"""
+    group: np.ndarray | None = None
+    """clusters (n,), for intervals"""
+    snr: np.ndarray | None = None
+    """S/N of the arcs of scenes (n,), NaN where there is no lens"""
+
+
+def write_card(
+    detector: LensDetector, words: Words, held: HeldOut, notes: Sequence[str] = (), mined: Mined | None = None
+) -> str:
+    """Return the model card in Markdown, with scores that are computed on the rows held out."""
+    names = detector.member_names_
+    members = f"One member, {names[0]}," if len(names) == 1 else f"A stack of {', '.join(names)}"
+    told = "".join(f"{note}\n" for note in [*_mined(mined), *notes])
+    scores = _scores(names, held) if held.snr is None else _scores_by_snr(detector, held, held.snr)
+    how = f"{words.scored_how}\n\n" if words.scored_how else ""
+    return f"""\
+# {words.title}
+
+{members} on the {len(FEATURE_NAMES)} features of contract version {CONTRACT_VERSION}, metadata
+"{detector.metadata}"; isotonic calibration.
+
+## Trained on
+
+{words.trained_on}
+{words.calibrated_on}; the prevalence of lenses among them is {detector.calibration_prevalence_:.3g}.
+{told}
+## Scores {words.scored_on}
+
+{how}{scores}
+
+## Limits
+
+{words.limits}
+"""
+
+
+def _mined(mined: Mined | None) -> list[str]:
+    if mined is None:
+        return []
+    return [
+        f"Of {mined.pool:,} unlabelled cutouts the {len(mined.weight):,} with the highest scores in a first round\n"
+        f"were learned as negatives, with a mean weight of {mined.weight.mean():.2f}."
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _scores(names: Sequence[str], held: HeldOut) -> str:
+    """Return measures of the stack and of its members with intervals over clusters, and the calibration error."""
+    scored = [("the stack", held.score)] if len(names) > 1 else []
+    scored += [(name, held.members[:, k]) for k, name in enumerate(names)]
+    measures: list[Any] = [auroc, partial(tpr_at_fpr, fpr=0.01), partial(tpr_at_fpr, fpr=0.001), average_precision]
+    rows = [
+        [name, *(measure(held.label, score, groups=held.group, n_boot=_DRAWS) for measure in measures)]
+        for name, score in scored
+    ]
+    head = ["scored by", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001", "average precision"]
+    brackets = "Brackets are 95 % intervals of a bootstrap over clusters."
+    return f"{_table(head, rows)}\n\n{brackets} {_calibration_error(held)}"
+
+
+def _calibration_error(held: HeldOut) -> str:
+    groups = np.arange(len(held.label)) if held.group is None else held.group
+    fewest = min(len(np.unique(groups[held.label == one])) for one in (0, 1))
+    if fewest < _FOLDS:
+        return f"The calibration error was not measured: {fewest} clusters of a class are too few."
+    p = calibrate_out_of_fold(held.score, held.label, groups, cv=_FOLDS)
+    error = calibration_error(held.label, p, groups=groups, n_boot=_DRAWS)
+    return f"Calibration error, with calibrations that have not seen the row: {error}."
+
+
+def _scores_by_snr(detector: LensDetector, held: HeldOut, snr: np.ndarray) -> str:
+    """Return measures of the stack by the S/N of the arcs, and those of its members on the same scenes.
+
+    Each bin has all scenes without a lens.
+    """
+    rows = []
+    for name, low, high in SNR_BINS:
+        chosen = (held.label == 0) | ((snr >= low) & (snr < high))
+        y, score = held.label[chosen], held.score[chosen]
+        rows.append([name, int(y.sum()), auroc(y, score), tpr_at_fpr(y, score, 0.01), tpr_at_fpr(y, score, 0.001)])
+    table = _table(["arc S/N", "lenses", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001"], rows)
+    error = expected_calibration_error(held.label, held.score, n_bins=15)
+    return f"""\
+{table}
+
+Brackets are 95 % intervals. Expected calibration error at the prevalence of these scenes, 15 bins of equal mass:
+{error:.4f}.{_members(detector, held)}"""
+
+
+def _members(detector: LensDetector, held: HeldOut) -> str:
+    """Return a table of the members, and whether the stack is better than its first member alone."""
+    names = detector.member_names_
+    if len(names) == 1:
+        return ""
+    rows = [
+        [name, f"{weight:.2f}", auroc(held.label, score), tpr_at_fpr(held.label, score, 0.01)]
+        for name, weight, score in zip(names, detector.stack_.weights_, held.members.T, strict=True)
+    ]
+    table = _table(["member", "weight of its log-odds", "AUROC", "TPR at FPR 0.01"], rows)
+    return f"\n\n## Its members on the same scenes\n\n{table}\n\n{_compared(names[0], held)}"
+
+
+def _compared(first: str, held: HeldOut) -> str:
+    metrics: dict[str, Any] = {"AUROC": auroc, "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01)}
+    said = []
+    for name, comparison in compare(
+        held.label, held.members[:, 0], held.score, metrics, n_boot=_COMPARED_DRAWS
+    ).items():
+        gain = comparison.difference
+        if gain.note:
+            said.append(f"The stack and {first} alone cannot be compared in {name} here: {gain.note}.")
+            continue
+        verdict = "better than" if gain.low > 0.0 else "worse than" if gain.high < 0.0 else "not distinguished from"
+        said.append(
+            f"In {name} the stack is {verdict} {first} alone: {gain.value:+.3f} "
+            f"[{gain.low:+.3f}, {gain.high:+.3f}], paired."
+        )
+    return "\n".join(said)

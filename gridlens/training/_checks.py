@@ -1,0 +1,74 @@
+"""Checks of the arguments of `train`, before the work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gridlens.errors import GridlensError
+from gridlens.models._bundle import check_new_bundle
+from gridlens.models._manifest import MANIFEST
+from gridlens.sources import CacheSource, Source
+from gridlens.stacking import build_member
+from gridlens.training._labels import Labels
+
+__all__ = ["check_calibration", "check_members", "check_out", "check_parameters"]
+
+
+def check_parameters(
+    source: Any,
+    labels: Any,
+    recipe: Any,
+    positive_unlabelled: bool,
+    groups: Any,
+    pool: Any,
+    resume: bool,
+    overwrite: bool,
+    options: Mapping[str, Any],
+) -> None:
+    """Raise ValueError or GridlensError where parameters of `train` do not go together."""
+    if (source is None) != (labels is None):
+        raise ValueError("The parameters 'source' and 'labels' must be given together. Got one of them alone.")
+    if source is not None and recipe is not None:
+        raise ValueError("The 'recipe' parameter must be None with 'source': a recipe trains on simulated scenes.")
+    if source is None and (groups is not None or positive_unlabelled):
+        raise ValueError("The parameters 'groups' and 'positive_unlabelled' describe 'labels'. Got no labels.")
+    if source is None and pool is None and options:
+        raise ValueError(f"Options for reading need 'source' or 'pool'. Got {', '.join(options)} without them.")
+    if resume and overwrite:
+        raise GridlensError("The options resume=True and overwrite=True are mutually exclusive. Give one of them.")
+
+
+def check_members(members: Sequence[Any], data: Source | None, pool: Source | None) -> bool:
+    """Return whether a member looks at cutouts; raise GridlensError where there are only features."""
+    built = [build_member(member) if isinstance(member, str) else member for member in members]
+    looking = [member.name for member in built if member.consumes == "cutouts"]
+    if looking and isinstance(data, CacheSource):
+        raise GridlensError(
+            f"The 'members' parameter must name members on features where the data are feature caches. Got "
+            f"{looking[0]!r} instead, which looks at cutouts; give the cutouts themselves."
+        )
+    if looking and pool is not None:
+        raise GridlensError(
+            f"The 'pool' parameter must be left out with members that look at cutouts. Got {looking[0]!r} among the "
+            "members: a pool is kept as features."
+        )
+    return bool(looking)
+
+
+def check_calibration(known: Labels, pool: Source | None) -> None:
+    """Raise GridlensError where a pool is mined and no row is marked for calibration."""
+    if pool is not None and not known.calibration.any():
+        raise GridlensError(
+            "A model that learns from a pool must be calibrated on rows of its own: mark some by a 1 in the column "
+            "'calibration' of the table of labels. Got none."
+        )
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Raise GridlensError unless a bundle may be written; `overwrite` replaces bundles alone."""
+    if not overwrite or not out.exists():
+        check_new_bundle(out)
+    elif out.is_dir() and not (out / MANIFEST).is_file() and any(out.iterdir()):
+        raise GridlensError(f"The output folder {out} is not a model bundle, and is not replaced. Name another output.")

@@ -1,0 +1,88 @@
+"""Measured cutouts with labels, and the fit of a detector on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gridlens.detector import LensDetector
+from gridlens.errors import GridlensError
+from gridlens.training._card import HeldOut, Words
+from gridlens.training._mine import Mined
+from gridlens.training._store import MeasuredStore
+
+__all__ = ["Examples", "TrainingSet", "fit"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Measured cutouts in a store, and their labels.
+
+    Parameters
+    ----------
+    store : MeasuredStore of n
+    label : ndarray of shape (n,), int64
+    group : ndarray of shape (n,), int64, default=None
+        Clusters; None makes each row one of its own.
+    weight : ndarray of shape (n,), float64, default=None
+        For the members; None weighs all rows alike.
+    """
+
+    store: MeasuredStore
+    label: np.ndarray
+    group: np.ndarray | None = None
+    weight: np.ndarray | None = None
+
+    def with_negatives(self, mined: Mined) -> Examples:
+        """Return the rows with mined ones as negatives, each in a cluster of its own; they go into the same store."""
+        n, m = len(self.label), len(mined.weight)
+        group = np.arange(n) if self.group is None else self.group
+        weight = np.ones(n) if self.weight is None else self.weight
+        self.store.add(mined.rows)
+        return Examples(
+            self.store,
+            np.concatenate([self.label, np.zeros(m, dtype=self.label.dtype)]),
+            np.concatenate([group, group.max() + 1 + np.arange(m)]),
+            np.concatenate([weight, mined.weight]),
+        )
+
+
+def fit(detector: LensDetector, learn: Examples, calibrate: Examples | None) -> None:
+    """Fit a detector on the rows to learn from, and calibrate it on the others or out of fold.
+
+    Raises
+    ------
+    GridlensError
+        There are fewer positives, or clusters with positives, than folds; or a member fails.
+    """
+    held = None
+    if calibrate is not None:
+        groups = () if calibrate.group is None else (calibrate.group,)
+        held = (calibrate.store.measured(), calibrate.label, *groups)
+    try:
+        detector.fit(
+            learn.store.measured(), learn.label, groups=learn.group, sample_weight=learn.weight, calibration=held
+        )
+    except ValueError as exc:
+        raise GridlensError(str(exc)) from exc
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The rows of a training, and their description for the card and the manifest."""
+
+    learn: Examples
+    calibrate: Examples | None
+    """None calibrates on out-of-fold scores of the rows to learn from"""
+    held_out: Callable[[LensDetector], HeldOut]
+    """scores a fitted detector on rows that its members were not fitted on"""
+    words: Words
+    notes: list[str]
+    """rows that were left out, a sentence each"""
+    record: dict[str, Any]
+    """where the rows come from, for the manifest"""
+    arrays: dict[str, np.ndarray]
+    """everything that the training sees, by name, for the hashes in the manifest"""

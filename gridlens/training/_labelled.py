@@ -1,0 +1,195 @@
+"""Rows of your own labelled cutouts, measured by the engine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridlens._tables import some_names
+from gridlens.engine._features import MeasureWork
+from gridlens.engine._output import kept_parts
+from gridlens.errors import GridlensError
+from gridlens.features import Measured, measured_from_table
+from gridlens.sources import CacheSource, Partition, Source
+from gridlens.training._examples import Examples
+from gridlens.training._labels import Labels
+from gridlens.training._store import MeasuredStore
+
+__all__ = ["Labelled", "gather", "measured_partitions", "without_labelled"]
+
+
+class Labelled(NamedTuple):
+    """Labelled rows."""
+
+    learn: Examples
+    calibrate: Examples | None
+    """None where no row is marked for calibration"""
+    notes: list[str]
+    """rows that were left out, a sentence each"""
+
+
+def measured_partitions(
+    stack: contextlib.ExitStack,
+    source: Source,
+    folder: Path,
+    *,
+    progress: Callable[[int], Any],
+    **run: Any,
+) -> Iterator[tuple[Partition, Measured]]:
+    """Yield the measured rows of a source by partitions; cutouts are measured before the first one.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        The finished parts of cutouts are kept in `folder` until it is closed without an error.
+    source : Source
+    folder : Path
+    progress : callable
+        Called with the number of cutouts that were finished since the last call.
+    **run
+        `resume`, `overwrite`, `engine`, `scheduler` and `n_jobs`, as in `gridlens.engine.score_files`.
+    """
+    if isinstance(source, CacheSource):
+        # All rows at once: each partition would decode groups of more rows again.
+        whole = Partition((), (0, source.n))
+        for measured in source.read(whole):
+            yield whole, measured
+            progress(len(measured))
+        return
+    parts = stack.enter_context(kept_parts(source, MeasureWork(), folder, progress=progress, **run))
+    # Without any partition there is one part without a row.
+    yield from zip(source.partitions(), map(measured_from_table, parts.tables()), strict=False)
+
+
+def gather(
+    rows: Iterable[tuple[Partition, Measured]],
+    known: Labels,
+    metadata: str,
+    folder: Path,
+    pixels: Source | None = None,
+) -> Labelled:
+    """Keep the rows that have a label: some to learn from, others to calibrate on.
+
+    Parameters
+    ----------
+    rows : iterable of Partition and Measured
+        As `measured_partitions` yields them.
+    known : Labels
+    metadata : {"image", "survey", "all"}
+        As in `LensDetector`.
+    folder : Path
+        For the files that rows are mapped from.
+    pixels : Source, optional
+        The same source, where members look at cutouts: those that are kept are read once more.
+
+    Raises
+    ------
+    GridlensError
+        A labelled cutout occurs more than once, no label belongs to a cutout, or the cutouts differ in size.
+    """
+    learn, calibrate = _Kept(folder, "learn"), _Kept(folder, "calibrate")
+    seen: set[str] = set()
+    without: list[str] = []
+    rejected: list[str] = []
+    partitions: list[Partition] = []
+    for partition, measured in rows:
+        names = measured.ids.tolist()
+        _check_once(names, seen, known)
+        places = np.array([known.row.get(name, -1) for name in names], dtype=np.int64)
+        without += [name for name, place in zip(names, places, strict=True) if place < 0]
+        rejected += measured.ids[(places >= 0) & measured.rejected].tolist()
+        chosen = np.flatnonzero((places >= 0) & ~measured.rejected)
+        held = known.calibration[places[chosen]] if len(known.row) else np.zeros(len(chosen), dtype=bool)
+        visible = measured[chosen].with_metadata(metadata)
+        learn.add(visible[~held], places[chosen[~held]])
+        calibrate.add(visible[held], places[chosen[held]])
+        if len(chosen):
+            partitions.append(partition)
+    notes = _notes(known, seen, without, rejected)
+    if pixels is not None:
+        _read_pixels(pixels, partitions, (learn, calibrate))
+    held_rows = calibrate.examples(known, "to calibrate on") if len(calibrate.store) else None
+    return Labelled(learn.examples(known, "to learn from"), held_rows, notes)
+
+
+def without_labelled(rows: Iterable[tuple[Partition, Measured]], known: Labels | None) -> Iterator[Measured]:
+    """Yield the rows of a pool that have no label."""
+    labelled: Collection[str] = () if known is None else known.row.keys()
+    for _, measured in rows:
+        yield measured[np.array([name not in labelled for name in measured.ids], dtype=bool)]
+
+
+class _Kept:
+    """Rows in a store, with their positions in the table of labels."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.store = MeasuredStore(folder, name)
+        self.ids: list[str] = []
+        self._places: list[np.ndarray] = []
+
+    def add(self, measured: Measured, places: np.ndarray) -> None:
+        self.store.add(measured)
+        self.ids += measured.ids.tolist()
+        self._places.append(places)
+
+    def examples(self, known: Labels, what: str) -> Examples:
+        places = np.concatenate([np.empty(0, dtype=np.int64), *self._places])
+        y = known.label[places]
+        if not 0 < y.sum() < len(y):
+            raise GridlensError(
+                f"The rows {what} must be of both classes. Got {int(y.sum())} lenses and {int(len(y) - y.sum())} "
+                "others instead; label some of the other class."
+            )
+        return Examples(self.store, y, known.group[places])
+
+
+def _check_once(names: list[str], seen: set[str], known: Labels) -> None:
+    """Add names to those seen; raise GridlensError if one that has a label is among them already."""
+    repeated = []
+    for name in names:
+        if name in seen and name in known.row:
+            repeated.append(name)
+        seen.add(name)
+    if repeated:
+        raise GridlensError(
+            f"The data must hold each labelled cutout once. Got {some_names(repeated)} again instead; leave out the "
+            "copies."
+        )
+
+
+def _notes(known: Labels, seen: set[str], without: list[str], rejected: list[str]) -> list[str]:
+    if known.row and not seen & known.row.keys():
+        raise GridlensError(
+            f"No id of the table of labels ({some_names(known.row)}) is among those of the cutouts "
+            f"({some_names(sorted(seen))}). Check that they describe the same cutouts."
+        )
+    notes = []
+    if without:
+        notes.append(f"{len(without)} cutouts have no label and are left out: {some_names(without)}.")
+    missing = [name for name in known.row if name not in seen]
+    if missing:
+        notes.append(f"{len(missing)} labels have no cutout: {some_names(missing)}.")
+    if rejected:
+        notes.append(f"{len(rejected)} labelled cutouts were rejected and are left out: {some_names(rejected)}.")
+    return notes
+
+
+def _read_pixels(source: Source, partitions: Iterable[Partition], rows: tuple[_Kept, _Kept]) -> None:
+    """Append the pixels of the rows that are kept, which the engine does not hand on."""
+    wanted = [(kept, set(kept.ids)) for kept in rows]
+    found: list[list[str]] = [[] for _ in rows]
+    for partition in partitions:
+        for batch in source.read(partition):
+            cutouts = None if isinstance(batch, Measured) else batch.cutouts
+            if cutouts is None:
+                continue
+            for (kept, ids), names in zip(wanted, found, strict=True):
+                chosen = [k for k, name in enumerate(cutouts.ids) if name in ids]
+                kept.store.add_cutouts(cutouts[chosen])
+                names += cutouts.ids[chosen].tolist()
+    if any(names != kept.ids for (kept, _), names in zip(wanted, found, strict=True)):
+        raise GridlensError("The cutouts changed while the model was trained. Train it again, with cutouts at rest.")

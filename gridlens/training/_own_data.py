@@ -1,0 +1,136 @@
+"""The training set of your own labelled cutouts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridlens.detector import LensDetector
+from gridlens.models._manifest import sha256_of
+from gridlens.sources import CacheSource, Source
+from gridlens.sources._stamps import frame_digest
+from gridlens.stacking import member_log_odds
+from gridlens.training._card import HeldOut, Words
+from gridlens.training._examples import Examples, TrainingSet
+from gridlens.training._labelled import Labelled
+from gridlens.training._labels import Labels
+
+__all__ = ["own_data_set"]
+
+_FOLDS = 5
+_LIMITS = """\
+- The scores above are of cutouts like the labelled ones. Where lenses were labelled because they were easy to see, or
+  the others because they look unlike lenses, the scores are too optimistic.
+- `p_lens` holds at the declared prevalence, for cutouts like those of the calibration."""
+
+
+def own_data_set(
+    labelled: Labelled,
+    known: Labels,
+    labels: Any,
+    source: Source,
+    *,
+    positive_unlabelled: bool,
+) -> TrainingSet:
+    """Return the training set of labelled rows.
+
+    Parameters
+    ----------
+    labelled : Labelled
+    known : Labels
+    labels : str, path or DataFrame
+        The table that `known` was read from.
+    source : Source
+        The source of the rows.
+    positive_unlabelled : bool
+    """
+    learn, calibrate, notes = labelled
+    arrays = _arrays("train", learn)
+    if calibrate is not None:
+        arrays |= _arrays("calibrate", calibrate)
+    table = (
+        {"sha256": frame_digest(labels)}
+        if isinstance(labels, pd.DataFrame)
+        else {"path": os.fspath(labels), "sha256": sha256_of(Path(labels))}
+    )
+    return TrainingSet(
+        learn,
+        calibrate,
+        lambda detector: _held_out(detector, learn, calibrate),
+        _words(learn, calibrate, known, positive_unlabelled, isinstance(source, CacheSource)),
+        notes,
+        {
+            "labelled": {
+                "labels": table,
+                "sources": source.record,
+                "positive_unlabelled": positive_unlabelled,
+                "clusters": known.grouped,
+            }
+        },
+        arrays,
+    )
+
+
+def _arrays(name: str, rows: Examples) -> dict[str, np.ndarray]:
+    measured = rows.store.measured()
+    assert rows.group is not None
+    return {
+        f"{name}.features": measured.features,
+        f"{name}.label": rows.label,
+        f"{name}.cluster": rows.group,
+        f"{name}.id": measured.ids.astype(str),
+    }
+
+
+def _held_out(detector: LensDetector, learn: Examples, calibrate: Examples | None) -> HeldOut:
+    """Return log-odds for rows that the members were not fitted on."""
+    if calibrate is None:
+        # Mined rows, which may follow, are always calibrated on rows of their own.
+        members = detector.stack_.out_of_fold_
+        return HeldOut(learn.label, detector.stack_.combine(members), members, learn.group)
+    p = detector.member_probabilities(calibrate.store.measured())
+    usable = np.isfinite(p).all(axis=1)
+    assert calibrate.group is not None
+    members = member_log_odds(p[usable])
+    return HeldOut(calibrate.label[usable], detector.stack_.combine(members), members, calibrate.group[usable])
+
+
+def _words(
+    learn: Examples, calibrate: Examples | None, known: Labels, positive_unlabelled: bool, cached: bool
+) -> Words:
+    n, group = len(learn.label), learn.group
+    assert group is not None
+    lenses = "labelled lenses, the others unlabelled" if positive_unlabelled else "lenses"
+    clusters = (
+        f"They show {len(np.unique(group)):,} clusters."
+        if known.grouped
+        else "No clusters were named: each row counts as a cluster."
+    )
+    if calibrate is None:
+        calibrated = "Calibrated on out-of-fold scores of the same rows"
+        scored = f"out of fold, {n:,} rows"
+        how = (
+            f"Each row is scored by members that were fitted on the other {_FOLDS - 1} of {_FOLDS} folds; views of a "
+            "cluster are in one fold. With several members, the few weights of the stack were learned on these scores."
+        )
+    else:
+        held = len(calibrate.label)
+        calibrated = f"Calibrated on {held:,} rows that the members have not seen, with clean labels"
+        scored = f"on the {held:,} rows of the calibration"
+        how = (
+            "The members have not seen these rows. The calibration has; it is monotonic, and the measures are of the "
+            "scores before it."
+        )
+    return Words(
+        title="A model of labelled cutouts",
+        trained_on=f"{n:,} {'cutouts that were measured before' if cached else 'cutouts'}, "
+        f"{int(learn.label.sum()):,} of them {lenses}. {clusters}",
+        calibrated_on=calibrated,
+        scored_on=scored,
+        scored_how=how,
+        limits=_LIMITS,
+    )

@@ -1,0 +1,267 @@
+"""`train`: from simulated scenes or your own labelled cutouts to a model bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gridlens._files import locked, writable_folder
+from gridlens._progress import progress_bar
+from gridlens.detector import LensDetector
+from gridlens.engine._output import parts_folder
+from gridlens.errors import GridlensError
+from gridlens.features import METADATA_CHOICES, Measured
+from gridlens.models import hash_arrays, save_model
+from gridlens.sources import Source, open_source
+from gridlens.training._card import write_card
+from gridlens.training._checks import check_calibration, check_members, check_out, check_parameters
+from gridlens.training._examples import TrainingSet, fit
+from gridlens.training._labelled import gather, measured_partitions, without_labelled
+from gridlens.training._labels import read_labels
+from gridlens.training._mine import Mined, mine, usable_pool
+from gridlens.training._own_data import own_data_set
+from gridlens.training._recipe import RECIPES, Recipe
+from gridlens.training._simulated import simulated_set
+
+__all__ = ["Trained", "train"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model.
+
+    Parameters
+    ----------
+    detector : LensDetector
+        Fitted and calibrated.
+    card : str
+        The model card, Markdown.
+    notes : list of str
+        Rows that were left out of the training, a sentence each.
+    path : Path or None
+        The bundle; None if none was written.
+    """
+
+    detector: LensDetector = field(repr=False)
+    card: str = field(repr=False)
+    notes: list[str]
+    path: Path | None
+
+
+def train(
+    source: Any = None,
+    labels: str | os.PathLike[str] | pd.DataFrame | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    recipe: str | Recipe | None = None,
+    members: Sequence[Any] | None = None,
+    metadata: str | None = None,
+    positive_unlabelled: bool = False,
+    groups: str | None = None,
+    pool: Any = None,
+    random_state: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    engine: str = "local",
+    scheduler: str | None = None,
+    n_jobs: int | None = -1,
+    verbose: int = 0,
+    progress: Callable[[int], Any] | None = None,
+    **options: Any,
+) -> Trained:
+    """Train a detector on your own labelled cutouts, or on simulated scenes, and write its bundle.
+
+    Your own cutouts are measured in parts beside `out`, so that an interrupted training can be resumed. Features, and
+    pixels if a member looks at them, are kept in temporary files and mapped into memory: 1260 bytes a row, and 200 kB
+    for a cutout of 128 px. Rows that the table of labels marks for calibration are kept from the members. Without
+    them, the probabilities are calibrated on out-of-fold scores of the rows to learn from, whose labels must be clean.
+
+    Parameters
+    ----------
+    source : str, path, sequence of them, or Source, default=None
+        Your cutouts, as `gridlens.sources.open_source` takes them: files, folders and globs, or feature caches; or a
+        source that it opened, such as survey images with a catalogue. None simulates the scenes of `recipe`, which
+        needs the extra ``gridlens[sim]``.
+    labels : str, path or DataFrame, default=None
+        Table for `source` with the columns `id` and `label` (1 a lens, 0 certainly not a lens, blank not known), and
+        optionally `cluster` (rows with one value are views of one cluster) and `calibration` (1 for rows to calibrate
+        on).
+    out : str or path, default=None
+        A new or empty folder, or a new .zip file. None writes no bundle.
+    recipe : str or Recipe, default=None
+        Name among `RECIPES`, or your own; None is "default". It must be left out with `source`.
+    members, metadata, random_state : default=None
+        As in `LensDetector`. None takes those of the recipe; with `source`, those of the recipe "default".
+    positive_unlabelled : bool, default=False
+        Learn from a column `s` of `labels`, 1 for a known lens and 0 for an unlabelled row; rows to calibrate on are
+        required then, with a clean `label`.
+    groups : str, default=None
+        Column of `labels` that names clusters; None takes `cluster` if there is one.
+    pool : as `source`, default=None
+        Unlabelled cutouts. In a second round, those that the model scores highest are learned as negatives. With
+        `source`, rows to calibrate on are required then, since the scores that rows were chosen by cannot calibrate.
+        Rows of the pool that have a label are left out.
+    resume : bool, default=False
+        Continue with the cutouts that an earlier call measured. Scenes are simulated again.
+    overwrite : bool, default=False
+        Replace the bundle, and drop the cutouts that an earlier call measured.
+    engine, scheduler
+        As in `gridlens.engine.score_files`, for measuring cutouts.
+    n_jobs : int, default=-1
+        Workers that simulate, measure and fit; -1 for all processors.
+    verbose : int, default=0
+        1 shows progress bars on a terminal, of the cutouts or scenes and of the fits; 0 is silent.
+    progress : callable, optional
+        Called with the number of cutouts and scenes that were finished since the last call.
+    **options
+        Options of `gridlens.sources.open_source`, for a `source` and a `pool` that are named by paths.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    GridlensError
+        The output exists, the labels are invalid or match no cutout, a member is unknown or looks at cutouts where
+        there are only features, a labelled cutout occurs twice, or there are too few lenses or clusters for the folds.
+    ValueError
+        Parameters that do not go together, or an unknown recipe.
+
+    Examples
+    --------
+    >>> import gridlens
+    >>> trained = gridlens.train("cutouts/", "labels.csv", out="my-model/")  # doctest: +SKIP
+    >>> print(trained.card)  # doctest: +SKIP
+    """
+    check_parameters(source, labels, recipe, positive_unlabelled, groups, pool, resume, overwrite, options)
+    settings = _settings(recipe, members=members, metadata=metadata, random_state=random_state)
+    if out is not None:
+        check_out(Path(out), overwrite)
+    data = None if source is None else open_source(source, **options)
+    # A source that is open already takes no options.
+    unlabelled = None if pool is None else open_source(pool, **({} if hasattr(pool, "partitions") else options))
+    pixels = check_members(settings.members, data, unlabelled)
+    known = None
+    if labels is not None:
+        known = read_labels(labels, positive_unlabelled=positive_unlabelled, groups=groups)
+        check_calibration(known, unlabelled)
+    workers: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "n_jobs": n_jobs}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridlens-train-")))
+        bundle = folder / "model" if out is None else Path(out)
+        if out is not None:
+            writable_folder(bundle.absolute().parent)
+            stack.enter_context(locked(bundle))
+        # The bar is gone before the fits, which have their own.
+        with _progress_of(data, unlabelled, settings, verbose, progress) as advance:
+            measured: Callable[..., Any] = functools.partial(
+                measured_partitions, stack, resume=resume, overwrite=overwrite, progress=advance, **workers
+            )
+            # The pool comes first, so that a pool that is too small is refused before hours of work.
+            negatives = None
+            if unlabelled is not None:
+                rows = measured(unlabelled, parts_folder(f"{bundle}.pool"))
+                negatives = usable_pool(part.with_metadata(settings.metadata) for part in without_labelled(rows, known))
+            if data is None or known is None:
+                taught = simulated_set(settings, folder, pixels=pixels, n_jobs=n_jobs, progress=advance)
+            else:
+                rows = measured(data, parts_folder(bundle))
+                labelled = gather(rows, known, settings.metadata, folder, data if pixels else None)
+                taught = own_data_set(labelled, known, labels, data, positive_unlabelled=positive_unlabelled)
+        detector = LensDetector(
+            settings.members, settings.metadata, n_jobs=n_jobs, random_state=settings.random_state, verbose=verbose
+        )
+        card, training = _teach(detector, taught, negatives, settings.mined_fraction)
+        if unlabelled is not None:
+            training["mined"]["sources"] = unlabelled.record
+        if out is not None:
+            _write(detector, bundle, card, training, overwrite)
+    return Trained(detector, card, taught.notes, None if out is None else bundle)
+
+
+def _teach(
+    detector: LensDetector, taught: TrainingSet, negatives: Measured | None, mined_fraction: float
+) -> tuple[str, dict[str, Any]]:
+    """Fit a detector, and return its card and the manifest's record of the training."""
+    data = hash_arrays(taught.arrays)
+    training = dict(taught.record)
+    mined: Mined | None = None
+    fit(detector, taught.learn, taught.calibrate)
+    if negatives is not None:
+        mined = mine(detector, negatives, max(1, int(mined_fraction * len(taught.learn.label))))
+        fit(detector, taught.learn.with_negatives(mined), taught.calibrate)
+        data |= hash_arrays({"mined.features": mined.rows.features})
+        training["mined"] = {"pool": mined.pool, "taken": len(mined.weight), "weight": float(mined.weight.sum())}
+    card = write_card(detector, taught.words, taught.held_out(detector), taught.notes, mined)
+    return card, training | {"data": data}
+
+
+@contextlib.contextmanager
+def _progress_of(
+    data: Source | None,
+    pool: Source | None,
+    recipe: Recipe,
+    verbose: int,
+    progress: Callable[[int], Any] | None,
+) -> Iterator[Callable[[int], Any]]:
+    """Yield a function that tells a bar, if it is asked for, and the caller how many cutouts are finished."""
+    total: int | None = None
+    if verbose > 0:
+        n = recipe.n_scenes if data is None else data.n
+        waiting = 0 if pool is None else pool.n
+        total = None if n is None or waiting is None else n + waiting
+    with progress_bar("Simulating" if data is None else "Measuring", total, visible=verbose > 0) as advance:
+
+        def finished(count: int) -> None:
+            advance(count)
+            if progress is not None:
+                progress(count)
+
+        yield finished
+
+
+def _settings(recipe: str | Recipe | None, **chosen: Any) -> Recipe:
+    """Return a recipe with the parameters that the caller gave."""
+    if not isinstance(recipe, Recipe):
+        name = "default" if recipe is None else recipe
+        if name not in RECIPES:
+            raise ValueError(
+                f"The 'recipe' parameter must be one of {', '.join(map(repr, RECIPES))}, or a Recipe. Got {name!r} "
+                "instead."
+            )
+        recipe = RECIPES[name]
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if "members" in given:
+        given["members"] = tuple(given["members"])
+    recipe = replace(recipe, **given)
+    if recipe.metadata not in METADATA_CHOICES:
+        raise ValueError(
+            f"The 'metadata' parameter must be one of {', '.join(map(repr, METADATA_CHOICES))}. Got "
+            f"{recipe.metadata!r} instead."
+        )
+    return recipe
+
+
+def _write(detector: LensDetector, out: Path, card: str, training: Mapping[str, Any], overwrite: bool) -> None:
+    """Write the bundle, whole or not at all."""
+    if not (overwrite and out.exists()):
+        save_model(detector, out, card=card, training=training)
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{out.name[:40]}-", dir=out.absolute().parent) as folder:
+        fresh = Path(folder) / out.name
+        save_model(detector, fresh, card=card, training=training)
+        try:
+            if out.is_dir():
+                out.rename(fresh.with_name(f"{out.name}.old"))
+            fresh.rename(out)
+        except OSError as exc:
+            raise GridlensError(f"Cannot replace {out}: {exc.strerror or exc}. Choose another output.") from exc
