@@ -14,7 +14,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import norm
 
-from gridlens.pu import ClassPrior, estimate_class_prior
+from gridlens.pu import estimate_class_prior
+from gridlens.pu._prior import ClassPrior
 
 PRIORS = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 SEPARATIONS = (2.0, 4.0)

@@ -13,9 +13,10 @@ from joblib import Parallel, delayed
 from lightgbm import LGBMClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.evaluation import auroc, average_precision
-from gridlens.features import N_IMAGE_FEATURES, dihedral
+from gridlens.features import dihedral
+from gridlens.features._contract import N_IMAGE_FEATURES
 from gridlens.pu import ElkanNotoClassifier, NNPULGBMClassifier
 
 N_LENSES, N_OTHERS, TURNS, N_LABELLED = 600, 7350, 4, 300

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from gridlens import CutoutSet, GridPatchExtractor
-from gridlens.simulate import Backgrounds, load_backgrounds
+from gridlens.simulate import load_backgrounds
+from gridlens.simulate._backgrounds import Backgrounds
 
 __all__ = ["NARROW", "PLAIN_LENSES", "image_features", "plain_lenses", "real_field"]
 

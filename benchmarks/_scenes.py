@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from gridlens import CutoutSet, LensDetector
-from gridlens.features import METADATA_NAMES, FeatureCache, FeatureCacheWriter, Measured
-from gridlens.members import polar_features
+from gridlens.features import FeatureCache, FeatureCacheWriter, Measured
+from gridlens.features._contract import METADATA_NAMES
+from gridlens.members._polar import polar_features
 from gridlens.training import Recipe
 from gridlens.training._mine import Mined
 from gridlens.training._scenes import measured_scenes, weights

@@ -7,7 +7,7 @@ import numpy as np
 from _scenes import cached_cutouts
 
 from gridlens import LensDetector
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.models import save_model
 
 __all__ = ["DISTINCT", "SHARD", "link_shards", "single_model"]

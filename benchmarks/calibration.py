@@ -28,7 +28,7 @@ from gridlens.calibration import (
     expected_calibration_error,
     shift_prior,
 )
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 
 Predict = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Predict]

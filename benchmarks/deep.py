@@ -17,11 +17,12 @@ import torch
 from _scenes import Scenes, cached_cutouts
 from gridlens_deep import ResNetMember, ViTMember
 
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.evaluation import auroc, compare, tpr_at_fpr
 from gridlens.features import GridPatchExtractor
 from gridlens.members import LightGBMMember, PatchMember
-from gridlens.stacking import fit_meta, member_log_odds
+from gridlens.stacking._meta import fit_meta
+from gridlens.stacking._stack import member_log_odds
 from gridlens.training import RECIPES
 
 RECIPE = RECIPES["default"]

@@ -19,9 +19,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 import gridlens
 from gridlens import load_model
 from gridlens.calibration import expected_calibration_error, shift_prior
-from gridlens.cutouts import METADATA_NAMES, SIMULATED_SURVEYS
-from gridlens.evaluation import Estimate, auroc, cross_table, tpr_at_fpr
-from gridlens.features import FEATURE_NAMES, N_IMAGE_FEATURES
+from gridlens.cutouts import METADATA_NAMES
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
+from gridlens.evaluation import Estimate, auroc, tpr_at_fpr
+from gridlens.evaluation._strata import cross_table
+from gridlens.features import FEATURE_NAMES
+from gridlens.features._contract import N_IMAGE_FEATURES
 from gridlens.members import LightGBMMember
 from gridlens.models import read_manifest
 from gridlens.training import RECIPES

@@ -21,13 +21,15 @@ from sklearn.metrics import roc_auc_score
 
 from gridlens import CutoutSet, LensDetector, load_model
 from gridlens._constants import FWHM_PER_SIGMA
-from gridlens.cutouts import SIMULATED_SURVEYS, band_noise
+from gridlens.cutouts import band_noise
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.evaluation import Estimate, auroc, average_precision, compare, tpr_at_fpr
 from gridlens.explain import Explainer, Explanation, by_group, importance, permutation_importance
 from gridlens.features import FEATURE_GROUPS, FEATURE_NAMES, GridPatchExtractor, Measured
 from gridlens.reports import write_candidate_sheet
 from gridlens.simulate import SceneSettings, simulate_scene
-from gridlens.stacking import member_class, member_log_odds
+from gridlens.stacking._registry import member_class
+from gridlens.stacking._stack import member_log_odds
 from gridlens.training import RECIPES
 
 RECIPE = RECIPES["default"]

@@ -26,12 +26,16 @@ import naive  # noqa: E402
 
 from gridlens import CutoutSet, GridPatchExtractor  # noqa: E402
 from gridlens._turns import N_TURNS, turned  # noqa: E402
-from gridlens.features import PATCH_FEATURE_NAMES, dihedral, kernels  # noqa: E402
 from gridlens.features import _components as components  # noqa: E402
 from gridlens.features import _geometry as geometry  # noqa: E402
+from gridlens.features import (  # noqa: E402
+    _kernels,
+    dihedral,
+)
 from gridlens.features import _maps as maps  # noqa: E402
 from gridlens.features import _mesh as mesh  # noqa: E402
 from gridlens.features import _patches as patches  # noqa: E402
+from gridlens.features._contract import PATCH_FEATURE_NAMES  # noqa: E402
 
 EXAMPLES = ROOT / "examples" / "cutouts" / "simulated.npz"
 SIZES = (48, 64, 96, 128, 200, 301)
@@ -137,7 +141,7 @@ def sizes(pixels: np.ndarray) -> None:
 
 
 def repeated(function: Any) -> Callable[..., None]:
-    """A compiled loop over a kernel, because only kernels can call most kernels."""
+    """A compiled loop over a kernel, because only kernels can call most _kernels."""
 
     @numba.njit(nogil=True)
     def loop(n, *arguments):
@@ -150,10 +154,10 @@ def repeated(function: Any) -> Callable[..., None]:
 def stages(pixels: np.ndarray) -> None:
     """Print what each stage of the kernel costs, on the same cutouts."""
     size = pixels.shape[1]
-    work = kernels.make_workspace(size)
+    work = _kernels.make_workspace(size)
     xy, scale, centre = np.full((1, 2), (size - 1) / 2), np.full(1, 0.5), (size - 1) / 2
     row, status, bad = np.empty((1, 315), np.float32), np.empty(1, np.int64), np.empty(1, np.int64)
-    cell = kernels.SMALLEST_CELL * 2
+    cell = _kernels.SMALLEST_CELL * 2
     room = (work.keys, work.cell_edges, work.cell_index, work.cell_weight, work.mesh, work.mesh_lines)
 
     @numba.njit(nogil=True)
@@ -162,7 +166,7 @@ def stages(pixels: np.ndarray) -> None:
             for k in range(4):
                 runs = work.runs[k]
                 count = components.find_runs(
-                    work.maps[1 + k // 2], work.good, kernels.THRESHOLDS[k], work.flags, work.words, runs
+                    work.maps[1 + k // 2], work.good, _kernels.THRESHOLDS[k], work.flags, work.words, runs
                 )
                 components.find_components(
                     runs, count, work.parent, work.sizes, work.areas, work.members[k], work.bounds[k]
@@ -172,7 +176,7 @@ def stages(pixels: np.ndarray) -> None:
     @numba.njit(nogil=True)
     def choose(n, x, y, scale, work):
         for _ in range(n):
-            kernels.choose_candidates(x, y, scale, work)
+            _kernels.choose_candidates(x, y, scale, work)
 
     loops = {
         name: repeated(function)
@@ -196,9 +200,9 @@ def stages(pixels: np.ndarray) -> None:
     for cutout in pixels:
         one = np.ascontiguousarray(cutout)[None]
         one.flags.writeable = False
-        kernels.extract_rows(one, xy, scale, work, row, status, bad)
+        _kernels.extract_rows(one, xy, scale, work, row, status, bad)
         total["all"] = total.get("all", 0.0) + best_of(
-            lambda one=one: [kernels.extract_rows(one, xy, scale, work, row, status, bad) for _ in range(n)], 5
+            lambda one=one: [_kernels.extract_rows(one, xy, scale, work, row, status, bad) for _ in range(n)], 5
         ) / n / len(pixels)
         n_rings = np.int64(work.place[2])
         rings = (work.order, work.start, work.lower, work.weight)

@@ -14,7 +14,7 @@ from _scenes import cached_rows
 
 from gridlens import load_model
 from gridlens.calibration import shift_prior
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 
 N_SCENES, SEED, PREVALENCE = 20_000, 11, 0.01
 

@@ -23,7 +23,7 @@ from gridlens.cutouts import CutoutSet
 from gridlens.cutouts.images import extract
 from gridlens.cutouts.readers import read_batches
 from gridlens.engine import score_batches
-from gridlens.features import kernels
+from gridlens.features import _kernels
 from gridlens.reports import draw_candidate
 
 SETS = {
@@ -69,11 +69,11 @@ def show(title: str, table: pd.DataFrame) -> None:
 
 def blue_map(cutout: CutoutSet) -> np.ndarray:
     """The contract's blue map of a cutout, in units of its own scatter."""
-    work = kernels.make_workspace(cutout.pixels.shape[1])
+    work = _kernels.make_workspace(cutout.pixels.shape[1])
     pixels = cutout.pixels.view()
     pixels.flags.writeable = False
     row, status, bad = np.empty((1, 315), np.float32), np.empty(1, np.int64), np.empty(1, np.int64)
-    kernels.extract_rows(pixels, cutout.bcg_xy, cutout.pixel_scale, work, row, status, bad)
+    _kernels.extract_rows(pixels, cutout.bcg_xy, cutout.pixel_scale, work, row, status, bad)
     blue = work.maps[2].astype(float)
     return blue / (MAD_TO_SIGMA * np.median(np.abs(blue - np.median(blue))))
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from _shards import DISTINCT, SHARD, link_shards, single_model
 from joblib import effective_n_jobs
 
-from gridlens.engine import parts_folder
+from gridlens.engine._output import parts_folder
 
 _EVERY = 2.0  # s
 # What a core of many does of what it does alone: an assumption, for memory and disk are shared.

@@ -18,12 +18,16 @@ from _real import image_features, plain_lenses, real_field
 from _scenes import Scenes, cached_calibration, cached_cutouts, cached_polar, cached_rows, fit_recipe, usable
 from joblib.externals.loky import get_reusable_executor
 
-from gridlens.cutouts import SIMULATED_SURVEYS, CutoutSet
+from gridlens.cutouts import CutoutSet
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.detector import LensDetector
 from gridlens.evaluation import Estimate, auroc, average_precision, compare, tpr_at_fpr
 from gridlens.features import GridPatchExtractor, Measured, measure
-from gridlens.members import polar_features
-from gridlens.stacking import MemberStack, fit_meta, member_class, member_log_odds
+from gridlens.members._polar import polar_features
+from gridlens.stacking import MemberStack
+from gridlens.stacking._meta import fit_meta
+from gridlens.stacking._registry import member_class
+from gridlens.stacking._stack import member_log_odds
 from gridlens.training import RECIPES
 from gridlens.training._mine import Mined, mine
 

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from gridlens.features import FEATURE_NAMES, N_PATCHES, dihedral
+from gridlens.features import FEATURE_NAMES, dihedral
+from gridlens.features._contract import N_PATCHES
 from gridlens.members import LightGBMMember, _trees
 
 N_HELD, BLOCK, SHIFT = 20_000, 5_000, 1.2

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from _scenes import cached_cutouts
 
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.features import dihedral
 from gridlens.models import load_model
 

@@ -5,8 +5,8 @@ import pytest
 from numba import config, njit
 from scenes import scenes
 
-from gridlens.features.contract import FEATURE_NAMES
-from gridlens.features.kernels import extract_rows, make_workspace
+from gridlens.features._contract import FEATURE_NAMES
+from gridlens.features._kernels import extract_rows, make_workspace
 
 # False under NUMBA_DISABLE_JIT=1: kernels are then interpreted and take seconds for 128 px.
 JIT = not config.DISABLE_JIT

@@ -7,7 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 from gridlens import CutoutSet, LensDetector
 from gridlens.cutouts import CutoutFlag
-from gridlens.detector import ARC_COLUMNS, rank_table
+from gridlens.detector import rank_table
+from gridlens.detector._table import ARC_COLUMNS
 from gridlens.errors import GridlensError
 from gridlens.features import measure
 from gridlens.members import LightGBMMember, NNPUMember

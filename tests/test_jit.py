@@ -13,7 +13,7 @@ import pytest
 from gridlens import CutoutSet
 from gridlens._jit import is_compiled
 from gridlens.features import measure
-from gridlens.features.kernels import extract_rows
+from gridlens.features._kernels import extract_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,13 +7,11 @@
 from gridlens.calibration._isotonic import IsotonicCalibrator
 from gridlens.calibration._out_of_fold import calibrate_out_of_fold
 from gridlens.calibration._prior import shift_prior
-from gridlens.calibration._reliability import Reliability, expected_calibration_error, reliability, wilson
-from gridlens.calibration._shift import PriorShift, estimate_shift
+from gridlens.calibration._reliability import expected_calibration_error, reliability, wilson
+from gridlens.calibration._shift import estimate_shift
 
 __all__ = [
     "IsotonicCalibrator",
-    "PriorShift",
-    "Reliability",
     "calibrate_out_of_fold",
     "estimate_shift",
     "expected_calibration_error",

@@ -10,10 +10,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from gridlens.calibration._beta import fit_beta
+from gridlens.calibration._checks import checked_column, checked_groups, checked_labels, checked_whole
 from gridlens.calibration._likelihood import design_effect, likelihood_limits
 from gridlens.calibration._state import checked_state
 from gridlens.calibration._steps import SLACK, flat, interpolate, pool, pool_ends, sloping, tied
-from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_whole
 
 __all__ = ["IsotonicCalibrator"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from gridlens.calibration._checks import checked_column, checked_groups, checked_labels, checked_whole
 from gridlens.calibration._isotonic import IsotonicCalibrator
-from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_whole
 
 __all__ = ["calibrate_out_of_fold"]
 

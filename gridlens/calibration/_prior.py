@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens.calibration.checks import checked_share
+from gridlens.calibration._checks import checked_share
 
 __all__ = ["shift_prior"]
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.calibration.bins import equal_mass_bins, mean_bin_error
-from gridlens.calibration.checks import (
+from gridlens.calibration._bins import equal_mass_bins, mean_bin_error
+from gridlens.calibration._checks import (
     checked_labels,
     checked_numbers,
     checked_probabilities,

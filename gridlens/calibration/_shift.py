@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.calibration.checks import checked_column, checked_groups, checked_share, checked_whole
+from gridlens.calibration._checks import checked_column, checked_groups, checked_share, checked_whole
 
 __all__ = ["PriorShift", "estimate_shift"]
 
@@ -30,7 +30,7 @@ class PriorShift(NamedTuple):
 
     Examples
     --------
-    >>> from gridlens.calibration import PriorShift
+    >>> from gridlens.calibration._shift import PriorShift
     >>> print(PriorShift(0.0112, 0.0091, 0.0133, 6))
     0.0112 [0.0091, 0.013]
     """

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridlens.calibration._beta import BetaCurve
-from gridlens.calibration.checks import checked_column, checked_whole
+from gridlens.calibration._checks import checked_column, checked_whole
 
 __all__ = ["State", "checked_state"]
 

@@ -55,7 +55,8 @@ def cutouts(
     cutouts.csv with the reason; they never stop the rest.
     """
     check_sources(paths, options)
-    from gridlens.engine import check_folder, write_cutouts
+    from gridlens.engine import write_cutouts
+    from gridlens.engine._cutouts import check_folder
 
     check_folder(out, resume=resume, overwrite=overwrite)
     source = source_of(paths, options)

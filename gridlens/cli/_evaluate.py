@@ -59,7 +59,8 @@ def evaluate(
     costs = _costs(seconds_per_cutout, hours_per_follow_up, cost_per_hour)
     from gridlens._files import check_new_folder
     from gridlens.engine import evaluate_scores
-    from gridlens.reports import check_libraries, write_evaluation
+    from gridlens.reports import write_evaluation
+    from gridlens.reports._pages import check_libraries
 
     check_new_folder(out)
     check_libraries()

@@ -81,7 +81,7 @@ def explain(
     paths = what[1:] if is_table else what
     if paths or options["images"] or not is_table:
         check_sources(paths, options)
-    from gridlens.reports import check_libraries
+    from gridlens.reports._pages import check_libraries
 
     check_libraries()
     tell_of_compilation()
@@ -113,7 +113,7 @@ def _sheet(
 ) -> None:
     from gridlens._file_names import existing_paths
     from gridlens._files import writable_folder
-    from gridlens.explain import read_one
+    from gridlens.explain._sample import read_one
     from gridlens.reports import write_candidate_sheet
 
     # A path may be copied from a table, which names all files of a cutout in one text.
@@ -136,7 +136,7 @@ def _table(
     options: dict[str, Any],
 ) -> None:
     from gridlens._tables import read_table
-    from gridlens.engine import check_output
+    from gridlens.engine._output import check_output
     from gridlens.explain._sample import SHEETS, explained_table
     from gridlens.models._bundle import model_digest
     from gridlens.reports import write_explanations

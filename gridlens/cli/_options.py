@@ -78,7 +78,7 @@ class SurveyName(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the preset's name; end in a usage error that lists the known ones otherwise."""
-        from gridlens.cutouts.surveys import SURVEYS
+        from gridlens.cutouts._surveys import SURVEYS
 
         if str(value).lower() not in SURVEYS:
             self.fail(f"must be one of {', '.join(SURVEYS)}. Got {value!r} instead.", param, ctx)

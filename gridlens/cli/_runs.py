@@ -44,7 +44,7 @@ def interruptible(out: str | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        from gridlens.engine import parts_folder
+        from gridlens.engine._output import parts_folder
 
         if out is None or not parts_folder(out).is_dir():
             raise
@@ -55,7 +55,7 @@ def interruptible(out: str | None) -> Iterator[None]:
 
 def tell_of_compilation(source: Any = None) -> None:
     """Say before the work that the kernels are compiled first, if they are needed and were not compiled before."""
-    from gridlens.features.kernels import kernels_are_compiled
+    from gridlens.features._kernels import kernels_are_compiled
     from gridlens.sources import CacheSource
 
     if not isinstance(source, CacheSource) and not kernels_are_compiled():

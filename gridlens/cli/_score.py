@@ -88,7 +88,8 @@ def score(
     if quote_formulas and out is not None and not out.lower().endswith(".csv"):
         raise click.UsageError("--quote-formulas is for CSV alone. Leave it out, or name a .csv file with --out.")
     from gridlens._tables import check_writable, print_table, write_batches
-    from gridlens.engine import check_output, ranked_scores
+    from gridlens.engine._output import check_output
+    from gridlens.engine._score import ranked_scores
 
     if out is not None:
         check_writable(out)

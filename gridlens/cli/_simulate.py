@@ -56,7 +56,7 @@ def simulate(
         raise click.UsageError("--pixel-scale and --zeropoint describe the real image of --into.")
     if into is not None and len(surveys) != 1:
         raise click.UsageError("--into needs one --survey, whose depth and seeing the arcs are drawn for.")
-    from gridlens.cutouts import SIMULATED_SURVEYS
+    from gridlens.cutouts._surveys import SIMULATED_SURVEYS
     from gridlens.simulate import SceneSettings, load_backgrounds, write_injected_set, write_training_set
 
     unknown = [name for name in surveys if name.lower() not in SIMULATED_SURVEYS]

@@ -90,7 +90,7 @@ def train(
     if not own and (groups is not None or positive_unlabelled or options["catalog"] is not None):
         raise click.UsageError("--groups, --positive-unlabelled and --catalog describe your own data, and need --data.")
     from gridlens.cli._sources import check_sources, pool_of, source_of
-    from gridlens.stacking import split_members
+    from gridlens.stacking._registry import split_members
     from gridlens.training import train as train_model
 
     source = None

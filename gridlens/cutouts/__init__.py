@@ -25,46 +25,34 @@ where it has them. HDF5, Zarr and pictures need ``pip install 'gridlens[formats]
 
 The pixel scale of a FITS file comes from its WCS. Zero points in the headers bring the flux to AB zero point 27; where
 no header has one, the three bands are taken to be in one linear unit. `survey` names a preset of
-`gridlens.cutouts.surveys` that fills what files lack.
+`gridlens.cutouts._surveys` that fills what files lack.
 """
 
 import gridlens.cutouts.readers  # noqa: F401  it gives `CutoutSet.read` its function
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
-from gridlens.cutouts._conventions import MAX_SIZE, METADATA_NAMES, PathsLike
-from gridlens.cutouts._flags import FLAG_MEANINGS, REJECTING_FLAGS, CutoutFlag, flag_message, flag_names, is_rejected
+from gridlens.cutouts._conventions import METADATA_NAMES
+from gridlens.cutouts._flags import FLAG_MEANINGS, CutoutFlag, flag_names, is_rejected
 from gridlens.cutouts._noise import band_noise
-from gridlens.cutouts._plausible import known_metadata
-from gridlens.cutouts._quality import quality_flags, valid_fraction
-from gridlens.cutouts._reject import MIN_SIZE, Rejection, field_warning, reject_reason, rejection
+from gridlens.cutouts._quality import quality_flags
+from gridlens.cutouts._reject import rejection
 from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._surveys import SURVEYS, Survey, get_survey
 from gridlens.cutouts._writers import write_npz
-from gridlens.cutouts.surveys import SIMULATED_SURVEYS, SURVEYS, Survey, get_survey
 
 __all__ = [
     "FLAG_MEANINGS",
-    "MAX_SIZE",
     "METADATA_NAMES",
-    "MIN_SIZE",
-    "REJECTING_FLAGS",
-    "SIMULATED_SURVEYS",
     "SURVEYS",
     "CutoutBatch",
     "CutoutFlag",
     "CutoutSet",
-    "PathsLike",
     "ReadFailure",
-    "Rejection",
     "Survey",
     "band_noise",
-    "field_warning",
-    "flag_message",
     "flag_names",
     "get_survey",
     "is_rejected",
-    "known_metadata",
     "quality_flags",
-    "reject_reason",
     "rejection",
-    "valid_fraction",
     "write_npz",
 ]

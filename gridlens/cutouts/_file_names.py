@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from gridlens.cutouts._bands import KNOWN_BANDS
 from gridlens.cutouts._companions import COMPANION_WORDS, SCIENCE_WORDS
-from gridlens.cutouts.surveys import KNOWN_FILTERS
+from gridlens.cutouts._surveys import KNOWN_FILTERS
 
 __all__ = ["SUFFIXES", "Kind", "kind_of", "parse_stem", "split_suffix"]
 

@@ -77,7 +77,7 @@ def known_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
 
     Examples
     --------
-    >>> from gridlens.cutouts import known_metadata
+    >>> from gridlens.cutouts._plausible import known_metadata
     >>> known_metadata({"redshift": [0.3, -99.0]})
     ({'redshift': array([0.3, nan])}, "1 in 'redshift' (such as -99)")
     """

@@ -76,7 +76,7 @@ def valid_fraction(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.cutouts import valid_fraction
+    >>> from gridlens.cutouts._quality import valid_fraction
     >>> pixels = np.zeros((1, 48, 48, 3), dtype=np.float32)
     >>> pixels[0, :24, :, 1] = np.nan
     >>> valid_fraction(pixels)

@@ -40,7 +40,7 @@ def reject_reason(
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.cutouts import reject_reason
+    >>> from gridlens.cutouts._reject import reject_reason
     >>> reject_reason(np.zeros((20, 20, 3)), (9.5, 9.5), 0.5)
     'The cutout is 20 x 20 px, and the features need at least 48 x 48.'
     """

@@ -22,7 +22,8 @@ from gridlens.detector._rows import described, reject_unscored
 from gridlens.detector._table import EVEN, rank_table
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
-from gridlens.stacking import MemberStack, build_member, member_log_odds
+from gridlens.stacking import MemberStack, build_member
+from gridlens.stacking._stack import member_log_odds
 
 __all__ = ["LensDetector"]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
-from gridlens.features import FEATURE_NAMES, Measured, keep_metadata, measure
+from gridlens.features import FEATURE_NAMES, Measured, measure
+from gridlens.features._measured import keep_metadata
 
 __all__ = ["Inputs", "as_inputs", "as_measured", "check_consumed", "checked_labels", "selected"]
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from gridlens.cutouts import CutoutFlag
 from gridlens.detector._table import ARC_COLUMNS
-from gridlens.features import FEATURE_NAMES, N_PATCHES, Measured, best_arc
+from gridlens.features import FEATURE_NAMES, Measured, best_arc
+from gridlens.features._contract import N_PATCHES
 
 __all__ = ["described", "reject_unscored"]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from gridlens.cutouts import CutoutBatch, CutoutFlag, flag_message
+from gridlens.cutouts import CutoutBatch, CutoutFlag
+from gridlens.cutouts._flags import flag_message
 from gridlens.detector import LensDetector
 from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
 from gridlens.features import Measured, measure

@@ -13,12 +13,12 @@ import pandas as pd
 
 from gridlens._progress import progress_bar
 from gridlens._tables import read_table
-from gridlens.calibration.checks import checked_share, checked_whole
+from gridlens.calibration._checks import checked_share, checked_whole
 from gridlens.engine._score import ranked_scores
 from gridlens.engine._truth import join_truth
 from gridlens.errors import GridlensError
 from gridlens.evaluation import Evaluation, Strata, evaluate
-from gridlens.features import is_feature_cache
+from gridlens.features._cache import is_feature_cache
 from gridlens.sources import CacheSource, Source
 
 __all__ = ["ScoreEvaluation", "evaluate_scores"]

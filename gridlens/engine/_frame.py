@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gridlens.cutouts import PathsLike
+from gridlens.cutouts._conventions import PathsLike
 from gridlens.engine._score import ranked_scores
 from gridlens.engine._scorers import Prevalence
 from gridlens.sources import Source, open_source

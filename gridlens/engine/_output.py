@@ -14,7 +14,7 @@ from typing import Any
 from joblib import effective_n_jobs
 
 from gridlens._files import locked
-from gridlens.cutouts.catalogs import JoinReport
+from gridlens.cutouts.catalogs._join import JoinReport
 from gridlens.engine._local import Engine, ProcessEngine, ThreadEngine
 from gridlens.engine._parts import Parts, is_parts_folder
 from gridlens.engine._record import check_record, write_record

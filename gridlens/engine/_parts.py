@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlens._files import read_regular
-from gridlens.cutouts.catalogs import JoinGaps
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.engine._seal import identity_digest, is_sealed, sealed, unsealed_metadata
 from gridlens.engine._task import Part
 from gridlens.errors import GridlensError

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from gridlens.calibration import shift_prior
-from gridlens.detector import EVEN, LensDetector, add_probabilities, order_table, settle_prevalence
+from gridlens.detector import LensDetector
+from gridlens.detector._table import EVEN, add_probabilities, order_table, settle_prevalence
 from gridlens.features import Measured
 
 __all__ = ["JointScorer", "Scorer", "SingleScorer"]

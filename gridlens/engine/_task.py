@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 import pyarrow as pa
 
-from gridlens.cutouts.catalogs import JoinGaps
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.engine._work import Work
 from gridlens.errors import GridlensError
 from gridlens.sources import Partition, Source

@@ -11,8 +11,8 @@ from gridlens._groups import group_of_each
 from gridlens._labels import binary_values, check_columns, check_label_column, rows_by_id
 from gridlens._tables import some_names
 from gridlens.calibration import shift_prior
-from gridlens.cutouts import known_metadata
-from gridlens.detector import EVEN
+from gridlens.cutouts._plausible import known_metadata
+from gridlens.detector._table import EVEN
 from gridlens.errors import GridlensError
 
 __all__ = ["JoinedTruth", "join_truth"]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from gridlens.cutouts import CutoutFlag, CutoutSet, ReadFailure
-from gridlens.cutouts.catalogs import JoinGaps
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.errors import GridlensError
 from gridlens.features import Measured, measure
 from gridlens.sources import Partition, Source

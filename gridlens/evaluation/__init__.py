@@ -5,31 +5,20 @@ review of the top finds, `stratified` and `control_score` where the performance 
 scores is better. `evaluate` computes all of it.
 """
 
-from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
-from gridlens.evaluation._conformal import Selection, conformal_selection
-from gridlens.evaluation._controls import MatchedNegatives, control_score, matched_negatives
-from gridlens.evaluation._discovery import DiscoveryCurve, ReviewCost, discovery_curve
+from gridlens.evaluation._compare import compare
+from gridlens.evaluation._conformal import conformal_selection
+from gridlens.evaluation._discovery import discovery_curve
 from gridlens.evaluation._evaluate import Evaluation, Strata, evaluate
 from gridlens.evaluation._false_positives import tpr_at_false_positives
 from gridlens.evaluation._intervals import Estimate
 from gridlens.evaluation._precision import average_precision, required_fpr, tpr_at_precision
 from gridlens.evaluation._proper import brier_score, calibration_error, log_loss
 from gridlens.evaluation._ranking import auroc, tpr_at_fpr
-from gridlens.evaluation._strata import CrossTable, cross_table, stratified
-from gridlens.evaluation._summary import evaluate_ranking
-from gridlens.evaluation._thresholds import counts_above
 from gridlens.evaluation._top import precision_at_k, recall_at_k
 
 __all__ = [
-    "Comparison",
-    "CrossTable",
-    "DiscoveryCurve",
     "Estimate",
     "Evaluation",
-    "MatchedNegatives",
-    "McNemar",
-    "ReviewCost",
-    "Selection",
     "Strata",
     "auroc",
     "average_precision",
@@ -37,19 +26,12 @@ __all__ = [
     "calibration_error",
     "compare",
     "conformal_selection",
-    "control_score",
-    "counts_above",
-    "cross_table",
     "discovery_curve",
     "evaluate",
-    "evaluate_ranking",
     "log_loss",
-    "matched_negatives",
-    "mcnemar",
     "precision_at_k",
     "recall_at_k",
     "required_fpr",
-    "stratified",
     "tpr_at_false_positives",
     "tpr_at_fpr",
     "tpr_at_precision",

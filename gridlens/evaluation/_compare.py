@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
-from gridlens.calibration.checks import checked_groups, checked_labels, checked_share, checked_whole
+from gridlens.calibration._checks import checked_groups, checked_labels, checked_share, checked_whole
 from gridlens.evaluation._draws import Metric, draws, groups_of, metric_values, named_metrics
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import _checked, _most_passing
@@ -194,7 +194,7 @@ def mcnemar(
 
     Examples
     --------
-    >>> from gridlens.evaluation import mcnemar
+    >>> from gridlens.evaluation._compare import mcnemar
     >>> y = [1, 1, 1, 1, 1, 1, 0, 0]
     >>> result = mcnemar(y, [5, 5, 1, 1, 1, 5, 0, 3], [5, 5, 5, 5, 5, 1, 3, 0], thresholds=(2, 2))
     >>> print(result)

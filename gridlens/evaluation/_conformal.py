@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridlens.calibration.checks import checked_column, checked_groups, checked_share
+from gridlens.calibration._checks import checked_column, checked_groups, checked_share
 from gridlens.evaluation._ranking import _checked
 
 __all__ = ["Selection", "conformal_selection"]

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import KDTree
 
-from gridlens.calibration.checks import checked_groups, checked_labels, checked_numbers, checked_whole
+from gridlens.calibration._checks import checked_groups, checked_labels, checked_numbers, checked_whole
 from gridlens.evaluation._draws import groups_of
 
 __all__ = ["MatchedNegatives", "control_score", "matched_negatives"]
@@ -94,7 +94,8 @@ def control_score(columns: Any, y: Any, groups: Any = None, *, cv: int = 5, rand
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.evaluation import auroc, control_score
+    >>> from gridlens.evaluation import auroc
+    >>> from gridlens.evaluation._controls import control_score
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat([1, 0], [100, 900])
     >>> control = control_score({"magnitude": rng.normal(size=1000) - y, "size": rng.normal(size=1000)}, y)
@@ -163,7 +164,7 @@ def matched_negatives(
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.evaluation import matched_negatives
+    >>> from gridlens.evaluation._controls import matched_negatives
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat([1, 0], [100, 2000])
     >>> print(matched_negatives(y, {"magnitude": rng.normal(size=2100) - 0.8 * y}))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridlens.calibration import wilson
-from gridlens.calibration.checks import checked_groups, checked_share, checked_whole
+from gridlens.calibration._checks import checked_groups, checked_share, checked_whole
 from gridlens.evaluation._draws import draws, groups_of
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import _checked

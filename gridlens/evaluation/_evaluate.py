@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlens.calibration import Reliability, reliability
-from gridlens.calibration.checks import checked_groups, checked_probabilities, checked_share
+from gridlens.calibration import reliability
+from gridlens.calibration._checks import checked_groups, checked_probabilities, checked_share
+from gridlens.calibration._reliability import Reliability
 from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
 from gridlens.evaluation._controls import MatchedNegatives, control_score, matched_negatives
 from gridlens.evaluation._discovery import DiscoveryCurve, discovery_curve

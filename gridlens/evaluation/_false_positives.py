@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gridlens.calibration import wilson
-from gridlens.calibration.checks import checked_whole
+from gridlens.calibration._checks import checked_whole
 from gridlens.evaluation._bootstrap import Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import sample_of

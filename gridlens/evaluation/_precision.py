@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gridlens.calibration.checks import checked_share, checked_whole
+from gridlens.calibration._checks import checked_share, checked_whole
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import sample_of

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gridlens._constants import Z_95
-from gridlens.calibration.bins import equal_mass_bins, mean_bin_error
-from gridlens.calibration.checks import (
+from gridlens.calibration._bins import equal_mass_bins, mean_bin_error
+from gridlens.calibration._checks import (
     checked_groups,
     checked_labels,
     checked_probabilities,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gridlens.calibration import wilson
-from gridlens.calibration.checks import checked_column, checked_groups, checked_labels, checked_share, checked_whole
+from gridlens.calibration._checks import checked_column, checked_groups, checked_labels, checked_share, checked_whole
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, delong_interval, unresolvable
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gridlens.calibration.checks import checked_column, checked_groups, checked_whole
+from gridlens.calibration._checks import checked_column, checked_groups, checked_whole
 from gridlens.evaluation._draws import Metric, named_metrics
 from gridlens.evaluation._intervals import Estimate
 from gridlens.evaluation._ranking import _checked
@@ -68,7 +68,8 @@ def stratified(
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.evaluation import auroc, stratified
+    >>> from gridlens.evaluation import auroc
+    >>> from gridlens.evaluation._strata import stratified
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat([1, 0], [60, 500])
     >>> radius = np.where(y == 1, rng.uniform(10, 30, 560), np.nan)
@@ -144,7 +145,8 @@ def cross_table(results: Mapping[str, Mapping[str, Estimate]]) -> CrossTable:
 
     Examples
     --------
-    >>> from gridlens.evaluation import Estimate, cross_table
+    >>> from gridlens.evaluation import Estimate
+    >>> from gridlens.evaluation._strata import cross_table
     >>> good, poor = Estimate(0.95, 0.93, 0.97), Estimate(0.71, 0.62, 0.79)
     >>> print(cross_table({"deep": {"deep": good, "wide": poor}, "wide": {"wide": good}}))
     | trained on / tested on | deep                 | wide                 |

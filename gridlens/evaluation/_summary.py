@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gridlens.calibration.checks import checked_probabilities, checked_share, checked_whole
+from gridlens.calibration._checks import checked_probabilities, checked_share, checked_whole
 from gridlens.evaluation._bootstrap import Pending, Sample, settled
 from gridlens.evaluation._false_positives import tpr_at_false_positives_plan
 from gridlens.evaluation._intervals import Estimate, unresolvable
@@ -68,7 +68,7 @@ def evaluate_ranking(
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.evaluation import evaluate_ranking
+    >>> from gridlens.evaluation._summary import evaluate_ranking
     >>> score = np.arange(300)
     >>> for name, estimate in evaluate_ranking(score >= 280, score, ks=[50]).items():
     ...     print(f"{name}: {estimate}")

@@ -36,7 +36,7 @@ def counts_above(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Examples
     --------
-    >>> from gridlens.evaluation import counts_above
+    >>> from gridlens.evaluation._thresholds import counts_above
     >>> positives, negatives = counts_above([1, 0, 1, 0], [0.9, 0.8, 0.8, 0.1])
     >>> positives.tolist(), negatives.tolist()
     ([0.0, 1.0, 2.0, 2.0], [0.0, 0.0, 1.0, 2.0])

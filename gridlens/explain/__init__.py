@@ -7,29 +7,23 @@ say what a model depends on over many cutouts. `explain_table` explains the best
 and writes pages.
 """
 
-from gridlens.explain._aggregate import by_feature, by_group, by_patch, feature_points
+from gridlens.explain._aggregate import by_feature, by_group, by_patch
 from gridlens.explain._explainer import Explainer, Explanation
 from gridlens.explain._importance import importance, permutation_importance
-from gridlens.explain._sample import Sample, explain_table, read_one
-from gridlens.explain._terms import Term, arc_patch, because, strongest_terms
-from gridlens.explain._words import FEATURE_LABELS, feature_words
+from gridlens.explain._sample import explain_table
+from gridlens.explain._terms import because, strongest_terms
+from gridlens.explain._words import feature_words
 
 __all__ = [
-    "FEATURE_LABELS",
     "Explainer",
     "Explanation",
-    "Sample",
-    "Term",
-    "arc_patch",
     "because",
     "by_feature",
     "by_group",
     "by_patch",
     "explain_table",
-    "feature_points",
     "feature_words",
     "importance",
     "permutation_importance",
-    "read_one",
     "strongest_terms",
 ]

@@ -7,9 +7,8 @@ import pandas as pd
 
 from gridlens.explain._explainer import Explanation
 from gridlens.explain._words import ARC_FEATURES
-from gridlens.features import (
-    FEATURE_GROUPS,
-    FEATURE_NAMES,
+from gridlens.features import FEATURE_GROUPS, FEATURE_NAMES
+from gridlens.features._contract import (
     METADATA_NAMES,
     N_IMAGE_FEATURES,
     N_PATCHES,
@@ -117,7 +116,8 @@ def feature_points(explanation: Explanation, name: str) -> tuple[np.ndarray, np.
     Examples
     --------
     >>> from gridlens import CutoutSet, load_model
-    >>> from gridlens.explain import Explainer, feature_points
+    >>> from gridlens.explain import Explainer
+    >>> from gridlens.explain._aggregate import feature_points
     >>> cutouts = CutoutSet.read("cutouts/")  # doctest: +SKIP
     >>> added, value, _ = feature_points(Explainer(load_model()).explain(cutouts), "arcness")  # doctest: +SKIP
     """

@@ -16,7 +16,8 @@ from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError
 from gridlens.explain._shap import shap_explanation
 from gridlens.features import Measured, measure
-from gridlens.stacking import CERTAIN_LOG_ODDS, bounded_contributions, member_log_odds
+from gridlens.stacking._contributions import bounded_contributions
+from gridlens.stacking._stack import CERTAIN_LOG_ODDS, member_log_odds
 
 if TYPE_CHECKING:
     import shap

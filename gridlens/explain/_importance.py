@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gridlens.detector import EVEN, LensDetector
+from gridlens.detector import LensDetector
+from gridlens.detector._table import EVEN
 from gridlens.errors import GridlensError
 from gridlens.explain._aggregate import POSITION, by_feature, by_group, feature_columns, group_columns
 from gridlens.explain._explainer import Explanation

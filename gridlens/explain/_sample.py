@@ -13,7 +13,8 @@ import pandas as pd
 
 from gridlens._file_names import existing_paths, joined_paths
 from gridlens._ids import as_id, as_ids
-from gridlens.cutouts import CutoutSet, PathsLike
+from gridlens.cutouts import CutoutSet
+from gridlens.cutouts._conventions import PathsLike
 from gridlens.engine._output import finished_parts
 from gridlens.engine._parts import Parts
 from gridlens.errors import GridlensError

@@ -9,7 +9,7 @@ import numpy as np
 
 from gridlens._extras import check_extra
 from gridlens.explain._words import FEATURE_LABELS, PLACES
-from gridlens.features import METADATA_NAMES, N_PATCHES, PATCH_FEATURE_NAMES
+from gridlens.features._contract import METADATA_NAMES, N_PATCHES, PATCH_FEATURE_NAMES
 
 if TYPE_CHECKING:
     import shap

@@ -9,7 +9,7 @@ import numpy as np
 from gridlens.explain._aggregate import POSITION
 from gridlens.explain._explainer import Explanation
 from gridlens.explain._words import ARC_FEATURES, PLACES, feature_words
-from gridlens.features import (
+from gridlens.features._contract import (
     METADATA_NAMES,
     N_IMAGE_FEATURES,
     N_PATCHES,

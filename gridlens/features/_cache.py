@@ -15,8 +15,8 @@ import numpy as np
 from gridlens._files import atomic_path
 from gridlens._ids import as_ids, escaped
 from gridlens.errors import GridlensError
+from gridlens.features._contract import CONTRACT_VERSION, FEATURE_NAMES
 from gridlens.features._measured import Measured
-from gridlens.features.contract import CONTRACT_VERSION, FEATURE_NAMES
 
 # pyarrow is imported where it is used: this module belongs to the import of gridlens, a tenth of a second less.
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def is_feature_cache(path: str | os.PathLike[str]) -> bool:
 
     Examples
     --------
-    >>> from gridlens.features import is_feature_cache
+    >>> from gridlens.features._cache import is_feature_cache
     >>> is_feature_cache("nowhere.parquet")
     False
     """

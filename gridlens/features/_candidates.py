@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridlens.errors import CutoutError
+from gridlens.features._contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 from gridlens.features._symmetry import check_features
-from gridlens.features.contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 
 __all__ = ["ArcCandidate", "arc_candidate", "arc_scores", "best_arc", "detection_maps"]
 
@@ -136,18 +136,18 @@ def detection_maps(
 
 def _measured(pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixel_scale: float) -> Any:
     """The workspace of the kernels with all that they found of one cutout."""
-    from gridlens.features import kernels
+    from gridlens.features import _kernels
 
     pixels = np.array(pixels, dtype=np.float32, order="C")
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise CutoutError(f"The 'pixels' parameter must have shape (H, W, 3). Got {pixels.shape} instead.")
     xy = np.array([bcg_xy], np.float64)
     scale, status, bad = np.array([pixel_scale], np.float64), np.zeros(1, np.int64), np.zeros(1, np.int64)
-    work = kernels.make_workspace(pixels.shape[0])
+    work = _kernels.make_workspace(pixels.shape[0])
     pixels.flags.writeable = False
-    kernels.extract_rows(pixels[None], xy, scale, work, np.empty((1, N_IMAGE_FEATURES), np.float32), status, bad)
-    if status[0] != kernels.OK:
-        from gridlens.cutouts import reject_reason
+    _kernels.extract_rows(pixels[None], xy, scale, work, np.empty((1, N_IMAGE_FEATURES), np.float32), status, bad)
+    if status[0] != _kernels.OK:
+        from gridlens.cutouts._reject import reject_reason
 
         reason = reject_reason(pixels, (xy[0, 0], xy[0, 1]), scale[0])
         raise CutoutError(
@@ -207,7 +207,7 @@ def arc_scores(X: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.features import arc_scores
+    >>> from gridlens.features._candidates import arc_scores
     >>> arc_scores(np.zeros((1, 315), np.float32))
     array([[-1., -1., -1., -1., -1., -1., -1., -1., -1.]])
     """

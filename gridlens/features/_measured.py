@@ -10,7 +10,7 @@ import numpy as np
 
 from gridlens._ids import as_id, escaped
 from gridlens.cutouts import CutoutSet, ReadFailure
-from gridlens.features.contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
+from gridlens.features._contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
 
 __all__ = ["Measured", "keep_metadata"]
 

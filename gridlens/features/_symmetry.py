@@ -3,7 +3,7 @@
 import numpy as np
 
 from gridlens._turns import N_TURNS, turned
-from gridlens.features.contract import FEATURE_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
+from gridlens.features._contract import FEATURE_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 
 __all__ = ["check_features", "dihedral", "dihedral_columns", "turn_features"]
 
@@ -83,7 +83,8 @@ def turn_features(X: np.ndarray, version: int) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.features import dihedral, turn_features
+    >>> from gridlens.features import dihedral
+    >>> from gridlens.features._symmetry import turn_features
     >>> X = np.random.default_rng(0).normal(size=(5, 315))
     >>> bool((turn_features(X, 6) == dihedral(X)[6]).all())
     True
@@ -109,7 +110,8 @@ def dihedral_columns() -> np.ndarray:
 
     Examples
     --------
-    >>> from gridlens.features import FEATURE_NAMES, dihedral_columns
+    >>> from gridlens.features import FEATURE_NAMES
+    >>> from gridlens.features._symmetry import dihedral_columns
     >>> turned = dihedral_columns()[1]
     >>> FEATURE_NAMES[turned[FEATURE_NAMES.index("patch0_arcness")]]
     'patch2_arcness'

@@ -3,14 +3,13 @@
 from gridlens.members._lightgbm import LightGBMMember
 from gridlens.members._linear import LinearMember
 from gridlens.members._novelty import Novelty
-from gridlens.members._patch import PatchMember, expected_einstein_radius
-from gridlens.members._polar import POLAR_NAMES, PolarMember, polar_features
+from gridlens.members._patch import PatchMember
+from gridlens.members._polar import PolarMember
 from gridlens.members._positive_unlabelled import ElkanNotoMember, NNPUMember
 from gridlens.members._ranked import RankedMember
 from gridlens.members._xgboost import XGBoostMember
 
 __all__ = [
-    "POLAR_NAMES",
     "ElkanNotoMember",
     "LightGBMMember",
     "LinearMember",
@@ -20,6 +19,4 @@ __all__ = [
     "PolarMember",
     "RankedMember",
     "XGBoostMember",
-    "expected_einstein_radius",
-    "polar_features",
 ]

@@ -8,7 +8,8 @@ import numpy as np
 
 from gridlens._constants import IQR_PER_SIGMA
 from gridlens._npz import read_npz
-from gridlens.features import FEATURE_NAMES, dihedral, dihedral_columns
+from gridlens.features import FEATURE_NAMES, dihedral
+from gridlens.features._symmetry import dihedral_columns
 from gridlens.members._features import ExplainedMember
 
 __all__ = ["LinearMember"]

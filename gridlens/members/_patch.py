@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridlens.features import METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
+from gridlens.features._contract import METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 from gridlens.members._features import ExplainedMember
 from gridlens.members._trees import SampledTrees
 
@@ -53,7 +53,7 @@ def expected_einstein_radius(richness: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> from gridlens.members import expected_einstein_radius
+    >>> from gridlens.members._patch import expected_einstein_radius
     >>> expected_einstein_radius([20.0, 80.0, float("nan")]).round(1)
     array([ 5., 15., 15.])
     """

@@ -90,7 +90,7 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     --------
     >>> import numpy as np
     >>> from gridlens import CutoutSet
-    >>> from gridlens.members import polar_features
+    >>> from gridlens.members._polar import polar_features
     >>> pixels = np.random.default_rng(0).normal(size=(2, 64, 64, 3))
     >>> polar_features(CutoutSet(pixels, pixel_scale=1.0)).shape
     (2, 144)
@@ -104,10 +104,11 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     if not len(cutouts):
         return rows
     # Numba is loaded here: a command that needs no polar numbers must not wait for it.
-    from gridlens.features import N_IMAGE_FEATURES, kernels
+    from gridlens.features import _kernels
+    from gridlens.features._contract import N_IMAGE_FEATURES
     from gridlens.members._polar_kernels import polar_row
 
-    work, room = kernels.make_workspace(cutouts.pixels.shape[1]), make_room()
+    work, room = _kernels.make_workspace(cutouts.pixels.shape[1]), make_room()
     unused = np.empty((1, N_IMAGE_FEATURES), np.float32)
     status, bad = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for k in range(len(cutouts)):
@@ -115,8 +116,8 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
         pixels = np.require(cutouts.pixels[k : k + 1], np.float32, ["C"]).view()
         pixels.flags.writeable = False
         place, scale = cutouts.bcg_xy[k : k + 1], cutouts.pixel_scale[k : k + 1]
-        kernels.extract_rows(pixels, place, scale, work, unused, status, bad)
-        if status[0] == kernels.OK:
+        _kernels.extract_rows(pixels, place, scale, work, unused, status, bad)
+        if status[0] == _kernels.OK:
             polar_row(work.maps, work.good, place[0, 0], place[0, 1], scale[0], room, rows[k])
     return rows
 

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridlens.features import (
+from gridlens.features._candidates import arc_scores
+from gridlens.features._contract import (
     METADATA_NAMES,
     N_IMAGE_FEATURES,
     N_PATCHES,
     PATCH_FEATURE_GROUPS,
     PATCH_FEATURE_NAMES,
-    arc_scores,
 )
 from gridlens.members._features import ExplainedMember
 from gridlens.members._trees import SampledTrees

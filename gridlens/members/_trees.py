@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens.features import FEATURE_NAMES
 from gridlens.members._features import FeatureMember
-from gridlens.trees import Trees, from_lightgbm, lightgbm_booster
+from gridlens.trees import Trees, from_lightgbm
+from gridlens.trees._lightgbm import lightgbm_booster
 
 __all__ = ["LightGBMTrees", "SampledTrees", "TreeMember"]
 

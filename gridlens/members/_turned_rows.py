@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import lightgbm
 import numpy as np
 
-from gridlens.features import turn_features
+from gridlens.features._symmetry import turn_features
 
 __all__ = ["TurnedRows"]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gridlens.features import dihedral, dihedral_columns
+from gridlens.features import dihedral
+from gridlens.features._symmetry import dihedral_columns
 from gridlens.members._features import ExplainedMember
 
 __all__ = ["TurnedTrees"]

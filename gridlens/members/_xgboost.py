@@ -7,7 +7,8 @@ import numpy as np
 
 from gridlens.members._trees import TreeMember
 from gridlens.members._turned_trees import TurnedTrees
-from gridlens.trees import Trees, from_xgboost, xgboost_booster
+from gridlens.trees import Trees, from_xgboost
+from gridlens.trees._xgboost import xgboost_booster
 
 __all__ = ["XGBoostMember"]
 

@@ -181,7 +181,7 @@ def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.models import hash_arrays
+    >>> from gridlens.models._manifest import hash_arrays
     >>> hash_arrays({"y": np.array([0, 1], dtype=np.int8)})["y"]["sha256"][:8]
     'b413f47d'
     """

@@ -11,9 +11,10 @@ import numpy as np
 from gridlens.calibration import IsotonicCalibrator
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError, ModelError
-from gridlens.features import METADATA_CHOICES
+from gridlens.features._contract import METADATA_CHOICES
 from gridlens.models._manifest import BUNDLE_VERSION, DETECTOR, parse_json
-from gridlens.stacking import AveragedMember, MemberStack, member_class
+from gridlens.stacking import AveragedMember, MemberStack
+from gridlens.stacking._registry import member_class
 
 __all__ = ["UPGRADES", "DetectorState", "build_detector", "checked_state", "member_classes", "read_state", "state_of"]
 

@@ -9,15 +9,12 @@ far scores depend on the prior and on which positives were labelled.
 from gridlens.pu._elkan_noto import ElkanNotoClassifier
 from gridlens.pu._metrics import pu_f1, pu_f1_scorer, pu_roc_auc, pu_roc_auc_scorer
 from gridlens.pu._nnpu import NNPULGBMClassifier
-from gridlens.pu._prior import ClassPrior, PriorComparison, estimate_class_prior
-from gridlens.pu._sensitivity import Sensitivity, sensitivity
+from gridlens.pu._prior import estimate_class_prior
+from gridlens.pu._sensitivity import sensitivity
 
 __all__ = [
-    "ClassPrior",
     "ElkanNotoClassifier",
     "NNPULGBMClassifier",
-    "PriorComparison",
-    "Sensitivity",
     "estimate_class_prior",
     "pu_f1",
     "pu_f1_scorer",

@@ -15,12 +15,10 @@ from gridlens.reports._evaluation_plots import (
 )
 from gridlens.reports._explanation_plots import plot_beeswarm, plot_dependence, plot_importance
 from gridlens.reports._explanations import write_explanations
-from gridlens.reports._pages import check_libraries
 from gridlens.reports._pictures import draw_candidate, lupton_rgb
 from gridlens.reports._sheet import draw_candidate_sheet, write_candidate_sheet
 
 __all__ = [
-    "check_libraries",
     "draw_candidate",
     "draw_candidate_sheet",
     "lupton_rgb",

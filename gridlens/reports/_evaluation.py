@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from gridlens._files import atomic_folder
-from gridlens.calibration import Reliability, shift_prior
+from gridlens.calibration import shift_prior
+from gridlens.calibration._reliability import Reliability
 from gridlens.engine import ScoreEvaluation
-from gridlens.evaluation import DiscoveryCurve, Estimate, Evaluation, required_fpr
+from gridlens.evaluation import Estimate, Evaluation, required_fpr
+from gridlens.evaluation._discovery import DiscoveryCurve
 from gridlens.reports._evaluation_plots import (
     plot_discovery,
     plot_precision_recall,

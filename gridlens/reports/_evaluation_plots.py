@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gridlens.calibration import Reliability
-from gridlens.calibration.checks import checked_share
-from gridlens.evaluation import DiscoveryCurve, counts_above
+from gridlens.calibration._checks import checked_share
+from gridlens.calibration._reliability import Reliability
+from gridlens.evaluation._discovery import DiscoveryCurve
+from gridlens.evaluation._thresholds import counts_above
 from gridlens.reports._figures import COLORS, GREY
 
 if TYPE_CHECKING:

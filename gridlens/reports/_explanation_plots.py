@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gridlens.explain import FEATURE_LABELS, Explanation, feature_points
-from gridlens.features import PATCH_FEATURE_UNITS
+from gridlens.explain import Explanation
+from gridlens.explain._aggregate import feature_points
+from gridlens.explain._words import FEATURE_LABELS
+from gridlens.features._contract import PATCH_FEATURE_UNITS
 from gridlens.reports._figures import GREY, LENS, NO_LENS, bare, new_figure
 
 if TYPE_CHECKING:

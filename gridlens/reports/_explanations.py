@@ -12,8 +12,9 @@ import pandas as pd
 from gridlens._files import atomic_folder, check_new_folder
 from gridlens.cutouts import CutoutSet
 from gridlens.evaluation import Estimate
-from gridlens.explain import FEATURE_LABELS, Explainer, Explanation, importance, permutation_importance
-from gridlens.features import METADATA_NAMES
+from gridlens.explain import Explainer, Explanation, importance, permutation_importance
+from gridlens.explain._words import FEATURE_LABELS
+from gridlens.features._contract import METADATA_NAMES
 from gridlens.reports._explanation_plots import plot_beeswarm, plot_dependence, plot_importance
 from gridlens.reports._figures import image_uri
 from gridlens.reports._pages import check_libraries, render

@@ -9,8 +9,10 @@ import numpy as np
 
 from gridlens.cutouts import CutoutSet, band_noise
 from gridlens.errors import GridlensError
-from gridlens.explain import Explanation, arc_patch, by_patch
-from gridlens.features import ArcCandidate, arc_candidate, detection_maps
+from gridlens.explain import Explanation, by_patch
+from gridlens.explain._terms import arc_patch
+from gridlens.features import arc_candidate, detection_maps
+from gridlens.features._candidates import ArcCandidate
 from gridlens.reports._figures import LENS, diverging
 
 if TYPE_CHECKING:

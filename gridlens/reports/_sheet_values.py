@@ -9,9 +9,11 @@ import numpy as np
 from scipy.special import logit
 
 from gridlens.calibration import shift_prior
-from gridlens.detector import EVEN, LensDetector
-from gridlens.explain import Explanation, Term, because, by_group, strongest_terms
-from gridlens.stacking import member_log_odds
+from gridlens.detector import LensDetector
+from gridlens.detector._table import EVEN
+from gridlens.explain import Explanation, because, by_group, strongest_terms
+from gridlens.explain._terms import Term
+from gridlens.stacking._stack import member_log_odds
 
 __all__ = ["Bar", "SheetValues", "sheet_values"]
 

@@ -3,19 +3,17 @@
 Needs the extra ``gridlens[sim]``.
 """
 
-from gridlens.simulate._backgrounds import Backgrounds, load_backgrounds
-from gridlens.simulate._dataset import map_blocks, scenes_to_cutouts, write_training_set
+from gridlens.simulate._backgrounds import load_backgrounds
+from gridlens.simulate._dataset import scenes_to_cutouts, write_training_set
 from gridlens.simulate._inject import inject_scene, write_injected_set
 from gridlens.simulate._scene import TRUTH_COLUMNS, Scene, SceneSettings, simulate_scene
 
 __all__ = [
     "TRUTH_COLUMNS",
-    "Backgrounds",
     "Scene",
     "SceneSettings",
     "inject_scene",
     "load_backgrounds",
-    "map_blocks",
     "scenes_to_cutouts",
     "simulate_scene",
     "write_injected_set",

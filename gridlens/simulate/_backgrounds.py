@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gridlens.cutouts import MIN_SIZE, CutoutSet, PathsLike, band_noise, reject_reason
+from gridlens.cutouts import CutoutSet, band_noise
+from gridlens.cutouts._conventions import PathsLike
+from gridlens.cutouts._reject import MIN_SIZE, reject_reason
 from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from gridlens.cutouts.surveys import Survey
+from gridlens.cutouts._surveys import Survey
 from gridlens.simulate._canvas import Geometry, flux_of
 
 __all__ = [

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from gridlens.cutouts import METADATA_NAMES, SIMULATED_SURVEYS, get_survey
+from gridlens.cutouts import METADATA_NAMES, get_survey
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.simulate._canvas import Canvas, Geometry
 from gridlens.simulate._impostors import draw_impostor
 from gridlens.simulate._lens import MassModel, critical_radius, draw_mass

@@ -10,7 +10,7 @@ from typing import Any
 
 from gridlens._ids import as_ids
 from gridlens.cutouts import CutoutFlag, ReadFailure
-from gridlens.cutouts.catalogs import JoinGaps
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.errors import GridlensError
 from gridlens.features import FeatureCache, Measured
 from gridlens.sources._partition import Partition

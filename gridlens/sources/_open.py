@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gridlens.cutouts import PathsLike
+from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts.images import CutOptions
 from gridlens.cutouts.readers import ReadOptions

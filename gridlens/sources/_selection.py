@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gridlens.cutouts import CutoutBatch, ReadFailure
-from gridlens.cutouts.catalogs import JoinGaps
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.features import Measured
 from gridlens.sources._partition import Partition
 from gridlens.sources._source import Source

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from gridlens.cutouts import CutoutBatch, ReadFailure
-from gridlens.cutouts.catalogs import JoinGaps, JoinReport
+from gridlens.cutouts.catalogs._join import JoinGaps, JoinReport
 from gridlens.features import Measured
 from gridlens.sources._partition import Partition
 

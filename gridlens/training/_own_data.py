@@ -13,7 +13,7 @@ from gridlens.detector import LensDetector
 from gridlens.models._manifest import sha256_of
 from gridlens.sources import CacheSource, Source
 from gridlens.sources._stamps import frame_digest
-from gridlens.stacking import member_log_odds
+from gridlens.stacking._stack import member_log_odds
 from gridlens.training._card import HeldOut, Words
 from gridlens.training._examples import Examples, TrainingSet
 from gridlens.training._labelled import Labelled

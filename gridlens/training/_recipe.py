@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 
 __all__ = ["RECIPES", "Recipe"]
 

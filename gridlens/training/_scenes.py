@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridlens.cutouts import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.features import Measured, measure
 from gridlens.training._recipe import Recipe
 from gridlens.training._store import MeasuredStore
@@ -57,7 +57,8 @@ def measured_scenes(
     GridlensError
         lenstronomy is not installed.
     """
-    from gridlens.simulate import SceneSettings, map_blocks, simulate_scene
+    from gridlens.simulate import SceneSettings, simulate_scene
+    from gridlens.simulate._dataset import map_blocks
 
     settings = SceneSettings(
         surveys=surveys, lens_fraction=lens_fraction, cluster_cluster=float(target == "cluster-cluster")

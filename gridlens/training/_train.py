@@ -18,8 +18,10 @@ from gridlens._progress import progress_bar
 from gridlens.detector import LensDetector
 from gridlens.engine._output import parts_folder
 from gridlens.errors import GridlensError
-from gridlens.features import METADATA_CHOICES, Measured
-from gridlens.models import hash_arrays, save_model
+from gridlens.features import Measured
+from gridlens.features._contract import METADATA_CHOICES
+from gridlens.models import save_model
+from gridlens.models._manifest import hash_arrays
 from gridlens.sources import Source, open_source
 from gridlens.training._card import write_card
 from gridlens.training._checks import check_calibration, check_members, check_out, check_parameters

@@ -5,14 +5,12 @@ running LightGBM's or XGBoost's own parser. `lightgbm_booster` and `xgboost_boos
 checked first.
 """
 
-from gridlens.trees._lightgbm import from_lightgbm, lightgbm_booster
+from gridlens.trees._lightgbm import from_lightgbm
 from gridlens.trees._trees import Trees
-from gridlens.trees._xgboost import from_xgboost, xgboost_booster
+from gridlens.trees._xgboost import from_xgboost
 
 __all__ = [
     "Trees",
     "from_lightgbm",
     "from_xgboost",
-    "lightgbm_booster",
-    "xgboost_booster",
 ]

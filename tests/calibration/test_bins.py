@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gridlens.calibration.bins import equal_mass_bins, mean_bin_error
+from gridlens.calibration._bins import equal_mass_bins, mean_bin_error
 
 
 def test_bins_hold_equally_many_rows_and_ties_stay_together():

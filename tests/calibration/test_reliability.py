@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 from sklearn.calibration import calibration_curve
 
-from gridlens.calibration import Reliability, expected_calibration_error, reliability, wilson
+from gridlens.calibration import expected_calibration_error, reliability, wilson
+from gridlens.calibration._reliability import Reliability
 
 
 def test_bins_by_hand():

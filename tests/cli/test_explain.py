@@ -10,7 +10,8 @@ from gridlens import load_model
 from gridlens.cli import main
 from gridlens.cutouts import CutoutSet, write_npz
 from gridlens.errors import GridlensError
-from gridlens.explain import Explainer, explain_table, read_one
+from gridlens.explain import Explainer, explain_table
+from gridlens.explain._sample import read_one
 
 pytest.importorskip("matplotlib")
 SIZE = 500

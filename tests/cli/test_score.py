@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from gridlens import CutoutSet, load_model
 from gridlens.cli import main
 from gridlens.cutouts import write_npz
-from gridlens.detector import ARC_COLUMNS
+from gridlens.detector._table import ARC_COLUMNS
 from gridlens.features import measure
 
 COLUMNS = ["id", "path", "p_lens", "p_low", "p_high", "prevalence", "score", "rank"]
@@ -177,7 +177,7 @@ def test_columns_of_the_catalogue_are_named(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_compilation_is_announced_once(tmp_path, noise, monkeypatch, compiled):
     np.save(tmp_path / "a.npy", noise(n=1, size=64)[0])
-    monkeypatch.setattr("gridlens.features.kernels.kernels_are_compiled", lambda: compiled)
+    monkeypatch.setattr("gridlens.features._kernels.kernels_are_compiled", lambda: compiled)
     result = run("score", tmp_path, "--pixel-scale", 1, "--jobs", 1)
     assert result.exit_code == 0, result.stderr
     assert result.stderr.count("compiling the kernels") == (0 if compiled else 1)

@@ -11,7 +11,8 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, Table
 
 from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.catalogs import duplicate_rows, read_catalog
+from gridlens.cutouts.catalogs import read_catalog
+from gridlens.cutouts.catalogs._join import duplicate_rows
 from gridlens.errors import GridlensError
 
 

@@ -4,16 +4,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import (
-    FLAG_MEANINGS,
-    REJECTING_FLAGS,
-    CutoutFlag,
-    flag_message,
-    flag_names,
-    is_rejected,
-    quality_flags,
-    write_npz,
-)
+from gridlens.cutouts import FLAG_MEANINGS, CutoutFlag, flag_names, is_rejected, quality_flags, write_npz
+from gridlens.cutouts._flags import REJECTING_FLAGS, flag_message
 from gridlens.errors import CutoutError
 
 

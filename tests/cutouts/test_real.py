@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutFlag, field_warning, reject_reason
+from gridlens.cutouts import CutoutFlag
+from gridlens.cutouts._reject import field_warning, reject_reason
 from gridlens.cutouts.catalogs import read_catalog
 from gridlens.cutouts.images import extract
 from gridlens.cutouts.readers import read_batches

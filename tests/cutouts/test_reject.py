@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from gridlens.cutouts import field_warning, reject_reason
+from gridlens.cutouts._reject import field_warning, reject_reason
 
 CENTRE = (29.5, 29.5)
 

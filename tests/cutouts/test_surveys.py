@@ -9,9 +9,10 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 from gridlens.cli import main
-from gridlens.cutouts import SIMULATED_SURVEYS, SURVEYS, CutoutSet, get_survey
+from gridlens.cutouts import SURVEYS, CutoutSet, get_survey
 from gridlens.cutouts._bands import name_bands
 from gridlens.cutouts._file_names import parse_stem
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.cutouts.images._photometry import (
     KEPT_KEYS,
     full_header,

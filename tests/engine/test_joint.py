@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from gridlens import CutoutSet, LensDetector
 from gridlens.cli import main
 from gridlens.cutouts import CutoutBatch, ReadFailure
-from gridlens.engine import score_batches, score_joint
+from gridlens.engine import score_batches
+from gridlens.engine._batches import score_joint
 from gridlens.members import LinearMember
 
 

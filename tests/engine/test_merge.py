@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from gridlens.cutouts import CutoutFlag
-from gridlens.cutouts.catalogs import JoinGaps
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.engine import _merge
 from gridlens.engine._merge import rank_parts
 from gridlens.engine._parts import Parts

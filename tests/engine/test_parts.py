@@ -6,7 +6,7 @@ import os
 import pyarrow as pa
 import pytest
 
-from gridlens.cutouts.catalogs import JoinGaps
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.engine._parts import Parts
 from gridlens.engine._task import Part
 from gridlens.errors import GridlensError

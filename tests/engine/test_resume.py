@@ -12,7 +12,8 @@ from gridlens import CutoutSet, LensDetector
 from gridlens._files import locked
 from gridlens.cli import main
 from gridlens.cutouts import write_npz
-from gridlens.engine import measure_files, parts_folder, score_files
+from gridlens.engine import measure_files, score_files
+from gridlens.engine._output import parts_folder
 from gridlens.errors import GridlensError
 from gridlens.members import LinearMember
 from gridlens.models import save_model

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm, rankdata
 
-from gridlens.evaluation import Estimate, auroc, compare, mcnemar, tpr_at_fpr
+from gridlens.evaluation import Estimate, auroc, compare, tpr_at_fpr
+from gridlens.evaluation._compare import mcnemar
 
 
 def two_scores(rng, n_positive, n_negative, better=0.0, views=1):

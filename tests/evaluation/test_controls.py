@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import norm
 
 from gridlens.evaluation import _controls as controls
-from gridlens.evaluation import auroc, control_score, matched_negatives
+from gridlens.evaluation import auroc
+from gridlens.evaluation._controls import control_score, matched_negatives
 
 
 def confounded(seed, n_positive=200, n_negative=4000):

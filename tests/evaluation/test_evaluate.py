@@ -7,16 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlens.evaluation import (
-    Strata,
-    auroc,
-    compare,
-    discovery_curve,
-    evaluate,
-    evaluate_ranking,
-    mcnemar,
-    tpr_at_fpr,
-)
+from gridlens.evaluation import Strata, auroc, compare, discovery_curve, evaluate, tpr_at_fpr
+from gridlens.evaluation._compare import mcnemar
+from gridlens.evaluation._summary import evaluate_ranking
 
 DRAWS = 50
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gridlens.evaluation import Estimate, auroc, cross_table, stratified, tpr_at_fpr
+from gridlens.evaluation import Estimate, auroc, tpr_at_fpr
+from gridlens.evaluation._strata import cross_table, stratified
 
 COLUMNS = ["stratum", "n_positive", "n_negative", "against", "metric", "value", "low", "high", "note"]
 

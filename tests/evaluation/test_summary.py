@@ -10,7 +10,6 @@ from gridlens.evaluation import (
     average_precision,
     brier_score,
     calibration_error,
-    evaluate_ranking,
     log_loss,
     precision_at_k,
     recall_at_k,
@@ -18,6 +17,7 @@ from gridlens.evaluation import (
     tpr_at_fpr,
     tpr_at_precision,
 )
+from gridlens.evaluation._summary import evaluate_ranking
 
 
 def rows(n=1200, shift=2.0):

@@ -20,7 +20,8 @@ from gridlens.explain import (
 )
 from gridlens.features import FEATURE_NAMES
 from gridlens.members import LightGBMMember, PatchMember
-from gridlens.stacking import CERTAIN_LOG_ODDS, bounded_contributions, member_log_odds
+from gridlens.stacking._contributions import bounded_contributions
+from gridlens.stacking._stack import CERTAIN_LOG_ODDS, member_log_odds
 
 SMALL = {"n_estimators": 15, "min_child_samples": 20}
 

@@ -11,7 +11,8 @@ from gridlens import load_model
 from gridlens.cutouts.readers import read_batches
 from gridlens.engine import score_batches
 from gridlens.errors import GridlensError
-from gridlens.explain import Explainer, explain_table, read_one
+from gridlens.explain import Explainer, explain_table
+from gridlens.explain._sample import read_one
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cutouts"
 

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlens.explain import Explanation, arc_patch, because, feature_words, strongest_terms
+from gridlens.explain import Explanation, because, feature_words, strongest_terms
+from gridlens.explain._terms import arc_patch
 from gridlens.explain._words import FEATURE_LABELS
-from gridlens.features import FEATURE_NAMES, METADATA_NAMES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES
+from gridlens.features import FEATURE_NAMES
+from gridlens.features._contract import METADATA_NAMES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES
 
 COLUMN = {name: k for k, name in enumerate(FEATURE_NAMES)}
 ARC = {

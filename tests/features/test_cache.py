@@ -11,14 +11,9 @@ import pytest
 
 from gridlens.cutouts import ReadFailure
 from gridlens.errors import GridlensError
-from gridlens.features import (
-    FEATURE_NAMES,
-    FeatureCache,
-    FeatureCacheWriter,
-    Measured,
-    is_feature_cache,
-)
+from gridlens.features import FEATURE_NAMES, FeatureCache, FeatureCacheWriter, Measured
 from gridlens.features import _cache as room
+from gridlens.features._cache import is_feature_cache
 
 
 def make(n, seed=0, first=0):

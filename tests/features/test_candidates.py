@@ -8,7 +8,8 @@ from scenes import BLUE, add, arc, cluster, plain_noise, scenes
 
 from gridlens import CutoutSet, GridPatchExtractor
 from gridlens.errors import CutoutError
-from gridlens.features import PATCH_FEATURE_NAMES, arc_candidate, best_arc, detection_maps
+from gridlens.features import arc_candidate, best_arc, detection_maps
+from gridlens.features._contract import PATCH_FEATURE_NAMES
 
 SCENES = [case for case in scenes(0) if case[1].shape[0] <= 130]
 MEASURED = few(SCENES, 72)

@@ -1,7 +1,7 @@
 """The locked names, units and groups."""
 
 from gridlens.cutouts import METADATA_NAMES as CUTOUT_METADATA_NAMES
-from gridlens.features import contract
+from gridlens.features import _contract
 
 # Copied from the contract page by hand: changing it is a new contract version.
 # fmt: off
@@ -22,26 +22,26 @@ METADATA = [
 
 
 def test_names_and_order():
-    assert contract.CONTRACT_VERSION == 1
-    assert list(contract.PATCH_FEATURE_NAMES) == NAMES
-    assert list(contract.METADATA_NAMES) == METADATA == list(CUTOUT_METADATA_NAMES)
+    assert _contract.CONTRACT_VERSION == 1
+    assert list(_contract.PATCH_FEATURE_NAMES) == NAMES
+    assert list(_contract.METADATA_NAMES) == METADATA == list(CUTOUT_METADATA_NAMES)
     expected = [f"patch{k}_{name}" for k in range(9) for name in NAMES] + METADATA
-    assert list(contract.FEATURE_NAMES) == expected
-    assert len(contract.FEATURE_NAMES) == 315
-    assert contract.N_IMAGE_FEATURES == 306
+    assert list(_contract.FEATURE_NAMES) == expected
+    assert len(_contract.FEATURE_NAMES) == 315
+    assert _contract.N_IMAGE_FEATURES == 306
 
 
 def test_every_column_has_a_unit():
-    assert tuple(contract.FEATURE_UNITS) == contract.FEATURE_NAMES
-    assert contract.FEATURE_UNITS["patch8_arc_distance"] == "arcsec"
-    assert contract.FEATURE_UNITS["patch0_curvature"] == "arcsec-1"
-    assert contract.FEATURE_UNITS["patch4_color_gr"] == "mag"
-    assert contract.FEATURE_UNITS["velocity_dispersion"] == "km s-1"
-    assert contract.FEATURE_UNITS["ra"] == ""
+    assert tuple(_contract.FEATURE_UNITS) == _contract.FEATURE_NAMES
+    assert _contract.FEATURE_UNITS["patch8_arc_distance"] == "arcsec"
+    assert _contract.FEATURE_UNITS["patch0_curvature"] == "arcsec-1"
+    assert _contract.FEATURE_UNITS["patch4_color_gr"] == "mag"
+    assert _contract.FEATURE_UNITS["velocity_dispersion"] == "km s-1"
+    assert _contract.FEATURE_UNITS["ra"] == ""
 
 
 def test_groups_partition_the_columns():
-    groups = contract.FEATURE_GROUPS
+    groups = _contract.FEATURE_GROUPS
     assert set(groups) == {
         "intensity",
         "colour",
@@ -52,14 +52,14 @@ def test_groups_partition_the_columns():
         "position",
         "metadata",
     }
-    assert sorted(name for names in groups.values() for name in names) == sorted(contract.FEATURE_NAMES)
+    assert sorted(name for names in groups.values() for name in names) == sorted(_contract.FEATURE_NAMES)
     assert len(groups["position"]) == 81
-    assert groups["metadata"] == contract.METADATA_NAMES
-    assert contract.PATCH_FEATURE_GROUPS["arc_snr"] == "arc shape"
+    assert groups["metadata"] == _contract.METADATA_NAMES
+    assert _contract.PATCH_FEATURE_GROUPS["arc_snr"] == "arc shape"
 
 
 def test_metadata_choices():
-    assert list(contract.METADATA_CHOICES) == ["image", "survey", "all"]
-    assert contract.METADATA_CHOICES["image"] == ()
-    assert contract.METADATA_CHOICES["survey"] == ("seeing", "depth", "redshift")
-    assert contract.METADATA_CHOICES["all"] == tuple(METADATA)
+    assert list(_contract.METADATA_CHOICES) == ["image", "survey", "all"]
+    assert _contract.METADATA_CHOICES["image"] == ()
+    assert _contract.METADATA_CHOICES["survey"] == ("seeing", "depth", "redshift")
+    assert _contract.METADATA_CHOICES["all"] == tuple(METADATA)

@@ -14,8 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from gridlens import CutoutSet, GridPatchExtractor
-from gridlens.cutouts import reject_reason
-from gridlens.features import FEATURE_NAMES, METADATA_NAMES
+from gridlens.cutouts._reject import reject_reason
+from gridlens.features import FEATURE_NAMES
+from gridlens.features._contract import METADATA_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 METADATA = {"seeing": 0.7, "redshift": [0.2, np.nan, 0.5, 0.3], "richness": 40.0, "ra": 90.0, "dec": -45.0}

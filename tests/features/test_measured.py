@@ -6,7 +6,9 @@ import pytest
 from gridlens import CutoutSet
 from gridlens.cutouts import CutoutFlag, ReadFailure
 from gridlens.errors import CutoutError
-from gridlens.features import METADATA_NAMES, GridPatchExtractor, Measured, keep_metadata, measure
+from gridlens.features import GridPatchExtractor, Measured, measure
+from gridlens.features._contract import METADATA_NAMES
+from gridlens.features._measured import keep_metadata
 
 
 @pytest.fixture(scope="module")

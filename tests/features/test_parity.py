@@ -6,7 +6,7 @@ import pytest
 from measuring import JIT, agree, few, measure
 from scenes import BLUE, add, arc, cluster, plain_noise, scenes
 
-from gridlens.features import PATCH_FEATURE_NAMES
+from gridlens.features._contract import PATCH_FEATURE_NAMES
 
 
 def compare(cases):

@@ -37,7 +37,7 @@ def test_the_probability_is_free_of_the_unit_of_flux(factor):
 @compiled_only
 @pytest.mark.parametrize("factor", [1e-20, 1e20])
 def test_polar_numbers_are_free_of_the_unit_of_flux(factor):
-    from gridlens.members import polar_features
+    from gridlens.members._polar import polar_features
 
     for name, *scene in SCENES:
         expected, found = polar_features(scaled(*scene, 1.0))[0], polar_features(scaled(*scene, factor))[0]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from measuring import JIT, agree, compiled_only, measure, turned
 from scenes import cluster
 
-from gridlens.features import FEATURE_NAMES, PATCH_FEATURE_NAMES, dihedral
+from gridlens.features import FEATURE_NAMES, dihedral
+from gridlens.features._contract import PATCH_FEATURE_NAMES
 
 ARC = slice(PATCH_FEATURE_NAMES.index("arcness"), PATCH_FEATURE_NAMES.index("arc_snr") + 1)
 

@@ -5,7 +5,8 @@ import pytest
 from scipy.special import logit
 from sklearn.base import clone
 
-from gridlens.features import FEATURE_NAMES, dihedral, dihedral_columns
+from gridlens.features import FEATURE_NAMES, dihedral
+from gridlens.features._symmetry import dihedral_columns
 from gridlens.members import (
     ElkanNotoMember,
     LightGBMMember,

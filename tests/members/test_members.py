@@ -7,7 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 from gridlens import members
 from gridlens.errors import GridlensError
-from gridlens.features import FEATURE_NAMES, arc_scores, dihedral
+from gridlens.features import FEATURE_NAMES, dihedral
+from gridlens.features._candidates import arc_scores
 from gridlens.members import (
     ElkanNotoMember,
     LightGBMMember,
@@ -16,10 +17,11 @@ from gridlens.members import (
     PatchMember,
     RankedMember,
     XGBoostMember,
-    expected_einstein_radius,
 )
+from gridlens.members._patch import expected_einstein_radius
 from gridlens.members._ranked import rank_patches
-from gridlens.stacking import list_members, member_class
+from gridlens.stacking import list_members
+from gridlens.stacking._registry import member_class
 from gridlens.testing import check_member
 
 SMALL = {"n_estimators": 10, "turns": False}

@@ -7,7 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 from gridlens.features import dihedral
 from gridlens.members import ElkanNotoMember, NNPUMember
-from gridlens.stacking import Member, member_class
+from gridlens.stacking import Member
+from gridlens.stacking._registry import member_class
 
 pytestmark = pytest.mark.filterwarnings("ignore:The labelling propensity differs:UserWarning")
 SMALL = {"n_estimators": 30, "learning_rate": 0.1, "min_child_samples": 20}

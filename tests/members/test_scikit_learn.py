@@ -14,7 +14,6 @@ from sklearn.preprocessing import FunctionTransformer
 
 from gridlens import CutoutSet
 from gridlens.members import (
-    POLAR_NAMES,
     ElkanNotoMember,
     LightGBMMember,
     LinearMember,
@@ -24,6 +23,7 @@ from gridlens.members import (
     RankedMember,
     XGBoostMember,
 )
+from gridlens.members._polar import POLAR_NAMES
 
 pytestmark = pytest.mark.filterwarnings("ignore:The labelling propensity differs:UserWarning")
 FEW = {"n_estimators": 5, "min_child_samples": 5}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from gridlens.features import dihedral, turn_features
+from gridlens.features import dihedral
+from gridlens.features._symmetry import turn_features
 from gridlens.members import LightGBMMember
 from gridlens.members import _features as batches
 from gridlens.members import _lightgbm as turned

@@ -12,9 +12,9 @@ from gridlens import LensDetector, load_model
 from gridlens.errors import GridlensError, ModelError
 from gridlens.features import CONTRACT_VERSION
 from gridlens.members import LightGBMMember, NNPUMember
-from gridlens.models import describe_model, hash_arrays, read_manifest, save_model, upgrade_model
+from gridlens.models import describe_model, read_manifest, save_model, upgrade_model
 from gridlens.models._bundle import model_folder
-from gridlens.models._manifest import BUNDLE_VERSION
+from gridlens.models._manifest import BUNDLE_VERSION, hash_arrays
 
 
 def test_a_loaded_detector_scores_the_same_to_the_bit(saved, detector, calibration_rows):

@@ -6,7 +6,8 @@ from scipy.sparse import csr_array
 from scipy.stats import norm
 from sklearn.svm import LinearSVC
 
-from gridlens.pu import ClassPrior, estimate_class_prior
+from gridlens.pu import estimate_class_prior
+from gridlens.pu._prior import ClassPrior
 
 
 def scores_of(seed, share, separation, n_p=500, n_u=5000):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gridlens.calibration import reliability
-from gridlens.evaluation import auroc, discovery_curve, stratified, tpr_at_fpr
+from gridlens.evaluation import auroc, discovery_curve, tpr_at_fpr
+from gridlens.evaluation._strata import stratified
 from gridlens.reports import plot_discovery, plot_precision_recall, plot_reliability, plot_roc, plot_strata
 
 matplotlib = pytest.importorskip("matplotlib")

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from gridlens import CutoutSet, load_model
 from gridlens.cli import main
 from gridlens.errors import GridlensError
-from gridlens.explain import Explainer, arc_patch, read_one
+from gridlens.explain import Explainer
+from gridlens.explain._sample import read_one
+from gridlens.explain._terms import arc_patch
 from gridlens.reports import draw_candidate, draw_candidate_sheet, write_candidate_sheet, write_explanations
 
 pytest.importorskip("matplotlib")

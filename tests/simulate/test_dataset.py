@@ -12,9 +12,9 @@ from gridlens import CutoutSet
 from gridlens.cutouts import METADATA_NAMES
 from gridlens.cutouts.readers import read_batches
 from gridlens.errors import GridlensError
-from gridlens.simulate import TRUTH_COLUMNS, Scene, SceneSettings, map_blocks, scenes_to_cutouts, write_training_set
+from gridlens.simulate import TRUTH_COLUMNS, Scene, SceneSettings, scenes_to_cutouts, write_training_set
 from gridlens.simulate import _dataset as dataset_module
-from gridlens.simulate._dataset import BLOCK, write_scenes
+from gridlens.simulate._dataset import BLOCK, map_blocks, write_scenes
 
 SMALL = SceneSettings(surveys=("des",), varied_fraction=1.0)
 

@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("lenstronomy")
 
 from gridlens import CutoutSet
-from gridlens.cutouts import band_noise, get_survey, reject_reason, write_npz
+from gridlens.cutouts import band_noise, get_survey, write_npz
+from gridlens.cutouts._reject import reject_reason
 from gridlens.errors import CutoutError
 from gridlens.simulate import (
     TRUTH_COLUMNS,

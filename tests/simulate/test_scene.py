@@ -8,7 +8,9 @@ from scipy import stats
 
 pytest.importorskip("lenstronomy")
 
-from gridlens.cutouts import SIMULATED_SURVEYS, get_survey, reject_reason
+from gridlens.cutouts import get_survey
+from gridlens.cutouts._reject import reject_reason
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.simulate import TRUTH_COLUMNS, SceneSettings, simulate_scene
 from gridlens.simulate import _canvas as canvas_module
 from gridlens.simulate import _scene as scene_module

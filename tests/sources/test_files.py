@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gridlens.cutouts import CutoutSet, write_npz
-from gridlens.cutouts.catalogs import JoinGaps, JoinReport
+from gridlens.cutouts.catalogs._join import JoinGaps, JoinReport
 from gridlens.cutouts.readers import read_batches
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.sources import FileSource, ReadOptions, _files

@@ -10,7 +10,8 @@ import pytest
 
 from gridlens import members
 from gridlens.errors import GridlensError
-from gridlens.stacking import ENTRY_POINT_GROUP, build_member, known_members, list_members, member_class, split_members
+from gridlens.stacking import build_member, known_members, list_members
+from gridlens.stacking._registry import ENTRY_POINT_GROUP, member_class, split_members
 
 
 @pytest.fixture

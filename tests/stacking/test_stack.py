@@ -9,7 +9,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES
 from gridlens.members import ElkanNotoMember, LightGBMMember
-from gridlens.stacking import AveragedMember, MemberStack, fit_meta
+from gridlens.stacking import AveragedMember, MemberStack
+from gridlens.stacking._meta import fit_meta
 
 
 class Column(BaseEstimator):

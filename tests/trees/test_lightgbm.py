@@ -6,7 +6,8 @@ import lightgbm
 import numpy as np
 import pytest
 
-from gridlens.trees import from_lightgbm, lightgbm_booster
+from gridlens.trees import from_lightgbm
+from gridlens.trees._lightgbm import lightgbm_booster
 
 
 @pytest.fixture(scope="module")

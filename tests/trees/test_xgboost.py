@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from gridlens.trees import from_xgboost, xgboost_booster
+from gridlens.trees import from_xgboost
+from gridlens.trees._xgboost import xgboost_booster
 
 xgboost = pytest.importorskip("xgboost")
 

@@ -48,7 +48,7 @@ def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArr
     Examples
     --------
     >>> import pandas as pd
-    >>> from gridlens.cutouts.catalogs import duplicate_rows
+    >>> from gridlens.cutouts.catalogs._join import duplicate_rows
     >>> duplicate_rows(pd.DataFrame({"ra": [10.0, 50.0, 10.0001], "dec": [0.0, 0.0, 0.0]}))
     array([False, False,  True])
     """

@@ -1,7 +1,7 @@
 """Survey images: tiles, units and coordinates of FITS images, and clusters cut out of them."""
 
-from gridlens.cutouts.images._extract import ExtractedBatch, extract, extract_batches
+from gridlens.cutouts.images._extract import extract, extract_batches
 from gridlens.cutouts.images._fits_writer import write_fits
 from gridlens.cutouts.images._options import CutOptions
 
-__all__ = ["CutOptions", "ExtractedBatch", "extract", "extract_batches", "write_fits"]
+__all__ = ["CutOptions", "extract", "extract_batches", "write_fits"]

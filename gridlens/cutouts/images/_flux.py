@@ -27,7 +27,7 @@ from gridlens.errors import CutoutError
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-    from gridlens.cutouts.surveys import Survey
+    from gridlens.cutouts._surveys import Survey
 
 __all__ = ["NotLinearError", "PixelUnit", "band_zeropoints", "pixel_unit", "zeropoint_of"]
 

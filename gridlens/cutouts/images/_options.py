@@ -8,8 +8,8 @@ import numpy as np
 
 from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._keywords import ByBand
+from gridlens.cutouts._surveys import get_survey
 from gridlens.cutouts._zeropoints import checked_zeropoints
-from gridlens.cutouts.surveys import get_survey
 from gridlens.errors import CutoutError
 
 __all__ = ["CutOptions", "checked_seeing"]
@@ -31,7 +31,7 @@ class CutOptions:
     npix : int, default=128
         Side of the cutouts, px.
     survey : str, default=None
-        Preset of `gridlens.cutouts.surveys` that fills the zero points and the seeing that headers lack.
+        Preset of `gridlens.cutouts._surveys` that fills the zero points and the seeing that headers lack.
     zeropoint : float or mapping of band to float, default=None
         AB zero points, mag. They override those of the headers. The flux is brought to zero point 27; where no header
         states one, the bands are taken to be in one linear unit.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gridlens.cutouts._bands import BANDS, missing_bands
 from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._flags import CutoutFlag
+from gridlens.cutouts._surveys import get_survey
 from gridlens.cutouts._zeropoints import checked_zeropoints, flux_factors, to_reference
 from gridlens.cutouts.catalogs._join import duplicate_rows
 from gridlens.cutouts.images._cut import BandImage
@@ -20,7 +21,6 @@ from gridlens.cutouts.images._options import CutOptions, checked_seeing
 from gridlens.cutouts.images._photometry import header_saturation, header_seeing
 from gridlens.cutouts.images._psf import matching_sigmas
 from gridlens.cutouts.images._tiles import Tile, TileIndex
-from gridlens.cutouts.surveys import get_survey
 from gridlens.errors import CutoutError
 
 __all__ = ["Plan"]

@@ -12,12 +12,12 @@ import numpy as np
 from gridlens._files import atomic_path
 from gridlens.cutouts._bands import KNOWN_BANDS, band_letter
 from gridlens.cutouts._companions import NAME_KEYS, science_images
+from gridlens.cutouts._surveys import KNOWN_FILTERS
 from gridlens.cutouts.catalogs._sky import sky_vectors
 from gridlens.cutouts.images._fits_open import is_compressed, opened
 from gridlens.cutouts.images._fits_pixels import SCALING_KEYS
 from gridlens.cutouts.images._photometry import KEPT_KEYS, full_header
 from gridlens.cutouts.images._wcs import parse_wcs, wcs_cards
-from gridlens.cutouts.surveys import KNOWN_FILTERS
 from gridlens.errors import CutoutError, GridlensError
 
 if TYPE_CHECKING:

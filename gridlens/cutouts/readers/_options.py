@@ -8,8 +8,8 @@ import numpy as np
 
 from gridlens.cutouts._bands import BANDS, KNOWN_BANDS
 from gridlens.cutouts._conventions import MAX_SIZE
+from gridlens.cutouts._surveys import get_survey
 from gridlens.cutouts._zeropoints import checked_zeropoints
-from gridlens.cutouts.surveys import get_survey
 from gridlens.errors import CutoutError
 
 __all__ = ["ReadOptions"]
@@ -36,7 +36,7 @@ class ReadOptions:
         Whether to read JPEG and PNG pictures too. They have no photometry, and `CutoutFlag.UNCALIBRATED` is set in
         their `flags`. Otherwise pictures beside other cutouts are ignored, and pictures that are named are an error.
     survey : str, default=None
-        Preset of `gridlens.cutouts.surveys` that fills what the files lack and nothing else: the pixel scale where
+        Preset of `gridlens.cutouts._surveys` that fills what the files lack and nothing else: the pixel scale where
         there is none, zero points of FITS images, seeing and depth in r (after the catalogue), and which filters
         represent g, r and i, such as F475W, F606W and F814W with "hst". The flux of arrays without a header is left as
         it is.

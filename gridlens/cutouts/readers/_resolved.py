@@ -12,9 +12,9 @@ from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._conventions import CANONICAL_PIXEL_SCALE, MAX_SIZE
 from gridlens.cutouts._keywords import ByBand
 from gridlens.cutouts._sides import check_side
+from gridlens.cutouts._surveys import Survey, get_survey
 from gridlens.cutouts._zeropoints import checked_zeropoints, flux_factors
 from gridlens.cutouts.readers._options import ReadOptions
-from gridlens.cutouts.surveys import Survey, get_survey
 from gridlens.errors import CutoutError
 
 __all__ = ["Resolved", "check_size"]

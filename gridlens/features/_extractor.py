@@ -9,18 +9,12 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from gridlens.cutouts import (
-    CutoutFlag,
-    CutoutSet,
-    field_warning,
-    flag_message,
-    is_rejected,
-    quality_flags,
-    rejection,
-    valid_fraction,
-)
+from gridlens.cutouts import CutoutFlag, CutoutSet, is_rejected, quality_flags, rejection
+from gridlens.cutouts._flags import flag_message
+from gridlens.cutouts._quality import valid_fraction
+from gridlens.cutouts._reject import field_warning
+from gridlens.features._contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
 from gridlens.features._measured import Measured
-from gridlens.features.contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -209,7 +203,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
 def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, bad: np.ndarray, n_jobs: int) -> None:
     """Fill the image columns, statuses and numbers of bad pixels; each thread takes the next `CHUNK` that waits."""
     # Numba is loaded here, and not with this module: a command that extracts nothing must not wait for it.
-    from gridlens.features.kernels import extract_rows, make_workspace
+    from gridlens.features._kernels import extract_rows, make_workspace
 
     # A range's iterator hands each chunk to one thread: `next` on it cannot be interrupted by another one.
     waiting = iter(range(0, len(cutouts), CHUNK))

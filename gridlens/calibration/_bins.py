@@ -25,7 +25,7 @@ def equal_mass_bins(p: np.ndarray, n_bins: int) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.calibration.bins import equal_mass_bins
+    >>> from gridlens.calibration._bins import equal_mass_bins
     >>> equal_mass_bins(np.array([0.9, 0.1, 0.1, 0.3]), 2)
     array([1, 0, 0, 1])
     """
@@ -54,7 +54,7 @@ def mean_bin_error(bins: np.ndarray, excess: np.ndarray, weight: np.ndarray) -> 
     Examples
     --------
     >>> import numpy as np
-    >>> from gridlens.calibration.bins import mean_bin_error
+    >>> from gridlens.calibration._bins import mean_bin_error
     >>> y, p = np.array([0, 1, 1, 1]), np.array([0.5, 0.5, 0.75, 0.75])
     >>> mean_bin_error(np.array([0, 0, 1, 1]), y - p, np.ones(4))
     0.125
