@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from gridlens.cli._truth import join_truth
 
 from gridlens import CutoutSet
 from gridlens.cutouts import CutoutFlag, rejection
