@@ -96,7 +96,7 @@ def main() -> None:
     weigh = cached_cutouts(1024, 403, OWN)[:half]
     tests = {
         "scenes held out": cached_cutouts(2048, 407, OWN)[: arguments.held_out],
-        f"scenes of {LEFT_OUT}, which nobody learned from": cached_cutouts(1024, 409, (LEFT_OUT,))[:half],
+        f"scenes of {LEFT_OUT}, which no model learned from": cached_cutouts(1024, 409, (LEFT_OUT,))[:half],
     }
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"CPU, {arguments.jobs} threads"
     print(

@@ -45,7 +45,7 @@ _SCHEMA = pa.schema(
 
 
 class WrittenCutouts(NamedTuple):
-    """What `write_cutouts` did."""
+    """Result of `write_cutouts`."""
 
     rows: int
     rejected: int

@@ -21,7 +21,7 @@ _ALL_FAIL = 8
 
 
 class Work(Protocol):
-    """What workers do with the batches of a partition; pickled for each process."""
+    """Work on the batches of a partition; pickled for each process."""
 
     def read(self, source: Source, partition: Partition, gaps: JoinGaps) -> Iterator[Any]:
         """Read a partition in batches."""

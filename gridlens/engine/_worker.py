@@ -59,7 +59,7 @@ def take_task(payload: bytes) -> None:
 
 
 def run_partition(partition: Partition) -> Part:
-    """Make the rows of a partition, with the warnings that nobody here would see."""
+    """Make the rows of a partition, with the warnings of this process, which has no terminal."""
     check_worker()
     part = _CURRENT[0][1].run(partition)
     said = list(dict.fromkeys(_WARNINGS))

@@ -205,7 +205,7 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
 
 
 def _is_like(value: Any, default: bool | float | None) -> bool:
-    """Whether a value read from JSON may be that of a parameter with this default."""
+    """Return whether a value read from JSON may be that of a parameter with this default."""
     if isinstance(default, bool):
         return isinstance(value, bool)
     if value is None:

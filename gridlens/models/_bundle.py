@@ -204,7 +204,7 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
 
 
 def _is_own(member: type) -> bool:
-    """Whether the class of a member is part of this package."""
+    """Return whether the class of a member is part of this package."""
     return member.__module__.split(".")[0] == "gridlens"
 
 

@@ -40,7 +40,7 @@ class Bar(NamedTuple):
 
 
 class SheetValues(NamedTuple):
-    """What a candidate sheet says of one cutout."""
+    """Text and numbers of the candidate sheet of one cutout."""
 
     id: str
     p: str

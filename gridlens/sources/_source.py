@@ -27,7 +27,7 @@ class Source(Protocol):
 
     @property
     def record(self) -> list[dict[str, Any]]:
-        """What the manifest of a model says of the source: JSON values by name, an entry for each file or folder."""
+        """Entries of the source in the manifest of a model: JSON values by name, one entry for each file or folder."""
         ...
 
     def partitions(self) -> Sequence[Partition]:

@@ -43,7 +43,7 @@ of_trees = pytest.mark.parametrize("member", TREES, ids=lambda member: member.na
 
 
 def rows(member, n=240):
-    """What the member takes, as an array, and labels that a few columns give away."""
+    """Return rows that the member takes, and labels that depend on a few columns."""
     width = len(POLAR_NAMES) if member.name == "polar" else 315
     rng = np.random.default_rng(0)
     y = np.arange(n) % 2
@@ -145,7 +145,7 @@ def test_rows_of_another_shape_are_refused(member):
 
 
 def test_names_are_those_of_the_libraries():
-    """Of those parameters that the libraries have, all; the rest are about cutouts, patches and unlabelled rows."""
+    """Every parameter that the libraries have carries their name; the rest are about cutouts, patches and labels."""
     lightgbm = pytest.importorskip("lightgbm")
     xgboost = pytest.importorskip("xgboost")
     own = {"turns", "top_k", "cv", "class_prior"}

@@ -1,4 +1,4 @@
-"""Arrays that no kernel may be led astray by, whoever wrote them."""
+"""Files of trees, damaged or hostile, that no kernel may be given."""
 
 import io
 import random
