@@ -53,7 +53,7 @@ def test_cfhtls_and_kids_of_two_sizes():
 
 
 def test_kids_field_needs_its_pixel_scale():
-    with pytest.raises(CutoutError, match="--pixel-scale"):
+    with pytest.raises(CutoutError, match="pixel_scale=ARCSEC"):
         CutoutSet.read(DATA / "kids_field")
     cutouts = CutoutSet.read(DATA / "kids_field", pixel_scale=0.34)
     assert cutouts.ids.tolist() == ["kids_field"]
