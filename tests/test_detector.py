@@ -170,6 +170,7 @@ def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows
     assert roc_auc_score(calibration_rows[1], detector.predict_proba(calibration_rows[0])[:, 1]) > 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_trees_that_learn_shuffled_labels_know_nothing_out_of_fold(training_rows, seed):
     X, y = training_rows

@@ -44,6 +44,7 @@ def test_nothing_heavy_is_imported(code):
     assert not found & HEAVY
 
 
+@pytest.mark.slow
 def test_describing_a_model_needs_no_compiler():
     assert "numba" not in modules_after("from gridlens.cli import main\nmain(['info'], standalone_mode=False)")
 

@@ -131,11 +131,13 @@ def toy(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing(toy):
     assert answer(RUN_OUTER, toy.parent, ROOT) == {"result": 2.5, "hits": 0, "misses": 1}
     assert answer(RUN_OUTER, toy.parent, ROOT) == {"result": 2.5, "hits": 1, "misses": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "result"), [("2.0 * x", "30.0 * x", 30.5), ("STEP = 0.5", "STEP = 70.0", 72.0)])
 def test_an_edit_of_the_callees_file_reaches_the_caller(toy, old, new, result):
     assert answer(RUN_OUTER, toy.parent, ROOT)["result"] == 2.5
@@ -145,6 +147,7 @@ def test_an_edit_of_the_callees_file_reaches_the_caller(toy, old, new, result):
     assert len(list((toy / "__pycache__").glob("*.nbi"))) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_written_again(toy, tmp_path):
     found = answer(RUN_DAMAGED, toy.parent, ROOT, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert found == [[2.5, 0, 1]] + 8 * [[2.5, 0, 1], [2.5, 1, 0]]

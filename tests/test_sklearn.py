@@ -49,6 +49,7 @@ def features(cutouts):
     return GridPatchExtractor().fit_transform(cutouts)
 
 
+@pytest.mark.slow
 def test_cross_validation(rows):
     X, y = rows
     assert cross_val_score(fast(), X, y, cv=FOLDS, scoring="roc_auc").mean() > 0.9
@@ -67,6 +68,7 @@ def test_folds_by_cluster(rows):
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_grid_search(rows):
     X, y = rows
     search = GridSearchCV(fast(), {"metadata": ["image", "all"], "cv": [2, 3]}, cv=FOLDS, error_score="raise")

@@ -105,6 +105,7 @@ def test_rounding_at_a_threshold_does_not_turn_the_order(seed):
     assert (np.diff(calibrator.predict(np.sort([*x, *np.nextafter(x, -np.inf)]))) >= 0).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(TRAINING, st.lists(st.floats(-1e6, 1e6), min_size=1), st.booleans())
 def test_any_fit_is_monotone_and_never_certain(rows, new, strict):
@@ -118,6 +119,7 @@ def test_any_fit_is_monotone_and_never_certain(rows, new, strict):
         assert (np.diff(calibrator.predict(np.arange(-12, 13))) > 0).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(TRAINING, st.randoms(use_true_random=False), st.booleans())
 def test_order_of_the_rows_changes_nothing_and_json_keeps_every_bit(rows, random, strict):
@@ -174,6 +176,7 @@ def test_nan_and_empty():
     assert calibrator.predict(np.zeros(2, dtype=np.float32)).dtype == np.float64
 
 
+@pytest.mark.slow
 def test_probabilities_are_calibrated_and_closer_to_the_truth_than_the_steps():
     distance = {True: [], False: []}
     for seed in range(10):

@@ -35,6 +35,7 @@ def test_two_kinds_of_rows_by_hand():
     assert estimate_shift(p, 0.1, n_boot=2).value == pytest.approx(0.7, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_value_and_interval_hold_the_truth():
     found = [estimate_shift(draw(seed, 4000, 0.05), 0.5, n_boot=60) for seed in range(60)]
     value, low, high = np.array([one[:3] for one in found]).T

@@ -65,6 +65,7 @@ def test_a_report_is_written(written, tables, tmp_path):
     assert "hours of review" in page and "Einstein radius" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".fits", ".votable"])
 def test_tables_of_every_format_are_read(tables, tmp_path, suffix):
     from gridlens._tables import write_table

@@ -63,6 +63,7 @@ def test_scores_from_images_are_explained_from_the_images(survey, explainer):
     assert [cutout.ids.tolist() for cutout in found.cutouts.values()] == [[name] for name in table["id"][:2]]
 
 
+@pytest.mark.slow
 def test_the_command_follows_images_and_resumes(survey, tmp_path, monkeypatch):
     out = tmp_path / "report"
     command = ["explain", survey / "scores.csv", *images_of(survey), "--out", out]

@@ -100,6 +100,7 @@ def filter_units(values, header, band):
 TROUBLES = {function.__name__: function for function in (surface_brightness, quoted, third_axis, filter_units)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_units_and_headers_change_no_score(tmp_path, plain, trouble):
     read, cut = both_ways(tmp_path, write(tmp_path / "im", change=TROUBLES[trouble]))
@@ -217,6 +218,7 @@ def test_a_bcg_at_minus_99_ends_no_run(tmp_path, command):
     assert table["status"].tolist() == ["ok", "ok"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

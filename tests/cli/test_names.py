@@ -115,6 +115,7 @@ def test_a_working_folder_that_is_not_utf8_takes_every_format(folder, tmp_path, 
     assert result.exit_code == 0, result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_pipe_that_lacks_letters_gets_escapes(folder, encoding):
     done = command("score", folder, *SCORE, PYTHONIOENCODING=encoding)
@@ -128,6 +129,7 @@ def test_a_pipe_that_lacks_letters_gets_escapes(folder, encoding):
     assert b"\\u6f22" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".votable"])
 def test_a_locale_without_utf8_scores_the_same_files(folder, tmp_path, suffix):
     out = tmp_path / f"scores{suffix}"
@@ -171,6 +173,7 @@ def test_a_terminal_shows_names_and_obeys_none(monkeypatch, encoding):
     assert "p_any" in shown
 
 
+@pytest.mark.slow
 def test_cutouts_are_found_again_by_their_escaped_paths(folder, tmp_path):
     pytest.importorskip("matplotlib")
     scores, out = tmp_path / "scores.fits", tmp_path / "report"
@@ -184,6 +187,7 @@ def test_cutouts_are_found_again_by_their_escaped_paths(folder, tmp_path):
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.slow
 def test_one_cutout_is_explained_by_its_escaped_name(folder, tmp_path):
     pytest.importorskip("matplotlib")
     for what in ([folder / "a\\x0db.npy"], [folder, "--id", "a\rb"], [folder, "--id", "$\\frac$"]):

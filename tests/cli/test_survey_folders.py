@@ -27,6 +27,7 @@ def scores(path):
     return pd.read_csv(path, dtype={"id": str, "path": str, "message": str}).set_index("id")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_path_gives_the_same_score(tmp_path, name):
     options = LAYOUTS[name](tmp_path / name)

@@ -66,6 +66,7 @@ def test_a_model_of_a_cache_scores_another(model, tmp_path):
     assert table["score"][y == 1].mean() - table["score"][y == 0].mean() > 0.1
 
 
+@pytest.mark.slow
 def test_a_cache_is_evaluated_like_its_scores(model, tmp_path):
     pytest.importorskip("matplotlib")
     rows, y = measured(200, first=2000)

@@ -96,6 +96,7 @@ def mutated(data, chance):
 KINDS = ["csv", "parquet", "ecsv", "fits", "votable", "binary", "ipac", "gzip", "utf16", "vizier", "blanks"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutants_are_tables_or_sentences(tmp_path, originals, kind):
@@ -185,6 +186,7 @@ def test_very_long_numbers_are_unknown(tmp_path):
         read_catalog(pd.DataFrame({"id": ["A", "B"], "z": [10**400, 0.3]}))
 
 
+@pytest.mark.slow
 def test_very_wide_tables_are_refused(tmp_path):
     names = ["id", "ra", "dec", *(f"c{k}" for k in range(200_000))]
     refused(tmp_path / "c.csv", ",".join(names) + "\n" + ",".join("1" for _ in names), "it has 200003 columns, and at")

@@ -27,6 +27,7 @@ def flux_of_star(cutouts):
     return (pixels[near] - np.median(pixels[~near], axis=0)).sum(axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_clusters_cut_out_of_a_folder_have_the_flux_of_the_survey(tmp_path, name):
     options = LAYOUTS[name](tmp_path / name)

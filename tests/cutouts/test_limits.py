@@ -194,6 +194,7 @@ def test_tiles_that_become_what_they_should_are_read(tmp_path, rng, wcs_header, 
     np.testing.assert_array_equal(CutoutSet.read(tmp_path).pixels[0], np.moveaxis(pixels, 0, -1))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is in /proc")
 def test_files_that_expand_take_a_bounded_amount_of_memory(tmp_path, wcs_header):
     """Each of these files is a few MB, and becomes 0.7 GB."""

@@ -250,6 +250,7 @@ def check(path):
     return read, failed
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FORMATS)
 def test_mutated_files_end_in_cutouts_or_sentences(tmp_path, name):

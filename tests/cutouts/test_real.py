@@ -52,6 +52,7 @@ def test_cfhtls_and_kids_of_two_sizes():
     assert found["KiDS-test"].pixels.shape == (1, 101, 101, 3)
 
 
+@pytest.mark.slow
 def test_kids_field_needs_its_pixel_scale():
     with pytest.raises(CutoutError, match="pixel_scale=ARCSEC"):
         CutoutSet.read(DATA / "kids_field")

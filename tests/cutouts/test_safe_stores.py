@@ -230,6 +230,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", BOMBS)
 def test_chunks_that_become_more_than_a_chunk_are_refused(store, codec):
     path = store(2, "pixels", lambda metadata: metadata.update(compressor={"id": codec.split()[0]}))
@@ -386,6 +387,7 @@ def write_chunk(path, data, **options):
         made.id.write_direct_chunk((0, 0, 0, 0), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"fletcher32": True}])
 def test_hdf5_bombs_are_refused(tmp_path, options):
     write_chunk(tmp_path / "a.h5", BOMBS["zlib"](), compression="gzip", **options)

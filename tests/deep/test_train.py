@@ -155,6 +155,7 @@ def test_without_torch_the_rest_works(monkeypatch, absent):
     assert "needs gridlens[deep]" in refused.output
 
 
+@pytest.mark.slow
 def test_the_package_is_imported_without_torch():
     code = "import sys, gridlens_deep; print('torch' in sys.modules, gridlens_deep.ResNetMember.name)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False resnet\n"

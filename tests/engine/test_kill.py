@@ -65,6 +65,7 @@ def test_killed_ten_times(tmp_path, shards, model):
     assert (table["status"] == "rejected").sum() == SHARDS + 2
 
 
+@pytest.mark.slow
 def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_partitions, monkeypatch):
     out = tmp_path / "out.csv"
     command = ["score", str(shards), "--model", str(model), "--jobs", "1", "--out", str(out)]

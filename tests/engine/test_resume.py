@@ -106,6 +106,7 @@ def add_beyond_the_end(parts, tmp_path):
     shutil.copy(parts[0], parts[0].with_name("part-0000077.parquet"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", [flip, flip_digest, truncate, empty, swap, link, take_from_another_run, rewrite, add_beyond_the_end]
 )

@@ -71,6 +71,7 @@ def test_a_set_of_several_sizes_names_the_way_out(folder):
         CutoutSet.read([folder / "shard.npz", folder / "small.npy"], pixel_scale=1.0)
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_scores(folder, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(f"import gridlens\nprint(len(gridlens.score({str(folder)!r}, pixel_scale=1.0)))\n")

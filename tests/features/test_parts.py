@@ -106,6 +106,7 @@ def same_components(image, good, threshold):
         np.testing.assert_array_equal(one[1], other[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.6, 0.65, 0.7, 0.8])
 def test_components_are_those_of_the_reference(threshold):
     rng = np.random.default_rng(3)
@@ -144,6 +145,7 @@ def fitted(xs, ys, max_radius=200.0):
     return fit_circle(np.array(xs, np.float32), np.array(ys, np.float32), max_radius, corners, gates, counts)
 
 
+@pytest.mark.slow
 def test_circle_through_an_arc_and_none_through_a_line():
     y, x = np.mgrid[:100, :100]
     ys, xs = np.nonzero((np.abs(np.hypot(x - 40, y - 45) - 30) < 0.7) & (x > 50))
@@ -206,6 +208,7 @@ def test_a_pixel_straight_behind_counts_on_one_side():
 # Geometry and mesh
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [(23.5, 23.5), (23, 24), (-0.5, 47.4), (10.3, 30.9), (0, 0)])
 def test_rings_and_the_model_that_they_stand_for(place):
     size = 48
@@ -229,6 +232,7 @@ def test_rings_and_the_model_that_they_stand_for(place):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "cell"), [(48, 4), (48, 5), (49, 8), (50, 23), (50, 60), (64, 130)])
 def test_mesh_is_that_of_the_reference(size, cell):
     image = np.random.default_rng(cell).normal(size=(size, size)).astype(np.float32).cumsum(axis=1, dtype=np.float32)

@@ -25,6 +25,7 @@ def test_features_are_free_of_the_unit_of_flux(factor):
         assert agree(found.features[0, :306], expected.features[0, :306]).mean() > 0.99, name
 
 
+@pytest.mark.slow
 @compiled_only
 @pytest.mark.parametrize("factor", [1e-20, 1e-16, 1e-6, 1e6, 1e20])
 def test_the_probability_is_free_of_the_unit_of_flux(factor):

@@ -59,6 +59,7 @@ def X():
     return rows(1000, seed=1)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", range(len(EVERY)), ids=[f"{m.name}-{k}" for k, m in enumerate(EVERY)])
 def test_base_and_contributions_are_the_log_odds(fitted, X, k):
     member = fitted[str(k)]

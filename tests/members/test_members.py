@@ -64,6 +64,7 @@ def rows_of_arcs(rng, n=600):
     return X, y
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The labelling propensity differs:UserWarning")
 @pytest.mark.parametrize("member", EVERY, ids=lambda member: f"{member.name}-{member.get_params().get('turns', '')}")
 def test_every_member_keeps_the_contract(member):

@@ -142,6 +142,7 @@ def sky():
     return CutoutSet(np.stack(images), pixel_scale=1.0), y
 
 
+@pytest.mark.slow
 @compiled_only
 def test_the_member_keeps_its_contract():
     assert isinstance(PolarMember(), Member)

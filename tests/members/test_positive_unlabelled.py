@@ -33,6 +33,7 @@ def test_they_are_members_by_name(member):
     assert clone(member).get_params() == member.get_params()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_saved_and_loaded_they_give_the_same_bits(member, tmp_path, half_labelled, calibration_rows):
     fitted = clone(member).fit(*half_labelled)
@@ -43,6 +44,7 @@ def test_saved_and_loaded_they_give_the_same_bits(member, tmp_path, half_labelle
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".npz", ".txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_probabilities_are_of_lenses_not_of_labels(member, half_labelled, training_rows, calibration_rows):
     X, y = calibration_rows
@@ -53,6 +55,7 @@ def test_probabilities_are_of_lenses_not_of_labels(member, half_labelled, traini
     assert np.isnan(clone(member).fit(*half_labelled).predict_proba(np.full((1, 315), np.nan))).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_turned_rows_score_alike(member, half_labelled, calibration_rows):
     fitted = clone(member).set_params(turns=True).fit(*half_labelled)
@@ -62,6 +65,7 @@ def test_turned_rows_score_alike(member, half_labelled, calibration_rows):
         np.testing.assert_allclose(other, scores[0], atol=0.05)
 
 
+@pytest.mark.slow
 def test_the_prior_is_as_given_or_at_least_the_labelled_share(half_labelled):
     X, s = half_labelled
     assert NNPUMember(class_prior=0.6, **SMALL, turns=False).fit(X, s).class_prior_ == 0.6

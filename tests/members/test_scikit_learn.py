@@ -73,6 +73,7 @@ def test_predictions_agree_with_each_other(member):
         assert method(X[:0]).shape == (0,)
 
 
+@pytest.mark.slow
 @of_each
 def test_it_is_cross_validated(member):
     X, y = rows(member)

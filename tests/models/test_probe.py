@@ -83,12 +83,14 @@ def told(bundle, what):
     vouch(bundle)
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_the_process_ends_another_one(bundle):
     told(bundle, "abort")
     with pytest.raises(ModelError, match=r"process of its own was ended by it, by SIGABRT.*train the model again"):
         load_model(bundle)
 
 
+@pytest.mark.slow
 def test_what_fails_there_is_said_here(bundle):
     told(bundle, "no numbers")
     with pytest.raises(ModelError, match=r"'toy' of the model.*ValueError: no numbers.*model again\.$") as said:
@@ -96,6 +98,7 @@ def test_what_fails_there_is_said_here(bundle):
     assert str(said.value).count("train the model again") == 1
 
 
+@pytest.mark.slow
 def test_a_bundle_is_not_tried_again_until_it_changes(bundle, tmp_path, monkeypatch):
     load_model(bundle)
     monkeypatch.setattr("gridlens.models._bundle.probe", lambda *_: pytest.fail("tried again"))
@@ -110,6 +113,7 @@ def test_bundles_of_own_members_are_not_tried(saved, plugin, monkeypatch):
     assert load_model(saved).member_names_ == ["lightgbm"]
 
 
+@pytest.mark.slow
 def test_no_code_of_the_bundle_is_run(bundle, tmp_path, monkeypatch):
     """Modules that the other process imports lie in the bundle, listed, and the bundle is the working folder."""
     canary = tmp_path / "canary"
@@ -139,6 +143,7 @@ def test_the_processor_time_is_limited(bundle, monkeypatch):
         load_model(bundle)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited there")
 def test_the_memory_is_limited(bundle):
     told(bundle, "memory")

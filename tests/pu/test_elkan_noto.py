@@ -45,6 +45,7 @@ class Oracle(ClassifierMixin, BaseEstimator):
         return np.column_stack([1 - p, p])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
 @pytest.mark.parametrize(("propensity", "bound"), [(0.4, 0.04), ("top", 0.05)])
 def test_probabilities_are_the_true_ones(rng, method, propensity, bound):
@@ -177,6 +178,7 @@ def test_scores_are_out_of_fold(rng):
     assert model.propensity_ < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
 def test_the_same_state_gives_the_same_bits(rng, method):
     X, s, _ = population(1000, rng)
@@ -230,6 +232,7 @@ def test_pipelines_and_searches(rng):
             assert search.best_params_ == {"elkannotoclassifier__estimator__C": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
 def test_scikit_learns_checks_that_use_other_labels_hold_for_the_rest(monkeypatch, method):
     """Expected failures come of labels alone: with the greater of two taken for 1, all but that of weights pass."""

@@ -138,6 +138,7 @@ def test_not_resolvable_is_said():
     assert "nothing shows that any unlabelled row is negative" in alike.note
 
 
+@pytest.mark.slow
 def test_all_methods_are_run_and_compared():
     rng = np.random.default_rng(0)
     y = rng.random(1500) < 0.3

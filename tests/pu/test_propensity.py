@@ -81,6 +81,7 @@ def test_top_needs_the_order_of_the_scores_alone(rng):
     assert first.value == pytest.approx(other.value, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "least", "most"), [("mean", 0.9, 1.1), ("top", 0.7, 1.5)])
 def test_the_error_is_the_spread_over_samples(rng, how, least, most):
     found = [estimate(*oracle(4.0, 8000, rng), how) for _ in range(200)]

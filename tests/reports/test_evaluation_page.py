@@ -79,6 +79,7 @@ def report(found, tmp_path_factory):
     return folder, page_of(folder)
 
 
+@pytest.mark.slow
 def test_the_page_stands_alone(report):
     folder, page = report
     assert not {"script", "link", "img"} & set(page.tags)
@@ -116,6 +117,7 @@ def test_costs_are_of_the_list(report, found):
     assert "hours of review hours of follow-up cost of follow-up" in page.text
 
 
+@pytest.mark.slow
 def test_the_same_evaluation_makes_the_same_files(found, tmp_path):
     for folder in ("again", "twice"):
         write_evaluation(found, tmp_path / folder)

@@ -140,6 +140,7 @@ def test_what_has_no_curve_is_refused(y, scores):
             draw(y, scores)
 
 
+@pytest.mark.slow
 def test_libraries_are_imported_only_to_draw():
     code = "import sys, gridlens.reports; assert not {'matplotlib', 'jinja2', 'shap'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

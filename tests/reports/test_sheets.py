@@ -62,6 +62,7 @@ def test_a_sheet_says_why(tmp_path, explainer):
     assert sorted(path.name for path in tmp_path.iterdir()) == [page.name, picture.name]
 
 
+@pytest.mark.slow
 def test_a_name_that_no_file_can_have(tmp_path, explainer, noise):
     cutout = CutoutSet(noise(n=1, size=64), pixel_scale=1.0, ids=["../a b/<c>"])
     picture, page = write_candidate_sheet(explainer, cutout, tmp_path)
@@ -80,6 +81,7 @@ def test_a_rejected_cutout_has_no_sheet(tmp_path, explainer):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_sheet(scored, tmp_path):
     out = tmp_path / "sheets"
     files = sorted((scored / "cutouts").glob("DESJ0330*.fits"))
@@ -145,6 +147,7 @@ def test_a_page_of_one_cutout(tmp_path, explainer, noise):
     assert "<p>A note.</p>" in text
 
 
+@pytest.mark.slow
 def test_text_of_cutouts_is_escaped(tmp_path, explainer, noise):
     """Ids, notes and messages are text, never markup."""
     hostile = "<script>alert('x')</script>\"&"

@@ -350,6 +350,7 @@ def kids():
     return load_backgrounds(DATA / "kids_field", pixel_scale=0.34)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_kids_field_has_200_windows_and_more(kids):
     assert len(kids) >= 200

@@ -115,6 +115,7 @@ def test_out_of_fold_each_row_is_scored_by_what_has_not_seen_its_group(rows):
     assert all(len(set(stack.folds_[groups == group])) == 1 for group in range(500))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_shuffled_labels_teach_nothing(rows, seed):
     X, y = rows
@@ -214,6 +215,7 @@ def test_out_of_fold_predictions_from_elsewhere_are_taken(rows):
     np.testing.assert_allclose(stack.weights_, own.weights_, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing_and_progress_counts_fits(rows):
     X, y = rows
     X = np.pad(X, ((0, 0), (0, len(FEATURE_NAMES) - X.shape[1])))

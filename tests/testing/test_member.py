@@ -65,6 +65,7 @@ class Looking(Good):
         return ~np.isfinite(X.pixels).any(axis=(1, 2, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "member",
     [

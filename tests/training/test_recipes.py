@@ -36,6 +36,7 @@ def scenes(n, seed, surveys=("hsc",), **options):
     return Measured.concatenate([measured for measured, _ in blocks]), [row for _, truth in blocks for row in truth]
 
 
+@pytest.mark.slow
 def test_scenes_do_not_depend_on_the_number_of_processes():
     one, truth = scenes(70, 5, n_jobs=1)
     two, same = scenes(70, 5, n_jobs=2)
@@ -140,6 +141,7 @@ def test_mined_rows_are_the_highest_and_weigh_less_the_likelier_they_are(detecto
     assert len(mine(detector, pool, 7).weight) == 7
 
 
+@pytest.mark.slow
 def test_cluster_cluster_scenes_have_one_field_with_and_without_a_lens():
     _, truth = scenes(12, 5, canonical=True, target="cluster-cluster", n_jobs=1)
     assert {row["size"] for row in truth} == {192}

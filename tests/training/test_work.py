@@ -65,6 +65,7 @@ def test_own_cutouts_are_measured_once_though_a_member_looks_at_their_pixels(cut
     assert measurements == Counter(labels["id"].tolist())
 
 
+@pytest.mark.slow
 def test_scenes_are_measured_once_though_a_member_looks_at_their_pixels(measurements):
     pytest.importorskip("lenstronomy")
     recipe = Recipe(surveys=("hsc",), n_train=24, n_calibrate=24, calibrate_lens_fraction=0.5, n_test=16)
@@ -73,6 +74,7 @@ def test_scenes_are_measured_once_though_a_member_looks_at_their_pixels(measurem
     assert set(measurements.values()) == {1}
 
 
+@pytest.mark.slow
 def test_the_model_is_that_of_a_detector_on_the_same_cutouts(cutouts, labels):
     known = labels.drop(columns="calibration").sample(frac=1.0, random_state=1)
     known.loc[known["id"] == "2-3", "label"] = None
@@ -117,6 +119,7 @@ def test_an_interrupted_training_is_resumed(cutouts, labels, measurements, tmp_p
     assert (out / "detector.json").read_bytes() == (tmp_path / "undisturbed" / "detector.json").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model", "model.zip"])
 def test_a_bundle_is_replaced_on_request_alone(cutouts, labels, tmp_path, name):
     out = tmp_path / name

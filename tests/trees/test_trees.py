@@ -188,6 +188,7 @@ def test_other_byte_orders_and_types_of_integers_are_read(grown, tmp_path):
     assert Trees.load(tmp_path / "trees.npz").equals(grown)
 
 
+@pytest.mark.slow
 def test_damaged_arrays_end_in_an_error_or_in_scores(grown, rows, tmp_path):
     """Bytes and numbers are replaced at random; what is not refused must score and be explained."""
     rng, path, accepted = random.Random(0), tmp_path / "trees.npz", 0
