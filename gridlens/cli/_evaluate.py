@@ -1,17 +1,24 @@
 """`gridlens evaluate`: scores evaluated on a labelled sample."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
-from gridlens.cli._options import Prevalence
+from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
+from gridlens.cli._runs import check_page, interruptible, run_options, tell_complete, tell_of_compilation
+from gridlens.cli._sources import check_sources, source_options
 
 __all__ = ["evaluate"]
+
+_FILES = ("index.html", "metrics.json")
 
 
 @click.command(
     short_help="Evaluate scores against a truth table.",
     epilog="Example: gridlens evaluate scores.csv truth.csv --prevalence 1e-3 --out report/",
 )
-@click.argument("scores")
+@click.argument("scores", nargs=-1, metavar="[SCORES|PATHS...]")
 @click.argument("truth")
 @click.option(
     "--prevalence",
@@ -25,10 +32,10 @@ __all__ = ["evaluate"]
     "--model",
     default="default",
     show_default=True,
-    metavar="NAME|PATH",
-    help="Model that scores the features where SCORES is a feature cache.",
+    metavar="BUNDLE",
+    help="The model that scores cutouts and features: the bundled one, or what `gridlens train` wrote.",
 )
-@click.option("--against", metavar="SCORES", help="Another score table of the same clusters, to compare with.")
+@click.option("--against", metavar="SCORES|PATH", help="Other scores or cutouts of the same clusters, to compare with.")
 @click.option(
     "--groups", metavar="COLUMN", help="Column of the truth table: rows with the same value are views of one cluster."
 )
@@ -36,8 +43,12 @@ __all__ = ["evaluate"]
 @click.option("--seconds-per-cutout", type=click.FloatRange(min=0.0), help="Time to inspect one cutout.")
 @click.option("--hours-per-follow-up", type=click.FloatRange(min=0.0), help="Telescope time for one candidate.")
 @click.option("--cost-per-hour", type=click.FloatRange(min=0.0), help="Cost of telescope time, in any currency.")
+@catalog_options()
+@image_options
+@engine_options
+@reading_options
 def evaluate(
-    scores: str,
+    scores: tuple[str, ...],
     truth: str,
     prevalence: float,
     out: str,
@@ -48,33 +59,65 @@ def evaluate(
     seconds_per_cutout: float | None,
     hours_per_follow_up: float | None,
     cost_per_hour: float | None,
+    engine: str,
+    scheduler: str | None,
+    jobs: int,
+    resume: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
-    """Evaluate SCORES on a labelled sample, TRUTH, and write a report: index.html and metrics.json.
+    """Evaluate scores on a labelled sample, TRUTH, and write a report: index.html and metrics.json.
 
-    SCORES is a table that `gridlens score` wrote, or any table with `id` and `score`; or a feature cache that
-    `gridlens features` wrote, which --model then scores. TRUTH is a table with `id` and `label`, 1 for a lens and 0 for
-    certainly not a lens. The metrics are stratified by theta_e, arc_snr, seeing, richness and survey where TRUTH has
-    such columns.
+    SCORES is a table that `gridlens score` wrote, or any table with `id` and `score`. PATHS are cutouts (files,
+    folders, globs) or feature caches that `gridlens features` wrote, which --model scores first. With --image instead,
+    the clusters of the --catalog are cut out of survey images and scored.
+
+    TRUTH is a table with `id` and `label`, 1 for a lens and 0 for certainly not a lens. The metrics are stratified by
+    theta_e, arc_snr, seeing, richness and survey where TRUTH has such columns.
     """
     costs = _costs(seconds_per_cutout, hours_per_follow_up, cost_per_hour)
-    from gridlens._files import check_new_folder
-    from gridlens.engine import evaluate_scores
+    check_sources(scores, options)
+    from gridlens.engine._evaluate_scores import reported_scores
+    from gridlens.engine._output import check_output
+    from gridlens.engine._score_tables import open_scores
     from gridlens.reports import write_evaluation
     from gridlens.reports._pages import check_libraries
+    from gridlens.sources import CacheSource
 
-    check_new_folder(out)
+    folder = Path(out)
+    check_output(folder, resume=resume, overwrite=overwrite)
+    check_page(folder, *_FILES)
     check_libraries()
-    found = evaluate_scores(
-        scores,
-        truth,
-        prevalence=prevalence,
-        groups=groups,
-        against=against,
-        model=model,
-        n_boot=draws,
-        verbose=1,
-    )
-    write_evaluation(found, out, costs=costs)
+    named = source_options(scores, options)
+    paths = named.pop("source")
+    opened, other = open_scores(paths[0] if len(scores) == 1 else paths, against, named)
+    sources = [one.source for one in (opened, other) if one is not None and one.source is not None]
+    measured = [source for source in sources if not isinstance(source, CacheSource)]
+    if measured:
+        tell_of_compilation(measured[0])
+    with (
+        interruptible(f"{folder}.against"),
+        interruptible(out),
+        reported_scores(
+            opened,
+            truth,
+            other,
+            folder,
+            settings={"costs": repr(costs)},
+            prevalence=prevalence,
+            groups=groups,
+            model=model,
+            n_boot=draws,
+            verbose=1,
+            **run_options(engine, scheduler, jobs, resume, overwrite),
+        ) as found,
+    ):
+        if found is None:
+            tell_complete(out)
+            return
+        for name in _FILES:
+            (folder / name).unlink(missing_ok=True)
+        write_evaluation(found, folder, costs=costs)
     for note in found.notes:
         click.echo(note, err=True)
     click.echo(f"{out}/index.html")

@@ -7,7 +7,7 @@ import click
 
 from gridlens._progress import progress_bar
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
-from gridlens.cli._runs import interruptible, run_options, tell_complete, tell_of_compilation
+from gridlens.cli._runs import check_page, interruptible, run_options, tell_complete, tell_of_compilation
 from gridlens.cli._sources import check_sources, source_options
 
 __all__ = ["explain"]
@@ -142,7 +142,7 @@ def _table(
     from gridlens.reports import write_explanations
 
     check_output(out, resume=run["resume"], overwrite=run["overwrite"])
-    _check_page(Path(out))
+    check_page(Path(out), _PAGE)
     table = read_table(scores)
     explainer = _explainer(model, run["n_jobs"])
     settings = {"model": model_digest(model), "prevalence": repr(prevalence)}
@@ -172,14 +172,3 @@ def _table(
                 explainer, found.explanation, found.cutouts, out, prevalence=shown, notes=found.notes, progress=drawn
             )
     click.echo(f"{out}/{_PAGE}")
-
-
-def _check_page(folder: Path) -> None:
-    """Raise GridlensError if a folder holds other files than the page that is written there."""
-    from gridlens.errors import GridlensError
-
-    others = [path.name for path in folder.iterdir() if path.name != _PAGE] if folder.is_dir() else []
-    if others:
-        raise GridlensError(
-            f"The output folder {folder} holds other files than a page, such as {others[0]}. Name another folder."
-        )

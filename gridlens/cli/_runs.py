@@ -4,13 +4,14 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
 from gridlens.errors import GridlensError
 
-__all__ = ["interruptible", "run_options", "tell", "tell_complete", "tell_of_compilation", "terminable"]
+__all__ = ["check_page", "interruptible", "run_options", "tell", "tell_complete", "tell_of_compilation", "terminable"]
 
 
 def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, overwrite: bool) -> dict[str, Any]:
@@ -22,6 +23,15 @@ def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, ove
         "scheduler": scheduler,
         "n_jobs": jobs,
     }
+
+
+def check_page(folder: Path, *names: str) -> None:
+    """Raise GridlensError if a folder holds other files than those of the page that is written there, `names`."""
+    others = [path.name for path in folder.iterdir() if path.name not in names] if folder.is_dir() else []
+    if others:
+        raise GridlensError(
+            f"The output folder {folder} holds other files than a page, such as {others[0]}. Name another folder."
+        )
 
 
 @contextlib.contextmanager

@@ -4,53 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from gridlens._files import locked, writable_folder
 from gridlens._progress import progress_bar
 from gridlens._tables import read_table
 from gridlens.calibration._checks import checked_share, checked_whole
-from gridlens.engine._score import ranked_scores
+from gridlens.engine._merge import rank_parts
+from gridlens.engine._output import check_output, is_taken, kept_parts, parts_folder
+from gridlens.engine._record import check_record, write_record
+from gridlens.engine._score import ScoreWork
+from gridlens.engine._score_tables import Scores, ScoresLike, open_scores
 from gridlens.engine._truth import join_truth
+from gridlens.engine._truth_columns import by_columns
 from gridlens.errors import GridlensError
-from gridlens.evaluation import Evaluation, Strata, evaluate
-from gridlens.features._cache import is_feature_cache
-from gridlens.sources import CacheSource, Source
+from gridlens.evaluation import Evaluation, evaluate
+from gridlens.models._bundle import model_digest
+from gridlens.sources._stamps import frame_digest
 
-__all__ = ["ScoreEvaluation", "evaluate_scores"]
-
-ScoresLike: TypeAlias = pd.DataFrame | str | os.PathLike[str] | Source
-"""a table of scores or the path of one, or what a model scores: the path of a feature cache, or a source"""
+__all__ = ["ScoreEvaluation", "evaluate_scores", "reported_scores"]
 
 _PARTS = 5  # of `evaluate`, for its progress
-_INFINITE = float("inf")
-
-
-class _Stratum(NamedTuple):
-    title: str
-    edges: tuple[float, ...] | None
-    lenses_only: bool
-    """whether only lenses have such a value, so that each stratum is compared with all negatives"""
-
-
-# By column of the truth table.
-_STRATA = {
-    "theta_e": _Stratum("Einstein radius [arcsec]", (10.0, 15.0, 25.0, 30.0), True),
-    "arc_snr": _Stratum("S/N of the arcs", (0.0, 100.0, 300.0, _INFINITE), True),
-    "seeing": _Stratum("seeing [arcsec]", (0.0, 0.7, 0.9, 1.1, _INFINITE), False),
-    "richness": _Stratum("richness", (0.0, 20.0, 40.0, 80.0, _INFINITE), False),
-    "survey": _Stratum("survey", None, False),
-}
-_SIMPLE = "brightness and richness"
-_CONTROLS = {
-    _SIMPLE: ("bcg_mag_r", "richness"),
-    "metadata": ("bcg_mag_r", "richness", "redshift", "seeing", "depth", "log_xray_luminosity", "velocity_dispersion"),
-}
-_MATCHED = ("richness", "bcg_mag_r")
 
 
 @dataclass(frozen=True)
@@ -69,8 +50,8 @@ class ScoreEvaluation:
     counts : dict of str to int
         Rows `joined`, `lenses` among them, and how many of either have no score: `rejected`, `rejected_lenses`.
     record : dict
-        What was evaluated, in types that JSON has: version of gridlens, the paths of the tables (None for a DataFrame),
-        the model and the counts.
+        What was evaluated, in types that JSON has: version of gridlens, the paths of the tables (None for a DataFrame)
+        or the files of a source, the model (None if it scored nothing) and the counts.
     """
 
     evaluation: Evaluation
@@ -81,7 +62,7 @@ class ScoreEvaluation:
 
 
 def evaluate_scores(
-    scores: ScoresLike,
+    scores: ScoresLike | None,
     truth: pd.DataFrame | str | os.PathLike[str],
     *,
     prevalence: float = 1e-3,
@@ -90,8 +71,14 @@ def evaluate_scores(
     model: str | os.PathLike[str] = "default",
     n_boot: int = 1000,
     random_state: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    engine: str = "local",
+    scheduler: str | None = None,
     n_jobs: int | None = -1,
     verbose: int = 0,
+    **options: Any,
 ) -> ScoreEvaluation:
     """Evaluate scores of clusters on a labelled sample.
 
@@ -100,10 +87,12 @@ def evaluate_scores(
 
     Parameters
     ----------
-    scores : DataFrame, str, path or Source
+    scores : DataFrame, path, list of paths, Source or None
         A table with the columns `id` and `score`, as `gridlens.score` returns it or the path of such a file; or cutouts
-        and features that `model` scores: the path of a feature cache, or a source of `gridlens.sources`. A `score` of
-        NaN marks a rejected cutout. Scores are evaluated as probabilities where the table also has a column `p_lens`.
+        and features that `model` scores: files, folders and globs of cutouts, feature caches, or a source of
+        `gridlens.sources`. A .fits file with an image is a cutout, unless it also has a table with these columns. None
+        scores survey images, which `images` names. A `score` of NaN marks a rejected cutout. Scores are evaluated as
+        probabilities if the table also has a column `p_lens`.
     truth : DataFrame, str or path
         A table with the columns `id` and `label`, 1 for a lens and 0 for certainly not a lens.
     prevalence : float, default=1e-3
@@ -111,18 +100,30 @@ def evaluate_scores(
     groups : str, default=None
         Column of the truth table: rows with the same value are views of one cluster. Rows without a value are groups
         of their own.
-    against : DataFrame, str, path or Source, default=None
+    against : as `scores`, default=None
         Other scores of the same clusters, to compare with. Rows without them are left out.
     model : str or path, default="default"
-        Name or path of the model that scores what is not a table of scores.
+        Name or path of the model that scores cutouts and features.
     n_boot : int, default=1000
         Number of bootstrap draws of each interval.
     random_state : int, default=0
         Seed of the draws, of the controls' folds and of the matching.
+    out : str or path, default=None
+        Path beside which finished parts are kept while cutouts or features are scored, such as that of the report: in
+        the folder ``OUT.parts``, and those of `against` in ``OUT.against.parts``. They are removed once the evaluation
+        has ended without an error. Nothing is written to `out` itself. None keeps no parts.
+    resume : bool, default=False
+        Continue with the finished parts of an earlier call.
+    overwrite : bool, default=False
+        Drop the finished parts of an earlier call.
+    engine, scheduler
+        As in `gridlens.engine.score_files`, for cutouts and features that are scored.
     n_jobs : int, default=-1
-        Number of workers where something is scored; -1 for all processors.
+        Number of workers that score; -1 for all processors.
     verbose : int, default=0
         1 shows progress bars on stderr if it is a terminal.
+    **options
+        Options of `gridlens.sources.open_source` for cutouts, such as `catalog`, `images` or ``survey="hsc"``.
 
     Returns
     -------
@@ -134,7 +135,11 @@ def evaluate_scores(
         `prevalence`, `n_boot` or `random_state` is out of range.
     GridlensError
         A table cannot be read or lacks a column, an id is repeated, the tables have no id in common, a label is not 0
-        or 1, all usable rows have the same label or score, or a score beside `p_lens` is not a probability.
+        or 1, all usable rows have the same label or score, or a score beside `p_lens` is not a probability; no cutout
+        is found, options for their reading are given without cutouts, or finished parts exist and neither `resume` nor
+        `overwrite` is set.
+    TypeError
+        There are neither `scores` nor `images`, or an option is unknown.
 
     Examples
     --------
@@ -149,103 +154,195 @@ def evaluate_scores(
     >>> found.counts["lenses"], found.notes[0]
     (89, 'The score table has no p_lens: its scores only rank, and calibration is not evaluated.')
     """
+    if resume and overwrite:
+        raise GridlensError("resume=True and overwrite=True are mutually exclusive. Give one of them.")
+    opened, other = open_scores(scores, against, options)
+    request = _request(
+        opened,
+        truth,
+        other,
+        prevalence=prevalence,
+        groups=groups,
+        model=model,
+        n_boot=n_boot,
+        random_state=random_state,
+    )
+    run = {"resume": resume, "overwrite": overwrite, "engine": engine, "scheduler": scheduler, "n_jobs": n_jobs}
+    with contextlib.ExitStack() as stack:
+        if out is not None:
+            stack.enter_context(_locked(out))
+        return _evaluated(stack, request, out, run, verbose)
+
+
+@contextlib.contextmanager
+def reported_scores(
+    scores: Scores,
+    truth: pd.DataFrame | str | os.PathLike[str],
+    against: Scores | None,
+    out: str | os.PathLike[str],
+    *,
+    settings: Mapping[str, str],
+    resume: bool,
+    overwrite: bool,
+    engine: str,
+    scheduler: str | None,
+    n_jobs: int | None,
+    verbose: int,
+    **choices: Any,
+) -> Iterator[ScoreEvaluation | None]:
+    """Evaluate scores as `evaluate_scores` does, for a block that writes the report `out`.
+
+    None is yielded if `resume` finds `out` complete. Finished parts are kept until the block has ended without an
+    error, and a record of the run is kept beside `out` then.
+
+    Parameters
+    ----------
+    scores, against : Scores
+        As `open_scores` opens them.
+    settings : mapping of str to str
+        What `out` depends on besides the evaluation, by name.
+    **choices
+        `prevalence`, `groups`, `model`, `n_boot` and `random_state`, as in `evaluate_scores`.
+    """
+    out = Path(out)
+    request = _request(scores, truth, against, **choices)
+    run = {"resume": resume, "overwrite": overwrite, "engine": engine, "scheduler": scheduler, "n_jobs": n_jobs}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_locked(out))
+        check_output(out, resume=resume, overwrite=overwrite)
+        identity = request.identity() | dict(settings)
+        if resume and is_taken(out) and not any(folder.exists() for folder in _folders(out)):
+            check_record(out, identity)
+            yield None
+            return
+        yield _evaluated(stack, request, out, run, verbose)
+        write_record(out, identity)
+
+
+class _Request(NamedTuple):
+    """What is evaluated, and how."""
+
+    scores: Scores
+    against: Scores | None
+    truth: pd.DataFrame
+    truth_path: str | None
+    prevalence: float
+    groups: str | None
+    model: str
+    n_boot: int
+    random_state: int
+
+    @property
+    def scored_by(self) -> str | None:
+        """The model; None if all scores are tables."""
+        opened = [self.scores, self.against] if self.against is not None else [self.scores]
+        return self.model if any(one.source is not None for one in opened) else None
+
+    def identity(self) -> dict[str, str]:
+        """Return what the evaluation depends on, by name."""
+        return {
+            "scores": self.scores.digest(),
+            "against": "" if self.against is None else self.against.digest(),
+            "truth": frame_digest(self.truth),
+            "model": "" if self.scored_by is None else model_digest(self.scored_by),
+            "gridlens": version("gridlens"),
+            **{name: repr(getattr(self, name)) for name in ("prevalence", "groups", "n_boot", "random_state")},
+        }
+
+
+def _request(
+    scores: Scores,
+    truth: pd.DataFrame | str | os.PathLike[str],
+    against: Scores | None,
+    *,
+    prevalence: float,
+    groups: str | None,
+    model: str | os.PathLike[str],
+    n_boot: int,
+    random_state: int = 0,
+) -> _Request:
+    """Check the parameters, and read the truth before anything is scored."""
     checked_share("prevalence", prevalence)
     checked_whole("n_boot", n_boot, 1)
-    options: dict[str, Any] = {"model": model, "prevalence": prevalence, "n_jobs": n_jobs, "verbose": verbose}
+    path = os.fspath(truth) if isinstance(truth, str | os.PathLike) else None
+    table = truth if isinstance(truth, pd.DataFrame) else read_table(truth, text=() if groups is None else (groups,))
+    return _Request(scores, against, table, path, prevalence, groups, os.fspath(model), n_boot, random_state)
+
+
+def _evaluated(
+    stack: contextlib.ExitStack,
+    request: _Request,
+    out: str | os.PathLike[str] | None,
+    run: dict[str, Any],
+    verbose: int,
+) -> ScoreEvaluation:
+    """Score what is not scored yet, and evaluate it; finished parts are kept until `stack` is closed without an error.
+
+    `run` has the parameters of `kept_parts`.
+    """
+    if out is None:
+        out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridlens-"))) / "scores"
+    own, other = _folders(out)
     joined = join_truth(
-        _score_table(scores, **options),
-        truth if isinstance(truth, pd.DataFrame) else read_table(truth, text=() if groups is None else (groups,)),
-        None if against is None else _score_table(against, **options),
-        groups,
+        _table(stack, request.scores, own, request, run, verbose),
+        request.truth,
+        None if request.against is None else _table(stack, request.against, other, request, run, verbose),
+        request.groups,
     )
     notes = list(joined.notes)
-    arguments = _by_columns(joined.rows, notes)
+    arguments = by_columns(joined.rows, notes)
     try:
         with _bar("Evaluating", _PARTS, verbose) as advance:
             evaluation = evaluate(
                 joined.rows["label"].to_numpy(),
                 joined.score,
-                prevalence,
+                request.prevalence,
                 p=joined.probability,
                 groups=joined.groups,
                 other=joined.other,
-                n_boot=n_boot,
-                random_state=random_state,
+                n_boot=request.n_boot,
+                random_state=request.random_state,
                 progress=advance,
                 **arguments,
             )
     except ValueError as exc:
-        # The arguments were checked above: a column of the tables cannot be used.
+        # The arguments were checked before: a column of the tables cannot be used.
         raise GridlensError(str(exc)) from exc
     record = {
         "gridlens": version("gridlens"),
-        "scores": _path(scores),
-        "truth": _path(truth),
-        "against": _path(against),
-        "model": None if _is_table(scores) else os.fspath(model),
+        "scores": request.scores.record,
+        "truth": request.truth_path,
+        "against": None if request.against is None else request.against.record,
+        "model": request.scored_by,
         "counts": joined.counts,
     }
     return ScoreEvaluation(evaluation, joined.rows, tuple(notes), joined.counts, record)
 
 
-def _by_columns(rows: pd.DataFrame, notes: list[str]) -> dict[str, Any]:
-    """Return the arguments `strata`, `controls` and `match_on` of `evaluate`, and note what is missing."""
-    strata = {}
-    for name, (title, edges, lenses_only) in _STRATA.items():
-        if name in rows:
-            values = rows[name].where(rows["label"] == 1) if lenses_only else rows[name]
-            strata[title] = Strata(values.to_numpy(), edges)
-    controls = {}
-    for name, columns in _CONTROLS.items():
-        known = _known(rows, columns)
-        if known:
-            controls[name] = rows[known]
-            notes.append(f"The control of {name} sees {', '.join(known)}.")
-    missing = [name for name in _STRATA if name not in rows]
-    if missing:
-        notes.append(f"Not stratified by {', '.join(missing)}: the truth table has no such column.")
-    matched = _known(rows, _MATCHED)
-    absent = [name for name in _CONTROLS[_SIMPLE] if name not in matched]
-    if absent:
-        notes.append(f"The control of {_SIMPLE} lacks {' and '.join(absent)}.")
-    return {"strata": strata, "controls": controls, "match_on": rows[matched] if matched else None}
-
-
-def _known(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:
-    return [name for name in columns if name in rows and rows[name].notna().any()]
-
-
-def _score_table(
-    scores: ScoresLike,
-    *,
-    model: str | os.PathLike[str],
-    prevalence: float,
-    n_jobs: int | None,
-    verbose: int,
+def _table(
+    stack: contextlib.ExitStack, scores: Scores, folder: Path, request: _Request, run: dict[str, Any], verbose: int
 ) -> pd.DataFrame:
-    """Return a table of scores, scored by `model` where it is not one yet."""
-    if isinstance(scores, pd.DataFrame):
-        return scores
-    if isinstance(scores, str | os.PathLike):
-        if not is_feature_cache(scores):
-            return read_table(scores)
-        scores = CacheSource(scores)
-    with (
-        _bar("Scoring", scores.n, verbose) as advance,
-        ranked_scores(
-            scores, models=(os.fspath(model),), prevalence=prevalence, n_jobs=n_jobs, progress=advance
-        ) as ranking,
-    ):
-        assert ranking is not None  # only an output can be complete
-        return pd.concat(list(ranking.batches), ignore_index=True)
+    """Return a table of scores, which the model gives a source."""
+    if scores.source is None:
+        assert scores.table is not None
+        return scores.table
+    work = ScoreWork((request.model,))
+    with _bar("Scoring", scores.source.n, verbose) as advance:
+        parts = stack.enter_context(kept_parts(scores.source, work, folder, progress=advance, **run))
+    return pd.concat(list(rank_parts(parts, work.scorer, request.prevalence).batches), ignore_index=True)
 
 
-def _is_table(scores: Any) -> bool:
-    return isinstance(scores, pd.DataFrame) or (isinstance(scores, str | os.PathLike) and not is_feature_cache(scores))
+def _folders(out: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Return the folders of the finished parts of the scores and of those that they are compared with."""
+    return parts_folder(out), parts_folder(f"{Path(out)}.against")
 
 
-def _path(table: Any) -> str | None:
-    return os.fspath(table) if isinstance(table, str | os.PathLike) else None
+@contextlib.contextmanager
+def _locked(out: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock of an output for the block; its parent folder is made."""
+    writable_folder(Path(out).absolute().parent)
+    with locked(out):
+        yield
 
 
 def _bar(description: str, total: int | None, verbose: int) -> contextlib.AbstractContextManager[Callable[[int], Any]]:

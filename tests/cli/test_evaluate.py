@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from skies import DEC, RA, gnomonic, write_image
 
 from gridlens.cli import main
 
@@ -196,3 +197,137 @@ def test_files_and_folders_that_cannot_be(written, tmp_path):
     (tmp_path / "full" / "a.txt").write_text("here")
     result = run(scores, truth, "--out", tmp_path / "full")
     assert result.exit_code == 1 and "full" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    """Survey images of three bands, a catalogue, the cutouts of its clusters and their features, and a truth table."""
+    folder = tmp_path_factory.mktemp("survey")
+    rng = np.random.default_rng(5)
+    size = 500
+    y, x = np.indices((size, size)) - (size - 1) / 2
+    galaxy = 300.0 * np.exp(-np.hypot(x, y) / 12.0)
+    for band, colour in zip("gri", (0.4, 1.0, 1.5), strict=True):
+        image = (rng.normal(size=(size, size)) + colour * galaxy).astype(np.float32)
+        write_image(folder / f"t_{band}.fits", image, gnomonic(0.2, size), MAGZERO=27.0)
+    shifts = [(k % 3 - 1) * 0.002 for k in range(6)]
+    rows = [f"{k},{RA + shift},{DEC + (k // 3) * 0.002},{20 + k}" for k, shift in enumerate(shifts)]
+    (folder / "c.csv").write_text("\n".join(["id,ra,dec,richness", *rows]))
+    (folder / "truth.csv").write_text("id,label\n" + "".join(f"{k},{k % 2}\n" for k in range(6)))
+    for command, out in (("score", "scores.csv"), ("features", "features.parquet"), ("cutouts", "cutouts")):
+        result = CliRunner().invoke(main, [command, *images_of(folder), "--out", str(folder / out)])
+        assert result.exit_code == 0, result.stderr
+    return folder
+
+
+def images_of(folder):
+    images = [word for band in "gri" for word in ("--image", f"{band}={folder / f't_{band}.fits'}")]
+    return ["--catalog", str(folder / "c.csv"), *images, "--size", "64arcsec", "--npix", "96"]
+
+
+def metrics_in(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_every_source_has_the_metrics_of_its_table(survey, tmp_path):
+    truth = survey / "truth.csv"
+    assert run(survey / "scores.csv", truth, "--out", tmp_path / "table").exit_code == 0
+    expected = metrics_in(tmp_path / "table")
+    shards = sorted((survey / "cutouts").glob("*.npz"))
+    for name, arguments in {
+        "images": [truth, *images_of(survey)],
+        "features": [survey / "features.parquet", truth],
+        "folder": [survey / "cutouts", truth, "--catalog", survey / "c.csv"],
+        "files": [*shards, truth, "--catalog", survey / "c.csv"],
+    }.items():
+        result = run(*arguments, "--out", tmp_path / name, "--jobs", 1)
+        assert result.exit_code == 0, result.stderr
+        found = metrics_in(tmp_path / name)
+        assert found["metrics"] == expected["metrics"], name
+        assert found["strata"] == expected["strata"], name
+        assert found["model"] == "default"
+    assert metrics_in(tmp_path / "images")["scores"][0] == {"path": str(survey / "t_g.fits"), "band": "g"}
+
+
+def test_an_interrupted_evaluation_is_resumed(survey, tmp_path, monkeypatch):
+    out = tmp_path / "report"
+    command = [survey / "truth.csv", *images_of(survey), "--out", out]
+    with monkeypatch.context() as patch:
+        patch.setattr("gridlens.reports.write_evaluation", stop)
+        result = run(*command)
+    assert result.exit_code == 1
+    assert f"What is finished is kept in {out}.parts; resume the command with --resume" in result.stderr
+    result = run(*command)
+    assert result.exit_code == 1
+    assert "Resume it with --resume" in result.stderr
+    # Nothing is cut out again.
+    with monkeypatch.context() as patch:
+        patch.setattr("gridlens.sources._images.cut_rows", stop)
+        result = run(*command, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".report.run.json", "report"]
+    page = (out / "index.html").read_text()
+    done = run(*command, "--resume")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert f"{out} is complete, there is nothing left to do" in done.stderr
+    other = run(*command, "--resume", "--prevalence", 0.1)
+    assert other.exit_code == 1
+    assert "of another run, with other values of prevalence. " in other.stderr
+    taken = run(*command)
+    assert taken.exit_code == 1
+    assert "replace it with --overwrite" in taken.stderr
+    (out / "index.html").write_text("")
+    assert run(*command, "--overwrite").exit_code == 0
+    assert (out / "index.html").stat().st_size == len(page.encode())
+
+
+def test_the_parts_of_the_other_scores_are_named(survey, tmp_path, monkeypatch):
+    out = tmp_path / "report"
+    monkeypatch.setattr("gridlens.reports.write_evaluation", stop)
+    result = run(survey / "scores.csv", survey / "truth.csv", "--against", survey / "features.parquet", "--out", out)
+    assert result.exit_code == 1
+    assert f"kept in {out}.against.parts; resume the command with --resume" in result.stderr
+
+
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_a_table_is_complete_or_another_one(written, tables, tmp_path):
+    out = tmp_path / "report"
+    command = [*written(), "--out", out]
+    assert run(*command).exit_code == 0
+    assert "nothing left to do" in run(*command, "--resume").stderr
+    written(tables[0].iloc[1:])
+    assert "with other values of scores." in run(*command, "--resume").stderr
+    assert run(*command, "--overwrite").exit_code == 0
+    assert metrics_in(out)["rows"] == 679
+
+
+def test_a_folder_with_other_files_is_left_alone(written, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "notes.txt").touch()
+    for option in ("--overwrite", "--resume"):
+        result = run(*written(), "--out", tmp_path / "own", option)
+        assert result.exit_code == 1
+        assert "holds other files than a page, such as notes.txt" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--survey", "hsc"], 1, "Got --survey with them; leave the options out"),
+        (["--catalog", "c.csv", "--image", "g=g.fits"], 2, "or survey images with --image, one of the two"),
+        (["--resume", "--overwrite"], 1, "--resume and --overwrite are mutually exclusive"),
+    ],
+)
+def test_options_that_a_table_does_not_take(written, tmp_path, arguments, status, words):
+    result = run(*written(), "--out", tmp_path / "report", *arguments)
+    assert result.exit_code == status
+    assert words in result.stderr
+
+
+def test_a_truth_alone_is_no_evaluation(written, tmp_path):
+    result = run(written()[1], "--out", tmp_path / "report")
+    assert result.exit_code == 2
+    assert "Name the cutouts, PATHS, or survey images with --image" in result.stderr

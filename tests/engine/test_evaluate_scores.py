@@ -5,6 +5,9 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
+from astropy.table import Table
+from partitions import Numbers
 
 import gridlens
 from gridlens import evaluate_scores
@@ -117,18 +120,147 @@ def test_impossible_metadata_are_unknown(tables):
     assert any("impossible and are treated as unknown: 1 in 'richness'" in note for note in found.notes)
 
 
-def test_what_is_not_a_table_is_scored_by_the_model(shards, model, tmp_path):
+@pytest.fixture
+def scored(shards, model, tmp_path):
+    """A source, the table of its scores, and its labels."""
     source = FileSource(shards / "01.npz")
     score_files(source, tmp_path / "scores.csv", models=(str(model),), n_jobs=1)
-    measure_files(source, tmp_path / "features.parquet", n_jobs=1)
     ids = pd.read_csv(tmp_path / "scores.csv", dtype={"id": str})["id"].sort_values()
-    truth = pd.DataFrame({"id": ids, "label": np.arange(len(ids)) % 2})
-    expected = evaluate_scores(tmp_path / "scores.csv", truth, **DRAWS)
-    for scores in (tmp_path / "features.parquet", source):
+    return source, tmp_path / "scores.csv", pd.DataFrame({"id": ids, "label": np.arange(len(ids)) % 2})
+
+
+def test_what_is_not_a_table_is_scored_by_the_model(shards, scored, model, tmp_path):
+    source, table, truth = scored
+    measure_files(source, tmp_path / "features.parquet", n_jobs=1)
+    expected = evaluate_scores(table, truth, **DRAWS)
+    path = str(shards / "01.npz")
+    for scores, record in (
+        (tmp_path / "features.parquet", str(tmp_path / "features.parquet")),
+        (path, path),
+        (iter([path]), [{"path": path}]),
+        (str(shards / "[0]1.npz"), str(shards / "[0]1.npz")),
+        (source, [{"path": path}]),
+    ):
         found = evaluate_scores(scores, truth, model=model, n_jobs=1, **DRAWS)
         np.testing.assert_allclose(found.rows["score"], expected.rows["score"], rtol=1e-6)
         assert found.evaluation.to_json()["metrics"] == expected.evaluation.to_json()["metrics"]
         assert found.record["model"] == str(model)
+        assert found.record["scores"] == record
+
+
+def test_options_are_for_the_cutouts_that_are_named(shards, scored, model, tmp_path):
+    source, table, truth = scored
+    measure_files(source, tmp_path / "features.parquet", n_jobs=1)
+    options = {"model": model, "n_jobs": 1, "pixel_scale": 1.5, **DRAWS}
+    first = evaluate_scores(table, truth, **DRAWS).rows["score"]
+    for other in (table, tmp_path / "features.parquet", source):
+        found = evaluate_scores(shards / "01.npz", truth, against=other, **options)
+        assert (found.rows["score"] != first).mean() > 0.9
+        assert "AUROC" in found.evaluation.comparisons
+    found = evaluate_scores(table, truth, against=shards / "01.npz", **options)
+    assert found.record["against"] == str(shards / "01.npz")
+    assert found.record["model"] == str(model)
+    np.testing.assert_array_equal(found.rows["score"], first)
+
+
+class Interrupted(Numbers):
+    """Numbers that are interrupted as the partition at `stop` is read; None for all of them."""
+
+    def __init__(self, n, stop=None):
+        super().__init__(n)
+        self.stop = stop
+        self.was_read = []
+
+    def read(self, partition, gaps=None):
+        if partition.rows[0] == self.stop:
+            raise KeyboardInterrupt
+        self.was_read.append(partition.rows[0])
+        yield from super().read(partition, gaps)
+
+
+@pytest.mark.parametrize("name", ["scores", "against"])
+def test_an_interrupted_evaluation_continues(model, tmp_path, name):
+    truth = pd.DataFrame({"id": [str(k) for k in range(40)], "label": np.arange(40) % 2})
+    table = pd.DataFrame({"id": truth["id"], "score": np.linspace(0.1, 0.9, 40)})
+    out = tmp_path / "report"
+
+    def evaluated(source, **options):
+        scores, other = (source, table) if name == "scores" else (table, source)
+        return evaluate_scores(scores, truth, against=other, model=model, out=out, n_jobs=1, **options, **DRAWS)
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(Interrupted(40, stop=20))
+    folder = tmp_path / {"scores": "report.parts", "against": "report.against.parts"}[name]
+    assert len(list(folder.glob("part-*.parquet"))) == 4
+    with pytest.raises(GridlensError, match=r"finished parts of an earlier run\. Resume it with resume=True"):
+        evaluated(Numbers(40))
+    rest = Interrupted(40)
+    resumed = evaluated(rest, resume=True)
+    assert rest.was_read == [20, 25, 30, 35]
+    assert not list(tmp_path.iterdir())
+    assert resumed.evaluation.to_json() == evaluated(Numbers(40)).evaluation.to_json()
+
+
+def test_parts_are_kept_until_the_evaluation_has_ended(scored, model, tmp_path):
+    source, _, truth = scored
+    out = tmp_path / "report"
+    arguments = {"model": model, "out": out, "n_jobs": 1, **DRAWS}
+    with pytest.raises(GridlensError, match="must hold both 0 and 1"):
+        evaluate_scores(source, truth.assign(label=0), **arguments)
+    assert list((tmp_path / "report.parts").glob("part-*.parquet"))
+    with pytest.raises(GridlensError, match=r"began with other values of .*cutouts"):
+        evaluate_scores(Numbers(40), truth, resume=True, **arguments)
+    evaluate_scores(source, truth, overwrite=True, **arguments)
+    assert not list(tmp_path.glob("*report*"))
+
+
+def write_fits(path, *hdus):
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+    return path
+
+
+def test_a_fits_file_is_a_table_or_a_cutout(tables, scored, model, tmp_path, noise):
+    scores, truth = tables
+    rows = fits.BinTableHDU(Table.from_pandas(scores[["id", "score"]]))
+    image = fits.ImageHDU(np.zeros((3, 48, 48), dtype=np.float32))
+    other = fits.BinTableHDU(Table({"band": ["g", "r", "i"]}))
+    expected = evaluate_scores(scores, truth, **DRAWS).evaluation.metrics["AUROC"]
+    for name, hdus in (("table", [rows]), ("both", [image, rows])):
+        found = evaluate_scores(write_fits(tmp_path / f"{name}.fits", *hdus), truth, **DRAWS)
+        assert found.evaluation.metrics["AUROC"] == expected
+        assert found.record["model"] is None
+    folder = tmp_path / "cutouts"
+    folder.mkdir()
+    truth = pd.DataFrame({"id": [str(k) for k in range(6)], "label": np.arange(6) % 2})
+    for k, pixels in enumerate(noise(6)):
+        image = fits.ImageHDU(np.moveaxis(pixels, -1, 0), name="SCI")
+        write_fits(folder / f"{k}.fits", image, other)
+    paths = sorted(map(str, folder.iterdir()))
+    arguments = {"model": model, "n_jobs": 1, "pixel_scale": 0.5, "bands": "gri", **DRAWS}
+    found = evaluate_scores(paths, truth, **arguments)
+    assert found.evaluation.metrics["AUROC"] == evaluate_scores(folder, truth, **arguments).evaluation.metrics["AUROC"]
+    assert found.counts["joined"] == 6
+    with pytest.raises(GridlensError, match=r"must hold both 0 and 1\. Got 1 rows of 0 alone"):
+        evaluate_scores(paths[0], truth, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"scores": None}, TypeError, "'scores' and 'images' must be given"),
+        ({"survey": "hsc"}, GridlensError, r"for the reading of cutouts\. Got survey= with them"),
+        ({"scores": ["a.csv", "b.csv"]}, GridlensError, r"'scores' parameter must be one table .* Got 'a\.csv'"),
+        ({"against": ["cutouts", "b.fits"]}, GridlensError, r"'against' parameter must be one table .* Got 'b\.fits'"),
+        ({"scores": "nowhere"}, GridlensError, "There is no file or folder nowhere"),
+        ({"scores": "nowhere.csv"}, GridlensError, r"There is no table nowhere\.csv"),
+        ({"scores": "nowhere.xlsx"}, GridlensError, "A table must end in"),
+        ({"resume": True, "overwrite": True}, GridlensError, "mutually exclusive"),
+    ],
+)
+def test_scores_that_are_neither_tables_nor_cutouts(tables, arguments, error, said):
+    scores, truth = tables
+    with pytest.raises(error, match=said):
+        evaluate_scores(**{"scores": scores, "truth": truth, **DRAWS, **arguments})
 
 
 @pytest.mark.parametrize(
