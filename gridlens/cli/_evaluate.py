@@ -76,6 +76,8 @@ def evaluate(
     theta_e, arc_snr, seeing, richness and survey where TRUTH has such columns.
     """
     costs = _costs(seconds_per_cutout, hours_per_follow_up, cost_per_hour)
+    if not scores and not options["images"]:
+        raise click.UsageError("Name SCORES or PATHS before TRUTH, or survey images with --image.")
     check_sources(scores, options)
     from gridlens.engine._evaluate_scores import reported_scores
     from gridlens.engine._output import check_output

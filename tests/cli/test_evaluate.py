@@ -330,4 +330,4 @@ def test_options_that_a_table_does_not_take(written, tmp_path, arguments, status
 def test_a_truth_alone_is_no_evaluation(written, tmp_path):
     result = run(written()[1], "--out", tmp_path / "report")
     assert result.exit_code == 2
-    assert "Name the cutouts, PATHS, or survey images with --image" in result.stderr
+    assert "Name SCORES or PATHS before TRUTH, or survey images with --image." in result.stderr
