@@ -229,6 +229,7 @@ def metrics_in(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_every_source_has_the_metrics_of_its_table(survey, tmp_path):
     truth = survey / "truth.csv"
     assert run(survey / "scores.csv", truth, "--out", tmp_path / "table").exit_code == 0
@@ -249,6 +250,7 @@ def test_every_source_has_the_metrics_of_its_table(survey, tmp_path):
     assert metrics_in(tmp_path / "images")["scores"][0] == {"path": str(survey / "t_g.fits"), "band": "g"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_evaluation_is_resumed(survey, tmp_path, monkeypatch):
     out = tmp_path / "report"
     command = [survey / "truth.csv", *images_of(survey), "--out", out]
@@ -293,6 +295,7 @@ def stop(*_, **__):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_table_is_complete_or_another_one(written, tables, tmp_path):
     out = tmp_path / "report"
     command = [*written(), "--out", out]
