@@ -114,6 +114,9 @@ class TextTable:
             "on_bad_lines": "warn",
             "low_memory": False,
         }
+        if pd.__version__.startswith("2."):
+            # What was written comes back to the bit, as it does by default in later versions.
+            options["float_precision"] = "round_trip"
         with self._lines() as lines, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", pd.errors.ParserWarning)
             rows = _Rows(lines, self._layout, self._remarks)

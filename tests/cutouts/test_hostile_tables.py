@@ -183,7 +183,7 @@ def test_very_long_numbers_are_unknown(tmp_path):
     assert frame["id"][0] == "9" * 400
     np.testing.assert_array_equal(frame["redshift"], [np.nan, 0.3])
     with pytest.warns(UserWarning, match="1 in 'z'"):
-        read_catalog(pd.DataFrame({"id": ["A", "B"], "z": [10**400, 0.3]}))
+        read_catalog(pd.DataFrame({"id": ["A", "B"], "z": pd.Series([10**400, 0.3], dtype=object)}))
 
 
 @pytest.mark.slow
