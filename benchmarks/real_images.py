@@ -19,9 +19,7 @@ from photutils.psf import fit_fwhm
 
 from gridlens import load_model
 from gridlens._constants import MAD_TO_SIGMA
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.images import extract
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import CutoutSet, extract, read_batches
 from gridlens.engine import score_batches
 from gridlens.features import _kernels
 from gridlens.reports import draw_candidate

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from gridlens import load_model
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import read_batches
 from gridlens.engine import score_batches
 from gridlens.explain import (
     Explainer,

@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from gridlens import load_model
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import read_batches
 from gridlens.engine import score_batches
 from gridlens.reports import draw_candidate
 

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from gridlens import CutoutSet
 from gridlens._ids import InexactIdError, as_id, as_ids
 from gridlens._tables import read_table, write_table
-from gridlens.cutouts import write_npz
-from gridlens.cutouts.catalogs import read_catalog
+from gridlens.cutouts import read_catalog, write_npz
 from gridlens.engine._truth import join_truth
 from gridlens.errors import CutoutError, GridlensError
 from gridlens.training._labels import read_labels

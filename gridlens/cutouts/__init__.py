@@ -28,7 +28,6 @@ no header has one, the three bands are taken to be in one linear unit. `survey` 
 `gridlens.cutouts._surveys` that fills what files lack.
 """
 
-import gridlens.cutouts.readers  # noqa: F401  it gives `CutoutSet.read` its function
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
 from gridlens.cutouts._conventions import METADATA_NAMES
 from gridlens.cutouts._flags import FLAG_MEANINGS, CutoutFlag, flag_names, is_rejected
@@ -38,6 +37,9 @@ from gridlens.cutouts._reject import rejection
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._surveys import SURVEYS, Survey, get_survey
 from gridlens.cutouts._writers import write_npz
+from gridlens.cutouts.catalogs import read_catalog
+from gridlens.cutouts.images import extract, extract_batches, write_fits
+from gridlens.cutouts.readers import count_cutouts, read_batches
 
 __all__ = [
     "FLAG_MEANINGS",
@@ -49,10 +51,16 @@ __all__ = [
     "ReadFailure",
     "Survey",
     "band_noise",
+    "count_cutouts",
+    "extract",
+    "extract_batches",
     "flag_names",
     "get_survey",
     "is_rejected",
     "quality_flags",
+    "read_batches",
+    "read_catalog",
     "rejection",
+    "write_fits",
     "write_npz",
 ]

@@ -50,7 +50,7 @@ def score_batches(
     Examples
     --------
     >>> from gridlens import load_model
-    >>> from gridlens.cutouts.readers import read_batches
+    >>> from gridlens.cutouts import read_batches
     >>> table = score_batches(load_model(), read_batches("cutouts/"))  # doctest: +SKIP
     """
     return _score_all(SingleScorer(detector), detector.n_jobs, batches, prevalence, progress)

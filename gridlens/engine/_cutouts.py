@@ -17,11 +17,10 @@ import pyarrow as pa
 from gridlens._file_names import file_stem
 from gridlens._files import atomic_path, writable_folder
 from gridlens._ids import as_id, escaped
-from gridlens.cutouts import CutoutBatch, ReadFailure, write_npz
+from gridlens.cutouts import CutoutBatch, ReadFailure, write_fits, write_npz
 from gridlens.cutouts._flags import flag_message
 from gridlens.cutouts._quality import valid_fraction
 from gridlens.cutouts.catalogs._join import JoinGaps
-from gridlens.cutouts.images import write_fits
 from gridlens.cutouts.images._extract import ExtractedBatch
 from gridlens.engine._output import check_output, finished_parts, is_taken, parts_folder
 from gridlens.engine._parts import FILES, Parts

@@ -68,7 +68,7 @@ def score(
 
     See Also
     --------
-    gridlens.cutouts.readers.read_batches : Iterate over sets of cutouts, each of one size.
+    gridlens.cutouts.read_batches : Iterate over sets of cutouts, each of one size.
     gridlens.engine.score_files : Write the table to disk, for more cutouts than fit a table in memory.
 
     Examples

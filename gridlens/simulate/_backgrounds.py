@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gridlens.cutouts import CutoutSet, band_noise
+from gridlens.cutouts import CutoutSet, band_noise, read_batches
 from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._reject import MIN_SIZE, reject_reason
-from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 
 __all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "sky_rms"]

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from gridlens.cli import main
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import read_batches
 
 
 def run(*arguments):

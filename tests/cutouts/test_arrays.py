@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts.readers import _chunks, read_batches
+from gridlens.cutouts import read_batches
+from gridlens.cutouts.readers import _chunks
 from gridlens.errors import CutoutError
 
 GRI = [0, 1, 2]

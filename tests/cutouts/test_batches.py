@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutBatch, ReadFailure, write_npz
-from gridlens.cutouts.readers import _batches, count_cutouts, read_batches
+from gridlens.cutouts import CutoutBatch, ReadFailure, count_cutouts, read_batches, write_npz
+from gridlens.cutouts.readers import _batches
 from gridlens.errors import CutoutError, GridlensError
 
 

@@ -7,9 +7,7 @@ from astropy import units
 from astropy.table import Table
 
 from gridlens import CutoutSet
-from gridlens.cutouts import write_npz
-from gridlens.cutouts.catalogs import read_catalog
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import read_batches, read_catalog, write_npz
 from gridlens.errors import GridlensError
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263

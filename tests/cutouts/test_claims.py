@@ -9,8 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.readers import count_cutouts, read_batches
+from gridlens.cutouts import CutoutSet, count_cutouts, read_batches
 from gridlens.errors import CutoutError
 from gridlens.sources import FileSource, ReadOptions, _files
 

@@ -10,8 +10,7 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, Table
 
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.catalogs import read_catalog
+from gridlens.cutouts import CutoutSet, read_catalog
 from gridlens.cutouts.catalogs._join import duplicate_rows
 from gridlens.errors import GridlensError
 

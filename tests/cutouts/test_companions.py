@@ -8,10 +8,9 @@ import pytest
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of
 
-from gridlens.cutouts import CutoutSet
+from gridlens.cutouts import CutoutSet, extract
 from gridlens.cutouts._companions import is_companion
 from gridlens.cutouts._file_names import parse_stem
-from gridlens.cutouts.images import extract
 from gridlens.cutouts.images._alike import alike_pairs
 from gridlens.cutouts.images._tiles import TileIndex
 from gridlens.cutouts.readers._scan import find_entries

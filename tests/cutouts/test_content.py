@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gridlens.cutouts import CutoutFlag, CutoutSet
-from gridlens.cutouts.readers import count_cutouts, read_batches
+from gridlens.cutouts import CutoutFlag, CutoutSet, count_cutouts, read_batches
 from gridlens.errors import CutoutError
 from gridlens.sources import FileSource, ReadOptions, _files
 

@@ -7,8 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, stars
 
-from gridlens.cutouts import CutoutFlag, CutoutSet
-from gridlens.cutouts.images import extract
+from gridlens.cutouts import CutoutFlag, CutoutSet, extract
 from gridlens.cutouts.images._blank import mark_blank
 from gridlens.errors import CutoutError
 

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from gridlens.cutouts.catalogs import read_catalog
+from gridlens.cutouts import read_catalog
 from gridlens.errors import GridlensError
 
 ONE = [["A", 150.1, 2.2]]

@@ -7,8 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of, measured, stars, write_image
 
-from gridlens.cutouts import CutoutFlag
-from gridlens.cutouts.images import extract, extract_batches, write_fits
+from gridlens.cutouts import CutoutFlag, extract, extract_batches, write_fits
 from gridlens.errors import CutoutError, GridlensError
 
 SIZE = 500

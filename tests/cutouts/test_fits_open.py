@@ -10,12 +10,11 @@ import pytest
 from astropy.io import fits
 from skies import gnomonic, header_of
 
-from gridlens.cutouts import CutoutSet
+from gridlens.cutouts import CutoutSet, read_batches
 from gridlens.cutouts.images._fits_open import opened
 from gridlens.cutouts.images._fits_pixels import image_pixels
 from gridlens.cutouts.images._tiles import TileIndex
 from gridlens.cutouts.images._windows import read_window
-from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 
 SIDE = 60

@@ -6,8 +6,7 @@ import pytest
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, header_of
 
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.images import extract
+from gridlens.cutouts import CutoutSet, extract
 from gridlens.cutouts.images._flux import NotLinearError, band_zeropoints, pixel_unit
 from gridlens.errors import CutoutError
 

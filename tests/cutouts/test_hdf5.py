@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts.readers import _chunks, count_cutouts, read_batches
+from gridlens.cutouts import count_cutouts, read_batches
+from gridlens.cutouts.readers import _chunks
 from gridlens.errors import CutoutError
 
 

@@ -15,7 +15,7 @@ from astropy.table import MaskedColumn, Table
 
 from gridlens import _table_files
 from gridlens._tables import read_table
-from gridlens.cutouts.catalogs import read_catalog
+from gridlens.cutouts import read_catalog
 from gridlens.errors import GridlensError
 
 MUTANTS = 50  # of each kind

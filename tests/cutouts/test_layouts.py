@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from layouts import CLUSTER, FLUX, LAYOUTS
 
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.images import extract
+from gridlens.cutouts import CutoutSet, extract
 
 # On one pixel grid for all bands, so that the folder can be read as cutouts too.
 ONE_GRID = ("ps1", "legacy", "des", "kids", "hsc", "cfhtls", "euclid", "hst")

@@ -14,8 +14,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 from gridlens.cli import main
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import CutoutSet, read_batches
 from gridlens.errors import CutoutError
 from gridlens.sources import FileSource, ReadOptions
 
@@ -152,7 +151,7 @@ def test_arrays_in_fortran_order_are_read_a_part_at_a_time_or_refused(tmp_path, 
 _PEAK = r"""
 import re, sys, warnings
 import gridlens, numpy, pandas, zipfile, h5py, zarr, PIL.Image, astropy.io.fits, astropy.wcs
-from gridlens.cutouts.readers import read_batches, count_cutouts
+from gridlens.cutouts import read_batches, count_cutouts
 warnings.simplefilter("ignore")
 def memory():
     return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])

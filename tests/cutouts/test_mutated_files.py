@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gridlens.cutouts import CutoutSet, ReadFailure
-from gridlens.cutouts.readers import count_cutouts, read_batches
+from gridlens.cutouts import CutoutSet, ReadFailure, count_cutouts, read_batches
 from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")

@@ -5,8 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gridlens.cutouts import CutoutSet, rejection
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import CutoutSet, read_batches, rejection
 from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")

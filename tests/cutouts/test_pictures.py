@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutFlag
-from gridlens.cutouts.readers import count_cutouts, read_batches
+from gridlens.cutouts import CutoutFlag, count_cutouts, read_batches
 from gridlens.errors import CutoutError
 
 

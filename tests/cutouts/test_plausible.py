@@ -7,10 +7,7 @@ import pytest
 import zarr
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutFlag, rejection
-from gridlens.cutouts.catalogs import read_catalog
-from gridlens.cutouts.images import extract
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import CutoutFlag, extract, read_batches, read_catalog, rejection
 from gridlens.engine._truth import join_truth
 
 RA, DEC, SCALE = 150.0, 2.2, 0.263

@@ -6,7 +6,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from skies import DEC, RA, gnomonic, stars, write_image
 
-from gridlens.cutouts.images import extract
+from gridlens.cutouts import extract
 from gridlens.cutouts.images._psf import blur, matching_sigmas
 from gridlens.errors import CutoutError
 

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutFlag
+from gridlens.cutouts import CutoutFlag, extract, read_batches, read_catalog
 from gridlens.cutouts._reject import field_warning, reject_reason
-from gridlens.cutouts.catalogs import read_catalog
-from gridlens.cutouts.images import extract
-from gridlens.cutouts.readers import read_batches
 from gridlens.errors import CutoutError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

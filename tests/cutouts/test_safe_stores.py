@@ -13,8 +13,7 @@ import numcodecs
 import numpy as np
 import pytest
 
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.readers import count_cutouts, read_batches
+from gridlens.cutouts import CutoutSet, count_cutouts, read_batches
 from gridlens.errors import CutoutError
 
 h5py = pytest.importorskip("h5py")

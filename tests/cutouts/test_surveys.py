@@ -9,7 +9,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 from gridlens.cli import main
-from gridlens.cutouts import SURVEYS, CutoutSet, get_survey
+from gridlens.cutouts import SURVEYS, CutoutSet, count_cutouts, get_survey
 from gridlens.cutouts._bands import name_bands
 from gridlens.cutouts._file_names import parse_stem
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
@@ -21,7 +21,6 @@ from gridlens.cutouts.images._photometry import (
     header_zeropoint,
 )
 from gridlens.cutouts.images._wcs import wcs_cards
-from gridlens.cutouts.readers import count_cutouts
 from gridlens.cutouts.readers._scan import find_entries
 from gridlens.errors import CutoutError
 

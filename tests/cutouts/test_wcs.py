@@ -7,8 +7,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from skies import DEC, RA, gnomonic, header_of, stars
 
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.images import extract
+from gridlens.cutouts import CutoutSet, extract
 from gridlens.cutouts.images._wcs import parse_wcs, wcs_cards
 from gridlens.errors import CutoutError
 

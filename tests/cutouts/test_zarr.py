@@ -7,7 +7,8 @@ import pytest
 import zarr
 
 from gridlens import CutoutSet
-from gridlens.cutouts.readers import _chunks, count_cutouts, read_batches
+from gridlens.cutouts import count_cutouts, read_batches
+from gridlens.cutouts.readers import _chunks
 from gridlens.errors import CutoutError
 from gridlens.sources import FileSource, ReadOptions, _files
 

@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import CutoutBatch, CutoutFlag, ReadFailure
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import CutoutBatch, CutoutFlag, ReadFailure, read_batches
 from gridlens.engine import score_batches
 
 

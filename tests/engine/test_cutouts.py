@@ -7,8 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, stars, write_image
 
-from gridlens.cutouts import CutoutSet, write_npz
-from gridlens.cutouts.images import extract
+from gridlens.cutouts import CutoutSet, extract, write_npz
 from gridlens.engine import write_cutouts
 from gridlens.errors import GridlensError
 from gridlens.sources import _images, open_source

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from gridlens import load_model
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import read_batches
 from gridlens.engine import score_batches
 from gridlens.errors import GridlensError
 from gridlens.explain import Explainer, explain_table

@@ -9,9 +9,8 @@ from joblib import Parallel, delayed
 from measuring import agree, compiled_only, measure
 from scenes import bad_patch, bad_scatter, cluster, hot_pixel, plain_noise
 
-from gridlens.cutouts import CutoutSet
+from gridlens.cutouts import CutoutSet, read_batches
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
-from gridlens.cutouts.readers import read_batches
 from gridlens.features._contract import PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]

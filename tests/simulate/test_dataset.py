@@ -9,8 +9,7 @@ import pytest
 pytest.importorskip("lenstronomy")
 
 from gridlens import CutoutSet
-from gridlens.cutouts import METADATA_NAMES
-from gridlens.cutouts.readers import read_batches
+from gridlens.cutouts import METADATA_NAMES, read_batches
 from gridlens.errors import GridlensError
 from gridlens.simulate import TRUTH_COLUMNS, Scene, SceneSettings, scenes_to_cutouts, write_training_set
 from gridlens.simulate import _dataset as dataset_module

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlens.cutouts import CutoutSet, write_npz
+from gridlens.cutouts import CutoutSet, read_batches, write_npz
 from gridlens.cutouts.catalogs._join import JoinGaps, JoinReport
-from gridlens.cutouts.readers import read_batches
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.sources import FileSource, ReadOptions, _files
 from gridlens.sources._partition import Partition, Partitions

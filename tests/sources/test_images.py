@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from skies import DEC, RA, gnomonic, write_image
 
-from gridlens.cutouts.images import extract
+from gridlens.cutouts import extract
 from gridlens.sources import CutOptions, ImageSource, _images, open_source
 
 SIZE = 300

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 import gridlens
-from gridlens.cutouts import CutoutSet
-from gridlens.cutouts.images import extract, extract_batches
-from gridlens.cutouts.readers import count_cutouts, read_batches
+from gridlens.cutouts import CutoutSet, count_cutouts, extract, extract_batches, read_batches
 from gridlens.errors import CutoutError
 from gridlens.sources import CutOptions, ReadOptions, open_source
 

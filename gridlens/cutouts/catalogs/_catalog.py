@@ -70,7 +70,7 @@ def read_catalog(
     Examples
     --------
     >>> import pandas as pd
-    >>> from gridlens.cutouts.catalogs import read_catalog
+    >>> from gridlens.cutouts import read_catalog
     >>> read_catalog(pd.DataFrame({"Name": ["A1703"], "RA [hourangle]": [13.25], "DEC": [51.8]}))
           id      ra   dec
     0  A1703  198.75  51.8

@@ -68,7 +68,7 @@ def extract(
 
     Examples
     --------
-    >>> from gridlens.cutouts.images import extract
+    >>> from gridlens.cutouts import extract
     >>> bands = {band: f"coadds/{band}/" for band in "gri"}
     >>> cutouts, failures, *_ = extract("clusters.csv", bands, size="64arcsec")  # doctest: +SKIP
     """
@@ -134,7 +134,7 @@ def extract_batches(
 
     Examples
     --------
-    >>> from gridlens.cutouts.images import extract_batches
+    >>> from gridlens.cutouts import extract_batches
     >>> from gridlens.cutouts import write_npz
     >>> bands = {band: f"coadds/{band}/" for band in "gri"}
     >>> for k, batch in enumerate(extract_batches("clusters.csv", bands)):  # doctest: +SKIP

@@ -40,7 +40,7 @@ def write_fits(
     --------
     >>> import numpy as np
     >>> from gridlens.cutouts import CutoutSet
-    >>> from gridlens.cutouts.images import write_fits
+    >>> from gridlens.cutouts import write_fits
     >>> write_fits("cutout.fits", CutoutSet(np.ones((1, 48, 48, 3))))  # doctest: +SKIP
     """
     from astropy.io import fits
