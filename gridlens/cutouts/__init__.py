@@ -25,7 +25,7 @@ where it has them. HDF5, Zarr and pictures need ``pip install 'gridlens[formats]
 
 The pixel scale of a FITS file comes from its WCS. Zero points in the headers bring the flux to AB zero point 27; where
 no header has one, the three bands are taken to be in one linear unit. `survey` names a preset of
-`gridlens.cutouts._surveys` that fills what files lack.
+`gridlens.cutouts.SURVEYS` that fills what files lack.
 """
 
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure

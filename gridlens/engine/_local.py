@@ -110,7 +110,7 @@ class ProcessEngine:
         try:
             context = WorkerContext()
             if context.get_start_method() == "forkserver":
-                context.set_forkserver_preload(["gridlens.engine._worker", "gridlens.models", "lightgbm", "numba"])
+                context.set_forkserver_preload(["gridlens.engine._worker", "gridlens.models", "numba"])
             pool = ProcessPoolExecutor(n_workers, context, initializer=start_worker, initargs=(self._payload,))
             # One for each worker, so that all of them start at once.
             ready = [pool.submit(check_worker) for _ in range(n_workers)]

@@ -31,7 +31,7 @@ class CutOptions:
     npix : int, default=128
         Side of the cutouts, px.
     survey : str, default=None
-        Preset of `gridlens.cutouts._surveys` that fills the zero points and the seeing that headers lack.
+        Preset of `gridlens.cutouts.SURVEYS` that fills the zero points and the seeing that headers lack.
     zeropoint : float or mapping of band to float, default=None
         AB zero points, mag. They override those of the headers. The flux is brought to zero point 27; where no header
         states one, the bands are taken to be in one linear unit.
@@ -48,7 +48,7 @@ class CutOptions:
 
     Examples
     --------
-    >>> from gridlens.cutouts.images import CutOptions
+    >>> from gridlens.sources import CutOptions
     >>> options = CutOptions(size="1arcmin", npix=120)
     >>> options.size, options.pixel_scale
     (60.0, 0.5)

@@ -36,7 +36,7 @@ class ReadOptions:
         Whether to read JPEG and PNG pictures too. They have no photometry, and `CutoutFlag.UNCALIBRATED` is set in
         their `flags`. Otherwise pictures beside other cutouts are ignored, and pictures that are named are an error.
     survey : str, default=None
-        Preset of `gridlens.cutouts._surveys` that fills what the files lack and nothing else: the pixel scale where
+        Preset of `gridlens.cutouts.SURVEYS` that fills what the files lack and nothing else: the pixel scale where
         there is none, zero points of FITS images, seeing and depth in r (after the catalogue), and which filters
         represent g, r and i, such as F475W, F606W and F814W with "hst". The flux of arrays without a header is left as
         it is.
@@ -50,7 +50,7 @@ class ReadOptions:
 
     Examples
     --------
-    >>> from gridlens.cutouts.readers import ReadOptions
+    >>> from gridlens.sources import ReadOptions
     >>> options = ReadOptions(bands="grizy", zeropoint=26.5)
     >>> options.zeropoint
     {'g': 26.5, 'r': 26.5, 'i': 26.5}
