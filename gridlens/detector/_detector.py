@@ -17,7 +17,15 @@ from gridlens._groups import group_of_each
 from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet
-from gridlens.detector._inputs import Inputs, as_inputs, as_measured, check_consumed, checked_labels, selected
+from gridlens.detector._inputs import (
+    Inputs,
+    as_inputs,
+    as_measured,
+    check_consumed,
+    checked_labels,
+    inputs_of,
+    selected,
+)
 from gridlens.detector._rows import described, reject_unscored
 from gridlens.detector._table import EVEN, rank_table
 from gridlens.errors import GridlensError
@@ -322,7 +330,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "calibrator_")
         measured = as_measured(X, self.metadata, self.n_jobs)
-        inputs, usable = as_inputs(measured, self.metadata, self.n_jobs)
+        inputs, usable = inputs_of(measured)
         members = np.full((len(usable), len(self.member_names_)), np.nan)
         score, low, high = (np.full(len(usable), np.nan) for _ in range(3))
         telling = (member.name for member in self.stack_.members_ if hasattr(member, "predict_with_spread"))

@@ -12,7 +12,7 @@ from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, Measured, measure
 from gridlens.features._measured import keep_metadata
 
-__all__ = ["Inputs", "as_inputs", "as_measured", "check_consumed", "checked_labels", "selected"]
+__all__ = ["Inputs", "as_inputs", "as_measured", "check_consumed", "checked_labels", "inputs_of", "selected"]
 
 Inputs = dict[str, Any]
 """what members consume, by name: "features" (n, 315), and "cutouts" where they are known"""
@@ -23,14 +23,18 @@ def as_measured(X: CutoutSet | Measured, metadata: str, n_jobs: int | None) -> M
     return measure(X, metadata, n_jobs) if isinstance(X, CutoutSet) else X.with_metadata(metadata)
 
 
+def inputs_of(measured: Measured) -> tuple[Inputs, np.ndarray]:
+    """Return what members may consume of measured cutouts, and a mask (n,) of the rows that are not rejected."""
+    inputs: Inputs = {"features": measured.features}
+    if measured.cutouts is not None:
+        inputs["cutouts"] = measured.cutouts
+    return inputs, np.logical_not(measured.rejected)
+
+
 def as_inputs(X: CutoutSet | Measured | np.ndarray, metadata: str, n_jobs: int | None) -> tuple[Inputs, np.ndarray]:
     """Return what members may consume, and a mask (n,) of the rows that are not rejected."""
     if isinstance(X, CutoutSet | Measured):
-        measured = as_measured(X, metadata, n_jobs)
-        inputs: Inputs = {"features": measured.features}
-        if measured.cutouts is not None:
-            inputs["cutouts"] = measured.cutouts
-        return inputs, np.logical_not(measured.rejected)
+        return inputs_of(as_measured(X, metadata, n_jobs))
     features = np.asarray(X, dtype=np.float32)
     if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
         raise GridlensError(

@@ -10,10 +10,10 @@ import pandas as pd
 from gridlens.cutouts import CutoutBatch, CutoutFlag
 from gridlens.cutouts._flags import flag_message
 from gridlens.detector import LensDetector
-from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
+from gridlens.engine._scorers import Prevalence, Scorer, SingleScorer
 from gridlens.features import Measured, measure
 
-__all__ = ["mark_duplicates", "score_batches", "score_joint"]
+__all__ = ["mark_duplicates", "score_all", "score_batches"]
 
 _Progress = Callable[[int], Any] | None
 
@@ -53,50 +53,13 @@ def score_batches(
     >>> from gridlens.cutouts import read_batches
     >>> table = score_batches(load_model(), read_batches("cutouts/"))  # doctest: +SKIP
     """
-    return _score_all(SingleScorer(detector), detector.n_jobs, batches, prevalence, progress)
+    return score_all(SingleScorer(detector), detector.n_jobs, batches, prevalence, progress)
 
 
-def score_joint(
-    galaxy_cluster: LensDetector,
-    cluster_cluster: LensDetector,
-    batches: Iterable[CutoutBatch],
-    *,
-    prevalence: float = 1e-3,
-    progress: _Progress = None,
-) -> pd.DataFrame:
-    """Score batches of cutouts for both kinds of lenses, and rank them by the probability of either.
-
-    ``p_any = 1 - (1 - p_gc) (1 - p_cc)``: as if the two kinds were independent of each other.
-
-    Parameters
-    ----------
-    galaxy_cluster, cluster_cluster : LensDetector
-        Fitted on lensed galaxies, and on lensed clusters.
-    batches : iterable of CutoutBatch
-        As `gridlens.cutouts.read_batches` yields them.
-    prevalence : float, default=1e-3
-        Share of lenses of each kind among such clusters, between 0 and 1. Here it moves ranks too.
-    progress : callable, optional
-        Called with the number of cutouts that were finished since the last call.
-
-    Returns
-    -------
-    DataFrame
-        The table of `LensDetector.score_cutouts` for the first detector, best `p_any` first, with `p_any`, `p_gc` and
-        `p_cc` in place of `p_lens` and its interval, and `score_gc` and `score_cc` in place of `score`.
-
-    Raises
-    ------
-    ValueError
-        `prevalence` is not between 0 and 1.
-    """
-    scorer = JointScorer(galaxy_cluster, cluster_cluster)
-    return _score_all(scorer, galaxy_cluster.n_jobs, batches, prevalence, progress)
-
-
-def _score_all(
+def score_all(
     scorer: Scorer, n_jobs: int | None, batches: Iterable[CutoutBatch], prevalence: Prevalence, progress: _Progress
 ) -> pd.DataFrame:
+    """Measure batches of cutouts in `n_jobs` threads and return the ranked table of a scorer."""
     parts = [scorer.rows(Measured.of_failures([]))]
     for cutouts, failures in batches:
         if cutouts is not None:

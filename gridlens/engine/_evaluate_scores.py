@@ -220,7 +220,7 @@ def reported_scores(
 
 
 class _Request(NamedTuple):
-    """What is evaluated, and how."""
+    """Tables and settings of an evaluation."""
 
     scores: Scores
     against: Scores | None

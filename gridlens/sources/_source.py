@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from gridlens.cutouts import CutoutBatch, ReadFailure
-from gridlens.cutouts.catalogs._join import JoinGaps, JoinReport
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.features import Measured
 from gridlens.sources._partition import Partition
 
-__all__ = ["Source", "read_all"]
+__all__ = ["Source"]
 
 
 class Source(Protocol):
@@ -61,13 +61,3 @@ class Source(Protocol):
     def identity(self) -> dict[str, str]:
         """Return digests of what the cutouts depend on, by the name of the parameter: a resumed run compares them."""
         ...
-
-
-def read_all(source: Source) -> Iterator[CutoutBatch | Measured]:
-    """Read all partitions, one after another, and warn at the end of what joining a catalogue left open."""
-    report = JoinReport()
-    for partition in source.partitions():
-        gaps = JoinGaps()
-        yield from source.read(partition, gaps)
-        report.add(gaps)
-    report.warn()

@@ -9,8 +9,13 @@ from gridlens import CutoutSet, LensDetector
 from gridlens.cli import main
 from gridlens.cutouts import CutoutBatch, ReadFailure
 from gridlens.engine import score_batches
-from gridlens.engine._batches import score_joint
+from gridlens.engine._batches import score_all
+from gridlens.engine._scorers import JointScorer
 from gridlens.members import LinearMember
+
+
+def score_joint(detector, other, batches, prevalence=1e-3, progress=None):
+    return score_all(JointScorer(detector, other), 1, batches, prevalence, progress)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,11 @@ from gridlens.errors import GridlensError
 from gridlens.features import FeatureCacheWriter, measure
 from gridlens.sources import CacheSource, FileSource, ReadOptions, open_source
 from gridlens.sources._selection import Selection
-from gridlens.sources._source import read_all
+
+
+def read_all(source):
+    for partition in source.partitions():
+        yield from source.read(partition)
 
 
 @pytest.fixture
