@@ -48,6 +48,12 @@ class CutoutSet:
         several, those of g, r and i, are joined by ";" (a ";" of a name is written as ``\\x3b``).
     flags : int or array-like of shape (n,), default=0
         Bits of `CutoutFlag` that are known already, from before the cutout was made.
+    sky_axes : array-like of shape (n, 2, 2) or (2, 2), default=None
+        How the image lies on the sky at the BCG: ``[[east per x, east per y], [north per x, north per y]]``, arcsec
+        per pixel, where "east per x" is the step to the east that one pixel along x makes. None and NaN mean unknown.
+        A single matrix serves all cutouts.
+    bcg_radec : array-like of shape (n, 2) or (2,), default=None
+        Right ascension and declination of the BCG, ICRS, degrees. None and NaN take `ra` and `dec` of the metadata.
 
     Attributes
     ----------
@@ -57,6 +63,10 @@ class CutoutSet:
     ids, paths : ndarray of shape (n,), object (str)
     metadata : DataFrame of shape (n, 9), float64, columns `METADATA_NAMES`, index 0 to n - 1
     flags : ndarray of shape (n,), int64
+    sky_axes : ndarray of shape (n, 2, 2), float64
+        All four NaN where the orientation is unknown.
+    bcg_radec : ndarray of shape (n, 2), float64
+        Both NaN where the position is unknown.
 
     Raises
     ------
@@ -87,6 +97,8 @@ class CutoutSet:
     metadata: pd.DataFrame
     paths: NDArray[np.object_]
     flags: NDArray[np.int64]
+    sky_axes: NDArray[np.float64]
+    bcg_radec: NDArray[np.float64]
 
     # Every reader makes sets of cutouts: `gridlens.cutouts.readers` puts its function here, which leaves no circle of
     # imports.
@@ -102,6 +114,8 @@ class CutoutSet:
         metadata: pd.DataFrame | Mapping[str, Any] | None = None,
         paths: ArrayLike | None = None,
         flags: ArrayLike = 0,
+        sky_axes: ArrayLike | None = None,
+        bcg_radec: ArrayLike | None = None,
     ) -> None:
         self.pixels = _as_pixels(pixels)
         n, height, width = self.pixels.shape[:3]
@@ -112,6 +126,10 @@ class CutoutSet:
         self.paths = _as_names("paths", [escaped(str(path)) for path in ([""] * n if paths is None else paths)], n)  # type: ignore[union-attr]
         self.metadata = _as_metadata(metadata, n)
         self.flags = _as_flags(flags, n)
+        self.sky_axes = _known("sky_axes", np.nan if sky_axes is None else sky_axes, (n, 2, 2))
+        self.bcg_radec = _known("bcg_radec", np.nan if bcg_radec is None else bcg_radec, (n, 2))
+        unknown = np.isnan(self.bcg_radec[:, 0])
+        self.bcg_radec[unknown] = self.metadata[["ra", "dec"]].to_numpy()[unknown]
 
     @classmethod
     def read(
@@ -204,6 +222,8 @@ class CutoutSet:
             metadata=pd.concat([part.metadata for part in parts], ignore_index=True),
             paths=np.concatenate([part.paths for part in parts]),
             flags=np.concatenate([part.flags for part in parts]),
+            sky_axes=np.concatenate([part.sky_axes for part in parts]),
+            bcg_radec=np.concatenate([part.bcg_radec for part in parts]),
         )
 
     @property
@@ -243,6 +263,8 @@ class CutoutSet:
             metadata=self.metadata.iloc[key],
             paths=self.paths[key],
             flags=self.flags[key],
+            sky_axes=self.sky_axes[key],
+            bcg_radec=self.bcg_radec[key],
         )
 
     def __iter__(self) -> Iterator["CutoutSet"]:
@@ -280,6 +302,13 @@ def _broadcast(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[
             f"The '{name}' parameter must be numbers of shape {shape}, or of a shape that broadcasts to it. "
             f"Got {np.shape(values)} instead."
         ) from None
+
+
+def _known(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return values of each cutout; all of a cutout's are NaN where one is not finite."""
+    array = _broadcast(name, values, shape)
+    array[~np.isfinite(array).all(axis=tuple(range(1, len(shape))))] = np.nan
+    return array
 
 
 def checked_ids(ids: Any) -> list[str]:

@@ -17,9 +17,9 @@ __all__ = ["write_npz"]
 def write_npz(path: str | os.PathLike[str], cutouts: CutoutSet) -> None:
     """Write a set as one npz shard, whole or not at all.
 
-    The shard holds `pixels` (n, H, W, 3), `bcg_xy`, `pixel_scale`, `ids` (fixed-width text, nothing pickled) and
-    each of the metadata names of which any value is known, and `flags` where any is set. Paths are not kept. n = 0
-    gives a valid, empty shard.
+    The shard holds `pixels` (n, H, W, 3), `bcg_xy`, `pixel_scale`, `ids` (fixed-width text, nothing pickled), each of
+    the metadata names of which any value is known, `sky_axes` and `bcg_radec` where any orientation is known, and
+    `flags` where any is set. Paths are not kept. n = 0 gives a valid, empty shard.
 
     Parameters
     ----------
@@ -53,6 +53,8 @@ def write_npz(path: str | os.PathLike[str], cutouts: CutoutSet) -> None:
         values = cutouts.metadata[name].to_numpy()
         if np.isfinite(values).any():
             arrays[name] = values
+    if np.isfinite(cutouts.sky_axes).any():
+        arrays |= {"sky_axes": cutouts.sky_axes, "bcg_radec": cutouts.bcg_radec}
     if cutouts.flags.any():
         arrays["flags"] = cutouts.flags
     with atomic_path(path) as temporary, open(temporary, "wb") as file:

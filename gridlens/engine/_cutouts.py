@@ -130,7 +130,7 @@ def write_cutouts(
         New or empty folder; made if it is missing.
     format : {"npz", "fits"}, default="npz"
         "npz" writes shards, which hold all that is known and are read fastest; "fits" one file a cutout, with
-        extensions g, r and i: the pixels, the pixel scale and the id alone, and of cutouts from images the WCS.
+        extensions g, r and i: the pixels, the id, and the WCS or else the pixel scale.
     resume : bool, default=False
         Continue with the finished parts of an earlier call.
     overwrite : bool, default=False

@@ -24,6 +24,7 @@ _FIELDS = [
     ("pixel_scale", pa.float64()),
     ("known_flags", pa.int64()),
     *((f"known_{name}", pa.float64()) for name in METADATA_NAMES),
+    *((f"sky_{k}", pa.float64()) for k in range(6)),
 ]
 
 
@@ -55,6 +56,8 @@ def _columns(measured: Measured) -> list[list[object]]:
         cutouts.pixel_scale.tolist(),
         cutouts.flags.tolist(),
         *(cutouts.metadata[name].tolist() for name in METADATA_NAMES),
+        *cutouts.sky_axes.reshape(n, 4).T.tolist(),
+        *cutouts.bcg_radec.T.tolist(),
     ]
 
 
@@ -76,6 +79,8 @@ def measured_with_pixels(table: pa.Table) -> Iterator[Measured]:
             metadata={name: group[f"known_{name}"].to_numpy() for name in METADATA_NAMES},
             paths=chosen.paths,
             flags=group["known_flags"].to_numpy(np.int64),
+            sky_axes=group[[f"sky_{k}" for k in range(4)]].to_numpy().reshape(-1, 2, 2),
+            bcg_radec=group[["sky_4", "sky_5"]].to_numpy(),
         )
         yield Measured(
             chosen.ids,

@@ -14,7 +14,7 @@ from gridlens.features import Measured
 
 __all__ = ["MeasuredStore"]
 
-_OF_CUTOUTS = ("bcg_xy", "pixel_scale", "ids", "metadata", "paths", "flags")
+_OF_CUTOUTS = ("bcg_xy", "pixel_scale", "ids", "metadata", "paths", "flags", "sky_axes", "bcg_radec")
 
 
 class MeasuredStore:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gridlens.cutouts._conventions import METADATA_NAMES
 from gridlens.cutouts._plausible import known_metadata
 from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._tangent import move_along
 from gridlens.cutouts.catalogs._catalog import read_catalog
 from gridlens.cutouts.catalogs._sky import chord, sky_vectors
 
@@ -241,6 +242,7 @@ class CatalogJoin:
                 values = self._values(name, rows)
                 metadata[name] = np.where(np.isfinite(values), values, metadata[name])
         self._place_bcgs(rows, bcg_xy, wcs, cutouts.pixels.shape[1:3], gaps)
+        radec, axes = _follow(cutouts, bcg_xy, metadata)
         return CutoutSet(
             cutouts.pixels,
             bcg_xy=bcg_xy,
@@ -249,6 +251,8 @@ class CatalogJoin:
             metadata=metadata,
             paths=cutouts.paths,
             flags=cutouts.flags,
+            sky_axes=axes,
+            bcg_radec=radec,
         )
 
     def _find(self, cutouts: CutoutSet, gaps: JoinGaps) -> NDArray[np.intp]:
@@ -299,6 +303,22 @@ class CatalogJoin:
         values = np.full(len(rows), np.nan)
         values[rows >= 0] = self._columns[name][rows[rows >= 0]]
         return values
+
+
+def _follow(
+    cutouts: CutoutSet, bcg_xy: NDArray[np.float64], metadata: pd.DataFrame
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return position and pixel axes at the BCGs' new places `bcg_xy`; where `ra` and `dec` were a BCG's, move them."""
+    axes = cutouts.sky_axes.copy()
+    known = np.isfinite(axes[:, 0, 0])
+    radec = np.where(known[:, None], cutouts.bcg_radec, np.nan)
+    shift = bcg_xy - cutouts.bcg_xy
+    moved = known & shift.any(axis=1)
+    if moved.any():
+        own = moved & (metadata[["ra", "dec"]].to_numpy() == radec).all(axis=1)
+        radec[moved], axes[moved] = move_along(radec[moved], axes[moved], shift[moved])
+        metadata.loc[own, ["ra", "dec"]] = radec[own]
+    return radec, axes
 
 
 class _SkyIndex:

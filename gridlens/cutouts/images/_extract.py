@@ -18,6 +18,7 @@ from gridlens.cutouts._damage import damage_message
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._tangent import tangent_frame
 from gridlens.cutouts._zeropoints import REFERENCE_ZEROPOINT
 from gridlens.cutouts.catalogs._catalog import read_catalog
 from gridlens.cutouts.catalogs._join import place_on
@@ -217,14 +218,18 @@ def _gathered(plan: Plan, rows: list[int], cuts: list[Cut]) -> CutoutSet:
     for name in ("seeing", "depth"):
         known = np.array([plan.measured(name, row) for row in rows])
         metadata[name] = np.where(np.isfinite(metadata[name]), metadata[name], known) if name in metadata else known
+    bcg_xy = [_bcg(plan, row, cut) for row, cut in zip(rows, cuts, strict=True)]
+    radec, axes = zip(*(tangent_frame(cut.wcs, *xy) for cut, xy in zip(cuts, bcg_xy, strict=True)), strict=True)
     return CutoutSet(
         np.stack([cut.pixels for cut in cuts]),
-        bcg_xy=[_bcg(plan, row, cut) for row, cut in zip(rows, cuts, strict=True)],
+        bcg_xy=bcg_xy,
         pixel_scale=plan.options.pixel_scale,
         ids=[plan.names[row] for row in rows],
         metadata=metadata,
         paths=[cut.path for cut in cuts],
         flags=[int(plan.flags[row]) | cut.flags for row, cut in zip(rows, cuts, strict=True)],
+        sky_axes=axes,
+        bcg_radec=radec,
     )
 
 

@@ -27,7 +27,8 @@ def write_fits(
     path : str or path
     cutout : CutoutSet of 1
     wcs : WCS, default=None
-        Of its pixels. Without one, the pixel scale is written as PIXSCALE, arcsec.
+        Of its pixels. None takes the tangent plane of the cutout's `bcg_radec` and `sky_axes`; where they are unknown
+        too, the pixel scale is written as PIXSCALE, arcsec.
     zeropoint : float, default=NaN
         AB mag of one flux unit, written as MAGZERO; NaN, where it is unknown, is not.
 
@@ -45,6 +46,7 @@ def write_fits(
     """
     from astropy.io import fits
 
+    wcs = _tangent_wcs(cutout) if wcs is None else wcs
     header = fits.Header() if wcs is None else wcs.to_header()
     if wcs is None:
         header[PIXEL_SCALE_KEY] = (float(cutout.pixel_scale[0]), "arcsec per pixel")
@@ -60,3 +62,20 @@ def write_fits(
         hdus.append(hdu)
     with atomic_path(path) as temporary:
         hdus.writeto(temporary, overwrite=True)
+
+
+def _tangent_wcs(cutout: CutoutSet) -> "WCS | None":
+    """Return the gnomonic WCS about the BCG, None where its position or the orientation is unknown."""
+    from astropy.wcs import WCS
+
+    if np.isnan(cutout.sky_axes).any() or np.isnan(cutout.bcg_radec).any():
+        return None
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = cutout.bcg_radec[0]
+    wcs.wcs.crpix = cutout.bcg_xy[0] + 1.0
+    wcs.wcs.cd = cutout.sky_axes[0] / 3600.0
+    wcs.wcs.set()
+    return wcs

@@ -49,8 +49,8 @@ def read_npy(entry: Entry, options: Resolved, rows: RowRange | None = None) -> I
 def read_npz(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
     """Read a shard as `write_npz` leaves it, or one cutout under `pixels`, `image` or `images`, in pieces.
 
-    Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids`, `flags` and the
-    metadata names. Others are passed over.
+    Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids`, `flags`, `sky_axes`,
+    `bcg_radec` and the metadata names. Others are passed over.
     """
     with _npz_stored(entry.path) as stored:
         yield from read_pieces(stored, entry, options, rows)

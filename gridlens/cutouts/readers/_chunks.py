@@ -13,6 +13,7 @@ from gridlens.cutouts._bands import band_places, name_bands, pick_bands, split_b
 from gridlens.cutouts._conventions import METADATA_NAMES
 from gridlens.cutouts._plausible import implausible, known_metadata
 from gridlens.cutouts._set import CutoutSet, checked_ids
+from gridlens.cutouts._tangent import at_scale
 from gridlens.cutouts.readers._resolved import Resolved, check_size
 from gridlens.cutouts.readers._salvage import Unreadable, read_around
 from gridlens.cutouts.readers._scan import Entry
@@ -48,9 +49,13 @@ _COLUMN_NAMES = {
     "pixel_scale": ("pixel_scale",),
     "ids": ("ids", "id", "object_id"),
     "flags": ("flags",),
+    "sky_axes": ("sky_axes",),
+    "bcg_radec": ("bcg_radec",),
     **{name: (name,) for name in METADATA_NAMES},
     "redshift": ("redshift", "specz_redshift"),
 }
+# What a column has of each cutout where that is no single value.
+_SHAPES = {"bcg_xy": (2,), "bcg_radec": (2,), "sky_axes": (2, 2)}
 # A piece holds whole chunks of the file up to the first, bytes as stored or as float32, whichever are more: a batch is
 # as large, and made of one piece it need not be copied. One chunk alone may go up to the second.
 PIECE_BYTES = 32 * 1024**2
@@ -93,7 +98,7 @@ class Stored(NamedTuple):
     pixels: Rows
     """one cutout in three axes or n in four; slices are asked for in order, each once, maybe not from the first"""
     columns: Mapping[str, Rows]
-    """by our names: `bands`, `bcg_xy`, `pixel_scale`, `ids`, `flags` and the metadata names, where there are any"""
+    """by our names: `bands`, those of `CutoutSet`'s parameters and of metadata, where there are any"""
     chunk: int = 1
     """cutouts that the file stores together, so that none of them can be read without the others"""
     held: Callable[[], int] | None = None
@@ -264,6 +269,9 @@ def _read_piece(
     if "ids" in values:
         known = checked_ids(np.atleast_1d(values["ids"]))
         ids = [name or fallback for name, fallback in zip(known, ids, strict=True)]
+    axes = values.get("sky_axes")
+    if axes is not None and options.pixel_scale is not None:
+        axes = at_scale(axes.astype(np.float64), options.pixel_scale)
     return CutoutSet(
         part,
         bcg_xy=_known_places(values.get("bcg_xy"), part.shape[1:3]),
@@ -272,6 +280,8 @@ def _read_piece(
         metadata=known_metadata({name: values[name] for name in METADATA_NAMES if name in values})[0],
         paths=[entry.joined] * (stop - start),
         flags=values.get("flags", 0),
+        sky_axes=axes,
+        bcg_radec=values.get("bcg_radec"),
     )
 
 
@@ -307,7 +317,7 @@ class _Column:
         if rows.dtype.kind not in kinds or rows.dtype.itemsize > _MAX_VALUE_BYTES:
             raise CutoutError(f"The array '{name}' must hold {words}. Got values of type {rows.dtype} instead.")
         shape = tuple(rows.shape)
-        one = (2,) if name == "bcg_xy" else ()
+        one = _SHAPES.get(name, ())
         # (n, 1) is a column of a table, as some writers leave it
         self._by_row = shape in ((n, *one), (n, *one, 1))
         self._tail = one

@@ -10,6 +10,7 @@ from gridlens.cutouts._bands import BANDS, missing_bands, name_bands, pick_bands
 from gridlens.cutouts._companions import science_image
 from gridlens.cutouts._damage import damage_message
 from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._tangent import at_scale, tangent_frame
 from gridlens.cutouts._zeropoints import flux_factors
 from gridlens.cutouts.images._blank import mark_blank
 from gridlens.cutouts.images._fits_open import opened, quiet
@@ -55,15 +56,19 @@ def read_fits(entry: Entry, options: Resolved) -> tuple[CutoutSet, "WCS | None"]
             scale = _unprojected_scale(headers, options) if wcs is None else _pixel_scale(wcs)
         seeing = header_seeing(planes[BANDS.index("r")].header)
         metadata = {} if seeing is None else {"seeing": seeing}
+        axes = None
         if wcs is not None:
             height, width = planes[0].data.shape
-            centre = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
-            metadata |= {"ra": centre.ra.deg, "dec": centre.dec.deg}
+            (metadata["ra"], metadata["dec"]), axes = tangent_frame(wcs, (width - 1) / 2, (height - 1) / 2)
+            if options.pixel_scale is not None:
+                axes = at_scale(axes, scale)
     factors = flux_factors(zeropoints) * np.array([unit.per_pixel(scale**2) for unit in units], dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         linear = [unit.linear(mark_blank(plane.data)) for unit, plane in zip(units, planes, strict=True)]
         pixels = np.stack(linear, axis=-1) * factors
-    cutouts = CutoutSet(pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.joined])
+    cutouts = CutoutSet(
+        pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.joined], sky_axes=axes
+    )
     return cutouts, wcs
 
 
