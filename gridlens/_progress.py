@@ -1,43 +1,151 @@
-"""A progress bar on a terminal, silence in a pipe."""
+"""Progress of long work: a bar on a terminal, a line a minute in a log file."""
 
 import contextlib
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 __all__ = ["progress_bar"]
 
+_LOG_SECONDS = 60.0
+# The shortest time from which a rate is estimated, s.
+_SETTLED = 2.0
+_BAR_WIDTH = 20
+
 
 @contextlib.contextmanager
 def progress_bar(description: str, total: int | None, *, visible: bool = True) -> Iterator[Callable[[int], Any]]:
-    """Yield a function that advances the bar by a number of cutouts.
+    """Yield a function that advances the progress by a number of cutouts, scenes or fits.
 
-    The bar is drawn on stderr if that is a terminal and `visible` is true.
+    On a terminal, stderr shows a bar, the rate and the time left. Otherwise stderr gets a line a minute, so that short
+    work is silent in a pipe. Blocks may follow one another, but not lie within one another.
+
+    Parameters
+    ----------
+    description : str
+        Name of the stage, such as "Scoring".
+    total : int or None
+        How much there is to do. None if it is unknown, or for a stage that is a single step: its bar only shows that
+        the work goes on, and is removed at the end.
+    visible : bool, default=True
+        Whether to show anything.
     """
-    if not visible or not sys.stderr.isatty():
+    if not visible:
         yield lambda _: None
         return
+    meter = Meter(description, total)
+    with _drawn(meter) if sys.stderr.isatty() else _logged(meter) as advance:
+        yield advance
+
+
+class Meter:
+    """Count finished work, and estimate its rate and the time left.
+
+    The rate is measured from the first result on. It leaves out the start of the workers and what an earlier run had
+    finished, which is the first result of a resumed run. It is unknown until as much time again has passed as the first
+    result took: workers that start together finish their first results together.
+
+    Parameters
+    ----------
+    description : str
+    total : int or None
+    clock : callable
+        Return the time in s.
+    """
+
+    def __init__(self, description: str, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.description, self.total, self.done = description, total, 0
+        self._clock, self._start = clock, clock()
+        self._first: tuple[float, int] | None = None
+
+    def advance(self, count: int) -> None:
+        """Count `count` more as finished."""
+        self.done += count
+        if self._first is None:
+            self._first = (self._clock(), self.done)
+
+    @property
+    def rate(self) -> float | None:
+        """Return how much is finished per second; None where it is unknown."""
+        if self._first is None:
+            return None
+        begun, before = self._first
+        passed = self._clock() - begun
+        if self.done == before or passed < max(_SETTLED, begun - self._start):
+            return None
+        return (self.done - before) / passed
+
+    @property
+    def left(self) -> float | None:
+        """Return the time left in s; None where it is unknown."""
+        rate = self.rate
+        return None if rate is None or self.total is None else max(0, self.total - self.done) / rate
+
+    def figures(self) -> tuple[str, str, str]:
+        """Return the count, the rate and the time left in words; "" for each that is unknown."""
+        count = "" if self.total is None and not self.done else f"{self.done:,}"
+        if self.total is not None:
+            count += f" of {self.total:,}"
+        rate, left = self.rate, self.left
+        return count, "" if rate is None else _rate_words(rate), "" if left is None else f"{_duration(left)} left"
+
+    def line(self) -> str:
+        """Return all figures as a line of a log."""
+        words = [word for word in self.figures() if word]
+        return f"{self.description}: {', '.join([*words, f'{_duration(self._clock() - self._start)} so far'])}"
+
+
+def _rate_words(rate: float) -> str:
+    if rate >= 1:
+        return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+    return f"{rate * 60:.1f}/min" if rate * 60 >= 1 else f"{rate * 3600:.1f}/h"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+@contextlib.contextmanager
+def _drawn(meter: Meter) -> Iterator[Callable[[int], Any]]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
-    class Rate(ProgressColumn):
-        """What was finished each second, of late."""
+    class Figures(ProgressColumn):
+        """The count, the rate and the time left, as far as they are known."""
 
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if not speed else f"{speed:.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
+            return Text("  ".join(word for word in meter.figures() if word))
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda count: progress.advance(task, count)
+    columns = (TextColumn("{task.description}"), BarColumn(_BAR_WIDTH), TimeElapsedColumn(), Figures())
+    with Progress(*columns, console=Console(stderr=True), transient=meter.total is None) as progress:
+        shown = progress.add_task(meter.description, total=meter.total)
+
+        def advance(count: int) -> None:
+            meter.advance(count)
+            progress.update(shown, completed=meter.done)
+
+        yield advance
+
+
+@contextlib.contextmanager
+def _logged(meter: Meter) -> Iterator[Callable[[int], Any]]:
+    stream, ended = sys.stderr, threading.Event()
+
+    def report() -> None:
+        while not ended.wait(_LOG_SECONDS):
+            # The log may be closed before the work ends.
+            with contextlib.suppress(OSError, ValueError):
+                print(meter.line(), file=stream, flush=True)
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield meter.advance
+    finally:
+        ended.set()
+        thread.join()

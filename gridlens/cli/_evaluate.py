@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
-from gridlens.cli._runs import check_page, interruptible, run_options, tell_complete, tell_of_compilation
+from gridlens.cli._runs import check_page, compile_kernels, interruptible, run_options, tell_complete
 from gridlens.cli._sources import check_sources, source_options
 
 __all__ = ["evaluate"]
@@ -96,7 +96,7 @@ def evaluate(
     sources = [one.source for one in (opened, other) if one is not None and one.source is not None]
     measured = [source for source in sources if not isinstance(source, CacheSource)]
     if measured:
-        tell_of_compilation(measured[0])
+        compile_kernels(measured[0])
     with (
         interruptible(f"{folder}.against"),
         interruptible(out),

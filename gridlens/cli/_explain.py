@@ -7,7 +7,7 @@ import click
 
 from gridlens._progress import progress_bar
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
-from gridlens.cli._runs import check_page, interruptible, run_options, tell_complete, tell_of_compilation
+from gridlens.cli._runs import check_page, compile_kernels, interruptible, run_options, tell_complete
 from gridlens.cli._sources import check_sources, source_options
 
 __all__ = ["explain"]
@@ -84,7 +84,7 @@ def explain(
     from gridlens.reports._pages import check_libraries
 
     check_libraries()
-    tell_of_compilation()
+    compile_kernels()
     if not is_table:
         _sheet(paths, name, out or ".", model, 1e-3 if prevalence is None else prevalence, jobs, options)
         return

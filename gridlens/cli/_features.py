@@ -7,7 +7,7 @@ import click
 
 from gridlens._progress import progress_bar
 from gridlens.cli._options import catalog_options, engine_options, image_options, reading_options
-from gridlens.cli._runs import interruptible, run_options, tell, tell_complete, tell_of_compilation
+from gridlens.cli._runs import compile_kernels, interruptible, run_options, tell, tell_complete
 from gridlens.cli._sources import check_sources, source_of
 
 __all__ = ["features"]
@@ -50,7 +50,7 @@ def features(
         raise GridlensError("A feature cache is measured already. Name the cutouts.")
     source = source_of(paths, options)
     total = source.n
-    tell_of_compilation(source)
+    compile_kernels(source)
     start = time.perf_counter()
     with interruptible(out), progress_bar("Measuring", total) as advance:
         run = run_options(engine, scheduler, jobs, resume, overwrite)

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from gridlens._progress import progress_bar
 from gridlens.errors import GridlensError
 
-__all__ = ["check_page", "interruptible", "run_options", "tell", "tell_complete", "tell_of_compilation", "terminable"]
+__all__ = ["check_page", "compile_kernels", "interruptible", "run_options", "tell", "tell_complete", "terminable"]
 
 
 def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, overwrite: bool) -> dict[str, Any]:
@@ -63,16 +64,24 @@ def interruptible(out: str | None) -> Iterator[None]:
         ) from None
 
 
-def tell_of_compilation(source: Any = None) -> None:
-    """Say before the work that the kernels are compiled first, if they are needed and were not compiled before."""
+def compile_kernels(source: Any = None) -> None:
+    """Compile the kernels before the work, and say so, if they are needed and were not compiled before."""
     from gridlens.features._kernels import kernels_are_compiled
     from gridlens.sources import CacheSource
 
-    if not isinstance(source, CacheSource) and not kernels_are_compiled():
-        click.echo(
-            "gridlens: compiling the kernels for this machine, which takes about half a minute and happens once",
-            err=True,
-        )
+    if isinstance(source, CacheSource) or kernels_are_compiled():
+        return
+    click.echo(
+        "gridlens: compiling the kernels for this machine, which takes about half a minute and happens once", err=True
+    )
+    import numpy as np
+
+    from gridlens.cutouts import CutoutSet
+    from gridlens.features import measure
+
+    with progress_bar("Compiling", None):
+        noise = np.random.default_rng(0).normal(size=(1, 64, 64, 3))
+        measure(CutoutSet(noise, pixel_scale=1.0), "all", 1)
 
 
 def tell_complete(out: str) -> None:

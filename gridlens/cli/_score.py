@@ -8,7 +8,7 @@ import click
 
 from gridlens._progress import progress_bar
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
-from gridlens.cli._runs import interruptible, run_options, tell, tell_complete, tell_of_compilation
+from gridlens.cli._runs import compile_kernels, interruptible, run_options, tell, tell_complete
 from gridlens.cli._sources import check_sources, source_of
 
 __all__ = ["score"]
@@ -102,7 +102,7 @@ def score(
     )
     names = " and ".join(models)
     click.echo(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence", err=True)
-    tell_of_compilation(source)
+    compile_kernels(source)
     start = time.perf_counter()
     best = _Best(None if out is None and top is None else top or 0)
     run = run_options(engine, scheduler, jobs, resume, overwrite)

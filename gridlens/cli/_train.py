@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from gridlens.cli._options import catalog_options, engine_options, image_options, reading_options
-from gridlens.cli._runs import interruptible, run_options, tell_of_compilation
+from gridlens.cli._runs import compile_kernels, interruptible, run_options
 
 __all__ = ["train"]
 
@@ -98,7 +98,7 @@ def train(
         check_sources(data, options)
         source = source_of(data, options)
     unlabelled = pool_of(pool, options) if pool else None
-    tell_of_compilation(source)
+    compile_kernels(source)
     with interruptible(out):
         trained = train_model(
             source,
