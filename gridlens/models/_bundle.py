@@ -44,13 +44,16 @@ from gridlens.stacking import list_members
 
 __all__ = [
     "BUNDLE_VERSION",
+    "Contents",
     "OpenBundle",
     "check_new_bundle",
+    "fill_bundle",
     "load_model",
     "load_proven",
     "model_digest",
     "model_folder",
     "open_bundle",
+    "read_contents",
     "read_manifest",
     "save_model",
     "upgrade_model",
@@ -75,6 +78,17 @@ class OpenBundle(NamedTuple):
     """SHA-256 of the manifest, and so of all"""
     where: str
     """what to call it in messages"""
+
+
+class Contents(NamedTuple):
+    """A bundle in memory, from which it can be written again."""
+
+    detector: LensDetector
+    card: str
+    record: dict[str, Any]
+    """the manifest without the versions of the format and the files"""
+    digest: str
+    """SHA-256 of the manifest"""
 
 
 def save_model(detector: LensDetector, path: str | os.PathLike[str], *, card: str, training: Mapping[str, Any]) -> None:
@@ -144,12 +158,18 @@ def upgrade_model(name: str | os.PathLike[str], path: str | os.PathLike[str]) ->
     >>> upgrade_model("old-model.zip", "model.zip")  # doctest: +SKIP
     """
     check_new_bundle(path)
+    detector, card, record, _ = read_contents(name)
+    _write(detector, Path(path), card, record)
+
+
+def read_contents(name: str | os.PathLike[str]) -> Contents:
+    """Load a model with its card and its record, to write it again; raise ModelError as `load_model` does."""
     detector = load_model(name)
     with open_bundle(name) as bundle:
         record = {key: value for key, value in bundle.manifest.items() if key not in WRITTEN}
         card = bundle.folder / CARD
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    _write(detector, Path(path), text, record)
+        return Contents(detector, text, record, bundle.digest)
 
 
 def check_new_bundle(path: str | os.PathLike[str]) -> None:
@@ -277,14 +297,15 @@ def _write(detector: LensDetector, path: Path, card: str, record: Mapping[str, A
     if is_zip_name(path):
         writable_folder(path.absolute().parent)
         with atomic_path(path) as temporary, tempfile.TemporaryDirectory(prefix="gridlens-model-") as unpacked:
-            _fill(Path(unpacked), detector, card, record)
+            fill_bundle(Path(unpacked), detector, card, record)
             zip_folder(Path(unpacked), temporary)
     else:
         with atomic_folder(path) as folder:
-            _fill(folder, detector, card, record)
+            fill_bundle(folder, detector, card, record)
 
 
-def _fill(folder: Path, detector: LensDetector, card: str, record: Mapping[str, Any]) -> None:
+def fill_bundle(folder: Path, detector: LensDetector, card: str, record: Mapping[str, Any]) -> None:
+    """Write a bundle into the existing, empty `folder`."""
     state = state_of(detector)
     (folder / DETECTOR).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")

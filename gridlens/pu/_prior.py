@@ -36,8 +36,10 @@ class ClassPrior:
     value : float
         Fraction of positives in the whole population, from 0 to 1.
     low, high : float
-        Bootstrap 95 % interval. It knows the scatter of the estimate and not its bias: in simulations without
-        bias, those of "best-bin" and "elkan-noto" hold the truth about nine times in ten. That of "km2" was not tried.
+        Bootstrap 95 % interval, from 0 to 1, which always holds `value`: the quantiles of the resamples about their
+        median, moved to the estimate, because resamples may be biased where the estimate is not. It knows the scatter
+        of the estimate and not its bias: in simulations without bias, those of "best-bin" and "elkan-noto" hold the
+        truth about nine times in ten. That of "km2" was not tried.
     method : str
         "best-bin", "elkan-noto" or "km2".
     note : str
@@ -143,7 +145,8 @@ def estimate_class_prior(
         Scores, higher for more likely positives, from a model that did not learn from the row (out of fold); for
         "elkan-noto" probabilities of ``s = 1``. Or features, from which `estimator` makes such probabilities; "km2"
         then takes the features themselves, standardised. With many features and rare positives, scores are
-        the better input to "km2" too.
+        the better input to "km2" too. Features may be NaN where they are unknown: the default `estimator` takes NaN as
+        it is, another one must do so too, and "km2" takes the column's median, and leaves out columns of NaN alone.
     s : array-like of shape (n,)
         1 for a labelled positive, 0 for an unlabelled row; -1 and 1 are taken too.
     method : {"best-bin", "elkan-noto", "km2", "all"}, default="best-bin"
@@ -177,7 +180,7 @@ def estimate_class_prior(
     Raises
     ------
     ValueError
-        Scores that are not finite, or for "elkan-noto" not from 0 to 1; features that are not finite, for "km2";
+        Scores that are not finite, or for "elkan-noto" not from 0 to 1; features that are infinite, or all NaN;
         shapes or lengths that differ; labels that are none, all of one kind, or fewer positives (or groups with one)
         than folds; a parameter that is not one of its choices.
 
@@ -208,11 +211,6 @@ def estimate_class_prior(
         raise ValueError(f"The 'n_bootstrap' parameter must be a whole number from 2. Got {n_bootstrap!r} instead.")
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     methods = _METHODS if method == "all" else (method,)
-    if "km2" in methods and not np.isfinite(values).all():
-        raise ValueError(
-            "The 'X' parameter must be finite for \"km2\"; fill the gaps or leave out their rows. "
-            f"Got {values[~np.isfinite(values)][0]} instead."
-        )
     scores = values
     if values.ndim == 2 and methods != ("km2",):
         scores = _out_of_fold(values, labels, estimator, cv, clusters, seed)
@@ -288,7 +286,7 @@ def _odds_share(c: float, n_p: float, n_u: float) -> float:
 def _km2(
     values: np.ndarray, s: np.ndarray, groups: np.ndarray | None, n_bootstrap: int, rng: np.random.Generator
 ) -> _Share:
-    x = values.reshape(len(values), -1)
+    x = _without_gaps(values.reshape(len(values), -1))
     kept = np.concatenate([_some(np.flatnonzero(s == label), rng) for label in (1, 0)])
     x, kept_s = x[kept], s[kept]
     means = KernelMeans(x[kept_s == 1], x[kept_s == 0])
@@ -301,6 +299,15 @@ def _km2(
     if value < SLOPE_FROM:
         note = f"not resolvable: below {SLOPE_FROM:.2g}, where the method takes its first slope; {note}"
     return _Share(value, np.array(resampled), np.array(positives), note)
+
+
+def _without_gaps(x: np.ndarray) -> np.ndarray:
+    """Fill NaN by the median of the column; columns of NaN alone are left out."""
+    gaps = np.isnan(x)
+    if not gaps.any():
+        return x
+    known = ~gaps.all(axis=0)
+    return np.where(gaps[:, known], np.nanmedian(x[:, known], axis=0), x[:, known])
 
 
 def _some(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -336,7 +343,7 @@ def _resamples(
 
 def _class_prior(method: str, share: _Share, s: np.ndarray, scheme: str) -> ClassPrior:
     """The share among unlabelled rows as a prior of the population, its interval, and whether it is resolved."""
-    low, high = np.quantile(share.resampled, [0.025, 0.975])
+    low, high = _interval(share.value, share.resampled)
     note = share.note
     if not note.startswith("not resolvable"):
         reason = ""
@@ -348,15 +355,20 @@ def _class_prior(method: str, share: _Share, s: np.ndarray, scheme: str) -> Clas
             reason = "not resolvable: nothing shows that any unlabelled row is negative"
         note = "; ".join(part for part in (reason, note) if part)
     if scheme == "separate":
-        return ClassPrior(share.value, float(low), float(high), method, note, share.bound)
+        return ClassPrior(share.value, low, high, method, note, share.bound)
     labelled = float(s.mean())
-    resampled = share.positives + (1.0 - share.positives) * share.resampled
-    low, high = np.quantile(resampled, [0.025, 0.975])
     bound = None
     if share.bound is not None:
         bound = (labelled + (1.0 - labelled) * share.bound[0], labelled + (1.0 - labelled) * share.bound[1])
     value = labelled + (1.0 - labelled) * share.value
-    return ClassPrior(value, float(low), float(high), method, note, bound)
+    low, high = _interval(value, share.positives + (1.0 - share.positives) * share.resampled)
+    return ClassPrior(value, low, high, method, note, bound)
+
+
+def _interval(value: float, resampled: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of an estimate from 0 to 1, by the spread of its resamples about their median."""
+    low, middle, high = np.quantile(resampled, [0.025, 0.5, 0.975])
+    return max(0.0, value - float(middle - low)), min(1.0, value + float(high - middle))
 
 
 def _compared(estimates: list[ClassPrior]) -> PriorComparison:

@@ -18,7 +18,7 @@ def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 
 
 def checked_x(X: Any) -> np.ndarray:
-    """`X` as float64 of shape (n,), finite, or of shape (n, d), where NaN is left to the estimator."""
+    """Return `X` as float64: scores of shape (n,), finite, or features of shape (n, d), NaN where unknown."""
     if issparse(X):
         raise ValueError("The 'X' parameter must be dense; convert it with toarray(). Got a sparse matrix instead.")
     try:
@@ -39,4 +39,11 @@ def checked_x(X: Any) -> np.ndarray:
             "The 'X' parameter must be finite where it holds scores; leave out the rows without a score. "
             f"Got {bad[0]} instead."
         )
+    infinite = values[np.isinf(values)]
+    if len(infinite):
+        raise ValueError(
+            f"The 'X' parameter must hold finite features, or NaN where they are unknown. Got {infinite[0]} instead."
+        )
+    if values.ndim == 2 and np.isnan(values).all():
+        raise ValueError("The 'X' parameter must hold a feature that is known. Got NaN alone instead.")
     return values

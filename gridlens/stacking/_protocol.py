@@ -30,6 +30,9 @@ class Member(Protocol):
         ``predict_with_spread(X)`` gives the probabilities (n, 2) of `predict_proba` and how unsure the member is of
         each, (n,): a standard deviation of its own log-odds, NaN for a row of NaN. The table of scores has a column for
         it, the member's name and "_spread".
+    frozen : bool, optional
+        True for a member whose `fit` learns nothing from the rows, such as a model that was trained before: the stack
+        fits it once, takes its scores of all rows as out of fold, and learns its weight with those of the others.
     contributions : callable, optional
         Of members on features. ``contributions(X)`` gives what each feature adds to the log-odds of a lens, (n, 315),
         and a number, what they are added to: number and row sum are the log-odds of `predict_proba`. A row of NaN gives

@@ -125,15 +125,19 @@ class MemberStack(BaseEstimator):
         given = self._checked(y, groups, {} if out_of_fold is None else out_of_fold)
         names = np.arange(len(y)) if groups is None else groups
         fitted = [k for k, member in enumerate(self.members) if member.name not in given]
+        frozen = [k for k in fitted if _is_frozen(self.members[k])]
+        learned = [k for k in fitted if k not in frozen]
         self.folds_ = np.empty(len(y), dtype=np.int64)
         splits = self._splits(y, names)
         for fold, (_, held) in enumerate(splits):
             self.folds_[held] = fold
         needed = len(self.members) > 1 or self.final == "average"
-        tasks = [(k, train, held) for train, held in splits for k in fitted] if needed else []
+        tasks = [(k, train, held) for train, held in splits for k in learned] if needed else []
         everything = np.arange(len(y))
         nothing = everything[:0]
-        last = [(k, everything, nothing) for k in fitted] if self.final == "refit" else []
+        last = [(k, everything, nothing) for k in learned] if self.final == "refit" else []
+        # A frozen member learns from no row: its scores of all rows are out of fold.
+        last += [(k, everything, everything) for k in frozen]
         log_odds = np.full((len(y), len(self.members)), np.nan)
         for k, member in enumerate(self.members):
             if member.name in given:
@@ -142,7 +146,7 @@ class MemberStack(BaseEstimator):
         results = self._run(inputs, y, names, sample_weight, tasks + last)
         for (k, _, held), (model, p) in zip(tasks + last, results, strict=True):
             log_odds[held, k] = member_log_odds(p)
-            if self.final == "average" or not len(held):
+            if self.final == "average" or k in frozen or not len(held):
                 models[k].append(model)
             if progress is not None:
                 progress(1)
@@ -157,9 +161,9 @@ class MemberStack(BaseEstimator):
     @property
     def n_fits(self) -> int:
         """How many fits of a member `fit` makes, none of them supplied."""
-        n = len(self.members)
-        in_folds = n * self.cv if n > 1 or self.final == "average" else 0
-        return in_folds + (n if self.final == "refit" else 0)
+        learned = sum(not _is_frozen(member) for member in self.members)
+        in_folds = learned * self.cv if len(self.members) > 1 or self.final == "average" else 0
+        return in_folds + (learned if self.final == "refit" else 0) + len(self.members) - learned
 
     def out_of_fold(
         self,
@@ -176,6 +180,26 @@ class MemberStack(BaseEstimator):
         for (k, _, held), (_, p) in zip(tasks, self._run(inputs, y, names, sample_weight, tasks), strict=True):
             result[held, k] = member_log_odds(p)
         return result
+
+    def out_of_fold_score(self, y: np.ndarray) -> np.ndarray:
+        """Log-odds (n,) of the stack for each training row, by members and weights that have not seen its fold.
+
+        `combine` of `out_of_fold_` has the weights of all rows instead, which flatters a stack of many members and few
+        rows.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            The labels of the training.
+        """
+        if self.meta_ is None:
+            return self.combine(self.out_of_fold_)
+        score = np.empty(len(y))
+        for fold in np.unique(self.folds_):
+            held = self.folds_ == fold
+            weights, intercept = fit_meta(self.meta_, self.out_of_fold_[~held], y[~held])
+            score[held] = self.out_of_fold_[held] @ weights + intercept
+        return score
 
     def member_probabilities(self, inputs: Mapping[str, Any]) -> np.ndarray:
         """Probabilities (n, n_members) of the fitted members, each as it gives them."""
@@ -269,6 +293,10 @@ class MemberStack(BaseEstimator):
             check_is_fitted(self.members[names.index(name)])
             given[name] = p
         return given
+
+
+def _is_frozen(member: Any) -> bool:
+    return bool(getattr(member, "frozen", False))
 
 
 def _prepared(member: Any, inputs: Mapping[str, Any]) -> Any:

@@ -46,7 +46,8 @@ def test_built_in_members_are_entry_points_of_the_package():
     listed = {member.name: member for member in list_members()}
     assert {name for name, member in listed.items() if member.source == "gridlens"} == set(declared)
     own = {name for name in members.__all__ if name.endswith("Member")}
-    assert {value.removeprefix("gridlens.members:") for value in declared.values() if "_deep" not in value} == own
+    built_in = {value for value in declared.values() if value.startswith("gridlens.members:")}
+    assert {value.removeprefix("gridlens.members:") for value in built_in} == own
     for name, value in declared.items():
         assert listed[name].status != "ok" or member_class(name).__name__ == value.split(":")[1]
 
