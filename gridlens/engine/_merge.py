@@ -37,12 +37,14 @@ class Ranking(NamedTuple):
     resumed: int
     prevalence: float
     prevalence_estimate: str | None
+    columns: dict[str, Any]
+    """attributes that describe the columns of members and of the catalogue"""
 
     @property
     def attrs(self) -> dict[str, Any]:
         """Attributes of the whole table."""
         estimate = {} if self.prevalence_estimate is None else {"prevalence_estimate": self.prevalence_estimate}
-        return {"prevalence": self.prevalence, **estimate}
+        return {"prevalence": self.prevalence, **estimate, **self.columns}
 
 
 def rank_parts(parts: Parts, scorer: Scorer, prevalence: Prevalence, *, bucket: int = _BUCKET) -> Ranking:
@@ -56,7 +58,7 @@ def rank_parts(parts: Parts, scorer: Scorer, prevalence: Prevalence, *, bucket: 
     value, said, rejected = _settle(parts, scorer, prevalence, max(1, n // _ESTIMATED_FROM))
     again = _duplicates(parts, n)
     batches = _ranked(parts, scorer, value, again, n, bucket)
-    return Ranking(batches, n, rejected, len(again), parts.resumed, value, said)
+    return Ranking(batches, n, rejected, len(again), parts.resumed, value, said, scorer.attrs)
 
 
 def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, int]:
