@@ -47,6 +47,12 @@ _ON_TERMINAL = 20
     help="In CSV, put ' before ids, paths and messages that begin with = + - @, which spreadsheets run as formulas.",
 )
 @catalog_options()
+@click.option(
+    "--keep-columns",
+    callback=lambda _ctx, _param, value: [name.strip() for name in (value or "").split(",") if name.strip()],
+    metavar="A,B",
+    help="Columns of the catalogue to add to the table, behind all others, as the catalogue has them.",
+)
 @image_options
 @click.option(
     "--model",
@@ -73,6 +79,7 @@ def score(
     quote_formulas: bool,
     model: str,
     target: str,
+    keep_columns: list[str],
     engine: str,
     scheduler: str | None,
     jobs: int,
@@ -103,7 +110,7 @@ def score(
     if out is not None:
         check_writable(out)
         check_output(out, resume=resume, overwrite=overwrite)
-    source = source_of(paths, options)
+    source = source_of(paths, options | {"keep_columns": keep_columns})
     total = source.n
     models = _models(target, model)
     assumed = (
@@ -147,7 +154,7 @@ def _show(table: Any, ranking: Any, out: str | None, quote_formulas: bool) -> No
     """Print the best rows; on a terminal say how to read them, and where the others are."""
     from gridlens._table_print import on_terminal, print_table
 
-    print_table(table, quote_formulas=quote_formulas)
+    print_table(table, kept=ranking.kept, quote_formulas=quote_formulas)
     if not on_terminal():
         return
     scores, p = ("score_gc and score_cc are", "p_any") if "p_any" in table else ("score is", "p_lens")
