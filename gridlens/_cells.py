@@ -1,20 +1,25 @@
 """Text of tables as their formats can hold it, and as it was written."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pandas as pd
 
 from gridlens._ids import as_ascii, from_ascii
 
-__all__ = ["ascii_cells", "marked_cells", "quoted_formulas", "restored_cells"]
+__all__ = ["ascii_cells", "is_of_scores", "marked_cells", "quoted_formulas", "restored_cells"]
 
-_TEXT = ("id", "path", "message")
 # What begins a formula in a spreadsheet. Tabs and carriage returns, which do so too, are escaped in every text.
 _FORMULA = re.compile(r"'*[=+\-@]")
 _MARKED = re.compile(r"'+[=+\-@]")
 # A table with these was written by `gridlens score`.
 _OF_SCORES = {"id", "path", "rank", "status", "flags"}
+
+
+def is_of_scores(names: Iterable[Any]) -> bool:
+    """Return whether columns are those of a table that `gridlens score` wrote."""
+    return _OF_SCORES.issubset(names)
 
 
 def quoted_formulas(table: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +33,7 @@ def marked_cells(table: pd.DataFrame) -> pd.DataFrame:
     A reader then removes one from every such text, without being told whether the table was quoted. A table without
     the columns of scores stays as it is.
     """
-    if not _OF_SCORES.issubset(table.columns):
+    if not is_of_scores(table.columns):
         return table
     return _mapped(table, lambda text: f"'{text}" if _MARKED.match(text) else text)
 
@@ -36,7 +41,7 @@ def marked_cells(table: pd.DataFrame) -> pd.DataFrame:
 def ascii_cells(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return the table with its text in ASCII, and how many cells that changed."""
     made = _mapped(table, as_ascii)
-    changed = sum(int((made[name] != table[name]).sum()) for name in _TEXT if name in table)
+    changed = sum(int((made[name] != table[name]).sum()) for name in _text_columns(table))
     return made, changed
 
 
@@ -51,7 +56,7 @@ def restored_cells(table: pd.DataFrame, suffix: str) -> pd.DataFrame:
         Of the file: ".csv" takes the apostrophes away, ".fits" the escapes; others hold text as it is. A table that
         `gridlens score` did not write stays as it is.
     """
-    if not _OF_SCORES.issubset(table.columns):
+    if not is_of_scores(table.columns):
         return table
     if suffix == ".csv":
         return _mapped(table, lambda text: text[1:] if _MARKED.match(text) else text)
@@ -62,7 +67,11 @@ def _mapped(table: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame
     """Return a copy of the table with `function` of each text; other values, such as NaN, stay."""
     columns = {
         name: table[name].map(lambda value: function(value) if isinstance(value, str) else value)
-        for name in _TEXT
-        if name in table
+        for name in _text_columns(table)
     }
     return table.assign(**columns)
+
+
+def _text_columns(table: pd.DataFrame) -> list[str]:
+    kinds = (pd.api.types.is_object_dtype, pd.api.types.is_string_dtype)
+    return [name for name in table if any(is_text(table[name]) for is_text in kinds)]

@@ -21,6 +21,8 @@ SHARDS, EACH = 24, 80
 class Numbers:
     """Cutouts that are called by their numbers, five to a partition."""
 
+    kept = None
+
     def __init__(self, n, each=5):
         self.n, self.each = n, each
 

@@ -13,7 +13,7 @@ from gridlens.errors import GridlensError
 from gridlens.features import measure
 from gridlens.members import LightGBMMember, NNPUMember
 
-COLUMNS = ["id", "path", "p_lens", "p_low", "p_high", "prevalence", "score", "rank"]
+COLUMNS = ["id", "path", "rank", "score", "p_lens", "p_low", "p_high", "prevalence"]
 COLUMNS += [
     "status",
     "message",
@@ -21,7 +21,7 @@ COLUMNS += [
     "valid_fraction",
     "arc_patch",
     *ARC_COLUMNS,
-    "votes",
+    "members_in_favour",
     "disagreement",
     "lightgbm",
 ]

@@ -7,7 +7,8 @@ answers at once.
 import io
 import sys
 import warnings
-from typing import Any
+from collections import Counter
+from typing import Any, Self
 
 import click
 
@@ -26,6 +27,9 @@ from gridlens.errors import GridlensError
 
 __all__ = ["main"]
 
+# Letters of a warning by which it is recognized.
+_BEGINNING = 80
+
 
 class _Commands(click.Group):
     """Ends every failure in one sentence on stderr and exit status 1; usage errors stay click's, status 2."""
@@ -39,8 +43,10 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with terminable(), warnings.catch_warnings():
-                warnings.showwarning = _show_warning  # type: ignore[assignment]
+            with terminable(), warnings.catch_warnings(), _Shown() as shown:
+                warnings.showwarning = shown.show  # type: ignore[assignment]
+                # Each time, so that repetitions are counted.
+                warnings.simplefilter("always", UserWarning)
                 # joblib replaces a worker whose memory has grown, between two tasks: nothing is lost by it.
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
                 return super().invoke(ctx)
@@ -62,9 +68,32 @@ class _Commands(click.Group):
         return list(self.commands)  # in the order of use, not of the alphabet
 
 
-def _show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
-    if issubclass(category, UserWarning):
-        click.echo(_printable(f"Warning: {with_flags(str(message))}"), err=True)
+class _Shown:
+    """The warnings of a command: each is shown once, and at the end how often it came."""
+
+    def __init__(self) -> None:
+        self._times: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for text, times in self._times.items():
+            if times > 1:
+                click.echo(_printable(f"This warning came {times} times: {_beginning(text)}"), err=True)
+
+    def show(self, message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+        """Show a warning as `warnings.showwarning` does, unless it was shown before."""
+        if not issubclass(category, UserWarning):
+            return
+        text = with_flags(str(message))
+        self._times[text] += 1
+        if self._times[text] == 1:
+            click.echo(_printable(f"Warning: {text}"), err=True)
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _BEGINNING else f"{text[:_BEGINNING].rstrip()} ..."
 
 
 def _printable(text: str) -> str:

@@ -13,6 +13,7 @@ _FLAGS = {
     "id": "--id",
     "images": "--image",
     "match_psf": "--match-psf",
+    "keep_columns": "--keep-columns",
     "max_size": "--max-size",
     "n_jobs": "--jobs",
     "npix": "--npix",

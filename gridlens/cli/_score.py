@@ -13,6 +13,9 @@ from gridlens.cli._sources import check_sources, source_of
 
 __all__ = ["score"]
 
+# Rows that a terminal shows where no number is given.
+_ON_TERMINAL = 20
+
 
 @click.command(
     short_help="Score cutouts and rank them.",
@@ -22,9 +25,14 @@ __all__ = ["score"]
 @click.option(
     "--out",
     metavar="FILE",
-    help="Write the whole table: .csv, .parquet, .fits or .votable. Without it the table goes to stdout.",
+    help="Write the whole table: .csv, .parquet, .fits, .votable, .vot or .xml. Without it the table goes to stdout.",
 )
-@click.option("--top", type=click.IntRange(min=1), metavar="K", help="Print the K best only; a file holds all rows.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Print the K best rows. Without it a terminal shows 20, and a pipe gets all unless they go to a file.",
+)
 @click.option(
     "--prevalence",
     type=Prevalence("estimate"),
@@ -39,6 +47,12 @@ __all__ = ["score"]
     help="In CSV, put ' before ids, paths and messages that begin with = + - @, which spreadsheets run as formulas.",
 )
 @catalog_options()
+@click.option(
+    "--keep-columns",
+    callback=lambda _ctx, _param, value: [name.strip() for name in (value or "").split(",") if name.strip()],
+    metavar="A,B",
+    help="Columns of the catalogue to add to the table, behind all others, as the catalogue has them.",
+)
 @image_options
 @click.option(
     "--model",
@@ -65,6 +79,7 @@ def score(
     quote_formulas: bool,
     model: str,
     target: str,
+    keep_columns: list[str],
     engine: str,
     scheduler: str | None,
     jobs: int,
@@ -87,14 +102,15 @@ def score(
         raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
     if quote_formulas and out is not None and not out.lower().endswith(".csv"):
         raise click.UsageError("--quote-formulas is for CSV alone. Leave it out, or name a .csv file with --out.")
-    from gridlens._tables import check_writable, print_table, write_batches
+    from gridlens._table_print import on_terminal
+    from gridlens._tables import check_writable, write_batches
     from gridlens.engine._output import check_output
     from gridlens.engine._score import ranked_scores
 
     if out is not None:
         check_writable(out)
         check_output(out, resume=resume, overwrite=overwrite)
-    source = source_of(paths, options)
+    source = source_of(paths, options | {"keep_columns": keep_columns})
     total = source.n
     models = _models(target, model)
     assumed = (
@@ -104,7 +120,8 @@ def score(
     click.echo(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence", err=True)
     compile_kernels(source)
     start = time.perf_counter()
-    best = _Best(None if out is None and top is None else top or 0)
+    shown = top if top is not None else _ON_TERMINAL if on_terminal() else None if out is None else 0
+    best = _Best(shown)
     run = run_options(engine, scheduler, jobs, resume, overwrite)
     with (
         interruptible(out),
@@ -124,13 +141,37 @@ def score(
         click.echo(
             f"prevalence estimated: {ranking.prevalence_estimate}; p_lens is at {ranking.prevalence:.3g}", err=True
         )
-    if out is None or top is not None:
-        print_table(best.table(), quote_formulas=quote_formulas)
+    if shown != 0:
+        _show(best.table(), ranking, out, quote_formulas)
     if ranking.duplicates:
         click.echo(
             f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged", err=True
         )
     tell("scored", ranking.rows, ranking.rejected, ranking.resumed, seconds, out)
+
+
+def _show(table: Any, ranking: Any, out: str | None, quote_formulas: bool) -> None:
+    """Print the best rows; on a terminal say how to read them, and where the others are."""
+    from gridlens._table_print import on_terminal, print_table
+
+    print_table(table, kept=ranking.kept, quote_formulas=quote_formulas)
+    if not on_terminal():
+        return
+    scores, p = ("score_gc and score_cc are", "p_any") if "p_any" in table else ("score is", "p_lens")
+    click.echo(
+        f"{scores} the probability of a lens if half of the cutouts held one, and {p} at a prevalence of "
+        f"{ranking.prevalence:.3g}, where it is small for good candidates too.",
+        err=True,
+    )
+    rest = ranking.rows - len(table)
+    if rest and out is not None:
+        click.echo(f"These are the best {len(table)} of {ranking.rows} rows; {out} holds all of them.", err=True)
+    elif rest:
+        click.echo(
+            f"These are the best {len(table)} of {ranking.rows} rows. Write all of them with --out FILE, or show more "
+            "with --top.",
+            err=True,
+        )
 
 
 class _Best:

@@ -32,6 +32,8 @@ def source_options(paths: tuple[str, ...], options: dict[str, Any]) -> dict[str,
     images = options.get("images") or None
     chosen = stated_options(ReadOptions if images is None else CutOptions, options)
     shared = {"catalog": options["catalog"], "columns": options["columns"] or None}
+    if options.get("keep_columns"):
+        shared["keep_columns"] = options["keep_columns"]
     return {"source": list(paths) or None, "images": images, **shared, **chosen}
 
 

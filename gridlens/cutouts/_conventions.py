@@ -2,11 +2,18 @@
 
 import os
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Union
 
-__all__ = ["CANONICAL_PIXEL_SCALE", "MAX_SIZE", "METADATA_NAMES", "PathsLike"]
+if TYPE_CHECKING:
+    import pandas as pd
+    from astropy.table import Table
+
+__all__ = ["CANONICAL_PIXEL_SCALE", "MAX_SIZE", "METADATA_NAMES", "CatalogLike", "PathsLike"]
 
 PathsLike: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+CatalogLike: TypeAlias = Union[str, os.PathLike[str], "pd.DataFrame", "Table"]
+"""a file, or a table of pandas or astropy"""
 
 CANONICAL_PIXEL_SCALE = 0.5
 """arcsec per pixel of the canonical cutout, 128 x 128 px"""

@@ -1,6 +1,5 @@
 """The CutoutSet: cutouts of one size in memory, with what is known of each."""
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
@@ -10,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from gridlens._ids import InexactIdError, as_ids, escaped
-from gridlens.cutouts._conventions import CANONICAL_PIXEL_SCALE, METADATA_NAMES, PathsLike
+from gridlens.cutouts._conventions import CANONICAL_PIXEL_SCALE, METADATA_NAMES, CatalogLike, PathsLike
 from gridlens.cutouts._plausible import known_metadata, limits
 from gridlens.errors import CutoutError
 
@@ -136,7 +135,7 @@ class CutoutSet:
         cls,
         paths: PathsLike,
         *,
-        catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+        catalog: CatalogLike | None = None,
         columns: Mapping[str, str] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         **options: Any,
@@ -151,7 +150,7 @@ class CutoutSet:
         paths : str, path or list of them
             Files, folders (read with their subfolders) and globs. Formats: .npy, .npz, FITS, HDF5, Zarr and
             pictures, see `gridlens.cutouts`.
-        catalog : str, path or DataFrame, default=None
+        catalog : str, path, DataFrame or astropy Table, default=None
             Table with the metadata and, where they are known, the positions of the BCGs; joined on the name or
             else on the sky position, see `read_catalog`.
         columns : mapping of str to str, default=None

@@ -8,13 +8,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from gridlens._groups import group_of_each
 from gridlens._progress import progress_bar
+from gridlens._table_columns import described_attrs
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet
 from gridlens.detector._inputs import (
@@ -26,12 +25,12 @@ from gridlens.detector._inputs import (
     inputs_of,
     selected,
 )
+from gridlens.detector._members import agreement, member_table
 from gridlens.detector._rows import described, reject_unscored
 from gridlens.detector._table import EVEN, rank_table
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
 from gridlens.stacking import MemberStack, build_member
-from gridlens.stacking._stack import member_log_odds
 
 __all__ = ["LensDetector"]
 
@@ -167,7 +166,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         self.stack_ = stack
         if calibration is None and np.isnan(stack.out_of_fold_).any():
             stack.out_of_fold_ = stack.out_of_fold(kept, labels, kept_groups, weight)
-        self.members_ = _member_table(stack, kept, labels)
+        self.members_ = member_table(stack, kept, labels)
         if calibration is None:
             scores, clean, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups
         else:
@@ -285,20 +284,23 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         Returns
         -------
         DataFrame of n rows, best first, rejected ones last
-            Columns `id`, `path`, `p_lens` (calibrated, at `prevalence`), `p_low` and `p_high` (95 % interval of the
-            calibration curve there; NaN where the model was calibrated without one), `prevalence` (the same in every
-            row), `score` (calibrated, at even prevalence),
-            `rank` (1 is best; 0 where rejected), `status` ("ok" or "rejected"), `message` (why rejected, or a
-            warning), `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`), `valid_fraction`
-            (fraction of the pixels that are finite in all bands; NaN for a cutout that could not be read), the best arc
-            candidate's `arc_patch` (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr`
-            (mag against the BCG), `arc_snr`, `votes` (members that put it above even odds at even prevalence),
-            `disagreement` (standard deviation of the members' log-odds), a probability per member, uncalibrated, and a
-            column such as `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own
-            log-odds: over folds with ``final="average"``, over dropout for networks.
+            Columns `id`; `ra` and `dec` where they are known; `path`; `rank` (1 is best; 0 where rejected); `score`
+            (calibrated, at even prevalence: the probability of a lens if half of the cutouts held one); `p_lens`
+            (calibrated, at `prevalence`: where lenses are rare, it is small for a textbook arc too); `p_low` and
+            `p_high` (95 % interval of the calibration curve there; NaN where the model was calibrated without one);
+            `prevalence` (the same in every row); `status` ("ok" or "rejected"); `message` (why rejected, or a warning);
+            `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`); `valid_fraction` (fraction of the pixels that
+            are finite in all bands; NaN for a cutout that could not be read); of the arc candidate `arc_patch` (0 to 8,
+            -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the BCG) and
+            `arc_snr` (its signal-to-noise ratio, of which the feature is the arcsinh); `members_in_favour` (members
+            that put it above even odds at even prevalence); `disagreement` (standard deviation of the members'
+            log-odds); a probability per member, uncalibrated; and a column such as `resnet_spread` for each member that
+            tells how unsure it is, a standard deviation of its own log-odds: over folds with ``final="average"``, over
+            dropout for networks.
             The prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval
             as text in ``attrs["prevalence_estimate"]``. Where that is not distinguishable from none, the
-            upper end of the interval is taken: `p_lens` is then the most that the scores allow.
+            upper end of the interval is taken: `p_lens` is then the most that the scores allow. Units and descriptions
+            of the columns of the members are in ``attrs["columns"]``.
 
         Raises
         ------
@@ -307,7 +309,18 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         GridlensError
             The prevalence cannot be estimated from these scores.
         """
-        return rank_table(self.score_rows(cutouts), prevalence)
+        table = rank_table(self.score_rows(cutouts), prevalence)
+        table.attrs.update(self.column_attrs())
+        return table
+
+    def column_attrs(self) -> dict[str, Any]:
+        """Return the attribute of tables of scores that describes the columns of the members, `attrs["columns"]`."""
+        check_is_fitted(self, "calibrator_")
+        return described_attrs(self.member_names_, self._telling())
+
+    def _telling(self) -> list[str]:
+        """Return the names of the members that tell how unsure they are."""
+        return [member.name for member in self.stack_.members_ if hasattr(member, "predict_with_spread")]
 
     def score_rows(self, X: CutoutSet | Measured) -> pd.DataFrame:
         """Score cutouts, and leave out what needs the whole table: `p_lens` and `rank`.
@@ -333,8 +346,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         inputs, usable = inputs_of(measured)
         members = np.full((len(usable), len(self.member_names_)), np.nan)
         score, low, high = (np.full(len(usable), np.nan) for _ in range(3))
-        telling = (member.name for member in self.stack_.members_ if hasattr(member, "predict_with_spread"))
-        spreads = {name: np.full(len(usable), np.nan) for name in telling}
+        spreads = {name: np.full(len(usable), np.nan) for name in self._telling()}
         if usable.any():
             check_consumed(self.stack_.members_, inputs)
             consumed = {member.consumes for member in self.stack_.members_}
@@ -353,17 +365,10 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         for values in (score, low, high, members, *spreads.values()):
             values[unscored] = np.nan
         columns = described(measured, score, low, high)
-        columns["votes"], columns["disagreement"] = self._agreement(members)
+        columns["members_in_favour"], columns["disagreement"] = agreement(members, self.training_prevalence_)
         columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
         columns |= {f"{name}_spread": values for name, values in spreads.items()}
         return pd.DataFrame(columns)
-
-    def _agreement(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How many members (n, n_members) are for a lens, and how far they are from one another in log-odds."""
-        log_odds = member_log_odds(members)
-        # Members learned at the share of lenses in the training set; above it is above even odds at even prevalence.
-        votes = (log_odds > logit(self.training_prevalence_)).sum(axis=1)
-        return votes, log_odds.std(axis=1)
 
     def _build(self, member: Any) -> Any:
         return build_member(member, self.random_state) if isinstance(member, str) else member
@@ -371,23 +376,3 @@ class LensDetector(ClassifierMixin, BaseEstimator):
     def _log_odds(self, inputs: Inputs) -> np.ndarray:
         check_consumed(self.stack_.members_, inputs)
         return self.stack_.decision_function(self.stack_.member_probabilities(inputs))
-
-
-def _member_table(stack: MemberStack, inputs: Inputs, y: np.ndarray) -> pd.DataFrame:
-    """How each member does out of fold, and in sample."""
-    in_sample = stack.member_probabilities(inputs)
-    rows = []
-    for k, member in enumerate(stack.members_):
-        held = stack.out_of_fold_[:, k]
-        known = not np.isnan(held).any()
-        rows.append(
-            {
-                "name": member.name,
-                "consumes": member.consumes,
-                "weight": float(stack.weights_[k]),
-                "auroc": float(roc_auc_score(y, held)) if known else np.nan,
-                "average_precision": float(average_precision_score(y, held)) if known else np.nan,
-                "auroc_in_sample": float(roc_auc_score(y, in_sample[:, k])),
-            }
-        )
-    return pd.DataFrame(rows)

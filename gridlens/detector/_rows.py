@@ -12,6 +12,7 @@ from gridlens.cutouts import CutoutFlag
 from gridlens.detector._table import ARC_COLUMNS
 from gridlens.features import FEATURE_NAMES, Measured, best_arc
 from gridlens.features._contract import N_PATCHES
+from gridlens.features._shown import shown_value
 
 __all__ = ["described", "reject_unscored"]
 
@@ -34,7 +35,7 @@ def described(measured: Measured, score: np.ndarray, low: np.ndarray, high: np.n
     for name in ARC_COLUMNS:
         index = [FEATURE_NAMES.index(f"patch{k}_{name}") for k in range(N_PATCHES)]
         values = np.take_along_axis(measured.features[:, index], np.maximum(patch, 0)[:, None], axis=1)[:, 0]
-        columns[name] = np.where(patch < 0, np.nan, values.astype(np.float64))
+        columns[name] = np.where(patch < 0, np.nan, shown_value(name, values.astype(np.float64)))
     return columns
 
 

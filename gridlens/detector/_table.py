@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from gridlens._table_columns import in_order
 from gridlens.calibration import estimate_shift, shift_prior
 from gridlens.errors import GridlensError
 
@@ -22,7 +23,7 @@ def rank_table(rows: pd.DataFrame, prevalence: float | Literal["estimate"]) -> p
     ``attrs["prevalence"]``.
     """
     value, said = settle_prevalence(rows["score"].to_numpy(dtype=np.float64), prevalence)
-    table = order_table(add_probabilities(rows, value), "score", after="score")
+    table = order_table(add_probabilities(rows, value), "score")
     table.attrs["prevalence"] = value
     if said is not None:
         table.attrs["prevalence_estimate"] = said
@@ -37,23 +38,21 @@ def settle_prevalence(score: np.ndarray, prevalence: float | Literal["estimate"]
 def add_probabilities(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
     """Rows with `p_lens`, its interval and the prevalence in place of the interval of the score."""
     table = rows.copy()
-    place = list(rows.columns).index("score")
-    table.insert(place, "p_lens", shift_prior(rows["score"].to_numpy(dtype=np.float64), EVEN, prevalence))
-    # In a column of its own: a CSV has nowhere else to say what p_lens assumes.
-    for k, end in enumerate(("low", "high")):
+    table["p_lens"] = shift_prior(rows["score"].to_numpy(dtype=np.float64), EVEN, prevalence)
+    for end in ("low", "high"):
         values = table.pop(f"score_{end}").to_numpy(dtype=np.float64)
-        table.insert(place + 1 + k, f"p_{end}", shift_prior(values, EVEN, prevalence))
-    table.insert(place + 3, "prevalence", prevalence)
+        table[f"p_{end}"] = shift_prior(values, EVEN, prevalence)
+    # In a column of its own: a CSV has nowhere else to say what p_lens assumes.
+    table["prevalence"] = prevalence
     return table
 
 
-def order_table(table: pd.DataFrame, by: str, *, after: str, first: int = 1) -> pd.DataFrame:
-    """Rows by the column `by`, best first, with ranks from `first` on in a new column behind `after`; 0 if rejected."""
+def order_table(table: pd.DataFrame, by: str, *, first: int = 1) -> pd.DataFrame:
+    """Return rows by the column `by`, best first, with their ranks from `first` on, 0 if rejected; columns in order."""
     order = np.argsort(-table[by].to_numpy(dtype=np.float64), kind="stable")  # NaN sorts last
     table = table.iloc[order].reset_index(drop=True)
-    ranks = np.where(table["status"] == "ok", first + np.arange(len(table)), 0)
-    table.insert(table.columns.get_loc(after) + 1, "rank", ranks)
-    return table
+    table["rank"] = np.where(table["status"] == "ok", first + np.arange(len(table)), 0)
+    return table[in_order(table.columns)]
 
 
 def _estimated(score: np.ndarray, how: str) -> tuple[float, str]:

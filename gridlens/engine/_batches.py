@@ -73,6 +73,7 @@ def score_all(
     mark_duplicates(rows, rows["id"].duplicated().to_numpy())
     value, said = scorer.settle(rows, prevalence)
     table = scorer.ranked(rows, value)
+    table.attrs.update(scorer.attrs)
     table.attrs["prevalence"] = value
     if said is not None:
         table.attrs["prevalence_estimate"] = said

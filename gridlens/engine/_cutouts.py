@@ -95,6 +95,10 @@ class WriteWork:
             [ids, [""] * n, ["rejected"] * n, messages, [failure.flags for failure in failures], [np.nan] * n]
         )
 
+    def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
+        """As in `Work`; nothing is added."""
+        return table
+
     def identity(self) -> dict[str, str]:
         """Return the format, and the version of what writes."""
         return {"format": self._format, "gridlens": version("gridlens")}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import pandas as pd
 
-from gridlens.cutouts._conventions import PathsLike
+from gridlens.cutouts._conventions import CatalogLike, PathsLike
 from gridlens.engine._score import ranked_scores
 from gridlens.engine._scorers import Prevalence
 from gridlens.sources import Source, open_source
@@ -20,8 +20,9 @@ __all__ = ["score"]
 def score(
     source: PathsLike | Source | None = None,
     *,
-    catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+    catalog: CatalogLike | None = None,
     columns: Mapping[str, str] | None = None,
+    keep_columns: Sequence[str] = (),
     images: Mapping[str, PathsLike] | None = None,
     model: str | os.PathLike[str] = "default",
     prevalence: Prevalence = 1e-3,
@@ -37,6 +38,10 @@ def score(
         or a source that is open already. See `gridlens.sources.open_source`.
     catalog, columns
         As in `CutoutSet.read`.
+    keep_columns : sequence of str, default=()
+        Columns of the catalogue to add to the table, behind those of the members. Integers stay integers, text that is
+        missing is "", and other values that are missing are pandas' missing ones. A name that the table has already
+        gets "_catalog" behind it.
     images : mapping of "g", "r" and "i" to a path or paths, default=None
         Survey images, instead of `source`, from which the clusters of `catalog` are cut.
     model : str or path, default="default"
@@ -87,7 +92,7 @@ def score(
     ['ok', 'ok']
     """
     _check_prevalence(prevalence)
-    opened = open_source(source, catalog=catalog, columns=columns, images=images, **options)
+    opened = open_source(source, catalog=catalog, columns=columns, keep_columns=keep_columns, images=images, **options)
     with ranked_scores(opened, models=(os.fspath(model),), prevalence=prevalence, n_jobs=n_jobs) as ranking:
         assert ranking is not None  # only an output can be complete already
         table = pd.concat(list(ranking.batches), ignore_index=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gridlens._table_columns import described_attrs
 from gridlens.engine._batches import mark_duplicates
 from gridlens.engine._parts import Parts
 from gridlens.engine._scorers import Prevalence, Scorer
@@ -37,16 +39,27 @@ class Ranking(NamedTuple):
     resumed: int
     prevalence: float
     prevalence_estimate: str | None
+    columns: dict[str, dict[str, str]]
+    """what the columns of members and of the catalogue mean, by name"""
+    kept: tuple[str, ...]
+    """names of the columns of the catalogue"""
 
     @property
     def attrs(self) -> dict[str, Any]:
         """Attributes of the whole table."""
         estimate = {} if self.prevalence_estimate is None else {"prevalence_estimate": self.prevalence_estimate}
-        return {"prevalence": self.prevalence, **estimate}
+        return {"prevalence": self.prevalence, **estimate, "columns": self.columns}
 
 
-def rank_parts(parts: Parts, scorer: Scorer, prevalence: Prevalence, *, bucket: int = _BUCKET) -> Ranking:
-    """Rank the rows of all parts.
+def rank_parts(
+    parts: Parts,
+    scorer: Scorer,
+    prevalence: Prevalence,
+    *,
+    kept: Mapping[str, str] = MappingProxyType({}),
+    bucket: int = _BUCKET,
+) -> Ranking:
+    """Rank the rows of all parts, which have columns `kept` of a catalogue with these units.
 
     More than `bucket` rows are sorted through files: a sample of the rows says where to cut the order into buckets of
     about that size, each row goes to its bucket's file, and one bucket after another is sorted. Rows that score alike
@@ -56,7 +69,8 @@ def rank_parts(parts: Parts, scorer: Scorer, prevalence: Prevalence, *, bucket: 
     value, said, rejected = _settle(parts, scorer, prevalence, max(1, n // _ESTIMATED_FROM))
     again = _duplicates(parts, n)
     batches = _ranked(parts, scorer, value, again, n, bucket)
-    return Ranking(batches, n, rejected, len(again), parts.resumed, value, said)
+    columns = scorer.attrs["columns"] | described_attrs((), kept=kept)["columns"]
+    return Ranking(batches, n, rejected, len(again), parts.resumed, value, said, columns, tuple(kept))
 
 
 def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, int]:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from gridlens._table_columns import SCORE_COLUMNS
 from gridlens._tables import write_batches
+from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.detector import LensDetector
 from gridlens.engine._merge import Ranking, rank_parts
 from gridlens.engine._output import check_output, finished_parts
@@ -49,14 +51,21 @@ class ScoreWork(MeasuringWork):
 
     def table(self, measured: Measured) -> pa.Table:
         """Rows of the scores."""
-        rows = self.scorer.rows(measured)
-        table = pa.Table.from_pandas(rows, preserve_index=False)
-        # Without any row, a column of texts has no type of its own.
-        fields = [
-            field.with_type(pa.string()) if pa.types.is_null(field.type) or _is_text(rows[field.name]) else field
-            for field in table.schema
-        ]
-        return table.cast(pa.schema(fields, table.schema.metadata))
+        return _as_table(self.scorer.rows(measured))
+
+    def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
+        """As in `Work`; columns of the catalogue are added."""
+        if source.kept is None:
+            return table
+        rows = table.to_pandas()
+        return _as_table(pd.concat([rows, source.kept.beside(rows, gaps.found, self._taken())], axis=1))
+
+    def kept(self, source: Source) -> dict[str, str]:
+        """Return the names that columns of the catalogue have in the table, with their units."""
+        return {} if source.kept is None else source.kept.names(self._taken())
+
+    def _taken(self) -> set[str]:
+        return {*SCORE_COLUMNS, *self.failed([]).column_names}
 
     def identity(self) -> dict[str, str]:
         """The models, and what measures."""
@@ -65,6 +74,16 @@ class ScoreWork(MeasuringWork):
             "gridlens": version("gridlens"),
             "feature contract": str(CONTRACT_VERSION),
         }
+
+
+def _as_table(rows: pd.DataFrame) -> pa.Table:
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    # Without any row, a column of texts has no type of its own.
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_null(field.type) or _is_text(rows[field.name]) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def _scorer(detectors: list[LensDetector]) -> Scorer:
@@ -121,7 +140,7 @@ def ranked_scores(
         n_jobs=n_jobs,
         progress=progress,
     ) as parts:
-        yield None if parts is None else rank_parts(parts, work.scorer, prevalence)
+        yield None if parts is None else rank_parts(parts, work.scorer, prevalence, kept=work.kept(source))
 
 
 def score_files(
@@ -148,7 +167,8 @@ def score_files(
     source : Source
         Where the cutouts come from, as `gridlens.sources.open_source` opens it.
     out : str or path
-        A .csv, .parquet, .fits or .votable file. The last two are held in memory whole before they are written.
+        A .csv, .parquet, .fits, .votable, .vot or .xml file. All but the first two are held in memory whole before they
+        are written.
     models : tuple of str, default=("default",)
         One model, as `load_model` takes it, or two for lensed galaxies and lensed clusters, ranked by either.
     prevalence : float or "estimate", default=1e-3

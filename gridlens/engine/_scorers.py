@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,11 @@ class Scorer(Protocol):
 
     ranked_by: tuple[str, ...]
     """columns of the rows that the order of the table depends on"""
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Attributes of the table that describe the columns of the members."""
+        ...
 
     def rows(self, measured: Measured) -> pd.DataFrame:
         """Return the rows of measured cutouts, in their order."""
@@ -48,6 +53,11 @@ class SingleScorer:
     def __init__(self, detector: LensDetector) -> None:
         self._detector = detector
 
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """As `LensDetector.column_attrs`."""
+        return self._detector.column_attrs()
+
     def rows(self, measured: Measured) -> pd.DataFrame:
         """As `LensDetector.score_rows`."""
         return self._detector.score_rows(measured)
@@ -62,7 +72,7 @@ class SingleScorer:
 
     def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
         """As `gridlens.detector.rank_table`."""
-        return order_table(add_probabilities(rows, prevalence), "score", after="score", first=first)
+        return order_table(add_probabilities(rows, prevalence), "score", first=first)
 
 
 class JointScorer:
@@ -77,12 +87,17 @@ class JointScorer:
     def __init__(self, galaxy_cluster: LensDetector, cluster_cluster: LensDetector) -> None:
         self._galaxy_cluster, self._cluster_cluster = galaxy_cluster, cluster_cluster
 
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Those of the first detector, whose members' columns the rows have."""
+        return self._galaxy_cluster.column_attrs()
+
     def rows(self, measured: Measured) -> pd.DataFrame:
         """Rows of the first detector, with `score_gc` and `score_cc` in the place of `score` and its interval."""
         rows = self._galaxy_cluster.score_rows(measured).drop(columns=["score_low", "score_high"])
         rows = rows.rename(columns={"score": "score_gc"})
         second = self._cluster_cluster.score_rows(measured)
-        rows.insert(list(rows.columns).index("score_gc") + 1, "score_cc", second["score"].to_numpy())
+        rows["score_cc"] = second["score"].to_numpy()
         # A row that the second detector alone could not score has no `p_any`.
         failed = (rows["status"] == "ok") & (second["status"] == "rejected")
         rows.loc[failed, ["status", "message", "flags"]] = second.loc[failed, ["status", "message", "flags"]]
@@ -103,14 +118,10 @@ class JointScorer:
         return 1.0 - (1.0 - p_gc) * (1.0 - p_cc)
 
     def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
-        """With `p_any`, `p_gc`, `p_cc` and the prevalence before the scores."""
-        table = rows.copy()
-        place = list(table.columns).index("score_gc")
+        """With `p_any`, `p_gc` and `p_cc` at the prevalence."""
         p_gc, p_cc = self._probabilities(rows, prevalence)
-        columns = {"p_any": self.key(rows, prevalence), "p_gc": p_gc, "p_cc": p_cc, "prevalence": prevalence}
-        for k, (name, values) in enumerate(columns.items()):
-            table.insert(place + k, name, values)
-        return order_table(table, "p_any", after="score_cc", first=first)
+        table = rows.assign(p_any=self.key(rows, prevalence), p_gc=p_gc, p_cc=p_cc, prevalence=prevalence)
+        return order_table(table, "p_any", first=first)
 
     def _probabilities(self, rows: pd.DataFrame, prevalence: float) -> list[np.ndarray]:
         scores = (rows[f"score_{kind}"].to_numpy(dtype=np.float64) for kind in self._kinds)

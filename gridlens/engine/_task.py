@@ -73,15 +73,21 @@ class Task:
         gaps = JoinGaps()
         with contextlib.closing(_read_ahead(self.work.read(self.source, partition, gaps))) as batches:
             tables = list(self.work.tables(batches, self._n_threads))
-        return Part(pa.concat_tables(tables or [self.work.failed([])]), gaps, [])
+        return self._part(pa.concat_tables(tables or [self.work.failed([])]), gaps)
 
     def empty(self) -> Part:
         """Return the columns without a row."""
-        return Part(self.work.failed([]), JoinGaps(), [])
+        return self._part(self.work.failed([]), JoinGaps())
 
     def lost(self, partition: Partition, message: str) -> Part:
         """Return the rejected row of a partition of one cutout that ends every process that reads it."""
-        return Part(self.work.failed([self.source.lost(partition, message)]), JoinGaps(), [])
+        return self._part(self.work.failed([self.source.lost(partition, message)]), JoinGaps())
+
+    def _part(self, table: pa.Table, gaps: JoinGaps) -> Part:
+        table = self.work.completed(table, self.source, gaps)
+        # The rows have what was found for them; the numbers of all others are kept.
+        gaps.found.clear()
+        return Part(table, gaps, [])
 
 
 _END = object()

@@ -41,6 +41,10 @@ class Work(Protocol):
         """Return the rows of failures; without any, the columns without a row."""
         ...
 
+    def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
+        """Return the rows of a partition with what its source adds to them."""
+        ...
+
     def identity(self) -> dict[str, str]:
         """Return what else the rows depend on, by name."""
         ...
@@ -64,6 +68,10 @@ class MeasuringWork(ABC):
     def failed(self, failures: Sequence[ReadFailure]) -> pa.Table:
         """As in `Work`."""
         return self.table(Measured.of_failures(failures))
+
+    def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
+        """As in `Work`; nothing is added."""
+        return table
 
     def tables(self, batches: Iterator[Any], n_threads: int) -> Iterator[pa.Table]:
         """As in `Work`; cutouts are measured first.

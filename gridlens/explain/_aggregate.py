@@ -15,6 +15,7 @@ from gridlens.features._contract import (
     PATCH_FEATURE_GROUPS,
     PATCH_FEATURE_NAMES,
 )
+from gridlens.features._shown import shown_value
 
 __all__ = ["POSITION", "by_feature", "by_group", "by_patch", "feature_columns", "feature_points", "group_columns"]
 
@@ -54,7 +55,7 @@ def by_group(explanation: Explanation) -> pd.DataFrame:
         A column for each group, then one for each member in `bars`; the base and the sum of a row are its log-odds.
         A row of NaN for a rejected cutout.
     """
-    return _summed(explanation, group_columns())
+    return _with_bars(explanation, group_columns())
 
 
 def by_feature(explanation: Explanation) -> pd.DataFrame:
@@ -70,10 +71,10 @@ def by_feature(explanation: Explanation) -> pd.DataFrame:
         A column for each of the 25 features of a patch, for position and for the nine metadata, then one for each
         member in `bars`; the base and the sum of a row are its log-odds. A row of NaN for a rejected cutout.
     """
-    return _summed(explanation, feature_columns())
+    return _with_bars(explanation, feature_columns())
 
 
-def by_patch(explanation: Explanation) -> np.ndarray:
+def by_patch(explanation: Explanation) -> pd.DataFrame:
     """Sum contributions by patch, without those of metadata and of members in `bars`.
 
     Parameters
@@ -82,11 +83,20 @@ def by_patch(explanation: Explanation) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (n, 3, 3), float64
-        Log-odds, NaN for a rejected cutout. Row 0 is at y = 0: draw it with ``origin="lower"``.
+    DataFrame of n rows
+        The columns `patch0` to `patch8`, log-odds; a row of NaN for a rejected cutout. ``to_numpy().reshape(-1, 3, 3)``
+        is the grid as the cutout has it: row 0 is at y = 0, so draw it with ``origin="lower"``.
+
+    Examples
+    --------
+    >>> from gridlens import CutoutSet, load_model
+    >>> from gridlens.explain import Explainer, by_patch
+    >>> cutouts = CutoutSet.read("cutouts/")  # doctest: +SKIP
+    >>> by_patch(Explainer(load_model()).explain(cutouts)).idxmax(axis=1)  # doctest: +SKIP
     """
-    values = explanation.values[:, :N_IMAGE_FEATURES]
-    return values.reshape(len(values), N_PATCHES, len(PATCH_FEATURE_NAMES)).sum(axis=2).reshape(-1, 3, 3)
+    width = len(PATCH_FEATURE_NAMES)
+    columns = {f"patch{k}": np.arange(k * width, (k + 1) * width) for k in range(N_PATCHES)}
+    return _sums(explanation, columns)
 
 
 def feature_points(explanation: Explanation, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -104,7 +114,7 @@ def feature_points(explanation: Explanation, name: str) -> tuple[np.ndarray, np.
     contributions : ndarray of shape (m,), float64
         Log-odds; m is 9 (n - r) for a feature of a patch, n - r for metadata.
     values : ndarray of shape (m,), float64
-        Of the feature, in its unit; NaN where unknown.
+        Of the feature, as `gridlens.features` shows it: `arc_snr` as a signal-to-noise ratio; NaN where unknown.
     meaningful : ndarray of shape (m,), bool
         False where the value is unknown, and for arc features in patches without an arc candidate.
 
@@ -129,10 +139,12 @@ def feature_points(explanation: Explanation, name: str) -> tuple[np.ndarray, np.
     meaningful = np.isfinite(values)
     if name in ARC_FEATURES:
         meaningful &= features[:, columns["elongation"]].ravel() > 0.0
-    return explanation.values[fine][:, of].ravel(), values, meaningful
+    return explanation.values[fine][:, of].ravel(), shown_value(name, values), meaningful
 
 
-def _summed(explanation: Explanation, columns: dict[str, np.ndarray]) -> pd.DataFrame:
-    values = explanation.values
-    sums = {name: values[:, of].sum(axis=1) for name, of in columns.items()}
-    return pd.DataFrame(sums | explanation.bars)
+def _with_bars(explanation: Explanation, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    return _sums(explanation, columns).assign(**explanation.bars)
+
+
+def _sums(explanation: Explanation, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    return pd.DataFrame({name: explanation.values[:, of].sum(axis=1) for name, of in columns.items()})

@@ -140,7 +140,7 @@ def draw_panels(
         ax.set_title(f"{title}, {_DARK:g} to {_BRIGHT:g} sigma", fontsize=8)
         if arc is not None:
             _outline(ax, arc, LENS)
-    _heat(patches, rgb, by_patch(explanation.take([row]))[0])
+    _heat(patches, rgb, by_patch(explanation.take([row])).to_numpy().reshape(3, 3))
     patches.set_title("what each patch adds, log-odds", fontsize=8)
     for ax, (name, values) in zip(others, maps.items(), strict=True):
         limit = max(float(np.nanmax(np.abs(values))), 1e-6)

@@ -27,6 +27,8 @@ _BATCH_ROWS = 512
 class CacheSource:
     """Feature caches, read by partitions, in any order and in any number of processes.
 
+    They hold no columns of a catalogue.
+
     Parameters
     ----------
     paths : str, path or sequence of them
@@ -37,6 +39,8 @@ class CacheSource:
     GridlensError
         A file is missing, damaged, no feature cache, or of another contract version.
     """
+
+    kept = None
 
     def __init__(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> None:
         given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)

@@ -7,19 +7,18 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
-from gridlens.cutouts._conventions import PathsLike
+from gridlens.cutouts._conventions import CatalogLike, PathsLike
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts.catalogs._join import CatalogJoin, JoinGaps
+from gridlens.cutouts.catalogs._kept import KeptColumns
 from gridlens.cutouts.readers._batches import count_entries, find_readable, read_entries
 from gridlens.cutouts.readers._dispatch import by_content, count_entry
 from gridlens.cutouts.readers._options import ReadOptions
 from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._scan import Entry
 from gridlens.sources._partition import Partition, Partitions
-from gridlens.sources._stamps import frame_digest, stamp
+from gridlens.sources._stamps import catalog_digest, stamp
 
 __all__ = ["FileSource"]
 
@@ -41,6 +40,8 @@ class FileSource:
     ----------
     paths, catalog, columns
         As in `CutoutSet.read`.
+    keep_columns : sequence of str, default=()
+        Columns of the catalogue that follow each cutout into a table of scores.
     options : ReadOptions, default=None
         Options of reading; None for the defaults.
 
@@ -69,15 +70,16 @@ class FileSource:
         self,
         paths: PathsLike,
         *,
-        catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+        catalog: CatalogLike | None = None,
         columns: Mapping[str, str] | None = None,
+        keep_columns: Sequence[str] = (),
         options: ReadOptions | None = None,
     ) -> None:
         self._given = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
         self._options = ReadOptions() if options is None else options
         self._resolved = Resolved.of(self._options)
         self._entries = find_readable(self._given, self._resolved)
-        self._catalog, self._columns = catalog, columns
+        self._catalog, self._columns, self._keep = catalog, columns, tuple(keep_columns)
         self._join = self._make_join()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,7 +92,12 @@ class FileSource:
         self._join = self._make_join()
 
     def _make_join(self) -> CatalogJoin | None:
-        return None if self._catalog is None else CatalogJoin(self._catalog, self._columns)
+        return None if self._catalog is None else CatalogJoin(self._catalog, self._columns, self._keep)
+
+    @property
+    def kept(self) -> KeptColumns | None:
+        """Columns of the catalogue that follow each cutout; None without any."""
+        return None if self._join is None else self._join.kept
 
     def partitions(self) -> Sequence[Partition]:
         """Split all files; the same files give the same partitions every time.
@@ -153,15 +160,10 @@ class FileSource:
         for entry in self._entries:
             for path in entry.files:
                 files.update(repr((path, stamp(path))).encode())
-        catalog: Any = self._catalog
-        if isinstance(catalog, pd.DataFrame):
-            catalog = frame_digest(catalog)
-        elif catalog is not None:
-            catalog = (os.fspath(catalog), stamp(os.fspath(catalog)))
-        columns = sorted((self._columns or {}).items())
+        columns = (sorted((self._columns or {}).items()), self._keep)
         return {
             "cutouts": files.hexdigest(),
-            "catalogue": hashlib.sha256(repr((str(catalog), columns)).encode()).hexdigest(),
+            "catalogue": hashlib.sha256(repr((catalog_digest(self._catalog), columns)).encode()).hexdigest(),
             "reading options": hashlib.sha256(repr(self._options).encode()).hexdigest(),
         }
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
-from gridlens.cutouts._conventions import PathsLike
+from gridlens.cutouts._conventions import CatalogLike, PathsLike
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts.catalogs._join import JoinGaps
+from gridlens.cutouts.catalogs._kept import KeptColumns
 from gridlens.cutouts.images._extract import ExtractedBatch, cut_rows, make_plan
 from gridlens.cutouts.images._options import CutOptions
 from gridlens.cutouts.images._plan import Plan
 from gridlens.sources._partition import Partition
-from gridlens.sources._stamps import frame_digest, stamp
+from gridlens.sources._stamps import catalog_digest, frame_digest, stamp
 
 __all__ = ["ImageSource"]
 
@@ -33,6 +32,8 @@ class ImageSource:
     ----------
     catalog, images, columns
         As in `extract_batches`.
+    keep_columns : sequence of str, default=()
+        Columns of the catalogue that follow each cluster into a table of scores.
     options : CutOptions, default=None
         Options of cutting; None for the defaults.
 
@@ -51,13 +52,14 @@ class ImageSource:
 
     def __init__(
         self,
-        catalog: str | os.PathLike[str] | pd.DataFrame,
+        catalog: CatalogLike,
         images: Mapping[str, PathsLike],
         *,
         columns: Mapping[str, str] | None = None,
+        keep_columns: Sequence[str] = (),
         options: CutOptions | None = None,
     ) -> None:
-        self._catalog, self._images, self._columns = catalog, images, columns
+        self._catalog, self._images, self._columns, self._keep = catalog, images, columns, tuple(keep_columns)
         self._options = CutOptions() if options is None else options
         self._plan = self._make_plan()
 
@@ -69,7 +71,12 @@ class ImageSource:
         self._plan = self._make_plan()
 
     def _make_plan(self) -> Plan:
-        return make_plan(self._catalog, self._images, self._columns, self._options)
+        return make_plan(self._catalog, self._images, self._columns, self._options, self._keep)
+
+    @property
+    def kept(self) -> KeptColumns | None:
+        """Columns of the catalogue that follow each cluster; None without any."""
+        return self._plan.kept
 
     def partitions(self) -> list[Partition]:
         """Split the clusters, those of one image together; the same files give the same partitions every time."""
@@ -95,8 +102,13 @@ class ImageSource:
         return [{"path": path, "band": band} for band, given in self._images.items() for path in _as_list(given)]
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
-        """Cut a partition out; a cluster that cannot be cut becomes a failure. There are no gaps: nothing is joined."""
+        """Cut a partition out; a cluster that cannot be cut becomes a failure.
+
+        Nothing is joined, so that `gaps` gets no more than the rows of the cutouts, for columns that are kept.
+        """
         for batch in self.cut(partition):
+            if batch.cutouts is not None and self.kept is not None and gaps is not None:
+                gaps.remember(batch.cutouts.ids.tolist(), batch.cutouts.paths.tolist(), batch.rows.tolist())
             yield CutoutBatch(batch.cutouts, batch.failures)
 
     def cut(self, partition: Partition) -> Iterator[ExtractedBatch]:
@@ -119,10 +131,10 @@ class ImageSource:
         for index in self._plan.indices:
             for tile in index.tiles:
                 tiles.update(repr((tile.path, stamp(tile.path))).encode())
-        columns = sorted((self._columns or {}).items())
+        columns = (sorted((self._columns or {}).items()), self._keep)
         return {
             "images": tiles.hexdigest(),
-            "catalogue": frame_digest(self._plan.catalog),
+            "catalogue": catalog_digest(self._catalog) if self._keep else frame_digest(self._plan.catalog),
             "reading options": hashlib.sha256(repr((columns, self._options)).encode()).hexdigest(),
         }
 

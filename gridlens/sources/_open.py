@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from gridlens.cutouts._conventions import PathsLike
+from gridlens.cutouts._conventions import CatalogLike, PathsLike
 from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts.images import CutOptions
 from gridlens.cutouts.readers import ReadOptions
@@ -17,17 +17,15 @@ from gridlens.sources._files import FileSource
 from gridlens.sources._images import ImageSource
 from gridlens.sources._source import Source
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["open_source"]
 
 
 def open_source(
     source: PathsLike | Source | None = None,
     *,
-    catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+    catalog: CatalogLike | None = None,
     columns: Mapping[str, str] | None = None,
+    keep_columns: Sequence[str] = (),
     images: Mapping[str, PathsLike] | None = None,
     **options: Any,
 ) -> Source:
@@ -40,6 +38,8 @@ def open_source(
         returned as it is.
     catalog, columns
         As in `CutoutSet.read`.
+    keep_columns : sequence of str, default=()
+        Columns of the catalogue that follow each cutout into a table of scores, as the catalogue has them.
     images : mapping of "g", "r" and "i" to a path or paths, default=None
         Survey images, instead of `source`, from which the clusters of `catalog` are cut: an `ImageSource`.
     **options
@@ -66,6 +66,8 @@ def open_source(
     >>> bands = {band: f"coadds/{band}/" for band in "gri"}
     >>> open_source(catalog="clusters.csv", images=bands, size="64arcsec")  # doctest: +SKIP
     """
+    if keep_columns and catalog is None:
+        raise GridlensError("The 'keep_columns' parameter needs the catalogue with the columns: catalog=FILE.")
     if images is not None:
         if source is not None:
             raise GridlensError(
@@ -74,10 +76,12 @@ def open_source(
             )
         if catalog is None:
             raise GridlensError("The 'images' parameter needs the clusters to cut out. State them with catalog=FILE.")
-        return ImageSource(catalog, images, columns=columns, options=options_of(CutOptions, options))
+        return ImageSource(
+            catalog, images, columns=columns, keep_columns=keep_columns, options=options_of(CutOptions, options)
+        )
     if source is None:
         raise TypeError("One of the parameters 'source' and 'images' must be given. Got neither.")
-    others = {"catalog": catalog, "columns": columns or None, **options}
+    others = {"catalog": catalog, "columns": columns or None, "keep_columns": keep_columns or None, **options}
     if not isinstance(source, str | os.PathLike) and callable(getattr(source, "partitions", None)):
         _refuse_options(others, "A source that is open already")
         return source  # type: ignore[return-value]
@@ -85,7 +89,7 @@ def open_source(
     caches, cutouts = _sorted_by_kind([os.fspath(path) for path in paths])
     if not caches:
         reading = options_of(ReadOptions, options)
-        return FileSource(cutouts, catalog=catalog, columns=columns, options=reading)
+        return FileSource(cutouts, catalog=catalog, columns=columns, keep_columns=keep_columns, options=reading)
     if cutouts:
         raise GridlensError(
             "The 'source' parameter must name cutouts or feature caches. Got both, and they do not go into one table: "

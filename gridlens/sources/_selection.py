@@ -28,6 +28,8 @@ class Selection:
         Their files, where they are known; see `Source.find`.
     """
 
+    kept = None
+
     def __init__(self, source: Source, ids: Collection[str], paths: Collection[str] = ()) -> None:
         self._source, self._ids = source, frozenset(ids)
         self._partitions = list(source.find(self._ids, paths))

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gridlens.cutouts import CutoutBatch, ReadFailure
 from gridlens.cutouts.catalogs._join import JoinGaps
+from gridlens.cutouts.catalogs._kept import KeptColumns
 from gridlens.features import Measured
 from gridlens.sources._partition import Partition
 
@@ -23,6 +24,11 @@ class Source(Protocol):
     @property
     def n(self) -> int | None:
         """Number of cutouts; None where counting them would take long."""
+        ...
+
+    @property
+    def kept(self) -> KeptColumns | None:
+        """Columns of a catalogue that follow each cutout into a table of scores; None without any."""
         ...
 
     @property

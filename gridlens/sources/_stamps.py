@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-__all__ = ["frame_digest", "stamp"]
+from gridlens.cutouts._conventions import CatalogLike
+from gridlens.cutouts.catalogs._catalog import catalog_frame
+
+__all__ = ["catalog_digest", "frame_digest", "stamp"]
 
 
 def stamp(path: str) -> list[int | str]:
@@ -36,6 +39,17 @@ def _files_below(folder: str) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         folders.sort()
         yield from (os.path.join(parent, name) for name in sorted(names))
+
+
+def catalog_digest(catalog: CatalogLike | None) -> str:
+    """Return a digest of a table in memory, of the path and the stamp of a file, or of no catalogue."""
+    if catalog is None:
+        return "none"
+    frame = catalog_frame(catalog)
+    if frame is not None:
+        return frame_digest(frame)
+    path = os.fspath(catalog)  # type: ignore[arg-type]
+    return hashlib.sha256(repr((path, stamp(path))).encode()).hexdigest()
 
 
 def frame_digest(frame: pd.DataFrame) -> str:

@@ -14,7 +14,8 @@ import pytest
 from astropy.table import Table
 from click.testing import CliRunner
 
-from gridlens._tables import print_table, read_table
+from gridlens._table_print import print_table
+from gridlens._tables import read_table
 from gridlens.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 need Linux")

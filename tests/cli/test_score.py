@@ -10,7 +10,7 @@ from gridlens.cutouts import write_npz
 from gridlens.detector._table import ARC_COLUMNS
 from gridlens.features import measure
 
-COLUMNS = ["id", "path", "p_lens", "p_low", "p_high", "prevalence", "score", "rank"]
+COLUMNS = ["id", "path", "rank", "score", "p_lens", "p_low", "p_high", "prevalence"]
 COLUMNS += [
     "status",
     "message",
@@ -18,7 +18,7 @@ COLUMNS += [
     "valid_fraction",
     "arc_patch",
     *ARC_COLUMNS,
-    "votes",
+    "members_in_favour",
     "disagreement",
     "lightgbm",
     "patch",

@@ -1,5 +1,7 @@
 """A table that is sorted through files is the table that is sorted at once."""
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +19,7 @@ class Plain:
     """Rows by score, with nothing added but the rank."""
 
     ranked_by = ("score",)
+    attrs: ClassVar = {"columns": {}}
 
     def settle(self, rows, prevalence):
         return prevalence, f"from {len(rows)}"

@@ -1,9 +1,8 @@
 """Read catalogues of clusters."""
 
-import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,26 +11,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridlens._table_files import open_table
-from gridlens._table_source import UNNAMED_INDEX, TableError, text_column
-from gridlens.cutouts._conventions import METADATA_NAMES
+from gridlens._table_source import UNNAMED_INDEX, TableError, TableSource, text_column
+from gridlens.cutouts._conventions import METADATA_NAMES, CatalogLike
 from gridlens.cutouts._plausible import PAIRS
 from gridlens.cutouts.catalogs._catalog_values import read_numbers, some_rows
 from gridlens.cutouts.catalogs._columns import catalog_rank, choose_columns, magnitude_z, split_unit
+from gridlens.cutouts.catalogs._kept import KeptColumns, check_kept
 from gridlens.errors import GridlensError
 
-__all__ = ["read_catalog"]
+__all__ = ["catalog_frame", "read_catalog", "read_with_kept"]
 
 _OPTIONAL = frozenset(METADATA_NAMES) - {"ra", "dec"}
 
 
-def read_catalog(
-    catalog: str | os.PathLike[str] | pd.DataFrame, *, columns: Mapping[str, str] | None = None
-) -> pd.DataFrame:
+def read_catalog(catalog: CatalogLike, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Read a catalogue of clusters.
 
     Parameters
     ----------
-    catalog : str, path or DataFrame
+    catalog : str, path, DataFrame or astropy Table
         Delimited text (CSV, with semicolons or tabs, of VizieR, TOPCAT or SExtractor), a FITS or FITS_LDAC table, ECSV,
         VOTable, IPAC or CDS table, Parquet file or folder of them (HATS), plain or compressed with gzip, bzip2 or xz.
         The first bytes of the file decide the format.
@@ -75,24 +73,65 @@ def read_catalog(
           id      ra   dec
     0  A1703  198.75  51.8
     """
-    source = "in memory" if isinstance(catalog, pd.DataFrame) else str(catalog)
+    return read_with_kept(catalog, columns, ())[0]
+
+
+def read_with_kept(
+    catalog: CatalogLike, columns: Mapping[str, str] | None, keep: Sequence[str]
+) -> tuple[pd.DataFrame, KeptColumns]:
+    """Read a catalogue as `read_catalog` does, and the columns `keep` of the same rows as they are.
+
+    Raises
+    ------
+    GridlensError
+        As in `read_catalog`, and if the catalogue lacks a column of `keep`.
+    """
+    source = "in memory" if _is_in_memory(catalog) else str(catalog)
     try:
         if isinstance(catalog, pd.DataFrame):
             frame = _with_index(catalog)
             chosen = _chosen(frame.columns, {}, columns, source)
+            check_kept(keep, frame.columns, source)
             if "id" in chosen:
                 frame[chosen["id"]] = text_column(frame[chosen["id"]]).to_numpy()
             read = _Read(frame, chosen, {}, _magnitude(frame.columns, chosen, source))
+        elif _is_astropy(catalog):
+            read = _read_source(_astropy_source(catalog), columns, keep, source)
         else:
-            read = _read_file(Path(catalog), columns, source)
+            with open_table(Path(catalog), catalog_rank(columns), remarks=True) as table:
+                read = _read_source(table, columns, keep, source)
         tidy, said = _tidy(read.frame, read.chosen, read.units, columns, source)
     except FileNotFoundError:
         raise GridlensError(f"There is no catalogue {source}. Check the path.") from None
     except TableError as exc:
         raise GridlensError(f"Cannot read the catalogue {source}: {exc}") from exc
     if read.said or said:
-        warnings.warn(" ".join(read.said + said), UserWarning, stacklevel=2)
-    return tidy
+        warnings.warn(" ".join(read.said + said), UserWarning, stacklevel=3)
+    return tidy, KeptColumns(read.frame[list(dict.fromkeys(keep))], read.units)
+
+
+def catalog_frame(catalog: CatalogLike) -> pd.DataFrame | None:
+    """Return the values of a table in memory with its units, for a digest of them; None for a file."""
+    if isinstance(catalog, pd.DataFrame):
+        return catalog
+    if not _is_astropy(catalog):
+        return None
+    source = _astropy_source(catalog)
+    return source.read(None, ()).rename(columns=lambda name: f"{name} [{source.units.get(name, '')}]")
+
+
+def _is_in_memory(catalog: CatalogLike) -> bool:
+    return isinstance(catalog, pd.DataFrame) or _is_astropy(catalog)
+
+
+def _is_astropy(catalog: Any) -> bool:
+    return hasattr(catalog, "colnames")
+
+
+def _astropy_source(table: Any) -> TableSource:
+    from gridlens._table_astropy import AstropyTable
+
+    return AstropyTable(table.copy(copy_data=False))
 
 
 class _Read(NamedTuple):
@@ -106,12 +145,12 @@ class _Read(NamedTuple):
     """what the user should know, in sentences"""
 
 
-def _read_file(path: Path, columns: Mapping[str, str] | None, source: str) -> _Read:
-    with open_table(path, catalog_rank(columns), remarks=True) as table:
-        chosen = _chosen(table.names, table.units, columns, source)
-        frame = table.read(set(chosen.values()), {chosen["id"]} if "id" in chosen else set())
-        said = [f"In the catalogue {source} {note}." for note in table.notes]
-        return _Read(frame, chosen, table.units, said + _magnitude(table.names, chosen, source))
+def _read_source(table: TableSource, columns: Mapping[str, str] | None, keep: Sequence[str], source: str) -> _Read:
+    chosen = _chosen(table.names, table.units, columns, source)
+    check_kept(keep, table.names, source)
+    frame = table.read({*chosen.values(), *keep}, {chosen["id"]} if "id" in chosen else set())
+    said = [f"In the catalogue {source} {note}." for note in table.notes]
+    return _Read(frame, chosen, table.units, said + _magnitude(table.names, chosen, source))
 
 
 def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlens.cutouts._conventions import METADATA_NAMES
+from gridlens.cutouts._conventions import METADATA_NAMES, CatalogLike
 from gridlens.cutouts._plausible import known_metadata
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._tangent import move_along
-from gridlens.cutouts.catalogs._catalog import read_catalog
+from gridlens.cutouts.catalogs._catalog import read_with_kept
 from gridlens.cutouts.catalogs._sky import chord, sky_vectors
 
 if TYPE_CHECKING:
@@ -101,6 +100,13 @@ class JoinGaps:
     crowded: int = 0
     examples: dict[str, str] = field(default_factory=dict)
     rows: list[int] = field(default_factory=list)
+    found: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """rows of the catalogue by id and path of the cutout, -1 for no row; only for columns that are kept"""
+
+    def remember(self, ids: Sequence[str], paths: Sequence[str], rows: Sequence[int]) -> None:
+        """Note the rows of the catalogue that cutouts have, for the columns that are kept of it."""
+        for name, path, row in zip(ids, paths, rows, strict=True):
+            self.found.setdefault((name, path), []).append(int(row))
 
     def note(self, kind: str, names: list[str]) -> None:
         """Count cutouts that are `kind` ("ambiguous" or "crowded"), and keep the first name."""
@@ -206,16 +212,25 @@ class CatalogJoin:
 
     Parameters
     ----------
-    catalog : str, path or DataFrame
+    catalog : str, path, DataFrame or astropy Table
         See `read_catalog`.
     columns : mapping of str to str, default=None
         As there.
+    keep_columns : sequence of str, default=()
+        Columns of the catalogue that follow each cutout into a table.
+
+    Attributes
+    ----------
+    kept : KeptColumns or None
+        None where no columns are kept.
     """
 
     def __init__(
-        self, catalog: str | os.PathLike[str] | pd.DataFrame, columns: Mapping[str, str] | None = None
+        self, catalog: CatalogLike, columns: Mapping[str, str] | None = None, keep_columns: Sequence[str] = ()
     ) -> None:
-        frame = read_catalog(catalog, columns=columns).drop_duplicates(ignore_index=True)
+        whole, kept = read_with_kept(catalog, columns, keep_columns)
+        repeated = whole.duplicated().to_numpy()
+        frame = whole[~repeated].reset_index(drop=True)
         self._columns = known_metadata({name: frame[name].to_numpy() for name in frame.columns if name != "id"})[0]
         self._row_of_id: dict[str, int] = {}
         self._repeated: set[str] = set()
@@ -225,6 +240,7 @@ class CatalogJoin:
             elif name:
                 self._row_of_id[name] = row
         self._sky = _SkyIndex(self._columns["ra"], self._columns["dec"]) if {"ra", "dec"} <= set(frame) else None
+        self.kept = kept.of_rows(~repeated, self._row_of_id) if keep_columns else None
 
     def join(self, cutouts: CutoutSet, wcs: WCS | None, gaps: JoinGaps) -> CutoutSet:
         """Return the cutouts with metadata and BCG positions of their rows; values that are NaN change nothing.
@@ -236,6 +252,8 @@ class CatalogJoin:
         gaps.joined += len(rows)
         gaps.unmatched += int(np.sum(rows < 0))
         gaps.rows += rows[rows >= 0].tolist()
+        if self.kept is not None:
+            gaps.remember(cutouts.ids.tolist(), cutouts.paths.tolist(), rows.tolist())
         metadata, bcg_xy = cutouts.metadata.copy(), cutouts.bcg_xy.copy()
         for name in METADATA_NAMES:
             if name in self._columns:

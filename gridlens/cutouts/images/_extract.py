@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._batch import ReadFailure
-from gridlens.cutouts._conventions import METADATA_NAMES, PathsLike
+from gridlens.cutouts._conventions import METADATA_NAMES, CatalogLike, PathsLike
 from gridlens.cutouts._damage import damage_message
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._tangent import tangent_frame
 from gridlens.cutouts._zeropoints import REFERENCE_ZEROPOINT
-from gridlens.cutouts.catalogs._catalog import read_catalog
+from gridlens.cutouts.catalogs._catalog import read_with_kept
 from gridlens.cutouts.catalogs._join import place_on
 from gridlens.cutouts.images._cut import Cut, cut_cluster
 from gridlens.cutouts.images._options import CutOptions
@@ -50,7 +49,7 @@ class ExtractedBatch(NamedTuple):
 
 
 def extract(
-    catalog: str | os.PathLike[str] | pd.DataFrame,
+    catalog: CatalogLike,
     images: Mapping[str, PathsLike],
     *,
     columns: Mapping[str, str] | None = None,
@@ -85,7 +84,7 @@ def extract(
 
 
 def extract_batches(
-    catalog: str | os.PathLike[str] | pd.DataFrame,
+    catalog: CatalogLike,
     images: Mapping[str, PathsLike],
     *,
     columns: Mapping[str, str] | None = None,
@@ -100,7 +99,7 @@ def extract_batches(
 
     Parameters
     ----------
-    catalog : str, path or DataFrame
+    catalog : str, path, DataFrame or astropy Table
         Clusters, with `ra` and `dec` (degrees, ICRS); `id`, `bcg_ra` and `bcg_dec` and metadata where it has them. See
         `read_catalog`.
     images : mapping of "g", "r" and "i" to a path or paths
@@ -147,13 +146,21 @@ def extract_batches(
 
 
 def make_plan(
-    catalog: str | os.PathLike[str] | pd.DataFrame,
+    catalog: CatalogLike,
     images: Mapping[str, PathsLike],
     columns: Mapping[str, str] | None,
     options: CutOptions,
+    keep_columns: Sequence[str] = (),
 ) -> Plan:
-    """Plan where each row of a catalogue is cut out; see `extract_batches`."""
-    return Plan(read_catalog(catalog, columns=columns), images, options)
+    """Plan where each row of a catalogue is cut out, and keep columns of it; see `extract_batches`."""
+    frame, kept = read_with_kept(catalog, columns, keep_columns)
+    plan = Plan(frame, images, options)
+    if keep_columns:
+        # Of several rows of one name, what could not be cut is none for certain.
+        times = Counter(plan.names)
+        rows = {name: row for row, name in enumerate(plan.names) if times[name] == 1}
+        plan.kept = kept.of_rows(np.ones(len(frame), dtype=bool), rows)
+    return plan
 
 
 def cut_rows(plan: Plan, batch_size: int = _BATCH, part: tuple[int, int] | None = None) -> Iterator[ExtractedBatch]:

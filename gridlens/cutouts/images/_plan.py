@@ -14,6 +14,7 @@ from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._surveys import get_survey
 from gridlens.cutouts._zeropoints import checked_zeropoints, flux_factors, to_reference
 from gridlens.cutouts.catalogs._join import duplicate_rows
+from gridlens.cutouts.catalogs._kept import KeptColumns
 from gridlens.cutouts.images._cut import BandImage
 from gridlens.cutouts.images._flux import NotLinearError, band_zeropoints, pixel_unit, zeropoint_of
 from gridlens.cutouts.images._image_files import image_files
@@ -48,6 +49,8 @@ class Plan:
         Number of the tile of each band on which the position lies farthest from the edge, -1 where there is none.
     place : ndarray of shape (n, 2)
         Pixel of the position on the tile in r.
+    kept : KeptColumns or None
+        Columns of the catalogue that follow each row into a table.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Plan:
         survey = None if options.survey is None else get_survey(options.survey)
         self.catalog, self.options = catalog, options
         self.names = _names(catalog)
+        self.kept: KeptColumns | None = None
         self._zeropoint, self._seeing = checked_zeropoints(options.zeropoint), checked_seeing(options.seeing)
         self._survey, self._match = survey, options.match_psf
         self._images: dict[tuple[int, ...], list[BandImage]] = {}

@@ -1,17 +1,14 @@
 """Read any number of cutouts, of any size, a batch at a time."""
 
 import importlib.util
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-import pandas as pd
-
 from gridlens._ids import escaped
 from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
-from gridlens.cutouts._conventions import PathsLike
+from gridlens.cutouts._conventions import CatalogLike, PathsLike
 from gridlens.cutouts._damage import damage_message, import_library
 from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts._set import CutoutSet
@@ -48,7 +45,7 @@ _LIBRARIES = {"hdf5": "h5py", "zarr": "zarr", "picture": "PIL"}
 def read_batches(
     paths: PathsLike,
     *,
-    catalog: str | os.PathLike[str] | pd.DataFrame | None = None,
+    catalog: CatalogLike | None = None,
     columns: Mapping[str, str] | None = None,
     batch_size: int = _BATCH_SIZE,
     **options: Any,
@@ -107,7 +104,7 @@ def read_batches(
 def read_set(
     paths: PathsLike,
     *,
-    catalog: str | os.PathLike[str] | pd.DataFrame | None,
+    catalog: CatalogLike | None,
     columns: Mapping[str, str] | None,
     on_error: Literal["raise", "skip"],
     options: Mapping[str, Any],

@@ -1,0 +1,98 @@
+"""The columns of a table of scores: their order, units, UCDs and descriptions, for files, terminals and docs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["SCORE_COLUMNS", "Column", "describe_columns", "described_attrs", "in_order"]
+
+
+class Column(NamedTuple):
+    """Meaning of a column."""
+
+    description: str
+    """ASCII, since FITS headers hold it"""
+    unit: str = ""
+    """as astropy spells it; "" for a number without one"""
+    ucd: str = ""
+    """of the controlled vocabulary of the IVOA; "" where it has no word"""
+    form: str = "{}"
+    """how a terminal shows a value"""
+
+
+_PROBABILITY = "stat.probability"
+_AT_PREVALENCE = "at the declared prevalence"
+
+SCORE_COLUMNS: Mapping[str, Column] = {
+    "id": Column("Name of the cutout", ucd="meta.id;meta.main"),
+    "ra": Column("Right ascension of the cluster, ICRS", "deg", "pos.eq.ra;meta.main", "{:.5f}"),
+    "dec": Column("Declination of the cluster, ICRS", "deg", "pos.eq.dec;meta.main", "{:+.5f}"),
+    "path": Column("File or files of the cutout, joined by ;", ucd="meta.ref"),
+    "rank": Column("Rank by the score, 1 is best; 0 if rejected", ucd="stat.rank", form="{:d}"),
+    "score": Column(
+        "Probability of a lens if half of the cutouts held one; it sets the rank", "", _PROBABILITY, "{:.4f}"
+    ),
+    "p_any": Column(
+        f"Probability of a lens of either kind {_AT_PREVALENCE}; it sets the rank", "", _PROBABILITY, "{:.2g}"
+    ),
+    "score_gc": Column("Score of lensed galaxies, at even prevalence", "", _PROBABILITY, "{:.4f}"),
+    "score_cc": Column("Score of lensed clusters, at even prevalence", "", _PROBABILITY, "{:.4f}"),
+    "p_gc": Column(f"Probability of lensed galaxies {_AT_PREVALENCE}", "", _PROBABILITY, "{:.2g}"),
+    "p_cc": Column(f"Probability of a lensed cluster {_AT_PREVALENCE}", "", _PROBABILITY, "{:.2g}"),
+    "p_lens": Column(f"Calibrated probability of a lens {_AT_PREVALENCE}", "", _PROBABILITY, "{:.2g}"),
+    "p_low": Column("Lower end of the 95 % interval of p_lens", "", f"{_PROBABILITY};stat.min", "{:.2g}"),
+    "p_high": Column("Upper end of the 95 % interval of p_lens", "", f"{_PROBABILITY};stat.max", "{:.2g}"),
+    "prevalence": Column("Fraction of lenses that the probabilities assume", "", _PROBABILITY, "{:.2g}"),
+    "status": Column("ok or rejected", ucd="meta.code.status"),
+    "message": Column("Reason of a rejection, or a warning", ucd="meta.note"),
+    "flags": Column("Bits of gridlens.cutouts.CutoutFlag", ucd="meta.code.qual"),
+    "valid_fraction": Column("Fraction of the pixels that are finite in all bands", "", "", "{:.2f}"),
+    "arc_x": Column(
+        "Column of the centroid of the arc candidate, 0-based", "pix", "pos.cartesian.x;instr.det", "{:.1f}"
+    ),
+    "arc_y": Column("Row of the centroid of the arc candidate, 0-based", "pix", "pos.cartesian.y;instr.det", "{:.1f}"),
+    "arc_ra": Column("Right ascension of the arc candidate, ICRS", "deg", "pos.eq.ra", "{:.5f}"),
+    "arc_dec": Column("Declination of the arc candidate, ICRS", "deg", "pos.eq.dec", "{:+.5f}"),
+    "arc_patch": Column("Patch of the 3 x 3 grid with the arc candidate; -1 if there is none", form="{:d}"),
+    "arc_distance": Column("Distance of the arc candidate to the BCG", "arcsec", "pos.angDistance", "{:.1f}"),
+    "arcness": Column("Length of the arc candidate over its width", "", "phys.size.axisRatio", "{:.1f}"),
+    "arc_color_gr": Column("g-r of the arc candidate minus that of the BCG", "mag", "phot.color", "{:+.2f}"),
+    "arc_snr": Column("Signal-to-noise ratio of the arc candidate", "", "stat.snr", "{:.0f}"),
+    "members_in_favour": Column("Members that give a lens better than even odds at even prevalence", form="{:d}"),
+    "disagreement": Column("Standard deviation of the log-odds of the members", "", "stat.stdev", "{:.2f}"),
+}
+"""columns by name, in the order of the table; behind them come the members' and those kept from the catalogue"""
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return the names of the columns of a table in their order; names that are not in `SCORE_COLUMNS` come last."""
+    given = list(names)
+    return [name for name in SCORE_COLUMNS if name in given] + [name for name in given if name not in SCORE_COLUMNS]
+
+
+def described_attrs(
+    members: Sequence[str], spreads: Sequence[str] = (), kept: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the attribute of a table that describes the columns beyond `SCORE_COLUMNS`; values fit JSON.
+
+    Parameters
+    ----------
+    members : sequence of str
+        Names of the members.
+    spreads : sequence of str, default=()
+        Names of the members that state how unsure they are.
+    kept : mapping of str to str, default=None
+        Units of columns of the catalogue, by name; "" where unknown.
+    """
+    columns = {name: {"description": f"Probability of a lens by the member {name}, uncalibrated"} for name in members}
+    columns |= {
+        f"{name}_spread": {"description": f"Standard deviation of the log-odds of the member {name}"}
+        for name in spreads
+    }
+    columns |= {name: {"description": "Column of the catalogue", "unit": unit} for name, unit in (kept or {}).items()}
+    return {"columns": columns}
+
+
+def describe_columns(names: Iterable[str], attrs: Mapping[Any, Any]) -> dict[str, Column]:
+    """Return what is known of columns, by name: from `SCORE_COLUMNS`, and from the attributes of their table."""
+    known = {name: Column(**entry) for name, entry in attrs.get("columns", {}).items()} | dict(SCORE_COLUMNS)
+    return {name: known[name] for name in names if name in known}
