@@ -157,6 +157,7 @@ def stages(pixels: np.ndarray) -> None:
     work = _kernels.make_workspace(size)
     xy, scale, centre = np.full((1, 2), (size - 1) / 2), np.full(1, 0.5), (size - 1) / 2
     row, status, bad = np.empty((1, 315), np.float32), np.empty(1, np.int64), np.empty(1, np.int64)
+    arcs = np.empty((1, 9, 2), np.float32)
     cell = _kernels.SMALLEST_CELL * 2
     room = (work.keys, work.cell_edges, work.cell_index, work.cell_weight, work.mesh, work.mesh_lines)
 
@@ -200,9 +201,9 @@ def stages(pixels: np.ndarray) -> None:
     for cutout in pixels:
         one = np.ascontiguousarray(cutout)[None]
         one.flags.writeable = False
-        _kernels.extract_rows(one, xy, scale, work, row, status, bad)
+        _kernels.extract_rows(one, xy, scale, work, row, status, bad, arcs)
         total["all"] = total.get("all", 0.0) + best_of(
-            lambda one=one: [_kernels.extract_rows(one, xy, scale, work, row, status, bad) for _ in range(n)], 5
+            lambda one=one: [_kernels.extract_rows(one, xy, scale, work, row, status, bad, arcs) for _ in range(n)], 5
         ) / n / len(pixels)
         n_rings = np.int64(work.place[2])
         rings = (work.order, work.start, work.lower, work.weight)

@@ -71,7 +71,8 @@ def blue_map(cutout: CutoutSet) -> np.ndarray:
     pixels = cutout.pixels.view()
     pixels.flags.writeable = False
     row, status, bad = np.empty((1, 315), np.float32), np.empty(1, np.int64), np.empty(1, np.int64)
-    _kernels.extract_rows(pixels, cutout.bcg_xy, cutout.pixel_scale, work, row, status, bad)
+    arcs = np.empty((1, 9, 2), np.float32)
+    _kernels.extract_rows(pixels, cutout.bcg_xy, cutout.pixel_scale, work, row, status, bad, arcs)
     blue = work.maps[2].astype(float)
     return blue / (MAD_TO_SIGMA * np.median(np.abs(blue - np.median(blue))))
 

@@ -32,14 +32,21 @@ def few(cases, largest=100):
 
 def measure(pixels, bcg_xy, pixel_scale):
     """(status, features (315,) float32) of one cutout, straight from the kernel; metadata NaN."""
+    status, row, _ = measure_arcs(pixels, bcg_xy, pixel_scale)
+    return status, row
+
+
+def measure_arcs(pixels, bcg_xy, pixel_scale):
+    """As `measure`, and the centroids (9, 2) of the candidates that the patches show."""
     row = np.full((1, len(FEATURE_NAMES)), np.nan, np.float32)
     status, bad = np.zeros(1, np.int64), np.zeros(1, np.int64)
     pixels = np.array(pixels, np.float32, order="C")[None]
     pixels.flags.writeable = False
     xy, scale = np.array([bcg_xy], float), np.array([pixel_scale], float)
     work = make_workspace(pixels.shape[1])
-    extract_rows(pixels, xy, scale, work, row, status, bad)
-    return status[0], row[0]
+    arc_xy = np.zeros((1, 9, 2), np.float32)
+    extract_rows(pixels, xy, scale, work, row, status, bad, arc_xy)
+    return status[0], row[0], arc_xy[0]
 
 
 def agree(a, b, tolerance=1e-3):

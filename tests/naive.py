@@ -96,6 +96,13 @@ def candidates(pixels, bcg_xy, pixel_scale):
     return measure_candidates(prepare(pixels, bcg, pixel_scale), bcg, pixel_scale)
 
 
+def arc_centroids(pixels, bcg_xy, pixel_scale):
+    """Centroid (x, y) of the candidate that each patch shows, px, NaN where there is none: (9, 2) float64."""
+    found = candidates(pixels, bcg_xy, pixel_scale)
+    best = [shown(found, rows, columns) for rows, columns, _ in patch_slices(len(pixels))]
+    return np.array([(np.nan, np.nan) if arc is None else (arc.xs.mean(), arc.ys.mean()) for arc in best])
+
+
 # Input and preparation ------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -19,12 +20,9 @@ _FIELDS = [
     ("pixels", pa.binary()),
     ("height", pa.int32()),
     ("width", pa.int32()),
-    ("bcg_x", pa.float64()),
-    ("bcg_y", pa.float64()),
     ("pixel_scale", pa.float64()),
     ("known_flags", pa.int64()),
     *((f"known_{name}", pa.float64()) for name in METADATA_NAMES),
-    *((f"sky_{k}", pa.float64()) for k in range(6)),
 ]
 
 
@@ -52,12 +50,9 @@ def _columns(measured: Measured) -> list[list[object]]:
         [pixels.tobytes() for pixels in cutouts.pixels],
         [height] * n,
         [width] * n,
-        *cutouts.bcg_xy.T.tolist(),
         cutouts.pixel_scale.tolist(),
         cutouts.flags.tolist(),
         *(cutouts.metadata[name].tolist() for name in METADATA_NAMES),
-        *cutouts.sky_axes.reshape(n, 4).T.tolist(),
-        *cutouts.bcg_radec.T.tolist(),
     ]
 
 
@@ -73,22 +68,13 @@ def measured_with_pixels(table: pa.Table) -> Iterator[Measured]:
         shape = (int(group["height"].iloc[0]), int(group["width"].iloc[0]), 3)
         cutouts = CutoutSet(
             np.stack([np.frombuffer(pixels, np.float32).reshape(shape) for pixels in group["pixels"]]),
-            bcg_xy=group[["bcg_x", "bcg_y"]].to_numpy(),
+            bcg_xy=chosen.bcg_xy,
             pixel_scale=group["pixel_scale"].to_numpy(),
             ids=chosen.ids,
             metadata={name: group[f"known_{name}"].to_numpy() for name in METADATA_NAMES},
             paths=chosen.paths,
             flags=group["known_flags"].to_numpy(np.int64),
-            sky_axes=group[[f"sky_{k}" for k in range(4)]].to_numpy().reshape(-1, 2, 2),
-            bcg_radec=group[["sky_4", "sky_5"]].to_numpy(),
+            sky_axes=chosen.sky_axes,
+            bcg_radec=chosen.bcg_radec,
         )
-        yield Measured(
-            chosen.ids,
-            chosen.paths,
-            chosen.features,
-            chosen.flags,
-            chosen.rejected,
-            chosen.messages,
-            chosen.valid_fraction,
-            cutouts,
-        )
+        yield replace(chosen, cutouts=cutouts)

@@ -129,7 +129,7 @@ def moments(runs, members, n, x_origin, y_origin):
 def measure(runs, members, size, bcg_x, bcg_y, pixel_scale, xs, ys, keys, corners, gates, counts, out):
     """Measure the shape of one candidate into `out` (N_FIELDS,): all but its segmentation, colours and S/N.
 
-    `xs` to `counts` are room to work in.
+    The centroid and the axis are about the first column and row of its first run. `xs` to `counts` are room to work in.
     """
     x_origin, y_origin, n = list_pixels(runs, members, xs, ys)
     x, y, l1, l2, angle = moments(runs, members, n, x_origin, y_origin)
@@ -159,7 +159,7 @@ def measure(runs, members, size, bcg_x, bcg_y, pixel_scale, xs, ys, keys, corner
 
 @jit
 def finish(runs, members, image, planes, sigma, fluxes, profile, lower, weight, xs, ys, keys, run, sums, out):
-    """Add colours, their spread and S/N to a measured candidate of the map `image`.
+    """Add colours, their spread and S/N to a measured candidate of the map `image`; give its centroid in the image.
 
     `xs`, `ys`, `keys`, `run` and `sums` (at least 4 x 3) are room to work in.
     """
@@ -190,6 +190,8 @@ def finish(runs, members, image, planes, sigma, fluxes, profile, lower, weight, 
     out[COLOR_RI] = ri - magnitude(fluxes[1], fluxes[2])
     out[COLOR_SPREAD] = math.sqrt(variance(sums, 0) + variance(sums, 1))
     out[SNR] = math.asinh(snr / math.sqrt(n))
+    out[CENTROID_X] += x_origin
+    out[CENTROID_Y] += y_origin
 
 
 @jit

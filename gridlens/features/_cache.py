@@ -15,7 +15,7 @@ import numpy as np
 from gridlens._files import atomic_path
 from gridlens._ids import as_ids, escaped
 from gridlens.errors import GridlensError
-from gridlens.features._contract import CONTRACT_VERSION, FEATURE_NAMES
+from gridlens.features._contract import CONTRACT_VERSION, FEATURE_NAMES, N_PATCHES
 from gridlens.features._measured import Measured
 
 # pyarrow is imported where it is used: this module belongs to the import of gridlens, a tenth of a second less.
@@ -28,10 +28,19 @@ __all__ = ["FeatureCache", "FeatureCacheWriter", "is_feature_cache", "measured_f
 # Rows of a row group, 20 MB of features: what the writer holds back and a reader takes at once.
 _GROUP_ROWS = 16384
 _CONTRACT, _SOURCE, _WRITER = b"gridlens.contract_version", b"gridlens.source", b"gridlens.version"
-_DESCRIBING = ("id", "path", "flags", "rejected", "message", "valid_fraction")
 _WORDS = ("id", "path", "message")
-# Caches written before this column was added lack it.
-_OPTIONAL = ("valid_fraction",)
+# Numbers beside the features, NaN where they are unknown: by the names of `Measured`, the columns, the shape of a row
+# and the type.
+_NUMBERS: dict[str, tuple[tuple[str, ...], tuple[int, ...], type]] = {
+    "valid_fraction": (("valid_fraction",), (), np.float64),
+    "radec": (("ra_deg", "dec_deg"), (2,), np.float64),
+    "bcg_xy": (("bcg_x", "bcg_y"), (2,), np.float64),
+    "bcg_radec": (("bcg_ra", "bcg_dec"), (2,), np.float64),
+    "sky_axes": (("east_per_x", "east_per_y", "north_per_x", "north_per_y"), (2, 2), np.float64),
+    "arc_xy": (tuple(f"patch{k}_arc_{axis}" for k in range(N_PATCHES) for axis in "xy"), (N_PATCHES, 2), np.float32),
+}
+# Caches written before these columns were added lack them.
+_OPTIONAL = tuple(name for names, _, _ in _NUMBERS.values() for name in names)
 
 
 class FeatureCacheWriter:
@@ -276,7 +285,7 @@ class FeatureCache:
     def _group(self, file: pq.ParquetFile, group: int) -> Measured:
         with self._damage():
             # A name that an older file lacks is passed over.
-            return measured_from_table(file.read_row_group(group, columns=[*_DESCRIBING, *FEATURE_NAMES]))
+            return measured_from_table(file.read_row_group(group, columns=_schema("").names))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[pq.ParquetFile]:
@@ -331,7 +340,7 @@ def _schema(source: str) -> pa.Schema:
         ("flags", pa.int64()),
         ("rejected", pa.bool_()),
         ("message", pa.string()),
-        ("valid_fraction", pa.float64()),
+        *((name, pa.from_numpy_dtype(dtype)) for names, _, dtype in _NUMBERS.values() for name in names),
         *((name, pa.float32()) for name in FEATURE_NAMES),
     ]
     return pa.schema(
@@ -348,7 +357,13 @@ def measured_to_table(measured: Measured, schema: pa.Schema | None = None) -> pa
     """Measured cutouts as rows of a cache."""
     import pyarrow as pa
 
-    columns = np.ascontiguousarray(np.asarray(measured.features, dtype=np.float32).T)
+    parts = [(getattr(measured, name), len(names), dtype) for name, (names, _, dtype) in _NUMBERS.items()]
+    parts.append((measured.features, len(FEATURE_NAMES), np.float32))
+    columns = [
+        column
+        for values, width, dtype in parts
+        for column in np.ascontiguousarray(np.asarray(values, dtype=dtype).reshape(-1, width).T)
+    ]
     arrays = [
         pa.array(measured.ids, pa.string()),
         pa.array(measured.paths, pa.string()),
@@ -356,8 +371,7 @@ def measured_to_table(measured: Measured, schema: pa.Schema | None = None) -> pa
         pa.array(measured.rejected, pa.bool_()),
         pa.array(measured.messages, pa.string()),
         # NaN stays a number: what is missing is a value like another.
-        pa.array(measured.valid_fraction, pa.float64(), from_pandas=False),
-        *(pa.array(column, pa.float32(), from_pandas=False) for column in columns),
+        *(pa.array(column, from_pandas=False) for column in columns),
     ]
     return pa.Table.from_arrays(arrays, schema=_schema("") if schema is None else schema)
 
@@ -366,7 +380,12 @@ def measured_from_table(table: pa.Table) -> Measured:
     """Rows of a cache as measured cutouts."""
     # By rows of columns, then turned: writing column by column into rows would touch each line 16 times.
     features = np.stack([table[name].to_numpy() for name in FEATURE_NAMES])
-    known = "valid_fraction" in table.column_names
+    numbers: dict[str, Any] = {
+        name: np.stack([table[column].to_numpy() for column in columns], axis=-1).reshape(-1, *shape)
+        for name, (columns, shape, _) in _NUMBERS.items()
+        if columns[0] in table.column_names
+    }
+    numbers.setdefault("valid_fraction", np.full(table.num_rows, np.nan))
     return Measured(
         # A cache of another gridlens may hold ids that are spelled differently.
         np.array(as_ids(table["id"].to_pylist()), dtype=object),
@@ -375,7 +394,7 @@ def measured_from_table(table: pa.Table) -> Measured:
         table["flags"].to_numpy(),
         table["rejected"].to_numpy(),
         _texts(table["message"]),
-        table["valid_fraction"].to_numpy() if known else np.full(table.num_rows, np.nan),
+        **numbers,
     )
 
 

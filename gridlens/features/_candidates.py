@@ -142,10 +142,11 @@ def _measured(pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixe
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise CutoutError(f"The 'pixels' parameter must have shape (H, W, 3). Got {pixels.shape} instead.")
     xy = np.array([bcg_xy], np.float64)
+    row, arc_xy = np.empty((1, N_IMAGE_FEATURES), np.float32), np.empty((1, N_PATCHES, 2), np.float32)
     scale, status, bad = np.array([pixel_scale], np.float64), np.zeros(1, np.int64), np.zeros(1, np.int64)
     work = _kernels.make_workspace(pixels.shape[0])
     pixels.flags.writeable = False
-    _kernels.extract_rows(pixels[None], xy, scale, work, np.empty((1, N_IMAGE_FEATURES), np.float32), status, bad)
+    _kernels.extract_rows(pixels[None], xy, scale, work, row, status, bad, arc_xy)
     if status[0] != _kernels.OK:
         from gridlens.cutouts._reject import reject_reason
 

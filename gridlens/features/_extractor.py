@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -13,7 +13,7 @@ from gridlens.cutouts import CutoutFlag, CutoutSet, is_rejected, quality_flags, 
 from gridlens.cutouts._flags import flag_message
 from gridlens.cutouts._quality import valid_fraction
 from gridlens.cutouts._reject import field_warning
-from gridlens.features._contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
+from gridlens.features._contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES
 from gridlens.features._measured import Measured
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         ValueError
             If a parameter is not one of its choices.
         """
-        return self._rows(X)[0]
+        return self._rows(X).features
 
     def extract(self, X: CutoutSet) -> Measured:
         """Measure cutouts: features, and what the contract and the pixels say against each of them.
@@ -133,31 +133,47 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         >>> measured.features.shape, measured.rejected.tolist()
         ((2, 315), [False, True])
         """
-        features, status, bad = self._rows(X)
+        rows = self._rows(X)
         flags, messages = X.flags | quality_flags(X), np.full(len(X), "", dtype=object)
-        rejected = (status != 0) | is_rejected(flags)
+        rejected = (rows.status != 0) | is_rejected(flags)
         for i in range(len(X)):
-            flag, said = _judge(X, i, status[i])
+            flag, said = _judge(X, i, rows.status[i])
             others = flag_message(int(flags[i] & ~flag)) if flags[i] else ""
             # Why a cutout is rejected comes before any warning.
-            messages[i] = " ".join(filter(None, (said, others) if status[i] else (others, said)))
+            messages[i] = " ".join(filter(None, (said, others) if rows.status[i] else (others, said)))
             flags[i] |= flag
-        valid = _valid_fraction(X.pixels, bad)
-        return Measured(X.ids, X.paths, features, flags, rejected, messages, valid, X)
+        return Measured(
+            X.ids,
+            X.paths,
+            rows.features,
+            flags,
+            rejected,
+            messages,
+            _valid_fraction(X.pixels, rows.bad),
+            X,
+            radec=X.metadata[["ra", "dec"]].to_numpy(dtype=np.float64),
+            bcg_xy=X.bcg_xy,
+            bcg_radec=X.bcg_radec,
+            sky_axes=X.sky_axes,
+            arc_xy=rows.arc_xy,
+        )
 
-    def _rows(self, X: CutoutSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features (n, 315), and of each cutout the kernel's status (0 is fine) and its number of bad pixels."""
+    def _rows(self, X: CutoutSet) -> _Rows:
         n_jobs = self._check(X)
         n = len(X)
-        features = np.full((n, len(FEATURE_NAMES)), np.nan, dtype=np.float32)
-        status, bad = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        rows = _Rows(
+            np.full((n, len(FEATURE_NAMES)), np.nan, dtype=np.float32),
+            np.zeros(n, dtype=np.int64),
+            np.zeros(n, dtype=np.int64),
+            np.full((n, N_PATCHES, 2), np.nan, dtype=np.float32),
+        )
         if n:
-            _extract_all(X, features, status, bad, min(n_jobs, n))
-        fine = status == 0
+            _extract_all(X, rows, min(n_jobs, n))
+        fine = rows.status == 0
         for k, name in enumerate(METADATA_NAMES):
             if name in METADATA_CHOICES[self.metadata]:
-                features[fine, N_IMAGE_FEATURES + k] = _metadata_column(X, name)[fine]
-        return features, status, bad
+                rows.features[fine, N_IMAGE_FEATURES + k] = _metadata_column(X, name)[fine]
+        return rows
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the 315 columns.
@@ -200,8 +216,21 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, bad: np.ndarray, n_jobs: int) -> None:
-    """Fill the image columns, statuses and numbers of bad pixels; each thread takes the next `CHUNK` that waits."""
+class _Rows(NamedTuple):
+    """What the kernel fills of n cutouts; metadata are added to the features."""
+
+    features: np.ndarray
+    """(n, 315)"""
+    status: np.ndarray
+    """(n,) 0 is fine"""
+    bad: np.ndarray
+    """(n,) number of bad pixels"""
+    arc_xy: np.ndarray
+    """(n, 9, 2)"""
+
+
+def _extract_all(cutouts: CutoutSet, rows: _Rows, n_jobs: int) -> None:
+    """Fill all but the metadata; each thread takes the next `CHUNK` that waits."""
     # Numba is loaded here, and not with this module: a command that extracts nothing must not wait for it.
     from gridlens.features._kernels import extract_rows, make_workspace
 
@@ -220,9 +249,7 @@ def _extract_all(cutouts: CutoutSet, features: np.ndarray, status: np.ndarray, b
                 np.array(cutouts.bcg_xy[chunk], np.float64, order="C"),
                 np.array(cutouts.pixel_scale[chunk], np.float64, order="C"),
                 workspace,
-                features[chunk],
-                status[chunk],
-                bad[chunk],
+                *(part[chunk] for part in rows),
             )
 
     if n_jobs == 1:

@@ -12,6 +12,8 @@ import numpy as np
 
 from gridlens._jit import entry, is_compiled, jit, part
 from gridlens.features._arcs import (
+    CENTROID_X,
+    CENTROID_Y,
     COMPONENT,
     N_FIELDS,
     N_SHOWN,
@@ -47,7 +49,7 @@ MESH_ARCSEC = 4.0
 
 
 @entry
-def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad):
+def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad, arc_xy):
     """Fill `out` with the image features of cutouts of one size.
 
     One flat function: a compiled function is optimised again in each one that calls it.
@@ -68,11 +70,15 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad):
         Filled with `OK` or another of the codes of `_maps.py`.
     bad : ndarray of shape (n,), int64
         Filled with the number of bad pixels, -1 for a cutout whose geometry is rejected before its pixels are read.
+    arc_xy : ndarray of shape (n, 9, 2), float32
+        Filled with the centroid (x, y) of the candidate that each patch shows, px; NaN where there is none.
     """
     height, width = pixels.shape[1], pixels.shape[2]
     planes, maps, raw, sigma, fluxes = work.planes, work.maps, work.raw, work.sigma, work.fluxes
     for k in range(pixels.shape[0]):
         bcg_x, bcg_y, scale, row = bcg_xy[k, 0], bcg_xy[k, 1], pixel_scale[k], out[k]
+        for patch in range(N_PATCHES):
+            arc_xy[k, patch, 0], arc_xy[k, patch, 1] = math.nan, math.nan
         status[k], bad[k] = BAD_GEOMETRY, -1
         if check_geometry(height, width, bcg_x, bcg_y, scale):
             status[k], bad[k] = prepare(pixels[k], planes, work.good, sigma, work.keys, work.values, work.sample)
@@ -125,6 +131,8 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad):
         for patch in range(N_PATCHES):
             for j in range(N_SHOWN):
                 row[patch * N_PATCH_FEATURES + FIRST_ARC_FEATURE + j] = work.best[patch, j]
+            if work.best[patch, SCORE] >= 0.0:
+                arc_xy[k, patch, 0], arc_xy[k, patch, 1] = work.best[patch, CENTROID_X], work.best[patch, CENTROID_Y]
 
 
 @jit

@@ -10,11 +10,25 @@ import numpy as np
 
 from gridlens._ids import as_id, escaped
 from gridlens.cutouts import CutoutSet, ReadFailure
-from gridlens.features._contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES
+from gridlens.features._contract import (
+    FEATURE_NAMES,
+    METADATA_CHOICES,
+    METADATA_NAMES,
+    N_IMAGE_FEATURES,
+    N_PATCHES,
+)
 
-__all__ = ["Measured", "keep_metadata"]
+__all__ = ["Measured", "keep_metadata", "measured_columns"]
 
 _BLOCK_ROWS = 65536
+# What is known of places, NaN where it is not: of each row, and in which type.
+_PLACES: dict[str, tuple[tuple[int, ...], type]] = {
+    "radec": ((2,), np.float64),
+    "bcg_xy": ((2,), np.float64),
+    "bcg_radec": ((2,), np.float64),
+    "sky_axes": ((2, 2), np.float64),
+    "arc_xy": ((N_PATCHES, 2), np.float32),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +51,14 @@ class Measured:
         Fraction of the cutout's pixels that are finite in all bands; NaN for a cutout that could not be read.
     cutouts : CutoutSet of n, default=None
         The cutouts themselves, for members that look at pixels. None where only the features were kept.
-
+    radec : ndarray of shape (n, 2), float64, default=None
+        Position of the cluster: `ra` and `dec` of the metadata, degrees. Here and below, None and NaN mean unknown.
+    bcg_xy, bcg_radec : ndarray of shape (n, 2), float64, default=None
+        Brightest cluster galaxy, px and degrees, as in `CutoutSet`.
+    sky_axes : ndarray of shape (n, 2, 2), float64, default=None
+        arcsec per pixel, as in `CutoutSet`.
+    arc_xy : ndarray of shape (n, 9, 2), float32, default=None
+        Centroid (x, y) of the arc candidate that each patch shows, px of the cutout; NaN for a patch that shows none.
     Examples
     --------
     >>> import numpy as np
@@ -56,6 +77,16 @@ class Measured:
     messages: np.ndarray
     valid_fraction: np.ndarray
     cutouts: CutoutSet | None = field(default=None, repr=False)
+    radec: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
+    bcg_xy: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
+    bcg_radec: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
+    sky_axes: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
+    arc_xy: np.ndarray = field(default=None, repr=False)  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        for name, (shape, dtype) in _PLACES.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full((len(self.ids), *shape), np.nan, dtype))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,7 +101,7 @@ class Measured:
             rows = rows[0]  # scikit-learn selects rows by X[rows, ...]
         if np.ndim(rows) == 0 and not isinstance(rows, slice):
             rows = [rows]
-        values = {name: getattr(self, name) for name in _columns()}
+        values = {name: getattr(self, name) for name in measured_columns()}
         return Measured(
             **{name: value[rows] for name, value in values.items()},
             cutouts=None if self.cutouts is None else self.cutouts[rows],
@@ -95,7 +126,7 @@ class Measured:
         CutoutError
             The cutouts are of different sizes.
         """
-        joined = {name: np.concatenate([getattr(p, name) for p in (_EMPTY, *parts)]) for name in _columns()}
+        joined = {name: np.concatenate([getattr(p, name) for p in (_EMPTY, *parts)]) for name in measured_columns()}
         kept = [part.cutouts for part in parts if part.cutouts is not None]
         return cls(**joined, cutouts=CutoutSet.concatenate(kept) if kept and len(kept) == len(parts) else None)
 
@@ -117,7 +148,8 @@ class Measured:
         )
 
 
-def _columns() -> list[str]:
+def measured_columns() -> list[str]:
+    """Return the names of the arrays of `Measured`, each with a row for each cutout."""
     return [column.name for column in fields(Measured) if column.name != "cutouts"]
 
 

@@ -105,18 +105,18 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
         return rows
     # Numba is loaded here: a command that needs no polar numbers must not wait for it.
     from gridlens.features import _kernels
-    from gridlens.features._contract import N_IMAGE_FEATURES
+    from gridlens.features._contract import N_IMAGE_FEATURES, N_PATCHES
     from gridlens.members._polar_kernels import polar_row
 
     work, room = _kernels.make_workspace(cutouts.pixels.shape[1]), make_room()
-    unused = np.empty((1, N_IMAGE_FEATURES), np.float32)
+    unused, arcs = np.empty((1, N_IMAGE_FEATURES), np.float32), np.empty((1, N_PATCHES, 2), np.float32)
     status, bad = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for k in range(len(cutouts)):
         # The types that the extractor calls with, so that the kernel is compiled once.
         pixels = np.require(cutouts.pixels[k : k + 1], np.float32, ["C"]).view()
         pixels.flags.writeable = False
         place, scale = cutouts.bcg_xy[k : k + 1], cutouts.pixel_scale[k : k + 1]
-        _kernels.extract_rows(pixels, place, scale, work, unused, status, bad)
+        _kernels.extract_rows(pixels, place, scale, work, unused, status, bad, arcs)
         if status[0] == _kernels.OK:
             polar_row(work.maps, work.good, place[0, 0], place[0, 1], scale[0], room, rows[k])
     return rows

@@ -11,6 +11,7 @@ import pandas as pd
 from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
+from gridlens.features._measured import measured_columns
 
 __all__ = ["MeasuredStore"]
 
@@ -73,7 +74,8 @@ class MeasuredStore:
             return rows
         columns = {
             name: np.concatenate([getattr(part, name) for part in self._rows])
-            for name in ("ids", "paths", "flags", "rejected", "messages", "valid_fraction")
+            for name in measured_columns()
+            if name != "features"
         }
         return replace(rows, **columns, features=self._features.mapped(), cutouts=self._mapped_cutouts())
 

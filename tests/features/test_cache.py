@@ -31,6 +31,11 @@ def make(n, seed=0, first=0):
         np.arange(n) % 7 == 1,
         np.array(["no pixel" if i % 7 == 1 else "" for i in range(n)], dtype=object),
         np.where(np.arange(n) % 7 == 1, np.nan, rng.random(n)),
+        radec=rng.random((n, 2)) * 90.0,
+        bcg_xy=rng.random((n, 2)),
+        bcg_radec=np.where(np.arange(n)[:, None] % 3 == 1, np.nan, rng.random((n, 2))),
+        sky_axes=rng.normal(size=(n, 2, 2)),
+        arc_xy=rng.normal(size=(n, 9, 2)).astype(np.float32),
     )
 
 
@@ -222,6 +227,18 @@ def test_a_cache_without_the_fraction_of_valid_pixels_is_read(cache):
     rewritten(cache, pq.read_table(cache).drop_columns(["valid_fraction"]))
     assert_same(FeatureCache(cache).read(), replace(make(20), valid_fraction=np.full(20, np.nan)))
     assert np.isnan(FeatureCache(cache).read().valid_fraction).all()
+
+
+def test_a_cache_without_places_is_read(cache):
+    table = pq.read_table(cache)
+    places = ("ra_deg", "dec_deg", "bcg_x", "bcg_y", "bcg_ra", "bcg_dec")
+    old = [
+        name for name in table.column_names if name in places or "_per_" in name or name.endswith(("arc_x", "arc_y"))
+    ]
+    assert len(old) == 6 + 4 + 18
+    rewritten(cache, table.drop_columns(old))
+    unknown = dict.fromkeys(("radec", "bcg_xy", "bcg_radec", "sky_axes", "arc_xy"))
+    assert_same(FeatureCache(cache).read(), replace(make(20), **unknown))
 
 
 def test_texts_of_an_older_cache_are_escaped(cache):

@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from measuring import compiled_only, few, measure
+from measuring import compiled_only, few, measure, measure_arcs
 from scenes import BLUE, add, arc, cluster, plain_noise, scenes
 
 from gridlens import CutoutSet, GridPatchExtractor
@@ -17,17 +17,21 @@ MEASURED = few(SCENES, 72)
 
 @pytest.mark.parametrize(("name", "pixels", "bcg_xy", "scale"), MEASURED, ids=[case[0] for case in MEASURED])
 def test_candidates_are_those_shown_in_the_features(name, pixels, bcg_xy, scale):
-    features = measure(pixels, bcg_xy, scale)[1][:306].reshape(9, 34)
+    _, row, arc_xy = measure_arcs(pixels, bcg_xy, scale)
+    features = row[:306].reshape(9, 34)
     scores = []
     for patch in range(9):
         found = arc_candidate(pixels, bcg_xy, scale, patch)
         scores.append(-1.0 if found is None else found.score)
         if found is None:
             np.testing.assert_array_equal(features[patch, 14:25], 0)
+            assert np.isnan(arc_xy[patch]).all()
             continue
         np.testing.assert_array_equal(np.float32(list(found.features.values())), features[patch, 14:25])
         assert list(found.features) == list(PATCH_FEATURE_NAMES[14:25])
         assert found.mask.sum() >= 15
+        ys, xs = np.nonzero(found.mask)
+        np.testing.assert_allclose(arc_xy[patch], [xs.mean(), ys.mean()], rtol=1e-6)
         assert not (found.mask & ~np.isfinite(pixels).all(axis=2)).any()
     best = best_arc(measure(pixels, bcg_xy, scale)[1][None])[0]
     assert best == (np.argmax(scores) if max(scores) >= 0 else -1)

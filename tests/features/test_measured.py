@@ -28,6 +28,16 @@ def test_rows_are_selected_with_their_cutouts(measured, rows):
     np.testing.assert_array_equal(part.features, measured.features[1:3])
 
 
+def test_places_go_with_the_rows(measured):
+    assert measured.radec.tolist() == [[10.0, 5.0]] * 4
+    np.testing.assert_array_equal(measured.bcg_xy, measured.cutouts.bcg_xy)
+    np.testing.assert_array_equal(measured[2:].arc_xy, measured.arc_xy[2:])
+    failed = Measured.of_failures([ReadFailure("a", "a.npz", "is no image")])
+    joined = Measured.concatenate([failed, measured])
+    assert joined.arc_xy.shape == (5, 9, 2) and joined.arc_xy.dtype == np.float32
+    assert np.isnan(joined.arc_xy[0]).all() and np.isnan(joined.sky_axes).all()
+
+
 def test_an_integer_selects_one_row(measured):
     assert measured[-1].ids.tolist() == ["d"]
 

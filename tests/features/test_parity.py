@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from measuring import JIT, agree, few, measure
+from measuring import JIT, agree, few, measure, measure_arcs
 from scenes import BLUE, add, arc, cluster, plain_noise, scenes
 
 from gridlens.features._contract import PATCH_FEATURE_NAMES
@@ -30,6 +30,19 @@ def check(cases):
 @pytest.mark.parametrize("seed", range(3 if JIT else 1))
 def test_parity_on_the_scenes(seed):
     check(scenes(seed))
+
+
+def test_centroids_are_those_of_the_reference():
+    agreed = []
+    cases = [case for case in scenes(0) if len(case[1]) <= 100]
+    for name, pixels, bcg_xy, scale in few(cases):
+        _, features, arc_xy = measure_arcs(pixels, bcg_xy, scale)
+        expected = naive.arc_centroids(pixels, bcg_xy, scale)
+        agreed.append(np.isclose(arc_xy, expected, rtol=0.0, atol=1e-3, equal_nan=True))
+        shows = features[:306].reshape(9, 34)[:, PATCH_FEATURE_NAMES.index("elongation")] > 0
+        np.testing.assert_array_equal(np.isfinite(arc_xy).all(axis=1), shows, name)
+    # As for the features: where two candidates score alike, the other one may be shown.
+    assert np.mean(agreed) >= 0.99
 
 
 def test_parity_for_any_place_of_the_bcg():

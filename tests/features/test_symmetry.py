@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measuring import JIT, agree, compiled_only, measure, turned
+from measuring import JIT, agree, compiled_only, measure, measure_arcs, turned
 from scenes import cluster
 
-from gridlens.features import FEATURE_NAMES, dihedral
+from gridlens.features import FEATURE_NAMES, best_arc, dihedral
 from gridlens.features._contract import PATCH_FEATURE_NAMES
 
 ARC = slice(PATCH_FEATURE_NAMES.index("arcness"), PATCH_FEATURE_NAMES.index("arc_snr") + 1)
@@ -45,6 +45,20 @@ def test_a_sky_level_changes_nothing(scene, level):
     pixels, bcg = draw(*scene)
     features = measure(pixels, bcg, 1.0)[1]
     assert agree(measure(pixels + np.float32(level), bcg, 1.0)[1][:306], features[:306], 2e-3).mean() > 0.99
+
+
+@compiled_only
+@pytest.mark.parametrize("k", range(8))
+def test_turned_cutouts_give_turned_centroids(k):
+    """A bright arc alone in its patch: the noise, which is measured along rows, adds or removes a few pixels."""
+    rng = np.random.default_rng(6)
+    for size, bcg in [(96, (47.5, 47.5)), (96, (40.2, 55.9))]:
+        pixels, bcg = cluster(rng, size, bcg=bcg, arc_px=22, n_galaxies=0)
+        _, row, arc_xy = measure_arcs(pixels, bcg, 0.5)
+        version, place = turned(pixels, bcg, k)
+        _, again, turned_xy = measure_arcs(version, place, 0.5)
+        arc = arc_xy[best_arc(row[None])[0]]
+        np.testing.assert_allclose(turned(pixels, arc, k)[1], turned_xy[best_arc(again[None])[0]], atol=0.3)
 
 
 @compiled_only
