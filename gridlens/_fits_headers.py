@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from gridlens.errors import GridlensError
 
-__all__ = ["BLOCK", "HeaderError", "check_file", "walk_headers"]
+__all__ = ["BLOCK", "HeaderError", "PlainHeader", "check_file", "plain_header", "walk_headers"]
 
 BLOCK = 2880
 """bytes; headers and data are filled up to a multiple of this"""
@@ -130,6 +130,50 @@ def check_file(file: BinaryIO, size: int, check_image: Callable[[int, int], None
         return end <= size
 
     return walk_headers(file.read, skip, check_image, size)
+
+
+class PlainHeader(NamedTuple):
+    """Header of a file that holds one image, not compressed, and nothing else."""
+
+    cards: bytes
+    bitpix: int
+    shape: tuple[int, ...]
+    """as of the array, the slowest axis first"""
+
+
+def plain_header(
+    file: BinaryIO, size: int, check_image: Callable[[int, int], None] | None = None
+) -> PlainHeader | None:
+    """Read and check the header of a plain image, and leave the file at the image; None for another content.
+
+    Parameters
+    ----------
+    file : file of bytes
+        At its first byte.
+    size : int
+        Size of the file, bytes.
+    check_image : callable, default=None
+        As in `walk_headers`.
+
+    Raises
+    ------
+    HeaderError
+        The header is damaged or claims what no image has.
+    EOFError
+        The file ends within the header.
+    """
+    header = _read_header(file.read, first=True)
+    if header is None or header[:_CARD].split(b"/")[0].split() != [b"SIMPLE", b"=", b"T"]:
+        return None
+    claims = _claims(header)
+    _check(claims, check_image)
+    numbers, shape = claims.numbers, claims.shape()
+    is_image = bool(shape) and min(shape) > 0 and not numbers.get("PCOUNT") and numbers.get("GCOUNT", 1) == 1
+    end = len(header) + claims.data_bytes()
+    # astropy mends headers with other characters.
+    if not is_image or not end <= size <= end + -end % BLOCK or not header.isascii() or b"\0" in header:
+        return None
+    return PlainHeader(header, numbers["BITPIX"], shape[::-1])
 
 
 def _read_header(read: Callable[[int], bytes], first: bool) -> bytes | None:

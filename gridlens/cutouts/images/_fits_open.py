@@ -3,39 +3,97 @@
 import contextlib
 import functools
 import io
+import math
 import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gridlens._content import DECOMPRESSORS, KIND_WORDS
-from gridlens._fits_headers import BLOCK, HeaderError, check_file, walk_headers
+from gridlens._fits_headers import BLOCK, HeaderError, check_file, plain_header, walk_headers
 from gridlens._ids import escaped
 from gridlens.cutouts._damage import damage_message
 from gridlens.cutouts._expansion import check_deflate
 from gridlens.cutouts._sides import check_side
-from gridlens.cutouts._sniff import content_kind
+from gridlens.cutouts._sniff import check_regular, content_kind
 from gridlens.errors import CutoutError
 
-__all__ = ["is_compressed", "open_fits", "opened"]
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
+__all__ = ["PlainImage", "is_compressed", "open_fits", "opened"]
 
 # What a compressed file may hold, in memory: a mosaic of 19,200 px has 1.5 GB.
 _MOST_INFLATED = 4 * 1024**3
 # The same of a file of cutouts, for each pixel of the largest square: five planes of float64.
 _MOST_PIXEL_BYTES = 40
 _STEP = 4 * 1024**2
+_SIMPLE = b"SIMPLE  ="
 _GZIP_COLUMNS = frozenset({"COMPRESSED_DATA", "GZIP_COMPRESSED_DATA"})
 _PIXEL_BYTES = 8
 
 
 @contextlib.contextmanager
 def opened(path: str, *, max_side: int | None = None, memmap: bool = False) -> Iterator[Any]:
-    """Open a FITS file for a block; see `open_fits`. Warnings of astropy are silenced within it."""
+    """Open a FITS file for a block; see `open_fits`. Warnings of astropy are silenced within it.
+
+    Of a file that holds one plain image, a list of a `PlainImage` is yielded unless `memmap` is true: astropy takes
+    longer to open such a file than the features of a cutout take.
+    """
     with quiet():
+        plain = None if memmap else _plain_image(path, max_side)
+        if plain is not None:
+            yield [plain]
+            return
         hdus = open_fits(path, max_side=max_side, memmap=memmap)
         with hdus:
             yield hdus
+
+
+class PlainImage:
+    """The image of a plain file, with the attributes of an HDU of astropy that the readers use.
+
+    Parameters
+    ----------
+    header : Header
+    data : ndarray
+        The values as they are stored.
+    """
+
+    is_image = True
+
+    def __init__(self, header: "Header", data: NDArray[Any]) -> None:
+        self.header, self.data = header, data
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of the values."""
+        return self.data.shape
+
+    @property
+    def name(self) -> str:
+        """Return the name in capitals, as astropy does."""
+        return str(self.header["EXTNAME"]).strip().upper() if "EXTNAME" in self.header else "PRIMARY"
+
+
+def _plain_image(path: str, max_side: int | None) -> PlainImage | None:
+    """Read a file that holds one image, not compressed, and nothing else; return None for another file."""
+    from astropy.io import fits
+
+    size = check_regular(path)
+    with open(path, "rb") as file, _named(path):
+        if file.peek(1)[: len(_SIMPLE)] != _SIMPLE:
+            return None
+        found = plain_header(file, size, _check_of(max_side))
+        if found is None:
+            return None
+        dtype = np.dtype(fits.hdu.BITPIX2DTYPE[found.bitpix]).newbyteorder(">")
+        data = np.fromfile(file, dtype, math.prod(found.shape))
+    return PlainImage(fits.Header.fromstring(found.cards), data.reshape(found.shape))
 
 
 @contextlib.contextmanager
@@ -73,8 +131,15 @@ def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -
     EOFError
         The file ends too early.
     """
-    try:
+    with _named(path):
         return _open_checked(path, max_side, memmap)
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the file in the error about a header."""
+    try:
+        yield
     except HeaderError as exc:
         raise CutoutError(f"The file {escaped(path)} is not read: {exc.reason}. {exc.way_out}") from exc
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_wcs", "wcs_cards"]
 
+_CARD = 80
+
 # All that astropy and wcslib read of a celestial WCS: projections and their parameters, SIP, and the polynomials that
 # IRAF writes into WAT cards (TNX, ZPX). The lookup tables of the FITS distortion paper are kept too, so that astropy
 # refuses them: the tables are in extensions that are not read here.
@@ -22,6 +24,12 @@ _WCS_KEY = re.compile(
     r"|(CPDIS|CQDIS|D2IMDIS)\d+$|AXISCORR$|D2IMEXT$|(DP|DQ|D2IM)\d+"
 )
 _TEXTS = re.compile(r"CTYPE|CUNIT|RADE|WAT|CPDIS|CQDIS|D2IM|DP|DQ|PS\d")
+# Keywords of a WCS of two axes that is nothing but a projection, and the codes of projections without parameters.
+_PROJECTED_KEY = re.compile(
+    r"NAXIS[12]?$|WCSAXES$|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[12]$|(CD|PC)[12]_[12]$|LONPOLE$|LATPOLE$|RADESYS$"
+    r"|RADECSYS$|EQUINOX$|EPOCH$"
+)
+_PROJECTED = re.compile(r"CTYPE[12] *= *'(RA--|DEC-)-(TAN|SIN|ARC|STG|ZEA|CAR) *'")
 _DISTORTED = re.compile(r"-(SIP|TPV|TPD|TNX|ZPX|TUV|DSS)$")
 
 
@@ -69,6 +77,9 @@ def parse_wcs(cards: str) -> "WCS | None":
     from astropy.utils.exceptions import AstropyWarning
     from astropy.wcs import WCS
 
+    projected = _projected_wcs(cards)
+    if projected is not None:
+        return projected
     header = Header.fromstring(cards)
     with warnings.catch_warnings():
         # deprecated keywords, which astropy mends
@@ -84,6 +95,36 @@ def parse_wcs(cards: str) -> "WCS | None":
     if found is not None:
         _check_kept(header, found)
     return found
+
+
+def _projected_wcs(cards: str) -> "WCS | None":
+    """Return the WCS of cards that hold a projection of two axes and nothing else; None for other cards.
+
+    The WCS is that of ``WCS(header)``, which parses the header five times to find distortions and tables.
+    """
+    from astropy.utils.exceptions import AstropyWarning
+    from astropy.wcs import WCS, Wcsprm
+
+    each = [cards[at : at + _CARD] for at in range(0, len(cards), _CARD)]
+    names = {card[:8].rstrip() for card in each}
+    types = sorted(found.groups() for found in map(_PROJECTED.match, each) if found)
+    is_plain = len(names) == len(each) and all(map(_PROJECTED_KEY.match, names))
+    if not is_plain or [kind for kind, _ in types] != ["DEC-", "RA--"] or types[0][1] != types[1][1]:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        try:
+            parameters = Wcsprm(header=cards.encode(), relax=True)
+            if parameters.naxis != len(types):
+                return None
+            wcs = WCS(naxis=len(types))
+            wcs.wcs = parameters
+            wcs.fix()
+            wcs.wcs.set()
+        except Exception:
+            # The error is that of the whole way.
+            return None
+    return wcs
 
 
 def _is_distorted(header: "Header") -> bool:

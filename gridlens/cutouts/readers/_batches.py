@@ -294,8 +294,10 @@ def _gather(pieces: Iterator[CutoutSet | ReadFailure], batch_size: int) -> Itera
                 yield CutoutBatch(None, failures)
                 failures = []
             continue
-        while len(piece):
-            piece = waiting.add(piece)
+        left: CutoutSet | None = piece if len(piece) else None
+        del piece  # or it stays in memory while the next one is read
+        while left is not None:
+            left = waiting.add(left)
             if waiting.full:
                 yield CutoutBatch(waiting.take(), failures)
                 failures = []
@@ -319,15 +321,15 @@ class _Waiting:
     def full(self) -> bool:
         return self.count >= self._batch_size or self._bytes >= _MAX_BATCH_BYTES
 
-    def add(self, piece: CutoutSet) -> CutoutSet:
-        """Take as many cutouts as there is room for, at least one, and return the rest."""
+    def add(self, piece: CutoutSet) -> CutoutSet | None:
+        """Take as many cutouts as there is room for, at least one, and return the rest, None if there is none."""
         each = piece.pixels[0].nbytes
         room = max(1, min(self._batch_size - self.count, (_MAX_BATCH_BYTES - self._bytes) // each))
-        taken = piece[:room]
+        taken, rest = (piece, None) if len(piece) <= room else (piece[:room], piece[room:])
         self._sets.setdefault(taken.pixels.shape[1:3], []).append(taken)
         self.count += len(taken)
         self._bytes += taken.pixels.nbytes
-        return piece[room:]
+        return rest
 
     def take(self) -> CutoutSet:
         """Remove and return the cutouts of the size that has most of them waiting, the first of equals."""
