@@ -19,7 +19,7 @@ from gridlens.reports._sheet_values import score_words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_contact_sheet", "thumbnail"]
+__all__ = ["draw_contact_sheet", "find_cutouts", "thumbnail"]
 
 _NEEDED = ("id", "rank", "score", "arc_patch")
 _MOST = 500  # rows
@@ -78,7 +78,13 @@ def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[Cutout
             f"The 'table' parameter must have 1 to {_MOST} rows. Got {len(table)} instead; choose some, such as "
             "table.head(24)."
         )
-    found = _found(table, [cutouts] if isinstance(cutouts, CutoutSet) else cutouts)
+    found = find_cutouts(table, [cutouts] if isinstance(cutouts, CutoutSet) else cutouts)
+    lost = [str(name) for row, name in enumerate(table["id"]) if row not in found]
+    if lost:
+        raise GridlensError(
+            f"The 'cutouts' parameter must hold the cutout of each row of the table. {len(lost)} are missing, such as "
+            f"{lost[0]}."
+        )
     columns = min(columns, len(table))
     rows = -(-len(table) // columns)
     width, height = columns * (_SIDE + _GAP) + _GAP, rows * (_SIDE + _TITLE + _GAP)
@@ -92,6 +98,25 @@ def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[Cutout
         _draw(ax, found[k], line)
         _title(figure, left / width, (top - _TITLE + 0.03) / height, line)
     return figure
+
+
+def find_cutouts(table: pd.DataFrame, sets: Iterable[CutoutSet]) -> dict[int, CutoutSet]:
+    """Return the cutout of each row of a table that has one, by the number of the row."""
+    names = table["id"].astype(str).tolist()
+    paths = table["path"].fillna("").astype(str).tolist() if "path" in table else [""] * len(names)
+    wanted: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        wanted.setdefault(name, []).append(row)
+    exact: dict[int, CutoutSet] = {}
+    by_id: dict[int, CutoutSet] = {}
+    for cutouts in sets:
+        for k, name in enumerate(cutouts.ids):
+            for row in wanted.get(name, ()):
+                kept = exact if cutouts.paths[k] == paths[row] else by_id
+                kept.setdefault(row, cutouts[k : k + 1])
+        if len(exact) == len(names):
+            break
+    return by_id | exact
 
 
 def thumbnail(cutout: CutoutSet, patch: int) -> str:
@@ -116,29 +141,3 @@ def _title(figure: Figure, x: float, y: float, line: dict[Any, Any]) -> None:
     # A dollar sign in an id begins no formula.
     text = f"{name}\n{score}"
     figure.text(x, y, text, fontsize=size, va="bottom", linespacing=1.15, parse_math=False)
-
-
-def _found(table: pd.DataFrame, sets: Iterable[CutoutSet]) -> list[CutoutSet]:
-    """Return the cutout of each row of a table."""
-    names = table["id"].astype(str).tolist()
-    paths = table["path"].fillna("").astype(str).tolist() if "path" in table else [""] * len(names)
-    wanted: dict[str, list[int]] = {}
-    for row, name in enumerate(names):
-        wanted.setdefault(name, []).append(row)
-    exact: dict[int, CutoutSet] = {}
-    by_id: dict[int, CutoutSet] = {}
-    for cutouts in sets:
-        for k, name in enumerate(cutouts.ids):
-            for row in wanted.get(name, ()):
-                kept = exact if cutouts.paths[k] == paths[row] else by_id
-                kept.setdefault(row, cutouts[k : k + 1])
-        if len(exact) == len(names):
-            break
-    found = by_id | exact
-    lost = [name for row, name in enumerate(names) if row not in found]
-    if lost:
-        raise GridlensError(
-            f"The 'cutouts' parameter must hold the cutout of each row of the table. {len(lost)} are missing, such as "
-            f"{lost[0]}."
-        )
-    return [found[row] for row in range(len(names))]
