@@ -1,5 +1,6 @@
 """`gridlens evaluate`: scores evaluated on a labelled sample."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,15 @@ def evaluate(
     if not scores and not options["images"]:
         raise click.UsageError("Name SCORES or PATHS before TRUTH, or survey images with --image.")
     check_sources(scores, options)
+    import pandas as pd
+
     from gridlens.engine._evaluate_scores import reported_scores
     from gridlens.engine._output import check_output
     from gridlens.engine._score_tables import open_scores
+    from gridlens.explain._rows import read_rows
     from gridlens.reports import write_evaluation
     from gridlens.reports._pages import check_libraries
+    from gridlens.reports._worst import worst_rows
     from gridlens.sources import CacheSource
 
     folder = Path(out)
@@ -119,7 +124,8 @@ def evaluate(
             return
         for name in _FILES:
             (folder / name).unlink(missing_ok=True)
-        write_evaluation(found, folder, costs=costs)
+        cutouts = read_rows(pd.concat(worst_rows(found.rows)), opened.source)
+        write_evaluation(found, folder, costs=costs, date=datetime.date.today(), cutouts=cutouts)
     for note in found.notes:
         click.echo(note, err=True)
     click.echo(f"{out}/index.html")

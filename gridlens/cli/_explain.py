@@ -22,6 +22,7 @@ _PAGE = "index.html"
 )
 @click.argument("what", nargs=-1, metavar="[SCORES] [PATHS]...")
 @click.option("--top", type=click.IntRange(min=1), metavar="K", help="Explain the K best of a table. [default: 200]")
+@click.option("--all-sheets", is_flag=True, help="Draw sheets of all K, up to 500, instead of the best 50.")
 @click.option("--id", "name", metavar="ID", help="Which cutout, where there are several.")
 @click.option(
     "--out",
@@ -48,6 +49,7 @@ _PAGE = "index.html"
 def explain(
     what: tuple[str, ...],
     top: int | None,
+    all_sheets: bool,
     name: str | None,
     out: str | None,
     model: str,
@@ -65,7 +67,7 @@ def explain(
     them: the candidate sheet of one cutout is written, NAME.png and NAME.html.
 
     With SCORES, a table that `gridlens score` wrote (.csv, .parquet, .votable, and with --top .fits), a page is
-    written, index.html, on what the best scores depend on, with the candidate sheets of the best 50. The cutouts are
+    written, index.html, with the candidate sheets of the best 50, and what the best scores depend on. The cutouts are
     found again by their ids in PATHS or the images, and without either in the files of the table's column `path`. Give
     the options that they were scored with.
     """
@@ -76,8 +78,8 @@ def explain(
         raise click.UsageError("--top goes with a table of scores, which comes first; name a cutout with --id.")
     if is_table and name is not None:
         raise click.UsageError("--id picks one of several cutouts; a table of scores has --top.")
-    if not is_table and (resume or overwrite):
-        raise click.UsageError("--resume and --overwrite go with a table of scores.")
+    if not is_table and (resume or overwrite or all_sheets):
+        raise click.UsageError("--resume, --overwrite and --all-sheets go with a table of scores.")
     paths = what[1:] if is_table else what
     if paths or options["images"] or not is_table:
         check_sources(paths, options)
@@ -90,7 +92,9 @@ def explain(
         return
     run = run_options(engine, scheduler, jobs, resume, overwrite)
     with interruptible(out or "report"):
-        _table(what[0], paths, 200 if top is None else top, out or "report", model, prevalence, run, options)
+        _table(
+            what[0], paths, 200 if top is None else top, out or "report", model, prevalence, all_sheets, run, options
+        )
 
 
 def _explainer(model: str, jobs: int) -> Any:
@@ -132,12 +136,13 @@ def _table(
     out: str,
     model: str,
     prevalence: float | None,
+    all_sheets: bool,
     run: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
     from gridlens._tables import read_table
     from gridlens.engine._output import check_output
-    from gridlens.explain._sample import SHEETS, explained_table
+    from gridlens.explain._sample import MOST_SHEETS, SHEETS, explained_table
     from gridlens.models._bundle import model_digest
     from gridlens.reports import write_explanations
 
@@ -145,13 +150,14 @@ def _table(
     check_page(Path(out), _PAGE)
     table = read_table(scores)
     explainer = _explainer(model, run["n_jobs"])
-    settings = {"model": model_digest(model), "prevalence": repr(prevalence)}
+    settings = {"model": model_digest(model), "prevalence": repr(prevalence), "all sheets": repr(all_sheets)}
     with (
         progress_bar("Measuring", min(top, len(table))) as advance,
         explained_table(
             explainer,
             table,
             top,
+            n_sheets=MOST_SHEETS if all_sheets else SHEETS,
             out=out,
             settings=settings,
             progress=advance,
@@ -167,7 +173,7 @@ def _table(
         shown = found.prevalence if prevalence is None else prevalence
         if run["overwrite"]:
             (Path(out) / _PAGE).unlink(missing_ok=True)
-        with progress_bar("Drawing", min(SHEETS, len(found.cutouts))) as drawn:
+        with progress_bar("Drawing", len(found.cutouts)) as drawn:
             write_explanations(
                 explainer, found.explanation, found.cutouts, out, prevalence=shown, notes=found.notes, progress=drawn
             )

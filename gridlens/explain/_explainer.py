@@ -15,7 +15,7 @@ from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError
 from gridlens.explain._shap import shap_explanation
-from gridlens.features import Measured, measure
+from gridlens.features import Measured, best_arc, measure
 from gridlens.stacking._contributions import bounded_contributions
 from gridlens.stacking._stack import CERTAIN_LOG_ODDS, member_log_odds
 
@@ -48,7 +48,8 @@ class Explanation:
     log_odds : ndarray of shape (n,), float64
         Of the stack; NaN for a rejected cutout.
     table : DataFrame of n rows
-        The rows of `LensDetector.score_rows`; for features without cutouts, `id` and the members' probabilities alone.
+        The rows of `LensDetector.score_rows`; for features without cutouts, `id`, the members' probabilities and
+        `arc_patch` alone.
     """
 
     features: np.ndarray
@@ -200,6 +201,7 @@ class Explainer:
             members = detector.member_probabilities(features)
             table = pd.DataFrame(members, columns=names)
             table.insert(0, "id", [str(k) for k in range(len(features))])
+            table["arc_patch"] = best_arc(features)
         log_odds = member_log_odds(table[names].to_numpy(dtype=np.float64))
         usable = np.isfinite(log_odds).all(axis=1)
         stack = detector.stack_

@@ -24,10 +24,10 @@ from gridlens.features import Measured
 from gridlens.sources import Source, open_source
 from gridlens.sources._selection import Selection
 
-__all__ = ["SHEETS", "Sample", "explain_table", "explained_table", "read_one"]
+__all__ = ["MOST_SHEETS", "SHEETS", "Sample", "explain_table", "explained_table", "read_one"]
 
-SHEETS = 50
-"""how many cutouts of a sample are kept for candidate sheets"""
+SHEETS, MOST_SHEETS = 50, 500
+"""how many cutouts of a sample are kept for candidate sheets, by default and at most"""
 
 _SAME = 1e-3  # of scores at even prevalence
 _NAMED = 5
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
     explanation : Explanation of n
         The best first.
     cutouts : dict of int to CutoutSet of 1
-        The best `SHEETS`, by their row; empty if the source has no pixels.
+        The best `n_sheets`, by their row; empty if the source has no pixels.
     prevalence : float
         Of the table; 1e-3 where it does not say.
     notes : list of str
@@ -110,6 +110,7 @@ def explain_table(
     top: int = 200,
     *,
     source: PathsLike | Source | None = None,
+    n_sheets: int = SHEETS,
     progress: Callable[[int], Any] | None = None,
     **options: Any,
 ) -> Sample:
@@ -126,6 +127,8 @@ def explain_table(
     source : str, path, list of them or Source, default=None
         Where the cutouts are found by their ids. None reads the files in the table's column `path`, unless survey
         images are given.
+    n_sheets : int, default=50
+        Number of cutouts that are kept for candidate sheets, the best first; at most 500.
     progress : callable, optional
         Called with a number of cutouts once they are measured.
     **options
@@ -140,8 +143,12 @@ def explain_table(
     ------
     GridlensError
         The table lacks a column, no row of it was scored, or none of its cutouts can be read.
+    ValueError
+        `n_sheets` is not 0 to 500.
     """
-    with explained_table(explainer, table, top, source=source, progress=progress, **options) as sample:
+    with explained_table(
+        explainer, table, top, source=source, n_sheets=n_sheets, progress=progress, **options
+    ) as sample:
         assert sample is not None  # only an output can be complete already
         return sample
 
@@ -153,6 +160,7 @@ def explained_table(
     top: int = 200,
     *,
     source: PathsLike | Source | None = None,
+    n_sheets: int = SHEETS,
     out: str | os.PathLike[str] | None = None,
     settings: Mapping[str, str] | None = None,
     resume: bool = False,
@@ -168,6 +176,8 @@ def explained_table(
     Measured cutouts are kept as parts beside `out` until the block has ended without an error. None is yielded if
     `resume` finds `out` complete. The parameters of the engine are those of `score_files`.
     """
+    if not 0 <= n_sheets <= MOST_SHEETS:
+        raise ValueError(f"The 'n_sheets' parameter must be 0 to {MOST_SHEETS}. Got {n_sheets} instead.")
     best = _best(table, top)
     with finished_parts(
         _selection(best, source, options),
@@ -181,7 +191,7 @@ def explained_table(
         n_jobs=n_jobs,
         progress=progress,
     ) as parts:
-        yield None if parts is None else _sample(explainer, best, parts)
+        yield None if parts is None else _sample(explainer, best, parts, n_sheets)
 
 
 def _best(table: pd.DataFrame, top: int) -> pd.DataFrame:
@@ -220,7 +230,7 @@ def _selection(best: pd.DataFrame, source: PathsLike | Source | None, options: M
     return Selection(open_source(source, **options), best["id"], known)
 
 
-def _sample(explainer: Explainer, best: pd.DataFrame, parts: Parts) -> Sample:
+def _sample(explainer: Explainer, best: pd.DataFrame, parts: Parts, n_sheets: int) -> Sample:
     """Explain measured rows, and put them into the order of the table."""
     wanted = _Wanted(best)
     explained: list[Explanation] = []
@@ -236,7 +246,7 @@ def _sample(explainer: Explainer, best: pd.DataFrame, parts: Parts) -> Sample:
             explained.append(explainer.explain(measured))
             rows += found
             if measured.cutouts is not None:
-                kept |= {row: measured.cutouts[i] for i, row in enumerate(found) if row < SHEETS}
+                kept |= {row: measured.cutouts[i] for i, row in enumerate(found) if row < n_sheets}
     if not explained:
         raise GridlensError(f"None of the {len(best)} cutouts can be read again, such as {best['path'][0]}.")
     order = np.argsort(rows, kind="stable")

@@ -1,4 +1,4 @@
-"""The strongest terms of one score, in words, and the arc candidate that contributes most to it."""
+"""The strongest terms of one score, in words, and a sentence on its arc candidate."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from gridlens.explain._aggregate import POSITION
 from gridlens.explain._explainer import Explanation
+from gridlens.explain._sentences import describe_candidate, objections
 from gridlens.explain._words import ARC_FEATURES, PLACES, feature_words
 from gridlens.features._contract import (
     METADATA_NAMES,
@@ -17,13 +18,13 @@ from gridlens.features._contract import (
     PATCH_FEATURE_NAMES,
 )
 
-__all__ = ["Term", "arc_patch", "because", "strongest_terms"]
+__all__ = ["Term", "arc_features", "because", "strongest_terms"]
 
 _ARC = [PATCH_FEATURE_NAMES.index(name) for name in ARC_FEATURES]
 _ELONGATION = PATCH_FEATURE_NAMES.index("elongation")
-# Arc features in the sentence that sums up a candidate sheet, and the least that each must have added.
-_SAID = 4
-_LEAST = 0.02
+# Arc features that follow "but", and the least that each takes from the log-odds.
+_OBJECTIONS = 2
+_LEAST = 0.1
 
 
 class Term(NamedTuple):
@@ -73,44 +74,49 @@ def strongest_terms(explanation: Explanation, row: int, n: int = 10) -> list[Ter
     return [*shown, Term(f"{max(len(terms) - n, 0)} other terms", rest, "", ())]
 
 
-def arc_patch(explanation: Explanation, row: int) -> int:
-    """Return a patch, 0 to 8, of the arc candidate that contributes most to a score; -1 where no patch shows one.
-
-    Parameters
-    ----------
-    explanation : Explanation
-    row : int
-    """
-    totals = dict.fromkeys(_candidates(explanation.features[row]), 0.0)
-    for term in _terms(explanation, row):
-        if term.feature in ARC_FEATURES and term.patches in totals:
-            totals[term.patches] += term.value
-    return max(totals, key=lambda patches: totals[patches])[0] if totals else -1
-
-
 def because(explanation: Explanation, row: int) -> str:
-    """Return a sentence on the arc candidate that contributes most to a score, and on its strongest features.
+    """Return a sentence on the arc candidate of a row: its description, then what lowers the score.
+
+    The candidate is the one of the row's `arc_patch`. At most two of its features follow "but": those that take most
+    from the log-odds, at least 0.1 each. Features that raise the score are not listed; `strongest_terms` has all
+    contributions.
 
     Parameters
     ----------
     explanation : Explanation
     row : int
+
+    Returns
+    -------
+    str
+        "No arc candidate was found." where the row has none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens import load_model
+    >>> from gridlens.explain import Explainer, because
+    >>> because(Explainer(load_model()).explain(np.zeros((1, 315), np.float32)), 0)
+    'No arc candidate was found.'
     """
-    patch = arc_patch(explanation, row)
+    patch = int(explanation.table["arc_patch"][row])
     if patch < 0:
         return "No arc candidate was found."
     terms = [term for term in _terms(explanation, row) if term.feature in ARC_FEATURES and patch in term.patches]
-    total = sum(term.value for term in terms)
-    supporting = sorted((term for term in terms if term.value > _LEAST), key=lambda term: -term.value)[:_SAID]
-    against = sorted((term for term in terms if term.value < -_LEAST), key=lambda term: term.value)[:2]
-    said = ", ".join(_bare(term) for term in supporting) or "without a strong feature"
-    but = f", although {', '.join(_bare(term) for term in against)}" if against else ""
-    verb = "The arc candidate adds" if total >= 0.0 else "The best arc candidate takes"
-    return f"{verb} {abs(total):.2f}: {said}{but}."
+    against = sorted((term for term in terms if term.value <= -_LEAST), key=lambda term: term.value)[:_OBJECTIONS]
+    names = [term.feature for term in against]
+    arc = arc_features(explanation, row, patch)
+    said = describe_candidate(arc, names)
+    phrases = objections(arc, names)
+    but = f", but {' and '.join(phrases)}" if phrases else ""
+    lowers = "; it lowers the score" if sum(term.value for term in terms) <= -_LEAST else ""
+    return f"{said[0].upper()}{said[1:]}{but}{lowers}."
 
 
-def _bare(term: Term) -> str:
-    return term.words.removeprefix("arc ").split(" [")[0]
+def arc_features(explanation: Explanation, row: int, patch: int) -> dict[str, float]:
+    """Return the arc features of the candidate that a patch, 0 to 8, of a row shows, by name."""
+    shown = explanation.features[row, :N_IMAGE_FEATURES].reshape(N_PATCHES, -1)[patch]
+    return {name: float(shown[j]) for j, name in zip(_ARC, ARC_FEATURES, strict=True)}
 
 
 def _candidates(features: np.ndarray) -> list[tuple[int, ...]]:
@@ -133,7 +139,7 @@ def _terms(explanation: Explanation, row: int) -> list[Term]:
     for patches in candidates:
         where = _places(patches)
         for j, name in zip(_ARC, ARC_FEATURES, strict=True):
-            words = f"arc {feature_words(name, float(shown[patches[0], j]))} [{where}]"
+            words = f"{feature_words(name, float(shown[patches[0], j]))} [{where}]"
             terms.append(Term(words, float(added[list(patches), j].sum()), name, patches))
     empty = tuple(k for k in range(N_PATCHES) if not any(k in patches for patches in candidates))
     if empty:

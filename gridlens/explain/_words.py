@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-__all__ = ["ARC_FEATURES", "FEATURE_LABELS", "PLACES", "feature_words"]
+__all__ = [
+    "ARC_FEATURES",
+    "FEATURE_LABELS",
+    "PLACES",
+    "TANGENTIAL",
+    "colour_words",
+    "curvature_words",
+    "feature_words",
+    "tangential_words",
+]
 
 PLACES = ("bottom left", "bottom", "bottom right", "left", "middle", "right", "top left", "top", "top right")
 """places of the patches as they are drawn, y upwards"""
@@ -63,19 +72,25 @@ FEATURE_LABELS = {
 }
 """Short names of the features, for axes and tables, by the name in the contract."""
 
-_DULL = 0.05
 _RADII = {0: "under 10", 1: "10 to 20", 2: "over 20"}
+# Angles of an arc that is called tangential: 18 degrees.
+TANGENTIAL = 0.95
+_SAME_COLOUR = 0.05  # mag
+_UNMEASURED_COLOUR = 4.0  # mag: a band of the arc, or of the BCG, has no flux above the floor of the contract
+_NO_CIRCLE = 5.0  # radii, the largest centre offset of the contract
+_SAME_LIGHT = 0.05
 
 
 def feature_words(name: str, value: float) -> str:
-    """Return a feature's value in words and units, as a description of its patch or arc candidate.
+    """Return a feature's value in words and units.
 
     Parameters
     ----------
     name : str
         One of the 25 features of a patch beside position, or of the metadata.
     value : float
-        As in the features; NaN is described as unknown.
+        As in the features; NaN is described as unknown. `arc_snr`, the mean light and other features that the contract
+        keeps on a scale of asinh or ln are described on their linear scale.
 
     Returns
     -------
@@ -90,19 +105,36 @@ def feature_words(name: str, value: float) -> str:
     --------
     >>> from gridlens.explain import feature_words
     >>> feature_words("arcness", 4.2), feature_words("arc_color_gr", -0.9)
-    ('4.2 times longer than wide', '0.9 mag bluer in g-r than the BCG')
+    ('arc 4.2 times longer than wide', 'arc 0.9 mag bluer than the BCG in g-r')
     """
     say = _WORDS[name]
     return f"{FEATURE_LABELS[name]} unknown" if math.isnan(value) else say(value)
 
 
-def _colour(what: str, bands: str) -> Callable[[float], str]:
-    def say(value: float) -> str:
-        if abs(value) < _DULL:
-            return f"{what}as red as the BCG in {bands}"
-        return f"{what}{abs(value):.1f} mag {'bluer' if value < 0 else 'redder'} in {bands} than the BCG"
+def colour_words(value: float, bands: str) -> str:
+    """Return a colour against that of the BCG, in mag, as an adjective."""
+    if abs(value) < _SAME_COLOUR:
+        return f"as red as the BCG in {bands}"
+    side = "bluer" if value < 0 else "redder"
+    if abs(value) >= _UNMEASURED_COLOUR:
+        return f"far {side} than the BCG in {bands}"
+    return f"{abs(value):.1f} mag {side} than the BCG in {bands}"
 
-    return say
+
+def tangential_words(value: float) -> str:
+    """Return the tangentiality of an arc, 0 to 1, as an adjective."""
+    if value >= TANGENTIAL:
+        return "tangential"
+    return f"{90.0 - math.degrees(math.asin(max(value, 0.0))):.0f} deg from tangential"
+
+
+def curvature_words(value: float) -> str:
+    """Return the curvature of an arc, 1/arcsec, as an adjective."""
+    return f"curved at a radius of {1.0 / value:.0f} arcsec" if value > 0.0 else "not curved"
+
+
+def _colour(subject: str, bands: str) -> Callable[[float], str]:
+    return lambda value: f"{subject} {colour_words(value, bands)}"
 
 
 def _light(band: str) -> Callable[[float], str]:
@@ -113,16 +145,8 @@ def _spread(band: str) -> Callable[[float], str]:
     return lambda value: f"light in {band} varies by {math.exp(value):.2g} times the noise"
 
 
-def _tangential(value: float) -> str:
-    if value >= 0.95:
-        return "tangential"
-    if value >= 0.8:
-        return f"nearly tangential, {math.degrees(math.asin(value)):.0f} deg from radial"
-    return f"turned {math.degrees(math.asin(max(value, 0.0))):.0f} deg from radial"
-
-
 def _contrast(value: float) -> str:
-    if abs(value) < _DULL:
+    if abs(value) < _SAME_LIGHT:
         return "as bright as the other patches"
     factor = (1.0 + abs(value)) / max(1.0 - abs(value), 1e-3)
     side = "brighter" if value > 0 else "fainter"
@@ -132,9 +156,9 @@ def _contrast(value: float) -> str:
 
 
 def _offset(value: float) -> str:
-    if value >= 5.0:
-        return "on no circle about the BCG"
-    return "concentric with the BCG" if value < 0.3 else f"on a circle centred {value:.1f} radii off the BCG"
+    if value >= _NO_CIRCLE:
+        return "arc on no circle about the BCG"
+    return f"circle of the arc centred {value:.1f} radii from the BCG"
 
 
 def _plain(form: str) -> Callable[[float], str]:
@@ -144,25 +168,25 @@ def _plain(form: str) -> Callable[[float], str]:
 _WORDS: dict[str, Callable[[float], str]] = {
     **{f"mean_{band}": _light(band) for band in "gri"},
     **{f"std_{band}": _spread(band) for band in "gri"},
-    "color_gr": _colour("light ", "g-r"),
-    "color_ri": _colour("light ", "r-i"),
+    "color_gr": _colour("light", "g-r"),
+    "color_ri": _colour("light", "r-i"),
     "edge_density": lambda value: f"{100.0 * value:.0f} % of the pixels on edges",
     "neighbor_contrast": _contrast,
     "bcg_distance": _plain("centre of the patch {:.0f} arcsec from the BCG"),
     "bcg_angle": lambda value: f"patch at {math.degrees(value):.0f} deg about the BCG",
     "radial_bin": lambda value: f"patch {_RADII[int(value)]} arcsec from the BCG",
     "bcg_subtracted_mean": lambda value: f"light beside the BCG's {math.sinh(value):.2g} times the noise",
-    "arcness": _plain("{:.1f} times longer than wide"),
-    "curvature": lambda value: f"curved at a radius of {1.0 / value:.0f} arcsec" if value > 0.0 else "not curved",
-    "elongation": _plain("of elongation {:.1f}"),
-    "tangentiality": _tangential,
-    "arc_color_gr": _colour("", "g-r"),
-    "arc_color_ri": _colour("", "r-i"),
-    "arc_color_spread": _plain("whose colour changes by {:.2f} mag along it"),
-    "arc_distance": _plain("{:.0f} arcsec from the BCG"),
-    "circle_inlier_fraction": lambda value: f"with {100.0 * value:.0f} % of its pixels on a circle",
+    "arcness": _plain("arc {:.1f} times longer than wide"),
+    "curvature": lambda value: f"arc {curvature_words(value)}",
+    "elongation": _plain("arc elongation {:.1f}"),
+    "tangentiality": lambda value: f"arc {tangential_words(value)}",
+    "arc_color_gr": _colour("arc", "g-r"),
+    "arc_color_ri": _colour("arc", "r-i"),
+    "arc_color_spread": _plain("arc colour changes by {:.2f} mag along it"),
+    "arc_distance": _plain("arc {:.0f} arcsec from the BCG"),
+    "circle_inlier_fraction": lambda value: f"{100.0 * value:.0f} % of the arc on one circle",
     "circle_center_offset": _offset,
-    "arc_snr": lambda value: f"at S/N {math.sinh(value):.0f}",
+    "arc_snr": lambda value: f"arc S/N {math.sinh(value):.0f}",
     "seeing": _plain("seeing {:.2f} arcsec"),
     "depth": _plain("depth {:.1f} mag"),
     "redshift": _plain("redshift {:.2f}"),

@@ -1,10 +1,13 @@
 """Pages, candidate sheets and plots. Everything is drawn with matplotlib and written through jinja2 templates.
 
 `write_evaluation` makes a page of an evaluation, `write_explanations` one of the best candidates of a table, and
-`write_candidate_sheet` one of a single candidate. Each page stands alone: no script, no other file. Both libraries are
-in the extra ``explain`` (``pip install 'gridlens[explain]'``) and are imported on first use.
+`write_candidate_sheet` one of a single candidate; `draw_contact_sheet` draws many candidates at a glance. Each page
+stands alone: no script, no other file. Both libraries are in the extra ``explain`` (``pip install
+'gridlens[explain]'``) and are imported on first use.
 """
 
+from gridlens.reports._color import lupton_rgb
+from gridlens.reports._contact import draw_contact_sheet
 from gridlens.reports._evaluation import write_evaluation
 from gridlens.reports._evaluation_plots import (
     plot_discovery,
@@ -15,12 +18,13 @@ from gridlens.reports._evaluation_plots import (
 )
 from gridlens.reports._explanation_plots import plot_beeswarm, plot_dependence, plot_importance
 from gridlens.reports._explanations import write_explanations
-from gridlens.reports._pictures import draw_candidate, lupton_rgb
+from gridlens.reports._pictures import draw_candidate
 from gridlens.reports._sheet import draw_candidate_sheet, write_candidate_sheet
 
 __all__ = [
     "draw_candidate",
     "draw_candidate_sheet",
+    "draw_contact_sheet",
     "lupton_rgb",
     "plot_beeswarm",
     "plot_dependence",

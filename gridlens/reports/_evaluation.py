@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from gridlens._files import atomic_folder
 from gridlens.calibration import shift_prior
 from gridlens.calibration._reliability import Reliability
+from gridlens.cutouts import CutoutSet
 from gridlens.engine import ScoreEvaluation
 from gridlens.evaluation import Estimate, Evaluation, required_fpr
 from gridlens.evaluation._discovery import DiscoveryCurve
@@ -24,6 +26,7 @@ from gridlens.reports._evaluation_plots import (
 )
 from gridlens.reports._figures import svg_of
 from gridlens.reports._pages import check_libraries, render
+from gridlens.reports._worst import shown_errors
 
 __all__ = ["write_evaluation"]
 
@@ -43,6 +46,7 @@ _DEFINITIONS = {
 _SHOWN_STRATUM = "TPR at FPR 1e-2"
 _PLACES = (100, 500, 1000, 5000, 10_000)
 _MODEL = "model"
+_NAMED = 3
 
 
 def write_evaluation(
@@ -51,11 +55,14 @@ def write_evaluation(
     *,
     title: str = "Scores against the truth",
     costs: Mapping[str, float] | None = None,
+    date: datetime.date | None = None,
+    cutouts: CutoutSet | Iterable[CutoutSet] = (),
 ) -> None:
     """Write `index.html` and `metrics.json` into a new folder, as a whole or not at all.
 
     The page needs no other file and no script. The numbers of record are those of the page, unrounded, with the notes
-    and what was evaluated.
+    and what was evaluated. The page of a `ScoreEvaluation` also names the model, the data and the date, and shows the 12
+    lenses with the lowest scores and the 12 non-lenses with the highest.
 
     Parameters
     ----------
@@ -67,6 +74,11 @@ def write_evaluation(
     costs : mapping of str to float, default=None
         ``seconds_per_cutout`` adds the hours of review of the best k cutouts; ``hours_per_follow_up`` with
         ``cost_per_hour`` adds the follow-up of the lenses among them. No cost is assumed without them.
+    date : datetime.date, default=None
+        Date of the evaluation, shown on the page and kept in the record. None shows no date.
+    cutouts : CutoutSet or iterable of CutoutSet, default=()
+        Where the shown lenses and non-lenses are found by their path and id, or else by the id alone; those that are
+        not in it have no picture.
 
     Raises
     ------
@@ -84,11 +96,44 @@ def write_evaluation(
     evaluation = found.evaluation if isinstance(found, ScoreEvaluation) else found
     notes = list(found.notes) if isinstance(found, ScoreEvaluation) else []
     record = found.record if isinstance(found, ScoreEvaluation) else {}
-    page = render("evaluation.html", title=title, notes=notes, **_page_values(evaluation, costs))
-    numbers = {**record, "notes": notes, **evaluation.to_json()}
+    errors = shown_errors(found.rows, cutouts) if isinstance(found, ScoreEvaluation) else []
+    page = render(
+        "evaluation.html",
+        title=title,
+        notes=notes,
+        facts=_facts(record, date),
+        errors=errors,
+        pictures=any(tile["thumbnail"] for error in errors for tile in error["tiles"]),
+        **_page_values(evaluation, costs),
+    )
+    numbers = {**record, **({} if date is None else {"date": date.isoformat()}), "notes": notes, **evaluation.to_json()}
     with atomic_folder(folder) as temporary:
         (temporary / "index.html").write_text(page, encoding="utf-8")
         (temporary / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _facts(record: Mapping[str, Any], date: datetime.date | None) -> list[tuple[str, str]]:
+    """Return the model, the data and the date as pairs of a name and its value; empty without a record."""
+    facts = []
+    if record:
+        facts += [
+            ("Model", str(record["model"] or "not stated by the table of scores")),
+            ("Scores", _data_words(record["scores"])),
+            ("Labels", _data_words(record["truth"])),
+        ]
+        if record["against"] is not None:
+            facts.append(("Compared with", _data_words(record["against"])))
+        facts.append(("Version", f"gridlens {record['gridlens']}"))
+    return facts + ([] if date is None else [("Date", date.isoformat())])
+
+
+def _data_words(data: Any) -> str:
+    """Return the paths of a table or of a source in words."""
+    if data is None:
+        return "a table in memory"
+    paths = [data] if isinstance(data, str) else [str(one["path"]) for one in data]
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more
 
 
 def _page_values(found: Evaluation, costs: Mapping[str, float] | None) -> dict[str, Any]:

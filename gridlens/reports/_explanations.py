@@ -1,4 +1,4 @@
-"""A page on many scores: what the model depends on, and the candidate sheets of the best."""
+"""A page on many scores: the best candidates, and what the model depends on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import pandas as pd
 
 from gridlens._files import atomic_folder, check_new_folder
 from gridlens.cutouts import CutoutSet
+from gridlens.errors import GridlensError
 from gridlens.evaluation import Estimate
 from gridlens.explain import Explainer, Explanation, importance, permutation_importance
+from gridlens.explain._sample import MOST_SHEETS
 from gridlens.explain._words import FEATURE_LABELS
 from gridlens.features._contract import METADATA_NAMES
+from gridlens.reports._contact import thumbnail
 from gridlens.reports._explanation_plots import plot_beeswarm, plot_dependence, plot_importance
 from gridlens.reports._figures import image_uri
 from gridlens.reports._pages import check_libraries, render
@@ -23,7 +26,7 @@ from gridlens.reports._sheet import sheet_for_page
 __all__ = ["write_explanations"]
 
 _SWARM, _DEPENDENCE, _SHUFFLES = 14, 6, 3
-_FIGURE_DPI, _SHEET_DPI = 130, 78
+_FIGURE_DPI, _SHEET_DPI = 130, 110
 
 
 def write_explanations(
@@ -38,8 +41,9 @@ def write_explanations(
 ) -> None:
     """Write `index.html` into a new folder, as a whole or not at all: why these cutouts scored as they did.
 
-    The page has the importance by group, feature and member with bootstrap intervals, permutation importance beside
-    it, a beeswarm, dependence plots, and a candidate sheet for each of `cutouts`. It needs no other file and no script.
+    The page begins with small pictures of the candidates, which lead to a candidate sheet of each; the importance by
+    group, feature and member with bootstrap intervals, permutation importance beside it, a beeswarm and dependence
+    plots follow. It needs no other file and no script.
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ def write_explanations(
     explanation : Explanation of n
         The best first. Rejected cutouts are counted and left out.
     cutouts : dict of int to CutoutSet of 1
-        Cutouts by their row in `explanation`, for candidate sheets.
+        Cutouts by their row in `explanation`, for candidate sheets: at most 500, which make a page of about 50 MB.
     folder : str or path
         New, or empty.
     prevalence : float, default=1e-3
@@ -60,15 +64,22 @@ def write_explanations(
     Raises
     ------
     GridlensError
-        No cutout is left, the folder is not empty or cannot be written, or matplotlib or jinja2 is missing: the extra
-        ``explain`` has both.
+        No cutout is left, there are more than 500 in `cutouts`, the folder is not empty or cannot be written, or
+        matplotlib or jinja2 is missing: the extra ``explain`` has both.
     """
     check_libraries()
+    if len(cutouts) > MOST_SHEETS:
+        raise GridlensError(
+            f"The 'cutouts' parameter must hold at most {MOST_SHEETS} cutouts, or the page is too large for a browser. "
+            f"Got {len(cutouts)} instead."
+        )
     check_new_folder(folder)
     values = _importances(explainer, explanation) | _figures(explanation)
     sheets = []
-    for row, cutout in sorted(cutouts.items()):
-        sheets.append(sheet_for_page(explainer, cutout, explanation, row, prevalence=prevalence, dpi=_SHEET_DPI))
+    for place, (row, cutout) in enumerate(sorted(cutouts.items()), start=1):
+        sheet = sheet_for_page(explainer, cutout, explanation, row, prevalence=prevalence, dpi=_SHEET_DPI)
+        small = thumbnail(cutout, int(explanation.table["arc_patch"][row]))
+        sheets.append({**sheet, "place": place, "thumbnail": small})
         if progress is not None:
             progress(1)
     fine = int(np.isfinite(explanation.log_odds).sum())
@@ -77,6 +88,7 @@ def write_explanations(
         title="Why these scores",
         n_explained=fine,
         n_rejected=len(explanation) - fine,
+        most_sheets=MOST_SHEETS,
         notes=notes,
         sheets=sheets,
         **values,

@@ -12,7 +12,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "GREY", "LENS", "NO_LENS", "bare", "diverging", "image_uri", "new_figure", "svg_of"]
+__all__ = [
+    "COLORS",
+    "GREY",
+    "LENS",
+    "NO_LENS",
+    "bare",
+    "diverging",
+    "image_uri",
+    "new_figure",
+    "svg_of",
+    "text_width",
+    "wrapped",
+]
 
 # Okabe & Ito, distinguishable with any colour vision; yellow is left out, because it is faint on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -40,6 +52,31 @@ def diverging() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("against-for", [NO_LENS, "#ffffff", LENS])
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Return the width of one line of text in points; `size` is that of the font."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0])
+
+
+def wrapped(text: str, most: float, size: float, weight: str = "normal") -> str:
+    """Return text broken into lines of at most `most` points, between words or else within one."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if text_width(longer, size, weight) <= most:
+            lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if text_width(lines[-1] + letter, size, weight) > most:
+                lines.append("")
+            lines[-1] += letter
+    return "\n".join(lines)
 
 
 def image_uri(figure: Figure, dpi: int) -> str:

@@ -9,16 +9,17 @@ import numpy as np
 from scipy.special import logit
 
 from gridlens.calibration import shift_prior
+from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
 from gridlens.detector._table import EVEN
 from gridlens.explain import Explanation, because, by_group, strongest_terms
 from gridlens.explain._terms import Term
 from gridlens.stacking._stack import member_log_odds
 
-__all__ = ["Bar", "SheetValues", "sheet_values"]
+__all__ = ["Bar", "SheetValues", "position_words", "score_words", "sheet_values"]
 
 _POSITION = "position"
-_BEGIN, _END = "before anything is known", "log-odds of the stack"
+_BEGIN, _END = "before the image is seen", "sum: log-odds of the stack"
 
 
 class Bar(NamedTuple):
@@ -43,24 +44,38 @@ class SheetValues(NamedTuple):
     """Text and numbers of the candidate sheet of one cutout."""
 
     id: str
+    position: str
+    """of the BCG on the sky; "" where it is unknown"""
+    score: str
+    """score at even prevalence"""
     p: str
-    """probability at the prevalence"""
-    beside_p: str
-    """its interval, the prevalence, and the score at even prevalence"""
+    """probability at the prevalence, with its interval"""
+    prevalence: str
     why: str
     message: str
+    in_favour: str
+    """how many members are in favour"""
     terms: list[Bar]
     """waterfall from the base through the ten strongest terms to the log-odds of the stack"""
     members: list[Bar]
     groups: list[Bar]
 
+    @property
+    def line(self) -> str:
+        """The score and the probability in one line."""
+        return f"score {self.score} at even prevalence; p_lens {self.p} at a prevalence of {self.prevalence}"
 
-def sheet_values(detector: LensDetector, explanation: Explanation, row: int, prevalence: float) -> SheetValues:
+
+def sheet_values(
+    detector: LensDetector, cutout: CutoutSet, explanation: Explanation, row: int, prevalence: float
+) -> SheetValues:
     """Return the values of the candidate sheet of one row.
 
     Parameters
     ----------
     detector : LensDetector
+    cutout : CutoutSet of 1
+        The cutout of the row.
     explanation : Explanation
         Of cutouts, by this detector.
     row : int
@@ -73,16 +88,37 @@ def sheet_values(detector: LensDetector, explanation: Explanation, row: int, pre
         float(shift_prior(float(line[name]), EVEN, prevalence)) for name in ("score", "score_low", "score_high")
     )
     interval = f" [{low:.2g}, {high:.2g}]" if np.isfinite([low, high]).all() else ""
+    members = _members(detector, explanation, row)
+    favour = sum(member.value > 0.0 for member in members)
     return SheetValues(
         id=str(line["id"]),
-        p=f"{p:.2g}",
-        beside_p=f"{interval} at a prevalence of {prevalence:g}; score {float(line['score']):.2f} at even prevalence",
+        position=position_words(*cutout.bcg_radec[0]),
+        score=score_words(float(line["score"])),
+        p=f"{p:.2g}{interval}",
+        prevalence=f"{prevalence:g}",
         why=because(explanation, row),
         message=str(line["message"]),
+        in_favour=f"{favour} of {len(members)} members {'is' if favour == 1 else 'are'} in favour",
         terms=_waterfall(explanation, row),
-        members=_members(detector, explanation, row),
+        members=members,
         groups=_groups(explanation, row),
     )
+
+
+def score_words(score: float) -> str:
+    """Return a score between 0 and 1 with two digits, and more near 1, where 1.00 would hide the difference."""
+    return f"{score:.2f}" if score < 0.99 else f"{score:.4f}"
+
+
+def position_words(ra: float, dec: float) -> str:
+    """Return a position, ICRS, in degrees, sexagesimal and in degrees; "" where it is unknown."""
+    if not np.isfinite([ra, dec]).all():
+        return ""
+    from astropy.coordinates import Angle
+
+    hours = Angle(ra, "deg").to_string(unit="hourangle", sep=":", precision=2, pad=True)
+    degrees = Angle(dec, "deg").to_string(unit="deg", sep=":", precision=1, pad=True, alwayssign=True)
+    return f"RA {hours}, Dec {degrees} (ICRS); {ra:.5f}, {dec:+.5f} deg"
 
 
 def _waterfall(explanation: Explanation, row: int) -> list[Bar]:
@@ -100,8 +136,8 @@ def _members(detector: LensDetector, explanation: Explanation, row: int) -> list
     names = detector.member_names_
     log_odds = member_log_odds(explanation.table.loc[row, names].to_numpy(dtype=np.float64))
     over = log_odds - logit(detector.training_prevalence_)
-    votes = [f"{name}: {'a lens' if value > 0 else 'no lens'}" for name, value in zip(names, over, strict=True)]
-    return _from_zero(votes, over)
+    sides = [f"{name}: {'in favour' if value > 0 else 'against'}" for name, value in zip(names, over, strict=True)]
+    return _from_zero(sides, over)
 
 
 def _groups(explanation: Explanation, row: int) -> list[Bar]:

@@ -82,7 +82,7 @@ def test_the_command_follows_images_and_resumes(survey, tmp_path, monkeypatch):
         result = run(*command, "--resume")
     assert result.exit_code == 0, result.stderr
     page = (out / "index.html").read_text()
-    assert page.count('<div class="sheet">') == 3
+    assert page.count('<div class="sheet"') == 3
     assert not (tmp_path / "report.parts").exists()
     assert "nothing left to do" in run(*command, "--resume").stderr
     (out / "index.html").write_text("")
@@ -156,6 +156,7 @@ def test_one_cluster_of_the_images(survey, tmp_path):
         (["scores.csv", "x.npz", "--image", "g=x"], "one of the two"),
         (["scores.csv", "--image", "g=x"], "--image needs a --catalog"),
         (["x.npz", "--resume"], "go with a table of scores"),
+        (["x.npz", "--all-sheets"], "go with a table of scores"),
     ],
 )
 def test_usage(arguments, said):

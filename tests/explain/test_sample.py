@@ -42,6 +42,10 @@ def test_a_table_that_is_not_of_this_model_is_told(scored, explainer):
     assert found.prevalence == 0.01
     assert list(found.explanation.table["id"]) == list(table["id"][:2])
     np.testing.assert_allclose(found.explanation.table["score"], table["score"][:2], atol=1e-6)
+    assert sorted(found.cutouts) == [0, 1]
+    assert sorted(explain_table(explainer, table, top=2, n_sheets=1).cutouts) == [0]
+    with pytest.raises(ValueError, match=r"'n_sheets' parameter must be 0 to 500\. Got 501"):
+        explain_table(explainer, table, n_sheets=501)
     table.loc[0, "score"] = 0.2
     (note,) = explain_table(explainer, table, top=2).notes
     assert "The scores of 1 cutouts differ from the table's" in note

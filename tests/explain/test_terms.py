@@ -1,4 +1,4 @@
-"""The strongest terms in words, and the arc that a score owes most to."""
+"""The strongest terms in words, and the sentence on the arc candidate of the table."""
 
 import math
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gridlens.explain import Explanation, because, feature_words, strongest_terms
-from gridlens.explain._terms import arc_patch
+from gridlens.explain._sentences import describe_candidate, has_circle_about_bcg, objections
 from gridlens.explain._words import FEATURE_LABELS
 from gridlens.features import FEATURE_NAMES
 from gridlens.features._contract import METADATA_NAMES, PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES
@@ -53,7 +53,9 @@ def found():
         values[0, COLUMN[column]] = value
     bars = {"polar": np.array([0.7])}
     total = -1.0 + values.sum() + 0.7
-    return Explanation(features, {"lightgbm": values}, bars, -1.0, np.array([total]), pd.DataFrame({"id": ["a"]}))
+    return Explanation(
+        features, {"lightgbm": values}, bars, -1.0, np.array([total]), pd.DataFrame({"id": ["a"], "arc_patch": [8]})
+    )
 
 
 def test_terms_are_in_words_and_add_up(found):
@@ -61,8 +63,8 @@ def test_terms_are_in_words_and_add_up(found):
     assert [term.words for term in terms] == [
         "arc 4.2 times longer than wide [right, top right]",
         "the member polar",
-        "arc of elongation 1.1 [bottom left]",
-        "arc 0.9 mag bluer in g-r than the BCG [right, top right]",
+        "arc elongation 1.1 [bottom left]",
+        "arc 0.9 mag bluer than the BCG in g-r [right, top right]",
         "5 other terms",
     ]
     np.testing.assert_allclose([term.value for term in terms[:4]], [0.75, 0.7, -0.6, 0.4])
@@ -76,31 +78,83 @@ def test_terms_are_in_words_and_add_up(found):
     assert every[-1].value == pytest.approx(5.0)
 
 
-def test_the_arc_that_adds_most_sums_up_the_card(found):
-    assert arc_patch(found, 0) == 5
-    assert because(found, 0) == (
-        "The arc candidate adds 1.05: 4.2 times longer than wide, 0.9 mag bluer in g-r than the BCG, "
-        "17 arcsec from the BCG, although at S/N 50."
-    )
-    found.features[0, [COLUMN[f"patch{k}_elongation"] for k in range(9)]] = 0.0
-    assert arc_patch(found, 0) == -1
+def test_a_sentence_is_of_the_candidate_in_the_table(found):
+    assert because(found, 0) == "A thick blue arc 17 arcsec from the BCG, concentric with it, but at S/N 50."
+    found.table["arc_patch"] = [0]
+    assert because(found, 0).endswith("; it lowers the score.")
+    found.table["arc_patch"] = [-1]
     assert because(found, 0) == "No arc candidate was found."
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"arcness": 7.0}, "a thin blue arc 17 arcsec from the BCG, concentric with it"),
+        ({"arcness": 4.9}, "a thick blue arc 17 arcsec from the BCG, concentric with it"),
+        ({"elongation": 4.0}, "a long blue arc 17 arcsec from the BCG, concentric with it"),
+        ({"elongation": 1.7}, "a blue arc 17 arcsec from the BCG, concentric with it"),
+        ({"elongation": 1.6}, "a blue round object 17 arcsec from the BCG, concentric with it"),
+        (
+            {"elongation": 1.7, "circle_center_offset": 0.6},
+            "a blue elongated object 17 arcsec from the BCG, tangential",
+        ),
+        ({"circle_center_offset": 0.4}, "a blue arc 17 arcsec from the BCG, nearly concentric with it"),
+        ({"circle_inlier_fraction": 0.3}, "a blue arc 17 arcsec from the BCG, tangential"),
+        ({"circle_inlier_fraction": 0.3, "tangentiality": 0.9}, "a blue arc 17 arcsec from the BCG"),
+        ({"arc_color_gr": -0.29}, "an arc 17 arcsec from the BCG, concentric with it"),
+        ({"arc_color_gr": 0.3}, "a red arc 17 arcsec from the BCG, concentric with it"),
+        ({"arc_snr": math.asinh(29.0)}, "a faint blue arc 17 arcsec from the BCG, concentric with it"),
+        (
+            {"arc_snr": math.asinh(301.0), "arcness": 9.0, "elongation": 5.0},
+            "a bright, long, thin blue arc 17 arcsec from the BCG, concentric with it",
+        ),
+    ],
+)
+def test_a_candidate_is_described_by_thresholds(changes, words):
+    arc = ARC | {"arcness": 6.0} | changes
+    assert describe_candidate(arc) == words
+    assert ("concentric" in words) == has_circle_about_bcg(arc)
+
+
+def test_a_description_leaves_features_out():
+    assert describe_candidate(ARC, ["arc_distance"]) == "a thick blue arc, concentric with the BCG"
+    assert describe_candidate(ARC, list(ARC)) == "an arc"
+    assert objections(ARC, list(ARC)) == [
+        "4 times longer than wide",
+        "curved at a radius of 20 arcsec",
+        "of elongation 3.0",
+        "tangential",
+        "0.9 mag bluer than the BCG in g-r",
+        "0.3 mag redder than the BCG in r-i",
+        "with a colour that changes by 0.1 mag along it",
+        "17 arcsec from the BCG",
+        "with 80 % of it on one circle",
+        "centred near the BCG",
+        "at S/N 50",
+    ]
+    far = ARC | {"arc_distance": 31.0, "circle_center_offset": 5.0, "arc_snr": math.asinh(15.0), "elongation": 1.1}
+    assert objections(far, ["elongation", "arc_distance", "circle_center_offset", "arc_snr"]) == [
+        "as far as 31 arcsec from the BCG",
+        "not on a circle about the BCG",
+        "faint (S/N 15)",
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("tangentiality", 0.99, "tangential"),
-        ("tangentiality", 0.87, "nearly tangential, 60 deg from radial"),
-        ("tangentiality", 0.5, "turned 30 deg from radial"),
-        ("tangentiality", 1.0000001, "tangential"),
-        ("curvature", 0.05, "curved at a radius of 20 arcsec"),
-        ("curvature", 0.0, "not curved"),
-        ("circle_center_offset", 0.1, "concentric with the BCG"),
-        ("circle_center_offset", 5.0, "on no circle about the BCG"),
-        ("arc_color_ri", 0.01, "as red as the BCG in r-i"),
-        ("color_gr", 0.5, "light 0.5 mag redder in g-r than the BCG"),
-        ("arc_snr", math.asinh(120.0), "at S/N 120"),
+        ("tangentiality", 0.99, "arc tangential"),
+        ("tangentiality", 0.87, "arc 30 deg from tangential"),
+        ("tangentiality", 0.5, "arc 60 deg from tangential"),
+        ("tangentiality", 1.0000001, "arc tangential"),
+        ("curvature", 0.05, "arc curved at a radius of 20 arcsec"),
+        ("curvature", 0.0, "arc not curved"),
+        ("circle_center_offset", 0.1, "circle of the arc centred 0.1 radii from the BCG"),
+        ("circle_center_offset", 5.0, "arc on no circle about the BCG"),
+        ("arc_color_ri", 0.01, "arc as red as the BCG in r-i"),
+        ("arc_color_gr", -8.3, "arc far bluer than the BCG in g-r"),
+        ("color_gr", 0.5, "light 0.5 mag redder than the BCG in g-r"),
+        ("arc_snr", math.asinh(120.0), "arc S/N 120"),
         ("mean_g", math.asinh(2.5), "mean light in g 2.5 times the noise of a pixel"),
         ("std_r", math.log(3.0), "light in r varies by 3 times the noise"),
         ("neighbor_contrast", 1 / 3, "2.0 times brighter than the other patches"),

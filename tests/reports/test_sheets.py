@@ -14,8 +14,10 @@ from gridlens.cli import main
 from gridlens.errors import GridlensError
 from gridlens.explain import Explainer
 from gridlens.explain._sample import read_one
-from gridlens.explain._terms import arc_patch
+from gridlens.features import best_arc
 from gridlens.reports import draw_candidate, draw_candidate_sheet, write_candidate_sheet, write_explanations
+from gridlens.reports._figures import text_width, wrapped
+from gridlens.reports._sheet_values import position_words, score_words
 
 pytest.importorskip("matplotlib")
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cutouts"
@@ -28,8 +30,11 @@ def run(*arguments):
 def stands_alone(page):
     text = page.read_text()
     assert "<script" not in text
-    # Whatever a page shows is in it.
-    assert not re.findall(r'(?:src|href)="(?!data:image/webp;base64,)', text)
+    # Whatever a page shows is in it, and each link leads to a part of it.
+    assert not re.findall(r'src="(?!data:image/webp;base64,)|href="(?!#)', text)
+    anchors = re.findall(r'<\w+[^>]* id="([^"]*)"', text)
+    assert len(set(anchors)) == len(anchors)
+    assert set(re.findall(r'href="#([^"]*)"', text)) <= set(anchors)
     return text
 
 
@@ -56,7 +61,14 @@ def test_a_sheet_says_why(tmp_path, explainer):
     assert picture.name == "J014656-092952.png"
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     text = stands_alone(page)
-    for words in ("at a prevalence of 0.01", "The arc candidate adds", "tangential", "lightgbm: a lens", "arc shape"):
+    for words in (
+        "at a prevalence of 0.01",
+        "A thin blue arc 12 arcsec",
+        "tangential",
+        "lightgbm: in favour",
+        "2 of 2 members are",
+        "RA 01:46:56",
+    ):
         assert words in text
     assert page.stat().st_size < 1e6
     assert sorted(path.name for path in tmp_path.iterdir()) == [page.name, picture.name]
@@ -100,7 +112,12 @@ def test_the_command_writes_a_page(scored, tmp_path, monkeypatch):
     best = pd.read_csv(scored / "scores.csv").head(3)
     places = [text.index(f"{place} · {name}") for place, name in enumerate(best["id"], start=1)]
     assert places == sorted(places)
-    assert text.count('<div class="sheet">') == 3
+    assert text.count('<div class="sheet"') == 3
+    # The page begins with the candidates, each of which leads to its sheet.
+    links = [text.index(f'<a href="#sheet-{place}"') for place in (1, 2, 3)]
+    assert (
+        text.index('id="candidates"') < links[0] < links[2] < text.index('id="sheet-1"') < text.index('id="importance"')
+    )
     for words in ("Read the two together", "at a prevalence of 0.01", "95 % intervals", "circle&#39;s centre off"):
         assert words in text
     again = run("explain", scored / "scores.csv", "--out", out)
@@ -145,6 +162,8 @@ def test_a_page_of_one_cutout(tmp_path, explainer, noise):
     text = stands_alone(tmp_path / "page" / "index.html")
     assert "1 · alone" in text
     assert "<p>A note.</p>" in text
+    with pytest.raises(GridlensError, match=r"at most 500 cutouts, .* Got 501"):
+        write_explanations(explainer, explainer.explain(cutout), dict.fromkeys(range(501), cutout), tmp_path / "many")
 
 
 @pytest.mark.slow
@@ -156,7 +175,7 @@ def test_text_of_cutouts_is_escaped(tmp_path, explainer, noise):
     found.table["message"] = hostile
     write_explanations(explainer, found, {0: cutout}, tmp_path / "page", notes=[hostile])
     _, sheet = write_candidate_sheet(explainer, cutout, tmp_path)
-    for path, times in ((tmp_path / "page" / "index.html", 4), (sheet, 3)):
+    for path, times in ((tmp_path / "page" / "index.html", 6), (sheet, 3)):
         text = path.read_text(encoding="utf-8")
         assert "<script" not in text and hostile not in text
         assert text.count("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&#34;&amp;") == times
@@ -164,24 +183,61 @@ def test_text_of_cutouts_is_escaped(tmp_path, explainer, noise):
 
 def test_a_sheet_is_a_figure(explainer):
     cutout = read_one(EXAMPLES, "J014656-092952")
-    figure = draw_candidate_sheet(explainer, cutout, explanation=explainer.explain(cutout))
+    found = explainer.explain(cutout)
+    figure = draw_candidate_sheet(explainer, cutout, explanation=found)
     texts = [text.get_text() for text in figure.texts]
-    assert texts[0] == "J014656-092952"
-    assert "The arc candidate adds" in texts[1]
+    assert texts[:2] == ["J014656-092952", "RA 01:46:56.03, Dec -09:29:52.1 (ICRS); 26.73347, -9.49781 deg"]
+    assert texts[2].startswith("Score 0.9996 at even prevalence; p_lens 0.7 [")
     # Four panels, the waterfall, the members and the groups.
     assert len(figure.axes) == 7
+    assert {"N", "E", "10 arcsec"} <= {text.get_text() for text in figure.axes[0].texts}
+    # A label is never cut: its axes begin where the longest ends.
+    labels = [label for ax in figure.axes[4:] for label in ax.get_yticklabels()]
+    figure.canvas.draw()
+    assert min(label.get_window_extent().x0 for label in labels) >= 0.0
+
+
+def test_the_best_candidate_by_shape_is_named_where_it_is_another(explainer):
+    cutout = read_one(EXAMPLES, "J1059_4251")
+    found = explainer.explain(cutout)
+    best = int(best_arc(found.features)[0])
+    for patch, said in ((best, ""), (4, "Dashed: the best candidate by its shape, a red round object 11 arcsec")):
+        found.table["arc_patch"] = [patch]
+        texts = [text.get_text() for text in draw_candidate_sheet(explainer, cutout, explanation=found).texts]
+        assert ("Dashed" in texts[-1]) == bool(said)
+        assert said in texts[-1]
+
+
+def test_an_unknown_orientation_is_said(explainer, noise):
+    cutout = CutoutSet(noise(n=1, size=64), pixel_scale=1.0)
+    texts = [text.get_text() for text in draw_candidate_sheet(explainer, cutout).texts]
+    assert texts[1] == "Position unknown"
+    assert "Orientation unknown." in texts[-1]
 
 
 def test_a_candidate_is_drawn_alone(explainer):
     cutout = read_one(EXAMPLES, "J014656-092952")
     bare = draw_candidate(cutout)
     assert not bare.collections
-    outlined = draw_candidate(cutout, bare, patch=arc_patch(explainer.explain(cutout), 0))
+    outlined = draw_candidate(cutout, bare, patch=explainer.explain(cutout).table["arc_patch"][0])
     assert outlined is bare
     assert outlined.collections
     assert outlined.get_xlim() == (-0.5, len(cutout.pixels[0]) - 0.5)
     with pytest.raises(GridlensError, match=r"a CutoutSet of one\. Got 0"):
         draw_candidate(cutout[:0])
+
+
+def test_words_of_scores_and_positions():
+    assert [score_words(score) for score in (0.123, 0.98, 0.9996)] == ["0.12", "0.98", "0.9996"]
+    assert position_words(0.0, -0.5) == "RA 00:00:00.00, Dec -00:30:00.0 (ICRS); 0.00000, -0.50000 deg"
+    assert position_words(np.nan, 0.0) == ""
+
+
+def test_text_is_broken_to_a_width():
+    assert wrapped("a b", 1000.0, 8.0) == "a b"
+    lines = wrapped("one two three " + "x" * 80, 100.0, 8.0).split("\n")
+    assert max(text_width(line, 8.0) for line in lines) <= 100.0
+    assert "".join(lines).replace(" ", "") == "onetwothree" + "x" * 80
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "jinja2"])

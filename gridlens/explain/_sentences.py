@@ -1,0 +1,166 @@
+"""An arc candidate in one sentence, as an astronomer would describe it.
+
+The words depend on the arc features of the contract by fixed thresholds:
+
+=======================  ============================================================================================
+word                     condition
+=======================  ============================================================================================
+arc                      elongation of at least 2.5, or of at least 1.7 on a circle about the BCG
+elongated object         elongation of at least 1.7
+round object             smaller elongation
+long (arc)               elongation of at least 4
+thin, thick (arc)        length over width of at least 7, or under 5
+faint, bright            S/N under 30, or of at least 300
+blue, red                g-r bluer, or redder, than the BCG by at least 0.3 mag
+concentric               on a circle whose centre is within 0.3 radii of the BCG
+nearly concentric        on a circle whose centre is within 0.5 radii of the BCG
+tangential               within 18 degrees of tangential, and an elongation of at least 1.7
+=======================  ============================================================================================
+
+A candidate is on a circle if at least 35 % of its pixels are within 1.5 px of the fitted circle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from gridlens.explain._words import TANGENTIAL, colour_words, curvature_words, tangential_words
+
+__all__ = ["describe_candidate", "has_circle_about_bcg", "objections"]
+
+_ROUND = "round object"
+_ARC, _ELONGATED, _LONG = 2.5, 1.7, 4.0  # elongation, the axis ratio
+_THIN, _THICK = 7.0, 5.0  # length over width
+_FAINT, _BRIGHT = 30.0, 300.0  # S/N
+_COLOURED = 0.3  # mag
+_CONCENTRIC, _NEARLY = 0.3, 0.5  # radii
+_ON_CIRCLE = 0.35  # fraction of the pixels
+_NEAR, _FAR = 8.0, 30.0  # arcsec
+
+
+def has_circle_about_bcg(arc: Mapping[str, float]) -> bool:
+    """Return whether a circle about the BCG fits a candidate: at least 35 % on it, its centre within 0.5 radii.
+
+    Parameters
+    ----------
+    arc : mapping of str to float
+        Arc features of the contract by name.
+    """
+    return arc["circle_inlier_fraction"] >= _ON_CIRCLE and arc["circle_center_offset"] <= _NEARLY
+
+
+def describe_candidate(arc: Mapping[str, float], without: Collection[str] = ()) -> str:
+    """Return an arc candidate as a noun phrase, such as "a thin blue arc 17 arcsec from the BCG, concentric with it".
+
+    Parameters
+    ----------
+    arc : mapping of str to float
+        Arc features of the contract by name.
+    without : collection of str
+        Features that the phrase leaves out.
+
+    Returns
+    -------
+    str
+    """
+    noun = _noun(arc)
+    words = [*_shape(arc, without, noun), *_brightness(arc, without)]
+    colour = _colour(arc, without)
+    # "a faint, thin blue arc": commas between the first adjectives alone.
+    phrase = " ".join(part for part in (", ".join(reversed(words)), colour, noun) if part)
+    article = "an" if phrase[0] in "aeiou" else "a"
+    near = "" if "arc_distance" in without else f" {arc['arc_distance']:.0f} arcsec from the BCG"
+    return f"{article} {phrase}{near}{_place(arc, without, 'it' if near else 'the BCG')}"
+
+
+def objections(arc: Mapping[str, float], names: Sequence[str]) -> list[str]:
+    """Return arc features that lower a score as phrases to follow "but".
+
+    Parameters
+    ----------
+    arc : mapping of str to float
+        Arc features of the contract by name.
+    names : sequence of str
+        Features in the order of the phrases. Those that "round object" already says are left out.
+
+    Returns
+    -------
+    list of str
+    """
+    is_round = _noun(arc) == _ROUND
+    return [_OBJECTIONS[name](arc[name]) for name in names if not (is_round and name == "elongation")]
+
+
+def _noun(arc: Mapping[str, float]) -> str:
+    ratio = arc["elongation"]
+    if ratio >= _ARC or (ratio >= _ELONGATED and has_circle_about_bcg(arc)):
+        return "arc"
+    return "elongated object" if ratio >= _ELONGATED else _ROUND
+
+
+def _shape(arc: Mapping[str, float], without: Collection[str], noun: str) -> list[str]:
+    """Return adjectives of an arc's shape, the nearest to the noun first."""
+    if noun != "arc":
+        return []
+    words = []
+    if "arcness" not in without:
+        words += ["thin"] * (arc["arcness"] >= _THIN) + ["thick"] * (arc["arcness"] < _THICK)
+    if "elongation" not in without and arc["elongation"] >= _LONG:
+        words.append("long")
+    return words
+
+
+def _brightness(arc: Mapping[str, float], without: Collection[str]) -> list[str]:
+    if "arc_snr" in without:
+        return []
+    snr = math.sinh(arc["arc_snr"])
+    return ["faint"] * (snr < _FAINT) + ["bright"] * (snr >= _BRIGHT)
+
+
+def _colour(arc: Mapping[str, float], without: Collection[str]) -> str:
+    colour = arc["arc_color_gr"]
+    if "arc_color_gr" in without or abs(colour) < _COLOURED:
+        return ""
+    return "blue" if colour < 0 else "red"
+
+
+def _place(arc: Mapping[str, float], without: Collection[str], centre: str) -> str:
+    offset = arc["circle_center_offset"]
+    if has_circle_about_bcg(arc) and not {"circle_center_offset", "circle_inlier_fraction"} & set(without):
+        return f", {'' if offset <= _CONCENTRIC else 'nearly '}concentric with {centre}"
+    # A round object has no direction.
+    turned = "tangentiality" in without or arc["elongation"] < _ELONGATED
+    if not turned and arc["tangentiality"] >= TANGENTIAL:
+        return ", tangential"
+    return ""
+
+
+def _distance(value: float) -> str:
+    near = "only " if value < _NEAR else "as far as " if value > _FAR else ""
+    return f"{near}{value:.0f} arcsec from the BCG"
+
+
+def _offset(value: float) -> str:
+    return "centred near the BCG" if value <= _NEARLY else "not on a circle about the BCG"
+
+
+def _snr(value: float) -> str:
+    snr = math.sinh(value)
+    kind = "faint" if snr < _FAINT else "bright" if snr >= _BRIGHT else ""
+    return f"{kind} (S/N {snr:.0f})" if kind else f"at S/N {snr:.0f}"
+
+
+_OBJECTIONS: dict[str, Callable[[float], str]] = {
+    "arcness": lambda value: f"{value:.0f} times longer than wide",
+    "curvature": curvature_words,
+    "elongation": lambda value: f"of elongation {value:.1f}",
+    "tangentiality": tangential_words,
+    "arc_color_gr": lambda value: colour_words(value, "g-r"),
+    "arc_color_ri": lambda value: colour_words(value, "r-i"),
+    "arc_color_spread": lambda value: f"with a colour that changes by {value:.1f} mag along it",
+    "arc_distance": _distance,
+    "circle_inlier_fraction": lambda value: f"with {100.0 * value:.0f} % of it on one circle",
+    "circle_center_offset": _offset,
+    "arc_snr": _snr,
+}
