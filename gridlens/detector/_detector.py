@@ -16,6 +16,7 @@ from gridlens._progress import progress_bar
 from gridlens._table_columns import described_attrs
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet
+from gridlens.detector._arcs import decisive_arcs
 from gridlens.detector._inputs import (
     Inputs,
     as_inputs,
@@ -364,7 +365,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         unscored = usable & measured.rejected
         for values in (score, low, high, members, *spreads.values()):
             values[unscored] = np.nan
-        columns = described(measured, score, low, high)
+        patch = decisive_arcs(self.stack_, measured.features, score)
+        columns = described(measured, score, low, high, patch)
         columns["members_in_favour"], columns["disagreement"] = agreement(members, self.training_prevalence_)
         columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
         columns |= {f"{name}_spread": values for name, values in spreads.items()}

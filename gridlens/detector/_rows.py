@@ -9,19 +9,27 @@ from typing import Any
 import numpy as np
 
 from gridlens.cutouts import CutoutFlag
+from gridlens.cutouts._tangent import sky_at
 from gridlens.detector._table import ARC_COLUMNS
-from gridlens.features import FEATURE_NAMES, Measured, best_arc
+from gridlens.features import FEATURE_NAMES, Measured
 from gridlens.features._contract import N_PATCHES
 from gridlens.features._shown import shown_value
 
 __all__ = ["described", "reject_unscored"]
 
 
-def described(measured: Measured, score: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
-    """Return the columns from `id` to the best arc candidate, each of shape (n,)."""
-    patch = best_arc(measured.features)
+def described(
+    measured: Measured, score: np.ndarray, low: np.ndarray, high: np.ndarray, patch: np.ndarray
+) -> dict[str, Any]:
+    """Return the columns from `id` to the arc candidate that each row's `patch` shows, each of shape (n,)."""
+    arc_xy = np.take_along_axis(measured.arc_xy, np.maximum(patch, 0)[:, None, None], axis=1)[:, 0].astype(np.float64)
+    arc_xy[patch < 0] = np.nan
+    offset = np.einsum("nij,nj->ni", measured.sky_axes, arc_xy - measured.bcg_xy)
+    arc_radec = sky_at(measured.bcg_radec, offset)
     columns: dict[str, Any] = {
         "id": measured.ids,
+        "ra": measured.radec[:, 0],
+        "dec": measured.radec[:, 1],
         "path": measured.paths,
         "score": score,
         "score_low": low,
@@ -30,6 +38,10 @@ def described(measured: Measured, score: np.ndarray, low: np.ndarray, high: np.n
         "message": measured.messages,
         "flags": measured.flags,
         "valid_fraction": measured.valid_fraction,
+        "arc_x": arc_xy[:, 0],
+        "arc_y": arc_xy[:, 1],
+        "arc_ra": arc_radec[:, 0],
+        "arc_dec": arc_radec[:, 1],
         "arc_patch": patch,
     }
     for name in ARC_COLUMNS:

@@ -97,6 +97,10 @@ class JointScorer:
         rows = self._galaxy_cluster.score_rows(measured).drop(columns=["score_low", "score_high"])
         rows = rows.rename(columns={"score": "score_gc"})
         second = self._cluster_cluster.score_rows(measured)
+        # The arc candidate is that of the kind with the higher score.
+        arc = [name for name in rows.columns if name.startswith("arc")]
+        other = second["score"] > rows["score_gc"]
+        rows.loc[other, arc] = second.loc[other, arc]
         rows["score_cc"] = second["score"].to_numpy()
         # A row that the second detector alone could not score has no `p_any`.
         failed = (rows["status"] == "ok") & (second["status"] == "rejected")

@@ -13,9 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens.cutouts import CutoutSet
 from gridlens.detector import LensDetector
+from gridlens.detector._arcs import decisive_arcs
+from gridlens.detector._table import EVEN
 from gridlens.errors import GridlensError
 from gridlens.explain._shap import shap_explanation
-from gridlens.features import Measured, best_arc, measure
+from gridlens.features import Measured, measure
+from gridlens.features._measured import keep_metadata
 from gridlens.stacking._contributions import bounded_contributions
 from gridlens.stacking._stack import CERTAIN_LOG_ODDS, member_log_odds
 
@@ -201,7 +204,8 @@ class Explainer:
             members = detector.member_probabilities(features)
             table = pd.DataFrame(members, columns=names)
             table.insert(0, "id", [str(k) for k in range(len(features))])
-            table["arc_patch"] = best_arc(features)
+            features = keep_metadata(features, detector.metadata)
+            table["arc_patch"] = decisive_arcs(detector.stack_, features, detector.calibrated(members, EVEN))
         log_odds = member_log_odds(table[names].to_numpy(dtype=np.float64))
         usable = np.isfinite(log_odds).all(axis=1)
         stack = detector.stack_

@@ -1,0 +1,88 @@
+"""The arc candidate of each row, chosen here alone: tables, pictures and explanations show the same one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gridlens.features import best_arc
+from gridlens.features._candidates import arc_scores
+from gridlens.features._contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
+from gridlens.stacking import MemberStack
+from gridlens.stacking._stack import member_log_odds
+
+__all__ = ["decisive_arcs"]
+
+_ARC = slice(PATCH_FEATURE_NAMES.index("arcness"), PATCH_FEATURE_NAMES.index("arc_snr") + 1)
+# Only rows above this score at even prevalence are scored again: below it there is no evidence of a lens to attribute.
+_LEAST_SCORE = 0.5
+# Candidates compete from this fraction of the best geometric score. Each costs a scoring of its row: this fraction
+# keeps scoring fast, and few decisive candidates of simulated scenes are below it.
+_COMPETING = 0.7
+_BLOCK_ROWS = 4096
+
+
+def decisive_arcs(stack: MemberStack, features: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return a patch that shows the arc candidate on which each score depends most.
+
+    Of the candidates with at least 0.7 times the best geometric score, that is the one without which the score would
+    fall most: its features are replaced by those of an empty patch, and the members on features score the row again.
+    Rows that score 0.5 or less, and rows of stacks without a member on features, have the candidate with the best
+    geometric score, as `best_arc`.
+
+    Parameters
+    ----------
+    stack : MemberStack
+        Fitted.
+    features : ndarray of shape (n, 315), float32
+        With the metadata that the members may see.
+    score : ndarray of shape (n,)
+        Calibrated, at even prevalence; NaN for a rejected row.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        0 to 8, the first of the patches that show the candidate; -1 where no patch shows one and for rows of NaN. Each
+        row depends on itself alone.
+    """
+    chosen = best_arc(features)
+    if not any(member.consumes == "features" for member in stack.members_):
+        return chosen
+    rows = np.flatnonzero(score > _LEAST_SCORE)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = rows[start : start + _BLOCK_ROWS]
+        chosen[block] = _decisive(stack, features[block], chosen[block])
+    return chosen
+
+
+def _decisive(stack: MemberStack, features: np.ndarray, best: np.ndarray) -> np.ndarray:
+    geometric = arc_scores(features)
+    # Which patches show the candidate of a patch, (n, 9, 9).
+    arcs = _by_patch(features)[:, :, _ARC]
+    same = (arcs[:, :, None] == arcs[:, None]).all(axis=-1) & (geometric >= 0.0)[:, None]
+    first = same.argmax(axis=-1) == np.arange(N_PATCHES)
+    competing = first & (geometric >= 0.0) & (geometric >= _COMPETING * geometric.max(axis=1, keepdims=True))
+    competing[competing.sum(axis=1) < 2] = False
+    row, patch = np.nonzero(competing)
+    if not len(row):
+        return best
+    without = features[row]
+    _by_patch(without)[:, :, _ARC][same[row, patch]] = 0.0
+    left = np.full(geometric.shape, np.inf)
+    left[row, patch] = _log_odds(stack, without)
+    # Of candidates that matter alike, the best geometric one.
+    least = np.where(left == left.min(axis=1, keepdims=True), geometric, -np.inf)
+    return np.where(competing.any(axis=1), least.argmax(axis=1), best)
+
+
+def _by_patch(features: np.ndarray) -> np.ndarray:
+    """View of the image features as (n, 9, 34)."""
+    return features[:, :N_IMAGE_FEATURES].reshape(len(features), N_PATCHES, -1)
+
+
+def _log_odds(stack: MemberStack, features: np.ndarray) -> np.ndarray:
+    """Return what the members on features contribute to the log-odds (n,) of the stack."""
+    total = np.zeros(len(features))
+    for member, weight in zip(stack.members_, stack.weights_, strict=True):
+        if member.consumes == "features":
+            total += weight * member_log_odds(member.predict_proba(features)[:, 1])
+    return total
