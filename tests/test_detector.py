@@ -13,12 +13,16 @@ from gridlens.errors import GridlensError
 from gridlens.features import measure
 from gridlens.members import LightGBMMember, NNPUMember
 
-COLUMNS = ["id", "path", "rank", "score", "p_lens", "p_low", "p_high", "prevalence"]
+COLUMNS = ["id", "ra", "dec", "path", "rank", "score", "p_lens", "p_low", "p_high", "prevalence"]
 COLUMNS += [
     "status",
     "message",
     "flags",
     "valid_fraction",
+    "arc_x",
+    "arc_y",
+    "arc_ra",
+    "arc_dec",
     "arc_patch",
     *ARC_COLUMNS,
     "members_in_favour",

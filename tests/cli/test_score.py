@@ -10,12 +10,16 @@ from gridlens.cutouts import write_npz
 from gridlens.detector._table import ARC_COLUMNS
 from gridlens.features import measure
 
-COLUMNS = ["id", "path", "rank", "score", "p_lens", "p_low", "p_high", "prevalence"]
+COLUMNS = ["id", "ra", "dec", "path", "rank", "score", "p_lens", "p_low", "p_high", "prevalence"]
 COLUMNS += [
     "status",
     "message",
     "flags",
     "valid_fraction",
+    "arc_x",
+    "arc_y",
+    "arc_ra",
+    "arc_dec",
     "arc_patch",
     *ARC_COLUMNS,
     "members_in_favour",

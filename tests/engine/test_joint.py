@@ -1,5 +1,7 @@
 """Both kinds of lenses in one table."""
 
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from gridlens.cutouts import CutoutBatch, ReadFailure
 from gridlens.engine import score_batches
 from gridlens.engine._batches import score_all
 from gridlens.engine._scorers import JointScorer
+from gridlens.features import measure
 from gridlens.members import LinearMember
 
 
@@ -42,6 +45,21 @@ def test_a_row_that_the_second_detector_cannot_score_is_rejected(detector, other
     assert (table["status"] == "rejected").all()
     assert table["p_any"].isna().all()
     assert table["message"].str.contains("The member 'linear' gave no finite probability").sum() == 6
+
+
+def test_the_arc_is_that_of_the_kind_with_the_higher_score(detector, other, batches):
+    measured = measure(batches[0].cutouts)
+    one, two = detector.score_rows(measured), other.score_rows(measured)
+    # So that they differ in every column of the arc.
+    arc = [name for name in one.columns if name.startswith("arc")]
+    two = two.assign(**{name: k + np.arange(4.0) for k, name in enumerate(arc)}).astype({"arc_patch": np.int64})
+    scorers = [types.SimpleNamespace(score_rows=lambda _, rows=rows: rows) for rows in (one, two)]
+    rows = JointScorer(*scorers).rows(measured)
+    higher = (two["score"] > one["score"]).to_numpy()
+    assert 0 < higher.sum()
+    for name in arc:
+        np.testing.assert_array_equal(rows[name], np.where(higher, two[name], one[name]), name)
+    assert rows["arc_patch"].dtype == np.int64
 
 
 def test_either_kind_is_what_neither_is_not(detector, other, batches):

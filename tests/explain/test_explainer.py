@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scenes import cluster
 from scipy.special import logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
@@ -18,7 +19,7 @@ from gridlens.explain import (
     importance,
     permutation_importance,
 )
-from gridlens.features import FEATURE_NAMES
+from gridlens.features import FEATURE_NAMES, measure
 from gridlens.members import LightGBMMember, PatchMember
 from gridlens.stacking._contributions import bounded_contributions
 from gridlens.stacking._stack import CERTAIN_LOG_ODDS, member_log_odds
@@ -51,6 +52,16 @@ def explained(training_rows, calibration_rows):
     X = calibration_rows[0].copy()
     X[3] = np.nan
     return detector, Explainer(detector).explain(X)
+
+
+def test_features_without_cutouts_have_the_arc_candidate_of_the_table():
+    detector = load_model()
+    rng = np.random.default_rng(3)
+    pixels, bcg = zip(*(cluster(rng, 96, arc_px=px) for px in (14, 18, 22)), strict=True)
+    measured = measure(CutoutSet(np.stack(pixels), bcg_xy=bcg), "all")
+    found = Explainer(detector).explain(measured.features)
+    assert found.table["arc_patch"].tolist() == detector.score_rows(measured)["arc_patch"].tolist()
+    assert found.table["arc_patch"].min() >= 0
 
 
 def test_base_and_contributions_are_the_stacks_log_odds(explained):
