@@ -4,7 +4,7 @@
 
 - ``.npy``: one array of shape (H, W, 3) or (3, H, W), or many (n, H, W, 3); bands g, r, i.
 - ``.npz``: one or many cutouts under the key `pixels` (also `image`, `images`), with `bcg_xy`, `pixel_scale`, `ids`,
-  `bands` and the metadata names where they are known. `write_npz` writes such a shard.
+  `bands`, `sky_axes`, `bcg_radec` and the metadata names where they are known. `write_npz` writes such a shard.
 - FITS (``.fits``, ``.fit``, ``.fts``, plain or compressed by gzip, bzip2, xz or tiles): three files whose names differ
   in a band token (NAME_g.fits, NAME_r.fits, NAME_i.fits, or NAME_g_sci.fits ...), one file with extensions named g, r,
   i, or a cube whose header names its bands (BANDS, BAND0 ..., FILTER1 ...) or for which `bands` does.

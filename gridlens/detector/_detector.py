@@ -285,19 +285,20 @@ class LensDetector(ClassifierMixin, BaseEstimator):
         Returns
         -------
         DataFrame of n rows, best first, rejected ones last
-            Columns `id`; `ra` and `dec` where they are known; `path`; `rank` (1 is best; 0 where rejected); `score`
-            (calibrated, at even prevalence: the probability of a lens if half of the cutouts held one); `p_lens`
-            (calibrated, at `prevalence`: where lenses are rare, it is small for a textbook arc too); `p_low` and
-            `p_high` (95 % interval of the calibration curve there; NaN where the model was calibrated without one);
-            `prevalence` (the same in every row); `status` ("ok" or "rejected"); `message` (why rejected, or a warning);
-            `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`); `valid_fraction` (fraction of the pixels that
-            are finite in all bands; NaN for a cutout that could not be read); of the arc candidate `arc_patch` (0 to 8,
-            -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the BCG) and
-            `arc_snr` (its signal-to-noise ratio, of which the feature is the arcsinh); `members_in_favour` (members
-            that put it above even odds at even prevalence); `disagreement` (standard deviation of the members'
-            log-odds); a probability per member, uncalibrated; and a column such as `resnet_spread` for each member that
-            tells how unsure it is, a standard deviation of its own log-odds: over folds with ``final="average"``, over
-            dropout for networks.
+            Columns `id`; `ra` and `dec` (of the cluster, degrees, ICRS; NaN where unknown); `path`; `rank` (1 is best;
+            0 where rejected); `score` (calibrated, at even prevalence: the probability of a lens if half of the cutouts
+            held one); `p_lens` (calibrated, at `prevalence`: where lenses are rare, it is small for a textbook arc
+            too); `p_low` and `p_high` (95 % interval of the calibration curve there; NaN where the model was calibrated
+            without one); `prevalence` (the same in every row); `status` ("ok" or "rejected"); `message` (why rejected,
+            or a warning); `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`); `valid_fraction` (fraction of
+            the pixels that are finite in all bands; NaN for a cutout that could not be read); of the arc candidate on
+            which the score depends most `arc_x` and `arc_y` (its centroid, px of the cutout, 0-based), `arc_ra` and
+            `arc_dec` (degrees, ICRS; NaN where the orientation of the cutout is unknown), `arc_patch` (0 to 8, -1 where
+            there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the BCG) and `arc_snr` (its
+            signal-to-noise ratio, of which the feature is the arcsinh); `members_in_favour` (members that put it above
+            even odds at even prevalence); `disagreement` (standard deviation of the members' log-odds); a probability
+            per member, uncalibrated; and a column such as `resnet_spread` for each member that tells how unsure it is,
+            a standard deviation of its own log-odds: over folds with ``final="average"``, over dropout for networks.
             The prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval
             as text in ``attrs["prevalence_estimate"]``. Where that is not distinguishable from none, the
             upper end of the interval is taken: `p_lens` is then the most that the scores allow. Units and descriptions

@@ -13,7 +13,7 @@ import pyarrow as pa
 from gridlens.engine._output import check_output, finished_parts
 from gridlens.engine._work import MeasuringWork
 from gridlens.features import CONTRACT_VERSION, FeatureCacheWriter, Measured
-from gridlens.features._cache import measured_from_table, measured_to_table
+from gridlens.features._measured_table import measured_from_table, measured_to_table
 from gridlens.sources import Source
 
 __all__ = ["MeasuredFiles", "measure_files"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from gridlens.cutouts import METADATA_NAMES, CutoutSet
 from gridlens.engine._work import MeasuringWork
 from gridlens.features import CONTRACT_VERSION, Measured
-from gridlens.features._cache import measured_from_table, measured_to_table
+from gridlens.features._measured_table import measured_from_table, measured_to_table
 
 __all__ = ["PixelWork", "measured_with_pixels"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -13,34 +12,27 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gridlens._files import atomic_path
-from gridlens._ids import as_ids, escaped
 from gridlens.errors import GridlensError
-from gridlens.features._contract import CONTRACT_VERSION, FEATURE_NAMES, N_PATCHES
+from gridlens.features._contract import CONTRACT_VERSION, FEATURE_NAMES
 from gridlens.features._measured import Measured
+from gridlens.features._measured_table import (
+    CONTRACT,
+    OPTIONAL,
+    SOURCE,
+    measured_from_table,
+    measured_schema,
+    measured_to_table,
+)
 
 # pyarrow is imported where it is used: this module belongs to the import of gridlens, a tenth of a second less.
 if TYPE_CHECKING:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["FeatureCache", "FeatureCacheWriter", "is_feature_cache", "measured_from_table", "measured_to_table"]
+__all__ = ["FeatureCache", "FeatureCacheWriter", "is_feature_cache"]
 
 # Rows of a row group, 20 MB of features: what the writer holds back and a reader takes at once.
 _GROUP_ROWS = 16384
-_CONTRACT, _SOURCE, _WRITER = b"gridlens.contract_version", b"gridlens.source", b"gridlens.version"
 _WORDS = ("id", "path", "message")
-# Numbers beside the features, NaN where they are unknown: by the names of `Measured`, the columns, the shape of a row
-# and the type.
-_NUMBERS: dict[str, tuple[tuple[str, ...], tuple[int, ...], type]] = {
-    "valid_fraction": (("valid_fraction",), (), np.float64),
-    "radec": (("ra_deg", "dec_deg"), (2,), np.float64),
-    "bcg_xy": (("bcg_x", "bcg_y"), (2,), np.float64),
-    "bcg_radec": (("bcg_ra", "bcg_dec"), (2,), np.float64),
-    "sky_axes": (("east_per_x", "east_per_y", "north_per_x", "north_per_y"), (2, 2), np.float64),
-    "arc_xy": (tuple(f"patch{k}_arc_{axis}" for k in range(N_PATCHES) for axis in "xy"), (N_PATCHES, 2), np.float32),
-}
-# Caches written before these columns were added lack them.
-_OPTIONAL = tuple(name for names, _, _ in _NUMBERS.values() for name in names)
 
 
 class FeatureCacheWriter:
@@ -91,7 +83,7 @@ class FeatureCacheWriter:
             # reader of damage. Features are noise in their low bytes: bytes of one significance are kept together.
             self._file = pq.ParquetWriter(
                 self._sink,
-                _schema(self.source),
+                measured_schema(self.source),
                 compression="zstd",
                 compression_level=1,
                 use_dictionary=list(_WORDS),
@@ -205,21 +197,21 @@ class FeatureCache:
             metadata = file.metadata.metadata or {}
             groups = [file.metadata.row_group(k).num_rows for k in range(file.metadata.num_row_groups)]
             schema = file.schema_arrow
-        if _CONTRACT not in metadata:
+        if CONTRACT not in metadata:
             raise GridlensError(
                 f"{self.path} is a Parquet file, but no feature cache. Write one with `gridlens features`."
             )
-        found = metadata[_CONTRACT].decode(errors="replace")
+        found = metadata[CONTRACT].decode(errors="replace")
         if found != str(CONTRACT_VERSION):
             raise GridlensError(
                 f"The feature cache {self.path} was measured under contract version {found[:20]}, and this gridlens "
                 f"has {CONTRACT_VERSION}. Measure the cutouts again with `gridlens features`."
             )
-        expected = _schema("")
+        expected = measured_schema("")
         wrong = [
             name
             for name in expected.names
-            if not (name in _OPTIONAL and name not in schema.names)
+            if not (name in OPTIONAL and name not in schema.names)
             and (schema.names.count(name) != 1 or schema.field(name) != expected.field(name))
         ]
         if wrong:
@@ -229,7 +221,7 @@ class FeatureCache:
                 "cutouts again with `gridlens features`."
             )
         self.contract_version = CONTRACT_VERSION
-        self.source = metadata.get(_SOURCE, b"").decode(errors="replace")
+        self.source = metadata.get(SOURCE, b"").decode(errors="replace")
         self._starts = np.concatenate([[0], np.cumsum(groups, dtype=np.int64)])
         self.n = int(self._starts[-1])
 
@@ -285,7 +277,7 @@ class FeatureCache:
     def _group(self, file: pq.ParquetFile, group: int) -> Measured:
         with self._damage():
             # A name that an older file lacks is passed over.
-            return measured_from_table(file.read_row_group(group, columns=_schema("").names))
+            return measured_from_table(file.read_row_group(group, columns=measured_schema("").names))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[pq.ParquetFile]:
@@ -327,77 +319,6 @@ def is_feature_cache(path: str | os.PathLike[str]) -> bool:
                 return False
         import pyarrow.parquet as pq
 
-        return _CONTRACT in (pq.read_metadata(path).metadata or {})
+        return CONTRACT in (pq.read_metadata(path).metadata or {})
     except Exception:
         return False
-
-
-def _schema(source: str) -> pa.Schema:
-    import pyarrow as pa
-
-    columns = [
-        *((name, pa.string()) for name in ("id", "path")),
-        ("flags", pa.int64()),
-        ("rejected", pa.bool_()),
-        ("message", pa.string()),
-        *((name, pa.from_numpy_dtype(dtype)) for names, _, dtype in _NUMBERS.values() for name in names),
-        *((name, pa.float32()) for name in FEATURE_NAMES),
-    ]
-    return pa.schema(
-        columns,
-        metadata={
-            _CONTRACT: str(CONTRACT_VERSION).encode(),
-            _SOURCE: source.encode(),
-            _WRITER: version("gridlens").encode(),
-        },
-    )
-
-
-def measured_to_table(measured: Measured, schema: pa.Schema | None = None) -> pa.Table:
-    """Measured cutouts as rows of a cache."""
-    import pyarrow as pa
-
-    parts = [(getattr(measured, name), len(names), dtype) for name, (names, _, dtype) in _NUMBERS.items()]
-    parts.append((measured.features, len(FEATURE_NAMES), np.float32))
-    columns = [
-        column
-        for values, width, dtype in parts
-        for column in np.ascontiguousarray(np.asarray(values, dtype=dtype).reshape(-1, width).T)
-    ]
-    arrays = [
-        pa.array(measured.ids, pa.string()),
-        pa.array(measured.paths, pa.string()),
-        pa.array(measured.flags, pa.int64()),
-        pa.array(measured.rejected, pa.bool_()),
-        pa.array(measured.messages, pa.string()),
-        # NaN stays a number: what is missing is a value like another.
-        *(pa.array(column, from_pandas=False) for column in columns),
-    ]
-    return pa.Table.from_arrays(arrays, schema=_schema("") if schema is None else schema)
-
-
-def measured_from_table(table: pa.Table) -> Measured:
-    """Rows of a cache as measured cutouts."""
-    # By rows of columns, then turned: writing column by column into rows would touch each line 16 times.
-    features = np.stack([table[name].to_numpy() for name in FEATURE_NAMES])
-    numbers: dict[str, Any] = {
-        name: np.stack([table[column].to_numpy() for column in columns], axis=-1).reshape(-1, *shape)
-        for name, (columns, shape, _) in _NUMBERS.items()
-        if columns[0] in table.column_names
-    }
-    numbers.setdefault("valid_fraction", np.full(table.num_rows, np.nan))
-    return Measured(
-        # A cache of another gridlens may hold ids that are spelled differently.
-        np.array(as_ids(table["id"].to_pylist()), dtype=object),
-        _texts(table["path"]),
-        np.ascontiguousarray(features.T),
-        table["flags"].to_numpy(),
-        table["rejected"].to_numpy(),
-        _texts(table["message"]),
-        **numbers,
-    )
-
-
-def _texts(column: pa.ChunkedArray) -> np.ndarray:
-    """Return a column of text as objects; caches of earlier versions may hold characters that are escaped now."""
-    return np.array([escaped(text or "") for text in column.to_pylist()], dtype=object)

@@ -51,7 +51,7 @@ def arc_candidate(
     pixel_scale : float
         Arcsec per pixel.
     patch : int
-        0 to 8, as in the column names; `best_arc` names the patch worth drawing.
+        0 to 8, as in the column names: the `arc_patch` of a table of scores, or that of `best_arc`.
 
     Returns
     -------

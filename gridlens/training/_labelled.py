@@ -14,7 +14,7 @@ from gridlens.engine._features import MeasureWork
 from gridlens.engine._output import kept_parts
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
-from gridlens.features._cache import measured_from_table
+from gridlens.features._measured_table import measured_from_table
 from gridlens.sources import CacheSource, Partition, Source
 from gridlens.training._examples import Examples
 from gridlens.training._labels import Labels

@@ -56,7 +56,7 @@ def test_the_arc_is_that_of_the_kind_with_the_higher_score(detector, other, batc
     scorers = [types.SimpleNamespace(score_rows=lambda _, rows=rows: rows) for rows in (one, two)]
     rows = JointScorer(*scorers).rows(measured)
     higher = (two["score"] > one["score"]).to_numpy()
-    assert 0 < higher.sum()
+    assert higher.sum() > 0
     for name in arc:
         np.testing.assert_array_equal(rows[name], np.where(higher, two[name], one[name]), name)
     assert rows["arc_patch"].dtype == np.int64
