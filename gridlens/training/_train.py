@@ -150,7 +150,8 @@ def train(
     n_jobs : int, default=-1
         Workers that simulate, measure and fit; -1 for all processors.
     verbose : int, default=0
-        1 shows progress bars on a terminal, of the cutouts or scenes and of the fits; 0 is silent.
+        1 shows the stages and their progress on a terminal, or as a line a minute in a log: cutouts or scenes, fits by
+        member and fold, the calibration and the test; 0 is silent.
     progress : callable, optional
         Called with the number of cutouts and scenes that were finished since the last call.
     **options
@@ -266,12 +267,13 @@ def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | No
         known = learn_from_known_lenses(detector, taught, learn)
         sections, known_lenses = known.sections, known.table
         training |= known.record
-    held = taught.held_out(detector)
-    beside = None
-    if held.bundled is not None:
-        builds_on_it = builds_on_bundled(detector.stack_.members_)
-        beside = beside_bundled(held.label, held.score, held.bundled, held.group, builds_on_it)
-    card = write_card(detector, taught.words, held, taught.notes, mined, beside, sections)
+    with progress_bar("Testing", None, visible=detector.verbose > 0):
+        held = taught.held_out(detector)
+        beside = None
+        if held.bundled is not None:
+            builds_on_it = builds_on_bundled(detector.stack_.members_)
+            beside = beside_bundled(held.label, held.score, held.bundled, held.group, builds_on_it)
+        card = write_card(detector, taught.words, held, taught.notes, mined, beside, sections)
     comparison = "" if beside is None else beside.verdict
     return _Taught(card, training | {"data": data}, comparison, known_lenses)
 
