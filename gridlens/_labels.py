@@ -17,7 +17,7 @@ __all__ = ["binary_values", "check_columns", "check_label_column", "rows_by_id"]
 _WORDS = {"true": "1", "yes": "1", "false": "0", "no": "0"}
 _BLANK = ("", "nan", "none", "<na>")
 # Columns that say which rows were labelled, not which are lenses.
-_LABELLED = ("s", "labelled", "labeled", "known")
+_LABELLED = ("known_lens", "s", "labelled", "labeled", "known")
 
 
 def check_columns(table: pd.DataFrame, names: Sequence[str], what: str, why: str = "") -> None:

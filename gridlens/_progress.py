@@ -16,8 +16,10 @@ _BAR_WIDTH = 20
 
 
 @contextlib.contextmanager
-def progress_bar(description: str, total: int | None, *, visible: bool = True) -> Iterator[Callable[[int], Any]]:
+def progress_bar(description: str, total: int | None, *, visible: bool = True) -> Iterator[Callable[..., Any]]:
     """Yield a function that advances the progress by a number of cutouts, scenes or fits.
+
+    Its optional second argument names what is worked on from then on, such as "lightgbm, fold 2 of 5".
 
     On a terminal, stderr shows a bar, the rate and the time left. Otherwise stderr gets a line a minute, so that short
     work is silent in a pipe. Blocks may follow one another, but not lie within one another.
@@ -33,7 +35,7 @@ def progress_bar(description: str, total: int | None, *, visible: bool = True) -
         Whether to show anything.
     """
     if not visible:
-        yield lambda _: None
+        yield lambda *_: None
         return
     meter = Meter(description, total)
     with _drawn(meter) if sys.stderr.isatty() else _logged(meter) as advance:
@@ -56,15 +58,21 @@ class Meter:
     """
 
     def __init__(self, description: str, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.description, self.total, self.done = description, total, 0
+        self.description, self.total, self.done, self.step = description, total, 0, ""
         self._clock, self._start = clock, clock()
         self._first: tuple[float, int] | None = None
 
-    def advance(self, count: int) -> None:
-        """Count `count` more as finished."""
+    def advance(self, count: int, step: str = "") -> None:
+        """Count `count` more as finished, and name what is worked on next; "" leaves the name."""
         self.done += count
-        if self._first is None:
+        self.step = step or self.step
+        if self._first is None and count:
             self._first = (self._clock(), self.done)
+
+    @property
+    def name(self) -> str:
+        """Return the name of the stage, with what is worked on."""
+        return f"{self.description} {self.step}".rstrip()
 
     @property
     def rate(self) -> float | None:
@@ -94,7 +102,7 @@ class Meter:
     def line(self) -> str:
         """Return all figures as a line of a log."""
         words = [word for word in self.figures() if word]
-        return f"{self.description}: {', '.join([*words, f'{_duration(self._clock() - self._start)} so far'])}"
+        return f"{self.name}: {', '.join([*words, f'{_duration(self._clock() - self._start)} so far'])}"
 
 
 def _rate_words(rate: float) -> str:
@@ -110,7 +118,7 @@ def _duration(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def _drawn(meter: Meter) -> Iterator[Callable[[int], Any]]:
+def _drawn(meter: Meter) -> Iterator[Callable[..., Any]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
     from rich.text import Text
@@ -125,15 +133,15 @@ def _drawn(meter: Meter) -> Iterator[Callable[[int], Any]]:
     with Progress(*columns, console=Console(stderr=True), transient=meter.total is None) as progress:
         shown = progress.add_task(meter.description, total=meter.total)
 
-        def advance(count: int) -> None:
-            meter.advance(count)
-            progress.update(shown, completed=meter.done)
+        def advance(count: int, step: str = "") -> None:
+            meter.advance(count, step)
+            progress.update(shown, completed=meter.done, description=meter.name)
 
         yield advance
 
 
 @contextlib.contextmanager
-def _logged(meter: Meter) -> Iterator[Callable[[int], Any]]:
+def _logged(meter: Meter) -> Iterator[Callable[..., Any]]:
     stream, ended = sys.stderr, threading.Event()
 
     def report() -> None:

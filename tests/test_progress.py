@@ -70,6 +70,17 @@ def test_slow_work_has_a_rate_per_minute_or_hour():
     assert meter.line() == "Fitting: 2 of 20, 0.5/h, 36.0 h left, 2.0 h so far"
 
 
+def test_a_stage_names_what_is_worked_on():
+    clock = Clock()
+    meter = Meter("Fitting", 12, clock)
+    meter.advance(0, "lightgbm, fold 1 of 5")
+    clock.now += 60.0
+    assert meter.line() == "Fitting lightgbm, fold 1 of 5: 0 of 12, 60 s so far"
+    meter.advance(1, "patch, fold 1 of 5")
+    meter.advance(1)
+    assert meter.line() == "Fitting patch, fold 1 of 5: 2 of 12, 60 s so far"
+
+
 def test_an_unknown_total_has_no_time_left():
     clock = Clock()
     meter = Meter("Scoring", None, clock)

@@ -26,6 +26,7 @@ ROOMS = {
     "models": {"cutouts", "features", "calibration", "stacking", "members", "detector"},
     "engine": {"cutouts", "features", "sources", "calibration", "evaluation", "detector", "models"},
     "training": {
+        "pu",
         "cutouts",
         "features",
         "sources",

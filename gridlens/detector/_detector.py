@@ -60,7 +60,7 @@ class LensDetector(ClassifierMixin, BaseEstimator):
     random_state : int, default=None
         None leaves each member's own.
     verbose : int, default=0
-        1 shows a progress bar of the fits on a terminal; 0 is silent.
+        1 shows the progress of the fits on a terminal, or as a line a minute in a log; 0 is silent.
 
     Attributes
     ----------
@@ -166,7 +166,8 @@ class LensDetector(ClassifierMixin, BaseEstimator):
             stack.fit(kept, labels, kept_groups, weight, out_of_fold=elsewhere, progress=advance)
         self.stack_ = stack
         if calibration is None and np.isnan(stack.out_of_fold_).any():
-            stack.out_of_fold_ = stack.out_of_fold(kept, labels, kept_groups, weight)
+            with progress_bar("Fitting", self.cv, visible=self.verbose > 0) as advance:
+                stack.out_of_fold_ = stack.out_of_fold(kept, labels, kept_groups, weight, progress=advance)
         self.members_ = member_table(stack, kept, labels)
         if calibration is None:
             scores, clean, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups

@@ -127,8 +127,8 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
     @property
     def contributions(self) -> Any:
         """As the model's members', times their weights; an AttributeError where a member has none."""
-        for member in self.detector_.stack_.members_:
-            _ = member.contributions
+        members: list[Any] = self.detector_.stack_.members_
+        _ = [member.contributions for member in members]
         return self._contributions
 
     def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
@@ -137,7 +137,8 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
         values = np.where(usable[:, None], 0.0, np.nan) * np.ones(X.shape)
         stack = self.detector_.stack_
         base = float(stack.intercept_) + self._offset
-        for member, weight in zip(stack.members_, stack.weights_, strict=True):
+        members: list[Any] = stack.members_
+        for member, weight in zip(members, stack.weights_, strict=True):
             found, own = member.contributions(X[usable])
             values[usable] += weight * bounded_contributions(found, own, CERTAIN_LOG_ODDS)
             base += float(weight) * own

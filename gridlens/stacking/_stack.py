@@ -25,7 +25,8 @@ __all__ = ["CERTAIN_LOG_ODDS", "MemberStack", "member_log_odds"]
 _CERTAIN = 1e-6
 CERTAIN_LOG_ODDS = float(-logit(_CERTAIN))
 """the most that a member's log-odds count for, either way"""
-_Progress = Callable[[int], Any] | None
+_Progress = Callable[[int, str], Any] | None
+_Task = tuple[int, np.ndarray, np.ndarray]
 
 
 class MemberStack(BaseEstimator):
@@ -110,7 +111,8 @@ class MemberStack(BaseEstimator):
             Probabilities (n,) of members by name that were made elsewhere, each row's by a model that saw neither it
             nor its group. Such a member is taken as it is and must be fitted.
         progress : callable, default=None
-            Called with 1 after each fit, of which there are `n_fits`.
+            Called with 1 after each fit, of which there are `n_fits`, and with the name of the next one, such as
+            "lightgbm, fold 2 of 5"; before the first, with 0.
 
         Raises
         ------
@@ -143,13 +145,11 @@ class MemberStack(BaseEstimator):
             if member.name in given:
                 log_odds[:, k] = member_log_odds(given[member.name])
         models: dict[int, list[Any]] = {k: [] for k in range(len(self.members))}
-        results = self._run(inputs, y, names, sample_weight, tasks + last)
+        results = self._run(inputs, y, names, sample_weight, tasks + last, progress)
         for (k, _, held), (model, p) in zip(tasks + last, results, strict=True):
             log_odds[held, k] = member_log_odds(p)
             if self.final == "average" or k in frozen or not len(held):
                 models[k].append(model)
-            if progress is not None:
-                progress(1)
         self.out_of_fold_ = log_odds
         self.members_ = [
             self.members[k] if k not in fitted else models[k][0] if len(models[k]) == 1 else AveragedMember(models[k])
@@ -171,13 +171,16 @@ class MemberStack(BaseEstimator):
         y: np.ndarray,
         groups: np.ndarray | None = None,
         sample_weight: np.ndarray | None = None,
+        *,
+        progress: _Progress = None,
     ) -> np.ndarray:
-        """Log-odds (n, n_members) of each row by members that saw neither it nor its group."""
+        """Log-odds (n, n_members) of each row by members that saw neither it nor its group; `progress` as in `fit`."""
         y = np.asarray(y)
         names = np.arange(len(y)) if groups is None else group_of_each(groups)
         tasks = [(k, train, held) for train, held in self._splits(y, names) for k in range(len(self.members))]
         result = np.empty((len(y), len(self.members)))
-        for (k, _, held), (_, p) in zip(tasks, self._run(inputs, y, names, sample_weight, tasks), strict=True):
+        results = self._run(inputs, y, names, sample_weight, tasks, progress)
+        for (k, _, held), (_, p) in zip(tasks, results, strict=True):
             result[held, k] = member_log_odds(p)
         return result
 
@@ -235,7 +238,8 @@ class MemberStack(BaseEstimator):
         y: np.ndarray,
         groups: np.ndarray,
         sample_weight: np.ndarray | None,
-        tasks: Sequence[tuple[int, np.ndarray, np.ndarray]],
+        tasks: Sequence[_Task],
+        progress: _Progress,
     ) -> Iterator[tuple[Any, np.ndarray]]:
         """Fit a member for each task, and score the rows that it holds out, in the order of the tasks."""
         # Each process maps what is large into its memory; nothing is copied to it.
@@ -245,7 +249,21 @@ class MemberStack(BaseEstimator):
             for k, train, held in tasks
         )
         # A generator of its own, so that what was prepared, maybe in a file, is there until the last task is done.
-        yield from Parallel(n_jobs=self.n_jobs, return_as="generator")(calls)
+        steps = [*self._names_of(tasks), ""]
+        if progress is not None:
+            progress(0, steps[0])
+        for result, step in zip(Parallel(n_jobs=self.n_jobs, return_as="generator")(calls), steps[1:], strict=True):
+            yield result
+            if progress is not None:
+                progress(1, step)
+
+    def _names_of(self, tasks: Sequence[_Task]) -> Iterator[str]:
+        """Yield the name of each fit."""
+        folds: dict[int, int] = {}
+        for k, train, held in tasks:
+            folds[k] = folds.get(k, 0) + 1
+            whole = len(train) == len(held) or not len(held)
+            yield f"{self.members[k].name}, {'all rows' if whole else f'fold {folds[k]} of {self.cv}'}"
 
     def _weigh(self, log_odds: np.ndarray, y: np.ndarray, groups: np.ndarray) -> None:
         self.meta_: Literal["logistic", "convex"] | None = None

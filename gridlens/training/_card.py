@@ -13,6 +13,8 @@ from gridlens.calibration import calibrate_out_of_fold, expected_calibration_err
 from gridlens.detector import LensDetector
 from gridlens.evaluation import auroc, average_precision, calibration_error, compare, tpr_at_fpr
 from gridlens.features import CONTRACT_VERSION, FEATURE_NAMES
+from gridlens.models import PretrainedMember
+from gridlens.training._bundled import Beside
 from gridlens.training._mine import Mined
 
 __all__ = ["SNR_BINS", "HeldOut", "Words", "write_card"]
@@ -28,6 +30,10 @@ SNR_BINS = (
 _FOLDS = 5
 _DRAWS = 500
 _COMPARED_DRAWS = 300
+_OF_UNLABELLED = """\
+These are measures of known lenses
+against unlabelled cutouts: a lens among the latter counts as a false positive, so that the true scores are higher where
+the known lenses are a random sample of all. No calibration error can be measured without clean labels."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,10 @@ class Words:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Scores of n rows by members that were not fitted on them."""
+    """Scores of n rows by members that were not fitted on them.
+
+    Their labels are clean, unless `clean` is False: then they are 1 for a known lens and 0 for an unlabelled cutout.
+    """
 
     label: np.ndarray
     score: np.ndarray
@@ -59,19 +68,34 @@ class HeldOut:
     """clusters (n,), for intervals"""
     snr: np.ndarray | None = None
     """S/N of the arcs of scenes (n,), NaN where there is no lens"""
+    bundled: np.ndarray | None = None
+    """log-odds of the bundled model (n,), for own cutouts"""
+    clean: bool = True
 
 
 def write_card(
-    detector: LensDetector, words: Words, held: HeldOut, notes: Sequence[str] = (), mined: Mined | None = None
+    detector: LensDetector,
+    words: Words,
+    held: HeldOut,
+    notes: Sequence[str] = (),
+    mined: Mined | None = None,
+    beside: Beside | None = None,
+    sections: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return the model card in Markdown, with scores that are computed on the rows held out."""
+    """Return the model card in Markdown, with scores that are computed on the rows held out.
+
+    Its first line says whether the model is better than the bundled one, where it was compared. `sections` are headings
+    and texts between the scores and the limits.
+    """
     names = detector.member_names_
     members = f"One member, {names[0]}," if len(names) == 1 else f"A stack of {', '.join(names)}"
-    told = "".join(f"{note}\n" for note in [*_mined(mined), *notes])
+    told = "".join(f"{note}\n" for note in [*_pretrained(detector), *_mined(mined), *notes])
     scores = _scores(names, held) if held.snr is None else _scores_by_snr(detector, held, held.snr)
     how = f"{words.scored_how}\n\n" if words.scored_how else ""
+    first = "" if beside is None else f"{beside.verdict}\n\n"
+    more = "".join(f"## {heading}\n\n{text}\n\n" for heading, text in [*_compared_with(beside), *sections])
     return f"""\
-# {words.title}
+{first}# {words.title}
 
 {members} on the {len(FEATURE_NAMES)} features of contract version {CONTRACT_VERSION}, metadata
 "{detector.metadata}"; isotonic calibration.
@@ -85,10 +109,27 @@ def write_card(
 
 {how}{scores}
 
-## Limits
+{more}## Limits
 
 {words.limits}
 """
+
+
+def _compared_with(beside: Beside | None) -> list[tuple[str, str]]:
+    if beside is None or not beside.table:
+        return []
+    head = _table(["measure", "this model", "the bundled model", "difference"], [])
+    paired = "Differences are this model less the bundled one, with paired 95 % intervals of a bootstrap over clusters."
+    return [("Compared with the bundled model", f"{head}\n{beside.table}\n\n{paired}")]
+
+
+def _pretrained(detector: LensDetector) -> list[str]:
+    return [
+        f"The member {member.name} is the model {member.model!r} (SHA-256 of its manifest {member.digest_[:12]}...), "
+        "which was not fitted again."
+        for member in detector.stack_.members_
+        if isinstance(member, PretrainedMember)
+    ]
 
 
 def _mined(mined: Mined | None) -> list[str]:
@@ -115,7 +156,8 @@ def _scores(names: Sequence[str], held: HeldOut) -> str:
     ]
     head = ["scored by", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001", "average precision"]
     brackets = "Brackets are 95 % intervals of a bootstrap over clusters."
-    return f"{_table(head, rows)}\n\n{brackets} {_calibration_error(held)}"
+    more = _calibration_error(held) if held.clean else _OF_UNLABELLED
+    return f"{_table(head, rows)}\n\n{brackets} {more}"
 
 
 def _calibration_error(held: HeldOut) -> str:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gridlens.errors import GridlensError
+from gridlens.features._contract import METADATA_CHOICES
+from gridlens.models import PretrainedMember
 from gridlens.models._bundle import check_new_bundle
 from gridlens.models._manifest import MANIFEST
+from gridlens.models._pretrained import read_pretrained
 from gridlens.sources import CacheSource, Source
 from gridlens.stacking import build_member
 from gridlens.training._labels import Labels
 
-__all__ = ["check_calibration", "check_members", "check_out", "check_parameters"]
+__all__ = [
+    "check_calibration",
+    "check_init_model",
+    "check_known_lenses",
+    "check_members",
+    "check_out",
+    "check_parameters",
+]
 
 
 def check_parameters(
@@ -23,6 +34,7 @@ def check_parameters(
     positive_unlabelled: bool,
     groups: Any,
     pool: Any,
+    init_model: Any,
     resume: bool,
     overwrite: bool,
     options: Mapping[str, Any],
@@ -32,6 +44,16 @@ def check_parameters(
         raise ValueError("The parameters 'source' and 'labels' must be given together. Got one of them alone.")
     if source is not None and recipe is not None:
         raise ValueError("The 'recipe' parameter must be None with 'source': a recipe trains on simulated scenes.")
+    if source is None and recipe is None:
+        raise ValueError(
+            "The 'source' parameter, with 'labels', or the 'recipe' parameter must be given. Got neither; "
+            'recipe="quick" trains on simulated scenes in minutes, recipe="default" in an hour and a half.'
+        )
+    if source is None and init_model is not None:
+        raise ValueError(
+            "The 'init_model' parameter must be None without 'source': the model may have been trained on the scenes "
+            f"of the recipe. Got {init_model!r} instead."
+        )
     if source is None and (groups is not None or positive_unlabelled):
         raise ValueError("The parameters 'groups' and 'positive_unlabelled' describe 'labels'. Got no labels.")
     if source is None and pool is None and options:
@@ -40,9 +62,29 @@ def check_parameters(
         raise GridlensError("The options resume=True and overwrite=True are mutually exclusive. Give one of them.")
 
 
+def check_init_model(init_model: str | os.PathLike[str], metadata: str) -> PretrainedMember:
+    """Return the member of a model to build on; raise GridlensError where it cannot be one.
+
+    It must see no metadata that are hidden from the new model.
+    """
+    seen = read_pretrained(init_model).detector.metadata
+    hidden = set(METADATA_CHOICES[seen]) - set(METADATA_CHOICES[metadata])
+    if hidden:
+        raise GridlensError(
+            f"The 'metadata' parameter must be {seen!r} for the model {os.fspath(init_model)!r}, which sees "
+            f"{', '.join(sorted(hidden))}. Got {metadata!r} instead."
+        )
+    return PretrainedMember(os.fspath(init_model))
+
+
 def check_members(members: Sequence[Any], data: Source | None, pool: Source | None) -> bool:
     """Return whether a member looks at cutouts; raise GridlensError where there are only features."""
     built = [build_member(member) if isinstance(member, str) else member for member in members]
+    if data is None and any(getattr(member, "frozen", False) for member in built):
+        raise GridlensError(
+            "The 'members' parameter must not name 'pretrained' for simulated scenes, which the model may have been "
+            "trained on. Leave it out."
+        )
     looking = [member.name for member in built if member.consumes == "cutouts"]
     if looking and isinstance(data, CacheSource):
         raise GridlensError(
@@ -72,3 +114,11 @@ def check_out(out: Path, overwrite: bool) -> None:
         check_new_bundle(out)
     elif out.is_dir() and not (out / MANIFEST).is_file() and any(out.iterdir()):
         raise GridlensError(f"The output folder {out} is not a model bundle, and is not replaced. Name another output.")
+
+
+def check_known_lenses(path: Path, overwrite: bool) -> None:
+    """Raise GridlensError where the file of known lenses exists and is not to be replaced."""
+    if path.exists() and not overwrite:
+        raise GridlensError(
+            f"The output file {path} exists. Name another output, or replace it and the bundle by overwrite=True."
+        )

@@ -29,12 +29,15 @@ class Examples:
         Clusters; None makes each row one of its own.
     weight : ndarray of shape (n,), float64, default=None
         For the members; None weighs all rows alike.
+    vetted : ndarray of shape (n,), bool, default=None
+        Rows of positive-unlabelled learning that are certainly not lenses; None where there are none.
     """
 
     store: MeasuredStore
     label: np.ndarray
     group: np.ndarray | None = None
     weight: np.ndarray | None = None
+    vetted: np.ndarray | None = None
 
     def with_negatives(self, mined: Mined) -> Examples:
         """Return the rows with mined ones as negatives, each in a cluster of its own; they go into the same store."""
@@ -86,3 +89,5 @@ class TrainingSet:
     """where the rows come from, for the manifest"""
     arrays: dict[str, np.ndarray]
     """everything that the training sees, by name, for the hashes in the manifest"""
+    positive_unlabelled: bool = False
+    """whether the labels of the rows to learn from are 1 for a known lens and 0 for others"""

@@ -102,9 +102,13 @@ def gather(
         _check_once(names, seen, known)
         places = np.array([known.row.get(name, -1) for name in names], dtype=np.int64)
         without += [name for name, place in zip(names, places, strict=True) if place < 0]
-        rejected += measured.ids[(places >= 0) & measured.rejected].tolist()
-        chosen = np.flatnonzero((places >= 0) & ~measured.rejected)
-        held = known.calibration[places[chosen]] if len(known.row) else np.zeros(len(chosen), dtype=bool)
+        used = places >= 0
+        if known.unlabelled:
+            used |= np.array([name not in known.left_out for name in names], dtype=bool)
+        rejected += measured.ids[used & measured.rejected].tolist()
+        chosen = np.flatnonzero(used & ~measured.rejected)
+        held = places[chosen] >= 0
+        held[held] = known.calibration[places[chosen][held]]
         visible = measured[chosen].with_metadata(metadata)
         learn.add(visible[~held], places[chosen[~held]])
         calibrate.add(visible[held], places[chosen[held]])
@@ -139,26 +143,29 @@ class _Kept:
 
     def examples(self, known: Labels, what: str) -> Examples:
         places = np.concatenate([np.empty(0, dtype=np.int64), *self._places])
-        y = known.label[places]
+        y, group, vetted = known.at(places)
         if not 0 < y.sum() < len(y):
+            way_out = "label some of the other class"
+            if y.all() and not known.unlabelled:
+                way_out += ", or count cutouts without a label as unlabelled by positive_unlabelled=True"
             raise GridlensError(
                 f"The rows {what} must be of both classes. Got {int(y.sum())} lenses and {int(len(y) - y.sum())} "
-                "others instead; label some of the other class."
+                f"others instead; {way_out}."
             )
-        return Examples(self.store, y, known.group[places])
+        return Examples(self.store, y, group, vetted=vetted)
 
 
 def _check_once(names: list[str], seen: set[str], known: Labels) -> None:
     """Add names to those seen; raise GridlensError if one that has a label is among them already."""
     repeated = []
     for name in names:
-        if name in seen and name in known.row:
+        if name in seen and (name in known.row or known.unlabelled):
             repeated.append(name)
         seen.add(name)
     if repeated:
+        kind = "cutout" if known.unlabelled else "labelled cutout"
         raise GridlensError(
-            f"The data must hold each labelled cutout once. Got {some_names(repeated)} again instead; leave out the "
-            "copies."
+            f"The data must hold each {kind} once. Got {some_names(repeated)} again instead; leave out the copies."
         )
 
 
@@ -169,13 +176,16 @@ def _notes(known: Labels, seen: set[str], without: list[str], rejected: list[str
             f"({some_names(sorted(seen))}). Check that they describe the same cutouts."
         )
     notes = []
-    if without:
+    if without and known.unlabelled:
+        notes.append(f"{len(without)} cutouts are not in the table of labels and count as unlabelled.")
+    elif without:
         notes.append(f"{len(without)} cutouts have no label and are left out: {some_names(without)}.")
     missing = [name for name in known.row if name not in seen]
     if missing:
         notes.append(f"{len(missing)} labels have no cutout: {some_names(missing)}.")
     if rejected:
-        notes.append(f"{len(rejected)} labelled cutouts were rejected and are left out: {some_names(rejected)}.")
+        kind = "" if known.unlabelled else "labelled "
+        notes.append(f"{len(rejected)} {kind}cutouts were rejected and are left out: {some_names(rejected)}.")
     return notes
 
 

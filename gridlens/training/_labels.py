@@ -17,10 +17,8 @@ from gridlens.errors import GridlensError
 __all__ = ["Labels", "read_labels"]
 
 _CLUSTER, _CALIBRATION = "cluster", "calibration"
-_WHY_POSITIVE_UNLABELLED = (
-    "Positives and unlabelled rows are learned from the column 's'; rows to calibrate on have a 1 in 'calibration' and "
-    "a clean 'label'."
-)
+# The column of positive-unlabelled learning, and its name in tables of version 0.1.
+_KNOWN = ("known_lens", "s")
 
 
 class Labels(NamedTuple):
@@ -31,14 +29,20 @@ class Labels(NamedTuple):
     row : dict of str to int
         Position of each id in the arrays below.
     label : ndarray of shape (n,), int64
-        1 for a lens, 0 for none. In positive-unlabelled learning, 1 marks the labelled lenses among the rows to learn
-        from.
+        1 for a lens, 0 for none. In positive-unlabelled learning, 1 marks the known lenses among the rows to learn
+        from, and 0 the others.
     calibration : ndarray of shape (n,), bool
         Whether the row is kept from the members, to calibrate on; its label is clean.
     group : ndarray of shape (n,), int64
         Rows of one number are views of one cluster.
     grouped : bool
         Whether the table names clusters; if not, each row is a cluster of its own.
+    vetted : ndarray of shape (n,), bool
+        In positive-unlabelled learning, rows to learn from that are certainly not lenses.
+    unlabelled : bool
+        Whether cutouts that are not in the table are unlabelled rows to learn from, as in positive-unlabelled learning.
+    left_out : frozenset of str
+        Ids of the table that have no label.
     """
 
     row: dict[str, int]
@@ -46,6 +50,18 @@ class Labels(NamedTuple):
     calibration: np.ndarray
     group: np.ndarray
     grouped: bool
+    vetted: np.ndarray
+    unlabelled: bool
+    left_out: frozenset[str]
+
+    def at(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return labels, groups and vetted rows at positions; -1 is an unlabelled cutout that is not in the table."""
+        absent = places < 0
+        if not len(self.row):
+            return np.zeros(len(places), dtype=np.int64), np.arange(len(places)), np.zeros(len(places), dtype=bool)
+        group = self.group[places]
+        group[absent] = self.group.max() + 1 + np.arange(int(absent.sum()))
+        return np.where(absent, 0, self.label[places]), group, ~absent & self.vetted[places]
 
 
 def read_labels(
@@ -59,8 +75,9 @@ def read_labels(
         csv, Parquet, FITS or VOTable with the columns `id` and `label` (1 a lens, 0 certainly not a lens, blank not
         known), and optionally `cluster` and `calibration` (1 for rows to calibrate on).
     positive_unlabelled : bool, default=False
-        Rows to learn from have `s` instead of `label`, 1 for a known lens and 0 for an unlabelled row. Rows to
-        calibrate on are required then, with a clean `label`: the probability of being labelled is not that of a lens.
+        Rows to learn from have `known_lens` (or `s`), 1 for a known lens and 0 or blank for an unlabelled row; rows to
+        calibrate on have a clean `label`. Without that column, a `label` of 1 is a known lens, 0 a vetted non-lens and
+        blank an unlabelled row.
     groups : str, default=None
         Column that names clusters; None takes `cluster` if there is one.
 
@@ -71,23 +88,25 @@ def read_labels(
     Raises
     ------
     GridlensError
-        The table cannot be read, a column is missing, an id is repeated, a label is neither 0 nor 1, a cluster is both
-        learned from and calibrated on, or positive-unlabelled learning has no row to calibrate on.
+        The table cannot be read, a column is missing, an id is repeated, a label is neither 0 nor 1, or a cluster is
+        both learned from and calibrated on.
     """
     what, table = "table of labels", labels
     if not isinstance(table, pd.DataFrame):
         what, table = f"{what} {labels}", read_table(table, text=() if groups is None else (groups,))
     if not positive_unlabelled:
         check_label_column(table, what, "; positive_unlabelled=True learns from it.")
-    needed = ["id", "label", *(["s", _CALIBRATION] if positive_unlabelled else []), *([groups] if groups else [])]
-    check_columns(table, needed, what, _WHY_POSITIVE_UNLABELLED if positive_unlabelled else "")
+    elif "label" not in table and not any(name in table for name in _KNOWN):
+        raise GridlensError(
+            f"The {what} must have a column {_KNOWN[0]!r}, 1 for a known lens and 0 for an unlabelled cutout, or a "
+            f"column 'label'. Got {', '.join(map(str, table.columns[:8])) or 'no column'} instead; rename its columns."
+        )
+    check_columns(table, ["id", *([groups] if groups else [])], what)
     rows, nameless = rows_by_id(table, what)
     if nameless:
         warnings.warn(f"{nameless} rows of the {what} have no id and are left out.", UserWarning, stacklevel=2)
     calibration = _calibration(rows, what)
-    values = _values(rows, "label", calibration | (not positive_unlabelled), what)
-    if positive_unlabelled:
-        values = np.where(calibration, values, _values(rows, "s", ~calibration, what))
+    values, vetted = _learned(rows, calibration, positive_unlabelled, what)
     column = groups if groups is not None else _CLUSTER if _CLUSTER in rows else None
     group = np.arange(len(rows)) if column is None else _numbered(rows[column])
     known = ~np.isnan(values)
@@ -97,15 +116,33 @@ def read_labels(
         calibration[known],
         group[known],
         column is not None,
+        vetted[known],
+        positive_unlabelled,
+        frozenset(rows.index[~known]),
     )
     if column is not None:
         _check_clusters(found, rows.loc[known, column], what)
-    if positive_unlabelled and not found.calibration.any():
-        raise GridlensError(
-            "Positives and unlabelled rows must be calibrated on others, of clean labels: mark some by a 1 in the "
-            f"column '{_CALIBRATION}' of the {what}. Got none."
-        )
     return found
+
+
+def _learned(
+    rows: pd.DataFrame, calibration: np.ndarray, positive_unlabelled: bool, what: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of the rows, NaN where there is none, and which of them are vetted non-lenses."""
+    everywhere = np.ones(len(rows), dtype=bool)
+    if not positive_unlabelled:
+        return _values(rows, "label", everywhere, what), ~everywhere
+    column = next((name for name in _KNOWN if name in rows), None)
+    if column is None:
+        values = _values(rows, "label", everywhere, what)
+        vetted = (values == 0) & ~calibration
+    else:
+        if calibration.any():
+            check_columns(rows, ("label",), what, "Rows to calibrate on have a clean 'label'.")
+        values = _values(rows, "label", calibration, what)
+        values[~calibration] = _values(rows, column, ~calibration, what)[~calibration]
+        vetted = ~everywhere
+    return np.where(calibration, values, np.nan_to_num(values)), vetted
 
 
 def _calibration(rows: pd.DataFrame, what: str) -> np.ndarray:
@@ -122,6 +159,8 @@ def _values(rows: pd.DataFrame, name: str, asked: np.ndarray, what: str) -> np.n
     """Return the labels in a column, NaN where blank; rows that are not in the mask `asked` may hold anything."""
     values = np.full(len(rows), np.nan)
     chosen = rows[asked]
+    if not len(chosen):
+        return values
     way_out = "Leave the label blank where it is not certain."
     values[asked] = binary_values(chosen[name], chosen.index, f"column '{name}' of the {what}", way_out, blank=True)
     return values

@@ -14,6 +14,7 @@ from gridlens.models._manifest import sha256_of
 from gridlens.sources import CacheSource, Source
 from gridlens.sources._stamps import frame_digest
 from gridlens.stacking._stack import member_log_odds
+from gridlens.training._bundled import bundled_log_odds
 from gridlens.training._card import HeldOut, Words
 from gridlens.training._examples import Examples, TrainingSet
 from gridlens.training._labelled import Labelled
@@ -28,14 +29,7 @@ _LIMITS = """\
 - `p_lens` holds at the declared prevalence, for cutouts like those of the calibration."""
 
 
-def own_data_set(
-    labelled: Labelled,
-    known: Labels,
-    labels: Any,
-    source: Source,
-    *,
-    positive_unlabelled: bool,
-) -> TrainingSet:
+def own_data_set(labelled: Labelled, known: Labels, labels: Any, source: Source) -> TrainingSet:
     """Return the training set of labelled rows.
 
     Parameters
@@ -46,7 +40,6 @@ def own_data_set(
         The table that `known` was read from.
     source : Source
         The source of the rows.
-    positive_unlabelled : bool
     """
     learn, calibrate, notes = labelled
     arrays = _arrays("train", learn)
@@ -60,18 +53,19 @@ def own_data_set(
     return TrainingSet(
         learn,
         calibrate,
-        lambda detector: _held_out(detector, learn, calibrate),
-        _words(learn, calibrate, known, positive_unlabelled, isinstance(source, CacheSource)),
+        lambda detector: _held_out(detector, learn, calibrate, known.unlabelled),
+        _words(learn, calibrate, known, isinstance(source, CacheSource)),
         notes,
         {
             "labelled": {
                 "labels": table,
                 "sources": source.record,
-                "positive_unlabelled": positive_unlabelled,
+                "positive_unlabelled": known.unlabelled,
                 "clusters": known.grouped,
             }
         },
         arrays,
+        known.unlabelled,
     )
 
 
@@ -86,25 +80,42 @@ def _arrays(name: str, rows: Examples) -> dict[str, np.ndarray]:
     }
 
 
-def _held_out(detector: LensDetector, learn: Examples, calibrate: Examples | None) -> HeldOut:
-    """Return log-odds for rows that the members were not fitted on."""
+def _held_out(
+    detector: LensDetector, learn: Examples, calibrate: Examples | None, positive_unlabelled: bool
+) -> HeldOut:
+    """Return log-odds for rows that the members were not fitted on, and those of the bundled model."""
     if calibrate is None:
         # Mined rows, which may follow, are always calibrated on rows of their own.
-        members = detector.stack_.out_of_fold_
-        return HeldOut(learn.label, detector.stack_.combine(members), members, learn.group)
-    p = detector.member_probabilities(calibrate.store.measured())
+        stack = detector.stack_
+        return HeldOut(
+            learn.label,
+            stack.out_of_fold_score(learn.label),
+            stack.out_of_fold_,
+            learn.group,
+            bundled=bundled_log_odds(learn.store.measured()),
+            clean=not positive_unlabelled,
+        )
+    rows = calibrate.store.measured()
+    p = detector.member_probabilities(rows)
     usable = np.isfinite(p).all(axis=1)
     assert calibrate.group is not None
     members = member_log_odds(p[usable])
-    return HeldOut(calibrate.label[usable], detector.stack_.combine(members), members, calibrate.group[usable])
+    return HeldOut(
+        calibrate.label[usable],
+        detector.stack_.combine(members),
+        members,
+        calibrate.group[usable],
+        bundled=bundled_log_odds(rows)[usable],
+    )
 
 
-def _words(
-    learn: Examples, calibrate: Examples | None, known: Labels, positive_unlabelled: bool, cached: bool
-) -> Words:
+def _words(learn: Examples, calibrate: Examples | None, known: Labels, cached: bool) -> Words:
     n, group = len(learn.label), learn.group
     assert group is not None
-    lenses = "labelled lenses, the others unlabelled" if positive_unlabelled else "lenses"
+    kind = "known lenses, the others unlabelled" if known.unlabelled else "lenses"
+    vetted = 0 if learn.vetted is None else int(learn.vetted.sum())
+    if vetted:
+        kind += f" or, {vetted:,} of them, vetted non-lenses, which are learned as negatives"
     clusters = (
         f"They show {len(np.unique(group)):,} clusters."
         if known.grouped
@@ -112,10 +123,12 @@ def _words(
     )
     if calibrate is None:
         calibrated = "Calibrated on out-of-fold scores of the same rows"
+        if known.unlabelled:
+            calibrated += ", by the estimated label frequency"
         scored = f"out of fold, {n:,} rows"
         how = (
             f"Each row is scored by members that were fitted on the other {_FOLDS - 1} of {_FOLDS} folds; views of a "
-            "cluster are in one fold. With several members, the few weights of the stack were learned on these scores."
+            "cluster are in one fold. With several members, the weights of the stack were learned on those folds too."
         )
     else:
         held = len(calibrate.label)
@@ -128,7 +141,7 @@ def _words(
     return Words(
         title="A model of labelled cutouts",
         trained_on=f"{n:,} {'cutouts that were measured before' if cached else 'cutouts'}, "
-        f"{int(learn.label.sum()):,} of them {lenses}. {clusters}",
+        f"{int(learn.label.sum()):,} of them {kind}. {clusters}",
         calibrated_on=calibrated,
         scored_on=scored,
         scored_how=how,

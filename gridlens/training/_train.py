@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gridlens._files import locked, writable_folder
+from gridlens._files import atomic_path, locked, writable_folder
 from gridlens._progress import progress_bar
 from gridlens.detector import LensDetector
 from gridlens.engine._output import parts_folder
@@ -22,18 +22,28 @@ from gridlens.features import Measured
 from gridlens.features._contract import METADATA_CHOICES
 from gridlens.models import save_model
 from gridlens.models._manifest import hash_arrays
+from gridlens.models._zip import is_zip_name
 from gridlens.sources import Source, open_source
+from gridlens.training._bundled import beside_bundled, builds_on_bundled
 from gridlens.training._card import write_card
-from gridlens.training._checks import check_calibration, check_members, check_out, check_parameters
+from gridlens.training._checks import (
+    check_calibration,
+    check_init_model,
+    check_known_lenses,
+    check_members,
+    check_out,
+    check_parameters,
+)
 from gridlens.training._examples import TrainingSet, fit
 from gridlens.training._labelled import gather, measured_partitions, without_labelled
 from gridlens.training._labels import read_labels
 from gridlens.training._mine import Mined, mine, usable_pool
 from gridlens.training._own_data import own_data_set
+from gridlens.training._positive_unlabelled import learn_from_known_lenses
 from gridlens.training._recipe import RECIPES, Recipe
 from gridlens.training._simulated import simulated_set
 
-__all__ = ["Trained", "train"]
+__all__ = ["Trained", "known_lenses_path", "train"]
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,19 @@ class Trained:
         Rows that were left out of the training, a sentence each.
     path : Path or None
         The bundle; None if none was written.
+    comparison : str, default=""
+        A sentence on whether the model or the bundled one is better on the rows held out; "" for simulated scenes.
+    known_lenses : DataFrame or None, default=None
+        In positive-unlabelled learning, a row for each known lens, best first: `id`, `score` (out of fold, at even
+        prevalence), `rank` among all cutouts, `top_fraction` (rank over their number) and `fold`.
     """
 
     detector: LensDetector = field(repr=False)
     card: str = field(repr=False)
     notes: list[str]
     path: Path | None
+    comparison: str = ""
+    known_lenses: pd.DataFrame | None = field(default=None, repr=False)
 
 
 def train(
@@ -69,6 +86,7 @@ def train(
     positive_unlabelled: bool = False,
     groups: str | None = None,
     pool: Any = None,
+    init_model: str | os.PathLike[str] | None = None,
     random_state: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -84,14 +102,18 @@ def train(
     Your own cutouts are measured in parts beside `out`, so that an interrupted training can be resumed. Features, and
     pixels if a member looks at them, are kept in temporary files and mapped into memory: 1260 bytes a row, and 200 kB
     for a cutout of 128 px. Rows that the table of labels marks for calibration are kept from the members. Without
-    them, the probabilities are calibrated on out-of-fold scores of the rows to learn from, whose labels must be clean.
+    them, the probabilities are calibrated on out-of-fold scores of the rows to learn from, whose labels must be clean,
+    or with `positive_unlabelled` by the estimated label frequency.
+
+    The card of a model of your own cutouts says in its first line whether it is better than the bundled model on the
+    rows held out, with paired intervals.
 
     Parameters
     ----------
     source : str, path, sequence of them, or Source, default=None
         Your cutouts, as `gridlens.sources.open_source` takes them: files, folders and globs, or feature caches; or a
-        source that it opened, such as survey images with a catalogue. None simulates the scenes of `recipe`, which
-        needs the extra ``gridlens[sim]``.
+        source that it opened, such as survey images with a catalogue. None simulates the scenes of `recipe`, which must
+        be named then, and needs the extra ``gridlens[sim]``.
     labels : str, path or DataFrame, default=None
         Table for `source` with the columns `id` and `label` (1 a lens, 0 certainly not a lens, blank not known), and
         optionally `cluster` (rows with one value are views of one cluster) and `calibration` (1 for rows to calibrate
@@ -99,18 +121,26 @@ def train(
     out : str or path, default=None
         A new or empty folder, or a new .zip file. None writes no bundle.
     recipe : str or Recipe, default=None
-        Name among `RECIPES`, or your own; None is "default". It must be left out with `source`.
+        Name among `RECIPES`, or your own. It must be left out with `source`.
     members, metadata, random_state : default=None
         As in `LensDetector`. None takes those of the recipe; with `source`, those of the recipe "default".
     positive_unlabelled : bool, default=False
-        Learn from a column `s` of `labels`, 1 for a known lens and 0 for an unlabelled row; rows to calibrate on are
-        required then, with a clean `label`.
+        Learn from known lenses among unlabelled cutouts: the column `known_lens` of `labels` (or `s`) is 1 for a known
+        lens and 0 for an unlabelled one. Without that column, a `label` of 1 is a known lens, 0 a vetted non-lens,
+        learned as a negative, and blank an unlabelled cutout. Cutouts that are not in the table are unlabelled. Rows to
+        calibrate on have a clean `label`; without them, the probabilities rest on the estimated fraction of the lenses
+        that are known, for which known lenses must be a random sample of the lenses. The ranks of the known lenses out
+        of fold are written beside the bundle, to ``NAME.known-lenses.csv``.
     groups : str, default=None
         Column of `labels` that names clusters; None takes `cluster` if there is one.
     pool : as `source`, default=None
         Unlabelled cutouts. In a second round, those that the model scores highest are learned as negatives. With
         `source`, rows to calibrate on are required then, since the scores that rows were chosen by cannot calibrate.
         Rows of the pool that have a label are left out.
+    init_model : str or path, default=None
+        A model to build on, as `gridlens.load_model` takes it, such as "default": it becomes the member `pretrained` of
+        the stack, beside `members`. It is not fitted again; the weight of its log-odds is learned out of fold with
+        those of the others. It must not have been trained on the same cutouts.
     resume : bool, default=False
         Continue with the cutouts that an earlier call measured. Scenes are simulated again.
     overwrite : bool, default=False
@@ -120,7 +150,8 @@ def train(
     n_jobs : int, default=-1
         Workers that simulate, measure and fit; -1 for all processors.
     verbose : int, default=0
-        1 shows progress bars on a terminal, of the cutouts or scenes and of the fits; 0 is silent.
+        1 shows the stages and their progress on a terminal, or as a line a minute in a log: cutouts or scenes, fits by
+        member and fold, the calibration and the test; 0 is silent.
     progress : callable, optional
         Called with the number of cutouts and scenes that were finished since the last call.
     **options
@@ -135,8 +166,10 @@ def train(
     GridlensError
         The output exists, the labels are invalid or match no cutout, a member is unknown or looks at cutouts where
         there are only features, a labelled cutout occurs twice, or there are too few lenses or clusters for the folds.
+    ModelError
+        The model to build on cannot be loaded.
     ValueError
-        Parameters that do not go together, or an unknown recipe.
+        Parameters that do not go together, neither cutouts nor a recipe, or an unknown recipe.
 
     Examples
     --------
@@ -144,10 +177,15 @@ def train(
     >>> trained = gridlens.train("cutouts/", "labels.csv", out="my-model/")  # doctest: +SKIP
     >>> print(trained.card)  # doctest: +SKIP
     """
-    check_parameters(source, labels, recipe, positive_unlabelled, groups, pool, resume, overwrite, options)
+    check_parameters(source, labels, recipe, positive_unlabelled, groups, pool, init_model, resume, overwrite, options)
     settings = _settings(recipe, members=members, metadata=metadata, random_state=random_state)
+    if init_model is not None:
+        member = check_init_model(init_model, settings.metadata)
+        settings = replace(settings, members=(*settings.members, member))
     if out is not None:
         check_out(Path(out), overwrite)
+        if positive_unlabelled:
+            check_known_lenses(known_lenses_path(Path(out)), overwrite)
     data = None if source is None else open_source(source, **options)
     # A source that is open already takes no options.
     unlabelled = None if pool is None else open_source(pool, **({} if hasattr(pool, "partitions") else options))
@@ -178,33 +216,72 @@ def train(
             else:
                 rows = measured(data, parts_folder(bundle))
                 labelled = gather(rows, known, settings.metadata, folder, data if pixels else None)
-                taught = own_data_set(labelled, known, labels, data, positive_unlabelled=positive_unlabelled)
+                taught = own_data_set(labelled, known, labels, data)
         detector = LensDetector(
             settings.members, settings.metadata, n_jobs=n_jobs, random_state=settings.random_state, verbose=verbose
         )
-        card, training = _teach(detector, taught, negatives, settings.mined_fraction)
+        taught_model = _teach(detector, taught, negatives, settings.mined_fraction)
+        training, known_lenses = taught_model.training, taught_model.known_lenses
         if unlabelled is not None:
             training["mined"]["sources"] = unlabelled.record
         if out is not None:
-            _write(detector, bundle, card, training, overwrite)
-    return Trained(detector, card, taught.notes, None if out is None else bundle)
+            _write(detector, bundle, taught_model.card, training, overwrite)
+            if known_lenses is not None:
+                with atomic_path(known_lenses_path(bundle)) as temporary:
+                    known_lenses.to_csv(temporary, index=False)
+    return Trained(
+        detector,
+        taught_model.card,
+        taught.notes,
+        None if out is None else bundle,
+        taught_model.comparison,
+        known_lenses,
+    )
 
 
-def _teach(
-    detector: LensDetector, taught: TrainingSet, negatives: Measured | None, mined_fraction: float
-) -> tuple[str, dict[str, Any]]:
+class _Taught(NamedTuple):
+    """A fitted detector in words."""
+
+    card: str
+    training: dict[str, Any]
+    """the manifest's record"""
+    comparison: str
+    known_lenses: pd.DataFrame | None
+
+
+def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | None, mined_fraction: float) -> _Taught:
     """Fit a detector, and return its card and the manifest's record of the training."""
     data = hash_arrays(taught.arrays)
     training = dict(taught.record)
     mined: Mined | None = None
-    fit(detector, taught.learn, taught.calibrate)
+    learn = taught.learn
+    fit(detector, learn, taught.calibrate)
     if negatives is not None:
-        mined = mine(detector, negatives, max(1, int(mined_fraction * len(taught.learn.label))))
-        fit(detector, taught.learn.with_negatives(mined), taught.calibrate)
+        mined = mine(detector, negatives, max(1, int(mined_fraction * len(learn.label))))
+        learn = learn.with_negatives(mined)
+        fit(detector, learn, taught.calibrate)
         data |= hash_arrays({"mined.features": mined.rows.features})
         training["mined"] = {"pool": mined.pool, "taken": len(mined.weight), "weight": float(mined.weight.sum())}
-    card = write_card(detector, taught.words, taught.held_out(detector), taught.notes, mined)
-    return card, training | {"data": data}
+    sections, known_lenses = [], None
+    if taught.positive_unlabelled:
+        known = learn_from_known_lenses(detector, taught, learn)
+        sections, known_lenses = known.sections, known.table
+        training |= known.record
+    with progress_bar("Testing", None, visible=detector.verbose > 0):
+        held = taught.held_out(detector)
+        beside = None
+        if held.bundled is not None:
+            builds_on_it = builds_on_bundled(detector.stack_.members_)
+            beside = beside_bundled(held.label, held.score, held.bundled, held.group, builds_on_it)
+        card = write_card(detector, taught.words, held, taught.notes, mined, beside, sections)
+    comparison = "" if beside is None else beside.verdict
+    return _Taught(card, training | {"data": data}, comparison, known_lenses)
+
+
+def known_lenses_path(bundle: Path) -> Path:
+    """Return the file of known lenses beside a bundle."""
+    name = bundle.stem if is_zip_name(bundle) else bundle.name
+    return bundle.with_name(f"{name}.known-lenses.csv")
 
 
 @contextlib.contextmanager
@@ -234,6 +311,7 @@ def _progress_of(
 def _settings(recipe: str | Recipe | None, **chosen: Any) -> Recipe:
     """Return a recipe with the parameters that the caller gave."""
     if not isinstance(recipe, Recipe):
+        # Your own cutouts are learned with the settings of the bundled model.
         name = "default" if recipe is None else recipe
         if name not in RECIPES:
             raise ValueError(

@@ -74,7 +74,10 @@ def test_simulate_without_lenstronomy_says_what_to_install(tmp_path, monkeypatch
     import sys
 
     monkeypatch.setitem(sys.modules, "lenstronomy", None)
-    for command in (["simulate", tmp_path / "training", "--n", 2], ["train", "--out", tmp_path / "model"]):
+    for command in (
+        ["simulate", tmp_path / "training", "--n", 2],
+        ["train", "--recipe", "quick", "--out", tmp_path / "model"],
+    ):
         result = run(*command)
         assert result.exit_code == 1
         assert "pip install 'gridlens[sim]'" in result.stderr
@@ -83,6 +86,6 @@ def test_simulate_without_lenstronomy_says_what_to_install(tmp_path, monkeypatch
 
 def test_train_refuses_a_folder_that_is_not_empty_before_it_works(tmp_path):
     (tmp_path / "kept.txt").write_text("x")
-    result = run("train", "--out", tmp_path)
+    result = run("train", "--recipe", "quick", "--out", tmp_path)
     assert result.exit_code == 1
     assert "is not empty" in result.stderr

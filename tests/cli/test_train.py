@@ -103,8 +103,11 @@ def test_what_does_not_go_together(cache, labels):
         (("--data", cache, "--labels", labels, "--recipe", "quick"), "name one of the two"),
         (("--data", cache), "--data needs --labels"),
         (("--labels", labels), "--labels needs --data"),
-        (("--groups", "cluster"), "need --data"),
-        (("--catalog", labels), "need --data"),
+        ((), "--data and --labels for your own cutouts, or --recipe for simulated scenes"),
+        (("--mine", cache), "--data and --labels for your own cutouts, or --recipe for simulated scenes"),
+        (("--groups", "cluster"), "add --data"),
+        (("--catalog", labels), "add --data"),
+        (("--from", "default", "--recipe", "quick"), "add --data"),
         (("--data", cache, "--image", "g=a.fits", "--labels", labels), "Name the cutouts, PATHS, or survey images"),
     ):
         result = run("train", *arguments)
@@ -158,6 +161,27 @@ def test_clusters_are_cut_out_of_survey_images(tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "16 cutouts, 8 of them lenses" in result.stdout
     assert [path.name for path in tmp_path.iterdir() if "parts" in path.name] == []
+
+
+@pytest.mark.slow
+def test_known_lenses_and_a_model_to_build_on(cache, labels, tmp_path):
+    known = pd.read_csv(labels).query("label == 1")[:60]
+    known.to_csv(tmp_path / "known.csv", index=False)
+    command = ("train", "--data", cache, "--labels", tmp_path / "known.csv", "--out", tmp_path / "new.zip", *MEMBERS)
+    result = run(*command)
+    assert result.exit_code == 1
+    assert "count cutouts without a label as unlabelled by --positive-unlabelled" in result.stderr
+    result = run(*command, "--positive-unlabelled", "--from", "default")
+    assert result.exit_code == 0, result.stderr
+    first = result.stdout.splitlines()[0]
+    assert "the bundled model" in first
+    assert first in result.stderr
+    assert f"known lenses by rank: {tmp_path / 'new.known-lenses.csv'}" in result.stderr
+    assert len(pd.read_csv(tmp_path / "new.known-lenses.csv")) == 60
+    assert "pretrained" in run("info", tmp_path / "new.zip").stdout
+    scored = run("score", cache, "--model", tmp_path / "new.zip", "--out", tmp_path / "scores.csv")
+    assert scored.exit_code == 0, scored.stderr
+    assert "pretrained" in pd.read_csv(tmp_path / "scores.csv")
 
 
 def test_labels_that_say_who_was_labelled_lead_to_the_option(cache, labels, tmp_path):

@@ -150,7 +150,7 @@ def test_without_torch_the_rest_works(monkeypatch, absent):
     assert status["resnet"].startswith("needs gridlens[deep]")
     assert status["vit"].startswith("needs gridlens[deep]")
     assert status["vit"].endswith(f"for want of {absent}.")
-    refused = CliRunner().invoke(main, ["train", "--out", "nowhere", "--members", "resnet"])
+    refused = CliRunner().invoke(main, ["train", "--recipe", "quick", "--out", "nowhere", "--members", "resnet"])
     assert refused.exit_code == 1
     assert "needs gridlens[deep]" in refused.output
 

@@ -219,15 +219,21 @@ def test_out_of_fold_predictions_from_elsewhere_are_taken(rows):
 def test_processes_change_nothing_and_progress_counts_fits(rows):
     X, y = rows
     X = np.pad(X, ((0, 0), (0, len(FEATURE_NAMES) - X.shape[1])))
-    done = []
+    done, steps = [], []
+
+    def progress(count, step):
+        done.append(count)
+        steps.append(step)
 
     def stack(n_jobs=None):
         # Members of the package: processes cannot import those of a test.
         trees = LightGBMMember(n_estimators=5, turns=False), ElkanNotoMember(n_estimators=5, turns=False)
         return MemberStack(trees, n_jobs=n_jobs, random_state=0)
 
-    one = stack().fit({"features": X}, y, progress=done.append)
+    one = stack().fit({"features": X}, y, progress=progress)
     assert sum(done) == one.n_fits == 12
+    assert steps[:3] == ["lightgbm, fold 1 of 5", "elkan-noto, fold 1 of 5", "lightgbm, fold 2 of 5"]
+    assert steps[-3:] == ["lightgbm, all rows", "elkan-noto, all rows", ""]
     two = stack(2).fit({"features": X}, y)
     np.testing.assert_array_equal(one.out_of_fold_, two.out_of_fold_)
 

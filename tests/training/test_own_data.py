@@ -1,5 +1,6 @@
 """Models of labelled cutouts, from features that were measured before and from images."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,10 @@ import pandas as pd
 import pytest
 
 from gridlens import CutoutSet, load_model, train
-from gridlens.errors import GridlensError
+from gridlens.errors import GridlensError, ModelError
 from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, Measured
 from gridlens.models import read_manifest
+from gridlens.training._bundled import beside_bundled
 from gridlens.training._labels import read_labels
 
 LINEAR = ("linear(turns=False)",)
@@ -118,15 +120,69 @@ def test_positives_and_unlabelled_rows_are_calibrated_on_clean_ones(cache, label
     frame["s"] = frame["label"] * (np.random.default_rng(0).random(400) < 0.5)
     frame["label"] = frame["label"].astype(object).where(frame["calibration"] == 1, "nobody looked")
     trained = train(cache, labels(frame), out=tmp_path / "model", members=LINEAR, positive_unlabelled=True, n_jobs=1)
-    assert "of them labelled lenses, the others unlabelled" in trained.card
+    assert "of them known lenses, the others unlabelled" in trained.card
     detector = load_model(tmp_path / "model")
     assert detector.training_prevalence_ < 0.35
     assert detector.calibration_prevalence_ == pytest.approx(0.5, abs=0.05)
-    for lacking, said in (("calibration", "columns id, label, s and calibration"), ("s", "columns id, label, s")):
-        with pytest.raises(GridlensError, match=said):
-            read_labels(labels(frame.drop(columns=lacking)), positive_unlabelled=True)
-    with pytest.raises(GridlensError, match=r"must be calibrated on others.*Got none"):
-        read_labels(labels(frame.assign(calibration=0)), positive_unlabelled=True)
+    # The members have seen no row of the calibration, and each known lens is ranked by members that have not seen it.
+    assert trained.known_lenses["rank"].between(1, 216).all()
+    assert len(trained.known_lenses) == frame["s"][:240][~measured(240)[0].rejected].sum()
+    with pytest.raises(GridlensError, match=r"must be 1, 0 or blank. Got 'nobody looked'"):
+        read_labels(labels(frame.drop(columns="s")), positive_unlabelled=True)
+
+
+def test_a_model_builds_on_another_and_is_compared_with_the_bundled_one(cache, labels, tmp_path):
+    trained = train(cache, labels(table()), out=tmp_path / "model", members=LINEAR, init_model="default", n_jobs=1)
+    assert trained.detector.member_names_ == ["linear", "pretrained"]
+    assert re.match(
+        r"This model is better than the bundled model on these rows: AUROC 0.\d+ against", trained.comparison
+    )
+    assert trained.card.startswith(f"{trained.comparison}\n\n# A model of labelled cutouts\n")
+    assert "The member pretrained is the model 'default' (SHA-256 of its manifest" in trained.card
+    assert "## Compared with the bundled model\n\n| measure | this model | the bundled model |" in trained.card
+    again = load_model(tmp_path / "model")
+    X = measured(100, seed=5)[0].features
+    np.testing.assert_array_equal(again.predict_proba(X), trained.detector.predict_proba(X))
+    stack = trained.detector.stack_
+    rows = measured(400)[0]
+    alone = load_model("default").decision_function(rows.features[~rows.rejected])
+    assert (np.argsort(stack.out_of_fold_[:, 1]) == np.argsort(alone)).all()
+
+
+def test_a_model_that_sees_hidden_metadata_is_not_built_on(cache, labels, tmp_path):
+    train(cache, labels(table()), out=tmp_path / "base", members=LINEAR, metadata="survey", n_jobs=1)
+    with pytest.raises(GridlensError, match=r"'metadata' .* must be 'survey' for .*sees depth, redshift, seeing"):
+        train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "base")
+    with pytest.raises(ModelError, match="is not a model bundle"):
+        train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "nowhere")
+
+
+def test_the_better_model_is_named():
+    rng = np.random.default_rng(0)
+    y = np.repeat([1, 0], [60, 300])
+    good, poor = y * 3.0 + rng.normal(size=360), y * 0.7 + rng.normal(size=360)
+    for score, bundled, said in (
+        (
+            good,
+            poor,
+            r"^This model is better than the bundled model .* AUROC 0.9\d+ against 0.[67]\d+, a difference of \+0",
+        ),
+        (
+            poor,
+            good,
+            r"^The bundled model is better than this model .* AUROC 0.9\d+ against 0.[67].* -0.*init_model=\"default\"",
+        ),
+        (good, good + 0.1 * rng.normal(size=360), "^This model and the bundled model cannot be distinguished"),
+    ):
+        assert re.search(said, beside_bundled(y, score, bundled, None, False).verdict)
+    assert "init_model" not in beside_bundled(y, poor, good, None, True).verdict
+    some = np.where(np.arange(360) % 3 == 0, np.nan, poor)
+    assert (
+        "these rows (240 of 360, which both models score): AUROC" in beside_bundled(y, good, some, None, False).verdict
+    )
+    none = beside_bundled(y, good, np.full(360, np.nan), None, False)
+    assert none.verdict.endswith("cannot be compared on these rows: the bundled model gives a score for 0 of 360.")
+    assert none.table == ""
 
 
 def test_a_pool_is_mined_from_a_cache_without_its_labelled_rows(cache, labels, tmp_path):

@@ -165,11 +165,16 @@ def test_the_three_sets_share_no_seed():
     ("arguments", "said"),
     [
         ({"recipe": "defualt"}, r"The 'recipe' parameter must be one of 'default', 'quick'.* Got 'defualt' instead"),
-        ({"metadata": "none"}, r"The 'metadata' parameter must be one of 'image', .* Got 'none' instead"),
+        (
+            {"recipe": "quick", "metadata": "none"},
+            r"The 'metadata' parameter must be one of 'image', .* Got 'none' instead",
+        ),
         ({"source": "cutouts/"}, "'source' and 'labels' must be given together"),
         ({"source": "a/", "labels": "b.csv", "recipe": "quick"}, "'recipe' parameter must be None with 'source'"),
-        ({"positive_unlabelled": True}, "describe 'labels'"),
-        ({"survey": "hsc"}, "need 'source' or 'pool'. Got survey without them"),
+        ({}, r"'recipe' parameter must be given. Got neither; recipe=\"quick\" trains .* in minutes"),
+        ({"recipe": "quick", "init_model": "default"}, "'init_model' parameter must be None without 'source'"),
+        ({"recipe": "quick", "positive_unlabelled": True}, "describe 'labels'"),
+        ({"recipe": "quick", "survey": "hsc"}, "need 'source' or 'pool'. Got survey without them"),
     ],
 )
 def test_parameters_that_do_not_go_together(arguments, said):
@@ -179,4 +184,9 @@ def test_parameters_that_do_not_go_together(arguments, said):
 
 def test_a_training_is_either_resumed_or_replaced():
     with pytest.raises(GridlensError, match="resume=True and overwrite=True are mutually exclusive"):
-        train(resume=True, overwrite=True)
+        train(recipe="quick", resume=True, overwrite=True)
+
+
+def test_scenes_are_not_learned_with_a_model_that_may_know_them():
+    with pytest.raises(GridlensError, match="must not name 'pretrained' for simulated scenes"):
+        train(recipe="quick", members=("linear", "pretrained"))

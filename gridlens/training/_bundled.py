@@ -1,0 +1,97 @@
+"""A model of your own cutouts beside the bundled one, on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridlens.evaluation import auroc, compare, tpr_at_fpr
+from gridlens.features import Measured
+from gridlens.models import PretrainedMember, load_model
+
+__all__ = ["Beside", "beside_bundled", "builds_on_bundled", "bundled_log_odds"]
+
+_BUNDLED = "default"
+_DRAWS = 300
+_MEASURES: dict[str, Any] = {
+    "AUROC": auroc,
+    "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01),
+    "TPR at FPR 0.001": partial(tpr_at_fpr, fpr=0.001),
+}
+
+
+class Beside(NamedTuple):
+    """The comparison of a model with the bundled one."""
+
+    verdict: str
+    """a sentence: which of the two is better"""
+    table: str
+    """rows of a Markdown table: measure, this model, the bundled model, difference"""
+
+
+def bundled_log_odds(rows: Measured) -> np.ndarray:
+    """Return the log-odds (n,) of the bundled model for measured rows; NaN where it has none."""
+    return load_model(_BUNDLED).decision_function(rows)
+
+
+def builds_on_bundled(members: Sequence[Any]) -> bool:
+    """Return whether the bundled model is among the members of a model."""
+    return any(isinstance(member, PretrainedMember) and member.model == _BUNDLED for member in members)
+
+
+def beside_bundled(
+    label: np.ndarray, score: np.ndarray, bundled: np.ndarray, group: np.ndarray | None, builds_on_it: bool
+) -> Beside:
+    """Compare held-out scores of a model with those of the bundled model, paired by row.
+
+    Parameters
+    ----------
+    label : ndarray of shape (n,)
+    score, bundled : ndarray of shape (n,)
+        Of the model and of the bundled one, higher for more likely lenses; rows where the latter is NaN are left out.
+    group : ndarray of shape (n,) or None
+        Clusters.
+    builds_on_it : bool
+        Whether the bundled model is a member of the model.
+    """
+    both = np.isfinite(bundled)
+    if not 0 < label[both].sum() < both.sum():
+        return Beside(
+            "This model and the bundled model cannot be compared on these rows: the bundled model gives a score for "
+            f"{int(both.sum())} of {len(label)}.",
+            "",
+        )
+    found = compare(
+        label[both],
+        bundled[both],
+        score[both],
+        _MEASURES,
+        groups=None if group is None else group[both],
+        n_boot=_DRAWS,
+    )
+    rows = [f"| {name} | {one.b} | {one.a} | {_gain(one.difference)} |" for name, one in found.items()]
+    left_out = "" if both.all() else f" ({int(both.sum()):,} of {len(label):,}, which both models score)"
+    return Beside(_verdict(found["AUROC"], left_out, builds_on_it), "\n".join(rows))
+
+
+def _verdict(auroc: Any, left_out: str, builds_on_it: bool) -> str:
+    gain = auroc.difference
+    if gain.note:
+        return f"This model and the bundled model cannot be compared on these rows{left_out}: {gain.note}."
+    first, second, way_out = auroc.b.value, auroc.a.value, ""
+    if gain.low > 0.0:
+        said = "This model is better than the bundled model on these rows"
+    elif gain.high < 0.0:
+        said = "The bundled model is better than this model on these rows"
+        first, second = second, first
+        way_out = "" if builds_on_it else ' A model that builds on it, init_model="default", keeps its knowledge.'
+    else:
+        said = "This model and the bundled model cannot be distinguished on these rows"
+    return f"{said}{left_out}: AUROC {first:.3f} against {second:.3f}, a difference of {_gain(gain)}, paired.{way_out}"
+
+
+def _gain(gain: Any) -> str:
+    return str(gain.note) or f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
