@@ -8,7 +8,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,9 @@ from gridlens.cutouts._damage import damage_message
 from gridlens.cutouts._expansion import check_deflate
 from gridlens.cutouts._sides import check_side
 from gridlens.cutouts._sniff import check_regular, content_kind
+from gridlens.cutouts.images._kept_cards import kept_cards
+from gridlens.cutouts.images._wcs import standard_wcs_cards, wcs_cards
 from gridlens.errors import CutoutError
-
-if TYPE_CHECKING:
-    from astropy.io.fits import Header
 
 __all__ = ["PlainImage", "is_compressed", "open_fits", "opened"]
 
@@ -59,15 +58,19 @@ class PlainImage:
 
     Parameters
     ----------
-    header : Header
+    cards : str
+        The cards of its header that reading asks for; see `kept_cards`.
     data : ndarray
         The values as they are stored.
     """
 
     is_image = True
 
-    def __init__(self, header: "Header", data: NDArray[Any]) -> None:
-        self.header, self.data = header, data
+    def __init__(self, cards: str, data: NDArray[Any]) -> None:
+        from astropy.io.fits import Header
+
+        self.header, self.data = Header.fromstring(cards), data
+        self._cards = cards
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -79,10 +82,16 @@ class PlainImage:
         """Return the name in capitals, as astropy does."""
         return str(self.header["EXTNAME"]).strip().upper() if "EXTNAME" in self.header else "PRIMARY"
 
+    @property
+    def wcs_cards(self) -> str:
+        """Return the cards that make up the WCS, as `wcs_cards` does."""
+        standard = standard_wcs_cards(self._cards)
+        return wcs_cards(self.header) if standard is None else standard
+
 
 def _plain_image(path: str, max_side: int | None) -> PlainImage | None:
     """Read a file that holds one image, not compressed, and nothing else; return None for another file."""
-    from astropy.io import fits
+    from astropy.io.fits.hdu import BITPIX2DTYPE
 
     size = check_regular(path)
     with open(path, "rb") as file, _named(path):
@@ -91,9 +100,9 @@ def _plain_image(path: str, max_side: int | None) -> PlainImage | None:
         found = plain_header(file, size, _check_of(max_side))
         if found is None:
             return None
-        dtype = np.dtype(fits.hdu.BITPIX2DTYPE[found.bitpix]).newbyteorder(">")
+        dtype = np.dtype(BITPIX2DTYPE[found.bitpix]).newbyteorder(">")
         data = np.fromfile(file, dtype, math.prod(found.shape))
-    return PlainImage(fits.Header.fromstring(found.cards), data.reshape(found.shape))
+    return PlainImage(kept_cards(found.cards), data.reshape(found.shape))
 
 
 @contextlib.contextmanager

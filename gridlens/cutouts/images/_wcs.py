@@ -11,25 +11,30 @@ if TYPE_CHECKING:
     from astropy.io.fits import Card, Header
     from astropy.wcs import WCS
 
-__all__ = ["parse_wcs", "wcs_cards"]
+__all__ = ["WCS_KEY", "parse_wcs", "standard_wcs_cards", "wcs_cards"]
 
 _CARD = 80
 
 # All that astropy and wcslib read of a celestial WCS: projections and their parameters, SIP, and the polynomials that
 # IRAF writes into WAT cards (TNX, ZPX). The lookup tables of the FITS distortion paper are kept too, so that astropy
 # refuses them: the tables are in extensions that are not read here.
-_WCS_KEY = re.compile(
+WCS_KEY = re.compile(
     r"NAXIS\d?$|WCSAXES$|WCSDIM$|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d+$|(CD|PC|PV|PS)\d+_\d+$|PC\d{6}$"
     r"|LONPOLE$|LATPOLE$|RADESYS$|RADECSYS$|EQUINOX$|EPOCH$|(A|B|AP|BP)_(\d+_\d+|ORDER|DMAX)$|WAT\d_\d+$|PROJP\d+$"
     r"|(CPDIS|CQDIS|D2IMDIS)\d+$|AXISCORR$|D2IMEXT$|(DP|DQ|D2IM)\d+"
 )
 _TEXTS = re.compile(r"CTYPE|CUNIT|RADE|WAT|CPDIS|CQDIS|D2IM|DP|DQ|PS\d")
 # Keywords of a WCS of two axes that is nothing but a projection, and the codes of projections without parameters.
-_PROJECTED_KEY = re.compile(
-    r"NAXIS[12]?$|WCSAXES$|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[12]$|(CD|PC)[12]_[12]$|LONPOLE$|LATPOLE$|RADESYS$"
-    r"|RADECSYS$|EQUINOX$|EPOCH$"
+_PROJECTED_TEXTS = frozenset({"CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "RADESYS", "RADECSYS"})
+_PROJECTED_KEYS = _PROJECTED_TEXTS.union(
+    {"NAXIS", "WCSAXES", "LONPOLE", "LATPOLE", "EQUINOX", "EPOCH"},
+    (f"{stem}{axis}" for stem in ("NAXIS", "CRVAL", "CRPIX", "CDELT", "CROTA") for axis in (1, 2)),
+    (f"{stem}{i}_{j}" for stem in ("CD", "PC") for i in (1, 2) for j in (1, 2)),
 )
 _PROJECTED = re.compile(r"CTYPE[12] *= *'(RA--|DEC-)-(TAN|SIN|ARC|STG|ZEA|CAR) *'")
+# Cards as the standard wants them, which astropy shows as they are.
+_STANDARD_TEXT = re.compile(r"[A-Z0-9_-]+ *= +'[A-Za-z0-9 ._/+-]*' *(/[ -~]*)?$")
+_STANDARD_NUMBER = re.compile(r"[A-Z0-9_-]+ *= +[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([DE][+-]?[0-9]+)? *(/[ -~]*)?$")
 _DISTORTED = re.compile(r"-(SIP|TPV|TPD|TNX|ZPX|TUV|DSS)$")
 
 
@@ -45,7 +50,24 @@ def wcs_cards(header: "Header") -> str:
     """
     if "CTYPE1" not in header:
         return ""
-    return "".join(_with_number(card) for card in header.cards if _WCS_KEY.match(card.keyword))
+    return "".join(_with_number(card) for card in header.cards if WCS_KEY.match(card.keyword))
+
+
+def standard_wcs_cards(header: str) -> str | None:
+    """Return `wcs_cards` of a header, as text, whose cards of the WCS all have the standard form; else None.
+
+    astropy checks each card before it shows it, which takes longer than the projection.
+    """
+    found: list[str] = []
+    for card in (header[at : at + _CARD] for at in range(0, len(header), _CARD)):
+        name = card.removeprefix("HIERARCH ").split("=")[0].strip()
+        if name in _PROJECTED_KEYS and card[8:10] == "= ":
+            if not (_STANDARD_TEXT if name in _PROJECTED_TEXTS else _STANDARD_NUMBER).match(card):
+                return None
+            found.append(card)
+        elif WCS_KEY.match(name.upper()) or name.startswith("CONTINUE"):
+            return None
+    return "".join(found) if any(card.startswith("CTYPE1 ") for card in found) else ""
 
 
 def _with_number(card: "Card") -> str:
@@ -108,7 +130,7 @@ def _projected_wcs(cards: str) -> "WCS | None":
     each = [cards[at : at + _CARD] for at in range(0, len(cards), _CARD)]
     names = {card[:8].rstrip() for card in each}
     types = sorted(found.groups() for found in map(_PROJECTED.match, each) if found)
-    is_plain = len(names) == len(each) and all(map(_PROJECTED_KEY.match, names))
+    is_plain = len(names) == len(each) and names <= _PROJECTED_KEYS
     if not is_plain or [kind for kind, _ in types] != ["DEC-", "RA--"] or types[0][1] != types[1][1]:
         return None
     with warnings.catch_warnings():

@@ -13,10 +13,11 @@ from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._tangent import at_scale, tangent_frame
 from gridlens.cutouts._zeropoints import flux_factors
 from gridlens.cutouts.images._blank import mark_blank
-from gridlens.cutouts.images._fits_open import opened, quiet
+from gridlens.cutouts.images._fits_open import PlainImage, opened, quiet
 from gridlens.cutouts.images._fits_pixels import image_pixels
 from gridlens.cutouts.images._flux import band_zeropoints, pixel_unit
 from gridlens.cutouts.images._header_values import PIXEL_SCALE_KEY, positive_number
+from gridlens.cutouts.images._kept_cards import CUBE_BAND_STEMS, CUBE_BANDS
 from gridlens.cutouts.images._photometry import full_header, header_seeing
 from gridlens.cutouts.images._wcs import parse_wcs, wcs_cards
 from gridlens.cutouts.readers._resolved import Resolved
@@ -36,6 +37,13 @@ _MAX_SHIFT = 0.5
 class _Plane(NamedTuple):
     data: NDArray[np.float32]
     header: "Header"
+    plain: PlainImage | None = None
+    """the image, of a file that holds nothing else"""
+
+    @property
+    def wcs_cards(self) -> str:
+        """Return the cards that make up the WCS."""
+        return wcs_cards(self.header) if self.plain is None else self.plain.wcs_cards
 
 
 def read_fits(entry: Entry, options: Resolved) -> tuple[CutoutSet, "WCS | None"]:
@@ -65,7 +73,9 @@ def read_fits(entry: Entry, options: Resolved) -> tuple[CutoutSet, "WCS | None"]
     factors = flux_factors(zeropoints) * np.array([unit.per_pixel(scale**2) for unit in units], dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         linear = [unit.linear(mark_blank(plane.data)) for unit, plane in zip(units, planes, strict=True)]
-        pixels = np.stack(linear, axis=-1) * factors
+        pixels = np.empty((*linear[0].shape, len(BANDS)), dtype=np.float32)
+        for k, values in enumerate(linear):
+            np.multiply(values, factors[k], out=pixels[..., k])
     cutouts = CutoutSet(
         pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.joined], sky_axes=axes
     )
@@ -106,7 +116,7 @@ def _read_band_file(path: str, options: Resolved) -> _Plane:
                 f"The file {escaped(path)} is named as one band, but holds an array of "
                 f"{' x '.join(map(str, hdu.shape))} px. Rename it if it is a cube."
             )
-        return _Plane(data, full_header(hdus, hdu))
+        return _Plane(data, full_header(hdus, hdu), hdu if isinstance(hdu, PlainImage) else None)
 
 
 def _squeezed(hdu: Any) -> NDArray[np.float32]:
@@ -150,9 +160,9 @@ def _read_single_file(entry: Entry, options: Resolved) -> list[_Plane]:
 
 def _header_bands(header: "Header", options: Resolved) -> tuple[str, ...] | None:
     """Read the bands of a cube off its header: BANDS = "griz", or BAND0 ... or FILTER1 ..., one per plane."""
-    if "BANDS" in header:
-        return split_bands(str(header["BANDS"]), options.filters)
-    for stem in ("BAND", "FILTER"):
+    if CUBE_BANDS in header:
+        return split_bands(str(header[CUBE_BANDS]), options.filters)
+    for stem in CUBE_BAND_STEMS:
         for start in (0, 1):
             names: list[str] = []
             while f"{stem}{start + len(names)}" in header:
@@ -169,7 +179,7 @@ def _common_wcs(planes: list[_Plane]) -> "WCS | None":
     x, y = np.array([0, width - 1, 0, width - 1]), np.array([0, 0, height - 1, height - 1])
     seen = {""}
     for band, plane in zip(BANDS, planes, strict=True):
-        cards = wcs_cards(plane.header)
+        cards = plane.wcs_cards
         if cards in seen:
             continue
         seen.add(cards)
