@@ -22,10 +22,10 @@ A candidate is on a circle if at least 35 % of its pixels are within 1.5 px of t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gridlens.explain._words import TANGENTIAL, colour_words, curvature_words, tangential_words
+from gridlens.features._shown import shown_value
 
 __all__ = ["describe_candidate", "has_circle_about_bcg", "objections"]
 
@@ -114,7 +114,7 @@ def _shape(arc: Mapping[str, float], without: Collection[str], noun: str) -> lis
 def _brightness(arc: Mapping[str, float], without: Collection[str]) -> list[str]:
     if "arc_snr" in without:
         return []
-    snr = math.sinh(arc["arc_snr"])
+    snr = float(shown_value("arc_snr", arc["arc_snr"]))
     return ["faint"] * (snr < _FAINT) + ["bright"] * (snr >= _BRIGHT)
 
 
@@ -146,7 +146,7 @@ def _offset(value: float) -> str:
 
 
 def _snr(value: float) -> str:
-    snr = math.sinh(value)
+    snr = float(shown_value("arc_snr", value))
     kind = "faint" if snr < _FAINT else "bright" if snr >= _BRIGHT else ""
     return f"{kind} (S/N {snr:.0f})" if kind else f"at S/N {snr:.0f}"
 
