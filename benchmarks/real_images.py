@@ -22,7 +22,7 @@ from gridlens._constants import MAD_TO_SIGMA
 from gridlens.cutouts import CutoutSet, extract, read_batches
 from gridlens.engine import score_batches
 from gridlens.features import _kernels
-from gridlens.reports import draw_candidate
+from gridlens.reports import draw_contact_sheet
 
 SETS = {
     "ps1": "Pan-STARRS1, groups and clusters with known lenses",
@@ -122,19 +122,9 @@ def show_matching(pairs: dict[str, tuple[CutoutSet, CutoutSet]], seeing: dict[st
 
 
 def draw(target: Path, table: pd.DataFrame, cutouts: dict[str, CutoutSet]) -> None:
-    """Draw the cutouts of a set with the best candidate of each."""
-    import matplotlib.pyplot as plt
-
-    columns = min(5, len(table))
-    rows = -(-len(table) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.9 * rows), layout="constrained", squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (_, row) in zip(axes.flat, table.iterrows(), strict=False):
-        draw_candidate(cutouts[row["id"]], axis, patch=row["arc_patch"])
-        axis.set_title(f"{row['id'][:22]}\n{row['score']:.2f}", fontsize=8)
-    figure.savefig(target, dpi=90, pil_kwargs={"quality": 85})
-    plt.close(figure)
+    """Draw the cutouts of a set with the arc candidate of each."""
+    sheet = draw_contact_sheet(table, cutouts.values(), columns=min(5, len(table)))
+    sheet.savefig(target, dpi=130, pil_kwargs={"quality": 85})
 
 
 def draw_matching(target: Path, pairs: dict[str, tuple[CutoutSet, CutoutSet]]) -> None:

@@ -1,9 +1,9 @@
-"""Score the example cutouts and draw a contact sheet: each score, and the arc candidate that it is based on.
+"""Score the example cutouts and draw a contact sheet: each score, with the arc candidate of the table.
 
     pip install "gridlens[explain]"
     python examples/quickstart.py contact-sheet.png
 
-The arc candidate that the score depends on is outlined in white; titles give the rank, the id and the score at even
+The arc candidate is outlined in white; titles give the rank, the id and the score at even
 prevalence.
 """
 

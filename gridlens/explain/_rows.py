@@ -16,6 +16,9 @@ from gridlens.sources._selection import Selection
 
 __all__ = ["read_rows"]
 
+# More would read a survey again for a few pictures.
+_MOST_PARTITIONS = 64
+
 
 def read_rows(rows: pd.DataFrame, source: Source | None = None, **options: Any) -> list[CutoutSet]:
     """Read the cutouts of rows, as far as they can be read; those that cannot be are left out.
@@ -43,6 +46,8 @@ def read_rows(rows: pd.DataFrame, source: Source | None = None, **options: Any) 
                 return []
             source = open_source(paths, **options)
         chosen = Selection(source, rows["id"].astype(str), paths)
+        if len(chosen.partitions()) > _MOST_PARTITIONS:
+            return []
         for partition in chosen.partitions():
             batches = [batch for batch in chosen.read(partition) if not isinstance(batch, Measured)]
             found += [batch.cutouts for batch in batches if batch.cutouts is not None]

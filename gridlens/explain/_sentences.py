@@ -22,12 +22,12 @@ A candidate is on a circle if at least 35 % of its pixels are within 1.5 px of t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from gridlens.explain._words import TANGENTIAL, colour_words, curvature_words, tangential_words
+from gridlens.features._shown import shown_value
 
-__all__ = ["describe_candidate", "has_circle_about_bcg", "objections"]
+__all__ = ["describe_candidate", "has_circle_about_bcg", "is_objection", "objection"]
 
 _ROUND = "round object"
 _ARC, _ELONGATED, _LONG = 2.5, 1.7, 4.0  # elongation, the axis ratio
@@ -35,7 +35,7 @@ _THIN, _THICK = 7.0, 5.0  # length over width
 _FAINT, _BRIGHT = 30.0, 300.0  # S/N
 _COLOURED = 0.3  # mag
 _CONCENTRIC, _NEARLY = 0.3, 0.5  # radii
-_ON_CIRCLE = 0.35  # fraction of the pixels
+_ON_CIRCLE, _MOSTLY = 0.35, 0.6  # fraction of the pixels
 _NEAR, _FAR = 8.0, 30.0  # arcsec
 
 
@@ -74,22 +74,28 @@ def describe_candidate(arc: Mapping[str, float], without: Collection[str] = ()) 
     return f"{article} {phrase}{near}{_place(arc, without, 'it' if near else 'the BCG')}"
 
 
-def objections(arc: Mapping[str, float], names: Sequence[str]) -> list[str]:
-    """Return arc features that lower a score as phrases to follow "but".
+def is_objection(arc: Mapping[str, float], name: str) -> bool:
+    """Return whether the value of an arc feature can follow "but": not what makes an arc, nor what the noun says.
 
     Parameters
     ----------
     arc : mapping of str to float
         Arc features of the contract by name.
-    names : sequence of str
-        Features in the order of the phrases. Those that "round object" already says are left out.
-
-    Returns
-    -------
-    list of str
+    name : str
+        Feature that lowers a score.
     """
-    is_round = _noun(arc) == _ROUND
-    return [_OBJECTIONS[name](arc[name]) for name in names if not (is_round and name == "elongation")]
+    usual = {
+        "tangentiality": arc["tangentiality"] >= TANGENTIAL,
+        "circle_center_offset": arc["circle_center_offset"] <= _NEARLY,
+        "circle_inlier_fraction": arc["circle_inlier_fraction"] >= _MOSTLY,
+        "elongation": _noun(arc) == _ROUND or arc["elongation"] >= _ARC,
+    }
+    return not usual.get(name, False)
+
+
+def objection(name: str, value: float) -> str:
+    """Return the value of an arc feature that lowers a score, as a phrase that follows "but"."""
+    return _OBJECTIONS[name](value)
 
 
 def _noun(arc: Mapping[str, float]) -> str:
@@ -114,7 +120,7 @@ def _shape(arc: Mapping[str, float], without: Collection[str], noun: str) -> lis
 def _brightness(arc: Mapping[str, float], without: Collection[str]) -> list[str]:
     if "arc_snr" in without:
         return []
-    snr = math.sinh(arc["arc_snr"])
+    snr = float(shown_value("arc_snr", arc["arc_snr"]))
     return ["faint"] * (snr < _FAINT) + ["bright"] * (snr >= _BRIGHT)
 
 
@@ -141,12 +147,8 @@ def _distance(value: float) -> str:
     return f"{near}{value:.0f} arcsec from the BCG"
 
 
-def _offset(value: float) -> str:
-    return "centred near the BCG" if value <= _NEARLY else "not on a circle about the BCG"
-
-
 def _snr(value: float) -> str:
-    snr = math.sinh(value)
+    snr = float(shown_value("arc_snr", value))
     kind = "faint" if snr < _FAINT else "bright" if snr >= _BRIGHT else ""
     return f"{kind} (S/N {snr:.0f})" if kind else f"at S/N {snr:.0f}"
 
@@ -161,6 +163,6 @@ _OBJECTIONS: dict[str, Callable[[float], str]] = {
     "arc_color_spread": lambda value: f"with a colour that changes by {value:.1f} mag along it",
     "arc_distance": _distance,
     "circle_inlier_fraction": lambda value: f"with {100.0 * value:.0f} % of it on one circle",
-    "circle_center_offset": _offset,
+    "circle_center_offset": lambda value: "not on a circle about the BCG",
     "arc_snr": _snr,
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from gridlens.explain._aggregate import POSITION
 from gridlens.explain._explainer import Explanation
-from gridlens.explain._sentences import describe_candidate, objections
+from gridlens.explain._sentences import describe_candidate, is_objection, objection
 from gridlens.explain._words import ARC_FEATURES, PLACES, feature_words
 from gridlens.features._contract import (
     METADATA_NAMES,
@@ -78,8 +78,8 @@ def because(explanation: Explanation, row: int) -> str:
     """Return a sentence on the arc candidate of a row: its description, then what lowers the score.
 
     The candidate is the one of the row's `arc_patch`. At most two of its features follow "but": those that take most
-    from the log-odds, at least 0.1 each. Features that raise the score are not listed; `strongest_terms` has all
-    contributions.
+    from the log-odds, at least 0.1 each; what is usual for an arc, such as "tangential", never does. Features that
+    raise the score are not listed; `strongest_terms` has all contributions.
 
     Parameters
     ----------
@@ -102,13 +102,12 @@ def because(explanation: Explanation, row: int) -> str:
     patch = int(explanation.table["arc_patch"][row])
     if patch < 0:
         return "No arc candidate was found."
-    terms = [term for term in _terms(explanation, row) if term.feature in ARC_FEATURES and patch in term.patches]
-    against = sorted((term for term in terms if term.value <= -_LEAST), key=lambda term: term.value)[:_OBJECTIONS]
-    names = [term.feature for term in against]
     arc = arc_features(explanation, row, patch)
+    terms = [term for term in _terms(explanation, row) if term.feature in ARC_FEATURES and patch in term.patches]
+    against = [term for term in terms if term.value <= -_LEAST and is_objection(arc, term.feature)]
+    names = [term.feature for term in sorted(against, key=lambda term: term.value)[:_OBJECTIONS]]
     said = describe_candidate(arc, names)
-    phrases = objections(arc, names)
-    but = f", but {' and '.join(phrases)}" if phrases else ""
+    but = f", but {' and '.join(objection(name, arc[name]) for name in names)}" if names else ""
     lowers = "; it lowers the score" if sum(term.value for term in terms) <= -_LEAST else ""
     return f"{said[0].upper()}{said[1:]}{but}{lowers}."
 

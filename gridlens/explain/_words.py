@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from gridlens.features._shown import shown_value
+
 __all__ = [
     "ARC_FEATURES",
     "FEATURE_LABELS",
@@ -186,7 +188,7 @@ _WORDS: dict[str, Callable[[float], str]] = {
     "arc_distance": _plain("arc {:.0f} arcsec from the BCG"),
     "circle_inlier_fraction": lambda value: f"{100.0 * value:.0f} % of the arc on one circle",
     "circle_center_offset": _offset,
-    "arc_snr": lambda value: f"arc S/N {math.sinh(value):.0f}",
+    "arc_snr": lambda value: f"arc S/N {shown_value('arc_snr', value):.0f}",
     "seeing": _plain("seeing {:.2f} arcsec"),
     "depth": _plain("depth {:.1f} mag"),
     "redshift": _plain("redshift {:.2f}"),

@@ -61,8 +61,8 @@ def write_evaluation(
     """Write `index.html` and `metrics.json` into a new folder, as a whole or not at all.
 
     The page needs no other file and no script. The numbers of record are those of the page, unrounded, with the notes
-    and what was evaluated. The page of a `ScoreEvaluation` also names the model, the data and the date, and shows the 12
-    lenses with the lowest scores and the 12 non-lenses with the highest.
+    and what was evaluated. The page of a `ScoreEvaluation` also names the model, the data and the date, and shows the
+    lenses with the lowest scores and the non-lenses with the highest: at most 12, and half of all.
 
     Parameters
     ----------

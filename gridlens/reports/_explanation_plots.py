@@ -21,6 +21,7 @@ __all__ = ["plot_beeswarm", "plot_dependence", "plot_importance"]
 
 _LEVELS = 60  # of a swarm, along its axis
 _RUNS = 12  # of a running median
+_WIDE = "arc_snr"  # from 10 to 100,000
 
 
 def plot_importance(table: pd.DataFrame, lost: pd.Series[float] | None = None) -> Figure:
@@ -129,7 +130,11 @@ def plot_dependence(explanation: Explanation, names: Sequence[str]) -> Figure:
                 [np.median(value[run]) for run in runs], [np.median(added[run]) for run in runs], color=LENS, lw=1.6
             )
             low, high = np.quantile(value, [0.005, 0.995])
-            ax.set_xlim(low - 0.03 * (high - low + 1e-9), high + 0.03 * (high - low + 1e-9))
+            if name == _WIDE:
+                ax.set_xscale("log")
+                ax.set_xlim(0.9 * low, 1.1 * high)
+            else:
+                ax.set_xlim(low - 0.03 * (high - low + 1e-9), high + 0.03 * (high - low + 1e-9))
         unit = PATCH_FEATURE_UNITS.get(name, "")
         ax.set_xlabel(f"{FEATURE_LABELS[name]} ({unit or name})", fontsize=8)
         ax.set_ylabel("log-odds", fontsize=8)

@@ -51,7 +51,7 @@ def write_explanations(
     explanation : Explanation of n
         The best first. Rejected cutouts are counted and left out.
     cutouts : dict of int to CutoutSet of 1
-        Cutouts by their row in `explanation`, for candidate sheets: at most 500, which make a page of about 50 MB.
+        Cutouts by their row in `explanation`, for candidate sheets: at most 500, so that a browser can open the page.
     folder : str or path
         New, or empty.
     prevalence : float, default=1e-3

@@ -15,11 +15,13 @@ from gridlens.reports._sheet_values import score_words
 __all__ = ["WORST", "shown_errors", "worst_rows"]
 
 WORST = 12
-"""number of lenses, and of non-lenses, that are shown"""
+"""number of lenses, and of non-lenses, that are shown at most"""
 
 
 def worst_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the worst misses and the worst false alarms, at most `WORST` each, the worst first.
+    """Return the worst misses and the worst false alarms, the worst first.
+
+    At most `WORST` lenses and half of all, and as many of the non-lenses.
 
     Parameters
     ----------
@@ -34,7 +36,8 @@ def worst_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     placed = rows.assign(place=rows["score"].rank(method="min", ascending=False).astype(int))
     placed = placed.assign(id=rows.index.astype(str)).sort_values("score", kind="stable")
     is_lens = placed["label"].to_numpy() == 1
-    return placed[is_lens].head(WORST), placed[~is_lens].iloc[::-1].head(WORST)
+    lenses, others = placed[is_lens], placed[~is_lens].iloc[::-1]
+    return lenses.head(_number(lenses)), others.head(_number(others))
 
 
 def shown_errors(rows: pd.DataFrame, cutouts: CutoutSet | Iterable[CutoutSet]) -> list[dict[str, Any]]:
@@ -48,6 +51,10 @@ def shown_errors(rows: pd.DataFrame, cutouts: CutoutSet | Iterable[CutoutSet]) -
         shown.append({"title": title, "tiles": lines})
         first += len(table)
     return shown
+
+
+def _number(table: pd.DataFrame) -> int:
+    return min(WORST, -(-len(table) // 2))
 
 
 def _tile(line: Mapping[Any, Any], cutout: CutoutSet | None) -> dict[str, Any]:

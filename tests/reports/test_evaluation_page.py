@@ -1,5 +1,6 @@
 """The report of an evaluation: the same numbers in the page and in the file of record, and every text escaped."""
 
+import datetime
 import json
 import math
 from html.parser import HTMLParser
@@ -8,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlens import evaluate_scores
+from gridlens import CutoutSet, evaluate_scores
 from gridlens.errors import GridlensError
 from gridlens.evaluation import Estimate, Strata, evaluate
 from gridlens.reports import write_evaluation
+from gridlens.reports._worst import worst_rows
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -83,7 +85,7 @@ def report(found, tmp_path_factory):
 def test_the_page_stands_alone(report):
     folder, page = report
     assert not {"script", "link", "img"} & set(page.tags)
-    assert all(link.startswith("#") for link in page.links)
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
     assert len(set(page.ids)) == len(page.ids)
     assert page.tags.count("svg") == 6
     assert "A title <& more" in page.text
@@ -107,6 +109,47 @@ def test_the_page_says_what_the_record_says(report, found):
     assert numbers["comparison"]["AUROC"]["difference"]["high"] < 0
     assert numbers["matched"]["unmatched"] == len(found.matched.unmatched)
     assert numbers["strata"]["survey"][0]["stratum"] == "all"
+
+
+@pytest.fixture
+def scored():
+    """Forty cutouts, half of them lenses, of which the first two are missed."""
+    rng = np.random.default_rng(0)
+    label = np.repeat([1, 0], 20)
+    score = np.where(label == 1, 0.9, 0.1) + 0.01 * rng.random(40)
+    score[:2], score[-1] = [0.01, 0.02], 0.99
+    ids = [f"c{k}" for k in range(40)]
+    table = pd.DataFrame({"id": ids, "score": score, "path": "", "arc_patch": -1})
+    return table, pd.DataFrame({"id": ids, "label": label, "theta_e": np.where(label == 1, 12.5, np.nan)})
+
+
+def test_worst_errors_are_shown(scored, tmp_path, noise):
+    table, truth = scored
+    found = evaluate_scores(table, truth, n_boot=DRAWS)
+    misses, alarms = worst_rows(found.rows)
+    assert misses["id"][:2].tolist() == ["c0", "c1"] and misses["place"].tolist()[:2] == [40, 39]
+    assert alarms["id"].iloc[0] == "c39" and len(misses) == len(alarms) == 10
+    cutouts = CutoutSet(noise(n=2, size=64), pixel_scale=1.0, ids=["c0", "c39"])
+    write_evaluation(found, tmp_path / "report", date=datetime.date(2026, 1, 31), cutouts=cutouts)
+    page = page_of(tmp_path / "report")
+    assert page.tags.count("img") == 2
+    assert "c0 score 0.01, place 40 Einstein radius 12 arcsec" in page.text
+    assert "Scores a table in memory" in page.text and "Date 2026-01-31" in page.text
+    assert "not stated by the table" in page.text and "no pictures" not in page.text
+    anchors = {link.removeprefix("#") for link in page.links if link.startswith("#")}
+    assert {"metrics", "errors", "review", "controls"} <= anchors <= set(page.ids)
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["date"] == "2026-01-31"
+    write_evaluation(found, tmp_path / "bare")
+    page = page_of(tmp_path / "bare")
+    assert "img" not in page.tags and "There are no pictures" in page.text
+    assert "date" not in json.loads((tmp_path / "bare" / "metrics.json").read_text())
+
+
+def test_a_narrow_screen_scrolls_tables_and_not_the_page(found, tmp_path):
+    write_evaluation(found, tmp_path / "report")
+    source = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert ".scroll { overflow-x: auto; }" in source and "width=device-width" in source
+    assert source.count('<div class="scroll"><table') == source.count("<table")
 
 
 def test_costs_are_of_the_list(report, found):
