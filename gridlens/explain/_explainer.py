@@ -16,6 +16,7 @@ from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError
 from gridlens.explain._shap import shap_explanation
 from gridlens.features import Measured, best_arc, measure
+from gridlens.features._named import in_contract_order
 from gridlens.stacking._contributions import bounded_contributions
 from gridlens.stacking._stack import CERTAIN_LOG_ODDS, member_log_odds
 
@@ -197,7 +198,7 @@ class Explainer:
             features = X.with_metadata(detector.metadata).features
             table = detector.score_rows(X)
         else:
-            features = np.asarray(X, dtype=np.float32)
+            features = np.asarray(in_contract_order(X), dtype=np.float32)
             members = detector.member_probabilities(features)
             table = pd.DataFrame(members, columns=names)
             table.insert(0, "id", [str(k) for k in range(len(features))])
