@@ -38,6 +38,9 @@ _HOMES = {
     "train": "gridlens.training",
 }
 
+# Rooms above a class's own that add to it: models know how a detector is saved.
+_COMPLETED_BY = {"LensDetector": "gridlens.models"}
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
@@ -48,6 +51,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "errors":
         return import_module("gridlens.errors")
+    if name in _COMPLETED_BY:
+        import_module(_COMPLETED_BY[name])
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'gridlens' has no attribute {name!r}")

@@ -28,6 +28,7 @@ from gridlens.detector._inputs import (
 )
 from gridlens.detector._members import agreement, member_table
 from gridlens.detector._rows import described, reject_unscored
+from gridlens.detector._saved import SavedDetector
 from gridlens.detector._table import EVEN, rank_table
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
@@ -36,7 +37,7 @@ from gridlens.stacking import MemberStack, build_member
 __all__ = ["LensDetector"]
 
 
-class LensDetector(ClassifierMixin, BaseEstimator):
+class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
     """Rank cutouts of galaxy clusters by the probability that they hold a strong lens.
 
     Features are extracted, members learn from them, a stack joins the members, and an isotonic regression on clean

@@ -11,6 +11,7 @@ from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, Measured, measure
 from gridlens.features._measured import keep_metadata
+from gridlens.features._named import dropped_hint, in_contract_order
 
 __all__ = ["Inputs", "as_inputs", "as_measured", "check_consumed", "checked_labels", "inputs_of", "selected"]
 
@@ -35,11 +36,12 @@ def as_inputs(X: CutoutSet | Measured | np.ndarray, metadata: str, n_jobs: int |
     """Return what members may consume, and a mask (n,) of the rows that are not rejected."""
     if isinstance(X, CutoutSet | Measured):
         return inputs_of(as_measured(X, metadata, n_jobs))
-    features = np.asarray(X, dtype=np.float32)
+    features = np.asarray(in_contract_order(X), dtype=np.float32)
     if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
         raise GridlensError(
             f"The 'X' parameter must be a CutoutSet, a Measured or features of shape (n, {len(FEATURE_NAMES)}). "
-            f"Got shape {features.shape} instead. CutoutSet(pixels) wraps an array of cutouts."
+            f"Got shape {features.shape} instead.{dropped_hint(features.shape[-1] if features.ndim else 0)} "
+            "CutoutSet(pixels) wraps an array of cutouts."
         )
     return {"features": keep_metadata(features, metadata)}, np.asarray(np.isfinite(features).any(axis=1))
 

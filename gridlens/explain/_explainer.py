@@ -19,6 +19,7 @@ from gridlens.errors import GridlensError
 from gridlens.explain._shap import shap_explanation
 from gridlens.features import Measured, measure
 from gridlens.features._measured import keep_metadata
+from gridlens.features._named import in_contract_order
 from gridlens.stacking._contributions import bounded_contributions
 from gridlens.stacking._stack import CERTAIN_LOG_ODDS, member_log_odds
 
@@ -200,7 +201,7 @@ class Explainer:
             features = X.with_metadata(detector.metadata).features
             table = detector.score_rows(X)
         else:
-            features = np.asarray(X, dtype=np.float32)
+            features = np.asarray(in_contract_order(X), dtype=np.float32)
             members = detector.member_probabilities(features)
             table = pd.DataFrame(members, columns=names)
             table.insert(0, "id", [str(k) for k in range(len(features))])

@@ -12,6 +12,7 @@ from gridlens.detector._table import EVEN
 from gridlens.errors import GridlensError
 from gridlens.explain._aggregate import POSITION, by_feature, by_group, feature_columns, group_columns
 from gridlens.explain._explainer import Explanation
+from gridlens.features._named import in_contract_order
 
 __all__ = ["importance", "permutation_importance"]
 
@@ -124,7 +125,7 @@ def permutation_importance(
         raise GridlensError(
             f"The 'names' parameter must be among {', '.join(columns)}. Got {', '.join(unknown)} instead."
         )
-    X = np.asarray(X, dtype=np.float32)
+    X = np.asarray(in_contract_order(X), dtype=np.float32)
     known = np.isfinite(X).any(axis=1)
     X = X[known]
     if len(X) < 2:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gridlens.errors import CutoutError
 from gridlens.features._contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
-from gridlens.features._symmetry import check_features
+from gridlens.features._named import check_features
 
 __all__ = ["ArcCandidate", "arc_candidate", "arc_scores", "best_arc", "detection_maps"]
 

@@ -15,6 +15,7 @@ from gridlens.cutouts._quality import valid_fraction
 from gridlens.cutouts._reject import field_warning
 from gridlens.features._contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES
 from gridlens.features._measured import Measured
+from gridlens.features._named import informative_columns
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -39,6 +40,10 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         position names a field.
     n_jobs : int, default=1
         Threads; -1 for all processors, None for 1.
+    drop_constant : bool, default=False
+        True leaves out the columns that are equal in all cutouts: the 81 flags of position, and the metadata that are
+        not kept. `transform` then returns 225, 228 or 234 columns by `metadata`, for estimators of your own; members
+        and `LensDetector` need all 315.
 
     See Also
     --------
@@ -55,9 +60,10 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
     ((2, 315), dtype('float32'))
     """
 
-    def __init__(self, metadata: str = "image", n_jobs: int | None = 1) -> None:
+    def __init__(self, metadata: str = "image", n_jobs: int | None = 1, drop_constant: bool = False) -> None:
         self.metadata = metadata
         self.n_jobs = n_jobs
+        self.drop_constant = drop_constant
 
     def fit(self, X: CutoutSet, y: Any = None) -> GridPatchExtractor:
         """Check the parameters and that `X` is a `CutoutSet`; nothing is learned.
@@ -92,8 +98,9 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, 315), float32
-            In the order of `get_feature_names_out`. A row of NaN for a rejected cutout (`extract` says why); metadata
-            that is unknown or was not asked for is NaN. With n = 0, of shape (0, 315).
+            In the order of `get_feature_names_out`; fewer columns with `drop_constant`. A row of NaN for a rejected
+            cutout (`extract` says why); metadata that is unknown or was not asked for is NaN. With n = 0, of shape
+            (0, 315).
 
         Raises
         ------
@@ -102,7 +109,8 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         ValueError
             If a parameter is not one of its choices.
         """
-        return self._rows(X).features
+        features = self._rows(X).features
+        return features[:, informative_columns(self.metadata)] if self.drop_constant else features
 
     def extract(self, X: CutoutSet) -> Measured:
         """Measure cutouts: features, and what the contract and the pixels say against each of them.
@@ -114,7 +122,8 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         Returns
         -------
         Measured of n
-            With `X` as its `cutouts`. A cutout that `gridlens.cutouts.quality_flags` rejects keeps its features.
+            With `X` as its `cutouts`, and all 315 features whatever `drop_constant` is. A cutout that
+            `gridlens.cutouts.quality_flags` rejects keeps its features.
 
         Raises
         ------
@@ -176,7 +185,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         return rows
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the 315 columns.
+        """Return the names of the columns of `transform`.
 
         Parameters
         ----------
@@ -185,8 +194,10 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (315,), object
+            With `drop_constant`, of those that are left.
         """
-        return np.array(FEATURE_NAMES, dtype=object)
+        names = np.array(FEATURE_NAMES, dtype=object)
+        return names[informative_columns(self.metadata)] if self.drop_constant else names
 
     def _check(self, X: CutoutSet) -> int:
         """Number of threads, once the parameters and the type of `X` are known to be right."""

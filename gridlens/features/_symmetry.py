@@ -4,8 +4,9 @@ import numpy as np
 
 from gridlens._turns import N_TURNS, turned
 from gridlens.features._contract import FEATURE_NAMES, N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
+from gridlens.features._named import check_features
 
-__all__ = ["check_features", "dihedral", "dihedral_columns", "turn_features"]
+__all__ = ["dihedral", "dihedral_columns", "turn_features"]
 
 _ANGLE = PATCH_FEATURE_NAMES.index("bcg_angle")
 _DISTANCE = PATCH_FEATURE_NAMES.index("bcg_distance")
@@ -123,23 +124,6 @@ def dihedral_columns() -> np.ndarray:
         moved[:, _POSITION:] = patches[:, _POSITION:]
         columns[k, :N_IMAGE_FEATURES] = moved.ravel()
     return columns
-
-
-def check_features(X: np.ndarray) -> np.ndarray:
-    """`X` as an array of shape (n, 315).
-
-    Raises
-    ------
-    ValueError
-        If it has another shape.
-    """
-    X = np.asarray(X)
-    if X.ndim != 2 or X.shape[1] != len(FEATURE_NAMES):
-        raise ValueError(
-            f"The 'X' parameter must be features of shape (n, {len(FEATURE_NAMES)}). Got shape {X.shape} instead. "
-            "GridPatchExtractor().transform(cutouts) makes them."
-        )
-    return X
 
 
 def _turned_angles(angle: np.ndarray, distance: np.ndarray, flipped: bool, turns: int) -> np.ndarray:

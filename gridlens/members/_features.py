@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gridlens._groups import group_of_each
 from gridlens.features import FEATURE_NAMES
+from gridlens.features._named import dropped_hint, in_contract_order
 
 __all__ = ["ExplainedMember", "FeatureMember"]
 
@@ -89,11 +90,11 @@ class FeatureMember(ClassifierMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> np.ndarray:
         """Return the rows (n, k), float32, that the member learns from and scores."""
-        rows = np.asarray(X, dtype=np.float32)
+        rows = np.asarray(in_contract_order(X), dtype=np.float32)
         if rows.ndim != 2 or rows.shape[1] != self._n_features:
             raise ValueError(
                 f"The 'X' parameter must be features of shape (n, {self._n_features}), as GridPatchExtractor makes "
-                f"them. Got shape {rows.shape} instead."
+                f"them. Got shape {rows.shape} instead.{dropped_hint(rows.shape[-1] if rows.ndim else 0)}"
             )
         return rows
 

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gridlens._constants import IQR_PER_SIGMA
 
@@ -77,7 +77,7 @@ class Novelty(BaseEstimator):
         from sklearn.covariance import LedoitWolf
         from sklearn.decomposition import PCA
 
-        X = np.asarray(X, dtype=np.float64)
+        X = np.asarray(validate_data(self, X, skip_check_array=True), dtype=np.float64)
         X = X[np.isfinite(X).any(axis=1)]
         if len(X) < 40:
             raise ValueError(
@@ -97,7 +97,7 @@ class Novelty(BaseEstimator):
         n_components = min(self.n_components, len(self.columns_), len(learn) // 2)
         self.pca_ = PCA(n_components, random_state=self.random_state).fit(self._scaled(learn))
         self.covariance_ = LedoitWolf().fit(self.pca_.transform(self._scaled(learn)))
-        self.distances_ = np.sort(self.distance(compare))
+        self.distances_ = np.sort(self._distance(compare))
         return self
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
@@ -107,7 +107,9 @@ class Novelty(BaseEstimator):
     def distance(self, X: np.ndarray) -> np.ndarray:
         """Return squared Mahalanobis distances (n,) from the reference; NaN for a row of NaN."""
         check_is_fitted(self, "covariance_")
-        X = np.asarray(X, dtype=np.float64)
+        return self._distance(np.asarray(validate_data(self, X, skip_check_array=True, reset=False), dtype=np.float64))
+
+    def _distance(self, X: np.ndarray) -> np.ndarray:
         found = np.full(len(X), np.nan)
         known = np.isfinite(X).any(axis=1)
         if known.any():

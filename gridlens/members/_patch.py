@@ -129,7 +129,7 @@ class PatchMember(SampledTrees, ExplainedMember):
         ndarray of shape (n, 9), float64
             Of patch ``3 * row + column``. Of use beside each other; the level is that of patches with a lens's label.
         """
-        X = np.asarray(X, dtype=np.float32)
+        X = self._rows(X)
         if not len(X):
             return np.empty((0, N_PATCHES))
         return self._raw(_instances(X)).reshape(len(X), N_PATCHES)

@@ -168,12 +168,12 @@ def test_input_is_left_alone(cutouts):
 
 def test_scikit_learn_manners(cutouts):
     extractor = GridPatchExtractor(metadata="survey", n_jobs=2)
-    assert extractor.get_params() == {"metadata": "survey", "n_jobs": 2}
+    assert extractor.get_params() == {"metadata": "survey", "n_jobs": 2, "drop_constant": False}
     copy = clone(extractor).set_params(metadata="all")
-    assert copy.get_params() == {"metadata": "all", "n_jobs": 2}
-    assert vars(extractor) == {"metadata": "survey", "n_jobs": 2}
+    assert copy.get_params() == {"metadata": "all", "n_jobs": 2, "drop_constant": False}
+    assert vars(extractor) == {"metadata": "survey", "n_jobs": 2, "drop_constant": False}
     assert extractor.fit(cutouts) is extractor
-    assert vars(extractor) == {"metadata": "survey", "n_jobs": 2}
+    assert vars(extractor) == {"metadata": "survey", "n_jobs": 2, "drop_constant": False}
     assert extractor.get_feature_names_out().tolist() == list(FEATURE_NAMES)
     piped = make_pipeline(GridPatchExtractor(), FunctionTransformer(np.nan_to_num)).fit_transform(cutouts)
     assert piped.shape == (4, 315)
