@@ -9,8 +9,8 @@ with those of the bundled model, but they come from the same simulation, which f
 import argparse
 import warnings
 
-import numpy as np
 from _scenes import cached_rows
+from scipy.stats import rankdata
 
 from gridlens import LensDetector, load_model
 from gridlens.evaluation import auroc, compare
@@ -37,8 +37,9 @@ def main() -> None:
         for how, members in (("from scratch", MEMBERS), ("on top of it", (*MEMBERS, "pretrained"))):
             detector = LensDetector(members, n_jobs=-1, random_state=0)
             score = detector.fit(scenes.features[:n], scenes.label[:n]).decision_function(test.features)
-            gain = compare(test.label, bundled, score, auroc)["auroc"].difference
-            print(f"| {n} | {how} | {auroc(test.label, score)} | {np.round(gain[:3], 3).tolist()} |", flush=True)
+            gain = compare(test.label, rankdata(bundled), rankdata(score), auroc)["auroc"].difference
+            said = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+            print(f"| {n} | {how} | {auroc(test.label, score)} | {said} |", flush=True)
 
 
 if __name__ == "__main__":

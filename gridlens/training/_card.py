@@ -92,6 +92,7 @@ def write_card(
     told = "".join(f"{note}\n" for note in [*_pretrained(detector), *_mined(mined), *notes])
     scores = _scores(names, held) if held.snr is None else _scores_by_snr(detector, held, held.snr)
     how = f"{words.scored_how}\n\n" if words.scored_how else ""
+    prevalence = "prevalence" if held.clean else "estimated prevalence"
     first = "" if beside is None else f"{beside.verdict}\n\n"
     more = "".join(f"## {heading}\n\n{text}\n\n" for heading, text in [*_compared_with(beside), *sections])
     return f"""\
@@ -103,7 +104,7 @@ def write_card(
 ## Trained on
 
 {words.trained_on}
-{words.calibrated_on}; the prevalence of lenses among them is {detector.calibration_prevalence_:.3g}.
+{words.calibrated_on}; the {prevalence} of lenses among them is {detector.calibration_prevalence_:.3g}.
 {told}
 ## Scores {words.scored_on}
 

@@ -92,7 +92,7 @@ def _held_out(
             stack.out_of_fold_score(learn.label),
             stack.out_of_fold_,
             learn.group,
-            bundled=bundled_log_odds(learn.store.measured()),
+            bundled=bundled_log_odds(learn.store.measured().features),
             clean=not positive_unlabelled,
         )
     rows = calibrate.store.measured()
@@ -105,7 +105,7 @@ def _held_out(
         detector.stack_.combine(members),
         members,
         calibrate.group[usable],
-        bundled=bundled_log_odds(rows)[usable],
+        bundled=bundled_log_odds(rows.features)[usable],
     )
 
 

@@ -180,6 +180,9 @@ def test_the_better_model_is_named():
     assert (
         "these rows (240 of 360, which both models score): AUROC" in beside_bundled(y, good, some, None, False).verdict
     )
+    alike = beside_bundled(y, good, 2.0 * good - 1.0, None, True).verdict
+    assert "cannot be distinguished" in alike
+    assert "a difference of +0.000 [+0.000, +0.000]" in alike
     none = beside_bundled(y, good, np.full(360, np.nan), None, False)
     assert none.verdict.endswith("cannot be compared on these rows: the bundled model gives a score for 0 of 360.")
     assert none.table == ""
