@@ -27,14 +27,19 @@ _SHARD = 500
 # The cards that a survey's pipeline adds to those of the image, the WCS and the photometry.
 _OTHER_CARDS = 60
 _LISTING = """
-import resource, sys, time
+import pathlib, sys, time
 from gridlens.sources import FileSource
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def memory(name):
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 FileSource(sys.argv[2])
-before, start = peak(), time.perf_counter()
-partitions = len(FileSource(sys.argv[1]).partitions())
-print(time.perf_counter() - start, peak() - before, partitions)
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak from here on
+before, start = memory("VmRSS"), time.perf_counter()
+source = FileSource(sys.argv[1])
+seconds, peak, held = time.perf_counter() - start, memory("VmHWM"), memory("VmRSS")
+start = time.perf_counter()
+n = len(source.partitions())
+print(seconds, peak - before, held - before, time.perf_counter() - start, n)
 """
 
 
@@ -143,11 +148,13 @@ def print_listing(folder: Path, n: int) -> None:
         for k in range(count):
             os.close(os.open(place / f"cluster{k // 3:07d}_{'gri'[k % 3]}.fits", os.O_CREAT | os.O_WRONLY))
     found = subprocess.run([sys.executable, "-c", _LISTING, many, few], check=True, capture_output=True, text=True)
-    seconds, held, partitions = map(float, found.stdout.split())
-    print(
-        f"Listing {n:,} names of {n // 3:,} triplets into {partitions:.0f} partitions: {seconds:.1f} s, "
-        f"{held / n:.0f} bytes of memory a name at its peak."
-    )
+    seconds, peak, held, splitting, partitions = map(float, found.stdout.split())
+    print(f"| {n:,} names of {n // 3:,} triplets | |")
+    print("|---|---|")
+    print(f"| s to list and group them | {seconds:.1f} |")
+    print(f"| s to split them into {partitions:.0f} partitions | {splitting:.1f} |")
+    print(f"| bytes of memory a name, at the peak | {peak / n:.0f} |")
+    print(f"| bytes of memory a name, from then on | {held / n:.0f} |")
 
 
 def main() -> None:

@@ -31,7 +31,6 @@ SUFFIXES: dict[str, Kind] = {
 }
 # One letter alone may be anything where no survey is named.
 _FILTERS = {name: band for name, band in KNOWN_FILTERS.items() if len(name) > 1}
-_LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
 _DASHES = str.maketrans("_.", "--")
 
 
@@ -44,8 +43,11 @@ def kind_of(path: str) -> Kind | None:
 def split_suffix(path: str) -> tuple[str, Kind] | None:
     """Return the stem and the kind, or None for another kind of file. Names hold dots, so Path.stem is no help."""
     name = os.path.basename(path)
-    for suffix in _LONGEST_FIRST:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
+    lower = name.lower()
+    last = lower.rfind(".")
+    # The longest suffixes have two dots.
+    for suffix in (lower[lower.rfind(".", 0, max(last, 0)) :], lower[last:]):
+        if suffix in SUFFIXES and len(name) > len(suffix):
             return name[: -len(suffix)], SUFFIXES[suffix]
     return None
 

@@ -26,8 +26,7 @@ def walk(folder: str) -> Iterator[str]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            with os.scandir(parent) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            folders, names = _inside(parent)
         except OSError as exc:
             warnings.warn(
                 f"The folder {escaped(parent)[-200:]} cannot be read and is left out: {exc.strerror}.",
@@ -35,15 +34,26 @@ def walk(folder: str) -> Iterator[str]:
                 stacklevel=2,
             )
             continue
-        folders = []
-        for entry in entries:
+        waiting.extend(sorted(folders, reverse=True))
+        # The same for all files, which may be a million.
+        before = os.path.normpath(os.path.join(parent, "x"))[:-1]
+        for name in sorted(names):
+            yield before + name
+
+
+def _inside(folder: str) -> tuple[list[str], list[str]]:
+    """Return the paths of the folders in a folder and the names of all else in it, Zarr stores too, in any order."""
+    folders: list[str] = []
+    names: list[str] = []
+    with os.scandir(folder) as found:
+        for entry in found:
             if entry.name.startswith("."):
                 continue
             if _is_folder(entry) and kind_of(entry.name) != "zarr":
                 folders.append(entry.path)
             else:
-                yield os.path.normpath(entry.path)
-        waiting.extend(reversed(folders))
+                names.append(entry.name)
+    return folders, names
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -25,6 +25,8 @@ __all__ = ["FileSource"]
 # A partition is a second of work: small enough that little is lost with a worker, large enough that no worker waits.
 _PARTITION_CUTOUTS = 512
 _PARTITION_BYTES = 64 * 1024**2
+# Fewer files would all go to few workers.
+_FEWEST_FILES, _MANY_PARTITIONS = 64, 64
 # What a larger file of arrays holds may be a part of a partition; smaller ones are not opened to find out.
 _WHOLE_BYTES = 16 * 1024**2
 # These are read from their first cutout to the last: the values lie behind a compressor, or behind a checksum.
@@ -169,35 +171,34 @@ class FileSource:
 
 
 def _partitioned(entries: Sequence[Entry]) -> Partitions:
-    """Split entries into partitions of about a second of work each."""
-    partitions = Partitions()
-    waiting: list[Entry] = []
-    held = 0
-
-    def close() -> None:
-        nonlocal held
-        if waiting:
-            partitions.add(Partition(tuple(waiting)))
-        waiting.clear()
-        held = 0
-
-    for entry in entries:
+    """Split entries into partitions of about a second of work each, or less where they are few."""
+    partitions = Partitions(entries)
+    most = _most_files(len(entries))
+    first = held = 0
+    for k, entry in enumerate(entries):
         size = _size(entry.path)
-        if len(waiting) == _PARTITION_CUTOUTS or held + size > _PARTITION_BYTES:
-            close()
-        if entry.kind in _WHOLE_KINDS or (entry.kind != "zarr" and size <= _WHOLE_BYTES):
-            waiting.append(entry)
-            held += size
-            continue
+        splits = entry.kind not in _WHOLE_KINDS and (entry.kind == "zarr" or size > _WHOLE_BYTES)
+        if k > first and (splits or k - first == most or held + size > _PARTITION_BYTES):
+            partitions.add(first, k)
+            first, held = k, 0
+        held += size
         # The order of the files is that of the table, for rows that score alike.
-        close()
-        n = _countable(entry)
-        if n > 1:
-            partitions.add_rows(entry, n, _PARTITION_CUTOUTS)
-        else:
-            partitions.add(Partition((entry,)))
-    close()
+        if splits:
+            n = _countable(entry)
+            if n > 1:
+                partitions.add_rows(k, n, _PARTITION_CUTOUTS)
+            else:
+                partitions.add(k, k + 1)
+            first, held = k + 1, 0
+    if first < len(entries):
+        partitions.add(first, len(entries))
     return partitions
+
+
+def _most_files(n: int) -> int:
+    """Return how many of `n` files go into one partition, so that their partitions are of one size."""
+    most = min(max(n // _MANY_PARTITIONS, _FEWEST_FILES), _PARTITION_CUTOUTS)
+    return -(-n // max(1, -(-n // most)))
 
 
 def _size(path: str) -> int:

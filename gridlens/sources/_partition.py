@@ -27,23 +27,31 @@ class Partition(NamedTuple):
 
 
 class Partitions(Sequence[Partition]):
-    """A list of partitions that makes those of one file as they are asked for: a file may hold, or claim, billions."""
+    """A list of partitions that are made as they are asked for: a file may hold, or claim, billions of cutouts.
 
-    def __init__(self) -> None:
-        # Each file with its cutouts and the cutouts in a partition (0, 0: all), and the partitions up to its end.
-        self._files: list[tuple[Partition, int, int]] = []
+    Parameters
+    ----------
+    entries : sequence of Entry
+        What is split.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = entries
+        # Each run of entries from one to another, with the cutouts of a single entry and the cutouts in a partition
+        # (0, 0: all), and the partitions up to its end.
+        self._runs: list[tuple[int, int, int, int]] = []
         self._ends: list[int] = []
 
-    def add(self, partition: Partition) -> None:
-        """Add a partition."""
-        self._append(partition, 0, 0, 1)
+    def add(self, start: int, stop: int) -> None:
+        """Add the entries from `start` to `stop` as one partition."""
+        self._append(start, stop, 0, 0, 1)
 
-    def add_rows(self, entry: Entry, n: int, size: int) -> None:
-        """Add the `n` cutouts of an entry, `size` to a partition; one partition if there is none."""
-        self._append(Partition((entry,)), n, size, max(1, -(-n // size)))
+    def add_rows(self, k: int, n: int, size: int) -> None:
+        """Add the `n` cutouts of entry `k`, `size` to a partition; one partition if there is none."""
+        self._append(k, k + 1, n, size, max(1, -(-n // size)))
 
-    def _append(self, partition: Partition, n: int, size: int, count: int) -> None:
-        self._files.append((partition, n, size))
+    def _append(self, start: int, stop: int, n: int, size: int, count: int) -> None:
+        self._runs.append((start, stop, n, size))
         self._ends.append(len(self) + count)
 
     def __len__(self) -> int:
@@ -62,6 +70,7 @@ class Partitions(Sequence[Partition]):
             raise IndexError(index)
         index %= len(self)
         k = bisect.bisect_right(self._ends, index)
-        partition, n, size = self._files[k]
+        first, stop, n, size = self._runs[k]
+        partition = Partition(tuple(self._entries[first:stop]))
         start = (index - (self._ends[k - 1] if k else 0)) * size
         return partition._replace(rows=(start, min(start + size, n))) if n else partition

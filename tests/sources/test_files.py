@@ -70,12 +70,12 @@ def test_partitions_hold_all(folder):
 
 def test_partitions_of_a_large_file_are_made_as_they_are_asked_for():
     huge, small = Entry("huge", "huge.zarr", "zarr", {}), Entry("small", "small.npz", "npz", {})
-    partitions = Partitions()
+    partitions = Partitions([small, huge])
     assert len(partitions) == 0
-    partitions.add(Partition((small,)))
-    partitions.add_rows(huge, 10**12, 512)
-    partitions.add_rows(huge, 0, 512)
-    partitions.add_rows(huge, 3, 2)
+    partitions.add(0, 1)
+    partitions.add_rows(1, 10**12, 512)
+    partitions.add_rows(1, 0, 512)
+    partitions.add_rows(1, 3, 2)
     assert len(partitions) == 1 + 10**12 // 512 + 1 + 2
     assert partitions[0] == Partition((small,))
     assert partitions[1] == Partition((huge,), (0, 512))

@@ -14,10 +14,11 @@ from gridlens.cutouts.images._fits_pixels import image_pixels
 from gridlens.cutouts.images._tile_files import Tile, index_files
 from gridlens.errors import CutoutError
 
-__all__ = ["alike_pairs", "check_alike", "check_alike_files"]
+__all__ = ["MOST_NAMES", "alike_pairs", "check_alike", "check_alike_files"]
 
 # Names of surveys follow one pattern, so that the first ones show it.
-_MOST_NAMES = 2_000
+MOST_NAMES = 2_000
+"""names that are compared"""
 _MOST_PAIRS = 8
 _STRIPS, _STRIP = 24, 5
 """strips of so many rows that two images are compared in"""
@@ -64,7 +65,7 @@ def alike_pairs(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
     """
     groups: dict[tuple[object, ...], tuple[str, str]] = {}
     seen: set[frozenset[str]] = set()
-    for path in paths[:_MOST_NAMES]:
+    for path in paths[:MOST_NAMES]:
         folder, name = os.path.split(path)
         tokens = re.split(r"[-_.]", name)
         keys = [((folder, *tokens[:k], None, *tokens[k + 1 :]), token) for k, token in _words(tokens)]

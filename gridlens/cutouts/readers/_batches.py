@@ -2,7 +2,7 @@
 
 import importlib.util
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from gridlens._ids import escaped
@@ -19,7 +19,7 @@ from gridlens.cutouts.readers._fits import read_fits
 from gridlens.cutouts.readers._options import ReadOptions
 from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._salvage import Unreadable
-from gridlens.cutouts.readers._scan import Entry, find_entries
+from gridlens.cutouts.readers._scan import Entries, Entry, find_entries
 from gridlens.errors import CutoutError
 
 __all__ = [
@@ -178,7 +178,7 @@ def count_cutouts(paths: PathsLike, **options: Any) -> int | None:
     return count_entries(find_entries(paths, uncalibrated=resolved.uncalibrated, filters=resolved.filters))
 
 
-def count_entries(entries: list[Entry]) -> int | None:
+def count_entries(entries: Sequence[Entry]) -> int | None:
     """Count the cutouts of entries; None where too many headers would have to be opened."""
     opened = [entry for entry in entries if entry.kind not in _SINGLE]
     if len(opened) > _MAX_HEADERS:
@@ -188,7 +188,7 @@ def count_entries(entries: list[Entry]) -> int | None:
     return sum(map(count_entry, sniffed)) + len(entries) - len(sniffed)
 
 
-def find_readable(paths: PathsLike, options: Resolved) -> list[Entry]:
+def find_readable(paths: PathsLike, options: Resolved) -> Entries:
     """List what there is to read; raise CutoutError where packages for all of it are missing."""
     entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
     needed = {_LIBRARIES.get(entry.kind, "") for entry in entries}
@@ -205,7 +205,7 @@ def read_entries(
 
 
 def _joined_pieces(
-    entries: list[Entry], options: Resolved, join: CatalogJoin | None
+    entries: Sequence[Entry], options: Resolved, join: CatalogJoin | None
 ) -> Iterator[CutoutSet | ReadFailure]:
     """Read everything; warn of what the join left open at the end."""
     report = JoinReport()

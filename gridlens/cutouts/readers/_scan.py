@@ -1,10 +1,12 @@
 """Find the files to read and group those that make up one cutout."""
 
+import functools
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast, overload
 
 from gridlens._file_names import joined_paths
 from gridlens._ids import as_id
@@ -12,10 +14,10 @@ from gridlens.cutouts._bands import BANDS, missing_bands
 from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._file_names import SUFFIXES, Kind, kind_of, parse_stem, split_suffix
 from gridlens.cutouts._walk import walk
-from gridlens.cutouts.images._alike import check_alike_files
+from gridlens.cutouts.images._alike import MOST_NAMES, check_alike_files
 from gridlens.errors import CutoutError
 
-__all__ = ["Entry", "Kind", "find_entries"]
+__all__ = ["Entries", "Entry", "Kind", "find_entries"]
 
 _SHOWN_SUFFIXES = ", ".join(suffix for suffix, kind in SUFFIXES.items() if kind != "picture")
 _KINDS = (
@@ -48,9 +50,57 @@ class Entry(NamedTuple):
         return joined_paths(self.files)
 
 
-def find_entries(
-    paths: PathsLike, *, uncalibrated: bool = False, filters: Mapping[str, str] | None = None
-) -> list[Entry]:
+class Entries(Sequence[Entry]):
+    """Entries in the order of their paths, each held as one text, which takes a fifth of the memory.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        # A path is followed by a character that sorts before all others: the texts sort as the paths do.
+        self._packed = sorted(map(_packed, entries))
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        if isinstance(index, slice):
+            return [_unpacked(text) for text in self._packed[index]]
+        return _unpacked(self._packed[index])
+
+
+# No path and no text of an entry holds the character.
+_SEPARATOR = "\0"
+_SAME_FOLDER, _OTHER_FOLDER = "=", ":"
+
+
+def _packed(entry: Entry) -> str:
+    """Return an entry as one text; files in the folder of the first one are named without their folder."""
+    bands = []
+    folder = os.path.dirname(entry.path)
+    for band, path in entry.bands.items():
+        parent, name = os.path.split(path)
+        same = parent == folder and os.path.join(folder, name) == path
+        bands.append(f"{band}{_SAME_FOLDER}{name}" if same else f"{band}{_OTHER_FOLDER}{path}")
+    return _SEPARATOR.join((entry.path, entry.kind, entry.id, entry.problem, *bands))
+
+
+def _unpacked(text: str) -> Entry:
+    path, kind, name, problem, *packed = text.split(_SEPARATOR)
+    folder = os.path.dirname(path)
+    bands = {part[0]: os.path.join(folder, part[2:]) if part[1] == _SAME_FOLDER else part[2:] for part in packed}
+    return Entry(name, path, cast(Kind, kind), bands, problem)
+
+
+def find_entries(paths: PathsLike, *, uncalibrated: bool = False, filters: Mapping[str, str] | None = None) -> Entries:
     """List what there is to read below `paths`, sorted by path, each file once.
 
     Parameters
@@ -75,71 +125,105 @@ def find_entries(
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not given:
         raise CutoutError("The 'paths' parameter must name at least one file, folder or glob. Got none instead.")
-    files: set[str] = set()
+    files: list[str] = []
     for item in given:
-        files.update(_expand(os.fspath(item), uncalibrated))
-    entries = _group(sorted(files), filters or {})
+        files.extend(_expand(os.fspath(item), uncalibrated))
+    entries = Entries(_group(files, filters or {}))
     if not entries:
         where = ", ".join(str(item) for item in given[:3])
         raise CutoutError(f"There are only weights, PSFs, masks and the like in {where}. Name the science images.")
-    check_alike_files([entry.path for entry in entries if entry.kind == "fits"])
+    check_alike_files(list(islice((entry.path for entry in entries if entry.kind == "fits"), MOST_NAMES)))
     return entries
 
 
 def _expand(item: str, uncalibrated: bool) -> list[str]:
+    """Return the files of cutouts that a file, folder or glob stands for, in any order."""
     store = kind_of(os.path.normpath(item)) == "zarr"
+    found: Iterable[str]
     if os.path.isdir(item) and not store:
-        found, where = sorted(walk(item)), f"in the folder {item}"
+        found, where = walk(item), f"in the folder {item}"
         nothing = f"There are no cutouts {where}. {_KINDS}"
     elif os.path.exists(item):
         found, where = [os.path.normpath(item)], f"to read, {item}"
         nothing = f"The file {item} is of no known kind. {_KINDS}"
     elif glob.has_magic(item):
-        found, where = [], f"that match {item}"
-        for match in glob.glob(item, recursive=True):
-            if os.path.isdir(match) and kind_of(os.path.normpath(match)) != "zarr":
-                found.extend(walk(match))
-            else:
-                found.append(os.path.normpath(match))
+        found, where = _matches(item), f"that match {item}"
         nothing = f"No cutouts match {item}. {_KINDS}"
     else:
         raise CutoutError(f"There is no file or folder {item}. Check the path; globs may hold *, ? and [].")
-    found = [path for path in found if kind_of(path) is not None]
-    if not found:
-        raise CutoutError(nothing)
-    if not uncalibrated:
-        found = [path for path in found if kind_of(path) != "picture"]
-        if not found:
-            raise CutoutError(f"There are only pictures {where}. {_PICTURES}")
-    return found
+    files: list[str] = []
+    has_pictures = False
+    for path in found:
+        kind = kind_of(path)
+        if kind == "picture" and not uncalibrated:
+            has_pictures = True
+        elif kind is not None:
+            files.append(path)
+    if not files:
+        raise CutoutError(f"There are only pictures {where}. {_PICTURES}" if has_pictures else nothing)
+    return files
 
 
-def _group(files: list[str], filters: Mapping[str, str]) -> list[Entry]:
-    entries: list[Entry] = []
-    groups: dict[tuple[str, str], dict[str, list[str]]] = {}
-    for path in files:
+def _matches(pattern: str) -> Iterator[str]:
+    for match in glob.iglob(pattern, recursive=True):
+        if os.path.isdir(match) and kind_of(os.path.normpath(match)) != "zarr":
+            yield from walk(match)
+        else:
+            yield os.path.normpath(match)
+
+
+def _group(files: list[str], filters: Mapping[str, str]) -> Iterator[Entry]:
+    """Yield the entries that files make up, in any order; the list is emptied on the way.
+
+    Files of bands are sorted by what they share, so that a million of them take no more than their names.
+    """
+    known = frozenset(filters.items())
+    banded: list[str] = []
+    files.sort(reverse=True)
+    last = ""
+    while files:
+        path = files.pop()
+        if path == last:
+            continue
+        last = path
         split = split_suffix(path)
         assert split is not None  # _expand keeps known suffixes only
         stem, kind = split
         if kind != "fits":
-            entries.append(Entry(as_id(stem), path, kind, {}))
+            yield Entry(as_id(stem), path, kind, {})
             continue
         name, band, companion = parse_stem(stem, filters)
         if companion:
             continue
         if band:
-            folder = _shared_folder(os.path.dirname(path), band, filters)
-            groups.setdefault((folder, name), {}).setdefault(band, []).append(path)
+            folder = _shared_folder(os.path.dirname(path), band, known)
+            banded.append(_SEPARATOR.join((folder, name, band + path)))
         else:
-            entries.append(Entry(as_id(name), path, kind, {}))
-    entries += [_band_entry(name, found) for (_, name), found in groups.items()]
-    return sorted(entries, key=lambda entry: entry.path)
+            yield Entry(as_id(name), path, kind, {})
+    yield from _band_entries(banded)
 
 
-def _shared_folder(folder: str, band: str, filters: Mapping[str, str]) -> str:
+def _band_entries(banded: list[str]) -> Iterator[Entry]:
+    """Yield the entries of files of bands, each a text of the folder and the name that they share, band and path."""
+    banded.sort()
+    while banded:
+        shared = banded[-1].rpartition(_SEPARATOR)[0]
+        files: list[tuple[str, str]] = []
+        while banded and banded[-1].rpartition(_SEPARATOR)[0] == shared:
+            last = banded.pop().rpartition(_SEPARATOR)[2]
+            files.append((last[1:], last[0]))
+        found: dict[str, list[str]] = {}
+        for path, band in sorted(files):
+            found.setdefault(band, []).append(path)
+        yield _band_entry(shared.partition(_SEPARATOR)[2], found)
+
+
+@functools.lru_cache(maxsize=256)
+def _shared_folder(folder: str, band: str, filters: frozenset[tuple[str, str]]) -> str:
     """Return a folder's path with "*" for parts that name the band, which the bands of one cutout do not share."""
+    bands = dict(filters)
     parts = folder.split(os.sep)
-    return os.sep.join("*" if part == band or filters.get(part.lower()) == band else part for part in parts)
+    return os.sep.join("*" if part == band or bands.get(part.lower()) == band else part for part in parts)
 
 
 def _band_entry(name: str, found: dict[str, list[str]]) -> Entry:
