@@ -134,7 +134,7 @@ def _draw(ax: Any, cutout: CutoutSet, line: dict[Any, Any]) -> None:
 
 def _title(figure: Figure, x: float, y: float, line: dict[Any, Any]) -> None:
     """Write the rank and id, and the score below them; a long id in smaller letters, and in two lines at last."""
-    name, room = f"{line['rank']}  {line['id']}", 0.97 * 72.0 * _SIDE
+    name, room = f"{line['rank']}  {line['id']}", 72.0 * _SIDE
     size = max(min(_SIZE, _SIZE * room / text_width(name, _SIZE)), _SMALLEST)
     name = "\n".join(wrapped(name, room, size).split("\n")[:2])
     score = f"score {score_words(line['score'])}" if np.isfinite(line["score"]) else "rejected"
