@@ -96,7 +96,7 @@ def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[Cutout
             (left / width, (top - _TITLE - _SIDE) / height, _SIDE / width, _SIDE / height),
         )
         _draw(ax, found[k], line)
-        _title(figure, left / width, (top - _TITLE + 0.03) / height, line)
+        _title(figure, left / width, (top - 0.02) / height, line)
     return figure
 
 
@@ -140,4 +140,4 @@ def _title(figure: Figure, x: float, y: float, line: dict[Any, Any]) -> None:
     score = f"score {score_words(line['score'])}" if np.isfinite(line["score"]) else "rejected"
     # A dollar sign in an id begins no formula.
     text = f"{name}\n{score}"
-    figure.text(x, y, text, fontsize=size, va="bottom", linespacing=1.15, parse_math=False)
+    figure.text(x, y, text, fontsize=size, va="top", linespacing=1.15, parse_math=False)
