@@ -96,7 +96,7 @@ def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[Cutout
             (left / width, (top - _TITLE - _SIDE) / height, _SIDE / width, _SIDE / height),
         )
         _draw(ax, found[k], line)
-        _title(figure, left / width, (top - _TITLE + 0.03) / height, line)
+        _title(figure, left / width, (top - 0.02) / height, line)
     return figure
 
 
@@ -134,10 +134,10 @@ def _draw(ax: Any, cutout: CutoutSet, line: dict[Any, Any]) -> None:
 
 def _title(figure: Figure, x: float, y: float, line: dict[Any, Any]) -> None:
     """Write the rank and id, and the score below them; a long id in smaller letters, and in two lines at last."""
-    name, room = f"{line['rank']}  {line['id']}", 0.97 * 72.0 * _SIDE
+    name, room = f"{line['rank']}  {line['id']}", 72.0 * _SIDE
     size = max(min(_SIZE, _SIZE * room / text_width(name, _SIZE)), _SMALLEST)
     name = "\n".join(wrapped(name, room, size).split("\n")[:2])
     score = f"score {score_words(line['score'])}" if np.isfinite(line["score"]) else "rejected"
     # A dollar sign in an id begins no formula.
     text = f"{name}\n{score}"
-    figure.text(x, y, text, fontsize=size, va="bottom", linespacing=1.15, parse_math=False)
+    figure.text(x, y, text, fontsize=size, va="top", linespacing=1.15, parse_math=False)

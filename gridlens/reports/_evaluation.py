@@ -217,7 +217,7 @@ def _stratum(k: int, name: str, table: pd.DataFrame) -> dict[str, Any]:
         cells = {row["metric"]: "" if empty else _estimate(row, merged) for _, row in part.iterrows()}
         counts = (int(first["n_positive"]), int(first["n_negative"]))
         rows.append((label, *counts, *(cells.get(metric, "") for metric in metrics)))
-    shown = _SHOWN_STRATUM in metrics
+    shown = table.loc[table["metric"] == _SHOWN_STRATUM, "value"].notna().any()
     return {
         "name": name,
         "negatives": "all non-lenses" if (table["against"] == "all").all() else "the non-lenses of the same stratum",

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PANEL", "draw_candidate", "draw_color", "draw_panels", "n_panels", "shown_arc", "strip"]
+__all__ = ["PANEL", "PANEL_TITLE", "draw_candidate", "draw_color", "draw_panels", "n_panels", "shown_arc", "strip"]
 
-PANEL = 2.75  # inches
+PANEL, PANEL_TITLE = 2.75, 0.18  # inches
 _TITLE = 7.5  # points
 # Maps of S/N: where they end, dark and bright.
 _DARK, _BRIGHT = -2.0, 10.0

@@ -14,27 +14,19 @@ from gridlens._files import atomic_path
 from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
 from gridlens.explain import Explainer, Explanation
-from gridlens.reports._figures import GREY, LENS, NO_LENS, bare, image_uri, new_figure, text_width, wrapped
+from gridlens.reports._figures import image_uri, new_figure
 from gridlens.reports._pages import check_libraries, render
-from gridlens.reports._pictures import PANEL, draw_panels, n_panels, strip
+from gridlens.reports._pictures import PANEL, PANEL_TITLE, draw_panels, n_panels, strip
+from gridlens.reports._sheet_figure import sheet_figure
 from gridlens.reports._sheet_values import Bar, SheetValues, sheet_values
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["candidate_maps", "draw_candidate_sheet", "sheet_for_page", "write_candidate_sheet"]
 
 _PRINT_DPI = 300
 _PAGE_DPI = 200
-_PANEL_TITLE = 0.18  # inches
-_BARS = 2.95  # inches, below the pictures
-_MARGIN = 0.08  # inches
-_VALUE = 0.45  # inches, of the number beside a bar
-_LABEL = 7.5  # points
-_WIDEST = 4.6, 1.7  # inches of labels, of the terms and of the members
-_LINE = "#b9c1cc"
-_COLORS = {"for": LENS, "against": NO_LENS, "rest": GREY, "mark": "#1c2430"}
 
 
 def draw_candidate_sheet(
@@ -78,7 +70,7 @@ def draw_candidate_sheet(
     check_libraries()
     found = _explained(explainer, cutout, explanation)
     values = sheet_values(explainer.detector, cutout, found, 0, prevalence)
-    return _figure(cutout, found, values, candidate_maps(explainer, cutout))
+    return sheet_figure(cutout, found, values, candidate_maps(explainer, cutout))
 
 
 def write_candidate_sheet(
@@ -110,7 +102,7 @@ def write_candidate_sheet(
     picture, page = Path(folder) / f"{stem}.png", Path(folder) / f"{stem}.html"
     # A network takes its time to say where it looks: once for both.
     maps = candidate_maps(explainer, cutout)
-    figure = _figure(cutout, found, values, maps)
+    figure = sheet_figure(cutout, found, values, maps)
     sheet = _page_sheet(values, cutout, found, 0, maps, _PAGE_DPI)
     html = render("candidate.html", title=f"{values.id}: why this score", sheet=sheet)
     with atomic_path(picture) as temporary:
@@ -152,7 +144,7 @@ def _page_sheet(
     maps: Mapping[str, np.ndarray],
     dpi: int,
 ) -> dict[str, Any]:
-    figures = [new_figure(PANEL, PANEL + _PANEL_TITLE, arrange=False) for _ in range(n_panels(maps))]
+    figures = [new_figure(PANEL, PANEL + PANEL_TITLE, arrange=False) for _ in range(n_panels(maps))]
     axes = [strip(figure, 1, 0.0, PANEL)[0] for figure in figures]
     note = draw_panels(axes, cutout, explanation, row, maps)
     return {
@@ -186,97 +178,3 @@ def _lines(bars: Sequence[Bar]) -> list[dict[str, Any]]:
         }
         for bar in bars
     ]
-
-
-def _figure(cutout: CutoutSet, explanation: Explanation, values: SheetValues, maps: Mapping[str, np.ndarray]) -> Figure:
-    width = PANEL * n_panels(maps)
-    room = 72.0 * (width - 2 * _MARGIN)
-    texts = [
-        (wrapped(values.id, room, 12.0, "bold"), 12.0, "bold"),
-        (values.position or "Position unknown", 8.0, "normal"),
-        (f"{values.line[0].upper()}{values.line[1:]}", 8.5, "normal"),
-        (wrapped(values.why, room, 9.5), 9.5, "normal"),
-    ]
-    heights = [(text.count("\n") + 1) * 1.3 * size / 72.0 for text, size, _ in texts]
-    bottom = _BARS + 0.5
-    height = bottom + PANEL + _PANEL_TITLE + sum(heights) + 2 * _MARGIN
-    figure = new_figure(width, height, arrange=False)
-    note = draw_panels(strip(figure, n_panels(maps), bottom, bottom + PANEL - 0.08), cutout, explanation, 0, maps)
-    top = height - _MARGIN
-    for (text, size, weight), high in zip(texts, heights, strict=True):
-        # A dollar sign in an id begins no formula.
-        figure.text(_MARGIN / width, top / height, text, va="top", fontsize=size, fontweight=weight, parse_math=False)
-        top -= high
-    figure.text(
-        _MARGIN / width, (bottom - 0.05) / height, wrapped(note, room, 7.0), va="top", fontsize=7.0, color="#4a5666"
-    )
-
-    def axes(left: float, low: float, right: float, high: float) -> Axes:
-        return figure.add_axes((left / width, low / height, (right - left) / width, (high - low) / height))
-
-    terms = _labels(values.terms, _WIDEST[0])
-    members, groups = (_labels(bars, _WIDEST[1]) for bars in (values.members, values.groups))
-    middle, right = width - 3.7, width - _VALUE
-    left = middle + _MARGIN + max(_inches(members), _inches(groups))
-    _draw_waterfall(axes(_inches(terms) + 2 * _MARGIN, 0.25, middle - _VALUE - 0.1, _BARS - 0.05), values.terms, terms)
-    above = axes(left, _BARS - 0.65, right, _BARS - 0.05)
-    below = axes(left, 0.25, right, _BARS - 1.2)
-    # Titles begin where the labels do.
-    begin = (middle - left) / (right - left)
-    _draw_bars(above, values.members, members, f"{values.in_favour}; log-odds over even", begin)
-    _draw_bars(below, values.groups, groups, "by group of features, log-odds", begin)
-    return figure
-
-
-def _labels(bars: Sequence[Bar], most: float) -> list[str]:
-    """Return the labels of bars, broken into lines of at most `most` inches."""
-    texts = [f"{bar.label} [{bar.where}]" if bar.where else bar.label for bar in bars]
-    return [wrapped(text, 72.0 * most, _LABEL) for text in texts]
-
-
-def _inches(labels: Sequence[str]) -> float:
-    return max(text_width(line, _LABEL) for label in labels for line in label.split("\n")) / 72.0
-
-
-def _draw_waterfall(ax: Axes, bars: Sequence[Bar], labels: Sequence[str]) -> None:
-    for k, bar in enumerate(bars):
-        if bar.begin is None:
-            ax.plot(bar.end, k, "D", color=_COLORS[bar.kind], ms=5)
-        else:
-            ax.barh(k, bar.value, left=bar.begin, color=_COLORS[bar.kind], height=0.66)
-        if k < len(bars) - 1:
-            ax.plot([bar.end] * 2, [k - 0.33, k + 1.33], color=_LINE, lw=0.8, zorder=0)
-        _number(ax, k, bar.value)
-    _finish(ax, labels, "the ten strongest terms, log-odds")
-    ax.set_ylim(len(labels) - 0.4, -0.6)
-
-
-def _draw_bars(ax: Axes, bars: Sequence[Bar], labels: Sequence[str], title: str, begin: float) -> None:
-    for k, bar in enumerate(bars):
-        ax.barh(k, bar.value, color=_COLORS[bar.kind], height=0.62)
-        _number(ax, k, bar.value)
-    ax.axvline(0.0, color=_LINE, lw=0.8)
-    _finish(ax, labels, title, begin)
-
-
-def _number(ax: Axes, k: int, value: float) -> None:
-    """Write a value beside the axes, at bar `k`."""
-    ax.annotate(
-        f"{value:+.2f}",
-        (1.0, k),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=_LABEL,
-    )
-
-
-def _finish(ax: Axes, labels: Sequence[str], title: str, begin: float = 0.0) -> None:
-    """Label bars that go from top to bottom; `begin` is where the title begins, as a fraction of the axes."""
-    ax.set_yticks(range(len(labels)), labels, parse_math=False, linespacing=0.95)
-    ax.set_ylim(len(labels) - 0.5, -0.5)
-    bare(ax, "top", "right", "left")
-    ax.tick_params(axis="y", length=0)
-    ax.tick_params(labelsize=_LABEL)
-    ax.set_title(title, fontsize=8, loc="left", x=begin)
