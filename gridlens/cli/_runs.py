@@ -12,7 +12,18 @@ import click
 from gridlens._progress import progress_bar
 from gridlens.errors import GridlensError
 
-__all__ = ["check_page", "compile_kernels", "interruptible", "run_options", "tell", "tell_complete", "terminable"]
+__all__ = [
+    "check_page",
+    "compile_kernels",
+    "interruptible",
+    "remove_page",
+    "run_options",
+    "tell",
+    "tell_complete",
+    "terminable",
+]
+
+_PAGE_FILES = ("index.html", "metrics.json")
 
 
 def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, overwrite: bool) -> dict[str, Any]:
@@ -26,13 +37,19 @@ def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, ove
     }
 
 
-def check_page(folder: Path, *names: str) -> None:
-    """Raise GridlensError if a folder holds other files than those of the page that is written there, `names`."""
-    others = [path.name for path in folder.iterdir() if path.name not in names] if folder.is_dir() else []
+def check_page(folder: Path) -> None:
+    """Raise GridlensError if a folder holds other files than those of a page of `evaluate` or `explain`."""
+    others = [path.name for path in folder.iterdir() if path.name not in _PAGE_FILES] if folder.is_dir() else []
     if others:
         raise GridlensError(
             f"The output folder {folder} holds other files than a page, such as {others[0]}. Name another folder."
         )
+
+
+def remove_page(folder: Path) -> None:
+    """Remove an earlier page of `evaluate` or `explain` from a folder that `check_page` has passed."""
+    for name in _PAGE_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

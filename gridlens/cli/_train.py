@@ -8,6 +8,7 @@ import click
 from gridlens.cli._messages import with_flags
 from gridlens.cli._options import catalog_options, engine_options, image_options, reading_options
 from gridlens.cli._runs import compile_kernels, interruptible, run_options
+from gridlens.cli._terminal import print_card
 
 __all__ = ["train"]
 
@@ -137,7 +138,7 @@ def train(
         )
     for note in trained.notes:
         click.echo(note, err=True)
-    click.echo(trained.card)
+    print_card(trained.card)
     if trained.comparison:
         click.echo(with_flags(trained.comparison), err=True)
     if trained.known_lenses is not None:
