@@ -16,6 +16,7 @@ from gridlens.cli._runs import (
     tell_complete,
 )
 from gridlens.cli._sources import check_sources, source_options
+from gridlens.cli._terminal import say
 
 __all__ = ["evaluate"]
 
@@ -133,7 +134,7 @@ def evaluate(
         cutouts = read_rows(pd.concat(worst_rows(found.rows)), opened.source, past)
         write_evaluation(found, folder, costs=costs, date=datetime.date.today(), cutouts=cutouts)
     for note in found.notes:
-        click.echo(note, err=True)
+        say(note)
     click.echo(_headline(found))
     click.echo(folder / "index.html")
 

@@ -18,6 +18,7 @@ from gridlens.cli._runs import (
     tell_complete,
 )
 from gridlens.cli._sources import check_sources, given_options, source_options
+from gridlens.cli._terminal import say
 
 __all__ = ["explain"]
 
@@ -168,7 +169,7 @@ def _row_sheet(
     with explained_table(explainer, table, 1, past=past, **run, **stated) as found:
         assert found is not None  # only an output can be complete already
         for note in found.notes:
-            click.echo(note, err=True)
+            say(note)
         if not found.cutouts:
             raise GridlensError(f"There are no pixels of {name} to draw. Name the cutouts that were scored.")
         _write_sheet(explainer, found.cutouts[0], out, found.prevalence if prevalence is None else prevalence)
@@ -186,7 +187,7 @@ def _past(scores: str, model: str | None, stated: dict[str, Any]) -> tuple[str, 
         model = past.model if past.model in BUNDLED else existing_path(past.model, past.folders)
         shown["model"] = None if model == "default" else model
     if words := as_flags(shown):
-        click.echo(f"gridlens: options of the run that wrote {scores}: {words}", err=True)
+        say(f"gridlens: options of the run that wrote {scores}: {words}")
     return model or "default", past
 
 
@@ -232,7 +233,7 @@ def _page(
             tell_complete(out)
             return
         for note in found.notes:
-            click.echo(note, err=True)
+            say(note)
         shown = found.prevalence if prevalence is None else prevalence
         if run["overwrite"]:
             remove_page(Path(out))

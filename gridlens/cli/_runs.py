@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
-
 from gridlens._progress import progress_bar
+from gridlens.cli._terminal import say
 from gridlens.errors import GridlensError
 
 __all__ = [
@@ -88,9 +87,7 @@ def compile_kernels(source: Any = None) -> None:
 
     if isinstance(source, CacheSource) or kernels_are_compiled():
         return
-    click.echo(
-        "gridlens: compiling the kernels for this machine, which takes about half a minute and happens once", err=True
-    )
+    say("gridlens: compiling the kernels for this machine, which takes about half a minute and happens once")
     import numpy as np
 
     from gridlens.cutouts import CutoutSet
@@ -103,15 +100,14 @@ def compile_kernels(source: Any = None) -> None:
 
 def tell_complete(out: str) -> None:
     """Say that there was nothing to do."""
-    click.echo(f"gridlens: {out} is complete, there is nothing left to do", err=True)
+    say(f"gridlens: {out} is complete, there is nothing left to do")
 
 
 def tell(done: str, rows: int, rejected: int, resumed: int, seconds: float, out: str | None) -> None:
     """Say what was `done` with how many cutouts, how fast, and where they are."""
     rate = (rows - resumed) / seconds if seconds > 0.0 else float("inf")
-    click.echo(
+    say(
         f"{rows - rejected} {done}, {rejected} rejected, {rate:.0f} cutouts per second"
         + (f", {resumed} from an earlier run" if resumed else "")
-        + (f"; written to {out}" if out is not None else ""),
-        err=True,
+        + (f"; written to {out}" if out is not None else "")
     )
