@@ -12,11 +12,12 @@ import pty
 import re
 import shlex
 import struct
+import subprocess
 import sys
 import termios
 import time
 
-__all__ = ["commands_of", "printed_lines", "snippets_of"]
+__all__ = ["COLUMNS", "commands_of", "printed_lines", "snippets_of", "walk"]
 
 COLUMNS = 80
 SMALL = {"--n": "8", "--top": "3"}
@@ -47,6 +48,15 @@ def snippets_of(page):
 def printed_lines(output):
     """Return the lines that a terminal was given, without its control sequences."""
     return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output))
+
+
+def walk(commands, home, mode):
+    """Run commands in the folder `home` one after another; return what each printed, its status, and its seconds."""
+    todo = home / "commands.json"
+    todo.write_text(json.dumps(commands))
+    done = subprocess.run([sys.executable, __file__, todo, home, mode], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def _preload():

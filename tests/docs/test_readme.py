@@ -1,9 +1,6 @@
 """The commands of the README can be pasted in order, into a terminal of 80 columns and where output is a pipe."""
 
-import json
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,14 +9,13 @@ import pandas as pd
 import pytest
 from scenes import cluster
 from skies import DEC, RA, gnomonic, write_image
-from walking import COLUMNS, commands_of, printed_lines, snippets_of
+from walking import COLUMNS, commands_of, printed_lines, snippets_of, walk
 
 from gridlens.cutouts import CutoutSet, write_npz
 
 pytest.importorskip("matplotlib")
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-WALKER = ROOT / "tests" / "walking.py"
 OTHERS = {"pip", "pytest"}
 N = 12
 FIELD = 600  # px
@@ -95,12 +91,7 @@ def walked(home, mode):
     if find_spec("lenstronomy") is None or mode == "pipe":
         made = ("my-model/", "mine/", "tried/")
         commands = [words for words in commands if words[1] != "simulate" and not set(made) & set(words)]
-    (home / "commands.json").write_text(json.dumps(commands))
-    done = subprocess.run(
-        [sys.executable, WALKER, home / "commands.json", home, mode], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return walk(commands, home, mode)
 
 
 @pytest.mark.slow
