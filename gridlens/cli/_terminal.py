@@ -21,13 +21,20 @@ def fitted(message: str, first: int = 0) -> str:
     """Return a message with line breaks at words where stderr is a terminal; `first` columns are taken already."""
     if not sys.stderr.isatty():
         return message
+    wrapper = textwrap.TextWrapper(width=_width(), break_long_words=False, break_on_hyphens=False)
+    wrapped = []
+    for k, line in enumerate(message.split("\n")):
+        wrapper.initial_indent = "" if k else " " * first
+        wrapped.append(wrapper.fill(line)[0 if k else first :])
+    return "\n".join(wrapped)
+
+
+def _width() -> int:
+    """Return the columns of the terminal behind stderr."""
     try:
-        width = os.get_terminal_size(sys.stderr.fileno()).columns or _FALLBACK
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _FALLBACK
     except OSError:
-        width = _FALLBACK
-    wrapper = textwrap.TextWrapper(width=width, break_long_words=False, break_on_hyphens=False)
-    wrapper.initial_indent = " " * first
-    return "\n".join(wrapper.fill(line) for line in message.split("\n"))[first:]
+        return _FALLBACK
 
 
 def print_card(card: str) -> None:
