@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from gridlens._ids import as_ascii, from_ascii
+from gridlens._ids import as_ascii, as_id, from_ascii
 
-__all__ = ["ascii_cells", "is_of_scores", "marked_cells", "quoted_formulas", "restored_cells"]
+__all__ = ["ascii_cells", "decoded_cells", "is_of_scores", "marked_cells", "quoted_formulas", "restored_cells"]
 
 # What begins a formula in a spreadsheet. Tabs and carriage returns, which do so too, are escaped in every text.
 _FORMULA = re.compile(r"'*[=+\-@]")
@@ -61,6 +61,19 @@ def restored_cells(table: pd.DataFrame, suffix: str) -> pd.DataFrame:
     if suffix == ".csv":
         return _mapped(table, lambda text: text[1:] if _MARKED.match(text) else text)
     return _mapped(table, from_ascii) if suffix == ".fits" else table
+
+
+def decoded_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with text in place of bytes, which `astropy.table.Table.to_pandas` makes of text in FITS files.
+
+    Text that `ascii_cells` has escaped is restored in such columns.
+    """
+    columns = {
+        name: table[name].map(lambda value: from_ascii(as_id(value)) if isinstance(value, bytes) else value)
+        for name in table.columns
+        if table[name].dtype == object and any(isinstance(value, bytes) for value in table[name])
+    }
+    return table.assign(**columns) if columns else table
 
 
 def _mapped(table: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame:

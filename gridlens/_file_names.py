@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gridlens._ids import escaped, unescaped
 
@@ -51,14 +51,22 @@ def file_stem(name: str, taken: set[str] | None = None) -> str:
     return found
 
 
-def existing_path(path: str) -> str:
+def existing_path(path: str, folders: Sequence[str] = ("",)) -> str:
     """Return the path of the file or folder that an escaped path in a table names, or the path itself if none exists.
 
     The path is tried as it is, with its escapes undone, and as UTF-8 where the file system is said to hold ASCII.
+
+    Parameters
+    ----------
+    path : str
+    folders : sequence of str, default=("",)
+        Folders in which a relative path is looked for, in this order; "" is the working directory.
     """
-    for spelling in (path, unescaped(path), os.fsdecode(unescaped(path).encode("utf-8", "surrogateescape"))):
-        if os.path.exists(spelling):
-            return spelling
+    spellings = (path, unescaped(path), os.fsdecode(unescaped(path).encode("utf-8", "surrogateescape")))
+    for folder in folders:
+        for spelling in spellings:
+            if os.path.exists(found := os.path.join(folder, spelling)):
+                return found
     return path
 
 
@@ -73,11 +81,19 @@ def joined_paths(paths: Iterable[str]) -> str:
     return ";".join(escaped(path).replace(";", "\\x3b") for path in paths)
 
 
-def existing_paths(text: str) -> list[str]:
-    """Return the paths of the files that a text of `joined_paths` names, each as `existing_path` finds it."""
-    if os.path.exists(text):
-        return [text]
-    return [existing_path(path) for path in text.split(";") if path]
+def existing_paths(text: str, folders: Sequence[str] = ("",)) -> list[str]:
+    """Return the paths of the files that a text of `joined_paths` names, each as `existing_path` finds it.
+
+    All of them are in one of the `folders`, if one has all.
+    """
+    names = [path for path in text.split(";") if path]
+    for folder in folders:
+        if text and os.path.exists(whole := os.path.join(folder, text)):
+            return [whole]
+        found = [existing_path(name, (folder,)) for name in names]
+        if all(map(os.path.exists, found)):
+            return found
+    return [existing_path(name, folders) for name in names]
 
 
 def _safe(name: str) -> str:

@@ -44,6 +44,10 @@ class Numbers:
     def record(self):
         return [{"path": "numbers"}]
 
+    @property
+    def arguments(self):
+        return None
+
     def split(self, partition):
         start, stop = partition.rows
         middle = (start + stop) // 2

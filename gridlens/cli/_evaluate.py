@@ -7,12 +7,18 @@ from typing import Any
 import click
 
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
-from gridlens.cli._runs import check_page, compile_kernels, interruptible, run_options, tell_complete
+from gridlens.cli._runs import (
+    check_page,
+    compile_kernels,
+    interruptible,
+    remove_page,
+    run_options,
+    tell_complete,
+)
 from gridlens.cli._sources import check_sources, source_options
+from gridlens.cli._terminal import say
 
 __all__ = ["evaluate"]
-
-_FILES = ("index.html", "metrics.json")
 
 
 @click.command(
@@ -85,6 +91,7 @@ def evaluate(
     from gridlens.engine._evaluate_scores import reported_scores
     from gridlens.engine._output import check_output
     from gridlens.engine._score_tables import open_scores
+    from gridlens.explain._remembered import NOT_REMEMBERED, remembered
     from gridlens.explain._rows import read_rows
     from gridlens.reports import write_evaluation
     from gridlens.reports._pages import check_libraries
@@ -93,7 +100,7 @@ def evaluate(
 
     folder = Path(out)
     check_output(folder, resume=resume, overwrite=overwrite)
-    check_page(folder, *_FILES)
+    check_page(folder)
     check_libraries()
     named = source_options(scores, options)
     paths = named.pop("source")
@@ -122,13 +129,27 @@ def evaluate(
         if found is None:
             tell_complete(out)
             return
-        for name in _FILES:
-            (folder / name).unlink(missing_ok=True)
-        cutouts = read_rows(pd.concat(worst_rows(found.rows)), opened.source)
+        remove_page(folder)
+        past = NOT_REMEMBERED if opened.table is None else remembered(opened.record)
+        cutouts = read_rows(pd.concat(worst_rows(found.rows)), opened.source, past)
         write_evaluation(found, folder, costs=costs, date=datetime.date.today(), cutouts=cutouts)
     for note in found.notes:
-        click.echo(note, err=True)
-    click.echo(f"{out}/index.html")
+        say(note)
+    click.echo(_headline(found))
+    click.echo(folder / "index.html")
+
+
+# Metrics that are printed, by their beginning; the report has all.
+_HEADLINE = ("TPR at FPR 1e-3", "TPR at FPR 1e-2", "precision at 100", "AUROC", "calibration error")
+
+
+def _headline(found: Any) -> str:
+    """Return the numbers that a reader asks for first, a line each, with their intervals."""
+    evaluation = found.evaluation
+    shown = {name: str(one) for name, one in evaluation.metrics.items() if name.startswith(_HEADLINE)}
+    width = max(map(len, shown))
+    lines = [f"{evaluation.n_rows} cutouts, {evaluation.n_positive} of them lenses; 95 % intervals in brackets"]
+    return "\n".join(lines + [f"{name:{width}}  {value}" for name, value in shown.items()])
 
 
 def _costs(seconds: float | None, hours: float | None, cost: float | None) -> dict[str, float] | None:

@@ -1,19 +1,26 @@
 """`gridlens explain`: why a cutout, or the best of a table, scored as it did."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gridlens._progress import progress_bar
+from gridlens.cli._messages import as_flags
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
-from gridlens.cli._runs import check_page, compile_kernels, interruptible, run_options, tell_complete
-from gridlens.cli._sources import check_sources, source_options
+from gridlens.cli._runs import (
+    check_page,
+    compile_kernels,
+    interruptible,
+    remove_page,
+    run_options,
+    tell_complete,
+)
+from gridlens.cli._sources import check_sources, given_options, source_options
+from gridlens.cli._terminal import say
 
 __all__ = ["explain"]
-
-_TABLES = (".csv", ".parquet", ".votable")
-_PAGE = "index.html"
 
 
 @click.command(
@@ -21,26 +28,25 @@ _PAGE = "index.html"
     epilog="Example: gridlens explain scores.csv --top 200 --out report/",
 )
 @click.argument("what", nargs=-1, metavar="[SCORES] [PATHS]...")
-@click.option("--top", type=click.IntRange(min=1), metavar="K", help="Explain the K best of a table. [default: 200]")
+@click.option("--top", type=click.IntRange(min=1), metavar="K", help="Explain the K best of a table.  [default: 200]")
 @click.option("--all-sheets", is_flag=True, help="Draw sheets of all K, up to 500, instead of the best 50.")
-@click.option("--id", "name", metavar="ID", help="Which cutout, where there are several.")
+@click.option("--id", "name", metavar="ID", help="Cutout to explain, of a table or where PATHS hold several.")
 @click.option(
     "--out",
     metavar="FOLDER",
-    help="Folder for the candidate sheet, or new folder for the page of a table. [default: . or report]",
+    help="Folder for the candidate sheet, or new folder for the page of a table.  [default: . or report]",
 )
 @click.option(
     "--model",
-    default="default",
-    show_default=True,
     metavar="BUNDLE",
-    help="The model that gave the scores: the bundled one, or what `gridlens train` wrote.",
+    help="The model that gave the scores: a bundled one, or what `gridlens train` wrote.  [default: the table's, or "
+    "the bundled one]",
 )
 @click.option(
     "--prevalence",
     type=Prevalence(),
     default=None,
-    help="Prevalence of lenses among such clusters. [default: the table's, or 1e-3]",
+    help="Prevalence of lenses among such clusters.  [default: the table's, or 1e-3]",
 )
 @catalog_options()
 @image_options
@@ -52,7 +58,7 @@ def explain(
     all_sheets: bool,
     name: str | None,
     out: str | None,
-    model: str,
+    model: str | None,
     prevalence: float | None,
     engine: str,
     scheduler: str | None,
@@ -66,35 +72,46 @@ def explain(
     PATHS are files, globs or folders of cutouts, or --image and --catalog survey images, as `gridlens score` takes
     them: the candidate sheet of one cutout is written, NAME.png and NAME.html.
 
-    With SCORES, a table that `gridlens score` wrote (.csv, .parquet, .votable, and with --top .fits), a page is
-    written, index.html, with the candidate sheets of the best 50, and what the best scores depend on. The cutouts are
-    found again by their ids in PATHS or the images, and without either in the files of the table's column `path`. Give
-    the options that they were scored with.
+    With SCORES, a table that `gridlens score` wrote, a page is written, index.html, with the candidate sheets of the
+    best 50, and what the best scores depend on; with --id, the candidate sheet of one row. The record beside the table
+    says how its cutouts were read, and they are read in the same way again; options that are given take precedence. A
+    table without its record needs the options that it was scored with.
+
+    Relative paths of a table are looked for in the folder in which it was made, then in the working directory, and then
+    in the folder of the table.
     """
-    is_table = bool(what) and (
-        what[0].lower().endswith(_TABLES) or (top is not None and what[0].lower().endswith(".fits"))
-    )
-    if not is_table and top is not None:
+    is_scores = bool(what) and _names_scores(what[0])
+    if not is_scores and top is not None:
         raise click.UsageError("--top goes with a table of scores, which comes first; name a cutout with --id.")
-    if is_table and name is not None:
-        raise click.UsageError("--id picks one of several cutouts; a table of scores has --top.")
-    if not is_table and (resume or overwrite or all_sheets):
-        raise click.UsageError("--resume, --overwrite and --all-sheets go with a table of scores.")
-    paths = what[1:] if is_table else what
-    if paths or options["images"] or not is_table:
+    if top is not None and name is not None:
+        raise click.UsageError("--top explains the best rows of a table and --id one of them: give one of the two.")
+    is_page = is_scores and name is None
+    if (resume or all_sheets) and not is_page:
+        raise click.UsageError("--resume and --all-sheets go with the page of a table of scores.")
+    paths = what[1:] if is_scores else what
+    if paths or options["images"] or not is_scores:
         check_sources(paths, options)
     from gridlens.reports._pages import check_libraries
 
     check_libraries()
     compile_kernels()
-    if not is_table:
-        _sheet(paths, name, out or ".", model, 1e-3 if prevalence is None else prevalence, jobs, options)
-        return
     run = run_options(engine, scheduler, jobs, resume, overwrite)
+    if not is_scores:
+        _cutout_sheet(paths, name, out or ".", model or "default", prevalence or 1e-3, jobs, options)
+        return
+    stated = source_options(paths, given_options(options))
+    if name is not None:
+        _row_sheet(what[0], name, out or ".", model, prevalence, run, stated)
+        return
     with interruptible(out or "report"):
-        _table(
-            what[0], paths, 200 if top is None else top, out or "report", model, prevalence, all_sheets, run, options
-        )
+        _page(what[0], top or 200, out or "report", model, prevalence, all_sheets, run, stated)
+
+
+def _names_scores(path: str) -> bool:
+    """Return whether a path names a table of scores; a missing FITS file may be meant as a cutout."""
+    from gridlens.engine._score_tables import is_table
+
+    return is_table(path) and (not path.lower().endswith(".fits") or Path(path).exists())
 
 
 def _explainer(model: str, jobs: int) -> Any:
@@ -106,7 +123,7 @@ def _explainer(model: str, jobs: int) -> Any:
     return Explainer(detector)
 
 
-def _sheet(
+def _cutout_sheet(
     paths: tuple[str, ...],
     name: str | None,
     out: str,
@@ -116,30 +133,75 @@ def _sheet(
     options: dict[str, Any],
 ) -> None:
     from gridlens._file_names import existing_paths
-    from gridlens._files import writable_folder
     from gridlens.explain._sample import read_one
-    from gridlens.reports import write_candidate_sheet
 
     # A path may be copied from a table, which names all files of a cutout in one text.
     files = tuple(path for text in paths for path in existing_paths(text))
     cutout = read_one(id=name, **source_options(files, options))
-    folder = writable_folder(Path(out))
-    picture, page = write_candidate_sheet(_explainer(model, jobs), cutout, folder, prevalence=prevalence)
-    click.echo(picture)
-    click.echo(page)
+    _write_sheet(_explainer(model, jobs), cutout, out, prevalence)
 
 
-def _table(
+def _write_sheet(explainer: Any, cutout: Any, out: str, prevalence: float) -> None:
+    from gridlens._files import writable_folder
+    from gridlens.reports import write_candidate_sheet
+
+    for path in write_candidate_sheet(explainer, cutout, writable_folder(Path(out)), prevalence=prevalence):
+        click.echo(path)
+
+
+def _row_sheet(
     scores: str,
-    paths: tuple[str, ...],
+    name: str,
+    out: str,
+    model: str | None,
+    prevalence: float | None,
+    run: dict[str, Any],
+    stated: dict[str, Any],
+) -> None:
+    """Write the candidate sheet of one row of a table."""
+    from gridlens._tables import read_table
+    from gridlens.errors import GridlensError
+    from gridlens.explain._sample import explained_table, rows_with_id
+
+    table = rows_with_id(read_table(scores), name)
+    model, past = _past(scores, model, stated)
+    explainer = _explainer(model, run["n_jobs"])
+    with explained_table(explainer, table, 1, past=past, **run, **stated) as found:
+        assert found is not None  # only an output can be complete already
+        for note in found.notes:
+            say(note)
+        if not found.cutouts:
+            raise GridlensError(f"There are no pixels of {name} to draw. Name the cutouts that were scored.")
+        _write_sheet(explainer, found.cutouts[0], out, found.prevalence if prevalence is None else prevalence)
+
+
+def _past(scores: str, model: str | None, stated: dict[str, Any]) -> tuple[str, Any]:
+    """Return the model and how the cutouts of a table were read, and say which options are remembered."""
+    from gridlens._file_names import existing_path
+    from gridlens.explain._remembered import remembered
+    from gridlens.models._bundle import BUNDLED
+
+    past = remembered(scores)
+    shown = {name: value for name, value in past.with_stated(stated).items() if stated.get(name) is None}
+    if model is None and past.model is not None:
+        model = past.model if past.model in BUNDLED else existing_path(past.model, past.folders)
+        shown["model"] = None if model == "default" else model
+    if words := as_flags(shown):
+        say(f"gridlens: options of the run that wrote {scores}: {words}")
+    return model or "default", past
+
+
+def _page(
+    scores: str,
     top: int,
     out: str,
-    model: str,
+    model: str | None,
     prevalence: float | None,
     all_sheets: bool,
     run: dict[str, Any],
-    options: dict[str, Any],
+    stated: dict[str, Any],
 ) -> None:
+    """Write the page of the best rows of a table."""
     from gridlens._tables import read_table
     from gridlens.engine._output import check_output
     from gridlens.explain._sample import MOST_SHEETS, SHEETS, explained_table
@@ -147,34 +209,36 @@ def _table(
     from gridlens.reports import write_explanations
 
     check_output(out, resume=run["resume"], overwrite=run["overwrite"])
-    check_page(Path(out), _PAGE)
+    check_page(Path(out))
     table = read_table(scores)
+    model, past = _past(scores, model, stated)
     explainer = _explainer(model, run["n_jobs"])
-    settings = {"model": model_digest(model), "prevalence": repr(prevalence), "all sheets": repr(all_sheets)}
-    with (
-        progress_bar("Measuring", min(top, len(table))) as advance,
-        explained_table(
-            explainer,
-            table,
-            top,
-            n_sheets=MOST_SHEETS if all_sheets else SHEETS,
-            out=out,
-            settings=settings,
-            progress=advance,
-            **run,
-            **source_options(paths, options),
-        ) as found,
-    ):
+    settings = {"model": model_digest(model), "prevalence": repr(prevalence)}
+    with contextlib.ExitStack() as stack:
+        with progress_bar("Measuring", min(top, len(table))) as advance:
+            explained = explained_table(
+                explainer,
+                table,
+                top,
+                past=past,
+                n_sheets=MOST_SHEETS if all_sheets else SHEETS,
+                out=out,
+                settings=settings,
+                progress=advance,
+                **run,
+                **stated,
+            )
+            found = stack.enter_context(explained)
         if found is None:
             tell_complete(out)
             return
         for note in found.notes:
-            click.echo(note, err=True)
+            say(note)
         shown = found.prevalence if prevalence is None else prevalence
         if run["overwrite"]:
-            (Path(out) / _PAGE).unlink(missing_ok=True)
+            remove_page(Path(out))
         with progress_bar("Drawing", len(found.cutouts)) as drawn:
             write_explanations(
                 explainer, found.explanation, found.cutouts, out, prevalence=shown, notes=found.notes, progress=drawn
             )
-    click.echo(f"{out}/{_PAGE}")
+    click.echo(Path(out) / "index.html")

@@ -22,11 +22,14 @@ from gridlens.cli._messages import with_flags
 from gridlens.cli._runs import terminable
 from gridlens.cli._score import score
 from gridlens.cli._simulate import simulate
+from gridlens.cli._terminal import fitted, say
 from gridlens.cli._train import train
 from gridlens.errors import GridlensError
 
 __all__ = ["main"]
 
+# What click writes before the message of an error.
+_ERROR = "Error: "
 # Letters of a warning by which it is recognized.
 _BEGINNING = 80
 
@@ -50,22 +53,30 @@ class _Commands(click.Group):
                 # joblib replaces a worker whose memory has grown, between two tasks: nothing is lost by it.
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
                 return super().invoke(ctx)
+        except click.UsageError as exc:
+            exc.message = fitted(exc.message, len(_ERROR))  # type: ignore[misc]
+            raise
         except GridlensError as exc:
-            raise click.ClickException(_printable(with_flags(str(exc)))) from exc
+            raise _failure(_printable(with_flags(str(exc)))) from exc
         except KeyboardInterrupt:
-            raise click.ClickException("Interrupted. No output was written.") from None
+            raise _failure("Interrupted. No output was written.") from None
         except BrokenPipeError:
             raise  # whoever read the table has seen enough; click ends in silence
         except OSError as exc:
             where = f" ({exc.filename})" if exc.filename else ""
-            raise click.ClickException(_printable(f"{exc.strerror or exc}{where}. No output was written.")) from exc
+            raise _failure(_printable(f"{exc.strerror or exc}{where}. No output was written.")) from exc
         except MemoryError:
-            raise click.ClickException(
+            raise _failure(
                 "Not enough memory. Score fewer or smaller cutouts at a time, or close other programs."
             ) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of use, not of the alphabet
+
+
+def _failure(message: str) -> click.ClickException:
+    """Return the error that ends a command with a message."""
+    return click.ClickException(fitted(message, len(_ERROR)))
 
 
 class _Shown:
@@ -80,7 +91,7 @@ class _Shown:
     def __exit__(self, *_: Any) -> None:
         for text, times in self._times.items():
             if times > 1:
-                click.echo(_printable(f"This warning came {times} times: {_beginning(text)}"), err=True)
+                say(_printable(f"This warning came {times} times: {_beginning(text)}"))
 
     def show(self, message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
         """Show a warning as `warnings.showwarning` does, unless it was shown before."""
@@ -89,7 +100,7 @@ class _Shown:
         text = with_flags(str(message))
         self._times[text] += 1
         if self._times[text] == 1:
-            click.echo(_printable(f"Warning: {text}"), err=True)
+            say(_printable(f"Warning: {text}"))
 
 
 def _beginning(text: str) -> str:

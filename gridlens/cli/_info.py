@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from gridlens.cli._terminal import print_card, print_rows
+
 __all__ = ["info"]
 
 _WIDEST = 44
@@ -34,7 +36,8 @@ def info(bundle: str | None, model: str | None, other: str | None, as_json: bool
         if as_json:
             click.echo(json.dumps([difference._asdict() for difference in found], indent=1))
         elif found:
-            _print_rows([("", name, other), *((row.what, _said(row.a), _said(row.b)) for row in found)])
+            rows = [("", name, other), *((row.what, _said(row.a), _said(row.b)) for row in found)]
+            print_rows([[_short(cell) for cell in row] for row in rows])
         else:
             click.echo("The two models are the same.")
         return
@@ -42,21 +45,13 @@ def info(bundle: str | None, model: str | None, other: str | None, as_json: bool
     if as_json:
         click.echo(json.dumps(described.manifest, indent=1))
     else:
-        click.echo(described.card.rstrip())
+        print_card(described.card)
 
 
 def _said(value: Any) -> str:
     if value is None:
         return "-"
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _print_rows(rows: list[tuple[str, ...]]) -> None:
-    """Three columns, each as wide as it needs, and long entries cut."""
-    short = [[_short(cell) for cell in row] for row in rows]
-    widths = [max(len(row[k]) for row in short) for k in range(3)]
-    for row in short:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _short(text: str) -> str:

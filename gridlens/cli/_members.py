@@ -4,6 +4,8 @@ import json
 
 import click
 
+from gridlens.cli._terminal import print_rows
+
 __all__ = ["members"]
 
 
@@ -20,7 +22,6 @@ def members(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([member._asdict() for member in found], indent=1))
         return
-    widths = [max(len(str(member[k])) for member in found) for k in range(3)]
-    for member in found:
-        cells = [str(cell).ljust(width) for cell, width in zip(member[:3], widths, strict=True)]
-        click.echo("  ".join([*cells, member.summary if member.status == "ok" else member.status]))
+    print_rows(
+        [(*map(str, member[:3]), member.summary if member.status == "ok" else member.status) for member in found]
+    )

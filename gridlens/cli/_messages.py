@@ -1,8 +1,11 @@
 """Messages of the library, which name parameters, in the words of the command line, which has options."""
 
 import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["with_flags"]
+__all__ = ["as_flags", "with_flags"]
 
 # Options by the parameters that messages of the library name as a way out, such as "resume=True".
 _FLAGS = {
@@ -16,6 +19,7 @@ _FLAGS = {
     "match_psf": "--match-psf",
     "keep_columns": "--keep-columns",
     "max_size": "--max-size",
+    "model": "--model",
     "n_jobs": "--jobs",
     "npix": "--npix",
     "overwrite": "--overwrite",
@@ -33,6 +37,30 @@ _FLAGS = {
 # Options that are given once for each entry of a dictionary; others take all entries, with commas between them.
 _REPEATED = ("columns", "images")
 _HINT = re.compile(rf'(?<![\w/.-])({"|".join(_FLAGS)})=(True|"[^"]*"|\{{[^}}]*\}}|[\w-]+(?:\.\w+)*|)')
+
+
+def as_flags(arguments: Mapping[str, Any]) -> str:
+    """Return arguments of `open_source` and `load_model` as options that can be pasted; paths of cutouts are left out.
+
+    Examples
+    --------
+    >>> as_flags({"catalog": "clusters.csv", "images": {"g": ["a/g", "b/g"]}, "zeropoint": {"g": 27.0, "r": 26.5}})
+    '--catalog clusters.csv --image g=a/g --image g=b/g --zeropoint g=27.0,r=26.5'
+    """
+    words: list[str] = []
+    for name, flag in _FLAGS.items():
+        value = arguments.get(name)
+        if name in _REPEATED:
+            pairs = (value or {}).items()
+            entries = [(key, one) for key, found in pairs for one in ([found] if isinstance(found, str) else found)]
+            words += [word for key, one in entries for word in (flag, f"{key}={one}")]
+        elif isinstance(value, Mapping):
+            words += [flag, ",".join(f"{key}={one}" for key, one in value.items())]
+        elif value is True:
+            words.append(flag)
+        elif value is not None and value is not False:
+            words += [flag, str(value)]
+    return shlex.join(words)
 
 
 def with_flags(message: str) -> str:

@@ -7,12 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
-
 from gridlens._progress import progress_bar
+from gridlens.cli._terminal import say
 from gridlens.errors import GridlensError
 
-__all__ = ["check_page", "compile_kernels", "interruptible", "run_options", "tell", "tell_complete", "terminable"]
+__all__ = [
+    "check_page",
+    "compile_kernels",
+    "interruptible",
+    "remove_page",
+    "run_options",
+    "tell",
+    "tell_complete",
+    "terminable",
+]
+
+_PAGE_FILES = ("index.html", "metrics.json")
 
 
 def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, overwrite: bool) -> dict[str, Any]:
@@ -26,13 +36,19 @@ def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, ove
     }
 
 
-def check_page(folder: Path, *names: str) -> None:
-    """Raise GridlensError if a folder holds other files than those of the page that is written there, `names`."""
-    others = [path.name for path in folder.iterdir() if path.name not in names] if folder.is_dir() else []
+def check_page(folder: Path) -> None:
+    """Raise GridlensError if a folder holds other files than those of a page of `evaluate` or `explain`."""
+    others = [path.name for path in folder.iterdir() if path.name not in _PAGE_FILES] if folder.is_dir() else []
     if others:
         raise GridlensError(
             f"The output folder {folder} holds other files than a page, such as {others[0]}. Name another folder."
         )
+
+
+def remove_page(folder: Path) -> None:
+    """Remove an earlier page of `evaluate` or `explain` from a folder that `check_page` has passed."""
+    for name in _PAGE_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -71,9 +87,7 @@ def compile_kernels(source: Any = None) -> None:
 
     if isinstance(source, CacheSource) or kernels_are_compiled():
         return
-    click.echo(
-        "gridlens: compiling the kernels for this machine, which takes about half a minute and happens once", err=True
-    )
+    say("gridlens: compiling the kernels for this machine, which takes about half a minute and happens once")
     import numpy as np
 
     from gridlens.cutouts import CutoutSet
@@ -86,15 +100,14 @@ def compile_kernels(source: Any = None) -> None:
 
 def tell_complete(out: str) -> None:
     """Say that there was nothing to do."""
-    click.echo(f"gridlens: {out} is complete, there is nothing left to do", err=True)
+    say(f"gridlens: {out} is complete, there is nothing left to do")
 
 
 def tell(done: str, rows: int, rejected: int, resumed: int, seconds: float, out: str | None) -> None:
     """Say what was `done` with how many cutouts, how fast, and where they are."""
     rate = (rows - resumed) / seconds if seconds > 0.0 else float("inf")
-    click.echo(
+    say(
         f"{rows - rejected} {done}, {rejected} rejected, {rate:.0f} cutouts per second"
         + (f", {resumed} from an earlier run" if resumed else "")
-        + (f"; written to {out}" if out is not None else ""),
-        err=True,
+        + (f"; written to {out}" if out is not None else "")
     )

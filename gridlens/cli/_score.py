@@ -1,5 +1,6 @@
 """`gridlens score`: the main job."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from gridlens._progress import progress_bar
 from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
 from gridlens.cli._runs import compile_kernels, interruptible, run_options, tell, tell_complete
 from gridlens.cli._sources import check_sources, source_of
+from gridlens.cli._terminal import say
 
 __all__ = ["score"]
 
@@ -117,17 +119,17 @@ def score(
         "the prevalence estimated from the scores" if prevalence == "estimate" else f"a prevalence of {prevalence:g}"
     )
     names = " and ".join(models)
-    click.echo(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence", err=True)
+    say(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence")
     compile_kernels(source)
     start = time.perf_counter()
     shown = top if top is not None else _ON_TERMINAL if on_terminal() else None if out is None else 0
     best = _Best(shown)
     run = run_options(engine, scheduler, jobs, resume, overwrite)
-    with (
-        interruptible(out),
-        progress_bar("Scoring", total) as advance,
-        ranked_scores(source, models=models, prevalence=prevalence, out=out, progress=advance, **run) as ranking,
-    ):
+    with interruptible(out), contextlib.ExitStack() as stack:
+        with progress_bar("Scoring", total) as advance:
+            ranking = stack.enter_context(
+                ranked_scores(source, models=models, prevalence=prevalence, out=out, progress=advance, **run)
+            )
         if ranking is None:
             tell_complete(str(out))
             return
@@ -138,15 +140,11 @@ def score(
             best.take(batches)
     seconds = time.perf_counter() - start
     if ranking.prevalence_estimate is not None:
-        click.echo(
-            f"prevalence estimated: {ranking.prevalence_estimate}; p_lens is at {ranking.prevalence:.3g}", err=True
-        )
+        say(f"prevalence estimated: {ranking.prevalence_estimate}; p_lens is at {ranking.prevalence:.3g}")
     if shown != 0:
         _show(best.table(), ranking, out, quote_formulas)
     if ranking.duplicates:
-        click.echo(
-            f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged", err=True
-        )
+        say(f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged")
     tell("scored", ranking.rows, ranking.rejected, ranking.resumed, seconds, out)
 
 
@@ -158,19 +156,17 @@ def _show(table: Any, ranking: Any, out: str | None, quote_formulas: bool) -> No
     if not on_terminal():
         return
     scores, p = ("score_gc and score_cc are", "p_any") if "p_any" in table else ("score is", "p_lens")
-    click.echo(
+    say(
         f"{scores} the probability of a lens if half of the cutouts held one, and {p} at a prevalence of "
-        f"{ranking.prevalence:.3g}, where it is small for good candidates too.",
-        err=True,
+        f"{ranking.prevalence:.3g}, where it is small for good candidates too."
     )
     rest = ranking.rows - len(table)
     if rest and out is not None:
-        click.echo(f"These are the best {len(table)} of {ranking.rows} rows; {out} holds all of them.", err=True)
+        say(f"These are the best {len(table)} of {ranking.rows} rows; {out} holds all of them.")
     elif rest:
-        click.echo(
+        say(
             f"These are the best {len(table)} of {ranking.rows} rows. Write all of them with --out FILE, or show more "
-            "with --top.",
-            err=True,
+            "with --top."
         )
 
 

@@ -4,6 +4,7 @@ import click
 
 from gridlens._progress import progress_bar
 from gridlens.cli._options import Zeropoint
+from gridlens.cli._terminal import say
 
 __all__ = ["simulate"]
 
@@ -69,4 +70,4 @@ def simulate(
             truth = write_training_set(out, n, settings=settings, seed=seed, n_jobs=jobs, progress=advance)
         else:
             truth = write_injected_set(out, n, backgrounds, settings=settings, seed=seed, n_jobs=jobs, progress=advance)
-    click.echo(f"{len(truth)} scenes, {int(truth['label'].sum())} with a lens; written to {out}", err=True)
+    say(f"{len(truth)} scenes, {int(truth['label'].sum())} with a lens; written to {out}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-__all__ = ["check_sources", "pool_of", "source_of", "source_options", "stated_options"]
+__all__ = ["check_sources", "given_options", "pool_of", "source_of", "source_options", "stated_options"]
 
 
 def check_sources(paths: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -16,6 +16,13 @@ def check_sources(paths: tuple[str, ...], options: dict[str, Any]) -> None:
         raise click.UsageError("--image needs a --catalog of the clusters that are to be cut out.")
     if options["images"] and any(options[name] for name in ("pixel_scale", "bands", "uncalibrated")):
         raise click.UsageError("--pixel-scale, --bands and --uncalibrated describe cutouts; images have a WCS.")
+
+
+def given_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the current command, with None in place of defaults that the user did not state."""
+    context = click.get_current_context()
+    default = click.core.ParameterSource.DEFAULT
+    return {name: None if context.get_parameter_source(name) == default else value for name, value in options.items()}
 
 
 def source_of(paths: tuple[str, ...], options: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ import click
 from gridlens.cli._messages import with_flags
 from gridlens.cli._options import catalog_options, engine_options, image_options, reading_options
 from gridlens.cli._runs import compile_kernels, interruptible, run_options
+from gridlens.cli._terminal import print_card, say
 
 __all__ = ["train"]
 
@@ -136,10 +137,10 @@ def train(
             **run_options(engine, scheduler, jobs, resume, overwrite),
         )
     for note in trained.notes:
-        click.echo(note, err=True)
-    click.echo(trained.card)
+        say(note)
+    print_card(trained.card)
     if trained.comparison:
-        click.echo(with_flags(trained.comparison), err=True)
+        say(with_flags(trained.comparison))
     if trained.known_lenses is not None:
-        click.echo(f"known lenses by rank: {known_lenses_path(Path(out))}", err=True)
-    click.echo(f"written to {out}", err=True)
+        say(f"known lenses by rank: {known_lenses_path(Path(out))}")
+    say(f"written to {out}")

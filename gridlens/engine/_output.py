@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def finished_parts(
     out: str | os.PathLike[str] | None,
     *,
     settings: Mapping[str, str] | None = None,
+    models: Sequence[str] = (),
     resume: bool,
     overwrite: bool = False,
     engine: str,
@@ -88,6 +89,8 @@ def finished_parts(
         The output; None keeps the parts in a temporary folder.
     settings : mapping of str to str, optional
         What `out` depends on besides its parts, by name.
+    models : sequence of str, default=()
+        Names or paths of the models, for the record of the run.
     """
     with contextlib.ExitStack() as stack:
         whole = source.identity() | work.identity() | dict(settings or {})
@@ -118,7 +121,8 @@ def finished_parts(
         try:
             yield parts
             if out is not None:
-                write_record(out, whole)
+                options = {"folder": os.getcwd(), "models": list(models), "source": source.arguments}
+                write_record(out, whole, options)
         except OSError as exc:
             raise GridlensError(
                 f"The output cannot be written: {exc.strerror or exc}. What is finished is kept in {folder}; resume "

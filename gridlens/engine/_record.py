@@ -1,9 +1,10 @@
-"""The record beside a finished output: what it was made of, so that `resume` can say whether it is complete."""
+"""The record beside a finished output: what it was made of, for `resume`, and with which options, for `explain`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from gridlens._files import atomic_path, read_regular
 from gridlens.engine._parts import differences
 from gridlens.errors import GridlensError
 
-__all__ = ["CUTOUT_TABLE", "check_record", "write_record"]
+__all__ = ["CUTOUT_TABLE", "check_record", "recorded_options", "write_record"]
 
 CUTOUT_TABLE = "cutouts.csv"
 """name of the table in a folder of cutouts"""
@@ -26,11 +27,21 @@ def _record_path(out: Path) -> Path:
     return out.with_name(f".{out.name}.run.json")
 
 
-def write_record(out: Path, identity: dict[str, str]) -> None:
-    """Record what a finished output was made of, and the digest of its bytes."""
-    record = {"format": _FORMAT, "identity": identity, "blake2b": _file_digest(out)}
+def write_record(out: Path, identity: dict[str, str], options: Mapping[str, Any] | None = None) -> None:
+    """Record what a finished output was made of, the digest of its bytes, and options in types that JSON has."""
+    record = {"format": _FORMAT, "identity": identity, "blake2b": _file_digest(out), "options": dict(options or {})}
     with atomic_path(_record_path(out)) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def recorded_options(out: Path) -> dict[str, Any]:
+    """Return the options that an output was made with; an empty dictionary where no record has any.
+
+    They come from a file that anybody may have written: names and values must be checked before they are used.
+    """
+    record = _read(out)
+    options = {} if record is None else record.get("options")
+    return options if isinstance(options, dict) else {}
 
 
 def check_record(out: Path, identity: dict[str, str]) -> None:

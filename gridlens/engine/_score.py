@@ -133,6 +133,7 @@ def ranked_scores(
         work,
         out,
         settings={"prevalence": repr(prevalence)},
+        models=models,
         resume=resume,
         overwrite=overwrite,
         scheduler=scheduler,

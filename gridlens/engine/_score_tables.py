@@ -22,7 +22,7 @@ from gridlens.features._cache import is_feature_cache
 from gridlens.sources import Source, open_source
 from gridlens.sources._stamps import frame_digest
 
-__all__ = ["Scores", "ScoresLike", "open_scores"]
+__all__ = ["Scores", "ScoresLike", "is_table", "open_scores"]
 
 ScoresLike: TypeAlias = pd.DataFrame | PathsLike | Source
 """a table of scores or its path, or what a model scores: paths of cutouts or of feature caches, or a source"""
@@ -97,10 +97,10 @@ def _opened(name: str, scores: ScoresLike | None, options: Mapping[str, Any]) ->
         return Scores(scores, None, None)
     if isinstance(scores, str | os.PathLike):
         path = os.fspath(scores)
-        if _is_table(path):
+        if is_table(path):
             return Scores(read_table(path), None, path)
         return Scores(None, open_source(path, **options), path)
-    tables = [path for path in _paths(scores) if _is_table(path)]
+    tables = [path for path in _paths(scores) if is_table(path)]
     if tables:
         raise GridlensError(
             f"The {name!r} parameter must be one table of scores, or name cutouts or feature caches. Got {tables[0]!r} "
@@ -112,7 +112,7 @@ def _opened(name: str, scores: ScoresLike | None, options: Mapping[str, Any]) ->
 
 def _names_cutouts(scores: ScoresLike) -> bool:
     """Return whether scores are named by paths of cutouts, which take options for their reading."""
-    return any(not _is_table(path) and not path.lower().endswith(".parquet") for path in _paths(scores))
+    return any(not is_table(path) and not path.lower().endswith(".parquet") for path in _paths(scores))
 
 
 def _paths(scores: ScoresLike | None) -> list[str]:
@@ -122,7 +122,7 @@ def _paths(scores: ScoresLike | None) -> list[str]:
     return [os.fspath(path) for path in scores] if isinstance(scores, list) else []
 
 
-def _is_table(path: str) -> bool:
+def is_table(path: str) -> bool:
     """Return whether a path names a table of scores, and neither cutouts nor a feature cache."""
     suffix = Path(path).suffix.lower()
     if not suffix or os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path)):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from gridlens._cells import decoded_cells
 from gridlens._groups import group_of_each
 from gridlens._labels import binary_values, check_columns, check_label_column, rows_by_id
 from gridlens._tables import some_names
@@ -94,7 +95,7 @@ def join_truth(
 
 
 def _by_id(table: pd.DataFrame, what: str, notes: list[str]) -> pd.DataFrame:
-    rows, nameless = rows_by_id(table, what)
+    rows, nameless = rows_by_id(decoded_cells(table), what)
     if nameless:
         notes.append(f"{nameless} rows of the {what} have no id and are left out.")
     return rows

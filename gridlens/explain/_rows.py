@@ -1,8 +1,9 @@
-"""The cutouts of some rows of a table of scores, read again for their pictures."""
+"""Cutouts of the rows of a table, found again by their ids."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,17 +11,54 @@ import pandas as pd
 from gridlens._file_names import existing_paths
 from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
+from gridlens.explain._remembered import NOT_REMEMBERED, Remembered
 from gridlens.features import Measured
 from gridlens.sources import Source, open_source
 from gridlens.sources._selection import Selection
 
-__all__ = ["read_rows"]
+__all__ = ["read_rows", "selected_rows"]
 
 # More would read a survey again for a few pictures.
 _MOST_PARTITIONS = 64
 
 
-def read_rows(rows: pd.DataFrame, source: Source | None = None, **options: Any) -> list[CutoutSet]:
+def selected_rows(rows: pd.DataFrame, past: Remembered, stated: Mapping[str, Any]) -> Selection:
+    """Return the rows of a table as a source: among the cutouts that are named, or in the files of the table.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the columns `id` and, where no cutouts are named, `path`.
+    past : Remembered
+        How the table was made.
+    stated : mapping of str to object
+        Arguments of `open_source`, which take precedence.
+
+    Raises
+    ------
+    GridlensError
+        None of the files exists, or `open_source` refuses the arguments.
+    """
+    named = rows["path"].dropna().astype(str).unique() if "path" in rows else ()
+    files = [existing_paths(text, past.folders) for text in named]
+    there = [paths for paths in files if paths and all(map(os.path.exists, paths))]
+    known = [path for paths in there for path in paths]
+    arguments = past.with_stated(stated)
+    if stated.get("source") is None and arguments.get("images") is None:
+        arguments["source"] = known or arguments.get("source")
+        if not arguments["source"]:
+            gone = next((path for paths in files for path in paths if not os.path.exists(path)), "path")
+            raise GridlensError(
+                f"The cutouts of a table must still be where its column 'path' says. There is no {gone!r}; go to the "
+                "folder from which they were scored, or name the cutouts, or the survey images with "
+                'catalog=FILE and images={"g": PATH, "r": PATH, "i": PATH}.'
+            )
+    return Selection(open_source(**arguments), rows["id"].astype(str), known)
+
+
+def read_rows(
+    rows: pd.DataFrame, source: Source | None = None, past: Remembered = NOT_REMEMBERED, **options: Any
+) -> list[CutoutSet]:
     """Read the cutouts of rows, as far as they can be read; those that cannot be are left out.
 
     Parameters
@@ -28,7 +66,10 @@ def read_rows(rows: pd.DataFrame, source: Source | None = None, **options: Any) 
     rows : DataFrame
         With the column `id`, and with `path` where no source is given.
     source : Source, default=None
-        Where the cutouts are found by their ids. None reads the files in the column `path`.
+        Where the cutouts are found by their ids. None reads the files in the column `path`, or survey images that are
+        remembered.
+    past : Remembered, optional
+        How the table of the rows was made.
     **options
         Further parameters of `open_source`.
 
@@ -37,15 +78,9 @@ def read_rows(rows: pd.DataFrame, source: Source | None = None, **options: Any) 
     list of CutoutSet
         In any order; empty if there are no pixels, as in a feature cache.
     """
-    named = rows["path"].dropna().astype(str).unique() if "path" in rows else ()
-    paths = [path for text in named for path in existing_paths(text) if os.path.exists(path)]
     found: list[CutoutSet] = []
     try:
-        if source is None:
-            if not paths:
-                return []
-            source = open_source(paths, **options)
-        chosen = Selection(source, rows["id"].astype(str), paths)
+        chosen = selected_rows(rows, past, {"source": source, **options})
         if len(chosen.partitions()) > _MOST_PARTITIONS:
             return []
         for partition in chosen.partitions():

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from gridlens._cells import decoded_cells
 from gridlens._file_names import existing_paths, joined_paths
 from gridlens._ids import as_id, as_ids
+from gridlens._tables import read_table
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts._conventions import PathsLike
 from gridlens.engine._output import finished_parts
@@ -20,11 +22,12 @@ from gridlens.engine._parts import Parts
 from gridlens.errors import GridlensError
 from gridlens.explain._explainer import Explainer, Explanation
 from gridlens.explain._pixel_rows import PixelWork, measured_with_pixels
+from gridlens.explain._remembered import NOT_REMEMBERED, Remembered, remembered
+from gridlens.explain._rows import selected_rows
 from gridlens.features import Measured
 from gridlens.sources import Source, open_source
-from gridlens.sources._selection import Selection
 
-__all__ = ["MOST_SHEETS", "SHEETS", "Sample", "explain_table", "explained_table", "read_one"]
+__all__ = ["MOST_SHEETS", "SHEETS", "Sample", "explain_table", "explained_table", "read_one", "rows_with_id"]
 
 SHEETS, MOST_SHEETS = 50, 500
 """how many cutouts of a sample are kept for candidate sheets, by default and at most"""
@@ -106,7 +109,7 @@ def read_one(source: PathsLike | Source | None = None, id: str | None = None, **
 
 def explain_table(
     explainer: Explainer,
-    table: pd.DataFrame,
+    table: pd.DataFrame | str | os.PathLike[str],
     top: int = 200,
     *,
     source: PathsLike | Source | None = None,
@@ -120,20 +123,23 @@ def explain_table(
     ----------
     explainer : Explainer
         Of the detector that gave the scores.
-    table : DataFrame
-        As `LensDetector.score_cutouts` returns it, or `gridlens score` wrote it.
+    table : DataFrame, str or path
+        As `LensDetector.score_cutouts` returns it, or the path of a table that `gridlens score` wrote. The record
+        beside such a table says how its cutouts were read, and they are read in the same way again; parameters that are
+        given here take precedence. Relative paths are looked for in the folder in which the table was made, then in the
+        working directory, and then in the folder of the table.
     top : int, default=200
         Number of rows.
     source : str, path, list of them or Source, default=None
-        Where the cutouts are found by their ids. None reads the files in the table's column `path`, unless survey
-        images are given.
+        Where the cutouts are found by their ids. None reads the files in the table's column `path`, unless they were
+        cut out of survey images.
     n_sheets : int, default=50
         Number of cutouts that are kept for candidate sheets, the best first; at most 500.
     progress : callable, optional
         Called with a number of cutouts once they are measured.
     **options
         Further parameters of `open_source`, such as `catalog`, `images` or ``survey="hsc"``: those that the scores
-        were made with.
+        were made with, for a DataFrame.
 
     Returns
     -------
@@ -142,12 +148,15 @@ def explain_table(
     Raises
     ------
     GridlensError
-        The table lacks a column, no row of it was scored, or none of its cutouts can be read.
+        The table cannot be read or lacks a column, no row of it was scored, or none of its cutouts can be read.
     ValueError
         `n_sheets` is not 0 to 500.
     """
+    past = NOT_REMEMBERED
+    if not isinstance(table, pd.DataFrame):
+        table, past = read_table(table), remembered(table)
     with explained_table(
-        explainer, table, top, source=source, n_sheets=n_sheets, progress=progress, **options
+        explainer, table, top, past=past, source=source, n_sheets=n_sheets, progress=progress, **options
     ) as sample:
         assert sample is not None  # only an output can be complete already
         return sample
@@ -159,6 +168,7 @@ def explained_table(
     table: pd.DataFrame,
     top: int = 200,
     *,
+    past: Remembered = NOT_REMEMBERED,
     source: PathsLike | Source | None = None,
     n_sheets: int = SHEETS,
     out: str | os.PathLike[str] | None = None,
@@ -174,13 +184,14 @@ def explained_table(
     """Explain the best cutouts of a table as `explain_table` does, for a block that writes `out`.
 
     Measured cutouts are kept as parts beside `out` until the block has ended without an error. None is yielded if
-    `resume` finds `out` complete. The parameters of the engine are those of `score_files`.
+    `resume` finds `out` complete. `past` is how the table was made, and the parameters of the engine are those of
+    `score_files`.
     """
     if not 0 <= n_sheets <= MOST_SHEETS:
         raise ValueError(f"The 'n_sheets' parameter must be 0 to {MOST_SHEETS}. Got {n_sheets} instead.")
     best = _best(table, top)
     with finished_parts(
-        _selection(best, source, options),
+        selected_rows(best, past, {"source": source, **options}),
         PixelWork(),
         out,
         settings={**(settings or {}), "scores": _digest(best)},
@@ -191,17 +202,35 @@ def explained_table(
         n_jobs=n_jobs,
         progress=progress,
     ) as parts:
-        yield None if parts is None else _sample(explainer, best, parts, n_sheets)
+        yield None if parts is None else _sample(explainer, best, past.folders, parts, n_sheets)
 
 
-def _best(table: pd.DataFrame, top: int) -> pd.DataFrame:
-    """Return the best rows of a table of scores that were scored."""
+def rows_with_id(table: pd.DataFrame, id: str) -> pd.DataFrame:
+    """Return the rows of a table of scores with an id; raise GridlensError if there is none that was scored."""
+    _check_columns(table)
+    name, table = as_id(id), decoded_cells(table)
+    rows = table[[one == name for one in as_ids(table["id"])]]
+    if not len(rows):
+        raise GridlensError(f"The table of scores has no row with the id {name!r}. Its first is {table['id'].iloc[0]}.")
+    if not (rows["status"] == "ok").any():
+        said = rows["message"].fillna("").iloc[0] if "message" in rows else ""
+        raise GridlensError(f"The cutout {name} was rejected and has no score to explain. {said}".strip())
+    return rows
+
+
+def _check_columns(table: pd.DataFrame) -> None:
     missing = [name for name in _NEEDED if name not in table]
     if missing:
         raise GridlensError(
             f"A table of scores must have the columns id, path, rank and status. It lacks {', '.join(missing)}; "
             "`gridlens score` writes one."
         )
+
+
+def _best(table: pd.DataFrame, top: int) -> pd.DataFrame:
+    """Return the best rows of a table of scores that were scored."""
+    _check_columns(table)
+    table = decoded_cells(table)
     best = table[table["status"] == "ok"].sort_values("rank", kind="stable").head(top).reset_index(drop=True)
     if not len(best):
         raise GridlensError("A table of scores must hold a row with the status 'ok'. This one has none to explain.")
@@ -213,26 +242,9 @@ def _digest(best: pd.DataFrame) -> str:
     return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 
-def _selection(best: pd.DataFrame, source: PathsLike | Source | None, options: Mapping[str, Any]) -> Selection:
-    """Return the rows of a table as a source: among the cutouts that are named, or in the files of the table."""
-    files = [existing_paths(text) for text in best["path"].unique()]
-    there = [paths for paths in files if paths and all(map(os.path.exists, paths))]
-    known = [path for paths in there for path in paths]
-    if source is None and options.get("images") is None:
-        if not there:
-            gone = next((path for paths in files for path in paths if not os.path.exists(path)), "path")
-            raise GridlensError(
-                f"The cutouts of a table must still be where its column 'path' says. There is no {gone!r}; go to the "
-                "folder from which they were scored, or name the cutouts, or the survey images with "
-                'catalog=FILE and images={"g": PATH, "r": PATH, "i": PATH}.'
-            )
-        source = known
-    return Selection(open_source(source, **options), best["id"], known)
-
-
-def _sample(explainer: Explainer, best: pd.DataFrame, parts: Parts, n_sheets: int) -> Sample:
+def _sample(explainer: Explainer, best: pd.DataFrame, folders: Sequence[str], parts: Parts, n_sheets: int) -> Sample:
     """Explain measured rows, and put them into the order of the table."""
-    wanted = _Wanted(best)
+    wanted = _Wanted(best, folders)
     explained: list[Explanation] = []
     rows: list[int] = []
     kept: dict[int, CutoutSet] = {}
@@ -261,10 +273,10 @@ def _sample(explainer: Explainer, best: pd.DataFrame, parts: Parts, n_sheets: in
 class _Wanted:
     """Rows of a table, found by path and id, or else by id alone; each is found once."""
 
-    def __init__(self, best: pd.DataFrame) -> None:
+    def __init__(self, best: pd.DataFrame, folders: Sequence[str]) -> None:
         self._found: set[int] = set()
         self._rows: dict[str, list[int]] = {}
-        self._paths = [joined_paths(existing_paths(path)) for path in best["path"]]
+        self._paths = [joined_paths(existing_paths(path, folders)) for path in best["path"]]
         for row, name in enumerate(best["id"]):
             self._rows.setdefault(name, []).append(row)
 

@@ -43,6 +43,7 @@ from gridlens.models._zip import is_zip_name, unpack, zip_folder
 from gridlens.stacking import list_members
 
 __all__ = [
+    "BUNDLED",
     "BUNDLE_VERSION",
     "Contents",
     "OpenBundle",
@@ -61,7 +62,7 @@ __all__ = [
 
 _DEFAULT = "default"
 # The models that come with the package, each a folder beside this file.
-_BUNDLED = (_DEFAULT, "cluster-cluster")
+BUNDLED = (_DEFAULT, "cluster-cluster")
 _PARAMETERS = ("metadata", "meta", "final", "cv", "random_state")
 # Hashes of manifests whose bundles this process has seen to load in another one. A manifest has the hash of each file,
 # and these are checked each time.
@@ -247,7 +248,7 @@ def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
     A zip file is unpacked into a temporary folder, which is gone when the block ends.
     """
     path = Path(name)
-    if name not in _BUNDLED and path.is_file():
+    if name not in BUNDLED and path.is_file():
         with tempfile.TemporaryDirectory(prefix="gridlens-model-") as unpacked:
             folder = Path(unpacked)
             yield _checked(folder, unpack(path, folder), str(path))
@@ -258,11 +259,11 @@ def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
 
 def model_folder(name: str | os.PathLike[str]) -> Path:
     """Return the folder of the bundle `name`; raise ModelError where it does not exist."""
-    folder = Path(str(files("gridlens.models") / str(name))) if name in _BUNDLED else Path(name)
+    folder = Path(str(files("gridlens.models") / str(name))) if name in BUNDLED else Path(name)
     if not (folder / MANIFEST).is_file():
         raise ModelError(
             f"The model {str(name)!r} is not a model bundle: there is no {MANIFEST} in {folder}. "
-            f"{' and '.join(map(repr, _BUNDLED))} come with gridlens; `gridlens train` makes others."
+            f"{' and '.join(map(repr, BUNDLED))} come with gridlens; `gridlens train` makes others."
         )
     return folder
 

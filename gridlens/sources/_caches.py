@@ -73,6 +73,11 @@ class CacheSource:
         """Each cache, with its rows and the digest of what was measured."""
         return [{"path": str(cache.path), "rows": len(cache), "source": cache.source} for cache in self._caches]
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `open_source` that open the caches again."""
+        return {"source": [str(cache.path) for cache in self._caches]}
+
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[Measured]:
         """Read a partition in batches. There are no gaps: nothing is joined."""
         start, stop = partition.rows or (0, self.n)

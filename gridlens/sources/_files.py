@@ -17,6 +17,7 @@ from gridlens.cutouts.readers._dispatch import by_content, count_entry
 from gridlens.cutouts.readers._options import ReadOptions
 from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._scan import Entry
+from gridlens.sources._arguments import arguments_of
 from gridlens.sources._partition import Partition, Partitions
 from gridlens.sources._stamps import catalog_digest, stamp
 
@@ -128,6 +129,11 @@ class FileSource:
     def record(self) -> list[dict[str, Any]]:
         """The paths as they were given."""
         return [{"path": path} for path in self._given]
+
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """Arguments of `open_source` that open the files again; None if the catalogue is not in a file."""
+        return arguments_of(self._options, self._catalog, self._columns, source=self._given)
 
     @property
     def n(self) -> int | None:

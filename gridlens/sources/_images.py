@@ -15,6 +15,7 @@ from gridlens.cutouts.catalogs._kept import KeptColumns
 from gridlens.cutouts.images._extract import ExtractedBatch, cut_rows, make_plan
 from gridlens.cutouts.images._options import CutOptions
 from gridlens.cutouts.images._plan import Plan
+from gridlens.sources._arguments import arguments_of
 from gridlens.sources._partition import Partition
 from gridlens.sources._stamps import catalog_digest, frame_digest, stamp
 
@@ -100,6 +101,12 @@ class ImageSource:
     def record(self) -> list[dict[str, Any]]:
         """The images of each band, as they were given."""
         return [{"path": path, "band": band} for band, given in self._images.items() for path in _as_list(given)]
+
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """Arguments of `open_source` that cut the clusters out again; None if the catalogue is not in a file."""
+        images = {band: _as_list(given) for band, given in self._images.items()}
+        return arguments_of(self._options, self._catalog, self._columns, images=images)
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
         """Cut a partition out; a cluster that cannot be cut becomes a failure.

@@ -47,6 +47,11 @@ class Selection:
         """As of the source."""
         return self._source.record
 
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """As of the source."""
+        return self._source.arguments
+
     def partitions(self) -> Sequence[Partition]:
         """Return the partitions that hold the cutouts."""
         return self._partitions

@@ -36,6 +36,11 @@ class Source(Protocol):
         """Entries of the source in the manifest of a model: JSON values by name, one entry for each file or folder."""
         ...
 
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """Arguments of `open_source` that open the source again, in types that JSON has; None if it has none."""
+        ...
+
     def partitions(self) -> Sequence[Partition]:
         """Split the source; the same files give the same partitions every time."""
         ...

@@ -1,6 +1,7 @@
 """`gridlens evaluate`: tables joined, what does not fit counted and named, a report on disk."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,18 @@ def test_a_report_is_written(written, tables, tmp_path):
     shuffled = scores.sample(frac=1, random_state=0)
     result = run(*written(shuffled), "--out", tmp_path / "report", "--groups", "cluster", "--seconds-per-cutout", 5)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"{tmp_path / 'report'}/index.html\n"
+    first, *metrics, last = result.stdout.splitlines()
+    assert first == "680 cutouts, 80 of them lenses; 95 % intervals in brackets"
+    assert [re.split("  +", line)[0] for line in metrics] == [
+        "TPR at FPR 1e-3",
+        "TPR at FPR 1e-2",
+        "precision at 100",
+        "precision at 100 at prevalence 1e-3",
+        "AUROC",
+        "calibration error",
+    ]
+    assert all(re.fullmatch(r".*\d \[\S+, \S+\]|.* not resolvable with \d+ \w+", line) for line in metrics)
+    assert last == f"{tmp_path / 'report'}/index.html"
     numbers = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert (numbers["rows"], numbers["positives"], numbers["groups"], numbers["prevalence"]) == (680, 80, 340, 1e-3)
     assert set(numbers["controls"]) == {"model", "brightness and richness", "metadata"}

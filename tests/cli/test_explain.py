@@ -155,8 +155,10 @@ def test_one_cluster_of_the_images(survey, tmp_path):
         (["x.npz", "--image", "g=x"], "one of the two"),
         (["scores.csv", "x.npz", "--image", "g=x"], "one of the two"),
         (["scores.csv", "--image", "g=x"], "--image needs a --catalog"),
-        (["x.npz", "--resume"], "go with a table of scores"),
-        (["x.npz", "--all-sheets"], "go with a table of scores"),
+        (["x.npz", "--resume"], "--resume and --all-sheets go with the page of a table of scores"),
+        (["x.npz", "--all-sheets"], "--all-sheets go with the page of a table of scores"),
+        (["x.npz", "--top", 3], "--top goes with a table of scores"),
+        (["scores.csv", "--top", 3, "--id", "A"], "give one of the two"),
     ],
 )
 def test_usage(arguments, said):

@@ -101,6 +101,7 @@ def test_a_cache_of_another_contract_is_refused(cache, labels, tmp_path):
 def test_what_does_not_go_together(cache, labels):
     for arguments, words in (
         (("--data", cache, "--labels", labels, "--recipe", "quick"), "name one of the two"),
+        ((), "Name what to learn from: --data and --labels for your own cutouts, or --recipe"),
         (("--data", cache), "--data needs --labels"),
         (("--labels", labels), "--labels needs --data"),
         ((), "--data and --labels for your own cutouts, or --recipe for simulated scenes"),

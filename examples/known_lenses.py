@@ -1,0 +1,57 @@
+"""Learn from 60 known lenses among 5,000 clusters of which nothing else is known.
+
+    pip install "gridlens[sim]"
+    python examples/known_lenses.py known-lenses/
+
+The clusters are simulated, so that the answer is known: 150 of 5,000 are lenses, and 60 of them, drawn from the
+brighter half of the arcs, are named. With your own cutouts, begin with the features.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import gridlens
+from gridlens.engine import measure_files
+from gridlens.simulate import SceneSettings, write_training_set
+from gridlens.sources import open_source
+
+
+def main(
+    target: str, n: int = 5000, n_lenses: int = 150, n_known: int = 60, members: tuple[str, ...] | None = None
+) -> None:
+    """Simulate, measure, train on the known lenses, and rank all clusters."""
+    folder = Path(target)
+    settings = SceneSettings(lens_fraction=n_lenses / n)
+    truth = write_training_set(folder / "cutouts", n, settings=settings, seed=11)
+    lenses = truth[truth["label"] == 1].sort_values("arc_snr", ascending=False)
+    bright = lenses.head(max(n_known, len(lenses) // 2))
+    known = bright.sample(min(n_known, len(bright)), random_state=0)[["id"]].assign(label=1)
+    known.to_csv(folder / "known.csv", index=False)
+
+    features = folder / "features.parquet"
+    measure_files(open_source(folder / "cutouts"), features)
+    trained = gridlens.train(
+        features,
+        known,
+        positive_unlabelled=True,
+        init_model="default",
+        members=members,
+        out=folder / "my-model",
+        verbose=1,
+    )
+    print(trained.card.splitlines()[0])
+    print(trained.known_lenses.to_string(index=False))
+
+    hidden = set(lenses["id"]) - set(known["id"])
+    for model in ("default", str(folder / "my-model")):
+        table = gridlens.score(features, model=model)
+        new = table[~table["id"].isin(known["id"])].head(n_lenses)
+        found = int(np.isin(new["id"], list(hidden)).sum())
+        print(f"{model}: {found} of {len(hidden)} unknown lenses are among the best {n_lenses} of the other clusters")
+        table.to_csv(folder / f"scores-{Path(model).name}.csv", index=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "known-lenses")

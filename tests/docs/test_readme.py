@@ -1,0 +1,126 @@
+"""The commands of the README can be pasted in order, into a terminal of 80 columns and where output is a pipe."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scenes import cluster
+from skies import DEC, RA, gnomonic, write_image
+from walking import COLUMNS, commands_of, printed_lines, snippets_of, walk
+
+from gridlens.cutouts import CutoutSet, write_npz
+
+pytest.importorskip("matplotlib")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+OTHERS = {"pip", "pytest"}
+N = 12
+FIELD = 600  # px
+SCALE = 0.5
+
+
+def sky_of(k):
+    """Return the position of a cluster on the image, px, and on the sky, degrees."""
+    x, y = 150.0 + 100.0 * (k % 4), 150.0 + 130.0 * (k // 4)
+    centre = (FIELD - 1) / 2
+    ra = RA - (x - centre) * SCALE / 3600.0 / np.cos(np.radians(DEC))
+    return x, y, ra, DEC + (y - centre) * SCALE / 3600.0
+
+
+def drawn(seed, n=N, side=96):
+    """Return clusters, those of odd numbers with an arc."""
+    rng = np.random.default_rng(seed)
+    found = [cluster(rng, side, arc_px=22 if k % 2 else None, n_galaxies=10)[0] for k in range(n)]
+    return np.stack(found).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    """The files that the README takes for granted, small."""
+    home = tmp_path_factory.mktemp("readme")
+    ids = [f"cl{k:02d}" for k in range(N)]
+    (home / "examples").mkdir()
+    shutil.copytree(ROOT / "examples" / "cutouts", home / "examples" / "cutouts")
+    for seed, (folder, names) in enumerate(
+        {
+            "cutouts": ids,
+            "cutouts-128px": [f"l{k:02d}" for k in range(40)],
+            "shards": ids,
+            "my-cutouts": [f"m{k:03d}" for k in range(60)],
+            "unlabelled-cutouts": [f"u{k:03d}" for k in range(104)],
+        }.items()
+    ):
+        (home / folder).mkdir()
+        pixels = drawn(seed, len(names))
+        write_npz(home / folder / "0.npz", CutoutSet(pixels, ids=names, pixel_scale=SCALE))
+    places = [sky_of(k) for k in range(N)]
+    catalog = pd.DataFrame({"id": ids, "ra": [p[2] for p in places], "dec": [p[3] for p in places], "richness": 40.0})
+    catalog.to_csv(home / "clusters.csv", index=False)
+    label = np.arange(N) % 2
+    pd.DataFrame({"id": ids, "label": label}).to_csv(home / "truth.csv", index=False)
+    pd.DataFrame({"id": ids, "score": np.linspace(0.1, 0.9, N)}).to_csv(home / "other-scores.csv", index=False)
+    labels = pd.DataFrame({"id": [f"m{k:03d}" for k in range(60)], "label": np.arange(60) % 2})
+    labels.to_csv(home / "labels.csv", index=False)
+    field = np.random.default_rng(9).normal(size=(FIELD, FIELD, 3)).astype(np.float32)
+    for k, (x, y, *_) in enumerate(places):
+        x0, y0 = int(x) - 48, int(y) - 48
+        field[y0 : y0 + 96, x0 : x0 + 96] += drawn(50 + k, 1)[0]
+    for band, plane in zip("gri", np.moveaxis(field, -1, 0), strict=True):
+        (home / "coadds" / band).mkdir(parents=True)
+        write_image(home / "coadds" / band / "tile.fits", plane, gnomonic(SCALE, FIELD), MAGZERO=27.0)
+    from astropy.io import fits
+
+    planes = [
+        fits.ImageHDU(plane, gnomonic(SCALE, FIELD).to_header(), name=band)
+        for band, plane in zip("gri", np.moveaxis(field, -1, 0), strict=True)
+    ]
+    for plane in planes:
+        plane.header["MAGZERO"] = 27.0
+    fits.HDUList([fits.PrimaryHDU(), *planes]).writeto(home / "field.fits")
+    return home
+
+
+def walked(home, mode):
+    commands = [words for words in commands_of(README) if words[0] not in OTHERS]
+    assert {words[0] for words in commands} == {"gridlens"}
+    # Networks take minutes; the tests of the plugin train one by the same command.
+    commands = [words for words in commands if "with-network/" not in words]
+    if find_spec("lenstronomy") is None or mode == "pipe":
+        made = ("my-model/", "mine/", "tried/")
+        commands = [words for words in commands if words[1] != "simulate" and not set(made) & set(words)]
+    return walk(commands, home, mode)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["terminal", "pipe"])
+def test_the_commands_can_be_pasted_in_order(stand_ins, tmp_path, mode):
+    home = tmp_path / "home"
+    shutil.copytree(stand_ins, home)
+    for done in walked(home, mode):
+        words, output = done["words"], done["output"]
+        assert done["status"] == 0, f"{' '.join(words)}\n{output}"
+        assert "Traceback" not in output
+        if "--out" in words:
+            assert (home / words[words.index("--out") + 1]).exists()
+        if mode == "terminal":
+            wide = [line for line in printed_lines(output) if len(line) > COLUMNS and "/" not in line]
+            assert not wide, f"{' '.join(words)}\n" + "\n".join(wide)
+
+
+@pytest.mark.slow
+def test_the_snippets_run(stand_ins, monkeypatch):
+    monkeypatch.chdir(stand_ins)
+    names = {
+        "labels": np.arange(40) % 2,
+        "cluster_id": np.arange(40),
+        "clean_cutouts": CutoutSet(drawn(77, 40), pixel_scale=SCALE),
+        "clean_labels": np.arange(40) % 2,
+    }
+    snippets = snippets_of(README)
+    assert snippets
+    for code in snippets:
+        exec(compile(code, "README.md", "exec"), names)
+    assert len(names["table"]) == N

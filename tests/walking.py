@@ -1,0 +1,134 @@
+"""Walk the commands of a Markdown page as a user pastes them: in a terminal of 80 columns, or in a pipe.
+
+``python walking.py COMMANDS FOLDER terminal|pipe`` imports gridlens once, and forks for each command of a JSON file.
+What takes an hour is made small: recipes, and numbers of scenes.
+"""
+
+import dataclasses
+import fcntl
+import json
+import os
+import pty
+import re
+import shlex
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+__all__ = ["COLUMNS", "commands_of", "printed_lines", "snippets_of", "walk"]
+
+COLUMNS = 80
+SMALL = {"--n": "8", "--top": "3"}
+
+
+def commands_of(page):
+    """Return the commands of the bash blocks of a page, each as a list of words."""
+    lines = "\n".join(re.findall(r"```bash\n(.*?)```", page, re.DOTALL)).replace("\\\n", " ").splitlines()
+    return [part for line in lines for part in _parts(shlex.split(line, comments=True))]
+
+
+def _parts(words):
+    """Split the words of a line at "&&"."""
+    parts = [[]]
+    for word in words:
+        if word == "&&":
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return [part for part in parts if part]
+
+
+def snippets_of(page):
+    """Return the Python blocks of a page."""
+    return re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+
+def printed_lines(output):
+    """Return the lines that a terminal was given, without its control sequences."""
+    return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output))
+
+
+def walk(commands, home, mode):
+    """Run commands in the folder `home` one after another; return what each printed, its status, and its seconds."""
+    todo = home / "commands.json"
+    todo.write_text(json.dumps(commands))
+    done = subprocess.run([sys.executable, __file__, todo, home, mode], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _preload():
+    """Import what the commands need, and make the recipes small."""
+    import lightgbm  # noqa: F401
+    import matplotlib.pyplot  # noqa: F401
+
+    import gridlens.cli
+    import gridlens.engine
+    import gridlens.explain
+    import gridlens.models
+    import gridlens.reports
+    from gridlens.training import RECIPES
+
+    for name in ("default", "quick"):
+        RECIPES[name] = dataclasses.replace(RECIPES[name], surveys=("hsc",), n_train=64, n_calibrate=64, n_test=32)
+    return gridlens.cli.main
+
+
+def _small(words):
+    made = list(words)
+    for flag, value in SMALL.items():
+        if flag in made:
+            made[made.index(flag) + 1] = value
+    return made
+
+
+def _walk(main, words, in_terminal):
+    """Run one command in a process of its own; return what it printed, its status, and the seconds."""
+    start = time.perf_counter()
+    if in_terminal:
+        process, reader = pty.fork()
+    else:
+        reader, writer = os.pipe()
+        process = os.fork()
+        if process == 0:
+            os.dup2(writer, 1)
+            os.dup2(writer, 2)
+        else:
+            os.close(writer)
+    if process == 0:
+        if in_terminal:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+        main(_small(words[1:]), prog_name="gridlens")
+        os._exit(0)
+    output = b""
+    while True:
+        try:
+            read = os.read(reader, 65536)
+        except OSError:  # a terminal whose process has ended
+            break
+        if not read:
+            break
+        output += read
+    os.close(reader)
+    _, status = os.waitpid(process, 0)
+    return {
+        "words": words,
+        "output": output.decode(errors="replace"),
+        "status": os.waitstatus_to_exitcode(status),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+if __name__ == "__main__":
+    source, folder, mode = sys.argv[1:]
+    with open(source) as file:
+        todo = json.load(file)
+    command = _preload()
+    os.chdir(folder)
+    os.environ["TERM"] = "xterm-256color"
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    for words in todo:
+        print(json.dumps(_walk(command, words, mode == "terminal")), flush=True)
