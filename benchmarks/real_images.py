@@ -57,7 +57,7 @@ def table_of(folder: Path) -> tuple[pd.DataFrame, dict[str, CutoutSet]]:
 def show(title: str, table: pd.DataFrame) -> None:
     """Print a table of scores."""
     print(f"\n### {title}\n")
-    print("| name | score | best candidate: arcsec from BCG | length over width | g-r against BCG | S/N | |")
+    print("| name | score | arc candidate: arcsec from BCG | length over width | g-r against BCG | S/N | |")
     print("|---|---|---|---|---|---|---|")
     for _, row in table.iterrows():
         numbers = " | ".join("" if pd.isna(row[name]) else format(row[name], form) for name, form in FORMS.items())

@@ -129,7 +129,7 @@ def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
     write_npz(tmp_path / "a.npz", CutoutSet(pixels, pixel_scale=1.0))
     command = ["score", str(tmp_path / "a.npz"), "--model", str(model), "--out", str(out)]
 
-    def full(*_):
+    def full(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
