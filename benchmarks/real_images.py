@@ -33,7 +33,7 @@ SETS = {
 # Where a person sees an arc on these images, and where none is known.
 PLAIN = {name for names in PLAIN_LENSES.values() for name in names}
 NONE_KNOWN = {"CFHTLS-test", "KiDS-test"}
-COLUMNS = ["score", "arc_distance", "arcness", "arc_color_gr", "arc_snr"]
+FORMS = {"score": ".2f", "arc_distance": ".2f", "arcness": ".2f", "arc_color_gr": ".2f", "arc_snr": ".0f"}
 
 
 def verdict(name: str, score: float) -> str:
@@ -57,10 +57,10 @@ def table_of(folder: Path) -> tuple[pd.DataFrame, dict[str, CutoutSet]]:
 def show(title: str, table: pd.DataFrame) -> None:
     """Print a table of scores."""
     print(f"\n### {title}\n")
-    print("| name | score | best candidate: arcsec from BCG | length over width | g-r against BCG | S/N | |")
+    print("| name | score | arc candidate: arcsec from BCG | length over width | g-r against BCG | S/N | |")
     print("|---|---|---|---|---|---|---|")
     for _, row in table.iterrows():
-        numbers = " | ".join("" if pd.isna(row[name]) else f"{row[name]:.2f}" for name in COLUMNS)
+        numbers = " | ".join("" if pd.isna(row[name]) else format(row[name], form) for name, form in FORMS.items())
         said = verdict(row["id"], row["score"])
         print(f"| {row['id']} | {numbers} | {said}{': ' + row['message'] if said == 'rejected' else ''} |")
 

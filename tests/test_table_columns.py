@@ -1,5 +1,6 @@
 """The columns of a table of scores in every format: order, units, UCDs, descriptions, values."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -113,3 +114,9 @@ def test_parquet_fields_describe_the_columns(table, tmp_path):
     assert schema.field("dec").metadata[b"ucd"] == b"pos.eq.dec;meta.main"
     assert schema.field("arc_distance").metadata[b"description"] == b"Distance of the arc candidate to the BCG"
     assert read_table(tmp_path / "t.parquet").attrs["columns"]["lightgbm"]["description"].endswith("uncalibrated")
+
+
+def test_the_readme_lists_the_columns_in_their_order():
+    section = README.read_text(encoding="utf-8").partition("## The table\n")[2].partition("\n| bit |")[0]
+    cells = re.findall(r"^\|((?: `\w+`,?)+) \|", section, re.MULTILINE)
+    assert re.findall(r"\w+", " ".join(cells)) == list(SCORE_COLUMNS)

@@ -105,8 +105,8 @@ class Explanation:
         -------
         shap.Explanation of shape (m, 315 + b)
             For m cutouts that are not rejected and b members in `bars`: `values` and `base_values` in log-odds, whose
-            sum is `log_odds`; `data`, NaN where unknown; `feature_names` such as "arc elongation [top left]", of which
-            each is unique; `instance_names`, the ids.
+            sum is `log_odds`; `data`, the features, but with the S/N of arcs itself for its arcsinh, NaN where unknown;
+            `feature_names` such as "arc elongation [top left]", of which each is unique; `instance_names`, the ids.
 
         Raises
         ------

@@ -9,7 +9,8 @@ import numpy as np
 
 from gridlens._extras import check_extra
 from gridlens.explain._words import FEATURE_LABELS, PLACES
-from gridlens.features._contract import METADATA_NAMES, N_PATCHES, PATCH_FEATURE_NAMES
+from gridlens.features._contract import FEATURE_NAMES, METADATA_NAMES, N_PATCHES, PATCH_FEATURE_NAMES
+from gridlens.features._shown import shown_value
 
 if TYPE_CHECKING:
     import shap
@@ -38,6 +39,7 @@ def shap_explanation(
     ----------
     ids : sequence of n str
     features, values : ndarray of shape (n, 315)
+        The S/N of arcs, whose arcsinh is the feature, is itself in the explanation's data.
     base : float
         Log-odds before anything is known.
     members : mapping of str to (probability, contribution), ndarrays of shape (n,)
@@ -51,7 +53,8 @@ def shap_explanation(
     check_extra("explain", ("shap",), "Plots of shap")
     import shap
 
-    data = [features.astype(np.float64), *(probability[:, None] for probability, _ in members.values())]
+    shown = np.stack([shown_value(name, features[:, k]) for k, name in enumerate(FEATURE_NAMES)], axis=1)
+    data = [shown.astype(np.float64), *(probability[:, None] for probability, _ in members.values())]
     added = [values, *(contribution[:, None] for _, contribution in members.values())]
     return shap.Explanation(
         values=np.concatenate(added, axis=1),

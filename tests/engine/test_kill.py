@@ -95,7 +95,7 @@ def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_partitions,
 
 @pytest.mark.parametrize("with_out", [True, False])
 def test_terminated(tmp_path, shards, model, monkeypatch, with_out):
-    monkeypatch.setattr("gridlens.engine._score.rank_parts", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("gridlens.engine._score.rank_parts", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     out = ["--out", str(tmp_path / "out.csv")] if with_out else []
     result = CliRunner().invoke(main, ["score", str(shards / "01.npz"), "--model", str(model), *out])
     assert result.exit_code == 1
@@ -129,7 +129,7 @@ def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
     write_npz(tmp_path / "a.npz", CutoutSet(pixels, pixel_scale=1.0))
     command = ["score", str(tmp_path / "a.npz"), "--model", str(model), "--out", str(out)]
 
-    def full(*_):
+    def full(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

@@ -56,7 +56,7 @@ def score(cutouts, out, model, **options):
 def interrupt(cutouts, out, model):
     """Leave the parts of a run that was interrupted before its table was written."""
 
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):

@@ -7,6 +7,7 @@ import pytest
 from gridlens import load_model
 from gridlens.errors import GridlensError
 from gridlens.explain import Explainer, Explanation
+from gridlens.features import FEATURE_NAMES
 
 shap = pytest.importorskip("shap")
 matplotlib = pytest.importorskip("matplotlib")
@@ -46,7 +47,9 @@ def test_values_and_base_are_the_log_odds(found, with_bar):
         fine = np.isfinite(explanation.log_odds)
         total = converted.base_values + converted.values.sum(axis=1)
         np.testing.assert_allclose(total, explanation.log_odds[fine], atol=1e-4)
-        np.testing.assert_array_equal(converted.data[:, :315], explanation.features[fine])
+        ratio = np.array([name.endswith("arc_snr") for name in FEATURE_NAMES])
+        np.testing.assert_array_equal(converted.data[:, :315][:, ~ratio], explanation.features[fine][:, ~ratio])
+        np.testing.assert_allclose(np.arcsinh(converted.data[:, :315][:, ratio]), explanation.features[fine][:, ratio])
         assert list(converted.instance_names) == explanation.table["id"][fine].tolist()
 
 
