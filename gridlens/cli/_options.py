@@ -211,7 +211,7 @@ def reading_options(command: Any) -> Any:
             type=SurveyName(),
             help="Survey whose pixel scale, zero points, seeing, depth and filters fill what the files lack.",
         ),
-        click.option("--bands", help="Bands in the order in which files hold them, such as grizy."),
+        click.option("--bands", help="Bands in the order in which arrays hold them, such as gri; .npy files need it."),
         click.option("--pixel-scale", type=float, help="arcsec per pixel of all cutouts, whatever the files say."),
     ):
         command = option(command)

@@ -36,6 +36,7 @@ __all__ = ["simulate"]
     help="Inject the arcs into cutouts of a real image, or into real cutouts, instead of drawn scenes.",
 )
 @click.option("--pixel-scale", type=float, help="arcsec per pixel of the real image, where its header has no WCS.")
+@click.option("--bands", help="Bands of the real image in the order in which an array holds them, such as gri.")
 @click.option("--zeropoint", type=Zeropoint(), help="AB zero points of the real image: 27 or g=27,r=26.5,i=26.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for all cores.")
 def simulate(
@@ -46,6 +47,7 @@ def simulate(
     lens_fraction: float,
     into: str | None,
     pixel_scale: float | None,
+    bands: str | None,
     zeropoint: float | dict[str, float] | None,
     jobs: int,
 ) -> None:
@@ -53,8 +55,8 @@ def simulate(
 
     OUT must be new or empty. Needs lenstronomy: pip install 'gridlens[sim]'.
     """
-    if into is None and (pixel_scale is not None or zeropoint is not None):
-        raise click.UsageError("--pixel-scale and --zeropoint describe the real image of --into.")
+    if into is None and not (pixel_scale is None and bands is None and zeropoint is None):
+        raise click.UsageError("--pixel-scale, --bands and --zeropoint describe the real image of --into.")
     if into is not None and len(surveys) != 1:
         raise click.UsageError("--into needs one --survey, whose depth and seeing the arcs are drawn for.")
     from gridlens.cutouts._surveys import SIMULATED_SURVEYS
@@ -64,7 +66,9 @@ def simulate(
     if unknown:
         raise click.UsageError(f"--survey must be one of {', '.join(SIMULATED_SURVEYS)}. Got {unknown[0]!r} instead.")
     settings = SceneSettings(surveys=tuple(surveys) or SIMULATED_SURVEYS, lens_fraction=lens_fraction)
-    backgrounds = None if into is None else load_backgrounds(into, pixel_scale=pixel_scale, zeropoint=zeropoint)
+    backgrounds = None
+    if into is not None:
+        backgrounds = load_backgrounds(into, pixel_scale=pixel_scale, bands=bands, zeropoint=zeropoint)
     with progress_bar("Simulating", n) as advance:
         if backgrounds is None:
             truth = write_training_set(out, n, settings=settings, seed=seed, n_jobs=jobs, progress=advance)

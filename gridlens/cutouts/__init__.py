@@ -2,7 +2,7 @@
 
 `CutoutSet` holds cutouts of one size. `CutoutSet.read` and `gridlens.cutouts.readers.read_batches` read these formats:
 
-- ``.npy``: one array of shape (H, W, 3) or (3, H, W), or many (n, H, W, 3); bands g, r, i.
+- ``.npy``: one array of shape (H, W, 3) or (3, H, W), or many (n, H, W, 3); `bands` and `pixel_scale` must be stated.
 - ``.npz``: one or many cutouts under the key `pixels` (also `image`, `images`), with `bcg_xy`, `pixel_scale`, `ids`,
   `bands`, `sky_axes`, `bcg_radec` and the metadata names where they are known. `write_npz` writes such a shard.
 - FITS (``.fits``, ``.fit``, ``.fts``, plain or compressed by gzip, bzip2, xz or tiles): three files whose names differ
@@ -23,9 +23,10 @@ claims more cutouts than it stores, those that are stored are read, and the rest
 Files of many cutouts (.npy, .npz, HDF5, Zarr) are read in pieces of about 32 MiB, which end with chunks of the file
 where it has them. HDF5, Zarr and pictures need ``pip install 'gridlens[formats]'``.
 
-The pixel scale of a FITS file comes from its WCS. Zero points in the headers bring the flux to AB zero point 27; where
-no header has one, the three bands are taken to be in one linear unit. `survey` names a preset of
-`gridlens.cutouts.SURVEYS` that fills what files lack.
+The pixel scale of a FITS file comes from its WCS. Zero points in the headers bring the flux to AB zero point 27.
+`survey` names a preset of `gridlens.cutouts.SURVEYS` that fills what files lack. The order of the bands and the pixel
+scale are refused where nothing states them, except in arrays called `pixels`, whose bands are g, r, i; what is assumed
+has a flag, `CutoutFlag.ASSUMED_SCALE` or `CutoutFlag.ASSUMED_ZEROPOINT`.
 """
 
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure

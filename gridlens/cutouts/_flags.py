@@ -32,6 +32,10 @@ class CutoutFlag(IntFlag):
     EDGE = 1 << 12
     UNCALIBRATED = 1 << 13
     FAILED = 1 << 14
+    ASSUMED_SCALE = 1 << 15
+    ASSUMED_ZEROPOINT = 1 << 16
+    TRAINED = 1 << 17
+    BAND_ORDER = 1 << 18
 
 
 FLAG_MEANINGS: dict[CutoutFlag, str] = {
@@ -50,6 +54,10 @@ FLAG_MEANINGS: dict[CutoutFlag, str] = {
     CutoutFlag.EDGE: "The edge of an image, or a blank part of it, cuts the field.",
     CutoutFlag.UNCALIBRATED: "A stretched picture without photometry: score and colours are not to be trusted.",
     CutoutFlag.FAILED: "Reading or measuring it failed, or ended the process that tried.",
+    CutoutFlag.ASSUMED_SCALE: "The pixel scale is not stated: 0.5 arcsec is assumed.",
+    CutoutFlag.ASSUMED_ZEROPOINT: "No zero point is stated: the three bands are assumed to share one.",
+    CutoutFlag.TRAINED: "The model was fitted or calibrated on this cutout, so its score is too good.",
+    CutoutFlag.BAND_ORDER: "The central galaxy is bluer than any: the bands look reversed, as in the order i, r, g.",
 }
 
 REJECTING_FLAGS = (

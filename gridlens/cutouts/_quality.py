@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gridlens._constants import MAD_TO_SIGMA
 from gridlens.cutouts._flags import CutoutFlag
+from gridlens.cutouts._order import is_reversed
 from gridlens.cutouts._set import CutoutSet
 
 __all__ = ["quality_flags", "valid_fraction"]
@@ -33,8 +34,9 @@ def quality_flags(cutouts: CutoutSet) -> NDArray[np.int64]:
     -------
     ndarray of shape (n,), int64
         Bits of `CutoutFlag`: `SATURATED` where 2 % or more of the finite pixels of a band share its highest value
-        (pictures flagged `UNCALIBRATED` are clipped by nature and are spared), and `STAR` where the light within one
-        FWHM of the object at the BCG's place is over 0.68 of that within three, above the median of the ring from
+        `BAND_ORDER` where the object at the BCG's place is bluer than any galaxy in both colours (pictures flagged
+        `UNCALIBRATED`, which are clipped and stretched, are spared both), and `STAR` where the light within one FWHM of
+        the object at the BCG's place is over 0.68 of that within three, above the median of the ring from
         three to four; told in r, where the seeing is known and the object has an S/N of 20. With n = 0, empty.
 
     Examples
@@ -51,9 +53,12 @@ def quality_flags(cutouts: CutoutSet) -> NDArray[np.int64]:
     for k in range(len(cutouts)):
         # plane by plane in memory: numpy is slow along an axis of three
         planes = np.ascontiguousarray(cutouts.pixels[k].reshape(-1, cutouts.pixels.shape[3]).T)
-        if not cutouts.flags[k] & CutoutFlag.UNCALIBRATED and any(_is_saturated(plane) for plane in planes):
-            flags[k] |= CutoutFlag.SATURATED
         scale = float(cutouts.pixel_scale[k])
+        if not cutouts.flags[k] & CutoutFlag.UNCALIBRATED:
+            if any(_is_saturated(plane) for plane in planes):
+                flags[k] |= CutoutFlag.SATURATED
+            if is_reversed(planes.reshape(-1, *cutouts.pixels.shape[1:3]), cutouts.bcg_xy[k], scale):
+                flags[k] |= CutoutFlag.BAND_ORDER
         if seeing[k] > 0.0:
             image = planes[_RED].reshape(cutouts.pixels.shape[1:3])
             if _is_star(image, cutouts.bcg_xy[k], seeing[k] / scale, scale):

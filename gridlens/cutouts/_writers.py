@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gridlens._files import atomic_path
+from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._conventions import METADATA_NAMES
 from gridlens.cutouts._set import CutoutSet
 from gridlens.errors import CutoutError
@@ -17,9 +18,9 @@ __all__ = ["write_npz"]
 def write_npz(path: str | os.PathLike[str], cutouts: CutoutSet) -> None:
     """Write a set as one npz shard, whole or not at all.
 
-    The shard holds `pixels` (n, H, W, 3), `bcg_xy`, `pixel_scale`, `ids` (fixed-width text, nothing pickled), each of
-    the metadata names of which any value is known, `sky_axes` and `bcg_radec` where any orientation is known, and
-    `flags` where any is set. Paths are not kept. n = 0 gives a valid, empty shard.
+    The shard holds `pixels` (n, H, W, 3), `bands`, `bcg_xy`, `pixel_scale`, `ids` (fixed-width text, nothing pickled),
+    each of the metadata names of which any value is known, `sky_axes` and `bcg_radec` where any orientation is known,
+    and `flags` where any is set. Paths are not kept. n = 0 gives a valid, empty shard.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ def write_npz(path: str | os.PathLike[str], cutouts: CutoutSet) -> None:
         raise CutoutError(f"The 'path' parameter must end in .npz. Got {path.name!r} instead.")
     arrays: dict[str, Any] = {
         "pixels": cutouts.pixels,
+        "bands": np.array(BANDS),
         "bcg_xy": cutouts.bcg_xy,
         "pixel_scale": cutouts.pixel_scale,
         "ids": cutouts.ids.astype(np.str_),

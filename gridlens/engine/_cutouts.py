@@ -17,9 +17,10 @@ import pyarrow as pa
 from gridlens._file_names import file_stem
 from gridlens._files import atomic_path, writable_folder
 from gridlens._ids import as_id, escaped
-from gridlens.cutouts import CutoutBatch, ReadFailure, write_fits, write_npz
+from gridlens.cutouts import CutoutBatch, CutoutFlag, ReadFailure, write_fits, write_npz
 from gridlens.cutouts._flags import flag_message
 from gridlens.cutouts._quality import valid_fraction
+from gridlens.cutouts._zeropoints import REFERENCE_ZEROPOINT
 from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.cutouts.images._extract import ExtractedBatch
 from gridlens.engine._output import check_output, finished_parts, is_taken, parts_folder
@@ -81,8 +82,9 @@ class WriteWork:
         else:
             files = [f"{stem}-{k}.fits" for k in range(len(cutouts))]
             for k, name in enumerate(files):
-                known = (batch.wcs[k], batch.zeropoint[k]) if isinstance(batch, ExtractedBatch) else ()
-                write_fits(self._folder / name, cutouts[k], *known)
+                wcs = batch.wcs[k] if isinstance(batch, ExtractedBatch) else None
+                known = not cutouts.flags[k] & CutoutFlag.ASSUMED_ZEROPOINT
+                write_fits(self._folder / name, cutouts[k], wcs, REFERENCE_ZEROPOINT if known else np.nan)
         messages = [flag_message(flags) for flags in cutouts.flags]
         columns = [cutouts.ids, files, ["ok"] * len(files), messages, cutouts.flags, valid_fraction(cutouts.pixels)]
         return _table(columns)

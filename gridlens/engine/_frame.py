@@ -85,7 +85,7 @@ def score(
     >>> for size in (64, 80):
     ...     pixels = np.random.default_rng(size).normal(size=(size, size, 3))
     ...     np.save(f"{folder}/cutout-{size}.npy", pixels.astype(np.float32))
-    >>> table = gridlens.score(folder, pixel_scale=0.8, n_jobs=1)
+    >>> table = gridlens.score(folder, bands="gri", pixel_scale=0.8, n_jobs=1)
     >>> sorted(table["id"])
     ['cutout-64', 'cutout-80']
     >>> table["status"].tolist()

@@ -57,7 +57,7 @@ def open_source(
         Sources of several kinds are named, `images` have no `catalog`, a catalogue or cache cannot be read, or a cache
         or source comes with options for the reading of files.
     TypeError
-        Neither `source` nor `images` is given, or an option is unknown.
+        Neither `source` nor `images` is given, `source` is no path and no source, or an option is unknown.
 
     Examples
     --------
@@ -86,6 +86,11 @@ def open_source(
         _refuse_options(others, "A source that is open already")
         return source  # type: ignore[return-value]
     paths = [source] if isinstance(source, str | os.PathLike) else list(source)  # type: ignore[arg-type]
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise TypeError(
+            f"The 'source' parameter must be a path, a list of paths or a Source. Got {type(source).__name__} instead. "
+            "Score cutouts in memory with load_model().score_cutouts(CutoutSet(pixels, pixel_scale=ARCSEC))."
+        )
     caches, cutouts = _sorted_by_kind([os.fspath(path) for path in paths])
     if not caches:
         reading = options_of(ReadOptions, options)

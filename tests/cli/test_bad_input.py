@@ -30,7 +30,7 @@ def out(tmp_path):
 def rejected(folder, out, *options):
     """The one rejected row of a folder that also holds a good cutout, which must be scored all the same."""
     pixels = np.random.default_rng(7).normal(size=(64, 64, 3)).astype(np.float32)
-    np.save(folder / "zz-good.npy", pixels)
+    np.savez(folder / "zz-good.npz", pixels=pixels, pixel_scale=0.5)
     result = run("score", folder, "--out", out, *options)
     assert result.exit_code == 0, result.stderr
     assert "1 scored, 1 rejected" in result.stderr
@@ -73,7 +73,7 @@ def noise(size=64, seed=0):
 
 
 def test_wrong_shape(folder, out):
-    np.save(folder / "flat.npy", np.zeros((64, 64, 7)))
+    np.savez(folder / "flat.npz", pixels=np.zeros((64, 64, 7)), pixel_scale=0.5)
     assert "(64, 64, 7)" in rejected(folder, out)["message"]
 
 
@@ -87,13 +87,13 @@ def test_missing_band(folder, out):
 
 def test_constant_band(folder, out):
     pixels = np.stack([noise(), np.full((64, 64), 5.0), noise(seed=2)], axis=2)
-    np.save(folder / "flat-r.npy", pixels)
+    np.savez(folder / "flat-r.npz", pixels=pixels, pixel_scale=0.5)
     assert "band r" in rejected(folder, out)["message"]
 
 
 def test_nan_band(folder, out):
     pixels = np.stack([noise(), noise(seed=1), np.full((64, 64), np.nan)], axis=2)
-    np.save(folder / "no-i.npy", pixels)
+    np.savez(folder / "no-i.npz", pixels=pixels, pixel_scale=0.5)
     assert "band i has no finite pixel" in rejected(folder, out)["message"]
 
 
@@ -116,7 +116,7 @@ def test_no_wcs(folder, out):
 
 
 def test_a_20_px_cutout(folder, out):
-    np.save(folder / "tiny.npy", np.random.default_rng(0).normal(size=(20, 20, 3)))
+    np.savez(folder / "tiny.npz", pixels=np.random.default_rng(0).normal(size=(20, 20, 3)), pixel_scale=0.5)
     assert "48" in rejected(folder, out)["message"]
 
 
@@ -132,7 +132,7 @@ def test_a_path_that_does_not_exist(tmp_path, out):
 def test_an_unreadable_file_among_a_thousand(folder, out):
     pixels = np.random.default_rng(3).normal(size=(48, 48, 3)).astype(np.float32)
     for k in range(999):
-        np.save(folder / f"c{k:03d}.npy", pixels)
+        np.savez(folder / f"c{k:03d}.npz", pixels=pixels, pixel_scale=0.5)
     (folder / "c500x.npy").write_bytes(b"this is no array")
     result = run("score", folder, "--out", out)
     assert result.exit_code == 0
@@ -144,20 +144,20 @@ def test_an_unreadable_file_among_a_thousand(folder, out):
 
 
 def test_a_catalogue_that_lacks_a_column(folder, out, tmp_path):
-    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
     catalog = tmp_path / "clusters.csv"
     catalog.write_text("redshift,richness\n0.3,40\n")
     failed(run("score", folder, "--catalog", catalog, "--out", out), out, "redshift, richness", "id")
 
 
 def test_an_output_folder_that_does_not_exist(folder, tmp_path):
-    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
     out = tmp_path / "absent" / "scores.csv"
     failed(run("score", folder, "--out", out), out, "absent", "does not exist")
 
 
 def test_an_output_folder_that_cannot_be_written(folder, out, monkeypatch):
-    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
     out.parent.chmod(0o500)
     if os.geteuid() == 0:  # the superuser may write anywhere
         monkeypatch.setattr("gridlens._tables.os.access", lambda *_: False)
@@ -165,7 +165,7 @@ def test_an_output_folder_that_cannot_be_written(folder, out, monkeypatch):
 
 
 def test_an_output_folder_that_is_closed_meanwhile(folder, out, monkeypatch):
-    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
 
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
@@ -182,13 +182,13 @@ def test_an_output_folder_that_is_closed_meanwhile(folder, out, monkeypatch):
 
 
 def test_an_output_that_is_no_table(folder, out):
-    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
     failed(run("score", folder, "--out", out.with_suffix(".xlsx")), out, ".csv, .parquet, .fits, .votable")
     failed(run("score", folder, "--out", out.parent), out)
 
 
 def test_a_full_disk_leaves_what_was_there(folder, out, monkeypatch):
-    np.save(folder / "a.npy", np.random.default_rng(0).normal(size=(64, 64, 3)))
+    np.savez(folder / "a.npz", pixels=np.random.default_rng(0).normal(size=(64, 64, 3)), pixel_scale=0.5)
     out.write_text("what was there\n")
 
     def full(self, file, **_):
@@ -207,16 +207,20 @@ def test_a_full_disk_leaves_what_was_there(folder, out, monkeypatch):
 
 
 def test_a_model_that_is_none(folder, out, tmp_path):
-    np.save(folder / "a.npy", noise()[:, :, None].repeat(3, axis=2))
+    np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
     failed(run("score", folder, "--model", tmp_path, "--out", out), out, "manifest.json", "gridlens train")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_half_way(folder, out, number):
-    np.save(folder / "many.npy", np.random.default_rng(1).normal(size=(128, 128, 128, 3)).astype(np.float32))
+    np.savez(
+        folder / "many.npz",
+        pixels=np.random.default_rng(1).normal(size=(128, 128, 128, 3)).astype(np.float32),
+        pixel_scale=0.5,
+    )
     for k in range(60):
-        os.link(folder / "many.npy", folder / f"many-{k}.npy")
+        os.link(folder / "many.npz", folder / f"many-{k}.npz")
     command = [sys.executable, "-m", "gridlens", "score", str(folder), "--out", str(out), "--jobs", "1"]
     # Shells start background jobs with interrupts ignored, and children inherit that.
     heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -24,7 +24,7 @@ def folder(tmp_path, noise):
     pixels[2] = np.nan
     metadata = {"richness": [10.0, 20.0, 30.0, 40.0, 50.0]}
     write_npz(folder / "shard.npz", CutoutSet(pixels, pixel_scale=1.0, ids=list("abcde"), metadata=metadata))
-    np.save(folder / "lone.npy", noise(1, size=80, seed=9)[0])
+    np.savez(folder / "lone.npz", pixels=noise(1, size=80, seed=9)[0])
     (folder / "z.npz").write_bytes(b"no zip")
     return folder
 

@@ -182,7 +182,7 @@ def test_ids_with_leading_zeros_are_evaluated_from_their_own_table(tmp_path, noi
     (tmp_path / "cut").mkdir()
     for k, pixels in enumerate(noise(4)):
         np.save(tmp_path / "cut" / f"{k:04d}.npy", pixels)
-    scores = score(tmp_path, tmp_path / "cut", "--pixel-scale", "0.7")
+    scores = score(tmp_path, tmp_path / "cut", "--pixel-scale", "0.7", "--bands", "gri")
     assert sorted(scores.index) == ["0000", "0001", "0002", "0003"]
     (tmp_path / "truth.csv").write_text("id,label\n0000,1\n0001,0\n0002,0\n0003,1\n")
     arguments = ["evaluate", tmp_path / "scores.csv", tmp_path / "truth.csv", "--out", tmp_path / "report"]
@@ -197,7 +197,7 @@ def test_names_that_are_not_ascii_or_not_utf8_are_rows_of_every_table(tmp_path, 
         np.save(tmp_path / "one.npy", pixels)
         os.replace(tmp_path / "one.npy", os.fsencode(tmp_path / "cut") + b"/" + name + b".npy")
     out = tmp_path / f"s.{suffix}"
-    arguments = ["score", tmp_path / "cut", "--pixel-scale", 0.7, "--jobs", 1, "--out", out]
+    arguments = ["score", tmp_path / "cut", "--pixel-scale", 0.7, "--bands", "gri", "--jobs", 1, "--out", out]
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.stderr
     rows = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out) if suffix == "parquet" else Table.read(out)

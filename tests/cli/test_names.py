@@ -37,7 +37,7 @@ NAMES = {
     b"<script>": "<script>",
     b"\\u00e9": "\\u00e9",
 }
-SCORE = ("--pixel-scale", "1", "--jobs", "1")
+SCORE = ("--pixel-scale", "1", "--bands", "gri", "--jobs", "1")
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -179,7 +179,7 @@ def test_cutouts_are_found_again_by_their_escaped_paths(folder, tmp_path):
     pytest.importorskip("matplotlib")
     scores, out = tmp_path / "scores.fits", tmp_path / "report"
     assert run("score", folder, "--out", scores, *SCORE).exit_code == 0
-    result = run("explain", scores, "--out", out, "--top", 50, "--pixel-scale", 1)
+    result = run("explain", scores, "--out", out, "--top", 50, "--pixel-scale", 1, "--bands", "gri")
     assert result.exit_code == 0, result.stderr
     assert "could not be read again" not in result.stderr
     page = (out / "index.html").read_text(encoding="utf-8")
@@ -192,6 +192,6 @@ def test_cutouts_are_found_again_by_their_escaped_paths(folder, tmp_path):
 def test_one_cutout_is_explained_by_its_escaped_name(folder, tmp_path):
     pytest.importorskip("matplotlib")
     for what in ([folder / "a\\x0db.npy"], [folder, "--id", "a\rb"], [folder, "--id", "$\\frac$"]):
-        result = run("explain", *what, "--out", tmp_path, "--pixel-scale", 1)
+        result = run("explain", *what, "--out", tmp_path, "--pixel-scale", 1, "--bands", "gri")
         assert result.exit_code == 0, result.stderr
     assert sorted(path.name[:6] for path in tmp_path.glob("*.png")) == ["a_x0db", "frac-d"]

@@ -39,7 +39,7 @@ def folder(tmp_path, noise):
     folder.mkdir()
     ids = [f"cluster-{k}" for k in range(4)]
     write_npz(folder / "shard.npz", CutoutSet(noise(4), pixel_scale=1.0, ids=ids))
-    np.save(folder / "lone.npy", noise(1, size=80, seed=9)[0])
+    np.savez(folder / "lone.npz", pixels=noise(1, size=80, seed=9)[0])
     return folder
 
 
@@ -67,7 +67,7 @@ def test_prevalence_is_read_off_the_scores_where_asked_for(folder, tmp_path):
     # Five images of noise: no lens, but five are too few to say how few.
     assert "not distinguishable from none: at most" in result.stderr
     assert f"p_lens is at {taken:.3g}" in result.stderr
-    alone = run("score", folder / "lone.npy", "--pixel-scale", 1, "--prevalence", "estimate")
+    alone = run("score", folder / "lone.npz", "--pixel-scale", 1, "--prevalence", "estimate")
     assert alone.exit_code != 0
     assert "must be declared, such as 1e-3" in alone.stderr
     assert "or 'estimate'. Got 'guess' instead" in run("score", folder, "--prevalence", "guess").stderr
@@ -180,7 +180,7 @@ def test_columns_of_the_catalogue_are_named(folder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_compilation_is_announced_once(tmp_path, noise, monkeypatch, compiled):
-    np.save(tmp_path / "a.npy", noise(n=1, size=64)[0])
+    np.savez(tmp_path / "a.npz", pixels=noise(n=1, size=64)[0])
     monkeypatch.setattr("gridlens.features._kernels.kernels_are_compiled", lambda: compiled)
     result = run("score", tmp_path, "--pixel-scale", 1, "--jobs", 1)
     assert result.exit_code == 0, result.stderr

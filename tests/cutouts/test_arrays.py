@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gridlens import CutoutSet
-from gridlens.cutouts import read_batches
+from gridlens.cutouts import CutoutFlag, read_batches
 from gridlens.cutouts.readers import _chunks
 from gridlens.errors import CutoutError
 
@@ -17,6 +17,7 @@ def read(tmp_path):
         path = tmp_path / f"one{suffix}"
         if suffix == ".npy":
             np.save(path, array)
+            options = {"bands": "gri"} | (options or {})
         else:
             np.savez(path, **arrays)
         return CutoutSet.read(path, **({"pixel_scale": 0.3} | (options or {})))
@@ -66,8 +67,8 @@ def test_the_caller_names_the_bands(read, rng):
 
 @pytest.mark.parametrize("shape", [(5, 60, 60), (60, 60), (60, 60, 1), (2, 2, 2, 60, 60), ()])
 def test_wrong_shape_says_which_flag_settles_it(read, shape):
-    with pytest.raises(CutoutError, match=r"(?s)one\.npy: The array has the shape .*bands="):
-        read(np.zeros(shape))
+    with pytest.raises(CutoutError, match=r"(?s)one\.npz: The array has the shape .*bands="):
+        read(suffix=".npz", pixels=np.zeros(shape))
 
 
 def test_a_shape_that_could_be_either_is_refused(read):
@@ -118,11 +119,12 @@ def test_pixel_scale_that_makes_no_sense_is_refused(read, cutout, scale):
 
 def test_without_a_scale_the_canonical_one_is_taken_with_one_warning(tmp_path, cutout):
     for name in "abc":
-        np.save(tmp_path / f"{name}.npy", cutout)
+        np.savez(tmp_path / f"{name}.npz", pixels=cutout)
     with pytest.warns(UserWarning, match="pixel_scale=") as caught:
         cutouts = CutoutSet.read(tmp_path)
     assert len(caught) == 1
     assert cutouts.pixel_scale.tolist() == [0.5, 0.5, 0.5]
+    assert set(cutouts.flags) == {CutoutFlag.ASSUMED_SCALE}
 
 
 def test_zero_points_bring_the_bands_to_27(read, cutout):
@@ -185,7 +187,7 @@ def test_many_cutouts_are_read_in_pieces(many, way, monkeypatch):
     seen = []
     read = _chunks._read_piece
     monkeypatch.setattr(_chunks, "_read_piece", lambda *args: seen.append(args[2:4]) or read(*args))
-    cutouts = CutoutSet.read(write(way), pixel_scale=0.3)
+    cutouts = CutoutSet.read(write(way), pixel_scale=0.3, bands="gri")
     assert seen == [(0, 4), (4, 8), (8, 12)]
     np.testing.assert_array_equal(cutouts.pixels, pixels)
     assert cutouts.pixels.flags.writeable
@@ -202,7 +204,7 @@ def test_damage_half_way_keeps_what_came_before(many, way):
     else:
         data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
-    (batch,) = read_batches(path, pixel_scale=0.3)
+    (batch,) = read_batches(path, pixel_scale=0.3, bands="gri")
     (failure,) = batch.failures
     assert failure.message.startswith("The file is damaged")
     # a wrong byte of a stored member shows in its checksum, at the end, and of a compressed one at once or there
@@ -213,7 +215,7 @@ def test_damage_half_way_keeps_what_came_before(many, way):
 def test_a_single_array_named_npz_is_read(tmp_path, cutout):
     np.save(tmp_path / "a.npy", cutout)
     (tmp_path / "a.npy").rename(tmp_path / "a.npz")
-    np.testing.assert_array_equal(CutoutSet.read(tmp_path / "a.npz", pixel_scale=0.3).pixels[0], cutout)
+    np.testing.assert_array_equal(CutoutSet.read(tmp_path / "a.npz", pixel_scale=0.3, bands="gri").pixels[0], cutout)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
@@ -223,4 +225,4 @@ def test_truncated_file_is_a_sentence(tmp_path, cutout, suffix, keep):
     np.save(path, cutout) if suffix == ".npy" else np.savez(path, pixels=cutout)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(CutoutError, match=rf"Cannot read .*cut\{suffix}: The file is damaged .*again\.$"):
-        CutoutSet.read(path, pixel_scale=0.3)
+        CutoutSet.read(path, pixel_scale=0.3, bands="gri")

@@ -71,7 +71,7 @@ def test_one_unreadable_file_among_many(tmp_path, cutout):
     for k in range(300):
         np.save(tmp_path / f"{k:04d}.npy", cutout[:48, :48])
     (tmp_path / "0123.npy").write_bytes(b"")
-    batches = list(read_batches(tmp_path, pixel_scale=0.3, batch_size=100))
+    batches = list(read_batches(tmp_path, pixel_scale=0.3, bands="gri", batch_size=100))
     assert sum(len(batch.cutouts) for batch in batches) == 299
     ((failure,),) = [batch.failures for batch in batches if batch.failures]
     assert failure.id == "0123"
@@ -158,7 +158,7 @@ def test_count_of_nothing_is_an_error(tmp_path):
 def test_reading_needs_no_astropy_until_there_is_a_fits_file(tmp_path, cutout):
     np.save(tmp_path / "a.npy", cutout)
     code = (
-        "import sys, gridlens.cutouts as c; c.CutoutSet.read(sys.argv[1], pixel_scale=0.3); "
+        "import sys, gridlens.cutouts as c; c.CutoutSet.read(sys.argv[1], pixel_scale=0.3, bands='gri'); "
         "print([m for m in ('astropy', 'scipy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)

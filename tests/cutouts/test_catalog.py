@@ -178,7 +178,7 @@ def test_bcg_in_degrees_without_a_wcs_is_warned_of(tmp_path, cutout):
     np.save(tmp_path / "A.npy", cutout)
     catalog = pd.DataFrame({"id": ["A"], "bcg_ra": [RA], "bcg_dec": [DEC]})
     with pytest.warns(UserWarning, match="1 cutouts have no WCS, so bcg_ra and bcg_dec"):
-        CutoutSet.read(tmp_path, catalog=catalog, pixel_scale=0.3)
+        CutoutSet.read(tmp_path, catalog=catalog, pixel_scale=0.3, bands="gri")
 
 
 def test_shards_are_joined_row_by_row_and_keep_what_they_know(tmp_path, rng):

@@ -92,7 +92,7 @@ CLAIMS = [claim_npy, claim_npz, claim_npz_deflated, claim_hdf5, claim_zarr, clai
 def test_what_is_stored_is_read_and_the_rest_is_one_failure(tmp_path, pixels, claim):
     path = claim(tmp_path, pixels)
     assert count_cutouts(path) == 4
-    (batch,) = read_batches(path, pixel_scale=0.3)
+    (batch,) = read_batches(path, pixel_scale=0.3, bands="gri")
     np.testing.assert_array_equal(batch.cutouts.pixels, pixels)
     (failure,) = batch.failures
     assert failure.message == (
@@ -105,7 +105,7 @@ def test_what_is_stored_is_read_and_the_rest_is_one_failure(tmp_path, pixels, cl
 def test_claims_make_no_partitions(tmp_path, pixels, claim, monkeypatch):
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 10)
     monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 2)
-    reader = FileSource(claim(tmp_path, pixels), options=ReadOptions(pixel_scale=0.3))
+    reader = FileSource(claim(tmp_path, pixels), options=ReadOptions(pixel_scale=0.3, bands="gri"))
     batches = [batch for partition in reader.partitions() for batch in reader.read(partition)]
     assert sum(len(batch.cutouts) for batch in batches if batch.cutouts is not None) == 3
     (failure,) = [failure for batch in batches for failure in batch.failures]
@@ -116,7 +116,7 @@ def test_partitions_of_a_true_file_are_made_when_they_are_asked_for(tmp_path, mo
     monkeypatch.setattr(_files, "count_entry", lambda entry: MANY)
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 10)
     np.save(tmp_path / "a.npy", np.zeros((2, 50, 50, 3)))
-    partitions = FileSource(tmp_path).partitions()
+    partitions = FileSource(tmp_path, options=ReadOptions(pixel_scale=0.3, bands="gri")).partitions()
     assert len(partitions) == MANY // 512
     assert partitions[5].rows == (2560, 3072)
     assert partitions[-1].rows == (MANY - 512, MANY)
@@ -169,7 +169,7 @@ def test_impossible_shapes_are_refused(tmp_path, pixels, shape):
 def test_headers_of_any_length_are_not_read(tmp_path, length):
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", length) + b"{" * 30_000)
     with pytest.raises(CutoutError, match=f"claims a header of {length} bytes"):
-        CutoutSet.read(tmp_path / "a.npy")
+        CutoutSet.read(tmp_path / "a.npy", pixel_scale=0.3, bands="gri")
 
 
 @pytest.mark.parametrize("header", [b"(" * 5000, b"{'descr': '<f4',", b"\x00" * 100, b"1 + " * 2000 + b"1", b"'''"])
@@ -177,7 +177,7 @@ def test_headers_that_python_cannot_parse_count_one(tmp_path, header):
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
     assert count_cutouts(tmp_path) == 1
     with pytest.raises(CutoutError, match="the header of the array cannot be read"):
-        CutoutSet.read(tmp_path)
+        CutoutSet.read(tmp_path, pixel_scale=0.3, bands="gri")
 
 
 @pytest.mark.parametrize("name", ["ids", "bands", "redshift"])

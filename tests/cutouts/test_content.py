@@ -43,6 +43,7 @@ def save_zarr(path, pixels):
 
 
 MANY = {"npy": save_npy, "npz": save_npz, "hdf5": save_hdf5, "zarr in zip": save_zarr}
+DECLARED = {"pixel_scale": 0.3, "bands": "gri", "zeropoint": 27.0}
 NAMES = ["a.npy", "a.npz", "a.h5", "a.fits", "a.png"]
 
 
@@ -51,9 +52,9 @@ NAMES = ["a.npy", "a.npz", "a.h5", "a.fits", "a.png"]
 def test_arrays_are_read_under_any_name(tmp_path, pixels, name, content):
     path = tmp_path / name
     MANY[content](path, pixels)
-    np.testing.assert_array_equal(CutoutSet.read(path, pixel_scale=0.3, uncalibrated=True).pixels, pixels)
+    np.testing.assert_array_equal(CutoutSet.read(path, **DECLARED, uncalibrated=True).pixels, pixels)
     assert count_cutouts(path, uncalibrated=True) == 3
-    assert not CutoutSet.read(path, pixel_scale=0.3, uncalibrated=True).flags.any(), "arrays have photometry"
+    assert not CutoutSet.read(path, **DECLARED, uncalibrated=True).flags.any(), "arrays have photometry"
 
 
 @pytest.mark.parametrize("content", MANY)
@@ -61,7 +62,7 @@ def test_large_files_under_other_names_are_split_where_their_content_can_be(tmp_
     monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 2)
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 1000)
     MANY[content](tmp_path / "a.npy", pixels)
-    reader = FileSource(tmp_path / "a.npy", options=ReadOptions(pixel_scale=0.3))
+    reader = FileSource(tmp_path / "a.npy", options=ReadOptions(**DECLARED))
     rows = [partition.rows for partition in reader.partitions()]
     assert rows == ([None] if content == "npz" else [(0, 2), (2, 3)])
     sets = [batch.cutouts.pixels for partition in reader.partitions() for batch in reader.read(partition)]
@@ -115,7 +116,7 @@ def test_pipes_and_devices_are_not_opened(tmp_path, name):
 
 def test_a_file_that_may_not_be_read_or_is_gone_is_said_so(tmp_path, pixels):
     np.save(tmp_path / "a.npy", pixels)
-    batches = read_batches(tmp_path, pixel_scale=0.3)
+    batches = read_batches(tmp_path, **DECLARED)
     (tmp_path / "a.npy").unlink()
     (batch,) = batches
     assert batch.failures[0].message.startswith("The file cannot be opened: No such file or directory.")

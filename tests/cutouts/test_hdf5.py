@@ -101,9 +101,11 @@ def test_five_planes_without_names_are_not_guessed_at(write, rng):
         CutoutSet.read(path)
 
 
-def test_three_planes_without_names_are_g_r_i_and_four_are_refused(write, pixels, rng):
-    path = write(image=np.moveaxis(pixels, -1, 1))
-    np.testing.assert_array_equal(CutoutSet.read(path, pixel_scale=0.2).pixels, pixels)
+def test_planes_without_names_are_refused_unless_they_are_called_pixels(write, pixels, rng):
+    planes = np.moveaxis(pixels, -1, 1)
+    np.testing.assert_array_equal(CutoutSet.read(write(pixels=planes), pixel_scale=0.2).pixels, pixels)
+    with pytest.raises(CutoutError, match=r"does not state the order of its bands.*bands=\"gri\""):
+        CutoutSet.read(write(image=planes), pixel_scale=0.2)
     with pytest.raises(CutoutError, match=r"shape \(2, 4, 60, 60\).*bands="):
         CutoutSet.read(write(image=np.zeros((2, 4, 60, 60))))
     with pytest.raises(CutoutError, match="does not fit the 5 bands g, r, i, z, y"):
@@ -246,7 +248,7 @@ def test_without_h5py_the_others_are_read(write, pixels, monkeypatch):
     path = write(pixels=pixels)
     np.save(path.parent / "b.npy", pixels)
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    ((cutouts, (failure,)),) = read_batches(path.parent, pixel_scale=0.2)
+    ((cutouts, (failure,)),) = read_batches(path.parent, pixel_scale=0.2, bands="gri")
     assert len(cutouts) == 12
     assert failure.message == (
         "Reading HDF5 files needs the package h5py, which cannot be imported. "

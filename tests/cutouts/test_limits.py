@@ -30,7 +30,7 @@ def folder(tmp_path, rng, wcs_header):
     """One cutout of 300 px in each format."""
     pixels = rng.normal(size=(1, SIDE, SIDE, 3)).astype(np.float32)
     np.save(tmp_path / "a.npy", pixels)
-    np.savez(tmp_path / "b.npz", image=np.moveaxis(pixels[0], -1, 0))
+    np.savez(tmp_path / "b.npz", pixels=np.moveaxis(pixels[0], -1, 0))
     planes = [pixels[0, ..., k] for k in range(3)]
     for name, kind in (("c.fits", fits.ImageHDU), ("d.fits.fz", fits.CompImageHDU)):
         hdus = [kind(plane, wcs_header(size=SIDE), name=band) for plane, band in zip(planes, "gri", strict=True)]
@@ -48,7 +48,7 @@ def folder(tmp_path, rng, wcs_header):
 
 
 def test_the_largest_side_holds_for_every_format(folder):
-    (batch,) = read_batches(folder, pixel_scale=0.3, uncalibrated=True, max_size=SIDE)
+    (batch,) = read_batches(folder, pixel_scale=0.3, bands="gri", uncalibrated=True, max_size=SIDE)
     assert not batch.failures
     assert len(batch.cutouts) == 10
     (batch,) = read_batches(folder, pixel_scale=0.3, uncalibrated=True, max_size=SIDE - 1)
@@ -62,16 +62,17 @@ def test_the_largest_side_holds_for_every_format(folder):
 
 def test_every_reader_takes_the_largest_side(folder):
     with pytest.raises(CutoutError, match=r"a\.npy: The image has 300 x 300 px, and the largest side .* 100 px"):
-        CutoutSet.read(folder / "a.npy", max_size=100)
-    reader = FileSource(folder / "a.npy", options=ReadOptions(max_size=100))
+        CutoutSet.read(folder / "a.npy", pixel_scale=0.3, bands="gri", max_size=100)
+    reader = FileSource(folder / "a.npy", options=ReadOptions(pixel_scale=0.3, bands="gri", max_size=100))
     (batch,) = reader.read(reader.partitions()[0])
     assert "largest side" in batch.failures[0].message
 
 
 def test_the_command_line_takes_the_largest_side(folder, tmp_path):
     out = tmp_path / "scores.csv"
+    declared = ["--pixel-scale", "0.3", "--bands", "gri"]
     run = CliRunner().invoke(
-        main, ["score", str(folder / "a.npy"), "--max-size", "100", "--jobs", "1", "--out", str(out)]
+        main, ["score", str(folder / "a.npy"), *declared, "--max-size", "100", "--jobs", "1", "--out", str(out)]
     )
     assert run.exit_code == 0, run.output
     (row,) = csv.DictReader(out.read_text().splitlines())
@@ -138,14 +139,14 @@ def test_arrays_in_fortran_order_are_read_a_part_at_a_time_or_refused(tmp_path, 
     pixels = np.asfortranarray(rng.normal(size=(20, 50, 50, 3)))
     np.save(tmp_path / "a.npy", pixels)
     np.savez(tmp_path / "b.npz", pixels=pixels)
-    cutouts = CutoutSet.read(tmp_path, pixel_scale=0.3)
+    cutouts = CutoutSet.read(tmp_path, pixel_scale=0.3, bands="gri")
     np.testing.assert_array_equal(cutouts.pixels, np.concatenate([pixels, pixels]).astype(np.float32))
     deflated(tmp_path / "c.npz", "pixels.npy", npy_header((2000, 128, 128, 3), fortran=True), 1024**2)
     with pytest.raises(CutoutError, match=r"in Fortran order, so that it must be read whole, and takes 0\.4 GB"):
         CutoutSet.read(tmp_path / "c.npz")
     (tmp_path / "d.npy").write_bytes(npy_header((2000, 50, 50, 3), fortran=True) + bytes(10_000))
     with pytest.raises(CutoutError, match="the array ends before its last value"):
-        CutoutSet.read(tmp_path / "d.npy")
+        CutoutSet.read(tmp_path / "d.npy", pixel_scale=0.3, bands="gri")
 
 
 _PEAK = r"""

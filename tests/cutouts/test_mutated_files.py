@@ -231,7 +231,8 @@ def check(path):
     """Read a file; return how many cutouts and failures there are."""
     try:
         counted = count_cutouts(path, uncalibrated=True)
-        batches = list(read_batches(path, uncalibrated=True))
+        declared = {"bands": "gri", "pixel_scale": 0.3} if path.suffix == ".npy" else {}
+        batches = list(read_batches(path, uncalibrated=True, **declared))
     except CutoutError as exc:
         assert str(exc).rstrip().endswith((".", ")"))
         return 0, 1

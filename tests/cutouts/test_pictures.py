@@ -152,10 +152,10 @@ def test_a_folder_passes_over_pictures_beside_other_cutouts(write, rgb, tmp_path
     path = write(rgb)
     np.save(tmp_path / "b.npy", cutout)
     for paths in (tmp_path, str(tmp_path / "*")):
-        assert CutoutSet.read(paths, pixel_scale=0.3).ids.tolist() == ["b"]
+        assert CutoutSet.read(paths, pixel_scale=0.3, bands="gri").ids.tolist() == ["b"]
     with pytest.raises(CutoutError, match="There are only pictures"):
         CutoutSet.read([tmp_path, path])
-    (batch, other) = read_batches(tmp_path, pixel_scale=0.3, uncalibrated=True)
+    (batch, other) = read_batches(tmp_path, pixel_scale=0.3, bands="gri", zeropoint=27.0, uncalibrated=True)
     assert {batch.cutouts.ids[0], other.cutouts.ids[0]} == {"a", "b"}
     assert {int(b.cutouts.flags[0]) for b in (batch, other)} == {0, int(CutoutFlag.UNCALIBRATED)}
 

@@ -203,7 +203,7 @@ def test_pixel_scale_of_files_without_a_wcs(tmp_path, cutout, wcs_header, write_
 def test_pixel_scale_of_arrays(tmp_path, cutout, recwarn):
     np.save(tmp_path / "a.npy", cutout)
     np.savez(tmp_path / "b.npz", pixels=cutout, pixel_scale=0.4)
-    cutouts = CutoutSet.read(tmp_path, survey="des")
+    cutouts = CutoutSet.read(tmp_path, survey="des", bands="gri")
     assert cutouts.pixel_scale.tolist() == [0.263, 0.4]
     assert not recwarn
     # arrays have no header to lack a zero point

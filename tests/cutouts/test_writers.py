@@ -28,7 +28,7 @@ def test_round_trip(tmp_path, rng):
 def test_keys_are_those_that_are_known_and_nothing_is_pickled(tmp_path):
     write_npz(tmp_path / "shard.npz", CutoutSet(np.ones((1, 48, 48, 3)), metadata={"richness": [30]}))
     with np.load(tmp_path / "shard.npz", allow_pickle=False) as file:
-        assert set(file.files) == {"pixels", "bcg_xy", "pixel_scale", "ids", "richness"}
+        assert set(file.files) == {"pixels", "bands", "bcg_xy", "pixel_scale", "ids", "richness"}
         assert {file[key].dtype.kind for key in file.files} == {"f", "U"}
 
 

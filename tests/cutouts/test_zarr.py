@@ -98,7 +98,7 @@ def test_a_folder_of_stores_is_read_without_walking_into_them(write, pixels, rng
     write("b.zarr", version=2, pixels=pixels[:3])
     np.save(path / "inside.npy", pixels[0])
     np.save(folder / "c.npy", pixels[0])
-    cutouts = CutoutSet.read(folder, pixel_scale=0.2)
+    cutouts = CutoutSet.read(folder, pixel_scale=0.2, bands="gri")
     assert cutouts.ids.tolist() == [f"a_{k:06d}" for k in range(12)] + [f"b_{k:06d}" for k in range(3)] + ["c"]
     assert count_cutouts(folder) == 16
 
@@ -179,7 +179,7 @@ def test_without_zarr_the_others_are_read(write, pixels, monkeypatch):
     path = write(pixels=pixels)
     np.save(path.parent / "b.npy", pixels)
     monkeypatch.setitem(__import__("sys").modules, "zarr", None)
-    ((cutouts, (failure,)),) = read_batches(path.parent, pixel_scale=0.2)
+    ((cutouts, (failure,)),) = read_batches(path.parent, pixel_scale=0.2, bands="gri")
     assert len(cutouts) == 12
     assert "Zarr stores needs the package zarr" in failure.message
     with pytest.raises(CutoutError, match=r"gridlens\[formats\]"):

@@ -43,7 +43,7 @@ def test_batches_do_not_change_a_score(detector, noise, tmp_path, batch_size):
     pixels = noise(5)
     for k in range(5):
         np.save(tmp_path / f"c{k}.npy", pixels[k])
-    table = score_batches(detector, read_batches(tmp_path, pixel_scale=1.0, batch_size=batch_size))
+    table = score_batches(detector, read_batches(tmp_path, pixel_scale=1.0, bands="gri", batch_size=batch_size))
     whole = detector.score_cutouts(CutoutSet(pixels, pixel_scale=1.0, ids=[f"c{k}" for k in range(5)]))
     pd.testing.assert_series_equal(table["score"], whole["score"])
     assert table["id"].tolist() == whole["id"].tolist()

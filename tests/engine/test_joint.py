@@ -101,8 +101,8 @@ def test_command_line(tmp_path, noise):
     run = CliRunner().invoke
     for target, columns in (("joint", {"p_any", "p_gc", "p_cc"}), ("cluster-cluster", {"p_lens", "score"})):
         out = tmp_path / f"{target}.csv"
-        arguments = ["score", str(tmp_path / "one.npy"), "--pixel-scale", "1", "--target", target, "--out", str(out)]
-        result = run(main, arguments)
+        declared = ["--pixel-scale", "1", "--bands", "gri"]
+        result = run(main, ["score", str(tmp_path / "one.npy"), *declared, "--target", target, "--out", str(out)])
         assert result.exit_code == 0, result.output
         assert columns <= set(pd.read_csv(out).columns)
         assert "model " in result.stderr

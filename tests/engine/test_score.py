@@ -30,11 +30,10 @@ def folder(tmp_path, noise):
 
 
 def test_it_is_the_table_of_the_command(folder, tmp_path, capsys):
-    table = gridlens.score(folder, pixel_scale=1.0, prevalence=0.01)
+    table = gridlens.score(folder, pixel_scale=1.0, bands="gri", prevalence=0.01)
     out = tmp_path / "scores.parquet"
-    result = CliRunner().invoke(
-        main, ["score", str(folder), "--pixel-scale", "1", "--prevalence", "0.01", "--out", str(out)]
-    )
+    declared = ["--pixel-scale", "1", "--bands", "gri"]
+    result = CliRunner().invoke(main, ["score", str(folder), *declared, "--prevalence", "0.01", "--out", str(out)])
     assert result.exit_code == 0, result.stderr
     pd.testing.assert_frame_equal(table, read_table(out), check_dtype=False)
     assert table.attrs["prevalence"] == 0.01
@@ -68,13 +67,15 @@ def test_other_mistakes_end_in_a_sentence(folder, tmp_path):
 
 def test_a_set_of_several_sizes_names_the_way_out(folder):
     with pytest.raises(CutoutError, match=r"Score them with gridlens\.score, or .* gridlens\.cutouts\.read_batches"):
-        CutoutSet.read([folder / "shard.npz", folder / "small.npy"], pixel_scale=1.0)
+        CutoutSet.read([folder / "shard.npz", folder / "small.npy"], pixel_scale=1.0, bands="gri")
 
 
 @pytest.mark.slow
 def test_a_script_without_a_main_guard_scores(folder, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(f"import gridlens\nprint(len(gridlens.score({str(folder)!r}, pixel_scale=1.0)))\n")
+    script.write_text(
+        f"import gridlens\nprint(len(gridlens.score({str(folder)!r}, pixel_scale=1.0, bands={'gri'!r})))\n"
+    )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "7\n"

@@ -69,7 +69,7 @@ def make_field(sources=(*RED, *NEIGHBOUR, *CLOSE, *OUTSHONE, *EDGE, *BLUE, *STAR
 
 def load(folder, pixels, **kwargs):
     np.save(folder / "field.npy", pixels)
-    return load_backgrounds(folder / "field.npy", **({"pixel_scale": SCALE, "size": SIZE} | kwargs))
+    return load_backgrounds(folder / "field.npy", **({"pixel_scale": SCALE, "bands": "gri", "size": SIZE} | kwargs))
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_unusable_images_are_left_out_with_a_warning(tmp_path, field):
     np.save(tmp_path / "oblong.npy", field[60:156, 160:250])
     (tmp_path / "torn.npy").write_bytes(b"\x93NUMPY")
     with pytest.warns(UserWarning, match="2 images are left out as backgrounds. The first is .*(oblong|torn).npy: "):
-        backgrounds = load_backgrounds(tmp_path, pixel_scale=0.5)
+        backgrounds = load_backgrounds(tmp_path, pixel_scale=0.5, bands="gri")
     assert len(backgrounds) == 1
 
 

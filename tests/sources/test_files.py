@@ -1,6 +1,7 @@
 """Partitions, in any order, hold what a plain reading holds."""
 
 import pickle
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from gridlens.sources import FileSource, ReadOptions, _files
 from gridlens.sources._partition import Partition, Partitions
 
 h5py = pytest.importorskip("h5py")
+
+DECLARED = ReadOptions(pixel_scale=0.5, bands="gri")
 
 
 @pytest.fixture
@@ -46,12 +49,12 @@ def rows_of(batches):
 
 
 def test_partitions_hold_all(folder):
-    reader = FileSource(folder)
+    reader = FileSource(folder, options=DECLARED)
     partitions = reader.partitions()
-    assert list(partitions) == list(FileSource(folder).partitions())
+    assert list(partitions) == list(FileSource(folder, options=DECLARED).partitions())
     made = [rows_of(reader.read(partition)) for partition in reversed(partitions)]
     rows = {name: row for part, _ in made for name, row in part.items()}
-    whole, failed = rows_of(read_batches(folder))
+    whole, failed = rows_of(read_batches(folder, **asdict(DECLARED)))
     assert rows == whole
     assert {name for name in rows if name.startswith("e-cut")} == {f"e-cut_{k:06d}" for k in range(5)}
     assert len(whole) == 11 + 6 + 11 + 11 + 5
@@ -87,7 +90,7 @@ def test_partitions_of_a_large_file_are_made_as_they_are_asked_for():
 
 
 def test_halves_hold_what_the_whole_holds(folder):
-    reader = FileSource(folder)
+    reader = FileSource(folder, options=DECLARED)
     waiting = [partition for partition in reader.partitions() if partition.entries[0].id != "e-cut"]
     single = []
     while waiting:
@@ -102,7 +105,9 @@ def test_halves_hold_what_the_whole_holds(folder):
         made, failures = rows_of(reader.read(partition))
         assert len(made) + len(failures) == 1
         rows |= made
-    whole, _ = rows_of(read_batches([folder / f"{name}" for name in ("a-many.npy", "c.npz", "d.h5")]))
+    whole, _ = rows_of(
+        read_batches([folder / f"{name}" for name in ("a-many.npy", "c.npz", "d.h5")], **asdict(DECLARED))
+    )
     assert whole.items() <= rows.items()
     names = {reader.lost(partition, "Dead.").id for partition in single}
     assert {"a-many_000005", "b3", "c_000010", "d_000001", "f"} <= names
@@ -126,17 +131,19 @@ def test_another_process_joins_for_itself(folder, tmp_path):
 
 
 def test_what_it_is_known_by(folder, tmp_path):
-    before = FileSource(folder).identity()
-    assert before == FileSource(folder).identity()
+    before = FileSource(folder, options=DECLARED).identity()
+    assert before == FileSource(folder, options=DECLARED).identity()
     changed = {
         name
-        for name, value in FileSource(folder, options=ReadOptions(pixel_scale=1.0)).identity().items()
+        for name, value in FileSource(folder, options=ReadOptions(pixel_scale=1.0, bands="gri")).identity().items()
         if value != before[name]
     }
     assert changed == {"reading options"}
     np.save(folder / "b0.npy", np.zeros((50, 50, 3), np.float32))
-    changed = {name for name, value in FileSource(folder).identity().items() if value != before[name]}
+    changed = {name for name, value in FileSource(folder, options=DECLARED).identity().items() if value != before[name]}
     assert changed == {"cutouts"}
     frame = pd.DataFrame({"id": ["a"], "richness": [1.0]})
-    one, other = (FileSource(folder, catalog=table).identity() for table in (frame, frame.assign(richness=2.0)))
+    one, other = (
+        FileSource(folder, catalog=table, options=DECLARED).identity() for table in (frame, frame.assign(richness=2.0))
+    )
     assert one["catalogue"] != other["catalogue"] != before["catalogue"]

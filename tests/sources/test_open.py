@@ -10,6 +10,8 @@ from gridlens.features import FeatureCacheWriter, measure
 from gridlens.sources import CacheSource, FileSource, ReadOptions, open_source
 from gridlens.sources._selection import Selection
 
+DECLARED = {"pixel_scale": 0.5, "bands": "gri"}
+
 
 def read_all(source):
     for partition in source.partitions():
@@ -22,14 +24,14 @@ def folder(tmp_path):
     for name in "abc":
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(64, 64, 3)).astype(np.float32))
     with FeatureCacheWriter(tmp_path / "measured.parquet", "test") as writer:
-        writer.add(measure(CutoutSet.read(tmp_path, pixel_scale=0.5)))
+        writer.add(measure(CutoutSet.read(tmp_path, **DECLARED)))
     return tmp_path
 
 
 def test_files_and_caches_are_opened_by_what_they_are(folder):
-    files = open_source(folder, pixel_scale=0.5)
+    files = open_source(folder, **DECLARED)
     assert isinstance(files, FileSource) and files.n == 3
-    assert files.identity() == FileSource(folder, options=ReadOptions(pixel_scale=0.5)).identity()
+    assert files.identity() == FileSource(folder, options=ReadOptions(**DECLARED)).identity()
     for named in (folder / "measured.parquet", [str(folder / "*.parquet")]):
         cache = open_source(named)
         assert isinstance(cache, CacheSource) and cache.n == 3
@@ -37,7 +39,7 @@ def test_files_and_caches_are_opened_by_what_they_are(folder):
 
 
 def test_all_of_a_source_is_read_in_order(folder):
-    (batch,) = read_all(open_source(folder, pixel_scale=0.5))
+    (batch,) = read_all(open_source(folder, **DECLARED))
     (measured,) = read_all(open_source(folder / "measured.parquet"))
     assert batch.cutouts.ids.tolist() == measured.ids.tolist() == ["a", "b", "c"]
 
@@ -59,7 +61,13 @@ def test_what_does_not_go_together_is_refused(change, words):
 
 def test_a_source_takes_no_options(folder):
     with pytest.raises(GridlensError, match="Got survey"):
-        open_source(open_source(folder), survey="hsc")
+        open_source(open_source(folder, **DECLARED), survey="hsc")
+
+
+@pytest.mark.parametrize("source", [np.zeros((2, 64, 64, 3)), CutoutSet(np.zeros((2, 64, 64, 3)))])
+def test_cutouts_in_memory_are_no_source(source):
+    with pytest.raises(TypeError, match=r"must be a path, .* Got (ndarray|CutoutSet) .*score_cutouts\(CutoutSet"):
+        open_source(source)
 
 
 def test_nothing_is_no_source():
@@ -69,7 +77,7 @@ def test_nothing_is_no_source():
 
 def test_rows_are_found_again_without_reading_all(folder):
     np.savez(folder / "shard.npz", pixels=np.ones((2, 64, 64, 3)), ids=["x", "y"])
-    source = open_source(folder, pixel_scale=0.5)
+    source = open_source(folder, **DECLARED)
 
     def ids_of(partitions):
         return [name for part in partitions for batch in source.read(part) for name in batch.cutouts.ids]
@@ -83,21 +91,21 @@ def test_rows_are_found_again_without_reading_all(folder):
 
 
 def test_what_a_manifest_says(folder):
-    assert open_source([folder / "a.npy"]).record == [{"path": str(folder / "a.npy")}]
+    assert open_source([folder / "a.npy"], **DECLARED).record == [{"path": str(folder / "a.npy")}]
     (cache,) = open_source(folder / "measured.parquet").record
     assert cache["rows"] == 3 and cache["source"] == "test"
 
 
 def test_a_frame_is_a_catalogue(folder):
     table = pd.DataFrame({"id": ["b"], "richness": [7.0]})
-    batches = list(read_all(open_source(folder / "b.npy", catalog=table, pixel_scale=0.5)))
+    batches = list(read_all(open_source(folder / "b.npy", catalog=table, **DECLARED)))
     assert batches[0].cutouts.metadata["richness"].tolist() == [7.0]
 
 
 def test_a_selection_reads_the_named_cutouts_alone(folder):
     np.savez(folder / "shard.npz", pixels=np.ones((3, 64, 64, 3)), ids=["x", "y", "z"])
     (folder / "bad.npy").write_bytes(b"nothing")
-    source = open_source(folder, pixel_scale=0.5)
+    source = open_source(folder, **DECLARED)
     some = Selection(source, ["b", "y", "bad"], [str(folder / name) for name in ("b.npy", "shard.npz", "bad.npy")])
     assert some.n == 3
     batches = list(read_all(some))

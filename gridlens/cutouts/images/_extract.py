@@ -14,6 +14,7 @@ from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._batch import ReadFailure
 from gridlens.cutouts._conventions import METADATA_NAMES, CatalogLike, PathsLike
 from gridlens.cutouts._damage import damage_message
+from gridlens.cutouts._declared import assumed_flags
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts._set import CutoutSet
@@ -234,7 +235,10 @@ def _gathered(plan: Plan, rows: list[int], cuts: list[Cut]) -> CutoutSet:
         ids=[plan.names[row] for row in rows],
         metadata=metadata,
         paths=[cut.path for cut in cuts],
-        flags=[int(plan.flags[row]) | cut.flags for row, cut in zip(rows, cuts, strict=True)],
+        flags=[
+            int(plan.flags[row]) | cut.flags | assumed_flags(pixel_scale=True, zeropoint=plan.calibrated(row))
+            for row, cut in zip(rows, cuts, strict=True)
+        ],
         sky_axes=axes,
         bcg_radec=radec,
     )

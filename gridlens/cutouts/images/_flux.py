@@ -7,7 +7,8 @@ Cutouts and survey images are read by the same rules:
 - A unit of flux density in BUNIT (nJy, MJy/sr, nanomaggy, erg/s/cm2/Angstrom with PHOTPLAM) has a zero point of its
   own. One that is stated in the header too must agree with it.
 - Surface brightness (MJy/sr, a unit per arcsec2) becomes flux per pixel by the pixel's solid angle.
-- Bands without a zero point are taken to be in one linear unit where BUNIT does not contradict that.
+- Bands without a zero point are assumed to share one where BUNIT does not contradict that; see
+  `gridlens.cutouts._declared`.
 """
 
 import functools

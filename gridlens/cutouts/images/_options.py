@@ -34,7 +34,7 @@ class CutOptions:
         Preset of `gridlens.cutouts.SURVEYS` that fills the zero points and the seeing that headers lack.
     zeropoint : float or mapping of band to float, default=None
         AB zero points, mag. They override those of the headers. The flux is brought to zero point 27; where no header
-        states one, the bands are taken to be in one linear unit.
+        states one, the bands are assumed to share one, and the cutouts have `CutoutFlag.ASSUMED_ZEROPOINT`.
     match_psf : bool, default=False
         Blur the sharper bands with Gaussians to the seeing of the worst one. Their noise is then correlated from pixel
         to pixel, and the features' estimate of the noise is too low.

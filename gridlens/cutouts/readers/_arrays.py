@@ -77,7 +77,7 @@ def _npy_stored(file: Any) -> Stored:
             raise EOFError(_CUT_OFF)
         # The first axis runs fastest: the operating system reads from all over the file what a slice needs.
         pixels = np.memmap(file, header.dtype, "r", header.length, header.shape, order="F")
-    return Stored("pixels", pixels, {}, held=lambda: _rows_held(header, held))
+    return Stored("", pixels, {}, held=lambda: _rows_held(header, held))
 
 
 @contextlib.contextmanager

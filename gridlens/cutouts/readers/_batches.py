@@ -10,8 +10,10 @@ from gridlens.cutouts._bands import BANDS
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure
 from gridlens.cutouts._conventions import CatalogLike, PathsLike
 from gridlens.cutouts._damage import damage_message, import_library
+from gridlens.cutouts._declared import check_declared
 from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts._set import CutoutSet
+from gridlens.cutouts._sniff import content_kind
 from gridlens.cutouts.catalogs._join import CatalogJoin, JoinGaps, JoinReport
 from gridlens.cutouts.readers._chunks import PIECE_BYTES, RowRange
 from gridlens.cutouts.readers._dispatch import by_content, count_entry, read_arrays
@@ -189,12 +191,25 @@ def count_entries(entries: Sequence[Entry]) -> int | None:
 
 
 def find_readable(paths: PathsLike, options: Resolved) -> Entries:
-    """List what there is to read; raise CutoutError where packages for all of it are missing."""
+    """List what there is to read; raise CutoutError where none of it can be read.
+
+    That is where packages for all of it are missing, and where all files are .npy, which declare nothing.
+    """
     entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
+    if all(entry.kind == "npy" for entry in entries) and _holds_npy(entries[0].path):
+        check_declared(bands=options.bands is not None, pixel_scale=options.knows_scale, subject="A .npy file does")
     needed = {_LIBRARIES.get(entry.kind, "") for entry in entries}
     if all(name and importlib.util.find_spec(name) is None for name in needed):
         import_library(min(needed), f"the {len(entries)} files found" if len(entries) > 1 else entries[0].path)
     return entries
+
+
+def _holds_npy(path: str) -> bool:
+    """Return whether a file holds a NumPy array; False where it cannot be opened, which reading it says."""
+    try:
+        return content_kind(path) == "npy"
+    except (OSError, CutoutError):
+        return False
 
 
 def read_entries(

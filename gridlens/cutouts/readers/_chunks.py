@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gridlens._ids import as_id, as_ids, escaped
 from gridlens.cutouts._bands import band_places, name_bands, pick_bands, split_bands
 from gridlens.cutouts._conventions import METADATA_NAMES
+from gridlens.cutouts._declared import assumed_flags, check_declared
 from gridlens.cutouts._plausible import implausible, known_metadata
 from gridlens.cutouts._set import CutoutSet, checked_ids
 from gridlens.cutouts._tangent import at_scale
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_CHUNK_BYTES",
     "MAX_COLUMN_BYTES",
     "PIECE_BYTES",
+    "PIXELS",
     "RowRange",
     "Rows",
     "Stored",
@@ -41,7 +43,10 @@ RowRange = tuple[int, int]
 BAND_NAMES = ("bands", "filters")
 """names under which the planes' names are stored, as an array or an attribute"""
 
-_PIXEL_NAMES = ("pixels", "image", "images")
+PIXELS = "pixels"
+"""name of the array of pixels in the layout of gridlens"""
+
+_PIXEL_NAMES = (PIXELS, "image", "images")
 # What each column is called, first our own name and then that of GalaxiesML (Do et al. 2024, arXiv:2410.00271).
 _COLUMN_NAMES = {
     "bands": BAND_NAMES,
@@ -94,7 +99,7 @@ class Stored(NamedTuple):
     """The arrays of one file, before any pixel is read."""
 
     name: str
-    """what the file calls the pixels"""
+    """what the file calls the pixels, "" where it does not name them"""
     pixels: Rows
     """one cutout in three axes or n in four; slices are asked for in order, each once, maybe not from the first"""
     columns: Mapping[str, Rows]
@@ -211,6 +216,11 @@ def read_pieces(
             f"A cutout of the shape {shape[-3:]} and type {pixels.dtype} takes too much memory. Store g, r and i "
             "alone, as float32."
         )
+    # The layout of gridlens, see `gridlens.cutouts._declared`.
+    is_own = stored.name == PIXELS
+    knows_scale = options.knows_scale or "pixel_scale" in stored.columns
+    check_declared(bands=names is not None or is_own, pixel_scale=knows_scale or is_own, subject="The file does")
+    assumed = assumed_flags(pixel_scale=knows_scale, zeropoint=options.knows_zeropoint or is_own)
     n = _claimed(stored)
     columns = {name: _Column(name, column, n) for name, column in stored.columns.items() if name != "bands"}
     step = _piece_length(stored, entry, options) if len(shape) == 4 else 1
@@ -220,7 +230,7 @@ def read_pieces(
     _warn_of_metadata(columns, (first, max(first, last)), entry if len(shape) == 4 else None, options)
 
     def read(start: int, stop: int) -> CutoutSet:
-        return _read_piece(pixels, columns, start, stop, names, entry, options)
+        return _read_piece(pixels, columns, start, stop, names, entry, options, assumed)
 
     starts = range(first, last if end > last else max(end, first + 1), step)
     ranges = ((start, max(start, min(start + step, last))) for start in starts)
@@ -257,6 +267,7 @@ def _read_piece(
     names: tuple[str, ...] | None,
     entry: Entry,
     options: Resolved,
+    assumed: int,
 ) -> CutoutSet:
     many = len(pixels.shape) == 4
     part = pick_bands(np.asarray(pixels[start:stop] if many else pixels[...]), names)
@@ -279,10 +290,16 @@ def _read_piece(
         ids=ids,
         metadata=known_metadata({name: values[name] for name in METADATA_NAMES if name in values})[0],
         paths=[entry.joined] * (stop - start),
-        flags=values.get("flags", 0),
+        flags=_flags(values.get("flags", 0), options) | assumed,
         sky_axes=axes,
         bcg_radec=values.get("bcg_radec"),
     )
+
+
+def _flags(stored: Any, options: Resolved) -> NDArray[np.int64]:
+    """Return the flags of a file without the assumptions that the caller's options settle."""
+    settled = assumed_flags(pixel_scale=options.pixel_scale is None, zeropoint=options.zeropoint is None)
+    return np.asarray(stored).astype(np.int64) & ~settled
 
 
 def _known_places(bcg_xy: NDArray[Any] | None, size: tuple[int, ...]) -> NDArray[Any] | None:

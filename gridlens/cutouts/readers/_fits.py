@@ -9,6 +9,7 @@ from gridlens._ids import escaped
 from gridlens.cutouts._bands import BANDS, missing_bands, name_bands, pick_bands, split_bands
 from gridlens.cutouts._companions import science_image
 from gridlens.cutouts._damage import damage_message
+from gridlens.cutouts._declared import assumed_flags
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._tangent import at_scale, tangent_frame
 from gridlens.cutouts._zeropoints import flux_factors
@@ -77,7 +78,13 @@ def read_fits(entry: Entry, options: Resolved) -> tuple[CutoutSet, "WCS | None"]
         for k, values in enumerate(linear):
             np.multiply(values, factors[k], out=pixels[..., k])
     cutouts = CutoutSet(
-        pixels[None], pixel_scale=scale, ids=[entry.id], metadata=metadata, paths=[entry.joined], sky_axes=axes
+        pixels[None],
+        pixel_scale=scale,
+        ids=[entry.id],
+        metadata=metadata,
+        paths=[entry.joined],
+        flags=assumed_flags(pixel_scale=True, zeropoint=zeropoints is not None),
+        sky_axes=axes,
     )
     return cutouts, wcs
 

@@ -25,13 +25,15 @@ class ReadOptions:
     Parameters
     ----------
     pixel_scale : float, default=None
-        arcsec per pixel of all cutouts. None takes the scale from each file.
+        arcsec per pixel of all cutouts. None takes the scale from each file. Files that do not state it are refused;
+        arrays called `pixels` and pictures are assumed to have 0.5, with `CutoutFlag.ASSUMED_SCALE`.
     bands : str, default=None
         The bands in the order in which the files hold them, such as "grizy", for arrays and cubes that do not name
-        their bands. g, r and i are picked out.
+        their bands. g, r and i are picked out. None refuses those, except arrays called `pixels` of the bands g, r, i.
     zeropoint : float or mapping of band to float, default=None
         AB zero points, mag: one for all bands, or for example ``{"g": 26.5, "r": 26.0, "i": 25.7}``. The flux is
-        brought to zero point 27.
+        brought to zero point 27. Where nothing states any, the bands are assumed to share one, and the cutouts have
+        `CutoutFlag.ASSUMED_ZEROPOINT`.
     uncalibrated : bool, default=False
         Whether to read JPEG and PNG pictures too. They have no photometry, and `CutoutFlag.UNCALIBRATED` is set in
         their `flags`. Otherwise pictures beside other cutouts are ignored, and pictures that are named are an error.

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from gridlens.cutouts._damage import import_library
+from gridlens.cutouts._declared import assumed_flags
 from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts.readers._resolved import Resolved, check_size
@@ -71,5 +72,5 @@ def read_picture(entry: Entry, options: Resolved) -> CutoutSet:
         pixel_scale=options.scale(None),
         ids=[entry.id],
         paths=[entry.joined],
-        flags=int(CutoutFlag.UNCALIBRATED),
+        flags=int(CutoutFlag.UNCALIBRATED) | assumed_flags(pixel_scale=options.knows_scale, zeropoint=True),
     )

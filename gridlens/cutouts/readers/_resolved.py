@@ -53,6 +53,16 @@ class Resolved:
         """Return the factors of shape (3,) that bring g, r, i from the stated zero points to 27; 1 without any."""
         return flux_factors(None if self.zeropoint is None else [self.zeropoint[band] for band in BANDS])
 
+    @property
+    def knows_scale(self) -> bool:
+        """Whether the caller or the survey states the pixel scale."""
+        return self.pixel_scale is not None or self.survey is not None
+
+    @property
+    def knows_zeropoint(self) -> bool:
+        """Whether the caller or the survey states the zero points of arrays."""
+        return self.zeropoint is not None or (self.survey is not None and self.survey.zeropoint is not None)
+
     def scale(self, stated: Any | None) -> Any:
         """Return arcsec per pixel: from the caller, else `stated` by the file, the survey's, or the canonical scale.
 

@@ -69,7 +69,7 @@ class _Store:
         columns = find_columns(names, self.array, owners)
         blocks = _Blocks(self._files, name, pixels)
         chunk = pixels.chunks[0] if pixels.chunks else 1
-        return Stored(name or "pixels", pixels, columns, chunk, blocks.held, blocks.has, random=True)
+        return Stored(name, pixels, columns, chunk, blocks.held, blocks.has, random=True)
 
     def array(self, name: str) -> Any:
         """Open the array of this name, "" for the root of the store."""
