@@ -30,6 +30,7 @@ from gridlens.detector._members import agreement, member_table
 from gridlens.detector._rows import described, reject_unscored
 from gridlens.detector._saved import SavedDetector
 from gridlens.detector._table import EVEN, rank_table
+from gridlens.detector._trained import flag_trained, known_rows
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
 from gridlens.stacking import MemberStack, build_member
@@ -75,6 +76,9 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         Share of labelled lenses in the set that the members were fitted on.
     calibration_prevalence_ : float
         Share of lenses in the set that the probabilities were calibrated on.
+    training_rows_ : ndarray of shape (n_rows,), uint64
+        Sorted hashes of the rows that the members, the stack or the calibration learned from, by which `score_cutouts`
+        finds them again; empty for a model that was saved without them.
     member_names_ : list of str
 
     Examples
@@ -170,16 +174,20 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             with progress_bar("Fitting", self.cv, visible=self.verbose > 0) as advance:
                 stack.out_of_fold_ = stack.out_of_fold(kept, labels, kept_groups, weight, progress=advance)
         self.members_ = member_table(stack, kept, labels)
+        learned = [kept["features"]]
         if calibration is None:
             scores, clean, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups
         else:
             held, held_usable = as_inputs(calibration[0], self.metadata, self.n_jobs)
             clean = checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
             calibration_groups = group_of_each(calibration[2])[held_usable] if len(calibration) > 2 else None
-            scores = self._log_odds(selected(held, held_usable))
+            held = selected(held, held_usable)
+            scores = self._log_odds(held)
+            learned.append(held["features"])
         self.calibrator_ = IsotonicCalibrator().fit(scores, clean, calibration_groups)
         self.calibration_prevalence_ = float(np.mean(clean))
         self.training_prevalence_ = float(np.mean(labels))
+        self.training_rows_ = known_rows(learned, stack.members_)
         self.classes_ = np.array([0, 1])
         return self
 
@@ -346,7 +354,7 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             A member looks at cutouts, and `X` has none.
         """
         check_is_fitted(self, "calibrator_")
-        measured = as_measured(X, self.metadata, self.n_jobs)
+        measured = flag_trained(as_measured(X, self.metadata, self.n_jobs), self.training_rows_)
         inputs, usable = inputs_of(measured)
         members = np.full((len(usable), len(self.member_names_)), np.nan)
         score, low, high = (np.full(len(usable), np.nan) for _ in range(3))

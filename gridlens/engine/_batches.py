@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gridlens.cutouts import CutoutBatch, CutoutFlag
 from gridlens.cutouts._flags import flag_message
+from gridlens.cutouts._order import order_warning
 from gridlens.detector import LensDetector
 from gridlens.engine._scorers import Prevalence, Scorer, SingleScorer
 from gridlens.features import Measured, measure
@@ -71,6 +74,9 @@ def score_all(
     kept = [part for part in parts if len(part)] or parts
     rows = pd.concat(kept, ignore_index=True)
     mark_duplicates(rows, rows["id"].duplicated().to_numpy())
+    usable = rows["flags"][rows["status"] == "ok"].to_numpy(dtype=np.int64)
+    if warning := order_warning(int(np.count_nonzero(usable & CutoutFlag.BAND_ORDER)), len(usable)):
+        warnings.warn(warning, UserWarning, stacklevel=3)
     value, said = scorer.settle(rows, prevalence)
     table = scorer.ranked(rows, value)
     table.attrs.update(scorer.attrs)

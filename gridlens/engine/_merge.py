@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlens._table_columns import described_attrs
+from gridlens.cutouts import CutoutFlag
+from gridlens.cutouts._order import order_warning
 from gridlens.engine._batches import mark_duplicates
 from gridlens.engine._parts import Parts
 from gridlens.engine._scorers import Prevalence, Scorer
@@ -37,6 +40,8 @@ class Ranking(NamedTuple):
     rejected: int
     duplicates: int
     resumed: int
+    trained: int
+    """rows that a model has learned from; they are flagged and scored"""
     prevalence: float
     prevalence_estimate: str | None
     columns: dict[str, dict[str, str]]
@@ -66,22 +71,48 @@ def rank_parts(
     stay in the order of the parts.
     """
     n = parts.count()
-    value, said, rejected = _settle(parts, scorer, prevalence, max(1, n // _ESTIMATED_FROM))
+    value, said, counts = _settle(parts, scorer, prevalence, max(1, n // _ESTIMATED_FROM))
+    if warning := order_warning(counts.reversed, n - counts.rejected):
+        warnings.warn(warning, UserWarning, stacklevel=2)
     again = _duplicates(parts, n)
     batches = _ranked(parts, scorer, value, again, n, bucket)
     columns = scorer.attrs["columns"] | described_attrs((), kept=kept)["columns"]
-    return Ranking(batches, n, rejected, len(again), parts.resumed, value, said, columns, tuple(kept))
+    return Ranking(
+        batches,
+        n,
+        counts.rejected,
+        len(again),
+        parts.resumed,
+        counts.trained,
+        value,
+        said,
+        columns,
+        tuple(kept),
+    )
 
 
-def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, int]:
-    """The prevalence from every `step`-th row, and the number of rejected rows."""
-    sampled, rejected, at = [], 0, 0
-    for table in parts.tables([*scorer.ranked_by, "status"]):
+class _Counts(NamedTuple):
+    """Rows by status and flag; those of the flags are not rejected."""
+
+    rejected: int
+    trained: int
+    reversed: int
+
+
+def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, _Counts]:
+    """Return the prevalence from every `step`-th row, in words where it was estimated, and the counts of all rows."""
+    sampled, at = [], 0
+    rejected = trained = turned = 0
+    for table in parts.tables([*scorer.ranked_by, "status", "flags"]):
         rows = table.to_pandas()
-        rejected += int((rows["status"] == "rejected").sum())
+        usable = rows["flags"][rows["status"] == "ok"].to_numpy(dtype=np.int64)
+        rejected += len(rows) - len(usable)
+        trained += int(np.count_nonzero(usable & CutoutFlag.TRAINED))
+        turned += int(np.count_nonzero(usable & CutoutFlag.BAND_ORDER))
         sampled.append(rows.iloc[-at % step :: step])
         at += len(rows)
-    return (*scorer.settle(pd.concat(sampled, ignore_index=True), prevalence), rejected)
+    counts = _Counts(rejected, trained, turned)
+    return (*scorer.settle(pd.concat(sampled, ignore_index=True), prevalence), counts)
 
 
 def _duplicates(parts: Parts, n: int) -> np.ndarray:

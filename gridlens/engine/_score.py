@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -103,6 +104,8 @@ class Scored(NamedTuple):
     """rows of which an earlier one has the id; they are flagged and scored"""
     resumed: int
     """rows that an earlier run had finished"""
+    trained: int
+    """rows that a model has learned from; they are flagged and scored"""
     prevalence: float
     prevalence_estimate: str | None
     """where it was estimated, with its interval"""
@@ -141,7 +144,18 @@ def ranked_scores(
         n_jobs=n_jobs,
         progress=progress,
     ) as parts:
-        yield None if parts is None else rank_parts(parts, work.scorer, prevalence, kept=work.kept(source))
+        if parts is None:
+            yield None
+            return
+        ranking = rank_parts(parts, work.scorer, prevalence, kept=work.kept(source))
+        if ranking.trained:
+            warnings.warn(
+                f"{ranking.trained} of {ranking.rows} cutouts are among those that the model was fitted or calibrated "
+                "on: their scores are too good, and they are flagged.",
+                UserWarning,
+                stacklevel=2,
+            )
+        yield ranking
 
 
 def score_files(
@@ -226,6 +240,7 @@ def score_files(
         ranking.rejected,
         ranking.duplicates,
         ranking.resumed,
+        ranking.trained,
         ranking.prevalence,
         ranking.prevalence_estimate,
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens.calibration import shift_prior
+from gridlens.cutouts import CutoutFlag
 from gridlens.detector import LensDetector
 from gridlens.detector._table import EVEN, add_probabilities, order_table, settle_prevalence
 from gridlens.features import Measured
@@ -103,8 +104,11 @@ class JointScorer:
         rows.loc[other, arc] = second.loc[other, arc]
         rows["score_cc"] = second["score"].to_numpy()
         # A row that the second detector alone could not score has no `p_any`.
-        failed = (rows["status"] == "ok") & (second["status"] == "rejected")
-        rows.loc[failed, ["status", "message", "flags"]] = second.loc[failed, ["status", "message", "flags"]]
+        failed = second["status"] == "rejected"
+        # Nor is one new that the second alone has learned from.
+        trained = second["flags"].to_numpy(dtype=np.int64) & CutoutFlag.TRAINED != 0
+        taken = (rows["status"] == "ok") & (failed | trained)
+        rows.loc[taken, ["status", "message", "flags"]] = second.loc[taken, ["status", "message", "flags"]]
         return rows
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:

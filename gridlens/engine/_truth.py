@@ -12,6 +12,7 @@ from gridlens._groups import group_of_each
 from gridlens._labels import binary_values, check_columns, check_label_column, rows_by_id
 from gridlens._tables import some_names
 from gridlens.calibration import shift_prior
+from gridlens.cutouts import CutoutFlag
 from gridlens.cutouts._plausible import known_metadata
 from gridlens.detector._table import EVEN
 from gridlens.errors import GridlensError
@@ -49,13 +50,16 @@ def join_truth(
     notes: list[str] = []
     check_columns(scores, ("id", "score"), _SCORES)
     scores, truth = _by_id(scores, _SCORES, notes), _by_id(truth, _TRUTH, notes)
+    if other is not None:
+        check_columns(other, ("id", "score"), _OTHER)
+        other = _by_id(other, _OTHER, notes)
     check_label_column(truth, _TRUTH, ": lenses among the other rows would count as false positives.")
     if groups is not None and groups not in truth:
         raise GridlensError(
             f"The 'groups' parameter must name a column of the truth table. Got {groups!r} instead; its columns are "
             f"{', '.join(map(str, truth.columns[:8]))}."
         )
-    shared = _shared(scores.index, truth.index, notes)
+    shared = _untrained(_shared(scores.index, truth.index, notes), (scores, other), notes)
     label = binary_values(
         truth.loc[shared, "label"],
         shared,
@@ -119,13 +123,41 @@ def _shared(scored: pd.Index, known: pd.Index, notes: list[str]) -> pd.Index:
     return shared
 
 
+def _untrained(shared: pd.Index, tables: tuple[pd.DataFrame, pd.DataFrame | None], notes: list[str]) -> pd.Index:
+    """Return the ids of the rows that no model of the tables of scores has learned from, by their flags.
+
+    Raises
+    ------
+    GridlensError
+        None is left.
+    """
+    trained = np.zeros(len(shared), dtype=bool)
+    for table in tables:
+        # A column of this name in a table of another program means something else.
+        if table is not None and {"flags", "status"} <= set(table.columns):
+            flags = np.nan_to_num(_numbers(table["flags"].reindex(shared))).astype(np.int64)
+            trained |= flags & int(CutoutFlag.TRAINED) != 0
+    n = int(trained.sum())
+    if n and n == len(shared):
+        raise GridlensError(
+            f"The {_TRUTH} must name cutouts that the model has not learned from. Got {n}, all of which it was fitted "
+            "or calibrated on, so that their scores are too good. Evaluate it on other cutouts; its card has the "
+            "out-of-fold measures of these."
+        )
+    if n:
+        notes.append(
+            f"{n} of {len(shared)} cutouts are left out, because the model was fitted or calibrated on them: their "
+            "scores are too good."
+        )
+    return shared[~trained]
+
+
 def _numbers(column: pd.Series) -> np.ndarray:
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
 
 
 def _other_scores(other: pd.DataFrame, shared: pd.Index, usable: np.ndarray, notes: list[str]) -> np.ndarray:
-    check_columns(other, ("id", "score"), _OTHER)
-    beside = _numbers(_by_id(other, _OTHER, notes)["score"].reindex(shared))
+    beside = _numbers(other["score"].reindex(shared))
     lacking = int(np.isnan(beside[usable]).sum())
     if lacking:
         notes.append(f"{lacking} cutouts without a score in the other table are left out.")

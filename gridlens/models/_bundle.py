@@ -1,9 +1,9 @@
 """Model bundles: a folder or a zip file of data, whose manifest names each file's size and hash.
 
-A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md` and a
-folder per member. Nothing in it is code, and nothing is parsed before its size and hash agree. Members of trees store
-them as arrays (`trees.npz`), which are checked as they are read; the text of the library that grew them lies beside the
-arrays and is not parsed until it is asked for.
+A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md`,
+`training_rows.npy` (hashes of the rows that it learned from) and a folder per member. Nothing in it is code, and
+nothing is parsed before its size and hash agree. Members of trees store them as arrays (`trees.npz`), which are checked
+as they are read; the text of the library that grew them lies beside the arrays and is not parsed until it is asked for.
 
 The version of the format is `BUNDLE_VERSION`. A bundle of an older version is upgraded in memory as it is loaded, one
 version at a time (`gridlens.models._state.UPGRADES`; members convert their own files), and `upgrade_model` writes it in
@@ -21,6 +21,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gridlens._files import atomic_folder, atomic_path, check_new_folder, writable_folder
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError, ModelError
@@ -30,6 +32,7 @@ from gridlens.models._manifest import (
     DETECTOR,
     MANIFEST,
     MOST_MANIFEST_BYTES,
+    TRAINING_ROWS,
     WRITTEN,
     check_files,
     checked_manifest,
@@ -310,6 +313,8 @@ def fill_bundle(folder: Path, detector: LensDetector, card: str, record: Mapping
     state = state_of(detector)
     (folder / DETECTOR).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
+    if len(detector.training_rows_):
+        np.save(folder / TRAINING_ROWS, detector.training_rows_.astype("<u8"))
     for name, member in zip(detector.member_names_, detector.stack_.members_, strict=True):
         place = folder / name
         place.mkdir()

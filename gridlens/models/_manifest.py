@@ -24,6 +24,7 @@ __all__ = [
     "MANIFEST",
     "MOST_MANIFEST_BYTES",
     "MOST_STATE_BYTES",
+    "TRAINING_ROWS",
     "WRITTEN",
     "check_files",
     "checked_manifest",
@@ -39,6 +40,8 @@ BUNDLE_VERSION = 2
 MANIFEST = "manifest.json"
 DETECTOR = "detector.json"
 CARD = "card.md"
+# Hashes of the rows that the model learned from, 8 bytes each. Bundles of earlier versions have none.
+TRAINING_ROWS = "training_rows.npy"
 # What `manifest_bytes` adds to a record.
 WRITTEN = ("bundle_version", "contract_version", "files")
 # Far above what is ever written; JSON is parsed in memory.

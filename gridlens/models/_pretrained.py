@@ -102,6 +102,11 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
         self.classes_ = np.array([0, 1])
 
     @property
+    def training_rows_(self) -> np.ndarray:
+        """Hashes of the rows that the model has learned from, as `LensDetector` has them."""
+        return self.detector_.training_rows_
+
+    @property
     def _offset(self) -> float:
         """Log-odds that take the model from the prevalence of its training to that of the rows of the fit."""
         return float(logit(self.training_prevalence_) - logit(self.detector_.training_prevalence_))

@@ -12,7 +12,7 @@ from gridlens.calibration import IsotonicCalibrator
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError, ModelError
 from gridlens.features._contract import METADATA_CHOICES
-from gridlens.models._manifest import BUNDLE_VERSION, DETECTOR, parse_json
+from gridlens.models._manifest import BUNDLE_VERSION, DETECTOR, TRAINING_ROWS, parse_json
 from gridlens.stacking import AveragedMember, MemberStack
 from gridlens.stacking._registry import member_class
 
@@ -158,8 +158,22 @@ def build_detector(folder: Path, state: DetectorState, classes: list[Any], where
     detector.calibrator_ = state.calibrator
     detector.calibration_prevalence_ = state.calibration_prevalence
     detector.training_prevalence_ = state.training_prevalence
+    detector.training_rows_ = _training_rows(folder / TRAINING_ROWS, where)
     detector.classes_ = np.array([0, 1])
     return detector
+
+
+def _training_rows(path: Path, where: str) -> np.ndarray:
+    """Return the hashes of the rows that a model learned from; none where a bundle does not hold them."""
+    if not path.is_file():
+        return np.empty(0, dtype=np.uint64)
+    try:
+        hashes = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as exc:
+        raise _damaged(f"{TRAINING_ROWS} in {where}", _shown(str(exc), 200)) from exc
+    if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint64 or hashes.ndim != 1:
+        raise _damaged(f"{TRAINING_ROWS} in {where}", "it must hold one row of uint64")
+    return np.unique(hashes)
 
 
 def _number(value: Any, name: str, what: str) -> float:

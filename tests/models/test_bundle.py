@@ -79,7 +79,7 @@ def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, 
 
 
 def test_nothing_in_it_is_pickled(saved):
-    assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".npz", ".txt", ".md"}
+    assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".npz", ".npy", ".txt", ".md"}
 
 
 @pytest.mark.parametrize("name", ["trees.txt", "trees.npz"])

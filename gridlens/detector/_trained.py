@@ -1,0 +1,83 @@
+"""Rows that a detector has learned from, found again by hashes of their features."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gridlens.cutouts import CutoutFlag
+from gridlens.cutouts._flags import flag_message
+from gridlens.features import Measured
+from gridlens.features._contract import N_IMAGE_FEATURES
+
+__all__ = ["flag_trained", "known_rows"]
+
+_HASH_BYTES = 8
+_BLOCK_ROWS = 65536
+
+
+def _row_hashes(features: np.ndarray) -> np.ndarray:
+    """Return a hash of the image features of each row.
+
+    Metadata do not count, since detectors hide some of them. A cutout has one hash wherever it was measured: from
+    files, in memory or through a feature cache.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, 315), float32
+
+    Returns
+    -------
+    ndarray of shape (n,), uint64
+        First 8 bytes of BLAKE2b, little-endian. With n = 0, empty.
+    """
+    hashes = np.empty(len(features), dtype=np.uint64)
+    for start in range(0, len(features), _BLOCK_ROWS):
+        block = np.ascontiguousarray(features[start : start + _BLOCK_ROWS, :N_IMAGE_FEATURES], dtype="<f4")
+        for k, row in enumerate(block, start):
+            hashes[k] = int.from_bytes(hashlib.blake2b(row, digest_size=_HASH_BYTES).digest(), "little")
+    return hashes
+
+
+def known_rows(features: Iterable[np.ndarray], members: Iterable[Any]) -> np.ndarray:
+    """Return the hashes of the rows that a detector learns from, sorted, each once.
+
+    Parameters
+    ----------
+    features : iterable of ndarray of shape (n, 315), float32
+        Rows of the fit and of the calibration.
+    members : iterable of Member
+        Fitted. One that was trained before has the hashes of its own rows as `training_rows_`.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), uint64
+    """
+    before = [member.training_rows_ for member in members if hasattr(member, "training_rows_")]
+    return np.unique(np.concatenate([*before, *map(_row_hashes, features)]))
+
+
+def _is_trained(features: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return whether the hash of each row is among those `known`, which are sorted."""
+    if not len(known):
+        return np.zeros(len(features), dtype=bool)
+    hashes = _row_hashes(features)
+    places = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+    return np.asarray(known[places] == hashes)
+
+
+def flag_trained(measured: Measured, known: np.ndarray) -> Measured:
+    """Return measured cutouts in which those that a detector learned from have `CutoutFlag.TRAINED` and its message."""
+    found = ~measured.rejected & _is_trained(measured.features, known)
+    if not found.any():
+        return measured
+    said = flag_message(CutoutFlag.TRAINED)
+    messages = measured.messages.copy()
+    messages[found] = [f"{message} {said}".strip() for message in messages[found]]
+    flags = measured.flags.copy()
+    flags[found] |= int(CutoutFlag.TRAINED)
+    return replace(measured, flags=flags, messages=messages)
