@@ -61,7 +61,7 @@ def naive_choice(stack, row, score):
     shown = row[:306].reshape(9, 34)[:, ARC]
     left = {}
     for patch in range(9):
-        if geometric[patch] < 0.5 * geometric[best] or geometric[patch] < 0:
+        if geometric[patch] < 0.6 * geometric[best] or geometric[patch] < 0:
             continue
         without = row.copy()
         for other in range(9):
