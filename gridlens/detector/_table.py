@@ -9,10 +9,20 @@ from gridlens._table_columns import in_order
 from gridlens.calibration import estimate_shift, shift_prior
 from gridlens.errors import GridlensError
 
-__all__ = ["ARC_COLUMNS", "EVEN", "add_probabilities", "order_table", "rank_table", "settle_prevalence"]
+__all__ = [
+    "ARC_COLUMNS",
+    "CANDIDATE_COLUMNS",
+    "EVEN",
+    "add_probabilities",
+    "order_table",
+    "rank_table",
+    "settle_prevalence",
+]
 
-# What the table says of the best arc candidate: the features of its patch.
+# What the table says of the arc candidate: the features of its patch.
 ARC_COLUMNS = ("arc_distance", "arcness", "arc_color_gr", "arc_snr")
+CANDIDATE_COLUMNS = ("arc_x", "arc_y", "arc_ra", "arc_dec", "arc_patch", *ARC_COLUMNS)
+"""all that a row says of its arc candidate"""
 EVEN = 0.5
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutFlag
 from gridlens.detector import LensDetector
-from gridlens.detector._table import EVEN, add_probabilities, order_table, settle_prevalence
+from gridlens.detector._table import CANDIDATE_COLUMNS, EVEN, add_probabilities, order_table, settle_prevalence
 from gridlens.features import Measured
 
 __all__ = ["JointScorer", "Scorer", "SingleScorer"]
@@ -99,9 +99,8 @@ class JointScorer:
         rows = rows.rename(columns={"score": "score_gc"})
         second = self._cluster_cluster.score_rows(measured)
         # The arc candidate is that of the kind with the higher score.
-        arc = [name for name in rows.columns if name.startswith("arc")]
         other = second["score"] > rows["score_gc"]
-        rows.loc[other, arc] = second.loc[other, arc]
+        rows.loc[other, list(CANDIDATE_COLUMNS)] = second.loc[other, list(CANDIDATE_COLUMNS)]
         rows["score_cc"] = second["score"].to_numpy()
         # A row that the second detector alone could not score has no `p_any`.
         failed = second["status"] == "rejected"

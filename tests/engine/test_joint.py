@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from gridlens import CutoutSet, LensDetector
 from gridlens.cli import main
 from gridlens.cutouts import CutoutBatch, ReadFailure
+from gridlens.detector._table import CANDIDATE_COLUMNS
 from gridlens.engine import score_batches
 from gridlens.engine._batches import score_all
 from gridlens.engine._scorers import JointScorer
@@ -51,7 +52,7 @@ def test_the_arc_is_that_of_the_kind_with_the_higher_score(detector, other, batc
     measured = measure(batches[0].cutouts)
     one, two = detector.score_rows(measured), other.score_rows(measured)
     # So that they differ in every column of the arc.
-    arc = [name for name in one.columns if name.startswith("arc")]
+    arc = list(CANDIDATE_COLUMNS)
     two = two.assign(**{name: k + np.arange(4.0) for k, name in enumerate(arc)}).astype({"arc_patch": np.int64})
     scorers = [types.SimpleNamespace(score_rows=lambda _, rows=rows: rows) for rows in (one, two)]
     rows = JointScorer(*scorers).rows(measured)
