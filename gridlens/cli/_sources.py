@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from gridlens._progress import progress_bar
+
 __all__ = ["check_sources", "given_options", "pool_of", "source_of", "source_options", "stated_options"]
 
 
@@ -29,7 +31,9 @@ def source_of(paths: tuple[str, ...], options: dict[str, Any]) -> Any:
     """Open the source that the options of catalogues, images and reading describe."""
     from gridlens.sources import open_source
 
-    return open_source(**source_options(paths, options))
+    # A million files take seconds to list.
+    with progress_bar("Listing", None):
+        return open_source(**source_options(paths, options))
 
 
 def source_options(paths: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ __all__ = ["CutoutSet", "checked_ids"]
 
 _LIMITS = np.array([limits(name) for name in METADATA_NAMES]).T
 _RADEC = [METADATA_NAMES.index("ra"), METADATA_NAMES.index("dec")]
+# Made once: pandas looks at each of the names.
+_METADATA_COLUMNS = pd.Index(METADATA_NAMES)
 
 
 class CutoutSet:
@@ -342,7 +344,7 @@ def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> p
     if isinstance(metadata, pd.DataFrame) and len(metadata) == n and _is_complete(metadata):
         # That of another set, as in slices: column by column would take most of the time of making one.
         known = metadata.to_numpy(dtype=np.float64)
-        return pd.DataFrame(np.where(np.isfinite(known), known, np.nan), columns=list(METADATA_NAMES))
+        return pd.DataFrame(np.where(np.isfinite(known), known, np.nan), columns=_METADATA_COLUMNS)
     columns = {} if metadata is None else {name: metadata[name] for name in metadata}
     unknown = [str(name) for name in columns if name not in METADATA_NAMES]
     if unknown:
@@ -362,7 +364,7 @@ def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> p
             f"Some metadata of cutouts cannot be right and are taken as unknown: {words}.", UserWarning, stacklevel=3
         )
         values[impossible] = np.nan
-    return pd.DataFrame(values, columns=list(METADATA_NAMES))
+    return pd.DataFrame(values, columns=_METADATA_COLUMNS)
 
 
 def _is_complete(metadata: pd.DataFrame) -> bool:

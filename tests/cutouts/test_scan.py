@@ -1,8 +1,9 @@
 import os
+import tracemalloc
 
 import pytest
 
-from gridlens.cutouts.readers._scan import find_entries
+from gridlens.cutouts.readers._scan import Entries, Entry, find_entries
 from gridlens.errors import CutoutError
 
 
@@ -192,3 +193,59 @@ def test_a_folder_that_cannot_be_read_is_warned_of(touch, monkeypatch):
 def test_bands_in_folders_of_their_own_make_one_cutout(touch):
     folder = touch(*(f"{band}/A_{band}.fits" for band in "gri"))
     assert ids(folder) == ["A"]
+
+
+def test_entries_are_what_they_were_made_of_in_the_order_of_their_paths():
+    made = [
+        Entry("b", "x/b_g.fits", "fits", {"g": "x/b_g.fits", "r": "x/b_r.fits", "i": "x/b_i.fits"}),
+        Entry("folders", "g/a.fits", "fits", {"g": "g/a.fits", "r": "r/a.fits", "i": "a.fits"}),
+        Entry("here", "a_g.fits", "fits", {"g": "a_g.fits", "r": "x/a_r.fits"}, "No band i: there are only a_g.fits."),
+        Entry("caf\\xe9", "caf\udce9.npz", "npz", {}),
+        Entry("slashes", "x//c_r.fits", "fits", {"r": "x//c_r.fits", "i": "x/c_i.fits"}),
+        Entry("a", "x/b.npy", "npy", {}),
+    ]
+    entries = Entries(made)
+    assert list(entries) == entries[:] == sorted(made, key=lambda entry: entry.path)
+    assert [list(entry.bands) for entry in entries] == [list(entries[k].bands) for k in range(len(made))]
+    assert entries[-1] == max(made, key=lambda entry: entry.path)
+
+
+def test_entries_of_several_layouts_are_sorted_by_path(touch):
+    folder = touch(
+        *(f"{band}/A_{band}.fits" for band in "gri"),
+        *(f"{band}_B.fits" for band in "gri"),
+        *(f"C_{band}.fits" for band in "gri"),
+        *(f"C_2_{band}.fits" for band in "gri"),
+        "C.npz",
+        "sub/D_z.fits",
+        "sub/D_g.fits",
+        "sub/D_g_sci.fits",
+    )
+    entries = find_entries([folder, folder / "sub", folder / "C.npz"])
+    assert [(entry.id, os.path.relpath(entry.path, folder)) for entry in entries] == [
+        ("C", "C.npz"),
+        ("C_2", "C_2_g.fits"),
+        ("C", "C_g.fits"),
+        ("A", "g/A_g.fits"),
+        ("B", "g_B.fits"),
+        ("D", "sub/D_g.fits"),
+    ]
+    assert entries[-1].problem.startswith("There are 2 files for the band g: D_g.fits and D_g_sci.fits.")
+    assert list(entries[3].bands.values()) == [str(folder / band / f"A_{band}.fits") for band in "gri"]
+
+
+@pytest.mark.slow
+def test_a_name_takes_little_memory(tmp_path):
+    n = 30_000
+    for k in range(n):
+        (tmp_path / f"cluster{k // 3:07d}_{'gri'[k % 3]}.fits").touch()
+    find_entries(tmp_path / "cluster0000000_*")
+    tracemalloc.start()
+    try:
+        entries = find_entries(tmp_path)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(entries) == n // 3
+    assert held < 150 * n
+    assert peak < 300 * n

@@ -147,3 +147,11 @@ def test_what_it_is_known_by(folder, tmp_path):
         FileSource(folder, catalog=table, options=DECLARED).identity() for table in (frame, frame.assign(richness=2.0))
     )
     assert one["catalogue"] != other["catalogue"] != before["catalogue"]
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(24, {24}), (65, {32, 33}), (1000, {55, 63}), (40_000, {454, 507})])
+def test_few_files_make_enough_partitions_for_several_workers(n, sizes):
+    entries = [Entry(str(k), f"{k}.fits", "fits", {}) for k in range(n)]
+    partitions = _files._partitioned(entries)
+    assert {len(partition.entries) for partition in partitions} == sizes
+    assert [entry for partition in partitions for entry in partition.entries] == entries

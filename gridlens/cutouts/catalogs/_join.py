@@ -254,11 +254,12 @@ class CatalogJoin:
         gaps.rows += rows[rows >= 0].tolist()
         if self.kept is not None:
             gaps.remember(cutouts.ids.tolist(), cutouts.paths.tolist(), rows.tolist())
-        metadata, bcg_xy = cutouts.metadata.copy(), cutouts.bcg_xy.copy()
-        for name in METADATA_NAMES:
+        known, bcg_xy = cutouts.metadata.to_numpy(copy=True), cutouts.bcg_xy.copy()
+        for k, name in enumerate(METADATA_NAMES):
             if name in self._columns:
                 values = self._values(name, rows)
-                metadata[name] = np.where(np.isfinite(values), values, metadata[name])
+                known[:, k] = np.where(np.isfinite(values), values, known[:, k])
+        metadata = pd.DataFrame(known, columns=cutouts.metadata.columns)
         self._place_bcgs(rows, bcg_xy, wcs, cutouts.pixels.shape[1:3], gaps)
         radec, axes = _follow(cutouts, bcg_xy, metadata)
         return CutoutSet(
