@@ -130,9 +130,13 @@ def evaluate(
             tell_complete(out)
             return
         remove_page(folder)
-        past = NOT_REMEMBERED if opened.table is None else remembered(opened.record)
-        cutouts = read_rows(pd.concat(worst_rows(found.rows)), opened.source, past)
-        write_evaluation(found, folder, costs=costs, date=datetime.date.today(), cutouts=cutouts)
+        # A feature cache has no pixels, but knows the files that it was measured from.
+        source = None if isinstance(opened.source, CacheSource) else opened.source
+        is_file = source is None and isinstance(opened.record, str)
+        past = remembered(opened.record) if is_file else NOT_REMEMBERED
+        cutouts = read_rows(pd.concat(worst_rows(found.rows)), source, past)
+        today = datetime.date.today()
+        write_evaluation(found, folder, costs=costs, model=past.model, date=today, cutouts=cutouts)
     for note in found.notes:
         say(note)
     click.echo(_headline(found))

@@ -1,23 +1,6 @@
 """An arc candidate in one sentence, as an astronomer would describe it.
 
-The words depend on the arc features of the contract by fixed thresholds:
-
-=======================  ============================================================================================
-word                     condition
-=======================  ============================================================================================
-arc                      elongation of at least 2.5, or of at least 1.7 on a circle about the BCG
-elongated object         elongation of at least 1.7
-round object             smaller elongation
-long (arc)               elongation of at least 4
-thin, thick (arc)        length over width of at least 7, or under 5
-faint, bright            S/N under 30, or of at least 300
-blue, red                g-r bluer, or redder, than the BCG by at least 0.3 mag
-concentric               on a circle whose centre is within 0.3 radii of the BCG
-nearly concentric        on a circle whose centre is within 0.5 radii of the BCG
-tangential               within 18 degrees of tangential, and an elongation of at least 1.7
-=======================  ============================================================================================
-
-A candidate is on a circle if at least 35 % of its pixels are within 1.5 px of the fitted circle.
+The words depend on the arc features of the contract by fixed thresholds; docs/explain.md lists them for readers.
 """
 
 from __future__ import annotations

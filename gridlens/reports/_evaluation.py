@@ -55,6 +55,7 @@ def write_evaluation(
     *,
     title: str = "Scores against the truth",
     costs: Mapping[str, float] | None = None,
+    model: str | None = None,
     date: datetime.date | None = None,
     cutouts: CutoutSet | Iterable[CutoutSet] = (),
 ) -> None:
@@ -74,6 +75,8 @@ def write_evaluation(
     costs : mapping of str to float, default=None
         ``seconds_per_cutout`` adds the hours of review of the best k cutouts; ``hours_per_follow_up`` with
         ``cost_per_hour`` adds the follow-up of the lenses among them. No cost is assumed without them.
+    model : str, default=None
+        Model that gave the scores, where the evaluation itself scored nothing.
     date : datetime.date, default=None
         Date of the evaluation, shown on the page and kept in the record. None shows no date.
     cutouts : CutoutSet or iterable of CutoutSet, default=()
@@ -101,7 +104,7 @@ def write_evaluation(
         "evaluation.html",
         title=title,
         notes=notes,
-        facts=_facts(record, date),
+        facts=_facts(record, model, date),
         errors=errors,
         pictures=any(tile["thumbnail"] for error in errors for tile in error["tiles"]),
         **_page_values(evaluation, costs),
@@ -112,12 +115,12 @@ def write_evaluation(
         (temporary / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _facts(record: Mapping[str, Any], date: datetime.date | None) -> list[tuple[str, str]]:
+def _facts(record: Mapping[str, Any], model: str | None, date: datetime.date | None) -> list[tuple[str, str]]:
     """Return the model, the data and the date as pairs of a name and its value; empty without a record."""
     facts = []
     if record:
         facts += [
-            ("Model", str(record["model"] or "not stated by the table of scores")),
+            ("Model", str(record["model"] or model or "not stated by the table of scores")),
             ("Scores", _data_words(record["scores"])),
             ("Labels", _data_words(record["truth"])),
         ]

@@ -139,8 +139,9 @@ def test_worst_errors_are_shown(scored, tmp_path, noise):
     anchors = {link.removeprefix("#") for link in page.links if link.startswith("#")}
     assert {"metrics", "errors", "review", "controls"} <= anchors <= set(page.ids)
     assert json.loads((tmp_path / "report" / "metrics.json").read_text())["date"] == "2026-01-31"
-    write_evaluation(found, tmp_path / "bare")
+    write_evaluation(found, tmp_path / "bare", model="mine")
     page = page_of(tmp_path / "bare")
+    assert "Model mine" in page.text
     assert "img" not in page.tags and "There are no pictures" in page.text
     assert "date" not in json.loads((tmp_path / "bare" / "metrics.json").read_text())
 
