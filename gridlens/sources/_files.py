@@ -28,6 +28,8 @@ _PARTITION_CUTOUTS = 512
 _PARTITION_BYTES = 64 * 1024**2
 # Fewer files would all go to few workers.
 _FEWEST_FILES, _MANY_PARTITIONS = 64, 64
+# Paths that a shell has expanded may be a million.
+_MOST_NAMED = 100
 # What a larger file of arrays holds may be a part of a partition; smaller ones are not opened to find out.
 _WHOLE_BYTES = 16 * 1024**2
 # These are read from their first cutout to the last: the values lie behind a compressor, or behind a checksum.
@@ -132,8 +134,12 @@ class FileSource:
 
     @property
     def arguments(self) -> dict[str, Any] | None:
-        """Arguments of `open_source` that open the files again; None if the catalogue is not in a file."""
-        return arguments_of(self._options, self._catalog, self._columns, source=self._given)
+        """Arguments of `open_source` that open the files again; None if the catalogue is not in a file.
+
+        Many paths are left out: a table of scores names the file of each row.
+        """
+        named = self._given if len(self._given) <= _MOST_NAMED else []
+        return arguments_of(self._options, self._catalog, self._columns, source=named)
 
     @property
     def n(self) -> int | None:
