@@ -18,6 +18,9 @@ __all__ = ["ParquetTable", "parquet_files"]
 # A column of one value repeated takes a few bytes a million rows; beyond both limits a damaged file is more likely.
 _FREE_BYTES = 256 * 1024**2
 _MAX_RATIO = 1000
+# Types of pandas that know missing values.
+_NULLABLE = {f"int{bits}": f"Int{bits}" for bits in (8, 16, 32, 64)} | {"bool": "boolean"}
+_NULLABLE |= {f"u{name}": f"U{nullable}" for name, nullable in _NULLABLE.items() if name != "bool"}
 _COLLECTION, _PRIMARY = "collection.properties", "hats_primary_table_url"
 
 
@@ -27,6 +30,7 @@ class ParquetTable:
     Columns that pandas wrote as the index are columns as others are. Lists and structures are passed over.
     """
 
+    typed = True
     units: dict[str, str]
 
     def __init__(self, paths: list[Path]) -> None:
@@ -119,6 +123,9 @@ def _column(column: "pa.ChunkedArray", is_text: bool) -> "pd.Series[Any]":
     from pyarrow import types
 
     if not is_text:
+        if column.null_count and (types.is_integer(column.type) or types.is_boolean(column.type)):
+            # pandas would make floats of integers, which hold 16 digits
+            return pd.Series(pd.array(column.to_pylist(), dtype=_NULLABLE[str(column.type)]))
         return column.to_pandas()
     # pandas would make floats of integers among which one is missing, and Python knows one length of float alone
     return text_column(column.to_numpy() if types.is_floating(column.type) else column.to_pylist())

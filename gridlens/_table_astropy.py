@@ -15,6 +15,8 @@ __all__ = ["AstropyTable", "read_ascii"]
 class AstropyTable:
     """A table that astropy has read; a `gridlens._table_source.TableSource`. Columns of arrays are passed over."""
 
+    typed = True
+
     def __init__(self, table: Any) -> None:
         from astropy.coordinates import SkyCoord
 

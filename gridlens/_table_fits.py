@@ -27,6 +27,8 @@ class FitsTable:
         Chooses among several tables.
     """
 
+    typed = True
+
     def __init__(self, file: BinaryIO, size: int, rank: Rank) -> None:
         tables = _tables(file, size)
         names = [_one_value_names(hdu) for hdu in tables]
@@ -42,7 +44,7 @@ class FitsTable:
         return pd.DataFrame(columns, index=range(len(self._hdu.data)))
 
     def _column(self, name: str, is_text: bool) -> Any:
-        """Return the values of a column; those that are missing are "" or NaN."""
+        """Return the values of a column; those that are missing are "", NaN or pandas' missing integers."""
         column, values = self._hdu.columns[name], np.asarray(self._hdu.data[name])
         missing = np.zeros(len(values), dtype=bool)
         if isinstance(column.null, int) and values.dtype.kind in "iuf":
@@ -51,6 +53,8 @@ class FitsTable:
         if values.dtype.kind in "SU" or is_text:
             return text_column(np.ma.array(values, mask=missing) if missing.any() else values)
         values = values.astype(values.dtype.newbyteorder("="))
+        if missing.any() and values.dtype.kind in "iu":
+            return pd.Series(pd.arrays.IntegerArray(values, missing))
         return pd.Series(np.where(missing, np.nan, values) if missing.any() else values)
 
 

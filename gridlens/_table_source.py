@@ -37,6 +37,10 @@ class TableSource(Protocol):
         """Names of the columns that hold one value a row, each once."""
 
     @property
+    def typed(self) -> bool:
+        """Whether the columns have types; those of a text are guessed from its values."""
+
+    @property
     def units(self) -> Mapping[str, str]:
         """Units that the file states, by column."""
 
@@ -45,7 +49,10 @@ class TableSource(Protocol):
         """Clauses on the rows that `read` left out."""
 
     def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
-        """Read the columns `names`, all for None; those in `text` as ids, see `gridlens._ids`."""
+        """Read the columns `names`, all for None; those in `text` as ids, see `gridlens._ids`.
+
+        Where the columns have types, integers of which some are missing stay integers.
+        """
 
 
 def text_column(values: Any) -> "pd.Series[Any]":

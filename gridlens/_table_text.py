@@ -13,7 +13,7 @@ import pandas as pd
 from gridlens._ids import as_id
 from gridlens._table_source import Rank, TableError, check_width, text_column
 
-__all__ = ["TextTable", "text_encoding"]
+__all__ = ["MISSING", "TextTable", "text_encoding"]
 
 _SHOWN = 3
 _MAX_LINE = 16 * 1024**2  # characters
@@ -21,7 +21,7 @@ _MAX_REMARKS = 10_000
 _DELIMITERS = ("\t", ";", "|", ",")
 _BLANKS = r"\s+"
 # As pandas has them; in columns of ids they are ids.
-_MISSING = (
+MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
     *("NULL", "NaN", "None", "n/a", "nan", "null"),
 )
@@ -83,6 +83,8 @@ class TextTable:
         Whether lines below the names that begin with # are remarks too, and not rows.
     """
 
+    typed = False
+
     def __init__(self, opened: Callable[[], BinaryIO], encoding: str, rank: Rank, remarks: bool) -> None:
         self._opened = opened
         self._encoding = encoding
@@ -106,7 +108,7 @@ class TextTable:
             "sep": self._layout.delimiter,
             # pandas would turn the id 0012 into the number 12 and NA into a missing one
             "dtype": dict.fromkeys(as_text, object),
-            "na_values": {k: _MISSING for k in range(len(columns)) if k not in as_text},
+            "na_values": {k: MISSING for k in range(len(columns)) if k not in as_text},
             "keep_default_na": False,
             "skipinitialspace": True,
             # without it a comma at the end of each row would move all values by one column

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from gridlens._cells import ascii_cells, marked_cells, quoted_formulas
@@ -103,6 +104,10 @@ def _astropy_table(whole: pd.DataFrame, attrs: Mapping[Any, Any]) -> "Table":
     # Neither format has truth values that may be missing.
     truth = {name: "Int64" for name in whole if whole[name].dtype == "boolean"}
     table = Table.from_pandas(whole.astype(truth))
+    for name in table.colnames:
+        if hasattr(table[name], "mask") and table[name].dtype.kind == "i":
+            # What FITS takes for missing: astropy's own, 999999, may be a value.
+            table[name].fill_value = np.iinfo(table[name].dtype).min
     for name, column in describe_columns(whole.columns, attrs).items():
         table[name].unit = column.unit or None
     table.meta["PREVAL"] = attrs.get("prevalence")

@@ -30,6 +30,7 @@ _TEXT = ("id", "path", "cluster")
 _TEXT_OF_SCORES = ("status", "message")
 _VOTABLE = (".votable", ".vot", ".xml")
 
+_MOST_EXACT = 2**53
 TABLE_SUFFIXES = (".csv", ".parquet", ".fits", *_VOTABLE)
 
 
@@ -121,7 +122,7 @@ def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> p
     try:
         with open_table(path, _has_ids, remarks=False) as source:
             words = {*_TEXT, *text, *(_TEXT_OF_SCORES if is_of_scores(source.names) else ())}
-            table = source.read(set(source.names) - {UNNAMED_INDEX}, words)
+            table = source.read(set(source.names) - {UNNAMED_INDEX}, words).apply(_plain)
             notes = list(source.notes)
             table.attrs = getattr(source, "attrs", {})
     except TableError as exc:
@@ -129,6 +130,13 @@ def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> p
     for note in notes:
         warnings.warn(f"In the table {path} {note}.", UserWarning, stacklevel=2)
     return restored_cells(table, path.suffix.lower())
+
+
+def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a column with NaN for missing integers and truth values, unless floats could not hold the integers."""
+    if pd.api.types.is_integer_dtype(column.dtype) and column.hasnans and not (column.abs() > _MOST_EXACT).any():
+        return column.astype(float)
+    return column.astype(object).where(column.notna(), float("nan")) if column.dtype == "boolean" else column
 
 
 def _has_ids(names: Sequence[Any]) -> int:

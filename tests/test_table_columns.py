@@ -40,12 +40,17 @@ def table():
             "arc_snr": [85.0, np.nan, np.nan],
             "members_in_favour": [2, 0, 0],
             "lightgbm": [0.9, 0.1, np.nan],
-            "n_gal": pd.array([41, None, 7], dtype="Int64"),
+            # astropy writes 999999 for a missing integer unless it is told otherwise.
+            "n_gal": pd.array([999999, None, 7], dtype="Int64"),
+            "object_id": pd.array([2**60 + 1, None, -7], dtype="Int64"),
             "relaxed": pd.array([True, None, False], dtype="boolean"),
             "notes": ["cool core", "", "=x"],
         }
     )
-    table.attrs = {"prevalence": 1e-3, **described_attrs(["lightgbm"], kept={"n_gal": "", "notes": "", "relaxed": ""})}
+    table.attrs = {
+        "prevalence": 1e-3,
+        **described_attrs(["lightgbm"], kept=dict.fromkeys(["n_gal", "object_id", "notes", "relaxed"], "")),
+    }
     return table
 
 
@@ -78,6 +83,13 @@ def test_a_table_is_read_as_it_was_written(table, tmp_path, suffix):
             table[name].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan),
             err_msg=name,
         )
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".fits", *VOTABLES])
+def test_no_digit_of_an_integer_is_lost(table, tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    write_table(table[["id", "object_id"]], path)
+    assert read_table(path)["object_id"].tolist() == [2**60 + 1, pd.NA, -7]
 
 
 def test_fits_headers_describe_the_columns(table, tmp_path):

@@ -73,9 +73,9 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         fitted on: what is far above `auroc` was learned by heart. NaN where a single member was never fitted on folds.
     calibrator_ : IsotonicCalibrator
     training_prevalence_ : float
-        Share of labelled lenses in the set that the members were fitted on.
+        Prevalence of labelled lenses in the set that the members were fitted on.
     calibration_prevalence_ : float
-        Share of lenses in the set that the probabilities were calibrated on.
+        Prevalence of lenses in the set that the probabilities were calibrated on.
     training_rows_ : ndarray of shape (n_rows,), uint64
         Sorted hashes of the rows that the members, the stack or the calibration learned from, by which `score_cutouts`
         finds them again; empty for a model that was saved without them.
@@ -288,9 +288,9 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         cutouts : CutoutSet or Measured of n
             As in `score_rows`.
         prevalence : float or "estimate", default=1e-3
-            Share of lenses among such clusters, between 0 and 1. It moves `p_lens` and changes no rank. "estimate"
-            reads it off the scores with `gridlens.calibration.estimate_shift`, whose notes say how little to trust it
-            where lenses are rare.
+            Prevalence of lenses among such clusters, between 0 and 1. It moves `p_lens` and changes no rank. "estimate"
+            estimates it from the scores with `gridlens.calibration.estimate_shift`, whose notes say how little to trust
+            it where lenses are rare.
 
         Returns
         -------

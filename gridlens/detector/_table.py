@@ -41,12 +41,12 @@ def rank_table(rows: pd.DataFrame, prevalence: float | Literal["estimate"]) -> p
 
 
 def settle_prevalence(score: np.ndarray, prevalence: float | Literal["estimate"]) -> tuple[float, str | None]:
-    """The prevalence as a number, and in words where it was read off the scores (n,); NaN scores are passed over."""
+    """Return the prevalence, and in words how it was estimated from the scores (n,) if it was; NaN is left out."""
     return _estimated(score, prevalence) if isinstance(prevalence, str) else (prevalence, None)
 
 
 def add_probabilities(rows: pd.DataFrame, prevalence: float) -> pd.DataFrame:
-    """Rows with `p_lens`, its interval and the prevalence in place of the interval of the score."""
+    """Return rows with `p_lens`, its interval and the prevalence in place of the interval of the score."""
     table = rows.copy()
     table["p_lens"] = shift_prior(rows["score"].to_numpy(dtype=np.float64), EVEN, prevalence)
     for end in ("low", "high"):
@@ -66,9 +66,11 @@ def order_table(table: pd.DataFrame, by: str, *, first: int = 1) -> pd.DataFrame
 
 
 def _estimated(score: np.ndarray, how: str) -> tuple[float, str]:
-    """The prevalence that the scores of usable rows tell of, and the estimate in words."""
+    """Return the prevalence that is estimated from the scores of usable rows, and the estimate in words."""
     if how != "estimate":
-        raise ValueError(f"The 'prevalence' parameter must be a share between 0 and 1, or 'estimate'. Got {how!r}.")
+        raise ValueError(
+            f"The 'prevalence' parameter must be a prevalence between 0 and 1, or 'estimate'. Got {how!r}."
+        )
     known = score[np.isfinite(score)]
     if len(known) < 2 or known.min() == known.max():
         raise GridlensError(

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from skies import DEC, RA, gnomonic, write_image
 
 from gridlens import CutoutSet, score
-from gridlens._tables import read_table
+from gridlens._tables import read_table, write_table
 from gridlens.cli import main
 from gridlens.cutouts import read_catalog, write_npz
+from gridlens.cutouts.catalogs._catalog import read_with_kept
 from gridlens.engine import score_files
 from gridlens.engine._score import ScoreWork
 from gridlens.engine._task import Task
@@ -121,6 +122,30 @@ def test_clusters_of_images_have_their_rows_though_names_repeat(tmp_path, model)
     task = Task(source, ScoreWork((str(model),)))
     rows = pd.concat([task.run(partition).table.to_pandas() for partition in source.partitions()])
     assert sorted(zip(rows["id"], rows["number"], strict=True)) == [("a", 10), ("a", 20), ("off", 30)]
+
+
+def test_digits_and_zeros_of_text_are_kept(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text(
+        "id,object_id,code,beyond,z,relaxed,notes\n"
+        "a,1234567890123456789,0012,99999999999999999999,0.5,True,NA\nb,,13,1,nan,,x\n"
+    )
+    names = ["object_id", "code", "beyond", "z", "relaxed", "notes"]
+    kept = read_with_kept(path, None, names)[1].frame
+    assert kept["object_id"].tolist() == [1234567890123456789, pd.NA]
+    assert kept["code"].tolist() == ["0012", "13"]
+    assert kept["beyond"].tolist() == ["99999999999999999999", "1"]
+    np.testing.assert_array_equal(kept["z"], [0.5, np.nan])
+    assert kept["relaxed"].tolist() == [True, pd.NA]
+    assert kept["notes"].tolist() == ["NA", "x"]
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".vot", ".parquet"])
+def test_integers_of_files_are_kept_where_some_are_missing(tmp_path, suffix):
+    numbers = pd.array([2**60 + 1, None, 999999], dtype="Int64")
+    write_table(pd.DataFrame({"id": ["a", "b", "c"], "number": numbers}), tmp_path / f"c{suffix}")
+    kept = read_with_kept(tmp_path / f"c{suffix}", None, ["number"])[1].frame
+    assert kept["number"].tolist() == [2**60 + 1, pd.NA, 999999]
 
 
 def test_wrong_names_are_refused(folder, catalog):

@@ -92,9 +92,10 @@ def read_with_kept(
             frame = _with_index(catalog)
             chosen = _chosen(frame.columns, {}, columns, source)
             check_kept(keep, frame.columns, source)
+            kept = frame[_once(keep)]
             if "id" in chosen:
                 frame[chosen["id"]] = text_column(frame[chosen["id"]]).to_numpy()
-            read = _Read(frame, chosen, {}, _magnitude(frame.columns, chosen, source))
+            read = _Read(frame, chosen, {}, _magnitude(frame.columns, chosen, source), kept, typed=True)
         elif _is_astropy(catalog):
             read = _read_source(_astropy_source(catalog), columns, keep, source)
         else:
@@ -107,7 +108,7 @@ def read_with_kept(
         raise GridlensError(f"Cannot read the catalogue {source}: {exc}") from exc
     if read.said or said:
         warnings.warn(" ".join(read.said + said), UserWarning, stacklevel=3)
-    return tidy, KeptColumns(read.frame[list(dict.fromkeys(keep))], read.units)
+    return tidy, KeptColumns(read.kept, read.units, typed=read.typed)
 
 
 def catalog_frame(catalog: CatalogLike) -> pd.DataFrame | None:
@@ -143,14 +144,26 @@ class _Read(NamedTuple):
     units: Mapping[Any, str]
     said: list[str]
     """what the user should know, in sentences"""
+    kept: pd.DataFrame
+    """the columns to keep"""
+    typed: bool
+    """whether these have types, or are text"""
 
 
 def _read_source(table: TableSource, columns: Mapping[str, str] | None, keep: Sequence[str], source: str) -> _Read:
     chosen = _chosen(table.names, table.units, columns, source)
     check_kept(keep, table.names, source)
-    frame = table.read({*chosen.values(), *keep}, {chosen["id"]} if "id" in chosen else set())
+    frame = table.read(set(chosen.values()), {chosen["id"]} if "id" in chosen else set())
     said = [f"In the catalogue {source} {note}." for note in table.notes]
-    return _Read(frame, chosen, table.units, said + _magnitude(table.names, chosen, source))
+    # Text as it is written: types are found among all rows, and no digit is lost.
+    kept = table.read(keep, () if table.typed else keep) if keep else pd.DataFrame(index=frame.index)
+    return _Read(
+        frame, chosen, table.units, said + _magnitude(table.names, chosen, source), kept[_once(keep)], table.typed
+    )
+
+
+def _once(keep: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(keep))
 
 
 def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
@@ -11,11 +12,15 @@ import numpy as np
 import pandas as pd
 
 from gridlens._table_source import text_column
+from gridlens._table_text import MISSING
 from gridlens.errors import GridlensError
 
 __all__ = ["KeptColumns", "check_kept"]
 
 _SUFFIX = "_catalog"
+_INTEGER = re.compile(r"[+-]?\d+")
+_ZERO_FIRST = re.compile(r"[+-]?0\d.*")
+_TRUTH = {"true": True, "false": False}
 
 
 def check_kept(keep: Sequence[str], names: Iterable[Any], source: str) -> None:
@@ -41,10 +46,13 @@ class KeptColumns:
         The columns to keep, as the catalogue has them.
     units : mapping of str to str
         Units by column, where they are known.
+    typed : bool, default=True
+        False for columns of text, whose types are guessed: numbers where every value is one.
     """
 
-    def __init__(self, frame: pd.DataFrame, units: Mapping[Any, str]) -> None:
-        self.frame = pd.DataFrame({str(name): _plain(frame[name]) for name in frame.columns}).reset_index(drop=True)
+    def __init__(self, frame: pd.DataFrame, units: Mapping[Any, str], *, typed: bool = True) -> None:
+        plain = _plain if typed else _guessed
+        self.frame = pd.DataFrame({str(name): plain(frame[name].reset_index(drop=True)) for name in frame.columns})
         self._units = {str(name): units.get(name, "") for name in frame.columns}
         self._row_of_id: Mapping[str, int] = {}
 
@@ -96,6 +104,25 @@ class KeptColumns:
         kept = kept.fillna({name: "" for name in kept if self.frame[name].dtype == object})
         kept.columns = list(self.names(taken))
         return kept
+
+
+def _guessed(words: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of text as what all its values are: integers, truth values, other numbers, or text.
+
+    A number with a zero before it, such as 0012, is text, and so is an integer beyond 64 bits.
+    """
+    missing = words.isin(MISSING)
+    known = words[~missing]
+    if not len(known) or known.str.fullmatch(_ZERO_FIRST).any():
+        return words
+    if known.str.fullmatch(_INTEGER).all():
+        numbers = [None if gap else int(word) for word, gap in zip(words, missing, strict=True)]
+        fits = max(abs(number) for number in numbers if number is not None) <= np.iinfo(np.int64).max
+        return pd.Series(pd.array(numbers, dtype="Int64")) if fits else words
+    if known.str.lower().isin(_TRUTH).all():
+        return words.str.lower().map(_TRUTH).astype("boolean")
+    values = pd.to_numeric(words.where(~missing), errors="coerce").astype(np.float64)
+    return words if values[~missing].isna().any() else values
 
 
 def _plain(values: pd.Series[Any]) -> pd.Series[Any]:
