@@ -11,6 +11,7 @@ from skies import gnomonic, write_image
 from gridlens import CutoutSet
 from gridlens.cutouts import extract, write_fits, write_npz
 from gridlens.cutouts._tangent import move_along, sky_at, tangent_frame
+from gridlens.errors import CutoutError
 
 SIDE = 64
 CORNERS = np.array([[0.0, 0.0], [63.0, 0.0], [0.0, 63.0], [63.0, 63.0], [40.2, 11.7]])
@@ -99,6 +100,23 @@ def test_selection_concatenation_and_npz_keep_the_sky(tmp_path, rng):
     np.testing.assert_array_equal(again.bcg_radec, radec)
     stated = CutoutSet.read(tmp_path / "shard.npz", pixel_scale=0.3)
     np.testing.assert_allclose(np.abs(np.linalg.det(stated.sky_axes)), 0.09)
+
+
+def test_arrays_may_hold_one_matrix_for_all_or_one_for_each(tmp_path, rng):
+    pixels, one = rng.normal(size=(2, 48, 48, 3)), np.array([[-0.2, 0.0], [0.0, 0.2]])
+    np.savez(tmp_path / "a.npz", pixels=pixels, pixel_scale=0.2, ra=[1.0, 2.0], dec=[3.0, 4.0], sky_axes=one)
+    cutouts = CutoutSet.read(tmp_path / "a.npz")
+    np.testing.assert_array_equal(cutouts.sky_axes, [one, one])
+    assert cutouts.bcg_radec.tolist() == [[1.0, 3.0], [2.0, 4.0]]
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.update({"pixels": pixels, "pixel_scale": [0.2, 0.2], "sky_axes": [one, -one], "bcg_radec": np.eye(2)})
+    cutouts = CutoutSet.read(tmp_path / "b.h5")
+    np.testing.assert_array_equal(cutouts.sky_axes, [one, -one])
+    np.testing.assert_array_equal(cutouts.bcg_radec, np.eye(2))
+    np.savez(tmp_path / "c.npz", pixels=pixels, pixel_scale=0.2, sky_axes=np.ones((3, 2, 2)))
+    with pytest.raises(CutoutError, match="The array 'sky_axes' must have one entry per cutout, 2"):
+        CutoutSet.read(tmp_path / "c.npz")
 
 
 def one_file(tmp_path, rng, wcs):
