@@ -41,7 +41,7 @@ def print_table(table: pd.DataFrame, *, kept: Sequence[str] = (), quote_formulas
     from rich.console import Console
 
     console = Console()
-    columns = [*_columns(table), *kept]
+    columns = _columns(table, kept)
     cells = {name: _cells(table[name]) for name in columns}
     widths = {name: max(map(_width, (name, *cells[name]))) for name in columns}
     shown = _fitting(columns, widths, console.width)
@@ -53,10 +53,10 @@ def print_table(table: pd.DataFrame, *, kept: Sequence[str] = (), quote_formulas
         _say(console, line)
 
 
-def _columns(table: pd.DataFrame) -> list[str]:
+def _columns(table: pd.DataFrame, kept: Sequence[str]) -> list[str]:
     """Return the columns that people read, those first that are shown first."""
     first = _JOINT if "p_any" in table else _SHOWN
-    wanted = [name for name in (*first, *_MORE) if name in table and table[name].notna().any()]
+    wanted = [name for name in (*first, *kept, *_MORE) if name in table and table[name].notna().any()]
     if "status" in wanted and (table["status"] == "ok").all():
         wanted.remove("status")
     return wanted

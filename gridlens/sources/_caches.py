@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from gridlens._ids import as_ids
 from gridlens.cutouts import CutoutFlag, ReadFailure
-from gridlens.cutouts.catalogs._join import JoinGaps
+from gridlens.cutouts._conventions import CatalogLike
+from gridlens.cutouts.catalogs._join import CatalogJoin, JoinGaps
+from gridlens.cutouts.catalogs._kept import KeptColumns
 from gridlens.errors import GridlensError
 from gridlens.features import FeatureCache, Measured
 from gridlens.sources._partition import Partition
-from gridlens.sources._stamps import stamp
+from gridlens.sources._stamps import catalog_digest, stamp
 
 __all__ = ["CacheSource"]
 
@@ -27,26 +29,53 @@ _BATCH_ROWS = 512
 class CacheSource:
     """Feature caches, read by partitions, in any order and in any number of processes.
 
-    They hold no columns of a catalogue.
-
     Parameters
     ----------
     paths : str, path or sequence of them
         What `gridlens features` wrote.
+    catalog, columns
+        As in `CutoutSet.read`, for `keep_columns` alone: metadata were joined when the cutouts were measured.
+    keep_columns : sequence of str, default=()
+        Columns of the catalogue that follow each cutout into a table of scores.
 
     Raises
     ------
     GridlensError
-        A file is missing, damaged, no feature cache, or of another contract version.
+        A file is missing, damaged, no feature cache, or of another contract version, or the catalogue cannot be read.
     """
 
-    kept = None
-
-    def __init__(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> None:
+    def __init__(
+        self,
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        catalog: CatalogLike | None = None,
+        columns: Mapping[str, str] | None = None,
+        keep_columns: Sequence[str] = (),
+    ) -> None:
         given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         if not given:
             raise GridlensError("The 'paths' parameter must name at least one feature cache. Got none instead.")
         self._caches = [FeatureCache(path) for path in given]
+        self._catalog, self._columns, self._keep = catalog, columns, tuple(keep_columns)
+        self._join = self._make_join()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process reads the catalogue itself.
+        return {**self.__dict__, "_join": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._join = self._make_join()
+
+    def _make_join(self) -> CatalogJoin | None:
+        if self._catalog is None or not self._keep:
+            return None
+        return CatalogJoin(self._catalog, self._columns, self._keep)
+
+    @property
+    def kept(self) -> KeptColumns | None:
+        """Columns of the catalogue that follow each cutout; None without any."""
+        return None if self._join is None else self._join.kept
 
     @property
     def n(self) -> int:
@@ -79,11 +108,18 @@ class CacheSource:
         return {"source": [str(cache.path) for cache in self._caches]}
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[Measured]:
-        """Read a partition in batches. There are no gaps: nothing is joined."""
+        """Read a partition in batches.
+
+        No metadata are joined, so that `gaps` gets no more than the rows of the catalogue, for columns that are kept.
+        """
         start, stop = partition.rows or (0, self.n)
         for cache in self._caches:
             if start < len(cache) and stop > 0:
-                yield from cache.batches(max(start, 0), min(stop, len(cache)), size=_BATCH_ROWS)
+                for measured in cache.batches(max(start, 0), min(stop, len(cache)), size=_BATCH_ROWS):
+                    if self._join is not None and gaps is not None:
+                        rows = self._join.find(measured.ids, measured.radec, JoinGaps())
+                        gaps.remember(measured.ids.tolist(), measured.paths.tolist(), rows.tolist())
+                    yield measured
             start, stop = start - len(cache), stop - len(cache)
 
     def split(self, partition: Partition) -> list[Partition]:
@@ -98,4 +134,9 @@ class CacheSource:
     def identity(self) -> dict[str, str]:
         """Return a digest of the caches."""
         files = [(str(cache.path), stamp(str(cache.path)), cache.source) for cache in self._caches]
-        return {"feature caches": hashlib.sha256(repr(files).encode()).hexdigest()}
+        known = {"feature caches": hashlib.sha256(repr(files).encode()).hexdigest()}
+        if not self._keep:
+            return known
+        columns = (sorted((self._columns or {}).items()), self._keep)
+        digest = hashlib.sha256(repr((catalog_digest(self._catalog), columns)).encode()).hexdigest()
+        return {**known, "catalogue": digest}

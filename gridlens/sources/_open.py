@@ -39,7 +39,8 @@ def open_source(
     catalog, columns
         As in `CutoutSet.read`.
     keep_columns : sequence of str, default=()
-        Columns of the catalogue that follow each cutout into a table of scores, as the catalogue has them.
+        Columns of the catalogue that follow each cutout into a table of scores, as the catalogue has them. With them
+        feature caches take a catalogue, whose rows are found by id or position.
     images : mapping of "g", "r" and "i" to a path or paths, default=None
         Survey images, instead of `source`, from which the clusters of `catalog` are cut: an `ImageSource`.
     **options
@@ -100,8 +101,11 @@ def open_source(
             "The 'source' parameter must name cutouts or feature caches. Got both, and they do not go into one table: "
             "give them in two calls."
         )
-    _refuse_options(others, "A feature cache holds measured cutouts with their metadata, and")
-    return CacheSource(caches)
+    # A catalogue that is named for its columns changes no metadata.
+    _refuse_options(
+        options if keep_columns else others, "A feature cache holds measured cutouts with their metadata, and"
+    )
+    return CacheSource(caches, catalog=catalog, columns=columns, keep_columns=keep_columns)
 
 
 def _sorted_by_kind(paths: list[str]) -> tuple[list[str], list[str]]:

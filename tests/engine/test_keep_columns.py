@@ -16,11 +16,11 @@ from gridlens._tables import read_table, write_table
 from gridlens.cli import main
 from gridlens.cutouts import read_catalog, write_npz
 from gridlens.cutouts.catalogs._catalog import read_with_kept
-from gridlens.engine import score_files
+from gridlens.engine import measure_files, score_files
 from gridlens.engine._score import ScoreWork
 from gridlens.engine._task import Task
 from gridlens.errors import GridlensError
-from gridlens.sources import FileSource, ImageSource, open_source
+from gridlens.sources import FileSource, ImageSource, ReadOptions, open_source
 
 KEPT = ["z_err", "n_gal", "relaxed", "notes", "flags"]
 
@@ -122,6 +122,18 @@ def test_clusters_of_images_have_their_rows_though_names_repeat(tmp_path, model)
     task = Task(source, ScoreWork((str(model),)))
     rows = pd.concat([task.run(partition).table.to_pandas() for partition in source.partitions()])
     assert sorted(zip(rows["id"], rows["number"], strict=True)) == [("a", 10), ("a", 20), ("off", 30)]
+
+
+def test_rows_of_caches_have_their_columns(folder, catalog, model, tmp_path):
+    cache = tmp_path / "features.parquet"
+    measure_files(FileSource(folder, options=ReadOptions(pixel_scale=1.0)), cache, n_jobs=1)
+    check(score(cache, catalog=catalog, keep_columns=KEPT, model=model, n_jobs=1))
+    source = open_source(cache, catalog=catalog, keep_columns=KEPT)
+    assert source.identity() == pickle.loads(pickle.dumps(source)).identity() != open_source(cache).identity()
+    with pytest.raises(GridlensError, match=r"takes no options .* Got bands"):
+        open_source(cache, catalog=catalog, keep_columns=KEPT, bands="gri")
+    with pytest.raises(GridlensError, match=r"takes no options .* Got catalog"):
+        open_source(cache, catalog=catalog)
 
 
 def test_digits_and_zeros_of_text_are_kept(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -248,7 +248,7 @@ class CatalogJoin:
         `wcs` is that of the single cutout in the set, or None; without it BCGs given in degrees are not placed. What
         the join leaves open is added to `gaps`.
         """
-        rows = self._find(cutouts, gaps)
+        rows = self.find(cutouts.ids, cutouts.metadata[["ra", "dec"]].to_numpy(), gaps)
         gaps.joined += len(rows)
         gaps.unmatched += int(np.sum(rows < 0))
         gaps.rows += rows[rows >= 0].tolist()
@@ -274,14 +274,15 @@ class CatalogJoin:
             bcg_radec=radec,
         )
 
-    def _find(self, cutouts: CutoutSet, gaps: JoinGaps) -> NDArray[np.intp]:
-        names = [name.strip() for name in cutouts.ids]
+    def find(self, ids: Iterable[str], radec: NDArray[np.float64], gaps: JoinGaps) -> NDArray[np.intp]:
+        """Return the rows of the catalogue of n cutouts, -1 for none, by id or else by position (n, 2) in degrees."""
+        names = [name.strip() for name in ids]
         rows = np.array([self._row_of_id.get(name, -1) for name in names], dtype=np.intp)
         gaps.note("ambiguous", [name for name in names if name in self._repeated])
         if self._sky is None or (rows >= 0).all():
             return rows
         lost = np.flatnonzero(rows < 0)
-        ra, dec = (cutouts.metadata[name].to_numpy()[lost] for name in ("ra", "dec"))
+        ra, dec = radec[lost].T
         rows[lost], several = self._sky.nearest(ra, dec)
         gaps.note("crowded", [names[k] for k in lost[several]])
         far = rows[lost] < 0
