@@ -91,9 +91,9 @@ def check_unseen(members: Sequence[Any], taught: TrainingSet) -> None:
         seen = sum(int(is_trained(features, known).sum()) for features in rows)
         if seen:
             raise GridlensError(
-                f"The model {member.model!r} must not have been trained on the same cutouts: its weight is learned from "
-                f"its scores of them. Got {seen:,} of {sum(map(len, rows)):,} that it knows instead; leave these out, or "
-                "build on another model."
+                f"The model {member.model!r} must not have been trained on the same cutouts: its weight is learned "
+                f"from its scores of them. Got {seen:,} of {sum(map(len, rows)):,} that it knows instead; leave these "
+                "out, or build on another model."
             )
 
 

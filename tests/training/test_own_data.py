@@ -151,9 +151,7 @@ def test_a_model_builds_on_another_and_is_compared_with_the_bundled_one(cache, l
 
 def test_a_model_that_was_trained_on_the_same_cutouts_is_not_built_on(cache, labels, tmp_path):
     train(cache, labels(table()[:200]), out=tmp_path / "base", members=LINEAR, n_jobs=1)
-    with pytest.raises(
-        GridlensError, match=r"base' must not have been trained on the same cutouts.*Got 180 of 360 that it knows"
-    ):
+    with pytest.raises(GridlensError, match=r"must not have been trained on the same cutouts.*Got 180 of 360 that it"):
         train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "base")
     marked = table(calibration=(np.arange(400) < 240).astype(int))
     with pytest.raises(GridlensError, match="Got 180 of 360 that it knows"):
