@@ -174,17 +174,18 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             with progress_bar("Fitting", self.cv, visible=self.verbose > 0) as advance:
                 stack.out_of_fold_ = stack.out_of_fold(kept, labels, kept_groups, weight, progress=advance)
         self.members_ = member_table(stack, kept, labels)
-        learned = [kept["features"]]
-        if calibration is None:
-            scores, clean, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups
-        else:
-            held, held_usable = as_inputs(calibration[0], self.metadata, self.n_jobs)
-            clean = checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
-            calibration_groups = group_of_each(calibration[2])[held_usable] if len(calibration) > 2 else None
-            held = selected(held, held_usable)
-            scores = self._log_odds(held)
-            learned.append(held["features"])
-        self.calibrator_ = IsotonicCalibrator().fit(scores, clean, calibration_groups)
+        with progress_bar("Calibrating", None, visible=self.verbose > 0):
+            learned = [kept["features"]]
+            if calibration is None:
+                scores, clean, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups
+            else:
+                held, held_usable = as_inputs(calibration[0], self.metadata, self.n_jobs)
+                clean = checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
+                calibration_groups = group_of_each(calibration[2])[held_usable] if len(calibration) > 2 else None
+                held = selected(held, held_usable)
+                scores = self._log_odds(held)
+                learned.append(held["features"])
+            self.calibrator_ = IsotonicCalibrator().fit(scores, clean, calibration_groups)
         self.calibration_prevalence_ = float(np.mean(clean))
         self.training_prevalence_ = float(np.mean(labels))
         self.training_rows_ = known_rows(learned, stack.members_)

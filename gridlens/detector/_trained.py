@@ -14,7 +14,7 @@ from gridlens.cutouts._flags import flag_message
 from gridlens.features import Measured
 from gridlens.features._contract import N_IMAGE_FEATURES
 
-__all__ = ["flag_trained", "known_rows"]
+__all__ = ["flag_trained", "is_trained", "known_rows"]
 
 _HASH_BYTES = 8
 _BLOCK_ROWS = 65536
@@ -61,7 +61,7 @@ def known_rows(features: Iterable[np.ndarray], members: Iterable[Any]) -> np.nda
     return np.unique(np.concatenate([*before, *map(_row_hashes, features)]))
 
 
-def _is_trained(features: np.ndarray, known: np.ndarray) -> np.ndarray:
+def is_trained(features: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return whether the hash of each row is among those `known`, which are sorted."""
     if not len(known):
         return np.zeros(len(features), dtype=bool)
@@ -72,7 +72,7 @@ def _is_trained(features: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def flag_trained(measured: Measured, known: np.ndarray) -> Measured:
     """Return measured cutouts in which those that a detector learned from have `CutoutFlag.TRAINED` and its message."""
-    found = ~measured.rejected & _is_trained(measured.features, known)
+    found = ~measured.rejected & is_trained(measured.features, known)
     if not found.any():
         return measured
     said = flag_message(CutoutFlag.TRAINED)

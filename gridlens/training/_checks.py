@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gridlens.detector._trained import is_trained
 from gridlens.errors import GridlensError
 from gridlens.features._contract import METADATA_CHOICES
 from gridlens.models import PretrainedMember
@@ -15,6 +16,7 @@ from gridlens.models._manifest import MANIFEST
 from gridlens.models._pretrained import read_pretrained
 from gridlens.sources import CacheSource, Source
 from gridlens.stacking import build_member
+from gridlens.training._examples import TrainingSet
 from gridlens.training._labels import Labels
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "check_members",
     "check_out",
     "check_parameters",
+    "check_unseen",
 ]
 
 
@@ -75,6 +78,23 @@ def check_init_model(init_model: str | os.PathLike[str], metadata: str) -> Pretr
             f"{', '.join(sorted(hidden))}. Got {metadata!r} instead."
         )
     return PretrainedMember(os.fspath(init_model))
+
+
+def check_unseen(members: Sequence[Any], taught: TrainingSet) -> None:
+    """Raise GridlensError where a pretrained member has learned from rows of the training: its scores are in sample."""
+    built = [build_member(member) if isinstance(member, str) else member for member in members]
+    for member in built:
+        if not isinstance(member, PretrainedMember):
+            continue
+        known = read_pretrained(member.model).detector.training_rows_
+        rows = [rows.store.measured().features for rows in (taught.learn, taught.calibrate) if rows is not None]
+        seen = sum(int(is_trained(features, known).sum()) for features in rows)
+        if seen:
+            raise GridlensError(
+                f"The model {member.model!r} must not have been trained on the same cutouts: its weight is learned "
+                f"from its scores of them. Got {seen:,} of {sum(map(len, rows)):,} that it knows instead; leave these "
+                "out, or build on another model."
+            )
 
 
 def check_members(members: Sequence[Any], data: Source | None, pool: Source | None) -> bool:

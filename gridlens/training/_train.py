@@ -33,6 +33,7 @@ from gridlens.training._checks import (
     check_members,
     check_out,
     check_parameters,
+    check_unseen,
 )
 from gridlens.training._examples import TrainingSet, fit
 from gridlens.training._labelled import gather, measured_partitions, without_labelled
@@ -217,6 +218,7 @@ def train(
                 rows = measured(data, parts_folder(bundle))
                 labelled = gather(rows, known, settings.metadata, folder, data if pixels else None)
                 taught = own_data_set(labelled, known, labels, data)
+                check_unseen(settings.members, taught)
         detector = LensDetector(
             settings.members, settings.metadata, n_jobs=n_jobs, random_state=settings.random_state, verbose=verbose
         )

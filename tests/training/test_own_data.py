@@ -149,6 +149,18 @@ def test_a_model_builds_on_another_and_is_compared_with_the_bundled_one(cache, l
     assert (np.argsort(stack.out_of_fold_[:, 1]) == np.argsort(alone)).all()
 
 
+def test_a_model_that_was_trained_on_the_same_cutouts_is_not_built_on(cache, labels, tmp_path):
+    train(cache, labels(table()[:200]), out=tmp_path / "base", members=LINEAR, n_jobs=1)
+    with pytest.raises(GridlensError, match=r"must not have been trained on the same cutouts.*Got 180 of 360 that it"):
+        train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "base")
+    marked = table(calibration=(np.arange(400) < 240).astype(int))
+    with pytest.raises(GridlensError, match="Got 180 of 360 that it knows"):
+        train(cache, labels(marked), members=(*LINEAR, f"pretrained(model={str(tmp_path / 'base')!r})"))
+    trained = train(cache, labels(table()[200:]), members=LINEAR, init_model=tmp_path / "base", n_jobs=1)
+    # The new model has learned from all of them.
+    assert len(trained.detector.training_rows_) == 360
+
+
 def test_a_model_that_sees_hidden_metadata_is_not_built_on(cache, labels, tmp_path):
     train(cache, labels(table()), out=tmp_path / "base", members=LINEAR, metadata="survey", n_jobs=1)
     with pytest.raises(GridlensError, match=r"'metadata' .* must be 'survey' for .*sees depth, redshift, seeing"):
