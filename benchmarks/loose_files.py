@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from astropy.io import fits
 
 from gridlens import CutoutSet
@@ -46,6 +47,10 @@ print(seconds, peak - before, held - before, time.perf_counter() - start, n)
 def _scenes() -> list[np.ndarray]:
     settings = SceneSettings(varied_fraction=0.0)
     return [simulate_scene(1, k, settings).pixels for k in range(_DISTINCT)]
+
+
+def _name(k: int) -> str:
+    return f"cluster{k:07d}"
 
 
 def _header(side: int, k: int, band: str) -> fits.Header:
@@ -87,7 +92,7 @@ def write_triplets(folder: Path, scenes: list[np.ndarray], n: int) -> None:
         for place, band in enumerate("gri"):
             data = np.ascontiguousarray(pixels[..., place], dtype=">f4").tobytes()
             head = _header(len(pixels), k, band).tostring().encode()
-            (folder / f"cluster{k:07d}_{band}.fits").write_bytes(head + data + bytes(-len(data) % 2880))
+            (folder / f"{_name(k)}_{band}.fits").write_bytes(head + data + bytes(-len(data) % 2880))
 
 
 def write_shards(folder: Path, scenes: list[np.ndarray], n: int) -> None:
@@ -136,9 +141,18 @@ def print_stages(folder: Path, n: int) -> None:
         for cutouts in sets:
             measure(cutouts, "all", 1)
         times["measuring"] += time.process_time() - start
+    joined = FileSource(
+        folder / "triplets", catalog=pd.DataFrame({"id": [_name(k) for k in range(n)], "redshift": 0.3})
+    )
+    start = time.process_time()
+    for partition in partitions:
+        for _ in joined.read(partition):
+            pass
+    rows = {**times, "listing, reading and measuring": sum(times.values())}
+    rows["reading with a catalogue"] = time.process_time() - start
     print("| stage | ms of a processor per triplet | triplets per s of a processor |")
     print("|---|---|---|")
-    for stage, taken in {**times, "all of them": sum(times.values())}.items():
+    for stage, taken in rows.items():
         print(f"| {stage} | {1e3 * taken / n:.3f} | {n / taken:.0f} |")
     print()
 
@@ -149,7 +163,7 @@ def print_listing(folder: Path, n: int) -> None:
     for place, count in ((many, n), (few, 3)):
         place.mkdir()
         for k in range(count):
-            os.close(os.open(place / f"cluster{k // 3:07d}_{'gri'[k % 3]}.fits", os.O_CREAT | os.O_WRONLY))
+            os.close(os.open(place / f"{_name(k // 3)}_{'gri'[k % 3]}.fits", os.O_CREAT | os.O_WRONLY))
     found = subprocess.run([sys.executable, "-c", _LISTING, many, few], check=True, capture_output=True, text=True)
     seconds, peak, held, splitting, partitions = map(float, found.stdout.split())
     print(f"| {n:,} names of {n // 3:,} triplets | |")
@@ -178,6 +192,7 @@ def main() -> None:
         print_stages(folder, arguments.n)
         if arguments.names:
             print_listing(folder, arguments.names)
+    print(f"\nLoad of the machine after: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

@@ -154,4 +154,6 @@ def test_few_files_make_enough_partitions_for_several_workers(n, sizes):
     entries = [Entry(str(k), f"{k}.fits", "fits", {}) for k in range(n)]
     partitions = _files._partitioned(entries)
     assert {len(partition.entries) for partition in partitions} == sizes
+    # From 16 on they are worked on by processes.
+    assert (len(partitions) >= 16) == (n >= 1000)
     assert [entry for partition in partitions for entry in partition.entries] == entries
