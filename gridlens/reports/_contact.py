@@ -96,7 +96,7 @@ def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[Cutout
             (left / width, (top - _TITLE - _SIDE) / height, _SIDE / width, _SIDE / height),
         )
         _draw(ax, found[k], line)
-        _title(figure, left / width, (top - 0.02) / height, line)
+        _title(figure, left, top, line)
     return figure
 
 
@@ -132,12 +132,14 @@ def _draw(ax: Any, cutout: CutoutSet, line: dict[Any, Any]) -> None:
     draw_color(ax, cutout, lupton_rgb(cutout.pixels[0]), arc, 6.0)
 
 
-def _title(figure: Figure, x: float, y: float, line: dict[Any, Any]) -> None:
+def _title(figure: Figure, left: float, top: float, line: dict[Any, Any]) -> None:
     """Write the rank and id, and the score below them; a long id in smaller letters, and in two lines at last."""
+    width, height = figure.get_size_inches()
     name, room = f"{line['rank']}  {line['id']}", 72.0 * _SIDE
     size = max(min(_SIZE, _SIZE * room / text_width(name, _SIZE)), _SMALLEST)
     name = "\n".join(wrapped(name, room, size).split("\n")[:2])
     score = f"score {score_words(line['score'])}" if np.isfinite(line["score"]) else "rejected"
-    # A dollar sign in an id begins no formula.
-    text = f"{name}\n{score}"
-    figure.text(x, y, text, fontsize=size, va="top", linespacing=1.15, parse_math=False)
+    for text, below, points in ((name, 0.14, size), (score, _TITLE - 0.05, _SIZE)):
+        # A dollar sign in an id begins no formula.
+        y = (top - below) / height
+        figure.text(left / width, y, text, fontsize=points, va="baseline", linespacing=1.15, parse_math=False)

@@ -76,7 +76,7 @@ def draw_candidate_sheet(
 def write_candidate_sheet(
     explainer: Explainer, cutout: CutoutSet, folder: str | os.PathLike[str], *, prevalence: float = 1e-3
 ) -> tuple[Path, Path]:
-    """Write the candidate sheet of one cutout as a picture, NAME.png, and as a page that stands alone, NAME.html.
+    """Write the candidate sheet of one cutout as a picture of 300 dpi, NAME.png, and as a page, NAME.html.
 
     Parameters
     ----------

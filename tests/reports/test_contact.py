@@ -26,7 +26,7 @@ def table():
 
 def test_a_contact_sheet_follows_the_table(cutouts, table):
     figure = draw_contact_sheet(table, iter([cutouts[:1], cutouts[1:]]), columns=2)
-    assert [text.get_text() for text in figure.texts] == ["1 a\nscore 0.75", "0 $b\nrejected"]
+    assert [text.get_text() for text in figure.texts] == ["1 a", "score 0.75", "0 $b", "rejected"]
     # Of two cutouts with one id, the one that the row's path names.
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), lupton_rgb(cutouts.pixels[2]))
     assert all("10 arcsec" in [text.get_text() for text in ax.texts] for ax in figure.axes)

@@ -137,7 +137,6 @@ def test_a_file_that_cannot_be_read(tmp_path):
     ("arguments", "said"),
     [
         (["cutouts/", "--top", 3], "--top goes with a table of scores"),
-        (["scores.csv", "--id", "x"], "--id picks one of several cutouts"),
         (["scores.csv", "--top", 0], "Invalid value for '--top'"),
         (["x.npy", "--prevalence", 2], "must be a prevalence between 0 and 1"),
     ],
