@@ -101,6 +101,8 @@ def _walk(main, words, in_terminal):
     if process == 0:
         if in_terminal:
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+        # The streams of the parent may have been a file, which they remember.
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
         main(_small(words[1:]), prog_name="gridlens")
         os._exit(0)
     output = b""
