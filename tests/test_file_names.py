@@ -90,3 +90,18 @@ def test_files_of_a_cutout_are_joined_and_found_again(tmp_path):
     assert existing_paths(paths[1]) == paths[1:2]
     assert existing_paths("gone_g.fits;gone_r.fits") == ["gone_g.fits", "gone_r.fits"]
     assert existing_paths("") == []
+
+
+def test_paths_are_looked_for_in_folders_in_their_order(tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, names in ((here, ["a.npz", "x_g.fits"]), (there, ["a.npz", "b.npz", "x_g.fits", "x_r.fits"])):
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+    monkeypatch.chdir(here)
+    folders = ("", str(there))
+    assert existing_paths("a.npz", folders) == ["a.npz"]
+    assert existing_paths("b.npz", folders) == [str(there / "b.npz")]
+    # The files of one cutout come from one folder.
+    assert existing_paths("x_g.fits;x_r.fits", folders) == [str(there / "x_g.fits"), str(there / "x_r.fits")]
+    assert existing_paths("gone.npz", folders) == ["gone.npz"]
