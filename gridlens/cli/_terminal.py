@@ -13,8 +13,9 @@ _FALLBACK = 80
 
 
 def say(message: str) -> None:
-    """Write a message to stderr."""
-    click.echo(fitted(message), err=True)
+    """Write a message to stderr, above a progress bar."""
+    # click writes past the stream that rich puts in the place of stderr while it draws.
+    print(fitted(message), file=sys.stderr, flush=True)
 
 
 def fitted(message: str, first: int = 0) -> str:
