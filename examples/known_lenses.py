@@ -42,15 +42,15 @@ def main(
         verbose=1,
     )
     print(trained.card.splitlines()[0])
-    print(trained.known_lenses.to_string(index=False))
+    ranking = trained.ranking
+    print(ranking[ranking["known_lens"] == 1].to_string(index=False))
 
     hidden = set(lenses["id"]) - set(known["id"])
-    for model in ("default", str(folder / "my-model")):
-        table = gridlens.score(features, model=model)
+    # The new model has learned from these clusters: their ranks are those by members that have not seen them.
+    for model, table in {"default": gridlens.score(features), "my-model": ranking}.items():
         new = table[~table["id"].isin(known["id"])].head(n_lenses)
         found = int(np.isin(new["id"], list(hidden)).sum())
         print(f"{model}: {found} of {len(hidden)} unknown lenses are among the best {n_lenses} of the other clusters")
-        table.to_csv(folder / f"scores-{Path(model).name}.csv", index=False)
 
 
 if __name__ == "__main__":

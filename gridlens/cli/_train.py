@@ -39,8 +39,8 @@ __all__ = ["train"]
     "--positive-unlabelled",
     is_flag=True,
     help="Learn from known lenses: 1 in the column known_lens of --labels, or in label. All other cutouts are "
-    "unlabelled, but for a label of 0, a vetted non-lens. The ranks of the known lenses, each scored by members that "
-    "have not seen it, are written beside the model.",
+    "unlabelled, but for a label of 0, a vetted non-lens. A ranking of all, each scored by members that have not seen "
+    "it, is written beside the model.",
 )
 @click.option(
     "--from",
@@ -114,7 +114,7 @@ def train(
     from gridlens.cli._sources import check_sources, pool_of, source_of
     from gridlens.stacking._registry import split_members
     from gridlens.training import train as train_model
-    from gridlens.training._train import known_lenses_path
+    from gridlens.training._train import ranking_path
 
     source = None
     if own:
@@ -141,6 +141,6 @@ def train(
     print_card(trained.card)
     if trained.comparison:
         say(with_flags(trained.comparison))
-    if trained.known_lenses is not None:
-        say(f"known lenses by rank: {known_lenses_path(Path(out))}")
+    if trained.ranking is not None:
+        say(f"cutouts by rank, each by members that have not seen it: {ranking_path(Path(out))}")
     say(f"written to {out}")

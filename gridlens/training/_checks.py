@@ -22,10 +22,10 @@ from gridlens.training._labels import Labels
 __all__ = [
     "check_calibration",
     "check_init_model",
-    "check_known_lenses",
     "check_members",
     "check_out",
     "check_parameters",
+    "check_ranking",
     "check_unseen",
 ]
 
@@ -136,8 +136,8 @@ def check_out(out: Path, overwrite: bool) -> None:
         raise GridlensError(f"The output folder {out} is not a model bundle, and is not replaced. Name another output.")
 
 
-def check_known_lenses(path: Path, overwrite: bool) -> None:
-    """Raise GridlensError where the file of known lenses exists and is not to be replaced."""
+def check_ranking(path: Path, overwrite: bool) -> None:
+    """Raise GridlensError where the file of the ranking exists and is not to be replaced."""
     if path.exists() and not overwrite:
         raise GridlensError(
             f"The output file {path} exists. Name another output, or replace it and the bundle by overwrite=True."

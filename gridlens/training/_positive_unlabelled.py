@@ -147,8 +147,8 @@ class KnownLenses(NamedTuple):
 
     sections: list[tuple[str, str]]
     """headings and texts of the model card"""
-    table: pd.DataFrame
-    """see `known_lens_table`"""
+    ranking: pd.DataFrame
+    """see `out_of_fold_ranking`"""
     record: dict[str, Any]
     """for the manifest"""
 
@@ -174,13 +174,13 @@ def learn_from_known_lenses(detector: LensDetector, taught: TrainingSet, learn: 
         frequency = calibrate_unlabelled(detector, learn)
         sections.append(("Label frequency", frequency.words()))
         record["label_frequency"] = frequency._asdict()
-    table = known_lens_table(detector, taught.learn, learn.label)
-    sections.append(("Known lenses, out of fold", known_lens_words(table, len(taught.learn.label))))
-    return KnownLenses(sections, table, record)
+    ranking = out_of_fold_ranking(detector, taught.learn, learn.label)
+    sections.append(("Known lenses, out of fold", known_lens_words(ranking)))
+    return KnownLenses(sections, ranking, record)
 
 
-def known_lens_table(detector: LensDetector, learn: Examples, label: np.ndarray) -> pd.DataFrame:
-    """Return the score and the rank of each known lens, by members and weights that have not seen its fold.
+def out_of_fold_ranking(detector: LensDetector, learn: Examples, label: np.ndarray) -> pd.DataFrame:
+    """Rank the rows to learn from, each by members and weights that have not seen its fold.
 
     Parameters
     ----------
@@ -193,30 +193,32 @@ def known_lens_table(detector: LensDetector, learn: Examples, label: np.ndarray)
 
     Returns
     -------
-    DataFrame
-        Best first, with the columns `id`, `score` (as in the table of scores, at even prevalence), `rank` among the n
-        rows, where 1 is the best and ties share the better rank, `top_fraction` (rank over n) and `fold`.
+    DataFrame of n rows
+        Best first, with the columns `id`, `known_lens` (1 or 0), `score` (as in the table of scores, at even
+        prevalence), `rank`, where 1 is the best and ties share the better rank, `top_fraction` (rank over n) and
+        `fold`.
     """
     stack, n = detector.stack_, len(learn.label)
     log_odds = stack.out_of_fold_score(label)[:n]
     rank = rankdata(-log_odds, method="min").astype(np.int64)
-    known = np.flatnonzero(learn.label == 1)
-    even = shift_prior(detector.calibrator_.predict(log_odds[known]), detector.calibration_prevalence_, _EVEN)
+    even = shift_prior(detector.calibrator_.predict(log_odds), detector.calibration_prevalence_, _EVEN)
     table = pd.DataFrame(
         {
-            "id": learn.store.measured().ids[known],
+            "id": learn.store.measured().ids,
+            "known_lens": (learn.label == 1).astype(np.int64),
             "score": even,
-            "rank": rank[known],
-            "top_fraction": rank[known] / n,
-            "fold": stack.folds_[known],
+            "rank": rank,
+            "top_fraction": rank / n,
+            "fold": stack.folds_[:n],
         }
     )
     return table.sort_values("rank", kind="stable", ignore_index=True)
 
 
-def known_lens_words(table: pd.DataFrame, n: int) -> str:
-    """Return a paragraph for the card: how many of the known lenses a review of the top of `n` rows would find."""
-    found = []
+def known_lens_words(ranking: pd.DataFrame) -> str:
+    """Return a paragraph for the card: how many of the known lenses a review of the top of a ranking would find."""
+    n, found = len(ranking), []
+    table = ranking[ranking["known_lens"] == 1]
     for fraction in _TOP_FRACTIONS:
         inside = int((table["top_fraction"] <= fraction).sum())
         low, high = wilson(inside, len(table))
@@ -228,5 +230,5 @@ def known_lens_words(table: pd.DataFrame, n: int) -> str:
     return (
         f"Each known lens was scored by members and weights that had not seen it, and ranked among all {n:,} cutouts:\n"
         f"{found[0]},\n{found[1]}.\nTheir median rank is {table['rank'].median():,.0f}; the last is {last['id']}, at "
-        f"rank {last['rank']:,}. The file of known lenses beside the model has all of them."
+        f"rank {last['rank']:,}. The ranking beside the model has all of them."
     )

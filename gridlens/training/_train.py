@@ -29,10 +29,10 @@ from gridlens.training._card import write_card
 from gridlens.training._checks import (
     check_calibration,
     check_init_model,
-    check_known_lenses,
     check_members,
     check_out,
     check_parameters,
+    check_ranking,
     check_unseen,
 )
 from gridlens.training._examples import TrainingSet, fit
@@ -44,7 +44,7 @@ from gridlens.training._positive_unlabelled import learn_from_known_lenses
 from gridlens.training._recipe import RECIPES, Recipe
 from gridlens.training._simulated import simulated_set
 
-__all__ = ["Trained", "known_lenses_path", "train"]
+__all__ = ["Trained", "ranking_path", "train"]
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Trained:
         The bundle; None if none was written.
     comparison : str, default=""
         A sentence on whether the model or the bundled one is better on the rows held out; "" for simulated scenes.
-    known_lenses : DataFrame or None, default=None
-        In positive-unlabelled learning, a row for each known lens, best first: `id`, `score` (out of fold, at even
-        prevalence), `rank` among all cutouts, `top_fraction` (rank over their number) and `fold`.
+    ranking : DataFrame or None, default=None
+        In positive-unlabelled learning, the cutouts that were learned from, best first: `id`, `known_lens` (1 or 0),
+        `score` (out of fold, at even prevalence), `rank`, `top_fraction` (rank over their number) and `fold`.
     """
 
     detector: LensDetector = field(repr=False)
@@ -73,7 +73,7 @@ class Trained:
     notes: list[str]
     path: Path | None
     comparison: str = ""
-    known_lenses: pd.DataFrame | None = field(default=None, repr=False)
+    ranking: pd.DataFrame | None = field(default=None, repr=False)
 
 
 def train(
@@ -131,7 +131,7 @@ def train(
         learned as a negative, and blank an unlabelled cutout. Cutouts that are not in the table are unlabelled. Rows to
         calibrate on have a clean `label`; without them, the probabilities rest on the estimated fraction of the lenses
         that are known, for which known lenses must be a random sample of the lenses. The ranks of the known lenses out
-        of fold are written beside the bundle, to ``NAME.known-lenses.csv``.
+        of fold are written beside the bundle, to ``NAME.ranking.csv``.
     groups : str, default=None
         Column of `labels` that names clusters; None takes `cluster` if there is one.
     pool : as `source`, default=None
@@ -186,7 +186,7 @@ def train(
     if out is not None:
         check_out(Path(out), overwrite)
         if positive_unlabelled:
-            check_known_lenses(known_lenses_path(Path(out)), overwrite)
+            check_ranking(ranking_path(Path(out)), overwrite)
     data = None if source is None else open_source(source, **options)
     # A source that is open already takes no options.
     unlabelled = None if pool is None else open_source(pool, **({} if hasattr(pool, "partitions") else options))
@@ -223,21 +223,21 @@ def train(
             settings.members, settings.metadata, n_jobs=n_jobs, random_state=settings.random_state, verbose=verbose
         )
         taught_model = _teach(detector, taught, negatives, settings.mined_fraction)
-        training, known_lenses = taught_model.training, taught_model.known_lenses
+        training, ranking = taught_model.training, taught_model.ranking
         if unlabelled is not None:
             training["mined"]["sources"] = unlabelled.record
         if out is not None:
             _write(detector, bundle, taught_model.card, training, overwrite)
-            if known_lenses is not None:
-                with atomic_path(known_lenses_path(bundle)) as temporary:
-                    known_lenses.to_csv(temporary, index=False)
+            if ranking is not None:
+                with atomic_path(ranking_path(bundle)) as temporary:
+                    ranking.to_csv(temporary, index=False)
     return Trained(
         detector,
         taught_model.card,
         taught.notes,
         None if out is None else bundle,
         taught_model.comparison,
-        known_lenses,
+        ranking,
     )
 
 
@@ -248,7 +248,7 @@ class _Taught(NamedTuple):
     training: dict[str, Any]
     """the manifest's record"""
     comparison: str
-    known_lenses: pd.DataFrame | None
+    ranking: pd.DataFrame | None
 
 
 def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | None, mined_fraction: float) -> _Taught:
@@ -264,10 +264,10 @@ def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | No
         fit(detector, learn, taught.calibrate)
         data |= hash_arrays({"mined.features": mined.rows.features})
         training["mined"] = {"pool": mined.pool, "taken": len(mined.weight), "weight": float(mined.weight.sum())}
-    sections, known_lenses = [], None
+    sections, ranking = [], None
     if taught.positive_unlabelled:
         known = learn_from_known_lenses(detector, taught, learn)
-        sections, known_lenses = known.sections, known.table
+        sections, ranking = known.sections, known.ranking
         training |= known.record
     with progress_bar("Testing", None, visible=detector.verbose > 0):
         held = taught.held_out(detector)
@@ -277,13 +277,13 @@ def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | No
             beside = beside_bundled(held.label, held.score, held.bundled, held.group, builds_on_it)
         card = write_card(detector, taught.words, held, taught.notes, mined, beside, sections)
     comparison = "" if beside is None else beside.verdict
-    return _Taught(card, training | {"data": data}, comparison, known_lenses)
+    return _Taught(card, training | {"data": data}, comparison, ranking)
 
 
-def known_lenses_path(bundle: Path) -> Path:
-    """Return the file of known lenses beside a bundle."""
+def ranking_path(bundle: Path) -> Path:
+    """Return the file of the ranking beside a bundle."""
     name = bundle.stem if is_zip_name(bundle) else bundle.name
-    return bundle.with_name(f"{name}.known-lenses.csv")
+    return bundle.with_name(f"{name}.ranking.csv")
 
 
 @contextlib.contextmanager

@@ -177,8 +177,8 @@ def test_known_lenses_and_a_model_to_build_on(cache, labels, tmp_path):
     first = result.stdout.splitlines()[0]
     assert "the bundled model" in first
     assert first in result.stderr
-    assert f"known lenses by rank: {tmp_path / 'new.known-lenses.csv'}" in result.stderr
-    assert len(pd.read_csv(tmp_path / "new.known-lenses.csv")) == 60
+    assert str(tmp_path / "new.ranking.csv") in result.stderr
+    assert pd.read_csv(tmp_path / "new.ranking.csv")["known_lens"].sum() == 60
     assert "pretrained" in run("info", tmp_path / "new.zip").stdout
     scored = run("score", cache, "--model", tmp_path / "new.zip", "--out", tmp_path / "scores.csv")
     assert scored.exit_code == 0, scored.stderr

@@ -125,8 +125,9 @@ def test_positives_and_unlabelled_rows_are_calibrated_on_clean_ones(cache, label
     assert detector.training_prevalence_ < 0.35
     assert detector.calibration_prevalence_ == pytest.approx(0.5, abs=0.05)
     # The members have seen no row of the calibration, and each known lens is ranked by members that have not seen it.
-    assert trained.known_lenses["rank"].between(1, 216).all()
-    assert len(trained.known_lenses) == frame["s"][:240][~measured(240)[0].rejected].sum()
+    assert trained.ranking["rank"].between(1, 216).all()
+    assert trained.ranking["known_lens"].sum() == frame["s"][:240][~measured(240)[0].rejected].sum()
+    assert len(trained.ranking) == (~measured(240)[0].rejected).sum()
     with pytest.raises(GridlensError, match=r"must be 1, 0 or blank. Got 'nobody looked'"):
         read_labels(labels(frame.drop(columns="s")), positive_unlabelled=True)
 
