@@ -51,7 +51,7 @@ class Entry(NamedTuple):
 
 
 class Entries(Sequence[Entry]):
-    """Entries in the order of their paths, each held as one text, which takes a fifth of the memory.
+    """Entries in the order of their paths, each held as one text, which takes a third of the memory.
 
     Parameters
     ----------
