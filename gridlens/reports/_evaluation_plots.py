@@ -53,7 +53,7 @@ def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None) -> Axes:
             negatives / negatives[-1], positives / positives[-1], where="post", color=color, lw=1.8, label=_plain(name)
         )
     ax.set_xscale("log")
-    ax.set_xlim(1.0 / n_negative, 1.0)
+    ax.set_xlim(min(1.0 / n_negative, 0.1), 1.0)
     ax.set_ylim(0.0, 1.02)
     ax.set_xlabel(f"false positive rate, from 1 of {n_negative:,.0f} negatives")
     ax.set_ylabel("fraction of the positives found")
