@@ -77,12 +77,14 @@ def _preload():
 
 
 def _small(words):
+    """Return a command that takes seconds: few rows, and one process and one quick member where it trains."""
     made = list(words)
     for flag, value in SMALL.items():
         if flag in made:
             made[made.index(flag) + 1] = value
-    # Boosted trees take most of the time of a small training.
-    return [*made, "--members", "linear"] if made[0] == "train" and "--members" not in made else made
+    if made[0] in ("simulate", "train"):
+        made += ["--jobs", "1"]
+    return [*made, "--members", "linear"] if made[0] == "train" else made
 
 
 def _walk(main, words, in_terminal):
