@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import fft
@@ -144,7 +145,8 @@ class Canvas:
         geometry, s = self.geometry, self.sampling
         out = np.empty((3, geometry.size, geometry.size))
         for band in range(3):
-            kernel = moffat_kernel(float(seeing[band]) / self.step, shifts[band] / self.step, length)
+            shift_x, shift_y = (float(shift) / self.step for shift in shifts[band])
+            kernel = moffat_kernel(float(seeing[band]) / self.step, (shift_x, shift_y), length)
             image = fft.rfft2(self.images[band].astype(np.float32), s=(length, length))
             smooth = fft.irfft2(image * kernel, s=(length, length))[: self.size, : self.size]
             inner = smooth[self.margin * s : self.size - self.margin * s, self.margin * s : self.size - self.margin * s]
@@ -152,7 +154,9 @@ class Canvas:
         return out
 
 
-def moffat_kernel(fwhm: float, shift: np.ndarray, length: int, beta: float = 3.0) -> np.ndarray:
+# The arcs of a scene and the rest of its light are observed one after the other, through the same three kernels.
+@lru_cache(maxsize=3)
+def moffat_kernel(fwhm: float, shift: tuple[float, float], length: int, beta: float = 3.0) -> np.ndarray:
     """Transform of a normalised Moffat profile (Moffat 1969, A&A 3, 455) on a periodic grid of `length` squared.
 
     `fwhm` and `shift` (x, y) are in sub-pixels. The profile is cut at 4 FWHM.
