@@ -129,7 +129,7 @@ def nfw_einstein_radius(
     """
     mass, concentration = _non_negative("mass", mass), np.asarray(concentration, dtype=np.float64)
     if (concentration <= 0.0).any():
-        raise ValueError(f"The 'concentration' parameter must be above 0. Got {concentration.min()!r} instead.")
+        raise ValueError(f"The 'concentration' parameter must be above 0. Got {float(concentration.min())!r} instead.")
     galaxy = sis_einstein_radius(bcg_dispersion, lens_redshift, source_redshift)
     efficiency = lensing_efficiency(lens_redshift, source_redshift)
     redshift = np.asarray(lens_redshift, dtype=np.float64)
@@ -166,7 +166,7 @@ def _ring(scale: FloatArray, halo: FloatArray, galaxy: FloatArray) -> FloatArray
 def _non_negative(name: str, values: ArrayLike) -> FloatArray:
     values = np.asarray(values, dtype=np.float64)
     if (values < 0.0).any():
-        raise ValueError(f"The '{name}' parameter must be 0 or more. Got {values.min()!r} instead.")
+        raise ValueError(f"The '{name}' parameter must be 0 or more. Got {float(values.min())!r} instead.")
     return values
 
 
@@ -176,7 +176,7 @@ def _comoving(name: str, redshift: ArrayLike) -> FloatArray:
     wrong = redshift[(redshift < 0.0) | (redshift > _HIGHEST_REDSHIFT)]
     if wrong.size:
         raise ValueError(
-            f"The '{name}' parameter must be between 0 and {_HIGHEST_REDSHIFT:g}. Got {wrong[0]!r} instead."
+            f"The '{name}' parameter must be between 0 and {_HIGHEST_REDSHIFT:g}. Got {float(wrong[0])!r} instead."
         )
     return np.asarray(np.interp(redshift, *_distances()))
 

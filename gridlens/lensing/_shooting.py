@@ -20,13 +20,15 @@ SOURCE_COLUMNS = 10
 # Pixels along a block's side, without the border of one pixel that differences need.
 _BLOCK = 8
 _SIDE = _BLOCK + 2
-# Samples lie this far apart in the source plane at most, in units of the thin axis's effective radius: a mean over a
-# pixel is then right to a few thousandths. A pixel is cut into no more than this many parts along each axis.
+# Samples lie this far apart in the source plane at most, in units of the thin axis's effective radius, or this part of
+# the length over which the light falls to 1/e: a mean over a pixel is then right to about a hundredth. A pixel is cut
+# into no more than this many parts along each axis.
 _SPACING = 0.35
-_MOST = 16
-# Where a pixel's edge lies further from its place by the local linear map than this part of the thin axis, every
-# sample gets a ray of its own.
-_CURVED = 0.25
+_STEEPNESS = 0.6
+_MOST = 24
+# Where the middle of a pixel's edge lies further from its place by the local linear map than this part of the thin
+# axis, every sample gets a ray of its own.
+_CURVED = 0.05
 
 
 @jit
@@ -65,15 +67,34 @@ def _sample(source, dx, dy):
 @jit
 def _is_near(source, dx, dy, margin):
     """Return whether light of a source reaches within `margin` of an offset from its centre."""
-    limit = source[S_REACH] / source[S_STRETCH] + margin
-    return dx * dx + dy * dy < limit * limit
+    stretch = source[S_STRETCH]
+    u = (source[S_COS] * dx + source[S_SIN] * dy) * stretch
+    v = (source[S_COS] * dy - source[S_SIN] * dx) / stretch
+    limit = source[S_REACH] + margin / stretch
+    return u * u + v * v < limit * limit
 
 
 @jit
-def _parts(span, source):
+def _spacing(source, dx, dy, reach):
+    """Return how far apart samples may lie in a pixel that reaches `reach` around an offset from the centre."""
+    spacing = _SPACING
+    n = source[S_INDEX]
+    if n > 1.0:
+        # Steeper than an exponential, the light has a cusp.
+        stretch = source[S_STRETCH]
+        u = (source[S_COS] * dx + source[S_SIN] * dy) * stretch
+        v = (source[S_COS] * dy - source[S_SIN] * dx) / stretch
+        nearest = max(math.sqrt(u * u + v * v) - reach / stretch, 0.0) / source[S_RADIUS]
+        spacing = min(spacing, _STEEPNESS * n / source[S_B] * nearest ** (1.0 - 1.0 / n))
+    return spacing * source[S_RADIUS] * source[S_STRETCH]
+
+
+@jit
+def _parts(span, spacing):
     """Return into how many parts a pixel's side of length `span` in the source plane is cut."""
-    count = math.ceil(span / (_SPACING * source[S_RADIUS] * source[S_STRETCH]))
-    return int(min(max(count, 1), _MOST))
+    if span >= _MOST * spacing:
+        return _MOST
+    return max(math.ceil(span / spacing), 1)
 
 
 @jit
@@ -135,8 +156,11 @@ def _draw_block(images, rows, source, light, rays, i0, j0, step, work, fixed):
                 continue
             parts_x = parts_y = fixed
             if fixed == 0:
-                parts_x = _parts(math.sqrt(xx * xx + yx * yx) + 4.0 * bent, source)
-                parts_y = _parts(math.sqrt(xy * xy + yy * yy) + 4.0 * bent, source)
+                side_x = math.sqrt(xx * xx + yx * yx) + 4.0 * bent
+                side_y = math.sqrt(xy * xy + yy * yy) + 4.0 * bent
+                spacing = _spacing(source, dx, dy, 0.5 * (side_x + side_y))
+                parts_x = _parts(side_x, spacing)
+                parts_y = _parts(side_y, spacing)
             if fixed == 0 and bent > _CURVED * thin:
                 value = _mean_rays(source, rows, rays[0, j, i], rays[1, j, i], step, parts_x, parts_y, work)
             else:

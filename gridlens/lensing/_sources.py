@@ -28,7 +28,7 @@ class SersicSource:
         Effective radius of the intermediate axis, ``sqrt(a b)``, arcsec, above 0.
     n : float
         Sersic index, 0.36 or more; 0.5 is a Gaussian.
-    flux : float or sequence of float
+    flux : float, sequence of float or ndarray of shape (bands,)
         Total unlensed flux, in each band where there are several.
     axis_ratio : float, default=1.0
         Minor over major axis, above 0 and at most 1.
@@ -48,7 +48,7 @@ class SersicSource:
     y: float
     radius: float
     n: float
-    flux: float | Sequence[float]
+    flux: float | Sequence[float] | NDArray[np.float64]
     axis_ratio: float = 1.0
     angle: float = 0.0
     efficiency: float = 1.0
@@ -98,7 +98,7 @@ def render_sources(
         Position of the image's centre, arcsec.
     supersampling : int, default=None
         Parts into which each side of a pixel is cut, 1 or more, placed in the source plane by the lens equation's
-        derivatives. None takes as many as the pixel's size in the source plane needs, at most 16, and shoots a ray
+        derivatives. None takes as many as the pixel's size in the source plane needs, at most 24, and shoots a ray
         for each part where the lens equation bends within the pixel.
 
     Returns
@@ -123,16 +123,19 @@ def render_sources(
         raise ValueError(f"The 'pixel_scale' parameter must be above 0. Got {pixel_scale!r} instead.")
     if supersampling is not None and supersampling < 1:
         raise ValueError(f"The 'supersampling' parameter must be 1 or more, or None. Got {supersampling!r} instead.")
-    bands = {np.shape(source.flux) for source in sources} or {()}
-    if len(bands) > 1:
-        raise ValueError(f"The 'sources' parameter must have fluxes in equally many bands. Got shapes {bands} instead.")
-    images = np.zeros((int(np.prod(*bands)), *shape))
+    shapes: set[tuple[int, ...]] = {np.shape(source.flux) for source in sources} or {()}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"The 'sources' parameter must have fluxes in equally many bands. Got shapes {shapes} instead."
+        )
+    bands = shapes.pop()
+    images = np.zeros((math.prod(bands), *shape))
     if sources:
         table, light = _tables(sources, pixel_scale)
         x0 = centre[0] - 0.5 * (shape[1] - 1) * pixel_scale
         y0 = centre[1] - 0.5 * (shape[0] - 1) * pixel_scale
         shooting.shoot(images, mass._rows, table, light, x0, y0, pixel_scale, supersampling or 0)
-    return images.reshape(*bands.pop(), *shape)
+    return images.reshape(*bands, *shape)
 
 
 def sersic_b(n: float) -> float:
