@@ -52,7 +52,7 @@ def critical_curves(
     Raises
     ------
     ValueError
-        A parameter is out of range, or a curve leaves the window.
+        A parameter is out of range, a curve leaves the window, or the only curves are smaller than `step`.
 
     See Also
     --------
@@ -81,6 +81,12 @@ def critical_curves(
             "a curve leaves the window. Take a larger one."
         )
     loops = _loops(inside)
+    if kind == "tangential" and not loops and _has_small_curve(mass, half_width, centre):
+        raise ValueError(
+            "The 'step' parameter must be smaller than the critical curve. "
+            f"Got {2.0 * half_width / cells:g} arcsec instead: no point of the grid lies inside. "
+            "Take a smaller step or window."
+        )
     curves = [_on_edges(mass, which, x, y, loop) for loop in loops]
     return sorted(curves, key=_area, reverse=True)
 
@@ -115,6 +121,15 @@ def einstein_radius(
     """
     curves = critical_curves(mass, half_width, centre=centre, step=step)
     return math.sqrt(_area(curves[0]) / math.pi) if curves else 0.0
+
+
+def _has_small_curve(mass: MassModel, half_width: float, centre: tuple[float, float]) -> bool:
+    """Return whether the centre of a component in the window lies inside a tangential critical curve."""
+    for component in mass.components:
+        offset = max(abs(component.x - centre[0]), abs(component.y - centre[1]))
+        if offset < half_width and mass.eigenvalues(component.x, component.y)[0] < 0.0:
+            return True
+    return False
 
 
 def _area(curve: FloatArray) -> float:

@@ -46,6 +46,7 @@ def points(component, rng):
     return component.x + radius * np.cos(angle), component.y + radius * np.sin(angle)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SIE", "DPIE", "NFW", "ExternalShear"])
 def test_deflection_and_second_derivatives_are_lenstronomys(kind):
     pytest.importorskip("lenstronomy")

@@ -35,6 +35,7 @@ def naive(lens, sources, size, pixel_scale, samples=24):
     return naive_lensing.rendered(lens.trace, rows, size, pixel_scale, samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lens", [LENS, HALO, NO_LENS], ids=["members", "halo", "none"])
 @pytest.mark.parametrize(("size", "pixel_scale"), [(48, 0.35), (25, 0.7)])
 def test_adaptive_sampling_is_dense_sampling(lens, size, pixel_scale):
