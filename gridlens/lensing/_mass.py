@@ -228,6 +228,12 @@ class ExternalShear:
     ------
     ValueError
         A parameter is out of range or not finite.
+
+    Examples
+    --------
+    >>> from gridlens.lensing import ExternalShear, MassModel
+    >>> round(float(MassModel([ExternalShear(0.05, angle=0.0)]).deflection(10.0, 0.0)[0]), 6)
+    0.5
     """
 
     gamma: float
