@@ -66,12 +66,9 @@ def _sample(source, dx, dy):
 
 @jit
 def _is_near(source, dx, dy, margin):
-    """Return whether light of a source reaches within `margin` of an offset from its centre."""
-    stretch = source[S_STRETCH]
-    u = (source[S_COS] * dx + source[S_SIN] * dy) * stretch
-    v = (source[S_COS] * dy - source[S_SIN] * dx) / stretch
-    limit = source[S_REACH] + margin / stretch
-    return u * u + v * v < limit * limit
+    """Return whether light of a source may reach within `margin` of an offset from its centre."""
+    limit = source[S_REACH] / source[S_STRETCH] + margin
+    return dx * dx + dy * dy < limit * limit
 
 
 @jit
