@@ -1,6 +1,6 @@
 """How the arc candidate of a row is chosen: against the whole definition, other choices, and in time.
 
-Run ``python benchmarks/arc_choice.py``; it takes two minutes on two cores and needs ``gridlens[sim]``.
+Run ``python benchmarks/arc_choice.py``; it takes two minutes on two cores.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 python benchmarks/calibration.py [--repeats 200] [--few]
 
-Prints tables. Needs the extra `sim`; the simulated cutouts' features are kept in `benchmarks/.cache/`. With `--few`
+Prints tables. The simulated cutouts' features are kept in `benchmarks/.cache/`. With `--few`
 nothing but the comparison of a beta calibration with a sigmoid for few positives, on scores whose probability is known;
 it takes a minute on two cores.
 """

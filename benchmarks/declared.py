@@ -1,7 +1,7 @@
 """What a wrong order of the bands, and zero points that are not stated, do to cutouts.
 
-Run ``python benchmarks/declared.py``; it needs the extra ``gridlens[sim]`` and takes two minutes on two cores. It
-prints two tables, quoted in ``docs/survey-files.md``:
+Run ``python benchmarks/declared.py``; it takes two minutes on two cores. It prints two tables, quoted in
+``docs/survey-files.md``:
 
 - how many simulated cutouts of each preset have the flag `BAND_ORDER`, in the order g, r, i and in the order i, r, g;
 - how far features and scores of the same cutouts move where the zero points of the bands differ and are assumed equal.

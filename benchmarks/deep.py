@@ -4,7 +4,7 @@ Run ``python benchmarks/deep.py``: 4,000 scenes at 64 px and the small networks,
 is made by ``python benchmarks/deep.py --scenes 32768 --size 128 --pixel-scale 0.5 --resnet 18 --vit small --epochs 30
 --held-out 2048 --jobs -1 --tree-jobs -1``. All members learn the same scenes of all surveys but one; the stack's
 weights come from scenes that no member has seen; the tables are of others, and of the survey that was left out. Needs
-``gridlens[deep,sim]``.
+``gridlens[deep]``.
 """
 
 import argparse

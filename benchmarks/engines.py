@@ -1,6 +1,6 @@
 """Threads, processes and Dask workers on the same shards: cutouts per second, and whether the tables are the same.
 
-Run ``python benchmarks/engines.py``; needs ``gridlens[sim,dask]``. Each engine has two workers. The rate is that from
+Run ``python benchmarks/engines.py``; needs ``gridlens[dask]``. Each engine has two workers. The rate is that from
 the first finished part to the last, without the seconds in which workers load their libraries; these are told apart.
 """
 

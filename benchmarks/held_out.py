@@ -2,7 +2,7 @@
 
 python benchmarks/held_out.py FOLDER
 
-Writes FOLDER/scores.csv and FOLDER/truth.csv, for `gridlens evaluate`. Needs the extra `sim`; the features are kept in
+Writes FOLDER/scores.csv and FOLDER/truth.csv, for `gridlens evaluate`. The features are kept in
 `benchmarks/.cache/`.
 """
 

@@ -1,6 +1,6 @@
 """Loose FITS triplets, NAME_g.fits, NAME_r.fits and NAME_i.fits, beside npz shards of the same cutouts.
 
-Run ``python benchmarks/loose_files.py``; needs ``gridlens[sim]``. It prints how long the command ``gridlens score``
+Run ``python benchmarks/loose_files.py``. It prints how long the command ``gridlens score``
 takes on both, what listing, reading and measuring the triplets take of a processor, and what a list of many names
 takes, of empty files that are made for it. The files have just been written, so that the disk is not asked.
 """

@@ -2,7 +2,7 @@
 
 python benchmarks/own_labels.py [--scenes 600] [--labelled 100 200]
 
-Prints a table. Needs the extra `sim`; the scenes' features are kept in `benchmarks/.cache/`. The scenes share no seed
+Prints a table. The scenes' features are kept in `benchmarks/.cache/`. The scenes share no seed
 with those of the bundled model, but they come from the same simulation, which favours it.
 """
 

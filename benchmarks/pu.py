@@ -2,7 +2,7 @@
 
 python benchmarks/pu.py [--seeds 10] [--draw docs/pu-bias.png]
 
-Prints tables. Needs the extras `sim` and `dev`; the simulated cutouts' features are kept in `benchmarks/.cache/`.
+Prints tables. Needs the extra `dev`; the simulated cutouts' features are kept in `benchmarks/.cache/`.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 Run ``python benchmarks/soak.py --draw docs/soak.png``. It starts `gridlens score` as a user would, and looks at its
 processes and at the parts that it finishes. The cutouts are a few thousand simulated ones under other ids, so that
-after the first round the disk is not asked again; needs ``gridlens[sim,explain,dask]``.
+after the first round the disk is not asked again; needs ``gridlens[explain,dask]``.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What the trees of the bundled model cost: the kernel that reads them as masks of leaves against LightGBM's own walk.
 
-Run ``python benchmarks/trees.py``; needs ``gridlens[sim]``. One thread each, rows as a scoring run has them: simulated
+Run ``python benchmarks/trees.py``. One thread each, rows as a scoring run has them: simulated
 scenes, in the eight turns that the member takes the mean of, 170 at a time. Both give the same numbers, to the bit.
 """
 

@@ -1,6 +1,6 @@
 """Learn from 60 known lenses among 5,000 clusters of which nothing else is known.
 
-    pip install "gridlens[sim]"
+    pip install gridlens
     python examples/known_lenses.py known-lenses/
 
 The clusters are simulated, so that the answer is known: 150 of 5,000 are lenses, and 60 of them, drawn from the

@@ -1,6 +1,6 @@
 """Make `cutouts/simulated.npz` and its truth: twelve scenes of the canonical geometry, half of them with a lens.
 
-Run it from anywhere; needs the extra `gridlens[sim]`.
+Run it from anywhere.
 """
 
 from pathlib import Path

@@ -1,13 +1,17 @@
 """What the project says of itself: the README's lines are those that CI runs, and metadata stand in one place."""
 
 import configparser
+import contextlib
 import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,19 +33,52 @@ def test_metadata_stand_in_pyproject_alone():
     assert not {"metadata", "options"} & {section.split(".")[0] for section in setup.sections()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "BSD-3-Clause"
-    assert set(project["optional-dependencies"]) >= {"sim", "deep", "explain", "dask", "dev", "test"}
+    assert set(project["optional-dependencies"]) >= {"deep", "explain", "dask", "dev", "test"}
 
 
-def test_lenstronomy_is_asked_for_by_its_extra_alone():
+# Their licences forbid commercial use or redistribution; lenstronomy requires them.
+NOT_FREE = {"jampy", "mgefit", "capfit", "plotbin", "lenstronomy"}
+# Extras of the developers: they are no part of what a user installs.
+DEVELOPERS = {"test", "dev"}
+
+
+def required(name, extras, seen):
+    """Add the distributions that `name` with `extras` requires, and those that they require, to `seen`."""
+    for requirement in map(Requirement, metadata.requires(name) or ()):
+        if requirement.marker is not None and not any(
+            requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)
+        ):
+            continue
+        key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
+        if key not in seen:
+            seen.add(key)
+            # What is not installed here, such as the packages of another extra, is known by its name.
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                required(requirement.name, requirement.extras, seen)
+
+
+def test_nothing_that_a_user_installs_requires_packages_that_are_not_free():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert not any("lenstronomy" in requirement for requirement in project["dependencies"])
-    users = {
-        path
-        for path in (ROOT / "gridlens").rglob("*.py")
-        if re.search(r"^\s*(from|import) lenstronomy", path.read_text(), re.M)
-    }
-    assert {path.parent.name for path in users} == {"simulate"}
-    assert "commercial" in (ROOT / "README.md").read_text()
+    declared = {name: [Requirement(text) for text in texts] for name, texts in project["optional-dependencies"].items()}
+    declared[""] = [Requirement(text) for text in project["dependencies"]]
+    assert any(requirement.name == "lenstronomy" for requirement in declared["test"])
+    for extra in declared.keys() - DEVELOPERS:
+        seen = {(canonicalize_name(requirement.name), frozenset(requirement.extras)) for requirement in declared[extra]}
+        for requirement in declared[extra]:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                required(requirement.name, requirement.extras, seen)
+        names = {name for name, _ in seen}
+        assert names and not names & NOT_FREE, (extra, names & NOT_FREE)
+    # The walk finds what lenstronomy requires, where it is installed.
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        seen = set()
+        required("lenstronomy", (), seen)
+        assert {"jampy", "mgefit", "capfit", "plotbin"} <= {name for name, _ in seen}
+
+
+def test_no_module_imports_lenstronomy():
+    for path in (ROOT / "gridlens").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) lenstronomy", path.read_text(), re.M), path
 
 
 def test_the_readme_quotes_the_card():

@@ -53,7 +53,7 @@ def simulate(
 ) -> None:
     """Write N simulated cutouts to the folder OUT: npz shards and truth.csv, one row a scene.
 
-    OUT must be new or empty. Needs lenstronomy: pip install 'gridlens[sim]'.
+    OUT must be new or empty.
     """
     if into is None and not (pixel_scale is None and bands is None and zeropoint is None):
         raise click.UsageError("--pixel-scale, --bands and --zeropoint describe the real image of --into.")

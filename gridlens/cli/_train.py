@@ -95,7 +95,6 @@ def train(
 
     With --recipe, on scenes that are simulated first: the recipe "default" makes the model that comes with gridlens, in
     about an hour and a half on two cores; "quick" makes a weaker one from a sixteenth of the scenes, to try members.
-    Simulating needs lenstronomy: pip install 'gridlens[sim]'.
     """
     own = bool(data or options["images"])
     if own and recipe is not None:

@@ -49,7 +49,7 @@ MOST_MANIFEST_BYTES = 1 << 20
 MOST_STATE_BYTES = 1 << 24
 
 _AGAIN = "Get or train the model again."
-_RECORDED = ("numpy", "scipy", "scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "numba", "astropy", "lenstronomy")
+_RECORDED = ("numpy", "scipy", "scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "numba", "astropy")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

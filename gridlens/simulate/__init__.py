@@ -1,7 +1,4 @@
-"""Simulated cutouts with known truth: scenes of clusters with and without arcs, and arcs injected into real images.
-
-Needs the extra ``gridlens[sim]``.
-"""
+"""Simulated cutouts with known truth: scenes of clusters with and without arcs, and arcs injected into real images."""
 
 from gridlens.simulate._backgrounds import load_backgrounds
 from gridlens.simulate._dataset import scenes_to_cutouts, write_training_set

@@ -12,7 +12,6 @@ from joblib import Parallel, delayed
 
 from gridlens._files import atomic_folder, atomic_path
 from gridlens.cutouts import METADATA_NAMES, CutoutSet, write_npz
-from gridlens.simulate._lens import require_lenstronomy
 from gridlens.simulate._scene import TRUTH_COLUMNS, Scene, SceneSettings, simulate_scene
 
 __all__ = ["BLOCK", "map_blocks", "scenes_to_cutouts", "write_scenes", "write_training_set"]
@@ -46,7 +45,6 @@ def map_blocks(
     tuple of int and object
         Number of scenes in the block and what `task` returned, in the order of the blocks.
     """
-    require_lenstronomy()
     bounds = [(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
     results = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)(
         delayed(task)(make, start, stop) for start, stop in bounds

@@ -1,71 +1,30 @@
-"""The mass of a lensing cluster: lenstronomy's mass models, ray shooting, and the truth that follows from them."""
+"""The mass of a lensing cluster, drawn, and the truth that follows from it."""
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from gridlens.errors import GridlensError
+from gridlens.lensing import DPIE, NFW, SIE, ExternalShear, MassModel, lensing_efficiency
 
-__all__ = [
-    "MassModel",
-    "critical_radius",
-    "draw_mass",
-    "lensing_efficiency",
-    "require_lenstronomy",
-    "shoot_rays",
-]
+__all__ = ["REFERENCE_REDSHIFT", "ClusterMass", "critical_radius", "draw_mass"]
 
-# Rays are shot in blocks that fit the processor's cache: four times faster than 65,000 at once.
-_BLOCK = 8192
 # Sources' redshift at which the mass model's Einstein radius is quoted.
 REFERENCE_REDSHIFT = 2.0
-
-
-def require_lenstronomy() -> None:
-    """Raise GridlensError where lenstronomy is not installed."""
-    try:
-        import lenstronomy  # noqa: F401
-    except ImportError as exc:
-        raise GridlensError("Simulated lenses need lenstronomy: pip install 'gridlens[sim]'.") from exc
+# Names of the halos in the truth, which are those of lenstronomy's profiles.
+ISOTHERMAL, NFW_HALO = "NIE", "NFW_ELLIPSE_CSE"
 
 
 @dataclass(frozen=True)
-class MassModel:
-    """A lens as lenstronomy takes it, with the redshift that it stands at."""
+class ClusterMass:
+    """A cluster as a lens, for sources at the reference redshift, with the redshift that it stands at."""
 
-    names: list[str]
-    parameters: list[dict[str, float]]
+    model: MassModel
     redshift: float
     theta_e_halo: float
     halo: str
     extra: dict[str, float] = field(default_factory=dict)
-
-
-def lensing_efficiency(lens_redshift: float, source_redshift: float | np.ndarray) -> Any:
-    """D_ls / D_s in a flat LCDM universe with Omega_m = 0.3, redshifts up to 6; 0 for a source in front of the lens."""
-    redshifts, distances = _comoving_distances()
-    lens = np.interp(lens_redshift, redshifts, distances)
-    source = np.interp(source_redshift, redshifts, distances)
-    return np.clip(1.0 - lens / source, 0.0, None)
-
-
-@lru_cache(maxsize=1)
-def _comoving_distances() -> tuple[np.ndarray, np.ndarray]:
-    """Redshifts to 6 and their comoving distances: astropy's integral costs a millisecond a call."""
-    from astropy.cosmology import FlatLambdaCDM
-
-    redshifts = np.linspace(0.0, 6.0, 1201)
-    return redshifts, np.asarray(FlatLambdaCDM(H0=70.0, Om0=0.3).comoving_distance(redshifts).value)
-
-
-def _ellipticity(axis_ratio: float, angle: float) -> dict[str, float]:
-    """lenstronomy's e1, e2 (its convention: (1 - q) / (1 + q) along the major axis)."""
-    size = (1.0 - axis_ratio) / (1.0 + axis_ratio)
-    return {"e1": size * math.cos(2.0 * angle), "e2": size * math.sin(2.0 * angle)}
 
 
 def draw_mass(
@@ -75,7 +34,7 @@ def draw_mass(
     centre: tuple[float, float],
     angle: float,
     members: np.ndarray,
-) -> MassModel:
+) -> ClusterMass:
     """Draw a cluster's mass: a halo near the BCG, external shear, and its brightest members.
 
     Parameters
@@ -94,80 +53,39 @@ def draw_mass(
 
     Returns
     -------
-    MassModel
+    ClusterMass
     """
     axis_ratio = float(rng.uniform(0.6, 0.95))
     tilt = angle + float(rng.normal(0.0, 0.2))
     x, y = (float(c + rng.normal(0.0, 0.4)) for c in centre)
-    shape = _ellipticity(axis_ratio, tilt)
     extra = {"halo_axis_ratio": axis_ratio, "halo_angle": tilt}
+    halo: SIE | NFW
     if rng.random() < 0.6:
-        halo = "NIE"
         core = float(rng.uniform(0.05, 3.0))
         # A core lowers the Einstein radius to sqrt(b^2 - 2 b s): draw b so that theta_e comes out.
-        strength = core + math.hypot(core, theta_e)
-        parameters: dict[str, float] = {"theta_E": strength, "s_scale": core, **shape, "center_x": x, "center_y": y}
+        halo = SIE(core + math.hypot(core, theta_e), x, y, axis_ratio, tilt, core)
         extra["core"] = core
     else:
-        halo = "NFW_ELLIPSE_CSE"
         scale = float(rng.uniform(30.0, 80.0))
-        # alpha(theta_e) = theta_e fixes the deflection at the scale radius (Meneghetti et al. 2003, equation 6).
-        strength = theta_e / _nfw_shape(theta_e / scale) * _nfw_shape(1.0)
-        parameters = {"alpha_Rs": strength, "Rs": scale, **shape, "center_x": x, "center_y": y}
+        halo = NFW.from_einstein_radius(theta_e, scale, x=x, y=y, axis_ratio=axis_ratio, angle=tilt)
         extra["scale_radius"] = scale
     shear, shear_angle = float(rng.uniform(0.0, 0.08)), float(rng.uniform(0.0, math.pi))
     extra["shear"] = shear
-    names = [halo, "SHEAR"]
-    parameter_list = [
-        parameters,
-        {"gamma1": shear * math.cos(2.0 * shear_angle), "gamma2": shear * math.sin(2.0 * shear_angle)},
-    ]
-    # Faber-Jackson: theta_E of a member goes as L^1/2; an L* galaxy has 210 km/s, 1.25 arcsec before D_ls/D_s.
+    components = [halo, ExternalShear(shear, shear_angle), *_members(redshift, members)]
+    name = ISOTHERMAL if isinstance(halo, SIE) else NFW_HALO
+    return ClusterMass(MassModel(components), redshift, theta_e, name, extra)
+
+
+def _members(redshift: float, members: np.ndarray) -> list[DPIE]:
+    """Faber-Jackson: theta_E of a member goes as L^1/2; an L* galaxy has 210 km/s, 1.25 arcsec before D_ls/D_s."""
     efficiency = float(lensing_efficiency(redshift, REFERENCE_REDSHIFT))
-    for member_x, member_y, luminosity in members:
-        ring = 1.25 * efficiency * math.sqrt(luminosity)
-        inner, outer = 0.05, 4.0 * math.sqrt(luminosity) + 0.5
-        names.append("PJAFFE")
-        parameter_list.append(
-            {
-                "sigma0": 0.5 * ring * (outer - inner) / (inner * outer),
-                "Ra": inner,
-                "Rs": outer,
-                "center_x": float(member_x),
-                "center_y": float(member_y),
-            }
-        )
-    return MassModel(names, parameter_list, redshift, theta_e, halo, extra)
+    return [
+        DPIE(1.25 * efficiency * math.sqrt(luminosity), 0.05, 4.0 * math.sqrt(luminosity) + 0.5, float(x), float(y))
+        for x, y, luminosity in members
+    ]
 
 
-def _nfw_shape(x: float) -> float:
-    """NFW deflection up to a constant: (ln(x/2) + F(x)) / x, Bartelmann 1996, A&A 313, 697."""
-    if x < 1.0:
-        inner = math.acosh(1.0 / x) / math.sqrt(1.0 - x * x)
-    elif x > 1.0:
-        inner = math.acos(1.0 / x) / math.sqrt(x * x - 1.0)
-    else:
-        inner = 1.0
-    return (math.log(0.5 * x) + inner) / x
-
-
-def shoot_rays(mass: MassModel, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Deflection (arcsec) at the image positions `x`, `y` (arcsec, one shape) for a source at the reference redshift.
-
-    A source at another redshift sees it scaled by the ratio of the lensing efficiencies.
-    """
-    from lenstronomy.LensModel.lens_model import LensModel
-
-    model = LensModel(mass.names)
-    flat_x, flat_y = x.ravel(), y.ravel()
-    alpha_x, alpha_y = np.empty_like(flat_x), np.empty_like(flat_y)
-    for start in range(0, flat_x.size, _BLOCK):
-        part = slice(start, start + _BLOCK)
-        alpha_x[part], alpha_y[part] = model.alpha(flat_x[part], flat_y[part], mass.parameters)
-    return alpha_x.reshape(x.shape), alpha_y.reshape(x.shape)
-
-
-def critical_radius(mass: MassModel, centre: tuple[float, float]) -> tuple[float, np.ndarray]:
+def critical_radius(mass: ClusterMass, centre: tuple[float, float]) -> tuple[float, np.ndarray]:
     """Einstein radius from the area inside the tangential critical curve, and points on that curve.
 
     Returns
@@ -177,12 +95,13 @@ def critical_radius(mass: MassModel, centre: tuple[float, float]) -> tuple[float
     curve : ndarray of shape (k, 2)
         Image positions (arcsec) of cells just inside the curve; empty where there is none.
     """
+    # Sources are drawn at cells of this grid: another way to find the curve would give the scenes of a seed other arcs.
     half = 2.2 * mass.theta_e_halo + 4.0
     cells = 144
     step = 2.0 * half / cells
     axis = (np.arange(cells) - 0.5 * (cells - 1)) * step
     x, y = np.meshgrid(axis + centre[0], axis + centre[1])
-    alpha_x, alpha_y = shoot_rays(mass, x, y)
+    alpha_x, alpha_y = mass.model.deflection(x, y)
     xy, xx = np.gradient(alpha_x, step)
     yy, yx = np.gradient(alpha_y, step)
     # The smaller eigenvalue of the Jacobian, 1 - kappa - |gamma|, is negative inside the tangential critical curve.

@@ -11,7 +11,7 @@ from gridlens.cutouts import METADATA_NAMES, get_survey
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.simulate._canvas import Canvas, Geometry
 from gridlens.simulate._impostors import draw_impostor
-from gridlens.simulate._lens import MassModel, critical_radius, draw_mass
+from gridlens.simulate._lens import ClusterMass, critical_radius, draw_mass
 from gridlens.simulate._observe import (
     Conditions,
     add_artefact,
@@ -230,7 +230,7 @@ def draw_lens(
     return arc, truth
 
 
-def _mass_truth(mass: MassModel, theta_e: float) -> dict[str, Any]:
+def _mass_truth(mass: ClusterMass, theta_e: float) -> dict[str, Any]:
     """Einstein radii are for a source at the reference redshift."""
     return {"theta_e": theta_e, "theta_e_halo": mass.theta_e_halo, "halo": mass.halo, **mass.extra}
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gridlens.lensing import SersicSource, lensing_efficiency, render_sources
 from gridlens.simulate._canvas import Canvas, band_fluxes
-from gridlens.simulate._lens import REFERENCE_REDSHIFT, MassModel, lensing_efficiency, shoot_rays
-from gridlens.simulate._light import add_lensed_sersic, sersic_b, sersic_norm
+from gridlens.simulate._lens import REFERENCE_REDSHIFT, ClusterMass
 
 __all__ = ["Source", "draw_lensed", "draw_sources"]
+
+# Parts of a sub-pixel's side that lensed light is sampled at.
+_SAMPLING = 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Source:
 
 def _position(
     rng: np.random.Generator,
-    mass: MassModel,
+    mass: ClusterMass,
     scale: float,
     curve: np.ndarray,
     centre: tuple[float, float],
@@ -40,10 +43,10 @@ def _position(
     ApJ 284, 1).
     """
     if curve.size and rng.random() < 0.6:
-        point = curve[rng.integers(len(curve))][None, :]
-        alpha_x, alpha_y = shoot_rays(mass, point[:, 0], point[:, 1])
-        x = float(point[0, 0] - scale * alpha_x[0] + rng.normal(0.0, 0.5))
-        y = float(point[0, 1] - scale * alpha_y[0] + rng.normal(0.0, 0.5))
+        point = curve[rng.integers(len(curve))]
+        alpha_x, alpha_y = mass.model.deflection(*point)
+        x = float(point[0] - scale * alpha_x + rng.normal(0.0, 0.5))
+        y = float(point[1] - scale * alpha_y + rng.normal(0.0, 0.5))
         return x, y
     distance, direction = reach * rng.random(), float(rng.uniform(0.0, 2.0 * math.pi))
     return centre[0] + distance * math.cos(direction), centre[1] + distance * math.sin(direction)
@@ -67,7 +70,7 @@ def _galaxy(
 
 
 def draw_sources(
-    rng: np.random.Generator, mass: MassModel, curve: np.ndarray, centre: tuple[float, float], cluster_cluster: bool
+    rng: np.random.Generator, mass: ClusterMass, curve: np.ndarray, centre: tuple[float, float], cluster_cluster: bool
 ) -> list[Source]:
     """Draw one to four blue galaxies behind the lens, or the red members of a background cluster.
 
@@ -107,32 +110,19 @@ def draw_sources(
     return sources
 
 
-def draw_lensed(canvas: Canvas, mass: MassModel, sources: list[Source]) -> float:
-    """Draw the images of `sources` onto `canvas`, the rays shot once; return the total magnification (r band)."""
-    x, y = canvas.grid()
-    alpha_x, alpha_y = shoot_rays(mass, x, y)
+def draw_lensed(canvas: Canvas, mass: ClusterMass, sources: list[Source]) -> float:
+    """Draw the images of `sources` onto `canvas`; return the total magnification (r band)."""
     reference = float(lensing_efficiency(mass.redshift, REFERENCE_REDSHIFT))
-    before = float(canvas.images[1].sum())
     intrinsic = 0.0
+    components = []
     for source in sources:
         scale = float(lensing_efficiency(mass.redshift, source.redshift)) / reference
-        beta_x, beta_y = x - scale * alpha_x, y - scale * alpha_y
         fluxes = band_fluxes(source.r_mag, *source.colours)
         intrinsic += float(fluxes[1])
-        for cx, cy, radius, n, axis_ratio, angle, share in source.components:
-            unit = share * fluxes / (sersic_norm(n) * radius * radius) * canvas.step**2
-            add_lensed_sersic(
-                canvas.images,
-                beta_x,
-                beta_y,
-                cx,
-                cy,
-                radius,
-                n,
-                sersic_b(n),
-                axis_ratio,
-                math.cos(angle),
-                math.sin(angle),
-                unit,
-            )
-    return (float(canvas.images[1].sum()) - before) / intrinsic
+        for x, y, radius, n, axis_ratio, angle, share in source.components:
+            components.append(SersicSource(x, y, radius, n, share * fluxes, axis_ratio, angle, scale))
+    # Sub-pixels are fine already. Another sampling would change the pixels of a seeded scene.
+    shape = (canvas.size, canvas.size)
+    images = render_sources(mass.model, components, shape, canvas.step, supersampling=_SAMPLING)
+    canvas.images += images
+    return float(images[1].sum()) / intrinsic

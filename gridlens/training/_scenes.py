@@ -51,11 +51,6 @@ def measured_scenes(
         The next scenes in their order, with all metadata.
     truth : list of dict
         The truth of each of them.
-
-    Raises
-    ------
-    GridlensError
-        lenstronomy is not installed.
     """
     from gridlens.simulate import SceneSettings, simulate_scene
     from gridlens.simulate._dataset import map_blocks

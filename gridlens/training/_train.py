@@ -114,7 +114,7 @@ def train(
     source : str, path, sequence of them, or Source, default=None
         Your cutouts, as `gridlens.sources.open_source` takes them: files, folders and globs, or feature caches; or a
         source that it opened, such as survey images with a catalogue. None simulates the scenes of `recipe`, which must
-        be named then, and needs the extra ``gridlens[sim]``.
+        be named then.
     labels : str, path or DataFrame, default=None
         Table for `source` with the columns `id` and `label` (1 a lens, 0 certainly not a lens, blank not known), and
         optionally `cluster` (rows with one value are views of one cluster) and `calibration` (1 for rows to calibrate

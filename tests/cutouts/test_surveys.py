@@ -44,7 +44,6 @@ def test_the_surveys_that_scenes_are_drawn_from_are_what_they_were():
 
 
 def test_simulator_and_recipe_draw_from_the_simulated_surveys():
-    pytest.importorskip("lenstronomy")
     from gridlens.simulate import SceneSettings
     from gridlens.training import Recipe
 

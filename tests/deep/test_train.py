@@ -24,7 +24,6 @@ WORDS = ", ".join(f"{name}={value!r}" for name, value in SMALL.items())
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*positives are fewer than the:UserWarning")
 def test_a_stack_with_a_network_is_trained_and_scores_from_the_command_line(tmp_path, monkeypatch):
-    pytest.importorskip("lenstronomy")
     tiny = dataclasses.replace(RECIPES["quick"], surveys=("hsc",), n_train=64, n_calibrate=48, n_test=32)
     monkeypatch.setitem(RECIPES, "quick", tiny)
     members = f"lightgbm(n_estimators=20), nnpu(n_estimators=20, class_prior=0.5), resnet({WORDS})"

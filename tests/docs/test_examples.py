@@ -24,8 +24,6 @@ def test_examples_run(path, tmp_path, monkeypatch):
         parts = parts[1:]
         if find_spec("torch") is None:
             pytest.skip("torch is not installed")
-    if parts[1] == "simulate" and find_spec("lenstronomy") is None:
-        pytest.skip("lenstronomy is not installed")
     module = importlib.import_module(".".join(part for part in parts if part != "__init__"))
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():

@@ -53,7 +53,6 @@ def check(cases):
 
 def simulated(n):
     """Scenes of every preset with and without lenses, canonical and of other sizes and scales."""
-    pytest.importorskip("lenstronomy")
     from gridlens.simulate import SceneSettings, simulate_scene
 
     for name in SIMULATED_SURVEYS:

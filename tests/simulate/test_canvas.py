@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 from scipy import fft, ndimage
 
-pytest.importorskip("lenstronomy")
-
 from gridlens.simulate._canvas import Canvas, Geometry, band_fluxes, flux_of, moffat_kernel
 
-NO_SHIFT = np.zeros(2)
+NO_SHIFT = (0.0, 0.0)
 FLUXES = np.array([10.0, 20.0, 30.0])
 
 
 def profile(fwhm, shift=NO_SHIFT, length=128):
-    return fft.fftshift(fft.irfft2(moffat_kernel(fwhm, np.asarray(shift), length), s=(length, length)))
+    return fft.fftshift(fft.irfft2(moffat_kernel(fwhm, tuple(shift), length), s=(length, length)))
 
 
 def observe(canvas, seeing=(0.9, 0.8, 0.7), shifts=None):

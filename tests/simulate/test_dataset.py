@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("lenstronomy")
-
 from gridlens import CutoutSet
 from gridlens.cutouts import METADATA_NAMES, read_batches
 from gridlens.errors import GridlensError

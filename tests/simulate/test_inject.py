@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("lenstronomy")
-
 from gridlens import CutoutSet
 from gridlens.cutouts import band_noise, get_survey, write_npz
 from gridlens.cutouts._reject import reject_reason

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-pytest.importorskip("lenstronomy")
-
 from gridlens.cutouts import get_survey
 from gridlens.cutouts._reject import reject_reason
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
@@ -37,6 +35,9 @@ ARC_NUMBERS = [
     "arc_width",
     "arc_distance",
 ]
+
+# What is measured on the arcs, and changes in the last digits with the lens's.
+MEASURED = ("magnification", "arc_mag_r", "arc_snr", "arc_length", "arc_width", "arc_distance")
 
 
 def same_truth(one, other):
@@ -129,6 +130,24 @@ def test_cluster_cluster_scenes():
     assert scene.pixels.shape == (192, 192, 3)
     assert scene.truth["theta_e_halo"] >= 20.0
     assert scene.truth["n_sources"] >= 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kwargs", [{"varied_fraction": 0.0}, {"varied_fraction": 1.0}, {"cluster_cluster": 1.0}])
+def test_scenes_are_those_that_lenstronomy_lenses(kwargs):
+    pytest.importorskip("lenstronomy")
+    from lenstronomy_scenes import reference_scene
+
+    settings = SceneSettings(lens_fraction=1.0, **kwargs)
+    for index in range(4):
+        scene, reference = simulate_scene(31, index, settings), reference_scene(31, index, settings)
+        drawn = {name: scene.truth[name] for name in TRUTH_COLUMNS if name not in MEASURED}
+        assert same_truth(drawn, {name: reference.truth[name] for name in drawn})
+        assert scene.arc.sum(dtype=float) == pytest.approx(reference.arc.sum(dtype=float), rel=1e-3)
+        assert scene.truth["magnification"] == pytest.approx(reference.truth["magnification"], rel=0.01)
+        # The noise of neighbours tells the sky's rms; at least a quarter of it is left where noise is correlated.
+        rms = np.nanmedian(np.abs(np.diff(scene.pixels.astype(float), axis=0)), axis=(0, 1)) / 0.954
+        assert np.nanmax(np.abs(scene.pixels.astype(float) - reference.pixels) / rms) < 0.02
 
 
 @pytest.fixture

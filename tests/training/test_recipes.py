@@ -10,13 +10,11 @@ from gridlens.cutouts import write_npz
 from gridlens.errors import GridlensError
 from gridlens.features import GridPatchExtractor, Measured, measure
 from gridlens.models import read_manifest
+from gridlens.simulate import SceneSettings, scenes_to_cutouts, simulate_scene
 from gridlens.training import RECIPES, Recipe
 from gridlens.training._mine import mine
 from gridlens.training._scenes import measured_scenes
 from gridlens.training._simulated import simulated_set
-
-pytest.importorskip("lenstronomy")
-from gridlens.simulate import SceneSettings, scenes_to_cutouts, simulate_scene
 
 TINY = Recipe(
     surveys=("hsc",),

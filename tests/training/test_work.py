@@ -67,7 +67,6 @@ def test_own_cutouts_are_measured_once_though_a_member_looks_at_their_pixels(cut
 
 @pytest.mark.slow
 def test_scenes_are_measured_once_though_a_member_looks_at_their_pixels(measurements):
-    pytest.importorskip("lenstronomy")
     recipe = Recipe(surveys=("hsc",), n_train=24, n_calibrate=24, calibrate_lens_fraction=0.5, n_test=16)
     train(recipe=recipe, members=(*LINEAR, "polar"), n_jobs=1)
     assert len(measurements) == recipe.n_scenes
