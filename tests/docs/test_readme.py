@@ -1,7 +1,6 @@
 """The commands of the README can be pasted in order, into a terminal of 80 columns and where output is a pipe."""
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +87,7 @@ def walked(home, mode):
     assert {words[0] for words in commands} == {"gridlens"}
     # Networks take minutes; the tests of the plugin train one by the same command.
     commands = [words for words in commands if "with-network/" not in words]
-    if find_spec("lenstronomy") is None or mode == "pipe":
+    if mode == "pipe":
         # The commands that train take most of the time, and those that use their models need them.
         trained = {words[words.index("--out") + 1] for words in commands if words[1] == "train"}
         commands = [words for words in commands if words[1] != "simulate" and not trained & set(words)]

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import re
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,6 @@ def test_known_lenses_among_unlabelled_clusters(walked):
     assert ranked["id"].head(2 * KNOWN).isin([f"c{k:03d}" for k in range(2 * KNOWN)]).mean() > 0.8
 
 
-@pytest.mark.skipif(find_spec("lenstronomy") is None, reason="lenstronomy is not installed")
 def test_the_script_of_known_lenses_runs(tmp_path, capsys):
     spec = importlib.util.spec_from_file_location("known_lenses", ROOT / "examples" / "known_lenses.py")
     script = importlib.util.module_from_spec(spec)
