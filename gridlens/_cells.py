@@ -41,7 +41,7 @@ def marked_cells(table: pd.DataFrame) -> pd.DataFrame:
 def ascii_cells(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return the table with its text in ASCII, and how many cells that changed."""
     made = _mapped(table, as_ascii)
-    changed = sum(int((made[name] != table[name]).sum()) for name in _text_columns(table))
+    changed = sum(int(((made[name] != table[name]) & made[name].notna()).sum()) for name in _text_columns(table))
     return made, changed
 
 

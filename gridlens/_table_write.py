@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens._cells import ascii_cells, marked_cells, quoted_formulas
+from gridlens._ids import as_ascii
 from gridlens._table_columns import Column, describe_columns
 
 if TYPE_CHECKING:
@@ -73,14 +74,26 @@ def write_fits_table(batches: Batches, path: Path, attrs: Mapping[Any, Any]) -> 
             UserWarning,
             stacklevel=2,
         )
-    hdu = fits.table_to_hdu(_astropy_table(whole, attrs))
+    hdu = fits.table_to_hdu(_astropy_table(whole.rename(columns=as_ascii), attrs))
     known = describe_columns(whole.columns, attrs)
     for k, name in enumerate(whole.columns, start=1):
         if name in known:
             hdu.header[f"TCOMM{k}"] = known[name].description
+            if known[name].unit:
+                hdu.columns[k - 1].unit = _fits_unit(known[name].unit)
             if known[name].ucd:
                 hdu.header[f"TUCD{k}"] = known[name].ucd
     hdu.writeto(path, overwrite=True)
+
+
+def _fits_unit(unit: str) -> str:
+    """Return a unit as FITS spells it, or as the catalogue does where FITS has no spelling."""
+    from astropy.units import Unit
+
+    try:
+        return Unit(unit).to_string("fits")
+    except ValueError:
+        return as_ascii(unit)
 
 
 def write_votable(batches: Batches, path: Path, attrs: Mapping[Any, Any]) -> None:
@@ -88,6 +101,7 @@ def write_votable(batches: Batches, path: Path, attrs: Mapping[Any, Any]) -> Non
     whole = _joined(batches)
     table = _astropy_table(whole, attrs)
     for name, column in describe_columns(whole.columns, attrs).items():
+        table[name].unit = column.unit or None
         table[name].description = column.description
         if column.ucd:
             table[name].meta["ucd"] = column.ucd
@@ -108,8 +122,6 @@ def _astropy_table(whole: pd.DataFrame, attrs: Mapping[Any, Any]) -> "Table":
         if hasattr(table[name], "mask") and table[name].dtype.kind == "i":
             # What FITS takes for missing: astropy's own, 999999, may be a value.
             table[name].fill_value = np.iinfo(table[name].dtype).min
-    for name, column in describe_columns(whole.columns, attrs).items():
-        table[name].unit = column.unit or None
     table.meta["PREVAL"] = attrs.get("prevalence")
     table.meta["CREATOR"] = f"gridlens {version('gridlens')}"
     return table

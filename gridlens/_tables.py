@@ -63,7 +63,7 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str], *, quote_form
     table : DataFrame
     path : str or path
     quote_formulas : bool, default=False
-        In CSV, put an apostrophe before ids, paths and messages that begin with =, +, - or @: spreadsheets run them as
+        In CSV, put an apostrophe before text that begins with =, +, - or @: spreadsheets run them as
         formulas. `read_table` removes it.
 
     Raises

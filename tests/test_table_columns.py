@@ -108,6 +108,18 @@ def test_fits_headers_describe_the_columns(table, tmp_path):
     assert nulls is not None
 
 
+@pytest.mark.parametrize("unit", ["log10(Msun)", "2 Jy", "h:m:s", "µJy"])
+def test_names_and_units_that_fits_does_not_know_are_written(tmp_path, unit):
+    rows = pd.DataFrame({"id": ["a", None], "masse_é": [1.0, 2.0]})
+    rows.attrs = described_attrs((), kept={"masse_é": unit})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_table(rows, tmp_path / "t.fits")
+    header = fits.getheader(tmp_path / "t.fits", 1)
+    assert header["TTYPE2"] == "masse_\\u00e9"
+    assert header["TUNIT2"] == unit.replace("µ", "u")
+
+
 @pytest.mark.parametrize("suffix", VOTABLES)
 def test_fields_of_a_votable_describe_the_columns(table, tmp_path, suffix):
     write_table(table, tmp_path / f"t{suffix}")

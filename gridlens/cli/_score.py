@@ -46,7 +46,7 @@ _ON_TERMINAL = 20
 @click.option(
     "--quote-formulas",
     is_flag=True,
-    help="In CSV, put ' before ids, paths and messages that begin with = + - @, which spreadsheets run as formulas.",
+    help="In CSV, put ' before text that begins with = + - or @, which spreadsheets run as formulas.",
 )
 @catalog_options()
 @click.option(

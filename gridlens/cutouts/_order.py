@@ -52,8 +52,10 @@ def is_reversed(planes: NDArray[np.float32], xy: NDArray[np.float64], pixel_scal
     with np.errstate(invalid="ignore", over="ignore"):
         sky = np.median(around, axis=1, keepdims=True)
         light = (box[:, inner] - sky).sum(axis=1, dtype=np.float64)
-        noise = MAD_TO_SIGMA * np.median(np.abs(around - sky), axis=1) * np.sqrt(len(inner))
         drop = light[:-1] - _BLUE * light[1:]
+        if not (drop > 0.0).all():
+            return False  # as most do, before the noise is measured
+        noise = MAD_TO_SIGMA * np.median(np.abs(around - sky), axis=1) * np.sqrt(len(inner))
     return bool(light[1] > _SIGMAS * noise[1] and (drop > _SIGMAS * np.hypot(noise[:-1], _BLUE * noise[1:])).all())
 
 

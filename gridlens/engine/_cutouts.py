@@ -83,7 +83,7 @@ class WriteWork:
             files = [f"{stem}-{k}.fits" for k in range(len(cutouts))]
             for k, name in enumerate(files):
                 wcs = batch.wcs[k] if isinstance(batch, ExtractedBatch) else None
-                known = not cutouts.flags[k] & CutoutFlag.ASSUMED_ZEROPOINT
+                known = not cutouts.flags[k] & (CutoutFlag.ASSUMED_ZEROPOINT | CutoutFlag.UNCALIBRATED)
                 write_fits(self._folder / name, cutouts[k], wcs, REFERENCE_ZEROPOINT if known else np.nan)
         messages = [flag_message(flags) for flags in cutouts.flags]
         columns = [cutouts.ids, files, ["ok"] * len(files), messages, cutouts.flags, valid_fraction(cutouts.pixels)]

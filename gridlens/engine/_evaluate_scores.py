@@ -346,4 +346,4 @@ def _locked(out: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _bar(description: str, total: int | None, verbose: int) -> contextlib.AbstractContextManager[Callable[[int], Any]]:
-    return progress_bar(description, total) if verbose else contextlib.nullcontext(lambda _: None)
+    return progress_bar(description, total, visible=verbose > 0)

@@ -121,7 +121,11 @@ def finished_parts(
         try:
             yield parts
             if out is not None:
-                options = {"folder": os.getcwd(), "models": list(models), "source": source.arguments}
+                options = {
+                    "folder": os.getcwd(),
+                    "models": [os.fspath(model) for model in models],
+                    "source": source.arguments,
+                }
                 write_record(out, whole, options)
         except OSError as exc:
             raise GridlensError(

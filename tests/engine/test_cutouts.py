@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from skies import DEC, RA, gnomonic, stars, write_image
 
-from gridlens.cutouts import CutoutSet, extract, write_npz
+from gridlens.cutouts import CutoutFlag, CutoutSet, extract, write_npz
 from gridlens.engine import write_cutouts
 from gridlens.errors import GridlensError
 from gridlens.sources import _images, open_source
@@ -155,3 +155,16 @@ def test_what_is_refused(files, tmp_path, change, words):
     out = tmp_path / change.pop("out", "out")
     with pytest.raises(GridlensError, match=words):
         write_cutouts(open_source(files), out, **change)
+
+
+def test_an_assumption_is_not_written_as_a_fact(tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    write_npz(source / "a.npz", CutoutSet(np.ones((1, 48, 48, 3)), pixel_scale=0.3, flags=CutoutFlag.UNCALIBRATED))
+    np.savez(source / "b.npz", pixels=np.ones((1, 48, 48, 3), dtype=np.float32), ids=["b"])
+    written(open_source(source), tmp_path / "out", format="fits")
+    picture, array = (fits.getheader(tmp_path / "out" / name, "r") for name in ("0.fits", "b.fits"))
+    assert "MAGZERO" not in picture
+    assert picture["PIXSCALE"] == 0.3
+    assert array["MAGZERO"] == 27.0
+    assert "PIXSCALE" not in array

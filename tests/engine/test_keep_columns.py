@@ -160,6 +160,14 @@ def test_integers_of_files_are_kept_where_some_are_missing(tmp_path, suffix):
     assert kept["number"].tolist() == [2**60 + 1, pd.NA, 999999]
 
 
+def test_names_differ_without_their_capitals():
+    catalog = pd.DataFrame({"id": ["a"], "RA": [1.0], "Dec": [2.0], "dec_catalog": [3.0], 5: [4.0]})
+    kept = read_with_kept(catalog, None, ["RA", "Dec", "dec_catalog"])[1]
+    assert list(kept.names({"id", "ra", "dec"})) == ["RA_catalog", "Dec_catalog", "dec_catalog_catalog"]
+    with pytest.raises(GridlensError, match=r"Got '5' instead; the catalogue has id, RA, Dec, dec_catalog, 5\."):
+        read_with_kept(catalog, None, ["5"])
+
+
 def test_wrong_names_are_refused(folder, catalog):
     with pytest.raises(GridlensError, match="Got 'NOTES' instead; the catalogue has id, z_err, n_gal, relaxed, notes"):
         open_source(folder, catalog=catalog, keep_columns=["NOTES"])

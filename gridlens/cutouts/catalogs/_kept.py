@@ -25,12 +25,12 @@ _TRUTH = {"true": True, "false": False}
 
 def check_kept(keep: Sequence[str], names: Iterable[Any], source: str) -> None:
     """Raise GridlensError where a column to keep is not among the `names` of the catalogue."""
-    known = [str(name) for name in names]
+    known = list(names)
     for name in keep:
         if name not in known:
             raise GridlensError(
                 f"The 'keep_columns' parameter must name columns of the catalogue {source}. Got {name!r} instead; the "
-                f"catalogue has {', '.join(known[:50])}{f' and {len(known) - 50} more' if len(known) > 50 else ''}."
+                f"catalogue has {', '.join(map(str, known[:50]))}{f' and {len(known) - 50} more' if len(known) > 50 else ''}."
             )
 
 
@@ -68,12 +68,14 @@ class KeptColumns:
     def names(self, taken: Collection[str]) -> dict[str, str]:
         """Return the names that the columns have in a table beside columns `taken`, with their units.
 
-        A name that is taken gets "_catalog" behind it.
+        A name that is taken gets "_catalog" behind it, in capitals too: FITS does not distinguish RA from ra.
         """
         named: dict[str, str] = {}
+        used = {name.lower() for name in taken}
         for name, unit in self._units.items():
-            while name in taken or name in named:
+            while name.lower() in used:
                 name += _SUFFIX
+            used.add(name.lower())
             named[name] = unit
         return named
 

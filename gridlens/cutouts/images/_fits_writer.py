@@ -8,6 +8,7 @@ import numpy as np
 from gridlens._files import atomic_path
 from gridlens._ids import as_ascii
 from gridlens.cutouts._bands import BANDS
+from gridlens.cutouts._flags import CutoutFlag
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts.images._header_values import PIXEL_SCALE_KEY
 
@@ -28,7 +29,7 @@ def write_fits(
     cutout : CutoutSet of 1
     wcs : WCS, default=None
         Of its pixels. None takes the tangent plane of the cutout's `bcg_radec` and `sky_axes`; where they are unknown
-        too, the pixel scale is written as PIXSCALE, arcsec.
+        too, the pixel scale is written as PIXSCALE, arcsec, unless it was assumed: a file does not state a guess.
     zeropoint : float, default=NaN
         AB mag of one flux unit, written as MAGZERO; NaN, where it is unknown, is not.
 
@@ -48,7 +49,7 @@ def write_fits(
 
     wcs = _tangent_wcs(cutout) if wcs is None else wcs
     header = fits.Header() if wcs is None else wcs.to_header()
-    if wcs is None:
+    if wcs is None and not cutout.flags[0] & CutoutFlag.ASSUMED_SCALE:
         header[PIXEL_SCALE_KEY] = (float(cutout.pixel_scale[0]), "arcsec per pixel")
     primary = fits.PrimaryHDU()
     # A FITS header holds ASCII alone.
