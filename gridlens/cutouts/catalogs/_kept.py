@@ -28,9 +28,10 @@ def check_kept(keep: Sequence[str], names: Iterable[Any], source: str) -> None:
     known = list(names)
     for name in keep:
         if name not in known:
+            shown = ", ".join(map(str, known[:50])) + (f" and {len(known) - 50} more" if len(known) > 50 else "")
             raise GridlensError(
                 f"The 'keep_columns' parameter must name columns of the catalogue {source}. Got {name!r} instead; the "
-                f"catalogue has {', '.join(map(str, known[:50]))}{f' and {len(known) - 50} more' if len(known) > 50 else ''}."
+                f"catalogue has {shown}."
             )
 
 
