@@ -19,7 +19,7 @@ _BAR_WIDTH = 20
 def progress_bar(description: str, total: int | None, *, visible: bool = True) -> Iterator[Callable[..., Any]]:
     """Yield a function that advances the progress by a number of cutouts, scenes or fits.
 
-    Its optional second argument names what is worked on from then on, such as "lightgbm, fold 2 of 5".
+    Its optional second argument names the step that follows, such as "lightgbm, fold 2 of 5".
 
     On a terminal, stderr shows a bar, the rate and the time left. Otherwise stderr gets a line a minute, so that short
     work is silent in a pipe. Blocks may follow one another, but not lie within one another.
@@ -63,7 +63,7 @@ class Meter:
         self._first: tuple[float, int] | None = None
 
     def advance(self, count: int, step: str = "") -> None:
-        """Count `count` more as finished, and name what is worked on next; "" leaves the name."""
+        """Count `count` more as finished, and name the next step; "" leaves the name."""
         self.done += count
         self.step = step or self.step
         if self._first is None and count:
@@ -71,7 +71,7 @@ class Meter:
 
     @property
     def name(self) -> str:
-        """Return the name of the stage, with what is worked on."""
+        """Return the name of the stage, with its step."""
         return f"{self.description} {self.step}".rstrip()
 
     @property

@@ -16,7 +16,7 @@ _SHOWN = ("rank", "id", "score", "p_lens", "p_low", "p_high", "status")
 _JOINT = ("rank", "id", "p_any", "score_gc", "score_cc", "p_gc", "p_cc", "status")
 _MORE = ("arc_distance", "arc_snr", "arcness", "arc_color_gr", "ra", "dec", "members_in_favour", "disagreement")
 _ALWAYS = 4
-# Neither numbers to read nor to be missed: messages are printed below the table, and the prevalence is announced.
+# Messages are printed below the table, and the prevalence before the work.
 _ELSEWHERE = ("message", "prevalence")
 _GAP = 2
 _NARROWEST_ID = 8

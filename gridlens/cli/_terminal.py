@@ -1,4 +1,4 @@
-"""What a terminal shows: messages, cards and tables that fit its width. In a pipe they are as they are."""
+"""Messages, cards and tables that fit the width of a terminal, and are unchanged in a pipe."""
 
 import os
 import sys
@@ -39,7 +39,7 @@ def _width() -> int:
 
 
 def print_card(card: str) -> None:
-    """Print a model card, which is Markdown: set in a terminal, as it is in a pipe."""
+    """Print a model card, which is Markdown: formatted in a terminal, unchanged in a pipe."""
     if not sys.stdout.isatty():
         click.echo(card.rstrip())
         return

@@ -37,7 +37,7 @@ def write_record(out: Path, identity: dict[str, str], options: Mapping[str, Any]
 def recorded_options(out: Path) -> dict[str, Any]:
     """Return the options that an output was made with; an empty dictionary where no record has any.
 
-    They come from a file that anybody may have written: names and values must be checked before they are used.
+    They come from a file that any program may have written: names and values must be checked before they are used.
     """
     record = _read(out)
     options = {} if record is None else record.get("options")

@@ -85,7 +85,7 @@ class Task:
 
     def _part(self, table: pa.Table, gaps: JoinGaps) -> Part:
         table = self.work.completed(table, self.source, gaps)
-        # The rows have what was found for them; the numbers of all others are kept.
+        # Only the counts are kept: the table has the columns of the rows that were found.
         gaps.found.clear()
         return Part(table, gaps, [])
 

@@ -110,7 +110,7 @@ class KeptColumns:
 
 
 def _guessed(words: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a column of text as what all its values are: integers, truth values, other numbers, or text.
+    """Return a column of text as integers, truth values or other numbers where all its values are, else as text.
 
     A number with a zero before it, such as 0012, is text, and so is an integer beyond 64 bits.
     """

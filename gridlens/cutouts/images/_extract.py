@@ -157,7 +157,7 @@ def make_plan(
     frame, kept = read_with_kept(catalog, columns, keep_columns)
     plan = Plan(frame, images, options)
     if keep_columns:
-        # Of several rows of one name, what could not be cut is none for certain.
+        # A cluster that cannot be cut is matched by its name, which must be that of a single row.
         times = Counter(plan.names)
         rows = {name: row for row, name in enumerate(plan.names) if times[name] == 1}
         plan.kept = kept.of_rows(np.ones(len(frame), dtype=bool), rows)

@@ -59,7 +59,7 @@ _COLUMN_NAMES = {
     **{name: (name,) for name in METADATA_NAMES},
     "redshift": ("redshift", "specz_redshift"),
 }
-# What a column has of each cutout where that is no single value.
+# Shapes of the values of one cutout, in the columns where they are not single values.
 _SHAPES = {"bcg_xy": (2,), "bcg_radec": (2,), "sky_axes": (2, 2)}
 # A piece holds whole chunks of the file up to the first, bytes as stored or as float32, whichever are more: a batch is
 # as large, and made of one piece it need not be copied. One chunk alone may go up to the second.

@@ -137,7 +137,7 @@ def find_entries(paths: PathsLike, *, uncalibrated: bool = False, filters: Mappi
 
 
 def _expand(item: str, uncalibrated: bool) -> list[str]:
-    """Return the files of cutouts that a file, folder or glob stands for, in any order."""
+    """Return the files of cutouts that a file, folder or glob names, in any order."""
     store = kind_of(os.path.normpath(item)) == "zarr"
     found: Iterable[str]
     if os.path.isdir(item) and not store:
@@ -175,7 +175,8 @@ def _matches(pattern: str) -> Iterator[str]:
 def _group(files: list[str], filters: Mapping[str, str]) -> Iterator[Entry]:
     """Yield the entries that files make up, in any order; the list is emptied on the way.
 
-    Files of bands are sorted by what they share, so that a million of them take no more than their names.
+    Files of bands are sorted by their common folder and name, so that a million of them need little more memory than
+    their names.
     """
     known = frozenset(filters.items())
     banded: list[str] = []
