@@ -120,7 +120,7 @@ def _facts(record: Mapping[str, Any], model: str | None, date: datetime.date | N
     facts = []
     if record:
         facts += [
-            ("Model", str(record["model"] or model or "not stated by the table of scores")),
+            ("Model", str(model or record["model"] or "not stated by the table of scores")),
             ("Scores", _data_words(record["scores"])),
             ("Labels", _data_words(record["truth"])),
         ]
