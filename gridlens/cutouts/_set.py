@@ -368,7 +368,7 @@ def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> p
 
 
 def _is_complete(metadata: pd.DataFrame) -> bool:
-    return tuple(metadata.columns) == METADATA_NAMES and bool((metadata.dtypes == np.float64).all())
+    return tuple(metadata.columns) == METADATA_NAMES and all(kind == np.float64 for kind in metadata.dtypes)
 
 
 def _format_range(values: NDArray[np.float64], digits: int) -> str:
