@@ -59,6 +59,7 @@ class Measured:
         arcsec per pixel, as in `CutoutSet`.
     arc_xy : ndarray of shape (n, 9, 2), float32, default=None
         Centroid (x, y) of the arc candidate that each patch shows, px of the cutout; NaN for a patch that shows none.
+
     Examples
     --------
     >>> import numpy as np
