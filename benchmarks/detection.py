@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 RECIPE = RECIPES["default"]
 # A third of these scenes is drawn away from the canonical geometry, and those are the ones that are looked at.
 AWAY_SCENES, AWAY_SEED = 4096, 2
-# Choices of the recipe were weighed on the card's test scenes. None was on these.
+# The recipe was tuned on the card's test scenes, and not on these.
 UNTOUCHED_SCENES, UNTOUCHED_SEED = 4096, 8
 # Fewer than the recipe has: a sixth of its scenes is soon learned by heart.
 CROSS_TREES = 300
@@ -103,7 +103,7 @@ def simulated(controls: list[Control], train: Scenes) -> None:
 
     untouched = usable(cached_rows(UNTOUCHED_SCENES, UNTOUCHED_SEED, RECIPE.surveys, canonical=True))
     fresh = detector.predict_proba(untouched.features_with(RECIPE.metadata))[:, 1]
-    heading(f"Simulated, {len(fresh):,} scenes that no choice of the recipe was weighed on")
+    heading(f"Simulated, {len(fresh):,} scenes on which the recipe was not tuned")
     by_snr(untouched, fresh, controls)
 
     mixed = usable(cached_rows(AWAY_SCENES, AWAY_SEED, RECIPE.surveys))
@@ -123,7 +123,7 @@ def simulated(controls: list[Control], train: Scenes) -> None:
     columns = ("scenes", "expected calibration error, 15 bins of equal mass", "perfect probabilities, by chance")
     print(f"| {' | '.join(columns)} |")
     print("|---|---|---|")
-    for name, rows, chosen in (("held out", test, p), ("no choice weighed on", untouched, fresh)):
+    for name, rows, chosen in (("held out", test, p), ("not tuned on", untouched, fresh)):
         probability = shift_prior(chosen, detector.calibration_prevalence_, float(rows.label.mean()))
         error = expected_calibration_error(rows.label, probability, n_bins=15)
         print(f"| {name}, {len(probability):,} | {error:.4f} | {sampling_floor(probability):.4f} |", flush=True)
@@ -171,7 +171,7 @@ def real(folder: Path, controls: list[Control]) -> None:
     heading(f"Real lenses with plain arcs against {len(empty)} windows of a real field, {NARROW} px")
     line("PS1 and DES", y.astype(int), p, [control(X) for control in controls])
     share = [f"{name} {value:.2f} (over {np.mean(p[~y] < value):.0%})" for name, value in zip(names, p[y], strict=True)]
-    print(f"\nScores, and the share of the field below: {', '.join(share)}.")
+    print(f"\nScores, and the fraction of the field below: {', '.join(share)}.")
     print(f"The field: median {np.median(p[~y]):.2f}, maximum {p[~y].max():.2f}.")
 
     wide = real_field(folder, WIDE)

@@ -23,7 +23,7 @@ def main(target: str) -> None:
     table = score_batches(load_model("default"), read_batches(CUTOUTS), prevalence=1e-3)
     print(table[["rank", "id", "p_lens", "score", "arc_distance", "arcness", "status"]].to_string(index=False))
 
-    cutouts = (batch.cutouts for batch in read_batches(CUTOUTS))
+    cutouts = (batch.cutouts for batch in read_batches(CUTOUTS) if batch.cutouts is not None)
     draw_contact_sheet(table, cutouts).savefig(target, dpi=200)
     print(f"drawn to {target}")
 

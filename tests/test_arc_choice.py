@@ -17,6 +17,8 @@ from gridlens.features import FeatureCache, FeatureCacheWriter, best_arc, measur
 from gridlens.features._candidates import arc_scores
 from gridlens.features._contract import PATCH_FEATURE_NAMES
 from gridlens.members import LightGBMMember
+from gridlens.models import PretrainedMember
+from gridlens.stacking import AveragedMember
 
 ARC = [PATCH_FEATURE_NAMES.index(name) for name in PATCH_FEATURE_NAMES[14:25]]
 PLACES = ["ra", "dec", "arc_x", "arc_y", "arc_ra", "arc_dec", "arc_patch"]
@@ -117,6 +119,16 @@ def test_trees_score_rows_as_they_are_and_are_left_as_they_were(training_rows):
     once = copy.copy(member)
     once.turns = False
     assert found.tolist() == [naive_choice(Stack([once], [1.0]), row, 1.0) for row in X]
+    folds = AveragedMember([member, member])
+    np.testing.assert_array_equal(decisive_arcs(Stack([folds], [1.0]), X, np.ones(60)), found)
+
+
+def test_a_model_within_a_model_chooses_as_it_does_alone():
+    X, model = candidates(np.random.default_rng(1), 60), load_model()
+    found = decisive_arcs(model.stack_, X, np.ones(60))
+    member = PretrainedMember().fit(X, np.arange(60) % 2)
+    np.testing.assert_array_equal(decisive_arcs(Stack([member], [0.5]), X, np.ones(60)), found)
+    assert all(getattr(one, "turns", True) for one in member.detector_.stack_.members_)
 
 
 @pytest.fixture(scope="module")

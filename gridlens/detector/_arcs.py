@@ -11,7 +11,7 @@ from gridlens.features import best_arc
 from gridlens.features._candidates import arc_scores
 from gridlens.features._contract import N_IMAGE_FEATURES, N_PATCHES, PATCH_FEATURE_NAMES
 from gridlens.members._turned_trees import TurnedTrees
-from gridlens.stacking import MemberStack
+from gridlens.stacking import AveragedMember, MemberStack
 from gridlens.stacking._stack import member_log_odds
 
 __all__ = ["decisive_arcs"]
@@ -94,9 +94,19 @@ def _log_odds(stack: MemberStack, features: np.ndarray) -> np.ndarray:
 
 
 def _unturned(member: Any) -> Any:
-    """Return the member that scores rows as they are, without turned versions of them."""
-    if not isinstance(member, TurnedTrees):
-        return member
+    """Return the member that scores rows as they are, without turned versions of them.
+
+    Members may be within a member: those of folds that are averaged, and those of a model that was trained before.
+    """
+    if isinstance(member, AveragedMember):
+        return AveragedMember([_unturned(one) for one in member.members])
     once = copy.copy(member)
-    once.turns = False
+    if isinstance(member, TurnedTrees):
+        once.turns = False
+    elif isinstance(getattr(getattr(member, "detector_", None), "stack_", None), MemberStack):
+        once.detector_ = copy.copy(member.detector_)
+        once.detector_.stack_ = copy.copy(member.detector_.stack_)
+        once.detector_.stack_.members_ = [_unturned(one) for one in member.detector_.stack_.members_]
+    else:
+        return member
     return once

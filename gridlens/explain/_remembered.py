@@ -86,7 +86,7 @@ def _of_cutouts(arguments: dict[str, Any], folders: Sequence[str]) -> dict[str, 
 
 
 def _are_cutouts(source: Any) -> bool:
-    """Return whether a source is none, or names cutouts; not an open source, and not feature caches."""
+    """Return whether a source is None or names cutouts, and is neither an open source nor feature caches."""
     paths = [source] if isinstance(source, str | os.PathLike) else source
     if paths is None:
         return True

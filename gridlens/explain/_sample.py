@@ -211,7 +211,8 @@ def rows_with_id(table: pd.DataFrame, id: str) -> pd.DataFrame:
     name, table = as_id(id), decoded_cells(table)
     rows = table[[one == name for one in as_ids(table["id"])]]
     if not len(rows):
-        raise GridlensError(f"The table of scores has no row with the id {name!r}. Its first is {table['id'].iloc[0]}.")
+        held = f"Its first is {table['id'].iloc[0]}." if len(table) else "It is empty."
+        raise GridlensError(f"The table of scores has no row with the id {name!r}. {held}")
     if not (rows["status"] == "ok").any():
         said = rows["message"].fillna("").iloc[0] if "message" in rows else ""
         raise GridlensError(f"The cutout {name} was rejected and has no score to explain. {said}".strip())

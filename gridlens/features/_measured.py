@@ -59,6 +59,7 @@ class Measured:
         arcsec per pixel, as in `CutoutSet`.
     arc_xy : ndarray of shape (n, 9, 2), float32, default=None
         Centroid (x, y) of the arc candidate that each patch shows, px of the cutout; NaN for a patch that shows none.
+
     Examples
     --------
     >>> import numpy as np
@@ -86,7 +87,9 @@ class Measured:
     def __post_init__(self) -> None:
         for name, (shape, dtype) in _PLACES.items():
             if getattr(self, name) is None:
-                object.__setattr__(self, name, np.full((len(self.ids), *shape), np.nan, dtype))
+                # One number for all rows: nothing is stored of millions of which nothing is known.
+                unknown: np.ndarray = np.broadcast_to(np.array(np.nan, dtype), (len(self.ids), *shape))
+                object.__setattr__(self, name, unknown)
 
     def __len__(self) -> int:
         return len(self.ids)

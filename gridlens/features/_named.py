@@ -31,11 +31,12 @@ def in_contract_order(X: Any) -> Any:
     ValueError
         The columns have names, and these are not the 315 of the contract.
     """
-    names = list(getattr(X, "columns", ()))
+    # The columns of an Arrow table, which numpy stacks as they come, have their names apart.
+    names = list(getattr(X, "column_names", getattr(X, "columns", ())))
     if not any(isinstance(name, str) for name in names) or tuple(names) == FEATURE_NAMES:
         return X
     if len(names) == len(FEATURE_NAMES) and set(names) == set(FEATURE_NAMES):
-        return X[list(FEATURE_NAMES)]
+        return X.select(list(FEATURE_NAMES)) if hasattr(X, "select") else X[list(FEATURE_NAMES)]
     missing = [name for name in FEATURE_NAMES if name not in names]
     unknown = [str(name) for name in names if name not in FEATURE_NAMES]
     found = [f"lacks {_some(missing)}"] if missing else []

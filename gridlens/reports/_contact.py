@@ -113,7 +113,9 @@ def find_cutouts(table: pd.DataFrame, sets: Iterable[CutoutSet]) -> dict[int, Cu
         for k, name in enumerate(cutouts.ids):
             for row in wanted.get(name, ()):
                 kept = exact if cutouts.paths[k] == paths[row] else by_id
-                kept.setdefault(row, cutouts[k : k + 1])
+                if row not in kept:
+                    # A copy: a slice would keep the pixels of the whole set in memory.
+                    kept[row] = cutouts[[k]]
         if len(exact) == len(names):
             break
     return by_id | exact

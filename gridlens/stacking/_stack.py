@@ -262,8 +262,8 @@ class MemberStack(BaseEstimator):
         folds: dict[int, int] = {}
         for k, train, held in tasks:
             folds[k] = folds.get(k, 0) + 1
-            whole = len(train) == len(held) or not len(held)
-            yield f"{self.members[k].name}, {'all rows' if whole else f'fold {folds[k]} of {self.cv}'}"
+            in_fold = len(held) > 0 and held is not train
+            yield f"{self.members[k].name}, {f'fold {folds[k]} of {self.cv}' if in_fold else 'all rows'}"
 
     def _weigh(self, log_odds: np.ndarray, y: np.ndarray, groups: np.ndarray) -> None:
         self.meta_: Literal["logistic", "convex"] | None = None

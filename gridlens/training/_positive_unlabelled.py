@@ -10,6 +10,7 @@ from scipy.special import expit
 from scipy.stats import rankdata
 
 from gridlens._constants import Z_95
+from gridlens._progress import progress_bar
 from gridlens.calibration import IsotonicCalibrator, shift_prior, wilson
 from gridlens.detector import LensDetector
 from gridlens.detector._inputs import inputs_of
@@ -168,7 +169,8 @@ def learn_from_known_lenses(detector: LensDetector, taught: TrainingSet, learn: 
     stack = detector.stack_
     if np.isnan(stack.out_of_fold_).any():
         inputs, _ = inputs_of(learn.store.measured())
-        stack.out_of_fold_ = stack.out_of_fold(inputs, learn.label, learn.group, learn.weight)
+        with progress_bar("Fitting", detector.cv, visible=detector.verbose > 0) as advance:
+            stack.out_of_fold_ = stack.out_of_fold(inputs, learn.label, learn.group, learn.weight, progress=advance)
     sections, record = [], {}
     if taught.calibrate is None:
         frequency = calibrate_unlabelled(detector, learn)

@@ -222,23 +222,14 @@ def train(
         detector = LensDetector(
             settings.members, settings.metadata, n_jobs=n_jobs, random_state=settings.random_state, verbose=verbose
         )
-        taught_model = _teach(detector, taught, negatives, settings.mined_fraction)
-        training, ranking = taught_model.training, taught_model.ranking
+        made = _teach(detector, taught, negatives, settings.mined_fraction)
         if unlabelled is not None:
-            training["mined"]["sources"] = unlabelled.record
+            made.training["mined"]["sources"] = unlabelled.record
         if out is not None:
-            _write(detector, bundle, taught_model.card, training, overwrite)
-            if ranking is not None:
-                with atomic_path(ranking_path(bundle)) as temporary:
-                    ranking.to_csv(temporary, index=False)
-    return Trained(
-        detector,
-        taught_model.card,
-        taught.notes,
-        None if out is None else bundle,
-        taught_model.comparison,
-        ranking,
-    )
+            _write(detector, bundle, made.card, made.training, overwrite)
+            _write_ranking(made.ranking, ranking_path(bundle))
+    path = None if out is None else bundle
+    return Trained(detector, made.card, taught.notes, path, made.comparison, made.ranking)
 
 
 class _Taught(NamedTuple):
@@ -284,6 +275,12 @@ def ranking_path(bundle: Path) -> Path:
     """Return the file of the ranking beside a bundle."""
     name = bundle.stem if is_zip_name(bundle) else bundle.name
     return bundle.with_name(f"{name}.ranking.csv")
+
+
+def _write_ranking(ranking: pd.DataFrame | None, path: Path) -> None:
+    if ranking is not None:
+        with atomic_path(path) as temporary:
+            ranking.to_csv(temporary, index=False)
 
 
 @contextlib.contextmanager

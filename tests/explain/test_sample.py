@@ -12,7 +12,7 @@ from gridlens.cutouts import read_batches
 from gridlens.engine import score_batches
 from gridlens.errors import GridlensError
 from gridlens.explain import Explainer, explain_table
-from gridlens.explain._sample import read_one
+from gridlens.explain._sample import read_one, rows_with_id
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cutouts"
 
@@ -64,6 +64,11 @@ def test_cutouts_that_are_gone(scored, explainer):
         explain_table(explainer, table[["id", "path"]])
     with pytest.raises(GridlensError, match="a row with the status 'ok'"):
         explain_table(explainer, table.assign(status="rejected"))
+
+
+def test_an_empty_table_has_no_row_to_name():
+    with pytest.raises(GridlensError, match=r"no row with the id 'x'\. It is empty"):
+        rows_with_id(pd.DataFrame({"id": [], "path": [], "rank": [], "status": []}), "x")
 
 
 def test_one_of_several(scored):

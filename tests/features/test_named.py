@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -32,6 +33,8 @@ def test_columns_in_another_order_are_found_by_name(detector, X, shuffled):
     np.testing.assert_array_equal(detector.predict_proba(shuffled), detector.predict_proba(X))
     np.testing.assert_array_equal(member.predict_proba(shuffled), member.predict_proba(X))
     np.testing.assert_array_equal(dihedral(shuffled), dihedral(X))
+    arrow = pa.Table.from_pandas(shuffled, preserve_index=False)
+    np.testing.assert_array_equal(detector.predict_proba(arrow), detector.predict_proba(X))
     explainer = Explainer(detector)
     np.testing.assert_array_equal(explainer.explain(shuffled).values, explainer.explain(X).values)
     of = {"names": ["arc shape"], "n_repeats": 1}

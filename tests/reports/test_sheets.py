@@ -157,6 +157,9 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
 def test_a_page_of_one_cutout(tmp_path, explainer, noise):
     """Nothing can be shuffled, and the page says what there is."""
     cutout = CutoutSet(noise(n=1, size=64), pixel_scale=1.0, ids=["alone"])
+    write_explanations(explainer, explainer.explain(cutout), {}, tmp_path / "bare")
+    bare = (tmp_path / "bare" / "index.html").read_text()
+    assert "no cutouts with pixels were given" in bare and 'href="#sheets"' not in bare
     write_explanations(explainer, explainer.explain(cutout), {0: cutout}, tmp_path / "page", notes=["A note."])
     text = stands_alone(tmp_path / "page" / "index.html")
     assert "1 · alone" in text

@@ -236,6 +236,10 @@ def test_processes_change_nothing_and_progress_counts_fits(rows):
     assert steps[-3:] == ["lightgbm, all rows", "elkan-noto, all rows", ""]
     two = stack(2).fit({"features": X}, y)
     np.testing.assert_array_equal(one.out_of_fold_, two.out_of_fold_)
+    # Two folds of equal size are folds too.
+    steps.clear()
+    MemberStack((LightGBMMember(n_estimators=5, turns=False),), cv=2).out_of_fold({"features": X}, y, progress=progress)
+    assert steps == ["lightgbm, fold 1 of 2", "lightgbm, fold 2 of 2", ""]
 
 
 def test_what_a_member_prepares_is_made_once_for_all_folds(rows):

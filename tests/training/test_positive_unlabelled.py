@@ -125,11 +125,13 @@ def test_a_list_of_known_lenses_suffices(cache, tmp_path):
         "are in the top 5% (60 cutouts)",
     ):
         assert said in trained.card
-    table = pd.read_csv(tmp_path / "model.known-lenses.csv")
-    assert table.columns.tolist() == ["id", "score", "rank", "top_fraction", "fold"]
+    ranking = pd.read_csv(tmp_path / "model.ranking.csv")
+    assert ranking.columns.tolist() == ["id", "known_lens", "score", "rank", "top_fraction", "fold"]
+    pd.testing.assert_frame_equal(ranking, trained.ranking, check_dtype=False)
+    assert ranking["id"].is_unique and len(ranking) == 1200
+    assert ranking["rank"].is_monotonic_increasing
+    table = ranking[ranking["known_lens"] == 1]
     assert sorted(table["id"]) == sorted(known)
-    pd.testing.assert_frame_equal(table, trained.known_lenses, check_dtype=False)
-    assert table["rank"].is_monotonic_increasing
     assert (table["top_fraction"] == table["rank"] / 1200).all()
     # Half of the lenses are unlabelled and rank among the known ones.
     assert (table["rank"] <= 130).mean() > 0.9
@@ -143,7 +145,7 @@ def test_a_list_of_known_lenses_suffices(cache, tmp_path):
     assert np.mean(p[~y]) < 0.15
     recorded = read_manifest_of(tmp_path / "model.zip")["training"]["label_frequency"]
     assert recorded["low"] <= 0.5 <= recorded["high"]
-    with pytest.raises(GridlensError, match=r"known-lenses.csv exists. Name another output"):
+    with pytest.raises(GridlensError, match=r"ranking.csv exists. Name another output"):
         train(
             cache,
             pd.DataFrame({"id": known, "label": 1}),
