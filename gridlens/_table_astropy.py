@@ -35,14 +35,27 @@ class AstropyTable:
         """Read the rows; see `TableSource`."""
         wanted = [name for name in self.names if names is None or name in names]
         others = [name for name in wanted if name not in text]
-        # astropy makes masked integers an integer type of pandas that has missing values
-        numbers = self._table[others].to_pandas() if others else pd.DataFrame(index=range(len(self._table)))
-        columns = {name: text_column(self._column(name)) if name in text else numbers[name] for name in wanted}
+        masked = [name for name in others if _is_masked_integer(self._table[name])]
+        plain = [name for name in others if name not in masked]
+        numbers = self._table[plain].to_pandas() if plain else pd.DataFrame(index=range(len(self._table)))
+        columns = {name: text_column(self._column(name)) if name in text else numbers.get(name) for name in wanted}
+        columns |= {name: _integers(self._table[name]) for name in masked}
         return pd.DataFrame(columns, index=range(len(self._table)))
 
     def _column(self, name: str) -> Any:
         column = self._table[name]
         return np.ma.asarray(column) if hasattr(column, "mask") else np.asarray(column)
+
+
+def _is_masked_integer(column: Any) -> bool:
+    return hasattr(column, "mask") and column.dtype.kind in "iu"
+
+
+def _integers(column: Any) -> pd.api.extensions.ExtensionArray:
+    """Return masked integers as integers of pandas that may be missing; older versions go through floating point."""
+    values = np.ma.asarray(column)
+    native = values.filled(0).astype(values.dtype.newbyteorder("="))
+    return pd.arrays.IntegerArray(native, np.ma.getmaskarray(values).copy())
 
 
 def read_ascii(text: str, format: str) -> AstropyTable:
