@@ -1,4 +1,4 @@
-"""How the arc candidate of a row is chosen: against the whole definition, other choices, and in time.
+"""The choice of the arc candidate of a row: against the whole definition, other choices, and in time.
 
 Run ``python benchmarks/arc_choice.py``; it takes two minutes on two cores.
 """

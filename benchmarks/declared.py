@@ -1,4 +1,4 @@
-"""What a wrong order of the bands, and zero points that are not stated, do to cutouts.
+"""The effect of a wrong order of the bands, and of zero points that are not stated.
 
 Run ``python benchmarks/declared.py``; it takes two minutes on two cores. It prints two tables, quoted in
 ``docs/survey-files.md``:

@@ -38,7 +38,7 @@ class TableSource(Protocol):
 
     @property
     def typed(self) -> bool:
-        """Whether the columns have types; those of a text are guessed from its values."""
+        """True where the columns have types; those of a text are guessed from its values."""
 
     @property
     def units(self) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Whether the central galaxy has the colours of a galaxy, or those of one whose bands are reversed."""
+"""Tell cutouts whose bands are reversed by the colours of the central galaxy."""
 
 import functools
 

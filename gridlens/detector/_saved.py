@@ -12,7 +12,7 @@ __all__ = ["SavedDetector"]
 
 
 class SavedDetector:
-    """What `LensDetector` has of bundles, which are made of detectors: `gridlens.models` puts its functions here."""
+    """Saving and loading: `gridlens.models`, whose bundles are made of detectors, puts its functions here."""
 
     _writer: ClassVar[Callable[..., None] | None] = None
     _reader: ClassVar[Callable[..., Any] | None] = None

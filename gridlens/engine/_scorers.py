@@ -90,7 +90,7 @@ class JointScorer:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """Those of the first detector, whose members' columns the rows have."""
+        """Attributes of the columns of the first detector, whose members' columns the rows have."""
         return self._galaxy_cluster.column_attrs()
 
     def rows(self, measured: Measured) -> pd.DataFrame:

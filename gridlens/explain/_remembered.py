@@ -1,4 +1,4 @@
-"""How a table of scores was made: its model and its cutouts, from the record beside it."""
+"""The origin of a table of scores: its model and its cutouts, from the record beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["NOT_REMEMBERED", "Remembered", "remembered"]
 
 
 class Remembered(NamedTuple):
-    """How a table was made, as far as it is known.
+    """The origin of a table, as far as it is known.
 
     Attributes
     ----------

@@ -228,7 +228,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
 
 
 class _Rows(NamedTuple):
-    """What the kernel fills of n cutouts; metadata are added to the features."""
+    """The arrays that the kernel fills for n cutouts; metadata are added to the features."""
 
     features: np.ndarray
     """(n, 315)"""

@@ -1,4 +1,4 @@
-"""How a source was opened, in types that JSON has, so that a later command can open it again."""
+"""The arguments that opened a source, in types that JSON has, so that a later command can open it again."""
 
 from __future__ import annotations
 

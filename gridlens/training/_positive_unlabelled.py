@@ -144,7 +144,7 @@ def _lens_limits(low: np.ndarray, high: np.ndarray, frequency: LabelFrequency) -
 
 
 class KnownLenses(NamedTuple):
-    """What a training on known lenses tells of them."""
+    """The results of a training on known lenses."""
 
     sections: list[tuple[str, str]]
     """headings and texts of the model card"""

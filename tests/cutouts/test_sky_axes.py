@@ -1,4 +1,4 @@
-"""How a cutout lies on the sky: from every kind of WCS, through sets, catalogues and files."""
+"""The orientation of a cutout on the sky: from every kind of WCS, through sets, catalogues and files."""
 
 import numpy as np
 import pandas as pd

@@ -24,7 +24,7 @@ N, KNOWN = 1200, 60
 
 
 class Detector:
-    """What `calibrate_unlabelled` needs of one."""
+    """A detector as `calibrate_unlabelled` needs it."""
 
     def __init__(self, X, s, seed):
         self.stack_ = MemberStack(())
