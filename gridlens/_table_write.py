@@ -117,7 +117,9 @@ def _astropy_table(whole: pd.DataFrame, attrs: Mapping[Any, Any]) -> "Table":
 
     # Neither format has truth values that may be missing.
     truth = {name: "Int64" for name in whole if whole[name].dtype == "boolean"}
-    table = Table.from_pandas(whole.astype(truth))
+    # Older versions of pandas hold text beside missing values as objects, which neither format takes.
+    missing = {name: "" for name in whole if whole[name].dtype == object}
+    table = Table.from_pandas(whole.astype(truth).fillna(missing) if missing else whole.astype(truth))
     for name in table.colnames:
         if hasattr(table[name], "mask") and table[name].dtype.kind == "i":
             # What FITS takes for missing: astropy's own, 999999, may be a value.

@@ -125,7 +125,7 @@ def test_a_list_of_known_lenses_suffices(cache, tmp_path):
         "are in the top 5% (60 cutouts)",
     ):
         assert said in trained.card
-    ranking = pd.read_csv(tmp_path / "model.ranking.csv")
+    ranking = pd.read_csv(tmp_path / "model.ranking.csv", float_precision="round_trip")
     assert ranking.columns.tolist() == ["id", "known_lens", "score", "rank", "top_fraction", "fold"]
     pd.testing.assert_frame_equal(ranking, trained.ranking, check_dtype=False)
     assert ranking["id"].is_unique and len(ranking) == 1200
