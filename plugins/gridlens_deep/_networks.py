@@ -46,7 +46,12 @@ class Network(nn.Module):
         return pooled.flatten(1) if pooled is not None else found.last_hidden_state[:, 0]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.last(self.dropout(self.embed(images))).squeeze(1)
+        embedded, device = self.dropout(self.embed(images)), images.device.type
+        if not torch.is_autocast_enabled(device):
+            return self.last(embedded).squeeze(1)
+        # bfloat16 would round the log-odds, which have few digits already.
+        with torch.autocast(device, enabled=False):
+            return self.last(embedded.float()).squeeze(1)
 
 
 def build_network(settings: Settings) -> Network:

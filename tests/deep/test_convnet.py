@@ -50,23 +50,29 @@ def test_arcs_are_learned_by_the_map_too(arcs, learned):
     assert attribution.max() > 0.0
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not devices.is_mixed(torch.device("cpu"), ConvNetMember.regime), reason="the CPU has no bfloat16 instructions"
-)
-def test_a_cpu_without_bfloat16_scores_the_same(arcs, learned, monkeypatch):
-    mixed = learned.predict_proba(arcs[0])
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert not devices.is_mixed(torch.device("cpu"), ConvNetMember.regime)
-    np.testing.assert_allclose(learned.predict_proba(arcs[0]), mixed, atol=1e-3)
-    # It trains in float32 there.
-    again = ConvNetMember(**{**SMALL, "epochs": 1}).fit(arcs[0][:48], arcs[1][:48])
-    assert np.isfinite(again.decision_function(arcs[0][:5])).all()
+def test_it_trains_in_bfloat16_where_the_cpu_computes_in_it_and_scores_alike(arcs, small, monkeypatch):
+    found = []
+    for has_bfloat16 in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has_bfloat16: has)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        assert devices.is_mixed(torch.device("cpu"), ConvNetMember.regime) == has_bfloat16
+        assert not devices.is_mixed(torch.device("cpu"), Regime())
+        trained = ConvNetMember(**{**SMALL, "epochs": 1}).fit(arcs[0][:48], arcs[1][:48])
+        # A fitted member scores the same on both, to the bit.
+        found.append((trained.network_.state_dict(), small.decision_function(arcs[0][:32])))
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+    weights = [state["last.weight"].numpy() for state, _ in found]
+    np.testing.assert_allclose(weights[0], weights[1], atol=0.02)
+    assert not np.array_equal(weights[0], weights[1])
+    images = torch.from_numpy(images_of(arcs[0][:32], small.settings.grid))
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = small.network_(images)
+    assert mixed.dtype == torch.float32
+    with torch.inference_mode():
+        torch.testing.assert_close(mixed, small.network_(images), rtol=0.02, atol=0.004)
 
 
 def test_the_networks_are_as_large_as_documented():
-    assert not devices.is_mixed(torch.device("cpu"), Regime())
     for variant, expected in (("compact", 316_257), ("wide", 654_353)):
         network = build_network(ConvNetMember(variant).settings)
         assert sum(value.numel() for value in network.parameters()) == expected
