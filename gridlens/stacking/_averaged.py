@@ -39,7 +39,10 @@ class AveragedMember:
 
     def predict_with_spread(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (n, 2), and the standard deviation (n,) of the members' log-odds; NaN where one is NaN."""
-        p = np.array([member.predict_proba(X)[:, 1] for member in self.members])
+        first = self.members[0]
+        # Members of one kind see the same: what they prepare is prepared once.
+        prepared = first.prepare(X) if hasattr(first, "prepare") else X
+        p = np.array([member.predict_proba(prepared)[:, 1] for member in self.members])
         log_odds = logit(np.clip(p, _CERTAIN, 1.0 - _CERTAIN))
         mean = expit(log_odds.mean(axis=0))
         return np.column_stack([1.0 - mean, mean]), log_odds.std(axis=0)

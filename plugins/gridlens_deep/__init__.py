@@ -1,5 +1,6 @@
 """Networks as members of gridlens stacks. Torch is imported when one is fitted or loaded."""
 
+from gridlens_deep._convnet import ConvNetMember
 from gridlens_deep._embed import embed
 from gridlens_deep._errors import DeviceError, WeightsError
 from gridlens_deep._images import Grid, images_of
@@ -7,4 +8,14 @@ from gridlens_deep._member import NetworkMember
 from gridlens_deep._resnet import ResNetMember
 from gridlens_deep._vit import ViTMember
 
-__all__ = ["DeviceError", "Grid", "NetworkMember", "ResNetMember", "ViTMember", "WeightsError", "embed", "images_of"]
+__all__ = [
+    "ConvNetMember",
+    "DeviceError",
+    "Grid",
+    "NetworkMember",
+    "ResNetMember",
+    "ViTMember",
+    "WeightsError",
+    "embed",
+    "images_of",
+]

@@ -13,6 +13,7 @@ import torch
 from astropy.stats import gaussian_sigma_to_fwhm
 
 from gridlens_deep._images import Grid
+from gridlens_deep._settings import Regime
 
 __all__ = ["N_TURNS", "augment", "turned"]
 
@@ -21,8 +22,6 @@ _MOST_BLUR = 0.6
 """FWHM in arcsec"""
 _MOST_NOISE = 1.5
 """factor on the noise"""
-_MOST_SHIFT = 2
-"""pixels"""
 
 
 def turned(images: torch.Tensor, version: int) -> torch.Tensor:
@@ -30,12 +29,19 @@ def turned(images: torch.Tensor, version: int) -> torch.Tensor:
     return torch.rot90(images.flip(3) if version >= 4 else images, version % 4, (2, 3))
 
 
-def augment(images: torch.Tensor, grid: Grid) -> torch.Tensor:
+def augment(images: torch.Tensor, grid: Grid, regime: Regime) -> torch.Tensor:
     """Draw a version of each image with torch's own generator on the images' device.
 
-    Each is blurred by a Gaussian of up to 0.6 arcsec FWHM in all bands, and its noise is raised by a factor of up to
-    1.5: white as before, and the result in units of the new noise. Then it is turned and shifted by up to two pixels.
-    Pixels that are exactly 0, which are bad pixels and those outside the cutout, stay 0.
+    Each is degraded where `regime` says so, turned, and shifted by up to `regime.most_shift` pixels. Pixels that are
+    exactly 0, which are bad pixels and those outside the cutout, stay 0.
+    """
+    return _shifted(_any_turned(_degraded(images, grid) if regime.degraded else images), regime.most_shift)
+
+
+def _degraded(images: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Blur each by a Gaussian of up to 0.6 arcsec FWHM in all bands, and raise its noise by a factor of up to 1.5.
+
+    The noise is white as before, and the result in units of the new noise.
     """
     n, _, size, _ = images.shape
 
@@ -54,8 +60,7 @@ def augment(images: torch.Tensor, grid: Grid) -> torch.Tensor:
         torch.fft.rfft2(signal) * transfer + torch.fft.rfft2(noise) * (factor**2 - transfer**2).clamp_min(0.0).sqrt()
     )
     signal = torch.fft.irfft2(mixed, s=(size, size)) / factor
-    made = torch.where(known, torch.asinh(signal / grid.softening), 0.0)
-    return _shifted(_any_turned(made))
+    return torch.where(known, torch.asinh(signal / grid.softening), 0.0)
 
 
 def _any_turned(images: torch.Tensor) -> torch.Tensor:
@@ -67,9 +72,9 @@ def _any_turned(images: torch.Tensor) -> torch.Tensor:
     return made
 
 
-def _shifted(images: torch.Tensor) -> torch.Tensor:
+def _shifted(images: torch.Tensor, most: int) -> torch.Tensor:
     n, _, size, _ = images.shape
-    by = torch.randint(-_MOST_SHIFT, _MOST_SHIFT + 1, (2, n, 1), device=images.device)
+    by = torch.randint(-most, most + 1, (2, n, 1), device=images.device)
     at = torch.arange(size, device=images.device) + by
     inside = (at >= 0) & (at < size)
     rows, columns = at.clamp(0, size - 1)

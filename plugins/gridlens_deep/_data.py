@@ -15,7 +15,7 @@ __all__ = ["Batch", "BatchRows", "ImageDataset", "grouped_validation", "loader"]
 
 
 class Batch(NamedTuple):
-    """Images (n, 3, H, W), labels and weights (n,)."""
+    """Images (n, channels, H, W), labels and weights (n,)."""
 
     images: torch.Tensor
     y: torch.Tensor

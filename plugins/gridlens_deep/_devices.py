@@ -9,8 +9,9 @@ import torch
 from joblib import effective_n_jobs
 
 from gridlens_deep._errors import DeviceError
+from gridlens_deep._settings import Regime
 
-__all__ = ["autocast", "check_number", "device_of", "out_of_memory", "threads"]
+__all__ = ["autocast", "check_number", "device_of", "is_mixed", "out_of_memory", "threads"]
 
 
 def device_of(name: str) -> torch.device:
@@ -57,6 +58,14 @@ def out_of_memory(size: int) -> DeviceError:
     return DeviceError(
         f"The device has too little memory for a single cutout of {size} px. Take a smaller network, or device='cpu'."
     )
+
+
+def is_mixed(device: torch.device, regime: Regime) -> bool:
+    """Return whether networks use bfloat16 on a device: on a GPU, and by their regime on a CPU that computes in it."""
+    if device.type == "cuda":
+        return True
+    # Elsewhere the CPU would emulate it, which takes longer than float32.
+    return regime.cpu_bfloat16 and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:

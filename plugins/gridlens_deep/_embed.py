@@ -52,6 +52,6 @@ def embed(cutouts: CutoutSet, member: NetworkMember | str | os.PathLike[str]) ->
     if not networks:
         raise GridlensError(
             f"The 'member' parameter must be a network, or a model that holds one. Got {str(member)!r}, which has no "
-            "network among its members; train one with the member 'resnet' or 'vit'."
+            "network among its members; train one with the member 'convnet', 'resnet' or 'vit'."
         )
     return networks[0].embed(cutouts)

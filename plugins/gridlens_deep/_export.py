@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from gridlens_deep._images import Grid
 from gridlens_deep._networks import Network
 
 __all__ = ["write_onnx"]
@@ -16,8 +17,8 @@ __all__ = ["write_onnx"]
 _MOST_ROWS = 65536
 
 
-def write_onnx(network: Network, size: int, path: str | os.PathLike[str]) -> None:
-    """Write `network` to `path`, completely or not at all: `images` (n, 3, size, size) in, `log_odds` (n,) out."""
+def write_onnx(network: Network, grid: Grid, path: str | os.PathLike[str]) -> None:
+    """Write `network` to `path`, completely or not at all: `images` (n, c, size, size) in, `log_odds` (n,) out."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.part")
     rows = torch.export.Dim("n", min=1, max=_MOST_ROWS)
@@ -30,7 +31,7 @@ def write_onnx(network: Network, size: int, path: str | os.PathLike[str]) -> Non
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network.eval(),
-                (torch.zeros(2, 3, size, size),),
+                (torch.zeros(2, grid.n_channels, grid.size, grid.size),),
                 dynamo=True,
                 dynamic_shapes={"images": {0: rows}},
                 input_names=["images"],

@@ -8,6 +8,8 @@ from joblib import effective_n_jobs
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from gridlens.cutouts import CutoutSet, band_noise, is_rejected, quality_flags, rejection
+from gridlens.errors import CutoutError
+from gridlens.features import detection_maps
 
 __all__ = ["Grid", "images_of", "usable_rows"]
 
@@ -17,7 +19,7 @@ _NEAR = 0.05
 
 @dataclass(frozen=True)
 class Grid:
-    """The member's own pixels.
+    """The member's own pixels and channels.
 
     Attributes
     ----------
@@ -27,11 +29,19 @@ class Grid:
         arcsec per pixel.
     softening : float
         S/N above which the stretch turns from linear to logarithmic.
+    blue_map : bool
+        The blue map of the feature contract is the fourth channel, after g, r and i.
     """
 
     size: int = 128
     pixel_scale: float = 0.5
     softening: float = 3.0
+    blue_map: bool = False
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels of an image."""
+        return 4 if self.blue_map else 3
 
 
 def usable_rows(cutouts: CutoutSet) -> np.ndarray:
@@ -50,7 +60,8 @@ def images_of(cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> np.ndar
 
     From each band the sky is subtracted (the 40th percentile of a frame along the border); the band is divided by its
     noise (`gridlens.cutouts.band_noise`), resampled and stretched by ``asinh(s / softening)``. Negative values stay
-    negative, and no cutout is scaled by its own brightest pixel: colours and depths compare between cutouts.
+    negative, and no cutout is scaled by its own brightest pixel: colours and depths compare between cutouts. The blue
+    map (`gridlens.features.detection_maps`) is in units of its noise already.
 
     Parameters
     ----------
@@ -62,13 +73,17 @@ def images_of(cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> np.ndar
     Returns
     -------
     ndarray of shape (n, 3, size, size), float32
-        Bad pixels, and pixels outside the cutout, are 0, the level of the sky.
+        Four channels with `Grid.blue_map`. Bad pixels, and pixels outside the cutout, are 0, the level of the sky; so
+        is the blue map of a cutout that the features reject.
     """
-    images = np.zeros((len(cutouts), 3, grid.size, grid.size), dtype=np.float32)
+    images = np.zeros((len(cutouts), grid.n_channels, grid.size, grid.size), dtype=np.float32)
 
     def prepare(k: int) -> None:
+        bcg_xy, scale = cutouts.bcg_xy[k], float(cutouts.pixel_scale[k])
         signal = _signal_to_noise(cutouts.pixels[k])
-        placed = _placed(signal, cutouts.bcg_xy[k], float(cutouts.pixel_scale[k]), grid)
+        if grid.blue_map:
+            signal = np.concatenate([signal, _blue_map(cutouts.pixels[k], bcg_xy, scale)[None]])
+        placed = _placed(signal, bcg_xy, scale, grid)
         images[k] = np.arcsinh(placed / grid.softening)
 
     threads = effective_n_jobs(n_jobs)
@@ -97,8 +112,17 @@ def _signal_to_noise(pixels: np.ndarray) -> np.ndarray:
     return np.where(good, signal, np.float32(0.0))
 
 
+def _blue_map(pixels: np.ndarray, bcg_xy: np.ndarray, scale: float) -> np.ndarray:
+    """Return the blue map (H, W) of the feature contract; bad pixels, and a cutout that is rejected, are 0."""
+    try:
+        _, blue = detection_maps(pixels, bcg_xy, scale)
+    except CutoutError:
+        return np.zeros(pixels.shape[:2], dtype=np.float32)
+    return np.where(np.isfinite(pixels).all(axis=2), blue, np.float32(0.0))
+
+
 def _placed(signal: np.ndarray, bcg_xy: np.ndarray, scale: float, grid: Grid) -> np.ndarray:
-    """Bring (3, H, W) to the grid, (3, size, size), with the BCG in the middle."""
+    """Bring (c, H, W) to the grid, (c, size, size), with the BCG in the middle."""
     steps = (np.arange(grid.size) - (grid.size - 1) / 2) * grid.pixel_scale / scale
     rows, columns = bcg_xy[1] + steps, bcg_xy[0] + steps
     if all(np.abs(at - np.round(at)).max() < _NEAR for at in (rows, columns)):
@@ -113,8 +137,8 @@ def _placed(signal: np.ndarray, bcg_xy: np.ndarray, scale: float, grid: Grid) ->
 
 def _picked(signal: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     inside = [(at >= 0) & (at < n) for at, n in ((rows, signal.shape[1]), (columns, signal.shape[2]))]
-    placed = np.zeros((3, len(rows), len(columns)))
+    placed = np.zeros((len(signal), len(rows), len(columns)))
     placed[:, inside[0][:, None] & inside[1][None, :]] = signal[
         :, rows[inside[0]][:, None], columns[inside[1]][None, :]
-    ].reshape(3, -1)
+    ].reshape(len(signal), -1)
     return placed

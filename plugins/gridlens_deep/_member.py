@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from gridlens.cutouts import CutoutSet
 from gridlens_deep._errors import WeightsError
 from gridlens_deep._images import usable_rows
-from gridlens_deep._settings import Settings
+from gridlens_deep._settings import Regime, Settings
 from gridlens_deep._store import Images
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ __all__ = ["NetworkMember"]
 
 _PARAMETERS = "parameters.json"
 _STATE = "state.json"
-_WEIGHTS = "weights.safetensors"
 # Parameters under other names in models of version 0.1.
 _RENAMED = {"patience": "n_iter_no_change", "validation": "validation_fraction", "prior": "class_prior"}
 
@@ -97,6 +96,10 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     """names of the sizes of the network, the usual one first"""
     usual_rate: ClassVar[float]
     """learning rate that suits the network"""
+    blue_map: ClassVar[bool] = False
+    """the network also sees the blue map of the feature contract"""
+    regime: ClassVar[Regime] = Regime()
+    """how the networks learn, beside the parameters"""
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
     requires: ClassVar[tuple[str, ...]] = ("torch", "lightning", "transformers", "safetensors", "gridlens[deep]")
 
@@ -135,13 +138,13 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
             "learning_rate": self.usual_rate if self.learning_rate is None else self.learning_rate,
             "random_state": 0 if self.random_state is None else self.random_state,
         }
-        return Settings(self.name, **(self.get_params() | usual))
+        return Settings(self.name, self.blue_map, self.regime, **(self.get_params() | usual))
 
     def prepare(self, X: CutoutSet) -> Images:
         """Prepare the images of cutouts, which `fit` and the methods that score take instead of the cutouts.
 
-        They are kept in a file that is read by rows. The stack prepares once for all folds, and the images are never
-        all in memory.
+        They are kept in a file that is read by rows. The stack prepares once for all folds, and for all networks that
+        see the same pixels and channels; the images are never all in memory.
         """
         return Images.of(_checked_cutouts(X), self.settings.grid, self.n_jobs)
 
@@ -287,8 +290,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     def export(self, path: str | os.PathLike[str]) -> None:
         """Write the network as ONNX, for programs without this package and without torch.
 
-        The input `images` (n, 3, size, size) is the result of `images_of`; the output `log_odds` (n,) is to be divided
-        by `temperature_`. The mean over the turns is left to that program.
+        The input `images` (n, 3 or 4, size, size) is the result of `images_of`; the output `log_odds` (n,) is to be
+        divided by `temperature_`. The mean over the turns is left to that program.
 
         Parameters
         ----------
@@ -298,11 +301,13 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         from gridlens_deep._export import write_onnx
 
         check_is_fitted(self, "network_")
-        write_onnx(self.network_, self.size, path)
+        write_onnx(self.network_, self.settings.grid, path)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, parameters and temperature as JSON: none of the files is code."""
         from safetensors.torch import save
+
+        from gridlens_deep._networks import WEIGHTS
 
         check_is_fitted(self, "network_")
         state = {"temperature": self.temperature_, "class_prior": self.class_prior_}
@@ -310,7 +315,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n")
         # Not `save_file`: only the owner can read the file that it writes.
         weights = save({name: value.contiguous() for name, value in self.network_.state_dict().items()})
-        (folder / _WEIGHTS).write_bytes(weights)
+        (folder / WEIGHTS).write_bytes(weights)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -322,9 +327,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
             The file holds other layers than the network; they are named. Or the state is invalid.
         """
         import torch
-        from safetensors.torch import load_file
 
-        from gridlens_deep._networks import build_network, take_state
+        from gridlens_deep._networks import WEIGHTS, build_network, read_weights, take_state
 
         parameters = json.loads((folder / _PARAMETERS).read_text())
         member = cls(**{_RENAMED.get(name, name): value for name, value in parameters.items()})
@@ -336,7 +340,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
             )
             member.device = "auto"
         network = build_network(replace(member.settings, pretrained=None))
-        take_state(network, load_file(folder / _WEIGHTS), str(folder / _WEIGHTS))
+        take_state(network, read_weights(folder / WEIGHTS), str(folder / WEIGHTS))
         member.network_ = network.eval()
         member.temperature_, member.class_prior_ = _checked_state(json.loads((folder / _STATE).read_text()))
         member.classes_ = np.array([0, 1])

@@ -18,8 +18,6 @@ from gridlens_deep._settings import Settings
 
 __all__ = ["LensModule"]
 
-_WARMUP = 0.05
-"""fraction of the steps over which the learning rate rises, before it falls as a cosine"""
 _AVERAGING = 0.999
 """decay of the moving average of the weights"""
 
@@ -46,13 +44,14 @@ class LensModule(lightning.LightningModule):
         # not been.
         key = (self.settings.random_state, self.current_epoch, index, self.global_rank)
         torch.manual_seed(hash(key) % 2**62)
-        log_odds = self.network(augment(batch.images, self.settings.grid)).float()
+        log_odds = self.network(augment(batch.images, self.settings.grid, self.settings.regime)).float()
         if self.settings.loss == "nnpu":
             assert self.settings.class_prior is not None
             risk = nnpu_risk(log_odds, batch.y, batch.weight, self.settings.class_prior)
             self.log("risk", risk.value, batch_size=len(batch.y))
             return risk.to_descend
-        value = weighted_cross_entropy(log_odds, batch.y, batch.weight)
+        smoothing = self.settings.regime.label_smoothing
+        value = weighted_cross_entropy(log_odds, batch.y * (1.0 - smoothing) + 0.5 * smoothing, batch.weight)
         self.log("loss", value, prog_bar=True, batch_size=len(batch.y))
         return value
 
@@ -84,7 +83,7 @@ class LensModule(lightning.LightningModule):
             lr=self.settings.learning_rate,
         )
         steps = max(1, int(self.trainer.estimated_stepping_batches))
-        rising = max(1, int(_WARMUP * steps))
+        rising = max(1, int(self.settings.regime.rise * steps))
 
         def factor(step: int) -> float:
             if step < rising:

@@ -1,4 +1,4 @@
-"""The networks: ResNets and vision transformers of the library `transformers`, for three bands of any kind."""
+"""The networks: a backbone with a last layer, with random weights or given ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from gridlens_deep._convolutions import ConvNet
 from gridlens_deep._errors import WeightsError
 from gridlens_deep._settings import Settings
 
-__all__ = ["Network", "build_network", "take_state"]
+__all__ = ["WEIGHTS", "Network", "build_network", "read_weights", "take_state"]
+
+WEIGHTS = "weights.safetensors"
+"""name of the file in a member's folder"""
 
 _RESNETS: dict[str, dict[str, Any]] = {
     "18": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
@@ -42,7 +46,12 @@ class Network(nn.Module):
         return pooled.flatten(1) if pooled is not None else found.last_hidden_state[:, 0]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.last(self.dropout(self.embed(images))).squeeze(1)
+        embedded, device = self.dropout(self.embed(images)), images.device.type
+        if not torch.is_autocast_enabled(device):
+            return self.last(embedded).squeeze(1)
+        # bfloat16 would round the log-odds, which have few digits already.
+        with torch.autocast(device, enabled=False):
+            return self.last(embedded.float()).squeeze(1)
 
 
 def build_network(settings: Settings) -> Network:
@@ -53,6 +62,8 @@ def build_network(settings: Settings) -> Network:
     WeightsError
         The weights are not available, or are those of another network.
     """
+    if settings.name == "convnet":
+        return _convnet(settings)
     if settings.name == "resnet":
         backbone, width = _resnet(settings.variant)
     else:
@@ -84,6 +95,29 @@ def take_state(network: Network, state: dict[str, torch.Tensor], where: str) -> 
             f"{' ...' if len(unfit) > 4 else ''}."
         )
     network.load_state_dict(state)
+
+
+def _convnet(settings: Settings) -> Network:
+    """Build the compact network; its weights come from a folder that a member was saved in."""
+    backbone = ConvNet(settings.grid.n_channels, settings.variant)
+    network = Network(backbone, backbone.width, settings.dropout)
+    if settings.pretrained is not None:
+        take_state(network, read_weights(Path(settings.pretrained) / WEIGHTS), settings.pretrained)
+    return network
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file; raise WeightsError where it is missing or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as exc:
+        raise WeightsError(
+            f"The weights of a network must be a safetensors file. Got {str(path)!r}, which cannot be read "
+            f"({type(exc).__name__}); name the folder that `save` of a member wrote."
+        ) from exc
 
 
 def _resnet(depth: str) -> tuple[nn.Module, int]:

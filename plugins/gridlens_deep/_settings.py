@@ -6,7 +6,33 @@ from dataclasses import dataclass
 
 from gridlens_deep._images import Grid
 
-__all__ = ["Settings"]
+__all__ = ["Regime", "Settings"]
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How the networks of a member learn, beside its parameters.
+
+    Attributes
+    ----------
+    degraded : bool
+        Blur the images and raise their noise at random.
+    most_shift : int
+        Largest random shift, pixels.
+    label_smoothing : float
+        Cross-entropy takes labels of half of this and of one minus half of this.
+    rise : float
+        Fraction of the steps over which the learning rate rises, before it falls as a cosine: short for a warm-up,
+        0.3 for one cycle (Smith & Topin 2019, SPIE, 11006).
+    cpu_bfloat16 : bool
+        Train in mixed precision on a CPU that has bfloat16 instructions.
+    """
+
+    degraded: bool = True
+    most_shift: int = 2
+    label_smoothing: float = 0.0
+    rise: float = 0.05
+    cpu_bfloat16: bool = False
 
 
 @dataclass(frozen=True)
@@ -17,6 +43,8 @@ class Settings:
     """
 
     name: str
+    blue_map: bool
+    regime: Regime
     variant: str
     size: int
     pixel_scale: float
@@ -40,5 +68,5 @@ class Settings:
 
     @property
     def grid(self) -> Grid:
-        """Pixels that the network sees."""
-        return Grid(self.size, self.pixel_scale)
+        """Pixels and channels that the network sees."""
+        return Grid(self.size, self.pixel_scale, blue_map=self.blue_map)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -25,7 +27,7 @@ class Images:
     Parameters
     ----------
     path : Path
-        Of an npy file (m, 3, size, size), float16.
+        Of an npy file (m, channels, size, size), float16.
     rows : ndarray of int, shape (n,)
         Rows of the file.
     usable : ndarray of bool, shape (n,)
@@ -42,10 +44,18 @@ class Images:
 
     @classmethod
     def of(cls, cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> Self:
-        """Prepare cutouts in a temporary file."""
+        """Prepare cutouts in a temporary file, or return the set that another network in use has of the same ones."""
+        key = (_digest(cutouts), grid)
+        prepared = _IN_USE.get(key)
+        if not isinstance(prepared, cls):
+            prepared = _IN_USE[key] = cls._prepared(cutouts, grid, n_jobs)
+        return prepared
+
+    @classmethod
+    def _prepared(cls, cutouts: CutoutSet, grid: Grid, n_jobs: int | None) -> Self:
         folder = tempfile.TemporaryDirectory(prefix="gridlens-deep-")
         path = Path(folder.name) / "images.npy"
-        shape = (len(cutouts), 3, grid.size, grid.size)
+        shape = (len(cutouts), grid.n_channels, grid.size, grid.size)
         if len(cutouts):
             kept = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
             for start in range(0, len(cutouts), _BLOCK):
@@ -65,14 +75,28 @@ class Images:
         return {**self.__dict__, "_owner": None, "_mapped": None}
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Return images (k, 3, size, size) of some rows, float32."""
+        """Return images (k, channels, size, size) of some rows, float32."""
         if self._mapped is None:
             self._mapped = np.load(self.path, mmap_mode="r")
         return self._mapped[self.rows[rows]].astype(np.float32)
 
 
+_IN_USE: WeakValueDictionary[tuple[str, Grid], Images] = WeakValueDictionary()
+"""sets of this process by their cutouts and grid, as long as a member holds them"""
+
+
+def _digest(cutouts: CutoutSet) -> str:
+    """Identify what images are prepared from; hashing takes a fraction of the time of preparing."""
+    found = hashlib.sha256(repr(cutouts.pixels.shape).encode())
+    # The seeing decides on the flags of a star.
+    seeing = cutouts.metadata["seeing"].to_numpy()
+    for part in (cutouts.pixels, cutouts.bcg_xy, cutouts.pixel_scale, cutouts.flags, seeing):
+        found.update(np.ascontiguousarray(part).data)
+    return found.hexdigest()
+
+
 def images_at(source: CutoutSet | Images, rows: np.ndarray, grid: Grid, n_jobs: int | None) -> np.ndarray:
-    """Return images (k, 3, size, size) of some rows, the same from cutouts and from their prepared images."""
+    """Return images (k, channels, size, size) of some rows, the same from cutouts and from their prepared images."""
     if isinstance(source, Images):
         return source.read(rows)
     return images_of(source[rows], grid, n_jobs).astype(np.float16).astype(np.float32)

@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from gridlens_deep._data import BatchRows, ImageDataset, grouped_validation, loader
-from gridlens_deep._devices import check_number, device_of, out_of_memory, threads
+from gridlens_deep._devices import check_number, device_of, is_mixed, out_of_memory, threads
 from gridlens_deep._errors import WeightsError
 from gridlens_deep._module import LensModule
 from gridlens_deep._networks import Network, build_network
@@ -196,7 +196,7 @@ def _trainer(settings: Settings, folder: Path, watched: bool, device: torch.devi
         devices=settings.n_devices,
         strategy="ddp_spawn" if settings.n_devices > 1 else "auto",
         use_distributed_sampler=False,
-        precision="bf16-mixed" if on_gpu else "32-true",
+        precision="bf16-mixed" if is_mixed(device, settings.regime) else "32-true",
         gradient_clip_val=_CLIP,
         callbacks=callbacks,
         deterministic=not on_gpu,

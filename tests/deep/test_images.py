@@ -6,6 +6,7 @@ from gridlens_deep import Grid, images_of
 from gridlens_deep._images import usable_rows
 
 from gridlens import CutoutSet
+from gridlens.features import detection_maps
 
 
 @pytest.fixture
@@ -56,3 +57,31 @@ def test_bad_pixels_and_what_lies_off_the_cutout_are_sky(pixels):
     assert (images[0, :, 16:26, 16:26] == 0).all()
     assert (images[1] == 0).all()
     assert usable_rows(cutouts).tolist() == [True, False, True]
+
+
+def test_the_blue_map_is_that_of_the_features(pixels):
+    pixels[:, 30:34, 10:24] += [30.0, 20.0, 3.0]
+    pixels[1, 5, 5] = np.nan
+    pixels[2] = np.nan
+    # On the cutout's own pixels nothing is resampled.
+    cutouts, grid = CutoutSet(pixels, pixel_scale=0.5), Grid(64, 0.5, blue_map=True)
+    images = images_of(cutouts, grid)
+    assert images.shape == (3, 4, 64, 64)
+    np.testing.assert_array_equal(images[:, :3], images_of(cutouts, Grid(64, 0.5)))
+    _, blue = detection_maps(pixels[0], cutouts.bcg_xy[0], 0.5)
+    np.testing.assert_allclose(grid.softening * np.sinh(images[0, 3]), blue, rtol=1e-5, atol=1e-5)
+    assert blue.max() > 8.0
+    # A bad pixel is 0 as in the bands, and so is a cutout that the features reject.
+    assert (images[1, :, 5, 5] == 0.0).all()
+    assert np.count_nonzero(images[1, 3] == 0.0) == 1
+    assert (images[2] == 0.0).all()
+
+
+def test_the_blue_map_is_resampled_with_the_bands(pixels):
+    pixels[:, 30:34, 10:24] += [30.0, 20.0, 3.0]
+    cutouts = CutoutSet(pixels, pixel_scale=0.5)
+    fine = images_of(cutouts, Grid(64, 0.5, blue_map=True))[:, 3]
+    coarse = images_of(cutouts, Grid(32, 1.0, blue_map=True))[:, 3]
+    expected = fine.reshape(3, 32, 2, 32, 2).mean(axis=(2, 4))
+    # The stretch of a mean is near the mean of the stretched.
+    assert min(np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(coarse, expected, strict=True)) > 0.9

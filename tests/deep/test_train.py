@@ -148,6 +148,8 @@ def test_without_torch_the_rest_works(monkeypatch, absent):
     assert status["lightgbm"] == "ok"
     assert status["resnet"].startswith("needs gridlens[deep]")
     assert status["vit"].startswith("needs gridlens[deep]")
+    # The compact network has a backbone of its own.
+    assert (status["convnet"] == "ok") == (absent == "transformers")
     assert status["vit"].endswith(f"for want of {absent}.")
     refused = CliRunner().invoke(main, ["train", "--recipe", "quick", "--out", "nowhere", "--members", "resnet"])
     assert refused.exit_code == 1

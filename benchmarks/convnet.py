@@ -1,0 +1,73 @@
+"""The compact network of the member `convnet` beside the small ResNet: cost on a CPU, and a first small training.
+
+Run ``python benchmarks/convnet.py``. The first table is the processor time of one thread, which says the same on a busy
+machine. Then the compact network learns 2,048 simulated scenes of all surveys for three epochs, which shows that it
+learns; so few scenes say nothing about how well it finds lenses in the end. Needs ``gridlens[deep]``.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from _scenes import Scenes, cached_cutouts
+from deep import MEASURES
+from gridlens_deep import ConvNetMember, NetworkMember, ResNetMember
+
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
+
+
+def processor_ms(call: Callable[[], object], n: int) -> tuple[object, float]:
+    """Return the result of a call, and its processor time for each of `n` images, ms."""
+    start = time.process_time()
+    result = call()
+    return result, 1e3 * (time.process_time() - start) / n
+
+
+def networks(epochs: int) -> dict[str, NetworkMember]:
+    """Return the members of the table of costs by name."""
+    options = {"epochs": epochs, "validation_fraction": 0.0, "device": "cpu"}
+    return {
+        'convnet("compact")': ConvNetMember("compact", **options),
+        'convnet("wide")': ConvNetMember("wide", **options),
+        'resnet("10"), 64 px': ResNetMember("10", size=64, pixel_scale=1.0, **options),
+        'resnet("10"), 96 px': ResNetMember("10", size=96, pixel_scale=64.0 / 96.0, **options),
+    }
+
+
+def print_costs(rows: Scenes) -> None:
+    """Print the processor time of one epoch, and of scores, for each image."""
+    print("| network | parameters | preparing | training | scoring, eight turns |\n|---|---|---|---|---|", flush=True)
+    for name, member in networks(1).items():
+        member.fit(rows[:64].cutouts, rows.label[:64])  # What is imported and compiled first is not counted.
+        images, preparing = processor_ms(partial(member.prepare, rows.cutouts), len(rows.label))
+        _, training = processor_ms(partial(member.fit, images, rows.label), len(rows.label))
+        _, scoring = processor_ms(partial(member.predict_proba, images), len(rows.label))
+        n_parameters = sum(value.numel() for value in member.network_.parameters())
+        print(f"| {name} | {n_parameters:,} | {preparing:.1f} | {training:.1f} | {scoring:.1f} |", flush=True)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=2048, help="scenes to learn from")
+    parser.add_argument("--epochs", type=int, default=3, help="of the training")
+    parser.add_argument("--held-out", type=int, default=1024, help="scenes to test on")
+    arguments = parser.parse_args()
+    surveys = tuple(SIMULATED_SURVEYS)
+    train, test = cached_cutouts(arguments.scenes, 411, surveys), cached_cutouts(arguments.held_out, 413, surveys)
+    print(f"Processor time of one thread for each image, ms; torch {torch.__version__}\n")
+    print_costs(train[:192])
+    name = next(iter(networks(arguments.epochs)))
+    member = networks(arguments.epochs)[name].fit(train.cutouts, train.label)
+    p = member.predict_proba(test.cutouts)[:, 1]
+    scored = np.isfinite(p)
+    print(f"\n{name}, {arguments.scenes:,} scenes, {arguments.epochs} epochs; {scored.sum():,} scenes held out")
+    for measure, of in MEASURES.items():
+        print(f"{measure} {of(test.label[scored], p[scored])}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

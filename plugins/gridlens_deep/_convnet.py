@@ -1,0 +1,46 @@
+"""The member `convnet`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gridlens_deep._member import NetworkMember
+from gridlens_deep._settings import Regime
+
+__all__ = ["ConvNetMember"]
+
+
+@dataclass(eq=False, repr=False)
+class ConvNetMember(NetworkMember):
+    """Compact residual network on the three bands and the blue map, made for a CPU.
+
+    Needs ``gridlens[deep]``. Parameters and attributes are those of `NetworkMember`, with defaults for the same field
+    of 64 arcsec in fewer pixels. The variants are "compact" (316,000 parameters) and "wide" (654,000). The fourth
+    channel is the blue map of the feature contract, in which light of the colour of the BCG cancels. On a CPU with
+    bfloat16 instructions, the network is trained in mixed precision. `pretrained` is a folder that `save` of a member
+    of the same variant wrote.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens import CutoutSet
+    >>> from gridlens_deep import ConvNetMember
+    >>> cutouts = CutoutSet(np.random.default_rng(0).normal(size=(24, 64, 64, 3)), pixel_scale=1.0)
+    >>> member = ConvNetMember(size=32, pixel_scale=2.0, epochs=1).fit(cutouts, np.arange(24) % 2)
+    >>> member.predict_proba(cutouts[:5]).shape
+    (5, 2)
+    """
+
+    name: ClassVar[str] = "convnet"
+    variants: ClassVar[tuple[str, ...]] = ("compact", "wide")
+    usual_rate: ClassVar[float] = 3e-3
+    requires: ClassVar[tuple[str, ...]] = ("torch", "lightning", "safetensors", "gridlens[deep]")
+    blue_map: ClassVar[bool] = True
+    regime: ClassVar[Regime] = Regime(degraded=False, most_shift=3, label_smoothing=0.01, rise=0.3, cpu_bfloat16=True)
+
+    size: int = 96
+    pixel_scale: float = 64.0 / 96.0
+    epochs: int = 12
+    n_iter_no_change: int = 12
+    dropout: float = 0.2

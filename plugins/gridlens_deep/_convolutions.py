@@ -1,0 +1,75 @@
+"""The compact residual network: a wide stem, six blocks, two ways of pooling."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+__all__ = ["ConvNet"]
+
+# Channels of the blocks.
+_WIDTHS = {"compact": (16, 32, 32, 64, 64, 96), "wide": (24, 48, 48, 96, 96, 128)}
+
+
+class Pooled(NamedTuple):
+    """The result of a backbone, under the name that the library transformers gives it."""
+
+    pooler_output: torch.Tensor
+    """(n, width)"""
+
+
+class ConvNet(nn.Module):
+    """A 5 x 5 stem of stride 2 and six residual blocks, pooled by the mean and by the maximum side by side.
+
+    The images are halved where the blocks widen. The memory of images and weights runs over the channels first, which
+    is the fastest order on a CPU and on a GPU with mixed precision.
+
+    Parameters
+    ----------
+    n_channels : int
+        Of the images.
+    variant : {"compact", "wide"}
+
+    Attributes
+    ----------
+    width : int
+        Length of an embedding.
+    """
+
+    def __init__(self, n_channels: int, variant: str) -> None:
+        super().__init__()
+        widths = _WIDTHS[variant]
+        self.stem = nn.Sequential(
+            nn.Conv2d(n_channels, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        )
+        before = (widths[0], *widths[:-1])
+        self.blocks = nn.Sequential(*(_Block(old, new) for old, new in zip(before, widths, strict=True)))
+        self.width = 2 * widths[-1]
+        for weights in self.parameters():
+            if weights.ndim == 4:
+                weights.data = weights.data.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, pixel_values: torch.Tensor) -> Pooled:
+        maps = self.blocks(self.stem(pixel_values.contiguous(memory_format=torch.channels_last))).float()
+        return Pooled(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1))
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut (He et al. 2016, CVPR, 770)."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        stride = 1 if before == after else 2
+        self.first = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(after)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(after)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride == 2:
+            self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride=2, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        inner = torch.relu(self.first_norm(self.first(maps)))
+        return torch.relu(self.second_norm(self.second(inner)) + self.shortcut(maps))
