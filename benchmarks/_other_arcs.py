@@ -186,7 +186,7 @@ def cluster_lens(
     away, direction = float(rng.uniform(0.6, 1.6)) * theta_e, float(rng.uniform(0.0, 2.0 * math.pi))
     other = x + away * math.cos(direction), y + away * math.sin(direction)
     if kind == "two-halo":
-        share = float(rng.uniform(0.35, 0.8))
+        share = float(rng.uniform(0.25, 0.6))
         components: list[Any] = [
             NFW.from_einstein_radius(theta_e, rng.uniform(20.0, 90.0), x=x, y=y, axis_ratio=ratio, angle=direction),
             NFW.from_einstein_radius(share * theta_e, rng.uniform(20.0, 60.0), x=other[0], y=other[1], axis_ratio=0.8),
@@ -219,16 +219,18 @@ def _dpie_strength(theta_e: float, core: float, cut: float) -> float:
 def image_place(
     rng: np.random.Generator, lens: MassModel, centre: tuple[float, float], nearest: float, reach: float
 ) -> tuple[float, float] | None:
-    """Return a source position whose image is stretched, or None where the lens stretches nothing.
+    """Return a source position whose image is a tangential arc, or None where the lens makes none.
 
-    An image position is drawn among those between `nearest` and `reach` arcsec from `centre` whose magnification is
-    above 3, with a weight that falls with the magnification beyond 20, and traced to the source plane.
+    An image position is drawn among those between `nearest` and `reach` arcsec from `centre` that are stretched along
+    the tangential direction of the mass at least 3 times, and 3 times as much as across it. Its weight falls with the
+    stretch beyond 20. The position is traced to the source plane.
     """
     x, y = rng.uniform(-reach, reach, (2, 1500))
     inside = (np.hypot(x, y) > nearest) & (np.hypot(x, y) < reach)
     x, y = x[inside] + centre[0], y[inside] + centre[1]
-    magnification = np.abs(lens.magnification(x, y))
-    weight = np.where(magnification > 3.0, np.minimum(1.0, 20.0 / magnification), 0.0)
+    tangential, radial = np.abs(lens.eigenvalues(x, y))
+    arc = (tangential < 1.0 / 3.0) & (radial > 3.0 * tangential)
+    weight = np.where(arc, np.minimum(1.0, 20.0 * tangential), 0.0)
     if not weight.sum() > 0.0:
         return None
     chosen = rng.choice(len(x), p=weight / weight.sum())

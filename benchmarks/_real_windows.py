@@ -29,7 +29,18 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from gridlens.cutouts._surveys import Survey, get_survey
 from gridlens.lensing import MassModel, lensing_efficiency
-from gridlens.simulate._backgrounds import Backgrounds, RealImage, Window, _field_windows, _whole, sky_rms
+from gridlens.simulate._backgrounds import (
+    Backgrounds,
+    RealImage,
+    Window,
+    _field_windows,
+    _measure,
+    _peaks,
+    _planes,
+    _whole,
+    _window,
+    sky_rms,
+)
 from gridlens.simulate._inject import _place
 from gridlens.simulate._observe import photon_noise, sky_noise
 
@@ -144,16 +155,33 @@ def survey_windows(folder: Path, name: str) -> Backgrounds:
     survey = REAL_SURVEYS[name]
     for pixels, scale in survey.images(folder):
         image = RealImage(pixels, scale, sky_rms(pixels))
-        found = list(_field_windows(image, len(images), survey.size))
-        # A stamp, and a field of little more than one window, has its galaxy in the middle.
-        if max(pixels.shape[:2]) < 2 * survey.size:
-            size = min(survey.size, *pixels.shape[:2])
+        if max(pixels.shape[:2]) > 2 * survey.size:
+            found = list(_field_windows(image, len(images), survey.size))
+        elif min(pixels.shape[:2]) > survey.size:
+            found = _brightest_red(image, len(images), survey.size)
+        else:
+            # A stamp has its galaxy in the middle, and is cut square.
+            size = min(pixels.shape[:2])
             found = [replace(_whole(image, len(images), _middle(pixels)), size=size)]
         images.append(image)
         windows.extend(found)
     if not windows:
         raise FileNotFoundError(f"The folder {folder} has no images of {name}.")
     return Backgrounds(tuple(images), tuple(windows))
+
+
+def _brightest_red(image: RealImage, number: int, size: int) -> list[Window]:
+    """Return windows around the two brightest galaxies with room in a narrow field that are redder than most."""
+    planes = _planes(image)
+    sources = _measure(image, planes, _peaks(planes[:, :, 3], image.pixel_scale))
+    first = np.round(sources.xy - 0.5 * (size - 1))
+    room = ((first >= 0) & (first + size <= image.pixels.shape[1::-1])).all(axis=1)
+    galaxies = sources.extended() & sources.real()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        redness = sources.flux[:, 1] / np.maximum(sources.flux[:, 0], 0.0)
+    chosen = np.flatnonzero(room & galaxies & (redness > np.nanmedian(redness[galaxies])))
+    brightest = sources.xy[chosen[np.argsort(-sources.light[chosen], kind="stable")[:2]]].astype(float)
+    return [_window(image, number, size, (xy[0], xy[1]), planes[:, :, 3], sources, galaxies) for xy in brightest]
 
 
 def _middle(pixels: np.ndarray) -> np.ndarray:

@@ -1,18 +1,21 @@
 """The sets: pairs with and without arcs, presets that no recipe simulates, the cache, the numbers of the table."""
 
+from pathlib import Path
+
 import _other_skies
 import numpy as np
 import other_skies
 import pandas as pd
 import pytest
-from _other_arcs import FAINTEST_ARC, HstSource, Picture, arc_snr
+from _other_arcs import FAINTEST_ARC, HstSource, Picture, arc_snr, load_hst_sources
 from _other_skies import OtherSky
-from _real_windows import complete_survey, inject
+from _real_windows import complete_survey, inject, survey_windows
 
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.simulate._backgrounds import Backgrounds, RealImage, _whole, sky_rms
 
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SIZE, SCALE = 96, 0.5
 
 
@@ -137,3 +140,18 @@ def test_the_mean_is_of_values_and_draws(monkeypatch):
     parts = [{name: np.full((1, 3), value) for name in other_skies.METRICS} for value in (0.8, 0.9)]
     assert other_skies.mean(parts)["AUROC"].tolist() == [pytest.approx([0.85] * 3)]
     assert other_skies.cell(np.array([np.nan, np.nan])) == "not resolvable"
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout")
+def test_real_windows_and_sources():
+    windows = survey_windows(DATA, "des")
+    assert len(windows) == 46
+    assert {window.size for window in windows.windows} == {91}
+    sources = load_hst_sources(DATA / "real_fields" / "hst_sources_krojas")
+    assert len(sources) == 9
+    assert all(2.0 > source.r_mag - 22.0 > 0.0 for source in sources)
+    assert [source.shape.sum() for source in sources] == pytest.approx([1.0] * 9)
+    with pytest.raises(FileNotFoundError):
+        survey_windows(DATA / "absent", "des")
