@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from _other_arcs import FAINTEST_ARC, HstSource, Picture, arc_snr, load_hst_sources
 from _other_skies import OtherSky
-from _real_windows import complete_survey, inject, survey_windows
+from _real_windows import REAL_SURVEYS, _RealSurvey, complete_survey, inject, survey_windows
 
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
@@ -62,6 +62,31 @@ def test_pairs_differ_by_the_arc_alone():
     assert added.sum() == pytest.approx(lens.arc.sum(), rel=0.1)
     assert plain.truth["field"] == lens.truth["field"]
     assert lens.truth["lens"] in ("two-halo", "dpie")
+
+
+def test_a_narrow_field_has_windows_about_its_red_galaxies(monkeypatch):
+    pixels = np.random.default_rng(0).normal(size=(160, 160, 3))
+    rows, columns = np.indices((160, 160))
+    red, blue = np.array([0.3, 1.0, 1.3]), np.array([1.2, 1.0, 0.9])
+    # x, y, width, peak, colour: a red galaxy with room, one without, blue ones, stars.
+    for x, y, width, peak, colour in (
+        (76, 84, 3.0, 60.0, red),
+        (20, 80, 3.0, 90.0, red),
+        (100, 60, 3.0, 90.0, blue),
+        (60, 60, 3.0, 50.0, blue),
+        (130, 130, 3.0, 50.0, blue),
+        (30, 30, 0.9, 300.0, blue),
+        (130, 20, 0.9, 300.0, blue),
+    ):
+        light = peak * np.exp(-0.5 * ((columns - x) ** 2 + (rows - y) ** 2) / width**2)
+        pixels += light[..., None] * colour
+    image = pixels.astype(np.float32), SCALE
+    survey = _RealSurvey(lambda folder: iter([image]), 100)
+    monkeypatch.setitem(REAL_SURVEYS, "hsc", survey)
+    windows = survey_windows(DATA, "hsc").windows
+    assert [tuple(np.round(window.bcg_xy)) for window in windows] == [(76.0, 84.0)]
+    assert windows[0].size == 100
+    assert windows[0].members[0, :2].tolist() == list(windows[0].bcg_xy)
 
 
 def test_windows_take_turns():
