@@ -1,4 +1,4 @@
-"""Labelled cutouts of other skies than the training scenes': what a model is worth where it was not trained.
+"""Labelled cutouts that differ from the training scenes: how well a model carries over to other skies.
 
 Each function returns an `OtherSky`, the same one for the same arguments, and keeps it in the cache beside this file.
 
@@ -63,7 +63,7 @@ class OtherSky:
     groups : ndarray of shape (n,), str
         Rows of one group show the same sky.
     truth : DataFrame of n rows
-        ``id``, ``arc_snr`` (0 without an arc, NaN where it is unknown) and what the generator tells.
+        ``id``, ``arc_snr`` (0 without an arc, NaN where it is unknown) and the parameters of the generator.
     """
 
     name: str
@@ -175,7 +175,7 @@ def _sky(name: str, pictures: list[Picture], groups: list[str]) -> OtherSky:
 
 
 def _truth(picture: Picture) -> dict[str, Any]:
-    """Return what the generator tells, and the S/N of the arc where it does not."""
+    """Return the truth of the generator, with the S/N of the arc added where it is missing."""
     if not picture.arc.any():
         return picture.truth | {"arc_snr": 0.0}
     return {"arc_snr": arc_snr(picture.arc, picture.sky_sigma)} | picture.truth

@@ -1,4 +1,4 @@
-"""What the second generator's telescope does: stars with spikes, correlated noise, an uneven sky, detector marks."""
+"""The telescope of the second generator: stars with spikes, correlated noise, an uneven sky, detector marks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def noise_of(rng: np.random.Generator, light: np.ndarray, sigma: np.ndarray, pix
 
 
 def add_sky(rng: np.random.Generator, pixels: np.ndarray, light: np.ndarray, sigma: np.ndarray) -> None:
-    """Add in place what a sky subtraction leaves: structure of many pixels, and hollows about bright light."""
+    """Add in place the residuals of a sky subtraction: structure of many pixels, and hollows about bright light."""
     for band in range(3):
         width = float(rng.uniform(12.0, 30.0))
         waves = ndimage.gaussian_filter(rng.normal(size=pixels[band].shape), width, mode="wrap")

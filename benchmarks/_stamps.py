@@ -53,7 +53,7 @@ def real_stamps(images: Iterable[tuple[np.ndarray, float]], most: int = 300) -> 
         kept = 0
         for number, part in enumerate(ndimage.find_objects(labels), start=1):
             width = scale * max(side.stop - side.start for side in part)
-            # What the border cuts has a straight edge, and what one band alone shows is a cosmic ray.
+            # Light cut by the border has a straight edge, and light in one band alone is a cosmic ray.
             whole = all(side.start > 0 and side.stop < end for side, end in zip(part, labels.shape, strict=True))
             if kept < most and whole and _NARROWEST < width < _WIDEST and smooth[part].max() > _PEAK:
                 inside = ndimage.gaussian_filter((labels[part] == number).astype(float), 0.7)
@@ -87,7 +87,7 @@ def paste(rng: np.random.Generator, light: np.ndarray, stamp: Stamp, pixel_scale
     ratio = stamp.pixel_scale / pixel_scale
     shape = tuple(max(1, math.ceil(side * ratio)) for side in turned.shape[1:])
     rows, columns = (np.arange(side) + 0.5 for side in shape)
-    # Area-averaging before sampling keeps the flux of what is smaller than a pixel.
+    # Area-averaging before sampling keeps the flux of details smaller than a pixel.
     width = 0.5 * max(1.0 / ratio - 1.0, 0.0)
     smooth = ndimage.gaussian_filter(turned, (0.0, width, width), mode="constant")
     grid = np.meshgrid(rows / ratio - 0.5, columns / ratio - 0.5, indexing="ij")
