@@ -19,7 +19,17 @@ from gridlens.training import Recipe
 from gridlens.training._mine import Mined
 from gridlens.training._scenes import measured_scenes, weights
 
-__all__ = ["Scenes", "cached_calibration", "cached_cutouts", "cached_polar", "cached_rows", "fit_recipe", "usable"]
+__all__ = [
+    "Scenes",
+    "cache_key",
+    "cache_path",
+    "cached_calibration",
+    "cached_cutouts",
+    "cached_polar",
+    "cached_rows",
+    "fit_recipe",
+    "usable",
+]
 
 HERE = Path(__file__).parent
 
@@ -59,8 +69,8 @@ def cached_rows(
     n: int, seed: int, surveys: tuple[str, ...], canonical: bool = False, lens_fraction: float = 0.5
 ) -> Scenes:
     """Simulated scenes, from the cache where the simulator and the kernels have not changed since."""
-    key = _key((n, seed, surveys, canonical, lens_fraction), ("cutouts", "features", "simulate"))
-    path = _cache(f"scenes-{seed}-{key}.parquet")
+    key = cache_key((n, seed, surveys, canonical, lens_fraction), ("cutouts", "features", "simulate"))
+    path = cache_path(f"scenes-{seed}-{key}.parquet")
     if not path.with_suffix(".csv").exists():
         _simulate(path, None, n, seed, surveys, canonical=canonical, lens_fraction=lens_fraction)
     return _read(path)
@@ -73,8 +83,8 @@ def cached_calibration(recipe: Recipe) -> Scenes:
 
 def cached_polar(n: int, seed: int, surveys: tuple[str, ...]) -> tuple[Scenes, np.ndarray]:
     """Canonical scenes, and what the member `polar` makes of their pixels."""
-    key = _key((n, seed, surveys), ("cutouts", "features", "simulate", "members"))
-    path = _cache(f"polar-{seed}-{key}.parquet")
+    key = cache_key((n, seed, surveys), ("cutouts", "features", "simulate", "members"))
+    path = cache_path(f"polar-{seed}-{key}.parquet")
     polar = path.with_suffix(".npy")
     if not polar.exists():
         with tempfile.TemporaryDirectory() as folder:
@@ -86,8 +96,8 @@ def cached_polar(n: int, seed: int, surveys: tuple[str, ...]) -> tuple[Scenes, n
 
 def cached_cutouts(n: int, seed: int, surveys: tuple[str, ...]) -> Scenes:
     """Canonical scenes with their pixels, 200 kB each, which are mapped from the cache."""
-    key = _key((n, seed, surveys), ("cutouts", "features", "simulate"))
-    path = _cache(f"pixels-{seed}-{key}.parquet")
+    key = cache_key((n, seed, surveys), ("cutouts", "features", "simulate"))
+    path = cache_path(f"pixels-{seed}-{key}.parquet")
     pixels = path.with_suffix(".npy")
     if not path.with_suffix(".csv").exists():
         _simulate(path, pixels, n, seed, surveys)
@@ -129,13 +139,15 @@ def _with_cutouts(scenes: Scenes, pixels: Path) -> Scenes:
     return Scenes(replace(scenes.measured, cutouts=cutouts), truth)
 
 
-def _key(what: tuple, rooms: tuple[str, ...]) -> str:
-    """Name of what is cached, another one once a source file of `rooms` has changed."""
+def cache_key(what: tuple, rooms: tuple[str, ...], modules: tuple[str, ...] = ()) -> str:
+    """Return the name of cached rows, which changes with each file of `rooms` and of the benchmarks' `modules`."""
     sources = [path for room in rooms for path in (HERE.parent / "gridlens" / room).glob("*.py")]
+    sources += [HERE / f"{module}.py" for module in modules]
     return hashlib.sha256(repr(what).encode() + b"".join(p.read_bytes() for p in sorted(sources))).hexdigest()[:12]
 
 
-def _cache(name: str) -> Path:
+def cache_path(name: str) -> Path:
+    """Return the path of a file in the cache of the benchmarks."""
     folder = HERE / ".cache"
     folder.mkdir(exist_ok=True)
     return folder / name

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from gridlens.cutouts import METADATA_NAMES, get_survey
-from gridlens.cutouts._surveys import SIMULATED_SURVEYS
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS, Survey
 from gridlens.simulate._canvas import Canvas, Geometry
 from gridlens.simulate._impostors import draw_impostor
 from gridlens.simulate._lens import ClusterMass, critical_radius, draw_mass
@@ -22,7 +22,7 @@ from gridlens.simulate._observe import (
 from gridlens.simulate._population import Cluster, draw_cluster, draw_field, draw_stars
 from gridlens.simulate._sources import Source, draw_lensed, draw_sources
 
-__all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "draw_lens", "simulate_scene"]
+__all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "draw_lens", "draw_scene", "simulate_scene"]
 
 # Sizes of the scenes away from the canonical geometry: few, so that shards of one size fill.
 _VARIED_SIZES = (64, 96, 128, 160, 200)
@@ -140,6 +140,11 @@ def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None)
     settings = settings or SceneSettings()
     rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
     survey = get_survey(str(rng.choice(settings.surveys)))
+    return draw_scene(rng, survey, settings, seed, index)
+
+
+def draw_scene(rng: np.random.Generator, survey: Survey, settings: SceneSettings, seed: int, index: int) -> Scene:
+    """Draw a scene as `survey` sees it; `settings.surveys` is not used, and seed and index only name the scene."""
     is_lens = bool(rng.random() < settings.lens_fraction)
     # Without such lenses nothing is drawn for the other scenes.
     wide = (is_lens or settings.cluster_cluster > 0.0) and bool(rng.random() < settings.cluster_cluster)
