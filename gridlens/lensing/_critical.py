@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from gridlens.lensing._checks import check_number
 from gridlens.lensing._mass import MassModel
 
 __all__ = ["CurveKind", "caustics", "critical_curves", "einstein_radius"]
@@ -69,8 +70,7 @@ def critical_curves(
         raise ValueError(f"The 'kind' parameter must be 'tangential' or 'radial'. Got {kind!r} instead.")
     which = get_args(CurveKind).index(kind)
     for name, value in (("half_width", half_width), ("step", half_width if step is None else step)):
-        if not (value > 0.0 and math.isfinite(value)):
-            raise ValueError(f"The '{name}' parameter must be above 0. Got {value!r} instead.")
+        check_number(name, value, "above 0", value > 0.0)
     cells = _CELLS if step is None else max(2, math.ceil(2.0 * half_width / step))
     axis = np.linspace(-half_width, half_width, cells + 1)
     x, y = np.meshgrid(centre[0] + axis, centre[1] + axis)

@@ -1,11 +1,11 @@
 """Images of a point source: all solutions of the lens equation in a window."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gridlens.lensing._checks import check_number
 from gridlens.lensing._mass import MassModel
 
 __all__ = ["PointImages", "image_positions"]
@@ -80,14 +80,10 @@ def image_positions(
     >>> images.x.round(6), images.magnification.round(6)
     (array([ 6., -4.]), array([ 6., -4.]))
     """
-    for name, value, holds, rule in (
-        ("x", x, True, "a finite number"),
-        ("y", y, True, "a finite number"),
-        ("half_width", half_width, half_width > 0.0, "above 0"),
-        ("min_magnification", min_magnification, min_magnification >= 0.0, "0 or more"),
-    ):
-        if not (holds and math.isfinite(value)):
-            raise ValueError(f"The '{name}' parameter must be {rule}. Got {value!r} instead.")
+    check_number("x", x, "a finite number", True)
+    check_number("y", y, "a finite number", True)
+    check_number("half_width", half_width, "above 0", half_width > 0.0)
+    check_number("min_magnification", min_magnification, "0 or more", min_magnification >= 0.0)
     start, size = _starts(mass, np.array([x, y]), half_width, np.array(centre))
     place = _newton(mass, start, size, np.array([x, y]))
     place = place[(np.abs(place - centre) <= half_width).all(axis=1)]

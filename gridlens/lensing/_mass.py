@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridlens.lensing import _profiles as profiles
+from gridlens.lensing._checks import check_number
 
 __all__ = ["DPIE", "NFW", "SIE", "ExternalShear", "MassComponent", "MassModel"]
 
@@ -17,11 +18,6 @@ FloatArray = NDArray[np.float64]
 _SMALLEST_CORE = 1e-9
 
 
-def _check(name: str, value: float, rule: str, holds: bool) -> None:
-    if not (holds and math.isfinite(value)):
-        raise ValueError(f"The '{name}' parameter must be {rule}. Got {value!r} instead.")
-
-
 def _check_shape(axis_ratio: float, angle: float, x: float, y: float) -> None:
     if not 0.0 < axis_ratio <= 1.0:
         raise ValueError(
@@ -29,7 +25,7 @@ def _check_shape(axis_ratio: float, angle: float, x: float, y: float) -> None:
             f"Got {axis_ratio!r} instead. Turn 'angle' by pi / 2 if the axes are exchanged."
         )
     for name, value in (("angle", angle), ("x", x), ("y", y)):
-        _check(name, value, "a finite number", True)
+        check_number(name, value, "a finite number", True)
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,8 @@ class SIE:
     core: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("strength", self.strength, "0 or more", self.strength >= 0.0)
-        _check("core", self.core, "0 or more", self.core >= 0.0)
+        check_number("strength", self.strength, "0 or more", self.strength >= 0.0)
+        check_number("core", self.core, "0 or more", self.core >= 0.0)
         _check_shape(self.axis_ratio, self.angle, self.x, self.y)
 
     def _row(self) -> tuple[float, ...]:
@@ -129,9 +125,9 @@ class DPIE:
     angle: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("strength", self.strength, "0 or more", self.strength >= 0.0)
-        _check("core", self.core, "0 or more", self.core >= 0.0)
-        _check("cut", self.cut, f"larger than 'core' ({self.core!r}) and finite", self.cut > self.core)
+        check_number("strength", self.strength, "0 or more", self.strength >= 0.0)
+        check_number("core", self.core, "0 or more", self.core >= 0.0)
+        check_number("cut", self.cut, f"larger than 'core' ({self.core!r}) and finite", self.cut > self.core)
         _check_shape(self.axis_ratio, self.angle, self.x, self.y)
 
     def _row(self) -> tuple[float, ...]:
@@ -185,8 +181,8 @@ class NFW:
     angle: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("kappa_s", self.kappa_s, "0 or more", self.kappa_s >= 0.0)
-        _check("scale_radius", self.scale_radius, "above 0", self.scale_radius > 0.0)
+        check_number("kappa_s", self.kappa_s, "0 or more", self.kappa_s >= 0.0)
+        check_number("scale_radius", self.scale_radius, "above 0", self.scale_radius > 0.0)
         _check_shape(self.axis_ratio, self.angle, self.x, self.y)
 
     @classmethod
@@ -201,8 +197,8 @@ class NFW:
         angle: float = 0.0,
     ) -> "NFW":
         """Return the halo whose Einstein radius is `theta_e` arcsec where it is round; the rest as for the class."""
-        _check("theta_e", theta_e, "above 0", theta_e > 0.0)
-        _check("scale_radius", scale_radius, "above 0", scale_radius > 0.0)
+        check_number("theta_e", theta_e, "above 0", theta_e > 0.0)
+        check_number("scale_radius", scale_radius, "above 0", scale_radius > 0.0)
         kappa_s = theta_e / (4.0 * scale_radius * float(nfw_shape(theta_e / scale_radius)))
         return cls(kappa_s, scale_radius, x, y, axis_ratio, angle)
 
@@ -242,7 +238,7 @@ class ExternalShear:
     y: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("gamma", self.gamma, "0 or more", self.gamma >= 0.0)
+        check_number("gamma", self.gamma, "0 or more", self.gamma >= 0.0)
         _check_shape(1.0, self.angle, self.x, self.y)
 
     def _row(self) -> tuple[float, ...]:
@@ -322,7 +318,7 @@ class MassModel:
 
         The factor is the ratio of the two lensing efficiencies, see `lensing_efficiency`.
         """
-        _check("factor", factor, "0 or more", factor >= 0.0)
+        check_number("factor", factor, "0 or more", factor >= 0.0)
         return MassModel(_times(component, factor) for component in self.components)
 
     def potential(self, x: ArrayLike, y: ArrayLike) -> FloatArray:

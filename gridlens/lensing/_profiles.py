@@ -45,6 +45,18 @@ _ROUND = 1e-6
 
 
 @jit
+def _arcus(along, across, f2, f):
+    """Return ``atan(f along) / f`` and ``atanh(f across) / f``, f^2 = 1 - q^2, also where the ellipse is round."""
+    if f2 < _ROUND:
+        along *= 1.0 - f2 * along * along / 3.0
+        across *= 1.0 + f2 * across * across / 3.0
+    else:
+        along = math.atan(f * along) / f
+        across = math.atanh(f * across) / f
+    return along, across
+
+
+@jit
 def _add_isothermal_deflection(row, strength, core, x, y, alpha_x, alpha_y):
     q = row[AXIS_RATIO]
     cos = row[ANGLE_COS]
@@ -61,12 +73,7 @@ def _add_isothermal_deflection(row, strength, core, x, y, alpha_x, alpha_y):
         psi = math.sqrt(q * q * (s * s + u * u) + v * v)
         along = u / (psi + s)
         across = v / (psi + q * q * s)
-        if f2 < _ROUND:
-            along *= 1.0 - f2 * along * along / 3.0
-            across *= 1.0 + f2 * across * across / 3.0
-        else:
-            along = math.atan(f * along) / f
-            across = math.atanh(f * across) / f
+        along, across = _arcus(along, across, f2, f)
         alpha_x[k] += b * (cos * along - sin * across)
         alpha_y[k] += b * (sin * along + cos * across)
 
@@ -159,12 +166,7 @@ def _isothermal_potential(row, strength, core, dx, dy):
     psi = math.sqrt(q * q * (s * s + u * u) + v * v)
     along = u / (psi + s)
     across = v / (psi + q * q * s)
-    if f2 < _ROUND:
-        along *= 1.0 - f2 * along * along / 3.0
-        across *= 1.0 + f2 * across * across / 3.0
-    else:
-        along = math.atan(f * along) / f
-        across = math.atanh(f * across) / f
+    along, across = _arcus(along, across, f2, f)
     big = u * u + v * v + (1.0 + q * q) * s * s + 2.0 * s * psi
     return b * (u * along + v * across - 0.5 * s * math.log(big))
 

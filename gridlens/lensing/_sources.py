@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridlens.lensing import _shooting as shooting
+from gridlens.lensing._checks import check_number
 from gridlens.lensing._mass import MassModel
 
 __all__ = ["SersicSource", "render_sources", "sersic_b", "sersic_norm"]
@@ -64,9 +65,7 @@ class SersicSource:
             "angle": ("a finite number", True),
         }
         for name, (rule, holds) in rules.items():
-            value = getattr(self, name)
-            if not (holds and math.isfinite(value)):
-                raise ValueError(f"The '{name}' parameter must be {rule}. Got {value!r} instead.")
+            check_number(name, getattr(self, name), rule, holds)
         if not np.isfinite(self.flux).all():
             raise ValueError(f"The 'flux' parameter must be finite. Got {self.flux!r} instead.")
 
@@ -119,8 +118,7 @@ def render_sources(
     >>> image.shape, round(float(image.sum()))
     ((64, 64), 50)
     """
-    if not (pixel_scale > 0.0 and math.isfinite(pixel_scale)):
-        raise ValueError(f"The 'pixel_scale' parameter must be above 0. Got {pixel_scale!r} instead.")
+    check_number("pixel_scale", pixel_scale, "above 0", pixel_scale > 0.0)
     if supersampling is not None and supersampling < 1:
         raise ValueError(f"The 'supersampling' parameter must be 1 or more, or None. Got {supersampling!r} instead.")
     shapes: set[tuple[int, ...]] = {np.shape(source.flux) for source in sources} or {()}
