@@ -54,7 +54,7 @@ _BORDER = 60
 
 @dataclass(frozen=True)
 class _RealSurvey:
-    """Where the images of a survey are read from, and how wide a window of them is, pixels."""
+    """The source of the images of a survey, and the width of a window of them, pixels."""
 
     images: Callable[[Path], Iterator[tuple[np.ndarray, float]]]
     size: int

@@ -45,7 +45,7 @@ _SOURCE_COLOURS = ((0.15, 0.15), (0.55, 0.2), (1.1, 0.3))
 
 @dataclass(frozen=True)
 class _Night:
-    """How a scene is observed. Arrays run over g, r, i."""
+    """The conditions of an observation. Arrays run over g, r, i."""
 
     pixel_scale: float
     psfs: tuple[MoffatPsf, ...]

@@ -65,13 +65,13 @@ def real_stamps(images: Iterable[tuple[np.ndarray, float]], most: int = 300) -> 
 
 
 def _in_all_bands(light: np.ndarray) -> bool:
-    """Whether each band holds more than a hundredth of the light, and none more than four fifths."""
+    """Return whether each band holds more than a hundredth of the light, and none more than four fifths."""
     fractions = light.sum(axis=(1, 2)) / light.sum()
     return bool((fractions > 0.01).all() and (fractions < 0.8).all())
 
 
 def _is_wide(light: np.ndarray, scale: float) -> bool:
-    """Whether the rms radius of the light is above that of a star in seeing of 1.3 arcsec."""
+    """Return whether the rms radius of the light is above that of a star in seeing of 1.3 arcsec."""
     y, x = np.indices(light.shape)
     weight = np.clip(light, 0.0, None)
     x0, y0 = np.average(x, weights=weight), np.average(y, weights=weight)

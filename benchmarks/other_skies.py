@@ -1,4 +1,4 @@
-"""How well models find lenses on other skies than the training scenes'.
+"""Measure models on other skies than the training scenes'.
 
 Run ``python benchmarks/other_skies.py --model default --model PATH``: the AUROC and the completeness at a false
 positive rate of 0.01 on each set of ``_other_skies.py``, their means over the sets (a), (b) and (c), and the

@@ -11,7 +11,7 @@ __all__ = ["Regime", "Settings"]
 
 @dataclass(frozen=True)
 class Regime:
-    """How the networks of a member learn, beside its parameters.
+    """Settings of the training of a member's networks, beside its parameters.
 
     Attributes
     ----------
