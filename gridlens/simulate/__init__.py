@@ -3,9 +3,11 @@
 from gridlens.simulate._backgrounds import load_backgrounds
 from gridlens.simulate._dataset import scenes_to_cutouts, write_training_set
 from gridlens.simulate._inject import inject_scene, write_injected_set
+from gridlens.simulate._randomised import RANDOMISED
 from gridlens.simulate._scene import TRUTH_COLUMNS, Scene, SceneSettings, simulate_scene
 
 __all__ = [
+    "RANDOMISED",
     "TRUTH_COLUMNS",
     "Scene",
     "SceneSettings",

@@ -20,6 +20,7 @@ from gridlens.simulate._observe import (
     draw_conditions,
 )
 from gridlens.simulate._population import Cluster, draw_cluster, draw_field, draw_stars
+from gridlens.simulate._randomised import RANDOMISED
 from gridlens.simulate._sources import Source, draw_lensed, draw_sources
 
 __all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "draw_lens", "draw_scene", "simulate_scene"]
@@ -79,12 +80,15 @@ class SceneSettings:
     cluster_cluster : float, default=0.0
         Share of the lenses whose source is a background cluster. As many scenes without a lens have the wide field of
         theirs: the size of a cutout tells nothing.
+    randomisation : tuple of str, default=()
+        Ingredients that are drawn more widely than the survey would have them, among `RANDOMISED`.
     """
 
     surveys: tuple[str, ...] = SIMULATED_SURVEYS
     lens_fraction: float = 0.5
     varied_fraction: float = 1.0 / 3.0
     cluster_cluster: float = 0.0
+    randomisation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.surveys:
@@ -93,6 +97,12 @@ class SceneSettings:
             if get_survey(name).name not in SIMULATED_SURVEYS:
                 raise ValueError(
                     f"The 'surveys' parameter must hold names that are each one of {', '.join(SIMULATED_SURVEYS)}. "
+                    f"Got {name!r} instead."
+                )
+        for name in self.randomisation:
+            if name not in RANDOMISED:
+                raise ValueError(
+                    f"The 'randomisation' parameter must hold names that are each one of {', '.join(RANDOMISED)}. "
                     f"Got {name!r} instead."
                 )
         for name in ("lens_fraction", "varied_fraction", "cluster_cluster"):

@@ -1,0 +1,47 @@
+"""Ingredients of a scene that can be drawn more widely than a survey would have them.
+
+A network, and trees too, learn the habits of a simulator beside the arcs. Scenes whose habits differ from one to the
+next leave fewer of them to learn (domain randomisation, Tobin et al. 2017, IROS, 23).
+"""
+
+import numpy as np
+
+__all__ = ["RANDOMISED", "Streams"]
+
+RANDOMISED = (
+    "psf",
+    "noise",
+    "background",
+    "registration",
+    "sampling",
+    "galaxies",
+    "sources",
+    "impostors",
+)
+"""names of the ingredients, in the order of their streams of random numbers"""
+
+
+class Streams:
+    """Random numbers of the ingredients of one scene that are randomised.
+
+    Each ingredient has a stream of its own, beside that of the scene: one that is left out changes nothing in the
+    others.
+
+    Parameters
+    ----------
+    seed, index : int
+        As in `simulate_scene`.
+    names : tuple of str
+        The ingredients, among `RANDOMISED`.
+    """
+
+    def __init__(self, seed: int, index: int, names: tuple[str, ...]) -> None:
+        self._streams = {
+            name: np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index, 1 + number)))
+            for number, name in enumerate(RANDOMISED)
+            if name in names
+        }
+
+    def of(self, name: str) -> np.random.Generator | None:
+        """Return the stream of an ingredient; None where it is not randomised."""
+        return self._streams.get(name)
