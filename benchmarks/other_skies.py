@@ -8,6 +8,7 @@ once and kept in ``benchmarks/.cache/``.
 
 import argparse
 import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,7 @@ Values = dict[str, np.ndarray]
 """for each metric (models, 1 + draws): the value on all rows, then those of the bootstrap"""
 
 
-def all_sets(folder: Path, presets: list[str]) -> dict[str, list[OtherSky]]:
+def all_sets(folder: Path, presets: Sequence[str]) -> dict[str, list[OtherSky]]:
     """Return the parts of each set; the real ones are missing where the folder is."""
     sets = {"(a)": [unseen_preset(name, PRESET_SCENES, PRESET_SEED) for name in presets]}
     if folder.is_dir():
@@ -88,29 +89,34 @@ def main() -> None:
         "--preset", action="append", help="preset of set (a), which no model was trained on; can be repeated"
     )
     arguments = parser.parse_args()
-    models = arguments.model or ["default"]
-    detectors: list[LensDetector] = [load_model(name) for name in models]
-    sets = all_sets(arguments.real, arguments.preset or list(PRESETS))
+    models = {name: load_model(name) for name in arguments.model or ["default"]}
+    print_table(models, arguments.real, arguments.preset or PRESETS)
+
+
+def print_table(models: dict[str, LensDetector], folder: Path, presets: Sequence[str] = PRESETS) -> None:
+    """Print the measures of each model on each set, and the differences to the first model."""
+    names = list(models)
+    sets = all_sets(folder, presets)
     if len(sets) == 1:
-        print(f"Sets (b), (c) and (d): not measured, there is no folder {arguments.real}.")
-    against = [f"{name}, against {models[0]}" for name in METRICS]
+        print(f"Sets (b), (c) and (d): not measured, there is no folder {folder}.")
+    against = [f"{name}, against {names[0]}" for name in METRICS]
     head = ["set", "lenses / others / groups", "model", *METRICS, *against]
     print(f"\n| {' | '.join(head)} |\n|" + "---|" * len(head), flush=True)
     means: list[Values] = []
     for number, (letter, skies) in enumerate(sets.items()):
         parts = []
         for part, sky in enumerate(skies):
-            scores = [sky.scores(detector) for detector in detectors]
+            scores = [sky.scores(detector) for detector in models.values()]
             parts.append(measured(sky, scores, 100 * number + part))
             positive, rows = int(sky.label.sum()), len(sky.label)
             counts = f"{positive:,} / {rows - positive:,} / {len(np.unique(sky.groups)):,}"
-            lines(f"{letter} {sky.name}", counts, models, parts[-1])
+            lines(f"{letter} {sky.name}", counts, names, parts[-1])
         if len(parts) > 1:
-            lines(f"{letter} mean", "", models, mean(parts))
+            lines(f"{letter} mean", "", names, mean(parts))
         if letter != "(d)":
             means.append(mean(parts))
     if len(means) > 1:
-        lines("mean of (a), (b), (c)", "", models, mean(means))
+        lines("mean of (a), (b), (c)", "", names, mean(means))
 
 
 if __name__ == "__main__":
