@@ -121,7 +121,9 @@ IMPOSTORS: dict[str, Callable[[np.random.Generator, Canvas, Cluster], None]] = {
 }
 
 
-def draw_impostor(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> str:
+def draw_impostor(
+    rng: np.random.Generator, canvas: Canvas, cluster: Cluster, wide: np.random.Generator | None = None
+) -> str:
     """Draw one impostor of a random kind onto `canvas`; return the kind's name."""
     kind = str(rng.choice(list(IMPOSTORS)))
     IMPOSTORS[kind](rng, canvas, cluster)

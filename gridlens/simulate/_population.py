@@ -46,7 +46,9 @@ def schechter_magnitudes(
     return np.interp(rng.random(count) * cumulative[-1], cumulative, grid)
 
 
-def draw_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float, richness: float) -> Cluster:
+def draw_cluster(
+    rng: np.random.Generator, canvas: Canvas, redshift: float, richness: float, wide: np.random.Generator | None = None
+) -> Cluster:
     """Draw the BCG with its intracluster light and the members onto `canvas`; return what they are."""
     gr, ri = red_sequence(redshift)
     x, y = rng.uniform(-0.35, 0.35, 2)
@@ -84,7 +86,7 @@ def draw_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float, rich
     return Cluster(redshift, richness, (float(x), float(y)), mag, angle, members)
 
 
-def draw_field(rng: np.random.Generator, canvas: Canvas) -> None:
+def draw_field(rng: np.random.Generator, canvas: Canvas, wide: np.random.Generator | None = None) -> None:
     """Draw field galaxies, 30 to 50 in a canonical field: blue, small, a third of them edge-on discs."""
     width = canvas.size * canvas.step
     count = int(rng.poisson(rng.uniform(30.0, 50.0) * width**2 / _CANONICAL_AREA))

@@ -20,7 +20,7 @@ from gridlens.simulate._observe import (
     draw_conditions,
 )
 from gridlens.simulate._population import Cluster, draw_cluster, draw_field, draw_stars
-from gridlens.simulate._randomised import RANDOMISED
+from gridlens.simulate._randomised import RANDOMISED, Streams
 from gridlens.simulate._sources import Source, draw_lensed, draw_sources
 
 __all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "draw_lens", "draw_scene", "simulate_scene"]
@@ -156,6 +156,7 @@ def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None)
 def draw_scene(rng: np.random.Generator, survey: Survey, settings: SceneSettings, seed: int, index: int) -> Scene:
     """Draw a scene as `survey` sees it; `settings.surveys` is not used, and seed and index only name the scene."""
     is_lens = bool(rng.random() < settings.lens_fraction)
+    streams = Streams(seed, index, settings.randomisation)
     # Without such lenses nothing is drawn for the other scenes.
     wide = (is_lens or settings.cluster_cluster > 0.0) and bool(rng.random() < settings.cluster_cluster)
     cluster_cluster = is_lens and wide
@@ -166,15 +167,16 @@ def draw_scene(rng: np.random.Generator, survey: Survey, settings: SceneSettings
 
     redshift = float(rng.uniform(0.2, 0.7))
     richness = float(rng.lognormal(math.log(50.0), 0.45))
-    cluster = draw_cluster(rng, canvas, redshift, richness)
-    draw_field(rng, canvas)
-    impostors = [draw_impostor(rng, canvas, cluster) for _ in range(_impostor_count(rng))]
+    galaxies, decoys = streams.of("galaxies"), streams.of("impostors")
+    cluster = draw_cluster(rng, canvas, redshift, richness, wide=galaxies)
+    draw_field(rng, canvas, wide=galaxies)
+    impostors = [draw_impostor(rng, canvas, cluster, wide=decoys) for _ in range(_impostor_count(rng))]
     saturated = draw_stars(rng, canvas)
 
     arc = np.zeros((3, geometry.size, geometry.size))
     truth: dict[str, Any] = {}
     if is_lens:
-        arc, truth = draw_lens(rng, canvas, cluster, conditions, cluster_cluster)
+        arc, truth = draw_lens(rng, canvas, cluster, conditions, cluster_cluster, wide=streams.of("sources"))
     light = canvas.observe(conditions.seeing, conditions.shifts) + arc
     pixels = add_noise(rng, light * conditions.gains[:, None, None], conditions, geometry.pixel_scale)
     add_saturation(rng, pixels, saturated, conditions, geometry)
@@ -226,7 +228,12 @@ def _impostor_count(rng: np.random.Generator) -> int:
 
 
 def draw_lens(
-    rng: np.random.Generator, scene: Canvas, cluster: Cluster, conditions: Conditions, cluster_cluster: bool
+    rng: np.random.Generator,
+    scene: Canvas,
+    cluster: Cluster,
+    conditions: Conditions,
+    cluster_cluster: bool,
+    wide: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The lensed light as observed, without noise, (3, size, size), and its truth."""
     low, high = (20.0, 50.0) if cluster_cluster else (8.0, 32.0)
@@ -236,7 +243,7 @@ def draw_lens(
     mass = draw_mass(rng, cluster.redshift, theta_e, cluster.bcg, cluster.bcg_angle, cluster.members[:25])
     sheet = Canvas(scene.geometry, scene.floor)
     measured, curve = critical_radius(mass, cluster.bcg)
-    sources = draw_sources(rng, mass, curve, cluster.bcg, cluster_cluster)
+    sources = draw_sources(rng, mass, curve, cluster.bcg, cluster_cluster, wide=wide)
     magnification = draw_lensed(sheet, mass, sources)
     arc = sheet.observe(conditions.seeing, conditions.shifts)
     truth = _mass_truth(mass, measured) | _source_truth(sources)

@@ -70,7 +70,12 @@ def _galaxy(
 
 
 def draw_sources(
-    rng: np.random.Generator, mass: ClusterMass, curve: np.ndarray, centre: tuple[float, float], cluster_cluster: bool
+    rng: np.random.Generator,
+    mass: ClusterMass,
+    curve: np.ndarray,
+    centre: tuple[float, float],
+    cluster_cluster: bool,
+    wide: np.random.Generator | None = None,
 ) -> list[Source]:
     """Draw one to four blue galaxies behind the lens, or the red members of a background cluster.
 
