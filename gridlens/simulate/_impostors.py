@@ -8,11 +8,11 @@ import numpy as np
 from gridlens.simulate._canvas import Canvas, band_fluxes
 from gridlens.simulate._population import Cluster, red_sequence
 
-__all__ = ["IMPOSTORS", "draw_impostor"]
+__all__ = ["IMPOSTORS", "draw_impostors", "impostor_place"]
 
 
-def _place(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> tuple[float, float, float]:
-    """Position at 4 to 30 arcsec from the BCG inside the cutout, and the tangential direction there."""
+def impostor_place(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> tuple[float, float, float]:
+    """Return a position at 4 to 30 arcsec from the BCG inside the cutout, and the tangential direction there."""
     distance = float(rng.uniform(4.0, min(30.0, 0.5 * canvas.geometry.field)))
     direction = float(rng.uniform(0.0, 2.0 * math.pi))
     x = cluster.bcg[0] + distance * math.cos(direction)
@@ -22,7 +22,7 @@ def _place(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> tuple[
 
 def _spiral(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """A face-on spiral: a disc, a red bulge, two to four blue arms with knots."""
-    x, y, _ = _place(rng, canvas, cluster)
+    x, y, _ = impostor_place(rng, canvas, cluster)
     mag = float(rng.uniform(17.8, 21.5))
     radius = float(rng.uniform(1.2, 3.5)) * 10.0 ** (-0.1 * (mag - 19.0))
     gr, ri = float(rng.normal(0.55, 0.15)), float(rng.normal(0.3, 0.1))
@@ -40,7 +40,7 @@ def _spiral(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
 
 def _tidal_arc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """A tidal stream: an arc about a galaxy that is not the BCG, or about nothing, of any colour."""
-    x, y, _ = _place(rng, canvas, cluster)
+    x, y, _ = impostor_place(rng, canvas, cluster)
     radius = float(rng.uniform(2.0, 14.0))
     colours = float(rng.uniform(0.1, 1.5)), float(rng.uniform(0.0, 0.7))
     fluxes = band_fluxes(float(rng.uniform(20.0, 24.0)), *colours)
@@ -54,7 +54,7 @@ def _tidal_arc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> No
 
 def _shells(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """Shells of a merger remnant: several arcs, concentric with their galaxy, as red as it is."""
-    x, y, _ = _place(rng, canvas, cluster)
+    x, y, _ = impostor_place(rng, canvas, cluster)
     gr, ri = red_sequence(cluster.redshift)
     gr += float(rng.normal(0.0, 0.1))
     mag = float(rng.uniform(18.0, 20.5))
@@ -70,7 +70,7 @@ def _shells(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
 
 def _ring_galaxy(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """A collisional ring: a blue ring about a nucleus."""
-    x, y, _ = _place(rng, canvas, cluster)
+    x, y, _ = impostor_place(rng, canvas, cluster)
     mag = float(rng.uniform(18.5, 22.0))
     gr, ri = float(rng.normal(0.35, 0.15)), float(rng.normal(0.15, 0.1))
     radius = float(rng.uniform(1.2, 5.0))
@@ -80,7 +80,7 @@ def _ring_galaxy(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> 
 
 def _merger(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """Two galaxies in contact, each with a tidal tail."""
-    x, y, _ = _place(rng, canvas, cluster)
+    x, y, _ = impostor_place(rng, canvas, cluster)
     gr, ri = float(rng.uniform(0.3, 1.2)), float(rng.uniform(0.1, 0.6))
     separation, direction = float(rng.uniform(0.8, 3.0)), float(rng.uniform(0.0, 2.0 * math.pi))
     for side in (1.0, -1.0):
@@ -97,7 +97,7 @@ def _merger(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
 
 def _edge_on(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """An edge-on disc that lies tangentially; sometimes a polar ring stands across it."""
-    x, y, tangent = _place(rng, canvas, cluster)
+    x, y, tangent = impostor_place(rng, canvas, cluster)
     mag = float(rng.uniform(19.0, 22.8))
     gr, ri = float(rng.normal(0.6, 0.3)), float(rng.normal(0.3, 0.15))
     radius = float(rng.uniform(1.0, 3.0)) * 10.0 ** (-0.08 * (mag - 21.0))
@@ -121,10 +121,10 @@ IMPOSTORS: dict[str, Callable[[np.random.Generator, Canvas, Cluster], None]] = {
 }
 
 
-def draw_impostor(
-    rng: np.random.Generator, canvas: Canvas, cluster: Cluster, wide: np.random.Generator | None = None
-) -> str:
-    """Draw one impostor of a random kind onto `canvas`; return the kind's name."""
-    kind = str(rng.choice(list(IMPOSTORS)))
-    IMPOSTORS[kind](rng, canvas, cluster)
-    return kind
+def draw_impostors(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> list[str]:
+    """Draw an impostor in a quarter of the scenes, in a few of them two; return the names of their kinds."""
+    kinds = []
+    for _ in range(int(rng.choice([0, 1, 2], p=[0.75, 0.2, 0.05]))):
+        kinds.append(str(rng.choice(list(IMPOSTORS))))
+        IMPOSTORS[kinds[-1]](rng, canvas, cluster)
+    return kinds

@@ -8,12 +8,21 @@ from scipy import ndimage
 
 from gridlens.lensing import DPIE, NFW, SIE, ExternalShear, MassModel, lensing_efficiency
 
-__all__ = ["REFERENCE_REDSHIFT", "ClusterMass", "critical_radius", "draw_mass"]
+__all__ = [
+    "FINITE_HALO",
+    "ISOTHERMAL",
+    "NFW_HALO",
+    "REFERENCE_REDSHIFT",
+    "ClusterMass",
+    "critical_radius",
+    "draw_mass",
+    "member_halos",
+]
 
 # Sources' redshift at which the mass model's Einstein radius is quoted.
 REFERENCE_REDSHIFT = 2.0
 # Names of the halos in the truth, which are those of lenstronomy's profiles.
-ISOTHERMAL, NFW_HALO = "NIE", "NFW_ELLIPSE_CSE"
+ISOTHERMAL, NFW_HALO, FINITE_HALO = "NIE", "NFW_ELLIPSE_CSE", "PJAFFE"
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,8 @@ class ClusterMass:
     theta_e_halo: float
     halo: str
     extra: dict[str, float] = field(default_factory=dict)
+    offset: float = 0.0
+    """distance of a second halo from the main one, arcsec; 0 without one"""
 
 
 def draw_mass(
@@ -71,13 +82,16 @@ def draw_mass(
         extra["scale_radius"] = scale
     shear, shear_angle = float(rng.uniform(0.0, 0.08)), float(rng.uniform(0.0, math.pi))
     extra["shear"] = shear
-    components = [halo, ExternalShear(shear, shear_angle), *_members(redshift, members)]
+    components = [halo, ExternalShear(shear, shear_angle), *member_halos(redshift, members)]
     name = ISOTHERMAL if isinstance(halo, SIE) else NFW_HALO
     return ClusterMass(MassModel(components), redshift, theta_e, name, extra)
 
 
-def _members(redshift: float, members: np.ndarray) -> list[DPIE]:
-    """Faber-Jackson: theta_E of a member goes as L^1/2; an L* galaxy has 210 km/s, 1.25 arcsec before D_ls/D_s."""
+def member_halos(redshift: float, members: np.ndarray) -> list[DPIE]:
+    """Return a halo for each member (m, 3).
+
+    Faber-Jackson: theta_E of a member goes as L^1/2; an L* galaxy has 210 km/s, 1.25 arcsec before D_ls/D_s.
+    """
     efficiency = float(lensing_efficiency(redshift, REFERENCE_REDSHIFT))
     return [
         DPIE(1.25 * efficiency * math.sqrt(luminosity), 0.05, 4.0 * math.sqrt(luminosity) + 0.5, float(x), float(y))
@@ -96,7 +110,7 @@ def critical_radius(mass: ClusterMass, centre: tuple[float, float]) -> tuple[flo
         Image positions (arcsec) of cells just inside the curve; empty where there is none.
     """
     # Sources are drawn at cells of this grid: another way to find the curve would give the scenes of a seed other arcs.
-    half = 2.2 * mass.theta_e_halo + 4.0
+    half = 2.2 * mass.theta_e_halo + 4.0 + mass.offset
     cells = 144
     step = 2.0 * half / cells
     axis = (np.arange(cells) - 0.5 * (cells - 1)) * step

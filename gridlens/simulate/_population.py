@@ -46,9 +46,7 @@ def schechter_magnitudes(
     return np.interp(rng.random(count) * cumulative[-1], cumulative, grid)
 
 
-def draw_cluster(
-    rng: np.random.Generator, canvas: Canvas, redshift: float, richness: float, wide: np.random.Generator | None = None
-) -> Cluster:
+def draw_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float, richness: float) -> Cluster:
     """Draw the BCG with its intracluster light and the members onto `canvas`; return what they are."""
     gr, ri = red_sequence(redshift)
     x, y = rng.uniform(-0.35, 0.35, 2)
@@ -86,7 +84,7 @@ def draw_cluster(
     return Cluster(redshift, richness, (float(x), float(y)), mag, angle, members)
 
 
-def draw_field(rng: np.random.Generator, canvas: Canvas, wide: np.random.Generator | None = None) -> None:
+def draw_field(rng: np.random.Generator, canvas: Canvas) -> None:
     """Draw field galaxies, 30 to 50 in a canonical field: blue, small, a third of them edge-on discs."""
     width = canvas.size * canvas.step
     count = int(rng.poisson(rng.uniform(30.0, 50.0) * width**2 / _CANONICAL_AREA))

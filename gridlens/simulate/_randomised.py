@@ -45,3 +45,11 @@ class Streams:
     def of(self, name: str) -> np.random.Generator | None:
         """Return the stream of an ingredient; None where it is not randomised."""
         return self._streams.get(name)
+
+    def in_half(self, name: str) -> np.random.Generator | None:
+        """Return the stream of an ingredient in half of the scenes; None in the others and where it is not randomised.
+
+        Half of the scenes keep the plain ingredient, so that a survey as it is stays well represented.
+        """
+        stream = self.of(name)
+        return stream if stream is not None and stream.random() < 0.5 else None

@@ -10,7 +10,7 @@ from scipy import ndimage
 from gridlens.cutouts import METADATA_NAMES, get_survey
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS, Survey
 from gridlens.simulate._canvas import Canvas, Geometry
-from gridlens.simulate._impostors import draw_impostor
+from gridlens.simulate._impostors import draw_impostors
 from gridlens.simulate._lens import ClusterMass, critical_radius, draw_mass
 from gridlens.simulate._observe import (
     Conditions,
@@ -22,6 +22,9 @@ from gridlens.simulate._observe import (
 from gridlens.simulate._population import Cluster, draw_cluster, draw_field, draw_stars
 from gridlens.simulate._randomised import RANDOMISED, Streams
 from gridlens.simulate._sources import Source, draw_lensed, draw_sources
+from gridlens.simulate._wide_galaxies import Blank, draw_wide_cluster, draw_wide_field
+from gridlens.simulate._wide_impostors import draw_wide_impostors
+from gridlens.simulate._wide_lens import draw_wide_mass, draw_wide_sources
 
 __all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "draw_lens", "draw_scene", "simulate_scene"]
 
@@ -167,16 +170,13 @@ def draw_scene(rng: np.random.Generator, survey: Survey, settings: SceneSettings
 
     redshift = float(rng.uniform(0.2, 0.7))
     richness = float(rng.lognormal(math.log(50.0), 0.45))
-    galaxies, decoys = streams.of("galaxies"), streams.of("impostors")
-    cluster = draw_cluster(rng, canvas, redshift, richness, wide=galaxies)
-    draw_field(rng, canvas, wide=galaxies)
-    impostors = [draw_impostor(rng, canvas, cluster, wide=decoys) for _ in range(_impostor_count(rng))]
+    cluster, impostors = _draw_galaxies(rng, canvas, redshift, richness, is_lens, streams)
     saturated = draw_stars(rng, canvas)
 
     arc = np.zeros((3, geometry.size, geometry.size))
     truth: dict[str, Any] = {}
     if is_lens:
-        arc, truth = draw_lens(rng, canvas, cluster, conditions, cluster_cluster, wide=streams.of("sources"))
+        arc, truth = draw_lens(rng, canvas, cluster, conditions, cluster_cluster, wide=streams.in_half("sources"))
     light = canvas.observe(conditions.seeing, conditions.shifts) + arc
     pixels = add_noise(rng, light * conditions.gains[:, None, None], conditions, geometry.pixel_scale)
     add_saturation(rng, pixels, saturated, conditions, geometry)
@@ -222,9 +222,23 @@ def _draw_geometry(rng: np.random.Generator, varied: bool, wide: bool) -> Geomet
     return Geometry(size, float(rng.uniform(min(low, high), high)))
 
 
-def _impostor_count(rng: np.random.Generator) -> int:
-    """A quarter of the scenes hold an impostor, a few of them two."""
-    return int(rng.choice([0, 1, 2], p=[0.75, 0.2, 0.05]))
+def _draw_galaxies(
+    rng: np.random.Generator, canvas: Canvas, redshift: float, richness: float, is_lens: bool, streams: Streams
+) -> tuple[Cluster, list[str]]:
+    """Draw the cluster, the field and the impostors; return the cluster and the kinds of the impostors."""
+    blank = Blank(canvas.geometry, canvas.floor)
+    wide = streams.in_half("galaxies")
+    # The plain ones are drawn in every scene: what comes after them has the same random numbers.
+    cluster = draw_cluster(rng, blank if wide else canvas, redshift, richness)
+    draw_field(rng, blank if wide else canvas)
+    if wide is not None:
+        cluster = draw_wide_cluster(wide, canvas, redshift, richness)
+        draw_wide_field(wide, canvas)
+    wide = streams.in_half("impostors")
+    impostors = draw_impostors(rng, blank if wide else canvas, cluster)
+    if wide is not None:
+        return draw_wide_impostors(wide, canvas, cluster, is_lens=is_lens)
+    return cluster, impostors
 
 
 def draw_lens(
@@ -243,7 +257,11 @@ def draw_lens(
     mass = draw_mass(rng, cluster.redshift, theta_e, cluster.bcg, cluster.bcg_angle, cluster.members[:25])
     sheet = Canvas(scene.geometry, scene.floor)
     measured, curve = critical_radius(mass, cluster.bcg)
-    sources = draw_sources(rng, mass, curve, cluster.bcg, cluster_cluster, wide=wide)
+    sources = draw_sources(rng, mass, curve, cluster.bcg, cluster_cluster)
+    if wide is not None:
+        mass = draw_wide_mass(wide, cluster.redshift, theta_e, cluster.bcg, cluster.bcg_angle, cluster.members[:25])
+        measured, curve = critical_radius(mass, cluster.bcg)
+        sources = draw_wide_sources(wide, mass, curve, cluster.bcg, cluster_cluster)
     magnification = draw_lensed(sheet, mass, sources)
     arc = sheet.observe(conditions.seeing, conditions.shifts)
     truth = _mass_truth(mass, measured) | _source_truth(sources)

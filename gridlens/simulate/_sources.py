@@ -1,6 +1,7 @@
 """Background galaxies behind a lens: what they are, where they stand, and how they are drawn through it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from gridlens.lensing import SersicSource, lensing_efficiency, render_sources
 from gridlens.simulate._canvas import Canvas, band_fluxes
 from gridlens.simulate._lens import REFERENCE_REDSHIFT, ClusterMass
 
-__all__ = ["Source", "draw_lensed", "draw_sources"]
+__all__ = ["Source", "draw_lensed", "draw_sources", "source_position"]
 
 # Parts of a sub-pixel's side that lensed light is sampled at.
 _SAMPLING = 3
@@ -24,29 +25,49 @@ class Source:
     redshift: float
     r_mag: float
     colours: tuple[float, float]
-    components: list[tuple[float, float, float, float, float, float, float]]
-    """x, y, effective radius (arcsec), Sersic index, axis ratio, angle (rad), share of the flux"""
+    components: Sequence[tuple[float, float, float, float, float, float, float | np.ndarray]]
+    """x, y, effective radius (arcsec), Sersic index, axis ratio, angle (rad), share of the flux (of each band: (3,))"""
 
 
-def _position(
+def source_position(
     rng: np.random.Generator,
     mass: ClusterMass,
     scale: float,
     curve: np.ndarray,
     centre: tuple[float, float],
     reach: float,
+    *,
+    near: float = 0.6,
+    scatter: float = 0.5,
 ) -> tuple[float, float]:
-    """A place in the source plane: mostly near the caustic, else within half an Einstein radius.
+    """Draw a place in the source plane: mostly near the caustic, else within `reach` of the centre.
 
     What is seen behind a lens is magnified: a sample that is limited in magnitude crowds towards the caustics and the
     centre, where sources are drawn more often than their share of the area (magnification bias, Turner et al. 1984,
     ApJ 284, 1).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    mass : ClusterMass
+    scale : float
+        Lensing efficiency of the source over that at the reference redshift.
+    curve : ndarray of shape (k, 2)
+        Points on the critical curve, arcsec.
+    centre : tuple of float
+        Of the lens, arcsec.
+    reach : float
+        Arcsec.
+    near : float, default=0.6
+        Fraction of the places near the caustic.
+    scatter : float, default=0.5
+        Standard deviation of these about the caustic in x and y, arcsec.
     """
-    if curve.size and rng.random() < 0.6:
+    if curve.size and rng.random() < near:
         point = curve[rng.integers(len(curve))]
         alpha_x, alpha_y = mass.model.deflection(*point)
-        x = float(point[0] - scale * alpha_x + rng.normal(0.0, 0.5))
-        y = float(point[1] - scale * alpha_y + rng.normal(0.0, 0.5))
+        x = float(point[0] - scale * alpha_x + rng.normal(0.0, scatter))
+        y = float(point[1] - scale * alpha_y + rng.normal(0.0, scatter))
         return x, y
     distance, direction = reach * rng.random(), float(rng.uniform(0.0, 2.0 * math.pi))
     return centre[0] + distance * math.cos(direction), centre[1] + distance * math.sin(direction)
@@ -75,7 +96,6 @@ def draw_sources(
     curve: np.ndarray,
     centre: tuple[float, float],
     cluster_cluster: bool,
-    wide: np.random.Generator | None = None,
 ) -> list[Source]:
     """Draw one to four blue galaxies behind the lens, or the red members of a background cluster.
 
@@ -96,7 +116,7 @@ def draw_sources(
     if cluster_cluster:
         redshift = float(rng.uniform(max(0.8, mass.redshift + 0.2), 1.5))
         scale = float(lensing_efficiency(mass.redshift, redshift)) / reference
-        middle = _position(rng, mass, scale, curve, centre, 0.4 * mass.theta_e_halo * scale)
+        middle = source_position(rng, mass, scale, curve, centre, 0.4 * mass.theta_e_halo * scale)
         gr, ri = 1.3 + float(rng.normal(0.0, 0.1)), 1.0 + float(rng.normal(0.0, 0.1))
         for _ in range(int(rng.integers(6, 16))):
             at = middle[0] + float(rng.normal(0.0, 4.0)), middle[1] + float(rng.normal(0.0, 4.0))
@@ -107,7 +127,7 @@ def draw_sources(
     for _ in range(int(rng.integers(1, 5))):
         redshift = float(rng.uniform(max(0.8, mass.redshift + 0.2), 3.0))
         scale = float(lensing_efficiency(mass.redshift, redshift)) / reference
-        position = _position(rng, mass, scale, curve, centre, 0.5 * mass.theta_e_halo * scale)
+        position = source_position(rng, mass, scale, curve, centre, 0.5 * mass.theta_e_halo * scale)
         gr, ri = float(rng.normal(0.35, 0.25)), float(rng.normal(0.15, 0.15))
         if rng.random() < 0.07:
             gr, ri = gr + 0.8, ri + 0.5
