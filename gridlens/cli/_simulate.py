@@ -31,6 +31,11 @@ __all__ = ["simulate"]
     help="Share of scenes with a lens.",
 )
 @click.option(
+    "--randomise",
+    is_flag=True,
+    help="Draw PSF, noise, sky, galaxies, sources and impostors more widely than the survey has them.",
+)
+@click.option(
     "--into",
     metavar="IMAGE",
     help="Inject the arcs into cutouts of a real image, or into real cutouts, instead of drawn scenes.",
@@ -45,6 +50,7 @@ def simulate(
     surveys: tuple[str, ...],
     seed: int,
     lens_fraction: float,
+    randomise: bool,
     into: str | None,
     pixel_scale: float | None,
     bands: str | None,
@@ -59,13 +65,19 @@ def simulate(
         raise click.UsageError("--pixel-scale, --bands and --zeropoint describe the real image of --into.")
     if into is not None and len(surveys) != 1:
         raise click.UsageError("--into needs one --survey, whose depth and seeing the arcs are drawn for.")
+    if into is not None and randomise:
+        raise click.UsageError("--randomise is for drawn scenes, not for the real image of --into.")
     from gridlens.cutouts._surveys import SIMULATED_SURVEYS
-    from gridlens.simulate import SceneSettings, load_backgrounds, write_injected_set, write_training_set
+    from gridlens.simulate import RANDOMISED, SceneSettings, load_backgrounds, write_injected_set, write_training_set
 
     unknown = [name for name in surveys if name.lower() not in SIMULATED_SURVEYS]
     if unknown:
         raise click.UsageError(f"--survey must be one of {', '.join(SIMULATED_SURVEYS)}. Got {unknown[0]!r} instead.")
-    settings = SceneSettings(surveys=tuple(surveys) or SIMULATED_SURVEYS, lens_fraction=lens_fraction)
+    settings = SceneSettings(
+        surveys=tuple(surveys) or SIMULATED_SURVEYS,
+        lens_fraction=lens_fraction,
+        randomisation=RANDOMISED if randomise else (),
+    )
     backgrounds = None
     if into is not None:
         backgrounds = load_backgrounds(into, pixel_scale=pixel_scale, bands=bands, zeropoint=zeropoint)

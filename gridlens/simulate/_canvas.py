@@ -1,6 +1,7 @@
 """The sheet that a scene is drawn on: sub-pixels, arcsec coordinates, point-spread functions, binning to pixels."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,6 +9,7 @@ import numpy as np
 from scipy import fft
 
 from gridlens.simulate._light import add_arc, add_sersic
+from gridlens.simulate._point_spread import PointSpread, spread_kernel
 
 __all__ = ["Canvas", "Geometry", "moffat_kernel"]
 
@@ -41,6 +43,16 @@ class Geometry:
         """Width on the sky, arcsec."""
         return self.size * self.pixel_scale
 
+    @property
+    def sampling(self) -> int:
+        """Number of sub-pixels along a pixel."""
+        return max(1, round(self.pixel_scale / _SUBPIXEL))
+
+    @property
+    def step(self) -> float:
+        """Width of a sub-pixel, arcsec."""
+        return self.pixel_scale / self.sampling
+
 
 class Canvas:
     """Three bands of sub-pixels around a cutout. Coordinates are arcsec from the cutout's centre, x right, y up.
@@ -55,8 +67,7 @@ class Canvas:
 
     def __init__(self, geometry: Geometry, floor: float) -> None:
         self.geometry = geometry
-        self.sampling = max(1, round(geometry.pixel_scale / _SUBPIXEL))
-        self.step = geometry.pixel_scale / self.sampling
+        self.sampling, self.step = geometry.sampling, geometry.step
         self.margin = math.ceil(_MARGIN / geometry.pixel_scale)
         self.size = (geometry.size + 2 * self.margin) * self.sampling
         self.floor = floor * self.step**2
@@ -126,7 +137,9 @@ class Canvas:
             if 0 <= j + dj < self.size and 0 <= i + di < self.size:
                 self.images[:, j + dj, i + di] += share * fluxes
 
-    def observe(self, seeing: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    def observe(
+        self, seeing: np.ndarray, shifts: np.ndarray, spreads: Sequence[PointSpread] | None = None
+    ) -> np.ndarray:
         """Convolve each band with its point-spread function and bin it to the cutout's pixels.
 
         Parameters
@@ -135,6 +148,8 @@ class Canvas:
             FWHM per band, arcsec.
         shifts : ndarray of shape (3, 2)
             Misregistration of each band in x and y, arcsec.
+        spreads : sequence of PointSpread, optional
+            Point-spread function of each band; a round Moffat profile of the seeing unless given.
 
         Returns
         -------
@@ -146,7 +161,10 @@ class Canvas:
         out = np.empty((3, geometry.size, geometry.size))
         for band in range(3):
             shift_x, shift_y = (float(shift) / self.step for shift in shifts[band])
-            kernel = moffat_kernel(float(seeing[band]) / self.step, (shift_x, shift_y), length)
+            if spreads is None:
+                kernel = moffat_kernel(float(seeing[band]) / self.step, (shift_x, shift_y), length)
+            else:
+                kernel = spread_kernel(spreads[band], (shift_x, shift_y), self.step, length)
             image = fft.rfft2(self.images[band].astype(np.float32), s=(length, length))
             smooth = fft.irfft2(image * kernel, s=(length, length))[: self.size, : self.size]
             inner = smooth[self.margin * s : self.size - self.margin * s, self.margin * s : self.size - self.margin * s]

@@ -1,16 +1,19 @@
 """From light to a survey's pixels: seeing and depth about a preset, noise, saturated stars, artefacts."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
 
 from gridlens.cutouts._surveys import Survey
-from gridlens.simulate._canvas import Geometry, flux_of
+from gridlens.simulate._canvas import Canvas, Geometry, flux_of
+from gridlens.simulate._noise_texture import Texture
+from gridlens.simulate._point_spread import PointSpread
 
 __all__ = [
     "ARTEFACTS",
+    "FWHM_PER_SIGMA",
     "Conditions",
     "add_artefact",
     "add_noise",
@@ -24,7 +27,7 @@ __all__ = [
 # source's own photon noise to the sky's, whatever the exposure time.
 _SKY_BRIGHTNESS = np.array([22.3, 21.2, 20.5])
 # Rounded: the exact number would change the pixels of a seeded scene.
-_FWHM_PER_SIGMA = 2.3548
+FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,16 @@ class Conditions:
     """multiplicative error of the zero point"""
     shifts: np.ndarray
     """(3, 2): misregistration in x and y, arcsec"""
+    throughput: np.ndarray = field(default_factory=lambda: np.ones(3))
+    """factor on all light, as of a filter that is not the survey's"""
+    spreads: tuple[PointSpread, ...] | None = None
+    """point-spread function of each band; None for round Moffat profiles of the seeing"""
+    texture: Texture | None = None
+    """of the noise; None for noise that is correlated by `correlation` alone"""
+
+    def observe(self, canvas: Canvas) -> np.ndarray:
+        """Return the light of `canvas` as observed, without noise, (3, size, size)."""
+        return canvas.observe(self.seeing, self.shifts, self.spreads) * self.throughput[:, None, None]
 
 
 def sky_noise(depth: np.ndarray, seeing: np.ndarray, pixel_scale: float, correlation: float = 0.0) -> np.ndarray:
@@ -52,7 +65,7 @@ def sky_noise(depth: np.ndarray, seeing: np.ndarray, pixel_scale: float, correla
     same depth its rms per pixel is lower.
     """
     # A Gaussian of standard deviation s spreads a star over 4 pi s^2 of noise.
-    star = seeing / _FWHM_PER_SIGMA
+    star = seeing / FWHM_PER_SIGMA
     area = 4.0 * math.pi * star**2
     smooth = (correlation * pixel_scale) ** 2
     excess = np.maximum(1.0, 4.0 * math.pi * correlation**2 * star**2 / (star**2 + smooth))
@@ -85,7 +98,9 @@ def add_noise(rng: np.random.Generator, light: np.ndarray, conditions: Condition
     """Sky and source photon noise on `light` (3, H, W); returns a new array."""
     sky = flux_of(_SKY_BRIGHTNESS) * pixel_scale**2
     noise = rng.normal(size=light.shape)
-    if conditions.correlation > 0.0:
+    if conditions.texture is not None:
+        noise = conditions.texture.apply(noise)
+    elif conditions.correlation > 0.0:
         for band in range(3):
             noise[band] = ndimage.gaussian_filter(noise[band], conditions.correlation, mode="wrap")
             noise[band] /= noise[band].std()

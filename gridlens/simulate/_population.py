@@ -46,10 +46,19 @@ def schechter_magnitudes(
     return np.interp(rng.random(count) * cumulative[-1], cumulative, grid)
 
 
-def draw_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float, richness: float) -> Cluster:
-    """Draw the BCG with its intracluster light and the members onto `canvas`; return what they are."""
+def draw_cluster(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    redshift: float,
+    richness: float,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> Cluster:
+    """Draw the BCG with its intracluster light and the members onto `canvas`; return what they are.
+
+    The BCG lies near `offset`, arcsec from the cutout's centre.
+    """
     gr, ri = red_sequence(redshift)
-    x, y = rng.uniform(-0.35, 0.35, 2)
+    x, y = rng.uniform(-0.35, 0.35, 2) + offset
     mag = 17.0 + 5.0 * (redshift - 0.2) + float(rng.normal(0.0, 0.4))
     radius = float(rng.uniform(2.5, 6.0)) * (1.0 - 0.5 * (redshift - 0.2))
     axis_ratio, angle = float(rng.uniform(0.6, 0.95)), float(rng.uniform(0.0, math.pi))

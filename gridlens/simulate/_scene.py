@@ -22,9 +22,11 @@ from gridlens.simulate._observe import (
 from gridlens.simulate._population import Cluster, draw_cluster, draw_field, draw_stars
 from gridlens.simulate._randomised import RANDOMISED, Streams
 from gridlens.simulate._sources import Source, draw_lensed, draw_sources
+from gridlens.simulate._wide_background import add_background
 from gridlens.simulate._wide_galaxies import Blank, draw_wide_cluster, draw_wide_field
 from gridlens.simulate._wide_impostors import draw_wide_impostors
 from gridlens.simulate._wide_lens import draw_wide_mass, draw_wide_sources
+from gridlens.simulate._wide_sky import draw_sampling, widened
 
 __all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "draw_lens", "draw_scene", "simulate_scene"]
 
@@ -164,35 +166,38 @@ def draw_scene(rng: np.random.Generator, survey: Survey, settings: SceneSettings
     wide = (is_lens or settings.cluster_cluster > 0.0) and bool(rng.random() < settings.cluster_cluster)
     cluster_cluster = is_lens and wide
     varied = bool(rng.random() < settings.varied_fraction)
-    geometry = _draw_geometry(rng, varied, wide)
-    conditions = draw_conditions(rng, survey, geometry, varied)
+    geometry, sampling = _draw_geometry(rng, varied, wide), draw_sampling(streams)
+    if geometry == Geometry() and sampling.pixel_scale is not None:
+        geometry = Geometry(geometry.size, sampling.pixel_scale)
+    conditions = widened(draw_conditions(rng, survey, geometry, varied), streams, geometry, sampling, varied)
     canvas = Canvas(geometry, floor=0.05 * float(conditions.sky_sigma.min()) / geometry.pixel_scale**2)
 
     redshift = float(rng.uniform(0.2, 0.7))
     richness = float(rng.lognormal(math.log(50.0), 0.45))
-    cluster, impostors = _draw_galaxies(rng, canvas, redshift, richness, is_lens, streams)
+    cluster, impostors = _draw_galaxies(rng, canvas, redshift, richness, sampling.offset, is_lens, streams)
     saturated = draw_stars(rng, canvas)
 
     arc = np.zeros((3, geometry.size, geometry.size))
     truth: dict[str, Any] = {}
     if is_lens:
         arc, truth = draw_lens(rng, canvas, cluster, conditions, cluster_cluster, wide=streams.in_half("sources"))
-    light = canvas.observe(conditions.seeing, conditions.shifts) + arc
+    light = conditions.observe(canvas) + arc
     pixels = add_noise(rng, light * conditions.gains[:, None, None], conditions, geometry.pixel_scale)
     add_saturation(rng, pixels, saturated, conditions, geometry)
-    artefact = add_artefact(rng, pixels, conditions.sky_sigma) if rng.random() < 0.15 else ""
+    artefacts = [add_artefact(rng, pixels, conditions.sky_sigma)] if rng.random() < 0.15 else []
+    artefacts += add_background(streams, pixels, light, conditions.sky_sigma, saturated, geometry, cluster.bcg)
     # Any sky level: coadds come with their sky subtracted, never exactly.
     pixels += (conditions.sky_sigma * rng.normal(0.0, 0.3, 3))[:, None, None]
 
     centre = 0.5 * (geometry.size - 1)
-    bcg_xy = tuple(centre + c / geometry.pixel_scale for c in cluster.bcg)
+    bcg_xy = tuple(centre + (c + e) / geometry.pixel_scale for c, e in zip(cluster.bcg, sampling.error, strict=True))
     truth |= {
         "id": f"sim-{seed}-{index:06d}",
         "seed": seed,
         "label": int(is_lens),
         "kind": "cluster-cluster" if cluster_cluster else "galaxy-cluster" if is_lens else "none",
         "impostor": "+".join(impostors),
-        "artefact": artefact,
+        "artefact": "+".join(artefacts),
         "survey": survey.name,
         "varied": varied,
         "size": geometry.size,
@@ -223,16 +228,22 @@ def _draw_geometry(rng: np.random.Generator, varied: bool, wide: bool) -> Geomet
 
 
 def _draw_galaxies(
-    rng: np.random.Generator, canvas: Canvas, redshift: float, richness: float, is_lens: bool, streams: Streams
+    rng: np.random.Generator,
+    canvas: Canvas,
+    redshift: float,
+    richness: float,
+    offset: tuple[float, float],
+    is_lens: bool,
+    streams: Streams,
 ) -> tuple[Cluster, list[str]]:
     """Draw the cluster, the field and the impostors; return the cluster and the kinds of the impostors."""
     blank = Blank(canvas.geometry, canvas.floor)
     wide = streams.in_half("galaxies")
     # The plain ones are drawn in every scene: what comes after them has the same random numbers.
-    cluster = draw_cluster(rng, blank if wide else canvas, redshift, richness)
+    cluster = draw_cluster(rng, blank if wide else canvas, redshift, richness, offset)
     draw_field(rng, blank if wide else canvas)
     if wide is not None:
-        cluster = draw_wide_cluster(wide, canvas, redshift, richness)
+        cluster = draw_wide_cluster(wide, canvas, redshift, richness, offset)
         draw_wide_field(wide, canvas)
     wide = streams.in_half("impostors")
     impostors = draw_impostors(rng, blank if wide else canvas, cluster)
@@ -263,7 +274,7 @@ def draw_lens(
         measured, curve = critical_radius(mass, cluster.bcg)
         sources = draw_wide_sources(wide, mass, curve, cluster.bcg, cluster_cluster)
     magnification = draw_lensed(sheet, mass, sources)
-    arc = sheet.observe(conditions.seeing, conditions.shifts)
+    arc = conditions.observe(sheet)
     truth = _mass_truth(mass, measured) | _source_truth(sources)
     truth["magnification"] = magnification
     truth |= arc_truth(arc, conditions.sky_sigma, cluster.bcg, scene.geometry)

@@ -55,7 +55,13 @@ def _loguniform(rng: np.random.Generator, low: float, high: float) -> float:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def draw_wide_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float, richness: float) -> Cluster:
+def draw_wide_cluster(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    redshift: float,
+    richness: float,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> Cluster:
     """Draw a BCG with its intracluster light and the members onto `canvas`, each from wide distributions.
 
     Parameters
@@ -66,6 +72,8 @@ def draw_wide_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float,
     redshift, richness : float
         Of the plain cluster; the number of members scatters about the richness by a factor of up to 2.2. In some scenes
         the BCG stands alone, and the richness of the result is a tenth of this.
+    offset : tuple of float, default=(0.0, 0.0)
+        Place that the BCG lies near, arcsec from the cutout's centre.
 
     Returns
     -------
@@ -80,7 +88,7 @@ def draw_wide_cluster(rng: np.random.Generator, canvas: Canvas, redshift: float,
         float(rng.uniform(0.03, 0.12)),
         knee,
     )
-    x, y = (float(c) for c in rng.uniform(-0.35, 0.35, 2))
+    x, y = (float(c) for c in rng.uniform(-0.35, 0.35, 2) + offset)
     mag = knee - 1.5 + float(rng.normal(0.0, 0.5))
     angle = float(rng.uniform(0.0, math.pi))
     _draw_bcg(rng, canvas, x, y, mag, angle, sequence, 1.0 - 0.5 * (redshift - 0.2))

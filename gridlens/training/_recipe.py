@@ -36,6 +36,9 @@ class Recipe:
         arcs cannot be seen. They count in full in the calibration and in the test.
     mined_fraction : float, default=1/16
         Hard negatives that are taken from a pool, as a fraction of the rows to learn from.
+    randomisation : tuple of str, default=()
+        Ingredients, among `gridlens.simulate.RANDOMISED`, that the scenes to learn from draw more widely than the
+        surveys would have them. The scenes to calibrate on and to test on are those of the surveys.
     random_state : int, default=0
 
     Examples
@@ -60,6 +63,7 @@ class Recipe:
     faint_snr: float = 20.0
     faint_weight: float = 0.25
     mined_fraction: float = 1.0 / 16.0
+    randomisation: tuple[str, ...] = ()
     random_state: int = 0
 
     @property

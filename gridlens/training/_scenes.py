@@ -27,6 +27,7 @@ def measured_scenes(
     lens_fraction: float = 0.5,
     target: str = "galaxy-cluster",
     pixels: bool = False,
+    randomisation: tuple[str, ...] = (),
     n_jobs: int | None = -1,
 ) -> Iterator[tuple[Measured, list[dict[str, Any]]]]:
     """Simulate scenes in processes and measure each once; the same for any number of processes.
@@ -41,7 +42,10 @@ def measured_scenes(
     canonical : bool, default=False
         Whether all scenes have the canonical geometry; otherwise a third of them differs.
     pixels : bool, default=False
-        Whether the rows keep their cutouts, 200 kB each. All scenes are canonical then, since a set has one size.
+        Whether the rows keep their cutouts, 200 kB each. All scenes have the canonical size then, since a set has one;
+        with "sampling" in `randomisation` their pixel scales differ.
+    randomisation : tuple of str, default=()
+        As in `SceneSettings`.
     n_jobs : int, default=-1
         Processes; -1 for all cores.
 
@@ -56,7 +60,10 @@ def measured_scenes(
     from gridlens.simulate._dataset import map_blocks
 
     settings = SceneSettings(
-        surveys=surveys, lens_fraction=lens_fraction, cluster_cluster=float(target == "cluster-cluster")
+        surveys=surveys,
+        lens_fraction=lens_fraction,
+        cluster_cluster=float(target == "cluster-cluster"),
+        randomisation=randomisation,
     )
     if canonical or pixels:
         settings = replace(settings, varied_fraction=0.0)

@@ -76,7 +76,7 @@ def simulated_set(
         return store, keep_scenes(store, blocks, progress)
 
     sets = {
-        "train": scenes(recipe.n_train, recipe.train_seed),
+        "train": scenes(recipe.n_train, recipe.train_seed, randomisation=recipe.randomisation),
         "calibrate": scenes(
             recipe.n_calibrate, recipe.calibrate_seed, canonical=True, lens_fraction=recipe.calibrate_lens_fraction
         ),
@@ -122,6 +122,9 @@ def _words(recipe: Recipe, pixels: bool) -> Words:
         if pixels
         else f"a third of them away from the\ncanonical geometry ({geometry}) in size, scale, depth and seeing."
     )
+    if recipe.randomisation:
+        names = ", ".join(recipe.randomisation)
+        varied += f"\nEach of these ingredients is drawn more widely in half of the scenes: {names}."
     return Words(
         title=f"A model for {recipe.target} lenses",
         trained_on=f"""\
