@@ -33,14 +33,16 @@ class Streams:
         As in `simulate_scene`.
     names : tuple of str
         The ingredients, among `RANDOMISED`.
+    fraction : float, default=1.0
+        Fraction of the scenes that are randomised at all.
     """
 
-    def __init__(self, seed: int, index: int, names: tuple[str, ...]) -> None:
-        self._streams = {
-            name: np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index, 1 + number)))
-            for number, name in enumerate(RANDOMISED)
-            if name in names
-        }
+    def __init__(self, seed: int, index: int, names: tuple[str, ...], fraction: float = 1.0) -> None:
+        def stream(number: int) -> np.random.Generator:
+            return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index, 1 + number)))
+
+        randomised = bool(names) and stream(len(RANDOMISED)).random() < fraction
+        self._streams = {name: stream(number) for number, name in enumerate(RANDOMISED) if randomised and name in names}
 
     def of(self, name: str) -> np.random.Generator | None:
         """Return the stream of an ingredient; None where it is not randomised."""

@@ -87,6 +87,8 @@ class SceneSettings:
         theirs: the size of a cutout tells nothing.
     randomisation : tuple of str, default=()
         Ingredients that are drawn more widely than the survey would have them, among `RANDOMISED`.
+    randomised_fraction : float, default=1.0
+        Fraction of the scenes in which they are; each ingredient is then drawn widely in half of these scenes.
     """
 
     surveys: tuple[str, ...] = SIMULATED_SURVEYS
@@ -94,6 +96,7 @@ class SceneSettings:
     varied_fraction: float = 1.0 / 3.0
     cluster_cluster: float = 0.0
     randomisation: tuple[str, ...] = ()
+    randomised_fraction: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.surveys:
@@ -110,7 +113,7 @@ class SceneSettings:
                     f"The 'randomisation' parameter must hold names that are each one of {', '.join(RANDOMISED)}. "
                     f"Got {name!r} instead."
                 )
-        for name in ("lens_fraction", "varied_fraction", "cluster_cluster"):
+        for name in ("lens_fraction", "varied_fraction", "cluster_cluster", "randomised_fraction"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"The '{name}' parameter must be between 0 and 1. Got {value!r} instead.")
@@ -161,7 +164,7 @@ def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None)
 def draw_scene(rng: np.random.Generator, survey: Survey, settings: SceneSettings, seed: int, index: int) -> Scene:
     """Draw a scene as `survey` sees it; `settings.surveys` is not used, and seed and index only name the scene."""
     is_lens = bool(rng.random() < settings.lens_fraction)
-    streams = Streams(seed, index, settings.randomisation)
+    streams = Streams(seed, index, settings.randomisation, settings.randomised_fraction)
     # Without such lenses nothing is drawn for the other scenes.
     wide = (is_lens or settings.cluster_cluster > 0.0) and bool(rng.random() < settings.cluster_cluster)
     cluster_cluster = is_lens and wide

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
+from gridlens.simulate import RANDOMISED
 
 __all__ = ["RECIPES", "Recipe"]
 
@@ -39,6 +40,8 @@ class Recipe:
     randomisation : tuple of str, default=()
         Ingredients, among `gridlens.simulate.RANDOMISED`, that the scenes to learn from draw more widely than the
         surveys would have them. The scenes to calibrate on and to test on are those of the surveys.
+    randomised_fraction : float, default=0.5
+        Fraction of the scenes to learn from in which they are drawn so.
     random_state : int, default=0
 
     Examples
@@ -64,6 +67,7 @@ class Recipe:
     faint_weight: float = 0.25
     mined_fraction: float = 1.0 / 16.0
     randomisation: tuple[str, ...] = ()
+    randomised_fraction: float = 0.5
     random_state: int = 0
 
     @property
@@ -73,7 +77,9 @@ class Recipe:
 
 
 RECIPES = {
-    "default": Recipe(),
+    "default": Recipe(randomisation=RANDOMISED),
+    # Half of the scenes, since each has its pixels: a network learns from fewer, for longer.
+    "deep": Recipe(n_train=16384, members=("lightgbm", "patch", "convnet"), randomisation=RANDOMISED),
     # A sixteenth of the scenes, to try members or a pool in minutes.
     "quick": Recipe(n_train=2048, n_calibrate=2048, n_test=1024, train_seed=301, calibrate_seed=303, test_seed=307),
     "cluster-cluster": Recipe(

@@ -28,6 +28,7 @@ def measured_scenes(
     target: str = "galaxy-cluster",
     pixels: bool = False,
     randomisation: tuple[str, ...] = (),
+    randomised_fraction: float = 1.0,
     n_jobs: int | None = -1,
 ) -> Iterator[tuple[Measured, list[dict[str, Any]]]]:
     """Simulate scenes in processes and measure each once; the same for any number of processes.
@@ -44,7 +45,7 @@ def measured_scenes(
     pixels : bool, default=False
         Whether the rows keep their cutouts, 200 kB each. All scenes have the canonical size then, since a set has one;
         with "sampling" in `randomisation` their pixel scales differ.
-    randomisation : tuple of str, default=()
+    randomisation, randomised_fraction
         As in `SceneSettings`.
     n_jobs : int, default=-1
         Processes; -1 for all cores.
@@ -64,6 +65,7 @@ def measured_scenes(
         lens_fraction=lens_fraction,
         cluster_cluster=float(target == "cluster-cluster"),
         randomisation=randomisation,
+        randomised_fraction=randomised_fraction,
     )
     if canonical or pixels:
         settings = replace(settings, varied_fraction=0.0)

@@ -76,7 +76,12 @@ def simulated_set(
         return store, keep_scenes(store, blocks, progress)
 
     sets = {
-        "train": scenes(recipe.n_train, recipe.train_seed, randomisation=recipe.randomisation),
+        "train": scenes(
+            recipe.n_train,
+            recipe.train_seed,
+            randomisation=recipe.randomisation,
+            randomised_fraction=recipe.randomised_fraction,
+        ),
         "calibrate": scenes(
             recipe.n_calibrate, recipe.calibrate_seed, canonical=True, lens_fraction=recipe.calibrate_lens_fraction
         ),
@@ -118,13 +123,15 @@ def _notes(rejected: int, n: int) -> list[str]:
 def _words(recipe: Recipe, pixels: bool) -> Words:
     geometry = _GEOMETRY[recipe.target]
     varied = (
-        f"all of the\ncanonical geometry ({geometry})."
+        f"all of the\ncanonical size ({geometry})."
         if pixels
         else f"a third of them away from the\ncanonical geometry ({geometry}) in size, scale, depth and seeing."
     )
     if recipe.randomisation:
-        names = ", ".join(recipe.randomisation)
-        varied += f"\nEach of these ingredients is drawn more widely in half of the scenes: {names}."
+        varied += (
+            f"\nIn {recipe.randomised_fraction:.0%} of the scenes, each of these ingredients is drawn more widely than "
+            f"the surveys would have\nit, or with even odds is not: {', '.join(recipe.randomisation)}."
+        )
     return Words(
         title=f"A model for {recipe.target} lenses",
         trained_on=f"""\
