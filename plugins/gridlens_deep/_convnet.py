@@ -37,7 +37,15 @@ class ConvNetMember(NetworkMember):
     usual_rate: ClassVar[float] = 3e-3
     requires: ClassVar[tuple[str, ...]] = ("torch", "lightning", "safetensors", "gridlens[deep]")
     blue_map: ClassVar[bool] = True
-    regime: ClassVar[Regime] = Regime(degraded=False, most_shift=3, label_smoothing=0.01, rise=0.3, cpu_bfloat16=True)
+    regime: ClassVar[Regime] = Regime(
+        degraded=False,
+        bands_changed=True,
+        narrowest=28.0,
+        most_shift=3,
+        label_smoothing=0.01,
+        rise=0.3,
+        cpu_bfloat16=True,
+    )
 
     size: int = 96
     pixel_scale: float = 64.0 / 96.0
