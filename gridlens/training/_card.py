@@ -16,6 +16,7 @@ from gridlens.features import CONTRACT_VERSION, FEATURE_NAMES
 from gridlens.models import PretrainedMember
 from gridlens.training._bundled import Beside
 from gridlens.training._mine import Mined
+from gridlens.training._screened import screen_section
 
 __all__ = ["SNR_BINS", "HeldOut", "Words", "write_card"]
 
@@ -94,7 +95,9 @@ def write_card(
     how = f"{words.scored_how}\n\n" if words.scored_how else ""
     prevalence = "prevalence" if held.clean else "estimated prevalence"
     first = "" if beside is None else f"{beside.verdict}\n\n"
-    more = "".join(f"## {heading}\n\n{text}\n\n" for heading, text in [*_compared_with(beside), *sections])
+    screened = [] if held.snr is None else _screened(detector, held)
+    told_more = [*_compared_with(beside), *screened, *sections]
+    more = "".join(f"## {heading}\n\n{text}\n\n" for heading, text in told_more)
     return f"""\
 {first}# {words.title}
 
@@ -122,6 +125,11 @@ def _compared_with(beside: Beside | None) -> list[tuple[str, str]]:
     head = _table(["measure", "this model", "the bundled model", "difference"], [])
     paired = "Differences are this model less the bundled one, with paired 95 % intervals of a bootstrap over clusters."
     return [("Compared with the bundled model", f"{head}\n{beside.table}\n\n{paired}")]
+
+
+def _screened(detector: LensDetector, held: HeldOut) -> list[tuple[str, str]]:
+    text = screen_section(detector.screen_, held.label, held.score, held.members)
+    return [("Screened by the other members", text)] if text else []
 
 
 def _pretrained(detector: LensDetector) -> list[str]:
