@@ -23,7 +23,7 @@ from gridlens.features import Measured
 from gridlens.members import LinearMember
 from gridlens.sources import FileSource
 from gridlens.stacking._registry import member_class
-from gridlens.training._screened import screen_section
+from gridlens.training._screened import completeness_lost, lenses_that_pass
 
 PRIOR, CLASSIC, SLOW = 0.1, 1.5, 2.0
 pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarning")
@@ -327,10 +327,13 @@ def test_runs_that_cannot_be_screened_are_refused_before_the_work(bundle, shard,
 def test_the_card_has_the_completeness_by_fraction(cascading):
     measured, y = rows_with_pixels(400, 4)
     members = cascading.member_probabilities(measured)
-    text = screen_section(cascading.screen_, y, cascading.calibrated(members), members)
+    text = completeness_lost(cascading.screen_, y, cascading.calibrated(members), members)
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
     assert [row[0] for row in rows[2:]] == ["0.02", "0.05", "0.1", "0.2", "0.5", "1"]
     lenses = [float(row[1].split()[0]) for row in rows[3:-1]]
     assert lenses == sorted(lenses)
     assert "corner scores only cutouts that the other members (linear) rank" in text
-    assert screen_section(None, y, y, members) == ""
+    passing = lenses_that_pass(cascading.screen_)
+    assert [line.split(" | ")[0] for line in passing.splitlines() if line.startswith("| 0")] == [
+        f"| {fraction}" for fraction in (0.02, 0.05, 0.1, 0.2, 0.5)
+    ]

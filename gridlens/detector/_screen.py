@@ -89,9 +89,13 @@ class Screen:
             self._cascades[fraction] = self._calibrated(fraction)
         return self._cascades[fraction]
 
+    def threshold(self, fraction: float) -> float:
+        """Return the log-odds of the classic stack that a fraction of the non-lenses reach."""
+        non_lenses = self.rows["classic"][self.rows["label"] == 0]
+        return float(np.quantile(non_lenses, 1.0 - fraction, method="higher"))
+
     def _calibrated(self, fraction: float) -> Cascade:
-        rows = self.rows
-        threshold = float(np.quantile(rows["classic"][rows["label"] == 0], 1.0 - fraction, method="higher"))
+        rows, threshold = self.rows, self.threshold(fraction)
         above = rows["classic"] >= threshold
         calibrators = {}
         for name, part in (("classic", rows[~above]), ("full", rows[above])):
