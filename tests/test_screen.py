@@ -145,11 +145,29 @@ def test_probabilities_move_to_another_prevalence_in_both_branches():
         assert p[branch].sum() == pytest.approx(y[branch].sum(), abs=error + 0.05 * y[branch].sum())
 
 
-def test_a_fraction_needs_both_classes_in_both_branches():
+def test_a_fraction_that_separates_nothing_is_refused():
     screen = simulated_screen(300)
-    screen.rows["label"] = screen.rows["classic"] > np.quantile(screen.rows["classic"], 0.9)
-    with pytest.raises(GridlensError, match=r"Got 0.1 instead, with 0 lenses and \d+ non-lenses below it\. Choose"):
+    screen.rows["label"] = screen.rows["classic"] < np.quantile(screen.rows["classic"], 0.1)
+    with pytest.raises(GridlensError, match=r"Got 0\.1 instead, at which 0 lenses pass and 243 non-lenses do not\."):
         screen.at(0.1)
+    screen.rows["label"] = np.arange(300) < 20
+    screen.rows["classic"] = 0.0
+    with pytest.raises(GridlensError, match=r"at which 20 lenses pass and 0 non-lenses do not\. Choose another"):
+        Screen(screen.stack, screen.classic, screen.rows).at(0.5)
+
+
+def test_where_no_lens_is_below_the_threshold_probabilities_stay_small():
+    screen = simulated_screen(3000)
+    screen.rows["label"] = screen.rows["classic"] > np.quantile(screen.rows["classic"], 0.95)
+    cascade = screen.at(0.1)
+    classic = np.sort(screen.rows["classic"][screen.rows["classic"] < cascade.threshold])
+    p = cascade.calibrated(np.column_stack([classic, classic]))
+    assert (np.diff(p) > 0).all()
+    assert p.max() == pytest.approx(0.5 / (len(classic) + 1), rel=0.01)
+    low, high = cascade.classic.calibrator.predict_interval(classic)
+    assert (low == 0).all()
+    # A probability of which as many rows without a lens are one in twenty.
+    np.testing.assert_allclose(high, 1 - 0.05 ** (1 / len(classic)), rtol=0.5)
 
 
 def test_one_is_what_it_was(cascading, scored):

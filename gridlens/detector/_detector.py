@@ -326,7 +326,7 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             `prevalence` is not between 0 and 1, or `screen` not above 0 and at most 1.
         GridlensError
             The prevalence cannot be estimated from these scores; or with `screen` below 1, all members of the model are
-            alike fast or slow, it was saved without a screen, or calibrated on too few rows for this fraction.
+            alike fast or slow, it was saved without a screen, or it cannot be calibrated at this fraction.
         """
         table = rank_table(self.score_rows(cutouts, screen=screen), prevalence)
         table.attrs.update(self.column_attrs())

@@ -16,6 +16,9 @@ __all__ = ["SCREEN_ROWS", "Branch", "Cascade", "Screen", "checked_cascade", "fit
 SCREEN_ROWS = np.dtype([("classic", "<f8"), ("full", "<f8"), ("label", "<i4"), ("group", "<i4")])
 """a calibration row: log-odds of the classic and of the whole stack, 1 for a lens or 0, number of its cluster"""
 
+# 95 % quantile of twice the loss of log-likelihood (chi-squared with one degree of freedom).
+_SURPRISING = 3.84146
+
 
 class Branch(NamedTuple):
     """A fitted stack, and the calibration of the rows that it scores."""
@@ -83,7 +86,7 @@ class Screen:
         Raises
         ------
         GridlensError
-            One of the branches has no lens or no non-lens to be calibrated on.
+            No lens passes, or all non-lenses do.
         """
         if fraction not in self._cascades:
             self._cascades[fraction] = self._calibrated(fraction)
@@ -95,20 +98,36 @@ class Screen:
         return float(np.quantile(non_lenses, 1.0 - fraction, method="higher"))
 
     def _calibrated(self, fraction: float) -> Cascade:
-        rows, threshold = self.rows, self.threshold(fraction)
-        above = rows["classic"] >= threshold
-        calibrators = {}
-        for name, part in (("classic", rows[~above]), ("full", rows[above])):
-            lenses = int(part["label"].sum())
-            if not 0 < lenses < len(part):
-                where = "above" if name == "full" else "below"
-                raise GridlensError(
-                    "The 'screen' parameter must leave lenses and non-lenses of the calibration on either side of its "
-                    f"threshold. Got {fraction:g} instead, with {lenses} lenses and {len(part) - lenses} non-lenses "
-                    f"{where} it. Choose another fraction, or calibrate the model on more cutouts."
-                )
-            calibrators[name] = IsotonicCalibrator().fit(part[name], part["label"], part["group"])
-        return Cascade(threshold, Branch(self.classic, calibrators["classic"]), Branch(self.stack, calibrators["full"]))
+        threshold = self.threshold(fraction)
+        above = self.rows["classic"] >= threshold
+        passed, below = self.rows[above], self.rows[~above]
+        lenses, others = int(passed["label"].sum()), int((below["label"] == 0).sum())
+        if not lenses or not others:
+            raise GridlensError(
+                "The 'screen' parameter must let lenses of the calibration pass, and not all of its non-lenses. Got "
+                f"{fraction:g} instead, at which {lenses} lenses pass and {others} non-lenses do not. Choose another "
+                "fraction."
+            )
+        classic = _calibrator(below, "classic") if below["label"].any() else _without_lenses(below, threshold)
+        return Cascade(threshold, Branch(self.classic, classic), Branch(self.stack, _calibrator(passed, "full")))
+
+
+def _calibrator(rows: np.ndarray, name: str) -> IsotonicCalibrator:
+    return IsotonicCalibrator().fit(rows[name], rows["label"], rows["group"])
+
+
+def _without_lenses(rows: np.ndarray, threshold: float) -> IsotonicCalibrator:
+    """Return the calibrator of rows below the threshold of which none is a lens.
+
+    The probability is the half count in n + 1 rows that `IsotonicCalibrator` gives the end of a curve, and rises to it
+    by a tenth, so that the rows are still ranked. Up to its upper limit n rows without a lens are not surprising.
+    """
+    n = len(np.unique(rows["group"]))
+    x = [float(rows["classic"].min()), threshold]
+    p = 0.5 / (n + 1)
+    state = {"strictly_increasing": True, "n_positive": 0, "n_negative": len(rows), "thresholds_x": x}
+    limits = [x, [0.0, 0.0], [1.0 - math.exp(-_SURPRISING / (2.0 * n))] * 2]
+    return IsotonicCalibrator.from_dict(state | {"thresholds_y": [0.9 * p, p], "limits": limits})
 
 
 def fit_screen(

@@ -77,7 +77,7 @@ def _row(screen: Screen, fraction: float, label: np.ndarray, score: np.ndarray, 
     try:
         cascade = screen.at(fraction)
     except GridlensError:
-        return [f"{fraction:g}", *["too few rows to calibrate on"] * 5]
+        return [f"{fraction:g}", *["cannot be calibrated"] * 5]
     passed = cascade.passes(cascade.classic.stack.combine(log_odds[:, cascade.kept]))
     p = cascade.calibrated(log_odds)
     metric = partial(tpr_at_fpr, fpr=0.01)
