@@ -1,6 +1,7 @@
 """The cascade: slow members score what the stack of the others passes, and either branch is calibrated."""
 
 import json
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from gridlens.cli import main
 from gridlens.cutouts import write_npz
 from gridlens.detector._screen import SCREEN_ROWS, Screen
 from gridlens.engine import score_files
+from gridlens.engine._score import ScoreWork
 from gridlens.errors import GridlensError, ModelError
 from gridlens.evaluation import calibration_error
 from gridlens.features import Measured
@@ -328,6 +330,14 @@ def test_files_are_screened_and_the_run_says_how_many_passed(bundle, shard, tmp_
     assert CliRunner().invoke(main, [*arguments, "--screen", "0.5", "--resume"]).exit_code == 0
 
 
+def test_workers_screen_as_the_process_that_sent_them(bundle, scored):
+    work = ScoreWork((str(bundle),), 0.2)
+    sent = pickle.loads(pickle.dumps(work))
+    assert sent.identity() == work.identity()
+    assert sent.table(scored).equals(work.table(scored))
+    assert "branch" in sent.failed([]).column_names
+
+
 def test_runs_that_cannot_be_screened_are_refused_before_the_work(bundle, shard, tmp_path):
     source = FileSource(shard)
     with pytest.raises(ValueError, match="'screen' parameter must be 1 where two models score"):
@@ -340,6 +350,9 @@ def test_runs_that_cannot_be_screened_are_refused_before_the_work(bundle, shard,
     said = CliRunner().invoke(main, ["score", str(shard), "--screen", "0.1"])
     assert said.exit_code == 1
     assert "None of its members (lightgbm, patch)" in said.stderr
+    assert said.stderr.rstrip().endswith("Score all cutouts with --screen 1.")
+    odd = CliRunner().invoke(main, ["score", str(shard), "--screen", "nan"])
+    assert (odd.exit_code, "Traceback" in odd.output) == (2, False)
 
 
 def test_the_card_has_the_completeness_by_fraction(cascading):

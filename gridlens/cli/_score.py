@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gridlens._progress import progress_bar
-from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
+from gridlens.cli._options import Fraction, Prevalence, catalog_options, engine_options, image_options, reading_options
 from gridlens.cli._runs import compile_kernels, interruptible, run_options, tell, tell_complete
 from gridlens.cli._sources import check_sources, source_of
 from gridlens.cli._terminal import say
@@ -65,7 +65,7 @@ _ON_TERMINAL = 20
 )
 @click.option(
     "--screen",
-    type=click.FloatRange(min=0.0, max=1.0, min_open=True),
+    type=Fraction(),
     default=1.0,
     show_default=True,
     metavar="FRACTION",

@@ -181,8 +181,8 @@ def checked_cascade(screen: Screen | None, stack: MemberStack, fraction: Any) ->
         return None
     if screen is None:
         raise GridlensError(
-            f"The 'screen' parameter must be 1 for this model. Got {fraction:g} instead. {_reason(stack)} Leave "
-            "'screen' out."
+            f"The 'screen' parameter must be 1 for this model. Got {fraction:g} instead. {_reason(stack)} Score "
+            "all cutouts with screen=1."
         )
     return screen.at(float(fraction))
 

@@ -95,7 +95,7 @@ def _scorer(detectors: list[LensDetector], screen: float) -> Scorer:
     if screen != 1.0:
         raise ValueError(
             f"The 'screen' parameter must be 1 where two models score. Got {screen!r} instead. Score with one model, "
-            "or leave 'screen' out."
+            "or with screen=1."
         )
     return JointScorer(detectors[0], detectors[1])
 
