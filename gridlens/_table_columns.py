@@ -59,6 +59,7 @@ SCORE_COLUMNS: Mapping[str, Column] = {
     "arc_snr": Column("Signal-to-noise ratio of the arc candidate", "", "stat.snr", "{:.0f}"),
     "members_in_favour": Column("Members that give a lens better than even odds at even prevalence", form="{:d}"),
     "disagreement": Column("Standard deviation of the log-odds of the members", "", "stat.stdev", "{:.2f}"),
+    "branch": Column("Members that scored: full (all) or classic (without the slow ones)", ucd="meta.code.class"),
 }
 """columns by name, in the order of the table; behind them come the members' and those kept from the catalogue"""
 

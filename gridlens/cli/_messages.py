@@ -28,6 +28,7 @@ _FLAGS = {
     "recipe": "--recipe",
     "resume": "--resume",
     "scheduler": "--scheduler",
+    "screen": "--screen",
     "seeing": "--seeing",
     "size": "--size",
     "survey": "--survey",

@@ -7,6 +7,7 @@ import click
 __all__ = [
     "BandPath",
     "ColumnName",
+    "Fraction",
     "Prevalence",
     "SurveyName",
     "Zeropoint",
@@ -37,6 +38,22 @@ class Prevalence(click.ParamType):
             others = "".join(f", or {word!r}" for word in self.also)
             self.fail(f"must be a prevalence between 0 and 1, such as 1e-3{others}. Got {value!r} instead.", param, ctx)
         return prevalence
+
+
+class Fraction(click.ParamType):
+    """A fraction above 0 and at most 1."""
+
+    name = "fraction"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the fraction as a float; end in a usage error otherwise."""
+        try:
+            fraction = float(value)
+        except ValueError:
+            fraction = float("nan")
+        if not 0.0 < fraction <= 1.0:
+            self.fail(f"must be a fraction above 0 and at most 1, such as 0.1. Got {value!r} instead.", param, ctx)
+        return fraction
 
 
 class Zeropoint(click.ParamType):

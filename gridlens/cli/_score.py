@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gridlens._progress import progress_bar
-from gridlens.cli._options import Prevalence, catalog_options, engine_options, image_options, reading_options
+from gridlens.cli._options import Fraction, Prevalence, catalog_options, engine_options, image_options, reading_options
 from gridlens.cli._runs import compile_kernels, interruptible, run_options, tell, tell_complete
 from gridlens.cli._sources import check_sources, source_of
 from gridlens.cli._terminal import say
@@ -64,6 +64,15 @@ _ON_TERMINAL = 20
     help="The bundled model, or a folder or .zip file that `gridlens train` wrote.",
 )
 @click.option(
+    "--screen",
+    type=Fraction(),
+    default=1.0,
+    show_default=True,
+    metavar="FRACTION",
+    help="Let the networks of the model score only the top fraction by its other members, as high as this fraction of "
+    "non-lenses in its calibration. The column branch says which members scored.",
+)
+@click.option(
     "--target",
     type=click.Choice(["galaxy-cluster", "cluster-cluster", "joint"]),
     default="galaxy-cluster",
@@ -80,6 +89,7 @@ def score(
     prevalence: Any,
     quote_formulas: bool,
     model: str,
+    screen: float,
     target: str,
     keep_columns: list[str],
     engine: str,
@@ -102,6 +112,8 @@ def score(
         raise click.UsageError("--target picks bundled models; name one of your own with --model alone.")
     if target == "joint" and prevalence == "estimate":
         raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
+    if target == "joint" and screen < 1.0:
+        raise click.UsageError("--screen is for one model; --target joint has two.")
     if quote_formulas and out is not None and not out.lower().endswith(".csv"):
         raise click.UsageError("--quote-formulas is for CSV alone. Leave it out, or name a .csv file with --out.")
     from gridlens._table_print import on_terminal
@@ -128,7 +140,9 @@ def score(
     with interruptible(out), contextlib.ExitStack() as stack:
         with progress_bar("Scoring", total) as advance:
             ranking = stack.enter_context(
-                ranked_scores(source, models=models, prevalence=prevalence, out=out, progress=advance, **run)
+                ranked_scores(
+                    source, models=models, prevalence=prevalence, screen=screen, out=out, progress=advance, **run
+                )
             )
         if ranking is None:
             tell_complete(str(out))
@@ -145,6 +159,10 @@ def score(
         _show(best.table(), ranking, out, quote_formulas)
     if ranking.duplicates:
         say(f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged")
+    if ranking.passed is not None:
+        usable = ranking.rows - ranking.rejected
+        part = f" ({ranking.passed / usable:.2g} of them)" if usable else ""
+        say(f"{ranking.passed} of {usable} cutouts{part} passed the screen of {screen:g}, and all members scored them")
     tell("scored", ranking.rows, ranking.rejected, ranking.resumed, seconds, out)
 
 

@@ -16,24 +16,17 @@ from gridlens._progress import progress_bar
 from gridlens._table_columns import described_attrs
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet
-from gridlens.detector._arcs import decisive_arcs
-from gridlens.detector._inputs import (
-    Inputs,
-    as_inputs,
-    as_measured,
-    check_consumed,
-    checked_labels,
-    inputs_of,
-    selected,
-)
-from gridlens.detector._members import agreement, member_table
-from gridlens.detector._rows import described, reject_unscored
+from gridlens.detector._inputs import as_inputs, as_measured, check_consumed, checked_labels, selected
+from gridlens.detector._members import member_table
 from gridlens.detector._saved import SavedDetector
-from gridlens.detector._table import EVEN, rank_table
+from gridlens.detector._scoring import score_measured, telling
+from gridlens.detector._screen import Branch, checked_cascade, fit_screen
+from gridlens.detector._table import rank_table
 from gridlens.detector._trained import flag_trained, known_rows
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
 from gridlens.stacking import MemberStack, build_member
+from gridlens.stacking._stack import member_log_odds
 
 __all__ = ["LensDetector"]
 
@@ -80,6 +73,8 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         Sorted hashes of the rows that the members, the stack or the calibration learned from, by which `score_cutouts`
         finds them again; empty for a model that was saved without them.
     member_names_ : list of str
+    screen_ : Screen or None
+        The calibration rows of `screen` below 1; None where the model cannot screen.
 
     Examples
     --------
@@ -177,15 +172,18 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         with progress_bar("Calibrating", None, visible=self.verbose > 0):
             learned = [kept["features"]]
             if calibration is None:
-                scores, clean, calibration_groups = stack.combine(stack.out_of_fold_), labels, kept_groups
+                log_odds, clean, calibration_groups = stack.out_of_fold_, labels, kept_groups
             else:
                 held, held_usable = as_inputs(calibration[0], self.metadata, self.n_jobs)
                 clean = checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
                 calibration_groups = group_of_each(calibration[2])[held_usable] if len(calibration) > 2 else None
                 held = selected(held, held_usable)
-                scores = self._log_odds(held)
+                check_consumed(stack.members_, held)
+                log_odds = member_log_odds(stack.member_probabilities(held))
                 learned.append(held["features"])
-            self.calibrator_ = IsotonicCalibrator().fit(scores, clean, calibration_groups)
+            self.calibrator_ = IsotonicCalibrator().fit(stack.combine(log_odds), clean, calibration_groups)
+            classic = stack.classic(labels, kept_groups)
+            self.screen_ = fit_screen(stack, classic, log_odds, clean, calibration_groups)
         self.calibration_prevalence_ = float(np.mean(clean))
         self.training_prevalence_ = float(np.mean(labels))
         self.training_rows_ = known_rows(learned, stack.members_)
@@ -280,7 +278,7 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         return p if prevalence is None else shift_prior(p, self.calibration_prevalence_, prevalence)
 
     def score_cutouts(
-        self, cutouts: CutoutSet | Measured, prevalence: float | Literal["estimate"] = 1e-3
+        self, cutouts: CutoutSet | Measured, prevalence: float | Literal["estimate"] = 1e-3, *, screen: float = 1.0
     ) -> pd.DataFrame:
         """Score cutouts and rank them.
 
@@ -292,6 +290,11 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             Prevalence of lenses among such clusters, between 0 and 1. It moves `p_lens` and changes no rank. "estimate"
             estimates it from the scores with `gridlens.calibration.estimate_shift`, whose notes say how little to trust
             it where lenses are rare.
+        screen : float, default=1.0
+            Slow members, such as networks, score only the cutouts that the stack of the other members ranks highest: as
+            high as this fraction of the non-lenses of the calibration. The threshold belongs to the model, so that no
+            score depends on the other cutouts; among your cutouts another fraction may pass. Either branch is
+            calibrated on its own rows, which makes their scores comparable. 1 lets all members score all cutouts.
 
         Returns
         -------
@@ -307,41 +310,42 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             `arc_dec` (degrees, ICRS; NaN where the orientation of the cutout is unknown), `arc_patch` (0 to 8, -1 where
             there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the BCG) and `arc_snr` (its
             signal-to-noise ratio, of which the feature is the arcsinh); `members_in_favour` (members that put it above
-            even odds at even prevalence); `disagreement` (standard deviation of the members' log-odds); a probability
-            per member, uncalibrated; and a column such as `resnet_spread` for each member that tells how unsure it is,
-            a standard deviation of its own log-odds: over folds with ``final="average"``, over dropout for networks.
-            The prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval
-            as text in ``attrs["prevalence_estimate"]``. Where that is not distinguishable from none, the
-            upper end of the interval is taken: `p_lens` is then the most that the scores allow. Units and descriptions
-            of the columns of the members are in ``attrs["columns"]``.
+            even odds at even prevalence); `disagreement` (standard deviation of the members' log-odds); with `screen`
+            below 1 `branch` ("full" where all members scored, "classic" where the slow ones did not: their columns are
+            NaN, and the two columns before are of the other members; "" where rejected); a probability per member,
+            uncalibrated; and a column such as `resnet_spread` for each member that tells how unsure it is, a standard
+            deviation of its own log-odds: over folds with ``final="average"``, over dropout for networks. The
+            prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval as
+            text in ``attrs["prevalence_estimate"]``. Where that is not distinguishable from none, the upper end of the
+            interval is taken: `p_lens` is then the most that the scores allow. Units and descriptions of the columns of
+            the members are in ``attrs["columns"]``.
 
         Raises
         ------
         ValueError
-            `prevalence` is not between 0 and 1.
+            `prevalence` is not between 0 and 1, or `screen` not above 0 and at most 1.
         GridlensError
-            The prevalence cannot be estimated from these scores.
+            The prevalence cannot be estimated from these scores; or with `screen` below 1, all members of the model are
+            alike fast or slow, it was saved without a screen, or it cannot be calibrated at this fraction.
         """
-        table = rank_table(self.score_rows(cutouts), prevalence)
+        table = rank_table(self.score_rows(cutouts, screen=screen), prevalence)
         table.attrs.update(self.column_attrs())
         return table
 
     def column_attrs(self) -> dict[str, Any]:
         """Return the attribute of tables of scores that describes the columns of the members, `attrs["columns"]`."""
         check_is_fitted(self, "calibrator_")
-        return described_attrs(self.member_names_, self._telling())
+        return described_attrs(self.member_names_, telling(self.stack_.members_))
 
-    def _telling(self) -> list[str]:
-        """Return the names of the members that tell how unsure they are."""
-        return [member.name for member in self.stack_.members_ if hasattr(member, "predict_with_spread")]
-
-    def score_rows(self, X: CutoutSet | Measured) -> pd.DataFrame:
+    def score_rows(self, X: CutoutSet | Measured, *, screen: float = 1.0) -> pd.DataFrame:
         """Score cutouts, and leave out what needs the whole table: `p_lens` and `rank`.
 
         Parameters
         ----------
         X : CutoutSet or Measured of n
             What was measured before is not measured again; it needs its `cutouts` where a member looks at pixels.
+        screen : float, default=1.0
+            As in `score_cutouts`.
 
         Returns
         -------
@@ -351,42 +355,16 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
 
         Raises
         ------
+        ValueError
+            `screen` is not above 0 and at most 1.
         GridlensError
-            A member looks at cutouts, and `X` has none.
+            A member looks at cutouts, and `X` has none; or the model cannot screen, as for `score_cutouts`.
         """
         check_is_fitted(self, "calibrator_")
+        cascade = checked_cascade(self.screen_, self.stack_, screen)
         measured = flag_trained(as_measured(X, self.metadata, self.n_jobs), self.training_rows_)
-        inputs, usable = inputs_of(measured)
-        members = np.full((len(usable), len(self.member_names_)), np.nan)
-        score, low, high = (np.full(len(usable), np.nan) for _ in range(3))
-        spreads = {name: np.full(len(usable), np.nan) for name in self._telling()}
-        if usable.any():
-            check_consumed(self.stack_.members_, inputs)
-            consumed = {member.consumes for member in self.stack_.members_}
-            kept = selected({name: inputs[name] for name in consumed}, usable)
-            members[usable], known_spreads = self.stack_.member_spreads(kept)
-            for name, values in known_spreads.items():
-                spreads[name][usable] = values
-            log_odds = self.stack_.decision_function(members[usable])
-            own = self.calibration_prevalence_
-            score[usable] = shift_prior(self.calibrator_.predict(log_odds), own, EVEN)
-            if self.calibrator_.limits_ is not None:
-                ends = self.calibrator_.predict_interval(log_odds)
-                low[usable], high[usable] = (shift_prior(end, own, EVEN) for end in ends)
-        measured = reject_unscored(measured, score, members, self.member_names_)
-        unscored = usable & measured.rejected
-        for values in (score, low, high, members, *spreads.values()):
-            values[unscored] = np.nan
-        patch = decisive_arcs(self.stack_, measured.features, score)
-        columns = described(measured, score, low, high, patch)
-        columns["members_in_favour"], columns["disagreement"] = agreement(members, self.training_prevalence_)
-        columns |= {name: members[:, k] for k, name in enumerate(self.member_names_)}
-        columns |= {f"{name}_spread": values for name, values in spreads.items()}
-        return pd.DataFrame(columns)
+        full = Branch(self.stack_, self.calibrator_)
+        return score_measured(measured, full, cascade, self.calibration_prevalence_, self.training_prevalence_)
 
     def _build(self, member: Any) -> Any:
         return build_member(member, self.random_state) if isinstance(member, str) else member
-
-    def _log_odds(self, inputs: Inputs) -> np.ndarray:
-        check_consumed(self.stack_.members_, inputs)
-        return self.stack_.decision_function(self.stack_.member_probabilities(inputs))

@@ -51,8 +51,13 @@ def described(
     return columns
 
 
-def reject_unscored(measured: Measured, score: np.ndarray, members: np.ndarray, names: Sequence[str]) -> Measured:
-    """Reject the rows for which a member or the stack gave no finite number: an accepted row has a probability."""
+def reject_unscored(
+    measured: Measured, score: np.ndarray, members: np.ndarray, asked: np.ndarray, names: Sequence[str]
+) -> Measured:
+    """Reject the rows for which a member or the stack gave no finite number: an accepted row has a probability.
+
+    `asked` (n, n_members) are the members that had to score each row.
+    """
     unscored = np.flatnonzero(~measured.rejected & ~np.isfinite(score))
     if not len(unscored):
         return measured
@@ -60,7 +65,7 @@ def reject_unscored(measured: Measured, score: np.ndarray, members: np.ndarray, 
     rejected[unscored] = True
     flags[unscored] |= int(CutoutFlag.FAILED)
     for k in unscored:
-        silent = [name for name, p in zip(names, members[k], strict=True) if not np.isfinite(p)]
+        silent = [name for name, mute in zip(names, asked[k] & ~np.isfinite(members[k]), strict=True) if mute]
         culprit = f"member {silent[0]!r}" if silent else "model"
         messages[k] = f"The {culprit} gave no finite probability for this cutout. {messages[k]}".strip()
     return replace(measured, rejected=rejected, flags=flags, messages=messages)

@@ -26,6 +26,7 @@ def score(
     images: Mapping[str, PathsLike] | None = None,
     model: str | os.PathLike[str] = "default",
     prevalence: Prevalence = 1e-3,
+    screen: float = 1.0,
     n_jobs: int | None = -1,
     **options: Any,
 ) -> pd.DataFrame:
@@ -48,6 +49,8 @@ def score(
         As in `load_model`.
     prevalence : float or "estimate", default=1e-3
         Fraction of lenses among such clusters, between 0 and 1; see `LensDetector.score_cutouts`.
+    screen : float, default=1.0
+        Fraction of the non-lenses that slow members score too; see `LensDetector.score_cutouts`.
     n_jobs : int, default=-1
         Number of workers; -1 uses all processors. Few cutouts are scored in threads, many in processes.
     **options
@@ -64,12 +67,12 @@ def score(
     CutoutError
         Nothing is found, or an option is invalid.
     GridlensError
-        The catalogue or the model cannot be read, the prevalence cannot be estimated from these scores, or several
-        kinds of sources are named.
+        The catalogue or the model cannot be read, the model cannot screen, the prevalence cannot be estimated from
+        these scores, or several kinds of sources are named.
     TypeError
         An option is unknown, or neither `source` nor `images` is given.
     ValueError
-        `prevalence` is not between 0 and 1.
+        `prevalence` is not between 0 and 1, or `screen` not above 0 and at most 1.
 
     See Also
     --------
@@ -93,7 +96,8 @@ def score(
     """
     _check_prevalence(prevalence)
     opened = open_source(source, catalog=catalog, columns=columns, keep_columns=keep_columns, images=images, **options)
-    with ranked_scores(opened, models=(os.fspath(model),), prevalence=prevalence, n_jobs=n_jobs) as ranking:
+    models = (os.fspath(model),)
+    with ranked_scores(opened, models=models, prevalence=prevalence, screen=screen, n_jobs=n_jobs) as ranking:
         assert ranking is not None  # only an output can be complete already
         table = pd.concat(list(ranking.batches), ignore_index=True)
     table.attrs.update(ranking.attrs)

@@ -48,6 +48,8 @@ class Ranking(NamedTuple):
     """what the columns of members and of the catalogue mean, by name"""
     kept: tuple[str, ...]
     """names of the columns of the catalogue"""
+    passed: int | None
+    """rows that passed the screen; None without one"""
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -88,6 +90,7 @@ def rank_parts(
         said,
         columns,
         tuple(kept),
+        counts.passed if scorer.screened else None,
     )
 
 
@@ -97,21 +100,25 @@ class _Counts(NamedTuple):
     rejected: int
     trained: int
     reversed: int
+    passed: int
+    """0 without a screen"""
 
 
 def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, _Counts]:
     """Return the prevalence from every `step`-th row, in words where it was estimated, and the counts of all rows."""
     sampled, at = [], 0
-    rejected = trained = turned = 0
-    for table in parts.tables([*scorer.ranked_by, "status", "flags"]):
+    rejected = trained = turned = passed = 0
+    more = ["branch"] if scorer.screened else []
+    for table in parts.tables([*scorer.ranked_by, "status", "flags", *more]):
         rows = table.to_pandas()
         usable = rows["flags"][rows["status"] == "ok"].to_numpy(dtype=np.int64)
         rejected += len(rows) - len(usable)
         trained += int(np.count_nonzero(usable & CutoutFlag.TRAINED))
         turned += int(np.count_nonzero(usable & CutoutFlag.BAND_ORDER))
+        passed += sum(int((rows[name] == "full").sum()) for name in more)
         sampled.append(rows.iloc[-at % step :: step])
         at += len(rows)
-    counts = _Counts(rejected, trained, turned)
+    counts = _Counts(rejected, trained, turned, passed)
     return (*scorer.settle(pd.concat(sampled, ignore_index=True), prevalence), counts)
 
 

@@ -32,10 +32,10 @@ __all__ = ["Scored", "ranked_scores", "score_files"]
 class ScoreWork(MeasuringWork):
     """Scores by one model, or by two for both kinds of lenses; pickled by their names."""
 
-    def __init__(self, models: tuple[str, ...]) -> None:
-        self._models = models
+    def __init__(self, models: tuple[str, ...], screen: float = 1.0) -> None:
+        self._models, self._screen = models, screen
         self._digests = [model_digest(name) for name in models]
-        self.scorer = _scorer([load_model(name) for name in models])
+        self.scorer = _scorer([load_model(name) for name in models], screen)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "scorer": None}
@@ -48,7 +48,8 @@ class ScoreWork(MeasuringWork):
                 "same gridlens there, and name a model by a path that is the same everywhere."
             )
         # The process that sent this has loaded them, with all checks.
-        self.scorer = _scorer([load_proven(*known) for known in zip(self._models, self._digests, strict=True)])
+        detectors = [load_proven(*known) for known in zip(self._models, self._digests, strict=True)]
+        self.scorer = _scorer(detectors, self._screen)
 
     def table(self, measured: Measured) -> pa.Table:
         """Rows of the scores."""
@@ -69,9 +70,10 @@ class ScoreWork(MeasuringWork):
         return {*SCORE_COLUMNS, *self.failed([]).column_names}
 
     def identity(self) -> dict[str, str]:
-        """The models, and what measures."""
+        """The models, the screen, and what measures."""
         return {
             "model": " ".join(self._digests),
+            "screen": repr(float(self._screen)),
             "gridlens": version("gridlens"),
             "feature contract": str(CONTRACT_VERSION),
         }
@@ -87,8 +89,15 @@ def _as_table(rows: pd.DataFrame) -> pa.Table:
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
-def _scorer(detectors: list[LensDetector]) -> Scorer:
-    return SingleScorer(detectors[0]) if len(detectors) == 1 else JointScorer(detectors[0], detectors[1])
+def _scorer(detectors: list[LensDetector], screen: float) -> Scorer:
+    if len(detectors) == 1:
+        return SingleScorer(detectors[0], screen)
+    if screen != 1.0:
+        raise ValueError(
+            f"The 'screen' parameter must be 1 where two models score. Got {screen!r} instead. Score with one model, "
+            "or with screen=1."
+        )
+    return JointScorer(detectors[0], detectors[1])
 
 
 def _is_text(column: pd.Series) -> bool:
@@ -109,6 +118,8 @@ class Scored(NamedTuple):
     prevalence: float
     prevalence_estimate: str | None
     """where it was estimated, with its interval"""
+    passed: int | None
+    """rows that passed the screen; None without one"""
 
 
 @contextlib.contextmanager
@@ -117,6 +128,7 @@ def ranked_scores(
     *,
     models: tuple[str, ...] = ("default",),
     prevalence: Prevalence = 1e-3,
+    screen: float = 1.0,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -130,7 +142,7 @@ def ranked_scores(
     None is yielded if `resume` finds `out` complete. Parts are kept beside `out` until the block has ended without an
     error, or in a temporary folder. The parameters are those of `score_files`.
     """
-    work = ScoreWork(models)
+    work = ScoreWork(models, screen)
     with finished_parts(
         source,
         work,
@@ -164,6 +176,7 @@ def score_files(
     *,
     models: tuple[str, ...] = ("default",),
     prevalence: Prevalence = 1e-3,
+    screen: float = 1.0,
     resume: bool = False,
     overwrite: bool = False,
     engine: str = "local",
@@ -188,6 +201,8 @@ def score_files(
         One model, as `load_model` takes it, or two for lensed galaxies and lensed clusters, ranked by either.
     prevalence : float or "estimate", default=1e-3
         As in `LensDetector.score_cutouts`; of more than two million rows every k-th is estimated from.
+    screen : float, default=1.0
+        As in `LensDetector.score_cutouts`, with one model.
     resume : bool, default=False
         Continue with the finished parts of an earlier call. Parts that are damaged are made again.
     overwrite : bool, default=False
@@ -208,10 +223,13 @@ def score_files(
 
     Raises
     ------
+    ValueError
+        `screen` is not above 0 and at most 1, or below 1 with two models.
     GridlensError
-        The table exists, or parts of it do, and neither `resume` nor `overwrite` is set; with `resume`, the table or
-        its parts are of other cutouts, another model or other options; another process is writing the table; there is
-        no space left; the workers cannot start; there is no scheduler, or its workers have other versions.
+        The model cannot screen; the table exists, or parts of it do, and neither `resume` nor `overwrite` is set; with
+        `resume`, the table or its parts are of other cutouts, another model or other options; another process is
+        writing the table; there is no space left; the workers cannot start; there is no scheduler, or its workers have
+        other versions.
 
     Examples
     --------
@@ -224,6 +242,7 @@ def score_files(
         source,
         models=models,
         prevalence=prevalence,
+        screen=screen,
         out=out,
         resume=resume,
         overwrite=overwrite,
@@ -243,4 +262,5 @@ def score_files(
         ranking.trained,
         ranking.prevalence,
         ranking.prevalence_estimate,
+        ranking.passed,
     )

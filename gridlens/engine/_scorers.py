@@ -10,6 +10,7 @@ import pandas as pd
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutFlag
 from gridlens.detector import LensDetector
+from gridlens.detector._screen import checked_cascade
 from gridlens.detector._table import CANDIDATE_COLUMNS, EVEN, add_probabilities, order_table, settle_prevalence
 from gridlens.features import Measured
 
@@ -23,6 +24,8 @@ class Scorer(Protocol):
 
     ranked_by: tuple[str, ...]
     """columns of the rows that the order of the table depends on"""
+    screened: bool
+    """whether the rows have the column `branch`"""
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -47,12 +50,21 @@ class Scorer(Protocol):
 
 
 class SingleScorer:
-    """The table of `LensDetector.score_cutouts`."""
+    """The table of `LensDetector.score_cutouts`.
+
+    Raises
+    ------
+    ValueError, GridlensError
+        As `LensDetector.score_cutouts` for `screen`.
+    """
 
     ranked_by: tuple[str, ...] = ("score",)
 
-    def __init__(self, detector: LensDetector) -> None:
-        self._detector = detector
+    def __init__(self, detector: LensDetector, screen: float = 1.0) -> None:
+        # Refused before any work, and calibrated before threads share it.
+        checked_cascade(detector.screen_, detector.stack_, screen)
+        self._detector, self._screen = detector, screen
+        self.screened = screen < 1.0
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -61,7 +73,7 @@ class SingleScorer:
 
     def rows(self, measured: Measured) -> pd.DataFrame:
         """As `LensDetector.score_rows`."""
-        return self._detector.score_rows(measured)
+        return self._detector.score_rows(measured, screen=self._screen)
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
         """As `gridlens.detector.settle_prevalence`."""
@@ -83,6 +95,7 @@ class JointScorer:
     """
 
     ranked_by: tuple[str, ...] = ("score_gc", "score_cc")
+    screened = False
     _kinds: ClassVar[tuple[str, ...]] = ("gc", "cc")
 
     def __init__(self, galaxy_cluster: LensDetector, cluster_cluster: LensDetector) -> None:

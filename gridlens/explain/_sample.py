@@ -299,7 +299,13 @@ def _notes(best: pd.DataFrame, rows: np.ndarray, explanation: Explanation) -> li
         lost = sorted(set(range(len(best))) - set(rows.tolist()))
         names = ", ".join(str(best["id"][k]) for k in lost[:_NAMED])
         notes.append(f"{len(lost)} of the best {len(best)} cutouts could not be read again: {names}.")
-    if "score" in best:
+    if "branch" in best:
+        n = int((best["branch"].iloc[rows] == "classic").sum())
+        notes.append(
+            f"The table was scored with a screen; the explained scores are of all members, without it. {n} of the "
+            f"{len(rows)} cutouts have a score without the slow members in the table, and it may differ by any amount."
+        )
+    elif "score" in best:
         off = np.abs(best["score"].to_numpy(dtype=np.float64)[rows] - explanation.table["score"].to_numpy())
         n = int((off > _SAME).sum())
         if n:

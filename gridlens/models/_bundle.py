@@ -1,7 +1,8 @@
 """Model bundles: a folder or a zip file of data, whose manifest names each file's size and hash.
 
 A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md`,
-`training_rows.npy` (hashes of the rows that it learned from) and a folder per member. Nothing in it is code, and
+`training_rows.npy` (hashes of the rows that it learned from), `screen.npy` (the calibration rows of a model that can
+screen) and a folder per member. Nothing in it is code, and
 nothing is parsed before its size and hash agree. Members of trees store them as arrays (`trees.npz`), which are checked
 as they are read; the text of the library that grew them lies beside the arrays and is not parsed until it is asked for.
 
@@ -32,6 +33,7 @@ from gridlens.models._manifest import (
     DETECTOR,
     MANIFEST,
     MOST_MANIFEST_BYTES,
+    SCREEN_ROWS,
     TRAINING_ROWS,
     WRITTEN,
     check_files,
@@ -315,6 +317,8 @@ def fill_bundle(folder: Path, detector: LensDetector, card: str, record: Mapping
     (folder / CARD).write_text(card, encoding="utf-8")
     if len(detector.training_rows_):
         np.save(folder / TRAINING_ROWS, detector.training_rows_.astype("<u8"))
+    if detector.screen_ is not None:
+        np.save(folder / SCREEN_ROWS, detector.screen_.rows)
     for name, member in zip(detector.member_names_, detector.stack_.members_, strict=True):
         place = folder / name
         place.mkdir()

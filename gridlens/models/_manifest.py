@@ -24,6 +24,7 @@ __all__ = [
     "MANIFEST",
     "MOST_MANIFEST_BYTES",
     "MOST_STATE_BYTES",
+    "SCREEN_ROWS",
     "TRAINING_ROWS",
     "WRITTEN",
     "check_files",
@@ -42,6 +43,8 @@ DETECTOR = "detector.json"
 CARD = "card.md"
 # Hashes of the rows that the model learned from, 8 bytes each. Bundles of earlier versions have none.
 TRAINING_ROWS = "training_rows.npy"
+# Calibration rows of the screen, 24 bytes each, in bundles of models that can screen.
+SCREEN_ROWS = "screen.npy"
 # What `manifest_bytes` adds to a record.
 WRITTEN = ("bundle_version", "contract_version", "files")
 # Far above what is ever written; JSON is parsed in memory.

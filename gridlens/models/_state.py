@@ -10,9 +10,11 @@ import numpy as np
 
 from gridlens.calibration import IsotonicCalibrator
 from gridlens.detector import LensDetector
+from gridlens.detector._screen import SCREEN_ROWS as SCREEN_DTYPE
+from gridlens.detector._screen import Screen
 from gridlens.errors import GridlensError, ModelError
 from gridlens.features._contract import METADATA_CHOICES
-from gridlens.models._manifest import BUNDLE_VERSION, DETECTOR, TRAINING_ROWS, parse_json
+from gridlens.models._manifest import BUNDLE_VERSION, DETECTOR, SCREEN_ROWS, TRAINING_ROWS, parse_json
 from gridlens.stacking import AveragedMember, MemberStack
 from gridlens.stacking._registry import member_class
 
@@ -32,6 +34,14 @@ _MOST_LOG_ODDS = 100.0
 _AGAIN = "Get or train the model again."
 
 
+class StackState(NamedTuple):
+    """The weights of a stack."""
+
+    members: tuple[str, ...]
+    weights: np.ndarray
+    intercept: float
+
+
 class DetectorState(NamedTuple):
     """What `detector.json` holds, checked."""
 
@@ -44,6 +54,8 @@ class DetectorState(NamedTuple):
     calibrator: IsotonicCalibrator
     calibration_prevalence: float
     training_prevalence: float
+    classic: StackState | None
+    """the stack of the members that are not screened; None in a model that cannot screen"""
 
 
 def state_of(detector: LensDetector) -> dict[str, Any]:
@@ -63,6 +75,15 @@ def state_of(detector: LensDetector) -> dict[str, Any]:
         "calibrator": detector.calibrator_.to_dict(),
         "calibration_prevalence": detector.calibration_prevalence_,
         "training_prevalence": detector.training_prevalence_,
+        **({} if detector.screen_ is None else {"classic": _classic_state(detector.screen_.classic)}),
+    }
+
+
+def _classic_state(stack: MemberStack) -> dict[str, Any]:
+    return {
+        "members": [member.name for member in stack.members_],
+        "weights": stack.weights_.tolist(),
+        "intercept": float(stack.intercept_),
     }
 
 
@@ -95,29 +116,51 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
     averaged = state.get("averaged", [False] * len(members))
     if not isinstance(averaged, list) or [type(value) for value in averaged] != [bool] * len(members):
         raise _damaged(what, f"averaged must be true or false for each of {len(members)} members")
-    weights = state.get("weights")
-    if not isinstance(weights, list) or len(weights) != len(members):
-        raise _damaged(what, f"weights must be a number for each of {len(members)} members, not {_shown(weights)}")
-    stack = np.array([_number(weight, "weights", what) for weight in weights], dtype=np.float64)
-    with np.errstate(over="ignore"):
-        largest_log_odds = _MOST_LOG_ODDS * np.abs(stack).sum()
-    if not np.isfinite(largest_log_odds):
-        raise _damaged(what, f"weights are too large, {_shown(weights)}")
+    stack = _checked_weights(state, tuple(members), what)
     try:
         calibrator = IsotonicCalibrator.from_dict(state["calibrator"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as exc:
         raise _damaged(what, f"its calibrator is invalid: {_shown(str(exc), 200)}") from exc
     return DetectorState(
         metadata,
-        tuple(members),
+        stack.members,
         tuple(averaged),
-        stack,
-        _number(state.get("intercept"), "intercept", what),
+        stack.weights,
+        stack.intercept,
         calibrator,
         _fraction(state.get("calibration_prevalence"), "calibration_prevalence", what),
         # Bundles that do not say were all trained on as many scenes with a lens as without.
         _fraction(state.get("training_prevalence", 0.5), "training_prevalence", what),
+        _checked_classic(state.get("classic"), stack.members, what),
     )
+
+
+def _checked_weights(state: Mapping[str, Any], members: tuple[str, ...], what: str) -> StackState:
+    weights = state.get("weights")
+    if not isinstance(weights, list) or len(weights) != len(members):
+        raise _damaged(what, f"weights must be a number for each of {len(members)} members, not {_shown(weights)}")
+    numbers = np.array([_number(weight, "weights", what) for weight in weights], dtype=np.float64)
+    with np.errstate(over="ignore"):
+        largest_log_odds = _MOST_LOG_ODDS * np.abs(numbers).sum()
+    if not np.isfinite(largest_log_odds):
+        raise _damaged(what, f"weights are too large, {_shown(weights)}")
+    return StackState(members, numbers, _number(state.get("intercept"), "intercept", what))
+
+
+def _checked_classic(classic: Any, members: tuple[str, ...], what: str) -> StackState | None:
+    """Check the classic stack of a model; models without one cannot screen."""
+    if classic is None:
+        return None
+    names = classic.get("members") if isinstance(classic, dict) else None
+    # Some of the members, in their order, but not all of them.
+    if (
+        not isinstance(names, list)
+        or not names
+        or len(names) == len(members)
+        or names != [name for name in members if name in names]
+    ):
+        raise _damaged(what, f"classic must name some of its members, not {_shown(names)}")
+    return _checked_weights(classic, tuple(names), what)
 
 
 def member_classes(state: DetectorState, manifest: Mapping[str, Any], where: str) -> list[Any]:
@@ -149,31 +192,59 @@ def build_detector(folder: Path, state: DetectorState, classes: list[Any], where
             said = f"{type(exc).__name__}: {_shown(str(exc), 200).rstrip('.')}"
             raise ModelError(f"The member {name!r} of the model in {where} cannot be read ({said}). {_AGAIN}") from exc
     detector = LensDetector(members=state.members, metadata=state.metadata)
-    stack = MemberStack(())
-    stack.members_ = members
-    stack.weights_ = state.weights
-    stack.intercept_ = state.intercept
-    detector.stack_ = stack
+    detector.stack_ = _stack(members, state.weights, state.intercept)
     detector.member_names_ = list(state.members)
     detector.calibrator_ = state.calibrator
     detector.calibration_prevalence_ = state.calibration_prevalence
     detector.training_prevalence_ = state.training_prevalence
     detector.training_rows_ = _training_rows(folder / TRAINING_ROWS, where)
+    detector.screen_ = _screen(folder / SCREEN_ROWS, detector.stack_, state.classic, where)
     detector.classes_ = np.array([0, 1])
     return detector
+
+
+def _stack(members: list[Any], weights: np.ndarray, intercept: float) -> MemberStack:
+    stack = MemberStack(())
+    stack.members_, stack.weights_, stack.intercept_ = members, weights, intercept
+    return stack
 
 
 def _training_rows(path: Path, where: str) -> np.ndarray:
     """Return the hashes of the rows that a model learned from; none where a bundle does not hold them."""
     if not path.is_file():
         return np.empty(0, dtype=np.uint64)
-    try:
-        hashes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as exc:
-        raise _damaged(f"{TRAINING_ROWS} in {where}", _shown(str(exc), 200)) from exc
-    if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint64 or hashes.ndim != 1:
+    hashes = _array(path, where)
+    if hashes.dtype != np.uint64 or hashes.ndim != 1:
         raise _damaged(f"{TRAINING_ROWS} in {where}", "it must hold one row of uint64")
     return np.unique(hashes)
+
+
+def _screen(path: Path, stack: MemberStack, classic: StackState | None, where: str) -> Screen | None:
+    """Return the screen of a model from its calibration rows; None where the bundle has no classic stack."""
+    if classic is None:
+        return None
+    what = f"{SCREEN_ROWS} in {where}"
+    rows = _array(path, where)
+    if rows.dtype != SCREEN_DTYPE or rows.ndim != 1:
+        raise _damaged(what, "it must hold one row of log-odds, labels and clusters")
+    finite = np.isfinite(rows["classic"]).all() and np.isfinite(rows["full"]).all()
+    if not finite or not np.isin(rows["label"], (0, 1)).all():
+        raise _damaged(what, "its log-odds must be finite, and its labels 0 or 1")
+    if len(np.unique(rows["label"])) < 2:
+        raise _damaged(what, "it must hold lenses and non-lenses")
+    members = [member for member in stack.members_ if member.name in classic.members]
+    return Screen(stack, _stack(members, classic.weights, classic.intercept), rows)
+
+
+def _array(path: Path, where: str) -> np.ndarray:
+    """Return the array in a .npy file without objects."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as exc:
+        raise _damaged(f"{path.name} in {where}", _shown(str(exc), 200)) from exc
+    if not isinstance(array, np.ndarray):
+        raise _damaged(f"{path.name} in {where}", "it must hold one array")
+    return array
 
 
 def _number(value: Any, name: str, what: str) -> float:

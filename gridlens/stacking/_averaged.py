@@ -32,6 +32,7 @@ class AveragedMember:
         self.members = list(members)
         self.name = self.members[0].name
         self.consumes = self.members[0].consumes
+        self.screened = bool(getattr(self.members[0], "screened", False))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, 2); NaN where one is NaN."""

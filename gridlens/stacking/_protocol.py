@@ -33,6 +33,9 @@ class Member(Protocol):
     frozen : bool, optional
         True for a member whose `fit` learns nothing from the rows, such as a model that was trained before: the stack
         fits it once, takes its scores of all rows as out of fold, and learns its weight with those of the others.
+    screened : bool, optional
+        True for a slow member on cutouts, such as a network: with ``screen`` below 1 `LensDetector` has it score only
+        the cutouts that the stack of the other members passes.
     contributions : callable, optional
         Of members on features. ``contributions(X)`` gives what each feature adds to the log-odds of a lens, (n, 315),
         and a number, what they are added to: number and row sum are the log-odds of `predict_proba`. A row of NaN gives

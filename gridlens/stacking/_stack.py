@@ -19,7 +19,7 @@ from gridlens.stacking._meta import META_LEARNERS, choose_meta, fit_meta
 from gridlens.stacking._protocol import Member
 from gridlens.stacking._taken import taken
 
-__all__ = ["CERTAIN_LOG_ODDS", "MemberStack", "member_log_odds"]
+__all__ = ["CERTAIN_LOG_ODDS", "MemberStack", "member_log_odds", "scored_with_spreads"]
 
 # Probabilities of 0 and 1 have no log-odds: what trees call certain counts as one in a million.
 _CERTAIN = 1e-6
@@ -208,17 +208,29 @@ class MemberStack(BaseEstimator):
         """Probabilities (n, n_members) of the fitted members, each as it gives them."""
         return np.column_stack([member.predict_proba(inputs[member.consumes])[:, 1] for member in self.members_])
 
-    def member_spreads(self, inputs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """As `member_probabilities`, and of each member that tells it how unsure it is of its rows, (n,), by name."""
-        columns, spreads = [], {}
-        for member in self.members_:
-            X = inputs[member.consumes]
-            if hasattr(member, "predict_with_spread"):
-                p, spreads[member.name] = member.predict_with_spread(X)
-            else:
-                p = member.predict_proba(X)
-            columns.append(p[:, 1])
-        return np.column_stack(columns), spreads
+    def classic(self, y: np.ndarray, groups: np.ndarray | None = None) -> MemberStack | None:
+        """Return the stack of the fitted members that are not screened, weighed by the same out-of-fold log-odds.
+
+        Parameters
+        ----------
+        y, groups
+            Those of `fit`.
+
+        Returns
+        -------
+        MemberStack or None
+            None where all members are screened, or none is.
+        """
+        kept = [k for k, member in enumerate(self.members_) if not getattr(member, "screened", False)]
+        if not 0 < len(kept) < len(self.members_):
+            return None
+        members = [self.members[k] for k in kept]
+        stack = MemberStack(members, self.meta, self.final, self.cv, self.n_jobs, self.random_state)
+        stack.members_ = [self.members_[k] for k in kept]
+        stack.out_of_fold_ = self.out_of_fold_[:, kept]
+        stack.folds_ = self.folds_
+        stack._weigh(stack.out_of_fold_, y, np.arange(len(y)) if groups is None else group_of_each(groups))
+        return stack
 
     def combine(self, log_odds: np.ndarray) -> np.ndarray:
         """Log-odds (n,) of the stack from the members' (n, n_members)."""
@@ -311,6 +323,19 @@ class MemberStack(BaseEstimator):
             check_is_fitted(self.members[names.index(name)])
             given[name] = p
         return given
+
+
+def scored_with_spreads(members: Sequence[Any], inputs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return probabilities (n, n_members) by fitted members, and by name how unsure those that tell it are, (n,)."""
+    columns, spreads = [], {}
+    for member in members:
+        X = inputs[member.consumes]
+        if hasattr(member, "predict_with_spread"):
+            p, spreads[member.name] = member.predict_with_spread(X)
+        else:
+            p = member.predict_proba(X)
+        columns.append(p[:, 1])
+    return np.column_stack(columns), spreads
 
 
 def _is_frozen(member: Any) -> bool:

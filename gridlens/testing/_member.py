@@ -114,6 +114,8 @@ class _Check:
         self._expect(
             consumes in ("features", "cutouts"), f"its 'consumes' is {consumes!r}, not 'features' or 'cutouts'"
         )
+        screened = getattr(member, "screened", False)
+        self._expect(not screened or consumes == "cutouts", "it is 'screened' and does not consume cutouts")
         parameters = inspect.signature(type(member).__init__).parameters.values()
         bare = [p.name for p in parameters if p.name != "self" and p.default is p.empty]
         self._expect(not bare, f"its constructor has parameters without defaults or of any number: {', '.join(bare)}")

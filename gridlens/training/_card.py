@@ -15,7 +15,9 @@ from gridlens.evaluation import auroc, average_precision, calibration_error, com
 from gridlens.features import CONTRACT_VERSION, FEATURE_NAMES
 from gridlens.models import PretrainedMember
 from gridlens.training._bundled import Beside
+from gridlens.training._markdown import markdown_table
 from gridlens.training._mine import Mined
+from gridlens.training._screened import completeness_lost, lenses_that_pass
 
 __all__ = ["SNR_BINS", "HeldOut", "Words", "write_card"]
 
@@ -94,7 +96,8 @@ def write_card(
     how = f"{words.scored_how}\n\n" if words.scored_how else ""
     prevalence = "prevalence" if held.clean else "estimated prevalence"
     first = "" if beside is None else f"{beside.verdict}\n\n"
-    more = "".join(f"## {heading}\n\n{text}\n\n" for heading, text in [*_compared_with(beside), *sections])
+    told_more = [*_compared_with(beside), *_screened(detector, held), *sections]
+    more = "".join(f"## {heading}\n\n{text}\n\n" for heading, text in told_more)
     return f"""\
 {first}# {words.title}
 
@@ -119,9 +122,19 @@ def write_card(
 def _compared_with(beside: Beside | None) -> list[tuple[str, str]]:
     if beside is None or not beside.table:
         return []
-    head = _table(["measure", "this model", "the bundled model", "difference"], [])
+    head = markdown_table(["measure", "this model", "the bundled model", "difference"], [])
     paired = "Differences are this model less the bundled one, with paired 95 % intervals of a bootstrap over clusters."
     return [("Compared with the bundled model", f"{head}\n{beside.table}\n\n{paired}")]
+
+
+def _screened(detector: LensDetector, held: HeldOut) -> list[tuple[str, str]]:
+    screen = detector.screen_
+    if screen is None:
+        return []
+    # Own cutouts that are held out are those of the calibration: they cannot judge the calibration of the branches.
+    unseen = held.snr is not None
+    text = completeness_lost(screen, held.label, held.score, held.members) if unseen else lenses_that_pass(screen)
+    return [("Screened by the other members", text)]
 
 
 def _pretrained(detector: LensDetector) -> list[str]:
@@ -142,10 +155,6 @@ def _mined(mined: Mined | None) -> list[str]:
     ]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows))
-
-
 def _scores(names: Sequence[str], held: HeldOut) -> str:
     """Return measures of the stack and of its members with intervals over clusters, and the calibration error."""
     scored = [("the stack", held.score)] if len(names) > 1 else []
@@ -158,7 +167,7 @@ def _scores(names: Sequence[str], held: HeldOut) -> str:
     head = ["scored by", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001", "average precision"]
     brackets = "Brackets are 95 % intervals of a bootstrap over clusters."
     more = _calibration_error(held) if held.clean else _OF_UNLABELLED
-    return f"{_table(head, rows)}\n\n{brackets} {more}"
+    return f"{markdown_table(head, rows)}\n\n{brackets} {more}"
 
 
 def _calibration_error(held: HeldOut) -> str:
@@ -181,7 +190,7 @@ def _scores_by_snr(detector: LensDetector, held: HeldOut, snr: np.ndarray) -> st
         chosen = (held.label == 0) | ((snr >= low) & (snr < high))
         y, score = held.label[chosen], held.score[chosen]
         rows.append([name, int(y.sum()), auroc(y, score), tpr_at_fpr(y, score, 0.01), tpr_at_fpr(y, score, 0.001)])
-    table = _table(["arc S/N", "lenses", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001"], rows)
+    table = markdown_table(["arc S/N", "lenses", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001"], rows)
     error = expected_calibration_error(held.label, held.score, n_bins=15)
     return f"""\
 {table}
@@ -199,7 +208,7 @@ def _members(detector: LensDetector, held: HeldOut) -> str:
         [name, f"{weight:.2f}", auroc(held.label, score), tpr_at_fpr(held.label, score, 0.01)]
         for name, weight, score in zip(names, detector.stack_.weights_, held.members.T, strict=True)
     ]
-    table = _table(["member", "weight of its log-odds", "AUROC", "TPR at FPR 0.01"], rows)
+    table = markdown_table(["member", "weight of its log-odds", "AUROC", "TPR at FPR 0.01"], rows)
     return f"\n\n## Its members on the same scenes\n\n{table}\n\n{_compared(names[0], held)}"
 
 

@@ -81,7 +81,8 @@ def calibrate_unlabelled(detector: LensDetector, learn: Examples) -> LabelFreque
     Parameters
     ----------
     detector : LensDetector
-        Fitted on `learn`; its calibrator and its calibration prevalence are replaced.
+        Fitted on `learn`; its calibrator and its calibration prevalence are replaced. It cannot screen, which takes
+        clean labels.
     learn : Examples
         Rows whose label is 1 for a known lens and 0 for the others.
     """
@@ -90,6 +91,7 @@ def calibrate_unlabelled(detector: LensDetector, learn: Examples) -> LabelFreque
     score = stack.combine(stack.out_of_fold_)
     known = IsotonicCalibrator().fit(score, learn.label, learn.group)
     detector.calibrator_ = _divided(known, score, frequency)
+    detector.screen_ = None
     detector.calibration_prevalence_ = frequency.prevalence(frequency.value)
     return frequency
 

@@ -101,6 +101,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     regime: ClassVar[Regime] = Regime()
     """how the networks learn, beside the parameters"""
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
+    screened: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("torch", "lightning", "transformers", "safetensors", "gridlens[deep]")
 
     variant: str | None = None

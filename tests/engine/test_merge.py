@@ -20,6 +20,7 @@ class Plain:
 
     ranked_by = ("score",)
     attrs: ClassVar = {"columns": {}}
+    screened = False
 
     def settle(self, rows, prevalence):
         return prevalence, f"from {len(rows)}"

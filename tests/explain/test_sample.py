@@ -49,6 +49,10 @@ def test_a_table_that_is_not_of_this_model_is_told(scored, explainer):
     table.loc[0, "score"] = 0.2
     (note,) = explain_table(explainer, table, top=2).notes
     assert "The scores of 1 cutouts differ from the table's" in note
+    table["branch"] = np.where(np.arange(len(table)) == 1, "classic", "full")
+    (note,) = explain_table(explainer, table, top=2).notes
+    assert "The table was scored with a screen" in note
+    assert "1 of the 2 cutouts have a score without the slow members in the table" in note
 
 
 def test_cutouts_that_are_gone(scored, explainer):

@@ -11,6 +11,7 @@ from gridlens.features import FEATURE_NAMES
 from gridlens.members import ElkanNotoMember, LightGBMMember
 from gridlens.stacking import AveragedMember, MemberStack
 from gridlens.stacking._meta import fit_meta
+from gridlens.stacking._stack import scored_with_spreads
 
 
 class Column(BaseEstimator):
@@ -196,7 +197,7 @@ def test_members_of_the_folds_are_averaged(rows, tmp_path):
     averaged.save(tmp_path)
     assert AveragedMember.is_saved_in(tmp_path)
     np.testing.assert_array_equal(AveragedMember.load(tmp_path, Offset).predict_proba(X)[:, 1], p)
-    spread = stack.member_spreads({"features": X})[1]["offset"]
+    spread = scored_with_spreads(stack.members_, {"features": X})[1]["offset"]
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(X, y, np.arange(2000))
     np.testing.assert_allclose(spread, np.std([X[train, -1].mean() for train, _ in folds]) / 1000, rtol=1e-6)
 

@@ -89,6 +89,10 @@ class Foreign(Good):
     consumes = "spectra"
 
 
+class Misplaced(Good):
+    screened = True
+
+
 class Bare(Good):
     def __init__(self, slope):
         self.slope = slope
@@ -183,6 +187,7 @@ class Losing(Good):
     [
         (Nameless(), "its 'name' is not a string"),
         (Foreign(), "its 'consumes' is 'spectra'"),
+        (Misplaced(), "it is 'screened' and does not consume cutouts"),
         (Bare(1.0), "parameters without defaults or of any number: slope"),
         (Good(np.ones(2)), "cannot be written as JSON"),
         (Forgetful(), "fit does not return it"),
