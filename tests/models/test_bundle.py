@@ -191,7 +191,7 @@ def test_a_member_that_is_not_installed_is_named_with_its_plugin(bundle):
     with pytest.raises(ModelError, match=r"'arcnet', which is missing.*from gridlens-arcnet 1.2; install that"):
         load_model(bundle)
     rewrite(bundle, sources={})
-    with pytest.raises(ModelError, match=r"'arcnet', which is missing here. The 'members' parameter"):
+    with pytest.raises(ModelError, match=r"'arcnet', which cannot be used here. The 'members' parameter"):
         load_model(bundle)
 
 
