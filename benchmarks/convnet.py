@@ -1,8 +1,9 @@
 """The compact network of the member `convnet` beside the small ResNet: cost on a CPU, and a first small training.
 
-Run ``python benchmarks/convnet.py``. The first tables are the processor time of one thread, which says the same on a busy
-machine: of networks, and of torch and onnxruntime. Then the compact network learns 2,048 simulated scenes of all surveys for three epochs, which shows that it
-learns; so few scenes say nothing about how well it finds lenses in the end. Needs ``gridlens[deep]``.
+Run ``python benchmarks/convnet.py``. The first tables are the processor time of one thread, which says the same on a
+busy machine: of networks, and of torch and onnxruntime. Then the compact network learns 2,048 simulated scenes of all
+surveys for three epochs, which shows that it learns; so few scenes say nothing about how well it finds lenses in the
+end. Needs ``gridlens[deep]``.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from gridlens_deep._devices import threads
 from gridlens_deep._fitted import onnx_model
 from gridlens_deep._networks import build_network, state_of
 from gridlens_deep._onnx_runtime import OnnxRuntime
+from gridlens_deep._store import Images
 from gridlens_deep._torch_runtime import TorchRuntime
 
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
@@ -88,6 +90,18 @@ def print_runtimes() -> None:
             print(f"| {name} | " + " | ".join(f"{ms:.2f}" for ms in best) + f" | {off:.1e} |", flush=True)
 
 
+def print_turns(member: NetworkMember, images: Images, label: np.ndarray) -> None:
+    """Print how well a member scores by fewer turns, and how far its log-odds are from the mean over the eight."""
+    expected = member.set_params(turns=8).decision_function(images)
+    print("| turns | " + " | ".join(MEASURES) + " | deviation in log-odds |\n" + "|---" * (len(MEASURES) + 2) + "|")
+    for turns in (8, 4, 2, 1):
+        z = member.set_params(turns=turns).decision_function(images)
+        off = np.sqrt(np.mean((z - expected) ** 2))
+        print(
+            f"| {turns} | " + " | ".join(str(of(label, z)) for of in MEASURES.values()) + f" | {off:.3f} |", flush=True
+        )
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -102,11 +116,10 @@ def main() -> None:
     print_runtimes()
     name = next(iter(networks(arguments.epochs)))
     member = networks(arguments.epochs)[name].fit(train.cutouts, train.label)
-    p = member.predict_proba(test.cutouts)[:, 1]
-    scored = np.isfinite(p)
-    print(f"\n{name}, {arguments.scenes:,} scenes, {arguments.epochs} epochs; {scored.sum():,} scenes held out")
-    for measure, of in MEASURES.items():
-        print(f"{measure} {of(test.label[scored], p[scored])}", flush=True)
+    images = member.prepare(test.cutouts)
+    scored = np.isfinite(member.predict_proba(images)[:, 1])
+    print(f"\n{name}, {arguments.scenes:,} scenes, {arguments.epochs} epochs; {scored.sum():,} scenes held out\n")
+    print_turns(member, images[scored], test.label[scored])
 
 
 if __name__ == "__main__":

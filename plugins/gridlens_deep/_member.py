@@ -62,8 +62,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     validation_fraction : float, default=0.15
         Fraction of the rows in the validation part, in whole groups; 0 for no such part.
     turns : bool or int, default=True
-        Score by the mean over 1, 2, 4 or 8 flips and turns of an image: 1 is the image itself, 2 adds half a turn, 4
-        are the quarter turns, 8 the same after a flip. True takes 8, False 1. Scoring takes time in proportion.
+        Score by the mean over 1, 2, 4 or 8 flips and turns of an image: 1 is the image itself, 2 adds a quarter turn,
+        4 are all quarter turns, 8 the same after a flip as well. True takes 8, False 1. The time grows in proportion.
     dropout : float, default=0.1
     device : {"auto", "cpu", "cuda"}, default="auto"
     n_devices : int, default=1

@@ -41,9 +41,11 @@ class TorchRuntime:
         """Hold the network on the device of the settings while the block runs, with their number of threads."""
         device = device_of(settings.device)
         self.network.to(device)
-        with threads(settings.n_jobs):
-            yield _OnDevice(self.network, device)
-        self.network.to("cpu")
+        try:
+            with threads(settings.n_jobs):
+                yield _OnDevice(self.network, device)
+        finally:
+            self.network.to("cpu")
 
 
 class _OnDevice:
