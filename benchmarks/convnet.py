@@ -96,10 +96,8 @@ def print_turns(member: NetworkMember, images: Images, label: np.ndarray) -> Non
     print("| turns | " + " | ".join(MEASURES) + " | deviation in log-odds |\n" + "|---" * (len(MEASURES) + 2) + "|")
     for turns in (8, 4, 2, 1):
         z = member.set_params(turns=turns).decision_function(images)
-        off = np.sqrt(np.mean((z - expected) ** 2))
-        print(
-            f"| {turns} | " + " | ".join(str(of(label, z)) for of in MEASURES.values()) + f" | {off:.3f} |", flush=True
-        )
+        measures = " | ".join(str(of(label, z)) for of in MEASURES.values())
+        print(f"| {turns} | {measures} | {np.sqrt(np.mean((z - expected) ** 2)):.3f} |", flush=True)
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from gridlens_deep._images import Grid
 __all__ = ["Regime", "Settings"]
 
 _DEVICES = ("auto", "cpu", "cuda")
-# A quarter turn exchanges rows and columns: a mean over these is closer to that over the eight than one with half a turn
-# in its place.
+# A quarter turn exchanges rows and columns: a mean over these is closer to that over the eight than a mean with half a
+# turn in its place.
 _VERSIONS = {1: (0,), 2: (0, 1), 4: (0, 1, 2, 3), 8: tuple(range(8))}
 
 
