@@ -1,8 +1,9 @@
 """The compact network of the member `convnet` beside the small ResNet: cost on a CPU, and a first small training.
 
-Run ``python benchmarks/convnet.py``. The first table is the processor time of one thread, which says the same on a busy
-machine. Then the compact network learns 2,048 simulated scenes of all surveys for three epochs, which shows that it
-learns; so few scenes say nothing about how well it finds lenses in the end. Needs ``gridlens[deep]``.
+Run ``python benchmarks/convnet.py``. The first tables are the processor time of one thread, which says the same on a
+busy machine: of networks, and of torch and onnxruntime. Then the compact network learns 2,048 simulated scenes of all
+surveys for three epochs, which shows that it learns; so few scenes say nothing about how well it finds lenses in the
+end. Needs ``gridlens[deep]``.
 """
 
 import argparse
@@ -15,8 +16,19 @@ import torch
 from _scenes import Scenes, cached_cutouts
 from deep import MEASURES
 from gridlens_deep import ConvNetMember, NetworkMember, ResNetMember
+from gridlens_deep._devices import threads
+from gridlens_deep._fitted import onnx_model
+from gridlens_deep._networks import build_network, state_of
+from gridlens_deep._onnx_runtime import OnnxRuntime
+from gridlens_deep._store import Images
+from gridlens_deep._torch_runtime import TorchRuntime
 
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
+
+BATCHES = (1, 8, 32)
+REPEATS = 5
+# The other arrays are statistics of the normalisation.
+LEARNED = (".weight", ".bias")
 
 
 def processor_ms(call: Callable[[], object], n: int) -> tuple[object, float]:
@@ -45,8 +57,47 @@ def print_costs(rows: Scenes) -> None:
         images, preparing = processor_ms(partial(member.prepare, rows.cutouts), len(rows.label))
         _, training = processor_ms(partial(member.fit, images, rows.label), len(rows.label))
         _, scoring = processor_ms(partial(member.predict_proba, images), len(rows.label))
-        n_parameters = sum(value.numel() for value in member.network_.parameters())
+        n_parameters = sum(value.size for key, value in member.network_.state.items() if key.endswith(LEARNED))
         print(f"| {name} | {n_parameters:,} | {preparing:.1f} | {training:.1f} | {scoring:.1f} |", flush=True)
+
+
+def print_runtimes() -> None:
+    """Print the processor time of one view by torch and by onnxruntime, and how far their log-odds are apart."""
+    settings = networks(1)['convnet("compact")'].settings
+    torch.manual_seed(0)
+    state = state_of(build_network(settings))
+    module, session = TorchRuntime(state, settings).network, OnnxRuntime(onnx_model(state, settings), 1)
+    weights = state["last.weight"][0]
+    images = np.random.default_rng(0).normal(size=(max(BATCHES), 4, settings.size, settings.size)).astype(np.float32)
+
+    @torch.inference_mode()
+    def by_torch(mixed: bool, some: np.ndarray) -> np.ndarray:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            return module.embed(torch.from_numpy(some)).float().numpy()
+
+    runtimes: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "torch, float32": partial(by_torch, False),
+        "torch, bfloat16": partial(by_torch, True),
+        "onnxruntime, float32": lambda some: session.embeddings(some, (0,))[0],
+    }
+    print("\n| one view by | " + " | ".join(f"batch of {n}" for n in BATCHES) + " | largest difference in log-odds |")
+    print("|---" * (len(BATCHES) + 2) + "|")
+    expected = runtimes["torch, float32"](images) @ weights
+    with threads(1):
+        for name, runtime in runtimes.items():
+            off = np.abs(runtime(images) @ weights - expected).max()
+            best = [min(processor_ms(partial(runtime, images[:n]), n)[1] for _ in range(REPEATS)) for n in BATCHES]
+            print(f"| {name} | " + " | ".join(f"{ms:.2f}" for ms in best) + f" | {off:.1e} |", flush=True)
+
+
+def print_turns(member: NetworkMember, images: Images, label: np.ndarray) -> None:
+    """Print how well a member scores by fewer turns, and how far its log-odds are from the mean over the eight."""
+    expected = member.set_params(turns=8).decision_function(images)
+    print("| turns | " + " | ".join(MEASURES) + " | deviation in log-odds |\n" + "|---" * (len(MEASURES) + 2) + "|")
+    for turns in (8, 4, 2, 1):
+        z = member.set_params(turns=turns).decision_function(images)
+        measures = " | ".join(str(of(label, z)) for of in MEASURES.values())
+        print(f"| {turns} | {measures} | {np.sqrt(np.mean((z - expected) ** 2)):.3f} |", flush=True)
 
 
 def main() -> None:
@@ -60,13 +111,13 @@ def main() -> None:
     train, test = cached_cutouts(arguments.scenes, 411, surveys), cached_cutouts(arguments.held_out, 413, surveys)
     print(f"Processor time of one thread for each image, ms; torch {torch.__version__}\n")
     print_costs(train[:192])
+    print_runtimes()
     name = next(iter(networks(arguments.epochs)))
     member = networks(arguments.epochs)[name].fit(train.cutouts, train.label)
-    p = member.predict_proba(test.cutouts)[:, 1]
-    scored = np.isfinite(p)
-    print(f"\n{name}, {arguments.scenes:,} scenes, {arguments.epochs} epochs; {scored.sum():,} scenes held out")
-    for measure, of in MEASURES.items():
-        print(f"{measure} {of(test.label[scored], p[scored])}", flush=True)
+    images = member.prepare(test.cutouts)
+    scored = np.isfinite(member.predict_proba(images)[:, 1])
+    print(f"\n{name}, {arguments.scenes:,} scenes, {arguments.epochs} epochs; {scored.sum():,} scenes held out\n")
+    print_turns(member, images[scored], test.label[scored])
 
 
 if __name__ == "__main__":

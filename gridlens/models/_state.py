@@ -171,9 +171,11 @@ def member_classes(state: DetectorState, manifest: Mapping[str, Any], where: str
             classes.append(member_class(name))
         except GridlensError as exc:
             source = manifest.get("sources", {}).get(name)
-            came = f"It came from {_shown(source)}; install that. " if isinstance(source, str) else ""
+            plugin = isinstance(source, str) and source != "gridlens"
+            came = f"It came from {_shown(source)}; install that. " if plugin else ""
             raise ModelError(
-                f"The model in {where} has the member {name!r}, which is missing here. {came}{exc}"
+                f"The model in {where} has the member {name!r}, which cannot be used here. {came}{exc} "
+                "The model 'default' needs only gridlens itself."
             ) from exc
     return classes
 

@@ -44,9 +44,12 @@ class Member(Protocol):
         Of members on cutouts. ``attribution(X)`` gives a map (n, H, W) on the cutouts' pixels, positive where the image
         speaks for a lens, in log-odds; `gridlens.explain` draws it. NaN for a rejected cutout.
     requires : tuple of str, optional
-        Modules that are imported when the member is built or fitted, and last what to install for them, such as
-        ``("torch", "gridlens[deep]")``. Where one is missing, `gridlens members` says so and the name is refused;
-        everything else works.
+        Modules that the member needs to be loaded and to score, and last what to install for them, such as
+        ``("torch", "gridlens[deep]")``; "onnxruntime|torch" is one of the two. Where one is missing, `gridlens members`
+        says so and the name is refused; everything else works.
+    requires_to_fit : tuple of str, optional
+        In the same form, modules that `fit` needs as well. Where one is missing, the member scores, and cannot be
+        fitted.
     """
 
     name: ClassVar[str]

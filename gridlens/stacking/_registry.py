@@ -34,7 +34,7 @@ class MemberInfo(NamedTuple):
     source: str
     """"gridlens" for a built-in member, else the plugin and its version"""
     status: str
-    """"ok", or why it cannot be used"""
+    """"ok", or why it cannot be used, or can only score"""
     summary: str
     """first line of its documentation"""
 
@@ -121,8 +121,8 @@ def build_member(spec: str, random_state: int | None = None) -> Any:
     Raises
     ------
     GridlensError
-        As for `member_class`; or the brackets hold something else, or a parameter that the member does not have (the
-        message lists those that it has).
+        As for `member_class`; or a package that the member requires to be fitted is not installed; or the brackets hold
+        something else, or a parameter that the member does not have (the message lists those that it has).
 
     Examples
     --------
@@ -131,6 +131,9 @@ def build_member(spec: str, random_state: int | None = None) -> Any:
     """
     name, parameters = _parsed(spec)
     kind = member_class(name)
+    refusal = _fit_refusal(kind)
+    if refusal:
+        raise GridlensError(refusal)
     known = kind().get_params()
     unknown = sorted(set(parameters) - set(known))
     if unknown:
@@ -245,15 +248,32 @@ def _loaded(point: EntryPoint) -> Any:
 
 
 def _equipped(member: Any) -> Any:
-    """Return the class itself; raise GridlensError where a package that its `requires` names is missing."""
-    *modules, extra = getattr(member, "requires", ("",))
-    missing = [module for module in modules if not _is_there(module)]
+    """Return the class itself; raise GridlensError where a package that it needs to score is missing."""
+    missing, extra = _missing(getattr(member, "requires", ()))
     if missing:
         raise GridlensError(
-            f"needs {extra}: the member {member.name!r} is not usable before `pip install '{extra}'`, for want of "
-            f"{', '.join(missing)}."
+            f"The member {member.name!r} needs packages that are not installed: {missing}. Install them with "
+            f"`pip install '{extra}'`."
         )
     return member
+
+
+def _fit_refusal(member: Any) -> str:
+    """Return the sentence about packages that are missing where a member is to be fitted; "" where none is."""
+    missing, extra = _missing(getattr(member, "requires_to_fit", ()))
+    if not missing:
+        return ""
+    return (
+        f"The member {member.name!r} can score, but needs packages to be fitted that are not installed: {missing}. "
+        f"Install them with `pip install '{extra}'`."
+    )
+
+
+def _missing(requires: tuple[str, ...]) -> tuple[str, str]:
+    """Return the modules of `requires` that are not installed, in words, and what to install for them."""
+    *modules, extra = requires or ("",)
+    missing = [module for module in modules if not any(_is_there(one) for one in module.split("|"))]
+    return ", ".join(module.replace("|", " or ") for module in missing), extra
 
 
 def _is_there(module: str) -> bool:
@@ -276,4 +296,5 @@ def _described(name: str, points: list[EntryPoint]) -> MemberInfo:
     except GridlensError as exc:
         return MemberInfo(name, "", source, str(exc), "")
     lines = (member.__doc__ or "").strip().splitlines()
-    return MemberInfo(name, str(member.consumes), source, "ok", lines[0] if lines else "")
+    status = _fit_refusal(member) or "ok"
+    return MemberInfo(name, str(member.consumes), source, status, lines[0] if lines else "")

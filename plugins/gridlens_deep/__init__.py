@@ -1,4 +1,4 @@
-"""Networks as members of gridlens stacks. Torch is imported when one is fitted or loaded."""
+"""Networks as members of gridlens stacks. Torch is imported when one is fitted, or scores without onnxruntime."""
 
 from gridlens_deep._convnet import ConvNetMember
 from gridlens_deep._embed import embed

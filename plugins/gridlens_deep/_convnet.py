@@ -15,11 +15,11 @@ __all__ = ["ConvNetMember"]
 class ConvNetMember(NetworkMember):
     """Compact residual network on the three bands and the blue map, made for a CPU.
 
-    Needs ``gridlens[deep]``. Parameters and attributes are those of `NetworkMember`, with defaults for the same field
-    of 64 arcsec in fewer pixels. The variants are "compact" (316,000 parameters) and "wide" (654,000). The fourth
-    channel is the blue map of the feature contract, in which light of the colour of the BCG cancels. On a CPU with
-    bfloat16 instructions, the network is trained in mixed precision. `pretrained` is a folder that `save` of a member
-    of the same variant wrote.
+    Needs ``gridlens[deep]`` to be fitted, and ``gridlens[onnx]`` to score on a CPU. Parameters and attributes are those
+    of `NetworkMember`, with defaults for the same field of 64 arcsec in fewer pixels. The variants are "compact"
+    (316,000 parameters) and "wide" (654,000). The fourth channel is the blue map of the feature contract, in which
+    light of the colour of the BCG cancels. On a CPU with bfloat16 instructions, the network is trained in mixed
+    precision. `pretrained` is a folder that `save` of a member of the same variant wrote.
 
     Examples
     --------
@@ -35,7 +35,8 @@ class ConvNetMember(NetworkMember):
     name: ClassVar[str] = "convnet"
     variants: ClassVar[tuple[str, ...]] = ("compact", "wide")
     usual_rate: ClassVar[float] = 3e-3
-    requires: ClassVar[tuple[str, ...]] = ("torch", "lightning", "safetensors", "gridlens[deep]")
+    requires: ClassVar[tuple[str, ...]] = ("onnxruntime|torch", "safetensors", "gridlens[onnx]")
+    requires_to_fit: ClassVar[tuple[str, ...]] = ("torch", "lightning", "gridlens[deep]")
     blue_map: ClassVar[bool] = True
     regime: ClassVar[Regime] = Regime(
         degraded=False,

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-__all__ = ["ConvNet"]
+from gridlens_deep._layers import WIDTHS
 
-# Channels of the blocks.
-_WIDTHS = {"compact": (16, 32, 32, 64, 64, 96), "wide": (24, 48, 48, 96, 96, 128)}
+__all__ = ["ConvNet"]
 
 
 class Pooled(NamedTuple):
@@ -24,7 +23,8 @@ class ConvNet(nn.Module):
     """A 5 x 5 stem of stride 2 and six residual blocks, pooled by the mean and by the maximum side by side.
 
     The images are halved where the blocks widen. The memory of images and weights runs over the channels first, which
-    is the fastest order on a CPU and on a GPU with mixed precision.
+    is the fastest order on a CPU and on a GPU with mixed precision. `gridlens_deep._layers` describes the same layers
+    for onnxruntime.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ConvNet(nn.Module):
 
     def __init__(self, n_channels: int, variant: str) -> None:
         super().__init__()
-        widths = _WIDTHS[variant]
+        widths = WIDTHS[variant]
         self.stem = nn.Sequential(
             nn.Conv2d(n_channels, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )

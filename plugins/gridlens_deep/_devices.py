@@ -11,7 +11,7 @@ from joblib import effective_n_jobs
 from gridlens_deep._errors import DeviceError
 from gridlens_deep._settings import Regime
 
-__all__ = ["autocast", "check_number", "device_of", "is_mixed", "out_of_memory", "threads"]
+__all__ = ["autocast", "check_number", "device_of", "is_mixed", "threads"]
 
 
 def device_of(name: str) -> torch.device:
@@ -19,13 +19,9 @@ def device_of(name: str) -> torch.device:
 
     Raises
     ------
-    ValueError
-        Another name.
     DeviceError
         "cuda" without a GPU.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"The 'device' parameter must be one of 'auto', 'cpu', 'cuda'. Got {name!r} instead.")
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             "The 'device' parameter must name an available device. Got 'cuda', and torch sees no GPU; 'auto' takes a "
@@ -51,13 +47,6 @@ def check_number(n_devices: int, device: torch.device) -> None:
             f"The 'n_devices' parameter must be at most the number of GPUs that torch sees, "
             f"{torch.cuda.device_count()}. Got {n_devices} instead."
         )
-
-
-def out_of_memory(size: int) -> DeviceError:
-    """Return the error for a device that cannot hold a single cutout."""
-    return DeviceError(
-        f"The device has too little memory for a single cutout of {size} px. Take a smaller network, or device='cpu'."
-    )
 
 
 def is_mixed(device: torch.device, regime: Regime) -> bool:

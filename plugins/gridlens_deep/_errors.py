@@ -2,7 +2,7 @@
 
 from gridlens.errors import GridlensError
 
-__all__ = ["DeviceError", "WeightsError"]
+__all__ = ["BatchTooLarge", "DeviceError", "WeightsError", "out_of_memory"]
 
 
 class WeightsError(GridlensError):
@@ -11,3 +11,14 @@ class WeightsError(GridlensError):
 
 class DeviceError(GridlensError):
     """A device is not available, or has too little memory."""
+
+
+class BatchTooLarge(Exception):
+    """A device has too little memory for a batch, which is then halved."""
+
+
+def out_of_memory(size: int) -> DeviceError:
+    """Return the error for a device that cannot hold a single cutout."""
+    return DeviceError(
+        f"The device has too little memory for a single cutout of {size} px. Take a smaller network, or device='cpu'."
+    )

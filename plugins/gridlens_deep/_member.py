@@ -8,7 +8,7 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.special import expit
@@ -16,13 +16,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from gridlens.cutouts import CutoutSet
-from gridlens_deep._errors import WeightsError
+from gridlens_deep._errors import DeviceError, WeightsError
+from gridlens_deep._fitted import FittedNetwork, onnx_model, sees_gpu, shapes_of
 from gridlens_deep._images import usable_rows
+from gridlens_deep._scoring import embeddings_of, log_odds_of, spread_of
 from gridlens_deep._settings import Regime, Settings
 from gridlens_deep._store import Images
-
-if TYPE_CHECKING:
-    pass
+from gridlens_deep._weights import WEIGHTS, checked_state, read_weights, write_weights
 
 __all__ = ["NetworkMember"]
 
@@ -61,8 +61,9 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         Epochs without a better average precision of the validation part after which training stops.
     validation_fraction : float, default=0.15
         Fraction of the rows in the validation part, in whole groups; 0 for no such part.
-    turns : bool, default=True
-        Score by the mean over the eight flips and quarter turns.
+    turns : bool or int, default=True
+        Score by the mean over 1, 2, 4 or 8 flips and turns of an image: 1 is the image itself, 2 adds a quarter turn,
+        4 are all quarter turns, 8 the same after a flip as well. True takes 8, False 1. The time grows in proportion.
     dropout : float, default=0.1
     device : {"auto", "cpu", "cuda"}, default="auto"
     n_devices : int, default=1
@@ -79,8 +80,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    network_ : Network
-        The averaged weights of the best epoch.
+    network_ : FittedNetwork
+        The averaged weights of the best epoch: `state` holds them as arrays, by name.
     temperature_ : float
         Divisor of the log-odds.
     class_prior_ : float or None
@@ -116,7 +117,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     weight_decay: float = 1e-2
     n_iter_no_change: int = 6
     validation_fraction: float = 0.15
-    turns: bool = True
+    turns: bool | int = True
     dropout: float = 0.1
     device: str = "auto"
     n_devices: int = 1
@@ -177,13 +178,12 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         ValueError
             `y` does not hold both 0 and 1, or its length is not that of `X`; a parameter is not one of its choices.
         DeviceError
-            The device is not available, there are fewer than `n_devices`, or one runs out of memory with a single
-            cutout.
+            Torch is not installed, the device is not available, there are fewer than `n_devices`, or one runs out of
+            memory with a single cutout.
         WeightsError
             Pretrained weights are not available, or are those of another network.
         """
-        from gridlens_deep._training import train
-
+        train = _training_of(self.name)
         source, labels = self._checked(X), np.asarray(y)
         if labels.shape != (len(source),) or set(np.unique(labels).tolist()) != {0, 1}:
             raise ValueError(
@@ -204,13 +204,11 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: CutoutSet | Images) -> np.ndarray:
-        """Return log-odds (n,) of a lens, the mean over the eight flips and quarter turns; NaN for a rejected cutout.
+        """Return log-odds (n,) of a lens, the mean over `turns`; NaN for a rejected cutout.
 
         Log-odds of networks that were trained on clean labels are divided by a temperature that was fitted on the
         validation part.
         """
-        from gridlens_deep._scoring import log_odds_of
-
         source, rows = self._usable(X)
         found = np.full(len(source), np.nan)
         if len(rows):
@@ -232,8 +230,6 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         The spread is the standard deviation of the log-odds over networks that dropout makes of this one; NaN for a
         rejected cutout, 0 for a network without dropout.
         """
-        from gridlens_deep._scoring import spread_of
-
         source, rows = self._usable(X)
         found = np.full((2, len(source)), np.nan)
         if len(rows):
@@ -261,8 +257,6 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
     def embed(self, X: CutoutSet | Images) -> np.ndarray:
         """Return inputs of the last layer, (n, width) float32, means over the turns; NaN for a rejected cutout."""
-        from gridlens_deep._scoring import embeddings_of
-
         source, rows = self._usable(X)
         values = embeddings_of(self.network_, self.settings, source, rows)
         found = np.full((len(source), values.shape[1]), np.nan, dtype=np.float32)
@@ -289,34 +283,38 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return X
 
     def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as ONNX, for programs without this package and without torch.
+        """Write the network of `convnet` as ONNX, for programs without this package and without torch.
 
         The input `images` (n, 3 or 4, size, size) is the result of `images_of`; the output `log_odds` (n,) is to be
-        divided by `temperature_`. The mean over the turns is left to that program.
+        divided by `temperature_`, and the output `embedding` (n, width) is the input of the last layer. The mean over
+        the turns is left to that program.
 
         Parameters
         ----------
         path : str or path
             File to write, completely or not at all.
-        """
-        from gridlens_deep._export import write_onnx
 
+        Raises
+        ------
+        GridlensError
+            The network is one of another member.
+        """
         check_is_fitted(self, "network_")
-        write_onnx(self.network_, self.settings.grid, path)
+        model, path = onnx_model(self.network_.state, self.settings), Path(path)
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            temporary.write_bytes(model)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, parameters and temperature as JSON: none of the files is code."""
-        from safetensors.torch import save
-
-        from gridlens_deep._networks import WEIGHTS
-
         check_is_fitted(self, "network_")
         state = {"temperature": self.temperature_, "class_prior": self.class_prior_}
         (folder / _PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n")
         (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n")
-        # Not `save_file`: only the owner can read the file that it writes.
-        weights = save({name: value.contiguous() for name, value in self.network_.state_dict().items()})
-        (folder / WEIGHTS).write_bytes(weights)
+        write_weights(self.network_.state, folder / WEIGHTS)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -326,26 +324,36 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         ------
         WeightsError
             The file holds other layers than the network; they are named. Or the state is invalid.
+        DeviceError
+            Neither torch nor, for `convnet`, onnxruntime is installed.
         """
-        import torch
-
-        from gridlens_deep._networks import WEIGHTS, build_network, read_weights, take_state
-
         parameters = json.loads((folder / _PARAMETERS).read_text())
         member = cls(**{_RENAMED.get(name, name): value for name, value in parameters.items()})
-        if member.device == "cuda" and not torch.cuda.is_available():
+        if member.device == "cuda" and not sees_gpu():
             warnings.warn(
                 f"The member {cls.name!r} was to run on a GPU, and torch sees none here: it scores on the CPU.",
                 UserWarning,
                 stacklevel=2,
             )
             member.device = "auto"
-        network = build_network(replace(member.settings, pretrained=None))
-        take_state(network, read_weights(folder / WEIGHTS), str(folder / WEIGHTS))
-        member.network_ = network.eval()
+        settings = replace(member.settings, pretrained=None)
+        weights = folder / WEIGHTS
+        member.network_ = FittedNetwork(checked_state(read_weights(weights), shapes_of(settings), str(weights)))
         member.temperature_, member.class_prior_ = _checked_state(json.loads((folder / _STATE).read_text()))
         member.classes_ = np.array([0, 1])
         return member
+
+
+def _training_of(name: str) -> Any:
+    """Import the function that trains, which needs torch and lightning."""
+    try:
+        from gridlens_deep._training import train
+    except ImportError as exc:
+        raise DeviceError(
+            f"The member {name!r} is fitted with torch and lightning, which cannot be imported here ({exc}). Install "
+            "them with `pip install 'gridlens[deep]'`."
+        ) from exc
+    return train
 
 
 def _checked_state(state: dict[str, Any]) -> tuple[float, float | None]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from gridlens_deep._convolutions import ConvNet
 from gridlens_deep._errors import WeightsError
 from gridlens_deep._settings import Settings
+from gridlens_deep._weights import WEIGHTS, checked_state, read_weights
 
-__all__ = ["WEIGHTS", "Network", "build_network", "read_weights", "take_state"]
-
-WEIGHTS = "weights.safetensors"
-"""name of the file in a member's folder"""
+__all__ = ["Network", "build_network", "state_of", "take_state"]
 
 _RESNETS: dict[str, dict[str, Any]] = {
     "18": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64},
@@ -73,28 +73,16 @@ def build_network(settings: Settings) -> Network:
     return Network(backbone, width, settings.dropout)
 
 
-def take_state(network: Network, state: dict[str, torch.Tensor], where: str) -> None:
-    """Load a state into the network; raise WeightsError that names the layers in which it differs."""
-    own = network.state_dict()
-    wrong = [f"{name} (missing)" for name in own if name not in state]
-    wrong += [f"{name} (unknown)" for name in state if name not in own]
-    wrong += [
-        f"{name} ({tuple(state[name].shape)}, not {tuple(own[name].shape)})"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
-    ]
-    if wrong:
-        raise WeightsError(
-            f"The weights in {where} are those of another network: {len(wrong)} layers differ, "
-            f"{', '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}."
-        )
-    unfit = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
-    if unfit:
-        raise WeightsError(
-            f"The weights in {where} must be finite. {len(unfit)} layers are not, {', '.join(unfit[:4])}"
-            f"{' ...' if len(unfit) > 4 else ''}."
-        )
-    network.load_state_dict(state)
+def state_of(network: nn.Module) -> dict[str, np.ndarray]:
+    """Return a copy of the state of a network as arrays."""
+    return {name: np.array(value.cpu().numpy(), order="C") for name, value in network.state_dict().items()}
+
+
+def take_state(network: nn.Module, state: Mapping[str, np.ndarray], where: str) -> None:
+    """Load a state into a network; raise WeightsError that names the layers in which it differs."""
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    state = checked_state(state, shapes, where)
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
 
 
 def _convnet(settings: Settings) -> Network:
@@ -104,20 +92,6 @@ def _convnet(settings: Settings) -> Network:
     if settings.pretrained is not None:
         take_state(network, read_weights(Path(settings.pretrained) / WEIGHTS), settings.pretrained)
     return network
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file; raise WeightsError where it is missing or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as exc:
-        raise WeightsError(
-            f"The weights of a network must be a safetensors file. Got {str(path)!r}, which cannot be read "
-            f"({type(exc).__name__}); name the folder that `save` of a member wrote."
-        ) from exc
 
 
 def _resnet(depth: str) -> tuple[nn.Module, int]:

@@ -1,17 +1,14 @@
-"""Scores of a network: batches, eight turns of each image, the device that is available."""
+"""Scores of a network: batches of images, and means over their flips and turns, by whichever runtime there is."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from gridlens.cutouts import CutoutSet
-from gridlens_deep._augment import N_TURNS, turned
-from gridlens_deep._devices import autocast, device_of, out_of_memory, threads
-from gridlens_deep._networks import Network
+from gridlens_deep._errors import BatchTooLarge, out_of_memory
+from gridlens_deep._fitted import FittedNetwork, Runtime
 from gridlens_deep._settings import Settings
 from gridlens_deep._store import Images, images_at
 
@@ -20,84 +17,59 @@ __all__ = ["embeddings_of", "fit_temperature", "log_odds_of", "spread_of"]
 # Networks that dropout makes of one, for the spread of their scores.
 _DRAWS = 32
 
-# From a network and images (n, 3, size, size) on its device to values (n, k).
-_Call = Callable[[Network, torch.Tensor], torch.Tensor]
 
-
-def log_odds_of(network: Network, settings: Settings, source: CutoutSet | Images, rows: np.ndarray) -> np.ndarray:
-    """Return log-odds of the cutouts `rows`, the mean over the turns if `settings.turns`."""
-    values = _values(network, settings, source, rows, lambda network, images: network(images)[:, None])
-    return values[:, 0].astype(np.float64)
+def log_odds_of(network: FittedNetwork, settings: Settings, source: CutoutSet | Images, rows: np.ndarray) -> np.ndarray:
+    """Return log-odds (k,) of the cutouts `rows`, the mean over the turns of `settings`."""
+    return _log_odds(network, embeddings_of(network, settings, source, rows))
 
 
 def spread_of(
-    network: Network, settings: Settings, source: CutoutSet | Images, rows: np.ndarray
+    network: FittedNetwork, settings: Settings, source: CutoutSet | Images, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-odds of the cutouts `rows`, and their standard deviation over networks that dropout makes of one.
+    """Return log-odds (k,) of the cutouts `rows`, and their standard deviation over networks made by dropout.
 
     Dropout is applied before the last layer only, so that each image passes through the network once (Gal & Ghahramani
     2016, ICML, 1050). The same networks score all rows.
     """
-    dropout, last = network.dropout, network.last
-    generator = torch.Generator().manual_seed(0)
-    kept = torch.rand(_DRAWS, last.in_features, generator=generator) >= dropout.p
-    drawn = last.weight.detach() * kept / (1.0 - dropout.p)
-    weights, bias = torch.cat([last.weight.detach(), drawn]), last.bias.detach()
-
-    def call(network: Network, images: torch.Tensor) -> torch.Tensor:
-        embedded = network.embed(images).float()
-        return embedded @ weights.T.to(embedded.device) + bias.to(embedded.device)
-
-    values = _values(network, settings, source, rows, call).astype(np.float64)
-    return values[:, 0], values[:, 1:].std(axis=1)
+    embedded = embeddings_of(network, settings, source, rows)
+    weights = network.last[0]
+    kept = np.random.default_rng(0).random((_DRAWS, len(weights))) >= settings.dropout
+    drawn = weights * kept / (1.0 - settings.dropout)
+    return _log_odds(network, embedded), (embedded @ drawn.T).std(axis=1)
 
 
-def embeddings_of(network: Network, settings: Settings, source: CutoutSet | Images, rows: np.ndarray) -> np.ndarray:
-    """Return embeddings of the cutouts `rows`."""
-    if not len(rows):
-        return np.empty((0, network.last.in_features), dtype=np.float32)
-    return _values(network, settings, source, rows, lambda network, images: network.embed(images))
+def _log_odds(network: FittedNetwork, embedded: np.ndarray) -> np.ndarray:
+    """Apply the last layer, which is linear: the mean over the turns may be taken before it."""
+    weights, bias = network.last
+    # Not a matrix product, which may round a row in another way when other rows lie beside it.
+    return np.asarray((embedded * weights).sum(axis=1) + bias)
 
 
-@torch.inference_mode()
-def _values(
-    network: Network, settings: Settings, source: CutoutSet | Images, rows: np.ndarray, call: _Call
+def embeddings_of(
+    network: FittedNetwork, settings: Settings, source: CutoutSet | Images, rows: np.ndarray
 ) -> np.ndarray:
-    device = device_of(settings.device)
-    network.to(device).eval()
-    found, start, batch = [], 0, settings.batch_size
-    with threads(settings.n_jobs):
+    """Return embeddings (k, width), float32, of the cutouts `rows`, means over the turns of `settings`."""
+    found = np.empty((len(rows), network.width), dtype=np.float32)
+    start, batch = 0, settings.batch_size
+    with network.running(settings) as runtime:
         while start < len(rows):
             chosen = rows[start : start + batch]
+            images = images_at(source, chosen, settings.grid, settings.n_jobs)
             try:
-                found.append(_of_batch(network, settings, device, source, chosen, call))
-            except torch.cuda.OutOfMemoryError as exc:
+                found[start : start + batch] = _mean(runtime, images, settings)
+            except BatchTooLarge as exc:
                 if batch == 1:
                     raise out_of_memory(settings.size) from exc
                 batch = max(1, batch // 2)
-                torch.cuda.empty_cache()
-                warnings.warn(
-                    f"Out of memory on {device}: scoring {batch} cutouts at a time.", UserWarning, stacklevel=2
-                )
+                warnings.warn(f"Out of memory on {exc}: scoring {batch} cutouts at a time.", UserWarning, stacklevel=2)
                 continue
             start += len(chosen)
-    network.to("cpu")
-    return np.concatenate(found)
+    return found
 
 
-def _of_batch(
-    network: Network,
-    settings: Settings,
-    device: torch.device,
-    source: CutoutSet | Images,
-    rows: np.ndarray,
-    call: _Call,
-) -> np.ndarray:
-    images = torch.from_numpy(images_at(source, rows, settings.grid, settings.n_jobs)).to(device)
-    with autocast(device):
-        versions = range(N_TURNS if settings.turns else 1)
-        values = [call(network, turned(images, version)).float() for version in versions]
-    return torch.stack(values).mean(dim=0).cpu().numpy()
+def _mean(runtime: Runtime, images: np.ndarray, settings: Settings) -> np.ndarray:
+    values = np.array(runtime.embeddings(images, settings.versions))
+    return values.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def fit_temperature(log_odds: np.ndarray, y: np.ndarray) -> float:

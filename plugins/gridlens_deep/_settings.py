@@ -8,6 +8,11 @@ from gridlens_deep._images import Grid
 
 __all__ = ["Regime", "Settings"]
 
+_DEVICES = ("auto", "cpu", "cuda")
+# A quarter turn exchanges rows and columns: a mean over these is closer to that over the eight than a mean with half a
+# turn in its place.
+_VERSIONS = {1: (0,), 2: (0, 1), 4: (0, 1, 2, 3), 8: tuple(range(8))}
+
 
 @dataclass(frozen=True)
 class Regime:
@@ -63,7 +68,7 @@ class Settings:
     weight_decay: float
     n_iter_no_change: int
     validation_fraction: float
-    turns: bool
+    turns: bool | int
     dropout: float
     device: str
     n_devices: int
@@ -73,6 +78,26 @@ class Settings:
     verbose: int
 
     @property
+    def versions(self) -> tuple[int, ...]:
+        """Flips and turns over which a score is averaged, by their numbers in `gridlens.features.dihedral`."""
+        return _VERSIONS[_number_of(self.turns)]
+
+    @property
     def grid(self) -> Grid:
         """Pixels and channels that the network sees."""
         return Grid(self.size, self.pixel_scale, blue_map=self.blue_map)
+
+    def __post_init__(self) -> None:
+        if self.device not in _DEVICES:
+            raise ValueError(
+                f"The 'device' parameter must be one of {', '.join(map(repr, _DEVICES))}. Got {self.device!r} instead."
+            )
+        if _number_of(self.turns) not in _VERSIONS:
+            raise ValueError(
+                f"The 'turns' parameter must be 1, 2, 4 or 8, True for 8 or False for 1. Got {self.turns!r} instead."
+            )
+
+
+def _number_of(turns: bool | int) -> int:
+    """Return the number of flips and turns."""
+    return (8 if turns else 1) if isinstance(turns, bool) else turns

@@ -19,10 +19,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from gridlens_deep._data import BatchRows, ImageDataset, grouped_validation, loader
-from gridlens_deep._devices import check_number, device_of, is_mixed, out_of_memory, threads
-from gridlens_deep._errors import WeightsError
+from gridlens_deep._devices import check_number, device_of, is_mixed, threads
+from gridlens_deep._errors import WeightsError, out_of_memory
+from gridlens_deep._fitted import FittedNetwork
 from gridlens_deep._module import LensModule
-from gridlens_deep._networks import Network, build_network
+from gridlens_deep._networks import build_network, state_of
 from gridlens_deep._scoring import fit_temperature, log_odds_of
 from gridlens_deep._settings import Settings
 from gridlens_deep._store import Images
@@ -39,7 +40,7 @@ _WITHOUT_EFFECT = ("checkpoints", "device", "n_jobs", "verbose")
 class Trained(NamedTuple):
     """The result of a training."""
 
-    network: Network
+    network: FittedNetwork
     temperature: float
     prior: float | None
     history: list[float]
@@ -85,7 +86,7 @@ def train(
         else:
             folder = Path(settings.checkpoints) / _fingerprint(settings, data, groups)
             history = _fit(module, settings, data, parts, device, folder)
-    network = module.averaged.eval().to("cpu")
+    network = FittedNetwork(state_of(module.averaged))
     temperature = 1.0
     # A temperature is a calibration: it needs clean labels.
     if parts.watch is not None and settings.loss == "cross-entropy":

@@ -8,10 +8,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from gridlens_deep import DeviceError, Grid, ResNetMember, ViTMember, WeightsError, embed, images_of
+from gridlens_deep import DeviceError, ResNetMember, ViTMember, WeightsError, embed
 from gridlens_deep._module import LensModule
-from gridlens_deep._networks import build_network
-from onnx.reference import ReferenceEvaluator
+from gridlens_deep._networks import Network, build_network
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
@@ -204,6 +203,7 @@ def test_a_member_of_version_0_1_loads_under_the_names_of_its_parameters(arcs, t
         ({"loss": "nnpu", "class_prior": 1.0}, ValueError, "'class_prior' parameter must lie between 0 and 1. Got 1.0"),
         ({"n_devices": 0}, ValueError, "'n_devices' parameter must be 1 or more. Got 0"),
         ({"device": "tpu"}, ValueError, "'device' parameter must be one of 'auto', 'cpu', 'cuda'. Got 'tpu'"),
+        ({"turns": 3}, ValueError, "'turns' parameter must be 1, 2, 4 or 8, True for 8 or False for 1. Got 3 instead"),
         ({"pretrained": "/no/such/folder"}, WeightsError, "must be a folder, or a name that the hub knows"),
     ],
 )
@@ -243,15 +243,14 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
     expected = member.predict_proba(cutouts)
     # Of 32 a seventh is watched: 27 are learned from, in batches of 27, 13 and 6.
-    network, most = type(member.network_), 8
-    before = network.forward
+    most, before = 8, Network.embed
 
-    def forward(self, images):
+    def embedded(self, images):
         if len(images) > most:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return before(self, images)
 
-    monkeypatch.setattr(network, "forward", forward)
+    monkeypatch.setattr(Network, "embed", embedded)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     with pytest.warns(UserWarning, match="scoring 16 cutouts at a time"):
         p = member.predict_proba(cutouts)
@@ -265,20 +264,6 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
     with warnings.catch_warnings(), pytest.raises(DeviceError, match="too little memory for a single cutout of 32 px"):
         warnings.simplefilter("ignore")
         clone(member).fit(cutouts, y)
-
-
-@pytest.mark.slow
-def test_an_exported_network_needs_nothing_of_the_package(arcs, tmp_path):
-    cutouts, y = arcs[0][:32], arcs[1][:32]
-    member = ResNetMember("10", **{**SMALL, "epochs": 1}, turns=False).fit(cutouts, y)
-    member.export(tmp_path / "network.onnx")
-    assert [path.name for path in tmp_path.iterdir()] == ["network.onnx"]
-    # Half precision is what the member keeps its images in.
-    images = images_of(cutouts[:5], Grid(32, 2.0)).astype(np.float16).astype(np.float32)
-    (log_odds,) = ReferenceEvaluator(str(tmp_path / "network.onnx")).run(None, {"images": images})
-    np.testing.assert_allclose(
-        log_odds / member.temperature_, member.decision_function(cutouts[:5]), rtol=1e-4, atol=1e-5
-    )
 
 
 def test_embeddings_come_from_a_member_or_a_model_that_holds_one(arcs):

@@ -134,8 +134,27 @@ def test_what_a_plugin_needs_may_be_blocked(plugin, monkeypatch, absence):
     toy = f"{TOY}    requires = ('json', 'arcnet', 'toys[arcs]')\n"
     plugin("wanting", f"import sys\n{absence}\n{toy}", {"toy": "Toy"})
     (listed,) = (member for member in list_members() if member.name == "toy")
-    assert listed.status.startswith("needs toys[arcs]: the member 'toy' is not usable")
-    assert listed.status.endswith("for want of arcnet.")
+    assert listed.status == (
+        "The member 'toy' needs packages that are not installed: arcnet. Install them with `pip install 'toys[arcs]'`."
+    )
+
+
+def test_a_member_may_need_one_of_two_packages_and_more_to_be_fitted(plugin):
+    needs = "    requires = ('arcnet|json', 'toys[arcs]')\n    requires_to_fit = ('arcnet', 'toys[all]')\n"
+    plugin("scoring", TOY + needs, {"toy": "Toy"})
+    assert member_class("toy").name == "toy"
+    (listed,) = (member for member in list_members() if member.name == "toy")
+    said = "can score, but needs packages to be fitted that are not installed: arcnet."
+    assert listed.consumes == member_class("toy").consumes
+    assert said in listed.status
+    with pytest.raises(GridlensError, match=rf"'toy' {said} Install them with `pip install 'toys\[all\]'`"):
+        build_member("toy")
+
+
+def test_a_member_without_either_of_two_packages_names_both(plugin):
+    plugin("choosing", f"{TOY}    requires = ('arcnet|arcweb', 'toys[arcs]')\n", {"toy": "Toy"})
+    with pytest.raises(GridlensError, match=r"not installed: arcnet or arcweb\. Install"):
+        member_class("toy")
 
 
 def test_a_plugin_that_ends_the_process_ends_itself_alone(plugin):

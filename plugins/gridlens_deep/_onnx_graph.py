@@ -1,0 +1,84 @@
+"""The compact network as an ONNX model, built from its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gridlens_deep._layers import WIDTHS, Block, Convolution, convnet_layers
+from gridlens_deep._onnx_format import model_bytes, node
+
+__all__ = ["convnet_model"]
+
+# That of torch's batch normalisation.
+_EPSILON = 1e-5
+
+
+def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, variant: str, size: int) -> bytes:
+    """Return the compact network as the bytes of an ONNX file.
+
+    The input `images` is (n, n_channels, size, size); the outputs are `embedding` (n, width) and `log_odds` (n,).
+    Batch normalisation is folded into the convolutions, in double precision.
+
+    Parameters
+    ----------
+    state : mapping of str to ndarray
+        Weights by name, with the shapes of `convnet_shapes`.
+    n_channels : int
+    variant : {"compact", "wide"}
+    size : int
+        Pixels on a side.
+    """
+    graph = _Graph(state)
+    stem, blocks = convnet_layers(n_channels, variant)
+    maps = graph.rectified(graph.convolved("images", stem))
+    for block in blocks:
+        maps = graph.through(block, maps)
+    pooled = [graph.add("GlobalAveragePool", [maps]), graph.add("GlobalMaxPool", [maps])]
+    graph.add("Flatten", [graph.add("Concat", pooled, axis=1)], "embedding", axis=1)
+    graph.weights |= {"last.weight": state["last.weight"][0], "last.bias": state["last.bias"]}
+    graph.add("Add", [graph.add("MatMul", ["embedding", "last.weight"]), "last.bias"], "log_odds")
+    width = 2 * WIDTHS[variant][-1]
+    return model_bytes(
+        graph.nodes, graph.weights, {"images": (n_channels, size, size)}, {"embedding": (width,), "log_odds": ()}
+    )
+
+
+class _Graph:
+    """Operations one after the other; each method returns the name of its result."""
+
+    def __init__(self, state: Mapping[str, np.ndarray]) -> None:
+        self.state = state
+        self.nodes: list[bytes] = []
+        self.weights: dict[str, np.ndarray] = {}
+
+    def add(self, operator: str, inputs: list[str], output: str | None = None, **attributes: int | list[int]) -> str:
+        output = f"result-{len(self.nodes)}" if output is None else output
+        self.nodes.append(node(operator, inputs, output, **attributes))
+        return output
+
+    def rectified(self, maps: str) -> str:
+        return self.add("Relu", [maps])
+
+    def convolved(self, maps: str, layer: Convolution) -> str:
+        weights, bias = _folded(self.state, layer)
+        names = [f"{layer.name}.weight", f"{layer.name}.bias"]
+        self.weights |= dict(zip(names, (weights, bias), strict=True))
+        kernel, strides, pads = [layer.kernel] * 2, [layer.stride] * 2, [layer.kernel // 2] * 4
+        return self.add("Conv", [maps, *names], kernel_shape=kernel, strides=strides, pads=pads)
+
+    def through(self, block: Block, maps: str) -> str:
+        inner = self.convolved(self.rectified(self.convolved(maps, block.first)), block.second)
+        beside = maps if block.shortcut is None else self.convolved(maps, block.shortcut)
+        return self.rectified(self.add("Add", [inner, beside]))
+
+
+def _folded(state: Mapping[str, np.ndarray], layer: Convolution) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and bias, float32, of one convolution that does the work of a layer and its normalisation."""
+    scale, shift, mean, variance = (
+        state[f"{layer.norm}.{part}"].astype(np.float64) for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    factor = scale / np.sqrt(variance + _EPSILON)
+    weights = state[f"{layer.name}.weight"] * factor[:, None, None, None]
+    return weights.astype(np.float32), (shift - mean * factor).astype(np.float32)

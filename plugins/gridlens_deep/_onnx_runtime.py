@@ -1,0 +1,69 @@
+"""Embeddings by onnxruntime, on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from gridlens.errors import GridlensError
+from gridlens_deep._onnx_format import OPSET
+
+__all__ = ["OnnxRuntime"]
+
+
+class OnnxRuntime:
+    """A network as an ONNX model in a session of this process.
+
+    Parameters
+    ----------
+    model : bytes
+        From `gridlens_deep._onnx_graph`, with the input `images` and the output `embedding`.
+    n_jobs : int or None
+        Threads.
+
+    Raises
+    ------
+    GridlensError
+        onnxruntime cannot be imported, or is too old for the model.
+    """
+
+    def __init__(self, model: bytes, n_jobs: int | None) -> None:
+        self._session = _session(model, effective_n_jobs(n_jobs))
+
+    def embeddings(self, images: np.ndarray, versions: Sequence[int]) -> list[np.ndarray]:
+        """Return the embeddings (n, width) of images in each of some flips and turns."""
+        return [
+            self._session.run(["embedding"], {"images": np.ascontiguousarray(_turned(images, version))})[0]
+            for version in versions
+        ]
+
+
+def _turned(images: np.ndarray, version: int) -> np.ndarray:
+    """Return a view of images (n, c, H, H) in a flip or turn, as `gridlens_deep._augment.turned` for tensors."""
+    return np.rot90(images[..., ::-1] if version >= 4 else images, version % 4, (2, 3))
+
+
+def _session(model: bytes, n_threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as exc:
+        raise GridlensError(
+            f"The package onnxruntime is installed and cannot be imported ({exc}). Install it again with "
+            "`pip install --force-reinstall 'gridlens[onnx]'`."
+        ) from exc
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
+    # Threads that spin while they wait take the processor from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # Its errors are of a dozen classes, which have only Exception in common.
+    except Exception as exc:
+        raise GridlensError(
+            f"onnxruntime {onnxruntime.__version__} cannot run the network, which uses operators of opset {OPSET} "
+            f"({type(exc).__name__}). Install a newer version with `pip install --upgrade 'gridlens[onnx]'`."
+        ) from exc

@@ -1,0 +1,71 @@
+"""Embeddings by torch, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from gridlens_deep._augment import turned
+from gridlens_deep._devices import autocast, device_of, threads
+from gridlens_deep._errors import BatchTooLarge
+from gridlens_deep._networks import Network, build_network, take_state
+from gridlens_deep._settings import Settings
+
+__all__ = ["TorchRuntime"]
+
+
+class TorchRuntime:
+    """A network as a module of torch in this process.
+
+    Parameters
+    ----------
+    state : mapping of str to ndarray
+        Weights of the network by name.
+    settings : Settings
+        What kind of network it is.
+    """
+
+    def __init__(self, state: Mapping[str, np.ndarray], settings: Settings) -> None:
+        # The weights need no random numbers to start from, and the caller's generator stays as it is.
+        with torch.random.fork_rng(devices=[]):
+            self.network = build_network(replace(settings, pretrained=None))
+        take_state(self.network, state, "the member")
+        self.network.eval().requires_grad_(False)
+
+    @contextmanager
+    def on_device(self, settings: Settings) -> Iterator[_OnDevice]:
+        """Hold the network on the device of the settings while the block runs, with their number of threads."""
+        device = device_of(settings.device)
+        self.network.to(device)
+        try:
+            with threads(settings.n_jobs):
+                yield _OnDevice(self.network, device)
+        finally:
+            self.network.to("cpu")
+
+
+class _OnDevice:
+    def __init__(self, network: Network, device: torch.device) -> None:
+        self.network, self.device = network, device
+
+    @torch.inference_mode()
+    def embeddings(self, images: np.ndarray, versions: Sequence[int]) -> list[np.ndarray]:
+        """Return the embeddings (n, width) of images in each of some flips and turns.
+
+        Raises
+        ------
+        BatchTooLarge
+            A GPU has too little memory for them.
+        """
+        try:
+            placed = torch.from_numpy(images).to(self.device)
+            with autocast(self.device):
+                found = [self.network.embed(turned(placed, version)).float() for version in versions]
+            return [values.cpu().numpy() for values in found]
+        except torch.cuda.OutOfMemoryError as exc:
+            torch.cuda.empty_cache()
+            raise BatchTooLarge(str(self.device)) from exc
