@@ -9,19 +9,17 @@ import math
 import numpy as np
 
 from gridlens._constants import MAD_TO_SIGMA
-from gridlens._jit import jit
+from gridlens._jit import jit, part
+from gridlens.features._geometry import fill_rings, fill_shares
 from gridlens.features._order import key_of, median, percentile, value_of
 
 __all__ = [
     "OK",
     "SAMPLE",
-    "bcg_fluxes",
     "check_geometry",
-    "fill_profile",
-    "fill_table",
     "prepare",
-    "raw_maps",
     "smooth",
+    "subtract_bcg",
     "total",
 ]
 
@@ -156,6 +154,24 @@ def standardise(plane, good, sky, sigma):
             row[x] = value if fine[x] else _ZERO
 
 
+@part
+def subtract_bcg(bcg_x, bcg_y, work):
+    """Fill the maps without the BCG's light, before they are smoothed; returns the number of rings [5-8]."""
+    size = work.good.shape[0]
+    if not (work.place[0] == bcg_x and work.place[1] == bcg_y):
+        n_rings = fill_rings(size, bcg_x, bcg_y, work.keys, work.order, work.start, work.lower, work.weight)
+        fill_shares(size, n_rings, work.lower, work.weight, work.shares)
+        work.place[0], work.place[1], work.place[2] = bcg_x, bcg_y, n_rings
+    n_rings = np.int64(work.place[2])
+    for b in range(3):
+        fill_profile(work.flat[b], work.order, work.start, n_rings, work.keys, work.profile[b])
+    bcg_fluxes(work.planes, work.sigma, bcg_x, bcg_y, work.fluxes)
+    blue_g, blue_i = blue_weights(work.sigma, work.fluxes)
+    fill_table(work.profile, n_rings, blue_g, blue_i, work.table)
+    raw_maps(work.planes, work.table, work.lower, work.weight, blue_g, blue_i, work.raw)
+    return n_rings
+
+
 @jit
 def fill_profile(plane, order, start, n_rings, keys, profile):
     """Median light in rings about the BCG; a thin ring takes the nearest lower full one, else the first one [5]."""
@@ -200,6 +216,14 @@ def bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes):
         for row in range(y0, y1):
             light += total(planes[b, row, x0:x1])
         fluxes[b] = max(light, 7.0) * sigma[b]
+
+
+@jit
+def blue_weights(sigma, fluxes):
+    """Weights of the S/N in g and, to be subtracted, in i that cancel the BCG's colour at unit noise [8]."""
+    q = fluxes[0] / fluxes[2]
+    scale = math.sqrt(sigma[0] * sigma[0] + q * q * sigma[2] * sigma[2])
+    return np.float32(sigma[0] / scale), np.float32(q * sigma[2] / scale)
 
 
 @jit

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from gridlens_deep import Grid, images_of
-from gridlens_deep._images import usable_rows
+from gridlens_deep._store import Images
 
 from gridlens import CutoutSet
 from gridlens.features import detection_maps
@@ -56,7 +56,7 @@ def test_bad_pixels_and_what_lies_off_the_cutout_are_sky(pixels):
     assert (images[0, :, :16] == 0).all()
     assert (images[0, :, 16:26, 16:26] == 0).all()
     assert (images[1] == 0).all()
-    assert usable_rows(cutouts).tolist() == [True, False, True]
+    assert Images.of(cutouts, Grid(96, 0.5)).usable.tolist() == [True, False, True]
 
 
 def test_the_blue_map_is_that_of_the_features(pixels):
