@@ -1,7 +1,9 @@
 """The compiled entry of centred images: cutouts in, their bands and blue map on one grid about the BCG out."""
 
+import numpy as np
+
 from gridlens._jit import entry
-from gridlens.features._maps import BAD_GEOMETRY, OK, check_geometry, prepare, smooth, subtract_bcg
+from gridlens.features._maps import BAD_GEOMETRY, OK, check_geometry, prepare, smooth, subtract_bcg, turn_to
 from gridlens.features._mesh import mesh_cell, subtract_mesh
 from gridlens.features._resample import aim, resample
 
@@ -39,7 +41,8 @@ def fill_images(pixels, bcg_xy, pixel_scale, grid_scale, work, room, out, status
             images[:] = 0.0
             continue
         if images.shape[0] > N_BANDS:
-            subtract_bcg(bcg_x, bcg_y, work)
+            turn_to(bcg_x, bcg_y, work)
+            subtract_bcg(bcg_x, bcg_y, np.int64(work.place[2]), work)
             # The raw white map is not needed: its memory takes the smoothed blue one.
             smooth(work.raw[1], work.raw[0], work.lines[0])
             subtract_mesh(

@@ -24,7 +24,7 @@ from gridlens.features._arcs import (
     measure,
 )
 from gridlens.features._components import MIN_PIXELS, find_components, find_runs
-from gridlens.features._geometry import N_PATCHES
+from gridlens.features._geometry import N_PATCHES, fill_shares
 from gridlens.features._maps import (
     BAD_GEOMETRY,
     OK,
@@ -32,6 +32,7 @@ from gridlens.features._maps import (
     prepare,
     smooth,
     subtract_bcg,
+    turn_to,
 )
 from gridlens.features._mesh import mesh_cell, subtract_mesh
 from gridlens.features._patches import N_PATCH_FEATURES, light, place
@@ -82,7 +83,11 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad, arc_xy):
             for j in range(N_PATCHES * N_PATCH_FEATURES):
                 row[j] = math.nan
             continue
-        n_rings = subtract_bcg(bcg_x, bcg_y, work)
+        moved = turn_to(bcg_x, bcg_y, work)
+        n_rings = np.int64(work.place[2])
+        if moved:
+            fill_shares(height, n_rings, work.lower, work.weight, work.shares)
+        subtract_bcg(bcg_x, bcg_y, n_rings, work)
         smooth(raw[0], maps[WHITE0], work.lines[0])
         # The raw white map has served: its memory takes the smoothed blue one.
         smooth(raw[1], raw[0], work.lines[0])

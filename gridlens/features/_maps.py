@@ -10,7 +10,7 @@ import numpy as np
 
 from gridlens._constants import MAD_TO_SIGMA
 from gridlens._jit import jit, part
-from gridlens.features._geometry import fill_rings, fill_shares
+from gridlens.features._geometry import fill_rings
 from gridlens.features._order import key_of, median, percentile, value_of
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "smooth",
     "subtract_bcg",
     "total",
+    "turn_to",
 ]
 
 # Status codes of `prepare`; a band without noise is NOISELESS plus the band's index.
@@ -155,21 +156,25 @@ def standardise(plane, good, sky, sigma):
 
 
 @part
-def subtract_bcg(bcg_x, bcg_y, work):
-    """Fill the maps without the BCG's light, before they are smoothed; returns the number of rings [5-8]."""
-    size = work.good.shape[0]
-    if not (work.place[0] == bcg_x and work.place[1] == bcg_y):
+def turn_to(bcg_x, bcg_y, work):
+    """Fill the rings about the BCG unless they are there from the last cutout; returns whether they are new [5]."""
+    moved = not (work.place[0] == bcg_x and work.place[1] == bcg_y)
+    if moved:
+        size = work.good.shape[0]
         n_rings = fill_rings(size, bcg_x, bcg_y, work.keys, work.order, work.start, work.lower, work.weight)
-        fill_shares(size, n_rings, work.lower, work.weight, work.shares)
         work.place[0], work.place[1], work.place[2] = bcg_x, bcg_y, n_rings
-    n_rings = np.int64(work.place[2])
+    return moved
+
+
+@part
+def subtract_bcg(bcg_x, bcg_y, n_rings, work):
+    """Fill the maps without the BCG's light, before they are smoothed, about the place of `turn_to` [5-8]."""
     for b in range(3):
         fill_profile(work.flat[b], work.order, work.start, n_rings, work.keys, work.profile[b])
     bcg_fluxes(work.planes, work.sigma, bcg_x, bcg_y, work.fluxes)
     blue_g, blue_i = blue_weights(work.sigma, work.fluxes)
     fill_table(work.profile, n_rings, blue_g, blue_i, work.table)
     raw_maps(work.planes, work.table, work.lower, work.weight, blue_g, blue_i, work.raw)
-    return n_rings
 
 
 @jit
