@@ -16,6 +16,8 @@ from gridlens_deep._images import Grid, clean_rows, measured_images
 __all__ = ["Images", "images_at"]
 
 _BLOCK = 256
+# Smaller numbers have fewer digits in half precision.
+_LEAST_NORMAL = np.float32(2.0**-14)
 
 
 class Images:
@@ -105,4 +107,20 @@ def images_at(source: CutoutSet | Images, rows: np.ndarray, grid: Grid, n_jobs: 
     # A slice copies no pixels.
     together = rows[-1] - rows[0] == len(rows) - 1
     images, _ = measured_images(source[rows[0] : rows[-1] + 1] if together else source[rows], grid, n_jobs)
-    return images.astype(np.float16).astype(np.float32)
+    _round_to_half(images)
+    return images
+
+
+def _round_to_half(images: np.ndarray) -> None:
+    """Round float32 images in place to the half-precision numbers of a file; numpy's conversions take twice as long."""
+    for image in images:
+        tiny = np.abs(image) < _LEAST_NORMAL
+        rounded = image[tiny].astype(np.float16)
+        # 13 of the 23 binary digits are dropped: to the nearest number, and in the middle to the even one.
+        bits = image.view(np.int32)
+        step = bits >> 13
+        step &= 1
+        step += 0xFFF
+        bits += step
+        bits &= ~0x1FFF
+        image[tiny] = rounded
