@@ -9,6 +9,7 @@ import hashlib
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from _shards import link_shards
 
@@ -19,8 +20,13 @@ from gridlens.sources import FileSource
 ENGINES = ("threads", "processes", "dask")
 
 
-def measured(engine: str, shards: list[Path], out: Path, workers: int) -> tuple[float, float, float, str]:
-    """Seconds to the first part, rate from there on, seconds to rank and write, and a digest of the table."""
+def measured(
+    engine: str, shards: list[Path], out: Path, workers: int, **options: Any
+) -> tuple[float, float, float, str]:
+    """Seconds to the first part, rate from there on, seconds to rank and write, and a digest of the table.
+
+    `options` are those of `score_files`.
+    """
     times: list[tuple[float, int]] = []
     # Threads are for little: here they do all.
     output._PROCESSES_FROM = 10**9 if engine == "threads" else 0
@@ -30,6 +36,7 @@ def measured(engine: str, shards: list[Path], out: Path, workers: int) -> tuple[
         out,
         engine="dask" if engine == "dask" else "local",
         n_jobs=workers,
+        **options,
         progress=lambda rows: times.append((time.perf_counter() - begin, rows)),
     )
     end = time.perf_counter() - begin

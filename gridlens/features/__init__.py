@@ -2,7 +2,8 @@
 
 `GridPatchExtractor` computes them, `FEATURE_NAMES` and its siblings describe them, `dihedral` turns them,
 `arc_candidate`, `arc_scores`, `best_arc` and `detection_maps` lead back to the pixels of an arc. `measure` judges
-cutouts too, and `FeatureCache` keeps what it found in a file. Kernels compile when the first cutout is measured.
+cutouts too, and `FeatureCache` keeps what it found in a file. `centred_images` brings cutouts to one grid in units of
+their noise. Kernels compile when the first cutout is measured.
 """
 
 from gridlens.features._cache import (
@@ -10,6 +11,7 @@ from gridlens.features._cache import (
     FeatureCacheWriter,
 )
 from gridlens.features._candidates import arc_candidate, best_arc, detection_maps
+from gridlens.features._centred import centred_images
 from gridlens.features._contract import CONTRACT_VERSION, FEATURE_GROUPS, FEATURE_NAMES, FEATURE_UNITS
 from gridlens.features._extractor import GridPatchExtractor, measure
 from gridlens.features._measured import Measured
@@ -26,6 +28,7 @@ __all__ = [
     "Measured",
     "arc_candidate",
     "best_arc",
+    "centred_images",
     "detection_maps",
     "dihedral",
     "measure",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from gridlens.cutouts import CutoutFlag, CutoutSet, is_rejected, quality_flags, 
 from gridlens.cutouts._flags import flag_message
 from gridlens.cutouts._quality import valid_fraction
 from gridlens.cutouts._reject import field_warning
+from gridlens.features._chunks import in_chunks
 from gridlens.features._contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES
 from gridlens.features._measured import Measured
 from gridlens.features._named import informative_columns
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 __all__ = ["GridPatchExtractor", "measure"]
-
-# Cutouts in one call of the kernel: few enough that Ctrl-C is heard and the last thread is not waited for.
-CHUNK = 16
 
 
 class GridPatchExtractor(TransformerMixin, BaseEstimator):
@@ -241,34 +238,14 @@ class _Rows(NamedTuple):
 
 
 def _extract_all(cutouts: CutoutSet, rows: _Rows, n_jobs: int) -> None:
-    """Fill all but the metadata; each thread takes the next `CHUNK` that waits."""
+    """Fill all but the metadata."""
     # Numba is loaded here, and not with this module: a command that extracts nothing must not wait for it.
     from gridlens.features._kernels import extract_rows, make_workspace
 
-    # A range's iterator hands each chunk to one thread: `next` on it cannot be interrupted by another one.
-    waiting = iter(range(0, len(cutouts), CHUNK))
+    def call(workspace: Any, chunk: slice, pixels: np.ndarray, bcg_xy: np.ndarray, pixel_scale: np.ndarray) -> None:
+        extract_rows(pixels, bcg_xy, pixel_scale, workspace, *(part[chunk] for part in rows))
 
-    def work(_: int) -> None:
-        workspace = make_workspace(cutouts.pixels.shape[1])
-        for begin in waiting:
-            chunk = slice(begin, begin + CHUNK)
-            # Read-only arrays are another type to numba; given one type, it compiles once.
-            pixels = np.require(cutouts.pixels[chunk], np.float32, ["C"]).view()
-            pixels.flags.writeable = False
-            extract_rows(
-                pixels,
-                np.array(cutouts.bcg_xy[chunk], np.float64, order="C"),
-                np.array(cutouts.pixel_scale[chunk], np.float64, order="C"),
-                workspace,
-                *(part[chunk] for part in rows),
-            )
-
-    if n_jobs == 1:
-        work(0)
-        return
-    with ThreadPoolExecutor(n_jobs) as pool:
-        for _ in pool.map(work, range(n_jobs)):
-            pass
+    in_chunks(cutouts, n_jobs, lambda: make_workspace(cutouts.pixels.shape[1]), call)
 
 
 def _valid_fraction(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:

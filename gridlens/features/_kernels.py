@@ -24,19 +24,17 @@ from gridlens.features._arcs import (
     measure,
 )
 from gridlens.features._components import MIN_PIXELS, find_components, find_runs
-from gridlens.features._geometry import N_PATCHES, fill_rings, fill_shares
+from gridlens.features._geometry import N_PATCHES, fill_shares
 from gridlens.features._maps import (
     BAD_GEOMETRY,
     OK,
-    bcg_fluxes,
     check_geometry,
-    fill_profile,
-    fill_table,
     prepare,
-    raw_maps,
     smooth,
+    subtract_bcg,
+    turn_to,
 )
-from gridlens.features._mesh import SMALLEST_CELL, subtract_mesh
+from gridlens.features._mesh import mesh_cell, subtract_mesh
 from gridlens.features._patches import N_PATCH_FEATURES, light, place
 from gridlens.features._workspace import N_SEGMENTATIONS, make_workspace
 
@@ -45,7 +43,6 @@ __all__ = ["OK", "THRESHOLDS", "extract_rows", "kernels_are_compiled", "make_wor
 FIRST_ARC_FEATURE = 14
 THRESHOLDS = np.array([2.5, 6.0, 2.5, 5.0], np.float32)
 WHITE0, WHITE, BLUE = 0, 1, 2
-MESH_ARCSEC = 4.0
 
 
 @entry
@@ -86,17 +83,11 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad, arc_xy):
             for j in range(N_PATCHES * N_PATCH_FEATURES):
                 row[j] = math.nan
             continue
-        if not (work.place[0] == bcg_x and work.place[1] == bcg_y):
-            n_rings = fill_rings(height, bcg_x, bcg_y, work.keys, work.order, work.start, work.lower, work.weight)
-            fill_shares(height, n_rings, work.lower, work.weight, work.shares)
-            work.place[0], work.place[1], work.place[2] = bcg_x, bcg_y, n_rings
+        moved = turn_to(bcg_x, bcg_y, work)
         n_rings = np.int64(work.place[2])
-        for b in range(3):
-            fill_profile(work.flat[b], work.order, work.start, n_rings, work.keys, work.profile[b])
-        bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes)
-        blue_g, blue_i = blue_weights(sigma, fluxes)
-        fill_table(work.profile, n_rings, blue_g, blue_i, work.table)
-        raw_maps(planes, work.table, work.lower, work.weight, blue_g, blue_i, raw)
+        if moved:
+            fill_shares(height, n_rings, work.lower, work.weight, work.shares)
+        subtract_bcg(bcg_x, bcg_y, n_rings, work)
         smooth(raw[0], maps[WHITE0], work.lines[0])
         # The raw white map has served: its memory takes the smoothed blue one.
         smooth(raw[1], raw[0], work.lines[0])
@@ -133,20 +124,6 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad, arc_xy):
                 row[patch * N_PATCH_FEATURES + FIRST_ARC_FEATURE + j] = work.best[patch, j]
             if work.best[patch, SCORE] >= 0.0:
                 arc_xy[k, patch, 0], arc_xy[k, patch, 1] = work.best[patch, CENTROID_X], work.best[patch, CENTROID_Y]
-
-
-@jit
-def mesh_cell(pixel_scale):
-    """Side of a mesh cell of the white map, px; half a pixel rounds to even."""
-    return max(SMALLEST_CELL, round(MESH_ARCSEC / pixel_scale))
-
-
-@jit
-def blue_weights(sigma, fluxes):
-    """Weights of the S/N in g and, to be subtracted, in i that cancel the BCG's colour at unit noise [8]."""
-    q = fluxes[0] / fluxes[2]
-    scale = math.sqrt(sigma[0] * sigma[0] + q * q * sigma[2] * sigma[2])
-    return np.float32(sigma[0] / scale), np.float32(q * sigma[2] / scale)
 
 
 @part

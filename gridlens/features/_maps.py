@@ -9,20 +9,19 @@ import math
 import numpy as np
 
 from gridlens._constants import MAD_TO_SIGMA
-from gridlens._jit import jit
+from gridlens._jit import jit, part
+from gridlens.features._geometry import fill_rings
 from gridlens.features._order import key_of, median, percentile, value_of
 
 __all__ = [
     "OK",
     "SAMPLE",
-    "bcg_fluxes",
     "check_geometry",
-    "fill_profile",
-    "fill_table",
     "prepare",
-    "raw_maps",
     "smooth",
+    "subtract_bcg",
     "total",
+    "turn_to",
 ]
 
 # Status codes of `prepare`; a band without noise is NOISELESS plus the band's index.
@@ -156,6 +155,28 @@ def standardise(plane, good, sky, sigma):
             row[x] = value if fine[x] else _ZERO
 
 
+@part
+def turn_to(bcg_x, bcg_y, work):
+    """Fill the rings about the BCG unless they are there from the last cutout; returns whether they are new [5]."""
+    moved = not (work.place[0] == bcg_x and work.place[1] == bcg_y)
+    if moved:
+        size = work.good.shape[0]
+        n_rings = fill_rings(size, bcg_x, bcg_y, work.keys, work.order, work.start, work.lower, work.weight)
+        work.place[0], work.place[1], work.place[2] = bcg_x, bcg_y, n_rings
+    return moved
+
+
+@part
+def subtract_bcg(bcg_x, bcg_y, n_rings, work):
+    """Fill the maps without the BCG's light, before they are smoothed, about the place of `turn_to` [5-8]."""
+    for b in range(3):
+        fill_profile(work.flat[b], work.order, work.start, n_rings, work.keys, work.profile[b])
+    bcg_fluxes(work.planes, work.sigma, bcg_x, bcg_y, work.fluxes)
+    blue_g, blue_i = blue_weights(work.sigma, work.fluxes)
+    fill_table(work.profile, n_rings, blue_g, blue_i, work.table)
+    raw_maps(work.planes, work.table, work.lower, work.weight, blue_g, blue_i, work.raw)
+
+
 @jit
 def fill_profile(plane, order, start, n_rings, keys, profile):
     """Median light in rings about the BCG; a thin ring takes the nearest lower full one, else the first one [5]."""
@@ -200,6 +221,14 @@ def bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes):
         for row in range(y0, y1):
             light += total(planes[b, row, x0:x1])
         fluxes[b] = max(light, 7.0) * sigma[b]
+
+
+@jit
+def blue_weights(sigma, fluxes):
+    """Weights of the S/N in g and, to be subtracted, in i that cancel the BCG's colour at unit noise [8]."""
+    q = fluxes[0] / fluxes[2]
+    scale = math.sqrt(sigma[0] * sigma[0] + q * q * sigma[2] * sigma[2])
+    return np.float32(sigma[0] / scale), np.float32(q * sigma[2] / scale)
 
 
 @jit

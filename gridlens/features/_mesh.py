@@ -5,9 +5,10 @@ import numpy as np
 from gridlens._jit import jit
 from gridlens.features._order import key_of, median
 
-__all__ = ["most_cells", "subtract_mesh"]
+__all__ = ["mesh_cell", "most_cells", "subtract_mesh"]
 
 SMALLEST_CELL = 4
+MESH_ARCSEC = 4.0
 
 _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
@@ -17,6 +18,12 @@ _STEP = np.float32(0.3)  # between the medians of neighbouring cells, S/N
 def most_cells(size: int) -> int:
     """Most cells along an axis of `size` px."""
     return size // SMALLEST_CELL + 1
+
+
+@jit
+def mesh_cell(pixel_scale):
+    """Side of a mesh cell of the white map, px; half a pixel rounds to even."""
+    return max(SMALLEST_CELL, round(MESH_ARCSEC / pixel_scale))
 
 
 @jit

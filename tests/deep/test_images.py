@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from gridlens_deep import Grid, images_of
-from gridlens_deep._images import usable_rows
+from gridlens_deep._store import Images, _round_to_half
 
 from gridlens import CutoutSet
 from gridlens.features import detection_maps
@@ -56,7 +56,7 @@ def test_bad_pixels_and_what_lies_off_the_cutout_are_sky(pixels):
     assert (images[0, :, :16] == 0).all()
     assert (images[0, :, 16:26, 16:26] == 0).all()
     assert (images[1] == 0).all()
-    assert usable_rows(cutouts).tolist() == [True, False, True]
+    assert Images.of(cutouts, Grid(96, 0.5)).usable.tolist() == [True, False, True]
 
 
 def test_the_blue_map_is_that_of_the_features(pixels):
@@ -85,3 +85,14 @@ def test_the_blue_map_is_resampled_with_the_bands(pixels):
     expected = fine.reshape(3, 32, 2, 32, 2).mean(axis=(2, 4))
     # The stretch of a mean is near the mean of the stretched.
     assert min(np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(coarse, expected, strict=True)) > 0.9
+
+
+def test_images_are_rounded_as_a_file_of_them_is():
+    rng = np.random.default_rng(0)
+    images = np.concatenate([rng.normal(size=4000) * 10.0**power for power in range(-9, 3)]).astype(np.float32)
+    # Halfway between two numbers of half precision, and at the ends of their range.
+    images[:6] = [1.0 + 2.0**-11, 1.0 + 3 * 2.0**-11, -1.0 - 2.0**-11, 2.0**-14, 3 * 2.0**-25, 0.0]
+    found = images.reshape(4, 3, 40, 100)
+    expected = found.astype(np.float16).astype(np.float32)
+    _round_to_half(found)
+    np.testing.assert_array_equal(found, expected)
