@@ -60,6 +60,7 @@ SCORE_COLUMNS: Mapping[str, Column] = {
     "members_in_favour": Column("Members that give a lens better than even odds at even prevalence", form="{:d}"),
     "disagreement": Column("Standard deviation of the log-odds of the members", "", "stat.stdev", "{:.2f}"),
     "branch": Column("Members that scored: full (all) or classic (without the slow ones)", ucd="meta.code.class"),
+    "novelty": Column("p-value of being like the cutouts that the model learned from", "", _PROBABILITY, "{:.3f}"),
 }
 """columns by name, in the order of the table; behind them come the members' and those kept from the catalogue"""
 

@@ -21,6 +21,7 @@ _FLAGS = {
     "max_size": "--max-size",
     "model": "--model",
     "n_jobs": "--jobs",
+    "novelty": "--novelty",
     "npix": "--npix",
     "overwrite": "--overwrite",
     "pixel_scale": "--pixel-scale",

@@ -73,6 +73,12 @@ _ON_TERMINAL = 20
     "non-lenses in its calibration. The column branch says which members scored.",
 )
 @click.option(
+    "--novelty",
+    is_flag=True,
+    help="Add the column novelty, the p-value of being like the cutouts that the model learned from, and flag cutouts "
+    "that are unusual. It changes no score.",
+)
+@click.option(
     "--target",
     type=click.Choice(["galaxy-cluster", "cluster-cluster", "joint"]),
     default="galaxy-cluster",
@@ -90,6 +96,7 @@ def score(
     quote_formulas: bool,
     model: str,
     screen: float,
+    novelty: bool,
     target: str,
     keep_columns: list[str],
     engine: str,
@@ -141,7 +148,14 @@ def score(
         with progress_bar("Scoring", total) as advance:
             ranking = stack.enter_context(
                 ranked_scores(
-                    source, models=models, prevalence=prevalence, screen=screen, out=out, progress=advance, **run
+                    source,
+                    models=models,
+                    prevalence=prevalence,
+                    screen=screen,
+                    novelty=novelty,
+                    out=out,
+                    progress=advance,
+                    **run,
                 )
             )
         if ranking is None:

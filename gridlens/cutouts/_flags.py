@@ -36,6 +36,7 @@ class CutoutFlag(IntFlag):
     ASSUMED_ZEROPOINT = 1 << 16
     TRAINED = 1 << 17
     BAND_ORDER = 1 << 18
+    UNUSUAL = 1 << 19
 
 
 FLAG_MEANINGS: dict[CutoutFlag, str] = {
@@ -58,6 +59,7 @@ FLAG_MEANINGS: dict[CutoutFlag, str] = {
     CutoutFlag.ASSUMED_ZEROPOINT: "No zero point is stated: the three bands are assumed to share one.",
     CutoutFlag.TRAINED: "The model was fitted or calibrated on this cutout, so its score is too good.",
     CutoutFlag.BAND_ORDER: "The central galaxy is bluer than any: the bands look reversed, as in the order i, r, g.",
+    CutoutFlag.UNUSUAL: "Few cutouts that the model learned from differ as much from the others: inspect this one.",
 }
 
 REJECTING_FLAGS = (

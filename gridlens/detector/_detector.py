@@ -18,6 +18,7 @@ from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet
 from gridlens.detector._inputs import as_inputs, as_measured, check_consumed, checked_labels, selected
 from gridlens.detector._members import member_table
+from gridlens.detector._novelty import flag_unusual, learn_novelty, novelty_of
 from gridlens.detector._saved import SavedDetector
 from gridlens.detector._scoring import score_measured, telling
 from gridlens.detector._screen import Branch, checked_cascade, fit_screen
@@ -72,6 +73,9 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
     training_rows_ : ndarray of shape (n_rows,), uint64
         Sorted hashes of the rows that the members, the stack or the calibration learned from, by which `score_cutouts`
         finds them again; empty for a model that was saved without them.
+    novelty_ : Novelty or None
+        Sample of the rows that the members were fitted on, which `score_cutouts` compares cutouts with on request; None
+        where there were under 40, and for a model that was saved without it.
     member_names_ : list of str
     screen_ : Screen or None
         The calibration rows of `screen` below 1; None where the model cannot screen.
@@ -187,6 +191,7 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         self.calibration_prevalence_ = float(np.mean(clean))
         self.training_prevalence_ = float(np.mean(labels))
         self.training_rows_ = known_rows(learned, stack.members_)
+        self.novelty_ = learn_novelty(kept["features"])
         self.classes_ = np.array([0, 1])
         return self
 
@@ -278,7 +283,12 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         return p if prevalence is None else shift_prior(p, self.calibration_prevalence_, prevalence)
 
     def score_cutouts(
-        self, cutouts: CutoutSet | Measured, prevalence: float | Literal["estimate"] = 1e-3, *, screen: float = 1.0
+        self,
+        cutouts: CutoutSet | Measured,
+        prevalence: float | Literal["estimate"] = 1e-3,
+        *,
+        screen: float = 1.0,
+        novelty: bool = False,
     ) -> pd.DataFrame:
         """Score cutouts and rank them.
 
@@ -295,6 +305,9 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             high as this fraction of the non-lenses of the calibration. The threshold belongs to the model, so that no
             score depends on the other cutouts; among your cutouts another fraction may pass. Either branch is
             calibrated on its own rows, which makes their scores comparable. 1 lets all members score all cutouts.
+        novelty : bool, default=False
+            Compare the cutouts with a sample of those that the model learned from, by their light and arc candidates:
+            it changes no score.
 
         Returns
         -------
@@ -312,23 +325,26 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             signal-to-noise ratio, of which the feature is the arcsinh); `members_in_favour` (members that put it above
             even odds at even prevalence); `disagreement` (standard deviation of the members' log-odds); with `screen`
             below 1 `branch` ("full" where all members scored, "classic" where the slow ones did not: their columns are
-            NaN, and the two columns before are of the other members; "" where rejected); a probability per member,
-            uncalibrated; and a column such as `resnet_spread` for each member that tells how unsure it is, a standard
-            deviation of its own log-odds: over folds with ``final="average"``, over dropout for networks. The
-            prevalence is in ``attrs["prevalence"]`` too, and where it was estimated, the estimate with its interval as
-            text in ``attrs["prevalence_estimate"]``. Where that is not distinguishable from none, the upper end of the
-            interval is taken: `p_lens` is then the most that the scores allow. Units and descriptions of the columns of
-            the members are in ``attrs["columns"]``.
+            NaN, and the two columns before are of the other members; "" where rejected); with `novelty` the p-value
+            `novelty`, near 0 for a cutout that is unlike those that the model learned from (up to 0.02 it has
+            `CutoutFlag.UNUSUAL`; NaN where rejected); a probability per member, uncalibrated; and a column such as
+            `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own log-odds: over
+            folds with ``final="average"``, over dropout for networks. The prevalence is in ``attrs["prevalence"]`` too,
+            and where it was estimated, the estimate with its interval as text in ``attrs["prevalence_estimate"]``.
+            Where that is not distinguishable from none, the upper end of the interval is taken: `p_lens` is then the
+            most that the scores allow. Units and descriptions of the columns of the members are in
+            ``attrs["columns"]``.
 
         Raises
         ------
         ValueError
             `prevalence` is not between 0 and 1, or `screen` not above 0 and at most 1.
         GridlensError
-            The prevalence cannot be estimated from these scores; or with `screen` below 1, all members of the model are
-            alike fast or slow, it was saved without a screen, or it cannot be calibrated at this fraction.
+            The prevalence cannot be estimated from these scores; with `screen` below 1, all members of the model are
+            alike fast or slow, it was saved without a screen, or it cannot be calibrated at this fraction; or the model
+            has no sample for `novelty`.
         """
-        table = rank_table(self.score_rows(cutouts, screen=screen), prevalence)
+        table = rank_table(self.score_rows(cutouts, screen=screen, novelty=novelty), prevalence)
         table.attrs.update(self.column_attrs())
         return table
 
@@ -337,14 +353,14 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "calibrator_")
         return described_attrs(self.member_names_, telling(self.stack_.members_))
 
-    def score_rows(self, X: CutoutSet | Measured, *, screen: float = 1.0) -> pd.DataFrame:
+    def score_rows(self, X: CutoutSet | Measured, *, screen: float = 1.0, novelty: bool = False) -> pd.DataFrame:
         """Score cutouts, and leave out what needs the whole table: `p_lens` and `rank`.
 
         Parameters
         ----------
         X : CutoutSet or Measured of n
             What was measured before is not measured again; it needs its `cutouts` where a member looks at pixels.
-        screen : float, default=1.0
+        screen, novelty
             As in `score_cutouts`.
 
         Returns
@@ -358,13 +374,19 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         ValueError
             `screen` is not above 0 and at most 1.
         GridlensError
-            A member looks at cutouts, and `X` has none; or the model cannot screen, as for `score_cutouts`.
+            A member looks at cutouts, and `X` has none; or the model cannot screen, or has no sample for `novelty`, as
+            for `score_cutouts`.
         """
         check_is_fitted(self, "calibrator_")
         cascade = checked_cascade(self.screen_, self.stack_, screen)
         measured = flag_trained(as_measured(X, self.metadata, self.n_jobs), self.training_rows_)
         full = Branch(self.stack_, self.calibrator_)
-        return score_measured(measured, full, cascade, self.calibration_prevalence_, self.training_prevalence_)
+        prevalences = self.calibration_prevalence_, self.training_prevalence_
+        if not novelty:
+            return score_measured(measured, full, cascade, *prevalences)
+        p = novelty_of(self.novelty_, measured.features)
+        rows = score_measured(flag_unusual(measured, p), full, cascade, *prevalences)
+        return rows.assign(novelty=np.where(rows["status"] == "ok", p, np.nan))
 
     def _build(self, member: Any) -> Any:
         return build_member(member, self.random_state) if isinstance(member, str) else member

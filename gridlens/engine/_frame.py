@@ -27,6 +27,7 @@ def score(
     model: str | os.PathLike[str] = "default",
     prevalence: Prevalence = 1e-3,
     screen: float = 1.0,
+    novelty: bool = False,
     n_jobs: int | None = -1,
     **options: Any,
 ) -> pd.DataFrame:
@@ -51,6 +52,9 @@ def score(
         Fraction of lenses among such clusters, between 0 and 1; see `LensDetector.score_cutouts`.
     screen : float, default=1.0
         Fraction of the non-lenses that slow members score too; see `LensDetector.score_cutouts`.
+    novelty : bool, default=False
+        Add the column `novelty` and flag cutouts that are unlike those that the model learned from; see
+        `LensDetector.score_cutouts`.
     n_jobs : int, default=-1
         Number of workers; -1 uses all processors. Few cutouts are scored in threads, many in processes.
     **options
@@ -67,8 +71,8 @@ def score(
     CutoutError
         Nothing is found, or an option is invalid.
     GridlensError
-        The catalogue or the model cannot be read, the model cannot screen, the prevalence cannot be estimated from
-        these scores, or several kinds of sources are named.
+        The catalogue or the model cannot be read, the model cannot screen or has no sample for `novelty`, the
+        prevalence cannot be estimated from these scores, or several kinds of sources are named.
     TypeError
         An option is unknown, or neither `source` nor `images` is given.
     ValueError
@@ -97,7 +101,9 @@ def score(
     _check_prevalence(prevalence)
     opened = open_source(source, catalog=catalog, columns=columns, keep_columns=keep_columns, images=images, **options)
     models = (os.fspath(model),)
-    with ranked_scores(opened, models=models, prevalence=prevalence, screen=screen, n_jobs=n_jobs) as ranking:
+    with ranked_scores(
+        opened, models=models, prevalence=prevalence, screen=screen, novelty=novelty, n_jobs=n_jobs
+    ) as ranking:
         assert ranking is not None  # only an output can be complete already
         table = pd.concat(list(ranking.batches), ignore_index=True)
     table.attrs.update(ranking.attrs)

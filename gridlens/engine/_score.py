@@ -32,10 +32,10 @@ __all__ = ["Scored", "ranked_scores", "score_files"]
 class ScoreWork(MeasuringWork):
     """Scores by one model, or by two for both kinds of lenses; pickled by their names."""
 
-    def __init__(self, models: tuple[str, ...], screen: float = 1.0) -> None:
-        self._models, self._screen = models, screen
+    def __init__(self, models: tuple[str, ...], screen: float = 1.0, novelty: bool = False) -> None:
+        self._models, self._screen, self._novelty = models, screen, novelty
         self._digests = [model_digest(name) for name in models]
-        self.scorer = _scorer([load_model(name) for name in models], screen)
+        self.scorer = _scorer([load_model(name) for name in models], screen, novelty)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "scorer": None}
@@ -49,7 +49,7 @@ class ScoreWork(MeasuringWork):
             )
         # The process that sent this has loaded them, with all checks.
         detectors = [load_proven(*known) for known in zip(self._models, self._digests, strict=True)]
-        self.scorer = _scorer(detectors, self._screen)
+        self.scorer = _scorer(detectors, self._screen, self._novelty)
 
     def table(self, measured: Measured) -> pa.Table:
         """Rows of the scores."""
@@ -70,10 +70,11 @@ class ScoreWork(MeasuringWork):
         return {*SCORE_COLUMNS, *self.failed([]).column_names}
 
     def identity(self) -> dict[str, str]:
-        """The models, the screen, and what measures."""
+        """The models, how they score, and what measures."""
         return {
             "model": " ".join(self._digests),
             "screen": repr(float(self._screen)),
+            "novelty": str(self._novelty),
             "gridlens": version("gridlens"),
             "feature contract": str(CONTRACT_VERSION),
         }
@@ -89,15 +90,15 @@ def _as_table(rows: pd.DataFrame) -> pa.Table:
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
-def _scorer(detectors: list[LensDetector], screen: float) -> Scorer:
+def _scorer(detectors: list[LensDetector], screen: float, novelty: bool) -> Scorer:
     if len(detectors) == 1:
-        return SingleScorer(detectors[0], screen)
+        return SingleScorer(detectors[0], screen, novelty=novelty)
     if screen != 1.0:
         raise ValueError(
             f"The 'screen' parameter must be 1 where two models score. Got {screen!r} instead. Score with one model, "
             "or with screen=1."
         )
-    return JointScorer(detectors[0], detectors[1])
+    return JointScorer(detectors[0], detectors[1], novelty=novelty)
 
 
 def _is_text(column: pd.Series) -> bool:
@@ -129,6 +130,7 @@ def ranked_scores(
     models: tuple[str, ...] = ("default",),
     prevalence: Prevalence = 1e-3,
     screen: float = 1.0,
+    novelty: bool = False,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -142,7 +144,7 @@ def ranked_scores(
     None is yielded if `resume` finds `out` complete. Parts are kept beside `out` until the block has ended without an
     error, or in a temporary folder. The parameters are those of `score_files`.
     """
-    work = ScoreWork(models, screen)
+    work = ScoreWork(models, screen, novelty)
     with finished_parts(
         source,
         work,
@@ -177,6 +179,7 @@ def score_files(
     models: tuple[str, ...] = ("default",),
     prevalence: Prevalence = 1e-3,
     screen: float = 1.0,
+    novelty: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     engine: str = "local",
@@ -203,6 +206,8 @@ def score_files(
         As in `LensDetector.score_cutouts`; of more than two million rows every k-th is estimated from.
     screen : float, default=1.0
         As in `LensDetector.score_cutouts`, with one model.
+    novelty : bool, default=False
+        As in `LensDetector.score_cutouts`; of two models, by the first one.
     resume : bool, default=False
         Continue with the finished parts of an earlier call. Parts that are damaged are made again.
     overwrite : bool, default=False
@@ -226,10 +231,10 @@ def score_files(
     ValueError
         `screen` is not above 0 and at most 1, or below 1 with two models.
     GridlensError
-        The model cannot screen; the table exists, or parts of it do, and neither `resume` nor `overwrite` is set; with
-        `resume`, the table or its parts are of other cutouts, another model or other options; another process is
-        writing the table; there is no space left; the workers cannot start; there is no scheduler, or its workers have
-        other versions.
+        The model cannot screen, or has no sample for `novelty`; the table exists, or parts of it do, and neither
+        `resume` nor `overwrite` is set; with `resume`, the table or its parts are of other cutouts, another model or
+        other options; another process is writing the table; there is no space left; the workers cannot start; there is
+        no scheduler, or its workers have other versions.
 
     Examples
     --------
@@ -243,6 +248,7 @@ def score_files(
         models=models,
         prevalence=prevalence,
         screen=screen,
+        novelty=novelty,
         out=out,
         resume=resume,
         overwrite=overwrite,

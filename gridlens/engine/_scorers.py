@@ -10,6 +10,7 @@ import pandas as pd
 from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutFlag
 from gridlens.detector import LensDetector
+from gridlens.detector._novelty import check_has_novelty, flag_unusual
 from gridlens.detector._screen import checked_cascade
 from gridlens.detector._table import CANDIDATE_COLUMNS, EVEN, add_probabilities, order_table, settle_prevalence
 from gridlens.features import Measured
@@ -60,10 +61,11 @@ class SingleScorer:
 
     ranked_by: tuple[str, ...] = ("score",)
 
-    def __init__(self, detector: LensDetector, screen: float = 1.0) -> None:
+    def __init__(self, detector: LensDetector, screen: float = 1.0, *, novelty: bool = False) -> None:
         # Refused before any work, and calibrated before threads share it.
         checked_cascade(detector.screen_, detector.stack_, screen)
-        self._detector, self._screen = detector, screen
+        check_has_novelty(detector.novelty_, novelty)
+        self._detector, self._screen, self._novelty = detector, screen, novelty
         self.screened = screen < 1.0
 
     @property
@@ -73,7 +75,7 @@ class SingleScorer:
 
     def rows(self, measured: Measured) -> pd.DataFrame:
         """As `LensDetector.score_rows`."""
-        return self._detector.score_rows(measured, screen=self._screen)
+        return self._detector.score_rows(measured, screen=self._screen, novelty=self._novelty)
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
         """As `gridlens.detector.settle_prevalence`."""
@@ -98,8 +100,9 @@ class JointScorer:
     screened = False
     _kinds: ClassVar[tuple[str, ...]] = ("gc", "cc")
 
-    def __init__(self, galaxy_cluster: LensDetector, cluster_cluster: LensDetector) -> None:
-        self._galaxy_cluster, self._cluster_cluster = galaxy_cluster, cluster_cluster
+    def __init__(self, galaxy_cluster: LensDetector, cluster_cluster: LensDetector, *, novelty: bool = False) -> None:
+        check_has_novelty(galaxy_cluster.novelty_, novelty)
+        self._galaxy_cluster, self._cluster_cluster, self._novelty = galaxy_cluster, cluster_cluster, novelty
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -108,7 +111,10 @@ class JointScorer:
 
     def rows(self, measured: Measured) -> pd.DataFrame:
         """Rows of the first detector, with `score_gc` and `score_cc` in the place of `score` and its interval."""
-        rows = self._galaxy_cluster.score_rows(measured).drop(columns=["score_low", "score_high"])
+        rows = self._galaxy_cluster.score_rows(measured, novelty=self._novelty)
+        rows = rows.drop(columns=["score_low", "score_high"])
+        if self._novelty:
+            measured = flag_unusual(measured, rows["novelty"].to_numpy())
         rows = rows.rename(columns={"score": "score_gc"})
         second = self._cluster_cluster.score_rows(measured)
         # The arc candidate is that of the kind with the higher score.

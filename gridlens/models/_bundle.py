@@ -33,6 +33,7 @@ from gridlens.models._manifest import (
     DETECTOR,
     MANIFEST,
     MOST_MANIFEST_BYTES,
+    NOVELTY,
     SCREEN_ROWS,
     TRAINING_ROWS,
     WRITTEN,
@@ -319,6 +320,8 @@ def fill_bundle(folder: Path, detector: LensDetector, card: str, record: Mapping
         np.save(folder / TRAINING_ROWS, detector.training_rows_.astype("<u8"))
     if detector.screen_ is not None:
         np.save(folder / SCREEN_ROWS, detector.screen_.rows)
+    if detector.novelty_ is not None:
+        detector.novelty_.save(folder / NOVELTY)
     for name, member in zip(detector.member_names_, detector.stack_.members_, strict=True):
         place = folder / name
         place.mkdir()

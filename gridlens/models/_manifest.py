@@ -24,6 +24,7 @@ __all__ = [
     "MANIFEST",
     "MOST_MANIFEST_BYTES",
     "MOST_STATE_BYTES",
+    "NOVELTY",
     "SCREEN_ROWS",
     "TRAINING_ROWS",
     "WRITTEN",
@@ -45,6 +46,8 @@ CARD = "card.md"
 TRAINING_ROWS = "training_rows.npy"
 # Calibration rows of the screen, 24 bytes each, in bundles of models that can screen.
 SCREEN_ROWS = "screen.npy"
+# Reference sample of `--novelty`. Bundles of earlier versions, and of models with few rows, have none.
+NOVELTY = "novelty.npz"
 # What `manifest_bytes` adds to a record.
 WRITTEN = ("bundle_version", "contract_version", "files")
 # Far above what is ever written; JSON is parsed in memory.

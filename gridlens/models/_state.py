@@ -10,11 +10,13 @@ import numpy as np
 
 from gridlens.calibration import IsotonicCalibrator
 from gridlens.detector import LensDetector
+from gridlens.detector._novelty import check_novelty
 from gridlens.detector._screen import SCREEN_ROWS as SCREEN_DTYPE
 from gridlens.detector._screen import Screen
 from gridlens.errors import GridlensError, ModelError
 from gridlens.features._contract import METADATA_CHOICES
-from gridlens.models._manifest import BUNDLE_VERSION, DETECTOR, SCREEN_ROWS, TRAINING_ROWS, parse_json
+from gridlens.members import Novelty
+from gridlens.models._manifest import BUNDLE_VERSION, DETECTOR, NOVELTY, SCREEN_ROWS, TRAINING_ROWS, parse_json
 from gridlens.stacking import AveragedMember, MemberStack
 from gridlens.stacking._registry import member_class
 
@@ -201,6 +203,7 @@ def build_detector(folder: Path, state: DetectorState, classes: list[Any], where
     detector.training_prevalence_ = state.training_prevalence
     detector.training_rows_ = _training_rows(folder / TRAINING_ROWS, where)
     detector.screen_ = _screen(folder / SCREEN_ROWS, detector.stack_, state.classic, where)
+    detector.novelty_ = _novelty(folder / NOVELTY, where)
     detector.classes_ = np.array([0, 1])
     return detector
 
@@ -247,6 +250,18 @@ def _array(path: Path, where: str) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         raise _damaged(f"{path.name} in {where}", "it must hold one array")
     return array
+
+
+def _novelty(path: Path, where: str) -> Novelty | None:
+    """Return the reference sample of a model; None where a bundle does not hold it."""
+    if not path.is_file():
+        return None
+    try:
+        novelty = Novelty.load(path)
+        check_novelty(novelty)
+    except (OSError, ValueError) as exc:
+        raise _damaged(f"{NOVELTY} in {where}", _shown(str(exc), 200)) from exc
+    return novelty
 
 
 def _number(value: Any, name: str, what: str) -> float:

@@ -54,7 +54,7 @@ def test_the_arc_is_that_of_the_kind_with_the_higher_score(detector, other, batc
     # So that they differ in every column of the arc.
     arc = list(CANDIDATE_COLUMNS)
     two = two.assign(**{name: k + np.arange(4.0) for k, name in enumerate(arc)}).astype({"arc_patch": np.int64})
-    scorers = [types.SimpleNamespace(score_rows=lambda _, rows=rows: rows) for rows in (one, two)]
+    scorers = [types.SimpleNamespace(novelty_=None, score_rows=lambda _, rows=rows, **__: rows) for rows in (one, two)]
     rows = JointScorer(*scorers).rows(measured)
     higher = (two["score"] > one["score"]).to_numpy()
     assert higher.sum() > 0
