@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
-from _real_windows import complete_survey
+from _real_windows import REAL_SURVEYS, complete_survey
+from scipy import ndimage
 
 from gridlens import CutoutSet
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.simulate._canvas import Canvas, Geometry, band_fluxes
 from gridlens.simulate._observe import add_noise, draw_conditions
 
-__all__ = ["nearby_spirals"]
+__all__ = ["enlarged_spiral", "nearby_spirals"]
+
+# The largest spiral of the KiDS field: its place, pixels.
+_KIDS_SPIRAL = (1208, 477)
+_OFFSETS = ((0, 0), (3, 2), (-6, 4), (8, -8), (-4, -7), (6, 5))
 
 
 def nearby_spirals(n: int, seed: int) -> CutoutSet:
@@ -58,3 +64,35 @@ def _spiral(seed: int, index: int, geometry: Geometry) -> np.ndarray:
         canvas.galaxy(away * math.cos(arm + turn), away * math.sin(arm + turn), 0.6, 1.0, 0.8, 0.0, knot)
     pixels = add_noise(rng, canvas.observe(conditions.seeing, conditions.shifts), conditions, geometry.pixel_scale)
     return np.ascontiguousarray(np.moveaxis(pixels, 0, 2), dtype=np.float32)
+
+
+def enlarged_spiral(folder: Path, factor: float, size: int = 160) -> CutoutSet:
+    """Return six cutouts of a real spiral, 70 arcsec across, `factor` times as large in a field of 54 arcsec.
+
+    The images are enlarged by cubic splines after a slight smoothing, and white noise of the field's sigma is added.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with the real images.
+    factor : float
+        1 for the image as it is.
+    size : int, default=160
+        Pixels of 0.34 arcsec.
+    """
+    field, scale = next(iter(REAL_SURVEYS["kids"].images(folder)))
+    sigma = np.median(np.abs(field - np.median(field, axis=(0, 1))), axis=(0, 1)) / 0.6745
+    rng = np.random.default_rng(0)
+    pixels = []
+    for dx, dy in _OFFSETS:
+        # A few pixels more than needed, which the enlargement makes many enough for the cut.
+        width = int(size / factor) + 4
+        x, y = _KIDS_SPIRAL[0] + dx - width // 2, _KIDS_SPIRAL[1] + dy - width // 2
+        image = field[y : y + width, x : x + width].astype(np.float64)
+        if factor > 1.0:
+            smooth = ndimage.gaussian_filter(image, (0.6, 0.6, 0.0))
+            image = ndimage.zoom(smooth, (factor, factor, 1.0), order=3)
+            image += rng.normal(size=image.shape) * sigma
+        first = (image.shape[0] - size) // 2
+        pixels.append(image[first : first + size, first : first + size])
+    return CutoutSet(np.stack(pixels).astype(np.float32), pixel_scale=scale)

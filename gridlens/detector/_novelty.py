@@ -26,8 +26,8 @@ __all__ = [
 UNUSUAL_LEVEL = 0.02
 """a row with a p-value up to this has `CutoutFlag.UNUSUAL`"""
 
-# Half of the rows of a reference are in the bundle, 39 numbers of 4 bytes each.
-_MOST_ROWS = 3072
+# Half of the rows of a reference are in the bundle, 39 numbers of 2 bytes each.
+_MOST_ROWS = 6144
 # Features of the light and of the arc candidates. Colours and the scatter of the pixels differ more between surveys
 # than between objects, and the place of the BCG says nothing about the sky.
 _NUMBERS = (
@@ -68,7 +68,7 @@ def novelty_numbers(features: np.ndarray) -> np.ndarray:
 
 
 def learn_novelty(features: np.ndarray) -> Novelty | None:
-    """Return the reference sample of a detector, of at most 3,072 of the rows (n, 315) that it learns from.
+    """Return the reference sample of a detector, of at most 6,144 of the rows (n, 315) that it learns from.
 
     None where there are too few rows, or where all of them are alike.
     """

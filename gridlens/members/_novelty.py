@@ -51,7 +51,7 @@ class Novelty(BaseEstimator):
         Mean of the columns in these scales.
     components_ : ndarray of shape (n_components, n_columns), float64
         Principal components, each over the standard deviation along it.
-    neighbors_ : ndarray of shape (n / 2, n_components), float32
+    neighbors_ : ndarray of shape (n / 2, n_components), float16
         The first half.
     distances_ : ndarray of shape (n / 2,), float32
         Distances of the second half, sorted.
@@ -112,7 +112,7 @@ class Novelty(BaseEstimator):
         learn, compare = X[order[::2]], X[order[1::2]]
         self._learn_scales(learn)
         self._learn_components(self._scaled(learn))
-        self.neighbors_ = self._components(learn).astype(np.float32)
+        self.neighbors_ = self._components(learn).astype(np.float16)
         self.distances_ = np.sort(self._distance(compare))
         return self
 
@@ -230,7 +230,7 @@ class Novelty(BaseEstimator):
         if not len(found.distances_) or (np.diff(found.distances_) < 0.0).any():
             raise ValueError("The distances must ascend.")
         found.components_ = stored["components"].astype(np.float64).reshape(n_components, n_columns)
-        found.neighbors_ = stored["neighbors"].astype(np.float32).reshape(-1, n_components)
+        found.neighbors_ = stored["neighbors"].astype(np.float16).reshape(-1, n_components)
         if not 1 <= n_neighbors <= len(found.neighbors_):
             raise ValueError("There must be at least as many neighbours as are averaged.")
         return found

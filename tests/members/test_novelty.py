@@ -43,3 +43,61 @@ def test_the_unusual_is_found_and_nothing_is_made_of_nothing():
 def test_what_is_refused(X, words):
     with pytest.raises(ValueError, match=words):
         Novelty().fit(X)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(300, 6))
+    X[:, 2] = 4.0
+    return X, Novelty().fit(X)
+
+
+def test_a_row_has_one_value_alone_and_among_others_saved_and_loaded(sample, tmp_path):
+    X, novelty = sample
+    novelty.save(tmp_path / "novelty.npz")
+    loaded = Novelty.load(tmp_path / "novelty.npz")
+    expected = novelty.p_values(X)
+    np.testing.assert_array_equal(loaded.p_values(X), expected)
+    np.testing.assert_array_equal([loaded.p_values(row)[0] for row in X[:, None]], expected)
+    loaded.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "novelty.npz").read_bytes()
+
+
+def test_the_distance_is_the_mean_from_the_nearest_rows(sample):
+    X, novelty = sample
+    components = novelty._components(X[:3])
+    for row, found in zip(components, novelty.distance(X[:3]), strict=True):
+        away = sorted(np.sqrt(((row - neighbor) ** 2).sum()) for neighbor in novelty.neighbors_.astype(float))
+        assert found == pytest.approx(np.mean(away[: novelty.n_neighbors]), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"columns": np.arange(5.0)}, "whole numbers"),
+        ({"columns": np.array([0, 1, 1, 4, 5])}, "must ascend"),
+        ({"columns": np.array([0, 1, 3, 4, 6])}, "must ascend"),
+        ({"center": np.zeros(4)}, "fit one another"),
+        ({"components": np.zeros(0)}, "fit one another"),
+        ({"components": np.zeros(7)}, "reshape|fit one another"),
+        ({"scale": np.zeros(5)}, "above 0"),
+        ({"mean": np.full(5, np.nan)}, "finite"),
+        ({"neighbors": np.zeros(5, dtype=np.float16)}, "as many neighbours"),
+        ({"distances": np.array([2.0, 1.0])}, "distances must ascend"),
+        ({"n_neighbors": np.array(0)}, "as many neighbours"),
+        ({"n_features": np.array([6])}, "single numbers"),
+    ],
+)
+def test_what_is_stored_is_checked(sample, tmp_path, changes, words):
+    path = tmp_path / "novelty.npz"
+    sample[1].save(path)
+    with np.load(path) as stored:
+        np.savez(path, **(dict(stored) | changes))
+    with pytest.raises(ValueError, match=words):
+        Novelty.load(path)
+
+
+def test_neighbours_are_rows(sample):
+    with pytest.raises(ValueError, match=r"'n_neighbors' parameter must be between 1 and half of the rows, 150"):
+        Novelty(n_neighbors=151).fit(sample[0])
