@@ -7,6 +7,7 @@ finds, ``docs/missed/NAME-only.jpg``. The scenes are the untouched ones of ``ben
 
 import argparse
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def described(truth: pd.DataFrame) -> pd.DataFrame:
     for name, (title, edges) in BINS.items():
         labels = [
             f"under {high:g}" if k == 0 else f"{low:g} and more" if math.isinf(high) else f"{low:g} to {high:g}"
-            for k, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+            for k, (low, high) in enumerate(pairwise(edges))
         ]
         columns[title] = pd.cut(truth[name], list(edges), right=False, labels=labels)
     named = truth["impostor"].fillna("").astype(str)

@@ -84,9 +84,8 @@ def main() -> None:
     parser.add_argument("--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder of real images")
     arguments = parser.parse_args()
     detector = load_model(arguments.model)
-    print(
-        "| cutouts | number | flagged | median p-value | score above 0.9 | flagged of these |\n|---|---|---|---|---|---|"
-    )
+    print("| cutouts | number | flagged | median p-value | score above 0.9 | flagged of these |")
+    print("|---|---|---|---|---|---|")
     for name, sets in kinds(arguments.real):
         print(row(name, detector, sets), flush=True)
     features = np.repeat(measure(nearby_spirals(8, SPIRAL_SEED)).features, TIMED // 8, axis=0)

@@ -93,7 +93,7 @@ def check_has_novelty(novelty: Novelty | None, wanted: bool) -> None:
     if wanted and novelty is None:
         raise GridlensError(
             "The 'novelty' parameter must be False for this model, which holds no sample of the cutouts that it "
-            "learned from. Got True instead; leave it out, or train the model again, on at least 40 cutouts."
+            "learned from. Got True instead; leave out novelty=True, or train the model again."
         )
 
 
