@@ -106,6 +106,7 @@ def test_files_and_two_models_have_the_column(detector, cutouts, tmp_path):
     )
     assert result.exit_code == 0, result.stderr
     assert "novelty" in result.stdout.splitlines()[0].split(",")
+    assert "4 of 4 cutouts are flagged as unusual; about 2 in 100" in result.stderr
     score_files(source, tmp_path / "scores.parquet", models=(model,), novelty=True, n_jobs=1)
     table = pd.read_parquet(tmp_path / "scores.parquet")
     np.testing.assert_array_equal(table["novelty"], expected["novelty"])

@@ -173,6 +173,11 @@ def score(
         _show(best.table(), ranking, out, quote_formulas)
     if ranking.duplicates:
         say(f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged")
+    if novelty:
+        say(
+            f"{ranking.unusual} of {ranking.rows - ranking.rejected} cutouts are flagged as unusual; about 2 in 100 "
+            "are on the sky that the model learned from"
+        )
     if ranking.passed is not None:
         usable = ranking.rows - ranking.rejected
         part = f" ({ranking.passed / usable:.2g} of them)" if usable else ""

@@ -50,6 +50,8 @@ class Ranking(NamedTuple):
     """names of the columns of the catalogue"""
     passed: int | None
     """rows that passed the screen; None without one"""
+    unusual: int
+    """rows flagged as unusual, on request"""
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -91,6 +93,7 @@ def rank_parts(
         columns,
         tuple(kept),
         counts.passed if scorer.screened else None,
+        counts.unusual,
     )
 
 
@@ -102,12 +105,14 @@ class _Counts(NamedTuple):
     reversed: int
     passed: int
     """0 without a screen"""
+    unusual: int
+    """0 where novelty was not asked for"""
 
 
 def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, _Counts]:
     """Return the prevalence from every `step`-th row, in words where it was estimated, and the counts of all rows."""
     sampled, at = [], 0
-    rejected = trained = turned = passed = 0
+    rejected = trained = turned = passed = unusual = 0
     more = ["branch"] if scorer.screened else []
     for table in parts.tables([*scorer.ranked_by, "status", "flags", *more]):
         rows = table.to_pandas()
@@ -115,10 +120,11 @@ def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> 
         rejected += len(rows) - len(usable)
         trained += int(np.count_nonzero(usable & CutoutFlag.TRAINED))
         turned += int(np.count_nonzero(usable & CutoutFlag.BAND_ORDER))
+        unusual += int(np.count_nonzero(usable & CutoutFlag.UNUSUAL))
         passed += sum(int((rows[name] == "full").sum()) for name in more)
         sampled.append(rows.iloc[-at % step :: step])
         at += len(rows)
-    counts = _Counts(rejected, trained, turned, passed)
+    counts = _Counts(rejected, trained, turned, passed, unusual)
     return (*scorer.settle(pd.concat(sampled, ignore_index=True), prevalence), counts)
 
 
