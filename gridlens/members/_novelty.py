@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -180,7 +180,7 @@ class Novelty(BaseEstimator):
             With the suffix ``.npz``.
         """
         check_is_fitted(self, "distances_")
-        arrays = {name: np.ravel(getattr(self, f"{name}_")) for name in _STORED[:-2]}
+        arrays: dict[str, Any] = {name: np.ravel(getattr(self, f"{name}_")) for name in _STORED[:-2]}
         np.savez(path, **arrays, n_neighbors=np.array(self.n_neighbors), n_features=np.array(self.n_features_in_))
 
     @classmethod
