@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _other_skies import OtherSky, injected_windows, unseen_preset
-from gridlens_deep import ConvNetMember, EmbeddingMember
+from gridlens_deep import ConvNetMember, EmbeddingMember, embed
 from other_skies import HERE, METRICS, Values, lines, mean, measured
-from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from gridlens import load_model
 from gridlens.features import Measured
@@ -32,9 +32,9 @@ from gridlens.members import LightGBMMember
 from gridlens.stacking._meta import fit_meta
 
 LABELS = (50, 100, 300, 1000)
-PRESET, SCENES, SCENE_SEED = "euclid", 2400, 811
-SURVEYS, PAIRS, WINDOW_SEED = ("hsc", "sdss"), 800, 821
-# Of the groups, the fraction that is tested.
+PRESET, SCENES, SCENE_SEED = "euclid", 1800, 811
+SURVEYS, PAIRS, WINDOW_SEED = ("hsc", "sdss"), 760, 821
+# Largest fraction of the rows that is tested.
 TESTED = 1.0 / 3.0
 _METADATA = "image"
 # Some skies have so few groups that more folds would be without a lens.
@@ -68,7 +68,7 @@ class Sky:
     @cached_property
     def embedded(self) -> np.ndarray:
         """Embeddings by the pretrained network."""
-        return EmbeddingMember(self.pretrained).prepare(self.measured.cutouts)
+        return embed(self.images, self.pretrained)
 
     def log_odds(self, model: str) -> np.ndarray:
         """Return log-odds of a bundled model, which are computed once."""
@@ -77,15 +77,22 @@ class Sky:
         return self._log_odds[model]
 
     def test_rows(self, seed: int) -> np.ndarray:
-        """Draw the groups that are tested; return their rows, True."""
-        ((_, tested),) = GroupShuffleSplit(1, test_size=TESTED, random_state=seed).split(self.label, groups=self.groups)
-        return np.isin(np.arange(len(self.label)), tested)
+        """Draw the groups that are tested, at most the fraction `TESTED` of the rows; return the rows as a mask."""
+        names, group, sizes = np.unique(self.groups, return_inverse=True, return_counts=True)
+        tested = np.zeros(len(names), dtype=bool)
+        for number in np.random.default_rng(seed).permutation(len(names)):
+            tested[number] = sizes[tested].sum() + sizes[number] <= TESTED * len(group)
+        return tested[group]
 
     def labelled_rows(self, n: int, seed: int) -> np.ndarray:
-        """Draw `n` rows outside the tested groups, half of them lenses, or as many as there are."""
+        """Draw `n` rows outside the tested groups, half of them lenses; raise ValueError where there are fewer."""
         rng = np.random.default_rng((seed, n))
         rest = ~self.test_rows(seed)
-        return np.concatenate([rng.permutation(np.flatnonzero(rest & (self.label == kind)))[: n // 2] for kind in (0, 1)])
+        kinds = [np.flatnonzero(rest & (self.label == kind)) for kind in (0, 1)]
+        fewest = min(map(len, kinds))
+        if fewest < n // 2:
+            raise ValueError(f"The 'n' parameter must be at most {2 * fewest} for {self.name}. Got {n} instead.")
+        return np.concatenate([rng.permutation(rows)[: n // 2] for rows in kinds])
 
 
 # From a sky, the labelled rows, the rows to score and a seed to scores of the latter.
@@ -122,15 +129,13 @@ def stacked(sky: Sky, rows: np.ndarray, tested: np.ndarray, seed: int) -> np.nda
     member, classic = EmbeddingMember(sky.pretrained), sky.log_odds("default")
     y, groups = sky.label[rows], sky.groups[rows]
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
-    held_out = cross_val_predict(
-        member, sky.embedded[rows], y, groups=groups, cv=folds, method="decision_function"
-    )
+    held_out = cross_val_predict(member, sky.embedded[rows], y, groups=groups, cv=folds, method="decision_function")
     weights, _ = fit_meta("logistic", np.column_stack([held_out, classic[rows]]), y)
     return np.column_stack([embedding(sky, rows, tested, seed), classic[tested]]) @ weights
 
 
 def methods(pretrained: str) -> dict[str, Method]:
-    """Return the methods by their names in the table; the first is compared with the others."""
+    """Return the methods by their names in the table; the others are compared with the first."""
     return {
         "`default` as it is": partial(bundled, "default"),
         f"`{Path(pretrained).name}` as it is": partial(bundled, pretrained),
@@ -154,7 +159,7 @@ def results(sky: Sky, n: int, chosen: list[Method], draws: int) -> Values:
 
 
 def skies(folder: Path, scenes: int, pairs: int) -> Iterator[OtherSky]:
-    """Yield the skies one at a time; the real ones only where their images are."""
+    """Yield the skies one at a time; the real ones where their images are."""
     yield unseen_preset(PRESET, scenes, SCENE_SEED)
     if not folder.is_dir():
         print(f"Real windows: not measured, there is no folder {folder}.")
@@ -164,24 +169,25 @@ def skies(folder: Path, scenes: int, pairs: int) -> Iterator[OtherSky]:
 
 
 def main() -> None:
-    """Print a table for each sky."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pretrained", default="deep", help="a bundled model or a bundle with the member convnet")
-    parser.add_argument("--labels", type=int, nargs="+", default=list(LABELS))
+    parser.add_argument("--labels", type=int, nargs="+", default=list(LABELS), help="numbers of labels")
     parser.add_argument("--draws", type=int, default=3, help="of the labels and of the groups that are tested")
     parser.add_argument("--scenes", type=int, default=SCENES, help="of the preset")
-    parser.add_argument("--pairs", type=int, default=PAIRS, help="windows of each survey, without an arc and with one")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="windows of each survey, each without and with an arc")
     parser.add_argument("--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the images")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
     chosen = methods(arguments.pretrained)
-    head = ["labels", "learned", *METRICS, *(f"{name}, against the first" for name in METRICS)]
+    head = ["sky", "labels", "learned", *METRICS, *(f"{name}, against the first" for name in METRICS)]
+    print(f"\n| {' | '.join(head)} |\n|" + "---|" * len(head), flush=True)
+    start = time.process_time()
     for other in skies(arguments.real, arguments.scenes, arguments.pairs):
         sky = Sky.of(other, arguments.pretrained)
-        counts = f"{sky.label.sum():,} lenses, {(sky.label == 0).sum():,} others, {len(np.unique(sky.groups)):,} groups"
-        print(f"\n{sky.name}: {counts}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
         for n in arguments.labels:
-            lines(f"{n:,}", "", list(chosen), results(sky, n, list(chosen.values()), arguments.draws))
+            lines(sky.name, f"{n:,}", list(chosen), results(sky, n, list(chosen.values()), arguments.draws))
+    print(f"\nProcessor time of this process: {(time.process_time() - start) / 60.0:.0f} minutes.")
 
 
 if __name__ == "__main__":

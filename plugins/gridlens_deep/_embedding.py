@@ -22,15 +22,19 @@ __all__ = ["EmbeddingMember"]
 _PARAMETERS = "parameters.json"
 _REGRESSION = "regression.json"
 _NETWORK = "network"
-# Embeddings farther out, in standard deviations of the training rows, count as this far.
+# Values farther out, in standard deviations of the training rows, count as this far.
 _FARTHEST = 5.0
+# Factor on the column of the network's own log-odds: the square of it divides the penalty on its coefficient.
+_OWN_FACTOR = 10.0
 
 
 @dataclass(eq=False, repr=False)
 class EmbeddingMember(ClassifierMixin, BaseEstimator):
     """Regularised logistic regression on the embedding of a network that was trained before, for few labels.
 
-    The network is frozen: each cutout is embedded once for all folds, and a fit takes a fraction of a second.
+    The network is frozen: each cutout is embedded once for all folds, and a fit takes a fraction of a second. The
+    network's own log-odds are one more column, which is penalised a hundred times less than the others: few labels
+    change little of what the network knows.
 
     Parameters
     ----------
@@ -46,27 +50,31 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
     ----------
     network_ : ConvNetMember
         The frozen network. It is saved with the member.
-    center_, scale_ : ndarray of shape (width,), float64
-        Mean and standard deviation of the embeddings of the training rows; 1 for a column that is constant.
-    coef_ : ndarray of shape (width,), float64
+    center_, scale_ : ndarray of shape (width + 1,), float64
+        Mean and standard deviation over the training rows of each number of the embedding, and of the network's own
+        log-odds; a column that is constant has a scale of 1.
+    coef_ : ndarray of shape (width + 1,), float64
     intercept_ : float
     classes_ : ndarray of shape (2,)
         0 and 1.
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> import numpy as np
     >>> from gridlens import CutoutSet
-    >>> from gridlens_deep import EmbeddingMember
+    >>> from gridlens_deep import ConvNetMember, EmbeddingMember
     >>> cutouts = CutoutSet(np.random.default_rng(0).normal(size=(24, 64, 64, 3)), pixel_scale=1.0)
-    >>> member = EmbeddingMember("deep").fit(cutouts, np.arange(24) % 2)
-    >>> member.predict_proba(cutouts[:5]).shape
+    >>> labels = np.arange(24) % 2
+    >>> Path("network").mkdir()
+    >>> ConvNetMember(size=32, pixel_scale=2.0, epochs=1).fit(cutouts, labels).save(Path("network"))
+    >>> EmbeddingMember("network").fit(cutouts, labels).predict_proba(cutouts[:5]).shape
     (5, 2)
     """
 
     name: ClassVar[str] = "embedding"
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
-    requires: ClassVar[tuple[str, ...]] = ("torch", "safetensors", "gridlens[deep]")
+    requires: ClassVar[tuple[str, ...]] = ConvNetMember.requires
 
     pretrained: str = "deep"
     C: float = 0.01
@@ -111,20 +119,22 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         from sklearn.linear_model import LogisticRegression
 
         self.network_ = self._pretrained_network()
-        embedded, labels = self._embedded(X), np.asarray(y)
-        known = np.isfinite(embedded).all(axis=1)
-        if labels.shape != (len(embedded),) or set(np.unique(labels[known]).tolist()) != {0, 1}:
+        columns, labels = self._columns(X), np.asarray(y)
+        known = np.isfinite(columns).all(axis=1)
+        if labels.shape != (len(columns),) or set(np.unique(labels[known]).tolist()) != {0, 1}:
             raise ValueError(
-                f"The 'y' parameter must hold one 0 or 1 for each of the {len(embedded)} cutouts, and both must occur "
+                f"The 'y' parameter must hold one 0 or 1 for each of the {len(columns)} cutouts, and both must occur "
                 f"among usable cutouts. Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()}, and "
                 f"{known.sum()} usable cutouts, instead."
             )
-        self.center_, spread = embedded[known].mean(axis=0), embedded[known].std(axis=0)
+        self.center_, spread = columns[known].mean(axis=0), columns[known].std(axis=0)
         self.scale_ = np.where(spread > 0.0, spread, 1.0)
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)[known]
+        factors = np.ones(columns.shape[1])
+        factors[-1] = _OWN_FACTOR
         model = LogisticRegression(C=self.C, max_iter=1000)
-        model.fit(self._scaled(embedded[known]), labels[known], sample_weight=weight)
-        self.coef_, self.intercept_ = model.coef_[0].astype(np.float64), float(model.intercept_[0])
+        model.fit(self._scaled(columns[known]) * factors, labels[known], sample_weight=weight)
+        self.coef_, self.intercept_ = model.coef_[0] * factors, float(model.intercept_[0])
         self.classes_ = np.array([0, 1])
         return self
 
@@ -132,7 +142,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         """Return the log-odds (n,) of a lens, uncalibrated; NaN for a rejected cutout."""
         check_is_fitted(self, "coef_")
         # Not a matrix product: its rounding depends on the number of rows.
-        return (self._scaled(self._embedded(X)) * self.coef_).sum(axis=1) + self.intercept_
+        return (self._scaled(self._columns(X)) * self.coef_).sum(axis=1) + self.intercept_
 
     def predict_proba(self, X: CutoutSet | np.ndarray) -> np.ndarray:
         """Return probabilities (n, 2) of no lens and of a lens; NaN for a rejected cutout."""
@@ -147,20 +157,21 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         with saved_folder(self.pretrained, ConvNetMember.name) as folder:
             return ConvNetMember.load(folder).set_params(n_jobs=self.n_jobs)
 
-    def _embedded(self, X: Any) -> np.ndarray:
-        """Return embeddings (n, width), float64, of cutouts; those from `prepare` are checked."""
-        if not isinstance(X, np.ndarray):
-            return self.network_.embed(X).astype(np.float64)
-        width = self.network_.network_.last.in_features
-        if X.ndim != 2 or X.shape[1] != width:
+    def _columns(self, X: Any) -> np.ndarray:
+        """Return the embeddings of cutouts, or those from `prepare`, and the network's own log-odds, (n, width + 1)."""
+        width = self.network_.network_.width
+        embedded = X if isinstance(X, np.ndarray) else self.network_.embed(X)
+        if embedded.ndim != 2 or embedded.shape[1] != width:
             raise ValueError(
                 f"The 'X' parameter must be a CutoutSet, or embeddings of shape (n, {width}) from `prepare`. Got shape "
-                f"{X.shape} instead."
+                f"{embedded.shape} instead."
             )
-        return X.astype(np.float64)
+        weights, bias = self.network_.network_.last
+        own = (embedded * weights).sum(axis=1) + bias
+        return np.column_stack([embedded, own]).astype(np.float64)
 
-    def _scaled(self, embedded: np.ndarray) -> np.ndarray:
-        return np.clip((embedded - self.center_) / self.scale_, -_FARTHEST, _FARTHEST)
+    def _scaled(self, columns: np.ndarray) -> np.ndarray:
+        return np.clip((columns - self.center_) / self.scale_, -_FARTHEST, _FARTHEST)
 
     def save(self, folder: Path) -> None:
         """Write parameters and regression as JSON and the network beside them: none of the files is code."""
@@ -188,7 +199,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         member = cls(**json.loads((folder / _PARAMETERS).read_text(encoding="utf-8")))
         member.network_ = ConvNetMember.load(folder / _NETWORK).set_params(n_jobs=member.n_jobs)
         learned = json.loads((folder / _REGRESSION).read_text(encoding="utf-8"))
-        width = member.network_.network_.last.in_features
+        width = member.network_.network_.width + 1
         columns = [np.array(learned[name], dtype=np.float64) for name in ("center", "scale", "coef")]
         member.center_, member.scale_, member.coef_ = columns
         member.intercept_ = float(learned["intercept"])
@@ -196,8 +207,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         if any(column.shape != (width,) for column in columns) or not finite or not (member.scale_ > 0.0).all():
             raise WeightsError(
                 f"The file {_REGRESSION} must hold {width} finite numbers each as 'center', 'scale' (above 0) and "
-                f"'coef', and a finite 'intercept'. Got shapes {[column.shape for column in columns]}, or numbers that "
-                "are not; get or train the model again."
+                "'coef', and a finite 'intercept'. Got something else instead; get or train the model again."
             )
         member.classes_ = np.array([0, 1])
         return member
