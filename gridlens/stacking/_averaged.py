@@ -73,7 +73,7 @@ class AveragedMember:
         """Write each member into a folder of its own."""
         (folder / _FILE).write_text(json.dumps({"folds": len(self.members)}) + "\n")
         for k, member in enumerate(self.members):
-            place = folder / f"fold-{k}"
+            place = _place(folder, k)
             place.mkdir()
             member.save(place)
 
@@ -83,9 +83,18 @@ class AveragedMember:
         n = json.loads((folder / _FILE).read_text())["folds"]
         if type(n) is not int or n < 1:
             raise ValueError(f"The number of folds must be an integer, 1 or more. Got {n!r} instead.")
-        return cls([kind.load(folder / f"fold-{k}") for k in range(n)])
+        return cls([kind.load(_place(folder, k)) for k in range(n)])
 
     @staticmethod
     def is_saved_in(folder: Path) -> bool:
         """Whether the folder holds several members."""
         return (folder / _FILE).is_file()
+
+    @staticmethod
+    def first_folder(folder: Path) -> Path:
+        """Return the folder of the first of the members that `save` wrote."""
+        return _place(folder, 0)
+
+
+def _place(folder: Path, fold: int) -> Path:
+    return folder / f"fold-{fold}"

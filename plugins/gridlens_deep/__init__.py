@@ -2,6 +2,7 @@
 
 from gridlens_deep._convnet import ConvNetMember
 from gridlens_deep._embed import embed
+from gridlens_deep._embedding import EmbeddingMember
 from gridlens_deep._errors import DeviceError, WeightsError
 from gridlens_deep._images import Grid, images_of
 from gridlens_deep._member import NetworkMember
@@ -11,6 +12,7 @@ from gridlens_deep._vit import ViTMember
 __all__ = [
     "ConvNetMember",
     "DeviceError",
+    "EmbeddingMember",
     "Grid",
     "NetworkMember",
     "ResNetMember",

@@ -19,7 +19,12 @@ class ConvNetMember(NetworkMember):
     of `NetworkMember`, with defaults for the same field of 64 arcsec in fewer pixels. The variants are "compact"
     (316,000 parameters) and "wide" (654,000). The fourth channel is the blue map of the feature contract, in which
     light of the colour of the BCG cancels. On a CPU with bfloat16 instructions, the network is trained in mixed
-    precision. `pretrained` is a folder that `save` of a member of the same variant wrote.
+    precision.
+
+    `pretrained` is a bundled model, or the path of a bundle, whose member `convnet` has the same variant, size and
+    pixel scale; or a folder that `save` of such a member wrote. Its last layer is kept, since it was trained for the
+    same task. Training from there takes a tenth of the usual learning rate; where the validation part would hold fewer
+    than 20 lenses, all rows are learned and the last epoch is taken.
 
     Examples
     --------
@@ -35,6 +40,7 @@ class ConvNetMember(NetworkMember):
     name: ClassVar[str] = "convnet"
     variants: ClassVar[tuple[str, ...]] = ("compact", "wide")
     usual_rate: ClassVar[float] = 3e-3
+    tuned_rate: ClassVar[float | None] = 3e-4
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime|torch", "safetensors", "gridlens[onnx]")
     requires_to_fit: ClassVar[tuple[str, ...]] = ("torch", "lightning", "gridlens[deep]")
     blue_map: ClassVar[bool] = True

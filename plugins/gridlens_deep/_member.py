@@ -55,7 +55,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         Largest number of epochs.
     batch_size : int, default=64
     learning_rate : float, default=None
-        Highest learning rate of AdamW; None takes `usual_rate`.
+        Highest learning rate of AdamW; None takes `usual_rate`, or `tuned_rate` with `pretrained`.
     weight_decay : float, default=1e-2
     n_iter_no_change : int, default=6
         Epochs without a better average precision of the validation part after which training stops.
@@ -97,6 +97,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     """names of the sizes of the network, the usual one first"""
     usual_rate: ClassVar[float]
     """learning rate that suits the network"""
+    tuned_rate: ClassVar[float | None] = None
+    """learning rate that suits pretrained weights of the same task; None: `usual_rate`"""
     blue_map: ClassVar[bool] = False
     """the network also sees the blue map of the feature contract"""
     regime: ClassVar[Regime] = Regime()
@@ -135,9 +137,11 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
                 f"The 'variant' parameter of {type(self).__name__} must be one of "
                 f"{', '.join(map(repr, self.variants))}. Got {self.variant!r} instead."
             )
+        tuned = self.pretrained is not None and self.tuned_rate is not None
+        rate = self.tuned_rate if tuned else self.usual_rate
         usual = {
             "variant": variant,
-            "learning_rate": self.usual_rate if self.learning_rate is None else self.learning_rate,
+            "learning_rate": rate if self.learning_rate is None else self.learning_rate,
             "random_state": 0 if self.random_state is None else self.random_state,
         }
         return Settings(self.name, self.blue_map, self.regime, **(self.get_params() | usual))

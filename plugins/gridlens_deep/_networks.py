@@ -12,6 +12,7 @@ from torch import nn
 
 from gridlens_deep._convolutions import ConvNet
 from gridlens_deep._errors import WeightsError
+from gridlens_deep._pretrained import check_grid, saved_folder
 from gridlens_deep._settings import Settings
 from gridlens_deep._weights import WEIGHTS, checked_state, read_weights
 
@@ -86,11 +87,13 @@ def take_state(network: nn.Module, state: Mapping[str, np.ndarray], where: str) 
 
 
 def _convnet(settings: Settings) -> Network:
-    """Build the compact network; its weights come from a folder that a member was saved in."""
+    """Build the compact network, with random weights or those that a member was saved with."""
     backbone = ConvNet(settings.grid.n_channels, settings.variant)
     network = Network(backbone, backbone.width, settings.dropout)
     if settings.pretrained is not None:
-        take_state(network, read_weights(Path(settings.pretrained) / WEIGHTS), settings.pretrained)
+        with saved_folder(settings.pretrained, settings.name) as folder:
+            check_grid(folder, settings)
+            take_state(network, read_weights(folder / WEIGHTS), settings.pretrained)
     return network
 
 

@@ -33,6 +33,8 @@ __all__ = ["Trained", "train"]
 _WATCHED = "average precision"
 _LOSSES = ("cross-entropy", "nnpu")
 _CLIP = 1.0
+# Lenses of the validation part of a pretrained network.
+_FEWEST_WATCHED = 20
 # Parameters that change nothing in the result of a training.
 _WITHOUT_EFFECT = ("checkpoints", "device", "n_jobs", "verbose")
 
@@ -119,7 +121,14 @@ def _parts(settings: Settings, usable: np.ndarray, y: np.ndarray, groups: np.nda
     if not settings.validation_fraction:
         return _Parts(rows, None)
     parts = grouped_validation(y[rows], groups[rows], settings.validation_fraction, settings.random_state)
-    return _Parts(rows, None) if parts is None else _Parts(rows[parts[0]], rows[parts[1]])
+    if parts is None:
+        return _Parts(rows, None)
+    learn, watch = (rows[part] for part in parts)
+    # A pretrained network hardly changes from epoch to epoch: a few rows cannot tell which one is best, and would give
+    # a temperature of their own.
+    if settings.pretrained is not None and y[watch].sum() < _FEWEST_WATCHED:
+        return _Parts(rows, None)
+    return _Parts(learn, watch)
 
 
 def _fingerprint(settings: Settings, data: ImageDataset, groups: np.ndarray) -> str:

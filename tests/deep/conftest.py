@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-_NETWORKS = ("augment", "convnet", "losses", "members", "train")
+_NETWORKS = ("augment", "convnet", "embedding", "losses", "members", "train")
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _NETWORKS]
 
 

@@ -147,7 +147,8 @@ def test_cluster_cluster_scenes_have_one_field_with_and_without_a_lens():
 
 
 def test_an_unknown_member_is_refused_before_anything_is_simulated(tmp_path):
-    with pytest.raises(GridlensError, match=r"among convnet, elkan-noto, lightgbm, linear, .* Got 'lightgm' instead"):
+    listed = r"among convnet, elkan-noto, embedding, lightgbm, linear, .* Got 'lightgm' instead"
+    with pytest.raises(GridlensError, match=listed):
         train(recipe=TINY, members=("lightgm",), out=tmp_path / "model")
 
 
