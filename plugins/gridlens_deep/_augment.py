@@ -26,8 +26,6 @@ _MOST_DEPTH = 1.35
 """factor on the signal-to-noise ratio of a channel"""
 _BACKGROUND = 0.2
 """standard deviation of level and slopes of a residual background, in units of the noise"""
-_NARROW = 0.25
-"""fraction of the images that are cropped"""
 _MOVED = 0.25
 """fraction of the channels that are shifted"""
 
@@ -40,17 +38,13 @@ def turned(images: torch.Tensor, version: int) -> torch.Tensor:
 def augment(images: torch.Tensor, grid: Grid, regime: Regime) -> torch.Tensor:
     """Draw a version of each image with torch's own generator on the images' device.
 
-    Each is degraded, and some have their channels changed or are cropped, where `regime` says so; then each is turned,
-    and shifted by up to `regime.most_shift` pixels. Pixels that are exactly 0, which are bad pixels and those outside the cutout, stay 0.
+    Each is degraded, or its channels changed, where `regime` says so; then it is turned, and shifted by up to
+    `regime.most_shift` pixels. Pixels that are exactly 0, which are bad pixels and those outside the cutout, stay 0.
     """
     if regime.degraded:
         images = _degraded(images, grid)
     if regime.bands_changed:
-        # The rows of a batch are in random order.
-        half = len(images) // 2
-        images = torch.cat([_bands_changed(images[:half], grid), images[half:]])
-    if regime.narrowest > 0.0:
-        images = _cropped(images, regime.narrowest / grid.pixel_scale)
+        images = _bands_changed(images, grid)
     return _shifted(_any_turned(images), regime.most_shift)
 
 
@@ -94,15 +88,6 @@ def _bands_changed(images: torch.Tensor, grid: Grid) -> torch.Tensor:
     plane = level + down * at[:, None] + across * at
     signal = factor * grid.softening * torch.sinh(rolled) + plane
     return torch.where(images != 0.0, torch.asinh(signal / grid.softening), 0.0)
-
-
-def _cropped(images: torch.Tensor, narrowest: float) -> torch.Tensor:
-    """Crop some of the images about their middle, to a width between `narrowest`, in pixels, and their own."""
-    n, _, size, _ = images.shape
-    drawn = torch.rand(2, n, 1, device=images.device)
-    width = torch.where(drawn[0] < _NARROW, narrowest + (size - narrowest) * drawn[1], float(size))
-    inside = (torch.arange(size, device=images.device) - 0.5 * (size - 1)).abs() <= 0.5 * width
-    return torch.where((inside[:, :, None] & inside[:, None, :])[:, None], images, 0.0)
 
 
 def _any_turned(images: torch.Tensor) -> torch.Tensor:

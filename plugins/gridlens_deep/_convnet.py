@@ -44,15 +44,7 @@ class ConvNetMember(NetworkMember):
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime|torch", "safetensors", "gridlens[onnx]")
     requires_to_fit: ClassVar[tuple[str, ...]] = ("torch", "lightning", "gridlens[deep]")
     blue_map: ClassVar[bool] = True
-    regime: ClassVar[Regime] = Regime(
-        degraded=False,
-        bands_changed=True,
-        narrowest=28.0,
-        most_shift=3,
-        label_smoothing=0.01,
-        rise=0.3,
-        cpu_bfloat16=True,
-    )
+    regime: ClassVar[Regime] = Regime(degraded=False, most_shift=3, label_smoothing=0.01, rise=0.3, cpu_bfloat16=True)
 
     size: int = 96
     pixel_scale: float = 64.0 / 96.0

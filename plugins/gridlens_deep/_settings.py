@@ -23,9 +23,7 @@ class Regime:
     degraded : bool
         Blur the images and raise their noise at random.
     bands_changed : bool
-        Change depth, background and registration of each channel on its own, in half of the images.
-    narrowest : float
-        Crop one image in four to a field of at least this width, arcsec; 0 for none.
+        Change depth and background of each channel on its own, and its registration.
     most_shift : int
         Largest random shift, pixels.
     label_smoothing : float
@@ -39,7 +37,6 @@ class Regime:
 
     degraded: bool = True
     bands_changed: bool = False
-    narrowest: float = 0.0
     most_shift: int = 2
     label_smoothing: float = 0.0
     rise: float = 0.05
