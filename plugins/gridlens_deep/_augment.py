@@ -76,15 +76,15 @@ def _degraded(images: torch.Tensor, grid: Grid) -> torch.Tensor:
 def _bands_changed(images: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Change each channel on its own: its depth, a plane of residual background, and a pixel's shift of one in four."""
     n, channels, size, _ = images.shape
-    device = images.device
+    like = {"device": images.device, "dtype": images.dtype}
     rolled = images.clone()
-    moved = torch.rand(n, channels, device=device) < _MOVED
-    by = torch.randint(-1, 2, (n, channels, 2), device=device)
+    moved = torch.rand(n, channels, device=images.device) < _MOVED
+    by = torch.randint(-1, 2, (n, channels, 2), device=images.device)
     for image, channel in moved.nonzero().tolist():
         rolled[image, channel] = images[image, channel].roll(tuple(by[image, channel].tolist()), (0, 1))
-    factor = torch.exp((2.0 * torch.rand(n, channels, 1, 1, device=device) - 1.0) * math.log(_MOST_DEPTH))
-    at = torch.linspace(-1.0, 1.0, size, device=device)
-    level, down, across = _BACKGROUND * torch.randn(3, n, channels, 1, 1, device=device)
+    factor = torch.exp((2.0 * torch.rand(n, channels, 1, 1, **like) - 1.0) * math.log(_MOST_DEPTH))
+    at = torch.linspace(-1.0, 1.0, size, **like)
+    level, down, across = _BACKGROUND * torch.randn(3, n, channels, 1, 1, **like)
     plane = level + down * at[:, None] + across * at
     signal = factor * grid.softening * torch.sinh(rolled) + plane
     return torch.where(images != 0.0, torch.asinh(signal / grid.softening), 0.0)
