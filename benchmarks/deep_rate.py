@@ -74,14 +74,14 @@ def processor_ms(call: Callable[[], object], n: int) -> float:
 def print_steps(shard: Path, models: list[str]) -> None:
     """Print the processor time of reading, of measuring, and of each member of the models."""
     source = FileSource([shard])
-    parts = [batch.cutouts for part in source.partitions for batch in source.read(part) if batch.cutouts is not None]
+    parts = [batch.cutouts for part in source.partitions() for batch in source.read(part) if batch.cutouts is not None]
     cutouts = CutoutSet.concatenate(parts)[:160]
 
     def tell(step: str, call: Callable[[], object], n: int = len(cutouts)) -> None:
         print(f"| {step} | {processor_ms(call, n):.2f} |", flush=True)
 
     print("\n| step | ms for each cutout |\n|---|---|")
-    tell("reading", lambda: [list(source.read(part)) for part in source.partitions], sum(map(len, parts)))
+    tell("reading", lambda: [list(source.read(part)) for part in source.partitions()], sum(map(len, parts)))
     tell("measuring", partial(measure, cutouts))
     rows = measure(cutouts)
     for model in ("default", *models):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridlens.cutouts import CutoutSet, is_rejected, quality_flags, rejection
+from gridlens.cutouts import CutoutSet, is_rejected, quality_flags
 from gridlens.features import centred_images
 
-__all__ = ["Grid", "clean_rows", "images_of", "measured_images", "usable_rows"]
+__all__ = ["Grid", "clean_rows", "images_of", "measured_images"]
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,3 @@ def measured_images(cutouts: CutoutSet, grid: Grid, n_jobs: int | None) -> tuple
 def clean_rows(cutouts: CutoutSet) -> np.ndarray:
     """Return a mask (n,) of the cutouts that neither their flags nor `gridlens.cutouts.quality_flags` reject."""
     return ~is_rejected(cutouts.flags | quality_flags(cutouts))
-
-
-def usable_rows(cutouts: CutoutSet) -> np.ndarray:
-    """Return which of the cutouts (n,) gridlens does not reject."""
-    rows = zip(cutouts.pixels, cutouts.bcg_xy, cutouts.pixel_scale, strict=True)
-    return clean_rows(cutouts) & np.array([not rejection(*row) for row in rows], dtype=bool)

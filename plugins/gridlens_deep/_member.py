@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from gridlens.cutouts import CutoutSet
 from gridlens_deep._errors import DeviceError, WeightsError
 from gridlens_deep._fitted import FittedNetwork, onnx_model, sees_gpu, shapes_of
-from gridlens_deep._images import usable_rows
+from gridlens_deep._images import clean_rows
 from gridlens_deep._scoring import embeddings_of, log_odds_of, spread_of
 from gridlens_deep._settings import Regime, Settings
 from gridlens_deep._store import Images
@@ -268,12 +268,12 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return found
 
     def _usable(self, X: Any) -> tuple[CutoutSet | Images, np.ndarray]:
-        """Check `X` and return the rows of it that are not rejected."""
+        """Check `X`, and return its rows but for those that their flags or `quality_flags` reject."""
         check_is_fitted(self, "network_")
         source = self._checked(X)
         if isinstance(source, Images):
             return source, np.flatnonzero(source.usable)
-        return source, np.flatnonzero(usable_rows(source))
+        return source, np.flatnonzero(clean_rows(source))
 
     def _checked(self, X: Any) -> CutoutSet | Images:
         if not isinstance(X, Images):

@@ -13,6 +13,9 @@ from gridlens_deep._onnx_format import OPSET
 
 __all__ = ["OnnxRuntime"]
 
+# Images whose maps stay in the second-level cache.
+_BATCH = 16
+
 
 class OnnxRuntime:
     """A network as an ONNX model in a session of this process.
@@ -35,10 +38,11 @@ class OnnxRuntime:
 
     def embeddings(self, images: np.ndarray, versions: Sequence[int]) -> list[np.ndarray]:
         """Return the embeddings (n, width) of images in each of some flips and turns."""
-        return [
-            self._session.run(["embedding"], {"images": np.ascontiguousarray(_turned(images, version))})[0]
-            for version in versions
-        ]
+        batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+        return [np.concatenate([self._run(_turned(batch, version)) for batch in batches]) for version in versions]
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        return self._session.run(["embedding"], {"images": np.ascontiguousarray(images)})[0]
 
 
 def _turned(images: np.ndarray, version: int) -> np.ndarray:

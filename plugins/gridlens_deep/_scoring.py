@@ -48,13 +48,16 @@ def _log_odds(network: FittedNetwork, embedded: np.ndarray) -> np.ndarray:
 def embeddings_of(
     network: FittedNetwork, settings: Settings, source: CutoutSet | Images, rows: np.ndarray
 ) -> np.ndarray:
-    """Return embeddings (k, width), float32, of the cutouts `rows`, means over the turns of `settings`."""
+    """Return embeddings (k, width), float32, of the cutouts `rows`, means over the turns of `settings`.
+
+    NaN for a cutout that the features reject.
+    """
     found = np.empty((len(rows), network.width), dtype=np.float32)
     start, batch = 0, settings.batch_size
     with network.running(settings) as runtime:
         while start < len(rows):
             chosen = rows[start : start + batch]
-            images = images_at(source, chosen, settings.grid, settings.n_jobs)
+            images, measured = images_at(source, chosen, settings.grid, settings.n_jobs)
             try:
                 found[start : start + batch] = _mean(runtime, images, settings)
             except BatchTooLarge as exc:
@@ -63,6 +66,7 @@ def embeddings_of(
                 batch = max(1, batch // 2)
                 warnings.warn(f"Out of memory on {exc}: scoring {batch} cutouts at a time.", UserWarning, stacklevel=2)
                 continue
+            found[start : start + batch][~measured] = np.nan
             start += len(chosen)
     return found
 

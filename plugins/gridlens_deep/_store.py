@@ -100,15 +100,20 @@ def _digest(cutouts: CutoutSet) -> str:
     return found.hexdigest()
 
 
-def images_at(source: CutoutSet | Images, rows: np.ndarray, grid: Grid, n_jobs: int | None) -> np.ndarray:
-    """Return images (k, channels, size, size) of some rows, the same from cutouts and from their prepared images."""
+def images_at(
+    source: CutoutSet | Images, rows: np.ndarray, grid: Grid, n_jobs: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (k, channels, size, size) of some rows, the same from cutouts and from their prepared images.
+
+    The mask (k,) is False for a cutout that the features reject.
+    """
     if isinstance(source, Images):
-        return source.read(rows)
+        return source.read(rows), source.usable[rows]
     # A slice copies no pixels.
     together = rows[-1] - rows[0] == len(rows) - 1
-    images, _ = measured_images(source[rows[0] : rows[-1] + 1] if together else source[rows], grid, n_jobs)
+    images, measured = measured_images(source[rows[0] : rows[-1] + 1] if together else source[rows], grid, n_jobs)
     _round_to_half(images)
-    return images
+    return images, measured
 
 
 def _round_to_half(images: np.ndarray) -> None:
