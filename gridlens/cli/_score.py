@@ -61,7 +61,8 @@ _ON_TERMINAL = 20
     default="default",
     show_default=True,
     metavar="BUNDLE",
-    help="The bundled model, or a folder or .zip file that `gridlens train` wrote.",
+    help="A bundled model, 'default' or 'deep' (with a network; needs gridlens[onnx]), or a folder or .zip file that "
+    "`gridlens train` wrote.",
 )
 @click.option(
     "--screen",

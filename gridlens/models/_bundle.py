@@ -68,7 +68,7 @@ __all__ = [
 
 _DEFAULT = "default"
 # The models that come with the package, each a folder beside this file.
-BUNDLED = (_DEFAULT, "cluster-cluster")
+BUNDLED = (_DEFAULT, "deep", "cluster-cluster")
 _PARAMETERS = ("metadata", "meta", "final", "cv", "random_state")
 # Hashes of manifests whose bundles this process has seen to load in another one. A manifest has the hash of each file,
 # and these are checked each time.
@@ -194,8 +194,9 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
     Parameters
     ----------
     name : str or path, default="default"
-        "default", for galaxies lensed by clusters, and "cluster-cluster" come with the package; anything else is a
-        bundle as `gridlens train` writes it, a folder or a zip file.
+        "default" and "deep", for galaxies lensed by clusters, and "cluster-cluster" come with the package; "deep" holds
+        a network, and needs ``gridlens[onnx]`` or ``gridlens[deep]``. Anything else is a bundle as `gridlens train`
+        writes it, a folder or a zip file.
 
     Returns
     -------
@@ -224,7 +225,7 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
         folder, manifest, digest, where = bundle
         state = read_state(folder, manifest, where)
         classes = member_classes(state, manifest, where)
-        if digest not in _PROVEN and not all(map(_is_own, classes)):
+        if name not in BUNDLED and digest not in _PROVEN and not all(map(_is_own, classes)):
             probe(folder, where, sum(entry["bytes"] for entry in manifest["files"].values()))
             _PROVEN.add(digest)
         return build_detector(folder, state, classes, where)
@@ -269,7 +270,7 @@ def model_folder(name: str | os.PathLike[str]) -> Path:
     if not (folder / MANIFEST).is_file():
         raise ModelError(
             f"The model {str(name)!r} is not a model bundle: there is no {MANIFEST} in {folder}. "
-            f"{' and '.join(map(repr, BUNDLED))} come with gridlens; `gridlens train` makes others."
+            f"{', '.join(map(repr, BUNDLED))} come with gridlens; `gridlens train` makes others."
         )
     return folder
 

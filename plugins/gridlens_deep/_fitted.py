@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -21,6 +22,8 @@ __all__ = ["FittedNetwork", "Runtime", "onnx_model", "runtime_of", "sees_gpu", "
 
 # Members whose networks this package can write as ONNX models.
 _KNOWN = ("convnet",)
+# Device files of the drivers of NVIDIA and AMD, of Tegra boards, and of GPUs that Windows lends to Linux.
+_GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/nvmap", "/dev/dxg")
 
 
 class Runtime(Protocol):
@@ -150,7 +153,8 @@ def _is_installed(module: str) -> bool:
 
 def sees_gpu() -> bool:
     """Return whether there is a GPU that torch can use; without torch there is none."""
-    if not _is_installed("torch"):
+    # Importing torch takes seconds and memory in each process. On Linux a GPU has a device file.
+    if not _is_installed("torch") or (sys.platform == "linux" and not any(map(os.path.exists, _GPU_FILES))):
         return False
     import torch
 

@@ -163,7 +163,7 @@ def test_the_three_sets_share_no_seed():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"recipe": "defualt"}, r"The 'recipe' parameter must be one of 'default', 'deep', 'quick'.* Got 'defualt' instead"),
+        ({"recipe": "defualt"}, r"The 'recipe' parameter must be one of 'default', 'deep'.* Got 'defualt' instead"),
         (
             {"recipe": "quick", "metadata": "none"},
             r"The 'metadata' parameter must be one of 'image', .* Got 'none' instead",
