@@ -1,0 +1,183 @@
+"""Networks, inputs and numbers of scenes beside each other, all trained alike, on other skies and on scenes held out.
+
+Run ``python benchmarks/architectures.py --scenes 8192 --epochs 8 --part architectures``; the other parts are inputs,
+scaling and self-supervision, and ``--part`` can be repeated. All networks of a table learn the same randomised scenes
+in the same number of steps, in the regime of the member `convnet`. The tables hold the AUROC and the completeness at a
+false positive rate of 0.01 on the sets (a), (b) and (c) of ``_other_skies.py`` and on canonical scenes of another seed
+that are not randomised, each with the paired difference to the first row; intervals are 95 % of a bootstrap over
+groups. Scores are kept in ``benchmarks/.cache/``: a run that is stopped continues with the next training. Needs
+``gridlens[deep]``.
+
+With an H200, ``python benchmarks/architectures.py --gpu --part architectures --jobs 16`` also trains ResNet-18 and
+ViT-S/16 (both take days on a CPU), and is made to end within eight minutes.
+"""
+
+import argparse
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from _arch_images import Inputs, Pictures, cutout_pictures, scene_pictures
+from _arch_networks import LARGE, NETWORKS
+from _arch_pairs import N_LABELS, few_label_scores
+from _arch_runs import Run, Score, Test, cached_score
+from other_skies import HERE, METRICS, PRESETS, Values, all_sets, cell, mean, measured
+
+from gridlens.simulate._randomised import RANDOMISED
+
+TRAIN_SEED, HELD_SEED = 701, 709
+HELD_OUT = "held out"
+VIEWS = {"one view": (0,), "two views": (0, 4), "four views": (0, 1, 2, 3)}
+USUAL_SIZE, INPUT_SIZES = (96,), (96, 64, 128)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: the trainings of one variant."""
+
+    name: str
+    cells: tuple[str, ...]
+    """of the columns before the metrics"""
+    log_odds: list[tuple[np.ndarray, ...]] = field(repr=False)
+    """for each training, (n,) of each test"""
+
+
+def tests_of(arguments: argparse.Namespace, sizes: tuple[int, ...]) -> list[Test]:
+    """Return the scenes held out and the sets (a), (b) and (c), with images of some sizes."""
+    held = scene_pictures(arguments.held_out, HELD_SEED, sizes, n_jobs=arguments.jobs)
+    tests = [Test(HELD_OUT, held.label, np.arange(len(held.label)).astype(str), held)]
+    for letter, skies in all_sets(arguments.real, list(PRESETS)).items():
+        for sky in skies if letter != "(d)" else []:
+            (cutouts,) = sky.cutouts
+            pictures = cutout_pictures(cutouts, sky.label, sky.truth["arc_snr"].to_numpy(), sizes)
+            tests.append(Test(letter, sky.label, sky.groups, pictures))
+    return tests
+
+
+def averaged(score: Score, views: slice | tuple[int, ...] = slice(None)) -> tuple[np.ndarray, ...]:
+    """Return the mean log-odds of each test over some flips and turns, or over all."""
+    return tuple(values[:, views].mean(axis=1) for values in score.log_odds)
+
+
+def measured_rows(rows: list[Row], tests: list[Test]) -> dict[str, Values]:
+    """Return the metrics of each row by set, the mean over its trainings; all rows share the bootstrap."""
+    sets: dict[str, list[Values]] = {}
+    for number, test in enumerate(tests):
+        scores = [values[number] for row in rows for values in row.log_odds]
+        found = measured(test, scores, number)
+        trainings = np.cumsum([0, *(len(row.log_odds) for row in rows)])
+        every = {
+            name: np.stack([values[a:b].mean(axis=0) for a, b in pairwise(trainings)]) for name, values in found.items()
+        }
+        sets.setdefault(test.letter, []).append(every)
+    means = {letter: mean(parts) for letter, parts in sets.items()}
+    others = [values for letter, values in means.items() if letter != HELD_OUT]
+    return means | {f"mean of {', '.join(letter for letter in means if letter != HELD_OUT)}": mean(others)}
+
+
+def print_tables(title: str, columns: tuple[str, ...], rows: list[Row], tests: list[Test]) -> None:
+    """Print a table for each metric: values, and differences to the first row."""
+    sets = measured_rows(rows, tests)
+    for metric in METRICS:
+        print(f"\n### {title}: {metric}\n")
+        print(f"| {' | '.join(['', *columns, *sets])} |\n|" + "---|" * (1 + len(columns) + len(sets)))
+        for number, row in enumerate(rows):
+            cells = []
+            for values in (found[metric] for found in sets.values()):
+                gain = cell(values[number] - values[0], "+") if number else ""
+                cells.append(f"{values[number, 0]:.3f}; {gain}" if number else cell(values[0]))
+            print(f"| {' | '.join([row.name, *row.cells, *cells])} |", flush=True)
+
+
+def architectures(arguments: argparse.Namespace, tests: list[Test]) -> None:
+    """Print the networks beside each other."""
+    rows = []
+    for network in (*NETWORKS, *(LARGE if arguments.gpu else ())):
+        scores = trained(arguments, tests, USUAL_SIZE, network=network)
+        cells = (f"{scores[0].n_parameters:,}", f"{np.mean([score.ms for score in scores]):.1f}")
+        rows.append(Row(network, cells, [averaged(score) for score in scores]))
+    print_tables("Architectures", ("parameters", "training, ms an image"), rows, tests)
+
+
+def inputs(arguments: argparse.Namespace, tests: list[Test]) -> None:
+    """Print what the compact network loses or gains with other inputs, and with fewer views."""
+    variants = {
+        "compact": Inputs(),
+        "without the blue map": Inputs(blue_map=False),
+        "with BCG-subtracted bands": Inputs(subtracted=True),
+        "64 px": Inputs(size=64),
+        "128 px": Inputs(size=128),
+    }
+    found = {name: trained(arguments, tests, INPUT_SIZES, inputs=chosen) for name, chosen in variants.items()}
+    rows = [Row(name, (), [averaged(score) for score in scores]) for name, scores in found.items()]
+    rows += [Row(name, (), [averaged(score, some) for score in found["compact"]]) for name, some in VIEWS.items()]
+    print_tables("Inputs", (), rows, tests)
+
+
+def scaling(arguments: argparse.Namespace, tests: list[Test]) -> None:
+    """Print the compact network by its number of scenes, the same epochs each."""
+    rows = []
+    numbers = [arguments.scenes]
+    while numbers[-1] * 2 <= arguments.most_scenes:
+        numbers.append(numbers[-1] * 2)
+    for scenes in (numbers[0], numbers[0] // 2, *numbers[1:]):
+        scores = trained(arguments, tests, USUAL_SIZE, scenes=scenes)
+        steps = arguments.epochs * -(-scenes // Run().settings.batch_size)
+        rows.append(Row(f"{scenes:,} scenes", (f"{steps:,}",), [averaged(score) for score in scores]))
+    print_tables("Scaling", ("steps",), rows, tests)
+
+
+def self_supervision(arguments: argparse.Namespace, tests: list[Test]) -> None:
+    """Print the compact network after a hundred labels, by the weights that it starts from."""
+    run = Run(scenes=arguments.scenes, epochs=arguments.epochs)
+    train = train_pictures(arguments, run, USUAL_SIZE)
+    options = (arguments.pairs, RANDOMISED, arguments.label_sets, arguments.jobs)
+    found = few_label_scores(run, train, tests, *options)
+    rows = [Row(name, (), [averaged(score) for score in scores]) for name, scores in found.items()]
+    print_tables(f"{N_LABELS} labels, by the first weights", (), rows, tests)
+
+
+def trained(arguments: argparse.Namespace, tests: list[Test], sizes: tuple[int, ...], **changes: object) -> list[Score]:
+    """Return the scores of all trainings of one variant; the scenes are prepared in all `sizes` of a part at once."""
+    run = replace(Run(scenes=arguments.scenes, epochs=arguments.epochs), **changes)
+    train = train_pictures(arguments, run, sizes)
+    runs = [replace(run, training=number) for number in range(arguments.trainings)]
+    return [cached_score(one, train, tests, arguments.jobs) for one in runs]
+
+
+def train_pictures(arguments: argparse.Namespace, run: Run, sizes: tuple[int, ...]) -> Pictures:
+    """Return the randomised scenes that a run learns from."""
+    return scene_pictures(run.scenes, TRAIN_SEED, sizes, RANDOMISED, arguments.jobs)
+
+
+def main() -> None:
+    """Print the tables of the parts."""
+    parts = {
+        "architectures": (architectures, USUAL_SIZE),
+        "inputs": (inputs, INPUT_SIZES),
+        "scaling": (scaling, USUAL_SIZE),
+        "self-supervision": (self_supervision, USUAL_SIZE),
+    }
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=8192, help="scenes to learn from")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--part", action="append", choices=parts, help="can be repeated; all by default")
+    parser.add_argument("--trainings", type=int, default=1, help="of each variant; their metrics are averaged")
+    parser.add_argument("--held-out", type=int, default=1536, help="canonical scenes to test on")
+    parser.add_argument("--most-scenes", type=int, default=16384, help="of the part scaling")
+    parser.add_argument("--pairs", type=int, default=8192, help="pairs of scenes of the part self-supervision")
+    parser.add_argument("--label-sets", type=int, default=4, help="sets of a hundred labels of that part")
+    parser.add_argument("--gpu", action="store_true", help="also train ResNet-18 and ViT-S/16")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that simulate, and threads of the networks")
+    parser.add_argument(
+        "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
+    )
+    arguments = parser.parse_args()
+    for name in arguments.part or parts:
+        show, sizes = parts[name]
+        show(arguments, tests_of(arguments, sizes))
+
+
+if __name__ == "__main__":
+    main()
