@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,8 +25,8 @@ FIELD = 64.0
 """arcsec"""
 _PART, _BLOCK = 2048, 64
 """scenes in a file, and in a task of a process"""
-# Light within this radius gives the shape of the BCG, arcsec, and no axis ratio is lower.
-_CORE, _FLATTEST = 4.0, 0.4
+# Light within this radius, arcsec, gives the shape of the BCG in so many steps, and no axis ratio is lower.
+_CORE, _APERTURES, _FLATTEST = 4.0, 10, 0.4
 # More than any signal-to-noise ratio of a pixel.
 _APART = 1e7
 
@@ -235,14 +236,18 @@ def _elliptical_radius(light: np.ndarray, core: float) -> np.ndarray:
     """Return the radius of each pixel (size, size) along the ellipses of the central light, pixels."""
     axis = np.arange(len(light)) - 0.5 * (len(light) - 1)
     x, y = np.meshgrid(axis, axis)
-    weight = np.where(np.hypot(x, y) < core, np.clip(light, 0.0, None), 0.0)
-    weight /= max(float(weight.sum()), 1e-6)
-    xx, yy, xy = (float((weight * product).sum()) for product in (x * x, y * y, x * y))
-    flattening = np.hypot(xx - yy, 2.0 * xy) / max(xx + yy, 1e-6)
-    ratio = max(_FLATTEST, float(np.sqrt((1.0 - flattening) / (1.0 + flattening))))
-    angle = 0.5 * np.arctan2(2.0 * xy, xx - yy)
-    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    return np.sqrt(ratio * along**2 + across**2 / ratio)
+    radius, light = np.hypot(x, y), np.clip(light, 0.0, None)
+    # Light within a circle looks rounder than it is: the aperture takes the shape of the last ellipse.
+    for _ in range(_APERTURES):
+        weight = np.where(radius < core, light, 0.0)
+        weight /= max(float(weight.sum()), 1e-6)
+        xx, yy, xy = (float((weight * product).sum()) for product in (x * x, y * y, x * y))
+        flattening = min(1.0, float(np.hypot(xx - yy, 2.0 * xy)) / max(xx + yy, 1e-6))
+        ratio = max(_FLATTEST, math.sqrt((1.0 - flattening) / (1.0 + flattening)))
+        angle = 0.5 * math.atan2(2.0 * xy, xx - yy)
+        along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+        radius = np.sqrt(ratio * along**2 + across**2 / ratio)
+    return radius
 
 
 def _ring_medians(bands: np.ndarray, radius: np.ndarray, known: np.ndarray) -> np.ndarray:

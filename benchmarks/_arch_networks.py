@@ -15,7 +15,7 @@ from torch import nn
 
 __all__ = ["LARGE", "NETWORKS", "build"]
 
-NETWORKS = ("compact", "wide", "c4", "transformer")
+NETWORKS = ("compact", "c4", "transformer", "wide")
 LARGE = ("resnet-18", "vit-s/16")
 """networks for a GPU"""
 

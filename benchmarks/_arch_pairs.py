@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from _arch_images import Pictures, scene_pictures
 from _arch_networks import build
-from _arch_runs import Run, Score, Test, cached, cached_network, fit_network, turn_scores
+from _arch_runs import TWO_VIEWS, Run, Score, Test, cached, cached_network, fit_network, turn_scores
 from _scenes import cache_path
 from gridlens_deep._augment import augment
 from gridlens_deep._data import BatchRows
@@ -39,7 +39,6 @@ _PAIR_EPOCHS, _PAIR_BATCH, _PAIR_RATE = 8, 128, 1e-3
 _HIDDEN = 64
 """width of the predictor's hidden layer"""
 _EPOCHS, _LABEL_BATCH, _RATE = 40, 32, 1e-3
-_VIEWS = (0, 4)
 
 
 def paired_scene(seed: int, index: int, settings: SceneSettings, number: int) -> Scene:
@@ -115,7 +114,7 @@ def _tuned(
         run.settings, epochs=_EPOCHS, batch_size=_LABEL_BATCH, learning_rate=_RATE, random_state=run.seed + draw
     )
     network, ms = fit_network(run, labelled, rows, start, settings, n_jobs)
-    log_odds = tuple(turn_scores(network, test.pictures, run, n_jobs, _VIEWS) for test in tests)
+    log_odds = tuple(turn_scores(network, test.pictures, run, TWO_VIEWS, n_jobs) for test in tests)
     return Score(log_odds, sum(value.numel() for value in network.parameters()), ms)
 
 

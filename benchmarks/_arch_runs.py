@@ -25,12 +25,25 @@ from gridlens_deep._training import _fit, _Parts
 
 from gridlens.training import RECIPES
 
-__all__ = ["Run", "Score", "Test", "cached", "cached_network", "cached_score", "fit_network", "turn_scores"]
+__all__ = [
+    "ALL_VIEWS",
+    "TWO_VIEWS",
+    "Run",
+    "Score",
+    "Test",
+    "cached",
+    "cached_network",
+    "cached_score",
+    "fit_network",
+    "turn_scores",
+]
 
 # AdamW's highest rates; those of transformers and of ResNet-18 are lower, as those of the members `vit` and `resnet`.
 _RATES = {"transformer": 1e-3, "resnet-18": 1e-3, "vit-s/16": 3e-4}
 _RATE = 3e-3
 _FIRST_SEED = 100
+ALL_VIEWS, TWO_VIEWS = tuple(range(N_TURNS)), (0, 4)
+"""flips and turns that are averaged for a score: all, or the image and its mirror image"""
 _BATCH = 256
 """images that are scored at a time"""
 _RECIPE = RECIPES["default"]
@@ -99,7 +112,7 @@ class Score:
 
     Parameters
     ----------
-    log_odds : tuple of ndarray of shape (n, 8)
+    log_odds : tuple of ndarray of shape (n, views)
         For each test, by flip and turn; NaN for a rejected cutout.
     n_parameters : int
     ms : float
@@ -111,16 +124,16 @@ class Score:
     ms: float
 
 
-def cached_score(run: Run, train: Pictures, tests: Sequence[Test], n_jobs: int) -> Score:
-    """Train and score, or return the scores of an earlier run of the same training on the same images."""
+def cached_score(run: Run, train: Pictures, tests: Sequence[Test], views: tuple[int, ...], n_jobs: int) -> Score:
+    """Train and score in some views, or return the scores of an earlier run of the same training on the same images."""
 
     def make() -> Score:
         network, ms = fit_network(run, train, n_jobs=n_jobs)
         torch.save(network.state_dict(), _weights_path(run, train))
-        log_odds = tuple(turn_scores(network, test.pictures, run, n_jobs) for test in tests)
+        log_odds = tuple(turn_scores(network, test.pictures, run, views, n_jobs) for test in tests)
         return Score(log_odds, sum(value.numel() for value in network.parameters()), ms)
 
-    return cached((run,), run.inputs, [train, *(test.pictures for test in tests)], make)
+    return cached((run, views), run.inputs, [train, *(test.pictures for test in tests)], make)
 
 
 def cached_network(run: Run, train: Pictures, n_jobs: int) -> Network:
@@ -204,22 +217,20 @@ def fit_network(
 
 
 @torch.inference_mode()
-def turn_scores(
-    network: Network, pictures: Pictures, run: Run, n_jobs: int, versions: Sequence[int] = range(N_TURNS)
-) -> np.ndarray:
-    """Return log-odds (n, versions) of each flip and turn, in mixed precision where the training is; NaN if rejected.
+def turn_scores(network: Network, pictures: Pictures, run: Run, views: tuple[int, ...], n_jobs: int) -> np.ndarray:
+    """Return log-odds (n, views) of some flips and turns, in mixed precision where the training is; NaN if rejected.
 
     Rounding to bfloat16 changes no figure of the tables, and takes half of the time on a CPU.
     """
     seen, settings = pictures.seen(run.inputs), run.settings
     device = device_of(settings.device)
     network.to(device).eval()
-    found = np.full((len(seen), len(versions)), np.nan, dtype=np.float32)
+    found = np.full((len(seen), len(views)), np.nan, dtype=np.float32)
     usable = np.flatnonzero(pictures.usable)
     with threads(n_jobs), torch.autocast(device.type, torch.bfloat16, enabled=is_mixed(device, settings.regime)):
         for start in range(0, len(usable), _BATCH):
             rows = usable[start : start + _BATCH]
             images = torch.from_numpy(seen.read(rows)).to(device)
-            values = [network(turned(images, version)).float() for version in versions]
+            values = [network(turned(images, view)).float() for view in views]
             found[rows] = torch.stack(values, dim=1).cpu().numpy()
     return found
