@@ -1,12 +1,13 @@
 """Networks, inputs and numbers of scenes beside each other, all trained alike, on other skies and on scenes held out.
 
-Run ``python benchmarks/architectures.py --scenes 8192 --epochs 8 --part architectures``; the other parts are inputs,
-scaling and self-supervision, and ``--part`` can be repeated. All networks of a table learn the same randomised scenes
-in the same number of steps, in the regime of the member `convnet`. The tables hold the AUROC and the completeness at a
-false positive rate of 0.01 on the sets (a), (b) and (c) of ``_other_skies.py`` and on canonical scenes of another seed
-that are not randomised, each with the paired difference to the first row; intervals are 95 % of a bootstrap over
-groups. Scores are the mean of two views, the image and its mirror image, unless a row says otherwise. Scores are kept in ``benchmarks/.cache/``: a run that is stopped continues with the next training. Needs
-``gridlens[deep]``.
+Run ``python benchmarks/architectures.py --scenes 8192 --epochs 8 --part architectures``; the other parts are inputs
+(channels and views), pixels, scaling and self-supervision, and ``--part`` can be repeated. All networks of a table but
+those of scaling learn the same randomised scenes in the same number of steps, in the regime of the member `convnet`.
+The tables hold the AUROC and the completeness at a false positive rate of 0.01 on the sets (a), (b) and (c) of
+``_other_skies.py`` and on canonical scenes of another seed that are not randomised, each with the paired difference to
+the first row; intervals are 95 % of a bootstrap over groups. Scores are the mean of two views, the image and its
+mirror image, unless a row says otherwise. They are kept in ``benchmarks/.cache/``: a run that is stopped continues
+with the next training. Needs ``gridlens[deep]``.
 
 With an H200, ``python benchmarks/architectures.py --gpu --part architectures --jobs 16`` also trains ResNet-18 and
 ViT-S/16 (twelve and twenty times the work of the compact network), and is made to end within eight minutes.
@@ -29,7 +30,7 @@ from gridlens.simulate._randomised import RANDOMISED
 TRAIN_SEED, HELD_SEED = 1, 901
 HELD_OUT = "held out"
 VIEWS = {"one view": (0,), "the four turns": (0, 1, 2, 3), "eight views": ALL_VIEWS}
-USUAL_SIZE, INPUT_SIZES = (96,), (96, 64, 128)
+USUAL_SIZE, SIZES = (96,), (96, 64, 128)
 
 
 @dataclass(frozen=True)
@@ -104,18 +105,26 @@ def architectures(arguments: argparse.Namespace, tests: list[Test]) -> None:
 
 
 def inputs(arguments: argparse.Namespace, tests: list[Test]) -> None:
-    """Print what the compact network loses or gains with other inputs, and with other views."""
+    """Print what the compact network loses or gains with other channels, and with other views."""
     variants = {
         "compact": Inputs(),
         "without the blue map": Inputs(blue_map=False),
         "with BCG-subtracted bands": Inputs(subtracted=True),
-        "64 px": Inputs(size=64),
-        "128 px": Inputs(size=128),
     }
-    found = {name: trained(arguments, tests, INPUT_SIZES, inputs=chosen) for name, chosen in variants.items()}
+    found = {name: trained(arguments, tests, USUAL_SIZE, inputs=chosen) for name, chosen in variants.items()}
     rows = [Row(name, (), [averaged(score) for score in scores]) for name, scores in found.items()]
     rows += [Row(name, (), [averaged(score, some) for score in found["compact"]]) for name, some in VIEWS.items()]
-    print_tables("Inputs", (), rows, tests)
+    print_tables("Channels and views", (), rows, tests)
+
+
+def pixels(arguments: argparse.Namespace, tests: list[Test]) -> None:
+    """Print what the compact network loses or gains with fewer and with more pixels of the same field."""
+    rows = []
+    for size in SIZES:
+        scores = trained(arguments, tests, SIZES, inputs=Inputs(size=size))
+        ms = f"{np.mean([score.ms for score in scores]):.1f}"
+        rows.append(Row(f"{size} px", (ms,), [averaged(score) for score in scores]))
+    print_tables("Pixels of 64 arcsec", ("training, ms an image",), rows, tests)
 
 
 def scaling(arguments: argparse.Namespace, tests: list[Test]) -> None:
@@ -160,7 +169,8 @@ def main() -> None:
     """Print the tables of the parts."""
     parts = {
         "architectures": (architectures, USUAL_SIZE),
-        "inputs": (inputs, INPUT_SIZES),
+        "inputs": (inputs, USUAL_SIZE),
+        "pixels": (pixels, SIZES),
         "scaling": (scaling, USUAL_SIZE),
         "self-supervision": (self_supervision, USUAL_SIZE),
     }
