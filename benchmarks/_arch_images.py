@@ -187,15 +187,16 @@ def _block(
     return images, truth.assign(usable=usable_rows(cutouts))
 
 
-def cutout_pictures(cutouts: CutoutSet, label: np.ndarray, arc_snr: np.ndarray, sizes: tuple[int, ...]) -> Pictures:
-    """Return images of labelled cutouts (n,)."""
+def cutout_pictures(
+    cutouts: CutoutSet, label: np.ndarray, arc_snr: np.ndarray, sizes: tuple[int, ...], n_jobs: int = 1
+) -> Pictures:
+    """Return images of labelled cutouts (n,), prepared by `n_jobs` threads."""
     digest = _digest(cutouts)
     files = {}
     for size in sizes:
         path = cache_path(f"arch-cutouts-{_key((digest, size), ('cutouts', 'features'))}.npy")
         if not path.exists():
-            blocks = (images_of(cutouts[start : start + 256], grid_of(size)) for start in range(0, len(cutouts), 256))
-            _write(path, np.concatenate([block.astype(np.float16) for block in blocks]))
+            _write(path, images_of(cutouts, grid_of(size), n_jobs).astype(np.float16))
         files[size] = (path,)
     return Pictures(files, label, arc_snr, usable_rows(cutouts))
 

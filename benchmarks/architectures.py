@@ -10,7 +10,8 @@ mirror image, unless a row says otherwise. They are kept in ``benchmarks/.cache/
 with the next training. Needs ``gridlens[deep]``.
 
 With an H200, ``python benchmarks/architectures.py --gpu --part architectures --jobs 16`` also trains ResNet-18 and
-ViT-S/16 (twelve and twenty times the work of the compact network), and is made to end within eight minutes.
+ViT-S/16, twelve and twenty times the work of the compact network. It is sized to end within eight minutes, which has
+not been measured.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def tests_of(arguments: argparse.Namespace, sizes: tuple[int, ...]) -> list[Test
     for letter, skies in all_sets(arguments.real, list(PRESETS)).items():
         for sky in skies if letter != "(d)" else []:
             (cutouts,) = sky.cutouts
-            pictures = cutout_pictures(cutouts, sky.label, sky.truth["arc_snr"].to_numpy(), sizes)
+            pictures = cutout_pictures(cutouts, sky.label, sky.truth["arc_snr"].to_numpy(), sizes, arguments.jobs)
             tests.append(Test(letter, sky.label, sky.groups, pictures))
     return tests
 
