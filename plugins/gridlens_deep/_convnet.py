@@ -23,8 +23,8 @@ class ConvNetMember(NetworkMember):
 
     `pretrained` is a bundled model, or the path of a bundle, whose member `convnet` has the same variant, size and
     pixel scale; or a folder that `save` of such a member wrote. Its last layer is kept, since it was trained for the
-    same task. Training from there takes a tenth of the usual learning rate; where the validation part would hold fewer
-    than 20 lenses, all rows are learned and the last epoch is taken.
+    same task. Training from there takes a tenth of the usual learning rate. The temperature is 1 where the validation
+    part holds fewer than 20 lenses.
 
     Examples
     --------
