@@ -36,7 +36,7 @@ class Novelty(BaseEstimator):
     ----------
     n_components : int, default=40
         Largest number of principal components.
-    n_neighbors : int, default=10
+    n_neighbors : int, default=5
         Nearest rows whose distances are averaged.
     random_state : int, default=0
         Seed of the split into halves.
@@ -73,7 +73,7 @@ class Novelty(BaseEstimator):
     (True, True)
     """
 
-    def __init__(self, n_components: int = 40, n_neighbors: int = 10, random_state: int = 0) -> None:
+    def __init__(self, n_components: int = 40, n_neighbors: int = 5, random_state: int = 0) -> None:
         self.n_components = n_components
         self.n_neighbors = n_neighbors
         self.random_state = random_state
