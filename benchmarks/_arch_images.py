@@ -127,6 +127,7 @@ def scene_pictures(
     n_jobs: int = 1,
     *,
     lens_fraction: float = 0.5,
+    randomised_fraction: float = 1.0,
     kind: str = "scenes",
     maker: Callable[..., Scene] = simulate_scene,
 ) -> Pictures:
@@ -143,12 +144,19 @@ def scene_pictures(
     n_jobs : int, default=1
         Processes.
     lens_fraction : float, default=0.5
+    randomised_fraction : float, default=1.0
+        As in `SceneSettings`.
     kind : str, default="scenes"
         Name of what `maker` makes.
     maker : callable, default=simulate_scene
         Makes a scene from a seed, its number and the settings.
     """
-    settings = SceneSettings(varied_fraction=0.0, lens_fraction=lens_fraction, randomisation=randomisation)
+    settings = SceneSettings(
+        varied_fraction=0.0,
+        lens_fraction=lens_fraction,
+        randomisation=randomisation,
+        randomised_fraction=randomised_fraction,
+    )
     key = _key((settings,), ("cutouts", "features", "lensing", "simulate"))
     files: dict[int, list[Path]] = {size: [] for size in sizes}
     truths = []
