@@ -28,7 +28,7 @@ from _second_sky import second_scene
 from _stamps import real_stamps
 from joblib import Parallel, delayed
 
-from gridlens import CutoutSet, LensDetector
+from gridlens import CutoutSet
 from gridlens.simulate import SceneSettings
 from gridlens.simulate._scene import draw_scene
 
@@ -72,7 +72,7 @@ class OtherSky:
     groups: np.ndarray = field(repr=False)
     truth: pd.DataFrame = field(repr=False)
 
-    def scores(self, detector: LensDetector) -> np.ndarray:
+    def scores(self, detector: Any) -> np.ndarray:
         """Return the probability of each row, (n,) float64; NaN for a rejected cutout."""
         return np.concatenate([detector.predict_proba(cutouts)[:, 1] for cutouts in self.cutouts])
 

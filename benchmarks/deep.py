@@ -7,17 +7,20 @@ time, about ten minutes on two cores; `benchmarks/deep_rate.py` measures the spe
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from _scenes import cached_cutouts, usable
 from other_skies import print_table
+from scipy.special import expit
 
-from gridlens import LensDetector, load_model
+from gridlens import CutoutSet, LensDetector, load_model
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.evaluation import Estimate, auroc, calibration_error, compare, tpr_at_fpr
 from gridlens.features import Measured
+from gridlens.stacking._stack import member_log_odds
 from gridlens.training._card import SNR_BINS
 from gridlens.training._scenes import measured_scenes
 
@@ -28,10 +31,37 @@ RARE_SCENES, RARE_SEED, PREVALENCE = 20_000, 11, 0.01
 MEASURES = {"AUROC": partial(auroc, n_boot=300), "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01, n_boot=300)}
 BATCH = 256
 
-Models = dict[str, LensDetector]
+
+class Part:
+    """Some members of a model, without calibration: its classic stack, or its network alone."""
+
+    def __init__(self, detector: LensDetector, combine: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._detector, self._combine = detector, combine
+
+    def predict_proba(self, X: CutoutSet | Measured, prevalence: float | None = None) -> np.ndarray:
+        """Return what orders the rows as the part does, (n, 2); `prevalence` changes nothing."""
+        p = expit(self._combine(member_log_odds(self._detector.member_probabilities(X))))
+        return np.column_stack([1.0 - p, p])
 
 
-def probabilities(detector: LensDetector, measured: Measured, prevalence: float) -> np.ndarray:
+Models = dict[str, LensDetector | Part]
+
+
+def with_parts(models: dict[str, LensDetector]) -> Models:
+    """Return the models and, behind each that has a network, its classic members and its network."""
+    found: Models = {}
+    for name, detector in models.items():
+        found[name] = detector
+        if detector.screen_ is None:
+            continue
+        classic = detector.screen_.classic
+        kept = [member.name in {one.name for one in classic.members_} for member in detector.stack_.members_]
+        found[f"{name}, classic members alone"] = Part(detector, lambda z, c=classic, k=kept: c.combine(z[:, k]))
+        found[f"{name}, network alone"] = Part(detector, lambda z, k=kept: z[:, k.index(False)])
+    return found
+
+
+def probabilities(detector: LensDetector | Part, measured: Measured, prevalence: float) -> np.ndarray:
     """Return the probability of each row, (n,), a batch at a time: a network prepares images of a batch."""
     return np.concatenate(
         [
@@ -67,7 +97,7 @@ def own_skies(models: Models) -> None:
             print(f"| {name} | {int(y.sum()):,} | {model} | {' | '.join([*values, *gains])} |", flush=True)
 
 
-def calibration(models: Models) -> None:
+def calibration(models: dict[str, LensDetector]) -> None:
     """Print the calibration error of each where one cutout in a hundred holds a lens."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in models}
     label = []
@@ -94,11 +124,11 @@ def main() -> None:
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )
     arguments = parser.parse_args()
-    models: Models = {name: load_model(name) for name in arguments.model or ["default", "deep"]}
+    models = {name: load_model(name) for name in arguments.model or ["default", "deep"]}
     if arguments.only in (None, "own"):
-        own_skies(models)
+        own_skies(with_parts(models))
     if arguments.only in (None, "other"):
-        print_table(models, arguments.real)
+        print_table(with_parts(models), arguments.real)
     if arguments.only in (None, "calibration"):
         calibration(models)
 

@@ -8,15 +8,16 @@ once and kept in ``benchmarks/.cache/``.
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _other_skies import OtherSky, injected_windows, plain_real_lenses, second_generator, unseen_preset
 from _real_windows import REAL_SURVEYS
 
-from gridlens import LensDetector, load_model
+from gridlens import load_model
 from gridlens.evaluation import auroc, tpr_at_fpr
 from gridlens.evaluation._draws import draws, groups_of, metric_values
 
@@ -93,8 +94,11 @@ def main() -> None:
     print_table(models, arguments.real, arguments.preset or PRESETS)
 
 
-def print_table(models: dict[str, LensDetector], folder: Path, presets: Sequence[str] = PRESETS) -> None:
-    """Print the measures of each model on each set, and the differences to the first model."""
+def print_table(models: Mapping[str, Any], folder: Path, presets: Sequence[str] = PRESETS) -> None:
+    """Print the measures of each model on each set, and the differences to the first model.
+
+    A model is a `LensDetector`, or anything else with its `predict_proba`.
+    """
     names = list(models)
     sets = all_sets(folder, presets)
     if len(sets) == 1:
