@@ -12,7 +12,7 @@ import gridlens_deep._images as preparing
 import numpy as np
 import pandas as pd
 from _scenes import cache_key, cache_path
-from gridlens_deep._images import Grid, images_of, usable_rows
+from gridlens_deep._images import Grid, clean_rows, measured_images
 from gridlens_deep._store import _digest
 from joblib import Parallel, delayed
 
@@ -190,9 +190,16 @@ def _block(
 ) -> tuple[dict[int, np.ndarray], pd.DataFrame]:
     scenes = [make(index) for index in numbers]
     cutouts = scenes_to_cutouts(scenes)
-    images = {size: images_of(cutouts, grid_of(size)).astype(np.float16) for size in sizes}
+    prepared = {size: _prepared(cutouts, size, 1) for size in sizes}
     truth = pd.DataFrame([{name: scene.truth[name] for name in ("label", "arc_snr")} for scene in scenes])
-    return images, truth.assign(usable=usable_rows(cutouts))
+    images = {size: found for size, (found, _) in prepared.items()}
+    return images, truth.assign(usable=prepared[sizes[0]][1])
+
+
+def _prepared(cutouts: CutoutSet, size: int, n_jobs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (n, 4, size, size) in half precision, and a mask (n,) of the cutouts that are not rejected."""
+    images, measured = measured_images(cutouts, grid_of(size), n_jobs)
+    return images.astype(np.float16), measured & clean_rows(cutouts)
 
 
 def cutout_pictures(
@@ -200,13 +207,16 @@ def cutout_pictures(
 ) -> Pictures:
     """Return images of labelled cutouts (n,), prepared by `n_jobs` threads."""
     digest = _digest(cutouts)
-    files = {}
+    files, usable = {}, np.empty(0, dtype=bool)
     for size in sizes:
         path = cache_path(f"arch-cutouts-{_key((digest, size), ('cutouts', 'features'))}.npy")
+        mask = path.with_name(f"{path.stem}-usable.npy")
         if not path.exists():
-            _write(path, images_of(cutouts, grid_of(size), n_jobs).astype(np.float16))
-        files[size] = (path,)
-    return Pictures(files, label, arc_snr, usable_rows(cutouts))
+            images, usable = _prepared(cutouts, size, n_jobs)
+            _write(mask, usable)
+            _write(path, images)
+        files[size], usable = (path,), np.load(mask)
+    return Pictures(files, label, arc_snr, usable)
 
 
 def grid_of(size: int) -> Grid:

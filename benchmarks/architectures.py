@@ -30,7 +30,7 @@ from gridlens.simulate._randomised import RANDOMISED
 
 TRAIN_SEED, HELD_SEED = 1, 901
 HELD_OUT = "held out"
-VIEWS = {"one view": (0,), "the four turns": (0, 1, 2, 3), "eight views": ALL_VIEWS}
+VIEWS = {"one view": (0,), "the image and a quarter turn": (0, 1), "four turns": (0, 1, 2, 3), "eight views": ALL_VIEWS}
 USUAL_SIZE, SIZES = (96,), (96, 64, 128)
 
 
