@@ -23,8 +23,9 @@ class ConvNetMember(NetworkMember):
 
     `pretrained` is a bundled model, or the path of a bundle, whose member `convnet` has the same variant, size and
     pixel scale; or a folder that `save` of such a member wrote. Its last layer is kept, since it was trained for the
-    same task. Training from there takes a tenth of the usual learning rate. The temperature is 1 where the validation
-    part holds fewer than 20 lenses.
+    same task. Training from there takes a tenth of the usual learning rate, and the means and variances of the batch
+    normalisation stay as they are. Where the validation part would hold fewer than 20 lenses, all rows are learned, the
+    last epoch is taken, and the temperature is 1.
 
     Examples
     --------
@@ -44,7 +45,9 @@ class ConvNetMember(NetworkMember):
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime|torch", "safetensors", "gridlens[onnx]")
     requires_to_fit: ClassVar[tuple[str, ...]] = ("torch", "lightning", "gridlens[deep]")
     blue_map: ClassVar[bool] = True
-    regime: ClassVar[Regime] = Regime(degraded=False, most_shift=3, label_smoothing=0.01, rise=0.3, cpu_bfloat16=True)
+    regime: ClassVar[Regime] = Regime(
+        degraded=False, most_shift=3, label_smoothing=0.01, rise=0.3, cpu_bfloat16=True, frozen_norms=True
+    )
 
     size: int = 96
     pixel_scale: float = 64.0 / 96.0

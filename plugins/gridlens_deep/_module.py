@@ -39,6 +39,14 @@ class LensModule(lightning.LightningModule):
         self.settings = settings
         self.seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        # Means and variances of a few batches are noisy, and those of a sky with few labels cost more lenses than they
+        # bring. In each batch, since a validation sets all layers back to training.
+        if self.settings.pretrained is not None and self.settings.regime.frozen_norms:
+            for layer in self.network.modules():
+                if isinstance(layer, torch.nn.BatchNorm2d):
+                    layer.eval()
+
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         # Random numbers depend on the epoch and the batch only: a training that was interrupted continues as if it had
         # not been.

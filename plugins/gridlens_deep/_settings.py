@@ -33,6 +33,8 @@ class Regime:
         0.3 for one cycle (Smith & Topin 2019, SPIE, 11006).
     cpu_bfloat16 : bool
         Train in mixed precision on a CPU that has bfloat16 instructions.
+    frozen_norms : bool
+        Keep the means and variances of batch normalisation that pretrained weights come with.
     """
 
     degraded: bool = True
@@ -41,6 +43,7 @@ class Regime:
     label_smoothing: float = 0.0
     rise: float = 0.05
     cpu_bfloat16: bool = False
+    frozen_norms: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ __all__ = ["Trained", "train"]
 _WATCHED = "average precision"
 _LOSSES = ("cross-entropy", "nnpu")
 _CLIP = 1.0
-# Lenses of the validation part from which a pretrained network takes a temperature: fewer may be separated without an
-# error, and log-odds would grow without bounds.
+# Lenses in the validation part of a pretrained network. Fewer do not tell one epoch from the next, and a temperature
+# fitted on a few rows that are separated without an error would let log-odds grow twentyfold.
 _FEWEST_WATCHED = 20
 # Parameters that change nothing in the result of a training.
 _WITHOUT_EFFECT = ("checkpoints", "device", "n_jobs", "verbose")
@@ -91,9 +91,8 @@ def train(
             history = _fit(module, settings, data, parts, device, folder)
     network = FittedNetwork(state_of(module.averaged))
     temperature = 1.0
-    # A temperature is a calibration: it needs clean labels, and more of them than fine-tuning may have.
-    fewest = _FEWEST_WATCHED if settings.pretrained is not None else 1
-    if parts.watch is not None and settings.loss == "cross-entropy" and y[parts.watch].sum() >= fewest:
+    # A temperature is a calibration: it needs clean labels.
+    if parts.watch is not None and settings.loss == "cross-entropy":
         temperature = fit_temperature(log_odds_of(network, settings, images, parts.watch), y[parts.watch])
     return Trained(network, temperature, prior, history)
 
@@ -123,7 +122,12 @@ def _parts(settings: Settings, usable: np.ndarray, y: np.ndarray, groups: np.nda
     if not settings.validation_fraction:
         return _Parts(rows, None)
     parts = grouped_validation(y[rows], groups[rows], settings.validation_fraction, settings.random_state)
-    return _Parts(rows, None) if parts is None else _Parts(rows[parts[0]], rows[parts[1]])
+    if parts is None:
+        return _Parts(rows, None)
+    learn, watch = (rows[part] for part in parts)
+    if settings.pretrained is not None and y[watch].sum() < _FEWEST_WATCHED:
+        return _Parts(rows, None)
+    return _Parts(learn, watch)
 
 
 def _fingerprint(settings: Settings, data: ImageDataset, groups: np.ndarray) -> str:

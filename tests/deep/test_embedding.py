@@ -54,6 +54,19 @@ def test_weights_come_from_a_model_whose_files_agree_with_its_manifest(detector,
         weights_of(pretrained=str(tmp_path / "other"))
 
 
+def test_fine_tuning_keeps_the_normalisation_and_learns_from_all_of_few_rows(arcs, detector, bundle):
+    before = detector.stack_.members_[0].network_.state
+    member = ConvNetMember(**{**SMALL, "epochs": 1, "validation_fraction": 0.15}, pretrained=str(bundle))
+    assert member.settings.learning_rate == pytest.approx(0.1 * ConvNetMember(**SMALL).settings.learning_rate)
+    member.fit(arcs[0][:24], arcs[1][:24])
+    assert (member.history_, member.temperature_) == ([], 1.0)
+    after = member.network_.state
+    kept = {name for name in before if name.endswith(("running_mean", "running_var"))}
+    assert len(kept) == 32
+    for name, value in before.items():
+        assert np.array_equal(after[name], value) == (name in kept or name.endswith("num_batches_tracked")), name
+
+
 def test_other_pretrained_networks_are_refused(bundle, tmp_path):
     with pytest.raises(WeightsError, match=r"has no member 'convnet'\. It has lightgbm, patch; name a model"):
         weights_of(pretrained="default")
