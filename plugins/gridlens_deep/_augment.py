@@ -22,12 +22,6 @@ _MOST_BLUR = 0.6
 """FWHM in arcsec"""
 _MOST_NOISE = 1.5
 """factor on the noise"""
-_MOST_DEPTH = 1.35
-"""factor on the signal-to-noise ratio of a channel"""
-_BACKGROUND = 0.2
-"""standard deviation of level and slopes of a residual background, in units of the noise"""
-_MOVED = 0.25
-"""fraction of the channels that are shifted"""
 
 
 def turned(images: torch.Tensor, version: int) -> torch.Tensor:
@@ -38,14 +32,10 @@ def turned(images: torch.Tensor, version: int) -> torch.Tensor:
 def augment(images: torch.Tensor, grid: Grid, regime: Regime) -> torch.Tensor:
     """Draw a version of each image with torch's own generator on the images' device.
 
-    Each is degraded, or its channels changed, where `regime` says so; then it is turned, and shifted by up to
-    `regime.most_shift` pixels. Pixels that are exactly 0, which are bad pixels and those outside the cutout, stay 0.
+    Each is degraded where `regime` says so, turned, and shifted by up to `regime.most_shift` pixels. Pixels that are
+    exactly 0, which are bad pixels and those outside the cutout, stay 0.
     """
-    if regime.degraded:
-        images = _degraded(images, grid)
-    if regime.bands_changed:
-        images = _bands_changed(images, grid)
-    return _shifted(_any_turned(images), regime.most_shift)
+    return _shifted(_any_turned(_degraded(images, grid) if regime.degraded else images), regime.most_shift)
 
 
 def _degraded(images: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -71,23 +61,6 @@ def _degraded(images: torch.Tensor, grid: Grid) -> torch.Tensor:
     )
     signal = torch.fft.irfft2(mixed, s=(size, size)) / factor
     return torch.where(known, torch.asinh(signal / grid.softening), 0.0)
-
-
-def _bands_changed(images: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """Change each channel on its own: its depth, a plane of residual background, and a pixel's shift of one in four."""
-    n, channels, size, _ = images.shape
-    like = {"device": images.device, "dtype": images.dtype}
-    rolled = images.clone()
-    moved = torch.rand(n, channels, device=images.device) < _MOVED
-    by = torch.randint(-1, 2, (n, channels, 2), device=images.device)
-    for image, channel in moved.nonzero().tolist():
-        rolled[image, channel] = images[image, channel].roll(tuple(by[image, channel].tolist()), (0, 1))
-    factor = torch.exp((2.0 * torch.rand(n, channels, 1, 1, **like) - 1.0) * math.log(_MOST_DEPTH))
-    at = torch.linspace(-1.0, 1.0, size, **like)
-    level, down, across = _BACKGROUND * torch.randn(3, n, channels, 1, 1, **like)
-    plane = level + down * at[:, None] + across * at
-    signal = factor * grid.softening * torch.sinh(rolled) + plane
-    return torch.where(images != 0.0, torch.asinh(signal / grid.softening), 0.0)
 
 
 def _any_turned(images: torch.Tensor) -> torch.Tensor:

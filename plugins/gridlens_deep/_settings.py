@@ -22,8 +22,6 @@ class Regime:
     ----------
     degraded : bool
         Blur the images and raise their noise at random.
-    bands_changed : bool
-        Change depth and background of each channel on its own, and its registration.
     most_shift : int
         Largest random shift, pixels.
     label_smoothing : float
@@ -38,7 +36,6 @@ class Regime:
     """
 
     degraded: bool = True
-    bands_changed: bool = False
     most_shift: int = 2
     label_smoothing: float = 0.0
     rise: float = 0.05
