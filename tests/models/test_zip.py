@@ -131,7 +131,7 @@ def test_other_entries_are_refused_before_anything_is_written(archive, unpacked,
 
 
 def test_a_bomb_is_refused_before_it_is_written(bundle, archive, unpacked):
-    (bundle / "card.md").write_bytes(b" " * (8 << 20))
+    (bundle / "card.md").write_bytes(b" " * (32 << 20))
     vouch(bundle)
     path = archive({name: (bundle / name).read_bytes() for name in ("card.md", "manifest.json")})
     with pytest.raises(ModelError, match="made to fill a disk"):
