@@ -7,13 +7,13 @@ end. Needs ``gridlens[deep]``.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 from _scenes import Scenes, cached_cutouts
+from _timing import processor_ms
 from deep import MEASURES
 from gridlens_deep import ConvNetMember, NetworkMember, ResNetMember
 from gridlens_deep._devices import threads
@@ -29,13 +29,6 @@ BATCHES = (1, 8, 32)
 REPEATS = 5
 # The other arrays are statistics of the normalisation.
 LEARNED = (".weight", ".bias")
-
-
-def processor_ms(call: Callable[[], object], n: int) -> tuple[object, float]:
-    """Return the result of a call, and its processor time for each of `n` images, ms."""
-    start = time.process_time()
-    result = call()
-    return result, 1e3 * (time.process_time() - start) / n
 
 
 def networks(epochs: int) -> dict[str, NetworkMember]:
@@ -101,7 +94,7 @@ def print_turns(member: NetworkMember, images: Images, label: np.ndarray) -> Non
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables of costs, and that of the training."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=2048, help="scenes to learn from")
     parser.add_argument("--epochs", type=int, default=3, help="of the training")

@@ -39,7 +39,7 @@ class Part:
         self._detector, self._combine = detector, combine
 
     def predict_proba(self, X: CutoutSet | Measured, prevalence: float | None = None) -> np.ndarray:
-        """Return what orders the rows as the part does, (n, 2); `prevalence` changes nothing."""
+        """Return probabilities (n, 2), uncalibrated, that order the rows; `prevalence` is ignored."""
         p = expit(self._combine(member_log_odds(self._detector.member_probabilities(X))))
         return np.column_stack([1.0 - p, p])
 
@@ -62,7 +62,7 @@ def with_parts(models: dict[str, LensDetector]) -> Models:
 
 
 def probabilities(detector: LensDetector | Part, measured: Measured, prevalence: float) -> np.ndarray:
-    """Return the probability of each row, (n,), a batch at a time: a network prepares images of a batch."""
+    """Return the probability of each row, (n,), in batches: the images of all rows would not fit into memory."""
     return np.concatenate(
         [
             detector.predict_proba(measured[start : start + BATCH], prevalence)[:, 1]

@@ -9,13 +9,13 @@ thread.
 import argparse
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from os import getpid
 from pathlib import Path
 
 from _shards import link_shards
+from _timing import processor_ms
 from engines import measured
 from gridlens_deep import images_of
 from soak import memory_of
@@ -61,16 +61,6 @@ def print_rates(shards: list[Path], models: list[str], fractions: list[float], w
                 print(f"| {model} | {fraction:g} | {k + 1} | {rate:.0f} | {ratio:.2f} | {peak:.0f} |", flush=True)
 
 
-def processor_ms(call: Callable[[], object], n: int) -> float:
-    """Return the processor time of a call for each of `n` cutouts, ms: the best of three, after one."""
-    times = []
-    for _ in range(4):
-        start = time.process_time()
-        call()
-        times.append(1e3 * (time.process_time() - start) / n)
-    return min(times[1:])
-
-
 def print_steps(shard: Path, models: list[str]) -> None:
     """Print the processor time of reading, of measuring, and of each member of the models."""
     source = FileSource([shard])
@@ -78,7 +68,9 @@ def print_steps(shard: Path, models: list[str]) -> None:
     cutouts = CutoutSet.concatenate(parts)[:160]
 
     def tell(step: str, call: Callable[[], object], n: int = len(cutouts)) -> None:
-        print(f"| {step} | {processor_ms(call, n):.2f} |", flush=True)
+        # The best of three, after a first call that compiles and fills caches.
+        best = min([processor_ms(call, n)[1] for _ in range(4)][1:])
+        print(f"| {step} | {best:.2f} |", flush=True)
 
     print("\n| step | ms for each cutout |\n|---|---|")
     tell("reading", lambda: [list(source.read(part)) for part in source.partitions()], sum(map(len, parts)))

@@ -23,9 +23,9 @@ ENGINES = ("threads", "processes", "dask")
 def measured(
     engine: str, shards: list[Path], out: Path, workers: int, **options: Any
 ) -> tuple[float, float, float, str]:
-    """Seconds to the first part, rate from there on, seconds to rank and write, and a digest of the table.
+    """Return the seconds to the first part, the rate from there on, the seconds to rank and write, and a digest.
 
-    `options` are those of `score_files`.
+    The rate is in cutouts per second, the digest is of the table; `options` are other parameters of `score_files`.
     """
     times: list[tuple[float, int]] = []
     # Threads are for little: here they do all.

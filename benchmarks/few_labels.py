@@ -1,4 +1,4 @@
-"""A few labels of another sky: which way of learning from them finds most lenses.
+"""A few labels of another sky: ways of learning from them, compared by the lenses that they find.
 
 Run ``python benchmarks/few_labels.py --pretrained deep``. From 50 to 1,000 labels, half of them lenses, each method
 learns; it is then scored on groups of the same sky that share no cutout with the labels. The skies are scenes of a

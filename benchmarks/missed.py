@@ -74,9 +74,9 @@ def print_counts(lenses: pd.DataFrame, deep: np.ndarray, classic: np.ndarray, na
     for title in every:
         for value, rows in counts.groupby(every[title], observed=True):
             total = rows.sum()
-            shares = " | ".join(f"{total[name] / total['lenses']:.2f}" for name in ("deep", "classic"))
+            fractions = " | ".join(f"{total[name] / total['lenses']:.2f}" for name in ("deep", "classic"))
             alone = " | ".join(str(int(total[name])) for name in ("deep_only", "classic_only", "neither"))
-            print(f"| {title} | {value} | {int(total['lenses'])} | {shares} | {alone} |")
+            print(f"| {title} | {value} | {int(total['lenses'])} | {fractions} | {alone} |")
 
 
 def draw_sheet(detector: LensDetector, scenes: Scenes, path: Path) -> None:

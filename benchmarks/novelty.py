@@ -65,7 +65,7 @@ def kinds(folder: Path) -> Iterator[tuple[str, list[CutoutSet]]]:
 
 
 def row(name: str, detector: LensDetector, sets: list[CutoutSet]) -> str:
-    """Return the row of the table for cutouts."""
+    """Return the row of the table for some sets of cutouts."""
     tables = [detector.score_rows(cutouts, novelty=True) for cutouts in sets]
     p, score, flags = (np.concatenate([table[column] for table in tables]) for column in ("novelty", "score", "flags"))
     usable = np.isfinite(p)
@@ -79,6 +79,7 @@ def row(name: str, detector: LensDetector, sets: list[CutoutSet]) -> str:
 
 
 def main() -> None:
+    """Print the table, and the time of the p-value."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="default")
     parser.add_argument("--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder of real images")

@@ -11,23 +11,24 @@ from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
 from gridlens.stacking import AveragedMember
 from gridlens_deep._member import NetworkMember
+from gridlens_deep._store import Images
 
 __all__ = ["embed"]
 
 
-def embed(cutouts: CutoutSet, member: NetworkMember | str | os.PathLike[str]) -> np.ndarray:
+def embed(cutouts: CutoutSet | Images, member: NetworkMember | str | os.PathLike[str]) -> np.ndarray:
     """Compute embeddings, the input of the last layer of a network, for neighbours, clusters and novelty.
 
     Parameters
     ----------
-    cutouts : CutoutSet of n
+    cutouts : CutoutSet of n, or the images of a network that were prepared from them
     member : NetworkMember, or str or path
         A fitted member; or a model whose stack holds one, as in `gridlens.load_model`.
 
     Returns
     -------
     ndarray of shape (n, width), float32
-        The mean over the eight flips and quarter turns; NaN for a rejected cutout.
+        The mean over the member's `turns`; NaN for a rejected cutout.
 
     Raises
     ------

@@ -16,10 +16,10 @@ from gridlens.cutouts import CutoutSet
 from gridlens_deep._convnet import ConvNetMember
 from gridlens_deep._errors import WeightsError
 from gridlens_deep._pretrained import saved_folder
+from gridlens_deep._weights import PARAMETERS
 
 __all__ = ["EmbeddingMember"]
 
-_PARAMETERS = "parameters.json"
 _REGRESSION = "regression.json"
 _NETWORK = "network"
 # Values farther out, in standard deviations of the training rows, count as this far.
@@ -83,9 +83,17 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
     def prepare(self, X: CutoutSet) -> np.ndarray:
         """Return embeddings (n, width) float32, which `fit` and the methods that score take instead of the cutouts.
 
-        The stack computes them once for all folds. A rejected cutout is a row of NaN.
+        The stack computes them once for all folds. A rejected cutout is a row of NaN. A fitted member takes the network
+        that it holds, unless `pretrained` has changed since.
+
+        Raises
+        ------
+        WeightsError
+            The member is not fitted, and the pretrained network is not available.
         """
-        return self._pretrained_network().embed(X)
+        # The model or folder of a member that was saved may be missing here, or hold another network by now.
+        fitted = getattr(self, "_fitted_with", None) == self.pretrained
+        return (self.network_ if fitted else self._pretrained_network()).embed(X)
 
     def fit(
         self,
@@ -118,7 +126,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         """
         from sklearn.linear_model import LogisticRegression
 
-        self.network_ = self._pretrained_network()
+        self.network_, self._fitted_with = self._pretrained_network(), self.pretrained
         columns, labels = self._columns(X), np.asarray(y)
         known = np.isfinite(columns).all(axis=1)
         if labels.shape != (len(columns),) or set(np.unique(labels[known]).tolist()) != {0, 1}:
@@ -182,7 +190,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
             "coef": self.coef_.tolist(),
             "intercept": self.intercept_,
         }
-        (folder / _PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n", encoding="utf-8")
+        (folder / PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n", encoding="utf-8")
         (folder / _REGRESSION).write_text(json.dumps(learned, indent=1) + "\n", encoding="utf-8")
         (folder / _NETWORK).mkdir()
         self.network_.save(folder / _NETWORK)
@@ -196,8 +204,9 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         WeightsError
             The network or the regression is damaged.
         """
-        member = cls(**json.loads((folder / _PARAMETERS).read_text(encoding="utf-8")))
+        member = cls(**json.loads((folder / PARAMETERS).read_text(encoding="utf-8")))
         member.network_ = ConvNetMember.load(folder / _NETWORK).set_params(n_jobs=member.n_jobs)
+        member._fitted_with = member.pretrained
         learned = json.loads((folder / _REGRESSION).read_text(encoding="utf-8"))
         width = member.network_.network_.width + 1
         columns = [np.array(learned[name], dtype=np.float64) for name in ("center", "scale", "coef")]
@@ -207,7 +216,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         if any(column.shape != (width,) for column in columns) or not finite or not (member.scale_ > 0.0).all():
             raise WeightsError(
                 f"The file {_REGRESSION} must hold {width} finite numbers each as 'center', 'scale' (above 0) and "
-                "'coef', and a finite 'intercept'. Got something else instead; get or train the model again."
+                "'coef', and a finite 'intercept'. Got other values instead; download or train the model again."
             )
         member.classes_ = np.array([0, 1])
         return member

@@ -10,7 +10,7 @@ class WeightsError(GridlensError):
 
 
 class DeviceError(GridlensError):
-    """A device is not available, or has too little memory."""
+    """A device, or a package that uses it, is not available; or the device has too little memory."""
 
 
 class BatchTooLarge(Exception):

@@ -22,11 +22,10 @@ from gridlens_deep._images import clean_rows
 from gridlens_deep._scoring import embeddings_of, log_odds_of, spread_of
 from gridlens_deep._settings import Regime, Settings
 from gridlens_deep._store import Images
-from gridlens_deep._weights import WEIGHTS, checked_state, read_weights, write_weights
+from gridlens_deep._weights import PARAMETERS, WEIGHTS, checked_state, read_weights, write_weights
 
 __all__ = ["NetworkMember"]
 
-_PARAMETERS = "parameters.json"
 _STATE = "state.json"
 # Parameters under other names in models of version 0.1.
 _RENAMED = {"patience": "n_iter_no_change", "validation": "validation_fraction", "prior": "class_prior"}
@@ -60,7 +59,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     n_iter_no_change : int, default=6
         Epochs without a better average precision of the validation part after which training stops.
     validation_fraction : float, default=0.15
-        Fraction of the rows in the validation part, in whole groups; 0 for no such part.
+        Fraction of the rows in the validation part, in whole groups; 0 for no such part. With `pretrained`, it is
+        left out where it would hold fewer than 20 lenses: the last epoch is kept, and the temperature is 1.
     turns : bool or int, default=True
         Score by the mean over 1, 2, 4 or 8 flips and turns of an image: 1 is the image itself, 2 adds a quarter turn,
         4 are all quarter turns, 8 the same after a flip as well. True takes 8, False 1. The time grows in proportion.
@@ -72,7 +72,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         Folder for the state of the training after each epoch. A training with the same parameters and rows continues
         from the state in it; each training has a subfolder of its own. None keeps nothing.
     n_jobs : int, default=1
-        Threads that prepare cutouts, and of torch on the CPU.
+        Threads that prepare cutouts, and of the network on the CPU.
     random_state : int, default=0
         One seed gives one result on the CPU; None counts as 0.
     verbose : int, default=0
@@ -87,7 +87,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     class_prior_ : float or None
         `class_prior` of a member that was trained with "nnpu".
     history_ : list of float
-        Average precision of the validation part by epoch.
+        Average precision of the validation part by epoch; empty without such a part.
     classes_ : ndarray of shape (2,)
         0 and 1.
     """
@@ -301,7 +301,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         Raises
         ------
         GridlensError
-            The network is one of another member.
+            The member is not `convnet`.
         """
         check_is_fitted(self, "network_")
         model, path = onnx_model(self.network_.state, self.settings), Path(path)
@@ -316,7 +316,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         """Write the weights as safetensors, parameters and temperature as JSON: none of the files is code."""
         check_is_fitted(self, "network_")
         state = {"temperature": self.temperature_, "class_prior": self.class_prior_}
-        (folder / _PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n")
+        (folder / PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n")
         (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n")
         write_weights(self.network_.state, folder / WEIGHTS)
 
@@ -331,7 +331,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         DeviceError
             Neither torch nor, for `convnet`, onnxruntime is installed.
         """
-        parameters = json.loads((folder / _PARAMETERS).read_text())
+        parameters = json.loads((folder / PARAMETERS).read_text())
         member = cls(**{_RENAMED.get(name, name): value for name, value in parameters.items()})
         if member.device == "cuda" and not sees_gpu():
             warnings.warn(

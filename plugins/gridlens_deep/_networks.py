@@ -41,7 +41,7 @@ class Network(nn.Module):
         self.last = nn.Linear(width, 1)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """Return embeddings (n, width) of images (n, 3, H, W)."""
+        """Return embeddings (n, width) of images (n, 3 or 4, H, W)."""
         found = self.backbone(pixel_values=images)
         pooled = found.pooler_output
         return pooled.flatten(1) if pooled is not None else found.last_hidden_state[:, 0]

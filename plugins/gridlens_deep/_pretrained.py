@@ -12,10 +12,9 @@ from gridlens.errors import ModelError
 from gridlens.models import member_folder
 from gridlens_deep._errors import WeightsError
 from gridlens_deep._settings import Settings
+from gridlens_deep._weights import PARAMETERS
 
 __all__ = ["check_grid", "saved_folder"]
-
-_PARAMETERS = "parameters.json"
 
 
 @contextmanager
@@ -36,7 +35,7 @@ def saved_folder(pretrained: str, name: str) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         folder = Path(pretrained)
-        if not (folder / _PARAMETERS).is_file():
+        if not (folder / PARAMETERS).is_file():
             try:
                 folder = stack.enter_context(member_folder(pretrained, name))
             except ModelError as exc:
@@ -50,12 +49,12 @@ def saved_folder(pretrained: str, name: str) -> Iterator[Path]:
 def check_grid(folder: Path, settings: Settings) -> None:
     """Raise WeightsError unless the network saved in `folder` saw images of the same field and pixels."""
     try:
-        stored = json.loads((folder / _PARAMETERS).read_text(encoding="utf-8"))
+        stored = json.loads((folder / PARAMETERS).read_text(encoding="utf-8"))
         seen = int(stored["size"]), float(stored["pixel_scale"])
     # A file that was tampered with may hold any JSON.
     except (OSError, ValueError, TypeError, KeyError) as exc:
         raise WeightsError(
-            f"The file {_PARAMETERS} beside pretrained weights must hold the parameters of their member. Got one in "
+            f"The file {PARAMETERS} beside pretrained weights must hold the parameters of their member. Got one in "
             f"{settings.pretrained} that cannot be read ({type(exc).__name__}); save the member again."
         ) from exc
     for parameter, had, wanted in zip(

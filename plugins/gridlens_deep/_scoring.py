@@ -1,4 +1,4 @@
-"""Scores of a network: batches of images, and means over their flips and turns, by whichever runtime there is."""
+"""Scores of a network: batches of images, and means over their flips and turns, by onnxruntime or torch."""
 
 from __future__ import annotations
 

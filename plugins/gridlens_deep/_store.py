@@ -91,7 +91,7 @@ _IN_USE: WeakValueDictionary[tuple[str, Grid], Images] = WeakValueDictionary()
 
 
 def _digest(cutouts: CutoutSet) -> str:
-    """Identify what images are prepared from; hashing takes a fraction of the time of preparing."""
+    """Return a hash of all that images are prepared from, which takes a fraction of the time of preparing them."""
     found = hashlib.sha256(repr(cutouts.pixels.shape).encode())
     # The seeing decides on the flags of a star.
     seeing = cutouts.metadata["seeing"].to_numpy()

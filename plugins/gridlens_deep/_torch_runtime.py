@@ -26,7 +26,7 @@ class TorchRuntime:
     state : mapping of str to ndarray
         Weights of the network by name.
     settings : Settings
-        What kind of network it is.
+        Name, variant and images of the network.
     """
 
     def __init__(self, state: Mapping[str, np.ndarray], settings: Settings) -> None:

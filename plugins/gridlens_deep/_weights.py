@@ -1,4 +1,4 @@
-"""Weights of networks in files, as arrays: nothing here needs torch."""
+"""The files of a saved member, and weights of networks as arrays: nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from gridlens_deep._errors import WeightsError
 
-__all__ = ["WEIGHTS", "checked_state", "read_weights", "write_weights"]
+__all__ = ["PARAMETERS", "WEIGHTS", "checked_state", "read_weights", "write_weights"]
 
-WEIGHTS = "weights.safetensors"
-"""name of the file in a member's folder"""
+PARAMETERS, WEIGHTS = "parameters.json", "weights.safetensors"
+"""names of files in a member's folder"""
 
 
 def write_weights(state: Mapping[str, np.ndarray], path: Path) -> None:

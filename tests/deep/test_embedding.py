@@ -1,6 +1,7 @@
 """Few labels: weights that come from a model, and the regression on the embedding of a frozen network."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -119,6 +120,20 @@ def test_few_labels_of_arcs_are_learned(arcs, bundle, tmp_path):
     EmbeddingMember.load(tmp_path).save(tmp_path / "again")
     for name in ("regression.json", "parameters.json", "network/weights.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_a_saved_regression_scores_with_the_network_that_it_holds(arcs, detector, tmp_path):
+    detector.save(tmp_path / "model")
+    member = EmbeddingMember(str(tmp_path / "model")).fit(arcs[0][:24], arcs[1][:24])
+    (tmp_path / "saved").mkdir()
+    member.save(tmp_path / "saved")
+    shutil.rmtree(tmp_path / "model")
+    again = EmbeddingMember.load(tmp_path / "saved")
+    expected = member.predict_proba(arcs[0][24:30])
+    # Folds that score together share what the first of them prepares.
+    np.testing.assert_allclose(AveragedMember([again, again]).predict_proba(arcs[0][24:30]), expected, rtol=1e-6)
+    with pytest.raises(WeightsError, match="Got 'elsewhere' instead"):
+        again.set_params(pretrained="elsewhere").prepare(arcs[0][:2])
 
 
 def test_inputs_that_do_not_fit_are_refused(arcs, bundle, tmp_path):
