@@ -26,8 +26,7 @@ from other_skies import HERE, METRICS, Values, lines, mean, measured
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from gridlens import load_model
-from gridlens.features import Measured
-from gridlens.features._extractor import measure
+from gridlens.features import Measured, measure
 from gridlens.members import LightGBMMember
 from gridlens.stacking._meta import fit_meta
 
