@@ -75,6 +75,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
     name: ClassVar[str] = "embedding"
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
     requires: ClassVar[tuple[str, ...]] = ConvNetMember.requires
+    screened: ClassVar[bool] = True
 
     pretrained: str = "deep"
     C: float = 0.01
