@@ -1,4 +1,4 @@
-"""What the project says of itself: the README's lines are those that CI runs, and metadata stand in one place."""
+"""Statements of the project about itself: the README's lines are those that CI runs, and metadata have one place."""
 
 import configparser
 import contextlib

@@ -18,6 +18,14 @@ __all__ = [
 ]
 
 
+def _number(value: Any) -> float:
+    """Return a number; NaN for another text."""
+    try:
+        return float(value)
+    except ValueError:
+        return float("nan")
+
+
 class Prevalence(click.ParamType):
     """A prevalence strictly between 0 and 1, or the words of `also`."""
 
@@ -30,10 +38,7 @@ class Prevalence(click.ParamType):
         """Return the prevalence as a float; end in a usage error otherwise."""
         if value in self.also:
             return str(value)
-        try:
-            prevalence = float(value)
-        except ValueError:
-            prevalence = float("nan")
+        prevalence = _number(value)
         if not 0.0 < prevalence < 1.0:
             others = "".join(f", or {word!r}" for word in self.also)
             self.fail(f"must be a prevalence between 0 and 1, such as 1e-3{others}. Got {value!r} instead.", param, ctx)
@@ -47,10 +52,7 @@ class Fraction(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the fraction as a float; end in a usage error otherwise."""
-        try:
-            fraction = float(value)
-        except ValueError:
-            fraction = float("nan")
+        fraction = _number(value)
         if not 0.0 < fraction <= 1.0:
             self.fail(f"must be a fraction above 0 and at most 1, such as 0.1. Got {value!r} instead.", param, ctx)
         return fraction

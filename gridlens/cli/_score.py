@@ -70,8 +70,8 @@ _ON_TERMINAL = 20
     default=1.0,
     show_default=True,
     metavar="FRACTION",
-    help="Let the networks of the model score only the top fraction by its other members, as high as this fraction of "
-    "non-lenses in its calibration. The column branch says which members scored.",
+    help="Let the networks of the model score only cutouts that its other members rank as high as this fraction of the "
+    "non-lenses of its calibration. The column branch says which members scored.",
 )
 @click.option(
     "--novelty",

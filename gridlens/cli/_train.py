@@ -93,7 +93,7 @@ def train(
     seen, and its first line says whether the model is better there than the one that comes with gridlens. With few
     labels it seldom is: --from default builds on that model.
 
-    With --recipe, on scenes that are simulated first: the recipe "default" makes the model that comes with gridlens, in
+    With --recipe, on scenes that are simulated first: the recipe "default" makes the bundled model of that name, in
     about an hour and a half on two cores; "quick" makes a weaker one from a sixteenth of the scenes, to try members.
     """
     own = bool(data or options["images"])

@@ -100,5 +100,5 @@ def flag_message(flags: int) -> str:
 
 
 def is_rejected(flags: ArrayLike) -> NDArray[np.bool_]:
-    """Whether each entry of `flags`, of any shape, has a bit that rejects the cutout."""
+    """Return whether each entry of `flags`, of any shape, has a bit that rejects the cutout."""
     return np.asarray(np.asarray(flags, dtype=np.int64) & int(REJECTING_FLAGS) != 0)

@@ -301,10 +301,10 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             estimates it from the scores with `gridlens.calibration.estimate_shift`, whose notes say how little to trust
             it where lenses are rare.
         screen : float, default=1.0
-            Slow members, such as networks, score only the cutouts that the stack of the other members ranks highest: as
-            high as this fraction of the non-lenses of the calibration. The threshold belongs to the model, so that no
-            score depends on the other cutouts; among your cutouts another fraction may pass. Either branch is
-            calibrated on its own rows, which makes their scores comparable. 1 lets all members score all cutouts.
+            Slow members, such as networks, score only the cutouts that the stack of the other members ranks as high as
+            this fraction of the non-lenses of the calibration. The threshold belongs to the model, so that no score
+            depends on the other cutouts; among your cutouts another fraction may pass. Each branch is calibrated on its
+            own rows, which makes their scores comparable. 1 lets all members score all cutouts.
         novelty : bool, default=False
             Compare the cutouts with a sample of those that the model learned from, by their light and arc candidates:
             it changes no score.
@@ -338,11 +338,11 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            `prevalence` is not between 0 and 1, or `screen` not above 0 and at most 1.
+            `prevalence` is not between 0 and 1, or `screen` is not above 0 and at most 1.
         GridlensError
-            The prevalence cannot be estimated from these scores; with `screen` below 1, all members of the model are
-            alike fast or slow, it was saved without a screen, or it cannot be calibrated at this fraction; or the model
-            has no sample for `novelty`.
+            The prevalence cannot be estimated from these scores; with `screen` below 1, the members of the model are
+            all fast or all slow, it was saved without a screen, or it cannot be calibrated at this fraction; or the
+            model has no sample for `novelty`.
         """
         table = rank_table(self.score_rows(cutouts, screen=screen, novelty=novelty), prevalence)
         table.attrs.update(self.column_attrs())

@@ -156,7 +156,7 @@ def _hashes(parts: Parts, k: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _again(parts: Parts, places: np.ndarray) -> np.ndarray:
-    """Those of the places whose ids an earlier one of them has: a hash alone proves nothing."""
+    """Return the places whose ids an earlier place has: a hash alone proves nothing."""
     ids: list[str] = []
     at = 0
     for table in parts.tables(["id"]):

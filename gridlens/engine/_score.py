@@ -106,7 +106,7 @@ def _is_text(column: pd.Series) -> bool:
 
 
 class Scored(NamedTuple):
-    """What `score_files` did."""
+    """Result of `score_files`: numbers of rows, and the prevalence."""
 
     rows: int
     rejected: int

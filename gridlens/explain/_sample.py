@@ -38,7 +38,7 @@ _NEEDED = ("id", "path", "rank", "status")
 
 
 class Sample(NamedTuple):
-    """What `explain_table` returns.
+    """Result of `explain_table`.
 
     Attributes
     ----------

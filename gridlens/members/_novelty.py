@@ -1,4 +1,4 @@
-"""How unusual a cutout is among a reference sample: a flag for the reviewer, never a part of the probability."""
+"""Distance of a cutout from a reference sample: a flag for the reviewer, never a part of the probability."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md`,
 `training_rows.npy` (hashes of the rows that it learned from), `screen.npy` (the calibration rows of a model that can
-screen) and a folder per member. Nothing in it is code, and
+screen), `novelty.npz` (the sample that novelty is measured from) and a folder per member. Nothing in it is code, and
 nothing is parsed before its size and hash agree. Members of trees store them as arrays (`trees.npz`), which are checked
 as they are read; the text of the library that grew them lies beside the arrays and is not parsed until it is asked for.
 

@@ -45,7 +45,7 @@ class StackState(NamedTuple):
 
 
 class DetectorState(NamedTuple):
-    """What `detector.json` holds, checked."""
+    """Checked contents of `detector.json`."""
 
     metadata: str
     members: tuple[str, ...]

@@ -32,7 +32,7 @@ FWHM_PER_SIGMA = 2.3548
 
 @dataclass(frozen=True)
 class Conditions:
-    """How a scene was observed. Arrays run over g, r, i."""
+    """Conditions of an observation. Arrays run over g, r, i."""
 
     seeing: np.ndarray
     """FWHM, arcsec"""

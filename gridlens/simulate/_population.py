@@ -1,4 +1,4 @@
-"""What stands in every scene, lens or not: the BCG, the cluster's members, the field, the stars.
+"""Objects of every scene, lens or not: the BCG, the cluster's members, the field, the stars.
 
 All numbers are those of the project's simulation notes; magnitudes are AB, r band unless said.
 """

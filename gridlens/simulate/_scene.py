@@ -72,7 +72,7 @@ TRUTH_COLUMNS = (
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """What a set of scenes is drawn from.
+    """Settings of a set of scenes.
 
     Parameters
     ----------
@@ -263,7 +263,10 @@ def draw_lens(
     cluster_cluster: bool,
     wide: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """The lensed light as observed, without noise, (3, size, size), and its truth."""
+    """Return the lensed light as observed, without noise, (3, size, size), and its truth.
+
+    `wide`, the stream of the randomised sources, draws mass and sources from wide distributions.
+    """
     low, high = (20.0, 50.0) if cluster_cluster else (8.0, 32.0)
     # In a small cutout the Einstein ring is drawn no larger than the cutout: beyond its edge there is no arc to learn.
     high = max(min(high, 0.5 * scene.geometry.field), low)

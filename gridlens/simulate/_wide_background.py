@@ -75,7 +75,7 @@ def _add_residual(rng: np.random.Generator, pixels: np.ndarray, light: np.ndarra
 
 @dataclass(frozen=True)
 class _Star:
-    """A place whose star left marks."""
+    """A star, drawn or not, that left marks on the image."""
 
     x: float
     y: float
@@ -93,13 +93,13 @@ def _inside(pixels: np.ndarray, star: _Star) -> np.ndarray:
 
 
 def _mask(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars: list[_Star]) -> None:
-    """Discs without data."""
+    """Take the data out of discs."""
     for star in stars:
         pixels[:, _inside(pixels, star)] = np.nan
 
 
 def _fill(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars: list[_Star]) -> None:
-    """Discs that were filled with a level and noise of their own."""
+    """Fill discs with a level and noise of their own."""
     for star in stars:
         disc = _inside(pixels, star)
         noise = rng.uniform(0.0, 1.0) * rng.normal(size=(3, int(disc.sum())))
@@ -107,7 +107,7 @@ def _fill(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars
 
 
 def _spikes(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars: list[_Star]) -> None:
-    """Diffraction spikes at any angle, two or three lines through each star."""
+    """Add diffraction spikes at any angle, two or three lines through each star."""
     lines, turn, width = int(rng.integers(2, 4)), float(rng.uniform(0.0, math.pi)), float(rng.uniform(0.5, 1.3))
     height = sigma * rng.uniform(5.0, 60.0)
     yy, xx = np.indices(pixels.shape[1:])
@@ -121,7 +121,7 @@ def _spikes(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, sta
 
 
 def _bleed(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars: list[_Star]) -> None:
-    """Charge that ran along rows or columns, in one band or two."""
+    """Add trails of charge along rows or columns, in one band or two."""
     along_rows = rng.random() < 0.5
     bands = rng.choice(3, size=int(rng.integers(1, 3)), replace=False)
     yy, xx = np.indices(pixels.shape[1:])
@@ -138,7 +138,7 @@ _MARKS: dict[str, Mark] = {"mask": _mask, "fill": _fill, "spikes": _spikes, "ble
 def _marked(
     rng: np.random.Generator, stars: list[tuple[float, float, np.ndarray]], geometry: Geometry, bcg: tuple[float, float]
 ) -> list[_Star]:
-    """Return the saturated stars or, where there are none, one to three places away from the BCG."""
+    """Return the saturated stars or, where there are none, up to three places away from the BCG."""
     places = [(x, y) for x, y, _ in stars]
     if not places:
         drawn = rng.uniform(-0.5 * geometry.field, 0.5 * geometry.field, (int(rng.integers(1, 4)), 2))
@@ -156,13 +156,14 @@ def _add_mark(
     geometry: Geometry,
     bcg: tuple[float, float],
 ) -> str:
-    """Add one mark of stars or one artefact to `pixels` (3, H, W) in place; return its name."""
+    """Add marks of stars or an artefact to `pixels` (3, H, W) in place; return its name, "" without a mark."""
     kind = str(rng.choice([*_MARKS, *ARTEFACTS]))
     if kind in ARTEFACTS:
         ARTEFACTS[kind](rng, pixels, sky_sigma)
-    else:
-        _MARKS[kind](rng, pixels, sky_sigma, _marked(rng, stars, geometry, bcg))
-    return kind
+        return kind
+    marked = _marked(rng, stars, geometry, bcg)
+    _MARKS[kind](rng, pixels, sky_sigma, marked)
+    return kind if marked else ""
 
 
 def add_background(
@@ -198,4 +199,5 @@ def add_background(
     if rng is None:
         return []
     _add_residual(rng, pixels, light, sky_sigma)
-    return [_add_mark(rng, pixels, sky_sigma, stars, geometry, bcg)] if rng.random() < 0.3 else []
+    kind = _add_mark(rng, pixels, sky_sigma, stars, geometry, bcg) if rng.random() < 0.3 else ""
+    return [kind] if kind else []

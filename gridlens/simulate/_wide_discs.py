@@ -1,15 +1,22 @@
 """Disc galaxies with structure: a redder bulge, spiral arms and a bar of many small knots, star-forming clumps."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from gridlens.simulate._canvas import Canvas, band_fluxes
 
-__all__ = ["draw_arms", "draw_disc"]
+__all__ = ["draw_arms", "draw_disc", "turned"]
 
 # Arms and bars are drawn on discs at least this large, arcsec: the seeing washes out those of a smaller one.
 _SMALLEST_WITH_ARMS = 0.7
+
+
+def turned(x: float, y: float, along: Any, across: Any, angle: float) -> tuple[Any, Any]:
+    """Return the places at `along` and `across` an axis through `x`, `y`, arcsec, that is at `angle`, rad, from x."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    return x + along * cos - across * sin, y + along * sin + across * cos
 
 
 def draw_arms(
@@ -52,10 +59,9 @@ def draw_arms(
     shares = rng.lognormal(0.0, float(rng.uniform(0.1, 0.9)), distance.size) * np.exp(-distance / radius)
     shares /= shares.sum()
     sizes = radius * rng.uniform(0.07, 0.16, distance.size) * np.sqrt(distance / radius)
-    cos, sin = math.cos(angle), math.sin(angle)
     for k in range(distance.size):
-        knot_x, knot_y = x + along[k] * cos - across[k] * sin, y + along[k] * sin + across[k] * cos
-        canvas.galaxy(knot_x, knot_y, float(sizes[k]), 0.5, max(axis_ratio, 0.4), angle, shares[k] * fluxes)
+        place = turned(x, y, along[k], across[k], angle)
+        canvas.galaxy(*place, float(sizes[k]), 0.5, max(axis_ratio, 0.4), angle, shares[k] * fluxes)
 
 
 def draw_disc(
@@ -127,7 +133,6 @@ def _draw_clumps(
     count = int(rng.integers(2, 9))
     shares = rng.dirichlet(np.ones(count))
     along, across = rng.normal(0.0, 0.9 * radius, count), rng.normal(0.0, 0.9 * radius * axis_ratio, count)
-    cos, sin = math.cos(angle), math.sin(angle)
     for k in range(count):
-        place = x + along[k] * cos - across[k] * sin, y + along[k] * sin + across[k] * cos
+        place = turned(x, y, along[k], across[k], angle)
         canvas.galaxy(*place, radius * float(rng.uniform(0.06, 0.2)), 0.5, 1.0, 0.0, shares[k] * fluxes)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gridlens.simulate._canvas import Canvas, band_fluxes
 from gridlens.simulate._population import Cluster, red_sequence, schechter_magnitudes
-from gridlens.simulate._wide_discs import draw_disc
+from gridlens.simulate._wide_discs import draw_disc, turned
 
 __all__ = ["Blank", "draw_wide_cluster", "draw_wide_field"]
 
@@ -100,8 +100,7 @@ def draw_wide_cluster(
     distance = rng.gamma(float(rng.uniform(0.8, 1.8)), float(rng.uniform(10.0, 26.0)), count)
     direction, flat = rng.uniform(0.0, 2.0 * math.pi, count), float(rng.uniform(0.45, 1.0))
     along, across = distance * np.cos(direction), flat * distance * np.sin(direction)
-    cos, sin = math.cos(angle), math.sin(angle)
-    positions = np.column_stack([x + along * cos - across * sin, y + along * sin + across * cos])
+    positions = np.column_stack(turned(x, y, along, across, angle))
     _draw_members(rng, canvas, positions, mags, sequence, 1.0 - 0.5 * (redshift - 0.2))
     luminosity = np.append(10.0 ** (-0.4 * (mag - knee)), 10.0 ** (-0.4 * (mags - knee)))
     members = np.column_stack([np.vstack([[x, y], positions]), luminosity])

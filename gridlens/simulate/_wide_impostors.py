@@ -9,7 +9,7 @@ import numpy as np
 from gridlens.simulate._canvas import Canvas, band_fluxes
 from gridlens.simulate._impostors import IMPOSTORS, impostor_place
 from gridlens.simulate._population import Cluster, draw_field, red_sequence
-from gridlens.simulate._wide_discs import draw_arms
+from gridlens.simulate._wide_discs import draw_arms, turned
 
 __all__ = ["WIDE_IMPOSTORS", "draw_wide_impostors"]
 
@@ -61,11 +61,9 @@ def _stripped(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> Non
     for k in range(count):
         along = length * (k + 1.0) / count
         across = bend * along**2 + float(rng.normal(0.0, 0.25))
-        place = (
-            x + along * math.cos(towards) - across * math.sin(towards),
-            y + along * math.sin(towards) + across * math.cos(towards),
+        canvas.galaxy(
+            *turned(x, y, along, across, towards), float(rng.uniform(0.15, 0.5)), 0.6, 0.6, towards, shares[k] * total
         )
-        canvas.galaxy(*place, float(rng.uniform(0.15, 0.5)), 0.6, 0.6, towards, shares[k] * total)
 
 
 def _alignment(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
@@ -136,7 +134,7 @@ def draw_wide_impostors(
     canvas : Canvas
     cluster : Cluster
     is_lens : bool
-        Lens or not, the kinds are the same but for the nearby spiral: it fills the field, in front of any lens.
+        Whether the scene holds a lens. A nearby spiral, which would hide it, is drawn only in scenes without one.
 
     Returns
     -------
@@ -199,8 +197,6 @@ def _draw_knots(
     shares = rng.dirichlet(np.full(count, 0.7))
     distance, phase = radius * rng.gamma(3.0, 0.4, count), rng.uniform(0.0, 2.0 * math.pi, count)
     along, across = distance * np.cos(phase), axis_ratio * distance * np.sin(phase)
-    cos, sin = math.cos(angle), math.sin(angle)
     sizes = rng.uniform(0.15, 0.6, count)
     for k in range(count):
-        place = x + along[k] * cos - across[k] * sin, y + along[k] * sin + across[k] * cos
-        canvas.galaxy(*place, float(sizes[k]), 0.5, 1.0, 0.0, shares[k] * fluxes)
+        canvas.galaxy(*turned(x, y, along[k], across[k], angle), float(sizes[k]), 0.5, 1.0, 0.0, shares[k] * fluxes)

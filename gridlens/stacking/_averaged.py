@@ -87,7 +87,7 @@ class AveragedMember:
 
     @staticmethod
     def is_saved_in(folder: Path) -> bool:
-        """Whether the folder holds several members."""
+        """Return whether the folder holds several members."""
         return (folder / _FILE).is_file()
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What a member of the stack is."""
+"""Protocol of a member of the stack."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable

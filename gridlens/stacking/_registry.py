@@ -277,7 +277,7 @@ def _missing(requires: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _is_there(module: str) -> bool:
-    """Whether a module can be found; it is not imported."""
+    """Return whether a module can be found; it is not imported."""
     try:
         return find_spec(module) is not None
     # From finders that block it, and where it was put out of the way in `sys.modules`.

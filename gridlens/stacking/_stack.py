@@ -160,7 +160,7 @@ class MemberStack(BaseEstimator):
 
     @property
     def n_fits(self) -> int:
-        """How many fits of a member `fit` makes, none of them supplied."""
+        """Number of times that `fit` fits a member if no scores are supplied."""
         learned = sum(not _is_frozen(member) for member in self.members)
         in_folds = learned * self.cv if len(self.members) > 1 or self.final == "average" else 0
         return in_folds + (learned if self.final == "refit" else 0) + len(self.members) - learned
@@ -343,7 +343,7 @@ def _is_frozen(member: Any) -> bool:
 
 
 def _prepared(member: Any, inputs: Mapping[str, Any]) -> Any:
-    """What the member looks at, measured once where it measures."""
+    """Return the input of a member, prepared once if the member has `prepare`."""
     X = inputs[member.consumes]
     return member.prepare(X) if hasattr(member, "prepare") else X
 

@@ -81,8 +81,8 @@ def calibrate_unlabelled(detector: LensDetector, learn: Examples) -> LabelFreque
     Parameters
     ----------
     detector : LensDetector
-        Fitted on `learn`; its calibrator and its calibration prevalence are replaced. It cannot screen, which takes
-        clean labels.
+        Fitted on `learn`; its calibrator and its calibration prevalence are replaced. It cannot screen then, since
+        a screen is calibrated on clean labels.
     learn : Examples
         Rows whose label is 1 for a known lens and 0 for the others.
     """

@@ -1,4 +1,4 @@
-"""Centred images against the slow reference, and what they are for odd input."""
+"""Centred images against the slow reference, for usual and for odd input."""
 
 import naive_images
 import numpy as np

@@ -13,7 +13,7 @@ from gridlens.simulate._observe import FWHM_PER_SIGMA, add_noise, draw_condition
 from gridlens.simulate._point_spread import PointSpread
 from gridlens.simulate._randomised import Streams
 from gridlens.simulate._scene import arc_truth
-from gridlens.simulate._wide_background import _add_residual
+from gridlens.simulate._wide_background import _add_mark, _add_residual
 from gridlens.simulate._wide_sky import draw_sampling, widened
 
 SKY = ("psf", "noise", "background", "registration", "sampling")
@@ -165,3 +165,16 @@ def test_a_residual_is_smooth_and_no_higher_than_its_limit():
         _add_residual(np.random.default_rng(seed), pixels, light, np.array([1.0, 2.0, 3.0]))
         assert np.all(np.abs(pixels).max(axis=(1, 2)) <= 1.5 * np.array([1.0, 2.0, 3.0]) + 1e-9)
         assert np.abs(np.diff(pixels, axis=2)).max() < 0.5
+
+
+def test_marks_are_named_where_there_are_any():
+    """In a field of 10 arcsec all places are too near the BCG for the mark of a star that is not drawn."""
+    named = set()
+    for seed in range(40):
+        pixels = np.zeros((3, 20, 20))
+        name = _add_mark(np.random.default_rng(seed), pixels, np.ones(3), [], Geometry(20, 0.5), (0.0, 0.0))
+        assert bool(name) == bool(pixels.any())
+        named.add(name)
+    assert "" in named
+    assert not named & {"mask", "fill", "spikes", "bleed"}
+    assert len(named) > 1

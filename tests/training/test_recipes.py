@@ -10,7 +10,7 @@ from gridlens.cutouts import write_npz
 from gridlens.errors import GridlensError
 from gridlens.features import GridPatchExtractor, Measured, measure
 from gridlens.models import read_manifest
-from gridlens.simulate import SceneSettings, scenes_to_cutouts, simulate_scene
+from gridlens.simulate import RANDOMISED, SceneSettings, scenes_to_cutouts, simulate_scene
 from gridlens.training import RECIPES, Recipe
 from gridlens.training._mine import mine
 from gridlens.training._scenes import measured_scenes
@@ -150,6 +150,12 @@ def test_an_unknown_member_is_refused_before_anything_is_simulated(tmp_path):
     listed = r"among convnet, elkan-noto, embedding, lightgbm, linear, .* Got 'lightgm' instead"
     with pytest.raises(GridlensError, match=listed):
         train(recipe=TINY, members=("lightgm",), out=tmp_path / "model")
+
+
+def test_the_model_default_learns_from_plain_scenes_and_deep_from_randomised_ones():
+    assert RECIPES["default"] == Recipe()
+    assert RECIPES["default"].randomisation == ()
+    assert RECIPES["deep"].randomisation == RANDOMISED
 
 
 def test_the_three_sets_share_no_seed():
