@@ -8,6 +8,7 @@ import torch
 from gridlens_deep import ConvNetMember, Grid, ResNetMember, WeightsError, images_of
 from gridlens_deep import _devices as devices
 from gridlens_deep._augment import turned
+from gridlens_deep._images import measured_images
 from gridlens_deep._networks import build_network
 from gridlens_deep._settings import Regime
 from gridlens_deep._store import Images
@@ -157,7 +158,7 @@ def test_networks_that_see_the_same_share_their_images(arcs):
 def test_folds_that_score_together_prepare_once(arcs, small, monkeypatch):
     prepared = []
     monkeypatch.setattr(
-        "gridlens_deep._store.images_of", lambda *args: prepared.append(len(args[0])) or images_of(*args)
+        "gridlens_deep._store.measured_images", lambda *args: prepared.append(len(args[0])) or measured_images(*args)
     )
     averaged = AveragedMember([small, small, small])
     p, spread = averaged.predict_with_spread(arcs[0][:9])
