@@ -7,7 +7,7 @@ import numpy as np
 
 from gridlens.simulate._canvas import Canvas, band_fluxes
 
-__all__ = ["draw_arms", "draw_disc", "turned"]
+__all__ = ["draw_arms", "draw_disc", "draw_spots", "turned"]
 
 # Arms and bars are drawn on discs at least this large, arcsec: the seeing washes out those of a smaller one.
 _SMALLEST_WITH_ARMS = 0.7
@@ -17,6 +17,19 @@ def turned(x: float, y: float, along: Any, across: Any, angle: float) -> tuple[A
     """Return the places at `along` and `across` an axis through `x`, `y`, arcsec, that is at `angle`, rad, from x."""
     cos, sin = math.cos(angle), math.sin(angle)
     return x + along * cos - across * sin, y + along * sin + across * cos
+
+
+def draw_spots(
+    canvas: Canvas,
+    places: tuple[np.ndarray, np.ndarray],
+    sizes: np.ndarray,
+    fluxes: np.ndarray,
+    axis_ratio: float = 1.0,
+    angle: float = 0.0,
+) -> None:
+    """Draw Gaussians of some half-light radii `sizes` (n,) at `places`, x and y (n,), arcsec; `fluxes` is (n, 3)."""
+    for x, y, size, light in zip(*places, sizes, fluxes, strict=True):
+        canvas.galaxy(float(x), float(y), float(size), 0.5, axis_ratio, angle, light)
 
 
 def draw_arms(
@@ -59,9 +72,8 @@ def draw_arms(
     shares = rng.lognormal(0.0, float(rng.uniform(0.1, 0.9)), distance.size) * np.exp(-distance / radius)
     shares /= shares.sum()
     sizes = radius * rng.uniform(0.07, 0.16, distance.size) * np.sqrt(distance / radius)
-    for k in range(distance.size):
-        place = turned(x, y, along[k], across[k], angle)
-        canvas.galaxy(*place, float(sizes[k]), 0.5, max(axis_ratio, 0.4), angle, shares[k] * fluxes)
+    places = turned(x, y, along, across, angle)
+    draw_spots(canvas, places, sizes, shares[:, None] * fluxes, max(axis_ratio, 0.4), angle)
 
 
 def draw_disc(
@@ -133,6 +145,5 @@ def _draw_clumps(
     count = int(rng.integers(2, 9))
     shares = rng.dirichlet(np.ones(count))
     along, across = rng.normal(0.0, 0.9 * radius, count), rng.normal(0.0, 0.9 * radius * axis_ratio, count)
-    for k in range(count):
-        place = turned(x, y, along[k], across[k], angle)
-        canvas.galaxy(*place, radius * float(rng.uniform(0.06, 0.2)), 0.5, 1.0, 0.0, shares[k] * fluxes)
+    sizes = radius * rng.uniform(0.06, 0.2, count)
+    draw_spots(canvas, turned(x, y, along, across, angle), sizes, shares[:, None] * fluxes)

@@ -9,7 +9,7 @@ import numpy as np
 from gridlens.simulate._canvas import Canvas, band_fluxes
 from gridlens.simulate._impostors import IMPOSTORS, impostor_place
 from gridlens.simulate._population import Cluster, draw_field, red_sequence
-from gridlens.simulate._wide_discs import draw_arms, turned
+from gridlens.simulate._wide_discs import draw_arms, draw_spots, turned
 
 __all__ = ["WIDE_IMPOSTORS", "draw_wide_impostors"]
 
@@ -198,5 +198,4 @@ def _draw_knots(
     distance, phase = radius * rng.gamma(3.0, 0.4, count), rng.uniform(0.0, 2.0 * math.pi, count)
     along, across = distance * np.cos(phase), axis_ratio * distance * np.sin(phase)
     sizes = rng.uniform(0.15, 0.6, count)
-    for k in range(count):
-        canvas.galaxy(*turned(x, y, along[k], across[k], angle), float(sizes[k]), 0.5, 1.0, 0.0, shares[k] * fluxes)
+    draw_spots(canvas, turned(x, y, along, across, angle), sizes, shares[:, None] * fluxes)
