@@ -16,8 +16,10 @@ class ConvNetMember(NetworkMember):
     """Compact residual network on the three bands and the blue map, made for a CPU.
 
     Needs ``gridlens[deep]`` to be fitted, and ``gridlens[onnx]`` to score on a CPU. Parameters and attributes are those
-    of `NetworkMember`, with defaults for the same field of 64 arcsec in fewer pixels. The variants are "compact"
-    (316,000 parameters) and "wide" (654,000). The fourth channel is the blue map of the feature contract, in which
+    of `NetworkMember`, with defaults for the same field of 64 arcsec in fewer pixels. The variants are "equivariant"
+    (40,000 parameters), whose filters are shared by the flips and turns of an image, "compact" (316,000) and "wide"
+    (654,000). Scores of the first are the same in all flips and turns: it computes one view, and `turns` has no effect
+    on it; its `size` must be a multiple of 16. The fourth channel is the blue map of the feature contract, in which
     light of the colour of the BCG cancels. On a CPU with bfloat16 instructions, the network is trained in mixed
     precision.
 
@@ -39,7 +41,8 @@ class ConvNetMember(NetworkMember):
     """
 
     name: ClassVar[str] = "convnet"
-    variants: ClassVar[tuple[str, ...]] = ("compact", "wide")
+    variants: ClassVar[tuple[str, ...]] = ("equivariant", "compact", "wide")
+    unnamed: ClassVar[str | None] = "compact"
     usual_rate: ClassVar[float] = 3e-3
     tuned_rate: ClassVar[float | None] = 3e-4
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime|torch", "safetensors", "gridlens[onnx]")

@@ -1,13 +1,16 @@
-"""The layers of the compact network, which torch trains and onnxruntime scores with: their names, shapes and order."""
+"""The layers of `convnet`, which torch trains and onnxruntime scores with: their names, shapes and order."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["WIDTHS", "Block", "Convolution", "convnet_layers", "convnet_shapes"]
+__all__ = ["COPIES", "WIDTHS", "Block", "Convolution", "convnet_layers", "convnet_shapes"]
 
-WIDTHS = {"compact": (16, 32, 32, 64, 64, 96), "wide": (24, 48, 48, 96, 96, 128)}
-"""channels of the six blocks, by variant"""
+WIDTHS = {"equivariant": (2, 4, 4, 8, 8, 12), "compact": (16, 32, 32, 64, 64, 96), "wide": (24, 48, 48, 96, 96, 128)}
+"""filters in the six blocks, by variant"""
+
+COPIES = {"equivariant": 8, "compact": 1, "wide": 1}
+"""flips and turns in which each filter is applied: a map of the network has as many channels for each filter"""
 
 
 class Convolution(NamedTuple):
@@ -16,9 +19,9 @@ class Convolution(NamedTuple):
     name: str
     norm: str
     before: int
-    """channels that enter"""
+    """channels that enter a filter"""
     after: int
-    """channels that leave"""
+    """filters"""
     kernel: int
     """pixels on a side"""
     stride: int
@@ -30,29 +33,40 @@ class Block(NamedTuple):
     first: Convolution
     second: Convolution
     shortcut: Convolution | None
+    pooled: bool
+    """the maps are halved by means of 2 x 2 pixels before the convolutions"""
 
 
 def convnet_layers(n_channels: int, variant: str) -> tuple[Convolution, list[Block]]:
-    """Return the stem and the blocks of the compact network for images of `n_channels`."""
+    """Return the stem and the blocks of a `convnet` for images of `n_channels`."""
     widths = WIDTHS[variant]
-    stem = Convolution("backbone.stem.0", "backbone.stem.1", n_channels, widths[0], 5, 2)
+    names, kernel = (("stem", "stem_norm"), 6) if _is_shared(variant) else (("stem.0", "stem.1"), 5)
+    stem = Convolution(*(f"backbone.{name}" for name in names), n_channels, widths[0], kernel, 2)
     pairs = zip((widths[0], *widths[:-1]), widths, strict=True)
-    return stem, [_block(f"backbone.blocks.{k}", before, after) for k, (before, after) in enumerate(pairs)]
+    return stem, [_block(f"backbone.blocks.{k}", before, after, variant) for k, (before, after) in enumerate(pairs)]
 
 
-def _block(place: str, before: int, after: int) -> Block:
-    stride = 1 if before == after else 2
-    first = Convolution(f"{place}.first", f"{place}.first_norm", before, after, 3, stride)
-    second = Convolution(f"{place}.second", f"{place}.second_norm", after, after, 3, 1)
-    shortcut = Convolution(f"{place}.shortcut.0", f"{place}.shortcut.1", before, after, 1, 2) if stride == 2 else None
-    return Block(first, second, shortcut)
+def _is_shared(variant: str) -> bool:
+    return COPIES[variant] > 1
+
+
+def _block(place: str, before: int, after: int, variant: str) -> Block:
+    halved, enter = before != after, before * COPIES[variant]
+    # A stride on an odd filter would not be symmetric on an even number of pixels.
+    pooled = halved and _is_shared(variant)
+    stride = 2 if halved and not pooled else 1
+    first = Convolution(f"{place}.first", f"{place}.first_norm", enter, after, 3, stride)
+    second = Convolution(f"{place}.second", f"{place}.second_norm", after * COPIES[variant], after, 3, 1)
+    shortcut = Convolution(f"{place}.shortcut.0", f"{place}.shortcut.1", enter, after, 1, stride) if halved else None
+    return Block(first, second, shortcut, pooled)
 
 
 def convnet_shapes(n_channels: int, variant: str) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each array in the state of the compact network, by name."""
+    """Return the shape of each array in the state of a `convnet`, by name."""
     stem, blocks = convnet_layers(n_channels, variant)
     shapes: dict[str, tuple[int, ...]] = {}
-    for layer in (stem, *(layer for block in blocks for layer in block if layer is not None)):
+    layers = [layer for block in blocks for layer in (block.first, block.second, block.shortcut) if layer is not None]
+    for layer in (stem, *layers):
         shapes[f"{layer.name}.weight"] = (layer.after, layer.before, layer.kernel, layer.kernel)
         for part in ("weight", "bias", "running_mean", "running_var"):
             shapes[f"{layer.norm}.{part}"] = (layer.after,)

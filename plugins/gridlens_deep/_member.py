@@ -95,6 +95,8 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     name: ClassVar[str]
     variants: ClassVar[tuple[str, ...]]
     """names of the sizes of the network, the usual one first"""
+    unnamed: ClassVar[str | None] = None
+    """variant of members that earlier versions saved without a name of it; None: the usual one"""
     usual_rate: ClassVar[float]
     """learning rate that suits the network"""
     tuned_rate: ClassVar[float | None] = None
@@ -316,7 +318,9 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         """Write the weights as safetensors, parameters and temperature as JSON: none of the files is code."""
         check_is_fitted(self, "network_")
         state = {"temperature": self.temperature_, "class_prior": self.class_prior_}
-        (folder / PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n")
+        # The usual variant of a later version may be another one.
+        parameters = self.get_params() | {"variant": self.settings.variant}
+        (folder / PARAMETERS).write_text(json.dumps(parameters, indent=1) + "\n")
         (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n")
         write_weights(self.network_.state, folder / WEIGHTS)
 
@@ -333,6 +337,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         """
         parameters = json.loads((folder / PARAMETERS).read_text())
         member = cls(**{_RENAMED.get(name, name): value for name, value in parameters.items()})
+        member.variant = cls.unnamed if member.variant is None else member.variant
         if member.device == "cuda" and not sees_gpu():
             warnings.warn(
                 f"The member {cls.name!r} was to run on a GPU, and torch sees none here: it scores on the CPU.",

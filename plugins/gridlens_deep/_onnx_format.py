@@ -15,7 +15,8 @@ __all__ = ["OPSET", "model_bytes", "node"]
 OPSET = 13
 """version of the operators: the lowest that has all those used in their present form"""
 _IR_VERSION = 7
-_FLOAT, _INTS_ATTRIBUTE, _INT_ATTRIBUTE = 1, 7, 2
+_FLOAT, _INT64 = 1, 7
+_INTS_ATTRIBUTE, _INT_ATTRIBUTE = 7, 2
 _ROWS = "n"
 """name of the first dimension, which has any length"""
 
@@ -33,7 +34,7 @@ def model_bytes(
     nodes : sequence of bytes
         From `node`, each after those whose results it takes.
     weights : mapping of str to ndarray
-        Constants by name, float32.
+        Constants by name: integers as int64, others as float32.
     inputs, outputs : mapping of str to tuple of int
         Shape of one row of each float32 array that enters and leaves; any number of rows is accepted.
     """
@@ -59,8 +60,9 @@ def _attribute(name: str, value: int | Sequence[int]) -> bytes:
 
 def _tensor(name: str, values: np.ndarray) -> bytes:
     lengths = b"".join(_number(1, length) for length in values.shape)
-    data = np.ascontiguousarray(values, dtype="<f4").tobytes()
-    return lengths + _number(2, _FLOAT) + _text(8, name) + _message(9, data)
+    kind, dtype = (_INT64, "<i8") if values.dtype.kind == "i" else (_FLOAT, "<f4")
+    data = np.ascontiguousarray(values, dtype=dtype).tobytes()
+    return lengths + _number(2, kind) + _text(8, name) + _message(9, data)
 
 
 def _value(name: str, shape: tuple[int, ...]) -> bytes:

@@ -1,4 +1,4 @@
-"""The compact network as an ONNX model, built from its weights."""
+"""A network of `convnet` as an ONNX model, built from its weights."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gridlens_deep._layers import WIDTHS, Block, Convolution, convnet_layers
+from gridlens_deep._layers import COPIES, WIDTHS, Block, Convolution, convnet_layers
 from gridlens_deep._onnx_format import model_bytes, node
+from gridlens_deep._orbit import orbit
 
 __all__ = ["convnet_model"]
 
@@ -16,25 +17,28 @@ _EPSILON = 1e-5
 
 
 def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, variant: str, size: int) -> bytes:
-    """Return the compact network as the bytes of an ONNX file.
+    """Return a network of `convnet` as the bytes of an ONNX file.
 
     The input `images` is (n, n_channels, size, size); the outputs are `embedding` (n, width) and `log_odds` (n,).
-    Batch normalisation is folded into the convolutions, in double precision.
+    Batch normalisation is folded into the convolutions, in double precision, and filters that flips and turns share are
+    written out.
 
     Parameters
     ----------
     state : mapping of str to ndarray
         Weights by name, with the shapes of `convnet_shapes`.
     n_channels : int
-    variant : {"compact", "wide"}
+    variant : {"equivariant", "compact", "wide"}
     size : int
         Pixels on a side.
     """
-    graph = _Graph(state)
+    graph = _Graph(state, COPIES[variant])
     stem, blocks = convnet_layers(n_channels, variant)
-    maps = graph.rectified(graph.convolved("images", stem))
+    maps = graph.rectified(graph.convolved("images", stem, lifts=True))
     for block in blocks:
         maps = graph.through(block, maps)
+    if graph.n_copies > 1:
+        maps = graph.best(maps, WIDTHS[variant][-1], size // 16)
     pooled = [graph.add("GlobalAveragePool", [maps]), graph.add("GlobalMaxPool", [maps])]
     graph.add("Flatten", [graph.add("Concat", pooled, axis=1)], "embedding", axis=1)
     graph.weights |= {"last.weight": state["last.weight"][0], "last.bias": state["last.bias"]}
@@ -48,8 +52,8 @@ def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, variant: str
 class _Graph:
     """Operations one after the other; each method returns the name of its result."""
 
-    def __init__(self, state: Mapping[str, np.ndarray]) -> None:
-        self.state = state
+    def __init__(self, state: Mapping[str, np.ndarray], n_copies: int) -> None:
+        self.state, self.n_copies = state, n_copies
         self.nodes: list[bytes] = []
         self.weights: dict[str, np.ndarray] = {}
 
@@ -61,17 +65,28 @@ class _Graph:
     def rectified(self, maps: str) -> str:
         return self.add("Relu", [maps])
 
-    def convolved(self, maps: str, layer: Convolution) -> str:
+    def convolved(self, maps: str, layer: Convolution, *, lifts: bool = False) -> str:
         weights, bias = _folded(self.state, layer)
+        if self.n_copies > 1:
+            places = orbit(layer.before, layer.kernel, self.n_copies, lifts=lifts)
+            copies = weights.reshape(layer.after, -1)[:, places].swapaxes(0, 1)
+            weights, bias = copies.reshape(-1, *weights.shape[1:]), np.tile(bias, self.n_copies)
         names = [f"{layer.name}.weight", f"{layer.name}.bias"]
         self.weights |= dict(zip(names, (weights, bias), strict=True))
-        kernel, strides, pads = [layer.kernel] * 2, [layer.stride] * 2, [layer.kernel // 2] * 4
+        kernel, strides, pads = [layer.kernel] * 2, [layer.stride] * 2, [(layer.kernel - 1) // 2] * 4
         return self.add("Conv", [maps, *names], kernel_shape=kernel, strides=strides, pads=pads)
 
     def through(self, block: Block, maps: str) -> str:
+        if block.pooled:
+            maps = self.add("AveragePool", [maps], kernel_shape=[2, 2], strides=[2, 2])
         inner = self.convolved(self.rectified(self.convolved(maps, block.first)), block.second)
         beside = maps if block.shortcut is None else self.convolved(maps, block.shortcut)
         return self.rectified(self.add("Add", [inner, beside]))
+
+    def best(self, maps: str, n_filters: int, side: int) -> str:
+        """Take the maximum of each filter over its copies; the maps are `side` pixels on a side."""
+        self.weights["copies"] = np.array([-1, self.n_copies, n_filters, side, side])
+        return self.add("ReduceMax", [self.add("Reshape", [maps, "copies"])], axes=[1], keepdims=0)
 
 
 def _folded(state: Mapping[str, np.ndarray], layer: Convolution) -> tuple[np.ndarray, np.ndarray]:

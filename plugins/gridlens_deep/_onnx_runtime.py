@@ -10,6 +10,7 @@ from joblib import effective_n_jobs
 
 from gridlens.errors import GridlensError
 from gridlens_deep._onnx_format import OPSET
+from gridlens_deep._orbit import turned_array
 
 __all__ = ["OnnxRuntime"]
 
@@ -39,15 +40,10 @@ class OnnxRuntime:
     def embeddings(self, images: np.ndarray, versions: Sequence[int]) -> list[np.ndarray]:
         """Return the embeddings (n, width) of images in each of some flips and turns."""
         batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-        return [np.concatenate([self._run(_turned(batch, version)) for batch in batches]) for version in versions]
+        return [np.concatenate([self._run(turned_array(batch, version)) for batch in batches]) for version in versions]
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         return self._session.run(["embedding"], {"images": np.ascontiguousarray(images)})[0]
-
-
-def _turned(images: np.ndarray, version: int) -> np.ndarray:
-    """Return a view of images (n, c, H, H) in a flip or turn, as `gridlens_deep._augment.turned` for tensors."""
-    return np.rot90(images[..., ::-1] if version >= 4 else images, version % 4, (2, 3))
 
 
 def _session(model: bytes, n_threads: int) -> Any:

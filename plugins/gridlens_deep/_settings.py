@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gridlens_deep._images import Grid
+from gridlens_deep._layers import COPIES
 
 __all__ = ["Regime", "Settings"]
 
@@ -12,6 +13,9 @@ _DEVICES = ("auto", "cpu", "cuda")
 # A quarter turn exchanges rows and columns: a mean over these is closer to that over the eight than a mean with half a
 # turn in its place.
 _VERSIONS = {1: (0,), 2: (0, 1), 4: (0, 1, 2, 3), 8: tuple(range(8))}
+
+# Pixels of the image to one pixel of the last maps of a network that is halved four times.
+_STEP = 16
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,14 @@ class Settings:
     verbose: int
 
     @property
+    def symmetric(self) -> bool:
+        """The network gives an image the same score in each flip and turn."""
+        return COPIES.get(self.variant, 1) > 1
+
+    @property
     def versions(self) -> tuple[int, ...]:
         """Flips and turns over which a score is averaged, by their numbers in `gridlens.features.dihedral`."""
-        return _VERSIONS[_number_of(self.turns)]
+        return _VERSIONS[1 if self.symmetric else _number_of(self.turns)]
 
     @property
     def grid(self) -> Grid:
@@ -92,6 +101,11 @@ class Settings:
         if _number_of(self.turns) not in _VERSIONS:
             raise ValueError(
                 f"The 'turns' parameter must be 1, 2, 4 or 8, True for 8 or False for 1. Got {self.turns!r} instead."
+            )
+        if self.symmetric and self.size % _STEP:
+            raise ValueError(
+                f"The 'size' parameter of the variant {self.variant!r} must be a multiple of {_STEP}, or its scores "
+                f"would change with a turn of the image. Got {self.size!r} instead."
             )
 
 

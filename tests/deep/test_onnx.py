@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from gridlens_deep import ConvNetMember, DeviceError, WeightsError
 from gridlens_deep import _fitted as fitted
-from gridlens_deep import _onnx_runtime as onnx_runtime
 from gridlens_deep._fitted import FittedNetwork, runtime_of
 from gridlens_deep._layers import convnet_shapes
 from gridlens_deep._onnx_format import node
 from gridlens_deep._onnx_graph import convnet_model
 from gridlens_deep._onnx_runtime import OnnxRuntime
+from gridlens_deep._orbit import turned_array
 from gridlens_deep._weights import write_weights
 
 from gridlens import CutoutSet
@@ -119,7 +119,7 @@ def test_each_turn_is_that_of_torch(version):
 
     images = np.random.default_rng(version).normal(size=(2, 4, 6, 6)).astype(np.float32)
     expected = turned(torch.from_numpy(images), version).numpy()
-    np.testing.assert_array_equal(onnx_runtime._turned(images, version), expected)
+    np.testing.assert_array_equal(turned_array(images, version), expected)
 
 
 @pytest.mark.parametrize("variant", ["compact", "wide"])

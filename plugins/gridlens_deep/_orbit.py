@@ -1,0 +1,55 @@
+"""Flips and turns of a square: of images, and of the filters that a network shares among them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+__all__ = ["orbit", "turned_array"]
+
+
+def turned_array(images: np.ndarray, version: int) -> np.ndarray:
+    """Return a view of images (..., H, H) in a flip or turn, numbered as in `gridlens.features.dihedral`."""
+    return np.rot90(images[..., ::-1] if version >= 4 else images, version % 4, (-2, -1))
+
+
+@cache
+def orbit(n_channels: int, kernel: int, n_copies: int, *, lifts: bool) -> np.ndarray:
+    """Return the weights that each copy of a filter takes from it, by their places in the filter as a flat array.
+
+    Parameters
+    ----------
+    n_channels : int
+        That enter the filter. Where they are maps of a layer with shared filters, the flips and turns are the slow
+        index: a filter in one of them also takes the channels of the flip or turn that leads there.
+    kernel : int
+        Pixels on a side.
+    n_copies : int
+        8, or 4 for the turns alone, in the order of `gridlens.features.dihedral`.
+    lifts : bool
+        The channels are those of an image, not of flips and turns.
+
+    Returns
+    -------
+    ndarray of shape (n_copies, n_channels * kernel**2), int64
+    """
+    channels = 1 if lifts else n_copies
+    places = np.arange(n_channels * kernel**2).reshape(channels, n_channels // channels, kernel, kernel)
+    sources = np.zeros((n_copies, 1), dtype=np.int64) if lifts else _sources(n_copies)
+    found = np.stack([turned_array(places[sources[k]], k) for k in range(n_copies)]).reshape(n_copies, -1)
+    found.flags.writeable = False
+    return found
+
+
+def _sources(n_copies: int) -> np.ndarray:
+    """Return, for each copy and each flip or turn of its input, the one that the copy's own leads from, (n, n)."""
+    square = np.arange(4).reshape(2, 2)
+    number = {turned_array(square, k).tobytes(): k for k in range(n_copies)}
+    after = np.array(
+        [
+            [number[turned_array(first, k).tobytes()] for first in (turned_array(square, j) for j in range(n_copies))]
+            for k in range(n_copies)
+        ]
+    )
+    return np.argsort(after, axis=1)
