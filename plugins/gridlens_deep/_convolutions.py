@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from gridlens_deep._layers import WIDTHS
+from gridlens_deep._layers import Plan
 
 __all__ = ["ConvNet"]
 
@@ -30,7 +30,7 @@ class ConvNet(nn.Module):
     ----------
     n_channels : int
         Of the images.
-    variant : {"compact", "wide"}
+    plan : Plan
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class ConvNet(nn.Module):
         Length of an embedding.
     """
 
-    def __init__(self, n_channels: int, variant: str) -> None:
+    def __init__(self, n_channels: int, plan: Plan) -> None:
         super().__init__()
-        widths = WIDTHS[variant]
+        widths = plan.widths
         self.stem = nn.Sequential(
             nn.Conv2d(n_channels, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )

@@ -8,24 +8,25 @@ import torch
 from torch import nn
 
 from gridlens_deep._convolutions import Pooled
-from gridlens_deep._layers import COPIES, WIDTHS, Block, Convolution, convnet_layers
+from gridlens_deep._layers import Block, Convolution, Plan, convnet_layers
 from gridlens_deep._orbit import orbit
 
 __all__ = ["EquivariantNet"]
 
 
 class EquivariantNet(nn.Module):
-    """The compact network with each filter applied in eight flips and turns (Cohen & Welling 2016, ICML, 2990).
+    """The compact network with each filter applied in eight flips and turns, or in four.
 
-    A flip or turn of the image turns the maps and permutes their channels. The maximum over the eight and the two ways
-    of pooling make an embedding that none of them changes, for images of a multiple of 16 pixels.
+    After Cohen & Welling (2016, ICML, 2990). A flip or turn of the image turns the maps and permutes their channels.
+    The maximum over the copies of a filter and the two ways of pooling make an embedding that none of them changes, for
+    images of a multiple of 16 pixels.
     `gridlens_deep._layers` describes the same layers for onnxruntime.
 
     Parameters
     ----------
     n_channels : int
         Of the images.
-    variant : {"equivariant"}
+    plan : Plan
 
     Attributes
     ----------
@@ -33,14 +34,14 @@ class EquivariantNet(nn.Module):
         Length of an embedding.
     """
 
-    def __init__(self, n_channels: int, variant: str) -> None:
+    def __init__(self, n_channels: int, plan: Plan) -> None:
         super().__init__()
-        self.n_copies = COPIES[variant]
-        stem, blocks = convnet_layers(n_channels, variant)
+        self.n_copies = plan.n_copies
+        stem, blocks = convnet_layers(n_channels, plan)
         self.stem = _SharedConv(stem, self.n_copies, lifts=True)
         self.stem_norm = _SharedNorm(stem.after, self.n_copies)
         self.blocks = nn.Sequential(*(_SharedBlock(block, self.n_copies) for block in blocks))
-        self.width = 2 * WIDTHS[variant][-1]
+        self.width = 2 * plan.widths[-1]
 
     def forward(self, pixel_values: torch.Tensor) -> Pooled:
         images = pixel_values.contiguous(memory_format=torch.channels_last)

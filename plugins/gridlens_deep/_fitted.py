@@ -13,7 +13,7 @@ import numpy as np
 
 from gridlens.errors import GridlensError
 from gridlens_deep._errors import DeviceError
-from gridlens_deep._layers import convnet_shapes
+from gridlens_deep._layers import PLANS, convnet_shapes
 from gridlens_deep._onnx_graph import convnet_model
 from gridlens_deep._onnx_runtime import OnnxRuntime
 from gridlens_deep._settings import Settings
@@ -108,7 +108,7 @@ def onnx_model(state: Mapping[str, np.ndarray], settings: Settings) -> bytes:
             f"Networks of the member {settings.name!r} cannot be written as ONNX models; those of "
             f"{', '.join(map(repr, _KNOWN))} can."
         )
-    return convnet_model(state, settings.grid.n_channels, settings.variant, settings.size)
+    return convnet_model(state, settings.grid.n_channels, PLANS[settings.variant], settings.size)
 
 
 def runtime_of(settings: Settings) -> Literal["onnxruntime", "torch"]:
@@ -171,7 +171,7 @@ def shapes_of(settings: Settings) -> dict[str, tuple[int, ...]]:
     """
     runtime_of(settings)
     if settings.name in _KNOWN:
-        return convnet_shapes(settings.grid.n_channels, settings.variant)
+        return convnet_shapes(settings.grid.n_channels, PLANS[settings.variant])
     from gridlens_deep._networks import build_network
 
     return {name: tuple(value.shape) for name, value in build_network(settings).state_dict().items()}

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["COPIES", "WIDTHS", "Block", "Convolution", "convnet_layers", "convnet_shapes"]
+__all__ = ["PLANS", "Block", "Convolution", "Plan", "convnet_layers", "convnet_shapes"]
 
-WIDTHS = {"equivariant": (2, 4, 4, 8, 8, 12), "compact": (16, 32, 32, 64, 64, 96), "wide": (24, 48, 48, 96, 96, 128)}
-"""filters in the six blocks, by variant"""
 
-COPIES = {"equivariant": 8, "compact": 1, "wide": 1}
-"""flips and turns in which each filter is applied: a map of the network has as many channels for each filter"""
+class Plan(NamedTuple):
+    """The size of a network."""
+
+    widths: tuple[int, ...]
+    """filters in each of the six blocks"""
+    n_copies: int = 1
+    """flips and turns in which each filter is applied: maps have this many channels for each; 8, 4 turns or 1"""
+
+    @property
+    def is_shared(self) -> bool:
+        """Filters are shared by flips or turns of the image."""
+        return self.n_copies > 1
+
+
+PLANS = {
+    "equivariant": Plan((2, 4, 4, 8, 8, 12), 8),
+    "compact": Plan((16, 32, 32, 64, 64, 96)),
+    "wide": Plan((24, 48, 48, 96, 96, 128)),
+}
+"""networks of `convnet` by variant"""
 
 
 class Convolution(NamedTuple):
@@ -37,33 +53,29 @@ class Block(NamedTuple):
     """the maps are halved by means of 2 x 2 pixels before the convolutions"""
 
 
-def convnet_layers(n_channels: int, variant: str) -> tuple[Convolution, list[Block]]:
-    """Return the stem and the blocks of a `convnet` for images of `n_channels`."""
-    widths = WIDTHS[variant]
-    names, kernel = (("stem", "stem_norm"), 6) if _is_shared(variant) else (("stem.0", "stem.1"), 5)
-    stem = Convolution(*(f"backbone.{name}" for name in names), n_channels, widths[0], kernel, 2)
+def convnet_layers(n_channels: int, plan: Plan) -> tuple[Convolution, list[Block]]:
+    """Return the stem and the blocks of a network for images of `n_channels`."""
+    widths = plan.widths
+    names, kernel = (("stem", "stem_norm"), 6) if plan.is_shared else (("stem.0", "stem.1"), 5)
+    stem = Convolution(f"backbone.{names[0]}", f"backbone.{names[1]}", n_channels, widths[0], kernel, 2)
     pairs = zip((widths[0], *widths[:-1]), widths, strict=True)
-    return stem, [_block(f"backbone.blocks.{k}", before, after, variant) for k, (before, after) in enumerate(pairs)]
+    return stem, [_block(f"backbone.blocks.{k}", before, after, plan) for k, (before, after) in enumerate(pairs)]
 
 
-def _is_shared(variant: str) -> bool:
-    return COPIES[variant] > 1
-
-
-def _block(place: str, before: int, after: int, variant: str) -> Block:
-    halved, enter = before != after, before * COPIES[variant]
+def _block(place: str, before: int, after: int, plan: Plan) -> Block:
+    halved, enter = before != after, before * plan.n_copies
     # A stride on an odd filter would not be symmetric on an even number of pixels.
-    pooled = halved and _is_shared(variant)
+    pooled = halved and plan.is_shared
     stride = 2 if halved and not pooled else 1
     first = Convolution(f"{place}.first", f"{place}.first_norm", enter, after, 3, stride)
-    second = Convolution(f"{place}.second", f"{place}.second_norm", after * COPIES[variant], after, 3, 1)
+    second = Convolution(f"{place}.second", f"{place}.second_norm", after * plan.n_copies, after, 3, 1)
     shortcut = Convolution(f"{place}.shortcut.0", f"{place}.shortcut.1", enter, after, 1, stride) if halved else None
     return Block(first, second, shortcut, pooled)
 
 
-def convnet_shapes(n_channels: int, variant: str) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each array in the state of a `convnet`, by name."""
-    stem, blocks = convnet_layers(n_channels, variant)
+def convnet_shapes(n_channels: int, plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each array in the state of a network, by name."""
+    stem, blocks = convnet_layers(n_channels, plan)
     shapes: dict[str, tuple[int, ...]] = {}
     layers = [layer for block in blocks for layer in (block.first, block.second, block.shortcut) if layer is not None]
     for layer in (stem, *layers):
@@ -71,4 +83,4 @@ def convnet_shapes(n_channels: int, variant: str) -> dict[str, tuple[int, ...]]:
         for part in ("weight", "bias", "running_mean", "running_var"):
             shapes[f"{layer.norm}.{part}"] = (layer.after,)
         shapes[f"{layer.norm}.num_batches_tracked"] = ()
-    return shapes | {"last.weight": (1, 2 * WIDTHS[variant][-1]), "last.bias": (1,)}
+    return shapes | {"last.weight": (1, 2 * plan.widths[-1]), "last.bias": (1,)}

@@ -96,7 +96,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     variants: ClassVar[tuple[str, ...]]
     """names of the sizes of the network, the usual one first"""
     unnamed: ClassVar[str | None] = None
-    """variant of members that earlier versions saved without a name of it; None: the usual one"""
+    """variant of members that earlier versions saved without its name; None: the usual one"""
     usual_rate: ClassVar[float]
     """learning rate that suits the network"""
     tuned_rate: ClassVar[float | None] = None
@@ -317,10 +317,13 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, parameters and temperature as JSON: none of the files is code."""
         check_is_fitted(self, "network_")
-        state = {"temperature": self.temperature_, "class_prior": self.class_prior_}
         # The usual variant of a later version may be another one.
-        parameters = self.get_params() | {"variant": self.settings.variant}
-        (folder / PARAMETERS).write_text(json.dumps(parameters, indent=1) + "\n")
+        state = {
+            "temperature": self.temperature_,
+            "class_prior": self.class_prior_,
+            "variant": self.settings.variant,
+        }
+        (folder / PARAMETERS).write_text(json.dumps(self.get_params(), indent=1) + "\n")
         (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n")
         write_weights(self.network_.state, folder / WEIGHTS)
 
@@ -337,7 +340,10 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         """
         parameters = json.loads((folder / PARAMETERS).read_text())
         member = cls(**{_RENAMED.get(name, name): value for name, value in parameters.items()})
-        member.variant = cls.unnamed if member.variant is None else member.variant
+        state = json.loads((folder / _STATE).read_text())
+        saved_as = state.get("variant", cls.unnamed)
+        if member.variant is None and saved_as != cls.variants[0]:
+            member.variant = saved_as
         if member.device == "cuda" and not sees_gpu():
             warnings.warn(
                 f"The member {cls.name!r} was to run on a GPU, and torch sees none here: it scores on the CPU.",
@@ -348,7 +354,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         settings = replace(member.settings, pretrained=None)
         weights = folder / WEIGHTS
         member.network_ = FittedNetwork(checked_state(read_weights(weights), shapes_of(settings), str(weights)))
-        member.temperature_, member.class_prior_ = _checked_state(json.loads((folder / _STATE).read_text()))
+        member.temperature_, member.class_prior_ = _checked_state(state)
         member.classes_ = np.array([0, 1])
         return member
 

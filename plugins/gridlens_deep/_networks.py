@@ -13,6 +13,7 @@ from torch import nn
 from gridlens_deep._convolutions import ConvNet
 from gridlens_deep._equivariant import EquivariantNet
 from gridlens_deep._errors import WeightsError
+from gridlens_deep._layers import PLANS
 from gridlens_deep._pretrained import check_grid, saved_folder
 from gridlens_deep._settings import Settings
 from gridlens_deep._weights import WEIGHTS, checked_state, read_weights
@@ -90,7 +91,7 @@ def take_state(network: nn.Module, state: Mapping[str, np.ndarray], where: str) 
 def _convnet(settings: Settings) -> Network:
     """Build a network of `convnet`, with random weights or those that a member was saved with."""
     kind = EquivariantNet if settings.symmetric else ConvNet
-    backbone = kind(settings.grid.n_channels, settings.variant)
+    backbone = kind(settings.grid.n_channels, PLANS[settings.variant])
     network = Network(backbone, backbone.width, settings.dropout)
     if settings.pretrained is not None:
         with saved_folder(settings.pretrained, settings.name) as folder:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gridlens_deep._layers import COPIES, WIDTHS, Block, Convolution, convnet_layers
+from gridlens_deep._layers import Block, Convolution, Plan, convnet_layers
 from gridlens_deep._onnx_format import model_bytes, node
 from gridlens_deep._orbit import orbit
 
@@ -16,7 +16,7 @@ __all__ = ["convnet_model"]
 _EPSILON = 1e-5
 
 
-def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, variant: str, size: int) -> bytes:
+def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, plan: Plan, size: int) -> bytes:
     """Return a network of `convnet` as the bytes of an ONNX file.
 
     The input `images` is (n, n_channels, size, size); the outputs are `embedding` (n, width) and `log_odds` (n,).
@@ -28,22 +28,22 @@ def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, variant: str
     state : mapping of str to ndarray
         Weights by name, with the shapes of `convnet_shapes`.
     n_channels : int
-    variant : {"equivariant", "compact", "wide"}
+    plan : Plan
     size : int
         Pixels on a side.
     """
-    graph = _Graph(state, COPIES[variant])
-    stem, blocks = convnet_layers(n_channels, variant)
+    graph = _Graph(state, plan.n_copies)
+    stem, blocks = convnet_layers(n_channels, plan)
     maps = graph.rectified(graph.convolved("images", stem, lifts=True))
     for block in blocks:
         maps = graph.through(block, maps)
-    if graph.n_copies > 1:
-        maps = graph.best(maps, WIDTHS[variant][-1], size // 16)
+    if plan.is_shared:
+        maps = graph.best(maps, plan.widths[-1], size // 16)
     pooled = [graph.add("GlobalAveragePool", [maps]), graph.add("GlobalMaxPool", [maps])]
     graph.add("Flatten", [graph.add("Concat", pooled, axis=1)], "embedding", axis=1)
     graph.weights |= {"last.weight": state["last.weight"][0], "last.bias": state["last.bias"]}
     graph.add("Add", [graph.add("MatMul", ["embedding", "last.weight"]), "last.bias"], "log_odds")
-    width = 2 * WIDTHS[variant][-1]
+    width = 2 * plan.widths[-1]
     return model_bytes(
         graph.nodes, graph.weights, {"images": (n_channels, size, size)}, {"embedding": (width,), "log_odds": ()}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gridlens_deep._images import Grid
-from gridlens_deep._layers import COPIES
+from gridlens_deep._layers import PLANS
 
 __all__ = ["Regime", "Settings"]
 
@@ -81,7 +81,7 @@ class Settings:
     @property
     def symmetric(self) -> bool:
         """The network gives an image the same score in each flip and turn."""
-        return COPIES.get(self.variant, 1) > 1
+        return self.variant in PLANS and PLANS[self.variant].is_shared
 
     @property
     def versions(self) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from gridlens import CutoutSet
 from gridlens.stacking import AveragedMember
 from gridlens.testing import check_member
 
-SMALL = {"size": 48, "pixel_scale": 4.0 / 3.0, "epochs": 2, "batch_size": 32, "device": "cpu"}
+SMALL = {"variant": "compact", "size": 48, "pixel_scale": 4.0 / 3.0, "epochs": 2, "batch_size": 32, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,13 @@ def small(arcs):
 def learned(arcs):
     """A member that has learned the arcs, with the weights of the last epoch."""
     cutouts, y = arcs
-    return ConvNetMember(**{**SMALL, "epochs": 8}, validation_fraction=0.0).fit(cutouts[:180], y[:180])
+    wanted = {**SMALL, "variant": "equivariant", "epochs": 8}
+    return ConvNetMember(**wanted, validation_fraction=0.0).fit(cutouts[:180], y[:180])
 
 
 @pytest.mark.slow
 def test_it_keeps_the_contract():
-    check_member(ConvNetMember(**{**SMALL, "size": 32, "pixel_scale": 2.0, "epochs": 1}))
+    check_member(ConvNetMember(**{**SMALL, "variant": None, "size": 32, "pixel_scale": 2.0, "epochs": 1}))
 
 
 @pytest.mark.slow
@@ -75,7 +76,7 @@ def test_it_trains_in_bfloat16_where_the_cpu_computes_in_it_and_scores_alike(arc
 
 
 def test_the_networks_are_as_large_as_documented():
-    for variant, expected in (("compact", 316_257), ("wide", 654_353)):
+    for variant, expected in (("equivariant", 39_621), ("compact", 316_257), ("wide", 654_353)):
         network = build_network(ConvNetMember(variant).settings)
         assert sum(value.numel() for value in network.parameters()) == expected
     assert ConvNetMember().settings.grid == Grid(96, 64.0 / 96.0, blue_map=True)
@@ -103,13 +104,32 @@ def test_a_saved_member_is_data_and_scores_the_same(arcs, small, tmp_path):
     assert loaded.embed(arcs[0][:9]).shape == (9, 192)
 
 
+def test_a_member_without_a_variant_loads_as_the_network_that_it_was(arcs, small, tmp_path):
+    small.save(tmp_path)
+    parameters, state = tmp_path / "parameters.json", tmp_path / "state.json"
+    parameters.write_text(json.dumps({**json.loads(parameters.read_text()), "variant": None}))
+    stored = json.loads(state.read_text())
+    assert stored.pop("variant") == "compact"
+    for written in (stored, {**stored, "variant": "compact"}):
+        state.write_text(json.dumps(written))
+        loaded = ConvNetMember.load(tmp_path)
+        assert loaded.variant == "compact"
+        np.testing.assert_array_equal(loaded.decision_function(arcs[0][:4]), small.decision_function(arcs[0][:4]))
+
+
+def test_an_equivariant_network_needs_images_that_halve_four_times():
+    with pytest.raises(ValueError, match=r"'size' parameter of the variant 'equivariant' must be .* 16, .*40"):
+        _ = ConvNetMember(size=40).settings
+    assert ConvNetMember("compact", size=40).settings.versions == tuple(range(8))
+
+
 def test_it_begins_from_a_saved_member(arcs, small, tmp_path):
     small.save(tmp_path)
     begun = build_network(ConvNetMember(**SMALL, pretrained=str(tmp_path)).settings)
     for name, value in small.network_.state.items():
         np.testing.assert_array_equal(begun.state_dict()[name].numpy(), value)
     with pytest.raises(WeightsError, match=r"are those of another network: \d+ layers differ, .*\(24, 4, 5, 5\)"):
-        ConvNetMember("wide", **SMALL, pretrained=str(tmp_path)).fit(arcs[0][:16], arcs[1][:16])
+        ConvNetMember(**{**SMALL, "variant": "wide"}, pretrained=str(tmp_path)).fit(arcs[0][:16], arcs[1][:16])
     with pytest.raises(WeightsError, match=r"a folder that `save` of a member wrote, or a model .*none' instead: The"):
         ConvNetMember(**SMALL, pretrained=str(tmp_path / "none")).fit(arcs[0][:16], arcs[1][:16])
 
@@ -137,7 +157,7 @@ def test_weights_that_are_not_its_own_are_refused(arcs, small, tmp_path):
 
 def test_networks_that_see_the_same_share_their_images(arcs):
     cutouts = arcs[0][:12]
-    compact, wide = ConvNetMember(**SMALL), ConvNetMember("wide", **SMALL)
+    compact, wide = ConvNetMember(**SMALL), ConvNetMember(**{**SMALL, "variant": "wide"})
     images = compact.prepare(cutouts)
     assert wide.prepare(cutouts) is images
     # A copy of the cutouts has the same pixels; other pixels, another grid and another input do not share.

@@ -15,7 +15,15 @@ from gridlens.models import member_folder
 from gridlens.stacking import AveragedMember
 from gridlens.testing import check_member
 
-SMALL = {"size": 32, "pixel_scale": 2.0, "epochs": 2, "batch_size": 32, "device": "cpu", "validation_fraction": 0.0}
+SMALL = {
+    "variant": "compact",
+    "size": 32,
+    "pixel_scale": 2.0,
+    "epochs": 2,
+    "batch_size": 32,
+    "device": "cpu",
+    "validation_fraction": 0.0,
+}
 
 
 @pytest.fixture(scope="module")

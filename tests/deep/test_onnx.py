@@ -10,12 +10,13 @@ import pytest
 from gridlens_deep import ConvNetMember, DeviceError, WeightsError
 from gridlens_deep import _fitted as fitted
 from gridlens_deep._fitted import FittedNetwork, runtime_of
-from gridlens_deep._layers import convnet_shapes
+from gridlens_deep._layers import PLANS, convnet_shapes
 from gridlens_deep._onnx_format import node
 from gridlens_deep._onnx_graph import convnet_model
 from gridlens_deep._onnx_runtime import OnnxRuntime
-from gridlens_deep._orbit import turned_array
+from gridlens_deep._orbit import orbit, turned_array
 from gridlens_deep._weights import write_weights
+from scipy.signal import correlate2d
 
 from gridlens import CutoutSet
 from gridlens.errors import GridlensError
@@ -42,14 +43,15 @@ folder = Path(sys.argv[1])
 member = ConvNetMember.load(folder)
 print(member.decision_function(CutoutSet.read(folder / "skies.npz")).tolist(), "lightning" in sys.modules)
 """
-SMALL = {"size": 48, "pixel_scale": 4.0 / 3.0, "device": "cpu"}
+SMALL = {"variant": "compact", "size": 48, "pixel_scale": 4.0 / 3.0, "device": "cpu"}
+WIDTHS = {"equivariant": 24, "compact": 192, "wide": 256}
 
 
 def made(variant="compact", n_channels=4):
     """Weights of a network that has not learned, with statistics of the normalisation that do not pass for none."""
     rng = np.random.default_rng(0)
     state = {}
-    for name, shape in convnet_shapes(n_channels, variant).items():
+    for name, shape in convnet_shapes(n_channels, PLANS[variant]).items():
         if name.endswith("num_batches_tracked"):
             state[name] = np.array(7)
         elif len(shape) == 4:
@@ -93,7 +95,7 @@ def skies():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("variant", "turns"), [("compact", 8), ("wide", 2)])
+@pytest.mark.parametrize(("variant", "turns"), [("compact", 8), ("wide", 2), ("equivariant", 8)])
 def test_both_runtimes_give_the_same(skies, only, variant, turns):
     pytest.importorskip("torch")
     member = member_with(made(variant), variant=variant, turns=turns)
@@ -109,7 +111,43 @@ def test_both_runtimes_give_the_same(skies, only, variant, turns):
     np.testing.assert_allclose(log_odds, found[1][0], rtol=1e-5, atol=1e-4)
     assert np.nanstd(log_odds) > 0.1
     assert np.nanmin(spread) > 0.0
-    assert embedded.shape == (8, 192 if variant == "compact" else 256)
+    assert embedded.shape == (8, WIDTHS[variant])
+
+
+@pytest.mark.parametrize("version", range(8))
+def test_an_equivariant_network_sees_the_same_in_each_turn(version):
+    member = member_with(made("equivariant"), variant="equivariant")
+    assert member.settings.versions == (0,)
+    images = np.random.default_rng(3).normal(size=(3, 4, 48, 48)).astype(np.float32)
+    runtime = OnnxRuntime(fitted.onnx_model(member.network_.state, member.settings), 1)
+    expected, found = runtime.embeddings(images, (0, version))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert expected.std(axis=0).max() > 0.1
+
+
+@pytest.mark.parametrize("lifts", [True, False])
+@pytest.mark.parametrize("n_copies", [4, 8])
+def test_copies_of_a_filter_follow_the_image(n_copies, lifts):
+    rng = np.random.default_rng(0)
+    n_channels = 3 if lifts else 2 * n_copies
+    weights, image = (rng.normal(size=(n_channels, size, size)) for size in (3, 9))
+    copies = weights.ravel()[orbit(n_channels, 3, n_copies, lifts=lifts)].reshape(n_copies, *weights.shape)
+    np.testing.assert_array_equal(copies[0], weights)
+
+    def maps(image):
+        return [sum(map(correlate2d, image, copy, ["same"] * n_channels)) for copy in copies]
+
+    # By the number of the flip or turn that two, one after the other, amount to.
+    square = np.arange(4).reshape(2, 2)
+    turns = [turned_array(square, k).tolist() for k in range(n_copies)]
+    for version in range(n_copies):
+        leads_to = [turns.index(turned_array(np.array(one), version).tolist()) for one in turns]
+        turned = turned_array(image, version)
+        if not lifts:
+            turned = turned.reshape(n_copies, 2, 9, 9)[np.argsort(leads_to)].reshape(image.shape)
+        found = maps(turned)
+        for k, plain in enumerate(maps(image)):
+            np.testing.assert_allclose(found[leads_to[k]], turned_array(plain, version), atol=1e-12)
 
 
 @pytest.mark.parametrize("version", range(8))
@@ -122,13 +160,13 @@ def test_each_turn_is_that_of_torch(version):
     np.testing.assert_array_equal(turned_array(images, version), expected)
 
 
-@pytest.mark.parametrize("variant", ["compact", "wide"])
+@pytest.mark.parametrize("variant", WIDTHS)
 def test_the_layers_are_those_of_the_module(variant):
     pytest.importorskip("torch")
     from gridlens_deep._networks import build_network
 
-    state = build_network(ConvNetMember(variant, **SMALL).settings).state_dict()
-    assert convnet_shapes(4, variant) == {name: tuple(value.shape) for name, value in state.items()}
+    state = build_network(ConvNetMember(**{**SMALL, "variant": variant}).settings).state_dict()
+    assert convnet_shapes(4, PLANS[variant]) == {name: tuple(value.shape) for name, value in state.items()}
 
 
 def test_fewer_turns_are_some_of_the_eight(skies):
@@ -263,6 +301,6 @@ def test_an_onnxruntime_that_does_not_know_the_operators_is_named(skies, only, m
 
 def test_a_model_is_the_same_bytes_each_time():
     state = made()
-    assert convnet_model(state, 4, "compact", 48) == convnet_model(state, 4, "compact", 48)
+    assert convnet_model(state, 4, PLANS["compact"], 48) == convnet_model(state, 4, PLANS["compact"], 48)
     # 300 takes two groups of seven bits, the lower one first.
     assert node("Relu", ["a"], "b", axis=300).endswith(b"\x0a\x04axis\x18\xac\x02\xa0\x01\x02")
