@@ -36,6 +36,7 @@ def networks(epochs: int) -> dict[str, NetworkMember]:
     options = {"epochs": epochs, "validation_fraction": 0.0, "device": "cpu"}
     return {
         'convnet("compact")': ConvNetMember("compact", **options),
+        'convnet("equivariant")': ConvNetMember("equivariant", **options),
         'convnet("wide")': ConvNetMember("wide", **options),
         'resnet("10"), 64 px': ResNetMember("10", size=64, pixel_scale=1.0, **options),
         'resnet("10"), 96 px': ResNetMember("10", size=96, pixel_scale=64.0 / 96.0, **options),
@@ -54,9 +55,9 @@ def print_costs(rows: Scenes) -> None:
         print(f"| {name} | {n_parameters:,} | {preparing:.1f} | {training:.1f} | {scoring:.1f} |", flush=True)
 
 
-def print_runtimes() -> None:
+def print_runtimes(name: str) -> None:
     """Print the processor time of one view by torch and by onnxruntime, and how far their log-odds are apart."""
-    settings = networks(1)['convnet("compact")'].settings
+    settings = networks(1)[name].settings
     torch.manual_seed(0)
     state = state_of(build_network(settings))
     module, session = TorchRuntime(state, settings).network, OnnxRuntime(onnx_model(state, settings), 1)
@@ -73,7 +74,11 @@ def print_runtimes() -> None:
         "torch, bfloat16": partial(by_torch, True),
         "onnxruntime, float32": lambda some: session.embeddings(some, (0,))[0],
     }
-    print("\n| one view by | " + " | ".join(f"batch of {n}" for n in BATCHES) + " | largest difference in log-odds |")
+    print(
+        f"\n| one view of {name} by | "
+        + " | ".join(f"batch of {n}" for n in BATCHES)
+        + " | largest difference in log-odds |"
+    )
     print("|---" * (len(BATCHES) + 2) + "|")
     expected = runtimes["torch, float32"](images) @ weights
     with threads(1):
@@ -104,7 +109,8 @@ def main() -> None:
     train, test = cached_cutouts(arguments.scenes, 411, surveys), cached_cutouts(arguments.held_out, 413, surveys)
     print(f"Processor time of one thread for each image, ms; torch {torch.__version__}\n")
     print_costs(train[:192])
-    print_runtimes()
+    for name in ('convnet("compact")', 'convnet("equivariant")'):
+        print_runtimes(name)
     name = next(iter(networks(arguments.epochs)))
     member = networks(arguments.epochs)[name].fit(train.cutouts, train.label)
     images = member.prepare(test.cutouts)
