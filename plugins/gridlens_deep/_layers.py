@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["PLANS", "Block", "Convolution", "Plan", "convnet_layers", "convnet_shapes"]
+__all__ = ["PLANS", "REDUCTION", "Block", "Convolution", "Plan", "convnet_layers", "convnet_shapes"]
 
 
 class Plan(NamedTuple):
@@ -27,6 +27,9 @@ PLANS = {
     "wide": Plan((24, 48, 48, 96, 96, 128)),
 }
 """networks of `convnet` by variant"""
+
+REDUCTION = 16
+"""pixels of an image to one of the last maps: the stem and three of the blocks halve them"""
 
 
 class Convolution(NamedTuple):

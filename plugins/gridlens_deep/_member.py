@@ -341,9 +341,10 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         parameters = json.loads((folder / PARAMETERS).read_text())
         member = cls(**{_RENAMED.get(name, name): value for name, value in parameters.items()})
         state = json.loads((folder / _STATE).read_text())
-        saved_as = state.get("variant", cls.unnamed)
-        if member.variant is None and saved_as != cls.variants[0]:
-            member.variant = saved_as
+        variant = state.get("variant", cls.unnamed)
+        # None stays where it still means the network that was saved.
+        if member.variant is None and variant != cls.variants[0]:
+            member.variant = variant
         if member.device == "cuda" and not sees_gpu():
             warnings.warn(
                 f"The member {cls.name!r} was to run on a GPU, and torch sees none here: it scores on the CPU.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gridlens_deep._layers import Block, Convolution, Plan, convnet_layers
+from gridlens_deep._layers import REDUCTION, Block, Convolution, Plan, convnet_layers
 from gridlens_deep._onnx_format import model_bytes, node
 from gridlens_deep._orbit import orbit
 
@@ -38,7 +38,7 @@ def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, plan: Plan, 
     for block in blocks:
         maps = graph.through(block, maps)
     if plan.is_shared:
-        maps = graph.best(maps, plan.widths[-1], size // 16)
+        maps = graph.best(maps, plan.widths[-1], size // REDUCTION)
     pooled = [graph.add("GlobalAveragePool", [maps]), graph.add("GlobalMaxPool", [maps])]
     graph.add("Flatten", [graph.add("Concat", pooled, axis=1)], "embedding", axis=1)
     graph.weights |= {"last.weight": state["last.weight"][0], "last.bias": state["last.bias"]}

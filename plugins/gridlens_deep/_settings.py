@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gridlens_deep._images import Grid
-from gridlens_deep._layers import PLANS
+from gridlens_deep._layers import PLANS, REDUCTION
 
 __all__ = ["Regime", "Settings"]
 
@@ -13,9 +13,6 @@ _DEVICES = ("auto", "cpu", "cuda")
 # A quarter turn exchanges rows and columns: a mean over these is closer to that over the eight than a mean with half a
 # turn in its place.
 _VERSIONS = {1: (0,), 2: (0, 1), 4: (0, 1, 2, 3), 8: tuple(range(8))}
-
-# Pixels of the image to one pixel of the last maps of a network that is halved four times.
-_STEP = 16
 
 
 @dataclass(frozen=True)
@@ -102,10 +99,10 @@ class Settings:
             raise ValueError(
                 f"The 'turns' parameter must be 1, 2, 4 or 8, True for 8 or False for 1. Got {self.turns!r} instead."
             )
-        if self.symmetric and self.size % _STEP:
+        if self.symmetric and self.size % REDUCTION:
             raise ValueError(
-                f"The 'size' parameter of the variant {self.variant!r} must be a multiple of {_STEP}, or its scores "
-                f"would change with a turn of the image. Got {self.size!r} instead."
+                f"The 'size' parameter of the variant {self.variant!r} must be a multiple of {REDUCTION}, or its "
+                f"scores would change with a turn of the image. Got {self.size!r} instead."
             )
 
 
