@@ -5,6 +5,7 @@ Positions and deflections are in arcsec, angles in rad, surface densities in uni
 
 from gridlens.lensing._cosmology import lensing_efficiency, nfw_einstein_radius, sis_einstein_radius
 from gridlens.lensing._critical import caustics, critical_curves, einstein_radius
+from gridlens.lensing._expected import draw_einstein_radius, einstein_radius_distribution
 from gridlens.lensing._images import PointImages, image_positions
 from gridlens.lensing._mass import DPIE, NFW, SIE, ExternalShear, MassModel
 from gridlens.lensing._sources import SersicSource, render_sources
@@ -19,7 +20,9 @@ __all__ = [
     "SersicSource",
     "caustics",
     "critical_curves",
+    "draw_einstein_radius",
     "einstein_radius",
+    "einstein_radius_distribution",
     "image_positions",
     "lensing_efficiency",
     "nfw_einstein_radius",

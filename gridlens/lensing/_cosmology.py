@@ -7,11 +7,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from gridlens.lensing._mass import nfw_shape
 
-__all__ = ["lensing_efficiency", "nfw_einstein_radius", "sis_einstein_radius"]
+__all__ = [
+    "H0",
+    "OMEGA_M",
+    "critical_density",
+    "expansion",
+    "growth",
+    "halo_scales",
+    "lensing_efficiency",
+    "nfw_einstein_radius",
+    "sis_einstein_radius",
+]
 
 FloatArray = NDArray[np.float64]
 
-_H0, _OMEGA_M = 70.0, 0.3
+H0, OMEGA_M = 70.0, 0.3
 # Distances are interpolated: astropy's integral costs a millisecond a call.
 _HIGHEST_REDSHIFT, _REDSHIFT_STEPS = 20.0, 4000
 _LIGHT_SPEED = 299_792.458  # km/s
@@ -132,21 +142,49 @@ def nfw_einstein_radius(
         raise ValueError(f"The 'concentration' parameter must be above 0. Got {float(concentration.min())!r} instead.")
     galaxy = sis_einstein_radius(bcg_dispersion, lens_redshift, source_redshift)
     efficiency = lensing_efficiency(lens_redshift, source_redshift)
-    redshift = np.asarray(lens_redshift, dtype=np.float64)
-    distance = _comoving("lens_redshift", redshift) / (1.0 + redshift)  # Mpc
-    density = 3.0 * _H0**2 * (_OMEGA_M * (1.0 + redshift) ** 3 + 1.0 - _OMEGA_M) / (8.0 * np.pi * _GRAVITY)
-    scale = np.cbrt(3.0 * mass / (800.0 * np.pi * density)) / concentration  # Mpc
-    norm = np.log1p(concentration) - concentration / (1.0 + concentration)
-    # 4 kappa_s r_s, as an angle times the distance: 4 G M / (c^2 r_s m(c)) D_ls / D_s.
-    bend = 4.0 * _GRAVITY * mass * efficiency / (_LIGHT_SPEED**2 * norm)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        angle = scale / distance / _ARCSEC
-        deflection = bend / scale / _ARCSEC
+    angle, deflection = halo_scales(mass, concentration, lens_redshift, efficiency)
     angle, deflection, galaxy = np.broadcast_arrays(angle, deflection, galaxy)
     radius = _ring(angle, deflection, galaxy)
     known = np.isfinite(angle) & np.isfinite(deflection)
     # Without mass, or at a distance of 0, the halo has no ring and the galaxy is alone.
-    return np.asarray(np.where(known, radius, np.where(np.isnan(mass * norm * efficiency), np.nan, galaxy)))
+    unknown = np.isnan(mass * concentration * efficiency)
+    return np.asarray(np.where(known, radius, np.where(unknown, np.nan, galaxy)))
+
+
+def halo_scales(
+    mass: FloatArray, concentration: FloatArray, lens_redshift: ArrayLike, efficiency: FloatArray | float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the scale radius of an NFW halo and its deflection, ``4 kappa_s r_s``, both in arcsec.
+
+    The arguments are those of `nfw_einstein_radius`, with the lensing efficiency of the source; they broadcast. Both
+    are infinite or NaN at a redshift of 0, and the deflection is NaN for a mass of 0.
+    """
+    redshift = np.asarray(lens_redshift, dtype=np.float64)
+    distance = _comoving("lens_redshift", redshift) / (1.0 + redshift)  # Mpc
+    scale = np.cbrt(3.0 * mass / (800.0 * np.pi * critical_density(redshift))) / concentration  # Mpc
+    norm = np.log1p(concentration) - concentration / (1.0 + concentration)
+    # An angle times the distance: 4 G M / (c^2 r_s m(c)) D_ls / D_s.
+    bend = 4.0 * _GRAVITY * mass * efficiency / (_LIGHT_SPEED**2 * norm)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(scale / distance / _ARCSEC), np.asarray(bend / scale / _ARCSEC)
+
+
+def critical_density(redshift: FloatArray) -> FloatArray:
+    """Return the critical density of the universe, solar masses per cubic Mpc."""
+    return np.asarray(3.0 * H0**2 * expansion(redshift) / (8.0 * np.pi * _GRAVITY))
+
+
+def expansion(redshift: FloatArray) -> FloatArray:
+    """Return the square of the expansion rate over that of today, ``(H(z) / H0)^2``."""
+    return np.asarray(OMEGA_M * (1.0 + redshift) ** 3 + 1.0 - OMEGA_M)
+
+
+def growth(redshift: FloatArray) -> FloatArray:
+    """Return the linear growth factor, 1 today (Carroll, Press & Turner 1992, ARA&A 30, 499, equation 29)."""
+    matter = np.append(OMEGA_M * (1.0 + redshift).ravel() ** 3 / expansion(redshift).ravel(), OMEGA_M)
+    vacuum = 1.0 - matter
+    factor = matter / (matter ** (4.0 / 7.0) - vacuum + (1.0 + matter / 2.0) * (1.0 + vacuum / 70.0))
+    return np.asarray((factor[:-1] / factor[-1]).reshape(np.shape(redshift)) / (1.0 + redshift))
 
 
 def _ring(scale: FloatArray, halo: FloatArray, galaxy: FloatArray) -> FloatArray:
@@ -186,4 +224,4 @@ def _distances() -> tuple[FloatArray, FloatArray]:
     from astropy.cosmology import FlatLambdaCDM
 
     redshifts = np.linspace(0.0, _HIGHEST_REDSHIFT, _REDSHIFT_STEPS + 1)
-    return redshifts, np.asarray(FlatLambdaCDM(H0=_H0, Om0=_OMEGA_M).comoving_distance(redshifts).value)
+    return redshifts, np.asarray(FlatLambdaCDM(H0=H0, Om0=OMEGA_M).comoving_distance(redshifts).value)
