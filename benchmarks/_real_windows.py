@@ -37,9 +37,9 @@ from gridlens.simulate._backgrounds import (
     _measure,
     _peaks,
     _planes,
-    _whole,
     _window,
     sky_rms,
+    whole_window,
 )
 from gridlens.simulate._inject import _place
 from gridlens.simulate._observe import photon_noise, sky_noise
@@ -162,7 +162,7 @@ def survey_windows(folder: Path, name: str) -> Backgrounds:
         else:
             # A stamp has its galaxy in the middle, and is cut square.
             size = min(pixels.shape[:2])
-            found = [replace(_whole(image, len(images), _middle(pixels)), size=size)]
+            found = [replace(whole_window(image, _middle(pixels), len(images)), size=size)]
         images.append(image)
         windows.extend(found)
     if not windows:

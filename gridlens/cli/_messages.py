@@ -16,6 +16,8 @@ _FLAGS = {
     "id": "--id",
     "images": "--image",
     "init_model": "--from",
+    "inject_into": "--inject-into",
+    "known_lenses": "--known-lenses",
     "match_psf": "--match-psf",
     "keep_columns": "--keep-columns",
     "max_size": "--max-size",

@@ -148,7 +148,7 @@ def image_options(command: Any) -> Any:
             "--seeing",
             type=Zeropoint(),
             metavar="ARCSEC",
-            help="FWHM for --match-psf, which overrides the headers: 0.9 or g=1.1,r=0.9,i=0.8.",
+            help="FWHM of the images, which overrides the headers: 0.9 or g=1.1,r=0.9,i=0.8.",
         ),
         click.option("--match-psf", is_flag=True, help="Blur the sharper bands to the seeing of the worst one."),
         click.option(

@@ -34,6 +34,26 @@ __all__ = ["train"]
     help="Table for --data with id and label, 1 for a lens and 0 for certainly not a lens; cluster, where several "
     "cutouts show one; and calibration, 1 for rows that the members must not see.",
 )
+@click.option(
+    "--inject-into",
+    multiple=True,
+    metavar="PATH",
+    help="Cutouts of clusters of your own survey (file, folder, glob), 200 or more, instead of --data: each is learned "
+    "as it is, a non-lens, and with the arcs of a lens that is drawn for it. --labels may name known lenses, clusters "
+    "and surveys. Repeatable.",
+)
+@click.option(
+    "--known-lenses",
+    metavar="FILE",
+    help="Table of known lenses, by id or by ra and dec, which are kept out of the non-lenses of --inject-into.",
+)
+@click.option(
+    "--prevalence",
+    type=click.FloatRange(0.0, 0.5, min_open=True, max_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Of lenses among the cutouts of --inject-into.",
+)
 @click.option("--groups", metavar="COLUMN", help="Column of --labels that names clusters, if not 'cluster'.")
 @click.option(
     "--positive-unlabelled",
@@ -76,6 +96,9 @@ def train(
     labels: str | None,
     groups: str | None,
     positive_unlabelled: bool,
+    inject_into: tuple[str, ...],
+    known_lenses: str | None,
+    prevalence: float,
     init_model: str | None,
     members: str | None,
     pool: tuple[str, ...],
@@ -93,13 +116,21 @@ def train(
     seen, and its first line says whether the model is better there than the one that comes with gridlens. With few
     labels it seldom is: --from default builds on that model.
 
+    With --inject-into, on clusters of your own survey, of which nearly all hold no arc: as they are, and with arcs. The
+    card shows completeness, false alarms and controls on clusters that took no part.
+
     With --recipe, on scenes that are simulated first: the recipe "default" makes the bundled model of that name, in
     about an hour and a half on two cores; "quick" makes a weaker one from a sixteenth of the scenes, to try members.
     """
-    own = bool(data or options["images"])
+    injecting = bool(inject_into)
+    own = bool(data or options["images"] or injecting)
+    if injecting:
+        _check_injection(data, recipe, positive_unlabelled, pool)
+    elif known_lenses is not None:
+        raise click.UsageError("--known-lenses is for --inject-into.")
     if own and recipe is not None:
         raise click.UsageError("--recipe trains on simulated scenes and --data on yours: name one of the two.")
-    if own != (labels is not None):
+    if own != (labels is not None) and not injecting:
         raise click.UsageError("--data needs --labels, a table with id and label, and --labels needs --data.")
     if not own and (groups or positive_unlabelled or init_model is not None or options["catalog"] is not None):
         raise click.UsageError(
@@ -117,14 +148,18 @@ def train(
 
     source = None
     if own:
-        check_sources(data, options)
-        source = source_of(data, options)
+        check_sources(data or inject_into, options)
+        source = source_of(data or inject_into, options)
     unlabelled = pool_of(pool, options) if pool else None
     compile_kernels(source)
     with interruptible(out):
         trained = train_model(
-            source,
+            None if injecting else source,
             labels,
+            inject_into=source if injecting else None,
+            known_lenses=known_lenses,
+            seeing=options["seeing"] if injecting else None,
+            prevalence=prevalence,
             out=out,
             recipe=recipe,
             members=None if members is None else split_members(members),
@@ -143,3 +178,16 @@ def train(
     if trained.ranking is not None:
         say(f"cutouts by rank, each by members that have not seen it: {ranking_path(Path(out))}")
     say(f"written to {out}")
+
+
+def _check_injection(
+    data: tuple[str, ...], recipe: str | None, positive_unlabelled: bool, pool: tuple[str, ...]
+) -> None:
+    """End in a usage error where options do not go with --inject-into."""
+    others = {"--data": data, "--recipe": recipe, "--positive-unlabelled": positive_unlabelled, "--mine": pool}
+    for name, value in others.items():
+        if value:
+            raise click.UsageError(
+                f"--inject-into and {name} exclude each other: the cutouts that arcs are injected into are the "
+                "non-lenses, and the arcs in them the lenses."
+            )

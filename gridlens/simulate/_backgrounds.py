@@ -15,7 +15,7 @@ from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._reject import MIN_SIZE, reject_reason
 from gridlens.errors import CutoutError
 
-__all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "sky_rms"]
+__all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "sky_rms", "whole_window"]
 
 # The default cutout: this many pixels or, where those span less than the narrowest field that holds the arcs of a
 # cluster (arcsec), as many as make the wide one.
@@ -165,7 +165,7 @@ def load_backgrounds(
                 problem = f"no bright, extended, red galaxy has room for a window of {width} px around it."
             else:
                 problem = reject_reason(pixels, cutout.bcg_xy[0], scale)
-                found = [] if problem else [_whole(image, number, cutout.bcg_xy[0])]
+                found = [] if problem else [whole_window(image, cutout.bcg_xy[0], number)]
             if found:
                 images.append(image)
                 windows.extend(found)
@@ -301,8 +301,8 @@ def _field_windows(image: RealImage, number: int, size: int) -> Iterator[Window]
         yield _window(image, number, size, xy, combined, sources, galaxies)
 
 
-def _whole(image: RealImage, number: int, bcg_xy: NDArray[np.float64]) -> Window:
-    """The window that is all of a cutout."""
+def whole_window(image: RealImage, bcg_xy: NDArray[np.float64], number: int = 0) -> Window:
+    """Return the window that is all of a cutout, the image of that number."""
     planes = _planes(image)
     combined = planes[:, :, 3]
     peaks = _peaks(combined, image.pixel_scale)

@@ -108,11 +108,23 @@ def add_noise(rng: np.random.Generator, light: np.ndarray, conditions: Condition
     return np.asarray(light + noise * np.sqrt(variance))
 
 
-def photon_noise(rng: np.random.Generator, light: np.ndarray, sky_sigma: np.ndarray, pixel_scale: float) -> np.ndarray:
-    """The noise that the photons of `light` (3, H, W) add to an image whose sky noise is there already."""
+def photon_noise(
+    rng: np.random.Generator,
+    light: np.ndarray,
+    sky_sigma: np.ndarray,
+    pixel_scale: float,
+    texture: Texture | None = None,
+) -> np.ndarray:
+    """Return the noise that the photons of `light` (3, H, W) add to an image whose sky noise is there already.
+
+    It is white, or correlated as `texture` has it.
+    """
     sky = flux_of(_SKY_BRIGHTNESS) * pixel_scale**2
     variance = sky_sigma[:, None, None] ** 2 * np.clip(light, 0.0, None) / sky[:, None, None]
-    return np.asarray(rng.normal(size=light.shape) * np.sqrt(variance))
+    noise = rng.normal(size=light.shape)
+    if texture is not None:
+        noise = texture.apply(noise)
+    return np.asarray(noise * np.sqrt(variance))
 
 
 def add_saturation(

@@ -28,7 +28,16 @@ from gridlens.simulate._wide_impostors import draw_wide_impostors
 from gridlens.simulate._wide_lens import draw_wide_mass, draw_wide_sources
 from gridlens.simulate._wide_sky import draw_sampling, widened
 
-__all__ = ["TRUTH_COLUMNS", "Scene", "SceneSettings", "arc_truth", "draw_lens", "draw_scene", "simulate_scene"]
+__all__ = [
+    "TRUTH_COLUMNS",
+    "Scene",
+    "SceneSettings",
+    "arc_truth",
+    "draw_lens",
+    "draw_scene",
+    "simulate_scene",
+    "usual_einstein_radius",
+]
 
 # Sizes of the scenes away from the canonical geometry: few, so that shards of one size fill.
 _VARIED_SIZES = (64, 96, 128, 160, 200)
@@ -262,15 +271,15 @@ def draw_lens(
     conditions: Conditions,
     cluster_cluster: bool,
     wide: np.random.Generator | None = None,
+    theta_e: float | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the lensed light as observed, without noise, (3, size, size), and its truth.
 
-    `wide`, the stream of the randomised sources, draws mass and sources from wide distributions.
+    `wide`, the stream of the randomised sources, draws mass and sources from wide distributions. `theta_e` is the
+    Einstein radius of the cluster's halo, arcsec; None draws one.
     """
-    low, high = (20.0, 50.0) if cluster_cluster else (8.0, 32.0)
-    # In a small cutout the Einstein ring is drawn no larger than the cutout: beyond its edge there is no arc to learn.
-    high = max(min(high, 0.5 * scene.geometry.field), low)
-    theta_e = float(math.exp(rng.uniform(math.log(low), math.log(high))))
+    if theta_e is None:
+        theta_e = usual_einstein_radius(rng, scene.geometry, cluster_cluster)
     mass = draw_mass(rng, cluster.redshift, theta_e, cluster.bcg, cluster.bcg_angle, cluster.members[:25])
     sheet = Canvas(scene.geometry, scene.floor)
     measured, curve = critical_radius(mass, cluster.bcg)
@@ -285,6 +294,14 @@ def draw_lens(
     truth["magnification"] = magnification
     truth |= arc_truth(arc, conditions.sky_sigma, cluster.bcg, scene.geometry)
     return arc, truth
+
+
+def usual_einstein_radius(rng: np.random.Generator, geometry: Geometry, cluster_cluster: bool = False) -> float:
+    """Draw the Einstein radius of a cluster's halo, arcsec."""
+    low, high = (20.0, 50.0) if cluster_cluster else (8.0, 32.0)
+    # In a small cutout the Einstein ring is drawn no larger than the cutout: beyond its edge there is no arc to learn.
+    high = max(min(high, 0.5 * geometry.field), low)
+    return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
 def _mass_truth(mass: ClusterMass, theta_e: float) -> dict[str, Any]:

@@ -21,8 +21,11 @@ from gridlens.training._labels import Labels
 
 __all__ = [
     "check_calibration",
+    "check_cutouts",
     "check_init_model",
+    "check_injection",
     "check_members",
+    "check_no_injection",
     "check_out",
     "check_parameters",
     "check_ranking",
@@ -63,6 +66,35 @@ def check_parameters(
         raise ValueError(f"Options for reading need 'source' or 'pool'. Got {', '.join(options)} without them.")
     if resume and overwrite:
         raise GridlensError("The options resume=True and overwrite=True are mutually exclusive. Give one of them.")
+
+
+def check_injection(source: Any, recipe: Any, positive_unlabelled: bool, pool: Any, prevalence: float) -> None:
+    """Raise ValueError where parameters of `train` do not go with `inject_into`."""
+    others = {"source": source, "recipe": recipe, "positive_unlabelled": positive_unlabelled or None, "pool": pool}
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"The 'inject_into' parameter must come without {given[0]!r}: its cutouts are the negatives, and the arcs "
+            f"in them the lenses. Got both; leave {given[0]!r} out, or 'inject_into'."
+        )
+    if not 0.0 < prevalence < 0.5:
+        raise ValueError(f"The 'prevalence' parameter must be above 0 and below 0.5. Got {prevalence!r} instead.")
+
+
+def check_no_injection(known_lenses: Any, seeing: Any) -> None:
+    """Raise ValueError for parameters of `train` that need `inject_into`."""
+    for name, value in (("known_lenses", known_lenses), ("seeing", seeing)):
+        if value is not None:
+            raise ValueError(f"The {name!r} parameter must be None without 'inject_into'. Got {value!r} instead.")
+
+
+def check_cutouts(data: Source | None) -> None:
+    """Raise GridlensError where a pool to inject arcs into has no pixels."""
+    if isinstance(data, CacheSource):
+        raise GridlensError(
+            "The 'inject_into' parameter must name cutouts: arcs are pasted into their pixels. Got feature caches "
+            "instead; name the cutouts that they were measured from."
+        )
 
 
 def check_init_model(init_model: str | os.PathLike[str], metadata: str) -> PretrainedMember:

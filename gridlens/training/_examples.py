@@ -91,3 +91,5 @@ class TrainingSet:
     """everything that the training sees, by name, for the hashes in the manifest"""
     positive_unlabelled: bool = False
     """whether the labels of the rows to learn from are 1 for a known lens and 0 for others"""
+    sections: Callable[[LensDetector], list[tuple[str, str]]] | None = None
+    """headings and texts that the card of a fitted detector has besides; None for none"""

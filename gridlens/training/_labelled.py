@@ -17,8 +17,8 @@ from gridlens.features import Measured
 from gridlens.features._measured_table import measured_from_table
 from gridlens.sources import CacheSource, Partition, Source
 from gridlens.training._examples import Examples
+from gridlens.training._kept import KeptRows, read_pixels
 from gridlens.training._labels import Labels
-from gridlens.training._store import MeasuredStore
 
 __all__ = ["Labelled", "gather", "measured_partitions", "without_labelled"]
 
@@ -92,7 +92,7 @@ def gather(
     GridlensError
         A labelled cutout occurs more than once, no label belongs to a cutout, or the cutouts differ in size.
     """
-    learn, calibrate = _Kept(folder, "learn"), _Kept(folder, "calibrate")
+    learn, calibrate = KeptRows(folder, "learn"), KeptRows(folder, "calibrate")
     seen: set[str] = set()
     without: list[str] = []
     rejected: list[str] = []
@@ -116,9 +116,9 @@ def gather(
             partitions.append(partition)
     notes = _notes(known, seen, without, rejected)
     if pixels is not None:
-        _read_pixels(pixels, partitions, (learn, calibrate))
-    held_rows = calibrate.examples(known, "to calibrate on") if len(calibrate.store) else None
-    return Labelled(learn.examples(known, "to learn from"), held_rows, notes)
+        read_pixels(pixels, partitions, (learn, calibrate))
+    held_rows = _examples(calibrate, known, "to calibrate on") if len(calibrate.store) else None
+    return Labelled(_examples(learn, known, "to learn from"), held_rows, notes)
 
 
 def without_labelled(rows: Iterable[tuple[Partition, Measured]], known: Labels | None) -> Iterator[Measured]:
@@ -128,31 +128,17 @@ def without_labelled(rows: Iterable[tuple[Partition, Measured]], known: Labels |
         yield measured[np.array([name not in labelled for name in measured.ids], dtype=bool)]
 
 
-class _Kept:
-    """Rows in a store, with their positions in the table of labels."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.store = MeasuredStore(folder, name)
-        self.ids: list[str] = []
-        self._places: list[np.ndarray] = []
-
-    def add(self, measured: Measured, places: np.ndarray) -> None:
-        self.store.add(measured)
-        self.ids += measured.ids.tolist()
-        self._places.append(places)
-
-    def examples(self, known: Labels, what: str) -> Examples:
-        places = np.concatenate([np.empty(0, dtype=np.int64), *self._places])
-        y, group, vetted = known.at(places)
-        if not 0 < y.sum() < len(y):
-            way_out = "label some of the other class"
-            if y.all() and not known.unlabelled:
-                way_out += ", or count cutouts without a label as unlabelled by positive_unlabelled=True"
-            raise GridlensError(
-                f"The rows {what} must be of both classes. Got {int(y.sum())} lenses and {int(len(y) - y.sum())} "
-                f"others instead; {way_out}."
-            )
-        return Examples(self.store, y, group, vetted=vetted)
+def _examples(kept: KeptRows, known: Labels, what: str) -> Examples:
+    y, group, vetted = known.at(kept.places)
+    if not 0 < y.sum() < len(y):
+        way_out = "label some of the other class"
+        if y.all() and not known.unlabelled:
+            way_out += ", or count cutouts without a label as unlabelled by positive_unlabelled=True"
+        raise GridlensError(
+            f"The rows {what} must be of both classes. Got {int(y.sum())} lenses and {int(len(y) - y.sum())} "
+            f"others instead; {way_out}."
+        )
+    return Examples(kept.store, y, group, vetted=vetted)
 
 
 def _check_once(names: list[str], seen: set[str], known: Labels) -> None:
@@ -187,20 +173,3 @@ def _notes(known: Labels, seen: set[str], without: list[str], rejected: list[str
         kind = "" if known.unlabelled else "labelled "
         notes.append(f"{len(rejected)} {kind}cutouts were rejected and are left out: {some_names(rejected)}.")
     return notes
-
-
-def _read_pixels(source: Source, partitions: Iterable[Partition], rows: tuple[_Kept, _Kept]) -> None:
-    """Append the pixels of the rows that are kept, which the engine does not hand on."""
-    wanted = [(kept, set(kept.ids)) for kept in rows]
-    found: list[list[str]] = [[] for _ in rows]
-    for partition in partitions:
-        for batch in source.read(partition):
-            cutouts = None if isinstance(batch, Measured) else batch.cutouts
-            if cutouts is None:
-                continue
-            for (kept, ids), names in zip(wanted, found, strict=True):
-                chosen = [k for k, name in enumerate(cutouts.ids) if name in ids]
-                kept.store.add_cutouts(cutouts[chosen])
-                names += cutouts.ids[chosen].tolist()
-    if any(names != kept.ids for (kept, _), names in zip(wanted, found, strict=True)):
-        raise GridlensError("The cutouts changed while the model was trained. Train it again, with cutouts at rest.")

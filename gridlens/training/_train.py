@@ -15,6 +15,8 @@ import pandas as pd
 
 from gridlens._files import atomic_path, locked, writable_folder
 from gridlens._progress import progress_bar
+from gridlens.cutouts._conventions import CatalogLike
+from gridlens.cutouts.images._options import checked_seeing
 from gridlens.detector import LensDetector
 from gridlens.engine._output import parts_folder
 from gridlens.errors import GridlensError
@@ -28,14 +30,19 @@ from gridlens.training._bundled import beside_bundled, builds_on_bundled
 from gridlens.training._card import write_card
 from gridlens.training._checks import (
     check_calibration,
+    check_cutouts,
     check_init_model,
+    check_injection,
     check_members,
+    check_no_injection,
     check_out,
     check_parameters,
     check_ranking,
     check_unseen,
 )
 from gridlens.training._examples import TrainingSet, fit
+from gridlens.training._injected_rows import read_pool_table
+from gridlens.training._injected_set import PoolOptions, injected_set, measure_pool, rows_of
 from gridlens.training._labelled import gather, measured_partitions, without_labelled
 from gridlens.training._labels import read_labels
 from gridlens.training._mine import Mined, mine, usable_pool
@@ -87,6 +94,10 @@ def train(
     positive_unlabelled: bool = False,
     groups: str | None = None,
     pool: Any = None,
+    inject_into: Any = None,
+    known_lenses: CatalogLike | None = None,
+    seeing: float | Mapping[str, float] | None = None,
+    prevalence: float = 1e-3,
     init_model: str | os.PathLike[str] | None = None,
     random_state: int | None = None,
     resume: bool = False,
@@ -138,6 +149,20 @@ def train(
         Unlabelled cutouts. In a second round, those that the model scores highest are learned as negatives. With
         `source`, rows to calibrate on are required then, since the scores that rows were chosen by cannot calibrate.
         Rows of the pool that have a label are left out.
+    inject_into : as `source`, default=None
+        Cutouts of clusters of your own survey, 200 or more, instead of `source`: nearly all hold no arc. Each is
+        learned as it is, a non-lens, and with the arcs of a lens that is drawn for its cluster, see
+        `gridlens.simulate.inject_arcs`. A fifth of the clusters calibrates, and another fifth tests the model and its
+        controls. `labels` is optional: `label` is 1 for known lenses, `cluster` groups cutouts, `survey` names the
+        survey of each.
+    known_lenses : path or table, default=None
+        Known lenses by `id`, or by `ra` and `dec`: those in `inject_into`, within 60 arcsec, get no arcs and are no
+        non-lenses.
+    seeing : float or mapping of band to float, default=None
+        FWHM of the images of `inject_into`, arcsec: one number, or one for each of g, r and i. None takes it from the
+        catalogue or the headers, or measures it on stars.
+    prevalence : float, default=1e-3
+        Of lenses in `inject_into`, for the comparison with learning from unlabelled cutouts.
     init_model : str or path, default=None
         A model to build on, as `gridlens.load_model` takes it, such as "default": it becomes the member `pretrained` of
         the stack, beside `members`. It is not fitted again; the weight of its log-odds is learned out of fold with
@@ -178,7 +203,14 @@ def train(
     >>> trained = gridlens.train("cutouts/", "labels.csv", out="my-model/")  # doctest: +SKIP
     >>> print(trained.card)  # doctest: +SKIP
     """
-    check_parameters(source, labels, recipe, positive_unlabelled, groups, pool, init_model, resume, overwrite, options)
+    if inject_into is not None:
+        check_injection(source, recipe, positive_unlabelled, pool, prevalence)
+        source = inject_into
+    else:
+        check_no_injection(known_lenses, seeing)
+        check_parameters(
+            source, labels, recipe, positive_unlabelled, groups, pool, init_model, resume, overwrite, options
+        )
     settings = _settings(recipe, members=members, metadata=metadata, random_state=random_state)
     if init_model is not None:
         member = check_init_model(init_model, settings.metadata)
@@ -191,8 +223,14 @@ def train(
     # A source that is open already takes no options.
     unlabelled = None if pool is None else open_source(pool, **({} if hasattr(pool, "partitions") else options))
     pixels = check_members(settings.members, data, unlabelled)
-    known = None
-    if labels is not None:
+    known, injecting = None, None
+    if inject_into is not None:
+        check_cutouts(data)
+        survey = options.get("survey") or ((data and data.arguments) or {}).get("survey")
+        injecting = PoolOptions(
+            read_pool_table(labels, groups), known_lenses, survey, checked_seeing(seeing), prevalence
+        )
+    elif labels is not None:
         known = read_labels(labels, positive_unlabelled=positive_unlabelled, groups=groups)
         check_calibration(known, unlabelled)
     workers: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "n_jobs": n_jobs}
@@ -203,7 +241,8 @@ def train(
             writable_folder(bundle.absolute().parent)
             stack.enter_context(locked(bundle))
         # The bar is gone before the fits, which have their own.
-        with _progress_of(data, unlabelled, settings, verbose, progress) as advance:
+        total = _total(data, unlabelled, settings, injecting is not None, pixels)
+        with _progress_of("Simulating" if data is None else "Measuring", total, verbose, progress) as advance:
             measured: Callable[..., Any] = functools.partial(
                 measured_partitions, stack, resume=resume, overwrite=overwrite, progress=advance, **workers
             )
@@ -212,13 +251,30 @@ def train(
             if unlabelled is not None:
                 rows = measured(unlabelled, parts_folder(f"{bundle}.pool"))
                 negatives = usable_pool(part.with_metadata(settings.metadata) for part in without_labelled(rows, known))
-            if data is None or known is None:
+            if injecting is not None and data is not None:
+                pooled = measure_pool(
+                    stack,
+                    data,
+                    injecting,
+                    settings,
+                    folder,
+                    parts=parts_folder(bundle),
+                    pixels=pixels,
+                    resume=resume,
+                    overwrite=overwrite,
+                    progress=advance,
+                    **workers,
+                )
+            elif data is None or known is None:
                 taught = simulated_set(settings, folder, pixels=pixels, n_jobs=n_jobs, progress=advance)
             else:
                 rows = measured(data, parts_folder(bundle))
                 labelled = gather(rows, known, settings.metadata, folder, data if pixels else None)
                 taught = own_data_set(labelled, known, labels, data)
                 check_unseen(settings.members, taught)
+        if injecting is not None:
+            taught = injected_set(pooled, settings, prevalence=prevalence, n_jobs=n_jobs, verbose=verbose)
+            check_unseen(settings.members, taught)
         detector = LensDetector(
             settings.members, settings.metadata, n_jobs=n_jobs, random_state=settings.random_state, verbose=verbose
         )
@@ -266,6 +322,8 @@ def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | No
         if held.bundled is not None:
             builds_on_it = builds_on_bundled(detector.stack_.members_)
             beside = beside_bundled(held.label, held.score, held.bundled, held.group, builds_on_it)
+        if taught.sections is not None:
+            sections += taught.sections(detector)
         card = write_card(detector, taught.words, held, taught.notes, mined, beside, sections)
     comparison = "" if beside is None else beside.verdict
     return _Taught(card, training | {"data": data}, comparison, ranking)
@@ -283,21 +341,21 @@ def _write_ranking(ranking: pd.DataFrame | None, path: Path) -> None:
             ranking.to_csv(temporary, index=False)
 
 
+def _total(data: Source | None, pool: Source | None, recipe: Recipe, injecting: bool, pixels: bool) -> int | None:
+    """Return the number of cutouts and scenes that are measured; None where it is not known."""
+    n = recipe.n_scenes if data is None else data.n
+    waiting = 0 if pool is None else pool.n
+    if n is None or waiting is None:
+        return None
+    return rows_of(n, pixels) if injecting else n + waiting
+
+
 @contextlib.contextmanager
 def _progress_of(
-    data: Source | None,
-    pool: Source | None,
-    recipe: Recipe,
-    verbose: int,
-    progress: Callable[[int], Any] | None,
+    stage: str, total: int | None, verbose: int, progress: Callable[[int], Any] | None
 ) -> Iterator[Callable[[int], Any]]:
     """Yield a function that tells a bar, if it is asked for, and the caller how many cutouts are finished."""
-    total: int | None = None
-    if verbose > 0:
-        n = recipe.n_scenes if data is None else data.n
-        waiting = 0 if pool is None else pool.n
-        total = None if n is None or waiting is None else n + waiting
-    with progress_bar("Simulating" if data is None else "Measuring", total, visible=verbose > 0) as advance:
+    with progress_bar(stage, total, visible=verbose > 0) as advance:
 
         def finished(count: int) -> None:
             advance(count)

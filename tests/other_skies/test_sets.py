@@ -13,7 +13,7 @@ from _real_windows import REAL_SURVEYS, _RealSurvey, complete_survey, inject, su
 
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
-from gridlens.simulate._backgrounds import Backgrounds, RealImage, _whole, sky_rms
+from gridlens.simulate._backgrounds import Backgrounds, RealImage, sky_rms, whole_window
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SIZE, SCALE = 96, 0.5
@@ -28,7 +28,7 @@ def backgrounds(count=2):
         noise = np.random.default_rng(number).normal(size=(SIZE, SIZE, 3))
         pixels = (noise + galaxy).astype(np.float32)
         images.append(RealImage(pixels, SCALE, sky_rms(pixels)))
-        windows.append(_whole(images[-1], number, np.full(2, 0.5 * (SIZE - 1))))
+        windows.append(whole_window(images[-1], np.full(2, 0.5 * (SIZE - 1)), number))
     return Backgrounds(tuple(images), tuple(windows))
 
 

@@ -1,0 +1,257 @@
+"""Arcs injected into your own cutouts of clusters, each drawn for its own cluster."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gridlens.cutouts import CutoutSet, Survey
+from gridlens.cutouts._reject import reject_reason
+from gridlens.lensing import draw_einstein_radius
+from gridlens.simulate._backgrounds import RealImage, Window, sky_rms, whole_window
+from gridlens.simulate._canvas import Canvas, Geometry
+from gridlens.simulate._no_arcs import Pasted, in_galaxy_colours, straightened, turned_images
+from gridlens.simulate._noise_texture import Texture
+from gridlens.simulate._observe import Conditions, photon_noise, sky_noise
+from gridlens.simulate._population import Cluster
+from gridlens.simulate._scene import draw_lens, usual_einstein_radius
+
+__all__ = ["ARC", "INJECTED", "INJECTED_COLUMNS", "ImageSky", "Injected", "inject_arcs"]
+
+ARC = "arc"
+INJECTED_COLUMNS = (
+    "id",
+    "cutout",
+    "kind",
+    "redshift",
+    "theta_e",
+    "arc_snr",
+    "arc_mag_r",
+    "arc_length",
+    "arc_width",
+    "arc_distance",
+    "magnification",
+    "n_sources",
+    "source_redshift",
+    "source_mag_r",
+    "source_gr",
+    "source_ri",
+)
+"""columns of the truth of injected arcs"""
+
+# Arcs that nobody can see, or that mostly lie outside, are drawn again, so many times; then they are taken.
+_FAINTEST, _TRIES = 10.0, 6
+# Of so many Einstein radii that a cluster's mass allows, the first one is taken that is large enough to see, arcsec.
+_RADII_DRAWN, _SMALLEST = 24, 5.0
+_PROXIES = ("richness", "log_xray_luminosity", "velocity_dispersion", "log_mass")
+# Clusters whose redshift is not known stand anywhere here, as those of drawn scenes.
+_REDSHIFTS = (0.2, 0.7)
+
+
+@dataclass(frozen=True)
+class ImageSky:
+    """The properties of the images of one survey that light pasted into them shares.
+
+    Parameters
+    ----------
+    seeing : tuple of float
+        FWHM of the point-spread function in g, r and i, arcsec.
+    kernels : tuple of ndarray, default=None
+        For each band the kernel that correlates the noise, pixels; None for white noise.
+    preset : Survey, default=None
+        For images whose zero points are not known: one factor for all bands then makes their noise that of the depth
+        of this survey. None takes the pixels as they are, in fluxes of the AB zero point 27.
+    own_seeing : bool, default=False
+        Whether the seeing that a cutout's metadata state replaces that in r; the other bands follow in proportion.
+    """
+
+    seeing: tuple[float, float, float]
+    kernels: tuple[NDArray[np.float64], ...] | None = None
+    preset: Survey | None = None
+    own_seeing: bool = False
+
+    def seeing_of(self, stated: float) -> NDArray[np.float64]:
+        """Return the FWHM in g, r and i, arcsec, of a cutout whose metadata state the seeing `stated`."""
+        seeing = np.array(self.seeing)
+        return seeing * (stated / seeing[1]) if self.own_seeing and stated > 0.0 else seeing
+
+
+class Injected(NamedTuple):
+    """Cutouts with arcs, and the truth of these.
+
+    Attributes
+    ----------
+    cutouts : CutoutSet of m
+        Those that can be used, with the kind after their ids.
+    truth : DataFrame of m rows
+        Columns `INJECTED_COLUMNS`: `cutout` is the id of the cutout as it was; Einstein radii, lengths and distances
+        are in arcsec, magnitudes AB.
+    """
+
+    cutouts: CutoutSet
+    truth: pd.DataFrame
+
+
+def inject_arcs(cutouts: CutoutSet, sky: ImageSky, seed: int, kind: str = ARC) -> Injected:
+    """Add the arcs of a lens to each cutout, as its own cluster would make them.
+
+    The lens stands at the cluster's redshift, about its BCG, with the BCG's orientation and the halos of the brightest
+    galaxies in the image; its Einstein radius goes by richness, X-ray luminosity, velocity dispersion or mass where
+    they are known. The sources are smooth, clumpy or merging galaxies. Their light is seen through the images' own
+    point-spread function, and its photons have their own noise, correlated as the images' noise is. Light adds to that
+    of galaxies in front; a bad pixel stays bad. Nothing else changes.
+
+    Parameters
+    ----------
+    cutouts : CutoutSet of n
+        Cutouts that the features reject, or without noise, are left out.
+    sky : ImageSky
+    seed : int
+        Non-negative. The arcs depend on it and on the id of the cutout alone, whatever the kind.
+    kind : {"arc", "null", "recoloured", "turned", "straight"}, default="arc"
+        "arc" for arcs. The others are controls, each made of the same arcs: "null" goes all the way with a flux of 0;
+        "recoloured" has the colours of the BCG; "turned" turns each image about its own centre by a random angle;
+        "straight" is a trail across the cutout of the same surface brightness.
+
+    Returns
+    -------
+    Injected
+
+    Raises
+    ------
+    ValueError
+        The kind is unknown.
+
+    Notes
+    -----
+    The noise of the arcs' photons supposes a dark sky in g, r and i: the ratio of sky noise to sky brightness stands
+    for the gain and the exposure time, which images seldom tell. Arcs with an S/N under 10, and those of an Einstein
+    radius beyond the cutout, are drawn again, up to five times: nobody could see them.
+
+    Examples
+    --------
+    >>> from gridlens.simulate import ImageSky, SceneSettings, inject_arcs, scenes_to_cutouts, simulate_scene
+    >>> cutouts = scenes_to_cutouts([simulate_scene(1, 0, SceneSettings(("hsc",), lens_fraction=0.0))])
+    >>> injected = inject_arcs(cutouts, ImageSky(seeing=(0.8, 0.7, 0.6)), seed=1)
+    >>> injected.cutouts.ids, bool(injected.truth["arc_snr"][0] > 10)
+    (array(['sim-1-000000+arc'], dtype=object), True)
+    """
+    if kind not in INJECTED:
+        raise ValueError(f"The 'kind' parameter must be one of {', '.join(INJECTED)}. Got {kind!r} instead.")
+    kept, pixels, truth = [], [], []
+    for k in range(len(cutouts)):
+        image = RealImage(cutouts.pixels[k], float(cutouts.pixel_scale[k]), sky_rms(cutouts.pixels[k]))
+        if reject_reason(image.pixels, cutouts.bcg_xy[k], image.pixel_scale) or not image.sky_sigma.min() > 0.0:
+            continue
+        name = str(cutouts.ids[k])
+        with_arc, told = _inject(
+            image, cutouts.bcg_xy[k], cutouts.metadata.iloc[k].to_dict(), sky, _stream(seed, name), kind
+        )
+        kept.append(k)
+        pixels.append(with_arc)
+        truth.append(told | {"id": f"{name}+{kind}", "cutout": name, "kind": kind})
+    rows = cutouts[np.array(kept, dtype=np.int64)]
+    injected = CutoutSet(
+        np.array(pixels, dtype=np.float32).reshape(rows.pixels.shape),
+        bcg_xy=rows.bcg_xy,
+        pixel_scale=rows.pixel_scale,
+        ids=[row["id"] for row in truth],
+        metadata=rows.metadata,
+        paths=rows.paths,
+        flags=rows.flags,
+        sky_axes=rows.sky_axes,
+        bcg_radec=rows.bcg_radec,
+    )
+    return Injected(injected, pd.DataFrame(truth, columns=list(INJECTED_COLUMNS)))
+
+
+def _stream(seed: int, name: str) -> np.random.Generator:
+    """Return the random numbers of one cutout, the same in any batch."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence([seed, int.from_bytes(digest[:16], "little")]))
+
+
+def _inject(
+    image: RealImage,
+    bcg_xy: NDArray[np.float64],
+    metadata: dict[str, float],
+    sky: ImageSky,
+    rng: np.random.Generator,
+    kind: str,
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Return the pixels of one image with a lens of its cluster, and the truth."""
+    window = whole_window(image, bcg_xy)
+    geometry = Geometry(window.size, image.pixel_scale)
+    seeing = sky.seeing_of(metadata["seeing"])
+    unit = _unit(image, sky, seeing)
+    conditions = Conditions(seeing, np.full(3, np.nan), image.sky_sigma / unit, 0.0, np.ones(3), np.zeros((3, 2)))
+    drawn = float(rng.uniform(*_REDSHIFTS))
+    cluster = _cluster(window, image.pixel_scale, metadata["redshift"] if metadata["redshift"] > 0.0 else drawn)
+    for _ in range(_TRIES):
+        theta_e = _einstein_radius(rng, cluster.redshift, metadata, geometry)
+        wide = rng if rng.random() < 0.5 else None
+        arc, truth = draw_lens(rng, Canvas(geometry, floor=0.0), cluster, conditions, False, wide, theta_e)
+        if truth["arc_snr"] >= _FAINTEST and truth["theta_e"] <= 0.5 * geometry.field:
+            break
+    arc = INJECTED[kind](Pasted(arc, image, cluster.bcg, conditions), rng)
+    texture = None if sky.kernels is None else Texture(sky.kernels)
+    light = arc + photon_noise(rng, arc, conditions.sky_sigma, image.pixel_scale, texture)
+    pixels = image.pixels + unit * np.moveaxis(light, 0, 2)
+    return pixels.astype(np.float32), truth | {"redshift": cluster.redshift}
+
+
+def _einstein_radius(
+    rng: np.random.Generator, redshift: float, metadata: dict[str, float], geometry: Geometry
+) -> float:
+    """Draw the Einstein radius of a cluster's halo, arcsec: by its mass where that is known, else as in scenes.
+
+    Of the radii that its mass allows, those are taken that a cutout can show.
+    """
+    usual = usual_einstein_radius(rng, geometry)
+    proxies = {name: metadata[name] for name in _PROXIES if metadata[name] == metadata[name]}
+    if not proxies:
+        return usual
+    drawn = draw_einstein_radius(rng, np.full(_RADII_DRAWN, redshift), **proxies)
+    shown = drawn[(drawn >= _SMALLEST) & (drawn <= 0.5 * geometry.field)]
+    return float(shown[0]) if len(shown) else usual
+
+
+def _unit(image: RealImage, sky: ImageSky, seeing: NDArray[np.float64]) -> float:
+    """Return the number of flux units of the image that make one of the AB zero point 27."""
+    if sky.preset is None:
+        return 1.0
+    expected = sky_noise(np.array(sky.preset.depth), seeing, image.pixel_scale)
+    return float(np.exp(np.nanmean(np.log(image.sky_sigma / expected))))
+
+
+def _cluster(window: Window, pixel_scale: float, redshift: float) -> Cluster:
+    """Return the cluster of a cutout, in arcsec from its centre; a lens model needs no more."""
+    middle = 0.5 * (window.size - 1)
+    positions = (window.members[:, :2] - middle) * pixel_scale
+    members = np.column_stack([positions, window.members[:, 2]])
+    return Cluster(
+        redshift, math.nan, (float(positions[0, 0]), float(positions[0, 1])), math.nan, window.bcg_angle, members
+    )
+
+
+def _nothing(pasted: Pasted, rng: np.random.Generator) -> NDArray[np.float64]:
+    return np.zeros_like(pasted.arc)
+
+
+def _as_drawn(pasted: Pasted, rng: np.random.Generator) -> NDArray[np.float64]:
+    return pasted.arc
+
+
+INJECTED: dict[str, Callable[[Pasted, np.random.Generator], NDArray[np.float64]]] = {
+    ARC: _as_drawn,
+    "null": _nothing,
+    "recoloured": in_galaxy_colours,
+    "turned": turned_images,
+    "straight": straightened,
+}
+"""the light that is pasted, by kind"""

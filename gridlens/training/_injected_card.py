@@ -1,0 +1,232 @@
+"""Sections of the card of a model of injected arcs: how it was learned, its completeness, and its controls."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GroupKFold, cross_val_predict
+
+from gridlens.calibration import wilson
+from gridlens.detector import LensDetector
+from gridlens.evaluation import auroc
+from gridlens.evaluation._controls import control_score
+from gridlens.features import FEATURE_NAMES
+from gridlens.features._contract import METADATA_NAMES
+from gridlens.members import LightGBMMember
+from gridlens.stacking._stack import member_log_odds
+from gridlens.training._bundled import bundled_log_odds
+from gridlens.training._injected_rows import InjectedRows
+from gridlens.training._kept import KeptRows
+from gridlens.training._markdown import markdown_table
+from gridlens.training._tuned import Tuned
+
+__all__ = ["control_sections", "learned_section"]
+
+_FPR = 0.01
+_DRAWS = 300
+_RADII = (0.0, 12.0, 18.0, 25.0, np.inf)
+_SNRS = (0.0, 30.0, 100.0, 300.0, np.inf)
+_FOLDS = 5
+_TOLD = {
+    "recoloured": "arcs in the colours of the BCG",
+    "turned": "images turned by 45 to 135 degrees",
+    "straight": "a straight trail as bright as the arcs",
+}
+_NULL = "null"
+
+
+class _Scored(NamedTuple):
+    """Rows of one part with the scores of this model and of the bundled one, log-odds; NaN where there is none."""
+
+    truth: pd.DataFrame
+    score: np.ndarray
+    bundled: np.ndarray
+
+    def of(self, kind: str) -> _Scored:
+        chosen = (self.truth["kind"] == kind).to_numpy() & np.isfinite(self.score) & np.isfinite(self.bundled)
+        return _Scored(self.truth[chosen], self.score[chosen], self.bundled[chosen])
+
+
+def learned_section(tuned: Tuned) -> str:
+    """Return the choices that were made out of fold, and their measures."""
+    rows = [
+        [choice.name, f"{choice.log_loss:.4f}", f"{choice.auroc:.3f}", f"{choice.tpr:.3f}"] for choice in tuned.choices
+    ]
+    table = markdown_table(["learned from", "log loss", "AUROC", "TPR at FPR 0.01"], rows)
+    scenes = f"a weight of {tuned.scene_weight:g}" if tuned.scene_weight else "no weight"
+    unlabelled = (
+        'Treating cutouts without an arc as unlabelled has the lower log loss: the member "nnpu" may be worth a trial.'
+        if tuned.unlabelled_is_better
+        else "Treating cutouts without an arc as unlabelled, not as negatives, has no lower log loss."
+    )
+    return (
+        f"Trees on the features, by the rows of the pool that they have not seen; the log loss decides:\n\n{table}\n\n"
+        f"Drawn scenes have {scenes}; the sixteenth of the cutouts without an arc that scored highest has a weight of "
+        f"{tuned.hard_weight:g}. {unlabelled}"
+    )
+
+
+def control_sections(detector: LensDetector, rows: InjectedRows) -> list[tuple[str, str]]:
+    """Return the headings and texts of the completeness, and of the controls.
+
+    Parameters
+    ----------
+    detector : LensDetector
+        Fitted.
+    rows : InjectedRows
+    """
+    test, calibrate = (_scored(detector, rows, kept) for kept in (rows.test, rows.calibrate))
+    controls = _scored(detector, rows, rows.controls)
+    thresholds = _thresholds(calibrate)
+    known = _scored(detector, rows, rows.known) if rows.known.ids else None
+    return [
+        ("Completeness and false alarms", _completeness(test, thresholds, known)),
+        ("Controls", _controls(rows, test, controls, thresholds[0])),
+    ]
+
+
+def _scored(detector: LensDetector, rows: InjectedRows, kept: KeptRows) -> _Scored:
+    measured = kept.store.measured()
+    members = member_log_odds(detector.member_probabilities(measured))
+    score = detector.stack_.combine(members)
+    return _Scored(rows.truth.iloc[kept.places], score, bundled_log_odds(measured.features))
+
+
+def _thresholds(calibrate: _Scored) -> tuple[float, float]:
+    """Return the scores of both models that a hundredth of the cutouts without an arc exceed."""
+    plain = calibrate.of("none")
+    return float(np.quantile(plain.score, 1.0 - _FPR)), float(np.quantile(plain.bundled, 1.0 - _FPR))
+
+
+def _completeness(test: _Scored, thresholds: tuple[float, float], known: _Scored | None) -> str:
+    arcs, plain = test.of("arc"), test.of("none")
+    found = arcs.score > thresholds[0], arcs.bundled > thresholds[1]
+    group = arcs.truth["group"].to_numpy()
+    rows = [["all arcs", *_beside(*found, group)]]
+    for column, edges, said in (("theta_e", _RADII, "Einstein radius {} arcsec"), ("arc_snr", _SNRS, "arc S/N {}")):
+        values = arcs.truth[column].to_numpy()
+        for low, high in itertools.pairwise(edges):
+            inside = (values >= low) & (values < high)
+            if inside.any():
+                span = f"over {low:g}" if np.isinf(high) else f"{low:g} to {high:g}"
+                rows.append([said.format(span), *_beside(found[0][inside], found[1][inside], group[inside])])
+    table = markdown_table(["lenses", "number", "found by this model", "by the bundled model", "difference"], rows)
+    alarms = plain.score > thresholds[0], plain.bundled > thresholds[1]
+    number, own, bundled, difference = _beside(*alarms, plain.truth["group"].to_numpy(), 1000.0)
+    text = (
+        "A cutout is found above the score that a hundredth of the cutouts without an arc exceed, among those of the "
+        f"calibration. On clusters that neither the members nor the calibration have seen:\n\n{table}\n\n"
+        f"Of 1,000 cutouts without an arc, this model raises {own} false alarms and the bundled model {bundled}: "
+        f"{difference} ({number} cutouts). Brackets are 95 % intervals; differences are paired."
+    )
+    if known is not None:
+        scored = np.isfinite(known.score)
+        above = int((known.score[scored] > thresholds[0]).sum())
+        text += f" Of {int(scored.sum())} known lenses of the pool, which it has not learned from, {above} are found."
+    return text
+
+
+def _beside(own: np.ndarray, bundled: np.ndarray, group: np.ndarray, unit: float = 1.0) -> list[str]:
+    """Return the number of rows, the fraction of each model, and the paired difference, with intervals."""
+    n = len(own)
+    digits = 2 if unit == 1.0 else 1
+
+    def fraction(k: int) -> str:
+        low, high = wilson(k, n)
+        return f"{unit * k / n:.{digits}f} [{unit * float(low):.{digits}f}, {unit * float(high):.{digits}f}]"
+
+    gain = own.astype(float) - bundled
+    # The mean over clusters that are drawn with replacement.
+    _, number = np.unique(group, return_inverse=True)
+    total, count = np.bincount(number, gain), np.bincount(number)
+    draws = np.random.default_rng(0).integers(len(count), size=(_DRAWS, len(count)))
+    low, high = np.quantile(total[draws].sum(axis=1) / count[draws].sum(axis=1), [0.025, 0.975]) * unit
+    difference = f"{unit * gain.mean():+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return [f"{n:,}", fraction(int(own.sum())), fraction(int(bundled.sum())), difference]
+
+
+def _controls(rows: InjectedRows, test: _Scored, controls: _Scored, threshold: float) -> str:
+    arcs, plain = test.of("arc"), test.of("none")
+    real = pd.Series(arcs.score, index=arcs.truth["cutout"])
+    told = [["arcs", f"{len(real):,}", _against(plain, arcs.score), f"{np.mean(arcs.score > threshold):.2f}", ""]]
+    failed = []
+    for kind, name in _TOLD.items():
+        part = controls.of(kind)
+        inside = part.truth["cutout"].isin(real.index).to_numpy()
+        score, pair = part.score[inside], real[part.truth["cutout"][inside]].to_numpy()
+        wins = (pair > score) + 0.5 * (pair == score)
+        low, high = wilson(float(wins.sum()), len(wins))
+        told.append(
+            [
+                name,
+                f"{len(score):,}",
+                _against(plain, score),
+                f"{np.mean(score > threshold):.2f}",
+                f"{wins.mean():.2f} [{float(low):.2f}, {float(high):.2f}]",
+            ]
+        )
+        failed += [name] * (not low > 0.5)
+    head = ["pasted light", "number", "AUROC against none", "found", "the arcs score higher"]
+    verdict = (
+        "**The model does not tell arcs from these controls: " + "; ".join(failed) + ".**"
+        if failed
+        else "Real geometry, real colours and curvature score higher."
+    )
+    return (
+        f"{_null(rows)}\n\nOf light that is an arc's in all but one property:\n\n{markdown_table(head, told)}\n\n"
+        f"{verdict}\n\n{_by_columns(rows, test)}"
+    )
+
+
+def _against(plain: _Scored, score: np.ndarray) -> str:
+    label = np.repeat([0, 1], [len(plain.score), len(score)])
+    return f"{auroc(label, np.concatenate([plain.score, score]), n_boot=_DRAWS).value:.3f}"
+
+
+def _null(rows: InjectedRows) -> str:
+    """Return whether trees tell cutouts that had an injection of flux 0 from those that had none."""
+    null = (rows.truth["kind"] == _NULL).to_numpy()
+    chosen = set(rows.truth["cutout"][null])
+    features, label, group = [], [], []
+    for kept in (rows.learn, rows.calibrate, rows.test, rows.controls):
+        told = rows.truth.iloc[kept.places]
+        inside = told["cutout"].isin(chosen).to_numpy() & told["kind"].isin(["none", _NULL]).to_numpy()
+        if inside.any():
+            # Drawn scenes may follow the rows of the pool in the same store.
+            features.append(np.asarray(kept.store.measured().features[: len(told)])[inside])
+            label.append((told["kind"][inside] == _NULL).to_numpy())
+            group.append(told["group"][inside].to_numpy())
+    X, y, groups = np.concatenate(features), np.concatenate(label).astype(int), np.concatenate(group)
+    member = LightGBMMember(n_estimators=100, turns=False, min_child_samples=20)
+    folds = GroupKFold(min(_FOLDS, len(np.unique(groups))))
+    p = cross_val_predict(member, X, y, groups=groups, cv=folds, method="predict_proba")[:, 1]
+    found = auroc(y, p, groups=groups, n_boot=_DRAWS)
+    passed = "cannot be told from" if found.low <= 0.5 <= found.high else "**can be told from**"
+    return (
+        f"An injection with a flux of 0 {passed} none: trees that learn to tell them reach an AUROC of "
+        f"{found} on {int(y.sum()):,} pairs that they have not seen."
+    )
+
+
+def _by_columns(rows: InjectedRows, test: _Scored) -> str:
+    """Return the AUROC of what brightness alone, and metadata alone, tell of the arcs, beside the model's."""
+    X = np.asarray(rows.test.store.measured().features)
+    label, group = test.truth["label"].to_numpy(), test.truth["group"].to_numpy()
+    usable = np.isfinite(test.score)
+    brightness = {
+        band: X[:, [k for k, name in enumerate(FEATURE_NAMES) if name.endswith(f"_mean_{band}")]].mean(axis=1)
+        for band in "gri"
+    }
+    metadata = {name: X[:, FEATURE_NAMES.index(name)] for name in METADATA_NAMES}
+    metadata = {name: values for name, values in metadata.items() if np.isfinite(values[usable]).any()}
+    said = []
+    for what, columns in (("the mean brightness in g, r and i", brightness), ("the metadata", metadata)):
+        if columns:
+            chosen = {name: values[usable] for name, values in columns.items()}
+            score = control_score(chosen, label[usable], groups=group[usable])
+            said.append(f"{what} {auroc(label[usable], score, groups=group[usable], n_boot=_DRAWS)}")
+    model = auroc(label[usable], test.score[usable], groups=group[usable], n_boot=_DRAWS)
+    return f"AUROC of arcs against none by {' and by '.join(said)}; by the model {model}."

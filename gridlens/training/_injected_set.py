@@ -1,0 +1,260 @@
+"""The training set of arcs injected into your own clusters."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from gridlens.cutouts._conventions import CatalogLike
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
+from gridlens.detector import LensDetector
+from gridlens.sources import Source
+from gridlens.stacking._stack import member_log_odds
+from gridlens.training._bundled import bundled_log_odds
+from gridlens.training._card import HeldOut, Words
+from gridlens.training._examples import Examples, TrainingSet
+from gridlens.training._injected_card import control_sections, learned_section
+from gridlens.training._injected_rows import (
+    CONTROLLED,
+    CONTROLS,
+    LEARN,
+    InjectedRows,
+    PoolTable,
+    injected_rows,
+)
+from gridlens.training._injected_source import Injection
+from gridlens.training._kept import KeptRows
+from gridlens.training._known_lenses import read_known_lenses
+from gridlens.training._pool_sky import PoolSky, pool_sky
+from gridlens.training._recipe import Recipe
+from gridlens.training._scenes import keep_scenes, measured_scenes, weights
+from gridlens.training._store import MeasuredStore
+from gridlens.training._tuned import Tuned, tune
+
+__all__ = ["MeasuredPool", "PoolOptions", "injected_set", "measure_pool", "rows_of"]
+
+# Drawn scenes that may join a pool, at most: more take longer than they bring.
+_MOST_SCENES = 4096
+_SEED = 1
+_LIMITS = """\
+- The arcs are simulated and the images are real: the controls above say how far the model goes by the arcs' shape, and
+  nothing here says how well it does on real arcs. Known lenses of the survey tell more.
+- The cutouts of the pool count as lens-free. Lenses among them, one in a thousand or so, make the false alarms above a
+  little too many.
+- Made for cutouts of this survey. On another one, take a model that was trained on it."""
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """What is stated about a pool; see `train`."""
+
+    table: PoolTable
+    known_lenses: CatalogLike | None
+    survey: str | None
+    seeing: Mapping[str, float] | None
+    prevalence: float
+
+
+def rows_of(n: int, pixels: bool) -> int:
+    """Return the number of cutouts and scenes that are measured for a pool of `n`, about."""
+    scenes = 0 if pixels else min(round(2 * LEARN * n), _MOST_SCENES)
+    return 2 * n + len(CONTROLS) * min(n, CONTROLLED) + scenes
+
+
+class MeasuredPool(NamedTuple):
+    """A pool with and without arcs, measured."""
+
+    rows: InjectedRows
+    sky: PoolSky
+    scenes: Examples | None
+    """drawn scenes; None where members look at cutouts, whose size the scenes do not have"""
+    record: dict[str, Any]
+
+
+def measure_pool(
+    stack: contextlib.ExitStack,
+    pool: Source,
+    options: PoolOptions,
+    settings: Recipe,
+    folder: Path,
+    *,
+    parts: Path,
+    pixels: bool,
+    **run: Any,
+) -> MeasuredPool:
+    """Measure a pool: each cutout as it is and with the arcs of a lens, controls, and drawn scenes beside them.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        Finished parts are kept until it is closed without an error.
+    pool : Source
+    options : PoolOptions
+    settings : Recipe
+        Its metadata, its weights of faint arcs and its `random_state`.
+    folder : Path
+        For the files that rows are mapped from.
+    parts : Path
+        Folder of the finished parts.
+    pixels : bool
+        Whether members look at cutouts.
+    **run
+        `resume`, `overwrite`, `engine`, `scheduler`, `n_jobs` and `progress`.
+    """
+    surveys = options.table.surveys or {}
+    sky = pool_sky(pool, surveys, options.survey, options.seeing)
+    for sentence in sky.assumed:
+        warnings.warn(sentence, UserWarning, stacklevel=3)
+    known = read_known_lenses(options.known_lenses, options.table.lenses)
+    rows = injected_rows(
+        stack,
+        pool,
+        Injection(_SEED, sky.skies, surveys, known),
+        options.table,
+        metadata=settings.metadata,
+        folder=folder,
+        parts=parts,
+        pixels=pixels,
+        random_state=settings.random_state,
+        **run,
+    )
+    scenes = None if pixels else _scenes(options.survey, len(rows.learn.ids), settings, folder, run)
+    record = {"sources": pool.record, "seed": _SEED, "sky": sky.words, "known_lenses": len(rows.known.ids)}
+    return MeasuredPool(rows, sky, scenes, record)
+
+
+def injected_set(
+    measured: MeasuredPool, settings: Recipe, *, prevalence: float, n_jobs: int | None, verbose: int
+) -> TrainingSet:
+    """Return the training set of a pool, with weights that are chosen out of fold.
+
+    Parameters
+    ----------
+    measured : MeasuredPool
+    settings : Recipe
+        As for `measure_pool`.
+    prevalence : float
+        Of lenses among the cutouts as they are.
+    n_jobs : int
+        Threads.
+    verbose : int
+        1 shows the progress.
+    """
+    rows, scenes = measured.rows, measured.scenes
+    learn, calibrate = (_examples(rows, kept, settings) for kept in (rows.learn, rows.calibrate))
+    tuned = _tuned(learn, scenes, prevalence, int(effective_n_jobs(n_jobs)), verbose)
+    weights = {"scene_weight": tuned.scene_weight, "hard_weight": tuned.hard_weight}
+    return TrainingSet(
+        _joined(learn, scenes, tuned),
+        calibrate,
+        lambda detector: _held_out(detector, rows),
+        _words(measured, tuned),
+        rows.notes,
+        {"injected": measured.record | weights},
+        _arrays(rows),
+        sections=lambda detector: [
+            ("How it was learned", learned_section(tuned)),
+            *control_sections(detector, rows),
+        ],
+    )
+
+
+def _examples(rows: InjectedRows, kept: KeptRows, settings: Recipe) -> Examples:
+    told = rows.truth.iloc[kept.places]
+    faint = told["arc_snr"].to_numpy() < settings.faint_snr
+    weight = np.where(faint, settings.faint_weight, 1.0)
+    return Examples(kept.store, told["label"].to_numpy(), told["group"].to_numpy(), weight)
+
+
+def _scenes(survey: str | None, n: int, settings: Recipe, folder: Path, run: dict[str, Any]) -> Examples | None:
+    """Return drawn scenes, of the survey where it is one that is drawn."""
+    surveys = (survey,) if survey in SIMULATED_SURVEYS else SIMULATED_SURVEYS
+    store = MeasuredStore(folder, "scenes")
+    n = min(n, _MOST_SCENES)
+    blocks = measured_scenes(n, settings.train_seed, surveys, n_jobs=run["n_jobs"])
+    truth = keep_scenes(store, blocks, run["progress"])
+    if not 0 < truth["label"].sum() < len(truth):
+        return None
+    return Examples(store, truth["label"].to_numpy(), np.arange(len(truth)), weights(truth, settings))
+
+
+def _tuned(learn: Examples, scenes: Examples | None, prevalence: float, n_jobs: int, verbose: int) -> Tuned:
+    drawn = None
+    if scenes is not None:
+        assert scenes.weight is not None
+        drawn = np.asarray(scenes.store.measured().features), scenes.label, scenes.weight
+    assert learn.group is not None and learn.weight is not None
+    features = np.asarray(learn.store.measured().features)
+    given = features, learn.label, learn.group, learn.weight, drawn
+    return tune(*given, prevalence=prevalence, n_jobs=n_jobs, verbose=verbose)
+
+
+def _joined(learn: Examples, scenes: Examples | None, tuned: Tuned) -> Examples:
+    """Return the rows of the pool, and the drawn scenes with their weight, each a cluster of its own."""
+    assert learn.group is not None and learn.weight is not None
+    weight = learn.weight * np.where(tuned.hard, tuned.hard_weight, 1.0)
+    if scenes is None or tuned.scene_weight == 0.0:
+        return Examples(learn.store, learn.label, learn.group, weight)
+    assert scenes.weight is not None
+    learn.store.add(scenes.store.measured())
+    first = int(learn.group.max()) + 1
+    return Examples(
+        learn.store,
+        np.concatenate([learn.label, scenes.label]),
+        np.concatenate([learn.group, first + np.arange(len(scenes.label))]),
+        np.concatenate([weight, tuned.scene_weight * scenes.weight]),
+    )
+
+
+def _held_out(detector: LensDetector, rows: InjectedRows) -> HeldOut:
+    measured = rows.test.store.measured()
+    told = rows.truth.iloc[rows.test.places]
+    members = member_log_odds(detector.member_probabilities(measured))
+    usable = np.isfinite(members).all(axis=1)
+    members = members[usable]
+    return HeldOut(
+        told["label"].to_numpy()[usable],
+        detector.stack_.combine(members),
+        members,
+        told["group"].to_numpy()[usable],
+        bundled=bundled_log_odds(measured.features)[usable],
+    )
+
+
+def _arrays(rows: InjectedRows) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for name in ("learn", "calibrate", "test"):
+        kept: KeptRows = getattr(rows, name)
+        told = rows.truth.iloc[kept.places]
+        arrays |= {
+            f"{name}.features": kept.store.measured().features,
+            f"{name}.label": told["label"].to_numpy(),
+            f"{name}.cluster": told["group"].to_numpy(),
+            f"{name}.id": told["id"].to_numpy().astype(str),
+        }
+    return arrays
+
+
+def _words(measured: MeasuredPool, tuned: Tuned) -> Words:
+    rows, sky, scenes, _ = measured
+    counts = {name: len(getattr(rows, name).ids) // 2 for name in ("learn", "calibrate", "test")}
+    joined = ""
+    if scenes is not None and tuned.scene_weight:
+        joined = f"\n{len(scenes.label):,} drawn scenes are learned with them, with a weight of {tuned.scene_weight:g}."
+    told = "\n".join(sky.words)
+    return Words(
+        title="A model of arcs injected into your own clusters",
+        trained_on=f"{counts['learn']:,} cutouts of the pool, each as it is and with the arcs of a lens, drawn for its "
+        f"own cluster.\n{told}{joined}",
+        calibrated_on=f"Calibrated on {counts['calibrate']:,} others, with and without arcs",
+        scored_on=f"on {counts['test']:,} cutouts of the pool that it has not seen",
+        scored_how="Each cutout is scored as it is, and with arcs. No cluster is in two parts of the pool.",
+        limits=_LIMITS,
+    )

@@ -1,0 +1,196 @@
+"""A pool of cutouts of clusters as a source that also yields them with arcs injected."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from gridlens.cutouts import CutoutBatch, CutoutSet, ReadFailure
+from gridlens.cutouts.catalogs._join import JoinGaps
+from gridlens.cutouts.catalogs._kept import KeptColumns
+from gridlens.engine._features import MeasureWork
+from gridlens.features import Measured
+from gridlens.simulate import INJECTED_COLUMNS, ImageSky, inject_arcs
+from gridlens.sources import Partition, Source
+from gridlens.training._known_lenses import KnownLenses
+
+__all__ = ["AS_IT_IS", "KNOWN_LENS", "InjectWork", "InjectedSource", "Injection"]
+
+AS_IT_IS, KNOWN_LENS = "none", "known"
+"""kinds of rows beside those of `inject_arcs`"""
+_TEXTS = ("cutout", "kind")
+_NUMBERS = tuple(name for name in INJECTED_COLUMNS if name not in ("id", *_TEXTS))
+# Columns of the truth, named apart from those of measured cutouts.
+_PREFIX = "injected_"
+
+
+@dataclass(frozen=True)
+class Injection:
+    """A plan of the arcs that are injected into a pool.
+
+    Parameters
+    ----------
+    seed : int
+    skies : mapping of str to ImageSky
+        By survey; "" where the pool is of one.
+    surveys : mapping of str to str
+        Survey of each cutout by its id; others are of the survey "".
+    known : KnownLenses
+        They are yielded as they are.
+    kinds : tuple of str, default=("none", "arc")
+        Versions of each cutout: "none" for the cutout as it is, and kinds of `inject_arcs`.
+    only : frozenset of str, default=None
+        Ids of the cutouts to take; None takes all.
+    """
+
+    seed: int
+    skies: Mapping[str, ImageSky]
+    surveys: Mapping[str, str] = field(default_factory=dict)
+    known: KnownLenses = field(default_factory=lambda: KnownLenses())
+    kinds: tuple[str, ...] = (AS_IT_IS, "arc")
+    only: frozenset[str] | None = None
+
+    def digest(self) -> str:
+        """Return a digest of everything that the rows depend on."""
+        parts = [self.seed, self.kinds, sorted(self.only or ()), sorted(self.surveys.items()), self.known.digest()]
+        for name, sky in sorted(self.skies.items()):
+            kernels = [] if sky.kernels is None else [kernel.tobytes().hex() for kernel in sky.kernels]
+            parts += [name, sky.seeing, kernels, sky.preset and sky.preset.name]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+class _InjectedBatch(NamedTuple):
+    """As `CutoutBatch`, with the truth of its cutouts, columns `INJECTED_COLUMNS`."""
+
+    cutouts: CutoutSet | None
+    failures: list[ReadFailure]
+    truth: pd.DataFrame
+
+
+class InjectedSource:
+    """A pool, with arcs injected into its cutouts; a `Source`.
+
+    Parameters
+    ----------
+    pool : Source
+        Of cutouts.
+    injection : Injection
+    """
+
+    kept: KeptColumns | None = None
+    arguments: dict[str, Any] | None = None
+
+    def __init__(self, pool: Source, injection: Injection) -> None:
+        self._pool, self._injection = pool, injection
+
+    @property
+    def n(self) -> int | None:
+        """Rows in all, at most."""
+        n = self._pool.n if self._injection.only is None else len(self._injection.only)
+        return None if n is None else n * len(self._injection.kinds)
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """Entries of the pool."""
+        return self._pool.record
+
+    def partitions(self) -> Sequence[Partition]:
+        """As those of the pool."""
+        return self._pool.partitions()
+
+    def find(self, ids: Collection[str], paths: Collection[str] = ()) -> Sequence[Partition]:
+        """As that of the pool, by the ids before the injection."""
+        return self._pool.find([name.rpartition("+")[0] or name for name in ids], paths)
+
+    def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
+        """Yield the cutouts of the pool, and with arcs, in batches."""
+        for batch in self.injected(partition, gaps):
+            yield CutoutBatch(batch.cutouts, batch.failures)
+
+    def injected(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[_InjectedBatch]:
+        """Yield the same batches with their truth."""
+        plan = self._injection
+        for batch in self._pool.read(partition, gaps):
+            assert not isinstance(batch, Measured)
+            cutouts, failures = batch
+            if failures and plan.only is None:
+                yield _InjectedBatch(None, failures, _untouched([], []))
+            if cutouts is None:
+                continue
+            if plan.only is not None:
+                cutouts = cutouts[np.array([name in plan.only for name in cutouts.ids], dtype=bool)]
+            known = plan.known.among(cutouts)
+            for kind in plan.kinds:
+                if kind == AS_IT_IS:
+                    kinds = np.where(known, KNOWN_LENS, AS_IT_IS)
+                    yield _InjectedBatch(cutouts, [], _untouched(cutouts.ids, kinds))
+                    continue
+                yield from self._with_arcs(cutouts[~known], kind)
+
+    def _with_arcs(self, cutouts: CutoutSet, kind: str) -> Iterator[_InjectedBatch]:
+        surveys = np.array([self._injection.surveys.get(name, "") for name in cutouts.ids], dtype=object)
+        for survey in dict.fromkeys(surveys):
+            sky = self._injection.skies[survey]
+            injected = inject_arcs(cutouts[surveys == survey], sky, self._injection.seed, kind)
+            if len(injected.cutouts):
+                yield _InjectedBatch(injected.cutouts, [], injected.truth)
+
+    def split(self, partition: Partition) -> list[Partition]:
+        """As that of the pool."""
+        return self._pool.split(partition)
+
+    def lost(self, partition: Partition, message: str) -> ReadFailure:
+        """As that of the pool."""
+        return self._pool.lost(partition, message)
+
+    def identity(self) -> dict[str, str]:
+        """Return the digests of the pool, and that of the injection."""
+        return self._pool.identity() | {"injection": self._injection.digest()}
+
+
+def _untouched(ids: Any, kinds: Any) -> pd.DataFrame:
+    return pd.DataFrame({"id": list(ids), "cutout": list(ids), "kind": list(kinds)}).reindex(columns=INJECTED_COLUMNS)
+
+
+class InjectWork(MeasureWork):
+    """Rows of a feature cache, with the truth of the injected arcs in more columns."""
+
+    def __init__(self) -> None:
+        # By id: the engine makes rows of several partitions at a time, each of cutouts of its own.
+        self._truth: dict[str, tuple[Any, ...]] = {}
+
+    def read(self, source: Source, partition: Partition, gaps: JoinGaps) -> Iterator[Any]:
+        """As in `Work`."""
+        assert isinstance(source, InjectedSource)
+        for batch in source.injected(partition, gaps):
+            for row in batch.truth.itertuples(index=False, name=None):
+                self._truth[row[0]] = row
+            yield batch
+
+    def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
+        """Return the rows with their truth; a cutout that could not be read has none."""
+        ids = table["id"].to_pylist()
+        nothing = ("", "", *[np.nan] * (len(INJECTED_COLUMNS) - 2))
+        rows = pd.DataFrame(
+            [self._truth.pop(name, (name, *nothing[:2], *nothing[3:])) for name in ids], columns=list(INJECTED_COLUMNS)
+        )
+        for name in _TEXTS:
+            table = table.append_column(_PREFIX + name, pa.array(rows[name].astype(str), pa.string()))
+        for name in _NUMBERS:
+            values = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            table = table.append_column(_PREFIX + name, pa.array(values, pa.float64(), from_pandas=False))
+        return table
+
+
+def truth_of(table: pa.Table) -> pd.DataFrame:
+    """Return the truth of the rows of `InjectWork`, columns `INJECTED_COLUMNS`."""
+    columns = {"id": table["id"].to_pylist()}
+    columns |= {name: table[_PREFIX + name].to_pylist() for name in _TEXTS}
+    columns |= {name: table[_PREFIX + name].to_numpy() for name in _NUMBERS}
+    return pd.DataFrame(columns)[list(INJECTED_COLUMNS)]

@@ -1,0 +1,192 @@
+"""The properties of a pool's images that injected light shares: measured, stated, or assumed with a warning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridlens.cutouts import CutoutFlag, CutoutSet, Survey, get_survey
+from gridlens.cutouts._reject import reject_reason
+from gridlens.errors import GridlensError
+from gridlens.features import Measured
+from gridlens.simulate import ImageSky
+from gridlens.simulate._sky_of_pool import measure_correlation, measure_psf
+from gridlens.sources import Source
+
+__all__ = ["PoolSky", "pool_sky"]
+
+# Cutouts of a survey that its sky is measured on.
+_SAMPLE = 300
+# Seeing of images that tell nothing, arcsec: that of a good night on the ground.
+_USUAL_SEEING = 0.9
+# Pixel scales of one survey differ by this factor at most.
+_ONE_SCALE = 1.05
+
+
+class PoolSky(NamedTuple):
+    """The sky of each survey of a pool, and how it is known, a sentence for each survey."""
+
+    skies: dict[str, ImageSky]
+    words: list[str]
+    assumed: list[str]
+    """sentences on what is a guess, for warnings"""
+
+
+def pool_sky(
+    pool: Source, surveys: Mapping[str, str], survey: str | None, seeing: Mapping[str, float] | None
+) -> PoolSky:
+    """Measure the point-spread function and the noise of each survey of a pool, on some of its cutouts.
+
+    Parameters
+    ----------
+    pool : Source
+    surveys : mapping of str to str
+        Survey of each cutout by its id; all are of one where it is empty.
+    survey : str or None
+        Preset of a pool of one survey.
+    seeing : mapping of band to float, or None
+        FWHM in g, r and i, arcsec. None takes the seeing of the metadata, or measures it.
+
+    Raises
+    ------
+    GridlensError
+        The pool mixes surveys that nothing names, a cutout has no survey, or the zero points are unknown and there is
+        no preset.
+    """
+    samples = _sampled(pool, surveys)
+    found = PoolSky({}, [], [])
+    for name, cutouts in sorted(samples.items()):
+        preset = _preset(name or survey)
+        if not name:
+            _check_one_survey(cutouts)
+        widths, how, guess = _seeing(cutouts, preset, seeing)
+        calibrated = not any(bool((part.flags & _UNKNOWN).any()) for part in cutouts)
+        kernels = measure_correlation(cutouts)
+        own = how == "from the metadata"
+        found.skies[name] = ImageSky(widths, kernels, None if calibrated else _with_depth(preset), own)
+        found.words.append(_words(name, widths, how, calibrated, preset))
+        if guess:
+            found.assumed.append(f"{name}: {guess}" if name else guess)
+    return found
+
+
+_UNKNOWN = int(CutoutFlag.ASSUMED_ZEROPOINT | CutoutFlag.UNCALIBRATED)
+
+
+def _sampled(pool: Source, surveys: Mapping[str, str]) -> dict[str, list[CutoutSet]]:
+    """Return some usable cutouts of each survey, from partitions all over the pool."""
+    wanted = set(surveys.values()) or {""}
+    kept: dict[str, list[CutoutSet]] = {}
+    missing: list[str] = []
+    for cutouts in _spread(pool):
+        for k in range(len(cutouts)):
+            name = surveys.get(str(cutouts.ids[k]), "")
+            if surveys and not name:
+                missing.append(str(cutouts.ids[k]))
+                continue
+            rows = kept.setdefault(name, [])
+            usable = not reject_reason(cutouts.pixels[k], cutouts.bcg_xy[k], float(cutouts.pixel_scale[k]))
+            if usable and len(rows) < _SAMPLE:
+                rows.append(cutouts[[k]])
+        if all(len(kept.get(name, ())) == _SAMPLE for name in wanted):
+            break
+    if missing:
+        raise GridlensError(
+            f"The column 'survey' of the table of labels must name the survey of every cutout. Got none for "
+            f"{missing[0]} instead; fill it in, or leave the column out where the pool is of one survey."
+        )
+    return kept
+
+
+def _spread(pool: Source) -> Iterator[CutoutSet]:
+    """Yield the cutouts of the partitions: of the first, one in the middle and so on, in halves."""
+    partitions = pool.partitions()
+    n = len(partitions)
+    bits = max(1, math.ceil(math.log2(max(n, 2))))
+    order = (int(f"{k:0{bits}b}"[::-1], 2) for k in range(2**bits))
+    for number in order:
+        if number < n:
+            for batch in pool.read(partitions[number]):
+                if not isinstance(batch, Measured) and batch.cutouts is not None:
+                    yield batch.cutouts
+
+
+def _preset(name: str | None) -> Survey | None:
+    """Return the preset of a survey; one that has none is known by its images alone."""
+    try:
+        return None if name is None else get_survey(name)
+    except ValueError:
+        return None
+
+
+def _with_depth(preset: Survey | None) -> Survey:
+    if preset is None or not np.isfinite(preset.depth).any():
+        raise GridlensError(
+            "The zero points of the pool must be known, or its survey, whose depth then gives the arcs their "
+            "brightness. Got neither; state zeropoint= or survey=."
+        )
+    return preset
+
+
+def _check_one_survey(cutouts: Sequence[CutoutSet]) -> None:
+    scales = [float(part.pixel_scale[0]) for part in cutouts]
+    if scales and max(scales) > _ONE_SCALE * min(scales):
+        raise GridlensError(
+            "A pool of several surveys needs their names in a column 'survey' of the table of labels: each has its own "
+            f"point-spread function and noise. Got cutouts with pixel scales of {min(scales):.3g} to "
+            f"{max(scales):.3g} arcsec and no such column; name the surveys, or train on each of them."
+        )
+
+
+def _seeing(
+    cutouts: Sequence[CutoutSet], preset: Survey | None, stated: Mapping[str, float] | None
+) -> tuple[tuple[float, float, float], str, str]:
+    """Return the seeing in g, r and i, how it is known, and a warning where it is a guess."""
+    if stated is not None:
+        return _triple(stated.values()), "as stated", ""
+    usual = np.full(3, _USUAL_SEEING) if preset is None else _complete(np.array(preset.seeing))
+    own = np.array([float(part.metadata["seeing"].iloc[0]) for part in cutouts])
+    own = own[own > 0.0]
+    # The reader fills in a preset's seeing where nothing states one.
+    if own.size and not (preset is not None and np.all(own == preset.seeing[1])):
+        return _triple(usual * float(np.median(own)) / usual[1]), "from the metadata", ""
+    measured, n_stars = measure_psf(cutouts)
+    known = np.isfinite(measured)
+    if known.all():
+        return _triple(measured), f"measured on {n_stars:,} stars", ""
+    if known.any():
+        # A band without stars follows the others.
+        scale = float(np.median(measured[known] / usual[known]))
+        return _triple(np.where(known, measured, usual * scale)), f"measured on {n_stars:,} stars in some bands", ""
+    source = f"that of the survey {preset.name}" if preset is not None else f"{_USUAL_SEEING:g} arcsec"
+    guess = (
+        f"The seeing of the pool is unknown, and its cutouts hold too few stars to measure it: {source} is taken. "
+        "State seeing=, since arcs that are sharper than the images give themselves away."
+    )
+    return _triple(usual), f"a guess, {source}", guess
+
+
+def _complete(seeing: np.ndarray) -> np.ndarray:
+    """Return a preset's seeing with that of r in bands without one; of a survey without any, the usual one."""
+    widths = np.where(np.isfinite(seeing), seeing, seeing[1])
+    return np.where(np.isfinite(widths), widths, _USUAL_SEEING)
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    g, r, i = (float(value) for value in values)
+    return g, r, i
+
+
+def _words(name: str, widths: tuple[float, float, float], how: str, calibrated: bool, preset: Survey | None) -> str:
+    survey = f"{name}: " if name else ""
+    flux = (
+        "their zero points" if calibrated else f"their noise, taken for that of the depth of {preset and preset.name}"
+    )
+    width = ", ".join(f"{width:.2f}" for width in widths)
+    return (
+        f"{survey}The arcs have the images' point-spread function, FWHM {width} arcsec in g, r, i ({how}), and the "
+        f"correlation of their noise; their brightness goes by {flux}."
+    )

@@ -1,0 +1,166 @@
+"""Choices that are made out of fold: the weight of drawn scenes and of hard negatives, and the negatives themselves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+from gridlens._progress import progress_bar
+from gridlens.evaluation import auroc, tpr_at_fpr
+from gridlens.members import LightGBMMember, NNPUMember
+from gridlens.stacking._stack import member_log_odds
+
+__all__ = ["Choice", "Tuned", "tune"]
+
+# The first is the pool alone, which the non-negative risk is compared with.
+_SCENE_WEIGHTS = (0.0, 0.25, 1.0)
+_HARD_WEIGHTS = (3.0,)
+_FOLDS = 3
+# Fewest rows in a leaf of trees that do not see the turned versions of a row, which would take eight times as long.
+_LEAF = 15
+# Fraction of the cutouts without an arc that count as hard.
+_HARD = 1.0 / 16.0
+
+
+class Choice(NamedTuple):
+    """One way to learn, judged out of fold on the rows of the pool."""
+
+    name: str
+    log_loss: float
+    auroc: float
+    tpr: float
+    """at a false-positive rate of 0.01"""
+
+
+class Tuned(NamedTuple):
+    """The choices.
+
+    Attributes
+    ----------
+    scene_weight : float
+        Of drawn scenes, 0 where they do not help.
+    hard : ndarray of shape (n,), bool
+        Hard negatives among the rows of the pool.
+    hard_weight : float
+    choices : list of Choice
+        All that were compared.
+    unlabelled_is_better : bool
+        Whether the non-negative risk has the lower log loss.
+    """
+
+    scene_weight: float
+    hard: np.ndarray
+    hard_weight: float
+    choices: list[Choice]
+    unlabelled_is_better: bool
+
+
+class _Rows(NamedTuple):
+    features: np.ndarray
+    label: np.ndarray
+    group: np.ndarray
+    weight: np.ndarray
+
+
+def tune(
+    features: np.ndarray,
+    label: np.ndarray,
+    group: np.ndarray,
+    weight: np.ndarray,
+    scenes: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    *,
+    prevalence: float,
+    n_jobs: int,
+    verbose: int,
+) -> Tuned:
+    """Choose how to learn by the log loss of trees on rows of the pool that they have not seen.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, 315)
+    label, group, weight : ndarray of shape (n,)
+    scenes : tuple of features (m, 315), label (m,) and weight (m,), or None
+        Drawn scenes.
+    prevalence : float
+        Of lenses among the cutouts of the pool as they are, for the non-negative risk.
+    n_jobs : int
+        Threads.
+    verbose : int
+        1 shows the progress.
+    """
+    rows = _Rows(features, label, group, weight)
+    weights = _SCENE_WEIGHTS if scenes is not None else (0.0,)
+    compared: list[Choice] = []
+    with progress_bar("Comparing", len(weights) + len(_HARD_WEIGHTS), visible=verbose > 0) as advance:
+
+        def judge(name: str, learned: _Rows, scene_weight: float, prior: float | None = None) -> np.ndarray:
+            advance(0, name)
+            score = _out_of_fold(learned, scenes if scene_weight else None, scene_weight, n_jobs, prior)
+            compared.append(_judged(name, rows, score))
+            advance(1)
+            return score
+
+        scores = [judge(_named(one), rows, one) for one in weights]
+        best = int(np.argmin([choice.log_loss for choice in compared]))
+        chosen, hard = weights[best], _hard(rows, scores[best])
+        factors = (1.0, *_HARD_WEIGHTS)
+        for factor in _HARD_WEIGHTS:
+            harder = rows._replace(weight=np.where(hard, factor, 1.0) * weight)
+            judge(f"{_named(chosen)}, hard negatives with a weight of {factor:g}", harder, chosen)
+        losses = [compared[best].log_loss, *(choice.log_loss for choice in compared[len(weights) :])]
+        positive = float(label.mean())
+        prior = positive + (1.0 - positive) * prevalence
+        judge(f"the pool alone, unlabelled at a prevalence of {prevalence:g} (nnPU)", rows, 0.0, prior)
+    better = compared[-1].log_loss < compared[0].log_loss
+    return Tuned(chosen, hard, factors[int(np.argmin(losses))], compared, better)
+
+
+def _named(scene_weight: float) -> str:
+    return f"the pool, drawn scenes with a weight of {scene_weight:g}" if scene_weight else "the pool alone"
+
+
+def _out_of_fold(
+    rows: _Rows,
+    scenes: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    scene_weight: float,
+    n_jobs: int,
+    class_prior: float | None,
+) -> np.ndarray:
+    """Return log-odds (n,) of the rows by trees that have not seen their cluster."""
+    score = np.full(len(rows.label), np.nan)
+    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
+    for train, held in folds.split(rows.label, rows.label, rows.group):
+        X, y, weight = rows.features[train], rows.label[train], rows.weight[train]
+        if scenes is not None:
+            X, y = np.concatenate([X, scenes[0]]), np.concatenate([y, scenes[1]])
+            weight = np.concatenate([weight, scene_weight * scenes[2]])
+        member = (
+            LightGBMMember(n_estimators=300, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs)
+            if class_prior is None
+            else NNPUMember(class_prior=class_prior, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs)
+        )
+        member.fit(X, y, sample_weight=weight)
+        score[held] = member_log_odds(member.predict_proba(rows.features[held])[:, 1])
+    return score
+
+
+def _judged(name: str, rows: _Rows, score: np.ndarray) -> Choice:
+    """Return the measures of scores; their log loss is that after a logistic calibration, which every model gets."""
+    calibrated = LogisticRegression(C=1e6).fit(score[:, None], rows.label)
+    p = np.clip(expit(calibrated.decision_function(score[:, None])), 1e-9, 1.0 - 1e-9)
+    loss = float(-np.mean(rows.label * np.log(p) + (1 - rows.label) * np.log1p(-p)))
+    found = auroc(rows.label, score, n_boot=1).value, tpr_at_fpr(rows.label, score, 0.01, n_boot=1).value
+    return Choice(name, loss, *(float(value) for value in found))
+
+
+def _hard(rows: _Rows, score: np.ndarray) -> np.ndarray:
+    """Return the cutouts without an arc that score highest, a mask."""
+    negative = np.flatnonzero(rows.label == 0)
+    count = max(1, round(_HARD * len(negative)))
+    hard = np.zeros(len(score), dtype=bool)
+    hard[negative[np.argsort(-score[negative], kind="stable")[:count]]] = True
+    return hard
