@@ -15,7 +15,16 @@ from gridlens.cutouts._conventions import PathsLike
 from gridlens.cutouts._reject import MIN_SIZE, reject_reason
 from gridlens.errors import CutoutError
 
-__all__ = ["Backgrounds", "RealImage", "Window", "load_backgrounds", "sky_rms", "whole_window"]
+__all__ = [
+    "Backgrounds",
+    "RealImage",
+    "Window",
+    "load_backgrounds",
+    "peaks_of",
+    "planes_of",
+    "sky_rms",
+    "whole_window",
+]
 
 # The default cutout: this many pixels or, where those span less than the narrowest field that holds the arcs of a
 # cluster (arcsec), as many as make the wide one.
@@ -220,7 +229,7 @@ class _Sources(NamedTuple):
         return (self.signal > _BAND_SIGNAL) & (self.core > _CORE)
 
 
-def _planes(image: RealImage) -> NDArray[np.float32]:
+def planes_of(image: RealImage) -> NDArray[np.float32]:
     """(H, W, 4): the bands without their sky, and their sum in units of the noise; 0 where there are no data."""
     good = np.isfinite(image.pixels).all(axis=2)
     planes = np.zeros((*good.shape, 4), dtype=np.float32)
@@ -230,11 +239,11 @@ def _planes(image: RealImage) -> NDArray[np.float32]:
     return planes
 
 
-def _peaks(combined: NDArray[np.float32], pixel_scale: float) -> NDArray[np.int64]:
-    """(n, 2) x, y of the local maxima well above the sky."""
+def peaks_of(combined: NDArray[np.float32], pixel_scale: float, least: float = _PEAK) -> NDArray[np.int64]:
+    """(n, 2) x, y of the local maxima above `least`, in units of the noise, as seen through the detection filter."""
     smooth = ndimage.gaussian_filter(combined, 0.5 / pixel_scale)
     highest = ndimage.maximum_filter(smooth, size=2 * round(1.0 / pixel_scale) + 1)
-    y, x = np.nonzero((smooth == highest) & (smooth > _PEAK))
+    y, x = np.nonzero((smooth == highest) & (smooth > least))
     return np.column_stack([x, y])
 
 
@@ -273,9 +282,9 @@ def _field_windows(image: RealImage, number: int, size: int) -> Iterator[Window]
     """Yield the windows of a field, the ones around bright galaxies first."""
     if not image.sky_sigma.min() > 0.0:
         return
-    planes = _planes(image)
+    planes = planes_of(image)
     combined = planes[:, :, 3]
-    sources = _measure(image, planes, _peaks(combined, image.pixel_scale))
+    sources = _measure(image, planes, peaks_of(combined, image.pixel_scale))
     galaxies = sources.extended()
     with np.errstate(divide="ignore", invalid="ignore"):
         # g-r as a ratio, since faint sources may have no light at all in one of the bands.
@@ -303,9 +312,9 @@ def _field_windows(image: RealImage, number: int, size: int) -> Iterator[Window]
 
 def whole_window(image: RealImage, bcg_xy: NDArray[np.float64], number: int = 0) -> Window:
     """Return the window that is all of a cutout, the image of that number."""
-    planes = _planes(image)
+    planes = planes_of(image)
     combined = planes[:, :, 3]
-    peaks = _peaks(combined, image.pixel_scale)
+    peaks = peaks_of(combined, image.pixel_scale)
     sources = _measure(image, planes, np.vstack([np.round(bcg_xy).astype(np.int64), peaks]))
     xy = (float(bcg_xy[0]), float(bcg_xy[1]))
     return _window(image, number, len(image.pixels), xy, combined, sources, sources.extended())

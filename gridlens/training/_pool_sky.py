@@ -153,14 +153,16 @@ def _seeing(
     # The reader fills in a preset's seeing where nothing states one.
     if own.size and not (preset is not None and np.all(own == preset.seeing[1])):
         return _triple(usual * float(np.median(own)) / usual[1]), "from the metadata", ""
-    measured, n_stars = measure_psf(cutouts)
-    known = np.isfinite(measured)
-    if known.all():
-        return _triple(measured), f"measured on {n_stars:,} stars", ""
+    measured = measure_psf(cutouts)
+    known = np.isfinite(measured.fwhm)
     if known.any():
         # A band without stars follows the others.
-        scale = float(np.median(measured[known] / usual[known]))
-        return _triple(np.where(known, measured, usual * scale)), f"measured on {n_stars:,} stars in some bands", ""
+        scale = float(np.median(measured.fwhm[known] / usual[known]))
+        bands = (
+            "" if known.all() else " in " + " and ".join(band for band, has in zip("gri", known, strict=True) if has)
+        )
+        widths = np.where(known, measured.fwhm, usual * scale)
+        return _triple(widths), f"measured on {int(measured.n_stars[known].min()):,} stars or more{bands}", ""
     source = f"that of the survey {preset.name}" if preset is not None else f"{_USUAL_SEEING:g} arcsec"
     guess = (
         f"The seeing of the pool is unknown, and its cutouts hold too few stars to measure it: {source} is taken. "

@@ -1,0 +1,263 @@
+"""Properties of real cutouts that light pasted into them must share: the point-spread function and the noise."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from gridlens.cutouts import CutoutSet
+from gridlens.simulate._backgrounds import RealImage, peaks_of, planes_of, sky_rms
+from gridlens.simulate._moffat_bank import LARGEST_REACH, SMALLEST_REACH, fit_point_sources
+
+__all__ = ["PointSpreads", "measure_correlation", "measure_psf"]
+
+FloatArray = NDArray[np.float64]
+
+# Sources are compared with point sources out to this radius, arcsec, or the nearest one that the bank has.
+_REACH = 2.0
+# A source counts whose peak is this far above the noise, bands combined, whose light in a band has this S/N in a
+# matched filter, and whose light differs from that of the best point source by no more than this in its square.
+_PEAK, _SIGNAL, _RESIDUAL = 8.0, 30.0, 0.1
+# A star's light differs by about this. The weights of sources fall with the difference.
+_STAR_RESIDUAL = 0.01
+_FEWEST_STARS = 10
+# Steps of the distribution of the logarithms of the sizes, and the width of the kernel that smooths it.
+_STEP, _BANDWIDTH = 0.01, 0.05
+# The peak of the narrowest sources that is this high, over the highest peak, is that of the stars.
+_FIRST_PEAK = 0.4
+# Stars of all cutouts differ from the peak by no more than this, since the seeing varies, and those of one cutout from
+# each other by less than this in the median. Galaxies differ by 0.08.
+_SPREAD, _PAIR = 0.12, 0.05
+
+# The correlation of the noise is measured to this many pixels; noise farther apart is taken as uncorrelated, and its
+# correlation as that of a background that varies. The kernel reaches half as far.
+_LAGS, _KERNEL_REACH = 8, 4
+# The sky is what lies this far, arcsec, from light above this many deviations of the smoothed image. An outer part of
+# at most this width, pixels, is enough of it, and this fraction of that must be sky.
+_GROW, _SOURCE, _TILE, _LEAST_SKY = 1.5, 2.5, 192, 0.05
+# Correlations below this many of their errors or this value, and parts of a kernel below this, are 0.
+_ERRORS, _SMALL = 4.0, 0.01
+
+
+class PointSpreads(NamedTuple):
+    """Point-spread functions of g, r, i, as round Moffat profiles with an exponent of 3."""
+
+    fwhm: FloatArray
+    """(3,) full width at half maximum, arcsec, without the width of the pixels; NaN where there are too few stars"""
+    n_stars: NDArray[np.int64]
+    """(3,) sources that are as compact as stars"""
+
+
+class _Sources(NamedTuple):
+    """Sources of one band that may be stars."""
+
+    size: FloatArray
+    """(n,) natural logarithm of the FWHM, arcsec"""
+    weight: FloatArray
+    """(n,) from 0: how bright and how much like a point source"""
+    cutout: NDArray[np.int64]
+    """(n,) number of the cutout"""
+
+
+def measure_psf(cutouts: Iterable[CutoutSet]) -> PointSpreads:
+    """Measure the point-spread function of each band from the stars in cutouts of one survey.
+
+    Stars are the most compact sources, and those of one cutout have one size whatever their brightness. Each source is
+    compared with Moffat profiles that are integrated over pixels, so pixels wider than the profile do no harm. Sources
+    that no such profile fits (saturated stars, blends, most galaxies) and sources near an edge or a bad pixel are left
+    out.
+
+    Parameters
+    ----------
+    cutouts : iterable of CutoutSet
+        Of any size, pixel scale and flux unit. A cutout may hold no star.
+
+    Returns
+    -------
+    PointSpreads
+        The most frequent FWHM, since the seeing may vary over the cutouts. NaN in a band with fewer than ten stars in
+        all, or where the most compact sources of a cutout differ in size, as galaxies do.
+
+    Notes
+    -----
+    On 120 simulated cutouts of 64 arcsec the FWHM is right to 3 %.
+
+    Examples
+    --------
+    >>> from gridlens.simulate import SceneSettings, scenes_to_cutouts, simulate_scene
+    >>> from gridlens.simulate._sky_of_pool import measure_psf
+    >>> settings = SceneSettings(surveys=("des",), varied_fraction=0.0)
+    >>> scenes = [simulate_scene(1, index, settings) for index in range(60)]
+    >>> measure_psf([scenes_to_cutouts(scenes)]).fwhm.round(1)
+    array([1.1, 0.9, 0.9])
+    """
+    found: list[list[_Sources]] = [[], [], []]
+    number = 0
+    for part in cutouts:
+        for pixels, scale in zip(part.pixels, part.pixel_scale, strict=True):
+            for band, sources in enumerate(_compact_sources(pixels, float(scale), number)):
+                found[band].append(sources)
+            number += 1
+    loci = [_stellar_locus(parts) for parts in found]
+    return PointSpreads(np.exp([size for size, _ in loci]), np.array([stars for _, stars in loci], dtype=np.int64))
+
+
+def _compact_sources(pixels: NDArray[np.float32], pixel_scale: float, number: int) -> Iterator[_Sources]:
+    """Yield the sources of each band of a cutout; nothing for a cutout without a sky."""
+    image = RealImage(pixels, pixel_scale, sky_rms(pixels))
+    if not (image.sky_sigma.min() > 0.0 and np.isfinite(image.sky_sigma).all() and pixel_scale > 0.0):
+        return
+    reach = int(np.clip(round(_REACH / pixel_scale), SMALLEST_REACH, LARGEST_REACH))
+    planes = planes_of(image)
+    x, y = _clear_peaks(image, planes, reach).T
+    for band in range(3):
+        plane = planes[:, :, band]
+        # Bands may be shifted against each other.
+        highest = _stamps(plane, x, y, 1).reshape(len(x), 9).argmax(axis=1)
+        stamps = _stamps(plane, x + highest % 3 - 1, y + highest // 3 - 1, reach)
+        fits = fit_point_sources(stamps)
+        signal = fits.signal / image.sky_sigma[band]
+        with np.errstate(divide="ignore"):
+            # Without the noise, which is in every pixel of the stamp.
+            residual = np.abs(fits.residual - stamps.shape[1] * stamps.shape[2] / signal**2)
+        good = np.isfinite(fits.log_fwhm) & (signal > _SIGNAL) & (residual < _RESIDUAL)
+        weight = np.log(signal[good] / _SIGNAL) ** 2 * np.exp(-residual[good] / _STAR_RESIDUAL)
+        size = fits.log_fwhm[good] + np.log(pixel_scale)
+        yield _Sources(size, weight, np.full(len(size), number))
+
+
+def _clear_peaks(image: RealImage, planes: NDArray[np.float32], reach: int) -> NDArray[np.int64]:
+    """Return the (n, 2) x, y of peaks without an edge or a bad pixel within `reach` and one pixel more."""
+    margin = reach + 1
+    bad = np.pad(~np.isfinite(image.pixels).all(axis=2), margin, constant_values=True)
+    peaks = peaks_of(planes[:, :, 3], image.pixel_scale, _PEAK)
+    return peaks[~_stamps(bad, peaks[:, 0] + margin, peaks[:, 1] + margin, margin).any(axis=(1, 2))]
+
+
+def _stamps(plane: NDArray[Any], x: NDArray[np.int64], y: NDArray[np.int64], reach: int) -> NDArray[Any]:
+    """Return the pixels within `reach` of each x, y along both axes, (n, size, size)."""
+    steps = np.arange(-reach, reach + 1)
+    return np.asarray(plane[y[:, None, None] + steps[:, None], x[:, None, None] + steps])
+
+
+def _stellar_locus(parts: list[_Sources]) -> tuple[float, int]:
+    """Return the logarithm of the size of stars, NaN where they cannot be told from galaxies, and their number."""
+    if not any(len(part.size) for part in parts):
+        return np.nan, 0
+    sources = _Sources(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    low = sources.size.min() - 3.0 * _BANDWIDTH
+    bins = np.round((sources.size - low) / _STEP).astype(np.int64)
+    counts = np.bincount(bins, weights=sources.weight, minlength=bins.max() + round(3.0 * _BANDWIDTH / _STEP))
+    density = ndimage.gaussian_filter1d(counts, _BANDWIDTH / _STEP, mode="constant")
+    high = (density == ndimage.maximum_filter1d(density, 9)) & (density >= _FIRST_PEAK * density.max())
+    locus = low + _STEP * float(np.argmax(high))
+    near = np.abs(sources.size - locus) < _SPREAD
+    stars = int(np.count_nonzero(near))
+    differences = _pair_differences(sources, near)
+    galaxies = len(differences) >= _FEWEST_STARS and np.median(differences) > _PAIR
+    return (np.nan if galaxies or stars < _FEWEST_STARS else locus), stars
+
+
+def _pair_differences(sources: _Sources, near: NDArray[np.bool_]) -> FloatArray:
+    """Return by how much the two heaviest sources of each cutout differ, for the cutouts that have two."""
+    order = np.lexsort((-sources.weight[near], sources.cutout[near]))
+    sizes, cutouts = sources.size[near][order], sources.cutout[near][order]
+    first = np.append(True, cutouts[1:] != cutouts[:-1])[: len(cutouts)]
+    second = np.nonzero(first[:-1] & ~first[1:])[0] + 1
+    return np.asarray(np.abs(sizes[second] - sizes[second - 1]))
+
+
+def measure_correlation(cutouts: Iterable[CutoutSet]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Measure how the noise of the sky is correlated from pixel to pixel in each band, in cutouts of one survey.
+
+    Parameters
+    ----------
+    cutouts : iterable of CutoutSet
+        Of any size and flux unit, and of one pixel scale: the kernels are in pixels.
+
+    Returns
+    -------
+    tuple of three ndarrays of shape (2 k + 1, 2 k + 1), float64
+        For g, r, i, a symmetric kernel that gives white noise the correlation, for `Texture`; its sum of squares is 1.
+        k is from 0 to 4; a kernel of one pixel is that of white noise, or of cutouts without sky.
+
+    Notes
+    -----
+    The kernel is the transform of the root of the power spectrum, that of the autocorrelation up to 8 pixels. The sky
+    is far from all sources that stand out in the three bands together. Fainter ones remain in it and add a little to
+    the correlation on the scale of the point-spread function.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.ndimage import gaussian_filter
+    >>> from gridlens.cutouts import CutoutSet
+    >>> from gridlens.simulate._sky_of_pool import measure_correlation
+    >>> noise = np.random.default_rng(0).normal(size=(20, 96, 96, 3))
+    >>> noise[..., 1:] = gaussian_filter(noise[..., 1:], (0.0, 0.6, 0.6, 0.0))
+    >>> [kernel.shape[0] > 1 for kernel in measure_correlation([CutoutSet(noise)])]
+    [False, True, True]
+    """
+    side = 2 * _LAGS + 1
+    products, pairs = np.zeros((3, side, side)), np.zeros((side, side))
+    for part in cutouts:
+        for pixels, scale in zip(part.pixels, part.pixel_scale, strict=True):
+            for tile, sky in _sky_of(pixels, float(scale)):
+                mask = fft.rfft2(sky, s=np.add(sky.shape, _LAGS))
+                pairs += _at_lags(np.abs(mask) ** 2, sky.shape)
+                for band in range(3):
+                    transform = fft.rfft2(tile[:, :, band], s=np.add(sky.shape, _LAGS))
+                    products[band] += _at_lags(np.abs(transform) ** 2, sky.shape)
+    return (_kernel(products[0], pairs), _kernel(products[1], pairs), _kernel(products[2], pairs))
+
+
+def _sky_of(pixels: NDArray[np.float32], pixel_scale: float) -> Iterator[tuple[FloatArray, NDArray[np.float64]]]:
+    """Yield a part (h, w, 3) of the sky of a cutout with a mean of 0 and an rms of 1, and where it is sky, 1 or 0."""
+    image = RealImage(pixels, pixel_scale, sky_rms(pixels))
+    if not (image.sky_sigma.min() > 0.0 and np.isfinite(image.sky_sigma).all() and pixel_scale > 0.0):
+        return
+    # The corner: the cluster is in the middle.
+    planes = planes_of(image)[:_TILE, :_TILE]
+    smooth = ndimage.gaussian_filter(planes[:, :, 3], 0.5 / pixel_scale)
+    middle = np.median(smooth)
+    bright = smooth - middle > _SOURCE * 1.4826 * np.median(np.abs(smooth - middle))
+    near = ndimage.maximum_filter(bright, size=2 * min(round(_GROW / pixel_scale), _TILE) + 1)
+    sky = np.isfinite(pixels[:_TILE, :_TILE]).all(axis=2) & ~near
+    if np.count_nonzero(sky) < _LEAST_SKY * sky.size:
+        return
+    values = planes[sky, :3].astype(np.float64)
+    values -= values.mean(axis=0)
+    rms = values.std(axis=0)
+    if not rms.min() > 0.0:
+        return
+    tile = np.zeros((*sky.shape, 3))
+    # What is far out is no noise: a cosmic ray, a source of one band.
+    tile[sky] = np.clip(values / rms, -4.0, 4.0)
+    yield tile, sky.astype(np.float64)
+
+
+def _at_lags(power: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Return the sums of products of pixels at all lags up to `_LAGS`, lag 0 in the middle, from a power spectrum."""
+    sums = fft.irfft2(power, s=np.add(shape, _LAGS))
+    lags = np.arange(-_LAGS, _LAGS + 1)
+    return np.asarray(sums[np.ix_(lags, lags)])
+
+
+def _kernel(products: FloatArray, pairs: FloatArray) -> FloatArray:
+    """Return the kernel of noise from the sums of products of pixels, and their numbers, at lags."""
+    if not pairs.min() > 0.5:
+        return np.ones((1, 1))
+    correlation = products / pairs
+    lag = np.arange(-_LAGS, _LAGS + 1)
+    farthest = np.maximum(np.abs(lag)[:, None], np.abs(lag)) == _LAGS
+    background = correlation[farthest].mean()
+    correlation = (correlation - background) / (correlation[_LAGS, _LAGS] - background)
+    correlation[np.abs(correlation) < np.maximum(_ERRORS / np.sqrt(pairs), _SMALL)] = 0.0
+    power = fft.fft2(fft.ifftshift(correlation)).real
+    kernel = fft.fftshift(fft.ifft2(np.sqrt(np.maximum(power, 0.0))).real)
+    large = np.nonzero(np.abs(kernel) > _SMALL * np.abs(kernel).max())
+    reach = min(int(np.abs(np.array(large) - _LAGS).max()), _KERNEL_REACH)
+    kernel = kernel[_LAGS - reach : _LAGS + reach + 1, _LAGS - reach : _LAGS + reach + 1]
+    return np.asarray(kernel / np.sqrt((kernel**2).sum()))
