@@ -35,9 +35,9 @@ from gridlens.simulate._backgrounds import (
     Window,
     _field_windows,
     _measure,
-    _peaks,
-    _planes,
     _window,
+    peaks_of,
+    planes_of,
     sky_rms,
     whole_window,
 )
@@ -172,8 +172,8 @@ def survey_windows(folder: Path, name: str) -> Backgrounds:
 
 def _brightest_red(image: RealImage, number: int, size: int) -> list[Window]:
     """Return windows around the two brightest galaxies with room in a narrow field that are redder than most."""
-    planes = _planes(image)
-    sources = _measure(image, planes, _peaks(planes[:, :, 3], image.pixel_scale))
+    planes = planes_of(image)
+    sources = _measure(image, planes, peaks_of(planes[:, :, 3], image.pixel_scale))
     first = np.round(sources.xy - 0.5 * (size - 1))
     room = ((first >= 0) & (first + size <= image.pixels.shape[1::-1])).all(axis=1)
     galaxies = sources.extended() & sources.real()

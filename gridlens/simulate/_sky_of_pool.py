@@ -112,6 +112,8 @@ def _compact_sources(pixels: NDArray[np.float32], pixel_scale: float, number: in
     reach = int(np.clip(round(_REACH / pixel_scale), SMALLEST_REACH, LARGEST_REACH))
     planes = planes_of(image)
     x, y = _clear_peaks(image, planes, reach).T
+    if not len(x):
+        return
     for band in range(3):
         plane = planes[:, :, band]
         # Bands may be shifted against each other.

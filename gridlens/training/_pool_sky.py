@@ -13,6 +13,8 @@ from gridlens.cutouts._reject import reject_reason
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
 from gridlens.simulate import ImageSky
+from gridlens.simulate._backgrounds import sky_rms
+from gridlens.simulate._observe import sky_noise
 from gridlens.simulate._sky_of_pool import measure_correlation, measure_psf
 from gridlens.sources import Source
 
@@ -22,6 +24,8 @@ __all__ = ["PoolSky", "pool_sky"]
 _SAMPLE = 300
 # Seeing of images that tell nothing, arcsec: that of a good night on the ground.
 _USUAL_SEEING = 0.9
+# The depth that noise and zero points give lies this near to that of the survey, mag; without a survey, in this range.
+_DEPTH_APART, _DEPTHS = 1.5, (19.0, 31.0)
 # Pixel scales of one survey differ by this factor at most.
 _ONE_SCALE = 1.05
 
@@ -64,6 +68,8 @@ def pool_sky(
             _check_one_survey(cutouts)
         widths, how, guess = _seeing(cutouts, preset, seeing)
         calibrated = not any(bool((part.flags & _UNKNOWN).any()) for part in cutouts)
+        if calibrated:
+            _check_depth(name, cutouts, widths, preset)
         kernels = measure_correlation(cutouts)
         own = how == "from the metadata"
         found.skies[name] = ImageSky(widths, kernels, None if calibrated else _with_depth(preset), own)
@@ -131,6 +137,35 @@ def _with_depth(preset: Survey | None) -> Survey:
     return preset
 
 
+def _check_depth(
+    name: str, cutouts: Sequence[CutoutSet], seeing: tuple[float, float, float], preset: Survey | None
+) -> None:
+    """Raise GridlensError where the noise, by the zero points, is that of a depth which the images cannot have."""
+    depths = []
+    for part in cutouts:
+        expected = sky_noise(np.zeros(3), np.array(seeing), float(part.pixel_scale[0]))
+        noise = sky_rms(part.pixels[0])
+        if noise.min() > 0.0:
+            depths.append(-2.5 * np.log10(noise / expected))
+    if not depths:
+        return
+    depth = np.median(depths, axis=0)
+    if preset is not None and np.isfinite(preset.depth).any():
+        known, said = np.array(preset.depth), f"those of {preset.name} are "
+        wrong = float(np.nanmedian(np.abs(depth - known))) > _DEPTH_APART
+        said += ", ".join(f"{value:.1f}" for value in known)
+    else:
+        wrong = not _DEPTHS[0] < float(np.median(depth)) < _DEPTHS[1]
+        said = f"images have {_DEPTHS[0]:g} to {_DEPTHS[1]:g}"
+    if wrong:
+        where = f" of the survey {name}" if name else ""
+        raise GridlensError(
+            f"The zero points of the pool{where} must be right: arcs get their brightness from them. By them its noise "
+            f"is that of a depth of {', '.join(f'{value:.1f}' for value in depth)} mag in g, r, i, and {said}. State "
+            "the AB zero points with zeropoint=."
+        )
+
+
 def _check_one_survey(cutouts: Sequence[CutoutSet]) -> None:
     scales = [float(part.pixel_scale[0]) for part in cutouts]
     if scales and max(scales) > _ONE_SCALE * min(scales):
@@ -184,9 +219,7 @@ def _triple(values: Any) -> tuple[float, float, float]:
 
 def _words(name: str, widths: tuple[float, float, float], how: str, calibrated: bool, preset: Survey | None) -> str:
     survey = f"{name}: " if name else ""
-    flux = (
-        "their zero points" if calibrated else f"their noise, taken for that of the depth of {preset and preset.name}"
-    )
+    flux = "their zero points" if calibrated or preset is None else f"their noise, as deep as {preset.name}"
     width = ", ".join(f"{width:.2f}" for width in widths)
     return (
         f"{survey}The arcs have the images' point-spread function, FWHM {width} arcsec in g, r, i ({how}), and the "

@@ -1,0 +1,113 @@
+"""Models that learn from arcs injected into a survey's own images, beside the bundled model.
+
+Run ``python benchmarks/injection.py``: for HSC, SDSS and KiDS, `gridlens.train(inject_into=...)` learns from windows of
+some fields, and both models score the windows of the others, without and with arcs of other ingredients than those of
+the training (HST galaxies behind two-halo and dPIE clusters, see ``_other_skies.py``). Folds are by image; the KiDS
+field, which is one image, is cut into strips. Intervals are 95 % of a bootstrap over parts of the sky, paired.
+
+None of the images shows a cluster: the windows are those around bright red galaxies, and they serve several times,
+moved and turned, since there are few.
+"""
+
+import argparse
+import re
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from _other_skies import OtherSky, injected_windows
+from other_skies import PAIRS, WINDOW_SEED, cell, mean, measured
+
+from gridlens import CutoutSet, load_model, train
+from gridlens.simulate._backgrounds import sky_rms
+from gridlens.simulate._observe import sky_noise
+
+SURVEYS = ("hsc", "sdss", "kids")
+FOLDS = 3
+# Windows to inject arcs into, each without its pair, and their seed.
+POOL, POOL_SEED = 480, 809
+
+
+def fold_of(groups: np.ndarray) -> np.ndarray:
+    """Return the fold of each part of the sky, named "image-x-y": whole images, or strips of the only one."""
+    places = pd.DataFrame([name.split("-") for name in groups], columns=["image", "x", "y"]).astype(int)
+    column = places["image"] if places["image"].nunique() >= FOLDS else places["x"]
+    # In the order of the sky, so that strips are whole, with as many windows in each as can be.
+    ranks = column.rank(method="average").to_numpy()
+    if places["image"].nunique() >= FOLDS:
+        return pd.factorize(column)[0] % FOLDS
+    return np.minimum((ranks / (len(ranks) + 1) * FOLDS).astype(int), FOLDS - 1)
+
+
+def pool_of(folder: Path, survey: str) -> OtherSky:
+    """Return windows of a survey, moved and turned, of which those without an arc are a pool."""
+    return injected_windows(folder, survey, POOL, POOL_SEED)
+
+
+def zero_point(cutouts: CutoutSet, survey: str) -> float:
+    """Return the zero point that makes the noise that of the survey's depth, as for the arcs of the test."""
+    preset = complete_survey(survey)
+    units = []
+    for pixels, scale in zip(cutouts.pixels, cutouts.pixel_scale, strict=True):
+        expected = sky_noise(np.array(preset.depth), np.array(preset.seeing), float(scale))
+        units.append(float(np.mean(np.log10(sky_rms(pixels) / expected))))
+    return 27.0 + 2.5 * float(np.median(units))
+
+
+def scores_of(survey: str, pool: OtherSky, sky: OtherSky) -> np.ndarray:
+    """Return probabilities of the rows of `sky` by models that have not seen their fields; print their null controls."""
+    every = np.concatenate([pool.groups, sky.groups])
+    folds = fold_of(every)
+    of_pool, of_sky = folds[: len(pool.groups)], folds[len(pool.groups) :]
+    score = np.full(len(sky.label), np.nan)
+    (cutouts,), (windows,) = pool.cutouts, sky.cutouts
+    for fold in range(FOLDS):
+        rows = np.flatnonzero((of_pool != fold) & (pool.label == 0))
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "pool.npz"
+            chosen = cutouts[rows]
+            np.savez(
+                path,
+                pixels=chosen.pixels,
+                bcg_xy=chosen.bcg_xy,
+                pixel_scale=chosen.pixel_scale,
+                id=chosen.ids.astype(str),
+                zeropoint=zero_point(chosen, survey),
+            )
+            table = pd.DataFrame({"id": chosen.ids, "cluster": pool.groups[rows]})
+            trained = train(inject_into=path, labels=table, survey=survey, init_model="default", random_state=0)
+        held = np.flatnonzero(of_sky == fold)
+        score[held] = trained.detector.predict_proba(windows[held])[:, 1]
+        null = re.search(r"AUROC of (.*?) on", trained.card)
+        print(f"{survey}, fold {fold + 1}: null injection {null[1] if null else 'not on the card'}", flush=True)
+    return score
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--real", type=Path, default=Path("shared/data"), help="folder with the real images")
+    parser.add_argument("--surveys", nargs="+", default=list(SURVEYS), choices=SURVEYS)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", category=UserWarning)
+    bundled = load_model("default")
+    parts, lines = [], []
+    for survey in arguments.surveys:
+        sky = injected_windows(arguments.real, survey, PAIRS, WINDOW_SEED)
+        trained = scores_of(survey, pool_of(arguments.real, survey), sky)
+        values = measured(sky, [sky.scores(bundled), trained], random_state=0)
+        parts.append(values)
+        lines.append((survey, values))
+    lines.append(("mean", mean(parts)))
+    head = ["windows", "bundled, AUROC", "TPR at FPR 0.01", "injection-trained", "TPR", "difference", "difference"]
+    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for name, values in lines:
+        own, other = [[cell(found[k]) for found in values.values()] for k in (1, 0)]
+        gains = [cell(found[1] - found[0], "+") for found in values.values()]
+        print(f"| {name} | {' | '.join([*other, *own, *gains])} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
