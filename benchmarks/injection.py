@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _other_skies import OtherSky, injected_windows
+from _real_windows import complete_survey
 from other_skies import PAIRS, WINDOW_SEED, cell, mean, measured
 
 from gridlens import CutoutSet, load_model, train
@@ -57,7 +58,7 @@ def zero_point(cutouts: CutoutSet, survey: str) -> float:
 
 
 def scores_of(survey: str, pool: OtherSky, sky: OtherSky) -> np.ndarray:
-    """Return probabilities of the rows of `sky` by models that have not seen their fields; print their null controls."""
+    """Return probabilities of the rows by models that have not seen their fields; print the null controls."""
     every = np.concatenate([pool.groups, sky.groups])
     folds = fold_of(every)
     of_pool, of_sky = folds[: len(pool.groups)], folds[len(pool.groups) :]
