@@ -61,6 +61,9 @@ SCORE_COLUMNS: Mapping[str, Column] = {
     "disagreement": Column("Standard deviation of the log-odds of the members", "", "stat.stdev", "{:.2f}"),
     "branch": Column("Members that scored: full (all) or classic (without the slow ones)", ucd="meta.code.class"),
     "novelty": Column("p-value of being like the cutouts that the model learned from", "", _PROBABILITY, "{:.3f}"),
+    "recalibrated_on": Column(
+        "Number of unlabelled cutouts that the probabilities were recalibrated on", ucd="meta.number", form="{:d}"
+    ),
 }
 """columns by name, in the order of the table; behind them come the members' and those kept from the catalogue"""
 

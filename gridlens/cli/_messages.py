@@ -28,6 +28,7 @@ _FLAGS = {
     "overwrite": "--overwrite",
     "pixel_scale": "--pixel-scale",
     "positive_unlabelled": "--positive-unlabelled",
+    "recalibrate": "--recalibrate",
     "recipe": "--recipe",
     "resume": "--resume",
     "scheduler": "--scheduler",

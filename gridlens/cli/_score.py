@@ -10,7 +10,7 @@ import click
 from gridlens._progress import progress_bar
 from gridlens.cli._options import Fraction, Prevalence, catalog_options, engine_options, image_options, reading_options
 from gridlens.cli._runs import compile_kernels, interruptible, run_options, tell, tell_complete
-from gridlens.cli._sources import check_sources, source_of
+from gridlens.cli._sources import check_sources, pool_of, source_of
 from gridlens.cli._terminal import say
 
 __all__ = ["score"]
@@ -80,6 +80,13 @@ _ON_TERMINAL = 20
     "that are unusual. It changes no score.",
 )
 @click.option(
+    "--recalibrate",
+    multiple=True,
+    metavar="PATH",
+    help="At least 200 unlabelled cutouts of the same sky (file, folder, glob; PATHS themselves will do), or their "
+    "features: their false-alarm rates move the probabilities and change no rank. Repeatable.",
+)
+@click.option(
     "--target",
     type=click.Choice(["galaxy-cluster", "cluster-cluster", "joint"]),
     default="galaxy-cluster",
@@ -98,6 +105,7 @@ def score(
     model: str,
     screen: float,
     novelty: bool,
+    recalibrate: tuple[str, ...],
     target: str,
     keep_columns: list[str],
     engine: str,
@@ -122,17 +130,22 @@ def score(
         raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
     if target == "joint" and screen < 1.0:
         raise click.UsageError("--screen is for one model; --target joint has two.")
+    if recalibrate and prevalence == "estimate":
+        raise click.UsageError("--recalibrate needs a declared --prevalence, which its false-alarm rates depend on.")
+    if recalibrate and screen < 1.0:
+        raise click.UsageError("--recalibrate is for the whole model; a --screen has calibrations of its own.")
     if quote_formulas and out is not None and not out.lower().endswith(".csv"):
         raise click.UsageError("--quote-formulas is for CSV alone. Leave it out, or name a .csv file with --out.")
     from gridlens._table_print import on_terminal
     from gridlens._tables import check_writable, write_batches
     from gridlens.engine._output import check_output
-    from gridlens.engine._score import ranked_scores
+    from gridlens.engine._score import calibrate_on_pool, ranked_scores
 
     if out is not None:
         check_writable(out)
         check_output(out, resume=resume, overwrite=overwrite)
     source = source_of(paths, options | {"keep_columns": keep_columns})
+    pool = pool_of(recalibrate, options) if recalibrate else None
     total = source.n
     models = _models(target, model)
     assumed = (
@@ -141,10 +154,19 @@ def score(
     names = " and ".join(models)
     say(f"gridlens: model {names}, probabilities at {assumed}, score at even prevalence")
     compile_kernels(source)
+    if pool is not None:
+        compile_kernels(pool)
     start = time.perf_counter()
     shown = top if top is not None else _ON_TERMINAL if on_terminal() else None if out is None else 0
     best = _Best(shown)
     run = run_options(engine, scheduler, jobs, resume, overwrite)
+    calibration = None
+    if pool is not None:
+        workers = {name: run[name] for name in ("engine", "scheduler", "n_jobs")}
+        with progress_bar("Scoring the pool", pool.n) as advance:
+            calibration = calibrate_on_pool(pool, models=models, prevalence=prevalence, progress=advance, **workers)
+        for one in calibration.models:
+            say(str(one.recalibration))
     with interruptible(out), contextlib.ExitStack() as stack:
         with progress_bar("Scoring", total) as advance:
             ranking = stack.enter_context(
@@ -154,6 +176,7 @@ def score(
                     prevalence=prevalence,
                     screen=screen,
                     novelty=novelty,
+                    recalibrate=calibration,
                     out=out,
                     progress=advance,
                     **run,

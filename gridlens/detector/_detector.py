@@ -19,6 +19,7 @@ from gridlens.cutouts import CutoutSet
 from gridlens.detector._inputs import as_inputs, as_measured, check_consumed, checked_labels, selected
 from gridlens.detector._members import member_table
 from gridlens.detector._novelty import flag_unusual, learn_novelty, novelty_of
+from gridlens.detector._recalibrate import RecalibratedDetector, Recalibration, learn_class_scores
 from gridlens.detector._saved import SavedDetector
 from gridlens.detector._scoring import score_measured, telling
 from gridlens.detector._screen import Branch, checked_cascade, fit_screen
@@ -32,7 +33,7 @@ from gridlens.stacking._stack import member_log_odds
 __all__ = ["LensDetector"]
 
 
-class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
+class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEstimator):
     """Rank cutouts of galaxy clusters by the probability that they hold a strong lens.
 
     Features are extracted, members learn from them, a stack joins the members, and an isotonic regression on clean
@@ -63,22 +64,25 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
     stack_ : MemberStack
     members_ : DataFrame
         A row for each member: `name`, `consumes`, `weight` in the stack, `auroc` and `average_precision` out of fold
-        (against the labels of the training), and `auroc_in_sample` of the final members on the rows that they were
-        fitted on: what is far above `auroc` was learned by heart. NaN where a single member was never fitted on folds.
+        (against the labels of the training), and `auroc_in_sample` on the rows of the fit: what is far above `auroc`
+        was learned by heart. NaN where a single member was never fitted on folds.
     calibrator_ : IsotonicCalibrator
     training_prevalence_ : float
-        Prevalence of labelled lenses in the set that the members were fitted on.
+        Prevalence of labelled lenses among the rows of the fit.
     calibration_prevalence_ : float
         Prevalence of lenses in the set that the probabilities were calibrated on.
     training_rows_ : ndarray of shape (n_rows,), uint64
-        Sorted hashes of the rows that the members, the stack or the calibration learned from, by which `score_cutouts`
-        finds them again; empty for a model that was saved without them.
+        Sorted hashes of the rows of the fit and of the calibration, by which `score_cutouts` finds them again; empty
+        for a model that was saved without them.
     novelty_ : Novelty or None
-        Sample of the rows that the members were fitted on, which `score_cutouts` compares cutouts with on request; None
-        where there were under 40, and for a model that was saved without it.
+        Sample of the rows of the fit, which `score_cutouts` compares cutouts with on request; None of under 40 rows.
     member_names_ : list of str
     screen_ : Screen or None
         The calibration rows of `screen` below 1; None where the model cannot screen.
+    class_scores_ : ClassScores or None
+        Scores of the calibration rows by class, for `recalibrated`; None where the model cannot be recalibrated.
+    recalibration_ : Recalibration or None
+        Description of the pool that the probabilities were recalibrated on; None for a model as it was fitted.
 
     Examples
     --------
@@ -123,13 +127,11 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
-            Cutouts, cutouts that were measured before, or features that `GridPatchExtractor` made of them. Rejected
-            cutouts are left out, and so are features that are all NaN.
+            Cutouts, measured cutouts, or features that `GridPatchExtractor` made of them. Rejected ones are left out.
         y : array-like of shape (n,)
             1 for a labelled lens, 0 for the rest.
         groups : array-like of shape (n,), default=None
-            Rows with one value are views of one cluster and stay in one fold. Rows without a value, and all rows where
-            `groups` is None, stand alone.
+            Rows with one value are views of one cluster and stay in one fold. Rows without a value stand alone.
         sample_weight : array-like of shape (n,), default=None
             For the members. The calibration takes every row alike: weights would destroy it.
         calibration : tuple of (X, y) or (X, y, groups), default=None
@@ -149,8 +151,7 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         GridlensError
             A member needs cutouts and features were given, a member's name is unknown, or a member fails.
         ValueError
-            Labels of the wrong length or with other values than 0 and 1; fewer positives, or clusters with some, than
-            folds.
+            Labels of the wrong length, or other than 0 and 1; fewer positives, or clusters with some, than folds.
         """
         inputs, usable = as_inputs(X, self.metadata, self.n_jobs)
         labels = checked_labels("y", y, len(usable))[usable]
@@ -185,7 +186,10 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
                 check_consumed(stack.members_, held)
                 log_odds = member_log_odds(stack.member_probabilities(held))
                 learned.append(held["features"])
-            self.calibrator_ = IsotonicCalibrator().fit(stack.combine(log_odds), clean, calibration_groups)
+            scores = stack.combine(log_odds)
+            self.calibrator_ = IsotonicCalibrator().fit(scores, clean, calibration_groups)
+            self.class_scores_ = learn_class_scores(scores, clean)
+            self.recalibration_: Recalibration | None = None
             classic = stack.classic(labels, kept_groups)
             self.screen_ = fit_screen(stack, classic, log_odds, clean, calibration_groups)
         self.calibration_prevalence_ = float(np.mean(clean))
@@ -327,7 +331,8 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
             below 1 `branch` ("full" where all members scored, "classic" where the slow ones did not: their columns are
             NaN, and the two columns before are of the other members; "" where rejected); with `novelty` the p-value
             `novelty`, near 0 for a cutout that is unlike those that the model learned from (up to 0.02 it has
-            `CutoutFlag.UNUSUAL`; NaN where rejected); a probability per member, uncalibrated; and a column such as
+            `CutoutFlag.UNUSUAL`; NaN where rejected); of a recalibrated model `recalibrated_on` (number of cutouts of
+            the pool; more in ``attrs["recalibration"]``); a probability per member, uncalibrated; and a column such as
             `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own log-odds: over
             folds with ``final="average"``, over dropout for networks. The prevalence is in ``attrs["prevalence"]`` too,
             and where it was estimated, the estimate with its interval as text in ``attrs["prevalence_estimate"]``.
@@ -349,9 +354,10 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         return table
 
     def column_attrs(self) -> dict[str, Any]:
-        """Return the attribute of tables of scores that describes the columns of the members, `attrs["columns"]`."""
+        """Return attributes of tables of scores: `attrs["columns"]`, and `attrs["recalibration"]` if there was one."""
         check_is_fitted(self, "calibrator_")
-        return described_attrs(self.member_names_, telling(self.stack_.members_))
+        attrs = described_attrs(self.member_names_, telling(self.stack_.members_))
+        return attrs if self.recalibration_ is None else attrs | {"recalibration": str(self.recalibration_)}
 
     def score_rows(self, X: CutoutSet | Measured, *, screen: float = 1.0, novelty: bool = False) -> pd.DataFrame:
         """Score cutouts, and leave out what needs the whole table: `p_lens` and `rank`.
@@ -381,12 +387,13 @@ class LensDetector(SavedDetector, ClassifierMixin, BaseEstimator):
         cascade = checked_cascade(self.screen_, self.stack_, screen)
         measured = flag_trained(as_measured(X, self.metadata, self.n_jobs), self.training_rows_)
         full = Branch(self.stack_, self.calibrator_)
-        prevalences = self.calibration_prevalence_, self.training_prevalence_
-        if not novelty:
-            return score_measured(measured, full, cascade, *prevalences)
-        p = novelty_of(self.novelty_, measured.features)
-        rows = score_measured(flag_unusual(measured, p), full, cascade, *prevalences)
-        return rows.assign(novelty=np.where(rows["status"] == "ok", p, np.nan))
+        if novelty:
+            p = novelty_of(self.novelty_, measured.features)
+            measured = flag_unusual(measured, p)
+        rows = score_measured(measured, full, cascade, self.calibration_prevalence_, self.training_prevalence_)
+        if novelty:
+            rows["novelty"] = np.where(rows["status"] == "ok", p, np.nan)
+        return rows if self.recalibration_ is None else rows.assign(recalibrated_on=self.recalibration_.n_pool)
 
     def _build(self, member: Any) -> Any:
         return build_member(member, self.random_state) if isinstance(member, str) else member

@@ -196,6 +196,6 @@ def _reason(stack: MemberStack) -> str:
     if len(screened) == len(stack.members_):
         return f"It has no member besides {', '.join(screened)} that could screen cutouts."
     return (
-        "It holds no calibration of a screen: an earlier version of gridlens wrote it, or no clean labels calibrated "
-        "it. Train it again with clean labels to get one."
+        "It holds no calibration of a screen: an earlier version of gridlens wrote it, no clean labels calibrated it, "
+        "or it was recalibrated. Train it again with clean labels to get one."
     )

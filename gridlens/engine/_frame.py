@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from gridlens.cutouts._conventions import CatalogLike, PathsLike
-from gridlens.engine._score import ranked_scores
+from gridlens.engine._recalibrate import open_pool
+from gridlens.engine._score import calibrate_on_pool, ranked_scores
 from gridlens.engine._scorers import Prevalence
 from gridlens.sources import Source, open_source
 
@@ -28,6 +29,7 @@ def score(
     prevalence: Prevalence = 1e-3,
     screen: float = 1.0,
     novelty: bool = False,
+    recalibrate: PathsLike | Source | None = None,
     n_jobs: int | None = -1,
     **options: Any,
 ) -> pd.DataFrame:
@@ -55,6 +57,9 @@ def score(
     novelty : bool, default=False
         Add the column `novelty` and flag cutouts that are unlike those that the model learned from; see
         `LensDetector.score_cutouts`.
+    recalibrate : str, path, list of them or Source, default=None
+        A pool of at least 200 unlabelled cutouts of the same sky, or their feature caches, read as `source` is. Their
+        false-alarm rates move the probabilities, at the declared prevalence; see `LensDetector.recalibrated`.
     n_jobs : int, default=-1
         Number of workers; -1 uses all processors. Few cutouts are scored in threads, many in processes.
     **options
@@ -72,11 +77,12 @@ def score(
         Nothing is found, or an option is invalid.
     GridlensError
         The catalogue or the model cannot be read, the model cannot screen or has no sample for `novelty`, the
-        prevalence cannot be estimated from these scores, or several kinds of sources are named.
+        prevalence cannot be estimated from these scores, several kinds of sources are named, or the model cannot be
+        recalibrated on the pool.
     TypeError
         An option is unknown, or neither `source` nor `images` is given.
     ValueError
-        `prevalence` is not between 0 and 1, or `screen` is not above 0 and at most 1.
+        `prevalence` is not between 0 and 1, or over 0.1 with `recalibrate`; or `screen` is not above 0 and at most 1.
 
     See Also
     --------
@@ -100,10 +106,11 @@ def score(
     """
     _check_prevalence(prevalence)
     opened = open_source(source, catalog=catalog, columns=columns, keep_columns=keep_columns, images=images, **options)
-    models = (os.fspath(model),)
-    with ranked_scores(
-        opened, models=models, prevalence=prevalence, screen=screen, novelty=novelty, n_jobs=n_jobs
-    ) as ranking:
+    how: dict[str, Any] = {"models": (os.fspath(model),), "prevalence": prevalence, "screen": screen, "n_jobs": n_jobs}
+    calibration = None
+    if recalibrate is not None:
+        calibration = calibrate_on_pool(open_pool(recalibrate, options if images is None else {}), **how)
+    with ranked_scores(opened, **how, novelty=novelty, recalibrate=calibration) as ranking:
         assert ranking is not None  # only an output can be complete already
         table = pd.concat(list(ranking.batches), ignore_index=True)
     table.attrs.update(ranking.attrs)

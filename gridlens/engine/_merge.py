@@ -52,12 +52,15 @@ class Ranking(NamedTuple):
     """rows that passed the screen; None without one"""
     unusual: int
     """rows flagged as unusual, on request"""
+    recalibration: str | None
+    """what the probabilities were recalibrated on; None where they were not"""
 
     @property
     def attrs(self) -> dict[str, Any]:
         """Attributes of the whole table."""
-        estimate = {} if self.prevalence_estimate is None else {"prevalence_estimate": self.prevalence_estimate}
-        return {"prevalence": self.prevalence, **estimate, "columns": self.columns}
+        said = {"prevalence_estimate": self.prevalence_estimate, "recalibration": self.recalibration}
+        known = {name: text for name, text in said.items() if text is not None}
+        return {"prevalence": self.prevalence, **known, "columns": self.columns}
 
 
 def rank_parts(
@@ -94,6 +97,7 @@ def rank_parts(
         tuple(kept),
         counts.passed if scorer.screened else None,
         counts.unusual,
+        scorer.attrs.get("recalibration"),
     )
 
 

@@ -71,6 +71,7 @@ def finished_parts(
     *,
     settings: Mapping[str, str] | None = None,
     models: Sequence[str] = (),
+    notes: Mapping[str, Any] | None = None,
     resume: bool,
     overwrite: bool = False,
     engine: str,
@@ -91,6 +92,8 @@ def finished_parts(
         What `out` depends on besides its parts, by name.
     models : sequence of str, default=()
         Names or paths of the models, for the record of the run.
+    notes : mapping of str to object, optional
+        What else the record says, in types that JSON has.
     """
     with contextlib.ExitStack() as stack:
         whole = source.identity() | work.identity() | dict(settings or {})
@@ -125,6 +128,7 @@ def finished_parts(
                     "folder": os.getcwd(),
                     "models": [os.fspath(model) for model in models],
                     "source": source.arguments,
+                    **(notes or {}),
                 }
                 write_record(out, whole, options)
         except OSError as exc:

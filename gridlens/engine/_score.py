@@ -16,8 +16,10 @@ from gridlens._table_columns import SCORE_COLUMNS
 from gridlens._tables import write_batches
 from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.detector import LensDetector
+from gridlens.detector._recalibrate import Recalibration
 from gridlens.engine._merge import Ranking, rank_parts
 from gridlens.engine._output import check_output, finished_parts
+from gridlens.engine._recalibrate import PoolCalibration, check_pool_options, pool_calibration
 from gridlens.engine._scorers import JointScorer, Prevalence, Scorer, SingleScorer
 from gridlens.engine._work import MeasuringWork
 from gridlens.errors import GridlensError
@@ -26,7 +28,7 @@ from gridlens.models import load_model
 from gridlens.models._bundle import load_proven, model_digest
 from gridlens.sources import Source
 
-__all__ = ["Scored", "ranked_scores", "score_files"]
+__all__ = ["Scored", "calibrate_on_pool", "ranked_scores", "score_files"]
 
 
 class ScoreWork(MeasuringWork):
@@ -35,10 +37,12 @@ class ScoreWork(MeasuringWork):
     def __init__(self, models: tuple[str, ...], screen: float = 1.0, novelty: bool = False) -> None:
         self._models, self._screen, self._novelty = models, screen, novelty
         self._digests = [model_digest(name) for name in models]
-        self.scorer = _scorer([load_model(name) for name in models], screen, novelty)
+        self._pool: PoolCalibration | None = None
+        self.detectors = [load_model(name) for name in models]
+        self.scorer = _scorer(self.detectors, screen, novelty)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "scorer": None}
+        return {**self.__dict__, "detectors": None, "scorer": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -48,8 +52,21 @@ class ScoreWork(MeasuringWork):
                 "same gridlens there, and name a model by a path that is the same everywhere."
             )
         # The process that sent this has loaded them, with all checks.
-        detectors = [load_proven(*known) for known in zip(self._models, self._digests, strict=True)]
-        self.scorer = _scorer(detectors, self._screen, self._novelty)
+        self.detectors = [load_proven(*known) for known in zip(self._models, self._digests, strict=True)]
+        self.scorer = _scorer(self.detectors, self._screen, self._novelty)
+        if self._pool is not None:
+            self.recalibrate(self._pool)
+
+    def recalibrate(self, pool: PoolCalibration) -> None:
+        """Let each model score with the calibration that a pool gave it."""
+        self._pool = pool
+        self.detectors = [new.applied_to(known) for new, known in zip(pool.models, self.detectors, strict=True)]
+        self.scorer = _scorer(self.detectors, self._screen, self._novelty)
+
+    @property
+    def recalibrations(self) -> list[Recalibration | None]:
+        """Return what each model was recalibrated on."""
+        return [detector.recalibration_ for detector in self.detectors]
 
     def table(self, measured: Measured) -> pa.Table:
         """Rows of the scores."""
@@ -75,6 +92,7 @@ class ScoreWork(MeasuringWork):
             "model": " ".join(self._digests),
             "screen": repr(float(self._screen)),
             "novelty": str(self._novelty),
+            **({} if self._pool is None else {"recalibrate": self._pool.digest}),
             "gridlens": version("gridlens"),
             "feature contract": str(CONTRACT_VERSION),
         }
@@ -123,6 +141,28 @@ class Scored(NamedTuple):
     """rows that passed the screen; None without one"""
 
 
+def calibrate_on_pool(
+    pool: Source,
+    *,
+    models: tuple[str, ...] = ("default",),
+    prevalence: Prevalence = 1e-3,
+    screen: float = 1.0,
+    engine: str = "local",
+    scheduler: str | None = None,
+    n_jobs: int | None = -1,
+    progress: Callable[[int], Any] | None = None,
+) -> PoolCalibration:
+    """Score a pool of unlabelled cutouts, and return the calibrations that it gives the models.
+
+    The parameters are those of `score_files`.
+    """
+    check_pool_options(prevalence, screen)
+    assert not isinstance(prevalence, str)
+    work = ScoreWork(models)
+    run: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "n_jobs": n_jobs, "progress": progress}
+    return pool_calibration(pool, work, work.scorer, work.detectors, prevalence, **run)
+
+
 @contextlib.contextmanager
 def ranked_scores(
     source: Source,
@@ -131,6 +171,7 @@ def ranked_scores(
     prevalence: Prevalence = 1e-3,
     screen: float = 1.0,
     novelty: bool = False,
+    recalibrate: PoolCalibration | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -142,15 +183,19 @@ def ranked_scores(
     """Score cutouts, and yield the ranked table in batches of rows, for a block that writes or prints them.
 
     None is yielded if `resume` finds `out` complete. Parts are kept beside `out` until the block has ended without an
-    error, or in a temporary folder. The parameters are those of `score_files`.
+    error, or in a temporary folder. The parameters are those of `score_files`, with the calibration on the pool in its
+    place.
     """
     work = ScoreWork(models, screen, novelty)
+    if recalibrate is not None:
+        work.recalibrate(recalibrate)
     with finished_parts(
         source,
         work,
         out,
         settings={"prevalence": repr(prevalence)},
         models=models,
+        notes={} if recalibrate is None else {"recalibration": [str(one) for one in work.recalibrations]},
         resume=resume,
         overwrite=overwrite,
         scheduler=scheduler,
@@ -180,6 +225,7 @@ def score_files(
     prevalence: Prevalence = 1e-3,
     screen: float = 1.0,
     novelty: bool = False,
+    recalibrate: Source | None = None,
     resume: bool = False,
     overwrite: bool = False,
     engine: str = "local",
@@ -208,6 +254,9 @@ def score_files(
         As in `LensDetector.score_cutouts`, with one model.
     novelty : bool, default=False
         As in `LensDetector.score_cutouts`; of two models, by the first one.
+    recalibrate : Source, default=None
+        A pool of at least 200 unlabelled cutouts of the same sky, whose false-alarm rates move the probabilities, as in
+        `LensDetector.recalibrated`, at the declared prevalence. It is scored first, and again with `resume`.
     resume : bool, default=False
         Continue with the finished parts of an earlier call. Parts that are damaged are made again.
     overwrite : bool, default=False
@@ -229,12 +278,14 @@ def score_files(
     Raises
     ------
     ValueError
-        `screen` is not above 0 and at most 1, or below 1 with two models.
+        `screen` is not above 0 and at most 1, or below 1 with two models; or `prevalence` is over 0.1 with
+        `recalibrate`.
     GridlensError
-        The model cannot screen, or has no sample for `novelty`; the table exists, or parts of it do, and neither
-        `resume` nor `overwrite` is set; with `resume`, the table or its parts are of other cutouts, another model or
-        other options; another process is writing the table; there is no space left; the workers cannot start; there is
-        no scheduler, or its workers have other versions.
+        The model cannot screen, or has no sample for `novelty`; with `recalibrate`, the pool is too small, the model
+        cannot be recalibrated, the prevalence is "estimate", or `screen` is below 1; the table exists, or parts of it
+        do, and neither `resume` nor `overwrite` is set; with `resume`, the table or its parts are of other cutouts,
+        another model, another pool or other options; another process is writing the table; there is no space left; the
+        workers cannot start; there is no scheduler, or its workers have other versions.
 
     Examples
     --------
@@ -243,18 +294,17 @@ def score_files(
     >>> score_files(FileSource("cutouts/"), "scores.parquet")  # doctest: +SKIP
     """
     check_output(out, resume=resume, overwrite=overwrite)
+    workers = {"engine": engine, "scheduler": scheduler, "n_jobs": n_jobs}
+    how: dict[str, Any] = {"models": models, "prevalence": prevalence, "screen": screen, **workers}
+    calibration = None if recalibrate is None else calibrate_on_pool(recalibrate, **how)
     with ranked_scores(
         source,
-        models=models,
-        prevalence=prevalence,
-        screen=screen,
+        **how,
         novelty=novelty,
+        recalibrate=calibration,
         out=out,
         resume=resume,
         overwrite=overwrite,
-        scheduler=scheduler,
-        engine=engine,
-        n_jobs=n_jobs,
         progress=progress,
     ) as ranking:
         if ranking is None:

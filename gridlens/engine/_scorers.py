@@ -106,8 +106,10 @@ class JointScorer:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """Attributes of the columns of the first detector, whose members' columns the rows have."""
-        return self._galaxy_cluster.column_attrs()
+        """Attributes of the first detector, whose members' columns the rows have, and of both recalibrations."""
+        attrs, second = self._galaxy_cluster.column_attrs(), self._cluster_cluster.column_attrs()
+        both = [found["recalibration"] for found in (attrs, second) if "recalibration" in found]
+        return attrs | ({"recalibration": "; ".join(both)} if both else {})
 
     def rows(self, measured: Measured) -> pd.DataFrame:
         """Rows of the first detector, with `score_gc` and `score_cc` in the place of `score` and its interval."""

@@ -305,6 +305,11 @@ def _notes(best: pd.DataFrame, rows: np.ndarray, explanation: Explanation) -> li
             f"The table was scored with a screen; the explained scores are of all members, without it. {n} of the "
             f"{len(rows)} cutouts have a score without the slow members in the table, and it may differ by any amount."
         )
+    elif "recalibrated_on" in best:
+        notes.append(
+            f"The table was recalibrated on {int(best['recalibrated_on'].iloc[0]):,} unlabelled cutouts. The explained "
+            "scores and the probabilities beside them are those of the model without it; the order is the same."
+        )
     elif "score" in best:
         off = np.abs(best["score"].to_numpy(dtype=np.float64)[rows] - explanation.table["score"].to_numpy())
         n = int((off > _SAME).sum())

@@ -80,6 +80,7 @@ def describe_model(name: str | os.PathLike[str] = "default") -> ModelDescription
             "prevalence": state.calibration_prevalence,
         },
         "training_prevalence": state.training_prevalence,
+        **({} if state.recalibration is None else {"recalibration": str(state.recalibration)}),
     }
     # A card goes to a terminal: no control characters of a stranger's.
     card = "".join(character for character in card if character.isprintable() or character in "\n\t")

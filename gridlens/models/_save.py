@@ -53,6 +53,7 @@ def _card(detector: LensDetector) -> str:
             f"- Method: {_METHODS[calibrator.method_]}.",
             f"- Rows: {calibrator.n_positive_} lenses and {calibrator.n_negative_} others, a prevalence of "
             f"{detector.calibration_prevalence_:.3g}.",
+            *([] if detector.recalibration_ is None else [f"- Then {detector.recalibration_}."]),
             "",
         ]
     )

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridlens.calibration import IsotonicCalibrator
+from gridlens.calibration._recalibrate import ClassScores
 from gridlens.detector import LensDetector
 from gridlens.detector._novelty import check_novelty
+from gridlens.detector._recalibrate import Recalibration
 from gridlens.detector._screen import SCREEN_ROWS as SCREEN_DTYPE
 from gridlens.detector._screen import Screen
 from gridlens.errors import GridlensError, ModelError
@@ -58,6 +60,10 @@ class DetectorState(NamedTuple):
     training_prevalence: float
     classic: StackState | None
     """the stack of the members that are not screened; None in a model that cannot screen"""
+    class_scores: ClassScores | None
+    """scores of the calibration rows by class; None in a model that cannot be recalibrated"""
+    recalibration: Recalibration | None
+    """None in a model that was not recalibrated"""
 
 
 def state_of(detector: LensDetector) -> dict[str, Any]:
@@ -78,7 +84,15 @@ def state_of(detector: LensDetector) -> dict[str, Any]:
         "calibration_prevalence": detector.calibration_prevalence_,
         "training_prevalence": detector.training_prevalence_,
         **({} if detector.screen_ is None else {"classic": _classic_state(detector.screen_.classic)}),
+        **({} if detector.class_scores_ is None else {"class_scores": detector.class_scores_.to_dict()}),
+        **({} if detector.recalibration_ is None else {"recalibration": _recalibration_state(detector.recalibration_)}),
     }
+
+
+def _recalibration_state(recalibration: Recalibration) -> dict[str, Any]:
+    # JSON has no NaN.
+    ratio = None if math.isnan(recalibration.ratio) else recalibration.ratio
+    return {"n_pool": recalibration.n_pool, "prevalence": recalibration.prevalence, "ratio": ratio}
 
 
 def _classic_state(stack: MemberStack) -> dict[str, Any]:
@@ -134,6 +148,8 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
         # Bundles that do not say were all trained on as many scenes with a lens as without.
         _fraction(state.get("training_prevalence", 0.5), "training_prevalence", what),
         _checked_classic(state.get("classic"), stack.members, what),
+        _checked_class_scores(state.get("class_scores"), what),
+        _checked_recalibration(state.get("recalibration"), what),
     )
 
 
@@ -163,6 +179,28 @@ def _checked_classic(classic: Any, members: tuple[str, ...], what: str) -> Stack
     ):
         raise _damaged(what, f"classic must name some of its members, not {_shown(names)}")
     return _checked_weights(classic, tuple(names), what)
+
+
+def _checked_class_scores(scores: Any, what: str) -> ClassScores | None:
+    if scores is None:
+        return None
+    try:
+        return ClassScores.from_dict(scores)
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise _damaged(what, f"its class_scores are invalid: {_shown(str(exc), 200)}") from exc
+
+
+def _checked_recalibration(said: Any, what: str) -> Recalibration | None:
+    if said is None:
+        return None
+    if not isinstance(said, dict) or type(said.get("n_pool")) is not int:
+        raise _damaged(what, f"recalibration must describe a pool, not {_shown(said)}")
+    ratio = said.get("ratio")
+    return Recalibration(
+        said["n_pool"],
+        _number(said.get("prevalence"), "prevalence of the pool", what),
+        math.nan if ratio is None else _number(ratio, "ratio of false alarms", what),
+    )
 
 
 def member_classes(state: DetectorState, manifest: Mapping[str, Any], where: str) -> list[Any]:
@@ -201,6 +239,7 @@ def build_detector(folder: Path, state: DetectorState, classes: list[Any], where
     detector.calibrator_ = state.calibrator
     detector.calibration_prevalence_ = state.calibration_prevalence
     detector.training_prevalence_ = state.training_prevalence
+    detector.class_scores_, detector.recalibration_ = state.class_scores, state.recalibration
     detector.training_rows_ = _training_rows(folder / TRAINING_ROWS, where)
     detector.screen_ = _screen(folder / SCREEN_ROWS, detector.stack_, state.classic, where)
     detector.novelty_ = _novelty(folder / NOVELTY, where)

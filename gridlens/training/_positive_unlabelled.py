@@ -81,8 +81,8 @@ def calibrate_unlabelled(detector: LensDetector, learn: Examples) -> LabelFreque
     Parameters
     ----------
     detector : LensDetector
-        Fitted on `learn`; its calibrator and its calibration prevalence are replaced. It cannot screen then, since
-        a screen is calibrated on clean labels.
+        Fitted on `learn`; its calibrator and its calibration prevalence are replaced. It can neither screen nor be
+        recalibrated then, both of which need clean labels.
     learn : Examples
         Rows whose label is 1 for a known lens and 0 for the others.
     """
@@ -91,7 +91,7 @@ def calibrate_unlabelled(detector: LensDetector, learn: Examples) -> LabelFreque
     score = stack.combine(stack.out_of_fold_)
     known = IsotonicCalibrator().fit(score, learn.label, learn.group)
     detector.calibrator_ = _divided(known, score, frequency)
-    detector.screen_ = None
+    detector.screen_ = detector.class_scores_ = None
     detector.calibration_prevalence_ = frequency.prevalence(frequency.value)
     return frequency
 

@@ -1,0 +1,204 @@
+"""False-alarm rates of another population, and the odds that follow from them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.special import expit, logit
+
+from gridlens.calibration._checks import checked_column
+from gridlens.calibration._isotonic import IsotonicCalibrator
+from gridlens.calibration._prior import shift_prior
+
+__all__ = ["ClassScores", "OddsMap", "ScoreTail", "match_false_alarms", "recalibrated_calibrator"]
+
+_EVEN = 0.5
+# Scores that a sample is reduced to. The numbers of rows that reach them differ by a few percent.
+_KEPT = 160
+# Rows that reach the highest score at which a rate is counted: a third of its error, as odds of 1.4.
+_FEWEST_ABOVE = 10
+# Lowest scores that are matched: nine rows in ten reach them.
+_LARGEST_RATE = 0.9
+# Ratio of the rates of neighbouring scores.
+_STEP = 1.5
+# Rates are counted where the positives are at most a third of the rows above: the rest of the correction is small.
+_POSITIVES_ABOVE = 1.0 / 3.0
+# Odds are the geometric mean of two assumptions, see `match_false_alarms`; 1 would take the second one alone.
+_STRENGTH = 0.5
+# Parts of a segment of a calibration curve, on each of which the recalibrated one is linear.
+_PARTS = 8
+_GRID = 400
+
+
+class ScoreTail(NamedTuple):
+    """Some scores of a sample, dense towards the highest, and how many rows reach each."""
+
+    scores: np.ndarray
+    """(k,), float64, decreasing"""
+    counts: np.ndarray
+    """(k,), int64: rows with this score or a higher one, increasing; the last one is the size of the sample"""
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Self:
+        """Return the tail of a sample of finite scores, at least one."""
+        ordered = np.sort(np.asarray(values, dtype=np.float64))[::-1]
+        counts = np.unique(np.round(np.geomspace(1, len(ordered), _KEPT)).astype(np.int64))
+        scores = ordered[counts - 1]
+        # Of tied scores, the last one counts all rows that reach it.
+        last = np.append(scores[1:] < scores[:-1], True)
+        return cls(scores[last], np.searchsorted(-ordered, -scores[last], side="right"))
+
+    @property
+    def n(self) -> int:
+        """Rows of the sample."""
+        return int(self.counts[-1])
+
+    def moved(self, calibrator: IsotonicCalibrator, prevalence: float) -> ScoreTail:
+        """Return the tail of the log-odds, at even prevalence, that a calibrator gives the scores."""
+        scores = even_log_odds(calibrator.predict(self.scores), prevalence)
+        last = np.append(scores[1:] < scores[:-1], True)
+        return ScoreTail(scores[last], self.counts[last])
+
+    def rate(self, scores: Any) -> np.ndarray:
+        """Return the fraction of the sample that reaches each score; 0 beyond its highest one."""
+        log_rate = np.interp(-np.asarray(scores), -self.scores, np.log(self.counts / self.n))
+        return np.where(np.asarray(scores) > self.scores[0], 0.0, np.exp(log_rate))
+
+    def reached_by(self, rates: np.ndarray) -> np.ndarray:
+        """Return the score that a fraction of the sample reaches, for fractions above 0."""
+        return np.asarray(np.interp(np.log(rates), np.log(self.counts / self.n), self.scores))
+
+
+class ClassScores(NamedTuple):
+    """Scores of a calibration sample, by class."""
+
+    negative: ScoreTail
+    positive: ScoreTail
+
+    @classmethod
+    def of(cls, scores: np.ndarray, y: np.ndarray) -> Self:
+        """Return the tails of a sample with labels 0 and 1, of both classes."""
+        return cls(ScoreTail.of(scores[y == 0]), ScoreTail.of(scores[y == 1]))
+
+    def moved(self, calibrator: IsotonicCalibrator, prevalence: float) -> ClassScores:
+        """Return the scores as log-odds at even prevalence, see `ScoreTail.moved`."""
+        return ClassScores(*(tail.moved(calibrator, prevalence) for tail in self))
+
+    def to_dict(self) -> dict[str, dict[str, list[Any]]]:
+        """Return the scores as lists, by class, which JSON can hold."""
+        return {name: {part: column.tolist() for part, column in tail._asdict().items()} for name, tail in self._pairs}
+
+    @property
+    def _pairs(self) -> list[tuple[str, ScoreTail]]:
+        return list(zip(self._fields, self, strict=True))
+
+    @classmethod
+    def from_dict(cls, state: Any) -> Self:
+        """Return what `to_dict` made; raise ValueError where something is missing or cannot be."""
+        return cls(*(_checked_tail(name, state) for name in cls._fields))
+
+
+def _checked_tail(name: str, state: Any) -> ScoreTail:
+    tail = state.get(name) if isinstance(state, dict) else None
+    if not isinstance(tail, dict) or not set(ScoreTail._fields) <= set(tail):
+        raise ValueError(f"The 'state' parameter must have scores and counts of the {name} class.")
+    scores, counts = (checked_column(f"{part} of the {name} class", tail[part]) for part in ScoreTail._fields)
+    fits = len(scores) > 0 and len(scores) == len(counts) and np.isfinite(scores).all() and (np.diff(scores) < 0).all()
+    if not fits or not (counts >= 1).all() or (np.diff(counts) <= 0).any() or (counts % 1 != 0).any():
+        raise ValueError(
+            f"The 'state' parameter must have decreasing scores of the {name} class, and as many increasing counts."
+        )
+    return ScoreTail(scores, counts.astype(np.int64))
+
+
+def even_log_odds(p: np.ndarray, prevalence: float) -> np.ndarray:
+    """Return the log-odds, at even prevalence, of probabilities at another one."""
+    return np.asarray(logit(shift_prior(p, prevalence, _EVEN)))
+
+
+class OddsMap(NamedTuple):
+    """A strictly increasing map of log-odds at even prevalence."""
+
+    at: np.ndarray
+    """(k,), increasing log-odds"""
+    shift: np.ndarray
+    """(k,), added there; linear between, and constant beyond both ends"""
+    ratio: float
+    """false alarms at even odds over those of the calibration; NaN where that has none"""
+
+    def moved(self, log_odds: np.ndarray) -> np.ndarray:
+        """Return moved log-odds; infinite ones stay."""
+        return np.asarray(log_odds + np.interp(log_odds, self.at, self.shift))
+
+
+def match_false_alarms(home: ClassScores, pool: np.ndarray, prevalence: float) -> OddsMap:
+    """Return the map of log-odds that the false-alarm rates of a pool ask for.
+
+    A pool tells how non-lenses score on its sky, and not how lenses do. If lenses there score as those of the
+    calibration, or if both kinds change so that their ratio stays, the odds stay. If whatever moves the scores of
+    non-lenses moves those of lenses alike, a score means what the score of the same false-alarm rate means among the
+    rows of the calibration. The odds are the geometric mean of those of both assumptions: half of the way. The shift
+    is constant beyond the scores that ten rows of the pool reach, and where positives are over a third of the rows.
+
+    Parameters
+    ----------
+    home : ClassScores
+        Log-odds, at even prevalence, of the rows of the calibration.
+    pool : ndarray of shape (n,)
+        Finite log-odds, at even prevalence, of unlabelled rows.
+    prevalence : float
+        Fraction of positives in the pool, from 0 to 0.1. They are taken to score as those of the calibration, and are
+        subtracted from the rates.
+    """
+    n, z = len(pool), np.sort(pool)
+    rates = _LARGEST_RATE * _STEP ** -np.arange(200.0)
+    counts = np.unique((rates * n).astype(np.int64))[::-1]
+    counts = counts[counts >= np.ceil(_FEWEST_ABOVE * max(1.0, n / home.negative.n))]
+    at = np.unique(z[n - counts])
+    reached = 1.0 - np.searchsorted(z, at, side="left") / n
+    positives = prevalence * home.positive.rate(at)
+    kept = positives <= _POSITIVES_ABOVE * reached
+    at, rate = at[kept], _without(reached[kept], positives[kept], prevalence)
+    # Rates fall with the score, which the subtraction might undo.
+    target = home.negative.reached_by(np.minimum.accumulate(rate))
+    # The whole of the way keeps the order of the scores; part of it keeps differences too, to one half.
+    return OddsMap(at, _STRENGTH * (target - at), _ratio_at_even_odds(home, z, prevalence))
+
+
+def _without(reached: np.ndarray, positives: np.ndarray, prevalence: float) -> np.ndarray:
+    """Return the false-alarm rates of rows of which some are positives."""
+    return (reached - positives) / (1.0 - prevalence)
+
+
+def _ratio_at_even_odds(home: ClassScores, z: np.ndarray, prevalence: float) -> float:
+    reached = np.array(np.mean(z >= 0.0))
+    rate = float(_without(reached, prevalence * home.positive.rate(0.0), prevalence))
+    expected = float(home.negative.rate(0.0))
+    return max(rate, 0.0) / expected if expected > 0.0 else float("nan")
+
+
+def recalibrated_calibrator(calibrator: IsotonicCalibrator, prevalence: float, odds: OddsMap) -> IsotonicCalibrator:
+    """Return a calibrator whose probabilities and intervals are moved, at the `prevalence` of the fit.
+
+    Its curve is linear in each of eight parts of a segment of the old one; the rows of the fit are those of the old
+    one.
+    """
+
+    def moved(p: np.ndarray) -> np.ndarray:
+        # 0 and 1, ends of intervals, have infinite log-odds.
+        even = odds.moved(even_log_odds(p, prevalence))
+        return shift_prior(expit(even), _EVEN, prevalence)
+
+    known = calibrator.thresholds_x_
+    if calibrator.method_ == "isotonic":
+        whole = np.arange((len(known) - 1) * _PARTS + 1) / _PARTS
+        x = np.unique(np.interp(whole, np.arange(len(known)), known))
+    else:
+        x = np.unique(np.linspace(known[0], known[-1], _GRID))
+    state = calibrator.to_dict() | {"method": "isotonic", "thresholds_x": x.tolist()}
+    state["thresholds_y"] = moved(calibrator.predict(x)).tolist()
+    if calibrator.limits_ is not None:
+        at, low, high = calibrator.limits_
+        state["limits"] = [at.tolist(), moved(low).tolist(), moved(high).tolist()]
+    return IsotonicCalibrator.from_dict(state)
