@@ -12,12 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 from gridlens.calibration import IsotonicCalibrator
 from gridlens.calibration._recalibrate import ClassScores, even_log_odds, match_false_alarms, recalibrated_calibrator
 from gridlens.cutouts import CutoutSet
-from gridlens.detector._inputs import as_inputs
+from gridlens.detector._inputs import as_inputs, as_measured
 from gridlens.detector._trained import is_trained
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
 
 __all__ = [
+    "LARGEST_PREVALENCE",
     "Recalibrated",
     "RecalibratedDetector",
     "Recalibration",
@@ -28,7 +29,8 @@ __all__ = [
 
 _FEWEST_POOL = 200
 _FEWEST_NON_LENSES = 100
-_LARGEST_PREVALENCE = 0.1
+LARGEST_PREVALENCE = 0.1
+"""of a pool whose cutouts count as non-lenses"""
 
 
 class Recalibration(NamedTuple):
@@ -84,8 +86,8 @@ class RecalibratedDetector:
             At least 200 usable cutouts of the sky that is to be scored, chosen as those are; they may be the same.
             Rejected cutouts and those that the model has learned from are left out.
         prevalence : float, default=1e-3
-            Fraction of lenses in the pool, from 0 to 0.1. As many of its highest scores are not counted as false
-            alarms.
+            Fraction of lenses in the pool, from 0 to 0.1. They are taken to score as those of the calibration, and are
+            not counted as false alarms.
 
         Returns
         -------
@@ -110,14 +112,17 @@ class RecalibratedDetector:
 
         Examples
         --------
-        >>> from gridlens import CutoutSet, load_model
-        >>> pool = CutoutSet.read("cutouts/")  # doctest: +SKIP
-        >>> detector = load_model().recalibrated(pool)  # doctest: +SKIP
-        >>> detector.score_cutouts(pool, prevalence=1e-3).head()  # doctest: +SKIP
+        >>> import numpy as np
+        >>> from gridlens import load_model
+        >>> pool = np.random.default_rng(0).normal(size=(300, 315)).astype(np.float32)
+        >>> load_model().recalibrated(pool).recalibration_.n_pool
+        300
         """
         detector: Any = self
         check_is_fitted(detector, "calibrator_")
-        check_recalibration(detector, "prevalence", prevalence)
+        check_recalibration(detector, prevalence)
+        if isinstance(pool, CutoutSet):
+            pool = as_measured(pool, detector.metadata, detector.n_jobs)
         inputs, usable = as_inputs(pool, detector.metadata, detector.n_jobs)
         usable &= ~is_trained(inputs["features"], detector.training_rows_)
         p = detector.calibrated(detector.member_probabilities(pool))[usable]
@@ -129,12 +134,12 @@ def learn_class_scores(scores: np.ndarray, label: np.ndarray) -> ClassScores | N
     return ClassScores.of(scores, label) if np.count_nonzero(label == 0) >= _FEWEST_NON_LENSES else None
 
 
-def check_recalibration(detector: Any, name: str, prevalence: Any) -> None:
-    """Raise an error where a detector cannot be recalibrated, or not at a prevalence, the parameter `name`."""
+def check_recalibration(detector: Any, prevalence: Any) -> None:
+    """Raise an error where a detector cannot be recalibrated, or not at a prevalence."""
     number = isinstance(prevalence, int | float | np.number) and not isinstance(prevalence, bool)
-    if not number or not 0.0 <= prevalence <= _LARGEST_PREVALENCE:
+    if not number or not 0.0 <= prevalence <= LARGEST_PREVALENCE:
         raise ValueError(
-            f"The '{name}' parameter must be a number from 0 to {_LARGEST_PREVALENCE:g} for a recalibration, which "
+            f"The 'prevalence' parameter must be a number from 0 to {LARGEST_PREVALENCE:g} for a recalibration, which "
             f"takes nearly all cutouts of the pool for non-lenses. Got {prevalence!r} instead."
         )
     if detector.recalibration_ is not None:

@@ -82,7 +82,7 @@ def score(
     TypeError
         An option is unknown, or neither `source` nor `images` is given.
     ValueError
-        `prevalence` is not between 0 and 1, or over 0.1 with `recalibrate`; or `screen` is not above 0 and at most 1.
+        `prevalence` is not between 0 and 1, or `screen` is not above 0 and at most 1.
 
     See Also
     --------

@@ -16,7 +16,7 @@ from gridlens.calibration import shift_prior
 from gridlens.cutouts import CutoutFlag
 from gridlens.cutouts._conventions import PathsLike
 from gridlens.detector import LensDetector
-from gridlens.detector._recalibrate import Recalibrated, check_recalibration, recalibrate
+from gridlens.detector._recalibrate import LARGEST_PREVALENCE, Recalibrated, check_recalibration, recalibrate
 from gridlens.detector._table import EVEN
 from gridlens.engine._output import kept_parts
 from gridlens.engine._scorers import Prevalence, Scorer
@@ -51,6 +51,11 @@ def check_pool_options(prevalence: Prevalence, screen: float) -> None:
             "The 'recalibrate' parameter needs a declared prevalence: the lenses in the pool are not counted as false "
             "alarms, and an estimate would come from the scores themselves. State one, such as 1e-3."
         )
+    if prevalence > LARGEST_PREVALENCE:
+        raise GridlensError(
+            f"The 'prevalence' parameter must be at most {LARGEST_PREVALENCE:g} for a recalibration, which takes "
+            f"nearly all cutouts of the pool for non-lenses. Got {prevalence:g} instead."
+        )
     if screen != 1.0:
         raise GridlensError(
             f"The 'screen' parameter must be 1 for a recalibration. Got {screen:g} instead. Each branch of a screen "
@@ -74,7 +79,7 @@ def pool_calibration(
         Parameters of `kept_parts` about workers and progress.
     """
     for detector in detectors:
-        check_recalibration(detector, "prevalence", prevalence)
+        check_recalibration(detector, prevalence)
     scores: list[list[np.ndarray]] = [[] for _ in detectors]
     n = 0
     with (

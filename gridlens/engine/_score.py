@@ -278,14 +278,13 @@ def score_files(
     Raises
     ------
     ValueError
-        `screen` is not above 0 and at most 1, or below 1 with two models; or `prevalence` is over 0.1 with
-        `recalibrate`.
+        `screen` is not above 0 and at most 1, or below 1 with two models.
     GridlensError
         The model cannot screen, or has no sample for `novelty`; with `recalibrate`, the pool is too small, the model
-        cannot be recalibrated, the prevalence is "estimate", or `screen` is below 1; the table exists, or parts of it
-        do, and neither `resume` nor `overwrite` is set; with `resume`, the table or its parts are of other cutouts,
-        another model, another pool or other options; another process is writing the table; there is no space left; the
-        workers cannot start; there is no scheduler, or its workers have other versions.
+        cannot be recalibrated, the prevalence is "estimate" or over 0.1, or `screen` is below 1; the table exists, or
+        parts of it do, and neither `resume` nor `overwrite` is set; with `resume`, the table or its parts are of other
+        cutouts, another model, another pool or other options; another process is writing the table; there is no space
+        left; the workers cannot start; there is no scheduler, or its workers have other versions.
 
     Examples
     --------
