@@ -3,8 +3,8 @@
 Run ``python benchmarks/recalibration.py --model default``. Each set of ``other_skies.py``, and scenes of the model's
 own sky, is divided at random into halves: the non-lenses of one are the pool, and the other is scored. The table shows
 the log loss at even prevalence and at 0.01 and the calibration error at even prevalence, with the odds as they are,
-recalibrated, and with the false-alarm rates alone, which is twice the shift. Means are over ten divisions; intervals
-are 95 % of a bootstrap over groups. Pools of the real windows hold 128 windows, which overlap.
+recalibrated, and with the false-alarm rates alone, which is twice the shift. Means are over ten divisions;
+intervals are 95 % of a bootstrap over groups. Pools of the real windows hold 128 windows, which overlap.
 """
 
 import argparse

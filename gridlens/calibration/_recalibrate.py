@@ -135,11 +135,12 @@ class OddsMap(NamedTuple):
 def match_false_alarms(home: ClassScores, pool: np.ndarray, prevalence: float) -> OddsMap:
     """Return the map of log-odds that the false-alarm rates of a pool ask for.
 
-    A pool tells how non-lenses score on its sky, and not how lenses do. If lenses there score as those of the
-    calibration, or if both kinds change so that their ratio stays, the odds stay. If whatever moves the scores of
-    non-lenses moves those of lenses alike, a score means what the score of the same false-alarm rate means among the
-    rows of the calibration. The odds are the geometric mean of those of both assumptions: half of the way. The shift
-    is constant beyond the scores that ten rows of the pool reach, and where positives are over a third of the rows.
+    A pool tells how negatives score, and not how positives do. If these score as those of the calibration where it
+    matters, the odds of a score stay. If whatever moves the scores of negatives moves those of positives alike, a score
+    means what the score of the same false-alarm rate means among the rows of the calibration. The odds are the
+    geometric mean of those of both assumptions: half of the way. A rate is taken to differ from that of the calibration
+    no more than its standard error leaves. The shift is constant beyond the scores that ten rows of the pool reach, and
+    where positives are over a third of the rows.
 
     Parameters
     ----------
@@ -160,20 +161,30 @@ def match_false_alarms(home: ClassScores, pool: np.ndarray, prevalence: float) -
     positives = prevalence * home.positive.rate(at)
     kept = positives <= _POSITIVES_ABOVE * reached
     at, rate = at[kept], _without(reached[kept], positives[kept], prevalence)
-    # Rates fall with the score, which the subtraction might undo.
-    target = home.negative.reached_by(np.minimum.accumulate(rate))
-    # The whole of the way keeps the order of the scores; part of it keeps differences too, to one half.
+    # Scores of the calibration whose rates the pool allows. Where that of a score itself is among them, it stays.
+    low, high = (home.negative.reached_by(end) for end in _standard_interval(rate, n, home.negative.n))
+    target = np.clip(at, low, high)
+    # The whole of the way keeps the order of the scores; half of it keeps half of their differences.
     return OddsMap(at, _STRENGTH * (target - at), _ratio_at_even_odds(home, z, prevalence))
 
 
 def _without(reached: np.ndarray, positives: np.ndarray, prevalence: float) -> np.ndarray:
-    """Return the false-alarm rates of rows of which some are positives."""
-    return (reached - positives) / (1.0 - prevalence)
+    """Return the false-alarm rates of rows of which some are positives; they fall with the score."""
+    return np.minimum.accumulate(np.atleast_1d((reached - positives) / (1.0 - prevalence)))
+
+
+def _standard_interval(rate: np.ndarray, n: int, n_home: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the upper and the lower end of Wilson's interval at one standard error, of rates in both samples."""
+    # The variances of the two samples add up to that of one which is smaller than either.
+    size = 1.0 / (1.0 / n + 1.0 / n_home)
+    middle = (rate + 0.5 / size) / (1.0 + 1.0 / size)
+    half = np.sqrt(rate * (1.0 - rate) / size + 0.25 / size**2) / (1.0 + 1.0 / size)
+    return middle + half, middle - half
 
 
 def _ratio_at_even_odds(home: ClassScores, z: np.ndarray, prevalence: float) -> float:
     reached = np.array(np.mean(z >= 0.0))
-    rate = float(_without(reached, prevalence * home.positive.rate(0.0), prevalence))
+    rate = float(_without(reached, prevalence * home.positive.rate(0.0), prevalence)[0])
     expected = float(home.negative.rate(0.0))
     return max(rate, 0.0) / expected if expected > 0.0 else float("nan")
 

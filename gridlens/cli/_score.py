@@ -165,8 +165,8 @@ def score(
         workers = {name: run[name] for name in ("engine", "scheduler", "n_jobs")}
         with progress_bar("Scoring the pool", pool.n) as advance:
             calibration = calibrate_on_pool(pool, models=models, prevalence=prevalence, progress=advance, **workers)
-        for one in calibration.models:
-            say(str(one.recalibration))
+        for name, one in zip(models, calibration.models, strict=True):
+            say(f"{name}: {one.recalibration}" if len(models) > 1 else str(one.recalibration))
     with interruptible(out), contextlib.ExitStack() as stack:
         with progress_bar("Scoring", total) as advance:
             ranking = stack.enter_context(

@@ -107,8 +107,10 @@ class RecalibratedDetector:
         -----
         A pool tells nothing of how lenses score on its sky. The odds are the geometric mean of those of two
         assumptions: that the odds of a score stay, and that scores of the same false-alarm rate have the same odds. On
-        labelled sets of other skies this had a lower log loss than either (``python benchmarks/recalibration.py``).
-        The odds are multiplied by a constant beyond the scores that ten cutouts of the pool reach.
+        labelled sets of other skies it gains most where the probabilities are worst, and costs a little where lenses
+        score as differently as other cutouts do (``python benchmarks/recalibration.py``). Rates that agree with those
+        of the calibration within their standard error move nothing. Beyond the scores that ten cutouts of the pool
+        reach, the odds are multiplied by a constant.
 
         Examples
         --------

@@ -55,11 +55,12 @@ def test_a_tail_is_short_and_close_to_its_sample(home):
     np.testing.assert_allclose(home.negative.rate(norm.isf(rates, -APART / 2, 2.0)), rates, rtol=0.35)
 
 
-@pytest.mark.parametrize(("n", "most"), [(200, 0.6), (2000, 0.5), (20_000, 0.4)])
+@pytest.mark.parametrize(("n", "most"), [(200, 0.4), (2000, 0.4), (20_000, 0.3)])
 def test_a_pool_of_the_own_sky_leaves_the_odds_as_they_are(home, n, most):
     maps = [match_false_alarms(home, drawn(n, False, 100 + seed), 0.0) for seed in range(20)]
     shifts = np.array([odds.moved(GRID) - GRID for odds in maps])
-    assert np.abs(shifts.mean(axis=0)).max() < 0.15
+    assert np.abs(shifts.mean(axis=0)).max() < 0.06
+    assert np.abs(shifts).mean() < 0.05
     assert np.abs(shifts).max() < most
     assert np.mean([odds.ratio for odds in maps]) == pytest.approx(1.0, abs=0.1)
 
@@ -67,7 +68,11 @@ def test_a_pool_of_the_own_sky_leaves_the_odds_as_they_are(home, n, most):
 @pytest.mark.parametrize("moved", [-1.0, 1.5])
 def test_the_odds_move_half_of_the_way(home, moved):
     odds = match_false_alarms(home, drawn(40_000, False, 7) + moved, 0.0)
-    np.testing.assert_allclose(odds.moved(GRID) - GRID, -moved / 2, atol=0.2)
+    shift = odds.moved(GRID) - GRID
+    known = norm.sf(GRID, moved - APART / 2, 2.0) > 0.01
+    np.testing.assert_allclose(shift[known], -moved / 2, atol=0.12)
+    # Where few rows are left, the shift is what their standard error leaves of it.
+    assert ((shift / (-moved / 2) > 0.3) & (shift / (-moved / 2) < 1.3)).all()
     truth = norm.sf(0.0, moved - APART / 2, 2.0) / norm.sf(0.0, -APART / 2, 2.0)
     assert odds.ratio == pytest.approx(truth, rel=0.05)
 

@@ -53,6 +53,8 @@ def test_a_table_that_is_not_of_this_model_is_told(scored, explainer):
     (note,) = explain_table(explainer, table, top=2).notes
     assert "The table was scored with a screen" in note
     assert "1 of the 2 cutouts have a score without the slow members in the table" in note
+    (note,) = explain_table(explainer, table.drop(columns="branch").assign(recalibrated_on=250), top=2).notes
+    assert "The table was recalibrated on 250 unlabelled cutouts" in note
 
 
 def test_cutouts_that_are_gone(scored, explainer):
