@@ -16,13 +16,13 @@ __all__ = ["ClassScores", "OddsMap", "ScoreTail", "match_false_alarms", "recalib
 _EVEN = 0.5
 # Scores that a sample is reduced to. The numbers of rows that reach them differ by a few percent.
 _KEPT = 160
-# Rows that reach the highest score at which a rate is counted: a third of its error, as odds of 1.4.
+# Rows that reach the highest score at which a rate is counted, which then has a standard error of a third.
 _FEWEST_ABOVE = 10
 # Lowest scores that are matched: nine rows in ten reach them.
 _LARGEST_RATE = 0.9
 # Ratio of the rates of neighbouring scores.
 _STEP = 1.5
-# Rates are counted where the positives are at most a third of the rows above: the rest of the correction is small.
+# Rates are counted where the positives are at most this fraction of the rows that reach the score.
 _POSITIVES_ABOVE = 1.0 / 3.0
 # Odds are the geometric mean of two assumptions, see `match_false_alarms`; 1 would take the second one alone.
 _STRENGTH = 0.5
