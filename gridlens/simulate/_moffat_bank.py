@@ -41,10 +41,10 @@ def fit_point_sources(stamps: NDArray[np.float32]) -> Fits:
         Sources within a pixel of the middle; the size is odd.
     """
     log_widths, bank = _bank(stamps.shape[1] // 2)
-    flat = stamps.reshape(len(stamps), -1)
+    flat = stamps.reshape(len(stamps), stamps.shape[1] ** 2)
     flat = flat - flat.mean(axis=1, keepdims=True)
     # The best place for each width: (n, width).
-    overlaps = (flat @ bank.reshape(-1, bank.shape[-1]).T).reshape(len(flat), len(bank), -1).max(axis=2)
+    overlaps = (flat @ bank.reshape(-1, bank.shape[-1]).T).reshape(len(flat), *bank.shape[:2]).max(axis=2)
     overlaps = overlaps.astype(np.float64)
     best = overlaps.argmax(axis=1)
     middle = np.clip(best, 1, len(bank) - 2)

@@ -20,6 +20,8 @@ _REACH = 2.0
 # A source counts whose peak is this far above the noise, bands combined, whose light in a band has this S/N in a
 # matched filter, and whose light differs from that of the best point source by no more than this in its square.
 _PEAK, _SIGNAL, _RESIDUAL = 8.0, 30.0, 0.1
+# Sources are detected as if pixels were no finer than this, arcsec: stars from space are smaller than from the ground.
+_FINEST = 0.2
 # A star's light differs by about this. The weights of sources fall with the difference.
 _STAR_RESIDUAL = 0.01
 _FEWEST_STARS = 10
@@ -29,8 +31,10 @@ _STEP, _BANDWIDTH = 0.01, 0.05
 _FIRST_PEAK = 0.4
 # Stars of all cutouts differ from the peak by no more than this, since the seeing varies, and those of one cutout from
 # each other by less than this in the median. Galaxies differ by 0.08.
-_SPREAD, _PAIR = 0.12, 0.05
+_SPREAD, _PAIR, _ROUNDS = 0.12, 0.05, 3
 
+# Rows that the noise is measured in.
+_ROWS = 160
 # The correlation of the noise is measured to this many pixels; noise farther apart is taken as uncorrelated, and its
 # correlation as that of a background that varies. The kernel reaches half as far.
 _LAGS, _KERNEL_REACH = 8, 4
@@ -61,6 +65,16 @@ class _Sources(NamedTuple):
     """(n,) number of the cutout"""
 
 
+class _Locus(NamedTuple):
+    """The most compact sources of one band, stars if they are of one size."""
+
+    size: float
+    """natural logarithm of their FWHM, arcsec; NaN where there are none"""
+    n_stars: int
+    differences: FloatArray
+    """(n,) between the sizes of the two most star-like ones of each cutout that has two"""
+
+
 def measure_psf(cutouts: Iterable[CutoutSet]) -> PointSpreads:
     """Measure the point-spread function of each band from the stars in cutouts of one survey.
 
@@ -77,12 +91,12 @@ def measure_psf(cutouts: Iterable[CutoutSet]) -> PointSpreads:
     Returns
     -------
     PointSpreads
-        The most frequent FWHM, since the seeing may vary over the cutouts. NaN in a band with fewer than ten stars in
-        all, or where the most compact sources of a cutout differ in size, as galaxies do.
+        The mean FWHM over the stars, since the seeing may vary from cutout to cutout. NaN in a band with fewer than
+        ten stars in all, or in all bands where the most compact sources of a cutout differ in size, as galaxies do.
 
     Notes
     -----
-    On 120 simulated cutouts of 64 arcsec the FWHM is right to 3 %.
+    On 60 simulated cutouts of 64 arcsec the FWHM is right to 5 %, on pools of hundreds to 2 %.
 
     Examples
     --------
@@ -91,7 +105,7 @@ def measure_psf(cutouts: Iterable[CutoutSet]) -> PointSpreads:
     >>> settings = SceneSettings(surveys=("des",), varied_fraction=0.0)
     >>> scenes = [simulate_scene(1, index, settings) for index in range(60)]
     >>> measure_psf([scenes_to_cutouts(scenes)]).fwhm.round(1)
-    array([1.1, 0.9, 0.9])
+    array([1.1, 1. , 0.9])
     """
     found: list[list[_Sources]] = [[], [], []]
     number = 0
@@ -101,13 +115,17 @@ def measure_psf(cutouts: Iterable[CutoutSet]) -> PointSpreads:
                 found[band].append(sources)
             number += 1
     loci = [_stellar_locus(parts) for parts in found]
-    return PointSpreads(np.exp([size for size, _ in loci]), np.array([stars for _, stars in loci], dtype=np.int64))
+    n_stars = np.array([locus.n_stars for locus in loci], dtype=np.int64)
+    differences = np.concatenate([locus.differences for locus in loci])
+    galaxies = len(differences) >= _FEWEST_STARS and np.median(differences) > _PAIR
+    unknown = galaxies | (n_stars < _FEWEST_STARS)
+    return PointSpreads(np.where(unknown, np.nan, np.exp([locus.size for locus in loci])), n_stars)
 
 
 def _compact_sources(pixels: NDArray[np.float32], pixel_scale: float, number: int) -> Iterator[_Sources]:
     """Yield the sources of each band of a cutout; nothing for a cutout without a sky."""
-    image = RealImage(pixels, pixel_scale, sky_rms(pixels))
-    if not (image.sky_sigma.min() > 0.0 and np.isfinite(image.sky_sigma).all() and pixel_scale > 0.0):
+    image = _image_of(pixels, pixel_scale)
+    if image is None:
         return
     reach = int(np.clip(round(_REACH / pixel_scale), SMALLEST_REACH, LARGEST_REACH))
     planes = planes_of(image)
@@ -130,11 +148,19 @@ def _compact_sources(pixels: NDArray[np.float32], pixel_scale: float, number: in
         yield _Sources(size, weight, np.full(len(size), number))
 
 
+def _image_of(pixels: NDArray[np.float32], pixel_scale: float) -> RealImage | None:
+    """Return a cutout as an image; None where a band has no noise."""
+    # Some rows tell the noise as well as all.
+    sigma = sky_rms(pixels[:: 1 + pixels.shape[0] // _ROWS])
+    usable = pixel_scale > 0.0 and np.isfinite(sigma).all() and sigma.min() > 0.0
+    return RealImage(pixels, pixel_scale, sigma) if usable else None
+
+
 def _clear_peaks(image: RealImage, planes: NDArray[np.float32], reach: int) -> NDArray[np.int64]:
     """Return the (n, 2) x, y of peaks without an edge or a bad pixel within `reach` and one pixel more."""
     margin = reach + 1
     bad = np.pad(~np.isfinite(image.pixels).all(axis=2), margin, constant_values=True)
-    peaks = peaks_of(planes[:, :, 3], image.pixel_scale, _PEAK)
+    peaks = peaks_of(planes[:, :, 3], max(image.pixel_scale, _FINEST), _PEAK)
     return peaks[~_stamps(bad, peaks[:, 0] + margin, peaks[:, 1] + margin, margin).any(axis=(1, 2))]
 
 
@@ -144,10 +170,10 @@ def _stamps(plane: NDArray[Any], x: NDArray[np.int64], y: NDArray[np.int64], rea
     return np.asarray(plane[y[:, None, None] + steps[:, None], x[:, None, None] + steps])
 
 
-def _stellar_locus(parts: list[_Sources]) -> tuple[float, int]:
-    """Return the logarithm of the size of stars, NaN where they cannot be told from galaxies, and their number."""
-    if not any(len(part.size) for part in parts):
-        return np.nan, 0
+def _stellar_locus(parts: list[_Sources]) -> _Locus:
+    """Return the narrowest group of sources among those of all cutouts."""
+    if not any(part.weight.sum() > 0.0 for part in parts):
+        return _Locus(np.nan, 0, np.empty(0))
     sources = _Sources(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     low = sources.size.min() - 3.0 * _BANDWIDTH
     bins = np.round((sources.size - low) / _STEP).astype(np.int64)
@@ -155,20 +181,21 @@ def _stellar_locus(parts: list[_Sources]) -> tuple[float, int]:
     density = ndimage.gaussian_filter1d(counts, _BANDWIDTH / _STEP, mode="constant")
     high = (density == ndimage.maximum_filter1d(density, 9)) & (density >= _FIRST_PEAK * density.max())
     locus = low + _STEP * float(np.argmax(high))
-    near = np.abs(sources.size - locus) < _SPREAD
-    stars = int(np.count_nonzero(near))
-    differences = _pair_differences(sources, near)
-    galaxies = len(differences) >= _FEWEST_STARS and np.median(differences) > _PAIR
-    return (np.nan if galaxies or stars < _FEWEST_STARS else locus), stars
+    # The mean of the stars scatters less than the peak.
+    for _ in range(_ROUNDS):
+        near = np.abs(sources.size - locus) < _SPREAD
+        locus = float(np.average(sources.size[near], weights=sources.weight[near]))
+    return _Locus(locus, int(np.count_nonzero(near)), _pair_differences(sources, near))
 
 
 def _pair_differences(sources: _Sources, near: NDArray[np.bool_]) -> FloatArray:
     """Return by how much the two heaviest sources of each cutout differ, for the cutouts that have two."""
     order = np.lexsort((-sources.weight[near], sources.cutout[near]))
     sizes, cutouts = sources.size[near][order], sources.cutout[near][order]
-    first = np.append(True, cutouts[1:] != cutouts[:-1])[: len(cutouts)]
-    second = np.nonzero(first[:-1] & ~first[1:])[0] + 1
-    return np.asarray(np.abs(sizes[second] - sizes[second - 1]))
+    same = cutouts[1:] == cutouts[:-1]
+    # The heaviest source of a cutout follows one of another cutout.
+    pairs = same & np.append(True, ~same[:-1])[: len(same)]
+    return np.asarray(np.abs(sizes[1:] - sizes[:-1])[pairs])
 
 
 def measure_correlation(cutouts: Iterable[CutoutSet]) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -217,16 +244,16 @@ def measure_correlation(cutouts: Iterable[CutoutSet]) -> tuple[FloatArray, Float
 
 def _sky_of(pixels: NDArray[np.float32], pixel_scale: float) -> Iterator[tuple[FloatArray, NDArray[np.float64]]]:
     """Yield a part (h, w, 3) of the sky of a cutout with a mean of 0 and an rms of 1, and where it is sky, 1 or 0."""
-    image = RealImage(pixels, pixel_scale, sky_rms(pixels))
-    if not (image.sky_sigma.min() > 0.0 and np.isfinite(image.sky_sigma).all() and pixel_scale > 0.0):
-        return
     # The corner: the cluster is in the middle.
-    planes = planes_of(image)[:_TILE, :_TILE]
+    image = _image_of(pixels[:_TILE, :_TILE], pixel_scale)
+    if image is None:
+        return
+    planes = planes_of(image)
     smooth = ndimage.gaussian_filter(planes[:, :, 3], 0.5 / pixel_scale)
     middle = np.median(smooth)
     bright = smooth - middle > _SOURCE * 1.4826 * np.median(np.abs(smooth - middle))
     near = ndimage.maximum_filter(bright, size=2 * min(round(_GROW / pixel_scale), _TILE) + 1)
-    sky = np.isfinite(pixels[:_TILE, :_TILE]).all(axis=2) & ~near
+    sky = np.isfinite(image.pixels).all(axis=2) & ~near
     if np.count_nonzero(sky) < _LEAST_SKY * sky.size:
         return
     values = planes[sky, :3].astype(np.float64)
