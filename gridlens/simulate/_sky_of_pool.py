@@ -33,6 +33,9 @@ _FIRST_PEAK = 0.4
 # each other by less than this in the median. Galaxies differ by 0.08.
 _SPREAD, _PAIR, _ROUNDS = 0.12, 0.05, 3
 
+# Where a group of stars leaves out more of the cutouts than this, others are looked for: they have this many pairs of
+# sources of one cutout that differ by less than this, and this fraction of the weight of the first group.
+_LEFT_OUT, _FEWEST_PAIRS, _CLOSE_PAIR, _LEAST_WEIGHT = 0.4, 5, 0.04, 0.4
 # Rows that the noise is measured in.
 _ROWS = 160
 # The correlation of the noise is measured to this many pixels; noise farther apart is taken as uncorrelated, and its
@@ -64,9 +67,21 @@ class _Sources(NamedTuple):
     cutout: NDArray[np.int64]
     """(n,) number of the cutout"""
 
+    def where(self, mask: NDArray[np.bool_]) -> "_Sources":
+        return _Sources(self.size[mask], self.weight[mask], self.cutout[mask])
+
+    def n_cutouts(self) -> int:
+        return len(np.unique(self.cutout))
+
+    def weight_per_cutout(self) -> float:
+        return float(self.weight.sum()) / self.n_cutouts()
+
+
+_NOTHING = _Sources(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+
 
 class _Locus(NamedTuple):
-    """The most compact sources of one band, stars if they are of one size."""
+    """The most compact sources of one band, stars if those of a cutout are of one size."""
 
     size: float
     """natural logarithm of their FWHM, arcsec; NaN where there are none"""
@@ -91,8 +106,9 @@ def measure_psf(cutouts: Iterable[CutoutSet]) -> PointSpreads:
     Returns
     -------
     PointSpreads
-        The mean FWHM over the stars, since the seeing may vary from cutout to cutout. NaN in a band with fewer than
-        ten stars in all, or in all bands where the most compact sources of a cutout differ in size, as galaxies do.
+        The mean FWHM, since the seeing may vary from cutout to cutout or from field to field. NaN in a band with
+        fewer than ten stars in all, or in all bands where the most compact sources of a cutout differ in size, as
+        galaxies do.
 
     Notes
     -----
@@ -171,10 +187,33 @@ def _stamps(plane: NDArray[Any], x: NDArray[np.int64], y: NDArray[np.int64], rea
 
 
 def _stellar_locus(parts: list[_Sources]) -> _Locus:
-    """Return the narrowest group of sources among those of all cutouts."""
-    if not any(part.weight.sum() > 0.0 for part in parts):
+    """Return the stars of one band in all cutouts: the narrowest group of sources, or several.
+
+    One group holds the cutouts of one seeing, more or less. Where it leaves out many cutouts, as in a pool of a few
+    fields, the others have groups of their own; each counts as it has cutouts.
+    """
+    sources = _Sources(*(np.concatenate(values) for values in zip(*parts, strict=True))) if parts else _NOTHING
+    left = sources.weight > 0.0
+    groups: list[_Sources] = []
+    while left.any():
+        group = _narrowest(sources.where(left))
+        if groups and not _is_another(group, groups[0]):
+            break
+        groups.append(group)
+        cutouts = sources.where(left).n_cutouts()
+        left &= ~np.isin(sources.cutout, group.cutout)
+        if len(groups) == 1 and sources.where(left).n_cutouts() < _LEFT_OUT * cutouts:
+            break
+    if not groups:
         return _Locus(np.nan, 0, np.empty(0))
-    sources = _Sources(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    sizes = [np.average(group.size, weights=group.weight) for group in groups]
+    size = np.average(sizes, weights=[group.n_cutouts() for group in groups])
+    differences = np.concatenate([_pair_differences(group) for group in groups])
+    return _Locus(float(size), sum(len(group.size) for group in groups), differences)
+
+
+def _narrowest(sources: _Sources) -> _Sources:
+    """Return the narrowest group of at least one source."""
     low = sources.size.min() - 3.0 * _BANDWIDTH
     bins = np.round((sources.size - low) / _STEP).astype(np.int64)
     counts = np.bincount(bins, weights=sources.weight, minlength=bins.max() + round(3.0 * _BANDWIDTH / _STEP))
@@ -185,17 +224,23 @@ def _stellar_locus(parts: list[_Sources]) -> _Locus:
     for _ in range(_ROUNDS):
         near = np.abs(sources.size - locus) < _SPREAD
         locus = float(np.average(sources.size[near], weights=sources.weight[near]))
-    return _Locus(locus, int(np.count_nonzero(near)), _pair_differences(sources, near))
+    return sources.where(near)
 
 
-def _pair_differences(sources: _Sources, near: NDArray[np.bool_]) -> FloatArray:
+def _is_another(group: _Sources, first: _Sources) -> bool:
+    """Return whether a group is as bright as the first one, and of one size in each cutout: stars, not galaxies."""
+    differences = _pair_differences(group)
+    bright = group.weight_per_cutout() > _LEAST_WEIGHT * first.weight_per_cutout()
+    return bright and len(differences) >= _FEWEST_PAIRS and float(np.median(differences)) < _CLOSE_PAIR
+
+
+def _pair_differences(stars: _Sources) -> FloatArray:
     """Return by how much the two heaviest sources of each cutout differ, for the cutouts that have two."""
-    order = np.lexsort((-sources.weight[near], sources.cutout[near]))
-    sizes, cutouts = sources.size[near][order], sources.cutout[near][order]
-    same = cutouts[1:] == cutouts[:-1]
+    order = np.lexsort((-stars.weight, stars.cutout))
+    same = stars.cutout[order][1:] == stars.cutout[order][:-1]
     # The heaviest source of a cutout follows one of another cutout.
     pairs = same & np.append(True, ~same[:-1])[: len(same)]
-    return np.asarray(np.abs(sizes[1:] - sizes[:-1])[pairs])
+    return np.asarray(np.abs(np.diff(stars.size[order])[pairs]))
 
 
 def measure_correlation(cutouts: Iterable[CutoutSet]) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -53,7 +53,7 @@ def star_field(rng, n, scale, fwhm, size=96, stars=3, saturated=0.0):
 @pytest.mark.slow
 @pytest.mark.parametrize("survey", ["hsc", "des", "kids", "ps1"])
 def test_seeing_of_drawn_scenes(monkeypatch, survey):
-    cutouts, seeing = drawn(monkeypatch, survey, 60)
+    cutouts, seeing = drawn(monkeypatch, survey, 50)
     found = measure_psf([cutouts])
     # A scene shares the light of a star among four sub-pixels, which makes it wider by a tent.
     tent = np.log(256.0) * 0.25**2 / 6.0
@@ -101,6 +101,14 @@ def test_the_mean_seeing_of_a_pool():
     rng = np.random.default_rng(4)
     pool = [star_field(rng, 1, 0.3, np.exp(0.08 * rng.normal()) * np.array([1.2, 1.0, 0.9])) for _ in range(40)]
     np.testing.assert_allclose(measure_psf(pool).fwhm, [1.2, 1.0, 0.9], rtol=0.06)
+
+
+def test_fields_of_different_seeing():
+    """The mean of all fields, not the sharpest of them."""
+    rng = np.random.default_rng(10)
+    fields = [factor * np.array([0.9, 0.8, 0.7]) for factor in (0.8, 1.0, 1.3)]
+    found = measure_psf(star_field(rng, 1, 0.3, fwhm) for fwhm in fields for _ in range(15))
+    np.testing.assert_allclose(found.fwhm, np.exp(np.mean(np.log(fields), axis=0)), rtol=0.05)
 
 
 def test_too_few_stars():
