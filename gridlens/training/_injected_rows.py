@@ -40,7 +40,7 @@ CONTROLS = ("null", "recoloured", "turned", "straight")
 LEARN, _CALIBRATE = 0.6, 0.2
 _ROLES, _KNOWN, _OF_CONTROLS = ("learn", "calibrate", "test"), "known", "controls"
 # Folds of the members need as many clusters, in three fifths of the pool.
-_FEWEST_CLUSTERS = 10
+_FEWEST_CLUSTERS = 8
 # Cutouts that the controls are made of: enough for an AUROC to 0.03.
 CONTROLLED = 1200
 # A pool with more known lenses than this is no pool of clusters presumed to hold none.
