@@ -80,6 +80,19 @@ class ImageSky:
         seeing = np.array(self.seeing)
         return seeing * (stated / seeing[1]) if self.own_seeing and stated > 0.0 else seeing
 
+    def rms_of(self, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the rms of the sky per pixel of g, r and i.
+
+        `sky_rms` takes it from differences of neighbours, which correlated noise makes smaller than white noise does.
+        """
+        return sky_rms(pixels) / np.sqrt(1.0 - self._neighbours())
+
+    def _neighbours(self) -> NDArray[np.float64]:
+        """Return the correlation of the noise of two pixels beside each other in a row, for each band."""
+        if self.kernels is None:
+            return np.zeros(3)
+        return np.array([float((k[:, 1:] * k[:, :-1]).sum() / (k**2).sum()) for k in self.kernels])
+
 
 class Injected(NamedTuple):
     """Cutouts with arcs, and the truth of these.
@@ -145,7 +158,7 @@ def inject_arcs(cutouts: CutoutSet, sky: ImageSky, seed: int, kind: str = ARC) -
         raise ValueError(f"The 'kind' parameter must be one of {', '.join(INJECTED)}. Got {kind!r} instead.")
     kept, pixels, truth = [], [], []
     for k in range(len(cutouts)):
-        image = RealImage(cutouts.pixels[k], float(cutouts.pixel_scale[k]), sky_rms(cutouts.pixels[k]))
+        image = RealImage(cutouts.pixels[k], float(cutouts.pixel_scale[k]), sky.rms_of(cutouts.pixels[k]))
         if reject_reason(image.pixels, cutouts.bcg_xy[k], image.pixel_scale) or not image.sky_sigma.min() > 0.0:
             continue
         name = str(cutouts.ids[k])

@@ -10,6 +10,7 @@ from skies import gnomonic, write_image
 from gridlens import CutoutSet, LensDetector
 from gridlens.cli import main
 from gridlens.cutouts import write_npz
+from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, GridPatchExtractor, Measured
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarning")
@@ -110,6 +111,10 @@ def test_what_does_not_go_together(cache, labels):
         (("--catalog", labels), "add --data"),
         (("--from", "default", "--recipe", "quick"), "add --data"),
         (("--data", cache, "--image", "g=a.fits", "--labels", labels), "Name the cutouts, PATHS, or survey images"),
+        (("--inject-into", cache, "--data", cache), "--inject-into and --data exclude each other"),
+        (("--inject-into", cache, "--recipe", "quick"), "--inject-into and --recipe exclude each other"),
+        (("--inject-into", cache, "--mine", cache), "--inject-into and --mine exclude each other"),
+        (("--data", cache, "--labels", labels, "--known-lenses", labels), "--known-lenses is for --inject-into."),
     ):
         result = run("train", *arguments)
         assert result.exit_code == 2
@@ -190,3 +195,32 @@ def test_labels_that_say_who_was_labelled_lead_to_the_option(cache, labels, tmp_
     result = run("train", "--data", cache, "--labels", tmp_path / "s.csv", "--out", tmp_path / "x", *MEMBERS)
     assert result.exit_code == 1
     assert "--positive-unlabelled learns from it" in result.stderr
+
+
+def test_arcs_are_injected_into_the_cutouts_that_are_named(tmp_path, noise, monkeypatch):
+    write_npz(tmp_path / "pool.npz", CutoutSet(noise(3, 64), ids=["a", "b", "c"]))
+    seen = {}
+
+    def train(source, labels, **arguments):
+        seen.update(arguments, source=source, labels=labels)
+        raise GridlensError("The trial ends here; state seeing=.")
+
+    monkeypatch.setattr("gridlens.training.train", train)
+    arguments = ("--known-lenses", tmp_path / "lenses.csv", "--seeing", "g=1.1,r=0.9,i=0.8", "--prevalence", "0.01")
+    result = run("train", "--inject-into", tmp_path / "pool.npz", "--survey", "hsc", *arguments, "--from", "default")
+    assert result.exit_code == 1
+    assert "state --seeing" in result.stderr
+    assert seen["source"] is seen["labels"] is None
+    assert seen["inject_into"].arguments["survey"] == "hsc"
+    assert seen["seeing"] == {"g": 1.1, "r": 0.9, "i": 0.8}
+    assert seen["known_lenses"] == str(tmp_path / "lenses.csv")
+    assert seen["prevalence"] == 0.01
+    assert seen["init_model"] == "default"
+
+
+def test_a_pool_that_is_too_small_is_refused_in_the_words_of_the_command_line(tmp_path, noise):
+    write_npz(tmp_path / "pool.npz", CutoutSet(noise(3, 64), ids=["a", "b", "c"]))
+    result = run("train", "--inject-into", tmp_path / "pool.npz", "--seeing", "0.8", "--out", tmp_path / "m", *MEMBERS)
+    assert result.exit_code == 1
+    assert "at least 200 usable cutouts" in " ".join(result.stderr.split())
+    assert not (tmp_path / "m").exists()

@@ -125,6 +125,14 @@ def test_the_noise_of_the_arcs_has_the_correlation_of_the_images():
         assert neighbours == pytest.approx(np.exp(-1.0 / (4.0 * 0.8**2)), abs=0.05)
 
 
+@pytest.mark.parametrize("width", [0.0, 0.5, 0.9])
+def test_the_rms_of_correlated_noise_is_that_of_its_pixels(width):
+    kernel = gaussian_kernel(width, width, 0.0)
+    noise = Texture((kernel,) * 3).apply(np.random.default_rng(0).normal(size=(3, 256, 256))) * 2.5
+    sky = ImageSky(seeing=(0.9, 0.8, 0.7), kernels=(kernel,) * 3)
+    np.testing.assert_allclose(sky.rms_of(np.moveaxis(noise, 0, 2).astype(np.float32)), 2.5, rtol=0.03)
+
+
 def test_rich_clusters_have_wider_arcs():
     poor, rich = (
         inject_arcs(clusters(12, size=96, richness=[value] * 12, redshift=[0.3] * 12), SKY, 1).truth["theta_e"].median()
