@@ -75,10 +75,16 @@ def scores_of(survey: str, pool: OtherSky, sky: OtherSky) -> np.ndarray:
                 bcg_xy=chosen.bcg_xy,
                 pixel_scale=chosen.pixel_scale,
                 id=chosen.ids.astype(str),
-                zeropoint=zero_point(chosen, survey),
             )
             table = pd.DataFrame({"id": chosen.ids, "cluster": pool.groups[rows]})
-            trained = train(inject_into=path, labels=table, survey=survey, init_model="default", random_state=0)
+            trained = train(
+                inject_into=path,
+                labels=table,
+                survey=survey,
+                zeropoint=zero_point(chosen, survey),
+                init_model="default",
+                random_state=0,
+            )
         held = np.flatnonzero(of_sky == fold)
         score[held] = trained.detector.predict_proba(windows[held])[:, 1]
         null = re.search(r"AUROC of (.*?) on", trained.card)

@@ -45,7 +45,6 @@ def write(folder, cutouts, shards=4, **columns):
             pixels=part.pixels,
             pixel_scale=part.pixel_scale,
             id=part.ids.astype(str),
-            zeropoint=27.0,
             **{name: np.asarray(values)[rows] for name, values in columns.items()},
         )
     return folder
@@ -292,7 +291,6 @@ def test_surveys_that_mix_need_names(tmp_path):
         pixels=other.pixels,
         pixel_scale=other.pixel_scale,
         id=other.ids.astype(str),
-        zeropoint=27.0,
     )
     seeing = {"g": 1.0, "r": 0.9, "i": 0.8}
     with pytest.raises(GridlensError, match=r"names in a column 'survey' .* pixel scales of 0.3 to 0.6 arcsec"):
