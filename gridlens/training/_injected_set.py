@@ -53,7 +53,7 @@ _LIMITS = """\
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """What is stated about a pool; see `train`."""
+    """Statements of the caller about a pool, as in `train`."""
 
     table: PoolTable
     known_lenses: CatalogLike | None
