@@ -220,13 +220,16 @@ def _by_columns(rows: InjectedRows, test: _Scored) -> str:
         band: X[:, [k for k, name in enumerate(FEATURE_NAMES) if name.endswith(f"_mean_{band}")]].mean(axis=1)
         for band in "gri"
     }
+    if len(np.unique(group[usable])) < 2:
+        return "Brightness and metadata alone were not measured: the test has one cluster."
     metadata = {name: X[:, FEATURE_NAMES.index(name)] for name in METADATA_NAMES}
     metadata = {name: values for name, values in metadata.items() if np.isfinite(values[usable]).any()}
     said = []
+    folds = min(_FOLDS, len(np.unique(group[usable])))
     for what, columns in (("the mean brightness in g, r and i", brightness), ("the metadata", metadata)):
         if columns:
             chosen = {name: values[usable] for name, values in columns.items()}
-            score = control_score(chosen, label[usable], groups=group[usable])
+            score = control_score(chosen, label[usable], groups=group[usable], cv=folds)
             said.append(f"{what} {auroc(label[usable], score, groups=group[usable], n_boot=_DRAWS)}")
     model = auroc(label[usable], test.score[usable], groups=group[usable], n_boot=_DRAWS)
     return f"AUROC of arcs against none by {' and by '.join(said)}; by the model {model}."
