@@ -76,7 +76,7 @@ def scores_of(survey: str, pool: OtherSky, sky: OtherSky) -> np.ndarray:
                 pixel_scale=chosen.pixel_scale,
                 id=chosen.ids.astype(str),
             )
-            table = pd.DataFrame({"id": chosen.ids, "cluster": pool.groups[rows]})
+            table = pd.DataFrame({"id": chosen.ids, "cluster": pool.truth["window"].to_numpy()[rows]})
             trained = train(
                 inject_into=path,
                 labels=table,
