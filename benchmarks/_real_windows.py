@@ -44,7 +44,7 @@ from gridlens.simulate._backgrounds import (
 from gridlens.simulate._inject import _place
 from gridlens.simulate._observe import photon_noise, sky_noise
 
-__all__ = ["REAL_SURVEYS", "complete_survey", "inject", "survey_windows"]
+__all__ = ["REAL_SURVEYS", "complete_survey", "inject", "survey_windows", "window_cell"]
 
 # Sub-pixels in which arcs are drawn are no wider than this, arcsec.
 _STEP = 0.17
@@ -142,8 +142,10 @@ REAL_SURVEYS = {
 }
 
 
-def survey_windows(folder: Path, name: str) -> Backgrounds:
+def survey_windows(folder: Path, name: str, size: int | None = None) -> Backgrounds:
     """Return the windows of a survey in `REAL_SURVEYS`, around bright red galaxies of its images.
+
+    Windows are `size` pixels wide where it is given, and not as `REAL_SURVEYS` has them.
 
     Raises
     ------
@@ -153,16 +155,17 @@ def survey_windows(folder: Path, name: str) -> Backgrounds:
     images: list[RealImage] = []
     windows: list[Window] = []
     survey = REAL_SURVEYS[name]
+    width = size or survey.size
     for pixels, scale in survey.images(folder):
         image = RealImage(pixels, scale, sky_rms(pixels))
-        if max(pixels.shape[:2]) > 2 * survey.size:
-            found = list(_field_windows(image, len(images), survey.size))
-        elif min(pixels.shape[:2]) > survey.size:
-            found = _brightest_red(image, len(images), survey.size)
+        if max(pixels.shape[:2]) > 2 * width:
+            found = list(_field_windows(image, len(images), width))
+        elif min(pixels.shape[:2]) > width:
+            found = _brightest_red(image, len(images), width)
         else:
             # A stamp has its galaxy in the middle, and is cut square.
-            size = min(pixels.shape[:2])
-            found = [replace(whole_window(image, _middle(pixels), len(images)), size=size)]
+            narrow = min(pixels.shape[:2])
+            found = [replace(whole_window(image, _middle(pixels), len(images)), size=narrow)]
         images.append(image)
         windows.extend(found)
     if not windows:
@@ -234,12 +237,12 @@ def inject(
     with_arc = (pixels + unit * np.moveaxis(arc + noise, 0, 2)).astype(np.float32)
     centre = 0.5 * (window.size - 1)
     place = centre + bcg[0] / image.pixel_scale, centre + bcg[1] / image.pixel_scale
-    shared = {"window": number, "field": _cell(window)}
+    shared = {"window": number, "field": window_cell(window)}
     plain = Picture(np.ascontiguousarray(pixels), place, image.pixel_scale, np.zeros_like(arc), sigma, shared)
     return plain, Picture(with_arc, place, image.pixel_scale, unit * arc, sigma, shared | truth)
 
 
-def _cell(window: Window) -> str:
+def window_cell(window: Window) -> str:
     """Name of the part of the sky that a window lies in, a window wide: windows there share galaxies."""
     x, y = (int(coordinate // window.size) for coordinate in window.bcg_xy)
     return f"{window.image}-{x}-{y}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gridlens.simulate._canvas import Canvas, band_fluxes
-from gridlens.simulate._population import Cluster, red_sequence
+from gridlens.simulate._population import Cluster
 
 __all__ = ["IMPOSTORS", "draw_impostors", "impostor_place"]
 
@@ -47,7 +47,7 @@ def _tidal_arc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> No
     opening = float(np.clip(rng.uniform(3.0, 14.0) / radius, 0.3, 3.5))
     canvas.arc(x, y, radius, rng.uniform(0.0, 2.0 * math.pi), opening, rng.uniform(0.3, 0.9), fluxes)
     if rng.random() < 0.6:
-        gr, ri = red_sequence(cluster.redshift)
+        gr, ri = cluster.red_colours
         host = band_fluxes(float(rng.uniform(18.5, 21.5)), gr + rng.normal(0.0, 0.1), ri)
         canvas.galaxy(x, y, rng.uniform(0.5, 1.8), 3.0, rng.uniform(0.5, 1.0), rng.uniform(0.0, math.pi), host)
 
@@ -55,7 +55,7 @@ def _tidal_arc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> No
 def _shells(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """Shells of a merger remnant: several arcs, concentric with their galaxy, as red as it is."""
     x, y, _ = impostor_place(rng, canvas, cluster)
-    gr, ri = red_sequence(cluster.redshift)
+    gr, ri = cluster.red_colours
     gr += float(rng.normal(0.0, 0.1))
     mag = float(rng.uniform(18.0, 20.5))
     canvas.galaxy(

@@ -52,6 +52,10 @@ class Conditions:
     """point-spread function of each band; None for round Moffat profiles of the seeing"""
     texture: Texture | None = None
     """of the noise; None for noise that is correlated by `correlation` alone"""
+    saturation: float = 17.5
+    """AB mag of a star whose peak fills the detector"""
+    quantum: float = 0.0
+    """step of the pixels' values in units of the sky's rms; 0 for values that are not rounded"""
 
     def observe(self, canvas: Canvas) -> np.ndarray:
         """Return the light of `canvas` as observed, without noise, (3, size, size)."""
@@ -105,7 +109,11 @@ def add_noise(rng: np.random.Generator, light: np.ndarray, conditions: Condition
             noise[band] = ndimage.gaussian_filter(noise[band], conditions.correlation, mode="wrap")
             noise[band] /= noise[band].std()
     variance = conditions.sky_sigma[:, None, None] ** 2 * (1.0 + np.clip(light, 0.0, None) / sky[:, None, None])
-    return np.asarray(light + noise * np.sqrt(variance))
+    pixels = light + noise * np.sqrt(variance)
+    if conditions.quantum > 0.0:
+        step = conditions.quantum * conditions.sky_sigma[:, None, None]
+        pixels = np.round(pixels / step) * step
+    return np.asarray(pixels)
 
 
 def photon_noise(
@@ -139,8 +147,8 @@ def add_saturation(
         return
     yy, xx = np.indices(pixels.shape[1:])
     centre = 0.5 * (geometry.size - 1)
-    # The detector fills where a 17.5 mag star peaks.
-    peak = flux_of(17.5) * geometry.pixel_scale**2 / (1.6 * conditions.seeing**2)
+    filled = flux_of(conditions.saturation)
+    peak = filled * geometry.pixel_scale**2 / (1.6 * conditions.seeing**2)
     turn = float(rng.choice([0.0, 0.25 * math.pi]))
     for x, y, fluxes in stars:
         dx = xx - centre - x / geometry.pixel_scale
@@ -151,9 +159,9 @@ def add_saturation(
             spike = np.exp(-0.5 * (across / 0.8) ** 2) / (1.0 + r) ** 1.6
             pixels += 3e-4 * fluxes[:, None, None] * geometry.pixel_scale**2 * spike
         for band in range(3):
-            if fluxes[band] > 4.0 * flux_of(17.5) and rng.random() < 0.5:
+            if fluxes[band] > 4.0 * filled and rng.random() < 0.5:
                 trail = (np.abs(dx) < 0.7) & (
-                    np.abs(dy) * geometry.pixel_scale < 2.0 * (fluxes[band] / flux_of(17.5)) ** 0.5
+                    np.abs(dy) * geometry.pixel_scale < 2.0 * (fluxes[band] / filled) ** 0.5
                 )
                 pixels[band][trail] = peak[band]
     np.minimum(pixels, peak[:, None, None], out=pixels)

@@ -28,6 +28,13 @@ class Cluster:
     bcg_angle: float
     members: np.ndarray
     """(m, 3): x, y in arcsec and luminosity over L*, the BCG first, then the brightest"""
+    sequence: tuple[float, float] | None = None
+    """g-r and r-i of its early types; None for those of `red_sequence`"""
+
+    @property
+    def red_colours(self) -> tuple[float, float]:
+        """Colours g-r and r-i of its early types."""
+        return red_sequence(self.redshift) if self.sequence is None else self.sequence
 
 
 def red_sequence(redshift: float) -> tuple[float, float]:

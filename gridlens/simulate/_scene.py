@@ -1,6 +1,7 @@
 """One scene: everything that one seed and one number decide, with its truth."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +11,18 @@ from scipy import ndimage
 from gridlens.cutouts import METADATA_NAMES, get_survey
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS, Survey
 from gridlens.simulate._canvas import Canvas, Geometry
-from gridlens.simulate._impostors import draw_impostors
+from gridlens.simulate._ingredients import PLAIN, REALISTIC, draw_galaxies
 from gridlens.simulate._lens import ClusterMass, critical_radius, draw_mass
 from gridlens.simulate._observe import (
     Conditions,
     add_artefact,
     add_noise,
     add_saturation,
-    draw_conditions,
 )
-from gridlens.simulate._population import Cluster, draw_cluster, draw_field, draw_stars
+from gridlens.simulate._population import Cluster
 from gridlens.simulate._randomised import RANDOMISED, Streams
 from gridlens.simulate._sources import Source, draw_lensed, draw_sources
-from gridlens.simulate._wide_background import add_background
-from gridlens.simulate._wide_galaxies import Blank, draw_wide_cluster, draw_wide_field
-from gridlens.simulate._wide_impostors import draw_wide_impostors
+from gridlens.simulate._wide_background import add_background, add_residual
 from gridlens.simulate._wide_lens import draw_wide_mass, draw_wide_sources
 from gridlens.simulate._wide_sky import draw_sampling, widened
 
@@ -39,6 +37,12 @@ __all__ = [
     "usual_einstein_radius",
 ]
 
+GalaxyMaker = Callable[[np.random.Generator, Canvas], Cluster]
+
+# Richness of a group over that of the cluster that it is drawn for.
+_GROUP_RICHNESS = 0.3
+# Einstein radii of the lenses among groups, arcsec.
+_GROUP_RADII = (4.0, 8.0)
 # Sizes of the scenes away from the canonical geometry: few, so that shards of one size fill.
 _VARIED_SIZES = (64, 96, 128, 160, 200)
 
@@ -98,6 +102,10 @@ class SceneSettings:
         Ingredients that are drawn more widely than the survey would have them, among `RANDOMISED`.
     randomised_fraction : float, default=1.0
         Fraction of the scenes in which they are; each ingredient is then drawn widely in half of these scenes.
+    realistic : bool, default=False
+        Draw galaxies, stars, PSF and noise as the images of surveys show them, nearby spirals in some scenes without a
+        lens, and in a sixth of the scenes a group of galaxies, whose lenses have Einstein radii of 4 to 8 arcsec. The
+        bundled models were trained on scenes without it.
     """
 
     surveys: tuple[str, ...] = SIMULATED_SURVEYS
@@ -106,6 +114,7 @@ class SceneSettings:
     cluster_cluster: float = 0.0
     randomisation: tuple[str, ...] = ()
     randomised_fraction: float = 1.0
+    realistic: bool = False
 
     def __post_init__(self) -> None:
         if not self.surveys:
@@ -170,33 +179,59 @@ def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None)
     return draw_scene(rng, survey, settings, seed, index)
 
 
-def draw_scene(rng: np.random.Generator, survey: Survey, settings: SceneSettings, seed: int, index: int) -> Scene:
-    """Draw a scene as `survey` sees it; `settings.surveys` is not used, and seed and index only name the scene."""
+def draw_scene(
+    rng: np.random.Generator,
+    survey: Survey,
+    settings: SceneSettings,
+    seed: int,
+    index: int,
+    *,
+    geometry: Geometry | None = None,
+    centre: GalaxyMaker | None = None,
+) -> Scene:
+    """Draw a scene as `survey` sees it; `settings.surveys` is not used, and seed and index only name the scene.
+
+    `geometry` replaces the canonical one, and `centre` draws what stands in for the cluster and the impostors.
+    """
+    parts = REALISTIC if settings.realistic else PLAIN
     is_lens = bool(rng.random() < settings.lens_fraction)
     streams = Streams(seed, index, settings.randomisation, settings.randomised_fraction)
     # Without such lenses nothing is drawn for the other scenes.
     wide = (is_lens or settings.cluster_cluster > 0.0) and bool(rng.random() < settings.cluster_cluster)
     cluster_cluster = is_lens and wide
     varied = bool(rng.random() < settings.varied_fraction)
-    geometry, sampling = _draw_geometry(rng, varied, wide), draw_sampling(streams)
+    drawn, sampling = _draw_geometry(rng, varied, wide), draw_sampling(streams)
+    geometry = geometry or drawn
     if geometry == Geometry() and sampling.pixel_scale is not None:
         geometry = Geometry(geometry.size, sampling.pixel_scale)
-    conditions = widened(draw_conditions(rng, survey, geometry, varied), streams, geometry, sampling, varied)
+    conditions = widened(parts.conditions(rng, survey, geometry, varied), streams, geometry, sampling, varied)
     canvas = Canvas(geometry, floor=0.05 * float(conditions.sky_sigma.min()) / geometry.pixel_scale**2)
 
     redshift = float(rng.uniform(0.2, 0.7))
     richness = float(rng.lognormal(math.log(50.0), 0.45))
-    cluster, impostors = _draw_galaxies(rng, canvas, redshift, richness, sampling.offset, is_lens, streams)
-    saturated = draw_stars(rng, canvas)
+    is_group = parts.groups > 0.0 and bool(rng.random() < parts.groups)
+    if is_group:
+        richness *= _GROUP_RICHNESS
+    if centre is not None:
+        cluster, impostors = centre(rng, canvas), []
+        parts.field(rng, canvas)
+    else:
+        cluster, impostors = draw_galaxies(rng, canvas, redshift, richness, sampling.offset, is_lens, streams, parts)
+    saturated = parts.stars(rng, canvas)
 
     arc = np.zeros((3, geometry.size, geometry.size))
     truth: dict[str, Any] = {}
     if is_lens:
-        arc, truth = draw_lens(rng, canvas, cluster, conditions, cluster_cluster, wide=streams.in_half("sources"))
+        wide_sources = streams.in_half("sources")
+        low, high = np.log(_GROUP_RADII)
+        theta_e = math.exp(rng.uniform(low, high)) if is_group and not cluster_cluster else None
+        arc, truth = draw_lens(rng, canvas, cluster, conditions, cluster_cluster, wide_sources, theta_e)
     light = conditions.observe(canvas) + arc
     pixels = add_noise(rng, light * conditions.gains[:, None, None], conditions, geometry.pixel_scale)
+    if parts.sky_residual > 0.0:
+        add_residual(rng, pixels, light, conditions.sky_sigma, parts.sky_residual)
     add_saturation(rng, pixels, saturated, conditions, geometry)
-    artefacts = [add_artefact(rng, pixels, conditions.sky_sigma)] if rng.random() < 0.15 else []
+    artefacts = [add_artefact(rng, pixels, conditions.sky_sigma)] if rng.random() < parts.artefacts else []
     artefacts += add_background(streams, pixels, light, conditions.sky_sigma, saturated, geometry, cluster.bcg)
     # Any sky level: coadds come with their sky subtracted, never exactly.
     pixels += (conditions.sky_sigma * rng.normal(0.0, 0.3, 3))[:, None, None]
@@ -237,31 +272,6 @@ def _draw_geometry(rng: np.random.Generator, varied: bool, wide: bool) -> Geomet
     low = max(0.19, (60.0 if wide else 30.0) / size)
     high = min(0.7, 90.0 / size)
     return Geometry(size, float(rng.uniform(min(low, high), high)))
-
-
-def _draw_galaxies(
-    rng: np.random.Generator,
-    canvas: Canvas,
-    redshift: float,
-    richness: float,
-    offset: tuple[float, float],
-    is_lens: bool,
-    streams: Streams,
-) -> tuple[Cluster, list[str]]:
-    """Draw the cluster, the field and the impostors; return the cluster and the kinds of the impostors."""
-    blank = Blank(canvas.geometry, canvas.floor)
-    wide = streams.in_half("galaxies")
-    # The plain ones are drawn in every scene: what comes after them has the same random numbers.
-    cluster = draw_cluster(rng, blank if wide else canvas, redshift, richness, offset)
-    draw_field(rng, blank if wide else canvas)
-    if wide is not None:
-        cluster = draw_wide_cluster(wide, canvas, redshift, richness, offset)
-        draw_wide_field(wide, canvas)
-    wide = streams.in_half("impostors")
-    impostors = draw_impostors(rng, blank if wide else canvas, cluster)
-    if wide is not None:
-        return draw_wide_impostors(wide, canvas, cluster, is_lens=is_lens)
-    return cluster, impostors
 
 
 def draw_lens(

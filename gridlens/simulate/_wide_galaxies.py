@@ -61,6 +61,7 @@ def draw_wide_cluster(
     redshift: float,
     richness: float,
     offset: tuple[float, float] = (0.0, 0.0),
+    colours: tuple[float, float] | None = None,
 ) -> Cluster:
     """Draw a BCG with its intracluster light and the members onto `canvas`, each from wide distributions.
 
@@ -74,12 +75,14 @@ def draw_wide_cluster(
         the BCG stands alone, and the richness of the result is a tenth of this.
     offset : tuple of float, default=(0.0, 0.0)
         Place that the BCG lies near, arcsec from the cutout's centre.
+    colours : tuple of float, optional
+        g-r and r-i that those of the red sequence scatter about; those of `red_sequence` unless given.
 
     Returns
     -------
     Cluster
     """
-    gr, ri = red_sequence(redshift)
+    gr, ri = colours or red_sequence(redshift)
     knee = 18.5 + 5.0 * (redshift - 0.2) + float(rng.uniform(-0.7, 0.7))
     sequence = _Sequence(
         gr + float(rng.uniform(-0.25, 0.25)),
@@ -104,7 +107,7 @@ def draw_wide_cluster(
     _draw_members(rng, canvas, positions, mags, sequence, 1.0 - 0.5 * (redshift - 0.2))
     luminosity = np.append(10.0 ** (-0.4 * (mag - knee)), 10.0 ** (-0.4 * (mags - knee)))
     members = np.column_stack([np.vstack([[x, y], positions]), luminosity])
-    return Cluster(redshift, 0.1 * richness if alone else richness, (x, y), mag, angle, members)
+    return Cluster(redshift, 0.1 * richness if alone else richness, (x, y), mag, angle, members, colours)
 
 
 def _draw_bcg(

@@ -8,10 +8,10 @@ import numpy as np
 
 from gridlens.simulate._canvas import Canvas, band_fluxes
 from gridlens.simulate._impostors import IMPOSTORS, impostor_place
-from gridlens.simulate._population import Cluster, draw_field, red_sequence
+from gridlens.simulate._population import Cluster, draw_field
 from gridlens.simulate._wide_discs import draw_arms, draw_spots, turned
 
-__all__ = ["WIDE_IMPOSTORS", "draw_wide_impostors"]
+__all__ = ["WIDE_IMPOSTORS", "draw_nearby_spiral", "draw_wide_impostors"]
 
 # Fraction of the scenes without a lens that hold a nearby spiral, and of these the fraction with it in the centre.
 _NEARBY, _CENTRAL = 0.15, 0.5
@@ -34,7 +34,7 @@ def _central_ring(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) ->
 def _tidal_tail(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
     """Draw a red galaxy with one or two long tails that open outwards."""
     x, y, _ = impostor_place(rng, canvas, cluster)
-    gr, ri = (c + float(rng.normal(0.0, 0.15)) for c in red_sequence(cluster.redshift))
+    gr, ri = (c + float(rng.normal(0.0, 0.15)) for c in cluster.red_colours)
     mag, start = float(rng.uniform(18.0, 21.5)), float(rng.uniform(0.0, 2.0 * math.pi))
     canvas.galaxy(
         x, y, float(rng.uniform(0.5, 2.0)), 3.0, float(rng.uniform(0.5, 1.0)), start % math.pi, band_fluxes(mag, gr, ri)
@@ -144,7 +144,7 @@ def draw_wide_impostors(
     """
     kinds = []
     if not is_lens and rng.random() < _NEARBY:
-        cluster = _nearby_spiral(rng, canvas, cluster)
+        cluster = draw_nearby_spiral(rng, canvas, cluster, draw_field)
         kinds.append("nearby-spiral")
     for _ in range(int(rng.choice(4, p=[0.4, 0.35, 0.17, 0.08]))):
         kinds.append(str(rng.choice(list(WIDE_IMPOSTORS))))
@@ -152,13 +152,21 @@ def draw_wide_impostors(
     return cluster, kinds
 
 
-def _nearby_spiral(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> Cluster:
-    """Draw a spiral with arms of 5 to 25 arcsec in front of the cluster or, alone in its field, in the centre."""
+def draw_nearby_spiral(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    cluster: Cluster,
+    field: Callable[[np.random.Generator, Canvas], None],
+) -> Cluster:
+    """Draw a spiral with arms of 5 to 25 arcsec in front of the cluster or, alone in its field, in the centre.
+
+    `field` draws the field galaxies around a spiral that is alone. Returns the cluster, or the spiral in its place.
+    """
     mag, half = float(rng.uniform(14.0, 17.0)), 0.5 * canvas.geometry.field
     x, y = cluster.bcg
     if rng.random() < _CENTRAL:
         canvas.images.fill(0.0)
-        draw_field(rng, canvas)
+        field(rng, canvas)
         cluster = replace(cluster, bcg_mag=mag, members=np.array([[x, y, 1.0]]))
     else:
         x, y = x + float(rng.uniform(-0.8, 0.8)) * half, y + float(rng.uniform(-0.8, 0.8)) * half

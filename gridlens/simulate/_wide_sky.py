@@ -80,16 +80,16 @@ def widened(
     if optics is not None:
         spreads = _draw_spreads(optics, conditions.seeing, varied)
     elif sampling.grid is not None:
-        spreads = [PointSpread(float(fwhm)) for fwhm in conditions.seeing]
+        spreads = list(conditions.spreads or (PointSpread(float(fwhm)) for fwhm in conditions.seeing))
     if spreads is not None:
         conditions = _sampled_spreads(conditions, spreads, geometry, sampling.grid)
-    texture = None
+    texture = conditions.texture
     if noise is not None:
         depth, texture = _draw_noise(noise, conditions.depth, geometry, sampling.grid, varied)
         conditions = replace(conditions, depth=depth, texture=texture)
     elif sampling.grid is not None:
         kernel = gaussian_kernel(conditions.correlation, conditions.correlation, 0.0)
-        texture = Texture((kernel,) * 3, grid=sampling.grid)
+        texture = replace(texture, grid=sampling.grid) if texture else Texture((kernel,) * 3, grid=sampling.grid)
         conditions = replace(conditions, texture=texture)
     if texture is None:
         sigma = sky_noise(conditions.depth, conditions.seeing, geometry.pixel_scale, conditions.correlation)

@@ -1,6 +1,7 @@
 """Randomised galaxies, sources and impostors: streams of their own, wide ranges, truth that agrees with the light."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,10 +50,13 @@ def test_galaxies_and_impostors_leave_the_rest_of_a_scene_alone(monkeypatch, nam
     # Impostors are missing in some scenes in which they are wide.
     index = next(k for k in range(50) if wide_in(k, name) and (name == "galaxies" or scene(k, name).truth["impostor"]))
     states = []
-    stars = scene_module.draw_stars
-    monkeypatch.setattr(
-        scene_module, "draw_stars", lambda rng, sheet: states.append(rng.bit_generator.state) or stars(rng, sheet)
-    )
+    parts = scene_module.PLAIN
+
+    def stars(rng, sheet):
+        states.append(rng.bit_generator.state)
+        return parts.stars(rng, sheet)
+
+    monkeypatch.setattr(scene_module, "PLAIN", replace(parts, stars=stars))
     plain, wide = scene(index), scene(index, name)
     assert states[0] == states[1]
     assert not np.array_equal(plain.pixels, wide.pixels)

@@ -1,0 +1,180 @@
+"""Real windows without an arc and simulated scenes without a lens, with the same pixels and the same conditions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from _real_windows import complete_survey, survey_windows, window_cell
+from _scenes import cache_key, cache_path
+from joblib import Parallel, delayed
+
+from gridlens import CutoutSet
+from gridlens._turns import turned
+from gridlens.cutouts._surveys import Survey
+from gridlens.features import measure
+from gridlens.features._contract import N_IMAGE_FEATURES
+from gridlens.simulate import SceneSettings
+from gridlens.simulate._backgrounds import Backgrounds
+from gridlens.simulate._canvas import Canvas, Geometry, band_fluxes
+from gridlens.simulate._observe import sky_noise
+from gridlens.simulate._population import Cluster, red_sequence
+from gridlens.simulate._real_population import observed_red_sequence
+from gridlens.simulate._scene import Scene, draw_scene
+
+__all__ = ["SKIES", "Sky", "conditions_of", "real_sky", "simulated_sky"]
+
+# FWHM in g, r, i, arcsec, of Moffat profiles fitted to the unsaturated stars of the images, medians.
+_SEEING = {
+    "hsc": (0.77, 0.75, 0.60),
+    "sdss": (1.17, 0.92, 0.90),
+    "kids": (1.04, 0.84, 0.92),
+    "ps1": (1.27, 1.28, 1.09),
+    "des": (1.16, 0.89, 0.82),
+}
+# The zero points of the KiDS field are unknown: at this depth, which is that of the survey less a loss from pixels of 0.34
+# arcsec that were interpolated from finer ones, its galaxies have the counts and the colours of those in other fields.
+_KIDS_DEPTH = (24.8, 25.0, 24.1)
+# AB zero point of the images.
+_ZERO_POINT = {"hsc": 27.0, "sdss": 22.5, "ps1": 25.0, "des": 30.0}
+_SCENE_ZERO_POINT = 27.0
+# r magnitude of an L* galaxy, and kpc per arcsec, at some redshifts.
+_KNEE_REDSHIFT, _KNEE_MAG = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), (16.65, 18.3, 19.4, 20.3, 21.1, 21.75, 22.25)
+_KPC_PER_ARCSEC = (1.84, 3.30, 4.45, 5.37, 6.10, 6.69, 7.15)
+# Narrower windows than those of the injected sets, pixels: more of the small fields have room for one.
+_SIZE = {"hsc": 200}
+SKIES = ("clusters", "galaxies")
+"""centres of the simulated scenes: clusters as models learn from them, or one red galaxy as in the real windows"""
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Features of cutouts without a lens.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, 306), float32
+    groups : ndarray of shape (n,), str
+        Rows of one group show the same part of the sky.
+    """
+
+    features: np.ndarray = field(repr=False)
+    groups: np.ndarray = field(repr=False)
+
+
+def real_sky(folder: Path, name: str) -> tuple[Sky, Backgrounds]:
+    """Return the windows of a survey, each in its eight flips and turns, and the windows themselves.
+
+    A group is a part of the sky a window wide; of HSC and DES it is a field.
+    """
+    windows = survey_windows(folder, name, _SIZE.get(name))
+    cutouts = windows.cutouts()
+    centre = 0.5 * (cutouts.pixels.shape[1] - 1)
+    rows = []
+    for turn in range(8):
+        places = [_turned_place(x - centre, y - centre, turn) for x, y in cutouts.bcg_xy]
+        pixels = np.stack([turned(cutout, turn) for cutout in cutouts.pixels])
+        rows.append(_features(pixels, [(centre + x, centre + y) for x, y in places], float(cutouts.pixel_scale[0])))
+    fields = name in ("hsc", "des")
+    groups = [str(window.image) if fields else window_cell(window) for window in windows.windows]
+    return Sky(np.concatenate(rows), np.array(groups * 8, dtype=str)), windows
+
+
+def _turned_place(x: float, y: float, turn: int) -> tuple[float, float]:
+    """Return a place from the centre after a flip of x and quarter turns, as `turned` flips and turns the pixels."""
+    x = -x if turn >= 4 else x
+    for _ in range(turn % 4):
+        x, y = y, -x
+    return x, y
+
+
+def conditions_of(name: str, windows: Backgrounds) -> Survey:
+    """Return the preset of a survey with the seeing and, where the zero point is known, the depth of the images."""
+    survey = replace(complete_survey(name), seeing=_SEEING[name])
+    if name == "kids":
+        return replace(survey, depth=_KIDS_DEPTH)
+    sigma = np.median([image.sky_sigma for image in windows.images if image.sky_sigma.min() > 0.0], axis=0)
+    sigma = sigma * 10.0 ** (0.4 * (_SCENE_ZERO_POINT - _ZERO_POINT[name]))
+    scale = windows.images[0].pixel_scale
+    depth = 2.5 * np.log10(sky_noise(np.zeros(3), np.array(survey.seeing), scale) / sigma)
+    return replace(survey, depth=tuple(float(mag) for mag in depth))
+
+
+def simulated_sky(
+    name: str, windows: Backgrounds, settings: SceneSettings, centres: str, n: int, seed: int, jobs: int
+) -> Sky:
+    """Return `n` scenes without a lens that have the pixels and conditions of a survey's windows.
+
+    Parameters
+    ----------
+    name : str
+        A survey of `REAL_SURVEYS`.
+    windows : Backgrounds
+        Its windows, whose central galaxies lend their brightness to those of the scenes.
+    settings : SceneSettings
+        Only the ingredients are used: no scene has a lens, and none is drawn away from the conditions.
+    centres : str
+        One of `SKIES`.
+    n, seed, jobs : int
+        Scenes, their seed, and the processes that draw them.
+    """
+    settings = replace(settings, lens_fraction=0.0, varied_fraction=0.0)
+    survey = conditions_of(name, windows)
+    key = cache_key((settings, survey, centres, n, seed), ("cutouts", "features", "simulate"), ("_realism_sets",))
+    path = cache_path(f"realism-{name}-{centres}-{key}.npy")
+    if not path.exists():
+        mags = _central_magnitudes(windows, survey) if centres == "galaxies" else None
+        geometry = Geometry(windows.windows[0].size, windows.images[0].pixel_scale)
+        make = partial(realism_scene, survey, settings, geometry, mags, seed)
+        scenes = Parallel(n_jobs=jobs, batch_size=16)(delayed(make)(index) for index in range(n))
+        # Impostors are drawn far more often than the sky has them, on purpose.
+        kept = [scene for scene in scenes if not scene.truth["impostor"]]
+        np.save(path, _features(np.stack([s.pixels for s in kept]), [s.bcg_xy for s in kept], geometry.pixel_scale))
+    features = np.load(path)
+    return Sky(features, np.array([f"scene-{number}" for number in range(len(features))]))
+
+
+def realism_scene(
+    survey: Survey, settings: SceneSettings, geometry: Geometry, mags: np.ndarray | None, seed: int, index: int
+) -> Scene:
+    """Return one scene; with `mags`, a red galaxy of one of these r magnitudes takes the place of the cluster."""
+    rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
+    alone = None if mags is None else partial(_galaxy_alone, mags, settings)
+    return draw_scene(rng, survey, settings, seed, index, geometry=geometry, centre=alone)
+
+
+def _galaxy_alone(mags: np.ndarray, settings: SceneSettings, rng: np.random.Generator, canvas: Canvas) -> Cluster:
+    """Draw a luminous red galaxy, at the redshift at which one of that magnitude stands."""
+    mag = float(rng.choice(mags) + rng.normal(0.0, 0.2))
+    redshift = float(np.clip(np.interp(mag + rng.normal(0.6, 0.4), _KNEE_MAG, _KNEE_REDSHIFT), 0.1, 0.7))
+    gr, ri = (observed_red_sequence if settings.realistic else red_sequence)(redshift)
+    x, y = (float(c) for c in rng.uniform(-0.5, 0.5, 2) * canvas.geometry.pixel_scale)
+    radius = 5.5 / float(np.interp(redshift, _KNEE_REDSHIFT, _KPC_PER_ARCSEC)) * float(rng.lognormal(0.0, 0.3))
+    angle, axis_ratio = float(rng.uniform(0.0, math.pi)), float(rng.uniform(0.4, 1.0))
+    canvas.galaxy(x, y, radius, float(rng.uniform(2.5, 5.5)), axis_ratio, angle, band_fluxes(mag, gr, ri))
+    return Cluster(redshift, math.nan, (x, y), mag, angle, np.array([[x, y, 1.0]]))
+
+
+def _central_magnitudes(windows: Backgrounds, survey: Survey) -> np.ndarray:
+    """Return the r magnitude of the central galaxy of each window within 2 arcsec, on the scale of its depth."""
+    scale = windows.images[0].pixel_scale
+    expected = sky_noise(np.array(survey.depth), np.array(survey.seeing), scale)[1]
+    mags = []
+    for window in windows.windows:
+        image = windows.images[window.image]
+        y, x = np.indices(image.pixels.shape[:2])
+        near = np.hypot(x - window.bcg_xy[0], y - window.bcg_xy[1]) * scale < 2.0
+        red = image.pixels[:, :, 1]
+        flux = float(np.nansum(red[near] - np.nanmedian(red))) * expected / image.sky_sigma[1]
+        mags.append(_SCENE_ZERO_POINT - 2.5 * math.log10(max(flux, expected)))
+    return np.array(mags)
+
+
+def _features(pixels: np.ndarray, bcg_xy: list[tuple[float, float]], pixel_scale: float) -> np.ndarray:
+    """Return the image features of cutouts, (n, 306)."""
+    cutouts = CutoutSet(pixels, bcg_xy=bcg_xy, pixel_scale=[pixel_scale] * len(pixels))
+    measured = measure(cutouts)
+    return np.asarray(measured.features[~measured.rejected, :N_IMAGE_FEATURES])
