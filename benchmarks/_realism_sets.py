@@ -18,11 +18,10 @@ from gridlens.cutouts._surveys import Survey
 from gridlens.features import measure
 from gridlens.features._contract import N_IMAGE_FEATURES
 from gridlens.simulate import SceneSettings
-from gridlens.simulate._backgrounds import Backgrounds
-from gridlens.simulate._canvas import Canvas, Geometry, band_fluxes
+from gridlens.simulate._backgrounds import Backgrounds, _measure, _planes
+from gridlens.simulate._canvas import Canvas, Geometry, flux_of
 from gridlens.simulate._observe import sky_noise
-from gridlens.simulate._population import Cluster, red_sequence
-from gridlens.simulate._real_population import observed_red_sequence
+from gridlens.simulate._population import Cluster
 from gridlens.simulate._scene import Scene, draw_scene
 
 __all__ = ["SKIES", "Sky", "conditions_of", "real_sky", "simulated_sky"]
@@ -41,13 +40,14 @@ _KIDS_DEPTH = (24.8, 25.0, 24.1)
 # AB zero point of the images.
 _ZERO_POINT = {"hsc": 27.0, "sdss": 22.5, "ps1": 25.0, "des": 30.0}
 _SCENE_ZERO_POINT = 27.0
-# r magnitude of an L* galaxy, and kpc per arcsec, at some redshifts.
-_KNEE_REDSHIFT, _KNEE_MAG = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), (16.65, 18.3, 19.4, 20.3, 21.1, 21.75, 22.25)
-_KPC_PER_ARCSEC = (1.84, 3.30, 4.45, 5.37, 6.10, 6.69, 7.15)
 # Narrower windows than those of the injected sets, pixels: more of the small fields have room for one.
 _SIZE = {"hsc": 200}
+# Fewer windows than this are used in all their eight flips and turns.
+_FEW = 100
+# Half-light radius of a Moffat profile with an exponent of 4 over its FWHM.
+_HALF_LIGHT = 0.58
 SKIES = ("clusters", "galaxies")
-"""centres of the simulated scenes: clusters as models learn from them, or one red galaxy as in the real windows"""
+"""centres of the simulated scenes: clusters as models learn from them, or one galaxy, as bright, red and large as in the windows"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Sky:
 
 
 def real_sky(folder: Path, name: str) -> tuple[Sky, Backgrounds]:
-    """Return the windows of a survey, each in its eight flips and turns, and the windows themselves.
+    """Return the windows of a survey, flipped and turned, and the windows themselves.
 
     A group is a part of the sky a window wide; of HSC and DES it is a field.
     """
@@ -74,13 +74,15 @@ def real_sky(folder: Path, name: str) -> tuple[Sky, Backgrounds]:
     cutouts = windows.cutouts()
     centre = 0.5 * (cutouts.pixels.shape[1] - 1)
     rows = []
-    for turn in range(8):
+    # Where windows are many, two ways round are enough.
+    turns = range(8) if len(windows) < _FEW else (0, 5)
+    for turn in turns:
         places = [_turned_place(x - centre, y - centre, turn) for x, y in cutouts.bcg_xy]
         pixels = np.stack([turned(cutout, turn) for cutout in cutouts.pixels])
         rows.append(_features(pixels, [(centre + x, centre + y) for x, y in places], float(cutouts.pixel_scale[0])))
     fields = name in ("hsc", "des")
     groups = [str(window.image) if fields else window_cell(window) for window in windows.windows]
-    return Sky(np.concatenate(rows), np.array(groups * 8, dtype=str)), windows
+    return Sky(np.concatenate(rows), np.array(groups * len(turns), dtype=str)), windows
 
 
 def _turned_place(x: float, y: float, turn: int) -> tuple[float, float]:
@@ -126,9 +128,9 @@ def simulated_sky(
     key = cache_key((settings, survey, centres, n, seed), ("cutouts", "features", "simulate"), ("_realism_sets",))
     path = cache_path(f"realism-{name}-{centres}-{key}.npy")
     if not path.exists():
-        mags = _central_magnitudes(windows, survey) if centres == "galaxies" else None
+        galaxies = _central_galaxies(windows, survey) if centres == "galaxies" else None
         geometry = Geometry(windows.windows[0].size, windows.images[0].pixel_scale)
-        make = partial(realism_scene, survey, settings, geometry, mags, seed)
+        make = partial(realism_scene, survey, settings, geometry, galaxies, seed)
         scenes = Parallel(n_jobs=jobs, batch_size=16)(delayed(make)(index) for index in range(n))
         # Impostors are drawn far more often than the sky has them, on purpose.
         kept = [scene for scene in scenes if not scene.truth["impostor"]]
@@ -138,39 +140,43 @@ def simulated_sky(
 
 
 def realism_scene(
-    survey: Survey, settings: SceneSettings, geometry: Geometry, mags: np.ndarray | None, seed: int, index: int
+    survey: Survey, settings: SceneSettings, geometry: Geometry, galaxies: np.ndarray | None, seed: int, index: int
 ) -> Scene:
-    """Return one scene; with `mags`, a red galaxy of one of these r magnitudes takes the place of the cluster."""
+    """Return one scene; one of the `galaxies`, magnitudes in g, r and i and a radius, replaces the cluster if given."""
     rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
-    alone = None if mags is None else partial(_galaxy_alone, mags, settings)
+    alone = None if galaxies is None else partial(_galaxy_alone, galaxies)
     return draw_scene(rng, survey, settings, seed, index, geometry=geometry, centre=alone)
 
 
-def _galaxy_alone(mags: np.ndarray, settings: SceneSettings, rng: np.random.Generator, canvas: Canvas) -> Cluster:
-    """Draw a luminous red galaxy, at the redshift at which one of that magnitude stands."""
-    mag = float(rng.choice(mags) + rng.normal(0.0, 0.2))
-    redshift = float(np.clip(np.interp(mag + rng.normal(0.6, 0.4), _KNEE_MAG, _KNEE_REDSHIFT), 0.1, 0.7))
-    gr, ri = (observed_red_sequence if settings.realistic else red_sequence)(redshift)
+def _galaxy_alone(galaxies: np.ndarray, rng: np.random.Generator, canvas: Canvas) -> Cluster:
+    """Draw one of the `galaxies` of the windows, (n, 4), with the magnitudes changed a little."""
+    *mags, radius = rng.choice(galaxies)
+    fluxes = flux_of(np.array(mags) + rng.normal(0.0, 0.2)) * 10.0 ** rng.normal(0.0, 0.02, 3)
     x, y = (float(c) for c in rng.uniform(-0.5, 0.5, 2) * canvas.geometry.pixel_scale)
-    radius = 5.5 / float(np.interp(redshift, _KNEE_REDSHIFT, _KPC_PER_ARCSEC)) * float(rng.lognormal(0.0, 0.3))
-    angle, axis_ratio = float(rng.uniform(0.0, math.pi)), float(rng.uniform(0.4, 1.0))
-    canvas.galaxy(x, y, radius, float(rng.uniform(2.5, 5.5)), axis_ratio, angle, band_fluxes(mag, gr, ri))
-    return Cluster(redshift, math.nan, (x, y), mag, angle, np.array([[x, y, 1.0]]))
+    n, axis_ratio = float(rng.uniform(2.0, 5.0)), float(np.clip(rng.normal(0.8, 0.15), 0.35, 1.0))
+    angle = float(rng.uniform(0.0, math.pi))
+    canvas.galaxy(x, y, float(radius), n, axis_ratio, angle, fluxes)
+    return Cluster(math.nan, math.nan, (x, y), float(mags[1]), angle, np.array([[x, y, 1.0]]))
 
 
-def _central_magnitudes(windows: Backgrounds, survey: Survey) -> np.ndarray:
-    """Return the r magnitude of the central galaxy of each window within 2 arcsec, on the scale of its depth."""
+def _central_galaxies(windows: Backgrounds, survey: Survey) -> np.ndarray:
+    """Return g, r and i magnitudes and the half-light radius, arcsec, of the galaxy in the centre of each window.
+
+    Magnitudes are on the scale of the survey's depth.
+    """
     scale = windows.images[0].pixel_scale
-    expected = sky_noise(np.array(survey.depth), np.array(survey.seeing), scale)[1]
-    mags = []
+    expected = sky_noise(np.array(survey.depth), np.array(survey.seeing), scale)
+    star = _HALF_LIGHT * np.mean(survey.seeing)
+    rows = []
     for window in windows.windows:
         image = windows.images[window.image]
-        y, x = np.indices(image.pixels.shape[:2])
-        near = np.hypot(x - window.bcg_xy[0], y - window.bcg_xy[1]) * scale < 2.0
-        red = image.pixels[:, :, 1]
-        flux = float(np.nansum(red[near] - np.nanmedian(red))) * expected / image.sky_sigma[1]
-        mags.append(_SCENE_ZERO_POINT - 2.5 * math.log10(max(flux, expected)))
-    return np.array(mags)
+        planes = _planes(image)
+        source = _measure(image, planes, np.round([window.bcg_xy]).astype(np.int64))
+        # The light of the core, and all of it in proportion: colours are those of the core.
+        flux = np.maximum(source.flux[0] / max(float(source.core[0]), 0.1) * expected / image.sky_sigma, expected)
+        radius = math.sqrt(max(float(source.half_light[0]) ** 2 - star**2, 0.04))
+        rows.append([*(_SCENE_ZERO_POINT - 2.5 * np.log10(flux)), radius])
+    return np.array(rows)
 
 
 def _features(pixels: np.ndarray, bcg_xy: list[tuple[float, float]], pixel_scale: float) -> np.ndarray:

@@ -38,10 +38,14 @@ class Texture:
     def apply(self, noise: np.ndarray) -> np.ndarray:
         """Give white noise (3, H, W) this texture, in a new array; the rms of each band is 1."""
         textured = np.empty_like(noise)
+        transforms: dict[int, np.ndarray] = {}
         for band, kernel in enumerate(self.kernels):
             one = noise[band]
             if kernel.size > 1:
-                one = fft.irfft2(fft.rfft2(one) * fft.rfft2(kernel, s=one.shape), s=one.shape)
+                # The bands often share one kernel.
+                if id(kernel) not in transforms:
+                    transforms[id(kernel)] = fft.rfft2(kernel, s=one.shape)
+                one = fft.irfft2(fft.rfft2(one) * transforms[id(kernel)], s=one.shape)
             if self.grid is not None:
                 one = _resample(one, self.grid)
             textured[band] = one / one.std()
@@ -67,8 +71,11 @@ class Texture:
         noise on the scale of a star as it is and lowers the rms.
         """
         factors = np.ones(3)
+        correlations: dict[int, np.ndarray] = {}
         for band, kernel in enumerate(self.kernels):
-            correlation = _autocorrelation(kernel)
+            if id(kernel) not in correlations:
+                correlations[id(kernel)] = _autocorrelation(kernel)
+            correlation = correlations[id(kernel)]
             lag = np.arange(correlation.shape[0]) - correlation.shape[0] // 2
             pitch = 1.0 if self.grid is None else self.grid.pitch
             seen = np.exp(-0.25 * (lag * pitch / star[band]) ** 2)

@@ -143,6 +143,9 @@ def add_saturation(
     geometry: Geometry,
 ) -> None:
     """Spikes, clipped cores and bleed trails of bright stars, in place on `pixels` (3, H, W)."""
+    # Stars that do not come near to filling the detector have no marks.
+    faintest = float(flux_of(conditions.saturation + 0.5))
+    stars = [star for star in stars if star[2][1] > faintest]
     if not stars:
         return
     yy, xx = np.indices(pixels.shape[1:])

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gridlens.simulate._canvas import Canvas, band_fluxes
+from gridlens.simulate._canvas import Canvas, band_fluxes, flux_of
 from gridlens.simulate._population import Cluster, schechter_magnitudes
 from gridlens.simulate._wide_discs import draw_disc
 
@@ -26,16 +26,21 @@ _KNEE_R = (16.65, 18.30, 19.40, 20.30, 21.10, 21.75, 22.25, 22.75)
 # Members follow a projected NFW profile of this scale radius, kpc, out to this many of them.
 _SCALE_RADIUS, _EDGE = 250.0, 4.8
 # Members down to the faintest drawn, for each one that the richness counts (brighter than 0.2 L*).
-_PER_RICHNESS = 2.2
-_FAINTEST_MEMBER = 4.0
+_PER_RICHNESS = 1.9
+_FAINTEST_MEMBER = 3.5
+# Members are drawn up to this far beyond the canvas, arcsec.
+_OUTSIDE = 1.0
 
 # Galaxies per square arcmin and magnitude at r of 15.5, 16.5 ... 27.5: counts of SDSS and of deep fields, rounded.
 _COUNT_MAGS = np.arange(15.5, 28.0)
-_COUNTS = np.array([0.0008, 0.003, 0.01, 0.035, 0.11, 0.33, 0.95, 2.5, 6.0, 12.5, 22.0, 36.0, 55.0])
+_COUNTS = np.array([0.002, 0.005, 0.015, 0.045, 0.13, 0.36, 0.95, 2.5, 6.0, 12.5, 22.0, 36.0, 55.0])
 # Fractions of red early types and of galaxies at intermediate redshift by r magnitude.
 _TYPE_MAGS, _EARLY, _GREEN = (18.0, 20.0, 22.0, 24.0, 26.0), (0.5, 0.45, 0.3, 0.15, 0.08), (0.1, 0.15, 0.25, 0.25, 0.2)
+# Galaxies whose mean surface brightness is below this many times the floor of the canvas, which is about the noise
+# of a star's light, are not drawn. The half-light radius of a star is at least the second number, arcsec.
+_SHOWN, _SMALLEST = 10.0, 0.45
 # Discs brighter than this, r band, have a bulge, arms or a bar.
-_STRUCTURED = 22.0
+_STRUCTURED = 19.5
 
 # Stars per square arcmin at high Galactic latitude down to r of 25, and the slope of their cumulative counts.
 _STARS, _STAR_SLOPE, _BRIGHTEST, _FAINTEST_STAR = 2.0, 0.13, 13.0, 25.0
@@ -113,33 +118,44 @@ def _draw_members(
 ) -> None:
     """Draw early types on a red sequence that is bluer at its faint end, and blue discs."""
     radii = np.clip(0.9 * nearness * 10.0 ** (-0.12 * (mags - knee) + rng.normal(0.0, 0.15, mags.size)), 0.12, 3.0)
-    blue = float(rng.uniform(0.1, 0.35))
-    for (x, y), mag, radius in zip(positions.tolist(), mags.tolist(), radii.tolist(), strict=True):
-        tilt = -0.025 * (mag - knee)
-        gr, ri = colours[0] + tilt + float(rng.normal(0.0, 0.05)), colours[1] + 0.4 * tilt + float(rng.normal(0.0, 0.03))
-        angle = float(rng.uniform(0.0, math.pi))
-        if rng.random() < blue:
-            bluer = float(rng.uniform(0.2, 0.9))
-            shape = {"axis_ratio": _disc_ratio(rng), "angle": angle, "structured": mag < _STRUCTURED}
-            draw_disc(rng, canvas, x, y, 1.2 * radius, mag, (gr - bluer, ri - 0.4 * bluer), **shape)
-        else:
-            canvas.galaxy(
-                x, y, radius, float(rng.uniform(1.5, 4.5)), float(rng.uniform(0.4, 1.0)), angle, band_fluxes(mag, gr, ri)
-            )
+    inside = np.abs(positions).max(axis=1, initial=0.0) < 0.5 * canvas.size * canvas.step + _OUTSIDE
+    positions, mags, radii = positions[inside], mags[inside], radii[inside]
+    count = mags.size
+    # The red sequence is bluer at its faint end.
+    tilt = -0.025 * (mags - knee)
+    is_blue = rng.random(count) < rng.uniform(0.1, 0.35)
+    bluer = np.where(is_blue, rng.uniform(0.2, 0.9, count), 0.0)
+    gr = colours[0] + tilt - bluer + rng.normal(0.0, 0.05, count)
+    ri = colours[1] + 0.4 * (tilt - bluer) + rng.normal(0.0, 0.03, count)
+    fluxes = flux_of(np.column_stack([mags + gr, mags, mags - ri]))
+    angles = rng.uniform(0.0, math.pi, count)
+    shapes = np.column_stack([positions, radii, rng.uniform(1.5, 4.0, count), _early_ratio(rng, count), angles])
+    for shape, light in zip(shapes[~is_blue].tolist(), fluxes[~is_blue], strict=True):
+        canvas.galaxy(*shape, light)
+    ratios = _disc_ratio(rng, count)
+    for k in np.flatnonzero(is_blue).tolist():
+        x, y = positions[k].tolist()
+        look = {"axis_ratio": float(ratios[k]), "angle": float(angles[k]), "structured": mags[k] < _STRUCTURED}
+        draw_disc(rng, canvas, x, y, 1.2 * float(radii[k]), float(mags[k]), (float(gr[k]), float(ri[k])), **look)
 
 
-def _disc_ratio(rng: np.random.Generator) -> float:
-    """Draw the axis ratio of a disc of thickness 0.2 that is seen from any direction."""
-    return math.sqrt(0.04 + 0.96 * float(rng.random()) ** 2)
+def _early_ratio(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw the axis ratios of early-type galaxies."""
+    return np.clip(rng.normal(0.75, 0.15, count), 0.35, 1.0)
+
+
+def _disc_ratio(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw the axis ratios of discs of thickness 0.2 that are seen from any direction."""
+    return np.asarray(np.sqrt(0.04 + 0.96 * rng.random(count) ** 2))
 
 
 def draw_real_field(rng: np.random.Generator, canvas: Canvas) -> None:
     """Draw field galaxies with the observed counts, sizes, colours and types; `canvas` keeps those that show.
 
-    The number scatters by a quarter from scene to scene, as it does on the sky in fields this small.
+    The number scatters by a third from scene to scene, as it does on the sky in fields this small.
     """
     width = canvas.size * canvas.step
-    per_magnitude = _COUNTS * (width / 60.0) ** 2 * float(rng.lognormal(0.0, 0.25))
+    per_magnitude = _COUNTS * (width / 60.0) ** 2 * float(rng.lognormal(0.0, 0.33))
     grid = np.linspace(_COUNT_MAGS[0], _COUNT_MAGS[-1], 240)
     density = np.exp(np.interp(grid, _COUNT_MAGS, np.log(per_magnitude)))
     cumulative = np.cumsum(density) * (grid[1] - grid[0])
@@ -155,24 +171,25 @@ def draw_real_field(rng: np.random.Generator, canvas: Canvas) -> None:
     size = 0.52 * 10.0 ** (-0.11 * (np.minimum(mags, 25.0) - 23.0) - 0.05 * np.maximum(mags - 25.0, 0.0))
     radii = np.clip(size * np.where(early, 0.8, 1.0) * 10.0 ** rng.normal(0.0, 0.17, count), 0.08, 8.0)
     angles = rng.uniform(0.0, math.pi, count)
-    fluxes = np.column_stack([band_fluxes(*row) for row in zip(mags, gr, ri, strict=True)]).T if count else np.empty((0, 3))
-    for k, (x, y) in enumerate(places.tolist()):
-        radius, angle = float(radii[k]), float(angles[k])
-        if early[k]:
-            ratio = float(rng.uniform(0.45, 1.0))
-            canvas.galaxy(x, y, radius * math.sqrt(ratio), float(rng.uniform(2.0, 5.0)), ratio, angle, fluxes[k])
-        elif mags[k] < _STRUCTURED:
-            shape = {"axis_ratio": _disc_ratio(rng), "angle": angle, "structured": True}
-            draw_disc(rng, canvas, x, y, radius, float(mags[k]), (float(gr[k]), float(ri[k])), **shape)
-        else:
-            ratio = _disc_ratio(rng)
-            canvas.galaxy(x, y, radius * math.sqrt(ratio), float(rng.uniform(0.7, 1.5)), ratio, angle, fluxes[k])
+    fluxes = flux_of(np.column_stack([mags + gr, mags, mags - ri]))
+    # Half of the light lies within the half-light radius, which is that of the PSF for the smallest.
+    shown = 0.5 * fluxes.max(axis=1) / (math.pi * (radii**2 + _SMALLEST**2)) > _SHOWN * canvas.floor / canvas.step**2
+    ratios = np.where(early, _early_ratio(rng, count), _disc_ratio(rng, count))
+    steepness = np.where(early, rng.uniform(1.5, 4.0, count), rng.uniform(0.7, 1.3, count))
+    structured = ~early & (mags < _STRUCTURED)
+    shapes = np.column_stack([places, radii * np.sqrt(ratios), steepness, ratios, angles])
+    for shape, light in zip(shapes[shown & ~structured].tolist(), fluxes[shown & ~structured], strict=True):
+        canvas.galaxy(*shape, light)
+    for k in np.flatnonzero(structured).tolist():
+        x, y = places[k].tolist()
+        look = {"axis_ratio": float(ratios[k]), "angle": float(angles[k]), "structured": True}
+        draw_disc(rng, canvas, x, y, float(radii[k]), float(mags[k]), (float(gr[k]), float(ri[k])), **look)
 
 
 def draw_real_stars(rng: np.random.Generator, canvas: Canvas) -> list[tuple[float, float, np.ndarray]]:
     """Draw the stars of a field at high Galactic latitude; return position and fluxes of the bright ones."""
     width = canvas.size * canvas.step
-    count = int(rng.poisson(_STARS * (width / 60.0) ** 2 * float(rng.lognormal(0.0, 0.5))))
+    count = int(rng.poisson(_STARS * (width / 60.0) ** 2 * float(rng.lognormal(0.0, 0.6))))
     low, high = (10.0 ** (_STAR_SLOPE * mag) for mag in (_BRIGHTEST, _FAINTEST_STAR))
     mags = np.log10(low + rng.random(count) * (high - low)) / _STAR_SLOPE
     saturated = []

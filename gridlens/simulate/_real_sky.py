@@ -11,8 +11,9 @@ from gridlens.simulate._canvas import Geometry
 from gridlens.simulate._noise_texture import Texture, drop_kernel, gaussian_kernel
 from gridlens.simulate._observe import FWHM_PER_SIGMA, Conditions, draw_conditions, sky_noise
 from gridlens.simulate._point_spread import PointSpread
+from gridlens.simulate._wide_background import smooth_pattern
 
-__all__ = ["draw_real_conditions", "lanczos_kernel"]
+__all__ = ["add_sky_residual", "draw_real_conditions", "lanczos_kernel"]
 
 # Lanczos kernel that the coadds of a survey were resampled with; 0 for images in the pixels of the camera.
 _RESAMPLED = {"hsc": 5, "des": 3, "lsst": 5, "kids": 3, "cfhtls": 3, "ps1": 2, "sdss": 0}
@@ -25,7 +26,7 @@ _SAMPLES = 41
 _ROUNDED = 0.1
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def lanczos_kernel(order: int, pitch: float = 1.0) -> np.ndarray:
     """Return a kernel that gives white noise the correlation of an image that a Lanczos kernel interpolated.
 
@@ -63,14 +64,14 @@ def _noise_kernel(rng: np.random.Generator, survey: Survey, geometry: Geometry) 
     factor = geometry.pixel_scale / survey.pixel_scale
     if 1.0 / _OWN_PIXELS < factor < _OWN_PIXELS and rng.random() < 0.8:
         return lanczos_kernel(order) if order else np.ones((1, 1))
-    kind = str(rng.choice(["white", "lanczos", "drop", "smooth"], p=[0.2, 0.5, 0.2, 0.1]))
+    kind = str(rng.choice(["white", "lanczos", "drop", "smooth"], p=[0.25, 0.55, 0.15, 0.05]))
     if kind == "white":
         return np.ones((1, 1))
     if kind == "lanczos":
         return lanczos_kernel(max(order, 2), round(max(factor, 1.0), 1))
     if kind == "drop":
-        return drop_kernel(float(rng.uniform(0.7, 1.4)), *(float(shift) for shift in rng.uniform(-0.5, 0.5, 2)))
-    width = float(rng.uniform(0.3, 0.7))
+        return drop_kernel(float(rng.uniform(0.7, 1.2)), *(float(shift) for shift in rng.uniform(-0.5, 0.5, 2)))
+    width = float(rng.uniform(0.3, 0.6))
     return gaussian_kernel(width, width, 0.0)
 
 
@@ -91,9 +92,12 @@ def draw_real_conditions(rng: np.random.Generator, survey: Survey, geometry: Geo
         PointSpread(float(fwhm), beta * float(rng.lognormal(0.0, 0.1)), shape + complex(*rng.normal(0.0, 0.007, 2)))
         for fwhm in seeing
     )
-    # Values of cameras and of compressed files are rounded.
-    rounded = _RESAMPLED[survey.name] == 0 or rng.random() < _ROUNDED
-    quantum = math.exp(rng.uniform(math.log(0.1), math.log(0.4))) if rounded else 0.0
+    # The counts of a camera are whole numbers, and compressed files have coarser steps.
+    quantum = 0.0
+    if _RESAMPLED[survey.name] == 0:
+        quantum = float(rng.uniform(0.1, 0.25))
+    elif rng.random() < _ROUNDED:
+        quantum = math.exp(rng.uniform(math.log(0.1), math.log(1.0)))
     kernel = _noise_kernel(rng, survey, geometry)
     texture = Texture((kernel,) * 3)
     star = seeing / FWHM_PER_SIGMA / geometry.pixel_scale
@@ -110,3 +114,18 @@ def draw_real_conditions(rng: np.random.Generator, survey: Survey, geometry: Geo
         saturation=_SATURATION[survey.name],
         quantum=quantum,
     )
+
+
+def add_sky_residual(
+    rng: np.random.Generator, pixels: np.ndarray, sky_sigma: np.ndarray, largest: float
+) -> None:
+    """Add a smooth residual of the sky's subtraction to `pixels` (3, H, W) in place, alike in all bands.
+
+    Its height is at most `largest` times the rms of the sky, `sky_sigma` (3,).
+    """
+    size = pixels.shape[1]
+    common, own = smooth_pattern(rng, size), smooth_pattern(rng, size)
+    heights = float(rng.uniform(0.0, largest)) * rng.uniform(0.5, 1.0, 3)
+    parts = rng.uniform(-0.3, 0.3, 3)
+    for band in range(3):
+        pixels[band] += sky_sigma[band] * heights[band] * ((1.0 - abs(parts[band])) * common + parts[band] * own)

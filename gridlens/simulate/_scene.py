@@ -21,8 +21,9 @@ from gridlens.simulate._observe import (
 )
 from gridlens.simulate._population import Cluster
 from gridlens.simulate._randomised import RANDOMISED, Streams
+from gridlens.simulate._real_sky import add_sky_residual
 from gridlens.simulate._sources import Source, draw_lensed, draw_sources
-from gridlens.simulate._wide_background import add_background, add_residual
+from gridlens.simulate._wide_background import add_background
 from gridlens.simulate._wide_lens import draw_wide_mass, draw_wide_sources
 from gridlens.simulate._wide_sky import draw_sampling, widened
 
@@ -229,7 +230,7 @@ def draw_scene(
     light = conditions.observe(canvas) + arc
     pixels = add_noise(rng, light * conditions.gains[:, None, None], conditions, geometry.pixel_scale)
     if parts.sky_residual > 0.0:
-        add_residual(rng, pixels, light, conditions.sky_sigma, parts.sky_residual)
+        add_sky_residual(rng, pixels, conditions.sky_sigma, parts.sky_residual)
     add_saturation(rng, pixels, saturated, conditions, geometry)
     artefacts = [add_artefact(rng, pixels, conditions.sky_sigma)] if rng.random() < parts.artefacts else []
     artefacts += add_background(streams, pixels, light, conditions.sky_sigma, saturated, geometry, cluster.bcg)

@@ -10,7 +10,7 @@ from gridlens.simulate._canvas import Geometry
 from gridlens.simulate._observe import ARTEFACTS
 from gridlens.simulate._randomised import Streams
 
-__all__ = ["add_background", "add_residual"]
+__all__ = ["add_background", "smooth_pattern"]
 
 # Most that the residual of the sky departs from zero, in units of the sky's rms.
 _LARGEST_RESIDUAL = 1.5
@@ -27,7 +27,7 @@ def _mesh_weights(size: int, cells: int) -> np.ndarray:
     return np.asarray(spline / spline.sum(axis=1, keepdims=True))
 
 
-def _pattern(rng: np.random.Generator, size: int) -> np.ndarray:
+def smooth_pattern(rng: np.random.Generator, size: int) -> np.ndarray:
     """Draw a smooth pattern (size, size), at most 1 from zero: a plane or random values on a mesh."""
     if rng.random() < 0.4:
         axis = np.linspace(-1.0, 1.0, size)
@@ -58,26 +58,17 @@ def _oversubtracted(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
     return np.asarray(-hollow / np.maximum(hollow.max(axis=(1, 2), keepdims=True), 1e-30))
 
 
-def add_residual(
-    rng: np.random.Generator,
-    pixels: np.ndarray,
-    light: np.ndarray,
-    sky_sigma: np.ndarray,
-    largest_height: float = _LARGEST_RESIDUAL,
-) -> None:
-    """Add the residual of a sky subtraction to `pixels` (3, H, W) in place.
-
-    Its height is up to `largest_height`, in units of the sky's rms.
-    """
+def _add_residual(rng: np.random.Generator, pixels: np.ndarray, light: np.ndarray, sky_sigma: np.ndarray) -> None:
+    """Add the residual of a sky subtraction to `pixels` (3, H, W) in place."""
     size = pixels.shape[1]
     residual = np.zeros_like(pixels)
     if rng.random() < 0.7:
-        common, shared = _pattern(rng, size), float(rng.uniform())
+        common, shared = smooth_pattern(rng, size), float(rng.uniform())
         for band in range(3):
-            residual[band] = shared * common + (1.0 - shared) * _pattern(rng, size)
+            residual[band] = shared * common + (1.0 - shared) * smooth_pattern(rng, size)
     if rng.random() < 0.6:
         residual += float(rng.uniform(0.3, 1.5)) * _oversubtracted(rng, light)
-    height = float(rng.uniform(0.0, largest_height)) * rng.uniform(0.6, 1.0, 3)
+    height = float(rng.uniform(0.0, _LARGEST_RESIDUAL)) * rng.uniform(0.6, 1.0, 3)
     largest = np.maximum(np.abs(residual).max(axis=(1, 2)), 1.0)
     pixels += (sky_sigma * height / largest)[:, None, None] * residual
 
@@ -207,6 +198,6 @@ def add_background(
     rng = streams.in_half("background")
     if rng is None:
         return []
-    add_residual(rng, pixels, light, sky_sigma)
+    _add_residual(rng, pixels, light, sky_sigma)
     kind = _add_mark(rng, pixels, sky_sigma, stars, geometry, bcg) if rng.random() < 0.3 else ""
     return [kind] if kind else []
