@@ -34,20 +34,22 @@ _SEEING = {
     "ps1": (1.27, 1.28, 1.09),
     "des": (1.16, 0.89, 0.82),
 }
-# The zero points of the KiDS field are unknown: at this depth, which is that of the survey less a loss from pixels of 0.34
-# arcsec that were interpolated from finer ones, its galaxies have the counts and the colours of those in other fields.
+# The zero points of the KiDS field are unknown: at this depth, its galaxies have the counts and the colours of those in
+# other fields. It is shallower than the survey, whose pixels are finer than the 0.34 arcsec of this file.
 _KIDS_DEPTH = (24.8, 25.0, 24.1)
 # AB zero point of the images.
 _ZERO_POINT = {"hsc": 27.0, "sdss": 22.5, "ps1": 25.0, "des": 30.0}
 _SCENE_ZERO_POINT = 27.0
 # Narrower windows than those of the injected sets, pixels: more of the small fields have room for one.
 _SIZE = {"hsc": 200}
+# Most that a central galaxy is from the centre of a pixel, pixels: the stamps of DES were cut to have it there.
+_OFF_PIXEL = {"des": 0.15}
 # Fewer windows than this are used in all their eight flips and turns.
 _FEW = 100
 # Half-light radius of a Moffat profile with an exponent of 4 over its FWHM.
 _HALF_LIGHT = 0.58
 SKIES = ("clusters", "galaxies")
-"""centres of the simulated scenes: clusters as models learn from them, or one galaxy, as bright, red and large as in the windows"""
+"""centres of the simulated scenes: clusters as models learn from them, or one galaxy as in the windows"""
 
 
 @dataclass(frozen=True)
@@ -144,15 +146,15 @@ def realism_scene(
 ) -> Scene:
     """Return one scene; one of the `galaxies`, magnitudes in g, r and i and a radius, replaces the cluster if given."""
     rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
-    alone = None if galaxies is None else partial(_galaxy_alone, galaxies)
-    return draw_scene(rng, survey, settings, seed, index, geometry=geometry, centre=alone)
+    alone = None if galaxies is None else partial(_galaxy_alone, galaxies, _OFF_PIXEL.get(survey.name, 0.5))
+    return draw_scene(rng, survey, settings, seed, index, geometry=geometry, draw_centre=alone)
 
 
-def _galaxy_alone(galaxies: np.ndarray, rng: np.random.Generator, canvas: Canvas) -> Cluster:
-    """Draw one of the `galaxies` of the windows, (n, 4), with the magnitudes changed a little."""
+def _galaxy_alone(galaxies: np.ndarray, off: float, rng: np.random.Generator, canvas: Canvas) -> Cluster:
+    """Draw one of the `galaxies` of the windows, (n, 4), up to `off` pixels from the centre of a pixel."""
     *mags, radius = rng.choice(galaxies)
     fluxes = flux_of(np.array(mags) + rng.normal(0.0, 0.2)) * 10.0 ** rng.normal(0.0, 0.02, 3)
-    x, y = (float(c) for c in rng.uniform(-0.5, 0.5, 2) * canvas.geometry.pixel_scale)
+    x, y = (float(c) for c in rng.uniform(-off, off, 2) * canvas.geometry.pixel_scale)
     n, axis_ratio = float(rng.uniform(2.0, 5.0)), float(np.clip(rng.normal(0.8, 0.15), 0.35, 1.0))
     angle = float(rng.uniform(0.0, math.pi))
     canvas.galaxy(x, y, float(radius), n, axis_ratio, angle, fluxes)

@@ -8,6 +8,8 @@ beside the scenes that models learn from.
 """
 
 import argparse
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,14 @@ from scipy.stats import rankdata
 
 from gridlens.features import FEATURE_NAMES
 from gridlens.features._contract import N_IMAGE_FEATURES, PATCH_FEATURE_GROUPS
-from gridlens.simulate import SceneSettings
+from gridlens.simulate import SceneSettings, simulate_scene
 
 HERE = Path(__file__).parent
 SETTINGS = {"before": SceneSettings(), "after": SceneSettings(realistic=True)}
 SCENES, SEED = 400, 811
 FOLDS, DRAWS = 5, 300
+# The first scenes compile.
+TIMED, WARM = 200, 4
 # The place of the BCG in its cutout is a matter of the cut, and not of the sky.
 _LEFT_OUT = ("geometry", "position")
 CENTRE, OUTSIDE = "centre patch alone", "outer patches alone"
@@ -53,7 +57,7 @@ def weighted_auroc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     """Return the probability that a real row scores above a simulated one, rows drawn by weight."""
     order = np.argsort(score, kind="stable")
     score, label, weight = score[order], label[order], weight[order]
-    _, first, tied = np.unique(score, return_index=True, return_inverse=True)
+    _, tied = np.unique(score, return_inverse=True)
     below = np.cumsum(np.bincount(tied, np.where(label == 0, weight, 0.0)))
     at = np.bincount(tied, np.where(label == 0, weight, 0.0))
     real = np.bincount(tied, np.where(label == 1, weight, 0.0))
@@ -81,7 +85,13 @@ def out_of_fold(features: np.ndarray, label: np.ndarray, groups: np.ndarray, wei
     for held in range(FOLDS):
         rows = fold != held
         model = LGBMClassifier(
-            n_estimators=80, num_leaves=7, min_child_samples=5, colsample_bytree=0.3, n_jobs=1, random_state=0, verbose=-1
+            n_estimators=80,
+            num_leaves=7,
+            min_child_samples=5,
+            colsample_bytree=0.3,
+            n_jobs=1,
+            random_state=0,
+            verbose=-1,
         )
         model.fit(features[rows], label[rows], sample_weight=weight[rows])
         score[~rows] = model.booster_.predict(features[~rows], raw_score=True)
@@ -148,6 +158,19 @@ def print_survey(folder: Path, name: str, scenes: int, jobs: int) -> list[str]:
     return summary
 
 
+def print_times() -> None:
+    """Print the processor time of a canonical scene with each of the settings, drawn one after the other."""
+    times = np.empty((len(SETTINGS), TIMED + WARM))
+    for index in range(TIMED + WARM):
+        for row, settings in enumerate(SETTINGS.values()):
+            begin = time.process_time()
+            simulate_scene(SEED, index, replace(settings, varied_fraction=0.0))
+            times[row, index] = time.process_time() - begin
+    mean = 1e3 * times[:, WARM:].mean(axis=1)
+    cells = ", ".join(f"{name} {value:.1f}" for name, value in zip(SETTINGS, mean, strict=True))
+    print(f"\nmilliseconds a canonical scene: {cells}; ratio {mean[1] / mean[0]:.2f}")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -163,6 +186,7 @@ def main() -> None:
         summary += print_survey(arguments.real, name, arguments.scenes, arguments.jobs)
     print("\n| survey | independent parts | centres | " + " | ".join(SETTINGS) + " |")
     print("|" + "---|" * (3 + len(SETTINGS)) + "\n" + "\n".join(summary))
+    print_times()
 
 
 if __name__ == "__main__":

@@ -163,9 +163,7 @@ def add_saturation(
             pixels += 3e-4 * fluxes[:, None, None] * geometry.pixel_scale**2 * spike
         for band in range(3):
             if fluxes[band] > 4.0 * filled and rng.random() < 0.5:
-                trail = (np.abs(dx) < 0.7) & (
-                    np.abs(dy) * geometry.pixel_scale < 2.0 * (fluxes[band] / filled) ** 0.5
-                )
+                trail = (np.abs(dx) < 0.7) & (np.abs(dy) * geometry.pixel_scale < 2.0 * (fluxes[band] / filled) ** 0.5)
                 pixels[band][trail] = peak[band]
     np.minimum(pixels, peak[:, None, None], out=pixels)
 

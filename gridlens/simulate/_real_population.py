@@ -54,7 +54,7 @@ def observed_red_sequence(redshift: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=1)
 def _projected_nfw() -> tuple[np.ndarray, np.ndarray]:
-    """Return radii over the scale radius and the fraction of the members within each (Bartelmann 1996, A&A 313, 697)."""
+    """Return radii over the scale radius and the fraction of members within (Bartelmann 1996, A&A 313, 697)."""
     x = np.concatenate([np.geomspace(1e-3, 0.999, 120), np.geomspace(1.001, _EDGE, 80)])
     inner, outer = x[x < 1.0], x[x > 1.0]
     bend = np.concatenate(
@@ -130,13 +130,28 @@ def _draw_members(
     fluxes = flux_of(np.column_stack([mags + gr, mags, mags - ri]))
     angles = rng.uniform(0.0, math.pi, count)
     shapes = np.column_stack([positions, radii, rng.uniform(1.5, 4.0, count), _early_ratio(rng, count), angles])
-    for shape, light in zip(shapes[~is_blue].tolist(), fluxes[~is_blue], strict=True):
-        canvas.galaxy(*shape, light)
+    _draw_smooth(canvas, shapes[~is_blue], fluxes[~is_blue])
     ratios = _disc_ratio(rng, count)
     for k in np.flatnonzero(is_blue).tolist():
         x, y = positions[k].tolist()
-        look = {"axis_ratio": float(ratios[k]), "angle": float(angles[k]), "structured": mags[k] < _STRUCTURED}
-        draw_disc(rng, canvas, x, y, 1.2 * float(radii[k]), float(mags[k]), (float(gr[k]), float(ri[k])), **look)
+        draw_disc(
+            rng,
+            canvas,
+            x,
+            y,
+            1.2 * float(radii[k]),
+            float(mags[k]),
+            (float(gr[k]), float(ri[k])),
+            axis_ratio=float(ratios[k]),
+            angle=float(angles[k]),
+            structured=bool(mags[k] < _STRUCTURED),
+        )
+
+
+def _draw_smooth(canvas: Canvas, shapes: np.ndarray, fluxes: np.ndarray) -> None:
+    """Draw Sersic galaxies: `shapes` (n, 6) are x, y, radius, n, axis ratio and angle, `fluxes` (n, 3) the totals."""
+    for (x, y, radius, n, ratio, angle), light in zip(shapes.tolist(), fluxes, strict=True):
+        canvas.galaxy(x, y, radius, n, ratio, angle, light)
 
 
 def _early_ratio(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -178,12 +193,21 @@ def draw_real_field(rng: np.random.Generator, canvas: Canvas) -> None:
     steepness = np.where(early, rng.uniform(1.5, 4.0, count), rng.uniform(0.7, 1.3, count))
     structured = ~early & (mags < _STRUCTURED)
     shapes = np.column_stack([places, radii * np.sqrt(ratios), steepness, ratios, angles])
-    for shape, light in zip(shapes[shown & ~structured].tolist(), fluxes[shown & ~structured], strict=True):
-        canvas.galaxy(*shape, light)
+    _draw_smooth(canvas, shapes[shown & ~structured], fluxes[shown & ~structured])
     for k in np.flatnonzero(structured).tolist():
         x, y = places[k].tolist()
-        look = {"axis_ratio": float(ratios[k]), "angle": float(angles[k]), "structured": True}
-        draw_disc(rng, canvas, x, y, float(radii[k]), float(mags[k]), (float(gr[k]), float(ri[k])), **look)
+        draw_disc(
+            rng,
+            canvas,
+            x,
+            y,
+            float(radii[k]),
+            float(mags[k]),
+            (float(gr[k]), float(ri[k])),
+            axis_ratio=float(ratios[k]),
+            angle=float(angles[k]),
+            structured=True,
+        )
 
 
 def draw_real_stars(rng: np.random.Generator, canvas: Canvas) -> list[tuple[float, float, np.ndarray]]:

@@ -116,9 +116,7 @@ def draw_real_conditions(rng: np.random.Generator, survey: Survey, geometry: Geo
     )
 
 
-def add_sky_residual(
-    rng: np.random.Generator, pixels: np.ndarray, sky_sigma: np.ndarray, largest: float
-) -> None:
+def add_sky_residual(rng: np.random.Generator, pixels: np.ndarray, sky_sigma: np.ndarray, largest: float) -> None:
     """Add a smooth residual of the sky's subtraction to `pixels` (3, H, W) in place, alike in all bands.
 
     Its height is at most `largest` times the rms of the sky, `sky_sigma` (3,).

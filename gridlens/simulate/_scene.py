@@ -188,11 +188,12 @@ def draw_scene(
     index: int,
     *,
     geometry: Geometry | None = None,
-    centre: GalaxyMaker | None = None,
+    draw_centre: GalaxyMaker | None = None,
 ) -> Scene:
     """Draw a scene as `survey` sees it; `settings.surveys` is not used, and seed and index only name the scene.
 
-    `geometry` replaces the canonical one, and `centre` draws what stands in for the cluster and the impostors.
+    `geometry` replaces the canonical one, and `draw_centre` draws a galaxy or a cluster instead of the cluster and the
+    impostors.
     """
     parts = REALISTIC if settings.realistic else PLAIN
     is_lens = bool(rng.random() < settings.lens_fraction)
@@ -213,8 +214,9 @@ def draw_scene(
     is_group = parts.groups > 0.0 and bool(rng.random() < parts.groups)
     if is_group:
         richness *= _GROUP_RICHNESS
-    if centre is not None:
-        cluster, impostors = centre(rng, canvas), []
+    impostors: list[str] = []
+    if draw_centre is not None:
+        cluster = draw_centre(rng, canvas)
         parts.field(rng, canvas)
     else:
         cluster, impostors = draw_galaxies(rng, canvas, redshift, richness, sampling.offset, is_lens, streams, parts)
