@@ -61,10 +61,13 @@ class Sky:
     features : ndarray of shape (n, 306), float32
     groups : ndarray of shape (n,), str
         Rows of one group show the same part of the sky.
+    images : ndarray of shape (n,), str
+        Rows of one image share its noise, its PSF and how it was processed.
     """
 
     features: np.ndarray = field(repr=False)
     groups: np.ndarray = field(repr=False)
+    images: np.ndarray = field(repr=False)
 
 
 def real_sky(folder: Path, name: str) -> tuple[Sky, Backgrounds]:
@@ -84,7 +87,9 @@ def real_sky(folder: Path, name: str) -> tuple[Sky, Backgrounds]:
         rows.append(_features(pixels, [(centre + x, centre + y) for x, y in places], float(cutouts.pixel_scale[0])))
     fields = name in ("hsc", "des")
     groups = [str(window.image) if fields else window_cell(window) for window in windows.windows]
-    return Sky(np.concatenate(rows), np.array(groups * len(turns), dtype=str)), windows
+    images = [str(window.image) for window in windows.windows]
+    copies = len(turns)
+    return Sky(np.concatenate(rows), np.array(groups * copies), np.array(images * copies)), windows
 
 
 def _turned_place(x: float, y: float, turn: int) -> tuple[float, float]:
@@ -138,7 +143,8 @@ def simulated_sky(
         kept = [scene for scene in scenes if not scene.truth["impostor"]]
         np.save(path, _features(np.stack([s.pixels for s in kept]), [s.bcg_xy for s in kept], geometry.pixel_scale))
     features = np.load(path)
-    return Sky(features, np.array([f"scene-{number}" for number in range(len(features))]))
+    names = np.array([f"scene-{number}" for number in range(len(features))])
+    return Sky(features, names, names)
 
 
 def realism_scene(

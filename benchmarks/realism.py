@@ -16,16 +16,20 @@ import numpy as np
 from _real_windows import REAL_SURVEYS
 from _realism_sets import SKIES, Sky, real_sky, simulated_sky
 from lightgbm import LGBMClassifier
+from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.stats import rankdata
 
 from gridlens.features import FEATURE_NAMES
 from gridlens.features._contract import N_IMAGE_FEATURES, PATCH_FEATURE_GROUPS
 from gridlens.simulate import SceneSettings, simulate_scene
+from gridlens.simulate._backgrounds import Backgrounds
 
 HERE = Path(__file__).parent
 SETTINGS = {"before": SceneSettings(), "after": SceneSettings(realistic=True)}
 SCENES, SEED = 400, 811
 FOLDS, DRAWS = 5, 300
+# Windows whose noise is measured.
+MEASURED = 60
 # The first scenes compile.
 TIMED, WARM = 200, 4
 # The place of the BCG in its cutout is a matter of the cut, and not of the sky.
@@ -129,6 +133,21 @@ def single_features(real: Sky, simulated: Sky, count: int) -> list[str]:
     return [text for _, text in sorted(found.values(), reverse=True)[:count]]
 
 
+def noise_correlation(windows: Backgrounds) -> np.ndarray:
+    """Return the correlation of the sky's noise in r at 1, 2 and 3 pixels along a row, medians over the windows."""
+    cutouts = windows.cutouts()
+    found = []
+    for pixels in cutouts.pixels[:MEASURED]:
+        band = pixels[:, :, 1].astype(float)
+        smooth = gaussian_filter(np.nan_to_num(pixels - np.nanmedian(pixels, axis=(0, 1))).sum(axis=2), 2.0)
+        sky = ~binary_dilation(smooth > np.percentile(smooth, 60.0), iterations=3)
+        noise = np.where(sky, band, np.nan)
+        noise -= np.nanmean(noise)
+        variance = np.nanmean(noise**2)
+        found.append([np.nanmean(noise[:, lag:] * noise[:, :-lag]) / variance for lag in (1, 2, 3)])
+    return np.asarray(np.median(found, axis=0))
+
+
 def cell(values: tuple[float, float, float]) -> str:
     """Return a value with its interval."""
     return f"{values[0]:.3f} [{values[1]:.3f}, {values[2]:.3f}]"
@@ -139,6 +158,8 @@ def print_survey(folder: Path, name: str, scenes: int, jobs: int) -> list[str]:
     real, windows = real_sky(folder, name)
     independent = len(np.unique(real.groups))
     print(f"\n## {name}: {len(windows)} windows, {independent} independent parts of the sky\n", flush=True)
+    lags = ", ".join(f"{value:+.2f}" for value in noise_correlation(windows))
+    print(f"Noise of the r band at 1, 2 and 3 pixels along a row: correlation {lags}.\n")
     summary = []
     for centres in SKIES:
         sims = {
@@ -152,6 +173,10 @@ def print_survey(folder: Path, name: str, scenes: int, jobs: int) -> list[str]:
             print(f"| {part} | {' | '.join(cells)} |", flush=True)
             if part == "all":
                 summary.append(f"| {name} | {independent} | {centres} | {' | '.join(cells)} |")
+        if 1 < len(np.unique(real.images)) < independent:
+            by_image = Sky(real.features, real.images, real.images)
+            cells = [cell(two_sample(by_image, sim, columns_of("all"))) for sim in sims.values()]
+            print(f"| all, with folds by image | {' | '.join(cells)} |", flush=True)
         print()
         for tag, sim in sims.items():
             print(f"{centres}, {tag}: " + "; ".join(single_features(real, sim, 6)), flush=True)

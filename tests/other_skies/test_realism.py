@@ -47,7 +47,8 @@ def test_skies_of_one_kind_are_not_told_apart_and_others_are():
 
     def sky(name, shift, copies):
         rows = np.repeat(rng.normal(size=(40, N_IMAGE_FEATURES)) + shift, copies, axis=0)
-        return Sky(rows, np.repeat([f"{name}{k}" for k in range(40)], copies))
+        groups = np.repeat([f"{name}{k}" for k in range(40)], copies)
+        return Sky(rows, groups, groups)
 
     columns = columns_of("edges")
     same, low, high = two_sample(sky("r", 0.0, 4), sky("s", 0.0, 1), columns)
