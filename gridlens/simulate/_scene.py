@@ -11,6 +11,7 @@ from scipy import ndimage
 from gridlens.cutouts import METADATA_NAMES, get_survey
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS, Survey
 from gridlens.simulate._canvas import Canvas, Geometry
+from gridlens.simulate._catalogue import catalogue_metadata
 from gridlens.simulate._ingredients import PLAIN, REALISTIC, draw_galaxies
 from gridlens.simulate._lens import ClusterMass, critical_radius, draw_mass
 from gridlens.simulate._observe import (
@@ -255,7 +256,7 @@ def draw_scene(
         "bcg_x": bcg_xy[0],
         "bcg_y": bcg_xy[1],
         "bcg_mag_r": cluster.bcg_mag,
-        **_catalogue_metadata(rng, cluster, conditions),
+        **catalogue_metadata(rng, cluster, conditions),
     }
     return Scene(
         np.ascontiguousarray(np.moveaxis(pixels, 0, 2), dtype=np.float32),
@@ -385,23 +386,3 @@ def arc_truth(arc: np.ndarray, sky_sigma: np.ndarray, bcg: tuple[float, float], 
             result["arc_width"] = x.size * scale**2 / length
             result["arc_distance"] = math.hypot(float(dx.mean()), float(dy.mean()))
     return result
-
-
-def _catalogue_metadata(rng: np.random.Generator, cluster: Cluster, conditions: Conditions) -> dict[str, float]:
-    """Metadata as a cluster catalogue would give them, with scatter and with gaps: the same for lens and non-lens."""
-    log_mass = 14.45 + 1.1 * math.log10(cluster.richness / 40.0) + float(rng.normal(0.0, 0.12))
-    values = {
-        "redshift": (cluster.redshift + float(rng.normal(0.0, 0.012)), 0.95),
-        "richness": (cluster.richness * float(rng.lognormal(0.0, 0.15)), 0.9),
-        "log_xray_luminosity": (44.3 + 1.4 * (log_mass - 14.5) + float(rng.normal(0.0, 0.2)), 0.15),
-        "velocity_dispersion": (900.0 * 10.0 ** ((log_mass - 14.7) / 3.0) * float(rng.lognormal(0.0, 0.1)), 0.1),
-        "log_mass": (log_mass + float(rng.normal(0.0, 0.1)), 0.5),
-    }
-    known = {name: value if rng.random() < share else math.nan for name, (value, share) in values.items()}
-    return {
-        "seeing": float(conditions.seeing[1]),
-        "depth": float(conditions.depth[1]),
-        **known,
-        "ra": float(rng.uniform(0.0, 360.0)),
-        "dec": math.degrees(math.asin(float(rng.uniform(-1.0, 1.0)))),
-    }
