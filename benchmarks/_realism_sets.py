@@ -18,7 +18,7 @@ from gridlens.cutouts._surveys import Survey
 from gridlens.features import measure
 from gridlens.features._contract import N_IMAGE_FEATURES
 from gridlens.simulate import SceneSettings
-from gridlens.simulate._backgrounds import Backgrounds, _measure, _planes
+from gridlens.simulate._backgrounds import Backgrounds, _measure, planes_of
 from gridlens.simulate._canvas import Canvas, Geometry, flux_of
 from gridlens.simulate._observe import sky_noise
 from gridlens.simulate._population import Cluster
@@ -176,15 +176,17 @@ def _central_galaxies(windows: Backgrounds, survey: Survey) -> np.ndarray:
     expected = sky_noise(np.array(survey.depth), np.array(survey.seeing), scale)
     star = _HALF_LIGHT * np.mean(survey.seeing)
     rows = []
-    for window in windows.windows:
-        image = windows.images[window.image]
-        planes = _planes(image)
-        source = _measure(image, planes, np.round([window.bcg_xy]).astype(np.int64))
+    for number, image in enumerate(windows.images):
+        places = [window.bcg_xy for window in windows.windows if window.image == number]
+        if not places:
+            continue
+        sources = _measure(image, planes_of(image), np.round(places).astype(np.int64))
         # The light of the core, and all of it in proportion: colours are those of the core.
-        flux = np.maximum(source.flux[0] / max(float(source.core[0]), 0.1) * expected / image.sky_sigma, expected)
-        radius = math.sqrt(max(float(source.half_light[0]) ** 2 - star**2, 0.04))
-        rows.append([*(_SCENE_ZERO_POINT - 2.5 * np.log10(flux)), radius])
-    return np.array(rows)
+        flux = sources.flux / np.maximum(sources.core, 0.1)[:, None] * expected / image.sky_sigma
+        radii = np.sqrt(np.maximum(sources.half_light**2 - star**2, 0.04))
+        mags = _SCENE_ZERO_POINT - 2.5 * np.log10(np.maximum(flux, expected))
+        rows.append(np.column_stack([mags, radii]))
+    return np.concatenate(rows)
 
 
 def _features(pixels: np.ndarray, bcg_xy: list[tuple[float, float]], pixel_scale: float) -> np.ndarray:
