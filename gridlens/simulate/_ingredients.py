@@ -41,7 +41,7 @@ class Ingredients:
 
 PLAIN = Ingredients(draw_conditions, draw_cluster, draw_field, draw_stars, 0.0, 0.0, 0.15, 0.0)
 REALISTIC = Ingredients(
-    draw_real_conditions, draw_real_cluster, draw_real_field, draw_real_stars, 1.0 / 6.0, 0.03, 0.08, 0.3
+    draw_real_conditions, draw_real_cluster, draw_real_field, draw_real_stars, 1.0 / 6.0, 0.03, 0.08, 0.45
 )
 
 

@@ -36,6 +36,8 @@ _COUNT_MAGS = np.arange(15.5, 28.0)
 _COUNTS = np.array([0.002, 0.005, 0.015, 0.045, 0.13, 0.36, 0.95, 2.5, 6.0, 12.5, 22.0, 36.0, 55.0])
 # Fractions of red early types and of galaxies at intermediate redshift by r magnitude.
 _TYPE_MAGS, _EARLY, _GREEN = (18.0, 20.0, 22.0, 24.0, 26.0), (0.5, 0.45, 0.3, 0.15, 0.08), (0.1, 0.15, 0.25, 0.25, 0.2)
+# Fraction of the field galaxies that stand beside another one, and the scale of the distance, arcsec.
+_COMPANIONS, _COMPANION_SCALE = 0.35, 6.0
 # Galaxies whose mean surface brightness is below this many times the floor of the canvas, which is about the noise
 # of a star's light, are not drawn. The half-light radius of a star is at least the second number, arcsec.
 _SHOWN, _SMALLEST = 10.0, 0.45
@@ -182,6 +184,15 @@ def draw_real_field(rng: np.random.Generator, canvas: Canvas) -> None:
     green = ~early & (kind > 1.0 - np.interp(mags, _TYPE_MAGS, _GREEN))
     gr = rng.normal(np.where(early, 1.25, np.where(green, 0.95, 0.45)), np.where(early, 0.3, 0.25))
     ri = rng.normal(np.where(early, 0.15 + 0.35 * gr, np.where(green, 0.6, 0.28)), 0.17)
+    # Neighbours on the sky are often neighbours in space, of one kind and colour.
+    companion = rng.random(count) < _COMPANIONS
+    host = rng.integers(0, max(count, 1), count)
+    direction, away = rng.uniform(0.0, 2.0 * math.pi, count), rng.exponential(_COMPANION_SCALE, count)
+    beside = places[host] + away[:, None] * np.column_stack([np.cos(direction), np.sin(direction)])
+    places = np.where(companion[:, None], beside, places)
+    early = np.where(companion, early[host], early)
+    gr = np.where(companion, gr[host] + rng.normal(0.0, 0.08, count), gr)
+    ri = np.where(companion, ri[host] + rng.normal(0.0, 0.05, count), ri)
     # Half-light radius along the major axis, which shrinks less quickly beyond the 25th magnitude.
     size = 0.52 * 10.0 ** (-0.11 * (np.minimum(mags, 25.0) - 23.0) - 0.05 * np.maximum(mags - 25.0, 0.0))
     radii = np.clip(size * np.where(early, 0.8, 1.0) * 10.0 ** rng.normal(0.0, 0.17, count), 0.08, 8.0)
