@@ -43,7 +43,7 @@ _SCENE_ZERO_POINT = 27.0
 # Narrower windows than those of the injected sets, pixels: more of the small fields have room for one.
 _SIZE = {"hsc": 200}
 # Most that a central galaxy is from the centre of a pixel, pixels: the stamps of DES were cut to have it there.
-_OFF_PIXEL = {"des": 0.15}
+_OFF_PIXEL = {"des": 0.08}
 # Fewer windows than this are used in all their eight flips and turns.
 _FEW = 100
 # Half-light radius of a Moffat profile with an exponent of 4 over its FWHM.
