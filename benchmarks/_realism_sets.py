@@ -122,7 +122,7 @@ def simulated_sky(
     name : str
         A survey of `REAL_SURVEYS`.
     windows : Backgrounds
-        Its windows, whose central galaxies lend their brightness to those of the scenes.
+        Its windows; with `centres` "galaxies", the scenes have central galaxies like theirs.
     settings : SceneSettings
         Only the ingredients are used: no scene has a lens, and none is drawn away from the conditions.
     centres : str

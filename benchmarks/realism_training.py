@@ -68,9 +68,10 @@ def main() -> None:
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )
     arguments = parser.parse_args()
-    models = {
-        name: fitted(training_rows(settings, arguments.scenes, arguments.jobs)) for name, settings in SETTINGS.items()
-    }
+    rows = {name: training_rows(settings, arguments.scenes, arguments.jobs) for name, settings in SETTINGS.items()}
+    half = arguments.scenes // 2
+    rows["plain and realistic, half of each"] = np.concatenate([rows["plain"][:half], rows["realistic"][half:]])
+    models = {name: fitted(part) for name, part in rows.items()}
     print("| windows | scenes | AUROC | difference | TPR at FPR 0.01 | difference |\n" + "|---" * 6 + "|", flush=True)
     parts = []
     for number, survey in enumerate(REAL_SURVEYS):
