@@ -1,5 +1,7 @@
 """The point-spread function and the noise of real cutouts, measured where the truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -14,14 +16,14 @@ def drawn(monkeypatch, survey, n, stars=True):
     """Scenes of a survey as cutouts, and their mean seeing in each band."""
     seeing = []
 
-    def recorded(*args, draw=_scene.draw_conditions):
+    def recorded(*args, draw=_scene.PLAIN.conditions):
         conditions = draw(*args)
         seeing.append(conditions.seeing)
         return conditions
 
-    monkeypatch.setattr(_scene, "draw_conditions", recorded)
+    monkeypatch.setattr(_scene, "PLAIN", replace(_scene.PLAIN, conditions=recorded))
     if not stars:
-        monkeypatch.setattr(_scene, "draw_stars", lambda rng, canvas: [])
+        monkeypatch.setattr(_scene, "PLAIN", replace(_scene.PLAIN, stars=lambda rng, canvas: []))
     settings = SceneSettings(surveys=(survey,), varied_fraction=0.0)
     pixels = np.stack([simulate_scene(8, index, settings).pixels for index in range(n)])
     return CutoutSet(pixels), np.mean(seeing, axis=0)
