@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gridlens.cutouts import get_survey
+from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.simulate import RANDOMISED, SceneSettings, simulate_scene
 from gridlens.simulate import _scene as scene_module
 from gridlens.simulate._canvas import Canvas, Geometry, band_fluxes
@@ -97,6 +98,16 @@ def test_conditions_scatter_about_the_preset():
     # SDSS has frames in the counts of the camera.
     sdss = replace(get_survey("sdss"), seeing=(1.4, 1.3, 1.2))
     assert draw_real_conditions(np.random.default_rng(1), sdss, Geometry(), False).quantum > 0.0
+
+
+@pytest.mark.parametrize("name", SIMULATED_SURVEYS)
+def test_every_simulated_survey_has_its_resampling_and_saturation(name):
+    survey = get_survey(name)
+    own = Geometry(64, survey.pixel_scale)
+    conditions = [draw_real_conditions(np.random.default_rng(seed), survey, own, False) for seed in range(12)]
+    assert all(14.0 <= c.saturation <= 18.5 and (c.sky_sigma > 0.0).all() for c in conditions)
+    # In the survey's own pixels, most scenes have the noise of its coadds.
+    assert sum(c.texture.kernels[0].size > 1 for c in conditions) >= 8
 
 
 def test_values_are_rounded_to_whole_steps():
