@@ -153,16 +153,20 @@ class Scene:
     """(H, W, 3) float32: the lensed light alone, without noise, in the unit of the pixels"""
 
 
-def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None) -> Scene:
+def simulate_scene(
+    seed: int, index: int, settings: SceneSettings | None = None, *, geometry: Geometry | None = None
+) -> Scene:
     """Simulate scene number `index` of the set that `seed` names.
 
-    The result depends on `seed`, `index` and `settings` alone, never on what was simulated before.
+    The result depends on the arguments alone, never on what was simulated before.
 
     Parameters
     ----------
     seed, index : int
         Non-negative.
     settings : SceneSettings, optional
+    geometry : Geometry, optional
+        Size and pixel scale, instead of those that `settings` draw.
 
     Returns
     -------
@@ -178,7 +182,7 @@ def simulate_scene(seed: int, index: int, settings: SceneSettings | None = None)
     settings = settings or SceneSettings()
     rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
     survey = get_survey(str(rng.choice(settings.surveys)))
-    return draw_scene(rng, survey, settings, seed, index)
+    return draw_scene(rng, survey, settings, seed, index, geometry=geometry)
 
 
 def draw_scene(

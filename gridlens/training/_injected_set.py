@@ -15,6 +15,7 @@ from joblib import effective_n_jobs
 from gridlens.cutouts._conventions import CatalogLike
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.detector import LensDetector
+from gridlens.simulate import Geometry
 from gridlens.sources import Source
 from gridlens.stacking._stack import member_log_odds
 from gridlens.training._bundled import bundled_log_odds
@@ -62,10 +63,9 @@ class PoolOptions:
     prevalence: float
 
 
-def rows_of(n: int, pixels: bool) -> int:
+def rows_of(n: int) -> int:
     """Return the number of cutouts and scenes that are measured for a pool of `n`, about."""
-    scenes = 0 if pixels else min(round(2 * LEARN * n), _MOST_SCENES)
-    return 2 * n + len(CONTROLS) * min(n, CONTROLLED) + scenes
+    return 2 * n + len(CONTROLS) * min(n, CONTROLLED) + min(round(2 * LEARN * n), _MOST_SCENES)
 
 
 class MeasuredPool(NamedTuple):
@@ -74,7 +74,7 @@ class MeasuredPool(NamedTuple):
     rows: InjectedRows
     sky: PoolSky
     scenes: Examples | None
-    """drawn scenes; None where members look at cutouts, whose size the scenes do not have"""
+    """drawn scenes of the size and pixel scale of the cutouts; None without both classes"""
     record: dict[str, Any]
 
 
@@ -125,7 +125,7 @@ def measure_pool(
         random_state=settings.random_state,
         **run,
     )
-    scenes = None if pixels else _scenes(options.survey, len(rows.learn.ids), settings, folder, run)
+    scenes = _scenes(options.survey, len(rows.learn.ids), sky.geometry, pixels, settings, folder, run)
     record = {"sources": pool.record, "seed": _SEED, "sky": sky.words, "known_lenses": len(rows.known.ids)}
     return MeasuredPool(rows, sky, scenes, record)
 
@@ -173,12 +173,20 @@ def _examples(rows: InjectedRows, kept: KeptRows, settings: Recipe) -> Examples:
     return Examples(kept.store, told["label"].to_numpy(), told["group"].to_numpy(), weight)
 
 
-def _scenes(survey: str | None, n: int, settings: Recipe, folder: Path, run: dict[str, Any]) -> Examples | None:
-    """Return drawn scenes, of the survey where it is one that is drawn."""
+def _scenes(
+    survey: str | None,
+    n: int,
+    geometry: Geometry,
+    pixels: bool,
+    settings: Recipe,
+    folder: Path,
+    run: dict[str, Any],
+) -> Examples | None:
+    """Return drawn scenes, of the survey where it is one that is drawn, with the size and scale of the cutouts."""
     surveys = (survey,) if survey in SIMULATED_SURVEYS else SIMULATED_SURVEYS
     store = MeasuredStore(folder, "scenes")
     n = min(n, _MOST_SCENES)
-    blocks = measured_scenes(n, settings.train_seed, surveys, n_jobs=run["n_jobs"])
+    blocks = measured_scenes(n, settings.train_seed, surveys, pixels=pixels, geometry=geometry, n_jobs=run["n_jobs"])
     truth = keep_scenes(store, blocks, run["progress"])
     if not 0 < truth["label"].sum() < len(truth):
         return None

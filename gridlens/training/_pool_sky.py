@@ -12,7 +12,7 @@ from gridlens.cutouts import CutoutFlag, CutoutSet, Survey, get_survey
 from gridlens.cutouts._reject import reject_reason
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
-from gridlens.simulate import ImageSky
+from gridlens.simulate import Geometry, ImageSky
 from gridlens.simulate._backgrounds import sky_rms
 from gridlens.simulate._observe import sky_noise
 from gridlens.simulate._sky_of_pool import measure_correlation, measure_psf
@@ -37,6 +37,8 @@ class PoolSky(NamedTuple):
     words: list[str]
     assumed: list[str]
     """sentences on what is a guess, for warnings"""
+    geometry: Geometry
+    """median size and pixel scale of the cutouts"""
 
 
 def pool_sky(
@@ -61,7 +63,10 @@ def pool_sky(
         no preset.
     """
     samples = _sampled(pool, surveys)
-    found = PoolSky({}, [], [])
+    parts = [part for cutouts in samples.values() for part in cutouts]
+    size = int(np.median([part.pixels.shape[1] for part in parts])) if parts else Geometry().size
+    scale = float(np.median([part.pixel_scale[0] for part in parts])) if parts else Geometry().pixel_scale
+    found = PoolSky({}, [], [], Geometry(size, scale))
     for name, cutouts in sorted(samples.items()):
         preset = _preset(name or survey)
         if not name:

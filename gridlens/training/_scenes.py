@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.features import Measured, measure
 from gridlens.training._recipe import Recipe
 from gridlens.training._store import MeasuredStore
+
+if TYPE_CHECKING:
+    from gridlens.simulate import Geometry
 
 __all__ = ["keep_scenes", "measured_scenes", "weights"]
 
@@ -29,6 +32,7 @@ def measured_scenes(
     pixels: bool = False,
     randomisation: tuple[str, ...] = (),
     randomised_fraction: float = 1.0,
+    geometry: Geometry | None = None,
     n_jobs: int | None = -1,
 ) -> Iterator[tuple[Measured, list[dict[str, Any]]]]:
     """Simulate scenes in processes and measure each once; the same for any number of processes.
@@ -47,6 +51,8 @@ def measured_scenes(
         with "sampling" in `randomisation` their pixel scales differ.
     randomisation, randomised_fraction
         As in `SceneSettings`.
+    geometry : Geometry, default=None
+        Size and pixel scale of all scenes, instead of those above.
     n_jobs : int, default=-1
         Processes; -1 for all cores.
 
@@ -69,7 +75,7 @@ def measured_scenes(
     )
     if canonical or pixels:
         settings = replace(settings, varied_fraction=0.0)
-    make = partial(simulate_scene, seed, settings=settings)
+    make = partial(simulate_scene, seed, settings=settings, geometry=geometry)
     for _, block in map_blocks(partial(_measure_block, pixels), make, n, n_jobs):
         yield block
 

@@ -241,7 +241,7 @@ def train(
             writable_folder(bundle.absolute().parent)
             stack.enter_context(locked(bundle))
         # The bar is gone before the fits, which have their own.
-        total = _total(data, unlabelled, settings, injecting is not None, pixels)
+        total = _total(data, unlabelled, settings, injecting is not None)
         with _progress_of("Simulating" if data is None else "Measuring", total, verbose, progress) as advance:
             measured: Callable[..., Any] = functools.partial(
                 measured_partitions, stack, resume=resume, overwrite=overwrite, progress=advance, **workers
@@ -341,13 +341,13 @@ def _write_ranking(ranking: pd.DataFrame | None, path: Path) -> None:
             ranking.to_csv(temporary, index=False)
 
 
-def _total(data: Source | None, pool: Source | None, recipe: Recipe, injecting: bool, pixels: bool) -> int | None:
+def _total(data: Source | None, pool: Source | None, recipe: Recipe, injecting: bool) -> int | None:
     """Return the number of cutouts and scenes that are measured; None where it is not known."""
     n = recipe.n_scenes if data is None else data.n
     waiting = 0 if pool is None else pool.n
     if n is None or waiting is None:
         return None
-    return rows_of(n, pixels) if injecting else n + waiting
+    return rows_of(n) if injecting else n + waiting
 
 
 @contextlib.contextmanager
