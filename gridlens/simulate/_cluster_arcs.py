@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from gridlens.simulate._observe import Conditions, photon_noise, sky_noise
 from gridlens.simulate._population import Cluster
 from gridlens.simulate._scene import draw_lens, usual_einstein_radius
 
-__all__ = ["ARC", "INJECTED", "INJECTED_COLUMNS", "ImageSky", "Injected", "inject_arcs"]
+__all__ = ["ARC", "INJECTED", "INJECTED_COLUMNS", "ImageSky", "Injected", "inject_arcs", "inject_kinds"]
 
 ARC = "arc"
 INJECTED_COLUMNS = (
@@ -154,55 +154,68 @@ def inject_arcs(cutouts: CutoutSet, sky: ImageSky, seed: int, kind: str = ARC) -
     >>> injected.cutouts.ids, bool(injected.truth["arc_snr"][0] > 10)
     (array(['sim-1-000000+arc'], dtype=object), True)
     """
-    if kind not in INJECTED:
-        raise ValueError(f"The 'kind' parameter must be one of {', '.join(INJECTED)}. Got {kind!r} instead.")
-    kept, pixels, truth = [], [], []
+    return inject_kinds(cutouts, sky, seed, (kind,))[kind]
+
+
+def inject_kinds(cutouts: CutoutSet, sky: ImageSky, seed: int, kinds: Sequence[str]) -> dict[str, Injected]:
+    """Return the results of `inject_arcs` for several kinds, by kind; the arcs that they share are drawn once."""
+    unknown = [kind for kind in kinds if kind not in INJECTED]
+    if unknown:
+        raise ValueError(f"The 'kind' parameter must be one of {', '.join(INJECTED)}. Got {unknown[0]!r} instead.")
+    kept: list[int] = []
+    pixels: dict[str, list[NDArray[np.float32]]] = {kind: [] for kind in kinds}
+    truth: list[dict[str, Any]] = []
     for k in range(len(cutouts)):
         image = RealImage(cutouts.pixels[k], float(cutouts.pixel_scale[k]), sky.rms_of(cutouts.pixels[k]))
         if reject_reason(image.pixels, cutouts.bcg_xy[k], image.pixel_scale) or not image.sky_sigma.min() > 0.0:
             continue
         name = str(cutouts.ids[k])
-        with_arc, told = _inject(
-            image, cutouts.bcg_xy[k], cutouts.metadata.iloc[k].to_dict(), sky, _stream(seed, name), kind
-        )
+        metadata = cutouts.metadata.iloc[k].to_dict()
+        lens, told = _draw(image, cutouts.bcg_xy[k], metadata, sky, _stream(seed, name))
+        for number, kind in enumerate(INJECTED):
+            if kind in pixels:
+                pixels[kind].append(_pasted(lens, kind, sky, _stream(seed, name, 1 + number)))
         kept.append(k)
-        pixels.append(with_arc)
-        truth.append(told | {"id": f"{name}+{kind}", "cutout": name, "kind": kind})
-    rows = cutouts[np.array(kept, dtype=np.int64)]
-    injected = CutoutSet(
+        truth.append(told | {"cutout": name})
+    rows, table = cutouts[np.array(kept, dtype=np.int64)], pd.DataFrame(truth, columns=list(INJECTED_COLUMNS))
+    return {kind: _injected(rows, pixels[kind], table, kind) for kind in kinds}
+
+
+def _injected(rows: CutoutSet, pixels: list[NDArray[np.float32]], table: pd.DataFrame, kind: str) -> Injected:
+    ids = [f"{name}+{kind}" for name in rows.ids]
+    cutouts = CutoutSet(
         np.array(pixels, dtype=np.float32).reshape(rows.pixels.shape),
         bcg_xy=rows.bcg_xy,
         pixel_scale=rows.pixel_scale,
-        ids=[row["id"] for row in truth],
+        ids=ids,
         metadata=rows.metadata,
         paths=rows.paths,
         flags=rows.flags,
         sky_axes=rows.sky_axes,
         bcg_radec=rows.bcg_radec,
     )
-    return Injected(injected, pd.DataFrame(truth, columns=list(INJECTED_COLUMNS)))
+    return Injected(cutouts, table.assign(id=ids, kind=kind))
 
 
-def _stream(seed: int, name: str) -> np.random.Generator:
-    """Return the random numbers of one cutout, the same in any batch."""
+def _stream(seed: int, name: str, number: int = 0) -> np.random.Generator:
+    """Return random numbers of one cutout, the same in any batch."""
     digest = hashlib.sha256(name.encode()).digest()
-    return np.random.default_rng(np.random.SeedSequence([seed, int.from_bytes(digest[:16], "little")]))
+    return np.random.default_rng(np.random.SeedSequence([seed, int.from_bytes(digest[:16], "little"), number]))
 
 
-def _inject(
+def _draw(
     image: RealImage,
     bcg_xy: NDArray[np.float64],
     metadata: dict[str, float],
     sky: ImageSky,
     rng: np.random.Generator,
-    kind: str,
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Return the pixels of one image with a lens of its cluster, and the truth."""
+) -> tuple[Pasted, dict[str, Any]]:
+    """Draw the arcs of a lens of the cluster in an image; return them with their truth."""
     window = whole_window(image, bcg_xy)
     geometry = Geometry(window.size, image.pixel_scale)
     seeing = sky.seeing_of(metadata["seeing"])
-    unit = _unit(image, sky, seeing)
-    conditions = Conditions(seeing, np.full(3, np.nan), image.sky_sigma / unit, 0.0, np.ones(3), np.zeros((3, 2)))
+    sigma = image.sky_sigma / _unit(image, sky, seeing)
+    conditions = Conditions(seeing, np.full(3, np.nan), sigma, 0.0, np.ones(3), np.zeros((3, 2)))
     drawn = float(rng.uniform(*_REDSHIFTS))
     cluster = _cluster(window, image.pixel_scale, metadata["redshift"] if metadata["redshift"] > 0.0 else drawn)
     for _ in range(_TRIES):
@@ -211,11 +224,16 @@ def _inject(
         arc, truth = draw_lens(rng, Canvas(geometry, floor=0.0), cluster, conditions, False, wide, theta_e)
         if truth["arc_snr"] >= _FAINTEST and truth["theta_e"] <= 0.5 * geometry.field:
             break
-    arc = INJECTED[kind](Pasted(arc, image, cluster.bcg, conditions), rng)
+    return Pasted(arc, image, cluster.bcg, conditions), truth | {"redshift": cluster.redshift}
+
+
+def _pasted(lens: Pasted, kind: str, sky: ImageSky, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the pixels of the image with the light of a kind, and the noise of its photons."""
+    light = INJECTED[kind](lens, rng)
     texture = None if sky.kernels is None else Texture(sky.kernels)
-    light = arc + photon_noise(rng, arc, conditions.sky_sigma, image.pixel_scale, texture)
-    pixels = image.pixels + unit * np.moveaxis(light, 0, 2)
-    return pixels.astype(np.float32), truth | {"redshift": cluster.redshift}
+    light = light + photon_noise(rng, light, lens.conditions.sky_sigma, lens.image.pixel_scale, texture)
+    unit = lens.image.sky_sigma / lens.conditions.sky_sigma
+    return (lens.image.pixels + unit * np.moveaxis(light, 0, 2)).astype(np.float32)
 
 
 def _einstein_radius(

@@ -16,7 +16,8 @@ from gridlens.cutouts.catalogs._join import JoinGaps
 from gridlens.cutouts.catalogs._kept import KeptColumns
 from gridlens.engine._features import MeasureWork
 from gridlens.features import Measured
-from gridlens.simulate import INJECTED_COLUMNS, ImageSky, inject_arcs
+from gridlens.simulate import INJECTED_COLUMNS, ImageSky
+from gridlens.simulate._cluster_arcs import inject_kinds
 from gridlens.sources import Partition, Source
 from gridlens.training._known_lenses import KnownLenses
 
@@ -126,20 +127,20 @@ class InjectedSource:
             if plan.only is not None:
                 cutouts = cutouts[np.array([name in plan.only for name in cutouts.ids], dtype=bool)]
             known = plan.known.among(cutouts)
-            for kind in plan.kinds:
-                if kind == AS_IT_IS:
-                    kinds = np.where(known, KNOWN_LENS, AS_IT_IS)
-                    yield _InjectedBatch(cutouts, [], _untouched(cutouts.ids, kinds))
-                    continue
-                yield from self._with_arcs(cutouts[~known], kind)
+            if AS_IT_IS in plan.kinds:
+                kinds = np.where(known, KNOWN_LENS, AS_IT_IS)
+                yield _InjectedBatch(cutouts, [], _untouched(cutouts.ids, kinds))
+            yield from self._with_arcs(cutouts[~known])
 
-    def _with_arcs(self, cutouts: CutoutSet, kind: str) -> Iterator[_InjectedBatch]:
-        surveys = np.array([self._injection.surveys.get(name, "") for name in cutouts.ids], dtype=object)
+    def _with_arcs(self, cutouts: CutoutSet) -> Iterator[_InjectedBatch]:
+        plan = self._injection
+        kinds = [kind for kind in plan.kinds if kind != AS_IT_IS]
+        surveys = np.array([plan.surveys.get(name, "") for name in cutouts.ids], dtype=object)
         for survey in dict.fromkeys(surveys):
-            sky = self._injection.skies[survey]
-            injected = inject_arcs(cutouts[surveys == survey], sky, self._injection.seed, kind)
-            if len(injected.cutouts):
-                yield _InjectedBatch(injected.cutouts, [], injected.truth)
+            made = inject_kinds(cutouts[surveys == survey], plan.skies[survey], plan.seed, kinds)
+            for injected in made.values():
+                if len(injected.cutouts):
+                    yield _InjectedBatch(injected.cutouts, [], injected.truth)
 
     def split(self, partition: Partition) -> list[Partition]:
         """As that of the pool."""
