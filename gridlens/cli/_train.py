@@ -144,7 +144,7 @@ def train(
     from gridlens.cli._sources import check_sources, pool_of, source_of
     from gridlens.stacking._registry import split_members
     from gridlens.training import train as train_model
-    from gridlens.training._train import ranking_path
+    from gridlens.training._write import ranking_path
 
     source = None
     if own:

@@ -13,18 +13,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gridlens._files import atomic_path, locked, writable_folder
+from gridlens._files import locked, writable_folder
 from gridlens._progress import progress_bar
 from gridlens.cutouts._conventions import CatalogLike
 from gridlens.cutouts.images._options import checked_seeing
 from gridlens.detector import LensDetector
 from gridlens.engine._output import parts_folder
-from gridlens.errors import GridlensError
 from gridlens.features import Measured
 from gridlens.features._contract import METADATA_CHOICES
-from gridlens.models import save_model
 from gridlens.models._manifest import hash_arrays
-from gridlens.models._zip import is_zip_name
 from gridlens.sources import Source, open_source
 from gridlens.training._bundled import beside_bundled, builds_on_bundled
 from gridlens.training._card import write_card
@@ -50,8 +47,9 @@ from gridlens.training._own_data import own_data_set
 from gridlens.training._positive_unlabelled import learn_from_known_lenses
 from gridlens.training._recipe import RECIPES, Recipe
 from gridlens.training._simulated import simulated_set
+from gridlens.training._write import ranking_path, write_bundle, write_ranking
 
-__all__ = ["Trained", "ranking_path", "train"]
+__all__ = ["Trained", "train"]
 
 
 @dataclass(frozen=True)
@@ -282,8 +280,8 @@ def train(
         if unlabelled is not None:
             made.training["mined"]["sources"] = unlabelled.record
         if out is not None:
-            _write(detector, bundle, made.card, made.training, overwrite)
-            _write_ranking(made.ranking, ranking_path(bundle))
+            write_bundle(detector, bundle, made.card, made.training, overwrite)
+            write_ranking(made.ranking, ranking_path(bundle))
     path = None if out is None else bundle
     return Trained(detector, made.card, taught.notes, path, made.comparison, made.ranking)
 
@@ -327,18 +325,6 @@ def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | No
         card = write_card(detector, taught.words, held, taught.notes, mined, beside, sections)
     comparison = "" if beside is None else beside.verdict
     return _Taught(card, training | {"data": data}, comparison, ranking)
-
-
-def ranking_path(bundle: Path) -> Path:
-    """Return the file of the ranking beside a bundle."""
-    name = bundle.stem if is_zip_name(bundle) else bundle.name
-    return bundle.with_name(f"{name}.ranking.csv")
-
-
-def _write_ranking(ranking: pd.DataFrame | None, path: Path) -> None:
-    if ranking is not None:
-        with atomic_path(path) as temporary:
-            ranking.to_csv(temporary, index=False)
 
 
 def _total(data: Source | None, pool: Source | None, recipe: Recipe, injecting: bool) -> int | None:
@@ -386,19 +372,3 @@ def _settings(recipe: str | Recipe | None, **chosen: Any) -> Recipe:
             f"{recipe.metadata!r} instead."
         )
     return recipe
-
-
-def _write(detector: LensDetector, out: Path, card: str, training: Mapping[str, Any], overwrite: bool) -> None:
-    """Write the bundle, whole or not at all."""
-    if not (overwrite and out.exists()):
-        save_model(detector, out, card=card, training=training)
-        return
-    with tempfile.TemporaryDirectory(prefix=f".{out.name[:40]}-", dir=out.absolute().parent) as folder:
-        fresh = Path(folder) / out.name
-        save_model(detector, fresh, card=card, training=training)
-        try:
-            if out.is_dir():
-                out.rename(fresh.with_name(f"{out.name}.old"))
-            fresh.rename(out)
-        except OSError as exc:
-            raise GridlensError(f"Cannot replace {out}: {exc.strerror or exc}. Choose another output.") from exc
