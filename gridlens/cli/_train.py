@@ -19,7 +19,7 @@ __all__ = ["train"]
 )
 @click.option(
     "--recipe",
-    type=click.Choice(["default", "quick", "cluster-cluster"]),
+    type=click.Choice(["default", "deep", "quick", "cluster-cluster"]),
     help="Recipe to train on simulated scenes, instead of --data.",
 )
 @click.option(

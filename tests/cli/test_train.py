@@ -12,6 +12,7 @@ from gridlens.cli import main
 from gridlens.cutouts import write_npz
 from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, GridPatchExtractor, Measured
+from gridlens.training import RECIPES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarning")
 MEMBERS = ("--members", "linear(turns=False)", "--jobs", "1")
@@ -224,3 +225,8 @@ def test_a_pool_that_is_too_small_is_refused_in_the_words_of_the_command_line(tm
     assert result.exit_code == 1
     assert "at least 200 usable cutouts" in " ".join(result.stderr.split())
     assert not (tmp_path / "m").exists()
+
+
+def test_every_recipe_can_be_named():
+    (choice,) = (option for option in main.commands["train"].params if option.name == "recipe")
+    assert set(choice.type.choices) == set(RECIPES)
