@@ -3,8 +3,8 @@
 Run ``python benchmarks/realism.py``: for each survey of real windows, a two-sample test (Lopez-Paz & Oquab 2017) by
 LightGBM on the image features, out of fold, with folds by part of the sky. An AUROC of 0.5 means that no difference was
 found, 1 that each cutout is recognised. The columns are the scenes as they are drawn by default and with
-``SceneSettings(realistic=True)``. No real window is a cluster, so scenes with one red galaxy instead of a cluster stand
-beside the scenes that models learn from.
+``SceneSettings(realistic_fraction=1.0)``. No real window is a cluster, so scenes with one red galaxy instead of a
+cluster stand beside the scenes that models learn from.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from gridlens.simulate import SceneSettings, simulate_scene
 from gridlens.simulate._backgrounds import Backgrounds
 
 HERE = Path(__file__).parent
-SETTINGS = {"before": SceneSettings(), "after": SceneSettings(realistic=True)}
+SETTINGS = {"before": SceneSettings(), "after": SceneSettings(realistic_fraction=1.0)}
 SCENES, SEED = 400, 811
 FOLDS, DRAWS = 5, 300
 # Windows whose noise is measured.

@@ -25,10 +25,10 @@ from gridlens.simulate._dataset import SceneMaker, map_blocks
 HERE = Path(__file__).parent
 SETTINGS = {
     "plain": SceneSettings(),
-    "realistic": SceneSettings(realistic=True),
+    "realistic": SceneSettings(realistic_fraction=1.0),
     "plain, half of them randomised": SceneSettings(randomisation=RANDOMISED, randomised_fraction=0.5),
     "realistic, half of them randomised": SceneSettings(
-        randomisation=RANDOMISED, randomised_fraction=0.5, realistic=True
+        randomisation=RANDOMISED, randomised_fraction=0.5, realistic_fraction=1.0
     ),
 }
 SEED, PAIRS, WINDOW_SEED = 823, 128, 607

@@ -36,6 +36,9 @@ __all__ = ["simulate"]
     help="Draw PSF, noise, sky, galaxies, sources and impostors more widely than the survey has them.",
 )
 @click.option(
+    "--realistic", is_flag=True, help="Draw galaxies, stars, PSF and noise as the images of surveys show them."
+)
+@click.option(
     "--into",
     metavar="IMAGE",
     help="Inject the arcs into cutouts of a real image, or into real cutouts, instead of drawn scenes.",
@@ -51,6 +54,7 @@ def simulate(
     seed: int,
     lens_fraction: float,
     randomise: bool,
+    realistic: bool,
     into: str | None,
     pixel_scale: float | None,
     bands: str | None,
@@ -65,8 +69,8 @@ def simulate(
         raise click.UsageError("--pixel-scale, --bands and --zeropoint describe the real image of --into.")
     if into is not None and len(surveys) != 1:
         raise click.UsageError("--into needs one --survey, whose depth and seeing the arcs are drawn for.")
-    if into is not None and randomise:
-        raise click.UsageError("--randomise is for drawn scenes, not for the real image of --into.")
+    if into is not None and (randomise or realistic):
+        raise click.UsageError("--randomise and --realistic are for drawn scenes, not for the real image of --into.")
     from gridlens.cutouts._surveys import SIMULATED_SURVEYS
     from gridlens.simulate import RANDOMISED, SceneSettings, load_backgrounds, write_injected_set, write_training_set
 
@@ -77,6 +81,7 @@ def simulate(
         surveys=tuple(surveys) or SIMULATED_SURVEYS,
         lens_fraction=lens_fraction,
         randomisation=RANDOMISED if randomise else (),
+        realistic_fraction=float(realistic),
     )
     backgrounds = None
     if into is not None:

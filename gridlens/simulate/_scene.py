@@ -104,10 +104,10 @@ class SceneSettings:
         Ingredients that are drawn more widely than the survey would have them, among `RANDOMISED`.
     randomised_fraction : float, default=1.0
         Fraction of the scenes in which they are; each ingredient is then drawn widely in half of these scenes.
-    realistic : bool, default=False
-        Draw galaxies, stars, PSF and noise as the images of surveys show them, nearby spirals in some scenes without a
-        lens, and in a sixth of the scenes a group of galaxies, whose lenses have Einstein radii of 4 to 8 arcsec. The
-        bundled models were trained on scenes without it.
+    realistic_fraction : float, default=0.0
+        Fraction of the scenes whose galaxies, stars, PSF and noise are drawn as the images of surveys show them, with
+        nearby spirals in some of those without a lens; a sixth of them is a group of galaxies, whose lenses have
+        Einstein radii of 4 to 8 arcsec.
     """
 
     surveys: tuple[str, ...] = SIMULATED_SURVEYS
@@ -116,7 +116,7 @@ class SceneSettings:
     cluster_cluster: float = 0.0
     randomisation: tuple[str, ...] = ()
     randomised_fraction: float = 1.0
-    realistic: bool = False
+    realistic_fraction: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.surveys:
@@ -133,7 +133,13 @@ class SceneSettings:
                     f"The 'randomisation' parameter must hold names that are each one of {', '.join(RANDOMISED)}. "
                     f"Got {name!r} instead."
                 )
-        for name in ("lens_fraction", "varied_fraction", "cluster_cluster", "randomised_fraction"):
+        for name in (
+            "lens_fraction",
+            "varied_fraction",
+            "cluster_cluster",
+            "randomised_fraction",
+            "realistic_fraction",
+        ):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"The '{name}' parameter must be between 0 and 1. Got {value!r} instead.")
@@ -200,7 +206,7 @@ def draw_scene(
     `geometry` replaces the canonical one, and `draw_centre` draws a galaxy or a cluster instead of the cluster and the
     impostors.
     """
-    parts = REALISTIC if settings.realistic else PLAIN
+    parts = REALISTIC if _is_realistic(settings, seed, index) else PLAIN
     is_lens = bool(rng.random() < settings.lens_fraction)
     streams = Streams(seed, index, settings.randomisation, settings.randomised_fraction)
     # Without such lenses nothing is drawn for the other scenes.
@@ -269,6 +275,12 @@ def draw_scene(
         {name: truth.get(name, math.nan) for name in TRUTH_COLUMNS},
         np.ascontiguousarray(np.moveaxis(arc, 0, 2), dtype=np.float32),
     )
+
+
+def _is_realistic(settings: SceneSettings, seed: int, index: int) -> bool:
+    """Return whether a scene is realistic, by a random number that nothing else uses."""
+    stream = np.random.SeedSequence(entropy=seed, spawn_key=(index, 2 + len(RANDOMISED)))
+    return bool(np.random.default_rng(stream).random() < settings.realistic_fraction)
 
 
 def _draw_geometry(rng: np.random.Generator, varied: bool, wide: bool) -> Geometry:

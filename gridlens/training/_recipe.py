@@ -42,6 +42,8 @@ class Recipe:
         surveys would have them. The scenes to calibrate on and to test on are those of the surveys.
     randomised_fraction : float, default=0.5
         Fraction of the scenes to learn from that are randomised; each ingredient is drawn widely in half of these.
+    realistic_fraction : float, default=0.0
+        Fraction of the scenes to learn from that are drawn as the images of surveys show them.
     random_state : int, default=0
 
     Examples
@@ -68,6 +70,7 @@ class Recipe:
     mined_fraction: float = 1.0 / 16.0
     randomisation: tuple[str, ...] = ()
     randomised_fraction: float = 0.5
+    realistic_fraction: float = 0.0
     random_state: int = 0
 
     @property

@@ -32,6 +32,7 @@ def measured_scenes(
     pixels: bool = False,
     randomisation: tuple[str, ...] = (),
     randomised_fraction: float = 1.0,
+    realistic_fraction: float = 0.0,
     geometry: Geometry | None = None,
     n_jobs: int | None = -1,
 ) -> Iterator[tuple[Measured, list[dict[str, Any]]]]:
@@ -49,7 +50,7 @@ def measured_scenes(
     pixels : bool, default=False
         Whether the rows keep their cutouts, 200 kB each. All scenes have the canonical size then, since a set has one;
         with "sampling" in `randomisation` their pixel scales differ.
-    randomisation, randomised_fraction
+    randomisation, randomised_fraction, realistic_fraction
         As in `SceneSettings`.
     geometry : Geometry, default=None
         Size and pixel scale of all scenes, instead of those above.
@@ -72,6 +73,7 @@ def measured_scenes(
         cluster_cluster=float(target == "cluster-cluster"),
         randomisation=randomisation,
         randomised_fraction=randomised_fraction,
+        realistic_fraction=realistic_fraction,
     )
     if canonical or pixels:
         settings = replace(settings, varied_fraction=0.0)

@@ -81,6 +81,7 @@ def simulated_set(
             recipe.train_seed,
             randomisation=recipe.randomisation,
             randomised_fraction=recipe.randomised_fraction,
+            realistic_fraction=recipe.realistic_fraction,
         ),
         "calibrate": scenes(
             recipe.n_calibrate, recipe.calibrate_seed, canonical=True, lens_fraction=recipe.calibrate_lens_fraction
@@ -132,6 +133,8 @@ def _words(recipe: Recipe, pixels: bool) -> Words:
             f"\nIn {recipe.randomised_fraction:.0%} of the scenes, each of these ingredients is drawn more widely than "
             f"the surveys would have\nit, or with even odds is not: {', '.join(recipe.randomisation)}."
         )
+    if recipe.realistic_fraction:
+        varied += f"\n{recipe.realistic_fraction:.0%} of the scenes are drawn as the images of surveys show them."
     return Words(
         title=f"A model for {recipe.target} lenses",
         trained_on=f"""\

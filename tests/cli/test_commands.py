@@ -62,6 +62,7 @@ def test_simulate_writes_shards_and_truth(tmp_path):
         ["--n", 2, "--pixel-scale", 0.3],
         ["--n", 2, "--into", "x.fits"],
         ["--n", 2, "--into", "x.fits", "--survey", "kids", "--randomise"],
+        ["--n", 2, "--into", "x.fits", "--survey", "kids", "--realistic"],
         [],
     ],
 )

@@ -22,7 +22,7 @@ from gridlens.simulate._real_sky import add_sky_residual, draw_real_conditions, 
 from gridlens.simulate._scene import draw_scene
 from gridlens.simulate._wide_galaxies import Blank
 
-REALISTIC = SceneSettings(varied_fraction=0.0, realistic=True)
+REALISTIC = SceneSettings(varied_fraction=0.0, realistic_fraction=1.0)
 OWN_PIXELS = Geometry(240, 0.168)
 HSC = get_survey("hsc")
 
@@ -209,7 +209,7 @@ def test_nearby_spirals_stand_in_scenes_without_a_lens_alone(monkeypatch):
 
 @pytest.mark.parametrize("realistic", [False, True])
 def test_a_scene_can_have_another_geometry_and_centre(realistic):
-    settings = replace(REALISTIC, lens_fraction=0.0, realistic=realistic)
+    settings = replace(REALISTIC, lens_fraction=0.0, realistic_fraction=realistic)
     drawn = []
 
     def centre(rng, canvas):
@@ -222,3 +222,17 @@ def test_a_scene_can_have_another_geometry_and_centre(realistic):
     assert scene.pixel_scale == 0.4
     assert drawn == [geometry]
     assert scene.truth["impostor"] == ""
+
+
+def test_a_fraction_of_the_scenes_is_realistic_and_the_others_are_plain():
+    plain, every, half = (SceneSettings(varied_fraction=0.0, realistic_fraction=f) for f in (0.0, 1.0, 0.5))
+    kinds = []
+    for index in range(12):
+        pixels = simulate_scene(5, index, half).pixels
+        is_plain, is_real = (
+            np.array_equal(pixels, simulate_scene(5, index, settings).pixels, equal_nan=True)
+            for settings in (plain, every)
+        )
+        assert is_plain != is_real
+        kinds.append(is_real)
+    assert 2 <= sum(kinds) <= 10
