@@ -156,7 +156,7 @@ def injected_rows(
     """
     main = _Measuring(stack, InjectedSource(pool, injection), parts, run)
     seen = pd.concat([told.assign(rejected=rows.rejected) for _, rows, told in main.rows()], ignore_index=True)
-    notes = _checked(seen, pool)
+    notes = _checked(seen)
     truth = _with_roles(seen, table.clusters or {}, random_state)
     again = replace(injection, kinds=CONTROLS, only=_controlled(truth))
     controls = _Measuring(stack, InjectedSource(pool, again), parts.with_name(f"{parts.name}.controls"), run)
@@ -200,7 +200,7 @@ class _Measuring:
             read_pixels(self._source, partitions, list(filled.values()))
 
 
-def _checked(seen: pd.DataFrame, pool: Source) -> list[str]:
+def _checked(seen: pd.DataFrame) -> list[str]:
     """Return notes on rows that are left out; raise GridlensError where the pool is none to learn from."""
     repeated = seen["id"][seen["id"].duplicated()]
     if len(repeated):
