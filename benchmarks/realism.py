@@ -1,4 +1,4 @@
-"""How far simulated scenes are from real windows: a classifier that is to tell them apart.
+"""Distance of simulated scenes from real windows, by a classifier that is to tell them apart.
 
 Run ``python benchmarks/realism.py``: for each survey of real windows, a two-sample test (Lopez-Paz & Oquab 2017) by
 LightGBM on the image features, out of fold, with folds by part of the sky. An AUROC of 0.5 means that no difference was

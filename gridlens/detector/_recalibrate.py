@@ -34,7 +34,7 @@ LARGEST_PREVALENCE = 0.1
 
 
 class Recalibration(NamedTuple):
-    """What the probabilities of a detector were recalibrated on."""
+    """The pool that the probabilities of a detector were recalibrated on."""
 
     n_pool: int
     """usable cutouts of the pool"""
