@@ -95,7 +95,7 @@ def tune(
     rows = _Rows(features, label, group, weight)
     weights = _SCENE_WEIGHTS if scenes is not None else (0.0,)
     compared: list[Choice] = []
-    with progress_bar("Comparing", len(weights) + len(_HARD_WEIGHTS), visible=verbose > 0) as advance:
+    with progress_bar("Comparing", len(weights) + len(_HARD_WEIGHTS) + 1, visible=verbose > 0) as advance:
 
         def judge(name: str, learned: _Rows, scene_weight: float, prior: float | None = None) -> np.ndarray:
             advance(0, name)
