@@ -71,16 +71,15 @@ def pool_sky(
         preset = _preset(name or survey)
         if not name:
             _check_one_survey(cutouts)
-        widths, how, guess = _seeing(cutouts, preset, seeing)
+        known = _seeing(cutouts, preset, seeing)
         calibrated = not any(bool((part.flags & _UNKNOWN).any()) for part in cutouts)
         if calibrated:
-            _check_depth(name, cutouts, widths, preset)
+            _check_depth(name, cutouts, known.widths, preset)
         kernels = measure_correlation(cutouts)
-        own = how == "from the metadata"
-        found.skies[name] = ImageSky(widths, kernels, None if calibrated else _with_depth(preset), own)
-        found.words.append(_words(name, widths, how, calibrated, preset))
-        if guess:
-            found.assumed.append(f"{name}: {guess}" if name else guess)
+        found.skies[name] = ImageSky(known.widths, kernels, None if calibrated else _with_depth(preset), known.own)
+        found.words.append(_words(name, known, calibrated, preset))
+        if known.guess:
+            found.assumed.append(f"{name}: {known.guess}" if name else known.guess)
     return found
 
 
@@ -181,18 +180,29 @@ def _check_one_survey(cutouts: Sequence[CutoutSet]) -> None:
         )
 
 
-def _seeing(
-    cutouts: Sequence[CutoutSet], preset: Survey | None, stated: Mapping[str, float] | None
-) -> tuple[tuple[float, float, float], str, str]:
-    """Return the seeing in g, r and i, how it is known, and a warning where it is a guess."""
+class _Seeing(NamedTuple):
+    """The seeing of a survey."""
+
+    widths: tuple[float, float, float]
+    """FWHM in g, r and i, arcsec"""
+    how: str
+    """how it is known, in words"""
+    own: bool = False
+    """whether the metadata of each cutout state its own"""
+    guess: str = ""
+    """a warning where it is a guess"""
+
+
+def _seeing(cutouts: Sequence[CutoutSet], preset: Survey | None, stated: Mapping[str, float] | None) -> _Seeing:
+    """Return the seeing as stated, of the metadata, measured on stars, or as a guess, the first that there is."""
     if stated is not None:
-        return _triple(stated.values()), "as stated", ""
+        return _Seeing(_triple(stated.values()), "as stated")
     usual = np.full(3, _USUAL_SEEING) if preset is None else _complete(np.array(preset.seeing))
     own = np.array([float(part.metadata["seeing"].iloc[0]) for part in cutouts])
     own = own[own > 0.0]
     # The reader fills in a preset's seeing where nothing states one.
     if own.size and not (preset is not None and np.all(own == preset.seeing[1])):
-        return _triple(usual * float(np.median(own)) / usual[1]), "from the metadata", ""
+        return _Seeing(_triple(usual * float(np.median(own)) / usual[1]), "from the metadata", own=True)
     measured = measure_psf(cutouts)
     known = np.isfinite(measured.fwhm)
     if known.any():
@@ -202,13 +212,13 @@ def _seeing(
             "" if known.all() else " in " + " and ".join(band for band, has in zip("gri", known, strict=True) if has)
         )
         widths = np.where(known, measured.fwhm, usual * scale)
-        return _triple(widths), f"measured on {int(measured.n_stars[known].min()):,} stars or more{bands}", ""
+        return _Seeing(_triple(widths), f"measured on {int(measured.n_stars[known].min()):,} stars or more{bands}")
     source = f"that of the survey {preset.name}" if preset is not None else f"{_USUAL_SEEING:g} arcsec"
     guess = (
         f"The seeing of the pool is unknown, and its cutouts hold too few stars to measure it: {source} is taken. "
         "State seeing=, since arcs that are sharper than the images give themselves away."
     )
-    return _triple(usual), f"a guess, {source}", guess
+    return _Seeing(_triple(usual), f"a guess, {source}", guess=guess)
 
 
 def _complete(seeing: np.ndarray) -> np.ndarray:
@@ -222,11 +232,11 @@ def _triple(values: Any) -> tuple[float, float, float]:
     return g, r, i
 
 
-def _words(name: str, widths: tuple[float, float, float], how: str, calibrated: bool, preset: Survey | None) -> str:
+def _words(name: str, seeing: _Seeing, calibrated: bool, preset: Survey | None) -> str:
     survey = f"{name}: " if name else ""
     flux = "their zero points" if calibrated or preset is None else f"their noise, as deep as {preset.name}"
-    width = ", ".join(f"{width:.2f}" for width in widths)
+    width = ", ".join(f"{width:.2f}" for width in seeing.widths)
     return (
-        f"{survey}The arcs have the images' point-spread function, FWHM {width} arcsec in g, r, i ({how}), and the "
-        f"correlation of their noise; their brightness goes by {flux}."
+        f"{survey}The arcs have the images' point-spread function, FWHM {width} arcsec in g, r, i ({seeing.how}), and "
+        f"the correlation of their noise; their brightness goes by {flux}."
     )
