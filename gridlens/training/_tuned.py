@@ -97,9 +97,9 @@ def tune(
     compared: list[Choice] = []
     with progress_bar("Comparing", len(weights) + len(_HARD_WEIGHTS) + 1, visible=verbose > 0) as advance:
 
-        def judge(name: str, learned: _Rows, scene_weight: float, prior: float | None = None) -> np.ndarray:
+        def judge(name: str, learned: _Rows, scene_weight: float, lenses: float | None = None) -> np.ndarray:
             advance(0, name)
-            score = _out_of_fold(learned, scenes if scene_weight else None, scene_weight, n_jobs, prior)
+            score = _out_of_fold(learned, scenes if scene_weight else None, scene_weight, n_jobs, lenses)
             compared.append(_judged(name, rows, score))
             advance(1)
             return score
@@ -112,9 +112,7 @@ def tune(
             harder = rows._replace(weight=np.where(hard, factor, 1.0) * weight)
             judge(f"{_named(chosen)}, hard negatives with a weight of {factor:g}", harder, chosen)
         losses = [compared[best].log_loss, *(choice.log_loss for choice in compared[len(weights) :])]
-        positive = float(label.mean())
-        prior = positive + (1.0 - positive) * prevalence
-        judge(f"the pool alone, unlabelled at a prevalence of {prevalence:g} (nnPU)", rows, 0.0, prior)
+        judge(f"the pool alone, unlabelled at a prevalence of {prevalence:g} (nnPU)", rows, 0.0, prevalence)
     better = compared[-1].log_loss < compared[0].log_loss
     return Tuned(chosen, hard, factors[int(np.argmin(losses))], compared, better)
 
@@ -128,9 +126,12 @@ def _out_of_fold(
     scenes: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
     scene_weight: float,
     n_jobs: int,
-    class_prior: float | None,
+    lenses: float | None,
 ) -> np.ndarray:
-    """Return log-odds (n,) of the rows by trees that have not seen their cluster."""
+    """Return log-odds (n,) of the rows by trees that have not seen their cluster.
+
+    With `lenses`, the fraction of them among the rows without an arc, these are unlabelled.
+    """
     score = np.full(len(rows.label), np.nan)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
     for train, held in folds.split(rows.label, rows.label, rows.group):
@@ -138,10 +139,13 @@ def _out_of_fold(
         if scenes is not None:
             X, y = np.concatenate([X, scenes[0]]), np.concatenate([y, scenes[1]])
             weight = np.concatenate([weight, scene_weight * scenes[2]])
+        positive = float(np.mean(y))
         member = (
             LightGBMMember(n_estimators=300, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs)
-            if class_prior is None
-            else NNPUMember(class_prior=class_prior, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs)
+            if lenses is None
+            else NNPUMember(
+                class_prior=positive + (1.0 - positive) * lenses, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs
+            )
         )
         member.fit(X, y, sample_weight=weight)
         score[held] = member_log_odds(member.predict_proba(rows.features[held])[:, 1])
