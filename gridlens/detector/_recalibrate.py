@@ -170,9 +170,9 @@ def recalibrate(detector: Any, name: str, p: np.ndarray, n: int, prevalence: flo
     p = p[np.isfinite(p)]
     if len(p) < _FEWEST_POOL:
         raise GridlensError(
-            f"The '{name}' parameter must hold at least {_FEWEST_POOL} usable cutouts: about one non-lens in fifteen "
-            "is a false alarm at even odds, and fewer cutouts show too few of them to count a rate. "
-            f"Got {len(p)} (of {n}) instead."
+            f"The '{name}' parameter must hold at least {_FEWEST_POOL} usable cutouts, without those that the model "
+            "learned from: about one non-lens in fifteen is a false alarm at even odds, and fewer cutouts show too few "
+            f"of them to count a rate. Got {len(p)} (of {n}) instead."
         )
     trained = detector.calibration_prevalence_
     home = detector.class_scores_.moved(detector.calibrator_, trained)
