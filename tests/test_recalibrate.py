@@ -147,7 +147,10 @@ def test_known_lenses_among_unlabelled_rows_are_no_clean_labels():
 def test_pools_that_are_too_small_or_known_are_refused(fitted):
     pool = non_lenses(250, 6)
     pool[199:] = np.nan
-    with pytest.raises(GridlensError, match=r"at least 200 usable cutouts: .* Got 199 \(of 250\) instead"):
+    with pytest.raises(
+        GridlensError,
+        match=r"at least 200 usable cutouts, without those that the model learned from: .* Got 199 \(of 250\) instead",
+    ):
         fitted.recalibrated(pool)
     # The model has learned from these, and scores them too well.
     with pytest.raises(GridlensError, match=r"Got 0 \(of 600\)"):
