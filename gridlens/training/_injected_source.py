@@ -62,7 +62,7 @@ class Injection:
         parts = [self.seed, self.kinds, sorted(self.only or ()), sorted(self.surveys.items()), self.known.digest()]
         for name, sky in sorted(self.skies.items()):
             kernels = [] if sky.kernels is None else [kernel.tobytes().hex() for kernel in sky.kernels]
-            parts += [name, sky.seeing, kernels, sky.preset and sky.preset.name]
+            parts += [name, sky.seeing, sky.own_seeing, kernels, sky.preset and sky.preset.name]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from gridlens import CutoutSet, load_model, train
+from gridlens.cutouts import get_survey
 from gridlens.errors import GridlensError
 from gridlens.features import FeatureCacheWriter, measure
 from gridlens.models import read_manifest
@@ -346,3 +347,14 @@ def test_a_source_of_injected_arcs_is_a_source(pool):
     other = InjectedSource(FileSource(pool), Injection(2, {"": ImageSky((0.8,) * 3)}))
     assert source.identity()["cutouts"] == other.identity()["cutouts"]
     assert source.identity()["injection"] != other.identity()["injection"]
+
+
+def test_the_digest_of_an_injection_has_all_of_the_sky():
+    skies = [
+        ImageSky((0.8,) * 3),
+        ImageSky((0.9,) * 3),
+        ImageSky((0.8,) * 3, kernels=(np.ones((3, 3)),) * 3),
+        ImageSky((0.8,) * 3, preset=get_survey("hsc")),
+        ImageSky((0.8,) * 3, own_seeing=True),
+    ]
+    assert len({Injection(1, {"": sky}).digest() for sky in skies}) == len(skies)
