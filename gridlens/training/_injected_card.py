@@ -23,7 +23,7 @@ from gridlens.training._kept import KeptRows
 from gridlens.training._markdown import markdown_table
 from gridlens.training._tuned import Tuned
 
-__all__ = ["control_sections", "learned_section"]
+__all__ = ["Scored", "control_sections", "learned_section", "scored"]
 
 _FPR = 0.01
 _DRAWS = 300
@@ -38,16 +38,27 @@ _TOLD = {
 _NULL = "null"
 
 
-class _Scored(NamedTuple):
+class Scored(NamedTuple):
     """Rows of one part with the scores of this model and of the bundled one, log-odds; NaN where there is none."""
 
     truth: pd.DataFrame
+    members: np.ndarray
+    """of the members (n, n_members)"""
     score: np.ndarray
     bundled: np.ndarray
 
-    def of(self, kind: str) -> _Scored:
+    def of(self, kind: str) -> Scored:
+        """Return the rows of one kind that both models score."""
         chosen = (self.truth["kind"] == kind).to_numpy() & np.isfinite(self.score) & np.isfinite(self.bundled)
-        return _Scored(self.truth[chosen], self.score[chosen], self.bundled[chosen])
+        return Scored(self.truth[chosen], self.members[chosen], self.score[chosen], self.bundled[chosen])
+
+
+def scored(detector: LensDetector, rows: InjectedRows, kept: KeptRows) -> Scored:
+    """Score the rows of one part."""
+    measured = kept.store.measured()
+    members = member_log_odds(detector.member_probabilities(measured))
+    score = detector.stack_.combine(members)
+    return Scored(rows.truth.iloc[kept.places], members, score, bundled_log_odds(measured.features))
 
 
 def learned_section(tuned: Tuned) -> str:
@@ -69,7 +80,7 @@ def learned_section(tuned: Tuned) -> str:
     )
 
 
-def control_sections(detector: LensDetector, rows: InjectedRows) -> list[tuple[str, str]]:
+def control_sections(detector: LensDetector, rows: InjectedRows, test: Scored) -> list[tuple[str, str]]:
     """Return the headings and texts of the completeness, and of the controls.
 
     Parameters
@@ -77,31 +88,25 @@ def control_sections(detector: LensDetector, rows: InjectedRows) -> list[tuple[s
     detector : LensDetector
         Fitted.
     rows : InjectedRows
+    test : Scored
+        The rows that test the detector.
     """
-    test, calibrate = (_scored(detector, rows, kept) for kept in (rows.test, rows.calibrate))
-    controls = _scored(detector, rows, rows.controls)
-    thresholds = _thresholds(calibrate)
-    known = _scored(detector, rows, rows.known) if rows.known.ids else None
+    controls = scored(detector, rows, rows.controls)
+    thresholds = _thresholds(scored(detector, rows, rows.calibrate))
+    known = scored(detector, rows, rows.known) if rows.known.ids else None
     return [
         ("Completeness and false alarms", _completeness(test, thresholds, known)),
         ("Controls", _controls(rows, test, controls, thresholds[0])),
     ]
 
 
-def _scored(detector: LensDetector, rows: InjectedRows, kept: KeptRows) -> _Scored:
-    measured = kept.store.measured()
-    members = member_log_odds(detector.member_probabilities(measured))
-    score = detector.stack_.combine(members)
-    return _Scored(rows.truth.iloc[kept.places], score, bundled_log_odds(measured.features))
-
-
-def _thresholds(calibrate: _Scored) -> tuple[float, float]:
+def _thresholds(calibrate: Scored) -> tuple[float, float]:
     """Return the scores of both models that a hundredth of the cutouts without an arc exceed."""
     plain = calibrate.of("none")
     return float(np.quantile(plain.score, 1.0 - _FPR)), float(np.quantile(plain.bundled, 1.0 - _FPR))
 
 
-def _completeness(test: _Scored, thresholds: tuple[float, float], known: _Scored | None) -> str:
+def _completeness(test: Scored, thresholds: tuple[float, float], known: Scored | None) -> str:
     arcs, plain = test.of("arc"), test.of("none")
     found = arcs.score > thresholds[0], arcs.bundled > thresholds[1]
     group = arcs.truth["group"].to_numpy()
@@ -123,9 +128,9 @@ def _completeness(test: _Scored, thresholds: tuple[float, float], known: _Scored
         f"{difference} ({number} cutouts). Brackets are 95 % intervals; differences are paired."
     )
     if known is not None:
-        scored = np.isfinite(known.score)
-        above = int((known.score[scored] > thresholds[0]).sum())
-        text += f" Of {int(scored.sum())} known lenses of the pool, which it has not learned from, {above} are found."
+        usable = np.isfinite(known.score)
+        above = int((known.score[usable] > thresholds[0]).sum())
+        text += f" Of {int(usable.sum())} known lenses of the pool, which it has not learned from, {above} are found."
     return text
 
 
@@ -148,7 +153,7 @@ def _beside(own: np.ndarray, bundled: np.ndarray, group: np.ndarray, unit: float
     return [f"{n:,}", fraction(int(own.sum())), fraction(int(bundled.sum())), difference]
 
 
-def _controls(rows: InjectedRows, test: _Scored, controls: _Scored, threshold: float) -> str:
+def _controls(rows: InjectedRows, test: Scored, controls: Scored, threshold: float) -> str:
     arcs, plain = test.of("arc"), test.of("none")
     real = pd.Series(arcs.score, index=arcs.truth["cutout"])
     told = [["arcs", f"{len(real):,}", _against(plain, arcs.score), f"{np.mean(arcs.score > threshold):.2f}", ""]]
@@ -181,7 +186,7 @@ def _controls(rows: InjectedRows, test: _Scored, controls: _Scored, threshold: f
     )
 
 
-def _against(plain: _Scored, score: np.ndarray) -> str:
+def _against(plain: Scored, score: np.ndarray) -> str:
     label = np.repeat([0, 1], [len(plain.score), len(score)])
     return f"{auroc(label, np.concatenate([plain.score, score]), n_boot=_DRAWS).value:.3f}"
 
@@ -211,7 +216,7 @@ def _null(rows: InjectedRows) -> str:
     )
 
 
-def _by_columns(rows: InjectedRows, test: _Scored) -> str:
+def _by_columns(rows: InjectedRows, test: Scored) -> str:
     """Return the AUROC of what brightness alone, and metadata alone, tell of the arcs, beside the model's."""
     X = np.asarray(rows.test.store.measured().features)
     label, group = test.truth["label"].to_numpy(), test.truth["group"].to_numpy()

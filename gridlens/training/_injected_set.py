@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +18,9 @@ from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.detector import LensDetector
 from gridlens.simulate import Geometry
 from gridlens.sources import Source
-from gridlens.stacking._stack import member_log_odds
-from gridlens.training._bundled import bundled_log_odds
 from gridlens.training._card import HeldOut, Words
 from gridlens.training._examples import Examples, TrainingSet
-from gridlens.training._injected_card import control_sections, learned_section
+from gridlens.training._injected_card import Scored, control_sections, learned_section, scored
 from gridlens.training._injected_rows import (
     CONTROLLED,
     CONTROLS,
@@ -151,17 +150,22 @@ def injected_set(
     learn, calibrate = (_examples(rows, kept, settings) for kept in (rows.learn, rows.calibrate))
     tuned = _tuned(learn, scenes, prevalence, int(effective_n_jobs(n_jobs)), verbose)
     weights = {"scene_weight": tuned.scene_weight, "hard_weight": tuned.hard_weight}
+
+    @functools.cache  # the scores of the card and those of its controls are of the same rows
+    def tested(detector: LensDetector) -> Scored:
+        return scored(detector, rows, rows.test)
+
     return TrainingSet(
         _joined(learn, scenes, tuned),
         calibrate,
-        lambda detector: _held_out(detector, rows),
+        lambda detector: _held_out(tested(detector)),
         _words(measured, tuned),
         rows.notes,
         {"injected": measured.record | weights},
         _arrays(rows),
         sections=lambda detector: [
             ("How it was learned", learned_section(tuned)),
-            *control_sections(detector, rows),
+            *control_sections(detector, rows, tested(detector)),
         ],
     )
 
@@ -221,18 +225,14 @@ def _joined(learn: Examples, scenes: Examples | None, tuned: Tuned) -> Examples:
     )
 
 
-def _held_out(detector: LensDetector, rows: InjectedRows) -> HeldOut:
-    measured = rows.test.store.measured()
-    told = rows.truth.iloc[rows.test.places]
-    members = member_log_odds(detector.member_probabilities(measured))
-    usable = np.isfinite(members).all(axis=1)
-    members = members[usable]
+def _held_out(test: Scored) -> HeldOut:
+    usable = np.isfinite(test.members).all(axis=1)
     return HeldOut(
-        told["label"].to_numpy()[usable],
-        detector.stack_.combine(members),
-        members,
-        told["group"].to_numpy()[usable],
-        bundled=bundled_log_odds(measured.features)[usable],
+        test.truth["label"].to_numpy()[usable],
+        test.score[usable],
+        test.members[usable],
+        test.truth["group"].to_numpy()[usable],
+        bundled=test.bundled[usable],
     )
 
 
