@@ -14,6 +14,7 @@ ROOMS = {
     "pu": set(),
     "calibration": set(),
     "evaluation": {"calibration"},
+    "grading": {"calibration", "evaluation"},
     "trees": set(),
     "lensing": set(),
     "cutouts": set(),
@@ -34,6 +35,7 @@ ROOMS = {
         "simulate",
         "calibration",
         "evaluation",
+        "grading",
         "stacking",
         "members",
         "detector",
@@ -46,6 +48,7 @@ ROOMS = {
         "features",
         "calibration",
         "evaluation",
+        "grading",
         "stacking",
         "detector",
         "engine",
@@ -57,6 +60,7 @@ ROOMS = {
         "sources",
         "simulate",
         "calibration",
+        "grading",
         "stacking",
         "detector",
         "models",
@@ -75,7 +79,7 @@ INNER_ROOMS = {
         "readers": {"", "catalogs", "images"},
     },
 }
-GENERAL = {"pu", "calibration", "evaluation", "trees"}
+GENERAL = {"pu", "calibration", "evaluation", "grading", "trees"}
 
 
 def files_of(room):

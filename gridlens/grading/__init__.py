@@ -1,0 +1,5 @@
+"""Grades of people: a store, their consensus, queues of rows to grade, and when to stop. No astronomy beyond ids."""
+
+from gridlens.grading._vocabulary import GRADES, SUBCLASSES
+
+__all__ = ["GRADES", "SUBCLASSES"]
