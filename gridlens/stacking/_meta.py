@@ -23,8 +23,10 @@ class Weights(NamedTuple):
     intercept: float
 
 
-def fit_meta(kind: Literal["logistic", "convex"], log_odds: np.ndarray, y: np.ndarray) -> Weights:
-    """Weights of members from their out-of-fold log-odds; every row counts alike.
+def fit_meta(
+    kind: Literal["logistic", "convex"], log_odds: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+) -> Weights:
+    """Fit the weights of members to their out-of-fold log-odds.
 
     "logistic" is a logistic regression, with scikit-learn's mild L2 penalty. "convex" has weights that are 0 or more
     and add up to 1, at the least log loss (Breiman 1996, "Stacked Regressions", Machine Learning 24, 49, found the
@@ -37,16 +39,22 @@ def fit_meta(kind: Literal["logistic", "convex"], log_odds: np.ndarray, y: np.nd
         Finite.
     y : ndarray of shape (n,)
         1 or 0.
+    sample_weight : ndarray of shape (n,), default=None
+        None weighs all rows alike.
     """
     n_members = log_odds.shape[1]
     if kind == "logistic":
-        meta = LogisticRegression().fit(log_odds, y)
+        meta = LogisticRegression().fit(log_odds, y, sample_weight=sample_weight)
         return Weights(meta.coef_[0].astype(np.float64), float(meta.intercept_[0]))
     sign = 1.0 - 2.0 * y
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         z = sign * (log_odds @ weights)
-        return float(np.logaddexp(0.0, z).mean()), (sign * expit(z)) @ log_odds / len(y)
+        gradient = sign * expit(z)
+        if sample_weight is None:
+            return float(np.logaddexp(0.0, z).mean()), gradient @ log_odds / len(y)
+        total = sample_weight.sum()
+        return float(sample_weight @ np.logaddexp(0.0, z) / total), (sample_weight * gradient) @ log_odds / total
 
     even = np.full(n_members, 1.0 / n_members)
     found = minimize(
@@ -62,16 +70,22 @@ def fit_meta(kind: Literal["logistic", "convex"], log_odds: np.ndarray, y: np.nd
 
 
 def choose_meta(
-    log_odds: np.ndarray, y: np.ndarray, groups: np.ndarray, cv: int, random_state: int | None
+    log_odds: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    cv: int,
+    random_state: int | None,
+    sample_weight: np.ndarray | None = None,
 ) -> tuple[Literal["logistic", "convex"], dict[str, float]]:
-    """The meta-learner of the least log loss on rows that it was not fitted on, and the losses of both."""
+    """Return the meta-learner of the least log loss on rows that it was not fitted on, and the losses of both."""
     folds = StratifiedGroupKFold(cv, shuffle=True, random_state=random_state)
     splits = list(folds.split(log_odds, y, groups))
     losses: dict[Literal["logistic", "convex"], float] = {}
     for kind in ("logistic", "convex"):
         p = np.empty(len(y))
         for train, held in splits:
-            weights, intercept = fit_meta(kind, log_odds[train], y[train])
+            of_train = None if sample_weight is None else sample_weight[train]
+            weights, intercept = fit_meta(kind, log_odds[train], y[train], of_train)
             p[held] = expit(log_odds[held] @ weights + intercept)
-        losses[kind] = float(log_loss(y, p, labels=[0, 1]))
+        losses[kind] = float(log_loss(y, p, labels=[0, 1], sample_weight=sample_weight))
     return min(losses, key=lambda kind: losses[kind]), {str(kind): loss for kind, loss in losses.items()}

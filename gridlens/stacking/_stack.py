@@ -92,6 +92,7 @@ class MemberStack(BaseEstimator):
         groups: np.ndarray | None = None,
         sample_weight: np.ndarray | None = None,
         *,
+        meta_weight: np.ndarray | None = None,
         out_of_fold: Mapping[str, Any] | None = None,
         progress: _Progress = None,
     ) -> Self:
@@ -106,7 +107,9 @@ class MemberStack(BaseEstimator):
         groups : ndarray of shape (n,), default=None
             None makes each row a group of its own, and so does a value that is missing its row.
         sample_weight : ndarray of shape (n,), default=None
-            For the members; the stack's own weights take every row alike.
+            For the members.
+        meta_weight : ndarray of shape (n,), default=None
+            For the stack's own weights, which leave out rows with a weight of 0. None weighs all rows alike.
         out_of_fold : dict, default=None
             Probabilities (n,) of members by name that were made elsewhere, each row's by a model that saw neither it
             nor its group. Such a member is taken as it is and must be fitted.
@@ -155,7 +158,7 @@ class MemberStack(BaseEstimator):
             self.members[k] if k not in fitted else models[k][0] if len(models[k]) == 1 else AveragedMember(models[k])
             for k in range(len(self.members))
         ]
-        self._weigh(log_odds, y, names)
+        self._weigh(log_odds, y, names, meta_weight)
         return self
 
     @property
@@ -184,23 +187,26 @@ class MemberStack(BaseEstimator):
             result[held, k] = member_log_odds(p)
         return result
 
-    def out_of_fold_score(self, y: np.ndarray) -> np.ndarray:
-        """Log-odds (n,) of the stack for each training row, by members and weights that have not seen its fold.
+    def out_of_fold_score(self, y: np.ndarray, meta_weight: np.ndarray | None = None) -> np.ndarray:
+        """Return log-odds (n,) of the stack for each training row, by members and weights that have not seen its fold.
 
         `combine` of `out_of_fold_` has the weights of all rows instead, which flatters a stack of many members and few
         rows.
 
         Parameters
         ----------
-        y : ndarray of shape (n,)
-            The labels of the training.
+        y, meta_weight : ndarray of shape (n,)
+            Those of `fit`.
         """
         if self.meta_ is None:
             return self.combine(self.out_of_fold_)
         score = np.empty(len(y))
+        counted = np.ones(len(y), dtype=bool) if meta_weight is None else meta_weight > 0.0
         for fold in np.unique(self.folds_):
             held = self.folds_ == fold
-            weights, intercept = fit_meta(self.meta_, self.out_of_fold_[~held], y[~held])
+            rows = ~held & counted
+            weight = None if meta_weight is None else meta_weight[rows]
+            weights, intercept = fit_meta(self.meta_, self.out_of_fold_[rows], y[rows], weight)
             score[held] = self.out_of_fold_[held] @ weights + intercept
         return score
 
@@ -208,12 +214,14 @@ class MemberStack(BaseEstimator):
         """Probabilities (n, n_members) of the fitted members, each as it gives them."""
         return np.column_stack([member.predict_proba(inputs[member.consumes])[:, 1] for member in self.members_])
 
-    def classic(self, y: np.ndarray, groups: np.ndarray | None = None) -> MemberStack | None:
+    def classic(
+        self, y: np.ndarray, groups: np.ndarray | None = None, meta_weight: np.ndarray | None = None
+    ) -> MemberStack | None:
         """Return the stack of the fitted members that are not screened, weighed by the same out-of-fold log-odds.
 
         Parameters
         ----------
-        y, groups
+        y, groups, meta_weight
             Those of `fit`.
 
         Returns
@@ -229,7 +237,8 @@ class MemberStack(BaseEstimator):
         stack.members_ = [self.members_[k] for k in kept]
         stack.out_of_fold_ = self.out_of_fold_[:, kept]
         stack.folds_ = self.folds_
-        stack._weigh(stack.out_of_fold_, y, np.arange(len(y)) if groups is None else group_of_each(groups))
+        names = np.arange(len(y)) if groups is None else group_of_each(groups)
+        stack._weigh(stack.out_of_fold_, y, names, meta_weight)
         return stack
 
     def combine(self, log_odds: np.ndarray) -> np.ndarray:
@@ -277,17 +286,20 @@ class MemberStack(BaseEstimator):
             in_fold = len(held) > 0 and held is not train
             yield f"{self.members[k].name}, {f'fold {folds[k]} of {self.cv}' if in_fold else 'all rows'}"
 
-    def _weigh(self, log_odds: np.ndarray, y: np.ndarray, groups: np.ndarray) -> None:
+    def _weigh(self, log_odds: np.ndarray, y: np.ndarray, groups: np.ndarray, meta_weight: np.ndarray | None) -> None:
         self.meta_: Literal["logistic", "convex"] | None = None
         self.meta_losses_: dict[str, float] = {}
         if len(self.members) == 1:
             self.weights_, self.intercept_ = np.ones(1), 0.0
             return
+        if meta_weight is not None:
+            counted = meta_weight > 0.0
+            log_odds, y, groups, meta_weight = log_odds[counted], y[counted], groups[counted], meta_weight[counted]
         if self.meta == "auto":
-            self.meta_, self.meta_losses_ = choose_meta(log_odds, y, groups, self.cv, self.random_state)
+            self.meta_, self.meta_losses_ = choose_meta(log_odds, y, groups, self.cv, self.random_state, meta_weight)
         else:
             self.meta_ = self.meta
-        self.weights_, self.intercept_ = fit_meta(self.meta_, log_odds, y)
+        self.weights_, self.intercept_ = fit_meta(self.meta_, log_odds, y, meta_weight)
 
     def _checked(
         self, y: np.ndarray, groups: np.ndarray | None, out_of_fold: Mapping[str, Any]
