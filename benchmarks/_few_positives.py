@@ -80,7 +80,7 @@ def _errors(seed: int, shape: int, n_positive: int, prevalence: float) -> list[f
     low, high = score.min(), score.max()
     place, new = (score - low) / (high - low), np.clip((test - low) / (high - low), 0.0, 1.0)
     found = []
-    for p in (fit_sigmoid(place, y)(new), fit_beta(place, y).predict(new)):
+    for p in (fit_sigmoid(place, y)(new), fit_beta(place, y, np.ones(len(y))).predict(new)):
         found += [-float(np.mean(xlogy(truth, p) + xlog1py(1.0 - truth, -p))), float(np.mean(np.abs(p - truth)))]
     return found
 

@@ -8,6 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from gridlens.calibration._weights import effective_number
+
 __all__ = ["BetaCurve", "fit_beta"]
 
 # The least that a slope can be, per standard deviation of the scores and per unit of log-odds: small enough to mean
@@ -36,28 +38,30 @@ class BetaCurve(NamedTuple):
         return expit(np.clip(log_odds, _LOWEST, _HIGHEST))
 
 
-def fit_beta(u: np.ndarray, y: np.ndarray) -> BetaCurve:
+def fit_beta(u: np.ndarray, y: np.ndarray, weight: np.ndarray) -> BetaCurve:
     """The curve through places `u` in the range, from 0 to 1, with clean labels of both classes.
 
     Platt's sigmoid first, on a scale on which the classes are even: it turns scores of any scale into what beta
     calibration takes, probabilities. Both fits aim at Platt's targets, (k + 1) / (k + 2) for the k positives and
-    1 / (m + 2) for the m negatives, so that scores which part the classes do not give slopes without end.
+    1 / (m + 2) for the m negatives, effective numbers both, so that scores which part the classes do not give slopes
+    without end.
     """
     # Sums of floats depend on their order, what is learned shall not depend on that of the rows.
-    order = np.lexsort((y, u))
-    u, y = u[order], y[order]
-    positives = int(y.sum())
-    negatives = len(y) - positives
+    order = np.lexsort((weight, y, u))
+    u, y, weight = u[order], y[order], weight[order]
+    positives, negatives = (effective_number(weight[y == one]) for one in (1, 0))
     target = np.where(y == 1, (positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0))
-    prior = float(logit(positives / len(y)))
-    mean, spread = float(u.mean()), float(u.std()) or 1.0
+    total = weight.sum()
+    prior = float(logit(weight[y == 1].sum() / total))
+    mean = float((weight * u).sum() / total)
+    spread = float(np.sqrt((weight * (u - mean) ** 2).sum() / total)) or 1.0
     centred = (u - mean) / spread
-    per_spread, intercept = _fit(np.column_stack([centred, np.ones(len(u))]), target, (1.0, prior))
+    per_spread, intercept = _fit(np.column_stack([centred, np.ones(len(u))]), target, weight, (1.0, prior))
     slope = per_spread / spread
     # Log-odds at even classes, which is where the two sides meet.
     intercept -= slope * mean + prior
     sides = _sides(slope * u + intercept)
-    return BetaCurve(slope, intercept, *_fit(sides, target, (1.0, 1.0, prior)))
+    return BetaCurve(slope, intercept, *_fit(sides, target, weight, (1.0, 1.0, prior)))
 
 
 def _sides(z: np.ndarray) -> np.ndarray:
@@ -65,14 +69,15 @@ def _sides(z: np.ndarray) -> np.ndarray:
     return np.column_stack([-np.logaddexp(0.0, -z), np.logaddexp(0.0, z), np.ones(len(z))])
 
 
-def _fit(columns: np.ndarray, target: np.ndarray, start: tuple[float, ...]) -> list[float]:
+def _fit(columns: np.ndarray, target: np.ndarray, weight: np.ndarray, start: tuple[float, ...]) -> list[float]:
     """Logistic regression on `target` probabilities: slopes that are not negative, and the intercept as they are."""
+    total = weight.sum()
 
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        log_odds = columns @ weights
-        value = float(np.mean(np.logaddexp(0.0, log_odds) - target * log_odds))
-        return value, np.mean((expit(log_odds) - target)[:, None] * columns, axis=0)
+    def loss(slopes: np.ndarray) -> tuple[float, np.ndarray]:
+        log_odds = columns @ slopes
+        value = float((weight * (np.logaddexp(0.0, log_odds) - target * log_odds)).sum() / total)
+        return value, ((weight * (expit(log_odds) - target))[:, None] * columns).sum(axis=0) / total
 
     bounds = [(_LEAST, None)] * (len(start) - 1) + [(None, None)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-9, "ftol": 1e-14})
-    return [float(weight) for weight in found.x]
+    return [float(slope) for slope in found.x]

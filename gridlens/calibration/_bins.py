@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["equal_mass_bins", "mean_bin_error"]
 
 
-def equal_mass_bins(p: np.ndarray, n_bins: int) -> np.ndarray:
+def equal_mass_bins(p: np.ndarray, n_bins: int, weight: np.ndarray | None = None) -> np.ndarray:
     """Assign probabilities to bins of about equal mass; equal probabilities share a bin.
 
     Parameters
@@ -16,6 +16,8 @@ def equal_mass_bins(p: np.ndarray, n_bins: int) -> np.ndarray:
         At least one probability.
     n_bins : int
         Largest number of bins.
+    weight : ndarray of shape (n,), default=None
+        Weights of the rows, above 0: the mass. None: 1 for each.
 
     Returns
     -------
@@ -29,9 +31,11 @@ def equal_mass_bins(p: np.ndarray, n_bins: int) -> np.ndarray:
     >>> equal_mass_bins(np.array([0.9, 0.1, 0.1, 0.3]), 2)
     array([1, 0, 0, 1])
     """
-    _, inverse, ties = np.unique(p, return_inverse=True, return_counts=True)
-    # The middle of each run of equal probabilities, as a fraction of all rows, determines its bin.
-    middle = (np.cumsum(ties) - ties / 2) / len(p)
+    inverse = np.unique(p, return_inverse=True)[1]
+    ties = np.bincount(inverse, weight)
+    mass = np.cumsum(ties)
+    # The middle of each run of equal probabilities, as a fraction of the mass, determines its bin.
+    middle = (mass - ties / 2) / mass[-1]
     return np.unique(np.minimum((middle * n_bins).astype(np.int64), n_bins - 1), return_inverse=True)[1][inverse]
 
 

@@ -14,6 +14,7 @@ from gridlens.calibration._checks import checked_column, checked_groups, checked
 from gridlens.calibration._likelihood import design_effect, likelihood_limits
 from gridlens.calibration._state import checked_state
 from gridlens.calibration._steps import SLACK, flat, interpolate, pool, pool_ends, sloping, tied
+from gridlens.calibration._weights import checked_weights, effective_number
 
 __all__ = ["IsotonicCalibrator"]
 
@@ -21,8 +22,9 @@ __all__ = ["IsotonicCalibrator"]
 class IsotonicCalibrator(BaseEstimator):
     """Turn scores into probabilities by isotonic regression on clean labels.
 
-    The regression (pool adjacent violators, unweighted: class weights would destroy the calibration) finds steps of
-    equal probability, k positives of m rows each. Three things are then changed:
+    The regression (pool adjacent violators) finds steps of equal probability, k positives of m rows each. Class weights
+    would destroy the calibration; weights of rows that were chosen with unequal probabilities restore it. Three things
+    are then changed:
 
     - The first and the last step get ``(k + 1/2) / (m + 1)``, Laplace's rule with half counts, so that no
       probability is 0 or 1. An end step that would thereby pass its neighbour is pooled with it.
@@ -50,8 +52,8 @@ class IsotonicCalibrator(BaseEstimator):
         outermost probabilities for all scores beyond. Closest to the labels, but scores in one step tie. The curve of
         few positives has no steps, only its outermost probabilities are held.
     min_positives : int, default=50
-        Positives, of clean labels, that the isotonic regression asks for; with groups, groups that hold one. 0 asks for
-        none.
+        Positives, of clean labels, that the isotonic regression asks for; with groups, groups that hold one; with
+        weights, their effective number ``(sum w)^2 / sum w^2``. 0 asks for none.
 
     Attributes
     ----------
@@ -66,7 +68,7 @@ class IsotonicCalibrator(BaseEstimator):
         Scores, and the lower and the upper end of the 95 % interval there, see `predict_interval`. None in a model
         from before there were intervals.
     n_positive_, n_negative_ : int
-        Rows of the fit.
+        Rows of the fit, without those of weight 0.
 
     See Also
     --------
@@ -94,7 +96,7 @@ class IsotonicCalibrator(BaseEstimator):
         self.strictly_increasing = strictly_increasing
         self.min_positives = min_positives
 
-    def fit(self, scores: Any, y: Any, groups: Any = None) -> Self:
+    def fit(self, scores: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
         """Learn from scores with clean labels.
 
         Parameters
@@ -106,6 +108,10 @@ class IsotonicCalibrator(BaseEstimator):
         groups : array-like of shape (n,), default=None
             Rows with the same value belong together, such as views of one cluster. They widen the intervals and change
             no probability. None: each row by itself.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to
+            be labelled. Probabilities are then at the prevalence of the weighted rows; half counts and intervals are
+            those of the effective number of rows in a step, ``(sum w)^2 / sum w^2``. None: 1 for each.
 
         Returns
         -------
@@ -121,7 +127,8 @@ class IsotonicCalibrator(BaseEstimator):
         ------
         ValueError
             Shapes or lengths that are wrong, scores or a range of them that is not finite, labels other than 0 and 1,
-            one class alone, or a parameter that is not one of its choices.
+            one class alone (rows of weight 0 do not count), weights that are negative or not finite, or a parameter
+            that is not one of its choices.
         """
         if not isinstance(self.strictly_increasing, bool | np.bool_):
             raise ValueError(
@@ -140,15 +147,22 @@ class IsotonicCalibrator(BaseEstimator):
                 "The 'scores' parameter must span a range that float64 can hold; scale the scores down. "
                 f"Got scores from {values.min():g} to {values.max():g} instead."
             )
+        together = None if groups is None else checked_groups(groups, len(labels))
+        weight = checked_weights(sample_weight, len(labels))
+        if weight is None:
+            weight = np.ones(len(labels))
+        kept = weight > 0.0
+        values, labels, weight = values[kept], labels[kept], weight[kept]
+        together = None if together is None else together[kept]
         n_positive = int(labels.sum())
         n_negative = len(labels) - n_positive
         if not n_positive or not n_negative:
             raise ValueError(
-                "The 'y' parameter must be of both classes, at least one 0 and one 1. "
+                "The 'y' parameter must be of both classes, at least one 0 and one 1"
+                f"{'' if sample_weight is None else ' of a weight above 0'}. "
                 f"Got {n_positive} of 1 and {n_negative} of 0 instead."
             )
-        together = None if groups is None else checked_groups(groups, len(labels))
-        levels = tied(values, labels)
+        levels = tied(values, labels, weight)
         steps = pool(levels)
         if len(levels.rows) == 1:
             warnings.warn(
@@ -159,24 +173,27 @@ class IsotonicCalibrator(BaseEstimator):
         self.n_positive_ = n_positive
         self.n_negative_ = n_negative
         # Views of one positive teach what one does.
-        n_told = n_positive if together is None else len(np.unique(together[labels == 1]))
-        if n_told >= least:
+        positive = labels == 1
+        n_told = effective_number(weight[positive], None if together is None else together[positive])
+        # Sums of equal weights may fall short of a whole number by a last digit.
+        if n_told * (1.0 + 1e-9) >= least:
             self.method_ = "isotonic"
             ends = pool_ends(steps)
             self.thresholds_x_, self.thresholds_y_ = sloping(ends) if self.strictly_increasing else flat(ends)
         else:
             kind = "positives" if together is None else "groups with a positive"
+            told = f"{n_told:.0f}" if sample_weight is None else f"{n_told:.1f} effective"
             warnings.warn(
-                f"{n_told} {kind} are fewer than the {least} that an isotonic regression asks for ('min_positives'): "
+                f"{told} {kind} are fewer than the {least} that an isotonic regression asks for ('min_positives'): "
                 "this is a beta calibration, a smooth curve.",
                 UserWarning,
                 stacklevel=2,
             )
             self.method_ = "beta"
             self.thresholds_x_ = np.unique(levels.low[[0, -1]])
-            self.curve_ = fit_beta(self._place(values), labels)
+            self.curve_ = fit_beta(self._place(values), labels, weight)
             self.thresholds_y_ = self.curve_.predict(self._place(self.thresholds_x_))
-        effect = 1.0 if together is None else design_effect(steps, values, labels, together)
+        effect = 1.0 if together is None else design_effect(steps, values, labels, together, weight)
         self.limits_: tuple[np.ndarray, np.ndarray, np.ndarray] | None = likelihood_limits(levels, steps, effect)
         return self
 

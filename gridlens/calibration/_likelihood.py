@@ -28,7 +28,8 @@ def likelihood_limits(levels: Steps, steps: Steps, effect: float) -> tuple[np.nd
     steps : Steps
         The same, pooled.
     effect : float
-        Factor on the critical value, see `design_effect`.
+        Factor on the critical value, see `design_effect`. The weight of an effective row of the step is another one:
+        the log-likelihood of weighted rows is that of their effective number, times this weight.
 
     Returns
     -------
@@ -37,25 +38,27 @@ def likelihood_limits(levels: Steps, steps: Steps, effect: float) -> tuple[np.nd
     """
     places = _places(levels)
     x = levels.low[places]
-    shares, rows = (column[np.searchsorted(steps.high, x)] for column in (steps.shares, steps.rows))
+    step = np.searchsorted(steps.high, x)
     limits = []
-    for place, share, together in zip(places, shares, rows, strict=True):
-        tied_share = (levels.rows[place] - 1) / max(together - 1, 1)
-        critical = effect * (_DISTINCT + tied_share * (_TIED - _DISTINCT))
+    for place, share, together, unit in zip(
+        places, steps.shares[step], steps.rows[step], steps.unit[step], strict=True
+    ):
+        tied_share = (levels.rows[place] / unit - 1.0) / max(together / unit - 1.0, 1.0)
+        critical = effect * unit * (_DISTINCT + max(tied_share, 0.0) * (_TIED - _DISTINCT))
         limits.append(_Test(levels, place).limits(float(share), critical))
     low, high = np.array(limits).T
     # Tied rows have wider limits than their neighbours, and the search stops at a grid: neither may turn the order.
     return x, np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)
 
 
-def design_effect(steps: Steps, scores: np.ndarray, y: np.ndarray, groups: np.ndarray) -> float:
+def design_effect(steps: Steps, scores: np.ndarray, y: np.ndarray, groups: np.ndarray, weight: np.ndarray) -> float:
     """Compute how many times as much groups vary about pooled `steps` as independent rows would: at least 1.
 
-    The sum over groups of the squared sum of residuals, over the sum of their squares. Rows of a group that lie in
-    different steps do not add up: the rows about a score determine the curve there.
+    The sum over groups of the squared sum of weighted residuals, over the sum of their squares. Rows of a group that
+    lie in different steps do not add up: the rows about a score determine the curve there.
     """
     step = np.searchsorted(steps.high, scores)
-    residual = y - steps.shares[step]
+    residual = weight * (y - steps.shares[step])
     # A cell for the rows of a group in a step.
     cell = np.unique(np.unique(groups, return_inverse=True)[1] * len(steps.rows) + step, return_inverse=True)[1]
     total = float((residual**2).sum())
@@ -81,10 +84,9 @@ class _Test:
     def __init__(self, levels: Steps, place: int) -> None:
         below, above = pool(levels.part(slice(place))), pool(levels.part(slice(place + 1, None)))
         level = levels.part(slice(place, place + 1))
-        positives, rows = (np.concatenate([part[k] for part in (below, level, above)]) for k in (0, 1))
-        self.positives = positives.astype(np.float64)
-        self.negatives = (rows - positives).astype(np.float64)
-        share = positives / rows
+        self.positives, rows = (np.concatenate([part[k] for part in (below, level, above)]) for k in (0, 1))
+        self.negatives = rows - self.positives
+        share = self.positives / rows
         # Rows below go up to their share or to the value that is held, those above down to it.
         number, n_below = np.arange(len(share)), len(below.rows)
         self.lowest = np.where(number > n_below, share, 0.0)

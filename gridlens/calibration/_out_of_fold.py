@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 
 from gridlens.calibration._checks import checked_column, checked_groups, checked_labels, checked_whole
+from gridlens.calibration._folds import stratified_folds
 from gridlens.calibration._isotonic import IsotonicCalibrator
+from gridlens.calibration._weights import checked_weights
 
 __all__ = ["calibrate_out_of_fold"]
 
 
-def calibrate_out_of_fold(score: Any, y: Any, groups: Any = None, *, cv: int = 5, random_state: int = 0) -> np.ndarray:
+def calibrate_out_of_fold(
+    score: Any, y: Any, groups: Any = None, sample_weight: Any = None, *, cv: int = 5, random_state: int = 0
+) -> np.ndarray:
     """Each row's probability from an `IsotonicCalibrator` that has seen neither the row nor its group.
 
     A calibration judged on the rows of its fit always looks right: their fraction of positives is what it returns. To
@@ -27,6 +31,9 @@ def calibrate_out_of_fold(score: Any, y: Any, groups: Any = None, *, cv: int = 5
         Clean labels, 0 or 1.
     groups : array-like of shape (n,), default=None
         Rows of one value stay in one fold. None: each row by itself.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, see `IsotonicCalibrator.fit`. Rows of weight 0 get a probability too, and no calibrator
+        is fitted to them. None: 1 for each.
     cv : int, default=5
         Folds, drawn with as even a fraction of positives as the groups allow.
     random_state : int, default=0
@@ -47,7 +54,8 @@ def calibrate_out_of_fold(score: Any, y: Any, groups: Any = None, *, cv: int = 5
     ------
     ValueError
         Lengths that differ, scores that are not finite, labels other than 0 and 1, fewer rows (or groups) of a class
-        than folds, groups that are missing or of mixed types.
+        than folds (rows of weight 0 do not count), groups that are missing or of mixed types, weights that are negative
+        or not finite.
 
     Examples
     --------
@@ -59,8 +67,6 @@ def calibrate_out_of_fold(score: Any, y: Any, groups: Any = None, *, cv: int = 5
     >>> float(p[y == 1].mean().round(2)), float(p[y == 0].mean().round(2))
     (0.49, 0.06)
     """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
     labels = checked_labels(y)
     values = checked_column("score", score, len(labels))
     strange = values[~np.isfinite(values)]
@@ -70,15 +76,10 @@ def calibrate_out_of_fold(score: Any, y: Any, groups: Any = None, *, cv: int = 5
         )
     members = None if groups is None else checked_groups(groups, len(labels))
     cv = checked_whole("cv", cv, 2)
-    group = np.arange(len(labels)) if members is None else np.unique(members, return_inverse=True)[1]
-    fewest = min(len(np.unique(group[labels == one])) for one in (0, 1))
-    if fewest < cv:
-        raise ValueError(
-            f"The 'y' parameter must have at least {cv} rows (or groups) of each class, one for each fold; take fewer "
-            f"folds. Got {fewest} instead."
-        )
-    kind = StratifiedKFold if members is None else StratifiedGroupKFold
+    weight = checked_weights(sample_weight, len(labels))
     p = np.empty(len(labels))
-    for fitted, held in kind(cv, shuffle=True, random_state=random_state).split(values, labels, members):
-        p[held] = IsotonicCalibrator().fit(values[fitted], labels[fitted]).predict(values[held])
+    for fitted, held in stratified_folds(labels, members, weight, cv, random_state):
+        weights = None if weight is None else weight[fitted]
+        calibrator = IsotonicCalibrator().fit(values[fitted], labels[fitted], None, weights)
+        p[held] = calibrator.predict(values[held])
     return p

@@ -15,6 +15,7 @@ from gridlens.calibration._checks import (
     checked_share,
     checked_whole,
 )
+from gridlens.calibration._weights import checked_weights, effective_trials
 
 __all__ = ["Reliability", "expected_calibration_error", "reliability", "wilson"]
 
@@ -25,13 +26,17 @@ class Reliability(NamedTuple):
     Attributes
     ----------
     predicted : ndarray of shape (n_bins,), float64
-        Mean probability of the bin's rows.
+        Mean probability of the bin's rows, weighted.
     observed : ndarray of shape (n_bins,), float64
-        Fraction of positives among them.
+        Fraction of positives among them, weighted.
     rows : ndarray of shape (n_bins,), int64
-        How many rows.
+        Number of rows, without those of weight 0.
     low, high : ndarray of shape (n_bins,), float64
-        Wilson's 95 % interval of `observed`.
+        Wilson's 95 % interval of `observed`. With weights, for as many trials as have its variance [1]_.
+
+    References
+    ----------
+    .. [1] Korn & Graubard 1998, Survey Methodology 24, 193.
     """
 
     predicted: np.ndarray
@@ -41,7 +46,7 @@ class Reliability(NamedTuple):
     high: np.ndarray
 
 
-def reliability(y: Any, p: Any, n_bins: int = 15) -> Reliability:
+def reliability(y: Any, p: Any, n_bins: int = 15, sample_weight: Any = None) -> Reliability:
     """Predicted against observed fractions of positives, in bins of equal mass.
 
     Rows of one probability share a bin, so the bins do not depend on the order of the rows; they are then only about
@@ -55,6 +60,9 @@ def reliability(y: Any, p: Any, n_bins: int = 15) -> Reliability:
         Probabilities from 0 to 1, no NaN.
     n_bins : int, default=15
         Largest number of bins.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled. The bins then have equal weight. None: 1 for each.
 
     Returns
     -------
@@ -64,7 +72,8 @@ def reliability(y: Any, p: Any, n_bins: int = 15) -> Reliability:
     Raises
     ------
     ValueError
-        No rows, lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins.
+        No rows, lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins, weights
+        that are negative, not finite or all 0.
 
     Examples
     --------
@@ -73,14 +82,16 @@ def reliability(y: Any, p: Any, n_bins: int = 15) -> Reliability:
     >>> bins.rows, bins.observed.round(2)
     (array([3, 3]), array([0.33, 0.67]))
     """
-    labels, values, bins = _binned(y, p, n_bins)
-    rows = np.bincount(bins)
-    positives = np.bincount(bins, labels)
-    low, high = wilson(positives, rows)
-    return Reliability(np.bincount(bins, values) / rows, positives / rows, rows, low, high)
+    labels, values, bins, weight = _binned(y, p, n_bins, sample_weight)
+    rows, total = np.bincount(bins), np.bincount(bins, weight)
+    positives = np.bincount(bins, weight * labels)
+    trials = rows if sample_weight is None else effective_trials(bins, labels, weight)
+    # Rounding may take a product above the trials.
+    low, high = wilson(np.minimum(positives * (trials / total), trials), trials)
+    return Reliability(np.bincount(bins, weight * values) / total, positives / total, rows, low, high)
 
 
-def expected_calibration_error(y: Any, p: Any, n_bins: int = 15) -> float:
+def expected_calibration_error(y: Any, p: Any, n_bins: int = 15, sample_weight: Any = None) -> float:
     """Mean distance between predicted and observed shares, over bins of equal mass [1]_.
 
     Noise alone makes it positive: with m rows to a bin of share q, a perfect calibration gives about
@@ -94,11 +105,13 @@ def expected_calibration_error(y: Any, p: Any, n_bins: int = 15) -> float:
         Probabilities from 0 to 1, no NaN.
     n_bins : int, default=15
         Largest number of bins, see `reliability`.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, see `reliability`.
 
     Returns
     -------
     float
-        From 0 to 1, each bin weighted by its rows.
+        From 0 to 1, each bin weighted by its rows, or by the sum of their weights.
 
     Raises
     ------
@@ -115,17 +128,22 @@ def expected_calibration_error(y: Any, p: Any, n_bins: int = 15) -> float:
     >>> round(expected_calibration_error([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.8]), 3)
     0.25
     """
-    labels, values, bins = _binned(y, p, n_bins)
-    return mean_bin_error(bins, labels - values, np.ones(len(labels)))
+    labels, values, bins, weight = _binned(y, p, n_bins, sample_weight)
+    return mean_bin_error(bins, labels - values, weight)
 
 
-def _binned(y: Any, p: Any, n_bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return checked labels and probabilities, and the number of each row's bin."""
+def _binned(y: Any, p: Any, n_bins: int, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return checked labels and probabilities, the number of each row's bin, and weights above 0."""
     labels = checked_labels(y)
     values = checked_probabilities(p, len(labels))
     if not len(labels):
         raise ValueError("The 'y' parameter must be of at least one row. Got none instead.")
-    return labels, values, equal_mass_bins(values, checked_whole("n_bins", n_bins, 1))
+    weight = checked_weights(sample_weight, len(labels))
+    if weight is None:
+        weight = np.ones(len(labels))
+    kept = weight > 0.0
+    labels, values, weight = labels[kept], values[kept], weight[kept]
+    return labels, values, equal_mass_bins(values, checked_whole("n_bins", n_bins, 1), weight), weight
 
 
 def wilson(k: Any, n: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -18,13 +18,20 @@ class Steps(NamedTuple):
     """Groups of rows with one probability each, from the lowest scores to the highest; all of shape (n_steps,)."""
 
     positives: np.ndarray
-    """int64"""
+    """sum of the weights of the positives, float64"""
     rows: np.ndarray
-    """int64"""
+    """sum of the weights of all rows, float64"""
     low: np.ndarray
     """lowest score, float64"""
     high: np.ndarray
     """highest score, float64"""
+    squares: np.ndarray
+    """sum of the squared weights of all rows, float64"""
+
+    @property
+    def unit(self) -> np.ndarray:
+        """Weight of one effective row: ``rows / unit`` is Kish's effective number."""
+        return self.squares / self.rows
 
     @property
     def shares(self) -> np.ndarray:
@@ -43,15 +50,19 @@ class Steps(NamedTuple):
 
     def joined(self, starts: np.ndarray) -> Steps:
         """Return wider steps, each of which begins at one of `starts` and ends before the next."""
-        positives, rows = (np.add.reduceat(column, starts) for column in (self.positives, self.rows))
-        return Steps(positives, rows, self.low[starts], self.high[np.append(starts[1:], len(self.rows)) - 1])
+        columns = (self.positives, self.rows, self.squares)
+        positives, rows, squares = (np.add.reduceat(column, starts) for column in columns)
+        return Steps(positives, rows, self.low[starts], self.high[np.append(starts[1:], len(self.rows)) - 1], squares)
 
 
-def tied(scores: np.ndarray, y: np.ndarray) -> Steps:
+def tied(scores: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Steps:
     """Return a step for each distinct score, from the lowest."""
-    values, inverse, rows = np.unique(scores, return_inverse=True, return_counts=True)
-    positives = np.bincount(inverse[y == 1], minlength=len(values))
-    return Steps(positives, rows, values, values)
+    # Sums of floats depend on their order, the steps must not depend on that of the rows.
+    order = np.lexsort((weight, y, scores))
+    y, weight = y[order], weight[order]
+    values, inverse = np.unique(scores[order], return_inverse=True)
+    positives, rows, squares = (np.bincount(inverse, column) for column in (weight * y, weight, weight**2))
+    return Steps(positives, rows, values, values, squares)
 
 
 def pool(levels: Steps) -> Steps:
@@ -64,10 +75,10 @@ def pool(levels: Steps) -> Steps:
 
 
 def bounded_shares(steps: Steps) -> np.ndarray:
-    """Return the probability of each step, that of the end steps by Laplace's rule with half counts."""
-    shares = steps.shares
+    """Return the probability of each step, that of the end steps by Laplace's rule with half effective counts."""
+    shares, unit = steps.shares, steps.unit
     for end in (0, -1):
-        shares[end] = (steps.positives[end] + 0.5) / (steps.rows[end] + 1)
+        shares[end] = (steps.positives[end] / unit[end] + 0.5) / (steps.rows[end] / unit[end] + 1.0)
     return shares
 
 

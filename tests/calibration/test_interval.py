@@ -101,13 +101,13 @@ def test_copies_of_each_row_widen_the_interval_to_what_it_was():
 def test_design_effect_by_hand():
     # One step of 2 in 4, residuals -1/2, -1/2, 1/2, 1/2 by label.
     scores, y = np.zeros(4), np.array([0, 0, 1, 1])
-    steps = pool(tied(scores, y))
-    assert design_effect(steps, scores, y, np.array([0, 0, 1, 1])) == 2.0
+    steps = pool(tied(scores, y, np.ones(len(y))))
+    assert design_effect(steps, scores, y, np.array([0, 0, 1, 1]), np.ones(4)) == 2.0
     # Sums of zero vary less than rows alone; that is never taken for gain.
-    assert design_effect(steps, scores, y, np.array([0, 1, 0, 1])) == 1.0
+    assert design_effect(steps, scores, y, np.array([0, 1, 0, 1]), np.ones(4)) == 1.0
     # Two steps without residuals: groups of two rows in one step.
     scores = np.array([0.0, 0.0, 1.0, 1.0])
-    assert design_effect(pool(tied(scores, y)), scores, y, np.array([0, 0, 0, 1])) == 2.0
+    assert design_effect(pool(tied(scores, y, np.ones(len(y)))), scores, y, np.array([0, 0, 0, 1]), np.ones(4)) == 2.0
 
 
 @pytest.mark.parametrize(

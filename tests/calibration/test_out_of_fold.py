@@ -18,9 +18,9 @@ def test_no_calibrator_sees_what_it_judges(monkeypatch, views):
     seen = []
     fit, predict = IsotonicCalibrator.fit, IsotonicCalibrator.predict
 
-    def spied_fit(self, scores, y):
+    def spied_fit(self, scores, y, *rest):
         self.seen = set(np.floor(scores))
-        return fit(self, scores, y)
+        return fit(self, scores, y, *rest)
 
     def spied_predict(self, scores):
         seen.append((self.seen, set(np.floor(scores))))
