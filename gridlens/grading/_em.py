@@ -1,0 +1,167 @@
+"""Maximum of the tempered posterior of graders' tables, by EM over integer codes."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from gridlens.grading._labels import LABELS
+
+__all__ = ["DECLARED", "Fit", "fit_shift", "fit_tables"]
+
+DECLARED = np.array([[0.45, 0.30, 0.15, 0.10], [0.01, 0.04, 0.10, 0.85]])
+"""declared P(grade in A, B, C, X | class), of lenses and of other objects: the start, and a weak prior of the pooled
+table"""
+# P(lens | label) at a prevalence of 0.2: A 0.92, B 0.65, C 0.27, X 0.03. The labels of a single grader without gold do
+# not determine the class, so these hold there.
+_START = 0.2 * DECLARED[0] / (0.2 * DECLARED[0] + 0.8 * DECLARED[1])
+# One count for each grade.
+_PRIOR = float(len(LABELS))
+_LEAST = 1e-10
+_TOLERANCE = 1e-8
+_MOST_STEPS = 500
+# The odds of the model are shifted by at most this factor.
+_MOST_SHIFT = math.log(1e3)
+
+
+class Fit(NamedTuple):
+    """Tables and posteriors.
+
+    Attributes
+    ----------
+    tables : ndarray of shape (n_graders, 2, n_labels), float64
+        P(label | class), of lenses first.
+    prevalence : float
+    q : ndarray of shape (n_objects,), float64
+        Posterior of the lens class; the truth of gold objects.
+    evidence : ndarray of shape (n_objects,), float64
+        Tempered sum of the logarithms of the likelihood ratios of an object's labels.
+    history : list of float
+        Logarithm of the tempered posterior before each step, up to a constant.
+    """
+
+    tables: np.ndarray
+    prevalence: float
+    q: np.ndarray
+    evidence: np.ndarray
+    history: list[float]
+
+
+def _evidence_weight(n_graders: np.ndarray, tempering: float) -> np.ndarray:
+    """Return the weight of each of `n_graders` labels of an object: ``1 / (1 + t (k - 1))``, 1 without labels."""
+    return 1.0 / (1.0 + tempering * np.maximum(n_graders - 1, 0))
+
+
+def fit_tables(
+    object_of: np.ndarray,
+    grader_of: np.ndarray,
+    label_of: np.ndarray,
+    truth: np.ndarray,
+    *,
+    n_graders: int,
+    prevalence: float | None,
+    shrinkage: float,
+    tempering: float,
+) -> Fit:
+    """Fit the tables of all graders and the prevalence.
+
+    One table for all graders is fitted first, then one for each of them, with `shrinkage` counts for each class in
+    proportion to the common table added to those of the grader. Each fit climbs its own posterior, so no step of
+    either lowers it.
+
+    Parameters
+    ----------
+    object_of, grader_of, label_of : ndarray of shape (n_labels,), int64
+    truth : ndarray of shape (n_objects,), float64
+        1 and 0 of gold objects, NaN of others.
+    n_graders : int
+    prevalence : float or None
+        None estimates it.
+    shrinkage, tempering : float
+        Without shrinkage there is no prior at all.
+
+    Returns
+    -------
+    Fit
+        With the history of the second fit.
+    """
+    n_objects = len(truth)
+    n_labels = np.bincount(object_of, minlength=n_objects)
+    # The class of a gold object is known, so its labels are independent evidence on the tables of their graders.
+    weight = np.where(np.isnan(truth), _evidence_weight(n_labels, tempering), 1.0)
+    start = np.bincount(object_of, _START[label_of], n_objects) / np.maximum(n_labels, 1)
+    q = np.where(np.isnan(truth), start, truth)
+    one = np.zeros_like(grader_of)
+    prior = _PRIOR * DECLARED if shrinkage > 0.0 else np.zeros_like(DECLARED)
+    common = _climb(object_of, one, label_of, truth, weight, q, 1, prevalence, prior)
+    own = shrinkage * common.tables[0]
+    q = common.q if shrinkage > 0.0 else q
+    return _climb(object_of, grader_of, label_of, truth, weight, q, n_graders, prevalence, own)
+
+
+def _climb(
+    object_of: np.ndarray,
+    grader_of: np.ndarray,
+    label_of: np.ndarray,
+    truth: np.ndarray,
+    weight: np.ndarray,
+    q: np.ndarray,
+    n_graders: int,
+    prevalence: float | None,
+    prior: np.ndarray,
+) -> Fit:
+    """Climb from the posteriors `q`; `prior` has shape (2, n_labels) and holds counts."""
+    n_objects, n_cells = len(truth), n_graders * len(LABELS)
+    cell = grader_of * len(LABELS) + label_of
+    counted = np.bincount(object_of, minlength=n_objects) > 0
+    free, fixed = counted & np.isnan(truth), ~np.isnan(truth)
+    label_weight = weight[object_of]
+    total = np.bincount(cell, label_weight, n_cells).reshape(n_graders, len(LABELS))
+    history: list[float] = []
+    for _ in range(_MOST_STEPS):
+        lens = np.bincount(cell, label_weight * q[object_of], n_cells).reshape(n_graders, len(LABELS))
+        counts = np.stack([lens, total - lens], axis=1) + prior
+        tables = np.maximum(counts, _LEAST)
+        tables /= tables.sum(axis=2, keepdims=True)
+        share = _clipped(q[free].mean() if free.any() else 0.5) if prevalence is None else prevalence
+        logs = np.log(tables)
+        per_class = [np.bincount(object_of, logs[grader_of, c, label_of] * label_weight, n_objects) for c in (0, 1)]
+        evidence = per_class[0] - per_class[1]
+        new = np.where(fixed, truth, expit(logit(share) + evidence))
+        mixed = np.logaddexp(np.log(share) + per_class[0], np.log1p(-share) + per_class[1])
+        known = np.where(truth == 1.0, per_class[0], per_class[1])
+        history.append(float(mixed[free].sum() + known[fixed].sum() + (prior * logs).sum()))
+        change = np.abs(new - q)[counted].max(initial=0.0)
+        q = new
+        if change < _TOLERANCE:
+            break
+    return Fit(tables, share, q, evidence, history)
+
+
+def fit_shift(log_odds: np.ndarray, evidence: np.ndarray) -> float:
+    """Return the shift of the log-odds of a model under which the labels are the most likely.
+
+    The prevalence for which a model was calibrated is rarely that of the graded objects. Objects are graded because of
+    their scores, on which the model's probability is conditional already, so one shift fits all of them. It is at most
+    a factor of 1000 of the odds; 0 without objects.
+    """
+    if not len(log_odds):
+        return 0.0
+
+    def slope(shift: float) -> float:
+        # The derivative of the log-likelihood: objects expected with the labels less those expected without.
+        return float((expit(log_odds + shift + evidence) - expit(log_odds + shift)).sum())
+
+    if slope(-_MOST_SHIFT) <= 0.0:
+        return -_MOST_SHIFT
+    if slope(_MOST_SHIFT) >= 0.0:
+        return _MOST_SHIFT
+    return float(brentq(slope, -_MOST_SHIFT, _MOST_SHIFT))
+
+
+def _clipped(share: float) -> float:
+    return float(min(max(share, _LEAST), 1.0 - _LEAST))
