@@ -86,10 +86,15 @@ def _one(seed: int, lookalikes: float, tempering: float) -> dict[str, float]:
     return {
         "log loss": log_loss(y, q_grades, n_boot=1).value,
         "AUROC": auroc(y, q_grades).value,
-        "wrong, q_grades > 0.9": float(1.0 - y[q_grades > 0.9].mean()),
-        "wrong, q_all > 0.9": float(1.0 - y[q_all > 0.9].mean()),
+        "wrong, q_grades > 0.9": _wrong(y, q_grades),
+        "wrong, q_all > 0.9": _wrong(y, q_all),
         "lenses with q_all > 0.9": float((q_all[y == 1] > 0.9).mean()),
     }
+
+
+def _wrong(y: np.ndarray, q: np.ndarray) -> float:
+    chosen = q > 0.9
+    return float(1.0 - y[chosen].mean()) if chosen.any() else np.nan
 
 
 def consensus_seconds(n_grades: int = 1_000_000, n_graders: int = 10) -> float:

@@ -71,7 +71,8 @@ def consensus(
     not change places.
 
     Graders err on the same objects, so k grades are less evidence than k independent ones: their likelihood ratios are
-    raised to the power of ``1 / (1 + tempering * (k - 1))``, as for the design effect of clustered samples [2]_.
+    raised to the power of ``1 / (1 + tempering * (k - 1))``, as for the design effect of clustered samples [2]_. That
+    is done after the fit; within it, the prevalence would be biased where errors are independent.
 
     Two posteriors are kept apart. `q_grades` has the prevalence as its prior and no model in it, and makes labels to
     train on. `q_all` has the model's probability as its prior, orders objects for follow-up, and never becomes a label.
@@ -137,7 +138,7 @@ def consensus(
     ...     }
     ... )
     >>> consensus(grades).objects["q_grades"].round(1).tolist()
-    [1.0, 0.0, 0.1, nan]
+    [1.0, 0.0, 0.0, nan]
     """
     frame = checked_grades(grades)
     truths = checked_gold(gold)
@@ -147,25 +148,17 @@ def consensus(
     truth = truths.reindex(coded.objects).to_numpy(dtype=np.float64)
     model = None if p is None else _log_odds(p, coded.objects)
 
-    def fit(power: float) -> Fit:
-        return fit_tables(
-            coded.object_of,
-            coded.grader_of,
-            coded.label_of,
-            truth,
-            n_graders=len(coded.graders),
-            prevalence=share,
-            shrinkage=float(shrinkage),
-            tempering=power,
-        )
-
-    if tempering == "gold":
-        correlation = _gold_correlation(coded, truth, fit(_TEMPERING).tables)
-        used = _TEMPERING if correlation is None else correlation
-    else:
-        used = float(tempering)
-    found = fit(used)
-    return _assembled(coded, truth, found, used, model, shift)
+    found = fit_tables(
+        coded.object_of,
+        coded.grader_of,
+        coded.label_of,
+        truth,
+        n_graders=len(coded.graders),
+        prevalence=share,
+        shrinkage=float(shrinkage),
+    )
+    correlation = _gold_correlation(coded, truth, found.tables) if tempering == "gold" else float(tempering)
+    return _assembled(coded, truth, found, _TEMPERING if correlation is None else correlation, model, shift)
 
 
 def _check_settings(shrinkage: Any, tempering: Any) -> None:
@@ -231,18 +224,20 @@ def _assembled(
 ) -> Consensus:
     n_labels = np.bincount(coded.object_of, minlength=len(coded.objects))
     labelled, is_gold = n_labels > 0, ~np.isnan(truth)
+    evidence = found.evidence / (1.0 + tempering * np.maximum(n_labels - 1, 0))
+    q_grades = np.where(is_gold, truth, expit(logit(found.prevalence) + evidence))
     q_all, moved = np.full(len(truth), np.nan), 0.0
     if model is not None:
         known = labelled & ~is_gold & ~np.isnan(model)
-        moved = fit_shift(model[known], found.evidence[known]) if shift else 0.0
-        # NaN of the model stays NaN, of gold objects too.
-        q_all = np.where(is_gold, truth + 0.0 * model, expit(model + moved + found.evidence))
+        moved = fit_shift(model[known], evidence[known]) if shift else 0.0
+        # A gold object without a probability of the model stays NaN.
+        q_all = np.where(is_gold, truth + 0.0 * model, expit(model + moved + evidence))
     objects = pd.DataFrame(
         {
             "object_id": pd.Series(coded.objects, dtype=object),
             "n_grades": coded.n_grades,
             "n_graders": n_labels,
-            "q_grades": np.where(labelled, found.q, np.nan),
+            "q_grades": np.where(labelled, q_grades, np.nan),
             "q_all": np.where(labelled, q_all, np.nan),
         }
     )

@@ -1,4 +1,4 @@
-"""Maximum of the tempered posterior of graders' tables, by EM over integer codes."""
+"""Maximum of the posterior of graders' tables, by EM over integer codes."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Fit(NamedTuple):
         P(label | class), of lenses first.
     prevalence : float
     q : ndarray of shape (n_objects,), float64
-        Posterior of the lens class; the truth of gold objects.
+        Posterior of the lens class if labels are independent; the truth of gold objects.
     evidence : ndarray of shape (n_objects,), float64
-        Tempered sum of the logarithms of the likelihood ratios of an object's labels.
+        Sum of the logarithms of the likelihood ratios of an object's labels.
     history : list of float
-        Logarithm of the tempered posterior before each step, up to a constant.
+        Logarithm of the posterior of tables and prevalence before each step, up to a constant.
     """
 
     tables: np.ndarray
@@ -49,11 +49,6 @@ class Fit(NamedTuple):
     q: np.ndarray
     evidence: np.ndarray
     history: list[float]
-
-
-def _evidence_weight(n_graders: np.ndarray, tempering: float) -> np.ndarray:
-    """Return the weight of each of `n_graders` labels of an object: ``1 / (1 + t (k - 1))``, 1 without labels."""
-    return 1.0 / (1.0 + tempering * np.maximum(n_graders - 1, 0))
 
 
 def fit_tables(
@@ -65,7 +60,6 @@ def fit_tables(
     n_graders: int,
     prevalence: float | None,
     shrinkage: float,
-    tempering: float,
 ) -> Fit:
     """Fit the tables of all graders and the prevalence.
 
@@ -81,8 +75,8 @@ def fit_tables(
     n_graders : int
     prevalence : float or None
         None estimates it.
-    shrinkage, tempering : float
-        Without shrinkage there is no prior at all.
+    shrinkage : float
+        Without it there is no prior at all.
 
     Returns
     -------
@@ -91,16 +85,15 @@ def fit_tables(
     """
     n_objects = len(truth)
     n_labels = np.bincount(object_of, minlength=n_objects)
-    # The class of a gold object is known, so its labels are independent evidence on the tables of their graders.
-    weight = np.where(np.isnan(truth), _evidence_weight(n_labels, tempering), 1.0)
     start = np.bincount(object_of, _START[label_of], n_objects) / np.maximum(n_labels, 1)
     q = np.where(np.isnan(truth), start, truth)
-    one = np.zeros_like(grader_of)
-    prior = _PRIOR * DECLARED if shrinkage > 0.0 else np.zeros_like(DECLARED)
-    common = _climb(object_of, one, label_of, truth, weight, q, 1, prevalence, prior)
-    own = shrinkage * common.tables[0]
-    q = common.q if shrinkage > 0.0 else q
-    return _climb(object_of, grader_of, label_of, truth, weight, q, n_graders, prevalence, own)
+    if shrinkage > 0.0:
+        one = np.zeros_like(grader_of)
+        common = _climb(object_of, one, label_of, truth, q, 1, prevalence, _PRIOR * DECLARED)
+        return _climb(
+            object_of, grader_of, label_of, truth, common.q, n_graders, prevalence, shrinkage * common.tables[0]
+        )
+    return _climb(object_of, grader_of, label_of, truth, q, n_graders, prevalence, np.zeros_like(DECLARED))
 
 
 def _climb(
@@ -108,7 +101,6 @@ def _climb(
     grader_of: np.ndarray,
     label_of: np.ndarray,
     truth: np.ndarray,
-    weight: np.ndarray,
     q: np.ndarray,
     n_graders: int,
     prevalence: float | None,
@@ -119,17 +111,16 @@ def _climb(
     cell = grader_of * len(LABELS) + label_of
     counted = np.bincount(object_of, minlength=n_objects) > 0
     free, fixed = counted & np.isnan(truth), ~np.isnan(truth)
-    label_weight = weight[object_of]
-    total = np.bincount(cell, label_weight, n_cells).reshape(n_graders, len(LABELS))
+    total = np.bincount(cell, minlength=n_cells).reshape(n_graders, len(LABELS))
     history: list[float] = []
     for _ in range(_MOST_STEPS):
-        lens = np.bincount(cell, label_weight * q[object_of], n_cells).reshape(n_graders, len(LABELS))
+        lens = np.bincount(cell, q[object_of], n_cells).reshape(n_graders, len(LABELS))
         counts = np.stack([lens, total - lens], axis=1) + prior
         tables = np.maximum(counts, _LEAST)
         tables /= tables.sum(axis=2, keepdims=True)
         share = _clipped(q[free].mean() if free.any() else 0.5) if prevalence is None else prevalence
         logs = np.log(tables)
-        per_class = [np.bincount(object_of, logs[grader_of, c, label_of] * label_weight, n_objects) for c in (0, 1)]
+        per_class = [np.bincount(object_of, logs[:, c].ravel()[cell], n_objects) for c in (0, 1)]
         evidence = per_class[0] - per_class[1]
         new = np.where(fixed, truth, expit(logit(share) + evidence))
         mixed = np.logaddexp(np.log(share) + per_class[0], np.log1p(-share) + per_class[1])
