@@ -16,7 +16,14 @@ from gridlens._progress import progress_bar
 from gridlens._table_columns import described_attrs
 from gridlens.calibration import IsotonicCalibrator, shift_prior
 from gridlens.cutouts import CutoutSet
-from gridlens.detector._inputs import as_inputs, as_measured, check_consumed, checked_labels, selected
+from gridlens.detector._inputs import (
+    as_inputs,
+    as_measured,
+    check_consumed,
+    checked_labels,
+    checked_weights,
+    selected,
+)
 from gridlens.detector._members import member_table
 from gridlens.detector._novelty import flag_unusual, learn_novelty, novelty_of
 from gridlens.detector._recalibrate import RecalibratedDetector, Recalibration, learn_class_scores
@@ -119,7 +126,9 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         *,
         groups: Any = None,
         sample_weight: Any = None,
+        meta_weight: Any = None,
         calibration: tuple[Any, ...] | None = None,
+        calibration_weight: Any = None,
         out_of_fold: Mapping[str, Any] | None = None,
     ) -> Self:
         """Learn from labelled cutouts.
@@ -133,11 +142,17 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         groups : array-like of shape (n,), default=None
             Rows with one value are views of one cluster and stay in one fold. Rows without a value stand alone.
         sample_weight : array-like of shape (n,), default=None
-            For the members. The calibration takes every row alike: weights would destroy it.
+            For the members, and for nothing else: such weights would destroy the calibration.
+        meta_weight : array-like of shape (n,), default=None
+            For the weights of the members in the stack. Rows with 0 are left out; None weighs all rows alike.
         calibration : tuple of (X, y) or (X, y, groups), default=None
             Cutouts (or features) that took no part in the training, with clean labels: 1 a lens, 0 surely none; and
             the clusters that they are views of.
             None takes `y` for clean labels and calibrates on out-of-fold scores of the training rows.
+        calibration_weight : array-like, default=None
+            For the rows of the calibration, which are those of `X` without `calibration`: inverse probabilities of
+            inclusion, where a model chose the rows. Rows with 0 are left out. A detector with such weights has no
+            screen and cannot be recalibrated.
         out_of_fold : dict, default=None
             Probabilities (n,) of members by name that were made elsewhere, out of fold, such as on a machine with a
             GPU. These members must come fitted.
@@ -157,6 +172,7 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         labels = checked_labels("y", y, len(usable))[usable]
         kept_groups = None if groups is None else group_of_each(groups)[usable]
         weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)[usable]
+        of_members = checked_weights("meta_weight", meta_weight, usable)
         members = [self._build(member) for member in self.members]
         if not members:
             raise GridlensError("The 'members' parameter must name at least one member. Got none instead.")
@@ -168,7 +184,15 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         check_consumed(members, kept)
         elsewhere = {name: np.asarray(p)[usable] for name, p in (out_of_fold or {}).items()}
         with progress_bar("Fitting", stack.n_fits, visible=self.verbose > 0) as advance:
-            stack.fit(kept, labels, kept_groups, weight, out_of_fold=elsewhere, progress=advance)
+            stack.fit(
+                kept,
+                labels,
+                kept_groups,
+                weight,
+                meta_weight=of_members,
+                out_of_fold=elsewhere,
+                progress=advance,
+            )
         self.stack_ = stack
         if calibration is None and np.isnan(stack.out_of_fold_).any():
             with progress_bar("Fitting", self.cv, visible=self.verbose > 0) as advance:
@@ -177,7 +201,8 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         with progress_bar("Calibrating", None, visible=self.verbose > 0):
             learned = [kept["features"]]
             if calibration is None:
-                log_odds, clean, calibration_groups = stack.out_of_fold_, labels, kept_groups
+                held_usable, clean, calibration_groups = usable, labels, kept_groups
+                log_odds = stack.out_of_fold_
             else:
                 held, held_usable = as_inputs(calibration[0], self.metadata, self.n_jobs)
                 clean = checked_labels("calibration", calibration[1], len(held_usable))[held_usable]
@@ -186,13 +211,16 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
                 check_consumed(stack.members_, held)
                 log_odds = member_log_odds(stack.member_probabilities(held))
                 learned.append(held["features"])
+            of_rows = checked_weights("calibration_weight", calibration_weight, held_usable)
             scores = stack.combine(log_odds)
-            self.calibrator_ = IsotonicCalibrator().fit(scores, clean, calibration_groups)
-            self.class_scores_ = learn_class_scores(scores, clean)
+            self.calibrator_ = IsotonicCalibrator().fit(scores, clean, calibration_groups, of_rows)
             self.recalibration_: Recalibration | None = None
-            classic = stack.classic(labels, kept_groups)
-            self.screen_ = fit_screen(stack, classic, log_odds, clean, calibration_groups)
-        self.calibration_prevalence_ = float(np.mean(clean))
+            self.class_scores_, self.screen_ = None, None
+            if of_rows is None:
+                self.class_scores_ = learn_class_scores(scores, clean)
+                classic = stack.classic(labels, kept_groups, of_members)
+                self.screen_ = fit_screen(stack, classic, log_odds, clean, calibration_groups)
+        self.calibration_prevalence_ = float(np.average(clean, weights=of_rows))
         self.training_prevalence_ = float(np.mean(labels))
         self.training_rows_ = known_rows(learned, stack.members_)
         self.novelty_ = learn_novelty(kept["features"])

@@ -13,7 +13,16 @@ from gridlens.features import FEATURE_NAMES, Measured, measure
 from gridlens.features._measured import keep_metadata
 from gridlens.features._named import dropped_hint, in_contract_order
 
-__all__ = ["Inputs", "as_inputs", "as_measured", "check_consumed", "checked_labels", "inputs_of", "selected"]
+__all__ = [
+    "Inputs",
+    "as_inputs",
+    "as_measured",
+    "check_consumed",
+    "checked_labels",
+    "checked_weights",
+    "inputs_of",
+    "selected",
+]
 
 Inputs = dict[str, Any]
 """what members consume, by name: "features" (n, 315), and "cutouts" where they are known"""
@@ -70,3 +79,16 @@ def check_consumed(members: Sequence[Any], inputs: Inputs) -> None:
                 f"The member {member.name!r} looks at {member.consumes}, and the 'X' parameter holds "
                 f"{' and '.join(inputs)} alone. Pass a CutoutSet."
             )
+
+
+def checked_weights(name: str, values: Any, usable: np.ndarray) -> np.ndarray | None:
+    """Return the weights of the usable rows, float64; None for None."""
+    if values is None:
+        return None
+    weights = np.asarray(values, dtype=np.float64)
+    if weights.shape != usable.shape or not (np.isfinite(weights) & (weights >= 0.0)).all():
+        raise ValueError(
+            f"The '{name}' parameter must hold a finite weight of 0 or more for each of the {len(usable)} rows. Got "
+            f"shape {weights.shape} with values from {np.min(weights, initial=0.0)} instead."
+        )
+    return weights[usable]
