@@ -16,6 +16,7 @@ from gridlens.cli._cutouts import cutouts
 from gridlens.cli._evaluate import evaluate
 from gridlens.cli._explain import explain
 from gridlens.cli._features import features
+from gridlens.cli._grades import grades
 from gridlens.cli._info import info
 from gridlens.cli._members import members
 from gridlens.cli._messages import with_flags
@@ -126,5 +127,5 @@ def main() -> None:
     """Rank three-band cutouts of galaxy clusters by the probability that they hold a strong lens."""
 
 
-for _command in (score, explain, cutouts, features, simulate, train, evaluate, members, info):
+for _command in (score, explain, cutouts, features, simulate, train, grades, evaluate, members, info):
     main.add_command(_command)

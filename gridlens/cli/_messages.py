@@ -13,6 +13,7 @@ _FLAGS = {
     "catalog": "--catalog",
     "columns": "--column",
     "engine": "--engine",
+    "grader": "--grader",
     "id": "--id",
     "images": "--image",
     "init_model": "--from",
@@ -30,17 +31,19 @@ _FLAGS = {
     "positive_unlabelled": "--positive-unlabelled",
     "recalibrate": "--recalibrate",
     "recipe": "--recipe",
+    "rename": "--rename",
     "resume": "--resume",
     "scheduler": "--scheduler",
     "screen": "--screen",
     "seeing": "--seeing",
     "size": "--size",
     "survey": "--survey",
+    "translate": "--translate",
     "uncalibrated": "--uncalibrated",
     "zeropoint": "--zeropoint",
 }
 # Options that are given once for each entry of a dictionary; others take all entries, with commas between them.
-_REPEATED = ("columns", "images")
+_REPEATED = ("columns", "images", "rename", "translate")
 _HINT = re.compile(rf'(?<![\w/.-])({"|".join(_FLAGS)})=(True|"[^"]*"|\{{[^}}]*\}}|[\w-]+(?:\.\w+)*|)')
 
 

@@ -1,0 +1,497 @@
+"""The store of grades: one SQLite file that keeps all that was ever graded."""
+
+import os
+import sqlite3
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+from gridlens.errors import GridlensError
+from gridlens.grading._connection import connect, explained, writing
+from gridlens.grading._exchange import Imported, check_known, grades_of
+from gridlens.grading._frames import CURRENT, frame
+from gridlens.grading._insert import insert_grades, withdraw
+from gridlens.grading._records import insert_gold, insert_model, insert_objects, insert_queue, name_objects
+from gridlens.grading._rows import GRADE_COLUMNS, checked_rows, new_id, now, time_text
+
+__all__ = ["GradeBook"]
+
+
+class GradeBook:
+    """Grades of people in one SQLite file, with their objects, gold, queues and models.
+
+    Rows of grades are never changed or deleted: a new grade of the same grader for the same object supersedes the
+    earlier one, and `undo` adds a row that withdraws a grade. Each write is one short transaction, on the disk when the
+    call returns, and several processes may have the file open. A `GradeBook` belongs to the thread that opened it: open
+    one in each thread.
+
+    Open a book with `GradeBook.open`, in a ``with`` statement or with `close` at the end.
+
+    Examples
+    --------
+    >>> with GradeBook.open("grades.sqlite") as book:
+    ...     _ = book.add("cl01", "alice", "A")
+    ...     _ = book.add("cl01", "bob", "X", subclass="spiral")
+    ...     print(book.current()[["object_id", "grader", "grade", "subclass"]].to_string(index=False))
+    object_id grader grade subclass
+         cl01  alice     A
+         cl01    bob     X   spiral
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, read_only: bool = False) -> Self:
+        """Open a book; make the file if it is missing and not only read.
+
+        Parameters
+        ----------
+        path : str or path
+            An SQLite file on a local disk.
+        read_only : bool, default=False
+            Write nothing, not even the log files beside the book; a book on a read-only disk can be opened so.
+
+        Raises
+        ------
+        GridlensError
+            The file or its folder is missing, the file is damaged, locked, of a newer version or of another program,
+            or cannot be written.
+        """
+        path = Path(path)
+        return cls(connect(path, read_only=read_only), path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        self._connection.close()
+
+    def add(
+        self,
+        object_id: Any,
+        grader: str,
+        grade: str,
+        *,
+        subclass: str | None = None,
+        confidence: float | None = None,
+        note: str = "",
+        marks: Any = None,
+        view: str = "",
+        blind: bool = True,
+        t_shown: Any = None,
+        queue_id: str | None = None,
+        position: int | None = None,
+        kind: str | None = None,
+    ) -> str:
+        """Add one grade, given now, and return its id.
+
+        It supersedes the current grade of the same grader for the same object. With the kind "repeat" it supersedes
+        only an earlier answer to the same item of the queue.
+
+        Parameters
+        ----------
+        object_id : str or number
+        grader : str
+            Name of the person, who is added to the book if unknown.
+        grade : {"A", "B", "C", "X", "U"}
+            See `GRADES`.
+        subclass : str, default=None
+            One of `SUBCLASSES`, for the grade X only.
+        confidence : float, default=None
+            From 0 to 1.
+        note : str, default=""
+        marks : object, default=None
+            Marks on the image, such as a list of points; anything that JSON can hold.
+        view : str, default=""
+            Page or tool that the object was graded in.
+        blind : bool, default=True
+            Whether the score and the grades of others were hidden.
+        t_shown : str or datetime, default=None
+            Time at which the object was shown. A time without a zone is UTC.
+        queue_id, position : str and int, default=None
+            Item of a queue of this book that the grade answers.
+        kind : str, default=None
+            Reason for which the object was in the queue; taken from the item if it is None.
+
+        Raises
+        ------
+        ValueError
+            A value is not allowed.
+        GridlensError
+            The book has no such item of a queue, or cannot be written.
+        """
+        row = {
+            "object_id": object_id,
+            "grader": grader,
+            "grade": grade,
+            "subclass": subclass,
+            "confidence": confidence,
+            "note": note,
+            "marks_json": marks,
+            "view": view,
+            "blind": blind,
+            "t_shown": t_shown,
+            "queue_id": queue_id,
+            "position": position,
+            "kind": kind,
+        }
+        rows = checked_rows({name: [value] for name, value in row.items()}, 1, "parameter", ValueError)
+        self._insert(rows)
+        return str(rows["grade_id"][0])
+
+    def add_many(self, grades: pd.DataFrame) -> int:
+        """Add the rows of a table in their order, all or none, as `add` would; return the number of new grades.
+
+        Parameters
+        ----------
+        grades : DataFrame
+            With the columns `object_id`, `grader` and `grade`, and optionally the others of `current` and
+            `marks_json`. `t_graded` is the time of the call where it is missing. Rows whose `grade_id` is in the book
+            already are left out.
+
+        Raises
+        ------
+        GridlensError
+            A column is missing, a value is not allowed, or the book has no such item of a queue. Nothing is added.
+        """
+        columns = {name: grades[name].tolist() for name in GRADE_COLUMNS if name in grades}
+        return self._insert(checked_rows(columns, len(grades)))
+
+    def _insert(self, rows: dict[str, list[Any]]) -> int:
+        """Add checked rows in one transaction and return the number of new ones."""
+        connection = self._connection
+        with writing(connection, self.path):
+            graders = {name: self._grader_id(name) for name in dict.fromkeys(rows["grader"])}
+            name_objects(connection, rows["object_id"])
+            self._complete_kinds(rows)
+            values = {**rows, "grader": [graders[name] for name in rows["grader"]]}
+            return insert_grades(connection, values)
+
+    def _complete_kinds(self, rows: dict[str, list[Any]]) -> None:
+        """Fill in missing kinds from the items of the queues; raise GridlensError for items that are not there."""
+        items = {}
+        for queue_id in set(rows["queue_id"]) - {None}:
+            if not self._connection.execute("SELECT 1 FROM queues WHERE queue_id = ?", (queue_id,)).fetchone():
+                raise GridlensError(
+                    f"The queue {queue_id} is not in the grade book {self.path}. Merge the book that it was made in first."
+                )
+            query = "SELECT position, object_id, kind FROM queue_items WHERE queue_id = ?"
+            items[queue_id] = {
+                place: (name, kind) for place, name, kind in self._connection.execute(query, (queue_id,))
+            }
+        for k, (queue_id, position) in enumerate(zip(rows["queue_id"], rows["position"], strict=True)):
+            if queue_id is None or position is None:
+                continue
+            object_id, kind = items[queue_id].get(position, (None, None))
+            if object_id != rows["object_id"][k]:
+                raise GridlensError(
+                    f"The item {position} of the queue {queue_id} is {object_id or 'missing'}, not "
+                    f"{rows['object_id'][k]}. Keep the columns queue_id, position and object_id as the queue has them."
+                )
+            rows["kind"][k] = rows["kind"][k] or kind
+
+    def _grader_id(self, name: str) -> str:
+        """Return the id of a grader, who is added if unknown."""
+        known = self._connection.execute("SELECT grader_id FROM graders WHERE name = ?", (name,)).fetchone()
+        if known:
+            return str(known[0])
+        made = new_id()
+        self._connection.execute("INSERT INTO graders (grader_id, name, created) VALUES (?, ?, ?)", (made, name, now()))
+        return made
+
+    def undo(self, grader: str) -> str | None:
+        """Withdraw the last current grade of a grader and return its id, None where there is none.
+
+        Calling it again withdraws the grade before. A grade that the withdrawn one had superseded does not come back:
+        the object counts as not graded by this grader.
+        """
+        with writing(self._connection, self.path):
+            found = self._connection.execute(
+                "SELECT c.grade_id FROM current_grades AS c JOIN graders AS r USING (grader_id) "
+                "WHERE r.name = ? AND NOT c.other_pixels ORDER BY c.t_graded DESC, c.sequence DESC LIMIT 1",
+                (grader,),
+            ).fetchone()
+            if found is None:
+                return None
+            withdraw(self._connection, found[0], new_id(), now())
+            return str(found[0])
+
+    def current(self, *, other_pixels: bool = False) -> pd.DataFrame:
+        """Return the grades that hold: not superseded, not withdrawn, and of the pixels that the objects have now.
+
+        Parameters
+        ----------
+        other_pixels : bool, default=False
+            Include grades of objects whose pixels have changed since.
+
+        Returns
+        -------
+        DataFrame
+            One row a grade, in the order of their arrival: `grade_id`, `object_id`, `grader`, `grade`, `subclass`,
+            `confidence`, `note`, `view`, `blind`, `t_shown`, `t_graded` (UTC, ISO 8601 with milliseconds), `queue_id`,
+            `position` and `kind`. Missing text is "", missing numbers are NaN. A repeat is a row of its own.
+
+        Warns
+        -----
+        UserWarning
+            Grades of other pixels are left out.
+        """
+        with explained(self.path):
+            if other_pixels:
+                return frame(self._connection, CURRENT.format(where=""))
+            left_out = self._connection.execute("SELECT COUNT(*) FROM current_grades WHERE other_pixels").fetchone()[0]
+            if left_out:
+                warnings.warn(
+                    f"{left_out} grades belong to pixels that their objects no longer have, and are left out. Grade "
+                    "these objects again, or include them with other_pixels=True.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            return frame(self._connection, CURRENT.format(where="WHERE NOT g.other_pixels"))
+
+    def import_grades(
+        self, path: str | os.PathLike[str], *, grader: str | None = None, translate: Mapping[str, str] | None = None
+    ) -> Imported:
+        """Add the grades of a table, all or none. Importing a table again adds what is new in it.
+
+        Parameters
+        ----------
+        path : str or path
+            A table (csv, parquet, fits, votable) with `object_id` or `id` and `grade`, and optionally the other columns
+            of `current`: the CSV of a queue with its grades filled in, for example. Or a classification file of
+            Qt-stamp-visualizer, or a .txt of astrorank 0.1. Rows with a blank grade are left out.
+        grader : str, default=None
+            Name of the person, for rows without one.
+        translate : mapping of str to str, default=None
+            Grades by the words of the table, such as ``{"maybe": "C"}``; "" for a word that is no grade. The classes
+            SL, ML, FL, NL and I of Qt-stamp-visualizer are A, B, C, X and U; a lens candidate, an interesting object
+            and another object that was shown in its mosaic are C, U and X; the ranks 3, 2, 1 and 0 of astrorank are A,
+            B, C and X.
+
+        Returns
+        -------
+        Imported
+            The numbers of rows that are new (`added`), in the book already (`known`) and without a grade (`blank`).
+
+        Raises
+        ------
+        GridlensError
+            The table cannot be read, has unknown grades, or names no grader. Nothing is added.
+
+        Warns
+        -----
+        UserWarning
+            Grades of the table are in the book already, but were replaced or withdrawn since; they stay so.
+        """
+        grades, blank = grades_of(path, grader, translate)
+        with explained(self.path):
+            check_known(self._connection, path, grades)
+        added = self.add_many(grades)
+        return Imported(added, len(grades) - added, blank)
+
+    def history(self) -> pd.DataFrame:
+        """Return all rows that were ever added, in their order.
+
+        The columns of `current`, and `supersedes` (the grade that the row replaces, ""), `marks_json` and
+        `pixels_sha256` (of the object at the time). A row whose grade is "" withdraws the one that it supersedes.
+        """
+        return self._frame(
+            """
+            SELECT g.grade_id, g.object_id, r.name AS grader, COALESCE(g.grade, '') AS grade,
+                   COALESCE(g.subclass, '') AS subclass, g.confidence, g.note, g.view, g.blind,
+                   COALESCE(g.t_shown, '') AS t_shown, g.t_graded, COALESCE(g.queue_id, '') AS queue_id, g.position,
+                   COALESCE(g.kind, '') AS kind, COALESCE(g.supersedes, '') AS supersedes,
+                   COALESCE(g.marks_json, '') AS marks_json, COALESCE(g.pixels_sha256, '') AS pixels_sha256
+            FROM grades AS g JOIN graders AS r USING (grader_id) ORDER BY g.sequence
+            """
+        )
+
+    def graders(self) -> pd.DataFrame:
+        """Return the graders: `grader_id`, `name` and `created`."""
+        return self._frame("SELECT grader_id, name, created FROM graders ORDER BY name")
+
+    def add_objects(self, objects: pd.DataFrame) -> None:
+        """Add objects, or complete them; missing values erase nothing.
+
+        Parameters
+        ----------
+        objects : DataFrame
+            With `object_id`, and optionally `ra` and `dec` (deg), `source`, `pixels_sha256` and `cluster_id`.
+
+        Raises
+        ------
+        GridlensError
+            An id is missing or repeated, or a value is not allowed. Nothing is added.
+
+        Warns
+        -----
+        UserWarning
+            The pixels of objects changed. Their grades belong to the pixels before, and `current` leaves them out.
+        """
+        with writing(self._connection, self.path):
+            changed, graded = insert_objects(self._connection, objects)
+        if changed:
+            warnings.warn(
+                f"The pixels of {changed} objects changed. Their {graded} grades belong to the pixels before, and are "
+                "kept but no longer current.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def objects(self) -> pd.DataFrame:
+        """Return the objects: `object_id`, `ra`, `dec` (deg, NaN), `source`, `pixels_sha256`, `cluster_id`."""
+        return self._frame(
+            "SELECT object_id, ra, dec, COALESCE(source, '') AS source, COALESCE(pixels_sha256, '') AS pixels_sha256, "
+            "COALESCE(cluster_id, '') AS cluster_id FROM objects ORDER BY rowid"
+        )
+
+    def add_gold(self, gold: pd.DataFrame) -> None:
+        """Add objects whose truth is known.
+
+        Parameters
+        ----------
+        gold : DataFrame
+            With `object_id`, `truth` (1 for a lens, 0 for a non-lens), `kind` ("injected", "known_lens" or
+            "known_nonlens"), and optionally `params`, a dictionary.
+
+        Raises
+        ------
+        GridlensError
+            A column is missing or a value is not allowed. Nothing is added.
+
+        Warns
+        -----
+        UserWarning
+            The truth of an object was another one before.
+        """
+        with writing(self._connection, self.path):
+            replaced = insert_gold(self._connection, gold)
+        if replaced:
+            warnings.warn(f"The truth of {replaced} gold objects was replaced.", UserWarning, stacklevel=2)
+
+    def gold(self) -> pd.DataFrame:
+        """Return the gold objects: `object_id`, `truth` and `kind`."""
+        return self._frame("SELECT object_id, truth, kind FROM gold ORDER BY rowid")
+
+    def add_queue(
+        self,
+        items: pd.DataFrame,
+        *,
+        strategy: str,
+        params: Mapping[str, Any],
+        seed: int | None,
+        model_id: str | None,
+        n_pool: int,
+        pool_sha256: str,
+    ) -> str:
+        """Add a queue and return its id.
+
+        Parameters
+        ----------
+        items : DataFrame
+            With `position` (from 0), `object_id` and `kind`, and optionally `p`, `score`, `inclusion_probability` and
+            `stratum`. A column `queue_id` of one value names the queue.
+        strategy : str
+            Way in which the items were chosen.
+        params : mapping
+            Its parameters, as JSON can hold them.
+        seed : int or None
+        model_id : str or None
+            Model of this book that ranked the pool; see `add_model`.
+        n_pool : int
+            Objects that the queue was chosen from.
+        pool_sha256 : str
+            Hash of their ids, by which a pool that changed is noticed.
+
+        Raises
+        ------
+        GridlensError
+            The items are not allowed, the queue is in the book already, or the model is not.
+        """
+        with writing(self._connection, self.path):
+            return insert_queue(
+                self._connection,
+                items,
+                strategy=strategy,
+                params=params,
+                seed=seed,
+                model_id=model_id,
+                n_pool=n_pool,
+                pool_sha256=pool_sha256,
+            )
+
+    def queues(self) -> pd.DataFrame:
+        """Return the queues, oldest first, with the columns of `add_queue` and `created`."""
+        return self._frame(
+            "SELECT queue_id, strategy, params_json, seed, COALESCE(model_id, '') AS model_id, created, n_pool, "
+            "pool_sha256 FROM queues ORDER BY rowid"
+        )
+
+    def queue_items(self, queue_id: str | None = None) -> pd.DataFrame:
+        """Return the items of a queue, or of all queues, in their order; see `add_queue`."""
+        where = "" if queue_id is None else "WHERE i.queue_id = ?"
+        items = self._frame(
+            "SELECT i.queue_id, i.position, i.object_id, i.kind, i.p, i.score, i.inclusion_probability, "
+            "COALESCE(i.stratum, '') AS stratum FROM queue_items AS i JOIN queues AS q USING (queue_id) "
+            f"{where} ORDER BY q.rowid, i.position",
+            () if queue_id is None else (queue_id,),
+        )
+        return items.astype({"position": "int64"})
+
+    def add_model(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        sha256: str,
+        trained_at: Any = None,
+        parent_id: str | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Add a model and return its id; a model whose hash is in the book already keeps its id.
+
+        Parameters
+        ----------
+        path : str or path
+            Bundle of the model.
+        sha256 : str
+            Hash of the bundle.
+        trained_at : str or datetime, default=None
+        parent_id : str, default=None
+            Model of this book that it was trained from.
+        recipe, metrics : mapping, default=None
+            As JSON can hold them.
+        """
+        with writing(self._connection, self.path):
+            return insert_model(
+                self._connection,
+                os.fspath(path),
+                sha256=sha256,
+                trained_at=None if trained_at is None else time_text(trained_at),
+                parent_id=parent_id,
+                recipe=recipe or {},
+                metrics=metrics or {},
+            )
+
+    def models(self) -> pd.DataFrame:
+        """Return the models, oldest first, with the columns of `add_model` and `model_id`."""
+        return self._frame(
+            "SELECT model_id, sha256, path, COALESCE(trained_at, '') AS trained_at, COALESCE(parent_id, '') AS "
+            "parent_id, recipe_json, metrics_json FROM models ORDER BY rowid"
+        )
+
+    def _frame(self, query: str, values: tuple[Any, ...] = ()) -> pd.DataFrame:
+        with explained(self.path):
+            return frame(self._connection, query, values)

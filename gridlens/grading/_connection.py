@@ -1,0 +1,172 @@
+"""Connections to grade books, transactions, and errors of SQLite in sentences."""
+
+import contextlib
+import os
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from gridlens.errors import GridlensError
+from gridlens.grading._schema import bring_up_to_date, check_version
+
+__all__ = ["connect", "explained", "writing"]
+
+# How long a transaction waits for another process.
+BUSY_SECONDS = 10.0
+_NETWORK = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "ncpfs",
+    "afs",
+    "fuse.sshfs",
+    "9p",
+    "ceph",
+    "lustre",
+    "gpfs",
+    "beegfs",
+}
+_LOCAL_DISK = "Keep the file on a local disk, and merge the books of several machines."
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Open a grade book, or make a new one, and return the connection in autocommit mode.
+
+    Writers wait ten seconds for each other. The log is flushed to the disk at each commit (synchronous=FULL): a grade
+    that was acknowledged then survives a loss of power too, at a cost of milliseconds that a person does not notice.
+    A process that is killed loses nothing in either mode.
+
+    Raises
+    ------
+    GridlensError
+        The file is missing (to read only), damaged, locked, newer, of another program, or on a disk that cannot be
+        written or has no shared memory.
+
+    Warns
+    -----
+    UserWarning
+        The file is to be written on a network file system.
+    """
+    if path.is_dir():
+        raise GridlensError(f"The grade book {path} is a folder. Name a file, such as {path / 'grades.sqlite'}.")
+    if read_only:
+        return _connect_to_read(path)
+    if not path.parent.is_dir():
+        raise GridlensError(f"The folder {path.parent} of the grade book does not exist. Make it, or name another.")
+    # SQLite would open the file to read, and fail at the first grade.
+    if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise GridlensError(_UNWRITABLE.format(path=path))
+    kind = _file_system(path.absolute().parent)
+    if kind in _NETWORK:
+        warnings.warn(
+            f"The grade book {path} is on a network file system ({kind}), whose locks may lose grades when two "
+            f"machines write at once. {_LOCAL_DISK}",
+            UserWarning,
+            stacklevel=4,
+        )
+    with explained(path), _closed_on_error(sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        bring_up_to_date(connection, path)
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise GridlensError(
+                f"The file system of the grade book {path} has no shared memory, which several writers need; network "
+                f"file systems have none. {_LOCAL_DISK}"
+            )
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise GridlensError(f"There is no grade book {path}. Name a file that exists.")
+    name = "file:" + quote(str(path.absolute()))
+    with explained(path):
+        try:
+            return _reader(f"{name}?mode=ro", path)
+        except sqlite3.OperationalError as exc:
+            # On a read-only disk the log's index cannot be made. Without a log the file is complete and nobody
+            # writes it.
+            log = Path(f"{path}-wal")
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (log.exists() and log.stat().st_size):
+                raise
+            return _reader(f"{name}?immutable=1", path)
+
+
+def _reader(uri: str, path: Path) -> sqlite3.Connection:
+    with _closed_on_error(sqlite3.connect(uri, BUSY_SECONDS, isolation_level=None, uri=True)) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        check_version(connection, path)
+        return connection
+
+
+@contextlib.contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextlib.contextmanager
+def writing(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Run the block as one transaction that holds the write lock from its beginning; an error undoes all of it."""
+    with explained(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # SQLite ends some transactions by itself, such as that of a full disk.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise GridlensError with a sentence in the place of an error of SQLite that a user can act on."""
+    try:
+        yield
+    except sqlite3.DatabaseError as exc:
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        if code not in _SENTENCES:
+            raise
+        raise GridlensError(_SENTENCES[code].format(path=path, seconds=BUSY_SECONDS)) from exc
+
+
+_DAMAGED = (
+    "The grade book {path} is damaged, cut short, or no SQLite file. Restore a copy of it, or save the rows that are "
+    "left with the command sqlite3 FILE .recover."
+)
+_UNWRITABLE = "The grade book {path} cannot be written to. Open it with read_only=True, or copy it to another folder."
+_SENTENCES = {
+    sqlite3.SQLITE_BUSY: "The grade book {path} is locked by another process for more than {seconds:g} seconds. Close "
+    "the program that writes it, and try again.",
+    sqlite3.SQLITE_LOCKED: "The grade book {path} is locked by another process. Close the program that writes it.",
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: "The grade book {path} cannot be opened. See that you may read the file, and write to its "
+    "folder where there is a file with the ending -wal beside it.",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_FULL: "The disk of the grade book {path} is full. The grades before are safe; free some space.",
+    sqlite3.SQLITE_IOERR: "The disk of the grade book {path} failed to read or write. The grades before are safe. "
+    + _LOCAL_DISK,
+    sqlite3.SQLITE_PROTOCOL: "The file system of the grade book {path} has no locks that work. " + _LOCAL_DISK,
+}
+
+
+def _file_system(folder: Path) -> str:
+    """Return the kind of the file system of a folder, "" where the system does not say it."""
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    mounts = {fields[1].replace("\\040", " "): fields[2] for fields in map(str.split, lines) if len(fields) > 2}
+    real = Path(os.path.realpath(folder))
+    return next((mounts[str(place)] for place in (real, *real.parents) if str(place) in mounts), "")

@@ -1,0 +1,103 @@
+"""Grades on their way into the table: each replaces the one that it follows."""
+
+import sqlite3
+import uuid
+from typing import Any
+
+from gridlens.grading._rows import GRADE_COLUMNS, now
+
+__all__ = ["NAMESPACE", "insert_grades", "last_sequence", "settle", "withdraw"]
+
+NAMESPACE = uuid.UUID("1f6c7f0e-6a0e-4f0c-9a55-0f8c6a4d2b7e")
+"""of grade ids that are made from content, so that they are the same in every book"""
+
+# A grade replaces the current grade of the same grader for the same object. A repeat measures how well a grader agrees
+# with the first grade, so it replaces nothing but an earlier answer to the same item of the queue. A grade with a
+# stated time replaces none that is later.
+_ADD = """
+    INSERT INTO grades (
+        grade_id, object_id, grader_id, grade, subclass, confidence, note, marks_json, view, blind, t_shown, t_graded,
+        queue_id, position, kind, supersedes, pixels_sha256
+    )
+    VALUES (
+        :grade_id, :object_id, :grader, :grade, :subclass, :confidence, :note, :marks_json, :view, :blind, :t_shown,
+        COALESCE(:t_graded, :now), :queue_id, :position, :kind,
+        (
+            SELECT c.grade_id FROM current_grades AS c
+            WHERE c.object_id = :object_id AND c.grader_id = :grader AND NOT c.other_pixels
+              AND CASE WHEN :kind IS 'repeat'
+                       THEN c.kind IS 'repeat' AND c.queue_id = :queue_id AND c.position = :position
+                       ELSE c.kind IS NOT 'repeat' END
+              AND (:t_graded IS NULL OR c.t_graded <= :t_graded)
+            ORDER BY c.t_graded DESC, c.sequence DESC LIMIT 1
+        ),
+        (SELECT o.pixels_sha256 FROM objects AS o WHERE o.object_id = :object_id)
+    )
+    ON CONFLICT (grade_id) DO NOTHING
+"""
+# Pairs of current grades of one grader for one object and the same pixels, the later one first, of which one is new.
+_RIVALS = """
+    SELECT later.grade_id, later.t_graded, earlier.grade_id
+    FROM current_grades AS new
+    JOIN current_grades AS other
+      ON other.object_id = new.object_id AND other.grader_id = new.grader_id AND other.grade_id <> new.grade_id
+     AND COALESCE(other.pixels_sha256 = new.pixels_sha256, 1)
+     AND CASE WHEN new.kind IS 'repeat'
+              THEN other.kind IS 'repeat' AND other.queue_id = new.queue_id AND other.position = new.position
+              ELSE other.kind IS NOT 'repeat' END
+    JOIN grades AS later ON later.grade_id = CASE
+        WHEN (new.t_graded, new.grade_id) > (other.t_graded, other.grade_id) THEN new.grade_id ELSE other.grade_id END
+    JOIN grades AS earlier ON earlier.grade_id = CASE
+        WHEN later.grade_id = new.grade_id THEN other.grade_id ELSE new.grade_id END
+    WHERE new.sequence > ?
+    ORDER BY later.t_graded DESC, later.grade_id DESC
+"""
+_WITHDRAW = """
+    INSERT INTO grades (
+        grade_id, object_id, grader_id, note, view, blind, t_graded, queue_id, position, kind, supersedes, pixels_sha256
+    )
+    SELECT ?, object_id, grader_id, '', view, blind, ?, queue_id, position, kind, grade_id, pixels_sha256
+    FROM grades WHERE grade_id = ?
+    ON CONFLICT (grade_id) DO NOTHING
+"""
+
+
+def last_sequence(connection: sqlite3.Connection) -> int:
+    """Return the number of the last row of grades, 0 where there is none."""
+    return int(connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM grades").fetchone()[0])
+
+
+def insert_grades(connection: sqlite3.Connection, rows: dict[str, list[Any]]) -> int:
+    """Add checked rows, with the ids of the graders in `grader`; return the number of those that were not there.
+
+    Rows without a time are given now, and supersede; a row with a time that is older than the current grade does not.
+    """
+    before, moment = last_sequence(connection), now()
+    cells = zip(*(rows[name] for name in GRADE_COLUMNS), strict=True)
+    values = ({**dict(zip(GRADE_COLUMNS, row, strict=True)), "now": moment} for row in cells)
+    added = connection.executemany(_ADD, values).rowcount
+    if any(time is not None for time in rows["t_graded"]):
+        settle(connection, before)
+    return added
+
+
+def settle(connection: sqlite3.Connection, after: int) -> None:
+    """Withdraw all but the latest of several current grades of one grader for one object.
+
+    Several arise where a grade arrives that is older than the current one, or where two books hold grades that do not
+    know of each other. The rows that are added have ids made from those of the grades: two books that settle the same
+    grades, in either order, hold the same rows.
+
+    Parameters
+    ----------
+    after : int
+        Only grades with a larger number are compared with the others.
+    """
+    earlier = {pair[2]: pair for pair in reversed(connection.execute(_RIVALS, (after,)).fetchall())}
+    for later_id, time, earlier_id in earlier.values():
+        withdraw(connection, earlier_id, str(uuid.uuid5(NAMESPACE, f"{earlier_id} gives way to {later_id}")), time)
+
+
+def withdraw(connection: sqlite3.Connection, grade_id: str, new_id: str, time: str) -> None:
+    """Add a row without a grade that supersedes a grade."""
+    connection.execute(_WITHDRAW, (new_id, time, grade_id))
