@@ -100,8 +100,8 @@ def _qt(table: pd.DataFrame) -> pd.DataFrame:
         # All objects begin as 0; only the time on their page says that they were shown.
         if "time" not in table:
             raise GridlensError(
-                "A mosaic of Qt-stamp-visualizer without the column time does not say which objects were shown. Keep the "
-                "rows of the pages that were seen, and name the columns object_id and grade."
+                "A mosaic of Qt-stamp-visualizer without the column time does not say which objects were shown. Keep "
+                "the rows of the pages that were seen, and name the columns object_id and grade."
             )
         seen = pd.to_numeric(table["time"], errors="coerce").fillna(0.0).to_numpy() > 0
         made.loc[~seen & (made["grade"] == "0").to_numpy(), "grade"] = ""
@@ -127,8 +127,8 @@ def _astrorank(path: Path) -> pd.DataFrame:
         raise GridlensError(f"The file {path} cannot be read: {exc}.") from exc
     if not lines or any(len(line) < 2 for line in lines):
         raise GridlensError(
-            f"The file {path} must hold a file name, a tab and a rank in each line, as astrorank writes them. Tables of "
-            "other programs must end in .csv, .parquet, .fits or .votable."
+            f"The file {path} must hold a file name, a tab and a rank in each line, as astrorank writes them. Tables "
+            "of other programs must end in .csv, .parquet, .fits or .votable."
         )
     return pd.DataFrame(
         {

@@ -4,9 +4,10 @@ import sqlite3
 import uuid
 from typing import Any
 
+from gridlens.errors import GridlensError
 from gridlens.grading._rows import GRADE_COLUMNS, now
 
-__all__ = ["NAMESPACE", "insert_grades", "last_sequence", "settle", "withdraw"]
+__all__ = ["NAMESPACE", "complete_kinds", "insert_grades", "last_sequence", "settle", "withdraw"]
 
 NAMESPACE = uuid.UUID("1f6c7f0e-6a0e-4f0c-9a55-0f8c6a4d2b7e")
 """of grade ids that are made from content, so that they are the same in every book"""
@@ -79,6 +80,32 @@ def insert_grades(connection: sqlite3.Connection, rows: dict[str, list[Any]]) ->
     if any(time is not None for time in rows["t_graded"]):
         settle(connection, before)
     return added
+
+
+def complete_kinds(connection: sqlite3.Connection, rows: dict[str, list[Any]]) -> None:
+    """Fill in missing kinds from the items of the queues that the rows answer.
+
+    Raises
+    ------
+    GridlensError
+        A queue is not in the book, or an item of it is missing or another object.
+    """
+    items = {}
+    for queue_id in set(rows["queue_id"]) - {None}:
+        if not connection.execute("SELECT 1 FROM queues WHERE queue_id = ?", (queue_id,)).fetchone():
+            raise GridlensError(f"The queue {queue_id} is not in the grade book. Merge the book that has it first.")
+        query = "SELECT position, object_id, kind FROM queue_items WHERE queue_id = ?"
+        items[queue_id] = {place: (name, kind) for place, name, kind in connection.execute(query, (queue_id,))}
+    for k, (queue_id, position) in enumerate(zip(rows["queue_id"], rows["position"], strict=True)):
+        if queue_id is None or position is None:
+            continue
+        object_id, kind = items[queue_id].get(position, (None, None))
+        if object_id != rows["object_id"][k]:
+            raise GridlensError(
+                f"The item {position} of the queue {queue_id} is {object_id or 'missing'}, not {rows['object_id'][k]}. "
+                "Keep the columns queue_id, position and object_id as the queue has them."
+            )
+        rows["kind"][k] = rows["kind"][k] or kind
 
 
 def settle(connection: sqlite3.Connection, after: int) -> None:

@@ -169,7 +169,7 @@ def _version(connection: sqlite3.Connection, path: object) -> int:
         )
     if version > len(MIGRATIONS):
         raise GridlensError(
-            f"The grade book {path} has version {version}; this gridlens reads up to {len(MIGRATIONS)}. Update gridlens."
+            f"The grade book {path} has version {version}; this gridlens reads {len(MIGRATIONS)}. Update gridlens."
         )
     return version
 

@@ -12,7 +12,9 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", ["score", "explain", "cutouts", "simulate", "train", "grades", "evaluate", "members", "info"])
+@pytest.mark.parametrize(
+    "command", ["score", "explain", "cutouts", "simulate", "train", "grades", "evaluate", "members", "info"]
+)
 def test_help_shows_an_example(command):
     result = run(command, "--help")
     assert result.exit_code == 0
