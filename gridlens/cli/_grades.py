@@ -68,3 +68,51 @@ def import_(book: str, tables: tuple[str, ...], grader: str | None, translate: d
         for table in tables:
             made = opened.import_grades(table, grader=grader, translate=translate)
             say(f"{table}: {made.added} grades added, {made.known} known, {made.blank} rows without a grade")
+
+
+@grades.command(
+    short_help="Write grades or labels to a table.",
+    epilog="Example: gridlens grades export grades.sqlite --labels --out labels.csv",
+)
+@click.argument("book")
+@click.option("--out", required=True, metavar="FILE", help="Table to write: csv, parquet, fits or votable.")
+@click.option("--labels", is_flag=True, help="Write labels for `gridlens train --labels` in place of the grades.")
+@click.option("--other-pixels", is_flag=True, help="Include grades of objects whose pixels have changed since.")
+def export(book: str, out: str, labels: bool, other_pixels: bool) -> None:
+    """Write the current grades of a BOOK to a table.
+
+    With --labels, write a row for each graded object: its id, its label by the consensus of the grades (1 where the
+    probability of a lens is at least 0.9, 0 where it is at most 0.1, blank between), its cluster where known, and the
+    probability.
+    """
+    from gridlens.grading import GradeBook
+
+    with GradeBook.open(book, read_only=True) as opened:
+        n_rows = opened.export(out, labels=labels, other_pixels=other_pixels)
+    say(f"{n_rows} {'labels' if labels else 'grades'} written to {out}")
+
+
+@grades.command(
+    short_help="Add another grade book to one.",
+    epilog="Example: gridlens grades merge grades.sqlite bob.sqlite",
+)
+@click.argument("book")
+@click.argument("other")
+@click.option(
+    "--rename",
+    type=_Pair(),
+    multiple=True,
+    callback=_pairs,
+    help="The name in BOOK of a grader of the other one, alice=alice-2; alice=alice says that two graders of this name "
+    "are one person. Repeatable.",
+)
+def merge(book: str, other: str, rename: dict[str, str]) -> None:
+    """Add all that the book OTHER has and a BOOK lacks: objects, graders, queues, gold, models and grades.
+
+    OTHER is not changed, and merging it again adds nothing.
+    """
+    from gridlens.grading import GradeBook
+
+    with GradeBook.open(book) as opened:
+        counts = opened.merge(other, rename=rename)
+    say(f"{other}: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + " added")

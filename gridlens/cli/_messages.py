@@ -26,6 +26,7 @@ _FLAGS = {
     "n_jobs": "--jobs",
     "novelty": "--novelty",
     "npix": "--npix",
+    "other_pixels": "--other-pixels",
     "overwrite": "--overwrite",
     "pixel_scale": "--pixel-scale",
     "positive_unlabelled": "--positive-unlabelled",

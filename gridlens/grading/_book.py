@@ -3,15 +3,19 @@
 import os
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from gridlens._tables import check_writable
 from gridlens.grading._connection import explained, writing
 from gridlens.grading._exchange import Imported, check_known, grades_of
+from gridlens.grading._export import export_grades, export_labels, labels_of
 from gridlens.grading._file import BookFile
-from gridlens.grading._frames import CURRENT, frame
+from gridlens.grading._frames import CURRENT
 from gridlens.grading._insert import complete_kinds, insert_grades, withdraw
+from gridlens.grading._merge import merge_books
 from gridlens.grading._records import name_objects
 from gridlens.grading._rows import GRADE_COLUMNS, checked_rows, new_id, now
 
@@ -186,18 +190,22 @@ class GradeBook(BookFile):
         UserWarning
             Grades of other pixels are left out.
         """
+        return self._frame(CURRENT.format(where=self._where(other_pixels)))
+
+    def _where(self, other_pixels: bool) -> str:
+        """Return the condition for current grades; warn about those that it leaves out."""
+        if other_pixels:
+            return ""
         with explained(self.path):
-            if other_pixels:
-                return frame(self._connection, CURRENT.format(where=""))
             left_out = self._connection.execute("SELECT COUNT(*) FROM current_grades WHERE other_pixels").fetchone()[0]
-            if left_out:
-                warnings.warn(
-                    f"{left_out} grades belong to pixels that their objects no longer have, and are left out. Grade "
-                    "these objects again, or include them with other_pixels=True.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-            return frame(self._connection, CURRENT.format(where="WHERE NOT g.other_pixels"))
+        if left_out:
+            warnings.warn(
+                f"{left_out} grades belong to pixels that their objects no longer have, and are left out. Grade these "
+                "objects again, or include them with other_pixels=True.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return "WHERE NOT g.other_pixels"
 
     def import_grades(
         self, path: str | os.PathLike[str], *, grader: str | None = None, translate: Mapping[str, str] | None = None
@@ -238,6 +246,82 @@ class GradeBook(BookFile):
             check_known(self._connection, path, grades)
         added = self.add_many(grades)
         return Imported(added, len(grades) - added, blank)
+
+    def export(self, path: str | os.PathLike[str], *, labels: bool = False, other_pixels: bool = False) -> int:
+        """Write the current grades, or labels to train on, to a table and return its number of rows.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in .csv, .parquet, .fits or .votable.
+        labels : bool, default=False
+            Write `labels` in place of the grades.
+        other_pixels : bool, default=False
+            See `current`.
+
+        Raises
+        ------
+        GridlensError
+            The suffix is unknown or the file cannot be written.
+        """
+        check_writable(path)
+        if labels:
+            table = self.labels(other_pixels=other_pixels)
+            export_labels(table, path)
+            return len(table)
+        where = self._where(other_pixels)
+        with explained(self.path):
+            return export_grades(self._connection, path, where)
+
+    def labels(self, *, other_pixels: bool = False) -> pd.DataFrame:
+        """Return labels to train on, from the consensus of the current grades.
+
+        Parameters
+        ----------
+        other_pixels : bool, default=False
+            See `current`.
+
+        Returns
+        -------
+        DataFrame
+            A row for each graded object that holds no injected arcs: `id`, `label` (1 where `q_grades` is at least
+            0.9, 0 where it is at most 0.1, NaN between), `cluster` if the book knows clusters ("" for an object that is
+            one by itself), and `q_grades`; see `consensus`.
+        """
+        return labels_of(self._connection, self.current(other_pixels=other_pixels), self.gold())
+
+    def merge(self, path: str | os.PathLike[str], *, rename: Mapping[str, str] | None = None) -> dict[str, int]:
+        """Add all that another book has and this one lacks, or nothing at all; merging a book again adds nothing.
+
+        Where both books hold current grades of one grader for one object, the latest stays current. Values that this
+        book has of objects and gold stay as they are.
+
+        Parameters
+        ----------
+        path : str or path
+            The other book, which is not changed.
+        rename : mapping of str to str, default=None
+            Names in this book of graders of the other one. A name that this book has already says that both are one
+            person.
+
+        Returns
+        -------
+        dict of str to int
+            New rows of `graders`, `models`, `objects`, `gold`, `queues` and `grades`; the last with rows that withdraw
+            a grade.
+
+        Raises
+        ------
+        GridlensError
+            Both books have a grader of the same name who was entered in each by itself, or different queues of one
+            id; or the other book cannot be read. Nothing is added.
+
+        Warns
+        -----
+        UserWarning
+            Pixels of objects or truths of gold objects differ between the books.
+        """
+        return merge_books(self._connection, self.path, Path(path), rename or {})
 
     def history(self) -> pd.DataFrame:
         """Return all rows that were ever added, in their order.

@@ -1,0 +1,80 @@
+"""Grades and labels of a book as tables in files."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from gridlens._tables import write_batches, write_table
+from gridlens.grading._consensus import consensus
+from gridlens.grading._frames import CURRENT, batches, frame
+
+__all__ = ["LENS", "NON_LENS", "export_grades", "export_labels", "labels_of"]
+
+LENS, NON_LENS = 0.9, 0.1
+"""`q_grades` from which an object is labelled a lens, and up to which it is labelled a non-lens"""
+
+_DESCRIPTIONS = {
+    "grade_id": "UUID of the grade",
+    "object_id": "Id of the object",
+    "grader": "Name of the person who graded",
+    "grade": "A definite, B probable, C possible, X not a lens, U unsure",
+    "subclass": "Impostor that the grade X names",
+    "confidence": "Confidence of the grader, from 0 to 1",
+    "note": "Note of the grader",
+    "view": "Page or tool that the object was graded in",
+    "blind": "Whether score and grades of others were hidden",
+    "t_shown": "Time at which the object was shown, UTC",
+    "t_graded": "Time of the grade, UTC",
+    "queue_id": "Queue that the object was in",
+    "position": "Position in the queue, from 0",
+    "kind": "Reason for which the object was in the queue",
+    "label": "1 lens, 0 not a lens, blank undecided",
+    "cluster": "Cluster that the object shows",
+    "q_grades": "Probability of a lens by the grades alone",
+}
+
+
+def export_grades(connection: sqlite3.Connection, path: str | os.PathLike[str], where: str) -> int:
+    """Write the current grades that a condition selects, and return their number.
+
+    CSV and Parquet hold a batch in memory at a time.
+    """
+    n_rows = 0
+
+    def counted() -> Iterator[pd.DataFrame]:
+        nonlocal n_rows
+        for batch in batches(connection, CURRENT.format(where=where)):
+            n_rows += len(batch)
+            yield batch
+
+    write_batches(counted(), path, _attrs(*_DESCRIPTIONS))
+    return n_rows
+
+
+def export_labels(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table of labels."""
+    table.attrs = _attrs(*table)
+    write_table(table, path)
+
+
+def labels_of(connection: sqlite3.Connection, grades: pd.DataFrame, gold: pd.DataFrame) -> pd.DataFrame:
+    """Return labels by the consensus of grades; see `GradeBook.labels`."""
+    found = consensus(grades, gold=gold if len(gold) else None).objects
+    injected = gold.loc[gold["kind"] == "injected", "object_id"]
+    found = found[~found["object_id"].isin(injected)]
+    q = found["q_grades"].to_numpy(dtype=float)
+    label = np.where(q >= LENS, 1.0, np.where(q <= NON_LENS, 0.0, np.nan))
+    table = pd.DataFrame({"id": found["object_id"].to_numpy(), "label": label})
+    clusters = frame(connection, "SELECT object_id, cluster_id FROM objects WHERE cluster_id IS NOT NULL")
+    if len(clusters):
+        # An object without a cluster is a cluster of its own.
+        names = clusters.set_index("object_id")["cluster_id"].reindex(table["id"])
+        table["cluster"] = names.fillna("").to_numpy()
+    return table.assign(q_grades=q)
+
+
+def _attrs(*names: str) -> dict[str, dict[str, dict[str, str]]]:
+    return {"columns": {name: {"description": _DESCRIPTIONS[name]} for name in names if name in _DESCRIPTIONS}}
