@@ -37,10 +37,8 @@ class GradeBook(BookFile):
     >>> with GradeBook.open("grades.sqlite") as book:
     ...     _ = book.add("cl01", "alice", "A")
     ...     _ = book.add("cl01", "bob", "X", subclass="spiral")
-    ...     print(book.current()[["object_id", "grader", "grade", "subclass"]].to_string(index=False))
-    object_id grader grade subclass
-         cl01  alice     A
-         cl01    bob     X   spiral
+    ...     book.current()[["object_id", "grader", "grade", "subclass"]].to_numpy().tolist()
+    [['cl01', 'alice', 'A', ''], ['cl01', 'bob', 'X', 'spiral']]
     """
 
     def add(

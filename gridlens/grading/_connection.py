@@ -88,11 +88,16 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         try:
             return _reader(f"{name}?mode=ro", path)
         except sqlite3.OperationalError as exc:
-            # On a read-only disk the log's index cannot be made. Without a log the file is complete and nobody
-            # writes it.
-            log = Path(f"{path}-wal")
-            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (log.exists() and log.stat().st_size):
+            if exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
+            # On a read-only disk the index of the log cannot be made. A book without a log is complete, and a disk that
+            # is read-only has no writers.
+            log = Path(f"{path}-wal")
+            if log.exists() and log.stat().st_size:
+                raise GridlensError(
+                    f"The grade book {path} has grades in the log {log.name} beside it, which cannot be read on a "
+                    "read-only disk. Copy both files to a folder that you may write to."
+                ) from exc
             return _reader(f"{name}?immutable=1", path)
 
 
@@ -150,8 +155,7 @@ _SENTENCES = {
     sqlite3.SQLITE_LOCKED: "The grade book {path} is locked by another process. Close the program that writes it.",
     sqlite3.SQLITE_READONLY: _UNWRITABLE,
     sqlite3.SQLITE_PERM: _UNWRITABLE,
-    sqlite3.SQLITE_CANTOPEN: "The grade book {path} cannot be opened. See that you may read the file, and write to its "
-    "folder where there is a file with the ending -wal beside it.",
+    sqlite3.SQLITE_CANTOPEN: "The grade book {path} cannot be opened. See that you may read the file.",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FULL: "The disk of the grade book {path} is full. The grades before are safe; free some space.",

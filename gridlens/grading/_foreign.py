@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from gridlens._ids import as_id
+from gridlens._ids import as_id, from_ascii, unescaped
 from gridlens._tables import read_table
 from gridlens.errors import GridlensError
 from gridlens.grading._rows import GRADE_COLUMNS, is_missing
@@ -64,7 +64,7 @@ def read_grades(path: Path, translate: Mapping[str, str]) -> tuple[pd.DataFrame,
     if path.suffix.lower() == ".txt":
         table, words = _astrorank(path), _ASTRORANK
     else:
-        table = read_table(path, text=(*_TEXT, *_QT_TEXT))
+        table = _restored(read_table(path, text=(*_TEXT, *_QT_TEXT)), path.suffix.lower())
         words = {}
         if {"file_name", "classification"} <= set(table):
             words = _QT_MOSAIC if "grid_pos" in table else _QT
@@ -89,6 +89,14 @@ def read_grades(path: Path, translate: Mapping[str, str]) -> tuple[pd.DataFrame,
     table = table[[name for name in GRADE_COLUMNS if name in table]].assign(grade=grades)
     graded = [grade != "" for grade in grades]
     return _with_subclasses(table[graded].reset_index(drop=True)), len(graded) - sum(graded)
+
+
+def _restored(table: pd.DataFrame, suffix: str) -> pd.DataFrame:
+    """Return a table with text as it was before it was written: FITS holds ASCII, and no table control characters."""
+    names = [name for name in ("object_id", "id", "grader", "note") if name in table]
+    if suffix == ".fits":
+        table = table.assign(**{name: table[name].map(from_ascii) for name in names})
+    return table.assign(note=table["note"].map(unescaped)) if "note" in table else table
 
 
 def _qt(table: pd.DataFrame) -> pd.DataFrame:
