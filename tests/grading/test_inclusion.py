@@ -114,7 +114,8 @@ def test_weights_make_biased_rounds_unbiased():
     found = np.array([one_search(seed) for seed in range(n_seeds)])
     error = found.std(axis=0) / np.sqrt(n_seeds)
     lenses, quality, unweighted, size = found.mean(axis=0)
-    assert abs(lenses) < 3.0 * error[0]
-    assert abs(quality) < 3.0 * error[1]
+    # Four standard errors: estimates from few random items are skewed.
+    assert abs(lenses) < 4.0 * error[0]
+    assert abs(quality) < 4.0 * error[1]
     assert unweighted > 10.0 * error[2]
     assert abs(size) < 1e-6
