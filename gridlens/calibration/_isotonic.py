@@ -14,7 +14,7 @@ from gridlens.calibration._checks import checked_column, checked_groups, checked
 from gridlens.calibration._likelihood import design_effect, likelihood_limits
 from gridlens.calibration._state import checked_state
 from gridlens.calibration._steps import SLACK, flat, interpolate, pool, pool_ends, sloping, tied
-from gridlens.calibration._weights import checked_weights, effective_number
+from gridlens.calibration._weights import effective_number, weighed
 
 __all__ = ["IsotonicCalibrator"]
 
@@ -148,12 +148,9 @@ class IsotonicCalibrator(BaseEstimator):
                 f"Got scores from {values.min():g} to {values.max():g} instead."
             )
         together = None if groups is None else checked_groups(groups, len(labels))
-        weight = checked_weights(sample_weight, len(labels))
+        weight, labels, values, together = weighed(sample_weight, labels, values, together)
         if weight is None:
             weight = np.ones(len(labels))
-        kept = weight > 0.0
-        values, labels, weight = values[kept], labels[kept], weight[kept]
-        together = None if together is None else together[kept]
         n_positive = int(labels.sum())
         n_negative = len(labels) - n_positive
         if not n_positive or not n_negative:

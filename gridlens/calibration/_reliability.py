@@ -15,7 +15,7 @@ from gridlens.calibration._checks import (
     checked_share,
     checked_whole,
 )
-from gridlens.calibration._weights import checked_weights, effective_trials
+from gridlens.calibration._weights import effective_trials, weighed
 
 __all__ = ["Reliability", "expected_calibration_error", "reliability", "wilson"]
 
@@ -138,11 +138,9 @@ def _binned(y: Any, p: Any, n_bins: int, sample_weight: Any) -> tuple[np.ndarray
     values = checked_probabilities(p, len(labels))
     if not len(labels):
         raise ValueError("The 'y' parameter must be of at least one row. Got none instead.")
-    weight = checked_weights(sample_weight, len(labels))
+    weight, labels, values = weighed(sample_weight, labels, values)
     if weight is None:
         weight = np.ones(len(labels))
-    kept = weight > 0.0
-    labels, values, weight = labels[kept], values[kept], weight[kept]
     return labels, values, equal_mass_bins(values, checked_whole("n_bins", n_bins, 1), weight), weight
 
 

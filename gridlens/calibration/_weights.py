@@ -8,7 +8,7 @@ import numpy as np
 
 from gridlens.calibration._checks import checked_column
 
-__all__ = ["checked_weights", "effective_number", "effective_trials"]
+__all__ = ["checked_weights", "effective_number", "effective_trials", "weighed"]
 
 
 def checked_weights(sample_weight: Any, length: int) -> np.ndarray | None:
@@ -34,6 +34,23 @@ def checked_weights(sample_weight: Any, length: int) -> np.ndarray | None:
             f"The 'sample_weight' parameter must be above 0 in at least one row. Got 0 in all {length} rows instead."
         )
     return weight
+
+
+def weighed(sample_weight: Any, *columns: Any) -> tuple[Any, ...]:
+    """Return the checked weights and the columns of the rows, without the rows of weight 0; None stays None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gridlens.calibration._weights import weighed
+    >>> weighed([2, 0, 1], np.array([5, 6, 7]), None)
+    (array([2., 1.]), array([5, 7]), None)
+    """
+    weight = checked_weights(sample_weight, len(columns[0]))
+    if weight is None or weight.all():
+        return weight, *columns
+    kept = weight > 0.0
+    return weight[kept], *(None if column is None else column[kept] for column in columns)
 
 
 def effective_number(weight: np.ndarray, groups: np.ndarray | None = None) -> float:

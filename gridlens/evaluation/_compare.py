@@ -10,9 +10,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from gridlens.calibration._checks import checked_groups, checked_labels, checked_share, checked_whole
+from gridlens.calibration._weights import weighed
 from gridlens.evaluation._draws import Metric, draws, groups_of, metric_values, named_metrics
 from gridlens.evaluation._intervals import Estimate, unresolvable
-from gridlens.evaluation._ranking import _checked, _most_passing
+from gridlens.evaluation._ranking import _checked
 
 __all__ = ["Comparison", "McNemar", "compare", "mcnemar"]
 
@@ -76,6 +77,7 @@ def compare(
     score_b: Any,
     metrics: Metric | Mapping[str, Metric],
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     n_boot: int = 1000,
     random_state: int = 0,
@@ -92,11 +94,14 @@ def compare(
     score_a, score_b : array-like of shape (n,)
         Higher for more likely positives; infinite scores are taken, NaN is not.
     metrics : callable or dict of callable by name
-        ``metric(y, score, groups=groups)`` that returns an `Estimate`; without groups ``metric(y, score)``. Bind other
-        arguments with `functools.partial`: a metric seen to take ``n_boot`` is told to make no bootstrap of its own
-        inside each draw.
+        ``metric(y, score, groups=groups)`` that returns an `Estimate`; without groups ``metric(y, score)``, and with
+        weights also ``sample_weight``. Bind other arguments with `functools.partial`: a metric seen to take ``n_boot``
+        is told to make no bootstrap of its own inside each draw.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled. A row keeps its weight in each draw. None: 1 for each.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -113,7 +118,7 @@ def compare(
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, fewer
-        than 1 draw, metrics that cannot be called.
+        than 1 draw, metrics that cannot be called, weights that are negative, not finite or all 0.
 
     Examples
     --------
@@ -130,7 +135,9 @@ def compare(
     members = None if groups is None else checked_groups(groups, len(labels))
     n_boot = checked_whole("n_boot", n_boot, 1)
     named = named_metrics(metrics)
+    weight, labels, first, second, members = weighed(sample_weight, labels, first, second, members)
     options = {} if members is None else {"groups": members}
+    options |= {} if weight is None else {"sample_weight": weight}
     a = {name: metric(labels, first, **options) for name, metric in named.items()}
     b = {name: metric(labels, second, **options) for name, metric in named.items()}
     # What has no value for all rows has none for a draw of them.
@@ -139,8 +146,10 @@ def compare(
     if values:
         for times in draws(labels, groups_of(members, len(labels)), n_boot, random_state):
             rows = np.repeat(np.arange(len(labels)), times)
+            weights = {} if weight is None else {"sample_weight": weight[rows]}
             for name, value in values.items():
-                drawn[name].append(value(labels[rows], second[rows]) - value(labels[rows], first[rows]))
+                a_drawn, b_drawn = (value(labels[rows], score[rows], **weights) for score in (first, second))
+                drawn[name].append(b_drawn - a_drawn)
     same = np.array_equal(first, second)
     found = {}
     for name in named:
@@ -238,6 +247,14 @@ def _difference(value: float, drawn: np.ndarray, same: bool) -> Estimate:
         low, high = np.quantile(drawn, [0.025, 0.975])
         return Estimate(value, float(low), float(high))
     return Estimate(value, math.nan, math.nan, f"{value:+.3f}, its interval not resolvable with these rows")
+
+
+def _most_passing(rate: float, n: int) -> int:
+    """Most negatives of n that may pass, the largest k with ``k / n <= rate``; the product alone rounds 29 to 28.99."""
+    if not n:
+        return 0
+    k = math.floor(rate * n)
+    return k + ((k + 1) / n <= rate)
 
 
 def _no_test(note: str) -> McNemar:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridlens.calibration._checks import checked_column, checked_groups, checked_share
+from gridlens.calibration._weights import weighed
 from gridlens.evaluation._ranking import _checked
 
 __all__ = ["Selection", "conformal_selection"]
@@ -21,7 +22,7 @@ class Selection(NamedTuple):
     selected : ndarray of shape (n_test,), bool
         The candidates.
     p_values : ndarray of shape (n_test,), float64
-        From ``1 / (n + 1)`` to 1.
+        From ``1 / (n + 1)`` to 1; with weights, from ``w_j / (sum w + w_j)``.
     threshold : float
         Lowest score selected; NaN if none is.
     n_selected : int
@@ -36,7 +37,16 @@ class Selection(NamedTuple):
     note: str = ""
 
 
-def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, groups: Any = None) -> Selection:
+def conformal_selection(
+    y: Any,
+    score: Any,
+    test_score: Any,
+    fdr: float = 0.1,
+    groups: Any = None,
+    sample_weight: Any = None,
+    *,
+    test_weight: Any = None,
+) -> Selection:
     """Select test rows so that at most a share `fdr` of the selected is expected to be negative.
 
     Each test row is compared with the n clean negatives of the calibration rows (p-value, [1]_ eq. 4 with clipped
@@ -55,6 +65,11 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
 
     It is a mean over many samples, not a bound for this list.
 
+    Calibration rows that were chosen with unequal probabilities are not exchangeable with the test rows. With weights
+    the p-value is ``p_j = (w_j + sum_i w_i 1{s_i >= s_j}) / (w_j + sum_i w_i)`` [4]_, where w_j is the weight that the
+    test row would have had. Each such p-value is valid, but they depend on each other in a way that leaves the false
+    discovery rate of Benjamini and Hochberg's rule controlled only approximately, as the calibration grows [5]_.
+
     Parameters
     ----------
     y : array-like of shape (n_calibration,)
@@ -69,6 +84,12 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
     groups : array-like of shape (n_calibration,), default=None
         Calibration rows with the same value belong together, such as views of one cluster. Each group then counts as
         one row, which its negatives share: ``p_j = (1 + sum_g share_g(s >= s_j)) / (n_groups + 1)`` [3]_.
+    sample_weight : array-like of shape (n_calibration,), default=None
+        Weights of the calibration rows, finite and from 0: the inverse of the probability with which each was chosen to
+        be labelled, out of rows like the test rows. None: 1 for each.
+    test_weight : array-like of shape (n_test,), default=None
+        Weights of the test rows, above 0, by the same rule: what each would have had as a calibration row. None: the
+        largest of the calibration negatives, which selects fewer rows than the true weights.
 
     Returns
     -------
@@ -81,7 +102,8 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, an `fdr` that is not between 0 and 1, groups that
-        are missing or of mixed types.
+        are missing or of mixed types, weights that are negative, not finite or all 0, a `test_weight` of 0 or without
+        `sample_weight`.
 
     References
     ----------
@@ -89,6 +111,10 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
        24, 244.
     .. [2] Bates et al. 2023, "Testing for outliers with conformal p-values", Annals of Statistics 51, 149, theorem 2.
     .. [3] Lee, Barber & Willett 2023, "Distribution-free inference with hierarchical data", arXiv:2306.06342.
+    .. [4] Tibshirani et al. 2019, "Conformal prediction under covariate shift", Advances in Neural Information
+       Processing Systems 32.
+    .. [5] Jin & Candes 2023, "Model-free selective inference under covariate shift via weighted conformal p-values",
+       arXiv:2307.09291.
 
     Examples
     --------
@@ -109,8 +135,13 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
             f"Got NaN in {int(np.isnan(test).sum())} of {len(test)} rows instead."
         )
     rate = checked_share("fdr", fdr)
+    weight, labels, values, members = weighed(sample_weight, labels, values, members)
     negative = labels == 0
-    p_values, n = _p_values(values[negative], test, None if members is None else members[negative])
+    of_negatives = None if weight is None else weight[negative]
+    own = _own_weight(test_weight, len(test), of_negatives)
+    p_values, n, total = _p_values(
+        values[negative], test, None if members is None else members[negative], of_negatives, own
+    )
     m = len(test)
     rising = np.sort(p_values)
     # A p-value that meets its bound exactly is not lost to rounding.
@@ -119,31 +150,57 @@ def conformal_selection(y: Any, score: Any, test_score: Any, fdr: float = 0.1, g
     count = int(selected.sum())
     if count:
         return Selection(selected, p_values, float(test[selected].min()), count)
-    on_top = int((p_values <= (1.0 + 1e-12) / (n + 1)).sum())
-    return Selection(selected, p_values, math.nan, 0, _why_none(m, n, on_top, rate, members is not None))
+    on_top = p_values <= (1.0 + 1e-12) * own / (total + own)
+    takes = None if weight is None else float(np.max(own[on_top], initial=0.0))
+    note = _why_none(m, n, int(on_top.sum()), rate, members is not None, takes)
+    return Selection(selected, p_values, math.nan, 0, note)
 
 
-def _p_values(negative: np.ndarray, test: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, int]:
-    """p-values of the test rows, and the number of negatives or of their groups."""
-    if groups is None:
-        weight, n = np.ones(len(negative)), len(negative)
-    else:
+def _own_weight(test_weight: Any, length: int, negative: np.ndarray | None) -> np.ndarray:
+    """Weight of each test row among those of the calibration negatives, 1 without these."""
+    if test_weight is None:
+        return np.full(length, 1.0 if negative is None else np.max(negative, initial=0.0) or 1.0)
+    if negative is None:
+        raise ValueError("The 'test_weight' parameter must be None without 'sample_weight'. Got weights instead.")
+    own = checked_column("test_weight", test_weight)
+    if own.shape != (length,) or not (np.isfinite(own) & (own > 0.0)).all():
+        raise ValueError(
+            f"The 'test_weight' parameter must be finite numbers above 0, one for each of the {length} test rows. "
+            f"Got {len(own)}, {int((~(np.isfinite(own) & (own > 0.0))).sum())} of them other numbers, instead."
+        )
+    return own
+
+
+def _p_values(
+    negative: np.ndarray,
+    test: np.ndarray,
+    groups: np.ndarray | None,
+    sample_weight: np.ndarray | None,
+    own: np.ndarray,
+) -> tuple[np.ndarray, int, float]:
+    """p-values of the test rows, the number of negatives or of their groups, and the sum of the weights of these."""
+    weight, n = np.ones(len(negative)) if sample_weight is None else sample_weight, len(negative)
+    if groups is not None:
         names, group, size = np.unique(groups, return_inverse=True, return_counts=True)
-        weight, n = 1.0 / size[group], len(names)
+        weight, n = weight / size[group], len(names)
+    total = float(n if sample_weight is None else weight.sum())
     order = np.argsort(negative, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(weight[order])])
     first = np.searchsorted(negative[order], test, side="left")
     # A sum of shares is n but for rounding, and beyond the highest score exactly nothing is left.
-    return (1.0 + np.where(first == len(negative), 0.0, below[-1] - below[first])) / (n + 1.0), n
+    return (own + np.where(first == len(negative), 0.0, below[-1] - below[first])) / (total + own), n, total
 
 
-def _why_none(m: int, n: int, on_top: int, rate: float, grouped: bool) -> str:
-    """Note for an empty list."""
+def _why_none(m: int, n: int, on_top: int, rate: float, grouped: bool, heaviest: float | None) -> str:
+    """Note for an empty list; `heaviest` is the largest weight of the rows on top, None without weights."""
     if not m:
         return "none selected: there are no test rows"
     kind = "groups of negatives" if grouped else "negatives"
     if not on_top:
         return f"none selected: no row scores above all {n} {kind}"
-    takes = math.ceil(m / (rate * on_top) * (1.0 - 1e-12)) - 1
     rows = "1 row scores" if on_top == 1 else f"{on_top} rows score"
+    if heaviest is not None:
+        takes = heaviest * (m / (rate * on_top) - 1.0)
+        return f"none selected: {rows} above all {n} {kind}; that takes a sum of their weights of {takes:.3g}"
+    takes = math.ceil(m / (rate * on_top) * (1.0 - 1e-12)) - 1
     return f"none selected: {rows} above all {n} {kind}; it takes {takes} {kind} for that to be enough"

@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import KDTree
 
 from gridlens.calibration._checks import checked_groups, checked_labels, checked_numbers, checked_whole
-from gridlens.evaluation._draws import groups_of
+from gridlens.calibration._folds import stratified_folds
+from gridlens.calibration._weights import checked_weights
 
 __all__ = ["MatchedNegatives", "control_score", "matched_negatives"]
 
@@ -55,7 +56,9 @@ class MatchedNegatives(NamedTuple):
         )
 
 
-def control_score(columns: Any, y: Any, groups: Any = None, *, cv: int = 5, random_state: int = 0) -> np.ndarray:
+def control_score(
+    columns: Any, y: Any, groups: Any = None, sample_weight: Any = None, *, cv: int = 5, random_state: int = 0
+) -> np.ndarray:
     """Probabilities, out of fold, of a simple classifier that sees nothing but a few columns.
 
     A model is only as good as what it adds to what brightness or size alone would give: print a metric of this score
@@ -70,6 +73,9 @@ def control_score(columns: Any, y: Any, groups: Any = None, *, cv: int = 5, rand
         Clean labels, 0 or 1.
     groups : array-like of shape (n,), default=None
         Rows of one value stay in one fold.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows in the regression, finite and from 0. Its penalty is that for their effective number. Rows
+        of weight 0 get a probability too, and no classifier is fitted to them. None: 1 for each.
     cv : int, default=5
         Folds.
     random_state : int, default=0
@@ -84,7 +90,8 @@ def control_score(columns: Any, y: Any, groups: Any = None, *, cv: int = 5, rand
     ------
     ValueError
         Lengths that differ, no columns, a column without a finite number or with an infinite one, labels other than 0
-        and 1, fewer rows (or groups) of a class than folds, groups that are missing or of mixed types.
+        and 1, fewer rows (or groups) of a class than folds, groups that are missing or of mixed types, weights that are
+        negative, not finite or all 0.
 
     Notes
     -----
@@ -102,22 +109,18 @@ def control_score(columns: Any, y: Any, groups: Any = None, *, cv: int = 5, rand
     >>> print(auroc(y, control))
     0.706 [0.646, 0.760]
     """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+    from sklearn.model_selection import cross_val_predict
 
     labels = checked_labels(y)
     table = _checked_columns(columns, len(labels)).to_numpy()
     members = None if groups is None else checked_groups(groups, len(labels))
-    cv = checked_whole("cv", cv, 2)
-    group = groups_of(members, len(labels))
-    fewest = min(len(np.unique(group[labels == one])) for one in (0, 1))
-    if fewest < cv:
-        raise ValueError(
-            f"The 'y' parameter must have at least {cv} rows (or groups) of each class, one for each fold; take fewer "
-            f"folds. Got {fewest} instead."
-        )
-    kind = StratifiedKFold if members is None else StratifiedGroupKFold
-    folds = kind(cv, shuffle=True, random_state=random_state).split(table, labels, members)
-    p = cross_val_predict(_classifier(table.shape), table, labels, cv=list(folds), method="predict_proba")
+    weight = checked_weights(sample_weight, len(labels))
+    folds = stratified_folds(labels, members, weight, checked_whole("cv", cv, 2), random_state)
+    params = None
+    if weight is not None:
+        # The penalty is fixed: as effective rows, weights of any scale are the same to it.
+        params = {"logisticregression__sample_weight": weight * weight.sum() / (weight**2).sum()}
+    p = cross_val_predict(_classifier(table.shape), table, labels, cv=folds, method="predict_proba", params=params)
     return np.asarray(p[:, 1], dtype=np.float64)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from gridlens.calibration import wilson
 from gridlens.calibration._checks import checked_groups, checked_share, checked_whole
+from gridlens.calibration._weights import effective_number, weighed
 from gridlens.evaluation._draws import draws, groups_of
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import _checked
@@ -65,7 +66,7 @@ class DiscoveryCurve(NamedTuple):
     n_rows : int
         As declared.
     n_positive, n_negative : int
-        Rows of the sample.
+        Rows of the sample, without those of weight 0.
     """
 
     reviewed: np.ndarray
@@ -172,6 +173,7 @@ def discovery_curve(
     score: Any,
     prevalence: float,
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     n_rows: int = 100_000,
     n_boot: int = 1000,
@@ -186,7 +188,7 @@ def discovery_curve(
 
     A negative of the sample represents ``(1 - pi) / n_negative * n_rows`` rows to come. Before the place where the
     first one of them has come, the list would look pure whatever it is, so no number is given there. With groups it
-    takes as many as a group of them has on average.
+    takes as many as a group of them has on average, with weights as many effective ones, ``(sum w)^2 / sum w^2``.
 
     Parameters
     ----------
@@ -198,6 +200,9 @@ def discovery_curve(
         Fraction of positives among the rows to come, between 0 and 1, both left out.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled. Within a class, each row represents as many rows to come as its weight says. None: 1 for each.
     n_rows : int, default=100_000
         Length of the list.
     n_boot : int, default=1000
@@ -217,7 +222,8 @@ def discovery_curve(
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, a
-        `prevalence` that is not between 0 and 1, fewer than 1 row or draw.
+        `prevalence` that is not between 0 and 1, fewer than 1 row or draw, weights that are negative, not finite or all
+        0.
 
     Examples
     --------
@@ -233,6 +239,7 @@ def discovery_curve(
     """
     labels, values = _checked(y, score)
     members = None if groups is None else checked_groups(groups, len(labels))
+    weight, labels, values, members = weighed(sample_weight, labels, values, members)
     share = checked_share("prevalence", prevalence)
     length = checked_whole("n_rows", n_rows, 1)
     n_boot = checked_whole("n_boot", n_boot, 1)
@@ -248,19 +255,26 @@ def discovery_curve(
         )
     level = np.unique(-values, return_inverse=True)[1]
     group = groups_of(members, len(labels))
-    curve = Counts.of(labels, level, np.ones(len(labels)))
+    weights = np.ones(len(labels)) if weight is None else weight
+    curve = Counts.of(labels, level, weights)
     # Rows of a group tell about as much as one of them.
     one_negative = n_negative / len(np.unique(group[labels == 0]))
-    resolved = _first(one_negative, curve.negatives, curve.places(share, length))
+    squares = Counts.of(labels, level, weights**2).negatives
+    effective = curve.negatives**2 / np.where(squares > 0.0, squares, 1.0)
+    # Rows of larger weight make them fewer again.
+    effective = np.maximum.accumulate(effective)
+    resolved = _first(min(one_negative, effective[-1]), effective, curve.places(share, length))
     places = np.union1d(places, min(math.ceil(resolved), length))
     found = np.interp(places, curve.places(share, length), curve.found(share, length))
     drawn = np.empty((n_boot, len(places)))
     halves = np.empty(n_boot)
     for i, times in enumerate(draws(labels, group, n_boot, random_state)):
-        one = Counts.of(labels, level, times)
+        one = Counts.of(labels, level, times * weights)
         drawn[i] = np.interp(places, one.places(share, length), one.found(share, length))
         halves[i] = one.half(share, length)
-    low, high = _band(found, drawn, share * length, len(np.unique(group[labels == 1])))
+    positive = labels == 1
+    n_told = len(np.unique(group[positive])) if weight is None else effective_number(weight[positive], group[positive])
+    low, high = _band(found, drawn, share * length, n_told)
     # No more positives than rows inspected, and no more of them missing than rows left.
     low = np.maximum(low, share * length - (length - places))
     high = np.minimum(high, places)
@@ -290,7 +304,7 @@ class Counts(NamedTuple):
 
     def places(self, prevalence: float, n_rows: int) -> np.ndarray:
         # A draw whose groups are all of positives has no negatives, and then none above a threshold.
-        negatives = self.negatives / max(self.negatives[-1], 1.0)
+        negatives = self.negatives / (self.negatives[-1] or 1.0)
         return self.found(prevalence, n_rows) + n_rows * (1.0 - prevalence) * negatives
 
     def half(self, prevalence: float, n_rows: int) -> float:
@@ -305,7 +319,7 @@ def _first(wanted: float, counts: np.ndarray, places: np.ndarray) -> float:
     return float(np.interp(wanted, counts[ends], places[ends]))
 
 
-def _band(found: np.ndarray, drawn: np.ndarray, total: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _band(found: np.ndarray, drawn: np.ndarray, total: float, n: float) -> tuple[np.ndarray, np.ndarray]:
     """The bootstrap's quantiles, no narrower than Wilson's interval of the share found of n positives or groups."""
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     # Rounding may leave a share a last digit above 1.

@@ -13,7 +13,7 @@ from gridlens.evaluation._intervals import Estimate
 __all__ = ["Metric", "draws", "groups_of", "metric_values", "named_metrics"]
 
 Metric = Callable[..., Estimate]
-"""``metric(y, score)`` and, where there are groups, ``metric(y, score, groups=groups)``."""
+"""``metric(y, score)``, with ``groups=groups`` and ``sample_weight=weights`` where there are such."""
 
 
 def groups_of(groups: np.ndarray | None, length: int) -> np.ndarray:
@@ -54,11 +54,11 @@ def _name(metric: Any) -> str:
     return str(getattr(metric, "__name__", metric))
 
 
-def metric_values(metric: Metric) -> Callable[[np.ndarray, np.ndarray], float]:
+def metric_values(metric: Metric) -> Callable[..., float]:
     """`metric` reduced to its value, for use inside a bootstrap; an interval of its own would be thrown away."""
     try:
         parameters: Mapping[str, Any] = inspect.signature(metric).parameters
     except (TypeError, ValueError):
         parameters = {}
     options = {"n_boot": 1} if "n_boot" in parameters else {}
-    return lambda y, score: float(metric(y, score, **options).value)
+    return lambda y, score, **more: float(metric(y, score, **options, **more).value)

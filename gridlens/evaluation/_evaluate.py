@@ -14,6 +14,7 @@ import pandas as pd
 from gridlens.calibration import reliability
 from gridlens.calibration._checks import checked_groups, checked_probabilities, checked_share
 from gridlens.calibration._reliability import Reliability
+from gridlens.calibration._weights import checked_weights, effective_number, weighed
 from gridlens.evaluation._compare import Comparison, McNemar, compare, mcnemar
 from gridlens.evaluation._controls import MatchedNegatives, control_score, matched_negatives
 from gridlens.evaluation._discovery import DiscoveryCurve, discovery_curve
@@ -48,6 +49,11 @@ class Evaluation:
     prevalence : float
         As declared.
     n_rows, n_positive, n_groups : int
+        Without rows of weight 0.
+    fraction : float
+        Fraction of positives among the rows, weighted.
+    n_effective : tuple of float, or None
+        Effective numbers ``(sum w)^2 / sum w^2`` of the positives and of the negatives; None without weights.
     metrics : dict of str to Estimate
         See `evaluate_ranking`.
     controls : dict of str to dict
@@ -63,8 +69,11 @@ class Evaluation:
     comparisons : dict of str to Comparison
         Against the other score; empty without one.
     disagreement : McNemar or None
+        None without another score, and with weights, for which there is no such test.
     y, scores : ndarray, and dict of ndarray
         What figures are drawn from: labels, and the score of the model and of each control.
+    sample_weight : ndarray or None
+        Weights of these rows.
     n_boot, random_state : int
     """
 
@@ -72,6 +81,8 @@ class Evaluation:
     n_rows: int
     n_positive: int
     n_groups: int
+    fraction: float
+    n_effective: tuple[float, float] | None
     metrics: dict[str, Estimate]
     controls: dict[str, dict[str, Estimate]]
     matched: MatchedNegatives | None
@@ -85,6 +96,7 @@ class Evaluation:
     random_state: int
     y: np.ndarray = field(repr=False)
     scores: dict[str, np.ndarray] = field(repr=False)
+    sample_weight: np.ndarray | None = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the rows, in types that JSON has; what is not a number is null."""
@@ -93,6 +105,8 @@ class Evaluation:
             "rows": self.n_rows,
             "positives": self.n_positive,
             "groups": self.n_groups,
+            "effective_positives": None if self.n_effective is None else self.n_effective[0],
+            "effective_negatives": None if self.n_effective is None else self.n_effective[1],
             "bootstrap_draws": self.n_boot,
             "random_state": self.random_state,
             "metrics": {name: _plain(found) for name, found in self.metrics.items()},
@@ -131,6 +145,7 @@ def evaluate(
     *,
     p: Any = None,
     groups: Any = None,
+    sample_weight: Any = None,
     strata: Mapping[str, Strata] | None = None,
     controls: Mapping[str, Any] | None = None,
     match_on: Any = None,
@@ -150,9 +165,14 @@ def evaluate(
     prevalence : float
         Fraction of positives among what will be scored, between 0 and 1, both left out.
     p : array-like of shape (n,), default=None
-        Probabilities at the fraction of positives in these rows, from 0 to 1. Adds the measures of calibration.
+        Probabilities at the fraction of positives in these rows, weighted, from 0 to 1. Adds the measures of
+        calibration.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled: the measures are then those of all rows to choose from. Rows of weight 0 are left out. Matching is of
+        the rows as they are; on them, a negative has the weight of its positive. None: 1 for each.
     strata : dict of str to Strata, default=None
         Groups of rows to measure apart, by name. See `stratified` on which negatives each is compared with.
     controls : dict of str to DataFrame, default=None
@@ -176,7 +196,7 @@ def evaluate(
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1 or of one class alone, scores of NaN or all equal, a `p` outside
-        0 to 1, a prevalence that is not between 0 and 1.
+        0 to 1, a prevalence that is not between 0 and 1, weights that are negative or not finite, or 0 for a class.
 
     Examples
     --------
@@ -191,6 +211,16 @@ def evaluate(
     labels, values = _checked(y, score)
     share = checked_share("prevalence", prevalence)
     members = None if groups is None else checked_groups(groups, len(labels))
+    probabilities = None if p is None else checked_probabilities(p, len(labels))
+    others = None if other is None else _checked(labels, other)[1]
+    weight = checked_weights(sample_weight, len(labels))
+    kept = None if weight is None else weight > 0.0
+    strata = {name: Strata(_rows_of(one.values, kept), one.edges) for name, one in (strata or {}).items()}
+    controls = {name: _rows_of(table, kept) for name, table in (controls or {}).items()}
+    match_on = _rows_of(match_on, kept)
+    weight, labels, values, members, probabilities, others = weighed(
+        weight, labels, values, members, probabilities, others
+    )
     n_positive = int(labels.sum())
     if not 0 < n_positive < len(labels):
         kind = "1" if n_positive else "0"
@@ -200,7 +230,6 @@ def evaluate(
         )
     if np.ptp(np.where(np.isfinite(values), values, 0.0)) == 0.0 and len(np.unique(values)) == 1:
         raise ValueError(f"The 'score' parameter must not be constant. Got {values[0]:g} in all rows instead.")
-    probabilities = None if p is None else checked_probabilities(p, len(labels))
 
     def done(result: Any) -> Any:
         if progress is not None:
@@ -208,23 +237,24 @@ def evaluate(
         return result
 
     options: dict[str, Any] = {"n_boot": n_boot, "random_state": random_state}
-    metrics = done(evaluate_ranking(labels, values, members, share, probabilities, **options))
-    scores = {_MODEL: values} | _control_scores(labels, members, controls or {}, random_state)
-    measured = {name: _measures(labels, column, members, options) for name, column in scores.items()}
-    matched, matched_metrics = _on_matched(labels, scores, members, match_on, options)
+    metrics = done(evaluate_ranking(labels, values, members, share, probabilities, weight, **options))
+    scores = {_MODEL: values} | _control_scores(labels, members, weight, controls, random_state)
+    measured = {name: _measures(labels, column, members, weight, options) for name, column in scores.items()}
+    matched, matched_metrics = _on_matched(labels, scores, members, weight, match_on, options)
     done(None)
     tables = done(
         {
-            name: stratified(_by_stratum(share, options), labels, values, group.values, members, edges=group.edges)
-            for name, group in (strata or {}).items()
+            name: stratified(
+                _by_stratum(share, options), labels, values, group.values, members, weight, edges=group.edges
+            )
+            for name, group in strata.items()
         }
     )
-    curve = done(discovery_curve(labels, values, share, members, **options))
+    curve = done(discovery_curve(labels, values, share, members, weight, **options))
     comparisons, disagreement = {}, None
-    if other is not None:
-        _, others = _checked(labels, other)
-        comparisons = compare(labels, values, others, _compared(), members, **options)
-        disagreement = mcnemar(labels, values, others, fpr=_OPERATING_FPR)
+    if others is not None:
+        comparisons = compare(labels, values, others, _compared(), members, weight, **options)
+        disagreement = mcnemar(labels, values, others, fpr=_OPERATING_FPR) if weight is None else None
         scores["other"] = others
     done(None)
     return Evaluation(
@@ -232,20 +262,36 @@ def evaluate(
         n_rows=len(labels),
         n_positive=n_positive,
         n_groups=len(labels) if members is None else len(np.unique(members)),
+        fraction=float(np.average(labels, weights=weight)),
+        n_effective=None if weight is None else _effective(labels, weight),
         metrics=metrics,
         controls=measured,
         matched=matched,
         matched_metrics=matched_metrics,
         strata=tables,
         curve=curve,
-        bins=None if probabilities is None else reliability(labels, probabilities),
+        bins=None if probabilities is None else reliability(labels, probabilities, sample_weight=weight),
         comparisons=comparisons,
         disagreement=disagreement,
         n_boot=n_boot,
         random_state=random_state,
         y=labels,
         scores=scores,
+        sample_weight=weight,
     )
+
+
+def _rows_of(table: Any, kept: np.ndarray | None) -> Any:
+    """The kept rows of columns as `control_score` takes them, or of one column."""
+    if table is None or kept is None or kept.all():
+        return table
+    if isinstance(table, dict):
+        return {name: np.asarray(column)[kept] for name, column in table.items()}
+    return table[kept] if isinstance(table, pd.DataFrame) else np.asarray(table)[kept]
+
+
+def _effective(labels: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    return effective_number(weight[labels == 1]), effective_number(weight[labels == 0])
 
 
 def _compared() -> dict[str, Callable[..., Estimate]]:
@@ -270,21 +316,32 @@ def _by_stratum(prevalence: float, options: Mapping[str, Any]) -> dict[str, Call
 
 
 def _control_scores(
-    labels: np.ndarray, groups: np.ndarray | None, controls: Mapping[str, Any], random_state: int
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    weight: np.ndarray | None,
+    controls: Mapping[str, Any],
+    random_state: int,
 ) -> dict[str, np.ndarray]:
     if min(labels.sum(), len(labels) - labels.sum()) < _LEAST_CONTROL:
         return {}
-    return {name: control_score(table, labels, groups, random_state=random_state) for name, table in controls.items()}
+    return {
+        name: control_score(table, labels, groups, weight, random_state=random_state)
+        for name, table in controls.items()
+    }
 
 
 def _measures(
-    labels: np.ndarray, score: np.ndarray, groups: np.ndarray | None, options: Mapping[str, Any]
+    labels: np.ndarray,
+    score: np.ndarray,
+    groups: np.ndarray | None,
+    weight: np.ndarray | None,
+    options: Mapping[str, Any],
 ) -> dict[str, Estimate]:
     return {
-        "TPR at FPR 1e-3": tpr_at_fpr(labels, score, 1e-3, groups, **options),
-        "TPR at FPR 1e-2": tpr_at_fpr(labels, score, 1e-2, groups, **options),
-        "TPR at FPR 0.1": tpr_at_fpr(labels, score, 0.1, groups, **options),
-        "AUROC": auroc(labels, score, groups, **options),
+        "TPR at FPR 1e-3": tpr_at_fpr(labels, score, 1e-3, groups, weight, **options),
+        "TPR at FPR 1e-2": tpr_at_fpr(labels, score, 1e-2, groups, weight, **options),
+        "TPR at FPR 0.1": tpr_at_fpr(labels, score, 0.1, groups, weight, **options),
+        "AUROC": auroc(labels, score, groups, weight, **options),
     }
 
 
@@ -292,6 +349,7 @@ def _on_matched(
     labels: np.ndarray,
     scores: Mapping[str, np.ndarray],
     groups: np.ndarray | None,
+    weight: np.ndarray | None,
     match_on: Any,
     options: Mapping[str, Any],
 ) -> tuple[MatchedNegatives | None, dict[str, dict[str, Estimate]]]:
@@ -302,7 +360,13 @@ def _on_matched(
     if not len(rows):
         return matched, {name: {"AUROC": unresolvable(0, "matched negative")} for name in scores}
     of_rows = None if groups is None else groups[rows]
-    return matched, {name: _measures(labels[rows], column[rows], of_rows, options) for name, column in scores.items()}
+    if weight is not None:
+        # The negatives stand in for those that are like all positives to choose from.
+        weight = weight.copy()
+        weight[matched.negative] = weight[matched.positive]
+        weight = weight[rows]
+    found = {name: _measures(labels[rows], column[rows], of_rows, weight, options) for name, column in scores.items()}
+    return matched, found
 
 
 def _plain(value: Any) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from gridlens.calibration import wilson
 from gridlens.calibration._checks import checked_whole
-from gridlens.evaluation._bootstrap import Pending, Sample, both_classes, percentiles, settled
+from gridlens.calibration._weights import effective_trials
+from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._ranking import sample_of
 
@@ -16,7 +18,14 @@ __all__ = ["tpr_at_false_positives"]
 
 
 def tpr_at_false_positives(
-    y: Any, score: Any, n: int = 0, groups: Any = None, *, n_boot: int = 1000, random_state: int = 0
+    y: Any,
+    score: Any,
+    n: int = 0,
+    groups: Any = None,
+    sample_weight: Any = None,
+    *,
+    n_boot: int = 1000,
+    random_state: int = 0,
 ) -> Estimate:
     """Fraction of the positives found with at most `n` false positives: ``TP(t) / P``, the highest with ``FP(t) <= n``.
 
@@ -36,6 +45,10 @@ def tpr_at_false_positives(
         False positives allowed, from 0.
     groups : array-like of shape (n_rows,), default=None
         Rows with the same value belong together. The interval is then of a bootstrap that draws whole groups.
+    sample_weight : array-like of shape (n_rows,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled. The `n` false positives are then among all rows to choose from: a negative counts as its weight.
+        None: 1 for each.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -45,14 +58,16 @@ def tpr_at_false_positives(
     -------
     Estimate
         With Wilson's interval for the number of positives, or that of the bootstrap, in both cases for the threshold
-        that these negatives set: where the next sample's would be no sample can say. NaN with a note when
-        there are no positives, or not more than `n` negatives, which leaves nothing to set the threshold.
+        that these negatives set: where the next sample's would be no sample can say. With weights, Wilson's is for the
+        effective number of positives. NaN with a note when there are no positives, or not more than `n` negatives,
+        which leaves nothing to set the threshold; and where the highest negative that sets it has a weight above
+        ``n + 1``: among the rows that it represents, others may score higher.
 
     Raises
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, an `n` that is no whole number from 0, groups
-        that are missing or of mixed types, fewer than 1 draw.
+        that are missing or of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     References
     ----------
@@ -67,7 +82,7 @@ def tpr_at_false_positives(
     >>> print(tpr_at_false_positives(y, score, 9))
     not resolvable with 4 negatives
     """
-    sample = sample_of(y, score, groups)
+    sample = sample_of(y, score, groups, sample_weight)
     plan = tpr_at_false_positives_plan(sample, checked_whole("n", n, 0))
     return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
 
@@ -77,16 +92,26 @@ def tpr_at_false_positives_plan(sample: Sample, n: int) -> Estimate | Pending:
     missing = both_classes(sample)
     if missing is not None:
         return missing
-    if len(sample.negative) <= n:
+    tp, fp = sample.whole.tp, sample.whole.fp
+    most = n * (1.0 + 1e-12)
+    if fp[-1] <= most:
         return unresolvable(len(sample.negative), "negative")
-    passed = int(np.searchsorted(sample.whole.fp, n, side="right"))
-    found = int(sample.whole.tp[passed - 1]) if passed else 0
-    value = found / len(sample.positive)
+    passed = int(np.searchsorted(fp, most, side="right"))
+    heaviest = float(sample.weight[sample.negative[sample.level[sample.negative] <= passed]].max())
+    if heaviest > (n + 1) * (1.0 + 1e-9):
+        note = f"not resolvable: one of the highest negatives has a weight of {heaviest:.3g}"
+        return Estimate(math.nan, math.nan, math.nan, note)
+    value = float(tp[passed - 1] / tp[-1]) if passed else 0.0
     if not sample.grouped:
-        low, high = wilson(found, len(sample.positive))
+        rows = sample.positive
+        hit = sample.level[rows] < passed
+        trials = len(rows)
+        if sample.weighted:
+            trials = effective_trials(np.zeros(len(rows), dtype=np.int64), hit, sample.weight[rows])[0]
+        low, high = wilson(min(value, 1.0) * trials, trials)
         return Estimate(value, float(low), float(high))
-    return Pending(
-        value,
-        lambda draw: float(draw.tp[passed - 1] / draw.tp[-1]) if passed else 0.0,
-        percentiles(value, sample.groups_with[1]),
-    )
+
+    def statistic(draw: Draw) -> float:
+        return float(draw.tp[passed - 1] / draw.tp[-1]) if passed else 0.0
+
+    return Pending(value, statistic, percentiles(value, sample.groups_with[1], no_narrower=sample.weighted))

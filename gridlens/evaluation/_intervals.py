@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import rankdata
 
 from gridlens._constants import Z_95
 from gridlens.calibration import wilson
+from gridlens.calibration._weights import effective_number
 
 __all__ = ["Estimate", "delong_interval", "unresolvable", "widest"]
 
@@ -58,24 +58,46 @@ def unresolvable(count: int, kind: str) -> Estimate:
     return Estimate(math.nan, math.nan, math.nan, note)
 
 
-def delong_interval(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float, float]:
+def delong_interval(
+    positive: np.ndarray, negative: np.ndarray, positive_weight: np.ndarray, negative_weight: np.ndarray
+) -> tuple[float, float, float]:
     """AUROC of the scores of both classes, with DeLong's 95 % interval on the logit scale.
 
-    The midranks of Sun & Xu give each row's placement: the fraction of the other class that it beats, ties half.
+    The placement of each row is the weighted fraction of the other class that it beats, ties half. Its weighted mean
+    has the variance of a ratio of sums.
     """
-    m, n = len(positive), len(negative)
-    ranks = rankdata(np.concatenate([positive, negative]))
-    beaten = (ranks[:m] - rankdata(positive)) / n
-    beating = 1.0 - (ranks[m:] - rankdata(negative)) / m
-    value = float(beaten.mean())
-    variance = beaten.var(ddof=1) / m + beating.var(ddof=1) / n if min(m, n) > 1 else 0.0
+    beaten = _placements(positive, negative, negative_weight)
+    beating = 1.0 - _placements(negative, positive, positive_weight)
+    value = float((positive_weight * beaten).sum() / positive_weight.sum())
+    n = min(effective_number(weight) for weight in (positive_weight, negative_weight))
+    variance = mean_variance(beaten, positive_weight) + mean_variance(beating, negative_weight) if n > 1.0 else 0.0
     if variance <= 0.0 or not 0.0 < value < 1.0:
-        return value, *widest(value, min(m, n))
+        return value, *widest(value, n)
     half = Z_95 * math.sqrt(variance) / (value * (1.0 - value))
     return value, float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
-def widest(value: float, n: int) -> tuple[float, float]:
+def _placements(values: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Fraction of the weight of `others` that lies below each of `values`, ties half."""
+    order = np.argsort(others, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(weight[order])])
+    ends = (np.searchsorted(others[order], values, side=side) for side in ("left", "right"))
+    return np.asarray(sum(below[end] for end in ends) / 2.0 / below[-1])
+
+
+def mean_variance(values: np.ndarray, weight: np.ndarray) -> float:
+    """Variance of a weighted mean, ``sum w^2 (x - mean)^2 / (sum w)^2``, times n / (n - 1) for n effective rows.
+
+    The sum of the weights is as random as that of the values, so this is the linearised variance of a ratio. It has no
+    correction for a finite population.
+    """
+    total = weight.sum()
+    residual = values - (weight * values).sum() / total
+    n = effective_number(weight)
+    return float((weight**2 * residual**2).sum() / total**2 * n / (n - 1.0))
+
+
+def widest(value: float, n: float) -> tuple[float, float]:
     """Interval where the rows show no spread to compute one of: perfect separation, all scores equal, one row.
 
     No mean of n numbers from 0 to 1 varies by more than ``value (1 - value) / n``, and no AUROC does, n the rows of the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ def average_precision(
     score: Any,
     prevalence: float | None = None,
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     n_boot: int = 1000,
     random_state: int = 0,
@@ -39,6 +40,9 @@ def average_precision(
         Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled: the measure is then that of all rows to choose from. None: 1 for each.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -49,15 +53,17 @@ def average_precision(
     Estimate
         With the interval of a bootstrap of whole groups, or of rows, those with a positive apart from those without.
         Its lower end takes for granted no rate of false positives that the negatives are too few to show: each draw
-        gets, above all scores, a random number of further negatives, one row or group of them on the mean. NaN
-        with a note where a class is missing, or one negative represents more of the declared rows than all positives
-        do, ``(1 - prevalence) / n_negative > prevalence``: a precision of one half or more cannot then be told.
+        gets, above all scores, a random number of further negatives, one row or group of them on the mean, as heavy as
+        the highest ten. With weights and no prevalence, positives and negatives are drawn alike, for the weights only
+        estimate how many there are. NaN with a note where a class is missing, or one negative represents more of the
+        declared rows than all positives do, ``(1 - prevalence) / n_negative > prevalence``: a precision of one half or
+        more cannot then be told.
 
     Raises
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, a `prevalence` that is not between 0 and 1,
-        groups that are missing or of mixed types, fewer than 1 draw.
+        groups that are missing or of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     See Also
     --------
@@ -77,7 +83,7 @@ def average_precision(
     >>> print(average_precision(y, score, prevalence=1e-3))
     not resolvable with 5 negatives
     """
-    sample = sample_of(y, score, groups)
+    sample = sample_of(y, score, groups, sample_weight)
     share = None if prevalence is None else checked_share("prevalence", prevalence)
     plan = average_precision_plan(sample, share)
     return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
@@ -92,7 +98,8 @@ def average_precision_plan(sample: Sample, prevalence: float | None) -> Estimate
         return unresolvable(len(sample.negative), "negative")
     value = _average(sample.whole, prevalence)
     ends = percentiles(value, min(sample.groups_with))
-    return Pending(value, lambda draw: _average(draw, prevalence), ends, "wary")
+    version: Literal["wary", "free_wary"] = "free_wary" if sample.weighted and prevalence is None else "wary"
+    return Pending(value, lambda draw: _average(draw, prevalence), ends, version)
 
 
 def _average(draw: Draw, prevalence: float | None) -> float:
@@ -157,6 +164,7 @@ def tpr_at_precision(
     precision: float,
     prevalence: float,
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     n_boot: int = 1000,
     random_state: int = 0,
@@ -177,6 +185,9 @@ def tpr_at_precision(
         Fraction of positives among what will be scored, between 0 and 1, both left out.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled: the measure is then that of all rows to choose from. None: 1 for each.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -194,7 +205,8 @@ def tpr_at_precision(
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, a `precision` or `prevalence` that is not
-        between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw.
+        between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw, weights that are negative, not
+        finite or all 0.
 
     Examples
     --------
@@ -205,7 +217,7 @@ def tpr_at_precision(
     >>> print(tpr_at_precision(y, score, 0.75, 0.01))
     not resolvable with 4 negatives
     """
-    sample = sample_of(y, score, groups)
+    sample = sample_of(y, score, groups, sample_weight)
     plan = tpr_at_precision_plan(sample, checked_share("precision", precision), checked_share("prevalence", prevalence))
     return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
 
@@ -220,7 +232,8 @@ def tpr_at_precision_plan(sample: Sample, precision: float, prevalence: float) -
     # With nothing found it is the TPR of 1 that has to be within reach: else nothing could have been.
     if _beyond_reach(sample, min(1.0, slope * (value or 1.0))):
         return unresolvable(len(sample.negative), "negative")
-    return Pending(value, lambda draw: _purest(draw, slope), percentiles(value, sample.groups_with[1]), "wary")
+    ends = percentiles(value, sample.groups_with[1], no_narrower=sample.weighted)
+    return Pending(value, lambda draw: _purest(draw, slope), ends, "wary")
 
 
 def _purest(draw: Draw, slope: float) -> float:
@@ -238,4 +251,4 @@ def _slope(precision: float, prevalence: float) -> float:
 
 def _beyond_reach(sample: Sample, fpr: float) -> bool:
     """Whether one negative alone is more than a false positive rate of `fpr`."""
-    return len(sample.negative) * fpr < 1.0 - 1e-12
+    return sample.passing(fpr, sample.negative) < 1.0 - 1e-12

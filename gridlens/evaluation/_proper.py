@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from gridlens.calibration._checks import (
     checked_share,
     checked_whole,
 )
+from gridlens.calibration._weights import weighed
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
-from gridlens.evaluation._intervals import Estimate, unresolvable, widest
+from gridlens.evaluation._intervals import Estimate, mean_variance, unresolvable, widest
 
 __all__ = ["brier_score", "calibration_error", "log_loss"]
 
@@ -28,6 +29,7 @@ def brier_score(
     p: Any,
     prevalence: float | None = None,
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     n_boot: int = 1000,
     random_state: int = 0,
@@ -45,9 +47,12 @@ def brier_score(
         `gridlens.calibration.shift_prior`).
     prevalence : float, default=None
         Fraction pi of positives among the rows to be scored: the result is ``pi`` times the mean over the positives
-        plus ``1 - pi`` times that over the negatives. None for the fraction in these rows.
+        plus ``1 - pi`` times that over the negatives. None for the fraction in these rows, weighted.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled: the mean is then that over all rows to choose from. None: 1 for each.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -57,15 +62,17 @@ def brier_score(
     -------
     Estimate
         The numbers of positives and negatives are taken as given. With groups, the interval is that of a bootstrap;
-        without, it is the normal one of the logarithm, with the variances of both classes. Where there is no
-        spread it is the widest for a mean of numbers from 0 to 1. NaN with a note for no rows, and with a
+        without, it is the normal one of the logarithm, with the variances of both classes. With weights and no
+        prevalence, the numbers of positives and negatives are random too, for the weights only estimate them. Where
+        there is no spread it is the widest for a mean of numbers from 0 to 1. NaN with a note for no rows, and with a
         prevalence for a class that is missing.
 
     Raises
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, a `prevalence` that is not
-        between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw.
+        between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw, weights that are negative, not
+        finite or all 0.
 
     References
     ----------
@@ -77,7 +84,7 @@ def brier_score(
     >>> print(brier_score([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9]))
     0.085 [0.025, 0.289]
     """
-    return _mean_loss("brier", y, p, prevalence, groups, n_boot, random_state)
+    return _mean_loss("brier", y, p, prevalence, groups, sample_weight, n_boot, random_state)
 
 
 def log_loss(
@@ -85,6 +92,7 @@ def log_loss(
     p: Any,
     prevalence: float | None = None,
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     n_boot: int = 1000,
     random_state: int = 0,
@@ -102,6 +110,9 @@ def log_loss(
         As for `brier_score`.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled: the mean is then that over all rows to choose from. None: 1 for each.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -130,11 +141,18 @@ def log_loss(
     >>> print(log_loss([0, 1], [0.1, 0.0]))
     infinite: 1 row has a probability of 0 for its label
     """
-    return _mean_loss("log", y, p, prevalence, groups, n_boot, random_state)
+    return _mean_loss("log", y, p, prevalence, groups, sample_weight, n_boot, random_state)
 
 
 def calibration_error(
-    y: Any, p: Any, groups: Any = None, *, n_bins: int = 15, n_boot: int = 1000, random_state: int = 0
+    y: Any,
+    p: Any,
+    groups: Any = None,
+    sample_weight: Any = None,
+    *,
+    n_bins: int = 15,
+    n_boot: int = 1000,
+    random_state: int = 0,
 ) -> Estimate:
     """`gridlens.calibration.expected_calibration_error`, in bins of equal mass, with an interval.
 
@@ -146,6 +164,9 @@ def calibration_error(
         Probabilities from 0 to 1, no NaN.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled: the mean is then that over all rows to choose from. None: 1 for each.
     n_bins : int, default=15
         Largest number of bins, the same ones for all draws.
     n_boot : int, default=1000
@@ -166,7 +187,7 @@ def calibration_error(
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins, groups that are
-        missing or of mixed types, fewer than 1 draw.
+        missing or of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     References
     ----------
@@ -178,23 +199,24 @@ def calibration_error(
     >>> print(calibration_error([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.8], n_bins=2))
     0.250 [0.148, 0.352]
     """
-    sample, values = probability_sample(y, p, groups)
+    sample, values = probability_sample(y, p, groups, sample_weight)
     plan = calibration_plan(sample, values, n_bins)
     return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
 
 
-def probability_sample(y: Any, p: Any, groups: Any) -> tuple[Sample, np.ndarray]:
-    """The checked rows, sorted, and their probabilities."""
+def probability_sample(y: Any, p: Any, groups: Any, sample_weight: Any) -> tuple[Sample, np.ndarray]:
+    """The checked rows of a weight above 0, sorted, and their probabilities."""
     labels = checked_labels(y)
     values = checked_probabilities(p, len(labels))
     members = None if groups is None else checked_groups(groups, len(labels))
-    return Sample(labels, values, members), values
+    weight, labels, values, members = weighed(sample_weight, labels, values, members)
+    return Sample(labels, values, members, weight), values
 
 
 def _mean_loss(
-    kind: str, y: Any, p: Any, prevalence: float | None, groups: Any, n_boot: int, random_state: int
+    kind: str, y: Any, p: Any, prevalence: float | None, groups: Any, sample_weight: Any, n_boot: int, random_state: int
 ) -> Estimate:
-    sample, values = probability_sample(y, p, groups)
+    sample, values = probability_sample(y, p, groups, sample_weight)
     share = None if prevalence is None else checked_share("prevalence", prevalence)
     plan = loss_plan(kind, sample, values, share)
     return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
@@ -218,9 +240,9 @@ def loss_plan(kind: str, sample: Sample, p: np.ndarray, prevalence: float | None
     n = min(count for count in sample.groups_with if count)
     without_spread = widest(value, n) if kind == "brier" else (0.0, math.inf)
     if sample.grouped:
-        return Pending(
-            value, lambda draw: _weighted_loss(draw, loss, prevalence), percentiles(value, n, without_spread)
-        )
+        ends = percentiles(value, n, without_spread)
+        version: Literal["free", "plain"] = "free" if sample.weighted and prevalence is None else "plain"
+        return Pending(value, lambda draw: _weighted_loss(draw, loss, prevalence), ends, version)
     spread = _log_error(sample, loss, value, prevalence) if n > 1 else 0.0
     if not spread > 0.0:
         return Estimate(value, *without_spread)
@@ -248,12 +270,13 @@ def _weighted_loss(draw: Draw, loss: np.ndarray, prevalence: float | None) -> fl
 
 
 def _log_error(sample: Sample, loss: np.ndarray, value: float, prevalence: float | None) -> float:
-    """Standard error of the logarithm of a mean loss, each class with a variance of its own."""
-    share = len(sample.positive) / len(loss) if prevalence is None else prevalence
-    variance = 0.0
-    for rows, part in ((sample.positive, share), (sample.negative, 1.0 - share)):
-        if len(rows):
-            variance += part**2 * float(loss[rows].var(ddof=1)) / len(rows)
+    """Standard error of the logarithm of a mean loss, each class with a variance of its own if its share is known."""
+    if sample.weighted and prevalence is None:
+        variance = mean_variance(loss, sample.weight)
+    else:
+        share = len(sample.positive) / len(loss) if prevalence is None else prevalence
+        parts = ((sample.positive, share), (sample.negative, 1.0 - share))
+        variance = sum(part**2 * mean_variance(loss[rows], sample.weight[rows]) for rows, part in parts if len(rows))
     return math.sqrt(variance) / value if value > 0.0 else 0.0
 
 
@@ -262,18 +285,18 @@ def calibration_plan(sample: Sample, p: np.ndarray, n_bins: int) -> Estimate | P
     checked_whole("n_bins", n_bins, 1)
     if not len(p):
         return unresolvable(0, "row")
-    bins = equal_mass_bins(p, n_bins)
+    bins = equal_mass_bins(p, n_bins, sample.weight)
     excess = sample.y - p
 
     def statistic(draw: Draw) -> float:
         return mean_bin_error(bins, excess, draw.weight)
 
     value = statistic(sample.whole)
-    n = int(sample.group.max()) + 1
+    n = sample.effective(np.arange(len(p)))
     return Pending(value, statistic, partial(_around, value, n), "free")
 
 
-def _around(value: float, n: int, below: np.ndarray, above: np.ndarray) -> tuple[float, float]:
+def _around(value: float, n: float, below: np.ndarray, above: np.ndarray) -> tuple[float, float]:
     """The draws' quantiles about their mean, laid about the value for the upper end, and lower by twice the bias."""
     low, high = np.quantile(below, 0.025), np.quantile(above, 0.975)
     if n < 2 or high <= low:

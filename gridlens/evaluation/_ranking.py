@@ -9,13 +9,16 @@ import numpy as np
 
 from gridlens.calibration import wilson
 from gridlens.calibration._checks import checked_column, checked_groups, checked_labels, checked_share, checked_whole
+from gridlens.calibration._weights import weighed
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
 from gridlens.evaluation._intervals import Estimate, delong_interval, unresolvable
 
 __all__ = ["auroc", "tpr_at_fpr"]
 
 
-def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_state: int = 0) -> Estimate:
+def auroc(
+    y: Any, score: Any, groups: Any = None, sample_weight: Any = None, *, n_boot: int = 1000, random_state: int = 0
+) -> Estimate:
     """Area under the ROC curve: the chance that a positive scores above a negative, ties half.
 
     For a rare class see `tpr_at_fpr` first: an AUROC is mostly made of false positive rates that are too high in
@@ -31,6 +34,9 @@ def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_
         Rows with the same value belong together, such as views of one cluster. The interval is then of a bootstrap that
         draws whole groups, those with a positive apart from those without; without groups it is DeLong's [1]_, [2]_, on
         the logit scale, which holds for independent rows.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled: the measure is then that of all rows to choose from. None: 1 for each.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -47,7 +53,7 @@ def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, fewer
-        than 1 draw.
+        than 1 draw, weights that are negative, not finite or all 0.
 
     References
     ----------
@@ -62,7 +68,7 @@ def auroc(y: Any, score: Any, groups: Any = None, *, n_boot: int = 1000, random_
     >>> print(auroc([1, 1], [0.2, 0.7]))
     not resolvable with 0 negatives
     """
-    sample = sample_of(y, score, groups)
+    sample = sample_of(y, score, groups, sample_weight)
     return settled(sample, [auroc_plan(sample)], checked_whole("n_boot", n_boot, 1), random_state)[0]
 
 
@@ -73,7 +79,8 @@ def auroc_plan(sample: Sample) -> Estimate | Pending:
         return missing
     if not sample.grouped:
         # Levels fall with the score.
-        return Estimate(*delong_interval(-sample.level[sample.positive], -sample.level[sample.negative]))
+        rows = (sample.positive, sample.negative)
+        return Estimate(*delong_interval(*(-sample.level[one] for one in rows), *(sample.weight[one] for one in rows)))
     value = _area(sample.whole)
     return Pending(value, _area, percentiles(value, min(sample.groups_with)))
 
@@ -89,7 +96,14 @@ def _area(draw: Draw) -> float:
 
 
 def tpr_at_fpr(
-    y: Any, score: Any, fpr: float, groups: Any = None, *, n_boot: int = 1000, random_state: int = 0
+    y: Any,
+    score: Any,
+    fpr: float,
+    groups: Any = None,
+    sample_weight: Any = None,
+    *,
+    n_boot: int = 1000,
+    random_state: int = 0,
 ) -> Estimate:
     """Fraction of the positives found where at most a share `fpr` of the negatives is let through.
 
@@ -107,6 +121,9 @@ def tpr_at_fpr(
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster. The interval is then of a bootstrap that
         draws whole groups, those with a positive apart from those without, and sets the threshold again in each draw.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled: the measure is then that of all rows to choose from. None: 1 for each.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -116,15 +133,17 @@ def tpr_at_fpr(
     -------
     Estimate
         With Wilson's interval for the number of positives, the threshold taken as known, or that of the bootstrap;
-        where the draws do not differ, Wilson's for the number of groups with a positive. NaN with a note when
-        ``fpr`` times the negatives is under 1, or there are no positives. With ``fpr`` times the negatives below about
+        where the draws do not differ, Wilson's for the number of groups with a positive. With weights it is that of the
+        bootstrap, no narrower than Wilson's for the effective number of positives. NaN with a note when
+        ``fpr`` times the negatives is under 1 (with weights, where this fraction of their weight is less than that of
+        one effective row among the highest), or there are no positives. With ``fpr`` times the negatives below about
         10 the rate let through is itself uncertain by a third or more, which Wilson's interval leaves out.
 
     Raises
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, an `fpr` that is not between 0 and 1, groups that
-        are missing or of mixed types, fewer than 1 draw.
+        are missing or of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     Examples
     --------
@@ -135,7 +154,7 @@ def tpr_at_fpr(
     >>> print(tpr_at_fpr(y, score, 0.01))
     not resolvable with 4 negatives
     """
-    sample = sample_of(y, score, groups)
+    sample = sample_of(y, score, groups, sample_weight)
     plan = tpr_at_fpr_plan(sample, checked_share("fpr", fpr))
     return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
 
@@ -143,36 +162,32 @@ def tpr_at_fpr(
 def tpr_at_fpr_plan(sample: Sample, rate: float) -> Estimate | Pending:
     """`tpr_at_fpr` of a sample, its bootstrap still to come."""
     n_positive, n_negative = len(sample.positive), len(sample.negative)
-    if _most_passing(rate, n_negative) < 1:
+    if not n_negative or sample.passing(rate, sample.negative) < 1.0 - 1e-12:
         return unresolvable(n_negative, "negative")
     if not n_positive:
         return unresolvable(0, "positive")
     value = _tpr_at(sample.whole, rate)
-    if not sample.grouped:
+    if not sample.grouped and not sample.weighted:
         low, high = wilson(round(value * n_positive), n_positive)
         return Estimate(value, float(low), float(high))
-    return Pending(value, lambda draw: _tpr_at(draw, rate), percentiles(value, sample.groups_with[1]))
+    ends = percentiles(value, sample.groups_with[1], no_narrower=sample.weighted)
+    return Pending(value, lambda draw: _tpr_at(draw, rate), ends)
 
 
 def _tpr_at(draw: Draw, rate: float) -> float:
     """TPR of the lowest threshold that lets through at most a share `rate` of the draw's negatives."""
     tp, fp = draw.tp, draw.fp
-    passed = int(np.searchsorted(fp, _most_passing(rate, int(fp[-1])), side="right"))
+    # The product alone rounds 29 to 28.99.
+    passed = int(np.searchsorted(fp, rate * fp[-1] * (1.0 + 1e-12), side="right"))
     return float(tp[passed - 1] / tp[-1]) if passed else 0.0
 
 
-def _most_passing(rate: float, n: int) -> int:
-    """Most negatives of n that may pass, the largest k with ``k / n <= rate``; the product alone rounds 29 to 28.99."""
-    if not n:
-        return 0
-    k = math.floor(rate * n)
-    return k + ((k + 1) / n <= rate)
-
-
-def sample_of(y: Any, score: Any, groups: Any) -> Sample:
-    """The checked rows, sorted."""
+def sample_of(y: Any, score: Any, groups: Any, sample_weight: Any) -> Sample:
+    """The checked rows of a weight above 0, sorted."""
     labels, values = _checked(y, score)
-    return Sample(labels, values, None if groups is None else checked_groups(groups, len(labels)))
+    members = None if groups is None else checked_groups(groups, len(labels))
+    weight, labels, values, members = weighed(sample_weight, labels, values, members)
+    return Sample(labels, values, members, weight)
 
 
 def _checked(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:

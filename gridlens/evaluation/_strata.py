@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens.calibration._checks import checked_column, checked_groups, checked_whole
+from gridlens.calibration._weights import weighed
 from gridlens.evaluation._draws import Metric, named_metrics
 from gridlens.evaluation._intervals import Estimate
 from gridlens.evaluation._ranking import _checked
@@ -24,6 +25,7 @@ def stratified(
     score: Any,
     strata: Any,
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     edges: Sequence[float] | None = None,
     min_positives: int = 10,
@@ -37,7 +39,8 @@ def stratified(
     Parameters
     ----------
     metrics : callable or dict of callable by name
-        ``metric(y, score, groups=groups)`` that returns an `Estimate`; without groups ``metric(y, score)``.
+        ``metric(y, score, groups=groups)`` that returns an `Estimate`; without groups ``metric(y, score)``, and with
+        weights also ``sample_weight``.
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
@@ -46,6 +49,8 @@ def stratified(
         Name of each row's stratum, None or NaN where it has none; with `edges`, a number to be cut by these.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster. Handed to the metrics.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, handed to the metrics. Rows of weight 0 are left out. None: 1 for each.
     edges : sequence of float, default=None
         Increasing edges of ordered strata; each stratum has its lower edge, the last its upper one too.
     min_positives, min_negatives : int, default=10 and 100
@@ -63,7 +68,8 @@ def stratified(
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, edges
-        that do not increase, metrics that cannot be called, counts under 1.
+        that do not increase, metrics that cannot be called, counts under 1, weights that are negative, not finite or
+        all 0.
 
     Examples
     --------
@@ -87,6 +93,7 @@ def stratified(
     named = named_metrics(metrics)
     least = (checked_whole("min_positives", min_positives, 1), checked_whole("min_negatives", min_negatives, 1))
     place, names, known = _cut(strata, edges, len(labels)) if edges is not None else _labelled(strata, len(labels))
+    weight, labels, values, members, place, known = weighed(sample_weight, labels, values, members, place, known)
     against = "own" if known[labels == 0].any() else "all"
     parts = [_part(name, labels, place == i, against) for i, name in enumerate(names)]
     if edges is not None:
@@ -96,6 +103,7 @@ def stratified(
         lack = "" if part.name == "all" else _lack(part, least)
         taken = np.concatenate([part.positive, part.negative])
         options = {} if members is None else {"groups": members[taken]}
+        options |= {} if weight is None else {"sample_weight": weight[taken]}
         for name, metric in named.items():
             nothing = Estimate(math.nan, math.nan, math.nan, f"n = {lack}, not shown")
             rows.append(_row(part, name, nothing if lack else metric(labels[taken], values[taken], **options)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gridlens.calibration._checks import checked_probabilities, checked_share, checked_whole
+from gridlens.calibration._checks import checked_groups, checked_probabilities, checked_share, checked_whole
+from gridlens.calibration._weights import weighed
 from gridlens.evaluation._bootstrap import Pending, Sample, settled
 from gridlens.evaluation._false_positives import tpr_at_false_positives_plan
 from gridlens.evaluation._intervals import Estimate, unresolvable
 from gridlens.evaluation._precision import average_precision_plan, tpr_at_precision_plan
 from gridlens.evaluation._proper import calibration_plan, loss_plan
-from gridlens.evaluation._ranking import auroc_plan, sample_of, tpr_at_fpr_plan
+from gridlens.evaluation._ranking import _checked, auroc_plan, tpr_at_fpr_plan
 from gridlens.evaluation._top import top_plan
 
 __all__ = ["evaluate_ranking"]
@@ -25,6 +26,7 @@ def evaluate_ranking(
     groups: Any = None,
     prevalence: float | None = None,
     p: Any = None,
+    sample_weight: Any = None,
     *,
     ks: Sequence[int] = (100, 500),
     n_boot: int = 1000,
@@ -46,8 +48,10 @@ def evaluate_ranking(
         Fraction of positives among what will be scored, between 0 and 1, both left out. Adds the measures at it.
     p : array-like of shape (n,), default=None
         Probabilities from 0 to 1, no NaN. Adds the measures of these, at the prevalence of these rows.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, as for each of the functions. None: 1 for each.
     ks : sequence of int, default=(100, 500)
-        Lengths of the lists, out of as many rows as there are here.
+        Lengths of the lists, out of as many rows as there are here, or as the sum of their weights.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -83,9 +87,12 @@ def evaluate_ranking(
     recall at 50: 1.000 [0.839, 1.000]
     AUROC: 1.000 [0.839, 1.000]
     """
-    sample = sample_of(y, score, groups)
+    labels, scores = _checked(y, score)
+    values = None if p is None else checked_probabilities(p, len(labels))
+    members = None if groups is None else checked_groups(groups, len(labels))
+    weight, labels, scores, values, members = weighed(sample_weight, labels, scores, values, members)
+    sample = Sample(labels, scores, members, weight)
     share = None if prevalence is None else checked_share("prevalence", prevalence)
-    values = None if p is None else checked_probabilities(p, len(sample.y))
     lengths = [checked_whole("ks", k, 1) for k in ks]
     draws = checked_whole("n_boot", n_boot, 1)
 
@@ -110,10 +117,10 @@ def evaluate_ranking(
 def _of_lists(sample: Sample, lengths: list[int], prevalence: float | None) -> dict[str, Estimate | Pending]:
     """Average precision, and precision and recall at each length."""
     plans = {"average precision": average_precision_plan(sample, prevalence)}
-    n = len(sample.y)
+    n = sample.total
     for k in lengths:
         for measure in ("precision", "recall"):
-            plan = top_plan(measure, sample, k, n, prevalence) if k <= n else unresolvable(n, "row")
+            plan = top_plan(measure, sample, k, n, prevalence) if k <= n else unresolvable(len(sample.y), "row")
             plans[f"{measure} at {k}"] = plan
     return plans
 

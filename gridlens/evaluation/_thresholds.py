@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from gridlens.calibration._weights import weighed
 from gridlens.evaluation._discovery import Counts
 from gridlens.evaluation._ranking import _checked
 
 __all__ = ["counts_above"]
 
 
-def counts_above(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
+def counts_above(y: Any, score: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """Count positives and negatives above each threshold of a score.
 
     Divided by their last elements they are the true and the false positive rate of a ROC curve.
@@ -23,6 +24,8 @@ def counts_above(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
         Higher for more likely positives; may be infinite, not NaN.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0: each counts as its weight. None: 1 for each.
 
     Returns
     -------
@@ -32,7 +35,8 @@ def counts_above(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     ValueError
-        Labels are not 0 and 1 or of one class only, the lengths differ, or a score is NaN.
+        Labels are not 0 and 1 or of one class only, the lengths differ, a score is NaN, or weights are negative, not
+        finite or all 0.
 
     Examples
     --------
@@ -42,10 +46,12 @@ def counts_above(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
     ([0.0, 1.0, 2.0, 2.0], [0.0, 0.0, 1.0, 2.0])
     """
     labels, values = _checked(y, score)
+    weight, labels, values = weighed(sample_weight, labels, values)
     if not 0 < labels.sum() < len(labels):
         raise ValueError(
             "The 'y' parameter must hold both classes, at least one 0 and one 1. "
             f"Got {int(labels.sum())} of 1 among {len(labels)} instead."
         )
-    counts = Counts.of(labels, np.unique(-values, return_inverse=True)[1], np.ones(len(labels)))
+    weights = np.ones(len(labels)) if weight is None else weight
+    counts = Counts.of(labels, np.unique(-values, return_inverse=True)[1], weights)
     return counts.positives, counts.negatives

@@ -22,6 +22,7 @@ def precision_at_k(
     k: int,
     prevalence: float | None = None,
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     out_of: int | None = None,
     n_boot: int = 1000,
@@ -48,8 +49,13 @@ def precision_at_k(
         Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled. The list is then one of all rows to choose from: `k` and `out_of` count these, each row here as its
+        weight. None: 1 for each.
     out_of : int, default=None
-        How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here.
+        How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here, or
+        for the sum of their weights.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -59,15 +65,18 @@ def precision_at_k(
     -------
     Estimate
         With Wilson's interval for the rows here that are on the list. With a prevalence or groups it is that of the
-        bootstrap of `average_precision`; where the draws do not differ, Wilson's for the groups on the list. NaN with
-        a note where the list is shorter than what one negative (or row) represents, or where there
-        are no rows or, with a prevalence, not both classes.
+        bootstrap of `average_precision`; where the draws do not differ, Wilson's for the groups on the list. With
+        weights and no prevalence, the bootstrap draws positives and negatives alike, for the weights only estimate how
+        many there are, and the interval is no narrower than Wilson's for effective numbers of rows. NaN with a note
+        where the list is shorter than what one negative (or row) represents, or where there are no rows or, with a
+        prevalence, not both classes.
 
     Raises
     ------
     ValueError
         Lengths that differ, labels other than 0 and 1, scores of NaN, a `k` or `out_of` that is not such a number, a
-        `prevalence` that is not between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw.
+        `prevalence` that is not between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw, weights
+        that are negative, not finite or all 0.
 
     Examples
     --------
@@ -80,9 +89,9 @@ def precision_at_k(
     >>> print(precision_at_k(y, score, 100, prevalence=1e-3, out_of=1_000_000))
     not resolvable with 4 negatives
     """
-    sample = sample_of(y, score, groups)
+    sample = sample_of(y, score, groups, sample_weight)
     share = None if prevalence is None else checked_share("prevalence", prevalence)
-    plan = top_plan("precision", sample, *_checked_list(k, out_of, len(sample.y)), share)
+    plan = top_plan("precision", sample, *_checked_list(k, out_of, sample), share)
     return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
 
 
@@ -92,6 +101,7 @@ def recall_at_k(
     k: int,
     prevalence: float | None = None,
     groups: Any = None,
+    sample_weight: Any = None,
     *,
     out_of: int | None = None,
     n_boot: int = 1000,
@@ -113,8 +123,13 @@ def recall_at_k(
         Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
     groups : array-like of shape (n,), default=None
         Rows with the same value belong together, such as views of one cluster, and are drawn together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
+        labelled. The list is then one of all rows to choose from: `k` and `out_of` count these, each row here as its
+        weight. None: 1 for each.
     out_of : int, default=None
-        How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here.
+        How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here, or
+        for the sum of their weights.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -125,8 +140,8 @@ def recall_at_k(
     Estimate
         With Wilson's interval for the number of positives, the threshold taken as known. With a prevalence or groups it
         is that of the bootstrap of `average_precision`; where the draws do not differ, Wilson's for the number of
-        positives or their groups. NaN with a note where the list is shorter than what one negative (or
-        row) represents, or where there are no positives or, with a prevalence, not both classes.
+        positives or their groups. For weights see `precision_at_k`. NaN with a note where the list is shorter than what
+        one negative (or row) represents, or where there are no positives or, with a prevalence, not both classes.
 
     Raises
     ------
@@ -140,13 +155,13 @@ def recall_at_k(
     >>> print(recall_at_k(y, score, 2))
     0.500 [0.150, 0.850]
     """
-    sample = sample_of(y, score, groups)
+    sample = sample_of(y, score, groups, sample_weight)
     share = None if prevalence is None else checked_share("prevalence", prevalence)
-    plan = top_plan("recall", sample, *_checked_list(k, out_of, len(sample.y)), share)
+    plan = top_plan("recall", sample, *_checked_list(k, out_of, sample), share)
     return settled(sample, [plan], checked_whole("n_boot", n_boot, 1), random_state)[0]
 
 
-def top_plan(measure: str, sample: Sample, k: int, out_of: int, prevalence: float | None) -> Estimate | Pending:
+def top_plan(measure: str, sample: Sample, k: int, out_of: float, prevalence: float | None) -> Estimate | Pending:
     """`precision_at_k` or `recall_at_k` of a sample, its bootstrap still to come."""
     n = len(sample.y)
     if not n:
@@ -155,9 +170,9 @@ def top_plan(measure: str, sample: Sample, k: int, out_of: int, prevalence: floa
         missing = both_classes(sample)
         if missing is not None:
             return missing
-        if len(sample.negative) * k < (1.0 - prevalence) * out_of * (1.0 - 1e-12):
+        if sample.passing(k / out_of / (1.0 - prevalence), sample.negative) < 1.0 - 1e-12:
             return unresolvable(len(sample.negative), "negative")
-    elif k * n < out_of:
+    elif sample.passing(k / out_of, np.arange(n)) < 1.0 - 1e-12:
         return unresolvable(n, "row")
     if measure == "recall" and not len(sample.positive):
         return unresolvable(0, "positive")
@@ -166,15 +181,18 @@ def top_plan(measure: str, sample: Sample, k: int, out_of: int, prevalence: floa
         return _on_the_list(draw, k, out_of, prevalence)[measure == "recall"]
 
     value = statistic(sample.whole)
-    if prevalence is None and not sample.grouped:
+    if prevalence is None and not sample.grouped and not sample.weighted:
         trials = k * n / out_of if measure == "precision" else len(sample.positive)
         low, high = wilson(min(value, 1.0) * trials, trials)
         return Estimate(value, float(low), float(high))
     size = sample.groups_with[1] if measure == "recall" else _groups_on_the_list(sample, k, out_of, prevalence)
-    return Pending(value, statistic, percentiles(value, size), "plain" if prevalence is None else "wary")
+    ends = percentiles(value, size, no_narrower=sample.weighted)
+    if prevalence is not None:
+        return Pending(value, statistic, ends, "wary")
+    return Pending(value, statistic, ends, "free" if sample.weighted else "plain")
 
 
-def _on_the_list(draw: Draw, k: int, out_of: int, prevalence: float | None) -> tuple[float, float]:
+def _on_the_list(draw: Draw, k: int, out_of: float, prevalence: float | None) -> tuple[float, float]:
     """Precision and recall of the top `k` of `out_of`, NaN where a class that is needed is missing."""
     a, b, length = _masses(draw, k, out_of, prevalence)
     positives = float(draw.tp[-1])
@@ -186,7 +204,7 @@ def _on_the_list(draw: Draw, k: int, out_of: int, prevalence: float | None) -> t
     return found * a / length, found / positives if positives else math.nan
 
 
-def _masses(draw: Draw, k: int, out_of: int, prevalence: float | None) -> tuple[float, float, float]:
+def _masses(draw: Draw, k: int, out_of: float, prevalence: float | None) -> tuple[float, float, float]:
     """Return how many rows a positive and a negative represent, and the length of the list in the same unit."""
     positives, negatives = float(draw.tp[-1]), float(draw.fp[-1])
     if prevalence is None:
@@ -196,20 +214,21 @@ def _masses(draw: Draw, k: int, out_of: int, prevalence: float | None) -> tuple[
     return prevalence / positives, (1.0 - prevalence) / negatives, k / out_of
 
 
-def _groups_on_the_list(sample: Sample, k: int, out_of: int, prevalence: float | None) -> int:
+def _groups_on_the_list(sample: Sample, k: int, out_of: float, prevalence: float | None) -> float:
     """Groups of the rows at or above the list's last level."""
     whole = sample.whole
     a, b, length = _masses(whole, k, out_of, prevalence)
     # The end of the list lies in this level, if not by a rounding just before its first row.
     last = int(np.searchsorted(a * whole.tp + b * whole.fp, length * (1.0 - 1e-12)))
-    return len(np.unique(sample.group[sample.level <= last]))
+    return sample.effective(np.flatnonzero(sample.level <= last))
 
 
-def _checked_list(k: Any, out_of: Any, n: int) -> tuple[int, int]:
-    """`k` and `out_of` as whole numbers; without rows nothing is on a list, however long."""
+def _checked_list(k: Any, out_of: Any, sample: Sample) -> tuple[int, float]:
+    """`k` and `out_of`, whole numbers if given; without rows nothing is on a list, however long."""
     length = checked_whole("k", k, 1)
-    total = n if out_of is None else checked_whole("out_of", out_of, 1)
-    if length > total and (n or out_of is not None):
-        what = "rows that there are" if out_of is None else "'out_of' rows that will be scored"
-        raise ValueError(f"The 'k' parameter must be at most the {total} {what}. Got {length} instead.")
+    total = sample.total if out_of is None else checked_whole("out_of", out_of, 1)
+    if length > total and (total or out_of is not None):
+        kind = "rows that the weights add up to" if sample.weighted else "rows that there are"
+        what = kind if out_of is None else "'out_of' rows that will be scored"
+        raise ValueError(f"The 'k' parameter must be at most the {total:g} {what}. Got {length} instead.")
     return length, total
