@@ -110,12 +110,10 @@ def one_search(seed, n_rounds=3):
 
 @pytest.mark.slow
 def test_weights_make_biased_rounds_unbiased():
-    n_seeds = 100
-    found = np.array([one_search(seed) for seed in range(n_seeds)])
-    error = found.std(axis=0) / np.sqrt(n_seeds)
-    lenses, quality, unweighted, size = found.mean(axis=0)
-    # Four standard errors: estimates from few random items are skewed.
-    assert abs(lenses) < 4.0 * error[0]
-    assert abs(quality) < 4.0 * error[1]
-    assert unweighted > 10.0 * error[2]
+    n_seeds = 60
+    lenses, quality, unweighted, size = np.mean([one_search(seed) for seed in range(n_seeds)], axis=0)
+    # Standard deviations of 1,200 searches: those of a few miss the rare large values of the estimates.
+    assert abs(lenses) < 3.0 * 26.4 / np.sqrt(n_seeds)
+    assert abs(quality) < 3.0 * 37.5 / np.sqrt(n_seeds)
+    assert unweighted > 60.0
     assert abs(size) < 1e-6
