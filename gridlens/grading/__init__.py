@@ -1,5 +1,6 @@
 """Grades of people: a store, their consensus, queues of rows to grade, and when to stop. No astronomy beyond ids."""
 
+from gridlens.grading._agreement import Agreement, agreement
 from gridlens.grading._book import GradeBook
 from gridlens.grading._consensus import Consensus, consensus
 from gridlens.grading._inclusion import inclusion_weights
@@ -10,8 +11,10 @@ from gridlens.grading._vocabulary import GRADES, SUBCLASSES
 __all__ = [
     "GRADES",
     "SUBCLASSES",
+    "Agreement",
     "Consensus",
     "GradeBook",
+    "agreement",
     "consensus",
     "inclusion_weights",
     "lenses_left",
