@@ -85,12 +85,12 @@ def store_table() -> str:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)
     seconds, peak = sum(step[1] for step in found["steps"]), max(step[2] for step in found["steps"])
+    within = "yes" if seconds <= MOST_SECONDS and peak <= MOST_MIB else "NO"
     lines = [
-        f"{found['n_grades']} grades of {found['n_objects']} objects by {len(GRADERS)} graders, {size:.0f} MiB on disk; "
-        f"filled in {filled:.0f} s",
+        f"{found['n_grades']} grades of {found['n_objects']} objects by {len(GRADERS)} graders, {size:.0f} MiB on "
+        f"disk, filled in {filled:.0f} s",
         *(f"{name:24s} {took:6.2f} s, peak {mib:5.0f} MiB" for name, took, mib in found["steps"]),
-        f"{'together':24s} {seconds:6.2f} s, peak {peak:5.0f} MiB (at most {MOST_SECONDS:.0f} s and {MOST_MIB:.0f} MiB: "
-        f"{'yes' if seconds <= MOST_SECONDS and peak <= MOST_MIB else 'NO'})",
+        f"{'together':24s} {seconds:6.2f} s, peak {peak:5.0f} MiB (at most {MOST_SECONDS:.0f} s and 1 GB: {within})",
     ]
     return "\n".join(lines)
 

@@ -13,6 +13,8 @@ from gridlens.grading._schema import bring_up_to_date, check_version
 
 __all__ = ["connect", "explained", "writing"]
 
+# Random ids land all over their index, which SQLite's own 2 MiB do not hold for a million grades.
+_CACHE_KIB = 65_536
 # How long a transaction waits for another process.
 BUSY_SECONDS = 10.0
 _NETWORK = {
@@ -70,6 +72,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         )
     with explained(path), _closed_on_error(sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         bring_up_to_date(connection, path)
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise GridlensError(

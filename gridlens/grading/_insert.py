@@ -14,7 +14,7 @@ NAMESPACE = uuid.UUID("1f6c7f0e-6a0e-4f0c-9a55-0f8c6a4d2b7e")
 
 # A grade replaces the current grade of the same grader for the same object. A repeat measures how well a grader agrees
 # with the first grade, so it replaces nothing but an earlier answer to the same item of the queue. A grade with a
-# stated time replaces none that is later.
+# stated time replaces none that is later. (The + keeps SQLite from reading all grades of the grader by their time.)
 _ADD = """
     INSERT INTO grades (
         grade_id, object_id, grader_id, grade, subclass, confidence, note, marks_json, view, blind, t_shown, t_graded,
@@ -30,7 +30,7 @@ _ADD = """
                        THEN c.kind IS 'repeat' AND c.queue_id = :queue_id AND c.position = :position
                        ELSE c.kind IS NOT 'repeat' END
               AND (:t_graded IS NULL OR c.t_graded <= :t_graded)
-            ORDER BY c.t_graded DESC, c.sequence DESC LIMIT 1
+            ORDER BY +c.t_graded DESC, +c.sequence DESC LIMIT 1
         ),
         (SELECT o.pixels_sha256 FROM objects AS o WHERE o.object_id = :object_id)
     )

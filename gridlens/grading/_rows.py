@@ -209,7 +209,7 @@ def checked_rows(
     for name in GRADE_COLUMNS:
         if name not in rows:
             convert = _CHECKS[name][0]
-            rows[name] = [convert(None) for _ in range(n_rows)]
+            rows[name] = [new_id() for _ in range(n_rows)] if name == "grade_id" else [convert(None)] * n_rows
     wrong = [
         f"{grade} ({subclass})"
         for grade, subclass in zip(rows["grade"], rows["subclass"], strict=True)

@@ -42,9 +42,17 @@ def add_queue(book, items=ITEMS, **changed):
 
 def test_a_grade_comes_back_as_it_was_given(book):
     grade_id = book.add(
-        7.0, "alice", "X", subclass="merger", confidence=0.75, note=" fine\n=1", marks=[[1.5, 2]], view="mosaic", blind=False,
+        7.0,
+        "alice",
+        "X",
+        subclass="merger",
+        confidence=0.75,
+        note=" fine\n=1",
+        marks=[[1.5, 2]],
+        view="mosaic",
+        blind=False,
         t_shown="2026-03-01T10:00:00+02:00",
-    )  # fmt: skip
+    )
     found = book.current()
     assert list(found) == COLUMNS
     assert isinstance(found.index, pd.RangeIndex)
@@ -102,7 +110,7 @@ def test_a_withdrawn_grade_does_not_bring_an_earlier_one_back(book):
 @pytest.mark.parametrize("statement", ["UPDATE grades SET grade = 'A'", "DELETE FROM grades"])
 def test_rows_of_grades_are_never_changed(book, statement):
     book.add("a", "alice", "X")
-    with sqlite3.connect(book.path) as other, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+    with sqlite3.connect(book.path) as other, pytest.raises(sqlite3.IntegrityError, match=r"append-only"):
         other.execute(statement)
     other.close()
 
@@ -133,7 +141,7 @@ def test_values_that_are_not_allowed(book, changed, said):
 
 def test_a_table_is_added_whole_or_not_at_all(book):
     table = pd.DataFrame({"object_id": ["a", "b"], "grader": "alice", "grade": ["A", "Q"]})
-    with pytest.raises(GridlensError, match="The 'grade' column must be .* Got 'Q' instead"):
+    with pytest.raises(GridlensError, match=r"The 'grade' column must be .* Got 'Q' instead"):
         book.add_many(table)
     with pytest.raises(GridlensError, match=r"grader is missing"):
         book.add_many(table[["object_id", "grade"]])
@@ -173,19 +181,19 @@ def test_queues_come_back(book):
     assert queues["queue_id"].tolist() == [queue_id, "second"]
     assert queues["strategy"].tolist() == ["mix", "top"]
     assert queues["params_json"].tolist() == ['{"batch": 3}'] * 2
-    with pytest.raises(GridlensError, match="in the book already"):
+    with pytest.raises(GridlensError, match=r"in the book already"):
         add_queue(book, ITEMS.assign(queue_id="second"))
-    with pytest.raises(GridlensError, match="queue nowhere is not in the grade book"):
+    with pytest.raises(GridlensError, match=r"queue nowhere is not in the grade book"):
         book.add("a", "alice", "A", queue_id="nowhere", position=0)
     with pytest.raises(GridlensError, match=f"The item 1 of the queue {queue_id} is b, not a"):
         book.add("a", "alice", "A", queue_id=queue_id, position=1)
-    with pytest.raises(ValueError, match="'strategy' parameter must be one of mix"):
+    with pytest.raises(ValueError, match=r"'strategy' parameter must be one of mix"):
         add_queue(book, strategy="best")
-    with pytest.raises(GridlensError, match="The model m is not in the book"):
+    with pytest.raises(GridlensError, match=r"The model m is not in the book"):
         add_queue(book, model_id="m")
-    with pytest.raises(GridlensError, match="inclusion_probability.*above 0 and at most 1"):
+    with pytest.raises(GridlensError, match=r"inclusion_probability.*above 0 and at most 1"):
         add_queue(book, ITEMS.assign(inclusion_probability=0.0))
-    with pytest.raises(GridlensError, match="a position twice"):
+    with pytest.raises(GridlensError, match=r"a position twice"):
         add_queue(book, ITEMS.assign(position=0))
     assert len(book.queues()) == 2
 
@@ -202,9 +210,9 @@ def test_models_and_gold_come_back(book):
     book.add_gold(gold.assign(params=[{"snr": 4.0}, None]))
     pd.testing.assert_frame_equal(book.gold(), gold)
     book.add_gold(gold)
-    with pytest.warns(UserWarning, match="The truth of 1 gold objects was replaced"):
+    with pytest.warns(UserWarning, match=r"The truth of 1 gold objects was replaced"):
         book.add_gold(gold[1:].assign(truth=1, kind="known_lens"))
-    with pytest.raises(GridlensError, match="'truth' of the gold objects"):
+    with pytest.raises(GridlensError, match=r"'truth' of the gold objects"):
         book.add_gold(gold.assign(truth=0.5))
 
 
@@ -215,17 +223,17 @@ def test_objects_are_completed_and_their_pixels_watched(book):
     book.add_objects(pd.DataFrame({"object_id": ["a"], "dec": [-1.0], "cluster_id": "c"}))
     first = book.objects().iloc[0]
     assert first.tolist() == ["a", 10.0, -1.0, "", "p", "c"]
-    with pytest.warns(UserWarning, match="The pixels of 1 objects changed. Their 2 grades"):
+    with pytest.warns(UserWarning, match=r"The pixels of 1 objects changed. Their 2 grades"):
         book.add_objects(pd.DataFrame({"object_id": ["a"], "pixels_sha256": ["q"]}))
     # The first grade was given before the pixels were known.
-    with pytest.warns(UserWarning, match="1 grades belong to pixels"):
+    with pytest.warns(UserWarning, match=r"1 grades belong to pixels"):
         assert book.current()["grader"].tolist() == ["alice"]
     assert book.current(other_pixels=True)["grader"].tolist() == ["alice", "bob"]
     book.add("a", "bob", "X")
-    with pytest.warns(UserWarning, match="1 grades"):
+    with pytest.warns(UserWarning, match=r"1 grades"):
         assert book.current()["grade"].tolist() == ["A", "X"]
     book.add_objects(pd.DataFrame({"object_id": ["b"], "pixels_sha256": ["r"]}))
-    with pytest.raises(GridlensError, match="name each object_id once"):
+    with pytest.raises(GridlensError, match=r"name each object_id once"):
         book.add_objects(pd.DataFrame({"object_id": ["a", "a"]}))
 
 

@@ -51,14 +51,14 @@ def test_a_book_of_a_newer_version_is_refused(path):
         raw.execute("PRAGMA user_version = 99")
     raw.close()
     for read_only in (False, True):
-        with pytest.raises(GridlensError, match="has version 99; this gridlens reads 1. Update gridlens"):
+        with pytest.raises(GridlensError, match=r"has version 99; this gridlens reads 1. Update gridlens"):
             GradeBook.open(path, read_only=read_only)
 
 
 def test_an_older_book_is_brought_up_to_date(path, monkeypatch):
     later = (*schema_module.MIGRATIONS, ("ALTER TABLE objects ADD COLUMN redshift REAL", "SELECT 1"))
     monkeypatch.setattr(schema_module, "MIGRATIONS", later)
-    with pytest.raises(GridlensError, match="has version 1 and is read as version 2. Open it once for writing"):
+    with pytest.raises(GridlensError, match=r"has version 1 and is read as version 2. Open it once for writing"):
         GradeBook.open(path, read_only=True)
     with GradeBook.open(path) as book:
         assert len(book.current()) == 300
@@ -71,7 +71,7 @@ def test_an_older_book_is_brought_up_to_date(path, monkeypatch):
 def test_a_migration_that_fails_leaves_the_version_before(path, monkeypatch):
     broken = (*schema_module.MIGRATIONS, ("ALTER TABLE objects ADD COLUMN redshift REAL", "SELECT nonsense"))
     monkeypatch.setattr(schema_module, "MIGRATIONS", broken)
-    with pytest.raises(sqlite3.OperationalError, match="nonsense"):
+    with pytest.raises(sqlite3.OperationalError, match=r"nonsense"):
         GradeBook.open(path)
     monkeypatch.undo()
     with GradeBook.open(path) as book:
@@ -84,7 +84,7 @@ def test_an_sqlite_file_of_another_program_is_refused(tmp_path):
         raw.execute("CREATE TABLE bookmarks (url)")
     raw.close()
     before = path.read_bytes()
-    with pytest.raises(GridlensError, match="an SQLite file of another program"):
+    with pytest.raises(GridlensError, match=r"an SQLite file of another program"):
         GradeBook.open(path)
     assert path.read_bytes() == before
 
@@ -94,7 +94,7 @@ def test_a_truncated_book_is_refused(path, kept):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept)])
     for read_only in (False, True):
-        with pytest.raises(GridlensError, match="is damaged, cut short, or no SQLite file"):
+        with pytest.raises(GridlensError, match=r"is damaged, cut short, or no SQLite file"):
             GradeBook.open(path, read_only=read_only)
 
 
@@ -102,24 +102,24 @@ def test_damage_in_the_middle_is_a_sentence(path):
     whole = bytearray(path.read_bytes())
     whole[8192:-8192] = b"\xaa" * (len(whole) - 16384)
     path.write_bytes(whole)
-    with pytest.raises(GridlensError, match="is damaged"), GradeBook.open(path) as book:
+    with pytest.raises(GridlensError, match=r"is damaged"), GradeBook.open(path) as book:
         book.current()
 
 
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "grades.csv"
     path.write_text("object_id,grade\n" * 100)
-    with pytest.raises(GridlensError, match="is damaged, cut short, or no SQLite file"):
+    with pytest.raises(GridlensError, match=r"is damaged, cut short, or no SQLite file"):
         GradeBook.open(path)
     assert path.read_text().startswith("object_id")
 
 
 def test_missing_places(tmp_path):
-    with pytest.raises(GridlensError, match="There is no grade book"):
+    with pytest.raises(GridlensError, match=r"There is no grade book"):
         GradeBook.open(tmp_path / "absent.sqlite", read_only=True)
-    with pytest.raises(GridlensError, match="The folder .*absent of the grade book does not exist"):
+    with pytest.raises(GridlensError, match=r"The folder .*absent of the grade book does not exist"):
         GradeBook.open(tmp_path / "absent" / "grades.sqlite")
-    with pytest.raises(GridlensError, match="is a folder"):
+    with pytest.raises(GridlensError, match=r"is a folder"):
         GradeBook.open(tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_a_file_system_without_shared_memory_is_refused(tmp_path, monkeypatch):
 
     connect = sqlite3.connect
     monkeypatch.setattr(connection_module.sqlite3, "connect", lambda *a, **k: connect(*a, factory=Without, **k))
-    with pytest.raises(GridlensError, match="has no shared memory.*Keep the file on a local disk, and merge"):
+    with pytest.raises(GridlensError, match=r"has no shared memory.*Keep the file on a local disk, and merge"):
         GradeBook.open(tmp_path / "grades.sqlite")
 
 
@@ -168,9 +168,9 @@ def test_a_book_on_a_read_only_disk_can_be_read(path, as_another_user):
     become()
     with GradeBook.open(place, read_only=True) as book:
         assert len(book.current()) == 300
-        with pytest.raises(GridlensError, match="cannot be written to. Open it with read_only=True"):
+        with pytest.raises(GridlensError, match=r"cannot be written to. Open it with read_only=True"):
             book.add("a", "alice", "A")
-    with pytest.raises(GridlensError, match="cannot be written to. Open it with read_only=True, or copy it"):
+    with pytest.raises(GridlensError, match=r"cannot be written to. Open it with read_only=True, or copy it"):
         GradeBook.open(place)
     assert [file.name for file in folder.iterdir()] == ["grades.sqlite"]
 
@@ -184,7 +184,7 @@ def test_a_log_that_cannot_be_read_is_not_ignored(path, as_another_user):
         for end in ("", "-wal"):
             shutil.copy(f"{path}{end}", folder / f"grades.sqlite{end}")
     become()
-    with pytest.raises(GridlensError, match="has grades in the log grades.sqlite-wal.* Copy both files"):
+    with pytest.raises(GridlensError, match=r"has grades in the log grades.sqlite-wal.* Copy both files"):
         GradeBook.open(folder / "grades.sqlite", read_only=True)
 
 

@@ -58,7 +58,7 @@ def test_a_table_that_grew_adds_what_is_new(book, tmp_path):
     assert book.import_grades(changed, grader="alice") == (1, 1, 0)
     assert current(book) == {"a": "X", "b": "C"}
     earlier = write(tmp_path, "id,grade\na,A\nb,C\n")
-    with pytest.warns(UserWarning, match="1 grades of the table .* were replaced or withdrawn since"):
+    with pytest.warns(UserWarning, match=r"1 grades of the table .* were replaced or withdrawn since"):
         assert book.import_grades(earlier, grader="alice") == (0, 2, 0)
     assert current(book) == {"a": "X", "b": "C"}
     later = write(tmp_path, "id,grade,t_graded\na,A,2099-01-01\n")
@@ -75,7 +75,7 @@ def test_a_repeated_row_is_a_row_of_its_own(book, tmp_path):
 def test_unknown_grades_write_nothing(book, tmp_path):
     path = write(tmp_path, "id,grade\na,A\nb,maybe\nc,maybe\nd,?\n")
     with pytest.raises(
-        GridlensError, match="3 rows of .* unknown grades: 'maybe', '\\?'. Nothing was imported"
+        GridlensError, match=r"3 rows of .* unknown grades: 'maybe', '\?'. Nothing was imported"
     ) as caught:
         book.import_grades(path, grader="alice")
     assert 'translate={"maybe": GRADE}' in str(caught.value)
@@ -105,9 +105,7 @@ def test_tables_that_cannot_be_imported(book, tmp_path, text, said):
 
 def test_the_csv_of_a_queue_is_imported_with_its_items(book, tmp_path):
     items = pd.DataFrame({"position": [0, 1], "object_id": ["a", "b"], "kind": ["top", "gold"]})
-    queue_id = book.add_queue(
-        items, strategy="top", params={}, seed=0, model_id=None, n_pool=2, pool_sha256="0"
-    )  # fmt: skip
+    queue_id = book.add_queue(items, strategy="top", params={}, seed=0, model_id=None, n_pool=2, pool_sha256="0")
     sheet = book.queue_items(queue_id).assign(grade=["B", ""], note="")
     sheet.to_csv(tmp_path / "queue.csv", index=False)
     assert book.import_grades(tmp_path / "queue.csv", grader="alice") == (1, 0, 1)
@@ -126,10 +124,17 @@ QT_SINGLE = """,file_name,classification,subclassification,ra,dec,comment,image_
 4,c5.png,I,Empty,,,Empty,66,2.0
 5,c6.fits,B,Spiral,,,Empty,66,2.0
 """
-QT_OLD = (
-    "file_name,classification,subclassification,comment\nc1_r.fits,NL,NL,NL\nc2.fits,FL,FL,FL\nc3.fits,None,None,None\n"
-)
-QT_MOSAIC = "file_name,classification,grid_pos,page,time\nc1.fits,1.0,0,0,5.5\nc2.fits,0.0,1,0,5.5\nc3.fits,2.0,2,0,5.5\nc4.fits,0.0,0,1,0.0\n"
+QT_OLD = """file_name,classification,subclassification,comment
+c1_r.fits,NL,NL,NL
+c2.fits,FL,FL,FL
+c3.fits,None,None,None
+"""
+QT_MOSAIC = """file_name,classification,grid_pos,page,time
+c1.fits,1.0,0,0,5.5
+c2.fits,0.0,1,0,5.5
+c3.fits,2.0,2,0,5.5
+c4.fits,0.0,0,1,0.0
+"""
 
 
 def test_files_of_qt_stamp_visualizer(book, tmp_path):
@@ -150,7 +155,7 @@ def test_a_mosaic_says_which_objects_were_shown(book, tmp_path):
     assert current(book) == {"c1": "C", "c2": "X", "c3": "U"}
     lacking = pd.read_csv(tmp_path / "table.csv").drop(columns="time")
     lacking.to_csv(tmp_path / "table.csv", index=False)
-    with pytest.raises(GridlensError, match="does not say which objects were shown"):
+    with pytest.raises(GridlensError, match=r"does not say which objects were shown"):
         book.import_grades(tmp_path / "table.csv", grader="alice")
     path = write(tmp_path, QT_MOSAIC)
     assert book.import_grades(path, grader="bob", translate={"1": "B", "0": "", "2": "X"}) == (2, 0, 2)
@@ -163,9 +168,9 @@ def test_files_of_astrorank(book, tmp_path):
     comments = write(tmp_path, 'b.jpg\t1\ta "quoted" comment\nc.jpg\t1\t\n', "rankings_comments.txt")
     assert book.import_grades(comments, grader="bob") == (2, 0, 0)
     assert book.current()["note"].tolist()[-2:] == ['a "quoted" comment', ""]
-    with pytest.raises(GridlensError, match="'7'"):
+    with pytest.raises(GridlensError, match=r"'7'"):
         book.import_grades(write(tmp_path, "b.jpg\t7\n", "rankings.txt"), grader="bob")
-    with pytest.raises(GridlensError, match="must hold a file name, a tab and a rank"):
+    with pytest.raises(GridlensError, match=r"must hold a file name, a tab and a rank"):
         book.import_grades(write(tmp_path, "id,grade\n", "rankings.txt"), grader="bob")
 
 
@@ -191,7 +196,7 @@ def test_an_edited_export_is_refused(book, tmp_path):
     book.export(tmp_path / "out.csv")
     table = read_table(tmp_path / "out.csv")
     table.assign(grade="X").to_csv(tmp_path / "out.csv", index=False)
-    with pytest.raises(GridlensError, match="has X for a as the grade .*, which is A for a in the book. Blank"):
+    with pytest.raises(GridlensError, match=r"has X for a as the grade .*, which is A for a in the book. Blank"):
         book.import_grades(tmp_path / "out.csv")
     table.assign(grade="X", grade_id="", t_graded="").to_csv(tmp_path / "out.csv", index=False)
     assert book.import_grades(tmp_path / "out.csv").added == 1

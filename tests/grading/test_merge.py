@@ -55,7 +55,7 @@ def test_one_name_for_two_people_is_refused(tmp_path):
     with pytest.raises(GridlensError, match=said):
         merge(first, second)
     assert rows(first) == [["a", "alice", "A"]]
-    with pytest.raises(GridlensError, match="has no grader alise"):
+    with pytest.raises(GridlensError, match=r"has no grader alise"):
         merge(first, second, rename={"alise": "alice-2"})
     one_person = tmp_path / "one.sqlite"
     shutil.copy(first, one_person)
@@ -89,10 +89,10 @@ def test_pixels_that_differ_are_warned_about_and_nothing_is_lost(tmp_path):
             book.add_objects(pd.DataFrame({"object_id": ["a", "b"], "pixels_sha256": [sha256, "same"]}))
             book.add("a", grader, "A")
             book.add("b", grader, "B")
-    with pytest.warns(UserWarning, match="The pixels of 1 objects differ"):
+    with pytest.warns(UserWarning, match=r"The pixels of 1 objects differ"):
         merge(first, second)
     assert len(rows(first)) == 4
-    with GradeBook.open(first) as book, pytest.warns(UserWarning, match="1 grades belong to pixels"):
+    with GradeBook.open(first) as book, pytest.warns(UserWarning, match=r"1 grades belong to pixels"):
         assert len(book.current()) == 3
 
 
@@ -110,7 +110,7 @@ def test_queues_models_and_gold_are_merged(books):
         named = book.add_queue(items.assign(queue_id="named"), model_id=other_model, **queue)
         book.add("q", "alice", "A", queue_id=queue_id, position=0)
         book.add_gold(pd.DataFrame({"object_id": ["g", "h"], "truth": 0, "kind": "known_nonlens"}))
-    with pytest.warns(UserWarning, match="1 gold objects have another truth"):
+    with pytest.warns(UserWarning, match=r"1 gold objects have another truth"):
         counts = merge(first, second)
     assert counts == {"graders": 0, "models": 1, "objects": 2, "gold": 1, "queues": 2, "grades": 1}
     with GradeBook.open(first) as book:
@@ -122,19 +122,19 @@ def test_queues_models_and_gold_are_merged(books):
     third = first.with_name("third.sqlite")
     with GradeBook.open(third) as book:
         book.add_queue(items.assign(queue_id="named"), model_id=None, **queue | {"pool_sha256": "1"})
-    with pytest.raises(GridlensError, match="The queue named of .* is another one"):
+    with pytest.raises(GridlensError, match=r"The queue named of .* is another one"):
         merge(third, second)
     assert rows(third) == []
 
 
 def test_books_that_cannot_be_merged(books, tmp_path):
     first, _ = books
-    with pytest.raises(GridlensError, match="cannot be merged into itself"):
+    with pytest.raises(GridlensError, match=r"cannot be merged into itself"):
         merge(first, first)
-    with pytest.raises(GridlensError, match="There is no grade book"):
+    with pytest.raises(GridlensError, match=r"There is no grade book"):
         merge(first, tmp_path / "absent.sqlite")
     (tmp_path / "text.sqlite").write_text("no book\n" * 200)
-    with pytest.raises(GridlensError, match="text.sqlite is damaged"):
+    with pytest.raises(GridlensError, match=r"text.sqlite is damaged"):
         merge(first, tmp_path / "text.sqlite")
 
 
