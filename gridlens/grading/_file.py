@@ -117,8 +117,8 @@ class BookFile:
             warnings.warn(f"The truth of {replaced} gold objects was replaced.", UserWarning, stacklevel=2)
 
     def gold(self) -> pd.DataFrame:
-        """Return the gold objects: `object_id`, `truth` and `kind`."""
-        return self._frame("SELECT object_id, truth, kind FROM gold ORDER BY rowid")
+        """Return the gold objects: `object_id`, `truth`, `kind` and `params_json`."""
+        return self._frame("SELECT object_id, truth, kind, params_json FROM gold ORDER BY rowid")
 
     def add_queue(
         self,

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from gridlens.evaluation import auroc, compare, tpr_at_fpr
 from gridlens.models import PretrainedMember, load_model
+from gridlens.training._markdown import markdown_table
 
 __all__ = ["Beside", "beside_bundled", "builds_on_bundled", "bundled_log_odds"]
 
@@ -25,12 +26,15 @@ _MEASURES: dict[str, Any] = {
 
 
 class Beside(NamedTuple):
-    """The comparison of a model with the bundled one."""
+    """The comparison of a model with another one."""
 
     verdict: str
     """a sentence: which of the two is better"""
     table: str
-    """rows of a Markdown table: measure, this model, the bundled model, difference"""
+    """in Markdown; "" where they were not compared"""
+    other: str = "the bundled model"
+    accepted: bool = True
+    """whether the model may replace the other one"""
 
 
 def bundled_log_odds(features: np.ndarray) -> np.ndarray:
@@ -77,9 +81,10 @@ def beside_bundled(
         groups=None if group is None else group[both],
         n_boot=_DRAWS,
     )
-    rows = [f"| {name} | {one.b} | {one.a} | {_gain(one.difference)} |" for name, one in found.items()]
+    rows = [[name, one.b, one.a, _gain(one.difference)] for name, one in found.items()]
+    head = ["measure", "this model", "the bundled model", "difference"]
     left_out = "" if both.all() else f" ({int(both.sum()):,} of {len(label):,}, which both models score)"
-    return Beside(_verdict(found["AUROC"], left_out, builds_on_it), "\n".join(rows))
+    return Beside(_verdict(found["AUROC"], left_out, builds_on_it), markdown_table(head, rows))
 
 
 def _verdict(auroc: Any, left_out: str, builds_on_it: bool) -> str:

@@ -73,6 +73,8 @@ class HeldOut:
     bundled: np.ndarray | None = None
     """log-odds of the bundled model (n,), for own cutouts"""
     clean: bool = True
+    weight: np.ndarray | None = None
+    """number of cutouts that a row represents (n,); None weighs all rows alike"""
 
 
 def write_card(
@@ -122,9 +124,8 @@ def write_card(
 def _compared_with(beside: Beside | None) -> list[tuple[str, str]]:
     if beside is None or not beside.table:
         return []
-    head = markdown_table(["measure", "this model", "the bundled model", "difference"], [])
-    paired = "Differences are this model less the bundled one, with paired 95 % intervals of a bootstrap over clusters."
-    return [("Compared with the bundled model", f"{head}\n{beside.table}\n\n{paired}")]
+    paired = "Differences are this model less the other one, with paired 95 % intervals of a bootstrap over clusters."
+    return [(f"Compared with {beside.other}", f"{beside.table}\n\n{paired}")]
 
 
 def _screened(detector: LensDetector, held: HeldOut) -> list[tuple[str, str]]:
@@ -160,10 +161,8 @@ def _scores(names: Sequence[str], held: HeldOut) -> str:
     scored = [("the stack", held.score)] if len(names) > 1 else []
     scored += [(name, held.members[:, k]) for k, name in enumerate(names)]
     measures: list[Any] = [auroc, partial(tpr_at_fpr, fpr=0.01), partial(tpr_at_fpr, fpr=0.001), average_precision]
-    rows = [
-        [name, *(measure(held.label, score, groups=held.group, n_boot=_DRAWS) for measure in measures)]
-        for name, score in scored
-    ]
+    options = {"groups": held.group, "sample_weight": held.weight, "n_boot": _DRAWS}
+    rows = [[name, *(measure(held.label, score, **options) for measure in measures)] for name, score in scored]
     head = ["scored by", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001", "average precision"]
     brackets = "Brackets are 95 % intervals of a bootstrap over clusters."
     more = _calibration_error(held) if held.clean else _OF_UNLABELLED
@@ -175,8 +174,8 @@ def _calibration_error(held: HeldOut) -> str:
     fewest = min(len(np.unique(groups[held.label == one])) for one in (0, 1))
     if fewest < _FOLDS:
         return f"The calibration error was not measured: {fewest} clusters of a class are too few."
-    p = calibrate_out_of_fold(held.score, held.label, groups, cv=_FOLDS)
-    error = calibration_error(held.label, p, groups=groups, n_boot=_DRAWS)
+    p = calibrate_out_of_fold(held.score, held.label, groups, held.weight, cv=_FOLDS)
+    error = calibration_error(held.label, p, groups=groups, sample_weight=held.weight, n_boot=_DRAWS)
     return f"Calibration error, with calibrations that have not seen the row: {error}."
 
 

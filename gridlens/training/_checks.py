@@ -30,6 +30,7 @@ __all__ = [
     "check_parameters",
     "check_ranking",
     "check_unseen",
+    "check_with_grades",
 ]
 
 
@@ -86,6 +87,18 @@ def check_no_injection(known_lenses: Any, seeing: Any) -> None:
     for name, value in (("known_lenses", known_lenses), ("seeing", seeing)):
         if value is not None:
             raise ValueError(f"The {name!r} parameter must be None without 'inject_into'. Got {value!r} instead.")
+
+
+def check_with_grades(grades: Any, source: Any, inject_into: Any, positive_unlabelled: bool, pool: Any) -> None:
+    """Raise ValueError where parameters of `train` do not go with `grades`."""
+    if grades is not None and source is None and inject_into is None:
+        raise ValueError("The 'source' parameter must name the pool that 'grades' belong to. Got None instead.")
+    others = {"inject_into": inject_into, "positive_unlabelled": positive_unlabelled or None, "pool": pool}
+    for name, value in others.items():
+        if grades is not None and value is not None:
+            raise ValueError(
+                f"The 'grades' parameter must come without {name!r}. Got both; leave {name!r} out, or 'grades'."
+            )
 
 
 def check_cutouts(data: Source | None) -> None:

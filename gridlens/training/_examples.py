@@ -10,6 +10,7 @@ import numpy as np
 
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError
+from gridlens.training._bundled import Beside
 from gridlens.training._card import HeldOut, Words
 from gridlens.training._mine import Mined
 from gridlens.training._store import MeasuredStore
@@ -31,6 +32,8 @@ class Examples:
         For the members; None weighs all rows alike.
     vetted : ndarray of shape (n,), bool, default=None
         Rows of positive-unlabelled learning that are certainly not lenses; None where there are none.
+    meta_weight, calibration_weight : ndarray of shape (n,), float64, default=None
+        For the weights of the members in the stack, and for a calibration out of fold; None weighs all rows alike.
     """
 
     store: MeasuredStore
@@ -38,6 +41,8 @@ class Examples:
     group: np.ndarray | None = None
     weight: np.ndarray | None = None
     vetted: np.ndarray | None = None
+    meta_weight: np.ndarray | None = None
+    calibration_weight: np.ndarray | None = None
 
     def with_negatives(self, mined: Mined) -> Examples:
         """Return the rows with mined ones as negatives, each in a cluster of its own; they go into the same store."""
@@ -67,7 +72,13 @@ def fit(detector: LensDetector, learn: Examples, calibrate: Examples | None) -> 
         held = (calibrate.store.measured(), calibrate.label, *groups)
     try:
         detector.fit(
-            learn.store.measured(), learn.label, groups=learn.group, sample_weight=learn.weight, calibration=held
+            learn.store.measured(),
+            learn.label,
+            groups=learn.group,
+            sample_weight=learn.weight,
+            meta_weight=learn.meta_weight,
+            calibration=held,
+            calibration_weight=learn.calibration_weight,
         )
     except ValueError as exc:
         raise GridlensError(str(exc)) from exc
@@ -93,3 +104,5 @@ class TrainingSet:
     """whether the labels of the rows to learn from are 1 for a known lens and 0 for others"""
     sections: Callable[[LensDetector], list[tuple[str, str]]] | None = None
     """headings and texts that the card of a fitted detector has besides; None for none"""
+    judged: Callable[[LensDetector], Beside] | None = None
+    """compares a fitted detector with the one that it is to replace; None compares it with the bundled one"""

@@ -1,11 +1,13 @@
 """Recipes of the bundled models: the scenes that are simulated, and the members that learn from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
+from gridlens.features._contract import METADATA_CHOICES
 from gridlens.simulate import RANDOMISED
 
-__all__ = ["RECIPES", "Recipe"]
+__all__ = ["RECIPES", "Recipe", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,26 @@ RECIPES = {
     ),
 }
 """recipes by name"""
+
+
+def settings_of(recipe: str | Recipe | None, **chosen: Any) -> Recipe:
+    """Return a recipe with the parameters that the caller gave."""
+    if not isinstance(recipe, Recipe):
+        # Your own cutouts are learned with the settings of the bundled model.
+        name = "default" if recipe is None else recipe
+        if name not in RECIPES:
+            raise ValueError(
+                f"The 'recipe' parameter must be one of {', '.join(map(repr, RECIPES))}, or a Recipe. Got {name!r} "
+                "instead."
+            )
+        recipe = RECIPES[name]
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if "members" in given:
+        given["members"] = tuple(given["members"])
+    recipe = replace(recipe, **given)
+    if recipe.metadata not in METADATA_CHOICES:
+        raise ValueError(
+            f"The 'metadata' parameter must be one of {', '.join(map(repr, METADATA_CHOICES))}. Got "
+            f"{recipe.metadata!r} instead."
+        )
+    return recipe

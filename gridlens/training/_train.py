@@ -20,7 +20,6 @@ from gridlens.cutouts.images._options import checked_seeing
 from gridlens.detector import LensDetector
 from gridlens.engine._output import parts_folder
 from gridlens.features import Measured
-from gridlens.features._contract import METADATA_CHOICES
 from gridlens.models._manifest import hash_arrays
 from gridlens.sources import Source, open_source
 from gridlens.training._bundled import beside_bundled, builds_on_bundled
@@ -36,8 +35,10 @@ from gridlens.training._checks import (
     check_parameters,
     check_ranking,
     check_unseen,
+    check_with_grades,
 )
 from gridlens.training._examples import TrainingSet, fit
+from gridlens.training._graded import GradedTraining, graded_training
 from gridlens.training._injected_rows import read_pool_table
 from gridlens.training._injected_set import PoolOptions, injected_set, measure_pool, rows_of
 from gridlens.training._labelled import gather, measured_partitions, without_labelled
@@ -45,7 +46,7 @@ from gridlens.training._labels import read_labels
 from gridlens.training._mine import Mined, mine, usable_pool
 from gridlens.training._own_data import own_data_set
 from gridlens.training._positive_unlabelled import learn_from_known_lenses
-from gridlens.training._recipe import RECIPES, Recipe
+from gridlens.training._recipe import Recipe, settings_of
 from gridlens.training._simulated import simulated_set
 from gridlens.training._write import ranking_path, write_bundle, write_ranking
 
@@ -71,6 +72,8 @@ class Trained:
     ranking : DataFrame or None, default=None
         In positive-unlabelled learning, the cutouts that were learned from, best first: `id`, `known_lens` (1 or 0),
         `score` (out of fold, at even prevalence), `rank`, `top_fraction` (rank over their number) and `fold`.
+    accepted : bool, default=True
+        False for a model of grades that is worse than the one that it was to replace; no bundle is written then.
     """
 
     detector: LensDetector = field(repr=False)
@@ -79,12 +82,14 @@ class Trained:
     path: Path | None
     comparison: str = ""
     ranking: pd.DataFrame | None = field(default=None, repr=False)
+    accepted: bool = True
 
 
 def train(
     source: Any = None,
     labels: str | os.PathLike[str] | pd.DataFrame | None = None,
     *,
+    grades: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     recipe: str | Recipe | None = None,
     members: Sequence[Any] | None = None,
@@ -128,6 +133,13 @@ def train(
         Table for `source` with the columns `id` and `label` (1 a lens, 0 certainly not a lens, blank not known), and
         optionally `cluster` (rows with one value are views of one cluster) and `calibration` (1 for rows to calibrate
         on).
+    grades : str or path, default=None
+        A book of grades, see `gridlens.grading.GradeBook`, of objects in `source`, the pool that they were chosen from.
+        The consensus of the graders makes labels: an object with a probability of 0.9 or more is a lens, one of 0.1 or
+        less is not, and the others are both, with weights. The rows that `init_model` (default "default") was trained
+        on stay, with a weight that is chosen out of fold: scenes of its recipe, or the cutouts of `labels`, which is
+        optional then. The figures on the card and the calibration are of graded objects that represent the pool. The
+        new model is written only if it is not worse on them, nor on gold objects, and no known lens is lost.
     out : str or path, default=None
         A new or empty folder, or a new .zip file. None writes no bundle.
     recipe : str or Recipe, default=None
@@ -201,16 +213,32 @@ def train(
     >>> trained = gridlens.train("cutouts/", "labels.csv", out="my-model/")  # doctest: +SKIP
     >>> print(trained.card)  # doctest: +SKIP
     """
+    check_with_grades(grades, source, inject_into, positive_unlabelled, pool)
     if inject_into is not None:
         check_injection(source, recipe, positive_unlabelled, pool, prevalence)
         source = inject_into
     else:
         check_no_injection(known_lenses, seeing)
         check_parameters(
-            source, labels, recipe, positive_unlabelled, groups, pool, init_model, resume, overwrite, options
+            source,
+            labels if grades is None else grades,
+            recipe,
+            positive_unlabelled,
+            groups,
+            pool,
+            init_model,
+            resume,
+            overwrite,
+            options,
         )
-    settings = _settings(recipe, members=members, metadata=metadata, random_state=random_state)
-    if init_model is not None:
+    settings = settings_of(recipe, members=members, metadata=metadata, random_state=random_state)
+    known, grading = None, None
+    if labels is not None and inject_into is None:
+        known = read_labels(labels, positive_unlabelled=positive_unlabelled, groups=groups)
+    if grades is not None:
+        grading = graded_training(grades, known, init_model)
+        settings = grading.settings(settings, members is not None, metadata)
+    elif init_model is not None:
         member = check_init_model(init_model, settings.metadata)
         settings = replace(settings, members=(*settings.members, member))
     if out is not None:
@@ -221,15 +249,14 @@ def train(
     # A source that is open already takes no options.
     unlabelled = None if pool is None else open_source(pool, **({} if hasattr(pool, "partitions") else options))
     pixels = check_members(settings.members, data, unlabelled)
-    known, injecting = None, None
+    injecting = None
     if inject_into is not None:
         check_cutouts(data)
         survey = options.get("survey") or ((data and data.arguments) or {}).get("survey")
         injecting = PoolOptions(
             read_pool_table(labels, groups), known_lenses, survey, checked_seeing(seeing), prevalence
         )
-    elif labels is not None:
-        known = read_labels(labels, positive_unlabelled=positive_unlabelled, groups=groups)
+    elif known is not None:
         check_calibration(known, unlabelled)
     workers: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "n_jobs": n_jobs}
     with contextlib.ExitStack() as stack:
@@ -239,7 +266,7 @@ def train(
             writable_folder(bundle.absolute().parent)
             stack.enter_context(locked(bundle))
         # The bar is gone before the fits, which have their own.
-        total = _total(data, unlabelled, settings, injecting is not None)
+        total = _total(data, unlabelled, settings, injecting is not None, grading)
         with _progress_of("Simulating" if data is None else "Measuring", total, verbose, progress) as advance:
             measured: Callable[..., Any] = functools.partial(
                 measured_partitions, stack, resume=resume, overwrite=overwrite, progress=advance, **workers
@@ -263,6 +290,10 @@ def train(
                     progress=advance,
                     **workers,
                 )
+            elif data is not None and grading is not None:
+                rows = measured(data, parts_folder(bundle))
+                looked_at = data if pixels else None
+                kept = grading.measure(rows, settings.metadata, folder, looked_at, n_jobs=n_jobs, progress=advance)
             elif data is None or known is None:
                 taught = simulated_set(settings, folder, pixels=pixels, n_jobs=n_jobs, progress=advance)
             else:
@@ -273,17 +304,26 @@ def train(
         if injecting is not None:
             taught = injected_set(pooled, settings, prevalence=prevalence, n_jobs=n_jobs, verbose=verbose)
             check_unseen(settings.members, taught)
+        if grading is not None and data is not None:
+            taught = grading.training_set(kept, data, n_jobs=n_jobs, verbose=verbose)
         detector = LensDetector(
-            settings.members, settings.metadata, n_jobs=n_jobs, random_state=settings.random_state, verbose=verbose
+            settings.members,
+            settings.metadata,
+            # Objects that a model chose hold more lenses than the rows of the training before: the stack needs an
+            # intercept.
+            meta="auto" if grading is None else "logistic",
+            n_jobs=n_jobs,
+            random_state=settings.random_state,
+            verbose=verbose,
         )
         made = _teach(detector, taught, negatives, settings.mined_fraction)
         if unlabelled is not None:
             made.training["mined"]["sources"] = unlabelled.record
-        if out is not None:
+        if out is not None and made.accepted:
             write_bundle(detector, bundle, made.card, made.training, overwrite)
             write_ranking(made.ranking, ranking_path(bundle))
-    path = None if out is None else bundle
-    return Trained(detector, made.card, taught.notes, path, made.comparison, made.ranking)
+    path = bundle if out is not None and made.accepted else None
+    return Trained(detector, made.card, taught.notes, path, made.comparison, made.ranking, made.accepted)
 
 
 class _Taught(NamedTuple):
@@ -294,6 +334,7 @@ class _Taught(NamedTuple):
     """the manifest's record"""
     comparison: str
     ranking: pd.DataFrame | None
+    accepted: bool
 
 
 def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | None, mined_fraction: float) -> _Taught:
@@ -317,23 +358,27 @@ def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | No
     with progress_bar("Testing", None, visible=detector.verbose > 0):
         held = taught.held_out(detector)
         beside = None
-        if held.bundled is not None:
+        if taught.judged is not None:
+            beside = taught.judged(detector)
+        elif held.bundled is not None:
             builds_on_it = builds_on_bundled(detector.stack_.members_)
             beside = beside_bundled(held.label, held.score, held.bundled, held.group, builds_on_it)
         if taught.sections is not None:
             sections += taught.sections(detector)
         card = write_card(detector, taught.words, held, taught.notes, mined, beside, sections)
-    comparison = "" if beside is None else beside.verdict
-    return _Taught(card, training | {"data": data}, comparison, ranking)
+    comparison, accepted = ("", True) if beside is None else (beside.verdict, beside.accepted)
+    return _Taught(card, training | {"data": data}, comparison, ranking, accepted)
 
 
-def _total(data: Source | None, pool: Source | None, recipe: Recipe, injecting: bool) -> int | None:
+def _total(
+    data: Source | None, pool: Source | None, recipe: Recipe, injecting: bool, grading: GradedTraining | None
+) -> int | None:
     """Return the number of cutouts and scenes that are measured; None where it is not known."""
     n = recipe.n_scenes if data is None else data.n
     waiting = 0 if pool is None else pool.n
     if n is None or waiting is None:
         return None
-    return rows_of(n) if injecting else n + waiting
+    return rows_of(n) if injecting else n + waiting + (0 if grading is None else grading.n_scenes)
 
 
 @contextlib.contextmanager
@@ -349,26 +394,3 @@ def _progress_of(
                 progress(count)
 
         yield finished
-
-
-def _settings(recipe: str | Recipe | None, **chosen: Any) -> Recipe:
-    """Return a recipe with the parameters that the caller gave."""
-    if not isinstance(recipe, Recipe):
-        # Your own cutouts are learned with the settings of the bundled model.
-        name = "default" if recipe is None else recipe
-        if name not in RECIPES:
-            raise ValueError(
-                f"The 'recipe' parameter must be one of {', '.join(map(repr, RECIPES))}, or a Recipe. Got {name!r} "
-                "instead."
-            )
-        recipe = RECIPES[name]
-    given = {name: value for name, value in chosen.items() if value is not None}
-    if "members" in given:
-        given["members"] = tuple(given["members"])
-    recipe = replace(recipe, **given)
-    if recipe.metadata not in METADATA_CHOICES:
-        raise ValueError(
-            f"The 'metadata' parameter must be one of {', '.join(map(repr, METADATA_CHOICES))}. Got "
-            f"{recipe.metadata!r} instead."
-        )
-    return recipe

@@ -73,7 +73,9 @@ def tune(
     weight: np.ndarray,
     scenes: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
     *,
-    prevalence: float,
+    scene_weights: tuple[float, ...] = _SCENE_WEIGHTS,
+    names: tuple[str, str] = ("the pool", "drawn scenes"),
+    prevalence: float | None = None,
     n_jobs: int,
     verbose: int,
 ) -> Tuned:
@@ -84,18 +86,27 @@ def tune(
     features : ndarray of shape (n, 315)
     label, group, weight : ndarray of shape (n,)
     scenes : tuple of features (m, 315), label (m,) and weight (m,), or None
-        Drawn scenes.
-    prevalence : float
-        Of lenses among the cutouts of the pool as they are, for the non-negative risk.
+        Drawn scenes, or other rows that may join the rows of the pool.
+    scene_weights : tuple of float
+        Weights of these that are compared.
+    names : tuple of str
+        Names of the rows of the pool, and of the others.
+    prevalence : float, default=None
+        Of lenses among the cutouts of the pool as they are, for the non-negative risk; None leaves it out.
     n_jobs : int
         Threads.
     verbose : int
         1 shows the progress.
     """
     rows = _Rows(features, label, group, weight)
-    weights = _SCENE_WEIGHTS if scenes is not None else (0.0,)
+    weights = scene_weights if scenes is not None else (0.0,)
     compared: list[Choice] = []
-    with progress_bar("Comparing", len(weights) + len(_HARD_WEIGHTS) + 1, visible=verbose > 0) as advance:
+    n = len(weights) + len(_HARD_WEIGHTS) + (prevalence is not None)
+    with progress_bar("Comparing", n, visible=verbose > 0) as advance:
+
+        def named(scene_weight: float) -> str:
+            pool, others = names
+            return f"{pool}, {others} with a weight of {scene_weight:g}" if scene_weight else f"{pool} alone"
 
         def judge(name: str, learned: _Rows, scene_weight: float, lenses: float | None = None) -> np.ndarray:
             advance(0, name)
@@ -104,21 +115,19 @@ def tune(
             advance(1)
             return score
 
-        scores = [judge(_named(one), rows, one) for one in weights]
+        scores = [judge(named(one), rows, one) for one in weights]
         best = int(np.argmin([choice.log_loss for choice in compared]))
         chosen, hard = weights[best], _hard(rows, scores[best])
         factors = (1.0, *_HARD_WEIGHTS)
         for factor in _HARD_WEIGHTS:
             harder = rows._replace(weight=np.where(hard, factor, 1.0) * weight)
-            judge(f"{_named(chosen)}, hard negatives with a weight of {factor:g}", harder, chosen)
+            judge(f"{named(chosen)}, hard negatives with a weight of {factor:g}", harder, chosen)
         losses = [compared[best].log_loss, *(choice.log_loss for choice in compared[len(weights) :])]
-        judge(f"the pool alone, unlabelled at a prevalence of {prevalence:g} (nnPU)", rows, 0.0, prevalence)
-    better = compared[-1].log_loss < compared[0].log_loss
+        better = False
+        if prevalence is not None:
+            judge(f"{names[0]} alone, unlabelled at a prevalence of {prevalence:g} (nnPU)", rows, 0.0, prevalence)
+            better = compared[-1].log_loss < compared[0].log_loss
     return Tuned(chosen, hard, factors[int(np.argmin(losses))], compared, better)
-
-
-def _named(scene_weight: float) -> str:
-    return f"the pool, drawn scenes with a weight of {scene_weight:g}" if scene_weight else "the pool alone"
 
 
 def _out_of_fold(

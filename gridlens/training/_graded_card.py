@@ -1,0 +1,144 @@
+"""The parts of a model card that describe a training from grades."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from gridlens.calibration._weights import effective_number
+from gridlens.grading import GRADES, agreement
+from gridlens.training._card import Words
+from gridlens.training._graded_old import FEWEST_EFFECTIVE, OldRows
+from gridlens.training._grades import LENS, NO_LENS, Graded
+from gridlens.training._markdown import markdown_table
+from gridlens.training._old_model import OldModel
+from gridlens.training._tuned import Tuned
+
+__all__ = ["graded_sections", "graded_words"]
+
+_LIMITS = """\
+- The grades are opinions on images, not spectroscopic confirmations.
+- Made for cutouts of the pool. The scores above represent it where random objects were graded, and no other sky.
+- `p_lens` holds at the declared prevalence, for cutouts like those of the calibration."""
+_ON = {
+    "grades": "Calibrated on out-of-fold scores of the graded rows that represent the pool, weighted",
+    "labels": "Calibrated on out-of-fold scores of the labelled rows",
+    "scenes": "Calibrated on {n:,} other simulated scenes",
+}
+
+
+def graded_words(table: pd.DataFrame, before: OldRows, labelled: bool, on: str, tuned: Tuned, old: OldModel) -> Words:
+    """Return the words of the card.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of the graded rows, as `labelled_twice` returns it, with `represents` and `gold`.
+    before : OldRows
+    labelled : bool
+        Whether these have labels in a table; otherwise they are scenes.
+    on : {"grades", "labels", "scenes"}
+        Rows of the calibration.
+    tuned : Tuned
+    old : OldModel
+    """
+    objects = table.drop_duplicates("place")
+    between = len(table) - len(objects)
+    lines = [
+        f"{len(objects):,} graded cutouts: {int((objects['label'] == 1).sum()):,} are rather lenses than not. "
+        f"{between:,} with a probability between {NO_LENS:g} and {LENS:g} have both labels, with weights.",
+    ]
+    if before.learn is not None:
+        kind = "labelled cutouts" if labelled else f"simulated scenes of the recipe of {old.base}"
+        lines.append(
+            f"{len(before.learn.label):,} {kind} stay in the training, with a weight of {tuned.scene_weight:g} that "
+            "was chosen out of fold."
+        )
+    lines.append(
+        f"The graded objects without a lens that scored highest have a weight of {tuned.hard_weight:g}. The weights of "
+        f"the members, and that of the model {old.base}, are learned from the grades alone."
+    )
+    calibrated = _ON[on].format(n=0 if before.calibrate is None else len(before.calibrate.label))
+    if on != "grades":
+        calibrated += f", since fewer than {FEWEST_EFFECTIVE} graded lenses, effectively, represent the pool"
+    represents = table["represents"].to_numpy() * table["weight"].to_numpy()
+    weighted = represents[table["label"].to_numpy() == 1].any()
+    how = "Each cutout is scored by members that have not seen its cluster. "
+    how += (
+        "Cutouts have the inverse of their probability to be in the sample of the pool as their weight, so that the "
+        "measures are those of the pool."
+        if weighted
+        else "The cutouts were chosen by a model: the measures are not those of the pool."
+    )
+    return Words(
+        title="A model of graded cutouts",
+        trained_on="\n".join(lines),
+        calibrated_on=calibrated,
+        scored_on="on graded cutouts, out of fold",
+        scored_how=how,
+        limits=_LIMITS,
+    )
+
+
+def graded_sections(graded: Graded, table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the section on grades: graders, agreement, gold, and whom the grades represent.
+
+    Parameters
+    ----------
+    graded : Graded
+    table : DataFrame
+        As for `graded_words`.
+    """
+    grades, gold = graded.grades, graded.gold
+    measured = agreement(grades, gold, _snr_of(gold), n_boot=300)
+    counts = pd.crosstab(grades["grader"], grades["grade"]).reindex(columns=list(GRADES), fill_value=0)
+    same = measured.repeats.set_index("grader")["same"]
+    found = {(row.grader, row.truth): row.found for row in measured.gold.itertuples()}
+    rows = [
+        [name, *row, same.get(name, ""), found.get((name, 1), "no gold"), found.get((name, 0), "no gold")]
+        for name, row in zip(counts.index, counts.to_numpy().tolist(), strict=True)
+    ]
+    head = ["grader", *GRADES, "same grade again", "gold lenses graded A or B", "other gold graded A or B"]
+    parts = [
+        markdown_table(head, rows),
+        f"Quadratic kappa of all pairs of graders: {measured.kappa}. The evidence of several grades of one object is "
+        f"tempered by {graded.found.tempering:.2g}.",
+    ]
+    if len(measured.completeness):
+        bins = [
+            [f"{row.snr_low:g} to {row.snr_high:g}", row.n_objects, row.completeness]
+            for row in measured.completeness.itertuples()
+        ]
+        parts.append(markdown_table(["arc S/N of gold lenses", "objects", "completeness"], bins))
+    parts.append(_represented(graded, table))
+    return [("Grades", "\n\n".join(parts))]
+
+
+def _represented(graded: Graded, table: pd.DataFrame) -> str:
+    """Return sentences on the sample of the pool: effective numbers, prevalence, lenses left."""
+    represents = table["represents"].to_numpy() * table["weight"].to_numpy()
+    label = table["label"].to_numpy()
+    if not represents.any():
+        return "No graded object represents the pool: no random object was graded."
+    by_class = [represents[label == one] for one in (1, 0)]
+    effective = [effective_number(weight[weight > 0.0]) if weight.any() else 0.0 for weight in by_class]
+    prevalence = float(represents[label == 1].sum() / represents.sum())
+    return (
+        f"Of the objects that represent the pool, the effective number of lenses is {effective[0]:.1f}, and that of "
+        f"others {effective[1]:.1f}. The prevalence of lenses in the pool is estimated at {prevalence:.2g}; lenses "
+        f"that are not graded yet: {graded.left}."
+    )
+
+
+def _snr_of(gold: pd.DataFrame) -> pd.Series[float] | None:
+    """Return the arc S/N of gold lenses by object id, where their parameters state it as `arc_snr`."""
+    if "params_json" not in gold:
+        return None
+    values = {}
+    for name, text in zip(gold["object_id"], gold["params_json"], strict=True):
+        stated = json.loads(text or "{}")
+        if isinstance(stated, dict) and isinstance(stated.get("arc_snr"), int | float):
+            values[name] = float(stated["arc_snr"])
+    return pd.Series(values, dtype=np.float64) if values else None

@@ -1,0 +1,164 @@
+"""Measured cutouts with grades, and those beside them that a training from grades needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gridlens._tables import some_names
+from gridlens.errors import GridlensError
+from gridlens.features import Measured
+from gridlens.sources import Partition, Source
+from gridlens.training._grades import LENS, NO_LENS, Graded
+from gridlens.training._kept import KeptRows, read_pixels
+from gridlens.training._labels import Labels
+
+__all__ = ["GradedRows", "graded_rows", "labelled_twice"]
+
+# Cutouts that the fraction of the pool above a known lens is counted among.
+_SAMPLE = 20_000
+
+
+class GradedRows(NamedTuple):
+    """Rows of a pool.
+
+    Attributes
+    ----------
+    graded : KeptRows
+        Their places are rows of `Graded.objects`.
+    labelled : KeptRows
+        Rows with a label in a table, to whose rows their places belong; they have no grade, or the table overrides it.
+    sample : Measured
+        A random sample of the pool, of at most 20,000 rows.
+    notes : list of str
+        Rows that were left out, a sentence each.
+    """
+
+    graded: KeptRows
+    labelled: KeptRows
+    sample: Measured
+    notes: list[str]
+
+
+def graded_rows(
+    rows: Iterable[tuple[Partition, Measured]],
+    graded: Graded,
+    known: Labels | None,
+    metadata: str,
+    folder: Path,
+    pixels: Source | None = None,
+) -> GradedRows:
+    """Keep the rows that have a grade or a label.
+
+    Parameters
+    ----------
+    rows : iterable of Partition and Measured
+        The pool.
+    graded : Graded
+    known : Labels or None
+        Labels of the training before; a label overrides a grade.
+    metadata : {"image", "survey", "all"}
+        As in `LensDetector`.
+    folder : Path
+        For the files that rows are mapped from.
+    pixels : Source, optional
+        The same pool, where members look at cutouts: those that are kept are read once more.
+
+    Raises
+    ------
+    GridlensError
+        A graded cutout occurs twice, or no grade belongs to a cutout.
+    """
+    of_grade = {name: place for place, name in enumerate(graded.objects.index)}
+    of_label = {} if known is None else known.row
+    kept, labelled = KeptRows(folder, "graded"), KeptRows(folder, "labelled")
+    seen: set[str] = set()
+    rejected: list[str] = []
+    partitions: list[Partition] = []
+    sample: list[Measured] = []
+    rng, n, overridden = np.random.default_rng(0), 0, 0
+    for partition, measured in rows:
+        names = measured.ids.tolist()
+        label = np.array([of_label.get(name, -1) for name in names], dtype=np.int64)
+        grade = np.array([of_grade.get(name, -1) for name in names], dtype=np.int64)
+        overridden += int(((label >= 0) & (grade >= 0)).sum())
+        grade[label >= 0] = -1
+        wanted = np.flatnonzero((label >= 0) | (grade >= 0))
+        _check_once([names[k] for k in wanted], seen)
+        rejected += measured.ids[wanted[measured.rejected[wanted]]].tolist()
+        visible = measured.with_metadata(metadata)
+        for one, place in ((kept, grade), (labelled, label)):
+            chosen = np.flatnonzero((place >= 0) & ~measured.rejected)
+            one.add(visible[chosen], place[chosen])
+        if len(wanted):
+            partitions.append(partition)
+        usable = visible[~measured.rejected].without_cutouts()
+        n += len(usable)
+        sample = _sampled([*sample, usable], n, rng)
+    missing = [name for name in of_grade if name not in seen]
+    if of_grade and len(missing) == len(of_grade):
+        raise GridlensError(
+            f"No graded object ({some_names(missing)}) is among the cutouts. Check that the grades and the cutouts "
+            "belong together."
+        )
+    notes = list(graded.notes)
+    if missing:
+        notes.append(f"{len(missing)} graded objects have no cutout: {some_names(missing)}.")
+    if rejected:
+        notes.append(f"{len(rejected)} graded or labelled cutouts were rejected: {some_names(rejected)}.")
+    if overridden:
+        notes.append(f"{overridden} objects have a label in the table, which overrides their grades.")
+    if pixels is not None:
+        read_pixels(pixels, partitions, (kept, labelled))
+    return GradedRows(kept, labelled, Measured.concatenate(sample), notes)
+
+
+def labelled_twice(kept: KeptRows, graded: Graded) -> pd.DataFrame:
+    """Append the rows that are neither lenses nor not lenses once more, so that each has both labels with weights.
+
+    Returns
+    -------
+    DataFrame
+        A row for each one of the store: `label`; `weight`, of the label; `place`, in `graded.objects`.
+    """
+    places = kept.places
+    q = graded.objects["q"].to_numpy()[places]
+    between = np.flatnonzero((q > NO_LENS) & (q < LENS))
+    likely = (q >= 0.5).astype(np.int64)
+    weight = np.ones(len(q))
+    weight[between] = np.where(likely == 1, q, 1.0 - q)[between]
+    if len(between):
+        whole = kept.store.measured()
+        kept.store.add(whole[between])
+    return pd.DataFrame(
+        {
+            "label": np.concatenate([likely, 1 - likely[between]]),
+            "weight": np.concatenate([weight, 1.0 - weight[between]]),
+            "place": np.concatenate([places, places[between]]),
+        }
+    )
+
+
+def _sampled(parts: list[Measured], n: int, rng: np.random.Generator) -> list[Measured]:
+    """Return a random sample of rows of which `n` were seen so far, the last part being new."""
+    *before, new = parts
+    if n <= _SAMPLE:
+        return parts
+    old = Measured.concatenate(before)
+    taken = rng.hypergeometric(len(new), n - len(new), _SAMPLE)
+    stay = rng.choice(len(old), _SAMPLE - taken, replace=False)
+    return [old[np.sort(stay)], new[np.sort(rng.choice(len(new), taken, replace=False))]]
+
+
+def _check_once(names: list[str], seen: set[str]) -> None:
+    repeated = [name for name in names if name in seen]
+    seen.update(names)
+    if repeated:
+        raise GridlensError(
+            f"The data must hold each graded cutout once. Got {some_names(repeated)} again instead; leave out the "
+            "copies."
+        )
