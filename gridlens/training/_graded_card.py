@@ -35,7 +35,7 @@ def graded_words(table: pd.DataFrame, before: OldRows, labelled: bool, on: str, 
     Parameters
     ----------
     table : DataFrame
-        Of the graded rows, as `labelled_twice` returns it, with `represents` and `gold`.
+        Of the graded rows, as `labelled_twice` returns it, with the `represents` of the training set.
     before : OldRows
     labelled : bool
         Whether these have labels in a table; otherwise they are scenes.
@@ -63,8 +63,7 @@ def graded_words(table: pd.DataFrame, before: OldRows, labelled: bool, on: str, 
     calibrated = _ON[on].format(n=0 if before.calibrate is None else len(before.calibrate.label))
     if on != "grades":
         calibrated += f", since fewer than {FEWEST_EFFECTIVE} graded lenses, effectively, represent the pool"
-    represents = table["represents"].to_numpy() * table["weight"].to_numpy()
-    weighted = represents[table["label"].to_numpy() == 1].any()
+    weighted = table["represents"].to_numpy()[table["label"].to_numpy() == 1].any()
     how = "Each cutout is scored by members that have not seen its cluster. "
     how += (
         "Cutouts have the inverse of their probability to be in the sample of the pool as their weight, so that the "
@@ -118,8 +117,7 @@ def graded_sections(graded: Graded, table: pd.DataFrame) -> list[tuple[str, str]
 
 def _represented(graded: Graded, table: pd.DataFrame) -> str:
     """Return sentences on the sample of the pool: effective numbers, prevalence, lenses left."""
-    represents = table["represents"].to_numpy() * table["weight"].to_numpy()
-    label = table["label"].to_numpy()
+    represents, label = table["represents"].to_numpy(), table["label"].to_numpy()
     if not represents.any():
         return "No graded object represents the pool: no random object was graded."
     by_class = [represents[label == one] for one in (1, 0)]

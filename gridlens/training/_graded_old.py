@@ -52,7 +52,7 @@ def calibrated_on(graded: Graded, known: Labels | None, old: OldModel) -> Litera
         They do not, and there are no others.
     """
     objects = graded.objects[(graded.objects["gold"].isna() & (graded.objects["q"] >= 0.5)).to_numpy()]
-    weight = (objects["q"] * objects["represents"].fillna(0.0)).to_numpy()
+    weight = objects["represents"].fillna(0.0).to_numpy()
     effective = effective_number(weight[weight > 0.0]) if weight.any() else 0.0
     if effective >= FEWEST_EFFECTIVE:
         return "grades"

@@ -125,16 +125,20 @@ def graded_set(
 
 
 def _with_objects(table: pd.DataFrame, graded: Graded) -> pd.DataFrame:
-    """Return the rows with facts about their objects: `represents` (0 where unknown), `gold`, `group` and `id`."""
+    """Return the rows with facts about their objects: `represents`, `gold`, `group` and `id`.
+
+    Of an object with both labels, the likelier one represents the pool: the consensus has the prevalence of what was
+    graded, and gives a random object, which is hardly ever a lens, too high a probability. `represents` is 0 for the
+    other one, for gold, and where it is unknown.
+    """
     objects = graded.objects
     of_object = objects.index.to_series().radd("\0")
     group = pd.factorize(objects["cluster"].where(objects["cluster"] != "", of_object))[0]
     place = table["place"].to_numpy()
     is_gold = objects["gold"].notna().to_numpy()[place]
     represents = objects["represents"].fillna(0.0).to_numpy()[place]
-    return table.assign(
-        represents=np.where(is_gold, 0.0, represents), gold=is_gold, group=group[place], id=objects.index[place]
-    )
+    represents = np.where(is_gold | table["place"].duplicated().to_numpy(), 0.0, represents)
+    return table.assign(represents=represents, gold=is_gold, group=group[place], id=objects.index[place])
 
 
 def _tuned(rows: GradedRows, table: pd.DataFrame, before: OldRows, n_jobs: int, verbose: int) -> Tuned:
@@ -160,7 +164,7 @@ def _tuned(rows: GradedRows, table: pd.DataFrame, before: OldRows, n_jobs: int, 
 def _joined(rows: GradedRows, table: pd.DataFrame, before: OldRows, tuned: Tuned, on: str) -> Examples:
     """Return the rows to learn from: the graded ones first, then those of the training before."""
     label, group, weight = (table[name].to_numpy() for name in ("label", "group", "weight"))
-    represents = weight * table["represents"].to_numpy()
+    represents = table["represents"].to_numpy()
     graded = Examples(
         rows.graded.store,
         label,
@@ -191,7 +195,7 @@ def _held_out(detector: LensDetector, table: pd.DataFrame, learn: Examples) -> H
     """Return the out-of-fold scores of the graded rows; those that represent the pool have weights."""
     stack = detector.stack_
     n = len(table)
-    represents = (table["weight"] * table["represents"]).to_numpy()
+    represents = table["represents"].to_numpy()
     # Of objects that a model chose, all count alike: there is nothing to tell which ones they represent.
     weight = represents if represents[table["label"].to_numpy() == 1].any() else table["weight"].to_numpy()
     chosen = np.flatnonzero(weight > 0.0)
@@ -218,7 +222,7 @@ def _scored(detector: LensDetector, rows: GradedRows, table: pd.DataFrame, learn
         table["group"].to_numpy()[chosen],
         before[chosen],
         detector.stack_.out_of_fold_score(learn.label, learn.meta_weight)[:n][chosen],
-        (table["weight"] * table["represents"]).to_numpy()[chosen],
+        table["represents"].to_numpy()[chosen],
         gold,
         gold & (label == 1),
         table["id"].to_numpy()[chosen],
