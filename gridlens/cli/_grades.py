@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from gridlens.cli._grades_queue import agreement, queue
 from gridlens.cli._terminal import say
 
 __all__ = ["grades"]
@@ -116,3 +117,7 @@ def merge(book: str, other: str, rename: dict[str, str]) -> None:
     with GradeBook.open(book) as opened:
         counts = opened.merge(other, rename=rename)
     say(f"{other}: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + " added")
+
+
+for _command in (queue, agreement):
+    grades.add_command(_command)

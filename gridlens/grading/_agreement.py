@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations, pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,18 @@ class Agreement:
     gold: pd.DataFrame
     completeness: pd.DataFrame
     seconds: pd.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tables as lists of dictionaries that JSON can hold; missing and infinite numbers are None."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return {name: _plain(one) for name, one in value._asdict().items()}
+    if isinstance(value, pd.DataFrame):
+        return [{str(name): _plain(one) for name, one in row.items()} for row in value.to_dict("records")]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def agreement(

@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PANEL", "PANEL_TITLE", "draw_candidate", "draw_color", "draw_panels", "n_panels", "shown_arc", "strip"]
+__all__ = [
+    "PANEL",
+    "PANEL_TITLE",
+    "draw_candidate",
+    "draw_color",
+    "draw_panels",
+    "draw_views",
+    "n_panels",
+    "shown_arc",
+    "strip",
+]
 
 PANEL, PANEL_TITLE = 2.75, 0.18  # inches
 _TITLE = 7.5  # points
@@ -101,13 +111,44 @@ def draw_panels(
     str
         Sentences on the outlines, and on an unknown orientation; "" if there is nothing to say.
     """
-    pixels, bcg, scale = cutout.pixels[0], cutout.bcg_xy[0], float(cutout.pixel_scale[0])
     patch = int(explanation.table["arc_patch"][row])
     arc, other = shown_arc(cutout, patch), _other_arc(cutout, explanation, row, patch)
-    rgb = lupton_rgb(pixels)
+    oriented = draw_views(axes[:3], cutout, arc, other)
+    rgb = lupton_rgb(cutout.pixels[0])
+    patches, *others = axes[3:]
+    _heat(patches, rgb, by_patch(explanation.take([row])).to_numpy().reshape(3, 3))
+    patches.set_title("contribution of each patch, log-odds", fontsize=_TITLE)
+    for ax, (name, values) in zip(others, maps.items(), strict=True):
+        limit = max(float(np.nanmax(np.abs(values))), 1e-6)
+        ax.imshow(values, origin="lower", cmap=diverging(), vmin=-limit, vmax=limit, interpolation="nearest")
+        # A dollar sign in the name of a member begins no formula.
+        ax.set_title(f"{name}: loss where hidden, up to {limit:.2g}", fontsize=_TITLE, parse_math=False)
+    for ax in axes[3:]:
+        frame(ax, len(rgb))
+    return _note(arc, other, oriented)
+
+
+def draw_views(
+    axes: Any, cutout: CutoutSet, arc: ArcCandidate | None = None, other: ArcCandidate | None = None
+) -> bool:
+    """Draw one cutout into three axes: colour, white map and blue map.
+
+    Parameters
+    ----------
+    axes : sequence of 3 matplotlib Axes
+    cutout : CutoutSet of 1
+    arc, other : ArcCandidate, default=None
+        Candidates to outline, the second one dashed.
+
+    Returns
+    -------
+    bool
+        Whether the orientation is known, and drawn.
+    """
+    pixels, bcg, scale = cutout.pixels[0], cutout.bcg_xy[0], float(cutout.pixel_scale[0])
     white, blue = detection_maps(pixels, bcg, scale)
-    colour, first, second, patches, *others = axes
-    draw_color(colour, cutout, rgb, arc)
+    colour, first, second = axes
+    draw_color(colour, cutout, lupton_rgb(pixels), arc)
     colour.set_title("i, r, g", fontsize=_TITLE)
     for ax, values, title, cmap in (
         (first, white, "white map: all light", "gray"),
@@ -121,16 +162,9 @@ def draw_panels(
         outline(colour, other, "#ffffff", dashed=True)
         outline(first, other, LENS, dashed=True)
     oriented = draw_compass(colour, cutout.sky_axes[0], _occupied(pixels, arc, other))
-    _heat(patches, rgb, by_patch(explanation.take([row])).to_numpy().reshape(3, 3))
-    patches.set_title("contribution of each patch, log-odds", fontsize=_TITLE)
-    for ax, (name, values) in zip(others, maps.items(), strict=True):
-        limit = max(float(np.nanmax(np.abs(values))), 1e-6)
-        ax.imshow(values, origin="lower", cmap=diverging(), vmin=-limit, vmax=limit, interpolation="nearest")
-        # A dollar sign in the name of a member begins no formula.
-        ax.set_title(f"{name}: loss where hidden, up to {limit:.2g}", fontsize=_TITLE, parse_math=False)
     for ax in axes:
         frame(ax, len(pixels))
-    return _note(arc, other, oriented)
+    return oriented
 
 
 def shown_arc(cutout: CutoutSet, patch: int) -> ArcCandidate | None:
