@@ -1,4 +1,4 @@
-"""Consensus of graders on simulated grades: log loss, AUROC and wrong labels, by tempering.
+"""Consensus of graders on simulated grades, and lenses left: log loss, AUROC, wrong labels, coverage of the interval.
 
 python benchmarks/_grading_consensus.py
 
@@ -16,9 +16,9 @@ import pandas as pd
 from scipy.special import expit
 
 from gridlens.evaluation import auroc, log_loss
-from gridlens.grading import consensus
+from gridlens.grading import consensus, lenses_left, make_queue
 
-__all__ = ["consensus_table", "drawn_grades"]
+__all__ = ["consensus_table", "drawn_grades", "lenses_left_table"]
 
 LABELS = np.array(["A", "B", "C", "X"])
 TABLES = np.array([[0.45, 0.27, 0.16, 0.12], [0.01, 0.04, 0.15, 0.80]])
@@ -115,6 +115,41 @@ def consensus_seconds(n_grades: int = 1_000_000, n_graders: int = 10) -> float:
     return time.perf_counter() - begin
 
 
+def lenses_left_table(seeds: Iterable[int] = range(200), n_pool: int = 3000, n_rounds: int = 4) -> pd.DataFrame:
+    """Return how often the interval of the lenses that are left holds the truth, after rounds of the strategy "mix"."""
+    seeds = list(seeds)
+    lines = []
+    for n_lenses in (10, 60, 300):
+        found = pd.DataFrame([_search(seed, n_lenses, n_pool, n_rounds) for seed in seeds])
+        lines.append(
+            {
+                "lenses": n_lenses,
+                "left": f"{found['left'].mean():.1f}",
+                "estimate": f"{found['value'].mean():.1f} +- {found['value'].std() / np.sqrt(len(seeds)):.1f}",
+                "interval": f"{found['low'].mean():.1f} to {found['high'].mean():.1f}",
+                "coverage": f"{found['left'].between(found['low'], found['high']).mean():.3f}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _search(seed: int, n_lenses: int, n_pool: int, n_rounds: int) -> dict[str, float]:
+    """Grade queues of 100 without error; each round ranks by another score, as a retrained model would."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n_pool) < n_lenses
+    names = np.array([f"o{i}" for i in range(n_pool)])
+    items, done = [], np.zeros(0, dtype=int)
+    for k in range(n_rounds):
+        table = pd.DataFrame({"object_id": names, "score": rng.normal(size=n_pool) + 1.5 * truth})
+        made = make_queue(table, graded=names[done], random_state=seed)
+        items.append(made.assign(queue_id=f"q{k}"))
+        done = np.append(done, made["object_id"].str[1:].astype(int))
+    grades = pd.DataFrame({"object_id": names[done], "grader": "g", "grade": np.where(truth[done], "A", "X")})
+    estimate = lenses_left(pd.concat(items), grades, pd.Series(truth[done].astype(float), index=names[done]))
+    return {"left": n_lenses - truth[done].sum(), **estimate._asdict()}
+
+
 if __name__ == "__main__":
     print(consensus_table().to_string(index=False))
+    print(lenses_left_table().to_string(index=False))
     print(f"consensus of 10^6 grades: {consensus_seconds():.1f} s")

@@ -131,7 +131,7 @@ def with_strata(items: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
     known = pd.concat([in_queue, loose]).groupby(["round", "object_id"], sort=False)["labelled"].any()
     sampled = sampled.merge(known.rename("answer").reset_index(), on=["round", "object_id"], how="left")
     sampled["graded"] = sampled["answer"].notna()
-    sampled["labelled"] = sampled["answer"].fillna(False).astype(bool)
+    sampled["labelled"] = sampled["answer"].eq(True)
     begun = sampled[sampled["graded"]].groupby("object_id", sort=False)["round"].min()
     start = sampled["object_id"].map(begun)
     sampled = sampled[(start.isna() | (sampled["round"] <= start)).to_numpy()].drop(columns="answer")

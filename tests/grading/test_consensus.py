@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from crowdkit.aggregation import DawidSkene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
@@ -34,6 +33,7 @@ def gold_of(truth, ids):
 
 @pytest.mark.filterwarnings("ignore")  # crowd-kit calls pandas in ways that it deprecates
 def test_it_is_dawid_and_skene_without_shrinkage():
+    DawidSkene = pytest.importorskip("crowdkit.aggregation").DawidSkene
     tables = np.array([[0.85, 0.0, 0.0, 0.15], [0.05, 0.0, 0.0, 0.95]])
     grades, _ = drawn_grades(0, n=150, tables=tables, n_graders=5, coverage=0.9)
     # A negative tolerance: rounding would end its steps before the maximum.
