@@ -6,13 +6,16 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
+from scipy.stats import rankdata
 
 from gridlens._constants import Z_95
 from gridlens.calibration import wilson
 from gridlens.calibration._weights import effective_number
 
-__all__ = ["Estimate", "delong_interval", "unresolvable", "widest"]
+__all__ = ["Estimate", "delong_interval", "mean_variance", "unresolvable", "widest"]
+
+_NEWTON_STEPS = 30
 
 
 class Estimate(NamedTuple):
@@ -58,23 +61,55 @@ def unresolvable(count: int, kind: str) -> Estimate:
     return Estimate(math.nan, math.nan, math.nan, note)
 
 
-def delong_interval(
-    positive: np.ndarray, negative: np.ndarray, positive_weight: np.ndarray, negative_weight: np.ndarray
-) -> tuple[float, float, float]:
-    """AUROC of the scores of both classes, with DeLong's 95 % interval on the logit scale.
+def delong_interval(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None) -> tuple[float, float, float]:
+    """AUROC of rows of both classes, with DeLong's 95 % interval on the logit scale.
 
     The placement of each row is the weighted fraction of the other class that it beats, ties half. Its weighted mean
-    has the variance of a ratio of sums.
+    has the variance of a ratio of sums. Where low scores have large weights, though, most samples hold none of the few
+    positives there, and then know neither of the positives nor of their variance. With weights the lower end is thus
+    also at most that of a normal interval with the variance at the expected labels of all rows, see `_expected_labels`.
     """
-    beaten = _placements(positive, negative, negative_weight)
-    beating = 1.0 - _placements(negative, positive, positive_weight)
-    value = float((positive_weight * beaten).sum() / positive_weight.sum())
-    n = min(effective_number(weight) for weight in (positive_weight, negative_weight))
-    variance = mean_variance(beaten, positive_weight) + mean_variance(beating, negative_weight) if n > 1.0 else 0.0
-    if variance <= 0.0 or not 0.0 < value < 1.0:
+    weights = np.ones(len(y)) if weight is None else weight
+    positive, negative = y == 1, y == 0
+    beaten = _placements(score, score[negative], weights[negative])
+    beating = 1.0 - _placements(score[negative], score[positive], weights[positive])
+    total = weights[positive].sum()
+    value = float((weights[positive] * beaten[positive]).sum() / total)
+    numbers = [effective_number(weights[rows]) for rows in (positive, negative)]
+    n = min(numbers)
+    if n <= 1.0 or not 0.0 < value < 1.0:
         return value, *widest(value, n)
-    half = Z_95 * math.sqrt(variance) / (value * (1.0 - value))
-    return value, float(expit(logit(value) - half)), float(expit(logit(value) + half))
+    of_positives = mean_variance(beaten[positive], weights[positive])
+    of_negatives = mean_variance(beating, weights[negative])
+    if of_positives + of_negatives <= 0.0:
+        return value, *widest(value, n)
+    half = Z_95 * math.sqrt(of_positives + of_negatives) / (value * (1.0 - value))
+    low, high = float(expit(logit(value) - half)), float(expit(logit(value) + half))
+    if weight is not None:
+        expected = float((weight**2 * _expected_labels(y, score) * (beaten - value) ** 2).sum() / total**2)
+        expected *= numbers[0] / (numbers[0] - 1.0)
+        low = min(low, max(value - Z_95 * math.sqrt(max(of_positives, expected) + of_negatives), 0.0))
+    return value, low, high
+
+
+def _expected_labels(y: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Probability of a positive in each row of a sample, by a logistic regression on the normal scores of the ranks.
+
+    Rows count alike: it is the rows of the sample that are predicted, not those to choose from. Platt's targets keep
+    the curve finite.
+    """
+    n, positives = len(y), int(y.sum())
+    columns = np.column_stack([ndtri((rankdata(score) - 0.5) / n), np.ones(n)])
+    target = np.where(y == 1, (positives + 1.0) / (positives + 2.0), 1.0 / (n - positives + 2.0))
+    slopes = np.array([0.0, float(logit(positives / n))])
+    for _ in range(_NEWTON_STEPS):
+        p = expit(columns @ slopes)
+        curvature = (columns.T * (p * (1.0 - p))) @ columns + 1e-6 * np.eye(2)
+        step = np.clip(np.linalg.solve(curvature, columns.T @ (target - p)), -1.0, 1.0)
+        slopes += step
+        if np.abs(step).max() < 1e-6:
+            break
+    return np.asarray(expit(columns @ slopes))
 
 
 def _placements(values: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -46,8 +46,9 @@ def auroc(
     -------
     Estimate
         Where there is no spread to learn an interval from (perfect separation, all scores equal, a single row or group
-        of a class), it is the widest that an AUROC can have, with groups for rows. NaN with a note when one class is
-        missing, also for no rows.
+        of a class), it is the widest that an AUROC can have, with groups for rows. With weights the lower end allows
+        for positives of large weight and low score of which the sample has none, and the interval of groups is no
+        narrower than that of rows. NaN with a note when one class is missing, also for no rows.
 
     Raises
     ------
@@ -77,12 +78,15 @@ def auroc_plan(sample: Sample) -> Estimate | Pending:
     missing = both_classes(sample)
     if missing is not None:
         return missing
+    # Levels fall with the score.
     if not sample.grouped:
-        # Levels fall with the score.
-        rows = (sample.positive, sample.negative)
-        return Estimate(*delong_interval(*(-sample.level[one] for one in rows), *(sample.weight[one] for one in rows)))
+        return Estimate(*delong_interval(sample.y, -sample.level, sample.weight if sample.weighted else None))
     value = _area(sample.whole)
-    return Pending(value, _area, percentiles(value, min(sample.groups_with)))
+    ends = percentiles(value, min(sample.groups_with))
+    if sample.weighted:
+        by_rows = delong_interval(sample.y, -sample.level, sample.weight)[1:]
+        ends = percentiles(value, min(sample.groups_with), by_rows, no_narrower=True)
+    return Pending(value, _area, ends)
 
 
 def _area(draw: Draw) -> float:
