@@ -46,6 +46,11 @@ __all__ = ["evaluate"]
 @click.option(
     "--groups", metavar="COLUMN", help="Column of the truth table: rows with the same value are views of one cluster."
 )
+@click.option(
+    "--weights",
+    metavar="COLUMN",
+    help="Column of the truth table: weights, such as 1 / probability with which a row was chosen to be labelled.",
+)
 @click.option("--draws", type=click.IntRange(min=10), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--seconds-per-cutout", type=click.FloatRange(min=0.0), help="Time to inspect one cutout.")
 @click.option("--hours-per-follow-up", type=click.FloatRange(min=0.0), help="Telescope time for one candidate.")
@@ -62,6 +67,7 @@ def evaluate(
     model: str,
     against: str | None,
     groups: str | None,
+    weights: str | None,
     draws: int,
     seconds_per_cutout: float | None,
     hours_per_follow_up: float | None,
@@ -120,6 +126,7 @@ def evaluate(
             settings={"costs": repr(costs)},
             prevalence=prevalence,
             groups=groups,
+            sample_weight=weights,
             model=model,
             n_boot=draws,
             verbose=1,
@@ -153,6 +160,9 @@ def _headline(found: Any) -> str:
     shown = {name: str(one) for name, one in evaluation.metrics.items() if name.startswith(_HEADLINE)}
     width = max(map(len, shown))
     lines = [f"{evaluation.n_rows} cutouts, {evaluation.n_positive} of them lenses; 95 % intervals in brackets"]
+    if evaluation.n_effective is not None:
+        lenses, others = evaluation.n_effective
+        lines.append(f"weighted: effective numbers of {lenses:.1f} lenses and {others:.1f} non-lenses")
     return "\n".join(lines + [f"{name:{width}}  {value}" for name, value in shown.items()])
 
 

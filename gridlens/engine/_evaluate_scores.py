@@ -51,7 +51,8 @@ class ScoreEvaluation:
         Rows `joined`, `lenses` among them, and how many of either have no score: `rejected`, `rejected_lenses`.
     record : dict
         What was evaluated, in types that JSON has: version of gridlens, the paths of the tables (None for a DataFrame)
-        or the files of a source, the model (None if it scored nothing) and the counts.
+        or the files of a source, the column of weights (None without), the model (None if it scored nothing) and the
+        counts.
     """
 
     evaluation: Evaluation
@@ -67,6 +68,7 @@ def evaluate_scores(
     *,
     prevalence: float = 1e-3,
     groups: str | None = None,
+    sample_weight: str | None = None,
     against: ScoresLike | None = None,
     model: str | os.PathLike[str] = "default",
     n_boot: int = 1000,
@@ -100,6 +102,10 @@ def evaluate_scores(
     groups : str, default=None
         Column of the truth table: rows with the same value are views of one cluster. Rows without a value are groups
         of their own.
+    sample_weight : str, default=None
+        Column of the truth table: the weight of each row, finite and from 0, such as the inverse of the probability
+        with which it was chosen to be labelled. The metrics are then those of all cutouts to choose from, and
+        probabilities are evaluated at the prevalence of these. Rows of weight 0 are left out. None: 1 for each.
     against : as `scores`, default=None
         Other scores of the same clusters, to compare with. Rows without them are left out.
     model : str or path, default="default"
@@ -135,9 +141,9 @@ def evaluate_scores(
         `prevalence`, `n_boot` or `random_state` is out of range.
     GridlensError
         A table cannot be read or lacks a column, an id is repeated, the tables have no id in common, a label is not 0
-        or 1, all usable rows have the same label or score, or a score beside `p_lens` is not a probability; no cutout
-        is found, options for their reading are given without cutouts, or finished parts exist and neither `resume` nor
-        `overwrite` is set.
+        or 1, a weight is missing or negative, all usable rows have the same label or score, or a score beside `p_lens`
+        is not a probability; no cutout is found, options for their reading are given without cutouts, or finished parts
+        exist and neither `resume` nor `overwrite` is set.
     TypeError
         There are neither `scores` nor `images`, or an option is unknown.
 
@@ -163,6 +169,7 @@ def evaluate_scores(
         other,
         prevalence=prevalence,
         groups=groups,
+        sample_weight=sample_weight,
         model=model,
         n_boot=n_boot,
         random_state=random_state,
@@ -202,7 +209,7 @@ def reported_scores(
     settings : mapping of str to str
         What `out` depends on besides the evaluation, by name.
     **choices
-        `prevalence`, `groups`, `model`, `n_boot` and `random_state`, as in `evaluate_scores`.
+        `prevalence`, `groups`, `sample_weight`, `model`, `n_boot` and `random_state`, as in `evaluate_scores`.
     """
     out = Path(out)
     request = _request(scores, truth, against, **choices)
@@ -228,6 +235,7 @@ class _Request(NamedTuple):
     truth_path: str | None
     prevalence: float
     groups: str | None
+    sample_weight: str | None
     model: str
     n_boot: int
     random_state: int
@@ -247,6 +255,7 @@ class _Request(NamedTuple):
             "model": "" if self.scored_by is None else model_digest(self.scored_by),
             "gridlens": version("gridlens"),
             **{name: repr(getattr(self, name)) for name in ("prevalence", "groups", "n_boot", "random_state")},
+            "sample_weight": repr(self.sample_weight),
         }
 
 
@@ -257,6 +266,7 @@ def _request(
     *,
     prevalence: float,
     groups: str | None,
+    sample_weight: str | None,
     model: str | os.PathLike[str],
     n_boot: int,
     random_state: int = 0,
@@ -266,7 +276,9 @@ def _request(
     checked_whole("n_boot", n_boot, 1)
     path = os.fspath(truth) if isinstance(truth, str | os.PathLike) else None
     table = truth if isinstance(truth, pd.DataFrame) else read_table(truth, text=() if groups is None else (groups,))
-    return _Request(scores, against, table, path, prevalence, groups, os.fspath(model), n_boot, random_state)
+    return _Request(
+        scores, against, table, path, prevalence, groups, sample_weight, os.fspath(model), n_boot, random_state
+    )
 
 
 def _evaluated(
@@ -288,6 +300,7 @@ def _evaluated(
         request.truth,
         None if request.against is None else _table(stack, request.against, other, request, run, verbose),
         request.groups,
+        request.sample_weight,
     )
     notes = list(joined.notes)
     arguments = by_columns(joined.rows, notes)
@@ -299,6 +312,7 @@ def _evaluated(
                 request.prevalence,
                 p=joined.probability,
                 groups=joined.groups,
+                sample_weight=joined.weight,
                 other=joined.other,
                 n_boot=request.n_boot,
                 random_state=request.random_state,
@@ -312,6 +326,7 @@ def _evaluated(
         "gridlens": version("gridlens"),
         "scores": request.scores.record,
         "truth": request.truth_path,
+        "sample_weight": request.sample_weight,
         "against": None if request.against is None else request.against.record,
         "model": request.scored_by,
         "counts": joined.counts,

@@ -32,20 +32,28 @@ class JoinedTruth(NamedTuple):
     """at the prevalence of these rows; None where the scores are not probabilities"""
     other: np.ndarray | None
     groups: np.ndarray | None
+    weight: np.ndarray | None
+    """above 0"""
     counts: dict[str, int]
     notes: list[str]
 
 
 def join_truth(
-    scores: pd.DataFrame, truth: pd.DataFrame, other: pd.DataFrame | None = None, groups: str | None = None
+    scores: pd.DataFrame,
+    truth: pd.DataFrame,
+    other: pd.DataFrame | None = None,
+    groups: str | None = None,
+    sample_weight: str | None = None,
 ) -> JoinedTruth:
     """Join tables on `id`; rows that only one of them has are counted and named in a note.
+
+    `groups` and `sample_weight` name columns of the truth table.
 
     Raises
     ------
     GridlensError
-        A column is missing, an id is repeated, no id is in both tables, a label is not 0 or 1, or the usable rows have
-        one label or one score only.
+        A column is missing, an id is repeated, no id is in both tables, a label is not 0 or 1, a weight is missing or
+        negative, or the usable rows have one label or one score only.
     """
     notes: list[str] = []
     check_columns(scores, ("id", "score"), _SCORES)
@@ -54,11 +62,12 @@ def join_truth(
         check_columns(other, ("id", "score"), _OTHER)
         other = _by_id(other, _OTHER, notes)
     check_label_column(truth, _TRUTH, ": lenses among the other rows would count as false positives.")
-    if groups is not None and groups not in truth:
-        raise GridlensError(
-            f"The 'groups' parameter must name a column of the truth table. Got {groups!r} instead; its columns are "
-            f"{', '.join(map(str, truth.columns[:8]))}."
-        )
+    for parameter, column in (("groups", groups), ("sample_weight", sample_weight)):
+        if column is not None and column not in truth:
+            raise GridlensError(
+                f"The '{parameter}' parameter must name a column of the truth table. Got {column!r} instead; its "
+                f"columns are {', '.join(map(str, truth.columns[:8]))}."
+            )
     shared = _untrained(_shared(scores.index, truth.index, notes), (scores, other), notes)
     label = binary_values(
         truth.loc[shared, "label"],
@@ -66,6 +75,7 @@ def join_truth(
         f"column 'label' of the {_TRUTH}",
         "Write 1 for a lens and 0 for certainly not a lens, and leave out uncertain rows.",
     ).astype(np.int64)
+    weight = np.ones(len(shared)) if sample_weight is None else _weights(truth.loc[shared, sample_weight])
     values = _numbers(scores.loc[shared, "score"])
     usable = ~np.isnan(values)
     counts = {"joined": len(shared), "lenses": int(label.sum()), "rejected": int((~usable).sum())}
@@ -74,25 +84,31 @@ def join_truth(
     if beside is not None:
         usable &= ~np.isnan(beside)
     if counts["rejected"]:
+        lost = weight[(label == 1) & np.isnan(values)].sum() / (weight[label == 1].sum() or 1.0)
         notes.append(
             f"{counts['rejected']} cutouts were rejected and have no score, among them {counts['rejected_lenses']} of "
             f"{counts['lenses']} lenses. The fraction of all lenses that is found is "
-            f"{1 - counts['rejected_lenses'] / max(counts['lenses'], 1):.3g} times what the metrics say."
+            f"{1 - lost:.3g} times what the metrics say."
         )
+    if not weight.all():
+        notes.append(f"{int((weight == 0.0).sum())} cutouts have a weight of 0 and are left out.")
+        usable &= weight > 0.0
     if not usable.any():
+        heavy = "" if sample_weight is None else " with a weight above 0"
         raise GridlensError(
-            f"The {_SCORES} must hold a score for a row of the {_TRUTH}. Got none for the {len(shared)} cutouts that "
-            "both name; the column 'message' of the score table may say why."
+            f"The {_SCORES} must hold a score for a row of the {_TRUTH}{heavy}. Got none for the {len(shared)} cutouts "
+            "that both name; the column 'message' of the score table may say why."
         )
-    kept, label, score = shared[usable], label[usable], values[usable]
+    kept, label, score, weight = shared[usable], label[usable], values[usable], weight[usable]
     _check_informative(label, score)
     rows = _described(truth.loc[kept], scores.loc[kept], notes).assign(label=label, score=score)
     return JoinedTruth(
         rows,
         score,
-        _probability(scores.loc[kept], score, label, notes),
+        _probability(scores.loc[kept], score, float(np.average(label, weights=weight)), notes),
         None if beside is None else beside[usable],
         None if groups is None else group_of_each(rows[groups]),
+        None if sample_weight is None else weight,
         counts,
         notes,
     )
@@ -191,8 +207,26 @@ def _described(truth: pd.DataFrame, scores: pd.DataFrame, notes: list[str]) -> p
     return rows
 
 
-def _probability(scores: pd.DataFrame, score: np.ndarray, label: np.ndarray, notes: list[str]) -> np.ndarray | None:
-    """Return probabilities at the prevalence of the rows.
+def _weights(column: pd.Series) -> np.ndarray:
+    """Return the weights of rows, finite and from 0.
+
+    Raises
+    ------
+    GridlensError
+        A weight is missing, not a number, negative or infinite.
+    """
+    weight = _numbers(column)
+    bad = ~(np.isfinite(weight) & (weight >= 0.0))
+    if bad.any():
+        raise GridlensError(
+            f"The column {column.name!r} of the {_TRUTH} must hold a finite weight from 0 in each row. Got "
+            f"{column[bad].iloc[0]} for {some_names(column.index[bad])} instead; leave out rows without a weight."
+        )
+    return weight
+
+
+def _probability(scores: pd.DataFrame, score: np.ndarray, prevalence: float, notes: list[str]) -> np.ndarray | None:
+    """Return probabilities at the prevalence of the rows, or of what their weights represent.
 
     `score` in a table of gridlens, which has `p_lens` too, is a probability at even prevalence. Other scores may be
     anything.
@@ -206,4 +240,4 @@ def _probability(scores: pd.DataFrame, score: np.ndarray, label: np.ndarray, not
             "The column 'score' of a score table with the column 'p_lens' must hold probabilities from 0 to 1. Got "
             f"{outside[0]:g} instead; remove the column p_lens where scores are not probabilities."
         )
-    return np.asarray(shift_prior(score, EVEN, float(label.mean())))
+    return np.asarray(shift_prior(score, EVEN, prevalence))

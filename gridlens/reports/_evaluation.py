@@ -124,6 +124,8 @@ def _facts(record: Mapping[str, Any], model: str | None, date: datetime.date | N
             ("Scores", _data_words(record["scores"])),
             ("Labels", _data_words(record["truth"])),
         ]
+        if record["sample_weight"] is not None:
+            facts.append(("Weights", f"column {record['sample_weight']} of the labels"))
         if record["against"] is not None:
             facts.append(("Compared with", _data_words(record["against"])))
         facts.append(("Version", f"gridlens {record['gridlens']}"))
@@ -149,8 +151,11 @@ def _page_values(found: Evaluation, costs: Mapping[str, float] | None) -> dict[s
         "grouped": found.n_groups != found.n_rows,
         "metrics": [(name, estimate, _definition(name)) for name, estimate in found.metrics.items()],
         "required_fpr": _required_fpr(found),
-        "roc": svg_of(plot_roc(found.y, found.scores), "roc"),
-        "precision": svg_of(plot_precision_recall(found.y, found.scores, found.prevalence), "precision"),
+        "roc": svg_of(plot_roc(found.y, found.scores, sample_weight=found.sample_weight), "roc"),
+        "precision": svg_of(
+            plot_precision_recall(found.y, found.scores, found.prevalence, sample_weight=found.sample_weight),
+            "precision",
+        ),
         "expected": f"{found.prevalence * curve.n_rows:,.4g}",
         "half": half,
         "yields": _yields(curve, found.prevalence, costs),
@@ -237,7 +242,7 @@ def _estimate(row: pd.Series[Any], merged: str) -> Estimate:
 
 
 def _calibration(found: Evaluation, bins: Reliability) -> dict[str, Any]:
-    own = found.n_positive / found.n_rows
+    own = found.fraction
     factor = own / (1.0 - own) / (found.prevalence / (1.0 - found.prevalence))
     return {
         "own": f"{own:.3g}",

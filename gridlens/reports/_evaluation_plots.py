@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["plot_discovery", "plot_precision_recall", "plot_reliability", "plot_roc", "plot_strata"]
 
 
-def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None, *, sample_weight: Any = None) -> Axes:
     """Plot the true positive rate against the false positive rate, on a logarithmic axis.
 
-    The axis begins at one negative: the number of negatives resolves nothing to its left.
+    The axis begins at one negative, the one of the smallest weight: nothing is resolved to its left.
 
     Parameters
     ----------
@@ -33,6 +33,8 @@ def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None) -> Axes:
         Scores by the name for the legend.
     ax : matplotlib Axes, default=None
         Where to draw; None makes a figure.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0. None: 1 for each.
 
     Returns
     -------
@@ -43,25 +45,32 @@ def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     ValueError
         There are labels of one class only, no scores, or values that `auroc` refuses.
     """
-    curves = {name: counts_above(y, score) for name, score in _checked_scores(scores).items()}
+    curves = {name: counts_above(y, score, sample_weight) for name, score in _checked_scores(scores).items()}
     ax = _axes(ax, (5.2, 4.2))
     n_negative = max(negatives[-1] for _, negatives in curves.values())
-    rates = np.geomspace(1.0 / n_negative, 1.0, 200)
+    first, begin = 1.0 / n_negative, f"1 of {n_negative:,.0f} negatives"
+    if sample_weight is not None:
+        of_negatives = np.asarray(sample_weight)[np.asarray(y) == 0]
+        first = of_negatives[of_negatives > 0.0].min() / n_negative
+        begin = f"{first:.2g}, the negative of the smallest weight"
+    rates = np.geomspace(first, 1.0, 200)
     ax.plot(rates, rates, color=GREY, lw=1.0, ls="--", label="random order")
     for (name, (positives, negatives)), color in zip(curves.items(), _cycled(len(curves)), strict=True):
         ax.step(
             negatives / negatives[-1], positives / positives[-1], where="post", color=color, lw=1.8, label=_plain(name)
         )
     ax.set_xscale("log")
-    ax.set_xlim(min(1.0 / n_negative, 0.1), 1.0)
+    ax.set_xlim(min(first, 0.1), 1.0)
     ax.set_ylim(0.0, 1.02)
-    ax.set_xlabel(f"false positive rate, from 1 of {n_negative:,.0f} negatives")
+    ax.set_xlabel(f"false positive rate, from {begin}")
     ax.set_ylabel("fraction of the positives found")
     ax.legend(loc="best", frameon=False)
     return ax
 
 
-def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, ax: Axes | None = None) -> Axes:
+def plot_precision_recall(
+    y: Any, scores: Mapping[str, Any], prevalence: float, ax: Axes | None = None, *, sample_weight: Any = None
+) -> Axes:
     """Plot precision at a declared prevalence against recall.
 
     ``precision = pi TPR / (pi TPR + (1 - pi) FPR)``, whatever the fraction of positives in the sample. Thresholds that
@@ -77,6 +86,8 @@ def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, 
         Fraction of positives among the rows that will be scored, between 0 and 1, both excluded.
     ax : matplotlib Axes, default=None
         Where to draw; None makes a figure.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows, finite and from 0. None: 1 for each.
 
     Returns
     -------
@@ -88,10 +99,10 @@ def plot_precision_recall(y: Any, scores: Mapping[str, Any], prevalence: float, 
         As for `plot_roc`, or `prevalence` is not between 0 and 1.
     """
     pi = checked_share("prevalence", prevalence)
-    curves = {name: counts_above(y, score) for name, score in _checked_scores(scores).items()}
+    curves = {name: counts_above(y, score, sample_weight) for name, score in _checked_scores(scores).items()}
     ax = _axes(ax, (5.2, 4.2))
     for (name, (positives, negatives)), color in zip(curves.items(), _cycled(len(curves)), strict=True):
-        told = negatives >= 1.0
+        told = negatives > 0.0
         tpr, fpr = positives[told] / positives[-1], negatives[told] / negatives[-1]
         ax.plot(tpr, pi * tpr / (pi * tpr + (1.0 - pi) * fpr), color=color, lw=1.8, label=_plain(name))
     ax.axhline(pi, color=GREY, lw=1.0, ls="--", label="random order")

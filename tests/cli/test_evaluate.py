@@ -78,6 +78,22 @@ def test_a_report_is_written(written, tables, tmp_path):
     assert "hours of review" in page and "Einstein radius" in page
 
 
+def test_weights_are_told(written, tables, tmp_path):
+    _, truth = tables
+    weight = np.where(truth["label"] == 1, 1.0, 2.0 + np.arange(680) % 2)
+    options = ("--out", tmp_path / "report", "--weights", "w", "--draws", 20)
+    result = run(*written(truth=truth.assign(w=weight)), *options)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[1] == "weighted: effective numbers of 80.0 lenses and 576.9 non-lenses"
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "are 80.0 lenses and 576.9 non-lenses" in page and "column w of the labels" in page
+    numbers = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert numbers["sample_weight"] == "w" and round(numbers["effective_negatives"], 1) == 576.9
+    result = run(*written(), "--out", tmp_path / "other", "--weights", "w")
+    assert result.exit_code == 1
+    assert "must name a column of the truth table. Got 'w' instead" in result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".fits", ".votable"])
 def test_tables_of_every_format_are_read(tables, tmp_path, suffix):

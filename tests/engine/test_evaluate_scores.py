@@ -96,6 +96,7 @@ def test_tables_and_their_paths_are_one(tables, tmp_path):
         "gridlens": gridlens.__version__,
         "scores": str(tmp_path / "scores.csv"),
         "truth": str(tmp_path / "truth.parquet"),
+        "sample_weight": None,
         "against": None,
         "model": None,
         "counts": read.counts,
@@ -294,3 +295,50 @@ def test_arguments_that_are_refused(tables, arguments, error, said):
 def test_tables_that_are_refused(tables, change, said):
     with pytest.raises(GridlensError, match=said):
         evaluate_scores(*change(*tables), **DRAWS)
+
+
+def test_weights_are_a_column_of_the_truth(tables):
+    scores, truth = tables
+    weight = np.where(truth["richness"] > 50, 1.0, 4.0)
+    weight[:10] = 0.0
+    found = evaluate_scores(scores, truth.assign(w=weight), sample_weight="w", prevalence=0.01, **DRAWS)
+    kept = weight > 0
+    label = truth["label"].to_numpy()[kept]
+    own = np.average(label, weights=weight[kept])
+    expected = evaluate(
+        label,
+        scores["score"][kept],
+        0.01,
+        p=shift_prior(scores["score"].to_numpy()[kept], 0.5, own),
+        sample_weight=weight[kept],
+        **DRAWS,
+    )
+    assert found.evaluation.metrics == expected.metrics
+    assert found.evaluation.fraction == pytest.approx(own)
+    assert "10 cutouts have a weight of 0 and are left out." in found.notes
+    assert found.record["sample_weight"] == "w"
+    assert len(found.rows) == 470
+
+
+def test_rejected_lenses_count_as_their_weight(tables):
+    scores, truth = tables
+    scores.loc[0, "score"] = np.nan
+    found = evaluate_scores(scores, truth.assign(w=np.where(truth.index == 0, 81.0, 1.0)), sample_weight="w", **DRAWS)
+    assert any("is found is 0.494 times" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        (np.r_[np.ones(479), -2.0], r"'w' of the truth table must hold a finite weight from 0 .* Got -2\.0 for c0479"),
+        (np.r_[np.nan, np.ones(479)], "Got nan for c0000 instead; leave out rows without a weight"),
+        (["1"] * 479 + ["much"], "Got much for c0479"),
+        (np.zeros(480), "must hold a score for a row of the truth table with a weight above 0"),
+    ],
+)
+def test_weights_that_are_refused(tables, weight, said):
+    scores, truth = tables
+    with pytest.raises(GridlensError, match=said):
+        evaluate_scores(scores, truth.assign(w=weight), sample_weight="w", **DRAWS)
+    with pytest.raises(GridlensError, match=r"'sample_weight' parameter must name a column .* Got 'v' instead"):
+        evaluate_scores(scores, truth, sample_weight="v", **DRAWS)

@@ -49,6 +49,14 @@ def test_roc_runs_through_the_rates(rows):
         assert tpr[fpr <= rate + 1e-12].max() == tpr_at_fpr(y, a, rate).value
 
 
+def test_a_weighted_roc_begins_at_the_lightest_negative():
+    ax = plot_roc([0, 0, 1, 1], {"score": [1, 3, 2, 4]}, sample_weight=[8.0, 2.0, 1.0, 1.0])
+    fpr, tpr = line(ax, "score")
+    assert fpr.tolist() == [0.0, 0.0, 0.2, 0.2, 1.0]
+    assert tpr.tolist() == [0.0, 0.5, 0.5, 1.0, 1.0]
+    assert ax.get_xlabel() == "false positive rate, from 0.2, the negative of the smallest weight"
+
+
 def test_precision_is_at_the_declared_prevalence(rows):
     y, a, _ = rows
     ax = plot_precision_recall(y, {"model": a}, 1e-3)
