@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from gridlens.cli._grades_queue import agreement, queue
+from gridlens.cli._grades_simulate import simulate
 from gridlens.cli._terminal import say
 
 __all__ = ["grades"]
@@ -119,5 +120,5 @@ def merge(book: str, other: str, rename: dict[str, str]) -> None:
     say(f"{other}: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + " added")
 
 
-for _command in (queue, agreement):
+for _command in (queue, agreement, simulate):
     grades.add_command(_command)

@@ -14,6 +14,7 @@ _FLAGS = {
     "columns": "--column",
     "engine": "--engine",
     "grader": "--grader",
+    "grades": "--grades",
     "id": "--id",
     "images": "--image",
     "init_model": "--from",

@@ -35,6 +35,13 @@ __all__ = ["train"]
     "cutouts show one; and calibration, 1 for rows that the members must not see.",
 )
 @click.option(
+    "--grades",
+    metavar="BOOK",
+    help="Book of grades of objects in --data, the pool that they were chosen from. The consensus labels them, and the "
+    "model of --from ('default' unless named) is improved, or stays where the new one is worse. --labels may name the "
+    "cutouts in --data that it was trained on.",
+)
+@click.option(
     "--inject-into",
     multiple=True,
     metavar="PATH",
@@ -94,6 +101,7 @@ def train(
     recipe: str | None,
     data: tuple[str, ...],
     labels: str | None,
+    grades: str | None,
     groups: str | None,
     positive_unlabelled: bool,
     inject_into: tuple[str, ...],
@@ -116,6 +124,10 @@ def train(
     seen, and its first line says whether the model is better there than the one that comes with gridlens. With few
     labels it seldom is: --from default builds on that model.
 
+    With --data and --grades, on what people graded in queues of `gridlens grades queue`; the card says how the graders
+    agree, and compares the model with the one that it is to replace. A model that is worse is not written, and the exit
+    status is 1.
+
     With --inject-into, on clusters of your own survey, of which nearly all hold no arc: as they are, and with arcs. The
     card shows completeness, false alarms and controls on clusters that took no part.
 
@@ -125,12 +137,14 @@ def train(
     injecting = bool(inject_into)
     own = bool(data or options["images"] or injecting)
     if injecting:
-        _check_injection(data, recipe, positive_unlabelled, pool)
+        _check_injection(data, recipe, positive_unlabelled, pool, grades)
     elif known_lenses is not None:
         raise click.UsageError("--known-lenses is for --inject-into.")
     if own and recipe is not None:
         raise click.UsageError("--recipe trains on simulated scenes and --data on yours: name one of the two.")
-    if own != (labels is not None) and not injecting:
+    if grades is not None and not own:
+        raise click.UsageError("--grades needs --data, the cutouts that the grades are of.")
+    if own != (labels is not None) and not injecting and grades is None:
         raise click.UsageError("--data needs --labels, a table with id and label, and --labels needs --data.")
     if not own and (groups or positive_unlabelled or init_model is not None or options["catalog"] is not None):
         raise click.UsageError(
@@ -156,6 +170,7 @@ def train(
         trained = train_model(
             None if injecting else source,
             labels,
+            grades=grades,
             inject_into=source if injecting else None,
             known_lenses=known_lenses,
             seeing=options["seeing"] if injecting else None,
@@ -173,18 +188,30 @@ def train(
     for note in trained.notes:
         say(note)
     print_card(trained.card)
-    if trained.comparison:
+    if trained.comparison and trained.accepted:
         say(with_flags(trained.comparison))
     if trained.ranking is not None:
         say(f"cutouts by rank, each by members that have not seen it: {ranking_path(Path(out))}")
+    if not trained.accepted:
+        raise click.ClickException(f"{trained.comparison} Nothing was written to {out}.")
     say(f"written to {out}")
 
 
 def _check_injection(
-    data: tuple[str, ...], recipe: str | None, positive_unlabelled: bool, pool: tuple[str, ...]
+    data: tuple[str, ...],
+    recipe: str | None,
+    positive_unlabelled: bool,
+    pool: tuple[str, ...],
+    grades: str | None,
 ) -> None:
     """End in a usage error where options do not go with --inject-into."""
-    others = {"--data": data, "--recipe": recipe, "--positive-unlabelled": positive_unlabelled, "--mine": pool}
+    others = {
+        "--data": data,
+        "--recipe": recipe,
+        "--positive-unlabelled": positive_unlabelled,
+        "--mine": pool,
+        "--grades": grades,
+    }
     for name, value in others.items():
         if value:
             raise click.UsageError(

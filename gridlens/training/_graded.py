@@ -54,6 +54,12 @@ class GradedTraining(NamedTuple):
         # A frozen member is no text, but stands where one may be.
         return replace(recipe, members=(*members, self.old.member()), metadata=metadata or self.old.detector.metadata)
 
+    def keep(
+        self, rows: Iterable[tuple[Partition, Measured]], metadata: str, folder: Path, pixels: Source | None
+    ) -> GradedRows:
+        """Keep the graded rows of a measured pool."""
+        return graded_rows(rows, self.graded, self.known, metadata, folder, pixels)
+
     def measure(
         self,
         rows: Iterable[tuple[Partition, Measured]],
@@ -65,7 +71,7 @@ class GradedTraining(NamedTuple):
         progress: Callable[[int], Any],
     ) -> tuple[GradedRows, OldRows]:
         """Keep the graded rows of a measured pool, and simulate scenes beside them."""
-        kept = graded_rows(rows, self.graded, self.known, metadata, folder, pixels)
+        kept = self.keep(rows, metadata, folder, pixels)
         looked_at = pixels is not None
         before = old_rows(
             kept.labelled, self.known, self.old, self.on, folder, pixels=looked_at, n_jobs=n_jobs, progress=progress

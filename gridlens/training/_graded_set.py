@@ -28,23 +28,23 @@ from gridlens.training._labels import Labels
 from gridlens.training._old_model import OldModel
 from gridlens.training._tuned import Tuned, tune
 
-__all__ = ["GRADED_MEMBERS", "check_grades", "graded_set"]
+__all__ = ["FEWEST_OF_A_CLASS", "GRADED_MEMBERS", "check_grades", "graded_set"]
 
 GRADED_MEMBERS = ("patch",)
 """members that learn from grades beside the old model: single patches can be learned from few labels"""
 # Weights of the rows of the training before, which stay.
 _OLD_WEIGHTS = (0.05, 0.25, 1.0)
-# Folds of the members and of the stack need lenses and others in each.
-_FEWEST_OF_A_CLASS = 10
+FEWEST_OF_A_CLASS = 10
+"""graded objects of either class: folds of the members and of the stack need some of both in each"""
 
 
 def check_grades(graded: Graded, known: Labels | None) -> None:
     """Raise GridlensError where there are too few grades of a class, or labels in the wrong form."""
     likely = (graded.objects["q"] >= 0.5).to_numpy()
     counts = int(likely.sum()), int((~likely).sum())
-    if min(counts) < _FEWEST_OF_A_CLASS:
+    if min(counts) < FEWEST_OF_A_CLASS:
         raise GridlensError(
-            f"The 'grades' parameter must hold at least {_FEWEST_OF_A_CLASS} objects that are likely lenses, and as "
+            f"The 'grades' parameter must hold at least {FEWEST_OF_A_CLASS} objects that are likely lenses, and as "
             f"many that are not. Got {counts[0]} and {counts[1]} instead; grade more objects."
         )
     if known is not None and known.calibration.any():
