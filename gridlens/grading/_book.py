@@ -13,7 +13,7 @@ from gridlens.grading._connection import explained, writing
 from gridlens.grading._exchange import Imported, check_known, grades_of
 from gridlens.grading._export import export_grades, export_labels, labels_of
 from gridlens.grading._file import BookFile
-from gridlens.grading._frames import CURRENT
+from gridlens.grading._frames import current_batches
 from gridlens.grading._insert import complete_kinds, insert_grades, withdraw
 from gridlens.grading._merge import merge_books
 from gridlens.grading._records import name_objects
@@ -188,22 +188,11 @@ class GradeBook(BookFile):
         UserWarning
             Grades of other pixels are left out.
         """
-        return self._frame(CURRENT.format(where=self._where(other_pixels)))
-
-    def _where(self, other_pixels: bool) -> str:
-        """Return the condition for current grades; warn about those that it leaves out."""
-        if other_pixels:
-            return ""
+        left_out: list[int] = []
         with explained(self.path):
-            left_out = self._connection.execute("SELECT COUNT(*) FROM current_grades WHERE other_pixels").fetchone()[0]
-        if left_out:
-            warnings.warn(
-                f"{left_out} grades belong to pixels that their objects no longer have, and are left out. Grade these "
-                "objects again, or include them with other_pixels=True.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return "WHERE NOT g.other_pixels"
+            (found,) = current_batches(self._connection, other_pixels, left_out, size=None)
+        _warn_of(left_out)
+        return found
 
     def import_grades(
         self, path: str | os.PathLike[str], *, grader: str | None = None, translate: Mapping[str, str] | None = None
@@ -267,9 +256,11 @@ class GradeBook(BookFile):
             table = self.labels(other_pixels=other_pixels)
             export_labels(table, path)
             return len(table)
-        where = self._where(other_pixels)
+        left_out: list[int] = []
         with explained(self.path):
-            return export_grades(self._connection, path, where)
+            n_rows = export_grades(self._connection, path, other_pixels, left_out)
+        _warn_of(left_out)
+        return n_rows
 
     def labels(self, *, other_pixels: bool = False) -> pd.DataFrame:
         """Return labels to train on, from the consensus of the current grades.
@@ -341,3 +332,14 @@ class GradeBook(BookFile):
     def graders(self) -> pd.DataFrame:
         """Return the graders: `grader_id`, `name` and `created`."""
         return self._frame("SELECT grader_id, name, created FROM graders ORDER BY name")
+
+
+def _warn_of(left_out: list[int]) -> None:
+    """Warn about grades of other pixels that the caller's table leaves out."""
+    if sum(left_out):
+        warnings.warn(
+            f"{sum(left_out)} grades belong to pixels that their objects no longer have, and are left out. Grade these "
+            "objects again, or include them with other_pixels=True.",
+            UserWarning,
+            stacklevel=3,
+        )

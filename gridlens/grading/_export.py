@@ -9,7 +9,7 @@ import pandas as pd
 
 from gridlens._tables import write_batches, write_table
 from gridlens.grading._consensus import consensus
-from gridlens.grading._frames import CURRENT, batches, frame
+from gridlens.grading._frames import current_batches, frame
 
 __all__ = ["LENS", "NON_LENS", "export_grades", "export_labels", "labels_of"]
 
@@ -37,16 +37,18 @@ _DESCRIPTIONS = {
 }
 
 
-def export_grades(connection: sqlite3.Connection, path: str | os.PathLike[str], where: str) -> int:
-    """Write the current grades that a condition selects, and return their number.
+def export_grades(
+    connection: sqlite3.Connection, path: str | os.PathLike[str], other_pixels: bool, left_out: list[int]
+) -> int:
+    """Write the current grades and return their number; CSV and Parquet hold a batch in memory at a time.
 
-    CSV and Parquet hold a batch in memory at a time.
+    See `current_batches`.
     """
     n_rows = 0
 
     def counted() -> Iterator[pd.DataFrame]:
         nonlocal n_rows
-        for batch in batches(connection, CURRENT.format(where=where)):
+        for batch in current_batches(connection, other_pixels, left_out):
             n_rows += len(batch)
             yield batch
 

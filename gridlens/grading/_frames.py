@@ -6,49 +6,59 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["CURRENT", "batches", "frame"]
+__all__ = ["batches", "current_batches", "frame"]
 
 _BATCH = 50_000
-# Columns whose values differ from row to row; the others keep one copy of each text in memory.
-_DISTINCT = {"grade_id", "supersedes", "t_shown", "t_graded", "ra", "dec", "p", "score", "inclusion_probability"}
+# Rows that are fetched at a time; they stay in the processor's cache while they are turned into columns.
+_FETCHED = 1_000
+# Columns of few different texts, of which one copy is kept in memory.
+_REPETITIVE = {"object_id", "grader", "subclass", "view", "queue_id", "kind"}
 _FLOATS = ("ra", "dec", "confidence", "position", "p", "score", "inclusion_probability", "seed")
-
-CURRENT = """
+_FLAG = "other_pixels"
+_CURRENT = f"""
     SELECT g.grade_id, g.object_id, r.name AS grader, g.grade, COALESCE(g.subclass, '') AS subclass, g.confidence,
            g.note, g.view, g.blind, COALESCE(g.t_shown, '') AS t_shown, g.t_graded,
-           COALESCE(g.queue_id, '') AS queue_id, g.position, COALESCE(g.kind, '') AS kind
+           COALESCE(g.queue_id, '') AS queue_id, g.position, COALESCE(g.kind, '') AS kind, g.{_FLAG}
     FROM current_grades AS g JOIN graders AS r USING (grader_id)
-    {where}
     ORDER BY g.sequence
 """
-"""columns of `GradeBook.current`"""
 
 
 def frame(connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
     """Return the rows of a query as one table; see `batches`."""
-    found = list(batches(connection, query, values, size=None))
-    return found[0]
+    return next(batches(connection.execute(query, values), None))
 
 
-def batches(
-    connection: sqlite3.Connection, query: str, values: Sequence[Any] = (), size: int | None = _BATCH
+def current_batches(
+    connection: sqlite3.Connection, other_pixels: bool, left_out: list[int], size: int | None = _BATCH
 ) -> Iterator[pd.DataFrame]:
+    """Yield the current grades; without `other_pixels`, append the number of grades left out, once it is known."""
+    cursor = connection.execute(_CURRENT)
+    n_rows = n_kept = 0
+    for batch in batches(cursor, size):
+        flags = batch.pop(_FLAG).astype(bool)
+        kept = batch if other_pixels or not flags.any() else batch[~flags].reset_index(drop=True)
+        n_rows, n_kept = n_rows + len(batch), n_kept + len(kept)
+        yield kept
+    left_out.append(n_rows - n_kept)
+
+
+def batches(cursor: sqlite3.Cursor, size: int | None) -> Iterator[pd.DataFrame]:
     """Yield the rows of a query as tables of `size` rows; all of them in one table where `size` is None.
 
     A query without rows yields one empty table. Numbers are float64 with NaN, `blind` is a truth value.
     """
-    cursor = connection.execute(query, values)
     names = [entry[0] for entry in cursor.description]
     known: dict[Any, Any] = {}
     columns: list[list[Any]] = [[] for _ in names]
     first = True
-    while rows := cursor.fetchmany(_BATCH):
+    while rows := cursor.fetchmany(_FETCHED):
         for name, column, cells in zip(names, columns, zip(*rows, strict=True), strict=True):
-            column += cells if name in _DISTINCT else [known.setdefault(cell, cell) for cell in cells]
-        if size is not None:
+            column += [known.setdefault(cell, cell) for cell in cells] if name in _REPETITIVE else cells
+        if size is not None and len(columns[0]) >= size:
             yield _table(names, columns)
             columns, first = [[] for _ in names], False
-    if size is None or first:
+    if first or columns[0]:
         yield _table(names, columns)
 
 

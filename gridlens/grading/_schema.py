@@ -110,12 +110,14 @@ _FIRST = (
     CREATE TRIGGER grades_are_kept BEFORE DELETE ON grades
     BEGIN SELECT RAISE (ABORT, 'grades are append-only: add a row that supersedes'); END
     """,
+    # The object is looked up only where the grade knows its pixels.
     """
     CREATE VIEW current_grades AS
     SELECT g.*,
-           COALESCE(g.pixels_sha256 <> o.pixels_sha256, 0) AS other_pixels
+           CASE WHEN g.pixels_sha256 IS NULL THEN 0 ELSE COALESCE(
+               g.pixels_sha256 <> (SELECT o.pixels_sha256 FROM objects AS o WHERE o.object_id = g.object_id), 0
+           ) END AS other_pixels
     FROM grades AS g
-    JOIN objects AS o USING (object_id)
     WHERE g.grade IS NOT NULL
       AND NOT EXISTS (SELECT 1 FROM grades AS later WHERE later.supersedes = g.grade_id)
     """,
