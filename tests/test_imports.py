@@ -36,6 +36,7 @@ def modules_after(code):
         "from gridlens.cli import main\nmain(['--help'], standalone_mode=False)",
         "from gridlens.cli import main\nmain(['score', '--help'], standalone_mode=False)",
         "from gridlens.cli import main\nmain(['explain', '--help'], standalone_mode=False)",
+        "from gridlens.cli import main\nmain(['grades', 'import', '--help'], standalone_mode=False)",
     ],
 )
 def test_nothing_heavy_is_imported(code):

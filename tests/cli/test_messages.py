@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parents[2] / "gridlens"
         ('columns={"ra": COLUMN, "dec": COLUMN}.', "--column ra=COLUMN --column dec=COLUMN."),
         ('images={"g": PATH}: a FITS file', "--image g=PATH: a FITS file"),
         ('zeropoint={"g": .., "r": ..}, AB', "--zeropoint g=..,r=.., AB"),
+        ('rename={"al": "al-2"}; or rename={"al": "al"}.', "--rename al=al-2; or --rename al=al."),
         ("metadata=survey stays, as the_bands=3 does", "metadata=survey stays, as the_bands=3 does"),
         ("pixel_scale 0.5 stays", "pixel_scale 0.5 stays"),
     ],
@@ -29,7 +30,7 @@ def test_keyword_arguments_become_options(message, said):
     assert with_flags(message) == said
 
 
-@pytest.mark.parametrize("room", ["cutouts", "engine", "sources"])
+@pytest.mark.parametrize("room", ["cutouts", "engine", "grading", "sources"])
 def test_no_message_of_the_library_names_an_option(room):
     for path in sorted((PACKAGE / room).rglob("*.py")):
         flags = re.findall(r"[\s(\"'`]--[a-z][a-z-]+", path.read_text())
