@@ -83,49 +83,72 @@ def fit_tables(
     Fit
         With the history of the second fit.
     """
-    n_objects = len(truth)
-    n_labels = np.bincount(object_of, minlength=n_objects)
-    start = np.bincount(object_of, _START[label_of], n_objects) / np.maximum(n_labels, 1)
-    q = np.where(np.isnan(truth), start, truth)
+    patterns = _patterns(object_of, grader_of * len(LABELS) + label_of, truth, n_graders)
+    n_labels = np.bincount(patterns.object_of, minlength=len(patterns.truth))
+    label = patterns.cell % len(LABELS)
+    start = np.bincount(patterns.object_of, _START[label], len(n_labels)) / np.maximum(n_labels, 1)
+    q = np.where(np.isnan(patterns.truth), start, patterns.truth)
+    prior = np.zeros_like(DECLARED)
     if shrinkage > 0.0:
-        one = np.zeros_like(grader_of)
-        common = _climb(object_of, one, label_of, truth, q, 1, prevalence, _PRIOR * DECLARED)
-        return _climb(
-            object_of, grader_of, label_of, truth, common.q, n_graders, prevalence, shrinkage * common.tables[0]
-        )
-    return _climb(object_of, grader_of, label_of, truth, q, n_graders, prevalence, np.zeros_like(DECLARED))
+        common = _climb(patterns._replace(cell=label), q, 1, prevalence, _PRIOR * DECLARED)
+        q, prior = common.q, shrinkage * common.tables[0]
+    found = _climb(patterns, q, n_graders, prevalence, prior)
+    return found._replace(q=found.q[patterns.pattern_of], evidence=found.evidence[patterns.pattern_of])
 
 
-def _climb(
-    object_of: np.ndarray,
-    grader_of: np.ndarray,
-    label_of: np.ndarray,
-    truth: np.ndarray,
-    q: np.ndarray,
-    n_graders: int,
-    prevalence: float | None,
-    prior: np.ndarray,
-) -> Fit:
+class _Patterns(NamedTuple):
+    """Objects with the same labels of the same graders, counted: a few hundred patterns for a million grades.
+
+    Attributes
+    ----------
+    object_of, cell : ndarray of shape (n_labels,), int64
+        Pattern of each label that is kept, and the number of its grader and label.
+    truth, times : ndarray of shape (n_patterns,), float64
+    pattern_of : ndarray of shape (n_objects,), int64
+    """
+
+    object_of: np.ndarray
+    cell: np.ndarray
+    truth: np.ndarray
+    times: np.ndarray
+    pattern_of: np.ndarray
+
+
+def _patterns(object_of: np.ndarray, cell: np.ndarray, truth: np.ndarray, n_graders: int) -> _Patterns:
+    # The sum of a random word for each label and for the truth; any two of 10^6 patterns are equal by a chance below 10^-7.
+    words = np.random.default_rng(0).integers(2**64, size=n_graders * len(LABELS) + 3, dtype=np.uint64)
+    key = words[np.where(np.isnan(truth), 2, truth).astype(np.int64)]
+    np.add.at(key, object_of, words[3:][cell])
+    _, first, pattern_of, times = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
+    number = np.full(len(truth), -1)
+    number[first] = np.arange(len(first))
+    kept = number[object_of] >= 0
+    return _Patterns(number[object_of[kept]], cell[kept], truth[first], times.astype(np.float64), pattern_of.ravel())
+
+
+def _climb(patterns: _Patterns, q: np.ndarray, n_graders: int, prevalence: float | None, prior: np.ndarray) -> Fit:
     """Climb from the posteriors `q`; `prior` has shape (2, n_labels) and holds counts."""
+    object_of, cell, truth, times, _ = patterns
     n_objects, n_cells = len(truth), n_graders * len(LABELS)
-    cell = grader_of * len(LABELS) + label_of
     counted = np.bincount(object_of, minlength=n_objects) > 0
-    free, fixed = counted & np.isnan(truth), ~np.isnan(truth)
-    total = np.bincount(cell, minlength=n_cells).reshape(n_graders, len(LABELS))
+    fixed = ~np.isnan(truth)
+    free = np.where(counted & ~fixed, times, 0.0)
+    n_free, known = free.sum(), np.where(fixed, times, 0.0)
+    total = np.bincount(cell, times[object_of], n_cells).reshape(n_graders, len(LABELS))
     history: list[float] = []
     for _ in range(_MOST_STEPS):
-        lens = np.bincount(cell, q[object_of], n_cells).reshape(n_graders, len(LABELS))
+        lens = np.bincount(cell, (times * q)[object_of], n_cells).reshape(n_graders, len(LABELS))
         counts = np.stack([lens, total - lens], axis=1) + prior
         tables = np.maximum(counts, _LEAST)
         tables /= tables.sum(axis=2, keepdims=True)
-        share = _clipped(q[free].mean() if free.any() else 0.5) if prevalence is None else prevalence
+        share = _clipped((free * q).sum() / n_free if n_free else 0.5) if prevalence is None else prevalence
         logs = np.log(tables)
         per_class = [np.bincount(object_of, logs[:, c].ravel()[cell], n_objects) for c in (0, 1)]
         evidence = per_class[0] - per_class[1]
         new = np.where(fixed, truth, expit(logit(share) + evidence))
         mixed = np.logaddexp(np.log(share) + per_class[0], np.log1p(-share) + per_class[1])
-        known = np.where(truth == 1.0, per_class[0], per_class[1])
-        history.append(float(mixed[free].sum() + known[fixed].sum() + (prior * logs).sum()))
+        own = np.where(truth == 1.0, per_class[0], per_class[1])
+        history.append(float((free * mixed).sum() + (known * own).sum() + (prior * logs).sum()))
         change = np.abs(new - q)[counted].max(initial=0.0)
         q = new
         if change < _TOLERANCE:

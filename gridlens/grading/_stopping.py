@@ -69,7 +69,8 @@ def lenses_left(items: pd.DataFrame, grades: pd.DataFrame, q: pd.Series[float]) 
     Returns
     -------
     Estimate
-        "not resolvable with 0 random objects" where no random item has a label.
+        At least 0, so that a mean of many such estimates is a little high where few lenses are left. "not resolvable
+        with 0 random objects" where no random item has a label.
 
     Raises
     ------
