@@ -26,7 +26,11 @@ _BLANK = ("grade", "subclass", "confidence", "note")
     help="The best with a few that are disputed, different or random; the best; or a random sample.",
 )
 @click.option("--batch", type=click.IntRange(min=1), default=100, show_default=True, help="Number of objects.")
-@click.option("--gold", metavar="FILE", help="Table of objects whose truth is known, with `id` and `truth` or `label`.")
+@click.option(
+    "--gold",
+    metavar="FILE",
+    help="Table of objects whose truth is known, with `id`, `truth` or `label`, and `arc_snr` where known.",
+)
 @click.option("--random-state", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws.")
 @click.option("--out", required=True, metavar="FILE", help="New table to fill in: csv, parquet, fits or votable.")
 @click.option("--sheets", metavar="FOLDER", help="Folder for a picture of each object.")
@@ -87,7 +91,9 @@ def queue(
     epilog="Example: gridlens grades agreement grades.sqlite",
 )
 @click.argument("book")
-@click.option("--snr", metavar="FILE", help="Table with `id` and `arc_snr` of gold lenses.")
+@click.option(
+    "--snr", metavar="FILE", help="Table with `id` and `arc_snr` of gold lenses.  [default: those of the book]"
+)
 @click.option("--out", metavar="FILE", help="JSON file to write the tables to.")
 def agreement(book: str, snr: str | None, out: str | None) -> None:
     """Print how well the graders of a BOOK agree with each other, with themselves and with gold objects.
@@ -125,6 +131,8 @@ def _gold_of(path: str) -> Any:
     table = table.rename(columns={"label": "truth"} if "truth" not in table else {})
     if not {"object_id", "truth"}.issubset(table.columns):
         raise GridlensError(f"The table {path} must have the columns id, and truth or label. Rename its columns.")
+    if "arc_snr" in table:
+        table["params"] = [{"arc_snr": float(snr)} if snr > 0 else None for snr in table["arc_snr"]]
     if "kind" not in table:
         table["kind"] = ["known_lens" if truth == 1 else "known_nonlens" for truth in table["truth"]]
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -91,9 +92,10 @@ def agreement(
         The columns `object_id`, `grader` and `grade`; `t_shown` and `t_graded` for the time of an image, and to know
         the latest of several labels. U is no label.
     gold : DataFrame, default=None
-        `object_id` and `truth`, 1 for a lens and 0 otherwise.
+        `object_id` and `truth`, 1 for a lens and 0 otherwise, and optionally `params_json`.
     snr : Series of float, default=None
-        Arc S/N of gold lenses by object id.
+        Arc S/N of gold lenses by object id. None takes `arc_snr` of the column `params_json` of `gold`, which
+        `GradeBook.gold` has.
     n_boot : int, default=1000
         Draws of the bootstrap.
     random_state : int, default=0
@@ -140,7 +142,7 @@ def agreement(
         _pairs(labels, graders, n_boot, rng),
         _repeats(frame, graders),
         _on_gold(frame, truth, graders),
-        _completeness(frame, truth, snr),
+        _completeness(frame, truth, _stated_snr(gold) if snr is None else snr),
         _seconds(frame, graders),
     )
 
@@ -237,9 +239,20 @@ def _on_gold(grades: pd.DataFrame, truth: pd.Series[int], graders: list[str]) ->
     return _table(rows, ("grader", "truth", *GRADES, "found"))
 
 
-def _completeness(grades: pd.DataFrame, truth: pd.Series[int], snr: pd.Series[float] | None) -> pd.DataFrame:
+def _stated_snr(gold: pd.DataFrame | None) -> pd.Series[float]:
+    """Return the arc S/N of gold objects by object id, where their parameters state it as `arc_snr`."""
+    values = {}
+    if gold is not None and "params_json" in gold:
+        for name, text in zip(gold["object_id"], gold["params_json"], strict=True):
+            stated = json.loads(text or "{}")
+            if isinstance(stated, dict) and isinstance(stated.get("arc_snr"), int | float):
+                values[name] = float(stated["arc_snr"])
+    return pd.Series(values, dtype=np.float64)
+
+
+def _completeness(grades: pd.DataFrame, truth: pd.Series[int], snr: pd.Series[float]) -> pd.DataFrame:
     columns = ("snr_low", "snr_high", "n_objects", "completeness")
-    if snr is None:
+    if not len(snr):
         return _table([], columns)
     lenses = truth.index[truth.to_numpy() == 1]
     last = _latest_grades(grades[grades["object_id"].isin(lenses)])

@@ -115,7 +115,7 @@ class _Patterns(NamedTuple):
 
 
 def _patterns(object_of: np.ndarray, cell: np.ndarray, truth: np.ndarray, n_graders: int) -> _Patterns:
-    # The sum of a random word for each label and for the truth; any two of 10^6 patterns are equal by a chance below 10^-7.
+    # The key of a pattern is a sum of random words. The chance that any two of 10^6 patterns share one is below 10^-7.
     words = np.random.default_rng(0).integers(2**64, size=n_graders * len(LABELS) + 3, dtype=np.uint64)
     key = words[np.where(np.isnan(truth), 2, truth).astype(np.int64)]
     np.add.at(key, object_of, words[3:][cell])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import pandas as pd
 
 from gridlens.calibration._weights import effective_number
@@ -91,7 +88,7 @@ def graded_sections(graded: Graded, table: pd.DataFrame) -> list[tuple[str, str]
         As for `graded_words`.
     """
     grades, gold = graded.grades, graded.gold
-    measured = agreement(grades, gold, _snr_of(gold), n_boot=300)
+    measured = agreement(grades, gold, n_boot=300)
     counts = pd.crosstab(grades["grader"], grades["grade"]).reindex(columns=list(GRADES), fill_value=0)
     same = measured.repeats.set_index("grader")["same"]
     found = {(row.grader, row.truth): row.found for row in measured.gold.itertuples()}
@@ -128,15 +125,3 @@ def _represented(graded: Graded, table: pd.DataFrame) -> str:
         f"others {effective[1]:.1f}. The prevalence of lenses in the pool is estimated at {prevalence:.2g}; lenses "
         f"that are not graded yet: {graded.left}."
     )
-
-
-def _snr_of(gold: pd.DataFrame) -> pd.Series[float] | None:
-    """Return the arc S/N of gold lenses by object id, where their parameters state it as `arc_snr`."""
-    if "params_json" not in gold:
-        return None
-    values = {}
-    for name, text in zip(gold["object_id"], gold["params_json"], strict=True):
-        stated = json.loads(text or "{}")
-        if isinstance(stated, dict) and isinstance(stated.get("arc_snr"), int | float):
-            values[name] = float(stated["arc_snr"])
-    return pd.Series(values, dtype=np.float64) if values else None
