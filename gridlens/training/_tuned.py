@@ -20,6 +20,7 @@ __all__ = ["Choice", "Tuned", "tune"]
 _SCENE_WEIGHTS = (0.0, 0.25, 1.0)
 _HARD_WEIGHTS = (3.0,)
 _FOLDS = 3
+_TREES = 300
 # Fewest rows in a leaf of trees that do not see the turned versions of a row, which would take eight times as long.
 _LEAF = 15
 # Fraction of the cutouts without an arc that count as hard.
@@ -150,7 +151,7 @@ def _out_of_fold(
             weight = np.concatenate([weight, scene_weight * scenes[2]])
         positive = float(np.mean(y))
         member = (
-            LightGBMMember(n_estimators=300, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs)
+            LightGBMMember(n_estimators=_TREES, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs)
             if lenses is None
             else NNPUMember(
                 class_prior=positive + (1.0 - positive) * lenses, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs
