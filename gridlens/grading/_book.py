@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from gridlens._ids import as_id
 from gridlens._tables import check_writable
 from gridlens.grading._connection import explained, writing
 from gridlens.grading._exchange import Imported, check_known, grades_of
@@ -86,7 +87,7 @@ class GradeBook(BookFile):
         queue_id, position : str and int, default=None
             Item of a queue of this book that the grade answers.
         kind : str, default=None
-            Reason for which the object was in the queue; taken from the item if it is None.
+            Reason for which the object was graded; that of the item where the grade answers one.
 
         Raises
         ------
@@ -161,7 +162,7 @@ class GradeBook(BookFile):
             found = self._connection.execute(
                 "SELECT c.grade_id FROM current_grades AS c JOIN graders AS r USING (grader_id) "
                 "WHERE r.name = ? AND NOT c.other_pixels ORDER BY c.t_graded DESC, c.sequence DESC LIMIT 1",
-                (grader,),
+                (as_id(grader),),
             ).fetchone()
             if found is None:
                 return None

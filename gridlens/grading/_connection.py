@@ -11,7 +11,7 @@ from urllib.parse import quote
 from gridlens.errors import GridlensError
 from gridlens.grading._schema import bring_up_to_date, check_version
 
-__all__ = ["connect", "explained", "writing"]
+__all__ = ["connect", "damaged", "explained", "writing"]
 
 # Random ids land all over their index, which SQLite's own 2 MiB do not hold for a million grades.
 _CACHE_KIB = 65_536
@@ -145,6 +145,11 @@ def explained(path: Path) -> Iterator[None]:
         if code not in _SENTENCES:
             raise
         raise GridlensError(_SENTENCES[code].format(path=path, seconds=BUSY_SECONDS)) from exc
+
+
+def damaged(path: Path) -> str:
+    """Return the sentence about a damaged file."""
+    return _DAMAGED.format(path=path)
 
 
 _DAMAGED = (

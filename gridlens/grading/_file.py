@@ -99,7 +99,7 @@ class BookFile:
         ----------
         gold : DataFrame
             With `object_id`, `truth` (1 for a lens, 0 for a non-lens), `kind` ("injected", "known_lens" or
-            "known_nonlens"), and optionally `params`, a dictionary.
+            "known_nonlens"), and optionally `params_json`, a dictionary or its JSON.
 
         Raises
         ------

@@ -83,7 +83,7 @@ def insert_grades(connection: sqlite3.Connection, rows: dict[str, list[Any]]) ->
 
 
 def complete_kinds(connection: sqlite3.Connection, rows: dict[str, list[Any]]) -> None:
-    """Fill in missing kinds from the items of the queues that the rows answer.
+    """Set the kinds of rows that answer items of queues to those of the items.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def complete_kinds(connection: sqlite3.Connection, rows: dict[str, list[Any]]) -
                 f"The item {position} of the queue {queue_id} is {object_id or 'missing'}, not {rows['object_id'][k]}. "
                 "Keep the columns queue_id, position and object_id as the queue has them."
             )
-        rows["kind"][k] = rows["kind"][k] or kind
+        rows["kind"][k] = kind
 
 
 def settle(connection: sqlite3.Connection, after: int) -> None:

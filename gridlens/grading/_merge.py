@@ -3,12 +3,12 @@
 import contextlib
 import sqlite3
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gridlens.errors import GridlensError
-from gridlens.grading._connection import connect, explained, writing
+from gridlens.grading._connection import connect, damaged, explained, writing
 from gridlens.grading._insert import last_sequence, settle
 
 __all__ = ["merge_books"]
@@ -17,6 +17,7 @@ _GRADE_COLUMNS = (
     *("grade_id", "object_id", "grader_id", "grade", "subclass", "confidence", "note", "marks_json", "view", "blind"),
     *("t_shown", "t_graded", "queue_id", "position", "kind", "supersedes", "pixels_sha256"),
 )
+_Reader = Callable[..., Iterator[Any]]
 _QUEUE = "strategy, params_json, seed, created, n_pool, pool_sha256"
 
 
@@ -28,8 +29,12 @@ def merge_books(mine: sqlite3.Connection, path: Path, other_path: Path, rename: 
     if path.exists() and other_path.exists() and path.samefile(other_path):
         raise GridlensError(f"The grade book {path} cannot be merged into itself. Name another book.")
     # The other book is read as it is at the beginning, though it may be written meanwhile.
-    with contextlib.closing(connect(other_path, read_only=True)) as other, explained(other_path):
-        other.execute("BEGIN")
+    with contextlib.closing(connect(other_path, read_only=True)) as opened:
+        opened.execute("BEGIN")
+        other = _reader(opened, other_path)
+        # Damage to pages of rows is not always noticed as they are read.
+        if next(other("PRAGMA quick_check(1)"))[0] != "ok":
+            raise GridlensError(damaged(other_path))
         with writing(mine, path):
             counts = {"graders": 0}
             graders, counts["graders"] = _graders(mine, other, rename, other_path)
@@ -54,13 +59,23 @@ def merge_books(mine: sqlite3.Connection, path: Path, other_path: Path, rename: 
     return counts
 
 
+def _reader(connection: sqlite3.Connection, path: Path) -> _Reader:
+    """Return a function that yields the rows of a query; its errors name the file that is read."""
+
+    def read(query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        with explained(path):
+            yield from connection.execute(query, values)
+
+    return read
+
+
 def _graders(
-    mine: sqlite3.Connection, other: sqlite3.Connection, rename: Mapping[str, str], other_path: Path
+    mine: sqlite3.Connection, other: _Reader, rename: Mapping[str, str], other_path: Path
 ) -> tuple[dict[str, str], int]:
     """Add graders without their tokens, which open no doors here; return the ids by those in the other book."""
     ids = {name: grader_id for grader_id, name in mine.execute("SELECT grader_id, name FROM graders")}
     known = set(ids.values())
-    rows = other.execute("SELECT grader_id, name, created FROM graders ORDER BY name").fetchall()
+    rows = list(other("SELECT grader_id, name, created FROM graders ORDER BY name"))
     if missing := sorted(set(rename) - {name for _, name, _ in rows}):
         raise GridlensError(
             f"The grade book {other_path} has no grader {', '.join(missing)}. Rename those that it has."
@@ -90,20 +105,20 @@ def _graders(
     return found, added
 
 
-def _models(mine: sqlite3.Connection, other: sqlite3.Connection) -> tuple[dict[str | None, str | None], int]:
+def _models(mine: sqlite3.Connection, other: _Reader) -> tuple[dict[str | None, str | None], int]:
     """Add models; return the ids by those in the other book, which differ where both books entered a model."""
     known = dict(mine.execute("SELECT sha256, model_id FROM models"))
-    rows = other.execute("SELECT * FROM models ORDER BY rowid").fetchall()
+    rows = list(other("SELECT * FROM models ORDER BY rowid"))
     ids: dict[str | None, str | None] = {None: None} | {row[0]: known.get(row[1], row[0]) for row in rows}
     new = [(*row[:4], ids[row[4]], *row[5:]) for row in rows if row[1] not in known]
     mine.executemany("INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?)", new)
     return ids, len(new)
 
 
-def _objects(mine: sqlite3.Connection, other: sqlite3.Connection) -> tuple[int, int]:
+def _objects(mine: sqlite3.Connection, other: _Reader) -> tuple[int, int]:
     """Add objects and complete those that are known; return how many have other pixels, and how many are new."""
     hashes = dict(mine.execute("SELECT object_id, pixels_sha256 FROM objects"))
-    rows = other.execute("SELECT object_id, ra, dec, source, pixels_sha256, cluster_id FROM objects").fetchall()
+    rows = list(other("SELECT object_id, ra, dec, source, pixels_sha256, cluster_id FROM objects"))
     differing = sum(None not in (row[4], hashes.get(row[0])) and row[4] != hashes[row[0]] for row in rows)
     updates = ", ".join(
         f"{name} = COALESCE({name}, excluded.{name})" for name in ("ra", "dec", "source", "pixels_sha256", "cluster_id")
@@ -116,20 +131,18 @@ def _objects(mine: sqlite3.Connection, other: sqlite3.Connection) -> tuple[int, 
     return differing, sum(row[0] not in hashes for row in rows)
 
 
-def _gold(mine: sqlite3.Connection, other: sqlite3.Connection) -> tuple[int, int]:
+def _gold(mine: sqlite3.Connection, other: _Reader) -> tuple[int, int]:
     """Add gold objects; return how many have another truth in this book, and how many are new."""
     truths = dict(mine.execute("SELECT object_id, truth FROM gold"))
-    rows = other.execute("SELECT object_id, truth, kind, params_json FROM gold").fetchall()
+    rows = list(other("SELECT object_id, truth, kind, params_json FROM gold"))
     mine.executemany("INSERT INTO gold VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
     return sum(truths.get(row[0], row[1]) != row[1] for row in rows), sum(row[0] not in truths for row in rows)
 
 
-def _queues(
-    mine: sqlite3.Connection, other: sqlite3.Connection, models: dict[str | None, str | None], other_path: Path
-) -> int:
+def _queues(mine: sqlite3.Connection, other: _Reader, models: dict[str | None, str | None], other_path: Path) -> int:
     """Add queues with their items; return how many are new."""
     added = 0
-    for queue_id, model_id, *rest in other.execute(f"SELECT queue_id, model_id, {_QUEUE} FROM queues ORDER BY rowid"):
+    for queue_id, model_id, *rest in other(f"SELECT queue_id, model_id, {_QUEUE} FROM queues ORDER BY rowid"):
         known = mine.execute(f"SELECT {_QUEUE} FROM queues WHERE queue_id = ?", (queue_id,)).fetchone()
         if known is not None:
             if known != tuple(rest):
@@ -145,13 +158,13 @@ def _queues(
         columns = "queue_id, position, object_id, kind, p, score, inclusion_probability, stratum"
         mine.executemany(
             f"INSERT INTO queue_items ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            other.execute(f"SELECT {columns} FROM queue_items WHERE queue_id = ? ORDER BY position", (queue_id,)),
+            other(f"SELECT {columns} FROM queue_items WHERE queue_id = ? ORDER BY position", (queue_id,)),
         )
         added += 1
     return added
 
 
-def _grades(mine: sqlite3.Connection, other: sqlite3.Connection, graders: dict[str, str]) -> int:
+def _grades(mine: sqlite3.Connection, other: _Reader, graders: dict[str, str]) -> int:
     """Add rows of grades, those that withdraw one too; return how many are new."""
     before = last_sequence(mine)
     place = _GRADE_COLUMNS.index("grader_id")
@@ -163,7 +176,7 @@ def _grades(mine: sqlite3.Connection, other: sqlite3.Connection, graders: dict[s
     cells = ", ".join("?" * len(_GRADE_COLUMNS))
     added = mine.executemany(
         f"INSERT INTO grades ({names}) VALUES ({cells}) ON CONFLICT (grade_id) DO NOTHING",
-        map(mapped, other.execute(f"SELECT {names} FROM grades ORDER BY sequence")),
+        map(mapped, other(f"SELECT {names} FROM grades ORDER BY sequence")),
     ).rowcount
     settle(mine, before)
     return added

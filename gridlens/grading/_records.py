@@ -1,5 +1,6 @@
 """Objects, gold, queues and models of a grade book: the statements that write them."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -79,7 +80,7 @@ def insert_gold(connection: sqlite3.Connection, table: pd.DataFrame) -> int:
         "object_id": as_id,
         "truth": _truth,
         "kind": _word(GOLD_KINDS),
-        "params": lambda value: "{}" if not isinstance(value, dict) and is_missing(value) else as_json(value),
+        "params_json": _params,
     }
     rows = _columns(table, "gold objects", checks, needed=("object_id", "truth", "kind"))
     _check_ids(rows["object_id"], "gold objects")
@@ -88,7 +89,8 @@ def insert_gold(connection: sqlite3.Connection, table: pd.DataFrame) -> int:
     known = dict(connection.execute("SELECT object_id, truth FROM gold"))
     connection.executemany(
         "INSERT INTO gold VALUES (?, ?, ?, ?) ON CONFLICT (object_id) DO UPDATE "
-        "SET truth = excluded.truth, kind = excluded.kind, params_json = excluded.params_json",
+        "SET truth = excluded.truth, kind = excluded.kind, "
+        "params_json = CASE excluded.params_json WHEN '{}' THEN gold.params_json ELSE excluded.params_json END",
         values,
     )
     return sum(known.get(name, truth) != truth for name, truth, *_ in values)
@@ -212,6 +214,13 @@ def _truth(value: Any) -> int:
     if is_missing(value) or float(value) not in (0.0, 1.0):
         raise ValueError(f"1 or 0 is needed, got {value!r}")
     return int(float(value))
+
+
+def _params(value: Any) -> str:
+    """Return parameters, a dictionary or its JSON, as JSON."""
+    if not isinstance(value, dict) and is_missing(value):
+        return "{}"
+    return as_json(json.loads(value) if isinstance(value, str) else value)
 
 
 def _whole(value: Any) -> int:

@@ -207,9 +207,12 @@ def test_models_and_gold_come_back(book):
     assert models["metrics_json"].tolist() == ['{"auroc": 0.9}', "{}"]
     assert models["trained_at"].tolist() == ["", "2026-01-01T00:00:00.000Z"]
     gold = pd.DataFrame({"object_id": ["g", "h"], "truth": [1, 0], "kind": ["injected", "known_nonlens"]})
-    book.add_gold(gold.assign(params=[{"snr": 4.0}, None]))
-    pd.testing.assert_frame_equal(book.gold(), gold)
+    book.add_gold(gold.assign(params_json=[{"snr": 4.0}, None]))
+    pd.testing.assert_frame_equal(book.gold(), gold.assign(params_json=['{"snr": 4.0}', "{}"]))
+    # A table without parameters keeps those in the book.
     book.add_gold(gold)
+    book.add_gold(book.gold())
+    assert book.gold()["params_json"].tolist() == ['{"snr": 4.0}', "{}"]
     with pytest.warns(UserWarning, match=r"The truth of 1 gold objects was replaced"):
         book.add_gold(gold[1:].assign(truth=1, kind="known_lens"))
     with pytest.raises(GridlensError, match=r"'truth' of the gold objects"):

@@ -136,6 +136,14 @@ def test_books_that_cannot_be_merged(books, tmp_path):
     (tmp_path / "text.sqlite").write_text("no book\n" * 200)
     with pytest.raises(GridlensError, match=r"text.sqlite is damaged"):
         merge(first, tmp_path / "text.sqlite")
+    cut = tmp_path / "cut.sqlite"
+    with GradeBook.open(cut) as book:
+        book.add_many(pd.DataFrame({"object_id": range(500), "grader": "zoe", "grade": "A", "note": "n" * 99}))
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    with pytest.raises(GridlensError, match=r"cut.sqlite is damaged"):
+        merge(first, cut)
+    assert rows(first) == [["a", "alice", "A"], ["b", "alice", "B"]]
 
 
 STEPS = st.lists(
