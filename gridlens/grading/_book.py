@@ -198,7 +198,7 @@ class GradeBook(BookFile):
     def import_grades(
         self, path: str | os.PathLike[str], *, grader: str | None = None, translate: Mapping[str, str] | None = None
     ) -> Imported:
-        """Add the grades of a table, all or none. Importing a table again adds what is new in it.
+        """Add the grades of a table, all or none. Importing a table again adds only its new rows.
 
         Parameters
         ----------

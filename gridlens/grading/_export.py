@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from gridlens._ids import escaped
 from gridlens._tables import write_batches, write_table
 from gridlens.grading._consensus import consensus
 from gridlens.grading._frames import current_batches, frame
@@ -50,7 +51,8 @@ def export_grades(
         nonlocal n_rows
         for batch in current_batches(connection, other_pixels, left_out):
             n_rows += len(batch)
-            yield batch
+            # Control characters would break lines of CSV and the XML of VOTable; importing the table restores them.
+            yield batch.assign(note=batch["note"].map(escaped))
 
     write_batches(counted(), path, _attrs(*_DESCRIPTIONS))
     return n_rows

@@ -72,7 +72,7 @@ def _reader(connection: sqlite3.Connection, path: Path) -> _Reader:
 def _graders(
     mine: sqlite3.Connection, other: _Reader, rename: Mapping[str, str], other_path: Path
 ) -> tuple[dict[str, str], int]:
-    """Add graders without their tokens, which open no doors here; return the ids by those in the other book."""
+    """Add graders, without the tokens that they log in with; return the ids by those in the other book."""
     ids = {name: grader_id for grader_id, name in mine.execute("SELECT grader_id, name FROM graders")}
     known = set(ids.values())
     rows = list(other("SELECT grader_id, name, created FROM graders ORDER BY name"))

@@ -63,7 +63,7 @@ def is_missing(value: Any) -> bool:
 
 
 def number_or_none(value: Any) -> float | None:
-    """Return a cell as a float, None where it is empty; raise ValueError for what is no number."""
+    """Return a cell as a float, None where it is empty; raise ValueError for other text."""
     return None if is_missing(value) else float(value)
 
 
@@ -153,7 +153,7 @@ def _marks(value: Any) -> str | None:
     return None if value is None or (isinstance(value, float) and math.isnan(value)) else as_json(value)
 
 
-# By column: the conversion, and what the value must be.
+# By column: the conversion, and a description of the values that are allowed.
 _CHECKS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "grade_id": (_uuid, "a UUID"),
     "object_id": (_id, "an id"),
@@ -163,7 +163,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "confidence": (_confidence, "a number from 0 to 1"),
     "note": (_text, "text"),
     "marks_json": (_marks, "JSON"),
-    "view": (_text, "text"),
+    "view": (as_id, "text"),
     "blind": (_blind, "True or False"),
     "t_shown": (_shown, "a time in ISO 8601"),
     "t_graded": (_shown, "a time in ISO 8601"),

@@ -1,4 +1,4 @@
-"""The store of grades: what it keeps, and what it refuses."""
+"""The store of grades: values that it keeps, and values that it refuses."""
 
 import sqlite3
 import threading

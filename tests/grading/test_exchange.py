@@ -177,7 +177,7 @@ def test_files_of_astrorank(book, tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".fits", ".votable"])
 @pytest.mark.filterwarnings("ignore:Text in a FITS table")
 def test_an_export_is_known_when_it_is_imported_again(book, tmp_path, suffix):
-    book.add("Abell-é", "Zoë", "X", subclass="spiral", confidence=0.25, note="=1\nλ")
+    book.add("Abell-é", "Zoë", "X", subclass="spiral", confidence=0.25, note="=1\n\x1bλ")
     book.add("b", "bob", "U", blind=False)
     out = tmp_path / f"out{suffix}"
     assert book.export(out) == 2
