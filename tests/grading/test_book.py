@@ -273,6 +273,7 @@ ACTIONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(ACTIONS)
 def test_any_sequence_of_grades_and_undo_leaves_what_a_list_would(tmp_path_factory, actions):

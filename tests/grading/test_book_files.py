@@ -197,6 +197,7 @@ with GradeBook.open(sys.argv[1]) as book:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_process_that_is_killed_loses_no_grade(path):
     process = subprocess.Popen([sys.executable, "-c", GRADING, str(path)], stdout=subprocess.PIPE, text=True)

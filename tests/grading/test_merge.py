@@ -152,6 +152,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(STEPS)
 def test_two_books_agree_once_they_are_merged(tmp_path_factory, steps):
