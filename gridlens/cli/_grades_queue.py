@@ -132,7 +132,7 @@ def _gold_of(path: str) -> Any:
     if not {"object_id", "truth"}.issubset(table.columns):
         raise GridlensError(f"The table {path} must have the columns id, and truth or label. Rename its columns.")
     if "arc_snr" in table:
-        table["params"] = [{"arc_snr": float(snr)} if snr > 0 else None for snr in table["arc_snr"]]
+        table["params_json"] = [{"arc_snr": float(snr)} if snr > 0 else None for snr in table["arc_snr"]]
     if "kind" not in table:
         table["kind"] = ["known_lens" if truth == 1 else "known_nonlens" for truth in table["truth"]]
     return table
