@@ -52,7 +52,8 @@ def queue(
     back with `gridlens grades import`.
 
     With --sheets, a picture of each object is drawn, named by its position and id: in colour, all light, and light
-    bluer than the central galaxy. The cutouts are read as the record beside the table of scores says.
+    bluer than the central galaxy. The cutouts are read as the record beside the table of scores says. The book keeps a
+    hash of their pixels, and says so when an object is drawn again with others.
     """
     from pathlib import Path
 
@@ -78,12 +79,12 @@ def queue(
         items = add_next_queue(opened, candidates, strategy=strategy, batch=batch, random_state=random_state)
         places = _places(candidates, known, items)
         opened.add_objects(places.rename(columns={"path": "source"}))
-    write_table(_to_fill_in(items, places), out)
-    for note in items.attrs["notes"]:
-        say(note)
-    if sheets is not None:
-        _draw_sheets(scores, items, places, Path(sheets))
-    say(f"{len(items)} objects of {items.attrs['n_pool']} that can be queued written to {out}")
+        write_table(_to_fill_in(items, places), out)
+        for note in items.attrs["notes"]:
+            say(note)
+        if sheets is not None:
+            opened.add_objects(_draw_sheets(scores, places, Path(sheets)))
+    say(f"{len(items)} objects written to {out}, chosen from {items.attrs['n_pool']} that have no grade")
 
 
 @click.command(
@@ -170,12 +171,15 @@ def _to_fill_in(items: Any, places: Any) -> Any:
     return table.assign(queue_id=items["queue_id"].to_numpy(), position=items["position"].to_numpy())
 
 
-def _draw_sheets(scores: str, items: Any, places: Any, folder: Any) -> None:
-    """Draw a blind sheet of each object whose cutout can be read."""
+def _draw_sheets(scores: str, places: Any, folder: Any) -> Any:
+    """Draw a blind sheet of each object whose cutout can be read, and return the hashes of their pixels by object."""
+    import contextlib
+
     import pandas as pd
 
     from gridlens._file_names import file_stem
     from gridlens._progress import progress_bar
+    from gridlens.errors import GridlensError
     from gridlens.explain._remembered import NOT_REMEMBERED, remembered
     from gridlens.explain._rows import read_rows
     from gridlens.reports._blind import write_blind_sheet
@@ -188,15 +192,18 @@ def _draw_sheets(scores: str, items: Any, places: Any, folder: Any) -> None:
         # Injected gold objects are in files of their own.
         again = find_cutouts(lost, read_rows(lost, None, NOT_REMEMBERED))
         found |= {int(lost.index[row]): cutout for row, cutout in again.items()}
-    width = len(str(len(items) - 1))
+    width, shown = len(str(len(rows) - 1)), {}
     with progress_bar("Drawing", len(found)) as advance:
         for row, cutout in sorted(found.items()):
             name = f"{row:0{width}d}-{file_stem(rows['id'][row])}.png"
-            write_blind_sheet(cutout, folder / name)
+            # A gold object may be too small or too damaged to be drawn; the others are.
+            with contextlib.suppress(GridlensError):
+                shown[rows["id"][row]] = write_blind_sheet(cutout, folder / name)
             advance(1)
-    missing = pd.Index(rows["id"]).difference(pd.Index([rows["id"][row] for row in found]))
-    if len(missing):
-        say(f"{len(missing)} objects have no picture, such as {missing[0]}: their cutouts cannot be read.")
+    missing = [name for name in rows["id"] if name not in shown]
+    if missing:
+        say(f"{len(missing)} objects have no picture, such as {missing[0]}: their cutouts cannot be read or drawn.")
+    return pd.DataFrame({"object_id": list(shown), "pixels_sha256": list(shown.values())})
 
 
 def _tables(found: Any) -> dict[str, Any]:
@@ -205,7 +212,7 @@ def _tables(found: Any) -> dict[str, Any]:
         "Repeated objects": found.repeats,
         "Gold objects (found: A or B)": found.gold,
         "Completeness of gold lenses by arc S/N": found.completeness,
-        "Seconds for each image": found.seconds,
+        "Seconds for each image": found.seconds[found.seconds["n_images"] > 0],
     }
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+
+import numpy as np
 
 from gridlens._files import atomic_path
 from gridlens.cutouts import CutoutSet
@@ -14,14 +17,19 @@ __all__ = ["write_blind_sheet"]
 _DPI = 150
 
 
-def write_blind_sheet(cutout: CutoutSet, path: str | os.PathLike[str]) -> None:
-    """Write one cutout as a PNG file: in colour, its white map and its blue map.
+def write_blind_sheet(cutout: CutoutSet, path: str | os.PathLike[str]) -> str:
+    """Write one cutout as a PNG file, in colour, its white map and its blue map, and return the hash of its pixels.
 
     Parameters
     ----------
     cutout : CutoutSet of 1
     path : str or path
         File in an existing folder.
+
+    Returns
+    -------
+    str
+        SHA-256 of the pixels (H, W, 3) as little-endian float32, row by row. A grade belongs to the pixels shown.
 
     Raises
     ------
@@ -32,3 +40,4 @@ def write_blind_sheet(cutout: CutoutSet, path: str | os.PathLike[str]) -> None:
     draw_views(strip(figure, 3, 0.0, PANEL), cutout)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=_DPI)
+    return hashlib.sha256(np.ascontiguousarray(cutout.pixels[0], dtype="<f4").tobytes()).hexdigest()

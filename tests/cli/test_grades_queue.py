@@ -128,7 +128,26 @@ def test_sheets_are_named_by_position_and_blind(folder):
     place = pd.read_csv(folder / "queue.csv").set_index("object_id")["position"]
     found = sorted(path.name for path in (folder / "sheets").iterdir())
     assert len(found) == 3
+    with GradeBook.open(folder / "grades.sqlite") as book:
+        hashes = book.objects().set_index("object_id")["pixels_sha256"]
+        assert hashes[["a/b", "b", "c"]].str.len().eq(64).all() and not hashes["d"]
     assert f"{place['b']}-b.png" in found and any(name.startswith(f"{place['a/b']}-a_b") for name in found)
+
+
+def test_another_image_of_an_object_is_noticed(folder):
+    pytest.importorskip("matplotlib")
+    pixels = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
+    path = folder / "two.npz"
+    pd.DataFrame({"id": ["a", "b"], "path": str(path), "score": [0.1, 0.2]}).to_csv(folder / "scores.csv", index=False)
+    results = []
+    for k in range(2):
+        write_npz(path, CutoutSet(pixels + k, ids=["a", "b"], pixel_scale=1.0))
+        results.append(ask(folder, "--sheets", folder / "sheets", out=f"{k}.csv"))
+        with GradeBook.open(folder / "grades.sqlite") as book:
+            if k == 0:
+                book.add("a", "ada", "A")
+    sentence = "The pixels of 2 objects changed. Their 1 grades belong to the pixels before"
+    assert [sentence in result.stderr for result in results] == [False, True]
 
 
 def test_agreement_is_printed_and_written(folder):
