@@ -33,8 +33,8 @@ class Consensus:
     objects : DataFrame
         A row for each graded object, in the order of the grades: `object_id`; `n_grades`, all grades with U and
         repeats; `n_graders`, the graders who gave it a label; `q_grades`, the probability of a lens from grades alone,
-        the truth of gold objects; `q_all`, the same with the model's probability. Both are NaN for objects with no
-        grade but U, and `q_all` where the model's probability is missing.
+        the truth of gold objects; `q_all`, the same with the model's probability. Both are NaN for objects with only
+        U grades, and `q_all` where the model's probability is missing.
     graders : DataFrame
         A row for each grader: `grader`; `n_labels`, the objects that they gave a label; `n_gold`, the gold objects
         among them; `lens_A` to `lens_X` and `other_A` to `other_X`, P(grade | class).

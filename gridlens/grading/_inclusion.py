@@ -49,9 +49,9 @@ def inclusion_weights(items: pd.DataFrame, grades: pd.DataFrame) -> pd.Series[fl
     -----
     Items without a label are assumed to be missing at random within their stratum (all items chosen for certain are
     one), and those with a label represent them; a stratum without any label is represented by the other ones of its
-    queue. Objects with nothing but U are not asked again, so labels represent them in later rounds as well. U is given
+    queue. Objects with only U grades are not asked again, so labels represent them in later rounds as well. U is given
     to difficult objects, for which this is an approximation. Each queue is assumed to be graded, or left, before the
-    next one is made.
+    next one is made. A queue of more than 100 objects has the lower scores in its later hundreds: grade it to its end.
 
     References
     ----------

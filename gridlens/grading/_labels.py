@@ -24,8 +24,8 @@ class CodedLabels(NamedTuple):
     Attributes
     ----------
     objects, graders : list of str
-        Ids of all graded objects, and names of all graders, in the order in which they first appear; those with
-        nothing but U as well.
+        Ids of all graded objects, and names of all graders, in the order in which they first appear,
+        including those with only U grades.
     object_of, grader_of, label_of : ndarray of shape (n_labels,), int64
         Numbers of the object, of the grader and of the label (its place in `LABELS`).
     n_grades : ndarray of shape (n_objects,), int64

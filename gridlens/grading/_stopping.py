@@ -46,8 +46,8 @@ class _Rounds(NamedTuple):
 def lenses_left(items: pd.DataFrame, grades: pd.DataFrame, q: pd.Series[float]) -> Estimate:
     """Estimate the number of lenses among the objects of the pool that are not graded yet.
 
-    Each round of grading draws random items from all objects that are neither graded nor chosen for certain. Whatever
-    was found since then belongs to these objects, so each round estimates the number of lenses that are left now: the
+    Each round of grading draws random items from all objects that are neither graded nor chosen for certain. All
+    lenses found since then are among these objects, so each round estimates the number of lenses that are left now: the
     fraction of lenses among its random items, times the objects that they were drawn from, less the lenses found since
     then. The estimate is the mean over the rounds, in proportion to their random items.
 

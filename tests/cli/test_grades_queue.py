@@ -114,6 +114,7 @@ def test_nothing_left_to_grade(folder):
     assert set(pd.read_csv(folder / "second.csv")["position"]) == set(range(4))
 
 
+@pytest.mark.slow
 def test_sheets_are_named_by_position_and_blind(folder):
     pytest.importorskip("matplotlib")
     pixels = np.random.default_rng(0).normal(size=(3, 101, 101, 3)).astype(np.float32)
@@ -134,6 +135,7 @@ def test_sheets_are_named_by_position_and_blind(folder):
     assert f"{place['b']}-b.png" in found and any(name.startswith(f"{place['a/b']}-a_b") for name in found)
 
 
+@pytest.mark.slow
 def test_another_image_of_an_object_is_noticed(folder):
     pytest.importorskip("matplotlib")
     pixels = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)

@@ -31,6 +31,7 @@ def gold_of(truth, ids):
     return pd.DataFrame({"object_id": ids, "truth": truth[ids].to_numpy(), "kind": "injected"})
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # crowd-kit calls pandas in ways that it deprecates
 def test_it_is_dawid_and_skene_without_shrinkage():
     DawidSkene = pytest.importorskip("crowdkit.aggregation").DawidSkene
