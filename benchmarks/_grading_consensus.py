@@ -33,7 +33,7 @@ def drawn_grades(seed: int, lookalikes: float = 0.0) -> tuple[pd.DataFrame, pd.D
     """Draw grades, gold, the truth by object id, and a model's probability.
 
     300 objects, a third of them graded by each of three pairs of graders, and 20 + 20 gold objects that all of them
-    grade. The model's log-odds are normal, 2.5 apart, and calibrated at the prevalence of the batch; look-alikes are
+    grade. The model's scores are normal in both classes, 2.5 sigma apart, and its probability is exact; look-alikes are
     no more likely than other non-lenses to score high.
     """
     rng = np.random.default_rng(seed)
