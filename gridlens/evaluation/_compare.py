@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, rankdata
 
 from gridlens.calibration._checks import checked_groups, checked_labels, checked_share, checked_whole
 from gridlens.calibration._weights import weighed
 from gridlens.evaluation._draws import Metric, draws, groups_of, metric_values, named_metrics
-from gridlens.evaluation._intervals import Estimate, unresolvable
+from gridlens.evaluation._intervals import Estimate, expected_labels, unresolvable
 from gridlens.evaluation._ranking import _checked
 
 __all__ = ["Comparison", "McNemar", "compare", "mcnemar"]
@@ -111,8 +111,11 @@ def compare(
     -------
     dict of Comparison by metric
         The interval of the difference has the 2.5 and 97.5 % quantiles over the draws, which take groups with a
-        positive and groups without one apart. Where no draw changes the difference of two scores that are not the
-        same (both separate perfectly, or too few rows), there is no interval, and the note gives the difference.
+        positive and groups without one apart. With weights it also has the spread of draws whose labels are drawn
+        again, by a logistic regression on both scores: most samples hold none of the few positives of large weight and
+        low score, and the draws of such a sample do not know of them. Where no draw changes the difference of two
+        scores that are not the same (both separate perfectly, or too few rows), there is no interval, and the note
+        gives the difference.
 
     Raises
     ------
@@ -143,21 +146,29 @@ def compare(
     # What has no value for all rows has none for a draw of them.
     values = {name: metric_values(metric) for name, metric in named.items() if not (a[name].note or b[name].note)}
     drawn: dict[str, list[float]] = {name: [] for name in values}
+    redrawn: dict[str, list[float]] = {name: [] for name in values}
     if values:
+        expected = None if weight is None else expected_labels(labels, rankdata(first) + rankdata(second))
+        rng = np.random.default_rng([random_state, 1])
         for times in draws(labels, groups_of(members, len(labels)), n_boot, random_state):
             rows = np.repeat(np.arange(len(labels)), times)
+            versions = [(drawn, labels[rows])]
+            if expected is not None:
+                versions.append((redrawn, (rng.random(len(rows)) < expected[rows]).astype(np.int64)))
             weights = {} if weight is None else {"sample_weight": weight[rows]}
-            for name, value in values.items():
-                a_drawn, b_drawn = (value(labels[rows], score[rows], **weights) for score in (first, second))
-                drawn[name].append(b_drawn - a_drawn)
+            for found_differences, of_rows in versions:
+                for name, value in values.items():
+                    a_drawn, b_drawn = (value(of_rows, score[rows], **weights) for score in (first, second))
+                    found_differences[name].append(b_drawn - a_drawn)
     same = np.array_equal(first, second)
     found = {}
     for name in named:
         note = a[name].note or b[name].note
-        difference = Estimate(math.nan, math.nan, math.nan, note) if note else None
-        found[name] = Comparison(
-            a[name], b[name], difference or _difference(b[name].value - a[name].value, np.array(drawn[name]), same)
-        )
+        difference = Estimate(math.nan, math.nan, math.nan, note)
+        if not note:
+            change = b[name].value - a[name].value
+            difference = _difference(change, np.array(drawn[name]), np.array(redrawn[name]), same)
+        found[name] = Comparison(a[name], b[name], difference)
     return found
 
 
@@ -240,11 +251,14 @@ def mcnemar(
     )
 
 
-def _difference(value: float, drawn: np.ndarray, same: bool) -> Estimate:
+def _difference(value: float, drawn: np.ndarray, redrawn: np.ndarray, same: bool) -> Estimate:
     # A draw may be too small for the metric.
-    drawn = drawn[np.isfinite(drawn)]
+    drawn, redrawn = drawn[np.isfinite(drawn)], redrawn[np.isfinite(redrawn)]
     if len(drawn) and (same or np.ptp(drawn) > 0.0):
         low, high = np.quantile(drawn, [0.025, 0.975])
+        if len(redrawn):
+            below, above = value + np.quantile(redrawn, [0.025, 0.975]) - redrawn.mean()
+            low, high = min(low, below), max(high, above)
         return Estimate(value, float(low), float(high))
     return Estimate(value, math.nan, math.nan, f"{value:+.3f}, its interval not resolvable with these rows")
 

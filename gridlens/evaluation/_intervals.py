@@ -13,7 +13,7 @@ from gridlens._constants import Z_95
 from gridlens.calibration import wilson
 from gridlens.calibration._weights import effective_number
 
-__all__ = ["Estimate", "delong_interval", "mean_variance", "unresolvable", "widest"]
+__all__ = ["Estimate", "delong_interval", "expected_labels", "mean_variance", "unresolvable", "widest"]
 
 _NEWTON_STEPS = 30
 
@@ -67,7 +67,7 @@ def delong_interval(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None)
     The placement of each row is the weighted fraction of the other class that it beats, ties half. Its weighted mean
     has the variance of a ratio of sums. Where low scores have large weights, though, most samples hold none of the few
     positives there, and then know neither of the positives nor of their variance. With weights the lower end is thus
-    also at most that of a normal interval with the variance at the expected labels of all rows, see `_expected_labels`.
+    also at most that of a normal interval with the variance at the expected labels of all rows, see `expected_labels`.
     """
     weights = np.ones(len(y)) if weight is None else weight
     positive, negative = y == 1, y == 0
@@ -86,13 +86,13 @@ def delong_interval(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None)
     half = Z_95 * math.sqrt(of_positives + of_negatives) / (value * (1.0 - value))
     low, high = float(expit(logit(value) - half)), float(expit(logit(value) + half))
     if weight is not None:
-        expected = float((weight**2 * _expected_labels(y, score) * (beaten - value) ** 2).sum() / total**2)
+        expected = float((weight**2 * expected_labels(y, score) * (beaten - value) ** 2).sum() / total**2)
         expected *= numbers[0] / (numbers[0] - 1.0)
         low = min(low, max(value - Z_95 * math.sqrt(max(of_positives, expected) + of_negatives), 0.0))
     return value, low, high
 
 
-def _expected_labels(y: np.ndarray, score: np.ndarray) -> np.ndarray:
+def expected_labels(y: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Probability of a positive in each row of a sample, by a logistic regression on the normal scores of the ranks.
 
     Rows count alike: it is the rows of the sample that are predicted, not those to choose from. Platt's targets keep
@@ -101,7 +101,7 @@ def _expected_labels(y: np.ndarray, score: np.ndarray) -> np.ndarray:
     n, positives = len(y), int(y.sum())
     columns = np.column_stack([ndtri((rankdata(score) - 0.5) / n), np.ones(n)])
     target = np.where(y == 1, (positives + 1.0) / (positives + 2.0), 1.0 / (n - positives + 2.0))
-    slopes = np.array([0.0, float(logit(positives / n))])
+    slopes = np.array([0.0, float(logit((positives + 0.5) / (n + 1.0)))])
     for _ in range(_NEWTON_STEPS):
         p = expit(columns @ slopes)
         curvature = (columns.T * (p * (1.0 - p))) @ columns + 1e-6 * np.eye(2)

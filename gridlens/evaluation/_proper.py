@@ -17,9 +17,9 @@ from gridlens.calibration._checks import (
     checked_share,
     checked_whole,
 )
-from gridlens.calibration._weights import weighed
+from gridlens.calibration._weights import effective_number, weighed
 from gridlens.evaluation._bootstrap import Draw, Pending, Sample, both_classes, percentiles, settled
-from gridlens.evaluation._intervals import Estimate, mean_variance, unresolvable, widest
+from gridlens.evaluation._intervals import Estimate, expected_labels, mean_variance, unresolvable, widest
 
 __all__ = ["brier_score", "calibration_error", "log_loss"]
 
@@ -63,8 +63,9 @@ def brier_score(
     Estimate
         The numbers of positives and negatives are taken as given. With groups, the interval is that of a bootstrap;
         without, it is the normal one of the logarithm, with the variances of both classes. With weights and no
-        prevalence, the numbers of positives and negatives are random too, for the weights only estimate them. Where
-        there is no spread it is the widest for a mean of numbers from 0 to 1. NaN with a note for no rows, and with a
+        prevalence, the numbers of positives and negatives are random too, for the weights only estimate them; and
+        the upper end allows for positives of large weight and low probability of which the sample has none. Where there
+        is no spread it is the widest for a mean of numbers from 0 to 1. NaN with a note for no rows, and with a
         prevalence for a class that is missing.
 
     Raises
@@ -235,19 +236,63 @@ def loss_plan(kind: str, sample: Sample, p: np.ndarray, prevalence: float | None
         rows = "1 row has a probability of 0 for its label"
         note = "infinite: " + (rows if count == 1 else f"{count} rows have a probability of 0 for their label")
         return Estimate(math.inf, math.inf, math.inf, note)
-    loss = (1.0 - right) ** 2 if kind == "brier" else _surprise(sample.y, p)
+    loss = _losses(kind, sample.y, p)
     value = _weighted_loss(sample.whole, loss, prevalence)
     n = min(count for count in sample.groups_with if count)
     without_spread = widest(value, n) if kind == "brier" else (0.0, math.inf)
     if sample.grouped:
         ends = percentiles(value, n, without_spread)
         version: Literal["free", "plain"] = "free" if sample.weighted and prevalence is None else "plain"
+        if sample.weighted:
+            by_rows = (_loss_interval(kind, sample, p, loss, value, prevalence) if n > 1 else None) or without_spread
+            ends = percentiles(value, n, by_rows, no_narrower=True)
         return Pending(value, lambda draw: _weighted_loss(draw, loss, prevalence), ends, version)
-    spread = _log_error(sample, loss, value, prevalence) if n > 1 else 0.0
+    found = _loss_interval(kind, sample, p, loss, value, prevalence) if n > 1 else None
+    return Estimate(value, *(found or without_spread))
+
+
+def _loss_interval(
+    kind: str, sample: Sample, p: np.ndarray, loss: np.ndarray, value: float, prevalence: float | None
+) -> tuple[float, float] | None:
+    """Interval of the mean loss of independent rows; None where there is no spread."""
+    spread = _log_error(sample, loss, value, prevalence)
     if not spread > 0.0:
-        return Estimate(value, *without_spread)
+        return None
     high = value * math.exp(Z_95 * spread)
-    return Estimate(value, value * math.exp(-Z_95 * spread), min(high, 1.0) if kind == "brier" else high)
+    if sample.weighted:
+        high = max(high, value + Z_95 * math.sqrt(_expected_variance(kind, sample, p, loss, prevalence)))
+    return value * math.exp(-Z_95 * spread), min(high, 1.0) if kind == "brier" else high
+
+
+def _losses(kind: str, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Loss of each row with a label."""
+    return (1.0 - np.where(y == 1, p, 1.0 - p)) ** 2 if kind == "brier" else _surprise(y, p)
+
+
+def _expected_variance(kind: str, sample: Sample, p: np.ndarray, loss: np.ndarray, prevalence: float | None) -> float:
+    """Variance of a mean loss with the labels that are expected of the rows, not those that they happen to have.
+
+    Most samples hold none of the few positives of large weight and low probability, and then do not know of their loss.
+    """
+    weight, chance = sample.weight, expected_labels(sample.y, p)
+    with np.errstate(divide="ignore"):
+        by_label = [_losses(kind, np.full(len(p), one), p) for one in (0, 1)]
+    # A probability of 0 or 1 has an infinite loss for the other label.
+    possible = np.isfinite(by_label).all(axis=0)
+    terms: list[tuple[np.ndarray, tuple[int, ...], float]] = [(np.arange(len(p)), (0, 1), 1.0)]
+    if prevalence is not None:
+        terms = [(sample.negative, (0,), 1.0 - prevalence), (sample.positive, (1,), prevalence)]
+    variance = 0.0
+    for rows, labels, share in terms:
+        total = weight[rows].sum()
+        mean = (weight[rows] * loss[rows]).sum() / total
+        n = effective_number(weight[rows])
+        for one in labels:
+            residual = (by_label[one] - mean)[possible]
+            of_label = (chance if one else 1.0 - chance)[possible]
+            squares = (weight[possible] ** 2 * of_label * residual**2).sum()
+            variance += share**2 * float(squares) / total**2 * n / (n - 1.0)
+    return variance
 
 
 def _surprise(y: np.ndarray, p: np.ndarray) -> np.ndarray:
