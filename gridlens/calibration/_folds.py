@@ -51,7 +51,8 @@ def stratified_folds(
             f"folds. Got {fewest} instead."
         )
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    split = kind(cv, shuffle=True, random_state=random_state).split(rows, y[rows], group[rows])
+    together = None if groups is None else group[rows]
+    split = kind(cv, shuffle=True, random_state=random_state).split(rows, y[rows], together)
     # A group that is in no fold yet is put into one in turn.
     fold_of = np.arange(group.max() + 1) % cv
     found = [rows[held] for _, held in split]

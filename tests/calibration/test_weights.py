@@ -133,7 +133,9 @@ def test_out_of_fold_leaves_out_rows_of_no_weight_and_predicts_them():
         alone = None if together is None else together[known]
         expected = calibrate_out_of_fold(score[known], y[known], alone, weight[known], cv=3)
         np.testing.assert_array_equal(p[known], expected)
-    assert np.isfinite(calibrate_out_of_fold(score, y)).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(calibrate_out_of_fold(score, y)).all()
 
 
 def test_effective_numbers():
