@@ -317,3 +317,24 @@ def test_intervals_hold_the_values_of_the_full_set():
         held["difference"].append(found.low <= truth <= found.high)
     coverage = {name: float(np.mean(values)) for name, values in held.items()}
     assert min(coverage.values()) >= 0.9, coverage
+
+
+def test_weighted_selection_keeps_the_false_discovery_rate():
+    wrong = {"weighted": [], "unweighted": []}
+
+    def draw(rng, n):
+        y = (rng.random(n) < 0.05).astype(int)
+        score = rng.normal(size=n) + 3.0 * y
+        # High scores are chosen less often.
+        return y, score, np.clip(0.3 * np.exp(-1.5 * score), 0.02, 1.0)
+
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        y, score, inclusion = draw(rng, 10_000)
+        drawn = rng.random(10_000) < inclusion
+        truth, test_score, of_test = draw(rng, 1000)
+        for name, weight, own in (("weighted", 1 / inclusion[drawn], 1 / of_test), ("unweighted", None, None)):
+            found = conformal_selection(y[drawn], score[drawn], test_score, 0.3, None, weight, test_weight=own)
+            wrong[name].append((truth[found.selected] == 0).sum() / max(found.n_selected, 1))
+    assert np.mean(wrong["weighted"]) < 0.3
+    assert np.mean(wrong["unweighted"]) > 0.5
