@@ -49,7 +49,7 @@ def simulated_grades(
     >>> from gridlens.grading._oracle import simulated_grades
     >>> items = pd.DataFrame({"object_id": ["1", "2"], "queue_id": "q", "position": [0, 1], "kind": "top"})
     >>> simulated_grades(items, {"1": 1, "2": 0}, ["ada"])["grade"].tolist()
-    ['B', 'X']
+    ['A', 'X']
     """
     is_lens = items["object_id"].map(truth).to_numpy(dtype=np.int64)
     rows = []
