@@ -75,6 +75,8 @@ class HeldOut:
     clean: bool = True
     weight: np.ndarray | None = None
     """number of cutouts that a row represents (n,); None weighs all rows alike"""
+    p: np.ndarray | None = None
+    """probabilities (n,) by a calibration on other rows; None makes one out of fold"""
 
 
 def write_card(
@@ -171,6 +173,9 @@ def _scores(names: Sequence[str], held: HeldOut) -> str:
 
 def _calibration_error(held: HeldOut) -> str:
     groups = np.arange(len(held.label)) if held.group is None else held.group
+    if held.p is not None:
+        error = calibration_error(held.label, held.p, groups, held.weight, n_boot=_DRAWS)
+        return f"Calibration error, at their prevalence: {error}."
     fewest = min(len(np.unique(groups[held.label == one])) for one in (0, 1))
     if fewest < _FOLDS:
         return f"The calibration error was not measured: {fewest} clusters of a class are too few."

@@ -7,7 +7,7 @@ import pandas as pd
 from gridlens.calibration._weights import effective_number
 from gridlens.grading import GRADES, agreement
 from gridlens.training._card import Words
-from gridlens.training._graded_old import FEWEST_EFFECTIVE, OldRows
+from gridlens.training._graded_old import FEWEST_LENSES, FEWEST_OTHERS, OldRows
 from gridlens.training._grades import LENS, NO_LENS, Graded
 from gridlens.training._markdown import markdown_table
 from gridlens.training._old_model import OldModel
@@ -59,7 +59,10 @@ def graded_words(table: pd.DataFrame, before: OldRows, labelled: bool, on: str, 
     )
     calibrated = _ON[on].format(n=0 if before.calibrate is None else len(before.calibrate.label))
     if on != "grades":
-        calibrated += f", since fewer than {FEWEST_EFFECTIVE} graded lenses, effectively, represent the pool"
+        calibrated += (
+            f", since fewer than {FEWEST_LENSES} lenses or {FEWEST_OTHERS} others of the graded objects, effectively, "
+            "represent the pool"
+        )
     weighted = table["represents"].to_numpy()[table["label"].to_numpy() == 1].any()
     how = "Each cutout is scored by members that have not seen its cluster. "
     how += (

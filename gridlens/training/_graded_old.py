@@ -20,10 +20,11 @@ from gridlens.training._scenes import keep_scenes, measured_scenes, weights
 from gridlens.training._simulated import scene_examples
 from gridlens.training._store import MeasuredStore
 
-__all__ = ["FEWEST_EFFECTIVE", "OldRows", "calibrated_on", "n_scenes", "old_rows"]
+__all__ = ["FEWEST_LENSES", "FEWEST_OTHERS", "OldRows", "calibrated_on", "n_scenes", "old_rows"]
 
-FEWEST_EFFECTIVE = 30
-"""effective number of graded lenses that the probabilities are calibrated on"""
+FEWEST_LENSES, FEWEST_OTHERS = 30, 500
+"""effective numbers of graded objects of each class that probabilities are calibrated on: of fewer others than 500, the
+lowest probabilities of a calibration are far above the prevalence of lenses in a survey"""
 _SCENES = 4096
 
 
@@ -51,21 +52,25 @@ def calibrated_on(graded: Graded, known: Labels | None, old: OldModel) -> Litera
     GridlensError
         They do not, and there are no others.
     """
-    objects = graded.objects[(graded.objects["gold"].isna() & (graded.objects["q"] >= 0.5)).to_numpy()]
-    weight = objects["represents"].fillna(0.0).to_numpy()
-    effective = effective_number(weight[weight > 0.0]) if weight.any() else 0.0
-    if effective >= FEWEST_EFFECTIVE:
+    objects = graded.objects[graded.objects["gold"].isna().to_numpy()]
+    weight, likely = objects["represents"].fillna(0.0).to_numpy(), (objects["q"] >= 0.5).to_numpy()
+    lenses, others = _effective(weight[likely]), _effective(weight[~likely])
+    if lenses >= FEWEST_LENSES and others >= FEWEST_OTHERS:
         return "grades"
     if known is not None:
         return "labels"
     if old.recipe is not None:
         return "scenes"
     raise GridlensError(
-        f"The 'grades' parameter must hold {FEWEST_EFFECTIVE} lenses, effectively, that represent the pool, to "
-        f"calibrate on. Got {effective:.0f}, and the old model, {old.name}, was not trained on simulated scenes, which "
-        "could calibrate instead. Grade more queues, or give the labels that it was trained on by the 'labels' "
-        "parameter."
+        f"The 'grades' parameter must hold {FEWEST_LENSES} lenses and {FEWEST_OTHERS} others, effectively, that "
+        f"represent the pool, to calibrate on. Got {lenses:.0f} and {others:.0f}, and the old model, {old.name}, was "
+        "not trained on simulated scenes, which could calibrate instead. Give the labels that it was trained on by the "
+        "'labels' parameter, or grade more random objects."
     )
+
+
+def _effective(weight: np.ndarray) -> float:
+    return effective_number(weight[weight > 0.0]) if weight.any() else 0.0
 
 
 def n_scenes(known: Labels | None, old: OldModel, on: str) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
 
+from gridlens.calibration import shift_prior
 from gridlens.detector import LensDetector
 from gridlens.detector._trained import is_trained
 from gridlens.errors import GridlensError
@@ -109,7 +110,7 @@ def graded_set(
     return TrainingSet(
         learn,
         before.calibrate,
-        lambda detector: _held_out(detector, table, learn),
+        lambda detector: _held_out(detector, table, learn, on),
         graded_words(table, before, known is not None, on, tuned, old),
         rows.notes,
         {"graded": record},
@@ -191,7 +192,7 @@ def _joined(rows: GradedRows, table: pd.DataFrame, before: OldRows, tuned: Tuned
     )
 
 
-def _held_out(detector: LensDetector, table: pd.DataFrame, learn: Examples) -> HeldOut:
+def _held_out(detector: LensDetector, table: pd.DataFrame, learn: Examples, on: str) -> HeldOut:
     """Return the out-of-fold scores of the graded rows; those that represent the pool have weights."""
     stack = detector.stack_
     n = len(table)
@@ -199,13 +200,13 @@ def _held_out(detector: LensDetector, table: pd.DataFrame, learn: Examples) -> H
     # Of objects that a model chose, all count alike: there is nothing to tell which ones they represent.
     weight = represents if represents[table["label"].to_numpy() == 1].any() else table["weight"].to_numpy()
     chosen = np.flatnonzero(weight > 0.0)
-    return HeldOut(
-        table["label"].to_numpy()[chosen],
-        stack.out_of_fold_score(learn.label, learn.meta_weight)[:n][chosen],
-        stack.out_of_fold_[:n][chosen],
-        table["group"].to_numpy()[chosen],
-        weight=weight[chosen],
-    )
+    label, weight = table["label"].to_numpy()[chosen], weight[chosen]
+    score = stack.out_of_fold_score(learn.label, learn.meta_weight)[:n][chosen]
+    p, prevalence = None, float(np.average(label, weights=weight))
+    if on != "grades" and 0.0 < prevalence < 1.0:
+        p = shift_prior(detector.calibrator_.predict(score), detector.calibration_prevalence_, prevalence)
+    group = table["group"].to_numpy()[chosen]
+    return HeldOut(label, score, stack.out_of_fold_[:n][chosen], group, weight=weight, p=p)
 
 
 def _scored(detector: LensDetector, rows: GradedRows, table: pd.DataFrame, learn: Examples, old: OldModel) -> Scored:

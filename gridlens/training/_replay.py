@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import pandas as pd
 from gridlens.calibration import shift_prior
 from gridlens.detector import LensDetector
 from gridlens.errors import GridlensError
-from gridlens.evaluation import auroc, calibration_error
+from gridlens.evaluation import Estimate, auroc, calibration_error
 from gridlens.features import Measured
 from gridlens.grading import GradeBook
 from gridlens.grading._next_queue import add_next_queue
@@ -35,7 +35,8 @@ __all__ = ["WITHOUT", "measured_pool", "replay_grading"]
 
 WITHOUT = "top, no retraining"
 """the strategy that the others are compared with"""
-_OUT_OF_LIST = 200
+# Objects of the next list.
+_NEXT = 200
 
 
 def replay_grading(
@@ -81,10 +82,11 @@ def replay_grading(
     -------
     DataFrame
         A row for each strategy and number of rounds, from 0: `strategy`, `round`, `n_graded` (objects), `lenses_found`
-        among them, `recall` (fraction of all lenses), `lenses_per_100` of the last batch, and of the model that follows
-        the round `recall_next` (fraction of the lenses not yet graded that are in its next 200), `auroc` and
-        `calibration_error` (with `calibration_low` and `calibration_high`, 95 %) on the objects not yet graded, at
-        their prevalence, and `accepted` (whether it replaced the model before).
+        among them, `recall` (fraction of all lenses) and `lenses_per_100` of the last batch. Of the model that follows
+        the round, on the objects that are not graded: `recall_next` (fraction of their lenses in its first 200),
+        `auroc`, and `calibration_error` at their prevalence, with `calibration_low` and `calibration_high` (95 %). Of
+        the old model on the same objects: `recall_next_old`, `auroc_old` and `calibration_error_old`. `accepted` says
+        whether the model of the round replaced the one before.
 
     Raises
     ------
@@ -215,14 +217,9 @@ class _Replay:
     def _line(
         self, strategy: str, k: int, done: set[str], last: list[str], detector: LensDetector, accepted: bool
     ) -> dict[str, Any]:
-        """Return what was found so far, and what the model says of the objects that are left."""
+        """Return what was found so far, and the measures of the model on the objects that are left."""
         left = np.array([name not in done for name in self.pool.ids], dtype=bool)
-        log_odds = detector.decision_function(self.pool)
-        left &= np.isfinite(log_odds)
-        y, p = self.label[left], detector.calibrator_.predict(log_odds[left])
-        score = shift_prior(p, detector.calibration_prevalence_, float(y.mean())) if 0 < y.sum() < len(y) else p
-        best = y[np.argsort(-score, kind="stable")[:_OUT_OF_LIST]]
-        error = calibration_error(y, score, n_boot=200)
+        before, now = self._left(self.old.detector, left), self._left(detector, left)
         found = sum(self.truth[name] for name in done)
         return {
             "strategy": strategy,
@@ -231,10 +228,29 @@ class _Replay:
             "lenses_found": found,
             "recall": found / self.label.sum(),
             "lenses_per_100": 100.0 * np.mean([self.truth[name] for name in last]) if last else np.nan,
-            "recall_next": best.sum() / max(y.sum(), 1),
-            "auroc": auroc(y, score).value,
-            "calibration_error": error.value,
-            "calibration_low": error.low,
-            "calibration_high": error.high,
+            "recall_next": now.recall,
+            "auroc": now.auroc,
+            "calibration_error": now.error.value,
+            "calibration_low": now.error.low,
+            "calibration_high": now.error.high,
+            "recall_next_old": before.recall,
+            "auroc_old": before.auroc,
+            "calibration_error_old": before.error.value,
             "accepted": accepted,
         }
+
+    def _left(self, detector: LensDetector, left: np.ndarray) -> _Left:
+        log_odds = detector.decision_function(self.pool)[left]
+        y, p = self.label[left], detector.calibrator_.predict(log_odds)
+        if 0 < y.sum() < len(y):
+            p = shift_prior(p, detector.calibration_prevalence_, float(y.mean()))
+        best = y[np.argsort(-p, kind="stable")[:_NEXT]]
+        return _Left(best.sum() / max(y.sum(), 1), auroc(y, p).value, calibration_error(y, p, n_boot=200))
+
+
+class _Left(NamedTuple):
+    """Measures on the objects that are not graded."""
+
+    recall: float
+    auroc: float
+    error: Estimate

@@ -131,7 +131,7 @@ def test_a_second_round_builds_on_the_model_of_the_first_one(world, first, tmp_p
 
 def test_probabilities_follow_the_pool_not_the_queue(world, tmp_path):
     """Half of a queue are lenses, and 8 % of the pool; unweighted rows would put the prevalence at half."""
-    book = world.graded(tmp_path / "many.sqlite", 8, strategy="random")
+    book = world.graded(tmp_path / "many.sqlite", 3, 250, strategy="random")
     trained = train(
         world.cache, world.labels, grades=book, init_model=world.old, out=tmp_path / "m", members=LINEAR, n_jobs=1
     )
@@ -151,7 +151,7 @@ def test_scenes_of_the_old_models_recipe_stay_in_the_training(world, tmp_path, m
     trained = train(world.cache, grades=book, members=LINEAR, out=tmp_path / "m", n_jobs=1, progress=done.append)
     assert sum(done) == len(world.rows) + 120
     assert "60 simulated scenes of the recipe of default stay in the training" in trained.card
-    assert "Calibrated on 60 other simulated scenes, since fewer than 30 graded lenses" in trained.card
+    assert "Calibrated on 60 other simulated scenes, since fewer than 30 lenses or 500 others of" in trained.card
     record = read_manifest(trained.path)["training"]["graded"]
     assert record["recipe"]["n_train"] == 32768
 
@@ -305,7 +305,7 @@ def test_too_few_grades_and_no_way_to_calibrate(world, tmp_path):
     with pytest.raises(GridlensError, match="at least 10 objects that are likely lenses"):
         train(world.cache, world.labels, grades=few, init_model=world.old)
     some = world.graded(tmp_path / "some.sqlite", 1)
-    with pytest.raises(GridlensError, match="give the labels that it was trained on by the 'labels' parameter"):
+    with pytest.raises(GridlensError, match="Give the labels that it was trained on by the 'labels' parameter"):
         train(world.cache, grades=some, init_model=world.old, members=LINEAR)
     marked = pd.read_csv(world.labels).assign(calibration=1)
     with pytest.raises(GridlensError, match="must mark no rows for calibration with 'grades'"):
