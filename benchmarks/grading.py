@@ -108,7 +108,7 @@ def main() -> None:
     chosen = parser.parse_args()
     parts = chosen.part or PARTS
     if "weights" in parts:
-        print("Weights: intervals that hold the value of the full set", weights_table(), sep="\n", end="\n\n")
+        weights_table()
     if "consensus" in parts:
         print("Consensus of three graders, 200 draws", shown(consensus_table()), sep="\n")
         print(f"A million grades: {consensus_seconds():.1f} s", "\nLenses left", shown(lenses_left_table()), sep="\n")

@@ -69,8 +69,9 @@ def _preload():
     import gridlens.explain
     import gridlens.models
     import gridlens.reports
-    from gridlens.training import RECIPES
+    from gridlens.training import RECIPES, _graded_old, _tuned
 
+    _graded_old._SCENES, _tuned._TREES = 64, 10
     for name in ("default", "quick"):
         RECIPES[name] = dataclasses.replace(RECIPES[name], surveys=("hsc",), n_train=64, n_calibrate=64, n_test=32)
     return gridlens.cli.main
