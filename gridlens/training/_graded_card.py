@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gridlens.calibration._weights import effective_number
+from gridlens.evaluation import Estimate
 from gridlens.grading import GRADES, agreement
 from gridlens.training._card import Words
 from gridlens.training._graded_old import FEWEST_LENSES, FEWEST_OTHERS, OldRows
@@ -126,5 +127,9 @@ def _represented(graded: Graded, table: pd.DataFrame) -> str:
     return (
         f"Of the objects that represent the pool, the effective number of lenses is {effective[0]:.1f}, and that of "
         f"others {effective[1]:.1f}. The prevalence of lenses in the pool is estimated at {prevalence:.2g}; lenses "
-        f"that are not graded yet: {graded.left}."
+        f"that are not graded yet: {_count(graded.left)}."
     )
+
+
+def _count(left: Estimate) -> str:
+    return left.note or f"{left.value:.0f} [{left.low:.0f}, {left.high:.0f}]"

@@ -23,7 +23,10 @@ def graded(path, truth, wrong, seed):
 
 def test_the_guide_leads_from_a_list_to_a_better_model(tmp_path, monkeypatch):
     # The walk makes "--n 400" eight scenes, which are no pool.
-    commands = [[re.sub("^400$", "--n=240", re.sub("^100$", "60", word)) for word in words if word != "--n"] for words in commands_of(PAGE)]
+    commands = [
+        [re.sub("^400$", "--n=240", re.sub("^100$", "60", word)) for word in words if word != "--n"]
+        for words in commands_of(PAGE)
+    ]
     first = [words for words in commands if words[1] in ("simulate", "score") or words[2] == "queue"][:3]
     for one in walk(first, tmp_path, "pipe"):
         assert one["status"] == 0, f"{' '.join(one['words'])}\n{one['output']}"
