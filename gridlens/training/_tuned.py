@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
@@ -95,7 +96,7 @@ def tune(
     prevalence : float, default=None
         Of lenses among the cutouts of the pool as they are, for the non-negative risk; None leaves it out.
     n_jobs : int
-        Threads.
+        Processes.
     verbose : int
         1 shows the progress.
     """
@@ -144,22 +145,36 @@ def _out_of_fold(
     """
     score = np.full(len(rows.label), np.nan)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
-    for train, held in folds.split(rows.label, rows.label, rows.group):
-        X, y, weight = rows.features[train], rows.label[train], rows.weight[train]
-        if scenes is not None:
-            X, y = np.concatenate([X, scenes[0]]), np.concatenate([y, scenes[1]])
-            weight = np.concatenate([weight, scene_weight * scenes[2]])
-        positive = float(np.mean(y))
-        member = (
-            LightGBMMember(n_estimators=_TREES, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs)
-            if lenses is None
-            else NNPUMember(
-                class_prior=positive + (1.0 - positive) * lenses, min_child_samples=_LEAF, turns=False, n_jobs=n_jobs
-            )
-        )
-        member.fit(X, y, sample_weight=weight)
-        score[held] = member_log_odds(member.predict_proba(rows.features[held])[:, 1])
+    splits = list(folds.split(rows.label, rows.label, rows.group))
+    # Threads of LightGBM wait for each other where the processors have other work: a process for each fold does not.
+    found = Parallel(n_jobs=min(n_jobs, _FOLDS))(
+        delayed(_fold)(rows, scenes, scene_weight, lenses, train, held) for train, held in splits
+    )
+    for (_, held), log_odds in zip(splits, found, strict=True):
+        score[held] = log_odds
     return score
+
+
+def _fold(
+    rows: _Rows,
+    scenes: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    scene_weight: float,
+    lenses: float | None,
+    train: np.ndarray,
+    held: np.ndarray,
+) -> np.ndarray:
+    X, y, weight = rows.features[train], rows.label[train], rows.weight[train]
+    if scenes is not None:
+        X, y = np.concatenate([X, scenes[0]]), np.concatenate([y, scenes[1]])
+        weight = np.concatenate([weight, scene_weight * scenes[2]])
+    positive = float(np.mean(y))
+    member = (
+        LightGBMMember(n_estimators=_TREES, min_child_samples=_LEAF, turns=False)
+        if lenses is None
+        else NNPUMember(class_prior=positive + (1.0 - positive) * lenses, min_child_samples=_LEAF, turns=False)
+    )
+    member.fit(X, y, sample_weight=weight)
+    return member_log_odds(member.predict_proba(rows.features[held])[:, 1])
 
 
 def _judged(name: str, rows: _Rows, score: np.ndarray) -> Choice:
