@@ -76,7 +76,7 @@ def checked_share(name: str, value: Any) -> float:
         share = np.nan
     if not 0.0 < share < 1.0:
         raise ValueError(
-            f"The '{name}' parameter must be a number between 0 and 1, both left out. Got {value} instead."
+            f"The '{name}' parameter must be a number between 0 and 1 (exclusive). Got {value} instead."
         )
     return share
 
@@ -112,5 +112,5 @@ def checked_groups(groups: Any, length: int) -> np.ndarray:
 def checked_whole(name: str, value: Any, least: int) -> int:
     """`value` as an int from `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"The '{name}' parameter must be a whole number from {least}. Got {value!r} instead.")
+        raise ValueError(f"The '{name}' parameter must be an integer of at least {least}. Got {value!r} instead.")
     return int(value)

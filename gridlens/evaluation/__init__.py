@@ -1,8 +1,9 @@
-"""How well a ranking finds rare positives, with an interval for each number. Arrays in, arrays out, no astronomy.
+"""Metrics for rankings of rare positives, each with a confidence interval.
 
-Every metric is an `Estimate`, which says so where the rows are too few to compute it. `discovery_curve` says what a
-review of the top finds, `stratified` and `control_score` where the performance comes from, `compare` which of two
-scores is better. `evaluate` computes all of it.
+All functions take and return arrays and contain no astronomy. Every metric is an `Estimate`, which carries a note where
+the sample is too small to compute it. `discovery_curve` predicts the yield of a review of the highest scores,
+`stratified` and `control_score` show where the performance comes from, and `compare` tests which of two scores is
+better. `evaluate` computes all of them.
 """
 
 from gridlens.evaluation._compare import compare

@@ -1,6 +1,7 @@
-"""One bootstrap for many measures: rows sorted once, whole groups drawn, every measure taken from the same draw.
+"""One bootstrap for many metrics: sort the rows once, draw whole groups, and compute every metric from the same draw.
 
-Measures add up with `sum`, not ``@``: threads of a BLAS take longer to start than vectors of this length to multiply.
+Metrics use `sum` instead of ``@``: for vectors of this length, starting the threads of a BLAS takes longer than the
+product.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from gridlens.evaluation._intervals import Estimate, widest
 
 __all__ = ["Draw", "Pending", "Sample", "both_classes", "percentiles", "settled"]
 
-# Highest negatives whose mean weight is that of the next one that a sample lacks.
+# Number of highest negatives whose mean weight is taken for the next negative, which the sample does not contain.
 _HIGHEST = 10
 
 
 class Draw:
-    """The rows of a sample, each counted so many times.
+    """Rows of a sample with the number of times each was drawn.
 
     Attributes
     ----------
     weight : ndarray of shape (n,), float64
-        How often each row was drawn, times its weight.
+        Number of times that each row was drawn, times its weight.
     tp, fp : ndarray of shape (n_levels,), float64
-        Weight of the positives and negatives with at least each of the distinct scores, from the highest; `fp` with
-        `unseen`.
+        Cumulative weight of the positives and negatives at or above each of the distinct scores, from the highest; `fp`
+        includes `unseen`.
     unseen : float
-        Weight of the negatives taken to lie above all scores.
+        Weight of the unseen negatives that are assumed to score above all rows.
     """
 
     def __init__(self, sample: Sample, weight: np.ndarray, unseen: float = 0.0) -> None:
@@ -55,23 +56,23 @@ class Draw:
 
 
 class Sample:
-    """Labelled rows with a score, in groups, sorted once and ready to be drawn from.
+    """Labelled and scored rows in groups, sorted once for the bootstrap.
 
     Attributes
     ----------
     y : ndarray of shape (n,), int64
     level : ndarray of shape (n,), int64
-        Place of the row's score among the `n_levels` distinct ones, 0 for the highest.
+        Rank of the row's score among the `n_levels` distinct scores, 0 for the highest.
     group : ndarray of shape (n,), int64
-        Number of the row's group; without groups each row is its own.
+        Index of the row's group; without groups, each row is its own group.
     weight : ndarray of shape (n,), float64
         Weight of the row, above 0.
     weighted : bool
-        Whether there are weights; without, each is 1.
+        Whether weights were given; otherwise all are 1.
     positive, negative : ndarray of int64
-        Rows of either class.
+        Indices of the rows of each class.
     groups_with : tuple of float
-        Groups that hold a negative, groups that hold a positive; with weights, their effective numbers.
+        Number of groups with a negative and of groups with a positive; with weights, their effective numbers.
     """
 
     def __init__(
@@ -92,20 +93,20 @@ class Sample:
 
     @property
     def total(self) -> float:
-        """Sum of the weights; a sum of equal weights that rounding took off a whole number is that number."""
+        """Sum of the weights, rounded where it differs from a whole number only by rounding errors."""
         total = float(self.weight.sum())
         return round(total) if math.isclose(total, round(total), rel_tol=1e-9) else total
 
     def effective(self, rows: np.ndarray) -> float:
-        """Return the number of groups among some rows; with weights, the effective one."""
+        """Return the number of groups among the given rows; with weights, their effective number."""
         if not self.weighted:
             return len(np.unique(self.group[rows]))
         return effective_number(self.weight[rows], self.group[rows] if self.grouped else None)
 
     def passing(self, fraction: float, rows: np.ndarray) -> float:
-        """Return how many of the highest of some rows a fraction of their weight is, in rows of effective weight.
+        """Return the effective number of highest rows that make up a fraction of the weight of the given rows.
 
-        The weight of an effective row, ``sum w^2 / sum w``, is that of the highest rows down to this fraction.
+        The weight of one effective row, ``sum w^2 / sum w``, is computed from the highest rows down to this fraction.
         """
         weight = self.weight[rows]
         mass = np.cumsum(np.bincount(self.level[rows], weight, self.n_levels))
@@ -115,14 +116,14 @@ class Sample:
         return float(wanted / (squares[place] / mass[place]))
 
     def draws(self, n_boot: int, random_state: int) -> Iterator[Drawn]:
-        """Whole groups with replacement, in the versions of `Drawn`."""
+        """Draw whole groups with replacement, in the versions of `Drawn`."""
         n_groups = int(self.group.max()) + 1
         beyond, anew = np.random.default_rng([random_state, 1]), np.random.default_rng([random_state, 2])
         size = self._unseen_group()
         for drawn in draws(self.y, self.group, n_boot, random_state):
             weight, unseen = drawn * self.weight, size * beyond.exponential()
             plain, wary = Draw(self, weight), Draw(self, weight, unseen)
-            # What is not changed need not be counted twice.
+            # Only `fp` differs, so reuse the counts of the other draw.
             wary.__dict__["tp"] = plain.tp
             wary.__dict__["fp"] = plain.fp + wary.unseen
             times = np.bincount(anew.integers(n_groups, size=n_groups), minlength=n_groups)
@@ -130,28 +131,28 @@ class Sample:
             yield Drawn(plain, wary, Draw(self, freely), Draw(self, freely, unseen))
 
     def _unseen_group(self) -> float:
-        """Return the weight of a group of negatives above all others: rows of a group, as heavy as the highest."""
+        """Return the weight of an unseen group of negatives: mean group size times mean weight of the highest."""
         n_groups = max(len(np.unique(self.group[self.negative])), 1)
         highest = self.negative[np.argsort(self.level[self.negative], kind="stable")[:_HIGHEST]]
         return len(self.negative) / n_groups * float(self.weight[highest].mean() if len(highest) else 1.0)
 
 
 class Drawn(NamedTuple):
-    """Versions of one draw.
+    """Four versions of one bootstrap draw.
 
     Attributes
     ----------
     plain : Draw
-        Groups that hold a positive are drawn apart from the others, so that both stay as many.
+        Groups with a positive are drawn separately from the others, so that the number of both is constant.
     wary : Draw
-        The same, with a random number of negatives above all scores: one group of them is expected, exponentially
-        distributed. That is what a sample cannot tell of the negatives to come: the fraction of them beyond its highest
-        one, of n, is about 1 / n with that distribution. Without it a sample whose highest negatives happen to be low
-        would know its false positive rate to be zero.
+        As `plain`, with an exponentially distributed number of unseen negatives above all scores, one group on average.
+        This is the uncertainty that a sample of n negatives leaves: the fraction of future negatives above its highest
+        one is about 1 / n with that distribution. Otherwise, a sample whose highest negatives happen to be low would
+        give a false positive rate of exactly zero.
     free : Draw
-        All groups are drawn alike, for what depends on how many positives there happen to be.
+        All groups are drawn together, for metrics that depend on the number of positives.
     free_wary : Draw
-        The same as `free`, with the further negatives of `wary`.
+        As `free`, with the unseen negatives of `wary`.
     """
 
     plain: Draw
@@ -161,18 +162,19 @@ class Drawn(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A measure that waits for its interval.
+    """Metric whose interval is not computed yet.
 
     Attributes
     ----------
     value : float
     statistic : callable
-        The measure of a `Draw`; NaN where the draw has none.
+        Function that returns the metric of a `Draw`, NaN where it is undefined.
     ends : callable
-        Both ends of the interval, from the measures of the draws for its lower and for its upper end.
+        Function that returns both ends of the interval, from the metrics of the draws for the lower and for the upper
+        end.
     version : str
-        "plain" and "free" take both ends from such draws, "wary" the lower from wary and the upper from plain ones,
-        "free_wary" the lower from these and the upper from free ones.
+        "plain" and "free" use these draws for both ends. "wary" uses the wary draws for the lower end and the plain
+        ones for the upper end; "free_wary" uses the free_wary and the free draws.
     """
 
     value: float
@@ -184,11 +186,11 @@ class Pending(NamedTuple):
 def percentiles(
     value: float, n: float, without_spread: tuple[float, float] | None = None, no_narrower: bool = False
 ) -> Callable[[np.ndarray, np.ndarray], tuple[float, float]]:
-    """Ends of an interval: the 2.5 % quantile of the draws for the lower, the 97.5 % quantile of those for the upper.
+    """Return a function that computes an interval from the 2.5 and 97.5 % quantiles of the lower and upper draws.
 
-    Of fewer than two groups, or where the draws do not differ, it is `without_spread`, by default the widest that a
-    fraction of `n` groups can have. With `no_narrower` it holds that one in any case: where the rows of large weight
-    agree, draws know too little.
+    With fewer than two groups, or where the draws do not differ, the interval is `without_spread`, by default the
+    widest that a fraction of `n` groups can have. With `no_narrower`, the interval always includes `without_spread`:
+    draws underestimate the spread where the rows of large weight agree.
     """
     return partial(_percentiles, n, widest(value, n) if without_spread is None else without_spread, no_narrower)
 
@@ -196,7 +198,7 @@ def percentiles(
 def _percentiles(
     n: float, without_spread: tuple[float, float], no_narrower: bool, below: np.ndarray, above: np.ndarray
 ) -> tuple[float, float]:
-    # A draw without one of the classes may have no measure.
+    # The metric of a draw that lacks one of the classes may be undefined.
     below, above = below[np.isfinite(below)], above[np.isfinite(above)]
     if n < 2 or not len(below) or not len(above):
         return without_spread
@@ -207,7 +209,7 @@ def _percentiles(
 
 
 def both_classes(sample: Sample) -> Estimate | None:
-    """Why there is no measure, where a class is missing."""
+    """Return an empty estimate with a note if a class is missing, otherwise None."""
     for rows, kind in ((sample.positive, "positives"), (sample.negative, "negatives")):
         if not len(rows):
             return Estimate(math.nan, math.nan, math.nan, f"not resolvable with 0 {kind}")
@@ -215,7 +217,7 @@ def both_classes(sample: Sample) -> Estimate | None:
 
 
 def settled(sample: Sample, plans: Sequence[Estimate | Pending], n_boot: int, random_state: int) -> list[Estimate]:
-    """Every plan as an `Estimate`, the pending ones by one bootstrap for all."""
+    """Return every plan as an `Estimate`; all pending ones share one bootstrap."""
     waiting = [plan for plan in plans if isinstance(plan, Pending)]
     drawn = np.empty((len(waiting), 2, n_boot))
     if waiting:

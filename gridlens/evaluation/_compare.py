@@ -1,4 +1,4 @@
-"""Two scores of the same rows: is one better, and at the operating point, which positives does it find."""
+"""Comparison of two scores of the same rows: differences of metrics, and McNemar's test at an operating point."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Comparison", "McNemar", "compare", "mcnemar"]
 
 
 class Comparison(NamedTuple):
-    """A metric of two scores on the same rows.
+    """Metric of two scores on the same rows.
 
     Attributes
     ----------
     a, b : Estimate
-        The metric of each, with its own interval.
+        Metric of each score, with its own interval.
     difference : Estimate
-        b minus a, with the paired interval: not the one that follows from those of `a` and `b`, which would be far
-        wider where both scores fail on the same rows.
+        b minus a, with the paired interval. It does not follow from the intervals of `a` and `b`, and is much narrower
+        where both scores fail on the same rows.
     """
 
     a: Estimate
@@ -41,18 +41,18 @@ class Comparison(NamedTuple):
 
 
 class McNemar(NamedTuple):
-    """What `mcnemar` returns; `str` says it in a sentence.
+    """Result of `mcnemar`; `str` summarises it in one sentence.
 
     Attributes
     ----------
     both, only_a, only_b, neither : int
-        Positives found by both scores, by one of them, by none.
+        Number of positives found by both scores, by only one of them, and by neither.
     p_value : float
-        Two-sided and exact; NaN with a note.
+        Two-sided exact p-value; NaN with a note if there is no test.
     fpr_a, fpr_b : float
-        Fraction of the negatives that each lets through.
+        Fraction of the negatives that pass the threshold of each score.
     note : str
-        "", or why there is no answer, such as "not resolvable with 200 negatives".
+        "", or the reason why there is no result, such as "not resolvable with 200 negatives".
     """
 
     both: int
@@ -82,45 +82,45 @@ def compare(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> dict[str, Comparison]:
-    """Metrics of two scores on the same rows, and the interval of their difference.
+    """Compute metrics of two scores on the same rows, and the interval of their difference.
 
-    Each draw of the bootstrap takes the same rows, or groups, for both scores and for all metrics, so what makes a row
-    hard for both cancels.
+    Each draw of the bootstrap uses the same rows or groups for both scores and all metrics, so the difficulty of a row,
+    which affects both scores, cancels.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score_a, score_b : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     metrics : callable or dict of callable by name
         ``metric(y, score, groups=groups)`` that returns an `Estimate`; without groups ``metric(y, score)``, and with
-        weights also ``sample_weight``. Bind other arguments with `functools.partial`: a metric seen to take ``n_boot``
-        is told to make no bootstrap of its own inside each draw.
+        weights also ``sample_weight``. Bind other arguments with `functools.partial`. If a metric has a parameter
+        ``n_boot``, its own bootstrap is switched off inside each draw.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled. A row keeps its weight in each draw. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled. A row keeps its weight in each draw. If None, every row has weight 1.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     dict of Comparison by metric
-        The interval of the difference has the 2.5 and 97.5 % quantiles over the draws, which take groups with a
-        positive and groups without one apart. With weights it also has the spread of draws whose labels are drawn
-        again, by a logistic regression on both scores: most samples hold none of the few positives of large weight and
-        low score, and the draws of such a sample do not know of them. Where no draw changes the difference of two
-        scores that are not the same (both separate perfectly, or too few rows), there is no interval, and the note
-        gives the difference.
+        The interval of the difference spans the 2.5 to 97.5 % quantiles of the draws, which are stratified into groups
+        with and without a positive. With weights, it also includes the spread of draws whose labels are drawn again, by
+        a logistic regression on both scores: most samples contain none of the few positives of large weight and low
+        score, so their draws underestimate the spread. Where no draw changes the difference of two scores that are not
+        identical (both separate perfectly, or there are too few rows), there is no interval, and the note gives the
+        difference.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, fewer
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, missing groups or groups of mixed types, fewer
         than 1 draw, metrics that cannot be called, weights that are negative, not finite or all 0.
 
     Examples
@@ -143,7 +143,7 @@ def compare(
     options |= {} if weight is None else {"sample_weight": weight}
     a = {name: metric(labels, first, **options) for name, metric in named.items()}
     b = {name: metric(labels, second, **options) for name, metric in named.items()}
-    # What has no value for all rows has none for a draw of them.
+    # A metric that is undefined for all rows is undefined for every draw of them.
     values = {name: metric_values(metric) for name, metric in named.items() if not (a[name].note or b[name].note)}
     drawn: dict[str, list[float]] = {name: [] for name in values}
     redrawn: dict[str, list[float]] = {name: [] for name in values}
@@ -175,38 +175,39 @@ def compare(
 def mcnemar(
     y: Any, score_a: Any, score_b: Any, *, fpr: float | None = None, thresholds: tuple[float, float] | None = None
 ) -> McNemar:
-    """McNemar's exact test of whether two scores find the same fraction of the positives at their operating points.
+    """Test whether two scores find the same fraction of the positives at their operating points (McNemar's exact test).
 
-    Only the positives that one score finds and the other does not tell [1]_. If both find as many, each of these is
-    found by either with probability one half: the p value is the two-sided one of that binomial,
-    ``min(1, 2 P(X <= min(only_a, only_b)))``.
+    Only positives found by exactly one of the scores carry information [1]_. Under the null hypothesis, each of these
+    is found by either score with probability one half; the p-value is that of the two-sided binomial test, ``min(1, 2
+    P(X <= min(only_a, only_b)))``.
 
-    Rows are taken as independent: give one row of each group of rows that belong together. The thresholds are taken as
-    known; use `compare` with `tpr_at_fpr` where their error counts too, as it does when few negatives pass.
+    Rows are assumed to be independent: pass one row of each group. The thresholds are treated as known; use `compare`
+    with `tpr_at_fpr` where their uncertainty matters, as it does when few negatives pass.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score_a, score_b : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     fpr : float, default=None
-        Operating point as a false positive rate, between 0 and 1: for each score the threshold of `tpr_at_fpr`.
+        Operating point as a false positive rate, between 0 and 1 (exclusive), which sets the threshold of each score as
+        in `tpr_at_fpr`.
     thresholds : tuple of two floats, default=None
-        Operating point as a threshold for each score; rows strictly above pass. Give this or `fpr`. Then look at
-        `fpr_a` and `fpr_b` too: a score that lets more through finds more.
+        Operating point as one threshold for each score; rows strictly above it pass. Give either this or `fpr`. With
+        thresholds, also compare `fpr_a` and `fpr_b`: a score that lets more negatives through finds more positives.
 
     Returns
     -------
     McNemar
-        With a p value of 1 where the scores find the same positives. NaN with a note when ``fpr`` times the negatives
-        is under 1, or there are no positives.
+        The p-value is 1 where both scores find the same positives. NaN with a note when ``fpr`` times the number of
+        negatives is below 1, or there are no positives.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, both or none of `fpr` and `thresholds`, an `fpr`
-        that is not between 0 and 1, thresholds that are not two numbers.
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, both or neither of `fpr` and `thresholds`, an `fpr`
+        outside (0, 1), thresholds that are not two numbers.
 
     References
     ----------
@@ -224,7 +225,7 @@ def mcnemar(
     first, second = _checked_score(labels, "score_a", score_a), _checked_score(labels, "score_b", score_b)
     if (fpr is None) == (thresholds is None):
         raise ValueError(
-            f"The 'fpr' parameter must be given, or 'thresholds' in its place. Got {fpr} and {thresholds} instead."
+            f"The 'fpr' parameter must be given, or 'thresholds' instead of it. Got {fpr} and {thresholds} instead."
         )
     n_negative = int((1 - labels).sum())
     if fpr is not None:
@@ -260,11 +261,11 @@ def _difference(value: float, drawn: np.ndarray, redrawn: np.ndarray, same: bool
             below, above = value + np.quantile(redrawn, [0.025, 0.975]) - redrawn.mean()
             low, high = min(low, below), max(high, above)
         return Estimate(value, float(low), float(high))
-    return Estimate(value, math.nan, math.nan, f"{value:+.3f}, its interval not resolvable with these rows")
+    return Estimate(value, math.nan, math.nan, f"{value:+.3f}, interval not resolvable with these rows")
 
 
 def _most_passing(rate: float, n: int) -> int:
-    """Most negatives of n that may pass, the largest k with ``k / n <= rate``; the product alone rounds 29 to 28.99."""
+    """Return the largest k with ``k / n <= rate``; the product alone would round 29 to 28.99."""
     if not n:
         return 0
     k = math.floor(rate * n)

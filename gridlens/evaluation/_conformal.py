@@ -1,4 +1,4 @@
-"""Lists with a guarantee: candidates at a wanted false discovery rate, by conformal p-values."""
+"""Selection of candidates at a given false discovery rate, by conformal p-values."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["Selection", "conformal_selection"]
 
 
 class Selection(NamedTuple):
-    """What `conformal_selection` returns.
+    """Result of `conformal_selection`.
 
     Attributes
     ----------
     selected : ndarray of shape (n_test,), bool
-        The candidates.
+        Whether each test row is selected.
     p_values : ndarray of shape (n_test,), float64
         From ``1 / (n + 1)`` to 1; with weights, from ``w_j / (sum w + w_j)``.
     threshold : float
-        Lowest score selected; NaN if none is.
+        Lowest selected score; NaN if no row is selected.
     n_selected : int
     note : str
-        "", or why none is selected, and how many negatives it would take.
+        "", or the reason why no row is selected, and how many negatives would be needed.
     """
 
     selected: np.ndarray
@@ -47,63 +47,64 @@ def conformal_selection(
     *,
     test_weight: Any = None,
 ) -> Selection:
-    """Select test rows so that at most a share `fdr` of the selected is expected to be negative.
+    """Select test rows so that the expected fraction of negatives among them is at most `fdr`.
 
     Each test row is compared with the n clean negatives of the calibration rows (p-value, [1]_ eq. 4 with clipped
-    scores, without its random draw among ties): ``p_j = (1 + #{i : s_i >= s_j}) / (n + 1)``. Benjamini and Hochberg's
-    rule then selects the k smallest, k the largest number whose k-th smallest p-value is at most ``fdr k / n_test``.
+    scores, without its random draw among ties): ``p_j = (1 + #{i : s_i >= s_j}) / (n + 1)``. The Benjamini-Hochberg
+    procedure then selects the k rows with the smallest p-values, where k is the largest number whose k-th smallest
+    p-value is at most ``fdr k / n_test``.
 
-    The guarantee is ``E[false / max(selected, 1)] <= fdr (1 - prevalence)`` [2]_. It asks for this, no less:
+    The guarantee is ``E[false / max(selected, 1)] <= fdr (1 - prevalence)`` [2]_. It requires the following:
 
-    - Negatives of the calibration are exchangeable with the negatives among the test rows: same survey, same selection,
-      not seen in training. Simulated negatives for real test rows are not.
-    - Rows are independent, or belong together in the calibration alone and `groups` say how. Views of one cluster among
-      the test rows break the proof.
-    - It does **not** ask for one prevalence: calibration rows enriched in positives will do, for their positives
-      are left out. The p-values of [1]_ divide by all calibration rows, which gains the factor ``1 - prevalence``, next
-      to nothing for a rare class, and fails where the calibration is enriched.
+    - The negatives among the calibration rows are exchangeable with those among the test rows: same survey, same
+      selection, not used in training. Simulated negatives are not exchangeable with real ones.
+    - Rows are independent, or dependent only among the calibration rows and described by `groups`. Several views of one
+      cluster among the test rows invalidate the proof.
+    - It does **not** require equal prevalence: the calibration rows may be enriched in positives, because positives are
+      not used. The p-values of [1]_ divide by all calibration rows, which gains a factor ``1 - prevalence``, almost
+      nothing for a rare class, and is invalid for an enriched calibration sample.
 
-    It is a mean over many samples, not a bound for this list.
+    The guarantee holds for the mean over many samples; it is not a bound for this list.
 
-    Calibration rows that were chosen with unequal probabilities are not exchangeable with the test rows. With weights
-    the p-value is ``p_j = (w_j + sum_i w_i 1{s_i >= s_j}) / (w_j + sum_i w_i)`` [4]_, where w_j is the weight that the
-    test row would have had. Each such p-value is valid, but they depend on each other in a way that leaves the false
-    discovery rate of Benjamini and Hochberg's rule controlled only approximately, as the calibration grows [5]_.
+    Calibration rows that were selected with unequal probabilities are not exchangeable with the test rows. With
+    weights, the p-value is ``p_j = (w_j + sum_i w_i 1{s_i >= s_j}) / (w_j + sum_i w_i)`` [4]_, where w_j is the weight
+    that the test row would have had. Each such p-value is valid, but they are dependent, so that the Benjamini-Hochberg
+    procedure controls the false discovery rate only approximately, as the calibration sample grows [5]_.
 
     Parameters
     ----------
     y : array-like of shape (n_calibration,)
-        Clean labels, 0 or 1. Only the rows of 0 are used.
+        Clean labels, 0 or 1. Only the rows with label 0 are used.
     score : array-like of shape (n_calibration,)
-        Higher for more likely positives, of a model that has not seen these rows. Infinite scores are taken, NaN is
-        not.
+        Scores, higher for more likely positives, by a model that was not trained on these rows. Infinite scores are
+        accepted, NaN is not.
     test_score : array-like of shape (n_test,)
-        Scores of the rows to select from, all of them: not the best alone.
+        Scores of all rows to select from, not only of the best.
     fdr : float, default=0.1
-        Wanted false discovery rate, between 0 and 1, both left out.
+        Wanted false discovery rate, between 0 and 1 (exclusive).
     groups : array-like of shape (n_calibration,), default=None
-        Calibration rows with the same value belong together, such as views of one cluster. Each group then counts as
-        one row, which its negatives share: ``p_j = (1 + sum_g share_g(s >= s_j)) / (n_groups + 1)`` [3]_.
+        Group labels of the calibration rows. Rows with the same value, such as views of one cluster, belong together.
+        Each group then counts as one row, shared by its negatives: ``p_j = (1 + sum_g share_g(s >= s_j)) / (n_groups +
+        1)`` [3]_.
     sample_weight : array-like of shape (n_calibration,), default=None
-        Weights of the calibration rows, finite and from 0: the inverse of the probability with which each was chosen to
-        be labelled, out of rows like the test rows. None: 1 for each.
+        Weights of the calibration rows, finite and non-negative: the inverse of the probability with which each row was
+        selected to be labelled, from a population like the test rows. If None, every row has weight 1.
     test_weight : array-like of shape (n_test,), default=None
-        Weights of the test rows, above 0, by the same rule: what each would have had as a calibration row. None: the
-        largest of the calibration negatives, which selects fewer rows than the true weights.
+        Positive weights of the test rows: the weight that each would have had as a calibration row. If None, the
+        largest weight of the calibration negatives is used, which selects fewer rows than the true weights.
 
     Returns
     -------
     Selection
-        The named tuple ``(selected, p_values, threshold, n_selected, note)``. A list of k takes a p-value of at most
-        ``fdr k / n_test``, and none is under ``1 / (n + 1)``: with fewer than about ``n_test / (fdr k)`` negatives
-        nothing can be selected, and the note says how many it takes.
+        Named tuple ``(selected, p_values, threshold, n_selected, note)``. Selecting k rows requires a p-value of at
+        most ``fdr k / n_test``, and no p-value is below ``1 / (n + 1)``: with fewer than about ``n_test / (fdr k)``
+        negatives nothing can be selected, and the note gives the required number.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, an `fdr` that is not between 0 and 1, groups that
-        are missing or of mixed types, weights that are negative, not finite or all 0, a `test_weight` of 0 or without
-        `sample_weight`.
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, an `fdr` outside (0, 1), missing groups or groups
+        of mixed types, weights that are negative, not finite or all 0, a `test_weight` of 0 or without `sample_weight`.
 
     References
     ----------
@@ -131,7 +132,7 @@ def conformal_selection(
     test = checked_column("test_score", test_score)
     if np.isnan(test).any():
         raise ValueError(
-            "The 'test_score' parameter must be without NaN; leave out the rows of rejected cutouts. "
+            "The 'test_score' parameter must not contain NaN; leave out the rows of rejected cutouts. "
             f"Got NaN in {int(np.isnan(test).sum())} of {len(test)} rows instead."
         )
     rate = checked_share("fdr", fdr)
@@ -144,7 +145,7 @@ def conformal_selection(
     )
     m = len(test)
     rising = np.sort(p_values)
-    # A p-value that meets its bound exactly is not lost to rounding.
+    # The tolerance keeps rounding from rejecting a p-value that equals its bound.
     passing = np.flatnonzero(rising <= rate * np.arange(1, m + 1) / max(m, 1) * (1.0 + 1e-12))
     selected = p_values <= rising[passing[-1]] if len(passing) else np.zeros(m, dtype=np.bool_)
     count = int(selected.sum())
@@ -157,7 +158,7 @@ def conformal_selection(
 
 
 def _own_weight(test_weight: Any, length: int, negative: np.ndarray | None) -> np.ndarray:
-    """Weight of each test row among those of the calibration negatives, 1 without these."""
+    """Return the weight of each test row among those of the calibration negatives, 1 without weights."""
     if test_weight is None:
         return np.full(length, 1.0 if negative is None else np.max(negative, initial=0.0) or 1.0)
     if negative is None:
@@ -165,8 +166,8 @@ def _own_weight(test_weight: Any, length: int, negative: np.ndarray | None) -> n
     own = checked_column("test_weight", test_weight)
     if own.shape != (length,) or not (np.isfinite(own) & (own > 0.0)).all():
         raise ValueError(
-            f"The 'test_weight' parameter must be finite numbers above 0, one for each of the {length} test rows. "
-            f"Got {len(own)}, {int((~(np.isfinite(own) & (own > 0.0))).sum())} of them other numbers, instead."
+            f"The 'test_weight' parameter must be {length} finite numbers above 0, one for each test row. "
+            f"Got {len(own)}, {int((~(np.isfinite(own) & (own > 0.0))).sum())} of them invalid, instead."
         )
     return own
 
@@ -178,7 +179,7 @@ def _p_values(
     sample_weight: np.ndarray | None,
     own: np.ndarray,
 ) -> tuple[np.ndarray, int, float]:
-    """p-values of the test rows, the number of negatives or of their groups, and the sum of the weights of these."""
+    """Return the p-values of the test rows, the number of negatives or groups, and the sum of their weights."""
     weight, n = np.ones(len(negative)) if sample_weight is None else sample_weight, len(negative)
     if groups is not None:
         names, group, size = np.unique(groups, return_inverse=True, return_counts=True)
@@ -187,12 +188,12 @@ def _p_values(
     order = np.argsort(negative, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(weight[order])])
     first = np.searchsorted(negative[order], test, side="left")
-    # A sum of shares is n but for rounding, and beyond the highest score exactly nothing is left.
+    # The sum of the group fractions equals n up to rounding, and exactly 0 must remain above the highest score.
     return (own + np.where(first == len(negative), 0.0, below[-1] - below[first])) / (total + own), n, total
 
 
 def _why_none(m: int, n: int, on_top: int, rate: float, grouped: bool, heaviest: float | None) -> str:
-    """Note for an empty list; `heaviest` is the largest weight of the rows on top, None without weights."""
+    """Return the note for an empty list; `heaviest` is the largest weight of the rows on top, None without weights."""
     if not m:
         return "none selected: there are no test rows"
     kind = "groups of negatives" if grouped else "negatives"
@@ -201,6 +202,6 @@ def _why_none(m: int, n: int, on_top: int, rate: float, grouped: bool, heaviest:
     rows = "1 row scores" if on_top == 1 else f"{on_top} rows score"
     if heaviest is not None:
         takes = heaviest * (m / (rate * on_top) - 1.0)
-        return f"none selected: {rows} above all {n} {kind}; that takes a sum of their weights of {takes:.3g}"
+        return f"none selected: {rows} above all {n} {kind}; a selection requires a sum of their weights of {takes:.3g}"
     takes = math.ceil(m / (rate * on_top) * (1.0 - 1e-12)) - 1
-    return f"none selected: {rows} above all {n} {kind}; it takes {takes} {kind} for that to be enough"
+    return f"none selected: {rows} above all {n} {kind}; a selection requires {takes} {kind}"

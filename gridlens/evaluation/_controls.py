@@ -1,4 +1,4 @@
-"""What a few plain columns achieve by themselves, and negatives that are like the positives in them."""
+"""Controls: the performance of a few simple columns on their own, and negatives matched to the positives in them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from gridlens.calibration._weights import checked_weights
 
 __all__ = ["MatchedNegatives", "control_score", "matched_negatives"]
 
-# Pairs up to which the assignment is optimal: some 300 MB, and a second or two.
+# Largest number of pairs for the optimal assignment: about 300 MB, and one or two seconds.
 _MOST_PAIRS = 10_000_000
 _N_KNOTS = 5
 
 
 class MatchedNegatives(NamedTuple):
-    """What `matched_negatives` returns.
+    """Result of `matched_negatives`.
 
     Attributes
     ----------
     positive, negative : ndarray of shape (n_pairs,), int64
-        Rows of each pair. A negative is in one pair, a positive in up to ``ratio``.
+        Rows of each pair. A negative occurs in one pair, a positive in up to ``ratio``.
     unmatched : ndarray of shape (n_unmatched,), int64
-        Rows of the positives without a pair.
+        Positives without a pair.
     balance : pandas.DataFrame
-        For each column the standardised mean difference between positives and negatives, `before` over all rows and
-        `after` over the pairs; NaN without pairs.
+        Standardised mean difference between positives and negatives for each column: `before` over all rows, `after`
+        over the pairs; NaN without pairs.
     """
 
     positive: np.ndarray
@@ -41,10 +41,11 @@ class MatchedNegatives(NamedTuple):
 
     @property
     def rows(self) -> np.ndarray:
-        """All rows of the pairs, each once, increasing.
+        """All rows of the pairs, without repetition, in increasing order.
 
-        On these, compare the model with a control that was fitted to all rows, out of fold. A control refitted to
-        these alone would see a row's twin with the other label, and rank upside down.
+        On these rows, compare the model with out-of-fold scores of a control that was fitted to all rows. A control
+        fitted to these rows alone would have seen the twin of each row with the opposite label, and would rank upside
+        down.
         """
         return np.union1d(self.positive, self.negative)
 
@@ -59,44 +60,44 @@ class MatchedNegatives(NamedTuple):
 def control_score(
     columns: Any, y: Any, groups: Any = None, sample_weight: Any = None, *, cv: int = 5, random_state: int = 0
 ) -> np.ndarray:
-    """Probabilities, out of fold, of a simple classifier that sees nothing but a few columns.
+    """Return out-of-fold probabilities of a simple classifier that uses only a few columns.
 
-    A model is only as good as what it adds to what brightness or size alone would give: print a metric of this score
-    beside the model's, on the same rows. The classifier is a logistic regression on cubic splines of each column's
-    ranks and the products of these, so that it finds a bump in a column or a relation between two.
+    They show what brightness or size alone achieve, and thus what a model adds: report a metric of this score beside
+    that of the model, on the same rows. The classifier is a logistic regression on cubic splines of the ranks of each
+    column and their products, so that it can describe a bump in one column or a relation between two.
 
     Parameters
     ----------
     columns : pandas.DataFrame, dict of arrays, or array-like of shape (n, d)
-        A few columns; d = 1 may be of shape (n,). NaN is taken: it gets the median, and a flag to learn from.
+        A few columns; a single one may be of shape (n,). NaN is accepted: it is replaced by the median and flagged.
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     groups : array-like of shape (n,), default=None
-        Rows of one value stay in one fold.
+        Group labels. Rows with the same value stay in one fold.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows in the regression, finite and from 0. Its penalty is that for their effective number. Rows
-        of weight 0 get a probability too, and no classifier is fitted to them. None: 1 for each.
+        Weights of the rows in the regression, finite and non-negative. Its penalty is set for their effective number.
+        Rows of weight 0 also get a probability, but do not enter the fits. If None, every row has weight 1.
     cv : int, default=5
-        Folds.
+        Number of folds.
     random_state : int, default=0
-        Seed of the folds.
+        Random seed of the folds.
 
     Returns
     -------
     ndarray of shape (n,), float64
-        A row's probability comes from a classifier that has not seen it, nor its group.
+        Probability of each row, from a classifier that was not fitted to the row nor to its group.
 
     Raises
     ------
     ValueError
-        Lengths that differ, no columns, a column without a finite number or with an infinite one, labels other than 0
-        and 1, fewer rows (or groups) of a class than folds, groups that are missing or of mixed types, weights that are
+        Inconsistent lengths, no columns, a column without a finite number or with an infinite one, labels other than 0
+        and 1, fewer rows (or groups) of a class than folds, missing groups or groups of mixed types, weights that are
         negative, not finite or all 0.
 
     Notes
     -----
-    Where the columns tell nothing, the AUROC of the result is on average below 0.5, as of any score out of
-    fold: a positive held out leaves fewer in training.
+    Where the columns carry no information, the AUROC of the result is below 0.5 on average, as for any out-of-fold
+    score: a positive that is held out leaves fewer in training.
 
     Examples
     --------
@@ -118,7 +119,7 @@ def control_score(
     folds = stratified_folds(labels, members, weight, checked_whole("cv", cv, 2), random_state)
     params = None
     if weight is not None:
-        # The penalty is fixed: as effective rows, weights of any scale are the same to it.
+        # The penalty is constant, so scale the weights to effective rows; then their unit does not matter.
         params = {"logisticregression__sample_weight": weight * weight.sum() / (weight**2).sum()}
     p = cross_val_predict(_classifier(table.shape), table, labels, cv=folds, method="predict_proba", params=params)
     return np.asarray(p[:, 1], dtype=np.float64)
@@ -127,37 +128,37 @@ def control_score(
 def matched_negatives(
     y: Any, columns: Any, *, ratio: int = 1, caliper: float = 0.2, random_state: int = 0
 ) -> MatchedNegatives:
-    """Negatives that are like the positives in a few columns, each taken once.
+    """Match negatives to the positives in a few columns, without replacement.
 
-    Columns are divided by their robust width, 0.7413 times the interquartile range over all rows. Rows may be paired
-    where no column differs by more than the caliper; among these pairs, as many positives as can be are matched at the
-    smallest sum of distances (optimal matching [1]_). Beyond 10 million pairs of rows, the positives in random order
-    take the nearest negative that is left.
+    Columns are divided by their robust width, 0.7413 times the interquartile range over all rows. Two rows may be
+    paired if no column differs by more than the caliper; among these pairs, as many positives as possible are matched
+    with the smallest sum of distances (optimal matching [1]_). Beyond 10 million pairs of rows, each positive, in
+    random order, takes the nearest negative that is left.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     columns : pandas.DataFrame, dict of arrays, or array-like of shape (n, d)
-        A few columns; d = 1 may be of shape (n,). Rows with NaN are not matched.
+        A few columns; a single one may be of shape (n,). Rows with NaN are not matched.
     ratio : int, default=1
-        Most negatives for a positive. All positives get their first before one gets its second.
+        Largest number of negatives for each positive. All positives get their first before any gets its second.
     caliper : float, default=0.2
-        Largest difference in each column, in robust widths. 0.2 is the usual choice for one column [2]_; a smaller one
-        balances better and matches fewer.
+        Largest difference in each column, in robust widths. 0.2 is the usual choice for one column [2]_; a smaller
+        value balances better and matches fewer.
     random_state : int, default=0
-        Seed of the order of the positives.
+        Random seed of the order of the positives.
 
     Returns
     -------
     MatchedNegatives
-        See there for the pairs, the positives left over and the balance. Empty with one class alone.
+        The pairs, the positives without a pair and the balance. Empty if one class is missing.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, no columns, a column without a finite number or with an
-        infinite one, a `ratio` under 1, a `caliper` that is not above 0.
+        Inconsistent lengths, labels other than 0 and 1, no columns, a column with infinite numbers or without a finite
+        one, a `ratio` below 1, a `caliper` that is not above 0.
 
     References
     ----------
@@ -190,7 +191,7 @@ def matched_negatives(
         match = _optimal if len(positive) * len(free) <= _MOST_PAIRS else _greedy
         i, j = match(scaled[positive], scaled[free], width)
         pairs.append(np.array([positive[i], free[j]]))
-        # Who finds no first match finds no second one: only negatives are used up.
+        # A positive without a first match cannot get a second one, because negatives are only used up.
         positive, free = positive[np.sort(i)], np.delete(free, j)
     matched = np.concatenate(pairs, axis=1)
     matched = matched[:, np.lexsort(matched[::-1])]
@@ -204,7 +205,7 @@ def _classifier(shape: tuple[int, ...]) -> Any:
     from sklearn.pipeline import make_pipeline, make_union
     from sklearn.preprocessing import PolynomialFeatures, QuantileTransformer, SplineTransformer
 
-    # Ranks first: the splines need knots that are apart, also in a column of few distinct values.
+    # Ranks first: the splines need distinct knots, also for a column with few distinct values.
     knots = np.repeat(np.linspace(0.0, 1.0, _N_KNOTS)[:, None], shape[1], axis=1)
     splines = make_pipeline(
         SimpleImputer(strategy="median"),
@@ -219,7 +220,7 @@ def _classifier(shape: tuple[int, ...]) -> Any:
 
 
 def _optimal(positive: np.ndarray, negative: np.ndarray, caliper: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs within the caliper: as many as can be, then at the smallest sum of distances."""
+    """Return as many pairs within the caliper as possible, with the smallest sum of distances."""
     if not len(positive) or not len(negative):
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     squares = np.zeros((len(positive), len(negative)))
@@ -229,7 +230,7 @@ def _optimal(positive: np.ndarray, negative: np.ndarray, caliper: float) -> tupl
         allowed &= np.abs(apart) <= caliper
         squares += apart**2
     distance = np.sqrt(squares)
-    # One forbidden pair costs more than all allowed ones together.
+    # One forbidden pair costs more than all allowed pairs together.
     most = caliper * np.sqrt(positive.shape[1]) * (len(positive) + 1)
     i, j = linear_sum_assignment(np.where(allowed, distance, most))
     kept = allowed[i, j]
@@ -237,7 +238,7 @@ def _optimal(positive: np.ndarray, negative: np.ndarray, caliper: float) -> tupl
 
 
 def _greedy(positive: np.ndarray, negative: np.ndarray, caliper: float) -> tuple[np.ndarray, np.ndarray]:
-    """Each positive in turn takes the nearest negative within the caliper that is left."""
+    """Match each positive in turn with the nearest remaining negative within the caliper."""
     tree = KDTree(negative)
     free = np.ones(len(negative), dtype=bool)
     pairs = []
@@ -253,7 +254,7 @@ def _greedy(positive: np.ndarray, negative: np.ndarray, caliper: float) -> tuple
 
 
 def _balance(frame: pd.DataFrame, labels: np.ndarray, pairs: np.ndarray) -> pd.DataFrame:
-    """Standardised mean differences; the width is that before matching, so that only the means can move them."""
+    """Return standardised mean differences; both use the width before matching, so that only the means change."""
     first, second = frame[labels == 1], frame[labels == 0]
     width = np.sqrt((first.var() + second.var()) / 2)
     after = frame.iloc[pairs[0]].mean() - frame.iloc[pairs[1]].mean()
@@ -262,13 +263,13 @@ def _balance(frame: pd.DataFrame, labels: np.ndarray, pairs: np.ndarray) -> pd.D
 
 def _robust_width(table: np.ndarray) -> np.ndarray:
     low, high = np.nanquantile(table, [0.25, 0.75], axis=0)
-    # More than half of the rows of one value: the plain width then, and for a constant any.
+    # If more than half of the rows are equal, use the standard deviation; for a constant column any width will do.
     width = np.where(high > low, 0.7413 * (high - low), np.nanstd(table, axis=0))
     return np.where(width > 0.0, width, 1.0)
 
 
 def _checked_columns(columns: Any, length: int) -> pd.DataFrame:
-    """`columns` as float64, named."""
+    """Return `columns` as a table of float64 with names."""
     if isinstance(columns, pd.DataFrame | dict):
         names = [str(name) for name in columns]
         parts = [checked_numbers("columns", columns[name]) for name in columns]
@@ -279,7 +280,7 @@ def _checked_columns(columns: Any, length: int) -> pd.DataFrame:
             raise ValueError(f"The 'columns' parameter must be of shape (n, d). Got shape {array.shape} instead.")
         names, parts = [f"column {i}" for i in range(array.shape[1])], list(array.T)
     if not names:
-        raise ValueError("The 'columns' parameter must be of at least one column. Got none instead.")
+        raise ValueError("The 'columns' parameter must have at least one column. Got none instead.")
     for name, part in zip(names, parts, strict=True):
         if part.shape != (length,):
             raise ValueError(
@@ -287,9 +288,9 @@ def _checked_columns(columns: Any, length: int) -> pd.DataFrame:
                 f"{part.shape} instead."
             )
         if np.isinf(part).any() or (length and np.isnan(part).all()):
-            what = "an infinite number" if np.isinf(part).any() else "NaN alone"
+            what = "an infinite number" if np.isinf(part).any() else "only NaN"
             raise ValueError(
-                f"The 'columns' parameter must be finite numbers, NaN where unknown; leave out what is of no use. "
+                f"The 'columns' parameter must be finite numbers, NaN where unknown; leave out columns without values. "
                 f"Got {what} in {name!r} instead."
             )
     return pd.DataFrame(dict(zip(names, parts, strict=True)))

@@ -1,4 +1,4 @@
-"""How many positives a list yields as it is read from the top, and what that costs."""
+"""Expected yield of a ranked list that is reviewed from the top, and the cost of the review."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _N_PLACES = 200
 
 
 class ReviewCost(NamedTuple):
-    """What `DiscoveryCurve.cost` returns.
+    """Result of `DiscoveryCurve.cost`.
 
     Attributes
     ----------
     reviewed : float
-        Rows inspected.
+        Number of rows inspected.
     found : Estimate
-        Positives among them.
+        Number of positives among them.
     review_hours : float
-        A person's time.
+        Time of the reviewer, h.
     follow_up_hours : Estimate
-        For the positives found.
+        Time for the positives found, h.
     follow_up_cost : Estimate
-        In the unit of ``cost_per_hour``.
+        Cost of these hours, in the unit of ``cost_per_hour``.
     """
 
     reviewed: float
@@ -44,27 +44,27 @@ class ReviewCost(NamedTuple):
 
 
 class DiscoveryCurve(NamedTuple):
-    """What `discovery_curve` returns; `str` says it in a sentence.
+    """Result of `discovery_curve`; `str` summarises it in one sentence.
 
     Attributes
     ----------
     reviewed : ndarray of shape (n_places,), float64
-        Rows inspected from the top, increasing up to `n_rows`.
+        Number of rows inspected from the top, increasing up to `n_rows`.
     found : ndarray of shape (n_places,), float64
-        Expected positives among them, NaN before `resolved_from`.
+        Expected number of positives among them, NaN below `resolved_from`.
     low, high : ndarray of shape (n_places,), float64
-        The 95 % band of `found`, for each place by itself, NaN with it.
+        Pointwise 95 % interval of `found`, NaN where `found` is.
     at_random, ideal : ndarray of shape (n_places,), float64
-        The same for a list in random order, and for one with all positives on top.
+        The same for a list in random order, and for a list with all positives on top.
     half : Estimate
-        Rows to look at until half of the positives are found.
+        Number of rows to inspect until half of the positives are found.
     resolved_from : float
-        Before this place lies less than one negative of the sample (with groups, as many as a group of them has on
-        average); NaN with one class alone.
+        Number of rows that the first negative of the sample represents (with groups, the first mean group of
+        negatives); the curve is not resolved below it. NaN if one class is missing.
     prevalence : float
-        As declared.
+        As given.
     n_rows : int
-        As declared.
+        As given.
     n_positive, n_negative : int
         Rows of the sample, without those of weight 0.
     """
@@ -92,17 +92,17 @@ class DiscoveryCurve(NamedTuple):
         )
 
     def at(self, reviewed: float) -> Estimate:
-        """Positives expected among the first `reviewed` rows.
+        """Return the number of positives expected among the first `reviewed` rows.
 
         Parameters
         ----------
         reviewed : float
-            From 0 to `n_rows`. Between the places of the curve runs a straight line.
+            From 0 to `n_rows`. The curve is interpolated linearly.
 
         Returns
         -------
         Estimate
-            NaN with a note before `resolved_from`.
+            NaN with a note below `resolved_from`.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class DiscoveryCurve(NamedTuple):
             place = math.nan
         if not 0.0 <= place <= self.n_rows:
             raise ValueError(
-                f"The 'reviewed' parameter must be a number from 0 to the {self.n_rows} rows of the list. "
+                f"The 'reviewed' parameter must be a number from 0 to {self.n_rows}, the length of the list. "
                 f"Got {reviewed!r} instead."
             )
         if not self.n_positive or not self.n_negative:
@@ -131,31 +131,31 @@ class DiscoveryCurve(NamedTuple):
     def cost(
         self, reviewed: float, *, seconds_per_cutout: float, hours_per_follow_up: float, cost_per_hour: float
     ) -> ReviewCost:
-        """What it takes to look at the first `reviewed` rows and to follow up the positives among them.
+        """Estimate the effort to review the first `reviewed` rows and to follow up the positives among them.
 
-        Every figure is the caller's; none has a default. A person who passes on two rows for each positive doubles the
-        follow-up: say so with `hours_per_follow_up`.
+        All costs are given by the caller; there are no defaults. If reviewers pass on two rows for each positive, the
+        follow-up takes twice as long: double `hours_per_follow_up`.
 
         Parameters
         ----------
         reviewed : float
             From 0 to `n_rows`.
         seconds_per_cutout : float
-            A person's time for a row.
+            Time of a reviewer for each row, s.
         hours_per_follow_up : float
-            Time of the instrument for a positive.
+            Telescope time for each positive, h.
         cost_per_hour : float
-            Price of that hour, in any unit.
+            Price of one such hour, in any unit.
 
         Returns
         -------
         ReviewCost
-            Hours and cost of the follow-up have the interval of the positives found, and their note.
+            Hours and cost of the follow-up have the interval and the note of the number of positives found.
 
         Raises
         ------
         ValueError
-            `reviewed` outside 0 to `n_rows`; a figure that is negative or not finite.
+            `reviewed` outside 0 to `n_rows`, or a cost that is negative or not finite.
         """
         seconds = _checked_amount("seconds_per_cutout", seconds_per_cutout)
         hours = _checked_amount("hours_per_follow_up", hours_per_follow_up)
@@ -179,51 +179,52 @@ def discovery_curve(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> DiscoveryCurve:
-    """Expected positives found against rows inspected, best first, among `n_rows` rows at a declared prevalence.
+    """Estimate the positives found against the rows inspected, best first, among `n_rows` rows of a given prevalence.
 
-    Above a threshold lie ``n_rows * (pi * TPR + (1 - pi) * FPR)`` rows, of them ``n_rows * pi * TPR`` positives: the
-    positives of the sample weigh ``pi / n_positive`` each and the negatives ``(1 - pi) / n_negative``, whatever their
-    share in the sample. That is right where the rows to come differ from the sample in their fraction of positives and
-    in nothing else. Rows that tie come in random order, of which the curve is the mean: a straight line.
+    Above a threshold lie ``n_rows * (pi * TPR + (1 - pi) * FPR)`` rows, of which ``n_rows * pi * TPR`` are positives:
+    each positive of the sample has the weight ``pi / n_positive`` and each negative ``(1 - pi) / n_negative``, whatever
+    the fraction of positives in the sample. This is correct if future rows differ from the sample only in their
+    fraction of positives. Tied rows are in random order; the curve is the mean over all orders, a straight line.
 
-    A negative of the sample represents ``(1 - pi) / n_negative * n_rows`` rows to come. Before the place where the
-    first one of them has come, the list would look pure whatever it is, so no number is given there. With groups it
-    takes as many as a group of them has on average, with weights as many effective ones, ``(sum w)^2 / sum w^2``.
+    A negative of the sample represents ``(1 - pi) / n_negative * n_rows`` future rows. Above the place of the first of
+    these the list would look pure in any case, so no number is given there. With groups, as many negatives are required
+    as a group has on average; with weights, as many effective ones, ``(sum w)^2 / sum w^2``.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     prevalence : float
-        Fraction of positives among the rows to come, between 0 and 1, both left out.
+        Fraction of positives among future rows, between 0 and 1 (exclusive).
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled. Within a class, each row represents as many rows to come as its weight says. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled. Within a class, each row represents future rows in proportion to its weight. If None, every row
+        has weight 1.
     n_rows : int, default=100_000
         Length of the list.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     DiscoveryCurve
-        The band holds the 2.5 to 97.5 % quantiles of a bootstrap (whole groups, those with a positive apart from
-        those without), and Wilson's interval of the share found, with the positives (or their groups) for trials: the
-        bootstrap alone has no spread where the sample is found in full. The low end of `half` is the ideal's where the
-        quantile is before the place that can be resolved. All NaN with one class alone, also for no rows.
+        The band includes the 2.5 to 97.5 % quantiles of a bootstrap (whole groups, stratified into those with and
+        without a positive), and Wilson's interval of the fraction found, with the number of positives (or their groups)
+        as trials: the bootstrap alone has no spread where all positives are found. The lower end of `half` is that of
+        the ideal list where the quantile is below `resolved_from`. All NaN if one class is missing or there are no
+        rows.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, a
-        `prevalence` that is not between 0 and 1, fewer than 1 row or draw, weights that are negative, not finite or all
-        0.
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, missing groups or groups of mixed types, a
+        `prevalence` outside (0, 1), fewer than 1 row or draw, weights that are negative, not finite or all 0.
 
     Examples
     --------
@@ -257,11 +258,11 @@ def discovery_curve(
     group = groups_of(members, len(labels))
     weights = np.ones(len(labels)) if weight is None else weight
     curve = Counts.of(labels, level, weights)
-    # Rows of a group tell about as much as one of them.
+    # The rows of a group carry about as much information as one row.
     one_negative = n_negative / len(np.unique(group[labels == 0]))
     squares = Counts.of(labels, level, weights**2).negatives
     effective = curve.negatives**2 / np.where(squares > 0.0, squares, 1.0)
-    # Rows of larger weight make them fewer again.
+    # Rows of larger weight would lower the effective number again.
     effective = np.maximum.accumulate(effective)
     resolved = _first(min(one_negative, effective[-1]), effective, curve.places(share, length))
     places = np.union1d(places, min(math.ceil(resolved), length))
@@ -275,7 +276,7 @@ def discovery_curve(
     positive = labels == 1
     n_told = len(np.unique(group[positive])) if weight is None else effective_number(weight[positive], group[positive])
     low, high = _band(found, drawn, share * length, n_told)
-    # No more positives than rows inspected, and no more of them missing than rows left.
+    # There are at most as many positives as rows inspected, and at most as many missing as rows left.
     low = np.maximum(low, share * length - (length - places))
     high = np.minimum(high, places)
     for column in (found, low, high):
@@ -288,14 +289,14 @@ def discovery_curve(
 
 
 class Counts(NamedTuple):
-    """Positives and negatives above each threshold, from none to all."""
+    """Cumulative numbers of positives and negatives above each threshold, from none to all."""
 
     positives: np.ndarray
     negatives: np.ndarray
 
     @classmethod
     def of(cls, y: np.ndarray, level: np.ndarray, weight: np.ndarray) -> Counts:
-        """Counts of weighted rows; `level` is the score's place among the distinct scores, the highest 0."""
+        """Count weighted rows; `level` is the rank of the score among the distinct scores, 0 for the highest."""
         columns = (np.bincount(level, weight * y), np.bincount(level, weight * (1 - y)))
         return cls(*(np.concatenate([[0.0], np.cumsum(column)]) for column in columns))
 
@@ -303,26 +304,26 @@ class Counts(NamedTuple):
         return n_rows * prevalence * (self.positives / self.positives[-1])
 
     def places(self, prevalence: float, n_rows: int) -> np.ndarray:
-        # A draw whose groups are all of positives has no negatives, and then none above a threshold.
+        # A draw that contains only groups of positives has no negatives above any threshold.
         negatives = self.negatives / (self.negatives[-1] or 1.0)
         return self.found(prevalence, n_rows) + n_rows * (1.0 - prevalence) * negatives
 
     def half(self, prevalence: float, n_rows: int) -> float:
-        """Place where half of the positives are found: the first, if it is a stretch."""
+        """Return the place where half of the positives are found, the first one where the curve is flat."""
         return _first(self.positives[-1] / 2, self.positives, self.places(prevalence, n_rows))
 
 
 def _first(wanted: float, counts: np.ndarray, places: np.ndarray) -> float:
-    """First place where `counts`, which begin at 0, reach `wanted` above 0; `np.interp` would give the last one."""
+    """Return the first place where `counts` reach `wanted`, a number above 0; `np.interp` would give the last."""
     after = int(np.searchsorted(counts, wanted))
     ends = [after - 1, after]
     return float(np.interp(wanted, counts[ends], places[ends]))
 
 
 def _band(found: np.ndarray, drawn: np.ndarray, total: float, n: float) -> tuple[np.ndarray, np.ndarray]:
-    """The bootstrap's quantiles, no narrower than Wilson's interval of the share found of n positives or groups."""
+    """Return the bootstrap quantiles, at least as wide as Wilson's interval for n positives or groups."""
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    # Rounding may leave a share a last digit above 1.
+    # Rounding may leave the fraction slightly above 1.
     wide_low, wide_high = wilson(np.clip(found / total, 0.0, 1.0) * n, n)
     return np.minimum(low, total * wide_low), np.maximum(high, total * wide_high)
 
@@ -340,5 +341,5 @@ def _checked_amount(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         amount = math.nan
     if not (amount >= 0.0 and math.isfinite(amount)):
-        raise ValueError(f"The '{name}' parameter must be a finite number from 0. Got {value!r} instead.")
+        raise ValueError(f"The '{name}' parameter must be a finite number of at least 0. Got {value!r} instead.")
     return amount

@@ -1,4 +1,4 @@
-"""Draws of the grouped bootstrap, and the calling of metrics that the caller brings."""
+"""Draws of the grouped bootstrap, and calls of user-defined metrics."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gridlens.evaluation._intervals import Estimate
 __all__ = ["Metric", "draws", "groups_of", "metric_values", "named_metrics"]
 
 Metric = Callable[..., Estimate]
-"""``metric(y, score)``, with ``groups=groups`` and ``sample_weight=weights`` where there are such."""
+"""``metric(y, score)``, with ``groups=groups`` and ``sample_weight=weights`` where these are given."""
 
 
 def groups_of(groups: np.ndarray | None, length: int) -> np.ndarray:
-    """The number of each row's group, from 0; a group for each row where there are none."""
+    """Return the index of each row's group, from 0; without groups, each row is its own group."""
     if groups is None:
         return np.arange(length)
     return np.unique(groups, return_inverse=True)[1]
 
 
 def draws(y: np.ndarray, group: np.ndarray, n_boot: int, random_state: int) -> Iterator[np.ndarray]:
-    """How often each row is drawn, int64 of shape (n,), for each of `n_boot` draws of whole groups with replacement.
+    """Draw whole groups with replacement `n_boot` times and yield how often each row is drawn, int64 of shape (n,).
 
-    Groups that hold a positive and groups that hold none are drawn apart, so that both stay as many: a draw of a rare
-    class would else often be without it.
+    Groups with and without a positive are drawn separately, so that the number of both is constant: many draws would
+    otherwise contain no row of a rare class.
     """
     n_groups = int(group.max()) + 1
     holds = np.bincount(group, y, n_groups) > 0
@@ -39,11 +39,11 @@ def draws(y: np.ndarray, group: np.ndarray, n_boot: int, random_state: int) -> I
 
 
 def named_metrics(metrics: Metric | Mapping[str, Metric]) -> dict[str, Metric]:
-    """`metrics` by name; a single one goes by that of its function."""
+    """Return `metrics` as a dict by name; a single metric gets the name of its function."""
     named = dict(metrics) if isinstance(metrics, Mapping) else {_name(metrics): metrics}
     if not named or not all(callable(metric) for metric in named.values()):
         raise ValueError(
-            "The 'metrics' parameter must be a function of (y, score, groups=...), or a dict of such by name. "
+            "The 'metrics' parameter must be a function of (y, score, groups=...), or a dict of such functions. "
             f"Got {metrics!r} instead."
         )
     return named
@@ -55,7 +55,7 @@ def _name(metric: Any) -> str:
 
 
 def metric_values(metric: Metric) -> Callable[..., float]:
-    """`metric` reduced to its value, for use inside a bootstrap; an interval of its own would be thrown away."""
+    """Reduce `metric` to its value for use inside a bootstrap, where its own interval would be discarded."""
     try:
         parameters: Mapping[str, Any] = inspect.signature(metric).parameters
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Everything that this package says of a ranking, computed at once: what a report shows and a file records."""
+"""Complete evaluation of a ranking, as shown in a report and recorded in a file."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = ["Evaluation", "Strata", "evaluate"]
 
 _MODEL = "model"
 _OPERATING_FPR = 1e-2
-# Fewer of either class leave nothing to fit a control on, out of fold.
+# Fewer rows of either class are too few to fit an out-of-fold control.
 _LEAST_CONTROL = 20
 
 
 class Strata(NamedTuple):
-    """Groups of rows for `evaluate`: names, or numbers that `edges` cut."""
+    """Strata for `evaluate`: names, or numbers that are cut at `edges`."""
 
     values: Any
     edges: tuple[float, ...] | None = None
@@ -42,36 +42,36 @@ class Strata(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` returns.
+    """Result of `evaluate`.
 
     Attributes
     ----------
     prevalence : float
-        As declared.
+        As given.
     n_rows, n_positive, n_groups : int
-        Without rows of weight 0.
+        Counts without rows of weight 0.
     fraction : float
-        Fraction of positives among the rows, weighted.
+        Weighted fraction of positives among the rows.
     n_effective : tuple of float, or None
         Effective numbers ``(sum w)^2 / sum w^2`` of the positives and of the negatives; None without weights.
     metrics : dict of str to Estimate
         See `evaluate_ranking`.
     controls : dict of str to dict
-        For the model and each control, measures on all rows by name.
+        Metrics on all rows by name, for the model and each control.
     matched : MatchedNegatives or None
     matched_metrics : dict of str to dict
-        The same on the matched rows alone.
+        The same metrics on the matched rows only.
     strata : dict of str to DataFrame
         See `stratified`.
     curve : DiscoveryCurve
     bins : Reliability or None
         None without probabilities.
     comparisons : dict of str to Comparison
-        Against the other score; empty without one.
+        Comparisons with the other score; empty without one.
     disagreement : McNemar or None
-        None without another score, and with weights, for which there is no such test.
+        None without another score, or with weights, for which there is no such test.
     y, scores : ndarray, and dict of ndarray
-        What figures are drawn from: labels, and the score of the model and of each control.
+        Data for figures: labels, and the scores of the model and of each control.
     sample_weight : ndarray or None
         Weights of these rows.
     n_boot, random_state : int
@@ -99,7 +99,7 @@ class Evaluation:
     sample_weight: np.ndarray | None = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the rows, in types that JSON has; what is not a number is null."""
+        """Return everything except the rows, in JSON types; values that are not finite are null."""
         return {
             "prevalence": self.prevalence,
             "rows": self.n_rows,
@@ -154,39 +154,40 @@ def evaluate(
     random_state: int = 0,
     progress: Callable[[int], Any] | None = None,
 ) -> Evaluation:
-    """Every measure of a ranking beside what plain columns achieve, by stratum, and against another score.
+    """Evaluate a ranking: metrics, comparison with simple controls, strata, and comparison with another score.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     prevalence : float
-        Fraction of positives among what will be scored, between 0 and 1, both left out.
+        Fraction of positives among the rows that will be scored, between 0 and 1 (exclusive).
     p : array-like of shape (n,), default=None
-        Probabilities at the fraction of positives in these rows, weighted, from 0 to 1. Adds the measures of
-        calibration.
+        Probabilities from 0 to 1, at the weighted fraction of positives in these rows. Adds the metrics of calibration.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster.
+        Group labels. Rows with the same value, such as views of one cluster, belong together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled: the measures are then those of all rows to choose from. Rows of weight 0 are left out. Matching is of
-        the rows as they are; on them, a negative has the weight of its positive. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled; the metrics then refer to the population from which the rows were selected. Rows of weight 0 are
+        left out. Matching ignores the weights; in the metrics of matched rows, a negative has the weight of its
+        positive. If None, every row has weight 1.
     strata : dict of str to Strata, default=None
-        Groups of rows to measure apart, by name. See `stratified` on which negatives each is compared with.
+        Strata to evaluate separately, by name. `stratified` describes which negatives each is compared with.
     controls : dict of str to DataFrame, default=None
-        Columns of n rows, by name: what a simple classifier achieves on them stands beside the model.
+        Columns of n rows, by name. Each set is evaluated with a simple classifier, as a baseline for the model.
     match_on : DataFrame, default=None
-        Columns of n rows in which negatives are to be like the positives; the model is measured on these rows too.
+        Columns of n rows in which negatives are matched to the positives. The model is also evaluated on the matched
+        rows.
     other : array-like of shape (n,), default=None
-        Another score of the same rows, to compare with; differences are `other` less `score`.
+        Another score of the same rows for comparison; differences are `other` minus `score`.
     n_boot : int, default=1000
-        Draws of each bootstrap.
+        Number of draws of each bootstrap.
     random_state : int, default=0
-        Seed.
+        Random seed.
     progress : callable, default=None
-        Called with 1 after each of the parts, of which there are five.
+        Called with 1 after each of the five steps.
 
     Returns
     -------
@@ -195,8 +196,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1 or of one class alone, scores of NaN or all equal, a `p` outside
-        0 to 1, a prevalence that is not between 0 and 1, weights that are negative or not finite, or 0 for a class.
+        Inconsistent lengths, labels other than 0 and 1 or of only one class, scores that are NaN or all equal, a `p`
+        outside 0 to 1, a prevalence outside (0, 1), weights that are negative or not finite, or 0 for a whole class.
 
     Examples
     --------
@@ -225,8 +226,8 @@ def evaluate(
     if not 0 < n_positive < len(labels):
         kind = "1" if n_positive else "0"
         raise ValueError(
-            f"The 'y' parameter must hold both 0 and 1. Got {len(labels)} rows of {kind} alone instead; a ranking is "
-            "judged by how it orders the two."
+            f"The 'y' parameter must contain both 0 and 1. Got {len(labels)} rows of {kind} alone instead; "
+            "a ranking is evaluated by how it orders the two classes."
         )
     if np.ptp(np.where(np.isfinite(values), values, 0.0)) == 0.0 and len(np.unique(values)) == 1:
         raise ValueError(f"The 'score' parameter must not be constant. Got {values[0]:g} in all rows instead.")
@@ -282,7 +283,7 @@ def evaluate(
 
 
 def _rows_of(table: Any, kept: np.ndarray | None) -> Any:
-    """The kept rows of columns as `control_score` takes them, or of one column."""
+    """Return the kept rows of one column, or of columns as in `control_score`."""
     if table is None or kept is None or kept.all():
         return table
     if isinstance(table, dict):
@@ -303,7 +304,7 @@ def _compared() -> dict[str, Callable[..., Estimate]]:
 
 
 def _by_stratum(prevalence: float, options: Mapping[str, Any]) -> dict[str, Callable[..., Estimate]]:
-    """Each measure of the ranking, so that none can be good in the whole by way of one stratum."""
+    """Return the metrics for each stratum, with an interval."""
     return {
         "TPR at FPR 1e-3": partial(tpr_at_fpr, fpr=1e-3, **options),
         "TPR at FPR 1e-2": partial(tpr_at_fpr, fpr=1e-2, **options),
@@ -361,7 +362,7 @@ def _on_matched(
         return matched, {name: {"AUROC": unresolvable(0, "matched negative")} for name in scores}
     of_rows = None if groups is None else groups[rows]
     if weight is not None:
-        # The negatives stand in for those that are like all positives to choose from.
+        # The negatives get the weights of the positives that they are matched with.
         weight = weight.copy()
         weight[matched.negative] = weight[matched.positive]
         weight = weight[rows]
@@ -370,7 +371,7 @@ def _on_matched(
 
 
 def _plain(value: Any) -> Any:
-    """`value` in types that JSON has."""
+    """Convert `value` to JSON types."""
     if isinstance(value, Estimate):
         return {"value": _plain(value.value), "low": _plain(value.low), "high": _plain(value.high), "note": value.note}
     if isinstance(value, Mapping):

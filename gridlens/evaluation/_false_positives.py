@@ -1,4 +1,4 @@
-"""How many positives come before the first false ones: TPR0 and TPR10 of the Bologna lens finding challenge."""
+"""True positive rate before the first false positives: TPR0 and TPR10 of the Bologna lens finding challenge."""
 
 from __future__ import annotations
 
@@ -27,47 +27,48 @@ def tpr_at_false_positives(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Fraction of the positives found with at most `n` false positives: ``TP(t) / P``, the highest with ``FP(t) <= n``.
+    """Return the largest fraction of the positives, ``TP(t) / P``, found with at most `n` false positives.
 
-    The Bologna lens finding challenge [1]_ ranks by two of them: TPR0, before a single false positive, is ``n=0``;
-    TPR10, with fewer than ten, is ``n=9``. There it was 100 000 cases: the same ranking has a lower TPR0 on more
-    negatives, so compare only what was measured on the same number. `tpr_at_fpr` does not depend on it.
+    The Bologna lens finding challenge [1]_ ranks by two of these: TPR0, before the first false positive, is ``n=0``;
+    TPR10, with fewer than ten, is ``n=9``. The challenge had 100 000 cases. The TPR0 of the same ranking decreases with
+    the number of negatives, so only compare values for the same number. `tpr_at_fpr` does not depend on it.
 
-    Rows at or above a threshold pass. Positives that tie with the negative after the last allowed do not pass.
+    Rows at or above a threshold pass. Positives that tie with the first negative beyond the allowed ones do not pass.
 
     Parameters
     ----------
     y : array-like of shape (n_rows,)
         Clean labels, 0 or 1.
     score : array-like of shape (n_rows,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     n : int, default=0
-        False positives allowed, from 0.
+        Number of false positives allowed, at least 0.
     groups : array-like of shape (n_rows,), default=None
-        Rows with the same value belong together. The interval is then of a bootstrap that draws whole groups.
+        Group labels. Rows with the same value belong together. The interval is then from a bootstrap that draws whole
+        groups.
     sample_weight : array-like of shape (n_rows,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled. The `n` false positives are then among all rows to choose from: a negative counts as its weight.
-        None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled. The `n` false positives then refer to the population: a negative counts as its weight.
+        If None, every row has weight 1.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
         With Wilson's interval for the number of positives, or that of the bootstrap, in both cases for the threshold
-        that these negatives set: where the next sample's would be no sample can say. With weights, Wilson's is for the
-        effective number of positives. NaN with a note when there are no positives, or not more than `n` negatives,
-        which leaves nothing to set the threshold; and where the highest negative that sets it has a weight above
-        ``n + 1``: among the rows that it represents, others may score higher.
+        that these negatives set; the threshold in another sample is unknown. With weights, Wilson's interval is for the
+        effective number of positives. NaN with a note if there are no positives, or at most `n` negatives, which cannot
+        set the threshold; and where the highest negative that sets it has a weight above ``n + 1``, because other
+        negatives that it represents may score higher.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, an `n` that is no whole number from 0, groups
-        that are missing or of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, an `n` that is not a whole number of at least 0,
+        missing groups or groups of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     References
     ----------
@@ -88,7 +89,7 @@ def tpr_at_false_positives(
 
 
 def tpr_at_false_positives_plan(sample: Sample, n: int) -> Estimate | Pending:
-    """`tpr_at_false_positives` of a sample, its bootstrap still to come."""
+    """Plan `tpr_at_false_positives` for a sample, before the bootstrap."""
     missing = both_classes(sample)
     if missing is not None:
         return missing

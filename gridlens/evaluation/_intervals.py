@@ -1,4 +1,4 @@
-"""`Estimate`, and the intervals that need no draws: DeLong's of an AUROC, the widest where there is no spread."""
+"""`Estimate`, and intervals without a bootstrap: DeLong's for the AUROC, and the widest possible ones."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _NEWTON_STEPS = 30
 
 
 class Estimate(NamedTuple):
-    """A measured number with its 95 % interval, or the reason why there is none.
+    """Estimated value with its 95 % interval, or the reason why it is missing.
 
     Attributes
     ----------
     value : float
-        NaN where it cannot be resolved.
+        Estimated value; NaN where it cannot be resolved.
     low, high : float
-        The interval, NaN with `value`.
+        Ends of the interval, NaN where `value` is.
     note : str
-        "", or why there is no value, such as "not resolvable with 200 negatives".
+        "", or the reason why there is no value, such as "not resolvable with 200 negatives".
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         if self.note:
             return self.note
-        # Shares have three decimals, and small ones two digits that count; numbers of rows have one decimal or none.
+        # Fractions have three decimals, small ones two significant digits; numbers of rows have one decimal or none.
         size = abs(self.value)
         form = (
             ".3f" if size == 0.0 or 0.01 <= size < 10.0 else "#.2g" if size < 0.01 else ".1f" if size < 1e3 else ",.0f"
@@ -56,18 +56,18 @@ class Estimate(NamedTuple):
 
 
 def unresolvable(count: int, kind: str) -> Estimate:
-    """The estimate that is none, for `count` rows of a `kind` in the singular."""
+    """Return an empty estimate with the note "not resolvable with <count> <kind>s"; `kind` is in the singular."""
     note = f"not resolvable with {count} {kind}" + ("" if count == 1 else "s")
     return Estimate(math.nan, math.nan, math.nan, note)
 
 
 def delong_interval(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None) -> tuple[float, float, float]:
-    """AUROC of rows of both classes, with DeLong's 95 % interval on the logit scale.
+    """Return the AUROC of rows of both classes, with DeLong's 95 % interval on the logit scale.
 
-    The placement of each row is the weighted fraction of the other class that it beats, ties half. Its weighted mean
-    has the variance of a ratio of sums. Where low scores have large weights, though, most samples hold none of the few
-    positives there, and then know neither of the positives nor of their variance. With weights the lower end is thus
-    also at most that of a normal interval with the variance at the expected labels of all rows, see `expected_labels`.
+    The placement of a row is the weighted fraction of the other class that it beats, ties counting half. Its weighted
+    mean has the variance of a ratio of sums. Where low scores have large weights, however, most samples contain none of
+    the few positives there, and underestimate the variance. With weights, the lower end is therefore also at most that
+    of a normal interval with the variance at the expected labels of all rows, see `expected_labels`.
     """
     weights = np.ones(len(y)) if weight is None else weight
     positive, negative = y == 1, y == 0
@@ -93,10 +93,10 @@ def delong_interval(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None)
 
 
 def expected_labels(y: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Probability of a positive in each row of a sample, by a logistic regression on the normal scores of the ranks.
+    """Return the probability of a positive for each row, by a logistic regression on the normal scores of the ranks.
 
-    Rows count alike: it is the rows of the sample that are predicted, not those to choose from. Platt's targets keep
-    the curve finite.
+    All rows count equally, because the prediction is for the rows of the sample, not for the population. Platt's
+    targets keep the curve finite.
     """
     n, positives = len(y), int(y.sum())
     columns = np.column_stack([ndtri((rankdata(score) - 0.5) / n), np.ones(n)])
@@ -113,7 +113,7 @@ def expected_labels(y: np.ndarray, score: np.ndarray) -> np.ndarray:
 
 
 def _placements(values: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Fraction of the weight of `others` that lies below each of `values`, ties half."""
+    """Return the fraction of the weight of `others` that lies below each of `values`, ties counting half."""
     order = np.argsort(others, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(weight[order])])
     ends = (np.searchsorted(others[order], values, side=side) for side in ("left", "right"))
@@ -121,10 +121,10 @@ def _placements(values: np.ndarray, others: np.ndarray, weight: np.ndarray) -> n
 
 
 def mean_variance(values: np.ndarray, weight: np.ndarray) -> float:
-    """Variance of a weighted mean, ``sum w^2 (x - mean)^2 / (sum w)^2``, times n / (n - 1) for n effective rows.
+    """Return the variance of a weighted mean, ``n / (n - 1) sum w^2 (x - mean)^2 / (sum w)^2`` for n effective rows.
 
-    The sum of the weights is as random as that of the values, so this is the linearised variance of a ratio. It has no
-    correction for a finite population.
+    The sum of the weights is random too, so this is the linearised variance of a ratio. It has no correction for a
+    finite population.
     """
     total = weight.sum()
     residual = values - (weight * values).sum() / total
@@ -133,12 +133,12 @@ def mean_variance(values: np.ndarray, weight: np.ndarray) -> float:
 
 
 def widest(value: float, n: float) -> tuple[float, float]:
-    """Interval where the rows show no spread to compute one of: perfect separation, all scores equal, one row.
+    """Return an interval for rows without a spread: perfect separation, all scores equal, or a single row.
 
-    No mean of n numbers from 0 to 1 varies by more than ``value (1 - value) / n``, and no AUROC does, n the rows of the
-    rarer class (Birnbaum & Klose 1957, Annals of Mathematical Statistics 28, 933). That is the variance of a fraction
-    of n, so Wilson's interval applies.
+    The variance of a mean of n numbers from 0 to 1 is at most ``value (1 - value) / n``, and so is that of an AUROC,
+    where n is the number of rows of the rarer class (Birnbaum & Klose 1957, Annals of Mathematical Statistics 28, 933).
+    That is the variance of a fraction of n, so Wilson's interval applies.
     """
-    # Sums of shares may pass 1 by a last digit.
+    # Rounding may leave a sum of fractions slightly above 1.
     low, high = wilson(min(value, 1.0) * n, n)
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""How pure a list can be: average precision, and the true positive rate that a wanted precision leaves."""
+"""Purity of a list: average precision, and the true positive rate at a given precision."""
 
 from __future__ import annotations
 
@@ -25,49 +25,51 @@ def average_precision(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Mean precision over the positives, ``sum_t (R(t) - R(t_before)) P(t)`` over the distinct scores, highest first.
+    """Compute the average precision, ``sum_t (R(t) - R(t_before)) P(t)`` over the distinct scores, highest first.
 
-    R is the fraction of the positives at or above t, and P that of positives among all rows there. At a declared
-    prevalence pi it is ``P(t) = pi TPR(t) / (pi TPR(t) + (1 - pi) FPR(t))``, as if the negatives were weighted.
+    R(t) is the fraction of the positives at or above t, and P(t) the fraction of positives among all rows there. At a
+    given prevalence pi it is ``P(t) = pi TPR(t) / (pi TPR(t) + (1 - pi) FPR(t))``, as if the negatives were weighted.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     prevalence : float, default=None
-        Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+        Fraction of positives among the rows that will be scored, between 0 and 1 (exclusive). If None, the prevalence
+        of these rows is used.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled: the measure is then that of all rows to choose from. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled; the metric then refers to the population from which the rows were selected. If None, every row
+        has weight 1.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        With the interval of a bootstrap of whole groups, or of rows, those with a positive apart from those without.
-        Its lower end takes for granted no rate of false positives that the negatives are too few to show: each draw
-        gets, above all scores, a random number of further negatives, one row or group of them on the mean, as heavy as
-        the highest ten. With weights and no prevalence, positives and negatives are drawn alike, for the weights only
-        estimate how many there are. NaN with a note where a class is missing, or one negative represents more of the
-        declared rows than all positives do, ``(1 - prevalence) / n_negative > prevalence``: a precision of one half or
-        more cannot then be told.
+        With the interval of a bootstrap of whole groups, or of rows, stratified into those with and without a positive.
+        Its lower end does not rely on a false positive rate that the negatives are too few to show: each draw gets a
+        random number of further negatives above all scores, one row or group on average, with the mean weight of the
+        ten highest. With weights and no prevalence, positives and negatives are drawn together, because the weights
+        only estimate their numbers. NaN with a note where a class is missing, or where one negative represents more
+        future rows than all positives do, ``(1 - prevalence) / n_negative > prevalence``: a precision of one half or
+        more cannot be resolved then.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, a `prevalence` that is not between 0 and 1,
-        groups that are missing or of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, a `prevalence` outside (0, 1),
+        missing groups or groups of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     See Also
     --------
-    required_fpr : The rate of false positives that a precision takes.
+    required_fpr : False positive rate that a given precision requires.
 
     References
     ----------
@@ -90,7 +92,7 @@ def average_precision(
 
 
 def average_precision_plan(sample: Sample, prevalence: float | None) -> Estimate | Pending:
-    """`average_precision` of a sample, its bootstrap still to come."""
+    """Plan `average_precision` for a sample, before the bootstrap."""
     missing = both_classes(sample)
     if missing is not None:
         return missing
@@ -109,39 +111,40 @@ def _average(draw: Draw, prevalence: float | None) -> float:
         return math.nan
     odds = 1.0 if prevalence is None else (1.0 - prevalence) / prevalence * positives / negatives
     found = np.diff(tp, prepend=0.0)
-    # Levels without a positive add nothing, and the first of them may hold no row of this draw.
+    # Levels without a positive add nothing, and the first of them may contain no row of this draw.
     some = found > 0.0
     return float((found[some] * tp[some] / (tp[some] + odds * fp[some])).sum() / positives)
 
 
 def required_fpr(precision: float, tpr: float, prevalence: float) -> float:
-    """The false positive rate that a precision takes: ``FPR = TPR pi / (1 - pi) (1 - precision) / precision``.
+    """Return the false positive rate required for a precision: ``FPR = TPR pi / (1 - pi) (1 - precision) / precision``.
 
-    Bayes' rule, ``precision = pi TPR / (pi TPR + (1 - pi) FPR)``, solved for the FPR.
+    This is Bayes' rule, ``precision = pi TPR / (pi TPR + (1 - pi) FPR)``, solved for the FPR.
 
     Parameters
     ----------
     precision : float
-        Wanted fraction of positives in the list, between 0 and 1, both left out.
+        Wanted fraction of positives in the list, between 0 and 1 (exclusive).
     tpr : float
-        Fraction of the positives that the list holds, above 0 and at most 1.
+        Fraction of the positives that are in the list, above 0 and at most 1.
     prevalence : float
-        Fraction of positives among what will be scored, between 0 and 1, both left out.
+        Fraction of positives among the rows that will be scored, between 0 and 1 (exclusive).
 
     Returns
     -------
     float
-        At most 1: a precision below what the list has at an FPR of 1 takes no rate in particular. Fewer negatives than
-        its inverse cannot show that a ranking reaches it.
+        At most 1, where the precision is below that of the whole list and every rate is sufficient. A sample with fewer
+        negatives than the inverse of the result cannot show that a ranking reaches the precision.
 
     Raises
     ------
     ValueError
-        A parameter outside its range.
+        If a parameter is outside its range.
 
     Examples
     --------
-    Half of the list shall be lenses, of which one cutout in a thousand is one, and half of them shall be on it.
+    At a prevalence of one lens in a thousand cutouts, half of the list must be lenses, and half of the lenses in the
+    list.
 
     >>> from gridlens.evaluation import required_fpr
     >>> round(required_fpr(0.5, 0.5, 1e-3), 7)
@@ -169,44 +172,44 @@ def tpr_at_precision(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Largest fraction of the positives that a list of a wanted precision can hold, at a declared prevalence.
+    """Return the largest fraction of the positives in a list of a given precision, at a given prevalence.
 
-    The largest TPR over all thresholds where ``FPR <= required_fpr(precision, TPR, prevalence)``.
+    This is the largest TPR over all thresholds where ``FPR <= required_fpr(precision, TPR, prevalence)``.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     precision : float
-        Wanted fraction of positives in the list, between 0 and 1, both left out.
+        Wanted fraction of positives in the list, between 0 and 1 (exclusive).
     prevalence : float
-        Fraction of positives among what will be scored, between 0 and 1, both left out.
+        Fraction of positives among the rows that will be scored, between 0 and 1 (exclusive).
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled: the measure is then that of all rows to choose from. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled; the metric then refers to the population from which the rows were selected. If None, every row
+        has weight 1.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        0 where no threshold reaches the precision. With the interval of the bootstrap of `average_precision`; where
-        the draws do not differ, Wilson's for the number of positives or their groups. NaN with a note where
-        a class is missing, or the FPR required at the TPR found is below that of a single negative: the precision is
-        then due to a lack of negatives.
+        0 where no threshold reaches the precision. With the interval of the bootstrap of `average_precision`; where the
+        draws do not differ, Wilson's for the number of positives or their groups. NaN with a note where a class is
+        missing, or the FPR required at the TPR found is below that of a single negative: the precision then only
+        reflects a lack of negatives.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, a `precision` or `prevalence` that is not
-        between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw, weights that are negative, not
-        finite or all 0.
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, a `precision` or `prevalence` outside (0, 1),
+        missing groups or groups of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     Examples
     --------
@@ -223,13 +226,13 @@ def tpr_at_precision(
 
 
 def tpr_at_precision_plan(sample: Sample, precision: float, prevalence: float) -> Estimate | Pending:
-    """`tpr_at_precision` of a sample, its bootstrap still to come."""
+    """Plan `tpr_at_precision` for a sample, before the bootstrap."""
     missing = both_classes(sample)
     if missing is not None:
         return missing
     slope = _slope(precision, prevalence)
     value = _purest(sample.whole, slope)
-    # With nothing found it is the TPR of 1 that has to be within reach: else nothing could have been.
+    # If nothing was found, a TPR of 1 must be resolvable; otherwise, finding nothing carries no information.
     if _beyond_reach(sample, min(1.0, slope * (value or 1.0))):
         return unresolvable(len(sample.negative), "negative")
     ends = percentiles(value, sample.groups_with[1], no_narrower=sample.weighted)
@@ -237,18 +240,18 @@ def tpr_at_precision_plan(sample: Sample, precision: float, prevalence: float) -
 
 
 def _purest(draw: Draw, slope: float) -> float:
-    """Largest TPR of a draw with ``FPR <= slope TPR``."""
+    """Return the largest TPR of a draw with ``FPR <= slope TPR``."""
     tp, fp = draw.tp, draw.fp
-    # A rate that is met exactly is not lost to rounding.
+    # The tolerance keeps rounding from rejecting a rate that equals the bound.
     pure = fp * tp[-1] <= slope * tp * fp[-1] * (1.0 + 1e-12)
     return float(tp[pure].max(initial=0.0) / tp[-1])
 
 
 def _slope(precision: float, prevalence: float) -> float:
-    """False positive rate that is allowed for each unit of TPR."""
+    """Return the false positive rate allowed for each unit of TPR."""
     return prevalence / (1.0 - prevalence) * (1.0 - precision) / precision
 
 
 def _beyond_reach(sample: Sample, fpr: float) -> bool:
-    """Whether one negative alone is more than a false positive rate of `fpr`."""
+    """Return whether a single negative corresponds to more than a false positive rate of `fpr`."""
     return sample.passing(fpr, sample.negative) < 1.0 - 1e-12

@@ -1,4 +1,4 @@
-"""Scores of probabilities, not of rankings: Brier score, log loss and calibration error, with an interval each."""
+"""Metrics of probabilities: Brier score, log loss and calibration error, each with an interval."""
 
 from __future__ import annotations
 
@@ -34,46 +34,47 @@ def brier_score(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Mean squared distance of the probabilities from the labels, ``mean((p - y)^2)`` [1]_. Lower is better.
+    """Compute the Brier score, the mean squared error of the probabilities, ``mean((p - y)^2)`` [1]_. Lower is better.
 
-    For a rare class it is small whatever the model: at a prevalence pi a constant ``p = pi`` has ``pi (1 - pi)``.
+    For a rare class it is small for any model: at a prevalence pi, a constant ``p = pi`` has a score of ``pi (1 -
+    pi)``.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Clean labels, 0 or 1. One class alone is taken unless a prevalence is declared.
+        Clean labels, 0 or 1. A single class is accepted unless a prevalence is given.
     p : array-like of shape (n,)
-        Probabilities from 0 to 1, no NaN; those at the declared prevalence, where there is one (see
+        Probabilities from 0 to 1, no NaN. With a prevalence, give the probabilities at that prevalence (see
         `gridlens.calibration.shift_prior`).
     prevalence : float, default=None
         Fraction pi of positives among the rows to be scored: the result is ``pi`` times the mean over the positives
-        plus ``1 - pi`` times that over the negatives. None for the fraction in these rows, weighted.
+        plus ``1 - pi`` times that over the negatives. If None, the weighted fraction in these rows is used.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled: the mean is then that over all rows to choose from. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled; the mean then refers to the population from which the rows were selected. If None, every row has
+        weight 1.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        The numbers of positives and negatives are taken as given. With groups, the interval is that of a bootstrap;
-        without, it is the normal one of the logarithm, with the variances of both classes. With weights and no
-        prevalence, the numbers of positives and negatives are random too, for the weights only estimate them; and
-        the upper end allows for positives of large weight and low probability of which the sample has none. Where there
-        is no spread it is the widest for a mean of numbers from 0 to 1. NaN with a note for no rows, and with a
-        prevalence for a class that is missing.
+        The numbers of positives and negatives are treated as given. With groups, the interval is that of a bootstrap;
+        otherwise it is the normal interval of the logarithm, with the variances of both classes. With weights and no
+        prevalence, the numbers of positives and negatives are random too, because the weights only estimate them, and
+        the upper end allows for positives of large weight and low probability that the sample does not contain. Where
+        there is no spread, it is the widest interval for a mean of numbers from 0 to 1. NaN with a note if there are no
+        rows, or if a class is missing and a prevalence is given.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, a `prevalence` that is not
-        between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw, weights that are negative, not
-        finite or all 0.
+        Inconsistent lengths, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, a `prevalence` outside (0,
+        1), missing groups or groups of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     References
     ----------
@@ -98,32 +99,36 @@ def log_loss(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Mean of ``-log(p)`` over positives and ``-log(1 - p)`` over negatives, natural logarithms [1]_. Lower is better.
+    """Compute the log loss, the mean of ``-log(p)`` for positives and ``-log(1 - p)`` for negatives [1]_.
+
+    Logarithms are natural. Lower is better.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Clean labels, 0 or 1. One class alone is taken unless a prevalence is declared.
+        Clean labels, 0 or 1. A single class is accepted unless a prevalence is given.
     p : array-like of shape (n,)
-        Probabilities from 0 to 1, no NaN; those at the declared prevalence, where there is one (see
+        Probabilities from 0 to 1, no NaN. With a prevalence, give the probabilities at that prevalence (see
         `gridlens.calibration.shift_prior`).
     prevalence : float, default=None
         As for `brier_score`.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled: the mean is then that over all rows to choose from. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled; the mean then refers to the population from which the rows were selected. If None, every row has
+        weight 1.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        As `brier_score`, but where there is no spread the interval is from 0 to infinity. Infinite, with a note of how
-        many rows, where the label has a probability of 0: nothing is clipped.
+        As `brier_score`, except that the interval is from 0 to infinity where there is no spread. The result is
+        infinite, with a note of the number of rows, where a label has a
+        probability of 0: probabilities are not clipped.
 
     Raises
     ------
@@ -155,40 +160,41 @@ def calibration_error(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """`gridlens.calibration.expected_calibration_error`, in bins of equal mass, with an interval.
+    """Compute `gridlens.calibration.expected_calibration_error`, in bins of equal mass, with an interval.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Clean labels, 0 or 1. One class alone is taken.
+        Clean labels, 0 or 1. A single class is accepted.
     p : array-like of shape (n,)
         Probabilities from 0 to 1, no NaN.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled: the mean is then that over all rows to choose from. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled; the mean then refers to the population from which the rows were selected. If None, every row has
+        weight 1.
     n_bins : int, default=15
-        Largest number of bins, the same ones for all draws.
+        Largest number of bins; all draws use the same bins.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        With the interval of a bootstrap that draws positives and negatives alike, for their number is part of what is
-        calibrated. It is about the error without noise: the error found has what noise adds, and a draw has it
-        twice, so the draws tell how much (as in the bias correction of [1]_, section 2.1). The upper end leaves it in
-        and the lower takes it off twice, for a draw tells too little of it where the calibration is good. NaN
-        with a note for no rows.
+        With the interval of a bootstrap that draws positives and negatives together, because their numbers are part of
+        the calibration. The interval refers to the error without noise. The error found includes a positive bias due to
+        noise, and a draw has this bias twice, so the draws measure it (as in the bias correction of [1]_, section 2.1).
+        The upper end keeps the bias, and the lower subtracts it twice, because the draws underestimate it where the
+        calibration is good. NaN with a note for no rows.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins, groups that are
-        missing or of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
+        Inconsistent lengths, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins, missing groups or
+        groups of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     References
     ----------
@@ -206,7 +212,7 @@ def calibration_error(
 
 
 def probability_sample(y: Any, p: Any, groups: Any, sample_weight: Any) -> tuple[Sample, np.ndarray]:
-    """The checked rows of a weight above 0, sorted, and their probabilities."""
+    """Return the validated and sorted rows with a weight above 0, and their probabilities."""
     labels = checked_labels(y)
     values = checked_probabilities(p, len(labels))
     members = None if groups is None else checked_groups(groups, len(labels))
@@ -224,7 +230,7 @@ def _mean_loss(
 
 
 def loss_plan(kind: str, sample: Sample, p: np.ndarray, prevalence: float | None) -> Estimate | Pending:
-    """`brier_score` ("brier") or `log_loss` ("log") of a sample, its bootstrap still to come."""
+    """Plan `brier_score` ("brier") or `log_loss` ("log") for a sample, before the bootstrap."""
     if not len(p):
         return unresolvable(0, "row")
     missing = both_classes(sample)
@@ -254,7 +260,7 @@ def loss_plan(kind: str, sample: Sample, p: np.ndarray, prevalence: float | None
 def _loss_interval(
     kind: str, sample: Sample, p: np.ndarray, loss: np.ndarray, value: float, prevalence: float | None
 ) -> tuple[float, float] | None:
-    """Interval of the mean loss of independent rows; None where there is no spread."""
+    """Return the interval of the mean loss of independent rows; None where there is no spread."""
     spread = _log_error(sample, loss, value, prevalence)
     if not spread > 0.0:
         return None
@@ -265,19 +271,20 @@ def _loss_interval(
 
 
 def _losses(kind: str, y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Loss of each row with a label."""
+    """Return the loss of each row for its label."""
     return (1.0 - np.where(y == 1, p, 1.0 - p)) ** 2 if kind == "brier" else _surprise(y, p)
 
 
 def _expected_variance(kind: str, sample: Sample, p: np.ndarray, loss: np.ndarray, prevalence: float | None) -> float:
-    """Variance of a mean loss with the labels that are expected of the rows, not those that they happen to have.
+    """Return the variance of a mean loss with the expected labels of the rows instead of the observed ones.
 
-    Most samples hold none of the few positives of large weight and low probability, and then do not know of their loss.
+    Most samples contain none of the few positives of large weight and low probability, and so underestimate the
+    variance.
     """
     weight, chance = sample.weight, expected_labels(sample.y, p)
     with np.errstate(divide="ignore"):
         by_label = [_losses(kind, np.full(len(p), one), p) for one in (0, 1)]
-    # A probability of 0 or 1 has an infinite loss for the other label.
+    # The loss of the other label is infinite where the probability is 0 or 1.
     possible = np.isfinite(by_label).all(axis=0)
     terms: list[tuple[np.ndarray, tuple[int, ...], float]] = [(np.arange(len(p)), (0, 1), 1.0)]
     if prevalence is not None:
@@ -296,7 +303,7 @@ def _expected_variance(kind: str, sample: Sample, p: np.ndarray, loss: np.ndarra
 
 
 def _surprise(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """``-log`` of the probability of each label, above 0; log1p, for ``1 - p`` has lost the digits of a small p."""
+    """Return ``-log`` of the probability of each label; log1p, because ``1 - p`` loses the digits of a small p."""
     surprise = np.empty(len(p))
     surprise[y == 1] = -np.log(p[y == 1])
     surprise[y == 0] = -np.log1p(-p[y == 0])
@@ -304,7 +311,7 @@ def _surprise(y: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _weighted_loss(draw: Draw, loss: np.ndarray, prevalence: float | None) -> float:
-    """Mean loss of a draw, the classes at their prevalence."""
+    """Return the mean loss of a draw, with the classes at their prevalence."""
     if prevalence is None:
         return float((draw.weight * loss).sum() / draw.weight.sum())
     sample, value = draw.sample, 0.0
@@ -315,7 +322,7 @@ def _weighted_loss(draw: Draw, loss: np.ndarray, prevalence: float | None) -> fl
 
 
 def _log_error(sample: Sample, loss: np.ndarray, value: float, prevalence: float | None) -> float:
-    """Standard error of the logarithm of a mean loss, each class with a variance of its own if its share is known."""
+    """Return the standard error of the logarithm of a mean loss, stratified by class where the prevalence is given."""
     if sample.weighted and prevalence is None:
         variance = mean_variance(loss, sample.weight)
     else:
@@ -326,7 +333,7 @@ def _log_error(sample: Sample, loss: np.ndarray, value: float, prevalence: float
 
 
 def calibration_plan(sample: Sample, p: np.ndarray, n_bins: int) -> Estimate | Pending:
-    """`calibration_error` of a sample, its bootstrap still to come."""
+    """Plan `calibration_error` for a sample, before the bootstrap."""
     checked_whole("n_bins", n_bins, 1)
     if not len(p):
         return unresolvable(0, "row")
@@ -342,7 +349,7 @@ def calibration_plan(sample: Sample, p: np.ndarray, n_bins: int) -> Estimate | P
 
 
 def _around(value: float, n: float, below: np.ndarray, above: np.ndarray) -> tuple[float, float]:
-    """The draws' quantiles about their mean, laid about the value for the upper end, and lower by twice the bias."""
+    """Return the spread of the draws about their mean as an interval about the value, minus twice the bias below."""
     low, high = np.quantile(below, 0.025), np.quantile(above, 0.975)
     if n < 2 or high <= low:
         return widest(value, n)

@@ -1,4 +1,4 @@
-"""How well a score ranks positives above negatives: over all thresholds, and at a false positive rate."""
+"""Ranking metrics: the area under the ROC curve, and the true positive rate at a false positive rate."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["auroc", "tpr_at_fpr"]
 def auroc(
     y: Any, score: Any, groups: Any = None, sample_weight: Any = None, *, n_boot: int = 1000, random_state: int = 0
 ) -> Estimate:
-    """Area under the ROC curve: the chance that a positive scores above a negative, ties half.
+    """Compute the area under the ROC curve: the probability that a positive scores above a negative; ties count half.
 
-    For a rare class see `tpr_at_fpr` first: an AUROC is mostly made of false positive rates that are too high in
+    For a rare class, prefer `tpr_at_fpr`: most of the AUROC comes from false positive rates that are too high in
     practice.
 
     Parameters
@@ -29,31 +29,33 @@ def auroc(
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster. The interval is then of a bootstrap that
-        draws whole groups, those with a positive apart from those without; without groups it is DeLong's [1]_, [2]_, on
-        the logit scale, which holds for independent rows.
+        Group labels. Rows with the same value, such as views of one cluster, belong together. The interval is then from
+        a bootstrap that draws whole groups, stratified into those with and without a positive. Without groups, it is
+        DeLong's [1]_, [2]_ on the logit scale, which is valid for independent rows.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled: the measure is then that of all rows to choose from. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled; the metric then refers to the population from which the rows were selected. If None, every row
+        has weight 1.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        Where there is no spread to learn an interval from (perfect separation, all scores equal, a single row or group
-        of a class), it is the widest that an AUROC can have, with groups for rows. With weights the lower end allows
-        for positives of large weight and low score of which the sample has none, and the interval of groups is no
-        narrower than that of rows. NaN with a note when one class is missing, also for no rows.
+        Where there is no spread to estimate an interval from (perfect separation, all scores equal, a single row or
+        group of a class), it is the widest that an AUROC can have, with groups instead of rows where given. With
+        weights, the lower end allows for positives of large weight and low score that the sample does not contain, and
+        the interval of groups is at least as wide as that of rows. NaN with a note if a class is missing or there are
+        no rows.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, fewer
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, missing groups or groups of mixed types, fewer
         than 1 draw, weights that are negative, not finite or all 0.
 
     References
@@ -74,11 +76,11 @@ def auroc(
 
 
 def auroc_plan(sample: Sample) -> Estimate | Pending:
-    """`auroc` of a sample, its bootstrap still to come."""
+    """Plan `auroc` for a sample, before the bootstrap."""
     missing = both_classes(sample)
     if missing is not None:
         return missing
-    # Levels fall with the score.
+    # Levels decrease with the score.
     if not sample.grouped:
         return Estimate(*delong_interval(sample.y, -sample.level, sample.weight if sample.weighted else None))
     value = _area(sample.whole)
@@ -90,7 +92,7 @@ def auroc_plan(sample: Sample) -> Estimate | Pending:
 
 
 def _area(draw: Draw) -> float:
-    """AUROC of a draw, ties half: trapezia between the points of the ROC curve. NaN for one class."""
+    """Return the AUROC of a draw by the trapezoidal rule, ties counting half; NaN if a class is missing."""
     tp, fp = draw.tp, draw.fp
     total = tp[-1] * fp[-1]
     if not total:
@@ -109,9 +111,9 @@ def tpr_at_fpr(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Fraction of the positives found where at most a share `fpr` of the negatives is let through.
+    """Return the fraction of the positives found where at most a fraction `fpr` of the negatives passes.
 
-    Rows strictly above the threshold pass; the threshold is the lowest score of a negative that keeps to `fpr`.
+    Rows strictly above the threshold pass; the threshold is the lowest score of a negative that satisfies `fpr`.
     Positives that tie with that negative do not pass.
 
     Parameters
@@ -119,35 +121,38 @@ def tpr_at_fpr(
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     fpr : float
-        False positive rate, between 0 and 1, both left out.
+        False positive rate, between 0 and 1 (exclusive).
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster. The interval is then of a bootstrap that
-        draws whole groups, those with a positive apart from those without, and sets the threshold again in each draw.
+        Group labels. Rows with the same value, such as views of one cluster, belong together. The interval is then from
+        a bootstrap that draws whole groups, stratified into those with and without a positive, and sets the threshold
+        again in each draw.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled: the measure is then that of all rows to choose from. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled; the metric then refers to the population from which the rows were selected. If None, every row
+        has weight 1.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        With Wilson's interval for the number of positives, the threshold taken as known, or that of the bootstrap;
-        where the draws do not differ, Wilson's for the number of groups with a positive. With weights it is that of the
-        bootstrap, no narrower than Wilson's for the effective number of positives. NaN with a note when
-        ``fpr`` times the negatives is under 1 (with weights, where this fraction of their weight is less than that of
-        one effective row among the highest), or there are no positives. With ``fpr`` times the negatives below about
-        10 the rate let through is itself uncertain by a third or more, which Wilson's interval leaves out.
+        With Wilson's interval for the number of positives at a fixed threshold, or that of the bootstrap; where the
+        draws do not differ, Wilson's for the number of groups with a positive. With weights, it is that of the
+        bootstrap, at least as wide as Wilson's for the effective number of positives. NaN with a note if there are no
+        positives, or ``fpr`` times the number of negatives is below 1 (with weights, where this fraction of their
+        weight is less than that of one effective row among the highest). With ``fpr`` times the number of negatives
+        below about 10, the false positive rate itself is uncertain by a third or more, which Wilson's interval does not
+        include.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, an `fpr` that is not between 0 and 1, groups that
-        are missing or of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, an `fpr` outside (0, 1), missing groups or groups
+        of mixed types, fewer than 1 draw, weights that are negative, not finite or all 0.
 
     Examples
     --------
@@ -164,7 +169,7 @@ def tpr_at_fpr(
 
 
 def tpr_at_fpr_plan(sample: Sample, rate: float) -> Estimate | Pending:
-    """`tpr_at_fpr` of a sample, its bootstrap still to come."""
+    """Plan `tpr_at_fpr` for a sample, before the bootstrap."""
     n_positive, n_negative = len(sample.positive), len(sample.negative)
     if not n_negative or sample.passing(rate, sample.negative) < 1.0 - 1e-12:
         return unresolvable(n_negative, "negative")
@@ -179,15 +184,15 @@ def tpr_at_fpr_plan(sample: Sample, rate: float) -> Estimate | Pending:
 
 
 def _tpr_at(draw: Draw, rate: float) -> float:
-    """TPR of the lowest threshold that lets through at most a share `rate` of the draw's negatives."""
+    """Return the TPR of the lowest threshold that at most a fraction `rate` of the draw's negatives passes."""
     tp, fp = draw.tp, draw.fp
-    # The product alone rounds 29 to 28.99.
+    # The product alone would round 29 to 28.99.
     passed = int(np.searchsorted(fp, rate * fp[-1] * (1.0 + 1e-12), side="right"))
     return float(tp[passed - 1] / tp[-1]) if passed else 0.0
 
 
 def sample_of(y: Any, score: Any, groups: Any, sample_weight: Any) -> Sample:
-    """The checked rows of a weight above 0, sorted."""
+    """Return the validated and sorted rows with a weight above 0."""
     labels, values = _checked(y, score)
     members = None if groups is None else checked_groups(groups, len(labels))
     weight, labels, values, members = weighed(sample_weight, labels, values, members)
@@ -199,7 +204,7 @@ def _checked(y: Any, score: Any) -> tuple[np.ndarray, np.ndarray]:
     values = checked_column("score", score, len(labels))
     if np.isnan(values).any():
         raise ValueError(
-            "The 'score' parameter must be without NaN; leave out the rows of rejected cutouts. "
+            "The 'score' parameter must not contain NaN; leave out the rows of rejected cutouts. "
             f"Got NaN in {int(np.isnan(values).sum())} of {len(values)} rows instead."
         )
     return labels, values

@@ -1,4 +1,4 @@
-"""Metrics by group of rows, and of models tested where they were not trained."""
+"""Metrics by stratum, and a cross table of models that are tested on the data of others."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def stratified(
     min_positives: int = 10,
     min_negatives: int = 100,
 ) -> pd.DataFrame:
-    """Metrics for each group of rows, where the groups are large enough.
+    """Compute metrics for each stratum that is large enough.
 
-    Where `strata` is known for no negative (a property that only positives have), the positives of each stratum are
-    compared with all negatives. Where it is known for negatives too, against the negatives of the stratum.
+    If no negative has a stratum (a property that only positives have), the positives of each stratum are compared with
+    all negatives. Otherwise, they are compared with the negatives of the stratum.
 
     Parameters
     ----------
@@ -44,30 +44,32 @@ def stratified(
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     strata : array-like of shape (n,)
-        Name of each row's stratum, None or NaN where it has none; with `edges`, a number to be cut by these.
+        Name of each row's stratum, None or NaN where it has none; with `edges`, a number that is cut at these.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster. Handed to the metrics.
+        Group labels. Rows with the same value, such as views of one cluster, belong together. Passed to the metrics.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, handed to the metrics. Rows of weight 0 are left out. None: 1 for each.
+        Sample weights, finite and non-negative, passed to the metrics. Rows of weight 0 are left out. If None, every
+        row has weight 1.
     edges : sequence of float, default=None
-        Increasing edges of ordered strata; each stratum has its lower edge, the last its upper one too.
+        Increasing edges of ordered strata; each stratum includes its lower edge, the last also its upper edge.
     min_positives, min_negatives : int, default=10 and 100
-        Fewer make a stratum too small. Ordered strata too small are merged with the neighbour that has the fewer
-        positives, the smallest first; others are marked and not measured.
+        Smallest numbers in a stratum. Ordered strata below these are merged with the neighbour that has fewer
+        positives, the smallest first; others are marked and not evaluated.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each stratum and metric, "all" first, with ``stratum, n_positive, n_negative, against, metric, value,
-        low, high, note``. ``against`` says which negatives: the "own" of the stratum or "all". Rows with no stratum, or
-        beyond the edges, come last, marked "n = 7 positives, in no stratum"; they count in "all".
+        One row for each stratum and metric, "all" first, with ``stratum, n_positive, n_negative, against, metric,
+        value, low, high, note``. ``against`` tells which negatives were used: the stratum's "own" or "all". Rows
+        without a stratum or beyond the edges come last, with the note "n = 7 positives, in no stratum"; they count in
+        "all".
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, groups that are missing or of mixed types, edges
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, missing groups or groups of mixed types, edges
         that do not increase, metrics that cannot be called, counts under 1, weights that are negative, not finite or
         all 0.
 
@@ -116,14 +118,14 @@ def stratified(
 
 
 class CrossTable(NamedTuple):
-    """What `cross_table` returns; `str` gives it as Markdown.
+    """Result of `cross_table`; `str` formats it as Markdown.
 
     Attributes
     ----------
     value : pandas.DataFrame
-        Rows trained on, columns tested on, float64; NaN where there is no value.
+        Rows for the training data, columns for the test data, float64; NaN where there is no value.
     text : pandas.DataFrame
-        The same with intervals, or the note in their place.
+        The same with intervals, or with the note where there is no value.
     """
 
     value: pd.DataFrame
@@ -134,7 +136,7 @@ class CrossTable(NamedTuple):
 
 
 def cross_table(results: Mapping[str, Mapping[str, Estimate]]) -> CrossTable:
-    """A square table of what each model reaches on its own kind of rows and on the others.
+    """Tabulate the performance of each model on its own kind of data and on the others.
 
     Parameters
     ----------
@@ -144,12 +146,12 @@ def cross_table(results: Mapping[str, Mapping[str, Estimate]]) -> CrossTable:
     Returns
     -------
     CrossTable
-        Names in the order of their first appearance, those trained on first. What is absent is "not measured".
+        Names in the order of their first appearance, those of training data first. Missing results are "not measured".
 
     Raises
     ------
     ValueError
-        No results.
+        If there are no results.
 
     Examples
     --------
@@ -164,7 +166,7 @@ def cross_table(results: Mapping[str, Mapping[str, Estimate]]) -> CrossTable:
     """
     names = list(dict.fromkeys([*results, *(name for row in results.values() for name in row)]))
     if not names:
-        raise ValueError("The 'results' parameter must be of at least one model. Got none instead.")
+        raise ValueError("The 'results' parameter must contain at least one model. Got none instead.")
     absent = Estimate(math.nan, math.nan, math.nan, "not measured")
     cells = [[results.get(trained, {}).get(tested, absent) for tested in names] for trained in names]
     return CrossTable(
@@ -174,8 +176,7 @@ def cross_table(results: Mapping[str, Mapping[str, Estimate]]) -> CrossTable:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    """Return a table of text in Markdown, which is also readable as it is; the index is left out."""
-
+    """Return a table of text in Markdown, aligned to be readable as plain text; the index is left out."""
     rows = [list(table.columns), *table.itertuples(index=False)]
     lines = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(table.columns))]
@@ -186,9 +187,9 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 class _Part(NamedTuple):
-    """A stratum: its name, the rows of its positives and of the negatives that they are compared with, and their kind.
+    """Stratum: its name, the rows of its positives and of the negatives that they are compared with, and their kind.
 
-    ``of`` are the names of the strata that were merged into it.
+    ``of`` holds the names of the strata that were merged into it.
     """
 
     name: str
@@ -204,17 +205,17 @@ def _part(name: str, labels: np.ndarray, inside: np.ndarray, against: str) -> _P
 
 
 def _lack(part: _Part, least: tuple[int, int]) -> str:
-    """What `part` has too few of, such as "7 positives"; "" where it has enough."""
+    """Return which rows are too few in `part`, such as "7 positives"; "" if there are enough."""
     if len(part.positive) < least[0]:
         return _count(part.positive, "positive")
-    # All negatives are as many for each stratum, so that no merging would help.
+    # With "all", every stratum has the same negatives, so merging would not help.
     if part.against == "own" and len(part.negative) < least[1]:
         return _count(part.negative, "negative")
     return ""
 
 
 def _merged(parts: list[_Part], least: tuple[int, int]) -> list[_Part]:
-    """`parts`, neighbours merged until none is too small or one is left."""
+    """Merge neighbouring parts until all are large enough or one is left."""
     parts = list(parts)
     while len(parts) > 1 and any(_lack(part, least) for part in parts):
         i = min((i for i, part in enumerate(parts) if _lack(part, least)), key=lambda i: len(parts[i].positive))
@@ -249,7 +250,7 @@ def _count(rows: np.ndarray, kind: str) -> str:
 
 
 def _labelled(strata: Any, length: int) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Each row's place among the sorted names (-1 for none), the names, and where there is one."""
+    """Return each row's index into the sorted names (-1 for none), the names, and which rows have one."""
     column = pd.Series(np.asarray(strata)) if np.ndim(strata) == 1 else pd.Series(dtype=object)
     if len(column) != length:
         raise ValueError(
@@ -264,7 +265,7 @@ def _labelled(strata: Any, length: int) -> tuple[np.ndarray, list[str], np.ndarr
 
 
 def _cut(strata: Any, edges: Sequence[float], length: int) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """As `_labelled`, for numbers cut by `edges`."""
+    """Do the same as `_labelled` for numbers cut at `edges`."""
     column = checked_column("strata", strata, length)
     cuts = checked_column("edges", edges)
     if len(cuts) < 2 or not (np.diff(cuts) > 0.0).all():

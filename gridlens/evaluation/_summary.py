@@ -1,4 +1,4 @@
-"""All measures of a ranking at once, from one bootstrap."""
+"""All metrics of a ranking at once, from one bootstrap."""
 
 from __future__ import annotations
 
@@ -32,42 +32,44 @@ def evaluate_ranking(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> dict[str, Estimate]:
-    """Every measure of this package, in the order in which to read them, from one bootstrap.
+    """Compute all metrics of this package from one bootstrap, the most informative first.
 
-    Each is what its own function returns for the same rows, `n_boot` and `random_state`.
+    Each equals the result of its own function for the same rows, `n_boot` and `random_state`.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     prevalence : float, default=None
-        Fraction of positives among what will be scored, between 0 and 1, both left out. Adds the measures at it.
+        Fraction of positives among the rows that will be scored, between 0 and 1 (exclusive). Adds the metrics at this
+        prevalence.
     p : array-like of shape (n,), default=None
-        Probabilities from 0 to 1, no NaN. Adds the measures of these, at the prevalence of these rows.
+        Probabilities from 0 to 1, no NaN. Adds their metrics, at the prevalence of these rows.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, as for each of the functions. None: 1 for each.
+        Sample weights, finite and non-negative, as for each of the functions. If None, every row has weight 1.
     ks : sequence of int, default=(100, 500)
-        Lengths of the lists, out of as many rows as there are here, or as the sum of their weights.
+        Lengths of the lists, out of the number of rows, or the sum of their weights.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     dict of str to Estimate
         "TPR at FPR 1e-4", "1e-3", "1e-2", "0.1"; "TPR0", "TPR10"; "average precision"; "precision at 100", "recall at
-        100" and so on for `ks`; the same at the prevalence, as "average precision at prevalence 1e-3", with "TPR at
-        precision 0.5 and prevalence 1e-3" before; "AUROC"; with `p` "Brier score", "log loss", "calibration error".
+        100" and so on for `ks`; the same at the given prevalence, such as "average precision at prevalence 1e-3",
+        preceded by "TPR at precision 0.5 and prevalence 1e-3"; "AUROC"; with `p` also "Brier score", "log loss",
+        "calibration error".
 
     Raises
     ------
     ValueError
-        As the functions.
+        As in these functions.
 
     Examples
     --------
@@ -115,7 +117,7 @@ def evaluate_ranking(
 
 
 def _of_lists(sample: Sample, lengths: list[int], prevalence: float | None) -> dict[str, Estimate | Pending]:
-    """Average precision, and precision and recall at each length."""
+    """Plan the average precision, and precision and recall at each length."""
     plans = {"average precision": average_precision_plan(sample, prevalence)}
     n = sample.total
     for k in lengths:

@@ -1,4 +1,4 @@
-"""Positives and negatives above each threshold of a score."""
+"""Numbers of positives and negatives above each threshold of a score."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["counts_above"]
 def counts_above(y: Any, score: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """Count positives and negatives above each threshold of a score.
 
-    Divided by their last elements they are the true and the false positive rate of a ROC curve.
+    Divided by their last elements, they are the true and false positive rates of an ROC curve.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; may be infinite, not NaN.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0: each counts as its weight. None: 1 for each.
+        Sample weights, finite and non-negative; each row counts as its weight. If None, every row has weight 1.
 
     Returns
     -------
     positives, negatives : ndarray of shape (m + 1,), float64
-        For m distinct scores, from none to all; ties are passed together.
+        For m distinct scores, from none to all; tied rows pass together.
 
     Raises
     ------
     ValueError
-        Labels are not 0 and 1 or of one class only, the lengths differ, a score is NaN, or weights are negative, not
+        If labels are not 0 and 1 or of only one class, lengths differ, a score is NaN, or weights are negative, not
         finite or all 0.
 
     Examples
@@ -49,7 +49,7 @@ def counts_above(y: Any, score: Any, sample_weight: Any = None) -> tuple[np.ndar
     weight, labels, values = weighed(sample_weight, labels, values)
     if not 0 < labels.sum() < len(labels):
         raise ValueError(
-            "The 'y' parameter must hold both classes, at least one 0 and one 1. "
+            "The 'y' parameter must contain both classes, at least one 0 and one 1. "
             f"Got {int(labels.sum())} of 1 among {len(labels)} instead."
         )
     weights = np.ones(len(labels)) if weight is None else weight

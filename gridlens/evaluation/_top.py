@@ -1,4 +1,4 @@
-"""What a list of the k highest scores holds: its precision and its recall."""
+"""Precision and recall of the list of the k highest scores."""
 
 from __future__ import annotations
 
@@ -28,55 +28,56 @@ def precision_at_k(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Fraction of positives among the `k` rows that score highest.
+    """Compute the fraction of positives among the `k` rows with the highest scores.
 
-    Among rows that tie at the end of the list, those on it are drawn blindly, so it holds as many positives as are
-    expected of such a draw (the mean of the hypergeometric distribution): their share among the ties, for each place.
+    Rows that tie at the end of the list are selected at random, so the list contains the expected number of positives
+    of such a draw (the mean of the hypergeometric distribution): their fraction among the ties, for each place.
 
-    At a declared prevalence pi the list is one of the top `k` of `out_of` rows of that prevalence. Its threshold t is
-    where ``pi TPR(t) + (1 - pi) FPR(t) = k / out_of``, between two scores in proportion, and its precision
-    ``pi TPR(t) out_of / k``.
+    At a given prevalence pi, the list contains the top `k` of `out_of` rows of that prevalence. Its threshold t
+    satisfies ``pi TPR(t) + (1 - pi) FPR(t) = k / out_of``, interpolated between two scores, and its precision is ``pi
+    TPR(t) out_of / k``.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     k : int
         Length of the list, from 1 to `out_of`.
     prevalence : float, default=None
-        Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+        Fraction of positives among the rows that will be scored, between 0 and 1 (exclusive). If None, the prevalence
+        of these rows is used.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled. The list is then one of all rows to choose from: `k` and `out_of` count these, each row here as its
-        weight. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled. The list is then selected from that population: `k` and `out_of` refer to it, and each row
+        counts as its weight. If None, every row has weight 1.
     out_of : int, default=None
-        How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here, or
-        for the sum of their weights.
+        Number of rows that will be scored; only the ratio ``k / out_of`` matters. If None, the number of rows, or the
+        sum of their weights.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        With Wilson's interval for the rows here that are on the list. With a prevalence or groups it is that of the
+        With Wilson's interval for the number of rows on the list. With a prevalence or groups, it is that of the
         bootstrap of `average_precision`; where the draws do not differ, Wilson's for the groups on the list. With
-        weights and no prevalence, the bootstrap draws positives and negatives alike, for the weights only estimate how
-        many there are, and the interval is no narrower than Wilson's for effective numbers of rows. NaN with a note
-        where the list is shorter than what one negative (or row) represents, or where there are no rows or, with a
-        prevalence, not both classes.
+        weights and no prevalence, the bootstrap draws positives and negatives together, because the weights only
+        estimate their numbers, and the interval is at least as wide as Wilson's for effective numbers of rows. NaN with
+        a note where one negative (or row) represents more rows than the list has, or where there are no rows or, with a
+        prevalence, only one class.
 
     Raises
     ------
     ValueError
-        Lengths that differ, labels other than 0 and 1, scores of NaN, a `k` or `out_of` that is not such a number, a
-        `prevalence` that is not between 0 and 1, groups that are missing or of mixed types, fewer than 1 draw, weights
-        that are negative, not finite or all 0.
+        Inconsistent lengths, labels other than 0 and 1, NaN scores, a `k` or `out_of` outside its range, a `prevalence`
+        outside (0, 1), missing groups or groups of mixed types, fewer than 1 draw, weights that are negative, not
+        finite or all 0.
 
     Examples
     --------
@@ -107,46 +108,47 @@ def recall_at_k(
     n_boot: int = 1000,
     random_state: int = 0,
 ) -> Estimate:
-    """Fraction of the positives that is among the `k` rows that score highest.
+    """Compute the fraction of the positives that are among the `k` rows with the highest scores.
 
-    See `precision_at_k` for ties and for what the list is at a declared prevalence.
+    See `precision_at_k` for ties and for the list at a given prevalence.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     score : array-like of shape (n,)
-        Higher for more likely positives; infinite scores are taken, NaN is not.
+        Scores, higher for more likely positives. Infinite scores are accepted, NaN is not.
     k : int
         Length of the list, from 1 to `out_of`.
     prevalence : float, default=None
-        Fraction of positives among what will be scored, between 0 and 1, both left out. None for that of these rows.
+        Fraction of positives among the rows that will be scored, between 0 and 1 (exclusive). If None, the prevalence
+        of these rows is used.
     groups : array-like of shape (n,), default=None
-        Rows with the same value belong together, such as views of one cluster, and are drawn together.
+        Group labels. Rows with the same value, such as views of one cluster, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled. The list is then one of all rows to choose from: `k` and `out_of` count these, each row here as its
-        weight. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled. The list is then selected from that population: `k` and `out_of` refer to it, and each row
+        counts as its weight. If None, every row has weight 1.
     out_of : int, default=None
-        How many rows will be scored; only the share ``k / out_of`` matters. None for as many as there are here, or
-        for the sum of their weights.
+        Number of rows that will be scored; only the ratio ``k / out_of`` matters. If None, the number of rows, or the
+        sum of their weights.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
-        Seed of the bootstrap.
+        Random seed of the bootstrap.
 
     Returns
     -------
     Estimate
-        With Wilson's interval for the number of positives, the threshold taken as known. With a prevalence or groups it
-        is that of the bootstrap of `average_precision`; where the draws do not differ, Wilson's for the number of
-        positives or their groups. For weights see `precision_at_k`. NaN with a note where the list is shorter than what
-        one negative (or row) represents, or where there are no positives or, with a prevalence, not both classes.
+        With Wilson's interval for the number of positives at a fixed threshold. With a prevalence or groups, it is that
+        of the bootstrap of `average_precision`; where the draws do not differ, Wilson's for the number of positives or
+        their groups. For weights see `precision_at_k`. NaN with a note where one negative (or row) represents more rows
+        than the list has, or where there are no positives or, with a prevalence, only one class.
 
     Raises
     ------
     ValueError
-        As `precision_at_k`.
+        As in `precision_at_k`.
 
     Examples
     --------
@@ -162,7 +164,7 @@ def recall_at_k(
 
 
 def top_plan(measure: str, sample: Sample, k: int, out_of: float, prevalence: float | None) -> Estimate | Pending:
-    """`precision_at_k` or `recall_at_k` of a sample, its bootstrap still to come."""
+    """Plan `precision_at_k` or `recall_at_k` for a sample, before the bootstrap."""
     n = len(sample.y)
     if not n:
         return unresolvable(0, "row")
@@ -193,12 +195,12 @@ def top_plan(measure: str, sample: Sample, k: int, out_of: float, prevalence: fl
 
 
 def _on_the_list(draw: Draw, k: int, out_of: float, prevalence: float | None) -> tuple[float, float]:
-    """Precision and recall of the top `k` of `out_of`, NaN where a class that is needed is missing."""
+    """Return precision and recall of the top `k` of `out_of`, NaN where a required class is missing."""
     a, b, length = _masses(draw, k, out_of, prevalence)
     positives = float(draw.tp[-1])
     if not np.isfinite(a + b):
         return math.nan, math.nan
-    # Along a tie, and among the rows that one row represents, positives come evenly; unseen negatives come before all.
+    # Positives are evenly spread within a tie and within the rows that one row represents; unseen negatives come first.
     mass = np.concatenate([[draw.unseen * b], a * draw.tp + b * draw.fp])
     found = float(np.interp(length, mass, np.concatenate([[0.0], draw.tp])))
     return found * a / length, found / positives if positives else math.nan
@@ -215,20 +217,20 @@ def _masses(draw: Draw, k: int, out_of: float, prevalence: float | None) -> tupl
 
 
 def _groups_on_the_list(sample: Sample, k: int, out_of: float, prevalence: float | None) -> float:
-    """Groups of the rows at or above the list's last level."""
+    """Return the number of groups of the rows at or above the list's last level."""
     whole = sample.whole
     a, b, length = _masses(whole, k, out_of, prevalence)
-    # The end of the list lies in this level, if not by a rounding just before its first row.
+    # The list ends in this level; the tolerance keeps rounding from placing its end just before the level's first row.
     last = int(np.searchsorted(a * whole.tp + b * whole.fp, length * (1.0 - 1e-12)))
     return sample.effective(np.flatnonzero(sample.level <= last))
 
 
 def _checked_list(k: Any, out_of: Any, sample: Sample) -> tuple[int, float]:
-    """`k` and `out_of`, whole numbers if given; without rows nothing is on a list, however long."""
+    """Return `k` and `out_of` as whole numbers; without rows, any length is accepted."""
     length = checked_whole("k", k, 1)
     total = sample.total if out_of is None else checked_whole("out_of", out_of, 1)
     if length > total and (total or out_of is not None):
-        kind = "rows that the weights add up to" if sample.weighted else "rows that there are"
+        kind = "rows that the weights add up to" if sample.weighted else "rows available"
         what = kind if out_of is None else "'out_of' rows that will be scored"
         raise ValueError(f"The 'k' parameter must be at most the {total:g} {what}. Got {length} instead.")
     return length, total

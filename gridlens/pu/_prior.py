@@ -208,7 +208,7 @@ def estimate_class_prior(
     labels, _ = checked_s(s, len(values), "s")
     clusters = checked_groups(groups, len(values))
     if isinstance(n_bootstrap, bool) or not isinstance(n_bootstrap, int | np.integer) or n_bootstrap < 2:
-        raise ValueError(f"The 'n_bootstrap' parameter must be a whole number from 2. Got {n_bootstrap!r} instead.")
+        raise ValueError(f"The 'n_bootstrap' parameter must be an integer of at least 2. Got {n_bootstrap!r} instead.")
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     methods = _METHODS if method == "all" else (method,)
     scores = values

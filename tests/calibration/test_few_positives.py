@@ -177,5 +177,5 @@ def test_damaged_state_is_refused(change, message):
 
 @pytest.mark.parametrize("least", [-1, 2.5, True, "many"])
 def test_min_positives_is_a_whole_number(least):
-    with pytest.raises(ValueError, match=r"'min_positives' parameter must be a whole number from 0\. Got"):
+    with pytest.raises(ValueError, match=r"'min_positives' parameter must be an integer of at least 0\. Got"):
         IsotonicCalibrator(min_positives=least).fit([0, 1], [0, 1])

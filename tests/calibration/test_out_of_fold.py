@@ -66,7 +66,7 @@ def test_few_positives_are_said():
         ([0.0, 1.0], [0, 1, 0, 1], None, 2, "'score' parameter must be as long as 'y'"),
         ([0.0, 1.0, 2.0, 3.0], [0, 0, 0, 0], None, 2, "at least 2 rows .* of each class, .* Got 0 instead"),
         ([0.0, 1.0, 2.0, 3.0], [0, 0, 1, 1], [0, 1, 2, 2], 2, "at least 2 rows .* of each class, .* Got 1 instead"),
-        ([0.0, 1.0, 2.0, 3.0], [0, 0, 1, 1], None, 1, "'cv' parameter must be a whole number from 2. Got 1 instead"),
+        ([0.0, 1.0, 2.0, 3.0], [0, 0, 1, 1], None, 1, "'cv' parameter must be an integer of at least 2. Got 1 instead"),
     ],
 )
 def test_wrong_input_is_refused(score, y, groups, cv, message):

@@ -51,7 +51,7 @@ def test_shape_ranks_and_input_are_kept():
 @pytest.mark.parametrize("name", ["train_prior", "target_prior"])
 def test_priors_at_or_beyond_the_ends_are_refused(name, prior):
     priors = {"train_prior": 0.5, "target_prior": 0.5, name: prior}
-    with pytest.raises(ValueError, match=f"'{name}' parameter must be a number between 0 and 1, both left out. Got "):
+    with pytest.raises(ValueError, match=rf"'{name}' parameter must be a number between 0 and 1 \(exclusive\). Got "):
         shift_prior([0.5], **priors)
 
 

@@ -88,8 +88,8 @@ def test_fewer_rows_than_bins_and_one_class():
         ([0, 3], [0.5, 0.5], 15, "'y' parameter must be 0 or 1 in each row. Got 3 instead"),
         ([0, 1], [0.5, np.nan], 15, "'p' parameter must be probabilities from 0 to 1, .* Got nan instead"),
         ([0, 1], [0.5, 1.5], 15, "'p' parameter must be probabilities from 0 to 1, .* Got 1.5 instead"),
-        ([0, 1], [0.5, 0.5], 0, "'n_bins' parameter must be a whole number from 1. Got 0 instead"),
-        ([0, 1], [0.5, 0.5], 2.5, "'n_bins' parameter must be a whole number from 1. Got 2.5 instead"),
+        ([0, 1], [0.5, 0.5], 0, "'n_bins' parameter must be an integer of at least 1. Got 0 instead"),
+        ([0, 1], [0.5, 0.5], 2.5, "'n_bins' parameter must be an integer of at least 1. Got 2.5 instead"),
     ],
 )
 def test_wrong_input_is_refused(y, p, n_bins, message):
@@ -136,7 +136,7 @@ def test_wilson_covers():
         ("few", 2, 0.95, "'k' parameter must be an array of numbers. Got str that holds something else instead"),
         (1, "many", 0.95, "'n' parameter must be an array of numbers. Got str that holds something else instead"),
         (np.nan, 2, 0.95, "'k' parameter must be from 0 to the trials 'n'. Got nan instead"),
-        (1, 2, 95, "'level' parameter must be a number between 0 and 1, both left out. Got 95 instead"),
+        (1, 2, 95, r"'level' parameter must be a number between 0 and 1 \(exclusive\). Got 95 instead"),
     ],
 )
 def test_wilson_refuses_what_is_no_share(k, n, level, message):

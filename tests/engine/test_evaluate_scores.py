@@ -268,7 +268,7 @@ def test_scores_that_are_neither_tables_nor_cutouts(tables, arguments, error, sa
     ("arguments", "error", "said"),
     [
         ({"prevalence": 0.0}, ValueError, "'prevalence' parameter must be a number between 0 and 1"),
-        ({"n_boot": 0}, ValueError, "'n_boot' parameter must be a whole number from 1"),
+        ({"n_boot": 0}, ValueError, "'n_boot' parameter must be an integer of at least 1"),
         ({"groups": "field"}, GridlensError, r"'groups' parameter must name a column of the truth table\. Got 'field'"),
     ],
 )

@@ -153,12 +153,12 @@ def test_infinite_scores_rank():
     [
         ([0, 2], [1, 2], {}, "'y' parameter must be 0 or 1 in each row. Got 2 instead"),
         ([0, 1], [1], {}, "'score' parameter must be as long as 'y', of length 2. Got length 1 instead"),
-        ([0, 1], [1, np.nan], {}, "'score' parameter must be without NaN; .* Got NaN in 1 of 2 rows instead"),
+        ([0, 1], [1, np.nan], {}, "'score' parameter must not contain NaN; .* Got NaN in 1 of 2 rows instead"),
         ([0, 1], [1, 2], {"groups": [0]}, r"'groups' parameter must be of shape \(2,\), .* Got shape \(1,\) instead"),
         ([0, 1], [1, 2], {"groups": [np.nan, 1]}, "'groups' parameter must have .* Got none in 1 of 2 rows instead"),
         ([0, 1], [1, 2], {"groups": [None, None]}, "'groups' parameter must have .* Got none in 2 of 2 rows instead"),
         ([0, 1], [1, 2], {"groups": MIXED}, "'groups' parameter must be numbers alone .* Got a mixture instead"),
-        ([0, 1], [1, 2], {"n_boot": 0}, "'n_boot' parameter must be a whole number from 1. Got 0 instead"),
+        ([0, 1], [1, 2], {"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )
 def test_wrong_input_is_refused(y, score, options, message):

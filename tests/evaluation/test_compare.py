@@ -104,7 +104,7 @@ def test_two_perfect_scores_have_no_interval():
     found = compare(y, y + 0.01 * np.arange(60), y * 2.0, auroc, n_boot=20)["auroc"]
     assert found.difference.value == 0.0
     assert np.isnan(found.difference.low)
-    assert str(found).endswith(": +0.000, its interval not resolvable with these rows")
+    assert str(found).endswith(": +0.000, interval not resolvable with these rows")
 
 
 @pytest.mark.parametrize("y", [[1, 1, 1], [0, 0, 0], []])
@@ -196,18 +196,21 @@ def test_too_few_rows_are_said_to_be(y, options, note):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: compare([0, 1], [1, 2], [1, np.nan], auroc), "'score_b' parameter must be without NaN"),
-        (lambda: compare([0, 1], [np.nan, 2], [1, 2], auroc), "'score_a' parameter must be without NaN"),
+        (lambda: compare([0, 1], [1, 2], [1, np.nan], auroc), "'score_b' parameter must not contain NaN"),
+        (lambda: compare([0, 1], [np.nan, 2], [1, 2], auroc), "'score_a' parameter must not contain NaN"),
         (lambda: compare([0, 1], [1, 2], [1], auroc), "'score_b' parameter must be as long as 'y', of length 2"),
         (lambda: compare([0, 1], [1, 2], [1, 2], []), "'metrics' parameter must be a function of"),
-        (lambda: compare([0, 1], [1, 2], [1, 2], auroc, n_boot=0), "'n_boot' parameter must be a whole number from 1"),
+        (
+            lambda: compare([0, 1], [1, 2], [1, 2], auroc, n_boot=0),
+            "'n_boot' parameter must be an integer of at least 1",
+        ),
         (lambda: compare([0, 1], [1, 2], [1, 2], auroc, [None, 1]), "'groups' parameter must have a group for each"),
         (lambda: mcnemar([0, 1], [1, 2], [1, 2]), "'fpr' parameter must be given, or 'thr.* Got None and None instead"),
         (lambda: mcnemar([0, 1], [1, 2], [1, 2], fpr=0.1, thresholds=(1, 2)), "'fpr' parameter must be given, or"),
         (lambda: mcnemar([0, 1], [1, 2], [1, 2], fpr=0), "'fpr' parameter must be a number between 0 and 1"),
         (lambda: mcnemar([0, 1], [1, 2], [1, 2], thresholds=(1,)), r"'thresholds' parameter must be .* Got \(1,\) in"),
         (lambda: mcnemar([0, 1], [1, 2], [1, 2], thresholds=0.5), "'thresholds' parameter must be two numbers"),
-        (lambda: mcnemar([0, 1], [1, 2], [np.nan, 2], fpr=0.5), "'score_b' parameter must be without NaN"),
+        (lambda: mcnemar([0, 1], [1, 2], [np.nan, 2], fpr=0.5), "'score_b' parameter must not contain NaN"),
     ],
 )
 def test_wrong_input_is_refused(call, message):

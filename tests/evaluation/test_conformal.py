@@ -54,11 +54,11 @@ def test_a_bound_that_is_met_exactly_is_enough():
 @pytest.mark.parametrize(
     ("negative", "test", "note"),
     [
-        ([], [1, 2], "none selected: 2 rows score above all 0 negatives; it takes 9 negatives for that to be enough"),
+        ([], [1, 2], "none selected: 2 rows score above all 0 negatives; a selection requires 9 negatives"),
         (
             [0],
             [1, -1],
-            "none selected: 1 row scores above all 1 negatives; it takes 19 negatives for that to be enough",
+            "none selected: 1 row scores above all 1 negatives; a selection requires 19 negatives",
         ),
         ([5, 6], [1, 6], "none selected: no row scores above all 2 negatives"),
         ([5, 6], [], "none selected: there are no test rows"),
@@ -76,7 +76,7 @@ def test_an_empty_list_says_why(negative, test, note):
 def test_as_many_negatives_as_the_note_asks_for_are_enough():
     test = [9.0, 8.0] + [0.0] * 98
     short = conformal_selection(np.zeros(300), np.linspace(-1, 1, 300), test, 0.1)
-    assert "it takes 499 negatives" in short.note
+    assert "a selection requires 499 negatives" in short.note
     assert conformal_selection(np.zeros(498), np.linspace(-1, 1, 498), test, 0.1).n_selected == 0
     assert conformal_selection(np.zeros(499), np.linspace(-1, 1, 499), test, 0.1).n_selected == 2
 
@@ -86,8 +86,7 @@ def test_a_group_counts_as_one_row():
     found = conformal_selection([0] * 6, [6, 7, 9, 6, 1, 1], [5], groups=["a", "a", "a", "b", "b", "c"])
     np.testing.assert_allclose(found.p_values, [(1 + 1 + 0.5) / 4])
     assert conformal_selection([0] * 3, [1, 1, 1], [5], groups=[7, 7, 7]).note == (
-        "none selected: 1 row scores above all 1 groups of negatives; it takes 9 groups of negatives for that to be "
-        "enough"
+        "none selected: 1 row scores above all 1 groups of negatives; a selection requires 9 groups of negatives"
     )
 
 
@@ -134,12 +133,18 @@ def test_views_of_one_cluster_in_the_calibration_need_groups():
 @pytest.mark.parametrize(
     ("y", "score", "test", "options", "message"),
     [
-        ([0, 1], [1, np.nan], [1], {}, "'score' parameter must be without NaN; .* Got NaN in 1 of 2 rows instead"),
-        ([0, 1], [1, 2], [1, np.nan], {}, "'test_score' parameter must be without NaN; .* Got NaN in 1 of 2 rows inst"),
+        ([0, 1], [1, np.nan], [1], {}, "'score' parameter must not contain NaN; .* Got NaN in 1 of 2 rows instead"),
+        (
+            [0, 1],
+            [1, 2],
+            [1, np.nan],
+            {},
+            "'test_score' parameter must not contain NaN; .* Got NaN in 1 of 2 rows inst",
+        ),
         ([0, 1], [1, 2], [[1]], {}, r"'test_score' parameter must be of shape \(n,\). Got shape \(1, 1\) instead"),
         ([0, 1], [1], [1], {}, "'score' parameter must be as long as 'y', of length 2. Got length 1 instead"),
         ([0, 2], [1, 2], [1], {}, "'y' parameter must be 0 or 1 in each row. Got 2 instead"),
-        ([0, 1], [1, 2], [1], {"fdr": 0}, "'fdr' parameter must be a number between 0 and 1, .* Got 0 instead"),
+        ([0, 1], [1, 2], [1], {"fdr": 0}, "'fdr' parameter must be a number between 0 and 1 .* Got 0 instead"),
         ([0, 1], [1, 2], [1], {"groups": [1]}, r"'groups' parameter must be of shape \(2,\), .* Got shape \(1,\) inst"),
     ],
 )

@@ -195,27 +195,31 @@ def test_costs_are_what_the_caller_says():
     assert early.follow_up_cost.note == "not resolvable with 5000 negatives"
     with pytest.raises(TypeError, match="cost_per_hour"):
         curve.cost(7200, seconds_per_cutout=2, hours_per_follow_up=0.5)
-    with pytest.raises(ValueError, match=r"'seconds_per_cutout' parameter must be a finite number from 0\. Got -1"):
+    with pytest.raises(
+        ValueError, match=r"'seconds_per_cutout' parameter must be a finite number of at least 0\. Got -1"
+    ):
         curve.cost(7200, seconds_per_cutout=-1, hours_per_follow_up=0.5, cost_per_hour=0)
 
 
 @pytest.mark.parametrize("reviewed", [-1, 100_001, np.nan, "all"])
 def test_places_that_are_not_in_the_list_are_refused(reviewed):
     curve = discovery_curve([0, 1, 0], [1, 2, 3], 0.01, n_boot=5)
-    with pytest.raises(ValueError, match="'reviewed' parameter must be a number from 0 to the 100000 rows"):
+    with pytest.raises(
+        ValueError, match="'reviewed' parameter must be a number from 0 to 100000, the length of the list"
+    ):
         curve.at(reviewed)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prevalence": 0}, "'prevalence' parameter must be a number between 0 and 1, both left out. Got 0 instead"),
+        ({"prevalence": 0}, r"'prevalence' parameter must be a number between 0 and 1 \(exclusive\). Got 0 instead"),
         ({"prevalence": 1.0}, "'prevalence' parameter must be a number between 0 and 1"),
-        ({"n_rows": 0}, "'n_rows' parameter must be a whole number from 1. Got 0 instead"),
-        ({"n_rows": 1e5}, "'n_rows' parameter must be a whole number from 1. Got 100000.0 instead"),
-        ({"n_boot": 0}, "'n_boot' parameter must be a whole number from 1. Got 0 instead"),
+        ({"n_rows": 0}, "'n_rows' parameter must be an integer of at least 1. Got 0 instead"),
+        ({"n_rows": 1e5}, "'n_rows' parameter must be an integer of at least 1. Got 100000.0 instead"),
+        ({"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
         ({"groups": MIXED}, "'groups' parameter must be numbers alone or text alone"),
-        ({"score": [1, np.nan]}, "'score' parameter must be without NaN"),
+        ({"score": [1, np.nan]}, "'score' parameter must not contain NaN"),
     ],
 )
 def test_wrong_input_is_refused(options, message):

@@ -82,10 +82,10 @@ def test_strata_that_lenses_alone_have_are_held_against_all_negatives(found):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"y": np.ones(1650)}, "must hold both 0 and 1. Got 1650 rows of 1 alone"),
-        ({"y": np.zeros(1650)}, "must hold both 0 and 1. Got 1650 rows of 0 alone"),
+        ({"y": np.ones(1650)}, "must contain both 0 and 1. Got 1650 rows of 1 alone"),
+        ({"y": np.zeros(1650)}, "must contain both 0 and 1. Got 1650 rows of 0 alone"),
         ({"score": np.full(1650, 0.5)}, r"'score' parameter must not be constant. Got 0\.5 in all rows"),
-        ({"score": np.full(1650, np.nan)}, "'score' parameter must be without NaN"),
+        ({"score": np.full(1650, np.nan)}, "'score' parameter must not contain NaN"),
         ({"p": np.full(1650, 1.5)}, "'p' parameter must be probabilities"),
         ({"prevalence": 0.0}, "'prevalence' parameter must be a number between 0 and 1"),
         ({"prevalence": 1.0}, "'prevalence' parameter must be a number between 0 and 1"),

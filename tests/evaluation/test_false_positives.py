@@ -76,12 +76,12 @@ def test_where_nothing_sets_the_threshold_there_is_no_answer(y, n, note):
 @pytest.mark.parametrize(
     ("y", "score", "n", "message"),
     [
-        ([0, 1], [1, np.nan], 0, "'score' parameter must be without NaN; .* Got NaN in 1 of 2 rows instead"),
+        ([0, 1], [1, np.nan], 0, "'score' parameter must not contain NaN; .* Got NaN in 1 of 2 rows instead"),
         ([0, 1], [1], 0, "'score' parameter must be as long as 'y', of length 2. Got length 1 instead"),
         ([[0, 1]], [1, 2], 0, r"'y' parameter must be of shape \(n,\). Got shape \(1, 2\) instead"),
-        ([0, 1], [1, 2], -1, "'n' parameter must be a whole number from 0. Got -1 instead"),
-        ([0, 1], [1, 2], 1.5, "'n' parameter must be a whole number from 0. Got 1.5 instead"),
-        ([0, 1], [1, 2], True, "'n' parameter must be a whole number from 0. Got True instead"),
+        ([0, 1], [1, 2], -1, "'n' parameter must be an integer of at least 0. Got -1 instead"),
+        ([0, 1], [1, 2], 1.5, "'n' parameter must be an integer of at least 0. Got 1.5 instead"),
+        ([0, 1], [1, 2], True, "'n' parameter must be an integer of at least 0. Got True instead"),
     ],
 )
 def test_wrong_input_is_refused(y, score, n, message):

@@ -128,7 +128,7 @@ def test_required_fpr_refuses_what_is_no_rate(tpr):
 @pytest.mark.parametrize("share", [0, 1, np.nan, "half"])
 def test_shares_at_or_beyond_the_ends_are_refused(name, share):
     shares = {"precision": 0.5, "prevalence": 0.1, name: share}
-    message = f"'{name}' parameter must be a number between 0 and 1, both left out. Got "
+    message = rf"'{name}' parameter must be a number between 0 and 1 \(exclusive\). Got "
     with pytest.raises(ValueError, match=message):
         required_fpr(tpr=0.5, **shares)
     with pytest.raises(ValueError, match=message):
@@ -188,14 +188,14 @@ def test_one_class_has_no_precision(y, note):
 @pytest.mark.parametrize(
     ("score", "options", "message"),
     [
-        ([1, np.nan], {}, "'score' parameter must be without NaN; .* Got NaN in 1 of 2 rows instead"),
+        ([1, np.nan], {}, "'score' parameter must not contain NaN; .* Got NaN in 1 of 2 rows instead"),
         ([1, 2, 3], {}, "'score' parameter must be as long as 'y', of length 2. Got length 3 instead"),
         (
             [1, 2],
             {"groups": [0]},
             r"'groups' parameter must be of shape \(2,\), a group .* Got shape \(1,\) instead",
         ),
-        ([1, 2], {"n_boot": 0}, "'n_boot' parameter must be a whole number from 1. Got 0 instead"),
+        ([1, 2], {"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )
 def test_wrong_input_is_refused(score, options, message):

@@ -140,7 +140,7 @@ def test_noise_alone_is_not_taken_for_an_error():
         ([0, 1], [0.5], {}, "'p' parameter must be as long as 'y', of length 2. Got length 1 instead"),
         ([0, 2], [0.5, 0.5], {}, "'y' parameter must be 0 or 1 in each row. Got 2 instead"),
         ([0, 1], [0.5, 0.5], {"groups": [0]}, r"'groups' parameter must be of shape \(2,\), .* Got shape \(1,\) inst"),
-        ([0, 1], [0.5, 0.5], {"n_boot": 0}, "'n_boot' parameter must be a whole number from 1. Got 0 instead"),
+        ([0, 1], [0.5, 0.5], {"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )
 def test_wrong_input_is_refused(metric, y, p, options, message):
@@ -151,5 +151,5 @@ def test_wrong_input_is_refused(metric, y, p, options, message):
 def test_more_wrong_input_is_refused():
     with pytest.raises(ValueError, match=r"'prevalence' parameter must be .* Got 0 instead"):
         brier_score([0, 1], [0.5, 0.5], 0)
-    with pytest.raises(ValueError, match=r"'n_bins' parameter must be a whole number from 1. Got 0 instead"):
+    with pytest.raises(ValueError, match=r"'n_bins' parameter must be an integer of at least 1. Got 0 instead"):
         calibration_error([0, 1], [0.5, 0.5], n_bins=0)

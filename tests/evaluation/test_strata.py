@@ -140,7 +140,7 @@ def test_groups_and_several_metrics():
         ({"strata": [1, 2], "edges": [1]}, "'edges' parameter must be two or more increasing numbers"),
         ({"metrics": {}}, "'metrics' parameter must be a function of"),
         ({"metrics": "auroc"}, "'metrics' parameter must be a function of .* Got 'auroc' instead"),
-        ({"min_positives": 0}, "'min_positives' parameter must be a whole number from 1. Got 0 instead"),
+        ({"min_positives": 0}, "'min_positives' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )
 def test_wrong_input_is_refused(options, message):
@@ -156,7 +156,7 @@ def test_cross_table_is_square():
     assert table.text.loc["kids", "euclid"] == "not resolvable with 3 negatives"
     assert table.text.loc["euclid", "euclid"] == "not measured"
     assert str(table).splitlines()[0].startswith("| trained on / tested on | kids ")
-    with pytest.raises(ValueError, match="'results' parameter must be of at least one model"):
+    with pytest.raises(ValueError, match="'results' parameter must contain at least one model"):
         cross_table({})
 
 

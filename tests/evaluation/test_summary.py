@@ -103,11 +103,11 @@ def test_twenty_thousand_rows_take_seconds():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ks": [0]}, "'ks' parameter must be a whole number from 1. Got 0 instead"),
-        ({"prevalence": 1}, "'prevalence' parameter must be a number between 0 and 1, .* Got 1 instead"),
+        ({"ks": [0]}, "'ks' parameter must be an integer of at least 1. Got 0 instead"),
+        ({"prevalence": 1}, "'prevalence' parameter must be a number between 0 and 1 .* Got 1 instead"),
         ({"p": [0.1, 2.0]}, "'p' parameter must be probabilities from 0 to 1, .* Got 2 instead"),
         ({"p": [0.1]}, "'p' parameter must be as long as 'y', of length 2. Got length 1 instead"),
-        ({"n_boot": 0}, "'n_boot' parameter must be a whole number from 1. Got 0 instead"),
+        ({"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
         (
             {"groups": [1]},
             r"'groups' parameter must be of shape \(2,\), a group .* Got shape \(1,\) instead",

@@ -128,12 +128,12 @@ def test_missing_classes_and_rows(metric):
 @pytest.mark.parametrize(
     ("k", "options", "message"),
     [
-        (0, {}, "'k' parameter must be a whole number from 1. Got 0 instead"),
-        (1.0, {}, "'k' parameter must be a whole number from 1. Got 1.0 instead"),
-        (3, {}, "'k' parameter must be at most the 2 rows that there are. Got 3 instead"),
+        (0, {}, "'k' parameter must be an integer of at least 1. Got 0 instead"),
+        (1.0, {}, "'k' parameter must be an integer of at least 1. Got 1.0 instead"),
+        (3, {}, "'k' parameter must be at most the 2 rows available. Got 3 instead"),
         (9, {"out_of": 8}, "'k' parameter must be at most the 8 'out_of' rows that will be scored. Got 9 instead"),
-        (1, {"out_of": 0}, "'out_of' parameter must be a whole number from 1. Got 0 instead"),
-        (1, {"prevalence": 1.0}, "'prevalence' parameter must be a number between 0 and 1, .* Got 1.0 instead"),
+        (1, {"out_of": 0}, "'out_of' parameter must be an integer of at least 1. Got 0 instead"),
+        (1, {"prevalence": 1.0}, "'prevalence' parameter must be a number between 0 and 1 .* Got 1.0 instead"),
         (1, {"groups": [1, None]}, "'groups' parameter must have a group for each row; .* Got none in 1 of 2 rows"),
     ],
 )

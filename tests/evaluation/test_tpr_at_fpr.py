@@ -97,10 +97,10 @@ def test_just_enough_negatives_are_enough():
 
 @pytest.mark.parametrize("fpr", [0, 1, -0.1, np.nan, "low"])
 def test_rates_at_or_beyond_the_ends_are_refused(fpr):
-    with pytest.raises(ValueError, match=r"'fpr' parameter must be a number between 0 and 1, both left out\. Got "):
+    with pytest.raises(ValueError, match=r"'fpr' parameter must be a number between 0 and 1 \(exclusive\)\. Got "):
         tpr_at_fpr([0, 1], [1, 2], fpr)
 
 
 def test_wrong_input_is_refused():
-    with pytest.raises(ValueError, match=r"'score' parameter must be without NaN; .* Got NaN in 2 of 3 rows instead"):
+    with pytest.raises(ValueError, match=r"'score' parameter must not contain NaN; .* Got NaN in 2 of 3 rows instead"):
         tpr_at_fpr([0, 1, 1], [np.nan, 2, np.nan], 0.1)

@@ -192,7 +192,10 @@ def test_conformal_p_values_by_hand():
     assert found.selected.tolist() == [True, False, False]
     np.testing.assert_allclose(conformal_selection(y, score, [5.0, 2.0], 0.5, None, weight).p_values, [4 / 11, 7 / 11])
     none = conformal_selection(y, score, [5.0, 2.0, 0.0], 0.1, None, weight, test_weight=[1.0, 2.0, 4.0])
-    assert none.note == "none selected: 1 row scores above all 3 negatives; that takes a sum of their weights of 29"
+    assert (
+        none.note
+        == "none selected: 1 row scores above all 3 negatives; a selection requires a sum of their weights of 29"
+    )
     grouped = conformal_selection(y, score, [5.0, 1.5], 0.5, [0, 0, 1, 2], weight, test_weight=[1.0, 1.0])
     np.testing.assert_allclose(grouped.p_values, [1 / 5, 3 / 5])
     plain = conformal_selection(y, score, [5.0, 2.0], 0.5)
@@ -205,8 +208,8 @@ def test_conformal_p_values_by_hand():
     ("weight", "own", "message"),
     [
         (None, [1.0], "'test_weight' parameter must be None without 'sample_weight'"),
-        ([1, 1], [0.0], "'test_weight' parameter must be finite numbers above 0, one for each of the 1 test rows"),
-        ([1, 1], [1.0, 2.0], "Got 2, 0 of them other numbers, instead"),
+        ([1, 1], [0.0], "'test_weight' parameter must be 1 finite numbers above 0, one for each test row"),
+        ([1, 1], [1.0, 2.0], "Got 2, 0 of them invalid, instead"),
     ],
 )
 def test_bad_weights_of_test_rows(weight, own, message):

@@ -243,7 +243,7 @@ X = np.linspace(1, 0, 20)
         ({"s": 0 * S + 1}, "Got positive ones only"),
         ({"method": "bbe"}, "'method' parameter must be \"best-bin\", .* or \"all\". Got 'bbe'"),
         ({"scheme": None}, '\'scheme\' parameter must be "single" or "separate". Got None'),
-        ({"n_bootstrap": 1}, "'n_bootstrap' parameter must be a whole number from 2. Got 1"),
+        ({"n_bootstrap": 1}, "'n_bootstrap' parameter must be an integer of at least 2. Got 1"),
         ({"groups": S[1:]}, "'groups' parameter must hold one value for each of the 20 rows"),
         ({"X": X[:, None], "cv": 7}, "no more folds than there are labelled positives.*Got 7 folds for 6"),
         ({"X": X[:, None], "groups": S}, "groups that hold labelled positives.*Got 5 folds for 1"),

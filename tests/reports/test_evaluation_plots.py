@@ -144,7 +144,9 @@ def test_given_axes_are_drawn_into(rows):
 )
 def test_what_has_no_curve_is_refused(y, scores):
     for draw in (plot_roc, lambda *args: plot_precision_recall(*args, 0.1)):
-        with pytest.raises(ValueError, match=r"'y' parameter must hold both classes|'scores' parameter must be a dict"):
+        with pytest.raises(
+            ValueError, match=r"'y' parameter must contain both classes|'scores' parameter must be a dict"
+        ):
             draw(y, scores)
 
 
