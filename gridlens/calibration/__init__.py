@@ -1,7 +1,7 @@
-"""From scores to probabilities that can be believed, and how to check that. Arrays in, arrays out, no astronomy.
+"""Calibrated probabilities from scores, and checks of the calibration. All functions take and return arrays.
 
-`IsotonicCalibrator` learns on clean labels, `shift_prior` moves its probabilities to another prevalence,
-`reliability` and `expected_calibration_error` compare them with what was observed.
+`IsotonicCalibrator` is fitted to clean labels, `shift_prior` adjusts its probabilities to another prevalence, and
+`reliability` and `expected_calibration_error` compare them with the observed fractions of positives.
 """
 
 from gridlens.calibration._isotonic import IsotonicCalibrator

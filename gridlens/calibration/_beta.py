@@ -1,4 +1,4 @@
-"""Beta calibration on Platt's sigmoid: a smooth curve for positives too few to make steps of."""
+"""Beta calibration on top of Platt's sigmoid: a smooth curve for few positives."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gridlens.calibration._weights import effective_number
 
 __all__ = ["BetaCurve", "fit_beta"]
 
-# The least that a slope can be, per standard deviation of the scores and per unit of log-odds: small enough to mean
-# "the score tells nothing", and not 0, for the ranking is to survive.
+# Smallest slope, per standard deviation of the scores and per unit of log-odds: small enough to mean "the score carries
+# no information", but not 0, so that the ranking is preserved.
 _LEAST = 1e-3
-# Log-odds whose probability float64 holds apart from 0 and from 1.
+# Largest log-odds at which float64 still distinguishes the probability from 0 and from 1.
 _LOWEST, _HIGHEST = -700.0, 36.0
 
 
 class BetaCurve(NamedTuple):
     """Log-odds ``low_slope * -softplus(-z) + high_slope * softplus(z) + offset`` with ``z = slope * u + intercept``.
 
-    `u` is the score's place in the range of the fit, 0 to 1.
+    `u` is the position of the score in the range of the fit, from 0 to 1.
     """
 
     slope: float
@@ -32,21 +32,20 @@ class BetaCurve(NamedTuple):
     offset: float
 
     def predict(self, u: np.ndarray) -> np.ndarray:
-        # NaN is a score of a row that has none, and stays.
+        # A NaN score stays NaN.
         with np.errstate(invalid="ignore"):
             log_odds = _sides(self.slope * u + self.intercept) @ np.array(self[2:])
         return expit(np.clip(log_odds, _LOWEST, _HIGHEST))
 
 
 def fit_beta(u: np.ndarray, y: np.ndarray, weight: np.ndarray) -> BetaCurve:
-    """The curve through places `u` in the range, from 0 to 1, with clean labels of both classes.
+    """Fit the curve to positions `u` in the range, from 0 to 1, with clean labels of both classes.
 
-    Platt's sigmoid first, on a scale on which the classes are even: it turns scores of any scale into what beta
-    calibration takes, probabilities. Both fits aim at Platt's targets, (k + 1) / (k + 2) for the k positives and
-    1 / (m + 2) for the m negatives, effective numbers both, so that scores which part the classes do not give slopes
-    without end.
+    Platt's sigmoid is fitted first, at even class weights: it turns scores of any scale into probabilities, the input
+    of beta calibration. Both fits use Platt's targets, (k + 1) / (k + 2) for the k positives and 1 / (m + 2) for the m
+    negatives, both effective numbers, so that the slopes stay finite where the scores separate the classes.
     """
-    # Sums of floats depend on their order, what is learned shall not depend on that of the rows.
+    # Sort the rows: sums of floats depend on their order, but the result must not depend on the order of the rows.
     order = np.lexsort((weight, y, u))
     u, y, weight = u[order], y[order], weight[order]
     positives, negatives = (effective_number(weight[y == one]) for one in (1, 0))
@@ -58,19 +57,19 @@ def fit_beta(u: np.ndarray, y: np.ndarray, weight: np.ndarray) -> BetaCurve:
     centred = (u - mean) / spread
     per_spread, intercept = _fit(np.column_stack([centred, np.ones(len(u))]), target, weight, (1.0, prior))
     slope = per_spread / spread
-    # Log-odds at even classes, which is where the two sides meet.
+    # Log-odds at even class weights, where the two sides meet.
     intercept -= slope * mean + prior
     sides = _sides(slope * u + intercept)
     return BetaCurve(slope, intercept, *_fit(sides, target, weight, (1.0, 1.0, prior)))
 
 
 def _sides(z: np.ndarray) -> np.ndarray:
-    """Columns of a beta calibration of log-odds `z`: ln p, -ln(1 - p) and 1."""
+    """Return the columns of a beta calibration of log-odds `z`: ln p, -ln(1 - p) and 1."""
     return np.column_stack([-np.logaddexp(0.0, -z), np.logaddexp(0.0, z), np.ones(len(z))])
 
 
 def _fit(columns: np.ndarray, target: np.ndarray, weight: np.ndarray, start: tuple[float, ...]) -> list[float]:
-    """Logistic regression on `target` probabilities: slopes that are not negative, and the intercept as they are."""
+    """Fit a logistic regression to `target` probabilities, with non-negative slopes and a free intercept."""
     total = weight.sum()
 
     def loss(slopes: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Bins of equal mass, and the calibration error in them: the one definition, for this room and its users."""
+"""Bins of equal mass and the calibration error in them, shared with `gridlens.evaluation`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def equal_mass_bins(p: np.ndarray, n_bins: int, weight: np.ndarray | None = None
     n_bins : int
         Largest number of bins.
     weight : ndarray of shape (n,), default=None
-        Weights of the rows, above 0: the mass. None: 1 for each.
+        Weights of the rows, above 0. If None, every row has weight 1.
 
     Returns
     -------
     ndarray of shape (n,), int64
-        Number of each row's bin, from 0 for the lowest probabilities, without gaps.
+        Index of each row's bin, from 0 for the lowest probabilities, without gaps.
 
     Examples
     --------
@@ -34,18 +34,18 @@ def equal_mass_bins(p: np.ndarray, n_bins: int, weight: np.ndarray | None = None
     inverse = np.unique(p, return_inverse=True)[1]
     ties = np.bincount(inverse, weight)
     mass = np.cumsum(ties)
-    # The middle of each run of equal probabilities, as a fraction of the mass, determines its bin.
+    # The middle of each run of equal probabilities, as a fraction of the total weight, determines its bin.
     middle = (mass - ties / 2) / mass[-1]
     return np.unique(np.minimum((middle * n_bins).astype(np.int64), n_bins - 1), return_inverse=True)[1][inverse]
 
 
 def mean_bin_error(bins: np.ndarray, excess: np.ndarray, weight: np.ndarray) -> float:
-    """Compute the mean distance between the predicted and the observed fraction of positives in bins.
+    """Compute the mean absolute difference between the predicted and the observed fraction of positives in bins.
 
     Parameters
     ----------
     bins : ndarray of shape (n,), int64
-        Number of each row's bin.
+        Index of each row's bin.
     excess : ndarray of shape (n,), float64
         Label minus probability.
     weight : ndarray of shape (n,), float64

@@ -1,4 +1,4 @@
-"""Folds for probabilities of rows that their classifier or calibrator has not seen."""
+"""Folds for out-of-fold probabilities."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ __all__ = ["stratified_folds"]
 def stratified_folds(
     y: np.ndarray, groups: np.ndarray | None, weight: np.ndarray | None, cv: int, random_state: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows to fit and the rows to predict of each fold, with as even a fraction of positives as possible.
+    """Split rows into folds, each with the rows to fit and the rows to predict, stratified by class as far as possible.
 
     Parameters
     ----------
     y : ndarray of shape (n,), int64
         Labels, 0 or 1.
     groups : ndarray of shape (n,), or None
-        Rows of one value stay in one fold.
+        Group labels. Rows with the same value stay in one fold.
     weight : ndarray of shape (n,), or None
-        Rows of weight 0 are never among those to fit, and do not change the folds of the others. Each is predicted
-        with the rows of its group, or in turn where its group has no weight.
+        Rows of weight 0 are never among the rows to fit, and do not change the folds of the others. Each is predicted
+        with the rows of its group, or in rotation if its group has no weight.
     cv : int
         Number of folds.
     random_state : int
-        Seed.
+        Random seed.
 
     Raises
     ------
     ValueError
-        Fewer rows (or groups) of a class than folds.
+        If a class has fewer rows (or groups) than there are folds.
 
     Examples
     --------
@@ -47,13 +47,13 @@ def stratified_folds(
     fewest = min(len(np.unique(group[rows][y[rows] == one])) for one in (0, 1))
     if fewest < cv:
         raise ValueError(
-            f"The 'y' parameter must have at least {cv} rows (or groups) of each class, one for each fold; take fewer "
+            f"The 'y' parameter must have at least {cv} rows (or groups) of each class, one for each fold; use fewer "
             f"folds. Got {fewest} instead."
         )
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     together = None if groups is None else group[rows]
     split = kind(cv, shuffle=True, random_state=random_state).split(rows, y[rows], together)
-    # A group that is in no fold yet is put into one in turn.
+    # Assign groups that are not in any fold yet in rotation.
     fold_of = np.arange(group.max() + 1) % cv
     found = [rows[held] for _, held in split]
     for fold, held in enumerate(found):

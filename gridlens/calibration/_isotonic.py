@@ -1,4 +1,4 @@
-"""`IsotonicCalibrator`: scores in, probabilities out, without losing the ranking."""
+"""`IsotonicCalibrator`: probabilities from scores, with the ranking preserved."""
 
 from __future__ import annotations
 
@@ -22,65 +22,65 @@ __all__ = ["IsotonicCalibrator"]
 class IsotonicCalibrator(BaseEstimator):
     """Turn scores into probabilities by isotonic regression on clean labels.
 
-    The regression (pool adjacent violators) finds steps of equal probability, k positives of m rows each. Class weights
-    would destroy the calibration; weights of rows that were chosen with unequal probabilities restore it. Three things
-    are then changed:
+    The regression (pool adjacent violators) finds steps of equal probability, with k positives among m rows each. Class
+    weights would destroy the calibration; sample weights of rows that were selected with unequal probabilities restore
+    it. Three changes are then made:
 
-    - The first and the last step get ``(k + 1/2) / (m + 1)``, Laplace's rule with half counts, so that no
-      probability is 0 or 1. An end step that would thereby pass its neighbour is pooled with it.
-    - The ranking survives. Probabilities run linearly from the mid-point, in score, of each step to that of the next
+    - The first and the last step get ``(k + 1/2) / (m + 1)``, Laplace's rule with half counts, so that no probability
+      is 0 or 1. If an end step would pass its neighbour, the two are pooled.
+    - The ranking is preserved. Probabilities are interpolated linearly between the mid-points, in score, of the steps
       [2]_. In the outer half of an end step they continue for a tenth of the way to 0 or 1.
-    - Beyond the fitted scores, at a distance d in units of their range, they go the share ``d / (1 + d)`` of another
-      tenth: always onwards, never far, and never to 0 or 1.
+    - Beyond the fitted scores, at a distance d in units of their range, they continue by the fraction ``d / (1 + d)``
+      of another tenth: strictly monotonic, never far, and never to 0 or 1.
 
-    Output is strictly increasing in the score as far as float64 can tell the results apart. Rows of one score are
-    one row to the regression, with their fraction of positives, and get one probability: ties stay ties.
+    The output increases strictly with the score as far as float64 can distinguish the results. Rows with equal scores
+    enter the regression as one row, with their fraction of positives, and get equal probabilities.
 
-    Fewer positives than `min_positives` make few steps, and the topmost promise too much. A beta calibration [3]_ is
-    fitted instead, with a warning. It is a smooth curve of five numbers through the fitted scores, and continues beyond
-    them as above. Beta calibration takes probabilities: Platt's sigmoid [4]_ makes them from the scores, whatever their
-    scale. Its targets, which no score can reach, serve both fits. With 5 to 50 positives at a prevalence of 0.01 and
-    eight shapes of scores, the beta calibration lowers the expected log loss from 0.0398 for the sigmoid alone to
-    0.0381, and the mean distance from the true probability by a quarter. The sigmoid is better, by less than 0.001,
-    only where it is the true curve or where fewer than 20 positives lie among negatives that scatter twice as widely
-    (``python benchmarks/calibration.py --few``).
+    With fewer positives than `min_positives` there are only few steps, and the highest ones are overconfident. In this
+    case a beta calibration [3]_ is fitted instead, with a warning. It is a smooth curve with five parameters over the
+    fitted scores, and continues beyond them as above. Beta calibration takes probabilities; Platt's sigmoid [4]_
+    computes them from scores of any scale. Both fits use Platt's targets, which no score can reach. With 5 to 50
+    positives at a prevalence of 0.01 and eight shapes of score distributions, beta calibration lowers the expected log
+    loss from 0.0398 for the sigmoid alone to 0.0381, and the mean distance from the true probability by a quarter. The
+    sigmoid is better, by less than 0.001, only where it is the true curve or where fewer than 20 positives lie among
+    negatives that scatter twice as widely (``python benchmarks/calibration.py --few``).
 
     Parameters
     ----------
     strictly_increasing : bool, default=True
-        False keeps the steps flat, with lines only between the end of a step and the start of the next, and the
-        outermost probabilities for all scores beyond. Closest to the labels, but scores in one step tie. The curve of
-        few positives has no steps, only its outermost probabilities are held.
+        If False, steps are flat, connected by lines from the end of a step to the start of the next, and all scores
+        beyond the fitted ones get the outermost probabilities. This is closest to the labels, but scores in one step
+        tie. A beta calibration has no steps; only its outermost probabilities are constant.
     min_positives : int, default=50
-        Positives, of clean labels, that the isotonic regression asks for; with groups, groups that hold one; with
-        weights, their effective number ``(sum w)^2 / sum w^2``. 0 asks for none.
+        Number of positives with clean labels required for isotonic regression; with groups, the number of groups with a
+        positive; with weights, their effective number ``(sum w)^2 / sum w^2``. 0 disables the check.
 
     Attributes
     ----------
     method_ : {"isotonic", "beta"}
-        What was fitted.
+        Method that was fitted.
     thresholds_x_ : ndarray of shape (n_thresholds,), float64
-        Scores, increasing. The first and the last are the range of the fit. Between neighbours the probability is
-        linear in the score; of a beta calibration, there is nothing but the range.
+        Increasing scores. The first and the last are the range of the fit. Between neighbours the probability is linear
+        in the score; for a beta calibration, only the range is stored.
     thresholds_y_ : ndarray of shape (n_thresholds,), float64
-        Probabilities there, between 0 and 1.
+        Probabilities at these scores, between 0 and 1.
     limits_ : tuple of ndarray of shape (m,), or None
-        Scores, and the lower and the upper end of the 95 % interval there, see `predict_interval`. None in a model
-        from before there were intervals.
+        Scores, and the lower and upper ends of their 95 % intervals, see `predict_interval`. None in a model that was
+        saved before intervals were introduced.
     n_positive_, n_negative_ : int
-        Rows of the fit, without those of weight 0.
+        Number of rows in the fit, without those of weight 0.
 
     See Also
     --------
-    shift_prior : Probabilities at another prevalence than that of the fit.
-    reliability : Probabilities against what was observed.
+    shift_prior : Adjust probabilities to another prevalence.
+    reliability : Compare probabilities with the observed fractions of positives.
 
     References
     ----------
     .. [1] Zadrozny & Elkan 2002, "Transforming classifier scores into accurate multiclass probability estimates",
        KDD 2002, 694.
     .. [2] Oron & Flournoy 2017, "Centered Isotonic Regression", Statistics in Biopharmaceutical Research 9, 258.
-       They put a step's point at its mean score, here it is the middle of its range.
+       They put the point of a step at its mean score; here it is the middle of its range.
     .. [3] Kull, Silva Filho & Flach 2017, "Beta calibration", AISTATS, PMLR 54, 623.
     .. [4] Platt 1999, "Probabilistic outputs for support vector machines", Advances in Large Margin Classifiers, 61.
 
@@ -97,21 +97,22 @@ class IsotonicCalibrator(BaseEstimator):
         self.min_positives = min_positives
 
     def fit(self, scores: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from scores with clean labels.
+        """Fit the calibrator to scores with clean labels.
 
         Parameters
         ----------
         scores : array-like of shape (n,)
-            Finite, and so their range; on any scale, higher for more likely positives.
+            Scores on any scale, higher for more likely positives. The scores and their range must be finite.
         y : array-like of shape (n,)
-            1 for a positive, 0 surely none. Unlabelled rows do not belong here.
+            Clean labels: 1 for a positive, 0 for a negative. Leave out unlabelled rows.
         groups : array-like of shape (n,), default=None
-            Rows with the same value belong together, such as views of one cluster. They widen the intervals and change
-            no probability. None: each row by itself.
+            Group labels. Rows with the same value, such as views of one cluster, belong together. Groups widen the
+            intervals and do not change any probability. If None, rows are independent.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to
-            be labelled. Probabilities are then at the prevalence of the weighted rows; half counts and intervals are
-            those of the effective number of rows in a step, ``(sum w)^2 / sum w^2``. None: 1 for each.
+            Sample weights, finite and non-negative, such as the inverse of the probability with which each row was
+            selected to be labelled. Probabilities are then at the prevalence of the weighted rows; half counts and
+            intervals use the effective number of rows in a step, ``(sum w)^2 / sum w^2``. If None, every row has weight
+            1.
 
         Returns
         -------
@@ -120,15 +121,15 @@ class IsotonicCalibrator(BaseEstimator):
         Warns
         -----
         UserWarning
-            Fewer positives than `min_positives`; or all scores are equal, so that no row can be distinguished from
-            another.
+            If there are fewer positives than `min_positives`, or all scores are equal, so that the rows cannot be
+            ranked.
 
         Raises
         ------
         ValueError
-            Shapes or lengths that are wrong, scores or a range of them that is not finite, labels other than 0 and 1,
-            one class alone (rows of weight 0 do not count), weights that are negative or not finite, or a parameter
-            that is not one of its choices.
+            Invalid shapes or lengths, scores that are not finite or whose range is not, labels other than 0 and 1, a
+            single class (rows of weight 0 do not count), weights that are negative or not finite, or an invalid
+            parameter.
         """
         if not isinstance(self.strictly_increasing, bool | np.bool_):
             raise ValueError(
@@ -155,7 +156,7 @@ class IsotonicCalibrator(BaseEstimator):
         n_negative = len(labels) - n_positive
         if not n_positive or not n_negative:
             raise ValueError(
-                "The 'y' parameter must be of both classes, at least one 0 and one 1"
+                "The 'y' parameter must contain both classes, at least one 0 and one 1"
                 f"{'' if sample_weight is None else ' of a weight above 0'}. "
                 f"Got {n_positive} of 1 and {n_negative} of 0 instead."
             )
@@ -163,16 +164,16 @@ class IsotonicCalibrator(BaseEstimator):
         steps = pool(levels)
         if len(levels.rows) == 1:
             warnings.warn(
-                "All 'scores' are equal: they tell no row from another, and each gets the fraction of positives.",
+                "All 'scores' are equal: they cannot rank the rows, and each gets the fraction of positives.",
                 UserWarning,
                 stacklevel=2,
             )
         self.n_positive_ = n_positive
         self.n_negative_ = n_negative
-        # Views of one positive teach what one does.
+        # Several views of one positive carry the information of one.
         positive = labels == 1
         n_told = effective_number(weight[positive], None if together is None else together[positive])
-        # Sums of equal weights may fall short of a whole number by a last digit.
+        # Sums of equal weights may fall short of a whole number by rounding.
         if n_told * (1.0 + 1e-9) >= least:
             self.method_ = "isotonic"
             ends = pool_ends(steps)
@@ -181,8 +182,8 @@ class IsotonicCalibrator(BaseEstimator):
             kind = "positives" if together is None else "groups with a positive"
             told = f"{n_told:.0f}" if sample_weight is None else f"{n_told:.1f} effective"
             warnings.warn(
-                f"{told} {kind} are fewer than the {least} that an isotonic regression asks for ('min_positives'): "
-                "this is a beta calibration, a smooth curve.",
+                f"{told} {kind} are fewer than the {least} required for isotonic regression ('min_positives'): "
+                "a beta calibration, a smooth curve, is fitted instead.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -195,24 +196,24 @@ class IsotonicCalibrator(BaseEstimator):
         return self
 
     def predict(self, scores: Any) -> np.ndarray:
-        """Probability of a positive for each score, at the prevalence of the fit.
+        """Return the probability of a positive for each score, at the prevalence of the fit.
 
         Parameters
         ----------
         scores : array-like of shape (n,)
-            Infinite scores get the bound that is approached beyond the fitted ones.
+            Infinite scores get the limit of the probabilities beyond the fitted range.
 
         Returns
         -------
         ndarray of shape (n,), float64
-            Between 0 and 1, both left out; NaN where the score is NaN. With n = 0, of shape (0,).
+            Between 0 and 1 (exclusive); NaN where the score is NaN. Of shape (0,) for no scores.
 
         Raises
         ------
         ValueError
-            `scores` of another shape, or not numbers.
+            If `scores` has another shape or is not numeric.
         sklearn.exceptions.NotFittedError
-            Before `fit`.
+            If the calibrator is not fitted.
         """
         check_is_fitted(self, "thresholds_x_")
         values = checked_column("scores", scores)
@@ -225,23 +226,24 @@ class IsotonicCalibrator(BaseEstimator):
         if not self.strictly_increasing:
             return p
         unit = float(x[-1] - x[0]) or 1.0
-        # A distance too large for float64 is an infinite one, which has its place.
+        # An infinite distance is valid below, so the overflow is harmless.
         with np.errstate(over="ignore"):
             below = np.maximum(x[0] - values, 0.0) / unit
             above = np.maximum(values - x[-1], 0.0) / unit
-        # Not d / (1 + d), which is NaN for an infinite score.
+        # The form d / (1 + d) would be NaN for an infinite score.
         p -= p * SLACK * (1.0 - 1.0 / (1.0 + below))
         p += (1.0 - p) * SLACK * (1.0 - 1.0 / (1.0 + above))
         return p
 
     def predict_interval(self, scores: Any) -> tuple[np.ndarray, np.ndarray]:
-        """95 % interval of the probability for each score, at the prevalence of the fit.
+        """Return the 95 % interval of the probability for each score, at the prevalence of the fit.
 
-        Held at a wrong probability, the best curve that rises with the score fits the labels worse. The interval has
-        the probabilities at which twice the loss of log-likelihood stays under 2.27, the 95 % quantile of that loss at
-        the right one [1]_; where scores tie, under more, up to the 3.84 of a plain share. With groups, that is
-        multiplied by their design effect [2]_, the variance of the sums of residuals over a group's rows in one step,
-        over that of as many independent rows. It needs no draws, and assumes nothing of the curve but that it rises.
+        The interval inverts a likelihood ratio test. If the probability at a score is fixed at a wrong value, the best
+        curve that increases with the score fits the labels less well. The interval contains the probabilities for which
+        twice the loss of log-likelihood stays below 2.27, the 95 % quantile of that loss at the true probability [1]_;
+        where scores tie, the limit is higher, up to the 3.84 of a simple fraction. With groups, it is multiplied by
+        their design effect [2]_, the variance of the sums of residuals over the rows of a group in one step, divided by
+        that of as many independent rows. The method needs no bootstrap, and assumes only that the curve increases.
 
         Parameters
         ----------
@@ -250,22 +252,22 @@ class IsotonicCalibrator(BaseEstimator):
         Returns
         -------
         low, high : ndarray of shape (n,), float64
-            From 0 to 1, with `predict` between them; linear between up to 130 scores of the fit. Beyond the lowest
-            score `low` is 0, beyond the highest `high` is 1. NaN where the score is NaN.
+            From 0 to 1, with `predict` between them; linear between up to 130 scores of the fit. `low` is 0 below the
+            lowest score, and `high` is 1 above the highest. NaN where the score is NaN.
 
         Raises
         ------
         ValueError
-            `scores` of another shape, or not numbers; or the calibrator is from a model without intervals.
+            If `scores` has another shape or is not numeric, or the calibrator is from a model without intervals.
         sklearn.exceptions.NotFittedError
-            Before `fit`.
+            If the calibrator is not fitted.
 
         Notes
         -----
-        The interval is of the probability at one score, not of the curve as a whole. In simulations its coverage,
-        averaged over rows, lies within two points of 95 % (`benchmarks/calibration.py`). It is short with 20 positives,
-        down to 89 %, and of scores that tell nothing: a curve that is flat leaves steps too long for the test.
-        ``shift_prior`` takes both ends to another prevalence.
+        The interval is for the probability at one score, not for the whole curve. In simulations its coverage, averaged
+        over rows, is within two points of 95 % (`benchmarks/calibration.py`). It is lower, down to 89 %, with 20
+        positives and for scores without information, because the steps of a flat curve are too long for the test.
+        ``shift_prior`` adjusts both ends to another prevalence.
 
         References
         ----------
@@ -284,7 +286,7 @@ class IsotonicCalibrator(BaseEstimator):
         check_is_fitted(self, "thresholds_x_")
         if self.limits_ is None:
             raise ValueError(
-                "The calibrator has no intervals: it comes from a model of an earlier version. Train the model again."
+                "The calibrator has no intervals: its model was saved by an earlier version. Train the model again."
             )
         p = self.predict(scores)
         values = checked_column("scores", scores)
@@ -295,19 +297,19 @@ class IsotonicCalibrator(BaseEstimator):
         return np.minimum(lower, p), np.maximum(upper, p)
 
     def to_dict(self) -> dict[str, Any]:
-        """What was learned, as data that JSON can hold.
+        """Return the fitted state as JSON-serialisable data.
 
         Returns
         -------
         dict
             ``strictly_increasing``, ``min_positives``, ``method``, ``thresholds_x``, ``thresholds_y``, ``n_positive``,
-            ``n_negative``, ``limits`` (three lists, or None) and, of a beta calibration, ``curve``: bool, int, str and
-            lists of float. `from_dict` makes the same calibrator of it, to the bit, also by way of JSON.
+            ``n_negative``, ``limits`` (three lists, or None) and, for a beta calibration, ``curve``: bool, int, str and
+            lists of float. `from_dict` restores an identical calibrator, also after a round trip through JSON.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            Before `fit`.
+            If the calibrator is not fitted.
 
         Examples
         --------
@@ -330,12 +332,12 @@ class IsotonicCalibrator(BaseEstimator):
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
-        """A fitted calibrator from what `to_dict` returned.
+        """Restore a fitted calibrator from the result of `to_dict`.
 
         Parameters
         ----------
         state : dict
-            One from before there were other methods, without ``method`` and what came with it, is isotonic and has no
+            Result of `to_dict`. A state without ``method``, from a version with only one method, is isotonic and has no
             intervals.
 
         Returns
@@ -345,7 +347,7 @@ class IsotonicCalibrator(BaseEstimator):
         Raises
         ------
         ValueError
-            Something is missing or of another type, or the thresholds are not increasing numbers with probabilities
+            If a value is missing or of another type, or the thresholds are not increasing numbers with probabilities
             between 0 and 1.
         """
         known = checked_state(state)
@@ -361,6 +363,6 @@ class IsotonicCalibrator(BaseEstimator):
         return calibrator
 
     def _place(self, scores: np.ndarray) -> np.ndarray:
-        """Where in the range of the fit: 0 at its lowest score, 1 at its highest, 0 where these are one."""
+        """Return positions in the range of the fit: 0 at its lowest score, 1 at its highest, 0 if they are equal."""
         low, high = self.thresholds_x_[[0, -1]]
         return (scores - low) / (float(high - low) or 1.0)

@@ -1,4 +1,4 @@
-"""Probabilities for rows that must serve twice, to calibrate on and to be judged."""
+"""Out-of-fold calibration, for rows that serve both to fit and to evaluate a calibrator."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ __all__ = ["calibrate_out_of_fold"]
 def calibrate_out_of_fold(
     score: Any, y: Any, groups: Any = None, sample_weight: Any = None, *, cv: int = 5, random_state: int = 0
 ) -> np.ndarray:
-    """Each row's probability from an `IsotonicCalibrator` that has seen neither the row nor its group.
+    """Return the out-of-fold probability of each row, from a calibrator that was not fitted to the row nor its group.
 
-    A calibration judged on the rows of its fit always looks right: their fraction of positives is what it returns. To
-    score new rows, fit one `IsotonicCalibrator` to all of them; this is for reliability, expected calibration error
-    and log loss.
+    A calibration that is evaluated on the rows of its fit always looks good, because it returns their fraction of
+    positives. Use this function for reliability, expected calibration error and log loss; to score new rows, fit one
+    `IsotonicCalibrator` to all of them.
 
     Parameters
     ----------
     score : array-like of shape (n,)
-        Finite; from a model that was not trained on these rows.
+        Finite scores, from a model that was not trained on these rows.
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     groups : array-like of shape (n,), default=None
-        Rows of one value stay in one fold. None: each row by itself.
+        Group labels. Rows with the same value stay in one fold. If None, rows are independent.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, see `IsotonicCalibrator.fit`. Rows of weight 0 get a probability too, and no calibrator
-        is fitted to them. None: 1 for each.
+        Weights of the rows, see `IsotonicCalibrator.fit`. Rows of weight 0 also get a probability, but do not enter the
+        fits. If None, every row has weight 1.
     cv : int, default=5
-        Folds, drawn with as even a fraction of positives as the groups allow.
+        Number of folds, stratified by class as far as the groups allow.
     random_state : int, default=0
-        Seed of the folds.
+        Random seed of the folds.
 
     Returns
     -------
     ndarray of shape (n,), float64
-        Between 0 and 1. Rows of different folds have different calibrators, so their order may differ from that of the
-        scores, and equal scores from different folds need not tie.
+        Between 0 and 1. Different folds have different calibrators, so the order of rows may differ from that of the
+        scores, and equal scores from different folds may differ.
 
     Warns
     -----
     UserWarning
-        A fold leaves fewer positives than an isotonic regression asks for, see `IsotonicCalibrator`.
+        If a fold has fewer positives than isotonic regression requires, see `IsotonicCalibrator`.
 
     Raises
     ------
     ValueError
-        Lengths that differ, scores that are not finite, labels other than 0 and 1, fewer rows (or groups) of a class
-        than folds (rows of weight 0 do not count), groups that are missing or of mixed types, weights that are negative
+        Inconsistent lengths, scores that are not finite, labels other than 0 and 1, fewer rows (or groups) of a class
+        than folds (rows of weight 0 do not count), missing groups or groups of mixed types, weights that are negative
         or not finite.
 
     Examples

@@ -1,4 +1,4 @@
-"""Moving probabilities from one prevalence to another."""
+"""Adjustment of probabilities to another prevalence."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ __all__ = ["shift_prior"]
 
 
 def shift_prior(p: Any, train_prior: float, target_prior: float) -> np.ndarray:
-    """Probabilities as they would be at another prevalence.
+    """Adjust probabilities to another prevalence.
 
-    The odds are multiplied by ``(target / (1 - target)) / (train / (1 - train))`` [1]_. That is right where the two
-    populations differ in their fraction of positives and in nothing else. No rank changes.
+    The odds are multiplied by ``(target / (1 - target)) / (train / (1 - train))`` [1]_. This is correct if the two
+    populations differ only in their fraction of positives. The ranking does not change.
 
     Parameters
     ----------
     p : array-like of any shape
-        Probabilities at `train_prior`, from 0 to 1. 0 and 1 stay, and so does NaN.
+        Probabilities at `train_prior`, from 0 to 1. 0, 1 and NaN are returned unchanged.
     train_prior : float
-        Fraction of positives that `p` was calibrated on, between 0 and 1, both left out.
+        Fraction of positives in the sample that `p` was calibrated on, between 0 and 1 (exclusive).
     target_prior : float
-        Fraction of positives to move to, between 0 and 1, both left out.
+        Target fraction of positives, between 0 and 1 (exclusive).
 
     Returns
     -------
     ndarray of the shape of `p`, float64
-        A number where `p` is one. Shifting back restores `p` to 1e-12, as long as the odds of the two prevalences
-        differ by less than a factor 1000: beyond that, float64 has no digits left close to 1.
+        A Python or numpy scalar where `p` is one. Shifting back restores `p` to 1e-12, as long as the odds of the two
+        prevalences differ by less than a factor of 1000: beyond that, float64 lacks digits close to 1.
 
     Raises
     ------
     ValueError
-        A prevalence that is not between 0 and 1, or a `p` outside 0 to 1.
+        If a prevalence is outside (0, 1), or `p` outside 0 to 1.
 
     References
     ----------
@@ -53,12 +53,12 @@ def shift_prior(p: Any, train_prior: float, target_prior: float) -> np.ndarray:
         values = np.asarray(p, dtype=np.float64)
     except (TypeError, ValueError) as exc:
         raise ValueError(
-            f"The 'p' parameter must be probabilities. Got {type(p).__name__} that holds something else instead."
+            f"The 'p' parameter must be probabilities. Got a non-numeric {type(p).__name__} instead."
         ) from exc
     outside = values[(values < 0.0) | (values > 1.0)]
     if outside.size:
         raise ValueError(f"The 'p' parameter must be probabilities from 0 to 1. Got {outside.flat[0]:g} instead.")
-    # Of this form, and not by way of the odds: nothing is divided by 1 - p, which is zero where p is one.
+    # This form does not use the odds and so does not divide by 1 - p, which may be zero.
     positive = values * (target * (1.0 - train))
     negative = (1.0 - values) * (train * (1.0 - target))
     return positive / (positive + negative)

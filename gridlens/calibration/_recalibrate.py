@@ -1,4 +1,4 @@
-"""False-alarm rates of another population, and the odds that follow from them."""
+"""Adjustment of odds to the false positive rates of another population."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from gridlens.calibration._prior import shift_prior
 __all__ = ["ClassScores", "OddsMap", "ScoreTail", "match_false_alarms", "recalibrated_calibrator"]
 
 _EVEN = 0.5
-# Scores that a sample is reduced to. The numbers of rows that reach them differ by a few percent.
+# Number of scores that a sample is reduced to. The numbers of rows that reach neighbouring scores differ by a few
+# percent.
 _KEPT = 160
-# Rows that reach the highest score at which a rate is counted, which then has a standard error of a third.
+# Number of rows at or above the highest score at which a rate is counted; its standard error is then a third.
 _FEWEST_ABOVE = 10
-# Lowest scores that are matched: nine rows in ten reach them.
+# The lowest score that is matched is reached by this fraction of the rows.
 _LARGEST_RATE = 0.9
-# Ratio of the rates of neighbouring scores.
+# Ratio of the rates at neighbouring scores.
 _STEP = 1.5
-# Rates are counted where the positives are at most this fraction of the rows that reach the score.
+# Rates are counted where positives are at most this fraction of the rows that reach the score.
 _POSITIVES_ABOVE = 1.0 / 3.0
-# Odds are the geometric mean of two assumptions, see `match_false_alarms`; 1 would take the second one alone.
+# Weight of the second of two assumptions in the geometric mean of the odds, see `match_false_alarms`.
 _STRENGTH = 0.5
-# Parts of a segment of a calibration curve, on each of which the recalibrated one is linear.
+# Number of linear parts that replace each segment of a calibration curve.
 _PARTS = 8
 _GRID = 400
 
 
 class ScoreTail(NamedTuple):
-    """Some scores of a sample, dense towards the highest, and how many rows reach each."""
+    """Selected scores of a sample, dense towards the highest, with the number of rows that reach each."""
 
     scores: np.ndarray
     """(k,), float64, decreasing"""
     counts: np.ndarray
-    """(k,), int64: rows with this score or a higher one, increasing; the last one is the size of the sample"""
+    """(k,), int64: number of rows with this score or a higher one, increasing; the last is the size of the sample"""
 
     @classmethod
     def of(cls, values: np.ndarray) -> Self:
@@ -51,22 +52,22 @@ class ScoreTail(NamedTuple):
 
     @property
     def n(self) -> int:
-        """Rows of the sample."""
+        """Number of rows in the sample."""
         return int(self.counts[-1])
 
     def moved(self, calibrator: IsotonicCalibrator, prevalence: float) -> ScoreTail:
-        """Return the tail of the log-odds, at even prevalence, that a calibrator gives the scores."""
+        """Return the tail of the log-odds, at even prevalence, that a calibrator assigns to the scores."""
         scores = even_log_odds(calibrator.predict(self.scores), prevalence)
         last = np.append(scores[1:] < scores[:-1], True)
         return ScoreTail(scores[last], self.counts[last])
 
     def rate(self, scores: Any) -> np.ndarray:
-        """Return the fraction of the sample that reaches each score; 0 beyond its highest one."""
+        """Return the fraction of the sample at or above each score; 0 above its highest score."""
         log_rate = np.interp(-np.asarray(scores), -self.scores, np.log(self.counts / self.n))
         return np.where(np.asarray(scores) > self.scores[0], 0.0, np.exp(log_rate))
 
     def reached_by(self, rates: np.ndarray) -> np.ndarray:
-        """Return the score that a fraction of the sample reaches, for fractions above 0."""
+        """Return the scores that given fractions of the sample reach; the fractions must be above 0."""
         return np.asarray(np.interp(np.log(rates), np.log(self.counts / self.n), self.scores))
 
 
@@ -86,7 +87,7 @@ class ClassScores(NamedTuple):
         return ClassScores(*(tail.moved(calibrator, prevalence) for tail in self))
 
     def to_dict(self) -> dict[str, dict[str, list[Any]]]:
-        """Return the scores as lists, by class, which JSON can hold."""
+        """Return the scores by class as JSON-serialisable lists."""
         return {name: {part: column.tolist() for part, column in tail._asdict().items()} for name, tail in self._pairs}
 
     @property
@@ -95,7 +96,7 @@ class ClassScores(NamedTuple):
 
     @classmethod
     def from_dict(cls, state: Any) -> Self:
-        """Return what `to_dict` made; raise ValueError where something is missing or cannot be."""
+        """Restore the result of `to_dict`; raise ValueError if it is incomplete or invalid."""
         return cls(*(_checked_tail(name, state) for name in cls._fields))
 
 
@@ -107,13 +108,13 @@ def _checked_tail(name: str, state: Any) -> ScoreTail:
     fits = len(scores) > 0 and len(scores) == len(counts) and np.isfinite(scores).all() and (np.diff(scores) < 0).all()
     if not fits or not (counts >= 1).all() or (np.diff(counts) <= 0).any() or (counts % 1 != 0).any():
         raise ValueError(
-            f"The 'state' parameter must have decreasing scores of the {name} class, and as many increasing counts."
+            f"The 'state' parameter must have decreasing scores of the {name} class, and an increasing count for each."
         )
     return ScoreTail(scores, counts.astype(np.int64))
 
 
 def even_log_odds(p: np.ndarray, prevalence: float) -> np.ndarray:
-    """Return the log-odds, at even prevalence, of probabilities at another one."""
+    """Return the log-odds, at even prevalence, of probabilities at another prevalence."""
     return np.asarray(logit(shift_prior(p, prevalence, _EVEN)))
 
 
@@ -121,36 +122,36 @@ class OddsMap(NamedTuple):
     """A strictly increasing map of log-odds at even prevalence."""
 
     at: np.ndarray
-    """(k,), increasing log-odds"""
+    """(k,): increasing log-odds"""
     shift: np.ndarray
-    """(k,), added there; linear between, and constant beyond both ends"""
+    """(k,): shift of the log-odds there; linear between, and constant beyond both ends"""
     ratio: float
-    """false alarms at even odds over those of the calibration; NaN where that has none"""
+    """false positives at even odds relative to the calibration sample; NaN where that has none"""
 
     def moved(self, log_odds: np.ndarray) -> np.ndarray:
-        """Return moved log-odds; infinite ones stay."""
+        """Return the shifted log-odds; infinite ones are unchanged."""
         return np.asarray(log_odds + np.interp(log_odds, self.at, self.shift))
 
 
 def match_false_alarms(home: ClassScores, pool: np.ndarray, prevalence: float) -> OddsMap:
-    """Return the map of log-odds that the false-alarm rates of a pool ask for.
+    """Estimate the map of log-odds from the false positive rates of a pool.
 
-    A pool tells how negatives score, and not how positives do. If these score as those of the calibration where it
-    matters, the odds of a score stay. If whatever moves the scores of negatives moves those of positives alike, a score
-    means what the score of the same false-alarm rate means among the rows of the calibration. The odds are the
-    geometric mean of those of both assumptions: half of the way. A rate is taken to differ from that of the calibration
-    no more than its standard error leaves. The shift is constant beyond the scores that ten rows of the pool reach, and
-    where positives are over a third of the rows.
+    A pool shows the scores of negatives but not those of positives. If positives score as in the calibration sample,
+    the odds of a score are unchanged. If the scores of positives shift in the same way as those of negatives, a score
+    means the same as the calibration score with the same false positive rate. The result is the geometric mean of the
+    odds under both assumptions. A rate differs from that of the calibration sample only by as much as exceeds its
+    standard error. The shift is constant above the score that ten rows of the pool reach, and where positives are more
+    than a third of the rows.
 
     Parameters
     ----------
     home : ClassScores
-        Log-odds, at even prevalence, of the rows of the calibration.
+        Log-odds of the calibration sample, at even prevalence.
     pool : ndarray of shape (n,)
-        Finite log-odds, at even prevalence, of unlabelled rows.
+        Finite log-odds of unlabelled rows, at even prevalence.
     prevalence : float
-        Fraction of positives in the pool, from 0 to 0.1. They are taken to score as those of the calibration, and are
-        subtracted from the rates.
+        Fraction of positives in the pool, from 0 to 0.1. They are assumed to score as in the calibration sample, and
+        are subtracted from the rates.
     """
     n, z = len(pool), np.sort(pool)
     rates = _LARGEST_RATE * _STEP ** -np.arange(200.0)
@@ -161,21 +162,21 @@ def match_false_alarms(home: ClassScores, pool: np.ndarray, prevalence: float) -
     positives = prevalence * home.positive.rate(at)
     kept = positives <= _POSITIVES_ABOVE * reached
     at, rate = at[kept], _without(reached[kept], positives[kept], prevalence)
-    # Scores of the calibration whose rates the pool allows. Where that of a score itself is among them, it stays.
+    # Range of the calibration scores whose rates agree with the pool. Scores within their own range stay unchanged.
     low, high = (home.negative.reached_by(end) for end in _standard_interval(rate, n, home.negative.n))
     target = np.clip(at, low, high)
-    # The whole of the way keeps the order of the scores; half of it keeps half of their differences.
+    # The full shift preserves the order of the scores; half of it also preserves half of their differences.
     return OddsMap(at, _STRENGTH * (target - at), _ratio_at_even_odds(home, z, prevalence))
 
 
 def _without(reached: np.ndarray, positives: np.ndarray, prevalence: float) -> np.ndarray:
-    """Return the false-alarm rates of rows of which some are positives; they fall with the score."""
+    """Subtract the positives from rates; the remaining false positive rates decrease with the score."""
     return np.minimum.accumulate(np.atleast_1d((reached - positives) / (1.0 - prevalence)))
 
 
 def _standard_interval(rate: np.ndarray, n: int, n_home: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the upper and the lower end of Wilson's interval at one standard error, of rates in both samples."""
-    # The variances of the two samples add up to that of one which is smaller than either.
+    """Return the upper and the lower end of Wilson's interval of one standard error for the rates in both samples."""
+    # The variances of the two samples add up to that of one sample that is smaller than either.
     size = 1.0 / (1.0 / n + 1.0 / n_home)
     middle = (rate + 0.5 / size) / (1.0 + 1.0 / size)
     half = np.sqrt(rate * (1.0 - rate) / size + 0.25 / size**2) / (1.0 + 1.0 / size)
@@ -190,14 +191,13 @@ def _ratio_at_even_odds(home: ClassScores, z: np.ndarray, prevalence: float) -> 
 
 
 def recalibrated_calibrator(calibrator: IsotonicCalibrator, prevalence: float, odds: OddsMap) -> IsotonicCalibrator:
-    """Return a calibrator whose probabilities and intervals are moved, at the `prevalence` of the fit.
+    """Return a calibrator with shifted probabilities and intervals, at the `prevalence` of the fit.
 
-    Its curve is linear in each of eight parts of a segment of the old one; the rows of the fit are those of the old
-    one.
+    Each segment of the old curve is divided into eight linear parts; the numbers of rows in the fit are unchanged.
     """
 
     def moved(p: np.ndarray) -> np.ndarray:
-        # 0 and 1, ends of intervals, have infinite log-odds.
+        # The ends of intervals may be 0 or 1, with infinite log-odds.
         even = odds.moved(even_log_odds(p, prevalence))
         return shift_prior(expit(even), _EVEN, prevalence)
 

@@ -1,4 +1,4 @@
-"""Probabilities against what was observed: reliability in bins of equal mass, and its mean error."""
+"""Reliability of probabilities in bins of equal mass, and the expected calibration error."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["Reliability", "expected_calibration_error", "reliability", "wilson"]
 
 
 class Reliability(NamedTuple):
-    """What `reliability` returns: a row per bin, from the lowest probabilities to the highest.
+    """Result of `reliability`: one element per bin, from the lowest probabilities to the highest.
 
     Attributes
     ----------
     predicted : ndarray of shape (n_bins,), float64
-        Mean probability of the bin's rows, weighted.
+        Weighted mean probability of the rows in the bin.
     observed : ndarray of shape (n_bins,), float64
-        Fraction of positives among them, weighted.
+        Weighted fraction of positives among them.
     rows : ndarray of shape (n_bins,), int64
         Number of rows, without those of weight 0.
     low, high : ndarray of shape (n_bins,), float64
-        Wilson's 95 % interval of `observed`. With weights, for as many trials as have its variance [1]_.
+        Wilson's 95 % interval of `observed`. With weights, for the number of trials with the same variance [1]_.
 
     References
     ----------
@@ -47,32 +47,32 @@ class Reliability(NamedTuple):
 
 
 def reliability(y: Any, p: Any, n_bins: int = 15, sample_weight: Any = None) -> Reliability:
-    """Predicted against observed fractions of positives, in bins of equal mass.
+    """Compare predicted with observed fractions of positives, in bins of equal mass.
 
-    Rows of one probability share a bin, so the bins do not depend on the order of the rows; they are then only about
-    equal, and there may be fewer of them. Bins of equal width would leave nearly all rows of a rare class in one.
+    Rows with equal probabilities share a bin, so the bins do not depend on the order of the rows; they may then be only
+    approximately equal, and fewer. With bins of equal width, nearly all rows of a rare class would be in one bin.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Clean labels, 0 or 1. One class alone is taken.
+        Clean labels, 0 or 1. A single class is accepted.
     p : array-like of shape (n,)
         Probabilities from 0 to 1, no NaN.
     n_bins : int, default=15
         Largest number of bins.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0, such as the inverse of the probability with which each was chosen to be
-        labelled. The bins then have equal weight. None: 1 for each.
+        Sample weights, finite and non-negative, such as the inverse of the probability with which each row was selected
+        to be labelled. The bins then have equal weight. If None, every row has weight 1.
 
     Returns
     -------
     Reliability
-        The named tuple ``(predicted, observed, rows, low, high)``.
+        Named tuple ``(predicted, observed, rows, low, high)``.
 
     Raises
     ------
     ValueError
-        No rows, lengths that differ, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins, weights
+        No rows, inconsistent lengths, labels other than 0 and 1, a `p` that is NaN or outside 0 to 1, no bins, weights
         that are negative, not finite or all 0.
 
     Examples
@@ -86,16 +86,16 @@ def reliability(y: Any, p: Any, n_bins: int = 15, sample_weight: Any = None) -> 
     rows, total = np.bincount(bins), np.bincount(bins, weight)
     positives = np.bincount(bins, weight * labels)
     trials = rows if sample_weight is None else effective_trials(bins, labels, weight)
-    # Rounding may take a product above the trials.
+    # Rounding may take the product above the number of trials.
     low, high = wilson(np.minimum(positives * (trials / total), trials), trials)
     return Reliability(np.bincount(bins, weight * values) / total, positives / total, rows, low, high)
 
 
 def expected_calibration_error(y: Any, p: Any, n_bins: int = 15, sample_weight: Any = None) -> float:
-    """Mean distance between predicted and observed shares, over bins of equal mass [1]_.
+    """Compute the mean absolute difference between predicted and observed fractions, over bins of equal mass [1]_.
 
-    Noise alone makes it positive: with m rows to a bin of share q, a perfect calibration gives about
-    ``0.8 sqrt(q (1 - q) / m)`` in that bin.
+    Noise alone makes it positive: with m rows in a bin with a fraction q of positives, a perfect calibration gives
+    about ``0.8 sqrt(q (1 - q) / m)`` in that bin.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def expected_calibration_error(y: Any, p: Any, n_bins: int = 15, sample_weight: 
     Raises
     ------
     ValueError
-        As `reliability`.
+        As in `reliability`.
 
     References
     ----------
@@ -133,11 +133,11 @@ def expected_calibration_error(y: Any, p: Any, n_bins: int = 15, sample_weight: 
 
 
 def _binned(y: Any, p: Any, n_bins: int, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return checked labels and probabilities, the number of each row's bin, and weights above 0."""
+    """Return validated labels and probabilities, the index of each row's bin, and weights above 0."""
     labels = checked_labels(y)
     values = checked_probabilities(p, len(labels))
     if not len(labels):
-        raise ValueError("The 'y' parameter must be of at least one row. Got none instead.")
+        raise ValueError("The 'y' parameter must have at least one row. Got none instead.")
     weight, labels, values = weighed(sample_weight, labels, values)
     if weight is None:
         weight = np.ones(len(labels))
@@ -145,26 +145,26 @@ def _binned(y: Any, p: Any, n_bins: int, sample_weight: Any) -> tuple[np.ndarray
 
 
 def wilson(k: Any, n: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a share [1]_.
+    """Compute Wilson's score interval of a fraction [1]_.
 
     Parameters
     ----------
     k : array-like
-        Successes, from 0 to `n`; need not be whole.
+        Number of successes, from 0 to `n`, not necessarily whole.
     n : array-like
-        Trials, above 0. `k` and `n` broadcast.
+        Number of trials, above 0. `k` and `n` are broadcast.
     level : float, default=0.95
-        Coverage, between 0 and 1, both left out.
+        Confidence level, between 0 and 1 (exclusive).
 
     Returns
     -------
     low, high : ndarray of the common shape, float64
-        Numbers where `k` and `n` are. The lower end is exactly 0 at ``k = 0`` and the upper exactly 1 at ``k = n``.
+        Scalars where `k` and `n` are. The lower end is exactly 0 for ``k = 0``, and the upper exactly 1 for ``k = n``.
 
     Raises
     ------
     ValueError
-        No trials, successes that are fewer than 0, more than `n` or NaN, or what is no number.
+        If `n` is not above 0, `k` is negative, above `n` or NaN, or either is not numeric.
 
     References
     ----------
@@ -181,15 +181,15 @@ def wilson(k: Any, n: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]
     successes, trials = np.broadcast_arrays(checked_numbers("k", k), checked_numbers("n", n))
     few = trials[~((trials > 0.0) & np.isfinite(trials))]
     if few.size:
-        raise ValueError(f"The 'n' parameter must be a number of trials above 0. Got {few.flat[0]:g} instead.")
+        raise ValueError(f"The 'n' parameter must be above 0. Got {few.flat[0]:g} instead.")
     strange = successes[~((successes >= 0.0) & (successes <= trials))]
     if strange.size:
-        raise ValueError(f"The 'k' parameter must be from 0 to the trials 'n'. Got {strange.flat[0]:g} instead.")
+        raise ValueError(f"The 'k' parameter must be from 0 to 'n'. Got {strange.flat[0]:g} instead.")
     share = successes / trials
     stretch = 1.0 + z**2 / trials
     centre = (share + z**2 / (2.0 * trials)) / stretch
     half = z * np.sqrt(share * (1.0 - share) / trials + (z / (2.0 * trials)) ** 2) / stretch
-    # In exact arithmetic these ends are 0 and 1; rounding would leave a last digit.
+    # These ends are exactly 0 and 1; rounding would leave small differences.
     low = np.where(successes == 0.0, 0.0, centre - half)
     high = np.where(successes == trials, 1.0, centre + half)
     return low[()], high[()]

@@ -1,4 +1,4 @@
-"""The fraction of positives among rows without labels, estimated from their calibrated probabilities."""
+"""Prevalence of unlabelled rows, estimated from their calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_ITERATIONS = 200
 
 
 class PriorShift(NamedTuple):
-    """What `estimate_shift` returns.
+    """Result of `estimate_shift`.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class PriorShift(NamedTuple):
     low, high : float
         Its 95 % interval.
     iterations : int
-        Steps to `value`.
+        Number of iterations.
     note : str
-        "", or what cannot be told, such as "not distinguishable from none: at most 0.0021".
+        "", or a caveat, such as "not distinguishable from none: at most 0.0021".
 
     Examples
     --------
@@ -48,47 +48,47 @@ class PriorShift(NamedTuple):
 def estimate_shift(
     p: Any, train_prior: float, groups: Any = None, *, n_boot: int = 200, random_state: int = 0
 ) -> PriorShift:
-    """Prevalence of unlabelled rows, from probabilities that were calibrated at another one.
+    """Estimate the prevalence of unlabelled rows from probabilities that were calibrated at another prevalence.
 
-    The maximum of the likelihood that Saerens et al. [1]_ climb to by EM. With ``a = p / train_prior`` and
-    ``b = (1 - p) / (1 - train_prior)``, the ratios of the densities of either class to those of the calibration rows,
-    it is the ``q`` at the maximum of the mean of ``log(q a + (1 - q) b)``. EM puts in `q`, averages the shifted
-    probabilities, and repeats; with few positives that creeps. The function is concave in `q`, so Newton's steps, kept
-    inside the bracket where the maximum lies, find the same point in a few.
+    The estimate is the maximum of the likelihood of Saerens et al. [1]_, who find it by EM. With ``a = p /
+    train_prior`` and ``b = (1 - p) / (1 - train_prior)``, the ratios of the densities of the two classes to that of the
+    calibration rows, it is the ``q`` that maximises the mean of ``log(q a + (1 - q) b)``. EM alternates between
+    shifting the probabilities to `q` and averaging them, which converges slowly for few positives. The function is
+    concave in `q`, so Newton's method, with a bracket of the maximum, finds the same result in a few steps.
 
     Parameters
     ----------
     p : array-like of shape (n,)
         Probabilities at `train_prior`, from 0 to 1, no NaN.
     train_prior : float
-        Fraction of positives that `p` was calibrated on, between 0 and 1, both left out.
+        Fraction of positives in the sample that `p` was calibrated on, between 0 and 1 (exclusive).
     groups : array-like of shape (n,), default=None
-        Rows with one value are drawn together. None: each row by itself.
+        Group labels. Rows with the same value are drawn together. If None, rows are independent.
     n_boot : int, default=200
-        Draws for the interval.
+        Number of bootstrap draws for the interval.
     random_state : int, default=0
-        Seed of the draws.
+        Random seed of the draws.
 
     Returns
     -------
     PriorShift
-        The named tuple ``(value, low, high, iterations, note)``. Where the interval touches 0 or 1 the note says so,
-        and only its other end means anything. `shift_prior` takes a `value` between 0 and 1.
+        Named tuple ``(value, low, high, iterations, note)``. Where the interval touches 0 or 1, the note says so, and
+        only its other end is meaningful. `shift_prior` accepts a `value` between 0 and 1 (exclusive).
 
     Raises
     ------
     ValueError
-        No rows or groups, or one alone, a `p` that is NaN or outside 0 to 1, probabilities that are all equal, a
-        prevalence that is not between 0 and 1, groups that are missing or of mixed types.
+        No rows or groups, or only one, a `p` that is NaN or outside 0 to 1, probabilities that are all equal, a
+        prevalence outside (0, 1), missing groups or groups of mixed types.
 
     Notes
     -----
-    Right where the target rows differ from those of the calibration in their fraction of positives and in nothing else:
-    other seeing or another selection of clusters shifts the answer without a sign of it. Percentiles of a bootstrap of
-    the rows: the errors of the calibration itself are not in the interval, and matter most for rare positives. From
-    true probabilities it holds the truth in nine of ten simulations, from those of a calibration on 100 positives in
-    seven; and far below the prevalence of the calibration such an estimate may lie well off, by three times at 1e-3
-    (`benchmarks/calibration.py`).
+    The estimate is correct if the target rows differ from the calibration rows only in their fraction of positives:
+    other seeing or another selection of clusters biases it without any sign. The interval has the percentiles of a
+    bootstrap of the rows. It does not include the errors of the calibration itself, which matter most for rare
+    positives. With true probabilities it contains the true value in nine of ten simulations, with those of a
+    calibration on 100 positives in seven. Far below the prevalence of the calibration, the estimate may be far off, by
+    a factor of three at 1e-3 (`benchmarks/calibration.py`).
 
     References
     ----------
@@ -122,10 +122,10 @@ def estimate_shift(
     )
     n_groups = len(np.unique(group))
     if n_groups < 2:
-        raise ValueError(f"The 'p' parameter must be of at least two rows or groups. Got {n_groups} instead.")
+        raise ValueError(f"The 'p' parameter must have at least two rows or groups. Got {n_groups} instead.")
     if values.min() == values.max():
         raise ValueError(
-            "The 'p' parameter must differ between rows: equal probabilities tell nothing of the prevalence. "
+            "The 'p' parameter must differ between rows: equal probabilities carry no information on the prevalence. "
             f"Got {values[0]:g} in all {len(values)} rows instead."
         )
     positive, negative = values / train, (1.0 - values) / (1.0 - train)
@@ -136,8 +136,8 @@ def estimate_shift(
         times = np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups)
         drawn[i] = _maximum(positive, negative, times[group].astype(np.float64), share)[0]
     low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
-    # Draws of rows without a positive have none either. None among n rows is what a fraction of 3 / n leaves in one
-    # case of twenty.
+    # The bootstrap has no spread for rows without positives. Zero positives among n rows occur in one of twenty cases
+    # for a fraction of 3 / n.
     least = 1.0 - 0.05 ** (1.0 / n_groups)
     if low == 0.0:
         high = max(high, least)
@@ -154,11 +154,11 @@ def estimate_shift(
 
 
 def _maximum(positive: np.ndarray, negative: np.ndarray, weight: np.ndarray, start: float) -> tuple[float, int]:
-    """Fraction of positives with the largest likelihood, and the steps to it."""
+    """Return the fraction of positives with the largest likelihood, and the number of iterations."""
     difference = positive - negative
 
     def slope(share: float) -> tuple[float, float]:
-        # Only at the ends, 0 and 1, can the mixture be 0, and it is so where the slope has no end.
+        # The mixture can be 0 only at the ends, 0 and 1, where the slope is infinite.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = difference / (share * positive + (1.0 - share) * negative)
             ratio[weight == 0.0] = 0.0

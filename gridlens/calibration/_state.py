@@ -1,4 +1,4 @@
-"""What a saved calibrator must hold, checked before anything is made of it."""
+"""Validation of the state of a saved calibrator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _METHODS = ("isotonic", "beta")
 
 
 class State(NamedTuple):
-    """The parts of a fitted calibrator."""
+    """State of a fitted calibrator."""
 
     strictly_increasing: bool
     min_positives: int
@@ -30,7 +30,7 @@ class State(NamedTuple):
 
 
 def checked_state(state: Any) -> State:
-    """`state` as a `State`; without ``method`` it is from before there were others than isotonic regression."""
+    """Return `state` as a `State`; without ``method``, it is isotonic, from a version with only that method."""
     if not isinstance(state, dict):
         raise ValueError(f"The 'state' parameter must be a dict from to_dict. Got {type(state).__name__} instead.")
     missing = [key for key in _KEYS if key not in state]
@@ -49,8 +49,8 @@ def checked_state(state: Any) -> State:
     y = checked_column("thresholds_y", state["thresholds_y"])
     if not _rising(x) or len(x) != len(y) or not ((y > 0.0) & (y < 1.0)).all() or (np.diff(y) < 0.0).any():
         raise ValueError(
-            "The 'state' parameter must be of increasing thresholds_x and as many thresholds_y between 0 and 1 "
-            f"that do not fall. Got {_shown(x)} and {_shown(y)} instead."
+            "The 'state' parameter must have increasing thresholds_x, and as many non-decreasing thresholds_y between "
+            f"0 and 1. Got {_shown(x)} and {_shown(y)} instead."
         )
     return State(
         state["strictly_increasing"],
@@ -69,7 +69,7 @@ def _checked_limits(limits: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray] | 
     if limits is None:
         return None
     if not isinstance(limits, list | tuple) or len(limits) != 3:
-        raise ValueError(f"The 'state' parameter must have limits of three lists, or none. Got {limits!r} instead.")
+        raise ValueError(f"The 'state' parameter must have limits of three lists, or None. Got {limits!r} instead.")
     x, low, high = (checked_column("limits", column) for column in limits)
     fitting = _rising(x) and len(x) == len(low) == len(high)
     if not fitting or not ((low >= 0.0) & (low <= high) & (high <= 1.0)).all():
@@ -82,11 +82,11 @@ def _checked_limits(limits: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray] | 
 
 def _checked_curve(curve: Any) -> BetaCurve:
     numbers = checked_column("curve", () if curve is None else curve)
-    # The slopes: of the score, and of both sides.
+    # The slopes of the score and of both sides must not be negative.
     if len(numbers) != len(BetaCurve._fields) or not np.isfinite(numbers).all() or (numbers[[0, 2, 3]] < 0.0).any():
         raise ValueError(
             f"The 'state' parameter must have a curve of {len(BetaCurve._fields)} finite numbers, "
-            f"{', '.join(BetaCurve._fields)}, with slopes that do not fall. Got {_shown(numbers)} instead."
+            f"{', '.join(BetaCurve._fields)}, with non-negative slopes. Got {_shown(numbers)} instead."
         )
     return BetaCurve(*numbers.tolist())
 
@@ -96,5 +96,5 @@ def _rising(x: np.ndarray) -> bool:
 
 
 def _shown(values: np.ndarray) -> str:
-    """`values`, cut short for a message."""
+    """Return `values` as text, shortened for a message."""
     return np.array2string(values, threshold=6, edgeitems=3, precision=6)

@@ -1,4 +1,4 @@
-"""Steps of an isotonic regression: rows pooled until their fraction of positives rises with the score."""
+"""Steps of an isotonic regression: rows pooled until their fraction of positives increases with the score."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from scipy.optimize import isotonic_regression
 
 __all__ = ["SLACK", "Steps", "flat", "interpolate", "pool", "pool_ends", "sloping", "tied"]
 
-# Fraction of the way to 0 or 1 that p goes in the outer half of an end step, and at most again beyond the fitted
-# scores. Small: no label says how p changes there, only that it must not fall with the score.
+# Fraction of the way to 0 or 1 that p moves in the outer half of an end step, and at most again beyond the fitted
+# scores. It is small because no label constrains p there, except that it must not decrease with the score.
 SLACK = 0.1
 
 
 class Steps(NamedTuple):
-    """Groups of rows with one probability each, from the lowest scores to the highest; all of shape (n_steps,)."""
+    """Groups of rows with equal probability, from the lowest scores to the highest; arrays of shape (n_steps,)."""
 
     positives: np.ndarray
     """sum of the weights of the positives, float64"""
@@ -30,7 +30,7 @@ class Steps(NamedTuple):
 
     @property
     def unit(self) -> np.ndarray:
-        """Weight of one effective row: ``rows / unit`` is Kish's effective number."""
+        """Weight of one effective row; ``rows / unit`` is Kish's effective number."""
         return self.squares / self.rows
 
     @property
@@ -41,23 +41,24 @@ class Steps(NamedTuple):
     @property
     def middle(self) -> np.ndarray:
         """Middle of the range of scores."""
-        # Halves first, because the sum may overflow; halves of the smallest floats may round out of the step.
+        # Halve first, because the sum may overflow; clip, because halves of the smallest floats may round out of the
+        # step.
         return np.clip(self.low / 2 + self.high / 2, self.low, self.high)
 
     def part(self, which: slice) -> Steps:
-        """Return some of the steps."""
+        """Return a slice of the steps."""
         return Steps(*(column[which] for column in self))
 
     def joined(self, starts: np.ndarray) -> Steps:
-        """Return wider steps, each of which begins at one of `starts` and ends before the next."""
+        """Return wider steps that begin at each of `starts` and end before the next."""
         columns = (self.positives, self.rows, self.squares)
         positives, rows, squares = (np.add.reduceat(column, starts) for column in columns)
         return Steps(positives, rows, self.low[starts], self.high[np.append(starts[1:], len(self.rows)) - 1], squares)
 
 
 def tied(scores: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Steps:
-    """Return a step for each distinct score, from the lowest."""
-    # Sums of floats depend on their order, the steps must not depend on that of the rows.
+    """Return one step for each distinct score, from the lowest."""
+    # Sort the rows: sums of floats depend on their order, but the steps must not depend on the order of the rows.
     order = np.lexsort((weight, y, scores))
     y, weight = y[order], weight[order]
     values, inverse = np.unique(scores[order], return_inverse=True)
@@ -66,16 +67,16 @@ def tied(scores: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Steps:
 
 
 def pool(levels: Steps) -> Steps:
-    """Return the steps of the isotonic regression on `levels`, whose fractions of positives increase strictly."""
+    """Return the steps of the isotonic regression on `levels`, with strictly increasing fractions of positives."""
     if not len(levels.rows):
         return levels
     steps = levels.joined(isotonic_regression(levels.shares, weights=levels.rows).blocks[:-1])
-    # Rounding may keep neighbours apart whose fractions, as ratios of whole numbers, are equal.
+    # Rounding may keep neighbours separate whose fractions, as ratios of whole numbers, are equal.
     return steps.joined(np.flatnonzero(np.diff(steps.shares, prepend=-1.0) > 0.0))
 
 
 def bounded_shares(steps: Steps) -> np.ndarray:
-    """Return the probability of each step, that of the end steps by Laplace's rule with half effective counts."""
+    """Return the probability of each step; the end steps follow Laplace's rule with half effective counts."""
     shares, unit = steps.shares, steps.unit
     for end in (0, -1):
         shares[end] = (steps.positives[end] / unit[end] + 0.5) / (steps.rows[end] / unit[end] + 1.0)
@@ -83,7 +84,7 @@ def bounded_shares(steps: Steps) -> np.ndarray:
 
 
 def pool_ends(steps: Steps) -> Steps:
-    """Pool the end steps inwards until `bounded_shares` increases: Laplace's rule can pass a neighbour."""
+    """Pool the end steps inwards until `bounded_shares` increases, because Laplace's rule can pass a neighbour."""
     while len(steps.rows) > 1:
         shares = bounded_shares(steps)
         starts = np.arange(len(shares))
@@ -109,13 +110,13 @@ def sloping(steps: Steps) -> tuple[np.ndarray, np.ndarray]:
 
 
 def flat(steps: Steps) -> tuple[np.ndarray, np.ndarray]:
-    """Return thresholds x and y at both ends of each step, once where these are one score."""
+    """Return thresholds x and y at both ends of each step, or one if the ends coincide."""
     kept = np.column_stack([np.ones(len(steps.rows), dtype=bool), steps.high > steps.low]).ravel()
     return np.column_stack([steps.low, steps.high]).ravel()[kept], np.repeat(bounded_shares(steps), 2)[kept]
 
 
 def interpolate(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Interpolate linearly and never fall: `np.interp` can pass the right end of a segment by a last digit."""
+    """Interpolate linearly without decreasing: `np.interp` can exceed the right end of a segment by rounding."""
     if len(x) == 1:
         return np.where(np.isnan(values), np.nan, y[0])
     left = np.clip(np.searchsorted(x, values, side="right") - 1, 0, len(x) - 2)

@@ -1,4 +1,4 @@
-"""Weights of rows that were drawn with unequal probabilities, and the effective numbers that follow from them."""
+"""Weights of rows that were selected with unequal probabilities, and the resulting effective numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["checked_weights", "effective_number", "effective_trials", "weighed"]
 
 
 def checked_weights(sample_weight: Any, length: int) -> np.ndarray | None:
-    """Return weights as float64 of shape (length,), finite, from 0 and not all 0; None stays None.
+    """Return weights as float64 of shape (length,), finite, non-negative and not all 0; None is returned unchanged.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def checked_weights(sample_weight: Any, length: int) -> np.ndarray | None:
     strange = weight[~(np.isfinite(weight) & (weight >= 0.0))]
     if len(strange):
         raise ValueError(
-            "The 'sample_weight' parameter must be finite numbers from 0; leave out the rows without a weight. "
+            "The 'sample_weight' parameter must be finite and non-negative; leave out the rows without a weight. "
             f"Got {strange[0]:g} in {len(strange)} of {length} rows instead."
         )
     if length and not weight.any():
@@ -37,7 +37,7 @@ def checked_weights(sample_weight: Any, length: int) -> np.ndarray | None:
 
 
 def weighed(sample_weight: Any, *columns: Any) -> tuple[Any, ...]:
-    """Return the checked weights and the columns of the rows, without the rows of weight 0; None stays None.
+    """Return the validated weights and the columns without the rows of weight 0; None is returned unchanged.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def effective_number(weight: np.ndarray, groups: np.ndarray | None = None) -> fl
     weight : ndarray of shape (n,), float64
         Weights above 0.
     groups : ndarray of shape (n,), default=None
-        Rows of one value count as one, with their mean weight.
+        Group labels. Rows with the same value count as one, with their mean weight.
 
     Returns
     -------
     float
-        From 1 to the number of rows or groups, which it is for equal weights; 0 for no rows.
+        From 1 to the number of rows or groups, which is reached for equal weights; 0 for no rows.
 
     References
     ----------
@@ -88,16 +88,16 @@ def effective_number(weight: np.ndarray, groups: np.ndarray | None = None) -> fl
 
 
 def effective_trials(bins: np.ndarray, hit: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Compute how many independent trials determine the weighted fraction of hits in each bin as well as its rows do.
+    """Compute the number of independent trials with the same variance as the weighted fraction of hits in each bin.
 
     The variance of the weighted fraction p is ``sum w^2 (hit - p)^2 / (sum w)^2``, that of n trials is ``p (1 - p) /
-    n`` [1]_. The result is at most Kish's effective number: few rows of large weight may happen to hold no hit, and
-    would then not add to the variance.
+    n`` [1]_. The result is at most Kish's effective number, because a few rows of large weight may have no hit by
+    chance, and would then not add to the variance.
 
     Parameters
     ----------
     bins : ndarray of shape (n,), int64
-        Number of each row's bin, without gaps.
+        Index of each row's bin, without gaps.
     hit : ndarray of shape (n,), int64 or bool
     weight : ndarray of shape (n,), float64
         Weights above 0.

@@ -125,7 +125,7 @@ def conformal_selection(
     >>> found.selected, found.threshold
     (array([ True,  True, False, False,  True]), 98.5)
     >>> conformal_selection(np.zeros(9), np.arange(9), [150, 4, 3, 2, 1], fdr=0.1).note
-    'none selected: 1 row scores above all 9 negatives; it takes 49 negatives for that to be enough'
+    'none selected: 1 row scores above all 9 negatives; a selection requires 49 negatives'
     """
     labels, values = _checked(y, score)
     members = None if groups is None else checked_groups(groups, len(labels))

@@ -26,7 +26,7 @@ def checked_x(X: Any) -> np.ndarray:
     except (TypeError, ValueError) as exc:
         raise ValueError(
             "The 'X' parameter must be an array of numbers, scores of shape (n,) or features of shape (n, d). "
-            f"Got {type(X).__name__} that holds something else instead."
+            f"Got a non-numeric {type(X).__name__} instead."
         ) from exc
     if values.ndim not in (1, 2) or (values.ndim == 2 and not values.shape[1]):
         raise ValueError(

@@ -25,7 +25,7 @@ def fit(scores, y, **parameters):
 
 def test_fewer_than_fifty_positives_are_said_and_fifty_are_enough():
     scores, y, _ = draw(0, 4900)
-    with pytest.warns(UserWarning, match="49 positives are fewer than the 50 .* this is a beta calibration"):
+    with pytest.warns(UserWarning, match="49 positives are fewer than the 50 .* a beta calibration"):
         assert IsotonicCalibrator().fit(scores, y).method_ == "beta"
     scores, y, _ = draw(0, 5000)
     with warnings.catch_warnings():
@@ -121,7 +121,7 @@ def test_a_score_that_is_missing_stays_so_without_a_word():
 
 def test_equal_scores_are_said_and_give_the_share():
     y = np.arange(100) < 10
-    with pytest.warns(UserWarning, match="All 'scores' are equal: they tell no row from another"):
+    with pytest.warns(UserWarning, match="All 'scores' are equal: they cannot rank the rows"):
         calibrator = IsotonicCalibrator().fit(np.ones(100), y)
     assert calibrator.method_ == "beta"
     assert calibrator.predict([1.0])[0] == pytest.approx(0.1, rel=0.03)
@@ -151,7 +151,7 @@ def test_state_from_before_there_were_methods_is_isotonic_and_has_no_intervals()
     restored = IsotonicCalibrator.from_dict(old)
     assert restored.method_ == "isotonic"
     np.testing.assert_array_equal(restored.predict(scores), calibrator.predict(scores))
-    with pytest.raises(ValueError, match="has no intervals: it comes from a model of an earlier version"):
+    with pytest.raises(ValueError, match="has no intervals: its model was saved by an earlier version"):
         restored.predict_interval([0.0])
     assert restored.to_dict()["limits"] is None
 
@@ -161,9 +161,9 @@ def test_state_from_before_there_were_methods_is_isotonic_and_has_no_intervals()
     [
         ({"method": "spline"}, "method of isotonic or beta. Got 'spline' instead"),
         ({"curve": None}, r"a curve of 5 finite numbers, slope, .* Got \[\] instead"),
-        ({"curve": [1.0, 0.0, -1.0, 1.0, 0.0]}, "with slopes that do not fall"),
+        ({"curve": [1.0, 0.0, -1.0, 1.0, 0.0]}, "with non-negative slopes"),
         ({"curve": [1.0, 0.0, 1.0, 1.0, float("nan")]}, "a curve of 5 finite numbers"),
-        ({"limits": [[0.0]]}, "limits of three lists, or none"),
+        ({"limits": [[0.0]]}, "limits of three lists, or None"),
         ({"limits": [[0.0, 1.0], [0.2, 0.3], [0.1, 0.4]]}, "limits of increasing scores"),
         ({"limits": [[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]}, "limits of increasing scores"),
     ],

@@ -115,7 +115,7 @@ def test_design_effect_by_hand():
     [
         ([0, 1], r"'groups' parameter must be of shape \(4,\), a group for each row. Got shape \(2,\) instead"),
         ([0, 1, 2, np.nan], "'groups' parameter must have a group for each row; .* Got none in 1 of 4 rows instead"),
-        (np.array([0, 1, 2, "a"], dtype=object), "'groups' parameter must be numbers alone or text alone"),
+        (np.array([0, 1, 2, "a"], dtype=object), "'groups' parameter must be all numbers or all text"),
         ([[0], [1, 2], [3], [4]], r"'groups' parameter must be of shape \(n,\). Got rows of unequal lengths instead"),
     ],
 )

@@ -219,9 +219,9 @@ def test_clone_is_unfitted():
         ([0.0, 1.0], [[0, 1]], r"'y' parameter must be of shape \(n,\)\. Got shape \(1, 2\) instead"),
         ([0.0, 1.0], [0, 2], "'y' parameter must be 0 or 1 in each row. Got 2 instead"),
         ([0.0, 1.0], [0, np.nan], "'y' parameter must be 0 or 1 in each row. Got nan instead"),
-        ([0.0, 1.0], ["0", "1"], "'y' parameter must be numbers 0 and 1. Got an array of <U1 instead"),
-        ([0.0, 1.0], [1, 1], "'y' parameter must be of both classes, .* Got 2 of 1 and 0 of 0 instead"),
-        ([], [], "'y' parameter must be of both classes, .* Got 0 of 1 and 0 of 0 instead"),
+        ([0.0, 1.0], ["0", "1"], "'y' parameter must contain the numbers 0 and 1. Got an array of <U1 instead"),
+        ([0.0, 1.0], [1, 1], "'y' parameter must contain both classes, .* Got 2 of 1 and 0 of 0 instead"),
+        ([], [], "'y' parameter must contain both classes, .* Got 0 of 1 and 0 of 0 instead"),
     ],
 )
 def test_wrong_fits_are_refused(scores, y, message):
@@ -252,7 +252,7 @@ def test_wrong_parameter_and_wrong_prediction_are_refused():
 def test_damaged_state_is_refused(change):
     state = Isotonic().fit([0, 1], [0, 1]).to_dict()
     assert len(state["thresholds_x"]) == 2
-    with pytest.raises(ValueError, match="'state' parameter must be of increasing thresholds_x"):
+    with pytest.raises(ValueError, match="'state' parameter must have increasing thresholds_x"):
         IsotonicCalibrator.from_dict(state | change)
 
 

@@ -62,5 +62,5 @@ def test_what_is_no_probability_is_refused(p, shown):
 
 
 def test_what_is_no_number_is_refused():
-    with pytest.raises(ValueError, match=r"'p' parameter must be probabilities\. Got list that holds something else"):
+    with pytest.raises(ValueError, match=r"'p' parameter must be probabilities\. Got a non-numeric list"):
         shift_prior(["high"], 0.5, 0.1)

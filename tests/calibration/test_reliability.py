@@ -83,7 +83,7 @@ def test_fewer_rows_than_bins_and_one_class():
 @pytest.mark.parametrize(
     ("y", "p", "n_bins", "message"),
     [
-        ([], [], 15, "'y' parameter must be of at least one row. Got none instead"),
+        ([], [], 15, "'y' parameter must have at least one row. Got none instead"),
         ([0, 1], [0.5], 15, "'p' parameter must be as long as 'y', of length 2. Got length 1 instead"),
         ([0, 3], [0.5, 0.5], 15, "'y' parameter must be 0 or 1 in each row. Got 3 instead"),
         ([0, 1], [0.5, np.nan], 15, "'p' parameter must be probabilities from 0 to 1, .* Got nan instead"),
@@ -130,12 +130,12 @@ def test_wilson_covers():
 @pytest.mark.parametrize(
     ("k", "n", "level", "message"),
     [
-        (1, 0, 0.95, "'n' parameter must be a number of trials above 0. Got 0 instead"),
-        (3, 2, 0.95, "'k' parameter must be from 0 to the trials 'n'. Got 3 instead"),
-        ([0, -1], 2, 0.95, "'k' parameter must be from 0 to the trials 'n'. Got -1 instead"),
-        ("few", 2, 0.95, "'k' parameter must be an array of numbers. Got str that holds something else instead"),
-        (1, "many", 0.95, "'n' parameter must be an array of numbers. Got str that holds something else instead"),
-        (np.nan, 2, 0.95, "'k' parameter must be from 0 to the trials 'n'. Got nan instead"),
+        (1, 0, 0.95, "'n' parameter must be above 0. Got 0 instead"),
+        (3, 2, 0.95, "'k' parameter must be from 0 to 'n'. Got 3 instead"),
+        ([0, -1], 2, 0.95, "'k' parameter must be from 0 to 'n'. Got -1 instead"),
+        ("few", 2, 0.95, "'k' parameter must be an array of numbers. Got a non-numeric str instead"),
+        (1, "many", 0.95, "'n' parameter must be an array of numbers. Got a non-numeric str instead"),
+        (np.nan, 2, 0.95, "'k' parameter must be from 0 to 'n'. Got nan instead"),
         (1, 2, 95, r"'level' parameter must be a number between 0 and 1 \(exclusive\). Got 95 instead"),
     ],
 )

@@ -103,8 +103,8 @@ def test_seed_and_round_trip_with_shift_prior():
         ([0.1, 0.2], 0.0, None, "'train_prior' parameter must be a number between 0 and 1 .* Got 0.0 instead"),
         ([0.1, 0.2], 1, None, "'train_prior' parameter must be a number between 0 and 1 .* Got 1 instead"),
         ([0.1, 0.1], 0.5, None, "'p' parameter must differ between rows: .* Got 0.1 in all 2 rows instead"),
-        ([], 0.5, None, "'p' parameter must be of at least two rows or groups. Got 0 instead"),
-        ([0.1, 0.2], 0.5, [1, 1], "'p' parameter must be of at least two rows or groups. Got 1 instead"),
+        ([], 0.5, None, "'p' parameter must have at least two rows or groups. Got 0 instead"),
+        ([0.1, 0.2], 0.5, [1, 1], "'p' parameter must have at least two rows or groups. Got 1 instead"),
         ([0.1, 0.2], 0.5, [1], r"'groups' parameter must be of shape \(2,\)"),
     ],
 )

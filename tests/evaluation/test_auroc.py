@@ -157,7 +157,7 @@ def test_infinite_scores_rank():
         ([0, 1], [1, 2], {"groups": [0]}, r"'groups' parameter must be of shape \(2,\), .* Got shape \(1,\) instead"),
         ([0, 1], [1, 2], {"groups": [np.nan, 1]}, "'groups' parameter must have .* Got none in 1 of 2 rows instead"),
         ([0, 1], [1, 2], {"groups": [None, None]}, "'groups' parameter must have .* Got none in 2 of 2 rows instead"),
-        ([0, 1], [1, 2], {"groups": MIXED}, "'groups' parameter must be numbers alone .* Got a mixture instead"),
+        ([0, 1], [1, 2], {"groups": MIXED}, "'groups' parameter must be all numbers .* Got a mixture instead"),
         ([0, 1], [1, 2], {"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )

@@ -218,7 +218,7 @@ def test_places_that_are_not_in_the_list_are_refused(reviewed):
         ({"n_rows": 0}, "'n_rows' parameter must be an integer of at least 1. Got 0 instead"),
         ({"n_rows": 1e5}, "'n_rows' parameter must be an integer of at least 1. Got 100000.0 instead"),
         ({"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
-        ({"groups": MIXED}, "'groups' parameter must be numbers alone or text alone"),
+        ({"groups": MIXED}, "'groups' parameter must be all numbers or all text"),
         ({"score": [1, np.nan]}, "'score' parameter must not contain NaN"),
     ],
 )
