@@ -97,7 +97,7 @@ def test_a_bundle_keeps_the_calibration_and_says_so(louder, fitted, rows, tmp_pa
     described = describe_model(tmp_path / "model")
     assert "- Then recalibrated on 2,000 cutouts" in described.card
     assert described.detector["recalibration"] == str(louder.recalibration_)
-    with pytest.raises(GridlensError, match=r"recalibrated before.*Recalibrate the model that it was made from"):
+    with pytest.raises(GridlensError, match=r"recalibrated before.*Recalibrate the original model"):
         loaded.recalibrated(rows)
     fitted.save(tmp_path / "plain")
     pool = non_lenses(300, 9)
@@ -126,7 +126,7 @@ def test_a_model_without_the_scores_of_its_calibration_says_what_to_do(fitted, r
     state = json.loads((tmp_path / "model" / "detector.json").read_text())
     restate(tmp_path / "model", class_scores=None)
     assert state["class_scores"] is not None
-    with pytest.raises(GridlensError, match=r"holds no scores of the rows.*Train the model again"):
+    with pytest.raises(GridlensError, match=r"contains no scores of its calibration rows.*Train the model again"):
         load_model(tmp_path / "model").recalibrated(rows)
     few = LensDetector(members=(LinearMember(turns=False),)).fit(*feature_rows(100, 1))
     with pytest.raises(GridlensError, match="fewer than 100 non-lenses"):
@@ -149,7 +149,7 @@ def test_pools_that_are_too_small_or_known_are_refused(fitted):
     pool[199:] = np.nan
     with pytest.raises(
         GridlensError,
-        match=r"at least 200 usable cutouts, without those that the model learned from: .* Got 199 \(of 250\) instead",
+        match=r"at least 200 usable cutouts, without training cutouts of the model: .* Got 199 \(of 250\) instead",
     ):
         fitted.recalibrated(pool)
     # The model has learned from these, and scores them too well.

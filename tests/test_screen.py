@@ -248,7 +248,7 @@ def test_the_table_is_ranked_across_branches(cascading, scored):
 
 @pytest.mark.parametrize("screen", [0, -0.1, 1.5, np.nan, "0.1", True, None])
 def test_a_screen_is_a_fraction(cascading, scored, screen):
-    with pytest.raises(ValueError, match=r"'screen' parameter must be a fraction above 0 and at most 1\. Got"):
+    with pytest.raises(ValueError, match=r"'screen' parameter must be above 0 and at most 1\. Got"):
         cascading.score_rows(scored, screen=screen)
 
 
@@ -256,7 +256,7 @@ def test_models_that_cannot_screen_say_why(detector, scored):
     with pytest.raises(GridlensError, match=r"None of its members \(lightgbm\) is a slow one"):
         detector.score_rows(scored, screen=0.1)
     alone = LensDetector(members=(Corner(),)).fit(*rows_with_pixels(60, 1))
-    with pytest.raises(GridlensError, match="It has no member besides corner that could screen"):
+    with pytest.raises(GridlensError, match="It has no members besides corner that could screen"):
         alone.score_rows(scored, screen=0.1)
 
 
@@ -273,7 +273,7 @@ def test_a_bundle_keeps_its_screen(cascading, scored, bundle):
     pd.testing.assert_frame_equal(loaded.score_rows(scored, screen=0.1), cascading.score_rows(scored, screen=0.1))
     loaded.screen_ = None
     loaded.save(bundle.parent / "old")
-    with pytest.raises(GridlensError, match="It holds no calibration of a screen: an earlier version"):
+    with pytest.raises(GridlensError, match="It contains no calibration of a screen: it was saved by an earlier version"):
         load_model(bundle.parent / "old").score_rows(scored, screen=0.1)
 
 

@@ -1,4 +1,4 @@
-"""`LensDetector`: from cutouts to a ranked table."""
+"""`LensDetector`: ranking of cutouts by the probability of a strong lens."""
 
 from gridlens.detector._detector import LensDetector
 from gridlens.detector._table import (

@@ -1,4 +1,4 @@
-"""`LensDetector`: from cutouts to a ranked table."""
+"""`LensDetector`: ranking of cutouts by the probability of a strong lens."""
 
 from __future__ import annotations
 
@@ -43,53 +43,53 @@ __all__ = ["LensDetector"]
 class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEstimator):
     """Rank cutouts of galaxy clusters by the probability that they hold a strong lens.
 
-    Features are extracted, members learn from them, a stack joins the members, and an isotonic regression on clean
-    labels turns the stack's score into a probability. At what prevalence is declared, not learned.
+    Features are extracted, members are fitted to them, a stack combines the members, and an isotonic regression on
+    clean labels turns the score of the stack into a probability. The prevalence is not learned; it is given when
+    scoring.
 
     Parameters
     ----------
     members : sequence of str or of Member, default=("lightgbm", "patch")
-        Names as `gridlens.stacking.known_members` lists them, with parameters where they are not the usual ones, such
-        as "patch(n_estimators=300)"; or unfitted members.
+        Names as listed by `gridlens.stacking.known_members`, optionally with parameters, such as
+        "patch(n_estimators=300)"; or unfitted members.
     metadata : {"image", "survey", "all"}, default="image"
-        Metadata that members on features may see, see `GridPatchExtractor`.
+        Metadata that members on features may use, see `GridPatchExtractor`.
     meta : {"auto", "logistic", "convex"}, default="auto"
-        How members are weighed, see `gridlens.stacking.MemberStack`.
+        Method that combines the members, see `gridlens.stacking.MemberStack`.
     final : {"refit", "average"}, default="refit"
-        Members fitted on all rows once more, or those of the folds, averaged.
+        "refit" fits the members again to all rows; "average" averages the members of the folds.
     cv : int, default=5
-        Folds for the stack's weights and for a calibration on the training labels.
+        Number of folds for the weights of the stack and for a calibration on the training labels.
     n_jobs : int, default=1
-        Threads of the extraction and processes of the fits; -1 for all processors.
+        Number of threads of the extraction and of processes of the fits; -1 uses all processors.
     random_state : int, default=None
-        None leaves each member's own.
+        Random seed of the members and folds. If None, each member uses its own.
     verbose : int, default=0
-        1 shows the progress of the fits on a terminal, or as a line a minute in a log; 0 is silent.
+        If 1, show the progress of the fits on a terminal, or as one line per minute in a log; 0 is silent.
 
     Attributes
     ----------
     stack_ : MemberStack
     members_ : DataFrame
-        A row for each member: `name`, `consumes`, `weight` in the stack, `auroc` and `average_precision` out of fold
-        (against the labels of the training), and `auroc_in_sample` on the rows of the fit: what is far above `auroc`
-        was learned by heart. NaN where a single member was never fitted on folds.
+        One row for each member: `name`, `consumes`, `weight` in the stack, out-of-fold `auroc` and `average_precision`
+        (with respect to the training labels), and `auroc_in_sample` on the rows of the fit: a value far above `auroc`
+        indicates overfitting. NaN if a single member was not fitted on folds.
     calibrator_ : IsotonicCalibrator
     training_prevalence_ : float
         Prevalence of labelled lenses among the rows of the fit.
-    calibration_prevalence_ : float
+    Prevalence of labelled lenses among the training rows.
         Prevalence of lenses in the set that the probabilities were calibrated on.
-    training_rows_ : ndarray of shape (n_rows,), uint64
+    Prevalence of lenses in the calibration set.
         Sorted hashes of the rows of the fit and of the calibration, by which `score_cutouts` finds them again; empty
-        for a model that was saved without them.
-    novelty_ : Novelty or None
+        Sorted hashes of the training and calibration rows, with which `score_cutouts` recognises them; empty for a
+        model that was saved without them.
         Sample of the rows of the fit, which `score_cutouts` compares cutouts with on request; None of under 40 rows.
-    member_names_ : list of str
-    screen_ : Screen or None
-        The calibration rows of `screen` below 1; None where the model cannot screen.
+    Sample of the training rows, with which `score_cutouts` compares cutouts on request; None for fewer than 40 rows.
+        Calibration rows for a `screen` below 1; None if the model cannot screen.
     class_scores_ : ClassScores or None
-        Scores of the calibration rows by class, for `recalibrated`; None where the model cannot be recalibrated.
+        Scores of the calibration rows by class, for `recalibrated`; None if the model cannot be recalibrated.
     recalibration_ : Recalibration or None
-        Description of the pool that the probabilities were recalibrated on; None for a model as it was fitted.
+        Description of the pool that the probabilities were recalibrated on; None for a model that was not recalibrated.
 
     Examples
     --------
@@ -131,31 +131,33 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         calibration_weight: Any = None,
         out_of_fold: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Learn from labelled cutouts.
+        """Fit the members, the stack and the calibration to labelled cutouts.
 
         Parameters
         ----------
         X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
-            Cutouts, measured cutouts, or features that `GridPatchExtractor` made of them. Rejected ones are left out.
+            Cutouts, measured cutouts, or features computed by `GridPatchExtractor`. Rejected cutouts are left out.
         y : array-like of shape (n,)
-            1 for a labelled lens, 0 for the rest.
+            Labels: 1 for a labelled lens, 0 for all others.
         groups : array-like of shape (n,), default=None
-            Rows with one value are views of one cluster and stay in one fold. Rows without a value stand alone.
+            Group labels. Rows with the same value are views of one cluster and stay in one fold. Rows without a value
+            are independent.
         sample_weight : array-like of shape (n,), default=None
-            For the members, and for nothing else: such weights would destroy the calibration.
+            Weights for the members only; in the calibration they would bias the probabilities.
         meta_weight : array-like of shape (n,), default=None
-            For the weights of the members in the stack. Rows with 0 are left out; None weighs all rows alike.
+            Weights for the combination of the members in the stack. Rows of weight 0 are left out. If None, all rows
+            have equal weight.
         calibration : tuple of (X, y) or (X, y, groups), default=None
-            Cutouts (or features) that took no part in the training, with clean labels: 1 a lens, 0 surely none; and
-            the clusters that they are views of.
-            None takes `y` for clean labels and calibrates on out-of-fold scores of the training rows.
+            Cutouts (or features) that are not in the training set, with clean labels, 1 for a lens and 0 for a
+            confirmed non-lens, and optionally the clusters that they are views of. If None, `y` is assumed to be clean,
+            and the out-of-fold scores of the training rows are used.
         calibration_weight : array-like, default=None
-            For the rows of the calibration, which are those of `X` without `calibration`: inverse probabilities of
-            inclusion, where a model chose the rows. Rows with 0 are left out. A detector with such weights has no
-            screen and cannot be recalibrated.
+            Weights of the calibration rows (those of `X` if `calibration` is None): the inverse probabilities of
+            selection, where a model selected the rows. Rows of weight 0 are left out. A detector with such weights
+            cannot screen and cannot be recalibrated.
         out_of_fold : dict, default=None
-            Probabilities (n,) of members by name that were made elsewhere, out of fold, such as on a machine with a
-            GPU. These members must come fitted.
+            Out-of-fold probabilities (n,) of members by name that were computed elsewhere, such as on a machine with a
+            GPU. These members must already be fitted.
 
         Returns
         -------
@@ -164,9 +166,10 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         Raises
         ------
         GridlensError
-            A member needs cutouts and features were given, a member's name is unknown, or a member fails.
+            If a member needs cutouts and features were given, the name of a member is unknown, or a member fails.
         ValueError
-            Labels of the wrong length, or other than 0 and 1; fewer positives, or clusters with some, than folds.
+            If labels have the wrong length or values other than 0 and 1, or there are fewer positives, or clusters with
+            some, than folds.
         """
         inputs, usable = as_inputs(X, self.metadata, self.n_jobs)
         labels = checked_labels("y", y, len(usable))[usable]
@@ -228,13 +231,13 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         return self
 
     def predict_proba(self, X: CutoutSet | Measured | np.ndarray, prevalence: float | None = None) -> np.ndarray:
-        """Return calibrated probabilities of no lens and of a lens.
+        """Return calibrated probabilities of a non-lens and of a lens.
 
         Parameters
         ----------
         X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
         prevalence : float, default=None
-            Fraction of lenses among the cutouts, between 0 and 1. None takes that of the calibration set.
+            Fraction of lenses among the cutouts, between 0 and 1. If None, that of the calibration set.
 
         Returns
         -------
@@ -245,9 +248,9 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         return np.column_stack([1.0 - p, p])
 
     def predict(self, X: CutoutSet | Measured | np.ndarray, prevalence: float | None = None) -> np.ndarray:
-        """Return 1 where a lens is more probable than not, else 0.
+        """Return 1 for cutouts with a probability of a lens above one half, else 0.
 
-        At the prevalence of a survey hardly any cutout is: rank by `predict_proba` or `score_cutouts` there.
+        At the prevalence of a survey hardly any cutout exceeds it: rank with `predict_proba` or `score_cutouts` there.
 
         Parameters
         ----------
@@ -258,20 +261,20 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         Returns
         -------
         ndarray of shape (n,), int64
-            0 for a rejected cutout, of which a warning tells the number.
+            0 for a rejected cutout; a warning gives the number of these.
         """
         p = self.predict_proba(X, prevalence)[:, 1]
         unknown = int(np.isnan(p).sum())
         if unknown:
             warnings.warn(
-                f"{unknown} of {len(p)} cutouts were rejected and are predicted as 0. `score_cutouts` says why.",
+                f"{unknown} of {len(p)} cutouts were rejected and are predicted as 0. `score_cutouts` tells why.",
                 UserWarning,
                 stacklevel=2,
             )
         return (p > 0.5).astype(np.int64)
 
     def decision_function(self, X: CutoutSet | Measured | np.ndarray) -> np.ndarray:
-        """Return the stack's log-odds of a lens, before the calibration.
+        """Return the log-odds of a lens from the stack, before the calibration.
 
         Parameters
         ----------
@@ -286,7 +289,7 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         return self.stack_.decision_function(members)
 
     def member_probabilities(self, X: CutoutSet | Measured | np.ndarray) -> np.ndarray:
-        """Return the probabilities of a lens by each member, uncalibrated, at the prevalence of its training set.
+        """Return the uncalibrated probabilities of a lens by each member, at the prevalence of its training set.
 
         Parameters
         ----------
@@ -307,9 +310,9 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         return p
 
     def calibrated(self, members: np.ndarray, prevalence: float | None = None) -> np.ndarray:
-        """Calibrated probabilities (n,) of a lens from those of the members, (n, n_members); NaN where one is NaN.
+        """Return calibrated probabilities (n,) of a lens from those of the members, (n, n_members).
 
-        `prevalence` is that of `predict_proba`.
+        A row with a NaN gives NaN; `prevalence` is as in `predict_proba`.
         """
         p = self.calibrator_.predict(self.stack_.decision_function(members))
         return p if prevalence is None else shift_prior(p, self.calibration_prevalence_, prevalence)
@@ -329,71 +332,71 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         cutouts : CutoutSet or Measured of n
             As in `score_rows`.
         prevalence : float or "estimate", default=1e-3
-            Prevalence of lenses among such clusters, between 0 and 1. It moves `p_lens` and changes no rank. "estimate"
-            estimates it from the scores with `gridlens.calibration.estimate_shift`, whose notes say how little to trust
-            it where lenses are rare.
+            Prevalence of lenses among such clusters, between 0 and 1. It changes `p_lens` but no rank. "estimate"
+            estimates it from the scores with `gridlens.calibration.estimate_shift`, whose documentation describes its
+            low reliability for rare lenses.
         screen : float, default=1.0
-            Slow members, such as networks, score only the cutouts that the stack of the other members ranks as high as
-            this fraction of the non-lenses of the calibration. The threshold belongs to the model, so that no score
-            depends on the other cutouts; among your cutouts another fraction may pass. Each branch is calibrated on its
-            own rows, which makes their scores comparable. 1 lets all members score all cutouts.
+            Slow members, such as networks, only score cutouts that the stack of the other members ranks as high as this
+            fraction of the calibration non-lenses. The threshold is part of the model, so a score does not depend on
+            other cutouts; a different fraction of your cutouts may pass. Each branch is calibrated on its own rows, so
+            that their scores are comparable. With 1, all members score all cutouts.
         novelty : bool, default=False
-            Compare the cutouts with a sample of those that the model learned from, by their light and arc candidates:
-            it changes no score.
+            Whether to compare the light and the arc candidates of the cutouts with a sample of the training rows.
+            Scores are not affected.
 
         Returns
         -------
         DataFrame of n rows, best first, rejected ones last
             Columns `id`; `ra` and `dec` (of the cluster, degrees, ICRS; NaN where unknown); `path`; `rank` (1 is best;
             0 where rejected); `score` (calibrated, at even prevalence: the probability of a lens if half of the cutouts
-            held one); `p_lens` (calibrated, at `prevalence`: where lenses are rare, it is small for a textbook arc
-            too); `p_low` and `p_high` (95 % interval of the calibration curve there; NaN where the model was calibrated
-            without one); `prevalence` (the same in every row); `status` ("ok" or "rejected"); `message` (why rejected,
-            or a warning); `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`); `valid_fraction` (fraction of
-            the pixels that are finite in all bands; NaN for a cutout that could not be read); of the arc candidate on
-            which the score depends most `arc_x` and `arc_y` (its centroid, px of the cutout, 0-based), `arc_ra` and
-            `arc_dec` (degrees, ICRS; NaN where the orientation of the cutout is unknown), `arc_patch` (0 to 8, -1 where
-            there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr` (mag against the BCG) and `arc_snr` (its
-            signal-to-noise ratio, of which the feature is the arcsinh); `members_in_favour` (members that put it above
-            even odds at even prevalence); `disagreement` (standard deviation of the members' log-odds); with `screen`
-            below 1 `branch` ("full" where all members scored, "classic" where the slow ones did not: their columns are
-            NaN, and the two columns before are of the other members; "" where rejected); with `novelty` the p-value
-            `novelty`, near 0 for a cutout that is unlike those that the model learned from (up to 0.02 it has
-            `CutoutFlag.UNUSUAL`; NaN where rejected); of a recalibrated model `recalibrated_on` (number of cutouts of
-            the pool; more in ``attrs["recalibration"]``); a probability per member, uncalibrated; and a column such as
-            `resnet_spread` for each member that tells how unsure it is, a standard deviation of its own log-odds: over
-            folds with ``final="average"``, over dropout for networks. The prevalence is in ``attrs["prevalence"]`` too,
-            and where it was estimated, the estimate with its interval as text in ``attrs["prevalence_estimate"]``.
-            Where that is not distinguishable from none, the upper end of the interval is taken: `p_lens` is then the
-            most that the scores allow. Units and descriptions of the columns of the members are in
-            ``attrs["columns"]``.
+            contained one); `p_lens` (calibrated, at `prevalence`: where lenses are rare, it is small even for a
+            textbook arc); `p_low` and `p_high` (95 % interval of the calibration curve there; NaN if the calibration of
+            the model has no intervals); `prevalence` (the same in every row); `status` ("ok" or "rejected"); `message`
+            (the reason for a rejection, or a warning); `flags` (the same as bits of `gridlens.cutouts.CutoutFlag`);
+            `valid_fraction` (fraction of the pixels that are finite in all bands; NaN for a cutout that could not be
+            read); for the arc candidate on which the score depends most `arc_x` and `arc_y` (its centroid, px of the
+            cutout, 0-based), `arc_ra` and `arc_dec` (degrees, ICRS; NaN where the orientation of the cutout is
+            unknown), `arc_patch` (0 to 8, -1 where there is none), `arc_distance` (arcsec), `arcness`, `arc_color_gr`
+            (mag relative to the BCG) and `arc_snr` (its signal-to-noise ratio, of which the feature is the arcsinh);
+            `members_in_favour` (number of members above even odds at even prevalence); `disagreement` (standard
+            deviation of the members' log-odds); with `screen` below 1 `branch` ("full" where all members scored,
+            "classic" where the slow ones did not: their columns are NaN, and the two preceding columns are those of the
+            other members; "" where rejected); with `novelty` the p-value `novelty`, near 0 for a cutout unlike the
+            training rows (up to 0.02 it has `CutoutFlag.UNUSUAL`; NaN where rejected); for a recalibrated model
+            `recalibrated_on` (number of cutouts in the pool; more in ``attrs["recalibration"]``); one uncalibrated
+            probability per member; and a column such as `resnet_spread` for each member that estimates its uncertainty,
+            a standard deviation of its own log-odds: over folds with ``final="average"``, over dropout for networks.
+            The prevalence is also in ``attrs["prevalence"]``, and if it was estimated, the estimate with its interval
+            as text in ``attrs["prevalence_estimate"]``. If the estimate is not distinguishable from zero, the upper end
+            of the interval is used: `p_lens` is then an upper limit. Units and descriptions of the columns of the
+            members are in ``attrs["columns"]``.
 
         Raises
         ------
         ValueError
-            `prevalence` is not between 0 and 1, or `screen` is not above 0 and at most 1.
+            If `prevalence` is not between 0 and 1, or `screen` is not above 0 and at most 1.
         GridlensError
-            The prevalence cannot be estimated from these scores; with `screen` below 1, the members of the model are
-            all fast or all slow, it was saved without a screen, or it cannot be calibrated at this fraction; or the
-            model has no sample for `novelty`.
+            If the prevalence cannot be estimated from these scores; with `screen` below 1, if the members of the model
+            are all fast or all slow, the model was saved without a screen, or it cannot be calibrated at this fraction;
+            or if the model has no sample for `novelty`.
         """
         table = rank_table(self.score_rows(cutouts, screen=screen, novelty=novelty), prevalence)
         table.attrs.update(self.column_attrs())
         return table
 
     def column_attrs(self) -> dict[str, Any]:
-        """Return attributes of tables of scores: `attrs["columns"]`, and `attrs["recalibration"]` if there was one."""
+        """Return attributes of score tables: `attrs["columns"]`, and `attrs["recalibration"]` if the model has one."""
         check_is_fitted(self, "calibrator_")
         attrs = described_attrs(self.member_names_, telling(self.stack_.members_))
         return attrs if self.recalibration_ is None else attrs | {"recalibration": str(self.recalibration_)}
 
     def score_rows(self, X: CutoutSet | Measured, *, screen: float = 1.0, novelty: bool = False) -> pd.DataFrame:
-        """Score cutouts, and leave out what needs the whole table: `p_lens` and `rank`.
+        """Score cutouts without the columns that depend on the whole table: `p_lens` and `rank`.
 
         Parameters
         ----------
         X : CutoutSet or Measured of n
-            What was measured before is not measured again; it needs its `cutouts` where a member looks at pixels.
+            Measured cutouts are not measured again; they need their `cutouts` if a member uses pixels.
         screen, novelty
             As in `score_cutouts`.
 
@@ -406,10 +409,10 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         Raises
         ------
         ValueError
-            `screen` is not above 0 and at most 1.
+            If `screen` is not above 0 and at most 1.
         GridlensError
-            A member looks at cutouts, and `X` has none; or the model cannot screen, or has no sample for `novelty`, as
-            for `score_cutouts`.
+            If a member needs cutouts and `X` has none, or the model cannot screen or has no sample for `novelty`, as in
+            `score_cutouts`.
         """
         check_is_fitted(self, "calibrator_")
         cascade = checked_cascade(self.screen_, self.stack_, screen)

@@ -1,4 +1,4 @@
-"""What the members of a detector may look at, whichever form the caller has it in."""
+"""Inputs of the members of a detector, from cutouts, measured cutouts or features."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = [
 ]
 
 Inputs = dict[str, Any]
-"""what members consume, by name: "features" (n, 315), and "cutouts" where they are known"""
+"""inputs of members by name: "features" (n, 315), and "cutouts" where available"""
 
 
 def as_measured(X: CutoutSet | Measured, metadata: str, n_jobs: int | None) -> Measured:
-    """Return measured cutouts with the metadata that a detector may see; cutouts are measured, once."""
+    """Return measured cutouts with the metadata that a detector may use; cutouts are measured first."""
     return measure(X, metadata, n_jobs) if isinstance(X, CutoutSet) else X.with_metadata(metadata)
 
 
 def inputs_of(measured: Measured) -> tuple[Inputs, np.ndarray]:
-    """Return what members may consume of measured cutouts, and a mask (n,) of the rows that are not rejected."""
+    """Return the inputs of members from measured cutouts, and a mask (n,) of the rows that are not rejected."""
     inputs: Inputs = {"features": measured.features}
     if measured.cutouts is not None:
         inputs["cutouts"] = measured.cutouts
@@ -42,7 +42,7 @@ def inputs_of(measured: Measured) -> tuple[Inputs, np.ndarray]:
 
 
 def as_inputs(X: CutoutSet | Measured | np.ndarray, metadata: str, n_jobs: int | None) -> tuple[Inputs, np.ndarray]:
-    """Return what members may consume, and a mask (n,) of the rows that are not rejected."""
+    """Return the inputs of members, and a mask (n,) of the rows that are not rejected."""
     if isinstance(X, CutoutSet | Measured):
         return inputs_of(as_measured(X, metadata, n_jobs))
     features = np.asarray(in_contract_order(X), dtype=np.float32)
@@ -56,39 +56,39 @@ def as_inputs(X: CutoutSet | Measured | np.ndarray, metadata: str, n_jobs: int |
 
 
 def checked_labels(name: str, labels: Any, n: int) -> np.ndarray:
-    """Return n labels, 0 or 1, as int64; raise ValueError for others."""
+    """Return n labels, 0 or 1, as int64; raise ValueError for other values."""
     labels = np.asarray(labels)
     if labels.shape != (n,) or not np.isin(labels, (0, 1)).all():
         raise ValueError(
-            f"The '{name}' parameter must hold one label, 0 or 1, for each of the {n} cutouts. "
+            f"The '{name}' parameter must contain one label, 0 or 1, for each of the {n} cutouts. "
             f"Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()} instead."
         )
     return labels.astype(np.int64)
 
 
 def selected(inputs: Inputs, rows: np.ndarray) -> Inputs:
-    """Return the inputs of the rows in a mask; the same object where that is all of them."""
+    """Return the inputs of the rows in a mask; the same object if the mask selects all rows."""
     return inputs if rows.all() else {name: values[rows] for name, values in inputs.items()}
 
 
 def check_consumed(members: Sequence[Any], inputs: Inputs) -> None:
-    """Raise GridlensError where a member looks at what is not there."""
+    """Raise GridlensError if a member needs an input that is missing."""
     for member in members:
         if member.consumes not in inputs:
             raise GridlensError(
-                f"The member {member.name!r} looks at {member.consumes}, and the 'X' parameter holds "
-                f"{' and '.join(inputs)} alone. Pass a CutoutSet."
+                f"The member {member.name!r} needs {member.consumes}, but the 'X' parameter contains only "
+                f"{' and '.join(inputs)}. Pass a CutoutSet."
             )
 
 
 def checked_weights(name: str, values: Any, usable: np.ndarray) -> np.ndarray | None:
-    """Return the weights of the usable rows, float64; None for None."""
+    """Return the weights of the usable rows as float64; None is returned unchanged."""
     if values is None:
         return None
     weights = np.asarray(values, dtype=np.float64)
     if weights.shape != usable.shape or not (np.isfinite(weights) & (weights >= 0.0)).all():
         raise ValueError(
-            f"The '{name}' parameter must hold a finite weight of 0 or more for each of the {len(usable)} rows. Got "
+            f"The '{name}' parameter must contain a finite non-negative weight for each of the {len(usable)} rows. Got "
             f"shape {weights.shape} with values from {np.min(weights, initial=0.0)} instead."
         )
     return weights[usable]

@@ -1,4 +1,4 @@
-"""The members of a detector beside one another: out of fold, in sample, and on a cutout."""
+"""Comparison of the members of a detector: out of fold, in sample, and for each cutout."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ __all__ = ["agreement", "member_table"]
 
 
 def agreement(members: np.ndarray, training_prevalence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many members (n, n_members) are for a lens, and how far they are from one another in log-odds."""
+    """Return the number of members in favour of a lens, and the standard deviation of their log-odds, each (n,)."""
     log_odds = member_log_odds(members)
-    # Members learned at the prevalence of the training set; above it is above even odds at even prevalence.
+    # Members are fitted at the prevalence of the training set; a log-odds above that is above even odds at even
+    # prevalence.
     return (log_odds > logit(training_prevalence)).sum(axis=1), log_odds.std(axis=1)
 
 
 def member_table(stack: MemberStack, inputs: Inputs, y: np.ndarray) -> pd.DataFrame:
-    """Return a row for each member: how it does out of fold, and in sample; see `LensDetector.members_`."""
+    """Return one row for each member with its out-of-fold and in-sample metrics, see `LensDetector.members_`."""
     in_sample = stack.member_probabilities(inputs)
     rows = []
     for k, member in enumerate(stack.members_):

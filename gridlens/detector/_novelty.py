@@ -1,4 +1,4 @@
-"""Cutouts that are unlike the rows that a detector learned from: the column `novelty` and its flag."""
+"""Detection of cutouts unlike the training rows of a detector: the column `novelty` and its flag."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = [
 ]
 
 UNUSUAL_LEVEL = 0.02
-"""a row with a p-value up to this has `CutoutFlag.UNUSUAL`"""
+"""rows with a p-value up to this get `CutoutFlag.UNUSUAL`"""
 
-# Half of the rows of a reference are in the bundle, 39 numbers of 2 bytes each.
+# Largest reference sample; half of its rows are stored in the bundle, as 39 numbers of 2 bytes each.
 _MOST_ROWS = 6144
-# Features of the light and of the arc candidates. Colours and the scatter of the pixels differ more between surveys
-# than between objects, and the place of the BCG says nothing about the sky.
+# Features of the light and of the arc candidates. Colours and pixel noise differ more between surveys than between
+# objects, and the position of the BCG carries no information on the sky.
 _NUMBERS = (
     "mean_g",
     "mean_r",
@@ -50,9 +50,9 @@ _RANKS = [0, N_PATCHES // 2, N_PATCHES - 1]
 
 
 def novelty_numbers(features: np.ndarray) -> np.ndarray:
-    """Return the numbers that cutouts are compared by: least, median and largest of the patches.
+    """Return the numbers by which cutouts are compared: minimum, median and maximum over the patches.
 
-    They are the same for each of the eight flips and quarter turns, as far as the features are.
+    They are invariant under the eight flips and quarter turns as far as the features are.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def novelty_numbers(features: np.ndarray) -> np.ndarray:
 
 
 def learn_novelty(features: np.ndarray) -> Novelty | None:
-    """Return the reference sample of a detector, of at most 6,144 of the rows (n, 315) that it learns from.
+    """Return the reference sample of a detector, with at most 6,144 of its training rows (n, 315).
 
-    None where there are too few rows, or where all of them are alike.
+    None if there are too few rows, or all of them are equal.
     """
     chosen = np.arange(len(features))
     if len(chosen) > _MOST_ROWS:
@@ -82,28 +82,28 @@ def learn_novelty(features: np.ndarray) -> Novelty | None:
 
 
 def check_novelty(novelty: Novelty) -> None:
-    """Raise ValueError unless a reference sample is one of `novelty_numbers`."""
+    """Raise ValueError unless a reference sample has the columns of `novelty_numbers`."""
     n = len(_RANKS) * len(_COLUMNS)
     if novelty.n_features_in_ != n:
         raise ValueError(f"The reference must have {n} columns. Got {novelty.n_features_in_} instead.")
 
 
 def check_has_novelty(novelty: Novelty | None, wanted: bool) -> None:
-    """Raise GridlensError where a reference sample is wanted of a detector that has none."""
+    """Raise GridlensError if novelty is requested from a detector without a reference sample."""
     if wanted and novelty is None:
         raise GridlensError(
-            "The 'novelty' parameter must be False for this model, which holds no sample of the cutouts that it "
-            "learned from. Got True instead; leave out novelty=True, or train the model again."
+            "The 'novelty' parameter must be False for this model, which contains no sample of its training "
+            "cutouts. Got True instead; leave out novelty=True, or train the model again."
         )
 
 
 def novelty_of(novelty: Novelty | None, features: np.ndarray) -> np.ndarray:
-    """Return the p-values (n,) of rows (n, 315) among the rows that a detector learned from; NaN for a row of NaN.
+    """Return the p-values (n,) of rows (n, 315) with respect to the training rows of a detector; NaN for a NaN row.
 
     Raises
     ------
     GridlensError
-        The detector has no reference sample.
+        If the detector has no reference sample.
     """
     check_has_novelty(novelty, True)
     assert novelty is not None
@@ -111,7 +111,7 @@ def novelty_of(novelty: Novelty | None, features: np.ndarray) -> np.ndarray:
 
 
 def flag_unusual(measured: Measured, p: np.ndarray) -> Measured:
-    """Return measured cutouts in which those with a p-value up to `UNUSUAL_LEVEL` have `CutoutFlag.UNUSUAL`."""
+    """Return measured cutouts with `CutoutFlag.UNUSUAL` set for p-values up to `UNUSUAL_LEVEL`."""
     found = np.flatnonzero(~measured.rejected & (p <= UNUSUAL_LEVEL))
     if not len(found):
         return measured

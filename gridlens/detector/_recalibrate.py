@@ -1,4 +1,4 @@
-"""`recalibrated`: a detector whose probabilities follow the false-alarm rates of a pool."""
+"""Recalibration of a detector to the false positive rates of a pool of unlabelled cutouts."""
 
 from __future__ import annotations
 
@@ -30,87 +30,87 @@ __all__ = [
 _FEWEST_POOL = 200
 _FEWEST_NON_LENSES = 100
 LARGEST_PREVALENCE = 0.1
-"""of a pool whose cutouts count as non-lenses"""
+"""largest prevalence of a pool whose cutouts count as non-lenses"""
 
 
 class Recalibration(NamedTuple):
-    """The pool that the probabilities of a detector were recalibrated on."""
+    """Pool that the probabilities of a detector were recalibrated on."""
 
     n_pool: int
-    """usable cutouts of the pool"""
+    """number of usable cutouts in the pool"""
     prevalence: float
-    """of lenses in the pool"""
+    """prevalence of lenses in the pool"""
     ratio: float
-    """false alarms at even odds, before, over those among the non-lenses of the calibration; NaN where unknown"""
+    """false positives at even odds, before, relative to the calibration non-lenses; NaN where unknown"""
     pool: str = ""
-    """where the pool came from; "" for one in memory"""
+    """origin of the pool; "" for one in memory"""
 
     def __str__(self) -> str:
         counted = (
-            "the calibration of the model has no false alarm at even odds"
+            "the calibration of the model has no false positive at even odds"
             if math.isnan(self.ratio)
-            else f"at even odds it has {self.ratio:.2g} times the false alarms of the model's own calibration"
+            else f"at even odds it has {self.ratio:.2g} times the false positives of the model's own calibration"
         )
         of = f" of {self.pool}" if self.pool else ""
         return f"recalibrated on {self.n_pool:,} cutouts{of}, presumed lens-free up to {self.prevalence:.2g}: {counted}"
 
 
 class Recalibrated(NamedTuple):
-    """A calibrator that a pool gave a detector; it can be sent to other processes."""
+    """Calibrator from the recalibration of a detector to a pool; it can be sent to other processes."""
 
     calibrator: IsotonicCalibrator
     recalibration: Recalibration
 
     def applied_to(self, detector: Any) -> Any:
-        """Return a copy of the detector that was recalibrated, with the new calibrator."""
+        """Return a copy of the detector with the new calibrator."""
         changed = copy.copy(detector)
         changed.calibrator_, changed.recalibration_ = self
-        # The branches of a screen have calibrations of their own.
+        # The branches of a screen have their own calibrations, which would not be consistent with the new one.
         changed.screen_ = None
         return changed
 
 
 class RecalibratedDetector:
-    """The method `recalibrated` of a detector."""
+    """Mixin with the method `recalibrated` of a detector."""
 
     def recalibrated(self, pool: CutoutSet | Measured | np.ndarray, prevalence: float = 1e-3) -> Self:
-        """Return a detector whose probabilities follow the false-alarm rates of a pool of unlabelled cutouts.
+        """Return a detector whose probabilities follow the false positive rates of a pool of unlabelled cutouts.
 
-        The scores of the pool show how often cutouts without a lens score as high as some value on its sky. Compared
-        with the non-lenses that the model was calibrated on, they move the odds of all scores by a map that rises with
-        the score, so that no rank changes. Nothing is trained.
+        The scores of the pool show how often cutouts without a lens reach a given score on its sky. The comparison with
+        the calibration non-lenses of the model gives a map of the odds that increases with the score, so that no rank
+        changes. No member is fitted again.
 
         Parameters
         ----------
         pool : CutoutSet or Measured of n, or ndarray of shape (n, 315)
-            At least 200 usable cutouts of the sky that is to be scored, chosen as those are; they may be the same.
-            Rejected cutouts and those that the model has learned from are left out.
+            At least 200 usable cutouts of the sky that is to be scored, selected in the same way; they may be the same
+            cutouts. Rejected cutouts and training cutouts of the model are left out.
         prevalence : float, default=1e-3
-            Fraction of lenses in the pool, from 0 to 0.1. They are taken to score as those of the calibration, and are
-            not counted as false alarms.
+            Fraction of lenses in the pool, from 0 to 0.1. They are assumed to score as in the calibration set, and do
+            not count as false positives.
 
         Returns
         -------
         LensDetector
-            A copy with other probabilities and intervals and the same members. `recalibration_` says what it was
-            recalibrated on. It can be saved, and cannot screen.
+            A copy with other probabilities and intervals and the same members. `recalibration_` describes the pool. The
+            copy can be saved, but cannot screen.
 
         Raises
         ------
         GridlensError
-            There are fewer than 200 usable cutouts; the model holds no scores of its calibration, or was recalibrated
-            before; or a member needs cutouts and features were given.
+            If there are fewer than 200 usable cutouts; the model contains no calibration scores, or was already
+            recalibrated; or a member needs cutouts and features were given.
         ValueError
-            `prevalence` is not from 0 to 0.1.
+            If `prevalence` is outside 0 to 0.1.
 
         Notes
         -----
-        A pool tells nothing of how lenses score on its sky. The odds are the geometric mean of those of two
-        assumptions: that the odds of a score stay, and that scores of the same false-alarm rate have the same odds. On
-        labelled sets of other skies it gains most where the probabilities are worst, and costs a little where lenses
-        score as differently as other cutouts do (``python benchmarks/recalibration.py``). Rates that agree with those
-        of the calibration within their standard error move nothing. Beyond the scores that ten cutouts of the pool
-        reach, the odds are multiplied by a constant.
+        A pool carries no information on the scores of lenses on its sky. The odds are the geometric mean of those under
+        two assumptions: that the odds of a score are unchanged, and that scores with the same false positive rate have
+        the same odds. On labelled sets of other skies, the gain is largest where the probabilities are worst, and there
+        is a small loss where the scores of lenses shift as much as those of other cutouts (``python
+        benchmarks/recalibration.py``). Rates that agree with those of the calibration within their standard error leave
+        the odds unchanged. Above the score that ten cutouts of the pool reach, the odds are multiplied by a constant.
 
         Examples
         --------
@@ -132,47 +132,48 @@ class RecalibratedDetector:
 
 
 def learn_class_scores(scores: np.ndarray, label: np.ndarray) -> ClassScores | None:
-    """Return the scores of calibration rows by class; None with too few non-lenses to count false alarms."""
+    """Return the scores of calibration rows by class; None if there are too few non-lenses to count false positives."""
     return ClassScores.of(scores, label) if np.count_nonzero(label == 0) >= _FEWEST_NON_LENSES else None
 
 
 def check_recalibration(detector: Any, prevalence: Any) -> None:
-    """Raise an error where a detector cannot be recalibrated, or not at a prevalence."""
+    """Raise an error if a detector cannot be recalibrated, or not at the given prevalence."""
     number = isinstance(prevalence, int | float | np.number) and not isinstance(prevalence, bool)
     if not number or not 0.0 <= prevalence <= LARGEST_PREVALENCE:
         raise ValueError(
             f"The 'prevalence' parameter must be a number from 0 to {LARGEST_PREVALENCE:g} for a recalibration, which "
-            f"takes nearly all cutouts of the pool for non-lenses. Got {prevalence!r} instead."
+            f"treats nearly all cutouts of the pool as non-lenses. Got {prevalence!r} instead."
         )
     if detector.recalibration_ is not None:
         raise GridlensError(
-            "The model was recalibrated before, and its calibration does not fit its own non-lenses any more. "
-            "Recalibrate the model that it was made from."
+            "The model was recalibrated before, and its calibration no longer matches its own non-lenses. "
+            "Recalibrate the original model."
         )
     if detector.class_scores_ is None:
         raise GridlensError(
-            "The model cannot be recalibrated: it holds no scores of the rows that it was calibrated on. An earlier "
-            "version of gridlens wrote it, it was calibrated without clean labels, or on fewer than "
-            f"{_FEWEST_NON_LENSES} non-lenses. Train the model again, with at least as many, to get them."
+            "The model cannot be recalibrated, because it contains no scores of its calibration rows. It was saved by "
+            "an earlier version of gridlens, or calibrated without clean labels or on fewer than "
+            f"{_FEWEST_NON_LENSES} non-lenses. Train the model again with at least that many."
         )
 
 
 def recalibrate(detector: Any, name: str, p: np.ndarray, n: int, prevalence: float, *, pool: str = "") -> Recalibrated:
-    """Return the calibrator that the parameter `name`, a pool of `n` cutouts, gives a detector.
+    """Return the recalibrated calibrator of a detector from the parameter `name`, a pool of `n` cutouts.
 
     Parameters
     ----------
     p : ndarray of shape (n_usable,)
-        Calibrated probabilities of the pool's usable cutouts, at the prevalence of the calibration; NaN are left out.
+        Calibrated probabilities of the usable cutouts in the pool, at the prevalence of the calibration; NaN are left
+        out.
     pool : str, default=""
-        Where the pool came from.
+        Origin of the pool.
     """
     p = p[np.isfinite(p)]
     if len(p) < _FEWEST_POOL:
         raise GridlensError(
-            f"The '{name}' parameter must hold at least {_FEWEST_POOL} usable cutouts, without those that the model "
-            "learned from: about one non-lens in fifteen is a false alarm at even odds, and fewer cutouts show too few "
-            f"of them to count a rate. Got {len(p)} (of {n}) instead."
+            f"The '{name}' parameter must contain at least {_FEWEST_POOL} usable cutouts, without training cutouts of "
+            "the model: about one non-lens in fifteen is a false positive at even odds, and fewer cutouts have too "
+            f"few of them to estimate a rate. Got {len(p)} (of {n}) instead."
         )
     trained = detector.calibration_prevalence_
     home = detector.class_scores_.moved(detector.calibrator_, trained)

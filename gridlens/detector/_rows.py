@@ -1,4 +1,4 @@
-"""Rows of the table of scores: what is said of each cutout beside the members' probabilities."""
+"""Rows of the score table: the columns that describe each cutout, besides the probabilities of the members."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["described", "reject_unscored"]
 def described(
     measured: Measured, score: np.ndarray, low: np.ndarray, high: np.ndarray, patch: np.ndarray
 ) -> dict[str, Any]:
-    """Return the columns from `id` to the arc candidate that each row's `patch` shows, each of shape (n,)."""
+    """Return the columns from `id` to those of the arc candidate in each row's `patch`, each of shape (n,)."""
     arc_xy = np.take_along_axis(measured.arc_xy, np.maximum(patch, 0)[:, None, None], axis=1)[:, 0].astype(np.float64)
     arc_xy[patch < 0] = np.nan
     offset = np.einsum("nij,nj->ni", measured.sky_axes, arc_xy - measured.bcg_xy)
@@ -54,9 +54,9 @@ def described(
 def reject_unscored(
     measured: Measured, score: np.ndarray, members: np.ndarray, asked: np.ndarray, names: Sequence[str]
 ) -> Measured:
-    """Reject the rows for which a member or the stack gave no finite number: an accepted row has a probability.
+    """Reject the rows without a finite number from a member or the stack, so that all accepted rows have a probability.
 
-    `asked` (n, n_members) are the members that had to score each row.
+    `asked` (n, n_members) tells which members had to score each row.
     """
     unscored = np.flatnonzero(~measured.rejected & ~np.isfinite(score))
     if not len(unscored):

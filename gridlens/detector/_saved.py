@@ -12,7 +12,7 @@ __all__ = ["SavedDetector"]
 
 
 class SavedDetector:
-    """Saving and loading: `gridlens.models`, whose bundles are made of detectors, puts its functions here."""
+    """Mixin with `save` and `load`; `gridlens.models` registers their implementation here."""
 
     _writer: ClassVar[Callable[..., None] | None] = None
     _reader: ClassVar[Callable[..., Any] | None] = None
@@ -20,28 +20,29 @@ class SavedDetector:
     def save(
         self, path: str | os.PathLike[str], *, card: str | None = None, training: Mapping[str, Any] | None = None
     ) -> None:
-        """Write the fitted detector as a model bundle, whole or not at all.
+        """Save the fitted detector as a model bundle, completely or not at all.
 
         `gridlens.load_model`, `LensDetector.load` and ``--model`` of the command line read it.
 
         Parameters
         ----------
         path : str or path
-            A new or empty folder; or a new file with a name that ends in .zip.
+            A new or empty folder, or a new file with a name that ends in .zip.
         card : str, default=None
-            The model card, Markdown. None writes how the detector was made, how its members score out of fold and
-            how it was calibrated.
+            Model card in Markdown. If None, a card is generated that describes the training, the out-of-fold metrics of
+            the members and the calibration.
         training : mapping, default=None
-            What the training is to be repeated from, as JSON values; it goes into the manifest.
+            Settings with which the training can be repeated, as JSON values; they are stored in the manifest.
 
         Raises
         ------
         GridlensError
-            The folder is not empty, the file exists, it cannot be written, or a member's name makes no folder.
+            If the folder is not empty, the file exists or cannot be written, or the name of a member is no valid folder
+            name.
         ValueError
-            `training` holds a value that JSON cannot represent, such as NaN.
+            If `training` contains a value that JSON cannot represent, such as NaN.
         sklearn.exceptions.NotFittedError
-            The detector is not fitted.
+            If the detector is not fitted.
 
         Examples
         --------
@@ -52,7 +53,7 @@ class SavedDetector:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a detector that `save` or `gridlens train` wrote; the scores are the same to the bit.
+        """Load a detector that `save` or `gridlens train` wrote; it gives bit-identical scores.
 
         Parameters
         ----------
@@ -62,12 +63,12 @@ class SavedDetector:
         Returns
         -------
         LensDetector
-            Ready to score. What was known of its fit alone, such as `members_`, is not kept.
+            Ready to score. Attributes that only describe its fit, such as `members_`, are not saved.
 
         Raises
         ------
         ModelError
-            As `gridlens.load_model`.
+            As for `gridlens.load_model`.
 
         Examples
         --------
@@ -80,5 +81,5 @@ class SavedDetector:
 
 def _registered(function: Callable[..., Any] | None) -> Callable[..., Any]:
     if function is None:
-        raise GridlensError("Bundles of models are not loaded. Import LensDetector from gridlens, or gridlens.models.")
+        raise GridlensError("Model bundles need gridlens.models. Import it, or LensDetector from gridlens.")
     return function

@@ -1,4 +1,4 @@
-"""Rows of the table of scores, by the whole stack or through a cascade."""
+"""Rows of the score table, from the whole stack or from a cascade."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["score_measured", "telling"]
 
 
 def telling(members: list[Any]) -> list[str]:
-    """Return the names of the members that tell how unsure they are."""
+    """Return the names of the members that estimate their own uncertainty."""
     return [member.name for member in members if hasattr(member, "predict_with_spread")]
 
 
 @dataclass
 class _Scored:
-    """Numbers of n rows, NaN where unknown."""
+    """Scores of n rows, NaN where unknown."""
 
     members: np.ndarray
     """probabilities (n, n_members)"""
     spreads: dict[str, np.ndarray]
-    """(n,) by the name of the member"""
+    """uncertainties (n,) by the name of the member"""
     score: np.ndarray
-    """(n,), at even prevalence"""
+    """scores (n,), at even prevalence"""
     low: np.ndarray
     high: np.ndarray
 
@@ -47,7 +47,7 @@ class _Scored:
         return cls(np.full((n, len(members)), np.nan), spreads, score, low, high)
 
     def ask(self, members: list[Any], places: np.ndarray, inputs: Inputs, rows: np.ndarray) -> None:
-        """Let some `members`, at `places` of all, score the rows of a mask."""
+        """Score the rows of a mask with `members`, whose indices among all members are `places`."""
         if not rows.any():
             return
         needed = {member.consumes for member in members}
@@ -57,7 +57,7 @@ class _Scored:
             self.spreads[name][rows] = values
 
     def calibrate(self, branch: Branch, places: np.ndarray, rows: np.ndarray, prevalence: float) -> None:
-        """Make the scores of the rows of a mask from their members at `places`, calibrated at `prevalence`."""
+        """Compute the scores of the rows of a mask from their members at `places`, calibrated at `prevalence`."""
         if not rows.any():
             return
         log_odds = branch.stack.decision_function(self.members[np.ix_(rows, places)])
@@ -67,7 +67,7 @@ class _Scored:
             self.low[rows], self.high[rows] = (shift_prior(end, prevalence, EVEN) for end in ends)
 
     def forget(self, rows: np.ndarray) -> None:
-        """Make the rows of a mask unknown."""
+        """Reset the rows of a mask to unknown."""
         for values in (self.score, self.low, self.high, self.members, *self.spreads.values()):
             values[rows] = np.nan
 
@@ -80,13 +80,13 @@ def score_measured(
     Parameters
     ----------
     measured : Measured of n
-        With the metadata that the members may see.
+        Measured cutouts with the metadata that the members may use.
     full : Branch
-        The whole stack, which scores all rows without a cascade.
+        The whole stack, which scores all rows if there is no cascade.
     cascade : Cascade or None
-        With it, the table has the column `branch`.
+        If given, the table has the column `branch`.
     calibration_prevalence, training_prevalence : float
-        Those of the detector.
+        Prevalences of the detector.
     """
     inputs, usable = inputs_of(measured)
     members: list[Any] = full.stack.members_

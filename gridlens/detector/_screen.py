@@ -1,4 +1,4 @@
-"""The cascade: slow members score only the cutouts that the stack of the other members passes."""
+"""Cascade in which slow members score only the cutouts that pass a screen by the other members."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from gridlens.stacking import MemberStack
 __all__ = ["SCREEN_ROWS", "Branch", "Cascade", "Screen", "checked_cascade", "fit_screen"]
 
 SCREEN_ROWS = np.dtype([("classic", "<f8"), ("full", "<f8"), ("label", "<i4"), ("group", "<i4")])
-"""a calibration row: log-odds of the classic and of the whole stack, 1 for a lens or 0, number of its cluster"""
+"""a calibration row: log-odds of the classic and of the whole stack, label (1 for a lens, else 0), cluster index"""
 
 # 95 % quantile of twice the loss of log-likelihood (chi-squared with one degree of freedom).
 _SURPRISING = 3.84146
 
 
 class Branch(NamedTuple):
-    """A fitted stack, and the calibration of the rows that it scores."""
+    """Fitted stack with the calibration of the rows that it scores."""
 
     stack: MemberStack
     calibrator: IsotonicCalibrator
 
 
 class Cascade(NamedTuple):
-    """A screen at one fraction."""
+    """Screen at one fraction."""
 
     threshold: float
-    """log-odds of the classic stack from which a row passes to the whole stack"""
+    """smallest log-odds of the classic stack with which a row passes to the whole stack"""
     classic: Branch
     """scores the rows below the threshold"""
     full: Branch
@@ -39,15 +39,15 @@ class Cascade(NamedTuple):
 
     @property
     def kept(self) -> np.ndarray:
-        """Mask (n_members,) of the members of the whole stack that are in the classic one."""
+        """Mask (n_members,) of the members of the whole stack that belong to the classic stack."""
         return _kept(self.full.stack, self.classic.stack)
 
     def passes(self, classic: np.ndarray) -> np.ndarray:
-        """Return whether log-odds (n,) of the classic stack reach the threshold; NaN does not."""
+        """Return whether log-odds (n,) of the classic stack reach the threshold; False for NaN."""
         return np.asarray(classic >= self.threshold)
 
     def calibrated(self, log_odds: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities (n,) from the log-odds of all members, (n, n_members); NaN where they are."""
+        """Return calibrated probabilities (n,) from the log-odds (n, n_members) of all members; NaN where they are."""
         classic = self.classic.stack.combine(log_odds[:, self.kept])
         passed = self.passes(classic)
         p = self.classic.calibrator.predict(classic)
@@ -56,16 +56,16 @@ class Cascade(NamedTuple):
 
 
 class Screen:
-    """Calibration rows from which the cascade of any fraction is made.
+    """Calibration rows for cascades of any fraction.
 
     Parameters
     ----------
     stack : MemberStack
-        The whole stack, fitted.
+        The whole fitted stack.
     classic : MemberStack
-        The stack of its members that are not screened.
+        The stack of the members that are not screened.
     rows : ndarray of shape (n,), `SCREEN_ROWS`
-        Rows of the calibration.
+        Calibration rows.
     """
 
     def __init__(self, stack: MemberStack, classic: MemberStack, rows: np.ndarray) -> None:
@@ -73,27 +73,27 @@ class Screen:
         self._cascades: dict[float, Cascade] = {}
 
     def at(self, fraction: float) -> Cascade:
-        """Return the cascade that passes a fraction of the non-lenses; it is calibrated once.
+        """Return the cascade that a given fraction of the non-lenses passes; it is calibrated once.
 
-        The threshold depends on the calibration rows alone, so that the score of a cutout never depends on others. Each
-        branch is calibrated on its own rows, at the prevalence of all calibration rows.
+        The threshold depends only on the calibration rows, so the score of a cutout does not depend on other cutouts.
+        Each branch is calibrated on its own rows, at the prevalence of all calibration rows.
 
         Parameters
         ----------
         fraction : float
-            Between 0 and 1, both excluded.
+            Between 0 and 1 (exclusive).
 
         Raises
         ------
         GridlensError
-            No lens passes, or all non-lenses do.
+            If no lens passes, or all non-lenses do.
         """
         if fraction not in self._cascades:
             self._cascades[fraction] = self._calibrated(fraction)
         return self._cascades[fraction]
 
     def threshold(self, fraction: float) -> float:
-        """Return the log-odds of the classic stack that a fraction of the non-lenses reach."""
+        """Return the log-odds of the classic stack that a given fraction of the non-lenses reach."""
         non_lenses = self.rows["classic"][self.rows["label"] == 0]
         return float(np.quantile(non_lenses, 1.0 - fraction, method="higher"))
 
@@ -104,7 +104,7 @@ class Screen:
         lenses, others = int(passed["label"].sum()), int((below["label"] == 0).sum())
         if not lenses or not others:
             raise GridlensError(
-                "The 'screen' parameter must let lenses of the calibration pass, and not all of its non-lenses. Got "
+                "The 'screen' parameter must let calibration lenses pass, but not all calibration non-lenses. Got "
                 f"{fraction:g} instead, at which {lenses} lenses pass and {others} non-lenses do not. Choose another "
                 "fraction."
             )
@@ -117,10 +117,11 @@ def _calibrator(rows: np.ndarray, name: str) -> IsotonicCalibrator:
 
 
 def _without_lenses(rows: np.ndarray, threshold: float) -> IsotonicCalibrator:
-    """Return the calibrator of rows below the threshold of which none is a lens.
+    """Return the calibrator of the rows below the threshold if none of them is a lens.
 
-    The probability is the half count in n + 1 rows that `IsotonicCalibrator` gives the end of a curve, and rises to it
-    by a tenth, so that the rows are still ranked. Up to its upper limit n rows without a lens are not surprising.
+    The probability is the half count in n + 1 rows that `IsotonicCalibrator` assigns to the end of a curve, with an
+    increase of a tenth up to the threshold, so that the rows are still ranked. Up to its upper limit, finding no lens
+    in n rows is not surprising.
     """
     n = len(np.unique(rows["group"]))
     x = [float(rows["classic"].min()), threshold]
@@ -133,18 +134,18 @@ def _without_lenses(rows: np.ndarray, threshold: float) -> IsotonicCalibrator:
 def fit_screen(
     stack: MemberStack, classic: MemberStack | None, log_odds: np.ndarray, label: np.ndarray, groups: np.ndarray | None
 ) -> Screen | None:
-    """Return the screen of a fitted stack; None without a classic stack.
+    """Return the screen of a fitted stack; None if there is no classic stack.
 
     Parameters
     ----------
     stack, classic : MemberStack
         As in `Screen`.
     log_odds : ndarray of shape (n, n_members)
-        Of all members, for the calibration rows.
+        Log-odds of all members for the calibration rows.
     label : ndarray of shape (n,)
-        Clean: 1 for a lens, 0 for none.
+        Clean labels: 1 for a lens, 0 for a non-lens.
     groups : ndarray of shape (n,) or None
-        Clusters; None makes each row one of its own.
+        Cluster of each row; None if rows are independent.
     """
     if classic is None:
         return None
@@ -162,19 +163,19 @@ def _kept(stack: MemberStack, classic: MemberStack) -> np.ndarray:
 
 
 def checked_cascade(screen: Screen | None, stack: MemberStack, fraction: Any) -> Cascade | None:
-    """Return the cascade of a fitted stack for a parameter `screen`; None for 1, without a cascade.
+    """Return the cascade of a fitted stack for the parameter `screen`; None for 1, without a cascade.
 
     Raises
     ------
     ValueError
-        `fraction` is not above 0 and at most 1.
+        If `fraction` is not above 0 and at most 1.
     GridlensError
-        The model has no screen, or it cannot be calibrated at this fraction.
+        If the model has no screen, or it cannot be calibrated at this fraction.
     """
     number = isinstance(fraction, int | float | np.number) and not isinstance(fraction, bool)
     if not number or not (math.isfinite(fraction) and 0.0 < fraction <= 1.0):
         raise ValueError(
-            f"The 'screen' parameter must be a fraction above 0 and at most 1. Got {fraction!r} instead; 1 scores all "
+            f"The 'screen' parameter must be above 0 and at most 1. Got {fraction!r} instead; 1 scores all "
             "cutouts with all members."
         )
     if fraction == 1.0:
@@ -188,14 +189,14 @@ def checked_cascade(screen: Screen | None, stack: MemberStack, fraction: Any) ->
 
 
 def _reason(stack: MemberStack) -> str:
-    """Return a sentence on why a model has no screen."""
+    """Return a sentence with the reason why a model has no screen."""
     screened = [member.name for member in stack.members_ if getattr(member, "screened", False)]
     if not screened:
         names = ", ".join(member.name for member in stack.members_)
-        return f"None of its members ({names}) is a slow one, such as a network, that a screen could spare."
+        return f"None of its members ({names}) is a slow one, such as a network, that a screen could skip."
     if len(screened) == len(stack.members_):
-        return f"It has no member besides {', '.join(screened)} that could screen cutouts."
+        return f"It has no members besides {', '.join(screened)} that could screen cutouts."
     return (
-        "It holds no calibration of a screen: an earlier version of gridlens wrote it, no clean labels calibrated it, "
-        "or it was recalibrated. Train it again with clean labels to get one."
+        "It contains no calibration of a screen: it was saved by an earlier version of gridlens, calibrated without "
+        "clean labels, or recalibrated. Train it again with clean labels."
     )

@@ -1,4 +1,4 @@
-"""Rows that a detector has learned from, found again by hashes of their features."""
+"""Detection of training rows of a detector by hashes of their features."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _BLOCK_ROWS = 65536
 def _row_hashes(features: np.ndarray) -> np.ndarray:
     """Return a hash of the image features of each row.
 
-    Metadata do not count, since detectors hide some of them. A cutout has one hash wherever it was measured: from
-    files, in memory or through a feature cache.
+    Metadata are ignored, because detectors hide some of them. A cutout has the same hash whether it is measured from
+    files, in memory or with a feature cache.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def _row_hashes(features: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n,), uint64
-        First 8 bytes of BLAKE2b, little-endian. With n = 0, empty.
+        First 8 bytes of BLAKE2b, little-endian; empty for n = 0.
     """
     hashes = np.empty(len(features), dtype=np.uint64)
     for start in range(0, len(features), _BLOCK_ROWS):
@@ -44,14 +44,14 @@ def _row_hashes(features: np.ndarray) -> np.ndarray:
 
 
 def known_rows(features: Iterable[np.ndarray], members: Iterable[Any]) -> np.ndarray:
-    """Return the hashes of the rows that a detector learns from, sorted, each once.
+    """Return the sorted, unique hashes of the training rows of a detector.
 
     Parameters
     ----------
     features : iterable of ndarray of shape (n, 315), float32
         Rows of the fit and of the calibration.
     members : iterable of Member
-        Fitted. One that was trained before has the hashes of its own rows as `training_rows_`.
+        Fitted members. A pretrained member provides the hashes of its own training rows as `training_rows_`.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def known_rows(features: Iterable[np.ndarray], members: Iterable[Any]) -> np.nda
 
 
 def is_trained(features: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return whether the hash of each row is among those `known`, which are sorted."""
+    """Return whether the hash of each row is among the sorted hashes `known`."""
     if not len(known):
         return np.zeros(len(features), dtype=bool)
     hashes = _row_hashes(features)
@@ -71,7 +71,7 @@ def is_trained(features: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def flag_trained(measured: Measured, known: np.ndarray) -> Measured:
-    """Return measured cutouts in which those that a detector learned from have `CutoutFlag.TRAINED` and its message."""
+    """Return measured cutouts with `CutoutFlag.TRAINED` and its message for the training cutouts of a detector."""
     found = ~measured.rejected & is_trained(measured.features, known)
     if not found.any():
         return measured

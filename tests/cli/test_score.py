@@ -69,7 +69,7 @@ def test_prevalence_is_read_off_the_scores_where_asked_for(folder, tmp_path):
     assert f"p_lens is at {taken:.3g}" in result.stderr
     alone = run("score", folder / "lone.npz", "--pixel-scale", 1, "--prevalence", "estimate")
     assert alone.exit_code != 0
-    assert "must be declared, such as 1e-3" in alone.stderr
+    assert "must be a number, such as 1e-3" in alone.stderr
     assert "or 'estimate'. Got 'guess' instead" in run("score", folder, "--prevalence", "guess").stderr
 
 
