@@ -273,7 +273,7 @@ def test_a_bundle_keeps_its_screen(cascading, scored, bundle):
     pd.testing.assert_frame_equal(loaded.score_rows(scored, screen=0.1), cascading.score_rows(scored, screen=0.1))
     loaded.screen_ = None
     loaded.save(bundle.parent / "old")
-    with pytest.raises(GridlensError, match="It contains no calibration of a screen: it was saved by an earlier version"):
+    with pytest.raises(GridlensError, match="It contains no calibration of a screen: it was saved by an"):
         load_model(bundle.parent / "old").score_rows(scored, screen=0.1)
 
 

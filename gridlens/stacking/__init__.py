@@ -1,4 +1,4 @@
-"""The stack: what a member is, which there are, and how several become one score."""
+"""Stacking: the protocol and registry of members, and the combination of several members into one score."""
 
 from gridlens.stacking._averaged import AveragedMember
 from gridlens.stacking._protocol import Member

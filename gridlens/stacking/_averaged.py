@@ -1,4 +1,4 @@
-"""The members of several folds as one."""
+"""Average of the members of several folds."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from gridlens.stacking._contributions import bounded_contributions
 __all__ = ["AveragedMember"]
 
 _FILE = "folds.json"
-# Clipped: opposite certainties would cancel to NaN.
+# Probabilities are clipped, because opposite certainties would cancel to NaN.
 _CERTAIN = 1e-12
 
 
 class AveragedMember:
-    """Members of one kind, fitted on different rows, that score by their mean log-odds.
+    """Members of one kind, fitted to different rows, whose log-odds are averaged.
 
     Parameters
     ----------
     members : sequence of Member
-        Fitted, all of one class.
+        Fitted members, all of one class.
     """
 
     def __init__(self, members: Sequence[Any]) -> None:
@@ -35,13 +35,13 @@ class AveragedMember:
         self.screened = bool(getattr(self.members[0], "screened", False))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities (n, 2); NaN where one is NaN."""
+        """Return probabilities (n, 2); NaN where a member gives NaN."""
         return self.predict_with_spread(X)[0]
 
     def predict_with_spread(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities (n, 2), and the standard deviation (n,) of the members' log-odds; NaN where one is NaN."""
+        """Return probabilities (n, 2) and the standard deviation (n,) of the members' log-odds; NaN if one is NaN."""
         first = self.members[0]
-        # Members of one kind see the same: what they prepare is prepared once.
+        # Members of one kind share their input, so it is prepared once.
         prepared = first.prepare(X) if hasattr(first, "prepare") else X
         p = np.array([member.predict_proba(prepared)[:, 1] for member in self.members])
         log_odds = logit(np.clip(p, _CERTAIN, 1.0 - _CERTAIN))
@@ -50,13 +50,13 @@ class AveragedMember:
 
     @property
     def contributions(self) -> Any:
-        """As the members', and their mean; an AttributeError where they have none."""
+        """Mean of the members' `contributions`; AttributeError if they have none."""
         _ = self.members[0].contributions
         return self._mean_contributions
 
     @property
     def attribution(self) -> Any:
-        """As the members', and their mean; an AttributeError where they have none."""
+        """Mean of the members' `attribution`; AttributeError if they have none."""
         _ = self.members[0].attribution
         return self._mean_attribution
 
@@ -70,7 +70,7 @@ class AveragedMember:
         return np.mean([member.attribution(X) for member in self.members], axis=0)
 
     def save(self, folder: Path) -> None:
-        """Write each member into a folder of its own."""
+        """Save each member in its own folder."""
         (folder / _FILE).write_text(json.dumps({"folds": len(self.members)}) + "\n")
         for k, member in enumerate(self.members):
             place = _place(folder, k)
@@ -79,20 +79,20 @@ class AveragedMember:
 
     @classmethod
     def load(cls, folder: Path, kind: Any) -> Self:
-        """Read what `save` wrote, of members of the class `kind`."""
+        """Load members of the class `kind` that `save` wrote."""
         n = json.loads((folder / _FILE).read_text())["folds"]
         if type(n) is not int or n < 1:
-            raise ValueError(f"The number of folds must be an integer, 1 or more. Got {n!r} instead.")
+            raise ValueError(f"The number of folds must be an integer of at least 1. Got {n!r} instead.")
         return cls([kind.load(_place(folder, k)) for k in range(n)])
 
     @staticmethod
     def is_saved_in(folder: Path) -> bool:
-        """Return whether the folder holds several members."""
+        """Return whether the folder contains several members."""
         return (folder / _FILE).is_file()
 
     @staticmethod
     def first_folder(folder: Path) -> Path:
-        """Return the folder of the first of the members that `save` wrote."""
+        """Return the folder of the first member that `save` wrote."""
         return _place(folder, 0)
 
 

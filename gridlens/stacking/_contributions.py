@@ -1,4 +1,4 @@
-"""What features add to a member's log-odds, where these are kept within limits."""
+"""Feature contributions to the log-odds of a member whose log-odds are bounded."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ __all__ = ["bounded_contributions"]
 
 
 def bounded_contributions(values: np.ndarray, base: float, limit: float) -> np.ndarray:
-    """Contributions that add up to log-odds within a limit; where these would pass it, all shrink by one factor.
+    """Scale contributions by a common factor where their sum would exceed the limit of the log-odds.
 
     Parameters
     ----------
     values : ndarray of shape (n, n_features)
-        Log-odds. NaN stays.
+        Contributions in log-odds; NaN is returned as NaN.
     base : float
-        What they are added to, within the limit.
+        Log-odds that they are added to, within the limit.
     limit : float
-        Of the absolute log-odds.
+        Limit of the absolute log-odds.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What makes one score of the members' log-odds."""
+"""Meta-learners that combine the log-odds of members into one score."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ META_LEARNERS = ("logistic", "convex")
 
 
 class Weights(NamedTuple):
-    """Log-odds of the stack are ``log_odds @ weights + intercept``."""
+    """Weights of a stack, whose log-odds are ``log_odds @ weights + intercept``."""
 
     weights: np.ndarray
     intercept: float
@@ -28,19 +28,19 @@ def fit_meta(
 ) -> Weights:
     """Fit the weights of members to their out-of-fold log-odds.
 
-    "logistic" is a logistic regression, with scikit-learn's mild L2 penalty. "convex" has weights that are 0 or more
-    and add up to 1, at the least log loss (Breiman 1996, "Stacked Regressions", Machine Learning 24, 49, found the
-    first constraint to matter most): it cannot follow a few positives into weights of opposite signs.
+    The kind "logistic" is a logistic regression with scikit-learn's mild L2 penalty. "convex" minimises the log loss
+    with non-negative weights that add up to 1 (Breiman 1996, "Stacked Regressions", Machine Learning 24, 49, found the
+    non-negativity to matter most): it cannot overfit a few positives with weights of opposite signs.
 
     Parameters
     ----------
     kind : {"logistic", "convex"}
     log_odds : ndarray of shape (n, n_members)
-        Finite.
+        Finite log-odds.
     y : ndarray of shape (n,)
-        1 or 0.
+        Labels, 1 or 0.
     sample_weight : ndarray of shape (n,), default=None
-        None weighs all rows alike.
+        If None, all rows have equal weight.
     """
     n_members = log_odds.shape[1]
     if kind == "logistic":
@@ -77,7 +77,7 @@ def choose_meta(
     random_state: int | None,
     sample_weight: np.ndarray | None = None,
 ) -> tuple[Literal["logistic", "convex"], dict[str, float]]:
-    """Return the meta-learner of the least log loss on rows that it was not fitted on, and the losses of both."""
+    """Return the meta-learner with the lowest log loss on held-out rows, and the losses of both."""
     folds = StratifiedGroupKFold(cv, shuffle=True, random_state=random_state)
     splits = list(folds.split(log_odds, y, groups))
     losses: dict[Literal["logistic", "convex"], float] = {}

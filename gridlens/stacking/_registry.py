@@ -1,4 +1,4 @@
-"""Members by name, through the entry-point group `gridlens.members`: the package's own, and those of plugins."""
+"""Registry of members, built-in and from plugins, through the entry-point group `gridlens.members`."""
 
 import ast
 import re
@@ -21,26 +21,26 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "gridlens.members"
 
-# The distribution whose members are the built-in ones.
+# Distribution of the built-in members.
 _OWN = "gridlens"
 
 
 class MemberInfo(NamedTuple):
-    """An installed member, as `list_members` describes it."""
+    """Description of an installed member from `list_members`."""
 
     name: str
     consumes: str
-    """"features" or "cutouts"; "" where the member cannot be loaded"""
+    """"features" or "cutouts"; "" if the member cannot be loaded"""
     source: str
-    """"gridlens" for a built-in member, else the plugin and its version"""
+    """"gridlens" for a built-in member, otherwise the plugin and its version"""
     status: str
-    """"ok", or why it cannot be used, or can only score"""
+    """"ok", or the reason why it cannot be used or can only score"""
     summary: str
-    """first line of its documentation"""
+    """first line of its docstring"""
 
 
 def known_members() -> list[str]:
-    """Return the names of the members that are installed, sorted, the plugins' among them; none of these is loaded.
+    """Return the sorted names of the installed members, including those of plugins, without loading them.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def known_members() -> list[str]:
     Raises
     ------
     GridlensError
-        gridlens is not installed, so that its own members cannot be found.
+        If gridlens is not installed, so that its own members cannot be found.
 
     Examples
     --------
@@ -60,12 +60,12 @@ def known_members() -> list[str]:
 
 
 def list_members() -> list[MemberInfo]:
-    """Load and describe everything that is installed; a member that does not load says why and spares the others.
+    """Load and describe all installed members; one that fails to load gives the reason and does not affect the others.
 
     Returns
     -------
     list of MemberInfo
-        By name.
+        Sorted by name.
 
     Raises
     ------
@@ -94,35 +94,34 @@ def member_class(name: str) -> Any:
     Raises
     ------
     GridlensError
-        gridlens is not installed, the name is unknown (the message lists the known ones), two plugins claim it, its
-        plugin does not load, or a package that it requires is not installed.
+        If gridlens is not installed, the name is unknown (the message lists the known ones), two plugins claim it, its
+        plugin fails to load, or a package that it requires is not installed.
 
     Examples
     --------
     >>> member_class("lightgbm").name
     'lightgbm'
     """
-    # Built-in members are found without a scan of everything installed.
+    # Built-in members are found without a scan of all installed distributions.
     own = _own_points().get(name)
     return _class_of(name, [own] if own is not None else _points().get(name, []))
 
 
 def build_member(spec: str, random_state: int | None = None) -> Any:
-    """Build an unfitted member from its name, and parameters in brackets.
+    """Build an unfitted member from its name, with optional parameters in parentheses.
 
     Parameters
     ----------
     spec : str
-        Such as "patch", or "patch(n_estimators=300, top_k=2)"; values are numbers, strings in quotes, True, False or
-        None.
+        Such as "patch" or "patch(n_estimators=300, top_k=2)"; values are numbers, quoted strings, True, False or None.
     random_state : int, default=None
-        Given to a member that has one, unless the brackets say otherwise.
+        Passed to a member with this parameter, unless the specification contains it.
 
     Raises
     ------
     GridlensError
-        As for `member_class`; or a package that the member requires to be fitted is not installed; or the brackets hold
-        something else, or a parameter that the member does not have (the message lists those that it has).
+        As for `member_class`; or if a package that the member requires for fitting is not installed, the specification
+        is invalid, or the member does not have a parameter (the message lists those that it has).
 
     Examples
     --------
@@ -146,7 +145,7 @@ def build_member(spec: str, random_state: int | None = None) -> Any:
 
 
 def split_members(text: str) -> tuple[str, ...]:
-    """Split a line of members at its commas; those in brackets belong to one member.
+    """Split a list of members at its commas; those in parentheses belong to one member.
 
     Examples
     --------
@@ -157,7 +156,7 @@ def split_members(text: str) -> tuple[str, ...]:
 
 
 def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
-    """Return the name and the parameters. Nothing in the brackets runs: values are literals."""
+    """Return the name and the parameters. Values must be literals, so no code is run."""
     found = re.fullmatch(r"\s*([^()\s]+)\s*(?:\((.*)\))?\s*", spec, flags=re.DOTALL)
     try:
         if found is None:
@@ -168,7 +167,7 @@ def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
         return found[1], {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
     except (SyntaxError, ValueError) as exc:
         raise GridlensError(
-            "The 'members' parameter must name members, with parameters in brackets where needed, such as "
+            "The 'members' parameter must name members, optionally with parameters, such as "
             f"'patch(n_estimators=300)'. Got {spec!r} instead."
         ) from exc
 
@@ -182,14 +181,14 @@ def _own_points() -> dict[str, EntryPoint]:
     own = {point.name: point for point in points}
     if not any(point.value.startswith(f"{_OWN}.") for point in own.values()):
         raise GridlensError(
-            "gridlens finds its members through the metadata of its installation, and these are missing or older than "
-            "its code. Install it: `pip install gridlens`, or `pip install -e .` in a checkout."
+            "The members of gridlens are found through the metadata of its installation, which is missing or older "
+            "than the code. Install it: `pip install gridlens`, or `pip install -e .` in a checkout."
         )
     return own
 
 
 def _points() -> dict[str, list[EntryPoint]]:
-    """Return the entry points of all members, by name; leave out plugins that claim a built-in name, with a warning."""
+    """Return all entry points by name, without plugins that claim a built-in name, which cause a warning."""
     own = _own_points()
     found: dict[str, dict[tuple[str, str], EntryPoint]] = {name: {("", ""): point} for name, point in own.items()}
     for point in entry_points(group=ENTRY_POINT_GROUP):
@@ -203,7 +202,7 @@ def _points() -> dict[str, list[EntryPoint]]:
                 stacklevel=3,
             )
             continue
-        # One distribution may be seen twice, by two entries of the path.
+        # A distribution may be found twice, through two entries of the path.
         found.setdefault(point.name, {})[point.value, _source(point)] = point
     return {name: list(points.values()) for name, points in found.items()}
 
@@ -216,7 +215,7 @@ def _class_of(name: str, points: list[EntryPoint]) -> Any:
     if not points:
         raise GridlensError(
             f"The 'members' parameter must name members among {', '.join(known_members())}. Got {name!r} instead. "
-            "A plugin's members appear once it is installed."
+            "The members of a plugin are available once it is installed."
         )
     if len(points) > 1:
         claims = " and ".join(sorted(_source(point) for point in points))
@@ -233,7 +232,7 @@ def _source(point: EntryPoint) -> str:
 def _loaded(point: EntryPoint) -> Any:
     try:
         member = point.load()
-    # SystemExit: a plugin that gives up on its machine ends itself alone.
+    # SystemExit: a plugin that exits must not end this process.
     except (Exception, SystemExit) as exc:
         raise GridlensError(
             f"The member {point.name!r} cannot be loaded from {point.value}: {_reason(exc)}. Repair or remove "
@@ -241,14 +240,14 @@ def _loaded(point: EntryPoint) -> Any:
         ) from exc
     if getattr(member, "name", None) != point.name:
         raise GridlensError(
-            f"The member {point.name!r} of {_source(point)} calls itself {getattr(member, 'name', None)!r}. The class "
-            f"attribute 'name' must be that of its entry point, since tables and model files go by it."
+            f"The member {point.name!r} of {_source(point)} has the name {getattr(member, 'name', None)!r}. The class "
+            "attribute 'name' must equal the name of its entry point, because tables and model files use it."
         )
     return member
 
 
 def _equipped(member: Any) -> Any:
-    """Return the class itself; raise GridlensError where a package that it needs to score is missing."""
+    """Return the class itself; raise GridlensError if a package that it needs to score is missing."""
     missing, extra = _missing(getattr(member, "requires", ()))
     if missing:
         raise GridlensError(
@@ -259,28 +258,28 @@ def _equipped(member: Any) -> Any:
 
 
 def _fit_refusal(member: Any) -> str:
-    """Return the sentence about packages that are missing where a member is to be fitted; "" where none is."""
+    """Return a sentence on packages that are missing for fitting a member; "" if none is missing."""
     missing, extra = _missing(getattr(member, "requires_to_fit", ()))
     if not missing:
         return ""
     return (
-        f"The member {member.name!r} can score, but needs packages to be fitted that are not installed: {missing}. "
+        f"The member {member.name!r} can score, but fitting it requires packages that are not installed: {missing}. "
         f"Install them with `pip install '{extra}'`."
     )
 
 
 def _missing(requires: tuple[str, ...]) -> tuple[str, str]:
-    """Return the modules of `requires` that are not installed, in words, and what to install for them."""
+    """Return the missing modules of `requires` as text, and the package to install for them."""
     *modules, extra = requires or ("",)
     missing = [module for module in modules if not any(_is_there(one) for one in module.split("|"))]
     return ", ".join(module.replace("|", " or ") for module in missing), extra
 
 
 def _is_there(module: str) -> bool:
-    """Return whether a module can be found; it is not imported."""
+    """Return whether a module can be found, without importing it."""
     try:
         return find_spec(module) is not None
-    # From finders that block it, and where it was put out of the way in `sys.modules`.
+    # Raised by finders that block the module, and if it is disabled in `sys.modules`.
     except (ImportError, ValueError):
         return False
 

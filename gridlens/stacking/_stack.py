@@ -1,4 +1,4 @@
-"""Members joined by weights that are learned from their out-of-fold log-odds."""
+"""Stack of members, combined with weights that are fitted to their out-of-fold log-odds."""
 
 from __future__ import annotations
 
@@ -21,50 +21,51 @@ from gridlens.stacking._taken import taken
 
 __all__ = ["CERTAIN_LOG_ODDS", "MemberStack", "member_log_odds", "scored_with_spreads"]
 
-# Probabilities of 0 and 1 have no log-odds: what trees call certain counts as one in a million.
+# Probabilities of 0 and 1 have infinite log-odds: the certainty of trees is limited to one in a million.
 _CERTAIN = 1e-6
 CERTAIN_LOG_ODDS = float(-logit(_CERTAIN))
-"""the most that a member's log-odds count for, either way"""
+"""limit of the absolute log-odds of a member"""
 _Progress = Callable[[int, str], Any] | None
 _Task = tuple[int, np.ndarray, np.ndarray]
 
 
 class MemberStack(BaseEstimator):
-    """Fit members on the same rows and weigh them by how they do on rows that they have not seen.
+    """Fit members to the same rows and weight them by their performance on rows that they were not fitted to.
 
-    With one member there is nothing to weigh: its log-odds are the stack's.
+    With a single member, the log-odds of the stack are those of the member.
 
     Parameters
     ----------
     members : sequence of Member
-        Unfitted; they are cloned. Names are unique.
+        Unfitted members with unique names; they are cloned.
     meta : {"auto", "logistic", "convex"}, default="auto"
-        How the members are weighed, see `gridlens.stacking.fit_meta`. "auto" takes the one of less log loss in a
-        cross-validation of its own, nested in the members'.
+        Method for the weights, see `gridlens.stacking.fit_meta`. "auto" selects the one with the lower log loss in a
+        cross-validation nested in that of the members.
     final : {"refit", "average"}, default="refit"
-        "refit" fits each member on all rows once more. "average" keeps the members of the folds and takes their mean
-        log-odds: no fit more, scores at `cv` times the price, and weights that fit exactly what they were learned from.
+        Use "refit" to fit each member once more to all rows. "average" to keep the members of the folds and average
+        their log-odds: this saves one fit, multiplies the cost of scoring by `cv`, and the weights were fitted to
+        exactly these members.
     cv : int, default=5
-        Folds, stratified by label, rows of one group together.
+        Number of folds, stratified by label, with the rows of one group together.
     n_jobs : int, default=1
-        Processes over folds and members, each member on one thread.
+        Number of processes over folds and members, with one thread each.
     random_state : int, default=None
-        Of the folds.
+        Random seed of the folds.
 
     Attributes
     ----------
     members_ : list of Member
-        Fitted.
+        Fitted members.
     weights_ : ndarray of shape (n_members,), float64
-        Of the members' log-odds.
+        Weights of the members' log-odds.
     intercept_ : float
     meta_ : {"logistic", "convex"} or None
         None for a single member.
     meta_losses_ : dict
-        Log loss of each meta-learner; empty where none was chosen between.
+        Log loss of each meta-learner; empty if there was no choice.
     out_of_fold_ : ndarray of shape (n, n_members), float64
-        Log-odds of each training row by members that saw neither it nor its group. For a single member that is
-        refitted, these are made when they are first asked of `out_of_fold`.
+        Log-odds of each training row by members that were not fitted to it nor to its group. For a single member that
+        is refitted, they are computed on the first call of `out_of_fold`.
     folds_ : ndarray of shape (n,), int64
         Fold of each training row.
     """
@@ -96,34 +97,35 @@ class MemberStack(BaseEstimator):
         out_of_fold: Mapping[str, Any] | None = None,
         progress: _Progress = None,
     ) -> Self:
-        """Fit all members, and their weights.
+        """Fit all members and their weights.
 
         Parameters
         ----------
         inputs : dict
-            What members consume, by name: "features", an array of shape (n, 315), and "cutouts", a CutoutSet of n.
+            Inputs of members by name: "features", an array of shape (n, 315), and "cutouts", a CutoutSet of n.
         y : ndarray of shape (n,)
-            1 or 0.
+            Labels, 1 or 0.
         groups : ndarray of shape (n,), default=None
-            None makes each row a group of its own, and so does a value that is missing its row.
+            Group labels. If None, rows are independent, and so is a row without a value.
         sample_weight : ndarray of shape (n,), default=None
-            For the members.
+            Weights for the members.
         meta_weight : ndarray of shape (n,), default=None
-            For the stack's own weights, which leave out rows with a weight of 0. None weighs all rows alike.
+            Weights for the fit of the stack's weights; rows of weight 0 are left out. If None, all rows have equal
+            weight.
         out_of_fold : dict, default=None
-            Probabilities (n,) of members by name that were made elsewhere, each row's by a model that saw neither it
-            nor its group. Such a member is taken as it is and must be fitted.
+            Probabilities (n,) of members by name that were computed elsewhere, for each row by a model that was fitted
+            neither to it nor to its group. Such a member is used as it is and must already be fitted.
         progress : callable, default=None
-            Called with 1 after each fit, of which there are `n_fits`, and with the name of the next one, such as
-            "lightgbm, fold 2 of 5"; before the first, with 0.
+            Called with 1 after each of the `n_fits` fits, and with the name of the next one, such as "lightgbm, fold 2
+            of 5"; before the first, with 0.
 
         Raises
         ------
         ValueError
-            A parameter is out of its range, two members have one name, there are fewer groups of a class than folds,
-            or out-of-fold probabilities are of another shape or no probabilities.
+            If a parameter is out of range, two members have the same name, there are fewer groups of a class than
+            folds, or out-of-fold probabilities have another shape or are not probabilities.
         GridlensError
-            A member fails; the message names it.
+            If a member fails; the message names it.
         """
         y = np.asarray(y)
         groups = None if groups is None else group_of_each(groups)
@@ -141,7 +143,7 @@ class MemberStack(BaseEstimator):
         everything = np.arange(len(y))
         nothing = everything[:0]
         last = [(k, everything, nothing) for k in learned] if self.final == "refit" else []
-        # A frozen member learns from no row: its scores of all rows are out of fold.
+        # A frozen member does not learn from the rows, so its scores of all rows are out-of-fold.
         last += [(k, everything, everything) for k in frozen]
         log_odds = np.full((len(y), len(self.members)), np.nan)
         for k, member in enumerate(self.members):
@@ -163,7 +165,7 @@ class MemberStack(BaseEstimator):
 
     @property
     def n_fits(self) -> int:
-        """Number of times that `fit` fits a member if no scores are supplied."""
+        """Number of member fits in `fit` if no scores are supplied."""
         learned = sum(not _is_frozen(member) for member in self.members)
         in_folds = learned * self.cv if len(self.members) > 1 or self.final == "average" else 0
         return in_folds + (learned if self.final == "refit" else 0) + len(self.members) - learned
@@ -177,7 +179,7 @@ class MemberStack(BaseEstimator):
         *,
         progress: _Progress = None,
     ) -> np.ndarray:
-        """Log-odds (n, n_members) of each row by members that saw neither it nor its group; `progress` as in `fit`."""
+        """Return out-of-fold log-odds (n, n_members) of the training rows; `progress` is as in `fit`."""
         y = np.asarray(y)
         names = np.arange(len(y)) if groups is None else group_of_each(groups)
         tasks = [(k, train, held) for train, held in self._splits(y, names) for k in range(len(self.members))]
@@ -188,15 +190,15 @@ class MemberStack(BaseEstimator):
         return result
 
     def out_of_fold_score(self, y: np.ndarray, meta_weight: np.ndarray | None = None) -> np.ndarray:
-        """Return log-odds (n,) of the stack for each training row, by members and weights that have not seen its fold.
+        """Return out-of-fold log-odds (n,) of the stack, by members and weights that were not fitted to the row's fold.
 
-        `combine` of `out_of_fold_` has the weights of all rows instead, which flatters a stack of many members and few
-        rows.
+        `combine` with `out_of_fold_` uses the weights of all rows instead, which is optimistic for a stack of many
+        members and few rows.
 
         Parameters
         ----------
         y, meta_weight : ndarray of shape (n,)
-            Those of `fit`.
+            As in `fit`.
         """
         if self.meta_ is None:
             return self.combine(self.out_of_fold_)
@@ -211,23 +213,23 @@ class MemberStack(BaseEstimator):
         return score
 
     def member_probabilities(self, inputs: Mapping[str, Any]) -> np.ndarray:
-        """Probabilities (n, n_members) of the fitted members, each as it gives them."""
+        """Return the probabilities (n, n_members) of the fitted members, uncalibrated."""
         return np.column_stack([member.predict_proba(inputs[member.consumes])[:, 1] for member in self.members_])
 
     def classic(
         self, y: np.ndarray, groups: np.ndarray | None = None, meta_weight: np.ndarray | None = None
     ) -> MemberStack | None:
-        """Return the stack of the fitted members that are not screened, weighed by the same out-of-fold log-odds.
+        """Return the stack of the fitted members that are not screened, weighted by the same out-of-fold log-odds.
 
         Parameters
         ----------
         y, groups, meta_weight
-            Those of `fit`.
+            As in `fit`.
 
         Returns
         -------
         MemberStack or None
-            None where all members are screened, or none is.
+            None if all members are screened, or none is.
         """
         kept = [k for k, member in enumerate(self.members_) if not getattr(member, "screened", False)]
         if not 0 < len(kept) < len(self.members_):
@@ -242,11 +244,11 @@ class MemberStack(BaseEstimator):
         return stack
 
     def combine(self, log_odds: np.ndarray) -> np.ndarray:
-        """Log-odds (n,) of the stack from the members' (n, n_members)."""
+        """Combine the members' log-odds (n, n_members) into those of the stack, (n,)."""
         return log_odds @ self.weights_ + self.intercept_
 
     def decision_function(self, probabilities: np.ndarray) -> np.ndarray:
-        """Log-odds (n,) of the stack from the members' probabilities (n, n_members); NaN where one is NaN."""
+        """Combine the members' probabilities (n, n_members) into log-odds of the stack, (n,); NaN where one is NaN."""
         return self.combine(member_log_odds(probabilities))
 
     def _splits(self, y: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -262,14 +264,14 @@ class MemberStack(BaseEstimator):
         tasks: Sequence[_Task],
         progress: _Progress,
     ) -> Iterator[tuple[Any, np.ndarray]]:
-        """Fit a member for each task, and score the rows that it holds out, in the order of the tasks."""
-        # Each process maps what is large into its memory; nothing is copied to it.
+        """Fit a member for each task and score its held-out rows; results are in the order of the tasks."""
+        # Large arrays are memory-mapped by each process, not copied.
         looked_at = {k: _prepared(self.members[k], inputs) for k in sorted({k for k, _, _ in tasks})}
         calls = (
             delayed(_fit_one)(self.members[k], looked_at[k], y, groups, sample_weight, train, held)
             for k, train, held in tasks
         )
-        # A generator of its own, so that what was prepared, maybe in a file, is there until the last task is done.
+        # A separate generator keeps prepared data, possibly in a file, alive until the last task is done.
         steps = [*self._names_of(tasks), ""]
         if progress is not None:
             progress(0, steps[0])
@@ -317,9 +319,9 @@ class MemberStack(BaseEstimator):
         for value, kind in ((1, "positives"), (0, "negatives")):
             n = int((y == value).sum()) if groups is None else len(np.unique(groups[y == value]))
             if n < self.cv:
-                where = "" if groups is None else "groups that hold "
+                where = "" if groups is None else "groups with "
                 raise ValueError(
-                    f"The 'cv' parameter must make no more folds than there are {where}{kind}. Got {self.cv} folds "
+                    f"The 'cv' parameter must not be larger than the number of {where}{kind}. Got {self.cv} folds "
                     f"for {n} instead; use fewer folds."
                 )
         given = {}
@@ -329,8 +331,8 @@ class MemberStack(BaseEstimator):
             p = np.asarray(values, dtype=np.float64)
             if p.shape != y.shape or not ((p >= 0.0) & (p <= 1.0)).all():
                 raise ValueError(
-                    f"The 'out_of_fold' parameter must hold a probability for each of the {len(y)} rows of {name!r}, "
-                    f"none of them NaN. Got shape {p.shape} instead."
+                    f"The 'out_of_fold' parameter must contain a probability, not NaN, for each of the {len(y)} "
+                    f"rows of {name!r}. Got shape {p.shape} instead."
                 )
             check_is_fitted(self.members[names.index(name)])
             given[name] = p
@@ -338,7 +340,7 @@ class MemberStack(BaseEstimator):
 
 
 def scored_with_spreads(members: Sequence[Any], inputs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return probabilities (n, n_members) by fitted members, and by name how unsure those that tell it are, (n,)."""
+    """Return probabilities (n, n_members) by fitted members, and the available uncertainties (n,) by name."""
     columns, spreads = [], {}
     for member in members:
         X = inputs[member.consumes]
@@ -369,7 +371,7 @@ def _fit_one(
     train: np.ndarray,
     held: np.ndarray,
 ) -> tuple[Any, np.ndarray]:
-    """A clone of the member fitted on some rows, and its probabilities of others."""
+    """Fit a clone of the member to some rows, and return it with its probabilities of others."""
     weight = None if sample_weight is None else sample_weight[train]
     try:
         with taken(X, train) as rows:
@@ -384,5 +386,5 @@ def _fit_one(
 
 
 def member_log_odds(p: np.ndarray) -> np.ndarray:
-    """Log-odds of members' probabilities; what they call certain counts as one in a million. NaN stays."""
+    """Return the log-odds of members' probabilities, with certainty limited to one in a million; NaN is kept."""
     return logit(np.clip(p, _CERTAIN, 1.0 - _CERTAIN))

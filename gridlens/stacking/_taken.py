@@ -1,4 +1,4 @@
-"""Some rows of what a member learns from; those of a large array in a file of their own."""
+"""Subsets of the rows that a member is fitted to; for large arrays, in a temporary file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BLOCK_ROWS = 16384
 
 @contextlib.contextmanager
 def taken(X: Any, rows: np.ndarray) -> Iterator[Any]:
-    """Yield ``X[rows]``; where that is an array of more than 256 MiB, mapped from a file that is gone afterwards.
+    """Yield ``X[rows]``; for an array of more than 256 MiB, memory-mapped from a temporary file.
 
-    All rows in their order are `X` itself. Folds are fitted in several processes at once, each on four rows of five:
-    in memory these copies would take more of it than the rows.
+    If all rows are selected in their order, `X` itself is yielded. Folds are fitted in several processes at once, each
+    on four fifths of the rows, so copies in memory would take more space than the rows.
     """
     if len(rows) == len(X) and np.array_equal(rows, np.arange(len(X))):
         yield X

@@ -153,8 +153,8 @@ def test_without_torch_the_rest_works(monkeypatch, absent):
         )
     # The compact network has a backbone of its own, and scores without torch.
     expected = {
-        "torch": "can score, but needs packages to be fitted that are not installed: torch.",
-        "lightning": "can score, but needs packages to be fitted that are not installed: lightning.",
+        "torch": "can score, but fitting it requires packages that are not installed: torch.",
+        "lightning": "can score, but fitting it requires packages that are not installed: lightning.",
         "safetensors": "needs packages that are not installed: safetensors.",
         "transformers": "ok",
     }

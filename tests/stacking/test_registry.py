@@ -87,7 +87,7 @@ def test_members_are_built_from_a_line():
         ("patch(trees=3)", r"'patch' has no parameter 'trees'\. It has colsample_bytree, "),
         ("patch(n_trees=3)", r"'patch' has no parameter 'n_trees'\. It has .*n_estimators, "),
         ("nnpu(prior=0.1)", r"'nnpu' has no parameter 'prior'\. It has class_prior, "),
-        ("patch(3)", r"must name members, with parameters in brackets .* Got 'patch\(3\)'"),
+        ("patch(3)", r"must name members, optionally with parameters, .* Got 'patch\(3\)'"),
         ("patch(n_estimators=open('x'))", r"must name members"),
         ("patch(**{'n_estimators': 3})", r"must name members"),
         ("patch(n_estimators=3", r"must name members"),
@@ -144,7 +144,7 @@ def test_a_member_may_need_one_of_two_packages_and_more_to_be_fitted(plugin):
     plugin("scoring", TOY + needs, {"toy": "Toy"})
     assert member_class("toy").name == "toy"
     (listed,) = (member for member in list_members() if member.name == "toy")
-    said = "can score, but needs packages to be fitted that are not installed: arcnet."
+    said = "can score, but fitting it requires packages that are not installed: arcnet."
     assert listed.consumes == member_class("toy").consumes
     assert said in listed.status
     with pytest.raises(GridlensError, match=rf"'toy' {said} Install them with `pip install 'toys\[all\]'`"):
@@ -182,5 +182,5 @@ def test_a_plugin_cannot_take_the_place_of_a_built_in_member(plugin):
 
 def test_a_member_goes_by_the_name_of_its_entry_point(plugin):
     plugin("other", TOY, {"game": "Toy"})
-    with pytest.raises(GridlensError, match=r"'game' of other 1\.0 calls itself 'toy'"):
+    with pytest.raises(GridlensError, match=r"'game' of other 1\.0 has the name 'toy'"):
         member_class("game")

@@ -284,10 +284,14 @@ def test_a_member_that_fails_is_named(rows):
     [
         ({"meta": "mean"}, {}, "'meta' parameter must be one of 'auto', 'logistic', 'convex'. Got 'mean'"),
         ({"final": "best"}, {}, "'final' parameter must be one of 'refit', 'average'. Got 'best'"),
-        ({"cv": 1001}, {}, "'cv' parameter must make no more folds than there are .* Got 1001 folds for"),
-        ({}, {"groups": np.arange(2000) % 3}, "than there are groups that hold positives. Got 5 folds for 3"),
+        ({"cv": 1001}, {}, "'cv' parameter must not be larger than the number of .* Got 1001 folds for"),
+        ({}, {"groups": np.arange(2000) % 3}, "than the number of groups with positives. Got 5 folds for 3"),
         ({}, {"out_of_fold": {"vit": []}}, "must name members of the stack. Got 'vit'"),
-        ({}, {"out_of_fold": {"column": np.full(2000, 1.5)}}, "must hold a probability for each of the 2000 rows"),
+        (
+            {},
+            {"out_of_fold": {"column": np.full(2000, 1.5)}},
+            "must contain a probability, not NaN, for each of the 2000 rows",
+        ),
         ({}, {"out_of_fold": {"column": np.full(7, 0.5)}}, r"Got shape \(7,\) instead"),
     ],
 )

@@ -250,7 +250,7 @@ def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
             lambda t: t.assign(calibration="perhaps"),
             r"'calibration' .* must be 1, 0 or blank. Got 'perhaps' in the row c0000 instead",
         ),
-        (lambda t: t[:16], r"no more folds than there are groups that hold positives"),
+        (lambda t: t[:16], r"larger than the number of groups with positives"),
     ],
 )
 def test_what_is_wrong_with_labels_is_told(cache, labels, tmp_path, change, said):
