@@ -18,10 +18,12 @@ from _grading_store import store_table
 from _grading_weights import weights_table
 from _spirals import nearby_spirals
 
+import gridlens.training._replay as replay
 from gridlens._progress import progress_bar
 from gridlens.features import FeatureCacheWriter, Measured, measure
 from gridlens.reports._replay import draw_replay
 from gridlens.sources import open_source
+from gridlens.training._graded_old import OldRows
 from gridlens.training._replay import WITHOUT, measured_pool, replay_grading
 from gridlens.training._scenes import measured_scenes
 
@@ -59,6 +61,20 @@ def pool(name: str, jobs: int) -> tuple[Path, dict[str, int]]:
         pd.DataFrame({"id": whole.ids, "label": label}).to_csv(truth, index=False)
     table = pd.read_csv(truth, dtype={"id": str})
     return cache, dict(zip(table["id"], table["label"].tolist(), strict=True))
+
+
+def share_scenes(folder: Path) -> None:
+    """Simulate the scenes beside the grades once for all replays."""
+    made: dict[str, OldRows] = {}
+    simulated = replay.old_rows
+
+    def shared(labelled: object, known: object, old: object, on: str, _: Path, **options: object) -> OldRows:
+        if on not in made:
+            (folder / on).mkdir()
+            made[on] = simulated(labelled, known, old, on, folder / on, **options)
+        return made[on]
+
+    replay.old_rows = shared
 
 
 def replayed(name: str, jobs: int, **options: object) -> pd.DataFrame:
@@ -114,6 +130,8 @@ def main() -> None:
         print(f"A million grades: {consensus_seconds():.1f} s", "\nLenses left", shown(lenses_left_table()), sep="\n")
     if "store" in parts:
         print("\nA book of a million grades", store_table(), sep="\n")
+    scenes = tempfile.TemporaryDirectory()
+    share_scenes(Path(scenes.name))
     if "loop" in parts:
         print("\nOne loop of 200 grades", shown(loop_table(chosen.jobs, chosen.seeds)), sep="\n")
     if "replay" in parts:
