@@ -16,7 +16,7 @@ extensions = [
     "sphinx_design",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "evaluation"]
+exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 root_doc = "index"
 

@@ -81,9 +81,9 @@ def test_no_module_imports_lenstronomy():
         assert not re.search(r"^\s*(from|import) lenstronomy", path.read_text(), re.M), path
 
 
-def test_the_readme_quotes_the_card():
+def test_the_results_quote_the_card():
     """Figures of the bundled model are those that its card and the benchmark hold."""
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "docs" / "results.md").read_text()
     card = (ROOT / "gridlens" / "models" / "default" / "card.md").read_text()
     quoted = re.search(r"\| all arcs \| (\d+) \| ([^|]+) \|", readme)
     own = re.search(r"\| all arcs \| (\d+) \| ([^|]+) \|", card)

@@ -1,5 +1,7 @@
-"""The commands of the README can be pasted in order, into a terminal of 80 columns and where output is a pipe."""
+"""The commands of the README and of the guide can be pasted in order, into a terminal of 80 columns or a pipe."""
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -14,8 +16,27 @@ from gridlens.cutouts import CutoutSet, write_npz
 
 pytest.importorskip("matplotlib")
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-OTHERS = {"pip", "pytest"}
+SCORED = "gridlens score cutouts/ --catalog clusters.csv --out scores.csv"
+# Commands that come before those of a page.
+PAGES = {
+    "README.md": [],
+    "docs/quickstart.md": [],
+    "docs/cutouts.md": [],
+    "docs/scale.md": [
+        SCORED,
+        "gridlens train --data my-cutouts/ --labels labels.csv --out mine/",
+    ],
+    "docs/training.md": ["gridlens features cutouts/ --out features.parquet"],
+    "docs/evaluation.md": [
+        SCORED,
+        "gridlens features cutouts/ --out features.parquet",
+        "gridlens train --data my-cutouts/ --labels labels.csv --out mine/",
+    ],
+    "docs/explain.md": ["gridlens score examples/cutouts --out scores.csv"],
+}
+# Parts of commands that cannot run here: a scheduler, pictures, 200 clusters of one survey, a network.
+ELSEWHERE = ("tcp://HOST", "pictures/", "triplets/", "--engine", "--inject-into", "known.csv", "deep")
+OTHERS = {"pip", "pytest", "sphinx-build"}
 N = 12
 FIELD = 600  # px
 SCALE = 0.5
@@ -82,24 +103,35 @@ def stand_ins(tmp_path_factory):
     return home
 
 
-def walked(home, mode):
-    commands = [words for words in commands_of(README) if words[0] not in OTHERS]
-    assert {words[0] for words in commands} == {"gridlens"}
-    # Networks take minutes; the tests of the plugin train one by the same command.
-    commands = [words for words in commands if "with-network/" not in words]
-    if mode == "pipe":
-        # The commands that train take most of the time, and those that use their models need them.
-        trained = {words[words.index("--out") + 1] for words in commands if words[1] == "train"}
-        commands = [words for words in commands if words[1] != "simulate" and not trained & set(words)]
-    return walk(commands, home, mode)
+def page_commands(page):
+    """Return the commands of a page that can run here, behind those that it needs."""
+    before = [shlex.split(line) for line in PAGES[page]]
+    found = [words for words in commands_of((ROOT / page).read_text(encoding="utf-8")) if words[0] not in OTHERS]
+    assert {words[0] for words in found} <= {"gridlens"}
+    found = [words for words in found if not any(part in " ".join(words) for part in ELSEWHERE)]
+    # Pages write to the same names, each as if the reader had come to it alone.
+    written = set()
+    for words in found:
+        out = words[words.index("--out") + 1] if "--out" in words else None
+        resumed = "--resume" in words and page == "docs/scale.md"
+        if out in written and not resumed and "--overwrite" not in words:
+            words[:] = [*(word for word in words if word != "--resume"), "--overwrite"]
+        written.add(out)
+    return before + found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["terminal", "pipe"])
-def test_the_commands_can_be_pasted_in_order(stand_ins, tmp_path, mode):
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_can_be_pasted_in_order(stand_ins, tmp_path, page):
     home = tmp_path / "home"
     shutil.copytree(stand_ins, home)
-    for done in walked(home, mode):
+    if page == "docs/training.md":  # its cutouts are those that the labels name
+        shutil.rmtree(home / "cutouts")
+        (home / "my-cutouts").rename(home / "cutouts")
+    mode = "terminal" if page in ("README.md", "docs/quickstart.md", "docs/cutouts.md") else "pipe"
+    commands = page_commands(page)
+    assert len(commands) > len(PAGES[page])
+    for done in walk(commands, home, mode):
         words, output = done["words"], done["output"]
         assert done["status"] == 0, f"{' '.join(words)}\n{output}"
         assert "Traceback" not in output
@@ -111,7 +143,8 @@ def test_the_commands_can_be_pasted_in_order(stand_ins, tmp_path, mode):
 
 
 @pytest.mark.slow
-def test_the_snippets_run(stand_ins, monkeypatch):
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/cutouts.md"])
+def test_the_snippets_run(stand_ins, monkeypatch, page):
     monkeypatch.chdir(stand_ins)
     names = {
         "labels": np.arange(40) % 2,
@@ -119,8 +152,17 @@ def test_the_snippets_run(stand_ins, monkeypatch):
         "clean_cutouts": CutoutSet(drawn(77, 40), pixel_scale=SCALE),
         "clean_labels": np.arange(40) % 2,
     }
-    snippets = snippets_of(README)
+    snippets = snippets_of((ROOT / page).read_text(encoding="utf-8"))
     assert snippets
     for code in snippets:
-        exec(compile(code, "README.md", "exec"), names)
-    assert len(names["table"]) == N
+        exec(compile(code, page, "exec"), names)
+    assert page == "docs/cutouts.md" or len(names["table"]) == N
+
+
+def test_the_links_of_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)", text)
+    assert len(links) > 20
+    missing = [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
+    assert not missing
+    assert len(text.splitlines()) <= 130
