@@ -76,15 +76,16 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         indicates overfitting. NaN if a single member was not fitted on folds.
     calibrator_ : IsotonicCalibrator
     training_prevalence_ : float
-        Prevalence of labelled lenses among the rows of the fit.
-    Prevalence of labelled lenses among the training rows.
-        Prevalence of lenses in the set that the probabilities were calibrated on.
-    Prevalence of lenses in the calibration set.
-        Sorted hashes of the rows of the fit and of the calibration, by which `score_cutouts` finds them again; empty
+        Prevalence of labelled lenses among the training rows.
+    calibration_prevalence_ : float
+        Prevalence of lenses in the calibration set.
+    training_rows_ : ndarray of shape (n_rows,), uint64
         Sorted hashes of the training and calibration rows, with which `score_cutouts` recognises them; empty for a
         model that was saved without them.
-        Sample of the rows of the fit, which `score_cutouts` compares cutouts with on request; None of under 40 rows.
-    Sample of the training rows, with which `score_cutouts` compares cutouts on request; None for fewer than 40 rows.
+    novelty_ : Novelty or None
+        Sample of the training rows, with which `score_cutouts` compares cutouts on request; None for fewer than 40 rows.
+    member_names_ : list of str
+    screen_ : Screen or None
         Calibration rows for a `screen` below 1; None if the model cannot screen.
     class_scores_ : ClassScores or None
         Scores of the calibration rows by class, for `recalibrated`; None if the model cannot be recalibrated.
