@@ -83,7 +83,7 @@ class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEst
         Sorted hashes of the training and calibration rows, with which `score_cutouts` recognises them; empty for a
         model that was saved without them.
     novelty_ : Novelty or None
-        Sample of the training rows, with which `score_cutouts` compares cutouts on request; None for fewer than 40 rows.
+        Sample of the training rows for comparison with new cutouts in `score_cutouts`; None for fewer than 40 rows.
     member_names_ : list of str
     screen_ : Screen or None
         Calibration rows for a `screen` below 1; None if the model cannot screen.

@@ -1,4 +1,4 @@
-"""The built-in members of the stack, and a detector of unusual cutouts."""
+"""Built-in members of the stack, and a detector of unusual cutouts."""
 
 from gridlens.members._lightgbm import LightGBMMember
 from gridlens.members._linear import LinearMember

@@ -1,4 +1,4 @@
-"""Boosted trees on the features: the member that the bundled model is made of."""
+"""LightGBM on the features, the main member of the bundled model."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,16 +10,16 @@ from gridlens.members._turned_trees import TurnedTrees
 
 __all__ = ["LightGBMMember"]
 
-# More turned rows than this (400,000 are 500 MB) are turned while LightGBM reads them.
+# Above this number of rows in all orientations (400,000 rows are 500 MB), they are computed while LightGBM reads them.
 _MOST_COPIES = 400_000
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LightGBMMember(SampledTrees, TurnedTrees):
-    """LightGBM on the 315 features, each row learned in its eight flips and quarter turns.
+    """LightGBM on the 315 features, fitted to the eight flips and quarter turns of each row.
 
-    A lens stays a lens when it is turned, and the nine patches are nine sets of columns: without the turns the trees
-    would have to learn every position on its own. The names of the parameters are those of `lightgbm.LGBMClassifier`.
+    A lens remains a lens when its image is turned, but the nine patches are nine sets of columns: without the turns,
+    the trees would have to learn each position separately. Parameters have the names of `lightgbm.LGBMClassifier`.
 
     Parameters
     ----------
@@ -28,31 +28,33 @@ class LightGBMMember(SampledTrees, TurnedTrees):
     learning_rate : float, default=0.1
     num_leaves : int, default=31
     min_child_samples : int, default=100
-        Fewest rows in a leaf, of the eightfold set.
+        Smallest number of rows in a leaf, counted in the eightfold set.
     colsample_bytree : float, default=0.6
-        Fraction of the columns that each tree sees.
+        Fraction of the columns for each tree.
     subsample : float, default=0.5
-        Fraction of the rows that each tree sees.
+        Fraction of the rows for each tree.
     extra_trees : bool, default=True
-        Try one random threshold per column and leaf, not all of them (extremely randomised trees, Geurts et al. 2006,
-        Machine Learning 63, 3). The features are noisy and alike, and the best threshold is mostly the noise's.
+        If True, try one random threshold per column and leaf instead of all (extremely randomised trees, Geurts et al.
+        2006, Machine Learning 63, 3). The features are noisy and correlated, so that the best threshold mostly fits
+        noise.
     reg_lambda : float, default=10.0
         L2 penalty on the leaves.
     turns : bool, default=True
-        Learn from the eight turned versions of each row and score by their mean log-odds.
+        Whether to fit the eight orientations of each row, and to average their log-odds for the score.
     n_jobs : int, default=1
-        Threads. With another job on the processors more than one is slower, not faster.
+        Number of threads. While another job uses the processors, more than one is slower, not faster.
     random_state : int, default=0
 
     Attributes
     ----------
     trees_ : gridlens.trees.Trees
-        `booster()` gives them to LightGBM.
+        Fitted trees; `booster()` returns them as a booster of LightGBM.
 
     Notes
     -----
-    Trees: Ke et al. 2017, NeurIPS 30. The scores are those of LightGBM's booster to the bit (see `docs/scale.md`). Of
-    more than 50,000 rows the turned copies are never all in memory: each is made when LightGBM reads it.
+    The trees follow Ke et al. 2017, NeurIPS 30. The scores are bit-identical to those of LightGBM's booster (see
+    `docs/scale.md`). For more than 50,000 rows, the turned copies are never all in memory: each is computed when
+    LightGBM reads it.
 
     Examples
     --------

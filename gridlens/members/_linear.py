@@ -1,4 +1,4 @@
-"""Logistic regression on the features: few numbers, no steps, errors in other places than those of trees."""
+"""Logistic regression on the features: few parameters, a smooth score, and errors unlike those of trees."""
 
 import warnings
 from pathlib import Path
@@ -15,30 +15,29 @@ from gridlens.members._features import ExplainedMember
 __all__ = ["LinearMember"]
 
 _MODEL_FILE = "weights.npz"
-# Features are long-tailed; a value this many scales out says no more than "far".
+# Features have long tails; values are clipped at this number of scales, beyond which they only mean "far".
 _FARTHEST = 5.0
 
 
 class LinearMember(ExplainedMember):
-    """Regularised logistic regression on features in units of their own spread.
+    """Regularised logistic regression on scaled features.
 
-    Each column is centred on its median, divided by its interquartile range over 1.349 (by its standard deviation where
-    that range is 0), and clipped at five; what is not known counts as the median. The mean over the eight flips and
-    quarter turns of a row goes into the regression: a linear score averaged over the turns is the linear score of the
-    averaged row.
+    Each column is centred on its median, divided by its interquartile range over 1.349 (by its standard deviation if
+    that range is 0), and clipped at five; NaN counts as the median. The regression uses the mean over the eight flips
+    and quarter turns of a row: a linear score averaged over the orientations is the linear score of the averaged row.
 
     Parameters
     ----------
     C : float, default=0.01
         Inverse of the L2 penalty, as in `sklearn.linear_model.LogisticRegression`.
     turns : bool, default=True
-        Average the features over the eight turns. False takes them as they are.
+        Whether to average the features over the eight orientations.
 
     Attributes
     ----------
     center_, scale_ : ndarray of shape (315,), float64
-        Median and spread of each column in the training rows; a column that is constant, or never known, has an
-        infinite spread and counts for nothing.
+        Median and spread of each column in the training rows; a column that is constant or always NaN has an infinite
+        spread and no effect.
     coef_ : ndarray of shape (315,), float64
     intercept_ : float
 
@@ -62,7 +61,7 @@ class LinearMember(ExplainedMember):
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
         from sklearn.linear_model import LogisticRegression
 
-        # A column may be NaN in every row, as masked metadata are: it then has no median, and no say.
+        # A column may be NaN in every row, as hidden metadata are; it then has no median and no effect.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
             warnings.filterwarnings("ignore", "Degrees of freedom", RuntimeWarning)
@@ -70,7 +69,7 @@ class LinearMember(ExplainedMember):
             sigma = np.nanstd(X.astype(np.float64), axis=0)
         self.center_ = np.nan_to_num(middle)
         spread = (high - low) / IQR_PER_SIGMA
-        # Three patches of four may show no arc, and all quartiles of its features be 0.
+        # If three of four patches show no arc, all quartiles of its features may be 0.
         spread = np.where(spread > 0.0, spread, sigma)
         self.scale_ = np.where(spread > 0.0, spread, np.inf)
         model = LogisticRegression(C=self.C, max_iter=1000).fit(self._scaled(X), y, sample_weight=weight)
@@ -89,11 +88,11 @@ class LinearMember(ExplainedMember):
         return np.clip(np.nan_to_num(scaled, posinf=_FARTHEST, neginf=-_FARTHEST), -_FARTHEST, _FARTHEST)
 
     def _log_odds(self, X: np.ndarray) -> np.ndarray:
-        # Not by a matrix product, whose rounding depends on the number of rows.
+        # A matrix product would round differently for different numbers of rows.
         return (self._scaled(X) * self.coef_).sum(axis=1) + self.intercept_
 
     def _contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        # Shapley values of a linear score: against the median of the training rows, where all scales are 0.
+        # Shapley values of a linear score, relative to the median of the training rows, where all scaled values are 0.
         versions = dihedral(X) if self.turns else X[None]
         total = np.zeros(X.shape)
         for version, source in zip(versions, dihedral_columns()[: len(versions)], strict=True):
@@ -124,10 +123,10 @@ class LinearMember(ExplainedMember):
 
 
 def _checked_column(name: str, values: np.ndarray) -> np.ndarray:
-    """Return what is stored for each feature; raise ValueError where it is not a number for each."""
+    """Validate the numbers that are stored for each feature and return them; raise ValueError if invalid."""
     if values.shape != (len(FEATURE_NAMES),) or values.dtype.kind not in "if":
         raise ValueError(
-            f"The array {name!r} must hold {len(FEATURE_NAMES)} numbers. Got shape {values.shape} and type "
+            f"The array {name!r} must contain {len(FEATURE_NAMES)} numbers. Got shape {values.shape} and type "
             f"{values.dtype} instead."
         )
     return values.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Distance of a cutout from a reference sample: a flag for the reviewer, never a part of the probability."""
+"""Distance of a cutout from a reference sample: a flag for reviewers that does not affect the probability."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gridlens._npz import read_npz
 __all__ = ["Novelty"]
 
 _FEWEST_ROWS = 40
-# Of the spread of a column: a value this far out tells no more than "far".
+# Values are clipped at this number of scales, beyond which they only mean "far".
 _FARTHEST = 5.0
-# Rows whose distances to all neighbours are in memory at once.
+# Number of rows in a batch, whose distances to all neighbours are in memory at once.
 _BLOCK_ROWS = 1024
 _STORED = ("columns", "center", "scale", "mean", "components", "neighbors", "distances", "n_neighbors", "n_features")
 
@@ -25,11 +25,11 @@ _STORED = ("columns", "center", "scale", "mean", "components", "neighbors", "dis
 class Novelty(BaseEstimator):
     """Conformal p-values of the distance from a reference sample.
 
-    Columns that do not vary are left out; the others are centred on their median, divided by their interquartile range
-    over 1.349 (by their standard deviation where that range is 0) and clipped at five, and NaN counts as the median.
-    They are turned to at most `n_components` principal components of unit variance. The distance of a row is its mean
+    Constant columns are left out; the others are centred on their median, divided by their interquartile range over
+    1.349 (by their standard deviation if that range is 0) and clipped at five, and NaN counts as the median. They are
+    transformed to at most `n_components` principal components of unit variance. The distance of a row is its mean
     distance from the nearest rows of one half of the reference [1]_. A new row is compared with the other half: its
-    p-value is the fraction of those rows, and of itself, that are at least as distant [2]_. Among rows like the
+    p-value is the fraction of those rows, including itself, that are at least as distant [2]_. Among rows like the
     reference, a fraction of at most t has a p-value up to t.
 
     Parameters
@@ -37,24 +37,24 @@ class Novelty(BaseEstimator):
     n_components : int, default=40
         Largest number of principal components.
     n_neighbors : int, default=5
-        Nearest rows whose distances are averaged.
+        Number of nearest rows whose distances are averaged.
     random_state : int, default=0
-        Seed of the split into halves.
+        Random seed of the split into halves.
 
     Attributes
     ----------
     columns_ : ndarray of int64
-        Columns that vary.
+        Columns that are not constant.
     center_, scale_ : ndarray of shape (n_columns,), float64
         Their median and spread.
     mean_ : ndarray of shape (n_columns,), float64
-        Mean of the columns in these scales.
+        Mean of the scaled columns.
     components_ : ndarray of shape (n_components, n_columns), float64
-        Principal components, each over the standard deviation along it.
+        Principal components, each divided by the standard deviation along it.
     neighbors_ : ndarray of shape (n / 2, n_components), float16
-        The first half.
+        First half of the reference.
     distances_ : ndarray of shape (n / 2,), float32
-        Distances of the second half, sorted.
+        Sorted distances of the second half.
     n_features_in_ : int
 
     References
@@ -79,12 +79,12 @@ class Novelty(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: np.ndarray, y: object = None) -> Self:
-        """Learn from a reference sample.
+        """Fit the detector to a reference sample.
 
         Parameters
         ----------
         X : ndarray of shape (n, k)
-            Embeddings or features of a reference sample, at least 40 rows; rows of NaN only are left out.
+            Embeddings or features of a reference sample, at least 40 rows; rows with only NaN are left out.
         y : ignored
 
         Returns
@@ -94,18 +94,18 @@ class Novelty(BaseEstimator):
         Raises
         ------
         ValueError
-            Fewer rows, no column that varies, or more neighbours than half of the rows.
+            If there are fewer rows, no column that varies, or more neighbours than half of the rows.
         """
         X = np.asarray(validate_data(self, X, skip_check_array=True), dtype=np.float64)
         X = X[np.isfinite(X).any(axis=1)]
         if len(X) < _FEWEST_ROWS:
             raise ValueError(
-                f"The 'X' parameter must hold at least {_FEWEST_ROWS} rows with values, half to learn from. Got "
+                f"The 'X' parameter must contain at least {_FEWEST_ROWS} rows with values. Got "
                 f"{len(X)} instead."
             )
         if not 1 <= self.n_neighbors <= len(X) // 2:
             raise ValueError(
-                f"The 'n_neighbors' parameter must be between 1 and half of the rows, {len(X) // 2}. Got "
+                f"The 'n_neighbors' parameter must be from 1 to {len(X) // 2}, half of the number of rows. Got "
                 f"{self.n_neighbors!r} instead."
             )
         order = np.random.default_rng(self.random_state).permutation(len(X))
@@ -124,11 +124,11 @@ class Novelty(BaseEstimator):
         sigma[some] = np.nanstd(filled[:, some], axis=0)
         least = 1e-9 * np.maximum(np.abs(middle), 1.0)
         spread = (high - low) / IQR_PER_SIGMA
-        # Where most rows share one value, all quartiles may be that value.
+        # If most rows share one value, all quartiles may equal it.
         spread = np.where(spread > least, spread, sigma)
         self.columns_ = np.flatnonzero(spread > least)
         if not len(self.columns_):
-            raise ValueError("The 'X' parameter must have a column that varies. Got constant columns only.")
+            raise ValueError("The 'X' parameter must have a column that varies. Got only constant columns instead.")
         self.center_, self.scale_ = middle[self.columns_], spread[self.columns_]
 
     def _learn_components(self, scaled: np.ndarray) -> None:
@@ -144,11 +144,11 @@ class Novelty(BaseEstimator):
 
     def _components(self, X: np.ndarray) -> np.ndarray:
         scaled = self._scaled(X) - self.mean_
-        # Not by a matrix product, whose rounding depends on the number of rows.
+        # A matrix product would round differently for different numbers of rows.
         return np.stack([(scaled * component).sum(axis=1) for component in self.components_], axis=1)
 
     def distance(self, X: np.ndarray) -> np.ndarray:
-        """Return the mean distances (n,) from the nearest rows of the reference; NaN for a row of NaN."""
+        """Return the mean distances (n,) from the nearest rows of the reference; NaN for a NaN row."""
         check_is_fitted(self, "distances_")
         return self._distance(np.asarray(validate_data(self, X, skip_check_array=True, reset=False), dtype=np.float64))
 
@@ -165,19 +165,19 @@ class Novelty(BaseEstimator):
         return found
 
     def p_values(self, X: np.ndarray) -> np.ndarray:
-        """Return conformal p-values (n,) of rows (n, k), from ``1 / (n_compared + 1)`` to 1; NaN for a row of NaN."""
+        """Return conformal p-values (n,) of rows (n, k), from ``1 / (n_compared + 1)`` to 1; NaN for a NaN row."""
         distance = self.distance(X)
         n = len(self.distances_)
         at_least = n - np.searchsorted(self.distances_, distance, side="left")
         return np.where(np.isnan(distance), np.nan, (at_least + 1.0) / (n + 1.0))
 
     def save(self, path: Path) -> None:
-        """Write the reference sample as an uncompressed npz file; equal samples give equal bytes.
+        """Save the reference sample as an uncompressed npz file; equal samples give identical files.
 
         Parameters
         ----------
         path : Path
-            With the suffix ``.npz``.
+            Path with the suffix ``.npz``.
         """
         check_is_fitted(self, "distances_")
         arrays: dict[str, Any] = {name: np.ravel(getattr(self, f"{name}_")) for name in _STORED[:-2]}
@@ -185,28 +185,28 @@ class Novelty(BaseEstimator):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a reference sample that `save` wrote, and check it.
+        """Load and validate a reference sample that `save` wrote.
 
         Parameters
         ----------
         path : Path
-            A file from any source: nothing in it is unpickled, and damaged or hostile content is refused.
+            A file from any source: it is not unpickled, and damaged or malicious content raises an error.
 
         Returns
         -------
         Novelty
-            Its p-values are those of the one that was saved, to the bit.
+            Its p-values are bit-identical to those of the saved one.
 
         Raises
         ------
         ValueError
-            The file is damaged, or its arrays do not fit one another.
+            If the file is damaged, or its arrays are inconsistent.
         OSError
-            The file cannot be read.
+            If the file cannot be read.
         """
         stored = read_npz(path, _STORED)
         if any(stored[name].ndim for name in _STORED[-2:]) or any(stored[name].ndim != 1 for name in _STORED[:-2]):
-            raise ValueError("The counts must be single numbers, and the other arrays of one dimension.")
+            raise ValueError("The counts must be single numbers, and the other arrays one-dimensional.")
         if any(stored[name].dtype.kind not in "iu" for name in ("columns", "n_neighbors", "n_features")):
             raise ValueError("The columns and the counts must be whole numbers.")
         if not all(np.isfinite(values).all() for values in stored.values()):
@@ -222,13 +222,13 @@ class Novelty(BaseEstimator):
         found.distances_ = stored["distances"].astype(np.float32)
         lengths = {len(found.center_), len(found.scale_), len(found.mean_), n_columns}
         if lengths != {n_columns} or not 0 < n_components <= n_columns:
-            raise ValueError("The columns, their scales and the components must fit one another.")
+            raise ValueError("The columns, their scales and the components must be consistent.")
         if (np.diff(found.columns_) <= 0).any() or found.columns_[0] < 0 or found.columns_[-1] >= found.n_features_in_:
-            raise ValueError("The columns must ascend and be among those of the rows.")
+            raise ValueError("The columns must increase and be among those of the rows.")
         if not (found.scale_ > 0.0).all():
             raise ValueError("The spreads of the columns must be above 0.")
         if not len(found.distances_) or (np.diff(found.distances_) < 0.0).any():
-            raise ValueError("The distances must ascend.")
+            raise ValueError("The distances must increase.")
         found.components_ = stored["components"].astype(np.float64).reshape(n_components, n_columns)
         found.neighbors_ = stored["neighbors"].astype(np.float16).reshape(-1, n_components)
         if not 1 <= n_neighbors <= len(found.neighbors_):

@@ -1,4 +1,4 @@
-"""Single patches, of which a lens shows its arc in one or two: learned as instances of a bag, then pooled."""
+"""Multiple-instance learning on single patches, because a lens shows its arc in only one or two of them."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -19,32 +19,33 @@ _DISTANCE = PATCH_FEATURE_NAMES.index("bcg_distance")
 _ARC_DISTANCE = PATCH_FEATURE_NAMES.index("arc_distance")
 _ELONGATION = PATCH_FEATURE_NAMES.index("elongation")
 _RICHNESS = N_IMAGE_FEATURES + METADATA_NAMES.index("richness")
-# Corner, edge and middle: of the nine flags of position those that turns of the cutout leave.
+# Corner, edge and middle: the flags of position that are invariant under turns of the cutout.
 _KIND = np.array([0, 1, 0, 1, 4, 1, 0, 1, 0])
 
 _RADIUS = 15.0
 _PIVOT = 80.0
 _SLOPE = 0.91
-# Factor of two either way: lenses of one richness differ in concentration, in source redshift and in how they lie.
+# A factor of two either way: lenses of equal richness differ in concentration, source redshift and orientation.
 _SCATTER = np.log(2.0)
 
 
 def expected_einstein_radius(richness: np.ndarray) -> np.ndarray:
-    """Return the typical Einstein radius of a cluster of a richness, arcsec.
+    """Return the typical Einstein radius of clusters of a given richness, arcsec.
 
-    ``15 (richness / 80)^0.91``: the mass goes with the 1.356th power of the richness [1]_, the velocity dispersion with
-    the 0.336th of the mass [2]_, and an isothermal sphere's Einstein radius with the dispersion squared. At a richness
-    of 80 that makes 8e14 solar masses, 940 km/s, and 15 arcsec for a source whose lensing efficiency is 0.6.
+    ``15 (richness / 80)^0.91``: the mass scales with the richness to the power 1.356 [1]_, the velocity dispersion with
+    the mass to the power 0.336 [2]_, and the Einstein radius of an isothermal sphere with the dispersion squared. A
+    richness of 80 corresponds to 8e14 solar masses, 940 km/s, and 15 arcsec for a source with a lensing efficiency of
+    0.6.
 
     Parameters
     ----------
     richness : array-like of shape (n,)
-        Of redMaPPer; NaN where unknown.
+        redMaPPer richness; NaN where unknown.
 
     Returns
     -------
     ndarray of shape (n,), float64
-        From 5 to 40; 15 where the richness is NaN or not above 0.
+        From 5 to 40; 15 where the richness is NaN or not positive.
 
     References
     ----------
@@ -64,34 +65,38 @@ def expected_einstein_radius(richness: np.ndarray) -> np.ndarray:
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class PatchMember(SampledTrees, ExplainedMember):
-    """LightGBM on single patches with their cutout's label, pooled over the best few at a plausible radius.
+    """LightGBM on single patches with the label of their cutout, pooled over the best ones at a plausible radius.
 
-    Multiple-instance learning in its plainest form: every patch of a cutout learns the cutout's label, and counts by
-    how near the expected Einstein radius it lies, since most patches of a lens show nothing. The score of a cutout is
-    the mean log-odds of its `top_k` patches, these weighted alike. `patch_log_odds` tells where.
+    This is multiple-instance learning in its simplest form: each patch is fitted to the label of its cutout, with a
+    weight that decreases with its distance from the expected Einstein radius, because most patches of a lens show
+    nothing. The score of a cutout is the mean log-odds of its `top_k` best patches, with the same weights.
+    `patch_log_odds` shows where they are.
 
-    Its probabilities are those of a patch and far from those of a cutout: for the stack, or a calibration, to mend.
+    The probabilities are those of patches and differ strongly from those of cutouts; the stack or a calibration
+    corrects this.
 
     Parameters
     ----------
     top_k : int, default=1
-        Patches whose log-odds are averaged. On simulated scenes the best one alone tells most.
+        Number of patches whose log-odds are averaged. On simulated scenes, the best one carries most of the
+        information.
     n_estimators : int, default=600
     learning_rate : float, default=0.1
     min_child_samples : int, default=100
-        Fewest patches in a leaf.
+        Smallest number of patches in a leaf.
     num_leaves, colsample_bytree, subsample, extra_trees, reg_lambda, n_jobs, random_state
         As in `LightGBMMember`, with the same defaults.
 
     Attributes
     ----------
     trees_ : gridlens.trees.Trees
-        On patches, see Notes. `booster()` gives them to LightGBM.
+        Trees on patches, see Notes. `booster()` returns them as a booster of LightGBM.
 
     Notes
     -----
-    The columns are the 34 of a patch. Those that turn with the cutout are folded: `bcg_angle` into 0 to pi/4, the flags
-    of position into corner, edge and middle. All turns of a cutout so give one score.
+    The columns are the 34 features of a patch. Those that change when the cutout is turned are folded: `bcg_angle` into
+    0 to pi/4, the flags of position into corner, edge and middle. All orientations of a cutout therefore have the same
+    score.
 
     References
     ----------
@@ -118,7 +123,7 @@ class PatchMember(SampledTrees, ExplainedMember):
     learning_rate: float = 0.1
 
     def patch_log_odds(self, X: np.ndarray) -> np.ndarray:
-        """Return the log-odds of each patch: where in the cutout the member sees a lens.
+        """Return the log-odds of each patch, which show where in the cutout the member detects a lens.
 
         Parameters
         ----------
@@ -127,7 +132,8 @@ class PatchMember(SampledTrees, ExplainedMember):
         Returns
         -------
         ndarray of shape (n, 9), float64
-            Of patch ``3 * row + column``. Of use beside each other; the level is that of patches with a lens's label.
+            Log-odds of patch ``3 * row + column``. Use them to compare patches; their level is that of patches with the
+            label of a lens.
         """
         X = self._rows(X)
         if not len(X):
@@ -141,7 +147,7 @@ class PatchMember(SampledTrees, ExplainedMember):
     def _check_top_k(self) -> None:
         if not isinstance(self.top_k, Integral) or not 1 <= self.top_k <= N_PATCHES:
             raise ValueError(
-                f"The 'top_k' parameter must be from 1 to {N_PATCHES} patches. Got {self.top_k!r} instead."
+                f"The 'top_k' parameter must be from 1 to {N_PATCHES}, all patches. Got {self.top_k!r} instead."
             )
 
     def _learn(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
@@ -166,7 +172,7 @@ class PatchMember(SampledTrees, ExplainedMember):
         rows = np.arange(len(X))
         speaking = (N_PATCHES * rows[:, None] + best).ravel()
         found, base = self._raw_contributions(_instances(X)[speaking])
-        # The three kinds of position are one thing to say of a patch: its own flag says it.
+        # The three kinds of position describe one property of a patch, which is attributed to its own flag.
         position = found[:, _POSITION:].sum(axis=1)
         found[:, _POSITION:] = 0.0
         found[np.arange(len(found)), _POSITION + best.ravel()] = position
@@ -179,7 +185,7 @@ class PatchMember(SampledTrees, ExplainedMember):
 
 
 def _instances(X: np.ndarray) -> np.ndarray:
-    """Return the patches (9 n, 34) of rows of features, folded so that they do not turn with the cutout."""
+    """Return the patches (9 n, 34) of rows of features, folded to be invariant under turns of the cutout."""
     patches = X[:, :N_IMAGE_FEATURES].reshape(-1, len(PATCH_FEATURE_NAMES)).copy()
     kinds = patches[:, _POSITION:].copy()
     patches[:, _POSITION:] = 0.0
@@ -191,7 +197,7 @@ def _instances(X: np.ndarray) -> np.ndarray:
 
 
 def _plausibility(X: np.ndarray) -> np.ndarray:
-    """Return how near each patch (n, 9) lies to the expected Einstein radius, from 0.05 to 1."""
+    """Return a weight for the distance of each patch (n, 9) from the expected Einstein radius, from 0.05 to 1."""
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, -1).astype(np.float64)
     distance = np.where(patches[:, :, _ELONGATION] > 0.0, patches[:, :, _ARC_DISTANCE], patches[:, :, _DISTANCE])
     off = np.log(np.maximum(distance, 1.0) / expected_einstein_radius(X[:, _RICHNESS])[:, None]) / _SCATTER

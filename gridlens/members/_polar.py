@@ -1,4 +1,4 @@
-"""A member that looks for arcs as ridges about the BCG: polar maps, ridge filters, boosted trees."""
+"""Member that detects arcs as tangential ridges about the BCG: polar maps, ridge filters and boosted trees."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,46 +31,47 @@ POLAR_NAMES: tuple[str, ...] = (
     *(f"{colour}_{radius}_{what}" for colour in ("white", "blue") for radius in _BINS for what in _OF_BIN),
     *(f"both_{radius}_{what}" for radius in _BINS for what in _OF_BOTH),
 )
-"""names of the columns of `polar_features`"""
+"""column names of `polar_features`"""
 
 
 def polar_features(cutouts: CutoutSet) -> np.ndarray:
     """Measure ridges along and across circles about the BCG, in bins of radius.
 
     The maps `white` (detection) and `blue` (colour excess over the BCG's colour) of the feature contract are averaged
-    in cells of 96 angles and rings of 0.5 arcsec, from 2 to 36 arcsec about the BCG. Five filters run over each. Those
-    for arcs are the negative second derivative of a Gaussian across the rings times a Gaussian along them: 1.2 arcsec
-    wide and 8 long (narrow, long), 2 and 4 (broad, short), 2 and 8 (broad, long). Those for spikes are the same turned
-    by 90 degrees, 1.2 and 2 arcsec wide and 4 long. The six bins of radius reach from 4 to 32 arcsec. What the broad
-    short arc filter has over the broad spike filter, as far as that is positive, is called the lead: a galaxy's is
-    small. For each map and bin there are
+    in cells of 96 angles and rings of 0.5 arcsec, from 2 to 36 arcsec about the BCG. Five filters are applied to each.
+    Those for arcs are the negative second derivative of a Gaussian across the rings times a Gaussian along them: 1.2
+    arcsec wide and 8 long (narrow, long), 2 and 4 (broad, short), 2 and 8 (broad, long). Those for spikes are rotated
+    by 90 degrees, 1.2 and 2 arcsec wide and 4 long. The six bins of radius extend from 4 to 32 arcsec. The positive
+    excess of the broad short arc filter over the broad spike filter is called the lead; it is small for a galaxy. The
+    features of each map and bin are
 
-    - the greatest response of each arc filter (``arc_*``);
-    - the fraction of cells with a lead over 2 (``lead_share``), and the longest stretch of a ring with a lead over 1.5,
-      arcsec (``run``);
-    - the log of the broad short filter's scale over that of the map (``scale``);
-    - the log of the greatest arc response over the greatest spike response, both at least 0.1 (``arc_over_spike_*``);
-    - the greatest ring mean of the map, no cell counting for over 4 in either direction (``ring``), and the greatest
-      difference to the mean of the rings 2 arcsec inside and outside (``ring_contrast``).
+    - the largest response of each arc filter (``arc_*``);
+    - the fraction of cells with a lead above 2 (``lead_share``), and the longest stretch of a ring with a lead above
+      1.5, arcsec (``run``);
+    - the log of the ratio of the broad short filter's scale to that of the map (``scale``);
+    - the log of the ratio of the largest arc response to the largest spike response, both at least 0.1
+      (``arc_over_spike_*``);
+    - the largest ring mean of the map, with cells clipped at 4 in either direction (``ring``), and the largest
+      difference from the mean of the rings 2 arcsec inside and outside (``ring_contrast``).
 
-    For each bin of both maps there are the greatest lead that a cell has in both and the longest stretch of a ring
-    with over 1.5 in both, arcsec, and at the greatest lead of one map the broad short response of the other one, over
-    its own (``blue_at_white``, ``white_at_blue``): the colour of the strongest arc.
+    The features of each bin of both maps are the largest lead that a cell has in both, the longest stretch of a ring
+    with a lead above 1.5 in both, arcsec, and at the largest lead of one map the ratio of the broad short response of
+    the other map to its own (``blue_at_white``, ``white_at_blue``): the colour of the strongest arc.
 
-    All amplitudes are relative: responses and leads to their own scale in the bin, ring means to that of the map from
-    4 to 32 arcsec. A scale is the mean absolute value, winsorised twice at 2.5 times itself, times sqrt(pi / 2).
+    All amplitudes are relative: responses and leads to their own scale in the bin, ring means to that of the map from 4
+    to 32 arcsec. A scale is the mean absolute value, winsorised twice at 2.5 times itself, times sqrt(pi / 2).
 
     Parameters
     ----------
     cutouts : CutoutSet
-        n cutouts of one size.
+        n cutouts of equal size.
 
     Returns
     -------
     ndarray of shape (n, 144), float32
-        Columns `POLAR_NAMES`. NaN where a bin lies outside of the cutout by more than half, or has too many bad pixels:
-        a ring counts with half of its cells, a filter with all rings that it compares, a bin with half of its rings. A
-        row of NaN for a rejected cutout, and for one that does not reach the first bin.
+        Columns `POLAR_NAMES`. NaN where more than half of a bin is outside the cutout, or it has too many bad pixels: a
+        ring needs half of its cells, a filter all rings that it uses, a bin half of its rings. A row is NaN for a
+        rejected cutout, and for one that does not reach the first bin.
 
     Raises
     ------
@@ -79,12 +80,12 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
 
     Notes
     -----
-    A common factor on the flux changes nothing. Flips and quarter turns permute the cells; what is left of them is
-    that the contract measures the noise along rows and puts the mesh's remainder on one side.
+    A common factor on the flux has no effect. Flips and quarter turns permute the cells; the remaining differences
+    arise because the contract measures the noise along rows and puts the remainder of the mesh on one side.
 
-    Hand-made filters in polar coordinates had the most true positives before the first false one among the
-    ground-based entries of the strong lens finding challenge, ahead of the networks (Metcalf et al. 2019, A&A 625,
-    A119; the entry "Manchester SVM", Hartley et al. 2017, MNRAS 471, 3378).
+    Hand-made filters in polar coordinates had the most true positives before the first false one among the ground-based
+    entries of the strong lens finding challenge, ahead of the networks (Metcalf et al. 2019, A&A 625, A119; the entry
+    "Manchester SVM", Hartley et al. 2017, MNRAS 471, 3378).
 
     Examples
     --------
@@ -103,7 +104,7 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     rows = np.full((len(cutouts), len(POLAR_NAMES)), np.nan, np.float32)
     if not len(cutouts):
         return rows
-    # Numba is loaded here: a command that needs no polar numbers must not wait for it.
+    # Import numba only here, so that commands without polar features do not wait for it.
     from gridlens.features import _kernels
     from gridlens.features._contract import N_IMAGE_FEATURES, N_PATCHES
     from gridlens.members._polar_kernels import polar_row
@@ -112,7 +113,7 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
     unused, arcs = np.empty((1, N_IMAGE_FEATURES), np.float32), np.empty((1, N_PATCHES, 2), np.float32)
     status, bad = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for k in range(len(cutouts)):
-        # The types that the extractor calls with, so that the kernel is compiled once.
+        # Use the types with which the extractor calls the kernel, so that it is compiled once.
         pixels = np.require(cutouts.pixels[k : k + 1], np.float32, ["C"]).view()
         pixels.flags.writeable = False
         place, scale = cutouts.bcg_xy[k : k + 1], cutouts.pixel_scale[k : k + 1]
@@ -124,10 +125,10 @@ def polar_features(cutouts: CutoutSet) -> np.ndarray:
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class PolarMember(SampledTrees):
-    """LightGBM on ridges about the BCG: `polar_features` of the cutouts.
+    """LightGBM on ridges about the BCG, the `polar_features` of the cutouts.
 
-    Arcs are tangential, spikes and most galaxies are not, and the contract's patches do not follow circles. The
-    numbers hardly change when a cutout is flipped or turned by quarters: each cutout is learned once.
+    Arcs are tangential, unlike spikes and most galaxies, and the patches of the contract do not follow circles. The
+    features hardly change when a cutout is flipped or turned, so each cutout is fitted in one orientation.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ class PolarMember(SampledTrees):
     learning_rate : float, default=0.05
     num_leaves : int, default=15
     min_child_samples : int, default=20
-        Fewest cutouts in a leaf.
+        Smallest number of cutouts in a leaf.
     colsample_bytree : float, default=0.4
     subsample, extra_trees, reg_lambda, n_jobs, random_state
         As in `LightGBMMember`, with the same defaults.
@@ -143,7 +144,7 @@ class PolarMember(SampledTrees):
     Attributes
     ----------
     trees_ : gridlens.trees.Trees
-        On the rows of `polar_features`. `booster()` gives them to LightGBM.
+        Trees on the rows of `polar_features`. `booster()` returns them as a booster of LightGBM.
 
     Examples
     --------
@@ -173,14 +174,14 @@ class PolarMember(SampledTrees):
         sample_weight: np.ndarray | None = None,
         groups: np.ndarray | None = None,
     ) -> Self:
-        """Learn from cutouts.
+        """Fit the member to cutouts.
 
         Parameters
         ----------
         X : CutoutSet or ndarray of shape (n, 144)
-            n cutouts, or what `prepare` made of them. Rejected cutouts teach nothing.
+            n cutouts, or the result of `prepare`. Rejected cutouts are left out.
         y : ndarray of shape (n,)
-            1 for a (labelled) lens, 0 for the rest.
+            Labels: 1 for a (labelled) lens, 0 for all others.
         sample_weight : ndarray of shape (n,), default=None
         groups : ignored
 
@@ -191,21 +192,21 @@ class PolarMember(SampledTrees):
         Raises
         ------
         TypeError
-            `X` is neither.
+            If `X` is neither.
         ValueError
-            `y` does not hold both 0 and 1, or its length is not that of `X`.
+            If `y` does not contain both 0 and 1, or its length differs from that of `X`.
         """
         return super().fit(X, y, sample_weight, groups)
 
     def prepare(self, X: CutoutSet) -> np.ndarray:
-        """Return the rows that `fit` and `predict_proba` take in place of cutouts: `polar_features`.
+        """Return the `polar_features` of cutouts, which `fit` and `predict_proba` accept instead of cutouts.
 
-        The stack measures them once for all folds.
+        The stack computes them once for all folds.
 
         Parameters
         ----------
         X : CutoutSet
-            n cutouts of one size.
+            n cutouts of equal size.
 
         Returns
         -------

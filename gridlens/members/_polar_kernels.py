@@ -1,9 +1,9 @@
-"""The compiled part of the polar member: the white and the blue map about the BCG, filtered along and across rings.
+"""Compiled kernels of the polar member: the white and the blue map about the BCG, filtered along and across rings.
 
 Arcs follow circles about the BCG. Both maps are resampled to rings of half an arcsecond and 96 angles, and ridge
-filters are run over them: narrow across the rings and long along them for arcs, and the other way for the spikes of
-stars. `_polar.py` names the numbers, `_polar_room.py` holds the grid and the filters. Plain arrays in and out, no
-global state, no GIL.
+filters are applied to them: narrow across the rings and long along them for arcs, and the reverse for the spikes of
+stars. `_polar.py` names the features, `_polar_room.py` holds the grid and the filters. The kernels take and return
+plain arrays, keep no global state and release the GIL.
 """
 
 import math
@@ -27,27 +27,27 @@ from gridlens.members._polar_room import (
 
 __all__ = ["polar_row"]
 
-ARCS = 3  # filters for arcs, the spikes' follow: see `respond`
+ARCS = 3  # number of filters for arcs, before those for spikes, see `respond`
 BROAD_SHORT, BROAD_SPIKE = 1, 4
-CUT = 1.5  # what connects along a ring
-CLIP = 4.0  # of the map's scale: the most that a cell adds to its ring, so that no galaxy makes one
-BESIDE = 4  # rings to either side that a ring is compared with
-ABOVE = 2.0  # what counts as a lead
-LEAST = 0.1  # of the scale: the least maximum in a ratio
+CUT = 1.5  # smallest lead that connects cells along a ring
+CLIP = 4.0  # of the map's scale: limit of a cell in its ring mean, so that a galaxy cannot mimic a ring
+BESIDE = 4  # rings: distance of the rings that a ring is compared with
+ABOVE = 2.0  # smallest lead that counts
+LEAST = 0.1  # of the scale: lower limit of the maxima in a ratio
 _LOWEST = np.float32(-math.inf)
 _ZERO = np.float32(0.0)
-_TO_SIGMA = math.sqrt(math.pi / 2.0)  # of a Gaussian's mean absolute value
+_TO_SIGMA = math.sqrt(math.pi / 2.0)  # ratio of a Gaussian's sigma to its mean absolute value
 _WINSOR = 2.5
 
 
 @entry
 def polar_row(maps, good, bcg_x, bcg_y, pixel_scale, room, out):
-    """Fill `out` with the polar numbers of one cutout.
+    """Fill `out` with the polar features of one cutout.
 
     Parameters
     ----------
     maps : ndarray of shape (3, H, W), float32
-        The contract's maps `white0`, `white` and `blue`; the first one is not used.
+        Maps `white0`, `white` and `blue` of the contract; the first one is not used.
     good : ndarray of shape (H, W), bool
         Pixels that are finite in all bands.
     bcg_x, bcg_y : float
@@ -56,13 +56,13 @@ def polar_row(maps, good, bcg_x, bcg_y, pixel_scale, room, out):
         arcsec per px
     room : Room
     out : ndarray of shape (144,), float32
-        NaN where the cutout does not reach.
+        NaN where the cutout does not extend far enough.
     """
     for k in range(out.shape[0]):
         out[k] = math.nan
     resample(maps, good, bcg_x, bcg_y, pixel_scale, room)
     for f in range(N_FILTERS):
-        # A ridge across rings needs both of its sides; what is smoothed across rings may end.
+        # A ridge across rings needs both of its sides; smoothing across rings may be truncated.
         half = room.across_half[min(f, 1)] if f < ARCS else 0
         for j in range(N_RINGS):
             whole = j >= half and j + half < N_RINGS
@@ -87,10 +87,10 @@ def polar_row(maps, good, bcg_x, bcg_y, pixel_scale, room, out):
 
 @jit
 def resample(maps, good, bcg_x, bcg_y, pixel_scale, room):
-    """Mean of the white and the blue map in each cell, over up to 4 x 4 samples about a pixel apart.
+    """Average the white and the blue map in each cell, over up to 4 x 4 samples about a pixel apart.
 
-    A sample lies between four good pixels, and half of a cell's samples must; a ring is held if half of its cells are
-    valid.
+    A sample must lie between four good pixels, and half of the samples of a cell must be valid; a ring is valid if half
+    of its cells are.
     """
     height, width = good.shape
     clean = True
@@ -129,13 +129,13 @@ def resample(maps, good, bcg_x, bcg_y, pixel_scale, room):
 
 @jit
 def samples(pixels):
-    """Number of samples along the side of a cell of so many pixels."""
+    """Return the number of samples along the side of a cell of a given number of pixels."""
     return min(max(math.ceil(pixels - 1e-9), 1), MOST_SAMPLES)
 
 
 @jit
 def bilinear(image, x0, y0, u, v):
-    """Value of an image between the pixel (x0, y0) and its next ones."""
+    """Return the value of an image between the pixel (x0, y0) and the next ones."""
     upper = image[y0, x0] + u * (image[y0, x0 + 1] - image[y0, x0])
     lower = image[y0 + 1, x0] + u * (image[y0 + 1, x0 + 1] - image[y0 + 1, x0])
     return upper + v * (lower - upper)
@@ -143,7 +143,7 @@ def bilinear(image, x0, y0, u, v):
 
 @jit
 def respond(polar, room, response):
-    """The five filters: arcs narrow and long, broad and short, broad and long; spikes narrow, broad."""
+    """Apply the five filters: arcs narrow and long, broad and short, broad and long; spikes narrow, broad."""
     for k in range(4):
         for j in range(N_RINGS):
             convolve_ring(polar[j], room.along[k, j], room.along_half[k, j], room.line, room.stage[j])
@@ -158,7 +158,7 @@ def respond(polar, room, response):
 
 @jit
 def convolve_ring(values, taps, half, line, out):
-    """Circular convolution along one ring; `line` is room for the ring and what precedes and follows it."""
+    """Convolve circularly along one ring; `line` is a buffer for the ring and its periodic margins."""
     for a in range(N_ANGLES):
         line[half + a] = values[a]
         out[a] = 0.0
@@ -173,7 +173,7 @@ def convolve_ring(values, taps, half, line, out):
 
 @jit
 def convolve_rings(source, taps, half, out):
-    """Convolution from ring to ring, for the rings of the bins."""
+    """Convolve from ring to ring, for the rings of the bins."""
     for j in range(FIRST_RING, LAST_RING):
         row = out[j]
         for a in range(N_ANGLES):
@@ -186,7 +186,7 @@ def convolve_rings(source, taps, half, out):
 
 @jit
 def tops(response, valid, top):
-    """Greatest valid response of each ring of the bins; minus infinity for a ring without one."""
+    """Find the largest valid response of each ring of the bins; minus infinity for a ring without one."""
     for j in range(FIRST_RING, LAST_RING):
         most = _LOWEST
         for a in range(N_ANGLES):
@@ -197,9 +197,9 @@ def tops(response, valid, top):
 
 @jit
 def robust_scale(values, defined, first, last, room):
-    """Scale of the values of some rings, a Gaussian's sigma: their mean absolute value, winsorised twice; NaN of none.
+    """Return the scale of the values of some rings, as a Gaussian's sigma: the mean absolute value, winsorised twice.
 
-    Summed angle by angle, so that eight angles are added at a time.
+    NaN without values. Values are summed angle by angle, so that eight angles are added at a time.
     """
     n = 0
     for j in range(first, last):
@@ -226,7 +226,7 @@ def robust_scale(values, defined, first, last, room):
 
 @jit
 def enough(defined, first, last):
-    """Whether half of the rings of a bin are defined."""
+    """Return whether half of the rings of a bin are defined."""
     n = 0
     for j in range(first, last):
         n += 1 if defined[j] else 0
@@ -235,7 +235,7 @@ def enough(defined, first, last):
 
 @jit
 def fill_bin(m, b, unit, room, row):
-    """What the filters found in one bin of radius: maxima, cells and runs that look like an arc, scale, ratios."""
+    """Fill in the features of one bin: maxima, cells and runs that resemble an arc, scale and ratios."""
     first, last = room.bins[b], room.bins[b + 1]
     for f in range(N_FILTERS):
         room.scale[m, f, b] = math.nan
@@ -263,7 +263,7 @@ def fill_bin(m, b, unit, room, row):
 
 @jit
 def fill_lead(m, first, last, scale, room):
-    """Broad short arc response over the spike's, in units of the arc's scale, for the rings of a bin."""
+    """Subtract the broad spike response from the broad short arc response, in units of the arc's scale, in a bin."""
     arc, spike = room.response[m, BROAD_SHORT], room.response[m, BROAD_SPIKE]
     for j in range(first, last):
         lead = room.lead[m, j]
@@ -276,7 +276,7 @@ def fill_lead(m, first, last, scale, room):
 
 @jit
 def greatest(m, f, b, room):
-    """Greatest response of a filter in a bin, in units of its scale there; NaN without one."""
+    """Return the largest response of a filter in a bin, in units of its scale there; NaN without one."""
     most = math.nan
     for j in range(room.bins[b], room.bins[b + 1]):
         if room.defined[f, j] and not room.top[m, f, j] / room.scale[m, f, b] <= most:
@@ -286,7 +286,7 @@ def greatest(m, f, b, room):
 
 @jit
 def longest_arc(lead, first, last):
-    """Longest stretch of one of a bin's rings above the cut, arcsec; rings close."""
+    """Return the longest stretch above the cut in one of a bin's rings, arcsec; rings are closed."""
     longest = 0.0
     for j in range(first, last):
         run, cells, n_above = 0, 0, 0
@@ -303,13 +303,13 @@ def longest_arc(lead, first, last):
 
 @jit
 def ring_cell(j):
-    """Length of a cell along a ring, arcsec."""
+    """Return the length of a cell along a ring, arcsec."""
     return (INNER + STEP * (j + 0.5)) * (2.0 * math.pi / N_ANGLES)
 
 
 @jit
 def fill_rings(m, scale, room, row):
-    """Mean of each ring, and what it has over the rings 2 arcsec inside and outside; the greatest of each bin."""
+    """Compute the largest mean of a ring in each bin, and the largest excess over the rings 2 arcsec beside it."""
     polar = room.polar[m]
     for j in range(N_RINGS):
         total = 0.0
@@ -323,7 +323,7 @@ def fill_rings(m, scale, room, row):
         for j in range(first, last):
             mean = room.mean[j]
             contrast = mean - 0.5 * (room.mean[j - BESIDE] + room.mean[j + BESIDE])
-            # A comparison with NaN is false: the first number is taken, and NaN never.
+            # Comparisons with NaN are false, so the first number is taken and NaN never.
             if not math.isnan(mean) and not mean <= row[b * N_BIN_FIELDS + 8]:
                 row[b * N_BIN_FIELDS + 8] = mean
             if not math.isnan(contrast) and not contrast <= row[b * N_BIN_FIELDS + 9]:
@@ -332,7 +332,7 @@ def fill_rings(m, scale, room, row):
 
 @jit
 def fill_both(b, room, row):
-    """Where both maps have an arc, and what the other map has where one has its strongest."""
+    """Fill in the features of cells with an arc in both maps, and the other map's response at the strongest arc."""
     first, last = room.bins[b], room.bins[b + 1]
     if math.isnan(room.scale[0, BROAD_SHORT, b]) or math.isnan(room.scale[1, BROAD_SHORT, b]):
         return
@@ -351,7 +351,7 @@ def fill_both(b, room, row):
 
 @jit
 def strongest(lead, first, last):
-    """Ring and angle of the greatest number in some rings, the first one of equals."""
+    """Return the ring and the angle of the largest number in some rings, the first one of equals."""
     ring, angle, most = first, 0, _LOWEST
     for j in range(first, last):
         for a in range(N_ANGLES):

@@ -1,4 +1,4 @@
-"""The grid of the polar member and its filters: what does not depend on the cutout, and the arrays to work in."""
+"""Grid and filters of the polar member, which do not depend on the cutout, and its work arrays."""
 
 import math
 from typing import NamedTuple
@@ -25,10 +25,10 @@ __all__ = [
 ]
 
 BIN_EDGES = (4.0, 8.0, 12.0, 16.0, 20.0, 26.0, 32.0)
-"""arcsec from the BCG"""
+"""edges of the bins of radius, arcsec from the BCG"""
 WIDTHS = (1.2, 2.0)
 LENGTHS = (4.0, 8.0)
-"""of the filters, full width at half maximum, arcsec"""
+"""widths of the filters, full width at half maximum, arcsec"""
 
 N_BINS = len(BIN_EDGES) - 1
 N_BIN_FIELDS = 10
@@ -36,21 +36,21 @@ N_BOTH_FIELDS = 4
 
 N_FILTERS = 5
 
-N_ANGLES = 96  # a multiple of 8, cells centred at half steps: flips and quarter turns permute them
+N_ANGLES = 96  # a multiple of 8, with cells centred at half steps, so that flips and quarter turns permute them
 STEP = 0.5  # arcsec between rings
-INNER = 2.0  # arcsec; rings on both sides of the bins are there for the filters alone
+INNER = 2.0  # arcsec; rings beyond the bins, on both sides, are only used by the filters
 N_RINGS = 68
-FIRST_RING, LAST_RING = 4, 60  # of the bins, the last one excluded
-MOST_SAMPLES = 4  # along each side of a cell
-REACH = 47  # cells to either side along a ring, so that no filter bites its own tail
-THINNEST = 0.6  # cells, least sigma along a ring
+FIRST_RING, LAST_RING = 4, 60  # range of rings in the bins (exclusive end)
+MOST_SAMPLES = 4  # largest number along each side of a cell
+REACH = 47  # cells to either side along a ring, so that a filter does not overlap with itself
+THINNEST = 0.6  # cells, smallest sigma along a ring
 SPIKE_LENGTH = 4.0  # arcsec
 
 
 class Room(NamedTuple):
-    """Filters, and arrays to work in; nothing in them outlives a cutout but the filters."""
+    """Filters and work arrays; only the filters keep their values from one cutout to the next."""
 
-    cosine: np.ndarray  # (4, 96, 4) of the angles of a cell's samples, for 1 to 4 of them
+    cosine: np.ndarray  # (4, 96, 4) of the angles of the samples in a cell, for 1 to 4 samples
     sine: np.ndarray
     along: np.ndarray  # (4, rings, 2 * REACH + 1) float32: short, long, narrow ridge, broad ridge along a ring
     along_half: np.ndarray  # (4, rings) int64: taps to either side
@@ -61,11 +61,11 @@ class Room(NamedTuple):
     valid: np.ndarray  # (rings, 96) float32: 1 or 0
     n_valid: np.ndarray  # (rings,) int64: valid cells
     held: np.ndarray  # (rings,) bool
-    defined: np.ndarray  # (5, rings) bool: rings where a filter has all that it reaches for
+    defined: np.ndarray  # (5, rings) bool: rings where a filter has all its input
     line: np.ndarray  # (96 + 2 * REACH,) float32
     stage: np.ndarray  # (rings, 96) float32
     response: np.ndarray  # (2, 5, rings, 96) float32
-    top: np.ndarray  # (2, 5, rings) greatest response of a ring
+    top: np.ndarray  # (2, 5, rings) largest response of a ring
     scale: np.ndarray  # (2, 5, bins)
     lead: np.ndarray  # (3, rings, 96) float32: of arcs over spikes in white, blue, both; minus infinity where unknown
     sums: np.ndarray  # (96,) float32
@@ -73,7 +73,7 @@ class Room(NamedTuple):
 
 
 def make_room() -> Room:
-    """Filters, and room for one thread; for cutouts of any size and scale."""
+    """Create the filters and the work arrays of one thread; they are valid for cutouts of any size and scale."""
     fractions = [(np.arange(m) + 0.5) / m for m in range(1, MOST_SAMPLES + 1)]
     cosine, sine = np.zeros((2, MOST_SAMPLES, N_ANGLES, MOST_SAMPLES))
     for m, fraction in enumerate(fractions):
@@ -116,7 +116,7 @@ def make_room() -> Room:
 
 
 def _gaussian(fwhm: float) -> np.ndarray:
-    """Gaussian of unit square sum, to 2.5 sigma; `fwhm` in cells."""
+    """Return a Gaussian with a square sum of 1, to 2.5 sigma; `fwhm` in cells."""
     sigma = max(fwhm / FWHM_PER_SIGMA, THINNEST)
     half = min(math.ceil(2.5 * sigma), REACH)
     taps: np.ndarray = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
@@ -124,7 +124,7 @@ def _gaussian(fwhm: float) -> np.ndarray:
 
 
 def _ridge(fwhm: float) -> np.ndarray:
-    """Negative second derivative of a Gaussian, to 3 sigma, of zero sum and unit square sum; `fwhm` in cells."""
+    """Return the negative second derivative of a Gaussian to 3 sigma, with sum 0 and square sum 1; `fwhm` in cells."""
     sigma = max(fwhm / FWHM_PER_SIGMA, THINNEST)
     half = min(math.ceil(3.0 * sigma), REACH)
     x = (np.arange(-half, half + 1) / sigma) ** 2

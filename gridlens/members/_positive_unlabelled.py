@@ -1,4 +1,4 @@
-"""Members that treat the rows without a label as unlabelled, not as negative."""
+"""Members that treat rows without a positive label as unlabelled, not as negative."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +13,21 @@ from gridlens.pu import ElkanNotoClassifier, NNPULGBMClassifier, estimate_class_
 
 __all__ = ["ElkanNotoMember", "NNPUMember"]
 
-# A class prior is at most this: at 1 there would be nothing to learn.
+# Upper limit of a class prior: at 1 there would be no negatives to learn from.
 _HIGHEST_PRIOR = 0.99
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ElkanNotoMember(LightGBMTrees, TurnedTrees):
-    """LightGBM by the weighting of Elkan & Noto (2008): each unlabelled row is a lens in part.
+    """LightGBM with the weighting of Elkan & Noto (2008): each unlabelled row counts partly as a lens.
 
-    The labelling propensity is estimated out of fold, see `gridlens.pu.ElkanNotoClassifier`. Right where lenses were
-    labelled at random; see `gridlens.pu.sensitivity` for what bright ones alone do to it.
+    The labelling propensity is estimated out of fold, see `gridlens.pu.ElkanNotoClassifier`. The method is correct if
+    lenses were labelled at random; `gridlens.pu.sensitivity` shows the effect if only bright ones were labelled.
 
     Parameters
     ----------
     cv : int, default=3
-        Folds of the propensity.
+        Number of folds for the propensity.
     n_estimators : int, default=300
     learning_rate : float, default=0.05
     num_leaves : int, default=15
@@ -37,7 +37,7 @@ class ElkanNotoMember(LightGBMTrees, TurnedTrees):
     Attributes
     ----------
     trees_ : gridlens.trees.Trees
-        `booster()` gives them to LightGBM.
+        Fitted trees; `booster()` returns them as a booster of LightGBM.
     propensity_ : float
     class_prior_ : float
 
@@ -85,26 +85,27 @@ class ElkanNotoMember(LightGBMTrees, TurnedTrees):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class NNPUMember(LightGBMTrees, TurnedTrees):
-    """LightGBM under the non-negative risk of Kiryo et al. (2017), at a class prior.
+    """LightGBM with the non-negative risk of Kiryo et al. (2017) at a given class prior.
 
     Parameters
     ----------
     class_prior : float, default=None
-        Fraction of lenses among the training rows, between 0 and 1. None estimates it by best bin estimation, out of
-        fold, which finds at least the labelled fraction and at most too much: see `gridlens.pu.estimate_class_prior`.
+        Fraction of lenses among the training rows, between 0 and 1. If None, it is estimated by out-of-fold best bin
+        estimation, which gives at least the labelled fraction and at worst overestimates it, see
+        `gridlens.pu.estimate_class_prior`.
     n_estimators : int, default=300
     learning_rate : float, default=0.05
     num_leaves : int, default=8
-        Few: large trees single out the labelled rows one by one.
+        Small by default, because large trees isolate the labelled rows one by one.
     min_child_samples, colsample_bytree, reg_lambda, turns, n_jobs, random_state
         As in `LightGBMMember`, with the same defaults.
 
     Attributes
     ----------
     trees_ : gridlens.trees.Trees
-        `booster()` gives them to LightGBM.
+        Fitted trees; `booster()` returns them as a booster of LightGBM.
     class_prior_ : float
-        As given or estimated.
+        Given or estimated class prior.
 
     Examples
     --------
@@ -129,7 +130,7 @@ class NNPUMember(LightGBMTrees, TurnedTrees):
     def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
         prior = self.class_prior
         if prior is None:
-            # Turned versions of a row say nothing new about how common lenses are.
+            # Turned copies of a row carry no further information on the class prior.
             first = slice(len(X) // 8) if self.turns else slice(None)
             found = estimate_class_prior(
                 X[first], y[first], groups=groups[first], n_bootstrap=2, random_state=self.random_state
@@ -154,7 +155,7 @@ class NNPUMember(LightGBMTrees, TurnedTrees):
     def _read(self, folder: Path) -> None:
         super()._read(folder)
         if not self.class_prior_ < 1.0:
-            raise ValueError(f"The state must hold a class_prior_ below 1. Got {self.class_prior_:g} instead.")
+            raise ValueError(f"The state must contain a class_prior_ below 1. Got {self.class_prior_:g} instead.")
 
     def _offset(self) -> float:
         return float(logit(self.class_prior_))

@@ -1,4 +1,4 @@
-"""The nine patches in the order of their arc candidates, so that the place of an arc does not matter."""
+"""Patches sorted by their arc candidates, so that the position of an arc does not matter."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +18,7 @@ from gridlens.members._trees import SampledTrees
 
 __all__ = ["RankedMember", "rank_patches"]
 
-# An angle about the BCG and the flags of position say where a patch is, and nothing else.
+# The angle about the BCG and the flags of position only describe where a patch is.
 _KEPT = np.array(
     [
         k
@@ -31,7 +31,8 @@ _KEPT = np.array(
 def rank_patches(X: np.ndarray) -> np.ndarray:
     """Sort the patches of feature rows by the score of the arc candidate that they show, the best first.
 
-    Patches without one follow, those with more edges first. Flips and quarter turns of a cutout give one row.
+    Patches without a candidate follow, those with more edges first. All flips and quarter turns of a cutout give the
+    same row.
 
     Parameters
     ----------
@@ -40,8 +41,8 @@ def rank_patches(X: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n, 226), of the dtype of `X`
-        Of each patch the 24 features that do not say where it lies, then the score of the best patch's candidate (-1
-        for none), then the nine metadata. A row of NaN stays a row of NaN.
+        The 24 features of each patch that do not describe its position, then the score of the best patch's candidate
+        (-1 if there is none), then the nine metadata. NaN rows stay NaN.
     """
     scores = arc_scores(X)
     patches = X[:, :N_IMAGE_FEATURES].reshape(len(X), N_PATCHES, len(PATCH_FEATURE_NAMES))
@@ -53,17 +54,18 @@ def rank_patches(X: np.ndarray) -> np.ndarray:
 
 
 def _order(patches: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the order of the patches (n, 9), the best candidate's first."""
+    """Return the order of the patches (n, 9), with the best candidate first."""
     edges = patches[:, :, PATCH_FEATURE_NAMES.index("edge_density")]
     return np.lexsort((-edges, -scores), axis=1)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class RankedMember(SampledTrees, ExplainedMember):
-    """LightGBM on the patches in the order of their arc candidates, so that position does not matter.
+    """LightGBM on patches that are sorted by their arc candidates, so that position does not matter.
 
-    The patches of a row are sorted by the score of the arc candidate that they show, the best first, those without a
-    candidate by their edges. Sorted rows are the same for all turns of a cutout, and need no turned copies.
+    The patches of a row are sorted by the score of the arc candidate that they show, the best first, and those without
+    a candidate by their edges. Sorted rows are the same for all orientations of a cutout, so turned copies are not
+    needed.
 
     Parameters
     ----------
@@ -76,8 +78,8 @@ class RankedMember(SampledTrees, ExplainedMember):
     Attributes
     ----------
     trees_ : gridlens.trees.Trees
-        On sorted rows: 24 features of each patch (all but `bcg_angle` and the flags of position), the score of the
-        best candidate, nine metadata. `booster()` gives them to LightGBM.
+        Trees on sorted rows: 24 features of each patch (all except `bcg_angle` and the flags of position), the score of
+        the best candidate, and nine metadata. `booster()` returns them as a booster of LightGBM.
 
     Examples
     --------
@@ -113,7 +115,7 @@ class RankedMember(SampledTrees, ExplainedMember):
         ranked = found[:, :n_ranked].reshape(n, N_PATCHES, len(_KEPT))
         for k, part in enumerate(np.moveaxis(ranked, 1, 0)):
             values[np.arange(n)[:, None], order[:, k, None], _KEPT] = part
-        # The score of the best candidate is made of its features, of which the first names it.
+        # The score of the best candidate depends on its features and is attributed to the first of them.
         values[np.arange(n), order[:, 0], PATCH_FEATURE_NAMES.index("arcness")] += found[:, n_ranked]
         metadata = found[:, n_ranked + 1 :]
         return np.concatenate([values.reshape(n, N_IMAGE_FEATURES), metadata], axis=1), base

@@ -1,4 +1,4 @@
-"""Base classes of members of boosted trees: parameters, scores, files, and LightGBM's training."""
+"""Base classes of members of boosted trees: parameters, scores, files, and the training with LightGBM."""
 
 import json
 from abc import abstractmethod
@@ -18,24 +18,24 @@ __all__ = ["LightGBMTrees", "SampledTrees", "TreeMember"]
 
 _ARRAY_FILE = "trees.npz"
 _STATE_FILE = "state.json"
-# The bins of rows that are read in batches are drawn from a quarter of the rows that LightGBM takes by itself, which is
-# all that sets the trees apart: `benchmarks/training.py`.
+# For rows that are read in batches, bins are drawn from a quarter of the rows that LightGBM uses by default; this is
+# the only difference between the trees: `benchmarks/training.py`.
 _BIN_ROWS = 50_000
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class TreeMember(FeatureMember):
-    """A member that keeps what it learned as boosted trees, and in numbers.
+    """Member whose fitted state consists of boosted trees and numbers.
 
-    The parameters are those of `lightgbm.LGBMClassifier`. Subclasses override defaults and add their own, train in
-    `_learn`, and hand the trained model to `_keep`.
+    Parameters have the names of `lightgbm.LGBMClassifier`. Subclasses override defaults and add their own, train in
+    `_learn`, and pass the trained model to `_keep`.
     """
 
-    # What is learned beside the trees: attributes that are fractions above 0, by name.
+    # Names of further fitted attributes, fractions above 0.
     _learned: ClassVar[tuple[str, ...]] = ()
-    # Columns of the rows that the trees are grown on.
+    # Number of columns that the trees are grown on.
     _n_columns: ClassVar[int] = len(FEATURE_NAMES)
-    # The model in the format of the library that grew it, for people who want the trees there.
+    # File with the model in the format of the library that grew it, for use with that library.
     _model_file: ClassVar[str]
 
     n_estimators: int = 400
@@ -48,48 +48,48 @@ class TreeMember(FeatureMember):
     @staticmethod
     @abstractmethod
     def _trees_of(model: bytes) -> Trees:
-        """Convert the library's model; raise ValueError where it is damaged."""
+        """Convert the library's model; raise ValueError if it is damaged."""
 
     @staticmethod
     @abstractmethod
     def _booster_of(model: bytes) -> Any:
-        """Return the library's booster of the model; raise ValueError where it is damaged."""
+        """Return the library's booster of the model; raise ValueError if it is damaged."""
 
     def _keep(self, model: bytes) -> None:
-        """Set what is learned from the library's model."""
+        """Set the fitted state from the library's model."""
         self.trees_ = self._trees_of(model)
         self._model = model
 
     def booster(self) -> Any:
         """Return the trees as a booster of the library that grew them, which must be installed.
 
-        It is made from the text that is saved beside the arrays, which is checked before the library's own parser reads
-        it.
+        The booster is created from the text that is saved beside the arrays, which is validated before the library's
+        own parser reads it.
 
         Returns
         -------
         lightgbm.Booster or xgboost.Booster
-            Of the rows that the trees were grown on; see the member.
+            Booster for the rows that the trees were grown on, see the member.
 
         Raises
         ------
         ValueError
-            The text is damaged, or does not hold the trees that the member scores with.
+            If the text is damaged, or its trees differ from those that the member scores with.
         """
         check_is_fitted(self, "trees_")
         if not self._trees_of(self._model).equals(self.trees_):
             raise ValueError(
-                f"The text of the trees of {self.name!r} does not hold the trees that it scores with. Get or train the "
-                "model again."
+                f"The text of the trees of {self.name!r} differs from the trees that it scores with. Download or train "
+                "the model again."
             )
         return self._booster_of(self._model)
 
     def _raw(self, X: np.ndarray) -> np.ndarray:
-        """Return the trees' log-odds for rows of the columns that they were grown on."""
+        """Return the log-odds of the trees for rows of the columns that they were grown on."""
         return self.trees_.raw_scores(X, self.n_jobs or 1)
 
     def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return what each column adds to `_raw`, of the shape of `X`, and the base that they are added to."""
+        """Return the contribution of each column to `_raw`, of the shape of `X`, and the base to add them to."""
         return self.trees_.shap_values(X, self.n_jobs or 1), self.trees_.expected_value
 
     def _write(self, folder: Path) -> None:
@@ -113,13 +113,13 @@ class TreeMember(FeatureMember):
             for name in self._learned:
                 value = float(state[name])
                 if not 0.0 < value <= 1.0:
-                    raise ValueError(f"The state must hold {name} above 0 and up to 1. Got {value:g} instead.")
+                    raise ValueError(f"The state must contain {name} above 0 and at most 1. Got {value:g} instead.")
                 setattr(self, name, value)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LightGBMTrees(TreeMember):
-    """A member of trees that LightGBM grows leaf by leaf."""
+    """Member of trees that LightGBM grows leaf by leaf."""
 
     _model_file: ClassVar[str] = "trees.txt"
 
@@ -137,7 +137,7 @@ class LightGBMTrees(TreeMember):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class SampledTrees(LightGBMTrees):
-    """A member of LightGBM's trees that each see some of the rows and columns, by the plain log loss."""
+    """Member of LightGBM trees on random subsets of the rows and columns, with the plain log loss."""
 
     subsample: float = 0.5
     extra_trees: bool = True
@@ -156,23 +156,25 @@ class SampledTrees(LightGBMTrees):
             "lambda_l2": self.reg_lambda,
             "num_threads": self.n_jobs or 1,
             "seed": 0 if self.random_state is None else self.random_state,
-            # The same trees on any number of threads; by rows they are the same too, and take longer on one.
+            # This gives the same trees for any number of threads; so does growing by rows, which is slower on one
+            # thread.
             "deterministic": True,
             "force_col_wise": True,
             "verbosity": -1,
         }
 
     def _grow(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> None:
-        """Learn from rows of any kind, an array or `TurnedRows`."""
+        """Fit the trees to rows, an array or `TurnedRows`."""
         import lightgbm
 
         parameters = self._lightgbm_parameters()
         bins = None
         if not isinstance(X, np.ndarray):
-            # LightGBM would draw rows one by one, in float64, and print a warning of few that no parameter silences.
+            # LightGBM would draw rows one by one, in float64, and print a warning for few rows that no parameter
+            # disables.
             drawn = X.drawn(_BIN_ROWS, parameters["seed"])
-            # A column is left out where no split of it leaves this many rows on both sides: of those that are drawn,
-            # fewer.
+            # LightGBM drops columns without a split that leaves this many rows on both sides; only a sample of the rows
+            # is counted, so lower the number accordingly.
             fewest = max(1, parameters["min_data_in_leaf"] * len(drawn) // len(X))
             bins = lightgbm.Dataset(drawn, params=parameters | {"min_data_in_leaf": fewest})
         data = lightgbm.Dataset(X, y, reference=bins, weight=weight, params=parameters, free_raw_data=True)

@@ -1,4 +1,4 @@
-"""Rows in their eight turns, read in batches by LightGBM, so that the turned copies are never all in memory."""
+"""Rows in their eight orientations, read in batches by LightGBM, so that the copies are never all in memory."""
 
 from collections.abc import Iterator
 
@@ -11,16 +11,17 @@ __all__ = ["TurnedRows"]
 
 
 class TurnedRows(lightgbm.Sequence):  # type: ignore[misc]
-    """The rows of `dihedral`, one version after the other, each turned when it is read.
+    """The rows of `dihedral`, one orientation after the other, each computed when it is read.
 
-    LightGBM reads them in batches, which it keeps as bins of a byte. The bins come from rows that are `drawn` before.
+    LightGBM reads them in batches and stores them as bins of one byte. The edges of the bins come from rows that are
+    `drawn` before.
 
     Parameters
     ----------
     X : ndarray of shape (n, 315), float32
-        Rows in memory, or mapped from a file.
+        Rows in memory, or memory-mapped from a file.
     versions : int
-        8 for all turns, 1 for the rows as they are.
+        8 for all orientations, 1 for the rows as they are.
     """
 
     batch_size = 4096
@@ -37,7 +38,7 @@ class TurnedRows(lightgbm.Sequence):  # type: ignore[misc]
         return np.concatenate(list(self._pieces(start, stop)))
 
     def drawn(self, n: int, seed: int) -> np.ndarray:
-        """Draw `n` rows (n, 315) without replacement, in their order; all rows where there are no more."""
+        """Draw `n` rows (n, 315) without replacement, in their order; all rows if there are not more."""
         chosen = np.sort(np.random.default_rng(seed).choice(len(self), min(n, len(self)), replace=False))
         version, row = np.divmod(chosen, len(self.X))
         return np.concatenate([turn_features(self.X[row[version == k]], k) for k in range(self.versions)])

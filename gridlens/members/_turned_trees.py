@@ -1,4 +1,4 @@
-"""Trees that learn rows in their eight turns."""
+"""Base class of trees that are fitted to rows in their eight orientations."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ __all__ = ["TurnedTrees"]
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class TurnedTrees(ExplainedMember):
-    """Trees that learn each row in its eight flips and quarter turns, and score by the mean log-odds of the eight.
+    """Trees fitted to the eight flips and quarter turns of each row, whose log-odds are averaged for the score.
 
-    A lens stays a lens when it is turned, and the nine patches are nine sets of columns: without the turns the trees
-    would have to learn every position on its own.
+    A lens remains a lens when its image is turned, but the nine patches are nine sets of columns: without the turns,
+    the trees would have to learn each position separately.
 
-    Subclasses grow trees in `_train`, score one version of the rows in `_raw` and say in `_raw_contributions` what its
-    columns add.
+    Subclasses grow trees in `_train`, score one orientation of the rows in `_raw`, and compute the contributions of its
+    columns in `_raw_contributions`.
     """
 
     turns: bool = True
@@ -36,20 +36,20 @@ class TurnedTrees(ExplainedMember):
         )
 
     def _turned(self, X: np.ndarray) -> Any:
-        """Return the rows in all their turns, one version after the other, as `_train` takes them."""
+        """Return the rows in all orientations, one after the other, as input for `_train`."""
         return dihedral(X).reshape(-1, X.shape[1]) if self.turns else X
 
     @abstractmethod
     def _train(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, groups: np.ndarray) -> None:
-        """Set what is learned from rows in all their turns."""
+        """Set the fitted state from rows in all orientations."""
 
     @abstractmethod
     def _raw(self, X: np.ndarray) -> np.ndarray:
-        """Return the trees' log-odds for rows of the columns that they were grown on."""
+        """Return the log-odds of the trees for rows of the columns that they were grown on."""
 
     @abstractmethod
     def _raw_contributions(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return what each column adds to `_raw`, of the shape of `X`, and the base that they are added to."""
+        """Return the contribution of each column to `_raw`, of the shape of `X`, and the base to add them to."""
 
     def _offset(self) -> float:
         """Return the log-odds to add to those of the trees."""

@@ -1,4 +1,4 @@
-"""Boosted trees on the features, grown by XGBoost."""
+"""XGBoost on the features."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,9 +15,9 @@ __all__ = ["XGBoostMember"]
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class XGBoostMember(TreeMember, TurnedTrees):
-    """XGBoost on the 315 features, each row learned in its eight flips and quarter turns.
+    """XGBoost on the 315 features, fitted to the eight flips and quarter turns of each row.
 
-    Needs ``gridlens[xgboost]``. The names of the parameters are those of `xgboost.XGBClassifier`.
+    Requires ``gridlens[xgboost]``. Parameters have the names of `xgboost.XGBClassifier`.
 
     Parameters
     ----------
@@ -26,28 +26,28 @@ class XGBoostMember(TreeMember, TurnedTrees):
     learning_rate : float, default=0.05
     max_depth : int, default=6
     min_child_weight : float, default=20.0
-        Least sum of the second derivatives in a leaf, of the eightfold set.
+        Smallest sum of the second derivatives in a leaf, over the eightfold set.
     colsample_bytree : float, default=0.3
-        Fraction of the columns that each tree sees.
+        Fraction of the columns for each tree.
     subsample : float, default=0.5
-        Fraction of the rows that each tree sees.
+        Fraction of the rows for each tree.
     reg_lambda : float, default=10.0
         L2 penalty on the leaves.
     turns : bool, default=True
-        Learn from the eight turned versions of each row and score by their mean log-odds.
+        Whether to fit the eight orientations of each row, and to average their log-odds for the score.
     n_jobs : int, default=1
-        Threads.
+        Number of threads.
     random_state : int, default=0
 
     Attributes
     ----------
     trees_ : gridlens.trees.Trees
-        `booster()` gives them to XGBoost.
+        Fitted trees; `booster()` returns them as a booster of XGBoost.
 
     Notes
     -----
-    Chen & Guestrin 2016, KDD, 785. Thresholds are those of histograms. The scores are those of XGBoost's booster to
-    the bit.
+    The trees follow Chen & Guestrin 2016, KDD, 785, with thresholds from histograms. The scores are bit-identical to
+    those of XGBoost's booster.
 
     Examples
     --------

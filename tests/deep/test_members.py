@@ -228,7 +228,7 @@ def test_more_gpus_than_there_are_is_said(arcs, monkeypatch):
 
 def test_inputs_that_cannot_be_learned_are_refused(arcs):
     member = ResNetMember("10", **SMALL)
-    with pytest.raises(ValueError, match=r"'y' parameter must hold one 0 or 1 .* with the values \[1\] instead"):
+    with pytest.raises(ValueError, match=r"'y' parameter must contain one 0 or 1 .* with the values \[1\] instead"):
         member.fit(arcs[0][:16], np.ones(16, dtype=int))
     with pytest.raises(TypeError, match=r"must be a CutoutSet\. Got ndarray instead"):
         member.fit(np.zeros((4, 315)), np.arange(4) % 2)

@@ -70,5 +70,5 @@ def test_rejected_rows_and_no_rows(training_rows):
 
 @pytest.mark.parametrize("y", [np.zeros(600), np.ones(599), np.full(600, 2)])
 def test_labels_that_cannot_be_learned_are_refused(training_rows, y):
-    with pytest.raises(ValueError, match="'y' parameter must hold one 0 or 1"):
+    with pytest.raises(ValueError, match="'y' parameter must contain one 0 or 1"):
         LightGBMMember(**SMALL).fit(training_rows[0], y)

@@ -54,7 +54,7 @@ def linear(rows, tmp_path):
         ("coef", lambda v: np.where(np.arange(315) == 7, np.nan, v), "must be finite"),
         ("coef", lambda v: np.where(np.arange(315) == 7, np.inf, v), "must be finite"),
         ("coef", lambda v: np.full(315, 1e308), "their sum too"),
-        ("coef", lambda v: v[:314], "must hold 315 numbers"),
+        ("coef", lambda v: v[:314], "must contain 315 numbers"),
         ("coef", lambda v: v[None], "in at most one dimension"),
         ("coef", lambda v: v.astype("U5"), "an array must hold numbers"),
         ("coef", lambda v: v.astype(object), "an array must hold numbers"),
@@ -153,7 +153,7 @@ def test_a_text_of_other_trees_gives_no_booster(rows, tmp_path):
     folder, other = (saved(LightGBMMember(**settings, random_state=k).fit(*rows), tmp_path / str(k)) for k in (0, 1))
     (folder / "trees.txt").write_bytes((other / "trees.txt").read_bytes())
     member = LightGBMMember.load(folder)
-    with pytest.raises(ValueError, match=r"The text of the trees of 'lightgbm' does not hold the trees that it scores"):
+    with pytest.raises(ValueError, match=r"The text of the trees of 'lightgbm' differs from the trees that it scores"):
         member.booster()
     (folder / "trees.txt").write_text("tree\nversion=v4\n")
     with pytest.raises(ValueError, match="text of the trees is damaged"):
@@ -181,7 +181,7 @@ def test_parameters_of_another_type_are_refused(rows, tmp_path, name, value):
     folder = saved(LightGBMMember(n_estimators=3, n_jobs=None, learning_rate=1).fit(*rows), tmp_path / "member")
     LightGBMMember.load(folder)
     rewrite_json(folder / "parameters.json", lambda document: document.update({name: value}))
-    with pytest.raises(ValueError, match=rf"The parameter '{name}' in parameters.json must be like its default"):
+    with pytest.raises(ValueError, match=rf"The parameter '{name}' in parameters.json must be of the type"):
         LightGBMMember.load(folder)
 
 
@@ -201,7 +201,7 @@ def test_fractions_beside_the_trees_are_checked(rows, tmp_path, value):
     for member, name in members:
         folder = saved(member.fit(*rows), tmp_path / member.name)
         rewrite_json(folder / "state.json", lambda document, name=name: document.update({name: value}))
-        with pytest.raises(ValueError, match=rf"The state must hold {name} above 0 and up to 1\. Got"):
+        with pytest.raises(ValueError, match=rf"The state must contain {name} above 0 and at most 1\. Got"):
             type(member).load(folder)
 
 
@@ -221,5 +221,5 @@ def test_a_number_of_folds_that_is_none_is_refused(rows, tmp_path, n):
     folder = saved(AveragedMember([member, member]), tmp_path / "averaged")
     assert len(AveragedMember.load(folder, LinearMember).members) == 2
     rewrite_json(folder / "folds.json", lambda document: document.update(folds=n))
-    with pytest.raises(ValueError, match="The number of folds must be an integer, 1 or more"):
+    with pytest.raises(ValueError, match="The number of folds must be an integer of at least 1"):
         AveragedMember.load(folder, LinearMember)

@@ -115,7 +115,7 @@ def test_patch_tells_where(rng):
     where = arc_scores(X).argmax(axis=1)
     assert (member.patch_log_odds(X).argmax(axis=1) == where)[y == 1].mean() > 0.85
     assert member.patch_log_odds(X[:0]).shape == (0, 9)
-    with pytest.raises(ValueError, match=r"'top_k' parameter must be from 1 to 9 patches\. Got 0 instead"):
+    with pytest.raises(ValueError, match=r"'top_k' parameter must be from 1 to 9, all patches\. Got 0 instead"):
         PatchMember(top_k=0).fit(X, y)
 
 

@@ -76,15 +76,15 @@ def test_the_distance_is_the_mean_from_the_nearest_rows(sample):
     ("changes", "words"),
     [
         ({"columns": np.arange(5.0)}, "whole numbers"),
-        ({"columns": np.array([0, 1, 1, 4, 5])}, "must ascend"),
-        ({"columns": np.array([0, 1, 3, 4, 6])}, "must ascend"),
-        ({"center": np.zeros(4)}, "fit one another"),
-        ({"components": np.zeros(0)}, "fit one another"),
-        ({"components": np.zeros(7)}, "reshape|fit one another"),
+        ({"columns": np.array([0, 1, 1, 4, 5])}, "must increase"),
+        ({"columns": np.array([0, 1, 3, 4, 6])}, "must increase"),
+        ({"center": np.zeros(4)}, "must be consistent"),
+        ({"components": np.zeros(0)}, "must be consistent"),
+        ({"components": np.zeros(7)}, "reshape|must be consistent"),
         ({"scale": np.zeros(5)}, "above 0"),
         ({"mean": np.full(5, np.nan)}, "finite"),
         ({"neighbors": np.zeros(5, dtype=np.float16)}, "as many neighbours"),
-        ({"distances": np.array([2.0, 1.0])}, "distances must ascend"),
+        ({"distances": np.array([2.0, 1.0])}, "distances must increase"),
         ({"n_neighbors": np.array(0)}, "as many neighbours"),
         ({"n_features": np.array([6])}, "single numbers"),
     ],
@@ -99,5 +99,5 @@ def test_what_is_stored_is_checked(sample, tmp_path, changes, words):
 
 
 def test_neighbours_are_rows(sample):
-    with pytest.raises(ValueError, match=r"'n_neighbors' parameter must be between 1 and half of the rows, 150"):
+    with pytest.raises(ValueError, match=r"'n_neighbors' parameter must be from 1 to 150, half of the number of rows"):
         Novelty(n_neighbors=151).fit(sample[0])

@@ -190,7 +190,7 @@ def test_saved_and_loaded_it_gives_the_same_bits(tmp_path, sky):
 
 @pytest.mark.parametrize("y", [np.zeros(160), np.ones(159), np.full(160, 2)])
 def test_labels_that_cannot_be_learned_are_refused(sky, y):
-    with pytest.raises(ValueError, match="'y' parameter must hold one 0 or 1"):
+    with pytest.raises(ValueError, match="'y' parameter must contain one 0 or 1"):
         PolarMember().fit(sky[0], y)
 
 

@@ -78,5 +78,5 @@ def test_the_prior_is_as_given_or_at_least_the_labelled_share(half_labelled):
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_labels_that_cannot_be_learned_are_refused(member, training_rows):
-    with pytest.raises(ValueError, match="'y' parameter must hold one 0 or 1"):
+    with pytest.raises(ValueError, match="'y' parameter must contain one 0 or 1"):
         clone(member).fit(training_rows[0], np.ones(len(training_rows[1])))
