@@ -1,4 +1,4 @@
-"""Models on disk: bundles of data, and the bundled models."""
+"""Model bundles on disk, and the bundled models."""
 
 from gridlens.detector import LensDetector
 from gridlens.models._bundle import load_model, read_manifest, save_model, upgrade_model

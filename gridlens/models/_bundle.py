@@ -1,15 +1,15 @@
-"""Model bundles: a folder or a zip file of data, whose manifest names each file's size and hash.
+"""Model bundles: a folder or a zip file of data with a manifest of the size and hash of each file.
 
-A bundle holds `manifest.json`, `detector.json` (parameters, the stack's weights, the calibration), `card.md`,
-`training_rows.npy` (hashes of the rows that it learned from), `screen.npy` (the calibration rows of a model that can
-screen), `novelty.npz` (the sample that novelty is measured from) and a folder per member. Nothing in it is code, and
-nothing is parsed before its size and hash agree. Members of trees store them as arrays (`trees.npz`), which are checked
-as they are read; the text of the library that grew them lies beside the arrays and is not parsed until it is asked for.
+A bundle contains `manifest.json`, `detector.json` (parameters, the weights of the stack, the calibration), `card.md`,
+`training_rows.npy` (hashes of the training rows), `screen.npy` (the calibration rows of a model that can screen),
+`novelty.npz` (the reference sample for novelty) and one folder per member. It contains no code, and no file is parsed
+before its size and hash are verified. Members of trees store them as arrays (`trees.npz`), which are validated when
+they are read; the text of the library that grew them is stored beside the arrays and is only parsed on request.
 
-The version of the format is `BUNDLE_VERSION`. A bundle of an older version is upgraded in memory as it is loaded, one
+The version of the format is `BUNDLE_VERSION`. A bundle of an older version is upgraded in memory when it is loaded, one
 version at a time (`gridlens.models._state.UPGRADES`; members convert their own files), and `upgrade_model` writes it in
-the present version. A newer bundle is refused. The version is raised when an older gridlens would misread what a newer
-one writes; a field that it can do without gets a default instead.
+the current version. A newer bundle is rejected. The version is incremented when an older gridlens would misread a newer
+file; a new field that is not essential gets a default instead.
 """
 
 import contextlib
@@ -67,64 +67,65 @@ __all__ = [
 ]
 
 _DEFAULT = "default"
-# The models that come with the package, each a folder beside this file.
+# The models that are distributed with the package, each in a folder beside this file.
 BUNDLED = (_DEFAULT, "deep", "cluster-cluster")
 _PARAMETERS = ("metadata", "meta", "final", "cv", "random_state")
-# Hashes of manifests whose bundles this process has seen to load in another one. A manifest has the hash of each file,
-# and these are checked each time.
+# Hashes of manifests whose bundles were already loaded in another process during this session. A manifest contains the
+# hash of each file, and these are verified every time.
 _PROVEN: set[str] = set()
 
 
 class OpenBundle(NamedTuple):
-    """A bundle whose files are those of its manifest."""
+    """Bundle whose files match its manifest."""
 
     folder: Path
-    """where it lies, for a zip file a temporary folder"""
+    """location; for a zip file, a temporary folder"""
     manifest: dict[str, Any]
     digest: str
-    """SHA-256 of the manifest, and so of all"""
+    """SHA-256 of the manifest, which covers all files"""
     where: str
-    """what to call it in messages"""
+    """name for messages"""
 
 
 class Contents(NamedTuple):
-    """A bundle in memory, from which it can be written again."""
+    """Bundle in memory, from which it can be saved again."""
 
     detector: LensDetector
     card: str
     record: dict[str, Any]
-    """the manifest without the versions of the format and the files"""
+    """manifest without the versions of the format and the files"""
     digest: str
     """SHA-256 of the manifest"""
 
 
 def save_model(detector: LensDetector, path: str | os.PathLike[str], *, card: str, training: Mapping[str, Any]) -> None:
-    """Write a fitted detector as a bundle, whole or not at all.
+    """Save a fitted detector as a bundle, completely or not at all.
 
     Parameters
     ----------
     detector : LensDetector
-        Fitted.
+        Fitted detector.
     path : str or path
-        A new or empty folder; or a new file with a name that ends in .zip. The zip file of one detector has the same
-        bytes each time.
+        A new or empty folder, or a new file with a name that ends in .zip. The zip file of a detector is always the
+        same, byte for byte.
     card : str
-        The model card, Markdown: what the model was trained on, how it scores, its limits.
+        Model card in Markdown: the training data, the performance and the limits of the model.
     training : mapping
-        What the training is to be repeated from (recipe, seeds, numbers of scenes); written into the manifest as JSON.
-        Hashes of the data, as `hash_arrays` makes them, belong under "data".
+        Settings with which the training can be repeated (recipe, seeds, numbers of scenes), written into the manifest
+        as JSON. Put the hashes of the data, from `hash_arrays`, under "data".
 
     Raises
     ------
     GridlensError
-        The folder is not empty, the file exists, it cannot be written, or a member's name makes no folder.
+        If the folder is not empty, the file exists or cannot be written, or the name of a member is no valid folder
+        name.
     ValueError
-        `training` holds a value that JSON cannot represent, such as NaN.
+        If `training` contains a value that JSON cannot represent, such as NaN.
 
     Notes
     -----
-    The manifest records the versions of gridlens and of its main dependencies, the commit of gridlens where it
-    runs from a checkout, the detector's parameters with its `random_state`, and the plugin that each member came from.
+    The manifest records the versions of gridlens and of its main dependencies, the commit of gridlens if it runs from a
+    checkout, the parameters of the detector with its `random_state`, and the plugin of each member.
     """
     check_new_bundle(path)
     sources = {member.name: member.source for member in list_members()}
@@ -133,7 +134,7 @@ def save_model(detector: LensDetector, path: str | os.PathLike[str], *, card: st
         "versions": versions(),
         **({} if commit is None else {"git_commit": commit}),
         "parameters": {name: getattr(detector, name) for name in _PARAMETERS},
-        # None: a class that no plugin makes known.
+        # None: a class that is not registered by any plugin.
         "sources": {name: sources.get(name) for name in detector.member_names_},
         "training": dict(training),
     }
@@ -141,9 +142,9 @@ def save_model(detector: LensDetector, path: str | os.PathLike[str], *, card: st
 
 
 def upgrade_model(name: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """Write a model of an older version of gridlens in the present format.
+    """Save a model of an older version of gridlens in the current format.
 
-    The scores stay the same to the bit, and so do the model card and the record of the training.
+    Its scores remain bit-identical, and the model card and the record of the training are kept.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ def upgrade_model(name: str | os.PathLike[str], path: str | os.PathLike[str]) ->
 
 
 def read_contents(name: str | os.PathLike[str]) -> Contents:
-    """Load a model with its card and its record, to write it again; raise ModelError as `load_model` does."""
+    """Load a model with its card and record, to save it again; raise ModelError as in `load_model`."""
     detector = load_model(name)
     with open_bundle(name) as bundle:
         record = {key: value for key, value in bundle.manifest.items() if key not in WRITTEN}
@@ -180,23 +181,23 @@ def read_contents(name: str | os.PathLike[str]) -> Contents:
 
 
 def check_new_bundle(path: str | os.PathLike[str]) -> None:
-    """Raise GridlensError unless a bundle may be written to `path`."""
+    """Raise GridlensError unless a bundle can be written to `path`."""
     path = Path(path)
     if not is_zip_name(path):
         check_new_folder(path)
     elif path.exists():
-        raise GridlensError(f"The output file {path} exists. Name a new one, or remove this one first.")
+        raise GridlensError(f"The output file {path} exists. Choose another name, or remove the file first.")
 
 
 def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
-    """Load a detector that was trained before.
+    """Load a trained detector.
 
     Parameters
     ----------
     name : str or path, default="default"
-        "default" and "deep", for galaxies lensed by clusters, and "cluster-cluster" come with the package; "deep" holds
-        a network, and needs ``gridlens[onnx]`` or ``gridlens[deep]``. Anything else is a bundle as `gridlens train`
-        writes it, a folder or a zip file.
+        The models "default" and "deep", for galaxies lensed by clusters, and "cluster-cluster" are distributed with the
+        package; "deep" contains a network and requires ``gridlens[onnx]`` or ``gridlens[deep]``. Any other value is the
+        path of a bundle, a folder or a zip file, as written by `gridlens train`.
 
     Returns
     -------
@@ -206,14 +207,14 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
     Raises
     ------
     ModelError
-        There is no such bundle, a file of it is damaged, missing or not listed, it was made for another contract
-        version or by a newer gridlens, or a member's plugin is not installed.
+        If there is no such bundle, one of its files is damaged, missing or not listed, it was created for another
+        version of the feature contract or by a newer gridlens, or the plugin of a member is not installed.
 
     Notes
     -----
-    Loading runs no code from the bundle, and gridlens's own members check every number that they read. What the members
-    of a plugin do with a file that was tampered with is not known: a bundle that holds one is first loaded in a process
-    of its own, once in each session, with two minutes of the processor and a limit of memory.
+    Loading does not run code from the bundle, and the members of gridlens validate every number that they read. The
+    behaviour of plugin members for manipulated files is unknown: a bundle with such a member is first loaded in a
+    separate process, once per session, with two minutes of processor time and a memory limit.
 
     Examples
     --------
@@ -232,27 +233,27 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
 
 
 def _is_own(member: type) -> bool:
-    """Return whether the class of a member is part of this package."""
+    """Return whether the class of a member belongs to this package."""
     return member.__module__.split(".")[0] == "gridlens"
 
 
 def load_proven(name: str | os.PathLike[str], digest: str) -> LensDetector:
-    """Load a model as `load_model` does; one of `digest` is not tried in another process, which was done before."""
+    """Load a model as `load_model` does, but skip the separate process if its digest is the verified `digest`."""
     _PROVEN.add(digest)
     return load_model(name)
 
 
 def model_digest(name: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of the manifest of a model, which covers all its files; raise ModelError as `load_model`."""
+    """Return the SHA-256 of the manifest of a model, which covers all files; raise ModelError as in `load_model`."""
     with open_bundle(name) as bundle:
         return bundle.digest
 
 
 @contextlib.contextmanager
 def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
-    """Yield the bundle `name` once all its files agree with its manifest.
+    """Yield the bundle `name` after verification of all its files against its manifest.
 
-    A zip file is unpacked into a temporary folder, which is gone when the block ends.
+    A zip file is unpacked into a temporary folder, which is removed at the end of the block.
     """
     path = Path(name)
     if name not in BUNDLED and path.is_file():
@@ -265,18 +266,18 @@ def open_bundle(name: str | os.PathLike[str]) -> Iterator[OpenBundle]:
 
 
 def model_folder(name: str | os.PathLike[str]) -> Path:
-    """Return the folder of the bundle `name`; raise ModelError where it does not exist."""
+    """Return the folder of the bundle `name`; raise ModelError if it does not exist."""
     folder = Path(str(files("gridlens.models") / str(name))) if name in BUNDLED else Path(name)
     if not (folder / MANIFEST).is_file():
         raise ModelError(
             f"The model {str(name)!r} is not a model bundle: there is no {MANIFEST} in {folder}. "
-            f"{', '.join(map(repr, BUNDLED))} come with gridlens; `gridlens train` makes others."
+            f"{', '.join(map(repr, BUNDLED))} are distributed with gridlens; `gridlens train` creates others."
         )
     return folder
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of the bundle in `folder`; raise ModelError where this gridlens cannot use it."""
+    """Return the manifest of the bundle in `folder`; raise ModelError if this version of gridlens cannot use it."""
     return checked_manifest(_manifest_of(folder), str(folder))
 
 
@@ -285,16 +286,14 @@ def _checked(folder: Path, content: bytes, where: str) -> OpenBundle:
     try:
         check_files(folder, manifest, where)
     except OSError as exc:
-        raise ModelError(
-            f"The model in {where} cannot be read: {exc.strerror or exc}. See to its permissions."
-        ) from exc
+        raise ModelError(f"The model in {where} cannot be read: {exc.strerror or exc}. Check its permissions.") from exc
     return OpenBundle(folder, manifest, hashlib.sha256(content).hexdigest(), where)
 
 
 def _manifest_of(folder: Path) -> bytes:
     try:
         if (folder / MANIFEST).is_symlink():
-            raise ModelError(f"The manifest in {folder} is a link. Put the file itself in its place.")
+            raise ModelError(f"The manifest in {folder} is a link. Replace the link by the file.")
         with open(folder / MANIFEST, "rb") as file:
             return file.read(MOST_MANIFEST_BYTES + 1)
     except OSError as exc:
@@ -313,7 +312,7 @@ def _write(detector: LensDetector, path: Path, card: str, record: Mapping[str, A
 
 
 def fill_bundle(folder: Path, detector: LensDetector, card: str, record: Mapping[str, Any]) -> None:
-    """Write a bundle into the existing, empty `folder`."""
+    """Write a bundle to the existing, empty `folder`."""
     state = state_of(detector)
     (folder / DETECTOR).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")

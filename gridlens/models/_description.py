@@ -1,4 +1,4 @@
-"""What a model is, and where two of them differ, without loading their members."""
+"""Descriptions of models, and differences between them, without loading their members."""
 
 import os
 from typing import Any, NamedTuple
@@ -11,17 +11,17 @@ __all__ = ["Difference", "ModelDescription", "compare_models", "describe_model"]
 
 
 class ModelDescription(NamedTuple):
-    """A bundle in words."""
+    """Description of a bundle."""
 
     card: str
-    """Markdown; "" where the bundle has none"""
+    """card in Markdown; "" if the bundle has none"""
     manifest: dict[str, Any]
     detector: dict[str, Any]
-    """members with their weights, the calibration, the shares of lenses"""
+    """members with their weights, the calibration, and the fractions of lenses"""
 
 
 class Difference(NamedTuple):
-    """One entry in which two models differ; None in the one that lacks it."""
+    """Entry in which two models differ; None for a model without it."""
 
     what: str
     a: Any
@@ -29,12 +29,12 @@ class Difference(NamedTuple):
 
 
 def describe_model(name: str | os.PathLike[str] = "default") -> ModelDescription:
-    """Card, manifest and weights of a bundle, whose files are held against their hashes first.
+    """Return the card, manifest and weights of a bundle after verification of its files.
 
     Parameters
     ----------
     name : str or path, default="default"
-        As for `gridlens.load_model`. Members need not be installed, and are not loaded.
+        As for `gridlens.load_model`. Members are not loaded and need not be installed.
 
     Returns
     -------
@@ -43,7 +43,8 @@ def describe_model(name: str | os.PathLike[str] = "default") -> ModelDescription
     Raises
     ------
     ModelError
-        There is no such bundle, a file of it is damaged, or it was made for another contract version.
+        If there is no such bundle, one of its files is damaged, or it was created for another version of the feature
+        contract.
 
     Examples
     --------
@@ -82,13 +83,13 @@ def describe_model(name: str | os.PathLike[str] = "default") -> ModelDescription
         "training_prevalence": state.training_prevalence,
         **({} if state.recalibration is None else {"recalibration": str(state.recalibration)}),
     }
-    # A card goes to a terminal: no control characters of a stranger's.
+    # A card is printed on a terminal, so remove the control characters of an untrusted file.
     card = "".join(character for character in card if character.isprintable() or character in "\n\t")
     return ModelDescription(card, manifest, detector)
 
 
 def compare_models(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> list[Difference]:
-    """Where two bundles differ: members and weights, calibration, training with its data, versions, files.
+    """Compare two bundles: members and weights, calibration, training and its data, versions, and files.
 
     Parameters
     ----------
@@ -98,12 +99,12 @@ def compare_models(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> list
     Returns
     -------
     list of Difference
-        Empty for two bundles of the same content. Entries of nested objects are named with dots between.
+        Empty for two bundles with equal content. The names of nested entries are joined with dots.
 
     Raises
     ------
     ModelError
-        As `describe_model`.
+        As for `describe_model`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: its content, and a check of the files that it lists."""
+"""Manifest of a bundle, and verification of the files that it lists."""
 
 import hashlib
 import json
@@ -42,15 +42,15 @@ BUNDLE_VERSION = 2
 MANIFEST = "manifest.json"
 DETECTOR = "detector.json"
 CARD = "card.md"
-# Hashes of the rows that the model learned from, 8 bytes each. Bundles of earlier versions have none.
+# Hashes of the training rows, 8 bytes each. Bundles of earlier versions do not have it.
 TRAINING_ROWS = "training_rows.npy"
 # Calibration rows of the screen, 24 bytes each, in bundles of models that can screen.
 SCREEN_ROWS = "screen.npy"
-# Reference sample of `--novelty`. Bundles of earlier versions, and of models with few rows, have none.
+# Reference sample for novelty. Bundles of earlier versions, and of models with few training rows, do not have it.
 NOVELTY = "novelty.npz"
-# What `manifest_bytes` adds to a record.
+# Keys that `manifest_bytes` adds to a record.
 WRITTEN = ("bundle_version", "contract_version", "files")
-# Far above what is ever written; JSON is parsed in memory.
+# Far above the size of any valid file; JSON is parsed in memory.
 MOST_MANIFEST_BYTES = 1 << 20
 MOST_STATE_BYTES = 1 << 24
 
@@ -62,20 +62,20 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def parse_json(content: bytes, what: str) -> dict[str, Any]:
     """Parse the JSON object in `content`, called `what` in errors.
 
-    NaN, infinities and repeated names are refused: the first two are not JSON, and two readers may take different
-    values of a repeated name.
+    NaN, infinities and repeated keys are rejected: the former are not valid JSON, and parsers differ on which of
+    several values of a repeated key they use.
     """
     try:
         found = json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as exc:
         raise ModelError(f"The {what} is damaged ({_first_line(exc)}). {_AGAIN}") from exc
     if not isinstance(found, dict):
-        raise ModelError(f"The {what} is damaged (it holds {type(found).__name__}, not an object). {_AGAIN}")
+        raise ModelError(f"The {what} is damaged (it contains {type(found).__name__}, not an object). {_AGAIN}")
     return found
 
 
 def manifest_bytes(folder: Path, record: Mapping[str, Any]) -> bytes:
-    """Return the manifest of the files in `folder`, with the entries of `record`."""
+    """Return the manifest of the files in `folder`, including the entries of `record`."""
     manifest = {
         "bundle_version": BUNDLE_VERSION,
         "contract_version": CONTRACT_VERSION,
@@ -90,13 +90,13 @@ def manifest_bytes(folder: Path, record: Mapping[str, Any]) -> bytes:
         return (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode()
     except (TypeError, ValueError) as exc:
         raise ValueError(
-            f"The 'training' parameter must hold what JSON can: text, finite numbers, lists and dicts. Got {exc} "
+            f"The 'training' parameter must contain JSON values: text, finite numbers, lists and dicts. Got {exc} "
             "instead."
         ) from exc
 
 
 def checked_manifest(content: bytes, where: str) -> dict[str, Any]:
-    """Check the manifest in `content`, of the bundle `where`; raise ModelError where this gridlens cannot use it."""
+    """Validate the manifest in `content` of the bundle `where`; raise ModelError if this version cannot use it."""
     what = f"manifest in {where}"
     if len(content) > MOST_MANIFEST_BYTES:
         raise ModelError(f"The {what} is damaged (over {MOST_MANIFEST_BYTES} bytes). {_AGAIN}")
@@ -104,11 +104,11 @@ def checked_manifest(content: bytes, where: str) -> dict[str, Any]:
     bundle, contract = (_whole(manifest.get(key), key, what) for key in ("bundle_version", "contract_version"))
     if bundle > BUNDLE_VERSION:
         raise ModelError(
-            f"The model in {where} has bundle version {bundle}; this gridlens reads up to {BUNDLE_VERSION}. "
+            f"The model in {where} has bundle version {bundle}; this gridlens reads versions up to {BUNDLE_VERSION}. "
             "Upgrade gridlens: pip install --upgrade gridlens."
         )
     if bundle < 1:
-        raise ModelError(f"The {what} is damaged (bundle version {bundle}, and the first was 1). {_AGAIN}")
+        raise ModelError(f"The {what} is damaged (bundle version {bundle}, but versions begin at 1). {_AGAIN}")
     if contract != CONTRACT_VERSION:
         raise ModelError(
             f"The model in {where} was trained on feature contract {contract}; this gridlens extracts contract "
@@ -119,7 +119,7 @@ def checked_manifest(content: bytes, where: str) -> dict[str, Any]:
             raise ModelError(f"The {what} is damaged ({key} must be an object). {_AGAIN}")
     files = manifest.get("files")
     if not isinstance(files, dict) or DETECTOR not in files:
-        raise ModelError(f"The {what} lists no {DETECTOR}. {_AGAIN}")
+        raise ModelError(f"The {what} does not list {DETECTOR}. {_AGAIN}")
     for name, entry in files.items():
         _check_name(name, where)
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
@@ -134,10 +134,10 @@ def checked_manifest(content: bytes, where: str) -> dict[str, Any]:
 
 
 def check_files(folder: Path, manifest: Mapping[str, Any], where: str) -> None:
-    """Raise ModelError unless `folder` holds the manifest's files as they were written, and nothing else.
+    """Raise ModelError unless `folder` contains exactly the files of the manifest, unchanged.
 
-    A file that is not listed is refused, not ignored: a member that looks for it would read an unchecked file. So is
-    a link, which may change what it points at.
+    A file that is not listed is rejected, not ignored, because a member that looks for it would read an unverified
+    file. So is a link, because its target may change.
     """
     listed = manifest["files"]
     found = set()
@@ -147,45 +147,45 @@ def check_files(folder: Path, manifest: Mapping[str, Any], where: str) -> None:
             continue
         if name not in listed:
             raise ModelError(
-                f"The model in {where} holds {name!r}, which its manifest does not list. "
+                f"The model in {where} contains {name!r}, which its manifest does not list. "
                 "Remove that file, or get the model again."
             )
         found.add(name)
     for name, expected in listed.items():
         if name not in found:
-            raise ModelError(f"The model in {where} lacks its file {name!r}. {_AGAIN}")
+            raise ModelError(f"The model in {where} lacks the file {name!r}. {_AGAIN}")
         path = folder / name
-        # The size first: it costs nothing.
+        # Compare the size first, which is cheap.
         if path.stat().st_size != expected["bytes"] or sha256_of(path) != expected["sha256"]:
             raise ModelError(
-                f"The model file {where}/{name} is damaged: its size or hash is not the one in the manifest. {_AGAIN}"
+                f"The model file {where}/{name} is damaged: its size or hash differs from the manifest. {_AGAIN}"
             )
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return shape, type and hash of the arrays that a model was trained on, for its manifest.
+    """Return shape, type and hash of the training arrays of a model, for its manifest.
 
     Parameters
     ----------
     arrays : mapping of str to array-like
-        Numbers, booleans or text.
+        Arrays of numbers, booleans or text.
 
     Returns
     -------
     dict
         For each name ``shape`` (list of int), ``dtype`` (str) and ``sha256`` (hexadecimal) of the values in C order,
-        little-endian. The same on every machine; NaN are distinguished by their bits.
+        little-endian. They are the same on every machine; NaN are distinguished by their bits.
 
     Raises
     ------
     ValueError
-        An array holds objects.
+        If an array contains objects.
 
     Examples
     --------
@@ -199,23 +199,23 @@ def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         array = np.asarray(values)
         if array.dtype.hasobject:
             raise ValueError(
-                f"The 'arrays' parameter must hold arrays of numbers, booleans or text. Got objects in {name!r} "
+                f"The 'arrays' parameter must contain arrays of numbers, booleans or text. Got objects in {name!r} "
                 "instead; convert them first."
             )
         plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         record[name] = {
             "shape": list(array.shape),
             "dtype": array.dtype.str[1:],
-            # By view: arrays that are mapped from files may be larger than the memory.
+            # Hash in blocks, because arrays that are memory-mapped from files may be larger than the memory.
             "sha256": hashlib.sha256(plain.reshape(-1).view(np.uint8).data if plain.nbytes else b"").hexdigest(),
         }
     return record
 
 
 def git_commit() -> str | None:
-    """Return the commit of the checkout that gridlens runs from, with "-dirty" where files were changed, or None."""
+    """Return the commit of the checkout that gridlens runs from, with "-dirty" for modified files, or None."""
     root = Path(__file__).parents[2]
-    # An environment may lie in another project's checkout.
+    # An environment may be inside the checkout of another project.
     if not (root / ".git").exists():
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -238,26 +238,26 @@ def versions() -> dict[str, str]:
 
 
 def _check_name(name: str, where: str) -> None:
-    """Raise ModelError unless `name` is that of a file in the bundle on any system."""
+    """Raise ModelError unless `name` is a valid file name inside the bundle on every system."""
     parts = name.split("/")
     if name.startswith(("/", "~")) or ".." in parts or "\\" in name or ":" in name:
         raise ModelError(f"The manifest in {where} names a file outside the bundle, {name!r}. Do not use it.")
     if len(name) > 200 or not name.isprintable() or "" in parts or "." in parts or name.casefold() == MANIFEST:
-        raise ModelError(f"The manifest in {where} names no proper file, {name[:200]!r}. Do not use it.")
+        raise ModelError(f"The manifest in {where} contains an invalid file name, {name[:200]!r}. Do not use it.")
 
 
 def _walk(folder: Path, where: str) -> list[Path]:
-    """Return all files in `folder`; raise ModelError for links, and for anything but files and folders."""
+    """Return all files in `folder`; raise ModelError for links and other special files."""
     files = []
     for parent, folders, names in os.walk(folder):
         for name in (*folders, *names):
             path = Path(parent, name)
             mode = path.lstat().st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                kind = "a link" if stat.S_ISLNK(mode) else "not a plain file"
+                kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
                 raise ModelError(
-                    f"The model in {where} holds {path.relative_to(folder).as_posix()!r}, which is {kind}. "
-                    "Put the file itself in its place, or get the model again."
+                    f"The model in {where} contains {path.relative_to(folder).as_posix()!r}, which is {kind}. "
+                    "Replace it by the file itself, or get the model again."
                 )
             if stat.S_ISREG(mode):
                 files.append(path)
@@ -266,7 +266,7 @@ def _walk(folder: Path, where: str) -> list[Path]:
 
 def _whole(value: Any, name: str, what: str) -> int:
     if type(value) is not int or value < 0:
-        raise ModelError(f"The {what} is damaged ({name} must be a whole number, not {str(value)[:40]!r}). {_AGAIN}")
+        raise ModelError(f"The {what} is damaged ({name} must be an integer, not {str(value)[:40]!r}). {_AGAIN}")
     return value
 
 
@@ -277,7 +277,7 @@ def _refuse_constant(name: str) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name occurs twice in one object")
+        raise ValueError("a key occurs twice in one object")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`member_folder`: the files of one member of a model, for members that continue from another model."""
+"""`member_folder`: access to the files of a member, for members that continue the training of another model."""
 
 import contextlib
 import os
@@ -15,27 +15,27 @@ __all__ = ["member_folder"]
 
 @contextlib.contextmanager
 def member_folder(name: str | os.PathLike[str], member: str) -> Iterator[Path]:
-    """Yield the folder of one member of a model, once all files of the model agree with its manifest.
+    """Yield the folder of one member of a model after verification of all files of the model.
 
-    A member that continues from another model reads its weights there. Nothing is loaded and no code runs.
+    A member that continues the training of another model reads its weights there. Nothing is loaded and no code is run.
 
     Parameters
     ----------
     name : str or path
-        A bundled model, or the path of a bundle, as `gridlens.load_model` takes it.
+        A bundled model, or the path of a bundle, as for `gridlens.load_model`.
     member : str
         Name of the member in the model.
 
     Yields
     ------
     Path
-        The folder that the member's `save` filled; for a model that keeps the members of its folds, that of the first
-        fold. The folder of a zip file is temporary: it is removed when the block ends.
+        Folder that the member's `save` wrote; for a model that averages the members of its folds, that of the first
+        fold. The folder of a zip file is temporary and is removed at the end of the block.
 
     Raises
     ------
     ModelError
-        There is no such bundle, a file of it is damaged, missing or not listed, or it has no such member.
+        If there is no such bundle, one of its files is damaged, missing or not listed, or it has no such member.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def member_folder(name: str | os.PathLike[str], member: str) -> Iterator[Path]:
         state = read_state(bundle.folder, bundle.manifest, bundle.where)
         if member not in state.members:
             raise ModelError(
-                f"The model in {bundle.where} has no member {member!r}. It has {', '.join(state.members)}; name a "
+                f"The model in {bundle.where} has no member {member!r}. It has {', '.join(state.members)}; choose a "
                 f"model that was trained with {member!r}."
             )
         place = bundle.folder / member

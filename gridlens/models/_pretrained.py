@@ -1,4 +1,4 @@
-"""`PretrainedMember`: a model that was trained before, as a member of a new stack."""
+"""`PretrainedMember`: a trained model as a member of a new stack."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _MODEL_FOLDER = "model"
 
 
 class PretrainedMember(ClassifierMixin, BaseEstimator):
-    """A model that was trained before and is not fitted again; the stack learns its weight.
+    """Pretrained model, which is not fitted again; only its weight in the stack is learned.
 
-    Its log-odds are those of the model's own stack, before the calibration, at the prevalence of lenses among the rows
-    that the new stack learns from. They are out of sample unless the model was trained on these rows.
+    Its log-odds are those of the model's own stack, before the calibration, at the prevalence of lenses among the
+    training rows of the new stack. They are out of sample unless the model was trained on these rows.
 
     Parameters
     ----------
     model : str, default="default"
-        A bundled model, or the path of a bundle, as `gridlens.load_model` takes it. Its members must be on features.
+        A bundled model, or the path of a bundle, as for `gridlens.load_model`. All its members must be on features.
 
     Attributes
     ----------
     detector_ : LensDetector
-        The model.
+        The pretrained model.
     digest_ : str
         SHA-256 of its manifest.
     training_prevalence_ : float
-        Fraction of positives among the rows of the fit.
+        Fraction of positives among the training rows.
 
     Examples
     --------
@@ -67,13 +67,13 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
         sample_weight: np.ndarray | None = None,
         groups: np.ndarray | None = None,
     ) -> Self:
-        """Load the model, and note the prevalence of positives; nothing is learned from the rows.
+        """Load the model and store the prevalence of positives; the model is not fitted to the rows.
 
         Parameters
         ----------
         X, sample_weight, groups : ignored
         y : ndarray of shape (n,)
-            1 or 0.
+            Labels, 1 or 0.
 
         Returns
         -------
@@ -82,16 +82,16 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ModelError
-            The model cannot be loaded.
+            If the model cannot be loaded.
         GridlensError
-            One of its members looks at cutouts.
+            If one of its members needs cutouts.
         ValueError
-            `y` does not hold both 0 and 1.
+            If `y` does not contain both 0 and 1.
         """
         prevalence = float(np.mean(y))
         if not 0.0 < prevalence < 1.0:
             raise ValueError(
-                f"The 'y' parameter must hold both 0 and 1. Got {np.unique(y)[:5].tolist()} alone instead."
+                f"The 'y' parameter must contain both 0 and 1. Got only {np.unique(y)[:5].tolist()} instead."
             )
         self._set(read_pretrained(self.model), prevalence)
         return self
@@ -103,26 +103,26 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
 
     @property
     def training_rows_(self) -> np.ndarray:
-        """Hashes of the rows that the model has learned from, as `LensDetector` has them."""
+        """Hashes of the training rows of the model, as in `LensDetector`."""
         return self.detector_.training_rows_
 
     @property
     def _offset(self) -> float:
-        """Log-odds that take the model from the prevalence of its training to that of the rows of the fit."""
+        """Shift of the log-odds from the training prevalence of the model to that of the rows of the fit."""
         return float(logit(self.training_prevalence_) - logit(self.detector_.training_prevalence_))
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Return the probabilities of no lens and of a lens, uncalibrated.
+        """Return the uncalibrated probabilities of a non-lens and of a lens.
 
         Parameters
         ----------
         X : ndarray of shape (n, 315)
-            Metadata that the model does not see may be there; they are hidden from it.
+            Features. Metadata that the model does not use may be present; they are hidden from it.
 
         Returns
         -------
         ndarray of shape (n, 2), float64
-            A row of NaN for a row without any finite value.
+            NaN for a row without any finite value.
         """
         check_is_fitted(self, "detector_")
         detector = self.detector_
@@ -131,7 +131,7 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
 
     @property
     def contributions(self) -> Any:
-        """As the model's members', times their weights; an AttributeError where a member has none."""
+        """Sum of the members' `contributions` times their weights; AttributeError if a member has none."""
         members: list[Any] = self.detector_.stack_.members_
         _ = [member.contributions for member in members]
         return self._contributions
@@ -150,7 +150,7 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
         return values, base
 
     def save(self, folder: Path) -> None:
-        """Write the model as a bundle of its own in the existing, empty `folder`, with its card and its record."""
+        """Save the model as its own bundle, with card and record, to the existing, empty `folder`."""
         check_is_fitted(self, "detector_")
         state = {"model": self.model, "training_prevalence": self.training_prevalence_}
         (folder / _PARAMETER_FILE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
@@ -159,39 +159,39 @@ class PretrainedMember(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a member that `save` wrote; its bundle is checked as any other, and nothing in it runs.
+        """Load a member that `save` wrote; its bundle is verified as usual, and no code is run.
 
         Raises
         ------
         ValueError
-            The parameters are damaged.
+            If the parameters are damaged.
         ModelError
-            The bundle is damaged.
+            If the bundle is damaged.
         """
         state = json.loads((folder / _PARAMETER_FILE).read_text(encoding="utf-8"))
         model, prevalence = state.get("model"), state.get("training_prevalence")
         if not isinstance(model, str) or not isinstance(prevalence, float) or not 0.0 < prevalence < 1.0:
-            raise ValueError(f"The file {_PARAMETER_FILE} must hold a model's name and a prevalence between 0 and 1.")
+            raise ValueError(f"The file {_PARAMETER_FILE} must contain a model name and a prevalence between 0 and 1.")
         member = cls(model)
         member._set(read_pretrained(folder / _MODEL_FOLDER), prevalence)
         return member
 
 
 def read_pretrained(model: str | os.PathLike[str]) -> Contents:
-    """Load a model that can be a member.
+    """Load a model that can be used as a member.
 
     Raises
     ------
     ModelError
-        It cannot be loaded.
+        If it cannot be loaded.
     GridlensError
-        One of its members looks at cutouts.
+        If one of its members needs cutouts.
     """
     contents = read_contents(model)
     looking = [member.name for member in contents.detector.stack_.members_ if member.consumes != "features"]
     if looking:
         raise GridlensError(
-            f"A pretrained model must have members on features alone. Got {os.fspath(model)!r} with the member "
-            f"{looking[0]!r}, which looks at cutouts; name another model, or train {looking[0]!r} as a member itself."
+            f"A pretrained model must only have members on features. Got {os.fspath(model)!r} with the member "
+            f"{looking[0]!r}, which needs cutouts; choose another model, or train {looking[0]!r} as a member itself."
         )
     return contents

@@ -1,6 +1,6 @@
-"""Load a bundle with members of plugins in a process of its own first: a file that ends a parser ends that one.
+"""Test of bundles with plugin members in a separate process, the only one that a file can crash.
 
-Hashes tell damage, not malice: a file can be rewritten together with its hash in the manifest.
+Hashes detect damage, not malice: a file can be modified together with its hash in the manifest.
 """
 
 import json
@@ -15,14 +15,14 @@ from gridlens.errors import ModelError
 
 __all__ = ["probe", "try_bundle"]
 
-# Of processor time; a busy machine takes its time, above all where torch has to be imported.
+# Limit of the processor time; a busy machine needs longer, mainly where torch has to be imported.
 _PROCESSOR_SECONDS = 120
 _SECONDS = 600.0
-# Python with its libraries takes 0.3 GB; what a member builds of its files is a few times as large.
+# Python with its libraries needs 0.3 GB; the objects of a member are a few times as large as its files.
 _MEMORY = 4 << 30
 _MEMORY_PER_BYTE = 16
 _SAID = "said.txt"
-# sys.path comes first: what it names is imported, never what lies in the working folder.
+# Set sys.path first, so that modules are imported from it and never from the working folder.
 _CODE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from gridlens.models._probe import try_bundle; try_bundle(*sys.argv[2:])"
@@ -30,20 +30,20 @@ _CODE = (
 
 
 def probe(folder: Path, where: str, n_bytes: int) -> None:
-    """Load the bundle in `folder` and let it score in another process; raise ModelError where that fails.
+    """Load the bundle in `folder` in another process and score with it; raise ModelError if that fails.
 
-    That process has ten minutes, an empty working folder, one thread, no GPU, and where the system can limit them,
-    two minutes of processor time, and memory of 4 GiB and 16 times the bundle.
+    The process has ten minutes, an empty working folder, one thread, no GPU, and, if the system can limit them, two
+    minutes of processor time and memory of 4 GiB plus 16 times the size of the bundle.
     """
     with tempfile.TemporaryDirectory(prefix="gridlens-probe-") as empty:
         limits = str(_MEMORY + _MEMORY_PER_BYTE * n_bytes), str(_PROCESSOR_SECONDS)
         arguments = [json.dumps(_import_path(folder)), str(folder.resolve()), where, empty, *limits]
-        # No GPU: what a driver takes of memory says nothing of the bundle.
+        # Without a GPU, because the memory that a driver allocates does not depend on the bundle.
         spare = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")} | {
             "CUDA_VISIBLE_DEVICES": ""
         }
         try:
-            # -P: no working folder in sys.path. Not -I, which would hide packages of the user and of PYTHONPATH.
+            # -P removes the working folder from sys.path. -I would also hide packages of the user and of PYTHONPATH.
             code = subprocess.run(
                 [sys.executable, "-P", "-c", _CODE, *arguments],
                 cwd=empty,
@@ -56,18 +56,18 @@ def probe(folder: Path, where: str, n_bytes: int) -> None:
             ).returncode
         except subprocess.TimeoutExpired as exc:
             raise ModelError(
-                f"The model in {where} cannot be loaded: it was not done after {_SECONDS:g} seconds in a process of "
-                "its own. Get or train the model again."
+                f"The model in {where} cannot be loaded: it was not finished after {_SECONDS:g} seconds in a separate "
+                "process. Get or train the model again."
             ) from exc
         if not code:
             return
         said = Path(empty, _SAID)
-        why = said.read_text() if said.is_file() else f"a process of its own was ended by it, {_ended(code)}"
+        why = said.read_text() if said.is_file() else f"it ended a separate process {_ended(code)}"
     raise ModelError(f"The model in {where} cannot be loaded: {why} Get or train the model again.")
 
 
 def try_bundle(folder: str, where: str, empty: str, memory: str, seconds: str) -> None:
-    """Load the bundle and score a few rows, in the other process; leave a sentence and end with status 1 on failure."""
+    """Load the bundle and score a few rows in the other process; on failure, write a message and exit with status 1."""
     _limit(int(memory), int(seconds))
     try:
         from gridlens.models._trial import load_and_score
@@ -83,7 +83,7 @@ def _limit(memory: int, seconds: int) -> None:
     try:
         import resource
 
-        # Not the address space, of which libraries reserve much more than they use.
+        # The address space is not limited, because libraries reserve much more of it than they use.
         limits = (
             (resource.RLIMIT_DATA, memory),
             (resource.RLIMIT_CPU, seconds),
@@ -93,11 +93,11 @@ def _limit(memory: int, seconds: int) -> None:
             hard = resource.getrlimit(kind)[1]
             resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
     except (ImportError, OSError, ValueError):
-        return  # not on this system; the limit of the time that passes holds everywhere
+        return  # not supported by this system; the limit of the elapsed time always applies
 
 
 def _import_path(folder: Path) -> list[str]:
-    """Return the import path of the other process: that of this one, without the working folder and the bundle."""
+    """Return the import path for the other process: the current one without the working folder and the bundle."""
     own = str(Path(__file__).resolve().parents[2])
     bundle = folder.resolve()
     known = [path for path in sys.path if os.path.isabs(path) and not Path(path).resolve().is_relative_to(bundle)]

@@ -1,4 +1,4 @@
-"""`save_detector`: a bundle of a detector, with a model card that says how it was made."""
+"""`save_detector`: bundle of a detector, with a model card that describes its training."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def save_detector(
     card: str | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a bundle; see `LensDetector.save`."""
+    """Save a bundle, see `LensDetector.save`."""
     check_is_fitted(detector, "calibrator_")
     save_model(detector, path, card=_card(detector) if card is None else card, training=training or {})
 
 
 def _card(detector: LensDetector) -> str:
-    """Return a model card, Markdown, from what a detector knows of itself."""
+    """Return a model card in Markdown from the attributes of a detector."""
     calibrator = detector.calibrator_
     return "\n".join(
         [
             "# A lens detector",
             "",
-            "Saved with `LensDetector.save`. No score on rows that were held out is on record: evaluate the model with "
+            "Saved with `LensDetector.save`. No metrics on held-out rows are recorded: evaluate the model with "
             "`gridlens evaluate` before you rely on its probabilities.",
             "",
             "## Training",
             "",
             f"- Prevalence of labelled lenses in the training set: {detector.training_prevalence_:.3g}.",
-            f"- Metadata that members may see: {detector.metadata}.",
+            f"- Metadata that members may use: {detector.metadata}.",
             f"- Random state: {detector.random_state}.",
             "",
             "## Members",
@@ -60,7 +60,7 @@ def _card(detector: LensDetector) -> str:
 
 
 def _members(detector: LensDetector) -> list[str]:
-    """Return a table of the members; scores are known where the detector was fitted, and not loaded."""
+    """Return a table of the members; their metrics are only known after a fit, not in a loaded model."""
     weights = zip(detector.member_names_, detector.stack_.weights_, strict=True)
     if not hasattr(detector, "members_"):
         return ["| member | weight |", "|---|---|", *(f"| {name} | {weight:.3g} |" for name, weight in weights)]
@@ -69,9 +69,9 @@ def _members(detector: LensDetector) -> list[str]:
         for row in detector.members_.itertuples(index=False)
     ]
     return [
-        "Against the labels of the training; an AUROC in sample far above that out of fold was learned by heart.",
+        "Metrics refer to the training labels. An in-sample AUROC far above the out-of-fold one indicates overfitting.",
         "",
-        "| member | weight | AUROC out of fold | average precision out of fold | AUROC in sample |",
+        "| member | weight | out-of-fold AUROC | out-of-fold average precision | in-sample AUROC |",
         "|---|---|---|---|---|",
         *rows,
     ]

@@ -1,4 +1,4 @@
-"""`detector.json`: the state of a fitted detector without its members, written, upgraded, checked and read."""
+"""`detector.json`: the state of a fitted detector without its members, and its upgrades and validation."""
 
 import math
 import re
@@ -24,22 +24,23 @@ from gridlens.stacking._registry import member_class
 
 __all__ = ["UPGRADES", "DetectorState", "build_detector", "checked_state", "member_classes", "read_state", "state_of"]
 
-# By the bundle version that each starts from: what makes the state of the next one. A change that older readers would
-# misread raises BUNDLE_VERSION and adds a function here; what they can do without gets a default in `checked_state`.
+# Functions that upgrade a state to the next bundle version, by the version that they start from. A change that older
+# readers would misread increments BUNDLE_VERSION and adds a function here; optional fields get a default in
+# `checked_state`.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    # Version 2 stores trees as arrays, in the members' folders.
+    # Version 2 stores trees as arrays, in the folders of the members.
     1: lambda state: state,
 }
 
-# Folders are called after members.
+# The names of folders are those of members.
 _MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
-# More than the log-odds of a member, see `member_log_odds`.
+# Above the largest log-odds of a member, see `member_log_odds`.
 _MOST_LOG_ODDS = 100.0
 _AGAIN = "Get or train the model again."
 
 
 class StackState(NamedTuple):
-    """The weights of a stack."""
+    """Weights of a stack."""
 
     members: tuple[str, ...]
     weights: np.ndarray
@@ -47,32 +48,32 @@ class StackState(NamedTuple):
 
 
 class DetectorState(NamedTuple):
-    """Checked contents of `detector.json`."""
+    """Validated contents of `detector.json`."""
 
     metadata: str
     members: tuple[str, ...]
     averaged: tuple[bool, ...]
-    """whether a member is the average of the members of the folds"""
+    """whether each member is the average of the members of the folds"""
     weights: np.ndarray
     intercept: float
     calibrator: IsotonicCalibrator
     calibration_prevalence: float
     training_prevalence: float
     classic: StackState | None
-    """the stack of the members that are not screened; None in a model that cannot screen"""
+    """stack of the members that are not screened; None for a model that cannot screen"""
     class_scores: ClassScores | None
-    """scores of the calibration rows by class; None in a model that cannot be recalibrated"""
+    """scores of the calibration rows by class; None for a model that cannot be recalibrated"""
     recalibration: Recalibration | None
-    """None in a model that was not recalibrated"""
+    """None for a model that was not recalibrated"""
 
 
 def state_of(detector: LensDetector) -> dict[str, Any]:
-    """Return the state of a fitted detector, ready for JSON."""
+    """Return the state of a fitted detector as JSON values."""
     for name in detector.member_names_:
         if not _MEMBER_NAME.fullmatch(name):
             raise ModelError(
-                f"The member {name!r} cannot be saved: its folder is called after it, and that takes a name of up to "
-                "64 letters, digits and -_.+ alone."
+                f"The member {name!r} cannot be saved: as the name of a folder, it must consist of up to 64 "
+                "letters, digits and -_.+ only."
             )
     return {
         "metadata": detector.metadata,
@@ -90,7 +91,7 @@ def state_of(detector: LensDetector) -> dict[str, Any]:
 
 
 def _recalibration_state(recalibration: Recalibration) -> dict[str, Any]:
-    # JSON has no NaN.
+    # JSON does not support NaN.
     ratio = None if math.isnan(recalibration.ratio) else recalibration.ratio
     return {"n_pool": recalibration.n_pool, "prevalence": recalibration.prevalence, "ratio": ratio}
 
@@ -104,7 +105,7 @@ def _classic_state(stack: MemberStack) -> dict[str, Any]:
 
 
 def read_state(folder: Path, manifest: Mapping[str, Any], where: str) -> DetectorState:
-    """Return the state of the bundle in `folder`, whose files were checked before."""
+    """Return the state of the bundle in `folder`, whose files are already verified."""
     what = f"{DETECTOR} in {where}"
     state = parse_json((folder / DETECTOR).read_bytes(), what)
     try:
@@ -116,7 +117,7 @@ def read_state(folder: Path, manifest: Mapping[str, Any], where: str) -> Detecto
 
 
 def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
-    """Check `state` field by field; raise ModelError at the first that is missing or invalid."""
+    """Validate `state` field by field; raise ModelError at the first missing or invalid field."""
     metadata = state.get("metadata")
     if not isinstance(metadata, str) or metadata not in METADATA_CHOICES:
         raise _damaged(what, f"metadata must be one of {', '.join(METADATA_CHOICES)}, not {_shown(metadata)}")
@@ -127,8 +128,8 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
         if not isinstance(name, str) or not _MEMBER_NAME.fullmatch(name):
             raise _damaged(what, f"members must be names, not {_shown(name)}")
     if len({name.casefold() for name in members}) < len(members):
-        raise _damaged(what, "members must differ in their names")
-    # Bundles that do not say hold members that were fitted on all rows.
+        raise _damaged(what, "members must have different names")
+    # In bundles without this field, members were fitted to all rows.
     averaged = state.get("averaged", [False] * len(members))
     if not isinstance(averaged, list) or [type(value) for value in averaged] != [bool] * len(members):
         raise _damaged(what, f"averaged must be true or false for each of {len(members)} members")
@@ -145,7 +146,7 @@ def checked_state(state: Mapping[str, Any], what: str) -> DetectorState:
         stack.intercept,
         calibrator,
         _fraction(state.get("calibration_prevalence"), "calibration_prevalence", what),
-        # Bundles that do not say were all trained on as many scenes with a lens as without.
+        # In bundles without this field, half of the training scenes have a lens.
         _fraction(state.get("training_prevalence", 0.5), "training_prevalence", what),
         _checked_classic(state.get("classic"), stack.members, what),
         _checked_class_scores(state.get("class_scores"), what),
@@ -166,11 +167,11 @@ def _checked_weights(state: Mapping[str, Any], members: tuple[str, ...], what: s
 
 
 def _checked_classic(classic: Any, members: tuple[str, ...], what: str) -> StackState | None:
-    """Check the classic stack of a model; models without one cannot screen."""
+    """Validate the classic stack of a model; models without one cannot screen."""
     if classic is None:
         return None
     names = classic.get("members") if isinstance(classic, dict) else None
-    # Some of the members, in their order, but not all of them.
+    # It must contain some of the members in their order, but not all of them.
     if (
         not isinstance(names, list)
         or not names
@@ -199,12 +200,12 @@ def _checked_recalibration(said: Any, what: str) -> Recalibration | None:
     return Recalibration(
         said["n_pool"],
         _number(said.get("prevalence"), "prevalence of the pool", what),
-        math.nan if ratio is None else _number(ratio, "ratio of false alarms", what),
+        math.nan if ratio is None else _number(ratio, "ratio of false positives", what),
     )
 
 
 def member_classes(state: DetectorState, manifest: Mapping[str, Any], where: str) -> list[Any]:
-    """Return the classes of the members; raise ModelError where one is not installed, and name its plugin."""
+    """Return the classes of the members; raise ModelError, with the name of the plugin, if one is not installed."""
     classes = []
     for name in state.members:
         try:
@@ -212,7 +213,7 @@ def member_classes(state: DetectorState, manifest: Mapping[str, Any], where: str
         except GridlensError as exc:
             source = manifest.get("sources", {}).get(name)
             plugin = isinstance(source, str) and source != "gridlens"
-            came = f"It came from {_shown(source)}; install that. " if plugin else ""
+            came = f"It is from {_shown(source)}; install it. " if plugin else ""
             raise ModelError(
                 f"The model in {where} has the member {name!r}, which cannot be used here. {came}{exc} "
                 "The model 'default' needs only gridlens itself."
@@ -226,10 +227,10 @@ def build_detector(folder: Path, state: DetectorState, classes: list[Any], where
     for name, averaged, kind in zip(state.members, state.averaged, classes, strict=True):
         place = folder / name
         if AveragedMember.is_saved_in(place) != averaged:
-            raise _damaged(f"{DETECTOR} in {where}", f"it is wrong about whether {name!r} is averaged over folds")
+            raise _damaged(f"{DETECTOR} in {where}", f"its 'averaged' of {name!r} does not match the files")
         try:
             members.append(AveragedMember.load(place, kind) if averaged else kind.load(place))
-        # Members, those of plugins above all, may raise anything for files that are not their own.
+        # Members, mainly those of plugins, may raise any exception for invalid files.
         except Exception as exc:
             said = f"{type(exc).__name__}: {_shown(str(exc), 200).rstrip('.')}"
             raise ModelError(f"The member {name!r} of the model in {where} cannot be read ({said}). {_AGAIN}") from exc
@@ -254,45 +255,45 @@ def _stack(members: list[Any], weights: np.ndarray, intercept: float) -> MemberS
 
 
 def _training_rows(path: Path, where: str) -> np.ndarray:
-    """Return the hashes of the rows that a model learned from; none where a bundle does not hold them."""
+    """Return the hashes of the training rows of a model; empty if a bundle does not have them."""
     if not path.is_file():
         return np.empty(0, dtype=np.uint64)
     hashes = _array(path, where)
     if hashes.dtype != np.uint64 or hashes.ndim != 1:
-        raise _damaged(f"{TRAINING_ROWS} in {where}", "it must hold one row of uint64")
+        raise _damaged(f"{TRAINING_ROWS} in {where}", "it must contain one row of uint64")
     return np.unique(hashes)
 
 
 def _screen(path: Path, stack: MemberStack, classic: StackState | None, where: str) -> Screen | None:
-    """Return the screen of a model from its calibration rows; None where the bundle has no classic stack."""
+    """Return the screen of a model from its calibration rows; None if the bundle has no classic stack."""
     if classic is None:
         return None
     what = f"{SCREEN_ROWS} in {where}"
     rows = _array(path, where)
     if rows.dtype != SCREEN_DTYPE or rows.ndim != 1:
-        raise _damaged(what, "it must hold one row of log-odds, labels and clusters")
+        raise _damaged(what, "it must contain one row of log-odds, labels and clusters")
     finite = np.isfinite(rows["classic"]).all() and np.isfinite(rows["full"]).all()
     if not finite or not np.isin(rows["label"], (0, 1)).all():
         raise _damaged(what, "its log-odds must be finite, and its labels 0 or 1")
     if len(np.unique(rows["label"])) < 2:
-        raise _damaged(what, "it must hold lenses and non-lenses")
+        raise _damaged(what, "it must contain lenses and non-lenses")
     members = [member for member in stack.members_ if member.name in classic.members]
     return Screen(stack, _stack(members, classic.weights, classic.intercept), rows)
 
 
 def _array(path: Path, where: str) -> np.ndarray:
-    """Return the array in a .npy file without objects."""
+    """Return the array from a .npy file without objects."""
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as exc:
         raise _damaged(f"{path.name} in {where}", _shown(str(exc), 200)) from exc
     if not isinstance(array, np.ndarray):
-        raise _damaged(f"{path.name} in {where}", "it must hold one array")
+        raise _damaged(f"{path.name} in {where}", "it must contain one array")
     return array
 
 
 def _novelty(path: Path, where: str) -> Novelty | None:
-    """Return the reference sample of a model; None where a bundle does not hold it."""
+    """Return the reference sample of a model; None if a bundle does not have it."""
     if not path.is_file():
         return None
     try:
@@ -316,12 +317,12 @@ def _number(value: Any, name: str, what: str) -> float:
 def _fraction(value: Any, name: str, what: str) -> float:
     fraction = _number(value, name, what)
     if not 0.0 < fraction < 1.0:
-        raise _damaged(what, f"{name} must lie between 0 and 1, not be {fraction:g}")
+        raise _damaged(what, f"{name} must be between 0 and 1, not {fraction:g}")
     return fraction
 
 
 def _shown(value: Any, most: int = 60) -> str:
-    """Return `value` on one short line."""
+    """Return `value` as a single short line."""
     try:
         text = " ".join((value if isinstance(value, str) else repr(value)).split())
     except ValueError:  # an integer of over 4300 digits

@@ -1,4 +1,4 @@
-"""The trial of a bundle before it is trusted: it is loaded, and scores rows of every sort."""
+"""Trial of an untrusted bundle: it is loaded and scores rows of many kinds."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ _FEW = 2
 
 
 def load_and_score(folder: Path, where: str) -> LensDetector:
-    """Load the bundle in `folder` and score rows of a wide range; raise where that fails."""
+    """Load the bundle in `folder` and score rows of a wide range; raise an error if that fails."""
     manifest = checked_manifest((folder / MANIFEST).read_bytes(), where)
     check_files(folder, manifest, where)
     state = read_state(folder, manifest, where)
@@ -27,12 +27,12 @@ def load_and_score(folder: Path, where: str) -> LensDetector:
     for name, member in zip(state.members, detector.stack_.members_, strict=True):
         X = _rows() if member.consumes == "features" else _cutouts()
         p = np.asarray(member.predict_proba(X))
-        # No row is of NaN alone. NaN fails both comparisons.
+        # None of the rows is all NaN. NaN probabilities fail both comparisons.
         if p.shape != (len(X), 2) or not ((p >= 0.0) & (p <= 1.0)).all():
-            raise ModelError(f"The member {name!r} of the model in {where} gives no probabilities.")
+            raise ModelError(f"The member {name!r} of the model in {where} does not return probabilities.")
         columns.append(p[:_FEW, 1])
     if not np.isfinite(detector.calibrated(np.column_stack(columns))).all():
-        raise ModelError(f"The stack of the model in {where} gives no probabilities.")
+        raise ModelError(f"The stack of the model in {where} does not return probabilities.")
     return detector
 
 

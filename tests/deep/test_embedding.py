@@ -77,7 +77,7 @@ def test_fine_tuning_keeps_the_normalisation_and_learns_from_all_of_few_rows(arc
 
 
 def test_other_pretrained_networks_are_refused(bundle, tmp_path):
-    with pytest.raises(WeightsError, match=r"has no member 'convnet'\. It has lightgbm, patch; name a model"):
+    with pytest.raises(WeightsError, match=r"has no member 'convnet'\. It has lightgbm, patch; choose a model"):
         weights_of(pretrained="default")
     with pytest.raises(WeightsError, match=r"or a model with the member 'convnet'\. Got 'nowhere' instead: The model"):
         weights_of(pretrained="nowhere")
@@ -103,7 +103,7 @@ def test_the_folder_of_a_member_is_that_of_its_first_fold(detector, tmp_path):
         assert folder.name == "fold-0"
         assert (folder / "weights.safetensors").is_file()
     with (
-        pytest.raises(ModelError, match=r"has no member 'patch'\. It has convnet; name a model that was trained"),
+        pytest.raises(ModelError, match=r"has no member 'patch'\. It has convnet; choose a model that was trained"),
         member_folder(tmp_path / "model", "patch"),
     ):
         pass

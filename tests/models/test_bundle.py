@@ -42,7 +42,7 @@ def test_the_manifest_does_without_git(detector, tmp_path, monkeypatch):
 
 
 def test_training_that_json_cannot_hold_is_refused(detector, tmp_path):
-    with pytest.raises(ValueError, match="'training' parameter must hold what JSON can"):
+    with pytest.raises(ValueError, match="'training' parameter must contain JSON values"):
         save_model(detector, tmp_path / "model", card="", training={"snr": float("nan")})
     assert not list(tmp_path.iterdir())
 
@@ -74,7 +74,7 @@ def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, 
     described = describe_model(tmp_path / "model").detector["members"]
     assert [member["averaged"] for member in described.values()] == [True, False]
     restate(tmp_path / "model", averaged=[False, False])
-    with pytest.raises(ModelError, match="is wrong about whether 'lightgbm' is averaged"):
+    with pytest.raises(ModelError, match="its 'averaged' of 'lightgbm' does not match the files"):
         load_model(tmp_path / "model")
 
 
@@ -148,7 +148,7 @@ def test_a_truncated_and_a_missing_file_are_refused(bundle):
     with pytest.raises(ModelError, match="damaged"):
         load_model(bundle)
     path.unlink()
-    with pytest.raises(ModelError, match=r"lacks its file 'lightgbm/trees.txt'"):
+    with pytest.raises(ModelError, match=r"lacks the file 'lightgbm/trees.txt'"):
         load_model(bundle)
 
 
@@ -189,7 +189,7 @@ def test_a_member_that_is_not_installed_is_named_with_its_plugin(bundle):
     restate(bundle, members=["arcnet"])
     rewrite(bundle, sources={"arcnet": "gridlens-arcnet 1.2"})
     with pytest.raises(
-        ModelError, match=r"'arcnet', which cannot be used here.*from gridlens-arcnet 1.2; install that"
+        ModelError, match=r"'arcnet', which cannot be used here.*from gridlens-arcnet 1.2; install it"
     ):
         load_model(bundle)
     rewrite(bundle, sources={})
@@ -200,7 +200,7 @@ def test_a_member_that_is_not_installed_is_named_with_its_plugin(bundle):
 @pytest.mark.parametrize("name", ["notes.txt", "lightgbm/state.json", "lightgbm/folds.json"])
 def test_a_file_that_is_not_listed_is_refused(bundle, name):
     (bundle / name).write_text("{}")
-    with pytest.raises(ModelError, match=f"holds '{name}', which its manifest does not list"):
+    with pytest.raises(ModelError, match=f"contains '{name}', which its manifest does not list"):
         load_model(bundle)
 
 
@@ -215,7 +215,7 @@ def test_links_and_pipes_are_refused(bundle, tmp_path, name):
         load_model(bundle)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(ModelError, match=r"not a plain file|no manifest.json"):
+    with pytest.raises(ModelError, match=r"not a regular file|no manifest.json"):
         load_model(bundle)
 
 

@@ -115,5 +115,5 @@ def test_what_was_tampered_with_inside_is_refused(stacked, tmp_path):
 
 def test_members_that_look_at_cutouts_are_refused(base, monkeypatch):
     monkeypatch.setattr(RankedMember, "consumes", "cutouts")
-    with pytest.raises(GridlensError, match=r"members on features alone. Got .*base' with the member 'ranked'"):
+    with pytest.raises(GridlensError, match=r"only have members on features. Got .*base' with the member 'ranked'"):
         read_pretrained(base)

@@ -86,7 +86,7 @@ def told(bundle, what):
 @pytest.mark.slow
 def test_a_file_that_ends_the_process_ends_another_one(bundle):
     told(bundle, "abort")
-    with pytest.raises(ModelError, match=r"process of its own was ended by it, by SIGABRT.*train the model again"):
+    with pytest.raises(ModelError, match=r"it ended a separate process by SIGABRT.*train the model again"):
         load_model(bundle)
 
 
@@ -130,7 +130,7 @@ def test_no_code_of_the_bundle_is_run(bundle, tmp_path, monkeypatch):
 
 def test_the_time_is_limited(bundle, monkeypatch):
     monkeypatch.setattr("gridlens.models._probe._SECONDS", 0.05)
-    with pytest.raises(ModelError, match=r"not done after 0.05 seconds.*train the model again"):
+    with pytest.raises(ModelError, match=r"not finished after 0.05 seconds.*train the model again"):
         load_model(bundle)
 
 
@@ -139,7 +139,7 @@ def test_the_time_is_limited(bundle, monkeypatch):
 def test_the_processor_time_is_limited(bundle, monkeypatch):
     told(bundle, "loop")
     monkeypatch.setattr("gridlens.models._probe._PROCESSOR_SECONDS", 3)
-    with pytest.raises(ModelError, match=r"process of its own was ended by it, by SIGXCPU"):
+    with pytest.raises(ModelError, match=r"it ended a separate process by SIGXCPU"):
         load_model(bundle)
 
 

@@ -28,7 +28,7 @@ def test_the_card_says_how_it_was_made(detector, tmp_path):
     row = detector.members_.iloc[0]
     assert f"| {row['auroc_in_sample']:.3f} |" in card
     assert f"a prevalence of {detector.calibration_prevalence_:.3g}" in card
-    assert "No score on rows that were held out is on record" in card
+    assert "No metrics on held-out rows are recorded" in card
     # Scores of members are known where the detector was fitted.
     LensDetector.load(tmp_path / "first").save(tmp_path / "second")
     assert "AUROC" not in describe_model(tmp_path / "second").card

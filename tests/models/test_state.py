@@ -23,10 +23,10 @@ from gridlens.models._trial import load_and_score
         ("members", [], "members must be a list of names"),
         ("members", [1], "members must be names"),
         ("members", ["../lightgbm"], "members must be names"),
-        ("members", ["lightgbm", "lightgbm"], "must differ"),
+        ("members", ["lightgbm", "lightgbm"], "must have different names"),
         ("averaged", [], "averaged must be true or false"),
         ("averaged", [0], "averaged must be true or false"),
-        ("averaged", [True], "is wrong about whether 'lightgbm' is averaged"),
+        ("averaged", [True], "its 'averaged' of 'lightgbm' does not match the files"),
         ("weights", [], "weights must be a number for each"),
         ("weights", ["1"], "weights must be finite"),
         ("weights", [True], "weights must be finite"),
@@ -35,9 +35,9 @@ from gridlens.models._trial import load_and_score
         ("intercept", None, "intercept must be finite"),
         ("calibrator", {}, "its calibrator is invalid"),
         ("calibrator", [1, 2], "its calibrator is invalid"),
-        ("calibration_prevalence", 1.5, "must lie between 0 and 1"),
+        ("calibration_prevalence", 1.5, "must be between 0 and 1"),
         ("calibration_prevalence", "0.5", "must be finite"),
-        ("training_prevalence", 0, "must lie between 0 and 1"),
+        ("training_prevalence", 0, "must be between 0 and 1"),
     ],
 )
 def test_a_field_of_another_sort_is_named(bundle, field, value, said):
@@ -62,8 +62,8 @@ def test_a_missing_field_is_named(bundle, field):
     ("text", "said"),
     [
         ("", "Expecting value"),
-        ("[]", "it holds list"),
-        ('{"a": 1, "a": 2}', "a name occurs twice"),
+        ("[]", "it contains list"),
+        ('{"a": 1, "a": 2}', "a key occurs twice"),
         ('{"intercept": NaN}', "NaN is not JSON"),
         ("[" * 100_000, "recursion"),
         ('{"intercept": ' + "9" * 5000 + "}", "damaged"),
@@ -97,13 +97,13 @@ def test_a_member_with_infinite_coefficients_is_refused(training_rows, calibrati
 def test_a_member_that_gives_no_numbers_is_refused(detector, bundle, monkeypatch):
     member = type(detector.stack_.members_[0])
     monkeypatch.setattr(member, "predict_proba", lambda self, X: np.full((len(X), 2), np.nan))
-    with pytest.raises(ModelError, match=r"The member 'lightgbm' of the model in .* gives no probabilities"):
+    with pytest.raises(ModelError, match=r"The member 'lightgbm' of the model in .* does not return probabilities"):
         load_and_score(bundle, "x")
 
 
 def test_a_calibration_that_gives_no_numbers_is_refused(bundle, monkeypatch):
     monkeypatch.setattr(IsotonicCalibrator, "predict", lambda self, scores: np.full(len(scores), np.nan))
-    with pytest.raises(ModelError, match=r"The stack of the model in .* gives no probabilities"):
+    with pytest.raises(ModelError, match=r"The stack of the model in .* does not return probabilities"):
         load_and_score(bundle, "x")
 
 
