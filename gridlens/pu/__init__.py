@@ -1,9 +1,9 @@
-"""Learning from positive and unlabelled rows. Arrays in, arrays out, no astronomy.
+"""Learning from positive and unlabelled rows. All functions take and return arrays and contain no astronomy.
 
-`estimate_class_prior` says how many positives there are. `ElkanNotoClassifier` learns from one set of rows, of whose
-positives some are labelled, with any classifier; `NNPULGBMClassifier` learns at a known class prior under the
-non-negative risk. `pu_f1` and `pu_roc_auc` compare classifiers without a single negative, and `sensitivity` tells how
-far scores depend on the prior and on which positives were labelled.
+`estimate_class_prior` estimates the fraction of positives. `ElkanNotoClassifier` turns any classifier into one that
+learns from a training set in which some of the positives are labelled; `NNPULGBMClassifier` minimises the non-negative
+risk at a known class prior. `pu_f1` and `pu_roc_auc` compare classifiers without any labelled negatives, and
+`sensitivity` shows how much scores depend on the class prior and on the selection of the labelled positives.
 """
 
 from gridlens.pu._elkan_noto import ElkanNotoClassifier

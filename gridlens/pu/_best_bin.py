@@ -1,4 +1,4 @@
-"""Best bin estimation: the fraction of positives among unlabelled rows from the purest bin of top scores."""
+"""Best bin estimation: the fraction of positives among unlabelled rows, from the purest bin of the highest scores."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 
 __all__ = ["BestBin", "TopBins"]
 
-# Garg et al. 2021, section 4: weight of the error terms and probability that the bound fails.
+# Garg et al. 2021, section 4: the weight of the error terms, and the probability that the bound fails.
 _GAMMA = 0.01
 _DELTA = 0.1
 
 
 class BestBin(NamedTuple):
-    """The chosen bin of `TopBins.best`.
+    """Bin selected by `TopBins.best`.
 
     Attributes
     ----------
     threshold : float
         Lowest score in the bin, c*.
     value : float
-        ``q_u(c*) / q_p(c*)``: the fraction of positives among the unlabelled rows if the bin holds no negative, an
-        upper limit otherwise.
+        ``q_u(c*) / q_p(c*)``: the fraction of positives among the unlabelled rows if the bin contains no negatives,
+        otherwise an upper limit.
     low, high : float
-        The paper's bound of that ratio, at 90 % confidence.
+        Bound of that ratio in the paper, at 90 % confidence.
     """
 
     threshold: float
@@ -35,10 +35,10 @@ class BestBin(NamedTuple):
 
 
 class TopBins:
-    """Fractions of the positives and of the unlabelled rows that score at or above each threshold.
+    """Fractions of the positives and of the unlabelled rows at or above each threshold.
 
-    Only scores of positives are thresholds: between two of them, q_p stays and q_u falls with the threshold, so the
-    minimum that algorithm 1 of [1]_ looks for lies at one of them.
+    Only scores of positives are used as thresholds: between two of them q_p is constant and q_u decreases with the
+    threshold, so the minimum of algorithm 1 of [1]_ is at one of them.
 
     Parameters
     ----------
@@ -55,14 +55,14 @@ class TopBins:
 
     def __init__(self, positive: np.ndarray, unlabelled: np.ndarray) -> None:
         self.thresholds, place = np.unique(positive, return_inverse=True)
-        # Of each row, how many thresholds are at or below its score: it is in the bins of as many.
+        # Number of thresholds at or below the score of each row, which is in the bins of all of these.
         self._positive = place + 1
         self._unlabelled = np.searchsorted(self.thresholds, unlabelled, side="right")
 
     def shares(
         self, positive_weights: np.ndarray | None = None, unlabelled_weights: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """q_p and q_u at each threshold, of rows that count as often as their weight says."""
+        """Return q_p and q_u at each threshold, with weighted rows."""
         q_p, q_u = (
             _at_or_above(place, weights, len(self.thresholds))
             for place, weights in ((self._positive, positive_weights), (self._unlabelled, unlabelled_weights))
@@ -70,7 +70,7 @@ class TopBins:
         return q_p, q_u
 
     def best(self, positive_weights: np.ndarray | None = None, unlabelled_weights: np.ndarray | None = None) -> BestBin:
-        """The bin with the least upper bound of the ratio (algorithm 1): the lowest such threshold where they tie.
+        """Return the bin with the smallest upper bound of the ratio (algorithm 1), the lowest threshold of ties.
 
         It minimises ``q_u/q_p + (1 + gamma)/q_p * (e_u + e_p)`` with ``e = sqrt(log(4/delta) / (2 n))``.
         """
@@ -78,7 +78,7 @@ class TopBins:
         n_p = len(self._positive) if positive_weights is None else float(positive_weights.sum())
         n_u = len(self._unlabelled) if unlabelled_weights is None else float(unlabelled_weights.sum())
         e_p, e_u = (sqrt(log(4.0 / _DELTA) / (2.0 * n)) for n in (n_p, n_u))
-        # A resample may hold none of the highest positives: no ratio there.
+        # A resample may lack the highest positives; the ratio is undefined there.
         held = q_p > 0.0
         objective = np.full(len(q_p), np.inf)
         objective[held] = (q_u[held] + (1.0 + _GAMMA) * (e_u + e_p)) / q_p[held]
@@ -90,7 +90,7 @@ class TopBins:
 
 
 def _at_or_above(place: np.ndarray, weights: np.ndarray | None, n: int) -> np.ndarray:
-    """Fraction of the rows, by weight, in the bin of each of `n` thresholds."""
+    """Return the weighted fraction of the rows in the bin of each of `n` thresholds."""
     counts = np.bincount(place, weights, n + 1).astype(np.float64)
     from_above = np.cumsum(counts[::-1])[::-1]
     return from_above[1:] / from_above[0]

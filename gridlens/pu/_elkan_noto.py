@@ -1,4 +1,4 @@
-"""`ElkanNotoClassifier`: any classifier of probabilities, made to learn from positives and unlabelled rows."""
+"""`ElkanNotoClassifier`: a meta-estimator that learns from positive and unlabelled rows with any classifier."""
 
 from __future__ import annotations
 
@@ -20,73 +20,73 @@ if TYPE_CHECKING:
 
 __all__ = ["ElkanNotoClassifier"]
 
-# Spread of the propensity between folds that is worth a warning.
+# Spread of the propensity between folds above which a warning is given.
 _SPREAD = 0.2
 
 
 class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    r"""A classifier of probabilities that learns from one training set, of whose positives some are labelled [1]_.
+    r"""Meta-estimator that learns from a training set in which some of the positives are labelled [1]_.
 
-    Where positives are labelled at random, whatever their features, with the propensity :math:`c = P(s=1 | y=1)`, a
-    classifier of labelled against unlabelled rows learns :math:`g(x) = P(s=1 | x) = c P(y=1 | x)`. It is fitted on
-    folds, c is estimated from its scores of the rows left out, and :math:`P(y=1 | x)` follows in one of two ways. Trees
-    scatter about P(s=1 | x); where that matters, the scores are first calibrated by isotonic regression on the other
+    If positives are labelled at random, independently of their features, with the propensity :math:`c = P(s=1 | y=1)`,
+    a classifier of labelled against unlabelled rows learns :math:`g(x) = P(s=1 | x) = c P(y=1 | x)`. It is fitted on
+    folds, c is estimated from its out-of-fold scores, and :math:`P(y=1 | x)` follows in one of two ways. The scores of
+    trees scatter about P(s=1 | x); where that matters, they are first calibrated by isotonic regression on the other
     folds [2]_.
 
     Parameters
     ----------
     estimator : classifier with `predict_proba`, default=None
-        It is cloned. For "ratio" its probabilities must be calibrated: no class weights. None takes LightGBM with trees
-        of few leaves, grown slowly, on one thread. Another one keeps the `random_state` that it has.
+        The classifier, which is cloned. For "ratio" its probabilities must be calibrated: no class weights. If None,
+        LightGBM with small trees and a low learning rate is used, on one thread. Any other estimator keeps its own
+        `random_state`.
     method : {"weighted", "ratio"}, default="weighted"
-        "weighted": an unlabelled row is a positive with the probability
-        :math:`w = P(y=1 | x, s=0) = \frac{1-c}{c} \frac{g}{1-g}`. It is taken twice, as a positive of weight w and as a
-        negative of weight 1 - w, beside the labelled rows of weight 1, and the estimator is refitted. What it then
-        gives is :math:`P(y=1 | x)` itself; nothing is divided by c, which has been used up. The estimator's `fit`
-        must take `sample_weight`.
-        "ratio": the estimator is fitted on all rows, and :math:`P(y=1 | x) = \min(g / c, 1)` with the g that it gives.
-        One fit less, and no weights needed; but its scatter about c goes into the probabilities, which tie at 1: rank
-        by ``estimator_`` instead. Prefer "weighted", which ranks better and is closer to the truth in all rows of
-        ``benchmarks/pu.py``.
+        With "weighted", an unlabelled row is a positive with the probability :math:`w = P(y=1 | x, s=0) = \frac{1-c}{c}
+        \frac{g}{1-g}`. It enters twice, as a positive of weight w and as a negative of weight 1 - w, beside the
+        labelled rows of weight 1, and the estimator is fitted again. Its probability is then :math:`P(y=1 | x)` itself,
+        without a division by c, which is already in the weights. The `fit` method of the estimator must accept
+        `sample_weight`. With "ratio", the estimator is fitted to all rows, and :math:`P(y=1 | x) = \min(g / c, 1)` with
+        its probability g. This saves one fit and needs no weights, but the scatter of g about c remains in the
+        probabilities, which tie at 1: rank with ``estimator_`` instead. Prefer "weighted", which ranks better and is
+        closer to the truth in all rows of ``benchmarks/pu.py``.
     propensity : {"top", "mean"} or float, default="top"
-        How c is estimated, or c itself, above 0 and at most 1.
-        "mean" is the mean score of the labelled positives, e1 of the paper. It is c times the mean of
-        :math:`P(y=1 | x)` over the positives: biased low wherever the classes overlap, and probabilities too high by
-        as much. Of two Gaussians at a class prior of 0.1 it loses a tenth of c where they are four standard deviations
-        apart, a third at three, over half at two, four fifths at one.
-        "top" is the 0.85 quantile of the same scores, calibrated. It loses nothing at four, less than a tenth at three,
-        a quarter at two and three quarters at one, where no score is free of negatives. It takes no more than the order
-        of the scores. ``benchmarks/_propensity_bias.py`` compares both with others that were not taken.
+        Method to estimate c, or c itself, above 0 and at most 1. "mean" is the mean score of the labelled positives, e1
+        of the paper. It is c times the mean of :math:`P(y=1 | x)` over the positives: biased low where the classes
+        overlap, so that probabilities are too high by the same factor. For two Gaussians at a class prior of 0.1, it
+        underestimates c by a tenth at a separation of four standard deviations, by a third at three, by over half at
+        two, and by four fifths at one. "top" is the 0.85 quantile of the same scores after calibration. It is unbiased
+        at four, and low by less than a tenth at three, a quarter at two and three quarters at one, where no score is
+        free of negatives. It only uses the order of the scores. ``benchmarks/_propensity_bias.py`` compares both with
+        alternatives that were not adopted.
     cv : int, default=5
-        Folds, stratified by label; from 2 up to the number of labelled positives.
+        Number of folds, stratified by label; from 2 to the number of labelled positives.
     random_state : int, RandomState instance or None, default=None
-        Of the folds, and of the default estimator.
+        Random state of the folds and of the default estimator.
 
     Attributes
     ----------
     propensity_ : float
-        c, as estimated or as given. At least the fraction of labelled rows.
+        c, estimated or given. At least the fraction of labelled rows.
     propensity_se_ : float
-        Its standard error from counting alone, the bias left out; that of the "mean" is a third short, for models
-        differ as well. Rows of one group count as varying together. NaN where c was given.
+        Its standard error from counting statistics, without the bias; for "mean" it is a third too small, because the
+        models differ as well. Rows of one group are treated as correlated. NaN if c was given.
     propensity_folds_ : ndarray of shape (cv,), float64
-        The same by fold: the mean, or with "top" the fraction of labelled rows among those that score as high. NaN
-        where a fold holds none of these; empty where c was given.
+        The estimate in each fold: the mean, or with "top" the fraction of labelled rows among those with at least this
+        score. NaN if a fold has no such row; empty if c was given.
     propensity_spread_ : float
-        Largest less smallest of these, over their mean. Above 0.2 there is a warning: labelling may differ between
-        groups, or positives be too few (counting alone does that below about two thousand of them). NaN where c was
-        given.
+        Largest minus smallest of these, divided by their mean. There is a warning above 0.2: labelling may differ
+        between groups, or there may be too few positives (counting statistics alone cause it below about two thousand).
+        NaN if c was given.
     class_prior_ : float
-        P(y=1), the fraction of labelled rows over c.
+        P(y=1), the fraction of labelled rows divided by c.
     estimator_ : classifier
-        Fitted on all rows: gives P(s=1 | x) with "ratio", P(y=1 | x) with "weighted".
+        Fitted to all rows: it predicts P(s=1 | x) with "ratio" and P(y=1 | x) with "weighted".
     classes_ : ndarray of shape (2,)
-        The two labels as they were given.
+        The two labels as given.
     n_features_in_ : int
 
     See Also
     --------
-    NNPULGBMClassifier : Learns at a class prior that is known from elsewhere.
+    NNPULGBMClassifier : Learning at a class prior that is known from elsewhere.
 
     References
     ----------
@@ -124,18 +124,18 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Estimate the propensity and learn the probability of a positive.
+        """Estimate the propensity and fit the probability of a positive.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Dense. NaN where the estimator takes it, as the default one does.
+            Dense features. NaN is accepted if the estimator accepts it, as the default one does.
         y : array-like of shape (n,)
-            What is labelled, not what is true: 1 for a labelled positive, 0 (or -1) for an unlabelled row.
+            Observed labels, not the true classes: 1 for a labelled positive, 0 (or -1) for an unlabelled row.
         sample_weight : array-like of shape (n,), default=None
-            Multiplies whatever a row counts; 0 or more.
+            Non-negative weights of the rows.
         groups : array-like of shape (n,), default=None
-            Rows with one value are in one fold.
+            Group labels. Rows with the same value are in one fold.
 
         Returns
         -------
@@ -144,11 +144,11 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            A label is neither; no row is positive or all are; there are fewer positives, or groups with some, than
-            folds; a parameter is out of its range; a propensity that was given is below the fraction of labelled rows;
-            the estimator has no `predict_proba`, or its `fit` no `sample_weight` where that is needed.
+            Invalid labels, or labels of one kind; fewer positives, or groups with some, than folds; a parameter out of
+            range; a given propensity below the fraction of labelled rows; an estimator without `predict_proba`, or
+            whose `fit` does not accept `sample_weight` where that is needed.
         TypeError
-            `X` is sparse.
+            If `X` is sparse.
         """
         self._check_parameters(sample_weight is not None)
         X, y = validate_data(self, X, y, accept_sparse=False, ensure_all_finite=self._finite())
@@ -169,7 +169,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if isinstance(self.propensity, str):
             counted = scores if self.propensity == "mean" else g
             found = estimate_propensity(counted, labels, folds, self.propensity, weight, groups)
-            # No fewer of the positives are labelled than of all rows.
+            # The propensity is at least the fraction of labelled rows.
             self.propensity_ = max(found.value, labelled)
             self._warn(found)
         else:
@@ -178,8 +178,8 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             if self.propensity_ < labelled:
                 raise ValueError(
                     f"The 'propensity' parameter must be at least the fraction of labelled rows, {labelled:g}: with a "
-                    f"smaller one there are more positives than rows. Got {self.propensity!r} instead. Positives that "
-                    "were collected apart from the unlabelled rows are for NNPULGBMClassifier(scheme='separate')."
+                    f"smaller one there are more positives than rows. Got {self.propensity!r} instead. If positives "
+                    "were collected separately from the unlabelled rows, use NNPULGBMClassifier(scheme='separate')."
                 )
         self.propensity_se_, self.propensity_folds_, self.propensity_spread_ = found[1:]
         self.class_prior_ = labelled / self.propensity_
@@ -190,7 +190,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probability of a negative and of a positive, at the class prior of the training set.
+        """Return the probabilities of a negative and of a positive, at the class prior of the training set.
 
         Parameters
         ----------
@@ -208,7 +208,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return np.column_stack([1.0 - p, p])
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Class of each row: positive where its probability is above one half.
+        """Return the class of each row: positive where its probability is above one half.
 
         Parameters
         ----------
@@ -217,7 +217,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,)
-            Of the labels that `fit` got.
+            Values of the labels that were passed to `fit`.
         """
         positive = self.predict_proba(X)[:, 1] > 0.5
         return np.asarray(self.classes_[positive.astype(np.int64)])
@@ -231,7 +231,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         groups: NDArray[Any] | None,
         seed: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """P(s=1 | x) of each row by a model that saw neither it nor its group, and the row's fold."""
+        """Return the out-of-fold P(s=1 | x) of each row, by a model not fitted to its group, and the row's fold."""
         scores, folds = np.empty(len(X)), np.empty(len(X), dtype=np.int64)
         for k, (train, held) in enumerate(splits(min_positives(labels, self.cv, groups), labels, groups, seed)):
             model = _fitted(estimator, X[train], labels[train], None if weight is None else weight[train])
@@ -246,9 +246,9 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         weight: NDArray[np.float64] | None,
         g: NDArray[np.float64],
     ) -> Any:
-        """Fit on the labelled rows and on each unlabelled one as both, weighted by what it may be."""
+        """Fit to the labelled rows, and to each unlabelled one as both classes, with weights."""
         c, unlabelled = self.propensity_, labels == 0
-        # At g = c a row is surely positive; g beyond it is noise.
+        # At g = c a row is certainly positive; larger g are noise.
         g = np.minimum(g[unlabelled], c)
         positive = np.zeros(len(g)) if c == 1.0 else (1.0 - c) / c * g / (1.0 - g)
         share = np.ones(len(X))
@@ -267,7 +267,7 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"The labelling propensity differs between folds by {found.spread:.0%} of its mean, from "
                 f"{np.nanmin(found.folds):.2g} to {np.nanmax(found.folds):.2g}; over all it is {self.propensity_:.2g} "
                 f"with a standard error of {found.error:.1g}. Positives are few, or groups are labelled differently: "
-                "see how far the scores depend on it with gridlens.pu.sensitivity.",
+                "check how much the scores depend on it with gridlens.pu.sensitivity.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -290,13 +290,13 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if not hasattr(self.estimator, "predict_proba"):
             raise ValueError(
                 "The 'estimator' parameter of ElkanNotoClassifier must be a classifier with predict_proba. Got "
-                f"{self.estimator!r} instead; CalibratedClassifierCV gives it one."
+                f"{self.estimator!r} instead; CalibratedClassifierCV adds it."
             )
         if (self.method == "weighted" or weighted) and not has_fit_parameter(self.estimator, "sample_weight"):
             wanted = "method='weighted'" if self.method == "weighted" else "a sample_weight"
             raise ValueError(
-                "The 'estimator' parameter of ElkanNotoClassifier must be a classifier whose fit takes sample_weight "
-                f"for {wanted}. Got {self.estimator!r} instead; use method='ratio' without weights, and steps of a "
+                "The 'estimator' parameter of ElkanNotoClassifier must be a classifier whose fit accepts sample_weight "
+                f"for {wanted}. Got {self.estimator!r} instead; use method='ratio' without weights, and put steps of a "
                 "pipeline before this classifier."
             )
 
@@ -324,6 +324,6 @@ def _fitted(estimator: Any, X: NDArray[Any], labels: NDArray[np.int64], weight: 
 
 
 def _positive(model: Any, X: NDArray[Any]) -> NDArray[np.float64]:
-    """Column of class 1."""
+    """Return the column of class 1."""
     column = int(np.flatnonzero(model.classes_ == 1)[0])
     return np.asarray(model.predict_proba(X), dtype=np.float64)[:, column]

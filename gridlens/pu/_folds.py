@@ -1,4 +1,4 @@
-"""What learns P(s=1 | x) where nothing else is asked for, and the folds that it is scored on."""
+"""Default estimator of P(s=1 | x), and folds for its out-of-fold scores."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["default_estimator", "splits"]
 
 
 def default_estimator(seed: int) -> Any:
-    """Boosted trees whose probabilities hold out of fold: few leaves, small steps, and an end to them."""
+    """Return boosted trees with reliable out-of-fold probabilities: small, slowly grown and limited in number."""
     from lightgbm import LGBMClassifier
 
     return LGBMClassifier(
@@ -31,7 +31,7 @@ def default_estimator(seed: int) -> Any:
 def splits(
     n: int, labels: NDArray[np.int64], groups: NDArray[Any] | None, seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Folds of about equal fractions of labelled rows; no group in two."""
+    """Split rows into folds with about equal fractions of labelled rows; each group is in one fold."""
     rows = np.zeros(len(labels))
     if groups is None:
         return StratifiedKFold(n, shuffle=True, random_state=seed).split(rows, labels)

@@ -12,33 +12,33 @@ __all__ = ["pu_f1", "pu_f1_scorer", "pu_roc_auc", "pu_roc_auc_scorer"]
 
 
 def pu_f1(s: Any, predicted: Any) -> float:
-    r"""Squared recall over the fraction of rows called positive: high where the F1 score is (Lee & Liu 2003).
+    r"""Compute the squared recall over the fraction of predicted positives, a proxy of the F1 score (Lee & Liu 2003).
 
     With precision p and recall r, :math:`P(y=1 | \hat y=1) P(\hat y=1) = P(\hat y=1 | y=1) P(y=1)`, so that
     :math:`p = r P(y=1) / P(\hat y=1)` and
 
     .. math:: \frac{r^2}{P(\hat y=1)} = \frac{p r}{P(y=1)}
 
-    The left side needs no negatives: where positives were labelled at random, r is the fraction of the labelled ones
-    that are called positive. The right side is large only where precision and recall both are. It ranks classifiers on
-    the same rows; it is no F1 score, for 1/P(y=1) is unknown, and its best value, at p = r = 1, is just that.
+    The left side needs no negatives: if positives were labelled at random, r is the fraction of labelled positives that
+    are predicted positive. The right side is large only if precision and recall both are. The metric ranks classifiers
+    on the same rows; it is not an F1 score, because 1/P(y=1), its maximum at p = r = 1, is unknown.
 
     Parameters
     ----------
     s : array-like of shape (n,)
         1 for a labelled positive, 0 (or -1) for an unlabelled row. All rows together represent the population.
     predicted : array-like of shape (n,)
-        1 where a row is called positive, otherwise 0 (or -1).
+        1 for a predicted positive, otherwise 0 (or -1).
 
     Returns
     -------
     float
-        From 0 up; 0 where no row is called positive.
+        At least 0; 0 if there are no predicted positives.
 
     Raises
     ------
     ValueError
-        Labels that are neither, of one kind alone or of no row; predictions of another length or value.
+        Invalid labels, labels of only one kind or no rows; predictions of another length or value.
 
     References
     ----------
@@ -56,8 +56,8 @@ def pu_f1(s: Any, predicted: Any) -> float:
     strange = called[~np.isin(called, (-1.0, 0.0, 1.0))]
     if len(strange):
         raise ValueError(
-            "The 'predicted' parameter must be 1 for rows that are called positive and 0 (or -1) for others. "
-            f"Got {strange[0]:g} instead; scores need a threshold first."
+            "The 'predicted' parameter must be 1 for predicted positives and 0 (or -1) for other rows. "
+            f"Got {strange[0]:g} instead; apply a threshold to scores first."
         )
     positive = called == 1.0
     if not positive.any():
@@ -66,36 +66,38 @@ def pu_f1(s: Any, predicted: Any) -> float:
 
 
 def pu_roc_auc(s: Any, score: Any, class_prior: float | None = None) -> float:
-    r"""Area under ROC of labelled positives against unlabelled rows; with `class_prior`, against negatives.
+    r"""Compute the area under the ROC curve of positives against unlabelled rows or, with `class_prior`, negatives.
 
-    The area is the chance that a positive scores above a row of the other kind, ties counting a half. An unlabelled row
-    is with probability :math:`\pi` a positive, against which that chance is one half, and else a negative:
+    The area is the probability that a positive scores above a row of the other kind, ties counting half. An unlabelled
+    row is a positive with probability :math:`\pi`, against which that probability is one half, and otherwise a
+    negative:
 
     .. math:: A_{PU} = \pi / 2 + (1 - \pi) A_{PN}, \qquad A_{PN} = \frac{A_{PU} - \pi / 2}{1 - \pi}
 
-    The two order classifiers alike, so `class_prior` is not needed to choose one.
+    Both rank classifiers in the same order, so `class_prior` is not needed for model selection.
 
     Parameters
     ----------
     s : array-like of shape (n,)
         1 for a labelled positive, 0 (or -1) for an unlabelled row.
     score : array-like of shape (n,)
-        Higher for more likely positives.
+        Scores, higher for more likely positives.
     class_prior : float, default=None
-        Fraction of positives among the *unlabelled* rows: the class prior where these are a sample of the population.
-        In one training set of which a share q is labelled they lack those, and it is
-        :math:`(\pi - q) / (1 - q)`. None leaves the area as it is.
+        Fraction of positives among the *unlabelled* rows: the class prior if these are a sample of the population. A
+        training set in which a fraction q is labelled lacks these among the unlabelled rows, so the value is
+        :math:`(\pi - q) / (1 - q)`. If None, the area is not corrected.
 
     Returns
     -------
     float
-        From 0 to 1 without `class_prior`. With it, noise or a prior too large can lead beyond: nothing is clipped.
+        From 0 to 1 without `class_prior`. With it, noise or too large a prior can lead to values outside: they are not
+        clipped.
 
     Raises
     ------
     ValueError
-        Labels that are neither, of one kind alone or of no row; scores of another length or not finite; a prior that
-        is not between 0 and 1.
+        Invalid labels, labels of only one kind or no rows; scores of another length or not finite; a prior outside (0,
+        1).
 
     References
     ----------
@@ -129,11 +131,10 @@ def _column(name: str, values: Any, n: int) -> NDArray[np.float64]:
         column = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as exc:
         raise ValueError(
-            f"The '{name}' parameter must be an array of numbers. Got {type(values).__name__} that holds something "
-            "else instead."
+            f"The '{name}' parameter must be an array of numbers. Got a non-numeric {type(values).__name__} instead."
         ) from exc
     if column.shape != (n,):
-        raise ValueError(f"The '{name}' parameter must be of the shape of 's', ({n},). Got {column.shape} instead.")
+        raise ValueError(f"The '{name}' parameter must have the shape of 's', ({n},). Got {column.shape} instead.")
     return column
 
 

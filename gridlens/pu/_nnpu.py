@@ -1,4 +1,4 @@
-"""`NNPULGBMClassifier`: boosted trees under the non-negative risk of positive and unlabelled rows."""
+"""`NNPULGBMClassifier`: boosted trees with the non-negative risk of positive and unlabelled rows."""
 
 from __future__ import annotations
 
@@ -24,52 +24,54 @@ __all__ = ["NNPULGBMClassifier"]
 
 
 class _Part(NamedTuple):
-    """Some of the rows, as LightGBM wants them, and what each counts in the risk."""
+    """Subset of the rows as input for LightGBM, with their weights in the risk."""
 
     data: Any
     shares: Expectations
 
 
 class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
-    r"""Gradient-boosted trees that learn from positives and unlabelled rows (nnPU, Kiryo et al. 2017).
+    r"""Gradient-boosted trees that learn from positive and unlabelled rows (nnPU, Kiryo et al. 2017).
 
-    With the class prior :math:`\pi`, the risk of a score f on negatives, which have no labels, is that on the
-    population less that on positives. The non-negative risk under the loss l is
+    With the class prior :math:`\pi`, the risk of a score f on the negatives, which are not labelled, is the risk on the
+    population minus that on the positives. The non-negative risk with the loss l is
 
     .. math:: \pi E_P[l(f, +1)] + \max(0, E_U[l(f, -1)] - \pi E_P[l(f, -1)])
 
-    Without the maximum (`risk` "upu", du Plessis et al. 2015) a flexible model drives the second part below zero, which
-    no real risk can be, and overfits. LightGBM minimises it as a custom objective.
+    Without the maximum (`risk` "upu", du Plessis et al. 2015) a flexible model makes the second part negative, which is
+    impossible for a true risk, and overfits. LightGBM minimises the risk as a custom objective.
 
     Parameters
     ----------
     class_prior : float
         Class prior, the fraction of positives in the population, between 0 and 1; see `estimate_class_prior`.
     beta : float, default=0.0
-        How far below zero the second part may be before it is corrected.
+        Largest negative value of the second part that is not corrected.
     gamma : float, default=1.0
-        Size of the correcting step.
+        Step size of the correction.
     risk : {"nnpu", "upu", "pn"}, default="nnpu"
-        "upu" is the unbiased risk without the maximum; "pn" takes the unlabelled rows for negatives, weighted to the
-        prior.
+        Risk to minimise: "nnpu" is the non-negative risk, "upu" the unbiased risk without the maximum; "pn" treats the
+        unlabelled rows as negatives, weighted to the class prior.
     scheme : {"single", "separate"}, default="single"
-        How the rows came about. "single": one set, of whose positives some are labelled, so that all rows together
-        represent the population. "separate": positives and unlabelled rows were drawn apart, and the unlabelled rows
-        represent it alone.
+        Sampling scheme. With "single", the rows are one sample in which some of the positives are labelled, so all rows
+        together represent the population. With "separate", positives and unlabelled rows were sampled separately, and
+        the unlabelled rows alone represent the population.
     n_estimators : int, default=100
-        Trees, or the most of them.
+        Number of trees, or the largest number with `validation_fraction`.
     learning_rate : float, default=0.05
     num_leaves : int, default=8
-        Few: large trees single out the labelled rows one by one, which no risk on the same rows can tell from learning.
+        Small by default, because large trees isolate the labelled rows one by one, which the risk on the same rows
+        cannot distinguish from learning.
     min_child_samples : int, default=20
     reg_lambda : float, default=1.0
         L2 penalty on the leaves, in units of unlabelled rows.
     colsample_bytree : float, default=1.0
-        Fraction of the columns that each tree sees.
+        Fraction of the columns for each tree.
     validation_fraction : float, default=0.0
-        Fraction of the rows, or groups, by which the number of trees is chosen, at most a half: the number at which the
-        risk on them is least, looked for until it has not fallen for `early_stopping_rounds` trees. All rows are then
-        learned with so many. With few positives that risk is noisy, and the number as given the better choice.
+        Fraction of the rows, or groups, at most one half, on which the number of trees is selected: the number with the
+        smallest risk on them, where the search stops when it has not decreased for `early_stopping_rounds` trees. All
+        rows are then fitted with that number of trees. With few positives this risk is noisy, and a given number is the
+        better choice.
     early_stopping_rounds : int, default=50
     n_jobs : int, default=1
     random_state : int, default=None
@@ -78,11 +80,11 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
     ----------
     booster_ : lightgbm.Booster
     n_iter_ : int
-        Trees.
+        Number of trees.
     validation_risk_ : float
-        Least risk on the validation part; NaN without one.
+        Smallest risk on the validation part; NaN without one.
     n_corrections_ : int
-        Trees of these that corrected a negative second part.
+        Number of trees that corrected a negative second part.
     classes_ : ndarray of shape (2,)
     n_features_in_ : int
 
@@ -90,16 +92,16 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
     -----
     The loss is logistic, :math:`l(f, \pm 1) = \log(1 + e^{\mp f})`, so the score that minimises the risk is the
     log-odds of the class at the given prior, and `predict_proba` is its expit. With :math:`\sigma` = expit(f), and for
-    a row that counts a in :math:`\pi E_P` and b in :math:`E_U`, the derivatives of the two parts are
-    :math:`-a (1 - \sigma)` and :math:`b \sigma - a \sigma`, together :math:`b \sigma - a`. The second derivative
-    :math:`b \sigma (1 - \sigma)` is zero on positives, because :math:`l(f, +1) - l(f, -1) = -f` is linear: a tree could
-    make steps of any size. The concave term :math:`-a l(f, -1)` is therefore replaced by its tangent (the
-    convex-concave procedure, Yuille & Rangarajan 2003), and the convex one that remains on positives bounded by its
-    largest curvature, a/4. The surrogate
-    lies above the risk and touches it at f, and its curvature :math:`b \sigma (1 - \sigma) + a/4` is positive.
+    a row of weight a in :math:`\pi E_P` and b in :math:`E_U`, the derivatives of the two parts are :math:`-a (1 -
+    \sigma)` and :math:`b \sigma - a \sigma`, together :math:`b \sigma - a`. The second derivative :math:`b \sigma (1 -
+    \sigma)` is zero on positives, because :math:`l(f, +1) - l(f, -1) = -f` is linear, so the step size of a tree would
+    be unlimited. The concave term :math:`-a l(f, -1)` is therefore replaced by its tangent (the convex-concave
+    procedure, Yuille & Rangarajan 2003), and the convex term that remains on positives is bounded by its largest
+    curvature, a/4. The surrogate is an upper bound of the risk that touches it at f, and its curvature :math:`b \sigma
+    (1 - \sigma) + a/4` is positive.
 
-    Where the second part r is below -beta, an iteration descends :math:`-\gamma r` in place of the risk, as in
-    algorithm 1 of the paper, over all rows instead of a mini-batch. Boosting starts at the log-odds of the prior.
+    Where the second part r is below -beta, an iteration descends :math:`-\gamma r` instead of the risk, as in algorithm
+    1 of the paper, over all rows instead of a mini-batch. Boosting starts at the log-odds of the prior.
 
     References
     ----------
@@ -157,18 +159,18 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn from positives and unlabelled rows.
+        """Fit the trees to positive and unlabelled rows.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
-            NaN is a value like another.
+            Features; NaN is treated as a regular value.
         y : array-like of shape (n,)
-            What is labelled, not what is true: 1 for a labelled positive, 0 (or -1) for an unlabelled row.
+            Observed labels, not the true classes: 1 for a labelled positive, 0 (or -1) for an unlabelled row.
         sample_weight : array-like of shape (n,), default=None
-            How much each row counts in the mean over its kind.
+            Weight of each row in the mean over its kind.
         groups : array-like of shape (n,), default=None
-            Rows with one value are not split between training and validation.
+            Group labels. Rows with the same value are not split between training and validation.
 
         Returns
         -------
@@ -177,9 +179,8 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            A label is neither, no row is positive or all are, a parameter is out of its range, there are too few
-            positives, or groups with some, for a validation part, or, with one training set, the prior is below the
-            fraction of labelled rows.
+            Invalid labels, or labels of only one kind; a parameter out of range; too few positives, or groups with
+            some, for a validation part; or, with one sample, a prior below the fraction of labelled rows.
         """
         import lightgbm
 
@@ -202,16 +203,16 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         if held.size:
             found = self._boost(part(train), n_trees, seed, part(held))[0]
             n_trees, self.validation_risk_ = found.best_iteration, float(found.best_score["valid_0"]["risk"])
-        # Positives are few: once it is known when to stop, the held-out ones are learned from too.
+        # Positives are few, so fit the held-out ones as well once the number of trees is known.
         self.booster_, self.n_corrections_ = self._boost(part(everything), n_trees, seed)
         self.n_iter_ = self.booster_.num_trees()
         return self
 
     def _boost(self, rows: _Part, n_trees: int, seed: int, held: _Part | None = None) -> tuple[Any, int]:
-        """Grow trees on rows, at most until the risk on `held` rises, and count the corrections."""
+        """Grow trees until the risk on the `held` rows increases, if any, and count the corrections."""
         import lightgbm
 
-        # In units of one unlabelled row, so that the penalty on leaves means what it does elsewhere.
+        # Use units of one unlabelled row, so that the penalty on leaves has its usual meaning.
         scale = 1.0 / float(rows.shares.unlabelled.max())
         n_corrections = 0
 
@@ -235,7 +236,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         return lightgbm.train(parameters, rows.data, num_boost_round=n_trees, **options), n_corrections
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Log-odds of the positive class at the given prior.
+        """Return the log-odds of the positive class at the given prior.
 
         Parameters
         ----------
@@ -251,7 +252,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         return np.asarray(raw, dtype=np.float64) + float(logit(self.class_prior))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities of the negative and of the positive class at the given prior.
+        """Return the probabilities of the negative and of the positive class at the given prior.
 
         Parameters
         ----------
@@ -265,7 +266,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
         return np.column_stack([1.0 - p, p])
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Class of each row: positive where its probability is above one half."""
+        """Return the class of each row: positive where its probability is above one half."""
         positive = self.decision_function(X) > 0.0
         return np.asarray(self.classes_[positive.astype(np.int64)])
 
@@ -279,7 +280,7 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
                 )
         if not (self.beta >= 0.0 and self.gamma >= 0.0):
             raise ValueError(
-                "The 'beta' and 'gamma' parameters of NNPULGBMClassifier must be 0 or more. "
+                "The 'beta' and 'gamma' parameters of NNPULGBMClassifier must not be negative. "
                 f"Got {self.beta!r} and {self.gamma!r} instead."
             )
         if not 0.0 <= self.validation_fraction <= 0.5:
@@ -292,13 +293,13 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 "The 'class_prior' parameter of NNPULGBMClassifier must be at least the fraction of labelled rows, "
                 f"{labelled:g}, because they are positives of the same set. Got {self.class_prior!r} instead. If the "
-                "positives were drawn apart from the unlabelled rows, use scheme='separate'."
+                "positives were sampled separately from the unlabelled rows, use scheme='separate'."
             )
 
     def _split(
         self, labels: NDArray[np.int64], groups: NDArray[Any] | None, seed: int
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows to train on and rows to stop by, the labelled ones shared out evenly."""
+        """Split rows into those to train on and those for early stopping, stratified by label."""
         everything = np.arange(len(labels))
         if not self.validation_fraction:
             return everything, everything[:0]

@@ -1,4 +1,4 @@
-"""`estimate_class_prior`: how common positives are, from labelled positives and unlabelled rows."""
+"""`estimate_class_prior`: the fraction of positives, estimated from labelled positives and unlabelled rows."""
 
 from __future__ import annotations
 
@@ -20,34 +20,33 @@ from gridlens.pu._prior_checks import checked_choice, checked_x
 __all__ = ["ClassPrior", "PriorComparison", "estimate_class_prior"]
 
 _METHODS = ("best-bin", "elkan-noto", "km2")
-# KM2 goes as the square of the rows, and a resample takes it a second.
+# The cost of KM2 scales with the square of the number of rows, and a resample takes a second.
 _KM2_ROWS = 800
 _KM2_BOOTSTRAP = 20
-# Largest estimate over the smallest that counts as agreement.
+# Largest ratio of the estimates that counts as agreement.
 _AGREEMENT = 1.5
 
 
 @dataclass(frozen=True)
 class ClassPrior:
-    """A class prior as `estimate_class_prior` finds it.
+    """Result of `estimate_class_prior`.
 
     Attributes
     ----------
     value : float
         Fraction of positives in the whole population, from 0 to 1.
     low, high : float
-        Bootstrap 95 % interval, from 0 to 1, which always holds `value`: the quantiles of the resamples about their
-        median, moved to the estimate, because resamples may be biased where the estimate is not. It knows the scatter
-        of the estimate and not its bias: in simulations without bias, those of "best-bin" and "elkan-noto" hold the
-        truth about nine times in ten. That of "km2" was not tried.
+        Bootstrap 95 % interval, from 0 to 1, which always contains `value`: the quantiles of the resamples about their
+        median, shifted to the estimate, because resamples may be biased where the estimate is not. It describes the
+        scatter of the estimate but not its bias: in simulations without bias, the intervals of "best-bin" and
+        "elkan-noto" contain the true value about nine times in ten. That of "km2" was not tested.
     method : str
         "best-bin", "elkan-noto" or "km2".
     note : str
-        What to know before using the value; it starts with "not resolvable" where it should not be used as one.
-        Empty where there is nothing to say.
+        Caveat on the value, or empty; it starts with "not resolvable" if the value should not be used.
     bound : tuple of two floats or None
-        Best bin estimation only: the paper's 90 % confidence bound. Its upper end holds however the classes overlap,
-        its lower end only where the best bin holds no negative.
+        For best bin estimation only: the 90 % confidence bound of the paper. Its upper end is valid however much the
+        classes overlap, its lower end only if the best bin contains no negatives.
     """
 
     value: float
@@ -60,7 +59,7 @@ class ClassPrior:
 
 @dataclass(frozen=True)
 class PriorComparison:
-    """Several estimates of one class prior; `str` of it is a table.
+    """Several estimates of one class prior; `str` formats them as a table.
 
     Attributes
     ----------
@@ -68,7 +67,7 @@ class PriorComparison:
     agree : bool
         Whether the largest value is at most 1.5 times the smallest.
     note : str
-        The same in words, with the estimates that are not resolvable.
+        The same as text, with the estimates that are not resolvable.
     """
 
     estimates: tuple[ClassPrior, ...]
@@ -83,7 +82,7 @@ class PriorComparison:
 
 
 class _Share(NamedTuple):
-    """Fraction of positives among the unlabelled rows, the same of each resample, and what is said of it."""
+    """Fraction of positives among the unlabelled rows, its resampled values, and notes."""
 
     value: float
     resampled: np.ndarray
@@ -134,55 +133,58 @@ def estimate_class_prior(
     n_bootstrap: int = 200,
     random_state: Any = None,
 ) -> ClassPrior | PriorComparison:
-    """Fraction of positives in a population of which some positives are labelled and nothing else is.
+    """Estimate the fraction of positives in a population in which only some positives are labelled.
 
-    All methods suppose that the labelled positives are drawn at random from all positives. Where they are not, as
-    where the bright ones were found first, each of them is wrong, and agreement between them proves nothing.
+    All methods assume that the labelled positives are a random sample of all positives. Otherwise, for example if the
+    bright ones were found first, all of them are biased, and agreement between them proves nothing.
 
     Parameters
     ----------
     X : array-like of shape (n,) or (n, d)
-        Scores, higher for more likely positives, from a model that did not learn from the row (out of fold); for
-        "elkan-noto" probabilities of ``s = 1``. Or features, from which `estimator` makes such probabilities; "km2"
-        then takes the features themselves, standardised. With many features and rare positives, scores are
-        the better input to "km2" too. Features may be NaN where they are unknown: the default `estimator` takes NaN as
-        it is, another one must do so too, and "km2" takes the column's median, and leaves out columns of NaN alone.
+        Scores, higher for more likely positives, from a model that was not fitted to the row (out of fold); for
+        "elkan-noto" probabilities of ``s = 1``. Or features, from which `estimator` computes such probabilities; "km2"
+        then uses the standardised features themselves. With many features and rare positives, scores are the better
+        input to "km2" too. Features may be NaN where they are unknown: the default `estimator` accepts NaN, another one
+        must do so too, and "km2" uses the median of the column, and leaves out columns with only NaN.
     s : array-like of shape (n,)
-        1 for a labelled positive, 0 for an unlabelled row; -1 and 1 are taken too.
+        1 for a labelled positive, 0 for an unlabelled row; labels of -1 and 1 are accepted too.
     method : {"best-bin", "elkan-noto", "km2", "all"}, default="best-bin"
-        - "best-bin" [1]_: ratio of unlabelled rows to positives in the bin of top scores where it is least, errors
-          allowed for. Biased high if even that bin holds negatives. Best where some scores are surely positive.
-        - "elkan-noto" [2]_: from c, the mean probability of ``s = 1`` over the labelled positives. Biased high
-          where the classes overlap, for c is then too low; needs calibrated probabilities.
-        - "km2" [3]_: kernel mean embedding with gradient thresholding. Needs no score, but takes at most 800 rows of
-          either kind, drawn at random, and sees nothing below a fraction of about 0.05.
-        - "all": the three, and whether they agree within 50 %.
+        - "best-bin" [1]_: smallest ratio of unlabelled rows to positives in a bin of the highest scores, with an
+          allowance for errors. Biased high if even that bin contains negatives. Best if some scores are certainly
+          positive.
+        - "elkan-noto" [2]_: from c, the mean probability of ``s = 1`` over the labelled positives. Biased high where
+          the classes overlap, because c is then too low; needs calibrated probabilities.
+        - "km2" [3]_: kernel mean embedding with gradient thresholding. Needs no scores, but uses at most 800 random
+          rows of either kind, and cannot resolve fractions below about 0.05.
+        - "all": the three methods, and whether they agree within 50 %.
     scheme : {"single", "separate"}, default="single"
-        "single": one sample, of which some positives were labelled. The prior is that of all rows,
-        ``(n_p + alpha n_u) / n`` with alpha the share among the unlabelled. "separate": the unlabelled rows alone are a
-        sample of the population, and the prior is alpha.
+        Sampling scheme. With "single", the rows are one sample in which some positives are labelled. The prior is that
+        of all rows, ``(n_p + alpha n_u) / n`` with alpha the fraction among the unlabelled. With "separate", the
+        unlabelled rows alone are a sample of the population, and the prior is alpha.
     estimator : classifier with predict_proba, optional
-        Makes scores of features; cloned. By default a small `lightgbm.LGBMClassifier` on one thread.
+        Classifier that computes scores from features; it is cloned. By default a small `lightgbm.LGBMClassifier` on one
+        thread.
     cv : int, default=5
-        Folds, stratified by `s` and shuffled. Unused with scores.
+        Number of folds, stratified by `s` and shuffled. Not used with scores.
     groups : array-like of shape (n,), optional
-        Rows of one group share a fold and are resampled together: copies of one object are one group.
+        Group labels. Rows of one group are in one fold and resampled together, such as copies of one object.
     n_bootstrap : int, default=200
-        Resamples for the interval, at least 2. Scores are resampled, no model is refitted. "km2" takes 20 at most.
+        Number of resamples for the interval, at least 2. Scores are resampled; models are not fitted again. "km2" uses
+        at most 20.
     random_state : int, RandomState or None, default=None
-        Of the folds, the resamples and the rows that "km2" takes.
+        Random state of the folds, the resamples and the rows of "km2".
 
     Returns
     -------
     ClassPrior
-        Or, with ``method="all"``, `PriorComparison`.
+        Or `PriorComparison` with ``method="all"``.
 
     Raises
     ------
     ValueError
-        Scores that are not finite, or for "elkan-noto" not from 0 to 1; features that are infinite, or all NaN;
-        shapes or lengths that differ; labels that are none, all of one kind, or fewer positives (or groups with one)
-        than folds; a parameter that is not one of its choices.
+        Scores that are not finite, or for "elkan-noto" outside 0 to 1; features that are infinite or all NaN;
+        inconsistent shapes or lengths; invalid labels, labels of only one kind, or fewer positives (or groups with one)
+        than folds; an invalid parameter.
 
     References
     ----------
@@ -216,7 +218,7 @@ def estimate_class_prior(
         scores = _out_of_fold(values, labels, estimator, cv, clusters, seed)
     estimates = []
     for name in methods:
-        # A generator for each, so that "all" finds what each alone finds.
+        # Each method has its own generator, so that "all" gives the same results as each method alone.
         rng = np.random.default_rng([seed, _METHODS.index(name)])
         if name == "best-bin":
             share = _best_bin(scores, labels, clusters, n_bootstrap, rng)
@@ -233,7 +235,7 @@ def _best_bin(
 ) -> _Share:
     bins = TopBins(scores[s == 1], scores[s == 0])
     best = bins.best()
-    # A fixed bin far up, of the highest fifth of the positives, tells whether the ratio still falls above the best.
+    # A fixed bin at the highest fifth of the positives shows whether the ratio still decreases above the best bin.
     far = int(np.flatnonzero(bins.shares()[0] >= 0.2)[-1])
     resampled, above, positives = [], [], []
     for weights_p, weights_u in _resamples(s, groups, n_bootstrap, rng):
@@ -245,8 +247,8 @@ def _best_bin(
     ceiling = float(np.quantile(above, 0.975))
     if _AGREEMENT * ceiling < best.value:
         note = (
-            f"not resolvable: an upper limit, for the best bin holds negatives (the highest fifth of the positives "
-            f"says that at most {ceiling:.2g} of the unlabelled rows are positive)"
+            f"not resolvable: an upper limit, because the best bin contains negatives (by the highest fifth of the "
+            f"positives, at most {ceiling:.2g} of the unlabelled rows are positive)"
         )
     return _Share(best.value, np.array(resampled), np.array(positives), note, (best.low, best.high))
 
@@ -257,14 +259,14 @@ def _elkan_noto(
     strange = scores[(scores < 0.0) | (scores > 1.0)]
     if len(strange):
         raise ValueError(
-            "The 'X' parameter must be probabilities of s = 1 for \"elkan-noto\", from 0 to 1; other scores serve "
-            f'"best-bin" and "km2". Got {strange[0]:g} instead.'
+            "The 'X' parameter must be probabilities of s = 1 for \"elkan-noto\", from 0 to 1; use other scores with "
+            f'"best-bin" and "km2" only. Got {strange[0]:g} instead.'
         )
     of_positives = scores[s == 1]
     c = float(of_positives.mean())
     if c == 0.0:
         raise ValueError(
-            "The 'X' parameter must be above 0 for some labelled positive; the scores must be probabilities of s = 1. "
+            "The 'X' parameter must contain probabilities of s = 1, above 0 for some labelled positives. "
             "Got 0 for all of them instead."
         )
     resampled, positives = [], []
@@ -276,9 +278,9 @@ def _elkan_noto(
 
 
 def _odds_share(c: float, n_p: float, n_u: float) -> float:
-    """Share among the unlabelled rows: a sure positive is labelled with odds ``c / (1 - c) = n_p / (share n_u)``.
+    """Return the fraction among the unlabelled rows, from the odds of labelling, ``c / (1 - c) = n_p / (share n_u)``.
 
-    In one sample that is the ``P(y=1) = P(s=1) / c`` of Elkan and Noto; the odds hold for separate samples as well.
+    For one sample this is the ``P(y=1) = P(s=1) / c`` of Elkan and Noto; the odds are also valid for separate samples.
     """
     return 1.0 if c == 0.0 else float(min((1.0 - c) / c * n_p / n_u, 1.0))
 
@@ -297,12 +299,12 @@ def _km2(
         positives.append(s.mean())
     note = f"interval from {n_bootstrap} resamples of {int(kept_s.sum())} + {int((kept_s == 0).sum())} rows"
     if value < SLOPE_FROM:
-        note = f"not resolvable: below {SLOPE_FROM:.2g}, where the method takes its first slope; {note}"
+        note = f"not resolvable: below {SLOPE_FROM:.2g}, where the method evaluates its first slope; {note}"
     return _Share(value, np.array(resampled), np.array(positives), note)
 
 
 def _without_gaps(x: np.ndarray) -> np.ndarray:
-    """Fill NaN by the median of the column; columns of NaN alone are left out."""
+    """Fill NaN with the median of the column, and leave out columns with only NaN."""
     gaps = np.isnan(x)
     if not gaps.any():
         return x
@@ -311,16 +313,16 @@ def _without_gaps(x: np.ndarray) -> np.ndarray:
 
 
 def _some(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """At most `_KM2_ROWS` of the rows."""
+    """Select at most `_KM2_ROWS` of the rows at random."""
     return rows if len(rows) <= _KM2_ROWS else np.sort(rng.choice(rows, _KM2_ROWS, replace=False))
 
 
 def _resamples(
     s: np.ndarray, groups: np.ndarray | None, n: int, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """How often each positive and each unlabelled row is drawn, `n` times; groups as wholes.
+    """Yield how often each positive and each unlabelled row is drawn, `n` times; groups are drawn as a whole.
 
-    Stratified: as many positives as there are, or as many groups that hold one.
+    Draws are stratified: the number of positives, or of groups with a positive, is constant.
     """
     if groups is None:
         groups = np.arange(len(s))
@@ -335,14 +337,14 @@ def _resamples(
             if k:
                 drawn[stratum] = np.bincount(rng.integers(k, size=k), minlength=k)
         weights = drawn[place]
-        # With few groups, those drawn may hold no unlabelled row: no sample; draw again.
+        # With few groups, a draw may contain no unlabelled row and is repeated.
         if (weights[s == 0] > 0.0).any():
             yield weights[s == 1], weights[s == 0]
             done += 1
 
 
 def _class_prior(method: str, share: _Share, s: np.ndarray, scheme: str) -> ClassPrior:
-    """The share among unlabelled rows as a prior of the population, its interval, and whether it is resolved."""
+    """Convert the fraction among unlabelled rows to a class prior with its interval and a note."""
     low, high = _interval(share.value, share.resampled)
     note = share.note
     if not note.startswith("not resolvable"):
@@ -386,13 +388,13 @@ def _compared(estimates: list[ClassPrior]) -> PriorComparison:
 def _out_of_fold(
     X: np.ndarray, s: np.ndarray, estimator: Any, cv: int, groups: np.ndarray | None, seed: int
 ) -> np.ndarray:
-    """Probability of ``s = 1`` of each row, from a model that saw neither the row nor its group."""
+    """Return the out-of-fold probability of ``s = 1`` for each row, by a model not fitted to the row nor its group."""
     folds = list(splits(min_positives(s, cv, groups), s, groups, seed))
     if estimator is None:
         estimator = default_estimator(seed)
     elif not hasattr(estimator, "predict_proba"):
         raise ValueError(
-            "The 'estimator' parameter must have predict_proba; give out-of-fold scores as 'X' for one without. "
+            "The 'estimator' parameter must have predict_proba; otherwise pass out-of-fold scores as 'X'. "
             f"Got {type(estimator).__name__} instead."
         )
     return cross_val_predict(clone(estimator), X, s, cv=folds, method="predict_proba")[:, 1]

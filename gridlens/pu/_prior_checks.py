@@ -1,4 +1,4 @@
-"""What `estimate_class_prior` takes, said in one sentence each."""
+"""Validation of the parameters of `estimate_class_prior`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["checked_choice", "checked_x"]
 
 
 def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Refuse what is not one of the choices."""
+    """Raise ValueError unless the value is one of the choices."""
     if not isinstance(value, str) or value not in choices:
         listed = ", ".join(f'"{choice}"' for choice in choices[:-1])
         raise ValueError(f"The '{name}' parameter must be {listed} or \"{choices[-1]}\". Got {value!r} instead.")
@@ -36,14 +36,13 @@ def checked_x(X: Any) -> np.ndarray:
     bad = values[~np.isfinite(values)]
     if values.ndim == 1 and len(bad):
         raise ValueError(
-            "The 'X' parameter must be finite where it holds scores; leave out the rows without a score. "
-            f"Got {bad[0]} instead."
+            f"The 'X' parameter must be finite for scores; leave out the rows without a score. Got {bad[0]} instead."
         )
     infinite = values[np.isinf(values)]
     if len(infinite):
         raise ValueError(
-            f"The 'X' parameter must hold finite features, or NaN where they are unknown. Got {infinite[0]} instead."
+            f"The 'X' parameter must contain finite features, or NaN where unknown. Got {infinite[0]} instead."
         )
     if values.ndim == 2 and np.isnan(values).all():
-        raise ValueError("The 'X' parameter must hold a feature that is known. Got NaN alone instead.")
+        raise ValueError("The 'X' parameter must contain a known feature. Got only NaN instead.")
     return values

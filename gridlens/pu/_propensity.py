@@ -1,4 +1,4 @@
-"""The labelling propensity c = P(s=1 | y=1), from scores of rows that the scoring model has not seen."""
+"""Labelling propensity c = P(s=1 | y=1), estimated from out-of-fold scores."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -8,21 +8,21 @@ from sklearn.isotonic import IsotonicRegression
 
 __all__ = ["Propensity", "calibrated_scores", "estimate_propensity"]
 
-# Quantile of the labelled positives' scores that "top" takes.
+# Quantile of the labelled positives' scores for "top".
 _TOP = 0.85
 
 
 class Propensity(NamedTuple):
-    """What `estimate_propensity` returns."""
+    """Result of `estimate_propensity`."""
 
     value: float
     """from 0 to 1"""
     error: float
-    """standard error of what is counted, without the bias by overlap"""
+    """standard error from counting statistics, without the bias due to overlap"""
     folds: NDArray[np.float64]
-    """the same in each fold, NaN where it holds no row that counts"""
+    """estimate in each fold, NaN where it has no row that counts"""
     spread: float
-    """largest less smallest of the folds, over their mean; NaN without two folds that hold rows"""
+    """largest minus smallest over the folds, divided by their mean; NaN with fewer than two folds with such rows"""
 
 
 def estimate_propensity(
@@ -33,34 +33,35 @@ def estimate_propensity(
     weight: NDArray[np.float64] | None = None,
     groups: NDArray[Any] | None = None,
 ) -> Propensity:
-    r"""Labelling propensity of one training set, some of whose positives are labelled.
+    r"""Estimate the labelling propensity of a training set in which some of the positives are labelled.
 
-    Where positives are labelled at random, :math:`P(s=1 | x)` is c times :math:`P(y=1 | x)`, so that it is c wherever a
-    row is surely positive.
+    If positives are labelled at random, :math:`P(s=1 | x)` is c times :math:`P(y=1 | x)`, and therefore c wherever a
+    row is certainly positive.
 
     - "mean": mean score of the labelled positives (Elkan & Noto's e1). It is :math:`c E[P(y=1 | x) | y=1]`: too low
-      wherever the classes overlap.
-    - "top": their 0.85 quantile, which is c as long as one positive in seven lies where there are no negatives. The
-      highest of the scores (e3 of the paper) would be luck, and so is a quantile of scores that scatter about c:
-      give it `calibrated_scores`, which run level where all rows are positive.
+      where the classes overlap.
+    - "top": their 0.85 quantile, which is c if one positive in seven is in a region without negatives. The highest of
+      the scores (e3 of the paper) would be dominated by noise, as is a quantile of scores that scatter about c: use
+      `calibrated_scores`, which are constant where all rows are positive.
 
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        P(s=1 | x) of each row by a model that has not seen it.
+        P(s=1 | x) of each row by a model that was not fitted to it.
     labels : ndarray of shape (n,)
-        1 for a labelled positive, 0 for an unlabelled row; both occur.
+        1 for a labelled positive, 0 for an unlabelled row; both must occur.
     folds : ndarray of shape (n,)
         Fold of each row, from 0.
     how : {"mean", "top"}
     weight : ndarray of shape (n,), default=None
     groups : ndarray of shape (n,), default=None
-        Rows with one value vary together, which the standard error allows for.
+        Group labels. Rows with the same value are correlated, which the standard error takes into account.
 
     Returns
     -------
     Propensity
-        Error and folds are of the mean, or with "top" of the fraction of labelled rows among those that score as high.
+        Error and folds are those of the mean, or with "top" of the fraction of labelled rows among those with at least
+        this score.
 
     References
     ----------
@@ -89,10 +90,10 @@ def calibrated_scores(
     folds: NDArray[np.int64],
     weight: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Scores as fractions of labelled rows, by isotonic regression on the other folds.
+    """Calibrate scores to fractions of labelled rows, by isotonic regression on the other folds.
 
-    Trees scatter about P(s=1 | x), most of all where it is level. The regression keeps their order alone and takes the
-    scatter out; on other folds, or it would follow the labels of these very rows.
+    The scores of trees scatter about P(s=1 | x), most visibly where it is constant. The regression only uses their
+    order and removes the scatter; it uses other folds, because it would otherwise follow the labels of the same rows.
     """
     result = np.empty(len(scores))
     for k in range(int(folds.max()) + 1):
@@ -104,7 +105,7 @@ def calibrated_scores(
 
 
 def _quantile(values: NDArray[np.float64], weight: NDArray[np.float64], q: float) -> float:
-    """Least value with a share `q` of the weight at or below it."""
+    """Return the smallest value with a fraction `q` of the weight at or below it."""
     order = np.argsort(values, kind="stable")
     below = np.cumsum(weight[order])
     return float(values[order][np.searchsorted(below, q * below[-1])])

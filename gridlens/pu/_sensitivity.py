@@ -1,4 +1,4 @@
-"""What scores and ranks would be if the class prior, or the labelling, were other than assumed."""
+"""Sensitivity of scores and ranks to the assumed class prior and labelling."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ __all__ = ["Sensitivity", "SensitivityRow", "sensitivity"]
 
 
 class SensitivityRow(NamedTuple):
-    """One change of what was assumed, and what came of it."""
+    """One change of the assumptions, and its effect."""
 
     change: str
     mean_probability: float
     median_ratio: float
-    """of the probabilities to those as assumed, over the rows on top as assumed"""
+    """median ratio of the probabilities to the assumed ones, over the highest rows as assumed"""
     rank_correlation: float
-    """Spearman's, with the scores as assumed"""
+    """Spearman's correlation with the assumed scores"""
     top_kept: float
-    """fraction of the rows on top as assumed that stay there"""
+    """fraction of the highest rows as assumed that remain among the highest"""
 
 
 class Sensitivity(NamedTuple):
-    """What `sensitivity` returns; `str` gives a table, `plot` draws it."""
+    """Result of `sensitivity`; `str` formats it as a table, `plot` draws it."""
 
     rows: list[SensitivityRow]
-    """the first one is as assumed"""
+    """rows for each change; the first one is as assumed"""
     top: int
-    """rows that count as the top"""
+    """number of rows that count as the highest"""
 
     def __str__(self) -> str:
         lines = [
@@ -54,12 +54,12 @@ class Sensitivity(NamedTuple):
         return "\n".join(lines)
 
     def plot(self, axes: Axes | None = None) -> Axes:
-        """Draw the changes one below the other: what stays on top, and by how much probabilities move.
+        """Plot the changes below each other: the fraction that stays on top, and the change of the probabilities.
 
         Parameters
         ----------
         axes : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on. If None, a new figure is created.
 
         Returns
         -------
@@ -90,30 +90,30 @@ def sensitivity(
     cv: int = 5,
     random_state: int | None = None,
 ) -> Sensitivity:
-    """Scores out of fold as the class prior and the labelling change by factors.
+    """Compute out-of-fold scores for changes of the class prior and of the labelling.
 
-    Labelled positives are seldom a fair sample: the bright ones are found first. Nothing in the data tells by how much.
-    This measures how far the result depends on it: the prior (or the labelling propensity) is multiplied by each
-    factor, and half of the labels are taken away, once at random and once those that score lowest, as if only the
-    plain positives had been found.
+    Labelled positives are rarely a random sample, because the bright ones are found first, and the data do not show by
+    how much. This function measures how much the result depends on it: the prior (or the labelling propensity) is
+    multiplied by each factor, and half of the labels are removed, once at random and once those with the lowest scores,
+    as if only the obvious positives had been found.
 
     Parameters
     ----------
     estimator : NNPULGBMClassifier, ElkanNotoClassifier, or another classifier
-        Refitted on each fold for each change. Of the first the `class_prior` changes, of the second the propensity; of
-        another one the labels alone.
+        Classifier that is fitted again on each fold for each change. The first has its `class_prior` changed, the
+        second its propensity, and any other only the labels.
     X : array-like of shape (n, d)
     s : array-like of shape (n,)
         1 for a labelled positive, 0 (or -1) for an unlabelled row.
     groups : array-like of shape (n,), default=None
-        Rows with one value stay in one fold.
+        Group labels. Rows with the same value stay in one fold.
     factors : sequence of float, default=(0.5, 2.0)
-        Where one leads to fewer positives than are labelled, or to more positives than rows, the table names the
-        factor that was taken in its place.
+        Factors of the change. If one implies fewer positives than labelled ones, or more positives than rows, it is
+        replaced by the limit, which the table shows.
     top : int, default=None
-        Rows that count as the top; None takes as many as are labelled.
+        Number of rows that count as the highest. If None, the number of labelled rows.
     cv : int, default=5
-        Folds.
+        Number of folds.
     random_state : int, default=None
 
     Returns
@@ -123,7 +123,7 @@ def sensitivity(
     Raises
     ------
     ValueError
-        A label is neither, or there are fewer positives than folds.
+        If a label is invalid, or there are fewer positives than folds.
 
     Examples
     --------
@@ -142,14 +142,14 @@ def sensitivity(
     positives = np.flatnonzero(labels)
     if len(positives) < 2 * cv:
         raise ValueError(
-            f"The 's' parameter must hold at least {2 * cv} positives for {cv} folds, since half of the labels are "
-            f"taken away. Got {len(positives)} instead; use fewer folds."
+            f"The 's' parameter must contain at least {2 * cv} positives for {cv} folds, because half of the labels "
+            f"are removed. Got {len(positives)} instead; use fewer folds."
         )
     random = check_random_state(random_state)
     seed = int(random.randint(2**31 - 1))
     top = len(positives) if top is None else top
 
-    # Folds by the labels as they are, so that changes are compared on the same rows.
+    # Fold by the original labels, so that changes are compared on the same rows.
     folds = list(splits(cv, labels, checked_groups(groups, len(X)), seed))
 
     def scores(model: Any, changed: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -178,7 +178,7 @@ def sensitivity(
 def _changed_models(
     estimator: Any, X: NDArray[Any], labels: NDArray[np.int64], factors: Sequence[float], labelled: float
 ) -> list[tuple[str, Any]]:
-    """Estimators at other priors or propensities, none beyond what a fraction of `labelled` rows allows."""
+    """Return estimators with other priors or propensities, limited by the fraction of `labelled` rows."""
     parameters = estimator.get_params()
     if "class_prior" in parameters:
         name, value, most = "class_prior", float(estimator.class_prior), 0.99
@@ -189,7 +189,7 @@ def _changed_models(
     else:
         return []
     changed = [min(max(factor * value, least), most) for factor in factors]
-    # The factor that was taken, which is not always the one that was asked for.
+    # Show the factor that was used, which may differ from the requested one.
     return [(f"{name} x {other / value:.2g}", clone(estimator).set_params(**{name: other})) for other in changed]
 
 

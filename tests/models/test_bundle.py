@@ -188,9 +188,7 @@ def test_an_older_bundle_is_upgraded_one_version_at_a_time(bundle, monkeypatch):
 def test_a_member_that_is_not_installed_is_named_with_its_plugin(bundle):
     restate(bundle, members=["arcnet"])
     rewrite(bundle, sources={"arcnet": "gridlens-arcnet 1.2"})
-    with pytest.raises(
-        ModelError, match=r"'arcnet', which cannot be used here.*from gridlens-arcnet 1.2; install it"
-    ):
+    with pytest.raises(ModelError, match=r"'arcnet', which cannot be used here.*from gridlens-arcnet 1.2; install it"):
         load_model(bundle)
     rewrite(bundle, sources={})
     with pytest.raises(ModelError, match=r"'arcnet', which cannot be used here. The 'members' parameter"):

@@ -16,8 +16,8 @@ def test_labels(s):
     [
         ([0, 1], "one label for each of the 3 rows"),
         ([[0], [1], [0]], "one label for each of the 3 rows"),
-        ([0, 0, 0], "Got unlabelled ones only; add positive ones"),
-        ([1, 1, 1], "Got positive ones only; add unlabelled ones"),
+        ([0, 0, 0], "Got only unlabelled rows; add positive ones"),
+        ([1, 1, 1], "Got only positive rows; add unlabelled ones"),
         ([0, 1, np.nan], "1 for a labelled positive"),
         ([0, 1, 2], "Got 0, 1, 2 instead. Only binary classification is supported"),
         ([0, 1, 0.5], r"Got continuous values, as 0\.0, 0\.5, 1\.0, instead"),
@@ -39,7 +39,7 @@ def test_priors():
 
 
 def test_labels_go_by_the_name_that_the_caller_has_for_them():
-    with pytest.raises(ValueError, match="The 's' parameter must hold one label for each of the 2 rows"):
+    with pytest.raises(ValueError, match="The 's' parameter must contain one label for each of the 2 rows"):
         checked_s([1], 2, "s")
 
 
@@ -48,17 +48,17 @@ def test_folds():
     assert min_positives(labels, np.int64(3)) == 3
     assert min_positives(labels, 2, groups=np.array([0, 0, 1, 1, 2, 2, 2])) == 2
     for cv in (1, 0, 2.0, "5", None, True):
-        with pytest.raises(ValueError, match="'cv' parameter must be a whole number of folds, 2 or more"):
+        with pytest.raises(ValueError, match="'cv' parameter must be an integer of at least 2"):
             min_positives(labels, cv)
 
 
 @pytest.mark.parametrize(
     ("labels", "groups", "words"),
     [
-        ([1, 1, 0, 0, 0], None, "no more folds than there are labelled positives.* Got 3 folds for 2 instead"),
-        ([1, 1, 1, 0, 0], None, "no more folds than there are unlabelled rows.* Got 3 folds for 2 instead"),
-        ([1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 2, 3], "groups that hold labelled positives, .* 3 folds for 2"),
-        ([1, 1, 1, 0, 0, 0], [0, 1, 2, 3, 3, 3], "groups that hold unlabelled rows, .* 3 folds for 1"),
+        ([1, 1, 0, 0, 0], None, "not be larger than the number of labelled positives.* Got 3 folds for 2 instead"),
+        ([1, 1, 1, 0, 0], None, "not be larger than the number of unlabelled rows.* Got 3 folds for 2 instead"),
+        ([1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 2, 3], "groups with labelled positives, .* 3 folds for 2"),
+        ([1, 1, 1, 0, 0, 0], [0, 1, 2, 3, 3, 3], "groups with unlabelled rows, .* 3 folds for 1"),
     ],
 )
 def test_folds_that_cannot_be(labels, groups, words):

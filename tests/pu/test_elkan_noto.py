@@ -265,12 +265,15 @@ def test_scikit_learns_checks_that_use_other_labels_hold_for_the_rest(monkeypatc
             {"propensity": 0.02},
             r"'propensity' parameter must be at least the fraction of labelled rows, 0\.1: .* Got 0.02",
         ),
-        ({"cv": 1}, "'cv' parameter must be a whole number of folds, 2 or more. Got 1 instead"),
-        ({"cv": 2.5}, "'cv' parameter must be a whole number of folds, 2 or more. Got 2.5 instead"),
-        ({"cv": 11}, "no more folds than there are labelled positives.* Got 11 folds for 10 instead; use fewer folds"),
+        ({"cv": 1}, "'cv' parameter must be an integer of at least 2. Got 1 instead"),
+        ({"cv": 2.5}, "'cv' parameter must be an integer of at least 2. Got 2.5 instead"),
+        (
+            {"cv": 11},
+            "not be larger than the number of labelled positives.* Got 11 folds for 10 instead; use fewer folds",
+        ),
         ({"estimator": LinearSVC()}, r"'estimator' parameter .* with predict_proba. Got LinearSVC\(\) instead"),
-        ({"estimator": KNeighborsClassifier()}, "whose fit takes sample_weight for method='weighted'. Got KNeigh"),
-        ({"estimator": make_pipeline(LogisticRegression())}, "whose fit takes sample_weight .* steps of a pipeline"),
+        ({"estimator": KNeighborsClassifier()}, "whose fit accepts sample_weight for method='weighted'. Got KNeigh"),
+        ({"estimator": make_pipeline(LogisticRegression())}, "whose fit accepts sample_weight .* steps of a pipeline"),
     ],
 )
 def test_parameters_that_cannot_be(rng, parameters, words):
@@ -282,14 +285,14 @@ def test_parameters_that_cannot_be(rng, parameters, words):
 @pytest.mark.parametrize(
     ("s", "words"),
     [
-        ([0] * 20, "Got unlabelled ones only; add positive ones"),
-        ([1] * 20, "Got positive ones only; add unlabelled ones"),
-        ([1, 1, 1] + [0] * 17, "no more folds than there are labelled positives.* Got 5 folds for 3 instead"),
-        ([0, 0, 0] + [1] * 17, "no more folds than there are unlabelled rows.* Got 5 folds for 3 instead"),
+        ([0] * 20, "Got only unlabelled rows; add positive ones"),
+        ([1] * 20, "Got only positive rows; add unlabelled ones"),
+        ([1, 1, 1] + [0] * 17, "not be larger than the number of labelled positives.* Got 5 folds for 3 instead"),
+        ([0, 0, 0] + [1] * 17, "not be larger than the number of unlabelled rows.* Got 5 folds for 3 instead"),
         ([np.nan] + [1.0] * 9 + [0.0] * 10, "NaN"),
-        ([2] * 10 + [0] * 10, "must hold 1 for a labelled positive and 0 .* Got 0, 2 instead"),
-        ([-1, 0] + [1] * 18, "must hold 1 for a labelled positive and 0 .* Got -1, 0, 1 instead"),
-        (["lens"] * 10 + [""] * 10, "must hold 1 for a labelled positive"),
+        ([2] * 10 + [0] * 10, "must contain 1 for a labelled positive and 0 .* Got 0, 2 instead"),
+        ([-1, 0] + [1] * 18, "must contain 1 for a labelled positive and 0 .* Got -1, 0, 1 instead"),
+        (["lens"] * 10 + [""] * 10, "must contain 1 for a labelled positive"),
         ([0, 1] * 9, "inconsistent numbers of samples"),
     ],
 )
@@ -301,9 +304,9 @@ def test_labels_that_cannot_be(rng, s, words):
 def test_groups_and_weights_that_cannot_be(rng):
     X, s = rng.normal(size=(60, 2)), np.arange(60) < 20
     model = ElkanNotoClassifier(LogisticRegression())
-    with pytest.raises(ValueError, match=r"'groups' parameter must hold one value for each of the 60 rows"):
+    with pytest.raises(ValueError, match=r"'groups' parameter must contain one value for each of the 60 rows"):
         model.fit(X, s, groups=np.arange(59))
-    with pytest.raises(ValueError, match=r"groups that hold labelled positives, .* Got 5 folds for 2 instead"):
+    with pytest.raises(ValueError, match=r"groups with labelled positives, .* Got 5 folds for 2 instead"):
         model.fit(X, s, groups=np.arange(60) // 10)
     with pytest.raises(ValueError, match=r"'sample_weight' parameter must be above zero .* all labelled positives"):
         model.fit(X, s, sample_weight=np.where(s, 0.0, 1.0))
@@ -311,7 +314,7 @@ def test_groups_and_weights_that_cannot_be(rng):
         model.fit(X, s, sample_weight=np.where(s, 1.0, 0.0))
     with pytest.raises(ValueError, match="Negative values"):
         model.fit(X, s, sample_weight=np.full(60, -1.0))
-    with pytest.raises(ValueError, match="whose fit takes sample_weight for a sample_weight"):
+    with pytest.raises(ValueError, match="whose fit accepts sample_weight for a sample_weight"):
         ElkanNotoClassifier(KNeighborsClassifier(), method="ratio").fit(X, s, sample_weight=np.ones(60))
 
 

@@ -82,13 +82,13 @@ def test_the_scorer_of_areas_takes_probabilities_and_a_prior(rows):
 @pytest.mark.parametrize(
     ("s", "score", "prior", "words"),
     [
-        ([0, 0], [1, 2], None, "'s' parameter must hold positives and unlabelled rows"),
-        ([], [], None, "'s' parameter must hold positives and unlabelled rows"),
-        ([0, np.nan], [1, 2], None, "'s' parameter must hold 1 for a labelled positive"),
-        ([[0], [1]], [1, 2], None, "'s' parameter must hold one label"),
-        ([0, 1], [1, 2, 3], None, r"'score' parameter must be of the shape of 's', \(2,\)\. Got \(3,\) instead"),
+        ([0, 0], [1, 2], None, "'s' parameter must contain positives and unlabelled rows"),
+        ([], [], None, "'s' parameter must contain positives and unlabelled rows"),
+        ([0, np.nan], [1, 2], None, "'s' parameter must contain 1 for a labelled positive"),
+        ([[0], [1]], [1, 2], None, "'s' parameter must contain one label"),
+        ([0, 1], [1, 2, 3], None, r"'score' parameter must have the shape of 's', \(2,\)\. Got \(3,\) instead"),
         ([0, 1], [1, np.nan], None, "'score' parameter must be finite. Got nan instead"),
-        ([0, 1], ["low", "high"], None, "'score' parameter must be an array of numbers. Got list that holds something"),
+        ([0, 1], ["low", "high"], None, "'score' parameter must be an array of numbers. Got a non-numeric list"),
         ([0, 1], [1, 2], 1.0, "'class_prior' parameter must be the fraction of positives"),
     ],
 )
@@ -100,10 +100,10 @@ def test_areas_that_cannot_be(s, score, prior, words):
 @pytest.mark.parametrize(
     ("s", "predicted", "words"),
     [
-        ([1, 1], [1, 0], "'s' parameter must hold positives and unlabelled rows"),
-        ([0, 1], [0.3, 0.9], "'predicted' parameter must be 1 for rows .* Got 0.3 instead; scores need a threshold"),
-        ([0, 1], [0.0, np.nan], "'predicted' parameter must be 1 for rows .* Got nan instead"),
-        ([0, 1], [1], r"'predicted' parameter must be of the shape of 's', \(2,\)\. Got \(1,\) instead"),
+        ([1, 1], [1, 0], "'s' parameter must contain positives and unlabelled rows"),
+        ([0, 1], [0.3, 0.9], "'predicted' parameter must be 1 for predicted .* Got 0.3 instead; apply a threshold"),
+        ([0, 1], [0.0, np.nan], "'predicted' parameter must be 1 for predicted .* Got nan instead"),
+        ([0, 1], [1], r"'predicted' parameter must have the shape of 's', \(2,\)\. Got \(1,\) instead"),
     ],
 )
 def test_f1_that_cannot_be(s, predicted, words):

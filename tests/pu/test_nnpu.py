@@ -186,7 +186,7 @@ def test_minus_one_stands_for_unlabelled(rng):
         ({"class_prior": 0.3, "validation_fraction": 0.6}, "'validation_fraction' parameter .* from 0 to 0.5. Got 0.6"),
         (
             {"class_prior": 0.3, "validation_fraction": 0.01},
-            "'validation_fraction' parameter must make no more folds than",
+            "'validation_fraction' parameter must not be larger than the number of",
         ),
     ],
 )
