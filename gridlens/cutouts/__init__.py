@@ -2,31 +2,32 @@
 
 `CutoutSet` holds cutouts of one size. `CutoutSet.read` and `gridlens.cutouts.readers.read_batches` read these formats:
 
-- ``.npy``: one array of shape (H, W, 3) or (3, H, W), or many (n, H, W, 3); `bands` and `pixel_scale` must be stated.
+- ``.npy``: one array of shape (H, W, 3) or (3, H, W), or many (n, H, W, 3); `bands` and `pixel_scale` are required.
 - ``.npz``: one or many cutouts under the key `pixels` (also `image`, `images`), with `bcg_xy`, `pixel_scale`, `ids`,
-  `bands`, `sky_axes`, `bcg_radec` and the metadata names where they are known. `write_npz` writes such a shard.
+  `bands`, `sky_axes`, `bcg_radec` and the metadata names, where they are known. `write_npz` writes such a shard.
 - FITS (``.fits``, ``.fit``, ``.fts``, plain or compressed by gzip, bzip2, xz or tiles): three files whose names differ
-  in a band token (NAME_g.fits, NAME_r.fits, NAME_i.fits, or NAME_g_sci.fits ...), one file with extensions named g, r,
-  i, or a cube whose header names its bands (BANDS, BAND0 ..., FILTER1 ...) or for which `bands` does.
+  by a band token (NAME_g.fits, NAME_r.fits, NAME_i.fits, or NAME_g_sci.fits ...), one file with extensions named g, r,
+  i, or a cube whose bands are named by its header (BANDS, BAND0 ..., FILTER1 ...) or by the `bands` option.
 - HDF5 (``.h5``, ``.hdf5``, ``.hdf``) and Zarr (a folder ``NAME.zarr``, or ``NAME.zarr.zip``; versions 2 and 3): the
-  arrays of an npz shard, or those of GalaxiesML: `image` of shape (n, bands, H, W), `object_id`, `ra`, `dec`,
+  arrays of an npz shard, or the GalaxiesML layout: `image` of shape (n, bands, H, W), `object_id`, `ra`, `dec`,
   `specz_redshift`. `bands` (or `filters`) and `pixel_scale` may also be attributes of the array or the file.
-- Pictures (``.jpg``, ``.jpeg``, ``.png``), only with ``uncalibrated=True``: red, green and blue stand for i, r and g,
+- Pictures (``.jpg``, ``.jpeg``, ``.png``), only with ``uncalibrated=True``: red, green and blue represent i, r and g,
   the rows are flipped to run upwards as in FITS, and each cutout is flagged `CutoutFlag.UNCALIBRATED`.
 
-Names select which files are read, and the content of each decides how: an HDF5 file called NAME.fits is read as HDF5,
-and a picture is never taken for calibrated data. Only regular files are opened. HDF5 files and Zarr stores must hold
-all their values themselves, without links to other files, and Zarr arrays may use the codecs zstd, blosc, gzip, zlib,
-bz2 and lz4. An image with a side above `max_size`, 4096 px, is refused before its pixels are read. Of a file that
-claims more cutouts than it stores, those that are stored are read, and the rest is one failure.
+File names select which files are read, and the content of each file determines how: an HDF5 file called NAME.fits is
+read as HDF5, and a picture is never treated as calibrated data. Only regular files are opened. HDF5 files and Zarr
+stores must contain all their values, without links to other files, and Zarr arrays may use the codecs zstd, blosc,
+gzip, zlib, bz2 and lz4. An image with a side longer than `max_size` (4096 px by default) is refused before its pixels
+are read. If a file claims more cutouts than it stores, the stored ones are read and the missing ones count as one
+failure.
 
-Files of many cutouts (.npy, .npz, HDF5, Zarr) are read in pieces of about 32 MiB, which end with chunks of the file
-where it has them. HDF5, Zarr and pictures need ``pip install 'gridlens[formats]'``.
+Files of many cutouts (.npy, .npz, HDF5, Zarr) are read in batches of about 32 MiB, aligned with the chunks of the file
+if it has any. HDF5, Zarr and pictures need ``pip install 'gridlens[formats]'``.
 
 The pixel scale of a FITS file comes from its WCS. Zero points in the headers bring the flux to AB zero point 27.
-`survey` names a preset of `gridlens.cutouts.SURVEYS` that fills what files lack. The order of the bands and the pixel
-scale are refused where nothing states them, except in arrays called `pixels`, whose bands are g, r, i; what is assumed
-has a flag, `CutoutFlag.ASSUMED_SCALE` or `CutoutFlag.ASSUMED_ZEROPOINT`.
+`survey` names a preset of `gridlens.cutouts.SURVEYS` that supplies values missing from the files. A file is refused if
+neither it nor the options give the order of the bands and the pixel scale, except for arrays called `pixels`, whose
+bands are g, r, i. Assumed values are flagged by `CutoutFlag.ASSUMED_SCALE` or `CutoutFlag.ASSUMED_ZEROPOINT`.
 """
 
 from gridlens.cutouts._batch import CutoutBatch, ReadFailure

@@ -1,4 +1,4 @@
-"""Names of bands, and picking g, r and i out of planes."""
+"""Names of bands, and selection of the g, r and i planes of an array."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,21 +22,21 @@ __all__ = [
 
 BANDS = ("g", "r", "i")
 KNOWN_BANDS = "ugrizy"
-"""letters that count as a band in names of files and filters"""
+"""letters that denote a band in the names of files and filters"""
 
 _BANDS_HINT = 'Name the planes in their order with bands="grizy".'
 
 
 def split_bands(text: str, filters: Mapping[str, str]) -> tuple[str, ...]:
-    """Split the names of bands in one text, "grizy" or "HSC-G, HSC-R, HSC-I", and reduce them; see `name_bands`."""
+    """Split a string of band names, "grizy" or "HSC-G, HSC-R, HSC-I", and reduce each name; see `name_bands`."""
     words = re.split(r"[\s,]+", text.strip()) if re.search(r"[\s,]", text.strip()) else text.strip()
     return name_bands(words, filters)
 
 
 def name_bands(names: Iterable[str], filters: Mapping[str, str]) -> tuple[str, ...]:
-    """Reduce each name to its letter, else to the band that a survey's `filters` say that it stands for.
+    """Reduce each name to its letter, or else to the band that a survey's `filters` assign to it.
 
-    The first of several filters of one band stands for it, and none does where another name has the letter itself.
+    If several filters belong to one band, the first represents it. No filter does if another name is the letter itself.
     """
     bands = [band_letter(name) for name in names]
     for k, name in enumerate(bands):
@@ -47,9 +47,9 @@ def name_bands(names: Iterable[str], filters: Mapping[str, str]) -> tuple[str, .
 
 
 def band_letter(name: str) -> str:
-    """Reduce a filter's name to its letter where it plainly has one: "HSC-G", "g.MP9401" and "OCAM_g_SDSS" are g.
+    """Reduce a filter's name to its letter if it clearly has one: "HSC-G", "g.MP9401" and "OCAM_g_SDSS" are g.
 
-    A name without a letter of its own ("F606W", "clear") comes back as it is.
+    A name without such a letter ("F606W", "clear") is returned unchanged.
     """
     words = [word for word in re.split(r"[-_.\s]+", str(name).strip().lower()) if word]
     letters = [word for word in words if len(word) == 1 and word in KNOWN_BANDS]
@@ -57,7 +57,7 @@ def band_letter(name: str) -> str:
 
 
 def missing_bands(names: Iterable[str]) -> str:
-    """Begin the sentence that says which of g, r, i are not among `names`; the empty string if all are there."""
+    """Return the start of a message that lists which of g, r, i are missing; "" if none is."""
     names = set(names)
     missing = [band for band in BANDS if band not in names]
     if not missing:
@@ -68,14 +68,14 @@ def missing_bands(names: Iterable[str]) -> str:
 
 
 def pick_bands(array: NDArray[Any], names: Sequence[str] | None) -> NDArray[Any]:
-    """Bring planes to (..., H, W, 3) in the order g, r, i; a view of the array where that will do.
+    """Return the planes as (..., H, W, 3) in the order g, r, i, as a view of the array if possible.
 
     Parameters
     ----------
     array : ndarray of shape (H, W, b), (b, H, W), (n, H, W, b) or (n, b, H, W)
-        Which axis holds the bands is told by their number, so it must fit one axis only.
+        The band axis is found by its length, so only one axis may have as many entries as there are bands.
     names : sequence of str or None
-        The b bands. None stands for g, r, i.
+        The b bands. None means g, r, i.
 
     Raises
     ------
@@ -90,9 +90,10 @@ def pick_bands(array: NDArray[Any], names: Sequence[str] | None) -> NDArray[Any]
 
 
 def band_places(shape: Sequence[int], names: Sequence[str] | None) -> tuple[int, list[int]]:
-    """Return the axis (-3 or -1) of an array of this shape that holds the bands, and the places of g, r, i on it.
+    """Return the axis (-3 or -1) of an array of this shape that holds the bands, and the indices of g, r, i on it.
 
-    See `pick_bands` for the parameters and errors; an array need not be read to learn whether it will do.
+    See `pick_bands` for the parameters and errors. Only the shape is needed, so an array can be checked before it is
+    read.
     """
     shape = tuple(shape)
     b = len(BANDS if names is None else names)
@@ -100,16 +101,16 @@ def band_places(shape: Sequence[int], names: Sequence[str] | None) -> tuple[int,
     if not axes:
         if names is None:
             raise CutoutError(
-                f"The array has the shape {shape}, and a cutout needs (H, W, 3) or (3, H, W). {_BANDS_HINT}"
+                f"The array has the shape {shape}, but a cutout must have (H, W, 3) or (3, H, W). {_BANDS_HINT}"
             )
         raise CutoutError(f"The array has the shape {shape}, which does not fit the {b} bands {', '.join(names)}.")
     if len(axes) == 2:
-        raise CutoutError(f"The array has the shape {shape}, in which either axis may hold the {b} bands.")
+        raise CutoutError(f"The array has the shape {shape}, in which either axis could hold the {b} bands.")
     order = list(BANDS if names is None else names)
     missing = missing_bands(order)
     if missing:
         raise CutoutError(
             f"{missing}: the file holds {', '.join(order)}. "
-            "Cutouts need g, r and i; if the names are wrong, state them with bands=NAMES."
+            "Cutouts need g, r and i; if the names are wrong, give the right ones with bands=NAMES."
         )
     return axes[0], [order.index(band) for band in BANDS]

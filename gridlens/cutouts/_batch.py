@@ -14,7 +14,7 @@ class ReadFailure(NamedTuple):
     id: str
     path: str
     message: str
-    """one sentence or two: what is wrong, and what to do"""
+    """one or two sentences: the problem and the remedy"""
     flags: int = int(CutoutFlag.UNREADABLE)
     """bits of `CutoutFlag`"""
 
@@ -23,5 +23,5 @@ class CutoutBatch(NamedTuple):
     """Cutouts of one size, and the files that failed while they were read."""
 
     cutouts: CutoutSet | None
-    """None where a batch holds failures alone"""
+    """None if the batch holds only failures"""
     failures: list[ReadFailure]

@@ -1,4 +1,4 @@
-"""Tell science images from the maps that surveys publish beside them: weights, masks, depths, models, backgrounds."""
+"""Distinguish science images from the maps published with them: weights, masks, depths, models, backgrounds."""
 
 import re
 from collections.abc import Sequence
@@ -34,21 +34,21 @@ COMPANION_WORDS = frozenset(
         "segmentation",
     }
 )
-"""words in names of files and extensions, in lower case, of maps that are not the science image"""
+"""lower-case words that mark files and extensions as maps rather than science images"""
 
 SCIENCE_WORDS = frozenset({"sci", "science"})
-"""words at the end of the names of science images, which are no part of the cutout's name"""
+"""words at the end of the names of science images that are not part of the cutout's name"""
 
-# Of extensions alone: in a file's name they may be anything.
+# These words apply to extensions only: in a file name they may mean anything.
 _SCIENCE_EXTENSIONS = SCIENCE_WORDS | {"image", "data", "flux", "coadd"}
 _COMPANION_EXTENSIONS = COMPANION_WORDS | {"stat", "samp", "time", "quality", "hits"}
-# DES_EXT is that of the Dark Energy Survey, EXTTYPE that of HSC, PRODTYPE that of NOIRLab's pipelines, HDUCLAS2 that of
-# ESO's data products.
+# DES_EXT is used by the Dark Energy Survey, EXTTYPE by HSC, PRODTYPE by NOIRLab's pipelines, HDUCLAS2 by ESO's data
+# products.
 NAME_KEYS = ("EXTNAME", "EXTTYPE", "DES_EXT", "PRODTYPE", "HDUCLAS2")
 
 
 def is_companion(header: "Header") -> bool:
-    """Return whether the name or the type in a header is that of a map beside the science image."""
+    """Return whether the name or the type in a header marks a map other than the science image."""
     words = _words(header)
     return not words & _SCIENCE_EXTENSIONS and bool(words & _COMPANION_EXTENSIONS)
 
@@ -59,12 +59,12 @@ def _words(header: "Header") -> set[str]:
 
 
 def science_images(hdus: Sequence[Any]) -> list[Any]:
-    """Return the image extensions that are no maps; those named as science alone where any is.
+    """Return the image extensions that are not maps; only those named as science images if there are any.
 
     Raises
     ------
     CutoutError
-        There is no image, or none but maps.
+        There is no image, or there are only maps.
     """
     images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2 and min(hdu.shape[-2:]) > 0]
     if not images:
@@ -72,7 +72,8 @@ def science_images(hdus: Sequence[Any]) -> list[Any]:
     science = [hdu for hdu in images if not is_companion(hdu.header)]
     if not science:
         raise CutoutError(
-            f"The FITS file holds only maps beside a science image ({_names(images)}). Name the file of the image."
+            f"The FITS file holds only companion maps, no science image ({_names(images)}). Use the file of the "
+            "science image."
         )
     named = [hdu for hdu in science if _words(hdu.header) & _SCIENCE_EXTENSIONS]
     return named or science
@@ -84,13 +85,13 @@ def science_image(hdus: Sequence[Any]) -> Any:
     Raises
     ------
     CutoutError
-        There is none, or several of which nothing tells which is meant.
+        There is no science image, or there are several and none is marked as the one to use.
     """
     found = science_images(hdus)
     if len(found) > 1:
         raise CutoutError(
-            f"The FITS file holds {len(found)} images ({_names(found)}), and nothing says which is the science image. "
-            "Name its extension SCI, or keep it in a file of its own."
+            f"The FITS file holds {len(found)} images ({_names(found)}), and none is marked as the science image. "
+            "Name its extension SCI, or store it in a separate file."
         )
     return found[0]
 

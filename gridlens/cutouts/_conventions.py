@@ -1,4 +1,4 @@
-"""Conventions that all cutouts share: the canonical geometry, names of metadata, the types of paths."""
+"""Conventions shared by all cutouts: the canonical geometry, metadata names, types of paths."""
 
 import os
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ __all__ = ["CANONICAL_PIXEL_SCALE", "MAX_SIZE", "METADATA_NAMES", "CatalogLike",
 PathsLike: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 CatalogLike: TypeAlias = Union[str, os.PathLike[str], "pd.DataFrame", "Table"]
-"""a file, or a table of pandas or astropy"""
+"""a file, or a pandas or astropy table"""
 
 CANONICAL_PIXEL_SCALE = 0.5
 """arcsec per pixel of the canonical cutout, 128 x 128 px"""
 
 MAX_SIZE = 4096
-"""px; the largest side of an image that is read as a cutout, unless the caller says otherwise"""
+"""px; default limit on the side of an image that is read as a cutout"""
 
 METADATA_NAMES = (
     "seeing",

@@ -1,4 +1,4 @@
-"""Messages about damaged files, and about libraries that reading them needs."""
+"""Messages about damaged files and about missing libraries."""
 
 import importlib
 from typing import Any
@@ -9,13 +9,13 @@ __all__ = ["damage_message", "import_library"]
 
 
 def damage_message(exc: Exception, file: str = "The file") -> str:
-    """Say that `file` is damaged, with the first line of what the library below said of it."""
+    """Return a message that `file` is damaged, with the first line of the underlying library's error."""
     reason = (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
-    return f"{file} is damaged or not what its name says ({reason}). Fetch or write it again."
+    return f"{file} is damaged or does not match its name ({reason}). Download or write it again."
 
 
 def import_library(module: str, what: str) -> Any:
-    """Import what reading `what` needs and gridlens does not require; raise CutoutError where it is missing."""
+    """Import an optional module that reading `what` needs; raise CutoutError if it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError as exc:

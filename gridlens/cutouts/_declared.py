@@ -1,15 +1,15 @@
-"""The rule on band order, pixel scale and zero points: what is known, what is refused, what is assumed with a flag.
+"""The rule for band order, pixel scale and zero points: known, refused, or assumed with a flag.
 
-A value is known where the user states it, else where the file does, else where the survey does. The rest:
+A value comes from the user, else from the file, else from the survey. If none of them gives it:
 
-- **The order of the bands** is never assumed. An array that does not name its bands is refused, unless it has the name
-  `pixels` in an npz, HDF5 or Zarr file: that is the layout of gridlens, whose bands are g, r, i.
-- **The pixel scale** decides which separations the features see. It is refused where it is unknown, except in the
-  layout of gridlens, whose default is the canonical scale, and of pictures, which are not calibrated at all. There the
-  canonical scale is assumed, and the cutout has the flag `ASSUMED_SCALE`.
-- **Zero points** hardly matter to the features, which are in units of each band's noise, with colours against the
-  central galaxy. Without one in any band, the bands are assumed to share one, and the cutout has the flag
-  `ASSUMED_ZEROPOINT`. Zero points of some bands only are refused: they say that the bands differ.
+- **The order of the bands** is never assumed. An array that does not name its bands is refused, unless it is called
+  `pixels` in an npz, HDF5 or Zarr file: that is the gridlens layout, whose bands are g, r, i.
+- **The pixel scale** determines which separations the features measure. A file with an unknown scale is refused, except
+  in the gridlens layout, whose default is the canonical scale, and for pictures, which are not calibrated at all. There
+  the canonical scale is assumed, and the cutout is flagged `ASSUMED_SCALE`.
+- **Zero points** hardly affect the features, which are in units of each band's noise, with colours relative to the
+  central galaxy. If no band has a zero point, the bands are assumed to share one, and the cutout is flagged
+  `ASSUMED_ZEROPOINT`. Zero points for only some of the bands are refused, since they indicate that the bands differ.
 """
 
 from gridlens.cutouts._flags import CutoutFlag
@@ -26,7 +26,7 @@ def check_declared(*, bands: bool, pixel_scale: bool, subject: str) -> None:
     bands, pixel_scale : bool
         Whether each is known, or may be assumed.
     subject : str
-        Begins the message, such as "The array of the file does".
+        Start of the message, such as "The array of the file does".
 
     Examples
     --------
@@ -41,13 +41,13 @@ def check_declared(*, bands: bool, pixel_scale: bool, subject: str) -> None:
         options = " and ".join(option for option in unknown.values() if option)
         them = "them" if len(missing) > 1 else "it"
         raise CutoutError(
-            f"{subject} not state {' and '.join(missing)}, and a wrong guess gives a wrong score. State {them} with "
+            f"{subject} not state {' and '.join(missing)}, and a wrong guess gives a wrong score. Give {them} with "
             f"{options}."
         )
 
 
 def assumed_flags(*, pixel_scale: bool, zeropoint: bool) -> int:
-    """Return the bits of `CutoutFlag` for what is assumed, where the pixel scale or the zero points are not known.
+    """Return the bits of `CutoutFlag` for the values that are assumed.
 
     Examples
     --------

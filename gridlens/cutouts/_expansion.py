@@ -1,4 +1,4 @@
-"""Bounds on what a compressed chunk becomes, tested before it is decompressed into memory."""
+"""Bounds on the size of a compressed chunk, checked before it is decompressed into memory."""
 
 import zlib
 
@@ -6,7 +6,7 @@ from gridlens.errors import CutoutError
 
 __all__ = ["check_deflate", "check_expanded", "check_length"]
 
-# What decompressing one chunk may take in the worst case without a closer look.
+# A chunk whose worst-case decompressed size is below this limit is not checked further.
 _SAFE_BYTES = 512 * 1024**2
 _MAX_DEFLATE_RATIO = 1032
 _OVERHEAD_BYTES = 64 * 1024
@@ -15,19 +15,19 @@ _STEP_BYTES = 1024**2
 
 
 def check_length(stored: int, expected: int, name: str) -> None:
-    """Raise CutoutError where a chunk is stored in many more bytes than it has in memory."""
+    """Raise CutoutError if a stored chunk is much larger than it should be in memory."""
     if stored > 2 * expected + _OVERHEAD_BYTES:
         raise CutoutError(
-            f"A chunk of the array '{name}' takes {stored} bytes in the file, and should have {expected} in memory. "
-            "The file is damaged: fetch or write it again."
+            f"A chunk of the array '{name}' takes {stored} bytes in the file, but should take {expected} in memory. "
+            "The file is damaged: download or write it again."
         )
 
 
 def check_deflate(data: bytes, expected: int, name: str, wbits: int) -> None:
-    """Raise CutoutError where deflated data become many more bytes than `expected`, after holding 1 MiB at a time.
+    """Raise CutoutError if deflated data expand to many more bytes than `expected`, using 1 MiB of memory at a time.
 
-    Data that cannot become more than 512 MiB by their length are passed over, and so is damage, which reading
-    finds. `wbits` is that of `zlib.decompressobj`.
+    Data too short to expand beyond 512 MiB are skipped, and so are damaged data, which fail when they are read. `wbits`
+    is passed to `zlib.decompressobj`.
     """
     if len(data) * _MAX_DEFLATE_RATIO <= _SAFE_BYTES:
         return
@@ -48,9 +48,9 @@ def check_deflate(data: bytes, expected: int, name: str, wbits: int) -> None:
 
 
 def check_expanded(total: int, expected: int, name: str) -> None:
-    """Raise CutoutError where a chunk becomes many more bytes than it should have."""
+    """Raise CutoutError if a chunk expands to many more bytes than it should have."""
     if total > 2 * expected + _OVERHEAD_BYTES:
         raise CutoutError(
-            f"A chunk of the array '{name}' should have {expected} bytes in memory, and becomes more when it is "
-            "decompressed. The file is damaged: fetch or write it again."
+            f"A chunk of the array '{name}' should have {expected} bytes in memory, but expands to more when it is "
+            "decompressed. The file is damaged: download or write it again."
         )

@@ -1,4 +1,4 @@
-"""Names of files: the kind of file, the band, and whether it is a map beside a science image."""
+"""Information in file names: the kind of file, the band, and whether it is a companion map."""
 
 import os
 import re
@@ -29,19 +29,19 @@ SUFFIXES: dict[str, Kind] = {
     ".jpeg": "picture",
     ".png": "picture",
 }
-# One letter alone may be anything where no survey is named.
+# Without a named survey, a single letter may mean anything.
 _FILTERS = {name: band for name, band in KNOWN_FILTERS.items() if len(name) > 1}
 _DASHES = str.maketrans("_.", "--")
 
 
 def kind_of(path: str) -> Kind | None:
-    """Return the kind of file that the suffix says, None for another one."""
+    """Return the kind of file that the suffix indicates, or None for other suffixes."""
     split = split_suffix(path)
     return split and split[1]
 
 
 def split_suffix(path: str) -> tuple[str, Kind] | None:
-    """Return the stem and the kind, or None for another kind of file. Names hold dots, so Path.stem is no help."""
+    """Return the stem and the kind, or None for other kinds. Names contain dots, so Path.stem does not work."""
     name = os.path.basename(path)
     lower = name.lower()
     last = lower.rfind(".")
@@ -55,10 +55,11 @@ def split_suffix(path: str) -> tuple[str, Kind] | None:
 def parse_stem(stem: str, filters: Mapping[str, str] | None = None) -> tuple[str, str, bool]:
     """Return the name without its band token, the band ("" if none) and whether the file is a companion.
 
-    A companion is a weight, a mask, a depth or another map: a word for one stands at the end of the name, or beside
-    the band. `filters` are names of one or more tokens, in lower case, that stand for a band where there is no letter.
+    A companion is a weight, a mask, a depth or another map: a word for one is at the end of the name or next to the
+    band. `filters` maps lower-case filter names of one or more tokens to the bands that they represent if there is no
+    letter.
     """
-    # the separators stay in the list, at odd places, so that the name keeps its own
+    # the separators stay in the list, at odd indices, so that the name keeps them
     words = re.split(r"([-_.])", stem)
     tokens = words[::2]
     if tokens[-1].lower() in SCIENCE_WORDS and len(tokens) > 1:
@@ -68,13 +69,13 @@ def parse_stem(stem: str, filters: Mapping[str, str] | None = None) -> tuple[str
         return stem, "", True
     if place is None:
         return "".join(words), "", False
-    # the band goes with the separator before it, or after it where it comes first
+    # remove the band with the separator before it, or after it if the band comes first
     rest = words[2 * end :] if place == 0 else words[: 2 * place - 1] + words[2 * end - 1 :]
     return "".join(rest), band, False
 
 
 def _find_band(tokens: list[str], filters: Mapping[str, str] | None) -> tuple[int | None, int, str]:
-    """Return where the last band among the tokens begins (None if there is none) and ends, and its letter."""
+    """Return the start (None if there is no band) and the end of the last band in the tokens, and its letter."""
     for k in range(len(tokens) - 1, -1, -1):
         if len(tokens[k]) == 1 and tokens[k] in KNOWN_BANDS:
             return k, k + 1, tokens[k]
@@ -82,7 +83,7 @@ def _find_band(tokens: list[str], filters: Mapping[str, str] | None) -> tuple[in
 
 
 def _names_companion(tokens: list[str], place: int | None, end: int) -> bool:
-    """Return whether a companion's word is the last token, or beside the band that lies from `place` to `end`."""
+    """Return whether a companion word is the last token or is next to the band at tokens `place` to `end`."""
     named = [k for k, token in enumerate(tokens) if token.lower() in COMPANION_WORDS]
     if not named:
         return False
@@ -90,14 +91,14 @@ def _names_companion(tokens: list[str], place: int | None, end: int) -> bool:
         place, end, _ = _find_filter(tokens, _FILTERS)
     if len(tokens) - 1 in named:
         return True
-    # NAME_wht_g and wht_g_NAME, but not wht_g: there the word is all of the name
+    # NAME_wht_g and wht_g_NAME, but not wht_g, where the word is the whole name
     return place is not None and (end in named or (place - 1 in named and len(tokens) - (end - place) > 1))
 
 
 def _find_filter(tokens: list[str], filters: Mapping[str, str]) -> tuple[int | None, int, str]:
-    """Return where the last filter among the tokens begins (None if there is none) and ends, and its band."""
+    """Return the start (None if there is no filter) and the end of the last filter in the tokens, and its band."""
     text = f"-{'-'.join(tokens)}-".lower()
-    # whatever separates the tokens: HSC-R, HSC_R
+    # any separator between the tokens matches: HSC-R, HSC_R
     dashed = [(name.translate(_DASHES), band) for name, band in filters.items()]
     at, name, band = max((text.rfind(f"-{name}-"), name, band) for name, band in dashed)
     if at < 0:

@@ -1,4 +1,4 @@
-"""The one registry of what can be wrong, or worth a second look, with a cutout: one bit each."""
+"""Registry of the problems of cutouts, one bit each: reasons to reject a cutout or to inspect it."""
 
 from enum import IntFlag
 
@@ -9,7 +9,7 @@ __all__ = ["FLAG_MEANINGS", "REJECTING_FLAGS", "CutoutFlag", "flag_message", "fl
 
 
 class CutoutFlag(IntFlag):
-    """Bits of the column `flags`; `FLAG_MEANINGS` says what each means, and `REJECTING_FLAGS` which reject a cutout.
+    """Bits of the column `flags`, explained by `FLAG_MEANINGS`; `REJECTING_FLAGS` lists those that reject a cutout.
 
     Examples
     --------
@@ -77,7 +77,7 @@ REJECTING_FLAGS = (
 
 
 def flag_names(flags: int) -> str:
-    """Name the bits that are set, as in "star|duplicate"; "" where none is.
+    """Return the names of the bits that are set, as in "star|duplicate"; "" if none is.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def flag_names(flags: int) -> str:
 
 
 def flag_message(flags: int) -> str:
-    """Say what the bits that are set mean, those that reject first; "" where none is.
+    """Return the meanings of the bits that are set, rejecting ones first; "" if none is.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Options as keyword arguments: values by band, and names that a function passes on to a dataclass of options."""
+"""Options as keyword arguments: values by band, and conversion of keyword arguments to a dataclass of options."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -10,7 +10,7 @@ _Options = TypeVar("_Options")
 
 
 class ByBand(Mapping[str, float]):
-    """Numbers by band letter, which never change: equal to a dictionary, hashable and picklable."""
+    """Immutable mapping of band letters to numbers: equal to a dictionary, hashable and picklable."""
 
     def __init__(self, values: Mapping[str, float]) -> None:
         self._items = tuple((str(band), float(value)) for band, value in values.items())
@@ -32,7 +32,7 @@ class ByBand(Mapping[str, float]):
 
 
 def options_of(kind: type[_Options], given: Mapping[str, Any]) -> _Options:
-    """Return the dataclass `kind` of options that keyword arguments describe.
+    """Return an instance of the options dataclass `kind`, made from keyword arguments.
 
     Raises
     ------

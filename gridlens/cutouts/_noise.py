@@ -1,4 +1,4 @@
-"""Noise of the bands of a cutout, estimated from its own pixels."""
+"""Noise of each band of a cutout, estimated from its pixels."""
 
 from typing import Any
 
@@ -13,20 +13,20 @@ __all__ = ["band_noise"]
 def band_noise(pixels: NDArray[np.float32], dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """Estimate the noise of each band from the differences of neighbouring pixels.
 
-    It is 1.4826 times the median of the absolute differences of horizontal neighbours, over the square root of two,
-    as in the features. Light that varies over many pixels cancels in the differences.
+    The noise is 1.4826 times the median of the absolute differences of horizontal neighbours, divided by the square
+    root of two, as in the features. Light that varies over many pixels cancels in the differences.
 
     Parameters
     ----------
     pixels : ndarray of shape (H, W, n_bands), float32
-        Linear flux of one cutout. A pixel that is not finite in one band counts in none.
+        Linear flux of one cutout. A pixel that is not finite in one band is ignored in all bands.
     dtype : dtype, default=float64
-        Of the result, and of the division by the square root of two.
+        Type of the result, and of the division by the square root of two.
 
     Returns
     -------
     ndarray of shape (n_bands,), of `dtype`
-        Standard deviation per pixel, in the unit of `pixels`; 0 where no two neighbours are finite.
+        Standard deviation per pixel, in the unit of `pixels`; 0 if no two neighbours are finite.
 
     Examples
     --------

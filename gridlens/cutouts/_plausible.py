@@ -1,4 +1,4 @@
-"""Ranges of metadata: values outside are marks such as -99, or belong to something else."""
+"""Plausible ranges of metadata. Values outside are missing-value marks such as -99, or errors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 __all__ = ["PAIRS", "implausible", "known_metadata", "limits"]
 
-# The least and the largest value of each name, in the units of `CutoutSet`. The limits keep every cluster that is known
-# and leave out the marks that catalogues use for unknown values (-99, -1, 99, 999, 9999, 1e20) where they can.
+# The smallest and the largest value of each name, in the units of `CutoutSet`. The limits include every known cluster
+# and, where possible, exclude the marks that catalogues use for missing values (-99, -1, 99, 999, 9999, 1e20).
 _LIMITS = {
     "ra": (-360.0, 360.0),
     "dec": (-90.0, 90.0),
     "bcg_ra": (-360.0, 360.0),
     "bcg_dec": (-90.0, 90.0),
-    # Marks such as 9999; whether the place is on the cutout is judged with the cutout. See _PIXELS.
+    # This limit excludes marks such as 9999. Whether the position is on the cutout is checked with the cutout. See
+    # _PIXELS.
     "bcg_x": (-np.inf, 9998.5),
     "bcg_y": (-np.inf, 9998.5),
     "seeing": (0.001, 10.0),
@@ -26,54 +27,56 @@ _LIMITS = {
     "log_xray_luminosity": (38.0, 47.0),
     # 99 in units of 1e14 solar masses is 15.996
     "log_mass": (11.0, 15.9),
-    # of tables of truth
+    # from truth tables
     "bcg_mag_r": (5.0, 35.0),
     "theta_e": (0.0, 300.0),
     "arc_snr": (0.0, np.inf),
 }
-# Of pixels, whole negative numbers are marks (-1, -99). Others are places off the cutout, which is rejected for them.
+# Negative integer pixel positions are missing-value marks (-1, -99). Other negative positions lie outside the cutout,
+# which is then rejected.
 _PIXELS = ("bcg_x", "bcg_y")
 PAIRS = (("ra", "dec"), ("bcg_ra", "bcg_dec"), ("bcg_x", "bcg_y"))
-"""names whose values mean nothing without each other"""
+"""pairs of names whose values are meaningless without each other"""
 
 
 def limits(name: str) -> tuple[float, float]:
-    """Return the least and the largest value that `name` can have, infinite for names without limits."""
+    """Return the smallest and the largest plausible value of `name`, infinite for names without limits."""
     return _LIMITS.get(name, (-np.inf, np.inf))
 
 
 def implausible(name: str, values: Any) -> NDArray[np.bool_]:
-    """Return where a value is known and cannot be right; nowhere for names without limits.
+    """Return a mask of the known values that are implausible; all False for names without limits.
 
     Parameters
     ----------
     name : str
         One of `METADATA_NAMES`, or a position of the BCG.
     values : array-like of float
-        In the units of `CutoutSet`; NaN is unknown.
+        In the units of `CutoutSet`; NaN means unknown.
     """
     values = np.asarray(values, dtype=np.float64)
     low, high = limits(name)
-    wrong = (values < low) | (values > high)  # neither for NaN
+    wrong = (values < low) | (values > high)  # both False for NaN
     if name in _PIXELS:
         wrong |= (values < 0.0) & (values == np.round(values))
     return np.asarray(wrong)
 
 
 def known_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return metadata with NaN for values that cannot be right, such as a redshift of -99.
+    """Replace implausible values of metadata, such as a redshift of -99, with NaN.
 
     Parameters
     ----------
     metadata : mapping of str to array-like
-        By name, in the units of `CutoutSet`. Values that are not numbers, and names without limits, stay as they are.
+        Values by name, in the units of `CutoutSet`. Values that are not numbers and names without limits are not
+        changed.
 
     Returns
     -------
     known : dict of str to array-like
-        With NaN also for a position whose other half cannot be right.
+        The metadata. Both coordinates of a position are NaN if either is implausible.
     words : str
-        How many values of which names are meant, and the first of each; "" for none.
+        How many values of each name were replaced, with an example of each; "" if there are none.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the pixels of a cutout give away beside the rules of the contract: saturation, and a star for a BCG."""
+"""Pixel checks in addition to the rules of the feature contract: saturation, and a star at the BCG position."""
 
 import functools
 
@@ -13,18 +13,18 @@ from gridlens.cutouts._set import CutoutSet
 __all__ = ["quality_flags", "valid_fraction"]
 
 _SATURATED_SHARE = 0.02
-# Light within one FWHM of the centre over light within three. A Moffat star of beta 3 has 0.77 and a Gaussian one 0.94
-# before pixels blur them; a de Vaucouleurs galaxy with an effective radius of 1.5 FWHM has 0.45.
+# Ratio of the flux within one FWHM of the centre to the flux within three. A Moffat star of beta 3 has 0.77 and a
+# Gaussian one 0.94 before pixelization; a de Vaucouleurs galaxy with an effective radius of 1.5 FWHM has 0.45.
 _STAR_SHARE = 0.68
 _STAR_SNR = 20.0
 _SEARCH = 1.5
-"""arcsec from the catalogue's place to the brightest pixel"""
+"""arcsec from the catalogue position to the brightest pixel"""
 _RED = 1
-"""the band r: its seeing is what catalogues quote"""
+"""the r band, whose seeing catalogues quote"""
 
 
 def quality_flags(cutouts: CutoutSet) -> NDArray[np.int64]:
-    """Look at the pixels for what rejects a cutout, or deserves a second look, beyond the contract's own rules.
+    """Flag problems in the pixels that the rules of the feature contract do not cover.
 
     Parameters
     ----------
@@ -33,11 +33,12 @@ def quality_flags(cutouts: CutoutSet) -> NDArray[np.int64]:
     Returns
     -------
     ndarray of shape (n,), int64
-        Bits of `CutoutFlag`: `SATURATED` where 2 % or more of the finite pixels of a band share its highest value
-        `BAND_ORDER` where the object at the BCG's place is bluer than any galaxy in both colours (pictures flagged
-        `UNCALIBRATED`, which are clipped and stretched, are spared both), and `STAR` where the light within one FWHM of
-        the object at the BCG's place is over 0.68 of that within three, above the median of the ring from
-        three to four; told in r, where the seeing is known and the object has an S/N of 20. With n = 0, empty.
+        Bits of `CutoutFlag`: `SATURATED` if 2 % or more of the finite pixels of a band have its highest value;
+        `BAND_ORDER` if the object at the BCG position is bluer in both colours than any galaxy (neither is set for
+        pictures flagged `UNCALIBRATED`, which are clipped and stretched); `STAR` if the flux of the object at the BCG
+        position within one FWHM is over 0.68 of that within three, above the median of the ring from three to four.
+        `STAR` is measured in r, and only if the seeing is known and the object has an S/N of at least 20. With n = 0,
+        empty.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def quality_flags(cutouts: CutoutSet) -> NDArray[np.int64]:
     flags = np.zeros(len(cutouts), dtype=np.int64)
     seeing = cutouts.metadata["seeing"].to_numpy()
     for k in range(len(cutouts)):
-        # plane by plane in memory: numpy is slow along an axis of three
+        # make each plane contiguous, since numpy is slow along an axis of length three
         planes = np.ascontiguousarray(cutouts.pixels[k].reshape(-1, cutouts.pixels.shape[3]).T)
         scale = float(cutouts.pixel_scale[k])
         if not cutouts.flags[k] & CutoutFlag.UNCALIBRATED:
@@ -87,22 +88,22 @@ def valid_fraction(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     >>> valid_fraction(pixels)
     array([0.5])
     """
-    # Cutout by cutout, so that the masks of a large set are never in memory at once.
+    # Process one cutout at a time, so that the masks of a large set are never in memory at once.
     n_valid = [np.count_nonzero(np.isfinite(cutout).all(axis=2)) for cutout in pixels]
     return np.array(n_valid, dtype=np.float64) / max(1, pixels.shape[1] * pixels.shape[2])
 
 
 def _is_saturated(plane: NDArray[np.float32]) -> bool:
-    """Whether a share of the finite pixels holds the highest value of all."""
+    """Return whether at least 2 % of the finite pixels have the highest value."""
     at_limit = np.count_nonzero(plane == np.fmax.reduce(plane))
     return bool(at_limit > 1 and at_limit >= _SATURATED_SHARE * np.count_nonzero(np.isfinite(plane)))
 
 
 def _is_star(image: NDArray[np.float32], xy: NDArray[np.float64], fwhm: float, pixel_scale: float) -> bool:
-    """Whether the brightest object within 1.5 arcsec of `xy` is as narrow as the PSF, of `fwhm` px."""
+    """Return whether the brightest object within 1.5 arcsec of `xy` is as narrow as the PSF (`fwhm` px)."""
     if not np.isfinite(xy).all():
         return False
-    # a pixel blurs the PSF as it samples it
+    # pixelization broadens the PSF
     reach, inner, outer, ring = _apertures(round(float(np.hypot(fwhm, 1.0)), 2))
     search = max(1, round(_SEARCH / pixel_scale))
     x0, y0 = (max(0, round(float(value)) - search) for value in xy)
@@ -116,7 +117,7 @@ def _is_star(image: NDArray[np.float32], xy: NDArray[np.float64], fwhm: float, p
     box = image[y - reach : y + reach + 1, x - reach : x + reach + 1].ravel()
     sky = np.median(box[ring])
     core, whole = float((box[inner] - sky).sum()), float((box[outer] - sky).sum())
-    # Bad pixels make the sums NaN, and no comparison holds.
+    # Bad pixels make the sums NaN, so every comparison is False.
     if not core > _STAR_SHARE * whole:
         return False
     noise = MAD_TO_SIGMA * np.median(np.abs(box[ring] - sky))
@@ -125,7 +126,7 @@ def _is_star(image: NDArray[np.float32], xy: NDArray[np.float64], fwhm: float, p
 
 @functools.lru_cache(maxsize=256)
 def _apertures(width: float) -> tuple[int, NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Half the side of a box of four widths, and the places in it within one, within three, and from three to four."""
+    """Return half the side of a box of four widths, and the pixel indices within 1, within 3 and from 3 to 4 widths."""
     reach = int(np.ceil(4 * width))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     r = np.hypot(x, y).ravel()

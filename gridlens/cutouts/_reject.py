@@ -1,4 +1,4 @@
-"""The rules by which the feature contract rejects a cutout, or warns of it."""
+"""The rules of the feature contract for rejecting a cutout or warning about it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _BANDS = "gri"
 
 
 class Rejection(NamedTuple):
-    """Why a cutout is rejected; false where it is not."""
+    """The reason why a cutout is rejected; false if it is accepted."""
 
     flag: CutoutFlag
     reason: str
@@ -35,14 +35,14 @@ FINE = Rejection(CutoutFlag(0), "")
 def reject_reason(
     pixels: NDArray[np.float32], bcg_xy: Sequence[float] | NDArray[np.float64], pixel_scale: float
 ) -> str:
-    """Say why the features cannot be computed for one cutout; "" where they can. See `rejection`.
+    """Return why the features cannot be computed for one cutout; "" if they can. See `rejection`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from gridlens.cutouts._reject import reject_reason
     >>> reject_reason(np.zeros((20, 20, 3)), (9.5, 9.5), 0.5)
-    'The cutout is 20 x 20 px, and the features need at least 48 x 48.'
+    'The cutout is 20 x 20 px, but the features need at least 48 x 48.'
     """
     return rejection(pixels, bcg_xy, pixel_scale).reason
 
@@ -50,7 +50,7 @@ def reject_reason(
 def rejection(
     pixels: NDArray[np.float32], bcg_xy: Sequence[float] | NDArray[np.float64], pixel_scale: float
 ) -> Rejection:
-    """Say by a flag and in words why the features cannot be computed for one cutout.
+    """Return why the features cannot be computed for one cutout, as a flag and a message.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def rejection(
     Returns
     -------
     Rejection
-        The named tuple ``(flag, reason)``, of no flag and the empty string where the cutout is fine.
+        The named tuple ``(flag, reason)``, with no flag and an empty string if the cutout is accepted.
 
     Notes
     -----
-    A band is without noise where more than half of the differences between neighbours in a row are exactly zero:
-    just then their median is zero, and with it the noise of the contract. Pairs with a bad pixel do not count.
+    A band has zero noise if more than half of the differences between neighbours in a row are exactly zero: their
+    median, and so the noise defined by the contract, is then zero. Pairs with a bad pixel do not count.
 
     Examples
     --------
@@ -81,22 +81,22 @@ def rejection(
     height, width, planes = pixels.shape
     if planes != len(_BANDS):
         return Rejection(
-            CutoutFlag.BAD_SHAPE, f"The cutout has {planes} bands, and the features need the three bands g, r, i."
+            CutoutFlag.BAD_SHAPE, f"The cutout has {planes} bands, but the features need the three bands g, r, i."
         )
     if height != width:
         return Rejection(
-            CutoutFlag.BAD_SHAPE, f"The cutout is {width} x {height} px, and the features need a square one."
+            CutoutFlag.BAD_SHAPE, f"The cutout is {width} x {height} px, but the features need a square one."
         )
     if height < MIN_SIZE:
         return Rejection(
             CutoutFlag.BAD_SHAPE,
-            f"The cutout is {width} x {height} px, and the features need at least {MIN_SIZE} x {MIN_SIZE}.",
+            f"The cutout is {width} x {height} px, but the features need at least {MIN_SIZE} x {MIN_SIZE}.",
         )
     low, high = _SCALE_RANGE
     if not low <= pixel_scale <= high:
         return Rejection(
             CutoutFlag.BAD_SCALE,
-            f"The pixel scale is {pixel_scale:g} arcsec, and the features need {low:g} to {high:g}.",
+            f"The pixel scale is {pixel_scale:g} arcsec, but the features need {low:g} to {high:g}.",
         )
     x, y = bcg_xy
     if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
@@ -107,7 +107,7 @@ def rejection(
 
 
 def field_warning(size: int, pixel_scale: float) -> str:
-    """Return a warning where a field of `size` pixels is too narrow for cluster-scale arcs, else "".
+    """Return a warning if a field of `size` pixels is too narrow for cluster-scale arcs, else "".
 
     Examples
     --------
@@ -133,7 +133,7 @@ def _bad_pixels(pixels: NDArray[np.float32]) -> Rejection:
     if 5 * bad > good_pixels.size:
         return Rejection(
             CutoutFlag.BAD_PIXELS,
-            f"{100 * bad / good_pixels.size:.0f} % of the pixels are bad, and the features accept at most 20 %.",
+            f"{100 * bad / good_pixels.size:.0f} % of the pixels are bad, but the features accept at most 20 %.",
         )
     width = max(2, len(pixels) // 16)
     border = np.ones(good_pixels.shape, dtype=bool)

@@ -1,4 +1,4 @@
-"""The CutoutSet: cutouts of one size in memory, with what is known of each."""
+"""The CutoutSet: cutouts of one size in memory, with their positions and metadata."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,45 +17,46 @@ __all__ = ["CutoutSet", "checked_ids"]
 
 _LIMITS = np.array([limits(name) for name in METADATA_NAMES]).T
 _RADEC = [METADATA_NAMES.index("ra"), METADATA_NAMES.index("dec")]
-# Made once: pandas looks at each of the names.
+# Created once, because pandas inspects every name.
 _METADATA_COLUMNS = pd.Index(METADATA_NAMES)
 
 
 class CutoutSet:
-    """Three-band cutouts of one size, with the position of the BCG, the pixel scale, names and metadata.
+    r"""Three-band cutouts of one size, with the position of the BCG, the pixel scale, ids and metadata.
 
     Values that make a cutout unfit for the features (a NaN band, a BCG outside the image, fewer than 48 px) are
-    accepted here, since one bad cutout must not stop a batch: `reject_reason` names them later, one by one.
+    accepted here, since one bad cutout must not stop a batch. `reject_reason` reports them later, one by one.
 
     Parameters
     ----------
     pixels : array-like of shape (n, H, W, 3)
-        Linear flux in the bands g, r, i, in one flux unit for the whole set (AB zero point 27 unless you know
-        otherwise), at any sky level. Row y runs along the second axis, column x along the third. NaN and inf mark
-        bad pixels. A float32 array in C order is kept without a copy; anything else is converted. n may be 0.
+        Linear flux in the bands g, r, i, in one flux unit for the whole set (by convention AB zero point 27), at any
+        sky level. Row y runs along the second axis, column x along the third. NaN and inf mark bad pixels. A float32
+        array in C order is kept without a copy; anything else is converted. n may be 0.
     bcg_xy : array-like of shape (n, 2) or (2,), default=None
-        Position (x, y) of the brightest cluster galaxy, 0-based pixels whose centres are integers. None puts it
-        at the centre, ((W - 1) / 2, (H - 1) / 2). A single pair serves all cutouts.
+        Position (x, y) of the brightest cluster galaxy, 0-based pixels whose centres are integers. None means the
+        centre, ((W - 1) / 2, (H - 1) / 2). A single pair applies to all cutouts.
     pixel_scale : float or array-like of shape (n,), default=0.5
         arcsec per pixel. The features accept 0.03 to 2.
     ids : array-like of shape (n,), default=None
-        Names of the cutouts, kept as str, 7.0 as "7"; floating-point numbers beyond 2^53 are refused. None names them
-        "0", "1", ... Names may repeat.
+        Names of the cutouts, stored as str (7.0 becomes "7"); floating-point numbers beyond 2^53 are refused. None
+        means "0", "1", ... Ids may repeat.
     metadata : DataFrame of n rows or mapping of name to values, default=None
-        Columns among `METADATA_NAMES`; columns that are missing are filled with NaN, which means unknown. Units:
+        Columns among `METADATA_NAMES`; missing columns are filled with NaN, which means unknown. Units:
         `seeing` arcsec (FWHM), `depth` mag (5 sigma), `redshift`, `richness`, `log_xray_luminosity` log10 erg/s,
         `velocity_dispersion` km/s, `log_mass` log10 solar masses, `ra` and `dec` degrees.
     paths : array-like of shape (n,), default=None
-        Where each cutout came from; None means from memory (the empty string). The files of a cutout that comes of
-        several, those of g, r and i, are joined by ";" (a ";" of a name is written as ``\\x3b``).
+        The file of each cutout; None means that it was created in memory (the empty string). If a cutout comes from
+        several files, such as those of g, r and i, they are joined by ";" (a ";" in a name is written as ``\x3b``).
     flags : int or array-like of shape (n,), default=0
-        Bits of `CutoutFlag` that are known already, from before the cutout was made.
+        Bits of `CutoutFlag` that were set before this set was created.
     sky_axes : array-like of shape (n, 2, 2) or (2, 2), default=None
-        How the image lies on the sky at the BCG: ``[[east per x, east per y], [north per x, north per y]]``, arcsec
-        per pixel, where "east per x" is the step to the east that one pixel along x makes. None and NaN mean unknown.
-        A single matrix serves all cutouts.
+        Orientation of the image on the sky at the BCG: ``[[east per x, east per y], [north per x, north per y]]``,
+        arcsec per pixel, where "east per x" is the step to the east per pixel along x. None and NaN mean unknown. A
+        single matrix applies to all cutouts.
     bcg_radec : array-like of shape (n, 2) or (2,), default=None
-        Right ascension and declination of the BCG, ICRS, degrees. None and NaN take `ra` and `dec` of the metadata.
+        Right ascension and declination of the BCG, ICRS, degrees. None and NaN are replaced by `ra` and `dec` of the
+        metadata.
 
     Attributes
     ----------
@@ -66,19 +67,19 @@ class CutoutSet:
     metadata : DataFrame of shape (n, 9), float64, columns `METADATA_NAMES`, index 0 to n - 1
     flags : ndarray of shape (n,), int64
     sky_axes : ndarray of shape (n, 2, 2), float64
-        All four NaN where the orientation is unknown.
+        All four values are NaN if the orientation is unknown.
     bcg_radec : ndarray of shape (n, 2), float64
-        Both NaN where the position is unknown.
+        Both values are NaN if the position is unknown.
 
     Raises
     ------
     CutoutError
-        A shape does not fit, a value is not a number, or a metadata column is unknown.
+        A shape does not match, a value is not a number, or a metadata column is unknown.
 
     See Also
     --------
     CutoutSet.read : read files.
-    read_batches : read any number of files, of any size, a batch at a time.
+    read_batches : read any number of files, of any size, in batches.
 
     Examples
     --------
@@ -102,8 +103,7 @@ class CutoutSet:
     sky_axes: NDArray[np.float64]
     bcg_radec: NDArray[np.float64]
 
-    # Every reader makes sets of cutouts: `gridlens.cutouts.readers` puts its function here, which leaves no circle of
-    # imports.
+    # Set by `gridlens.cutouts.readers`, which imports this module: a direct import here would be circular.
     _reader: ClassVar[Callable[..., "CutoutSet"]]
 
     def __init__(
@@ -131,7 +131,7 @@ class CutoutSet:
         self.sky_axes = _known("sky_axes", np.nan if sky_axes is None else sky_axes, (n, 2, 2))
         self.bcg_radec = _known("bcg_radec", np.nan if bcg_radec is None else bcg_radec, (n, 2))
         unknown = np.isnan(self.bcg_radec[:, 0])
-        # Selecting two columns of the table takes longer than all else here.
+        # Selecting the columns in numpy is much faster than in pandas.
         self.bcg_radec[unknown] = self.metadata.to_numpy()[unknown][:, _RADEC]
 
     @classmethod
@@ -155,13 +155,13 @@ class CutoutSet:
             Files, folders (read with their subfolders) and globs. Formats: .npy, .npz, FITS, HDF5, Zarr and
             pictures, see `gridlens.cutouts`.
         catalog : str, path, DataFrame or astropy Table, default=None
-            Table with the metadata and, where they are known, the positions of the BCGs; joined on the name or
-            else on the sky position, see `read_catalog`.
+            Table with the metadata and, if known, the positions of the BCGs; joined by name or else by sky position,
+            see `read_catalog`.
         columns : mapping of str to str, default=None
-            The catalogue's columns by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``.
+            Mapping of the names used here to the catalogue's columns, such as ``{"richness": "LAMBDA_CHISQ"}``.
         on_error : {"raise", "skip"}, default="raise"
-            "raise" stops at the first file that cannot be read. "skip" leaves such files out and warns with
-            their names.
+            "raise" stops at the first file that cannot be read. "skip" omits such files and issues a warning with their
+            names.
         **options
             Fields of `gridlens.cutouts.readers.ReadOptions`, such as ``pixel_scale=0.2`` or ``survey="hsc"``.
 
@@ -173,7 +173,7 @@ class CutoutSet:
         Raises
         ------
         CutoutError
-            Nothing is found, a file cannot be read, the sizes differ, or an option is invalid.
+            No file is found, a file cannot be read, the sizes differ, or an option is invalid.
         TypeError
             An option is not a field of `ReadOptions`.
 
@@ -191,12 +191,12 @@ class CutoutSet:
 
     @staticmethod
     def concatenate(sets: Iterable["CutoutSet"]) -> "CutoutSet":
-        """Join sets of one cutout size, in order; empty sets are passed over, and ids may repeat.
+        """Concatenate sets of the same cutout size, in order; empty sets are skipped, and ids may repeat.
 
         Raises
         ------
         CutoutError
-            There is no set at all, or the sizes differ.
+            There are no sets, or the sizes differ.
 
         Examples
         --------
@@ -213,7 +213,7 @@ class CutoutSet:
         if len(sizes) > 1:
             raise CutoutError(
                 f"The 'sets' parameter must hold cutouts of one size. Got {_format_sizes(sizes)} instead. "
-                "Keep one set per size; gridlens.cutouts.read_batches reads mixed sizes that way."
+                "Use one set per size, as gridlens.cutouts.read_batches does for mixed sizes."
             )
         if len(parts) == 1:
             return parts[0]
@@ -231,7 +231,7 @@ class CutoutSet:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n, H, W, 3), the shape of the pixels."""
+        """Shape of the pixels, (n, H, W, 3)."""
         return self.pixels.shape
 
     def __len__(self) -> int:
@@ -255,7 +255,7 @@ class CutoutSet:
                 key = key.astype(np.intp)
             if key.ndim != 1 or key.dtype.kind not in "bui":
                 raise IndexError(
-                    "Cutouts are selected by an integer, a slice, a boolean mask or an array of integers. "
+                    "Cutouts must be selected by an integer, a slice, a boolean mask or an array of integers. "
                     f"Got an array of shape {key.shape} and type {key.dtype} instead."
                 )
         return CutoutSet(
@@ -289,11 +289,11 @@ def _as_pixels(pixels: ArrayLike) -> NDArray[np.float32]:
     if array.ndim != 4 or array.shape[3] != 3 or not array.shape[1] or not array.shape[2]:
         raise CutoutError(
             f"The 'pixels' parameter must be an array of shape (n, H, W, 3), bands g, r, i last. Got {array.shape} "
-            "instead. One cutout of shape (H, W, 3) goes in as pixels[None]."
+            "instead. Pass one cutout of shape (H, W, 3) as pixels[None]."
         )
     if array.dtype.kind not in "buif":
         raise CutoutError(f"The 'pixels' parameter must be an array of real numbers. Got type {array.dtype} instead.")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf: a bad pixel
+    with np.errstate(over="ignore"):  # values beyond the range of float32 become inf: a bad pixel
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
@@ -308,14 +308,14 @@ def _broadcast(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[
 
 
 def _known(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return values of each cutout; all of a cutout's are NaN where one is not finite."""
+    """Return the values of each cutout; if one is not finite, all values of that cutout are NaN."""
     array = _broadcast(name, values, shape)
     array[~np.isfinite(array).all(axis=tuple(range(1, len(shape))))] = np.nan
     return array
 
 
 def checked_ids(ids: Any) -> list[str]:
-    """Return ids as text; raise CutoutError for numbers that are too large to be exact."""
+    """Return ids as strings; raise CutoutError for numbers that are too large to be exact."""
     try:
         return as_ids(ids)
     except InexactIdError as exc:
@@ -342,7 +342,7 @@ def _as_flags(values: ArrayLike, n: int) -> NDArray[np.int64]:
 
 def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> pd.DataFrame:
     if isinstance(metadata, pd.DataFrame) and len(metadata) == n and _is_complete(metadata):
-        # That of another set, as in slices: column by column would take most of the time of making one.
+        # The metadata come from another set, as in slices: converting column by column would dominate the run time.
         known = metadata.to_numpy(dtype=np.float64)
         return pd.DataFrame(np.where(np.isfinite(known), known, np.nan), columns=_METADATA_COLUMNS)
     columns = {} if metadata is None else {name: metadata[name] for name in metadata}
@@ -361,7 +361,9 @@ def _as_metadata(metadata: pd.DataFrame | Mapping[str, Any] | None, n: int) -> p
     if impossible.any():
         words = known_metadata(columns)[1]
         warnings.warn(
-            f"Some metadata of cutouts cannot be right and are taken as unknown: {words}.", UserWarning, stacklevel=3
+            f"Some metadata values of the cutouts are implausible and are treated as unknown: {words}.",
+            UserWarning,
+            stacklevel=3,
         )
         values[impossible] = np.nan
     return pd.DataFrame(values, columns=_METADATA_COLUMNS)

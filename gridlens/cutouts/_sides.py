@@ -1,4 +1,4 @@
-"""The largest side of an image that is read as a cutout."""
+"""Limit on the side of an image that is read as a cutout."""
 
 from gridlens.errors import CutoutError
 
@@ -6,13 +6,14 @@ __all__ = ["check_side"]
 
 
 def check_side(width: int, height: int, max_side: int) -> None:
-    """Raise CutoutError where an image is larger than a cutout may be, `max_side` px a side.
+    """Raise CutoutError if a side of an image is longer than `max_side` px.
 
-    Call it with the size that the header states, before any pixel is read.
+    Call this function with the size given in the header, before any pixel is read.
     """
     if max(width, height) > max_side:
         raise CutoutError(
-            f"The image has {width} x {height} px, and the largest side of a cutout is {max_side} px. Cut the clusters "
-            'out of survey images with images={"g": PATH, "r": PATH, "i": PATH}, or raise the limit with '
+            f"The image has {width} x {height} px, but a side of a cutout may be at most {max_side} px. Extract "
+            "cutouts "
+            'from survey images with images={"g": PATH, "r": PATH, "i": PATH}, or raise the limit with '
             "max_size=PIXELS."
         )

@@ -1,4 +1,4 @@
-"""Tell what a file is from its first bytes, whatever its name says."""
+"""Identify the format of a file from its first bytes, regardless of its name."""
 
 import os
 import stat
@@ -10,7 +10,9 @@ from gridlens.errors import CutoutError
 __all__ = ["check_regular", "content_kind"]
 
 _HEAD_BYTES = 64
-_FIRST_USER_BLOCK = 512  # bytes; HDF5 lets other data precede its signature, in blocks of this size and its doubles
+_FIRST_USER_BLOCK = (
+    512  # bytes; in HDF5, other data may precede the signature, in blocks of this size times a power of two
+)
 _TYPES = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -23,12 +25,12 @@ _TYPES = (
 def content_kind(path: str | os.PathLike[str]) -> str:
     """Return the kind of a file from its first bytes: "fits", "npy", "zip" or another key of `KIND_WORDS`.
 
-    "" means a kind that is not known, such as an empty file.
+    "" means an unknown kind, such as an empty file.
 
     Raises
     ------
     CutoutError
-        The path does not lead to a regular file. Nothing is opened then.
+        The path is not a regular file. It is not opened.
     OSError
         The file does not exist or cannot be read.
     """
@@ -47,7 +49,7 @@ def content_kind(path: str | os.PathLike[str]) -> str:
 
 
 def check_regular(path: str | os.PathLike[str]) -> int:
-    """Return the size of a regular file in bytes; raise CutoutError for pipes, devices and folders, also by a link.
+    """Return the size of a regular file in bytes; raise CutoutError for pipes, devices and folders, also behind links.
 
     Opening a named pipe would wait forever, and a device may never end.
     """
@@ -56,6 +58,6 @@ def check_regular(path: str | os.PathLike[str]) -> int:
         return status.st_size
     words = next((words for test, words in _TYPES if test(status.st_mode)), "not a file")
     raise CutoutError(
-        f"The path {escaped(os.fspath(path))} is {words}, and cutouts are read from regular files only. "
-        "Name a regular file."
+        f"The path {escaped(os.fspath(path))} is {words}, but cutouts are read from regular files only. Use the path "
+        "of a regular file."
     )

@@ -1,10 +1,10 @@
-"""Survey presets as data: what the coadds of a survey are like, for simulated cutouts and for files that do not say.
+"""Survey presets: properties of the coadds of a survey, for simulated cutouts and for files that lack them.
 
 Seeing is the median full width at half maximum of the coadds, arcsec. Depth is the AB magnitude of a point source
 at five times the noise of a matched filter; where a survey quotes another limit (DES 10 sigma, DES and KiDS in an
-aperture of 2 arcsec), it is brought to that one for a Gaussian star of the median seeing. Both run over g, r, i, and
-NaN stands where no one number holds: the depth of HST images is that of their exposure, and the bands that join
-Euclid's own come from several telescopes.
+aperture of 2 arcsec), it is converted for a Gaussian star of the median seeing. Both are given for g, r, i. NaN means
+that no single number applies: the depth of an HST image depends on its exposure, and the bands that accompany Euclid's
+own come from several telescopes.
 """
 
 import math
@@ -16,7 +16,7 @@ __all__ = ["KNOWN_FILTERS", "SIMULATED_SURVEYS", "SURVEYS", "Survey", "get_surve
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """One imaging survey, as far as its cutouts go.
+    """Properties of an imaging survey that matter for cutouts.
 
     Examples
     --------
@@ -31,9 +31,9 @@ class Survey:
     pixel_scale: float
     """arcsec per pixel of the coadds"""
     zeropoint: float | None
-    """AB mag of one unit of flux in the coadds as they are delivered; None where each header has its own"""
+    """AB mag of one flux unit in the published coadds; None if each header has its own"""
     bands: Mapping[str, tuple[str, ...]] = field(hash=False)
-    """filters that stand for g, r and i, named as in headers and files"""
+    """filters that represent g, r and i, named as in headers and files"""
     seeing: tuple[float, float, float]
     """median FWHM in g, r, i, arcsec"""
     depth: tuple[float, float, float]
@@ -42,7 +42,7 @@ class Survey:
 
     @property
     def filters(self) -> dict[str, str]:
-        """The band that each filter of `bands` stands for, by its name in lower case."""
+        """Mapping of filter names, in lower case, to the bands that they represent."""
         return {name.lower(): band for band, names in self.bands.items() for name in names}
 
 
@@ -150,15 +150,15 @@ _PRESETS = (
 SURVEYS: dict[str, Survey] = {survey.name: survey for survey in _PRESETS}
 
 KNOWN_FILTERS: dict[str, str] = {name: band for survey in _PRESETS for name, band in survey.filters.items()}
-"""the band that each filter of any preset stands for, by its name in lower case"""
+"""mapping of the filter names of all presets, in lower case, to the bands that they represent"""
 
-# Scenes depend on this order: who draws a survey draws a place in it.
+# Simulated scenes depend on this order, because a survey is drawn by its index.
 SIMULATED_SURVEYS = ("hsc", "des", "lsst", "kids", "cfhtls", "ps1")
-"""presets that scenes are drawn from: ground-based surveys with one seeing and depth a band"""
+"""presets from which scenes are drawn: ground-based surveys with one seeing and depth per band"""
 
 
 def get_survey(name: str) -> Survey:
-    """Return the preset called `name` (case does not matter); raise ValueError that lists the known ones."""
+    """Return the preset called `name`, ignoring case; raise ValueError with the known names otherwise."""
     try:
         return SURVEYS[name.lower()]
     except (KeyError, AttributeError):

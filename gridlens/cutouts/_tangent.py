@@ -1,4 +1,4 @@
-"""Positions on the sky and offsets in arcsec about them: tangent planes, which know no poles and no zero hours."""
+"""Sky positions and offsets from them in arcsec, in tangent planes: valid at the poles and at right ascension zero."""
 
 import functools
 from typing import TYPE_CHECKING
@@ -15,14 +15,14 @@ _ARCSEC = np.radians(1.0 / 3600.0)
 
 
 def sky_at(radec: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the positions that lie at offsets in the tangent planes of other positions.
+    """Return the positions at given offsets in the tangent planes of other positions.
 
     Parameters
     ----------
     radec : ndarray of shape (n, 2)
         ICRS, degrees.
     offset : ndarray of shape (n, 2)
-        To the east and to the north in the gnomonic projection about `radec`, arcsec.
+        Offsets to the east and to the north in the gnomonic projection about `radec`, arcsec.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def sky_at(radec: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[n
 
 
 def at_scale(axes: NDArray[np.float64], pixel_scale: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """Return pixel axes (..., 2, 2) of the same directions whose pixels have the area of `pixel_scale` squared."""
+    """Return pixel axes (..., 2, 2) of the same directions, scaled to a pixel area of `pixel_scale` squared."""
     side = np.sqrt(np.abs(np.linalg.det(axes)))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(axes * (pixel_scale / side)[..., None, None])
@@ -42,7 +42,7 @@ def at_scale(axes: NDArray[np.float64], pixel_scale: NDArray[np.float64] | float
 def move_along(
     radec: NDArray[np.float64], axes: NDArray[np.float64], shift: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return position and pixel axes at other pixels, from those at one pixel of each image.
+    """Return positions and pixel axes at shifted pixels, given those at one pixel of each image.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def move_along(
     axes : ndarray of shape (n, 2, 2)
         As `CutoutSet.sky_axes`.
     shift : ndarray of shape (n, 2)
-        To the other pixels, px.
+        Shift to the new pixels, px.
 
     Returns
     -------
@@ -72,16 +72,16 @@ def tangent_frame(wcs: "WCS", x: float, y: float) -> tuple[NDArray[np.float64], 
     Parameters
     ----------
     wcs : WCS
-        Of two celestial axes; distortions are followed.
+        WCS with two celestial axes; distortions are applied.
     x, y : float
         Pixel, 0-based.
 
     Returns
     -------
     radec : ndarray of shape (2,), float64
-        ICRS, degrees; NaN where the projection does not reach the pixel.
+        ICRS, degrees; NaN if the pixel is outside the projection.
     axes : ndarray of shape (2, 2), float64
-        arcsec per pixel, as `CutoutSet.sky_axes`; NaN there too.
+        arcsec per pixel, as `CutoutSet.sky_axes`; NaN if `radec` is NaN.
     """
     half = np.array([0.0, 0.5, -0.5, 0.0, 0.0])
     radec = _icrs(wcs, x + half, y + half[[0, 3, 4, 1, 2]])
@@ -96,9 +96,9 @@ def tangent_frame(wcs: "WCS", x: float, y: float) -> tuple[NDArray[np.float64], 
 
 
 def _icrs(wcs: "WCS", x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Positions (n, 2) of pixels, degrees."""
+    """Return the ICRS positions (n, 2) of pixels, degrees."""
     frame, kind = wcs.wcs.radesys.strip(), wcs.wcs.lngtyp.strip()
-    # Transformations of single positions by astropy take milliseconds, as long as all of reading a cutout.
+    # astropy takes milliseconds to transform a single position, as long as reading a whole cutout.
     rotates = kind == "GLON" or (kind == "RA" and frame in ("ICRS", "FK5"))
     if not rotates:
         sky = wcs.pixel_to_world(x, y).icrs
@@ -122,7 +122,7 @@ def _rotation(kind: str, equinox: float) -> NDArray[np.float64]:
 
 
 def _basis(radec: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit vectors (n, 3, 3) to the east, to the north and outward at positions."""
+    """Return the unit vectors (n, 3, 3) to the east, to the north and outward at positions."""
     ra, dec = np.radians(radec).T
     zero = np.zeros_like(ra)
     east = [-np.sin(ra), np.cos(ra), zero]
@@ -132,7 +132,7 @@ def _basis(radec: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _points(basis: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vectors (n, 3) to points of tangent planes."""
+    """Return the vectors (n, 3) to points of tangent planes."""
     return basis[:, 2] + np.einsum("nk,nkv->nv", offset * _ARCSEC, basis[:, :2])
 
 

@@ -11,10 +11,10 @@ __all__ = ["walk"]
 
 
 def walk(folder: str) -> Iterator[str]:
-    """Yield the files below a folder, and Zarr stores as one path each; hidden names are passed over.
+    """Yield the files below a folder, and each Zarr store as one path; hidden names are skipped.
 
-    Links to folders are followed, each folder once, whichever way it is reached. Folders that cannot be read are warned
-    of.
+    Links to folders are followed, and each folder is visited once, even if several paths lead to it. A folder that
+    cannot be read causes a warning.
     """
     waiting = [folder]
     seen: set[tuple[int, int]] = set()
@@ -29,20 +29,20 @@ def walk(folder: str) -> Iterator[str]:
             folders, names = _inside(parent)
         except OSError as exc:
             warnings.warn(
-                f"The folder {escaped(parent)[-200:]} cannot be read and is left out: {exc.strerror}.",
+                f"The folder {escaped(parent)[-200:]} cannot be read and is skipped: {exc.strerror}.",
                 UserWarning,
                 stacklevel=2,
             )
             continue
         waiting.extend(sorted(folders, reverse=True))
-        # The same for all files, which may be a million.
+        # The prefix is computed once for all files, of which there may be a million.
         before = os.path.normpath(os.path.join(parent, "x"))[:-1]
         for name in sorted(names):
             yield before + name
 
 
 def _inside(folder: str) -> tuple[list[str], list[str]]:
-    """Return the paths of the folders in a folder and the names of all else in it, Zarr stores too, in any order."""
+    """Return the paths of the subfolders and the names of all other entries, including Zarr stores, in any order."""
     folders: list[str] = []
     names: list[str] = []
     with os.scandir(folder) as found:
@@ -60,5 +60,5 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link in a circle: reading it will fail as that of a file does.
+        # The link is circular: reading it will fail as it does for a file.
         return False

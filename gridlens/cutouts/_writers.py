@@ -16,18 +16,18 @@ __all__ = ["write_npz"]
 
 
 def write_npz(path: str | os.PathLike[str], cutouts: CutoutSet) -> None:
-    """Write a set as one npz shard, whole or not at all.
+    """Write a set as one npz shard, atomically.
 
-    The shard holds `pixels` (n, H, W, 3), `bands`, `bcg_xy`, `pixel_scale`, `ids` (fixed-width text, nothing pickled),
-    each of the metadata names of which any value is known, `sky_axes` and `bcg_radec` where any orientation is known,
-    and `flags` where any is set. Paths are not kept. n = 0 gives a valid, empty shard.
+    The shard holds `pixels` (n, H, W, 3), `bands`, `bcg_xy`, `pixel_scale`, `ids` (fixed-width strings, not pickled),
+    every metadata name with a known value, `sky_axes` and `bcg_radec` if any orientation is known, and `flags` if any
+    is set. Paths are not stored. n = 0 gives a valid, empty shard.
 
     Parameters
     ----------
     path : str or path
-        Ends in .npz. A file that is there is replaced once the new one is complete.
+        Must end in .npz. An existing file is replaced once the new one is complete.
     cutouts : CutoutSet
-        What to write.
+        The cutouts to write.
 
     Raises
     ------

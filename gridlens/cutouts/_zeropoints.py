@@ -1,4 +1,4 @@
-"""AB zero points of g, r and i, and the factors to the flux unit of the package."""
+"""AB zero points of g, r and i, and the factors that convert to the flux unit of the package."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ REFERENCE_ZEROPOINT = 27.0
 
 
 def checked_zeropoints(zeropoint: float | Mapping[str, float] | None) -> ByBand | None:
-    """Return the AB zero points of g, r and i that a user stated; raise CutoutError if they are invalid."""
+    """Return the AB zero points of g, r and i given by the user; raise CutoutError if they are invalid."""
     if zeropoint is None:
         return None
     given = zeropoint if isinstance(zeropoint, Mapping) else dict.fromkeys(BANDS, zeropoint)
@@ -33,7 +33,7 @@ def checked_zeropoints(zeropoint: float | Mapping[str, float] | None) -> ByBand 
 
 
 def flux_factors(zeropoints: Sequence[float] | None) -> NDArray[np.float32]:
-    """Return what brings g, r and i to zero point 27; 1 where the zero points are unknown."""
+    """Return the factors that bring g, r and i to zero point 27; 1 if the zero points are unknown."""
     return np.ones(len(BANDS), dtype=np.float32) if zeropoints is None else to_reference(zeropoints)
 
 

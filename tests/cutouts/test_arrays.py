@@ -72,7 +72,7 @@ def test_wrong_shape_says_which_flag_settles_it(read, shape):
 
 
 def test_a_shape_that_could_be_either_is_refused(read):
-    with pytest.raises(CutoutError, match="either axis may hold the 3 bands"):
+    with pytest.raises(CutoutError, match="either axis could hold the 3 bands"):
         read(np.zeros((3, 60, 3)))
 
 

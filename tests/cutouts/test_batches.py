@@ -118,13 +118,13 @@ def test_set_raises_at_the_first_failure(folder):
 
 
 def test_set_skips_failures_with_a_warning_that_names_them(folder):
-    with pytest.warns(UserWarning, match=r"2 cutouts could not be read and are left out: .*broken\.npz, .*flat\.npy"):
+    with pytest.warns(UserWarning, match=r"2 cutouts could not be read and are omitted: .*broken\.npz, .*flat\.npy"):
         cutouts = CutoutSet.read([folder / "one0.npz", folder / "broken.npz", folder / "flat.npy"], on_error="skip")
     assert cutouts.ids.tolist() == ["one0"]
 
 
 def test_set_of_failures_alone_is_an_error(folder):
-    with pytest.raises(CutoutError, match=r"None of the 2 cutouts can be read\. The first is .*broken\.npz"):
+    with pytest.raises(CutoutError, match=r"None of the 2 cutouts can be read\. The first one is .*broken\.npz"):
         CutoutSet.read([folder / "broken.npz", folder / "flat.npy"], on_error="skip")
 
 

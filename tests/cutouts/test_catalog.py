@@ -220,7 +220,9 @@ def test_exchanged_coordinates_are_seen_where_nothing_matches(tmp_path, rng):
     known = {"ra": [30.0, 40.0], "dec": [10.0, -20.0]}
     write_npz(tmp_path / "shard.npz", CutoutSet(rng.normal(size=(2, 48, 48, 3)), metadata=known))
     swapped = pd.DataFrame({"ra": known["dec"], "dec": known["ra"], "z": [0.1, 0.2]})
-    with pytest.warns(UserWarning, match=r"2 of 2 cutouts have no row .* exchanged 2 have one: exchange the columns"):
+    with pytest.warns(
+        UserWarning, match=r"2 of 2 cutouts have no row .* exchanged, 2 would have one: exchange the columns"
+    ):
         CutoutSet.read(tmp_path, catalog=swapped)
 
 

@@ -96,8 +96,8 @@ def test_what_is_stored_is_read_and_the_rest_is_one_failure(tmp_path, pixels, cl
     np.testing.assert_array_equal(batch.cutouts.pixels, pixels)
     (failure,) = batch.failures
     assert failure.message == (
-        "The file is damaged or cut off: its header claims 1000000000000 cutouts, and it can hold 3. Fetch or write it "
-        "again. Its first 3 cutouts could be read."
+        "The file is damaged or truncated: its header claims 1000000000000 cutouts, but it can hold only 3. Download "
+        "or write it again. Its first 3 cutouts could be read."
     )
 
 
@@ -109,7 +109,7 @@ def test_claims_make_no_partitions(tmp_path, pixels, claim, monkeypatch):
     batches = [batch for partition in reader.partitions() for batch in reader.read(partition)]
     assert sum(len(batch.cutouts) for batch in batches if batch.cutouts is not None) == 3
     (failure,) = [failure for batch in batches for failure in batch.failures]
-    assert "can hold 3" in failure.message
+    assert "can hold only 3" in failure.message
 
 
 def test_partitions_of_a_true_file_are_made_when_they_are_asked_for(tmp_path, monkeypatch):
@@ -227,7 +227,7 @@ def test_hdf5_that_was_never_written_holds_nothing(tmp_path):
         file.create_dataset("pixels", shape=(10**9, 50, 50, 3), dtype="f4")
     assert (tmp_path / "a.h5").stat().st_size < 3000
     assert count_cutouts(tmp_path) == 1
-    with pytest.raises(CutoutError, match="claims 1000000000 cutouts, and it can hold 0"):
+    with pytest.raises(CutoutError, match="claims 1000000000 cutouts, but it can hold only 0"):
         CutoutSet.read(tmp_path, pixel_scale=0.3)
 
 

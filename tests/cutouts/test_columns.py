@@ -51,7 +51,7 @@ def test_a_stated_column_goes_before_the_known_names(tmp_path):
     assert frame.iloc[0].tolist() == ["a", 4.0, 2.0]
     with pytest.raises(GridlensError, match=r"must name columns among id, ra, .*Got 'mass' instead"):
         read_catalog(tmp_path / "c.csv", columns={"mass": "z"})
-    with pytest.raises(GridlensError, match=r"no column 'rich' to be read as richness\. It has id, richness,"):
+    with pytest.raises(GridlensError, match=r"no column 'rich', which was given for richness\. It has id, richness,"):
         read_catalog(tmp_path / "c.csv", columns={"richness": "rich"})
 
 
@@ -140,7 +140,7 @@ def test_units_that_cannot_be(tmp_path, column, value, words):
         with pytest.raises(GridlensError, match=words):
             read_catalog(tmp_path / "c.csv")
         return
-    with pytest.warns(UserWarning, match=words + ".* It is left out"):
+    with pytest.warns(UserWarning, match=words + ".* It is omitted"):
         assert read_catalog(tmp_path / "c.csv").columns.tolist() == ["id"]
     name = {"seeing": "seeing", "mass": "log_mass", "depth": "depth", "z": "redshift"}[column.split()[0]]
     with pytest.raises(GridlensError, match=words):

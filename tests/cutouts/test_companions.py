@@ -113,7 +113,7 @@ def test_two_images_of_which_nothing_says_which_is_meant_are_refused(tmp_path, r
         fits.HDUList([fits.PrimaryHDU(), *images]).writeto(tmp_path / f"a_{band}.fits")
     with pytest.raises(CutoutError, match=r"holds 2 images \(unnamed, unnamed\).*Name its extension SCI"):
         CutoutSet.read(tmp_path)
-    with pytest.raises(CutoutError, match="several images of one place"):
+    with pytest.raises(CutoutError, match="several images of the same field"):
         TileIndex([str(tmp_path / "a_g.fits")], "g")
 
 
@@ -121,7 +121,7 @@ def test_a_file_of_maps_alone_is_refused(tmp_path):
     for band in "gri":
         hdu = fits.ImageHDU(np.ones((SIDE, SIDE), "f4"), header_of(gnomonic(SCALE, SIDE)), name="WHT")
         fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / f"a_{band}.fits")
-    with pytest.raises(CutoutError, match=r"only maps beside a science image \(WHT\)"):
+    with pytest.raises(CutoutError, match=r"only companion maps, no science image \(WHT\)"):
         CutoutSet.read(tmp_path)
 
 

@@ -81,7 +81,7 @@ def test_fits_is_read_under_other_names(tmp_path, pixels, wcs_header, name):
 def test_pictures_are_never_read_as_calibrated(tmp_path, rng, kind, name):
     path = tmp_path / name
     Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(path, format=kind)
-    with pytest.raises(CutoutError, match=r"is a picture, whatever its name says.*uncalibrated=True"):
+    with pytest.raises(CutoutError, match=r"content of the file is a picture.*uncalibrated=True"):
         CutoutSet.read(path)
     assert CutoutSet.read(path, pixel_scale=0.3, uncalibrated=True).flags.tolist() == [CutoutFlag.UNCALIBRATED]
 
@@ -89,7 +89,11 @@ def test_pictures_are_never_read_as_calibrated(tmp_path, rng, kind, name):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.npy", gzip.compress(b"anything", mtime=0), "is compressed with gzip, which only FITS images may be"),
+        (
+            "a.npy",
+            gzip.compress(b"anything", mtime=0),
+            "is compressed with gzip, which is supported for FITS images only",
+        ),
         ("a.h5", b"\xfd7zXZ\0" + bytes(50), "is compressed with xz"),
         ("a.fits", b"<html>404 not found</html>", "web page"),
         ("a.npz", b"<!DOCTYPE html>", "web page, perhaps the error message of a server"),

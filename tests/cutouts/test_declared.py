@@ -27,9 +27,9 @@ def flags_of(path, **options):
     ("options", "unknown", "ways_out"),
     [
         ({}, "the order of its bands and its pixel scale", 'bands="gri" and pixel_scale=ARCSEC, or name the survey'),
-        ({"pixel_scale": 0.3}, "the order of its bands,", 'State it with bands="gri".'),
-        ({"survey": "hsc"}, "the order of its bands,", 'State it with bands="gri".'),
-        ({"bands": "irg"}, "its pixel scale,", "State it with pixel_scale=ARCSEC, or name the survey"),
+        ({"pixel_scale": 0.3}, "the order of its bands,", 'Give it with bands="gri".'),
+        ({"survey": "hsc"}, "the order of its bands,", 'Give it with bands="gri".'),
+        ({"bands": "irg"}, "its pixel scale,", "Give it with pixel_scale=ARCSEC, or name the survey"),
     ],
 )
 def test_an_npy_that_nothing_describes_is_refused_before_the_work(tmp_path, cutout, options, unknown, ways_out):
@@ -52,7 +52,7 @@ def test_the_command_names_the_options_that_an_npy_needs(tmp_path, cutout):
     result = CliRunner().invoke(main, ["score", str(tmp_path / "a.npy"), "--jobs", "1"])
     assert result.exit_code == 1
     assert (
-        "State them with --bands gri and --pixel-scale ARCSEC, or name the survey with --survey NAME."
+        "Give them with --bands gri and --pixel-scale ARCSEC, or name the survey with --survey NAME."
         in (result.stderr.splitlines()[-1])
     )
 

@@ -107,7 +107,10 @@ def test_the_content_tells_the_format(tmp_path, data, name):
         (b'[{"id": "A", "ra": 150.1, "dec": 2.2}]', "it is JSON"),
         (b"+----+-------+\n| id | ra    |\n+----+-------+\n", "a table drawn with lines"),
         (b"id;ra;dec\nA;150,1;2,2\n", "must be numbers in degrees. Got '150,1' instead"),
-        (b"id,coord_ra,coord_dec\nA,1.2,0.3\n", "'coord_ra' .* has no unit, and its values may be radians or degrees"),
+        (
+            b"id,coord_ra,coord_dec\nA,1.2,0.3\n",
+            "'coord_ra' .* has no unit, and its values could be radians or degrees",
+        ),
         (VOTABLE.replace("<TR>", "<TR").encode(), "not well-formed XML"),
     ],
 )
@@ -215,7 +218,7 @@ def test_magnitudes_and_sizes_of_objects_are_no_metadata(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text("id,g,r,i,z\nA,21,20,19.8,0.5\n")
     with pytest.warns(
-        UserWarning, match=r"'z' .* next to g and r and is taken for a magnitude.* columns=\{\"redshift\""
+        UserWarning, match=r"'z' .* next to g and r and is treated as a magnitude.* columns=\{\"redshift\""
     ):
         assert read_catalog(path).columns.tolist() == ["id"]
     assert read_catalog(path, columns={"redshift": "z"})["redshift"].tolist() == [0.5]

@@ -57,7 +57,7 @@ def test_cube_with_a_keyword_per_band(write_cube, cutout, keys):
 
 def test_cube_that_does_not_name_its_bands_says_which_flag_settles_it(write_cube, cutout):
     path = write_cube(cutout[..., ::-1])
-    with pytest.raises(CutoutError, match=r"does not say which bands .*bands=\"gri\""):
+    with pytest.raises(CutoutError, match=r"does not give the bands .*bands=\"gri\""):
         CutoutSet.read(path)
     np.testing.assert_array_equal(CutoutSet.read(path, bands="irg").pixels[0], cutout)
 
@@ -204,7 +204,7 @@ def test_zero_points_in_the_primary_header_of_extensions(tmp_path, cutout, wcs_h
 
 def test_units_that_differ_say_which_flag_settles_it(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header(), g={"BUNIT": "adu"}, r={"BUNIT": "adu"}, i={"BUNIT": "electron"})
-    with pytest.raises(CutoutError, match=r"differ in their unit \(g adu, r adu, i electron\).*zeropoint="):
+    with pytest.raises(CutoutError, match=r"have different units \(g adu, r adu, i electron\).*zeropoint="):
         CutoutSet.read(tmp_path)
 
 
@@ -234,7 +234,7 @@ def test_truncated_fits_is_a_sentence(tmp_path, cutout, wcs_header, write_bands,
 def test_a_text_file_named_fits_is_a_sentence(tmp_path):
     for text, words in (
         ("<html>404 Not Found</html>", "is a web page"),
-        ("hello\n", "damaged or not what its name says"),
+        ("hello\n", "damaged or does not match its name"),
     ):
         (tmp_path / "A.fits").write_text(text * 200)
         with pytest.raises(CutoutError, match=words):

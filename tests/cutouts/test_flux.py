@@ -76,7 +76,7 @@ def test_flux_per_wavelength_needs_the_wavelength():
 
 def test_two_zero_points_that_differ_are_refused():
     header = fits.Header({"BUNIT": "nJy", "MAGZERO": 27.0})
-    with pytest.raises(CutoutError, match=r"two zero points: 27\.000 mag, and 31\.400 by its unit 'nJy'"):
+    with pytest.raises(CutoutError, match=r"two zero points: 27\.000 mag, and 31\.400 mag from its unit 'nJy'"):
         band_zeropoints([header] * 3, None, None)
     agreeing = fits.Header({"BUNIT": "nJy", "MAGZERO": 31.4})
     assert band_zeropoints([agreeing] * 3, None, None) == pytest.approx([31.4] * 3)

@@ -155,7 +155,7 @@ def test_pieces_end_with_chunks(write, pixels, small_pieces, chunk, lengths, mon
 def test_chunks_too_large_for_memory_are_split_with_a_warning(write, pixels, small_pieces, monkeypatch):
     monkeypatch.setattr(_chunks, "_MAX_PIECE_BYTES", 5 * 50 * 50 * 3 * 4)
     path = write(pixels=pixels, chunks=(12, 10, 10, 1), compression="gzip")
-    with pytest.warns(UserWarning, match=r"a\.h5 keeps 12 cutouts in each chunk.*is read 3 times"):
+    with pytest.warns(UserWarning, match=r"a\.h5 stores 12 cutouts in each chunk.*is read 3 times"):
         cutouts = CutoutSet.read(path, pixel_scale=0.2)
     np.testing.assert_array_equal(cutouts.pixels, pixels)
 
@@ -193,7 +193,7 @@ def test_no_cutouts_is_an_empty_set(write):
         ({"flux": np.zeros(3)}, "There is no array 'pixels' in the file, only flux"),
         ({}, "only nothing"),
         ({"pixels": np.zeros((4, 50, 50, 3), complex)}, "must be real numbers"),
-        ({"pixels": np.array(["a", "b"], dtype=object)}, "values of type object, and pixels must be real numbers"),
+        ({"pixels": np.array(["a", "b"], dtype=object)}, "values of type object, but pixels must be real numbers"),
         ({"pixels": np.zeros((4, 50, 50, 2))}, r"shape \(4, 50, 50, 2\)"),
         ({"pixels": np.zeros((4, 50, 50, 3)), "ids": [b"a", b"b"]}, "'ids' must have one entry per cutout, 4. Got 2"),
         ({"pixels": np.zeros((4, 50, 50, 3)), "redshift": np.zeros(2)}, "'redshift' must have one entry per cutout, 4"),
@@ -215,7 +215,7 @@ def test_what_cannot_be_cutouts_fails_alone(write, pixels, arrays, words):
 def test_a_group_in_the_place_of_the_pixels_is_a_sentence(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_group("pixels")
-    with pytest.raises(CutoutError, match="group 'pixels' where an array is looked for"):
+    with pytest.raises(CutoutError, match="group 'pixels' where an array is expected"):
         CutoutSet.read(tmp_path / "a.h5")
 
 
@@ -239,7 +239,7 @@ def test_damage_half_way_rejects_the_damaged_cutouts_alone(write, pixels, small_
     batches = list(read_batches(path.parent, pixel_scale=0.2))
     failures = [failure for batch in batches for failure in batch.failures]
     assert [failure.id for failure in failures] == ["bad_000008", "bad_000009"]
-    assert failures[0].message.startswith("Of the cutout 8 of this file: The file is damaged")
+    assert failures[0].message.startswith("Cutout 8 of this file: The file is damaged")
     ids = [name for batch in batches for name in batch.cutouts.ids]
     assert ids == [f"bad_{k:06d}" for k in range(12) if k not in (8, 9)] + [f"good_{k:06d}" for k in range(12)]
 

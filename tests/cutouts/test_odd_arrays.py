@@ -59,7 +59,7 @@ def test_dates_are_no_pixels_and_no_metadata(tmp_path, pixels, dtype):
     np.savez(tmp_path / "c.npz", pixels=pixels, ids=np.zeros(3, dtype))
     (batch,) = read_batches(tmp_path, pixel_scale=0.3)
     assert [failure.message.split(".")[0] for failure in batch.failures] == [
-        f"The array holds values of type {np.dtype(dtype)}, and pixels must be real numbers",
+        f"The array holds values of type {np.dtype(dtype)}, but pixels must be real numbers",
         "The array 'redshift' must hold numbers",
         "The array 'ids' must hold text or numbers",
     ]
@@ -125,14 +125,14 @@ def test_a_pixel_scale_that_is_no_number_rejects_the_cutout_alone(read, pixels):
 
 
 def test_positions_that_mean_unknown_are_the_centre(read, pixels):
-    with pytest.warns(UserWarning, match=r"taken as unknown: 1 in 'bcg_x' \(such as -99\)") as caught:
+    with pytest.warns(UserWarning, match=r"treated as unknown: 1 in 'bcg_x' \(such as -99\)") as caught:
         cutouts = read(pixels=pixels, bcg_xy=[[10, 20], [np.nan, 3], [-99, -99]], pixel_scale=0.3)
     assert len(caught) == 1
     assert cutouts.bcg_xy.tolist() == [[10, 20], [24.5, 24.5], [24.5, 24.5]]
 
 
 def test_a_position_of_all_cutouts_may_be_unknown_too(read, pixels):
-    with pytest.warns(UserWarning, match="taken as unknown"):
+    with pytest.warns(UserWarning, match="treated as unknown"):
         cutouts = read(pixels=pixels, bcg_xy=np.array([-99.0, -99.0]), pixel_scale=0.3)
     assert cutouts.bcg_xy.tolist() == [[24.5, 24.5]] * 3
 

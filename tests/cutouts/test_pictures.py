@@ -75,7 +75,7 @@ def test_the_rotation_of_exif_is_made(write, rgb):
 def test_grey_is_refused(write, rgb, mode):
     grey = np.repeat(rgb[..., :1], 3, axis=-1)
     path = write(rgb[..., 0].astype(np.uint16) * 256) if mode == "I;16" else write(grey, mode=mode)
-    with pytest.raises(CutoutError, match=r"The picture is grey.*red, green and blue.*stand for i, r and g"):
+    with pytest.raises(CutoutError, match=r"The picture is grey.*red, green and blue.*represent i, r and g"):
         read(path)
 
 
@@ -100,7 +100,7 @@ def png16(path, rgb):
 
 def test_16_bits_a_channel_are_not_cut_to_8_in_silence(tmp_path, rgb):
     png16(tmp_path / "a.png", rgb.astype(np.uint16) * 257)
-    with pytest.raises(CutoutError, match=r"16 bits a channel, of which only the upper 8 .* \.npy or FITS"):
+    with pytest.raises(CutoutError, match=r"16 bits per channel, of which only the upper 8 .* \.npy or FITS"):
         read(tmp_path / "a.png")
 
 

@@ -1,4 +1,4 @@
-"""Values that cannot be right are unknown, wherever they are read."""
+"""Values that are implausible are unknown, wherever they are read."""
 
 import h5py
 import numpy as np
@@ -33,7 +33,9 @@ def test_marks_are_unknown_and_counted(column, bad, good):
     with pytest.warns(UserWarning) as said:
         read = read_catalog(frame)
     assert len(said) == 1
-    assert f"cannot be right and are taken as unknown: {len(bad)} in '{column}' (row 2 {bad[0]}" in str(said[0].message)
+    assert f"are implausible and are treated as unknown: {len(bad)} in '{column}' (row 2 {bad[0]}" in str(
+        said[0].message
+    )
     values = read.iloc[:, 1]
     assert np.isfinite(values[0])
     assert values[1:].isna().all()
@@ -89,7 +91,7 @@ def test_metadata_of_arrays_follow_the_same_rule(marked, name):
 def test_files_of_one_cutout_are_warned_of_once(tmp_path):
     for k in range(3):
         np.savez(tmp_path / f"{k}.npz", pixels=PIXELS[0], pixel_scale=0.5, redshift=-99.0)
-    with pytest.warns(UserWarning, match="files of one cutout cannot be right") as said:
+    with pytest.warns(UserWarning, match="files of one cutout are implausible") as said:
         assert CutoutSet.read(tmp_path).metadata["redshift"].isna().all()
     assert len(said) == 1
 
@@ -100,7 +102,7 @@ def test_a_bcg_without_a_place_stays_at_the_centre(tmp_path, cutout, wcs_header,
     write_bands(tmp_path, cutout, wcs_header())
     catalog = pd.DataFrame({"ra": [RA], "dec": [DEC], "bcg_ra": [place[0]], "bcg_dec": [place[1]]})
     if np.abs(place[1]) < 90:
-        with pytest.warns(UserWarning, match="1 cutouts have a BCG in the catalogue that is more than a degree from"):
+        with pytest.warns(UserWarning, match="1 cutouts have a BCG in the catalogue that is more than a degree away"):
             [batch] = read_batches(tmp_path, catalog=catalog)
     else:
         [batch] = read_batches(tmp_path, catalog=catalog)

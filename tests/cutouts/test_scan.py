@@ -127,8 +127,8 @@ def test_two_files_for_a_band_are_a_problem(touch):
         ("none*", r"No cutouts match .*none\*\. Cutouts are \.npy, \.npz, \.fits"),
         ("empty", r"no cutouts in the folder .*empty\. Cutouts are \.npy"),
         ("words", r"no cutouts in the folder .*words"),
-        ("words/a.txt", r"a\.txt is of no known kind\. Cutouts are"),
-        ("weights", r"only weights, PSFs, masks and the like"),
+        ("words/a.txt", r"a\.txt is of an unknown kind\. Cutouts are"),
+        ("weights", r"only companion maps, such as weights, PSFs and masks"),
     ],
 )
 def test_nothing_to_read_is_a_sentence(touch, item, words):
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_read_is_warned_of(touch, monkeypatch):
         return original(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.warns(UserWarning, match=r"The folder .*closed cannot be read and is left out: Permission denied"):
+    with pytest.warns(UserWarning, match=r"The folder .*closed cannot be read and is skipped: Permission denied"):
         assert ids(folder) == ["A"]
 
 

@@ -232,7 +232,7 @@ def test_headers_go_before_the_zero_point_of_the_survey(tmp_path, cutout, wcs_he
 
 def test_one_zero_point_is_not_filled_in_for_two_units(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header(), g={"BUNIT": "adu"}, r={"BUNIT": "electron"}, i={"BUNIT": "electron"})
-    with pytest.raises(CutoutError, match="differ in their unit"):
+    with pytest.raises(CutoutError, match="have different units"):
         CutoutSet.read(tmp_path, survey="lsst")
 
 

@@ -152,7 +152,7 @@ def test_no_usable_image_is_an_error(tmp_path):
     with pytest.raises(CutoutError, match="no two-dimensional image with a celestial WCS"):
         TileIndex([str(tmp_path / "a.fits")], "g")
     (tmp_path / "b.fits").write_text("not FITS")
-    with pytest.raises(CutoutError, match="damaged or not what its name says"):
+    with pytest.raises(CutoutError, match="damaged or does not match its name"):
         TileIndex([str(tmp_path / "b.fits")], "g")
 
 
@@ -169,5 +169,5 @@ def test_the_files_of_a_band(tmp_path):
         image_files(str(tmp_path / "x*.fits"), "i")
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "c_z.fits").touch()
-    with pytest.raises(CutoutError, match="images of z and none of the band i"):
+    with pytest.raises(CutoutError, match="images of z but none of the band i"):
         image_files(tmp_path / "only", "i")

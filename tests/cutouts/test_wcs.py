@@ -88,7 +88,7 @@ def test_numbers_in_quotes_are_numbers_and_other_text_is_refused():
     quoted = plain(CRVAL1=str(RA), CD1_1=str(-SCALE / 3600).upper().replace("E", "D"))
     world = parse_wcs(wcs_cards(quoted)).pixel_to_world_values(10.0, 20.0)
     np.testing.assert_allclose(world, WCS(plain()).pixel_to_world_values(10.0, 20.0))
-    with pytest.raises(CutoutError, match="CRPIX1 = 'abc', and the WCS needs a number"):
+    with pytest.raises(CutoutError, match="CRPIX1 = 'abc', but the WCS needs a number"):
         wcs_cards(plain(CRPIX1="abc"))
 
 

@@ -141,7 +141,7 @@ def test_damage_half_way_rejects_the_damaged_cutouts_alone(write, pixels, monkey
     batches = list(read_batches(path.parent, pixel_scale=0.2))
     failures = [failure for batch in batches for failure in batch.failures]
     assert [(failure.id, failure.path) for failure in failures] == [("A8", str(path)), ("A9", str(path))]
-    assert failures[0].message.startswith("Of the cutout 8 of this file: The file is damaged")
+    assert failures[0].message.startswith("Cutout 8 of this file: The file is damaged")
     assert sum(len(batch.cutouts) for batch in batches) == 10 + 12
 
 
@@ -170,8 +170,8 @@ def test_damaged_stores_are_sentences(tmp_path, write, pixels):
     messages = {failure.id: failure.message for failure in batch.failures}
     assert set(messages) == {"empty", "file", "zip", "cut", "none", "flat", "words"}
     for name in ("empty", "file", "zip", "cut", "none"):
-        assert messages[name].startswith("The file is damaged or not what its name says"), messages[name]
-    assert "either axis" in messages["flat"] or "needs (H, W, 3)" in messages["flat"]
+        assert messages[name].startswith("The file is damaged or does not match its name"), messages[name]
+    assert "either axis" in messages["flat"] or "must have (H, W, 3)" in messages["flat"]
     assert "must be real numbers" in messages["words"]
 
 

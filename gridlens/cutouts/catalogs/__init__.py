@@ -1,4 +1,4 @@
-"""Catalogues of clusters: reading them, naming their columns, joining them to cutouts by id or position."""
+"""Cluster catalogues: reading, column names, and joins to cutouts by id or position."""
 
 from gridlens.cutouts.catalogs._catalog import read_catalog
 

@@ -1,4 +1,4 @@
-"""Read catalogues of clusters."""
+"""Read cluster catalogues."""
 
 import re
 import warnings
@@ -25,45 +25,44 @@ _OPTIONAL = frozenset(METADATA_NAMES) - {"ra", "dec"}
 
 
 def read_catalog(catalog: CatalogLike, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Read a catalogue of clusters.
+    """Read a cluster catalogue.
 
     Parameters
     ----------
     catalog : str, path, DataFrame or astropy Table
-        Delimited text (CSV, with semicolons or tabs, of VizieR, TOPCAT or SExtractor), a FITS or FITS_LDAC table, ECSV,
-        VOTable, IPAC or CDS table, Parquet file or folder of them (HATS), plain or compressed with gzip, bzip2 or xz.
-        The first bytes of the file decide the format.
-        Columns are found by the names that catalogues give them, in any case: `id` (name, cluster_id, ...), `ra` and
-        `dec` (RAJ2000, RA [deg], ...), `bcg_x` and `bcg_y` in 0-based pixels, or `bcg_ra` and `bcg_dec`, and the
-        metadata names (z, lambda, LAMBDA_CHISQ, zlens, ...). Columns of the index are columns as others are; `z` beside
-        `g` and `r` is a magnitude; `FWHM` is the seeing only if it has a unit. Units that the file states, or a header
-        such as ``RA [hourangle]`` or ``M500 [1e14 solMass]``, are converted; right ascension as text (12:09:23.7) is in
-        hours where no unit says degrees. Lines of a CSV that begin with # are remarks. Of several tables in a file
-        the one with positions is read.
+        Delimited text (CSV, semicolons or tabs, also as written by VizieR, TOPCAT or SExtractor), a FITS, FITS_LDAC,
+        ECSV, VOTable, IPAC or CDS table, or a Parquet file or folder of Parquet files (HATS), plain or compressed with
+        gzip, bzip2 or xz. The format is determined from the first bytes of the file. Columns are found by their common
+        names, ignoring case: `id` (name, cluster_id, ...), `ra` and `dec` (RAJ2000, RA [deg], ...), `bcg_x` and `bcg_y`
+        in 0-based pixels, or `bcg_ra` and `bcg_dec`, and the metadata names (z, lambda, LAMBDA_CHISQ, zlens, ...).
+        Index levels are treated as columns; `z` next to `g` and `r` is a magnitude; `FWHM` is the seeing only if it has
+        a unit. Units given by the file, or by a header such as ``RA [hourangle]`` or ``M500 [1e14 solMass]``, are
+        converted; right ascension as text (12:09:23.7) is in hours unless its unit is degrees. Lines of a CSV that
+        begin with # are comments. If a file holds several tables, the one with positions is read.
     columns : mapping of str to str, default=None
-        Columns of the catalogue by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``. They override the
-        names that are found.
+        Mapping of the names used here to columns of the catalogue, such as ``{"richness": "LAMBDA_CHISQ"}``. It
+        overrides the columns found by name.
 
     Returns
     -------
     DataFrame
-        The columns that were understood, under the names used here: `id` as str ("" where missing), the others float64
+        The recognized columns, under the names used here: `id` as str ("" where missing), the others float64
         in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN where missing. All
-        rows are kept but lines of a CSV with more values than columns. Values that are not numbers, and those that
-        cannot be right, such as a redshift of -99, become NaN, and one warning counts them. `ra` and `dec` stay
-        as they are, on the sky or not.
+        rows are kept, except lines of a CSV with more values than columns. Values that are not numbers and implausible
+        values, such as a redshift of -99, become NaN, and one warning counts them. `ra` and `dec` are not changed, even
+        if they are invalid.
 
     Raises
     ------
     GridlensError
-        The file cannot be read, has neither `id` nor `ra` and `dec`, or a position, a place of the BCG or a column of
-        `columns` holds no number at all or is in a unit that cannot be converted, or ids are floating-point numbers
-        too large to be exact. Other columns of that kind are left out with a warning.
+        The file cannot be read; it has neither `id` nor `ra` and `dec`; a position, a BCG position or a column given in
+        `columns` has no numeric value or a unit that cannot be converted; or ids are floating-point numbers too large
+        to be exact. Other columns without numbers or with such a unit are omitted with a warning.
 
     Notes
     -----
-    A cutout takes the first row whose `id` equals its own, or else the nearest row within 2 arcsec of its centre. Ids
-    are compared as text: 7, 7.0 and "7" are equal, and "007" is another.
+    A cutout is matched to the first row with the same `id`, or else to the nearest row within 2 arcsec of its centre.
+    Ids are compared as text: 7, 7.0 and "7" are equal, but "007" differs.
 
     Examples
     --------
@@ -79,7 +78,7 @@ def read_catalog(catalog: CatalogLike, *, columns: Mapping[str, str] | None = No
 def read_with_kept(
     catalog: CatalogLike, columns: Mapping[str, str] | None, keep: Sequence[str]
 ) -> tuple[pd.DataFrame, KeptColumns]:
-    """Read a catalogue as `read_catalog` does, and the columns `keep` of the same rows as they are.
+    """Read a catalogue like `read_catalog`, and return the columns `keep` of the same rows unchanged.
 
     Raises
     ------
@@ -112,7 +111,7 @@ def read_with_kept(
 
 
 def catalog_frame(catalog: CatalogLike) -> pd.DataFrame | None:
-    """Return the values of a table in memory with its units, for a digest of them; None for a file."""
+    """Return the values and units of a table in memory, to compute their digest; None for a file."""
     if isinstance(catalog, pd.DataFrame):
         return catalog
     if not _is_astropy(catalog):
@@ -136,18 +135,18 @@ def _astropy_source(table: Any) -> TableSource:
 
 
 class _Read(NamedTuple):
-    """A catalogue as it is written."""
+    """Columns of a catalogue before conversion."""
 
     frame: pd.DataFrame
     chosen: dict[str, Any]
-    """columns by the names used here"""
+    """columns under the names used here"""
     units: Mapping[Any, str]
     said: list[str]
-    """what the user should know, in sentences"""
+    """messages for the user, one sentence each"""
     kept: pd.DataFrame
-    """the columns to keep"""
+    """the columns to keep, unchanged"""
     typed: bool
-    """whether these have types, or are text"""
+    """whether the kept columns have types; False if they are text"""
 
 
 def _read_source(table: TableSource, columns: Mapping[str, str] | None, keep: Sequence[str], source: str) -> _Read:
@@ -155,7 +154,7 @@ def _read_source(table: TableSource, columns: Mapping[str, str] | None, keep: Se
     check_kept(keep, table.names, source)
     frame = table.read(set(chosen.values()), {chosen["id"]} if "id" in chosen else set())
     said = [f"In the catalogue {source} {note}." for note in table.notes]
-    # Text as it is written: types are found among all rows, and no digit is lost.
+    # Columns to keep are read as text: types are inferred from all rows, and no digit is lost.
     kept = table.read(keep, () if table.typed else keep) if keep else pd.DataFrame(index=frame.index)
     return _Read(
         frame, chosen, table.units, said + _magnitude(table.names, chosen, source), kept[_once(keep)], table.typed
@@ -171,13 +170,13 @@ def _magnitude(names: Any, chosen: Mapping[str, Any], source: str) -> list[str]:
     if column is None or "redshift" in chosen:
         return []
     return [
-        f"The column {str(column)!r} of the catalogue {source} is next to g and r and is taken for a magnitude. If it "
-        f'is the redshift, name it: columns={{"redshift": "{column}"}}.'
+        f"The column {str(column)!r} of the catalogue {source} is next to g and r and is treated as a magnitude. If it "
+        f'is the redshift, use columns={{"redshift": "{column}"}}.'
     ]
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with the levels of its index as columns; one without a name counts where it is text."""
+    """Return a table with its index levels as columns; a level without a name is included only if it is text."""
     frame = frame.loc[:, ~frame.columns.duplicated()].copy(deep=False)
     for k, name in enumerate(frame.index.names):
         level = frame.index.get_level_values(k)
@@ -189,12 +188,12 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(names: Any, units: Mapping[Any, str], stated: Mapping[str, str] | None, source: str) -> dict[str, Any]:
-    """Return the columns that are understood, once ids or positions are among them."""
+    """Return the recognized columns; raise GridlensError if there are neither ids nor positions."""
     chosen = choose_columns(names, stated, source, units)
     if "id" not in chosen and not {"ra", "dec"} <= set(chosen):
         raise GridlensError(
             f"The catalogue {source} must have a column 'id', or the columns 'ra' and 'dec' in degrees. "
-            f'Got {_some(names)} instead. Name the columns that hold them: columns={{"ra": COLUMN, "dec": COLUMN}}.'
+            f'Got {_some(names)} instead. Give the names of these columns: columns={{"ra": COLUMN, "dec": COLUMN}}.'
         )
     return chosen
 
@@ -211,7 +210,7 @@ def _tidy(
     stated: Mapping[str, str] | None,
     source: str,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Rename and convert the columns that are chosen, and say in sentences what is unknown or left out."""
+    """Rename and convert the chosen columns; return them with messages about unknown values and omitted columns."""
     tidy: dict[str, Any] = {}
     strange: list[str] = []
     impossible: dict[str, NDArray[np.bool_]] = {}
@@ -225,10 +224,10 @@ def _tidy(
         try:
             numbers = read_numbers(name, frame[column], column, unit, source)
         except GridlensError as exc:
-            # A column that the caller did not name must not keep the positions from being read.
+            # A column that the caller did not name must not prevent the positions from being read.
             if name in (stated or {}) or name not in _OPTIONAL:
                 raise
-            said.append(f"{exc} It is left out.")
+            said.append(f"{exc} It is omitted.")
             continue
         tidy[name], impossible[name] = numbers.values, numbers.impossible
         strange += [numbers.strange] if numbers.strange else []
@@ -238,19 +237,19 @@ def _tidy(
         for name, mask in impossible.items()
         if len(rows := np.flatnonzero(mask))
     ]
-    for words, what in ((strange, "are not numbers"), (wrong, "cannot be right")):
+    for words, what in ((strange, "are not numbers"), (wrong, "are implausible")):
         if words:
-            said.append(f"Some values of the catalogue {source} {what} and are taken as unknown: {'; '.join(words)}.")
+            said.append(f"Some values of the catalogue {source} {what} and are treated as unknown: {'; '.join(words)}.")
     return pd.DataFrame(tidy).reset_index(drop=True), said
 
 
 def _plain(value: Any) -> Any:
-    """Write a number as Python does."""
+    """Return a number as a plain Python object."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_pairs(tidy: dict[str, Any], impossible: dict[str, NDArray[np.bool_]]) -> None:
-    """Forget places of BCGs of which one half cannot be right."""
+    """Set BCG positions to NaN if one of their coordinates is implausible."""
     for pair in PAIRS[1:]:
         if set(pair) <= tidy.keys():
             unknown = impossible[pair[0]] | impossible[pair[1]]

@@ -1,4 +1,4 @@
-"""Read the numbers of a column of a catalogue, as numbers or as text, in the units of a `CutoutSet`."""
+"""Convert a column of a catalogue, numbers or text, to numbers in the units of a `CutoutSet`."""
 
 import re
 from typing import Any, NamedTuple
@@ -22,18 +22,18 @@ _SEXAGESIMAL = re.compile(
 
 
 class Numbers(NamedTuple):
-    """The numbers of a column, and what of it was taken as unknown."""
+    """The numbers of a column, and the values that are treated as unknown."""
 
     values: NDArray[np.float64]
-    """in the units of `CutoutSet`; NaN is unknown"""
+    """in the units of `CutoutSet`; NaN means unknown"""
     strange: str
-    """how many values are not numbers, and the first of them; "" for none"""
+    """how many values are not numbers, with examples; "" if there are none"""
     impossible: NDArray[np.bool_]
-    """where a number cannot be right; the values hold NaN there"""
+    """True for implausible numbers, which are NaN in `values`"""
 
 
 def read_numbers(name: str, values: "pd.Series[Any]", column: Any, unit: str, source: str) -> Numbers:
-    """Read a column as what `name` means.
+    """Convert a column to numbers of the quantity `name`.
 
     Raises
     ------
@@ -42,10 +42,10 @@ def read_numbers(name: str, values: "pd.Series[Any]", column: Any, unit: str, so
     """
     raw, converted, strange = _numbers(name, values, column, unit, source)
     if name in PAIRS[0]:
-        # rows are rejected by their position where it is needed, and columns that are exchanged are told by it
+        # invalid positions are kept: rows are rejected later, and exchanged columns are detected by them
         impossible = np.zeros(len(raw), dtype=bool)
     else:
-        # a logarithm of what is not above 0 is NaN
+        # the logarithm of a number that is not positive is NaN
         impossible = ~np.isnan(raw) & (np.isnan(converted) | implausible(name, converted))
     usable = np.isfinite(converted) & ~impossible
     return Numbers(np.where(usable, converted, np.nan), strange, impossible)
@@ -54,7 +54,7 @@ def read_numbers(name: str, values: "pd.Series[Any]", column: Any, unit: str, so
 def _numbers(
     name: str, values: "pd.Series[Any]", column: Any, unit: str, source: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
-    """Numbers as written and as kept, NaN where there is something else, and words on that."""
+    """Return the numbers as written and as converted, NaN for other values, and a message about those."""
     if pd.api.types.is_numeric_dtype(values.dtype):
         plain = values.to_numpy(dtype=np.float64, na_value=np.nan)
         return plain, to_contract(name, plain, column, unit, source), ""
@@ -75,7 +75,7 @@ def _numbers(
     if len(rest) and not np.isfinite(numbers).any():
         raise GridlensError(
             f"The column {str(column)!r} of the catalogue {source} must be numbers"
-            f"{' in degrees' if name in ANGLES else ''}. Got {rest.iloc[0]!r} instead; name another column: "
+            f"{' in degrees' if name in ANGLES else ''}. Got {rest.iloc[0]!r} instead. Use another column: "
             f'columns={{"{name}": COLUMN}}.'
         )
     words = some_rows(column, missing, rest.tolist()) if len(rest) else ""
@@ -83,7 +83,7 @@ def _numbers(
 
 
 def some_rows(column: Any, rows: NDArray[np.intp], values: list[Any]) -> str:
-    """Say how many values of a column are meant, and which the first are."""
+    """Return a phrase with the number of affected values of a column and the first of them."""
     shown = ", ".join(
         f"row {row + 1} {repr(value)[:_SHOWN_LETTERS]}"
         for row, value in zip(rows[:_SHOWN], values[:_SHOWN], strict=True)
@@ -92,18 +92,18 @@ def some_rows(column: Any, rows: NDArray[np.intp], values: list[Any]) -> str:
 
 
 def _as_floats(text: "pd.Series[Any]") -> NDArray[np.float64]:
-    """Numbers of text and of mixed columns; infinite where they are too large."""
+    """Convert text and mixed columns to numbers; numbers that are too large become infinite."""
     try:
         return pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     except (OverflowError, TypeError, ValueError):
-        # an integer of 400 digits
+        # too large for a float, such as an integer of 400 digits
         return pd.to_numeric(text.astype(str), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _sexagesimal(text: "pd.Series[str]", hours: bool, most: float) -> NDArray[np.float64]:
-    """Degrees of "12:09:23.7", "12h09m23.7s" or "+26 40 54"; NaN of other text and beyond `most` degrees.
+    """Convert "12:09:23.7", "12h09m23.7s" or "+26 40 54" to degrees; NaN for other text and beyond `most` degrees.
 
-    A "d" or "°" makes hours degrees, an "h" degrees hours.
+    A "d" or "°" in the text means degrees and an "h" means hours, whatever `hours` is.
     """
     parts = text.str.extract(_SEXAGESIMAL)
     whole, minutes, seconds = (pd.to_numeric(parts[k], errors="coerce").to_numpy(dtype=np.float64) for k in (1, 2, 3))

@@ -1,4 +1,4 @@
-"""The columns of a catalogue: by which names they are found, and what units their numbers come in."""
+"""Column names of catalogues, and conversion of their units."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +23,8 @@ __all__ = [
     "to_contract",
 ]
 
-# Names that catalogues give to what is understood; case, a unit in brackets, "_", "-" and "." aside. The first found
-# wins.
+# Names that catalogues use for each quantity, ignoring case, a unit in brackets, "_", "-" and ".". The first name found
+# is used.
 _ALIASES: dict[str, tuple[str, ...]] = {
     "id": (
         *("id", "name", "cluster_id", "cluster_name", "cluster", "objid", "object_id", "mem_match_id"),
@@ -66,7 +66,7 @@ COLUMN_NAMES = tuple(_ALIASES)
 ANGLES = ("ra", "dec", "bcg_ra", "bcg_dec")
 assert set(METADATA_NAMES) <= set(COLUMN_NAMES)
 
-# What the numbers must end in; those in _LOGARITHMS as their decimal logarithm.
+# Units of the converted numbers; those in _LOGARITHMS are stored as decimal logarithms.
 _UNITS = {
     **dict.fromkeys(ANGLES, "deg"),
     "seeing": "arcsec",
@@ -77,37 +77,39 @@ _UNITS = {
     "log_xray_luminosity": "erg / s",
     "log_mass": "solMass",
 }
-# Between these lie logarithms of what clusters have, and above 10 to the power of the first the numbers themselves.
+# Values of clusters are between these limits as logarithms, and above 10 to the power of the lower limit as plain
+# numbers.
 _LOGARITHMS = {"log_xray_luminosity": (38.0, 48.0), "log_mass": (11.0, 17.0)}
-# Brackets behind these may hold a remark, such as "z (spec)" or "depth (5 sigma)": what is no unit is passed over.
+# Brackets after these names may hold a remark, such as "z (spec)" or "depth (5 sigma)": text that is not a unit is
+# ignored.
 _REMARKED = ("depth", "redshift", "richness")
-# What people and archives write for units that astropy spells otherwise, in small letters.
+# Common spellings, in lower case, of units that astropy spells differently.
 _SPELLINGS = {
     **dict.fromkeys(("degrees", "degs", "degree", "deg", "d:m:s", "dd:mm:ss", "dms", "°"), "deg"),
     **dict.fromkeys(("radians", "radian"), "rad"),
     **dict.fromkeys(("arcseconds", "arcsecs", "arc seconds", '"', "''", "asec"), "arcsec"),
     **dict.fromkeys(("arcminutes", "arcmins", "'"), "arcmin"),
 }
-# Of angles alone: elsewhere an hour is a time.
+# These are used for angles only: otherwise an hour is a time.
 _HOURS = {"h", "hr", "hrs", "hour", "hours", "hourangle", "h:m:s", "hh:mm:ss", "hms"}
-# Names of a frame stand behind positions as units do: RA (J2000).
+# A frame may appear after a position in place of a unit, as in RA (J2000).
 _NO_UNIT = {"", "-", "--", "none", "null", "dimensionless", "1", "j2000", "j2000.0", "icrs", "fk5"}
-_SIGN = "DE-"  # of declinations whose degrees, minutes and seconds are columns of their own
-# Without a unit these are rather the size of the object, in pixels.
+_SIGN = "DE-"  # sign of declinations whose degrees, minutes and seconds are separate columns
+# Without a unit, these are probably the size of the object in pixels.
 _NEED_UNIT = {"fwhm"}
 _BRACKET = re.compile(r"^(.*?)\s*[\[(]([^\[\]()]*(?:\([^()]*\))?)[\])]$")
 _LOG_UNIT = re.compile(r"^(?:log10|log|dex)\s*\(?\s*(.*?)\s*\)?$", re.IGNORECASE)
 
 
 def split_unit(column: Any) -> tuple[str, str]:
-    """Split "RA [deg]" into the name and the unit, "" where there is none."""
+    """Split "RA [deg]" into the name and the unit, "" if there is none."""
     text = str(column).strip()
     found = _BRACKET.match(text)
     return (found.group(1), found.group(2).strip()) if found else (text, "")
 
 
 def catalog_rank(stated: Mapping[str, str] | None) -> Rank:
-    """Return a function that ranks tables by their names: those with positions first, then those with ids."""
+    """Return a function that ranks tables by their column names: positions first, then ids."""
 
     def rank(names: Sequence[Any]) -> int:
         try:
@@ -120,7 +122,7 @@ def catalog_rank(stated: Mapping[str, str] | None) -> Rank:
 
 
 def magnitude_z(columns: Iterable[Any]) -> Any:
-    """Return the column z where it stands beside g and r, and is a magnitude and not a redshift; else None."""
+    """Return the column z if it is next to g and r, and so a magnitude rather than a redshift; else None."""
     bands = {_plain(name): column for column in columns for name, unit in [split_unit(column)] if unit in ("", "mag")}
     return bands.get("z") if {"g", "r"} <= bands.keys() else None
 
@@ -131,14 +133,14 @@ def choose_columns(
     source: str,
     units: Mapping[Any, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Find the columns that are understood: the catalogue's by ours, those that are stated first.
+    """Map the names used here to columns of the catalogue; columns given by the caller take precedence.
 
-    `units` are those that the file states besides its names.
+    `units` are the units that the file gives separately from the column names.
 
     Raises
     ------
     GridlensError
-        A name that is stated is not one of ours, or its column is not in the catalogue.
+        A name given by the caller is unknown, or its column is not in the catalogue.
     """
     columns = list(columns)
     plain: dict[str, Any] = {}
@@ -154,7 +156,7 @@ def choose_columns(
         column = next((column for column in columns if str(column) == str(wanted)), plain.get(_plain(wanted)))
         if column is None:
             raise GridlensError(
-                f"The catalogue {source} has no column {wanted!r} to be read as {name}. It has "
+                f"The catalogue {source} has no column {wanted!r}, which was given for {name}. It has "
                 f"{', '.join(map(str, columns)) or 'no columns'}."
             )
         chosen[name] = column
@@ -178,20 +180,20 @@ def _has_needed_unit(name: str, column: Any, units: Mapping[Any, str]) -> bool:
 
 
 def in_hours(name: str, unit: str) -> bool:
-    """Whether text such as 12:09:23.7 in a column of this name and unit is in hours: right ascensions without one."""
+    """Return whether text such as 12:09:23.7 in this column is in hours, as for right ascensions without a unit."""
     unit = unit.strip().lower()
     return unit in _HOURS or (name in ("ra", "bcg_ra") and unit in _NO_UNIT)
 
 
 def to_contract(name: str, values: NDArray[np.float64], column: Any, unit: str, source: str) -> NDArray[np.float64]:
-    """Bring the numbers of a column to the unit that `CutoutSet` keeps: degrees, arcsec, mag, km/s, log10 erg/s ...
+    """Convert the numbers of a column to the unit used by `CutoutSet`: degrees, arcsec, mag, km/s, log10 erg/s ...
 
-    Luminosities and masses without a unit are told by their size: of a cluster's logarithm, or of the number itself.
+    For luminosities and masses without a unit, the size of the values shows whether they are logarithms.
 
     Raises
     ------
     GridlensError
-        The unit cannot be converted, or a luminosity or mass has none and could be anything.
+        The unit cannot be converted, or a luminosity or mass has no unit and its values are ambiguous.
     """
     unit = unit.strip()
     wanted = _UNITS.get(name)
@@ -211,7 +213,7 @@ def to_contract(name: str, values: NDArray[np.float64], column: Any, unit: str, 
     if factor is None or (is_log and logarithm is None):
         raise GridlensError(
             f"The column {str(column)!r} of the catalogue {source} is in {unit!r}, which cannot be converted to "
-            f"{'log10 of ' if logarithm else ''}{wanted or 'a plain number'}. Convert it, or name another column: "
+            f"{'log10 of ' if logarithm else ''}{wanted or 'a plain number'}. Convert it, or use another column: "
             f'columns={{"{name}": COLUMN}}.'
         )
     if logarithm is None:
@@ -226,7 +228,7 @@ def _factor(unit: str, wanted: str) -> float | None:
 
     try:
         found = units.Unit(_SPELLINGS.get(unit.lower(), unit))
-        # mag(AB) is a magnitude, whatever its zero point
+        # mag(AB) is a magnitude, regardless of its zero point
         return float(getattr(found, "function_unit", found).to(wanted))
     except (ValueError, TypeError, units.UnitsError):
         return None
@@ -243,19 +245,19 @@ def _is_unit(unit: str) -> bool:
 
 
 def _refuse_radians(values: NDArray[np.float64], column: Any, source: str) -> None:
-    """Raise for right ascensions of LSST without a unit that may be radians as well as degrees."""
+    """Raise GridlensError for right ascensions of LSST without a unit that could be radians or degrees."""
     known = values[np.isfinite(values)]
     if _plain(column) == "coordra" and known.size and (np.abs(known) <= 2 * np.pi).all():
         raise GridlensError(
-            f"The column {str(column)!r} of the catalogue {source} has no unit, and its values may be radians or "
-            "degrees. Write the unit into the file, as in 'coord_ra [rad]'."
+            f"The column {str(column)!r} of the catalogue {source} has no unit, and its values could be radians or "
+            "degrees. Add the unit to the file, as in 'coord_ra [rad]'."
         )
 
 
 def _guessed(name: str, values: NDArray[np.float64], column: Any, source: str) -> NDArray[np.float64]:
     known = values[np.isfinite(values)]
     low, high = _LOGARITHMS[name]
-    # marks such as -99 tell nothing of the unit
+    # missing-value marks such as -99 say nothing about the unit
     telling = known[((known >= low) & (known <= high)) | (known >= 10**low)]
     if not known.size or (telling.size and np.median(telling) <= high):
         return values
@@ -263,12 +265,12 @@ def _guessed(name: str, values: NDArray[np.float64], column: Any, source: str) -
         return _log10(values)
     raise GridlensError(
         f"The column {str(column)!r} of the catalogue {source} has no unit, and values such as {known[0]:g} are "
-        f"neither {_UNITS[name]} nor their logarithm. Write the unit into the file, as in '{split_unit(column)[0]} "
-        f"[1e14 {_UNITS[name]}]', or leave the column out."
+        f"neither {_UNITS[name]} nor their logarithm. Add the unit to the file, as in '{split_unit(column)[0]} "
+        f"[1e14 {_UNITS[name]}]', or remove the column."
     )
 
 
 def _log10(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Decimal logarithm, NaN of what is not above 0."""
+    """Return the decimal logarithm; NaN for numbers that are not positive."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(values > 0.0, np.log10(values), np.nan)

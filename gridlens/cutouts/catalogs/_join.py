@@ -1,4 +1,4 @@
-"""Join catalogues to cutouts, and find the rows of a catalogue that stand for one cluster."""
+"""Join catalogues to cutouts, and find duplicate rows of a catalogue."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ __all__ = ["MATCH_RADIUS", "CatalogJoin", "JoinGaps", "JoinReport", "duplicate_r
 
 MATCH_RADIUS = 2.0
 """arcsec"""
-_FARTHEST_BCG = 3600.0  # arcsec; the BCGs of the nearest clusters are closer to their centres
+_FARTHEST_BCG = 3600.0  # arcsec; even in the nearest clusters, the BCG is closer to the centre than this
 
 
 def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArray[np.bool_]:
-    """Find the rows that stand for a cluster which an earlier row stands for.
+    """Find the rows that repeat the cluster of an earlier row.
 
     Parameters
     ----------
     catalog : DataFrame of n rows
-        As `read_catalog` returns it; without `id`, or without `ra` and `dec`, the other alone counts.
+        As returned by `read_catalog`. If it lacks `id`, or `ra` and `dec`, only the other is used.
     radius : float, default=2.0
         arcsec.
 
     Returns
     -------
     ndarray of shape (n,), bool
-        True where an earlier row has the same id, or lies within `radius` and is no duplicate itself. Rows without an
-        id or a position are none by that. With n = 0, empty.
+        True if an earlier row has the same id, or lies within `radius` and is not itself a duplicate. A missing id or
+        position matches nothing. With n = 0, empty.
 
     Examples
     --------
@@ -62,7 +62,8 @@ def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArr
         return found
     ra, dec = catalog["ra"].to_numpy(), catalog["dec"].to_numpy()
     known = np.flatnonzero((np.abs(ra) <= 360.0) & (np.abs(dec) <= 90.0) & ~found)
-    # Equal positions go first: thousands of rows at one placeholder would each have all the others near them.
+    # Equal positions are handled first: with thousands of rows at one placeholder position, each would be near all the
+    # others.
     repeated = pd.DataFrame({"ra": ra[known], "dec": dec[known]}).duplicated().to_numpy()
     found[known[repeated]] = True
     known = known[~repeated]
@@ -71,7 +72,7 @@ def duplicate_rows(catalog: pd.DataFrame, radius: float = MATCH_RADIUS) -> NDArr
     points, limit = sky_vectors(ra[known], dec[known]), chord(radius)
     tree = cKDTree(points)
     nearest, _ = tree.query(points, k=2, distance_upper_bound=limit)
-    # In the order of the rows, so that it is settled whether the earlier one is a duplicate.
+    # Rows are processed in order, so that it is known whether the earlier row is a duplicate.
     for row in np.flatnonzero(np.isfinite(nearest[:, 1])):
         if not found[known[row]]:
             near = np.asarray(tree.query_ball_point(points[row], limit))
@@ -85,38 +86,38 @@ _COUNTED = ("joined", "unmatched", "exchanged", "without_wcs", "astray", "ambigu
 
 @dataclass
 class JoinGaps:
-    """What joins left open: numbers, an example each, and the rows of the catalogue that were found.
+    """Unresolved cases of joins: their numbers, an example of each kind, and the matched rows of the catalogue.
 
-    Those of many joins, in one process or several, add up in a `JoinReport`.
+    A `JoinReport` adds up the gaps of many joins, in one process or several.
     """
 
     joined: int = 0
     unmatched: int = 0
     exchanged: int = 0
-    """of the unmatched: those that have a row with ra and dec exchanged"""
+    """unmatched cutouts that would have a row with ra and dec exchanged"""
     without_wcs: int = 0
     astray: int = 0
-    """BCGs that are more than a degree from their cutouts, or on no pixel"""
+    """BCGs more than a degree from their cutouts, or not on any pixel"""
     ambiguous: int = 0
     crowded: int = 0
     examples: dict[str, str] = field(default_factory=dict)
     rows: list[int] = field(default_factory=list)
     found: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    """rows of the catalogue by id and path of the cutout, -1 for no row; only for columns that are kept"""
+    """rows of the catalogue by id and path of the cutout, -1 for no row; filled only if columns are kept"""
 
     def remember(self, ids: Sequence[str], paths: Sequence[str], rows: Sequence[int]) -> None:
-        """Note the rows of the catalogue that cutouts have, for the columns that are kept of it."""
+        """Record the rows of the catalogue that match cutouts, for the columns to keep."""
         for name, path, row in zip(ids, paths, rows, strict=True):
             self.found.setdefault((name, path), []).append(int(row))
 
     def note(self, kind: str, names: list[str]) -> None:
-        """Count cutouts that are `kind` ("ambiguous" or "crowded"), and keep the first name."""
+        """Count cutouts of a `kind` ("ambiguous" or "crowded"), and store the first name."""
         if names:
             setattr(self, kind, getattr(self, kind) + len(names))
             self.examples.setdefault(kind, names[0])
 
     def merge(self, later: JoinGaps) -> None:
-        """Add what later joins left open."""
+        """Add the gaps of later joins."""
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(later, name))
         self.examples = later.examples | self.examples
@@ -126,13 +127,13 @@ class JoinGaps:
 def place_on(wcs: WCS, size: tuple[int, int], positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the pixels (n, 2) of positions (n, 2) in degrees, ICRS, on an image of `size` (height, width).
 
-    NaN for positions more than a degree from the centre of the image, and for those on no pixel.
+    NaN for positions more than a degree from the centre of the image, and for positions that are not on any pixel.
     """
     from astropy.coordinates import SkyCoord
 
     places = np.full(positions.shape, np.nan)
     height, width = size
-    # A projection or a distortion that cannot be inverted there is an error of astropy's, of as many kinds.
+    # If a projection or a distortion cannot be inverted there, astropy raises one of several kinds of errors.
     with contextlib.suppress(Exception):
         centre = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
         to_centre = sky_vectors(*positions.T) - sky_vectors(centre.ra.deg, centre.dec.deg)
@@ -143,16 +144,16 @@ def place_on(wcs: WCS, size: tuple[int, int], positions: NDArray[np.float64]) ->
 
 
 class JoinReport:
-    """Gaps of many joins with one catalogue, added up in memory that does not grow with the cutouts."""
+    """Sum of the gaps of many joins with one catalogue; memory does not grow with the number of cutouts."""
 
     def __init__(self) -> None:
         self._total = JoinGaps()
-        # By row of the catalogue: how many cutouts have it, 0, 1 or more.
+        # For each row of the catalogue: the number of cutouts matched to it (0, 1 or more).
         self._found = np.zeros(0, dtype=np.uint8)
         self._shared = 0
 
     def add(self, gaps: JoinGaps) -> None:
-        """Add what a number of joins left open."""
+        """Add the gaps of one or more joins."""
         self._total.merge(replace(gaps, rows=[]))
         if gaps.rows:
             rows, counts = np.unique(gaps.rows, return_counts=True)
@@ -160,70 +161,71 @@ class JoinReport:
                 self._found = np.pad(self._found, (0, int(rows[-1]) + 1 - len(self._found)))
             before = self._found[rows]
             many = before + counts > 1
-            # The first of several counts once there is a second one.
+            # The first of several cutouts is counted once a second one is found.
             self._shared += int((counts[many] + (before[many] == 1)).sum())
             self._found[rows] = np.where(many, 2, 1)
 
     def messages(self) -> list[str]:
-        """A sentence each on the cutouts without a row, with several, or with another's, and on BCGs not placed."""
+        """Return messages about cutouts with no row, several rows or a shared row, and about BCGs not placed."""
         total, said = self._total, []
         if total.ambiguous:
             said.append(
                 f"{total.ambiguous} cutouts have several rows of their id in the catalogue, such as "
-                f"{total.examples['ambiguous']!r}: the first row is used. Keep one of the rows."
+                f"{total.examples['ambiguous']!r}: the first row is used. Remove the other rows."
             )
         if total.crowded:
             said.append(
                 f"{total.crowded} cutouts have several rows within {MATCH_RADIUS:g} arcsec in the catalogue, such "
-                f"as {total.examples['crowded']!r}: the nearest is used. Keep one of the rows."
+                f"as {total.examples['crowded']!r}: the nearest row is used. Remove the other rows."
             )
         if self._shared:
             said.append(f"{self._shared} cutouts share a row of the catalogue with another cutout.")
         if total.unmatched:
             exchanged = (
-                f" With 'ra' and 'dec' exchanged {total.exchanged} have one: exchange the columns, "
+                f" With 'ra' and 'dec' exchanged, {total.exchanged} would have one: exchange the columns, "
                 'columns={"ra": .., "dec": ..}.'
                 if total.exchanged and total.unmatched == total.joined
                 else ""
             )
             said.append(
                 f"{total.unmatched} of {total.joined} cutouts have no row in the catalogue, neither by id nor within "
-                f"{MATCH_RADIUS:g} arcsec: their metadata stay unknown and their BCG stays at the centre.{exchanged}"
+                f"{MATCH_RADIUS:g} arcsec: their metadata are unknown and their BCG is assumed to be at the "
+                f"centre.{exchanged}"
             )
         if total.without_wcs:
             said.append(
                 f"{total.without_wcs} cutouts have no WCS, so bcg_ra and bcg_dec of the catalogue were not used for "
-                "them. Give bcg_x and bcg_y in pixels instead."
+                "them. Use bcg_x and bcg_y in pixels instead."
             )
         if total.astray:
             said.append(
-                f"{total.astray} cutouts have a BCG in the catalogue that is more than a degree from them: it stays "
-                "at the centre."
+                f"{total.astray} cutouts have a BCG in the catalogue that is more than a degree away: the BCG is "
+                "assumed to be at the centre."
             )
         return said
 
     def warn(self) -> None:
-        """Warn of all of them."""
+        """Issue the messages as warnings."""
         for message in self.messages():
             warnings.warn(message, UserWarning, stacklevel=2)
 
 
 class CatalogJoin:
-    """A catalogue made ready to be joined to cutouts, a few at a time.
+    """A catalogue prepared for joins to batches of cutouts.
 
     Parameters
     ----------
     catalog : str, path, DataFrame or astropy Table
         See `read_catalog`.
     columns : mapping of str to str, default=None
-        As there.
+        See `read_catalog`.
     keep_columns : sequence of str, default=()
-        Columns of the catalogue that follow each cutout into a table.
+        Columns of the catalogue that are added to each cutout's row of a table.
 
     Attributes
     ----------
     kept : KeptColumns or None
-        None where no columns are kept.
+        None if no columns are kept.
     """
 
     def __init__(
@@ -244,13 +246,13 @@ class CatalogJoin:
         self.kept = kept.of_rows(~repeated, self._row_of_id) if keep_columns else None
 
     def join(self, cutouts: CutoutSet, wcs: WCS | None, gaps: JoinGaps) -> CutoutSet:
-        """Return the cutouts with metadata and BCG positions of their rows; values that are NaN change nothing.
+        """Return the cutouts with the metadata and BCG positions of their rows; NaN values change nothing.
 
-        `wcs` is that of the single cutout in the set, or None; without it BCGs given in degrees are not placed. What
-        the join leaves open is added to `gaps`.
+        `wcs` is the WCS of the single cutout in the set, or None; without it, BCG positions in degrees are not used.
+        Unresolved cases are added to `gaps`.
         """
         known, bcg_xy = cutouts.metadata.to_numpy(copy=True), cutouts.bcg_xy.copy()
-        # Selecting two columns of the table would take longer than the rest of the join.
+        # Selecting two columns of the table in pandas would take longer than the rest of the join.
         rows = self.find(cutouts.ids, known[:, _RADEC], gaps)
         gaps.joined += len(rows)
         gaps.unmatched += int(np.sum(rows < 0))
@@ -277,7 +279,7 @@ class CatalogJoin:
         )
 
     def find(self, ids: Iterable[str], radec: NDArray[np.float64], gaps: JoinGaps) -> NDArray[np.intp]:
-        """Return the rows of the catalogue of n cutouts, -1 for none, by id or else by position (n, 2) in degrees."""
+        """Return the catalogue rows of n cutouts, by id or else by position (n, 2) in degrees; -1 for no match."""
         names = [name.strip() for name in ids]
         rows = np.array([self._row_of_id.get(name, -1) for name in names], dtype=np.intp)
         gaps.note("ambiguous", [name for name in names if name in self._repeated])
@@ -299,7 +301,7 @@ class CatalogJoin:
         size: tuple[int, int],
         gaps: JoinGaps,
     ) -> None:
-        """Write the places of the BCGs of those rows that have one."""
+        """Write the BCG positions of the rows that have one."""
         pixel = self._pairs("bcg_x", "bcg_y", rows)
         in_pixels = np.isfinite(pixel).all(axis=1)
         bcg_xy[in_pixels] = pixel[in_pixels]
@@ -321,7 +323,7 @@ class CatalogJoin:
         return np.stack([self._values(first, rows), self._values(second, rows)], axis=-1)
 
     def _values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Values of a column in rows, NaN where the row is -1."""
+        """Return the values of a column in rows, NaN if the row is -1."""
         values = np.full(len(rows), np.nan)
         values[rows >= 0] = self._columns[name][rows[rows >= 0]]
         return values
@@ -330,7 +332,7 @@ class CatalogJoin:
 def _follow(
     cutouts: CutoutSet, bcg_xy: NDArray[np.float64], metadata: pd.DataFrame
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return position and pixel axes at the BCGs' new places `bcg_xy`; where `ra` and `dec` were a BCG's, move them."""
+    """Return positions and pixel axes at the new BCG pixels `bcg_xy`; move `ra` and `dec` too if they were a BCG's."""
     axes = cutouts.sky_axes.copy()
     known = np.isfinite(axes[:, 0, 0])
     radec = np.where(known[:, None], cutouts.bcg_radec, np.nan)
@@ -344,7 +346,7 @@ def _follow(
 
 
 class _SkyIndex:
-    """Rows by position, for the nearest one within the match radius of a point."""
+    """Index of rows by position, to find the row nearest to a point within the match radius."""
 
     def __init__(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> None:
         from scipy.spatial import cKDTree
@@ -353,7 +355,7 @@ class _SkyIndex:
         self._tree = cKDTree(sky_vectors(ra[self._rows], dec[self._rows])) if self._rows.size else None
 
     def nearest(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows nearest to points, -1 where none is near or the point is unknown; and the points that have several."""
+        """Return the rows nearest to points (-1 if there is none or the point is NaN), and the points with several."""
         rows = np.full(len(ra), -1, dtype=np.intp)
         known = np.flatnonzero((np.abs(ra) <= 360.0) & (np.abs(dec) <= 90.0))
         if self._tree is None or not known.size:

@@ -1,4 +1,4 @@
-"""Columns of a catalogue that follow its rows into a table of scores."""
+"""Catalogue columns that are kept in a score table."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _TRUTH = {"true": True, "false": False}
 
 
 def check_kept(keep: Sequence[str], names: Iterable[Any], source: str) -> None:
-    """Raise GridlensError where a column to keep is not among the `names` of the catalogue."""
+    """Raise GridlensError if a column to keep is not among the `names` of the catalogue."""
     known = list(names)
     for name in keep:
         if name not in known:
             shown = ", ".join(map(str, known[:50])) + (f" and {len(known) - 50} more" if len(known) > 50 else "")
             raise GridlensError(
-                f"The 'keep_columns' parameter must name columns of the catalogue {source}. Got {name!r} instead; the "
+                f"The 'keep_columns' parameter must name columns of the catalogue {source}. Got {name!r} instead. The "
                 f"catalogue has {shown}."
             )
 
@@ -38,17 +38,17 @@ def check_kept(keep: Sequence[str], names: Iterable[Any], source: str) -> None:
 class KeptColumns:
     """Values of some columns of a catalogue, by row.
 
-    Integers and truth values have types of pandas that know missing values, other numbers are float64, and everything
-    else is text, "" where it is missing: a column has one type, however few rows of it are taken.
+    Integers and booleans have nullable pandas types, other numbers are float64, and everything else is text, "" if
+    missing. The type of a column does not depend on the selected rows.
 
     Parameters
     ----------
     frame : DataFrame of n rows
-        The columns to keep, as the catalogue has them.
+        The columns to keep, as in the catalogue.
     units : mapping of str to str
-        Units by column, where they are known.
+        Known units by column.
     typed : bool, default=True
-        False for columns of text, whose types are guessed: numbers where every value is one.
+        False for text columns, whose types are inferred: a column is numeric if all its values are numbers.
     """
 
     def __init__(self, frame: pd.DataFrame, units: Mapping[Any, str], *, typed: bool = True) -> None:
@@ -58,18 +58,18 @@ class KeptColumns:
         self._row_of_id: Mapping[str, int] = {}
 
     def of_rows(self, mask: np.ndarray, row_of_id: Mapping[str, int]) -> KeptColumns:
-        """Return the columns of the rows in a mask (n,), which are numbered again.
+        """Return the columns for the rows in a mask (n,), renumbered from 0.
 
-        Cutouts that no join has seen, such as files that cannot be read, go by their ids: `row_of_id`.
+        Cutouts that were not joined, such as unreadable files, are matched by their ids: `row_of_id`.
         """
         kept = copy(self)
         kept.frame, kept._row_of_id = self.frame[mask].reset_index(drop=True), row_of_id
         return kept
 
     def names(self, taken: Collection[str]) -> dict[str, str]:
-        """Return the names that the columns have in a table beside columns `taken`, with their units.
+        """Return the names and units of the columns in a table that already has the columns `taken`.
 
-        A name that is taken gets "_catalog" behind it, in capitals too: FITS does not distinguish RA from ra.
+        "_catalog" is appended to a name that is taken, ignoring case, since FITS does not distinguish RA from ra.
         """
         named: dict[str, str] = {}
         used = {name.lower() for name in taken}
@@ -90,14 +90,14 @@ class KeptColumns:
         rows : DataFrame of n rows
             With the columns `id` and `path`.
         found : mapping of (id, path) to rows of the catalogue
-            What a join found, -1 for no row, in the order of the cutouts. Others go by their ids.
+            Rows found by a join, -1 for no row, in the order of the cutouts. Other cutouts are matched by their ids.
         taken : collection of str
             As in `names`.
 
         Returns
         -------
         DataFrame of n rows
-            Missing values where a cutout has no row in the catalogue.
+            Values are missing for cutouts without a row in the catalogue.
         """
         waiting = {key: deque(places) for key, places in found.items()}
         places = []
@@ -110,9 +110,9 @@ class KeptColumns:
 
 
 def _guessed(words: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a column of text as integers, truth values or other numbers where all its values are, else as text.
+    """Convert a text column to integers, booleans or other numbers if all its values allow it, else keep it as text.
 
-    A number with a zero before it, such as 0012, is text, and so is an integer beyond 64 bits.
+    Numbers with a leading zero, such as 0012, and integers beyond 64 bits are text.
     """
     missing = words.isin(MISSING)
     known = words[~missing]

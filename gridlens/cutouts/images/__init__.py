@@ -1,4 +1,4 @@
-"""Survey images: tiles, units and coordinates of FITS images, and clusters cut out of them."""
+"""Survey images: tiles, units and coordinates of FITS images, and extraction of cutouts."""
 
 from gridlens.cutouts.images._extract import extract, extract_batches
 from gridlens.cutouts.images._fits_writer import write_fits

@@ -1,4 +1,4 @@
-"""Find images of one place whose names differ in one word: one of them is likely a map that is no science image."""
+"""Find images of the same field whose names differ in one word: one of them is probably not a science image."""
 
 import os
 import re
@@ -16,24 +16,24 @@ from gridlens.errors import CutoutError
 
 __all__ = ["MOST_NAMES", "alike_pairs", "check_alike", "check_alike_files"]
 
-# Names of surveys follow one pattern, so that the first ones show it.
+# File names of a survey follow one pattern, so the first ones are enough.
 MOST_NAMES = 2_000
-"""names that are compared"""
+"""maximum number of names that are compared"""
 _MOST_PAIRS = 8
 _STRIPS, _STRIP = 24, 5
-"""strips of so many rows that two images are compared in"""
-# Images that share less of their valid pixels are halves of one place.
+"""number of strips in which two images are compared, and rows per strip"""
+# Images that share a smaller fraction of their valid pixels are parts of one field.
 _SHARED = 0.1
-# Exposures that complement each other: the fraction of pixels that only one of them has, and the ratio of their noise,
-# which maps do not have.
+# Criteria for complementary exposures: the fraction of pixels valid in only one of them, and the ratio of their noise.
+# Maps do not meet them.
 _COMPLEMENT = 0.02
 _ALIKE_NOISE = 10.0
 
 
 def check_alike(tiles: Sequence[Tile], band: str) -> None:
-    """Raise CutoutError where two files show one place, with pixels in common, and differ in one word of their names.
+    """Raise CutoutError if two files show the same field, share pixels, and have names differing in one word.
 
-    Nothing tells which of the two is the science image.
+    In that case, it is unknown which of the two is the science image.
     """
     by_path = {tile.path: tile for tile in reversed(tiles)}
     for first, second in _some(alike_pairs(sorted(by_path))):
@@ -42,7 +42,7 @@ def check_alike(tiles: Sequence[Tile], band: str) -> None:
 
 
 def check_alike_files(paths: Sequence[str]) -> None:
-    """Raise CutoutError where two of these files show one place, as `check_alike` does; others are passed over."""
+    """Raise CutoutError if two of the files show the same field, as in `check_alike`; unreadable files are skipped."""
     for first, second in _some(alike_pairs(paths)):
         tiles, _ = index_files([first, second])
         found = {tile.path: tile for tile in reversed(tiles)}
@@ -53,15 +53,15 @@ def check_alike_files(paths: Sequence[str]) -> None:
 def _refusal(first: str, second: str, how: str) -> CutoutError:
     names = f"{escaped(os.path.basename(first))} and {escaped(os.path.basename(second))}"
     return CutoutError(
-        f"The images {names} show the same place and their names differ in one word, so that one of them may be a map "
-        f"that is not the science image. Name the science images by {how}, or move the others away."
+        f"The images {names} show the same field and their names differ in one word, so one of them may be a map "
+        f"rather than a science image. Select the science images with {how}, or move the other files away."
     )
 
 
 def alike_pairs(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of paths in one folder whose names differ in one word, exchanged or added; each kind of pair once.
+    """Yield pairs of paths in one folder whose names differ by one replaced or added word; each kind of pair once.
 
-    Words are of two letters or more and hold no digit.
+    A word has at least two letters and no digits.
     """
     groups: dict[tuple[object, ...], tuple[str, str]] = {}
     seen: set[frozenset[str]] = set()
@@ -69,7 +69,7 @@ def alike_pairs(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         folder, name = os.path.split(path)
         tokens = re.split(r"[-_.]", name)
         keys = [((folder, *tokens[:k], None, *tokens[k + 1 :]), token) for k, token in _words(tokens)]
-        # A word that is left out, as in NAME and NAME-word, is the key of the shorter name at each of its gaps.
+        # For an added word, as in NAME and NAME-word, the shorter name gets a key for each gap between its tokens.
         keys += [((folder, *tokens[:k], None, *tokens[k:]), "") for k in range(1, len(tokens))]
         for key, word in keys:
             other = groups.setdefault(key, (path, word))
@@ -88,15 +88,15 @@ def _some(pairs: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _is_ambiguous(first: Tile, second: Tile) -> bool:
-    """Return whether two images of one place may be a science image and a map of it, judged by some of their rows.
+    """Return whether two images of one field, by some of their rows, may be a science image and its map.
 
-    They are not where they share few valid pixels, or where one has what the other lacks and their noise is alike:
-    those are exposures that complement each other.
+    They do not if the images share few valid pixels, or if each is valid where the other is not and their noise is
+    similar: these are complementary exposures.
     """
     try:
         rows = [_some_rows(tile) for tile in (first, second)]
     except Exception:
-        # A damaged file raises nearly anything, and again when its cutouts are read.
+        # A damaged file may raise almost any error. It will raise again when its cutouts are read.
         return False
     valid = [np.isfinite(values) for values in rows]
     shared, union = np.count_nonzero(valid[0] & valid[1]), np.count_nonzero(valid[0] | valid[1])
@@ -108,7 +108,7 @@ def _is_ambiguous(first: Tile, second: Tile) -> bool:
 
 
 def _some_rows(tile: Tile) -> NDArray[np.float32]:
-    """Return strips of an image, (n, height, nx), NaN where it is blank."""
+    """Return strips of an image, (n, height, nx), NaN in blank pixels."""
     height = min(_STRIP, tile.ny)
     starts = np.linspace(0, tile.ny - height, min(_STRIPS, tile.ny)).astype(int)
     with opened(tile.path, memmap=True) as hdus:

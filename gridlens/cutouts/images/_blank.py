@@ -1,22 +1,23 @@
-"""Parts of an image that hold no data but a filling."""
+"""Blank parts of an image, filled with a constant value."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["mark_blank"]
 
-# Noise does not give a square of so many equal values; the filling beyond the edge of a mosaic does.
+# px; noise does not produce a square of equal values of this side, but the filling beyond the edge of a mosaic does.
 _SIDE = 5
-# Beside a filling the values are as large as elsewhere. Light that fades to zero in an image without noise is no
-# filling: it is far fainter there.
+# Next to a filled area, the values are as large as elsewhere. In a noiseless image, light that fades to zero is not a
+# filled area: the values next to it are much fainter.
 _STEP = 0.1
 
 
 def mark_blank(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Set the filled parts of an image to NaN, in place.
 
-    Mosaics are filled up with zeros, or with a value such as -99, where no exposure lies. Squares of 5 px and more
-    count as filled that hold zero, or the lowest and negative value of the image, throughout, and end in a step.
+    Mosaics are filled with zeros, or with a value such as -99, outside the exposures. Areas of at least 5 x 5 px count
+    as filled if all their values are zero, or the lowest value of the image if that is negative, and if they end in a
+    step.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Cut one cluster out of the images of its bands, onto one pixel grid."""
+"""Extract the cutout of one cluster from the images of its bands, on a common pixel grid."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,43 +34,43 @@ if TYPE_CHECKING:
 __all__ = ["BandImage", "Cut", "cut_cluster"]
 
 _REFERENCE = BANDS.index("r")
-"""the band whose pixel axes the cutouts take: an image that is not turned stays sharper and its noise whiter"""
+"""the band whose pixel axes the cutouts use: without rotation, an image stays sharper and its noise less correlated"""
 _MOST_WINDOW = 16_384
-"""px of an image that are read for one cutout, a side"""
+"""px; largest side of the image area that is read for one cutout"""
 _MARGIN = 2
-"""px of the image about the cutout's footprint"""
+"""px; margin of the image area around the cutout's footprint"""
 _SATURATED_FRACTION = 0.02
 _BLANK_FRACTION = 0.02
-"""of a band's pixels, from which on a cutout is flagged"""
+"""fraction of blank pixels in a band from which a cutout is flagged"""
 
 
 @dataclass(frozen=True)
 class BandImage:
-    """The image of one band that a cluster lies on, and what its pixels mean."""
+    """The image of one band that covers a cluster, and the meaning of its pixel values."""
 
     tile: Tile
     wcs: "WCS"
     unit: PixelUnit
     saturation: float
-    """pixel value at which the detector is at its limit; inf where unknown"""
+    """pixel value at which the detector saturates; inf if unknown"""
     fwhm: float
-    """arcsec, NaN where unknown"""
+    """arcsec; NaN if unknown"""
     flux_factor: float = 1.0
-    """brings flux per pixel to the flux unit of the set"""
+    """factor that converts flux per pixel to the flux unit of the set"""
     calibrated: bool = False
-    """whether that unit is the reference's, AB zero point 27"""
+    """whether that unit is the reference unit, AB zero point 27"""
     sigma: float = 0.0
-    """arcsec of the Gaussian that the band is blurred with; 0 leaves it as it is"""
+    """sigma of the Gaussian that blurs the band, arcsec; 0 means no blurring"""
 
 
 class Cut(NamedTuple):
-    """One cutout."""
+    """One cutout and its properties."""
 
     pixels: NDArray[np.float32]
     wcs: "WCS"
     flags: int
     path: str
-    """the images of g, r and i that most of the pixels are of, as `joined_paths` joins them"""
+    """the images of g, r and i that contribute most of the pixels, joined by `joined_paths`"""
 
 
 class _Plane(NamedTuple):
@@ -79,7 +79,7 @@ class _Plane(NamedTuple):
     pixels: NDArray[np.float32]
     flags: CutoutFlag
     image: BandImage
-    """the image that most of the pixels are of"""
+    """the image that contributes most of the pixels"""
 
     @property
     def valid(self) -> int:
@@ -94,19 +94,19 @@ def cut_cluster(
     pixel_scale: float,
     npix: int,
 ) -> Cut:
-    """Cut `npix` x `npix` px of `pixel_scale` arcsec about a place out of the images of g, r, i.
+    """Extract a cutout of `npix` x `npix` px of `pixel_scale` arcsec at a position from the images of g, r, i.
 
-    Of several images of a band the one with the most valid pixels in the cutout is taken, and what it lacks from the
-    others.
+    If a band has several images, the one with the most valid pixels in the cutout is used, and its missing pixels are
+    filled from the others.
 
     Parameters
     ----------
     place : ndarray of shape (2,)
-        Pixel (x, y) on the image of r.
+        Pixel (x, y) on the r image.
     images : sequence of three BandImage
-        Of each band the image that the place lies on.
+        For each band, the image that covers the position.
     others : callable
-        Called with the number of a band whose image lacks pixels of the cutout, to return further images of it.
+        Function that returns further images of a band, given its number. It is called if the first image lacks pixels.
 
     Raises
     ------
@@ -140,22 +140,22 @@ def _target(place: NDArray[np.float64], reference: "WCS", pixel_scale: float, np
 def _cut_band(
     b: int, images: Sequence[BandImage], others: Callable[[int], Iterable[BandImage]], target: "WCS", npix: int
 ) -> _Plane:
-    """Cut band number `b` out of the image with the most valid pixels, and fill what it lacks from the others."""
+    """Extract band number `b` from the image with the most valid pixels, and fill missing pixels from the others."""
     planes: list[_Plane] = []
     problem: CutoutError | None = None
-    # The others are asked for, and their headers parsed, only where the first one is not complete.
+    # The other images are requested, and their headers parsed, only if the first one is incomplete.
     for image in chain((images[b],), others(b)):
         try:
             planes.append(_Plane(*_cut_image(image, target, npix), image))
         except Exception as exc:
-            # A damaged file can raise nearly anything from the libraries below; one must not stop a survey.
+            # A damaged file may raise almost any error in the libraries used, and must not stop the whole survey.
             message = damage_message(exc, f"The image {escaped(image.tile.path)} of the band {BANDS[b]}")
             problem = problem or CutoutError(str(exc) if isinstance(exc, CutoutError) else message)
             continue
         if planes[-1].valid == npix**2:
             break
     if not planes:
-        assert problem is not None  # each image has been read or has raised one
+        assert problem is not None  # each image was either read or raised an error
         raise problem
     best, *rest = sorted(planes, key=lambda plane: -plane.valid)
     pixels, flags = best.pixels, best.flags
@@ -163,7 +163,7 @@ def _cut_band(
         filled = np.isnan(pixels) & np.isfinite(other.pixels)
         if filled.any():
             pixels = np.where(filled, other.pixels, pixels)
-            # Saturation counts wherever it comes from; whether an edge is left is seen below.
+            # Saturation is kept from every image; whether an edge remains is checked below.
             flags = (flags | other.flags) & ~CutoutFlag.EDGE
     return _Plane(pixels, flags | _blank_flag(pixels), best.image)
 
@@ -208,20 +208,20 @@ def _cut_image(image: BandImage, target: "WCS", npix: int) -> tuple[NDArray[np.f
 def _check_window(width: int, height: int) -> None:
     if max(width, height) > _MOST_WINDOW:
         raise CutoutError(
-            f"The cutout takes {width} x {height} px of the image, more than {_MOST_WINDOW} a side. Choose a smaller "
+            f"The cutout takes {width} x {height} px of the image, more than {_MOST_WINDOW} per side. Use a smaller "
             "size=ANGLE."
         )
 
 
 def _pixel_area(found: Correspondence, target: "WCS") -> float:
-    """Return the area of a pixel of the source about the cutout, arcsec2."""
+    """Return the area of a source pixel at the cutout, arcsec2."""
     grid = np.column_stack([found.X, found.Y, np.ones_like(found.X)])
     turn = np.linalg.lstsq(grid, np.column_stack([found.x, found.y]), rcond=None)[0][:2]
     return float(abs(np.linalg.det(target.wcs.cd)) * 3600.0**2 / abs(np.linalg.det(turn)))
 
 
 def _shifted(wcs: "WCS", x0: int, y0: int) -> "WCS":
-    """The WCS of a window that begins at (x0, y0)."""
+    """Return the WCS of a window that begins at (x0, y0)."""
     moved = wcs.deepcopy()
     moved.wcs.crpix = moved.wcs.crpix - (x0, y0)
     if moved.sip is not None:

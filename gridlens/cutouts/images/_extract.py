@@ -1,4 +1,4 @@
-"""From a catalogue and survey images to cutouts, a batch at a time."""
+"""Extraction of cutouts from survey images at the positions of a catalogue, in batches."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _BATCH = 128
 
 
 class ExtractedBatch(NamedTuple):
-    """Cutouts, where their pixels lie on the sky, and the rows of the catalogue that gave none."""
+    """Cutouts with their WCS, and the rows of the catalogue that could not be extracted."""
 
     cutouts: CutoutSet | None
-    """None where a batch holds failures alone"""
+    """None if the batch holds only failures"""
     failures: list[ReadFailure]
     wcs: list[WCS]
-    """of each cutout"""
+    """WCS of each cutout"""
     rows: NDArray[np.intp]
-    """of the catalogue, 0-based, from which each cutout came"""
+    """catalogue row of each cutout, 0-based"""
     zeropoint: NDArray[np.float64]
-    """of each cutout's flux, AB mag: 27, or NaN where no header states one"""
+    """zero point of each cutout's flux, AB mag: 27, or NaN if no header gives one"""
 
 
 def extract(
@@ -56,16 +56,16 @@ def extract(
     columns: Mapping[str, str] | None = None,
     **options: Any,
 ) -> ExtractedBatch:
-    """Cut clusters out of survey images into one set in memory.
+    """Extract cutouts of clusters from survey images into one set in memory.
 
-    See `extract_batches`, which takes the same parameters and holds one batch at a time: 100,000 cutouts of 128 px
-    take 20 GB.
+    `extract_batches` takes the same parameters and holds only one batch in memory: 100,000 cutouts of 128 px take 20
+    GB.
 
     Returns
     -------
     ExtractedBatch
         The named tuple ``(cutouts, failures, wcs, rows, zeropoint)``: all cutouts in the order of the catalogue, and
-        the rows that gave none.
+        the rows that could not be extracted.
 
     Examples
     --------
@@ -92,42 +92,42 @@ def extract_batches(
     batch_size: int = _BATCH,
     **options: Any,
 ) -> Iterator[ExtractedBatch]:
-    """Cut clusters out of survey images, a batch at a time.
+    """Extract cutouts of clusters from survey images, in batches.
 
-    Each band is cut through its own WCS, turned, flipped and distorted ones too, and brought to the cutout's pixel grid
-    with its flux conserved (exact area overlap). The grid is gnomonic about the cluster and takes the directions of the
-    r image's pixel axes there, because an image that need not be turned keeps its sharpness and its noise.
+    Each band is located with its own WCS, which may be rotated, flipped or distorted, and resampled to the cutout's
+    pixel grid with its flux conserved (exact area overlap). The grid is gnomonic about the cluster and follows the
+    pixel axes of the r image, because an image that is not rotated keeps its sharpness and its noise properties.
 
     Parameters
     ----------
     catalog : str, path, DataFrame or astropy Table
-        Clusters, with `ra` and `dec` (degrees, ICRS); `id`, `bcg_ra` and `bcg_dec` and metadata where it has them. See
+        Clusters, with `ra` and `dec` (degrees, ICRS); and optionally `id`, `bcg_ra` and `bcg_dec` and metadata. See
         `read_catalog`.
     images : mapping of "g", "r" and "i" to a path or paths
         FITS images with a celestial WCS: a file (each image extension is a tile), a folder of tiles or a glob, plain or
-        compressed. Weights, masks and other maps beside the images are left aside. Folders and globs are indexed once
-        from the headers, and the index is kept in the user's cache folder. Only the pixels of a cutout are read from a
-        plain or a tile-compressed file; one that is compressed by gzip, bzip2 or xz is read whole.
+        compressed. Weights, masks and other companion maps are ignored. Folders and globs are indexed once from the
+        headers, and the index is stored in the user's cache folder. Only the pixels of a cutout are read from a plain
+        or a tile-compressed file; a file compressed by gzip, bzip2 or xz is read completely.
     columns : mapping of str to str, default=None
-        The catalogue's columns by the names used here, such as ``{"richness": "LAMBDA_CHISQ"}``.
+        Mapping of the names used here to the catalogue's columns, such as ``{"richness": "LAMBDA_CHISQ"}``.
     batch_size : int, default=128
-        The most cutouts that a batch holds.
+        Maximum number of cutouts per batch.
     **options
         Fields of `CutOptions`, such as ``size="64arcsec"`` or ``survey="hsc"``.
 
     Yields
     ------
     ExtractedBatch
-        ``(cutouts, failures, wcs, rows, zeropoint)``. Clusters are cut image by image, and in the catalogue's order on
-        one image; rows that cannot be cut (flags `BAD_POSITION`, `NO_IMAGE`, `UNREADABLE`) come in `failures`. Where
-        images overlap, the one with the most valid pixels in the cutout is cut and the others fill what it lacks;
-        pixels that no image has are NaN, and the cutout has the flag `EDGE`. A row that repeats an earlier one has
-        `DUPLICATE`.
+        ``(cutouts, failures, wcs, rows, zeropoint)``. Cutouts are extracted image by image, and in the catalogue's
+        order within an image; rows that cannot be extracted (flags `BAD_POSITION`, `NO_IMAGE`, `UNREADABLE`) are
+        returned in `failures`. If images overlap, the one with the most valid pixels in the cutout is used and the
+        others fill its missing pixels; pixels that no image covers are NaN, and the cutout is flagged `EDGE`. A row
+        that repeats an earlier one is flagged `DUPLICATE`.
 
     Raises
     ------
     CutoutError
-        At the call: a parameter is wrong, a band has no usable image, or no position is on the images.
+        At the call: a parameter is invalid, a band has no usable image, or no position is on the images.
     GridlensError
         At the call: the catalogue cannot be read.
     TypeError
@@ -153,11 +153,11 @@ def make_plan(
     options: CutOptions,
     keep_columns: Sequence[str] = (),
 ) -> Plan:
-    """Plan where each row of a catalogue is cut out, and keep columns of it; see `extract_batches`."""
+    """Plan the extraction of each row of a catalogue, and keep some of its columns; see `extract_batches`."""
     frame, kept = read_with_kept(catalog, columns, keep_columns)
     plan = Plan(frame, images, options)
     if keep_columns:
-        # A cluster that cannot be cut is matched by its name, which must be that of a single row.
+        # A cluster that cannot be extracted is matched by its name, which must belong to a single row.
         times = Counter(plan.names)
         rows = {name: row for row, name in enumerate(plan.names) if times[name] == 1}
         plan.kept = kept.of_rows(np.ones(len(frame), dtype=bool), rows)
@@ -165,7 +165,7 @@ def make_plan(
 
 
 def cut_rows(plan: Plan, batch_size: int = _BATCH, part: tuple[int, int] | None = None) -> Iterator[ExtractedBatch]:
-    """Cut the rows in the order of the plan, or a part of that order; the part (0, 0) is what is on no image."""
+    """Extract the rows in the order of the plan, or a part of them; the part (0, 0) is the rows without an image."""
     options = plan.options
     begin, end = (0, len(plan.order)) if part is None else part
     failures = _rows_without_images(plan) if part in (None, (0, 0)) else []
@@ -183,7 +183,7 @@ def cut_rows(plan: Plan, batch_size: int = _BATCH, part: tuple[int, int] | None 
             except CutoutError as exc:
                 failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, str(exc)))
             except Exception as exc:
-                # Headers can hold anything; one image must not stop a survey.
+                # Headers may raise almost any error, and one image must not stop the whole survey.
                 message = damage_message(exc, f"An image of the cluster {plan.names[row]}")
                 failures.append(_failure(plan, row, CutoutFlag.UNREADABLE, message))
         cutouts = _gathered(plan, rows, cuts) if cuts else None
@@ -220,7 +220,7 @@ def _failure(plan: Plan, row: int, flag: CutoutFlag, message: str) -> ReadFailur
 
 
 def _gathered(plan: Plan, rows: list[int], cuts: list[Cut]) -> CutoutSet:
-    """One set of cutouts, with what the catalogue and the headers say of them."""
+    """Return one set of cutouts, with metadata from the catalogue and the headers."""
     table = plan.catalog.iloc[rows]
     metadata = {name: table[name].to_numpy() for name in METADATA_NAMES if name in table}
     for name in ("seeing", "depth"):
@@ -245,7 +245,7 @@ def _gathered(plan: Plan, rows: list[int], cuts: list[Cut]) -> CutoutSet:
 
 
 def _bcg(plan: Plan, row: int, cut: Cut) -> tuple[float, float]:
-    """Place of the BCG in a cutout: where the catalogue has it, or in the middle."""
+    """Return the position of the BCG in a cutout: from the catalogue, or the centre."""
     middle = (cut.pixels.shape[0] - 1) / 2
     if not {"bcg_ra", "bcg_dec"} <= set(plan.catalog.columns):
         return middle, middle

@@ -1,4 +1,4 @@
-"""Open FITS files: plain or compressed, whatever the name says, and only once their headers have been checked."""
+"""Open FITS files, plain or compressed regardless of their names, after their headers have been checked."""
 
 import contextlib
 import functools
@@ -26,9 +26,9 @@ from gridlens.errors import CutoutError
 
 __all__ = ["PlainImage", "is_compressed", "open_fits", "opened"]
 
-# What a compressed file may hold, in memory: a mosaic of 19,200 px has 1.5 GB.
+# Limit on the decompressed size of a file, bytes: a mosaic of 19,200 px has 1.5 GB.
 _MOST_INFLATED = 4 * 1024**3
-# The same of a file of cutouts, for each pixel of the largest square: five planes of float64.
+# The same limit for a file of cutouts, per pixel of the largest square: five planes of float64.
 _MOST_PIXEL_BYTES = 40
 _STEP = 4 * 1024**2
 _SIMPLE = b"SIMPLE  ="
@@ -38,10 +38,10 @@ _PIXEL_BYTES = 8
 
 @contextlib.contextmanager
 def opened(path: str, *, max_side: int | None = None, memmap: bool = False) -> Iterator[Any]:
-    """Open a FITS file for a block; see `open_fits`. Warnings of astropy are silenced within it.
+    """Open a FITS file as a context; see `open_fits`. Warnings from astropy are silenced inside it.
 
-    Of a file that holds one plain image, a list of a `PlainImage` is yielded unless `memmap` is true: astropy takes
-    longer to open such a file than the features of a cutout take.
+    For a file with a single plain image, a list with one `PlainImage` is yielded unless `memmap` is true: opening such
+    a file with astropy takes longer than computing the features of a cutout.
     """
     with quiet():
         plain = None if memmap else _plain_image(path, max_side)
@@ -54,14 +54,14 @@ def opened(path: str, *, max_side: int | None = None, memmap: bool = False) -> I
 
 
 class PlainImage:
-    """The image of a plain file, with the attributes of an HDU of astropy that the readers use.
+    """The image of a plain file, with the attributes of an astropy HDU that the readers use.
 
     Parameters
     ----------
     cards : str
-        The cards of its header that reading asks for; see `kept_cards`.
+        The cards of the header that the readers need; see `kept_cards`.
     data : ndarray
-        The values as they are stored.
+        The values as stored in the file.
     """
 
     is_image = True
@@ -90,7 +90,7 @@ class PlainImage:
 
 
 def _plain_image(path: str, max_side: int | None) -> PlainImage | None:
-    """Read a file that holds one image, not compressed, and nothing else; return None for another file."""
+    """Read a file that holds a single uncompressed image; return None for other files."""
     from astropy.io.fits.hdu import BITPIX2DTYPE
 
     size = check_regular(path)
@@ -107,7 +107,7 @@ def _plain_image(path: str, max_side: int | None) -> PlainImage | None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what astropy says of old keywords and files that end early: it mends those, and these raise later."""
+    """Silence astropy's warnings about old keywords, which it fixes, and truncated files, which raise later."""
     from astropy.io.fits.verify import VerifyWarning
     from astropy.utils.exceptions import AstropyWarning
 
@@ -118,16 +118,16 @@ def quiet() -> Iterator[None]:
 
 
 def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -> Any:
-    """Open a FITS file whose headers have been checked, with pixels as they are stored; see `image_pixels`.
+    """Check the headers of a FITS file and open it, with unscaled pixels; see `image_pixels`.
 
     Parameters
     ----------
     path : str
-        A regular file, plain or compressed by gzip, bzip2 or xz: its first bytes tell, not its name.
+        A regular file, plain or compressed by gzip, bzip2 or xz, as determined from its first bytes.
     max_side : int, default=None
         Longest side of an image, px. None allows any.
     memmap : bool, default=False
-        Whether to map a plain file into memory rather than to read it.
+        Whether to map a plain file into memory instead of reading it.
 
     Returns
     -------
@@ -136,9 +136,9 @@ def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -
     Raises
     ------
     CutoutError
-        The file is of another kind, its headers are damaged, an image is too large, or it takes too much memory.
+        The file is not a FITS file, its headers are damaged, an image is too large, or it needs too much memory.
     EOFError
-        The file ends too early.
+        The file is truncated.
     """
     with _named(path):
         return _open_checked(path, max_side, memmap)
@@ -146,11 +146,11 @@ def open_fits(path: str, *, max_side: int | None = None, memmap: bool = False) -
 
 @contextlib.contextmanager
 def _named(path: str) -> Iterator[None]:
-    """Name the file in the error about a header."""
+    """Add the name of the file to errors about a header."""
     try:
         yield
     except HeaderError as exc:
-        raise CutoutError(f"The file {escaped(path)} is not read: {exc.reason}. {exc.way_out}") from exc
+        raise CutoutError(f"The file {escaped(path)} cannot be read: {exc.reason}. {exc.way_out}") from exc
 
 
 def _open_checked(path: str, max_side: int | None, memmap: bool) -> Any:
@@ -178,12 +178,12 @@ def _check_of(max_side: int | None) -> Callable[[int, int], None] | None:
 
 
 def is_compressed(path: str) -> bool:
-    """Return whether a FITS file is compressed as a whole, by gzip, bzip2 or xz."""
+    """Return whether a whole FITS file is compressed by gzip, bzip2 or xz."""
     return content_kind(path) in DECOMPRESSORS
 
 
 def _check_tiles(source: str | BinaryIO, max_side: int) -> None:
-    """Raise CutoutError where a tile that is compressed with gzip becomes more than the largest image has."""
+    """Raise CutoutError if a gzip-compressed tile expands to more than the size of the largest image."""
     from astropy.io import fits
 
     with fits.open(source, memmap=False, disable_image_compression=True) as tables:
@@ -195,11 +195,11 @@ def _check_tiles(source: str | BinaryIO, max_side: int) -> None:
 
 
 def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> tuple[io.BytesIO, bool]:
-    """Decompress a FITS file into memory as its headers are checked, so that no claim is believed before."""
+    """Decompress a FITS file into memory while checking its headers, so that no size is trusted unchecked."""
     content = io.BytesIO()
     most = _MOST_INFLATED
     if max_side is not None:
-        # Every file has a few headers, however small its images may be.
+        # Every file has some headers, however small its images are.
         most = min(most, max(_STEP, _MOST_PIXEL_BYTES * max_side**2))
 
     def read(length: int) -> bytes:
@@ -213,7 +213,7 @@ def _inflate(stream: BinaryIO, max_side: int | None, name: str) -> tuple[io.Byte
         left = length
         while left and (part := read(min(left, _STEP))):
             left -= len(part)
-        # The filling up to a block may be missing at the end of the file.
+        # The padding of the last block may be missing at the end of the file.
         read(-length % BLOCK)
         return not left
 

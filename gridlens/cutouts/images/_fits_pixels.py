@@ -1,4 +1,4 @@
-"""The pixels of a FITS image as numbers, the same from plain, scaled and compressed files."""
+"""Physical pixel values of FITS images, identical for plain, scaled and compressed files."""
 
 from typing import Any
 
@@ -14,18 +14,18 @@ SCALING_KEYS = ("BITPIX", "BSCALE", "BZERO", "BLANK")
 
 
 class Scaling:
-    """Scaling of stored values to physical ones: BSCALE, BZERO and, of integers, BLANK."""
+    """Scaling of stored values to physical values: BSCALE, BZERO and, for integers, BLANK."""
 
     def __init__(self, scale: float, zero: float, blank: int | None) -> None:
         self.scale, self.zero, self.blank = scale, zero, blank
 
     @property
     def is_trivial(self) -> bool:
-        """True where stored values are the physical ones."""
+        """Whether the stored values are the physical values."""
         return self.scale == 1.0 and self.zero == 0.0 and self.blank is None
 
     def apply(self, stored: NDArray[Any]) -> NDArray[np.float32]:
-        """Return physical values as float32, NaN where a pixel is blank; what float32 cannot hold becomes inf."""
+        """Return physical values as float32, NaN for blank pixels; values beyond the range of float32 become inf."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self.is_trivial:
                 return stored.astype(np.float32)
@@ -36,7 +36,7 @@ class Scaling:
 
 
 def image_scaling(header: Any) -> Scaling:
-    """Return how the values of an image are scaled, from its header.
+    """Return the scaling of the pixel values given by a header.
 
     Raises
     ------
@@ -54,12 +54,12 @@ def image_scaling(header: Any) -> Scaling:
 
 
 def header_integer(header: Any, key: str) -> int:
-    """Return a whole number of the header without rounding it to a float where it is held as an integer."""
+    """Return an integer of the header, without conversion to float if it is stored as an integer."""
     value = header[key]
     return value if isinstance(value, int) else int(float(value))
 
 
 def image_pixels(hdu: Any, window: Any = None) -> NDArray[np.float32]:
-    """Return the pixels of an image HDU of a file from `open_fits`, or those in a window of slices, as float32."""
+    """Return the pixels of an image HDU opened by `open_fits`, or of a window given by slices, as float32."""
     stored = hdu.data if window is None else hdu.section[window]
     return image_scaling(hdu.header).apply(np.asarray(stored))

@@ -21,17 +21,17 @@ __all__ = ["write_fits"]
 def write_fits(
     path: str | os.PathLike[str], cutout: CutoutSet, wcs: "WCS | None" = None, zeropoint: float = np.nan
 ) -> None:
-    """Write one cutout as FITS, whole or not at all: extensions g, r and i of linear flux, with its WCS.
+    """Write one cutout as a FITS file, atomically: extensions g, r and i of linear flux, with its WCS.
 
     Parameters
     ----------
     path : str or path
     cutout : CutoutSet of 1
     wcs : WCS, default=None
-        Of its pixels. None takes the tangent plane of the cutout's `bcg_radec` and `sky_axes`; where they are unknown
-        too, the pixel scale is written as PIXSCALE, arcsec, unless it was assumed: a file does not state a guess.
+        WCS of the pixels. None means the tangent plane given by the cutout's `bcg_radec` and `sky_axes`; if these are
+        unknown too, the pixel scale is written as PIXSCALE, arcsec, unless it was only assumed.
     zeropoint : float, default=NaN
-        AB mag of one flux unit, written as MAGZERO; NaN, where it is unknown, is not.
+        AB mag of one flux unit, written as MAGZERO. NaN means unknown and is not written.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def write_fits(
     if wcs is None and not cutout.flags[0] & CutoutFlag.ASSUMED_SCALE:
         header[PIXEL_SCALE_KEY] = (float(cutout.pixel_scale[0]), "arcsec per pixel")
     primary = fits.PrimaryHDU()
-    # A FITS header holds ASCII alone.
+    # A FITS header may contain only ASCII.
     primary.header["OBJECT"] = as_ascii(str(cutout.ids[0]))
     hdus = fits.HDUList([primary])
     for k, band in enumerate(BANDS):
@@ -66,7 +66,7 @@ def write_fits(
 
 
 def _tangent_wcs(cutout: CutoutSet) -> "WCS | None":
-    """Return the gnomonic WCS about the BCG, None where its position or the orientation is unknown."""
+    """Return the gnomonic WCS about the BCG, or None if its position or the orientation is unknown."""
     from astropy.wcs import WCS
 
     if np.isnan(cutout.sky_axes).any() or np.isnan(cutout.bcg_radec).any():

@@ -12,16 +12,16 @@ __all__ = ["grid_wcs", "orientation", "sky_of"]
 
 
 def sky_of(image: "WCS", x: Any, y: Any) -> tuple[Any, Any]:
-    """Return longitude and latitude of pixels, degrees; the axes of the WCS may come in either order."""
+    """Return longitude and latitude of pixels, degrees; the axes of the WCS may be in either order."""
     world = image.pixel_to_world_values(x, y)
     return world[image.wcs.lng], world[image.wcs.lat]
 
 
 def orientation(image: "WCS", x: float, y: float) -> NDArray[np.float64]:
-    """Directions of the pixel axes of an image at one of its pixels, (2, 2): columns x and y, rows longitude, latitude.
+    """Return the directions of the pixel axes at a pixel, (2, 2): columns x and y, rows longitude and latitude.
 
-    An orthogonal matrix, the nearest to the local Jacobian: a turn, with or without a flip. Distortion and unequal
-    sides of the pixels are left out of it.
+    The result is the orthogonal matrix nearest to the local Jacobian: a rotation, with or without a flip. Distortion
+    and non-square pixels are ignored.
     """
     step = np.array([0.0, 1.0, 0.0])
     longitude, latitude = sky_of(image, x + step, y + step[[0, 2, 1]])
@@ -34,9 +34,9 @@ def orientation(image: "WCS", x: float, y: float) -> NDArray[np.float64]:
 def grid_wcs(
     longitude: float, latitude: float, axes: NDArray[np.float64], pixel_scale: float, npix: int, like: "WCS"
 ) -> "WCS":
-    """Gnomonic WCS about a place, in the middle of the middle of `npix` x `npix` px of `pixel_scale` arcsec.
+    """Return the gnomonic WCS of `npix` x `npix` px of `pixel_scale` arcsec, centred on a position.
 
-    `like` lends the frame on the sky, in which the place is given (degrees); `axes` are those of `orientation`.
+    The position (degrees) is in the sky frame of the WCS `like`; `axes` is the result of `orientation`.
     """
     from astropy.wcs import WCS
 

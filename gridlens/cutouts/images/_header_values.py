@@ -1,4 +1,4 @@
-"""Numbers of FITS headers, also where a writer has put them in quotes."""
+"""Numbers in FITS headers, also if they are written in quotes."""
 
 import math
 import warnings
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 __all__ = ["PIXEL_SCALE_KEY", "header_number", "positive_number", "text_as_number"]
 
 PIXEL_SCALE_KEY = "PIXSCALE"
-"""keyword of the pixel scale, arcsec, in files without a WCS"""
+"""keyword for the pixel scale, arcsec, in files without a WCS"""
 
 
 def header_number(header: "Header", key: str) -> float | None:
-    """Return a number of the header, None where it is missing or not a finite number.
+    """Return a number of the header, or None if it is missing or not a finite number.
 
-    Text that holds a number counts as one; of other text it is said that it is ignored.
+    Text that contains a number is converted; other text is ignored with a warning.
 
     Examples
     --------
@@ -24,7 +24,7 @@ def header_number(header: "Header", key: str) -> float | None:
     >>> header_number(fits.Header({"EXPTIME": "53.907456"}), "EXPTIME")
     53.907456
     """
-    # Looking up what is missing costs far more than asking for it.
+    # Looking up a missing keyword is much slower than testing for it.
     value: Any = header[key] if key in header else None  # noqa: SIM401
     if isinstance(value, str):
         number = text_as_number(value)
@@ -41,13 +41,13 @@ def header_number(header: "Header", key: str) -> float | None:
 
 
 def positive_number(header: "Header", key: str) -> float | None:
-    """Return a number of the header, None where it is missing or not above 0."""
+    """Return a number of the header, or None if it is missing or not positive."""
     value = header_number(header, key)
     return value if value is not None and value > 0 else None
 
 
 def text_as_number(text: str) -> float | None:
-    """Return the finite number that a text holds, with an exponent of FORTRAN (1.5D3) too; None for another text."""
+    """Convert text to a finite number, also with a Fortran exponent (1.5D3); None for other text."""
     try:
         number = float(text.strip().upper().replace("D", "E"))
     except ValueError:

@@ -13,11 +13,11 @@ __all__ = ["image_files"]
 
 
 def image_files(paths: PathsLike, band: str, filters: Mapping[str, str] | None = None) -> list[str]:
-    """List the FITS files of a band, sorted; `filters` are names, in lower case, that stand for a band.
+    """List the FITS files of a band, sorted; `filters` maps lower-case filter names to bands.
 
-    Files that are named one by one are taken as they are. Of those that a glob matches, companions (weights, PSFs,
-    masks) are left aside, unless there is nothing else; in a folder, files whose names hold the token of another band
-    too.
+    Files that are named explicitly are all used. Companion maps (weights, PSFs, masks) matched by a glob or in a folder
+    are ignored, unless there are no other files. In a folder, files whose names contain the token of another band are
+    ignored too.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def _is_fits(path: str) -> bool:
 
 
 def _science(paths: list[str], filters: Mapping[str, str] | None) -> list[str]:
-    """Return the paths without companions, all of them where there is nothing else."""
+    """Return the paths without companion maps, or all of them if there are no others."""
     stems = [(path, split_suffix(path)) for path in paths]
     return [path for path, split in stems if split is not None and not parse_stem(split[0], filters)[2]] or paths
 
@@ -74,11 +74,11 @@ def _of_band(folder: str, band: str, filters: Mapping[str, str] | None) -> list[
         else:
             nameless.append(path)
     if named or nameless:
-        # Where some files name the band, those that name none are something else.
+        # If some files name the band, files that do not are something else.
         return named or nameless
     if others:
         raise CutoutError(
-            f"The folder {folder} holds images of {', '.join(sorted(others))} and none of the band {band}. "
+            f"The folder {folder} holds images of {', '.join(sorted(others))} but none of the band {band}. "
             f'Check images={{"{band}": PATH}}.'
         )
     return []

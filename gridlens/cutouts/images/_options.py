@@ -1,4 +1,4 @@
-"""Options of cutting clusters out of survey images."""
+"""Options for extracting cutouts from survey images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,27 +19,27 @@ _MAX_ARCSEC = 36000.0
 
 @dataclass(frozen=True, kw_only=True)
 class CutOptions:
-    """Options of cutting clusters out of survey images.
+    """Options for extracting cutouts from survey images.
 
     `extract`, `extract_batches`, `gridlens.score` and `open_source` take the fields as keyword arguments. The options
-    are checked when they are made, can be compared, hashed and pickled, and never change.
+    are validated on creation, immutable, comparable, hashable and picklable.
 
     Parameters
     ----------
     size : float or str, default=64.0
-        Side of the cutouts: arcsec, or an angle with its unit, such as "1.1arcmin".
+        Side of the cutouts in arcsec, or an angle with a unit, such as "1.1arcmin".
     npix : int, default=128
         Side of the cutouts, px.
     survey : str, default=None
-        Preset of `gridlens.cutouts.SURVEYS` that fills the zero points and the seeing that headers lack.
+        Preset of `gridlens.cutouts.SURVEYS` that supplies zero points and seeing missing from the headers.
     zeropoint : float or mapping of band to float, default=None
-        AB zero points, mag. They override those of the headers. The flux is brought to zero point 27; where no header
-        states one, the bands are assumed to share one, and the cutouts have `CutoutFlag.ASSUMED_ZEROPOINT`.
+        AB zero points, mag. They override the headers. The flux is converted to zero point 27; if no header gives a
+        zero point, the bands are assumed to share one, and the cutouts are flagged `CutoutFlag.ASSUMED_ZEROPOINT`.
     match_psf : bool, default=False
-        Blur the sharper bands with Gaussians to the seeing of the worst one. Their noise is then correlated from pixel
-        to pixel, and the features' estimate of the noise is too low.
+        Whether to blur the sharper bands with Gaussians to the seeing of the worst one. Their noise is then correlated
+        between pixels, and the features underestimate it.
     seeing : float or mapping of band to float, default=None
-        FWHM, arcsec. It overrides the headers and the survey.
+        FWHM of the PSF, arcsec. It overrides the headers and the survey.
 
     Raises
     ------
@@ -65,7 +65,7 @@ class CutOptions:
         self._set("size", _arcsec(self.size))
         if not (isinstance(self.npix, int) and self.npix >= 1):
             raise CutoutError(
-                f"The 'npix' parameter must be a whole number of pixels, 1 or more. Got {self.npix!r} instead."
+                f"The 'npix' parameter must be an integer number of pixels, 1 or more. Got {self.npix!r} instead."
             )
         if self.survey is not None:
             try:
@@ -103,12 +103,12 @@ def _parsed(angle: Any) -> float:
 
     try:
         return float(Angle(angle).arcsec)
-    except Exception:  # astropy's parser raises several kinds of error
+    except Exception:  # astropy's parser raises several kinds of errors
         return float("nan")
 
 
 def checked_seeing(seeing: float | Mapping[str, float] | None) -> ByBand | None:
-    """Return the FWHM by band that a user stated, arcsec; raise CutoutError if it is invalid."""
+    """Return the FWHM by band given by the user, arcsec; raise CutoutError if it is invalid."""
     if seeing is None:
         return None
     given = seeing if isinstance(seeing, Mapping) else dict.fromkeys(BANDS, seeing)

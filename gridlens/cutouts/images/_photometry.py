@@ -1,4 +1,4 @@
-"""What FITS headers tell of the photometry: zero point, seeing and saturation, as surveys write them."""
+"""Photometric keywords of FITS headers: zero point, seeing and saturation, as written by surveys."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +18,23 @@ __all__ = [
     "header_zeropoint",
 ]
 
-# Keywords under which surveys store the AB zero point of the pixel values. 0 means unknown: some writers put it for
-# want of a value, and the coadds of KiDS, where it is the truth, are told by their preset.
+# Keywords that surveys use for the AB zero point of the pixel values. 0 means unknown: some writers use it for a
+# missing value, and the coadds of KiDS, whose zero point really is 0, are covered by their preset.
 _ZEROPOINT_KEYS = ("MAGZERO", "MAGZPT", "ZEROPNT", "ZEROPOINT", "ZEROPT", "PHOTZP", "MZP_AB", "MAG_ZP", "MAGZP")
-# Pan-STARRS1 stacks hold the counts of the whole exposure, and a zero point for one second.
+# Pan-STARRS1 stacks hold the counts of the whole exposure, but a zero point for one second.
 _ZEROPOINT_PER_SECOND, _EXPOSURE = "FPA.ZP", "EXPTIME"
-# HSC and others of its pipeline give the flux of magnitude 0.
+# HSC and other users of its pipeline give the flux of magnitude 0.
 _FLUX_OF_0_MAG = "FLUXMAG0"
 # HST gives the flux density, erg/s/cm2/Angstrom, of one unit per second, and the pivot wavelength, Angstrom.
 _FLUX_DENSITY, _PIVOT = "PHOTFLAM", "PHOTPLAM"
 # AB mag of 1 erg/s/cm2/Angstrom at a pivot wavelength of 1 Angstrom.
 FLUX_DENSITY_OFFSET = -21.1 + 18.6921
-# Units of counts of the whole exposure, as BUNIT writes them.
+# Values of BUNIT for counts of the whole exposure.
 _WHOLE_EXPOSURE = ("electrons", "electron", "e-", "counts", "count", "adu", "dn")
 # Stacks of CFHTLS T0007 (the unit is in its comment); ESO's standard for science data products; coadds of KiDS, whose
-# values are those that the survey quotes as FWHM in arcsec.
+# values are the FWHM in arcsec quoted by the survey.
 _SEEING_KEYS = ("IQIMAGE", "PSF_FWHM", "PSF_RAD")
-# Some pipelines write these in arcsec and others in pixels: they count where their comment names the unit.
+# Some pipelines write these in arcsec and others in pixels, so they are used only if their comment names the unit.
 _SEEING_KEYS_OF_ANY_UNIT = ("SEEING", "FWHM")
 _SATURATION = "SATURATE"
 
@@ -43,11 +43,11 @@ KEPT_KEYS = frozenset(
     | {"BUNIT", "BSOFTEN", "BOFFSET"}
     | {*_SEEING_KEYS, *_SEEING_KEYS_OF_ANY_UNIT, _SATURATION}
 )
-"""the keywords that tell of the photometry"""
+"""all keywords related to photometry"""
 
 
 def full_header(hdus: Any, hdu: Any) -> "Header":
-    """Return the HDU's header, with the photometric keywords that only the primary header has added to it."""
+    """Return the HDU's header, with photometric keywords that it lacks added from the primary header."""
     header: Header = hdu.header
     if hdu is hdus[0]:
         return header
@@ -60,11 +60,11 @@ def full_header(hdus: Any, hdu: Any) -> "Header":
 
 
 def header_zeropoint(header: "Header") -> float | None:
-    """Return the AB magnitude of one unit of the pixels, None where the header does not tell.
+    """Return the AB magnitude of one unit of the pixels, or None if the header does not give it.
 
-    It is read as it stands (MAGZERO and its like; 0 counts as unknown), from that of one second and the exposure
-    (Pan-STARRS1), from FLUXMAG0 (HSC), or from PHOTFLAM and PHOTPLAM (HST; where BUNIT says that the counts are of the
-    whole exposure, EXPTIME too).
+    It is read directly (MAGZERO and similar keywords; 0 means unknown), computed from the zero point of one second and
+    the exposure time (Pan-STARRS1), from FLUXMAG0 (HSC), or from PHOTFLAM and PHOTPLAM (HST; with EXPTIME if BUNIT
+    indicates counts of the whole exposure).
 
     References
     ----------
@@ -90,7 +90,7 @@ def header_zeropoint(header: "Header") -> float | None:
     density, pivot = positive_number(header, _FLUX_DENSITY), positive_number(header, _PIVOT)
     if density is None or pivot is None:
         return None
-    # magnitudes of a flat spectrum in wavelength, brought to one flat in frequency at the pivot wavelength
+    # ST magnitudes (flat in wavelength), converted to AB (flat in frequency) at the pivot wavelength
     zeropoint = -2.5 * float(np.log10(density)) + FLUX_DENSITY_OFFSET - 5 * float(np.log10(pivot))
     if str(header.get("BUNIT", "")).strip().lower() in _WHOLE_EXPOSURE:
         return None if exposure is None else zeropoint + 2.5 * float(np.log10(exposure))
@@ -98,9 +98,9 @@ def header_zeropoint(header: "Header") -> float | None:
 
 
 def header_seeing(header: "Header") -> float | None:
-    """Return the FWHM of the PSF, arcsec, None where the header does not tell it in a unit that is known.
+    """Return the FWHM of the PSF, arcsec, or None if the header does not give it in a known unit.
 
-    Keywords: IQIMAGE (CFHTLS), PSF_FWHM (ESO), PSF_RAD (KiDS); SEEING and FWHM where their comment says arcsec.
+    Keywords: IQIMAGE (CFHTLS), PSF_FWHM (ESO), PSF_RAD (KiDS); SEEING and FWHM if their comment says arcsec.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def header_seeing(header: "Header") -> float | None:
     True
     """
     for key in _SEEING_KEYS:
-        # a comment that names pixels is believed before the custom
+        # a comment that mentions pixels overrides the usual unit
         if (value := positive_number(header, key)) is not None and "pix" not in header.comments[key].lower():
             return value
     for key in _SEEING_KEYS_OF_ANY_UNIT:
@@ -121,7 +121,7 @@ def header_seeing(header: "Header") -> float | None:
 
 
 def header_saturation(header: "Header") -> float:
-    """Return the value from which on pixels are saturated (SATURATE), inf where the header does not tell.
+    """Return the value at which pixels saturate (SATURATE), or inf if the header does not give it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Settle, before a pixel is read, which image of which band each cluster is cut from, and what its pixels mean."""
+"""Plan of an extraction, made before any pixel is read: the images of each cluster and their flux units."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -30,27 +30,27 @@ _R = BANDS.index("r")
 
 
 class Plan:
-    """Positions, the images that they lie on, and the order in which they are cut.
+    """Positions, the images that cover them, and the order of extraction.
 
     Parameters
     ----------
     catalog : DataFrame
-        As `read_catalog` returns it, with `ra` and `dec`.
+        As returned by `read_catalog`, with `ra` and `dec`.
     images : mapping of band to paths
     options : CutOptions
 
     Attributes
     ----------
     names : list of n str
-        Ids, or positions where there is none.
+        Ids, or positions for rows without an id.
     flags : ndarray of shape (n,), int64
-        What is known of each row of the catalogue: `BAD_POSITION`, `NO_IMAGE`, `DUPLICATE`.
+        Flags of each row of the catalogue: `BAD_POSITION`, `NO_IMAGE`, `DUPLICATE`.
     tiles : ndarray of shape (3, n)
-        Number of the tile of each band on which the position lies farthest from the edge, -1 where there is none.
+        Number of the tile in each band on which the position is farthest from the edge, -1 if there is none.
     place : ndarray of shape (n, 2)
-        Pixel of the position on the tile in r.
+        Pixel of the position on the r tile.
     kept : KeptColumns or None
-        Columns of the catalogue that follow each row into a table.
+        Columns of the catalogue that are added to the table for each row.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Plan:
             )
         if not {"ra", "dec"} <= set(catalog.columns):
             raise CutoutError(
-                "The catalogue must have the columns 'ra' and 'dec', where the clusters are cut out. Got "
-                f'{", ".join(catalog.columns)} instead. Name them: columns={{"ra": COLUMN, "dec": COLUMN}}.'
+                "The catalogue must have the columns 'ra' and 'dec', the positions of the clusters. Got "
+                f'{", ".join(catalog.columns)} instead. Give their names: columns={{"ra": COLUMN, "dec": COLUMN}}.'
             )
         survey = None if options.survey is None else get_survey(options.survey)
         self.catalog, self.options = catalog, options
@@ -87,7 +87,7 @@ class Plan:
         self.flags[bad] |= CutoutFlag.BAD_POSITION
         self.flags[duplicate_rows(catalog)] |= CutoutFlag.DUPLICATE
         good_ra, good_dec = np.where(bad, np.nan, ra), np.where(bad, np.nan, dec)
-        # To the corners of a cutout.
+        # Distance to the corners of a cutout.
         reach = options.pixel_scale * options.npix / np.sqrt(2.0)
         found = [index.find(good_ra, good_dec, reach) for index in self.indices]
         self.tiles = np.stack([band.tile for band in found])
@@ -100,23 +100,23 @@ class Plan:
 
     @cached_property
     def order(self) -> NDArray[np.intp]:
-        """Rows that can be cut, image by image, so that each is opened once."""
+        """Return the rows that can be extracted, ordered by image, so that each image is opened once."""
         rows = np.flatnonzero((self.tiles >= 0).all(axis=0))
         return np.asarray(rows[np.lexsort((rows, *self.tiles[::-1, rows]))])
 
     def measured(self, name: str, row: int) -> float:
-        """Seeing (arcsec) or depth (mag) in r, where header or survey know it, else NaN."""
+        """Return the seeing (arcsec) or depth (mag) in r from the header or the survey, NaN if unknown."""
         if name == "seeing":
             return self.images(row)[_R].fwhm
         return np.nan if self._survey is None else float(self._survey.depth[_R])
 
     def images(self, row: int) -> list[BandImage]:
-        """Return the images of g, r, i that the position of a row lies on.
+        """Return the images of g, r, i that cover the position of a row.
 
         Raises
         ------
         CutoutError
-            The pixels of an image are not linear, or the zero points do not go together.
+            The pixels of an image are not linear, or the zero points are inconsistent.
         """
         key = tuple(int(k) for k in self.tiles[:, row])
         if key not in self._images:
@@ -124,7 +124,7 @@ class Plan:
         return self._images[key]
 
     def others(self, row: int, b: int) -> Iterator[BandImage]:
-        """Yield other images of band number `b` that may have part of a row's cutout, in the unit of the first one."""
+        """Yield other images of band number `b` that may overlap a row's cutout, in the unit of the first image."""
         first = self.images(row)
         near = self._others[b, row]
         for k in near[near >= 0]:
@@ -153,7 +153,7 @@ class Plan:
         )
 
     def _alternative(self, b: int, k: int, first: BandImage, worst: float) -> BandImage | None:
-        """Return another image of the same band in the same unit as the first, None where it cannot stand in for it."""
+        """Return another image of the band in the unit of the first, or None if it cannot replace the first."""
         try:
             image = self._image(b, k)
             zeropoint = zeropoint_of(image.tile.cards(), image.unit, BANDS[b], self._zeropoint, self._survey)
@@ -170,9 +170,9 @@ class Plan:
         return replace(image, flux_factor=float(to_reference([zeropoint])[0]), calibrated=True, sigma=sigma)
 
     def fwhm(self, tile: Tile, b: int) -> float:
-        """Seeing of a tile of band number `b`, arcsec: as stated, as in its header, or as usual in the survey.
+        """Return the seeing of a tile of band number `b`, arcsec: from the user, its header or the survey.
 
-        NaN where it is unknown and no PSFs are to be matched.
+        NaN if it is unknown and PSFs are not matched.
         """
         band = BANDS[b]
         if self._seeing is not None and band in self._seeing:
@@ -183,21 +183,21 @@ class Plan:
         if found is None or not np.isfinite(found):
             if self._match:
                 raise CutoutError(
-                    f"The seeing of {tile.path} in the band {band} is unknown, and without it no PSFs can be matched. "
-                    'State it with seeing={"g": .., "r": .., "i": ..}, FWHM in arcsec, or name the survey with '
+                    f"The seeing of {tile.path} in the band {band} is unknown, but matching PSFs requires it. "
+                    'Give it with seeing={"g": .., "r": .., "i": ..}, FWHM in arcsec, or name the survey with '
                     "survey=NAME."
                 )
             return np.nan
         return float(found)
 
     def calibrated(self, row: int) -> bool:
-        """Whether the zero points of a row's images are known, so that its flux is at the reference's."""
+        """Return whether the zero points of a row's images are known, so that its flux is in the reference unit."""
         return all(image.calibrated for image in self.images(row))
 
     def _check_images(self) -> None:
-        """Raise what is wrong with the images, of zero points or seeing, if it is wrong with all of them.
+        """Raise an error if the zero points or the seeing of all images are invalid.
 
-        Pixels that are not linear reject their clusters one by one.
+        Pixels that are not linear are not an error here: they reject clusters individually.
         """
         problem: CutoutError | None = None
         for row in self.order[np.unique(self.tiles[:, self.order], axis=1, return_index=True)[1]]:
@@ -212,11 +212,12 @@ class Plan:
             raise problem
 
     def _refuse(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> None:
-        """Raise, because no cluster is on any image."""
+        """Raise an error because no cluster is on any image."""
         turned = [index.find(dec, np.where(np.abs(ra) <= 90.0, ra, np.nan)).tile >= 0 for index in self.indices]
         exchanged = int(np.count_nonzero(np.any(turned, axis=0)))
         hint = (
-            f"With 'ra' and 'dec' exchanged {exchanged} are: exchange the columns, columns={{\"ra\": .., \"dec\": ..}}."
+            f"With 'ra' and 'dec' exchanged, {exchanged} would be: exchange the columns, "
+            f'columns={{"ra": .., "dec": ..}}.'
             if exchanged
             else "Check the catalogue's columns and units, and the images."
         )
@@ -230,12 +231,12 @@ def _names(catalog: pd.DataFrame) -> list[str]:
 
 
 def _part_bands(indices: list[TileIndex], filters: Mapping[str, str]) -> None:
-    """Leave an image that was named for several bands to the one that its header says it is of.
+    """Assign an image that was given for several bands to the band named by its header.
 
     Raises
     ------
     CutoutError
-        Its header does not say, or nothing is left for a band: one image would be cut out as several bands.
+        Its header does not name a band, or a band has no image left: one image would be used for several bands.
     """
     seen: dict[tuple[str, int], str] = {}
     for index in indices:
@@ -254,14 +255,14 @@ def _part_bands(indices: list[TileIndex], filters: Mapping[str, str]) -> None:
             band = tile.band(filters)
             if not band:
                 raise CutoutError(
-                    f"The image {tile.path} is named for several bands, and neither its name nor its header (EXTNAME, "
-                    f'FILTER) says which it is of. Name each band\'s own images: images={{"{index.band}": PATH}}.'
+                    f"The image {tile.path} is given for several bands, and neither its name nor its header (EXTNAME, "
+                    f'FILTER) identifies the band. Give separate images for each band: images={{"{index.band}": PATH}}.'
                 )
             if band == index.band:
                 own.append(tile)
         if not own:
             raise CutoutError(
-                f"None of the images that are named for several bands is of the band {index.band} by its header. "
-                f'Name that band\'s own: images={{"{index.band}": PATH}}.'
+                f"None of the images given for several bands belongs to the band {index.band} according to its header. "
+                f'Give the images of that band: images={{"{index.band}": PATH}}.'
             )
         index.keep(own)

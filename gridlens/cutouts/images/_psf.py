@@ -1,7 +1,7 @@
-"""Bring the bands of a cutout to one seeing.
+"""Match the seeing of the bands of a cutout.
 
-The blue map of the features is g minus i. Where the two are sharp to different degrees, what is left of a bright galaxy
-is a ring, blue or red, about as wide as the seeing.
+The blue map of the features is g minus i. If their seeing differs, a bright galaxy leaves a blue or red ring about as
+wide as the seeing.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ __all__ = ["blur", "matching_sigmas"]
 
 _FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 REACH = 4.0
-"""sigmas at which a Gaussian is cut off"""
+"""radius, in sigmas, at which a Gaussian is truncated"""
 
 
 def matching_sigmas(fwhm: Sequence[float]) -> NDArray[np.float64]:
-    """Widths of the Gaussians that bring PSFs to the widest of them; in the unit of `fwhm`.
+    """Return the sigmas of the Gaussians that broaden PSFs to the widest of them, in the unit of `fwhm`.
 
-    Gaussians are taken for the PSFs: their squared widths add under convolution. The widest band stays as it is.
+    The PSFs are approximated by Gaussians, whose squared widths add under convolution. The widest band is not changed.
 
     Examples
     --------
@@ -31,9 +31,9 @@ def matching_sigmas(fwhm: Sequence[float]) -> NDArray[np.float64]:
 
 
 def blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Convolve an image of (ny, nx) with a Gaussian of `sigma` px; what is not finite gives and takes nothing.
+    """Convolve an image of (ny, nx) with a Gaussian of `sigma` px, ignoring pixels that are not finite.
 
-    A pixel that was bad stays bad; a good one near bad ones is the weighted mean of the good ones about it.
+    Bad pixels stay bad; a good pixel near bad ones becomes the weighted mean of the good pixels around it.
     """
     from scipy.ndimage import gaussian_filter
 

@@ -1,14 +1,14 @@
-"""Bring a band to the pixel grid of its cutout, flux conserved.
+"""Resample a band to the pixel grid of its cutout, conserving flux.
 
-Each output pixel takes from each input pixel the share of its flux that lies in it: exact area overlap, as
-`reproject.reproject_exact` and drizzling with a full-sized square drop define it. Of interpolating methods none
-conserves flux, and `reproject.reproject_adaptive`, which does, weights by a kernel that widens the PSF and correlates
-the noise, from which the features take their unit.
+Each output pixel receives the fraction of the flux of each input pixel that overlaps it: exact area overlap, as in
+`reproject.reproject_exact` and in drizzling with a full-sized square drop. Interpolation does not conserve flux.
+`reproject.reproject_adaptive` does, but its kernel broadens the PSF and correlates the noise, which is the unit of the
+features.
 
-Where a band's pixel axes run along the output's, which they do for coadds because the grid follows the image, the
-overlaps of an area are products of overlaps along the axes: two products with small matrices. Elsewhere (a band on a
-rotated, flipped or distorted grid) the `drizzle` package does it, as exactly and a hundred times faster than
-`reproject_exact`, which works with spherical polygons.
+If a band's pixel axes are parallel to the output's, as for coadds, whose grid the output follows, the area overlaps are
+products of overlaps along the axes: two products with small matrices. For other bands (on a rotated, flipped or
+distorted grid), the `drizzle` package is used. It is as exact as `reproject_exact`, which works with spherical
+polygons, and a hundred times faster.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,15 +32,15 @@ __all__ = [
     "resample_drizzle",
 ]
 
-# An output pixel of which less than this share was observed is bad.
+# An output pixel is bad if less than this fraction of it was observed.
 _MIN_COVERAGE = 0.5
-# px of the source by which its grid may leave the straight lines of a fit, over the whole cutout
+# largest deviation of the source grid from the straight lines of a fit over the whole cutout, source px
 _STRAIGHT = 0.02
 _KNOTS = 5
 
 
 class Correspondence(NamedTuple):
-    """Where a grid of points of the output, its edges included, lies in the source; px, 0-based."""
+    """Source positions of a grid of output points, including the edges; px, 0-based."""
 
     X: NDArray[np.float64]
     Y: NDArray[np.float64]
@@ -49,7 +49,7 @@ class Correspondence(NamedTuple):
 
 
 def correspond(target: "WCS", source: "WCS", npix: int) -> Correspondence | None:
-    """Find the output's pixels in the source; None where the source's WCS has no value for some of them."""
+    """Find the output's pixels in the source; return None if the source's WCS is undefined for some of them."""
     edge = np.linspace(-0.5, npix - 0.5, _KNOTS)
     X, Y = (grid.ravel() for grid in np.meshgrid(edge, edge))
     x, y = pixel_to_pixel(target, source, X, Y)
@@ -62,7 +62,7 @@ def axis_fit(found: Correspondence) -> tuple[float, float, float, float] | None:
     Returns
     -------
     (ax, bx, ay, by) or None
-        None where the source's axes do not run along the output's to 0.02 px.
+        None if the source's axes are not parallel to the output's to within 0.02 px.
     """
     ax, bx = np.polyfit(found.X, found.x, 1)
     ay, by = np.polyfit(found.Y, found.y, 1)
@@ -71,7 +71,7 @@ def axis_fit(found: Correspondence) -> tuple[float, float, float, float] | None:
 
 
 def overlap_matrix(n_out: int, n_in: int, slope: float, offset: float) -> "csr_array":
-    """Lengths, in input pixels, of what output pixel j and input pixel k share along an axis: sparse, (n_out, n_in).
+    """Return the overlap of output pixel j and input pixel k along an axis, in input pixels: sparse, (n_out, n_in).
 
     The centre of output pixel j lies at ``slope * j + offset`` in input pixels, 0-based; a negative slope flips.
     """
@@ -90,27 +90,27 @@ def overlap_matrix(n_out: int, n_in: int, slope: float, offset: float) -> "csr_a
 def resample_along_axes(
     image: NDArray[np.float32], fit: tuple[float, float, float, float], npix: int
 ) -> NDArray[np.float32]:
-    """Resample an image of (ny, nx) whose axes run along the output's.
+    """Resample an image of (ny, nx) whose axes are parallel to the output's.
 
     Parameters
     ----------
     image : ndarray of shape (ny, nx), float32
-        Flux a pixel; what is not finite was not observed.
+        Flux per pixel; values that are not finite mean unobserved pixels.
     fit : tuple
-        As `axis_fit` returns it, for pixel (0, 0) of `image` at (0, 0).
+        As returned by `axis_fit`, with pixel (0, 0) of `image` at (0, 0).
     npix : int
 
     Returns
     -------
     ndarray of shape (npix, npix), float32
-        Flux a pixel. NaN where under half of the pixel was observed; where more was, the rest is taken to be as bright.
+        Flux per pixel. NaN if less than half of the pixel was observed; otherwise the rest is assumed to be as bright.
     """
     ax, bx, ay, by = fit
     rows = overlap_matrix(npix, image.shape[0], ay, by)
     columns = overlap_matrix(npix, image.shape[1], ax, bx)
     good = np.isfinite(image)
     if good.all():
-        # What of an output pixel lies on the image is the product of its shares along the axes.
+        # The fraction of an output pixel on the image is the product of the fractions along the axes.
         seen = np.outer(rows.sum(axis=1), columns.sum(axis=1))
         total = (columns @ (rows @ image).T).T
     else:
@@ -122,15 +122,15 @@ def resample_along_axes(
 
 
 def resample_drizzle(image: NDArray[np.float32], source: "WCS", target: "WCS", npix: int) -> NDArray[np.float32]:
-    """Resample an image of (ny, nx) on any grid; `source` is its WCS. Returns what `resample_along_axes` does."""
+    """Resample an image of (ny, nx) on any grid, with the WCS `source`, like `resample_along_axes`."""
     from drizzle.resample import Drizzle
 
-    # Drizzling leaves out input that straddles the output's edge: give it one pixel more on all sides.
+    # Drizzling drops input pixels that straddle the output's edge, so the output is one pixel larger on all sides.
     places = _pixel_map(image.shape, source, target) + 1.0
     drizzle = Drizzle(kernel="square", out_shape=(npix + 2, npix + 2), fillval="NAN", disable_ctx=True)
     good = np.isfinite(image)
-    # Drizzling averages surface brightness, and weighs a pixel's drop by its share of the drop's area: so flux is first
-    # spread over the area that its pixel takes up in the output, and weights grow with that area to count overlaps.
+    # Drizzling averages surface brightness, weighted by the overlapping fraction of the drop's area. So the flux is
+    # divided by the area of its pixel in the output, and the weights are multiplied by that area to give overlaps.
     areas = _areas(places)
     brightness = np.where(good, image, np.float32(0.0)) / areas
     drizzle.add_image(
@@ -141,34 +141,34 @@ def resample_drizzle(image: NDArray[np.float32], source: "WCS", target: "WCS", n
 
 
 def pixel_to_pixel(first: "WCS", second: "WCS", x: Any, y: Any) -> Any:
-    """Return where pixels of one image lie in another one."""
+    """Return the positions in one image of pixels of another."""
     from astropy.wcs import utils
 
     if _frame(first) == _frame(second):
-        # One frame on the sky: no need to go through objects that stand for it, which takes most of the time.
+        # With a common sky frame, coordinate objects, which take most of the time, are not needed.
         return second.world_to_pixel_values(*first.pixel_to_world_values(x, y))
     return utils.pixel_to_pixel(first, second, x, y)
 
 
 def _frame(wcs: "WCS") -> tuple[str, ...]:
-    # without the projection; the equinox is NaN where there is none
+    # without the projection; the equinox is NaN if there is none
     return (wcs.wcs.radesys, str(wcs.wcs.equinox), *(ctype[:4] for ctype in wcs.wcs.ctype))
 
 
 def _pixel_map(shape: tuple[int, ...], source: "WCS", target: "WCS") -> NDArray[np.float64]:
-    """Where each pixel of the source lies in the output, (ny, nx, 2): cubic splines through every sixteenth pixel."""
+    """Return the output position of each source pixel, (ny, nx, 2), by cubic splines through every sixteenth pixel."""
     from scipy.interpolate import RectBivariateSpline
 
     y, x = (np.linspace(0, n - 1, max(8, n // 16)) for n in shape)
     grid_x, grid_y = np.meshgrid(x, y)
     there = pixel_to_pixel(source, target, grid_x, grid_y)
     if not all(np.isfinite(values).all() for values in there):
-        raise GridlensError("The WCS of an image has no value over the whole of a cutout. Check its header.")
+        raise GridlensError("The WCS of an image is undefined over a whole cutout. Check its header.")
     rows, columns = np.arange(shape[0]), np.arange(shape[1])
     return np.stack([RectBivariateSpline(y, x, values)(rows, columns) for values in there], axis=-1)
 
 
 def _areas(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of each source pixel in output pixels, from central differences."""
+    """Return the area of each source pixel in output pixels, from central differences."""
     along_y, along_x = np.gradient(places, axis=0), np.gradient(places, axis=1)
     return np.asarray(np.abs(along_x[..., 0] * along_y[..., 1] - along_x[..., 1] * along_y[..., 0]))

@@ -1,4 +1,4 @@
-"""The tiles of survey image files, read from their headers and kept in the user's cache folder."""
+"""The tiles of survey image files, read from their headers and stored in the user's cache folder."""
 
 import contextlib
 import hashlib
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["PACKED", "Tile", "index_files"]
 
 _INDEX_VERSION = 3
-# Fewer tiles are indexed faster than a cache is found.
+# Indexing fewer tiles than this is faster than using a cache.
 _WORTH_CACHING = 20
 _BAND_KEYS = ("EXTNAME", "FILTER")
 _BITPIX = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 PACKED = "packed"
-# Centres of two images that are closer than this, px, are one place.
+# Two images whose centres are closer than this, px, show the same field.
 _SAME_PLACE = 2.0
 
 
 class Tile(NamedTuple):
-    """One image, as far as its header tells."""
+    """One image, as described by its header."""
 
     path: str
     hdu: int
@@ -46,22 +46,22 @@ class Tile(NamedTuple):
     header: str
     """cards of the WCS, the photometry and the scaling of the values, as text"""
     layout: str
-    """numpy type of the values on disk, or "packed" where they are compressed"""
+    """numpy type of the values on disk, or "packed" if they are compressed"""
     start: int
-    """byte at which the values begin"""
+    """byte offset of the values"""
     x: float
     """unit vector of the centre"""
     y: float
     z: float
     radius: float
-    """from the centre to the farthest corner, as a chord of the unit sphere"""
+    """distance from the centre to the farthest corner, as a chord of the unit sphere"""
     size: int
     changed_ns: int
 
     def band(self, filters: Mapping[str, str]) -> str:
-        """Return the band that the extension's name or its FILTER says it is, "" where neither does.
+        """Return the band given by the extension's name or its FILTER, or "" if neither gives one.
 
-        `filters` are names, in lower case, that stand for a band.
+        `filters` maps lower-case filter names to bands.
         """
         header = self.cards()
         for key in _BAND_KEYS:
@@ -78,7 +78,7 @@ class Tile(NamedTuple):
         return Header.fromstring(self.header)
 
     def is_at(self, other: "Tile") -> bool:
-        """Return whether another tile has the same size in px and arcsec and, to two pixels, the same centre."""
+        """Return whether another tile has the same size in px and arcsec and the same centre to within two pixels."""
         shift = np.linalg.norm(np.subtract((self.x, self.y, self.z), (other.x, other.y, other.z)))
         pixel = 2.0 * self.radius / np.hypot(self.nx, self.ny)
         same_size = (self.nx, self.ny) == (other.nx, other.ny) and abs(self.radius / other.radius - 1.0) < 0.01
@@ -86,7 +86,7 @@ class Tile(NamedTuple):
 
 
 def index_files(paths: list[str]) -> tuple[list[Tile], list[tuple[str, str]]]:
-    """Return the tiles of the files, in order, and the files that hold none, each with the reason."""
+    """Return the tiles of the files, in order, and the files without tiles, each with the reason."""
     cache = _cache_file(paths) if len(paths) >= _WORTH_CACHING else None
     kept = {} if cache is None else _load(cache)
     tiles: list[Tile] = []
@@ -104,16 +104,16 @@ def index_files(paths: list[str]) -> tuple[list[Tile], list[tuple[str, str]]]:
         except CutoutError as exc:
             broken.append((path, str(exc)))
         except Exception as exc:
-            # A damaged file raises nearly anything; one must not stop a survey.
+            # A damaged file may raise almost any error, and must not stop the whole survey.
             reason = (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
-            broken.append((path, f"The first is damaged or no FITS file ({reason}). Fetch it again."))
+            broken.append((path, f"The first is damaged or not a FITS file ({reason}). Download it again."))
     if cache is not None and fresh and tiles:
         _save(cache, tiles)
     return tiles, broken
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    """Return the size and the time of the last change, of the content or of the file's entry in its folder."""
+    """Return the size and the time of the last change of the file's content or metadata."""
     status = os.stat(path)
     return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
 
@@ -126,7 +126,7 @@ def _read_tiles(path: str, size: int, changed_ns: int) -> list[Tile]:
             if "CTYPE1" not in hdu.header:
                 continue
             if min(hdu.shape[:-2], default=1) != 1 or max(hdu.shape[:-2], default=1) != 1:
-                raise CutoutError("It holds a cube, and survey images have two axes. Split it into its planes.")
+                raise CutoutError("It holds a cube, but survey images must have two axes. Split it into its planes.")
             full = full_header(hdus, hdu)
             cards = wcs_cards(full) + _other_cards(full)
             wcs = parse_wcs(cards)
@@ -139,7 +139,7 @@ def _read_tiles(path: str, size: int, changed_ns: int) -> list[Tile]:
 
 
 def _other_cards(header: "Header") -> str:
-    """Return the cards of the photometry, the band and the scaling of the values, as text."""
+    """Return the cards for the photometry, the band and the scaling of the values, as text."""
     kept = KEPT_KEYS.union(_BAND_KEYS, NAME_KEYS, SCALING_KEYS)
     return "".join(str(card) for card in header.cards if card.keyword in kept)
 
@@ -153,7 +153,7 @@ def _tile(path: str, k: int, hdu: Any, cards: str, wcs: "WCS", packed: bool, siz
     vectors = sky_vectors(corners.ra.deg, corners.dec.deg)
     radius = float(np.linalg.norm(vectors[1:] - vectors[0], axis=1).max())
     if not np.isfinite(radius):
-        raise CutoutError("The WCS of its image has no value at the centre or at a corner. Check its header.")
+        raise CutoutError("The WCS of its image is undefined at the centre or at a corner. Check its header.")
     return Tile(
         path=path,
         hdu=k,
@@ -172,7 +172,7 @@ def _tile(path: str, k: int, hdu: Any, cards: str, wcs: "WCS", packed: bool, siz
 
 
 def _check_places(tiles: list[Tile]) -> None:
-    """Raise CutoutError where a file has two images of one place, and nothing says of which bands they are."""
+    """Raise CutoutError if a file has two images of the same field and their bands are unknown."""
     from scipy.spatial import cKDTree
 
     nameless = [tile for tile in tiles if not tile.band(KNOWN_FILTERS)] if len(tiles) > 1 else []
@@ -180,17 +180,17 @@ def _check_places(tiles: list[Tile]) -> None:
         return
     tree = cKDTree([(tile.x, tile.y, tile.z) for tile in tiles])
     for tile in nameless:
-        # Half the extent of an image: a few others at most, however many extensions the file has.
+        # Within half the extent of an image there are only a few others, however many extensions the file has.
         near = tree.query_ball_point((tile.x, tile.y, tile.z), tile.radius / 2.0)
         if any(tiles[k] is not tile and tile.is_at(tiles[k]) for k in near):
             raise CutoutError(
-                "It holds several images of one place, and nothing says which is the science image. Name its "
-                "extension SCI, or keep it in a file of its own."
+                "It holds several images of the same field, and none is marked as the science image. Name its "
+                "extension SCI, or store it in a separate file."
             )
 
 
 def _cache_file(paths: list[str]) -> Path | None:
-    """Return the file that keeps the index of these paths, None where there is no cache folder to write to."""
+    """Return the cache file for the index of these paths, or None if there is no writable cache folder."""
     from astropy.config import get_cache_dir
 
     text = "\n".join([str(_INDEX_VERSION), *paths])
@@ -211,7 +211,7 @@ def _load(cache: Path) -> dict[str, list[Tile]]:
     try:
         frame = pd.read_parquet(cache)[list(Tile._fields)]
     except Exception:
-        # A cache that cannot be read is made again.
+        # A cache that cannot be read is rebuilt.
         return {}
     kept: dict[str, list[Tile]] = {}
     for row in frame.itertuples(index=False):
@@ -223,6 +223,6 @@ def _load(cache: Path) -> dict[str, list[Tile]]:
 def _save(cache: Path, tiles: list[Tile]) -> None:
     import pandas as pd
 
-    # The index serves without its cache, which holds no path that is not UTF-8.
+    # The cache is optional, and cannot store paths that are not UTF-8.
     with contextlib.suppress(GridlensError, OSError, UnicodeError), atomic_path(cache) as temporary:
         pd.DataFrame(tiles).to_parquet(temporary, index=False)

@@ -1,7 +1,7 @@
-"""Survey images on disk: an index of which tile covers which part of the sky, built once from the headers.
+"""Index of the tiles of survey images by sky position, built once from the headers.
 
-A tile is one two-dimensional image with a celestial WCS: a file, an extension of a file, plain or compressed. The
-index of a folder is kept in the user's cache folder, and a file that has changed since is read again.
+A tile is one two-dimensional image with a celestial WCS: a file or an extension of a file, plain or compressed. The
+index of a folder is stored in the user's cache folder, and files that have changed are read again.
 """
 
 import os
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 __all__ = ["Found", "Tile", "TileIndex"]
 
 MOST_TILES = 6
-"""tiles that are kept for each position"""
+"""maximum number of tiles kept for each position"""
 
 
 class Found(NamedTuple):
-    """Where positions lie on the tiles of a band."""
+    """Tiles and pixels of positions in one band."""
 
     tile: NDArray[np.intp]
-    """(n,): the tile on which the position lies farthest from the edge, -1 where there is none"""
+    """(n,): the tile on which the position is farthest from the edge, -1 if there is none"""
     x: NDArray[np.float64]
-    """(n,): the pixel on it"""
+    """(n,): the pixel on that tile"""
     y: NDArray[np.float64]
     others: NDArray[np.int32]
-    """(n, 5): further tiles within reach, best first, then -1"""
+    """(n, 5): further tiles within reach, best first, filled with -1"""
 
 
 class TileIndex:
-    """Tiles of one band, found by position.
+    """Index of the tiles of one band by position.
 
     Parameters
     ----------
     paths : list of str
-        FITS files. Those that cannot be read are warned of once; positions on them are on no image.
+        FITS files. Unreadable files cause one warning, and the positions that they cover have no image.
     band : str
-        For messages.
+        Name of the band in messages.
 
     Raises
     ------
     CutoutError
-        There is no image with a celestial WCS in any of the files, or files show one place and nothing tells which of
-        them are science images.
+        None of the files has an image with a celestial WCS, or several files show the same field and it is unknown
+        which of them is the science image.
     """
 
     def __init__(self, paths: Iterable[str], band: str) -> None:
@@ -70,12 +70,12 @@ class TileIndex:
         self._plant()
 
     def keep(self, tiles: list[Tile]) -> None:
-        """Leave only these tiles in the index."""
+        """Keep only these tiles in the index."""
         self.tiles = tiles
         self._plant()
 
     def check_alike(self) -> None:
-        """Raise CutoutError where files show one place and nothing tells which of them are science images."""
+        """Raise CutoutError if files show the same field and it is unknown which is the science image."""
         check_alike(self.tiles, self.band)
 
     def _plant(self) -> None:
@@ -89,19 +89,19 @@ class TileIndex:
         """Return the WCS of tile `k`, parsed once."""
         if k not in self._wcs:
             wcs = parse_wcs(self.tiles[k].header)
-            assert wcs is not None  # else it were no tile
+            assert wcs is not None  # every tile has a WCS
             self._wcs[k] = wcs
         return self._wcs[k]
 
     def find(self, ra: NDArray[np.float64], dec: NDArray[np.float64], reach: float = 0.0) -> Found:
-        """Find the tile on which each position lies farthest from the edge, and others near it.
+        """Find the tile on which each position is farthest from the edge, and other tiles nearby.
 
         Parameters
         ----------
         ra, dec : ndarray of shape (n,)
-            degrees, ICRS; NaN is on no tile.
+            degrees, ICRS; NaN matches no tile.
         reach : float, default=0.0
-            arcsec from a position to a tile that counts among the others.
+            Maximum distance of a position from the other tiles, arcsec.
         """
         from astropy.coordinates import SkyCoord
 
@@ -120,10 +120,10 @@ class TileIndex:
             this, rows = self.tiles[k], np.array(near[k])
             x, y = self.wcs(k).world_to_pixel(SkyCoord(ra[rows], dec[rows], unit="deg"))
             inside = np.minimum.reduce([x + 0.5, this.nx - 0.5 - x, y + 0.5, this.ny - 0.5 - y])
-            # Far from its centre a projection may have a second solution; the tile's own extent rules it out.
+            # Far from its centre a projection may have a second solution, which the tile's extent excludes.
             distance = np.linalg.norm(vectors[rows] - (this.x, this.y, this.z), axis=1)
             inside[~(distance <= this.radius + chord(reach))] = -np.inf
-            # In pixels of the tile, from its extent.
+            # Reach in pixels of the tile, from its extent.
             margin = chord(reach) * np.hypot(this.nx, this.ny) / (2.0 * this.radius)
             inside[~(inside > -margin)] = -np.inf
             better = inside > np.maximum(depth[rows, 0], 0.0)
@@ -134,7 +134,7 @@ class TileIndex:
         return Found(np.where(on_it, tile[:, 0], -1), place[0], place[1], others)
 
     def extent(self) -> str:
-        """Return the part of the sky from the southernmost to the northernmost centre, in words."""
+        """Return the range of the sky covered by the tiles, as text."""
         dec = np.degrees(np.arcsin([tile.z for tile in self.tiles]))
         ra = np.degrees(np.arctan2([tile.y for tile in self.tiles], [tile.x for tile in self.tiles])) % 360
         reach = np.degrees(self._reach)
@@ -151,7 +151,7 @@ def _insert(
     k: int,
     inside: NDArray[np.float64],
 ) -> None:
-    """Put tile `k` among the best of each row, by its depth; of equals the earlier stays before."""
+    """Insert tile `k` into the best tiles of each row by its depth; an earlier tile of equal depth stays ahead."""
     rows, inside = rows[inside > -np.inf], inside[inside > -np.inf]
     depths = np.column_stack([depth[rows], inside])
     tiles = np.column_stack([tile[rows], np.full(len(rows), k)])

@@ -1,4 +1,4 @@
-"""The world coordinate system of an image, from the cards of its header that make it up."""
+"""World coordinate systems of images, from the relevant cards of their headers."""
 
 import re
 import warnings
@@ -15,16 +15,16 @@ __all__ = ["WCS_KEY", "parse_wcs", "standard_wcs_cards", "wcs_cards"]
 
 _CARD = 80
 
-# All that astropy and wcslib read of a celestial WCS: projections and their parameters, SIP, and the polynomials that
-# IRAF writes into WAT cards (TNX, ZPX). The lookup tables of the FITS distortion paper are kept too, so that astropy
-# refuses them: the tables are in extensions that are not read here.
+# All keywords that astropy and wcslib use for a celestial WCS: projections and their parameters, SIP, and the
+# polynomials that IRAF writes into WAT cards (TNX, ZPX). The lookup tables of the FITS distortion paper are included so
+# that astropy refuses them: the tables are in extensions that are not read here.
 WCS_KEY = re.compile(
     r"NAXIS\d?$|WCSAXES$|WCSDIM$|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d+$|(CD|PC|PV|PS)\d+_\d+$|PC\d{6}$"
     r"|LONPOLE$|LATPOLE$|RADESYS$|RADECSYS$|EQUINOX$|EPOCH$|(A|B|AP|BP)_(\d+_\d+|ORDER|DMAX)$|WAT\d_\d+$|PROJP\d+$"
     r"|(CPDIS|CQDIS|D2IMDIS)\d+$|AXISCORR$|D2IMEXT$|(DP|DQ|D2IM)\d+"
 )
 _TEXTS = re.compile(r"CTYPE|CUNIT|RADE|WAT|CPDIS|CQDIS|D2IM|DP|DQ|PS\d")
-# Keywords of a WCS of two axes that is nothing but a projection, and the codes of projections without parameters.
+# Keywords of a two-axis WCS that is only a projection, and the codes of projections without parameters.
 _PROJECTED_TEXTS = frozenset({"CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "RADESYS", "RADECSYS"})
 _PROJECTED_KEYS = _PROJECTED_TEXTS.union(
     {"NAXIS", "WCSAXES", "LONPOLE", "LATPOLE", "EQUINOX", "EPOCH"},
@@ -32,21 +32,21 @@ _PROJECTED_KEYS = _PROJECTED_TEXTS.union(
     (f"{stem}{i}_{j}" for stem in ("CD", "PC") for i in (1, 2) for j in (1, 2)),
 )
 _PROJECTED = re.compile(r"CTYPE[12] *= *'(RA--|DEC-)-(TAN|SIN|ARC|STG|ZEA|CAR) *'")
-# Cards as the standard wants them, which astropy shows as they are.
+# Cards in standard form, which astropy returns unchanged.
 _STANDARD_TEXT = re.compile(r"[A-Z0-9_-]+ *= +'[A-Za-z0-9 ._/+-]*' *(/[ -~]*)?$")
 _STANDARD_NUMBER = re.compile(r"[A-Z0-9_-]+ *= +[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([DE][+-]?[0-9]+)? *(/[ -~]*)?$")
 _DISTORTED = re.compile(r"-(SIP|TPV|TPD|TNX|ZPX|TUV|DSS)$")
 
 
 def wcs_cards(header: "Header") -> str:
-    """Return the cards that make up the WCS, as text; "" where there is none.
+    """Return the cards that define the WCS, as text; "" if there is none.
 
-    Parsing the hundreds of other cards that stacks carry would take most of the time of reading a cutout.
+    Parsing the hundreds of other cards in the headers of stacks would take most of the time of reading a cutout.
 
     Raises
     ------
     CutoutError
-        A number of the WCS is text that holds no number.
+        A number of the WCS is text that cannot be converted.
     """
     if "CTYPE1" not in header:
         return ""
@@ -54,9 +54,9 @@ def wcs_cards(header: "Header") -> str:
 
 
 def standard_wcs_cards(header: str) -> str | None:
-    """Return `wcs_cards` of a header, as text, whose cards of the WCS all have the standard form; else None.
+    """Return `wcs_cards` of a header given as text if all its WCS cards have the standard form; else None.
 
-    astropy checks each card before it shows it, which takes longer than the projection.
+    astropy verifies each card before returning it, which takes longer than the projection.
     """
     found: list[str] = []
     for card in (header[at : at + _CARD] for at in range(0, len(header), _CARD)):
@@ -71,7 +71,7 @@ def standard_wcs_cards(header: str) -> str | None:
 
 
 def _with_number(card: "Card") -> str:
-    """Return the text of a card, with a number in place of a number in quotes, which wcslib would take for 0."""
+    """Return the text of a card, with quotes around a number removed, since wcslib would read it as 0."""
     from astropy.io.fits import Card
 
     text = str(card)
@@ -80,7 +80,7 @@ def _with_number(card: "Card") -> str:
     number = text_as_number(card.value)
     if number is None:
         raise CutoutError(
-            f"The header has {card.keyword} = {card.value.strip()[:40]!r}, and the WCS needs a number there. Correct "
+            f"The header has {card.keyword} = {card.value.strip()[:40]!r}, but the WCS needs a number there. Correct "
             "the header."
         )
     whole = card.keyword.startswith(("NAXIS", "WCSAXES", "WCSDIM")) or card.keyword.endswith("_ORDER")
@@ -88,12 +88,12 @@ def _with_number(card: "Card") -> str:
 
 
 def parse_wcs(cards: str) -> "WCS | None":
-    """Return the celestial WCS of the cards, None where they make up none.
+    """Return the celestial WCS of the cards, or None if they do not define one.
 
     Raises
     ------
     CutoutError
-        astropy cannot represent the WCS, or would leave out its distortion.
+        astropy cannot represent the WCS, or would ignore its distortion.
     """
     from astropy.io.fits import Header
     from astropy.utils.exceptions import AstropyWarning
@@ -104,7 +104,7 @@ def parse_wcs(cards: str) -> "WCS | None":
         return projected
     header = Header.fromstring(cards)
     with warnings.catch_warnings():
-        # deprecated keywords, which astropy mends
+        # deprecated keywords, which astropy fixes
         warnings.simplefilter("ignore", AstropyWarning)
         try:
             wcs = _of_two_axes(header) if _is_distorted(header) else WCS(header)
@@ -120,9 +120,9 @@ def parse_wcs(cards: str) -> "WCS | None":
 
 
 def _projected_wcs(cards: str) -> "WCS | None":
-    """Return the WCS of cards that hold a projection of two axes and nothing else; None for other cards.
+    """Return the WCS of cards that define only a projection of two axes; None for other cards.
 
-    The WCS is that of ``WCS(header)``, which parses the header five times to find distortions and tables.
+    The WCS equals ``WCS(header)``, which parses the header five times to find distortions and tables.
     """
     from astropy.utils.exceptions import AstropyWarning
     from astropy.wcs import WCS, Wcsprm
@@ -144,7 +144,7 @@ def _projected_wcs(cards: str) -> "WCS | None":
             wcs.fix()
             wcs.wcs.set()
         except Exception:
-            # The error is that of the whole way.
+            # The general path raises the error.
             return None
     return wcs
 
@@ -154,14 +154,14 @@ def _is_distorted(header: "Header") -> bool:
 
 
 def _of_two_axes(header: "Header") -> "WCS":
-    """Parse the WCS of the first two axes: astropy takes distortions of no more."""
+    """Parse the WCS of the first two axes: astropy supports distortions of two axes only."""
     from astropy.wcs import WCS
 
     return WCS(header, naxis=2)
 
 
 def _check_kept(header: "Header", wcs: "WCS") -> None:
-    """Raise CutoutError where the header has a distortion and astropy has understood none of it."""
+    """Raise CutoutError if the header has a distortion that astropy ignored."""
     axes = [str(header.get(f"CTYPE{k}", "")).strip().upper() for k in (1, 2)]
     named = next((found.group(1) for found in map(_DISTORTED.search, axes) if found), "")
     lacks_sip = named == "SIP" and "A_ORDER" in header and wcs.sip is None

@@ -1,4 +1,4 @@
-"""Read a window of a tile's pixels, and no more of the file than it must."""
+"""Read a window of a tile's pixels, with as little of the file as possible."""
 
 import functools
 import threading
@@ -15,19 +15,19 @@ from gridlens.cutouts.images._tile_files import PACKED, Tile
 
 __all__ = ["read_window"]
 
-# Files whose pixels must be decoded stay open, a few of them: one that is compressed as a whole lies in memory.
-# One for each band stays in any case, or each cluster would decompress all of them again.
+# A few files whose pixels must be decoded stay open: a file that is compressed as a whole is held in memory. At least
+# one file per band stays open, or each cluster would decompress all of them again.
 _OPEN, _BANDS = 6, 3
 _OPEN_BYTES = 2 * 1024**3
 
 
 def read_window(tile: Tile, x0: int, y0: int, width: int, height: int) -> NDArray[np.float32]:
-    """Read the window of which (x0, y0), 0-based px of the tile, is the first pixel.
+    """Read the window whose first pixel is (x0, y0), 0-based px of the tile.
 
     Returns
     -------
     ndarray of shape (height, width), float32
-        In the tile's own flux unit, NaN where the window leaves the image or its pixels are blank.
+        In the tile's flux unit; NaN outside the image and in blank pixels.
     """
     from astropy.nddata import NoOverlapError, overlap_slices
 
@@ -38,7 +38,7 @@ def read_window(tile: Tile, x0: int, y0: int, width: int, height: int) -> NDArra
     except NoOverlapError:
         return window
     if tile.layout != PACKED:
-        # A map of its own for each window, so that what was read is not held on to.
+        # Each window has its own memory map, so that pages that were read are released.
         pixels: Any = np.memmap(tile.path, tile.layout, "r", offset=tile.start, shape=(tile.ny, tile.nx))
         stored = pixels[there]
     else:
@@ -53,11 +53,11 @@ def _scaling(tile: Tile) -> Scaling:
 
 
 class _OpenFiles:
-    """Files with coded pixels that were read from last; a changed file is another one."""
+    """Cache of the most recently used files with encoded pixels; a changed file gets a new entry."""
 
     def __init__(self) -> None:
         self._hdus: OrderedDict[tuple[str, int], tuple[Any, int]] = OrderedDict()
-        # Reading moves the place in the file, so that threads take turns.
+        # Reading changes the file position, so threads must take turns.
         self._lock = threading.Lock()
 
     def section(self, tile: Tile, window: tuple[slice, slice]) -> NDArray[Any]:

@@ -30,40 +30,40 @@ from gridlens.errors import CutoutError
 __all__ = ["count_npy", "count_npz", "read_npy", "read_npz"]
 
 _SIP_BYTES = 256 * 1024
-# Deflate makes no more than this of one byte.
+# Deflate expands one byte to at most this many.
 _MAX_DEFLATE_RATIO = 1032
-# A compressed array in Fortran order must be held whole to read any cutout of it.
+# A compressed array in Fortran order must be held in memory completely to read any cutout from it.
 _MAX_WHOLE_BYTES = 256 * 1024**2
-# Arrays beside the pixels that are read together with their headers.
+# Other arrays up to this size are read together with their headers.
 _SMALL_BYTES = 1024**2
 _IS_ENCRYPTED = 0x1
 _CUT_OFF = "the array ends before its last value"
 
 
 def read_npy(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
-    """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3), in pieces."""
+    """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3), in batches."""
     with open(entry.path, "rb") as file:
         yield from read_pieces(_npy_stored(file), entry, options, rows)
 
 
 def read_npz(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
-    """Read a shard as `write_npz` leaves it, or one cutout under `pixels`, `image` or `images`, in pieces.
+    """Read a shard written by `write_npz`, or one cutout under `pixels`, `image` or `images`, in batches.
 
     Further keys: `bands` or `filters` (names of the planes), `bcg_xy`, `pixel_scale`, `ids`, `flags`, `sky_axes`,
-    `bcg_radec` and the metadata names. Others are passed over.
+    `bcg_radec` and the metadata names. Other keys are ignored.
     """
     with _npz_stored(entry.path) as stored:
         yield from read_pieces(stored, entry, options, rows)
 
 
 def count_npy(path: str | os.PathLike[str]) -> int:
-    """Count the cutouts in a .npy file from the header of its array and the size of the file."""
+    """Count the cutouts in a .npy file using the header of its array and the size of the file."""
     with open(path, "rb") as file:
         return count_stored(_npy_stored(file))
 
 
 def count_npz(path: str | os.PathLike[str]) -> int:
-    """Count the cutouts in a .npz file from the header of its array and the sizes of its members."""
+    """Count the cutouts in a .npz file using the header of its array and the sizes of its members."""
     with _npz_stored(path) as stored:
         return count_stored(stored)
 
@@ -75,7 +75,8 @@ def _npy_stored(file: Any) -> Stored:
     if header.fortran_order and header.nbytes:
         if header.nbytes > held:
             raise EOFError(_CUT_OFF)
-        # The first axis runs fastest: the operating system reads from all over the file what a slice needs.
+        # The first axis varies fastest, so a slice is scattered over the file. The memory map reads only what is
+        # needed.
         pixels = np.memmap(file, header.dtype, "r", header.length, header.shape, order="F")
     return Stored("", pixels, {}, held=lambda: _rows_held(header, held))
 
@@ -107,23 +108,23 @@ def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
         raise CutoutError(f"The member {info.filename} of the file is encrypted. Write it again without a password.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise CutoutError(
-            f"The member {info.filename} of the file is compressed by a method that NumPy does not write (number "
+            f"The member {info.filename} of the file is compressed by a method that NumPy does not use (number "
             f"{info.compress_type}). Write it again with numpy.savez or numpy.savez_compressed."
         )
     return archive.open(info)
 
 
 def _member_bytes(info: zipfile.ZipInfo, archive_size: int) -> int:
-    """Return the most bytes that a member can hold, whatever it claims."""
+    """Return the maximum size of a member in bytes, regardless of the size that it claims."""
     ratio = 1 if info.compress_type == zipfile.ZIP_STORED else _MAX_DEFLATE_RATIO
     return min(info.file_size, ratio * min(info.compress_size, archive_size))
 
 
 def _whole(file: Any, header: NpyHeader, held: int) -> NDArray[Any]:
-    """Read all of an array that is stored in Fortran order, of which no cutout is complete before the end."""
+    """Read a whole array stored in Fortran order, in which no cutout is complete before the end."""
     if header.nbytes > _MAX_WHOLE_BYTES:
         raise CutoutError(
-            f"The array is in Fortran order, so that it must be read whole, and takes {header.nbytes / 1e9:.1f} GB. "
+            f"The array is in Fortran order, so it must be read completely, and takes {header.nbytes / 1e9:.1f} GB. "
             "Write it again in C order (numpy.ascontiguousarray)."
         )
     if header.nbytes > held:
@@ -140,7 +141,7 @@ def _column_values(file: Any, header: NpyHeader) -> NDArray[Any]:
 def _read_values(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     values = np.empty(shape, dtype)
     data = values.reshape(-1).view(np.uint8).data
-    # A zip file's checksum is taken of bytes that are still in the cache.
+    # Small reads let the zip checksum be computed while the bytes are still in the cache.
     for start in range(0, len(data), _SIP_BYTES):
         sip = data[start : start + _SIP_BYTES]
         if file.readinto(sip) < len(sip):
@@ -149,7 +150,7 @@ def _read_values(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
 
 
 class _Member:
-    """An array in a zip file beside the pixels; a large one is read once its values are asked for."""
+    """An array in a zip file other than the pixels; a large one is read when its values are first needed."""
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, archive_size: int) -> None:
         self._archive, self._info = archive, info
@@ -177,7 +178,7 @@ class _Member:
 
 
 class _Stream:
-    """The array whose values follow in an open file, compressed or not, read from one row on to a later one."""
+    """An array in an open file, compressed or not, whose rows are read in ascending order."""
 
     def __init__(self, file: Any, header: NpyHeader) -> None:
         self._file = file
@@ -187,11 +188,11 @@ class _Stream:
         self.dtype = header.dtype
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        """Return the rows that the slice `key` holds, or with ... all of the array."""
+        """Return the rows of the slice `key`, or the whole array for `...`."""
         if key is ...:
             return _read_values(self._file, self.shape, self.dtype)
         if key.start != self._at:
-            # Behind a compressor, what lies between is read and dropped.
+            # In a compressed file, the rows in between are read and discarded.
             self._file.seek(self._begin + key.start * self.dtype.itemsize * math.prod(self.shape[1:]))
         self._at = key.stop
         return _read_values(self._file, (key.stop - key.start, *self.shape[1:]), self.dtype)

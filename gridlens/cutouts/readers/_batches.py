@@ -1,4 +1,4 @@
-"""Read any number of cutouts, of any size, a batch at a time."""
+"""Read any number of cutouts, of any size, in batches."""
 
 import importlib.util
 import warnings
@@ -38,8 +38,8 @@ _MAX_BATCH_BYTES = PIECE_BYTES
 _MAX_HEADERS = 10_000
 _SINGLE = ("fits", "picture")
 _PICTURE = (
-    "The file is a picture, whatever its name says, and pictures have no photometry; uncalibrated=True accepts them "
-    "and flags every row."
+    "The content of the file is a picture, and pictures have no photometry; uncalibrated=True accepts them and flags "
+    "every row."
 )
 _LIBRARIES = {"hdf5": "h5py", "zarr": "zarr", "picture": "PIL"}
 
@@ -52,19 +52,18 @@ def read_batches(
     batch_size: int = _BATCH_SIZE,
     **options: Any,
 ) -> Iterator[CutoutBatch]:
-    """Read cutouts in batches of one size each; a file that cannot be read becomes a failure, never an exception.
+    """Read cutouts in batches of one size each; unreadable files are returned as failures, not raised.
 
-    Files are read in the order of their sorted paths, and those of many cutouts in pieces: of a file that is damaged
-    half-way, the cutouts before the damage are kept. Cutouts of different sizes are gathered separately, at most
-    `batch_size` of them (or 32 MiB) in all, so that a mixed folder still gives full batches. The same files
-    give the same batches every time.
+    Files are read in the order of their sorted paths. Files of many cutouts are read in parts, so the cutouts before a
+    damaged part are kept. Cutouts of different sizes are collected separately, at most `batch_size` of them (or 32 MiB)
+    in total, so that a mixed folder still gives full batches. The same files always give the same batches.
 
     Parameters
     ----------
     paths, catalog, columns
         As in `CutoutSet.read`.
     batch_size : int, default=256
-        The most cutouts that a batch holds.
+        Maximum number of cutouts per batch.
     **options
         Fields of `ReadOptions`.
 
@@ -76,8 +75,8 @@ def read_batches(
     Raises
     ------
     CutoutError
-        At the call, before anything is read: nothing is found, a parameter is wrong, or all that is found is of kinds
-        for which a package is missing.
+        At the call, before anything is read: no file is found, a parameter is invalid, or the packages needed for all
+        files are missing.
     GridlensError
         At the call: the catalogue cannot be read.
     TypeError
@@ -88,7 +87,7 @@ def read_batches(
     >>> for cutouts, failures in read_batches("cutouts/"):  # doctest: +SKIP
     ...     print(cutouts, failures)
 
-    A folder of several sizes gives sets of one size each:
+    A folder with cutouts of several sizes gives sets of one size each:
 
     >>> sizes = set()
     >>> for cutouts, _ in read_batches("cutouts/"):  # doctest: +SKIP
@@ -111,7 +110,7 @@ def read_set(
     on_error: Literal["raise", "skip"],
     options: Mapping[str, Any],
 ) -> CutoutSet:
-    """Read everything into one set; see `CutoutSet.read`."""
+    """Read all cutouts into one set; see `CutoutSet.read`."""
     if on_error not in ("raise", "skip"):
         raise CutoutError(f"The 'on_error' parameter must be 'raise' or 'skip'. Got {on_error!r} instead.")
     resolved = Resolved.of(options_of(ReadOptions, options))
@@ -131,19 +130,20 @@ def read_set(
         if len(sizes) > 1:
             found = " and ".join(f"{w} x {h} px ({path})" for (h, w), path in sizes.items())
             raise CutoutError(
-                f"A CutoutSet holds cutouts of one size, and there are {found}. "
+                f"A CutoutSet holds cutouts of one size, but there are {found}. "
                 "Score them with gridlens.score, or read one set per size with gridlens.cutouts.read_batches."
             )
     if not sets:
         raise CutoutError(
-            f"None of the {len(failures)} cutouts can be read. The first is {failures[0].path}: {failures[0].message}"
+            f"None of the {len(failures)} cutouts can be read. The first one is {failures[0].path}: "
+            f"{failures[0].message}"
         )
     if failures:
         names = ", ".join(failure.path for failure in failures[:5])
         more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
         warnings.warn(
-            f"{len(failures)} cutouts could not be read and are left out: {names}{more}. "
-            f"The first because: {failures[0].message}",
+            f"{len(failures)} cutouts could not be read and are omitted: {names}{more}. The error of the first one: "
+            f"{failures[0].message}",
             UserWarning,
             stacklevel=3,
         )
@@ -151,25 +151,25 @@ def read_set(
 
 
 def count_cutouts(paths: PathsLike, **options: Any) -> int | None:
-    """Count the cutouts below `paths` without reading their pixels, for a progress bar.
+    """Count the cutouts in `paths` without reading their pixels, for a progress bar.
 
     Parameters
     ----------
     paths
         As in `CutoutSet.read`.
     **options
-        Fields of `ReadOptions`; `uncalibrated` and `survey` decide which files are cutouts.
+        Fields of `ReadOptions`; `uncalibrated` and `survey` determine which files are cutouts.
 
     Returns
     -------
     int or None
-        Files that will fail count as one each. None where counting would take long: with more than 10,000 files of
-        arrays, whose headers would all have to be opened.
+        Number of cutouts; a file that will fail counts as one. None if counting would take long: with more than 10,000
+        array files, whose headers would all have to be read.
 
     Raises
     ------
     CutoutError
-        Nothing is found.
+        No file is found.
 
     Examples
     --------
@@ -181,19 +181,19 @@ def count_cutouts(paths: PathsLike, **options: Any) -> int | None:
 
 
 def count_entries(entries: Sequence[Entry]) -> int | None:
-    """Count the cutouts of entries; None where too many headers would have to be opened."""
+    """Count the cutouts of entries; None if too many headers would have to be read."""
     opened = [entry for entry in entries if entry.kind not in _SINGLE]
     if len(opened) > _MAX_HEADERS:
         return None
-    # A file that is named as a single image may hold many; too many files are not opened to find that out.
+    # A file named like a single image may hold many cutouts. If there are too many files, this is not checked.
     sniffed = entries if len(entries) <= _MAX_HEADERS else opened
     return sum(map(count_entry, sniffed)) + len(entries) - len(sniffed)
 
 
 def find_readable(paths: PathsLike, options: Resolved) -> Entries:
-    """List what there is to read; raise CutoutError where none of it can be read.
+    """List the entries to read; raise CutoutError if none of them can be read.
 
-    That is where packages for all of it are missing, and where all files are .npy, which declare nothing.
+    That is the case if the packages for all of them are missing, or if all files are .npy, which declare nothing.
     """
     entries = find_entries(paths, uncalibrated=options.uncalibrated, filters=options.filters)
     if all(entry.kind == "npy" for entry in entries) and _holds_npy(entries[0].path):
@@ -205,7 +205,7 @@ def find_readable(paths: PathsLike, options: Resolved) -> Entries:
 
 
 def _holds_npy(path: str) -> bool:
-    """Return whether a file holds a NumPy array; False where it cannot be opened, which reading it says."""
+    """Return whether a file holds a NumPy array; False if it cannot be opened, which is reported when it is read."""
     try:
         return content_kind(path) == "npy"
     except (OSError, CutoutError):
@@ -215,14 +215,14 @@ def _holds_npy(path: str) -> bool:
 def read_entries(
     entries: Iterable[Entry], rows: RowRange | None, options: Resolved, join: CatalogJoin | None, gaps: JoinGaps
 ) -> Iterator[CutoutBatch]:
-    """Read entries, or some rows of a single one, in batches as `read_batches` does; add the gaps of a join."""
+    """Read entries, or some rows of a single one, in batches like `read_batches`; add the gaps of a join."""
     return _gather(_pieces(entries, options, join, gaps, rows), _BATCH_SIZE)
 
 
 def _joined_pieces(
     entries: Sequence[Entry], options: Resolved, join: CatalogJoin | None
 ) -> Iterator[CutoutSet | ReadFailure]:
-    """Read everything; warn of what the join left open at the end."""
+    """Read all entries; warn about the gaps of the join at the end."""
     report = JoinReport()
     for entry in entries:
         gaps = JoinGaps()
@@ -248,28 +248,29 @@ def _pieces(
                     continue
                 done += len(piece)
                 yield piece
-                del piece  # or it stays in memory while the next one is read
+                del piece  # otherwise it stays in memory while the next one is read
             continue
         except CutoutError as exc:
             message = str(exc)
         except Exception as exc:
-            # A damaged file can raise nearly anything from the libraries below; one must not stop a million.
+            # A damaged file may raise almost any error in the libraries used, and must not stop a run over a million
+            # files.
             message = damage_message(exc)
         name = entry.id
         if rows is not None:
             name = f"{entry.id}_{rows[0] + done + lost:06d}"
-            message = f"Of the cutouts {rows[0]} to {rows[1] - 1} of this file: {message}"
+            message = f"Cutouts {rows[0]} to {rows[1] - 1} of this file: {message}"
         if done:
             message += f" {done} could be read." if rows or lost else f" Its first {done} cutouts could be read."
-        # Messages of libraries may repeat bytes of the file.
+        # Messages from libraries may contain bytes of the file.
         yield ReadFailure(name, entry.joined, escaped(message))
 
 
 def _lost(lost: Unreadable, entry: Entry) -> Iterator[ReadFailure]:
-    """Make a failure of each cutout that cannot be read among others that can."""
+    """Yield a failure for each unreadable cutout of a file whose other cutouts can be read."""
     said = str(lost.error) if isinstance(lost.error, CutoutError) else damage_message(lost.error)
     for place, name in enumerate(lost.ids, start=lost.start):
-        yield ReadFailure(name, entry.joined, escaped(f"Of the cutout {place} of this file: {said}"))
+        yield ReadFailure(name, entry.joined, escaped(f"Cutout {place} of this file: {said}"))
 
 
 def _read_entry(
@@ -288,11 +289,11 @@ def _read_entry(
         if not isinstance(piece, Unreadable):
             piece = _filled(piece if join is None else join.join(piece, None, gaps), options)
         yield piece
-        del piece  # or it stays in memory while the next one is read
+        del piece  # otherwise it stays in memory while the next one is read
 
 
 def _filled(cutouts: CutoutSet, options: Resolved) -> CutoutSet:
-    """Give the cutouts the survey's seeing and depth in r where neither file nor catalogue knows them."""
+    """Fill in the survey's seeing and depth in r where neither file nor catalogue gives them."""
     if options.survey is not None:
         for name, usual in (("seeing", options.survey.seeing), ("depth", options.survey.depth)):
             cutouts.metadata[name] = cutouts.metadata[name].fillna(usual[BANDS.index("r")])
@@ -310,7 +311,7 @@ def _gather(pieces: Iterator[CutoutSet | ReadFailure], batch_size: int) -> Itera
                 failures = []
             continue
         left: CutoutSet | None = piece if len(piece) else None
-        del piece  # or it stays in memory while the next one is read
+        del piece  # otherwise it stays in memory while the next one is read
         while left is not None:
             left = waiting.add(left)
             if waiting.full:
@@ -324,7 +325,7 @@ def _gather(pieces: Iterator[CutoutSet | ReadFailure], batch_size: int) -> Itera
 
 
 class _Waiting:
-    """Cutouts that wait for their batch, by size."""
+    """Cutouts waiting to be batched, by size."""
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
@@ -337,7 +338,7 @@ class _Waiting:
         return self.count >= self._batch_size or self._bytes >= _MAX_BATCH_BYTES
 
     def add(self, piece: CutoutSet) -> CutoutSet | None:
-        """Take as many cutouts as there is room for, at least one, and return the rest, None if there is none."""
+        """Add as many cutouts as fit, at least one, and return the rest, or None if there are none left."""
         each = piece.pixels[0].nbytes
         room = max(1, min(self._batch_size - self.count, (_MAX_BATCH_BYTES - self._bytes) // each))
         taken, rest = (piece, None) if len(piece) <= room else (piece[:room], piece[room:])
@@ -347,7 +348,7 @@ class _Waiting:
         return rest
 
     def take(self) -> CutoutSet:
-        """Remove and return the cutouts of the size that has most of them waiting, the first of equals."""
+        """Remove and return the cutouts of the most frequent size waiting, the first of equals."""
         size = max(self._sets, key=lambda key: sum(map(len, self._sets[key])))
         batch = CutoutSet.concatenate(self._sets.pop(size))
         self.count -= len(batch)

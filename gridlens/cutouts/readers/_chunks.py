@@ -1,4 +1,4 @@
-"""Read arrays of many cutouts a piece at a time, whichever format holds them."""
+"""Read arrays of many cutouts in batches, in any file format."""
 
 import itertools
 import math
@@ -38,16 +38,16 @@ __all__ = [
 ]
 
 RowRange = tuple[int, int]
-"""cutouts of one file: the first, and the one behind the last"""
+"""range of cutouts in one file: the first, and one past the last"""
 
 BAND_NAMES = ("bands", "filters")
-"""names under which the planes' names are stored, as an array or an attribute"""
+"""names of the array or attribute that stores the band names"""
 
 PIXELS = "pixels"
-"""name of the array of pixels in the layout of gridlens"""
+"""name of the pixel array in the gridlens layout"""
 
 _PIXEL_NAMES = (PIXELS, "image", "images")
-# What each column is called, first our own name and then that of GalaxiesML (Do et al. 2024, arXiv:2410.00271).
+# Names of each column: first the gridlens name, then that of GalaxiesML (Do et al. 2024, arXiv:2410.00271).
 _COLUMN_NAMES = {
     "bands": BAND_NAMES,
     "bcg_xy": ("bcg_xy",),
@@ -59,24 +59,24 @@ _COLUMN_NAMES = {
     **{name: (name,) for name in METADATA_NAMES},
     "redshift": ("redshift", "specz_redshift"),
 }
-# Shapes of the values of one cutout, in the columns where they are not single values.
+# Shapes of the values per cutout in columns that do not hold scalars.
 _SHAPES = {"bcg_xy": (2,), "bcg_radec": (2,), "sky_axes": (2, 2)}
-# A piece holds whole chunks of the file up to the first, bytes as stored or as float32, whichever are more: a batch is
-# as large, and made of one piece it need not be copied. One chunk alone may go up to the second.
+# Batches that are read at once hold whole chunks up to this size in bytes, as stored or as float32, whichever is
+# larger. It equals the batch size of `read_batches`, which avoids a copy. A single chunk may be up to MAX_CHUNK_BYTES.
 PIECE_BYTES = 32 * 1024**2
 _MAX_PIECE_BYTES = 64 * 1024**2
-# A chunk is read whole, however few of its cutouts are asked for.
+# A chunk is always read completely, even if only some of its cutouts are needed.
 MAX_CHUNK_BYTES = 256 * 1024**2
-# What chunks that are not stored may stand for before a claim is doubted.
+# Limits on chunks that are not stored, above which the claimed shape is considered wrong.
 _BLANK_CHUNKS, _BLANK_ROWS, _BLANK_RATIO = 16, 1024, 4
-# Beside the pixels, no column of a file takes more, and no single value of it.
+# Maximum size of a column other than the pixels, and of a single value.
 MAX_COLUMN_BYTES = 256 * 1024**2
 _MAX_VALUE_BYTES = 16 * 1024
 _MAX_BANDS = 100
-# Text is parsed as a number where numbers are meant. Complex numbers, dates and records are not.
+# Text is parsed in numeric columns. Complex numbers, dates and records are refused.
 _NUMBER_KINDS = ("iufSUTO", "numbers")
 _KINDS = {"ids": ("SUTOiuf", "text or numbers"), "flags": ("iub", "integers")}
-# One cutout in memory, for each pixel of the largest square: five planes of float64.
+# Maximum memory of one cutout per pixel of the largest square: five planes of float64.
 _MAX_PIXEL_BYTES = 40
 _MAX_NAMES_SHOWN = 10
 _FLOAT32_BYTES = 4
@@ -84,7 +84,7 @@ _GALAXIESML_BANDS = 5
 
 
 class Rows(Protocol):
-    """An array on disk: the header is known, and a slice along the first axis reads no more than it names."""
+    """An array on disk with a known header; a slice along the first axis reads only its rows."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -99,23 +99,23 @@ class Stored(NamedTuple):
     """The arrays of one file, before any pixel is read."""
 
     name: str
-    """what the file calls the pixels, "" where it does not name them"""
+    """name of the pixel array in the file, "" if it has none"""
     pixels: Rows
-    """one cutout in three axes or n in four; slices are asked for in order, each once, maybe not from the first"""
+    """one cutout with three axes or n with four; slices are requested once each, in order, maybe not from the first"""
     columns: Mapping[str, Rows]
-    """by our names: `bands`, those of `CutoutSet`'s parameters and of metadata, where there are any"""
+    """existing columns by gridlens name: `bands`, parameters of `CutoutSet` and metadata"""
     chunk: int = 1
-    """cutouts that the file stores together, so that none of them can be read without the others"""
+    """number of cutouts that the file stores together, which can only be read together"""
     held: Callable[[], int] | None = None
-    """counts the cutouts that the file can hold, whatever its header claims; None where it holds them all"""
+    """counts the cutouts that the file can hold, regardless of its header; None if it holds all of them"""
     has: Callable[[int], bool] | None = None
-    """tells whether the cutout at this place is stored, where that is faster than `held`"""
+    """returns whether the cutout at an index is stored, if that is faster than `held`"""
     random: bool = False
-    """whether any cutout can be read without those before it, so that damage in one place leaves the others whole"""
+    """whether each cutout can be read without earlier ones, so that local damage does not affect the others"""
 
 
 def pixels_name(names: Iterable[str]) -> str:
-    """Choose the array of pixels among those of a file; raise CutoutError where there is none."""
+    """Return the name of the pixel array among the names in a file; raise CutoutError if there is none."""
     names = list(names)
     name = next((name for name in _PIXEL_NAMES if name in names), None)
     if name is None:
@@ -129,17 +129,17 @@ def pixels_name(names: Iterable[str]) -> str:
 
 
 def column_names(names: Iterable[str]) -> dict[str, str]:
-    """Return what the file calls each of the columns that it has, by our name."""
+    """Return the file's name for each of its columns, by gridlens name."""
     names = set(names)
     found = {column: next((name for name in stored if name in names), None) for column, stored in _COLUMN_NAMES.items()}
     return {column: name for column, name in found.items() if name is not None}
 
 
 def find_columns(names: Iterable[str], array: Callable[[str], Rows], attributes: Sequence[Any]) -> dict[str, Rows]:
-    """Open the columns beside the pixels, by our names.
+    """Open the columns other than the pixels, by gridlens name.
 
-    Where there is no array of bands or pixel scales, an attribute of the same name represents it: that of the first of
-    `attributes` that has one.
+    If there is no array for the bands or the pixel scales, an attribute of that name is used, from the first of
+    `attributes` that has it.
     """
     columns = {column: array(stored) for column, stored in column_names(names).items()}
     for owner in attributes:
@@ -149,21 +149,21 @@ def find_columns(names: Iterable[str], array: Callable[[str], Rows], attributes:
             try:
                 columns[column] = np.asarray(owner[stored])
             except ValueError:
-                raise CutoutError(f"The attribute '{stored}' must hold numbers or text, one or a list.") from None
+                raise CutoutError(f"The attribute '{stored}' must hold a number, a string or a list of them.") from None
     return columns
 
 
 def believed_rows(claimed: int, stored: int, chunk: int) -> int:
-    """Return the rows of an array in chunks: all that it claims, or those that are stored where they are far fewer.
+    """Return the number of rows of a chunked array: the claimed number, or the stored number if it is far smaller.
 
-    Chunks that hold nothing but the fill value need not be stored: a few of them, anywhere, are blank cutouts.
+    Chunks with only the fill value need not be stored: a few missing chunks are accepted as blank cutouts.
     """
     blank = min(_BLANK_CHUNKS * chunk, _BLANK_ROWS)
     return claimed if claimed <= _BLANK_RATIO * stored + blank else stored
 
 
 def count_stored(stored: Stored) -> int:
-    """Count the cutouts of a file; those that it claims and cannot hold count as one, since they fail together."""
+    """Count the cutouts of a file; the ones that it claims but cannot hold count as one, since they fail together."""
     n = _claimed(stored)
     held = _held(stored, n)
     return n if n <= held else held + 1
@@ -175,7 +175,7 @@ def _claimed(stored: Stored) -> int:
 
 
 def _held(stored: Stored, n: int, last: int | None = None) -> int:
-    """Count the cutouts that the file can hold, or return n where it has the one at `last`."""
+    """Count the cutouts that the file can hold, or return n if it has the one at `last`."""
     if stored.held is None or len(stored.pixels.shape) == 3:
         return n
     if last is not None and stored.has is not None and stored.has(last):
@@ -186,37 +186,37 @@ def _held(stored: Stored, n: int, last: int | None = None) -> int:
 def read_pieces(
     stored: Stored, entry: Entry, options: Resolved, rows: RowRange | None = None
 ) -> Iterator[CutoutSet | Unreadable]:
-    """Read the cutouts, or those in `rows`, in their order, about 32 MiB at a time; of none, one empty set.
+    """Read the cutouts, or the range `rows`, in order, about 32 MiB at a time; yield one empty set if there are none.
 
-    Where the file can be read in any order, cutouts that are damaged come out as `Unreadable` among the others.
+    If the file can be read in any order, damaged cutouts are yielded as `Unreadable` between the others.
 
-    A piece ends with a chunk of the file, and is that chunk where it is larger, up to 64 MiB. Ids are those of the
-    file; where they are missing, the entry's for a single cutout, and "NAME_000012" for one of many.
+    Each set ends at the end of a chunk of the file; a larger chunk, up to 64 MiB, is read as one set. Ids come from the
+    file; if they are missing, a single cutout gets the entry's id, and one of many "NAME_000012".
 
     Raises
     ------
     CutoutError
-        Before any pixel is read: the pixels are no numbers, their shape does not fit the bands, or a column does not
-        fit the pixels. After the last cutout that the file holds: its header claims more.
+        Before any pixel is read: the pixels are not numbers, their shape does not match the bands, or a column does not
+        match the pixels. After the last cutout in the file: its header claims more.
     """
     pixels, shape = stored.pixels, tuple(stored.pixels.shape)
     if pixels.dtype.kind not in "uif":
-        raise CutoutError(f"The array holds values of type {pixels.dtype}, and pixels must be real numbers.")
+        raise CutoutError(f"The array holds values of type {pixels.dtype}, but pixels must be real numbers.")
     names = options.bands or _stored_bands(stored, options)
     if names is None and stored.name == "image" and len(shape) == 4 and _GALAXIESML_BANDS in (shape[1], shape[3]):
         raise CutoutError(
-            f"The array 'image' of shape {shape} does not name its bands. If they are those of GalaxiesML, say so "
-            'with bands="grizy".'
+            f"The array 'image' of shape {shape} does not name its bands. If they are those of GalaxiesML, use  "
+            'bands="grizy".'
         )
     axis, _ = band_places(shape, names)
     height, width = (shape[k] for k in range(-3, 0) if k != axis)
     check_size(height, width, options)
     if math.prod(shape[-3:]) * pixels.dtype.itemsize > _MAX_PIXEL_BYTES * options.max_size**2:
         raise CutoutError(
-            f"A cutout of the shape {shape[-3:]} and type {pixels.dtype} takes too much memory. Store g, r and i "
-            "alone, as float32."
+            f"A cutout of the shape {shape[-3:]} and type {pixels.dtype} takes too much memory. Store only g, r and "
+            "i, as float32."
         )
-    # The layout of gridlens, see `gridlens.cutouts._declared`.
+    # The gridlens layout, see `gridlens.cutouts._declared`.
     is_own = stored.name == PIXELS
     knows_scale = options.knows_scale or "pixel_scale" in stored.columns
     check_declared(bands=names is not None or is_own, pixel_scale=knows_scale or is_own, subject="The file does")
@@ -242,19 +242,19 @@ def read_pieces(
         yield from itertools.starmap(read, ranges)
     if end > last:
         raise CutoutError(
-            f"The file is damaged or cut off: its header claims {n} cutouts, and it can hold {held}. Fetch or write it "
-            "again."
+            f"The file is damaged or truncated: its header claims {n} cutouts, but it can hold only {held}. Download "
+            "or write it again."
         )
 
 
 def _ids_of(lost: Unreadable, columns: "Mapping[str, _Column]", entry: Entry) -> tuple[str, ...]:
-    """Return the ids of cutouts that cannot be read: those of the file, unless they are damaged too."""
+    """Return the ids of unreadable cutouts, from the file unless they are damaged too."""
     numbered = [f"{entry.id}_{k:06d}" for k in range(lost.start, lost.stop)]
     if "ids" not in columns:
         return tuple(numbered)
     try:
         known = as_ids(np.atleast_1d(columns["ids"].part(lost.start, lost.stop)))
-    except Exception:  # a damaged file can raise nearly anything from the libraries below
+    except Exception:  # a damaged file may raise almost any error in the libraries used
         return tuple(numbered)
     return tuple(name or number for name, number in zip(known, numbered, strict=True))
 
@@ -297,13 +297,13 @@ def _read_piece(
 
 
 def _flags(stored: Any, options: Resolved) -> NDArray[np.int64]:
-    """Return the flags of a file without the assumptions that the caller's options settle."""
+    """Return the flags of a file, without flags for assumptions that the caller's options replace."""
     settled = assumed_flags(pixel_scale=options.pixel_scale is None, zeropoint=options.zeropoint is None)
     return np.asarray(stored).astype(np.int64) & ~settled
 
 
 def _known_places(bcg_xy: NDArray[Any] | None, size: tuple[int, ...]) -> NDArray[Any] | None:
-    """Places (x, y) of BCGs, the centre where they are unknown."""
+    """Return the positions (x, y) of BCGs, or the centre if they are unknown."""
     if bcg_xy is None or bcg_xy.dtype.kind not in "iuf":
         return bcg_xy
     unknown = (np.isnan(bcg_xy) | implausible("bcg_x", bcg_xy)).any(axis=-1, keepdims=True)
@@ -311,22 +311,22 @@ def _known_places(bcg_xy: NDArray[Any] | None, size: tuple[int, ...]) -> NDArray
 
 
 def _warn_of_metadata(columns: "Mapping[str, _Column]", rows: RowRange, entry: Entry | None, options: Resolved) -> None:
-    """Warn once of metadata that cannot be right; of files of one cutout (`entry` None) once for all of them."""
+    """Warn once about implausible metadata; once in total for files of a single cutout (`entry` None)."""
     try:
         values = {name: columns[name].part(*rows) for name in METADATA_NAMES if name in columns}
         if "bcg_xy" in columns:
             places = columns["bcg_xy"].part(*rows)
             values |= {"bcg_x": places[..., 0], "bcg_y": places[..., 1]}
-    except Exception:  # columns that are damaged in places are read around the damage
+    except Exception:  # columns with local damage are read around it later
         return
     words = known_metadata(values)[1]
     if words:
         where = "files of one cutout" if entry is None else escaped(entry.path)
-        options.warn_once(f"Some metadata in {where} cannot be right and are taken as unknown: {words}.")
+        options.warn_once(f"Some metadata values in {where} are implausible and are treated as unknown: {words}.")
 
 
 class _Column:
-    """What is known of each cutout, or of all at once, beside the pixels."""
+    """Values other than pixels, one for each cutout or one for all."""
 
     def __init__(self, name: str, rows: Rows, n: int) -> None:
         self._rows = rows
@@ -335,7 +335,7 @@ class _Column:
             raise CutoutError(f"The array '{name}' must hold {words}. Got values of type {rows.dtype} instead.")
         shape = tuple(rows.shape)
         one = _SHAPES.get(name, ())
-        # (n, 1) is a column of a table, as some writers leave it
+        # some writers store a table column as (n, 1)
         self._by_row = shape in ((n, *one), (n, *one, 1))
         self._tail = one
         if not self._by_row and (shape not in (one, (1, *one)) or (name == "ids" and n != 1)):
@@ -343,7 +343,7 @@ class _Column:
             raise CutoutError(f"The array '{name}' must have one entry per cutout, {n}. Got {got} instead.")
 
     def part(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the values of the cutouts from `start` to `stop`, or the one value of all."""
+        """Return the values of the cutouts from `start` to `stop`, or the single value for all."""
         if self._by_row:
             return np.asarray(self._rows[start:stop]).reshape(stop - start, *self._tail)
         return np.asarray(self._rows[...]).reshape(self._tail)
@@ -372,8 +372,9 @@ def _piece_length(stored: Stored, entry: Entry, options: Resolved) -> int:
     most = max(1, _MAX_PIECE_BYTES // each)
     if chunk > most:
         options.warn_once(
-            f"The file {escaped(entry.path)} keeps {chunk} cutouts in each chunk, too many to hold at once: each chunk "
-            f"is read {math.ceil(chunk / most)} times. If that is too slow, write the file in chunks of a few cutouts."
+            f"The file {escaped(entry.path)} stores {chunk} cutouts in each chunk, too many to hold in memory: each "
+            f"chunk is read {math.ceil(chunk / most)} times. If that is too slow, write the file with a few cutouts "
+            "per chunk."
         )
         return most
     return chunk * max(1, PIECE_BYTES // (each * chunk))

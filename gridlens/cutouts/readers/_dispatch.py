@@ -1,4 +1,4 @@
-"""Choose how a file is read from what it holds; its name only says that it is to be read."""
+"""Choose the reader of a file from its content; its name only selects it for reading."""
 
 import os
 import zipfile
@@ -31,12 +31,12 @@ _ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray")
 
 
 def by_content(entry: Entry) -> Entry:
-    """Return the entry with the kind of its content; the kind of its name where the content has none.
+    """Return the entry with the kind of its content, or the kind of its name if the content is not recognized.
 
     Raises
     ------
     CutoutError
-        The file is not a regular one, cannot be opened, or holds no cutouts for certain.
+        The file is not a regular file, cannot be opened, or is known not to hold cutouts.
     """
     if len(entry.bands) == len(BANDS) or (entry.kind == "zarr" and os.path.isdir(entry.path)):
         return entry
@@ -44,14 +44,17 @@ def by_content(entry: Entry) -> Entry:
         content = content_kind(entry.path)
     except OSError as exc:
         raise CutoutError(
-            f"The file cannot be opened: {exc.strerror or exc}. See that it exists and that you may read it."
+            f"The file cannot be opened: {exc.strerror or exc}. Check that it exists and that you have permission to "
+            "read it."
         ) from exc
     if content == "" or (content in _COMPRESSED and entry.kind == "fits"):
         return entry
     if content in _COMPRESSED:
-        raise CutoutError(f"The file is {KIND_WORDS[content]}, which only FITS images may be. Decompress it first.")
+        raise CutoutError(
+            f"The file is {KIND_WORDS[content]}, which is supported for FITS images only. Decompress it first."
+        )
     if content != "zip" and content not in _KINDS:
-        raise CutoutError(f"The file is {KIND_WORDS[content]}, and holds no cutouts. Fetch or name the right file.")
+        raise CutoutError(f"The file is {KIND_WORDS[content]}, which does not hold cutouts. Use the right file.")
     return entry._replace(kind=_zip_kind(entry) if content == "zip" else _KINDS[content])
 
 
@@ -64,7 +67,7 @@ def _zip_kind(entry: Entry) -> Kind:
 
 
 def read_arrays(entry: Entry, options: Resolved, rows: RowRange | None) -> Iterator[CutoutSet | Unreadable]:
-    """Read an entry of any kind but FITS, in pieces."""
+    """Read an entry of any kind except FITS, in batches."""
     match entry.kind:
         case "npy":
             return read_npy(entry, options, rows)
@@ -77,7 +80,7 @@ def read_arrays(entry: Entry, options: Resolved, rows: RowRange | None) -> Itera
 
 
 def count_entry(entry: Entry) -> int:
-    """Count the cutouts of an entry from its header; one that will fail counts 1."""
+    """Count the cutouts of an entry from its header; an entry that will fail counts as 1."""
     try:
         if entry.problem:
             return 1
@@ -91,5 +94,5 @@ def count_entry(entry: Entry) -> int:
                 return 1
             case _:
                 return count_in_group(entry)
-    except Exception:  # a damaged file can raise nearly anything from the libraries below, and is rejected later
+    except Exception:  # a damaged file may raise almost any error in the libraries used, and is rejected later
         return 1

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_fits"]
 
-# Bands must lie on one pixel grid: a shift of half a pixel already turns the flank of a galaxy into a colour.
+# px. Bands must share one pixel grid: even a shift of half a pixel creates a spurious colour on the flank of a galaxy.
 _MAX_SHIFT = 0.5
 
 
@@ -39,18 +39,18 @@ class _Plane(NamedTuple):
     data: NDArray[np.float32]
     header: "Header"
     plain: PlainImage | None = None
-    """the image, of a file that holds nothing else"""
+    """the image, if the file holds nothing else"""
 
     @property
     def wcs_cards(self) -> str:
-        """Return the cards that make up the WCS."""
+        """Return the cards that define the WCS."""
         return wcs_cards(self.header) if self.plain is None else self.plain.wcs_cards
 
 
 def read_fits(entry: Entry, options: Resolved) -> tuple[CutoutSet, "WCS | None"]:
-    """Read one cutout and its celestial WCS (None where the header has none).
+    """Read one cutout and its celestial WCS (None if the header has none).
 
-    The metadata hold `ra` and `dec` of the centre of the image where there is a WCS, degrees, ICRS, and `seeing` where
+    The metadata contain `ra` and `dec` of the centre of the image (degrees, ICRS) if there is a WCS, and `seeing` if
     the header of r has it.
     """
     with quiet():
@@ -100,7 +100,7 @@ def _read_planes(entry: Entry, options: Resolved) -> list[_Plane]:
         except CutoutError:
             raise
         except Exception as exc:
-            # the entry goes by its first file, and it may be another one that is damaged
+            # the entry is identified by its first file, but another one may be damaged
             raise CutoutError(damage_message(exc, f"The file {escaped(entry.bands[band])}")) from exc
     return planes
 
@@ -120,14 +120,14 @@ def _read_band_file(path: str, options: Resolved) -> _Plane:
         data = _squeezed(hdu)
         if data.ndim != 2:
             raise CutoutError(
-                f"The file {escaped(path)} is named as one band, but holds an array of "
+                f"The file {escaped(path)} is named like a single band, but holds an array of "
                 f"{' x '.join(map(str, hdu.shape))} px. Rename it if it is a cube."
             )
         return _Plane(data, full_header(hdus, hdu), hdu if isinstance(hdu, PlainImage) else None)
 
 
 def _squeezed(hdu: Any) -> NDArray[np.float32]:
-    """Return the pixels of an image without axes of one value before its last two."""
+    """Return the pixels of an image, without axes of length one before the last two."""
     pixels = image_pixels(hdu)
     leading = tuple(axis for axis in range(pixels.ndim - 2) if pixels.shape[axis] == 1)
     return np.squeeze(pixels, axis=leading)
@@ -150,23 +150,23 @@ def _read_single_file(entry: Entry, options: Resolved) -> list[_Plane]:
     if array.ndim == 2:
         missing = missing_bands(entry.bands)
         raise CutoutError(
-            f"{missing}: the file holds a single band and no file beside it the others. Put NAME_g.fits, NAME_r.fits "
-            "and NAME_i.fits side by side, or name the extensions of one file g, r and i."
+            f"{missing}: the file holds a single band, and no other file in the folder holds the missing ones. Put "
+            "NAME_g.fits, NAME_r.fits and NAME_i.fits in one folder, or name the extensions of one file g, r and i."
         )
     names = options.bands or _header_bands(header, options)
     if names is None:
         raise CutoutError(
-            f"The header does not say which bands the {' x '.join(map(str, array.shape))} cube holds. "
+            f"The header does not give the bands of the {' x '.join(map(str, array.shape))} cube.  "
             'Name its planes in their order with bands="gri".'
         )
     cube = pick_bands(array, names)
     if cube.ndim != 3:
-        raise CutoutError(f"The image has the shape {array.shape}, and a cube needs three axes.")
+        raise CutoutError(f"The image has the shape {array.shape}, but a cube needs three axes.")
     return [_Plane(cube[..., k], header) for k in range(len(BANDS))]
 
 
 def _header_bands(header: "Header", options: Resolved) -> tuple[str, ...] | None:
-    """Read the bands of a cube off its header: BANDS = "griz", or BAND0 ... or FILTER1 ..., one per plane."""
+    """Read the bands of a cube from its header: BANDS = "griz", or BAND0 ... or FILTER1 ..., one per plane."""
     if CUBE_BANDS in header:
         return split_bands(str(header[CUBE_BANDS]), options.filters)
     for stem in CUBE_BAND_STEMS:
@@ -180,7 +180,7 @@ def _header_bands(header: "Header", options: Resolved) -> tuple[str, ...] | None
 
 
 def _common_wcs(planes: list[_Plane]) -> "WCS | None":
-    """Return the WCS of the first band that has one, once the other bands agree with it to half a pixel."""
+    """Return the WCS of the first band that has one, after checking that the others agree to half a pixel."""
     first, first_band = None, ""
     height, width = planes[0].data.shape
     x, y = np.array([0, width - 1, 0, width - 1]), np.array([0, 0, height - 1, height - 1])
@@ -207,25 +207,25 @@ def _common_wcs(planes: list[_Plane]) -> "WCS | None":
 
 
 def _unprojected_scale(headers: "list[Header]", options: Resolved) -> float:
-    """Return arcsec per pixel of an image without a WCS: from its header, or else the survey's."""
+    """Return the pixel scale, arcsec, of an image without a WCS: from its header or else the survey."""
     stated = positive_number(headers[BANDS.index("r")], PIXEL_SCALE_KEY)
     if stated is not None:
         return stated
     if options.survey is not None:
         return options.survey.pixel_scale
     raise CutoutError(
-        "The header has no celestial WCS, so the pixel scale is unknown. State it with pixel_scale=ARCSEC, arcsec per "
+        "The header has no celestial WCS, so the pixel scale is unknown. Give it with pixel_scale=ARCSEC, arcsec per "
         "pixel, or name the survey with survey=NAME."
     )
 
 
 def _pixel_scale(wcs: "WCS") -> float:
-    """Return arcsec per pixel, from the CD matrix, or PC and CDELT, rotated or not."""
+    """Return the pixel scale, arcsec, from the CD matrix, or PC and CDELT, with or without rotation."""
     from astropy.wcs.utils import proj_plane_pixel_scales
 
     scales = proj_plane_pixel_scales(wcs) * 3600
     if not np.ptp(scales) <= 0.01 * np.mean(scales):
         raise CutoutError(
-            f"The pixels are not square: {scales[0]:.4g} x {scales[1]:.4g} arcsec. Resample them to square ones."
+            f"The pixels are not square: {scales[0]:.4g} x {scales[1]:.4g} arcsec. Resample the image to square pixels."
         )
     return float(np.mean(scales))

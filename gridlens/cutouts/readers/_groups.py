@@ -1,4 +1,4 @@
-"""Read HDF5 files and Zarr stores: groups of arrays, in chunks."""
+"""Read HDF5 files and Zarr stores: groups of chunked arrays."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ __all__ = ["count_in_group", "read_group"]
 
 
 def read_group(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
-    """Read a group that holds the arrays of an npz shard, or those of GalaxiesML, in pieces that end with its chunks.
+    """Read a group with the arrays of an npz shard or of GalaxiesML, in batches aligned with its chunks.
 
-    The names of the bands and the pixel scale may also be attributes, of the array or else of the group.
+    The names of the bands and the pixel scale may also be attributes of the array or of the group.
     """
     with _open(entry) as stored:
         yield from read_pieces(stored, entry, options, rows)
 
 
 def count_in_group(entry: Entry) -> int:
-    """Count the cutouts from the shape of the array and from what is stored of it."""
+    """Count the cutouts from the shape and the stored part of the array."""
     with _open(entry) as stored:
         return count_stored(stored)
 

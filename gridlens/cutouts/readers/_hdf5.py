@@ -1,4 +1,4 @@
-"""Open HDF5 files for reading cutouts, within the file itself and within bounds of memory."""
+"""Open HDF5 files for reading cutouts, without following links to other files and with bounded memory."""
 
 import contextlib
 import itertools
@@ -29,14 +29,14 @@ __all__ = ["open_hdf5"]
 _MAX_LINKS = 16
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000
 _CHECKSUM_BYTES = 4
-# Filters whose output is bounded by their input: deflate makes no more than 1032 bytes of one.
+# Filters whose output size is bounded by their input size: deflate expands one byte to at most 1032.
 _BOUNDED = {_DEFLATE, _SHUFFLE, _FLETCHER32, _LZF}
 _MAX_RATIO = 1032
 
 
 @contextlib.contextmanager
 def open_hdf5(path: str) -> Iterator[Stored]:
-    """Open the arrays of cutouts in an HDF5 file; none of their values is read yet.
+    """Open the arrays of cutouts in an HDF5 file, without reading their values.
 
     Raises
     ------
@@ -59,44 +59,45 @@ def _array(h5py: Any, file: Any, name: str) -> "_Dataset":
     data = _follow(h5py, file, name)
     if isinstance(data, h5py.Group):
         raise CutoutError(
-            f"There is a group {name!r} where an array is looked for. Store the array itself under that name."
+            f"There is a group {name!r} where an array is expected. Store the array itself under that name."
         )
     if not isinstance(data, h5py.Dataset) or data.shape is None:
         raise CutoutError(f"The array {name!r} of the file is empty: it has no shape. Write the file again.")
     if data.is_virtual or data.external:
         how = "a virtual data set" if data.is_virtual else "external storage"
         raise CutoutError(
-            f"The array {name!r} keeps its values in other files ({how}), which are not read. Copy them into one file."
+            f"The array {name!r} stores its values in other files ({how}), which is not supported. Copy them into one "
+            "file."
         )
     if data.dtype.kind == "O" and h5py.check_string_dtype(data.dtype) is None:
-        raise CutoutError(f"The array {name!r} holds references or lists, and must hold numbers or text.")
+        raise CutoutError(f"The array {name!r} holds references or lists, but must hold numbers or text.")
     return _Dataset(h5py, data, name)
 
 
 def _follow(h5py: Any, file: Any, name: str, links: int = 0) -> Any:
-    """Return the object at a path, through soft links; raise CutoutError for links that lead out of the file."""
+    """Return the object at a path, following soft links; raise CutoutError for links out of the file."""
     item: Any = file
     for part in filter(None, name.split("/")):
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
         if isinstance(link, h5py.ExternalLink):
             raise CutoutError(
                 f"The array {name!r} is a link to another file, {escaped(link.filename)}, which is not followed. Copy "
-                "the array into the file, or name the other file."
+                "the array into the file, or use the other file."
             )
         if isinstance(link, h5py.SoftLink):
             if links >= _MAX_LINKS:
-                raise CutoutError(f"The array {name!r} is a link that leads to itself. Write the file again.")
+                raise CutoutError(f"The array {name!r} is a link to itself. Write the file again.")
             base = "" if link.path.startswith("/") else item.name
             item = _follow(h5py, file, f"{base}/{link.path}", links + 1)
         elif link is None:
-            raise CutoutError(f"The array {name!r} is a link that leads nowhere. Write the file again.")
+            raise CutoutError(f"The array {name!r} is a broken link. Write the file again.")
         else:
             item = item[part]
     return item
 
 
 class _Attributes:
-    """The attributes of a file or array; one that is not a few numbers or texts is refused."""
+    """The attributes of a file or array; only small attributes of numbers or text are accepted."""
 
     def __init__(self, h5py: Any, owner: Any) -> None:
         self._h5py, self._attrs = h5py, owner.attrs
@@ -111,12 +112,12 @@ class _Attributes:
             raise CutoutError(f"The attribute {name!r} must hold numbers or text. Got type {stored.dtype} instead.")
         value = self._attrs[name]
         if isinstance(value, self._h5py.Empty):
-            raise CutoutError(f"The attribute {name!r} of the file is empty. Write it again, or leave it out.")
+            raise CutoutError(f"The attribute {name!r} of the file is empty. Write it again, or remove it.")
         return value
 
 
 class _Dataset:
-    """An array of an HDF5 file, of which no chunk is decompressed that would take more memory than it claims."""
+    """An array of an HDF5 file. A chunk that would take more memory than it claims is not decompressed."""
 
     def __init__(self, h5py: Any, data: Any, name: str) -> None:
         self.data, self._name = data, name
@@ -138,11 +139,11 @@ class _Dataset:
         if self._chunks and self._chunk_bytes > MAX_CHUNK_BYTES:
             raise CutoutError(
                 f"The array {name!r} is stored in chunks of {self._chunk_bytes / 1e6:.0f} MB, each of which must be "
-                "read whole. Write it in chunks of one cutout, or with h5repack."
+                "read completely. Write it in chunks of one cutout, or use h5repack."
             )
 
     def held(self, file_size: int) -> int:
-        """Return the rows that the stored chunks and bytes can hold."""
+        """Return the number of rows that the stored chunks and bytes can hold."""
         each = max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
         stored = min(self.data.id.get_storage_size(), file_size)
         if not self._chunks:
@@ -153,7 +154,7 @@ class _Dataset:
         return believed_rows(self.shape[0], rows, self.chunk)
 
     def has(self, row: int) -> bool:
-        """Tell whether the first chunk of a row is stored."""
+        """Return whether the first chunk of a row is stored."""
         if not self._chunks:
             return False
         corner = (row // self.chunk * self.chunk, *(0 for _ in self.shape[1:]))
@@ -173,7 +174,7 @@ class _Dataset:
             self._check_chunk(corner)
 
     def _read_chunk(self, corner: tuple[int, ...]) -> tuple[int, bytes] | None:
-        """Return the filters that a chunk has skipped and its bytes; None where it was never written or is damaged."""
+        """Return the filters that a chunk skipped and its bytes; None if it was never written or is damaged."""
         try:
             return self.data.id.read_direct_chunk(corner)  # type: ignore[no-any-return]
         except (OSError, RuntimeError, ValueError):
@@ -191,5 +192,5 @@ class _Dataset:
         if applied[-1] == _FLETCHER32:
             data, applied = data[:-_CHECKSUM_BYTES], applied[:-1]
         if applied[-1] != _DEFLATE:
-            raise CutoutError(f"The array {self._name!r} has filters in an order that is not read. Write it with gzip.")
+            raise CutoutError(f"The array {self._name!r} has filters in an unsupported order. Write it with gzip.")
         check_deflate(data, self._chunk_bytes, self._name, zlib.MAX_WBITS)

@@ -1,4 +1,4 @@
-"""Options of reading: what the caller states about the files."""
+"""Options for reading cutouts, given by the caller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,31 +17,32 @@ __all__ = ["ReadOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """Options of reading cutouts from files. They override what the files declare, except `survey`.
+    """Options for reading cutouts from files. They override what the files declare, except `survey`.
 
     `CutoutSet.read`, `read_batches`, `gridlens.score` and `open_source` take the fields as keyword arguments. The
-    options are checked when they are made, can be compared, hashed and pickled, and never change.
+    options are validated on creation, immutable, comparable, hashable and picklable.
 
     Parameters
     ----------
     pixel_scale : float, default=None
-        arcsec per pixel of all cutouts. None takes the scale from each file. Files that do not state it are refused;
-        arrays called `pixels` and pictures are assumed to have 0.5, with `CutoutFlag.ASSUMED_SCALE`.
+        arcsec per pixel of all cutouts. None uses the scale given by each file. Files without a scale are refused,
+        except arrays called `pixels` and pictures, for which 0.5 is assumed and flagged by `CutoutFlag.ASSUMED_SCALE`.
     bands : str, default=None
-        The bands in the order in which the files hold them, such as "grizy", for arrays and cubes that do not name
-        their bands. g, r and i are picked out. None refuses those, except arrays called `pixels` of the bands g, r, i.
+        The bands in the order in which the files store them, such as "grizy", for arrays and cubes that do not name
+        their bands. g, r and i are selected. With None, such files are refused, except arrays called `pixels`, whose
+        bands are g, r, i.
     zeropoint : float or mapping of band to float, default=None
         AB zero points, mag: one for all bands, or for example ``{"g": 26.5, "r": 26.0, "i": 25.7}``. The flux is
-        brought to zero point 27. Where nothing states any, the bands are assumed to share one, and the cutouts have
-        `CutoutFlag.ASSUMED_ZEROPOINT`.
+        converted to zero point 27. If no zero points are known, the bands are assumed to share one, and the cutouts are
+        flagged `CutoutFlag.ASSUMED_ZEROPOINT`.
     uncalibrated : bool, default=False
         Whether to read JPEG and PNG pictures too. They have no photometry, and `CutoutFlag.UNCALIBRATED` is set in
-        their `flags`. Otherwise pictures beside other cutouts are ignored, and pictures that are named are an error.
+        their `flags`. If False, pictures found next to other cutouts are ignored, and pictures named explicitly are an
+        error.
     survey : str, default=None
-        Preset of `gridlens.cutouts.SURVEYS` that fills what the files lack and nothing else: the pixel scale where
-        there is none, zero points of FITS images, seeing and depth in r (after the catalogue), and which filters
-        represent g, r and i, such as F475W, F606W and F814W with "hst". The flux of arrays without a header is left as
-        it is.
+        Preset of `gridlens.cutouts.SURVEYS` that supplies only values missing from the files: the pixel scale, zero
+        points of FITS images, seeing and depth in r (if the catalogue lacks them), and the filters that represent g, r
+        and i, such as F475W, F606W and F814W for "hst". The flux of arrays without a header is not changed.
     max_size : int, default=4096
         Largest side of an image, px. An image with a longer side cannot be read; its pixels are not loaded.
 
@@ -79,7 +80,8 @@ class ReadOptions:
             letters = str(self.bands).lower()
             if len(set(letters)) != len(letters) or not set(BANDS) <= set(letters) <= set(KNOWN_BANDS):
                 raise CutoutError(
-                    f"The 'bands' parameter must name g, r and i once each, and others of {KNOWN_BANDS}, in the order "
+                    f"The 'bands' parameter must name g, r and i once each, and optionally others of {KNOWN_BANDS}, "
+                    "in the order  "
                     f'of the planes, such as "grizy". Got {self.bands!r} instead.'
                 )
             self._set("bands", letters)

@@ -1,4 +1,4 @@
-"""Read RGB pictures, 8 bits a channel: something to look at and to score, without photometry."""
+"""Read RGB pictures with 8 bits per channel, which can be displayed and scored but have no photometry."""
 
 import warnings
 
@@ -15,24 +15,24 @@ from gridlens.errors import CutoutError
 __all__ = ["read_picture"]
 
 _COLOURS = ("RGB", "RGBA")
-# a palette holds colours, and Pillow has its transparency as a fourth channel
+# a palette holds colours, and Pillow stores its transparency as a fourth channel
 _PALETTE = "P"
-# The bits a channel stand at this byte of a PNG, in the header that begins every one.
+# Byte offset of the bits per channel in the header of a PNG.
 _PNG_DEPTH = 24
 
 
 def read_picture(entry: Entry, options: Resolved) -> CutoutSet:
     """Read one JPEG or PNG, red as i, green as r and blue as g, flagged `CutoutFlag.UNCALIBRATED`.
 
-    Values are those of the file, 0 to 255; zero points and `bands` do not apply to them, and alpha is dropped.
-    Pictures run from the top down and FITS from the bottom up: the rows are flipped, so that the picture of a FITS
-    image gives the same orientation. A rotation that the EXIF data ask for is made first, since viewers show the
-    picture so, and that is where a person reads the position of the BCG.
+    Values are those of the file, 0 to 255; zero points and `bands` are not applied, and alpha is dropped. The first row
+    of a picture is at the top, and that of a FITS image at the bottom, so the rows are flipped to give a picture of a
+    FITS image the same orientation. A rotation given by the EXIF data is applied first, because viewers apply it, and
+    positions of BCGs are measured in viewers.
 
     Raises
     ------
     CutoutError
-        The picture is grey, of another colour space than RGB, of 16 bits a channel, or far too large.
+        The picture is grey, not in RGB, has 16 bits per channel, or is far too large.
     """
     library = import_library("PIL.Image", "pictures")
     orient = import_library("PIL.ImageOps", "pictures").exif_transpose
@@ -44,12 +44,12 @@ def read_picture(entry: Entry, options: Resolved) -> CutoutSet:
             with library.open(entry.path, formats=("JPEG", "PNG")) as image:
                 if image.mode not in (*_COLOURS, _PALETTE):
                     raise CutoutError(
-                        f"The picture is {'grey' if image.mode[0] in 'L1IF' else f'in {image.mode}'}, and its red, "
-                        "green and blue are needed to stand for i, r and g. Save it as RGB from the three bands."
+                        f"The picture is {'grey' if image.mode[0] in 'L1IF' else f'in {image.mode}'}, but red, green "
+                        "and blue are needed to represent i, r and g. Save it as RGB from the three bands."
                     )
                 if image.format == "PNG" and head[_PNG_DEPTH] == 16:
                     raise CutoutError(
-                        "The PNG has 16 bits a channel, of which only the upper 8 can be read. Save its pixels as "
+                        "The PNG has 16 bits per channel, of which only the upper 8 can be read. Save its pixels as "
                         ".npy or FITS instead."
                     )
                 check_size(image.height, image.width, options)
@@ -60,11 +60,11 @@ def read_picture(entry: Entry, options: Resolved) -> CutoutSet:
     except (library.DecompressionBombError, library.DecompressionBombWarning) as exc:
         raise CutoutError(
             f"The picture has over {library.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, far more than a cutout. "
-            "Cut it down first."
+            "Crop it first."
         ) from exc
     if (rgb == rgb[..., :1]).all():
         raise CutoutError(
-            "The picture is grey: its red, green and blue are the same, and they are needed to stand for i, r and g. "
+            "The picture is grey: its red, green and blue are equal, but they are needed to represent i, r and g. "
             "Save it as RGB from the three bands."
         )
     return CutoutSet(

@@ -1,4 +1,4 @@
-"""Options of reading as the readers need them: presets looked up, and warnings given once."""
+"""Resolved options for the readers: with the survey preset, and with warnings issued once."""
 
 import warnings
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ __all__ = ["Resolved", "check_size"]
 
 @dataclass(frozen=True)
 class Resolved:
-    """Options of reading, for one pass over files."""
+    """Options for reading, for one pass over files."""
 
     pixel_scale: float | None = None
     bands: tuple[str, ...] | None = None
@@ -34,7 +34,7 @@ class Resolved:
 
     @classmethod
     def of(cls, options: ReadOptions) -> Self:
-        """Look up the preset of `options`, and forget what was warned of before."""
+        """Resolve `options` with their survey preset and a fresh record of warnings."""
         return cls(
             options.pixel_scale,
             None if options.bands is None else tuple(options.bands),
@@ -46,27 +46,27 @@ class Resolved:
 
     @property
     def filters(self) -> Mapping[str, str]:
-        """Bands by the names of the survey's filters, in lower case; empty without a survey."""
+        """Mapping of the survey's filter names, in lower case, to bands; empty without a survey."""
         return {} if self.survey is None else self.survey.filters
 
     def flux_factors(self) -> NDArray[np.float32]:
-        """Return the factors of shape (3,) that bring g, r, i from the stated zero points to 27; 1 without any."""
+        """Return the factors of shape (3,) that convert g, r, i from the given zero points to 27; 1 without any."""
         return flux_factors(None if self.zeropoint is None else [self.zeropoint[band] for band in BANDS])
 
     @property
     def knows_scale(self) -> bool:
-        """True where the caller or the survey states the pixel scale."""
+        """Whether the caller or the survey gives the pixel scale."""
         return self.pixel_scale is not None or self.survey is not None
 
     @property
     def knows_zeropoint(self) -> bool:
-        """True where the caller or the survey states the zero points of arrays."""
+        """Whether the caller or the survey gives the zero points of arrays."""
         return self.zeropoint is not None or (self.survey is not None and self.survey.zeropoint is not None)
 
     def scale(self, stated: Any | None) -> Any:
-        """Return arcsec per pixel: from the caller, else `stated` by the file, the survey's, or the canonical scale.
+        """Return the pixel scale, arcsec: from the caller, else `stated` by the file, the survey or the convention.
 
-        A warning says once for all files that the canonical scale is assumed.
+        If the canonical scale is assumed, a warning is issued once for all files.
         """
         if self.pixel_scale is not None:
             return self.pixel_scale
@@ -76,22 +76,22 @@ class Resolved:
             return self.survey.pixel_scale
         self.warn_once(
             f"Some arrays or pictures do not state their pixel scale: {CANONICAL_PIXEL_SCALE} arcsec is assumed for "
-            "them. If that is wrong, state it with pixel_scale=ARCSEC, or name the survey with survey=NAME."
+            "them. If that is wrong, give it with pixel_scale=ARCSEC, or name the survey with survey=NAME."
         )
         return CANONICAL_PIXEL_SCALE
 
     def warn_once(self, message: str) -> None:
-        """Warn, but no more than once for all files that are read with these options."""
+        """Issue a warning, at most once for all files that are read with these options."""
         if message not in self._warned:
             self._warned.add(message)
             warnings.warn(message, UserWarning, stacklevel=2)
 
 
 def check_size(height: int, width: int, options: Resolved) -> None:
-    """Raise CutoutError where an image has no pixels or a side above `options.max_size`.
+    """Raise CutoutError if an image has no pixels or a side longer than `options.max_size`.
 
-    Call it with the size that the header states, before any pixel is read.
+    Call this function with the size given in the header, before any pixel is read.
     """
     if height < 1 or width < 1:
-        raise CutoutError(f"The image has {width} x {height} px, and a cutout needs pixels. Write the file again.")
+        raise CutoutError(f"The image has {width} x {height} px, but a cutout needs pixels. Write the file again.")
     check_side(width, height, options.max_size)

@@ -1,4 +1,4 @@
-"""Read what can be read of an array that is damaged in places."""
+"""Read the intact parts of a partly damaged array."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -14,7 +14,7 @@ _Read = Callable[[int, int], CutoutSet]
 
 
 class Unreadable(NamedTuple):
-    """Cutouts of a file that cannot be read although others can."""
+    """Unreadable cutouts of a file whose other cutouts can be read."""
 
     start: int
     stop: int
@@ -23,7 +23,7 @@ class Unreadable(NamedTuple):
 
 
 def read_around(read: _Read, ranges: Iterable[tuple[int, int]]) -> Iterator[CutoutSet | Unreadable]:
-    """Read ranges of cutouts in their order; of one that cannot be read, those of its cutouts that can be.
+    """Read ranges of cutouts in order; from a damaged range, read the cutouts that are intact.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def read_around(read: _Read, ranges: Iterable[tuple[int, int]]) -> Iterator[Cuto
     Raises
     ------
     Exception
-        The first error, where no cutout can be read at all.
+        The first error, if no cutout can be read at all.
     """
     waiting: list[Unreadable] = []
     found = False
@@ -46,7 +46,7 @@ def read_around(read: _Read, ranges: Iterable[tuple[int, int]]) -> Iterator[Cuto
             found = True
             yield from waiting
         yield part
-        del part  # or it stays in memory while the next one is read
+        del part  # otherwise it stays in memory while the next one is read
     if waiting and not found:
         raise waiting[0].error
 
@@ -64,13 +64,13 @@ def _parts(read: _Read, ranges: Iterable[tuple[int, int]]) -> Iterator[CutoutSet
 def _try(read: _Read, start: int, stop: int) -> CutoutSet | Unreadable:
     try:
         return read(start, stop)
-    except Exception as exc:  # a damaged file can raise nearly anything from the libraries below
+    except Exception as exc:  # a damaged file may raise almost any error in the libraries used
         return Unreadable(start, stop, exc)
 
 
 def _any_readable(read: _Read, start: int, stop: int) -> bool:
-    """Try a few single cutouts, so that a piece of which none can be read costs no search."""
-    # Multiples of the golden ratio lie evenly and on no lattice, as damage may.
+    """Return whether any of a few probed cutouts can be read, to avoid searching a range without intact cutouts."""
+    # Multiples of the golden ratio are spread evenly but not periodically, as damage may be.
     probes = [start + int((stop - start) * (k * _GOLDEN % 1)) for k in range(_N_PROBES)]
     return stop - start > 1 and any(isinstance(_try(read, k, k + 1), CutoutSet) for k in probes)
 

@@ -1,4 +1,4 @@
-"""Find the files to read and group those that make up one cutout."""
+"""Find the files to read, and group the files of each cutout."""
 
 import functools
 import glob
@@ -24,34 +24,34 @@ _KINDS = (
     f"Cutouts are {_SHOWN_SUFFIXES} files, and with uncalibrated=True "
     f"{', '.join(suffix for suffix, kind in SUFFIXES.items() if kind == 'picture')}."
 )
-_PICTURES = "Stretched pictures of 8 bits have no photometry; uncalibrated=True accepts them and flags every row."
+_PICTURES = "Stretched 8-bit pictures have no photometry; uncalibrated=True accepts them and flags every row."
 
 
 class Entry(NamedTuple):
-    """One thing to read: an array file, a Zarr store, a picture, a FITS file or the FITS files of one cutout."""
+    """A unit of reading: an array file, a Zarr store, a picture, a FITS file or the FITS files of one cutout."""
 
     id: str
     path: str
     """the file, or the first of the band files"""
     kind: Kind
     bands: dict[str, str]
-    """path by band letter; under three where one file holds all bands"""
+    """path by band letter; fewer than three if one file holds all bands"""
     problem: str = ""
-    """why it cannot be read, found before opening anything"""
+    """reason why it cannot be read, found without opening any file"""
 
     @property
     def files(self) -> list[str]:
-        """All files of the entry, those of bands in the order g, r, i."""
+        """All files of the entry, band files in the order g, r, i."""
         return list(dict.fromkeys(self.bands.values())) or [self.path]
 
     @property
     def joined(self) -> str:
-        """The files as one text, for tables and messages."""
+        """The files as one string, for tables and messages."""
         return joined_paths(self.files)
 
 
 class Entries(Sequence[Entry]):
-    """Entries in the order of their paths, each held as one text, which takes a third of the memory.
+    """Entries in the order of their paths, each stored as one string, which takes a third of the memory.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Entries(Sequence[Entry]):
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        # A path is followed by a character that sorts before all others: the texts sort as the paths do.
+        # A path is followed by a character that sorts before all others, so the strings sort like the paths.
         self._packed = sorted(map(_packed, entries))
 
     def __len__(self) -> int:
@@ -77,13 +77,13 @@ class Entries(Sequence[Entry]):
         return _unpacked(self._packed[index])
 
 
-# No path and no text of an entry holds the character.
+# A character that does not occur in paths or other strings of an entry.
 _SEPARATOR = "\0"
 _SAME_FOLDER, _OTHER_FOLDER = "=", ":"
 
 
 def _packed(entry: Entry) -> str:
-    """Return an entry as one text; files in the folder of the first one are named without their folder."""
+    """Return an entry as one string; files in the same folder as the first one are stored without their folder."""
     bands = []
     folder = os.path.dirname(entry.path)
     for band, path in entry.bands.items():
@@ -101,26 +101,26 @@ def _unpacked(text: str) -> Entry:
 
 
 def find_entries(paths: PathsLike, *, uncalibrated: bool = False, filters: Mapping[str, str] | None = None) -> Entries:
-    """List what there is to read below `paths`, sorted by path, each file once.
+    """List the entries to read in `paths`, sorted by path, each file once.
 
     Parameters
     ----------
     paths : str, path or iterable of them
-        Files, folders (searched with their subfolders and links to folders; hidden names and other kinds of file are
-        passed over) and globs. FITS files whose names differ in a band token alone make one entry, and companions
-        (weights, PSFs, masks) are left aside. A folder NAME.zarr is one entry.
+        Files, folders (searched with their subfolders and links to folders; hidden names and other kinds of files are
+        skipped) and globs. FITS files whose names differ only by a band token form one entry, and companion maps
+        (weights, PSFs, masks) are ignored. A folder NAME.zarr is one entry.
     uncalibrated : bool, default=False
-        Whether to take pictures. Otherwise folders and globs pass over those that lie beside other cutouts.
+        Whether to include pictures. If False, pictures next to other cutouts in folders and globs are skipped.
     filters : mapping of str to str, default=None
-        Filters, in lower case, that stand for a band in names of files without a letter for it. They may be of
-        several tokens, such as "hsc-r".
+        Mapping of lower-case filter names to bands, for file names without a band letter. The names may have several
+        tokens, such as "hsc-r".
 
     Raises
     ------
     CutoutError
-        A path does not exist or is of an unknown kind, a glob matches nothing, there is no cutout at all, or
-        pictures are named, or are all there is, and `uncalibrated` is false; or files that differ in one word of their
-        names show one place, so that one of them may be a map that is not known as such.
+        A path does not exist or is of an unknown kind, a glob matches nothing, there are no cutouts, or pictures are
+        named explicitly or are the only files and `uncalibrated` is False; or files whose names differ in one word show
+        the same field, so one of them may be an unrecognized map.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not given:
@@ -131,13 +131,15 @@ def find_entries(paths: PathsLike, *, uncalibrated: bool = False, filters: Mappi
     entries = Entries(_group(files, filters or {}))
     if not entries:
         where = ", ".join(str(item) for item in given[:3])
-        raise CutoutError(f"There are only weights, PSFs, masks and the like in {where}. Name the science images.")
+        raise CutoutError(
+            f"There are only companion maps, such as weights, PSFs and masks, in {where}. Use the science images."
+        )
     check_alike_files(list(islice((entry.path for entry in entries if entry.kind == "fits"), MOST_NAMES)))
     return entries
 
 
 def _expand(item: str, uncalibrated: bool) -> list[str]:
-    """Return the files of cutouts that a file, folder or glob names, in any order."""
+    """Return the cutout files given by a file, folder or glob, in any order."""
     store = kind_of(os.path.normpath(item)) == "zarr"
     found: Iterable[str]
     if os.path.isdir(item) and not store:
@@ -145,12 +147,12 @@ def _expand(item: str, uncalibrated: bool) -> list[str]:
         nothing = f"There are no cutouts {where}. {_KINDS}"
     elif os.path.exists(item):
         found, where = [os.path.normpath(item)], f"to read, {item}"
-        nothing = f"The file {item} is of no known kind. {_KINDS}"
+        nothing = f"The file {item} is of an unknown kind. {_KINDS}"
     elif glob.has_magic(item):
         found, where = _matches(item), f"that match {item}"
         nothing = f"No cutouts match {item}. {_KINDS}"
     else:
-        raise CutoutError(f"There is no file or folder {item}. Check the path; globs may hold *, ? and [].")
+        raise CutoutError(f"There is no file or folder {item}. Check the path; globs may contain *, ? and [].")
     files: list[str] = []
     has_pictures = False
     for path in found:
@@ -173,10 +175,10 @@ def _matches(pattern: str) -> Iterator[str]:
 
 
 def _group(files: list[str], filters: Mapping[str, str]) -> Iterator[Entry]:
-    """Yield the entries that files make up, in any order; the list is emptied on the way.
+    """Group files into entries, in any order; the list is emptied in the process.
 
-    Files of bands are sorted by their common folder and name, so that a million of them need little more memory than
-    their names.
+    Band files are sorted by their common folder and name, so a million of them need little more memory than their
+    names.
     """
     known = frozenset(filters.items())
     banded: list[str] = []
@@ -205,7 +207,7 @@ def _group(files: list[str], filters: Mapping[str, str]) -> Iterator[Entry]:
 
 
 def _band_entries(banded: list[str]) -> Iterator[Entry]:
-    """Yield the entries of files of bands, each a text of the folder and the name that they share, band and path."""
+    """Yield the entries of band files, each given as a string of the shared folder and name, the band and the path."""
     banded.sort()
     while banded:
         shared = banded[-1].rpartition(_SEPARATOR)[0]
@@ -221,7 +223,7 @@ def _band_entries(banded: list[str]) -> Iterator[Entry]:
 
 @functools.lru_cache(maxsize=256)
 def _shared_folder(folder: str, band: str, filters: frozenset[tuple[str, str]]) -> str:
-    """Return a folder's path with "*" for parts that name the band, which the bands of one cutout do not share."""
+    """Return a folder's path with "*" for parts that name a band, which differ between the bands of one cutout."""
     bands = dict(filters)
     parts = folder.split(os.sep)
     return os.sep.join("*" if part == band or bands.get(part.lower()) == band else part for part in parts)
@@ -234,7 +236,7 @@ def _band_entry(name: str, found: dict[str, list[str]]) -> Entry:
     twice = [band for band in bands if len(found[band]) > 1]
     missing = missing_bands(bands)
     if sum(map(len, found.values())) == 1:
-        # A lone file: its "band" may be a part of the name of a cube, which only its content tells.
+        # A single file: its "band" may be part of the name of a cube, which only its content shows.
         stem = split_suffix(first)
         assert stem is not None
         return Entry(as_id(stem[0]), first, "fits", bands)

@@ -1,4 +1,4 @@
-"""Open Zarr stores for reading cutouts, once their metadata have been inspected."""
+"""Open Zarr stores for reading cutouts after inspecting their metadata."""
 
 import contextlib
 import math
@@ -15,19 +15,18 @@ from gridlens.errors import CutoutError
 __all__ = ["open_zarr"]
 
 _MAX_INNER_CHUNKS = 10**6
-# What consolidated metadata must repeat exactly, since it decides how values are read.
+# Entries that consolidated metadata must repeat exactly, since they determine how values are read.
 _SAME = ("shape", "data_type", "chunk_grid", "codecs", "dtype", "chunks", "compressor", "filters", "order")
 
 
 @contextlib.contextmanager
 def open_zarr(path: str) -> Iterator[Stored]:
-    """Open the arrays of cutouts in a Zarr store, a folder or a zip file; none of their values is read yet.
+    """Open the arrays of cutouts in a Zarr store, a folder or a zip file, without reading their values.
 
     Raises
     ------
     CutoutError
-        There are no pixels, the metadata are damaged or lie outside of the store, or an array has a codec that is not
-        read.
+        There are no pixels, the metadata are damaged or outside the store, or an array has an unsupported codec.
     """
     zarr = import_library("zarr", "Zarr stores")
     with contextlib.ExitStack() as stack:
@@ -44,12 +43,12 @@ def _below(zarr: Any, path: str, files: FolderFiles | ZipFiles) -> Any:
 
 
 def _close(store: Any) -> None:
-    with contextlib.suppress(AttributeError):  # zarr's, of a zip file that it has not opened yet
+    with contextlib.suppress(AttributeError):  # raised by zarr for a zip file that it has not opened yet
         store.close()
 
 
 class _Store:
-    """The arrays of a store, each with its metadata inspected before zarr sees them."""
+    """The arrays of a store, with their metadata inspected before they are passed to zarr."""
 
     def __init__(self, zarr: Any, below: Any, files: FolderFiles | ZipFiles) -> None:
         from gridlens.cutouts.readers._zarr_store import GuardedStore
@@ -72,7 +71,7 @@ class _Store:
         return Stored(name, pixels, columns, chunk, blocks.held, blocks.has, random=True)
 
     def array(self, name: str) -> Any:
-        """Open the array of this name, "" for the root of the store."""
+        """Open the array with this name, "" for the root of the store."""
         metadata = self._metadata(name)
         codecs = v3_codecs(metadata) if self.version == 3 else v2_codecs(metadata, name)
         chain = checked_codecs(codecs, name or "pixels", "name" if self.version == 3 else "id")
@@ -80,7 +79,7 @@ class _Store:
             check_v2_type(metadata, chain, name or "pixels")
         path = "/".join(filter(None, (self._folder, name)))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # zarr's, of types without a final specification
+            warnings.simplefilter("ignore")  # zarr warns about types without a final specification
             array = self._zarr.open_array(self._store, mode="r", path=path, zarr_format=self.version)
         self._guard(array, name, chain)
         return array
@@ -94,7 +93,7 @@ class _Store:
         n_inner = math.prod(array.shards or inner) // max(1, math.prod(inner))
         if chunk_bytes > MAX_CHUNK_BYTES or n_inner > _MAX_INNER_CHUNKS:
             raise CutoutError(
-                f"The array '{shown}' is stored in chunks of {chunk_bytes / 1e6:.0f} MB, {n_inner} to a file, too "
+                f"The array '{shown}' is stored in chunks of {chunk_bytes / 1e6:.0f} MB, {n_inner} per file, too "
                 "large to hold in memory. Write it in chunks of a few cutouts."
             )
         self._store.guard(name, chain, chunk_bytes, n_inner)
@@ -108,7 +107,7 @@ class _Store:
         metadata = read_json(self._files, _key(name, self.version)) if name else self._root
         if metadata is None or not _is_array(metadata, self.version):
             raise CutoutError(
-                f"There is a group {name!r} where an array is looked for. Store the array itself under that name."
+                f"There is a group {name!r} where an array is expected. Store the array itself under that name."
             )
         other = self._consolidated.get(name if self.version == 3 else f"{name}/.zarray")
         if isinstance(other, dict) and any(other.get(key) != metadata.get(key) for key in _SAME):
@@ -124,7 +123,7 @@ class _Store:
 
 
 class _Blocks:
-    """Counts the cutouts of which anything is stored: a store may claim any number, and missing chunks are blank."""
+    """Counter of the cutouts with stored chunks: a store may claim any number, and missing chunks are blank."""
 
     def __init__(self, files: StoreFiles, name: str, array: Any) -> None:
         self._files, self._name, self._n = files, name, array.shape[0] if array.shape else 0
@@ -132,20 +131,20 @@ class _Blocks:
         self._zeros = [0] * (len(array.shape) - 1)
 
     def has(self, row: int) -> bool:
-        """Tell whether the first chunk of a row is stored."""
+        """Return whether the first chunk of a row is stored."""
         corner = [str(place) for place in (row // self._step, *self._zeros)]
         spelled = (mark + separator.join(corner) for separator in "/." for mark in ("", f"c{separator}"))
         return any(self._files.size("/".join(filter(None, (self._name, key)))) is not None for key in spelled)
 
     def held(self) -> int:
-        """Return the rows that the stored chunks can hold."""
+        """Return the number of rows that the stored chunks can hold."""
         listed = [*self._files.names(self._name), *self._files.names("/".join(filter(None, (self._name, "c"))))]
         stored = len({place for name in listed if (place := _first_place(name)) is not None})
         return believed_rows(self._n, stored * self._step, self._step)
 
 
 def _first_place(name: str) -> str | None:
-    """Return the place on the first axis of a chunk, or of a folder of chunks, by its name; None for other files."""
+    """Return the first-axis index in the name of a chunk or of a folder of chunks; None for other files."""
     place = name.removeprefix("c.").partition(".")[0]
     return place if place.isdecimal() else None
 
@@ -157,8 +156,8 @@ def _root(files: StoreFiles) -> tuple[Mapping[str, Any], int]:
         if metadata is not None:
             return metadata, version
     raise CutoutError(
-        "The file is damaged or not what its name says (there is no zarr.json, .zarray or .zgroup in the store). Fetch "
-        "or write it again."
+        "The file is damaged or does not match its name (there is no zarr.json, .zarray or .zgroup in the store). "
+        "Download or write it again."
     )
 
 

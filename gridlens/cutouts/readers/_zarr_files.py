@@ -1,4 +1,4 @@
-"""The files of a Zarr store, in a folder or a zip file: which of them may be read, and how large they are."""
+"""The files of a Zarr store, in a folder or a zip file, with their sizes and with checks that they may be read."""
 
 import json
 import os
@@ -21,18 +21,18 @@ class StoreFiles(Protocol):
     """The files of a store by their keys, such as "pixels/zarr.json"."""
 
     def size(self, key: str) -> int | None:
-        """Return the size of a file in bytes, None where there is none; raise CutoutError where it is not read."""
+        """Return the size of a file in bytes, or None if it is missing; raise CutoutError if it must not be read."""
         ...
 
     def read(self, key: str) -> bytes: ...
 
     def names(self, folder: str) -> Iterator[str]:
-        """List the names in a folder of the store; a name may come twice."""
+        """Yield the names in a folder of the store; a name may occur twice."""
         ...
 
 
 def read_json(files: StoreFiles, key: str) -> dict[str, Any] | None:
-    """Read a file of metadata; None where there is none."""
+    """Read a metadata file; return None if it is missing."""
     size = files.size(key)
     if size is None:
         return None
@@ -42,8 +42,8 @@ def read_json(files: StoreFiles, key: str) -> dict[str, Any] | None:
         value = json.loads(files.read(key))
     except (ValueError, RecursionError) as exc:
         raise CutoutError(
-            f"The file is damaged or not what its name says (the metadata {key} are not JSON: {exc}). Fetch or write "
-            "it again."
+            f"The file is damaged or does not match its name (the metadata {key} are not JSON: {exc}). Download or "
+            "write it again."
         ) from exc
     if not isinstance(value, dict):
         raise CutoutError(
@@ -53,12 +53,12 @@ def read_json(files: StoreFiles, key: str) -> dict[str, Any] | None:
 
 
 def open_files(path: str) -> "FolderFiles | ZipFiles":
-    """Open the files of a store; close them when you are done."""
+    """Open the files of a store, which the caller must close."""
     return FolderFiles(path) if os.path.isdir(path) else ZipFiles(path)
 
 
 class FolderFiles:
-    """A store in a folder, of which no link that leads out of it is followed."""
+    """A store in a folder. Links out of the folder are not followed."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -71,9 +71,7 @@ class FolderFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not os.path.realpath(path).startswith(self._inside):
-            raise CutoutError(
-                f"The file {escaped(key)} of the store is a link that leads out of it. Copy the store whole."
-            )
+            raise CutoutError(f"The file {escaped(key)} of the store is a link out of the store. Copy the whole store.")
         if not stat.S_ISREG(status.st_mode):
             raise CutoutError(f"The file {escaped(key)} of the store is not a regular file. Write the store again.")
         return status.st_size
@@ -94,7 +92,7 @@ class FolderFiles:
 
 
 class ZipFiles:
-    """A store in a zip file, at its root or in the one folder that was zipped whole."""
+    """A store in a zip file, at its root or in its only top-level folder."""
 
     def __init__(self, path: str) -> None:
         self._archive = zipfile.ZipFile(path)
@@ -110,7 +108,7 @@ class ZipFiles:
             return None
         if info.flag_bits & _IS_ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise CutoutError(
-                f"The member {escaped(key)} of the zip file is encrypted or compressed by another method than deflate. "
+                f"The member {escaped(key)} of the zip file is encrypted or compressed by a method other than deflate. "
                 "Zip the store again, without compression."
             )
         return info.file_size

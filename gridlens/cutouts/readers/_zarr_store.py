@@ -1,4 +1,4 @@
-"""A Zarr store that inspects every file before zarr decodes it. Importing this module needs zarr."""
+"""A Zarr store that inspects every file before zarr decodes it. This module requires zarr."""
 
 import struct
 from typing import Any
@@ -22,15 +22,15 @@ _MAX_INDICES = 64
 
 
 class GuardedStore(WrapperStore[Any]):
-    """Reads from another store what `check_file` accepts, and chunks that decode into no more than they should.
+    """Wrapper around a store that only returns accepted files, and chunks that do not expand beyond their size.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
     files : StoreFiles
-        The same store.
+        The files of the same store.
     prefix : str
-        Folder of the zip file that is the root of `files`, "" elsewhere.
+        Folder of the zip file that is the root of `files`, otherwise "".
     """
 
     def __init__(self, store: Any, files: StoreFiles, prefix: str = "") -> None:
@@ -40,14 +40,14 @@ class GuardedStore(WrapperStore[Any]):
         self._arrays: dict[str, _Guard] = {}
 
     def guard(self, name: str, chain: CodecChain, chunk_bytes: int, n_inner: int) -> None:
-        """Inspect the chunks of the array of this name ("" for the root) from now on."""
+        """Inspect the chunks of the array with this name ("" for the root) from now on."""
         self._arrays[name] = _Guard(name or "pixels", chain, chunk_bytes, n_inner)
 
     def _with_store(self, store: Any) -> "GuardedStore":
         return GuardedStore(store, self._files, self._prefix.rstrip("/"))
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        """Return the bytes of a file, or None where there is none."""
+        """Return the bytes of a file, or None if it is missing."""
         inner = key.removeprefix(self._prefix)
         size = self._files.size(inner)
         if size is None:
@@ -58,7 +58,9 @@ class GuardedStore(WrapperStore[Any]):
             return await self._store.get(key, prototype, byte_range)
         guard = self._arrays.get(inner.partition("/")[0]) or self._arrays.get("")
         if guard is None:
-            raise CutoutError(f"The file {inner} of the store is part of no array that is read. Write the store again.")
+            raise CutoutError(
+                f"The file {inner} of the store does not belong to an array that is read. Write the store again."
+            )
         guard.check_size(size, byte_range)
         value = await self._store.get(key, prototype, byte_range)
         if value is not None:
@@ -67,7 +69,7 @@ class GuardedStore(WrapperStore[Any]):
 
 
 class _Guard:
-    """Inspects the chunks of one array; those in shards one by one, by the index of the shard."""
+    """Checker of the chunks of one array. Chunks in shards are checked one by one, using the shard index."""
 
     def __init__(self, name: str, chain: CodecChain, chunk_bytes: int, n_inner: int) -> None:
         self._name, self._chain, self._chunk_bytes, self._n_inner = name, chain, chunk_bytes, n_inner
@@ -75,7 +77,7 @@ class _Guard:
         self._indices: dict[str, dict[int, int]] = {}
 
     def check_size(self, size: int, byte_range: Any) -> None:
-        """Raise CutoutError where a file is too long to be a chunk, or a shard that is read whole."""
+        """Raise CutoutError if a file is too large for a chunk, or for a shard that is read completely."""
         if self._chain.inner_chunk is None:
             if not self._chain.is_text:
                 check_length(size, 8 * self._chunk_bytes, self._name)
@@ -83,7 +85,7 @@ class _Guard:
             check_length(size, self._n_inner * 8 * self._chunk_bytes + self._index_bytes, self._name)
 
     def check(self, key: str, size: int, data: memoryview, byte_range: Any) -> None:
-        """Raise CutoutError where a chunk in the bytes would become too large."""
+        """Raise CutoutError if a chunk in the bytes would expand too much."""
         if self._chain.inner_chunk is None:
             self._chain.check_chunk(data, self._chunk_bytes, self._name)
             return
@@ -110,7 +112,7 @@ class _Guard:
 
 
 def _start(byte_range: Any, size: int) -> int:
-    """Return where in a file of this size a range of bytes begins."""
+    """Return the offset at which a byte range begins in a file of this size."""
     if isinstance(byte_range, RangeByteRequest):
         return int(byte_range.start)
     if isinstance(byte_range, SuffixByteRequest):
