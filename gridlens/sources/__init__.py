@@ -1,7 +1,6 @@
-"""Where cutouts come from: files, survey images with a catalogue, feature caches.
+"""Sources of cutouts: files, survey images with a catalogue, feature caches.
 
-Every command and every function that takes many cutouts takes a `Source`, and `open_source` makes one of what a user
-names.
+Every command and function that processes many cutouts accepts a `Source`. `open_source` creates one from paths.
 """
 
 from gridlens.cutouts.images import CutOptions

@@ -1,4 +1,4 @@
-"""The arguments that opened a source, in types that JSON has, so that a later command can open it again."""
+"""The arguments that opened a source, as JSON types, so that a later command can open it again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def arguments_of(
 
 
 def checked_arguments(arguments: Any) -> dict[str, Any]:
-    """Return what `arguments_of` made after it was read from a file; empty if `open_source` cannot take it."""
+    """Return the result of `arguments_of`, read back from a file; empty if `open_source` cannot accept it."""
     if not isinstance(arguments, dict):
         return {}
     from_images = "images" in arguments

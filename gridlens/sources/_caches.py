@@ -1,4 +1,4 @@
-"""Cutouts that were measured before, as a source of partitions."""
+"""Feature caches as a source of partitions."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from gridlens.sources._stamps import catalog_digest, stamp
 
 __all__ = ["CacheSource"]
 
-# Two seconds of work for the default stack. The file is decoded by groups of more rows, each time again: with fewer
-# that would take longer than the work.
+# Rows of a partition: two seconds of work for the default stack. Each partition decodes whole row groups, which are
+# larger; with fewer rows, decoding would take longer than the work.
 _PARTITION_ROWS = 2048
 _BATCH_ROWS = 512
 
 
 class CacheSource:
-    """Feature caches, read by partitions, in any order and in any number of processes.
+    """Feature caches, read in partitions, in any order and in any number of processes.
 
     Parameters
     ----------
     paths : str, path or sequence of them
-        What `gridlens features` wrote.
+        Files written by `gridlens features`.
     catalog, columns
-        As in `CutoutSet.read`, for `keep_columns` alone: metadata were joined when the cutouts were measured.
+        As in `CutoutSet.read`, used for `keep_columns` only: metadata were joined when the cutouts were measured.
     keep_columns : sequence of str, default=()
-        Columns of the catalogue that follow each cutout into a table of scores.
+        Columns of the catalogue that are added to each cutout's row of a score table.
 
     Raises
     ------
     GridlensError
-        A file is missing, damaged, no feature cache, or of another contract version, or the catalogue cannot be read.
+        A file is missing, damaged, not a feature cache or of another contract version, or the catalogue cannot be read.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class CacheSource:
         self._join = self._make_join()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process reads the catalogue itself.
+        # Other processes read the catalogue themselves.
         return {**self.__dict__, "_join": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class CacheSource:
 
     @property
     def kept(self) -> KeptColumns | None:
-        """Columns of the catalogue that follow each cutout; None without any."""
+        """Catalogue columns kept for each cutout, or None."""
         return None if self._join is None else self._join.kept
 
     @property
@@ -89,7 +89,7 @@ class CacheSource:
         ]
 
     def find(self, ids: Collection[str], paths: Collection[str] = ()) -> list[Partition]:
-        """Return a partition for each row with one of the ids; the files that `paths` name are not needed."""
+        """Return a partition for each row with one of the ids; `paths` is ignored."""
         import pyarrow.parquet as pq
 
         wanted = set(ids)
@@ -99,18 +99,18 @@ class CacheSource:
 
     @property
     def record(self) -> list[dict[str, Any]]:
-        """Each cache, with its rows and the digest of what was measured."""
+        """Return each cache with its number of rows and the digest of its source."""
         return [{"path": str(cache.path), "rows": len(cache), "source": cache.source} for cache in self._caches]
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Arguments of `open_source` that open the caches again."""
+        """Return the arguments of `open_source` that open the caches again."""
         return {"source": [str(cache.path) for cache in self._caches]}
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[Measured]:
         """Read a partition in batches.
 
-        No metadata are joined, so that `gaps` gets no more than the rows of the catalogue, for columns that are kept.
+        No metadata are joined, so only the rows of the catalogue are added to `gaps`, for kept columns.
         """
         start, stop = partition.rows or (0, self.n)
         for cache in self._caches:
@@ -123,11 +123,11 @@ class CacheSource:
             start, stop = start - len(cache), stop - len(cache)
 
     def split(self, partition: Partition) -> list[Partition]:
-        """Return the halves of a partition; an empty list where it holds a single row."""
+        """Return the halves of a partition; an empty list if it holds a single row."""
         return partition.halves()
 
     def lost(self, partition: Partition, message: str) -> ReadFailure:
-        """Return the failure that represents a row that ends every process that scores it."""
+        """Return the failure for a row that crashes every process that scores it."""
         (measured,) = self.read(partition)
         return ReadFailure(measured.ids[0], measured.paths[0], message, int(CutoutFlag.FAILED))
 

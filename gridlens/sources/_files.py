@@ -1,4 +1,4 @@
-"""Cutouts in files, as a source of partitions."""
+"""Cutout files as a source of partitions."""
 
 from __future__ import annotations
 
@@ -23,44 +23,45 @@ from gridlens.sources._stamps import catalog_digest, stamp
 
 __all__ = ["FileSource"]
 
-# A partition is a second of work: small enough that little is lost with a worker, large enough that no worker waits.
+# Cutouts of a partition, about a second of work: small enough that little is lost if a worker fails, large enough that
+# workers do not wait.
 _PARTITION_CUTOUTS = 512
 _PARTITION_BYTES = 64 * 1024**2
-# Fewer files would all go to few workers.
+# With fewer files, larger partitions would occupy only a few workers.
 _FEWEST_FILES, _MANY_PARTITIONS = 64, 64
-# Paths that a shell has expanded may be a million.
+# Maximum number of paths in a record: a shell may expand a glob to a million paths.
 _MOST_NAMED = 100
-# What a larger file of arrays holds may be a part of a partition; smaller ones are not opened to find out.
+# Array files larger than this may be split into partitions; smaller ones are not opened to check.
 _WHOLE_BYTES = 16 * 1024**2
-# These are read from their first cutout to the last: the values lie behind a compressor, or behind a checksum.
+# These files are always read from the first cutout to the last, because they are compressed or have a checksum.
 _WHOLE_KINDS = ("npz", "fits", "picture")
-# A file of one of these holds one cutout, unless its name is wrong.
+# A file of these kinds holds one cutout, unless its name is wrong.
 _SINGLE_KINDS = ("fits", "picture")
 
 
 class FileSource:
-    """Read cutouts by partitions, in any order and in any number of processes; it is pickled without what it has read.
+    """Cutout files, read in partitions, in any order and in any number of processes; pickled without cached data.
 
     Parameters
     ----------
     paths, catalog, columns
         As in `CutoutSet.read`.
     keep_columns : sequence of str, default=()
-        Columns of the catalogue that follow each cutout into a table of scores.
+        Columns of the catalogue that are added to each cutout's row of a score table.
     options : ReadOptions, default=None
-        Options of reading; None for the defaults.
+        Options for reading; None means the defaults.
 
     Raises
     ------
     CutoutError
-        At the call, before anything is read: nothing is found, a parameter is wrong, or all that is found is of kinds
-        for which a package is missing.
+        At the call, before anything is read: no file is found, a parameter is invalid, or the packages needed for all
+        files are missing.
     GridlensError
         At the call: the catalogue cannot be read.
 
     See Also
     --------
-    read_batches : all of it, one batch after another.
+    read_batches : Read all files, in batches.
 
     Examples
     --------
@@ -88,7 +89,7 @@ class FileSource:
         self._join = self._make_join()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process gets partitions, and reads the catalogue itself.
+        # Other processes get partitions and read the catalogue themselves.
         return {**self.__dict__, "_entries": [], "_join": None, "_resolved": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -101,25 +102,25 @@ class FileSource:
 
     @property
     def kept(self) -> KeptColumns | None:
-        """Columns of the catalogue that follow each cutout; None without any."""
+        """Catalogue columns kept for each cutout, or None."""
         return None if self._join is None else self._join.kept
 
     def partitions(self) -> Sequence[Partition]:
-        """Split all files; the same files give the same partitions every time.
+        """Split all files into partitions; the same files always give the same partitions.
 
-        Large files of arrays are opened for their headers. An npz file is never split.
+        The headers of large array files are read. An npz file is never split.
 
         Returns
         -------
         sequence of Partition
-            The partitions of a file are made when they are asked for.
+            The partitions of a file are created on access.
         """
         return _partitioned(self._entries)
 
     def find(self, ids: Collection[str], paths: Collection[str] = ()) -> Sequence[Partition]:
-        """Return the partitions of the files in `paths`; without any of them, of files that may hold the `ids`.
+        """Return the partitions of the files in `paths`, or if none is found, of files that may hold the `ids`.
 
-        An image of one cutout is known by its name; a file of many cutouts may hold any id.
+        A single image is identified by its name; a file of many cutouts may hold any id.
         """
         known = {os.path.abspath(path) for path in paths}
         found = [entry for entry in self._entries if known and known & set(map(os.path.abspath, entry.files))]
@@ -129,33 +130,33 @@ class FileSource:
 
     @property
     def record(self) -> list[dict[str, Any]]:
-        """The paths as they were given."""
+        """Return the paths as they were given."""
         return [{"path": path} for path in self._given]
 
     @property
     def arguments(self) -> dict[str, Any] | None:
-        """Arguments of `open_source` that open the files again; None if the catalogue is not in a file.
+        """Return the arguments of `open_source` that open the files again; None if the catalogue is not a file.
 
-        Many paths are left out: a table of scores names the file of each row.
+        Long lists of paths are omitted: a score table contains the file of each row.
         """
         named = self._given if len(self._given) <= _MOST_NAMED else []
         return arguments_of(self._options, self._catalog, self._columns, source=named)
 
     @property
     def n(self) -> int | None:
-        """Cutouts in all, as `count_cutouts` counts them; None where that would take long."""
+        """Total number of cutouts, as in `count_cutouts`; None if counting would take long."""
         return count_entries(self._entries)
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
-        """Read a partition in batches, as `read_batches` does; a file that cannot be read becomes a failure.
+        """Read a partition in batches, like `read_batches`; unreadable files are returned as failures.
 
-        What joining the catalogue leaves open is added to `gaps`.
+        Unresolved cases of the join are added to `gaps`.
         """
         gaps = JoinGaps() if gaps is None else gaps
         return read_entries(partition.entries, partition.rows, self._resolved, self._join, gaps)
 
     def split(self, partition: Partition) -> list[Partition]:
-        """Return the halves of a partition; an empty list where it holds a single cutout."""
+        """Return the halves of a partition; an empty list if it holds a single cutout."""
         if len(partition.entries) > 1:
             middle = len(partition.entries) // 2
             return [Partition(partition.entries[:middle]), Partition(partition.entries[middle:])]
@@ -163,13 +164,13 @@ class FileSource:
         return partition._replace(rows=partition.rows or (0, count_entry(entry))).halves()
 
     def lost(self, partition: Partition, message: str) -> ReadFailure:
-        """Return the failure that represents a partition of a single cutout that ends every process that reads it."""
+        """Return the failure for a single cutout that crashes every process that reads it."""
         (entry,) = partition.entries
         name = entry.id if partition.rows is None or partition.rows == (0, 1) else f"{entry.id}_{partition.rows[0]:06d}"
         return ReadFailure(name, entry.joined, message, int(CutoutFlag.FAILED))
 
     def identity(self) -> dict[str, str]:
-        """Return digests of what the cutouts depend on, by the name of the parameter."""
+        """Return digests of the inputs of the cutouts, by parameter name."""
         files = hashlib.sha256()
         for entry in self._entries:
             for path in entry.files:
@@ -183,7 +184,7 @@ class FileSource:
 
 
 def _partitioned(entries: Sequence[Entry]) -> Partitions:
-    """Split entries into partitions of about a second of work each, or less where they are few."""
+    """Split entries into partitions of about a second of work each, or less if there are few entries."""
     partitions = Partitions(entries)
     most = _most_files(len(entries))
     first = held = 0
@@ -194,7 +195,7 @@ def _partitioned(entries: Sequence[Entry]) -> Partitions:
             partitions.add(first, k)
             first, held = k, 0
         held += size
-        # The order of the files is that of the table, for rows that score alike.
+        # Rows with equal scores are sorted in the order of the files.
         if splits:
             n = _countable(entry)
             if n > 1:
@@ -208,7 +209,7 @@ def _partitioned(entries: Sequence[Entry]) -> Partitions:
 
 
 def _most_files(n: int) -> int:
-    """Return how many of `n` files go into one partition, so that their partitions are of one size."""
+    """Return the number of files per partition that gives partitions of equal size for `n` files."""
     most = min(max(n // _MANY_PARTITIONS, _FEWEST_FILES), _PARTITION_CUTOUTS)
     return -(-n // max(1, -(-n // most)))
 
@@ -221,9 +222,9 @@ def _size(path: str) -> int:
 
 
 def _countable(entry: Entry) -> int:
-    """Count the cutouts of a file that may be read in parts; 0 for one that is read whole."""
+    """Count the cutouts of a file that may be read in parts; 0 for a file that is read completely."""
     try:
         kind = by_content(entry).kind
-    except Exception:  # of a damaged zip file, nearly any; reading it says why it cannot be read
+    except Exception:  # a damaged zip file may raise almost any error, which is reported when the file is read
         return 0
     return 0 if kind in _WHOLE_KINDS else count_entry(entry)

@@ -1,4 +1,4 @@
-"""Clusters cut out of survey images, as a source of partitions."""
+"""Cutouts extracted from survey images as a source of partitions."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ _PARTITION_CLUSTERS = 128
 
 
 class ImageSource:
-    """Cut clusters out of survey images by partitions, in any order and in any number of processes.
+    """Cutouts extracted from survey images in partitions, in any order and in any number of processes.
 
-    Each process plans for itself, from the catalogue and the index of the images in the user's cache folder.
+    Each process makes its own plan from the catalogue and the index of the images in the user's cache folder.
 
     Parameters
     ----------
     catalog, images, columns
         As in `extract_batches`.
     keep_columns : sequence of str, default=()
-        Columns of the catalogue that follow each cluster into a table of scores.
+        Columns of the catalogue that are added to each cluster's row of a score table.
     options : CutOptions, default=None
-        Options of cutting; None for the defaults.
+        Options for the extraction; None means the defaults.
 
     Raises
     ------
     CutoutError
-        At the call: a parameter is wrong, a band has no usable image, or no position is on the images.
+        At the call: a parameter is invalid, a band has no usable image, or no position is on the images.
     GridlensError
         At the call: the catalogue cannot be read.
 
     See Also
     --------
-    extract_batches : all of it, one batch after another.
-    FileSource : the same for cutouts that are in files already.
+    extract_batches : Extract all cutouts, in batches.
+    FileSource : Source for cutouts that are already in files.
     """
 
     def __init__(
@@ -76,18 +76,18 @@ class ImageSource:
 
     @property
     def kept(self) -> KeptColumns | None:
-        """Columns of the catalogue that follow each cluster; None without any."""
+        """Catalogue columns kept for each cluster, or None."""
         return self._plan.kept
 
     def partitions(self) -> list[Partition]:
-        """Split the clusters, those of one image together; the same files give the same partitions every time."""
+        """Split the clusters, keeping those on one image together; the same files always give the same partitions."""
         n = len(self._plan.order)
         parts = [(start, min(start + _PARTITION_CLUSTERS, n)) for start in range(0, n, _PARTITION_CLUSTERS)]
-        # First the clusters that are on no image.
+        # The first partition holds the clusters that are not on any image.
         return [Partition((), part) for part in ((0, 0), *parts)]
 
     def find(self, ids: Collection[str], paths: Collection[str] = ()) -> list[Partition]:
-        """Return a partition for each of the clusters, by its id; `paths` are those of images and say nothing."""
+        """Return a partition for each cluster with one of the ids; `paths` (of images) is ignored."""
         wanted = set(ids)
         places = [k for k, row in enumerate(self._plan.order.tolist()) if self._plan.names[row] in wanted]
         return [Partition((), (k, k + 1)) for k in places]
@@ -99,19 +99,19 @@ class ImageSource:
 
     @property
     def record(self) -> list[dict[str, Any]]:
-        """The images of each band, as they were given."""
+        """Return the images of each band as they were given."""
         return [{"path": path, "band": band} for band, given in self._images.items() for path in _as_list(given)]
 
     @property
     def arguments(self) -> dict[str, Any] | None:
-        """Arguments of `open_source` that cut the clusters out again; None if the catalogue is not in a file."""
+        """Return the arguments of `open_source` that open this source again; None if the catalogue is not a file."""
         images = {band: _as_list(given) for band, given in self._images.items()}
         return arguments_of(self._options, self._catalog, self._columns, images=images)
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
-        """Cut a partition out; a cluster that cannot be cut becomes a failure.
+        """Extract a partition in batches; clusters that cannot be extracted are returned as failures.
 
-        Nothing is joined, so that `gaps` gets no more than the rows of the cutouts, for columns that are kept.
+        No metadata are joined, so only the rows of the cutouts are added to `gaps`, for kept columns.
         """
         for batch in self.cut(partition):
             if batch.cutouts is not None and self.kept is not None and gaps is not None:
@@ -119,21 +119,21 @@ class ImageSource:
             yield CutoutBatch(batch.cutouts, batch.failures)
 
     def cut(self, partition: Partition) -> Iterator[ExtractedBatch]:
-        """Cut a partition out as `read` does, with the WCS of each cutout."""
+        """Extract a partition like `read`, with the WCS of each cutout."""
         return cut_rows(self._plan, part=partition.rows)
 
     def split(self, partition: Partition) -> list[Partition]:
-        """Return the halves of a partition; an empty list where it holds a single cluster."""
+        """Return the halves of a partition; an empty list if it holds a single cluster."""
         return partition.halves()
 
     def lost(self, partition: Partition, message: str) -> ReadFailure:
-        """Return the failure that represents a cluster whose cutting ends every process."""
+        """Return the failure for a cluster that crashes every process that extracts it."""
         start, _ = partition.rows or (0, 0)
         row = int(self._plan.order[start])
         return ReadFailure(self._plan.names[row], "", message, int(CutoutFlag.FAILED) | int(self._plan.flags[row]))
 
     def identity(self) -> dict[str, str]:
-        """Return digests of what the cutouts depend on, by the name of the parameter."""
+        """Return digests of the inputs of the cutouts, by parameter name."""
         tiles = hashlib.sha256()
         for index in self._plan.indices:
             for tile in index.tiles:

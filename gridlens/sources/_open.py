@@ -1,4 +1,4 @@
-"""`open_source`: the source that a user names."""
+"""The function `open_source`."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def open_source(
     images: Mapping[str, PathsLike] | None = None,
     **options: Any,
 ) -> Source:
-    """Open the source of cutouts that the arguments describe.
+    """Open the source of cutouts described by the arguments.
 
     Parameters
     ----------
     source : str, path, list of them or Source, default=None
-        Files, folders and globs of cutouts give a `FileSource`, feature caches (.parquet) a `CacheSource`. A source is
-        returned as it is.
+        Files, folders and globs of cutouts give a `FileSource`, and feature caches (.parquet) a `CacheSource`. A
+        `Source` is returned unchanged.
     catalog, columns
         As in `CutoutSet.read`.
     keep_columns : sequence of str, default=()
-        Columns of the catalogue that follow each cutout into a table of scores, as the catalogue has them. With them
-        feature caches take a catalogue, whose rows are found by id or position.
+        Columns of the catalogue that are added unchanged to each cutout's row of a score table. With them, feature
+        caches accept a catalogue, whose rows are matched by id or position.
     images : mapping of "g", "r" and "i" to a path or paths, default=None
-        Survey images, instead of `source`, from which the clusters of `catalog` are cut: an `ImageSource`.
+        Survey images, instead of `source`, from which the clusters of `catalog` are extracted by an `ImageSource`.
     **options
         Fields of `ReadOptions`; with `images`, fields of `CutOptions`.
 
@@ -53,12 +53,12 @@ def open_source(
     Raises
     ------
     CutoutError
-        Nothing is found, or an option is invalid.
+        No file is found, or an option is invalid.
     GridlensError
-        Sources of several kinds are named, `images` have no `catalog`, a catalogue or cache cannot be read, or a cache
-        or source comes with options for the reading of files.
+        Sources of several kinds are given, `images` is given without `catalog`, a catalogue or cache cannot be read, or
+        a cache or source is given with options for reading files.
     TypeError
-        Neither `source` nor `images` is given, `source` is no path and no source, or an option is unknown.
+        Neither `source` nor `images` is given, `source` is neither a path nor a source, or an option is unknown.
 
     Examples
     --------
@@ -68,15 +68,19 @@ def open_source(
     >>> open_source(catalog="clusters.csv", images=bands, size="64arcsec")  # doctest: +SKIP
     """
     if keep_columns and catalog is None:
-        raise GridlensError("The 'keep_columns' parameter needs the catalogue with the columns: catalog=FILE.")
+        raise GridlensError(
+            "The 'keep_columns' parameter requires the catalogue that holds the columns. Give it with catalog=FILE."
+        )
     if images is not None:
         if source is not None:
             raise GridlensError(
-                "The 'source' parameter must be None with images=. Got both; score cutouts and survey images in two "
-                "calls."
+                "The 'source' parameter must be None if 'images' is given. Got both instead. Score cutouts and survey "
+                "images in two calls."
             )
         if catalog is None:
-            raise GridlensError("The 'images' parameter needs the clusters to cut out. State them with catalog=FILE.")
+            raise GridlensError(
+                "The 'images' parameter requires the positions of the clusters. Give them with catalog=FILE."
+            )
         return ImageSource(
             catalog, images, columns=columns, keep_columns=keep_columns, options=options_of(CutOptions, options)
         )
@@ -84,7 +88,7 @@ def open_source(
         raise TypeError("One of the parameters 'source' and 'images' must be given. Got neither.")
     others = {"catalog": catalog, "columns": columns or None, "keep_columns": keep_columns or None, **options}
     if not isinstance(source, str | os.PathLike) and callable(getattr(source, "partitions", None)):
-        _refuse_options(others, "A source that is open already")
+        _refuse_options(others, "An open source")
         return source  # type: ignore[return-value]
     paths = [source] if isinstance(source, str | os.PathLike) else list(source)  # type: ignore[arg-type]
     if not all(isinstance(path, str | os.PathLike) for path in paths):
@@ -98,10 +102,10 @@ def open_source(
         return FileSource(cutouts, catalog=catalog, columns=columns, keep_columns=keep_columns, options=reading)
     if cutouts:
         raise GridlensError(
-            "The 'source' parameter must name cutouts or feature caches. Got both, and they do not go into one table: "
-            "give them in two calls."
+            "The 'source' parameter must name cutouts or feature caches. Got both instead. They cannot be combined in "
+            "one table: use two calls."
         )
-    # A catalogue that is named for its columns changes no metadata.
+    # A catalogue given only for its columns does not change metadata.
     _refuse_options(
         options if keep_columns else others, "A feature cache holds measured cutouts with their metadata, and"
     )
@@ -109,7 +113,7 @@ def open_source(
 
 
 def _sorted_by_kind(paths: list[str]) -> tuple[list[str], list[str]]:
-    """Return the feature caches, globs expanded, and the other paths."""
+    """Return the feature caches, with globs expanded, and the other paths."""
     caches: list[str] = []
     cutouts: list[str] = []
     for path in paths:
@@ -126,6 +130,6 @@ def _refuse_options(options: Mapping[str, Any], what: str) -> None:
     given = [name for name, value in options.items() if value is not None and value is not False]
     if given:
         raise GridlensError(
-            f"{what} takes no options for the reading of cutouts. Got {', '.join(given)}; leave them out, or give them "
+            f"{what} does not accept options for reading cutouts. Got {', '.join(given)}. Remove them, or use them "
             "where the cutouts are read."
         )

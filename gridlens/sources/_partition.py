@@ -1,4 +1,4 @@
-"""What one worker reads at a time."""
+"""Partitions: the units of work that a worker reads at a time."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ __all__ = ["Partition", "Partitions"]
 
 
 class Partition(NamedTuple):
-    """Some files, or some of the cutouts of one file: the same split of the same files every time."""
+    """A group of files, or a range of the cutouts of one file."""
 
     entries: tuple[Entry, ...]
     rows: RowRange | None = None
-    """of the only entry, or of what is no files; None for all"""
+    """range in the single entry, or in a source without files; None for all"""
 
     def halves(self) -> list[Partition]:
-        """The partition in two, by its rows; none where it holds a single one."""
+        """Split the partition by its rows into two; return an empty list if it holds a single row."""
         start, stop = self.rows or (0, 0)
         middle = (start + stop) // 2
         return [self._replace(rows=(start, middle)), self._replace(rows=(middle, stop))] if stop - start > 1 else []
 
 
 class Partitions(Sequence[Partition]):
-    """A list of partitions that are made as they are asked for: a file may hold, or claim, billions of cutouts.
+    """A sequence of partitions that are created on access, since a file may hold, or claim, billions of cutouts.
 
     Parameters
     ----------
     entries : sequence of Entry
-        What is split.
+        The entries to split.
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
-        # Each run of entries from one to another, with the cutouts of a single entry and the cutouts in a partition
-        # (0, 0: all), and the partitions up to its end.
+        # Runs of entries: start, stop, cutouts of a single entry and cutouts per partition (0, 0 means whole entries).
+        # `_ends` has the number of partitions up to the end of each run.
         self._runs: list[tuple[int, int, int, int]] = []
         self._ends: list[int] = []
 
@@ -47,7 +47,7 @@ class Partitions(Sequence[Partition]):
         self._append(start, stop, 0, 0, 1)
 
     def add_rows(self, k: int, n: int, size: int) -> None:
-        """Add the `n` cutouts of entry `k`, `size` to a partition; one partition if there is none."""
+        """Add the `n` cutouts of entry `k`, `size` per partition; one partition if `n` is 0."""
         self._append(k, k + 1, n, size, max(1, -(-n // size)))
 
     def _append(self, start: int, stop: int, n: int, size: int, count: int) -> None:

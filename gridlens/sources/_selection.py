@@ -1,4 +1,4 @@
-"""Some cutouts of a source, found again by their ids without reading all of it."""
+"""Selected cutouts of a source, found by their ids without reading the whole source."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Selection"]
 
 
 class Selection:
-    """The cutouts of a source that have some ids; a source itself.
+    """The cutouts of a source with given ids; itself a source.
 
     Parameters
     ----------
     source : Source
     ids : collection of str
     paths : collection of str, default=()
-        Their files, where they are known; see `Source.find`.
+        Their files, if known; see `Source.find`.
     """
 
     kept = None
@@ -44,12 +44,12 @@ class Selection:
 
     @property
     def record(self) -> list[dict[str, Any]]:
-        """As of the source."""
+        """Return the same as the underlying source."""
         return self._source.record
 
     @property
     def arguments(self) -> dict[str, Any] | None:
-        """As of the source."""
+        """Return the same as the underlying source."""
         return self._source.arguments
 
     def partitions(self) -> Sequence[Partition]:
@@ -57,12 +57,12 @@ class Selection:
         return self._partitions
 
     def find(self, ids: Collection[str], paths: Collection[str] = ()) -> Sequence[Partition]:
-        """As in `Source`."""
+        """Do the same as the underlying source."""
         return self._source.find(self._ids & set(ids), paths)
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch | Measured]:
         """Read the cutouts of a partition that have one of the ids."""
-        # What the others lack in the catalogue is not of interest.
+        # Gaps of the other cutouts are discarded.
         for batch in self._source.read(partition, JoinGaps()):
             if isinstance(batch, Measured):
                 yield batch[self._rows(batch.ids)]
@@ -76,14 +76,14 @@ class Selection:
         return np.flatnonzero([name in self._ids for name in ids])
 
     def split(self, partition: Partition) -> list[Partition]:
-        """As in `Source`."""
+        """Do the same as the underlying source."""
         return self._source.split(partition)
 
     def lost(self, partition: Partition, message: str) -> ReadFailure:
-        """As in `Source`."""
+        """Do the same as the underlying source."""
         return self._source.lost(partition, message)
 
     def identity(self) -> dict[str, str]:
-        """Return what the source depends on, and a digest of the ids."""
+        """Return the identity of the source, with a digest of the ids."""
         ids = hashlib.sha256(repr(sorted(self._ids)).encode()).hexdigest()
         return {**self._source.identity(), "selected ids": ids}

@@ -1,4 +1,4 @@
-"""Fingerprints of files and tables, by which a resumed run recognizes its input."""
+"""Fingerprints of files and tables, used by a resumed run to recognize its input."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["catalog_digest", "frame_digest", "stamp"]
 
 
 def stamp(path: str) -> list[int | str]:
-    """Return size, time of the last change and of the last change of the inode (ns) and inode of a file.
+    """Return the size, modification time, inode change time (ns) and inode of a file.
 
-    Two stamps that are equal are those of one file with one content: a program that restores the time of a file that it
-    changed still changes its inode's. A folder has a fifth value, the digest of the stamps of all files below it, and
-    a missing file the stamp ``[-1]``.
+    Equal stamps mean the same file with the same content: a program that restores the modification time of a changed
+    file still changes its inode's time. A folder has a fifth value, the digest of the stamps of all files below it. A
+    missing file has the stamp ``[-1]``.
     """
     try:
         status = os.stat(path)
@@ -35,14 +35,14 @@ def stamp(path: str) -> list[int | str]:
 
 
 def _files_below(folder: str) -> Iterator[str]:
-    """Yield all files below a folder, in an order that depends on their names alone."""
+    """Yield all files below a folder, in an order that depends only on their names."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
         yield from (os.path.join(parent, name) for name in sorted(names))
 
 
 def catalog_digest(catalog: CatalogLike | None) -> str:
-    """Return a digest of a table in memory, of the path and the stamp of a file, or of no catalogue."""
+    """Return a digest of a table in memory, of the path and stamp of a file, or of None."""
     if catalog is None:
         return "none"
     frame = catalog_frame(catalog)
@@ -57,6 +57,6 @@ def frame_digest(frame: pd.DataFrame) -> str:
     values = hashlib.sha256(repr(list(frame.columns)).encode())
     try:
         values.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
-    except (TypeError, ValueError):  # cells that are lists, or text that is not UTF-8
+    except (TypeError, ValueError):  # cells are lists, or text that is not UTF-8
         values.update(repr(frame.to_dict("split")).encode())
     return values.hexdigest()

@@ -61,7 +61,7 @@ def test_partitions_hold_all(folder):
     assert {failure.id for failure in failed} == {"e-cut", "f"}
     lost = {failure.id: failure.message for _, failures in made for failure in failures}
     assert set(lost) == {"e-cut_000005", "f"}
-    assert lost["e-cut_000005"].startswith("Of the cutouts 4 to 5 of this file:")
+    assert lost["e-cut_000005"].startswith("Cutouts 4 to 5 of this file:")
     # Many files, or some cutouts of one.
     assert all(len(partition.entries) <= 4 for partition in partitions)
     assert [partition.rows for partition in partitions if partition.entries[0].id == "a-many"] == [

@@ -48,9 +48,9 @@ def test_all_of_a_source_is_read_in_order(folder):
     ("change", "words"),
     [
         ({"source": ["a.npy", "b.parquet"]}, "cutouts or feature caches"),
-        ({"source": "a.npy", "images": {}}, "must be None with images="),
+        ({"source": "a.npy", "images": {}}, "must be None if 'images' is given"),
         ({"images": {}}, "catalog=FILE"),
-        ({"source": "b.parquet", "catalog": "c.csv", "bands": "gri"}, "takes no options .* Got catalog, bands"),
+        ({"source": "b.parquet", "catalog": "c.csv", "bands": "gri"}, "does not accept options .* Got catalog, bands"),
         ({"source": "nowhere.parquet"}, "no feature cache"),
     ],
 )
