@@ -219,7 +219,7 @@ def test_types_of_fits(tmp_path):
     table = fits.BinTableHDU.from_columns(columns)
     table.header["TSCAL3"] = 0.01
     table.writeto(tmp_path / "c.fits")
-    with pytest.warns(UserWarning, match=r"cannot be right and are taken as unknown: 1 in 'vdisp' \(row 2 -5\.0\)"):
+    with pytest.warns(UserWarning, match=r"are implausible and are treated as unknown: 1 in 'vdisp' \(row 2 -5\.0\)"):
         frame = read_catalog(tmp_path / "c.fits")
     assert frame["id"].tolist() == [str(2**64 - 1), "7"]
     np.testing.assert_allclose(frame["ra"], [180.0, 0.0])

@@ -1,9 +1,10 @@
 """The feature contract: 306 numbers from the image of a cutout and nine of metadata.
 
-`GridPatchExtractor` computes them, `FEATURE_NAMES` and its siblings describe them, `dihedral` turns them,
-`arc_candidate`, `arc_scores`, `best_arc` and `detection_maps` lead back to the pixels of an arc. `measure` judges
-cutouts too, and `FeatureCache` keeps what it found in a file. `centred_images` brings cutouts to one grid in units of
-their noise. Kernels compile when the first cutout is measured.
+`GridPatchExtractor` computes the features, `FEATURE_NAMES` and related constants describe them, and `dihedral`
+transforms them for flips and rotations. `arc_candidate`, `arc_scores`, `best_arc` and `detection_maps` relate them to
+the pixels of an arc. `measure` also checks the cutouts, and `FeatureCache` stores its results in a file.
+`centred_images` resamples cutouts to a common grid in units of their noise. The kernels are compiled when the first
+cutout is measured.
 """
 
 from gridlens.features._cache import (

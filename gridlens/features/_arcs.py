@@ -1,8 +1,8 @@
-"""What is measured on an arc candidate ("arc candidates" of the feature contract).
+"""Measurements of arc candidates (section "arc candidates" of the feature contract).
 
-A candidate is measured into one row of a (.., N_FIELDS) float64 array, whose columns are named below: first the eleven
-shown in a patch, in the order of the contract, then what ranks it and where it is. What the score does not need, its
-colours and its S/N, is measured only on the candidates that a patch shows.
+Each candidate fills one row of a (.., N_FIELDS) float64 array, whose columns are named below: first the eleven features
+of a patch, in the order of the contract, then its score and its position. The colours and the S/N, which the score does
+not need, are measured only for the candidates selected for a patch.
 """
 
 import math
@@ -47,8 +47,8 @@ N_RUNS = 4
 def colours(sum_g, sum_r, sum_i, sigma):
     """Return the colours g - r and r - i of three fluxes, mag.
 
-    A flux near or below zero counts as a thousandth of all three. The second term keeps the floor above zero; it is
-    relative to the noise, so that colours do not depend on the unit of flux.
+    A flux near or below zero is replaced by a thousandth of the sum of all three. The second term keeps the floor above
+    zero; it is relative to the noise, so the colours do not depend on the flux unit.
     """
     floor = 1e-3 * (abs(sum_g) + abs(sum_r) + abs(sum_i)) + 1e-12 * (sigma[0] + sigma[1] + sigma[2]) / 3.0
     g, r, i = max(sum_g, floor), max(sum_r, floor), max(sum_i, floor)
@@ -57,20 +57,20 @@ def colours(sum_g, sum_r, sum_i, sigma):
 
 @jit
 def magnitude(a, b):
-    """-2.5 log10(a / b)."""
+    """Return -2.5 log10(a / b)."""
     return -2.5 * math.log10(a / b)
 
 
 @jit
 def score(arcness, tangentiality, distance, offset):
-    """Rank of a candidate: long, thin, tangential, away from the BCG (arcsec) and curved about it."""
+    """Return the score of a candidate: high if long, thin, tangential, off the BCG (arcsec) and curved about it."""
     centred = 1.0 if offset < 0.8 else 0.6
     return arcness * (0.2 + tangentiality * tangentiality) * min(1.0, distance / 4.0) * centred
 
 
 @jit
 def count_shares(runs, members, size, shares):
-    """Number of a component's pixels in each patch, the margin belonging to none; returns the number of its pixels."""
+    """Count a component's pixels in each patch, excluding the margin; return the total number of its pixels."""
     side, origin = patch_side(size)
     for patch in range(N_PATCHES):
         shares[patch] = 0
@@ -89,7 +89,7 @@ def count_shares(runs, members, size, shares):
 
 @jit
 def list_pixels(runs, members, xs, ys):
-    """Pixels of a component in raster order, about the first column and row of its first run."""
+    """List the pixels of a component in raster order, relative to the first column and row of its first run."""
     first = members[0]
     x_origin, y_origin = np.int64(runs[1, first]), np.int64(runs[0, first])
     n = 0
@@ -104,9 +104,9 @@ def list_pixels(runs, members, xs, ys):
 
 @jit
 def moments(runs, members, n, x_origin, y_origin):
-    """Centroid, eigenvalues of the second moments with the pixel's own 1/12, and the angle of the major axis.
+    """Return the centroid, the eigenvalues of the second moments (with the pixel's 1/12), and the axis angle.
 
-    The sums are over runs and in whole numbers, and so exact.
+    The sums run over runs of pixels in integers and are therefore exact.
     """
     x, y, xx, yy, xy = 0, 0, 0, 0, 0
     for k in range(members.shape[0]):
@@ -127,9 +127,10 @@ def moments(runs, members, n, x_origin, y_origin):
 
 @jit
 def measure(runs, members, size, bcg_x, bcg_y, pixel_scale, xs, ys, keys, corners, gates, counts, out):
-    """Measure the shape of one candidate into `out` (N_FIELDS,): all but its segmentation, colours and S/N.
+    """Measure one candidate into `out` (N_FIELDS,), except its segmentation, colours and S/N.
 
-    The centroid and the axis are about the first column and row of its first run. `xs` to `counts` are room to work in.
+    The centroid and the axis are relative to the first column and row of its first run. `xs` to `counts` are work
+    arrays.
     """
     x_origin, y_origin, n = list_pixels(runs, members, xs, ys)
     x, y, l1, l2, angle = moments(runs, members, n, x_origin, y_origin)
@@ -159,9 +160,9 @@ def measure(runs, members, size, bcg_x, bcg_y, pixel_scale, xs, ys, keys, corner
 
 @jit
 def finish(runs, members, image, planes, sigma, fluxes, profile, lower, weight, xs, ys, keys, run, sums, out):
-    """Add colours, their spread and S/N to a measured candidate of the map `image`; give its centroid in the image.
+    """Add colours, their spread, S/N and the image centroid to a measured candidate of the map `image`.
 
-    `xs`, `ys`, `keys`, `run` and `sums` (at least 4 x 3) are room to work in.
+    `xs`, `ys`, `keys`, `run` and `sums` (at least 4 x 3) are work arrays.
     """
     x_origin, y_origin, n = list_pixels(runs, members, xs, ys)
     runs_along_axis(xs[:n], ys[:n], out[CENTROID_X], out[CENTROID_Y], out[AXIS_ANGLE], keys[:n], run)
@@ -196,7 +197,7 @@ def finish(runs, members, image, planes, sigma, fluxes, profile, lower, weight, 
 
 @jit
 def variance(table, column):
-    """Population variance of the first four numbers of a column."""
+    """Return the population variance of the first four numbers of a column."""
     mean, square = 0.0, 0.0
     for j in range(N_RUNS):
         mean += table[j, column] / N_RUNS
@@ -208,14 +209,14 @@ def variance(table, column):
 
 @jit
 def runs_along_axis(xs, ys, x, y, angle, keys, run):
-    """Run (0 to 3) of each pixel: a stable sort along the major axis, cut into four runs, the longer ones first.
+    """Assign each pixel to a run (0 to 3): a stable sort along the major axis, cut into four, longer runs first.
 
-    `run` is filled, `keys` is room to work in.
+    `run` is filled; `keys` is a work array.
     """
     n = xs.shape[0]
     cosine, sine = math.cos(angle), math.sin(angle)
     for k in range(n):
-        # In float32, so that pixels that are level on a diagonal are so in spite of rounding.
+        # float32 makes pixels at equal positions on a diagonal equal in spite of rounding.
         keys[k] = key_of(np.float32((xs[k] - x) * cosine + (ys[k] - y) * sine))
         run[k] = 0
     cut = 0

@@ -1,4 +1,4 @@
-"""Measured cutouts on disk: a Parquet file of the 315 columns, and of what is wrong with each cutout."""
+"""Measured cutouts on disk: a Parquet file with the 315 columns, and the flags and messages of each cutout."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from gridlens.features._measured_table import (
     measured_to_table,
 )
 
-# pyarrow is imported where it is used: this module belongs to the import of gridlens, a tenth of a second less.
+# pyarrow is imported where it is used, which makes `import gridlens` a tenth of a second faster.
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 __all__ = ["FeatureCache", "FeatureCacheWriter", "is_feature_cache"]
 
-# Rows of a row group, 20 MB of features: what the writer holds back and a reader takes at once.
+# Rows of a row group, 20 MB of features: the unit that the writer buffers and a reader decodes.
 _GROUP_ROWS = 16384
 _WORDS = ("id", "path", "message")
 
 
 class FeatureCacheWriter:
-    """Write measured cutouts to a feature cache, part by part; whole or not at all.
+    """Writer of feature caches, which adds measured cutouts part by part and completes the file atomically.
 
-    A context manager. The file has its name only after a block that ended well; until then it grows under another name
-    beside it, and nothing but the rows of one row group (16384, 20 MB) is held in memory.
+    Use it as a context manager. The file gets its final name only if the block succeeds; until then it grows under a
+    temporary name in the same folder. Only the rows of one row group (16384, 20 MB) are held in memory.
 
     Parameters
     ----------
     path : str or path
-        Parquet file to write. One that stands there is replaced at the end.
+        Parquet file to write. An existing file is replaced at the end.
     source : str
-        What was measured, as a hash or in words; readers are told it.
+        Description or hash of the measured data, available to readers.
 
     Raises
     ------
@@ -77,10 +77,10 @@ class FeatureCacheWriter:
         temporary = self._whole.__enter__()
         self._waiting: list[Measured] = []
         try:
-            # Opened by Python: pyarrow takes paths of UTF-8 alone.
+            # Opened by Python, since pyarrow only supports UTF-8 paths.
             self._sink = open(temporary, "wb")
-            # Statistics of 315 columns would make up most of a footer that every reader parses; checksums tell a
-            # reader of damage. Features are noise in their low bytes: bytes of one significance are kept together.
+            # Statistics of 315 columns would dominate the footer, which every reader parses; checksums detect damage.
+            # The low bytes of features are noise, so bytes of equal significance are stored together.
             self._file = pq.ParquetWriter(
                 self._sink,
                 measured_schema(self.source),
@@ -97,12 +97,12 @@ class FeatureCacheWriter:
         return self
 
     def add(self, measured: Measured) -> None:
-        """Append cutouts in their order.
+        """Append cutouts in order.
 
         Parameters
         ----------
         measured : Measured of n
-            With all metadata: a detector hides from itself what it may not see (`keep_metadata`).
+            Cutouts with all metadata. A detector removes the columns that it must not use (`keep_metadata`).
 
         Raises
         ------
@@ -122,7 +122,7 @@ class FeatureCacheWriter:
             group = rows[start : min(start + _GROUP_ROWS, stop)]
             with self._told():
                 self._file.write_table(measured_to_table(group, self._file.schema), row_group_size=_GROUP_ROWS)
-        # A copy, or the rows that were written would stay in memory.
+        # A copy, since a view would keep the written rows in memory.
         self._waiting = [rows[np.arange(stop, n)]] if stop < n else []
 
     @contextlib.contextmanager
@@ -131,7 +131,8 @@ class FeatureCacheWriter:
             yield
         except OSError as exc:
             raise GridlensError(
-                f"Cannot write the feature cache {self.path}: {exc.strerror or exc}. Make room, or name another place."
+                f"Cannot write the feature cache {self.path}: {exc.strerror or exc}. Free some disk space, or use "
+                "another path."
             ) from exc
 
     def __exit__(
@@ -151,38 +152,38 @@ class FeatureCacheWriter:
             self._abandon(kind, error, trace)
 
     def _abandon(self, *problem: Any) -> None:
-        with contextlib.suppress(Exception):  # the footer of a file that is thrown away
+        with contextlib.suppress(Exception):  # errors in the footer of a discarded file do not matter
             self._file.close()
-        with contextlib.suppress(OSError):  # what is buffered may not fit on the disk
+        with contextlib.suppress(OSError):  # the buffered data may not fit on the disk
             self._sink.close()
         self._whole.__exit__(*problem)
 
 
 class FeatureCache:
-    """Measured cutouts in a file, read in batches from anywhere in it.
+    """Measured cutouts in a file, readable in batches from any row.
 
-    Opening reads the file's description alone. An instance may be used by several threads at once, and be pickled: it
-    goes by its path.
+    Opening reads only the file's metadata. An instance may be used by several threads at once, and is pickled as its
+    path.
 
     Parameters
     ----------
     path : str or path
-        What `FeatureCacheWriter` or `gridlens features` wrote.
+        File written by `FeatureCacheWriter` or `gridlens features`.
 
     Attributes
     ----------
     path : Path
     n : int
-        Cutouts, rejected ones with them; also ``len(cache)``.
+        Number of cutouts, including rejected ones; also ``len(cache)``.
     source : str
-        What was measured, as its writer said.
+        Description of the measured data given by the writer.
     contract_version : int
-        That of this gridlens: others are refused.
+        Contract version, always that of this gridlens: other versions are refused.
 
     Raises
     ------
     GridlensError
-        There is no such file, it is damaged or no feature cache, or was measured under another contract version.
+        The file is missing, damaged or not a feature cache, or was measured under another contract version.
 
     Examples
     --------
@@ -199,12 +200,12 @@ class FeatureCache:
             schema = file.schema_arrow
         if CONTRACT not in metadata:
             raise GridlensError(
-                f"{self.path} is a Parquet file, but no feature cache. Write one with `gridlens features`."
+                f"{self.path} is a Parquet file, but not a feature cache. Write one with `gridlens features`."
             )
         found = metadata[CONTRACT].decode(errors="replace")
         if found != str(CONTRACT_VERSION):
             raise GridlensError(
-                f"The feature cache {self.path} was measured under contract version {found[:20]}, and this gridlens "
+                f"The feature cache {self.path} was measured under contract version {found[:20]}, but this gridlens "
                 f"has {CONTRACT_VERSION}. Measure the cutouts again with `gridlens features`."
             )
         expected = measured_schema("")
@@ -217,7 +218,8 @@ class FeatureCache:
         if wrong:
             raise GridlensError(
                 f"The feature cache {self.path} lacks the columns {', '.join(wrong[:3])}"
-                f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}, or has them of another type. Measure the "
+                f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}, or has them with another type. Measure "
+                "the "
                 "cutouts again with `gridlens features`."
             )
         self.contract_version = CONTRACT_VERSION
@@ -232,24 +234,24 @@ class FeatureCache:
         return FeatureCache, (self.path,)
 
     def batches(self, start: int = 0, stop: int | None = None, size: int = 8192) -> Iterator[Measured]:
-        """Cutouts `start` to `stop` in their order.
+        """Yield the cutouts `start` to `stop` in order.
 
         Parameters
         ----------
         start, stop : int, default=0, None
-            As in a slice; None goes to the end.
+            As in a slice; None means the end.
         size : int, default=8192
-            Cutouts in a batch; the last one may have fewer.
+            Cutouts per batch; the last batch may have fewer.
 
         Yields
         ------
         Measured
-            None at all where there are no cutouts.
+            Nothing is yielded if there are no cutouts.
 
         Raises
         ------
         GridlensError
-            The file is damaged, or gone.
+            The file is damaged or missing.
         """
         if size < 1:
             raise ValueError(f"The 'size' parameter must be at least 1. Got {size} instead.")
@@ -271,12 +273,12 @@ class FeatureCache:
                 yield Measured.concatenate(parts)
 
     def read(self) -> Measured:
-        """All cutouts: 1260 bytes each of features alone."""
+        """Read all cutouts; the features take 1260 bytes per cutout."""
         return Measured.concatenate(list(self.batches(size=_GROUP_ROWS)))
 
     def _group(self, file: pq.ParquetFile, group: int) -> Measured:
         with self._damage():
-            # A name that an older file lacks is passed over.
+            # Columns that an older file lacks are skipped.
             return measured_from_table(file.read_row_group(group, columns=measured_schema("").names))
 
     @contextlib.contextmanager
@@ -299,13 +301,14 @@ class FeatureCache:
         except (pa.ArrowException, OSError, ValueError) as exc:
             said = " ".join(str(exc).split())[:200]
             raise GridlensError(
-                f"The feature cache {self.path} is damaged or no Parquet file: {said} Measure the cutouts again with "
+                f"The feature cache {self.path} is damaged or not a Parquet file: {said} Measure the cutouts again "
+                "with "
                 "`gridlens features`."
             ) from exc
 
 
 def is_feature_cache(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a feature cache of any contract version; False for what is missing or unreadable.
+    """Return whether a file is a feature cache of any contract version; False if it is missing or unreadable.
 
     Examples
     --------

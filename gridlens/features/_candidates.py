@@ -1,4 +1,4 @@
-"""The arc candidate that a patch shows: for drawing it, and for naming the best one of a cutout."""
+"""The arc candidate selected for a patch, to draw it and to find the best candidate of a cutout."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class ArcCandidate(NamedTuple):
     Attributes
     ----------
     mask : ndarray of shape (H, W), bool
-        Its pixels.
+        Pixels of the candidate.
     circle : tuple of float
-        Centre x, y and radius of the circle through it, px; NaN where it has none.
+        Centre x, y and radius of the fitted circle, px; NaN if there is none.
     segmentation : int
-        Where it was found: 0 white map at 2.5, 1 white at 6, 2 blue map at 2.5, 3 blue at 5.
+        Map and threshold of the detection: 0 white map at 2.5, 1 white at 6, 2 blue map at 2.5, 3 blue at 5.
     score : float
-        What candidates are ranked by: long, thin, tangential, off the BCG.
+        Ranking score: high if long, thin, tangential and away from the BCG.
     features : dict of str to float
         The arc features of the contract by name, from ``arcness`` to ``arc_snr``.
     """
@@ -40,30 +40,31 @@ class ArcCandidate(NamedTuple):
 def arc_candidate(
     pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixel_scale: float, patch: int
 ) -> ArcCandidate | None:
-    """The arc candidate that one patch of a cutout shows, with its pixels and circle.
+    """Return the arc candidate selected for one patch of a cutout, with its pixels and circle.
 
     Parameters
     ----------
     pixels : ndarray of shape (H, W, 3)
-        Linear flux in g, r, i. Pixels that are not finite belong to no candidate.
+        Linear flux in g, r, i. Pixels that are not finite do not belong to any candidate.
     bcg_xy : pair of float
-        Brightest cluster galaxy (x, y), px.
+        Position (x, y) of the brightest cluster galaxy, px.
     pixel_scale : float
         Arcsec per pixel.
     patch : int
-        0 to 8, as in the column names: the `arc_patch` of a table of scores, or that of `best_arc`.
+        0 to 8, as in the column names, such as `arc_patch` of a score table or the result of `best_arc`.
 
     Returns
     -------
     ArcCandidate or None
-        None where the patch shows no candidate.
+        None if the patch has no candidate.
 
     Raises
     ------
     ValueError
-        If `patch` is not 0 to 8.
+        `patch` is not 0 to 8.
+
     CutoutError
-        If the cutout is one that the extractor rejects.
+        The extractor rejects the cutout.
 
     Examples
     --------
@@ -102,24 +103,24 @@ def arc_candidate(
 def detection_maps(
     pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixel_scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The two maps that arc candidates are found in, in units of the noise.
+    """Return the two maps in which arc candidates are detected, in units of the noise.
 
     Parameters
     ----------
     pixels, bcg_xy, pixel_scale
-        As of `arc_candidate`.
+        See `arc_candidate`.
 
     Returns
     -------
     white : ndarray of shape (H, W), float32
-        All bands without the BCG's light and the large-scale background, smoothed; candidates are above 2.5 or 6.
+        Sum of all bands without the BCG's light and the large-scale background, smoothed; thresholds 2.5 and 6.
     blue : ndarray of shape (H, W), float32
-        What is bluer than the BCG, smoothed; candidates are above 2.5 or 5. The sky's level where pixels are bad.
+        Light bluer than the BCG, smoothed; thresholds 2.5 and 5. Bad pixels have the level of the sky.
 
     Raises
     ------
     CutoutError
-        If the cutout is one that the extractor rejects.
+        The extractor rejects the cutout.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def detection_maps(
 
 
 def _measured(pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixel_scale: float) -> Any:
-    """The workspace of the kernels with all that they found of one cutout."""
+    """Measure one cutout, and return the workspace of the kernels."""
     from gridlens.features import _kernels
 
     pixels = np.array(pixels, dtype=np.float32, order="C")
@@ -158,23 +159,22 @@ def _measured(pixels: np.ndarray, bcg_xy: tuple[float, float] | np.ndarray, pixe
 
 
 def best_arc(X: np.ndarray) -> np.ndarray:
-    """Patch that shows the arc candidate with the highest score, for each row of features.
+    """Return the patch with the highest-scoring arc candidate for each row of features.
 
     Parameters
     ----------
     X : ndarray of shape (n, 315)
-        Features as `GridPatchExtractor` returns them.
+        Features as returned by `GridPatchExtractor`.
 
     Returns
     -------
     ndarray of shape (n,), int64
-        0 to 8; the first where one candidate lies in several patches; -1 where no patch shows one and for rows of
-        NaN.
+        0 to 8; the first patch if a candidate lies in several; -1 if no patch has a candidate and for rows of NaN.
 
     Raises
     ------
     ValueError
-        If `X` has another shape.
+        `X` has another shape.
 
     Examples
     --------
@@ -188,22 +188,22 @@ def best_arc(X: np.ndarray) -> np.ndarray:
 
 
 def arc_scores(X: np.ndarray) -> np.ndarray:
-    """Score of the arc candidate that each patch shows, as the contract defines it.
+    """Return the score of the arc candidate of each patch, as defined by the contract.
 
     Parameters
     ----------
     X : ndarray of shape (n, 315)
-        Features as `GridPatchExtractor` returns them.
+        Features as returned by `GridPatchExtractor`.
 
     Returns
     -------
     ndarray of shape (n, 9), float64
-        At least 0; -1 where a patch shows no candidate and for rows of NaN.
+        At least 0; -1 if a patch has no candidate and for rows of NaN.
 
     Raises
     ------
     ValueError
-        If `X` has another shape.
+        `X` has another shape.
 
     Examples
     --------
@@ -218,8 +218,8 @@ def arc_scores(X: np.ndarray) -> np.ndarray:
         patches[:, :, PATCH_FEATURE_NAMES.index(name)]
         for name in ("arcness", "tangentiality", "arc_distance", "circle_center_offset", "elongation")
     )
-    # `_arcs.score`, which the tests hold this against: importing it would load the compiler.
+    # Same as `_arcs.score`, with which the tests compare it: importing that would load the compiler.
     centred = np.where(offset < 0.8, 1.0, 0.6)
     score = arcness * (0.2 + tangentiality**2) * np.minimum(1.0, distance / 4.0) * centred
-    # Every candidate has an elongation of at least 1, a patch without one has 0.
+    # Every candidate has an elongation of at least 1; a patch without a candidate has 0.
     return np.where(elongation > 0, score, -1.0)

@@ -1,4 +1,4 @@
-"""Cutouts in units of the noise on one grid about the BCG, for members that look at pixels."""
+"""Cutouts in units of the noise on a grid centred on the BCG, for members that use pixels."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ __all__ = ["centred_images"]
 def centred_images(
     cutouts: CutoutSet, size: int, pixel_scale: float, *, blue_map: bool = False, n_jobs: int | None = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Resample the S/N of cutouts to one grid with the BCG in the middle.
+    """Resample the S/N of cutouts to a common grid centred on the BCG.
 
-    Sky and noise of each band are those of the features: the 40th percentile of a frame along the border, and
-    `gridlens.cutouts.band_noise`. Where the grid is coarser than the cutout, a Gaussian comes before the linear
-    interpolation; where all its pixels lie within a twentieth of a pixel of the cutout's, these are taken as they are.
+    Sky and noise of each band are estimated as for the features: the 40th percentile of a frame along the border, and
+    `gridlens.cutouts.band_noise`. If the grid is coarser than the cutout, a Gaussian filter is applied before the
+    linear interpolation. If all grid pixels are within a twentieth of a pixel of the cutout's pixels, no interpolation
+    is done.
 
     Parameters
     ----------
     cutouts : CutoutSet of n
     size : int
-        Pixels on a side of the grid.
+        Side of the grid, px.
     pixel_scale : float
-        arcsec per pixel of the grid.
+        Pixel scale of the grid, arcsec per pixel.
     blue_map : bool, default=False
-        Add the blue map of `detection_maps` as a fourth channel.
+        Whether to add the blue map of `detection_maps` as a fourth channel.
     n_jobs : int, default=1
-        Threads; -1 for all processors.
+        Number of threads; -1 means all processors.
 
     Returns
     -------
@@ -41,13 +42,13 @@ def centred_images(
         The bands g, r, i; with `blue_map` of shape (n, 4, size, size). Bad pixels, and pixels outside the cutout, are
         0, the level of the sky.
     measured : ndarray of shape (n,), bool
-        False for a cutout that `gridlens.cutouts.rejection` rejects; its images are 0. The checks of
-        `gridlens.cutouts.quality_flags` are not made.
+        False for a cutout rejected by `gridlens.cutouts.rejection`; its images are 0. The checks of
+        `gridlens.cutouts.quality_flags` are not applied.
 
     Raises
     ------
     ValueError
-        If `size` is not a positive integer, or `pixel_scale` not a positive number.
+        `size` is not a positive integer, or `pixel_scale` is not a positive number.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def centred_images(
 
 
 def _fill(cutouts: CutoutSet, grid_scale: float, n_jobs: int, images: np.ndarray, status: np.ndarray) -> None:
-    # Numba is loaded here, and not with this module.
+    # Imported here, so that importing this module does not load Numba.
     from gridlens.features._centred_kernels import fill_images
     from gridlens.features._resample import make_grid_room
     from gridlens.features._workspace import make_workspace

@@ -1,4 +1,4 @@
-"""The compiled entry of centred images: cutouts in, their bands and blue map on one grid about the BCG out."""
+"""Compiled entry point for centred images: resample the bands and the blue map to a grid centred on the BCG."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from gridlens.features._resample import aim, resample
 __all__ = ["fill_images"]
 
 N_BANDS = 3
-BLUE = 2  # its place among the maps of the workspace
+BLUE = 2  # its index among the maps of the workspace
 
 
 @entry
@@ -20,15 +20,15 @@ def fill_images(pixels, bcg_xy, pixel_scale, grid_scale, work, room, out, status
     Parameters
     ----------
     pixels, bcg_xy, pixel_scale, work
-        As of `extract_rows`.
+        See `extract_rows`.
     grid_scale : float
-        Of the grid, arcsec per pixel.
+        Pixel scale of the grid, arcsec per pixel.
     room : GridRoom
-        For cutouts of this size and this grid.
+        Work arrays for cutouts of this size and this grid.
     out : ndarray of shape (n, 3 or 4, size, size), float32
-        The bands and, where there is a fourth channel, the blue map; 0 for a cutout that is rejected.
+        The bands and, if there is a fourth channel, the blue map; 0 for a rejected cutout.
     status : ndarray of shape (n,), int64
-        Filled with `OK` or another of the codes of `_maps.py`.
+        Filled with `OK` or another status code of `_maps.py`.
     """
     height, width = pixels.shape[1], pixels.shape[2]
     planes, blue = work.planes, work.maps[BLUE]
@@ -43,7 +43,7 @@ def fill_images(pixels, bcg_xy, pixel_scale, grid_scale, work, room, out, status
         if images.shape[0] > N_BANDS:
             turn_to(bcg_x, bcg_y, work)
             subtract_bcg(bcg_x, bcg_y, np.int64(work.place[2]), work)
-            # The raw white map is not needed: its memory takes the smoothed blue one.
+            # The raw white map is not needed, so its memory is reused for the smoothed blue map.
             smooth(work.raw[1], work.raw[0], work.lines[0])
             subtract_mesh(
                 work.raw[0],

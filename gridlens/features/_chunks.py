@@ -1,4 +1,4 @@
-"""Calls of a compiled kernel on chunks of cutouts, in threads."""
+"""Calls of a compiled kernel on batches of cutouts, in threads."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from gridlens.cutouts import CutoutSet
 
 __all__ = ["in_chunks"]
 
-# Cutouts in one call of the kernel: few enough that Ctrl-C is heard and the last thread is not waited for.
+# Cutouts per kernel call: few enough that Ctrl-C works promptly and the threads finish at about the same time.
 _CHUNK = 16
 
 
 def in_chunks(cutouts: CutoutSet, n_jobs: int, make_room: Callable[[], Any], call: Callable[..., None]) -> None:
-    """Call a kernel on all cutouts; each of `n_jobs` threads has a room to work in and takes the next chunk.
+    """Call a kernel on all cutouts; each of `n_jobs` threads has its own work arrays and takes the next batch.
 
     Parameters
     ----------
     cutouts : CutoutSet of n
     n_jobs : int
-        Threads.
+        Number of threads.
     make_room : callable
-        Makes the room of a thread.
+        Function that creates the work arrays of a thread.
     call : callable
-        Called with the room, the rows of the chunk as a slice, and their pixels (read-only), places of the BCG and
-        pixel scales as the kernels take them.
+        Function called with the work arrays, the rows of the batch as a slice, and their pixels (read-only), BCG
+        positions and pixel scales in the form that the kernels expect.
     """
-    # A range's iterator hands each chunk to one thread: `next` on it cannot be interrupted by another one.
+    # The iterator of a range gives each batch to one thread only: `next` on it is atomic.
     waiting = iter(range(0, len(cutouts), _CHUNK))
 
     def work(_: int) -> None:
         room = make_room()
         for begin in waiting:
             chunk = slice(begin, begin + _CHUNK)
-            # Read-only arrays are another type to numba; given one type, it compiles once.
+            # Read-only arrays are a different type for Numba; with a single type, it compiles once.
             pixels = np.require(cutouts.pixels[chunk], np.float32, ["C"]).view()
             pixels.flags.writeable = False
             call(

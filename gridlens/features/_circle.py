@@ -1,7 +1,7 @@
-"""The circle through an arc candidate: 48 fixed triplets of its pixels, the best of them refitted.
+"""Circle fit of an arc candidate: the best of 48 fixed triplets of its pixels, refitted to its inliers.
 
-Coordinates are whole numbers of pixels in float32 from a corner near the candidate, so that sums of their powers are
-exact in float64; the circle is float64.
+Coordinates are integer pixels in float32 relative to a corner near the candidate, so sums of their powers are exact in
+float64. The circle is float64.
 """
 
 import math
@@ -23,7 +23,7 @@ _ROUNDING = np.float32(1e-5)
 
 
 def radical_inverse(k: int, base: int) -> tuple[int, int]:
-    """Van der Corput radical inverse of `k`, numerator and denominator."""
+    """Return the van der Corput radical inverse of `k` as numerator and denominator."""
     numerator, denominator = 0, 1
     while k > 0:
         k, digit = divmod(k, base)
@@ -32,7 +32,7 @@ def radical_inverse(k: int, base: int) -> tuple[int, int]:
 
 
 def inverse_table() -> np.ndarray:
-    """(3, 48, 2): radical inverses of 1 to 48 in bases 2, 3, 5 and what is added to their multiples, see `spread`."""
+    """Return the radical inverses of 1 to 48 in bases 2, 3, 5 and the offsets used by `spread`, (3, 48, 2)."""
     out = np.empty((3, N_TRIPLETS, 2))
     for row, base in zip(out, (2, 3, 5), strict=True):
         for k in range(N_TRIPLETS):
@@ -46,18 +46,18 @@ _INVERSES = inverse_table()
 
 @jit
 def spread(n, corner, k):
-    """Pixel at a corner (0, 1, 2) of triplet `k` (from 0): floor(n h), exact.
+    """Return the pixel at a corner (0, 1, 2) of triplet `k` (from 0): floor(n h), computed exactly.
 
-    n h is a whole number of parts 1 / denominator, so that half a part more keeps its floor and outweighs the rounding.
+    n h is a multiple of 1 / denominator, so adding half of that keeps its floor and exceeds the rounding error.
     """
     return np.int32(n * _INVERSES[corner, k, 0] + _INVERSES[corner, k, 1])
 
 
 @jit
 def kasa(n, x, y, xx, yy, xy, xz, yz):
-    """Algebraic (Kasa) circle from sums over `n` points, z = x^2 + y^2.
+    """Fit an algebraic (Kasa) circle from sums over `n` points, with z = x^2 + y^2.
 
-    Returns whether it exists (the points are not on a line), its centre and radius.
+    Return whether the circle exists (the points are not on a line), its centre and its radius.
     """
     mean_x, mean_y = x / n, y / n
     uu, vv, uv = xx - mean_x * x, yy - mean_y * y, xy - mean_x * y
@@ -79,10 +79,10 @@ _CENTRE_X, _CENTRE_Y, _RADIUS, _INNER, _OUTER = range(N_GATES)
 
 @jit
 def fill_gates(xs, ys, max_radius, corners, gates, counts):
-    """Circles through the triplets and the squared distances between which their inliers lie, (5, 48) float32.
+    """Fill the circles through the triplets and the limits of the squared distances of their inliers, (5, 48) float32.
 
-    `corners` (6, 48) float32 and `counts` (48,) int32 are room to work in. A triplet on a line or with too wide a
-    circle gets a gate that nothing passes.
+    `corners` (6, 48) float32 and `counts` (48,) int32 are work arrays. A triplet on a line or with too large a circle
+    gets limits that no point satisfies.
     """
     ax, ay, bx, by, cx, cy = corners[0], corners[1], corners[2], corners[3], corners[4], corners[5]
     n, widest = np.float64(xs.shape[0]), np.float32(max_radius)
@@ -95,7 +95,7 @@ def fill_gates(xs, ys, max_radius, corners, gates, counts):
     centre_x, centre_y, radius = gates[_CENTRE_X], gates[_CENTRE_Y], gates[_RADIUS]
     inner, outer = gates[_INNER], gates[_OUTER]
     for k in range(N_TRIPLETS):
-        # About the first corner; whole numbers, hence exact up to the divisions for a candidate of up to 200 px.
+        # Relative to the first corner: integers, so exact up to the divisions for candidates of up to 200 px.
         px, py, qx, qy = bx[k] - ax[k], by[k] - ay[k], cx[k] - ax[k], cy[k] - ay[k]
         p, q, area = px * px + py * py, qx * qx + qy * qy, px * qy - py * qx
         # The scatter matrix of three points has the determinant area^2 / 3.
@@ -114,9 +114,9 @@ def fill_gates(xs, ys, max_radius, corners, gates, counts):
 
 @jit
 def count_inliers(xs, ys, gates, counts):
-    """Number of points that pass each gate, (48,): all gates at once for one point after the other.
+    """Count the points within the limits of each circle, (48,), testing all circles for each point in turn.
 
-    A candidate has few points: the loop over the gates is the longer one, and its length is known beforehand.
+    A candidate has few points, so the inner loop over the circles is longer, and its length is fixed.
     """
     centre_x, centre_y, inner, outer = gates[_CENTRE_X], gates[_CENTRE_Y], gates[_INNER], gates[_OUTER]
     for k in range(N_TRIPLETS):
@@ -131,7 +131,7 @@ def count_inliers(xs, ys, gates, counts):
 
 @jit
 def refit(xs, ys, x, y, inner, outer):
-    """Kasa circle through the points whose squared distance from (x, y) lies between two limits; see `kasa`."""
+    """Fit a Kasa circle to the points whose squared distance from (x, y) lies between two limits; see `kasa`."""
     n, sx, sy, sxx, syy, sxy, sxz, syz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(xs.shape[0]):
         dx, dy = xs[k] - x, ys[k] - y
@@ -152,10 +152,10 @@ def refit(xs, ys, x, y, inner, outer):
 
 @jit
 def fit_circle(xs, ys, max_radius, corners, gates, counts):
-    """Circle through a candidate: the best of 48 fixed triplets, refitted to its inliers.
+    """Fit a circle to a candidate: the best of 48 fixed triplets, refitted to its inliers.
 
-    Returns whether there is a circle, its centre and radius (NaN without), and the inliers of the triplet's circle.
-    `corners`, `gates` and `counts` are room to work in.
+    Return whether there is a circle, its centre and radius (NaN without one), and the inliers of the triplet's circle.
+    `corners`, `gates` and `counts` are work arrays.
     """
     fill_gates(xs, ys, max_radius, corners, gates, counts)
     count_inliers(xs, ys, gates, counts)
@@ -174,9 +174,9 @@ def fit_circle(xs, ys, max_radius, corners, gates, counts):
 
 @jit
 def quarters(dx, dy):
-    """Angle of a vector as a number that grows with it, from -2 to 2 for -pi to pi.
+    """Return a monotonic function of the angle of a vector, from -2 to 2 for -pi to pi.
 
-    A vector along -x, as symmetric candidates have, counts as pi, on whichever side of it the rounding puts it.
+    A vector along -x, as in symmetric candidates, counts as pi, regardless of rounding.
     """
     size = abs(dx) + abs(dy)
     share = dy / (size if size > _ZERO else _ONE)
@@ -185,7 +185,7 @@ def quarters(dx, dy):
 
 @jit
 def angle_of(quarter):
-    """Angle, rad, from what `quarters` gives for it."""
+    """Return the angle, rad, for a value of `quarters`."""
     share = np.float64(quarter)
     if share > 1.0:
         return math.atan2(max(2.0 - share, 0.0), 1.0 - share)
@@ -196,9 +196,9 @@ def angle_of(quarter):
 
 @jit
 def opening_angle(xs, ys, x, y, circle_x, circle_y, keys):
-    """Angle that the pixels span about the circle's centre, cut opposite to the centroid (x, y), rad.
+    """Return the angle spanned by the pixels about the circle's centre, cut opposite to the centroid (x, y), rad.
 
-    `keys` is room to work in.
+    `keys` is a work array.
     """
     dx, dy = x - circle_x, y - circle_y
     r = math.hypot(dx, dy)

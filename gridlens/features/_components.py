@@ -1,7 +1,7 @@
 """Connected components of a map above a threshold, as runs of pixels: "arc candidates" of the feature contract.
 
-A run is a row y and the columns from x0 up to, not including, x1. Runs are found in raster order, joined with those
-of the row above by union and find, and listed component by component.
+A run is a row y and the columns from x0 up to, but excluding, x1. Runs are found in raster order, joined with those of
+the row above by union-find, and listed component by component.
 """
 
 from gridlens._jit import jit
@@ -12,21 +12,21 @@ MIN_PIXELS = 15
 
 
 def most_runs(size: int) -> int:
-    """Most runs that a square image can hold."""
+    """Return the maximum number of runs in a square image."""
     return size * ((size + 1) // 2)
 
 
 def most_components(size: int) -> int:
-    """Most components of `MIN_PIXELS` that a square image can hold."""
+    """Return the maximum number of components of `MIN_PIXELS` in a square image."""
     return size * size // MIN_PIXELS + 1
 
 
 @jit
 def find_runs(image, good, threshold, flags, words, runs):
-    """Runs of good pixels above a threshold, into `runs` (3, most runs); returns their number.
+    """Find runs of good pixels above a threshold, fill `runs` (3, most runs) and return their number.
 
-    `flags` (bool) is room for a row, filled up with False to whole `words`, the same memory as uint64: most of the sky
-    is passed eight pixels at a time.
+    `flags` (bool) is a work array for one row, padded with False to whole `words`, which is the same memory as uint64,
+    so that most of the sky is skipped eight pixels at a time.
     """
     ys, x0s, x1s = runs[0], runs[1], runs[2]
     n = 0
@@ -54,7 +54,7 @@ def find_runs(image, good, threshold, flags, words, runs):
 
 @jit
 def root_of(parent, k):
-    """First run of the component of run `k` as far as it is known."""
+    """Return the first known run of the component of run `k`."""
     while parent[k] != k:
         parent[k] = parent[parent[k]]
         k = parent[k]
@@ -63,7 +63,7 @@ def root_of(parent, k):
 
 @jit
 def join_runs(runs, n, parent):
-    """Join each run with those of the row above that it touches, corners too; a component's first run is its root."""
+    """Join each run with the touching runs of the row above, including corners; a component's first run is its root."""
     ys, x0s, x1s = runs[0], runs[1], runs[2]
     above, row_begin = 0, 0
     for k in range(n):
@@ -85,17 +85,17 @@ def join_runs(runs, n, parent):
 
 @jit
 def find_components(runs, n, parent, sizes, areas, members, bounds):
-    """Components of at least 15 px among `n` runs, in the raster order of their first pixels; returns their number.
+    """Find components of at least 15 px among `n` runs, in raster order of their first pixels; return their number.
 
-    The runs of component c are ``members[bounds[c] : bounds[c + 1]]``, in raster order. `parent`, `sizes` and
-    `areas` are room to work in.
+    The runs of component c are ``members[bounds[c] : bounds[c + 1]]``, in raster order. `parent`, `sizes` and `areas`
+    are work arrays.
     """
     join_runs(runs, n, parent)
     x0s, x1s = runs[1], runs[2]
     for k in range(n):
         sizes[k], areas[k] = 0, 0
     for k in range(n):
-        # Roots come before the runs below them, so that one step leads to the root.
+        # Roots precede the runs below them, so a single step leads to the root.
         parent[k] = parent[parent[k]]
         sizes[parent[k]] += 1
         areas[parent[k]] += x1s[k] - x0s[k]

@@ -1,8 +1,8 @@
-"""The feature contract as data: names, order, units and groups of the 315 columns. The one source of truth.
+"""The feature contract as data: names, order, units and groups of the 315 columns.
 
 One cutout is one row: nine patches of 34 features, patch after patch (``k = 3 * row + column``, row 0 at y = 0),
-then nine metadata values. `tests/naive.py` spells out each feature in slow and plain code. Names, order, units and
-definitions change only together with `CONTRACT_VERSION`; a model file names the version that it was trained on.
+then nine metadata values. `tests/naive.py` implements each feature in slow, simple code. Names, order, units and
+definitions change only together with `CONTRACT_VERSION`; a model file stores the version on which it was trained.
 """
 
 from gridlens.cutouts import METADATA_NAMES
@@ -24,7 +24,7 @@ __all__ = [
 CONTRACT_VERSION = 1
 N_PATCHES = 9
 
-# The features of one patch in their order: name, unit ("" for a pure number), group.
+# The features of one patch in order: name, unit ("" if dimensionless), group.
 _PATCH_FEATURES = (
     ("mean_g", "", "intensity"),
     ("mean_r", "", "intensity"),
@@ -65,14 +65,14 @@ _COLUMNS = [*_IMAGE_COLUMNS, *((name, _METADATA_UNITS.get(name, ""), "metadata")
 N_IMAGE_FEATURES = len(_IMAGE_COLUMNS)
 FEATURE_NAMES: tuple[str, ...] = tuple(name for name, _, _ in _COLUMNS)
 FEATURE_UNITS: dict[str, str] = {name: unit for name, unit, _ in _COLUMNS}
-# Each column is in one group: intensity, colour, edges, geometry, arc shape, arc colour, position, metadata.
+# Each column belongs to one group: intensity, colour, edges, geometry, arc shape, arc colour, position, metadata.
 FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(name for name, _, of in _COLUMNS if of == group)
     for group in dict.fromkeys(group for _, _, group in _COLUMNS)
 }
 
-# What a model may see beside the image: metadata can leak, since known lenses were chosen by mass and richness and a
-# position names a field.
+# Metadata that a model may use in addition to the image. Metadata can leak labels, since known lenses were selected by
+# mass and richness, and a position identifies a field.
 METADATA_CHOICES: dict[str, tuple[str, ...]] = {
     "image": (),
     "survey": ("seeing", "depth", "redshift"),

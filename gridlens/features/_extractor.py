@@ -1,4 +1,4 @@
-"""`GridPatchExtractor`: cutouts in, rows of the feature contract out."""
+"""`GridPatchExtractor`: features of the contract, computed from cutouts."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ __all__ = ["GridPatchExtractor", "measure"]
 
 
 class GridPatchExtractor(TransformerMixin, BaseEstimator):
-    """Turn cutouts into the 315 features of the contract: 9 patches x 34 features, then 9 metadata values.
+    """Transformer of cutouts into the 315 features of the contract: 9 patches x 34 features, then 9 metadata values.
 
-    Nothing is learned from the cutouts: each row depends on its own cutout alone, to the bit, whatever the order and
-    the number of threads. The kernels compile on the first use on a machine (half a minute, cached afterwards).
+    Nothing is learned from the cutouts: each row depends only on its own cutout, bit for bit, regardless of the order
+    and the number of threads. The kernels are compiled on first use on a machine (half a minute, cached afterwards).
 
     Parameters
     ----------
     metadata : {"image", "survey", "all"}, default="image"
         Metadata to keep; the other columns are NaN. "image" keeps none; "survey" keeps seeing, depth and redshift;
-        "all" keeps the nine. Metadata can leak the answer: known lenses were chosen by mass and richness, and a
-        position names a field.
+        "all" keeps the nine. Metadata can leak labels: known lenses were selected by mass and richness, and a position
+        identifies a field.
     n_jobs : int, default=1
-        Threads; -1 for all processors, None for 1.
+        Number of threads; -1 means all processors, None means 1.
     drop_constant : bool, default=False
-        True leaves out the columns that are equal in all cutouts: the 81 flags of position, and the metadata that are
-        not kept. `transform` then returns 225, 228 or 234 columns by `metadata`, for estimators of your own; members
-        and `LensDetector` need all 315.
+        Whether to drop the columns that are equal in all cutouts: the 81 position flags, and the metadata that are not
+        kept. `transform` then returns 225, 228 or 234 columns, depending on `metadata`, for your own estimators;
+        members and `LensDetector` need all 315.
 
     See Also
     --------
-    arc_candidate : The pixels and the circle of the arc candidate that a patch shows.
-    dihedral : Features of the flipped and turned cutouts.
+    arc_candidate : The pixels and the circle of the arc candidate of a patch.
+    dihedral : Features of the flipped and rotated cutouts.
 
     Examples
     --------
@@ -77,40 +77,40 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If `X` is not a `CutoutSet`.
+            `X` is not a `CutoutSet`.
         ValueError
-            If a parameter is not one of its choices.
+            A parameter has an invalid value.
         """
         self._check(X)
         return self
 
     def transform(self, X: CutoutSet) -> np.ndarray:
-        """Features of each cutout.
+        """Compute the features of each cutout.
 
         Parameters
         ----------
         X : CutoutSet
-            n cutouts of one size, at least 48 px; pixels that are not finite count as the sky.
+            n cutouts of one size, at least 48 px; pixels that are not finite are treated as sky.
 
         Returns
         -------
         ndarray of shape (n, 315), float32
-            In the order of `get_feature_names_out`; fewer columns with `drop_constant`. A row of NaN for a rejected
-            cutout (`extract` says why); metadata that is unknown or was not asked for is NaN. With n = 0, of shape
+            In the order of `get_feature_names_out`; fewer columns with `drop_constant`. A rejected cutout has a row of
+            NaN (`extract` gives the reason); metadata that are unknown or not selected are NaN. With n = 0, of shape
             (0, 315).
 
         Raises
         ------
         TypeError
-            If `X` is not a `CutoutSet`.
+            `X` is not a `CutoutSet`.
         ValueError
-            If a parameter is not one of its choices.
+            A parameter has an invalid value.
         """
         features = self._rows(X).features
         return features[:, informative_columns(self.metadata)] if self.drop_constant else features
 
     def extract(self, X: CutoutSet) -> Measured:
-        """Measure cutouts: features, and what the contract and the pixels say against each of them.
+        """Measure cutouts: compute their features, and check them against the contract and for bad pixels.
 
         Parameters
         ----------
@@ -119,15 +119,15 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         Returns
         -------
         Measured of n
-            With `X` as its `cutouts`, and all 315 features whatever `drop_constant` is. A cutout that
-            `gridlens.cutouts.quality_flags` rejects keeps its features.
+            With `X` as its `cutouts`, and all 315 features regardless of `drop_constant`. A cutout rejected by
+            `gridlens.cutouts.quality_flags` keeps its features.
 
         Raises
         ------
         TypeError
-            If `X` is not a `CutoutSet`.
+            `X` is not a `CutoutSet`.
         ValueError
-            If a parameter is not one of its choices.
+            A parameter has an invalid value.
 
         Examples
         --------
@@ -145,7 +145,7 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         for i in range(len(X)):
             flag, said = _judge(X, i, rows.status[i])
             others = flag_message(int(flags[i] & ~flag)) if flags[i] else ""
-            # Why a cutout is rejected comes before any warning.
+            # The reason for a rejection precedes any warning.
             messages[i] = " ".join(filter(None, (said, others) if rows.status[i] else (others, said)))
             flags[i] |= flag
         return Measured(
@@ -191,13 +191,13 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (315,), object
-            With `drop_constant`, of those that are left.
+            Fewer with `drop_constant`.
         """
         names = np.array(FEATURE_NAMES, dtype=object)
         return names[informative_columns(self.metadata)] if self.drop_constant else names
 
     def _check(self, X: CutoutSet) -> int:
-        """Number of threads, once the parameters and the type of `X` are known to be right."""
+        """Check the parameters and the type of `X`, and return the number of threads."""
         if not isinstance(X, CutoutSet):
             raise TypeError(
                 f"The 'X' parameter of GridPatchExtractor must be a CutoutSet. Got {type(X).__name__} instead. "
@@ -225,21 +225,21 @@ class GridPatchExtractor(TransformerMixin, BaseEstimator):
 
 
 class _Rows(NamedTuple):
-    """The arrays that the kernel fills for n cutouts; metadata are added to the features."""
+    """Arrays filled by the kernel for n cutouts; metadata are added to the features later."""
 
     features: np.ndarray
     """(n, 315)"""
     status: np.ndarray
-    """(n,) 0 is fine"""
+    """(n,); 0 means accepted"""
     bad: np.ndarray
-    """(n,) number of bad pixels"""
+    """(n,); number of bad pixels"""
     arc_xy: np.ndarray
     """(n, 9, 2)"""
 
 
 def _extract_all(cutouts: CutoutSet, rows: _Rows, n_jobs: int) -> None:
-    """Fill all but the metadata."""
-    # Numba is loaded here, and not with this module: a command that extracts nothing must not wait for it.
+    """Fill all rows except the metadata."""
+    # Imported here, so that commands that do not extract features do not load Numba.
     from gridlens.features._kernels import extract_rows, make_workspace
 
     def call(workspace: Any, chunk: slice, pixels: np.ndarray, bcg_xy: np.ndarray, pixel_scale: np.ndarray) -> None:
@@ -249,7 +249,7 @@ def _extract_all(cutouts: CutoutSet, rows: _Rows, n_jobs: int) -> None:
 
 
 def _valid_fraction(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    """Return the fraction of valid pixels from the kernel's counts of bad ones, counting where the kernel did not."""
+    """Return the fraction of valid pixels, from the kernel's counts of bad pixels if available."""
     fraction = 1.0 - bad / max(1, pixels.shape[1] * pixels.shape[2])
     uncounted = bad < 0
     fraction[uncounted] = valid_fraction(pixels[uncounted])
@@ -257,7 +257,7 @@ def _valid_fraction(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:
 
 
 def _metadata_column(cutouts: CutoutSet, name: str) -> np.ndarray:
-    """One column of metadata in the contract's units: positions fill the unit interval."""
+    """Return a metadata column in the contract's units: positions are scaled to the unit interval."""
     values = cutouts.metadata[name].to_numpy(dtype=np.float64)
     if name == "ra":
         return values / 360.0
@@ -267,7 +267,7 @@ def _metadata_column(cutouts: CutoutSet, name: str) -> np.ndarray:
 
 
 def _judge(cutouts: CutoutSet, i: int, status: int) -> tuple[CutoutFlag, str]:
-    """Flag and reason of a rejected cutout, or of a warning about another."""
+    """Return the flag and message of a rejected cutout, or of a warning about an accepted one."""
     scale = float(cutouts.pixel_scale[i])
     if status:
         return rejection(cutouts.pixels[i], cutouts.bcg_xy[i], scale)
@@ -276,7 +276,7 @@ def _judge(cutouts: CutoutSet, i: int, status: int) -> tuple[CutoutFlag, str]:
 
 
 def measure(cutouts: CutoutSet, metadata: str = "all", n_jobs: int | None = 1) -> Measured:
-    """Measure cutouts with all their metadata: `GridPatchExtractor.extract`, from which a detector hides some.
+    """Measure cutouts with all their metadata, like `GridPatchExtractor.extract`; a detector hides some of them.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def measure(cutouts: CutoutSet, metadata: str = "all", n_jobs: int | None = 1) -
     metadata : {"image", "survey", "all"}, default="all"
         As in `GridPatchExtractor`.
     n_jobs : int, default=1
-        Threads; -1 for all processors.
+        Number of threads; -1 means all processors.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""What depends on the place of the BCG alone: the rings of its light profile and their shares of the nine patches.
+"""Quantities that depend only on the BCG position: the rings of its light profile and their overlap with patches.
 
-Computed once and kept while cutouts of one size have their BCG at the same place, as most sets do.
+They are computed once and reused while cutouts of one size have the BCG at the same position, as in most sets.
 """
 
 import math
@@ -16,25 +16,25 @@ N_PATCHES = 9
 
 @jit
 def patch_side(size):
-    """Side of a patch, px, and where the first one begins."""
+    """Return the side of a patch, px, and the start of the first patch."""
     side = size // 3
     return side, (size - 3 * side) // 2
 
 
 @jit
 def patch_corner(size, patch):
-    """First row and column of a patch."""
+    """Return the first row and column of a patch."""
     side, origin = patch_side(size)
     return origin + side * (patch // 3), origin + side * (patch % 3)
 
 
 @jit
 def fill_rings(size, bcg_x, bcg_y, ring, order, start, lower, weight):
-    """Sort the pixels of a square cutout into rings about the BCG [5]; returns the number of rings.
+    """Sort the pixels of a square cutout into rings about the BCG [5]; return the number of rings.
 
-    `order` lists the pixels ring by ring, ring k from ``start[k]`` to ``start[k + 1]``: ring 0 reaches to 2 px, the
-    others are a pixel wide. `lower` and `weight` say between which two values of a profile a pixel lies: the values
-    stand at the rings' centres 1, 2.5, 3.5, ... px. `ring` is room for the ring of each pixel.
+    `order` lists the pixels ring by ring, ring k from ``start[k]`` to ``start[k + 1]``: ring 0 extends to 2 px, the
+    others are one pixel wide. `lower` and `weight` interpolate a profile at each pixel: its values are at the ring
+    centres 1, 2.5, 3.5, ... px. `ring` is a work array for the ring of each pixel.
     """
     last = 0
     for y in range(size):
@@ -61,7 +61,7 @@ def fill_rings(size, bcg_x, bcg_y, ring, order, start, lower, weight):
     for k in range(ring.shape[0]):
         order[start[ring[k]]] = k
         start[ring[k]] += 1
-    # Each ring's beginning has moved to that of the next one.
+    # The start of each ring has moved to that of the next ring; move it back.
     for k in range(n_rings, 0, -1):
         start[k] = start[k - 1]
     start[0] = 0
@@ -70,7 +70,7 @@ def fill_rings(size, bcg_x, bcg_y, ring, order, start, lower, weight):
 
 @jit
 def fill_shares(size, n_rings, lower, weight, shares):
-    """Sum of a radial model over a patch as a sum over its profile: the factor of each value, (9, n_rings + 1)."""
+    """Fill the factors (9, n_rings + 1) that turn a profile into the sum of its radial model over each patch."""
     side, _ = patch_side(size)
     for patch in range(N_PATCHES):
         share = shares[patch]

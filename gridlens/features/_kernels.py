@@ -1,9 +1,9 @@
-"""The compiled entry of the feature contract: cutouts in, their 306 image features out.
+"""Compiled entry point of the feature contract: compute the 306 image features of cutouts.
 
-Plain arrays in and out, no global state, no GIL. `_workspace.py` lists the arrays that a thread works in, `_maps.py`
-and `_mesh.py` hold the preparation, `_geometry.py` what follows from the BCG's place, `_components.py`, `_circle.py`
-and `_arcs.py` the arc candidates, `_patches.py` the patches, `_order.py` medians. Features keep the names, order and
-units of `contract.py`.
+The kernels use plain arrays, no global state and no GIL. `_workspace.py` lists the work arrays of a thread, `_maps.py`
+and `_mesh.py` contain the preparation, `_geometry.py` quantities that depend on the BCG position, `_components.py`,
+`_circle.py` and `_arcs.py` the arc candidates, `_patches.py` the patches, and `_order.py` medians. Features have the
+names, order and units of `_contract.py`.
 """
 
 import math
@@ -49,26 +49,26 @@ WHITE0, WHITE, BLUE = 0, 1, 2
 def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad, arc_xy):
     """Fill `out` with the image features of cutouts of one size.
 
-    One flat function: a compiled function is optimised again in each one that calls it.
+    This is one flat function, because a compiled function is optimized again in every caller.
 
     Parameters
     ----------
     pixels : ndarray of shape (n, H, W, 3), float32, read-only
-        Linear flux in g, r, i; a pixel that is not finite in some band is bad in all.
+        Linear flux in g, r, i; a pixel that is not finite in one band is bad in all bands.
     bcg_xy : ndarray of shape (n, 2), float64
-        Brightest cluster galaxy, px, 0-based, pixel centres at integers.
+        Position of the brightest cluster galaxy, px, 0-based, pixel centres at integers.
     pixel_scale : ndarray of shape (n,), float64
         Arcsec per pixel.
     work : Workspace
-        For cutouts of this size; the maps of the last cutout and the candidates that its patches show are left in it.
+        Work arrays for cutouts of this size; the maps and the candidates of the last cutout remain in it.
     out : ndarray of shape (n, at least 306), float32
-        Its first 306 columns are filled, with NaN for a cutout that is rejected.
+        The first 306 columns are filled, with NaN for a rejected cutout.
     status : ndarray of shape (n,), int64
-        Filled with `OK` or another of the codes of `_maps.py`.
+        Filled with `OK` or another status code of `_maps.py`.
     bad : ndarray of shape (n,), int64
-        Filled with the number of bad pixels, -1 for a cutout whose geometry is rejected before its pixels are read.
+        Filled with the number of bad pixels, or -1 for a cutout whose geometry is rejected before its pixels are read.
     arc_xy : ndarray of shape (n, 9, 2), float32
-        Filled with the centroid (x, y) of the candidate that each patch shows, px; NaN where there is none.
+        Filled with the centroid (x, y) of the candidate of each patch, px; NaN if there is none.
     """
     height, width = pixels.shape[1], pixels.shape[2]
     planes, maps, raw, sigma, fluxes = work.planes, work.maps, work.raw, work.sigma, work.fluxes
@@ -89,7 +89,7 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad, arc_xy):
             fill_shares(height, n_rings, work.lower, work.weight, work.shares)
         subtract_bcg(bcg_x, bcg_y, n_rings, work)
         smooth(raw[0], maps[WHITE0], work.lines[0])
-        # The raw white map has served: its memory takes the smoothed blue one.
+        # The raw white map is no longer needed, so its memory is reused for the smoothed blue map.
         smooth(raw[1], raw[0], work.lines[0])
         for colour in range(2):
             subtract_mesh(
@@ -128,7 +128,7 @@ def extract_rows(pixels, bcg_xy, pixel_scale, work, out, status, bad, arc_xy):
 
 @part
 def choose_candidates(bcg_x, bcg_y, pixel_scale, work):
-    """Measure each patch's best candidate into ``work.best``; zeros, with score -1, where it has none."""
+    """Measure the best candidate of each patch into ``work.best``; zeros with score -1 if there is none."""
     size = work.good.shape[0]
     best = work.best
     for patch in range(N_PATCHES):
@@ -191,13 +191,13 @@ def choose_candidates(bcg_x, bcg_y, pixel_scale, work):
 
 @jit
 def belongs(share, n):
-    """Whether a patch with so many of a candidate's pixels holds it."""
+    """Return whether a candidate of `n` px with `share` px in a patch belongs to the patch."""
     return share >= MIN_PIXELS or 2 * share >= n
 
 
 @jit
 def belongs_anywhere(shares, n):
-    """Whether any patch holds a candidate of `n` px."""
+    """Return whether a candidate of `n` px belongs to any patch."""
     most = 0
     for patch in range(N_PATCHES):
         most = max(most, shares[patch])
@@ -206,7 +206,7 @@ def belongs_anywhere(shares, n):
 
 @jit
 def take_over(patch, best):
-    """Copy the candidate of a patch from an earlier patch that shows the same one; returns whether there is one."""
+    """Copy the measurements of a patch's candidate from an earlier patch that has it; return whether one does."""
     for other in range(patch):
         same = best[other, COMPONENT] == best[patch, COMPONENT] and best[other, SCORE] >= 0.0
         if same and best[other, SEGMENTATION] == best[patch, SEGMENTATION]:
@@ -217,5 +217,5 @@ def take_over(patch, best):
 
 
 def kernels_are_compiled() -> bool:
-    """Return whether `extract_rows` was compiled before; else its first call takes about half a minute."""
+    """Return whether `extract_rows` has been compiled; otherwise its first call takes about half a minute."""
     return is_compiled(extract_rows)

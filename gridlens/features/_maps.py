@@ -1,7 +1,7 @@
-"""From pixels to S/N planes and the detection maps: "per-cutout preparation" of the feature contract.
+"""S/N planes and detection maps of a cutout (section "per-cutout preparation" of the feature contract).
 
-Plain arrays in and out; all images are float32 and in units of the noise, so that no flux unit is too small for them.
-What is summed or subtracted from a large level is so in float64. Numbers in brackets are the steps of the contract.
+All images are plain float32 arrays in units of the noise, so very small flux units cause no problem. Sums, and
+differences from a large level, are computed in float64. Numbers in brackets are the steps of the contract.
 """
 
 import math
@@ -34,7 +34,7 @@ NOISELESS = 4
 MIN_SIZE = 48
 MIN_SCALE = 0.03
 MAX_SCALE = 2.0
-ONE_BAD_IN = 5  # more bad pixels than one in five reject a cutout
+ONE_BAD_IN = 5  # a cutout is rejected if more than one pixel in five is bad
 SKY_FRACTION = 0.4
 MIN_RING_PIXELS = 8
 SAMPLE = 256
@@ -43,15 +43,17 @@ BCG_HALF_BOX = 3
 _LARGEST = np.float32(np.finfo(np.float32).max)
 _ZERO = np.float32(0.0)
 _TENTH = np.float32(0.1)
-_SAMPLED = np.float32(0.05)  # how near the median of a sample is to that of all
-_RING_STEP = np.float32(0.2)  # between the medians of neighbouring rings, S/N
-_SMOOTHING = np.float32(1.0 / (16.0 * 0.375))  # of the kernel [1 2 1] x [1 2 1], over its noise gain
+_SAMPLED = np.float32(0.05)  # typical difference between the median of a sample and of all values
+_RING_STEP = np.float32(0.2)  # typical difference between the medians of neighbouring rings, S/N
+_SMOOTHING = np.float32(
+    1.0 / (16.0 * 0.375)
+)  # normalization of the kernel [1 2 1] x [1 2 1], divided by its noise gain
 _WHITE = np.float32(1.0 / math.sqrt(3.0))
 
 
 @jit
 def check_geometry(height, width, bcg_x, bcg_y, pixel_scale):
-    """Whether a cutout of this shape, BCG (px) and scale (arcsec per px) can be measured; False for NaN."""
+    """Return whether a cutout of this shape, BCG (px) and scale (arcsec per px) can be measured; False for NaN."""
     return (
         height == width
         and height >= MIN_SIZE
@@ -63,9 +65,9 @@ def check_geometry(height, width, bcg_x, bcg_y, pixel_scale):
 
 @jit
 def prepare(pixels, planes, good, sigma, keys, values, sample):
-    """Fill the S/N planes above the sky, the mask of good pixels and the noise per band in place [1-4].
+    """Fill the sky-subtracted S/N planes, the mask of good pixels and the noise per band in place [1-4].
 
-    Returns a status and the number of bad pixels. `keys`, `values` (the same memory) and `sample` are room to work in.
+    Return a status and the number of bad pixels. `keys`, `values` (the same memory) and `sample` are work arrays.
     """
     n_bad = load(pixels, planes, good)
     if n_bad * ONE_BAD_IN > good.size:
@@ -84,7 +86,7 @@ def prepare(pixels, planes, good, sigma, keys, values, sample):
 
 @jit
 def load(pixels, planes, good):
-    """Copy a cutout (H, W, 3) band by band and mark where all bands are finite; returns how many pixels are bad [1]."""
+    """Copy a cutout (H, W, 3) by band, mark pixels finite in all bands, and return the number of bad pixels [1]."""
     height, width, _ = pixels.shape
     n_good = np.int64(0)
     for y in range(height):
@@ -100,7 +102,7 @@ def load(pixels, planes, good):
 
 @jit
 def noise(plane, good, n_bad, keys, values, sample):
-    """Noise of one band from the differences of horizontal neighbours that are both good; 0 without any [2]."""
+    """Return the noise of one band from differences of good horizontal neighbours; 0 without any [2]."""
     height, width = good.shape
     n = 0
     for y in range(height):
@@ -116,7 +118,7 @@ def noise(plane, good, n_bad, keys, values, sample):
                     n += 1
     if n == 0:
         return 0.0
-    # No difference is negative, so that its bits are its key. A sample comes near the median of all.
+    # Absolute differences are not negative, so their bits are their keys. The median of a sample is a good first guess.
     few = min(n, SAMPLE)
     for k in range(few):
         sample[k] = keys[n * k // few]
@@ -127,7 +129,7 @@ def noise(plane, good, n_bad, keys, values, sample):
 
 @jit
 def frame_keys(plane, good, keys):
-    """Put the keys of the good pixels of the border frame into `keys`; returns their number [3]."""
+    """Put the keys of the good pixels of the border frame into `keys`, and return their number [3]."""
     height, width = good.shape
     border = max(2, height // 16)
     n = np.int64(0)
@@ -137,7 +139,8 @@ def frame_keys(plane, good, keys):
         for side in range(1 if whole else 2):
             first = 0 if side == 0 else width - border
             for x in range(first, width if whole else first + border):
-                # Written always and kept where it is good: no branch. A bad one may be NaN, which has no key.
+                # Every pixel is written but only good ones are kept, which avoids a branch. Bad pixels may be NaN,
+                # which has no key.
                 keys[n] = key_of(row[x] if fine[x] else _ZERO)
                 n += np.int64(fine[x])
     return n
@@ -145,7 +148,7 @@ def frame_keys(plane, good, keys):
 
 @jit
 def standardise(plane, good, sky, sigma):
-    """Subtract the sky of one band and divide by its noise in place; bad pixels become 0, the sky's level [1, 3, 4]."""
+    """Subtract the sky of one band and divide by its noise in place; bad pixels become 0, the sky level [1, 3, 4]."""
     height, width = good.shape
     scale = 1.0 / sigma
     for y in range(height):
@@ -157,7 +160,7 @@ def standardise(plane, good, sky, sigma):
 
 @part
 def turn_to(bcg_x, bcg_y, work):
-    """Fill the rings about the BCG unless they are there from the last cutout; returns whether they are new [5]."""
+    """Fill the rings about the BCG unless the last cutout had the same ones; return whether they are new [5]."""
     moved = not (work.place[0] == bcg_x and work.place[1] == bcg_y)
     if moved:
         size = work.good.shape[0]
@@ -168,7 +171,7 @@ def turn_to(bcg_x, bcg_y, work):
 
 @part
 def subtract_bcg(bcg_x, bcg_y, n_rings, work):
-    """Fill the maps without the BCG's light, before they are smoothed, about the place of `turn_to` [5-8]."""
+    """Fill the unsmoothed maps without the BCG's light, for the position of `turn_to` [5-8]."""
     for b in range(3):
         fill_profile(work.flat[b], work.order, work.start, n_rings, work.keys, work.profile[b])
     bcg_fluxes(work.planes, work.sigma, bcg_x, bcg_y, work.fluxes)
@@ -179,7 +182,7 @@ def subtract_bcg(bcg_x, bcg_y, n_rings, work):
 
 @jit
 def fill_profile(plane, order, start, n_rings, keys, profile):
-    """Median light in rings about the BCG; a thin ring takes the nearest lower full one, else the first one [5]."""
+    """Fill the median light in rings about the BCG; a sparse ring uses the next inner full one, else the first [5]."""
     for k in range(order.shape[0]):
         keys[k] = key_of(plane[order[k]])
     first = -1
@@ -197,7 +200,7 @@ def fill_profile(plane, order, start, n_rings, keys, profile):
 
 @jit
 def fill_table(profile, n_rings, blue_g, blue_i, table):
-    """Profiles of the white and the blue map and their slopes, from those of the bands; from the last ring inwards."""
+    """Fill the profiles of the white and the blue map and their slopes, from those of the bands, inwards."""
     white_next, blue_next = _ZERO, _ZERO
     for j in range(n_rings + 1):
         k = n_rings - j
@@ -211,7 +214,7 @@ def fill_table(profile, n_rings, blue_g, blue_i, table):
 
 @jit
 def bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes):
-    """Flux of the BCG per band in a 7 x 7 box, at least 7 sigma, filled in place [6]."""
+    """Fill the flux of the BCG per band in a 7 x 7 box, at least 7 sigma [6]."""
     size = planes.shape[1]
     x, y = round(bcg_x), round(bcg_y)
     x0, x1 = max(0, x - BCG_HALF_BOX), min(size, x + BCG_HALF_BOX + 1)
@@ -225,7 +228,7 @@ def bcg_fluxes(planes, sigma, bcg_x, bcg_y, fluxes):
 
 @jit
 def blue_weights(sigma, fluxes):
-    """Weights of the S/N in g and, to be subtracted, in i that cancel the BCG's colour at unit noise [8]."""
+    """Return the weights of the S/N in g and (subtracted) i that cancel the BCG's colour at unit noise [8]."""
     q = fluxes[0] / fluxes[2]
     scale = math.sqrt(sigma[0] * sigma[0] + q * q * sigma[2] * sigma[2])
     return np.float32(sigma[0] / scale), np.float32(q * sigma[2] / scale)
@@ -233,7 +236,7 @@ def blue_weights(sigma, fluxes):
 
 @jit
 def total(values):
-    """Sum of values."""
+    """Return the sum of values."""
     out = 0.0
     for k in range(values.shape[0]):
         out += values[k]
@@ -242,9 +245,9 @@ def total(values):
 
 @jit
 def raw_maps(planes, table, lower, weight, blue_g, blue_i, raw):
-    """White and blue maps without the BCG's light, before they are smoothed [7, 8].
+    """Fill the unsmoothed white and blue maps without the BCG's light [7, 8].
 
-    Both are sums over the bands, and so are their radial models: two models are interpolated instead of three.
+    Both are sums over the bands, and so are their radial models, so two models are interpolated instead of three.
     """
     size = planes.shape[1]
     for y in range(size):
@@ -261,7 +264,7 @@ def raw_maps(planes, table, lower, weight, blue_g, blue_i, raw):
 
 @jit
 def smooth(image, out, line):
-    """Smooth an image by [1 2 1] x [1 2 1] / 16 with replicated edges, over the kernel's noise gain, into `out`."""
+    """Smooth an image by [1 2 1] x [1 2 1] / 16 with replicated edges into `out`, divided by its noise gain."""
     height, width = image.shape
     for y in range(height):
         above, here, below = image[max(y - 1, 0)], image[y], image[min(y + 1, height - 1)]

@@ -1,4 +1,4 @@
-"""`Measured`: what is known of cutouts once they are measured."""
+"""`Measured`: features, flags and positions of measured cutouts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gridlens.features._contract import (
 __all__ = ["Measured", "keep_metadata", "measured_columns"]
 
 _BLOCK_ROWS = 65536
-# What is known of places, NaN where it is not: of each row, and in which type.
+# Shape per row and type of the positions, NaN if unknown.
 _PLACES: dict[str, tuple[tuple[int, ...], type]] = {
     "radec": ((2,), np.float64),
     "bcg_xy": ((2,), np.float64),
@@ -33,7 +33,7 @@ _PLACES: dict[str, tuple[tuple[int, ...], type]] = {
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Features of n cutouts, with their names and what is wrong with them: all that a detector needs.
+    """Features of n cutouts, with their ids, flags and messages: all that a detector needs.
 
     ``len(measured)`` is n, and ``measured[rows]`` selects rows by a slice, a mask or an array of integers.
 
@@ -41,24 +41,25 @@ class Measured:
     ----------
     ids, paths : ndarray of shape (n,), object (str)
     features : ndarray of shape (n, 315), float32
-        A row of NaN for each cutout that the contract rejects.
+        A row of NaN for each cutout rejected by the contract.
     flags : ndarray of shape (n,), int64
         Bits of `gridlens.cutouts.CutoutFlag`.
     rejected : ndarray of shape (n,), bool
     messages : ndarray of shape (n,), object (str)
-        Why a cutout was rejected, a warning about one that was not, or "".
+        The reason for a rejection, a warning about an accepted cutout, or "".
     valid_fraction : ndarray of shape (n,), float64
         Fraction of the cutout's pixels that are finite in all bands; NaN for a cutout that could not be read.
     cutouts : CutoutSet of n, default=None
-        The cutouts themselves, for members that look at pixels. None where only the features were kept.
+        The cutouts, for members that use pixels. None if only the features were kept.
     radec : ndarray of shape (n, 2), float64, default=None
-        Position of the cluster: `ra` and `dec` of the metadata, degrees. Here and below, None and NaN mean unknown.
+        Position of the cluster: `ra` and `dec` of the metadata, degrees. For this and the following parameters, None
+        and NaN mean unknown.
     bcg_xy, bcg_radec : ndarray of shape (n, 2), float64, default=None
-        Brightest cluster galaxy, px and degrees, as in `CutoutSet`.
+        Position of the brightest cluster galaxy, px and degrees, as in `CutoutSet`.
     sky_axes : ndarray of shape (n, 2, 2), float64, default=None
         arcsec per pixel, as in `CutoutSet`.
     arc_xy : ndarray of shape (n, 9, 2), float32, default=None
-        Centroid (x, y) of the arc candidate that each patch shows, px of the cutout; NaN for a patch that shows none.
+        Centroid (x, y) of the arc candidate of each patch, px of the cutout; NaN for a patch without a candidate.
 
     Examples
     --------
@@ -87,7 +88,7 @@ class Measured:
     def __post_init__(self) -> None:
         for name, (shape, dtype) in _PLACES.items():
             if getattr(self, name) is None:
-                # One number for all rows: nothing is stored of millions of which nothing is known.
+                # A broadcast scalar, so that unknown positions of millions of rows take no memory.
                 unknown: np.ndarray = np.broadcast_to(np.array(np.nan, dtype), (len(self.ids), *shape))
                 object.__setattr__(self, name, unknown)
 
@@ -96,7 +97,7 @@ class Measured:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n, 315), the shape of the features."""
+        """Shape of the features, (n, 315)."""
         return self.features.shape
 
     def __getitem__(self, rows: Any) -> Measured:
@@ -111,7 +112,7 @@ class Measured:
         )
 
     def with_metadata(self, metadata: str) -> Measured:
-        """Return the rows with the metadata of a choice of `GridPatchExtractor`; the other columns are NaN."""
+        """Return the rows with the metadata selected by a choice of `GridPatchExtractor`; the others are NaN."""
         return replace(self, features=keep_metadata(self.features, metadata))
 
     def without_cutouts(self) -> Measured:
@@ -120,14 +121,14 @@ class Measured:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Measured]) -> Measured:
-        """Join several in their order; an empty sequence makes an empty one.
+        """Concatenate instances in order; an empty sequence gives an empty instance.
 
         The cutouts are kept if every part has them.
 
         Raises
         ------
         CutoutError
-            The cutouts are of different sizes.
+            The cutouts have different sizes.
         """
         joined = {name: np.concatenate([getattr(p, name) for p in (_EMPTY, *parts)]) for name in measured_columns()}
         kept = [part.cutouts for part in parts if part.cutouts is not None]
@@ -137,7 +138,7 @@ class Measured:
     def of_failures(cls, failures: Sequence[ReadFailure]) -> Measured:
         """Return cutouts that could not be read as rejected rows without features.
 
-        Text that a table cannot hold is escaped.
+        Characters that a table cannot hold are escaped.
         """
         n = len(failures)
         return cls(
@@ -152,7 +153,7 @@ class Measured:
 
 
 def measured_columns() -> list[str]:
-    """Return the names of the arrays of `Measured`, each with a row for each cutout."""
+    """Return the names of the arrays of `Measured` that have one row per cutout."""
     return [column.name for column in fields(Measured) if column.name != "cutouts"]
 
 
@@ -162,8 +163,8 @@ _EMPTY = Measured.of_failures([])
 def keep_metadata(features: np.ndarray, metadata: str) -> np.ndarray:
     """Return features (n, 315) in which metadata outside the choice `metadata` are NaN.
 
-    The choices are those of `GridPatchExtractor`. An array that has nothing to hide is returned as it is: it may be
-    mapped from a file that is larger than the memory.
+    The choices are those of `GridPatchExtractor`. If nothing has to be hidden, the array itself is returned: it may be
+    mapped from a file larger than the memory.
     """
     hidden = [N_IMAGE_FEATURES + k for k, name in enumerate(METADATA_NAMES) if name not in METADATA_CHOICES[metadata]]
     blocks = range(0, len(features), _BLOCK_ROWS)

@@ -12,25 +12,25 @@ MESH_ARCSEC = 4.0
 
 _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
-_STEP = np.float32(0.3)  # between the medians of neighbouring cells, S/N
+_STEP = np.float32(0.3)  # typical difference between the medians of neighbouring cells, S/N
 
 
 def most_cells(size: int) -> int:
-    """Most cells along an axis of `size` px."""
+    """Return the maximum number of cells along an axis of `size` px."""
     return size // SMALLEST_CELL + 1
 
 
 @jit
 def mesh_cell(pixel_scale):
-    """Side of a mesh cell of the white map, px; half a pixel rounds to even."""
+    """Return the side of a mesh cell of the white map, px; half a pixel rounds to even."""
     return max(SMALLEST_CELL, round(MESH_ARCSEC / pixel_scale))
 
 
 @jit
 def subtract_mesh(image, cell, keys, edges, index, weight, mesh, lines, out):
-    """Image (float32, square) minus its background on a mesh of `cell` px, into `out`.
+    """Subtract from an image (float32, square) its background on a mesh of `cell` px, and fill `out`.
 
-    Room to work in, with m = `most_cells`: `keys` for each pixel, `edges` (m + 1,), `index` and `weight` for each
+    Work arrays, with m = `most_cells`: `keys` for each pixel, `edges` (m + 1,), `index` and `weight` for each
     column, `mesh` (2, m, m), `lines` (m + 1, columns).
     """
     size = image.shape[0]
@@ -38,7 +38,7 @@ def subtract_mesh(image, cell, keys, edges, index, weight, mesh, lines, out):
     between_centres(edges, n, index, weight)
     cell_medians(image, edges, n, keys, mesh[0])
     filter_mesh(mesh[0], n, lines[0], mesh[1])
-    # Interpolated along x once a row of cells, and then along y once a row of pixels.
+    # Interpolate along x once per row of cells, and then along y once per row of pixels.
     for j in range(n + 1):
         cells, line = mesh[1, min(j, n - 1)], lines[j]
         for x in range(size):
@@ -53,11 +53,11 @@ def subtract_mesh(image, cell, keys, edges, index, weight, mesh, lines, out):
 
 @jit
 def cell_medians(image, edges, n, keys, medians):
-    """Median of each cell of an image."""
+    """Compute the median of each cell of an image."""
     value = _ZERO
     for j in range(n):
         y0, rows = edges[j], edges[j + 1] - edges[j]
-        # A band of cells, cell by cell.
+        # One row of cells, cell by cell.
         for i in range(n):
             x0, columns = edges[i], edges[i + 1] - edges[i]
             k = rows * x0
@@ -72,7 +72,7 @@ def cell_medians(image, edges, n, keys, medians):
 
 @jit
 def filter_mesh(mesh, n, near, out):
-    """Median of each cell and its eight neighbours, as far as they exist; `near` is room for nine numbers."""
+    """Compute the median of each cell and its existing neighbours; `near` is a work array of nine numbers."""
     for j in range(n):
         for i in range(n):
             count = 0
@@ -90,7 +90,7 @@ def filter_mesh(mesh, n, near, out):
 
 @jit
 def fill_edges(size, cell, edges):
-    """Edges of the cells along an axis, the last cell with the remainder; returns the number of cells with pixels."""
+    """Fill the cell edges along an axis, the last cell with the remainder; return the number of non-empty cells."""
     n = min(max(2, size // cell), (size - 1) // cell + 1)
     for k in range(n):
         edges[k] = k * cell
@@ -100,7 +100,7 @@ def fill_edges(size, cell, edges):
 
 @jit
 def between_centres(edges, n, index, weight):
-    """For each pixel of an axis the cell centre at or before it and the weight of the next one."""
+    """Fill, for each pixel of an axis, the index of the cell centre at or before it and the weight of the next."""
     k = 0
     for x in range(edges[n]):
         while k < n - 1 and x >= 0.5 * (edges[k + 1] + edges[k + 2] - 1):

@@ -1,4 +1,4 @@
-"""Rows of features as callers have them: tables, whose columns have names, and arrays in the order of the contract."""
+"""Conversion of features given by callers: tables with named columns, or arrays in the order of the contract."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,19 +19,19 @@ _NAMED = 3
 
 
 def in_contract_order(X: Any) -> Any:
-    """Return features with their columns in the order of the contract, by name.
+    """Return features with their named columns in the order of the contract.
 
     Parameters
     ----------
     X : array-like or table of shape (n, 315)
-        Anything whose columns have no names, or have numbers, is returned as it is.
+        Data without column names, or with integer names, are returned unchanged.
 
     Raises
     ------
     ValueError
-        The columns have names, and these are not the 315 of the contract.
+        The columns have names other than the 315 of the contract.
     """
-    # The columns of an Arrow table, which numpy stacks as they come, have their names apart.
+    # Arrow tables store their column names in another attribute, and numpy stacks their columns in any order.
     names = list(getattr(X, "column_names", getattr(X, "columns", ())))
     if not any(isinstance(name, str) for name in names) or tuple(names) == FEATURE_NAMES:
         return X
@@ -40,11 +40,11 @@ def in_contract_order(X: Any) -> Any:
     missing = [name for name in FEATURE_NAMES if name not in names]
     unknown = [str(name) for name in names if name not in FEATURE_NAMES]
     found = [f"lacks {_some(missing)}"] if missing else []
-    found += [f"has {_some(unknown)}, which the contract does not know"] if unknown else []
+    found += [f"has {_some(unknown)}, which is not in the contract"] if unknown else []
     raise ValueError(
         f"The columns of the 'X' parameter must be the {len(FEATURE_NAMES)} of FEATURE_NAMES, in any order. Got a "
         f"table that {' and '.join(found) or 'repeats some of them'} instead.{dropped_hint(len(names))} An array of "
-        "the same values, in the order of FEATURE_NAMES, needs no names."
+        "the same values in the order of FEATURE_NAMES is also accepted."
     )
 
 
@@ -54,19 +54,19 @@ def check_features(X: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        They have another shape, or columns with other names.
+        The features have another shape, or columns with other names.
     """
     X = np.asarray(in_contract_order(X))
     if X.ndim != 2 or X.shape[1] != len(FEATURE_NAMES):
         raise ValueError(
             f"The 'X' parameter must be features of shape (n, {len(FEATURE_NAMES)}). Got shape {X.shape} instead."
-            f"{dropped_hint(X.shape[-1] if X.ndim else 0)} GridPatchExtractor().transform(cutouts) makes them."
+            f"{dropped_hint(X.shape[-1] if X.ndim else 0)} GridPatchExtractor().transform(cutouts) computes them."
         )
     return X
 
 
 def informative_columns(metadata: str) -> np.ndarray:
-    """Return the columns that vary over cutouts: without the flags of position, and with the metadata of a choice."""
+    """Return the columns that vary between cutouts: all except position flags and metadata that are not selected."""
     constant = {FEATURE_NAMES.index(name) for name in FEATURE_GROUPS["position"]}
     image = [k for k in range(N_IMAGE_FEATURES) if k not in constant]
     return np.array(
@@ -75,10 +75,10 @@ def informative_columns(metadata: str) -> np.ndarray:
 
 
 def dropped_hint(width: int) -> str:
-    """Return a sentence for rows of as many columns as `GridPatchExtractor` makes with `drop_constant`, else ""."""
+    """Return a hint if the number of columns is that of `GridPatchExtractor` with `drop_constant`, else ""."""
     if width not in {len(informative_columns(choice)) for choice in METADATA_CHOICES}:
         return ""
-    return " Rows without constant columns, drop_constant=True, are for other estimators: leave it False."
+    return " Rows without constant columns (drop_constant=True) are for other estimators: use drop_constant=False."
 
 
 def _some(names: Sequence[str]) -> str:

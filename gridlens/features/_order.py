@@ -1,8 +1,8 @@
-"""Order statistics of float32 values without a sort: count what lies below a pivot, move the pivot, count again.
+"""Order statistics of float32 values without sorting: count the values below a pivot, and move the pivot.
 
-A float32 and its key, an int32, are in the same order, so that a pivot can be bisected to the last bit in at most 32
-steps. A count over a contiguous array runs eight values at a time; six or seven counts settle a median exactly, which
-is several times faster than the moves and the unforeseeable branches of a quickselect.
+Keys are int32 numbers with the same order as the float32 values, so a pivot can be bisected to the last bit in at most
+32 steps. Counting over a contiguous array processes eight values at a time. Six or seven counts give an exact median,
+several times faster than the moves and unpredictable branches of a quickselect.
 """
 
 import math
@@ -16,27 +16,27 @@ __all__ = ["count_below", "extremes", "key_of", "median", "percentile", "select"
 _LEAST, _MOST = np.int32(-(2**31)), np.int32(2**31 - 1)
 _SIGN, _REST = np.int32(31), np.int32(2**31 - 1)
 _HALF = np.float32(0.5)
-# Interpolation finds the pivot soonest on smooth values; ties and outliers need a bisection every now and then.
+# Interpolation converges fastest for smooth values; ties and outliers need an occasional bisection.
 _BISECT_EVERY = 4
 
 
 @jit
 def key_of(value):
-    """Key of a float32 number that is not NaN; that of one that is not negative has its bits."""
+    """Return the key of a float32 number that is not NaN; for a non-negative number, the key has the same bits."""
     bits = np.float32(value).view(np.int32)
     return np.int32(bits ^ (np.int32(bits >> _SIGN) & _REST))
 
 
 @jit
 def value_of(key):
-    """Number that has a key."""
+    """Return the number with a given key."""
     bits = np.int32(key)
     return np.int32(bits ^ (np.int32(bits >> _SIGN) & _REST)).view(np.float32)
 
 
 @jit
 def count_below(keys, pivot):
-    """Number of keys under a pivot."""
+    """Count the keys below a pivot."""
     n = np.int32(0)
     for i in range(keys.shape[0]):
         n = np.int32(n + np.int32(keys[i] < pivot))
@@ -45,7 +45,7 @@ def count_below(keys, pivot):
 
 @jit
 def extremes(keys):
-    """Least and greatest key."""
+    """Return the smallest and the largest key."""
     low, high = _MOST, _LEAST
     for i in range(keys.shape[0]):
         low, high = min(low, keys[i]), max(high, keys[i])
@@ -54,7 +54,7 @@ def extremes(keys):
 
 @jit
 def neighbours(keys, pivot):
-    """Greatest key under a pivot and least key not under it."""
+    """Return the largest key below a pivot and the smallest key not below it."""
     low, high = _LEAST, _MOST
     for i in range(keys.shape[0]):
         key = keys[i]
@@ -65,10 +65,10 @@ def neighbours(keys, pivot):
 
 @jit
 def select(keys, k, guess, step):
-    """Numbers that a sort would put at the indices k - 1 and k (both the one at 0 for k = 0).
+    """Return the numbers at indices k - 1 and k in sorted order (for k = 0, both are the one at 0).
 
-    `keys` is a contiguous, not empty array of keys, which stays as it is. `guess` is a number near the answer and
-    `step` how near it may be: good ones save counts and change nothing else.
+    `keys` is a contiguous, non-empty array of keys, which is not changed. `guess` is a number near the answer and
+    `step` its expected error: good values save counts but do not affect the result.
     """
     low, high = np.int64(_LEAST), np.int64(_MOST)
     n_low, n_high = 0, keys.shape[0]
@@ -88,7 +88,7 @@ def select(keys, k, guess, step):
         if tries % _BISECT_EVERY == 0:
             pivot = (low + high) // 2
             continue
-        # From the guess in longer and longer strides until the answer is passed, then by interpolation.
+        # Move from the guess in increasing steps until the answer is bracketed, then interpolate.
         if high == _MOST:
             near = value_of(low) + stride
         elif low == _LEAST:
@@ -98,13 +98,13 @@ def select(keys, k, guess, step):
             near = value_of(low) + share * (value_of(high) - value_of(low))
         stride = stride + stride
         pivot = min(max(np.int64(key_of(near)), low + 1), high - 1)
-    # Nothing but equal numbers is left between the two.
+    # Only equal numbers are left between the two.
     return value_of(low), value_of(low)
 
 
 @jit
 def median(keys, guess, step):
-    """Median of numbers given as keys, the mean of the middle two for an even count; see `select`."""
+    """Return the median of numbers given as keys, the mean of the middle two for an even count; see `select`."""
     n = keys.shape[0]
     lower, upper = select(keys, n // 2, guess, step)
     return upper if n % 2 == 1 else _HALF * (lower + upper)
@@ -112,7 +112,7 @@ def median(keys, guess, step):
 
 @jit
 def percentile(keys, fraction, guess, step):
-    """Quantile of numbers given as keys, by linear interpolation between ranks; see `select`."""
+    """Return the quantile of numbers given as keys, interpolated linearly between ranks; see `select`."""
     position = fraction * (keys.shape[0] - 1)
     k = math.floor(position)
     if k + 1 >= keys.shape[0]:

@@ -1,4 +1,4 @@
-"""Features of the patches that need no arc candidate: light, colours, edges, geometry ("patches" of the contract)."""
+"""Patch features without arc candidates: light, colours, edges, geometry (section "patches" of the contract)."""
 
 import math
 
@@ -14,11 +14,12 @@ __all__ = ["N_COLUMNS", "N_PATCH_FEATURES", "N_SUMS", "light", "place"]
 N_PATCH_FEATURES = 34
 FIRST_POSITION = 25
 N_BANDS = 3
-# Columns of the sums over a patch after those of the bands.
+# Columns of the sums over a patch that follow the columns of the bands.
 _SQUARES, _SMOOTH, _EDGES, N_COLUMNS = 3, 6, 7, 8
 _LEVEL, N_SUMS = 8, 9
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-# Sobel magnitude over 2: its weights are 1 2 1 / 4, the magnitude is the root of half of the sum of squares.
+# Threshold for a Sobel magnitude of 2: the weights are 1 2 1 / 4, and the magnitude is the root of half the sum of
+# squares.
 _EDGE = np.float32(2.0 * 16.0 * 2.0**2)
 
 
@@ -26,14 +27,14 @@ _EDGE = np.float32(2.0 * 16.0 * 2.0**2)
 def light(planes, white0, white, sigma, fluxes, profile, shares, n_rings, lines, columns, sums, out):
     """Fill the features of light, colour and edges of all patches, (306,).
 
-    `lines`, `columns` and `sums` are room to work in.
+    `lines`, `columns` and `sums` are work arrays.
     """
     size = white.shape[0]
     side, origin = patch_side(size)
     n = side * side
     for band in range(3):
         sum_columns(planes, white0, white, origin + band * side, side, lines, columns)
-        # One loop here and below instead of two: the inner one would be unrolled into many times the code.
+        # One loop instead of two, here and below: the inner loop would be unrolled into much larger code.
         for j in range(3 * N_COLUMNS):
             column, k = j // N_COLUMNS, j % N_COLUMNS
             x0 = origin + column * side
@@ -61,7 +62,7 @@ def light(planes, white0, white, sigma, fluxes, profile, shares, n_rings, lines,
 
 @jit
 def dot(a, b, n):
-    """Sum of products of the first `n` numbers."""
+    """Return the sum of products of the first `n` numbers."""
     out = 0.0
     for k in range(n):
         out += a[k] * b[k]
@@ -70,7 +71,7 @@ def dot(a, b, n):
 
 @jit
 def sum_columns(planes, white0, white, y0, rows, lines, columns):
-    """Sums down the columns of some rows, into `columns` (N_COLUMNS, size): light, its squares, white0, edges."""
+    """Sum rows by column into `columns` (N_COLUMNS, size): light, its squares, white0, edges."""
     for k in range(N_COLUMNS):
         fill(columns[k])
     for y in range(y0, y0 + rows):
@@ -89,14 +90,14 @@ def fill(values):
 
 @jit
 def add(row, sums):
-    """Add a row."""
+    """Add a row to sums."""
     for x in range(row.shape[0]):
         sums[x] += row[x]
 
 
 @jit
 def add_squares(row, sums, squares):
-    """Add a row and its squares, which stay exact enough in float64 for their variance."""
+    """Add a row and its squares to sums, in float64, which is accurate enough for the variance."""
     for x in range(row.shape[0]):
         value = np.float64(row[x])
         sums[x] += value
@@ -105,7 +106,7 @@ def add_squares(row, sums, squares):
 
 @jit
 def contrast(sums, out):
-    """Fill the contrast of each patch's mean S/N over the bands with that of the other eight."""
+    """Fill the contrast between each patch's band-averaged S/N and that of the other eight."""
     all_levels = 0.0
     for patch in range(N_PATCHES):
         all_levels += sums[patch, _LEVEL]
@@ -117,7 +118,7 @@ def contrast(sums, out):
 
 @jit
 def add_edges(image, y, lines, sums):
-    """Count the pixels of a row whose Sobel magnitude is over the edge level; `lines` is room to work in."""
+    """Count the pixels of a row whose Sobel magnitude is above the edge level; `lines` is a work array."""
     size = image.shape[0]
     over, here, under = image[max(y - 1, 0)], image[y], image[min(y + 1, size - 1)]
     across, along = lines[0], lines[1]
@@ -137,7 +138,7 @@ def add_edges(image, y, lines, sums):
 
 @jit
 def place(size, bcg_x, bcg_y, pixel_scale, out):
-    """Fill the features of geometry about the BCG and the position flags of all patches."""
+    """Fill the geometric features relative to the BCG and the position flags of all patches."""
     side, _ = patch_side(size)
     for patch in range(N_PATCHES):
         row = out[patch * N_PATCH_FEATURES : (patch + 1) * N_PATCH_FEATURES]

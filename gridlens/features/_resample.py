@@ -1,7 +1,7 @@
-"""Bring a square map to a grid about the BCG: a Gaussian where pixels would be skipped, then linear interpolation.
+"""Resampling of a square map to a grid centred on the BCG: a Gaussian filter if needed, then linear interpolation.
 
-Plain arrays in and out. The Gaussian is cut at four standard deviations and sees the map reflected at its edges; what
-lies outside the map is 0.
+The functions use plain arrays. The Gaussian is truncated at four standard deviations, with the map reflected at its
+edges; grid pixels outside the map are 0.
 """
 
 import math
@@ -14,7 +14,7 @@ from gridlens.features._maps import MIN_SCALE
 
 __all__ = ["GridRoom", "aim", "make_grid_room", "resample"]
 
-# Where pixels lie within this fraction of a pixel of the grid, a shift would blur more than it would centre.
+# px; for smaller offsets from the grid, interpolation would blur more than it would improve the centring.
 NEAR = 0.05
 TRUNCATE = 4.0  # standard deviations
 
@@ -22,21 +22,21 @@ _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 
 class GridRoom(NamedTuple):
-    """Arrays in which one thread resamples maps of one size to one grid; `aim` fills the first seven."""
+    """Work arrays of one thread to resample maps of one size to one grid; `aim` fills the first seven."""
 
-    first: np.ndarray  # (2, grid size) int64: rows and columns of the map before those of the grid, -1 outside the map
-    following: np.ndarray  # (2, grid size) float32: weights of the rows and columns after these
+    first: np.ndarray  # (2, grid size) int64: map row and column before each of the grid, -1 outside the map
+    following: np.ndarray  # (2, grid size) float32: weights of the next map row and column
     left: np.ndarray  # (grid size,) int64: column before each column of the grid
     right: np.ndarray  # (grid size,) int64: column after it
     near: np.ndarray  # (grid size,) float32: weight of the left column
     far: np.ndarray  # (grid size,) float32: weight of the right column
     taps: np.ndarray  # (2 largest radius + 1,) float32: the Gaussian
-    line: np.ndarray  # (map size + 2 largest radius,) float32: a row with its reflected margins
+    line: np.ndarray  # (map size + 2 largest radius,) float32: a row with reflected margins
     blurred: np.ndarray  # (map size,) float32
 
 
 def make_grid_room(size: int, grid_size: int, grid_scale: float) -> GridRoom:
-    """Allocate room to resample maps of `size` px to a grid of `grid_size` px of `grid_scale` arcsec."""
+    """Allocate work arrays to resample maps of `size` px to a grid of `grid_size` px of `grid_scale` arcsec."""
     radius = int(TRUNCATE * 0.5 * grid_scale / MIN_SCALE + 0.5)
     return GridRoom(
         first=np.empty((2, grid_size), np.int64),
@@ -53,7 +53,7 @@ def make_grid_room(size: int, grid_size: int, grid_scale: float) -> GridRoom:
 
 @jit
 def aim(size, bcg_x, bcg_y, pixel_scale, grid_scale, room):
-    """Fill the places and weights of a grid about the BCG; returns the radius of the Gaussian, px."""
+    """Fill the indices and weights of a grid centred on the BCG; return the radius of the Gaussian, px."""
     n = room.left.shape[0]
     furthest = 0.0
     for j in range(n):
@@ -78,13 +78,13 @@ def aim(size, bcg_x, bcg_y, pixel_scale, grid_scale, room):
 
 @jit
 def off_centre(place):
-    """Distance of a place to the nearest centre of a pixel."""
+    """Return the distance of a position to the nearest pixel centre."""
     return abs(place - math.floor(place + 0.5))
 
 
 @jit
 def fill_taps(step, taps):
-    """Fill the Gaussian that samples every `step` px need; returns its radius, 0 for none."""
+    """Fill the Gaussian needed for samples every `step` px; return its radius, 0 for none."""
     sigma = 0.5 * math.sqrt(step * step - 1.0) if step > 1.0 else 0.0
     radius = np.int64(TRUNCATE * sigma + 0.5)
     if radius == 0:
@@ -100,14 +100,14 @@ def fill_taps(step, taps):
 
 @jit
 def reflected(k, n):
-    """Index of an array of `n` values for one outside of it, where the array is reflected at its edges."""
+    """Return the index into an array of `n` values, reflected at its edges, for an index outside."""
     k = k % (2 * n)
     return k if k < n else 2 * n - 1 - k
 
 
 @jit
 def resample(image, radius, room, out):
-    """Bring a map (float32, square) to the grid that `aim` was called for, into `out`; `radius` is its result."""
+    """Resample a map (float32, square) to the grid set by `aim`, into `out`; `radius` is the result of `aim`."""
     size = image.shape[0]
     taps, line, blurred = room.taps, room.line[: size + 2 * radius], room.blurred
     inner = line[radius : radius + size]
@@ -135,7 +135,7 @@ def resample(image, radius, room, out):
 
 @jit
 def add_rows(image, first, following, taps, radius, out):
-    """Fill `out` with the blurred and interpolated row of a map, a weighted sum of its rows from `first` on."""
+    """Fill `out` with a blurred and interpolated row of a map: a weighted sum of its rows from `first`."""
     size = image.shape[0]
     for x in range(size):
         out[x] = _ZERO

@@ -1,4 +1,4 @@
-"""Values of features as tables, axes and sentences show them."""
+"""Feature values in the units used for display."""
 
 import re
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 
 __all__ = ["shown_value"]
 
-# The contract keeps the arcsinh of the signal-to-noise ratio; readers expect the ratio itself.
+# The contract stores the arcsinh of the signal-to-noise ratio, but readers expect the ratio itself.
 _ARCSINH = re.compile(r"(patch\d_)?arc_snr")
 
 
 def shown_value(name: str, value: Any) -> Any:
-    """Return a feature in the unit in which it is shown: `arc_snr` as a signal-to-noise ratio, others as they are.
+    """Return a feature in its display unit: `arc_snr` as a signal-to-noise ratio, others unchanged.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def shown_value(name: str, value: Any) -> Any:
     Returns
     -------
     float or ndarray
-        Of the shape of `value`; float64 where it was converted.
+        Same shape as `value`; float64 if converted.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The eight flips and quarter turns of a square cutout, done to its features."""
+"""The eight flips and quarter turns of a square cutout, applied to its features."""
 
 import numpy as np
 
@@ -12,40 +12,40 @@ _ANGLE = PATCH_FEATURE_NAMES.index("bcg_angle")
 _DISTANCE = PATCH_FEATURE_NAMES.index("bcg_distance")
 _POSITION = PATCH_FEATURE_NAMES.index("position_0")
 _SLOTS = np.arange(N_PATCHES).reshape(3, 3)
-# Of each version, the patch that each slot gets.
+# For each version, the source patch of each slot.
 _SOURCES = tuple(turned(_SLOTS, k).ravel() for k in range(N_TURNS))
 
 
 def dihedral(X: np.ndarray) -> np.ndarray:
-    """Feature rows of the eight flips and quarter turns of the cutouts, without extracting again.
+    """Return the features of the eight flips and quarter turns of cutouts, without extracting them again.
 
-    The patches trade places, `bcg_angle` turns with them, the position flags stay with their slots, the metadata
-    stay. Version ``k < 4`` is the cutout after ``numpy.rot90(pixels, k)``, version ``4 + k`` after
-    ``numpy.rot90(pixels[:, ::-1], k)``; version 0 is `X` itself.
+    The patches are permuted, `bcg_angle` is rotated, and the position flags and the metadata do not change. Version ``k
+    < 4`` is the cutout after ``numpy.rot90(pixels, k)``, version ``4 + k`` after ``numpy.rot90(pixels[:, ::-1], k)``;
+    version 0 is `X` itself.
 
-    This is good enough to train on and not an identity. Extracted again from the turned pixels (``python
-    benchmarks/extraction.py``), 99 % of the features that involve no arc candidate stay within 3 %: the noise is
-    measured along rows, and where H is a multiple of three and one pixel over, the patches shift by that pixel. Arc
-    candidates appear in the same patches, and of their features tangentiality and the circle's centre stay within 3 %
-    in three patches of four (the others are off by 0.06 and 0.6 in the median), distance in 72 % (5.5 arcsec),
-    S/N in 65 % (1.4), colours in 55 to 67 % (0.15 to 0.25 mag), elongation in 57 % (0.3), curvature in 51 %
-    (0.13), inliers in 51 % (0.09), arcness in 29 % (1.2). They hang on the circle's triplets, which follow the
-    raster; and where another candidate of nearly the same score wins, all of them change at once.
+    The result is good enough for training, but not exact. Compared with features extracted from the rotated pixels
+    (``python benchmarks/extraction.py``), 99 % of the features without arc candidates agree within 3 %: the noise is
+    measured along rows, and if H is one more than a multiple of three, the patches shift by that pixel. Arc candidates
+    appear in the same patches. Of their features, tangentiality and the circle's centre agree within 3 % in three
+    patches of four (the others are off by 0.06 and 0.6 in the median), distance in 72 % (5.5 arcsec), S/N in 65 %
+    (1.4), colours in 55 to 67 % (0.15 to 0.25 mag), elongation in 57 % (0.3), curvature in 51 % (0.13), inliers in 51 %
+    (0.09), arcness in 29 % (1.2). These depend on the triplets of the circle fit, which depend on the order of the
+    pixels; and if another candidate with a similar score is selected, all of them change.
 
     Parameters
     ----------
     X : ndarray of shape (n, 315)
-        Features as `GridPatchExtractor` returns them. A row of NaN (a rejected cutout) stays one.
+        Features as returned by `GridPatchExtractor`. A row of NaN (a rejected cutout) stays NaN.
 
     Returns
     -------
     ndarray of shape (8, n, 315)
-        Of the dtype of `X`. With n = 0, empty.
+        Same dtype as `X`. With n = 0, empty.
 
     Raises
     ------
     ValueError
-        If `X` has another shape.
+        `X` has another shape.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def dihedral(X: np.ndarray) -> np.ndarray:
 
 
 def turn_features(X: np.ndarray, version: int) -> np.ndarray:
-    """One of the eight versions that `dihedral` makes, where all of them would be too many to hold.
+    """Return one of the eight versions of `dihedral`, to save memory.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def turn_features(X: np.ndarray, version: int) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n, 315)
-        Of the dtype of `X`; `X` itself for version 0.
+        Same dtype as `X`; `X` itself for version 0.
 
     Raises
     ------
     ValueError
-        If `X` has another shape.
+        `X` has another shape.
 
     Examples
     --------
@@ -101,13 +101,13 @@ def turn_features(X: np.ndarray, version: int) -> np.ndarray:
 
 
 def dihedral_columns() -> np.ndarray:
-    """Column of the features that each column of `dihedral`'s versions holds, to take back what is said of a version.
+    """Return the source column of each column of the versions of `dihedral`, to map results of a version back.
 
     Returns
     -------
     ndarray of shape (8, 315), int64
-        A permutation in each row. ``dihedral(X)[k]`` is ``X[:, dihedral_columns()[k]]``, but for the angles about the
-        BCG, which are turned besides.
+        A permutation in each row. ``dihedral(X)[k]`` is ``X[:, dihedral_columns()[k]]``, except for the angles about
+        the BCG, which are also rotated.
 
     Examples
     --------
@@ -127,11 +127,11 @@ def dihedral_columns() -> np.ndarray:
 
 
 def _turned_angles(angle: np.ndarray, distance: np.ndarray, flipped: bool, turns: int) -> np.ndarray:
-    """Angles of patches about the BCG after a flip of x and a number of `numpy.rot90`, in (-pi, pi]."""
+    """Return the patch angles about the BCG after an optional flip of x and turns by `numpy.rot90`, in (-pi, pi]."""
     if not flipped and turns == 0:
         return angle
     found = (np.pi - angle.astype(np.float64) if flipped else angle.astype(np.float64)) - turns * np.pi / 2
-    # A rounded -pi is the pi that an extraction gives, hence the margin.
+    # The margin maps a rounded -pi to pi, as in an extraction.
     found -= 2 * np.pi * np.ceil((found - np.pi) / (2 * np.pi) - 1e-7)
-    # A patch that is centred on the BCG has no direction; the extraction gives it 0.
+    # A patch centred on the BCG has no direction; the extraction sets it to 0.
     return np.where(distance == 0, 0.0, found)

@@ -1,4 +1,4 @@
-"""The arrays that one thread needs to measure cutouts of one size, allocated once."""
+"""Work arrays of one thread to measure cutouts of one size, allocated once."""
 
 from typing import NamedTuple
 
@@ -19,47 +19,47 @@ N_SEGMENTATIONS = 4
 
 
 class Workspace(NamedTuple):
-    """Arrays for square cutouts of one size; kernels fill them and leave nothing in them for the next cutout to read.
+    """Work arrays for square cutouts of one size. Their content does not affect the next cutout.
 
-    The exception is the geometry (`place` to `shares`), which is kept while the BCG stays at `place`.
+    The exception is the geometry (`place` to `shares`), which is reused while the BCG stays at `place`.
     """
 
-    planes: np.ndarray  # (3, size, size) float32: S/N per band, the sky subtracted
+    planes: np.ndarray  # (3, size, size) float32: S/N per band, sky subtracted
     flat: np.ndarray  # (3, size * size): the same memory
     good: np.ndarray  # (size, size) bool: finite in all bands
     sigma: np.ndarray  # (3,) noise per band, flux
-    fluxes: np.ndarray  # (3,) of the BCG
-    keys: np.ndarray  # (size * size,) int32: what order statistics are taken of
+    fluxes: np.ndarray  # (3,) flux of the BCG per band
+    keys: np.ndarray  # (size * size,) int32: keys for order statistics
     values: np.ndarray  # the same memory as float32
     sample: np.ndarray  # (SAMPLE,) int32: some of the keys
-    place: np.ndarray  # (3,) x and y of the BCG that the rings are about, their number
+    place: np.ndarray  # (3,) x and y of the centre of the rings, and their number
     order: np.ndarray  # (size * size,) int32: pixels ring by ring
-    start: np.ndarray  # (rings + 1,) where each ring begins in it
-    lower: np.ndarray  # (size * size,) int32: ring whose centre lies inside of a pixel
+    start: np.ndarray  # (rings + 1,) start of each ring in `order`
+    lower: np.ndarray  # (size * size,) int32: ring whose centre is inside a pixel's radius
     weight: np.ndarray  # (size * size,) float32: weight of the next ring
-    shares: np.ndarray  # (9, rings + 1): the rings' shares of the patches
+    shares: np.ndarray  # (9, rings + 1): factors of the rings in each patch
     profile: np.ndarray  # (3, rings + 1) float32: light of the BCG per band, S/N
     table: np.ndarray  # (rings + 1, 4) float32: white profile, its slope, blue profile, its slope
-    raw: np.ndarray  # (2, size, size) float32: white and blue before they are smoothed
+    raw: np.ndarray  # (2, size, size) float32: white and blue before smoothing
     maps: np.ndarray  # (3, size, size) float32: white0, white, blue
-    cell_edges: np.ndarray  # (most cells + 1,) of the mesh along an axis
+    cell_edges: np.ndarray  # (most cells + 1,) edges of the mesh along an axis
     cell_index: np.ndarray  # (size,)
     cell_weight: np.ndarray  # (size,) float32
     mesh: np.ndarray  # (2, most cells, most cells) float32
     mesh_lines: np.ndarray  # (most cells + 1, size) float32
     lines: np.ndarray  # (2, size + 2) float32: rows with one pixel of margin
     columns: np.ndarray  # (N_COLUMNS, size): sums down the columns of a row of patches
-    flags: np.ndarray  # (size, filled up with False to a multiple of 8) bool: pixels of a row above a threshold
+    flags: np.ndarray  # (size, padded with False to a multiple of 8) bool: pixels of a row above a threshold
     words: np.ndarray  # the same memory as uint64
     runs: np.ndarray  # (4, 3, most runs) int32: y, first x, end of x
     parent: np.ndarray  # (most runs,) int32
     sizes: np.ndarray  # (most runs,) int32
     areas: np.ndarray  # (most runs,) int32
     members: np.ndarray  # (4, most runs) int32: runs component by component
-    bounds: np.ndarray  # (4, most components + 1) int32: where each component begins in it
+    bounds: np.ndarray  # (4, most components + 1) int32: start of each component in `members`
     xs: np.ndarray  # (size * size,) float32: pixels of one candidate
     ys: np.ndarray
-    run: np.ndarray  # (size * size,) int32: which part of it they are in
+    run: np.ndarray  # (size * size,) int32: run of each pixel
     held: np.ndarray  # (9,) int64: pixels in each patch
     corners: np.ndarray  # (6, 48) float32: corners of its triplets
     gates: np.ndarray  # (5, 48) float32: their circles
@@ -70,7 +70,7 @@ class Workspace(NamedTuple):
 
 
 def make_workspace(size: int) -> Workspace:
-    """Workspace for cutouts of `size` x `size` px, about 60 bytes a pixel."""
+    """Allocate a workspace for cutouts of `size` x `size` px, about 60 bytes per pixel."""
     n_rings = 2 * size + 2
     keys = np.empty(size * size, np.int32)
     planes = np.empty((N_BANDS, size, size), np.float32)

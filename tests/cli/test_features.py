@@ -69,10 +69,10 @@ def test_the_source_tells_other_cutouts(folder, cache, tmp_path):
 
 def test_what_does_not_go_together(folder, cache, tmp_path):
     for arguments, words in (
-        (("score", cache, folder), "do not go into one table"),
+        (("score", cache, folder), "cannot be combined in one table"),
         (
             ("score", cache, "--pixel-scale", 1),
-            "Got pixel_scale; leave them out, or give them where the cutouts are read",
+            "Got pixel_scale. Remove them, or use them where the cutouts are read",
         ),
         (("score", cache, "--survey", "des"), "Got survey"),
         (("features", cache, "--out", tmp_path / "x.parquet"), "is measured already"),

@@ -152,7 +152,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
-    with pytest.raises(GridlensError, match=r"Cannot write the feature cache .*: No space left on device\. Make room"):
+    with pytest.raises(
+        GridlensError, match=r"Cannot write the feature cache .*: No space left on device\. Free some disk space"
+    ):
         write(tmp_path / "features.parquet", [make(3)])
     assert not list(tmp_path.iterdir())
 
@@ -176,7 +178,7 @@ def test_a_truncated_file_is_told(cache):
     for length in (0, 3, 100, len(content) // 2, len(content) - 1):
         cache.write_bytes(content[:length])
         assert not is_feature_cache(cache)
-        with pytest.raises(GridlensError, match=r"is damaged or no Parquet file: .*Measure the cutouts again"):
+        with pytest.raises(GridlensError, match=r"is damaged or not a Parquet file: .*Measure the cutouts again"):
             FeatureCache(cache)
 
 
@@ -189,7 +191,7 @@ def test_damage_in_the_middle_is_told_by_who_reads_there(tmp_path, small_groups)
     path.write_bytes(content)
     cache = FeatureCache(path)
     assert_same(next(cache.batches(0, 16)), make(50)[:16])
-    with pytest.raises(GridlensError, match=r"is damaged or no Parquet file: .*Measure the cutouts again"):
+    with pytest.raises(GridlensError, match=r"is damaged or not a Parquet file: .*Measure the cutouts again"):
         cache.read()
 
 
@@ -197,7 +199,7 @@ def test_another_contract_version_is_refused(cache):
     rewritten(cache, contract_version="7")
     assert is_feature_cache(cache)
     said = (
-        r"features\.parquet was measured under contract version 7, and this gridlens has 1\. "
+        r"features\.parquet was measured under contract version 7, but this gridlens has 1\. "
         r"Measure the cutouts again with `gridlens features`\."
     )
     with pytest.raises(GridlensError, match=said):
@@ -208,7 +210,7 @@ def test_a_foreign_table_is_no_cache(tmp_path):
     path = tmp_path / "scores.parquet"
     pq.write_table(pa.table({"id": ["a"], "score": [0.5]}), path)
     assert not is_feature_cache(path)
-    with pytest.raises(GridlensError, match=r"is a Parquet file, but no feature cache\. Write one"):
+    with pytest.raises(GridlensError, match=r"is a Parquet file, but not a feature cache\. Write one"):
         FeatureCache(path)
 
 
@@ -219,7 +221,7 @@ def test_columns_that_lack_or_are_of_another_type_are_named(cache):
         FeatureCache(cache)
     place = table.schema.get_field_index("seeing")
     rewritten(cache, table.set_column(place, "seeing", table["seeing"].cast(pa.float64())))
-    with pytest.raises(GridlensError, match="lacks the columns seeing, or has them of another type"):
+    with pytest.raises(GridlensError, match="lacks the columns seeing, or has them with another type"):
         FeatureCache(cache)
 
 
