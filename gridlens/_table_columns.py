@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["SCORE_COLUMNS", "Column", "describe_columns", "described_attrs", "in_order"]
+__all__ = ["CONTEXT_PREFIX", "SCORE_COLUMNS", "Column", "describe_columns", "described_attrs", "in_order"]
 
 
 class Column(NamedTuple):
@@ -67,6 +67,27 @@ SCORE_COLUMNS: Mapping[str, Column] = {
 }
 """columns by name, in the order of the table; behind them come the members' and those kept from the catalogue"""
 
+CONTEXT_PREFIX = "context_"
+"""of columns that are shown beside a candidate and that no model may learn from"""
+_RADIUS = "percentile of the Einstein radius that the mass of the cluster allows, sources at z = 2"
+_CONTEXT_COLUMNS: Mapping[str, Column] = {
+    "context_known_lens": Column("Name of the known lens within its match radius", ucd="meta.id"),
+    "context_known_type": Column("Type of the known lens: galaxy, group or cluster", ucd="src.class"),
+    "context_known_grade": Column("Grade of the known lens: confident, probable or unverified", ucd="meta.code.qual"),
+    "context_known_sep": Column("Distance to the known lens", "arcsec", "pos.angDistance", "{:.1f}"),
+    "context_known_z": Column("Redshift of the known lens", "", "src.redshift", "{:.3f}"),
+    "context_known_ref": Column("References of the known lens", ucd="meta.bib"),
+    "context_n_known": Column("Number of known lenses within their match radii", ucd="meta.number", form="{:d}"),
+    "context_known_chance": Column("Probability of a chance match with a known lens", "", _PROBABILITY, "{:.2g}"),
+    "context_contaminant": Column("Name of a nearby object that was taken for a lens and is not one", ucd="meta.id"),
+    "context_theta_e_p16": Column(f"16th {_RADIUS}", "arcsec", "phys.angSize;stat.min", "{:.1f}"),
+    "context_theta_e_p50": Column(f"50th {_RADIUS}", "arcsec", "phys.angSize;stat.median", "{:.1f}"),
+    "context_theta_e_p84": Column(f"84th {_RADIUS}", "arcsec", "phys.angSize;stat.max", "{:.1f}"),
+    "context_p_theta_e_gt_10": Column("Probability of an Einstein radius above 10 arcsec", "", _PROBABILITY, "{:.2g}"),
+    "context_proxy": Column("Quantity that the mass of the cluster is estimated from", ucd="meta.note"),
+    "context_note": Column("Missing or contradictory context", ucd="meta.note"),
+}
+
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return the names of the columns of a table in their order; names that are not in `SCORE_COLUMNS` come last."""
@@ -99,5 +120,6 @@ def described_attrs(
 
 def describe_columns(names: Iterable[str], attrs: Mapping[Any, Any]) -> dict[str, Column]:
     """Return what is known of columns, by name: from `SCORE_COLUMNS`, and from the attributes of their table."""
-    known = {name: Column(**entry) for name, entry in attrs.get("columns", {}).items()} | dict(SCORE_COLUMNS)
+    known = {name: Column(**entry) for name, entry in attrs.get("columns", {}).items()}
+    known |= dict(SCORE_COLUMNS) | dict(_CONTEXT_COLUMNS)
     return {name: known[name] for name in names if name in known}
