@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import click
 
+from gridlens.cli._context import context
 from gridlens.cli._cutouts import cutouts
 from gridlens.cli._evaluate import evaluate
 from gridlens.cli._explain import explain
@@ -127,5 +128,5 @@ def main() -> None:
     """Rank three-band cutouts of galaxy clusters by the probability that they hold a strong lens."""
 
 
-for _command in (score, explain, cutouts, features, simulate, train, grades, evaluate, members, info):
+for _command in (score, explain, context, cutouts, features, simulate, train, grades, evaluate, members, info):
     main.add_command(_command)
