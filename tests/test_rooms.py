@@ -56,6 +56,20 @@ ROOMS = {
         "engine",
         "explain",
     },
+    "triage": {
+        "cutouts",
+        "features",
+        "sources",
+        "calibration",
+        "evaluation",
+        "grading",
+        "detector",
+        "models",
+        "engine",
+        "training",
+        "explain",
+        "reports",
+    },
     "cli": {
         "cutouts",
         "features",
@@ -71,6 +85,7 @@ ROOMS = {
         "training",
         "explain",
         "reports",
+        "triage",
     },
 }
 # Rooms within a room, from the ground up: "" is the room itself.

@@ -6,7 +6,7 @@ import click
 
 from gridlens.cli._terminal import print_rows, say
 
-__all__ = ["agreement", "queue"]
+__all__ = ["agreement", "gold_of", "queue"]
 
 # Columns that a person fills in.
 _BLANK = ("grade", "subclass", "confidence", "note")
@@ -72,7 +72,7 @@ def queue(
         check_libraries()
         writable_folder(Path(sheets))
     candidates = read_table(scores, text=("object_id",))
-    known = None if gold is None else _gold_of(gold)
+    known = None if gold is None else gold_of(gold)
     with GradeBook.open(book) as opened:
         if known is not None:
             opened.add_gold(known)
@@ -122,7 +122,7 @@ def agreement(book: str, snr: str | None, out: str | None) -> None:
             temporary.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
 
 
-def _gold_of(path: str) -> Any:
+def gold_of(path: str) -> Any:
     """Return gold objects of a table, with the columns of a grade book, and where they are."""
     from gridlens._tables import read_table
     from gridlens.errors import GridlensError

@@ -26,6 +26,7 @@ from gridlens.cli._score import score
 from gridlens.cli._simulate import simulate
 from gridlens.cli._terminal import fitted, say
 from gridlens.cli._train import train
+from gridlens.cli._triage import triage
 from gridlens.errors import GridlensError
 
 __all__ = ["main"]
@@ -128,5 +129,18 @@ def main() -> None:
     """Rank three-band cutouts of galaxy clusters by the probability that they hold a strong lens."""
 
 
-for _command in (score, explain, context, cutouts, features, simulate, train, grades, evaluate, members, info):
+for _command in (
+    score,
+    explain,
+    triage,
+    grades,
+    context,
+    cutouts,
+    features,
+    simulate,
+    train,
+    evaluate,
+    members,
+    info,
+):
     main.add_command(_command)

@@ -152,17 +152,24 @@ class GradeBook(BookFile):
         self._connection.execute("INSERT INTO graders (grader_id, name, created) VALUES (?, ?, ?)", (made, name, now()))
         return made
 
-    def undo(self, grader: str) -> str | None:
-        """Withdraw the last current grade of a grader and return its id, None where there is none.
+    def undo(self, grader: str, grade_id: str | None = None) -> str | None:
+        """Withdraw a current grade of a grader and return its id, None where there is none.
 
-        Calling it again withdraws the grade before. A grade that the withdrawn one had superseded does not come back:
-        the object counts as not graded by this grader.
+        Calling it again without `grade_id` withdraws the grade before. A grade that the withdrawn one had superseded
+        does not come back: the object counts as not graded by this grader.
+
+        Parameters
+        ----------
+        grader : str
+        grade_id : str, default=None
+            The grade to withdraw; None withdraws the last one.
         """
         with writing(self._connection, self.path):
             found = self._connection.execute(
                 "SELECT c.grade_id FROM current_grades AS c JOIN graders AS r USING (grader_id) "
-                "WHERE r.name = ? AND NOT c.other_pixels ORDER BY c.t_graded DESC, c.sequence DESC LIMIT 1",
-                (as_id(grader),),
+                "WHERE r.name = :grader AND NOT c.other_pixels AND COALESCE(c.grade_id = :grade_id, 1) "
+                "ORDER BY c.t_graded DESC, c.sequence DESC LIMIT 1",
+                {"grader": as_id(grader), "grade_id": grade_id},
             ).fetchone()
             if found is None:
                 return None
@@ -329,6 +336,25 @@ class GradeBook(BookFile):
             FROM grades AS g JOIN graders AS r USING (grader_id) ORDER BY g.sequence
             """
         )
+
+    def set_token(self, grader: str, token_sha256: str) -> None:
+        """Keep the hash of the token by which a page recognises a grader, who is added if unknown.
+
+        It replaces the hash before. The token itself is not stored.
+        """
+        with writing(self._connection, self.path):
+            self._connection.execute(
+                "UPDATE graders SET token_sha256 = ? WHERE grader_id = ?",
+                (token_sha256, self._grader_id(as_id(grader))),
+            )
+
+    def grader_of(self, token_sha256: str) -> str | None:
+        """Return the grader whose token has a hash, None where there is none."""
+        with explained(self.path):
+            found = self._connection.execute(
+                "SELECT name FROM graders WHERE token_sha256 = ?", (token_sha256,)
+            ).fetchone()
+        return None if found is None else str(found[0])
 
     def graders(self) -> pd.DataFrame:
         """Return the graders: `grader_id`, `name` and `created`."""

@@ -15,7 +15,13 @@ __all__ = ["add_next_queue"]
 
 
 def add_next_queue(
-    book: GradeBook, candidates: pd.DataFrame, *, strategy: str = "mix", batch: int = 100, random_state: int = 0
+    book: GradeBook,
+    candidates: pd.DataFrame,
+    *,
+    strategy: str = "mix",
+    batch: int = 100,
+    random_state: int = 0,
+    model_id: str | None = None,
 ) -> pd.DataFrame:
     """Choose the next queue for a book with `make_queue`, and add it to the book.
 
@@ -28,6 +34,8 @@ def add_next_queue(
         As for `make_queue`.
     strategy, batch, random_state
         As for `make_queue`.
+    model_id : str, default=None
+        Model of the book that gave the scores, where it is known.
 
     Returns
     -------
@@ -71,7 +79,7 @@ def add_next_queue(
         strategy=strategy,
         params={"batch": batch},
         seed=random_state,
-        model_id=None,
+        model_id=model_id,
         n_pool=items.attrs["n_pool"],
         pool_sha256=pool,
     )

@@ -1,0 +1,134 @@
+"""`gridlens triage`: inspect, grade and retrain in a browser."""
+
+from typing import Any
+
+import click
+
+from gridlens.cli._options import catalog_options, image_options, reading_options
+from gridlens.cli._sources import check_sources, given_options, source_options
+from gridlens.cli._terminal import say
+
+__all__ = ["triage"]
+
+
+@click.command(
+    short_help="Inspect, grade and retrain in a browser.",
+    epilog="Example: gridlens triage scores.parquet --graders alice,bob",
+)
+@click.argument("scores")
+@click.argument("paths", nargs=-1)
+@click.option("--grader", metavar="NAME", help="Your name in the grade book.  [default: your user name]")
+@click.option("--graders", metavar="NAMES", help="Several people, such as alice,bob: a link for each of them.")
+@click.option(
+    "--grades",
+    "book",
+    default="grades.sqlite",
+    show_default=True,
+    metavar="BOOK",
+    help="Grade book, which is made if it is missing.",
+)
+@click.option("--model", metavar="BUNDLE", help="The model that gave the scores.  [default: the table's]")
+@click.option(
+    "--strategy",
+    type=click.Choice(("mix", "top", "random")),
+    default="mix",
+    show_default=True,
+    help="Of the queues: the best with a few that are disputed, different or random; the best; or a random sample.",
+)
+@click.option("--batch", type=click.IntRange(1, 1000), default=100, show_default=True, help="Objects in a queue.")
+@click.option(
+    "--blind/--no-blind",
+    default=True,
+    show_default=True,
+    help="Hide scores and the grades of others until an object is graded.",
+)
+@click.option("--gold", metavar="FILE", help="Table of objects whose truth is known, as for `gridlens grades queue`.")
+@click.option("--criteria", metavar="FILE", help="JSON list of grade, meaning and object_id, shown while grading.")
+@click.option("--keys", metavar="FILE", help='JSON object of keys by action, such as {"undo": "Backspace"}.')
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the page; 0 takes a free one."
+)
+@click.option("--no-browser", is_flag=True, help="Print the link, and open no browser.")
+@click.option(
+    "--allow-host",
+    metavar="HOST",
+    help="Name or address of this machine under which other machines may open the page. There is no encryption.",
+)
+@catalog_options()
+@image_options
+@reading_options
+def triage(
+    scores: str,
+    paths: tuple[str, ...],
+    grader: str | None,
+    graders: str | None,
+    book: str,
+    gold: str | None,
+    port: int,
+    no_browser: bool,
+    allow_host: str | None,
+    model: str | None,
+    strategy: str,
+    batch: int,
+    blind: bool,
+    criteria: str | None,
+    keys: str | None,
+    **options: Any,
+) -> None:
+    """Open a page in the browser to inspect and grade the best of a table of SCORES, until Ctrl-C.
+
+    The record beside the table says how its cutouts were read, and they are read in the same way again. PATHS, or
+    --image and --catalog, name them where they have moved; options that are given take precedence.
+
+    Each grade is saved in the grade book at once. Scores and the grades of others are shown after your own grade.
+    Several people grade independently, each with their own link, which works once. The page answers to this machine
+    alone.
+    """
+    from gridlens.cli._grades_queue import gold_of
+    from gridlens.triage import serve
+
+    if grader is not None and graders is not None:
+        raise click.UsageError("--grader names one person and --graders several: give one of the two.")
+    if paths or options["images"]:
+        check_sources(paths, options)
+    if allow_host is not None:
+        say(
+            f"Warning: the page at {allow_host} is not encrypted. Everyone on the network can read the images, the "
+            "grades and the links. Prefer an SSH tunnel to this machine: ssh -L PORT:localhost:PORT HOST."
+        )
+    serve(
+        scores,
+        announce=lambda links: _tell(links, no_browser),
+        port=port,
+        allow_host=allow_host,
+        graders=_names(grader, graders),
+        grades=book,
+        model=model,
+        strategy=strategy,
+        batch=batch,
+        blind=blind,
+        keys=keys,
+        criteria=criteria,
+        gold=None if gold is None else gold_of(gold),
+        **source_options(paths, given_options(options)),
+    )
+
+
+def _names(grader: str | None, graders: str | None) -> list[str]:
+    import getpass
+
+    names = [name.strip() for name in graders.split(",")] if graders is not None else [grader or getpass.getuser()]
+    if not all(names) or len(set(names)) < len(names):
+        raise click.UsageError(f"--graders must be different names, such as alice,bob. Got {graders!r} instead.")
+    return names
+
+
+def _tell(links: Any, no_browser: bool) -> None:
+    """Print the links, and open the browser for a single grader."""
+    import webbrowser
+
+    for name, link in links.items():
+        click.echo(link if len(links) == 1 else f"{name}: {link}")
+    say("Each link works once. End with Ctrl-C; every grade is saved at once.")
+    if len(links) == 1 and not no_browser:
+        webbrowser.open(next(iter(links.values())))

@@ -1,0 +1,5 @@
+"""The local page on which people inspect and grade the best of a table of scores, and retrain the model."""
+
+from gridlens.triage._serve import serve
+
+__all__ = ["serve"]

@@ -1,0 +1,153 @@
+"""Cutouts of a table of scores, found by their ids and kept for a while."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gridlens.cutouts import CutoutSet
+from gridlens.errors import GridlensError
+from gridlens.triage._scores import ScoreTable
+from gridlens.triage._views import pixel_sha256
+
+if TYPE_CHECKING:
+    from gridlens.explain._remembered import Remembered
+    from gridlens.sources._selection import Selection
+
+__all__ = ["CutoutReader"]
+
+_MOST_BYTES = 96 * 1024**2
+# Cutouts that a thread reads before another one may read: a person does not notice the wait.
+_TOGETHER = 4
+
+
+class CutoutReader:
+    """Read cutouts by id, in any thread, without reading the files of others.
+
+    Parameters
+    ----------
+    table : ScoreTable
+    past : Remembered
+        How the table was made.
+    stated : mapping
+        Arguments of `open_source`, which take precedence.
+    elsewhere : mapping of str to str, optional
+        Files of objects that are not in the table, such as injected gold objects.
+    """
+
+    def __init__(
+        self,
+        table: ScoreTable,
+        past: Remembered,
+        stated: Mapping[str, Any],
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> None:
+        self._table, self._past, self._stated = table, past, dict(stated)
+        self._elsewhere = dict(elsewhere or {})
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[CutoutSet, str]] = OrderedDict()
+        self._bytes = 0
+        # Cutouts that are read with one source, which may have to read a catalogue first.
+        self._together: frozenset[str] = frozenset()
+        self._selection: Selection | None = None
+        self._paths: dict[str, str] = {}
+
+    def expect(self, ids: Iterable[str]) -> None:
+        """Name the cutouts that are going to be read, such as those of a queue: one source is opened for all."""
+        with self._lock:
+            if (named := frozenset(ids)) != self._together:
+                self._together, self._selection = named, None
+
+    def read(self, name: str) -> tuple[CutoutSet, str]:
+        """Return a cutout and the SHA-256 of its pixels.
+
+        Raises
+        ------
+        GridlensError
+            The object is unknown, or its cutout cannot be read.
+        """
+        with self._lock:
+            if name not in self._kept:
+                self._fetch([name])
+            self._kept.move_to_end(name)
+            return self._kept[name]
+
+    def prefetch(self, names: Sequence[str]) -> list[str]:
+        """Read cutouts ahead, as far as they can be read; return those that can."""
+        found = []
+        for first in range(0, len(names), _TOGETHER):
+            with self._lock:
+                for name in names[first : first + _TOGETHER]:
+                    try:
+                        if name not in self._kept:
+                            self._fetch([name])
+                    except GridlensError:
+                        continue
+                    found.append(name)
+        return found
+
+    def _fetch(self, names: list[str]) -> None:
+        """Read cutouts, and those of the same files that are expected, into the cache."""
+        (name,) = names
+        if name in self._elsewhere and not self._table.rows_of([name]):
+            from gridlens.explain._remembered import NOT_REMEMBERED
+
+            rows = pd.DataFrame({"id": [name], "path": [self._elsewhere[name]]})
+            self._take(name, self._opened(rows, NOT_REMEMBERED, {}), {name}, {name: self._elsewhere[name]})
+            return
+        if name in self._together:
+            if self._selection is None:
+                rows = self._table.places(sorted(self._together))
+                self._paths = dict(zip(rows["id"], rows["path"], strict=True))
+                self._selection = self._opened(rows, self._past, self._stated)
+            selection, paths = self._selection, self._paths
+        else:
+            rows = self._table.places([name])
+            paths = dict(zip(rows["id"], rows["path"], strict=True))
+            if rows.empty:
+                raise GridlensError(f"There is no object with the id {name!r} in the table of scores.")
+            selection = self._opened(rows, self._past, self._stated)
+        if name not in paths:
+            raise GridlensError(f"There is no object with the id {name!r} in the table of scores.")
+        # A file of many cutouts is read once for all that are expected.
+        beside = {one for one, path in paths.items() if path and path == paths[name]} - set(self._kept)
+        self._take(name, selection, {name, *beside}, paths)
+
+    def _opened(self, rows: pd.DataFrame, past: Remembered, stated: Mapping[str, Any]) -> Selection:
+        from gridlens.explain._rows import selected_rows
+
+        return selected_rows(rows, past, stated)
+
+    def _take(self, name: str, selection: Selection, wanted: set[str], paths: Mapping[str, str]) -> None:
+        """Read wanted cutouts into the cache, and raise GridlensError unless the one of `name` is among them."""
+        from gridlens._file_names import existing_paths
+
+        files = existing_paths(paths[name], self._past.folders) if paths[name] else []
+        missing, left = "", set(wanted)
+        for partition in selection.find(left, files):
+            for batch in selection.read(partition):
+                cutouts, failures = getattr(batch, "cutouts", None), getattr(batch, "failures", ())
+                missing = next((one.message for one in failures if one.id == name), missing)
+                if not isinstance(cutouts, CutoutSet):
+                    continue
+                for k, one in enumerate(cutouts.ids):
+                    if one in left:
+                        left.discard(one)
+                        # A copy: a slice would keep the pixels of the whole batch in memory.
+                        self._keep(one, cutouts[[k]])
+            if not left:
+                break
+        if name in left:
+            where = f" in {paths[name]}" if paths[name] else ""
+            raise GridlensError(f"The cutout of {name} cannot be read{where}. {missing or 'It is no longer there.'}")
+
+    def _keep(self, name: str, cutout: CutoutSet) -> None:
+        self._kept[name] = cutout, pixel_sha256(cutout.pixels[0])
+        self._bytes += cutout.pixels.nbytes
+        while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+            _, (dropped, _) = self._kept.popitem(last=False)
+            self._bytes -= dropped.pixels.nbytes

@@ -1,0 +1,174 @@
+"""`serve`: the page at an address of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gridlens._extras import check_extra
+from gridlens._file_names import existing_path
+from gridlens.errors import GridlensError
+from gridlens.explain._remembered import remembered
+from gridlens.triage._keys import read_criteria, read_keys
+from gridlens.triage._scores import ScoreTable
+from gridlens.triage._state import Settings, Triage
+
+__all__ = ["open_triage", "serve"]
+
+# How long requests that are being answered may take after Ctrl-C, s.
+_GRACE = 2
+
+
+def serve(
+    scores: str | os.PathLike[str],
+    *,
+    announce: Callable[[Mapping[str, str]], Any],
+    port: int = 0,
+    allow_host: str | None = None,
+    **options: Any,
+) -> None:
+    """Show the page of a table of scores until Ctrl-C.
+
+    The page answers to this machine alone, and to graders with a link. Each link works once.
+
+    Parameters
+    ----------
+    scores : str or path
+        Table that `gridlens score` wrote.
+    announce : callable
+        Called with the links by grader, once the server listens.
+    port : int, default=0
+        Port of the server; 0 takes a free one.
+    allow_host : str, default=None
+        Name or address of this machine under which other machines reach the page. The traffic is not encrypted.
+    **options
+        As of `open_triage`.
+
+    Raises
+    ------
+    GridlensError
+        A package is missing, the port is in use, the host is not one of this machine, or as for `open_triage`.
+
+    Examples
+    --------
+    >>> from gridlens.triage import serve
+    >>> serve("scores.parquet", graders=["alice"], announce=print)  # doctest: +SKIP
+    """
+    check_extra("triage", ("starlette", "uvicorn"), "Triage pages")
+    import uvicorn
+
+    from gridlens.triage._app import make_app
+    from gridlens.triage._guard import LOOPBACK, Guard
+    from gridlens.triage._sessions import Sessions
+
+    host = LOOPBACK[0] if allow_host is None else allow_host.strip("[]")
+    with _listening(host, port) as listener:
+        real_port = int(listener.getsockname()[1])
+        triage = open_triage(scores, **options)
+        try:
+            sessions = Sessions(triage.settings.graders, triage.books)
+            app = Guard(make_app(triage), sessions, {*LOOPBACK, host}, real_port)
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    app,
+                    http="h11",
+                    ws="none",
+                    lifespan="off",
+                    log_level="warning",
+                    access_log=False,
+                    proxy_headers=False,
+                    server_header=False,
+                    timeout_graceful_shutdown=_GRACE,
+                )
+            )
+            place = f"[{host}]" if ":" in host else host
+            announce({who: f"http://{place}:{real_port}/?token={token}" for who, token in sessions.tokens.items()})
+            # Ctrl-C is the way to end it; every grade is saved already.
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run(sockets=[listener])
+        finally:
+            triage.close()
+
+
+def open_triage(
+    scores: str | os.PathLike[str],
+    source: Sequence[str] | None = None,
+    *,
+    graders: Sequence[str],
+    grades: str | os.PathLike[str] = "grades.sqlite",
+    model: str | None = None,
+    strategy: str = "mix",
+    batch: int = 100,
+    blind: bool = True,
+    keys: str | os.PathLike[str] | None = None,
+    criteria: str | os.PathLike[str] | None = None,
+    gold: pd.DataFrame | None = None,
+    **stated: Any,
+) -> Triage:
+    """Open a table of scores, its cutouts and a grade book.
+
+    Parameters
+    ----------
+    scores : str or path
+        Table that `gridlens score` wrote. The record beside it says how its cutouts were read.
+    source : sequence of str, default=None
+        Files, folders and globs of cutouts; None finds them as the record says.
+    graders : sequence of str
+        Names of the people who grade.
+    grades : str or path, default="grades.sqlite"
+        Grade book, which is made if it is missing.
+    model : str, default=None
+        Model that gave the scores; None takes that of the record.
+    strategy, batch
+        Of the queues, as for `gridlens.grading.make_queue`.
+    blind : bool, default=True
+        Hide scores and the grades of others until an object is graded.
+    keys, criteria : str or path, default=None
+        JSON files, as for `read_keys` and `read_criteria`.
+    gold : DataFrame, default=None
+        Objects whose truth is known, for `GradeBook.add_gold`, and optionally their `path`.
+    **stated
+        Arguments of `gridlens.sources.open_source`, which take precedence over the record.
+
+    Raises
+    ------
+    ValueError
+        There is no grader, or a name is blank or repeated.
+    GridlensError
+        The table, the grade book, or a file of keys or criteria cannot be used.
+    """
+    names = tuple(name.strip() for name in graders)
+    if not names or "" in names or len(set(names)) < len(names):
+        raise ValueError(f"The 'graders' parameter must be different names. Got {', '.join(names)!r} instead.")
+    past = remembered(scores)
+    if model is None and past.model is not None:
+        model = existing_path(past.model, past.folders)
+    settings = Settings(names, strategy, batch, blind, read_keys(keys), read_criteria(criteria), model)
+    return Triage(ScoreTable(scores), grades, settings, past, {"source": source, **stated}, gold)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address of this machine."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        if address[0] in ("0.0.0.0", "::"):
+            raise GridlensError(
+                f"The host {host} is no address that a browser can open. Name the one of this machine, such as its "
+                "name in the network."
+            )
+        return socket.create_server(address[:2], family=family)
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            raise GridlensError(
+                f"The port {port} is in use, perhaps by another triage page. Name another one with port=0, which takes "
+                "a free one."
+            ) from exc
+        raise GridlensError(
+            f"This machine cannot answer at {host}:{port}: {exc.strerror or exc}. Name one of its own addresses."
+        ) from exc

@@ -1,0 +1,224 @@
+"""State of the server: the table, the cutouts, the grade book and the options of the command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gridlens.cutouts import CutoutSet
+from gridlens.errors import GridlensError
+from gridlens.explain._remembered import Remembered
+from gridlens.grading import GradeBook
+from gridlens.grading._next_queue import add_next_queue
+from gridlens.grading._rows import now
+from gridlens.triage._books import BookThread
+from gridlens.triage._cutouts import CutoutReader
+from gridlens.triage._grading import open_queue
+from gridlens.triage._scores import ScoreTable
+
+__all__ = ["Settings", "Triage"]
+
+_PREFETCH = 20
+_CHANGED = "The pixels of this object changed. Grades from before belong to the earlier pixels and no longer count."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the page.
+
+    Attributes
+    ----------
+    graders : tuple of str
+    strategy : {"mix", "top", "random"}
+        Of the queues, unless the page asks for another one.
+    batch : int
+        Objects in a queue.
+    blind : bool
+        Whether scores and the grades of others are hidden until an object is graded.
+    keys : dict of str to list of str
+    criteria : list of dict
+    model : str or None
+        Model that gave the scores, where it is known.
+    """
+
+    graders: tuple[str, ...]
+    strategy: str
+    batch: int
+    blind: bool
+    keys: dict[str, list[str]]
+    criteria: list[dict[str, Any]]
+    model: str | None
+
+
+class Triage:
+    """Everything that the page reads and changes.
+
+    Parameters
+    ----------
+    table : ScoreTable
+    grades : str or path
+        Grade book, which is made if it is missing.
+    settings : Settings
+    past : Remembered
+        How the table was made.
+    stated : mapping
+        Arguments of `open_source`, which take precedence.
+    gold : DataFrame, default=None
+        Objects whose truth is known, for `GradeBook.add_gold`, and optionally their `path`.
+
+    Raises
+    ------
+    GridlensError
+        The grade book cannot be opened.
+    """
+
+    def __init__(
+        self,
+        table: ScoreTable,
+        grades: str | os.PathLike[str],
+        settings: Settings,
+        past: Remembered,
+        stated: Mapping[str, Any],
+        gold: pd.DataFrame | None = None,
+    ) -> None:
+        self.settings, self.past, self.stated = settings, past, dict(stated)
+        self.grades, self.started = os.fspath(grades), now()
+        self.books, self.statistics = BookThread(grades), BookThread(grades)
+        self._readers = ThreadPoolExecutor(2, "gridlens-images")
+        self._lock = threading.Lock()
+        self._revealed: set[tuple[str, str]] = set()
+        self._shown: dict[str, str] = {}
+        self._unsaved: dict[str, str] = {}
+        self._changed: set[str] = set()
+        self.model_id: str | None = None
+        objects, gold_ids = self.books.wait(_begin, gold)
+        self._known = dict(zip(objects["object_id"], objects["pixels_sha256"], strict=True))
+        self._gold = set(gold_ids)
+        elsewhere = objects[objects["object_id"].isin(gold_ids) & (objects["source"] != "")]
+        self._elsewhere = dict(zip(elsewhere["object_id"], elsewhere["source"], strict=True))
+        self.use(table)
+
+    def use(self, table: ScoreTable) -> None:
+        """Take another table of scores as the base of the next queue and of all that is shown."""
+        self.table = table
+        self.reader = CutoutReader(table, self.past, self.stated, self._elsewhere)
+
+    def close(self) -> None:
+        """Save the hashes of the pixels that were shown, and close the grade book."""
+        self._readers.shutdown(cancel_futures=True)
+        self.books.wait(self._save_hashes)
+        self.books.close()
+        self.statistics.close()
+
+    def knows(self, name: str) -> bool:
+        """Return whether an object is in the table or gold."""
+        return name in self._gold or bool(self.table.rows_of([name]))
+
+    async def cutout(self, name: str) -> tuple[CutoutSet, str, str]:
+        """Return a cutout, the hash of its pixels, and a sentence if they changed since it was graded.
+
+        Raises
+        ------
+        GridlensError
+            The cutout cannot be read.
+        """
+        cutout, digest = await self.in_reader(self.reader.read, name)
+        if self._remember(name, digest):
+            # Its grades are no longer current, which the next queue must know.
+            await self.books.run(self._save_hashes)
+        return cutout, digest, _CHANGED if name in self._changed else ""
+
+    async def in_reader(self, function: Any, *values: Any) -> Any:
+        """Return the value of a function that runs in a thread which reads images."""
+        return await asyncio.wrap_future(self._readers.submit(function, *values))
+
+    def prefetch(self, names: Sequence[str]) -> None:
+        """Read the next cutouts of a queue ahead, in another thread."""
+        if names:
+            self._readers.submit(self.reader.prefetch, list(names[:_PREFETCH]))
+
+    def _remember(self, name: str, digest: str) -> bool:
+        """Keep the hash of pixels that are shown; return whether the pixels changed just now."""
+        with self._lock:
+            if self._shown.get(name) == digest:
+                return False
+            self._shown[name] = digest
+            before = self._known.get(name, "")
+            if before != digest:
+                self._unsaved[name] = digest
+            if before and before != digest:
+                self._changed.add(name)
+            return bool(before) and before != digest
+
+    def _save_hashes(self, book: GradeBook) -> None:
+        """Add the objects that were shown, with the hashes of their pixels, to the book."""
+        with self._lock:
+            unsaved, self._unsaved = self._unsaved, {}
+        if not unsaved:
+            return
+        objects = pd.DataFrame({"object_id": list(unsaved), "pixels_sha256": list(unsaved.values())}, dtype=object)
+        places = self.table.positions(list(unsaved))
+        book.add_objects(objects.merge(places, on="object_id", how="left"))
+        self._known |= unsaved
+
+    async def save(self, function: Any, *values: Any) -> Any:
+        """Return the value of a function of the book, once the hashes of the pixels that were shown are in it."""
+
+        def run(book: GradeBook) -> Any:
+            self._save_hashes(book)
+            return function(book, *values)
+
+        return await self.books.run(run)
+
+    def reveal(self, grader: str, name: str) -> None:
+        """Note that a grader saw the score of an object before grading it."""
+        self._revealed.add((grader, name))
+
+    def is_blind(self, grader: str, name: str) -> bool:
+        """Return whether the score and the grades of others are hidden from a grader."""
+        return self.settings.blind and (grader, name) not in self._revealed
+
+    async def queue(self, grader: str) -> dict[str, Any] | None:
+        """Return the open queue of a grader, and expect its images."""
+        found = await self.save(open_queue, grader, self.started)
+        if found is not None:
+            self.reader.expect(item["object_id"] for item in found["items"])
+            self.prefetch([item["object_id"] for item in found["items"] if item["grade"] is None])
+            found.setdefault("notes", [])
+        return found
+
+    async def next_queue(self, grader: str, strategy: str, batch: int) -> dict[str, Any]:
+        """Return the open queue of a grader; where there is none, choose the next one for all graders.
+
+        Raises
+        ------
+        GridlensError
+            There is nothing left to grade, or the table has other objects than earlier queues.
+        """
+        notes = await self.save(self._add_queue, grader, strategy, batch)
+        found = await self.queue(grader)
+        if found is None:
+            raise GridlensError("The next queue has no object that you have not graded yet.")
+        return {**found, "notes": notes}
+
+    def _add_queue(self, book: GradeBook, grader: str, strategy: str, batch: int) -> list[str]:
+        if open_queue(book, grader, self.started) is not None:
+            return []
+        items = add_next_queue(book, self.table.candidates(), strategy=strategy, batch=batch, model_id=self.model_id)
+        return list(items.attrs["notes"])
+
+
+def _begin(book: GradeBook, gold: pd.DataFrame | None) -> tuple[pd.DataFrame, list[str]]:
+    """Add gold objects to the book, and return its objects and the ids of all gold objects."""
+    if gold is not None:
+        book.add_gold(gold)
+        if "path" in gold:
+            book.add_objects(gold[["object_id", "path"]].rename(columns={"path": "source"}))
+    return book.objects(), book.gold()["object_id"].tolist()

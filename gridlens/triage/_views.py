@@ -1,0 +1,161 @@
+"""Images as the browser gets them: 16-bit arrays, stretched there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gridlens.cutouts import CutoutSet, band_noise
+from gridlens.errors import CutoutError
+
+__all__ = ["VIEWS", "encoded", "pixel_sha256", "reduced"]
+
+VIEWS = ("raw", "subtracted", "blue")
+"""bands as they are, without the light of the BCG, and bluer than the BCG"""
+
+_MISSING = 65535
+_STEPS = _MISSING - 1
+# A step of the grey levels is at most this fraction of the noise: a saturated star must not hide faint arcs.
+_STEP_PER_NOISE = 0.125
+# How far below the median the range begins at most, in units of the noise: below are bad pixels.
+_LOWEST = 1000.0
+
+
+def pixel_sha256(pixels: np.ndarray) -> str:
+    """Return the SHA-256 of one cutout (H, W, 3) as little-endian float32, row by row, as grade books keep it."""
+    return hashlib.sha256(np.ascontiguousarray(pixels, dtype="<f4").tobytes()).hexdigest()
+
+
+def encoded(cutout: CutoutSet, views: Sequence[str], more: Mapping[str, Any]) -> bytes:
+    """Return one cutout as a JSON header, its length before it as 4 bytes, and 16-bit arrays after it.
+
+    Value v of the arrays of shape (n_views, 3, H, W), little-endian, is the flux ``low + v * (high - low) / 65534``;
+    65535 is a missing pixel. Fluxes beyond the range have the value of its end.
+
+    Parameters
+    ----------
+    cutout : CutoutSet of 1
+    views : sequence of str
+        Of `VIEWS`. A view that cannot be made has missing pixels alone.
+    more : mapping
+        Further entries of the header.
+    """
+    pixels = cutout.pixels[0]
+    parts, lows, highs = [], [], []
+    for view in views:
+        values, low, high = _quantised(_view(cutout, view))
+        parts.append(values)
+        lows.append(low)
+        highs.append(high)
+    header = {
+        "id": str(cutout.ids[0]),
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "bands": ["g", "r", "i"],
+        "low": lows,
+        "high": highs,
+        "nan": _MISSING,
+        "pixel_scale": _finite(cutout.pixel_scale[0]),
+        "bcg_xy": [_finite(value) for value in cutout.bcg_xy[0]],
+        "sky_axes": [[_finite(value) for value in line] for line in cutout.sky_axes[0]],
+        "views": list(views),
+        "n_bytes": sum(part.nbytes for part in parts),
+        **more,
+    }
+    text = json.dumps(header).encode()
+    return b"".join([struct.pack("<I", len(text)), text, *(part.tobytes() for part in parts)])
+
+
+def reduced(cutout: CutoutSet, size: int) -> CutoutSet:
+    """Return one cutout of at most about `size` px, where each pixel is the mean of those it replaces."""
+    pixels = cutout.pixels[0]
+    step = max(1, min(pixels.shape[:2]) // size)
+    if step == 1:
+        return cutout
+    height, width = (side // step for side in pixels.shape[:2])
+    parts = pixels[: height * step, : width * step].reshape(height, step, width, step, 3)
+    fine = np.isfinite(parts)
+    count = fine.sum(axis=(1, 3))
+    total = np.where(fine, parts, 0.0).sum(axis=(1, 3), dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        mean = (total / np.where(count, count, np.nan)).astype(np.float32)
+    return CutoutSet(
+        mean[None],
+        bcg_xy=(cutout.bcg_xy - (step - 1) / 2.0) / step,
+        pixel_scale=cutout.pixel_scale * step,
+        ids=cutout.ids,
+        sky_axes=cutout.sky_axes * step,
+    )
+
+
+def _view(cutout: CutoutSet, view: str) -> np.ndarray:
+    """Return one view (3, H, W)."""
+    pixels = cutout.pixels[0]
+    if view == "raw":
+        return np.moveaxis(pixels, 2, 0)
+    if view == "subtracted":
+        return _without_bcg(pixels, cutout.bcg_xy[0])
+    return np.broadcast_to(_blue_map(cutout), (3, *pixels.shape[:2]))
+
+
+def _blue_map(cutout: CutoutSet) -> np.ndarray:
+    """Return the light that is bluer than the BCG, (H, W), in units of the noise; NaN for a rejected cutout."""
+    from gridlens.features import detection_maps
+
+    pixels = cutout.pixels[0]
+    try:
+        blue = detection_maps(pixels, cutout.bcg_xy[0], float(cutout.pixel_scale[0]))[1]
+    except CutoutError:
+        return np.full(pixels.shape[:2], np.nan, np.float32)
+    return np.where(np.isfinite(pixels).all(axis=2), blue, np.nan)
+
+
+def _without_bcg(pixels: np.ndarray, bcg_xy: np.ndarray) -> np.ndarray:
+    """Return the bands (3, H, W) less the median light in rings of one pixel about the BCG, linear between them."""
+    y, x = np.indices(pixels.shape[:2])
+    radius = np.hypot(x - bcg_xy[0], y - bcg_xy[1])
+    if not np.isfinite(radius).all():
+        return np.full((3, *pixels.shape[:2]), np.nan, np.float32)
+    ring = np.rint(radius).astype(np.int64).ravel()
+    left = []
+    for band in np.moveaxis(pixels, 2, 0):
+        values = band.ravel()
+        fine = np.isfinite(values)
+        order = np.lexsort([values[fine], ring[fine]])
+        rings, starts, counts = np.unique(ring[fine][order], return_index=True, return_counts=True)
+        if not len(rings):
+            left.append(band)
+            continue
+        ordered = values[fine][order].astype(np.float64)
+        median = (ordered[starts + (counts - 1) // 2] + ordered[starts + counts // 2]) / 2.0
+        left.append(band - np.interp(radius, rings, median))
+    return np.stack(left)
+
+
+def _quantised(planes: np.ndarray) -> tuple[np.ndarray, list[float], list[float]]:
+    """Return planes (3, H, W) as uint16, and the fluxes of the values 0 and 65534 of each."""
+    noise = band_noise(np.moveaxis(planes, 0, 2).astype(np.float32))
+    values = np.full(planes.shape, _MISSING, "<u2")
+    lows, highs = [], []
+    for k, plane in enumerate(planes):
+        fine = np.isfinite(plane)
+        known = plane[fine].astype(np.float64)
+        low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+        if noise[k] > 0.0:
+            low = max(low, float(np.median(known)) - _LOWEST * noise[k])
+            high = min(high, low + _STEPS * _STEP_PER_NOISE * noise[k])
+        if not high > low:
+            high = low + 1.0
+        values[k][fine] = np.rint(np.clip((known - low) / (high - low), 0.0, 1.0) * _STEPS)
+        lows.append(low)
+        highs.append(high)
+    return values, lows, highs
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

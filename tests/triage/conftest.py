@@ -1,0 +1,25 @@
+"""A folder with a table of scores and its cutouts, and a page that shows them."""
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+from triage_page import N, opened, pixels_of, table_of
+
+from gridlens.cutouts import CutoutSet, write_npz
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = table_of(N)
+    table.to_parquet("scores.parquet")
+    write_npz("shard.npz", CutoutSet(pixels_of(N), ids=table["id"]))
+    return tmp_path
+
+
+@pytest.fixture
+def page(folder):
+    with opened() as browser:
+        yield browser("ada")
