@@ -64,6 +64,9 @@ class Page(TestClient):
     def tell(self, path, **values):
         return self.post(path, json=values, headers=OWN)
 
+    def send_queue(self, **values):
+        return self.tell("/api/queue", **values).json()
+
     def image(self, name, **query):
         answer = self.get(f"/api/image/{name}", params=query)
         assert answer.status_code == 200, answer.text

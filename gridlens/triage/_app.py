@@ -23,7 +23,9 @@ from gridlens.grading import GRADES, SUBCLASSES
 from gridlens.grading._vocabulary import STRATEGIES
 from gridlens.triage import _grading as grading
 from gridlens.triage._guard import GRADER
+from gridlens.triage._reveal import CONTEXT, revealed
 from gridlens.triage._state import Triage
+from gridlens.triage._statistics import agreed, progress
 from gridlens.triage._views import VIEWS, encoded, reduced
 
 __all__ = ["STATIC", "make_app"]
@@ -53,7 +55,10 @@ def make_app(triage: Triage) -> Starlette:
             Route("/api/thumbnails", routes.thumbnails),
             Route("/api/grade", routes.grade, methods=["POST"]),
             Route("/api/undo", routes.undo, methods=["POST"]),
+            Route("/api/reveal", routes.reveal, methods=["POST"]),
             Route("/api/practice", routes.practice),
+            Route("/api/progress", routes.progress),
+            Route("/api/agreement", routes.agreement),
             Route("/api/disagreement", routes.disagreement),
             Route("/api/history", routes.history),
         ],
@@ -93,7 +98,7 @@ class _Routes:
                 "criteria": settings.criteria,
                 "subclasses": SUBCLASSES,
                 "grades": dict(GRADES),
-                "context": any(name.startswith(("context_", "known_")) for name in table.columns),
+                "context": any(name.startswith(CONTEXT) for name in table.columns),
                 "strategies": STRATEGIES,
                 "strategy": settings.strategy,
                 "batch": settings.batch,
@@ -130,7 +135,8 @@ class _Routes:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         small = cutout if size == 0 else reduced(cutout, size)
-        body = await self._triage.in_reader(encoded, small, views, {"sha256": digest, "note": note})
+        blue = await self._triage.measuring.blue_map(small) if "blue" in views else None
+        body = await self._triage.in_reader(encoded, small, views, {"sha256": digest, "note": note}, blue)
         return Response(body, media_type="application/octet-stream", headers=headers)
 
     async def thumbnails(self, request: Request) -> Response:
@@ -159,6 +165,21 @@ class _Routes:
     async def undo(self, request: Request) -> Response:
         given = await _json(request)
         return JSONResponse(await self._triage.books.run(grading.undo, _grader(request), given.get("grade_id")))
+
+    async def reveal(self, request: Request) -> Response:
+        given, grader = await _json(request), _grader(request)
+        name = self._known(as_id(given.get("object_id")))
+        if self._triage.is_blind(grader, name) and not await self._triage.books.run(grading.graded_by, grader, name):
+            if given.get("before_grade") is not True:
+                raise HTTPException(409, f"The score of {name} is shown after your grade.")
+            self._triage.reveal(grader, name)
+        return JSONResponse(await revealed(self._triage, grader, name))
+
+    async def progress(self, request: Request) -> Response:
+        return JSONResponse(await self._triage.statistics.run(progress, len(self._triage.table)))
+
+    async def agreement(self, request: Request) -> Response:
+        return JSONResponse(await self._triage.statistics.run(agreed))
 
     async def practice(self, request: Request) -> Response:
         items = await self._triage.statistics.run(grading.practice, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,12 +19,12 @@ from gridlens._ids import as_ids
 from gridlens._tables import read_table, some_names
 from gridlens.errors import GridlensError
 
-__all__ = ["ScoreTable"]
+__all__ = ["ScoreTable", "release_memory"]
 
 # Columns that the choice of a queue depends on.
 _QUEUED = ("p_lens", "score", "disagreement", "status", "arc_distance", "arcness", "arc_color_gr", "arc_snr")
 # Rows that are decoded at a time to find a few of them.
-_BATCH = 65_536
+_BATCH = 16_384
 
 
 class ScoreTable:
@@ -54,6 +56,7 @@ class ScoreTable:
         self._paths = kept.column(1).cast(pa.string()) if kept.num_columns > 1 else None
         del kept
         self._check_ids()
+        release_memory()
 
     @property
     def columns(self) -> list[str]:
@@ -127,6 +130,7 @@ class ScoreTable:
         """Return the columns that `add_next_queue` chooses objects by, of all rows."""
         table = self._read([name for name in _QUEUED if name in self.columns])
         frame = table.to_pandas()
+        del table
         frame.insert(0, "object_id", pd.Series(self._ids.to_numpy(zero_copy_only=False), dtype=object))
         return frame
 
@@ -149,6 +153,13 @@ class ScoreTable:
             yield from self._source.select(names).to_batches(_BATCH)
         else:
             yield from self._source.iter_batches(_BATCH, columns=names)
+
+
+def release_memory() -> None:
+    """Return memory that was freed to the system: large tables leave much of it behind."""
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _opened(path: Path) -> pa.Table | pq.ParquetFile:

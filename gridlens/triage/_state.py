@@ -21,7 +21,8 @@ from gridlens.grading._rows import now
 from gridlens.triage._books import BookThread
 from gridlens.triage._cutouts import CutoutReader
 from gridlens.triage._grading import open_queue
-from gridlens.triage._scores import ScoreTable
+from gridlens.triage._measuring import Measuring
+from gridlens.triage._scores import ScoreTable, release_memory
 
 __all__ = ["Settings", "Triage"]
 
@@ -91,6 +92,7 @@ class Triage:
         self.settings, self.past, self.stated = settings, past, dict(stated)
         self.grades, self.started = os.fspath(grades), now()
         self.books, self.statistics = BookThread(grades), BookThread(grades)
+        self.measuring = Measuring()
         self._readers = ThreadPoolExecutor(2, "gridlens-images")
         self._lock = threading.Lock()
         self._revealed: set[tuple[str, str]] = set()
@@ -112,6 +114,7 @@ class Triage:
 
     def close(self) -> None:
         """Save the hashes of the pixels that were shown, and close the grade book."""
+        self.measuring.close()
         self._readers.shutdown(cancel_futures=True)
         self.books.wait(self._save_hashes)
         self.books.close()
@@ -192,6 +195,7 @@ class Triage:
             self.reader.expect(item["object_id"] for item in found["items"])
             self.prefetch([item["object_id"] for item in found["items"] if item["grade"] is None])
             found.setdefault("notes", [])
+            self.measuring.start()
         return found
 
     async def next_queue(self, grader: str, strategy: str, batch: int) -> dict[str, Any]:
@@ -212,6 +216,7 @@ class Triage:
         if open_queue(book, grader, self.started) is not None:
             return []
         items = add_next_queue(book, self.table.candidates(), strategy=strategy, batch=batch, model_id=self.model_id)
+        release_memory()
         return list(items.attrs["notes"])
 
 

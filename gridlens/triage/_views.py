@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from gridlens.cutouts import CutoutSet, band_noise
-from gridlens.errors import CutoutError
 
 __all__ = ["VIEWS", "encoded", "pixel_sha256", "reduced"]
 
@@ -31,7 +30,7 @@ def pixel_sha256(pixels: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels, dtype="<f4").tobytes()).hexdigest()
 
 
-def encoded(cutout: CutoutSet, views: Sequence[str], more: Mapping[str, Any]) -> bytes:
+def encoded(cutout: CutoutSet, views: Sequence[str], more: Mapping[str, Any], blue: np.ndarray | None = None) -> bytes:
     """Return one cutout as a JSON header, its length before it as 4 bytes, and 16-bit arrays after it.
 
     Value v of the arrays of shape (n_views, 3, H, W), little-endian, is the flux ``low + v * (high - low) / 65534``;
@@ -41,14 +40,16 @@ def encoded(cutout: CutoutSet, views: Sequence[str], more: Mapping[str, Any]) ->
     ----------
     cutout : CutoutSet of 1
     views : sequence of str
-        Of `VIEWS`. A view that cannot be made has missing pixels alone.
+        Of `VIEWS`. The blue map is the same in all three bands.
     more : mapping
         Further entries of the header.
+    blue : ndarray of shape (H, W), default=None
+        The blue map of `detection_maps`. None leaves all pixels of this view missing.
     """
     pixels = cutout.pixels[0]
     parts, lows, highs = [], [], []
     for view in views:
-        values, low, high = _quantised(_view(cutout, view))
+        values, low, high = _quantised(_view(cutout, view, blue))
         parts.append(values)
         lows.append(low)
         highs.append(high)
@@ -93,26 +94,16 @@ def reduced(cutout: CutoutSet, size: int) -> CutoutSet:
     )
 
 
-def _view(cutout: CutoutSet, view: str) -> np.ndarray:
+def _view(cutout: CutoutSet, view: str, blue: np.ndarray | None) -> np.ndarray:
     """Return one view (3, H, W)."""
     pixels = cutout.pixels[0]
     if view == "raw":
         return np.moveaxis(pixels, 2, 0)
     if view == "subtracted":
         return _without_bcg(pixels, cutout.bcg_xy[0])
-    return np.broadcast_to(_blue_map(cutout), (3, *pixels.shape[:2]))
-
-
-def _blue_map(cutout: CutoutSet) -> np.ndarray:
-    """Return the light that is bluer than the BCG, (H, W), in units of the noise; NaN for a rejected cutout."""
-    from gridlens.features import detection_maps
-
-    pixels = cutout.pixels[0]
-    try:
-        blue = detection_maps(pixels, cutout.bcg_xy[0], float(cutout.pixel_scale[0]))[1]
-    except CutoutError:
-        return np.full(pixels.shape[:2], np.nan, np.float32)
-    return np.where(np.isfinite(pixels).all(axis=2), blue, np.nan)
+    if blue is None or blue.shape != pixels.shape[:2]:
+        return np.full((3, *pixels.shape[:2]), np.nan, np.float32)
+    return np.broadcast_to(np.where(np.isfinite(pixels).all(axis=2), blue, np.nan), (3, *pixels.shape[:2]))
 
 
 def _without_bcg(pixels: np.ndarray, bcg_xy: np.ndarray) -> np.ndarray:
