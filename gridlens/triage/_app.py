@@ -61,6 +61,9 @@ def make_app(triage: Triage) -> Starlette:
             Route("/api/agreement", routes.agreement),
             Route("/api/disagreement", routes.disagreement),
             Route("/api/history", routes.history),
+            Route("/api/retrain", routes.retraining),
+            Route("/api/retrain", routes.retrain, methods=["POST"]),
+            Route("/api/retrain/decide", routes.decide, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _as_json, GridlensError: _as_json, Exception: _as_json},
     )
@@ -103,6 +106,7 @@ class _Routes:
                 "strategy": settings.strategy,
                 "batch": settings.batch,
                 "model": settings.model,
+                "can_retrain": True,
             }
         )
 
@@ -193,6 +197,24 @@ class _Routes:
     async def history(self, request: Request) -> Response:
         limit = _number(request, "limit", 200, 1, _MOST_HISTORY)
         return JSONResponse(await self._triage.statistics.run(grading.history, _grader(request), limit))
+
+    async def retraining(self, request: Request) -> Response:
+        return JSONResponse(await self._triage.retrain_status())
+
+    async def retrain(self, request: Request) -> Response:
+        if not await self._triage.retrain():
+            raise HTTPException(409, "A training is running. Wait until it has ended.")
+        return JSONResponse({"state": self._triage.retraining.state})
+
+    async def decide(self, request: Request) -> Response:
+        given, retraining = await _json(request), self._triage.retraining
+        accept = given.get("accept") is True
+        if retraining.state != "done":
+            raise HTTPException(409, "There is no new model to decide on. Start a training first.")
+        if accept and not retraining.accepted:
+            raise HTTPException(409, "The new model is worse than the old one, which stays.")
+        await self._triage.decide(accept)
+        return JSONResponse({"state": retraining.state})
 
     def _known(self, name: str) -> str:
         """Return the id of an object of the table or of a gold object; all others are refused."""

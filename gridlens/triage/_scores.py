@@ -64,6 +64,17 @@ class ScoreTable:
         source = self._source
         return list(source.column_names if isinstance(source, pa.Table) else source.schema_arrow.names)
 
+    @property
+    def ids(self) -> list[str]:
+        """Ids of all objects, in the order of the rows."""
+        return [str(name) for name in self._ids.to_pylist()]
+
+    @property
+    def paths(self) -> list[str]:
+        """Texts of the column `path`, each once; empty without it."""
+        found = [] if self._paths is None else pc.unique(self._paths).to_pylist()
+        return [str(path) for path in found if path]
+
     def __len__(self) -> int:
         return len(self._ids)
 

@@ -7,14 +7,15 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from gridlens._file_names import existing_paths
 from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
-from gridlens.explain._remembered import Remembered
+from gridlens.explain._remembered import Remembered, remembered
 from gridlens.grading import GradeBook
 from gridlens.grading._next_queue import add_next_queue
 from gridlens.grading._rows import now
@@ -22,11 +23,16 @@ from gridlens.triage._books import BookThread
 from gridlens.triage._cutouts import CutoutReader
 from gridlens.triage._grading import open_queue
 from gridlens.triage._measuring import Measuring
+from gridlens.triage._retraining import Retraining
 from gridlens.triage._scores import ScoreTable, release_memory
 
 __all__ = ["Settings", "Triage"]
 
 _PREFETCH = 20
+# Objects of a table that are shown before and after a training.
+_SHOWN = 20
+# Of lenses, where the table does not say which one its probabilities assume.
+_PREVALENCE = 1e-3
 _CHANGED = "The pixels of this object changed. Grades from before belong to the earlier pixels and no longer count."
 
 
@@ -93,6 +99,7 @@ class Triage:
         self.grades, self.started = os.fspath(grades), now()
         self.books, self.statistics = BookThread(grades), BookThread(grades)
         self.measuring = Measuring()
+        self.retraining = Retraining(os.fspath(grades))
         self._readers = ThreadPoolExecutor(2, "gridlens-images")
         self._lock = threading.Lock()
         self._revealed: set[tuple[str, str]] = set()
@@ -114,6 +121,7 @@ class Triage:
 
     def close(self) -> None:
         """Save the hashes of the pixels that were shown, and close the grade book."""
+        self.retraining.close()
         self.measuring.close()
         self._readers.shutdown(cancel_futures=True)
         self.books.wait(self._save_hashes)
@@ -218,6 +226,51 @@ class Triage:
         items = add_next_queue(book, self.table.candidates(), strategy=strategy, batch=batch, model_id=self.model_id)
         release_memory()
         return list(items.attrs["notes"])
+
+    async def retrain(self) -> bool:
+        """Start a training from the grades, in a process of its own; return False where one runs already."""
+        source, before = await self.in_reader(self._pool), await self.in_reader(self.table.best, _SHOWN)
+        prevalence = self.table.values(before[:1], ["prevalence"]).get(before[0], {}).get("prevalence")
+        # Nothing waits between the question and the start: another request cannot come between.
+        if self.retraining.state == "running":
+            return False
+        self.retraining.start(
+            source, self.table.ids, before, self.settings.model or "default", prevalence or _PREVALENCE
+        )
+        return True
+
+    def _pool(self) -> dict[str, Any]:
+        """Return the arguments of `open_source` for all cutouts of the table."""
+        arguments = dict(self.past.with_stated(self.stated))
+        if not arguments.get("source") and not arguments.get("images"):
+            arguments["source"] = [
+                path for text in self.table.paths for path in existing_paths(text, self.past.folders)
+            ]
+        return {name: value for name, value in arguments.items() if value is not None}
+
+    async def retrain_status(self) -> dict[str, Any]:
+        """Return the state of the training as the page shows it."""
+        retraining = self.retraining
+        after = await self.in_reader(lambda: ScoreTable(retraining.scores).best(_SHOWN)) if retraining.accepted else []
+        return retraining.status(after)
+
+    async def decide(self, accept: bool) -> None:
+        """Take the new model and its scores as the base of all that follows, or keep the old one."""
+        if accept:
+            bundle, scores = self.retraining.bundle, self.retraining.scores
+            self.model_id = await self.books.run(_add_model, self.settings.model or "default", str(bundle))
+            self.settings = replace(self.settings, model=str(bundle))
+            self.past = remembered(scores)
+            self.use(await self.in_reader(ScoreTable, scores))
+        self.retraining.decide(accept)
+
+
+def _add_model(book: GradeBook, old: str, new: str) -> str:
+    """Add a model to the book, after the one that it was trained from, and return its id."""
+    from gridlens.models._bundle import model_digest
+
+    parent = book.add_model(old, sha256=model_digest(old))
+    return book.add_model(new, sha256=model_digest(new), trained_at=now(), parent_id=parent)
 
 
 def _begin(book: GradeBook, gold: pd.DataFrame | None) -> tuple[pd.DataFrame, list[str]]:

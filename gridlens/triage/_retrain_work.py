@@ -1,0 +1,101 @@
+"""A training from grades in a process of its own: train, and score the pool with the new model.
+
+Run as ``python -m gridlens.triage._retrain_work JOB``, where JOB is a folder with ``job.json``; see `Retraining`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from gridlens._files import atomic_path
+from gridlens.errors import GridlensError
+
+__all__ = ["BUNDLE", "JOB", "RESULT", "SCORES", "STATUS"]
+
+JOB, STATUS, RESULT, BUNDLE, SCORES = "job.json", "status.json", "result.json", "model", "scores.parquet"
+"""names of the files of a job"""
+
+
+def main(folder: Path) -> None:
+    """Train as the job says, and write the result; an error is the last line of the log."""
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    result = _trained(folder, job)
+    if result["accepted"]:
+        _score(folder, job)
+    _write(folder / RESULT, result)
+
+
+def _pool(job: dict[str, Any]) -> Any:
+    """Return the cutouts of the table of scores, and no others that may have come since."""
+    from gridlens.sources import open_source
+    from gridlens.sources._selection import Selection
+
+    return Selection(open_source(**job["source"]), job["ids"])
+
+
+def _trained(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    from gridlens.training import train
+
+    trained = train(
+        _pool(job),
+        grades=job["grades"],
+        init_model=job["model"],
+        out=folder / BUNDLE,
+        n_jobs=_workers(),
+        verbose=1,
+        progress=_Progress(folder, "Measuring the pool", len(job["ids"])),
+    )
+    for note in trained.notes:
+        print(note, flush=True)
+    return {"accepted": trained.accepted, "verdict": trained.comparison, "card": trained.card}
+
+
+def _score(folder: Path, job: dict[str, Any]) -> None:
+    from gridlens.engine import score_files
+
+    score_files(
+        _pool(job),
+        folder / SCORES,
+        models=(str(folder / BUNDLE),),
+        prevalence=job["prevalence"],
+        n_jobs=_workers(),
+        progress=_Progress(folder, "Scoring the pool with the new model", len(job["ids"])),
+    )
+
+
+def _workers() -> int:
+    """Return the number of workers, which leaves a processor to the page."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+class _Progress:
+    """Write the stage and the fraction of it that is finished, for the page."""
+
+    def __init__(self, folder: Path, stage: str, total: int) -> None:
+        self._path, self._stage, self._total, self._done, self._told = folder / STATUS, stage, total, 0, -1
+        print(stage, flush=True)
+        self(0)
+
+    def __call__(self, count: int, step: str = "") -> None:
+        """Count `count` more as finished."""
+        self._done += count
+        percent = min(100 * self._done // max(self._total, 1), 100)
+        if percent != self._told:
+            self._told = percent
+            _write(self._path, {"stage": self._stage, "fraction": percent / 100})
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except (GridlensError, ValueError) as exc:
+        sys.exit(f"Error: {exc}")
