@@ -29,6 +29,7 @@ _FLAGS = {
     "npix": "--npix",
     "other_pixels": "--other-pixels",
     "overwrite": "--overwrite",
+    "port": "--port",
     "pixel_scale": "--pixel-scale",
     "positive_unlabelled": "--positive-unlabelled",
     "recalibrate": "--recalibrate",

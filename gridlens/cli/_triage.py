@@ -54,6 +54,13 @@ __all__ = ["triage"]
     metavar="HOST",
     help="Name or address of this machine under which other machines may open the page. There is no encryption.",
 )
+@click.option(
+    "--export",
+    "folder",
+    metavar="FOLDER",
+    help="Write the queue as a page in one file, for people who cannot run Python. Its grades come back as a table for "
+    "`gridlens grades import`.",
+)
 @catalog_options()
 @image_options
 @reading_options
@@ -67,6 +74,7 @@ def triage(
     port: int,
     no_browser: bool,
     allow_host: str | None,
+    folder: str | None,
     model: str | None,
     strategy: str,
     batch: int,
@@ -85,33 +93,48 @@ def triage(
     alone.
     """
     from gridlens.cli._grades_queue import gold_of
-    from gridlens.triage import serve
 
     if grader is not None and graders is not None:
         raise click.UsageError("--grader names one person and --graders several: give one of the two.")
     if paths or options["images"]:
         check_sources(paths, options)
+    chosen = {
+        "graders": _names(grader, graders),
+        "grades": book,
+        "model": model,
+        "strategy": strategy,
+        "batch": batch,
+        "blind": blind,
+        "keys": keys,
+        "criteria": criteria,
+        "gold": None if gold is None else gold_of(gold),
+        **source_options(paths, given_options(options)),
+    }
+    if folder is not None:
+        _export(scores, folder, batch, chosen)
+        return
+    from gridlens.triage import serve
+
     if allow_host is not None:
         say(
             f"Warning: the page at {allow_host} is not encrypted. Everyone on the network can read the images, the "
             "grades and the links. Prefer an SSH tunnel to this machine: ssh -L PORT:localhost:PORT HOST."
         )
-    serve(
-        scores,
-        announce=lambda links: _tell(links, no_browser),
-        port=port,
-        allow_host=allow_host,
-        graders=_names(grader, graders),
-        grades=book,
-        model=model,
-        strategy=strategy,
-        batch=batch,
-        blind=blind,
-        keys=keys,
-        criteria=criteria,
-        gold=None if gold is None else gold_of(gold),
-        **source_options(paths, given_options(options)),
-    )
+    serve(scores, announce=lambda links: _tell(links, no_browser), port=port, allow_host=allow_host, **chosen)
+
+
+def _export(scores: str, folder: str, batch: int, chosen: dict[str, Any]) -> None:
+    """Write the page for people who cannot run Python."""
+    from gridlens._progress import progress_bar
+    from gridlens.triage import export_page
+
+    with progress_bar("Drawing", batch) as advance:
+        made = export_page(scores, folder, progress=advance, **chosen)
+    for note in made.notes:
+        say(note)
+    if made.missing:
+        say(f"{len(made.missing)} objects are left out, such as {made.missing[0]}: their cutouts cannot be read.")
+    click.echo(made.path)
 
 
 def _names(grader: str | None, graders: str | None) -> list[str]:

@@ -73,7 +73,10 @@ def _workers() -> int:
 
 
 class _Progress:
-    """Write the stage and the fraction of it that is finished, for the page."""
+    """Write the stage and the fraction of it that is finished, for the page.
+
+    Scenes that are simulated after the pool are counted as well, but not the fits after them: the fraction is None.
+    """
 
     def __init__(self, folder: Path, stage: str, total: int) -> None:
         self._path, self._stage, self._total, self._done, self._told = folder / STATUS, stage, total, 0, -1
@@ -83,9 +86,13 @@ class _Progress:
     def __call__(self, count: int, step: str = "") -> None:
         """Count `count` more as finished."""
         self._done += count
-        percent = min(100 * self._done // max(self._total, 1), 100)
-        if percent != self._told:
-            self._told = percent
+        percent = min(100 * self._done // max(self._total, 1), 101)
+        if percent == self._told:
+            return
+        self._told = percent
+        if percent > 100:
+            _write(self._path, {"stage": "Simulating earlier training scenes, and fitting", "fraction": None})
+        else:
             _write(self._path, {"stage": self._stage, "fraction": percent / 100})
 
 
