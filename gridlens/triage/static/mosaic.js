@@ -1,6 +1,6 @@
 /** The screen of many images: arrows move, grading keys grade, the rest of a page is graded X at once. */
 
-import { pressGrade, gradeButtons } from "./controls.js";
+import { criteria, gradeButtons, pressGrade } from "./controls.js";
 import { button, h, replace } from "./dom.js";
 import { gradeOf } from "./keys.js";
 import { DEFAULTS } from "./stretch.js";
@@ -27,7 +27,7 @@ export class Mosaic {
         button("Next page", () => this._turn(1)),
         button("Rest of the page is X", () => app.act("rest_x"), { id: "rest-x" }),
         button("Undo", () => app.act("undo"))),
-      this.board, this.buttons);
+      h("div", { class: "desk" }, this.board, h("aside", {}, this.buttons, criteria(app.session))));
     app.outbox.listen((event) => {
       if (this.element.isConnected && event !== "problem") this.tiles.forEach((_, k) => this._label(k));
     });

@@ -25,8 +25,11 @@ export function panel(found) {
     h("dl", { class: "facts" },
       ...pair("Probability of a lens", estimate(interval, true)),
       ...pair("Rank", number(found.rank)),
-      ...pair("Reason in the queue", found.kind)),
-    found.terms?.length ? h("h2", {}, "Why this score") : null,
+      ...pair("Reason in the queue", found.kind),
+      ...pair("Truth", truthOf(found.truth))),
+    found.terms?.length || found.note ? h("h2", {}, "Why this score") : null,
+    found.because ? h("p", {}, found.because) : null,
+    found.note ? h("p", { class: "quiet" }, found.note) : null,
     found.terms?.length ? h("ul", { class: "terms" }, ...found.terms.map(term)) : null,
     ...context(found.context),
     found.others?.length ? h("h2", {}, "Other graders") : null,
@@ -34,6 +37,10 @@ export function panel(found) {
     found.links?.length ? h("h2", { id: "links", tabindex: "-1" }, "Links") : null,
     found.links?.length ? h("ul", { class: "links" }, ...found.links.map(link).filter(Boolean)) : null,
   ];
+}
+
+function truthOf(truth) {
+  return truth === null || truth === undefined ? null : `${truth ? "a lens" : "not a lens"} (gold object)`;
 }
 
 function pair(name, value) {

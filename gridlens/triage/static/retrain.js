@@ -86,7 +86,7 @@ export class Retrain {
       this.log.scrollTop = this.log.scrollHeight;
     }
     this.start.disabled = running || !this.app.session.can_retrain;
-    const key = JSON.stringify([found.state, found.verdict, found.before, found.after]);
+    const key = JSON.stringify([found.state, found.accepted, found.before, found.after]);
     if (key === this.drawn) return;
     this.drawn = key;
     replace(this.result, ...(["done", "accepted", "kept"].includes(found.state) ? this._result(found) : []));
@@ -95,11 +95,13 @@ export class Retrain {
   _result(found) {
     const decide = (accept) => () => this._post("/api/retrain/decide", { accept });
     return [
-      found.verdict ? card("Verdict", h("p", {}, verdictOf(found.verdict)), found.state === "done"
-        ? h("div", { class: "row" },
-          button("Accept the new model", decide(true), { class: found.accepted === false ? "" : "primary", id: "accept" }),
-          button("Keep the present model", decide(false), { class: found.accepted === false ? "primary" : "", id: "keep" }))
-        : null) : null,
+      card("Decision", h("p", {}, found.verdict || "There are too few graded objects to compare the two models."),
+        found.state === "done"
+          ? h("div", { class: "row" },
+            // A model that is worse cannot be accepted.
+            found.accepted ? button("Accept the new model", decide(true), { class: "primary", id: "accept" }) : null,
+            button("Keep the present model", decide(false), { id: "keep" }))
+          : null),
       this._lists(found.before ?? [], found.after ?? []),
       found.card ? card("Model card", h("pre", { class: "model-card", tabindex: "0" }, found.card)) : null,
     ];
@@ -121,8 +123,4 @@ export class Retrain {
     });
     return both;
   }
-}
-
-function verdictOf(verdict) {
-  return typeof verdict === "string" ? verdict : (verdict.text ?? JSON.stringify(verdict));
 }

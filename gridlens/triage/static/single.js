@@ -91,6 +91,7 @@ export class Single {
     const item = this.queue.current;
     this.canvas.classList.remove("loading");
     this.canvas.dataset.object = item.object_id;
+    this.canvas.setAttribute("aria-label", `Image of ${item.object_id}`);
     replace(this.notice, image.header.note ?? "");
     this.viewer.show(image, item.marks);
   }
@@ -225,8 +226,9 @@ export class Single {
       replace(this.info, ...panel(found));
       return;
     }
-    const waiting = item.status === "unsaved" ? "The score is shown when the grade is saved." : "";
-    replace(this.info, h("p", { class: "quiet" }, open ? waiting : "The score and the grades of others are shown after the grade."));
+    const sentences = { unsaved: "The score is shown when the grade is saved.", saved: "Reading the score \u2026" };
+    const sentence = open ? sentences[item.status] : "The score and the grades of others are shown after the grade.";
+    replace(this.info, h("p", { class: "quiet" }, sentence));
     if (!item.grade || item.status !== "saved") return;
     try {
       this.known.set(item.object_id, await this.app.post("/api/reveal", { object_id: item.object_id, before_grade: false }));

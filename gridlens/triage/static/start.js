@@ -8,9 +8,9 @@ const EXAMPLE_SIZE = 128; // px
 const LARGEST_BATCH = 1000;
 
 const STRATEGIES = {
-  mix: "mix: mostly the best, some to learn from, some at random",
-  top: "top: the best of the list",
-  random: "random: for an unbiased estimate",
+  mix: "mix: the best, and a few others",
+  top: "top: the best alone",
+  random: "random: for statistics",
 };
 
 export class Start {
@@ -26,7 +26,8 @@ export class Start {
     const { session, queue } = app;
     const strategy = h("select", { id: "strategy" },
       ...session.strategies.map((name) => h("option", { value: name }, STRATEGIES[name] ?? name)));
-    const size = h("input", { id: "batch", type: "number", min: 1, max: LARGEST_BATCH, value: 100 });
+    strategy.value = session.strategy;
+    const size = h("input", { id: "batch", type: "number", min: 1, max: LARGEST_BATCH, value: session.batch });
     const status = h("p", { class: "notice", role: "status" });
     const make = async () => {
       try {
@@ -64,7 +65,7 @@ export class Start {
       h("p", {}, session.blind
         ? "Blind: the score and the grades of others are shown after your grade."
         : "Not blind: the score is shown before the grade, and the grades are recorded as such."),
-      session.model ? h("p", { class: "quiet" }, `Scores by ${session.model}`) : null,
+      session.model ? h("p", { class: "quiet" }, `Scores by the model ${session.model}`) : null,
       h("p", { class: "quiet" }, "Press ? for the keys."));
   }
 
@@ -80,7 +81,7 @@ export class Start {
       if (canvas) this.app.thumbnails.each([id], EXAMPLE_SIZE, (_, image) => paintThumbnail(canvas, image));
       return h("li", {}, canvas, h("span", { class: `badge badge-${grade}` }, grade), ` ${meaning}`);
     });
-    return card("Criteria", h("ul", { class: "criteria-list" }, ...rows),
+    return h("section", { class: "card wide" }, h("h2", {}, "Criteria"), h("ul", { class: "criteria-list" }, ...rows),
       h("p", {}, `A grade X can name an impostor: ${this.app.session.subclasses.join(", ")}.`));
   }
 }

@@ -37,7 +37,8 @@ export class Progress extends Report {
     return [
       card("Inspected", fact(`${found.n_graded} of ${found.n_pool}`), h("p", {},
         `${found.run_of_non_lenses} non-lenses in a row since the last lens. This is a hint only: it is no reason to stop.`)),
-      card("Lenses left in the pool", fact(estimate(found.left)), found.left.note ? h("p", {}, found.left.note) : null),
+      card("Lenses left in the pool", fact(estimate(found.left)),
+        found.left.note && found.left.value !== null ? h("p", {}, found.left.note) : null),
       card("Discovery curve", discovery.length
         ? lineChart(discovery, { x: "objects inspected", y: "lenses found", title: "Lenses found against objects inspected" })
         : nothing),
@@ -56,19 +57,21 @@ export class Agreement extends Report {
   }
 
   draw(found) {
-    const labels = {
-      kappa: ["Quadratic kappa of the graders", false],
-      repeats: ["Same answer to repeats", true],
-      gold: ["Correct answers to gold objects", true],
-      completeness: ["Injected lenses recognised", true],
-      seconds: ["Seconds per image", false],
+    const tables = {
+      pairs: "Pairs of graders",
+      repeats: "The same answer to a repeat",
+      gold: "Grades of gold objects",
+      completeness: "Injected lenses found, by arc S/N",
+      seconds: "Seconds per image",
     };
-    const rows = Object.entries(labels).flatMap(([name, [label, percent]]) => rowsOf(label, found[name], percent));
     return [
-      card("Figures", table(["figure", "value", "remark"], rows)),
-      found.pairs?.length
-        ? card("Pairs of graders", table(Object.keys(found.pairs[0]), found.pairs.map((pair) => Object.values(pair).map(cell))))
-        : null,
+      card("Quadratic kappa of all graders", fact(estimate(found.kappa)),
+        h("p", { class: "quiet" }, "1 for equal grades, 0 for grades that agree no better than by chance.")),
+      ...Object.entries(tables).filter(([name]) => found[name]?.length).map(([name, title]) => {
+        const columns = Object.keys(found[name][0]);
+        return card(title, table(columns.map((column) => column.replaceAll("_", " ")),
+          found[name].map((row) => columns.map((column) => cell(row[column])))));
+      }),
     ];
   }
 }
@@ -83,19 +86,13 @@ export class History extends Report {
       new Date(row.t_graded).toLocaleString(), row.object_id, row.grade || "undone", row.subclass || "", row.note || "",
       row.current ? "yes" : "replaced"]);
     return [
-      h("p", {}, "Your own grades, the newest first. Nothing is ever deleted: a change or an undo adds a row."),
-      rows.length ? card("Grades", table(["time", "object", "grade", "impostor", "note", "current"], rows))
-        : h("p", { class: "quiet" }, "You have not graded anything yet."),
-      button("Read again", () => this.show()),
+      h("section", { class: "card wide" },
+        h("p", {}, "Your own grades, the newest first. Nothing is ever deleted: a change or an undo adds a row. ",
+          button("Read again", () => this.show())),
+        rows.length ? table(["time", "object", "grade", "impostor", "note", "current"], rows)
+          : h("p", { class: "quiet" }, "You have not graded anything yet.")),
     ];
   }
-}
-
-function rowsOf(label, value, percent) {
-  if (value === null || value === undefined) return [];
-  if (Array.isArray(value)) return value.flatMap((one) => rowsOf(`${label}: ${one.grader ?? one.name ?? ""}`, one, percent));
-  if ("value" in value) return [[label, estimate({ ...value, note: "" }, percent), value.note ?? ""]];
-  return Object.entries(value).flatMap(([name, one]) => rowsOf(`${label}: ${name}`, one, percent));
 }
 
 function cell(value) {
