@@ -100,8 +100,7 @@ class Novelty(BaseEstimator):
         X = X[np.isfinite(X).any(axis=1)]
         if len(X) < _FEWEST_ROWS:
             raise ValueError(
-                f"The 'X' parameter must contain at least {_FEWEST_ROWS} rows with values. Got "
-                f"{len(X)} instead."
+                f"The 'X' parameter must contain at least {_FEWEST_ROWS} rows with values. Got {len(X)} instead."
             )
         if not 1 <= self.n_neighbors <= len(X) // 2:
             raise ValueError(
