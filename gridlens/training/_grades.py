@@ -75,8 +75,8 @@ def read_grades(path: str | os.PathLike[str]) -> Graded:
     except GridlensError:
         represents = pd.Series(dtype=np.float64)
         notes.append(
-            "No grade is of a random object of a queue: the figures below are of objects that a model chose, and say "
-            "nothing of the others."
+            "No random object of a queue was graded: the figures on the card are of objects that a model chose, and "
+            "say nothing of the others."
         )
     clusters = objects.set_index("object_id")["cluster_id"]
     table = pd.DataFrame(
