@@ -282,7 +282,7 @@ def test_rows_of_weight_zero_do_not_count_in_stack_and_calibration(world):
     np.testing.assert_allclose(
         detector.calibrator_.predict(np.linspace(-5, 5)), alone.predict(np.linspace(-5, 5)), atol=1e-6
     )
-    with pytest.raises(ValueError, match="'meta_weight' parameter must hold a finite weight"):
+    with pytest.raises(ValueError, match="'meta_weight' parameter must contain a finite"):
         detector.fit(X, y, meta_weight=-weight)
 
 
