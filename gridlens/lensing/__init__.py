@@ -1,4 +1,4 @@
-"""Gravitational lensing by clusters: mass models, critical curves, images, and sources drawn as they are seen.
+"""Gravitational lensing by clusters: mass models, critical curves, point images, and rendering of lensed sources.
 
 Positions and deflections are in arcsec, angles in rad, surface densities in units of the critical one.
 """

@@ -1,4 +1,4 @@
-"""The check of a number that a caller states."""
+"""Validation of numerical parameters."""
 
 import math
 
@@ -6,6 +6,6 @@ __all__ = ["check_number"]
 
 
 def check_number(name: str, value: float, rule: str, holds: bool) -> None:
-    """Raise ValueError unless `value` is finite and the rule, which the message states, holds."""
+    """Raise ValueError with the rule in its message unless `value` is finite and the rule holds."""
     if not (holds and math.isfinite(value)):
         raise ValueError(f"The '{name}' parameter must be {rule}. Got {value!r} instead.")

@@ -22,12 +22,12 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 H0, OMEGA_M = 70.0, 0.3
-# Distances are interpolated: astropy's integral costs a millisecond a call.
+# Distances are interpolated, because astropy's integral takes a millisecond per call.
 _HIGHEST_REDSHIFT, _REDSHIFT_STEPS = 20.0, 4000
 _LIGHT_SPEED = 299_792.458  # km/s
 _ARCSEC = np.pi / 648_000.0  # rad
 _GRAVITY = 4.300917270e-9  # Mpc (km/s)^2 / Msun
-# Bisections of the logarithm of the radius over 80: to a part in 1e12.
+# Number of bisections of the logarithm of the radius over a range of 80: to a relative accuracy of 1e-12.
 _HALVINGS = 46
 
 
@@ -37,17 +37,17 @@ def lensing_efficiency(lens_redshift: ArrayLike, source_redshift: ArrayLike) -> 
     Parameters
     ----------
     lens_redshift, source_redshift : array_like of float
-        Between 0 and 20; they broadcast against each other.
+        Redshifts between 0 and 20; they are broadcast.
 
     Returns
     -------
     ndarray of float64
-        Between 0 and 1, 1e-5 accurate; 0 for a source in front of the lens or beside it. NaN where a redshift is NaN.
+        Between 0 and 1, accurate to 1e-5; 0 for a source that is not behind the lens. NaN where a redshift is NaN.
 
     Raises
     ------
     ValueError
-        A redshift is below 0 or above 20.
+        If a redshift is below 0 or above 20.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def lensing_efficiency(lens_redshift: ArrayLike, source_redshift: ArrayLike) -> 
     lens, source = _comoving("lens_redshift", lens_redshift), _comoving("source_redshift", source_redshift)
     with np.errstate(divide="ignore", invalid="ignore"):
         efficiency = np.clip(1.0 - lens / source, 0.0, None)
-    # At redshift 0 nothing lies before the source.
+    # No object is in front of a source at redshift 0.
     return np.asarray(np.where(source > 0.0, efficiency, np.where(np.isnan(source), np.nan, 0.0)))
 
 
@@ -70,19 +70,19 @@ def sis_einstein_radius(
     Parameters
     ----------
     velocity_dispersion : array_like of float
-        Along the line of sight, km/s, 0 or more.
+        Velocity dispersion along the line of sight, km/s, 0 or more.
     lens_redshift, source_redshift : array_like of float
-        As in `lensing_efficiency`; all broadcast against each other.
+        As in `lensing_efficiency`; all arguments are broadcast.
 
     Returns
     -------
     ndarray of float64
-        Arcsec; 0 for a source that is not behind the lens, NaN where an input is NaN.
+        Einstein radius, arcsec; 0 for a source that is not behind the lens, NaN where an argument is NaN.
 
     Raises
     ------
     ValueError
-        A dispersion is negative, or a redshift out of range.
+        If a dispersion is negative, or a redshift out of range.
 
     Examples
     --------
@@ -103,33 +103,33 @@ def nfw_einstein_radius(
     *,
     bcg_dispersion: ArrayLike = 0.0,
 ) -> FloatArray:
-    """Return the Einstein radius of a round NFW halo, with a brightest cluster galaxy in its centre or without.
+    """Return the Einstein radius of a round NFW halo, optionally with a brightest cluster galaxy at its centre.
 
     Parameters
     ----------
     mass : array_like of float
-        M200c, solar masses, 0 or more.
+        M200c in solar masses, 0 or more.
     concentration : array_like of float
-        r200c over the scale radius, above 0.
+        Ratio of r200c to the scale radius, above 0.
     lens_redshift, source_redshift : array_like of float
-        As in `lensing_efficiency`; all broadcast against each other.
+        As in `lensing_efficiency`; all arguments are broadcast.
     bcg_dispersion : array_like of float, default=0.0
-        Velocity dispersion of the galaxy, a singular isothermal sphere, km/s, 0 or more.
+        Velocity dispersion of the galaxy, which is a singular isothermal sphere, km/s, 0 or more.
 
     Returns
     -------
     ndarray of float64
-        Arcsec; 0 for a source that is not behind the lens, NaN where an input is NaN.
+        Einstein radius, arcsec; 0 for a source that is not behind the lens, NaN where an argument is NaN.
 
     Raises
     ------
     ValueError
-        A mass or dispersion is negative, a concentration not above 0, or a redshift out of range.
+        If a mass or dispersion is negative, a concentration not above 0, or a redshift out of range.
 
     Notes
     -----
-    Within the Einstein radius the mean convergence is 1. That of an NFW halo grows without bound towards its centre, so
-    even a light halo has an Einstein radius, if a tiny one.
+    The mean convergence within the Einstein radius is 1. That of an NFW halo diverges towards its centre, so even a
+    low-mass halo has a tiny Einstein radius.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def nfw_einstein_radius(
     angle, deflection, galaxy = np.broadcast_arrays(angle, deflection, galaxy)
     radius = _ring(angle, deflection, galaxy)
     known = np.isfinite(angle) & np.isfinite(deflection)
-    # Without mass, or at a distance of 0, the halo has no ring and the galaxy is alone.
+    # Without mass, or at a distance of 0, the halo has no Einstein ring, and only the galaxy counts.
     unknown = np.isnan(mass * concentration * efficiency)
     return np.asarray(np.where(known, radius, np.where(unknown, np.nan, galaxy)))
 
@@ -154,16 +154,16 @@ def nfw_einstein_radius(
 def halo_scales(
     mass: FloatArray, concentration: FloatArray, lens_redshift: ArrayLike, efficiency: FloatArray | float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the scale radius of an NFW halo and its deflection, ``4 kappa_s r_s``, both in arcsec.
+    """Return the scale radius of an NFW halo and its deflection scale, ``4 kappa_s r_s``, both in arcsec.
 
-    The arguments are those of `nfw_einstein_radius`, with the lensing efficiency of the source; they broadcast. Both
-    are infinite or NaN at a redshift of 0, and the deflection is NaN for a mass of 0.
+    The arguments are those of `nfw_einstein_radius`, with the lensing efficiency of the source; they are broadcast.
+    Both results are infinite or NaN at a redshift of 0, and the deflection is NaN for a mass of 0.
     """
     redshift = np.asarray(lens_redshift, dtype=np.float64)
     distance = _comoving("lens_redshift", redshift) / (1.0 + redshift)  # Mpc
     scale = np.cbrt(3.0 * mass / (800.0 * np.pi * critical_density(redshift))) / concentration  # Mpc
     norm = np.log1p(concentration) - concentration / (1.0 + concentration)
-    # An angle times the distance: 4 G M / (c^2 r_s m(c)) D_ls / D_s.
+    # Angle times distance: 4 G M / (c^2 r_s m(c)) D_ls / D_s.
     bend = 4.0 * _GRAVITY * mass * efficiency / (_LIGHT_SPEED**2 * norm)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(scale / distance / _ARCSEC), np.asarray(bend / scale / _ARCSEC)
@@ -175,12 +175,12 @@ def critical_density(redshift: FloatArray) -> FloatArray:
 
 
 def expansion(redshift: FloatArray) -> FloatArray:
-    """Return the square of the expansion rate over that of today, ``(H(z) / H0)^2``."""
+    """Return the square of the expansion rate relative to today, ``(H(z) / H0)^2``."""
     return np.asarray(OMEGA_M * (1.0 + redshift) ** 3 + 1.0 - OMEGA_M)
 
 
 def growth(redshift: FloatArray) -> FloatArray:
-    """Return the linear growth factor, 1 today (Carroll, Press & Turner 1992, ARA&A 30, 499, equation 29)."""
+    """Return the linear growth factor, normalised to 1 today (Carroll, Press & Turner 1992, ARA&A 30, 499, eq. 29)."""
     matter = np.append(OMEGA_M * (1.0 + redshift).ravel() ** 3 / expansion(redshift).ravel(), OMEGA_M)
     vacuum = 1.0 - matter
     factor = matter / (matter ** (4.0 / 7.0) - vacuum + (1.0 + matter / 2.0) * (1.0 + vacuum / 70.0))
@@ -194,7 +194,7 @@ def _ring(scale: FloatArray, halo: FloatArray, galaxy: FloatArray) -> FloatArray
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
         x = np.exp(middle)
-        # The deflection over the radius falls with the radius.
+        # The ratio of the deflection to the radius decreases with the radius.
         inside = halo * nfw_shape(x) + galaxy > x * scale
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     radius = np.exp(0.5 * (low + high)) * scale

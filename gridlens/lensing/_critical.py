@@ -1,4 +1,4 @@
-"""Critical curves, caustics and Einstein radii: where the eigenvalues of the lens equation's Jacobian are 0."""
+"""Critical curves, caustics and Einstein radii, from zeros of the eigenvalues of the lens equation's Jacobian."""
 
 import math
 from typing import Literal, get_args
@@ -14,7 +14,7 @@ __all__ = ["CurveKind", "caustics", "critical_curves", "einstein_radius"]
 FloatArray = NDArray[np.float64]
 CurveKind = Literal["tangential", "radial"]
 
-# Cells across the window where no step is given, and bisections that place a point on its cell's edge.
+# Default number of cells across the window, and number of bisections that locate a point on the edge of its cell.
 _CELLS = 160
 _HALVINGS = 40
 
@@ -32,28 +32,28 @@ def critical_curves(
     Parameters
     ----------
     mass : MassModel
-        The lens.
+        The mass model of the lens.
     half_width : float
         Half the side of the window, arcsec, above 0.
     centre : tuple of float, default=(0.0, 0.0)
-        Of the window, arcsec.
+        Centre of the window, arcsec.
     step : float, default=None
-        Spacing of the grid that the curves are looked for on, arcsec, above 0. A curve smaller than this, such as that
-        of a light cluster member, may be missed. None takes an 80th of `half_width`.
+        Spacing of the grid for the search, arcsec, above 0. A curve smaller than this, such as that of a low-mass
+        cluster member, may be missed. If None, an 80th of `half_width` is used.
     kind : {"tangential", "radial"}, default="tangential"
-        Which eigenvalue of the Jacobian is 0: ``1 - kappa - gamma`` or ``1 - kappa + gamma``.
+        Eigenvalue of the Jacobian that is 0: ``1 - kappa - gamma`` or ``1 - kappa + gamma``.
 
     Returns
     -------
     list of ndarray of shape (k, 2)
-        Points x, y of each closed curve in their order along it, arcsec, the curve around the largest area first.
-        Points lie on the curve to 1e-9 arcsec, one or two in each cell that it crosses; the first is not repeated.
-        Empty where there is no curve: a singular isothermal profile has no radial one.
+        Points x, y along each closed curve, arcsec, starting with the curve of the largest area. Points lie on the
+        curve to 1e-9 arcsec, one or two in each cell that it crosses; the first is not repeated. Empty if there is no
+        curve: a singular isothermal profile has no radial one.
 
     Raises
     ------
     ValueError
-        A parameter is out of range, a curve leaves the window, or the only curves are smaller than `step`.
+        If a parameter is out of range, a curve leaves the window, or the only curves are smaller than `step`.
 
     See Also
     --------
@@ -78,24 +78,25 @@ def critical_curves(
     if inside[[0, -1]].any() or inside[:, [0, -1]].any():
         raise ValueError(
             f"The 'half_width' parameter must be large enough for the critical curves. Got {half_width!r} instead: "
-            "a curve leaves the window. Take a larger one."
+            "a curve leaves the window. Use a larger one."
         )
     loops = _loops(inside)
     if kind == "tangential" and not loops and _has_small_curve(mass, half_width, centre):
         raise ValueError(
             "The 'step' parameter must be smaller than the critical curve. "
-            f"Got {2.0 * half_width / cells:g} arcsec instead: no point of the grid lies inside. "
-            "Take a smaller step or window."
+            f"Got {2.0 * half_width / cells:g} arcsec instead: no point of the grid lies inside it. "
+            "Use a smaller step or window."
         )
     curves = [_on_edges(mass, which, x, y, loop) for loop in loops]
     return sorted(curves, key=_area, reverse=True)
 
 
 def caustics(mass: MassModel, curves: list[FloatArray]) -> list[FloatArray]:
-    """Return the caustics (k, 2), arcsec in the source plane, of critical curves in their order.
+    """Return the caustics (k, 2) of critical curves, arcsec in the source plane, in the same order.
 
     A source that crosses a caustic gains or loses two images. A singular isothermal profile also has a cut, the image
-    of a tiny circle around its centre, across which a single image appears; it belongs to no critical curve.
+    of an infinitesimal circle around its centre, across which a single image appears; it does not belong to a critical
+    curve.
 
     Examples
     --------
@@ -109,9 +110,9 @@ def caustics(mass: MassModel, curves: list[FloatArray]) -> list[FloatArray]:
 def einstein_radius(
     mass: MassModel, half_width: float, *, centre: tuple[float, float] = (0.0, 0.0), step: float | None = None
 ) -> float:
-    """Return the radius of the circle whose area is that within the largest tangential critical curve.
+    """Return the radius of the circle with the area of the largest tangential critical curve.
 
-    Parameters and errors as in `critical_curves`; arcsec, 0 where no curve is found.
+    Parameters and errors are as in `critical_curves`. The radius is in arcsec, 0 if there is no curve.
 
     Examples
     --------
@@ -124,7 +125,7 @@ def einstein_radius(
 
 
 def _has_small_curve(mass: MassModel, half_width: float, centre: tuple[float, float]) -> bool:
-    """Return whether the centre of a component in the window lies inside a tangential critical curve."""
+    """Return whether the centre of a component in the window is inside a tangential critical curve."""
     for component in mass.components:
         offset = max(abs(component.x - centre[0]), abs(component.y - centre[1]))
         if offset < half_width and mass.eigenvalues(component.x, component.y)[0] < 0.0:
@@ -133,16 +134,16 @@ def _has_small_curve(mass: MassModel, half_width: float, centre: tuple[float, fl
 
 
 def _area(curve: FloatArray) -> float:
-    """Area of a polygon."""
+    """Return the area of a polygon."""
     x, y = (curve - curve.mean(axis=0)).T
     return 0.5 * abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
 
 
 def _loops(inside: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Follow the border between the grid's points inside and outside: loops of edges, (k, 4) rows (j, i, dj, di).
+    """Trace the border between grid points inside and outside: loops of edges, (k, 4) rows (j, i, dj, di).
 
-    Each row is a point inside and the step to its neighbour outside. The walk keeps the inside to its left and turns
-    around an inside point until its next neighbour is inside too, so that a curve never crosses itself.
+    Each row has a point inside and the step to its neighbour outside. The walk keeps the inside to its left and turns
+    around an inside point until the next neighbour is inside too, so that a curve never crosses itself.
     """
     turns = ((0, 1), (1, 0), (0, -1), (-1, 0))
     waiting = {
@@ -173,7 +174,7 @@ def _loops(inside: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
 
 
 def _on_edges(mass: MassModel, which: int, x: FloatArray, y: FloatArray, loop: NDArray[np.intp]) -> FloatArray:
-    """Place a point on each edge of a loop where the eigenvalue is 0, by bisection."""
+    """Locate the zero of the eigenvalue on each edge of a loop by bisection."""
     j, i, dj, di = loop.T
     start = np.array([x[j, i], y[j, i]])
     step = np.array([x[j + dj, i + di], y[j + dj, i + di]]) - start

@@ -1,4 +1,4 @@
-"""Cored steep ellipsoids whose sum is an elliptical NFW profile: Oguri 2021, PASP 133, 074504, table 1.
+"""Cored steep ellipsoids that add up to an elliptical NFW profile: Oguri 2021, PASP 133, 074504, table 1.
 
 Each has the convergence ``A / (2 (s^2 + xi^2)^1.5)`` at the elliptical radius ``xi``, and a deflection in closed form.
 The sum follows the convergence of an NFW profile to 1e-4 between 1e-6 and 1e3 scale radii.

@@ -1,4 +1,4 @@
-"""Einstein radii that clusters can be expected to have: distributions, not numbers."""
+"""Distributions of the Einstein radii that are expected for clusters."""
 
 import itertools
 from functools import lru_cache
@@ -17,22 +17,22 @@ __all__ = ["draw_einstein_radius", "einstein_radius_distribution"]
 
 FloatArray = NDArray[np.float64]
 
-# Bhattacharya et al. 2013, ApJ 766, 32: a third, for all halos.
+# Bhattacharya et al. 2013, ApJ 766, 32: a scatter of one third, for all halos.
 _CONCENTRATION_SCATTER = 0.33  # of the natural logarithm
 _BCG_DISPERSIONS = (250.0, 350.0)  # km/s
 _SOURCE_REDSHIFT = 2.0
 _LARGE = 10.0  # arcsec
 _QUANTILES = (0.16, 0.5, 0.84)
 _COLUMNS = ("theta_e_p16", "theta_e_p50", "theta_e_p84", "p_theta_e_gt_10")
-# The halos of the table: 11 concentrations, as standard normal deviates, times three galaxies of a Gauss-Legendre
+# Halos of the table: 11 concentrations, as standard normal deviates, times three galaxies of a Gauss-Legendre
 # quadrature.
 _DEVIATES = np.repeat(np.linspace(-3.0, 3.0, 11), 3)
 _DISPERSIONS = np.tile(300.0 + 50.0 * np.sqrt(0.6) * np.array([-1.0, 0.0, 1.0]), 11)
 _WEIGHTS = np.exp(-0.5 * _DEVIATES**2) * np.tile([5.0, 8.0, 5.0], 11)
 _WEIGHTS /= _WEIGHTS.sum()
-# Probabilities as standard normal deviates stop here, where the table ends.
+# Limit of probabilities as standard normal deviates, at the end of the table.
 _FARTHEST = 8.0
-# Rows that are looked up at a time.
+# Number of rows that are interpolated at a time.
 _BATCH = 65536
 
 
@@ -45,39 +45,39 @@ def einstein_radius_distribution(
     log_mass: ArrayLike | None = None,
     source_redshift: ArrayLike = _SOURCE_REDSHIFT,
 ) -> pd.DataFrame:
-    """Return the distribution of the Einstein radius that each cluster's mass proxy allows.
+    """Return the distribution of the Einstein radius of each cluster, given its mass proxies.
 
-    The mass comes from the best proxy that a cluster has, in the order `log_mass`, `log_xray_luminosity`, `richness`,
-    `velocity_dispersion`. A proxy is unknown where it is NaN, or where it gives a mass that is not that of a group
-    or a cluster (M200c from 1e13 to 1e16 solar masses).
+    The mass comes from the first available proxy in the order `log_mass`, `log_xray_luminosity`, `richness`,
+    `velocity_dispersion`. A proxy is unavailable where it is NaN, or where its mass is not that of a group or a cluster
+    (M200c from 1e13 to 1e16 solar masses).
 
     Parameters
     ----------
     redshift : array-like of shape (n,) or float
-        Of the cluster; NaN where unknown. The distribution is known from 0.01 to 3.
+        Redshift of the cluster; NaN where unknown. The distribution is known from 0.01 to 3.
     richness : array-like of shape (n,) or float, optional
-        Of redMaPPer.
+        redMaPPer richness.
     log_xray_luminosity : array-like of shape (n,) or float, optional
-        log10 erg/s, 0.1 to 2.4 keV, within R500.
+        log10 of the luminosity in erg/s, 0.1 to 2.4 keV, within R500.
     velocity_dispersion : array-like of shape (n,) or float, optional
-        Of the cluster's galaxies along the line of sight, km/s.
+        Velocity dispersion of the cluster's galaxies along the line of sight, km/s.
     log_mass : array-like of shape (n,) or float, optional
         log10 of M200c in solar masses.
     source_redshift : array-like of shape (n,) or float, default=2.0
-        From 0 to 20. All arguments broadcast against each other.
+        From 0 to 20. All arguments are broadcast.
 
     Returns
     -------
     DataFrame of n rows
         `theta_e_p16`, `theta_e_p50`, `theta_e_p84` : float64, percentiles of the Einstein radius, arcsec;
-        `p_theta_e_gt_10` : float64, probability that it is above 10 arcsec; `proxy` : str, name of the argument that
-        gave the mass. A source that is not behind the cluster has radii and a probability of 0. A row without a
+        `p_theta_e_gt_10` : float64, probability of a radius above 10 arcsec; `proxy` : str, name of the argument that
+        determines the mass. A source that is not behind the cluster has radii and a probability of 0. A row without a
         redshift or a proxy has NaN, and "" as its proxy. The index counts from 0.
 
     Raises
     ------
     ValueError
-        An argument is not of at most one dimension, or a source redshift is out of range.
+        If an argument has more than one dimension, or a source redshift is out of range.
 
     See Also
     --------
@@ -85,8 +85,9 @@ def einstein_radius_distribution(
 
     Notes
     -----
-    The lens is a round NFW halo with a singular isothermal galaxy of 250 to 350 km/s, drawn evenly, in its centre. The
-    halo's concentration scatters by 0.33 in ln c about that of Bhattacharya et al. [1]_. Masses are log-normal:
+    The lens is a round NFW halo with a singular isothermal galaxy at its centre, whose velocity dispersion is uniform
+    between 250 and 350 km/s. The concentration of the halo scatters by 0.33 in ln c about that of Bhattacharya et al.
+    [1]_. Masses are log-normal:
 
     ======================= ======================================================== ==========================
     proxy                   relation                                                 scatter in ln M200c
@@ -97,10 +98,10 @@ def einstein_radius_distribution(
     `velocity_dispersion`   Munari et al. [6]_, galaxies                             0.35 [7]_
     ======================= ======================================================== ==========================
 
-    Errors of the measurement are not included, apart from the Poisson noise of the richness, nor are neighbouring
-    masses and the shapes of halos: real radii scatter somewhat more. Radii and probabilities are interpolated in a
-    table, which is computed at the first call in a fraction of a second. Radii are accurate to 4 %, and to 10 % for a
-    source so near that its lensing efficiency is below 0.05.
+    Measurement errors are not included, except for the Poisson noise of the richness, nor are neighbouring masses and
+    the shapes of halos: real radii scatter somewhat more. Radii and probabilities are interpolated in a table, which is
+    computed in a fraction of a second at the first call. Radii are accurate to 4 %, and to 10 % for a source so near
+    that its lensing efficiency is below 0.05.
 
     References
     ----------
@@ -130,7 +131,7 @@ def einstein_radius_distribution(
     )
     if redshift.ndim > 1:
         raise ValueError(
-            f"The arguments must be numbers or arrays of one dimension. Got arrays of shape {redshift.shape} instead."
+            f"The arguments must be numbers or one-dimensional arrays. Got arrays of shape {redshift.shape} instead."
         )
     redshift, source = np.atleast_1d(redshift), np.atleast_1d(source)
     found = masses(redshift, {name: np.atleast_1d(values) for name, values in known.items()})
@@ -142,7 +143,7 @@ def einstein_radius_distribution(
         some = rows[part]
         table[some] = _looked_up(redshift[some], efficiency[part], found.log_mass[some], found.scatter[some])
     frame = pd.DataFrame(table, columns=list(_COLUMNS))
-    # The place -1, of no proxy, is the last one.
+    # The index -1, for no proxy, selects the last element.
     frame["proxy"] = np.array([*PROXIES, ""], dtype=object)[np.where(np.isnan(table[:, 0]), -1, found.proxy)]
     return frame
 
@@ -157,27 +158,27 @@ def draw_einstein_radius(
     log_mass: ArrayLike | None = None,
     source_redshift: ArrayLike = _SOURCE_REDSHIFT,
 ) -> FloatArray:
-    """Draw an Einstein radius for each cluster, as `einstein_radius_distribution` has them.
+    """Draw an Einstein radius for each cluster from the distributions of `einstein_radius_distribution`.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Gives three numbers for each cluster, with or without a proxy.
+        Random generator; three numbers are drawn for each cluster, with or without a proxy.
     redshift : array-like of float
-        Of any shape. Repeat a cluster's redshift to draw from it more than once.
+        Redshift of any shape. Repeat the redshift of a cluster to draw from it more than once.
     richness, log_xray_luminosity, velocity_dispersion, log_mass, source_redshift
-        As in `einstein_radius_distribution`; all arguments broadcast against each other.
+        As in `einstein_radius_distribution`; all arguments are broadcast.
 
     Returns
     -------
     ndarray of float64
-        Arcsec, of the arguments' common shape; 0 for a source that is not behind the cluster, NaN where the redshift
-        or the mass is unknown.
+        Einstein radius, arcsec, in the common shape of the arguments; 0 for a source that is not behind the cluster,
+        NaN where the redshift or the mass is unknown.
 
     Raises
     ------
     ValueError
-        A source redshift is out of range.
+        If a source redshift is out of range.
 
     Examples
     --------
@@ -229,7 +230,7 @@ class _Table(NamedTuple):
 
 
 def _looked_up(redshift: FloatArray, efficiency: FloatArray, log_mass: FloatArray, scatter: FloatArray) -> FloatArray:
-    """Return the four columns of numbers of clusters with known masses, (n, 4)."""
+    """Interpolate the four columns for clusters with known masses, (n, 4)."""
     table = _table()
     behind = efficiency > 0.0
     least = np.exp(table.axes[1][0])
@@ -242,14 +243,14 @@ def _looked_up(redshift: FloatArray, efficiency: FloatArray, log_mass: FloatArra
             weight *= weights[axis] if side else 1.0 - weights[axis]
         place = tuple(corners[axis] + side for axis, side in enumerate(corner))
         found += weight[:, None] * table.values[place]
-    # Just in front of its source, a cluster's radii are proportional to the efficiency at most.
+    # Just in front of its source, the radii of a cluster are at most proportional to the efficiency.
     found[:, :3] = np.exp(found[:, :3]) * np.minimum(efficiency / least, 1.0)[:, None]
     found[:, 3] = np.where(behind, special.ndtr(found[:, 3]), 0.0)
     return found
 
 
 def _cell(axis: FloatArray, points: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
-    """Return the cell of an axis that each point is in, or the nearest one, and where in it, from 0 to 1."""
+    """Return the cell of an axis that contains each point, or the nearest one, and the position in it, from 0 to 1."""
     cell = np.clip(np.searchsorted(axis, points, side="right") - 1, 0, len(axis) - 2)
     return cell, np.clip((points - axis[cell]) / (axis[cell + 1] - axis[cell]), 0.0, 1.0)
 
@@ -258,8 +259,9 @@ def _cell(axis: FloatArray, points: FloatArray) -> tuple[NDArray[np.intp], Float
 def _table() -> _Table:
     """Compute the distributions.
 
-    A radius above t needs a mean convergence above 1 within t, hence a mass above one that depends on the redshift, the
-    efficiency, the concentration and the galaxy. The probability that a log-normal mass is above it is in closed form.
+    A radius above t requires a mean convergence above 1 within t, and therefore a mass above a limit that depends on
+    the redshift, the efficiency, the concentration and the galaxy. The probability that a log-normal mass exceeds it
+    has a closed form.
     """
     redshifts = np.array([0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.36, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0])
     efficiencies = np.array([0.03, 0.06, 0.11, 0.18, 0.26, 0.36, 0.48, 0.6, 0.72, 0.85, 1.0])
@@ -283,12 +285,12 @@ def _table() -> _Table:
 
 
 def _needed_masses(redshift: float, efficiencies: FloatArray, radii: FloatArray) -> FloatArray:
-    """Return the log10 of the masses whose Einstein radii are `radii`, (efficiency, radius, halo).
+    """Return the log10 of the masses with the Einstein radii `radii`, (efficiency, radius, halo).
 
-    A mass is -inf where the galaxy alone has the radius, and inf where no cluster has it.
+    A mass is -inf where the galaxy alone has the radius, and inf where no cluster reaches it.
     """
     log_masses = np.linspace(11.0, 18.0, 57)
-    galaxies = sis_einstein_radius(_DISPERSIONS, 0.0, _SOURCE_REDSHIFT)  # of an efficiency of 1
+    galaxies = sis_einstein_radius(_DISPERSIONS, 0.0, _SOURCE_REDSHIFT)  # for an efficiency of 1
     halos = concentration(log_masses, np.array([redshift]))[:, None] * np.exp(_CONCENTRATION_SCATTER * _DEVIATES)
     scale, deflection = halo_scales(10.0 ** log_masses[:, None], halos, redshift, 1.0)
     bent = deflection * nfw_shape(radii[:, None, None] / scale)

@@ -12,16 +12,17 @@ __all__ = ["PointImages", "image_positions"]
 
 FloatArray = NDArray[np.float64]
 
-# Cells across the window at first; those on a critical curve or near a component's centre are halved so many times.
+# Initial number of cells across the window, and number of times that cells on a critical curve or near a centre are
+# halved.
 _CELLS, _LEVELS = 64, 7
-# How far outside a triangle, in barycentric coordinates, the source may lie: its sides are bent in truth.
+# Tolerance in barycentric coordinates for a source outside a triangle, whose sides are actually curved.
 _SLACK = 0.3
-# A place whose ray passes the source this closely, arcsec, is an image; a start that comes to none is given up.
+# A position whose ray passes this close to the source, arcsec, is an image; starts that do not converge are dropped.
 _ACCURACY, _NEWTON_STEPS = 1e-8, 40
 
 
 class PointImages(NamedTuple):
-    """Images of one point source, the brightest first."""
+    """Images of a point source, the brightest first."""
 
     x: FloatArray
     """(k,) arcsec"""
@@ -45,33 +46,33 @@ def image_positions(
     Parameters
     ----------
     mass : MassModel
-        The lens.
+        The mass model of the lens.
     x, y : float
         Unlensed position of the source, arcsec.
     half_width : float
         Half the side of the window, arcsec, above 0. Images outside are not found.
     centre : tuple of float, default=(0.0, 0.0)
-        Of the window, arcsec.
+        Centre of the window, arcsec.
     min_magnification : float, default=1e-3
-        Images whose absolute magnification is lower are left out: those in the centre of a singular or nearly singular
-        profile, which cannot be seen. 0 or more.
+        Images with a lower absolute magnification are left out: those at the centre of a singular or nearly singular
+        profile, which are unobservable. 0 or more.
 
     Returns
     -------
     PointImages
-        Positions fulfil the lens equation to 1e-8 arcsec. Arrays are empty where the window holds no image.
+        Positions satisfy the lens equation to 1e-8 arcsec. Arrays are empty if there is no image in the window.
 
     Raises
     ------
     ValueError
-        A parameter is out of range or not finite.
+        If a parameter is out of range or not finite.
 
     Notes
     -----
-    The plane is cut into triangles, finer near critical curves and the centres of components; a triangle around the
-    source in the source plane holds an image, which Newton's method refines. A source on a caustic has two images that
-    merge into one of infinite magnification: none, one or both may be found. Images closer together than a 16,000th
-    of the window's side may be missed.
+    The plane is divided into triangles, finer near critical curves and the centres of components; a triangle around the
+    source in the source plane contains an image, which Newton's method refines. A source on a caustic has two images
+    that merge into one of infinite magnification: none, one or both may be found. Images closer together than a
+    16,000th of the side of the window may be missed.
 
     Examples
     --------
@@ -97,7 +98,7 @@ def image_positions(
 def _starts(
     mass: MassModel, source: FloatArray, half_width: float, centre: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the middles (k, 2) and sizes (k,) of the cells that hold an image."""
+    """Return the centres (k, 2) and sizes (k,) of the cells that contain an image."""
     size = 2.0 * half_width / _CELLS
     axis = (np.arange(_CELLS) + 0.5) * size - half_width
     cells = np.column_stack([part.ravel() for part in np.meshgrid(axis + centre[0], axis + centre[1])])
@@ -107,7 +108,7 @@ def _starts(
     for level in range(_LEVELS + 1):
         points = cells[:, None, :] + size * corners
         beta = np.stack(mass.trace(points[..., 0], points[..., 1]), axis=-1) - source
-        # The cell's four triangles around its middle: some are mirrored where a critical curve crosses it.
+        # The four triangles of the cell around its centre; some are mirrored where a critical curve crosses it.
         spokes = beta[:, :4] - beta[:, 4:]
         mirrored = _cross(spokes, np.roll(spokes, -1, axis=1)) < 0.0
         fine = mirrored.any(axis=1) & ~mirrored.all(axis=1)
@@ -124,7 +125,7 @@ def _starts(
 
 
 def _holds(beta: FloatArray, triangle: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """Return whether the triangles of three of the corners `beta` (k, 5, 2) hold the origin, or nearly."""
+    """Return whether the triangles of three of the corners `beta` (k, 5, 2) contain the origin within the tolerance."""
     a, b, c = (beta[:, corner] for corner in triangle)
     with np.errstate(divide="ignore", invalid="ignore"):
         area = _cross(b - a, c - a)
@@ -137,7 +138,7 @@ def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _newton(mass: MassModel, place: FloatArray, size: FloatArray, source: FloatArray) -> FloatArray:
-    """Refine the places (k, 2) of images, each by steps of half its cell at most; return those that are images."""
+    """Refine the positions (k, 2) of images in steps of at most half of their cell; return those that converge."""
     found = []
     for _ in range(_NEWTON_STEPS):
         offset = source - np.stack(mass.trace(*place.T), axis=-1)
@@ -159,7 +160,7 @@ def _newton(mass: MassModel, place: FloatArray, size: FloatArray, source: FloatA
 
 
 def _distinct(place: FloatArray, tolerance: float) -> FloatArray:
-    """Return the places (k, 2) without those within `tolerance` of an earlier one."""
+    """Return the positions (k, 2) without those within `tolerance` of an earlier one."""
     kept = np.empty((0, 2))
     for point in place:
         if not (np.hypot(*(kept - point).T) < tolerance).any():

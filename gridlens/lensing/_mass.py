@@ -1,4 +1,4 @@
-"""Mass models: components with their parameters, and the sum of them as a lens."""
+"""Mass models: components with their parameters, and their sum as a lens."""
 
 import math
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ __all__ = ["DPIE", "NFW", "SIE", "ExternalShear", "MassComponent", "MassModel"]
 
 FloatArray = NDArray[np.float64]
 
-# A smaller core, arcsec, counts as this: the values at a singular centre stay finite.
+# Lower limit of a core, arcsec, which keeps the values at a singular centre finite.
 _SMALLEST_CORE = 1e-9
 
 
@@ -22,7 +22,7 @@ def _check_shape(axis_ratio: float, angle: float, x: float, y: float) -> None:
     if not 0.0 < axis_ratio <= 1.0:
         raise ValueError(
             "The 'axis_ratio' parameter must be above 0 and at most 1, the minor over the major axis. "
-            f"Got {axis_ratio!r} instead. Turn 'angle' by pi / 2 if the axes are exchanged."
+            f"Got {axis_ratio!r} instead. If the axes are exchanged, change 'angle' by pi / 2."
         )
     for name, value in (("angle", angle), ("x", x), ("y", y)):
         check_number(name, value, "a finite number", True)
@@ -30,25 +30,25 @@ def _check_shape(axis_ratio: float, angle: float, x: float, y: float) -> None:
 
 @dataclass(frozen=True)
 class SIE:
-    """An isothermal ellipsoid, singular or with a core.
+    """Isothermal ellipsoid, singular or with a core.
 
     Parameters
     ----------
     strength : float
-        Einstein radius without core, arcsec, 0 or more.
+        Einstein radius without a core, arcsec, 0 or more.
     x, y : float, default=0.0
         Centre, arcsec.
     axis_ratio : float, default=1.0
         Minor over major axis of the convergence, above 0 and at most 1.
     angle : float, default=0.0
-        Of the major axis from the x axis towards the y axis, rad.
+        Angle of the major axis from the x axis towards the y axis, rad.
     core : float, default=0.0
-        Core radius, arcsec, 0 or more. One below 1e-9 counts as 1e-9.
+        Core radius, arcsec, 0 or more. Values below 1e-9 count as 1e-9.
 
     Raises
     ------
     ValueError
-        A parameter is out of range or not finite.
+        If a parameter is out of range or not finite.
 
     Notes
     -----
@@ -83,25 +83,25 @@ class SIE:
 
 @dataclass(frozen=True)
 class DPIE:
-    """A dual pseudo-isothermal ellipsoid: isothermal between a core and a cut radius, finite in mass.
+    """Dual pseudo-isothermal ellipsoid: isothermal between a core and a cut radius, with finite mass.
 
     Parameters
     ----------
     strength : float
-        Einstein radius of the isothermal part, arcsec, 0 or more: the one without core and cut.
+        Einstein radius of the isothermal part without core and cut, arcsec, 0 or more.
     core, cut : float
-        Core and cut radius, arcsec; 0 or more, and `cut` is larger than `core`. A core below 1e-9 counts as 1e-9.
+        Core and cut radius, arcsec; 0 or more, with `cut` larger than `core`. A core below 1e-9 counts as 1e-9.
     x, y : float, default=0.0
         Centre, arcsec.
     axis_ratio : float, default=1.0
         Minor over major axis of the convergence, above 0 and at most 1.
     angle : float, default=0.0
-        Of the major axis from the x axis towards the y axis, rad.
+        Angle of the major axis from the x axis towards the y axis, rad.
 
     Raises
     ------
     ValueError
-        A parameter is out of range or not finite.
+        If a parameter is out of range or not finite.
 
     Notes
     -----
@@ -138,31 +138,31 @@ class DPIE:
 
 @dataclass(frozen=True)
 class NFW:
-    """An elliptical NFW halo.
+    """Elliptical NFW halo.
 
     Parameters
     ----------
     kappa_s : float
-        ``rho_s r_s / Sigma_crit``, 0 or more. The convergence at the scale radius of a round halo is 2/3 of it.
+        ``rho_s r_s / Sigma_crit``, 0 or more. The convergence at the scale radius of a round halo is 2/3 of this value.
     scale_radius : float
-        Arcsec, above 0.
+        Scale radius, arcsec, above 0.
     x, y : float, default=0.0
         Centre, arcsec.
     axis_ratio : float, default=1.0
         Minor over major axis of the convergence, above 0 and at most 1.
     angle : float, default=0.0
-        Of the major axis from the x axis towards the y axis, rad.
+        Angle of the major axis from the x axis towards the y axis, rad.
 
     Raises
     ------
     ValueError
-        A parameter is out of range or not finite.
+        If a parameter is out of range or not finite.
 
     Notes
     -----
-    The ellipticity is that of the convergence, not of the potential, which would give dumbbell-shaped isodensity
-    contours below an axis ratio of about 0.7. The profile is the sum of 44 cored steep ellipsoids of Oguri 2021, PASP
-    133, 074504, which follows the convergence to 1e-4 between 1e-6 and 1e3 scale radii. The radius is the one of
+    The ellipticity is that of the convergence. An elliptical potential would give dumbbell-shaped isodensity contours
+    below an axis ratio of about 0.7. The profile is the sum of the 44 cored steep ellipsoids of Oguri 2021, PASP 133,
+    074504, which follows the convergence to 1e-4 between 1e-6 and 1e3 scale radii. The elliptical radius is that of
     `SIE`.
 
     Examples
@@ -196,7 +196,7 @@ class NFW:
         axis_ratio: float = 1.0,
         angle: float = 0.0,
     ) -> "NFW":
-        """Return the halo whose Einstein radius is `theta_e` arcsec where it is round; the rest as for the class."""
+        """Return the halo whose Einstein radius would be `theta_e` arcsec if it were round."""
         check_number("theta_e", theta_e, "above 0", theta_e > 0.0)
         check_number("scale_radius", scale_radius, "above 0", scale_radius > 0.0)
         kappa_s = theta_e / (4.0 * scale_radius * float(nfw_shape(theta_e / scale_radius)))
@@ -209,21 +209,21 @@ class NFW:
 
 @dataclass(frozen=True)
 class ExternalShear:
-    """A constant shear, as of masses far outside the field.
+    """Constant shear, as from masses far outside the field.
 
     Parameters
     ----------
     gamma : float
-        Size, 0 or more.
+        Shear amplitude, 0 or more.
     angle : float
         Direction along which images are stretched, from the x axis towards the y axis, rad.
     x, y : float, default=0.0
-        Point that it does not deflect, arcsec.
+        Point without deflection, arcsec.
 
     Raises
     ------
     ValueError
-        A parameter is out of range or not finite.
+        If a parameter is out of range or not finite.
 
     Examples
     --------
@@ -250,9 +250,9 @@ MassComponent = SIE | DPIE | NFW | ExternalShear
 
 
 def nfw_shape(x: ArrayLike) -> FloatArray:
-    """Return the deflection of a round NFW halo over ``4 kappa_s r_s``, at `x` scale radii, above 0.
+    """Return the deflection of a round NFW halo divided by ``4 kappa_s r_s``, at `x` scale radii, above 0.
 
-    ``(ln(x / 2) + F(x)) / x`` of Bartelmann 1996, A&A 313, 697; of any shape, float64.
+    This is ``(ln(x / 2) + F(x)) / x`` of Bartelmann 1996, A&A 313, 697; of any shape, float64.
     """
     x = np.asarray(x, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -260,7 +260,7 @@ def nfw_shape(x: ArrayLike) -> FloatArray:
         inside = np.arccosh(1.0 / inner) / np.sqrt(1.0 - inner**2)
         outside = np.arccos(1.0 / outer) / np.sqrt(outer**2 - 1.0)
         shape = (np.log(0.5 * x) + np.where(x < 1.0, inside, outside)) / x
-        # Series where the terms cancel, at the centre, and where F is 0 / 0, at the scale radius.
+        # Use series at the centre, where the terms cancel, and at the scale radius, where F is 0 / 0.
         log = np.log(2.0 / x)
         centre = x * (0.5 * log - 0.25 + x**2 * (0.375 * log - 7.0 / 32.0))
         middle = (np.log(0.5 * x) + 1.0 - 2.0 / 3.0 * (x - 1.0)) / x
@@ -268,17 +268,17 @@ def nfw_shape(x: ArrayLike) -> FloatArray:
 
 
 class MassModel:
-    """A lens: the sum of mass components, for a source at the redshift that their strengths are quoted for.
+    """Sum of mass components as a lens, for a source at the redshift that their strengths refer to.
 
-    Positions are in arcsec, in any frame that is the same for all components; deflections are reduced ones, arcsec,
-    and the convergence is the surface density over the critical one. The methods take arrays of any shape, or numbers,
-    that broadcast against each other, and return float64 arrays of that shape; a coordinate that is NaN gives NaN, an
-    empty array an empty one. Nothing is NaN at the centre of a component.
+    Positions are in arcsec, in a common frame of all components; deflections are reduced ones, arcsec, and the
+    convergence is the surface density relative to the critical one. The methods take numbers or arrays of any shape,
+    which are broadcast, and return float64 arrays of that shape; NaN coordinates give NaN, and empty arrays empty ones.
+    The values at the centre of a component are finite.
 
     Parameters
     ----------
     components : iterable of SIE, DPIE, NFW or ExternalShear
-        May be empty: no lens, every deflection 0.
+        Components; may be empty, for no lens, with zero deflection.
 
     Attributes
     ----------
@@ -288,7 +288,7 @@ class MassModel:
     Raises
     ------
     TypeError
-        A component is of another kind.
+        If a component is of another type.
 
     Examples
     --------
@@ -304,7 +304,7 @@ class MassModel:
         for component in self.components:
             if not isinstance(component, MassComponent):
                 raise TypeError(
-                    "The 'components' parameter must hold SIE, DPIE, NFW and ExternalShear objects. "
+                    "The 'components' parameter must contain SIE, DPIE, NFW and ExternalShear objects. "
                     f"Got {type(component).__name__} instead."
                 )
         rows = [component._row() for component in self.components]
@@ -314,7 +314,7 @@ class MassModel:
         return f"MassModel({', '.join(map(repr, self.components))})"
 
     def scaled(self, factor: float) -> "MassModel":
-        """Return the model with all deflections times `factor`, 0 or more: a source at another redshift.
+        """Return the model with all deflections multiplied by `factor`, 0 or more, for a source at another redshift.
 
         The factor is the ratio of the two lensing efficiencies, see `lensing_efficiency`.
         """
@@ -336,12 +336,12 @@ class MassModel:
         return alpha_x.reshape(shape), alpha_y.reshape(shape)
 
     def trace(self, x: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Return the source positions, arcsec, that are seen at the image positions `x`, `y`: the lens equation."""
+        """Return the source positions, arcsec, of the image positions `x`, `y`, by the lens equation."""
         alpha_x, alpha_y = self.deflection(x, y)
         return np.asarray(np.subtract(x, alpha_x)), np.asarray(np.subtract(y, alpha_y))
 
     def convergence(self, x: ArrayLike, y: ArrayLike) -> FloatArray:
-        """Return the surface density over the critical one."""
+        """Return the surface density relative to the critical one."""
         xx, yy, _ = self.second_derivatives(x, y)
         return 0.5 * (xx + yy)
 
@@ -351,7 +351,7 @@ class MassModel:
         return 0.5 * (xx - yy), xy
 
     def magnification(self, x: ArrayLike, y: ArrayLike) -> FloatArray:
-        """Return the signed magnification of an image: negative for mirrored ones, infinite on a critical curve."""
+        """Return the signed magnification of an image, negative for mirrored ones, infinite on a critical curve."""
         xx, yy, xy = self.second_derivatives(x, y)
         with np.errstate(divide="ignore"):
             return np.asarray(1.0 / ((1.0 - xx) * (1.0 - yy) - xy * xy))
@@ -363,7 +363,7 @@ class MassModel:
         return 1.0 - kappa - gamma, 1.0 - kappa + gamma
 
     def second_derivatives(self, x: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the potential's derivatives xx, yy and xy."""
+        """Return the derivatives xx, yy and xy of the potential."""
         shape, x, y = _points(x, y)
         xx, yy, xy = np.zeros((3, x.size))
         profiles.second_derivatives(self._rows, x, y, xx, yy, xy)

@@ -1,4 +1,4 @@
-"""Masses of clusters from the quantities that catalogues hold, with their scatter, and concentrations of halos."""
+"""Masses of clusters from catalogue quantities, with their scatter, and concentrations of halos."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,9 +12,9 @@ __all__ = ["LOG_MASS_RANGE", "PROXIES", "REDSHIFT_RANGE", "Masses", "concentrati
 
 FloatArray = NDArray[np.float64]
 
-# In the order in which one is preferred to the next.
+# In order of preference.
 PROXIES = ("log_mass", "log_xray_luminosity", "richness", "velocity_dispersion")
-# Clusters and groups. A value of a proxy that gives another mass is a mark for an unknown value, or not of a cluster.
+# Clusters and groups. A proxy with another mass is a flag for an unknown value, or not of a cluster.
 LOG_MASS_RANGE = (13.0, 16.0)  # log10 of M200c in solar masses
 REDSHIFT_RANGE = (0.01, 3.0)
 # Becker & Kravtsov 2011, ApJ 740, 25: masses from weak lensing scatter by 20 % for clusters, by 30 % for groups.
@@ -29,7 +29,7 @@ _RICHNESS_SCATTER = 0.25
 _DISPERSION, _DISPERSION_SLOPE = 1177.0, 0.364
 # Saro et al. 2013, ApJ 772, 47: 30 to 40 % in mass, since halos are not round.
 _DISPERSION_SCATTER = 0.35
-# Steps from the mass within another radius to M200c; each gains a factor of ten.
+# Number of iterations from the mass within another radius to M200c; each gains a factor of ten in accuracy.
 _STEPS = 4
 
 
@@ -37,21 +37,21 @@ class Masses(NamedTuple):
     """Masses of n clusters."""
 
     log_mass: FloatArray
-    """(n,) log10 of the median of M200c, solar masses; NaN where no proxy tells it"""
+    """(n,) log10 of the median of M200c, solar masses; NaN without a proxy"""
     scatter: FloatArray
     """(n,) standard deviation of the natural logarithm of the mass"""
     proxy: NDArray[np.intp]
-    """(n,) place of the proxy in `PROXIES`, -1 where none tells the mass"""
+    """(n,) index of the proxy in `PROXIES`, -1 without one"""
 
 
 def masses(redshift: FloatArray, known: dict[str, FloatArray]) -> Masses:
-    """Return M200c from the best proxy that each cluster has.
+    """Return M200c from the preferred available proxy of each cluster.
 
     Parameters
     ----------
     redshift : ndarray of shape (n,), float64
     known : dict of str to ndarray of shape (n,), float64
-        Proxies by name, of `PROXIES`.
+        Proxies by their names in `PROXIES`.
     """
     log_mass, scatter = np.full(len(redshift), np.nan), np.full(len(redshift), np.nan)
     proxy = np.full(len(redshift), -1)
@@ -66,7 +66,7 @@ def masses(redshift: FloatArray, known: dict[str, FloatArray]) -> Masses:
 
 
 def concentration(log_mass: FloatArray, redshift: FloatArray) -> FloatArray:
-    """Return the typical c200c: Bhattacharya et al. 2013, ApJ 766, 32, all halos, table 2 and section 4.2."""
+    """Return the typical c200c from Bhattacharya et al. 2013, ApJ 766, 32, all halos, table 2 and section 4.2."""
     grown = growth(redshift)
     peak = (1.12 * (10.0**log_mass * (H0 / 100.0) / 5e13) ** 0.3 + 0.53) / grown
     return np.asarray(5.9 * grown**0.54 * peak**-0.35)
@@ -107,7 +107,7 @@ _RELATIONS = {
 
 
 def _within_200c(log_mass: FloatArray, contrast: FloatArray | float, redshift: FloatArray) -> FloatArray:
-    """Return the M200c of typical halos with a mass within the radius of a `contrast` times 200 critical densities."""
+    """Return M200c of typical halos with a mass within the radius of `contrast` times 200 critical densities."""
     found = log_mass
     for _ in range(_STEPS):
         c = concentration(np.clip(found, 10.0, 18.0), redshift)
@@ -117,12 +117,12 @@ def _within_200c(log_mass: FloatArray, contrast: FloatArray | float, redshift: F
 
 
 def _mass_within(x: FloatArray) -> FloatArray:
-    """Return the mass of an NFW halo within `x` scale radii, in units of its own."""
+    """Return the mass of an NFW halo within `x` scale radii, in units of its characteristic mass."""
     return np.asarray(np.log1p(x) - x / (1.0 + x))
 
 
 def _radius(density: FloatArray) -> FloatArray:
-    """Return how many scale radii hold a mean density, in units of the halo's own."""
+    """Return the number of scale radii that enclose a mean density, in units of the characteristic density."""
     return np.asarray(np.exp(np.interp(-np.log(density), *_densities())))
 
 
@@ -134,5 +134,5 @@ def _densities() -> tuple[FloatArray, FloatArray]:
 
 
 def _within(values: FloatArray, limits: tuple[float, float]) -> NDArray[np.bool_]:
-    """Return where a value is within limits; nowhere for NaN."""
+    """Return whether a value is within the limits; False for NaN."""
     return np.asarray((values >= limits[0]) & (values <= limits[1]))

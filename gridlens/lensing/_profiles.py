@@ -1,9 +1,9 @@
-"""Mass profiles as kernels: potential, deflection and second derivatives of their sum.
+"""Kernels of mass profiles: potential, deflection and second derivatives of their sum.
 
-Plain arrays in, plain arrays changed in place. A mass model is a table of one row for each component, with the columns
-below; lengths are in arcsec, angles in rad. All profiles are elliptical in their convergence, which depends on
-``R^2 = q u^2 + v^2 / q``, with u along the major axis and the axis ratio q: the radius is that of the circle of the
-same area.
+They take plain arrays and change arrays in place. A mass model is a table with one row for each component, with the
+columns below; lengths are in arcsec, angles in rad. All profiles are elliptical in their convergence, which depends on
+``R^2 = q u^2 + v^2 / q``, with u along the major axis and the axis ratio q: R is the radius of the circle of the same
+area.
 
 The isothermal ellipsoid with a core follows Keeton and Kochanek 1998, ApJ 495, 157, equations 5 to 8; the dual
 pseudo-isothermal ellipsoid is the difference of two of them (Eliasdottir et al. 2007, arXiv:0710.5636, appendix A); the
@@ -40,13 +40,13 @@ __all__ = [
 KIND, STRENGTH, X, Y, AXIS_RATIO, ANGLE_COS, ANGLE_SIN, CORE, CUT = range(9)
 COLUMNS = 9
 SIE_ROW, NFW_ROW, DPIE_ROW, SHEAR_ROW = range(4)
-# Below this 1 - q^2 the ellipse is a circle to the first order, and the arcus functions are their arguments.
+# For 1 - q^2 below this, the ellipse is a circle to first order, and the inverse functions equal their arguments.
 _ROUND = 1e-6
 
 
 @jit
 def _arcus(along, across, f2, f):
-    """Return ``atan(f along) / f`` and ``atanh(f across) / f``, f^2 = 1 - q^2, also where the ellipse is round."""
+    """Return ``atan(f along) / f`` and ``atanh(f across) / f``, f^2 = 1 - q^2, including the limit of a circle."""
     if f2 < _ROUND:
         along *= 1.0 - f2 * along * along / 3.0
         across *= 1.0 + f2 * across * across / 3.0
@@ -80,7 +80,7 @@ def _add_isothermal_deflection(row, strength, core, x, y, alpha_x, alpha_y):
 
 @jit
 def _add_round_dpie_deflection(row, x, y, alpha_x, alpha_y):
-    """Add the deflection of a round one, which cluster members are: no arcus functions, and the loop is vectorised."""
+    """Add the deflection of a round profile, as of cluster members, in a vectorised loop without inverse functions."""
     b = row[STRENGTH]
     core = row[CORE]
     cut = row[CUT]
@@ -142,7 +142,7 @@ def add_deflection(rows, x, y, alpha_x, alpha_y):
                 alpha_y[k] += gamma2 * (x[k] - row[X]) - gamma1 * (y[k] - row[Y])
 
 
-# Points that one pass over the components takes: their coordinates and deflections stay in the cache.
+# Number of points in one pass over the components: their coordinates and deflections stay in the cache.
 _BATCH = 512
 
 
@@ -181,7 +181,7 @@ def _nfw_potential(row, dx, dy):
     for component in range(CSE_CORES.size):
         s = CSE_CORES[component]
         psi = math.sqrt(q * q * (s * s + u * u) + v * v)
-        # The logarithm of a quotient near 1 far inside the core.
+        # Use the logarithm of a quotient, which is near 1 far inside the core.
         excess = u * u + v * v + 2.0 * s * (q * q * u * u + v * v) / (psi + q * s)
         total += CSE_AMPLITUDES[component] / (2.0 * s) * math.log1p(excess / ((1.0 + q) * s) ** 2)
     return 4.0 * row[STRENGTH] * row[CORE] ** 2 * total
@@ -248,7 +248,7 @@ def _add_nfw_second(row, x, y, xx, yy, xy):
             psi = math.sqrt(q * q * (s * s + u * u) + v * v)
             inverse = 1.0 / psi
             common = 1.0 / (u * u + v * v + (1.0 + q * q) * s * s + 2.0 * s * psi)
-            # Quotients by psi, so that no square or cube of it is formed: near the centre it is tiny.
+            # Divide by psi instead of forming its square or cube, because it is tiny near the centre.
             ahead = 1.0 + q * q * s * inverse
             aside = 1.0 + s * inverse
             bend = q * q * s * inverse
@@ -269,7 +269,7 @@ def _add_second_derivatives(rows, x, y, xx, yy, xy):
             _add_nfw_second(row, x, y, xx, yy, xy)
         elif kind == SHEAR_ROW:
             for k in range(x.size):
-                # A coordinate that is NaN has no shear either.
+                # NaN coordinates must also give NaN for the shear.
                 nothing = 0.0 * (x[k] + y[k])
                 xx[k] += row[STRENGTH] * row[ANGLE_COS] + nothing
                 yy[k] -= row[STRENGTH] * row[ANGLE_COS] + nothing

@@ -1,7 +1,8 @@
-"""Ray shooting: the images of Sersic sources drawn onto pixels, sampled as finely as each place needs.
+"""Ray shooting: images of Sersic sources on pixels, with adaptive sampling.
 
-Plain arrays in, plain arrays changed in place. Rays go through the corners and the centre of blocks of pixels first;
-only blocks whose outline in the source plane comes near a source are shot through every pixel.
+The kernels take plain arrays and change arrays in place. First, rays are shot through the corners and the centre of
+blocks of pixels; only for blocks whose outline in the source plane comes near a source are rays shot through every
+pixel.
 """
 
 import math
@@ -13,27 +14,27 @@ from gridlens.lensing._profiles import DPIE_ROW, KIND, NFW_ROW, SIE_ROW, STRENGT
 
 __all__ = ["SOURCE_COLUMNS", "shoot"]
 
-# Columns of the table of sources: position, effective radius, Sersic index, its coefficient b, radius where the light
-# ends, root of the axis ratio, direction of the major axis, scale of the deflection.
+# Columns of the table of sources: position, effective radius, Sersic index, its coefficient b, radius of truncation,
+# root of the axis ratio, direction of the major axis, scale of the deflection.
 S_X, S_Y, S_RADIUS, S_INDEX, S_B, S_REACH, S_STRETCH, S_COS, S_SIN, S_SCALE = range(10)
 SOURCE_COLUMNS = 10
-# Pixels along a block's side, without the border of one pixel that differences need.
+# Pixels along the side of a block, without the border of one pixel that is needed for differences.
 _BLOCK = 8
 _SIDE = _BLOCK + 2
-# Samples lie this far apart in the source plane at most, in units of the thin axis's effective radius, or this part of
-# the length over which the light falls to 1/e: a mean over a pixel is then right to about a hundredth. A pixel is cut
-# into no more than this many parts along each axis.
+# Largest distance of samples in the source plane, in units of the effective radius of the minor axis, or of the length
+# over which the light decreases to 1/e: the mean over a pixel is then accurate to about one percent. The last number
+# limits the parts of a pixel along each axis.
 _SPACING = 0.35
 _STEEPNESS = 0.6
 _MOST = 24
-# Where the middle of a pixel's edge lies further from its place by the local linear map than this part of the thin
-# axis, every sample gets a ray of its own.
+# If the middle of a pixel's edge deviates from the local linear map by more than this fraction of the minor axis, a ray
+# is shot for every sample.
 _CURVED = 0.05
 
 
 @jit
 def _sharp(rows, x, y, near):
-    """Return a bound for the deflection that components within `near` of a point may add between points around it."""
+    """Return a bound for the variation of the deflection around a point due to components within `near` of it."""
     total = 0.0
     for component in range(rows.shape[0]):
         kind = rows[component, KIND]
@@ -41,7 +42,7 @@ def _sharp(rows, x, y, near):
         dy = rows[component, Y] - y
         if dx * dx + dy * dy < near * near:
             if kind in (SIE_ROW, DPIE_ROW):
-                # An isothermal profile deflects by its strength at most, but for its ellipticity.
+                # Apart from its ellipticity, an isothermal profile deflects by at most its strength.
                 total += 2.0 * rows[component, STRENGTH]
             elif kind == NFW_ROW:
                 total += math.inf
@@ -50,7 +51,7 @@ def _sharp(rows, x, y, near):
 
 @jit
 def _sample(source, dx, dy):
-    """Return the surface brightness, over that at the effective radius, at an offset from the source's centre."""
+    """Return the surface brightness, relative to the effective radius, at an offset from the source's centre."""
     u = (source[S_COS] * dx + source[S_SIN] * dy) * source[S_STRETCH]
     v = (source[S_COS] * dy - source[S_SIN] * dx) / source[S_STRETCH]
     r2 = (u * u + v * v) / (source[S_RADIUS] * source[S_RADIUS])
@@ -66,18 +67,18 @@ def _sample(source, dx, dy):
 
 @jit
 def _is_near(source, dx, dy, margin):
-    """Return whether light of a source may reach within `margin` of an offset from its centre."""
+    """Return whether light of a source may be within `margin` of an offset from its centre."""
     limit = source[S_REACH] / source[S_STRETCH] + margin
     return dx * dx + dy * dy < limit * limit
 
 
 @jit
 def _spacing(source, dx, dy, reach):
-    """Return how far apart samples may lie in a pixel that reaches `reach` around an offset from the centre."""
+    """Return the largest distance of samples in a pixel that extends `reach` around an offset from the centre."""
     spacing = _SPACING
     n = source[S_INDEX]
     if n > 1.0:
-        # Steeper than an exponential, the light has a cusp.
+        # Light steeper than an exponential has a cusp.
         stretch = source[S_STRETCH]
         u = (source[S_COS] * dx + source[S_SIN] * dy) * stretch
         v = (source[S_COS] * dy - source[S_SIN] * dx) / stretch
@@ -88,7 +89,7 @@ def _spacing(source, dx, dy, reach):
 
 @jit
 def _parts(span, spacing):
-    """Return into how many parts a pixel's side of length `span` in the source plane is cut."""
+    """Return the number of parts of a pixel's side of length `span` in the source plane."""
     if span >= _MOST * spacing:
         return _MOST
     return max(math.ceil(span / spacing), 1)
@@ -108,7 +109,7 @@ def _mean_linear(source, dx, dy, xx, yx, xy, yy, parts_x, parts_y):
 
 @jit
 def _mean_rays(source, rows, x, y, step, parts_x, parts_y, work):
-    """Return the mean over a pixel from rays of its own through each sample."""
+    """Return the mean over a pixel with a separate ray through each sample."""
     total = 0.0
     for j in range(parts_y):
         for i in range(parts_x):
@@ -126,7 +127,7 @@ def _mean_rays(source, rows, x, y, step, parts_x, parts_y, work):
 
 @jit
 def _draw_block(images, rows, source, light, rays, i0, j0, step, work, fixed):
-    """Add one source to the pixels of a block; `rays` (4, 10, 10) holds positions and deflections of its pixels."""
+    """Add one source to the pixels of a block; `rays` (4, 10, 10) has the positions and deflections of its pixels."""
     bands, ny, nx = images.shape
     scale = source[S_SCALE]
     thin = source[S_RADIUS] * source[S_STRETCH]
@@ -138,7 +139,7 @@ def _draw_block(images, rows, source, light, rays, i0, j0, step, work, fixed):
                 break
             dx = rays[0, j, i] - scale * rays[2, j, i] - source[S_X]
             dy = rays[1, j, i] - scale * rays[3, j, i] - source[S_Y]
-            # Sides of the pixel in the source plane, and how much they bend within it.
+            # Sides of the pixel in the source plane, and their curvature.
             xx = step - 0.5 * scale * (rays[2, j, i + 1] - rays[2, j, i - 1])
             yx = -0.5 * scale * (rays[3, j, i + 1] - rays[3, j, i - 1])
             xy = -0.5 * scale * (rays[2, j + 1, i] - rays[2, j - 1, i])
@@ -170,16 +171,15 @@ def _draw_block(images, rows, source, light, rays, i0, j0, step, work, fixed):
 def shoot(images, rows, sources, light, x0, y0, step, fixed):
     """Add the images of `sources` seen through the lens `rows` to `images` (bands, ny, nx) in place.
 
-    `sources` (k, 10) holds the columns above, `light` (k, bands) the flux a pixel has where a source's surface
-    brightness is that at its effective radius; the centre of pixel (0, 0) lies at `x0`, `y0` and pixels are `step` wide
-    (arcsec). A pixel is cut into `fixed` parts along each side, by the local linear map alone, or as finely as it needs
-    where `fixed` is 0.
+    `sources` (k, 10) has the columns above, and `light` (k, bands) the flux of a pixel at the surface brightness of the
+    effective radius; the centre of pixel (0, 0) is at `x0`, `y0`, and pixels are `step` wide (arcsec). A pixel is
+    divided into `fixed` parts along each side, by the local linear map alone, or adaptively if `fixed` is 0.
     """
     _, ny, nx = images.shape
     down = (ny + _BLOCK - 1) // _BLOCK
     across = (nx + _BLOCK - 1) // _BLOCK
     size = _BLOCK * step
-    # Corners of the blocks, then their centres, a row at a time.
+    # Corners of the blocks, then their centres, one row at a time.
     corners = np.zeros((2, down + 1, across + 1))
     centres = np.zeros((2, down, across))
     axis = np.empty(across + 1)
@@ -205,7 +205,7 @@ def shoot(images, rows, sources, light, x0, y0, step, fixed):
             for k in range(sources.shape[0]):
                 source = sources[k]
                 scale = source[S_SCALE]
-                # The outline of the block in the source plane, with room for what bends within it.
+                # The outline of the block in the source plane, with a margin for its curvature.
                 extent = 0.0
                 for cj in range(2):
                     for ci in range(2):

@@ -1,4 +1,4 @@
-"""Sources seen through a lens: Sersic galaxies, and clumpy ones as a list of them."""
+"""Sources seen through a lens: Sersic galaxies, and clumpy galaxies as lists of them."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from gridlens.lensing._mass import MassModel
 
 __all__ = ["SersicSource", "render_sources", "sersic_b", "sersic_norm"]
 
-# Light fainter than this part of that at the effective radius is not drawn.
+# Light fainter than this fraction of that at the effective radius is not rendered.
 _FAINTEST = 1e-4
 
 
 @dataclass(frozen=True)
 class SersicSource:
-    """An elliptical Sersic galaxy in the source plane.
+    """Elliptical Sersic galaxy in the source plane.
 
     Parameters
     ----------
@@ -30,19 +30,19 @@ class SersicSource:
     n : float
         Sersic index, 0.36 or more; 0.5 is a Gaussian.
     flux : float, sequence of float or ndarray of shape (bands,)
-        Total unlensed flux, in each band where there are several.
+        Total unlensed flux, for each band if there are several.
     axis_ratio : float, default=1.0
         Minor over major axis, above 0 and at most 1.
     angle : float, default=0.0
-        Of the major axis from the x axis towards the y axis, rad.
+        Angle of the major axis from the x axis towards the y axis, rad.
     efficiency : float, default=1.0
-        Factor of the mass model's deflection, 0 or more: the ratio of the source's lensing efficiency to that of the
-        redshift that the model's strengths are quoted for.
+        Factor of the mass model's deflection, 0 or more: the ratio of the lensing efficiency of the source to that of
+        the redshift that the strengths of the model refer to.
 
     Raises
     ------
     ValueError
-        A parameter is out of range or not finite.
+        If a parameter is out of range or not finite.
     """
 
     x: float
@@ -79,36 +79,36 @@ def render_sources(
     centre: tuple[float, float] = (0.0, 0.0),
     supersampling: int | None = None,
 ) -> NDArray[np.float64]:
-    """Draw sources as they are seen through a lens, without a point-spread function.
+    """Render sources as seen through a lens, without a point-spread function.
 
-    Rays are shot where light falls only.
+    Rays are only shot where there is light.
 
     Parameters
     ----------
     mass : MassModel
-        The lens.
+        The mass model of the lens.
     sources : sequence of SersicSource
-        All with fluxes for equally many bands; their light adds up. A clumpy galaxy is several of them.
+        All with fluxes for the same number of bands; their light adds up. A clumpy galaxy consists of several.
     shape : tuple of int
-        Rows and columns of the image.
+        Number of rows and columns of the image.
     pixel_scale : float
         Arcsec per pixel, above 0.
     centre : tuple of float, default=(0.0, 0.0)
-        Position of the image's centre, arcsec.
+        Position of the centre of the image, arcsec.
     supersampling : int, default=None
-        Parts into which each side of a pixel is cut, 1 or more, placed in the source plane by the lens equation's
-        derivatives. None takes as many as the pixel's size in the source plane needs, at most 24, and shoots a ray
-        for each part where the lens equation bends within the pixel.
+        Number of parts of each side of a pixel, 1 or more, located in the source plane by the derivatives of the lens
+        equation. If None, the number is adapted to the size of the pixel in the source plane, up to 24, and a ray is
+        shot for each part where the lens equation is curved within the pixel.
 
     Returns
     -------
-    ndarray of shape (ny, nx), or (bands, ny, nx) where a source's flux is a sequence, float64
-        Flux per pixel; lensing conserves surface brightness. Zeros where `sources` is empty.
+    ndarray of shape (ny, nx), or (bands, ny, nx) if the flux of a source is a sequence, float64
+        Flux per pixel; lensing conserves surface brightness. Zeros if `sources` is empty.
 
     Raises
     ------
     ValueError
-        `pixel_scale` is not above 0, `supersampling` is below 1, or the sources differ in their number of bands.
+        If `pixel_scale` is not above 0, `supersampling` is below 1, or the sources differ in their number of bands.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def render_sources(
     shapes: set[tuple[int, ...]] = {np.shape(source.flux) for source in sources} or {()}
     if len(shapes) > 1:
         raise ValueError(
-            f"The 'sources' parameter must have fluxes in equally many bands. Got shapes {shapes} instead."
+            f"The 'sources' parameter must have fluxes in the same number of bands. Got shapes {shapes} instead."
         )
     bands = shapes.pop()
     images = np.zeros((math.prod(bands), *shape))
@@ -137,26 +137,26 @@ def render_sources(
 
 
 def sersic_b(n: float) -> float:
-    """Coefficient b of the Sersic profile: Ciotti and Bertin 1999, A&A 352, 447, equation 18; n >= 0.36."""
+    """Return the coefficient b of the Sersic profile: Ciotti and Bertin 1999, A&A 352, 447, equation 18; n >= 0.36."""
     return 2.0 * n - 1.0 / 3.0 + 4.0 / (405.0 * n) + 46.0 / (25515.0 * n * n)
 
 
 def sersic_norm(n: float) -> float:
-    """Total flux of a round Sersic profile with effective radius 1 and surface brightness 1 there.
+    """Return the total flux of a round Sersic profile with effective radius 1 and surface brightness 1 there.
 
-    Graham and Driver 2005, PASA 22, 118, equation 2.
+    See Graham and Driver 2005, PASA 22, 118, equation 2.
     """
     b = sersic_b(n)
     return 2.0 * math.pi * n * math.exp(b) * b ** (-2.0 * n) * math.gamma(2.0 * n)
 
 
 def _tables(sources: Sequence[SersicSource], pixel_scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the kernel's table of sources, and the flux of a pixel at each one's effective radius (k, bands)."""
+    """Return the table of sources for the kernel, and the flux of a pixel at each effective radius, (k, bands)."""
     table = np.empty((len(sources), shooting.SOURCE_COLUMNS))
     light = np.empty((len(sources), np.size(sources[0].flux)))
     for k, source in enumerate(sources):
         b = sersic_b(source.n)
-        # exp(-b ((r / R)^(1 / n) - 1)) has fallen to the faintest there.
+        # Radius where exp(-b ((r / R)^(1 / n) - 1)) has decreased to the faintest light.
         reach = source.radius * (1.0 - math.log(_FAINTEST) / b) ** source.n
         shape = (math.sqrt(source.axis_ratio), math.cos(source.angle), math.sin(source.angle))
         table[k] = (source.x, source.y, source.radius, source.n, b, reach, *shape, source.efficiency)

@@ -85,10 +85,10 @@ def test_curves_are_in_order_of_their_area():
     ("arguments", "message"),
     [
         ({"half_width": 0.0}, "'half_width' parameter must be above 0"),
-        ({"half_width": 6.0}, "'half_width' parameter must be large enough .* Take a larger one"),
+        ({"half_width": 6.0}, "'half_width' parameter must be large enough .* Use a larger one"),
         (
             {"half_width": 900.0},
-            "'step' parameter must be smaller than the critical curve.* Take a smaller step or window",
+            "'step' parameter must be smaller than the critical curve.* Use a smaller step or window",
         ),
         ({"half_width": 9.0, "step": -1.0}, "'step' parameter must be above 0"),
         ({"half_width": 9.0, "kind": "both"}, "'kind' parameter must be 'tangential' or 'radial'. Got 'both'"),

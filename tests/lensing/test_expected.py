@@ -128,7 +128,7 @@ def test_numbers_nothing_and_shapes():
     assert draw_einstein_radius(rng, [[0.3], [0.4]], richness=[40.0, 50.0, np.nan]).shape == (2, 3)
     assert np.isnan(draw_einstein_radius(rng, 0.3))
     assert draw_einstein_radius(rng, []).shape == (0,)
-    with pytest.raises(ValueError, match=r"arrays of one dimension. Got arrays of shape \(1, 2\) instead"):
+    with pytest.raises(ValueError, match=r"one-dimensional arrays. Got arrays of shape \(1, 2\) instead"):
         einstein_radius_distribution([[0.3, 0.4]], richness=40.0)
     with pytest.raises(ValueError, match=r"'source_redshift' parameter must be between 0 and 20. Got 21.0"):
         einstein_radius_distribution(0.3, richness=40.0, source_redshift=21.0)

@@ -227,5 +227,7 @@ def test_parameters_out_of_range(make, message):
 
 
 def test_components_of_another_kind():
-    with pytest.raises(TypeError, match=r"'components' parameter must hold SIE, DPIE, NFW and ExternalShear.*Got str"):
+    with pytest.raises(
+        TypeError, match=r"'components' parameter must contain SIE, DPIE, NFW and ExternalShear.*Got str"
+    ):
         MassModel(["SIE"])
