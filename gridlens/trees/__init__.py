@@ -1,8 +1,8 @@
-"""Boosted trees as arrays: scores, exact TreeSHAP and files, without the library that grew the trees.
+"""Boosted trees as arrays: scores, exact TreeSHAP and files, independent of the library that grew them.
 
-`Trees` holds an ensemble and checks it. `from_lightgbm` and `from_xgboost` convert boosters, and saved models without
-running LightGBM's or XGBoost's own parser. `lightgbm_booster` and `xgboost_booster` run that parser on content that was
-checked first.
+`Trees` holds a validated ensemble. `from_lightgbm` and `from_xgboost` convert boosters, and saved models without
+running the parsers of LightGBM or XGBoost. `lightgbm_booster` and `xgboost_booster` run these parsers on validated
+content.
 """
 
 from gridlens.trees._lightgbm import from_lightgbm

@@ -1,4 +1,4 @@
-"""Shapley values of trees, batch by batch."""
+"""Shapley values of trees, computed in batches of rows."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ __all__ = ["shap_values"]
 
 Splits = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-# Rows of one call of the kernel, a multiple of its block: their columns fit into the second cache.
+# Number of rows in one call of the kernel, a multiple of its block size: their columns fit into the second-level cache.
 _BATCH = 512
 
 
 def shap_values(splits: Splits, value: np.ndarray, cover: np.ndarray, rows: np.ndarray, n_jobs: int) -> np.ndarray:
-    """Return the Shapley values (n, n_features) of checked trees, float64.
+    """Return the Shapley values (n, n_features) of validated trees, float64.
 
     Parameters
     ----------
     splits : tuple of 6 ndarrays
-        ``first, feature, threshold, nan_left, left, right`` of a `Trees`.
+        ``first, feature, threshold, nan_left, left, right`` of a `Trees` object.
     value, cover : ndarray
-        Of the same.
+        Attributes of the same object.
     rows : ndarray of shape (n, n_features), float32
     n_jobs : int
-        Threads; -1 for all processors.
+        Number of threads; -1 uses all processors.
     """
     from gridlens.trees._shap import tree_shap
 
     n_features = rows.shape[1]
-    # A path has no more features than the largest tree has splits.
+    # A path has at most as many features as the largest tree has splits.
     points, weights = _gauss_legendre((min(int(np.diff(splits[0]).max(initial=1)), n_features) + 1) // 2)
     leaves = value.astype(np.float64, copy=False)
     values = np.empty(rows.shape)
@@ -46,7 +46,7 @@ def shap_values(splits: Splits, value: np.ndarray, cover: np.ndarray, rows: np.n
 
 
 def _gauss_legendre(most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return points and weights (most, most) on 0 to 1, the rule of k points in row k - 1."""
+    """Return points and weights (most, most) on 0 to 1, with the rule of k points in row k - 1."""
     points, weights = np.full((2, max(most, 1), max(most, 1)), np.nan)
     for k in range(1, most + 1):
         x, w = np.polynomial.legendre.leggauss(k)

@@ -1,8 +1,8 @@
-"""Trees from LightGBM's text format, and a guard for LightGBM's own parser.
+"""Conversion of trees from LightGBM's text format, and a guard for LightGBM's own parser.
 
-LightGBM's parser believes what it reads: a tree with a child that is not there reads memory that is not its own, one
-that is its own ancestor never ends, a letter among numbers aborts the process, and so does a parameter that it does not
-know. It is given the trees, every number of which was checked, between a beginning and an end made here.
+LightGBM's parser does not validate its input: a tree with a missing child reads invalid memory, a cycle never ends, and
+a letter among numbers or an unknown parameter aborts the process. It therefore only gets the trees, with every number
+validated, between a header and a footer that are generated here.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gridlens.trees._trees import Trees
 __all__ = ["from_lightgbm", "lightgbm_booster"]
 
 _INTEGER = r"-?\d{1,9}"
-# As LightGBM writes float64, the largest of which it cuts to 1e300.
+# The format of float64 in LightGBM, which limits the largest values to 1e300.
 _FLOAT = r"-?(?:\d{1,17}(?:\.\d{1,20})?(?:e(?:[+]?\d{1,2}|-\d{1,3}))?|1(?:\.0*1)?e[+]300)"
 _INTEGERS = re.compile(rf"{_INTEGER}(?: {_INTEGER})*")
 _FLOATS = re.compile(rf"{_FLOAT}(?: {_FLOAT})*")
-# A split that only sends missing values away has an infinite threshold.
+# A split that only separates missing values has an infinite threshold.
 _THRESHOLD = rf"(?:{_FLOAT}|-?inf)"
 _THRESHOLDS = re.compile(rf"{_THRESHOLD}(?: {_THRESHOLD})*")
 _HEADER = {
@@ -35,7 +35,7 @@ _HEADER = {
     "feature_infos": re.compile(r"[!-~]+(?: [!-~]+)*"),
     "tree_sizes": _INTEGERS,
 }
-# What must be there; a custom loss, for one, leaves no objective.
+# Required entries; a custom loss, for example, has no objective.
 _OPTIONAL = {"objective"}
 _ALONE = {"num_leaves": re.compile(r"\d{1,6}"), "num_cat": re.compile("0"), "is_linear": re.compile("0")}
 _OF_SPLITS = {
@@ -50,13 +50,13 @@ _OF_SPLITS = {
     "internal_count": _INTEGERS,
 }
 _OF_LEAVES = {"leaf_value": _FLOATS, "leaf_weight": _FLOATS, "leaf_count": _INTEGERS}
-# Of decision_type.
+# Bits of decision_type.
 _CATEGORICAL, _DEFAULT_LEFT, _MISSING_SHIFT = 1, 2, 2
 _MISSING_NONE, _MISSING_NAN = 0, 2
-# No further from 0 than this is 0 to LightGBM.
+# LightGBM treats values within this distance of 0 as 0.
 _ZERO = float(np.float32(1e-35))
 _END = "end of trees"
-# LightGBM reads parameters of the training back, and dies of what it does not know; they play no part in the scores.
+# LightGBM parses the training parameters and aborts for unknown ones; they do not affect the scores.
 _AFTER = f"{_END}\n\nfeature_importances:\n\nparameters:\n\nend of parameters\n\npandas_categorical:null\n"
 
 
@@ -64,34 +64,34 @@ class _Parsed(NamedTuple):
     n_features: int
     trees: list[dict[str, str]]
     text: str
-    """what LightGBM's parser reads"""
+    """input of LightGBM's parser"""
 
 
 def from_lightgbm(model: Any) -> Trees:
-    """Convert a LightGBM model.
+    """Convert a LightGBM model to `Trees`.
 
     Parameters
     ----------
     model : lightgbm.Booster or str
-        With one score and numerical splits; not trained with `zero_as_missing`. Text is what
-        `lightgbm.Booster.model_to_string` writes, from any source: it is read without LightGBM, and damaged or hostile
-        text is refused.
+        A model with one score and numerical splits that was not trained with `zero_as_missing`. Text is the result of
+        `lightgbm.Booster.model_to_string`, from any source: it is parsed without LightGBM, and damaged or malicious
+        text raises an error.
 
     Returns
     -------
     Trees
-        Their `raw_scores` of float32 rows are those of ``booster.predict(X, raw_score=True)`` to the bit.
+        Trees whose `raw_scores` of float32 rows are bit-identical to ``booster.predict(X, raw_score=True)``.
 
     Raises
     ------
     ValueError
-        The model is of another kind, or the text is damaged.
+        If the model is of another kind, or the text is damaged.
     """
     return _converted(_parsed(model if isinstance(model, str) else model.model_to_string()))
 
 
 def lightgbm_booster(text: str) -> Any:
-    """Return the LightGBM booster of a text once every number in it was checked.
+    """Return the LightGBM booster of a text after validation of every number in it.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def lightgbm_booster(text: str) -> Any:
     Returns
     -------
     lightgbm.Booster
-        It scores to the bit as the one that was written, and knows nothing of how that one was trained.
+        Its scores are bit-identical to those of the saved booster; the training parameters are not restored.
 
     Raises
     ------
@@ -116,30 +116,30 @@ def lightgbm_booster(text: str) -> Any:
 
 
 def _parsed(text: str) -> _Parsed:
-    """Split the text into lines of numbers; raise ValueError where a line is not what LightGBM writes."""
+    """Split the text into lines of numbers; raise ValueError if a line does not have LightGBM's format."""
     first = text.find("\nTree=0\n") + 1
     _expect(text.isascii() and text.startswith("tree\n") and first > 0, "it is not a LightGBM model")
     header = _entries(text[len("tree\n") : first])
-    _expect(header.keys() <= _HEADER.keys(), "its header holds an unknown entry")
+    _expect(header.keys() <= _HEADER.keys(), "its header contains an unknown entry")
     for key, pattern in _HEADER.items():
         if key in header or key not in _OPTIONAL:
             _expect(pattern.fullmatch(header.get(key, "")) is not None, f"{key} is {header.get(key, '')[:40]!r}")
     n_features = int(header["max_feature_idx"]) + 1
     for key in ("feature_names", "feature_infos"):
-        _expect(header[key].count(" ") + 1 == n_features, f"{key} are not of {n_features} columns")
+        _expect(header[key].count(" ") + 1 == n_features, f"{key} does not have {n_features} columns")
     trees, place = [], first
     for k, size in enumerate(map(int, header["tree_sizes"].split(" "))):
         block = text[place : place + size]
-        _expect(size > 0 and block.startswith(f"Tree={k}\n"), f"tree {k} is not where tree_sizes has it")
+        _expect(size > 0 and block.startswith(f"Tree={k}\n"), f"tree {k} does not match tree_sizes")
         trees.append(_checked_tree(_entries(block)))
         place += size
-    _expect(text.startswith(_END, place), "the trees do not end where tree_sizes has it")
+    _expect(text.startswith(_END, place), "the end of the trees does not match tree_sizes")
     before = "".join(f"{key}={value}\n" for key, value in header.items())
     return _Parsed(n_features, trees, f"tree\n{before}\n{text[first:place]}{_AFTER}")
 
 
 def _checked_tree(tree: dict[str, str]) -> dict[str, str]:
-    """Return the tree once it has as many numbers as leaves and splits, and nothing else."""
+    """Return the tree after a check that it has the right number of values for its leaves and splits, and no others."""
     for key, pattern in _ALONE.items():
         _expect(pattern.fullmatch(tree.get(key, "")) is not None, f"{key} is {tree.get(key, '')[:40]!r}")
     n = int(tree["num_leaves"])
@@ -149,12 +149,12 @@ def _checked_tree(tree: dict[str, str]) -> dict[str, str]:
     for patterns, count in ((_OF_SPLITS, n - 1), (_OF_LEAVES, n)):
         for key, pattern in patterns.items():
             values = tree.get(key)
-            # A tree of one leaf leaves lines empty.
+            # The lines of a tree with a single leaf may be empty.
             if n == 1 and values == "" and key != "leaf_value":
                 continue
             _expect(
                 values is not None and values.count(" ") + 1 == count and pattern.fullmatch(values) is not None,
-                f"{key} are not {count} finite numbers",
+                f"{key} does not contain {count} finite numbers",
             )
     return tree
 
@@ -164,18 +164,18 @@ def _converted(parsed: _Parsed) -> Trees:
     decision = _joined(parsed.trees, "decision_type", np.int64)
     threshold = _joined(parsed.trees, "threshold", np.float64)
     missing = (decision >> _MISSING_SHIFT) & 3
-    _expect(not (decision & _CATEGORICAL).any(), "a split is of categories")
-    _expect(bool(np.isin(missing, (_MISSING_NONE, _MISSING_NAN)).all()), "a split takes 0 for a missing value")
+    _expect(not (decision & _CATEGORICAL).any(), "a split is categorical")
+    _expect(bool(np.isin(missing, (_MISSING_NONE, _MISSING_NAN)).all()), "a split treats 0 as a missing value")
     return Trees(
         first=np.cumsum([0, *(n_leaves - 1)]),
         feature=_joined(parsed.trees, "split_feature", np.int64),
         threshold=_last_on_the_left(threshold),
-        # Where nothing was missing in the training, LightGBM takes NaN for 0.
+        # Without missing values in the training, LightGBM treats NaN as 0.
         nan_left=np.where(missing == _MISSING_NAN, decision & _DEFAULT_LEFT, threshold >= 0.0).astype(bool),
         left=_joined(parsed.trees, "left_child", np.int64),
         right=_joined(parsed.trees, "right_child", np.int64),
         value=_joined(parsed.trees, "leaf_value", np.float64),
-        # A leaf that no row of the training reached counts as one row.
+        # A leaf without training rows counts as one row.
         cover=np.maximum(_joined(parsed.trees, "leaf_count", np.float64, alone="1"), 1.0),
         start=0.0,
         n_features=parsed.n_features,
@@ -183,16 +183,16 @@ def _converted(parsed: _Parsed) -> Trees:
 
 
 def _joined(trees: list[dict[str, str]], key: str, dtype: type, alone: str = "") -> np.ndarray:
-    """Join the numbers of all trees; `alone` replaces the empty line of a tree of a single leaf."""
+    """Join the numbers of all trees; `alone` replaces the empty line of a tree with a single leaf."""
     of_leaf = key in _OF_LEAVES
     lines = [tree[key] or alone if of_leaf else tree[key] for tree in trees if of_leaf or tree["num_leaves"] != "1"]
-    # All numbers of one kind at once: a call for each tree takes longer than everything else.
+    # Parse all numbers of one kind at once; separate calls for each tree would dominate the time.
     return np.array(" ".join(lines).split(), dtype=dtype)
 
 
 def _last_on_the_left(threshold: np.ndarray) -> np.ndarray:
     """Return the largest float32 that goes left at each threshold (float64)."""
-    # What is next to 0 goes where 0 goes.
+    # Values close to 0 are treated as 0.
     below = np.nextafter(np.float32(-_ZERO), np.float32(-np.inf))
     near = (threshold >= -_ZERO) & (threshold < _ZERO)
     exact = np.where(near, np.where(threshold >= 0.0, _ZERO, below), threshold)
@@ -204,7 +204,7 @@ def _last_on_the_left(threshold: np.ndarray) -> np.ndarray:
 def _entries(block: str) -> dict[str, str]:
     pairs = [line.partition("=") for line in block.split("\n") if line]
     found = {key: value for key, _, value in pairs}
-    _expect(len(found) == len(pairs), "a name occurs twice in one tree")
+    _expect(len(found) == len(pairs), "a key occurs twice in one tree")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Trees as masks of leaves, and the scores that a kernel reads from them."""
+"""Trees as masks of leaves, and their scores with a kernel."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from gridlens.trees._threads import by_batches
 
 __all__ = ["TreeMasks", "masked_scores", "tree_masks"]
 
-# Rows of one call of the kernel: their columns fit into the second cache.
+# Number of rows in one call of the kernel: their columns fit into the second-level cache.
 _BATCH = 256
-# Bits of a mask.
+# Number of bits of a mask.
 _MOST_LEAVES = 32
 
 
 class TreeMasks(NamedTuple):
-    """Trees one after the other, whose leaves are numbered from left to right.
+    """Sequence of trees whose leaves are numbered from left to right.
 
     Attributes
     ----------
     first, feature, threshold, nan_left : ndarray
         As in `Trees`.
     keep : ndarray of shape (n_splits,), uint32
-        Bit j is 1 if a row that goes right here may fall into leaf j.
+        Bit j is 1 if a row that goes right at this split may reach leaf j.
     value : ndarray of shape (n_trees, 32), float64 or float32
         Value of leaf j in column ``SLOT[j]``.
     """
@@ -57,7 +57,7 @@ def tree_masks(
     right: np.ndarray,
     value: np.ndarray,
 ) -> TreeMasks | None:
-    """Return the masks of checked trees; None where a tree has more than 32 leaves."""
+    """Return the masks of validated trees; None if a tree has more than 32 leaves."""
     if np.diff(first).max(initial=0) >= _MOST_LEAVES:
         return None
     from gridlens.trees._scores import SLOT
@@ -75,7 +75,7 @@ def _left_to_right(left: list[int], right: list[int]) -> tuple[list[int], list[i
     if not left:
         return [0], []
     leaves: list[int] = []
-    # How many leaves stand on the left of a split, and of its right child.
+    # Numbers of leaves to the left of a split, and of its right child.
     before, between = [0] * len(left), [0] * len(left)
     waiting = [(0, False)]
     while waiting:

@@ -1,11 +1,11 @@
-"""The compiled part of the scores: which leaf of each tree a row falls into, many rows at once.
+"""Compiled kernel for scores: it finds the leaf of each tree for many rows at once.
 
-A split that a row goes right at rules out the leaves on its left, and the leaf that the row falls into is the first one
-that no split has ruled out. So all splits of a tree are asked in a fixed order, for a block of rows side by side,
-without a jump that depends on a number: QuickScorer (Lucchese et al. 2015, SIGIR, 73) in its form for vector units
-(Lucchese et al. 2016, SIGIR, 833).
+If a row goes right at a split, the leaves on its left are excluded, and the leaf of the row is the first one that is
+not excluded by any split. All splits of a tree are therefore evaluated in a fixed order, for a block of rows side by
+side and without data-dependent branches: QuickScorer (Lucchese et al. 2015, SIGIR, 73) in its vectorised form (Lucchese
+et al. 2016, SIGIR, 833).
 
-Plain arrays in and out, no global state, no GIL.
+Takes and returns plain arrays, keeps no global state and releases the GIL.
 """
 
 import numpy as np
@@ -14,14 +14,14 @@ from gridlens._jit import entry
 
 __all__ = ["SLOT", "tree_scores"]
 
-# Rows side by side: their masks stay in the nearest cache.
+# Number of rows side by side: their masks stay in the first-level cache.
 _BLOCK = 128
 _ALL = np.uint32(0xFFFFFFFF)
-# Times this, a power of two below 2^32 has a different number from 0 to 31 in its highest five bits (a de Bruijn
-# sequence: Leiserson, Prokop & Randall 1998, "Using de Bruijn sequences to index a 1 in a computer word").
+# Multiplied by this, each power of two below 2^32 has a different number from 0 to 31 in its highest five bits (a de
+# Bruijn sequence: Leiserson, Prokop & Randall 1998, "Using de Bruijn sequences to index a 1 in a computer word").
 _SEQUENCE = np.uint32(0x077CB531)
 _SHIFT = np.uint32(27)
-# Where the value of leaf j stands among the 32 of its tree, one for each bit of a mask.
+# Index of the value of leaf j among the 32 of its tree, one for each bit of a mask.
 SLOT = (np.left_shift(np.uint32(1), np.arange(32, dtype=np.uint32)) * _SEQUENCE) >> _SHIFT
 
 
@@ -45,7 +45,7 @@ def tree_scores(columns, first, feature, threshold, nan_left, keep, value, out):
             left[:] = _ALL
             for p in range(first[k], first[k + 1]):
                 column, at_most, mask = columns[feature[p], begin : begin + m], threshold[p], keep[p]
-                # NaN is neither above nor at most anything.
+                # Comparisons with NaN are false.
                 if nan_left[p]:
                     for r in range(m):
                         left[r] &= mask if column[r] > at_most else _ALL

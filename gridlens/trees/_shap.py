@@ -1,18 +1,19 @@
-"""The compiled part of the contributions: exact Shapley values of boosted trees, many rows at once.
+"""Compiled kernel for contributions: exact Shapley values of boosted trees, many rows at once.
 
-The value of a set of features for a tree is the mean of its leaves over the training rows that agree with the set
-where a split asks for one of it, and pass splits on others in proportion: the path-dependent TreeSHAP of Lundberg et
-al. 2020, Nature Machine Intelligence 2, 56. For one leaf that is a product over the features on its path, and the
-Shapley value of feature i in a product game is (Owen 1972, Management Science 18, 64)
+The value of a set of features for a tree is the mean of its leaves over the training rows, where splits on features of
+the set follow the row, and splits on other features are passed in proportion to the training rows: the path-dependent
+TreeSHAP of Lundberg et al. 2020, Nature Machine Intelligence 2, 56. For one leaf this is a product over the features on
+its path, and the Shapley value of feature i in a product game is (Owen 1972, Management Science 18, 64)
 
     phi_i = leaf (o_i - z_i) int_0^1 prod_{j != i} (z_j (1 - t) + o_j t) dt,
 
-o = 1 where the row passes all the splits on the feature along the path and 0 elsewhere, z the fraction of training rows
-that do. The integrand is a polynomial, so that a Gauss-Legendre rule of half as many points as features on the path is
-exact. Products go down the tree and sums of leaves up it, at every point once: the work per tree grows with its leaves,
-not with its leaves times the square of its depth, and the same operations run on a block of rows side by side.
+where o is 1 if the row passes all splits on the feature along the path and otherwise 0, and z is the fraction of
+training rows that do. The integrand is a polynomial, so a Gauss-Legendre rule with half as many points as features on
+the path is exact. Products are computed down the tree and sums of leaves up the tree, once at every point: the work per
+tree is proportional to its leaves, not to its leaves times the square of its depth, and the same operations run on a
+block of rows side by side.
 
-Plain arrays in and out, no global state, no GIL.
+Takes and returns plain arrays, keeps no global state and releases the GIL.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ from gridlens._jit import entry, jit
 
 __all__ = ["tree_shap"]
 
-# Rows that are walked side by side: what a tree needs of them fits into the nearest cache.
+# Number of rows side by side: the data of a tree for them fit into the first-level cache.
 _BLOCK = 32
 
 
@@ -36,7 +37,7 @@ def tree_shap(columns, first, feature, threshold, nan_left, left, right, value, 
     first, feature, threshold, nan_left, left, right, value, cover : ndarray
         See `Trees`; values are float64.
     points, weights : ndarray of shape (k, k), float64
-        In row ``k - 1`` the Gauss-Legendre rule of k points on 0 to 1; enough for the deepest path.
+        Row ``k - 1`` has the Gauss-Legendre rule of k points on 0 to 1; there must be enough for the deepest path.
     out : ndarray of shape (n_features, n), float64
     """
     n_rows = columns.shape[1]
@@ -50,7 +51,7 @@ def tree_shap(columns, first, feature, threshold, nan_left, left, right, value, 
     gain = np.empty((n_nodes, _BLOCK))
     for k in range(first.shape[0] - 1):
         begin, end = first[k], first[k + 1]
-        # A tree of a single leaf gives every row the same.
+        # A tree with a single leaf gives the same value for every row.
         if begin == end:
             continue
         splits, leaves = slice(begin, end), slice(begin + k, end + k + 1)
@@ -76,10 +77,10 @@ def tree_shap(columns, first, feature, threshold, nan_left, left, right, value, 
 
 @jit
 def link(names, lefts, rights, cover, parent, prior, depth, held, fraction):
-    """Fill the arrays that depend on the tree alone; return how many points its deepest path needs.
+    """Fill the arrays that only depend on the tree, and return the number of points for its deepest path.
 
-    Nodes are its splits, then its leaves. `prior` is the nearest node above whose edge asks for the same feature (-1:
-    none), `fraction` the fraction of training rows that pass all such edges down to here.
+    Nodes are its splits, then its leaves. `prior` is the nearest node above whose edge depends on the same feature (-1
+    if there is none), `fraction` the fraction of training rows that pass all such edges down to this node.
     """
     m = names.shape[0]
     for j in range(m + 1):

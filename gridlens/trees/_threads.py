@@ -1,4 +1,4 @@
-"""Batches of rows through a kernel, in threads."""
+"""Batches of rows for a kernel, in threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["by_batches"]
 
 
 def by_batches(work: Callable[[slice], None], n: int, size: int, n_jobs: int) -> None:
-    """Call `work` with each slice of `size` of `n` rows, in `n_jobs` threads; -1 for one per processor."""
+    """Call `work` with each slice of `size` of `n` rows, in `n_jobs` threads; -1 uses all processors."""
     batches = [slice(begin, begin + size) for begin in range(0, n, size)]
     n_threads = min(effective_n_jobs(n_jobs), len(batches))
     if n_threads < 2:

@@ -1,4 +1,4 @@
-"""`Trees`: an ensemble of boosted trees as plain, checked arrays."""
+"""`Trees`: an ensemble of boosted trees as plain, validated arrays."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _DTYPES = {
     "right": np.int32,
     "cover": np.float64,
 }
-# Rows of one call of the kernel that walks.
+# Number of rows in one call of the traversing kernel.
 _BATCH = 512
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trees:
-    """An ensemble of boosted trees with numerical splits and one score.
+    """Ensemble of boosted trees with numerical splits and one score.
 
-    The arrays are checked and copied when the object is made, and read-only afterwards: no index in them leads outside
-    of the arrays, and each walk from the root of a tree ends in a leaf.
+    The arrays are validated and copied when the object is created, and read-only afterwards: all indices are within the
+    arrays, and each path from the root of a tree ends in a leaf.
 
     Parameters
     ----------
     first : ndarray of shape (n_trees + 1,), int64
-        Where the splits of each tree begin, the root first; the leaves of tree k begin at ``first[k] + k``. A tree of
-        a single leaf has no splits.
+        Index of the first split of each tree, its root; the leaves of tree k begin at ``first[k] + k``. A tree with a
+        single leaf has no splits.
     feature : ndarray of shape (n_splits,), int32
         Column that is compared.
     threshold : ndarray of shape (n_splits,), float32
@@ -53,19 +53,19 @@ class Trees:
     left, right : ndarray of shape (n_splits,), int32
         Children. A value of 0 or more is a later split of the same tree, counted from its root; leaf j is -j - 1.
     value : ndarray of shape (n_splits + n_trees,), float64 or float32
-        What each leaf adds to the score. Scores are summed in this type, tree by tree, as the library does that grew
-        the trees: LightGBM in float64, XGBoost in float32.
+        Value that each leaf adds to the score. Scores are summed in this type, tree by tree, as in the library that
+        grew the trees: LightGBM in float64, XGBoost in float32.
     cover : ndarray of shape (n_splits + n_trees,), float64
         Weight of the training rows in each leaf, above 0.
     start : float
         Score before the first tree.
     n_features : int
-        Columns of the rows.
+        Number of columns of the rows.
 
     Raises
     ------
     ValueError
-        An array has another shape or type, or the trees cannot be walked.
+        If an array has another shape or type, or the trees are invalid.
 
     Examples
     --------
@@ -112,7 +112,7 @@ class Trees:
         return f"Trees({self.n_trees} trees, {len(self.feature)} splits, {self.n_features} features)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Without what is cached, and checked again.
+        # Leave out cached values; the arrays are validated again.
         return Trees, tuple(getattr(self, field.name) for field in fields(self))
 
     @property
@@ -134,29 +134,29 @@ class Trees:
         return tree_masks(self.first, self.feature, self.threshold, self.nan_left, self.left, self.right, self.value)
 
     def raw_scores(self, X: Any, n_jobs: int = 1) -> NDArray[np.float64]:
-        """Score rows: the sum of the leaves that each row falls into.
+        """Return the scores of rows, the sums of the leaves that they reach.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
             Compared as float32. NaN is a missing value.
         n_jobs : int, default=1
-            Threads; -1 for all processors.
+            Number of threads; -1 uses all processors.
 
         Returns
         -------
         ndarray of shape (n,), float64
-            In trees that were converted from LightGBM or XGBoost the library's own raw scores of float32 rows, to the
-            bit.
+            For trees that were converted from LightGBM or XGBoost, they are bit-identical to the library's own raw
+            scores of float32 rows.
 
         Raises
         ------
         ValueError
-            `X` has another number of columns.
+            If `X` has another number of columns.
 
         Notes
         -----
-        Trees of up to 32 leaves are scored ten times as fast as LightGBM walks them; larger ones are walked.
+        Trees of up to 32 leaves are scored ten times as fast as with LightGBM; larger ones are traversed.
         """
         rows = self._rows(X)
         total = np.full(len(rows), self.start, dtype=self.value.dtype)
@@ -180,45 +180,44 @@ class Trees:
         X : array-like of shape (n, n_features)
             Compared as float32. NaN is a missing value.
         n_jobs : int, default=1
-            Threads; -1 for all processors.
+            Number of threads; -1 uses all processors.
 
         Returns
         -------
         ndarray of shape (n, n_features), float64
-            With `expected_value` each row adds up to `raw_scores`.
+            Each row and `expected_value` add up to `raw_scores`.
 
         Raises
         ------
         ValueError
-            `X` has another number of columns.
+            If `X` has another number of columns.
 
         Notes
         -----
-        Values that are missing from a row are averaged over the training rows that came to the same split: Lundberg et
-        al. 2020, Nature Machine Intelligence 2, 56. The numbers are those of LightGBM's `pred_contrib`, in a tenth of
-        its time.
+        Missing features are averaged over the training rows that reached the same split: Lundberg et al. 2020, Nature
+        Machine Intelligence 2, 56. The values are those of LightGBM's `pred_contrib`, in a tenth of its time.
         """
         splits = (self.first, self.feature, self.threshold, self.nan_left, self.left, self.right)
         return shap_values(splits, self.value, self.cover, self._rows(X), n_jobs)
 
     def save(self, path: Path) -> None:
-        """Write the arrays as an uncompressed npz file; equal trees give equal bytes.
+        """Save the arrays as an uncompressed npz file; equal trees give identical files.
 
         Parameters
         ----------
         path : Path
-            With the suffix ``.npz``.
+            Path with the suffix ``.npz``.
         """
         np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read trees that `save` wrote, and check them.
+        """Load and validate trees that `save` wrote.
 
         Parameters
         ----------
         path : Path
-            A file from any source: nothing in it is unpickled, and damaged or hostile content is refused.
+            A file from any source: it is not unpickled, and damaged or malicious content raises an error.
 
         Returns
         -------
@@ -227,9 +226,9 @@ class Trees:
         Raises
         ------
         ValueError
-            The file is damaged, or its trees cannot be walked.
+            If the file is damaged, or its trees are invalid.
         OSError
-            The file cannot be read.
+            If the file cannot be read.
         """
         arrays: dict[str, Any] = read_npz(path, [field.name for field in fields(cls)])
         for name in ("start", "n_features"):
@@ -263,19 +262,19 @@ class Trees:
 
 
 def _read_only(name: str, values: Any, dtype: type) -> np.ndarray:
-    """Return a read-only copy of `values`; raise ValueError where `dtype` cannot hold them."""
+    """Return a read-only copy of `values`; raise ValueError if `dtype` cannot represent them."""
     array = np.asarray(values)
     kinds = {"i": "iu", "f": "f", "b": "b"}[np.dtype(dtype).kind]
     if array.ndim != 1 or (len(array) and array.dtype.kind not in kinds):
         raise ValueError(
-            f"The '{name}' parameter must be an array of one dimension and of type {np.dtype(dtype)}. Got shape "
+            f"The '{name}' parameter must be a one-dimensional array of type {np.dtype(dtype)}. Got shape "
             f"{array.shape} and type {array.dtype} instead."
         )
     with np.errstate(over="ignore"):
         copy: np.ndarray = array.astype(dtype)
     if copy.dtype.kind == "i" and not np.array_equal(copy, array):
         raise ValueError(
-            f"The '{name}' parameter must hold numbers of type {np.dtype(dtype)}. Got larger ones instead."
+            f"The '{name}' parameter must contain numbers of type {np.dtype(dtype)}. Got larger ones instead."
         )
     copy.flags.writeable = False
     return copy

@@ -1,6 +1,6 @@
-"""The compiled part of the scores of large trees: each row walks from the root of each tree to a leaf.
+"""Compiled kernel for scores of large trees: each row is followed from the root of each tree to a leaf.
 
-Plain arrays in and out, no global state, no GIL.
+Takes and returns plain arrays, keeps no global state and releases the GIL.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
-"""Trees from XGBoost's JSON format, and a guard for XGBoost's own parser.
+"""Conversion of trees from XGBoost's JSON format, and a guard for XGBoost's own parser.
 
-XGBoost believes the trees that it reads: a split on a column beyond the row reads memory that is not its own.
+XGBoost does not validate the trees that it reads: a split on a column beyond the row reads invalid memory.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from gridlens.trees._trees import Trees
 
 __all__ = ["from_xgboost", "xgboost_booster"]
 
-# By the kind of number that they hold, the arrays of a tree with an entry for each node.
+# Arrays of a tree with an entry for each node, by the kind of their numbers.
 _INDICES = ("left_children", "right_children", "parents", "split_indices", "split_type", "default_left")
 _NUMBERS = ("split_conditions", "base_weights", "loss_changes", "sum_hessian")
 _CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 _LEAF = -1
-# The parent of a root, in signed and in unsigned numbers.
+# The parent of a root, as a signed and as an unsigned number.
 _NO_PARENT = (-1, 2**31 - 1)
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -33,34 +33,34 @@ class _Parsed(NamedTuple):
     trees: list[dict[str, np.ndarray]]
     """arrays with an entry for each node"""
     content: bytes
-    """what XGBoost's parser reads"""
+    """input of XGBoost's parser"""
 
 
 def from_xgboost(model: Any) -> Trees:
-    """Convert an XGBoost model.
+    """Convert an XGBoost model to `Trees`.
 
     Parameters
     ----------
     model : xgboost.Booster or bytes
-        Of the kind "gbtree" with the objective "binary:logistic" and numerical splits. Bytes are the JSON document that
-        `xgboost.Booster.save_model` writes, from any source: it is read without XGBoost, and damaged or hostile content
-        is refused.
+        A "gbtree" model with the objective "binary:logistic" and numerical splits. Bytes are the JSON document that
+        `xgboost.Booster.save_model` writes, from any source: it is parsed without XGBoost, and damaged or malicious
+        content raises an error.
 
     Returns
     -------
     Trees
-        Their `raw_scores` are the margins that XGBoost predicts, to the bit.
+        Trees whose `raw_scores` are bit-identical to the margins of XGBoost.
 
     Raises
     ------
     ValueError
-        The model is of another kind, or the content is damaged.
+        If the model is of another kind, or the content is damaged.
     """
     return _converted(_parsed(model if isinstance(model, bytes) else bytes(model.save_raw("json"))))
 
 
 def xgboost_booster(content: bytes) -> Any:
-    """Return the XGBoost booster of a JSON document once every number in it was checked.
+    """Return the XGBoost booster of a JSON document after validation of every number in it.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _checked(learner: Mapping[str, Any], content: bytes) -> _Parsed:
     _expect(booster["name"] == "gbtree", "its booster is not gbtree")
     _expect(learner["objective"]["name"] == "binary:logistic", "its objective is not binary:logistic")
     _expect(int(parameters["num_class"]) == 0 and int(parameters.get("num_target", 1)) == 1, "it has several scores")
-    # Since version 3 in brackets.
+    # Since version 3 it is in brackets.
     base_score = np.float32(parameters["base_score"].strip("[]"))
     _expect(bool(0.0 < base_score < 1.0), "base_score is not a probability")
     n_features = int(parameters["num_feature"])
@@ -105,10 +105,10 @@ def _checked(learner: Mapping[str, Any], content: bytes) -> _Parsed:
     n = len(trees)
     _expect(n > 0 and int(settings["num_trees"]) == n, f"num_trees is not {n}")
     _expect(int(settings.get("num_parallel_tree", 1)) == 1, "it has several trees in a round")
-    _expect(model["tree_info"] == [0] * n, "tree_info does not have a zero for each tree")
+    _expect(model["tree_info"] == [0] * n, "tree_info does not contain a zero for each tree")
     _expect(model.get("iteration_indptr", list(range(n + 1))) == list(range(n + 1)), "iteration_indptr is invalid")
     _expect([tree.get("id", k) for k, tree in enumerate(trees)] == list(range(n)), "its trees are not in order")
-    # In the steps and roundings of XGBoost, whose log of a float32 is correctly rounded.
+    # Repeat the steps and roundings of XGBoost, whose log of a float32 is correctly rounded.
     start = np.float32(-math.log(np.float32(1.0) / base_score - np.float32(1.0)))
     return _Parsed(n_features, start, [_checked_tree(tree, n_features) for tree in trees], content)
 
@@ -117,31 +117,31 @@ def _checked_tree(tree: Mapping[str, Any], n_features: int) -> dict[str, np.ndar
     """Return the arrays of one tree, each with an entry for each node."""
     sizes = tree["tree_param"]
     n = int(sizes["num_nodes"])
-    _expect(n > 0 and int(sizes["num_feature"]) == n_features, "a tree is not for these columns")
+    _expect(n > 0 and int(sizes["num_feature"]) == n_features, "a tree has another number of columns")
     _expect(int(sizes.get("size_leaf_vector", 1)) in (0, 1), "a leaf has several values")
-    _expect(not any(tree.get(name) for name in _CATEGORIES), "a split is of categories")
+    _expect(not any(tree.get(name) for name in _CATEGORIES), "a split is categorical")
     arrays = {name: _numbers(tree, name, n, "ib") for name in _INDICES}
     arrays |= {name: _numbers(tree, name, n, "if") for name in _NUMBERS}
-    _expect(not arrays["split_type"].any(), "a split is of categories")
+    _expect(not arrays["split_type"].any(), "a split is categorical")
     _expect(bool(np.isin(arrays["default_left"], (0, 1)).all()), "default_left is not 0 or 1")
     _expect(bool((arrays["sum_hessian"] > 0.0).all()), "sum_hessian is not above 0")
     feature = arrays["split_indices"]
-    _expect(bool(((feature >= 0) & (feature < n_features)).all()), "a split is on a column that is not there")
+    _expect(bool(((feature >= 0) & (feature < n_features)).all()), "a split is on a missing column")
     _check_children(arrays["left_children"], arrays["right_children"], arrays["parents"])
     return arrays
 
 
 def _check_children(left: np.ndarray, right: np.ndarray, parents: np.ndarray) -> None:
-    """Raise ValueError unless each node but the first, the root, is the child of the split that it names."""
+    """Raise ValueError unless each node except the first, the root, is the child of the split that it names."""
     n = len(parents)
     inner = left != _LEAF
-    _expect(bool((inner == (right != _LEAF)).all()), "a split has one child")
+    _expect(bool((inner == (right != _LEAF)).all()), "a split has only one child")
     child = np.concatenate([left[inner], right[inner]])
-    _expect(bool(((child > 0) & (child < n)).all()), "a split has a child that is not there")
+    _expect(bool(((child > 0) & (child < n)).all()), "a split has a missing child")
     _expect(len(np.unique(child)) == len(child) == n - 1, "two splits share a child, or a node has no parent")
     own = np.tile(np.flatnonzero(inner), 2)
     named = bool((parents[child] == own).all()) and parents[0] in _NO_PARENT
-    # Children after their parents: no circle lies apart from the root.
+    # Children follow their parents, which excludes cycles apart from the root.
     _expect(named and bool((child > own).all()), "a node names another parent")
 
 
@@ -155,7 +155,7 @@ def _converted(parsed: _Parsed) -> Trees:
         return np.concatenate([tree[name][~chosen] for tree, chosen in zip(parsed.trees, inner, strict=True)])
 
     def children(name: str) -> np.ndarray:
-        # Splits and leaves are each counted in the order of the nodes.
+        # Splits and leaves are counted separately, in the order of the nodes.
         places = [np.where(chosen, np.cumsum(chosen) - 1, -np.cumsum(~chosen)) for chosen in inner]
         return np.concatenate(
             [place[tree[name][chosen]] for place, tree, chosen in zip(places, parsed.trees, inner, strict=True)]
@@ -165,7 +165,7 @@ def _converted(parsed: _Parsed) -> Trees:
     return Trees(
         first=np.cumsum([0, *(chosen.sum() for chosen in inner)]),
         feature=of_splits("split_indices"),
-        # XGBoost sends a row left if its value is below the condition.
+        # In XGBoost a row goes left if its value is below the condition.
         threshold=np.nextafter(below, np.float32(-np.inf)),
         nan_left=of_splits("default_left").astype(bool),
         left=children("left_children"),
@@ -181,7 +181,7 @@ def _numbers(tree: Mapping[str, Any], name: str, n: int, kinds: str) -> np.ndarr
     values = np.array(tree[name])
     _expect(
         values.shape == (n,) and values.dtype.kind in kinds and bool((np.abs(values) <= _LARGEST).all()),
-        f"{name} are not {n} finite numbers",
+        f"{name} does not contain {n} finite numbers",
     )
     return values
 

@@ -52,33 +52,33 @@ def test_what_lightgbm_writes_is_read(rows, parameters):
 @pytest.mark.parametrize(
     ("key", "change", "said"),
     [
-        ("left_child", lambda v: ["90", *v[1:]], "a child that is not there"),
-        ("left_child", lambda v: ["-90", *v[1:]], "a child that is not there"),
-        ("left_child", lambda v: ["0", *v[1:]], "a child that is not there"),
-        ("left_child", lambda v: ["-999999999", *v[1:]], "a child that is not there"),
+        ("left_child", lambda v: ["90", *v[1:]], "a missing child"),
+        ("left_child", lambda v: ["-90", *v[1:]], "a missing child"),
+        ("left_child", lambda v: ["0", *v[1:]], "a missing child"),
+        ("left_child", lambda v: ["-999999999", *v[1:]], "a missing child"),
         ("right_child", lambda v: [*v[:-1], v[-2]], "share a child"),
-        ("split_feature", lambda v: ["5", *v[1:]], "a column that is not among 5"),
-        ("split_feature", lambda v: v[1:], "are not"),
-        ("leaf_value", lambda v: [*v, "1"], "are not"),
+        ("split_feature", lambda v: ["5", *v[1:]], "a column outside the 5"),
+        ("split_feature", lambda v: v[1:], "does not contain"),
+        ("leaf_value", lambda v: [*v, "1"], "does not contain"),
         ("leaf_value", lambda v: ["1e999", *v[1:]], "finite numbers"),
         ("leaf_value", lambda v: ["1.2.3", *v[1:]], "finite numbers"),
-        ("threshold", lambda v: ["nan", *v[1:]], "are not"),
-        ("decision_type", lambda v: ["1", *v[1:]], "of categories"),
-        ("decision_type", lambda v: ["4", *v[1:]], "takes 0 for a missing value"),
-        ("decision_type", lambda v: ["12", *v[1:]], "takes 0 for a missing value"),
+        ("threshold", lambda v: ["nan", *v[1:]], "does not contain"),
+        ("decision_type", lambda v: ["1", *v[1:]], "categorical"),
+        ("decision_type", lambda v: ["4", *v[1:]], "treats 0 as a missing value"),
+        ("decision_type", lambda v: ["12", *v[1:]], "treats 0 as a missing value"),
         ("num_leaves", lambda v: ["999999999"], "num_leaves is '999999999'"),
         ("num_leaves", lambda v: ["0"], "it is not a tree"),
         ("num_leaves", lambda v: ["many"], "num_leaves is 'many'"),
         ("num_cat", lambda v: ["1"], "num_cat is '1'"),
-        ("internal_value", lambda v: v[1:], "internal_value are"),
-        ("leaf_count", lambda v: [*v, "1"], "leaf_count are"),
-        ("max_feature_idx", lambda v: ["900000"], "feature_names are not of 900001 columns"),
+        ("internal_value", lambda v: v[1:], "internal_value does not contain"),
+        ("leaf_count", lambda v: [*v, "1"], "leaf_count does not contain"),
+        ("max_feature_idx", lambda v: ["900000"], "feature_names does not have 900001 columns"),
         ("num_class", lambda v: ["3"], "num_class"),
         ("version", lambda v: ["v9"], "version"),
-        ("split_gain", lambda v: ["x", *v[1:]], "split_gain are"),
+        ("split_gain", lambda v: ["x", *v[1:]], "split_gain does not contain"),
         ("shrinkage", lambda v: ["="], "shrinkage is not a number"),
         ("objective", lambda v: ["binary", "sigmoid"], "objective is"),
-        ("label_index", lambda v: ["0\naverage_output"], "header holds"),
+        ("label_index", lambda v: ["0\naverage_output"], "header contains"),
         ("is_linear", lambda v: ["0\nleaf_const=1"], "it is not a tree"),
     ],
 )
@@ -100,7 +100,7 @@ def test_sizes_that_are_not_the_trees_are_refused(rows, sizes):
     text = first(grown(rows).model_to_string(), "tree_sizes", lambda v: sizes)
     with pytest.raises(ValueError, match="tree_sizes"):
         from_lightgbm(text)
-    with pytest.raises(ValueError, match="end where"):
+    with pytest.raises(ValueError, match="end of the trees does not match tree_sizes"):
         from_lightgbm(first(text, "tree_sizes", lambda _: grown_sizes(rows)[:-1]))
 
 

@@ -144,7 +144,7 @@ def test_rows_of_other_columns_are_refused(X):
 
 def test_boosters_of_another_kind_are_refused():
     X = rows()
-    with pytest.raises(ValueError, match="takes 0 for a missing value"):
+    with pytest.raises(ValueError, match="treats 0 as a missing value"):
         from_lightgbm(grown(X, zero_as_missing=True))
     categories = lightgbm.Dataset(np.abs(np.nan_to_num(X)) // 1, X[:, 0] > 0, categorical_feature=[1])
     with pytest.raises(ValueError, match="damaged"):
