@@ -1,4 +1,4 @@
-"""gridlens ranks three-band cutouts of galaxy clusters by the probability that they hold a strong lens.
+"""Rank three-band cutouts of galaxy clusters by the probability that they contain a strong gravitational lens.
 
 The names below are loaded on first use, so that ``import gridlens`` stays fast::
 
@@ -38,7 +38,7 @@ _HOMES = {
     "train": "gridlens.training",
 }
 
-# Rooms above a class's own that add to it: models know how a detector is saved.
+# Rooms that complete a class when it is loaded: `gridlens.models` adds saving to the detector.
 _COMPLETED_BY = {"LensDetector": "gridlens.models"}
 
 

@@ -1,4 +1,4 @@
-"""``python -m gridlens`` is the command ``gridlens``."""
+"""Entry point of ``python -m gridlens``, which runs the command ``gridlens``."""
 
 from gridlens.cli import main
 

@@ -1,4 +1,4 @@
-"""Text of tables as their formats can hold it, and as it was written."""
+"""Conversion of table text to the limits of file formats, and back."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -10,15 +10,15 @@ from gridlens._ids import as_ascii, as_id, from_ascii
 
 __all__ = ["ascii_cells", "decoded_cells", "is_of_scores", "marked_cells", "quoted_formulas", "restored_cells"]
 
-# What begins a formula in a spreadsheet. Tabs and carriage returns, which do so too, are escaped in every text.
+# Characters that begin a formula in a spreadsheet. Tabs and carriage returns, which also do, are escaped in every text.
 _FORMULA = re.compile(r"'*[=+\-@]")
 _MARKED = re.compile(r"'+[=+\-@]")
-# A table with these was written by `gridlens score`.
+# Columns that identify a table written by `gridlens score`.
 _OF_SCORES = {"id", "path", "rank", "status", "flags"}
 
 
 def is_of_scores(names: Iterable[Any]) -> bool:
-    """Return whether columns are those of a table that `gridlens score` wrote."""
+    """Return whether the columns are those of a table that `gridlens score` wrote."""
     return _OF_SCORES.issubset(names)
 
 
@@ -28,10 +28,10 @@ def quoted_formulas(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def marked_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of scores with a second apostrophe before text that looks as if `quoted_formulas` had quoted it.
+    """Return a table of scores with another apostrophe before text that looks as if `quoted_formulas` had quoted it.
 
-    A reader then removes one from every such text, without being told whether the table was quoted. A table without
-    the columns of scores stays as it is.
+    A reader can then remove one from every such text, without knowing whether the table was quoted. A table without the
+    columns of scores is returned unchanged.
     """
     if not is_of_scores(table.columns):
         return table
@@ -39,22 +39,22 @@ def marked_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ascii_cells(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return the table with its text in ASCII, and how many cells that changed."""
+    """Return the table with its text in ASCII, and the number of changed cells."""
     made = _mapped(table, as_ascii)
     changed = sum(int(((made[name] != table[name]) & made[name].notna()).sum()) for name in _text_columns(table))
     return made, changed
 
 
 def restored_cells(table: pd.DataFrame, suffix: str) -> pd.DataFrame:
-    """Return a table of scores with the text that it was written from.
+    """Return a table of scores with its original text.
 
     Parameters
     ----------
     table : DataFrame
-        As read from a file.
+        Table as read from a file.
     suffix : str
-        Of the file: ".csv" takes the apostrophes away, ".fits" the escapes; others hold text as it is. A table that
-        `gridlens score` did not write stays as it is.
+        Suffix of the file: apostrophes are removed for ".csv", escapes for ".fits"; other formats do not change the
+        text. A table that `gridlens score` did not write is returned unchanged.
     """
     if not is_of_scores(table.columns):
         return table
@@ -64,9 +64,9 @@ def restored_cells(table: pd.DataFrame, suffix: str) -> pd.DataFrame:
 
 
 def decoded_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with text in place of bytes, which `astropy.table.Table.to_pandas` makes of text in FITS files.
+    """Return the table with text instead of bytes, as `astropy.table.Table.to_pandas` returns it for FITS files.
 
-    Text that `ascii_cells` has escaped is restored in such columns.
+    Text that `ascii_cells` escaped is restored in these columns.
     """
     columns = {
         name: table[name].map(lambda value: from_ascii(as_id(value)) if isinstance(value, bytes) else value)
@@ -77,7 +77,7 @@ def decoded_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mapped(table: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame:
-    """Return a copy of the table with `function` of each text; other values, such as NaN, stay."""
+    """Return a copy of the table with `function` applied to each text; other values, such as NaN, are kept."""
     columns = {
         name: table[name].map(lambda value: function(value) if isinstance(value, str) else value)
         for name in _text_columns(table)

@@ -1,4 +1,4 @@
-"""Signatures of files, shared by cutouts and tables: the first bytes decide what a file holds, not its name."""
+"""File signatures, shared by cutouts and tables: the first bytes determine the kind of a file, not its name."""
 
 import bz2
 import gzip
@@ -46,14 +46,14 @@ KIND_WORDS = {
     "html": "a web page, perhaps the error message of a server",
     "": "of no known kind",
 }
-"""what an error message says that a file is, by the kinds of `kind_of_bytes`"""
+"""descriptions of the kinds from `kind_of_bytes`, for error messages"""
 
 DECOMPRESSORS: Mapping[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
-"""what opens a file that is compressed as a whole, by its kind"""
+"""functions that open a compressed file, by its kind"""
 
 
 def kind_of_bytes(head: bytes) -> str:
-    """Return the kind of a file from its first bytes, 16 or more, a key of `KIND_WORDS`; "" for an unknown one."""
+    """Return the kind of a file from its first bytes, at least 16, as a key of `KIND_WORDS`; "" if it is unknown."""
     for signature, kind in _SIGNATURES.items():
         if head.startswith(signature):
             return kind

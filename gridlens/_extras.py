@@ -1,4 +1,4 @@
-"""Optional packages, asked for before the work begins."""
+"""Optional packages, checked before the work begins."""
 
 from importlib import import_module
 
@@ -15,9 +15,9 @@ def check_extra(extra: str, packages: tuple[str, ...], what: str) -> None:
     extra : str
         Extra of gridlens that installs the packages.
     packages : tuple of str
-        Names by which they are imported.
+        Names under which they are imported.
     what : str
-        What needs them, in the plural, for the message: "Reports".
+        Feature that needs them, in the plural, for the message: "Reports".
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""File names made of ids, and the text by which tables name the files of a cutout."""
+"""File names from ids, and the text in tables for the files of a cutout."""
 
 import hashlib
 import os
@@ -12,25 +12,25 @@ from gridlens._ids import escaped, unescaped
 __all__ = ["existing_path", "existing_paths", "file_stem", "joined_paths"]
 
 _UNSAFE = re.compile(r"[^\w.+-]+")
-# A name, its suffix and that of a temporary file together have at most 255 bytes on common file systems.
+# A name, its suffix and that of a temporary file together may have up to 255 bytes on common file systems.
 _MOST_BYTES = 120
-# Windows keeps these names for devices, whatever the suffix.
+# Names that Windows reserves for devices, with any suffix.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def file_stem(name: str, taken: set[str] | None = None) -> str:
     """Return the stem of a file name for an id.
 
-    Characters other than letters, digits and ``.+-_`` become "_"; a long id is cut.
+    Characters other than letters, digits and ``.+-_`` are replaced by "_"; a long id is truncated.
 
     Parameters
     ----------
     name : str
-        The id, any text.
+        Any text.
     taken : set of str, default=None
-        Stems made before for the same folder, in one case of letters; the new one is added. Where it equals an earlier
-        one, a number follows. With None, eight digits of the id's hash follow where the id had to be changed, so that
-        files written one at a time do not replace each other.
+        Earlier stems in the same folder, in lower case; the new one is added. If it equals an earlier one, a number is
+        appended. If None, eight digits of the id's hash are appended where the id had to be changed, so that files that
+        are written one at a time do not overwrite each other.
 
     Examples
     --------
@@ -52,15 +52,15 @@ def file_stem(name: str, taken: set[str] | None = None) -> str:
 
 
 def existing_path(path: str, folders: Sequence[str] = ("",)) -> str:
-    """Return the path of the file or folder that an escaped path in a table names, or the path itself if none exists.
+    """Return the existing path of the file or folder for an escaped path in a table, or the path itself if none exists.
 
-    The path is tried as it is, with its escapes undone, and as UTF-8 where the file system is said to hold ASCII.
+    The path is tried unchanged, with its escapes undone, and as UTF-8 if the file system encoding is ASCII.
 
     Parameters
     ----------
     path : str
     folders : sequence of str, default=("",)
-        Folders in which a relative path is looked for, in this order; "" is the working directory.
+        Folders for relative paths, in this order; "" is the working directory.
     """
     spellings = (path, unescaped(path), os.fsdecode(unescaped(path).encode("utf-8", "surrogateescape")))
     for folder in folders:
@@ -71,7 +71,7 @@ def existing_path(path: str, folders: Sequence[str] = ("",)) -> str:
 
 
 def joined_paths(paths: Iterable[str]) -> str:
-    r"""Return the files of one cutout as one text, escaped, with ";" between them; a ";" of a name becomes \x3b.
+    r"""Join the escaped files of one cutout with ";"; a ";" in a name becomes \x3b.
 
     Examples
     --------
@@ -82,9 +82,9 @@ def joined_paths(paths: Iterable[str]) -> str:
 
 
 def existing_paths(text: str, folders: Sequence[str] = ("",)) -> list[str]:
-    """Return the paths of the files that a text of `joined_paths` names, each as `existing_path` finds it.
+    """Return the paths of the files in a text of `joined_paths`, each as in `existing_path`.
 
-    All of them are in one of the `folders`, if one has all.
+    If one of the `folders` contains all of them, they are all from there.
     """
     names = [path for path in text.split(";") if path]
     for folder in folders:
@@ -98,7 +98,7 @@ def existing_paths(text: str, folders: Sequence[str] = ("",)) -> list[str]:
 
 def _safe(name: str) -> str:
     encoding = sys.getfilesystemencoding()
-    # Under LC_ALL=C the file system may hold ASCII alone.
+    # With LC_ALL=C the file system encoding may be ASCII.
     known = unicodedata.normalize("NFC", name).encode(encoding, "replace").decode(encoding)
     stem = _bounded(_UNSAFE.sub("_", known)).strip("._") or "cutout"
     return f"_{stem}" if _RESERVED.fullmatch(stem) else stem

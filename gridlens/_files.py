@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and by one command at a time."""
+"""Atomic output files and folders, with locks against concurrent commands."""
 
 import contextlib
 import os
@@ -22,10 +22,10 @@ __all__ = [
 
 @contextlib.contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `target` that takes its name once the block ends without an error.
+    """Yield a temporary path beside `target` that is renamed to it if the block ends without an error.
 
-    The temporary name keeps the suffix of `target`, since many writers choose their format by it. An error
-    or an interrupt in the block removes the temporary file and leaves whatever stood at `target` as it was.
+    The temporary name keeps the suffix of `target`, because many writers select their format by it. After an error or
+    an interrupt in the block, the temporary file is removed and an existing `target` is unchanged.
     """
     target = Path(target)
     try:
@@ -34,13 +34,13 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         )
     except OSError as exc:
         raise GridlensError(
-            f"Cannot write {target}: {exc.strerror or exc}. Choose a folder that exists and that you may write to."
+            f"Cannot write {target}: {exc.strerror or exc}. Choose an existing folder with write permission."
         ) from exc
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files private to the user; give the result the permissions of an ordinary new file.
+        # mkstemp creates private files; give the result the permissions of an ordinary new file.
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, target)
     except BaseException:
@@ -50,15 +50,15 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(target: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold the lock of an output file for the block, in the file ``.NAME.lock`` beside it.
+    """Hold the lock of an output file during the block, with the file ``.NAME.lock`` beside it.
 
-    The system releases the lock when this process ends, even if it is killed; on systems or file systems without locks
+    The system releases the lock when this process ends, even if it is killed; on systems or file systems without locks,
     the block is not protected.
 
     Raises
     ------
     GridlensError
-        Another process holds the lock, or its file cannot be written.
+        If another process holds the lock, or the lock file cannot be written.
     """
     target = Path(target)
     path = target.with_name(f".{target.name}.lock")
@@ -69,13 +69,14 @@ def locked(target: str | os.PathLike[str]) -> Iterator[None]:
             raise GridlensError(f"Cannot write {target}: {exc.strerror or exc}. Choose another output.") from exc
         with lock:
             _take(lock, target)
-            # The process that held the lock until now may have removed its file.
+            # The process that held the lock may have removed the file in the meantime.
             if not _is_file_at(lock, path):
                 continue
             try:
                 yield
             finally:
-                # Before the lock is released, so that no other process locks a file that is about to vanish.
+                # Remove the file before releasing the lock, so that no other process locks a file that is being
+                # removed.
                 path.unlink(missing_ok=True)
             return
 
@@ -105,7 +106,7 @@ def _is_file_at(file: IO[str], path: Path) -> bool:
 def read_regular(path: Path) -> bytes:
     """Return the bytes of a file that gridlens wrote; raise FileNotFoundError for a link, a pipe or a device.
 
-    Gridlens writes no links, and what a link leads to may have no end.
+    Gridlens does not write links, and the target of a link may be endless.
     """
     if path.is_symlink() or not path.is_file():
         raise FileNotFoundError(path)
@@ -113,7 +114,7 @@ def read_regular(path: Path) -> bytes:
 
 
 def writable_folder(path: str | os.PathLike[str]) -> Path:
-    """Make the folder `path` if it is missing and return it; raise GridlensError where it cannot be written."""
+    """Create the folder `path` if it is missing and return it; raise GridlensError if it cannot be written to."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,9 +129,10 @@ def writable_folder(path: str | os.PathLike[str]) -> Path:
 
 @contextlib.contextmanager
 def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary folder beside `target` that takes its name once the block ends without an error.
+    """Yield a temporary folder beside `target` that is renamed to it if the block ends without an error.
 
-    `target` must not exist yet, or be an empty folder. An error or an interrupt in the block leaves nothing behind.
+    `target` must not exist yet, or be an empty folder. After an error or an interrupt in the block, the folder is
+    removed.
     """
     target = Path(target)
     check_new_folder(target)
@@ -149,7 +151,7 @@ def check_new_folder(path: str | os.PathLike[str]) -> None:
     """Raise GridlensError unless `path` does not exist yet or is an empty folder."""
     path = Path(path)
     if path.exists() and not (path.is_dir() and next(path.iterdir(), None) is None):
-        raise GridlensError(f"The output folder {path} is not empty. Name a new folder, or empty this one first.")
+        raise GridlensError(f"The output folder {path} is not empty. Choose a new folder, or empty this one first.")
 
 
 def _umask() -> int:

@@ -1,8 +1,8 @@
-"""Check the headers of a FITS file before a library acts on what they claim.
+"""Validation of the headers of a FITS file before a library acts on them.
 
-A damaged or hostile header may claim images of any size, thousands of axes or polynomials of any order, and the
-libraries below allocate what is claimed. Here the headers are walked through, a few keywords of each are checked, and
-what they claim is compared with the bytes that are there.
+A damaged or malicious header may declare images of any size, thousands of axes or polynomials of any order, and the
+libraries allocate memory accordingly. This module reads the headers, checks a few keywords of each, and compares the
+declared size with the available bytes.
 """
 
 import math
@@ -16,20 +16,20 @@ from gridlens.errors import GridlensError
 __all__ = ["BLOCK", "HeaderError", "PlainHeader", "check_file", "plain_header", "walk_headers"]
 
 BLOCK = 2880
-"""bytes; headers and data are filled up to a multiple of this"""
+"""bytes; headers and data are padded to a multiple of this"""
 
 _CARD = 80
 _END = b"END".ljust(_CARD)
 _MOST_BLOCKS = 2_000  # 72,000 cards: the longest history of a stack has a few thousand
 _MOST_HDUS = 5_000
 _MOST_AXES = 9
-_MOST_ORDER = 9  # of a SIP polynomial
-_MOST_TILE_PIXELS = 2**26  # of a compressed image, which are decoded together
+_MOST_ORDER = 9  # largest order of a SIP polynomial
+_MOST_TILE_PIXELS = 2**26  # limit for a tile of a compressed image, which is decoded as a whole
 _MOST_FIELDS = 999
 _BITPIX = (8, 16, 32, 64, -32, -64)
 
 _COUNTS = ("BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TFIELDS", "ZBITPIX", "ZNAXIS", "ZIMAGE", "WCSAXES")
-# The keywords that are checked, as they stand in a card. Others cost nothing.
+# Keywords that are checked, as written in a card. Others are ignored.
 _CHECKED = frozenset(
     name.ljust(8).encode()
     for name in (
@@ -43,9 +43,9 @@ _CHECKED = frozenset(
 
 
 class HeaderError(GridlensError):
-    """A header that claims what cannot be: the reason, a clause without a full stop, and the way out, a sentence."""
+    """Invalid FITS header; the message has the reason, a clause without a full stop, and the way out, a sentence."""
 
-    way_out = "Fetch or write it again."
+    way_out = "Download or write it again."
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}. {self.way_out}")
@@ -53,22 +53,22 @@ class HeaderError(GridlensError):
 
 
 class _Claims(NamedTuple):
-    """Numbers of one header that describe the data behind it."""
+    """Numbers in a header that describe its data."""
 
     numbers: dict[str, int]
     is_table: bool
 
     def shape(self, prefix: str = "") -> tuple[int, ...]:
-        """Return the lengths of the axes, the first (fastest) first."""
+        """Return the lengths of the axes, starting with the first (fastest) one."""
         n = self.numbers.get(f"{prefix}NAXIS", 0)
         return tuple(self.numbers.get(f"{prefix}NAXIS{k + 1}", 0) for k in range(n))
 
     def data_bytes(self) -> int:
-        """Return the bytes that follow the header, without the filling."""
+        """Return the number of bytes that follow the header, without padding."""
         shape = self.shape()
         if not shape:
             return 0
-        # NAXIS1 = 0 marks the random groups of radio astronomy.
+        # NAXIS1 = 0 denotes the random groups of radio astronomy.
         size = math.prod(shape[1:] if shape[0] == 0 and len(shape) > 1 else shape)
         item = abs(self.numbers["BITPIX"]) // 8
         return item * self.numbers.get("GCOUNT", 1) * (self.numbers.get("PCOUNT", 0) + size)
@@ -80,31 +80,31 @@ def walk_headers(
     check_image: Callable[[int, int], None] | None = None,
     size: int | None = None,
 ) -> bool:
-    """Walk through the headers of a FITS file and check what they claim.
+    """Read the headers of a FITS file and validate them.
 
     Parameters
     ----------
     read : callable
-        Return the next bytes, fewer at the end of the file.
+        Return the next bytes; fewer at the end of the file.
     skip : callable
-        Pass over so many bytes of data, whose filling up to a block may be missing; return False where the file ends
+        Skip a number of bytes of data, whose padding to a full block may be missing; return False if the file ends
         before.
     check_image : callable, default=None
-        Called with the width and the height of each image, px, to raise if the caller cannot use it.
+        Called with the width and the height of each image, px; raise an error in it if the caller cannot use the image.
     size : int, default=None
-        Size of the file, bytes, where it is known.
+        Size of the file, bytes, if known.
 
     Returns
     -------
     bool
-        Whether tiles of an image are compressed with gzip, which has no bound of its own.
+        Whether tiles of an image are compressed with gzip, which has no limit of its own.
 
     Raises
     ------
     HeaderError
-        A header is damaged or claims what no image and no table has.
+        If a header is damaged or declares more than any image or table has.
     EOFError
-        The file ends within a header or before its data do.
+        If the file ends within a header or its data.
     """
     has_gzip = False
     for k in range(_MOST_HDUS):
@@ -116,12 +116,12 @@ def walk_headers(
         _check(claims, check_image)
         data = claims.data_bytes()
         if (size is not None and data > size) or not skip(data):
-            raise EOFError("the file ends before its data do")
+            raise EOFError("the file ends within its data")
     raise HeaderError(f"it has more than {_MOST_HDUS:,} extensions")
 
 
 def check_file(file: BinaryIO, size: int, check_image: Callable[[int, int], None] | None = None) -> bool:
-    """Walk through the headers of a file that can be read in any order; see `walk_headers`."""
+    """Read and validate the headers of a seekable file, see `walk_headers`."""
     file.seek(0)
 
     def skip(length: int) -> bool:
@@ -133,23 +133,23 @@ def check_file(file: BinaryIO, size: int, check_image: Callable[[int, int], None
 
 
 class PlainHeader(NamedTuple):
-    """Header of a file that holds one image, not compressed, and nothing else."""
+    """Header of a file that contains a single uncompressed image."""
 
     cards: bytes
     bitpix: int
     shape: tuple[int, ...]
-    """as of the array, the slowest axis first"""
+    """shape of the array, with the slowest axis first"""
 
 
 def plain_header(
     file: BinaryIO, size: int, check_image: Callable[[int, int], None] | None = None
 ) -> PlainHeader | None:
-    """Read and check the header of a plain image, and leave the file at the image; None for another content.
+    """Read and validate the header of a plain image, and position the file at the image; None for other content.
 
     Parameters
     ----------
     file : file of bytes
-        At its first byte.
+        File at its first byte.
     size : int
         Size of the file, bytes.
     check_image : callable, default=None
@@ -158,9 +158,9 @@ def plain_header(
     Raises
     ------
     HeaderError
-        The header is damaged or claims what no image has.
+        If the header is damaged or declares more than any image has.
     EOFError
-        The file ends within the header.
+        If the file ends within the header.
     """
     header = _read_header(file.read, first=True)
     if header is None or header[:_CARD].split(b"/")[0].split() != [b"SIMPLE", b"=", b"T"]:
@@ -170,26 +170,26 @@ def plain_header(
     numbers, shape = claims.numbers, claims.shape()
     is_image = bool(shape) and min(shape) > 0 and not numbers.get("PCOUNT") and numbers.get("GCOUNT", 1) == 1
     end = len(header) + claims.data_bytes()
-    # astropy mends headers with other characters.
+    # astropy repairs headers with other characters.
     if not is_image or not end <= size <= end + -end % BLOCK or not header.isascii() or b"\0" in header:
         return None
     return PlainHeader(header, numbers["BITPIX"], shape[::-1])
 
 
 def _read_header(read: Callable[[int], bytes], first: bool) -> bytes | None:
-    """Return the cards of the next header, None at the end of the file."""
+    """Return the cards of the next header; None at the end of the file."""
     blocks: list[bytes] = []
     for _ in range(_MOST_BLOCKS):
         block = read(BLOCK)
         if not blocks and not first and not block.startswith(b"XTENSION"):
-            # Some writers leave bytes behind the last extension.
+            # Some writers leave bytes after the last extension.
             return None
         if len(block) < BLOCK:
             raise EOFError("the file ends within a header")
         blocks.append(block)
         if _ends(block):
             return b"".join(blocks)
-    raise HeaderError(f"a header of it has more than {_MOST_BLOCKS * BLOCK // _CARD:,} cards")
+    raise HeaderError(f"one of its headers has more than {_MOST_BLOCKS * BLOCK // _CARD:,} cards")
 
 
 def _ends(block: bytes) -> bool:
@@ -221,7 +221,7 @@ def _claims(header: bytes) -> _Claims:
 
 
 def _fault(name: str, value: object) -> HeaderError:
-    return HeaderError(f"a header of it has {name} = {str(value)[:20]}, which cannot be")
+    return HeaderError(f"one of its headers has the invalid value {name} = {str(value)[:20]}")
 
 
 def _check(claims: _Claims, check_image: Callable[[int, int], None] | None) -> None:
@@ -251,11 +251,11 @@ def _check(claims: _Claims, check_image: Callable[[int, int], None] | None) -> N
 
 
 def _check_compressed(claims: _Claims) -> None:
-    """Check that a compressed image has as many tiles as its shape asks for, none of them too large to decode."""
+    """Check that a compressed image has as many tiles as its shape requires, and none is too large to decode."""
     shape = claims.shape("Z")
     if not shape or "ZBITPIX" not in claims.numbers:
         raise _fault("ZNAXIS" if not shape else "ZBITPIX", "missing")
-    # Rows are the tiles where the header does not say.
+    # The default tiles are rows.
     usual = (shape[0], *(1 for _ in shape[1:]))
     tile = [claims.numbers.get(f"ZTILE{k + 1}", side) for k, side in enumerate(usual)]
     if min(tile) < 1 or math.prod(min(*sides) for sides in zip(tile, shape, strict=True)) > _MOST_TILE_PIXELS:

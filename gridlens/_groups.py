@@ -12,22 +12,22 @@ __all__ = ["group_of_each"]
 
 
 def group_of_each(groups: Any) -> NDArray[Any]:
-    """Return the group of each row as an array that `numpy.unique` sorts; a row without a group is one of its own.
+    """Return the group of each row as an array that `numpy.unique` can sort; a row without a group gets its own.
 
     Parameters
     ----------
     groups : array-like of shape (n,)
-        Numbers or text; of both, 7 and "7" are one group. None, NaN, NaT, `pandas.NA` and "" are missing.
+        Numbers or text; in a mixture, 7 and "7" are the same group. None, NaN, NaT, `pandas.NA` and "" are missing.
 
     Returns
     -------
     ndarray of shape (n,)
-        The groups as they are, or numbers where one is missing.
+        The groups unchanged, or numbers if one is missing.
     """
     names = np.asarray(groups)
     if names.ndim != 1:
         return names
-    # numpy makes the text "nan" of NaN among text
+    # numpy converts NaN among text to the text "nan"
     values = names if hasattr(groups, "dtype") else np.fromiter(groups, dtype=object, count=len(names))
     missing = np.array([name is None or pd.isna(name) or name == "" for name in values.tolist()], dtype=bool)
     if not missing.any():

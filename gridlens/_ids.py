@@ -1,4 +1,4 @@
-"""Ids and names as text: one spelling everywhere, with nothing in it that a table or a terminal cannot hold."""
+"""Ids and names as text: one spelling everywhere, without characters that tables or terminals cannot represent."""
 
 import numbers
 import re
@@ -17,16 +17,16 @@ __all__ = ["InexactIdError", "as_ascii", "as_id", "as_ids", "escaped", "from_asc
 # noncharacters that XML forbids.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})")
-# What `as_ascii` escapes: letters beyond ASCII, and backslashes that `from_ascii` would take for its own.
+# Characters that `as_ascii` escapes: those beyond ASCII, and backslashes that `from_ascii` would treat as escapes.
 _CODE = r"u([0-9a-f]{4})|U(00(?:0[0-9a-f]|10)[0-9a-f]{4})"
 _BEYOND_ASCII = re.compile(rf"[^\x00-\x7f]|\\(?={_CODE})")
 _ASCII_ESCAPE = re.compile(rf"\\(?:{_CODE})")
-# Bytes that are not UTF-8 come from the file system as these surrogates.
+# Bytes of file names that are not UTF-8 are represented by these surrogates.
 _FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
 
 
 class InexactIdError(GridlensError):
-    """An id that is a floating-point number beyond those that hold each integer exactly."""
+    """Floating-point id above the range in which each integer is exact."""
 
     way_out = "Store ids as integers or as text."
 
@@ -39,11 +39,11 @@ class InexactIdError(GridlensError):
 
 
 def as_id(value: Any) -> str:
-    r"""Return one id as text, "" where it is missing.
+    r"""Return an id as text, "" if it is missing.
 
-    Text stays as it is written, leading zeros and letters beyond ASCII too, without the blanks around it. Characters
-    that are not printable are escaped, bytes are read as UTF-8, and a number that is whole has no decimal point:
-    7.0 and 7 are one id.
+    Text is kept as written, including leading zeros and characters beyond ASCII, without surrounding blanks. Characters
+    that are not printable are escaped, bytes are decoded as UTF-8, and a whole number has no decimal point: 7.0 and 7
+    are the same id.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def as_id(value: Any) -> str:
     Raises
     ------
     InexactIdError
-        A floating-point number is beyond 2^53, or beyond what its own type holds exactly.
+        If a floating-point number is above 2^53, or above the exact integers of its own type.
 
     Examples
     --------
@@ -81,22 +81,23 @@ def as_id(value: Any) -> str:
 
 
 def as_ids(values: Iterable[Any]) -> list[str]:
-    """Return each id as text; see `as_id`.
+    """Return each id as text, see `as_id`.
 
-    Integers never go through floating point. An array, a masked array, a pandas column or index, or a list will do.
+    Integers are never converted to floating point. The ids may be an array, a masked array, a pandas column or index,
+    or a list.
     """
     if isinstance(values, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(values).ravel()
         return ["" if hidden else as_id(value) for value, hidden in zip(values.data.ravel(), masked, strict=True)]
     if getattr(getattr(values, "dtype", None), "kind", "") == "f":
-        values = np.asarray(values)  # pandas makes Python's floats of shorter ones, which look exact then
+        values = np.asarray(values)  # pandas converts shorter floats to Python's, which then seem exact
     return [as_id(value) for value in values]
 
 
 def escaped(text: str) -> str:
-    r"""Replace characters that are not printable by escapes such as \x0d and \u2028; others stay as they are.
+    r"""Escape characters that are not printable, such as \x0d and \u2028; other characters are kept.
 
-    Bytes of file names that are not UTF-8, which Python keeps as surrogates, are escaped as the bytes that they are.
+    Bytes of file names that are not UTF-8, which Python represents by surrogates, are escaped as bytes.
 
     Examples
     --------
@@ -107,16 +108,16 @@ def escaped(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    r"""Undo `escaped`, to open the file that an escaped path names.
+    r"""Undo `escaped`, to open the file of an escaped path.
 
-    A name that holds a backslash, an x and two digits of its own cannot be distinguished from an escaped one: try the
-    path as it is first.
+    A name that contains a backslash, an x and two digits cannot be distinguished from an escaped one: try the unchanged
+    path first.
     """
     return _ESCAPED.sub(_unescape, text)
 
 
 def as_ascii(text: str) -> str:
-    r"""Return the text with characters beyond ASCII as escapes such as \u00e9; `from_ascii` undoes it exactly.
+    r"""Escape characters beyond ASCII, such as \u00e9; `from_ascii` undoes it exactly.
 
     Examples
     --------
@@ -161,7 +162,7 @@ def _float_id(value: Any) -> str:
 def _is_missing(value: Any) -> bool:
     if value is None or value is np.ma.masked:
         return True
-    # NaN, NaT and pandas.NA alone are not equal to themselves; the last says so by a value that is neither.
+    # Only NaN, NaT and pandas.NA differ from themselves; for the last one, the comparison is neither true nor false.
     try:
         return bool(value != value)
     except (TypeError, ValueError):

@@ -1,22 +1,23 @@
-"""The one place that says how kernels are compiled.
+"""Decorators for the compilation of kernels, used by the whole package.
 
-Every kernel in the package is decorated from here: with `entry` if Python calls it, with `jit` if other kernels do,
-with `part` if it is a piece of one other kernel. NaN is data in a cutout, so `fastmath` never holds the flags `nnan`
-and `ninf`; nor `reassoc`, so that a sum does not depend on how many numbers a processor adds at once.
+Kernels are decorated with `entry` if Python calls them, with `jit` if other kernels do, and with `part` if they are a
+part of a single kernel. NaN is data in a cutout, so `fastmath` never contains the flags `nnan` and `ninf`; it does not
+contain `reassoc` either, so that a sum does not depend on the vector width of the processor.
 
-Numba optimises a compiled function again inside each one that calls it, hence the three: what Python does not call gets
-no wrapper to be called by, and a large piece of a single kernel is put into it before it is compiled.
+Numba optimises a compiled function again in each function that calls it, which is the reason for the three decorators:
+functions that Python does not call get no wrapper, and a large part of a single kernel is inlined before the
+compilation.
 
-Entries are cached beside the package. Where neither the package nor a home folder can be written (say, a node of a
-cluster), numba raises when the function is decorated, and the kernel is compiled in memory instead. Numba compiles
-callees and constants into the caller, but looks at the caller's own file alone to see whether a cached kernel is fresh.
-Here the names of the cache files hold a digest of every source that may go into a kernel: the files of its folder,
-this one and `gridlens._constants`; kernels take compiled functions and constants from nowhere else
-(`tests/test_rooms.py`).
+Entries are cached beside the package. If neither the package nor a home folder is writable (for example, on a node of a
+computing cluster), numba raises an error when the function is decorated, and the kernel is compiled in memory instead.
+Numba compiles callees and constants into the caller, but only checks the caller's own file to decide whether a cached
+kernel is up to date. The names of the cache files therefore contain a digest of every source that may be part of a
+kernel: the files of its folder, this file and `gridlens._constants`; kernels use compiled functions and constants only
+from there (`tests/test_rooms.py`).
 
-Numba trusts what it finds in its cache: a damaged index raises at every call, and a damaged kernel may crash or compute
-something else. Here each file of the cache ends in a digest of its content, and a file that fails the check is compiled
-and written again.
+Numba does not verify its cache: a damaged index raises an error at every call, and a damaged kernel may crash or
+compute wrong values. Here, each file of the cache ends with a digest of its content, and if the digest does not match,
+the kernel is compiled again and the file replaced.
 """
 
 import contextlib
@@ -43,20 +44,20 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def jit(function: _F) -> _F:
-    """Compile a function that kernels call, in nopython mode; Python cannot call it."""
+    """Compile a function for calls from kernels, in nopython mode; Python cannot call it."""
     return numba.njit(**_OPTIONS, **_UNCALLED)(function)
 
 
 def part(function: _F) -> _F:
-    """Make a function a part of the kernel that calls it; Python can call it too."""
+    """Mark a function that is inlined into the kernel that calls it; Python can call it too."""
     return numba.njit(inline="always", **_OPTIONS)(function)
 
 
 def entry(function: _F) -> _F:
-    """Compile a kernel that Python calls, in nopython mode, without the GIL, cached on disk where that is possible."""
+    """Compile a kernel for calls from Python, in nopython mode, without the GIL, and cached on disk if possible."""
     folder = Path(function.__code__.co_filename).parent
     digest = _digest(folder)
-    # Every numba and every place that it caches in names the files after this.
+    # Every version of numba and every cache location includes this in the names of the files.
     function.__qualname__ += f"_{digest}"
     compiled = numba.njit(**_OPTIONS)(function)
     if compiled is function:  # NUMBA_DISABLE_JIT
@@ -72,7 +73,7 @@ def entry(function: _F) -> _F:
 
 
 def is_compiled(kernel: Any) -> bool:
-    """Return whether a kernel that `entry` made was compiled before, by this process or into the cache."""
+    """Return whether a kernel from `entry` was compiled before, in this process or in the cache."""
     if not isinstance(kernel, Dispatcher):  # NUMBA_DISABLE_JIT
         return True
     cache: Any = getattr(kernel, "_cache", None)
@@ -80,7 +81,7 @@ def is_compiled(kernel: Any) -> bool:
 
 
 class _CheckedFile(IndexDataCacheFile):
-    """Files of numba's cache that end in a digest, which pickle ignores; a damaged file counts as missing."""
+    """Files of numba's cache that end with a digest, which pickle ignores; a damaged file counts as missing."""
 
     @contextlib.contextmanager
     def _open_for_write(self, filepath: str) -> Iterator[io.BytesIO]:
@@ -108,7 +109,7 @@ def _is_whole(path: str) -> bool:
 
 
 class _Cache(FunctionCache):
-    """Numba's cache of a kernel. Where it cannot be read or written, the kernel is compiled in memory."""
+    """Numba's cache of a kernel. If it cannot be read or written, the kernel is compiled in memory."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
@@ -129,14 +130,14 @@ class _Cache(FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        # A full disk, or files of another user.
+        # The disk may be full, or the files may belong to another user.
         with contextlib.suppress(OSError):
             super().save_overload(sig, data)
 
 
 @functools.cache
 def _digest(folder: Path) -> str:
-    """Twelve hexadecimal digits that identify the sources in a folder, this file and `gridlens._constants`."""
+    """Return twelve hexadecimal digits that identify the sources in a folder, this file and `gridlens._constants`."""
     digest = hashlib.sha256()
     for path in [Path(__file__), Path(_constants.__file__), *sorted(folder.glob("*.py"))]:
         source = path.read_bytes()
@@ -146,12 +147,12 @@ def _digest(folder: Path) -> str:
 
 @functools.cache
 def _remove_stale(folder: Path, digest: str) -> None:
-    """Remove what earlier sources left beside the sources, so that nothing piles up where kernels are edited.
+    """Remove cache files of earlier sources beside the sources, so that they do not accumulate during development.
 
-    In a cache elsewhere, two installations may share a folder; files of older digests stay there.
+    If the cache is elsewhere, two installations may share a folder, so files with other digests are kept.
     """
     for path in (folder / "__pycache__").glob("*.nb[ic]"):
         if digest not in path.name:
-            # Read-only, or another process was faster.
+            # The folder is read-only, or another process was faster.
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -16,7 +16,7 @@ __all__ = ["binary_values", "check_columns", "check_label_column", "rows_by_id"]
 
 _WORDS = {"true": "1", "yes": "1", "false": "0", "no": "0"}
 _BLANK = ("", "nan", "none", "<na>")
-# Columns that say which rows were labelled, not which are lenses.
+# Columns that tell which rows were labelled, not which are lenses.
 _LABELLED = ("known_lens", "s", "labelled", "labeled", "known")
 
 
@@ -31,7 +31,7 @@ def check_columns(table: pd.DataFrame, names: Sequence[str], what: str, why: str
     what : str
         Name of the table for the message, such as "truth table".
     why : str, default=""
-        A sentence that the message ends in.
+        A sentence at the end of the message.
     """
     if any(name not in table for name in names):
         wanted = " and ".join([", ".join(names[:-1])] * (len(names) > 1) + [names[-1]])
@@ -51,7 +51,7 @@ def check_label_column(table: pd.DataFrame, what: str, why: str) -> None:
     what : str
         Name of the table for the message, such as "truth table".
     why : str
-        What follows "Got 's' instead, which says which rows were labelled" where the table has such a column.
+        Text after "Got 's' instead, which tells which rows were labelled" if the table has such a column.
     """
     labelled = [name for name in _LABELLED if name in table]
     if "label" not in table and labelled:
@@ -63,26 +63,26 @@ def check_label_column(table: pd.DataFrame, what: str, why: str) -> None:
 
 
 def rows_by_id(table: pd.DataFrame, what: str) -> tuple[pd.DataFrame, int]:
-    """Return the rows that have an id, with the ids as index, and the number of rows without one.
+    """Return the rows with an id, with the ids as index, and the number of rows without one.
 
     Parameters
     ----------
     table : DataFrame
-        With a column `id`, of text or numbers; see `gridlens._ids.as_id` for their spelling.
+        Table with a column `id` of text or numbers; see `gridlens._ids.as_id` for their spelling.
     what : str
         Name of the table for messages, such as "truth table".
 
     Returns
     -------
     rows : DataFrame
-        In the order of the table, without the column `id`; its index holds the ids as text and is named "id".
+        In the order of the table, without the column `id`; the index contains the ids as text and is named "id".
     nameless : int
-        Rows whose id is missing; they are left out.
+        Number of rows with a missing id; they are left out.
 
     Raises
     ------
     GridlensError
-        There is no column `id`, or an id occurs more than once.
+        If there is no column `id`, or an id occurs more than once.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def rows_by_id(table: pd.DataFrame, what: str) -> tuple[pd.DataFrame, int]:
     repeated = rows.index[rows.index.duplicated()]
     if len(repeated):
         raise GridlensError(
-            f"The {what} must name each id once. Got {len(repeated)} ids again instead: {some_names(repeated)}. Remove "
+            f"The {what} must name each id once. Got {len(repeated)} repeated ids: {some_names(repeated)}. Remove "
             "the copies."
         )
     return rows, len(table) - len(rows)
@@ -106,19 +106,19 @@ def rows_by_id(table: pd.DataFrame, what: str) -> tuple[pd.DataFrame, int]:
 def binary_values(
     column: pd.Series[Any], ids: Sequence[str] | pd.Index, what: str, way_out: str, *, blank: bool = False
 ) -> np.ndarray:
-    """Return a column of labels or flags as 1, 0 and, where blank, NaN.
+    """Return a column of labels or flags as 1, 0 and, for blanks, NaN.
 
     Parameters
     ----------
     column : Series of n
-        Numbers, truth values or text: 1, 0, true, false, yes and no are understood in any case, and with blanks around
-        them. A missing value, "", "nan" and "none" are blank.
+        Numbers, truth values or text: 1, 0, true, false, yes and no in any case, with or without surrounding blanks. A
+        missing value, "", "nan" and "none" are blank.
     ids : sequence of n str
         Names of the rows, for the message.
     what : str
         Name of the column for the message, such as "column 'label' of the truth table".
     way_out : str
-        The last sentence of the message.
+        Last sentence of the message.
     blank : bool, default=False
         Whether values may be blank.
 
@@ -129,7 +129,7 @@ def binary_values(
     Raises
     ------
     GridlensError
-        A value is neither 1 nor 0, or is blank where it may not be. The first such row is named.
+        If a value is neither 1 nor 0, or is blank and must not be. The message names the first such row.
 
     Examples
     --------

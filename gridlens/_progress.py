@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line a minute in a log file."""
+"""Progress of long computations: a bar on a terminal, or one line per minute in a log file."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["progress_bar"]
 
 _LOG_SECONDS = 60.0
-# The shortest time from which a rate is estimated, s.
+# Shortest time from which a rate is estimated, s.
 _SETTLED = 2.0
 _BAR_WIDTH = 20
 
@@ -19,18 +19,18 @@ _BAR_WIDTH = 20
 def progress_bar(description: str, total: int | None, *, visible: bool = True) -> Iterator[Callable[..., Any]]:
     """Yield a function that advances the progress by a number of cutouts, scenes or fits.
 
-    Its optional second argument names the step that follows, such as "lightgbm, fold 2 of 5".
+    Its optional second argument names the next step, such as "lightgbm, fold 2 of 5".
 
-    On a terminal, stderr shows a bar, the rate and the time left. Otherwise stderr gets a line a minute, so that short
-    work is silent in a pipe. Blocks may follow one another, but not lie within one another.
+    On a terminal, stderr shows a bar, the rate and the remaining time. Otherwise stderr gets one line per minute, so
+    that short computations are silent in a pipe. Blocks may follow each other, but must not be nested.
 
     Parameters
     ----------
     description : str
         Name of the stage, such as "Scoring".
     total : int or None
-        How much there is to do. None if it is unknown, or for a stage that is a single step: its bar only shows that
-        the work goes on, and is removed at the end.
+        Amount of work. None if it is unknown, or for a stage with a single step: its bar only shows activity, and is
+        removed at the end.
     visible : bool, default=True
         Whether to show anything.
     """
@@ -43,11 +43,11 @@ def progress_bar(description: str, total: int | None, *, visible: bool = True) -
 
 
 class Meter:
-    """Count finished work, and estimate its rate and the time left.
+    """Count finished work, and estimate its rate and the remaining time.
 
-    The rate is measured from the first result on. It leaves out the start of the workers and what an earlier run had
-    finished, which is the first result of a resumed run. It is unknown until as much time again has passed as the first
-    result took: workers that start together finish their first results together.
+    The rate is measured from the first result on. It excludes the start of the workers and results of an earlier run,
+    which are the first result of a resumed run. It is unknown until the time of the first result has passed once more,
+    because workers that start together finish their first results together.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Meter:
         self._first: tuple[float, int] | None = None
 
     def advance(self, count: int, step: str = "") -> None:
-        """Count `count` more as finished, and name the next step; "" leaves the name."""
+        """Count `count` more as finished, and name the next step; "" keeps the name."""
         self.done += count
         self.step = step or self.step
         if self._first is None and count:
@@ -76,7 +76,7 @@ class Meter:
 
     @property
     def rate(self) -> float | None:
-        """Return how much is finished per second; None where it is unknown."""
+        """Return the amount finished per second; None if it is unknown."""
         if self._first is None:
             return None
         begun, before = self._first
@@ -87,12 +87,12 @@ class Meter:
 
     @property
     def left(self) -> float | None:
-        """Return the time left in s; None where it is unknown."""
+        """Return the remaining time in s; None if it is unknown."""
         rate = self.rate
         return None if rate is None or self.total is None else max(0, self.total - self.done) / rate
 
     def figures(self) -> tuple[str, str, str]:
-        """Return the count, the rate and the time left in words; "" for each that is unknown."""
+        """Return the count, the rate and the remaining time as text; "" for each that is unknown."""
         count = "" if self.total is None and not self.done else f"{self.done:,}"
         if self.total is not None:
             count += f" of {self.total:,}"
@@ -124,7 +124,7 @@ def _drawn(meter: Meter) -> Iterator[Callable[..., Any]]:
     from rich.text import Text
 
     class Figures(ProgressColumn):
-        """The count, the rate and the time left, as far as they are known."""
+        """Column with the count, the rate and the remaining time, as far as they are known."""
 
         def render(self, task: Task) -> Text:
             return Text("  ".join(word for word in meter.figures() if word))

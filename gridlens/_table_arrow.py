@@ -1,4 +1,4 @@
-"""Read Parquet tables: one file, or a folder of them as HATS catalogues have it."""
+"""Reader of Parquet tables: a single file, or a folder of files as in HATS catalogues."""
 
 import json
 import os
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ParquetTable", "parquet_files"]
 
-# A column of one value repeated takes a few bytes a million rows; beyond both limits a damaged file is more likely.
+# A constant column takes a few bytes per million rows; a file beyond both limits is probably damaged.
 _FREE_BYTES = 256 * 1024**2
 _MAX_RATIO = 1000
-# Types of pandas that know missing values.
+# pandas types that support missing values.
 _NULLABLE = {f"int{bits}": f"Int{bits}" for bits in (8, 16, 32, 64)} | {"bool": "boolean"}
 _NULLABLE |= {f"u{name}": f"U{nullable}" for name, nullable in _NULLABLE.items() if name != "bool"}
 _COLLECTION, _PRIMARY = "collection.properties", "hats_primary_table_url"
 
 
 class ParquetTable:
-    """A table in one or several Parquet files of the same columns; a `gridlens._table_source.TableSource`.
+    """Table in one or several Parquet files with the same columns; a `gridlens._table_source.TableSource`.
 
-    Columns that pandas wrote as the index are columns as others are. Lists and structures are passed over.
+    An index that pandas wrote is read as ordinary columns. Lists and structures are skipped.
     """
 
     typed = True
@@ -45,7 +45,7 @@ class ParquetTable:
         self.attrs = json.loads((schema.metadata or {}).get(b"PANDAS_ATTRS", b"{}"))
 
     def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
-        """Read the rows; see `TableSource`."""
+        """Read the rows, see `TableSource`."""
         wanted = [name for name in self.names if names is None or name in names]
         parts = [self._part(path, wanted, text) for path in self._paths]
         return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
@@ -58,7 +58,7 @@ class ParquetTable:
             if missing:
                 raise TableError(
                     f"its file {path} lacks the column {missing[0]!r} of {self._paths[0]}",
-                    "Name one catalogue, whose files have the same columns.",
+                    "Give one catalogue, whose files have the same columns.",
                 )
             _check_size(file, path, len(wanted))
             table = file.read(columns=wanted)
@@ -67,12 +67,12 @@ class ParquetTable:
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """List the Parquet files of a table that lies in a folder, sorted; a HATS collection names its own.
+    """List the Parquet files of a table in a folder, sorted; a HATS collection names its own.
 
     Raises
     ------
     TableError
-        The folder holds no Parquet file.
+        If the folder contains no Parquet file.
     """
     collection = folder / _COLLECTION
     if collection.is_file():
@@ -80,26 +80,26 @@ def parquet_files(folder: Path) -> list[Path]:
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] not in "._")
-        # beside the data lie _metadata and _common_metadata
+        # beside the data are _metadata and _common_metadata
         found += [Path(place) / name for name in files if name.endswith((".parquet", ".pq")) and name[0] not in "._"]
     if not found:
-        raise TableError("it is a folder without Parquet files", "Name a table, or a folder of Parquet files.")
+        raise TableError("it is a folder without Parquet files", "Give a table, or a folder of Parquet files.")
     return sorted(found)
 
 
 def _primary(collection: Path) -> Path:
-    """Return the folder of the catalogue itself; margins and indices lie beside it and repeat its rows."""
+    """Return the folder of the catalogue itself, without its margins and indices, which repeat its rows."""
     with open(collection, encoding="utf-8", errors="replace") as lines:
         pairs = [line.partition("=") for line in lines]
     name = next((value.strip() for key, _, value in pairs if key.strip() == _PRIMARY), "")
     folder = collection.parent / name
     if not name or not folder.is_dir() or folder.resolve().parent != collection.parent.resolve():
-        raise TableError(f"its {_COLLECTION} names no catalogue in it", "Name the folder of the catalogue itself.")
+        raise TableError(f"its {_COLLECTION} names no catalogue in it", "Give the folder of the catalogue itself.")
     return folder
 
 
 def _is_flat(field: "pa.Field") -> bool:
-    """Return whether a column holds one value a row; an index without a name counts where it is text."""
+    """Return whether a column has one value per row; an unnamed index counts if it is text."""
     from pyarrow import types
 
     kind = field.type.value_type if types.is_dictionary(field.type) else field.type
@@ -109,14 +109,14 @@ def _is_flat(field: "pa.Field") -> bool:
 
 
 def _unit(field: "pa.Field") -> str:
-    """Return the unit that astropy and LSDB keep with a column."""
+    """Return the unit that astropy and LSDB store with a column."""
     return (field.metadata or {}).get(b"unit", b"").decode(errors="replace")
 
 
 def _check_size(file: Any, path: Path, columns: int) -> None:
     claimed, size = 8 * file.metadata.num_rows * columns, os.path.getsize(path)
     if claimed > max(_FREE_BYTES, _MAX_RATIO * size):
-        raise TableError(f"it claims {file.metadata.num_rows} rows in {size} bytes", "Write it again.")
+        raise TableError(f"it declares {file.metadata.num_rows} rows in {size} bytes", "Write it again.")
 
 
 def _column(column: "pa.ChunkedArray", is_text: bool) -> "pd.Series[Any]":
@@ -124,8 +124,8 @@ def _column(column: "pa.ChunkedArray", is_text: bool) -> "pd.Series[Any]":
 
     if not is_text:
         if column.null_count and (types.is_integer(column.type) or types.is_boolean(column.type)):
-            # pandas would make floats of integers, which hold 16 digits
+            # pandas would convert integers to floats, which hold 16 digits
             return pd.Series(pd.array(column.to_pylist(), dtype=_NULLABLE[str(column.type)]))
         return column.to_pandas()
-    # pandas would make floats of integers among which one is missing, and Python knows one length of float alone
+    # pandas would convert integers with a missing one to floats, and Python has only one length of float
     return text_column(column.to_numpy() if types.is_floating(column.type) else column.to_pylist())

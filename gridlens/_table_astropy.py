@@ -1,4 +1,4 @@
-"""Tables that astropy reads: as a source of columns, and from the forms of text that it knows."""
+"""Tables that astropy reads: as a source of columns, and from its text formats."""
 
 import warnings
 from collections.abc import Collection
@@ -13,7 +13,7 @@ __all__ = ["AstropyTable", "read_ascii"]
 
 
 class AstropyTable:
-    """A table that astropy has read; a `gridlens._table_source.TableSource`. Columns of arrays are passed over."""
+    """Table from astropy; a `gridlens._table_source.TableSource`. Columns of arrays are skipped."""
 
     typed = True
 
@@ -32,7 +32,7 @@ class AstropyTable:
         self.notes: list[str] = []
 
     def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
-        """Read the rows; see `TableSource`."""
+        """Read the rows, see `TableSource`."""
         wanted = [name for name in self.names if names is None or name in names]
         others = [name for name in wanted if name not in text]
         masked = [name for name in others if _is_masked_integer(self._table[name])]
@@ -52,18 +52,18 @@ def _is_masked_integer(column: Any) -> bool:
 
 
 def _integers(column: Any) -> pd.api.extensions.ExtensionArray:
-    """Return masked integers as integers of pandas that may be missing; older versions go through floating point."""
+    """Return masked integers as pandas integers with missing values; older versions go through floating point."""
     values = np.ma.asarray(column)
     native = values.filled(0).astype(values.dtype.newbyteorder("="))
     return pd.arrays.IntegerArray(native, np.ma.getmaskarray(values).copy())
 
 
 def read_ascii(text: str, format: str) -> AstropyTable:
-    """Read a text in a format that astropy names, such as "ascii.ecsv"."""
+    """Read text in one of astropy's formats, such as "ascii.ecsv"."""
     from astropy.table import Table
 
     with warnings.catch_warnings():
-        # what a table says about its units and versions is no concern of the user's here
+        # warnings on the units and versions of a table do not help the user
         warnings.simplefilter("ignore")
         table = Table.read(text.splitlines(), format=format)
     if format == "ascii.cds":
@@ -72,7 +72,7 @@ def read_ascii(text: str, format: str) -> AstropyTable:
 
 
 def _join_sexagesimal(table: Any) -> None:
-    """Add positions in degrees where the standard of CDS has a column each for hours, minutes and seconds."""
+    """Add positions in degrees if hours, minutes and seconds have separate columns, as in the CDS standard."""
     for name, sign, parts, unit in (
         ("RAdeg", "", ("RAh", "RAm", "RAs"), 15.0),
         ("DEdeg", "DE-", ("DEd", "DEm", "DEs"), 1.0),

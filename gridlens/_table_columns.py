@@ -1,4 +1,4 @@
-"""The columns of a table of scores: their order, units, UCDs and descriptions, for files, terminals and docs."""
+"""Columns of a table of scores: their order, units, UCDs and descriptions, for files, terminals and docs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,13 +10,13 @@ class Column(NamedTuple):
     """Meaning of a column."""
 
     description: str
-    """ASCII, since FITS headers hold it"""
+    """ASCII, because FITS headers require it"""
     unit: str = ""
-    """as astropy spells it; "" for a number without one"""
+    """in the spelling of astropy; "" for a number without one"""
     ucd: str = ""
-    """of the controlled vocabulary of the IVOA; "" where it has no word"""
+    """from the controlled vocabulary of the IVOA; "" if it has no word"""
     form: str = "{}"
-    """how a terminal shows a value"""
+    """format of a value on a terminal"""
 
 
 _PROBABILITY = "stat.probability"
@@ -65,10 +65,10 @@ SCORE_COLUMNS: Mapping[str, Column] = {
         "Number of unlabelled cutouts that the probabilities were recalibrated on", ucd="meta.number", form="{:d}"
     ),
 }
-"""columns by name, in the order of the table; behind them come the members' and those kept from the catalogue"""
+"""columns by name, in the order of the table; those of the members and of the catalogue follow"""
 
 CONTEXT_PREFIX = "context_"
-"""of columns that are shown beside a candidate and that no model may learn from"""
+"""prefix of columns that are shown beside a candidate, but never used by a model"""
 _RADIUS = "percentile of the Einstein radius that the mass of the cluster allows, sources at z = 2"
 _CONTEXT_COLUMNS: Mapping[str, Column] = {
     "context_known_lens": Column("Name of the known lens within its match radius", ucd="meta.id"),
@@ -90,7 +90,7 @@ _CONTEXT_COLUMNS: Mapping[str, Column] = {
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Return the names of the columns of a table in their order; names that are not in `SCORE_COLUMNS` come last."""
+    """Return the names of the columns of a table in order; names that are not in `SCORE_COLUMNS` come last."""
     given = list(names)
     return [name for name in SCORE_COLUMNS if name in given] + [name for name in given if name not in SCORE_COLUMNS]
 
@@ -98,16 +98,16 @@ def in_order(names: Iterable[str]) -> list[str]:
 def described_attrs(
     members: Sequence[str], spreads: Sequence[str] = (), kept: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return the attribute of a table that describes the columns beyond `SCORE_COLUMNS`; values fit JSON.
+    """Return the attribute of a table that describes the columns beyond `SCORE_COLUMNS`, as JSON values.
 
     Parameters
     ----------
     members : sequence of str
         Names of the members.
     spreads : sequence of str, default=()
-        Names of the members that state how unsure they are.
+        Names of the members that estimate their uncertainty.
     kept : mapping of str to str, default=None
-        Units of columns of the catalogue, by name; "" where unknown.
+        Units of the columns from the catalogue, by name; "" where unknown.
     """
     columns = {name: {"description": f"Probability of a lens by the member {name}, uncalibrated"} for name in members}
     columns |= {
@@ -119,7 +119,7 @@ def described_attrs(
 
 
 def describe_columns(names: Iterable[str], attrs: Mapping[Any, Any]) -> dict[str, Column]:
-    """Return what is known of columns, by name: from `SCORE_COLUMNS`, and from the attributes of their table."""
+    """Return the descriptions of columns by name, from `SCORE_COLUMNS` and from the attributes of their table."""
     known = {name: Column(**entry) for name, entry in attrs.get("columns", {}).items()}
     known |= dict(SCORE_COLUMNS) | dict(_CONTEXT_COLUMNS)
     return {name: known[name] for name in names if name in known}

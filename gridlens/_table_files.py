@@ -1,4 +1,4 @@
-"""Open tables of any everyday format, which the first bytes of the file decide."""
+"""Open tables of many formats, which are identified by the first bytes of the file."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from gridlens.errors import GridlensError
 __all__ = ["open_table"]
 
 _HEAD = 4096  # bytes
-# Kinds that are no tables, and what to do with them.
+# Kinds that are not tables, and the advice for each.
 _OTHERS = {
     "zip": "Save it as CSV if it is an Excel workbook, or unpack it.",
     "excel": "Save it as CSV.",
@@ -29,33 +29,34 @@ _OTHERS = {
     "png": "Write the table as CSV.",
     "jpeg": "Write the table as CSV.",
 }
-# Texts that are no tables, or not in a form that is read.
+# Texts that are not tables, or not in a supported form.
 _OTHER_TEXTS = (
     (re.compile(r"\s*(\{|\[\s*[\[{])"), "it is JSON", "Write the table as CSV."),
     (re.compile(r"\+-"), "it is a table drawn with lines", "Write it as CSV."),
 )
-# What is decompressed may be this many times as large as the file; tables come to 20, and endless zeros to 1000.
+# Largest ratio of the decompressed to the compressed size; tables reach 20, and endless zeros 1000.
 _MAX_RATIO = 100
 _FREE_BYTES = 256 * 1024**2
 
 
 @contextmanager
 def open_table(path: str | os.PathLike[str], rank: Rank, *, remarks: bool) -> Iterator[TableSource]:
-    """Open a table: its columns are known then, and no row is read.
+    """Open a table and determine its columns without reading any rows.
 
     Parameters
     ----------
     path : str or path
         File, or folder of Parquet files.
     rank : callable
-        How well the names of columns fit, 0 where none is known; it chooses among the tables of a file.
+        Function that rates how well the names of columns fit, 0 if none is known; it selects among the tables of a
+        file.
     remarks : bool
-        Whether lines of a text below the names that begin with # are remarks, and not rows.
+        Whether lines that begin with # below the names are comments, not rows.
 
     Raises
     ------
     TableError
-        Here and in the block: the table cannot be read, whatever the reason.
+        If the table cannot be read for any reason, when it is opened or in the block.
     FileNotFoundError
     """
     try:
@@ -79,7 +80,7 @@ def _opened(path: Path, rank: Rank, remarks: bool) -> Iterator[TableSource]:
         yield ParquetTable(parquet_files(path))
         return
     if path.exists() and not path.is_file():
-        raise TableError("it is not a regular file", "Name a file.")
+        raise TableError("it is not a regular file", "Give a file.")
     with open(path, "rb") as plain:
         decompressed = DECOMPRESSORS.get(kind_of_bytes(plain.read(_HEAD)))
 
@@ -135,7 +136,7 @@ def _astropy_format(text: str) -> str:
 
 
 def _whole(head: bytes, file: BinaryIO) -> BinaryIO:
-    """Return the file for reading in any order; a compressed one is read into memory."""
+    """Return the file as a seekable one; a compressed file is read into memory."""
     if isinstance(getattr(file, "raw", None), _Bounded):
         return io.BytesIO(head + file.read())
     file.seek(0)
@@ -149,7 +150,7 @@ def _size(file: BinaryIO) -> int:
 
 
 class _Bounded(io.RawIOBase):
-    """A decompressed stream, up to a size that the compressed file can plausibly hold."""
+    """Decompressed stream with a limit that is plausible for the size of the compressed file."""
 
     def __init__(self, decompressed: Callable[[BinaryIO], BinaryIO], file: BinaryIO, compressed: int) -> None:
         self._compressed = file

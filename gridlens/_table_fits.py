@@ -1,4 +1,4 @@
-"""Read tables of FITS files, once their headers have been checked."""
+"""Reader of tables in FITS files, after validation of their headers."""
 
 from collections.abc import Collection
 from typing import Any, BinaryIO
@@ -11,20 +11,20 @@ from gridlens._table_source import Rank, TableError, choose_table, text_column
 
 __all__ = ["FitsTable"]
 
-_AGAIN = "Fetch or write it again."
+_AGAIN = "Download or write it again."
 
 
 class FitsTable:
-    """A table of a FITS file; a `gridlens._table_source.TableSource`. Columns of arrays are passed over.
+    """Table of a FITS file; a `gridlens._table_source.TableSource`. Columns of arrays are skipped.
 
     Parameters
     ----------
     file : binary file
-        Decompressed; it is kept open.
+        Decompressed file; it is kept open.
     size : int
-        Of the file, bytes.
+        Size of the file, bytes.
     rank : callable
-        Chooses among several tables.
+        Selects among several tables.
     """
 
     typed = True
@@ -38,17 +38,17 @@ class FitsTable:
         self.notes: list[str] = []
 
     def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
-        """Read the rows; see `TableSource`."""
+        """Read the rows, see `TableSource`."""
         wanted = [name for name in self.names if names is None or name in names]
         columns = {name: self._column(name, name in text) for name in wanted}
         return pd.DataFrame(columns, index=range(len(self._hdu.data)))
 
     def _column(self, name: str, is_text: bool) -> Any:
-        """Return the values of a column; those that are missing are "", NaN or pandas' missing integers."""
+        """Return the values of a column; missing ones are "", NaN or pandas' missing integers."""
         column, values = self._hdu.columns[name], np.asarray(self._hdu.data[name])
         missing = np.zeros(len(values), dtype=bool)
         if isinstance(column.null, int) and values.dtype.kind in "iuf":
-            # TNULL is the value as it is stored
+            # TNULL is the stored value
             missing = values == column.null * (column.bscale or 1) + (column.bzero or 0)
         if values.dtype.kind in "SU" or is_text:
             return text_column(np.ma.array(values, mask=missing) if missing.any() else values)
@@ -64,7 +64,7 @@ def _tables(file: BinaryIO, size: int) -> list[Any]:
     Raises
     ------
     TableError
-        A header is damaged, or there is no table.
+        If a header is damaged, or there is no table.
     """
     from astropy.io import fits
 
@@ -79,25 +79,25 @@ def _tables(file: BinaryIO, size: int) -> list[Any]:
     if any(hdu.header.get("ZTABLE") is True for hdu in tables):
         raise TableError("its table is compressed with fpack", "Decompress it with funpack.")
     if not tables:
-        raise TableError("it is a FITS file without a table", "Name a file with a table.")
+        raise TableError("it is a FITS file without a table", "Give a file with a table.")
     for hdu in tables:
         _check_columns(hdu)
     return tables
 
 
 def _check_columns(hdu: Any) -> None:
-    """Raise TableError where the columns of a table do not make up its rows."""
+    """Raise TableError if the columns of a table do not add up to its rows."""
     try:
         width = hdu.columns.dtype.itemsize
     except Exception as exc:
         raise TableError(f"the types of its columns are damaged ({exc})", _AGAIN) from exc
     stated = hdu.header["NAXIS1"]
     if width > stated or (width < stated and type(hdu).__name__ == "BinTableHDU"):
-        raise TableError(f"its columns take {width} bytes a row, and its header states {stated}", _AGAIN)
+        raise TableError(f"its columns take {width} bytes per row, but its header declares {stated}", _AGAIN)
 
 
 def _one_value_names(hdu: Any) -> list[str]:
-    """Return the names of the columns that hold one value a row, each once."""
+    """Return the names of the columns with one value per row, without repetition."""
     columns = hdu.columns
     shapes = [columns.dtype[k].shape for k in range(len(columns))]
     return list(dict.fromkeys(name for name, shape in zip(columns.names, shapes, strict=True) if not shape))

@@ -11,7 +11,7 @@ from gridlens._table_write import csv_cells
 
 __all__ = ["on_terminal", "print_table"]
 
-# In the order in which columns get room; the first four always have it.
+# In the order of priority; the first four are always shown.
 _SHOWN = ("rank", "id", "score", "p_lens", "p_low", "p_high", "status")
 _JOINT = ("rank", "id", "p_any", "score_gc", "score_cc", "p_gc", "p_cc", "status")
 _MORE = ("arc_distance", "arc_snr", "arcness", "arc_color_gr", "ra", "dec", "members_in_favour", "disagreement")
@@ -29,11 +29,11 @@ def on_terminal() -> bool:
 
 
 def print_table(table: pd.DataFrame, *, kept: Sequence[str] = (), quote_formulas: bool = False) -> None:
-    """Print to stdout: the columns that fit a terminal, all of them as CSV in a pipe.
+    """Print to stdout: the columns that fit on a terminal, or all of them as CSV in a pipe.
 
-    A terminal shows at least the rank, the identifier, the score and the probability; a line names the columns that
-    the table has besides, and each message is printed once, with the number of its rows. Columns `kept` from the
-    catalogue are shown where there is room.
+    A terminal shows at least the rank, the identifier, the score and the probability. A line names the other columns of
+    the table, and each message is printed once, with the number of its rows. Columns `kept` from the catalogue are
+    shown if there is space.
     """
     if not on_terminal():
         csv_cells(table, quote_formulas).to_csv(sys.stdout, index=False)
@@ -48,13 +48,13 @@ def print_table(table: pd.DataFrame, *, kept: Sequence[str] = (), quote_formulas
     _print_rows(console, {name: cells[name] for name in shown}, widths)
     hidden = [name for name in table.columns if name not in (*shown, *_ELSEWHERE)]
     if hidden:
-        _say(console, f"In the whole table only: {', '.join(map(str, hidden))}.")
+        _say(console, f"Only in the complete table: {', '.join(map(str, hidden))}.")
     for line in _messages(table):
         _say(console, line)
 
 
 def _columns(table: pd.DataFrame, kept: Sequence[str]) -> list[str]:
-    """Return the columns that people read, those first that are shown first."""
+    """Return the columns for display, in the order of priority."""
     first = _JOINT if "p_any" in table else _SHOWN
     wanted = [name for name in (*first, *kept, *_MORE) if name in table and table[name].notna().any()]
     if "status" in wanted and (table["status"] == "ok").all():
@@ -83,10 +83,10 @@ def _print_rows(console: Any, cells: Mapping[str, Sequence[str]], widths: Mappin
     shown = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     for name in cells:
         left = name in ("id", "status")
-        # An identifier that is too long is folded: all of it can be read.
+        # A long identifier is wrapped, so that all of it is readable.
         shown.add_column(name, justify="left" if left else "right", width=widths[name], overflow="fold")
     for row in zip(*cells.values(), strict=True):
-        # As Text, so that brackets in an id are not taken for markup.
+        # Use Text, so that brackets in an id are not interpreted as markup.
         shown.add_row(*map(Text, row))
     console.print(shown)
 

@@ -1,4 +1,4 @@
-"""Interface and error of the readers of tables, and the choice among several tables of a file."""
+"""Interface and error of the table readers, and the selection among several tables of a file."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
@@ -11,17 +11,17 @@ from gridlens.errors import GridlensError
 __all__ = ["UNNAMED_INDEX", "Rank", "TableError", "TableSource", "check_width", "choose_table", "text_column"]
 
 UNNAMED_INDEX = "__index_level_0__"
-"""what pandas calls an index without a name in a Parquet file"""
+"""pandas' name for an unnamed index in a Parquet file"""
 
 _FORMATS = "It must be a CSV, FITS, ECSV, VOTable or Parquet file."
 _MAX_COLUMNS = 10_000
 
 Rank = Callable[[Sequence[Any]], int]
-"""how well the names of the columns of a table fit what is wanted; 0 where none of them is known"""
+"""rating of how well the column names of a table fit; 0 if none of them is known"""
 
 
 class TableError(GridlensError):
-    """A table that cannot be read: the reason, a clause without a full stop, and the way out, a sentence."""
+    """Unreadable table; the message has the reason, a clause without a full stop, and the way out, a sentence."""
 
     def __init__(self, reason: str, way_out: str = _FORMATS) -> None:
         super().__init__(f"{reason}. {way_out}")
@@ -30,38 +30,38 @@ class TableError(GridlensError):
 
 
 class TableSource(Protocol):
-    """A table in a file: its columns are known, and its rows are not read yet."""
+    """Table in a file whose columns are known, but whose rows are not read yet."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Names of the columns that hold one value a row, each once."""
+        """Names of the columns with one value per row, without repetition."""
 
     @property
     def typed(self) -> bool:
-        """True where the columns have types; those of a text are guessed from its values."""
+        """Whether the columns have types; those of text are inferred from the values."""
 
     @property
     def units(self) -> Mapping[str, str]:
-        """Units that the file states, by column."""
+        """Units from the file, by column."""
 
     @property
     def notes(self) -> Sequence[str]:
         """Clauses on the rows that `read` left out."""
 
     def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
-        """Read the columns `names`, all for None; those in `text` as ids, see `gridlens._ids`.
+        """Read the columns `names`, or all if None; those in `text` as ids, see `gridlens._ids`.
 
-        Where the columns have types, integers of which some are missing stay integers.
+        If the columns have types, integers with missing values remain integers.
         """
 
 
 def text_column(values: Any) -> "pd.Series[Any]":
-    """Return ids as a column of str, "" where they are missing.
+    """Return ids as a column of str, "" if missing.
 
     Raises
     ------
     TableError
-        Ids are floating-point numbers too large to be exact.
+        If ids are floating-point numbers too large to be exact.
     """
     try:
         return pd.Series(as_ids(values), dtype=object)
@@ -72,23 +72,23 @@ def text_column(values: Any) -> "pd.Series[Any]":
 
 
 def check_width(columns: int) -> None:
-    """Raise TableError where a table has more columns than a catalogue can have."""
+    """Raise TableError if a table has more columns than any catalogue."""
     if columns > _MAX_COLUMNS:
         raise TableError(
-            f"it has {columns} columns, and at most {_MAX_COLUMNS} are read", "Keep the columns that are needed."
+            f"it has {columns} columns, but at most {_MAX_COLUMNS} are supported", "Keep the columns that are needed."
         )
 
 
 def choose_table(tables: Sequence[tuple[str, Sequence[str]]], rank: Rank) -> int:
-    """Choose the table of a file whose columns fit best, from names and columns; the first where none fits.
+    """Select the table of a file whose columns fit best, from names and columns; the first if none fits.
 
     Raises
     ------
     TableError
-        There is no table, or several fit equally well and none is the table of objects of a FITS_LDAC file.
+        If there is no table, or several fit equally well and none is the table of objects of a FITS_LDAC file.
     """
     if not tables:
-        raise TableError("it holds no table")
+        raise TableError("it contains no table")
     ranks = [rank(columns) for _, columns in tables]
     best = max(ranks)
     winners = [k for k, value in enumerate(ranks) if value == best]
@@ -98,4 +98,4 @@ def choose_table(tables: Sequence[tuple[str, Sequence[str]]], rank: Rank) -> int
     if len(objects) == 1:
         return objects[0]
     named = ", ".join(tables[k][0] or f"number {k + 1}" for k in winners)
-    raise TableError(f"it holds {len(winners)} tables of the same kind ({named})", "Keep one of them in the file.")
+    raise TableError(f"it contains {len(winners)} tables of the same kind ({named})", "Keep one of them in the file.")

@@ -1,4 +1,4 @@
-"""Read tables of delimited text: CSV and the forms in which people and archives write it."""
+"""Reader of delimited text tables: CSV, and the variants that people and archives write."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ _MAX_LINE = 16 * 1024**2  # characters
 _MAX_REMARKS = 10_000
 _DELIMITERS = ("\t", ";", "|", ",")
 _BLANKS = r"\s+"
-# As pandas has them; in columns of ids they are ids.
+# Missing values of pandas; in columns of ids they are ids.
 MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
     *("NULL", "NaN", "None", "n/a", "nan", "null"),
@@ -34,7 +34,7 @@ _DASHES = re.compile(r"[\s\-+=|;,]*-{2}[\s\-+=|;,]*")
 _SECOND_TABLE = re.compile(r"^-{3,}(?:[\t;|,]-{3,})+$", re.MULTILINE)
 _EXCEL = re.compile(r"sep=(.)", re.IGNORECASE)
 _SEXTRACTOR = re.compile(r"#\s*(\d+)\s+(\S+)[^\[\]]*(?:\[([^\[\]]*)\])?\s*")
-# Of a row between the names and the values that holds units, at least one is among these.
+# A row of units between the names and the values contains at least one of these.
 _ANGLES = {"deg", "degree", "degrees", "h:m:s", "d:m:s", "hms", "dms", "rad", "radian", "hourangle", "arcsec"}
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _BOMS = {
@@ -47,7 +47,7 @@ _BOMS = {
 
 
 class _Layout(NamedTuple):
-    """How a text is to be read."""
+    """Layout of a text table."""
 
     delimiter: str
     names: list[str]
@@ -59,7 +59,7 @@ class _Layout(NamedTuple):
 
 
 def text_encoding(head: bytes) -> str:
-    """Return the encoding of a text by its first bytes; raise TableError for what cannot be text."""
+    """Return the encoding of a text from its first bytes; raise TableError if it cannot be text."""
     for mark, encoding in _BOMS.items():
         if head.startswith(mark):
             return encoding
@@ -69,18 +69,18 @@ def text_encoding(head: bytes) -> str:
 
 
 class TextTable:
-    """A table of delimited text; a `gridlens._table_source.TableSource`.
+    """Table of delimited text; a `gridlens._table_source.TableSource`.
 
     Parameters
     ----------
     opened : callable
-        Opens the decompressed bytes from their beginning.
+        Opens the decompressed bytes at their beginning.
     encoding : str
-        As `text_encoding` returns it.
+        As returned by `text_encoding`.
     rank : callable
-        Tells a line of names from other lines.
+        Distinguishes a line of names from other lines.
     remarks : bool
-        Whether lines below the names that begin with # are remarks too, and not rows.
+        Whether lines that begin with # below the names are comments too, not rows.
     """
 
     typed = False
@@ -95,10 +95,10 @@ class TextTable:
         self.names = [name for name in dict.fromkeys(self._layout.names) if name]
         self.units = self._layout.units
         if self._layout.empty and not rank(self.names):
-            raise TableError("it holds a line of text and no rows")
+            raise TableError("it contains a line of text and no rows")
 
     def read(self, names: Collection[str] | None, text: Collection[str]) -> pd.DataFrame:
-        """Read the rows; see `TableSource`."""
+        """Read the rows, see `TableSource`."""
         columns = self._layout.names
         place = {name: columns.index(name) for name in self.names}
         as_text = {place[name] for name in text if name in place}
@@ -106,18 +106,18 @@ class TextTable:
             "header": None,
             "names": range(len(columns)),
             "sep": self._layout.delimiter,
-            # pandas would turn the id 0012 into the number 12 and NA into a missing one
+            # pandas would convert the id 0012 to the number 12, and NA to a missing value
             "dtype": dict.fromkeys(as_text, object),
             "na_values": {k: MISSING for k in range(len(columns)) if k not in as_text},
             "keep_default_na": False,
             "skipinitialspace": True,
-            # without it a comma at the end of each row would move all values by one column
+            # otherwise, a comma at the end of each row would shift all values by one column
             "index_col": False,
             "on_bad_lines": "warn",
             "low_memory": False,
         }
         if pd.__version__.startswith("2."):
-            # What was written comes back to the bit, as it does by default in later versions.
+            # Floats are parsed exactly, as in later versions by default.
             options["float_precision"] = "round_trip"
         with self._lines() as lines, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", pd.errors.ParserWarning)
@@ -128,7 +128,7 @@ class TextTable:
                 frame = pd.DataFrame(columns=range(len(columns)))
         self._note(caught)
         if rows.like_rows:
-            self.notes.append(f"{rows.like_rows} lines that begin with # are taken for remarks")
+            self.notes.append(f"{rows.like_rows} lines that begin with # are treated as comments")
         wanted = [name for name in self.names if names is None or name in names]
         values = {name: frame[place[name]] for name in wanted}
         return pd.DataFrame({name: text_column(column) if name in text else column for name, column in values.items()})
@@ -144,14 +144,14 @@ class TextTable:
 
 
 class _Rows(io.TextIOBase):
-    """The rows of a text, for pandas: other lines are left blank, so that its line numbers are those of the file."""
+    """Rows of a text for pandas; other lines are blank, so that its line numbers are those of the file."""
 
     def __init__(self, lines: io.TextIOWrapper, layout: _Layout, remarks: bool) -> None:
         self._lines = lines
         self._columns = len(layout.names)
         self._delimiter = layout.delimiter
         self.like_rows = 0
-        """lines that begin with # and hold as many values as a row"""
+        """number of lines that begin with # and have as many values as a row"""
         self._remarks = remarks
         for _ in islice(lines, layout.first):
             pass
@@ -164,18 +164,18 @@ class _Rows(io.TextIOBase):
     def read(self, size: int | None = -1, /) -> str:
         """Return whole lines of about `size` characters, "" at the end."""
         above, self._above = self._above, ""
-        # the rest of a line is read without a limit of its own
+        # the rest of a line is read without a separate limit
         block = self._lines.read(-1 if size is None else size)
         if block and not block.endswith("\n"):
             block += self._lines.readline()
         if "\0" in block:
-            raise TableError("it holds zero bytes, which text does not")
+            raise TableError("it contains zero bytes, so it is not text")
         if self._remarks and (block.startswith("#") or "\n#" in block):
             block = "\n".join(map(self._without_remark, block.split("\n")))
         if self._delimiter == _BLANKS:
             self._check_words(block)
         if "\n---" in block and _SECOND_TABLE.search(block):
-            raise TableError("it holds several tables, one below the other", "Keep one of them in the file.")
+            raise TableError("it contains several tables, one below the other", "Keep one of them in the file.")
         return above + _decoded(block)
 
     def _without_remark(self, line: str) -> str:
@@ -186,7 +186,7 @@ class _Rows(io.TextIOBase):
         return ""
 
     def _check_words(self, block: str) -> None:
-        """Check for missing values and values of several words, which blanks between columns hide."""
+        """Check for missing values and values of several words, which blanks as delimiters would conceal."""
         for number, line in enumerate(block.split("\n"), self._number + 1):
             words = len(_WORD.findall(line))
             if words not in (0, self._columns):
@@ -204,7 +204,7 @@ def _layout(lines: Iterator[str], rank: Rank) -> _Layout:
     Raises
     ------
     TableError
-        The text is empty, or has no line of names.
+        If the text is empty, or has no line of names.
     """
     remarks, top = _beginning(lines)
     if not top:
@@ -235,21 +235,21 @@ def _layout(lines: Iterator[str], rank: Rank) -> _Layout:
 
 
 def _beginning(lines: Iterator[str]) -> tuple[list[str], list[tuple[int, str]]]:
-    """Remarks at the top, and the first four other lines with their numbers."""
+    """Return the comments at the top, and the first four other lines with their numbers."""
     remarks: list[str] = []
     top: list[tuple[int, str]] = []
     for number, line in enumerate(lines, 1):
         if len(line) > _MAX_LINE:
             raise TableError(f"its line {number} is longer than {_MAX_LINE} characters")
         if "\0" in line:
-            raise TableError("it holds zero bytes, which text does not")
+            raise TableError("it contains zero bytes, so it is not text")
         if not line.strip():
             continue
         if line.startswith("#"):
             if not top:
                 remarks.append(line)
             if len(remarks) > _MAX_REMARKS:
-                raise TableError(f"it begins with more than {_MAX_REMARKS} lines of remarks")
+                raise TableError(f"it begins with more than {_MAX_REMARKS} lines of comments")
             continue
         top.append((number, _decoded(line.rstrip("\n"))))
         if len(top) == 4:
@@ -258,19 +258,19 @@ def _beginning(lines: Iterator[str]) -> tuple[list[str], list[tuple[int, str]]]:
 
 
 def _decoded(text: str) -> str:
-    """Return the text with bytes that are not of its encoding escaped, as they are in ids."""
+    """Return the text with bytes outside its encoding escaped, as in ids."""
     return text if text.isascii() else _UNDECODED.sub(lambda found: as_id(found.group()), text)
 
 
 def _delimiter(line: str) -> str:
-    """Return what separates the values of a line; "" where nothing but blanks does."""
+    """Return the delimiter of a line; "" if the values are separated by blanks."""
     bare = re.sub(r'"[^"]*"', "", line)
     counts = [bare.count(delimiter) for delimiter in _DELIMITERS]
     return _DELIMITERS[counts.index(max(counts))] if any(counts) else ""
 
 
 def _blanks_or_nothing(first: str, below: list[str], rank: Rank) -> str:
-    """Tell several columns that blanks separate from one column whose name has blanks."""
+    """Distinguish several columns separated by blanks from one column with blanks in its name."""
     words, values = _split(first, _BLANKS), _split(below[0] if below else "", _BLANKS)
     if len(words) < 2 or not below or sum(map(_is_number, values)) < 2:
         return ","
@@ -300,7 +300,7 @@ def _is_number(field: str) -> bool:
 def _behind_remark(
     remarks: list[str], first: str, delimiter: str, rank: Rank
 ) -> tuple[str, list[str], dict[str, str]] | None:
-    """Delimiter, names and units from the last remarks that fit the first line, where that line is a row."""
+    """Return delimiter, names and units from the last comments that fit the first line, if that line is a row."""
     delimiter = delimiter or (_BLANKS if len(_split(first, _BLANKS)) > 1 else ",")
     fields = _split(first, delimiter)
     known, numbers = rank(fields), any(map(_is_number, fields))
@@ -316,7 +316,7 @@ def _behind_remark(
 
 
 def _numbered_names(remarks: list[str], first: str) -> tuple[list[str], dict[str, str]] | None:
-    """Return names as SExtractor writes them, one remark each: "#  2 ALPHA_J2000  Right ascension  [deg]"."""
+    """Return names in SExtractor's format, one comment each: "#  2 ALPHA_J2000  Right ascension  [deg]"."""
     found = [match for match in map(_SEXTRACTOR.fullmatch, (line.rstrip("\n") for line in remarks)) if match]
     if not found or found[0].group(1) != "1":
         return None
@@ -326,7 +326,7 @@ def _numbered_names(remarks: list[str], first: str) -> tuple[list[str], dict[str
         number, name = int(match.group(1)), match.group(2)
         if not number < following <= columns + 1:
             return None
-        # a column of several values takes as many numbers
+        # a column of several values has as many numbers
         names += [name, *(f"{name}_{k}" for k in range(1, following - number))]
         if match.group(3):
             units[name] = match.group(3)
@@ -334,7 +334,7 @@ def _numbered_names(remarks: list[str], first: str) -> tuple[list[str], dict[str
 
 
 def _units(top: list[tuple[int, str]], names: list[str], delimiter: str) -> tuple[int, dict[str, str]]:
-    """Number of the last line above the rows, and the units: VizieR writes them and dashes below the names."""
+    """Return the number of the last line above the rows, and the units, which VizieR writes below the names."""
     (last, _), rows = top[0], top[1:]
     for k, (number, line) in enumerate(rows[:2]):
         if _DASHES.fullmatch(line):

@@ -1,4 +1,4 @@
-"""Read VOTables, once it is certain that they lead to nothing outside the file."""
+"""Reader of VOTables, after a check that they do not refer to anything outside the file."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,25 +10,25 @@ from gridlens._table_source import Rank, TableError, check_width, choose_table
 
 __all__ = ["read_votable"]
 
-# Cells that the file claims, beyond those that its bytes can hold; each takes up to 4 bytes a letter.
+# Number of cells that a file may declare beyond those that fit into its bytes; each takes up to 4 bytes per letter.
 _MAX_RATIO = 20
 _FREE_LETTERS = 16 * 1024**2
 
 
 def read_votable(file: BinaryIO, size: int, rank: Rank) -> AstropyTable:
-    """Read the table of a VOTable file that fits best; columns have the names of their fields, not their IDs.
+    """Read the best-fitting table of a VOTable file; columns have the names of their fields, not their IDs.
 
     Raises
     ------
     TableError
-        The file refers to another, declares entities, claims what it does not hold, or holds no table.
+        If the file refers to another, declares entities or content that it does not have, or has no table.
     """
     _check_xml(file, size)
     from astropy.io import votable
 
     file.seek(0)
     with warnings.catch_warnings():
-        # what a table says about its units and versions is no concern of the user's here
+        # warnings on the units and versions of a table do not help the user
         warnings.simplefilter("ignore")
         parsed = votable.parse(file, verify="ignore")
         elements = [element for element in parsed.iter_tables() if element.fields]
@@ -37,7 +37,7 @@ def read_votable(file: BinaryIO, size: int, rank: Rank) -> AstropyTable:
 
 
 class _Seen:
-    """What a file holds, by its elements."""
+    """Content of a file, collected from its elements."""
 
     def __init__(self) -> None:
         self.fields = self.letters = self._found = self._claimed = 0
@@ -49,11 +49,11 @@ class _Seen:
 
     @property
     def rows(self) -> int:
-        """Rows as counted or as claimed, whichever are more."""
+        """Number of rows, counted or declared, whichever is larger."""
         return max(self._found, self._claimed)
 
     def element(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """Note an element that begins; raise TableError for what must not be read."""
+        """Record the start of an element; raise TableError if it must not be read."""
         if tag == "TD":
             return
         name = tag.rpartition(":")[2].upper()
@@ -64,7 +64,7 @@ class _Seen:
             self.letters += _letters(attributes.get("arraysize", "1"))
         elif name == "STREAM" and "href" in attributes:
             raise TableError(
-                f"its rows are not in the file but at {attributes['href'][:100]!r}, and other files are not fetched",
+                f"its rows are not in the file but at {attributes['href'][:100]!r}, which is not downloaded",
                 "Save the table with its rows in the file.",
             )
         elif name == "TABLE" and attributes.get("nrows", "").isdigit():
@@ -76,7 +76,7 @@ class _Seen:
             self.parser.CharacterDataHandler = None
 
     def _words(self, text: str) -> None:
-        """Keep what a service says of a query that failed."""
+        """Keep the message of a service about a failed query."""
         self.problem += text
 
 
@@ -88,16 +88,16 @@ def _letters(arraysize: str) -> int:
 
 
 def _refuse_entities(*_: Any) -> int:
-    raise TableError("it declares entities, and a table needs none", "Save it without them.")
+    raise TableError("it declares entities, which a table does not need", "Save it without them.")
 
 
 def _check_xml(file: BinaryIO, size: int) -> None:
-    """Read the file as XML and nothing but XML.
+    """Read the file as plain XML.
 
     Raises
     ------
     TableError
-        It is not well-formed, or astropy must not read it.
+        If it is not well-formed, or must not be read by astropy.
     """
     seen = _Seen()
     file.seek(0)
@@ -107,6 +107,6 @@ def _check_xml(file: BinaryIO, size: int) -> None:
         raise TableError(f"it is not well-formed XML ({exc})") from exc
     check_width(seen.fields)
     if seen.problem:
-        raise TableError(f"it holds the error message of a service: {seen.problem.strip()[:200]}", "Query it again.")
+        raise TableError(f"it has the error message of a service: {seen.problem.strip()[:200]}", "Query it again.")
     if seen.rows > size or seen.rows * seen.letters > _FREE_LETTERS + _MAX_RATIO * size:
-        raise TableError(f"it claims more rows or letters than its {size} bytes hold", "Save it again.")
+        raise TableError(f"it declares more rows or letters than fit into its {size} bytes", "Save it again.")

@@ -1,4 +1,4 @@
-"""Tables of scores as files that state the units, UCDs and descriptions of their columns."""
+"""Writers of tables of scores, with the units, UCDs and descriptions of their columns."""
 
 import contextlib
 import json
@@ -24,19 +24,19 @@ Batches = Iterable[pd.DataFrame]
 
 
 def csv_cells(table: pd.DataFrame, quote_formulas: bool) -> pd.DataFrame:
-    """Return a table as CSV has it, where `quote_formulas` keeps spreadsheets from running text."""
+    """Return a table as in a CSV file; `quote_formulas` prevents spreadsheets from running text."""
     return quoted_formulas(table) if quote_formulas else marked_cells(table)
 
 
 def write_csv(batches: Batches, path: Path, quote_formulas: bool) -> None:
-    """Write batches of a table as CSV, which has no place for units."""
+    """Write batches of a table as CSV, which does not support units."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         for k, batch in enumerate(batches):
             csv_cells(batch, quote_formulas).to_csv(file, index=False, header=k == 0)
 
 
 def write_parquet(batches: Batches, path: Path, attrs: Mapping[Any, Any]) -> None:
-    """Write batches of a table as Parquet, with units and descriptions where astropy and LSDB look for them."""
+    """Write batches of a table as Parquet, with units and descriptions in the places of astropy and LSDB."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -45,11 +45,11 @@ def write_parquet(batches: Batches, path: Path, attrs: Mapping[Any, Any]) -> Non
         for batch in batches:
             table = pa.Table.from_pandas(batch, preserve_index=False)
             if writer is None:
-                # Where pandas keeps and finds what it calls attrs.
+                # The place where pandas stores its attrs.
                 metadata = {**(table.schema.metadata or {}), b"PANDAS_ATTRS": json.dumps(dict(attrs)).encode()}
                 known = describe_columns(table.schema.names, attrs)
                 schema = pa.schema([_described(field, known) for field in table.schema], metadata)
-                # Opened by Python: pyarrow takes paths of UTF-8 alone.
+                # Open the file in Python, because pyarrow only accepts paths in UTF-8.
                 writer = stack.enter_context(pq.ParquetWriter(stack.enter_context(open(path, "wb")), schema))
             writer.write_table(table.cast(writer.schema))
 
@@ -63,14 +63,14 @@ def _described(field: Any, known: Mapping[str, Column]) -> Any:
 
 
 def write_fits_table(batches: Batches, path: Path, attrs: Mapping[Any, Any]) -> None:
-    """Write batches of a table as FITS, held in memory whole: TUNITn, TUCDn and TCOMMn describe the columns."""
+    """Write batches of a table, held in memory, as FITS: TUNITn, TUCDn and TCOMMn describe the columns."""
     from astropy.io import fits
 
     whole, changed = ascii_cells(_joined(batches))
     if changed:
         warnings.warn(
-            f"Text in a FITS table is ASCII: {changed} cells with other characters are written with escapes such as "
-            "\\u00e9. gridlens reads them back as they were; other formats keep them as they are.",
+            f"Text in a FITS table must be ASCII: {changed} cells with other characters are written with escapes such "
+            "as \\u00e9. gridlens restores them when it reads the file; other formats do not need escapes.",
             UserWarning,
             stacklevel=2,
         )
@@ -87,7 +87,7 @@ def write_fits_table(batches: Batches, path: Path, attrs: Mapping[Any, Any]) -> 
 
 
 def _fits_unit(unit: str) -> str:
-    """Return a unit as FITS spells it, or as the catalogue does where FITS has no spelling."""
+    """Return a unit in FITS spelling, or in that of the catalogue if FITS has none."""
     from astropy.units import Unit
 
     try:
@@ -97,7 +97,7 @@ def _fits_unit(unit: str) -> str:
 
 
 def write_votable(batches: Batches, path: Path, attrs: Mapping[Any, Any]) -> None:
-    """Write batches of a table as VOTable, held in memory whole, with unit, UCD and description of each field."""
+    """Write batches of a table, held in memory, as VOTable, with unit, UCD and description of each field."""
     whole = _joined(batches)
     table = _astropy_table(whole, attrs)
     for name, column in describe_columns(whole.columns, attrs).items():
@@ -115,14 +115,14 @@ def _joined(batches: Batches) -> pd.DataFrame:
 def _astropy_table(whole: pd.DataFrame, attrs: Mapping[Any, Any]) -> "Table":
     from astropy.table import Table
 
-    # Neither format has truth values that may be missing.
+    # Neither format supports missing truth values.
     truth = {name: "Int64" for name in whole if whole[name].dtype == "boolean"}
-    # Older versions of pandas hold text beside missing values as objects, which neither format takes.
+    # Older versions of pandas store text with missing values as objects, which neither format supports.
     missing = {name: "" for name in whole if whole[name].dtype == object}
     table = Table.from_pandas(whole.astype(truth).fillna(missing) if missing else whole.astype(truth))
     for name in table.colnames:
         if hasattr(table[name], "mask") and table[name].dtype.kind == "i":
-            # What FITS takes for missing: astropy's own, 999999, may be a value.
+            # Value that FITS uses for missing integers: astropy's own, 999999, may be a valid one.
             table[name].fill_value = np.iinfo(table[name].dtype).min
     table.meta["PREVAL"] = attrs.get("prevalence")
     table.meta["CREATOR"] = f"gridlens {version('gridlens')}"

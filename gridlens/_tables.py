@@ -1,4 +1,4 @@
-"""The ranked table in files."""
+"""Ranked tables in files."""
 
 import os
 import warnings
@@ -25,7 +25,7 @@ __all__ = [
     "write_table",
 ]
 
-# Columns whose values are text, "" where they have none.
+# Columns of text, "" where there is no value.
 _TEXT = ("id", "path", "cluster")
 _TEXT_OF_SCORES = ("status", "message")
 _VOTABLE = (".votable", ".vot", ".xml")
@@ -35,46 +35,46 @@ TABLE_SUFFIXES = (".csv", ".parquet", ".fits", *_VOTABLE)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise GridlensError before the work begins if no table can be written to `path` after it."""
+    """Raise GridlensError before the work begins if the table cannot be written to `path` afterwards."""
     path = Path(path)
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise GridlensError(f"The output must end in {', '.join(TABLE_SUFFIXES)}. Got {path.name!r} instead.")
     if escaped(str(path)) != str(path):
-        # Parts are kept beside the output in Parquet, whose library opens paths of UTF-8 alone.
+        # Parts are stored beside the output as Parquet, whose library only opens paths in UTF-8.
         raise GridlensError(
-            f"The output must have a path of printable UTF-8 text. Got {escaped(str(path))} instead. Name another."
+            f"The output must have a path of printable UTF-8 text. Got {escaped(str(path))} instead. Choose another."
         )
     if path.is_dir():
-        raise GridlensError(f"The output {path} is a folder. Name a file in it, such as {path / 'scores.csv'}.")
+        raise GridlensError(f"The output {path} is a folder. Choose a file in it, such as {path / 'scores.csv'}.")
     if not path.parent.is_dir():
-        raise GridlensError(f"The output folder {path.parent} does not exist. Make it, or name another.")
+        raise GridlensError(f"The output folder {path.parent} does not exist. Create it, or choose another.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise GridlensError(f"The output folder {path.parent} cannot be written to. Name another.")
+        raise GridlensError(f"The output folder {path.parent} cannot be written to. Choose another.")
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str], *, quote_formulas: bool = False) -> None:
-    """Write a table of scores in the format that the suffix of `path` names, whole or not at all.
+    """Write a table of scores in the format given by the suffix of `path`, completely or not at all.
 
-    The prevalence, ``table.attrs["prevalence"]``, goes into the metadata of Parquet, FITS and VOTable files too, and so
-    do the unit, the UCD and the description of each column that is known.
+    Parquet, FITS and VOTable files also contain the prevalence, ``table.attrs["prevalence"]``, in their metadata, and
+    the unit, UCD and description of each known column.
 
     Parameters
     ----------
     table : DataFrame
     path : str or path
     quote_formulas : bool, default=False
-        In CSV, put an apostrophe before text that begins with =, +, - or @: spreadsheets run them as
-        formulas. `read_table` removes it.
+        In CSV, put an apostrophe before text that begins with =, +, - or @, which spreadsheets run as formulas.
+        `read_table` removes it.
 
     Raises
     ------
     GridlensError
-        The suffix is unknown or the file cannot be written.
+        If the suffix is unknown or the file cannot be written.
 
     Warns
     -----
     UserWarning
-        Text of a FITS table is not ASCII. It is written with escapes, which `read_table` undoes.
+        If text of a FITS table is not ASCII. It is written with escapes, which `read_table` undoes.
     """
     write_batches([table], path, table.attrs, quote_formulas=quote_formulas)
 
@@ -86,9 +86,9 @@ def write_batches(
     *,
     quote_formulas: bool = False,
 ) -> None:
-    """Write a table that comes in batches, as `write_table` does; CSV and Parquet hold one of them in memory at a time.
+    """Write a table in batches, as `write_table` does; for CSV and Parquet, only one batch is in memory at a time.
 
-    `attrs` are those of the whole table.
+    `attrs` are those of the complete table.
     """
     check_writable(path)
     suffix = Path(path).suffix.lower()
@@ -106,19 +106,19 @@ def write_batches(
 def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> pd.DataFrame:
     """Read a table in one of the formats of `write_table`.
 
-    The columns `id`, `path` and `cluster`, and those in `text`, are read as text exactly as it is written, "" where it
-    is missing; of a table of scores `status` and `message` too. Levels of the index of a Parquet file are columns.
+    The columns `id`, `path` and `cluster`, and those in `text`, are read as text exactly as written, "" if missing; in
+    a table of scores also `status` and `message`. Index levels of a Parquet file become columns.
 
     Raises
     ------
     GridlensError
-        The file is missing, its suffix is unknown, or it cannot be read as a table.
+        If the file is missing, its suffix is unknown, or it cannot be read as a table.
     """
     path = Path(path)
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise GridlensError(f"A table must end in {', '.join(TABLE_SUFFIXES)}. Got {path.name!r} instead.")
     if not path.is_file():
-        raise GridlensError(f"There is no table {path}. Name a file that exists.")
+        raise GridlensError(f"There is no table {path}. Choose an existing file.")
     try:
         with open_table(path, _has_ids, remarks=False) as source:
             words = {*_TEXT, *text, *(_TEXT_OF_SCORES if is_of_scores(source.names) else ())}
@@ -133,7 +133,7 @@ def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> p
 
 
 def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return a column with NaN for missing integers and truth values, unless floats could not hold the integers."""
+    """Return a column with NaN for missing integers and truth values, unless floats cannot represent the integers."""
     if pd.api.types.is_integer_dtype(column.dtype) and column.hasnans and not (column.abs() > _MOST_EXACT).any():
         return column.astype(float)
     return column.astype(object).where(column.notna(), float("nan")) if column.dtype == "boolean" else column
@@ -144,6 +144,6 @@ def _has_ids(names: Sequence[Any]) -> int:
 
 
 def some_names(names: Any) -> str:
-    """The first five names, for a message."""
+    """Return the first five names as text for a message."""
     first = ", ".join(map(str, list(names)[:5]))
     return first + (", ..." if len(names) > 5 else "")

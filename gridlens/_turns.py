@@ -1,4 +1,4 @@
-"""The eight flips and quarter turns of an image, in the one order that the package has for them."""
+"""The eight flips and quarter turns of an image, in the fixed order of the package."""
 
 from typing import Any
 
@@ -13,6 +13,6 @@ N_TURNS = 8
 def turned(image: NDArray[Any], version: int) -> NDArray[Any]:
     """Return a view of an image of shape (H, W, ...) after a flip of x (versions 4 to 7) and ``version % 4`` turns.
 
-    Versions 1 and 3 undo each other; each of the others undoes itself.
+    Versions 1 and 3 are inverse to each other; each of the others is its own inverse.
     """
     return np.rot90(image[:, ::-1] if version >= 4 else image, version % 4)

@@ -58,7 +58,7 @@ def test_rows_by_id():
     pd.testing.assert_frame_equal(
         rows, pd.DataFrame({"label": [1, 1]}, index=pd.Index(["b", "a"], name="id", dtype=object))
     )
-    with pytest.raises(GridlensError, match=r"The table must name each id once\. Got 1 ids again instead: 7\. Remove"):
+    with pytest.raises(GridlensError, match=r"The table must name each id once\. Got 1 repeated ids: 7\. Remove"):
         rows_by_id(pd.DataFrame({"id": [7.0, "7"]}), "table")
     with pytest.raises(GridlensError, match=r"must have the column id\. Got name instead; rename its columns\.$"):
         rows_by_id(pd.DataFrame({"name": ["a"]}), "table")

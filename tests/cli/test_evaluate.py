@@ -174,7 +174,7 @@ def of(column, value, rows=slice(None)):
         (
             None,
             lambda t: pd.concat([t, t.iloc[:2]]),
-            "must name each id once. Got 2 ids again .* c0000, c0001",
+            "must name each id once. Got 2 repeated ids: c0000, c0001",
         ),
         (lambda t: t.drop(columns="score"), None, "score table must have the columns id and score"),
         (of("score", 0.5), None, "'score' of the score table must not be constant"),

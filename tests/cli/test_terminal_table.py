@@ -97,7 +97,7 @@ def test_eighty_columns_show_what_matters_and_name_the_rest(terminal):
     ]
     assert lines[1].split() == ["1", "J0000", "0.8000", "0.02", "0.01", "0.04", "11.5", "85", "4.2"]
     assert " ".join(line.strip() for line in lines[4:]) == (
-        "In the whole table only: path, status, arc_color_gr, members_in_favour, disagreement, lightgbm."
+        "Only in the complete table: path, status, arc_color_gr, members_in_favour, disagreement, lightgbm."
     )
 
 
@@ -113,7 +113,7 @@ def test_a_long_identifier_stays_whole_and_leaves_the_score(terminal):
 def test_wide_terminals_show_more(terminal):
     lines = terminal(200, print_table, table(redshift=0.3), kept=["redshift"])
     assert lines[0].split()[5:8] == ["p_high", "redshift", "arc_distance"]
-    assert lines[4] == "In the whole table only: path, status, lightgbm."
+    assert lines[4] == "Only in the complete table: path, status, lightgbm."
 
 
 def test_messages_are_printed_once(terminal):
@@ -129,7 +129,7 @@ def test_messages_are_printed_once(terminal):
 
 def test_a_terminal_shows_the_best_twenty_and_says_where_the_rest_is(folder, terminal, tmp_path, capsys):
     lines = terminal(80, command, "score", folder, "--jobs", 1)
-    assert [line.split()[0] for line in lines[:22]] == ["rank", *map(str, range(1, 21)), "In"]
+    assert [line.split()[0] for line in lines[:22]] == ["rank", *map(str, range(1, 21)), "Only"]
     said = capsys.readouterr().err
     assert "the best 20 of 24 rows. Write all of them with --out FILE" in said
     assert "p_lens at a prevalence of 0.001, where it is small for good candidates too" in said

@@ -236,6 +236,6 @@ def test_rows_that_look_like_remarks_are_told(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text("id,ra,dec\n#1,150.1,2.2\nA,150.1,2.2\n# a remark\n")
     with pytest.warns(
-        UserWarning, match=r"In the catalogue .*c\.csv 1 lines that begin with # are taken for remarks\."
+        UserWarning, match=r"In the catalogue .*c\.csv 1 lines that begin with # are treated as comments\."
     ):
         assert read_catalog(path).to_numpy().tolist() == ONE

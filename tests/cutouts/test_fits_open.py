@@ -148,7 +148,7 @@ def test_a_compressed_image_that_claims_other_tiles_is_refused(tmp_path, image, 
     content = path.read_bytes()
     for old, new in ((b"ZNAXIS1 =                   60", b"ZNAXIS1 =                60000"),):
         path.write_bytes(content.replace(old, new))
-        with pytest.raises(CutoutError, match="NAXIS2 = 60, which cannot be"):
+        with pytest.raises(CutoutError, match="the invalid value NAXIS2 = 60"):
             TileIndex([str(path)], "g")
 
 

@@ -44,7 +44,7 @@ def test_another_suffix_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(GridlensError, match=r"Cannot write .*Choose a folder"):
+    with pytest.raises(GridlensError, match=r"Cannot write .*Choose an existing folder"):
         write_npz(tmp_path / "file" / "shard.npz", CutoutSet(np.ones((1, 48, 48, 3))))
 
 

@@ -160,7 +160,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(GridlensError, match="Choose a folder that exists"):
+    with pytest.raises(GridlensError, match="Choose an existing folder"):
         write(tmp_path / "none" / "features.parquet", [make(3)])
 
 

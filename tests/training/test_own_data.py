@@ -239,7 +239,7 @@ def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
             lambda t: t.assign(label=t["label"] + 1),
             r"must be 1, 0 or blank. Got '2' in the row c0002 instead, and others in 199 more",
         ),
-        (lambda t: pd.concat([t, t[:2]]), r"must name each id once. Got 2 ids again instead: c0000, c0001"),
+        (lambda t: pd.concat([t, t[:2]]), r"must name each id once. Got 2 repeated ids: c0000, c0001"),
         (
             lambda t: t.assign(id="x" + t["id"]),
             r"No id of the table of labels \(xc0000, .*\) is among those of the cutouts",
