@@ -1,4 +1,4 @@
-"""Real images to inject arcs into: where in a wide field a cutout can stand, and what stands there."""
+"""Real images to inject arcs into, and the windows in wide fields that can serve as cutouts."""
 
 import math
 import warnings
@@ -26,21 +26,22 @@ __all__ = [
     "whole_window",
 ]
 
-# The default cutout: this many pixels or, where those span less than the narrowest field that holds the arcs of a
-# cluster (arcsec), as many as make the wide one.
+# The default window: _SIZE px, or, if that spans less than _NARROW arcsec, the narrowest field that can hold the arcs
+# of a cluster, as many pixels as make _WIDE arcsec.
 _SIZE, _NARROW, _WIDE = 128, 40.0, 44.0
-# An image of more than this many cutouts' width is a field to cut windows from.
+# An image wider than this many cutouts is a field that contains windows.
 _FIELD = 1.5
-# Light over the sky's rms per pixel that a source needs, bands combined: at its peak, seen through the detection
-# filter, to count at all, and in total to stand in for a BCG. In KiDS the total is about that of r = 22.
+# Minimum flux of a source in units of the sky rms per pixel, bands combined: peak in the detection-filtered image, for
+# detection, and total, to serve as a BCG. In KiDS the total corresponds to about r = 22.
 _PEAK, _BRIGHT = 3.0, 350.0
-# Sources are measured out to this radius, arcsec; their cores, and with them their colours, within the smaller one.
+# Sources are measured out to the first radius, arcsec; their cores and colours within the second.
 _REACH, _APERTURE = 6.0, 1.0
 # A galaxy's half-light radius is at least this many times a star's.
 _EXTENDED = 1.3
-# What is seen in one band alone, or has less of its light in its core, is a cosmic ray or the halo of a star.
+# A source detected in only one band, or with a smaller fraction of its light in its core, is a cosmic ray or a star's
+# halo.
 _BAND_SIGNAL, _CORE = 6.0, 0.17
-# Half-light radius of a star in seeing of 1.5 arcsec: the most that is believed of a field's most compact sources.
+# Half-light radius of a star in seeing of 1.5 arcsec: upper limit for the most compact sources of a field.
 _WIDEST_STAR = 0.9
 _MEMBERS = 25
 # The drawn BCGs are 1.5 mag brighter than L*.
@@ -49,10 +50,10 @@ _BCG_LUMINOSITY = 10.0**0.6
 
 @dataclass(frozen=True)
 class RealImage:
-    """An image that windows lie in."""
+    """An image that contains windows."""
 
     pixels: NDArray[np.float32]
-    """(H, W, 3), g, r, i, in its own flux unit; NaN where there are no data"""
+    """(H, W, 3), g, r, i, in its own flux unit; NaN for missing data"""
     pixel_scale: float
     """arcsec per pixel"""
     sky_sigma: NDArray[np.float64]
@@ -61,14 +62,14 @@ class RealImage:
 
 @dataclass(frozen=True)
 class Window:
-    """A place for one square cutout around a bright galaxy, which stands in for a BCG."""
+    """A square window around a bright galaxy, which serves as a BCG."""
 
     image: int
-    """index of the image that it lies in"""
+    """index of its image"""
     size: int
     """pixels"""
     bcg_xy: tuple[float, float]
-    """pixels of the image"""
+    """position of the BCG, pixels of the image"""
     bcg_angle: float
     """position angle of the BCG's light, from the x axis, rad"""
     members: NDArray[np.float64]
@@ -77,7 +78,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Backgrounds:
-    """Real images and the windows in them that arcs can be injected into; made by `load_backgrounds`."""
+    """Real images and their windows for the injection of arcs, created by `load_backgrounds`."""
 
     images: tuple[RealImage, ...]
     windows: tuple[Window, ...]
@@ -89,7 +90,7 @@ class Backgrounds:
         return f"Backgrounds({len(self.windows)} windows in {len(self.images)} images)"
 
     def cutouts(self) -> CutoutSet:
-        """The windows as cutouts of one size with nothing added, in their order.
+        """Return the unchanged windows as cutouts of one size, in order.
 
         Raises
         ------
@@ -106,7 +107,7 @@ class Backgrounds:
             bcg_xy.append((window.bcg_xy[0] - x, window.bcg_xy[1] - y))
             scales.append(image.pixel_scale)
         if len({part.shape for part in pixels}) > 1:
-            raise CutoutError("The windows differ in size. State one size when the backgrounds are loaded.")
+            raise CutoutError("The windows differ in size. Give one size when the backgrounds are loaded.")
         ids = [f"window-{number:04d}" for number in range(len(pixels))]
         return CutoutSet(np.stack(pixels), bcg_xy=bcg_xy, pixel_scale=scales, ids=ids)
 
@@ -119,33 +120,33 @@ def load_backgrounds(
     zeropoint: float | Mapping[str, float] | None = None,
     size: int | None = None,
 ) -> Backgrounds:
-    """Read real images and find the windows in them that a cluster's arcs can be injected into.
+    """Read real images and find windows for the injection of a cluster's arcs.
 
-    An image wider than 1.5 cutouts is a field. Windows in it are centred on galaxies of its own that can pass for a
-    BCG: bright, more extended than a star, g-r redder than the field's median, the brightest source within 6 arcsec,
-    and a third of a window or more from the next one. Windows lie wholly inside the image and may overlap. A smaller
-    image is a cutout already and used whole, around its BCG.
+    An image wider than 1.5 cutouts is a field. Its windows are centred on galaxies that resemble a BCG: bright, more
+    extended than a star, g-r redder than the field's median, the brightest source within 6 arcsec, and at least a third
+    of a window from the next one. Windows lie completely inside the image and may overlap. A smaller image is already a
+    cutout and is used completely, centred on its BCG.
 
     Parameters
     ----------
     paths : str, path or list of them
-        Files, folders and globs, as `CutoutSet.read` takes them.
+        Files, folders and globs, as in `CutoutSet.read`.
     pixel_scale, bands, zeropoint
-        As in `CutoutSet.read`. The bands must come out in one flux unit; which one does not matter, since
-        the noise sets the brightness of what is injected, see `inject_scene`.
+        As in `CutoutSet.read`. The bands must share one flux unit. It may be any unit, since the noise sets the
+        brightness of the injected arcs, see `inject_scene`.
     size : int, default=None
-        Width of a window, pixels, 48 or more. None takes 128 px or, where that is under 40 arcsec, as many as make
-        44 arcsec.
+        Width of a window, pixels, 48 or more. None means 128 px, or, if that is under 40 arcsec, as many as make 44
+        arcsec.
 
     Returns
     -------
     Backgrounds
-        Fields' windows from bright to faint. Images that cannot be read or used are left out with one warning.
+        Windows in fields are sorted from bright to faint. Images that cannot be used are omitted with one warning.
 
     Raises
     ------
     CutoutError
-        Nothing is found, `size` is too small, or no image has a usable window.
+        No file is found, `size` is too small, or no image has a usable window.
 
     See Also
     --------
@@ -183,18 +184,20 @@ def load_backgrounds(
     if not windows:
         raise CutoutError(
             f"None of the {len(problems)} images has a usable window. The first is {problems[0]} "
-            "Take a wider or deeper field, a smaller window, or cutouts of clusters, which are used whole."
+            "Use a wider or deeper field, a smaller window, or cutouts of clusters, which are used completely."
         )
     if problems:
         warnings.warn(
-            f"{len(problems)} images are left out as backgrounds. The first is {problems[0]}", UserWarning, stacklevel=2
+            f"{len(problems)} images are omitted as backgrounds. The first one is {problems[0]}",
+            UserWarning,
+            stacklevel=2,
         )
     return Backgrounds(tuple(images), tuple(windows))
 
 
 def sky_rms(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
-    """rms of the sky per pixel in each band, (3,)."""
-    # Photons are drawn at rates that depend on it: another last digit would change the scenes of a seed.
+    """Return the rms of the sky per pixel in each band, (3,)."""
+    # Photon rates depend on this value, so even a different last digit would change the scenes of a seed.
     return band_noise(pixels, np.float32).astype(np.float64)
 
 
@@ -203,34 +206,34 @@ def _default_size(pixel_scale: float) -> int:
 
 
 class _Sources(NamedTuple):
-    """Sources of one image, as measured about a pixel each."""
+    """Sources of one image, each measured around a pixel."""
 
     xy: NDArray[np.int64]
     """(n, 2) pixels"""
     flux: NDArray[np.float64]
-    """(n, 3) of the core"""
+    """(n, 3) flux of the core"""
     signal: NDArray[np.float64]
-    """(n,) the core's S/N in the band where it is lowest"""
+    """(n,) lowest S/N of the core in any band"""
     core: NDArray[np.float64]
-    """(n,) share of the core in the light"""
+    """(n,) fraction of the light in the core"""
     light: NDArray[np.float64]
-    """(n,) total, bands combined, over the sky's rms per pixel"""
+    """(n,) total flux, bands combined, in units of the sky rms per pixel"""
     half_light: NDArray[np.float64]
     """(n,) arcsec"""
 
     def extended(self) -> NDArray[np.bool_]:
-        """Galaxies: what is wider than the most compact of the bright sources, which are stars."""
+        """Return which sources are galaxies: wider than the most compact bright sources, which are stars."""
         bright = self.half_light[self.light > _BRIGHT]
         star = min(float(np.percentile(bright, 10.0)), _WIDEST_STAR) if bright.size else _WIDEST_STAR
         return self.half_light > _EXTENDED * star
 
     def real(self) -> NDArray[np.bool_]:
-        """Sources with a core that every band shows."""
+        """Return which sources have a core visible in every band."""
         return (self.signal > _BAND_SIGNAL) & (self.core > _CORE)
 
 
 def planes_of(image: RealImage) -> NDArray[np.float32]:
-    """(H, W, 4): the bands without their sky, and their sum in units of the noise; 0 where there are no data."""
+    """Return the sky-subtracted bands and their sum in units of the noise, (H, W, 4); 0 for missing data."""
     good = np.isfinite(image.pixels).all(axis=2)
     planes = np.zeros((*good.shape, 4), dtype=np.float32)
     bands = image.pixels[good] - np.median(image.pixels[good], axis=0)
@@ -240,7 +243,7 @@ def planes_of(image: RealImage) -> NDArray[np.float32]:
 
 
 def peaks_of(combined: NDArray[np.float32], pixel_scale: float, least: float = _PEAK) -> NDArray[np.int64]:
-    """(n, 2) x, y of the local maxima above `least`, in units of the noise, as seen through the detection filter."""
+    """Return x, y (n, 2) of local maxima above `least`, in units of the noise, of the detection-filtered image."""
     smooth = ndimage.gaussian_filter(combined, 0.5 / pixel_scale)
     highest = ndimage.maximum_filter(smooth, size=2 * round(1.0 / pixel_scale) + 1)
     y, x = np.nonzero((smooth == highest) & (smooth > least))
@@ -248,9 +251,9 @@ def peaks_of(combined: NDArray[np.float32], pixel_scale: float, least: float = _
 
 
 def _measure(image: RealImage, planes: NDArray[np.float32], xy: NDArray[np.int64]) -> _Sources:
-    """Measure light and extent about the pixels `xy` from the medians of rings, which neighbours hardly touch."""
+    """Measure flux and size around the pixels `xy` from medians of rings, which neighbours hardly affect."""
     reach = max(3, round(_REACH / image.pixel_scale))
-    # Beyond the edge there is no light.
+    # There is no light beyond the edge.
     planes = np.pad(planes, ((reach, reach), (reach, reach), (0, 0)))
     dy, dx = np.indices((2 * reach + 1, 2 * reach + 1)) - reach
     distance = np.hypot(dx, dy)
@@ -272,14 +275,14 @@ def _measure(image: RealImage, planes: NDArray[np.float32], xy: NDArray[np.int64
 
 
 def _half_light(radii: NDArray[np.float64], growth: NDArray[np.float64]) -> float:
-    """Radius within which half of the light lies; 0 where there is none."""
+    """Return the radius that contains half of the light; 0 if there is none."""
     end = int(np.argmax(growth)) + 1
     rising = np.maximum.accumulate(growth[:end])
     return float(np.interp(0.5 * rising[-1], rising, radii[:end])) if end > 1 else 0.0
 
 
 def _field_windows(image: RealImage, number: int, size: int) -> Iterator[Window]:
-    """Yield the windows of a field, the ones around bright galaxies first."""
+    """Yield the windows of a field, bright galaxies first."""
     if not image.sky_sigma.min() > 0.0:
         return
     planes = planes_of(image)
@@ -287,7 +290,7 @@ def _field_windows(image: RealImage, number: int, size: int) -> Iterator[Window]
     sources = _measure(image, planes, peaks_of(combined, image.pixel_scale))
     galaxies = sources.extended()
     with np.errstate(divide="ignore", invalid="ignore"):
-        # g-r as a ratio, since faint sources may have no light at all in one of the bands.
+        # g-r as a flux ratio, since faint sources may have no flux in one of the bands.
         redness = sources.flux[:, 1] / np.maximum(sources.flux[:, 0], 0.0)
     red = redness > np.nanmedian(redness[galaxies]) if galaxies.any() else galaxies
     candidates = np.nonzero(galaxies & red & sources.real() & (sources.light > _BRIGHT))[0]
@@ -311,7 +314,7 @@ def _field_windows(image: RealImage, number: int, size: int) -> Iterator[Window]
 
 
 def whole_window(image: RealImage, bcg_xy: NDArray[np.float64], number: int = 0) -> Window:
-    """Return the window that is all of a cutout, the image of that number."""
+    """Return the window that covers the whole cutout with the image number `number`."""
     planes = planes_of(image)
     combined = planes[:, :, 3]
     peaks = peaks_of(combined, image.pixel_scale)
@@ -321,12 +324,12 @@ def whole_window(image: RealImage, bcg_xy: NDArray[np.float64], number: int = 0)
 
 
 def corner(xy: tuple[float, float], size: int) -> tuple[int, int]:
-    """First pixel (x, y) of the window of `size` that has `xy` nearest to its centre."""
+    """Return the first pixel (x, y) of the window of `size` whose centre is nearest to `xy`."""
     return round(xy[0] - 0.5 * (size - 1)), round(xy[1] - 0.5 * (size - 1))
 
 
 def _summit(combined: NDArray[np.float32], xy: NDArray[np.int64]) -> tuple[float, float]:
-    """Where the light about a peak is highest, to a part of a pixel: parabolas through the sums of three pixels."""
+    """Return the sub-pixel position of a peak, from parabolas through the sums of three pixels."""
     x, y = (int(v) for v in xy)
     box = combined[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
     if box.shape != (3, 3):
@@ -347,20 +350,20 @@ def _window(
     sources: _Sources,
     galaxies: NDArray[np.bool_],
 ) -> Window:
-    """The window of `size` about `xy` with the BCG's angle and the brightest galaxies in it."""
+    """Return the window of `size` around `xy`, with the BCG's angle and the brightest galaxies in it."""
     away = np.hypot(*(sources.xy - xy).T)
     bcg = int(np.argmin(away))
     near = galaxies & (np.abs(sources.xy - xy) < 0.5 * size).all(axis=1) & (away > 2.0 / image.pixel_scale)
     brightest = np.nonzero(near)[0]
     brightest = brightest[np.argsort(-sources.light[brightest], kind="stable")][: _MEMBERS - 1]
-    # Whatever outshines the BCG stands in front of the cluster.
+    # A galaxy brighter than the BCG is in front of the cluster.
     luminosity = np.minimum(sources.light[brightest] / max(sources.light[bcg], 1e-30), 1.0) * _BCG_LUMINOSITY
     members = np.vstack([[*xy, _BCG_LUMINOSITY], np.column_stack([sources.xy[brightest], luminosity])])
     return Window(number, size, xy, _angle(combined, sources.xy[bcg], image.pixel_scale), members)
 
 
 def _angle(combined: NDArray[np.float32], xy: NDArray[np.int64], pixel_scale: float) -> float:
-    """Position angle of the light within 3 arcsec of `xy`, from its second moments."""
+    """Return the position angle of the light within 3 arcsec of `xy`, from its second moments."""
     reach = max(2, round(3.0 / pixel_scale))
     x, y = (int(v) for v in xy)
     x0, y0 = max(x - reach, 0), max(y - reach, 0)

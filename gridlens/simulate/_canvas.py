@@ -1,4 +1,4 @@
-"""The sheet that a scene is drawn on: sub-pixels, arcsec coordinates, point-spread functions, binning to pixels."""
+"""The canvas of a scene: sub-pixels, arcsec coordinates, point-spread functions, binning to pixels."""
 
 import math
 from collections.abc import Sequence
@@ -13,27 +13,27 @@ from gridlens.simulate._point_spread import PointSpread, spread_kernel
 
 __all__ = ["Canvas", "Geometry", "moffat_kernel"]
 
-# AB zero point of every simulated flux.
+# AB zero point of all simulated fluxes.
 ZERO_POINT = 27.0
-# Sub-pixels are about this wide, arcsec: two to a canonical pixel.
+# Approximate width of a sub-pixel, arcsec: two per canonical pixel.
 _SUBPIXEL = 0.25
-# The sheet is wider than the cutout by this, arcsec, on every side, so that light from outside enters through the PSF.
+# Margin of the canvas around the cutout, arcsec, so that light from outside enters through the PSF.
 _MARGIN = 4.0
 
 
 def flux_of(magnitude: float | np.ndarray) -> np.ndarray:
-    """Flux at the simulation's zero point."""
+    """Return the flux of a magnitude at the simulation's zero point."""
     return np.asarray(10.0 ** (-0.4 * (np.asarray(magnitude, dtype=float) - ZERO_POINT)))
 
 
 def band_fluxes(r_mag: float, gr: float, ri: float) -> np.ndarray:
-    """Fluxes in g, r, i of an object with total magnitude `r_mag` and colours g-r and r-i."""
+    """Return the fluxes in g, r, i of an object with total magnitude `r_mag` and colours g-r and r-i."""
     return flux_of(np.array([r_mag + gr, r_mag, r_mag - ri]))
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Size of a cutout in pixels and its pixel scale in arcsec; the canonical one by default."""
+    """Size of a cutout in pixels and its pixel scale in arcsec; canonical by default."""
 
     size: int = 128
     pixel_scale: float = 0.5
@@ -60,7 +60,7 @@ class Canvas:
     Parameters
     ----------
     geometry : Geometry
-        Of the cutout.
+        Geometry of the cutout.
     floor : float
         Surface brightness, flux per square arcsec, below which the wings of a galaxy are not drawn.
     """
@@ -74,11 +74,11 @@ class Canvas:
         self.images = np.zeros((3, self.size, self.size))
 
     def to_subpixel(self, coordinate: float) -> float:
-        """Sub-pixel index of a coordinate in arcsec."""
+        """Return the sub-pixel index of a coordinate in arcsec."""
         return coordinate / self.step + 0.5 * (self.size - 1)
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates x, y of the sub-pixel centres, arcsec, each of shape (size, size)."""
+        """Return the coordinates x, y of the sub-pixel centres, arcsec, each of shape (size, size)."""
         axis = (np.arange(self.size) - 0.5 * (self.size - 1)) * self.step
         x, y = np.meshgrid(axis, axis)
         return x, y
@@ -86,7 +86,7 @@ class Canvas:
     def galaxy(
         self, x: float, y: float, radius: float, n: float, axis_ratio: float, angle: float, fluxes: np.ndarray
     ) -> None:
-        """Draw a Sersic galaxy; `radius` is the effective one in arcsec, `fluxes` (3,) its totals."""
+        """Draw a Sersic galaxy; `radius` is the effective radius in arcsec, `fluxes` (3,) the total fluxes."""
         add_sersic(
             self.images,
             self.to_subpixel(x),
@@ -110,7 +110,7 @@ class Canvas:
         fluxes: np.ndarray,
         pitch: float = 0.0,
     ) -> None:
-        """Draw an arc of a circle or a spiral; lengths in arcsec, `fluxes` (3,) its totals."""
+        """Draw an arc of a circle or a spiral; lengths in arcsec, `fluxes` (3,) the total fluxes."""
         add_arc(
             self.images,
             self.to_subpixel(x),
@@ -124,7 +124,7 @@ class Canvas:
         )
 
     def point(self, x: float, y: float, fluxes: np.ndarray) -> None:
-        """Draw a point source, shared among the four nearest sub-pixels by distance."""
+        """Draw a point source, distributed bilinearly over the four nearest sub-pixels."""
         px, py = self.to_subpixel(x), self.to_subpixel(y)
         i, j = math.floor(px), math.floor(py)
         fx, fy = px - i, py - j
@@ -149,7 +149,7 @@ class Canvas:
         shifts : ndarray of shape (3, 2)
             Misregistration of each band in x and y, arcsec.
         spreads : sequence of PointSpread, optional
-            Point-spread function of each band; a round Moffat profile of the seeing unless given.
+            Point-spread function of each band; by default, a round Moffat profile of the seeing.
 
         Returns
         -------
@@ -168,17 +168,17 @@ class Canvas:
             image = fft.rfft2(self.images[band].astype(np.float32), s=(length, length))
             smooth = fft.irfft2(image * kernel, s=(length, length))[: self.size, : self.size]
             inner = smooth[self.margin * s : self.size - self.margin * s, self.margin * s : self.size - self.margin * s]
-            # Strided sums are much faster than a sum over short axes.
+            # Strided sums are much faster than sums over short axes.
             out[band] = sum(inner[j::s, i::s] for j in range(s) for i in range(s))
         return out
 
 
-# The arcs of a scene and the rest of its light are observed one after the other, through the same three kernels.
+# The arcs of a scene and the rest of its light are observed in turn with the same three kernels.
 @lru_cache(maxsize=3)
 def moffat_kernel(fwhm: float, shift: tuple[float, float], length: int, beta: float = 3.0) -> np.ndarray:
-    """Transform of a normalised Moffat profile (Moffat 1969, A&A 3, 455) on a periodic grid of `length` squared.
+    """Return the transform of a normalized Moffat profile (Moffat 1969, A&A 3, 455) on a periodic square grid.
 
-    `fwhm` and `shift` (x, y) are in sub-pixels. The profile is cut at 4 FWHM.
+    `fwhm` and `shift` (x, y) are in sub-pixels; `length` is the side of the grid. The profile is truncated at 4 FWHM.
     """
     alpha = 0.5 * fwhm / math.sqrt(2.0 ** (1.0 / beta) - 1.0)
     axis = fft.fftfreq(length, 1.0 / length)

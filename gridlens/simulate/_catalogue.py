@@ -1,4 +1,4 @@
-"""Metadata of a scene as a catalogue of clusters has them."""
+"""Metadata of a scene, as in a cluster catalogue."""
 
 import math
 
@@ -11,7 +11,7 @@ __all__ = ["catalogue_metadata"]
 
 
 def catalogue_metadata(rng: np.random.Generator, cluster: Cluster, conditions: Conditions) -> dict[str, float]:
-    """Return what a catalogue would give, with scatter and with gaps: the same for lens and non-lens."""
+    """Return the metadata that a catalogue would give, with scatter and gaps, equally for lenses and non-lenses."""
     log_mass = 14.45 + 1.1 * math.log10(cluster.richness / 40.0) + float(rng.normal(0.0, 0.12))
     values = {
         "redshift": (cluster.redshift + float(rng.normal(0.0, 0.012)), 0.95),

@@ -1,4 +1,4 @@
-"""Arcs injected into your own cutouts of clusters, each drawn for its own cluster."""
+"""Injection of arcs into your own cutouts of clusters, simulated individually for each cluster."""
 
 import hashlib
 import math
@@ -42,32 +42,32 @@ INJECTED_COLUMNS = (
     "source_gr",
     "source_ri",
 )
-"""columns of the truth of injected arcs"""
+"""columns of the truth table of injected arcs"""
 
-# Arcs that nobody can see, or that mostly lie outside, are drawn again, so many times; then they are taken.
+# Arcs below this S/N, or mostly outside the cutout, are drawn again, up to _TRIES times in total.
 _FAINTEST, _TRIES = 10.0, 6
-# Of so many Einstein radii that a cluster's mass allows, the first one is taken that is large enough to see, arcsec.
+# Number of Einstein radii drawn from a cluster's mass; the first above the smallest visible one, arcsec, is used.
 _RADII_DRAWN, _SMALLEST = 24, 5.0
 _PROXIES = ("richness", "log_xray_luminosity", "velocity_dispersion", "log_mass")
-# Clusters whose redshift is not known stand anywhere here, as those of drawn scenes.
+# Range of redshifts for clusters with unknown redshift, as in simulated scenes.
 _REDSHIFTS = (0.2, 0.7)
 
 
 @dataclass(frozen=True)
 class ImageSky:
-    """The properties of the images of one survey that light pasted into them shares.
+    """Properties of the images of one survey that injected light must share.
 
     Parameters
     ----------
     seeing : tuple of float
         FWHM of the point-spread function in g, r and i, arcsec.
     kernels : tuple of ndarray, default=None
-        For each band the kernel that correlates the noise, pixels; None for white noise.
+        For each band, the kernel that correlates the noise, pixels; None means white noise.
     preset : Survey, default=None
-        For images whose zero points are not known: one factor for all bands then makes their noise that of the depth
-        of this survey. None takes the pixels as they are, in fluxes of the AB zero point 27.
+        Survey preset for images with unknown zero points: one factor for all bands scales their noise to the depth of
+        this survey. None means that the pixels are in flux units of AB zero point 27.
     own_seeing : bool, default=False
-        Whether the seeing that a cutout's metadata state replaces that in r; the other bands follow in proportion.
+        Whether the seeing in a cutout's metadata replaces the value in r; the other bands are scaled in proportion.
     """
 
     seeing: tuple[float, float, float]
@@ -76,33 +76,33 @@ class ImageSky:
     own_seeing: bool = False
 
     def seeing_of(self, stated: float) -> NDArray[np.float64]:
-        """Return the FWHM in g, r and i, arcsec, of a cutout whose metadata state the seeing `stated`."""
+        """Return the FWHM in g, r and i, arcsec, of a cutout with the seeing `stated` in its metadata."""
         seeing = np.array(self.seeing)
         return seeing * (stated / seeing[1]) if self.own_seeing and stated > 0.0 else seeing
 
     def rms_of(self, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the rms of the sky per pixel of g, r and i.
 
-        `sky_rms` takes it from differences of neighbours, which correlated noise makes smaller than white noise does.
+        `sky_rms` uses differences of neighbours, which are smaller for correlated noise; this is corrected.
         """
         return sky_rms(pixels) / np.sqrt(1.0 - self._neighbours())
 
     def _neighbours(self) -> NDArray[np.float64]:
-        """Return the correlation of the noise of two pixels beside each other in a row, for each band."""
+        """Return the correlation of the noise of adjacent pixels in a row, for each band."""
         if self.kernels is None:
             return np.zeros(3)
         return np.array([float((k[:, 1:] * k[:, :-1]).sum() / (k**2).sum()) for k in self.kernels])
 
 
 class Injected(NamedTuple):
-    """Cutouts with arcs, and the truth of these.
+    """Cutouts with arcs, and their truth table.
 
     Attributes
     ----------
     cutouts : CutoutSet of m
-        Those that can be used, with the kind after their ids.
+        The usable cutouts, with the kind appended to their ids.
     truth : DataFrame of m rows
-        Columns `INJECTED_COLUMNS`: `cutout` is the id of the cutout as it was; Einstein radii, lengths and distances
+        Columns `INJECTED_COLUMNS`: `cutout` is the original id of the cutout; Einstein radii, lengths and distances
         are in arcsec, magnitudes AB.
     """
 
@@ -111,25 +111,25 @@ class Injected(NamedTuple):
 
 
 def inject_arcs(cutouts: CutoutSet, sky: ImageSky, seed: int, kind: str = ARC) -> Injected:
-    """Add the arcs of a lens to each cutout, as its own cluster would make them.
+    """Add arcs to each cutout, as lensed by its own cluster.
 
-    The lens stands at the cluster's redshift, about its BCG, with the BCG's orientation and the halos of the brightest
-    galaxies in the image; its Einstein radius goes by richness, X-ray luminosity, velocity dispersion or mass where
-    they are known. The sources are smooth, clumpy or merging galaxies. Their light is seen through the images' own
-    point-spread function, and its photons have their own noise, correlated as the images' noise is. Light adds to that
-    of galaxies in front; a bad pixel stays bad. Nothing else changes.
+    The lens is at the cluster's redshift and centred near its BCG, with the BCG's orientation and halos for the
+    brightest galaxies in the image. Its Einstein radius depends on richness, X-ray luminosity, velocity dispersion or
+    mass, if known. The sources are smooth, clumpy or merging galaxies. Their light is convolved with the point-spread
+    function of the images, and its photon noise is correlated like the noise of the images. The light is added to that
+    of the galaxies in front; a bad pixel stays bad. Nothing else changes.
 
     Parameters
     ----------
     cutouts : CutoutSet of n
-        Cutouts that the features reject, or without noise, are left out.
+        Cutouts that the features reject, or without noise, are omitted.
     sky : ImageSky
     seed : int
-        Non-negative. The arcs depend on it and on the id of the cutout alone, whatever the kind.
+        Non-negative seed. The arcs depend only on it and on the id of the cutout, not on the kind.
     kind : {"arc", "null", "recoloured", "turned", "straight"}, default="arc"
-        "arc" for arcs. The others are controls, each made of the same arcs: "null" goes all the way with a flux of 0;
-        "recoloured" has the colours of the BCG; "turned" turns each image about its own centre by a random angle;
-        "straight" is a trail across the cutout of the same surface brightness.
+        "arc" for arcs. The others are controls made from the same arcs: "null" has a flux of 0; "recoloured" has the
+        colours of the BCG; "turned" rotates each image about its own centre by a random angle; "straight" is a straight
+        trail across the cutout with the same surface brightness.
 
     Returns
     -------
@@ -142,9 +142,9 @@ def inject_arcs(cutouts: CutoutSet, sky: ImageSky, seed: int, kind: str = ARC) -
 
     Notes
     -----
-    The noise of the arcs' photons supposes a dark sky in g, r and i: the ratio of sky noise to sky brightness stands
-    for the gain and the exposure time, which images seldom tell. Arcs with an S/N under 10, and those of an Einstein
-    radius beyond the cutout, are drawn again, up to five times: nobody could see them.
+    The photon noise of the arcs assumes a dark sky in g, r and i: the ratio of sky noise to sky brightness replaces the
+    gain and the exposure time, which images rarely state. Arcs with an S/N below 10, or with an Einstein radius beyond
+    the cutout, would not be visible and are drawn again, up to five times.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def inject_arcs(cutouts: CutoutSet, sky: ImageSky, seed: int, kind: str = ARC) -
 
 
 def inject_kinds(cutouts: CutoutSet, sky: ImageSky, seed: int, kinds: Sequence[str]) -> dict[str, Injected]:
-    """Return the results of `inject_arcs` for several kinds, by kind; the arcs that they share are drawn once."""
+    """Return the results of `inject_arcs` for several kinds, by kind; the arcs that they share are simulated once."""
     unknown = [kind for kind in kinds if kind not in INJECTED]
     if unknown:
         raise ValueError(f"The 'kind' parameter must be one of {', '.join(INJECTED)}. Got {unknown[0]!r} instead.")
@@ -198,7 +198,7 @@ def _injected(rows: CutoutSet, pixels: list[NDArray[np.float32]], table: pd.Data
 
 
 def _stream(seed: int, name: str, number: int = 0) -> np.random.Generator:
-    """Return random numbers of one cutout, the same in any batch."""
+    """Return the random generator of one cutout, which does not depend on the batch."""
     digest = hashlib.sha256(name.encode()).digest()
     return np.random.default_rng(np.random.SeedSequence([seed, int.from_bytes(digest[:16], "little"), number]))
 
@@ -210,7 +210,7 @@ def _draw(
     sky: ImageSky,
     rng: np.random.Generator,
 ) -> tuple[Pasted, dict[str, Any]]:
-    """Draw the arcs of a lens of the cluster in an image; return them with their truth."""
+    """Simulate the arcs lensed by the cluster in an image; return them with their truth."""
     window = whole_window(image, bcg_xy)
     geometry = Geometry(window.size, image.pixel_scale)
     seeing = sky.seeing_of(metadata["seeing"])
@@ -228,7 +228,7 @@ def _draw(
 
 
 def _pasted(lens: Pasted, kind: str, sky: ImageSky, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return the pixels of the image with the light of a kind, and the noise of its photons."""
+    """Return the pixels of the image with the light of a kind and its photon noise added."""
     light = INJECTED[kind](lens, rng)
     texture = None if sky.kernels is None else Texture(sky.kernels)
     light = light + photon_noise(rng, light, lens.conditions.sky_sigma, lens.image.pixel_scale, texture)
@@ -239,9 +239,9 @@ def _pasted(lens: Pasted, kind: str, sky: ImageSky, rng: np.random.Generator) ->
 def _einstein_radius(
     rng: np.random.Generator, redshift: float, metadata: dict[str, float], geometry: Geometry
 ) -> float:
-    """Draw the Einstein radius of a cluster's halo, arcsec: by its mass where that is known, else as in scenes.
+    """Draw the Einstein radius of a cluster's halo, arcsec: from its mass if known, else as in scenes.
 
-    Of the radii that its mass allows, those are taken that a cutout can show.
+    Radii that a cutout cannot show are not used.
     """
     usual = usual_einstein_radius(rng, geometry)
     proxies = {name: metadata[name] for name in _PROXIES if metadata[name] == metadata[name]}
@@ -253,7 +253,7 @@ def _einstein_radius(
 
 
 def _unit(image: RealImage, sky: ImageSky, seeing: NDArray[np.float64]) -> float:
-    """Return the number of flux units of the image that make one of the AB zero point 27."""
+    """Return the number of image flux units in one flux unit of AB zero point 27."""
     if sky.preset is None:
         return 1.0
     expected = sky_noise(np.array(sky.preset.depth), seeing, image.pixel_scale)
@@ -261,7 +261,7 @@ def _unit(image: RealImage, sky: ImageSky, seeing: NDArray[np.float64]) -> float
 
 
 def _cluster(window: Window, pixel_scale: float, redshift: float) -> Cluster:
-    """Return the cluster of a cutout, in arcsec from its centre; a lens model needs no more."""
+    """Return the properties of a cutout's cluster that a lens model needs, in arcsec from the centre."""
     middle = 0.5 * (window.size - 1)
     positions = (window.members[:, :2] - middle) * pixel_scale
     members = np.column_stack([positions, window.members[:, 2]])
@@ -285,4 +285,4 @@ INJECTED: dict[str, Callable[[Pasted, np.random.Generator], NDArray[np.float64]]
     "turned": turned_images,
     "straight": straightened,
 }
-"""the light that is pasted, by kind"""
+"""functions that return the injected light, by kind"""

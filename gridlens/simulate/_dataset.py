@@ -1,4 +1,4 @@
-"""Many scenes on many cores: the same set for the same seed, whatever the number of cores."""
+"""Simulation of many scenes on many cores; the result does not depend on the number of cores."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,8 +16,8 @@ from gridlens.simulate._scene import TRUTH_COLUMNS, Scene, SceneSettings, simula
 
 __all__ = ["BLOCK", "map_blocks", "scenes_to_cutouts", "write_scenes", "write_training_set"]
 
-# Scenes that one task draws and one round of shards holds. Part of what a seed means for the file names; small
-# enough for a progress bar to move every few seconds.
+# Scenes per task and per shard. The file names for a seed depend on it; it is small enough for a progress bar to
+# advance every few seconds.
 BLOCK = 64
 
 SceneMaker = Callable[[int], Scene]
@@ -27,23 +27,23 @@ Result = TypeVar("Result")
 def map_blocks(
     task: Callable[[SceneMaker, int, int], Result], make: SceneMaker, n: int, n_jobs: int | None = -1
 ) -> Iterator[tuple[int, Result]]:
-    """Run ``task(make, start, stop)`` for the blocks of ``range(n)`` in processes.
+    """Run ``task(make, start, stop)`` for batches of ``range(n)`` in processes.
 
     Parameters
     ----------
     task : callable
-        Takes `make` and the bounds of a block of at most `BLOCK` scenes; must be importable (it is pickled).
+        Function of `make` and the bounds of a batch of at most `BLOCK` scenes; must be importable (it is pickled).
     make : callable
-        Takes the number of a scene and returns the `Scene`; must be picklable.
+        Function that returns the `Scene` with a given number; must be picklable.
     n : int
-        Scenes in all.
+        Number of scenes.
     n_jobs : int, default=-1
-        Processes; -1 for all cores, 1 for none beside this one.
+        Number of processes; -1 means all cores, 1 means no additional process.
 
     Yields
     ------
     tuple of int and object
-        Number of scenes in the block and what `task` returned, in the order of the blocks.
+        Number of scenes in the batch and the result of `task`, in order.
     """
     bounds = [(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
     results = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)(
@@ -54,7 +54,7 @@ def map_blocks(
 
 
 def scenes_to_cutouts(scenes: list[Scene]) -> CutoutSet:
-    """The pixels and what a catalogue would know of `scenes`, which all have one size."""
+    """Return scenes of one size as cutouts with catalogue metadata."""
     return CutoutSet(
         np.stack([scene.pixels for scene in scenes]),
         bcg_xy=[scene.bcg_xy for scene in scenes],
@@ -73,33 +73,33 @@ def write_training_set(
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
 ) -> pd.DataFrame:
-    """Simulate `n` scenes and write them to the folder `out`: npz shards and ``truth.csv``.
+    """Simulate `n` scenes and write them to the folder `out` as npz shards and ``truth.csv``.
 
     Parameters
     ----------
     out : str or path
-        A folder that does not exist yet or is empty. It appears once everything is written; an error or an
-        interrupt leaves nothing behind.
+        A folder that does not exist or is empty. It is created when everything is written; an error or an interrupt
+        leaves nothing behind.
     n : int
-        Scenes, 1 or more.
+        Number of scenes, 1 or more.
     settings : SceneSettings, optional
-        What the scenes are drawn from.
+        Settings of the scenes.
     seed : int, default=0
         The same seed gives the same files on any number of cores.
     n_jobs : int, default=-1
-        Processes; -1 for all cores.
+        Number of processes; -1 means all cores.
     progress : callable, optional
-        Called with the number of scenes that were finished since the last call.
+        Called with the number of scenes finished since the last call.
 
     Returns
     -------
     DataFrame of shape (n, 41)
-        The truth, columns `TRUTH_COLUMNS`, as written to ``truth.csv``.
+        The truth table, with columns `TRUTH_COLUMNS`, as written to ``truth.csv``.
 
     Raises
     ------
     GridlensError
-        `out` cannot be written or holds files already.
+        `out` cannot be written or is not empty.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def write_scenes(
 
 
 def _write_block(folder: Path, make: SceneMaker, start: int, stop: int) -> list[dict[str, Any]]:
-    """Write one block, a shard for each size that occurs in it, and return the truth in the scenes' order."""
+    """Write one batch, with a shard for each cutout size, and return the truth in the order of the scenes."""
     scenes = [make(index) for index in range(start, stop)]
     by_size: dict[int, list[Scene]] = {}
     for scene in scenes:

@@ -1,4 +1,4 @@
-"""Arc impostors: what a lens finder must not take for an arc."""
+"""Arc impostors: objects that a lens finder must not mistake for arcs."""
 
 import math
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def impostor_place(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -
 
 
 def _spiral(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """A face-on spiral: a disc, a red bulge, two to four blue arms with knots."""
+    """Draw a face-on spiral: a disc, a red bulge, two to four blue arms with knots."""
     x, y, _ = impostor_place(rng, canvas, cluster)
     mag = float(rng.uniform(17.8, 21.5))
     radius = float(rng.uniform(1.2, 3.5)) * 10.0 ** (-0.1 * (mag - 19.0))
@@ -39,7 +39,7 @@ def _spiral(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
 
 
 def _tidal_arc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """A tidal stream: an arc about a galaxy that is not the BCG, or about nothing, of any colour."""
+    """Draw a tidal stream: an arc of any colour around a galaxy other than the BCG, or around no galaxy."""
     x, y, _ = impostor_place(rng, canvas, cluster)
     radius = float(rng.uniform(2.0, 14.0))
     colours = float(rng.uniform(0.1, 1.5)), float(rng.uniform(0.0, 0.7))
@@ -53,7 +53,7 @@ def _tidal_arc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> No
 
 
 def _shells(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Shells of a merger remnant: several arcs, concentric with their galaxy, as red as it is."""
+    """Draw the shells of a merger remnant: several arcs, concentric with their galaxy and as red."""
     x, y, _ = impostor_place(rng, canvas, cluster)
     gr, ri = cluster.red_colours
     gr += float(rng.normal(0.0, 0.1))
@@ -69,7 +69,7 @@ def _shells(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
 
 
 def _ring_galaxy(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """A collisional ring: a blue ring about a nucleus."""
+    """Draw a collisional ring: a blue ring around a nucleus."""
     x, y, _ = impostor_place(rng, canvas, cluster)
     mag = float(rng.uniform(18.5, 22.0))
     gr, ri = float(rng.normal(0.35, 0.15)), float(rng.normal(0.15, 0.1))
@@ -79,7 +79,7 @@ def _ring_galaxy(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> 
 
 
 def _merger(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Two galaxies in contact, each with a tidal tail."""
+    """Draw two galaxies in contact, each with a tidal tail."""
     x, y, _ = impostor_place(rng, canvas, cluster)
     gr, ri = float(rng.uniform(0.3, 1.2)), float(rng.uniform(0.1, 0.6))
     separation, direction = float(rng.uniform(0.8, 3.0)), float(rng.uniform(0.0, 2.0 * math.pi))
@@ -96,14 +96,14 @@ def _merger(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
 
 
 def _edge_on(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """An edge-on disc that lies tangentially; sometimes a polar ring stands across it."""
+    """Draw a tangential edge-on disc, sometimes with a polar ring across it."""
     x, y, tangent = impostor_place(rng, canvas, cluster)
     mag = float(rng.uniform(19.0, 22.8))
     gr, ri = float(rng.normal(0.6, 0.3)), float(rng.normal(0.3, 0.15))
     radius = float(rng.uniform(1.0, 3.0)) * 10.0 ** (-0.08 * (mag - 21.0))
     angle = tangent + float(rng.normal(0.0, 0.15))
     axis_ratio = float(rng.uniform(0.1, 0.22))
-    # `radius` is the half-light radius along the disc; a profile takes the one of sqrt(a b).
+    # `radius` is the half-light radius along the disc; the profile uses that of sqrt(a b).
     canvas.galaxy(x, y, radius * math.sqrt(axis_ratio), 1.0, axis_ratio, angle, band_fluxes(mag, gr, ri))
     canvas.galaxy(x, y, 0.25 * radius, 2.5, 0.7, angle, 0.25 * band_fluxes(mag, gr + 0.3, ri + 0.1))
     if rng.random() < 0.3:
@@ -122,7 +122,7 @@ IMPOSTORS: dict[str, Callable[[np.random.Generator, Canvas, Cluster], None]] = {
 
 
 def draw_impostors(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> list[str]:
-    """Draw an impostor in a quarter of the scenes, in a few of them two; return the names of their kinds."""
+    """Draw an impostor in a quarter of the scenes, and two in a few of them; return their kinds."""
     kinds = []
     for _ in range(int(rng.choice([0, 1, 2], p=[0.75, 0.2, 0.05]))):
         kinds.append(str(rng.choice(list(IMPOSTORS))))

@@ -1,4 +1,4 @@
-"""Conditions, galaxies and stars of a scene: plain or as surveys see them, and some of them drawn more widely."""
+"""Conditions, galaxies and stars of a scene: plain or realistic, optionally drawn from wider distributions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Stars = list[tuple[float, float, np.ndarray]]
 
 @dataclass(frozen=True)
 class Ingredients:
-    """Functions that draw the parts of a scene, and what else differs between plain and realistic scenes."""
+    """Functions and parameters that differ between plain and realistic scenes."""
 
     conditions: Callable[[np.random.Generator, Survey, Geometry, bool], Conditions]
     cluster: Callable[[np.random.Generator, Canvas, float, float, tuple[float, float]], Cluster]
@@ -32,11 +32,11 @@ class Ingredients:
     groups: float
     """fraction of the scenes with a group of galaxies instead of a cluster"""
     nearby_spirals: float
-    """fraction of the scenes without a lens that hold a nearby spiral"""
+    """fraction of the scenes without a lens that contain a nearby spiral"""
     artefacts: float
     """fraction of the scenes with an artefact"""
     sky_residual: float
-    """largest residual of the sky's subtraction, in units of the sky's rms"""
+    """largest residual of the sky subtraction, in units of the sky rms"""
 
 
 PLAIN = Ingredients(draw_conditions, draw_cluster, draw_field, draw_stars, 0.0, 0.0, 0.15, 0.0)
@@ -55,10 +55,10 @@ def draw_galaxies(
     streams: Streams,
     parts: Ingredients,
 ) -> tuple[Cluster, list[str]]:
-    """Draw the cluster, the field and the impostors; return the cluster and the kinds of the impostors."""
+    """Draw the cluster, the field and the impostors; return the cluster and the kinds of impostors."""
     blank = Blank(canvas.geometry, canvas.floor)
     wide = streams.in_half("galaxies")
-    # The plain ones are drawn in every scene: what comes after them has the same random numbers.
+    # Plain galaxies are drawn in every scene, so that later parts of the scene get the same random numbers.
     cluster = parts.cluster(rng, blank if wide else canvas, redshift, richness, offset)
     parts.field(rng, blank if wide else canvas)
     if wide is not None:

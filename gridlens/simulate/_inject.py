@@ -1,4 +1,4 @@
-"""Arcs injected into real images: everything but the lensed light is what a telescope saw."""
+"""Injection of arcs into real images: everything except the lensed light is real."""
 
 import math
 import os
@@ -21,16 +21,15 @@ from gridlens.simulate._scene import TRUTH_COLUMNS, Scene, SceneSettings, draw_l
 
 __all__ = ["inject_scene", "write_injected_set"]
 
-# Windows are moved by up to this many pixels in x and y, so that one that serves twice differs.
+# Windows are shifted by up to this many pixels in x and y, so that repeated windows differ.
 _JITTER = 2
 
 
 def inject_scene(seed: int, index: int, backgrounds: Backgrounds, settings: SceneSettings | None = None) -> Scene:
-    """Cut out a window of a real image and, in `settings.lens_fraction` of the scenes, add a cluster's arcs to it.
+    """Extract a window of a real image and add a cluster's arcs in a fraction `settings.lens_fraction` of scenes.
 
-    Each scene takes the next window in an order that `seed` shuffles: as many scenes as there are windows use every
-    window once. A window is moved by up to two pixels and turned or flipped. The result depends on the
-    arguments alone, never on what was drawn before.
+    Scenes use the windows in an order shuffled by `seed`, so that as many scenes as there are windows use each window
+    once. A window is shifted by up to two pixels and rotated or flipped. The result depends only on the arguments.
 
     Parameters
     ----------
@@ -39,22 +38,21 @@ def inject_scene(seed: int, index: int, backgrounds: Backgrounds, settings: Scen
     backgrounds : Backgrounds
         From `load_backgrounds`.
     settings : SceneSettings, optional
-        `lens_fraction`, and of `surveys` the first: the preset that lends seeing and depth. The other settings concern
-        drawn scenes only.
+        Only `lens_fraction` and the first of `surveys`, whose preset supplies seeing and depth, are used.
 
     Returns
     -------
     Scene
-        Pixels and arc in the image's flux unit. Truth as for drawn scenes, `kind` "injected" or "none"; NaN for what
-        a real image does not tell (richness, BCG magnitude ...). Magnitudes are on the scale below; `redshift` is
-        the one that the lens would stand at, drawn in every scene.
+        Pixels and arc in the image's flux unit. Truth as for simulated scenes, with `kind` "injected" or "none"; NaN
+        for values that are unknown for a real image (richness, BCG magnitude ...). Magnitudes are on the scale
+        described below; `redshift` is the redshift of the lens, drawn in every scene.
 
     Notes
     -----
-    The image's zero point is not asked for. One factor for all three bands makes the image's noise that of the
-    preset's depth, in the mean of the bands' magnitudes: the arcs have the S/N that they would have in that survey,
-    and their own colours beside those of the image's galaxies. The photons of an arc add their noise to it; the sky's
-    is in the image already. A pixel that is bad stays so.
+    The image's zero point is not needed. One factor for all three bands scales the image's noise to the preset's depth,
+    averaged over the bands in magnitudes: the arcs have the S/N that they would have in that survey, and realistic
+    colours relative to the image's galaxies. Photon noise is added for the arcs only, since the image already contains
+    that of the sky. Bad pixels stay bad.
 
     Examples
     --------
@@ -83,7 +81,7 @@ def inject_scene(seed: int, index: int, backgrounds: Backgrounds, settings: Scen
     arc = np.zeros((3, window.size, window.size))
     truth: dict[str, Any] = {}
     if is_lens:
-        # What the real galaxies do not tell a lens model does not need.
+        # Properties that are unknown for real galaxies are not needed by the lens model.
         cluster = Cluster(redshift, math.nan, bcg, math.nan, angle, members)
         arc, truth = draw_lens(rng, Canvas(geometry, floor=0.0), cluster, conditions, False)
         light = arc + photon_noise(rng, arc, sky_sigma, image.pixel_scale)
@@ -132,10 +130,10 @@ def write_injected_set(
     Parameters
     ----------
     out : str or path
-        A folder that does not exist yet or is empty. It appears once everything is written; an error or an
-        interrupt leaves nothing behind.
+        A folder that does not exist or is empty. It is created when everything is written; an error or an interrupt
+        leaves nothing behind.
     n : int
-        Scenes, 1 or more; with more than there are windows, windows serve again, moved and turned.
+        Number of scenes, 1 or more. If there are fewer windows, they are used again with other shifts and rotations.
     backgrounds : Backgrounds
         From `load_backgrounds`.
     settings : SceneSettings, optional
@@ -143,19 +141,19 @@ def write_injected_set(
     seed : int, default=0
         The same seed gives the same files on any number of cores.
     n_jobs : int, default=-1
-        Processes; -1 for all cores.
+        Number of processes; -1 means all cores.
     progress : callable, optional
-        Called with the number of scenes that were finished since the last call.
+        Called with the number of scenes finished since the last call.
 
     Returns
     -------
     DataFrame of shape (n, 41)
-        The truth, columns `TRUTH_COLUMNS`, as written to ``truth.csv``.
+        The truth table, with columns `TRUTH_COLUMNS`, as written to ``truth.csv``.
 
     Raises
     ------
     GridlensError
-        `out` cannot be written or holds files already.
+        `out` cannot be written or is not empty.
 
     Examples
     --------
@@ -170,7 +168,7 @@ def write_injected_set(
 def _place(
     rng: np.random.Generator, image: RealImage, window: Window
 ) -> tuple[NDArray[np.float32], tuple[float, float], float, NDArray[np.float64]]:
-    """Cut the window out, moved and turned; the BCG's position and angle and the members turn with it.
+    """Extract the window, shifted and rotated, with the BCG's position and angle and the members transformed.
 
     Returns
     -------
@@ -188,7 +186,7 @@ def _place(
     y = int(np.clip(y, 0, height - window.size))
     pixels = image.pixels[y : y + window.size, x : x + window.size]
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    # The same for positions: a flip of x, then quarter turns, each of which takes (x, y) to (y, -x).
+    # The same transformation of positions: a flip of x, then quarter turns, each of which maps (x, y) to (y, -x).
     matrix = np.diag([-1.0 if flip else 1.0, 1.0])
     for _ in range(turns):
         matrix = np.array([[0.0, 1.0], [-1.0, 0.0]]) @ matrix

@@ -1,4 +1,4 @@
-"""The mass of a lensing cluster, drawn, and the truth that follows from it."""
+"""Random mass models of lensing clusters, and the truth derived from them."""
 
 import math
 from dataclasses import dataclass, field
@@ -19,15 +19,15 @@ __all__ = [
     "member_halos",
 ]
 
-# Sources' redshift at which the mass model's Einstein radius is quoted.
+# Source redshift for which the mass model's Einstein radius is quoted.
 REFERENCE_REDSHIFT = 2.0
-# Names of the halos in the truth, which are those of lenstronomy's profiles.
+# Names of the halos in the truth, as for lenstronomy's profiles.
 ISOTHERMAL, NFW_HALO, FINITE_HALO = "NIE", "NFW_ELLIPSE_CSE", "PJAFFE"
 
 
 @dataclass(frozen=True)
 class ClusterMass:
-    """A cluster as a lens, for sources at the reference redshift, with the redshift that it stands at."""
+    """Mass model of a cluster for sources at the reference redshift, with the redshift of the cluster."""
 
     model: MassModel
     redshift: float
@@ -35,7 +35,7 @@ class ClusterMass:
     halo: str
     extra: dict[str, float] = field(default_factory=dict)
     offset: float = 0.0
-    """distance of a second halo from the main one, arcsec; 0 without one"""
+    """distance of a second halo from the main halo, arcsec; 0 if there is none"""
 
 
 def draw_mass(
@@ -46,21 +46,21 @@ def draw_mass(
     angle: float,
     members: np.ndarray,
 ) -> ClusterMass:
-    """Draw a cluster's mass: a halo near the BCG, external shear, and its brightest members.
+    """Draw the mass model of a cluster: a halo near the BCG, external shear, and the brightest members.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     redshift : float
-        Of the cluster.
+        Redshift of the cluster.
     theta_e : float
         Einstein radius of the smooth halo in arcsec, for sources at z = 2.
     centre : tuple of float
         Position of the BCG, arcsec from the cutout's centre.
     angle : float
-        Position angle of the BCG, rad; the halo's lies near it.
+        Position angle of the BCG, rad; that of the halo is similar.
     members : ndarray of shape (m, 3)
-        x, y (arcsec) and luminosity in units of L* of the members that count, brightest first.
+        x, y (arcsec) and luminosity in units of L* of the relevant members, brightest first.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def draw_mass(
     halo: SIE | NFW
     if rng.random() < 0.6:
         core = float(rng.uniform(0.05, 3.0))
-        # A core lowers the Einstein radius to sqrt(b^2 - 2 b s): draw b so that theta_e comes out.
+        # A core lowers the Einstein radius to sqrt(b^2 - 2 b s): choose b so that the result is theta_e.
         halo = SIE(core + math.hypot(core, theta_e), x, y, axis_ratio, tilt, core)
         extra["core"] = core
     else:
@@ -90,7 +90,8 @@ def draw_mass(
 def member_halos(redshift: float, members: np.ndarray) -> list[DPIE]:
     """Return a halo for each member (m, 3).
 
-    Faber-Jackson: theta_E of a member goes as L^1/2; an L* galaxy has 210 km/s, 1.25 arcsec before D_ls/D_s.
+    By the Faber-Jackson relation, theta_E of a member scales as L^1/2; an L* galaxy has 210 km/s, or 1.25 arcsec times
+    D_ls/D_s.
     """
     efficiency = float(lensing_efficiency(redshift, REFERENCE_REDSHIFT))
     return [
@@ -100,16 +101,16 @@ def member_halos(redshift: float, members: np.ndarray) -> list[DPIE]:
 
 
 def critical_radius(mass: ClusterMass, centre: tuple[float, float]) -> tuple[float, np.ndarray]:
-    """Einstein radius from the area inside the tangential critical curve, and points on that curve.
+    """Return the Einstein radius from the area inside the tangential critical curve, and points on the curve.
 
     Returns
     -------
     theta_e : float
-        ``sqrt(area / pi)`` in arcsec for a source at the reference redshift; 0 where no critical curve is found.
+        ``sqrt(area / pi)`` in arcsec for a source at the reference redshift; 0 if no critical curve is found.
     curve : ndarray of shape (k, 2)
-        Image positions (arcsec) of cells just inside the curve; empty where there is none.
+        Image positions (arcsec) of cells just inside the curve; empty if there is none.
     """
-    # Sources are drawn at cells of this grid: another way to find the curve would give the scenes of a seed other arcs.
+    # Sources are drawn at cells of this grid, so another method to find the curve would change the arcs of a seed.
     half = 2.2 * mass.theta_e_halo + 4.0 + mass.offset
     cells = 144
     step = 2.0 * half / cells
@@ -125,7 +126,7 @@ def critical_radius(mass: ClusterMass, centre: tuple[float, float]) -> tuple[flo
     labels, count = ndimage.label(inside)
     if count == 0:
         return 0.0, np.empty((0, 2))
-    # The cluster's curve is the largest; members outside it have little ones of their own.
+    # The cluster's curve is the largest; members outside it have small curves.
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     filled = ndimage.binary_fill_holes(labels == largest)
     edge = filled & ~ndimage.binary_erosion(filled)

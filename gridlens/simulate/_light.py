@@ -1,7 +1,7 @@
-"""Light drawn onto a sub-pixel grid: Sersic galaxies in boxes of their own, arcs of circles.
+"""Drawing of light on a sub-pixel grid: Sersic galaxies and arcs of circles.
 
-Plain arrays in, plain arrays changed in place. Positions and lengths are in sub-pixels of the image that is drawn
-on, fluxes in the image's unit. `tests/simulate/test_light.py` compares them with lenstronomy's profiles.
+The functions change plain arrays in place. Positions and lengths are in sub-pixels of the image, fluxes in the image's
+unit. `tests/simulate/test_light.py` compares them with lenstronomy's profiles.
 """
 
 import math
@@ -35,11 +35,11 @@ def add_sersic(
     radius : float
         Effective radius of the intermediate axis, ``sqrt(a b)``, sub-pixels.
     n, axis_ratio, angle : float
-        Sersic index, minor over major axis, major axis from the x axis in rad.
+        Sersic index, axis ratio (minor over major), angle of the major axis from the x axis in rad.
     fluxes : ndarray of shape (bands,)
-        Total flux in each band; the shape is the same in all.
+        Total flux in each band; all bands have the same shape.
     floor : float
-        The box ends where the brightest band falls below this surface brightness, flux per sub-pixel.
+        Surface brightness of the brightest band, flux per sub-pixel, below which the galaxy is not drawn.
     """
     brightest = float(np.max(fluxes))
     if not brightest > 0.0:
@@ -49,7 +49,7 @@ def add_sersic(
     reach = 1.0 + math.log(max(effective / floor, 1e-30)) / b
     if reach <= 0.0:
         return
-    # Where the galaxy sinks below the floor, along its major axis; never less than the core itself.
+    # Extent along the major axis at which the galaxy falls below the floor, but at least the core.
     extent = max(radius * reach**n / math.sqrt(axis_ratio), 3.0)
     unit = fluxes / (sersic_norm(n) * radius * radius)
     sersic_box(images, x, y, radius, n, b, axis_ratio, math.cos(angle), math.sin(angle), unit, extent)
@@ -71,9 +71,9 @@ def add_arc(
     Parameters
     ----------
     x, y, radius : float
-        Centre and radius, sub-pixels; for a spiral the radius in the middle of the arc.
+        Centre and radius, sub-pixels; for a spiral, the radius at the middle of the arc.
     middle, opening : float
-        Direction of the arc's middle and its full opening angle, rad; 2 pi draws a ring.
+        Direction of the middle of the arc and its full opening angle, rad; 2 pi draws a ring.
     width : float
         Standard deviation across the arc, sub-pixels.
     fluxes : ndarray of shape (bands,)

@@ -1,6 +1,6 @@
-"""Kernels that draw light onto a sub-pixel grid, in a box of its own for each object.
+"""Kernels that draw light on a sub-pixel grid, within a box for each object.
 
-Plain arrays in, plain arrays changed in place; units as in `gridlens.simulate._light`.
+The kernels change plain arrays in place; units as in `gridlens.simulate._light`.
 """
 
 import math
@@ -12,7 +12,7 @@ __all__ = ["arc_box", "sersic_box"]
 
 @jit
 def _root(r2, n, power):
-    """Return the radius, given its square, to the power 1 / n; by square roots for the commonest profiles."""
+    """Return the radius, given its square, to the power 1 / n, using square roots for the most common profiles."""
     if n == 1.0:
         return math.sqrt(r2)
     if n == 4.0:
@@ -29,8 +29,8 @@ def sersic_box(images, x, y, radius, n, b, axis_ratio, cos, sin, unit, extent):
     y1 = min(ny, math.ceil(y + extent) + 1)
     power = 0.5 / n
     stretch = math.sqrt(axis_ratio)
-    # The profile's curvature over a pixel decides how finely it is sampled: most near the centre, and further out
-    # across the thin axis of a flat galaxy.
+    # The sampling depends on the profile's curvature over a pixel: finest near the centre, and also farther out across
+    # the minor axis of a flat galaxy.
     thin = max(radius * stretch, 0.3)
     for j in range(y0, y1):
         for i in range(x0, x1):
@@ -75,7 +75,7 @@ def arc_box(images, x, y, radius, middle, opening, width, unit, pitch):
             r = math.sqrt(dx * dx + dy * dy)
             angle = math.atan2(dy, dx) - middle
             angle -= 2.0 * math.pi * math.floor(angle / (2.0 * math.pi) + 0.5)
-            # An arc of a spiral may wind further than one turn: every winding that passes here counts.
+            # A spiral arc may extend over more than one turn, so every turn that crosses this pixel is included.
             for turn in range(-1, 2):
                 wound = angle + 2.0 * math.pi * turn
                 if abs(wound) > 0.5 * opening:

@@ -1,4 +1,4 @@
-"""Images of point sources of any width and any place within a pixel, to compare real sources with."""
+"""Templates of point sources of many widths and sub-pixel positions, to fit to real sources."""
 
 import math
 from functools import lru_cache
@@ -10,14 +10,14 @@ from scipy import ndimage
 
 __all__ = ["LARGEST_REACH", "SMALLEST_REACH", "Fits", "fit_point_sources"]
 
-# The exponent of the profile that scenes are observed through.
+# Exponent of the Moffat profile of simulated scenes.
 _BETA = 3.0
-# Stamps reach this many pixels from their middle.
+# Half-widths of stamps, pixels from the central pixel.
 SMALLEST_REACH, LARGEST_REACH = 3, 10
-# Steps of the logarithm of the FWHM; a parabola through three of them gives it to 1 %.
+# Step of the logarithm of the FWHM; a parabola through three steps gives it to 1 %.
 _STEP = 0.11
 _NARROWEST = 0.6  # pixels
-# Places of the centre and points of the profile per pixel, on each axis.
+# Centre positions and profile samples per pixel, along each axis.
 _PLACES = 8
 
 
@@ -25,11 +25,11 @@ class Fits(NamedTuple):
     """Fits of n sources."""
 
     log_fwhm: NDArray[np.float64]
-    """(n,) natural logarithm of the FWHM, pixels; NaN for a source narrower or wider than any in the bank"""
+    """(n,) natural logarithm of the FWHM, pixels; NaN for a source narrower or wider than all templates"""
     signal: NDArray[np.float64]
-    """(n,) norm of the light of the fit, in the unit of the pixels"""
+    """(n,) norm of the fitted light, in the unit of the pixels"""
     residual: NDArray[np.float64]
-    """(n,) norm of the rest over that of the fit, both squared"""
+    """(n,) squared norm of the residual over that of the fit"""
 
 
 def fit_point_sources(stamps: NDArray[np.float32]) -> Fits:
@@ -38,12 +38,12 @@ def fit_point_sources(stamps: NDArray[np.float32]) -> Fits:
     Parameters
     ----------
     stamps : ndarray of shape (n, size, size), float32
-        Sources within a pixel of the middle; the size is odd.
+        Sources within a pixel of the centre; the size is odd.
     """
     log_widths, bank = _bank(stamps.shape[1] // 2)
     flat = stamps.reshape(len(stamps), stamps.shape[1] ** 2)
     flat = flat - flat.mean(axis=1, keepdims=True)
-    # The best place for each width: (n, width).
+    # The best position for each width: (n, width).
     overlaps = (flat @ bank.reshape(-1, bank.shape[-1]).T).reshape(len(flat), *bank.shape[:2]).max(axis=2)
     overlaps = overlaps.astype(np.float64)
     best = overlaps.argmax(axis=1)
@@ -58,9 +58,9 @@ def fit_point_sources(stamps: NDArray[np.float32]) -> Fits:
 
 @lru_cache(maxsize=LARGEST_REACH)
 def _bank(reach: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return the logarithms of widths (pixels), and the images of all widths and places, (width, place, pixel).
+    """Return the logarithms of widths (pixels), and the templates of all widths and positions, (width, place, pixel).
 
-    The images have a mean of 0 and a norm of 1.
+    The templates have a mean of 0 and a norm of 1.
     """
     log_widths = np.arange(math.log(_NARROWEST), math.log(1.2 * reach), _STEP)
     half = (reach + 1) * _PLACES
@@ -78,8 +78,8 @@ def _bank(reach: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
 
 
 def _pixel_means(fine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the means of a finely sampled profile over pixels that are centred on its points."""
-    # The trapezoidal rule: points on the borders of a pixel count half.
+    """Return the means of a finely sampled profile over pixels centred on its points."""
+    # The trapezoidal rule: points on the borders of a pixel have half weight.
     weights = np.ones(_PLACES + 1)
     weights[[0, -1]] = 0.5
     weights /= weights.sum()

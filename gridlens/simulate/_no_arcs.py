@@ -1,4 +1,4 @@
-"""Light that is an arc's in all but one property: controls of the reasons for which a model recognises arcs."""
+"""Controls that differ from arcs in one property, to test why a model recognizes arcs."""
 
 import math
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from gridlens.simulate._observe import FWHM_PER_SIGMA, Conditions
 
 __all__ = ["Pasted", "in_galaxy_colours", "straightened", "turned_images"]
 
-# Within this of the BCG its colours are measured, arcsec: wider than the seeing of the ground.
+# Radius in which the BCG's colours are measured, arcsec: larger than ground-based seeing.
 _CORE = 1.5
-# Images turn by this much at least: arcs that turn less still look tangential.
+# Minimum rotation of images, rad: arcs rotated by less still look tangential.
 _LEAST_TURN = 0.25 * math.pi
 
 
 class Pasted(NamedTuple):
-    """The arcs of one cutout, and the image that they are pasted into."""
+    """The arcs of one cutout, and the image into which they are injected."""
 
     arc: NDArray[np.float64]
     """(3, H, W) lensed light without noise, AB zero point 27"""
@@ -30,26 +30,26 @@ class Pasted(NamedTuple):
 
 
 def in_galaxy_colours(pasted: Pasted, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the arcs with the colours of the BCG, as bright in r as they are."""
+    """Return the arcs with the colours of the BCG and their original brightness in r."""
     image = pasted.image
     size = image.pixels.shape[0]
     axis = (np.arange(size) - 0.5 * (size - 1)) * image.pixel_scale
     core = np.hypot(axis[None, :] - pasted.bcg[0], axis[:, None] - pasted.bcg[1]) < max(_CORE, image.pixel_scale)
     sky = np.nanmedian(image.pixels, axis=(0, 1))
     flux = np.nansum(np.where(core[:, :, None], image.pixels - sky, 0.0), axis=(0, 1))
-    # A BCG without light in a band lends no colour: that band keeps a part of r that nobody sees.
+    # If the BCG has no flux in a band, its colour is unknown: that band gets an invisibly small fraction of r.
     ratio = np.clip(flux / max(float(flux[1]), 1e-30), 0.01, 100.0) if flux[1] > 0.0 else np.ones(3)
     return np.asarray(pasted.arc[1] * ratio[:, None, None])
 
 
 def turned_images(pasted: Pasted, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the arcs with each image turned about its own centre by 45 to 135 degrees."""
+    """Return the arcs with each image rotated about its own centre by 45 to 135 degrees."""
     arc, sigma = pasted.arc, pasted.conditions.sky_sigma
     stacked = (arc / sigma[:, None, None]).sum(axis=0) / math.sqrt(3.0)
     labels, count = ndimage.label(stacked > 1.0, structure=np.ones((3, 3)))
     if count == 0:
         return arc
-    # Faint light belongs to the image that is nearest.
+    # Faint light belongs to the nearest image.
     nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
     owner = labels[tuple(nearest)]
     turned = np.zeros_like(arc)
@@ -66,8 +66,7 @@ def turned_images(pasted: Pasted, rng: np.random.Generator) -> NDArray[np.float6
 def straightened(pasted: Pasted, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return a straight trail across the cutout, through the brightest part of the arcs, with their colours.
 
-    Its width is that of the point-spread function, and the surface brightness along it that of the arcs, weighted with
-    their light.
+    Its width is that of the point-spread function, and its surface brightness is the light-weighted mean of the arcs.
     """
     arc, scale = pasted.arc, pasted.image.pixel_scale
     y0, x0 = np.unravel_index(int(np.argmax(arc.sum(axis=0))), arc.shape[1:])

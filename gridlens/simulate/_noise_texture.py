@@ -1,4 +1,4 @@
-"""Noise that is not the same everywhere: correlated in any direction, resampled, deeper in parts of the field."""
+"""Noise textures: correlated in any direction, resampled, or with a depth that varies over the field."""
 
 import math
 from dataclasses import dataclass
@@ -9,34 +9,34 @@ from scipy import fft, ndimage
 
 __all__ = ["Grid", "Texture", "drop_kernel", "gaussian_kernel"]
 
-# Kernels reach this many pixels from their centre: 4 standard deviations of the widest.
+# Half-width of kernels, pixels: 4 standard deviations of the widest.
 _RADIUS = 6
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixels of the image that a cutout was interpolated from."""
+    """The pixel grid of the image from which a cutout was interpolated."""
 
     pitch: float
-    """pixel scale over that of the cutout"""
+    """pixel scale relative to that of the cutout"""
     turn: float
-    """angle of its rows to those of the cutout, rad"""
+    """angle between its rows and those of the cutout, rad"""
     order: int
-    """of the spline: 1 for a linear interpolation, 3 for a cubic one"""
+    """order of the spline: 1 for linear, 3 for cubic interpolation"""
 
 
 @dataclass(frozen=True)
 class Texture:
-    """Noise that is correlated by a kernel, then interpolated from another grid, then scaled by a map."""
+    """Texture of noise: correlation by a kernel, interpolation from another grid, and scaling by a map."""
 
     kernels: tuple[np.ndarray, ...]
-    """for each band, a kernel that correlates white noise, in pixels of the grid where there is one"""
+    """for each band, a kernel that correlates white noise, in pixels of the grid if there is one"""
     coverage: np.ndarray | None = None
-    """(3, H, W): noise over its rms in the whole cutout"""
+    """(3, H, W): local rms relative to the rms of the whole cutout"""
     grid: Grid | None = None
 
     def apply(self, noise: np.ndarray) -> np.ndarray:
-        """Give white noise (3, H, W) this texture, in a new array; the rms of each band is 1."""
+        """Apply this texture to white noise (3, H, W); return a new array with an rms of 1 in each band."""
         textured = np.empty_like(noise)
         transforms: dict[int, np.ndarray] = {}
         for band, kernel in enumerate(self.kernels):
@@ -54,7 +54,7 @@ class Texture:
         return textured
 
     def rms_factor(self, star: np.ndarray) -> np.ndarray:
-        """Return the rms per pixel over that of white noise with the same point-source depth.
+        """Return the rms per pixel relative to white noise with the same point-source depth.
 
         Parameters
         ----------
@@ -67,8 +67,8 @@ class Texture:
 
         Notes
         -----
-        A matched filter weights the autocorrelation of the noise with that of the star. The interpolation leaves the
-        noise on the scale of a star as it is and lowers the rms.
+        A matched filter weights the autocorrelation of the noise with that of the star. The interpolation lowers the
+        rms but does not change the noise on the scale of a star.
         """
         factors = np.ones(3)
         correlations: dict[int, np.ndarray] = {}
@@ -83,14 +83,15 @@ class Texture:
             kept = 1.0
             if self.grid is not None:
                 lags = _interpolation_lags(self.grid.order)[np.minimum(np.abs(lag), 2 * _RADIUS)]
-                # A pixel of the cutout holds 1 / pitch^2 of the light of a pixel of the grid, whose rms grows as pitch.
+                # A pixel of the cutout contains 1 / pitch^2 of the light of a pixel of the grid, whose rms scales as
+                # pitch.
                 kept = float(lags @ correlation @ lags) / pitch**2
             factors[band] = math.sqrt(kept / excess)
         return factors
 
 
 def _autocorrelation(kernel: np.ndarray) -> np.ndarray:
-    """Return the correlation of noise at all lags, 1 at the lag zero in the centre."""
+    """Return the correlation of noise at all lags, with lag zero (value 1) in the centre."""
     side = 2 * kernel.shape[0] - 1
     spectrum = np.abs(fft.fft2(kernel, s=(side, side))) ** 2
     correlation = fft.fftshift(fft.ifft2(spectrum).real)
@@ -99,9 +100,9 @@ def _autocorrelation(kernel: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _interpolation_lags(order: int) -> np.ndarray:
-    """Return the autocorrelation, at lags 0 to 2 `_RADIUS`, of the function that a spline of `order` interpolates with.
+    """Return the autocorrelation, at lags 0 to 2 `_RADIUS`, of the interpolating function of a spline of `order`.
 
-    This is the mean over all places between the pixels of the products of two pixels' weights, along one axis.
+    This is the mean over all sub-pixel positions of the products of the weights of two pixels, along one axis.
     """
     f = np.linspace(-8.0, 8.0, 16001)
     spline = np.sinc(f) ** (order + 1)
@@ -112,7 +113,7 @@ def _interpolation_lags(order: int) -> np.ndarray:
 
 
 def _resample(image: np.ndarray, grid: Grid) -> np.ndarray:
-    """Interpolate a square image, taken as periodic, at the pixels of a cutout that is turned against it."""
+    """Interpolate a square periodic image at the pixels of a cutout rotated relative to it."""
     axis = (np.arange(image.shape[0]) - 0.5 * (image.shape[0] - 1)) / grid.pitch
     x, y = axis[None, :], axis[:, None]
     cos, sin = math.cos(grid.turn), math.sin(grid.turn)
@@ -123,7 +124,7 @@ def _resample(image: np.ndarray, grid: Grid) -> np.ndarray:
 
 def gaussian_kernel(major: float, minor: float, angle: float) -> np.ndarray:
     """Return an elliptical Gaussian of standard deviations `major` and `minor`, pixels, at `angle` from the x axis."""
-    # A kernel that is far narrower than a pixel leaves the noise white.
+    # A kernel much narrower than a pixel leaves the noise white.
     if major < 0.2:
         return np.ones((1, 1))
     y, x = np.mgrid[-_RADIUS : _RADIUS + 1, -_RADIUS : _RADIUS + 1]
@@ -132,7 +133,7 @@ def gaussian_kernel(major: float, minor: float, angle: float) -> np.ndarray:
 
 
 def drop_kernel(width: float, x: float, y: float) -> np.ndarray:
-    """Return the overlap of pixels with a square drop of `width` pixels about `x`, `y` (Fruchter & Hook 2002)."""
+    """Return the overlap of pixels with a square drop of `width` pixels centred on `x`, `y` (Fruchter & Hook 2002)."""
     pixels = np.arange(-2, 3)
 
     def overlap(centre: float) -> np.ndarray:

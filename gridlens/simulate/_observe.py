@@ -1,4 +1,4 @@
-"""From light to a survey's pixels: seeing and depth about a preset, noise, saturated stars, artefacts."""
+"""Simulation of observations: seeing and depth near a survey preset, noise, saturated stars, artefacts."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -23,16 +23,16 @@ __all__ = [
     "sky_noise",
 ]
 
-# A dark sky in g, r, i, AB mag per square arcsec (Ivezic et al. 2019, ApJ 873, 111, table 2, rounded): it ties the
-# source's own photon noise to the sky's, whatever the exposure time.
+# A dark sky in g, r, i, AB mag per square arcsec (Ivezic et al. 2019, ApJ 873, 111, table 2, rounded): it relates the
+# photon noise of sources to the sky noise, independently of the exposure time.
 _SKY_BRIGHTNESS = np.array([22.3, 21.2, 20.5])
-# Rounded: the exact number would change the pixels of a seeded scene.
+# Rounded, because the exact number would change the pixels of a seed.
 FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Conditions of an observation. Arrays run over g, r, i."""
+    """Conditions of an observation. Array elements are for g, r, i."""
 
     seeing: np.ndarray
     """FWHM, arcsec"""
@@ -41,32 +41,32 @@ class Conditions:
     sky_sigma: np.ndarray
     """rms of the sky per pixel, flux"""
     correlation: float
-    """standard deviation of the Gaussian that correlates the noise, pixels; 0 for white noise"""
+    """standard deviation of the Gaussian that correlates the noise, pixels; 0 means white noise"""
     gains: np.ndarray
     """multiplicative error of the zero point"""
     shifts: np.ndarray
     """(3, 2): misregistration in x and y, arcsec"""
     throughput: np.ndarray = field(default_factory=lambda: np.ones(3))
-    """factor on all light, as of a filter that is not the survey's"""
+    """factor applied to all light, as for a filter that differs from the survey's"""
     spreads: tuple[PointSpread, ...] | None = None
-    """point-spread function of each band; None for round Moffat profiles of the seeing"""
+    """point-spread function of each band; None means round Moffat profiles of the seeing"""
     texture: Texture | None = None
-    """of the noise; None for noise that is correlated by `correlation` alone"""
+    """texture of the noise; None means that only `correlation` applies"""
     saturation: float = 17.5
-    """AB mag of a star whose peak fills the detector"""
+    """AB mag of a star whose peak saturates the detector"""
     quantum: float = 0.0
-    """step of the pixels' values in units of the sky's rms; 0 for values that are not rounded"""
+    """quantization step of the pixel values in units of the sky rms; 0 means no rounding"""
 
     def observe(self, canvas: Canvas) -> np.ndarray:
-        """Return the light of `canvas` as observed, without noise, (3, size, size)."""
+        """Return the observed light of `canvas` without noise, (3, size, size)."""
         return canvas.observe(self.seeing, self.shifts, self.spreads) * self.throughput[:, None, None]
 
 
 def sky_noise(depth: np.ndarray, seeing: np.ndarray, pixel_scale: float, correlation: float = 0.0) -> np.ndarray:
-    """rms per pixel of noise that gives a matched filter the 5-sigma point-source `depth`.
+    """Return the noise rms per pixel that corresponds to the 5-sigma point-source `depth` of a matched filter.
 
-    Noise that a Gaussian of `correlation` pixels has correlated has more of its power on the scale of a star: for the
-    same depth its rms per pixel is lower.
+    Noise correlated by a Gaussian of `correlation` pixels has more power on the scale of a star, so its rms per pixel
+    is lower for the same depth.
     """
     # A Gaussian of standard deviation s spreads a star over 4 pi s^2 of noise.
     star = seeing / FWHM_PER_SIGMA
@@ -77,7 +77,7 @@ def sky_noise(depth: np.ndarray, seeing: np.ndarray, pixel_scale: float, correla
 
 
 def draw_conditions(rng: np.random.Generator, survey: Survey, geometry: Geometry, varied: bool) -> Conditions:
-    """Draw seeing and depth about the preset with 6 % scatter; `varied` goes further, as real data do."""
+    """Draw seeing and depth around the preset with 6 % scatter; `varied` allows larger deviations, as in real data."""
     scatter = rng.normal(0.0, 0.06, 3)
     seeing = np.array(survey.seeing) * np.exp(0.06 * rng.normal() + 0.5 * scatter)
     depth = np.array(survey.depth) + rng.normal(0.0, 0.06, 3) + rng.normal(0.0, 0.06)
@@ -86,7 +86,7 @@ def draw_conditions(rng: np.random.Generator, survey: Survey, geometry: Geometry
         seeing *= float(rng.uniform(0.5, 1.5)) / seeing.mean()
         depth = depth + float(rng.uniform(-1.5, 1.5))
         gains = 10.0 ** (0.4 * rng.uniform(-0.05, 0.05, 3))
-    # Fine pixels come from resampled coadds, whose noise is always correlated to some degree.
+    # Small pixels come from resampled coadds, whose noise is always correlated to some degree.
     correlated = rng.random() < (0.7 if varied else 1.0 / 3.0)
     correlation = float(rng.uniform(0.35, 1.1 if varied else 0.7)) if correlated else 0.0
     sigma = sky_noise(depth, seeing, geometry.pixel_scale, correlation)
@@ -99,7 +99,7 @@ def draw_conditions(rng: np.random.Generator, survey: Survey, geometry: Geometry
 
 
 def add_noise(rng: np.random.Generator, light: np.ndarray, conditions: Conditions, pixel_scale: float) -> np.ndarray:
-    """Sky and source photon noise on `light` (3, H, W); returns a new array."""
+    """Add sky noise and source photon noise to `light` (3, H, W); return a new array."""
     sky = flux_of(_SKY_BRIGHTNESS) * pixel_scale**2
     noise = rng.normal(size=light.shape)
     if conditions.texture is not None:
@@ -123,9 +123,9 @@ def photon_noise(
     pixel_scale: float,
     texture: Texture | None = None,
 ) -> np.ndarray:
-    """Return the noise that the photons of `light` (3, H, W) add to an image whose sky noise is there already.
+    """Return the photon noise of `light` (3, H, W), to be added to an image that already contains sky noise.
 
-    It is white, or correlated as `texture` has it.
+    The noise is white, or correlated by `texture`.
     """
     sky = flux_of(_SKY_BRIGHTNESS) * pixel_scale**2
     variance = sky_sigma[:, None, None] ** 2 * np.clip(light, 0.0, None) / sky[:, None, None]
@@ -142,8 +142,8 @@ def add_saturation(
     conditions: Conditions,
     geometry: Geometry,
 ) -> None:
-    """Spikes, clipped cores and bleed trails of bright stars, in place on `pixels` (3, H, W)."""
-    # Stars that do not come near to filling the detector have no marks.
+    """Add spikes, clipped cores and bleed trails of bright stars to `pixels` (3, H, W) in place."""
+    # Stars far from saturation have no marks.
     faintest = float(flux_of(conditions.saturation + 0.5))
     stars = [star for star in stars if star[2][1] > faintest]
     if not stars:
@@ -169,7 +169,7 @@ def add_saturation(
 
 
 def _trail(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
-    """A satellite trail in one band."""
+    """Add a satellite trail in one band."""
     yy, xx = np.indices(pixels.shape[1:])
     size = pixels.shape[1]
     angle, offset = float(rng.uniform(0.0, math.pi)), float(rng.uniform(-0.4, 0.4)) * size
@@ -179,7 +179,7 @@ def _trail(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> N
 
 
 def _cosmic_rays(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
-    """Leftovers of cosmic rays: short bright streaks, one band each."""
+    """Add residuals of cosmic rays: short bright streaks, each in one band."""
     size = pixels.shape[1]
     for _ in range(int(rng.integers(1, 6))):
         band = int(rng.integers(3))
@@ -192,7 +192,7 @@ def _cosmic_rays(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray
 
 
 def _ghost(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
-    """A reflection: part of a wide, faint ring in one or two bands."""
+    """Add a reflection: part of a wide, faint ring in one or two bands."""
     yy, xx = np.indices(pixels.shape[1:])
     size = pixels.shape[1]
     x, y = rng.uniform(-0.3, 1.3, 2) * size
@@ -204,7 +204,7 @@ def _ghost(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> N
 
 
 def _gradient(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
-    """A background that slopes across the cutout, each band its own way."""
+    """Add a background gradient across the cutout, different in each band."""
     yy, xx = np.indices(pixels.shape[1:]) / pixels.shape[1] - 0.5
     for band in range(3):
         slope = rng.normal(0.0, 1.5, 2)
@@ -212,7 +212,7 @@ def _gradient(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -
 
 
 def _seam(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
-    """The border of two coadded exposures: a step of the sky and of the noise."""
+    """Add the edge of a coadded exposure: a step in sky level and noise."""
     size = pixels.shape[1]
     cut = int(rng.integers(size // 6, size - size // 6))
     side = (slice(None), slice(cut)) if rng.random() < 0.5 else (slice(cut), slice(None))
@@ -222,7 +222,7 @@ def _seam(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> No
 
 
 def _hole(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray) -> None:
-    """A patch without data in all bands, at most an eighth of the cutout."""
+    """Remove the data of a patch in all bands, at most an eighth of the cutout."""
     size = pixels.shape[1]
     width, height = (int(v) for v in rng.uniform(0.05, 0.35, 2) * size)
     x, y = int(rng.integers(0, size - width)), int(rng.integers(0, size - height))

@@ -9,7 +9,7 @@ from scipy import fft
 
 __all__ = ["PointSpread", "spread_kernel"]
 
-# A profile ends at this many FWHM, as the plain Moffat profile of a scene does.
+# Profiles are truncated at this many FWHM, like the plain Moffat profile of a scene.
 _REACH = 4.0
 
 
@@ -22,13 +22,13 @@ class PointSpread:
     fwhm : float
         Full width at half maximum of the profile, arcsec: the geometric mean of both axes.
     beta : float, default=3.0
-        Exponent of the Moffat profile; infinite for a Gaussian.
+        Exponent of the Moffat profile; infinity means a Gaussian.
     ellipticity : complex, default=0
-        ``(a - b) / (a + b)`` times ``exp(2 i angle)``, where the angle of the major axis is from the x axis.
+        ``(a - b) / (a + b)`` times ``exp(2 i angle)``, where angle is that of the major axis from the x axis.
     wings : float, default=0.0
-        Fraction of the light in a Gaussian that is 2.5 times as wide.
+        Fraction of the light in a Gaussian 2.5 times as wide.
     pitch : float, default=0.0
-        Pixel scale, arcsec, of the grid that the image was interpolated from linearly; 0 for an image that was not.
+        Pixel scale, arcsec, of the grid from which the image was interpolated linearly; 0 means no interpolation.
     turn : float, default=0.0
         Angle of that grid, rad.
     """
@@ -42,7 +42,7 @@ class PointSpread:
 
 
 def _profile(spread: PointSpread, r2: np.ndarray) -> np.ndarray:
-    """Return the brightness at squared elliptical radii `r2`, in units of the FWHM squared; the sum is not 1."""
+    """Return the brightness at squared elliptical radii `r2`, in units of the FWHM squared; not normalized."""
     gaussian = 4.0 * math.log(2.0)
     if math.isinf(spread.beta):
         core = np.exp(-gaussian * r2)
@@ -55,7 +55,7 @@ def _profile(spread: PointSpread, r2: np.ndarray) -> np.ndarray:
     return np.asarray((1.0 - spread.wings) * core / core.sum() + spread.wings * wide / wide.sum())
 
 
-# The arcs of a scene and the rest of its light are observed one after the other, through the same three kernels.
+# The arcs of a scene and the rest of its light are observed in turn with the same three kernels.
 @lru_cache(maxsize=3)
 def spread_kernel(spread: PointSpread, shift: tuple[float, float], step: float, length: int) -> np.ndarray:
     """Return the transform of a point-spread function with a sum of 1.
@@ -64,7 +64,7 @@ def spread_kernel(spread: PointSpread, shift: tuple[float, float], step: float, 
     ----------
     spread : PointSpread
     shift : tuple of float
-        Of the centre in x and y, sub-pixels.
+        Shift of the centre in x and y, sub-pixels.
     step : float
         Width of a sub-pixel, arcsec.
     length : int
@@ -73,7 +73,7 @@ def spread_kernel(spread: PointSpread, shift: tuple[float, float], step: float, 
     Returns
     -------
     ndarray of shape (length, length // 2 + 1)
-        As `scipy.fft.rfft2` gives it.
+        As returned by `scipy.fft.rfft2`.
     """
     fwhm = spread.fwhm / step
     axis = fft.fftfreq(length, 1.0 / length)
@@ -94,7 +94,7 @@ def spread_kernel(spread: PointSpread, shift: tuple[float, float], step: float, 
 
 
 def _interpolation(pitch: float, turn: float, length: int) -> np.ndarray:
-    """Return the transform of linear interpolation from a turned grid: a tent of half-width `pitch` along both axes."""
+    """Return the transform of linear interpolation from a rotated grid: a tent of half-width `pitch` on both axes."""
     fx, fy = fft.rfftfreq(length)[None, :], fft.fftfreq(length)[:, None]
     u, v = fx * math.cos(turn) + fy * math.sin(turn), fy * math.cos(turn) - fx * math.sin(turn)
     return np.asarray((np.sinc(u * pitch) * np.sinc(v * pitch)) ** 2, dtype=np.float32)

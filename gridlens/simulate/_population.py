@@ -1,6 +1,6 @@
-"""Objects of every scene, lens or not: the BCG, the cluster's members, the field, the stars.
+"""Objects of every scene, with or without a lens: the BCG, cluster members, field galaxies, stars.
 
-All numbers are those of the project's simulation notes; magnitudes are AB, r band unless said.
+Magnitudes are AB, in the r band unless stated otherwise.
 """
 
 import math
@@ -12,14 +12,14 @@ from gridlens.simulate._canvas import Canvas, band_fluxes
 
 __all__ = ["Cluster", "draw_cluster", "draw_field", "draw_stars"]
 
-# Densities are given per canonical field of 64 arcsec squared.
+# Numbers are given per canonical field of 64 x 64 arcsec.
 _CANONICAL_AREA = 64.0**2
 _FAINTEST = 26.0
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster in front: what a catalogue would list and what a lens model needs."""
+    """The foreground cluster: properties for catalogue metadata and for the lens model."""
 
     redshift: float
     richness: float
@@ -27,25 +27,25 @@ class Cluster:
     bcg_mag: float
     bcg_angle: float
     members: np.ndarray
-    """(m, 3): x, y in arcsec and luminosity over L*, the BCG first, then the brightest"""
+    """(m, 3): x, y in arcsec and luminosity over L*; the BCG first, then the brightest members"""
     sequence: tuple[float, float] | None = None
-    """g-r and r-i of its early types; None for those of `red_sequence`"""
+    """g-r and r-i of its early types; None means those of `red_sequence`"""
 
     @property
     def red_colours(self) -> tuple[float, float]:
-        """Colours g-r and r-i of its early types."""
+        """Return the colours g-r and r-i of its early types."""
         return red_sequence(self.redshift) if self.sequence is None else self.sequence
 
 
 def red_sequence(redshift: float) -> tuple[float, float]:
-    """Colours g-r and r-i of the red sequence at `redshift`."""
+    """Return the colours g-r and r-i of the red sequence at `redshift`."""
     return 0.9 + 1.4 * (redshift - 0.2), 0.42 + 0.5 * (redshift - 0.2)
 
 
 def schechter_magnitudes(
     rng: np.random.Generator, count: int, knee: float, faintest: float, slope: float
 ) -> np.ndarray:
-    """`count` magnitudes from a Schechter function between 1.5 mag above its `knee` and `faintest`."""
+    """Draw `count` magnitudes from a Schechter function, from 1.5 mag brighter than its `knee` to `faintest`."""
     grid = np.linspace(knee - 1.5, faintest, 200)
     luminosity = 10.0 ** (-0.4 * (grid - knee))
     density = luminosity ** (slope + 1.0) * np.exp(-luminosity)
@@ -60,9 +60,9 @@ def draw_cluster(
     richness: float,
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> Cluster:
-    """Draw the BCG with its intracluster light and the members onto `canvas`; return what they are.
+    """Draw the BCG with its intracluster light and the members onto `canvas`; return the cluster.
 
-    The BCG lies near `offset`, arcsec from the cutout's centre.
+    The BCG is near `offset`, arcsec from the cutout's centre.
     """
     gr, ri = red_sequence(redshift)
     x, y = rng.uniform(-0.35, 0.35, 2) + offset
@@ -89,12 +89,12 @@ def draw_cluster(
         disc = bluer > 0.0 or rng.random() < 0.2
         n = 1.0 if disc else float(rng.uniform(1.5, 4.0))
         flat = float(rng.uniform(0.2, 1.0)) if disc else float(rng.uniform(0.5, 1.0))
-        # A disc seen from the side keeps its length and loses width.
+        # An inclined disc keeps its length but is narrower.
         radius = radii[k] * math.sqrt(flat) if disc else radii[k]
         member_x, member_y = positions[k]
         turn = rng.uniform(0.0, math.pi)
         canvas.galaxy(member_x, member_y, radius, n, flat, turn, band_fluxes(mags[k], member_gr, member_ri))
-    # The BCG is a member like the others to the lens, its halo cut where the cluster's own begins.
+    # For the lens, the BCG is a member like the others, with its halo truncated where the cluster's begins.
     luminosity = np.append(10.0 ** (-0.4 * (mag - knee)), 10.0 ** (-0.4 * (mags - knee)))
     members = np.column_stack([np.vstack([[x, y], positions]), luminosity])
     return Cluster(redshift, richness, (float(x), float(y)), mag, angle, members)
@@ -121,7 +121,7 @@ def draw_field(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def draw_stars(rng: np.random.Generator, canvas: Canvas) -> list[tuple[float, float, np.ndarray]]:
-    """Draw 0 to 8 stars in a canonical field; return position and fluxes of the ones bright enough to saturate."""
+    """Draw 0 to 8 stars in a canonical field; return positions and fluxes of those bright enough to saturate."""
     width = canvas.size * canvas.step
     count = int(rng.poisson(rng.uniform(0.0, 8.0) * width**2 / _CANONICAL_AREA))
     saturated = []

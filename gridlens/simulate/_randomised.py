@@ -1,7 +1,7 @@
-"""Ingredients of a scene that can be drawn more widely than a survey would have them.
+"""Parts of a scene that can be drawn from wider distributions than those of a survey.
 
-A network, and trees too, learn the habits of a simulator beside the arcs. Scenes whose habits differ from one to the
-next leave fewer of them to learn (domain randomisation, Tobin et al. 2017, IROS, 23).
+Networks and trees learn artefacts of a simulator as well as arcs. Varying these artefacts from scene to scene leaves
+fewer of them to learn (domain randomization, Tobin et al. 2017, IROS, 23).
 """
 
 import numpy as np
@@ -18,23 +18,22 @@ RANDOMISED = (
     "sources",
     "impostors",
 )
-"""names of the ingredients, in the order of their streams of random numbers"""
+"""names of the randomized parts, in the order of their streams of random numbers"""
 
 
 class Streams:
-    """Random numbers of the ingredients of one scene that are randomised.
+    """Random generators of the randomized parts of one scene.
 
-    Each ingredient has a stream of its own, beside that of the scene: one that is left out changes nothing in the
-    others.
+    Each part has its own stream, separate from that of the scene, so that omitting a part does not change the others.
 
     Parameters
     ----------
     seed, index : int
         As in `simulate_scene`.
     names : tuple of str
-        The ingredients, among `RANDOMISED`.
+        Names of the parts, from `RANDOMISED`.
     fraction : float, default=1.0
-        Fraction of the scenes that are randomised at all.
+        Fraction of the scenes that are randomized.
     """
 
     def __init__(self, seed: int, index: int, names: tuple[str, ...], fraction: float = 1.0) -> None:
@@ -45,13 +44,13 @@ class Streams:
         self._streams = {name: stream(number) for number, name in enumerate(RANDOMISED) if randomised and name in names}
 
     def of(self, name: str) -> np.random.Generator | None:
-        """Return the stream of an ingredient; None where it is not randomised."""
+        """Return the stream of a part, or None if it is not randomized."""
         return self._streams.get(name)
 
     def in_half(self, name: str) -> np.random.Generator | None:
-        """Return the stream of an ingredient in half of the scenes; None in the others and where it is not randomised.
+        """Return the stream of a part in half of the scenes; None in the other half or if it is not randomized.
 
-        Half of the scenes keep the plain ingredient, so that a survey as it is stays well represented.
+        Half of the scenes keep the plain part, so that the actual survey is well represented.
         """
         stream = self.of(name)
         return stream if stream is not None and stream.random() < 0.5 else None

@@ -1,4 +1,4 @@
-"""Conditions and defects as the images of surveys have them: PSFs, resampled noise, residuals of the sky."""
+"""Realistic conditions and defects: PSFs, resampled noise, sky residuals."""
 
 import math
 from dataclasses import replace
@@ -15,33 +15,32 @@ from gridlens.simulate._wide_background import smooth_pattern
 
 __all__ = ["add_sky_residual", "draw_real_conditions", "lanczos_kernel"]
 
-# Lanczos kernel that the coadds of a survey were resampled with; 0 for images in the pixels of the camera.
+# Order of the Lanczos kernel used for the coadds of each survey; 0 for images in camera pixels.
 _RESAMPLED = {"hsc": 5, "des": 3, "lsst": 5, "kids": 3, "cfhtls": 3, "ps1": 2, "sdss": 0}
-# AB magnitude of the stars that fill the detector in single exposures.
+# AB magnitude of stars that saturate in single exposures.
 _SATURATION = {"hsc": 18.0, "lsst": 17.5, "cfhtls": 17.0, "kids": 16.5, "des": 16.0, "ps1": 14.5, "sdss": 14.5}
-# Pixels within this factor of the survey's own are taken for pixels of the coadd.
+# Pixel scales within this factor of the survey's are treated as those of the coadd.
 _OWN_PIXELS = 1.3
 _SAMPLES = 41
-# Fraction of the scenes of resampled surveys whose values are rounded.
+# Fraction of the scenes of resampled surveys with rounded values.
 _ROUNDED = 0.1
 
 
 @lru_cache(maxsize=64)
 def lanczos_kernel(order: int, pitch: float = 1.0) -> np.ndarray:
-    """Return a kernel that gives white noise the correlation of an image that a Lanczos kernel interpolated.
+    """Return a kernel that gives white noise the correlation of a Lanczos-interpolated image.
 
     Parameters
     ----------
     order : int
-        Of the Lanczos kernel, pixels of the image that was interpolated, 2 to 5.
+        Order of the Lanczos kernel, in pixels of the original image, 2 to 5.
     pitch : float, default=1.0
-        Pixel scale of the result over that of the image; at 1 for a stack of exposures that were shifted by any part of
-        a pixel.
+        Pixel scale of the result relative to the original image; 1 for a stack of exposures with sub-pixel shifts.
 
     Returns
     -------
     ndarray of shape (13, 13)
-        Its autocorrelation is the mean over the phases of that of the interpolation, along each axis.
+        A kernel whose autocorrelation is that of the interpolation, averaged over phases, along each axis.
     """
     phase = (np.arange(_SAMPLES) + 0.5) / _SAMPLES - 0.5
 
@@ -52,14 +51,14 @@ def lanczos_kernel(order: int, pitch: float = 1.0) -> np.ndarray:
 
     first = weights(0.0)
     lags = np.array([(first * weights(lag * pitch)).sum(axis=1).mean() for lag in range(9)])
-    # A symmetric kernel of this power; what lies beyond six pixels is below a hundredth.
+    # A symmetric kernel with this power spectrum; beyond six pixels it is below 0.01.
     power = np.fft.fft(np.concatenate([lags, np.zeros(47), lags[:0:-1]])).real
     line = np.fft.ifft(np.sqrt(np.clip(power, 0.0, None))).real[np.arange(-6, 7)]
     return np.outer(line, line)
 
 
 def _noise_kernel(rng: np.random.Generator, survey: Survey, geometry: Geometry) -> np.ndarray:
-    """Draw the kernel of the noise: that of the survey's coadds in their own pixels, else of images resampled again."""
+    """Draw the noise kernel: that of the survey's coadds in their own pixels, or of further resampled images."""
     order = _RESAMPLED[survey.name]
     factor = geometry.pixel_scale / survey.pixel_scale
     if 1.0 / _OWN_PIXELS < factor < _OWN_PIXELS and rng.random() < 0.8:
@@ -76,14 +75,14 @@ def _noise_kernel(rng: np.random.Generator, survey: Survey, geometry: Geometry) 
 
 
 def draw_real_conditions(rng: np.random.Generator, survey: Survey, geometry: Geometry, varied: bool) -> Conditions:
-    """Draw conditions about the preset, with a PSF and noise as coadds have them.
+    """Draw conditions near the preset, with the PSF and noise of coadds.
 
-    Parameters and result are those of `gridlens.simulate._observe.draw_conditions`. Profiles have wings from those of
-    a Moffat profile with an exponent of 2.5 to almost none, and are slightly elliptical; the noise is correlated by the
+    Parameters and result are as for `gridlens.simulate._observe.draw_conditions`. The profiles have wings from those of
+    a Moffat profile with an exponent of 2.5 to almost none, and are slightly elliptical. The noise is correlated by the
     resampling of the survey's coadds.
     """
     conditions = draw_conditions(rng, survey, geometry, varied)
-    # Fields of one survey differ more in seeing than in depth.
+    # Within a survey, seeing varies more than depth.
     seeing = conditions.seeing * np.exp(rng.normal(0.0, 0.07) + rng.normal(0.0, 0.04, 3))
     depth = conditions.depth + float(rng.normal(0.0, 0.1))
     beta = math.exp(rng.uniform(math.log(2.5), math.log(8.0)))
@@ -92,7 +91,7 @@ def draw_real_conditions(rng: np.random.Generator, survey: Survey, geometry: Geo
         PointSpread(float(fwhm), beta * float(rng.lognormal(0.0, 0.1)), shape + complex(*rng.normal(0.0, 0.007, 2)))
         for fwhm in seeing
     )
-    # The counts of a camera are whole numbers, and compressed files have coarser steps.
+    # Camera counts are integers, and compressed files have coarser steps.
     quantum = 0.0
     if _RESAMPLED[survey.name] == 0:
         quantum = float(rng.uniform(0.1, 0.25))
@@ -117,9 +116,9 @@ def draw_real_conditions(rng: np.random.Generator, survey: Survey, geometry: Geo
 
 
 def add_sky_residual(rng: np.random.Generator, pixels: np.ndarray, sky_sigma: np.ndarray, largest: float) -> None:
-    """Add a smooth residual of the sky's subtraction to `pixels` (3, H, W) in place, alike in all bands.
+    """Add a smooth residual of the sky subtraction, with the same shape in all bands, to `pixels` (3, H, W) in place.
 
-    Its height is at most `largest` times the rms of the sky, `sky_sigma` (3,).
+    Its amplitude is at most `largest` times the sky rms, `sky_sigma` (3,).
     """
     size = pixels.shape[1]
     common, own = smooth_pattern(rng, size), smooth_pattern(rng, size)

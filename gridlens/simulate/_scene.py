@@ -1,4 +1,4 @@
-"""One scene: everything that one seed and one number decide, with its truth."""
+"""Simulation of one scene with its truth, determined by a seed and an index."""
 
 import math
 from collections.abc import Callable
@@ -41,11 +41,11 @@ __all__ = [
 
 GalaxyMaker = Callable[[np.random.Generator, Canvas], Cluster]
 
-# Richness of a group over that of the cluster that it is drawn for.
+# Richness of a group relative to that of the cluster that it replaces.
 _GROUP_RICHNESS = 0.3
-# Einstein radii of the lenses among groups, arcsec.
+# Range of Einstein radii of lensing groups, arcsec.
 _GROUP_RADII = (4.0, 8.0)
-# Sizes of the scenes away from the canonical geometry: few, so that shards of one size fill.
+# Sizes of scenes with varied geometry: only a few, so that shards of one size fill up.
 _VARIED_SIZES = (64, 96, 128, 160, 200)
 
 TRUTH_COLUMNS = (
@@ -92,22 +92,21 @@ class SceneSettings:
     Parameters
     ----------
     surveys : tuple of str
-        Presets among `gridlens.cutouts.SIMULATED_SURVEYS`, one drawn per scene.
+        Presets from `gridlens.cutouts.SIMULATED_SURVEYS`; one is drawn per scene.
     lens_fraction : float, default=0.5
-        Share of scenes with a lens.
+        Fraction of the scenes with a lens.
     varied_fraction : float, default=1/3
-        Share of scenes away from the canonical geometry and from the preset's depth and seeing.
+        Fraction of the scenes with another geometry than the canonical one and other depth and seeing than the preset.
     cluster_cluster : float, default=0.0
-        Share of the lenses whose source is a background cluster. As many scenes without a lens have the wide field of
-        theirs: the size of a cutout tells nothing.
+        Fraction of the lenses whose source is a background cluster. The same fraction of scenes without a lens have the
+        wide field of these lenses, so the size of a cutout carries no information.
     randomisation : tuple of str, default=()
-        Ingredients that are drawn more widely than the survey would have them, among `RANDOMISED`.
+        Parts drawn from wider distributions than those of the survey, from `RANDOMISED`.
     randomised_fraction : float, default=1.0
-        Fraction of the scenes in which they are; each ingredient is then drawn widely in half of these scenes.
+        Fraction of the scenes that are randomized; each part is then randomized in half of these scenes.
     realistic_fraction : float, default=0.0
-        Fraction of the scenes whose galaxies, stars, PSF and noise are drawn as the images of surveys show them, with
-        nearby spirals in some of those without a lens; a sixth of them is a group of galaxies, whose lenses have
-        Einstein radii of 4 to 8 arcsec.
+        Fraction of the scenes with realistic galaxies, stars, PSF and noise, and with nearby spirals in some scenes
+        without a lens. A sixth of them are groups of galaxies, whose lenses have Einstein radii of 4 to 8 arcsec.
     """
 
     surveys: tuple[str, ...] = SIMULATED_SURVEYS
@@ -150,21 +149,21 @@ class Scene:
     """A simulated cutout and its truth."""
 
     pixels: np.ndarray
-    """(H, W, 3) float32, g, r, i; AB zero point 27, or the real image's own unit where arcs are injected into one"""
+    """(H, W, 3) float32, g, r, i; AB zero point 27, or the unit of the real image into which arcs are injected"""
     bcg_xy: tuple[float, float]
     """pixels"""
     pixel_scale: float
     truth: dict[str, Any]
     arc: np.ndarray
-    """(H, W, 3) float32: the lensed light alone, without noise, in the unit of the pixels"""
+    """(H, W, 3) float32: only the lensed light, without noise, in the unit of the pixels"""
 
 
 def simulate_scene(
     seed: int, index: int, settings: SceneSettings | None = None, *, geometry: Geometry | None = None
 ) -> Scene:
-    """Simulate scene number `index` of the set that `seed` names.
+    """Simulate scene number `index` of the set with the seed `seed`.
 
-    The result depends on the arguments alone, never on what was simulated before.
+    The result depends only on the arguments, not on earlier calls.
 
     Parameters
     ----------
@@ -172,7 +171,7 @@ def simulate_scene(
         Non-negative.
     settings : SceneSettings, optional
     geometry : Geometry, optional
-        Size and pixel scale, instead of those that `settings` draw.
+        Size and pixel scale, which override those drawn by `settings`.
 
     Returns
     -------
@@ -201,7 +200,7 @@ def draw_scene(
     geometry: Geometry | None = None,
     draw_centre: GalaxyMaker | None = None,
 ) -> Scene:
-    """Draw a scene as `survey` sees it; `settings.surveys` is not used, and seed and index only name the scene.
+    """Draw a scene for `survey`; `settings.surveys` is not used, and `seed` and `index` only name the scene.
 
     `geometry` replaces the canonical one, and `draw_centre` draws a galaxy or a cluster instead of the cluster and the
     impostors.
@@ -209,7 +208,7 @@ def draw_scene(
     parts = REALISTIC if _is_realistic(settings, seed, index) else PLAIN
     is_lens = bool(rng.random() < settings.lens_fraction)
     streams = Streams(seed, index, settings.randomisation, settings.randomised_fraction)
-    # Without such lenses nothing is drawn for the other scenes.
+    # If there are no such lenses, no random number is drawn for the other scenes.
     wide = (is_lens or settings.cluster_cluster > 0.0) and bool(rng.random() < settings.cluster_cluster)
     cluster_cluster = is_lens and wide
     varied = bool(rng.random() < settings.varied_fraction)
@@ -247,7 +246,7 @@ def draw_scene(
     add_saturation(rng, pixels, saturated, conditions, geometry)
     artefacts = [add_artefact(rng, pixels, conditions.sky_sigma)] if rng.random() < parts.artefacts else []
     artefacts += add_background(streams, pixels, light, conditions.sky_sigma, saturated, geometry, cluster.bcg)
-    # Any sky level: coadds come with their sky subtracted, never exactly.
+    # The sky level varies, since the sky subtraction of coadds is never exact.
     pixels += (conditions.sky_sigma * rng.normal(0.0, 0.3, 3))[:, None, None]
 
     centre = 0.5 * (geometry.size - 1)
@@ -278,15 +277,15 @@ def draw_scene(
 
 
 def _is_realistic(settings: SceneSettings, seed: int, index: int) -> bool:
-    """Return whether a scene is realistic, by a random number that nothing else uses."""
+    """Return whether a scene is realistic, from a separate random number."""
     stream = np.random.SeedSequence(entropy=seed, spawn_key=(index, 2 + len(RANDOMISED)))
     return bool(np.random.default_rng(stream).random() < settings.realistic_fraction)
 
 
 def _draw_geometry(rng: np.random.Generator, varied: bool, wide: bool) -> Geometry:
-    """The canonical geometry, or one of another size and scale: 0.19 to 0.7 arcsec a pixel, 30 to 90 arcsec across."""
+    """Draw the geometry: canonical, or with 0.19 to 0.7 arcsec per pixel and 30 to 90 arcsec across."""
     if not varied:
-        # Images of a background cluster, out to 50 arcsec, need a field to match.
+        # Images of a background cluster extend to 50 arcsec and need a wide field.
         return Geometry(192, 0.6) if wide else Geometry()
     size = int(rng.choice(_VARIED_SIZES))
     low = max(0.19, (60.0 if wide else 30.0) / size)
@@ -303,10 +302,10 @@ def draw_lens(
     wide: np.random.Generator | None = None,
     theta_e: float | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the lensed light as observed, without noise, (3, size, size), and its truth.
+    """Return the observed lensed light without noise, (3, size, size), and its truth.
 
-    `wide`, the stream of the randomised sources, draws mass and sources from wide distributions. `theta_e` is the
-    Einstein radius of the cluster's halo, arcsec; None draws one.
+    With `wide`, the stream of the randomized sources, mass and sources are drawn from wide distributions. `theta_e` is
+    the Einstein radius of the cluster's halo, arcsec; None draws one.
     """
     if theta_e is None:
         theta_e = usual_einstein_radius(rng, scene.geometry, cluster_cluster)
@@ -329,18 +328,18 @@ def draw_lens(
 def usual_einstein_radius(rng: np.random.Generator, geometry: Geometry, cluster_cluster: bool = False) -> float:
     """Draw the Einstein radius of a cluster's halo, arcsec."""
     low, high = (20.0, 50.0) if cluster_cluster else (8.0, 32.0)
-    # In a small cutout the Einstein ring is drawn no larger than the cutout: beyond its edge there is no arc to learn.
+    # The Einstein radius is limited to the size of the cutout: beyond its edge there is no arc to learn from.
     high = max(min(high, 0.5 * geometry.field), low)
     return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
 def _mass_truth(mass: ClusterMass, theta_e: float) -> dict[str, Any]:
-    """Einstein radii are for a source at the reference redshift."""
+    """Return the truth of the mass model, with Einstein radii for a source at the reference redshift."""
     return {"theta_e": theta_e, "theta_e_halo": mass.theta_e_halo, "halo": mass.halo, **mass.extra}
 
 
 def _source_truth(sources: list[Source]) -> dict[str, Any]:
-    """The brightest source stands for all."""
+    """Return the truth of the brightest source, which represents all sources."""
     brightest = min(sources, key=lambda source: source.r_mag)
     return {
         "n_sources": len(sources),
@@ -352,25 +351,25 @@ def _source_truth(sources: list[Source]) -> dict[str, Any]:
 
 
 def arc_truth(arc: np.ndarray, sky_sigma: np.ndarray, bcg: tuple[float, float], geometry: Geometry) -> dict[str, float]:
-    """Brightness, S/N and shape of the lensed light.
+    """Measure brightness, S/N and shape of the lensed light.
 
     Parameters
     ----------
     arc : ndarray of shape (3, H, W)
         Lensed light without noise.
     sky_sigma : ndarray of shape (3,)
-        rms of the sky per pixel, the same unit.
+        rms of the sky per pixel, in the same unit.
     bcg : tuple of float
-        BCG, arcsec from the cutout's centre.
+        Position of the BCG, arcsec from the cutout's centre.
     geometry : Geometry
 
     Returns
     -------
     dict
         ``arc_mag_r`` (total, AB, zero point 27), ``arc_snr`` (per band the flux in pixels above one sky sigma, over
-        sigma times the root of their number; summed over bands), and of the longest image ``arc_length``,
-        ``arc_width`` (area over length) and ``arc_distance`` of its centroid to the BCG, arcsec; NaN where no pixel
-        of the summed image stands above the noise.
+        sigma times the root of their number; summed over bands), and for the longest image ``arc_length``,
+        ``arc_width`` (area over length) and ``arc_distance`` of its centroid from the BCG, arcsec; NaN if no pixel of
+        the summed image is above the noise.
     """
     total = float(arc[1].sum())
     snr = 0.0

@@ -1,4 +1,4 @@
-"""Properties of real cutouts that light pasted into them must share: the point-spread function and the noise."""
+"""Measurement of the point-spread function and the noise of real cutouts, for the injection of arcs."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -15,57 +15,58 @@ __all__ = ["PointSpreads", "measure_correlation", "measure_psf"]
 
 FloatArray = NDArray[np.float64]
 
-# Sources are compared with point sources out to this radius, arcsec, or the nearest one that the bank has.
+# Sources are compared with point sources out to this radius, arcsec, or the nearest radius in the bank.
 _REACH = 2.0
-# A source counts whose peak is this far above the noise, bands combined, whose light in a band has this S/N in a
-# matched filter, and whose light differs from that of the best point source by no more than this in its square.
+# Criteria for a source: minimum S/N of its peak, bands combined; minimum S/N in a band with a matched filter; maximum
+# squared difference of its light from the best point source.
 _PEAK, _SIGNAL, _RESIDUAL = 8.0, 30.0, 0.1
-# Sources are detected as if pixels were no finer than this, arcsec: stars from space are smaller than from the ground.
+# Smallest pixel scale used for the detection, arcsec: stars are smaller in images from space.
 _FINEST = 0.2
-# A star's light differs by about this. The weights of sources fall with the difference.
+# Typical difference for a star. The weights of sources decrease with the difference.
 _STAR_RESIDUAL = 0.01
 _FEWEST_STARS = 10
-# Steps of the distribution of the logarithms of the sizes, and the width of the kernel that smooths it.
+# Step of the distribution of logarithmic sizes, and the width of its smoothing kernel.
 _STEP, _BANDWIDTH = 0.01, 0.05
-# The peak of the narrowest sources that is this high, over the highest peak, is that of the stars.
+# The stars are the peak at the smallest size that is at least this high relative to the highest peak.
 _FIRST_PEAK = 0.4
-# Stars of all cutouts differ from the peak by no more than this, since the seeing varies, and those of one cutout from
-# each other by less than this in the median. Galaxies differ by 0.08.
+# Maximum deviation of stars from the peak over all cutouts, since the seeing varies, and maximum median difference of
+# stars in one cutout. Galaxies differ by 0.08.
 _SPREAD, _PAIR, _ROUNDS = 0.12, 0.05, 3
 
-# Where a group of stars leaves out more of the cutouts than this, others are looked for: they have this many pairs of
-# sources of one cutout that differ by less than this, and this fraction of the weight of the first group.
+# If a group of stars misses more than this fraction of the cutouts, further groups are searched. They need at least
+# this many pairs of sources in one cutout that differ by less than this, and this fraction of the weight of the first
+# group.
 _LEFT_OUT, _FEWEST_PAIRS, _CLOSE_PAIR, _LEAST_WEIGHT = 0.4, 5, 0.04, 0.4
-# Rows that the noise is measured in.
+# Number of rows in which the noise is measured.
 _ROWS = 160
-# The correlation of the noise is measured to this many pixels; noise farther apart is taken as uncorrelated, and its
-# correlation as that of a background that varies. The kernel reaches half as far.
+# Maximum lag, pixels, of the measured noise correlation. Correlation at larger lags is attributed to a varying
+# background. The kernel extends half as far.
 _LAGS, _KERNEL_REACH = 8, 4
-# The sky is what lies this far, arcsec, from light above this many deviations of the smoothed image. An outer part of
-# at most this width, pixels, is enough of it, and this fraction of that must be sky.
+# Sky pixels are at least this far, arcsec, from light above this many deviations of the smoothed image. A corner of at
+# most this width, pixels, is used, of which at least this fraction must be sky.
 _GROW, _SOURCE, _TILE, _LEAST_SKY = 1.5, 2.5, 192, 0.05
-# Correlations below this many of their errors or this value, and parts of a kernel below this, are 0.
+# Correlations below this many errors, or below this value, and kernel elements below this value are set to 0.
 _ERRORS, _SMALL = 4.0, 0.01
 
 
 class PointSpreads(NamedTuple):
-    """Point-spread functions of g, r, i, as round Moffat profiles with an exponent of 3."""
+    """Point-spread functions of g, r, i, described by round Moffat profiles with an exponent of 3."""
 
     fwhm: FloatArray
-    """(3,) full width at half maximum, arcsec, without the width of the pixels; NaN where there are too few stars"""
+    """(3,) full width at half maximum, arcsec, excluding pixelization; NaN if there are too few stars"""
     n_stars: NDArray[np.int64]
-    """(3,) sources that are as compact as stars"""
+    """(3,) number of sources as compact as stars"""
 
 
 class _Sources(NamedTuple):
-    """Sources of one band that may be stars."""
+    """Star candidates in one band."""
 
     size: FloatArray
     """(n,) natural logarithm of the FWHM, arcsec"""
     weight: FloatArray
-    """(n,) from 0: how bright and how much like a point source"""
+    """(n,) at least 0; larger for bright and point-like sources"""
     cutout: NDArray[np.int64]
-    """(n,) number of the cutout"""
+    """(n,) index of the cutout"""
 
     def where(self, mask: NDArray[np.bool_]) -> "_Sources":
         return _Sources(self.size[mask], self.weight[mask], self.cutout[mask])
@@ -81,38 +82,36 @@ _NOTHING = _Sources(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
 
 
 class _Locus(NamedTuple):
-    """The most compact sources of one band, stars if those of a cutout are of one size."""
+    """The most compact sources of one band, which are stars if they have the same size within a cutout."""
 
     size: float
-    """natural logarithm of their FWHM, arcsec; NaN where there are none"""
+    """natural logarithm of their FWHM, arcsec; NaN if there are none"""
     n_stars: int
     differences: FloatArray
-    """(n,) between the sizes of the two most star-like ones of each cutout that has two"""
+    """(n,) size differences of the two most star-like sources of each cutout with at least two"""
 
 
 def measure_psf(cutouts: Iterable[CutoutSet]) -> PointSpreads:
     """Measure the point-spread function of each band from the stars in cutouts of one survey.
 
-    Stars are the most compact sources, and those of one cutout have one size whatever their brightness. Each source is
-    compared with Moffat profiles that are integrated over pixels, so pixels wider than the profile do no harm. Sources
-    that no such profile fits (saturated stars, blends, most galaxies) and sources near an edge or a bad pixel are left
-    out.
+    Stars are the most compact sources, and within a cutout they have the same size regardless of brightness. Each
+    source is fitted with Moffat profiles integrated over pixels, so pixels may be wider than the profile. Sources that
+    do not fit (saturated stars, blends, most galaxies) and sources near an edge or a bad pixel are excluded.
 
     Parameters
     ----------
     cutouts : iterable of CutoutSet
-        Of any size, pixel scale and flux unit. A cutout may hold no star.
+        Cutouts of any size, pixel scale and flux unit. A cutout may contain no stars.
 
     Returns
     -------
     PointSpreads
-        The mean FWHM, since the seeing may vary from cutout to cutout or from field to field. NaN in a band with
-        fewer than ten stars in all, or in all bands where the most compact sources of a cutout differ in size, as
-        galaxies do.
+        The mean FWHM, since the seeing may vary between cutouts or fields. NaN in a band with fewer than ten stars in
+        total, or in all bands if the most compact sources within a cutout differ in size, like galaxies.
 
     Notes
     -----
-    On 60 simulated cutouts of 64 arcsec the FWHM is right to 5 %, on pools of hundreds to 2 %.
+    With 60 simulated cutouts of 64 arcsec, the FWHM is accurate to 5 %; with hundreds, to 2 %.
 
     Examples
     --------
@@ -139,7 +138,7 @@ def measure_psf(cutouts: Iterable[CutoutSet]) -> PointSpreads:
 
 
 def _compact_sources(pixels: NDArray[np.float32], pixel_scale: float, number: int) -> Iterator[_Sources]:
-    """Yield the sources of each band of a cutout; nothing for a cutout without a sky."""
+    """Yield the sources of each band of a cutout; nothing for a cutout without sky."""
     image = _image_of(pixels, pixel_scale)
     if image is None:
         return
@@ -150,13 +149,13 @@ def _compact_sources(pixels: NDArray[np.float32], pixel_scale: float, number: in
         return
     for band in range(3):
         plane = planes[:, :, band]
-        # Bands may be shifted against each other.
+        # Bands may be shifted relative to each other.
         highest = _stamps(plane, x, y, 1).reshape(len(x), 9).argmax(axis=1)
         stamps = _stamps(plane, x + highest % 3 - 1, y + highest // 3 - 1, reach)
         fits = fit_point_sources(stamps)
         signal = fits.signal / image.sky_sigma[band]
         with np.errstate(divide="ignore"):
-            # Without the noise, which is in every pixel of the stamp.
+            # Subtract the contribution of the noise in every pixel of the stamp.
             residual = np.abs(fits.residual - stamps.shape[1] * stamps.shape[2] / signal**2)
         good = np.isfinite(fits.log_fwhm) & (signal > _SIGNAL) & (residual < _RESIDUAL)
         weight = np.log(signal[good] / _SIGNAL) ** 2 * np.exp(-residual[good] / _STAR_RESIDUAL)
@@ -165,15 +164,15 @@ def _compact_sources(pixels: NDArray[np.float32], pixel_scale: float, number: in
 
 
 def _image_of(pixels: NDArray[np.float32], pixel_scale: float) -> RealImage | None:
-    """Return a cutout as an image; None where a band has no noise."""
-    # Some rows tell the noise as well as all.
+    """Return a cutout as an image, or None if a band has no noise."""
+    # A subset of the rows is enough to measure the noise.
     sigma = sky_rms(pixels[:: 1 + pixels.shape[0] // _ROWS])
     usable = pixel_scale > 0.0 and np.isfinite(sigma).all() and sigma.min() > 0.0
     return RealImage(pixels, pixel_scale, sigma) if usable else None
 
 
 def _clear_peaks(image: RealImage, planes: NDArray[np.float32], reach: int) -> NDArray[np.int64]:
-    """Return the (n, 2) x, y of peaks without an edge or a bad pixel within `reach` and one pixel more."""
+    """Return x, y (n, 2) of peaks without an edge or a bad pixel within `reach` + 1 pixels."""
     margin = reach + 1
     bad = np.pad(~np.isfinite(image.pixels).all(axis=2), margin, constant_values=True)
     peaks = peaks_of(planes[:, :, 3], max(image.pixel_scale, _FINEST), _PEAK)
@@ -187,10 +186,10 @@ def _stamps(plane: NDArray[Any], x: NDArray[np.int64], y: NDArray[np.int64], rea
 
 
 def _stellar_locus(parts: list[_Sources]) -> _Locus:
-    """Return the stars of one band in all cutouts: the narrowest group of sources, or several.
+    """Return the stars of one band in all cutouts: one or more of the narrowest groups of sources.
 
-    One group holds the cutouts of one seeing, more or less. Where it leaves out many cutouts, as in a pool of a few
-    fields, the others have groups of their own; each counts as it has cutouts.
+    One group contains cutouts of similar seeing. If it misses many cutouts, as in a pool of a few fields, the others
+    form further groups, weighted by their numbers of cutouts.
     """
     sources = _Sources(*(np.concatenate(values) for values in zip(*parts, strict=True))) if parts else _NOTHING
     left = sources.weight > 0.0
@@ -220,7 +219,7 @@ def _narrowest(sources: _Sources) -> _Sources:
     density = ndimage.gaussian_filter1d(counts, _BANDWIDTH / _STEP, mode="constant")
     high = (density == ndimage.maximum_filter1d(density, 9)) & (density >= _FIRST_PEAK * density.max())
     locus = low + _STEP * float(np.argmax(high))
-    # The mean of the stars scatters less than the peak.
+    # The mean of the stars is more precise than the peak.
     for _ in range(_ROUNDS):
         near = np.abs(sources.size - locus) < _SPREAD
         locus = float(np.average(sources.size[near], weights=sources.weight[near]))
@@ -228,39 +227,39 @@ def _narrowest(sources: _Sources) -> _Sources:
 
 
 def _is_another(group: _Sources, first: _Sources) -> bool:
-    """Return whether a group is as bright as the first one, and of one size in each cutout: stars, not galaxies."""
+    """Return whether a group is as bright as the first and has one size per cutout: stars, not galaxies."""
     differences = _pair_differences(group)
     bright = group.weight_per_cutout() > _LEAST_WEIGHT * first.weight_per_cutout()
     return bright and len(differences) >= _FEWEST_PAIRS and float(np.median(differences)) < _CLOSE_PAIR
 
 
 def _pair_differences(stars: _Sources) -> FloatArray:
-    """Return by how much the two heaviest sources of each cutout differ, for the cutouts that have two."""
+    """Return the size differences of the two sources with the largest weights in each cutout with at least two."""
     order = np.lexsort((-stars.weight, stars.cutout))
     same = stars.cutout[order][1:] == stars.cutout[order][:-1]
-    # The heaviest source of a cutout follows one of another cutout.
+    # The source with the largest weight in a cutout follows one of another cutout.
     pairs = same & np.append(True, ~same[:-1])[: len(same)]
     return np.asarray(np.abs(np.diff(stars.size[order])[pairs]))
 
 
 def measure_correlation(cutouts: Iterable[CutoutSet]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Measure how the noise of the sky is correlated from pixel to pixel in each band, in cutouts of one survey.
+    """Measure the pixel-to-pixel correlation of the sky noise in each band, in cutouts of one survey.
 
     Parameters
     ----------
     cutouts : iterable of CutoutSet
-        Of any size and flux unit, and of one pixel scale: the kernels are in pixels.
+        Cutouts of any size and flux unit, but of the same pixel scale, since the kernels are in pixels.
 
     Returns
     -------
     tuple of three ndarrays of shape (2 k + 1, 2 k + 1), float64
-        For g, r, i, a symmetric kernel that gives white noise the correlation, for `Texture`; its sum of squares is 1.
-        k is from 0 to 4; a kernel of one pixel is that of white noise, or of cutouts without sky.
+        For each of g, r, i, a symmetric kernel for `Texture` that gives white noise this correlation, with a sum of
+        squares of 1. k is from 0 to 4; a kernel of one pixel means white noise, or cutouts without sky.
 
     Notes
     -----
-    The kernel is the transform of the root of the power spectrum, that of the autocorrelation up to 8 pixels. The sky
-    is far from all sources that stand out in the three bands together. Fainter ones remain in it and add a little to
+    The kernel is the transform of the square root of the power spectrum of the autocorrelation up to 8 pixels. Sky
+    pixels are far from all sources detected in the three bands combined. Fainter sources remain and slightly increase
     the correlation on the scale of the point-spread function.
 
     Examples
@@ -288,8 +287,8 @@ def measure_correlation(cutouts: Iterable[CutoutSet]) -> tuple[FloatArray, Float
 
 
 def _sky_of(pixels: NDArray[np.float32], pixel_scale: float) -> Iterator[tuple[FloatArray, NDArray[np.float64]]]:
-    """Yield a part (h, w, 3) of the sky of a cutout with a mean of 0 and an rms of 1, and where it is sky, 1 or 0."""
-    # The corner: the cluster is in the middle.
+    """Yield a part (h, w, 3) of a cutout's sky with a mean of 0 and an rms of 1, and its mask (1 for sky, else 0)."""
+    # Use a corner, since the cluster is in the centre.
     image = _image_of(pixels[:_TILE, :_TILE], pixel_scale)
     if image is None:
         return
@@ -307,20 +306,20 @@ def _sky_of(pixels: NDArray[np.float32], pixel_scale: float) -> Iterator[tuple[F
     if not rms.min() > 0.0:
         return
     tile = np.zeros((*sky.shape, 3))
-    # What is far out is no noise: a cosmic ray, a source of one band.
+    # Outliers are not noise but cosmic rays or sources in one band.
     tile[sky] = np.clip(values / rms, -4.0, 4.0)
     yield tile, sky.astype(np.float64)
 
 
 def _at_lags(power: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Return the sums of products of pixels at all lags up to `_LAGS`, lag 0 in the middle, from a power spectrum."""
+    """Return sums of pixel products at all lags up to `_LAGS`, with lag 0 in the centre, from a power spectrum."""
     sums = fft.irfft2(power, s=np.add(shape, _LAGS))
     lags = np.arange(-_LAGS, _LAGS + 1)
     return np.asarray(sums[np.ix_(lags, lags)])
 
 
 def _kernel(products: FloatArray, pairs: FloatArray) -> FloatArray:
-    """Return the kernel of noise from the sums of products of pixels, and their numbers, at lags."""
+    """Return the noise kernel from the sums of pixel products at lags and their numbers."""
     if not pairs.min() > 0.5:
         return np.ones((1, 1))
     correlation = products / pairs

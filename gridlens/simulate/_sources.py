@@ -1,4 +1,4 @@
-"""Background galaxies behind a lens: what they are, where they stand, and how they are drawn through it."""
+"""Background galaxies behind a lens: properties, positions and lensed images."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from gridlens.simulate._lens import REFERENCE_REDSHIFT, ClusterMass
 
 __all__ = ["Source", "draw_lensed", "draw_sources", "source_position"]
 
-# Parts of a sub-pixel's side that lensed light is sampled at.
+# Samples of lensed light per side of a sub-pixel.
 _SAMPLING = 3
 
 
@@ -26,7 +26,7 @@ class Source:
     r_mag: float
     colours: tuple[float, float]
     components: Sequence[tuple[float, float, float, float, float, float, float | np.ndarray]]
-    """x, y, effective radius (arcsec), Sersic index, axis ratio, angle (rad), share of the flux (of each band: (3,))"""
+    """x, y, effective radius (arcsec), Sersic index, axis ratio, angle (rad), fraction of the flux (may be per band)"""
 
 
 def source_position(
@@ -40,28 +40,27 @@ def source_position(
     near: float = 0.6,
     scatter: float = 0.5,
 ) -> tuple[float, float]:
-    """Draw a place in the source plane: mostly near the caustic, else within `reach` of the centre.
+    """Draw a position in the source plane: mostly near the caustic, else within `reach` of the centre.
 
-    What is seen behind a lens is magnified: a sample that is limited in magnitude crowds towards the caustics and the
-    centre, where sources are drawn more often than their share of the area (magnification bias, Turner et al. 1984,
-    ApJ 284, 1).
+    Lensed sources are magnified, so a magnitude-limited sample is concentrated towards the caustics and the centre,
+    where sources are drawn more often than the area suggests (magnification bias, Turner et al. 1984, ApJ 284, 1).
 
     Parameters
     ----------
     rng : numpy.random.Generator
     mass : ClusterMass
     scale : float
-        Lensing efficiency of the source over that at the reference redshift.
+        Lensing efficiency of the source relative to that at the reference redshift.
     curve : ndarray of shape (k, 2)
         Points on the critical curve, arcsec.
     centre : tuple of float
-        Of the lens, arcsec.
+        Centre of the lens, arcsec.
     reach : float
-        Arcsec.
+        Maximum distance from the centre, arcsec.
     near : float, default=0.6
-        Fraction of the places near the caustic.
+        Fraction of the positions near the caustic.
     scatter : float, default=0.5
-        Standard deviation of these about the caustic in x and y, arcsec.
+        Standard deviation of these positions around the caustic in x and y, arcsec.
     """
     if curve.size and rng.random() < near:
         point = curve[rng.integers(len(curve))]
@@ -76,7 +75,7 @@ def source_position(
 def _galaxy(
     rng: np.random.Generator, position: tuple[float, float], redshift: float, mag: float, colours: tuple[float, float]
 ) -> Source:
-    """A source with a smooth body and, in a third of the cases, clumps that hold up to half of its light."""
+    """Draw a source with a smooth body and, in a third of the cases, clumps with up to half of its light."""
     x, y = position
     radius = float(np.clip(rng.lognormal(math.log(0.38), 0.35), 0.2, 0.7))
     axis_ratio, angle = float(rng.uniform(0.4, 1.0)), float(rng.uniform(0.0, math.pi))
@@ -106,11 +105,11 @@ def draw_sources(
     curve : ndarray of shape (k, 2)
         Points on the critical curve, arcsec.
     centre : tuple of float
-        Of the lens, arcsec.
+        Centre of the lens, arcsec.
     cluster_cluster : bool
-        Draw a background cluster: 6 to 15 red members at one redshift between 0.8 and 1.5.
+        Whether to draw a background cluster: 6 to 15 red members at one redshift between 0.8 and 1.5.
     """
-    # Einstein radius for other sources scales with the efficiency, a fair measure for where to put them.
+    # The Einstein radius for other sources scales with the efficiency, which sets the scale of their positions.
     reference = float(lensing_efficiency(mass.redshift, REFERENCE_REDSHIFT))
     sources = []
     if cluster_cluster:
@@ -146,7 +145,7 @@ def draw_lensed(canvas: Canvas, mass: ClusterMass, sources: list[Source]) -> flo
         intrinsic += float(fluxes[1])
         for x, y, radius, n, axis_ratio, angle, share in source.components:
             components.append(SersicSource(x, y, radius, n, share * fluxes, axis_ratio, angle, scale))
-    # Sub-pixels are fine already. Another sampling would change the pixels of a seeded scene.
+    # Sub-pixels are fine enough, and another sampling would change the pixels of a seed.
     shape = (canvas.size, canvas.size)
     images = render_sources(mass.model, components, shape, canvas.step, supersampling=_SAMPLING)
     canvas.images += images

@@ -1,4 +1,4 @@
-"""Residuals of the sky and marks of stars that coadds show: oversubtraction, meshes, masks, spikes in any direction."""
+"""Sky residuals and marks of stars in coadds: oversubtraction, meshes, masks, spikes in any direction."""
 
 import math
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from gridlens.simulate._randomised import Streams
 
 __all__ = ["add_background", "smooth_pattern"]
 
-# Most that the residual of the sky departs from zero, in units of the sky's rms.
+# Largest deviation of the sky residual from zero, in units of the sky rms.
 _LARGEST_RESIDUAL = 1.5
-# Marks of a star lie at least this far from the BCG, arcsec, where the star is one that is not drawn.
+# Minimum distance from the BCG, arcsec, of the marks of a star that is not itself drawn.
 _CLEAR = 8.0
 
 
 def _mesh_weights(size: int, cells: int) -> np.ndarray:
-    """Return (size, cells): weights that interpolate a mesh of `cells` smoothly, each row with a sum of 1."""
+    """Return weights (size, cells) that interpolate a mesh smoothly, with a sum of 1 in each row."""
     at = (np.arange(size) + 0.5) / size * cells - 0.5
     distance = np.abs(at[:, None] - np.arange(cells)[None, :])
     near = np.clip(1.0 - 0.5 * distance, 0.0, None)
@@ -28,7 +28,7 @@ def _mesh_weights(size: int, cells: int) -> np.ndarray:
 
 
 def smooth_pattern(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Draw a smooth pattern (size, size), at most 1 from zero: a plane or random values on a mesh."""
+    """Draw a smooth pattern (size, size) between -1 and 1: a plane or random values on a mesh."""
     if rng.random() < 0.4:
         axis = np.linspace(-1.0, 1.0, size)
         turn = float(rng.uniform(0.0, 2.0 * math.pi))
@@ -43,9 +43,9 @@ def smooth_pattern(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _oversubtracted(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
-    """Return hollows about bright galaxies (3, H, W), at most 1 deep.
+    """Return depressions around bright galaxies (3, H, W), at most 1 deep.
 
-    A sky that is estimated on a mesh takes the wings of galaxies for sky.
+    A sky estimate on a mesh includes the wings of galaxies.
     """
     size = light.shape[1]
     cells = int(rng.integers(3, 9))
@@ -75,13 +75,13 @@ def _add_residual(rng: np.random.Generator, pixels: np.ndarray, light: np.ndarra
 
 @dataclass(frozen=True)
 class _Star:
-    """A star, drawn or not, that left marks on the image."""
+    """A star, drawn or not, with marks on the image."""
 
     x: float
     y: float
     """pixels"""
     radius: float
-    """of the marks, pixels"""
+    """radius of the marks, pixels"""
 
 
 Mark = Callable[[np.random.Generator, np.ndarray, np.ndarray, list[_Star]], None]
@@ -93,13 +93,13 @@ def _inside(pixels: np.ndarray, star: _Star) -> np.ndarray:
 
 
 def _mask(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars: list[_Star]) -> None:
-    """Take the data out of discs."""
+    """Remove the data in discs."""
     for star in stars:
         pixels[:, _inside(pixels, star)] = np.nan
 
 
 def _fill(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars: list[_Star]) -> None:
-    """Fill discs with a level and noise of their own."""
+    """Fill discs with a different level and noise."""
     for star in stars:
         disc = _inside(pixels, star)
         noise = rng.uniform(0.0, 1.0) * rng.normal(size=(3, int(disc.sum())))
@@ -107,7 +107,7 @@ def _fill(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars
 
 
 def _spikes(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars: list[_Star]) -> None:
-    """Add diffraction spikes at any angle, two or three lines through each star."""
+    """Add diffraction spikes at any angle: two or three lines through each star."""
     lines, turn, width = int(rng.integers(2, 4)), float(rng.uniform(0.0, math.pi)), float(rng.uniform(0.5, 1.3))
     height = sigma * rng.uniform(5.0, 60.0)
     yy, xx = np.indices(pixels.shape[1:])
@@ -121,7 +121,7 @@ def _spikes(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, sta
 
 
 def _bleed(rng: np.random.Generator, pixels: np.ndarray, sigma: np.ndarray, stars: list[_Star]) -> None:
-    """Add trails of charge along rows or columns, in one band or two."""
+    """Add charge trails along rows or columns, in one or two bands."""
     along_rows = rng.random() < 0.5
     bands = rng.choice(3, size=int(rng.integers(1, 3)), replace=False)
     yy, xx = np.indices(pixels.shape[1:])
@@ -138,7 +138,7 @@ _MARKS: dict[str, Mark] = {"mask": _mask, "fill": _fill, "spikes": _spikes, "ble
 def _marked(
     rng: np.random.Generator, stars: list[tuple[float, float, np.ndarray]], geometry: Geometry, bcg: tuple[float, float]
 ) -> list[_Star]:
-    """Return the saturated stars or, where there are none, up to three places away from the BCG."""
+    """Return the saturated stars, or, if there are none, up to three positions away from the BCG."""
     places = [(x, y) for x, y, _ in stars]
     if not places:
         drawn = rng.uniform(-0.5 * geometry.field, 0.5 * geometry.field, (int(rng.integers(1, 4)), 2))
@@ -156,7 +156,7 @@ def _add_mark(
     geometry: Geometry,
     bcg: tuple[float, float],
 ) -> str:
-    """Add marks of stars or an artefact to `pixels` (3, H, W) in place; return its name, "" without a mark."""
+    """Add marks of stars or an artefact to `pixels` (3, H, W) in place; return its name, or "" if there is none."""
     kind = str(rng.choice([*_MARKS, *ARTEFACTS]))
     if kind in ARTEFACTS:
         ARTEFACTS[kind](rng, pixels, sky_sigma)
@@ -175,25 +175,25 @@ def add_background(
     geometry: Geometry,
     bcg: tuple[float, float],
 ) -> list[str]:
-    """Add the residual of a sky subtraction in place and, in three tenths of the wide scenes, one more artefact.
+    """Add a sky-subtraction residual in place and, in 30 % of the wide scenes, one more artefact.
 
     Parameters
     ----------
     streams : Streams
     pixels, light : ndarray of shape (3, H, W)
-        The image, and its light without noise.
+        The image, and the same light without noise.
     sky_sigma : ndarray of shape (3,)
         rms of the sky per pixel.
     stars : list of tuple
         Saturated stars: x, y (arcsec from the centre) and fluxes.
     geometry : Geometry
     bcg : tuple of float
-        BCG, arcsec from the centre.
+        Position of the BCG, arcsec from the centre.
 
     Returns
     -------
     list of str
-        The name of the artefact; empty without one.
+        The name of the artefact; empty if there is none.
     """
     rng = streams.in_half("background")
     if rng is None:

@@ -1,4 +1,4 @@
-"""Disc galaxies with structure: a redder bulge, spiral arms and a bar of many small knots, star-forming clumps."""
+"""Disc galaxies with structure: a redder bulge, spiral arms and a bar made of many small knots, star-forming clumps."""
 
 import math
 from typing import Any
@@ -9,12 +9,12 @@ from gridlens.simulate._canvas import Canvas, band_fluxes
 
 __all__ = ["draw_arms", "draw_disc", "draw_spots", "turned"]
 
-# Arms and bars are drawn on discs at least this large, arcsec: the seeing washes out those of a smaller one.
+# Minimum size of discs with arms and bars, arcsec: the seeing blurs smaller ones.
 _SMALLEST_WITH_ARMS = 0.7
 
 
 def turned(x: float, y: float, along: Any, across: Any, angle: float) -> tuple[Any, Any]:
-    """Return the places at `along` and `across` an axis through `x`, `y`, arcsec, that is at `angle`, rad, from x."""
+    """Return the positions at `along` and `across` an axis through `x`, `y`, arcsec, at `angle`, rad, from x."""
     cos, sin = math.cos(angle), math.sin(angle)
     return x + along * cos - across * sin, y + along * sin + across * cos
 
@@ -27,7 +27,7 @@ def draw_spots(
     axis_ratio: float = 1.0,
     angle: float = 0.0,
 ) -> None:
-    """Draw Gaussians of some half-light radii `sizes` (n,) at `places`, x and y (n,), arcsec; `fluxes` is (n, 3)."""
+    """Draw Gaussians with half-light radii `sizes` (n,) at `places`, x and y (n,), arcsec; `fluxes` is (n, 3)."""
     for x, y, size, light in zip(*places, sizes, fluxes, strict=True):
         canvas.galaxy(float(x), float(y), float(size), 0.5, axis_ratio, angle, light)
 
@@ -52,13 +52,13 @@ def draw_arms(
     x, y : float
         Centre of the disc, arcsec.
     radius : float
-        Effective radius along the disc, arcsec; the arms reach from a third of it to about twice.
+        Effective radius along the disc, arcsec; the arms extend from a third of it to about twice.
     axis_ratio, angle : float
-        Of the disc; the angle in rad from the x axis.
+        Axis ratio and angle of the disc; the angle is in rad from the x axis.
     fluxes : ndarray of shape (3,)
-        Total of all arms in each band.
+        Total flux of all arms in each band.
     knots : int
-        Per arm, 1 or more. The knots of a chain overlap where there are 12 or more.
+        Number of knots per arm, 1 or more. With 12 or more, the knots overlap.
     """
     arms = int(rng.integers(2, 5))
     pitch = float(rng.choice([-1.0, 1.0])) * math.tan(math.radians(rng.uniform(8.0, 35.0)))
@@ -89,7 +89,7 @@ def draw_disc(
     angle: float,
     structured: bool = False,
 ) -> None:
-    """Draw a disc, most often with a bulge, and with arms, a bar or clumps where it is `structured`.
+    """Draw a disc, usually with a bulge, and with arms, a bar or clumps if it is `structured`.
 
     Parameters
     ----------
@@ -104,9 +104,9 @@ def draw_disc(
     colours : tuple of float
         g-r and r-i of the disc; a bulge and a bar are redder, arms and clumps bluer.
     axis_ratio, angle : float
-        Of the disc; the angle in rad from the x axis.
+        Axis ratio and angle of the disc; the angle is in rad from the x axis.
     structured : bool, default=False
-        Draw arms, a bar or clumps if the disc is large enough to show them.
+        Whether to draw arms, a bar or clumps if the disc is large enough to show them.
     """
     gr, ri = colours
     bulge = float(rng.uniform(0.05, 0.5)) if rng.random() < 0.6 else 0.0
@@ -123,7 +123,7 @@ def draw_disc(
             bar = 0.1 * band_fluxes(mag, gr + redder, ri + 0.4 * redder)
             canvas.galaxy(x, y, 0.3 * radius, 0.6, 0.3, angle + float(rng.uniform(-0.8, 0.8)), bar)
     disc = (1.0 - knotty) * (1.0 - bulge) * band_fluxes(mag, gr, ri)
-    # A profile takes the radius of sqrt(a b); `radius` lies along the disc.
+    # The profile uses the radius of sqrt(a b); `radius` is along the disc.
     canvas.galaxy(x, y, radius * math.sqrt(axis_ratio), float(rng.uniform(0.7, 1.3)), axis_ratio, angle, disc)
     if bulge:
         light = bulge * band_fluxes(mag, gr + redder, ri + 0.4 * redder)
@@ -141,7 +141,7 @@ def _draw_clumps(
     angle: float,
     fluxes: np.ndarray,
 ) -> None:
-    """Draw two to eight clumps at random places of a disc."""
+    """Draw two to eight clumps at random positions in a disc."""
     count = int(rng.integers(2, 9))
     shares = rng.dirichlet(np.ones(count))
     along, across = rng.normal(0.0, 0.9 * radius, count), rng.normal(0.0, 0.9 * radius * axis_ratio, count)

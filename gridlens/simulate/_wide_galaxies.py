@@ -1,4 +1,4 @@
-"""Clusters and field galaxies of other kinds than the survey's: colours, luminosities, sizes, shapes, numbers."""
+"""Clusters and field galaxies with wide distributions of colours, luminosities, sizes, shapes and numbers."""
 
 import math
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ __all__ = ["Blank", "draw_wide_cluster", "draw_wide_field"]
 
 _CANONICAL_AREA = 64.0**2
 _FAINTEST = 26.0
-# Fraction of the scenes that have no cluster around the central galaxy.
+# Fraction of the scenes without a cluster around the central galaxy.
 _ALONE = 0.15
 
 
 class Blank(Canvas):
-    """A canvas that nothing stays on: what is drawn takes its random numbers and leaves no light.
+    """A canvas that discards everything drawn on it, while random numbers are still consumed.
 
-    The plain galaxies of a scene are drawn here where others take their place, so that the rest of the scene has the
-    random numbers that it would have without them.
+    If other galaxies replace the plain galaxies of a scene, the plain ones are drawn here, so that the rest of the
+    scene gets the same random numbers.
     """
 
     def galaxy(self, *args: Any) -> None:
@@ -37,7 +37,7 @@ class Blank(Canvas):
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Red sequence of a scene: colours at the knee, their slope with magnitude, their scatter."""
+    """Red sequence of a scene: colours at the knee, slope with magnitude, scatter."""
 
     gr: float
     ri: float
@@ -63,20 +63,20 @@ def draw_wide_cluster(
     offset: tuple[float, float] = (0.0, 0.0),
     colours: tuple[float, float] | None = None,
 ) -> Cluster:
-    """Draw a BCG with its intracluster light and the members onto `canvas`, each from wide distributions.
+    """Draw a BCG with its intracluster light and the members onto `canvas`, all from wide distributions.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Of the randomised galaxies.
+        Generator of the randomized galaxies.
     canvas : Canvas
     redshift, richness : float
-        Of the plain cluster; the number of members scatters about the richness by a factor of up to 2.2. In some scenes
-        the BCG stands alone, and the richness of the result is a tenth of this.
+        Redshift and richness of the plain cluster; the number of members differs from the richness by a factor of up to
+        2.2. In some scenes the BCG is alone, and the richness of the result is a tenth of this.
     offset : tuple of float, default=(0.0, 0.0)
-        Place that the BCG lies near, arcsec from the cutout's centre.
+        Approximate position of the BCG, arcsec from the cutout's centre.
     colours : tuple of float, optional
-        g-r and r-i that those of the red sequence scatter about; those of `red_sequence` unless given.
+        Mean g-r and r-i of the red sequence; by default, those of `red_sequence`.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def draw_wide_cluster(
     alone = bool(rng.random() < _ALONE)
     count = 0 if alone else int(rng.poisson(0.5 * richness * _loguniform(rng, 0.45, 2.2)))
     mags = np.sort(schechter_magnitudes(rng, count, knee, min(knee + 4.0, _FAINTEST), float(rng.uniform(-1.3, -0.6))))
-    # A gamma distribution of shape 1 is the exponential one; a higher shape leaves the centre emptier.
+    # A gamma distribution of shape 1 is exponential; a larger shape gives a less crowded centre.
     distance = rng.gamma(float(rng.uniform(0.8, 1.8)), float(rng.uniform(10.0, 26.0)), count)
     direction, flat = rng.uniform(0.0, 2.0 * math.pi, count), float(rng.uniform(0.45, 1.0))
     along, across = distance * np.cos(direction), flat * distance * np.sin(direction)
@@ -120,7 +120,7 @@ def _draw_bcg(
     sequence: _Sequence,
     nearness: float,
 ) -> None:
-    """Draw the central galaxy: n of 2 to 6, twice or half the size, a halo, at times two nuclei or boxy isophotes."""
+    """Draw the central galaxy: n from 2 to 6, half to twice the size, a halo, maybe two nuclei or boxy isophotes."""
     radius = 4.0 * nearness * _loguniform(rng, 0.4, 2.4)
     axis_ratio, n = float(rng.uniform(0.5, 0.98)), float(rng.uniform(2.0, 6.0))
     gr, ri = sequence.colours(rng, mag)
@@ -128,12 +128,12 @@ def _draw_bcg(
     halo = float(rng.uniform(0.0, 0.45))
     body = (1.0 - halo) * band_fluxes(mag, gr, ri)
     if rng.random() < 0.25:
-        # Two ellipses that cross make a box.
+        # Two crossed ellipses make a box.
         for turn in (-0.35, 0.35):
             canvas.galaxy(x, y, radius, n, axis_ratio, angle + turn, 0.5 * body)
     else:
         canvas.galaxy(x, y, radius, n, axis_ratio, angle, body)
-    # The halo is of the galaxy's colour or bluer.
+    # The halo has the galaxy's colour or is bluer.
     bluer = float(rng.uniform(-0.05, 0.25))
     light = halo * band_fluxes(mag, gr - bluer, ri - 0.4 * bluer)
     halo_n = float(rng.uniform(0.8, 2.0))
@@ -176,12 +176,12 @@ def _draw_members(
 
 
 def draw_wide_field(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Draw field galaxies with other counts, sizes and colours than the plain ones, and now and then bright ones.
+    """Draw field galaxies with other counts, sizes and colours than the plain ones, occasionally bright.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Of the randomised galaxies.
+        Generator of the randomized galaxies.
     canvas : Canvas
     """
     width = canvas.size * canvas.step

@@ -1,4 +1,4 @@
-"""More kinds of arc impostors, and larger ones: nearby spirals, rings around the BCG, stripped tails, chance lines."""
+"""More and larger arc impostors: nearby spirals, rings around the BCG, stripped tails, chance alignments."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from gridlens.simulate._wide_discs import draw_arms, draw_spots, turned
 
 __all__ = ["WIDE_IMPOSTORS", "draw_nearby_spiral", "draw_wide_impostors"]
 
-# Fraction of the scenes without a lens that hold a nearby spiral, and of these the fraction with it in the centre.
+# Fraction of the scenes without a lens that contain a nearby spiral, and the fraction of these with it in the centre.
 _NEARBY, _CENTRAL = 0.15, 0.5
 
 
@@ -24,7 +24,7 @@ def _arc_colours(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def _central_ring(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Draw a ring around the BCG, of gas or of a merger: faint, whole, often off its centre."""
+    """Draw a ring around the BCG, from gas or a merger: faint, complete, often off-centre."""
     x, y = (c + float(rng.normal(0.0, 0.5)) for c in cluster.bcg)
     radius = float(rng.uniform(1.5, 9.0))
     fluxes = band_fluxes(cluster.bcg_mag + float(rng.uniform(2.5, 5.5)), *_arc_colours(rng))
@@ -32,7 +32,7 @@ def _central_ring(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) ->
 
 
 def _tidal_tail(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Draw a red galaxy with one or two long tails that open outwards."""
+    """Draw a red galaxy with one or two long tails that widen outwards."""
     x, y, _ = impostor_place(rng, canvas, cluster)
     gr, ri = (c + float(rng.normal(0.0, 0.15)) for c in cluster.red_colours)
     mag, start = float(rng.uniform(18.0, 21.5)), float(rng.uniform(0.0, 2.0 * math.pi))
@@ -48,7 +48,7 @@ def _tidal_tail(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> N
 
 
 def _stripped(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Draw a blue member that loses its gas: a tail of knots that points anywhere, often along the tangent."""
+    """Draw a blue member that loses its gas: a tail of knots in any direction, often tangential."""
     x, y, tangent = impostor_place(rng, canvas, cluster)
     towards = tangent if rng.random() < 0.5 else float(rng.uniform(0.0, 2.0 * math.pi))
     gr, ri = _arc_colours(rng)
@@ -67,7 +67,7 @@ def _stripped(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> Non
 
 
 def _alignment(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Draw two to five galaxies of one colour that lie along a tangent by chance, each its own way round."""
+    """Draw two to five galaxies of one colour aligned tangentially by chance, each with a random orientation."""
     radius, start = float(rng.uniform(4.0, 25.0)), float(rng.uniform(0.0, 2.0 * math.pi))
     gr, ri = _arc_colours(rng)
     for k in range(int(rng.integers(2, 6))):
@@ -80,7 +80,7 @@ def _alignment(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> No
 
 
 def _spikes(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Draw thin straight streaks that point to the BCG or across it."""
+    """Draw thin straight streaks towards or across the BCG."""
     for _ in range(int(rng.integers(1, 4))):
         x, y, tangent = impostor_place(rng, canvas, cluster)
         across = 0.5 * math.pi if rng.random() < 0.7 else 0.0
@@ -90,7 +90,7 @@ def _spikes(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
 
 
 def _tangential_disc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Draw a long edge-on disc of an arc's colours along the tangent."""
+    """Draw a long tangential edge-on disc with the colours of an arc."""
     x, y, tangent = impostor_place(rng, canvas, cluster)
     gr, ri = _arc_colours(rng)
     mag, ratio, angle = float(rng.uniform(20.0, 24.0)), float(rng.uniform(0.08, 0.2)), tangent + rng.normal(0.0, 0.2)
@@ -100,11 +100,11 @@ def _tangential_disc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster)
 
 
 def _loose_arc(rng: np.random.Generator, canvas: Canvas, cluster: Cluster) -> None:
-    """Draw an arc of lensed light's colours whose centre is anywhere but the BCG."""
+    """Draw an arc with the colours of lensed light that is not centred on the BCG."""
     radius, opening = float(rng.uniform(3.0, 20.0)), float(rng.uniform(0.2, 1.2))
     middle = float(rng.uniform(0.0, 2.0 * math.pi))
     x, y, _ = impostor_place(rng, canvas, cluster)
-    # The arc itself stands at the place, its centre a radius away.
+    # The arc is at this position, and its centre is one radius away.
     fluxes = band_fluxes(float(rng.uniform(20.5, 24.0)), *_arc_colours(rng))
     centre = x - radius * math.cos(middle), y - radius * math.sin(middle)
     canvas.arc(*centre, radius, middle, opening, float(rng.uniform(0.2, 0.6)), fluxes)
@@ -125,21 +125,21 @@ WIDE_IMPOSTORS: dict[str, Callable[[np.random.Generator, Canvas, Cluster], None]
 def draw_wide_impostors(
     rng: np.random.Generator, canvas: Canvas, cluster: Cluster, *, is_lens: bool
 ) -> tuple[Cluster, list[str]]:
-    """Draw up to three impostors of `WIDE_IMPOSTORS`, and in some scenes without a lens a nearby spiral.
+    """Draw up to three impostors from `WIDE_IMPOSTORS`, and a nearby spiral in some scenes without a lens.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Of the randomised impostors.
+        Generator of the randomized impostors.
     canvas : Canvas
     cluster : Cluster
     is_lens : bool
-        Whether the scene holds a lens. A nearby spiral, which would hide it, is drawn only in scenes without one.
+        Whether the scene contains a lens. A nearby spiral would hide it and is drawn only in scenes without a lens.
 
     Returns
     -------
     cluster : Cluster
-        The one given; where a nearby spiral takes its place, the spiral as its only member.
+        The given cluster, or, if a nearby spiral replaces it, a cluster with the spiral as its only member.
     kinds : list of str
     """
     kinds = []
@@ -158,9 +158,10 @@ def draw_nearby_spiral(
     cluster: Cluster,
     field: Callable[[np.random.Generator, Canvas], None],
 ) -> Cluster:
-    """Draw a spiral with arms of 5 to 25 arcsec in front of the cluster or, alone in its field, in the centre.
+    """Draw a spiral with arms of 5 to 25 arcsec in front of the cluster, or alone in the centre of the field.
 
-    `field` draws the field galaxies around a spiral that is alone. Returns the cluster, or the spiral in its place.
+    `field` draws the field galaxies around an isolated spiral. The cluster, or the spiral that replaces it, is
+    returned.
     """
     mag, half = float(rng.uniform(14.0, 17.0)), 0.5 * canvas.geometry.field
     x, y = cluster.bcg
@@ -182,7 +183,7 @@ def draw_nearby_spiral(
     canvas.galaxy(
         x, y, radius * float(rng.uniform(0.1, 0.3)), float(rng.uniform(1.5, 4.0)), shape, angle, bulge * inner
     )
-    # Broad arms, and in them small knots of young stars.
+    # Broad arms with small knots of young stars.
     knotty = float(rng.uniform(0.1, 0.4)) * arms
     young = band_fluxes(mag, gr - redder, ri - 0.4 * redder)
     draw_arms(rng, canvas, x, y, radius, axis_ratio, angle, (arms - knotty) * young, int(rng.integers(16, 33)))
@@ -200,7 +201,7 @@ def _draw_knots(
     angle: float,
     fluxes: np.ndarray,
 ) -> None:
-    """Draw 20 to 60 blue knots over an inclined disc of `radius`, arcsec; `fluxes` (3,) are their totals."""
+    """Draw 20 to 60 blue knots over an inclined disc of `radius`, arcsec; `fluxes` (3,) are the total fluxes."""
     count = int(rng.integers(20, 61))
     shares = rng.dirichlet(np.full(count, 0.7))
     distance, phase = radius * rng.gamma(3.0, 0.4, count), rng.uniform(0.0, 2.0 * math.pi, count)

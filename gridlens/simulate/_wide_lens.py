@@ -1,4 +1,4 @@
-"""Masses and sources of other kinds than the survey's: two or finite halos; red, clumpy or merging sources."""
+"""Masses and sources with wide distributions: two or truncated halos; red, clumpy or merging sources."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from gridlens.simulate._sources import Source, draw_sources, source_position
 
 __all__ = ["draw_wide_mass", "draw_wide_sources"]
 
-# g-r of the populations of sources, with their scatter and their fractions: blue, intermediate, dusty red.
+# Mean g-r, scatter and fraction of each source population: blue, intermediate, dusty red.
 _POPULATIONS = ((0.15, 0.15, 0.5), (0.6, 0.2, 0.3), (1.2, 0.25, 0.2))
 _COLOUR_RANGE = (-0.1, 1.6)
 
@@ -24,10 +24,10 @@ def draw_wide_mass(
     angle: float,
     members: np.ndarray,
 ) -> ClusterMass:
-    """Draw a cluster's mass: isothermal with a core, NFW or dPIE, in some scenes with a second halo.
+    """Draw the mass model of a cluster: isothermal with a core, NFW or dPIE, in some scenes with a second halo.
 
-    Parameters and result are those of `gridlens.simulate._lens.draw_mass`. The truth describes the main halo; the
-    second one has 20 to 60 % of its Einstein radius and stands 10 to 40 arcsec away.
+    Parameters and result are as for `gridlens.simulate._lens.draw_mass`. The truth describes the main halo; the second
+    halo has 20 to 60 % of its Einstein radius and is 10 to 40 arcsec away.
     """
     axis_ratio, tilt = float(rng.uniform(0.45, 0.98)), angle + float(rng.normal(0.0, 0.4))
     x, y = (float(c + rng.normal(0.0, 0.8)) for c in centre)
@@ -38,7 +38,7 @@ def draw_wide_mass(
         extra["scale_radius"] = scale = float(rng.uniform(20.0, 110.0))
         components = [NFW.from_einstein_radius(theta_e, scale, x=x, y=y, axis_ratio=axis_ratio, angle=tilt)]
     else:
-        # A core above a third of the Einstein radius would leave no radial arc and few tangential ones.
+        # A core larger than a third of the Einstein radius would give no radial and few tangential arcs.
         extra["core"] = core = float(rng.uniform(0.05, min(8.0, theta_e / 3.0)))
         if kind == ISOTHERMAL:
             components = [SIE(core + math.hypot(core, theta_e), x, y, axis_ratio, tilt, core)]
@@ -55,7 +55,7 @@ def draw_wide_mass(
         components.append(DPIE(strength, other_core, other_cut, other_x, other_y, float(rng.uniform(0.6, 1.0)), tilt))
     extra["shear"] = shear = float(rng.uniform(0.0, 0.12))
     components.append(ExternalShear(shear, float(rng.uniform(0.0, math.pi))))
-    # Galaxies of one luminosity differ in mass from scene to scene.
+    # The mass of galaxies of a given luminosity varies between scenes.
     weight = float(rng.uniform(0.6, 1.4))
     heavier = members * np.array([1.0, 1.0, weight**2])
     model = MassModel([*components, *member_halos(redshift, heavier)])
@@ -63,18 +63,18 @@ def draw_wide_mass(
 
 
 def _strength(theta_e: float, core: float, cut: float) -> float:
-    """Return the strength that gives a round dPIE profile the Einstein radius `theta_e`, arcsec."""
-    # Deflection of the core's part less that of the cut's (Eliasdottir et al. 2007, equation A20), for strength 1.
+    """Return the strength of a round dPIE profile with the Einstein radius `theta_e`, arcsec."""
+    # Deflection of the core term minus that of the cut term (Eliasdottir et al. 2007, equation A20), for strength 1.
     return theta_e**2 / (math.hypot(core, theta_e) - core - math.hypot(cut, theta_e) + cut)
 
 
 def draw_wide_sources(
     rng: np.random.Generator, mass: ClusterMass, curve: np.ndarray, centre: tuple[float, float], cluster_cluster: bool
 ) -> list[Source]:
-    """Draw one to five galaxies behind the lens, of several populations and structures.
+    """Draw one to five galaxies behind the lens, with several populations and structures.
 
-    Parameters and result are those of `gridlens.simulate._sources.draw_sources`; the members of a background cluster
-    are those too.
+    Parameters and result are as for `gridlens.simulate._sources.draw_sources`, including the members of a background
+    cluster.
     """
     if cluster_cluster:
         return draw_sources(rng, mass, curve, centre, cluster_cluster)
@@ -95,7 +95,7 @@ def draw_wide_sources(
 
 
 class _Parts:
-    """Components of one source, with weights and with colours relative to the source's."""
+    """Components of one source, with weights and colours relative to the source."""
 
     def __init__(self) -> None:
         self.shapes: list[tuple[float, float, float, float, float, float]] = []
@@ -104,12 +104,12 @@ class _Parts:
     def add(
         self, shape: tuple[float, float, float, float, float, float], weight: float, bluer: float, bluer_ri: float
     ) -> None:
-        """Add a component x, y, radius, n, axis ratio, angle, whose g-r and r-i are lower than the source's."""
+        """Add a component (x, y, radius, n, axis ratio, angle), bluer than the source in g-r and r-i."""
         self.shapes.append(shape)
         self.light.append((weight * 10.0 ** (0.4 * bluer), weight, weight * 10.0 ** (-0.4 * bluer_ri)))
 
     def components(self) -> list[tuple[float, float, float, float, float, float, np.ndarray]]:
-        """Return the components with their shares of the flux in each band, which add up to 1 in each."""
+        """Return the components with their fractions of the flux, which sum to 1 in each band."""
         light = np.array(self.light)
         return [(*shape, share) for shape, share in zip(self.shapes, light / light.sum(axis=0), strict=True)]
 
@@ -117,7 +117,7 @@ class _Parts:
 def _galaxy(
     rng: np.random.Generator, position: tuple[float, float], redshift: float, mag: float, colours: tuple[float, float]
 ) -> Source:
-    """Draw a source: smooth, with a bulge, clumpy, with arms of clumps, or two galaxies that merge."""
+    """Draw a source: smooth, with a bulge, clumpy, with arms of clumps, or two merging galaxies."""
     x, y = position
     radius = float(np.clip(rng.lognormal(math.log(0.36), 0.5), 0.1, 1.2))
     kind = str(rng.choice(["smooth", "bulge", "clumpy", "arms", "merger"], p=[0.3, 0.2, 0.25, 0.1, 0.15]))
@@ -158,7 +158,7 @@ def _add_clumps(
     *,
     along_arms: bool,
 ) -> None:
-    """Add 3 to 15 clumps of their own colours, which hold up to 80 % of the light, to a body of weight 1."""
+    """Add 3 to 15 clumps with different colours and up to 80 % of the light to a body of weight 1."""
     x, y, radius, _, axis_ratio, angle = body
     count = int(rng.integers(3, 16))
     total = float(rng.uniform(0.15, 0.8))

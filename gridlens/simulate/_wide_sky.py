@@ -1,4 +1,4 @@
-"""Conditions that are drawn more widely than a survey would have them: PSF, noise, registration, sampling."""
+"""Observing conditions with wider distributions than those of a survey: PSF, noise, registration, sampling."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,38 +13,38 @@ from gridlens.simulate._randomised import Streams
 
 __all__ = ["PLAIN_SAMPLING", "Sampling", "draw_sampling", "widened"]
 
-# A profile narrower than this, in sub-pixels, is not sampled.
+# Narrowest FWHM of a profile, in sub-pixels, that is sampled well enough.
 _NARROWEST = 1.6
 _LARGEST_ELLIPTICITY = 0.12
-# Deviation of a linear interpolation's tent, in pixels of the grid that it interpolates.
+# Standard deviation of the tent function of linear interpolation, in pixels of the original grid.
 _TENT_SIGMA = 1.0 / math.sqrt(6.0)
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Place and pixels of a cutout on the sky."""
+    """Position and pixel grid of a cutout on the sky."""
 
     pixel_scale: float | None = None
-    """arcsec; None for the scale of the geometry"""
+    """arcsec; None means the scale of the geometry"""
     offset: tuple[float, float] = (0.0, 0.0)
-    """of the BCG from the centre, arcsec"""
+    """offset of the BCG from the centre, arcsec"""
     error: tuple[float, float] = (0.0, 0.0)
-    """of the BCG's place in the catalogue, arcsec"""
+    """error of the BCG position in the catalogue, arcsec"""
     grid: Grid | None = None
-    """the pixels that the cutout was interpolated from"""
+    """the grid from which the cutout was interpolated"""
 
 
 PLAIN_SAMPLING = Sampling()
 
 
 def _disc(rng: np.random.Generator, radius: float) -> tuple[float, float]:
-    """Draw a point within `radius` of the origin, the same number at each distance."""
+    """Draw a point within `radius` of the origin, uniformly in distance."""
     r, angle = float(rng.uniform(0.0, radius)), float(rng.uniform(0.0, 2.0 * math.pi))
     return r * math.cos(angle), r * math.sin(angle)
 
 
 def draw_sampling(streams: Streams) -> Sampling:
-    """Draw the pixel scale, the place of the BCG, and in half of the wide scenes another grid of pixels."""
+    """Draw the pixel scale, the position of the BCG, and in half of the wide scenes another pixel grid."""
     rng = streams.in_half("sampling")
     if rng is None:
         return PLAIN_SAMPLING
@@ -57,17 +57,17 @@ def draw_sampling(streams: Streams) -> Sampling:
 def widened(
     conditions: Conditions, streams: Streams, geometry: Geometry, sampling: Sampling, varied: bool
 ) -> Conditions:
-    """Return conditions with the randomised ingredients drawn again.
+    """Return conditions with the randomized parts drawn again.
 
     Parameters
     ----------
     conditions : Conditions
-        As a survey has them; returned as they are where no ingredient is wide.
+        Conditions of a survey; returned unchanged if no part is randomized.
     streams : Streams
     geometry : Geometry
     sampling : Sampling
     varied : bool
-        Whether `conditions` left the survey's depth and seeing already: their common factors are not drawn again.
+        Whether `conditions` already differ from the survey's depth and seeing; their common factors are then kept.
     """
     optics, noise, registration = (streams.in_half(name) for name in ("psf", "noise", "registration"))
     if registration is not None:
@@ -101,7 +101,7 @@ def widened(
 
 
 def _draw_spreads(rng: np.random.Generator, seeing: np.ndarray, varied: bool) -> list[PointSpread]:
-    """Draw a PSF for each band: shapes alike, widths about those of the survey."""
+    """Draw a PSF for each band, with similar shapes and widths near those of the survey."""
     common = math.exp(rng.uniform(math.log(0.7), math.log(1.7)))
     widths = np.clip(seeing * (1.0 if varied else common) * np.exp(rng.normal(0.0, 0.2, 3)), 0.4, 2.5)
     winged = rng.random() < 0.25
@@ -123,9 +123,9 @@ def _draw_spreads(rng: np.random.Generator, seeing: np.ndarray, varied: bool) ->
 def _sampled_spreads(
     conditions: Conditions, spreads: list[PointSpread], geometry: Geometry, grid: Grid | None
 ) -> Conditions:
-    """Return conditions with these PSFs, no narrower than the sub-pixels allow and smoothed by an interpolation.
+    """Return conditions with these PSFs, limited in width by the sub-pixels and smoothed by the interpolation.
 
-    The seeing is that of the image: the interpolation is a part of it.
+    The seeing is that of the image, including the interpolation.
     """
     narrowest = _NARROWEST * geometry.step
     smoothed = grid is not None and grid.order == 1
@@ -146,7 +146,7 @@ def _sampled_spreads(
 def _draw_noise(
     rng: np.random.Generator, depth: np.ndarray, geometry: Geometry, grid: Grid | None, varied: bool
 ) -> tuple[np.ndarray, Texture]:
-    """Draw the depth about that of the survey, the correlation of the noise and its map."""
+    """Draw the depth near that of the survey, the correlation of the noise and its map."""
     common = float(rng.uniform(-1.2, 1.2))
     depth = depth + (0.0 if varied else common) + rng.uniform(-0.5, 0.5, 3)
     kind = str(rng.choice(["white", "round", "long", "drop"], p=[0.2, 0.3, 0.2, 0.3]))
@@ -154,7 +154,7 @@ def _draw_noise(
     drop = float(rng.uniform(0.6, 1.8))
     kernels = []
     for shift in rng.uniform(-0.5, 0.5, (3, 2)):
-        # The bands of a survey are resampled alike, from other pointings.
+        # The bands of a survey are resampled in the same way, from different pointings.
         own = width * float(rng.uniform(0.85, 1.0))
         if kind == "drop":
             kernels.append(drop_kernel(drop, *(float(part) for part in shift)))
@@ -167,7 +167,7 @@ def _draw_noise(
 
 
 def _draw_coverage(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Draw maps (3, size, size) of the noise over its rms: a slope and the steps at the edges of exposures."""
+    """Draw maps (3, size, size) of the relative noise: a gradient and steps at the edges of exposures."""
     axis = np.linspace(-1.0, 1.0, size)
     x, y = axis[None, :], axis[:, None]
     turn, edge = rng.uniform(0.0, 2.0 * math.pi, 2)

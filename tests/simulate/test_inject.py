@@ -120,7 +120,7 @@ def test_default_window(tmp_path, field):
 
 
 def test_a_field_with_nothing_in_it_has_no_window(tmp_path):
-    message = r"None of the 1 images has a usable window. The first is .*field.npy: no bright, extended, red .* Take a"
+    message = r"None of the 1 images has a usable window. The first is .*field.npy: no bright, extended, red .* Use a"
     with pytest.raises(CutoutError, match=message):
         load(tmp_path, make_field(sources=BLUE[:1] + STARS))
 
@@ -158,7 +158,7 @@ def test_unusable_images_are_left_out_with_a_warning(tmp_path, field):
     np.save(tmp_path / "good.npy", field[60:156, 160:256])
     np.save(tmp_path / "oblong.npy", field[60:156, 160:250])
     (tmp_path / "torn.npy").write_bytes(b"\x93NUMPY")
-    with pytest.warns(UserWarning, match="2 images are left out as backgrounds. The first is .*(oblong|torn).npy: "):
+    with pytest.warns(UserWarning, match="2 images are omitted as backgrounds. The first one is .*(oblong|torn).npy: "):
         backgrounds = load_backgrounds(tmp_path, pixel_scale=0.5, bands="gri")
     assert len(backgrounds) == 1
 
