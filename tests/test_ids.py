@@ -291,7 +291,7 @@ def test_scores_and_truth_with_ids_that_look_like_numbers(tmp_path):
     assert joined.rows.index.tolist() == ["NA", "0000", "0001"]
     assert joined.score.tolist() == [0.2, 0.9, 0.1]
     assert len(np.unique(joined.groups)) == 3
-    assert "1 rows of the truth table have no id and are left out." in joined.notes
+    assert "1 rows of the truth table have no id and are omitted." in joined.notes
 
 
 def test_labels_with_ids_that_look_like_numbers(tmp_path):

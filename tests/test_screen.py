@@ -340,7 +340,7 @@ def test_workers_screen_as_the_process_that_sent_them(bundle, scored):
 
 def test_runs_that_cannot_be_screened_are_refused_before_the_work(bundle, shard, tmp_path):
     source = FileSource(shard)
-    with pytest.raises(ValueError, match="'screen' parameter must be 1 where two models score"):
+    with pytest.raises(ValueError, match="'screen' parameter must be 1 if two models score"):
         score_files(source, tmp_path / "a.csv", models=(str(bundle), "cluster-cluster"), screen=0.1)
     with pytest.raises(GridlensError, match=r"None of its members \(lightgbm, patch\)"):
         score_files(source, tmp_path / "a.csv", screen=0.1)

@@ -1,4 +1,4 @@
-"""Many cutouts: partitions or batches of them in, one table out, on one processor or many."""
+"""Processing of many cutouts: from partitions or batches to one table, on one processor or many."""
 
 from gridlens.engine._batches import score_batches
 from gridlens.engine._cutouts import write_cutouts

@@ -33,22 +33,22 @@ def score_batches(
     Parameters
     ----------
     detector : LensDetector
-        Fitted.
+        Fitted detector.
     batches : iterable of CutoutBatch
-        As `gridlens.cutouts.read_batches` yields them; one is held in memory at a time.
+        As yielded by `gridlens.cutouts.read_batches`; one batch is held in memory at a time.
     prevalence : float or "estimate", default=1e-3
         As in `LensDetector.score_cutouts`.
     progress : callable, optional
-        Called with the number of cutouts that were finished since the last call.
+        Called with the number of cutouts finished since the last call.
 
     Returns
     -------
     DataFrame
-        The table of `LensDetector.score_cutouts`; files that could not be read are rows with the status "rejected".
+        The table of `LensDetector.score_cutouts`; unreadable files are rows with the status "rejected".
 
     See Also
     --------
-    score_files : the same for any number of files, in several processes, with a table on disk.
+    score_files : Score any number of files in several processes, with the table on disk.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def score_batches(
 def score_all(
     scorer: Scorer, n_jobs: int | None, batches: Iterable[CutoutBatch], prevalence: Prevalence, progress: _Progress
 ) -> pd.DataFrame:
-    """Measure batches of cutouts in `n_jobs` threads and return the ranked table of a scorer."""
+    """Measure batches of cutouts in `n_jobs` threads, and return the ranked table of a scorer."""
     parts = [scorer.rows(Measured.of_failures([]))]
     for cutouts, failures in batches:
         if cutouts is not None:
@@ -87,7 +87,7 @@ def score_all(
 
 
 def mark_duplicates(rows: pd.DataFrame, again: Any) -> None:
-    """Flag rows, in place, of which an earlier one has the id: where `again` (n,) is true. They keep their scores."""
+    """Flag rows whose id repeats an earlier one (`again` (n,) is true) in place; they keep their scores."""
     new = again & (rows["flags"].to_numpy() & CutoutFlag.DUPLICATE == 0)
     rows.loc[new, "flags"] |= int(CutoutFlag.DUPLICATE)
     rows.loc[new, "message"] = (rows["message"][new] + " " + flag_message(CutoutFlag.DUPLICATE)).str.strip()

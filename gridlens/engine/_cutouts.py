@@ -1,4 +1,4 @@
-"""`write_cutouts`: any number of cutouts into a folder of npz shards or FITS files, with a table of all of them."""
+"""`write_cutouts`: write any number of cutouts to a folder of npz shards or FITS files, with a table."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ class WrittenCutouts(NamedTuple):
     rows: int
     rejected: int
     resumed: int
-    """rows that an earlier run had finished"""
+    """number of rows finished by an earlier run"""
 
 
 class WriteWork:
-    """Files of cutouts under temporary names, and a row for each cutout and failure."""
+    """Work that writes files of cutouts under temporary names, and a row for each cutout and failure."""
 
     def __init__(self, folder: Path, format: str) -> None:
         self._folder, self._format = folder, format
 
     def read(self, source: Source, partition: Partition, gaps: JoinGaps) -> Iterator[Any]:
-        """As in `Work`; of images, batches with the WCS of each cutout."""
+        """Read a partition in batches; for images, with the WCS of each cutout."""
         return source.cut(partition) if isinstance(source, ImageSource) else source.read(partition, gaps)
 
     def tables(self, batches: Iterator[Any], n_threads: int) -> Iterator[pa.Table]:
-        """As in `Work`."""
+        """Write the cutouts of batches, and yield their rows."""
         for batch in batches:
             if batch.cutouts is not None:
                 yield self._written(batch)
@@ -90,7 +90,7 @@ class WriteWork:
         return _table(columns)
 
     def failed(self, failures: Sequence[ReadFailure]) -> pa.Table:
-        """As in `Work`."""
+        """Return the rows of failures."""
         n = len(failures)
         ids, messages = [as_id(failure.id) for failure in failures], [escaped(failure.message) for failure in failures]
         return _table(
@@ -98,11 +98,11 @@ class WriteWork:
         )
 
     def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
-        """As in `Work`; nothing is added."""
+        """Return the table unchanged."""
         return table
 
     def identity(self) -> dict[str, str]:
-        """Return the format, and the version of what writes."""
+        """Return the format and the version of the writer."""
         return {"format": self._format, "gridlens": version("gridlens")}
 
 
@@ -123,24 +123,24 @@ def write_cutouts(
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
 ) -> WrittenCutouts | None:
-    """Write any number of cutouts to a folder, and the table ``cutouts.csv`` of all of them at the end.
+    """Write any number of cutouts to a folder, with the table ``cutouts.csv`` at the end.
 
-    The table has a row for each cutout and each failure: `id`, `file` (within the folder; "" where there is none),
+    The table has a row for each cutout and each failure: `id`, `file` (relative to the folder; "" if there is none),
     `status` ("ok" or "rejected"), `message`, `flags` and `valid_fraction` (fraction of the pixels that are finite in
-    all bands; NaN where there is no cutout). Files get their names once all are written.
+    all bands; NaN if there is no cutout). The files get their final names when all are written.
 
     Parameters
     ----------
     source : FileSource or ImageSource
     out : str or path
-        New or empty folder; made if it is missing.
+        New or empty folder; created if it is missing.
     format : {"npz", "fits"}, default="npz"
-        "npz" writes shards, which hold all that is known and are read fastest; "fits" one file a cutout, with
-        extensions g, r and i: the pixels, the id, and the WCS or else the pixel scale.
+        "npz" writes shards, which contain all information and are read fastest; "fits" writes one file per cutout, with
+        extensions g, r and i that contain the pixels, the id, and the WCS or else the pixel scale.
     resume : bool, default=False
         Continue with the finished parts of an earlier call.
     overwrite : bool, default=False
-        Replace the cutouts that an earlier call wrote there. A folder with other files is refused.
+        Replace the cutouts written there by an earlier call. A folder with other files is refused.
     engine, scheduler, n_jobs, progress
         As in `score_files`.
 
@@ -152,7 +152,7 @@ def write_cutouts(
     Raises
     ------
     GridlensError
-        As in `score_files`; the source has no pixels; the folder holds other files.
+        As in `score_files`; also if the source has no pixels, or the folder holds other files.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def write_cutouts(
     if format not in _FORMATS:
         raise GridlensError(f"The 'format' parameter must be 'npz' or 'fits'. Got {format!r} instead.")
     if isinstance(source, CacheSource):
-        raise GridlensError("The 'source' parameter must have pixels. Got a feature cache; name the cutouts instead.")
+        raise GridlensError("The 'source' parameter must have pixels. Got a feature cache instead. Use the cutouts.")
     out = _named(out)
     check_folder(out, resume=resume, overwrite=overwrite)
     with finished_parts(
@@ -190,30 +190,29 @@ def write_cutouts(
 
 
 def _named(out: str | os.PathLike[str]) -> Path:
-    """Return the path of a folder with its name, beside which the parts are kept; "." has none."""
+    """Return the path of a folder with its name, next to which the parts are kept; "." has no name."""
     return Path(out) if Path(out).name else Path(out).resolve()
 
 
 def check_folder(out: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> None:
-    """Raise GridlensError if a folder is in the way of new cutouts, before the work; see `check_output`."""
+    """Raise GridlensError before the work if the output folder cannot be used; see `check_output`."""
     out = _named(out)
     if out.exists() and not out.is_dir():
-        raise GridlensError(f"The output {out} must be a folder, and is a file. Name another.")
+        raise GridlensError(f"The output {out} must be a folder, but is a file. Use another output.")
     if is_taken(out) and not resume and not overwrite:
         raise GridlensError(
-            f"The output folder {out} is not empty. Name a new folder, or replace the cutouts in it with "
-            "overwrite=True."
+            f"The output folder {out} is not empty. Use a new folder, or replace the cutouts in it with overwrite=True."
         )
     check_output(out, resume=resume, overwrite=overwrite)
     if overwrite and (others := _others(out)):
         raise GridlensError(
-            f"The output folder {out} holds other files than the cutouts of an earlier run, such as {others[0]}. Name "
-            "another folder."
+            f"The output folder {out} contains files other than the cutouts of an earlier run, such as {others[0]}. "
+            "Use another folder."
         )
 
 
 def _written(folder: Path) -> set[str]:
-    """Return the names of the files that an earlier call wrote to a folder, by its table."""
+    """Return the names of the files written to a folder by an earlier call, according to its table."""
     table = folder / CUTOUT_TABLE
     if not table.is_file():
         return set()
@@ -235,7 +234,7 @@ def _remove_written(folder: Path) -> None:
 
 
 def _rows(parts: Parts, source: Source) -> pd.DataFrame:
-    """Return the rows of all parts; clusters that are on no image come behind the cutouts of the first partition."""
+    """Return the rows of all parts; clusters without an image follow the cutouts of the first partition."""
     tables = [part.to_pandas() for part in parts.tables()]
     if isinstance(source, ImageSource) and len(tables) > 1:
         without, first = tables[:2]
@@ -245,7 +244,7 @@ def _rows(parts: Parts, source: Source) -> pd.DataFrame:
 
 
 def _renamed(table: pd.DataFrame, format: str) -> pd.DataFrame:
-    """Give the rows the names of their files; the names that the files have until then are kept in `temporary`."""
+    """Set the final file names of the rows, and keep the temporary names in the column `temporary`."""
     table["temporary"] = table["file"]
     names = table["file"][table["file"] != ""]
     if format == "npz":
@@ -258,7 +257,7 @@ def _renamed(table: pd.DataFrame, format: str) -> pd.DataFrame:
 
 
 def _move(files: Path, target: Path, table: pd.DataFrame) -> None:
-    """Move the files to their names. Those that an interrupted call has moved are there already."""
+    """Move the files to their final names. An interrupted call may already have moved some of them."""
     moves = table[table["temporary"] != ""].drop_duplicates("temporary")
     for temporary, name in zip(moves["temporary"], moves["file"], strict=True):
         if (files / temporary).exists():

@@ -1,4 +1,4 @@
-"""Partitions on Dask workers: those of a LocalCluster, or of a scheduler anywhere."""
+"""Partitions on Dask workers, of a LocalCluster or of any scheduler."""
 
 from __future__ import annotations
 
@@ -22,42 +22,43 @@ from gridlens.sources import Partition
 
 __all__ = ["DaskEngine", "own_versions", "work_on"]
 
-# Partitions for each thread of a worker, and in all: an adaptive cluster grows by what waits for it.
+# Partitions submitted per worker thread, and minimum in total: an adaptive cluster grows with the waiting work.
 _AHEAD, _FEWEST = 4, 64
 # Seconds.
 _PATIENCE = 15
-# For workers on this machine, which leave no processor to spare: no profile of a hundred looks a second at what they
-# do, and no memory given back after every batch.
+# Settings for workers on this machine, which use all processors: no profiling a hundred times per second, and no
+# release of memory after every batch.
 _LEAN = {
     "distributed.worker.profile.enabled": False,
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
 }
-# What Dask calls the processes of a LocalCluster.
+# Dask's name for the processes of a LocalCluster.
 _NANNY = "Dask Worker process (from Nanny)"
 _LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
-# The bits of a table depend on these.
+# The exact values in a table depend on the versions of these packages.
 _PACKAGES = ("gridlens", "lightgbm", "numba", "numpy", "pyarrow")
 
 
 class DaskEngine:
-    """Dask workers, which read the files themselves and send back rows.
+    """Engine with Dask workers, which read the files themselves and return rows.
 
-    A worker that is lost costs its partitions another try. One that is lost with several workers is given up by the
-    scheduler (``distributed.scheduler.allowed-failures``, 3), and tried alone here before it is called deadly. While
-    workers come and go, as those of an adaptive cluster do, more or fewer partitions are kept with the scheduler.
+    If a worker is lost, its partitions are tried again. If a partition is lost with several workers, the scheduler
+    gives it up (``distributed.scheduler.allowed-failures``, 3), and it is tried alone before it is considered to crash
+    workers. The number of submitted partitions follows the number of workers, which may change as in an adaptive
+    cluster.
 
     Parameters
     ----------
     task : Task
     n_workers : int
-        Processes of the LocalCluster, of one thread each, where there is no `scheduler`.
+        Number of processes of the LocalCluster, with one thread each, if `scheduler` is None.
     scheduler : str or None
         Address of a scheduler.
 
     Raises
     ------
     GridlensError
-        Dask is not installed; when the engine is entered: the scheduler does not answer, it has no workers, or they
+        Dask is not installed. When the engine is entered: the scheduler does not answer, it has no workers, or they
         have other versions.
     """
 
@@ -81,7 +82,7 @@ class DaskEngine:
             opened.enter_context(_silenced())
             cluster: Any = None
             if self._scheduler is None:
-                # As long as the cluster is there, for it may start a worker at any time.
+                # As long as the cluster exists, since it may start a worker at any time.
                 opened.enter_context(dask.config.set(_LEAN))
                 opened.enter_context(main_left_out(_NANNY))
                 with _without_collection():
@@ -99,7 +100,7 @@ class DaskEngine:
             opened.callback(self._client.close)
             self._check_workers()
             if cluster is not None:
-                # Workers that have nothing left to do at the end are given back, and not before.
+                # Idle workers are released only at the end.
                 cluster.adapt(minimum=1, maximum=self._n_workers, target_duration="500ms", wait_count=5)
             self._opened = opened.pop_all()
         return self
@@ -109,19 +110,19 @@ class DaskEngine:
 
         try:
             with warnings.catch_warnings():
-                # Another cluster has the usual port of the pages for people, which are not asked for.
+                # Another cluster uses the default port of the dashboard, which is not needed.
                 warnings.filterwarnings("ignore", "\\s*Port \\d+ is already in use", UserWarning)
                 return distributed.LocalCluster(
                     n_workers=self._n_workers,
                     threads_per_worker=1,
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
-                    # Memory is bounded by what a partition holds; a worker that is paused would only be slower.
+                    # Memory is bounded by the size of a partition; pausing a worker would only be slower.
                     memory_limit=0,
                 )
         except (RuntimeError, OSError, ImportError) as exc:
             raise GridlensError(
-                f"The Dask workers cannot start: {exc}. Work on this machine's processors with the engine 'local'."
+                f"The Dask workers cannot start: {exc}. Use this machine's processors with the engine 'local'."
             ) from exc
 
     def __exit__(self, *_: Any) -> None:
@@ -130,13 +131,13 @@ class DaskEngine:
 
     @property
     def slots(self) -> int:
-        """As in `Engine`."""
+        """Number of partitions to keep submitted."""
         if self._suspects:
-            return 0  # until they were tried alone
+            return 0  # until the suspects have been tried alone
         return max(_FEWEST, _AHEAD * sum(self._client.nthreads().values()))
 
     def submit(self, ticket: int, partition: Partition) -> None:
-        """As in `Engine`."""
+        """Submit a partition for processing."""
         self._tickets[self._send(partition)] = ticket, partition
 
     def _send(self, partition: Partition) -> Any:
@@ -144,14 +145,14 @@ class DaskEngine:
         return self._client.submit(pickle.loads, call, pure=False)
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
-        """As in `Engine`."""
+        """Wait until at least one partition is finished, and yield those that are."""
         from distributed import wait
         from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
 
         try:
             if not self._tickets:
-                # Each is alone on all workers now: what ends one is this partition.
+                # Each suspect now runs alone on all workers, so if a worker is lost, this partition is the cause.
                 ticket, partition = self._suspects.pop()
                 try:
                     yield ticket, self._send(partition).result()
@@ -165,7 +166,7 @@ class DaskEngine:
                 try:
                     yield ticket, future.result()
                 except KilledWorker:
-                    # By this one, or by another that was with the same worker.
+                    # The cause is this partition or another one on the same worker.
                     self._suspects.append((ticket, partition))
         except (CancelledError, CommClosedError, TimeoutError) as exc:
             raise GridlensError(
@@ -174,11 +175,11 @@ class DaskEngine:
         except (ImportError, AttributeError, pickle.UnpicklingError) as exc:
             raise GridlensError(
                 f"A Dask worker cannot do the work: {type(exc).__name__}: {exc}. Install gridlens "
-                f"{version('gridlens')} and what it needs there, and resume the run with resume=True."
+                f"{version('gridlens')} and its dependencies there, and resume the run with resume=True."
             ) from exc
 
     def _check_workers(self) -> None:
-        """Refuse workers that are not there, cannot load gridlens, or have other versions."""
+        """Raise GridlensError if there are no workers, or they cannot load gridlens or have other versions."""
         try:
             self._client.wait_for_workers(1, timeout=_PATIENCE)
         except TimeoutError as exc:
@@ -196,7 +197,7 @@ class DaskEngine:
 
 
 def own_versions() -> dict[str, str]:
-    """Return the versions, in this process, of what the rows depend on."""
+    """Return the versions in this process of the packages that affect the rows."""
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in _PACKAGES:
         try:
@@ -208,10 +209,10 @@ def own_versions() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Keep garbage from being collected while a client starts.
+    """Disable garbage collection while a client starts.
 
-    A client that failed to connect is closed once it is collected, and would wait there for the lock that the new one
-    holds in the same thread, for ever.
+    A client that failed to connect is closed when it is collected. It would then wait forever for the lock that the new
+    client holds in the same thread.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -224,7 +225,7 @@ def _without_collection() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[None]:
-    """Silence Dask's loggers, which print tracebacks while it recovers; what matters is raised."""
+    """Silence Dask's loggers, which print tracebacks during recovery; relevant errors are raised."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -242,10 +243,10 @@ def _versions_here() -> dict[str, str]:
 
 
 class _Call:
-    """The call of `work_on`, made when it is unpickled.
+    """A call of `work_on` that is made when it is unpickled.
 
-    A worker without gridlens would lose its connection because of a function that it cannot import, start again and
-    take the next partition. A call that it cannot unpickle is an error that it reports.
+    Without this, a worker without gridlens would lose its connection over a function that it cannot import, restart and
+    take the next partition. A call that cannot be unpickled is reported as an error instead.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -256,7 +257,7 @@ class _Call:
 
 
 def work_on(payload: bytes, wanted: dict[str, str], partition: Partition) -> Part:
-    """Make the rows of a partition on a worker, which may have joined after the others were looked at."""
+    """Compute the rows of a partition on a worker, which may have joined after the versions were checked."""
     from distributed import get_worker
 
     _compare(wanted, _versions_here(), get_worker().address)
@@ -268,6 +269,7 @@ def _compare(wanted: dict[str, str], found: dict[str, str], worker: str) -> None
     other = [f"{name} {found.get(name)} for {value}" for name, value in wanted.items() if found.get(name) != value]
     if other:
         raise GridlensError(
-            f"The Dask worker {worker} has {', '.join(other)}: its rows could differ from those of others. Install the "
+            f"The Dask worker {worker} has {', '.join(other)}: its rows could differ from those of other workers. "
+            "Install the "
             "same versions there, and resume the run with resume=True."
         )

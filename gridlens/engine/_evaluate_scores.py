@@ -1,4 +1,4 @@
-"""Scores of clusters evaluated on a labelled sample: strata, controls and matched columns of lens finding."""
+"""Evaluation of scores on a labelled sample, with strata, controls and matched columns for lens finding."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from gridlens.sources._stamps import frame_digest
 
 __all__ = ["ScoreEvaluation", "evaluate_scores", "reported_scores"]
 
-_PARTS = 5  # of `evaluate`, for its progress
+_PARTS = 5  # number of progress steps of `evaluate`
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class ScoreEvaluation:
         The n evaluated rows, indexed by id in the order of the truth table: its columns, those of the score table that
         it lacks, `label` (int64, 0 or 1) and `score` (float64).
     notes : tuple of str
-        Sentences on what was left out, what is missing and what the controls saw.
+        Sentences about omitted rows, missing columns and the inputs of the controls.
     counts : dict of str to int
         Rows `joined`, `lenses` among them, and how many of either have no score: `rejected`, `rejected_lenses`.
     record : dict
-        What was evaluated, in types that JSON has: version of gridlens, the paths of the tables (None for a DataFrame)
+        Description of the evaluation in JSON types: version of gridlens, the paths of the tables (None for a DataFrame)
         or the files of a source, the column of weights (None without), the model (None if it scored nothing) and the
         counts.
     """
@@ -105,9 +105,9 @@ def evaluate_scores(
     sample_weight : str, default=None
         Column of the truth table: the weight of each row, finite and from 0, such as the inverse of the probability
         with which it was chosen to be labelled. The metrics are then those of all cutouts to choose from, and
-        probabilities are evaluated at the prevalence of these. Rows of weight 0 are left out. None: 1 for each.
+        probabilities are evaluated at the prevalence of these. Rows of weight 0 are omitted. None means 1 for each row.
     against : as `scores`, default=None
-        Other scores of the same clusters, to compare with. Rows without them are left out.
+        Other scores of the same clusters, for a comparison. Rows without them are omitted.
     model : str or path, default="default"
         Name or path of the model that scores cutouts and features.
     n_boot : int, default=1000
@@ -125,7 +125,7 @@ def evaluate_scores(
     engine, scheduler
         As in `gridlens.engine.score_files`, for cutouts and features that are scored.
     n_jobs : int, default=-1
-        Number of workers that score; -1 for all processors.
+        Number of workers for scoring; -1 means all processors.
     verbose : int, default=0
         1 shows progress bars on stderr if it is a terminal.
     **options
@@ -197,7 +197,7 @@ def reported_scores(
     verbose: int,
     **choices: Any,
 ) -> Iterator[ScoreEvaluation | None]:
-    """Evaluate scores as `evaluate_scores` does, for a block that writes the report `out`.
+    """Evaluate scores like `evaluate_scores`, as a context in which the report `out` is written.
 
     None is yielded if `resume` finds `out` complete. Finished parts are kept until the block has ended without an
     error, and a record of the run is kept beside `out` then.
@@ -205,9 +205,9 @@ def reported_scores(
     Parameters
     ----------
     scores, against : Scores
-        As `open_scores` opens them.
+        As returned by `open_scores`.
     settings : mapping of str to str
-        What `out` depends on besides the evaluation, by name.
+        Further dependencies of `out`, by name.
     **choices
         `prevalence`, `groups`, `sample_weight`, `model`, `n_boot` and `random_state`, as in `evaluate_scores`.
     """
@@ -247,7 +247,7 @@ class _Request(NamedTuple):
         return self.model if any(one.source is not None for one in opened) else None
 
     def identity(self) -> dict[str, str]:
-        """Return what the evaluation depends on, by name."""
+        """Return the dependencies of the evaluation, by name."""
         return {
             "scores": self.scores.digest(),
             "against": "" if self.against is None else self.against.digest(),
@@ -288,7 +288,7 @@ def _evaluated(
     run: dict[str, Any],
     verbose: int,
 ) -> ScoreEvaluation:
-    """Score what is not scored yet, and evaluate it; finished parts are kept until `stack` is closed without an error.
+    """Score the inputs if needed, and evaluate them; finished parts are kept until `stack` closes without an error.
 
     `run` has the parameters of `kept_parts`.
     """
@@ -337,7 +337,7 @@ def _evaluated(
 def _table(
     stack: contextlib.ExitStack, scores: Scores, folder: Path, request: _Request, run: dict[str, Any], verbose: int
 ) -> pd.DataFrame:
-    """Return a table of scores, which the model gives a source."""
+    """Return a score table; a source is scored by the model."""
     if scores.source is None:
         assert scores.table is not None
         return scores.table
@@ -348,13 +348,13 @@ def _table(
 
 
 def _folders(out: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Return the folders of the finished parts of the scores and of those that they are compared with."""
+    """Return the folders for the finished parts of the scores and of the scores to compare with."""
     return parts_folder(out), parts_folder(f"{Path(out)}.against")
 
 
 @contextlib.contextmanager
 def _locked(out: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold the lock of an output for the block; its parent folder is made."""
+    """Hold the lock of an output within the context; create its parent folder."""
     writable_folder(Path(out).absolute().parent)
     with locked(out):
         yield

@@ -1,4 +1,4 @@
-"""`measure_files`: any number of cutouts into a feature cache."""
+"""`measure_files`: measure any number of cutouts into a feature cache."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ __all__ = ["MeasuredFiles", "measure_files"]
 
 
 class MeasureWork(MeasuringWork):
-    """Rows of a feature cache."""
+    """Work that computes rows of a feature cache."""
 
     def table(self, measured: Measured) -> pa.Table:
         """Return the 315 columns, and the columns that describe the row."""
         return measured_to_table(measured)
 
     def identity(self) -> dict[str, str]:
-        """Return the versions of what measures."""
+        """Return the versions that affect the measurements."""
         return {"gridlens": version("gridlens"), "feature contract": str(CONTRACT_VERSION)}
 
 
 class MeasuredFiles(NamedTuple):
-    """What `measure_files` did."""
+    """Result of `measure_files`."""
 
     rows: int
     rejected: int
     resumed: int
-    """rows that an earlier run had finished"""
+    """number of rows finished by an earlier run"""
 
 
 def measure_files(
@@ -51,16 +51,16 @@ def measure_files(
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
 ) -> MeasuredFiles | None:
-    """Measure any number of cutouts into a feature cache, in memory that does not grow with them.
+    """Measure any number of cutouts into a feature cache, with bounded memory.
 
-    Rows stand in the order in which cutouts are read, those of one size together, with all metadata. `FeatureCache`
-    reads it.
+    Rows are in the order in which cutouts are read, grouped by size, with all metadata. Read the cache with
+    `FeatureCache`.
 
     Parameters
     ----------
     source : Source
     out : str or path
-        A Parquet file.
+        Parquet file to write.
     resume, overwrite, engine, scheduler, n_jobs, progress
         As in `score_files`.
 

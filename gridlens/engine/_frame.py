@@ -1,4 +1,4 @@
-"""Score files of any sizes into one table in memory."""
+"""`score`: score cutouts of any size into one table in memory."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ def score(
     n_jobs: int | None = -1,
     **options: Any,
 ) -> pd.DataFrame:
-    """Score cutouts of one size or several and return the ranked table of `gridlens score`.
+    """Score cutouts of one or several sizes, and return the ranked table of `gridlens score`.
 
     Parameters
     ----------
     source : str, path, list of them or Source, default=None
-        Files, folders (read with their subfolders) and globs, of any mixture of formats and sizes; or feature caches;
-        or a source that is open already. See `gridlens.sources.open_source`.
+        Files, folders (read with their subfolders) and globs, with any mixture of formats and sizes; or feature caches;
+        or an open source. See `gridlens.sources.open_source`.
     catalog, columns
         As in `CutoutSet.read`.
     keep_columns : sequence of str, default=()
-        Columns of the catalogue to add to the table, behind those of the members. Integers stay integers, text that is
-        missing is "", and other values that are missing are pandas' missing ones. A name that the table has already
-        gets "_catalog" behind it.
+        Columns of the catalogue to add to the table, after those of the members. Integers stay integers, missing text
+        is "", and other missing values are pandas' missing values. "_catalog" is appended to a name that the table
+        already has.
     images : mapping of "g", "r" and "i" to a path or paths, default=None
-        Survey images, instead of `source`, from which the clusters of `catalog` are cut.
+        Survey images, instead of `source`, from which the clusters of `catalog` are extracted.
     model : str or path, default="default"
         As in `load_model`.
     prevalence : float or "estimate", default=1e-3
-        Fraction of lenses among such clusters, between 0 and 1; see `LensDetector.score_cutouts`.
+        Prevalence of lenses among such clusters, between 0 and 1; see `LensDetector.score_cutouts`.
     screen : float, default=1.0
-        Fraction of the non-lenses that slow members score too; see `LensDetector.score_cutouts`.
+        Fraction of the non-lenses that are also scored by slow members; see `LensDetector.score_cutouts`.
     novelty : bool, default=False
-        Add the column `novelty` and flag cutouts that are unlike those that the model learned from; see
+        Whether to add the column `novelty` and flag cutouts unlike the training cutouts of the model; see
         `LensDetector.score_cutouts`.
     recalibrate : str, path, list of them or Source, default=None
-        A pool of at least 200 unlabelled cutouts of the same sky, or their feature caches, read as `source` is. Their
-        false-alarm rates move the probabilities, at the declared prevalence; see `LensDetector.recalibrated`.
+        A pool of at least 200 unlabelled cutouts of the same sky, or their feature caches, read like `source`. Their
+        false-alarm rates shift the probabilities, at the declared prevalence; see `LensDetector.recalibrated`.
     n_jobs : int, default=-1
         Number of workers; -1 uses all processors. Few cutouts are scored in threads, many in processes.
     **options
@@ -74,10 +74,10 @@ def score(
     Raises
     ------
     CutoutError
-        Nothing is found, or an option is invalid.
+        No file is found, or an option is invalid.
     GridlensError
         The catalogue or the model cannot be read, the model cannot screen or has no sample for `novelty`, the
-        prevalence cannot be estimated from these scores, several kinds of sources are named, or the model cannot be
+        prevalence cannot be estimated from these scores, several kinds of sources are given, or the model cannot be
         recalibrated on the pool.
     TypeError
         An option is unknown, or neither `source` nor `images` is given.
@@ -111,14 +111,14 @@ def score(
     if recalibrate is not None:
         calibration = calibrate_on_pool(open_pool(recalibrate, options if images is None else {}), **how)
     with ranked_scores(opened, **how, novelty=novelty, recalibrate=calibration) as ranking:
-        assert ranking is not None  # only an output can be complete already
+        assert ranking is not None  # only an output file can already be complete
         table = pd.concat(list(ranking.batches), ignore_index=True)
     table.attrs.update(ranking.attrs)
     return table
 
 
 def _check_prevalence(prevalence: Any) -> None:
-    """Raise ValueError before the work begins where no probability can be stated after it."""
+    """Raise ValueError before the work begins if the prevalence is invalid."""
     if isinstance(prevalence, str) and prevalence == "estimate":
         return
     if not isinstance(prevalence, Real) or not 0.0 < float(prevalence) < 1.0:

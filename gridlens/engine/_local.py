@@ -1,4 +1,4 @@
-"""Partitions on the processors of this machine: in threads for little, in processes for much."""
+"""Partitions on the processors of this machine: threads for small runs, processes for large ones."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from gridlens.sources import Partition
 
 __all__ = ["Engine", "ProcessEngine", "ThreadEngine"]
 
-# Partitions that wait for each worker, so that none is idle while a part is written.
+# Number of partitions waiting for each worker, so that workers are not idle while a part is written.
 _AHEAD = 2
 
 
 class Engine(Protocol):
-    """Works on partitions, some at a time, in any order."""
+    """Executor of partitions, several at a time, in any order."""
 
     @property
     def slots(self) -> int:
-        """Partitions to keep submitted; it may change while workers come and go."""
+        """Number of partitions to keep submitted; it may change with the number of workers."""
         ...
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: Any) -> None:
-        """Drop what was submitted and is not finished."""
+        """Drop submitted partitions that are not finished."""
         ...
 
     def submit(self, ticket: int, partition: Partition) -> None:
-        """Have a partition worked on."""
+        """Submit a partition for processing."""
         ...
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
-        """Wait until at least one partition is finished; None where each process that worked on it died."""
+        """Wait until at least one partition is finished; yield None as the part if every process that tried it died."""
         ...
 
 
 class ThreadEngine:
-    """Threads of this process: at once there, and a crash ends all."""
+    """Engine with threads of this process: no start-up time, but a crash ends the whole run."""
 
     def __init__(self, task: Task, n_workers: int) -> None:
         self._task, self._n_workers = task, n_workers
@@ -51,7 +51,7 @@ class ThreadEngine:
 
     @property
     def slots(self) -> int:
-        """As in `Engine`."""
+        """Number of partitions to keep submitted."""
         return self._n_workers
 
     def __enter__(self) -> Self:
@@ -62,20 +62,20 @@ class ThreadEngine:
         self._pool.shutdown(cancel_futures=True)
 
     def submit(self, ticket: int, partition: Partition) -> None:
-        """As in `Engine`."""
+        """Submit a partition for processing."""
         self._futures[self._pool.submit(self._task.run, partition)] = ticket
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
-        """As in `Engine`."""
+        """Wait until at least one partition is finished, and yield those that are."""
         for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
             yield self._futures.pop(future), future.result()
 
 
 class ProcessEngine:
-    """Processes: they take seconds to start, and one that dies costs its partitions a second try.
+    """Engine with processes, which take seconds to start; if one dies, its partitions are tried again.
 
-    Nobody knows which partition ended a process, since all that were submitted are lost with it. Those that were lost
-    twice are tried once more, each in a process of its own.
+    The partition that crashed a process is unknown, since all submitted partitions are lost with it. Partitions that
+    are lost twice are tried once more, each in a separate process.
     """
 
     def __init__(self, task: Task, n_workers: int) -> None:
@@ -87,7 +87,7 @@ class ProcessEngine:
 
     @property
     def slots(self) -> int:
-        """As in `Engine`."""
+        """Number of partitions to keep submitted."""
         return self._n_workers * _AHEAD
 
     def __enter__(self) -> Self:
@@ -98,13 +98,12 @@ class ProcessEngine:
         _end(self._pool)
 
     def _make_pool(self, n_workers: int) -> ProcessPoolExecutor:
-        """Start workers, and wait until the first of them is ready.
+        """Start workers, and wait until the first one is ready.
 
         Raises
         ------
         GridlensError
-            It cannot start. Other workers would not either, and each partition would be blamed for a process that
-            ended.
+            The worker cannot start. Otherwise, every partition would be blamed for a crash.
         """
         pool = None
         try:
@@ -112,7 +111,7 @@ class ProcessEngine:
             if context.get_start_method() == "forkserver":
                 context.set_forkserver_preload(["gridlens.engine._worker", "gridlens.models", "numba"])
             pool = ProcessPoolExecutor(n_workers, context, initializer=start_worker, initargs=(self._payload,))
-            # One for each worker, so that all of them start at once.
+            # One call for each worker, so that all start at once.
             ready = [pool.submit(check_worker) for _ in range(n_workers)]
             next(iter(wait(ready, return_when=FIRST_COMPLETED).done)).result()
         except BaseException as exc:
@@ -120,24 +119,24 @@ class ProcessEngine:
                 _end(pool)
             if isinstance(exc, OSError | EOFError | RuntimeError | ImportError):
                 raise GridlensError(
-                    f"The worker processes cannot start: {exc} Work in this process alone with n_jobs=1."
+                    f"The worker processes cannot start: {exc} Run in a single process with n_jobs=1."
                 ) from exc
             raise
         return pool
 
     def submit(self, ticket: int, partition: Partition) -> None:
-        """As in `Engine`."""
+        """Submit a partition for processing."""
         self._partitions[ticket] = partition
         try:
             future = self._pool.submit(run_partition, partition)
         except BrokenProcessPool:
-            # A process died since the last look: this partition had no part in it.
+            # A process died since the last check, but not because of this partition.
             self._recover()
             future = self._pool.submit(run_partition, partition)
         self._tickets[future] = ticket
 
     def finished(self) -> Iterator[tuple[int, Part | None]]:
-        """As in `Engine`."""
+        """Wait until at least one partition is finished, and yield those that are."""
         whole: list[Future[Part]] = []
         while not whole and not self._suspects:
             done = wait(self._tickets, return_when=FIRST_COMPLETED).done
@@ -157,7 +156,7 @@ class ProcessEngine:
         return self._partitions.pop(ticket)
 
     def _recover(self) -> None:
-        """New processes in the place of those that are lost, and another try for what was lost with them."""
+        """Replace lost processes, and submit their partitions again."""
         _end(self._pool)
         self._pool = self._make_pool(self._n_workers)
         kept = {f: ticket for f, ticket in self._tickets.items() if f.done() and f.exception() is None}
@@ -181,7 +180,7 @@ class ProcessEngine:
 
 
 def _end(pool: Executor) -> None:
-    """End the processes of a pool, whatever they are at."""
+    """Terminate the processes of a pool, even if they are busy."""
     processes = list((getattr(pool, "_processes", None) or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:

@@ -1,4 +1,4 @@
-"""From parts to one ranked table, in memory that does not grow with it."""
+"""Merge of parts into one ranked table, with bounded memory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from gridlens.engine._scorers import Prevalence, Scorer
 
 __all__ = ["Ranking", "rank_parts"]
 
-# Rows that are sorted at once.
+# Number of rows sorted at once.
 _BUCKET = 200_000
-# Hashes of ids that are looked through at once.
+# Number of hashes of ids compared at once.
 _HASHES = 10_000_000
-# Scores that a prevalence is estimated from at most, every k-th.
+# Maximum number of scores used to estimate a prevalence (every k-th row).
 _ESTIMATED_FROM = 2_000_000
 
 
@@ -35,25 +35,25 @@ class Ranking(NamedTuple):
     """A ranked table in batches of rows, and its summary."""
 
     batches: Iterator[pd.DataFrame]
-    """best first; to be read while the parts are there"""
+    """best first; must be read while the parts exist"""
     rows: int
     rejected: int
     duplicates: int
     resumed: int
     trained: int
-    """rows that a model has learned from; they are flagged and scored"""
+    """number of rows in the model's training data; they are flagged and scored"""
     prevalence: float
     prevalence_estimate: str | None
     columns: dict[str, dict[str, str]]
-    """what the columns of members and of the catalogue mean, by name"""
+    """descriptions of the columns of members and of the catalogue, by name"""
     kept: tuple[str, ...]
     """names of the columns of the catalogue"""
     passed: int | None
-    """rows that passed the screen; None without one"""
+    """number of rows that passed the screen; None without a screen"""
     unusual: int
-    """rows flagged as unusual, on request"""
+    """number of rows flagged as unusual, if requested"""
     recalibration: str | None
-    """what the probabilities were recalibrated on; None where they were not"""
+    """description of the recalibration of the probabilities, or None"""
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -71,11 +71,11 @@ def rank_parts(
     kept: Mapping[str, str] = MappingProxyType({}),
     bucket: int = _BUCKET,
 ) -> Ranking:
-    """Rank the rows of all parts, which have columns `kept` of a catalogue with these units.
+    """Rank the rows of all parts; `kept` are catalogue columns with their units.
 
-    More than `bucket` rows are sorted through files: a sample of the rows says where to cut the order into buckets of
-    about that size, each row goes to its bucket's file, and one bucket after another is sorted. Rows that score alike
-    stay in the order of the parts.
+    More than `bucket` rows are sorted with files: the order is cut into buckets of about that size at quantiles of a
+    sample of rows, each row is written to its bucket's file, and the buckets are sorted one by one. Rows with equal
+    scores stay in the order of the parts.
     """
     n = parts.count()
     value, said, counts = _settle(parts, scorer, prevalence, max(1, n // _ESTIMATED_FROM))
@@ -102,7 +102,7 @@ def rank_parts(
 
 
 class _Counts(NamedTuple):
-    """Rows by status and flag; those of the flags are not rejected."""
+    """Numbers of rows by status and flag; the counts by flag exclude rejected rows."""
 
     rejected: int
     trained: int
@@ -110,11 +110,11 @@ class _Counts(NamedTuple):
     passed: int
     """0 without a screen"""
     unusual: int
-    """0 where novelty was not asked for"""
+    """0 if novelty was not requested"""
 
 
 def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> tuple[float, str | None, _Counts]:
-    """Return the prevalence from every `step`-th row, in words where it was estimated, and the counts of all rows."""
+    """Return the prevalence from every `step`-th row, a description if it was estimated, and the row counts."""
     sampled, at = [], 0
     rejected = trained = turned = passed = unusual = 0
     more = ["branch"] if scorer.screened else []
@@ -133,7 +133,7 @@ def _settle(parts: Parts, scorer: Scorer, prevalence: Prevalence, step: int) -> 
 
 
 def _duplicates(parts: Parts, n: int) -> np.ndarray:
-    """Places of the rows, in the order of the parts, of which an earlier one has the id."""
+    """Return the indices of rows, in the order of the parts, whose id repeats an earlier one."""
     rounds = -(-n // _HASHES)
     found: list[np.ndarray] = []
     for k in range(rounds):
@@ -147,7 +147,7 @@ def _duplicates(parts: Parts, n: int) -> np.ndarray:
 
 
 def _hashes(parts: Parts, k: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of the ids that belong to the `k`-th of `rounds`, and the places of their rows."""
+    """Return the hashes of the ids in round `k` of `rounds`, and the indices of their rows."""
     hashes, places, at = [], [], 0
     for table in parts.tables(["id"]):
         ids = table.column("id").to_numpy(zero_copy_only=False)
@@ -160,7 +160,7 @@ def _hashes(parts: Parts, k: int, rounds: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _again(parts: Parts, places: np.ndarray) -> np.ndarray:
-    """Return the places whose ids an earlier place has: a hash alone proves nothing."""
+    """Return the indices whose ids really repeat an earlier one, since equal hashes do not prove it."""
     ids: list[str] = []
     at = 0
     for table in parts.tables(["id"]):
@@ -180,7 +180,7 @@ def _ranked(
         return
     cuts = _cuts(parts, scorer, prevalence, n, bucket)
     first = 1
-    # Beside the parts: the disk has room for the table, memory may not.
+    # Next to the parts, where the disk has room for the table; memory may not.
     with tempfile.TemporaryDirectory(prefix="buckets-", dir=parts.folder) as folder:
         for path in _into_buckets(parts, scorer, prevalence, again, cuts, Path(folder)):
             rows = pq.read_table(path).to_pandas()
@@ -190,7 +190,7 @@ def _ranked(
 
 
 def _marked_rows(parts: Parts, again: np.ndarray) -> Iterator[tuple[pd.DataFrame, int]]:
-    """Rows of each part, duplicates flagged, and the place of the first of them."""
+    """Yield the rows of each part with duplicates flagged, and the index of its first row."""
     at = 0
     for table in parts.tables():
         rows = table.to_pandas()
@@ -208,14 +208,14 @@ def _descending(scorer: Scorer, rows: pd.DataFrame, prevalence: float) -> np.nda
 
 
 class _Cuts(NamedTuple):
-    """Rows that begin a bucket, in their order."""
+    """First rows of the buckets, in order."""
 
     key: np.ndarray
     place: np.ndarray
 
 
 def _cuts(parts: Parts, scorer: Scorer, prevalence: float, n: int, bucket: int) -> _Cuts:
-    """Quantiles of every k-th row."""
+    """Return the quantiles of every k-th row."""
     step = max(1, bucket // 1000)
     keys, places, at = [], [], 0
     for table in parts.tables(scorer.ranked_by):
@@ -232,10 +232,10 @@ def _cuts(parts: Parts, scorer: Scorer, prevalence: float, n: int, bucket: int) 
 
 
 def _bucket_of(key: np.ndarray, place: np.ndarray, cuts: _Cuts) -> np.ndarray:
-    """Number of the bucket of each row: how many cuts are not behind it, by key and then by place."""
+    """Return the bucket of each row: the number of cuts at or before it, by key and then by index."""
     number = np.searchsorted(cuts.key, key, side="left")
     end = np.searchsorted(cuts.key, key, side="right")
-    # Among rows that score as a cut does, the place tells.
+    # Rows with the same score as a cut are compared by index.
     for low, high in {pair for pair in zip(number.tolist(), end.tolist(), strict=True) if pair[0] < pair[1]}:
         tied = np.flatnonzero((number == low) & (end == high) & (key == cuts.key[low]))
         number[tied] = low + np.searchsorted(cuts.place[low:high], place[tied], side="right")
@@ -247,7 +247,7 @@ def _into_buckets(
 ) -> list[Path]:
     paths = [folder / f"{k}.parquet" for k in range(len(cuts.key) + 1)]
     writers: dict[int, pq.ParquetWriter] = {}
-    # Rows wait until there are enough for all: files of a few rows each would be slow to read.
+    # Rows are buffered until there are enough, since many files of a few rows would be slow to read.
     waiting: list[pd.DataFrame] = []
     first = 0
 
@@ -260,7 +260,7 @@ def _into_buckets(
         places = np.arange(first, first + len(rows))
         first += len(rows)
         numbers = _bucket_of(_descending(scorer, rows, prevalence), places, cuts)
-        # In their order, so that a bucket's file has them in that of the parts.
+        # In order, so that a bucket's file keeps the order of the parts.
         for k in np.unique(numbers).tolist():
             table = pa.Table.from_pandas(rows[numbers == k], preserve_index=False)
             if k not in writers:

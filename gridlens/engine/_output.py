@@ -1,4 +1,4 @@
-"""Outputs: refuse one that is in the way, and make the parts of a new one."""
+"""Outputs: checks of existing ones, and computation of the parts of a new one."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from gridlens.sources import Source
 
 __all__ = ["check_output", "finished_parts", "kept_parts", "parts_folder"]
 
-# Threads have finished fewer before processes would have loaded their libraries.
+# Minimum number of partitions for processes: threads finish fewer before processes have loaded their libraries.
 _PROCESSES_FROM = 16
 _ENGINES = ("local", "dask")
 
 
 def parts_folder(out: str | os.PathLike[str]) -> Path:
-    """The folder beside an output that keeps what is finished of it."""
+    """Return the folder next to an output for its finished parts."""
     return Path(out).with_name(Path(out).name + ".parts")
 
 
 def is_taken(out: Path) -> bool:
-    """Return whether an output exists; an empty folder is none."""
+    """Return whether an output exists; an empty folder does not count."""
     return next(out.iterdir(), None) is not None if out.is_dir() else out.exists()
 
 
 def check_output(out: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> None:
-    """Raise GridlensError if an output is in the way of a new one: before the work, and again once it is locked.
+    """Raise GridlensError if an existing output prevents a new one; called before the work and once it is locked.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def check_output(out: str | os.PathLike[str], *, resume: bool, overwrite: bool) 
     if resume or overwrite:
         return
     if is_taken(out):
-        raise GridlensError(f"The output {out} exists. Name another, or replace it with overwrite=True.")
+        raise GridlensError(f"The output {out} exists. Use another output, or replace it with overwrite=True.")
     if is_parts_folder(parts):
         raise GridlensError(
             f"The folder {parts} holds the finished parts of an earlier run. Resume it with resume=True, or start "
@@ -79,21 +79,21 @@ def finished_parts(
     n_jobs: int | None,
     progress: Callable[[int], Any] | None,
 ) -> Iterator[Parts | None]:
-    """Work on all partitions that have no part yet, and yield all parts for a block that writes `out`.
+    """Process all partitions without a part, and yield all parts in a context that writes `out`.
 
-    None is yielded if `resume` finds `out` complete. The lock of `out` is held until the block has ended. If it ends
-    without an error, the parts are removed, and a record of the run is kept beside `out`.
+    None is yielded if `resume` finds `out` complete. The lock of `out` is held within the context. If it ends without
+    an error, the parts are removed, and a record of the run is written next to `out`.
 
     Parameters
     ----------
     out : path or None
         The output; None keeps the parts in a temporary folder.
     settings : mapping of str to str, optional
-        What `out` depends on besides its parts, by name.
+        Further dependencies of `out`, by name.
     models : sequence of str, default=()
         Names or paths of the models, for the record of the run.
     notes : mapping of str to object, optional
-        What else the record says, in types that JSON has.
+        Further entries of the record, in JSON types.
     """
     with contextlib.ExitStack() as stack:
         whole = source.identity() | work.identity() | dict(settings or {})
@@ -102,7 +102,7 @@ def finished_parts(
         else:
             out, folder = Path(out), parts_folder(out)
             stack.enter_context(locked(out))
-            # Another command may have written it meanwhile.
+            # Another command may have written it in the meantime.
             check_output(out, resume=resume, overwrite=overwrite)
             if resume and is_taken(out) and not folder.exists():
                 check_record(out, whole)
@@ -133,7 +133,7 @@ def finished_parts(
                 write_record(out, whole, options)
         except OSError as exc:
             raise GridlensError(
-                f"The output cannot be written: {exc.strerror or exc}. What is finished is kept in {folder}; resume "
+                f"The output cannot be written: {exc.strerror or exc}. The finished parts are kept in {folder}; resume "
                 "the run with resume=True."
             ) from exc
 
@@ -151,14 +151,14 @@ def kept_parts(
     n_jobs: int | None,
     progress: Callable[[int], Any] | None,
 ) -> Iterator[Parts]:
-    """Work on all partitions that have no part in `folder` yet, and yield all parts.
+    """Process all partitions without a part in `folder`, and yield all parts.
 
-    If the block ends without an error, the parts are removed; otherwise another call with `resume` continues.
+    If the context ends without an error, the parts are removed; otherwise another call with `resume` continues.
     """
     if engine not in _ENGINES:
         raise GridlensError(f"The 'engine' parameter must be 'local' or 'dask'. Got {engine!r} instead.")
     if scheduler is not None and engine != "dask":
-        raise GridlensError("The 'scheduler' parameter is for the engine 'dask'. Give engine=\"dask\".")
+        raise GridlensError("The 'scheduler' parameter requires the engine 'dask'. Use engine=\"dask\".")
     identity = source.identity() | work.identity()
     with Parts(folder, identity, resume=resume, overwrite=overwrite) as parts:
         if progress is not None and parts.resumed:
@@ -191,14 +191,14 @@ def _make_parts(
 def _engine(
     source: Source, work: Work, todo: int, engine: str, scheduler: str | None, n_jobs: int | None, *, isolate: bool
 ) -> tuple[Engine, Task]:
-    """Return the workers for `todo` partitions: processes for many, or if a cutout may crash them (`isolate`)."""
+    """Return the engine for `todo` partitions: processes for many, or if a cutout may crash a worker (`isolate`)."""
     n_workers = int(effective_n_jobs(n_jobs))
     task = Task(source, work)
     if engine == "dask":
         from gridlens.engine._dask import DaskEngine
 
         return DaskEngine(task, n_workers, scheduler), task
-    # The daemonic processes of `multiprocessing.Pool` may not start others; joblib finds a single worker there.
+    # Daemonic processes of `multiprocessing.Pool` must not start others; joblib reports a single worker there.
     isolate = isolate and not multiprocessing.current_process().daemon
     if isolate or (todo >= _PROCESSES_FROM and n_workers > 1):
         return ProcessEngine(task, n_workers), task
@@ -208,7 +208,7 @@ def _engine(
 
 
 def _say(parts: Parts) -> None:
-    """Warn of what workers warned of, and of what joins left open."""
+    """Issue the warnings of workers and of catalogue joins."""
     joins, said = JoinReport(), dict[str, None]()
     for gaps, warned in parts.reports():
         joins.add(gaps)

@@ -1,4 +1,4 @@
-"""The folder beside an output that keeps the finished parts of it, so that an interrupted run can be resumed."""
+"""The folder of finished parts next to an output, with which an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ __all__ = ["FILES", "Parts", "differences", "is_parts_folder"]
 _RUN = "run.json"
 _FORMAT = "gridlens parts 1"
 _REPORT = b"gridlens.part"
-# Left behind by a run in threads that did not end itself: a cutout may have crashed the process.
+# Mark left by a run in threads that did not end normally: a cutout may have crashed the process.
 _IN_THREADS = ".threads"
-# All that a run writes into the folder; `run.json` is removed last, since it marks the folder.
+# All files that a run writes into the folder; `run.json` is removed last, since it marks the folder.
 _OWN_FILES = ("part-*.parquet", ".*.partial", _IN_THREADS, _RUN)
 _OWN_FOLDERS = ("buckets-*",)
 FILES = "files"
-"""folder within the folder of parts for files that a work writes beside its rows; removed with the parts"""
+"""subfolder for files that a work writes in addition to its rows; removed with the parts"""
 
 
 class Parts:
-    """Tables of partitions, each a Parquet file: together a data set that other programs can open.
+    """Tables of partitions, each in a Parquet file; together a data set that other programs can open.
 
-    A file is written whole or not at all. Each holds its index, the digest of the run's identity and a digest of its
-    own bytes; on `resume` a part that fails any of these checks is removed, and made again. The caller holds the lock
+    Files are written atomically. Each contains its index, the digest of the run's identity and a digest of its own
+    bytes. On `resume`, a part that fails any of these checks is removed and computed again. The caller holds the lock
     of the output.
 
     Parameters
     ----------
     folder : Path
-        Created if it is missing. A folder without the mark of gridlens is refused, and left as it is.
+        Created if it is missing. A folder without the mark of gridlens is refused and not changed.
     identity : dict of str to str
-        What the parts depend on, by name: a run with another identity cannot be resumed.
+        Dependencies of the parts, by name. A run with another identity cannot be resumed.
     resume : bool
         Whether to keep the parts of an earlier run.
     overwrite : bool, default=False
@@ -57,21 +57,22 @@ class Parts:
     Raises
     ------
     GridlensError
-        The folder is not one of gridlens, or holds parts of an earlier run that are not to be resumed or cannot be.
+        The folder was not written by gridlens, or holds parts of an earlier run that cannot be or should not be
+        resumed.
     """
 
     def __init__(self, folder: Path, identity: dict[str, str], *, resume: bool, overwrite: bool = False) -> None:
         self.folder = folder
         self._identity, self._digest = identity, identity_digest(identity)
         self.crashed = False
-        """whether an earlier run in threads did not end itself"""
+        """whether an earlier run in threads did not end normally"""
         self._rows: dict[int, int] = {}
         try:
             self._open(resume, overwrite)
         except OSError as exc:
             raise GridlensError(f"Cannot write to {folder}: {exc.strerror or exc}. Choose another output.") from exc
         self.resumed = self.count()
-        """rows that were there already"""
+        """number of rows already present"""
 
     @property
     def done(self) -> set[int]:
@@ -102,7 +103,7 @@ class Parts:
             )
 
     def _create(self) -> None:
-        """Create the folder with its mark in it, so that a folder without the mark is never ours."""
+        """Create the folder with its mark, so that a folder without the mark never belongs to gridlens."""
         fresh = self.folder.with_name(f".{self.folder.name}.new")
         fresh.mkdir(exist_ok=True)
         try:
@@ -122,7 +123,7 @@ class Parts:
         self.remove_if_empty()
 
     def write(self, index: int, part: Part) -> None:
-        """Keep the part of a partition."""
+        """Write the part of a partition."""
         report = {
             "index": index,
             "rows": part.table.num_rows,
@@ -139,17 +140,18 @@ class Parts:
         except OSError as exc:
             if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise GridlensError(
-                    f"There is no space left for {path}. What is finished is kept in {self.folder}: free some space, "
+                    f"There is no space left for {path}. The finished parts are kept in {self.folder}: free some "
+                    "space, "
                     "and resume the run with resume=True."
                 ) from exc
             raise GridlensError(
-                f"Cannot write {path}: {exc.strerror or exc}. What is finished is kept in {self.folder}; resume "
+                f"Cannot write {path}: {exc.strerror or exc}. The finished parts are kept in {self.folder}; resume "
                 "the run with resume=True."
             ) from exc
         self._rows[index] = part.table.num_rows
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the parts in the order of the partitions, or some columns of them."""
+        """Yield the parts, or some columns of them, in the order of the partitions."""
         for index in sorted(self._rows):
             yield pq.read_table(self._path(index), columns=None if columns is None else list(columns))
 
@@ -165,7 +167,7 @@ class Parts:
 
     @contextlib.contextmanager
     def in_threads(self) -> Iterator[None]:
-        """Leave a mark for the next run if this process ends within the block without leaving it."""
+        """Leave a mark for the next run in case this process dies within the context."""
         mark = self.folder / _IN_THREADS
         with contextlib.suppress(OSError):  # such as a full disk, which the first part reports
             mark.touch()
@@ -175,7 +177,7 @@ class Parts:
             mark.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove what gridlens wrote, and the folder unless it holds other files."""
+        """Remove the files written by gridlens, and the folder unless it holds other files."""
         self._remove_leftovers()
         shutil.rmtree(self.folder / FILES, ignore_errors=True)
         for pattern in _OWN_FILES:
@@ -185,12 +187,12 @@ class Parts:
             self.folder.rmdir()
 
     def remove_if_empty(self) -> None:
-        """Leave nothing behind where nothing was finished."""
+        """Remove the folder if no part was finished."""
         if not self._rows and not self.crashed:
             self.remove()
 
     def _remove_leftovers(self) -> None:
-        """Remove what was being written when an earlier run ended."""
+        """Remove files that were incomplete when an earlier run ended."""
         for path in self.folder.glob(".*.partial"):
             path.unlink(missing_ok=True)
         for pattern in _OWN_FOLDERS:
@@ -212,13 +214,13 @@ class Parts:
                 self._rows[report["index"]] = report["rows"]
         if bad:
             warnings.warn(
-                f"{bad} finished parts in {self.folder} are damaged or of another run; they are made again.",
+                f"{bad} finished parts in {self.folder} are damaged or belong to another run; they are computed again.",
                 UserWarning,
                 stacklevel=2,
             )
 
     def _verified(self, path: Path) -> dict[str, Any] | None:
-        """Return the report of a part of this run; None if it is damaged, or another part under this name."""
+        """Return the report of a part of this run; None if it is damaged or is another part."""
         try:
             content = read_regular(path)
             if not is_sealed(content):
@@ -233,7 +235,7 @@ class Parts:
     def _check(self, stored: dict[str, str]) -> None:
         if changed := differences(stored, self._identity):
             raise GridlensError(
-                f"The run in {self.folder} cannot be resumed: it began with other values of {changed}. Files are "
+                f"The run in {self.folder} cannot be resumed: it was started with other values of {changed}. Files are "
                 "compared by path, size, times and inode. Restore them, or start again with overwrite=True."
             )
 
@@ -244,7 +246,7 @@ def is_parts_folder(folder: Path) -> bool:
 
 
 def differences(stored: dict[str, str], identity: dict[str, str]) -> str:
-    """Return the names of what differs between two identities, for a message."""
+    """Return the names of the entries that differ between two identities, for a message."""
     names = stored.keys() | identity.keys()
     return ", ".join(sorted(name for name in names if stored.get(name) != identity.get(name)))
 
@@ -263,8 +265,8 @@ def _read_run(folder: Path) -> dict[str, str] | None:
 
 def _foreign(folder: Path) -> GridlensError:
     return GridlensError(
-        f"{folder} is in the way: it is not a folder of finished parts, or its {_RUN} is missing or damaged. Move or "
-        "remove it, or choose another output."
+        f"{folder} already exists, but is not a folder of finished parts, or its {_RUN} is missing or damaged. Move "
+        "or remove it, or choose another output."
     )
 
 

@@ -1,4 +1,4 @@
-"""The scores of a pool of unlabelled cutouts, and the calibrations that follow from them."""
+"""Scores of a pool of unlabelled cutouts, and the calibrations derived from them."""
 
 from __future__ import annotations
 
@@ -30,53 +30,53 @@ _NAMED = 3
 
 
 class PoolCalibration(NamedTuple):
-    """Calibrations of each model on a pool; pickled for each process."""
+    """Calibration of each model on a pool; pickled for each process."""
 
     models: tuple[Recalibrated, ...]
     digest: str
-    """of all that they depend on beside the models"""
+    """digest of all dependencies except the models"""
 
 
 def open_pool(pool: PathsLike | Source, options: Mapping[str, Any]) -> Source:
-    """Open a pool of cutouts, with the options of reading; feature caches take none."""
+    """Open a pool of cutouts with options for reading, which feature caches do not accept."""
     paths = [pool] if isinstance(pool, str | os.PathLike) else pool
     reads = isinstance(paths, list | tuple) and not all(str(path).lower().endswith(".parquet") for path in paths)
     return open_source(pool, **(options if reads else {}))
 
 
 def check_pool_options(prevalence: Prevalence, screen: float) -> None:
-    """Raise GridlensError where the options of a run allow no recalibration."""
+    """Raise GridlensError if the options of a run do not allow a recalibration."""
     if isinstance(prevalence, str):
         raise GridlensError(
-            "The 'recalibrate' parameter needs a declared prevalence: the lenses in the pool are not counted as false "
-            "alarms, and an estimate would come from the scores themselves. State one, such as 1e-3."
+            "The 'recalibrate' parameter requires a declared prevalence: the lenses in the pool are not counted as "
+            "false alarms, and an estimate would come from the scores themselves. Give one, such as 1e-3."
         )
     if prevalence > LARGEST_PREVALENCE:
         raise GridlensError(
-            f"The 'prevalence' parameter must be at most {LARGEST_PREVALENCE:g} for a recalibration, which takes "
-            f"nearly all cutouts of the pool for non-lenses. Got {prevalence:g} instead."
+            f"The 'prevalence' parameter must be at most {LARGEST_PREVALENCE:g} for a recalibration, which assumes "
+            f"that nearly all cutouts of the pool are non-lenses. Got {prevalence:g} instead."
         )
     if screen != 1.0:
         raise GridlensError(
             f"The 'screen' parameter must be 1 for a recalibration. Got {screen:g} instead. Each branch of a screen "
-            "has a calibration of its own, and the pool gives the false-alarm rates of the whole model."
+            "has its own calibration, but the pool gives the false-alarm rates of the whole model."
         )
 
 
 def pool_calibration(
     pool: Source, work: Work, scorer: Scorer, detectors: Sequence[LensDetector], prevalence: float, **run: Any
 ) -> PoolCalibration:
-    """Score a pool, and return the calibrations that it gives the detectors.
+    """Score a pool, and return the resulting calibrations of the detectors.
 
     Parameters
     ----------
     pool : Source
     work, scorer, detectors
-        The work that scores, its scorer, and a detector for each column that the scorer ranks by.
+        The scoring work, its scorer, and a detector for each column used for the ranking.
     prevalence : float
-        Of lenses, in the pool as among the cutouts that are scored.
+        Prevalence of lenses, in the pool and among the scored cutouts.
     **run
-        Parameters of `kept_parts` about workers and progress.
+        Parameters of `kept_parts` for workers and progress.
     """
     for detector in detectors:
         check_recalibration(detector, prevalence)
@@ -102,6 +102,6 @@ def pool_calibration(
 
 
 def _name(pool: Source) -> str:
-    """Return the first paths of a pool, as one text without control characters."""
+    """Return the first paths of a pool, as one string without control characters."""
     paths = (pool.arguments or {}).get("source") or ["a source"]
     return escaped(", ".join(map(str, paths[:_NAMED])) + (", ..." if len(paths) > _NAMED else ""))

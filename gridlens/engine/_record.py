@@ -1,4 +1,4 @@
-"""The record beside a finished output: what it was made of, for `resume`, and with which options, for `explain`."""
+"""The record next to a finished output: its inputs, for `resume`, and its options, for `explain`."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from gridlens.errors import GridlensError
 __all__ = ["CUTOUT_TABLE", "check_record", "recorded_options", "write_record"]
 
 CUTOUT_TABLE = "cutouts.csv"
-"""name of the table in a folder of cutouts"""
+"""file name of the table in a folder of cutouts"""
 
-# A folder is known by one of these.
+# A folder is identified by one of these files.
 _KEY_FILES = (CUTOUT_TABLE, "index.html")
 _FORMAT = "gridlens record 1"
 
 
 def _record_path(out: Path) -> Path:
-    """Return the path of the record of an output, a hidden file that serves every format of outputs alike."""
+    """Return the path of the record of an output, a hidden file for all output formats."""
     return out.with_name(f".{out.name}.run.json")
 
 
 def write_record(out: Path, identity: dict[str, str], options: Mapping[str, Any] | None = None) -> None:
-    """Record what a finished output was made of, the digest of its bytes, and options in types that JSON has."""
+    """Record the inputs of a finished output, the digest of its bytes, and options in JSON types."""
     record = {"format": _FORMAT, "identity": identity, "blake2b": _file_digest(out), "options": dict(options or {})}
     with atomic_path(_record_path(out)) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def recorded_options(out: Path) -> dict[str, Any]:
-    """Return the options that an output was made with; an empty dictionary where no record has any.
+    """Return the options with which an output was made; an empty dictionary if they are not recorded.
 
-    They come from a file that any program may have written: names and values must be checked before they are used.
+    Any program may have written the file, so names and values must be checked before they are used.
     """
     record = _read(out)
     options = {} if record is None else record.get("options")
@@ -45,9 +45,9 @@ def recorded_options(out: Path) -> dict[str, Any]:
 
 
 def check_record(out: Path, identity: dict[str, str]) -> None:
-    """Raise GridlensError unless an output is the complete one of a run with this identity."""
+    """Raise GridlensError unless an output is complete and belongs to a run with this identity."""
     record = _read(out)
-    way_out = "Replace it with overwrite=True, or name another output."
+    way_out = "Replace it with overwrite=True, or use another output."
     if record is None:
         raise GridlensError(
             f"The output {out} exists, but whether it is complete cannot be verified: it has no record of the run that "
@@ -55,11 +55,11 @@ def check_record(out: Path, identity: dict[str, str]) -> None:
         )
     if changed := differences(record["identity"], identity):
         raise GridlensError(
-            f"The output {out} is that of another run, with other values of {changed}. Files are compared by path, "
+            f"The output {out} belongs to another run, with other values of {changed}. Files are compared by path, "
             f"size, times and inode. {way_out}"
         )
     if not _is_whole(out, record["blake2b"]):
-        raise GridlensError(f"The output {out} is not the table that the run wrote: its content changed. {way_out}")
+        raise GridlensError(f"The output {out} is not the table written by the run: its content has changed. {way_out}")
 
 
 def _is_whole(out: Path, digest: str) -> bool:
@@ -79,7 +79,7 @@ def _read(out: Path) -> dict[str, Any] | None:
 
 
 def _file_digest(out: Path) -> str:
-    """Return the digest of an output; of a folder, that of its table or page."""
+    """Return the digest of an output; for a folder, of its table or page."""
     path = next((out / name for name in _KEY_FILES if (out / name).is_file()), out)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()

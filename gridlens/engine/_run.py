@@ -1,4 +1,4 @@
-"""Partitions through an engine into parts, whatever happens on the way."""
+"""Robust processing of partitions into parts by an engine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from gridlens.sources import Partition
 __all__ = ["run"]
 
 _LOST = (
-    "The process that worked on this cutout ended, and so did each that tried it again: it may be too large for the "
-    "memory, or damaged in a way that ends a library."
+    "The process that worked on this cutout crashed, and so did each process that tried it again: the cutout may be "
+    "too large for the memory, or damaged in a way that crashes a library."
 )
 
 
 @dataclass(eq=False)
 class _Attempt:
-    """A partition, or a part of it where it ended its workers, and its rows once they are there."""
+    """A partition, or a part of one that crashed its workers, and its rows when they are finished."""
 
     index: int
-    """of the whole partition"""
+    """index of the whole partition"""
     partition: Partition
     part: Part | None = None
 
@@ -38,10 +38,10 @@ def run(
     parts: Parts,
     progress: Callable[[int], Any] | None = None,
 ) -> None:
-    """Work on the partitions that have no part yet, and keep a part of each.
+    """Process the partitions without a part, and store a part for each.
 
-    A partition that ends every process that works on it is halved until the cutout is found that does so, which
-    becomes a rejected row.
+    A partition that crashes every process is halved repeatedly until the responsible cutout is found, which becomes a
+    rejected row.
 
     Raises
     ------
@@ -61,17 +61,17 @@ def run(
 
 
 class _Attempts:
-    """The partitions that an engine works on, each as one attempt or, where it was halved, as several."""
+    """The partitions that an engine processes, each as one attempt, or as several if it was halved."""
 
     def __init__(self, task: Task, engine: Engine, unfinished: Iterator[int], partitions: Sequence[Partition]) -> None:
         self._task, self._engine, self._unfinished, self._partitions = task, engine, unfinished, partitions
-        # By the index of the partition, in the order of their cutouts.
+        # Attempts by index of the partition, in the order of their cutouts.
         self._of_partition: dict[int, list[_Attempt]] = {}
         self._submitted: dict[int, _Attempt] = {}
         self._next_ticket = 0
 
     def fill(self) -> bool:
-        """Submit partitions while the engine takes more; return whether it has any to work on."""
+        """Submit partitions while the engine accepts more; return whether it has any to process."""
         while len(self._submitted) < self._engine.slots and (index := next(self._unfinished, None)) is not None:
             attempt = _Attempt(index, self._partitions[index])
             self._of_partition[index] = [attempt]
@@ -84,7 +84,7 @@ class _Attempts:
         self._next_ticket += 1
 
     def finish(self, ticket: int, part: Part | None) -> tuple[int, Part] | None:
-        """Take what an attempt made, None if it ended its workers; return a partition and its part once it is whole."""
+        """Store the result of an attempt (None after a crash); return its partition and part if it is complete."""
         attempt = self._submitted.pop(ticket)
         if part is None:
             halves = self._task.source.split(attempt.partition)
@@ -100,7 +100,7 @@ class _Attempts:
         return attempt.index, _joined(made)
 
     def _replace(self, attempt: _Attempt, halves: list[_Attempt]) -> None:
-        """Submit the halves of an attempt in its place."""
+        """Replace an attempt by its halves."""
         attempts = self._of_partition[attempt.index]
         at = attempts.index(attempt)
         attempts[at : at + 1] = halves
@@ -109,7 +109,7 @@ class _Attempts:
 
 
 def _joined(made: list[Part]) -> Part:
-    """Return the part of a partition from those of its attempts."""
+    """Return the part of a partition, joined from the parts of its attempts."""
     if len(made) == 1:
         return made[0]
     gaps = made[0].gaps

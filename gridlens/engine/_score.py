@@ -1,4 +1,4 @@
-"""Any number of cutouts into a ranked table."""
+"""Score any number of cutouts into a ranked table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Scored", "calibrate_on_pool", "ranked_scores", "score_files"]
 
 
 class ScoreWork(MeasuringWork):
-    """Scores by one model, or by two for both kinds of lenses; pickled by their names."""
+    """Work that scores with one model, or with two for both kinds of lenses; pickled by model names."""
 
     def __init__(self, models: tuple[str, ...], screen: float = 1.0, novelty: bool = False) -> None:
         self._models, self._screen, self._novelty = models, screen, novelty
@@ -48,46 +48,46 @@ class ScoreWork(MeasuringWork):
         self.__dict__.update(state)
         if [model_digest(name) for name in self._models] != self._digests:
             raise GridlensError(
-                f"The model {' or '.join(map(repr, self._models))} is another one where the work is done. Install the "
-                "same gridlens there, and name a model by a path that is the same everywhere."
+                f"The model {' or '.join(map(repr, self._models))} differs on the worker. Install the same gridlens "
+                "there, and use a model path that is valid on all machines."
             )
-        # The process that sent this has loaded them, with all checks.
+        # The sending process has already loaded the models with all checks.
         self.detectors = [load_proven(*known) for known in zip(self._models, self._digests, strict=True)]
         self.scorer = _scorer(self.detectors, self._screen, self._novelty)
         if self._pool is not None:
             self.recalibrate(self._pool)
 
     def recalibrate(self, pool: PoolCalibration) -> None:
-        """Let each model score with the calibration that a pool gave it."""
+        """Use the calibration on a pool for each model."""
         self._pool = pool
         self.detectors = [new.applied_to(known) for new, known in zip(pool.models, self.detectors, strict=True)]
         self.scorer = _scorer(self.detectors, self._screen, self._novelty)
 
     @property
     def recalibrations(self) -> list[Recalibration | None]:
-        """Return what each model was recalibrated on."""
+        """Return the recalibration of each model, or None."""
         return [detector.recalibration_ for detector in self.detectors]
 
     def table(self, measured: Measured) -> pa.Table:
-        """Rows of the scores."""
+        """Return the rows of scores."""
         return _as_table(self.scorer.rows(measured))
 
     def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
-        """As in `Work`; columns of the catalogue are added."""
+        """Return the rows with the columns of the catalogue added."""
         if source.kept is None:
             return table
         rows = table.to_pandas()
         return _as_table(pd.concat([rows, source.kept.beside(rows, gaps.found, self._taken())], axis=1))
 
     def kept(self, source: Source) -> dict[str, str]:
-        """Return the names that columns of the catalogue have in the table, with their units."""
+        """Return the names of the catalogue columns in the table, with their units."""
         return {} if source.kept is None else source.kept.names(self._taken())
 
     def _taken(self) -> set[str]:
         return {*SCORE_COLUMNS, *self.failed([]).column_names}
 
     def identity(self) -> dict[str, str]:
-        """The models, how they score, and what measures."""
+        """Return the models, the scoring options and the versions that affect the measurements."""
         return {
             "model": " ".join(self._digests),
             "screen": repr(float(self._screen)),
@@ -100,7 +100,7 @@ class ScoreWork(MeasuringWork):
 
 def _as_table(rows: pd.DataFrame) -> pa.Table:
     table = pa.Table.from_pandas(rows, preserve_index=False)
-    # Without any row, a column of texts has no type of its own.
+    # Without rows, the type of a text column cannot be inferred.
     fields = [
         field.with_type(pa.string()) if pa.types.is_null(field.type) or _is_text(rows[field.name]) else field
         for field in table.schema
@@ -113,7 +113,7 @@ def _scorer(detectors: list[LensDetector], screen: float, novelty: bool) -> Scor
         return SingleScorer(detectors[0], screen, novelty=novelty)
     if screen != 1.0:
         raise ValueError(
-            f"The 'screen' parameter must be 1 where two models score. Got {screen!r} instead. Score with one model, "
+            f"The 'screen' parameter must be 1 if two models score. Got {screen!r} instead. Score with one model, "
             "or with screen=1."
         )
     return JointScorer(detectors[0], detectors[1], novelty=novelty)
@@ -129,16 +129,16 @@ class Scored(NamedTuple):
     rows: int
     rejected: int
     duplicates: int
-    """rows of which an earlier one has the id; they are flagged and scored"""
+    """number of rows whose id repeats an earlier one; they are flagged and scored"""
     resumed: int
-    """rows that an earlier run had finished"""
+    """number of rows finished by an earlier run"""
     trained: int
-    """rows that a model has learned from; they are flagged and scored"""
+    """number of rows in the training data of a model; they are flagged and scored"""
     prevalence: float
     prevalence_estimate: str | None
-    """where it was estimated, with its interval"""
+    """description with its interval if it was estimated"""
     passed: int | None
-    """rows that passed the screen; None without one"""
+    """number of rows that passed the screen; None without a screen"""
 
 
 def calibrate_on_pool(
@@ -152,7 +152,7 @@ def calibrate_on_pool(
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
 ) -> PoolCalibration:
-    """Score a pool of unlabelled cutouts, and return the calibrations that it gives the models.
+    """Score a pool of unlabelled cutouts, and return the resulting calibrations of the models.
 
     The parameters are those of `score_files`.
     """
@@ -180,11 +180,11 @@ def ranked_scores(
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
 ) -> Iterator[Ranking | None]:
-    """Score cutouts, and yield the ranked table in batches of rows, for a block that writes or prints them.
+    """Score cutouts, and yield the ranked table in batches of rows, in a context that writes or prints them.
 
-    None is yielded if `resume` finds `out` complete. Parts are kept beside `out` until the block has ended without an
-    error, or in a temporary folder. The parameters are those of `score_files`, with the calibration on the pool in its
-    place.
+    None is yielded if `resume` finds `out` complete. Parts are kept next to `out` until the context ends without an
+    error, or in a temporary folder. The parameters are those of `score_files`, with the calibration on the pool instead
+    of the pool.
     """
     work = ScoreWork(models, screen, novelty)
     if recalibrate is not None:
@@ -209,8 +209,8 @@ def ranked_scores(
         ranking = rank_parts(parts, work.scorer, prevalence, kept=work.kept(source))
         if ranking.trained:
             warnings.warn(
-                f"{ranking.trained} of {ranking.rows} cutouts are among those that the model was fitted or calibrated "
-                "on: their scores are too good, and they are flagged.",
+                f"{ranking.trained} of {ranking.rows} cutouts were used to fit or calibrate the model: their scores "
+                "are too good, and they are flagged.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -233,42 +233,44 @@ def score_files(
     n_jobs: int | None = -1,
     progress: Callable[[int], Any] | None = None,
 ) -> Scored | None:
-    """Score any number of cutouts into a ranked table on disk, in memory that does not grow with them.
+    """Score any number of cutouts into a ranked table on disk, with bounded memory.
 
-    Finished parts are kept in the folder ``OUT.parts`` until the table is written, whole. A run that was interrupted
-    continues from there with `resume`: the table is that of an undisturbed run. The hidden file ``.OUT.run.json``
-    records what the table was made of.
+    Finished parts are kept in the folder ``OUT.parts`` until the table is complete. With `resume`, an interrupted run
+    continues from there and gives the same table as an uninterrupted run. The hidden file ``.OUT.run.json`` records the
+    inputs and options of the table.
 
     Parameters
     ----------
     source : Source
-        Where the cutouts come from, as `gridlens.sources.open_source` opens it.
+        Source of the cutouts, as returned by `gridlens.sources.open_source`.
     out : str or path
-        A .csv, .parquet, .fits, .votable, .vot or .xml file. All but the first two are held in memory whole before they
-        are written.
+        A .csv, .parquet, .fits, .votable, .vot or .xml file. Tables in all but the first two formats are held in memory
+        completely before they are written.
     models : tuple of str, default=("default",)
-        One model, as `load_model` takes it, or two for lensed galaxies and lensed clusters, ranked by either.
+        One model, as in `load_model`, or two models, for lensed galaxies and lensed clusters; rows are then ranked by
+        the probability of either kind.
     prevalence : float or "estimate", default=1e-3
-        As in `LensDetector.score_cutouts`; of more than two million rows every k-th is estimated from.
+        As in `LensDetector.score_cutouts`; with more than two million rows, only every k-th row is used for an
+        estimate.
     screen : float, default=1.0
-        As in `LensDetector.score_cutouts`, with one model.
+        As in `LensDetector.score_cutouts`; for one model only.
     novelty : bool, default=False
-        As in `LensDetector.score_cutouts`; of two models, by the first one.
+        As in `LensDetector.score_cutouts`; with two models, the first one is used.
     recalibrate : Source, default=None
-        A pool of at least 200 unlabelled cutouts of the same sky, whose false-alarm rates move the probabilities, as in
-        `LensDetector.recalibrated`, at the declared prevalence. It is scored first, and again with `resume`.
+        A pool of at least 200 unlabelled cutouts of the same sky, whose false-alarm rates shift the probabilities, as
+        in `LensDetector.recalibrated`, at the declared prevalence. It is scored first, and again with `resume`.
     resume : bool, default=False
-        Continue with the finished parts of an earlier call. Parts that are damaged are made again.
+        Continue with the finished parts of an earlier call. Damaged parts are computed again.
     overwrite : bool, default=False
         Replace the table, and drop the finished parts of an earlier call.
     engine : {"local", "dask"}, default="local"
-        This machine's processors, or Dask's workers. The table is the same, to the bit.
+        This machine's processors, or Dask workers. The table is identical, bit for bit.
     scheduler : str, default=None
         Address of a Dask scheduler. None starts workers on this machine.
     n_jobs : int, default=-1
-        Workers on this machine; -1 for all processors.
+        Number of workers on this machine; -1 means all processors.
     progress : callable, optional
-        Called with the number of cutouts that were finished since the last call, by an earlier run too.
+        Called with the number of cutouts finished since the last call, including those of an earlier run.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Tables of scores, and sources of cutouts or features that a model scores first."""
+"""Score tables, and sources of cutouts or features that a model scores first."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from gridlens.sources._stamps import frame_digest
 __all__ = ["Scores", "ScoresLike", "is_table", "open_scores"]
 
 ScoresLike: TypeAlias = pd.DataFrame | PathsLike | Source
-"""a table of scores or its path, or what a model scores: paths of cutouts or of feature caches, or a source"""
+"""a score table or its path, or inputs for a model: paths of cutouts or of feature caches, or a source"""
 
 _COLUMNS = {"id", "score"}
 
 
 class Scores(NamedTuple):
-    """A table of scores, or the source that a model scores; the other one is None."""
+    """A score table, or the source that a model scores; the other one is None."""
 
     table: pd.DataFrame | None
     source: Source | None
@@ -39,7 +39,7 @@ class Scores(NamedTuple):
     """the path of a table, None for a DataFrame, the path of a source that has one, or else its record"""
 
     def digest(self) -> str:
-        """Return a digest of the table, or of what the source depends on."""
+        """Return a digest of the table, or of the identity of the source."""
         if self.table is not None:
             return frame_digest(self.table)
         assert self.source is not None
@@ -49,24 +49,24 @@ class Scores(NamedTuple):
 def open_scores(
     scores: ScoresLike | None, against: ScoresLike | None, options: Mapping[str, Any]
 ) -> tuple[Scores, Scores | None]:
-    """Read or open scores, and those that they are compared with.
+    """Read or open scores, and the scores to compare with.
 
-    A path names a table by its suffix. A .parquet file is a feature cache if it is marked as one. A .fits file with an
-    image is a cutout, unless it also has a table with the columns `id` and `score`.
+    A path is recognized as a table by its suffix. A .parquet file is a feature cache if it is marked as one. A .fits
+    file with an image is a cutout, unless it also has a table with the columns `id` and `score`.
 
     Parameters
     ----------
     scores : DataFrame, path, paths, Source or None
-        None for survey images, which are an option.
+        None if survey images are given as an option.
     against : as `scores`
-        None for no comparison.
+        None means no comparison.
     options : mapping of str to object
-        Of `open_source`, for scores that are named by paths of cutouts.
+        Options of `open_source`, for scores given as paths of cutouts.
 
     Raises
     ------
     GridlensError
-        A table cannot be read, tables are named among other paths, options are given without cutouts to read, or
+        A table cannot be read, tables are mixed with other paths, options are given without cutouts to read, or
         `open_source` refuses the paths or the options.
     TypeError
         There are neither `scores` nor survey images, or an option is unknown.
@@ -79,15 +79,15 @@ def open_scores(
     if given and not any(reading):
         names = ", ".join(f"{name}=" for name in given)
         raise GridlensError(
-            "Tables of scores, feature caches and open sources take no options for the reading of cutouts. Got "
-            f"{names} with them; leave the options out, or name the cutouts in place of the scores."
+            "Score tables, feature caches and open sources do not accept options for reading cutouts. Got "
+            f"{names} with them. Remove the options, or use the cutouts instead of the scores."
         )
     first = _opened("scores", scores, given if reading[0] else {})
     return first, None if against is None else _opened("against", against, given if reading[1] else {})
 
 
 def _listed(scores: Any) -> Any:
-    """Return scores, with several paths as a list."""
+    """Return scores, with multiple paths as a list."""
     single = scores is None or isinstance(scores, pd.DataFrame | str | os.PathLike) or hasattr(scores, "partitions")
     return scores if single else list(scores)
 
@@ -103,27 +103,27 @@ def _opened(name: str, scores: ScoresLike | None, options: Mapping[str, Any]) ->
     tables = [path for path in _paths(scores) if is_table(path)]
     if tables:
         raise GridlensError(
-            f"The {name!r} parameter must be one table of scores, or name cutouts or feature caches. Got {tables[0]!r} "
-            "among other paths instead; put the tables into one, or leave them out."
+            f"The {name!r} parameter must be one score table, or cutouts or feature caches. Got {tables[0]!r} among "
+            "other paths instead. Merge the tables into one, or remove them."
         )
     source = open_source(scores, **options)
     return Scores(None, source, source.record)
 
 
 def _names_cutouts(scores: ScoresLike) -> bool:
-    """Return whether scores are named by paths of cutouts, which take options for their reading."""
+    """Return whether scores are given as paths of cutouts, which accept options for reading."""
     return any(not is_table(path) and not path.lower().endswith(".parquet") for path in _paths(scores))
 
 
 def _paths(scores: ScoresLike | None) -> list[str]:
-    """Return the paths that name scores; an empty list for a DataFrame and a source."""
+    """Return the paths of scores; an empty list for a DataFrame or a source."""
     if isinstance(scores, str | os.PathLike):
         return [os.fspath(scores)]
     return [os.fspath(path) for path in scores] if isinstance(scores, list) else []
 
 
 def is_table(path: str) -> bool:
-    """Return whether a path names a table of scores, and neither cutouts nor a feature cache."""
+    """Return whether a path is a score table rather than cutouts or a feature cache."""
     suffix = Path(path).suffix.lower()
     if not suffix or os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path)):
         return False
@@ -135,7 +135,7 @@ def is_table(path: str) -> bool:
 
 
 def _holds_image(path: str) -> bool:
-    """Return whether a FITS file holds an image; damage behind the first one is left to its reader."""
+    """Return whether a FITS file holds an image; damage after the first image is left to the reader."""
     images: list[tuple[int, int]] = []
     try:
         with open(path, "rb") as file:

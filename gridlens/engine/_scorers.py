@@ -1,4 +1,4 @@
-"""Rows of one table from measured cutouts, by one detector or by two."""
+"""Table rows for measured cutouts, from one detector or two."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Prevalence = float | Literal["estimate"]
 
 
 class Scorer(Protocol):
-    """Rows of a table, and their ranking once all are there."""
+    """Interface that computes the rows of a table and ranks them when all are available."""
 
     ranked_by: tuple[str, ...]
-    """columns of the rows that the order of the table depends on"""
+    """columns that determine the order of the table"""
     screened: bool
     """whether the rows have the column `branch`"""
 
@@ -34,35 +34,35 @@ class Scorer(Protocol):
         ...
 
     def rows(self, measured: Measured) -> pd.DataFrame:
-        """Return the rows of measured cutouts, in their order."""
+        """Return the rows of measured cutouts, in order."""
         ...
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
-        """Return the prevalence, and in words how it was estimated from the columns `ranked_by` if it was."""
+        """Return the prevalence, and a description if it was estimated from the columns `ranked_by`."""
         ...
 
     def key(self, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
-        """Return the values by which the table is ordered, best first, from the columns `ranked_by`."""
+        """Return the sort values of the rows, from the columns `ranked_by`; larger is better."""
         ...
 
     def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
-        """Return the rows of the table, best first, with ranks from `first` on."""
+        """Return the rows of the table, best first, with ranks starting at `first`."""
         ...
 
 
 class SingleScorer:
-    """The table of `LensDetector.score_cutouts`.
+    """Scorer for the table of `LensDetector.score_cutouts`.
 
     Raises
     ------
     ValueError, GridlensError
-        As `LensDetector.score_cutouts` for `screen`.
+        As in `LensDetector.score_cutouts` for `screen`.
     """
 
     ranked_by: tuple[str, ...] = ("score",)
 
     def __init__(self, detector: LensDetector, screen: float = 1.0, *, novelty: bool = False) -> None:
-        # Refused before any work, and calibrated before threads share it.
+        # Checked before any work, and calibrated before threads share it.
         checked_cascade(detector.screen_, detector.stack_, screen)
         check_has_novelty(detector.novelty_, novelty)
         self._detector, self._screen, self._novelty = detector, screen, novelty
@@ -70,30 +70,30 @@ class SingleScorer:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """As `LensDetector.column_attrs`."""
+        """Column attributes of the detector."""
         return self._detector.column_attrs()
 
     def rows(self, measured: Measured) -> pd.DataFrame:
-        """As `LensDetector.score_rows`."""
+        """Return the rows of `LensDetector.score_rows`."""
         return self._detector.score_rows(measured, screen=self._screen, novelty=self._novelty)
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
-        """As `gridlens.detector.settle_prevalence`."""
+        """Return the result of `gridlens.detector.settle_prevalence`."""
         return settle_prevalence(rows["score"].to_numpy(dtype=np.float64), prevalence)
 
     def key(self, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
-        """The score."""
+        """Return the score."""
         return rows["score"].to_numpy(dtype=np.float64)
 
     def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
-        """As `gridlens.detector.rank_table`."""
+        """Return the result of `gridlens.detector.rank_table`."""
         return order_table(add_probabilities(rows, prevalence), "score", first=first)
 
 
 class JointScorer:
-    """Galaxies, or a cluster, behind a cluster: ranked by the probability of either.
+    """Scorer for two kinds of sources, galaxies or a cluster: ranks by the probability of either.
 
-    ``p_any = 1 - (1 - p_gc) (1 - p_cc)``: as if the two kinds were independent of each other.
+    ``p_any = 1 - (1 - p_gc) (1 - p_cc)``: the two kinds are treated as independent.
     """
 
     ranked_by: tuple[str, ...] = ("score_gc", "score_cc")
@@ -106,33 +106,33 @@ class JointScorer:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """Attributes of the first detector, whose members' columns the rows have, and of both recalibrations."""
+        """Column attributes of the first detector, whose member columns are used, and of both recalibrations."""
         attrs, second = self._galaxy_cluster.column_attrs(), self._cluster_cluster.column_attrs()
         both = [found["recalibration"] for found in (attrs, second) if "recalibration" in found]
         return attrs | ({"recalibration": "; ".join(both)} if both else {})
 
     def rows(self, measured: Measured) -> pd.DataFrame:
-        """Rows of the first detector, with `score_gc` and `score_cc` in the place of `score` and its interval."""
+        """Return the rows of the first detector, with `score_gc` and `score_cc` instead of `score` and its interval."""
         rows = self._galaxy_cluster.score_rows(measured, novelty=self._novelty)
         rows = rows.drop(columns=["score_low", "score_high"])
         if self._novelty:
             measured = flag_unusual(measured, rows["novelty"].to_numpy())
         rows = rows.rename(columns={"score": "score_gc"})
         second = self._cluster_cluster.score_rows(measured)
-        # The arc candidate is that of the kind with the higher score.
+        # Use the arc candidate of the kind with the higher score.
         other = second["score"] > rows["score_gc"]
         rows.loc[other, list(CANDIDATE_COLUMNS)] = second.loc[other, list(CANDIDATE_COLUMNS)]
         rows["score_cc"] = second["score"].to_numpy()
-        # A row that the second detector alone could not score has no `p_any`.
+        # A row that only the second detector could not score has no `p_any`.
         failed = second["status"] == "rejected"
-        # Nor is one new that the second alone has learned from.
+        # A row is also flagged if only the second detector was trained on it.
         trained = second["flags"].to_numpy(dtype=np.int64) & CutoutFlag.TRAINED != 0
         taken = (rows["status"] == "ok") & (failed | trained)
         rows.loc[taken, ["status", "message", "flags"]] = second.loc[taken, ["status", "message", "flags"]]
         return rows
 
     def settle(self, rows: pd.DataFrame, prevalence: Prevalence) -> tuple[float, str | None]:
-        """A number alone: two prevalences cannot be told from one table."""
+        """Return the given prevalence: two prevalences cannot be estimated from one table."""
         if isinstance(prevalence, str) or not 0.0 < prevalence < 1.0:
             raise ValueError(
                 f"The 'prevalence' parameter must be between 0 and 1 with two kinds of lenses. Got "
@@ -141,12 +141,12 @@ class JointScorer:
         return prevalence, None
 
     def key(self, rows: pd.DataFrame, prevalence: float) -> np.ndarray:
-        """`p_any`."""
+        """Return `p_any`."""
         p_gc, p_cc = self._probabilities(rows, prevalence)
         return 1.0 - (1.0 - p_gc) * (1.0 - p_cc)
 
     def ranked(self, rows: pd.DataFrame, prevalence: float, first: int = 1) -> pd.DataFrame:
-        """With `p_any`, `p_gc` and `p_cc` at the prevalence."""
+        """Return the ranked rows with `p_any`, `p_gc` and `p_cc` at the prevalence."""
         p_gc, p_cc = self._probabilities(rows, prevalence)
         table = rows.assign(p_any=self.key(rows, prevalence), p_gc=p_gc, p_cc=p_cc, prevalence=prevalence)
         return order_table(table, "p_any", first=first)

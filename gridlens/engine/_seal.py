@@ -1,4 +1,4 @@
-"""Digests: of a part's bytes, kept within the part, and of what a run depends on."""
+"""Digests: of the bytes of a part, stored within the part, and of the identity of a run."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _UNSEALED = _TAG + b"0" * _DIGITS
 
 
 def unsealed_metadata() -> dict[bytes, bytes]:
-    """Return the entry of a Parquet schema's metadata that `sealed` fills in."""
+    """Return the metadata entry of a Parquet schema that `sealed` fills."""
     return {_KEY: _UNSEALED}
 
 
 def sealed(content: bytes) -> bytes:
-    """Return a file that was written with `unsealed_metadata`, the digest of all its bytes in the place of the zeros.
+    """Return a file written with `unsealed_metadata`, with the zeros replaced by the digest of all its bytes.
 
-    The digest is that of the file with the zeros in it, so that one file holds its own digest.
+    The digest is computed with the zeros in place, so that a file can contain its own digest.
     """
     at = content.rindex(_UNSEALED) + len(_TAG)
     return content[:at] + _digest(content) + content[at + _DIGITS :]
 
 
 def is_sealed(content: bytes) -> bool:
-    """Return whether the bytes are those that `sealed` returned."""
+    """Return whether the bytes are an unchanged result of `sealed`."""
     at = content.rfind(_TAG) + len(_TAG)
     if at < len(_TAG):
         return False
@@ -36,7 +36,7 @@ def is_sealed(content: bytes) -> bool:
 
 
 def identity_digest(identity: dict[str, str]) -> str:
-    """Return one digest of all that a run depends on."""
+    """Return one digest of all dependencies of a run."""
     return _digest(json.dumps(identity, sort_keys=True).encode()).decode()
 
 

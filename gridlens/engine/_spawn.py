@@ -1,4 +1,4 @@
-"""Processes that start without importing the main module of the caller."""
+"""Worker processes that start without importing the caller's main module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["WorkerContext", "main_left_out"]
 
 _NAME = "gridlens worker"
-# Workers are forked from a process that has loaded the libraries and has no threads, where the system can.
+# If the system supports it, workers are forked from a process without threads that has loaded the libraries.
 _BASE: Any = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 )
@@ -27,11 +27,11 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def main_left_out(name: str) -> Iterator[None]:
-    """Start processes called `name` without the main module of this one, within the block.
+    """Start processes called `name` without this process's main module, within the context.
 
-    A new process imports the script that started it, so that what the script defines can be unpickled. That runs a
-    script without ``if __name__ == "__main__":`` again, which then starts processes itself, and fails for a script that
-    is read from standard input. Tasks of gridlens hold no references to the main module (`Task.alone`).
+    A new process imports the script that started it, so that definitions of the script can be unpickled. This would run
+    a script without ``if __name__ == "__main__":`` again, which would then start processes itself, and it fails for a
+    script read from standard input. Tasks of gridlens hold no references to the main module (`Task.alone`).
     """
     _warn_unguarded()
     with _lock:
@@ -48,7 +48,7 @@ def main_left_out(name: str) -> Iterator[None]:
 
 @functools.cache
 def _warn_unguarded() -> None:
-    """Say once that the caller's script is not protected: other libraries need that it is."""
+    """Warn once that the caller's script is unprotected, since other libraries require protection."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     if not isinstance(path, str) or not os.path.isfile(path):
         return
@@ -56,8 +56,8 @@ def _warn_unguarded() -> None:
         guarded = "__name__" in script.read()
     if not guarded:
         warnings.warn(
-            f"The script {os.path.basename(path)!r} has no 'if __name__ == \"__main__\":'. Workers of gridlens start "
-            "without it; those of other libraries would run the script again.",
+            f"The script {os.path.basename(path)!r} has no 'if __name__ == \"__main__\":'. Workers of gridlens do not "
+            "need it, but those of other libraries would run the script again.",
             UserWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""The work on one partition: read it and make rows of it."""
+"""The work on one partition: reading it and computing its rows."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class Part(NamedTuple):
     table: pa.Table
     gaps: JoinGaps
     warnings: list[str]
-    """of another process, whose own warnings are not shown"""
+    """warnings of another process, which are not shown there"""
 
 
 class Task:
-    """Makes rows of partitions; pickled once for each process.
+    """Computation of the rows of partitions; pickled once for each process.
 
     Parameters
     ----------
     source : Source
     work : Work
     n_threads : int, default=1
-        Of the extraction, within one partition.
+        Number of threads for the feature extraction within one partition.
     """
 
     def __init__(self, source: Source, work: Work, n_threads: int = 1) -> None:
         self.source, self.work, self._n_threads = source, work, n_threads
 
     def alone(self) -> bytes:
-        """Return this task for another process, where each partition has one thread.
+        """Return this task pickled for another process, where each partition has one thread.
 
         Classes of the caller's main module are pickled with their code, since workers do not import that module.
 
@@ -57,13 +57,13 @@ class Task:
             payload: bytes = cloudpickle.dumps(Task(self.source, self.work))
         except (pickle.PicklingError, TypeError, AttributeError) as exc:
             raise GridlensError(
-                f"The 'source' parameter must be picklable to be read by several processes: {exc}. Work in this "
-                "process alone with n_jobs=1."
+                f"The 'source' parameter must be picklable to be read by several processes: {exc}. Run in a single "
+                "process with n_jobs=1."
             ) from exc
         return payload
 
     def run(self, partition: Partition) -> Part:
-        """Make the rows of a partition. What is wrong with a cutout becomes a rejected row.
+        """Compute the rows of a partition. A cutout with an error becomes a rejected row.
 
         Raises
         ------
@@ -76,16 +76,16 @@ class Task:
         return self._part(pa.concat_tables(tables or [self.work.failed([])]), gaps)
 
     def empty(self) -> Part:
-        """Return the columns without a row."""
+        """Return the columns without rows."""
         return self._part(self.work.failed([]), JoinGaps())
 
     def lost(self, partition: Partition, message: str) -> Part:
-        """Return the rejected row of a partition of one cutout that ends every process that reads it."""
+        """Return the rejected row of a single cutout that crashes every process that reads it."""
         return self._part(self.work.failed([self.source.lost(partition, message)]), JoinGaps())
 
     def _part(self, table: pa.Table, gaps: JoinGaps) -> Part:
         table = self.work.completed(table, self.source, gaps)
-        # Only the counts are kept: the table has the columns of the rows that were found.
+        # Only the counts are kept, since the table already contains the catalogue columns of the matched rows.
         gaps.found.clear()
         return Part(table, gaps, [])
 
@@ -94,8 +94,8 @@ _END = object()
 
 
 def _read_ahead(batches: Iterator[Any]) -> Generator[Any, None, None]:
-    """Yield the same batches; another thread reads the next one while the caller works on the last one."""
-    # One waits here and one is being read: no more pixels are in memory, however slow the work is.
+    """Yield the same batches, while another thread reads the next one."""
+    # One batch waits here and one is being read, so memory is bounded even if the work is slow.
     waiting: queue.Queue[Any] = queue.Queue(maxsize=1)
     left = threading.Event()
 

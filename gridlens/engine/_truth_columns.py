@@ -1,4 +1,4 @@
-"""Strata, controls and matched columns of lens finding, as far as the joined tables have them."""
+"""Strata, controls and matched columns of lens finding that are available in the joined tables."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class _Stratum(NamedTuple):
     title: str
     edges: tuple[float, ...] | None
     lenses_only: bool
-    """whether only lenses have such a value, so that each stratum is compared with all negatives"""
+    """whether only lenses have such values, so that each stratum is compared with all negatives"""
 
 
-# By column of the truth table.
+# Strata by column of the truth table.
 _STRATA = {
     "theta_e": _Stratum("Einstein radius [arcsec]", (10.0, 15.0, 25.0, 30.0), True),
     "arc_snr": _Stratum("S/N of the arcs", (0.0, 100.0, 300.0, _INFINITE), True),
@@ -37,7 +37,7 @@ _MATCHED = ("richness", "bcg_mag_r")
 
 
 def by_columns(rows: pd.DataFrame, notes: list[str]) -> dict[str, Any]:
-    """Return the arguments `strata`, `controls` and `match_on` of `evaluate`, and note what is missing."""
+    """Return the arguments `strata`, `controls` and `match_on` of `evaluate`, and add notes on missing columns."""
     strata = {}
     for name, (title, edges, lenses_only) in _STRATA.items():
         if name in rows:
@@ -48,7 +48,7 @@ def by_columns(rows: pd.DataFrame, notes: list[str]) -> dict[str, Any]:
         known = _known(rows, columns)
         if known:
             controls[name] = rows[known]
-            notes.append(f"The control of {name} sees {', '.join(known)}.")
+            notes.append(f"The control of {name} uses {', '.join(known)}.")
     missing = [name for name in _STRATA if name not in rows]
     if missing:
         notes.append(f"Not stratified by {', '.join(missing)}: the truth table has no such column.")

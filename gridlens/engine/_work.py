@@ -1,4 +1,4 @@
-"""What is made of cutouts: rows of a table, a batch at a time."""
+"""Work on cutouts, in batches, that produces rows of a table."""
 
 from __future__ import annotations
 
@@ -16,65 +16,65 @@ from gridlens.sources import Partition, Source
 
 __all__ = ["MeasuringWork", "Work"]
 
-# Where fewer fail, these cutouts may be to blame; where all of so many fail, the model is, and the run must stop.
+# If fewer cutouts fail, they may be the cause; if all of this many fail, the model is, and the run must stop.
 _ALL_FAIL = 8
 
 
 class Work(Protocol):
-    """Work on the batches of a partition; pickled for each process."""
+    """Interface of the work on the batches of a partition; pickled for each process."""
 
     def read(self, source: Source, partition: Partition, gaps: JoinGaps) -> Iterator[Any]:
         """Read a partition in batches."""
         ...
 
     def tables(self, batches: Iterator[Any], n_threads: int) -> Iterator[pa.Table]:
-        """Yield rows of the batches, one for each cutout and failure, in their order.
+        """Yield rows of the batches, one for each cutout and failure, in order.
 
         Raises
         ------
         GridlensError
-            The work cannot be done, whatever the cutouts are.
+            The work cannot be done for any cutout.
         """
         ...
 
     def failed(self, failures: Sequence[ReadFailure]) -> pa.Table:
-        """Return the rows of failures; without any, the columns without a row."""
+        """Return the rows of failures; without failures, the columns without rows."""
         ...
 
     def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
-        """Return the rows of a partition with what its source adds to them."""
+        """Return the rows of a partition with columns added by its source."""
         ...
 
     def identity(self) -> dict[str, str]:
-        """Return what else the rows depend on, by name."""
+        """Return further dependencies of the rows, by name."""
         ...
 
 
 class MeasuringWork(ABC):
-    """Rows of measured cutouts. A cutout for which that fails becomes a rejected row."""
+    """Base class of work on measured cutouts. A cutout that cannot be measured becomes a rejected row."""
 
     @abstractmethod
     def table(self, measured: Measured) -> pa.Table:
-        """Return the rows of measured cutouts, in their order."""
+        """Return the rows of measured cutouts, in order."""
 
     @abstractmethod
     def identity(self) -> dict[str, str]:
-        """As in `Work`."""
+        """Return further dependencies of the rows, by name."""
 
     def read(self, source: Source, partition: Partition, gaps: JoinGaps) -> Iterator[Any]:
-        """As in `Work`."""
+        """Read a partition in batches."""
         return source.read(partition, gaps)
 
     def failed(self, failures: Sequence[ReadFailure]) -> pa.Table:
-        """As in `Work`."""
+        """Return the rows of failures."""
         return self.table(Measured.of_failures(failures))
 
     def completed(self, table: pa.Table, source: Source, gaps: JoinGaps) -> pa.Table:
-        """As in `Work`; nothing is added."""
+        """Return the table unchanged."""
         return table
 
     def tables(self, batches: Iterator[Any], n_threads: int) -> Iterator[pa.Table]:
-        """As in `Work`; cutouts are measured first.
+        """Measure the batches and yield their rows, one for each cutout and failure, in order.
 
         Raises
         ------
@@ -93,14 +93,15 @@ class MeasuringWork(ABC):
                 n_failed += len(failures)
                 if n_failed == total >= _ALL_FAIL:
                     raise GridlensError(
-                        f"All of the first {total} cutouts of a partition failed, the last, {failures[-1].id}, with: "
-                        f"{failures[-1].message} See whether the model fits these cutouts."
+                        f"All of the first {total} cutouts of a partition failed; the last one, {failures[-1].id}, "
+                        "with: "
+                        f"{failures[-1].message} Check whether the model is suitable for these cutouts."
                     )
             if batch.failures:
                 yield self.failed(batch.failures)
 
     def _measured(self, cutouts: CutoutSet, n_threads: int) -> tuple[list[pa.Table], list[ReadFailure]]:
-        """Return the rows of cutouts; where that fails, of each half, down to the cutout that fails."""
+        """Return the rows of cutouts; on failure, process each half separately, down to the cutout that fails."""
         try:
             return [self.table(measure(cutouts, "all", n_threads))], []
         except GridlensError:

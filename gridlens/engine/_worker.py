@@ -1,4 +1,4 @@
-"""What happens in a process that works on partitions for another one."""
+"""Code of the processes that work on partitions for another process."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from gridlens.sources import Partition
 
 __all__ = ["check_worker", "run_partition", "start_worker", "take_task"]
 
-# Pickled, and unpacked: the one task that this process works on.
+# The task of this process, pickled and unpickled.
 _CURRENT: list[tuple[bytes, Task]] = []
 _WARNINGS: list[str] = []
-# Why this process cannot work.
+# Reason why this process cannot work.
 _FAILURES: list[GridlensError] = []
 
 
 def start_worker(payload: bytes) -> None:
-    """Begin a process of `ProcessPoolExecutor`: it ends with the one that it works for, even if that was killed."""
-    # Ctrl-C reaches every process of the terminal; the one that was asked decides.
+    """Initialize a process of `ProcessPoolExecutor`, which ends with its parent process even if that is killed."""
+    # Ctrl-C reaches every process of the terminal; only the parent process handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    # An error raised here would end the process, with a traceback on the terminal.
+    # An error raised here would end the process with a traceback on the terminal.
     try:
         take_task(payload)
     except GridlensError as exc:
@@ -38,7 +38,7 @@ def start_worker(payload: bytes) -> None:
     except Exception as exc:
         _FAILURES.append(
             GridlensError(
-                f"The worker processes cannot start: {type(exc).__name__}: {exc}. Work in this process alone with "
+                f"The worker processes cannot start: {type(exc).__name__}: {exc}. Run in a single process with "
                 "n_jobs=1."
             )
         )
@@ -51,7 +51,7 @@ def check_worker() -> None:
 
 
 def take_task(payload: bytes) -> None:
-    """Unpack a task, once in each process, and keep its warnings from now on."""
+    """Unpickle a task, once per process, and collect its warnings from now on."""
     if not _CURRENT or _CURRENT[0][0] != payload:
         warnings.showwarning = _keep_warning  # type: ignore[assignment]
         warnings.simplefilter("default", UserWarning)
@@ -59,7 +59,7 @@ def take_task(payload: bytes) -> None:
 
 
 def run_partition(partition: Partition) -> Part:
-    """Make the rows of a partition, with the warnings of this process, which has no terminal."""
+    """Compute the rows of a partition, and collect the warnings of this process, which has no terminal."""
     check_worker()
     part = _CURRENT[0][1].run(partition)
     said = list(dict.fromkeys(_WARNINGS))

@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_what_was_there(folder, out, monkeypatch):
         patched.setattr(pd.DataFrame, "to_csv", full)
         result = run("score", folder, "--out", out, "--overwrite")
     assert result.exit_code == 1
-    assert "No space left on device. What is finished is kept in" in result.stderr.splitlines()[-1]
+    assert "No space left on device. The finished parts are kept in" in result.stderr.splitlines()[-1]
     assert out.read_text() == "what was there\n"
     assert sorted(path.name for path in out.parent.iterdir()) == ["scores.csv", "scores.csv.parts"]
     assert "1 from an earlier run" in run("score", folder, "--out", out, "--resume").stderr

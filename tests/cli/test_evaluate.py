@@ -112,7 +112,7 @@ def test_two_score_tables_are_compared(written, tables, tmp_path):
     worse.iloc[5:].to_csv(tmp_path / "worse.csv", index=False)
     result = run(*written(), "--against", tmp_path / "worse.csv", "--out", tmp_path / "report")
     assert result.exit_code == 0, result.stderr
-    assert "5 cutouts without a score in the other table are left out" in result.stderr
+    assert "5 cutouts without a score in the other table are omitted" in result.stderr
     numbers = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert numbers["rows"] == 675
     assert numbers["comparison"]["AUROC"]["difference"]["high"] < -0.2
@@ -141,7 +141,7 @@ def test_scores_that_are_no_probabilities_are_ranked(written, tables, tmp_path):
     scores = tables[0][["id"]].assign(score=100 * tables[0]["score"])
     result = run(*written(scores), "--out", tmp_path / "report")
     assert result.exit_code == 0, result.stderr
-    assert "its scores only rank, and calibration is not evaluated" in result.stderr
+    assert "its scores are used for ranking only, and calibration is not evaluated" in result.stderr
     assert json.loads((tmp_path / "report" / "metrics.json").read_text())["reliability"] is None
 
 
@@ -157,7 +157,7 @@ def of(column, value, rows=slice(None)):
 @pytest.mark.parametrize(
     ("scores", "truth", "words"),
     [
-        (None, of("label", 1), "must hold both 0 and 1. Got 680 rows of 1 alone"),
+        (None, of("label", 1), "must contain both 0 and 1. Got only 1 in 680 rows"),
         (
             None,
             of("label", -1, slice(5)),
@@ -303,7 +303,7 @@ def test_an_interrupted_evaluation_is_resumed(survey, tmp_path, monkeypatch):
     assert f"{out} is complete, there is nothing left to do" in done.stderr
     other = run(*command, "--resume", "--prevalence", 0.1)
     assert other.exit_code == 1
-    assert "of another run, with other values of prevalence. " in other.stderr
+    assert "belongs to another run, with other values of prevalence. " in other.stderr
     taken = run(*command)
     assert taken.exit_code == 1
     assert "replace it with --overwrite" in taken.stderr
@@ -348,7 +348,7 @@ def test_a_folder_with_other_files_is_left_alone(written, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["--survey", "hsc"], 1, "Got --survey with them; leave the options out"),
+        (["--survey", "hsc"], 1, "Got --survey with them. Remove the options"),
         (["--catalog", "c.csv", "--image", "g=g.fits"], 2, "or survey images with --image, one of the two"),
         (["--resume", "--overwrite"], 1, "--resume and --overwrite are mutually exclusive"),
     ],

@@ -148,7 +148,7 @@ def test_tables_of_truth_follow_the_same_rule():
     assert joined.rows["richness"].isna().tolist() == [False, True, True]
     assert joined.rows["theta_e"].isna().tolist() == [True, False, True]
     assert any(
-        "are impossible and are treated as unknown: 2 in 'richness' (such as -1)" in note for note in joined.notes
+        "are implausible and are treated as unknown: 2 in 'richness' (such as -1)" in note for note in joined.notes
     )
 
 

@@ -142,7 +142,7 @@ def test_only_cutouts_are_replaced(files, tmp_path):
     _, table = written(open_source(files), out, overwrite=True)
     assert {path.name for path in out.iterdir()} == {*table["file"], "cutouts.csv"} - {""}
     (out / "notes.txt").touch()
-    with pytest.raises(GridlensError, match=r"other files .*notes\.txt"):
+    with pytest.raises(GridlensError, match=r"files other .*notes\.txt"):
         written(open_source(files), out, overwrite=True)
 
 

@@ -65,8 +65,8 @@ def test_numbers_are_those_of_evaluate(tables):
     assert found.evaluation.to_json() == expected.to_json()
     assert found.evaluation.bins is not None
     assert found.notes == (
-        "The control of brightness and richness sees bcg_mag_r, richness.",
-        "The control of metadata sees bcg_mag_r, richness, seeing.",
+        "The control of brightness and richness uses bcg_mag_r, richness.",
+        "The control of metadata uses bcg_mag_r, richness, seeing.",
         "Not stratified by arc_snr, survey: the truth table has no such column.",
     )
 
@@ -109,7 +109,7 @@ def test_the_other_scores_are_of_the_same_rows(tables):
     worse = scores.assign(score=np.random.default_rng(1).permutation(scores["score"]))
     found = evaluate_scores(scores, truth, against=worse.iloc[5:], **DRAWS)
     assert len(found.rows) == 475
-    assert "5 cutouts without a score in the other table are left out." in found.notes
+    assert "5 cutouts without a score in the other table are omitted." in found.notes
     assert found.evaluation.comparisons["AUROC"].difference.high < -0.2
 
 
@@ -118,7 +118,7 @@ def test_impossible_metadata_are_unknown(tables):
     truth.loc[3, "richness"] = -99
     found = evaluate_scores(scores, truth, **DRAWS)
     assert np.isnan(found.rows["richness"].iloc[3])
-    assert any("impossible and are treated as unknown: 1 in 'richness'" in note for note in found.notes)
+    assert any("implausible and are treated as unknown: 1 in 'richness'" in note for note in found.notes)
 
 
 @pytest.fixture
@@ -206,10 +206,10 @@ def test_parts_are_kept_until_the_evaluation_has_ended(scored, model, tmp_path):
     source, _, truth = scored
     out = tmp_path / "report"
     arguments = {"model": model, "out": out, "n_jobs": 1, **DRAWS}
-    with pytest.raises(GridlensError, match="must hold both 0 and 1"):
+    with pytest.raises(GridlensError, match="must contain both 0 and 1"):
         evaluate_scores(source, truth.assign(label=0), **arguments)
     assert list((tmp_path / "report.parts").glob("part-*.parquet"))
-    with pytest.raises(GridlensError, match=r"began with other values of .*cutouts"):
+    with pytest.raises(GridlensError, match=r"was started with other values of .*cutouts"):
         evaluate_scores(Numbers(40), truth, resume=True, **arguments)
     evaluate_scores(source, truth, overwrite=True, **arguments)
     assert not list(tmp_path.glob("*report*"))
@@ -241,7 +241,7 @@ def test_a_fits_file_is_a_table_or_a_cutout(tables, scored, model, tmp_path, noi
     found = evaluate_scores(paths, truth, **arguments)
     assert found.evaluation.metrics["AUROC"] == evaluate_scores(folder, truth, **arguments).evaluation.metrics["AUROC"]
     assert found.counts["joined"] == 6
-    with pytest.raises(GridlensError, match=r"must hold both 0 and 1\. Got 1 rows of 0 alone"):
+    with pytest.raises(GridlensError, match=r"must contain both 0 and 1\. Got only 0 in 1 rows"):
         evaluate_scores(paths[0], truth, **arguments)
 
 
@@ -249,9 +249,13 @@ def test_a_fits_file_is_a_table_or_a_cutout(tables, scored, model, tmp_path, noi
     ("arguments", "error", "said"),
     [
         ({"scores": None}, TypeError, "'scores' and 'images' must be given"),
-        ({"survey": "hsc"}, GridlensError, r"for the reading of cutouts\. Got survey= with them"),
-        ({"scores": ["a.csv", "b.csv"]}, GridlensError, r"'scores' parameter must be one table .* Got 'a\.csv'"),
-        ({"against": ["cutouts", "b.fits"]}, GridlensError, r"'against' parameter must be one table .* Got 'b\.fits'"),
+        ({"survey": "hsc"}, GridlensError, r"for reading cutouts\. Got survey= with them"),
+        ({"scores": ["a.csv", "b.csv"]}, GridlensError, r"'scores' parameter must be one score table, .* Got 'a\.csv'"),
+        (
+            {"against": ["cutouts", "b.fits"]},
+            GridlensError,
+            r"'against' parameter must be one score table, .* Got 'b\.fits'",
+        ),
         ({"scores": "nowhere"}, GridlensError, "There is no file or folder nowhere"),
         ({"scores": "nowhere.csv"}, GridlensError, r"There is no table nowhere\.csv"),
         ({"scores": "nowhere.xlsx"}, GridlensError, "A table must end in"),
@@ -286,7 +290,7 @@ def test_arguments_that_are_refused(tables, arguments, error, said):
         ),
         (lambda s, t: (s.assign(score=0.5), t), r"'score' of the score table must not be constant\. Got 0\.5 in all"),
         (lambda s, t: (s.assign(score=-1.0 * t.label), t), r"must hold probabilities from 0 to 1\. Got -1 instead"),
-        (lambda s, t: (s, t.assign(label=0)), r"must hold both 0 and 1\. Got 480 rows of 0 alone"),
+        (lambda s, t: (s, t.assign(label=0)), r"must contain both 0 and 1\. Got only 0 in 480 rows"),
         (lambda s, t: (s, t.assign(label="maybe")), r"must be 1 or 0\. Got 'maybe' in the row c0000"),
         (lambda s, t: (s.assign(id="x" + s.id), t), r"No id of the score table \(xc0000"),
         (lambda s, t: (s.drop(columns="id"), t), r"score table must have the columns id and score\. Got p_lens"),
@@ -315,7 +319,7 @@ def test_weights_are_a_column_of_the_truth(tables):
     )
     assert found.evaluation.metrics == expected.metrics
     assert found.evaluation.fraction == pytest.approx(own)
-    assert "10 cutouts have a weight of 0 and are left out." in found.notes
+    assert "10 cutouts have a weight of 0 and are omitted." in found.notes
     assert found.record["sample_weight"] == "w"
     assert len(found.rows) == 470
 
@@ -330,8 +334,11 @@ def test_rejected_lenses_count_as_their_weight(tables):
 @pytest.mark.parametrize(
     ("weight", "said"),
     [
-        (np.r_[np.ones(479), -2.0], r"'w' of the truth table must hold a finite weight from 0 .* Got -2\.0 for c0479"),
-        (np.r_[np.nan, np.ones(479)], "Got nan for c0000 instead; leave out rows without a weight"),
+        (
+            np.r_[np.ones(479), -2.0],
+            r"'w' of the truth table must hold a finite weight of at least 0 .* Got -2\.0 for c0479",
+        ),
+        (np.r_[np.nan, np.ones(479)], r"Got nan for c0000 instead\. Remove rows without a weight"),
         (["1"] * 479 + ["much"], "Got much for c0479"),
         (np.zeros(480), "must hold a score for a row of the truth table with a weight above 0"),
     ],

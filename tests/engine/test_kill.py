@@ -111,7 +111,7 @@ def test_an_output_that_exists(tmp_path, shards, model):
     command = ["score", str(shards / "00.npz"), "--model", str(model), "--out", str(out)]
     refused = CliRunner().invoke(main, command)
     assert refused.exit_code == 1
-    assert "exists. Name another, or replace it with --overwrite" in refused.stderr
+    assert "exists. Use another output, or replace it with --overwrite" in refused.stderr
     assert out.read_text() == "id\n"
     both = CliRunner().invoke(main, [*command, "--resume", "--overwrite"])
     assert "--resume and --overwrite are mutually exclusive" in both.stderr
@@ -137,7 +137,7 @@ def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
         assert CliRunner().invoke(main, command).exit_code == 1
     write_npz(tmp_path / "a.npz", CutoutSet(2 * pixels, pixel_scale=1.0))
     refused = CliRunner().invoke(main, [*command, "--resume"])
-    assert "cannot be resumed: it began with other values of cutouts." in refused.stderr
+    assert "cannot be resumed: it was started with other values of cutouts." in refused.stderr
     other = CliRunner().invoke(main, [*command, "--resume", "--pixel-scale", "0.9"])
     assert "other values of cutouts, reading options." in other.stderr
 

@@ -38,7 +38,7 @@ def test_a_run_of_other_things_does_not_go_on(tmp_path):
         parts.write(0, part("a"))
     with pytest.raises(GridlensError, match="Resume it with resume=True"):
         Parts(tmp_path / "out.parts", IDENTITY, resume=False)
-    with pytest.raises(GridlensError, match="began with other values of model\\."):
+    with pytest.raises(GridlensError, match="was started with other values of model\\."):
         Parts(tmp_path / "out.parts", {**IDENTITY, "model": "c"}, resume=True)
     with pytest.raises(GridlensError, match="other values of cutouts, model\\."):
         Parts(tmp_path / "out.parts", {"cutouts": "z", "model": "c"}, resume=True)
@@ -59,7 +59,7 @@ def test_damaged_and_cut_parts_are_made_anew(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "There is no space left"), (errno.EIO, "What is finished is kept in")]
+    ("number", "words"), [(errno.ENOSPC, "There is no space left"), (errno.EIO, "The finished parts are kept in")]
 )
 def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(tmp_path, monkeypatch, number, words):
     with Parts(tmp_path / "out.parts", IDENTITY, resume=False) as parts:

@@ -150,7 +150,7 @@ def test_a_folder_of_the_user_is_left_as_it_is(tmp_path, cutouts, model, options
     command = ["score", str(cutouts), "--model", str(model), "--out", str(out), *options]
     refused = CliRunner().invoke(main, command)
     assert refused.exit_code == 1
-    assert "is in the way" in refused.stderr
+    assert "already exists, but is not" in refused.stderr
     assert [path.name for path in own.iterdir()] == ["notes.txt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cutouts", "out.csv.parts"]
 
@@ -211,7 +211,7 @@ def test_an_output_is_complete_for_the_run_that_wrote_it(tmp_path, cutouts, mode
         score(write_cutouts(tmp_path / "others", seed=1), out, model, resume=True)
     assert out.read_bytes() == written
     out.write_bytes(written[:-1])
-    with pytest.raises(GridlensError, match="its content changed"):
+    with pytest.raises(GridlensError, match="its content has changed"):
         score(cutouts, out, model, resume=True)
     score(cutouts, out, model, overwrite=True)
     assert score(cutouts, out, model, resume=True) is None
@@ -238,7 +238,7 @@ def test_inputs_that_changed_within_their_size_and_time(tmp_path, cutouts, model
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_mtime_ns == before.st_mtime_ns
-    with pytest.raises(GridlensError, match=r"began with other values of cutouts\."):
+    with pytest.raises(GridlensError, match=r"was started with other values of cutouts\."):
         score(cutouts, out, model, resume=True)
     score(cutouts, out, model, overwrite=True)
 

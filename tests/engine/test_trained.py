@@ -99,7 +99,7 @@ def test_a_cutout_is_found_again_from_files_caches_and_memory(model, cutouts, tm
     folder = model.parent
     expected = {f"c{k}" for k in range(40)}
     measure_files(open_source(folder / "all.npz"), tmp_path / "all.parquet", n_jobs=1)
-    said = "40 of 60 cutouts are among those that the model was fitted or calibrated on"
+    said = "40 of 60 cutouts were used to fit or calibrate the model"
     for source in (folder / "all.npz", tmp_path / "all.parquet"):
         with pytest.warns(UserWarning, match=said):
             table = gridlens.score(source, model=model, n_jobs=1)
@@ -151,7 +151,7 @@ def test_the_pair_of_train_and_evaluate_on_the_same_rows_is_refused(model, tmp_p
     result = evaluated(folder / "first.npz", folder / "labels.csv", "--model", model, "--out", tmp_path / "report")
     assert result.exit_code == 1
     message = result.stderr.splitlines()[-1]
-    assert message.startswith("Error: The truth table must name cutouts that the model has not learned from. Got 40")
+    assert message.startswith("Error: The truth table must contain cutouts on which the model was not trained. Got 40")
     assert not (tmp_path / "report" / "index.html").exists()
 
 
@@ -160,7 +160,7 @@ def test_an_evaluation_leaves_out_what_the_model_has_learned_from(model, tmp_pat
     folder = model.parent
     result = evaluated(folder / "all.npz", folder / "truth.csv", "--model", model, "--out", tmp_path / "report")
     assert result.exit_code == 0, result.stderr
-    note = "40 of 60 cutouts are left out, because the model was fitted or calibrated on them"
+    note = "40 of 60 cutouts are omitted, because the model was fitted or calibrated on them"
     assert note in result.stderr
     # The same from a table, in which the flags are.
     with pytest.warns(UserWarning, match="40 of 60"):
@@ -176,5 +176,5 @@ def test_an_evaluation_leaves_out_what_the_model_has_learned_from(model, tmp_pat
     # In the tables of other programs the column may mean anything.
     foreign = other.assign(flags=int(CutoutFlag.TRAINED))
     assert len(evaluate_scores(foreign, folder / "truth.csv", n_boot=10).rows) == 60
-    with pytest.raises(GridlensError, match="Got 40, all of which"):
+    with pytest.raises(GridlensError, match="Got 40 cutouts, all of which"):
         evaluate_scores(table, pd.read_csv(folder / "labels.csv"), n_boot=10)

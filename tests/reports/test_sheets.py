@@ -122,7 +122,7 @@ def test_the_command_writes_a_page(scored, tmp_path, monkeypatch):
         assert words in text
     again = run("explain", scored / "scores.csv", "--out", out)
     assert again.exit_code == 1
-    assert "exists. Name another, or replace it with --overwrite" in again.stderr
+    assert "exists. Use another output, or replace it with --overwrite" in again.stderr
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
