@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from gridlens._ids import as_ids
+from gridlens._table_columns import CONTEXT_PREFIX
 from gridlens._tables import some_names
 from gridlens.errors import GridlensError
 
-__all__ = ["binary_values", "check_columns", "check_label_column", "rows_by_id"]
+__all__ = ["binary_values", "check_columns", "check_label_column", "check_no_context", "rows_by_id"]
 
 _WORDS = {"true": "1", "yes": "1", "false": "0", "no": "0"}
 _BLANK = ("", "nan", "none", "<na>")
@@ -39,6 +40,23 @@ def check_columns(table: pd.DataFrame, names: Sequence[str], what: str, why: str
             f"The {what} must have the column{'s' * (len(names) > 1)} {wanted}. Got "
             f"{', '.join(map(str, table.columns[:8])) or 'no column'} instead; rename its columns."
             f"{' ' * bool(why)}{why}"
+        )
+
+
+def check_no_context(table: pd.DataFrame, what: str) -> None:
+    """Raise GridlensError if a table that training reads has columns of catalogue context.
+
+    Parameters
+    ----------
+    table : DataFrame
+    what : str
+        Name of the table for the message, such as "table of labels".
+    """
+    context = [str(name) for name in table if str(name).startswith(CONTEXT_PREFIX)]
+    if context:
+        raise GridlensError(
+            f"The {what} must not have columns of catalogue context, which a model may not learn from. Got "
+            f"{some_names(context)} instead; remove the columns that begin with {CONTEXT_PREFIX}."
         )
 
 

@@ -32,6 +32,7 @@ _SIMPLE = "brightness and richness"
 _CONTROLS = {
     _SIMPLE: ("bcg_mag_r", "richness"),
     "metadata": ("bcg_mag_r", "richness", "redshift", "seeing", "depth", "log_xray_luminosity", "velocity_dispersion"),
+    "catalogue context": ("context_theta_e_p50", "context_p_theta_e_gt_10", "context_n_known"),
 }
 _MATCHED = ("richness", "bcg_mag_r")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gridlens._files import atomic_path
+from gridlens._table_columns import CONTEXT_PREFIX
 from gridlens.errors import GridlensError
 from gridlens.features._contract import CONTRACT_VERSION, FEATURE_NAMES
 from gridlens.features._measured import Measured
@@ -207,6 +208,12 @@ class FeatureCache:
             raise GridlensError(
                 f"The feature cache {self.path} was measured under contract version {found[:20]}, but this gridlens "
                 f"has {CONTRACT_VERSION}. Measure the cutouts again with `gridlens features`."
+            )
+        context = [name for name in schema.names if name.startswith(CONTEXT_PREFIX)]
+        if context:
+            raise GridlensError(
+                f"The feature cache {self.path} must not have columns of catalogue context, which no model may see. "
+                f"Got {', '.join(context[:3])} instead; remove the columns that begin with {CONTEXT_PREFIX}."
             )
         expected = measured_schema("")
         wrong = [

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens._groups import group_of_each
-from gridlens._labels import binary_values, rows_by_id
+from gridlens._labels import binary_values, check_no_context, rows_by_id
 from gridlens._tables import read_table, some_names
 from gridlens.engine._output import kept_parts
 from gridlens.errors import GridlensError
@@ -98,6 +98,7 @@ def read_pool_table(labels: str | os.PathLike[str] | pd.DataFrame | None, groups
         return PoolTable()
     what = "table of labels" if isinstance(labels, pd.DataFrame) else f"table of labels {labels}"
     table = labels if isinstance(labels, pd.DataFrame) else read_table(labels, text=() if groups is None else (groups,))
+    check_no_context(table, what)
     rows, _ = rows_by_id(table, what)
     if groups is not None and groups not in rows:
         raise GridlensError(f"The 'groups' parameter must name a column of the {what}. Got {groups!r} instead.")

@@ -16,6 +16,7 @@ from gridlens.errors import GridlensError
 from gridlens.features import Measured
 from gridlens.features._measured_table import measured_from_table
 from gridlens.sources import CacheSource, Partition, Source
+from gridlens.training._context import ListedLenses, check_split
 from gridlens.training._examples import Examples
 from gridlens.training._kept import KeptRows, read_pixels
 from gridlens.training._labels import Labels
@@ -93,6 +94,7 @@ def gather(
         A labelled cutout occurs more than once, no label belongs to a cutout, or the cutouts differ in size.
     """
     learn, calibrate = KeptRows(folder, "learn"), KeptRows(folder, "calibrate")
+    listed = ListedLenses()
     seen: set[str] = set()
     without: list[str] = []
     rejected: list[str] = []
@@ -107,6 +109,7 @@ def gather(
             used |= np.array([name not in known.left_out for name in names], dtype=bool)
         rejected += measured.ids[used & measured.rejected].tolist()
         chosen = np.flatnonzero(used & ~measured.rejected)
+        chosen = chosen[listed.without(measured[chosen], known.negative(places[chosen]))]
         held = places[chosen] >= 0
         held[held] = known.calibration[places[chosen][held]]
         visible = measured[chosen].with_metadata(metadata)
@@ -114,7 +117,9 @@ def gather(
         calibrate.add(visible[held], places[chosen[held]])
         if len(chosen):
             partitions.append(partition)
-    notes = _notes(known, seen, without, rejected)
+    notes = _notes(known, seen, without, rejected) + listed.notes
+    if len(learn.store) and len(calibrate.store):
+        check_split(learn.store.measured(), calibrate.store.measured())
     if pixels is not None:
         read_pixels(pixels, partitions, (learn, calibrate))
     held_rows = _examples(calibrate, known, "to calibrate on") if len(calibrate.store) else None

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gridlens._groups import group_of_each
-from gridlens._labels import binary_values, check_columns, check_label_column, rows_by_id
+from gridlens._labels import binary_values, check_columns, check_label_column, check_no_context, rows_by_id
 from gridlens._tables import read_table
 from gridlens.errors import GridlensError
 
@@ -63,6 +63,13 @@ class Labels(NamedTuple):
         group[absent] = self.group.max() + 1 + np.arange(int(absent.sum()))
         return np.where(absent, 0, self.label[places]), group, ~absent & self.vetted[places]
 
+    def negative(self, places: np.ndarray) -> np.ndarray:
+        """Return where positions are of a non-lens: a row of a clean label of 0, not an unlabelled one."""
+        if not len(self.row):
+            return np.zeros(len(places), dtype=bool)
+        clean = self.vetted[places] | self.calibration[places] if self.unlabelled else np.ones(len(places), dtype=bool)
+        return (places >= 0) & clean & (self.label[places] == 0)
+
 
 def read_labels(
     labels: str | os.PathLike[str] | pd.DataFrame, *, positive_unlabelled: bool = False, groups: str | None = None
@@ -94,6 +101,7 @@ def read_labels(
     what, table = "table of labels", labels
     if not isinstance(table, pd.DataFrame):
         what, table = f"{what} {labels}", read_table(table, text=() if groups is None else (groups,))
+    check_no_context(table, what)
     if not positive_unlabelled:
         check_label_column(table, what, "; positive_unlabelled=True learns from it.")
     elif "label" not in table and not any(name in table for name in _KNOWN):

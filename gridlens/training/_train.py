@@ -37,6 +37,7 @@ from gridlens.training._checks import (
     check_unseen,
     check_with_grades,
 )
+from gridlens.training._context import ListedLenses
 from gridlens.training._examples import TrainingSet, fit
 from gridlens.training._graded import GradedTraining, graded_training
 from gridlens.training._injected_rows import read_pool_table
@@ -272,10 +273,11 @@ def train(
                 measured_partitions, stack, resume=resume, overwrite=overwrite, progress=advance, **workers
             )
             # The pool comes first, so that a pool that is too small is refused before hours of work.
-            negatives = None
+            negatives, listed = None, ListedLenses()
             if unlabelled is not None:
                 rows = measured(unlabelled, parts_folder(f"{bundle}.pool"))
-                negatives = usable_pool(part.with_metadata(settings.metadata) for part in without_labelled(rows, known))
+                unknown = listed.pool(without_labelled(rows, known))
+                negatives = usable_pool(part.with_metadata(settings.metadata) for part in unknown)
             if injecting is not None and data is not None:
                 pooled = measure_pool(
                     stack,
@@ -306,6 +308,7 @@ def train(
             check_unseen(settings.members, taught)
         if grading is not None and data is not None:
             taught = grading.training_set(kept, data, n_jobs=n_jobs, verbose=verbose)
+        taught.notes.extend(listed.notes)
         detector = LensDetector(
             settings.members,
             settings.metadata,

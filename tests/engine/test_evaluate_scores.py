@@ -71,6 +71,15 @@ def test_numbers_are_those_of_evaluate(tables):
     )
 
 
+def test_context_is_a_control(tables):
+    scores, truth = tables
+    scores["context_theta_e_p50"] = np.random.default_rng(3).uniform(1, 20, 480)
+    scores["context_n_known"] = 0
+    found = evaluate_scores(scores, truth, **DRAWS)
+    assert "The control of catalogue context sees context_theta_e_p50, context_n_known." in found.notes
+    assert "catalogue context" in found.evaluation.controls
+
+
 def test_rows_are_those_of_the_truth_with_score_and_label(tables):
     scores, truth = tables
     scores.loc[2, "score"] = np.nan

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gridlens._table_columns import CONTEXT_PREFIX
 from gridlens._table_source import UNNAMED_INDEX, Rank
 from gridlens.cutouts._conventions import METADATA_NAMES
 from gridlens.errors import GridlensError
@@ -152,6 +153,11 @@ def choose_columns(
         if name not in _ALIASES:
             raise GridlensError(
                 f"The 'columns' parameter must name columns among {', '.join(_ALIASES)}. Got {name!r} instead."
+            )
+        if str(wanted).startswith(CONTEXT_PREFIX):
+            raise GridlensError(
+                f"The 'columns' parameter must not name columns of catalogue context, which no model may see. Got "
+                f"{wanted!r} instead; name a column of the catalogue of clusters."
             )
         column = next((column for column in columns if str(column) == str(wanted)), plain.get(_plain(wanted)))
         if column is None:
