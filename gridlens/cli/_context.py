@@ -1,5 +1,6 @@
 """`gridlens context`: known lenses and expected Einstein radii beside each candidate."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,11 +41,15 @@ def context(scores: str, out: str, catalogs: tuple[str, ...], clusters: str | No
     """
     from gridlens._tables import check_writable, read_table, write_table
     from gridlens.context import add_context
+    from gridlens.engine._record import recorded_options, write_record
 
     check_writable(out)
     table = read_table(scores)
     found = add_context(table, catalogs=_read_lists(catalogs), clusters=_clusters(clusters))
     write_table(found, out)
+    if options := recorded_options(Path(scores)):
+        # `gridlens explain` finds the cutouts of the new table as those of the old one.
+        write_record(Path(out), {}, options)
     _tell(found, out)
 
 

@@ -141,11 +141,12 @@ def _cutout_sheet(
     _write_sheet(_explainer(model, jobs), cutout, out, prevalence)
 
 
-def _write_sheet(explainer: Any, cutout: Any, out: str, prevalence: float) -> None:
+def _write_sheet(explainer: Any, cutout: Any, out: str, prevalence: float, explanation: Any = None) -> None:
     from gridlens._files import writable_folder
     from gridlens.reports import write_candidate_sheet
 
-    for path in write_candidate_sheet(explainer, cutout, writable_folder(Path(out)), prevalence=prevalence):
+    folder = writable_folder(Path(out))
+    for path in write_candidate_sheet(explainer, cutout, folder, prevalence=prevalence, explanation=explanation):
         click.echo(path)
 
 
@@ -172,7 +173,8 @@ def _row_sheet(
             say(note)
         if not found.cutouts:
             raise GridlensError(f"There are no pixels of {name} to draw. Name the cutouts that were scored.")
-        _write_sheet(explainer, found.cutouts[0], out, found.prevalence if prevalence is None else prevalence)
+        prevalence = found.prevalence if prevalence is None else prevalence
+        _write_sheet(explainer, found.cutouts[0], out, prevalence, found.explanation)
 
 
 def _past(scores: str, model: str | None, stated: dict[str, Any]) -> tuple[str, Any]:

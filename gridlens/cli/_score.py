@@ -55,6 +55,12 @@ _ON_TERMINAL = 20
     metavar="A,B",
     help="Columns of the catalogue to add to the table, behind all others, as the catalogue has them.",
 )
+@click.option(
+    "--context",
+    is_flag=True,
+    help="Add known lenses and, from the --catalog, expected Einstein radii, in columns that begin with context_. It "
+    "changes no score; see `gridlens context`.",
+)
 @image_options
 @click.option(
     "--model",
@@ -108,6 +114,7 @@ def score(
     recalibrate: tuple[str, ...],
     target: str,
     keep_columns: list[str],
+    context: bool,
     engine: str,
     scheduler: str | None,
     jobs: int,
@@ -185,7 +192,7 @@ def score(
         if ranking is None:
             tell_complete(str(out))
             return
-        batches = best.passing(ranking.batches)
+        batches = best.passing(_with_context(ranking.batches, options) if context else ranking.batches)
         if out is not None:
             write_batches(batches, out, ranking.attrs, quote_formulas=quote_formulas)
         else:
@@ -229,6 +236,23 @@ def _show(table: Any, ranking: Any, out: str | None, quote_formulas: bool) -> No
             f"These are the best {len(table)} of {ranking.rows} rows. Write all of them with --out FILE, or show more "
             "with --top."
         )
+
+
+def _with_context(batches: Iterable[Any], options: dict[str, Any]) -> Iterator[Any]:
+    """Yield batches with their catalogue context, from the bundled list and the clusters of a catalogue."""
+    import warnings
+
+    from gridlens.context import add_context
+    from gridlens.cutouts import read_catalog
+
+    clusters = None
+    if options["catalog"] is not None:
+        # Its warnings were shown when the cutouts were read.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            clusters = read_catalog(options["catalog"], columns=options["columns"])
+    for batch in batches:
+        yield add_context(batch, clusters=clusters)
 
 
 class _Best:

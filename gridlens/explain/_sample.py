@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 from gridlens._cells import decoded_cells
 from gridlens._file_names import existing_paths, joined_paths
 from gridlens._ids import as_id, as_ids
+from gridlens._table_columns import CONTEXT_PREFIX
 from gridlens._tables import read_table
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts._conventions import PathsLike
@@ -239,8 +241,13 @@ def _best(table: pd.DataFrame, top: int) -> pd.DataFrame:
 
 
 def _digest(best: pd.DataFrame) -> str:
-    shown = [best[name].tolist() for name in ("id", "path", "score", "prevalence") if name in best]
+    shown = [best[name].tolist() for name in ("id", "path", "score", "prevalence", *_context(best)) if name in best]
     return hashlib.sha256(repr(shown).encode()).hexdigest()
+
+
+def _context(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a table that hold catalogue context."""
+    return [name for name in table if str(name).startswith(CONTEXT_PREFIX)]
 
 
 def _sample(explainer: Explainer, best: pd.DataFrame, folders: Sequence[str], parts: Parts, n_sheets: int) -> Sample:
@@ -265,6 +272,9 @@ def _sample(explainer: Explainer, best: pd.DataFrame, folders: Sequence[str], pa
     order = np.argsort(rows, kind="stable")
     explanation = Explanation.concatenate(explained).take(order)
     numbers = np.array(rows)[order]
+    if context := _context(best):
+        shown = best.loc[numbers, context].set_index(explanation.table.index)
+        explanation = replace(explanation, table=explanation.table.join(shown))
     usable = np.isfinite(explanation.log_odds)
     sheets = {i: kept[row] for i, row in enumerate(numbers.tolist()) if row in kept and usable[i]}
     prevalence = float(best["prevalence"][0]) if "prevalence" in best else 1e-3

@@ -74,13 +74,18 @@ def draw_candidate_sheet(
 
 
 def write_candidate_sheet(
-    explainer: Explainer, cutout: CutoutSet, folder: str | os.PathLike[str], *, prevalence: float = 1e-3
+    explainer: Explainer,
+    cutout: CutoutSet,
+    folder: str | os.PathLike[str],
+    *,
+    prevalence: float = 1e-3,
+    explanation: Explanation | None = None,
 ) -> tuple[Path, Path]:
     """Write the candidate sheet of one cutout as a picture of 300 dpi, NAME.png, and as a page, NAME.html.
 
     Parameters
     ----------
-    explainer, cutout, prevalence
+    explainer, cutout, prevalence, explanation
         As for `draw_candidate_sheet`.
     folder : str or path
         An existing folder. Characters that file names cannot hold become "_", a long name is cut, and digits of the
@@ -96,7 +101,7 @@ def write_candidate_sheet(
         As for `draw_candidate_sheet`; jinja2 is missing, or the folder cannot be written.
     """
     check_libraries()
-    found = _explained(explainer, cutout, None)
+    found = _explained(explainer, cutout, explanation)
     values = sheet_values(explainer.detector, cutout, found, 0, prevalence)
     stem = file_stem(values.id)
     picture, page = Path(folder) / f"{stem}.png", Path(folder) / f"{stem}.html"

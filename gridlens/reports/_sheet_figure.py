@@ -65,6 +65,7 @@ def _heading(values: SheetValues, room: float) -> list[tuple[str, float, str]]:
         (values.position or "Position unknown", 8.0, "normal"),
         (f"{values.line[0].upper()}{values.line[1:]}", 8.5, "normal"),
         (wrapped(values.why, room, 9.5), 9.5, "normal"),
+        *([(wrapped(values.context, room, 8.0), 8.0, "normal")] if values.context else []),
     ]
 
 

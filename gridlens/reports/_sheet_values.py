@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logit
@@ -16,7 +16,7 @@ from gridlens.explain import Explanation, because, by_group, strongest_terms
 from gridlens.explain._terms import Term
 from gridlens.stacking._stack import member_log_odds
 
-__all__ = ["Bar", "SheetValues", "position_words", "score_words", "sheet_values"]
+__all__ = ["Bar", "SheetValues", "context_words", "position_words", "score_words", "sheet_values"]
 
 _POSITION = "position"
 _BEGIN, _END = "before the image is seen", "sum: log-odds of the stack"
@@ -53,6 +53,8 @@ class SheetValues(NamedTuple):
     prevalence: str
     why: str
     message: str
+    context: str
+    """the known lens and the expected Einstein radius, where the table of scores has them"""
     in_favour: str
     """how many members are in favour"""
     terms: list[Bar]
@@ -98,11 +100,39 @@ def sheet_values(
         prevalence=f"{prevalence:g}",
         why=because(explanation, row),
         message=str(line["message"]),
+        context=context_words(line),
         in_favour=f"{favour} of {len(members)} members {'is' if favour == 1 else 'are'} in favour",
         terms=_waterfall(explanation, row),
         members=members,
         groups=_groups(explanation, row),
     )
+
+
+def context_words(line: Mapping[str, Any]) -> str:
+    """Return the catalogue context of a row in a sentence or two, "" where the table has none."""
+    words = []
+    name = line.get("context_known_lens")
+    if isinstance(name, str) and name:
+        sep, chance = float(line["context_known_sep"]), float(line["context_known_chance"])
+        kind, grade = line["context_known_type"], line["context_known_grade"]
+        words.append(
+            f"Known lens {name} ({kind}, {grade}) at {sep:.1f} arcsec; probability of a chance match {chance:.2g}."
+        )
+    elif name is not None:
+        words.append("No known lens.")
+    low, median, high = (float(line.get(f"context_theta_e_p{k}", np.nan)) for k in (16, 50, 84))
+    if np.isfinite(median):
+        large, proxy = float(line["context_p_theta_e_gt_10"]), _proxy_words(line["context_proxy"])
+        words.append(
+            f"Expected Einstein radius {median:.1f} arcsec [{low:.1f}, {high:.1f}] from the {proxy}; "
+            f"probability of more than 10 arcsec {large:.2g}."
+        )
+    return " ".join(words)
+
+
+def _proxy_words(proxy: Any) -> str:
+    """Return the name of a mass proxy as a reader has it: log_xray_luminosity is an X-ray luminosity."""
+    return str(proxy).removeprefix("log_").replace("xray", "X-ray").replace("_", " ")
 
 
 def score_words(score: float) -> str:

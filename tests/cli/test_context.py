@@ -1,12 +1,15 @@
 """`gridlens context`."""
 
 import socket
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from gridlens.cli import main
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "cutouts"
 
 
 @pytest.fixture
@@ -63,6 +66,27 @@ def test_clusters_and_own_lenses(scores, tmp_path):
     assert found["context_theta_e_p50"].notna().sum() == 1
     assert "1 rows of" in done.stderr
     assert "no mass proxy" in found.loc["Abell1703", "context_note"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_sockets")
+def test_scores_and_sheets_have_the_context(tmp_path):
+    files = sorted(EXAMPLES.glob("J014656-092952_?.fits"))
+    (tmp_path / "clusters.csv").write_text("name,z,M200\nJ014656-092952,0.447,14.8\n")
+    out = tmp_path / "scores.parquet"
+    arguments = ["score", *map(str, files), "--context", "--catalog", str(tmp_path / "clusters.csv"), "--out", str(out)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    row = pd.read_parquet(out).iloc[0]
+    assert row["context_known_lens"] == "SDSS J0146-0929"
+    assert row["context_proxy"] == "log_mass"
+    # The record goes with the table, so that its cutouts are found.
+    assert run(out, "--out", tmp_path / "context.parquet").exit_code == 0
+    arguments = ["explain", str(tmp_path / "context.parquet"), "--id", "J014656-092952", "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "J014656-092952.html").read_text()
+    assert "Known lens SDSS J0146-0929 (cluster, confident) at 0.6 arcsec" in page
 
 
 def test_failures(scores, tmp_path):
