@@ -148,6 +148,7 @@ class _Routes:
         if len(names) > _MOST_THUMBNAILS:
             raise HTTPException(422, f"At most {_MOST_THUMBNAILS} thumbnails are sent at once. Got {len(names)} ids.")
         size = _number(request, "size", 96, _SMALLEST, _LARGEST)
+        self._triage.table.rows_of(names)
         parts = []
         for name in names:
             try:
@@ -164,6 +165,8 @@ class _Routes:
         name = self._known(as_id(given.get("object_id")))
         blind = self._triage.is_blind(grader, name) and given.get("blind", True) is not False
         grade_id = await self._triage.save(grading.add_grade, grader, {**given, "object_id": name}, blind)
+        # The reasons for the score may be asked for next.
+        self._triage.measuring.start()
         return JSONResponse({"grade_id": grade_id})
 
     async def undo(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ import pandas as pd
 
 from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
-from gridlens.triage._scores import ScoreTable
+from gridlens.triage._scores import ScoreTable, release_memory
 from gridlens.triage._views import pixel_sha256
 
 if TYPE_CHECKING:
@@ -127,6 +128,10 @@ class CutoutReader:
         from gridlens._file_names import existing_paths
 
         files = existing_paths(paths[name], self._past.folders) if paths[name] else []
+        gone = next((file for file in files if not os.path.exists(file)), None)
+        if gone is not None and not self._has_other_files:
+            # A file of many cutouts may hold any id, and would be searched for each that is lost.
+            raise GridlensError(f"The cutout of {name} cannot be read: there is no {gone!r}. Name where it is now.")
         missing, left = "", set(wanted)
         for partition in selection.find(left, files):
             for batch in selection.read(partition):
@@ -141,9 +146,16 @@ class CutoutReader:
                         self._keep(one, cutouts[[k]])
             if not left:
                 break
+        if len(wanted) > 1:
+            release_memory()
         if name in left:
             where = f" in {paths[name]}" if paths[name] else ""
             raise GridlensError(f"The cutout of {name} cannot be read{where}. {missing or 'It is no longer there.'}")
+
+    @property
+    def _has_other_files(self) -> bool:
+        """Whether cutouts may be elsewhere than the table says: in files that are named, or in survey images."""
+        return self._stated.get("source") is not None or "images" in self._past.with_stated(self._stated)
 
     def _keep(self, name: str, cutout: CutoutSet) -> None:
         self._kept[name] = cutout, pixel_sha256(cutout.pixels[0])

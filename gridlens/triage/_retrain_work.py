@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 from gridlens._files import atomic_path
 from gridlens.errors import GridlensError
+from gridlens.triage._retraining import BUNDLE, JOB, RESULT, SCORES, STATUS
 
-__all__ = ["BUNDLE", "JOB", "RESULT", "SCORES", "STATUS"]
-
-JOB, STATUS, RESULT, BUNDLE, SCORES = "job.json", "status.json", "result.json", "model", "scores.parquet"
-"""names of the files of a job"""
+__all__ = ["main"]
 
 
 def main(folder: Path) -> None:
@@ -101,7 +100,14 @@ def _write(path: Path, values: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(values), encoding="utf-8")
 
 
+def _print_warning(message: Any, category: type[Warning], *_: Any) -> None:
+    """Write a warning of gridlens to the log, without the place in the code."""
+    if issubclass(category, UserWarning):
+        print(f"Warning: {message}", flush=True)
+
+
 if __name__ == "__main__":
+    warnings.showwarning = _print_warning  # type: ignore[assignment]
     try:
         main(Path(sys.argv[1]))
     except (GridlensError, ValueError) as exc:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from gridlens._files import writable_folder
-from gridlens.triage._retrain_work import BUNDLE, JOB, RESULT, SCORES, STATUS
 
-__all__ = ["Retraining"]
+__all__ = ["BUNDLE", "JOB", "RESULT", "SCORES", "STATUS", "Retraining"]
+
+JOB, STATUS, RESULT, BUNDLE, SCORES = "job.json", "status.json", "result.json", "model", "scores.parquet"
+"""names of the files of a training"""
 
 _LINES = 200
 _BYTES = 65_536

@@ -56,6 +56,8 @@ class ScoreTable:
         self._paths = kept.column(1).cast(pa.string()) if kept.num_columns > 1 else None
         del kept
         self._check_ids()
+        # Of rows that were asked for; few of a large table are.
+        self._rows: dict[str, int] = {}
         release_memory()
 
     @property
@@ -91,9 +93,13 @@ class ScoreTable:
 
     def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
         """Return the numbers of the rows of those ids that are in the table."""
-        wanted = pa.array(list(ids), pa.string())
-        rows = pc.index_in(wanted, value_set=self._ids).to_pylist()
-        return {name: row for name, row in zip(ids, rows, strict=True) if row is not None}
+        unknown = [name for name in ids if name not in self._rows]
+        if unknown:
+            # Asked the other way round, arrow would make an index of all ids.
+            places = pc.index_in(self._ids, value_set=pa.array(unknown, pa.string()))
+            rows = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))
+            self._rows |= {unknown[k]: int(row) for k, row in zip(places.take(rows).to_pylist(), rows, strict=True)}
+        return {name: self._rows[name] for name in ids if name in self._rows}
 
     def places(self, ids: Sequence[str]) -> pd.DataFrame:
         """Return `id` and `path` ("" where unknown) of those ids that are in the table."""
@@ -124,6 +130,7 @@ class ScoreTable:
             if not wanted:
                 break
             first += len(batch)
+        release_memory()
         return found
 
     def best(self, n: int) -> list[str]:
