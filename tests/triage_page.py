@@ -7,11 +7,6 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import pytest
-
-pytest.importorskip("starlette")
-pytest.importorskip("uvicorn")
-
 
 with warnings.catch_warnings():
     # Older versions of starlette know httpx alone, newer ones prefer its successor.

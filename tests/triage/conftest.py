@@ -1,18 +1,20 @@
 """A folder with a table of scores and its cutouts, and a page that shows them."""
 
+import importlib.util
+
 import pytest
 
-pytest.importorskip("starlette")
-pytest.importorskip("uvicorn")
-
-from triage_page import N, opened, pixels_of, table_of
-
-from gridlens.cutouts import CutoutSet, write_npz
-from gridlens.triage._measuring import Measuring
+if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn", "httpx")):
+    # The page is an extra, and most of its tests import it.
+    collect_ignore_glob = ["test_*.py"]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
+    from triage_page import N, pixels_of, table_of
+
+    from gridlens.cutouts import CutoutSet, write_npz
+
     monkeypatch.chdir(tmp_path)
     table = table_of(N)
     table.to_parquet("scores.parquet")
@@ -22,6 +24,8 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def page(folder):
+    from triage_page import opened
+
     with opened() as browser:
         yield browser("ada")
 
@@ -29,6 +33,7 @@ def page(folder):
 @pytest.fixture(autouse=True)
 def without_a_process(monkeypatch, request):
     """Measure in this process, which takes milliseconds where a new one takes seconds."""
+    from gridlens.triage._measuring import Measuring
 
     async def here(self, function, *values):
         return function(*values)
