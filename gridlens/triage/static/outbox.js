@@ -7,7 +7,7 @@
 
 const AGAIN = new Set([401, 408, 423, 425, 429]);
 const FIRST_WAIT = 400; // ms
-const LONGEST_WAIT = 8000; // ms
+const LONGEST_WAIT = 4000; // ms
 
 /** Return a random UUID, without crypto.randomUUID, which pages from other hosts lack. */
 export function newId() {
