@@ -69,7 +69,7 @@ def check_label_column(table: pd.DataFrame, what: str, why: str) -> None:
     what : str
         Name of the table for the message, such as "truth table".
     why : str
-        Text after "Got 's' instead, which tells which rows were labelled" if the table has such a column.
+        Text after "Got 's' instead, which says which rows were labelled" if the table has such a column.
     """
     labelled = [name for name in _LABELLED if name in table]
     if "label" not in table and labelled:

@@ -43,7 +43,7 @@ def progress_bar(description: str, total: int | None, *, visible: bool = True) -
 
 
 class Meter:
-    """Count finished work, and estimate its rate and the remaining time.
+    """Counter of finished work, with its rate and the remaining time.
 
     The rate is measured from the first result on. It excludes the start of the workers and results of an earlier run,
     which are the first result of a resumed run. It is unknown until the time of the first result has passed once more,
@@ -71,12 +71,12 @@ class Meter:
 
     @property
     def name(self) -> str:
-        """Return the name of the stage, with its step."""
+        """Name of the stage, with its step."""
         return f"{self.description} {self.step}".rstrip()
 
     @property
     def rate(self) -> float | None:
-        """Return the amount finished per second; None if it is unknown."""
+        """Amount finished per second; None if it is unknown."""
         if self._first is None:
             return None
         begun, before = self._first
@@ -87,7 +87,7 @@ class Meter:
 
     @property
     def left(self) -> float | None:
-        """Return the remaining time in s; None if it is unknown."""
+        """Remaining time in s; None if it is unknown."""
         rate = self.rate
         return None if rate is None or self.total is None else max(0, self.total - self.done) / rate
 

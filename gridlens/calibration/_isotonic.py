@@ -20,7 +20,7 @@ __all__ = ["IsotonicCalibrator"]
 
 
 class IsotonicCalibrator(BaseEstimator):
-    """Turn scores into probabilities by isotonic regression on clean labels.
+    """Calibrator that turns scores into probabilities by isotonic regression on clean labels.
 
     The regression (pool adjacent violators) finds steps of equal probability, with k positives among m rows each. Class
     weights would destroy the calibration; sample weights of rows that were selected with unequal probabilities restore

@@ -119,7 +119,7 @@ def even_log_odds(p: np.ndarray, prevalence: float) -> np.ndarray:
 
 
 class OddsMap(NamedTuple):
-    """A strictly increasing map of log-odds at even prevalence."""
+    """Strictly increasing map of log-odds at even prevalence."""
 
     at: np.ndarray
     """(k,): increasing log-odds"""

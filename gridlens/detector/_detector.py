@@ -41,7 +41,7 @@ __all__ = ["LensDetector"]
 
 
 class LensDetector(SavedDetector, RecalibratedDetector, ClassifierMixin, BaseEstimator):
-    """Rank cutouts of galaxy clusters by the probability that they hold a strong lens.
+    """Classifier that ranks cutouts of galaxy clusters by the probability of a strong lens.
 
     Features are extracted, members are fitted to them, a stack combines the members, and an isotonic regression on
     clean labels turns the score of the stack into a probability. The prevalence is not learned; it is given when

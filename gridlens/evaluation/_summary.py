@@ -128,7 +128,7 @@ def _of_lists(sample: Sample, lengths: list[int], prevalence: float | None) -> d
 
 
 def _short(share: float) -> str:
-    """1e-3 for 0.001, 0.25 for 0.25."""
+    """Format a fraction, 0.001 as "1e-3" and 0.25 as "0.25"."""
     if share >= 0.1:
         return f"{share:g}"
     mantissa, exponent = f"{share:e}".split("e")

@@ -30,7 +30,7 @@ _Task = tuple[int, np.ndarray, np.ndarray]
 
 
 class MemberStack(BaseEstimator):
-    """Fit members to the same rows and weight them by their performance on rows that they were not fitted to.
+    """Stack of members that are fitted to the same rows and weighted by their performance on held-out rows.
 
     With a single member, the log-odds of the stack are those of the member.
 
