@@ -149,5 +149,5 @@ def test_images_out_of_range():
         render_sources(LENS, CLUMPS, (4, 4), 0.0)
     with pytest.raises(ValueError, match=r"'supersampling' parameter must be 1 or more, or None\. Got 0"):
         render_sources(LENS, CLUMPS, (4, 4), 0.3, supersampling=0)
-    with pytest.raises(ValueError, match="equally many bands"):
+    with pytest.raises(ValueError, match="the same number of bands"):
         render_sources(LENS, [CLUMPS[0], SersicSource(0.0, 0.0, 0.3, 1.0, (1.0, 2.0))], (4, 4), 0.3)
