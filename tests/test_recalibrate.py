@@ -264,7 +264,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(run, arguments, code, said):
 
 def test_python_says_the_same(run):
     given = {"model": run / "model", "recalibrate": run / "pool.npz", "n_jobs": 1}
-    with pytest.raises(GridlensError, match="needs a declared prevalence"):
+    with pytest.raises(GridlensError, match="requires a declared prevalence"):
         score(run / "few.npz", prevalence="estimate", **given)
     with pytest.raises(GridlensError, match=r"'screen' parameter must be 1 for a recalibration\. Got 0\.1"):
         score(run / "few.npz", screen=0.1, **given)
