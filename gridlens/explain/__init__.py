@@ -1,10 +1,10 @@
-"""Why a cutout scored as it did: contributions of the features to the log-odds of the stack.
+"""Explanations of scores: contributions of the features to the log-odds of the stack.
 
-`Explainer` computes what each of the 315 features and each member adds, exactly; `by_group`, `by_feature` and
-`by_patch` add contributions up, and `strongest_terms` puts them into words. `importance` and `permutation_importance`
-say what a model depends on over many cutouts. `explain_table` explains the best rows of a table of scores.
-`Explanation.to_shap` hands contributions to the plots of the package shap; `gridlens.reports` draws candidate sheets
-and writes pages.
+`Explainer` computes the exact contribution of each of the 315 features and of each member. `by_group`, `by_feature` and
+`by_patch` sum contributions, and `strongest_terms` describes them in words. `importance` and `permutation_importance`
+show what a model depends on over many cutouts. `explain_table` explains the best rows of a score table.
+`Explanation.to_shap` converts contributions for the plots of the package shap; `gridlens.reports` draws candidate
+sheets and writes pages.
 """
 
 from gridlens.explain._aggregate import by_feature, by_group, by_patch

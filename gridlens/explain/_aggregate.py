@@ -20,7 +20,7 @@ from gridlens.features._shown import shown_value
 __all__ = ["POSITION", "by_feature", "by_group", "by_patch", "feature_columns", "feature_points", "group_columns"]
 
 POSITION = "position"
-"""name of the flags of position, which are constant over cutouts: a part of the sum, not a finding"""
+"""name of the position flags, which are constant over cutouts: part of the sum, but not informative"""
 
 
 def group_columns() -> dict[str, np.ndarray]:
@@ -30,7 +30,7 @@ def group_columns() -> dict[str, np.ndarray]:
 
 
 def feature_columns() -> dict[str, np.ndarray]:
-    """Return the columns of each feature in all patches, then of metadata; the flags of position are one feature."""
+    """Return the columns of each feature in all patches, then of metadata; the position flags are one feature."""
     width = len(PATCH_FEATURE_NAMES)
     columns: dict[str, list[int]] = {}
     for j, name in enumerate(PATCH_FEATURE_NAMES):
@@ -41,7 +41,7 @@ def feature_columns() -> dict[str, np.ndarray]:
 
 
 def by_group(explanation: Explanation) -> pd.DataFrame:
-    """Sum contributions by group of features.
+    """Sum contributions by feature group.
 
     The groups are intensity, colour, edges, geometry, arc shape, arc colour, position and metadata.
 
@@ -53,7 +53,7 @@ def by_group(explanation: Explanation) -> pd.DataFrame:
     -------
     DataFrame of n rows
         A column for each group, then one for each member in `bars`; the base and the sum of a row are its log-odds.
-        A row of NaN for a rejected cutout.
+        A rejected cutout has a row of NaN.
     """
     return _with_bars(explanation, group_columns())
 
@@ -69,13 +69,13 @@ def by_feature(explanation: Explanation) -> pd.DataFrame:
     -------
     DataFrame of n rows
         A column for each of the 25 features of a patch, for position and for the nine metadata, then one for each
-        member in `bars`; the base and the sum of a row are its log-odds. A row of NaN for a rejected cutout.
+        member in `bars`; the base and the sum of a row are its log-odds. A rejected cutout has a row of NaN.
     """
     return _with_bars(explanation, feature_columns())
 
 
 def by_patch(explanation: Explanation) -> pd.DataFrame:
-    """Sum contributions by patch, without those of metadata and of members in `bars`.
+    """Sum contributions by patch, excluding those of metadata and of members in `bars`.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ def by_patch(explanation: Explanation) -> pd.DataFrame:
     Returns
     -------
     DataFrame of n rows
-        The columns `patch0` to `patch8`, log-odds; a row of NaN for a rejected cutout. ``to_numpy().reshape(-1, 3, 3)``
-        is the grid as the cutout has it: row 0 is at y = 0, so draw it with ``origin="lower"``.
+        The columns `patch0` to `patch8`, log-odds; a rejected cutout has a row of NaN. ``to_numpy().reshape(-1, 3, 3)``
+        gives the grid of the cutout: row 0 is at y = 0, so draw it with ``origin="lower"``.
 
     Examples
     --------
@@ -100,23 +100,23 @@ def by_patch(explanation: Explanation) -> pd.DataFrame:
 
 
 def feature_points(explanation: Explanation, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what one feature adds in each patch of each cutout, beside its value there.
+    """Return the contributions of one feature in each patch of each cutout, with its values.
 
     Parameters
     ----------
     explanation : Explanation of n
         The n - r cutouts that are not rejected are used.
     name : str
-        A feature of a patch, or of the metadata.
+        A patch feature or a metadata feature.
 
     Returns
     -------
     contributions : ndarray of shape (m,), float64
-        Log-odds; m is 9 (n - r) for a feature of a patch, n - r for metadata.
+        Log-odds; m is 9 (n - r) for a patch feature, n - r for metadata.
     values : ndarray of shape (m,), float64
-        Of the feature, as `gridlens.features` shows it: `arc_snr` as a signal-to-noise ratio; NaN where unknown.
+        Values of the feature in display units: `arc_snr` as a signal-to-noise ratio; NaN if unknown.
     meaningful : ndarray of shape (m,), bool
-        False where the value is unknown, and for arc features in patches without an arc candidate.
+        False if the value is unknown, and for arc features in patches without an arc candidate.
 
     Raises
     ------

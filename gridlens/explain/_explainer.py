@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["TOLERANCE", "Explainer", "Explanation"]
 
 TOLERANCE = 1e-4
-"""how near base and contributions come to the stack's log-odds, or `Explainer` refuses"""
+"""largest difference between base plus contributions and the stack's log-odds that `Explainer` accepts"""
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Explanation:
     Attributes
     ----------
     features : ndarray of shape (n, 315), float32
-        What was explained; a row of NaN for a rejected cutout.
+        The explained features; a row of NaN for a rejected cutout.
     by_member : dict of str to ndarray of shape (n, 315), float64
-        What each feature adds through each member that offers contributions, times the member's weight.
+        Contribution of each feature through each member that provides contributions, times the member's weight.
     bars : dict of str to ndarray of shape (n,), float64
-        What each other member adds as a whole: its weight times its log-odds, over those of the prevalence of lenses
-        among the training rows.
+        Contribution of each other member as a whole: its weight times its log-odds, relative to the log-odds of the
+        prevalence of lenses in the training rows.
     base : float
-        Log-odds before anything is known.
+        Log-odds before the contributions.
     log_odds : ndarray of shape (n,), float64
-        Of the stack; NaN for a rejected cutout.
+        Log-odds of the stack; NaN for a rejected cutout.
     table : DataFrame of n rows
-        The rows of `LensDetector.score_rows`; for features without cutouts, `id`, the members' probabilities and
-        `arc_patch` alone.
+        The rows of `LensDetector.score_rows`; for features without cutouts, only `id`, the members' probabilities and
+        `arc_patch`.
     """
 
     features: np.ndarray
@@ -68,11 +68,11 @@ class Explanation:
 
     @property
     def values(self) -> np.ndarray:
-        """Contributions of each feature through all members, (n, 315)."""
+        """Sum of the contributions of each feature over all members, (n, 315)."""
         return sum(self.by_member.values(), np.zeros(self.features.shape))
 
     def take(self, rows: Any) -> Explanation:
-        """Return the explanation of some rows, which are numbers or a mask."""
+        """Return the explanation of rows selected by indices or a mask."""
         return Explanation(
             self.features[rows],
             {name: values[rows] for name, values in self.by_member.items()},
@@ -84,7 +84,7 @@ class Explanation:
 
     @staticmethod
     def concatenate(parts: Sequence[Explanation]) -> Explanation:
-        """Return one explanation of parts, at least one, that the same `Explainer` made."""
+        """Concatenate one or more explanations of the same `Explainer`."""
         first = parts[0]
         return Explanation(
             np.concatenate([part.features for part in parts]),
@@ -98,20 +98,20 @@ class Explanation:
     def to_shap(self) -> shap.Explanation:
         """Return the contributions as a `shap.Explanation`, for ``shap.plots.beeswarm``, ``waterfall`` and ``scatter``.
 
-        Rejected cutouts are left out. A member without contributions of features is one more feature, "member NAME":
-        its value is the probability that the member gave, its contribution the weighted log-odds of `bars`.
+        Rejected cutouts are omitted. A member without feature contributions is an additional feature, "member NAME":
+        its value is the member's probability, and its contribution is the weighted log-odds in `bars`.
 
         Returns
         -------
         shap.Explanation of shape (m, 315 + b)
             For m cutouts that are not rejected and b members in `bars`: `values` and `base_values` in log-odds, whose
-            sum is `log_odds`; `data`, the features, but with the S/N of arcs itself for its arcsinh, NaN where unknown;
-            `feature_names` such as "arc elongation [top left]", of which each is unique; `instance_names`, the ids.
+            sum is `log_odds`; `data`, the features, with the S/N of arcs instead of its arcsinh, NaN if unknown;
+            `feature_names` such as "arc elongation [top left]", which are unique; `instance_names`, the ids.
 
         Raises
         ------
         GridlensError
-            The package shap is missing: the extra ``explain`` has it.
+            The package shap is missing; it is in the extra ``explain``.
 
         Examples
         --------
@@ -129,17 +129,17 @@ class Explanation:
 
 
 class Explainer:
-    """Say why a detector scores as it does: contributions of the features, through the stack.
+    """Explainer of a detector's scores by contributions of the features through the stack.
 
-    A member that offers `contributions` (the built-in ones on features do, by exact Shapley values) has them multiplied
-    by its weight; any other member is one bar. Where the stack takes a member for certain and cuts its log-odds off,
-    its contributions shrink by one factor. Together with the base they add up to the stack's log-odds, from which the
-    calibration makes a probability; this is checked for every row.
+    The `contributions` of a member that provides them (built-in members on features do, as exact Shapley values) are
+    multiplied by its weight; any other member is one bar. If the stack clips a member's log-odds, its contributions are
+    reduced by a common factor. The base and the contributions add up to the stack's log-odds, which the calibration
+    converts to a probability; this is checked for every row.
 
     Parameters
     ----------
     detector : LensDetector
-        Fitted.
+        Fitted detector.
 
     Raises
     ------
@@ -148,10 +148,10 @@ class Explainer:
 
     Notes
     -----
-    Shapley values describe what the model made of the features, not what is true on the sky. Among features that carry
-    the same information, such as arc features of patches that show one arc, a contribution is divided depending on
-    which of them the trees happened to split on; sums over groups are more stable. See `permutation_importance` for
-    what the model loses without a group.
+    Shapley values describe how the model uses the features, not what is true on the sky. Between features with the same
+    information, such as arc features of patches that share one arc, a contribution is divided according to the splits
+    that the trees happen to use; sums over groups are more stable. See `permutation_importance` for the loss of the
+    model without a group.
 
     References
     ----------
@@ -179,19 +179,18 @@ class Explainer:
         Parameters
         ----------
         X : CutoutSet or Measured of n, or ndarray of shape (n, 315)
-            Cutouts, cutouts that were measured before, or features that `GridPatchExtractor` made of them; members that
-            look at pixels need the cutouts.
+            Cutouts, measured cutouts, or features from `GridPatchExtractor`; members that use pixels need the cutouts.
 
         Returns
         -------
         Explanation
-            With rows of NaN for rejected cutouts.
+            Rejected cutouts have rows of NaN.
 
         Raises
         ------
         GridlensError
-            Features of another shape, members that need cutouts, or a member whose contributions do not add up to its
-            log-odds within 1e-4.
+            The features have another shape, a member needs cutouts, or the contributions of a member do not add up to
+            its log-odds within 1e-4.
         """
         detector = self.detector
         names = detector.member_names_
@@ -227,7 +226,7 @@ class Explainer:
         return Explanation(features, by_member, bars, base, combined, table)
 
     def maps(self, cutouts: CutoutSet) -> dict[str, np.ndarray]:
-        """Return where members on cutouts look, as far as they offer it.
+        """Return the attribution maps of members on cutouts that provide them.
 
         Parameters
         ----------
@@ -236,7 +235,7 @@ class Explainer:
         Returns
         -------
         dict of str to ndarray of shape (n, H, W)
-            A map by the member's name, in its own log-odds, positive where the image indicates a lens.
+            Maps by member name, in the member's log-odds, positive where the image indicates a lens.
         """
         members = self.detector.stack_.members_
         return {
@@ -247,12 +246,12 @@ class Explainer:
 
 
 def _checked(name: str, values: np.ndarray, base: float, log_odds: np.ndarray) -> np.ndarray:
-    """Return contributions of a member that add up to its log-odds as the stack takes them; raise otherwise."""
+    """Return the contributions of a member, checked to add up to its log-odds and scaled as the stack clips them."""
     values = bounded_contributions(values, base, CERTAIN_LOG_ODDS)
     off = np.abs(base + values.sum(axis=1) - log_odds).max(initial=0.0)
     if not off <= TOLERANCE:
         raise GridlensError(
-            f"The contributions of the member {name!r} must add up to its log-odds within {TOLERANCE:g}. They are off "
-            f"by {off:.2g}; a member without the method 'contributions' is shown as one bar."
+            f"The contributions of the member {name!r} must add up to its log-odds within {TOLERANCE:g}. They differ "
+            f"by {off:.2g}. A member without the method 'contributions' is shown as one bar."
         )
     return values

@@ -1,4 +1,4 @@
-"""What a model depends on over many cutouts: mean absolute contributions, and the loss of a shuffle of columns."""
+"""Importance of features over many cutouts: mean absolute contributions, and the loss when columns are shuffled."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def importance(
     Parameters
     ----------
     explanation : Explanation of n
-        Rejected cutouts are left out.
+        Rejected cutouts are omitted.
     by : {"group", "feature", "member"}, default="group"
-        Contributions of a group, of a feature over all patches, or of a member are added up in each cutout before their
-        absolute value is taken. The flags of position are left out: they are constant over cutouts, and so are features
-        that contribute nothing to any of them.
+        Contributions of a group, of a feature over all patches, or of a member are summed in each cutout before the
+        absolute value is taken. The position flags, which are constant over cutouts, and features without any
+        contribution are omitted.
     n_boot : int, default=1000
     random_state : int, default=0
 
     Returns
     -------
-    DataFrame, the most important first
-        Columns `name`, `mean_abs`, `low`, `high` (log-odds) and `mean`, with its sign.
+    DataFrame, sorted by importance
+        Columns `name`, `mean_abs`, `low`, `high` (log-odds) and the signed `mean`.
 
     Raises
     ------
     GridlensError
-        No cutout is left, or `by` is not among its choices.
+        There are no cutouts left, or `by` is invalid.
     """
     if by == "group":
         sums = by_group(explanation)
@@ -62,7 +62,7 @@ def importance(
     values = sums.drop(columns=POSITION, errors="ignore")
     values = values[np.isfinite(explanation.log_odds)]
     if not len(values):
-        raise GridlensError("The 'explanation' parameter must hold a cutout that was not rejected. Got none.")
+        raise GridlensError("The 'explanation' parameter must hold a cutout that was not rejected. Got none instead.")
     values = values.loc[:, (values.abs() > _TINY).any()]
     absolute = values.abs().to_numpy()
     rng = np.random.default_rng(random_state)
@@ -84,29 +84,30 @@ def permutation_importance(
     n_repeats: int = 5,
     random_state: int = 0,
 ) -> pd.DataFrame:
-    """Return the log loss that a detector gains where the columns of a group are shuffled among the cutouts.
+    """Return the increase of a detector's log loss when the columns of a group are shuffled between cutouts.
 
-    The columns of a group, or of a feature in all patches, are shuffled together, so that their correlations stay.
+    The columns of a group, or of a feature in all patches, are shuffled together, which keeps their correlations.
 
     Parameters
     ----------
     detector : LensDetector
-        Fitted, of members on features.
+        Fitted detector with members on features.
     X : ndarray of shape (n, 315)
-        Rows of NaN are left out.
+        Features. Rows of NaN are omitted.
     y : ndarray of shape (n,), default=None
-        1 for a lens and 0 for certainly not a lens. None takes the detector's own probabilities, at even prevalence, as
-        the truth: the loss is then a Kullback-Leibler divergence from them, and does not depend on how good they are.
+        1 for a lens and 0 for certainly not a lens. None means that the detector's own probabilities, at even
+        prevalence, serve as the truth: the loss is then a Kullback-Leibler divergence from them, and does not depend on
+        their quality.
     by : {"group", "feature"}, default="group"
     names : list of str, default=None
-        Groups or features to shuffle; None takes all but position.
+        Groups or features to shuffle; None means all except position.
     n_repeats : int, default=5
-        Shuffles.
+        Number of shuffles.
     random_state : int, default=0
 
     Returns
     -------
-    DataFrame, the greatest loss first
+    DataFrame, sorted by loss
         Columns `name`, `loss` (nats per cutout, mean over the shuffles), `low` and `high` (minimum and maximum).
 
     Raises
@@ -129,7 +130,7 @@ def permutation_importance(
     known = np.isfinite(X).any(axis=1)
     X = X[known]
     if len(X) < 2:
-        raise GridlensError(f"The 'X' parameter must hold two rows or more that are not NaN. Got {len(X)} instead.")
+        raise GridlensError(f"The 'X' parameter must have at least two rows that are not NaN. Got {len(X)} instead.")
     truth = None if y is None else np.asarray(y, dtype=np.float64)[known]
     prevalence = EVEN if truth is None else float(np.clip(truth.mean(), 1e-6, 1 - 1e-6))
 
@@ -147,7 +148,7 @@ def permutation_importance(
     rows = []
     for name in chosen:
         gains = []
-        # Columns that are constant or NaN are not changed by a shuffle.
+        # Shuffling does not change columns that are constant or NaN.
         if not _constant(X[:, columns[name]]):
             for order in orders:
                 shuffled = X.copy()

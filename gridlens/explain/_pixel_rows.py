@@ -1,4 +1,4 @@
-"""Measured cutouts with their pixels as rows of a table, so that parts of a run keep both."""
+"""Measured cutouts with their pixels as rows of a table, for the parts of a run."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _FIELDS = [
 
 
 class PixelWork(MeasuringWork):
-    """Rows of a feature cache, each with its cutout."""
+    """Work that computes rows of a feature cache, each with its cutout."""
 
     def table(self, measured: Measured) -> pa.Table:
-        """Return the rows; those of failures and of feature caches have no pixels."""
+        """Return the rows; failures and rows from feature caches have no pixels."""
         table = measured_to_table(measured)
         for (name, kind), values in zip(_FIELDS, _columns(measured), strict=True):
             table = table.append_column(name, pa.array(values, kind))
         return table
 
     def identity(self) -> dict[str, str]:
-        """Return the versions of what measures."""
+        """Return the versions that affect the measurements."""
         return {"gridlens": version("gridlens"), "feature contract": str(CONTRACT_VERSION)}
 
 
@@ -57,7 +57,7 @@ def _columns(measured: Measured) -> list[list[object]]:
 
 
 def measured_with_pixels(table: pa.Table) -> Iterator[Measured]:
-    """Yield the rows of a table of `PixelWork`, those of one cutout size together, in their order within it."""
+    """Yield the rows of a table of `PixelWork`, grouped by cutout size, in order within each group."""
     rows = table.select([name for name, _ in _FIELDS]).to_pandas()
     measured = measured_from_table(table)
     for _, group in rows.groupby(["height", "width"], dropna=False, sort=False):

@@ -1,4 +1,4 @@
-"""The origin of a table of scores: its model and its cutouts, from the record beside it."""
+"""The origin of a score table: its model and its cutouts, from the record next to it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["NOT_REMEMBERED", "Remembered", "remembered"]
 
 
 class Remembered(NamedTuple):
-    """The origin of a table, as far as it is known.
+    """The known origin of a table.
 
     Attributes
     ----------
     arguments : dict of str to object
-        Of `open_source`, with paths that exist where one was found; empty if they are unknown.
+        Arguments of `open_source`, with existing paths if found; empty if they are unknown.
     model : str or None
-        Name, or path as it was given, of the model that gave the column `score`.
+        Name or path, as it was given, of the model that computed the column `score`.
     folders : tuple of str
-        Folders in which the paths of the table are looked for, in this order; "" is the working directory.
+        Folders in which the paths of the table are searched, in order; "" is the working directory.
     """
 
     arguments: dict[str, Any]
@@ -33,9 +33,9 @@ class Remembered(NamedTuple):
     folders: tuple[str, ...]
 
     def with_stated(self, stated: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of `open_source`, where those that are stated take precedence.
+        """Return the arguments of `open_source`, in which the `stated` ones take precedence.
 
-        None of them is remembered if another kind of source is stated.
+        If another kind of source is stated, the remembered arguments are not used.
         """
         given = {name: value for name, value in stated.items() if value is not None and value is not False}
         source, is_images = given.get("source"), "images" in self.arguments
@@ -46,13 +46,13 @@ class Remembered(NamedTuple):
 
 
 NOT_REMEMBERED = Remembered({}, None, ("",))
-"""of a table in memory"""
+"""origin of a table in memory"""
 
 
 def remembered(table: str | os.PathLike[str]) -> Remembered:
-    """Return how a table in a file was made.
+    """Return the origin of a table in a file.
 
-    Relative paths are looked for in the folder in which the table was made, then in the working directory, and then in
+    Relative paths are searched in the folder in which the table was made, then in the working directory, and then in
     the folder of the table.
     """
     path = Path(table)
@@ -66,14 +66,14 @@ def remembered(table: str | os.PathLike[str]) -> Remembered:
 
 
 def _distinct(folders: Sequence[str]) -> tuple[str, ...]:
-    """Return the folders in their order, each once; the working directory as "", so that relative paths stay short."""
+    """Return the folders in order, each once; the working directory becomes "", which keeps paths short."""
     here = os.path.abspath("")
     named = dict.fromkeys(map(os.path.abspath, folders))
     return tuple("" if path == here else path for path in named)
 
 
 def _of_cutouts(arguments: dict[str, Any], folders: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments; for feature caches, those of the cutouts that they were measured from."""
+    """Return the arguments; for feature caches, those of the cutouts from which they were measured."""
     caches = arguments.get("source") or []
     if _are_cutouts(caches):
         return arguments
@@ -86,7 +86,7 @@ def _of_cutouts(arguments: dict[str, Any], folders: Sequence[str]) -> dict[str, 
 
 
 def _are_cutouts(source: Any) -> bool:
-    """Return whether a source is None or names cutouts, and is neither an open source nor feature caches."""
+    """Return whether a source is None or paths of cutouts, rather than an open source or feature caches."""
     paths = [source] if isinstance(source, str | os.PathLike) else source
     if paths is None:
         return True
@@ -96,7 +96,7 @@ def _are_cutouts(source: Any) -> bool:
 
 
 def _found(arguments: dict[str, Any], folders: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments with paths as they are found in the folders."""
+    """Return the arguments with paths as found in the folders."""
     found = dict(arguments)
     if "source" in found:
         found["source"] = [_existing(path, folders) for path in found["source"]]
@@ -110,7 +110,7 @@ def _found(arguments: dict[str, Any], folders: Sequence[str]) -> dict[str, Any]:
 
 
 def _existing(path: str, folders: Sequence[str]) -> str:
-    """Return the path or glob as it is found in one of the folders, or as it is."""
+    """Return the path or glob as found in one of the folders, or unchanged."""
     for folder in folders:
         place = os.path.join(folder, path)
         if os.path.exists(place) or (glob.has_magic(place) and next(glob.iglob(place, recursive=True), None)):

@@ -1,4 +1,4 @@
-"""Cutouts of the rows of a table, found again by their ids."""
+"""Cutouts of the rows of a table, found by their ids."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from gridlens.sources._selection import Selection
 
 __all__ = ["read_rows", "selected_rows"]
 
-# More would read a survey again for a few pictures.
+# Reading more partitions would read a whole survey again for a few pictures.
 _MOST_PARTITIONS = 64
 
 
 def selected_rows(rows: pd.DataFrame, past: Remembered, stated: Mapping[str, Any]) -> Selection:
-    """Return the rows of a table as a source: among the cutouts that are named, or in the files of the table.
+    """Return the rows of a table as a source, from the given cutouts or from the files of the table.
 
     Parameters
     ----------
     rows : DataFrame
-        With the columns `id` and, where no cutouts are named, `path`.
+        Table with the columns `id` and, if no cutouts are given, `path`.
     past : Remembered
-        How the table was made.
+        Origin of the table.
     stated : mapping of str to object
         Arguments of `open_source`, which take precedence.
 
     Raises
     ------
     GridlensError
-        None of the files exists, or `open_source` refuses the arguments.
+        None of the files exists, or `open_source` rejects the arguments.
     """
     named = rows["path"].dropna().astype(str).unique() if "path" in rows else ()
     files = [existing_paths(text, past.folders) for text in named]
@@ -49,8 +49,8 @@ def selected_rows(rows: pd.DataFrame, past: Remembered, stated: Mapping[str, Any
         if not arguments["source"]:
             gone = next((path for paths in files for path in paths if not os.path.exists(path)), "path")
             raise GridlensError(
-                f"The cutouts of a table must still be where its column 'path' says. There is no {gone!r}; go to the "
-                "folder from which they were scored, or name the cutouts, or the survey images with "
+                f"The cutouts of a table must still be at the paths in its column 'path'. There is no {gone!r}. Run "
+                "this in the folder in which they were scored, or give the cutouts, or the survey images with "
                 'catalog=FILE and images={"g": PATH, "r": PATH, "i": PATH}.'
             )
     return Selection(open_source(**arguments), rows["id"].astype(str), known)
@@ -59,17 +59,17 @@ def selected_rows(rows: pd.DataFrame, past: Remembered, stated: Mapping[str, Any
 def read_rows(
     rows: pd.DataFrame, source: Source | None = None, past: Remembered = NOT_REMEMBERED, **options: Any
 ) -> list[CutoutSet]:
-    """Read the cutouts of rows, as far as they can be read; those that cannot be are left out.
+    """Read the cutouts of rows; unreadable ones are omitted.
 
     Parameters
     ----------
     rows : DataFrame
-        With the column `id`, and with `path` where no source is given.
+        Table with the column `id`, and with `path` if no source is given.
     source : Source, default=None
-        Where the cutouts are found by their ids. None reads the files in the column `path`, or survey images that are
-        remembered.
+        Source in which the cutouts are found by their ids. None means the files in the column `path`, or remembered
+        survey images.
     past : Remembered, optional
-        How the table of the rows was made.
+        Origin of the table.
     **options
         Further parameters of `open_source`.
 
@@ -87,6 +87,6 @@ def read_rows(
             batches = [batch for batch in chosen.read(partition) if not isinstance(batch, Measured)]
             found += [batch.cutouts for batch in batches if batch.cutouts is not None]
     except GridlensError:
-        # A report is written without pictures rather than not at all: the files may have moved since.
+        # The files may have moved. A report without pictures is better than no report.
         return found
     return found

@@ -1,4 +1,4 @@
-"""Cutouts to explain: one of a source, or the best of a table of scores."""
+"""Cutouts to explain: one of a source, or the best of a score table."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from gridlens.sources import Source, open_source
 __all__ = ["MOST_SHEETS", "SHEETS", "Sample", "explain_table", "explained_table", "read_one", "rows_with_id"]
 
 SHEETS, MOST_SHEETS = 50, 500
-"""how many cutouts of a sample are kept for candidate sheets, by default and at most"""
+"""number of cutouts of a sample that are kept for candidate sheets: default and maximum"""
 
-_SAME = 1e-3  # of scores at even prevalence
+_SAME = 1e-3  # tolerance of scores at even prevalence
 _NAMED = 5
 _NEEDED = ("id", "path", "rank", "status")
 
@@ -45,13 +45,13 @@ class Sample(NamedTuple):
     Attributes
     ----------
     explanation : Explanation of n
-        The best first.
+        Explanation, best first.
     cutouts : dict of int to CutoutSet of 1
-        The best `n_sheets`, by their row; empty if the source has no pixels.
+        The best `n_sheets` cutouts by row number; empty if the source has no pixels.
     prevalence : float
-        Of the table; 1e-3 where it does not say.
+        Prevalence of the table; 1e-3 if unknown.
     notes : list of str
-        What is missing, or differs from the table.
+        Messages about missing cutouts and differences from the table.
     """
 
     explanation: Explanation
@@ -66,9 +66,9 @@ def read_one(source: PathsLike | Source | None = None, id: str | None = None, **
     Parameters
     ----------
     source : str, path, list of them or Source, default=None
-        As in `open_source`; also the text of a table's column `path`.
+        As in `open_source`; also a value of a table's column `path`.
     id : str, default=None
-        Id of the cutout, where there are several.
+        Id of the cutout, required if there are several.
     **options
         Further parameters of `open_source`, such as `catalog`, `images` or ``survey="hsc"``.
 
@@ -79,7 +79,7 @@ def read_one(source: PathsLike | Source | None = None, id: str | None = None, **
     Raises
     ------
     GridlensError
-        There is no such cutout, it cannot be read, or there are several and none was named.
+        There is no such cutout, it cannot be read, or there are several and `id` is None.
     """
     if isinstance(source, str):
         source = existing_paths(source)
@@ -91,7 +91,7 @@ def read_one(source: PathsLike | Source | None = None, id: str | None = None, **
         for batch in opened.read(partition):
             if isinstance(batch, Measured):
                 raise GridlensError(
-                    "A feature cache has no pixels to draw. Name the cutouts that it was measured from."
+                    "A feature cache has no pixels to draw. Use the cutouts from which it was measured."
                 )
             failures += [failure for failure in batch.failures if id in (None, failure.id)]
             if batch.cutouts is not None:
@@ -101,7 +101,7 @@ def read_one(source: PathsLike | Source | None = None, id: str | None = None, **
                 return found[0]
             if len(found) > 1:
                 names = ", ".join(str(one.ids[0]) for one in found[:_NAMED])
-                raise GridlensError(f"There are several cutouts, such as {names}. Name one of them with id=ID.")
+                raise GridlensError(f"There are several cutouts, such as {names}. Select one of them with id=ID.")
     if found:
         return found[0]
     if failures:
@@ -119,29 +119,29 @@ def explain_table(
     progress: Callable[[int], Any] | None = None,
     **options: Any,
 ) -> Sample:
-    """Explain the best cutouts of a table of scores, which are read again.
+    """Read the best cutouts of a score table again, and explain them.
 
     Parameters
     ----------
     explainer : Explainer
-        Of the detector that gave the scores.
+        Explainer of the detector that computed the scores.
     table : DataFrame, str or path
-        As `LensDetector.score_cutouts` returns it, or the path of a table that `gridlens score` wrote. The record
-        beside such a table says how its cutouts were read, and they are read in the same way again; parameters that are
-        given here take precedence. Relative paths are looked for in the folder in which the table was made, then in the
-        working directory, and then in the folder of the table.
+        Table as returned by `LensDetector.score_cutouts`, or the path of a table written by `gridlens score`. With the
+        record next to such a table, its cutouts are read again in the same way; parameters given here take precedence.
+        Relative paths are searched in the folder in which the table was made, then in the working directory, and then
+        in the folder of the table.
     top : int, default=200
         Number of rows.
     source : str, path, list of them or Source, default=None
-        Where the cutouts are found by their ids. None reads the files in the table's column `path`, unless they were
-        cut out of survey images.
+        Source in which the cutouts are found by their ids. None means the files in the table's column `path`, unless
+        the cutouts were extracted from survey images.
     n_sheets : int, default=50
-        Number of cutouts that are kept for candidate sheets, the best first; at most 500.
+        Number of cutouts kept for candidate sheets, best first; at most 500.
     progress : callable, optional
-        Called with a number of cutouts once they are measured.
+        Called with the number of cutouts measured since the last call.
     **options
-        Further parameters of `open_source`, such as `catalog`, `images` or ``survey="hsc"``: those that the scores
-        were made with, for a DataFrame.
+        Further parameters of `open_source`, such as `catalog`, `images` or ``survey="hsc"``: for a DataFrame, the
+        options with which the scores were computed.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def explain_table(
     Raises
     ------
     GridlensError
-        The table cannot be read or lacks a column, no row of it was scored, or none of its cutouts can be read.
+        The table cannot be read or lacks a column, none of its rows was scored, or none of its cutouts can be read.
     ValueError
         `n_sheets` is not 0 to 500.
     """
@@ -160,7 +160,7 @@ def explain_table(
     with explained_table(
         explainer, table, top, past=past, source=source, n_sheets=n_sheets, progress=progress, **options
     ) as sample:
-        assert sample is not None  # only an output can be complete already
+        assert sample is not None  # only an output file can already be complete
         return sample
 
 
@@ -183,11 +183,10 @@ def explained_table(
     progress: Callable[[int], Any] | None = None,
     **options: Any,
 ) -> Iterator[Sample | None]:
-    """Explain the best cutouts of a table as `explain_table` does, for a block that writes `out`.
+    """Explain the best cutouts of a table like `explain_table`, as a context in which `out` is written.
 
-    Measured cutouts are kept as parts beside `out` until the block has ended without an error. None is yielded if
-    `resume` finds `out` complete. `past` is how the table was made, and the parameters of the engine are those of
-    `score_files`.
+    Measured cutouts are kept as parts next to `out` until the context ends without an error. None is yielded if
+    `resume` finds `out` complete. `past` is the origin of the table; the engine parameters are those of `score_files`.
     """
     if not 0 <= n_sheets <= MOST_SHEETS:
         raise ValueError(f"The 'n_sheets' parameter must be 0 to {MOST_SHEETS}. Got {n_sheets} instead.")
@@ -208,13 +207,13 @@ def explained_table(
 
 
 def rows_with_id(table: pd.DataFrame, id: str) -> pd.DataFrame:
-    """Return the rows of a table of scores with an id; raise GridlensError if there is none that was scored."""
+    """Return the rows of a score table with an id; raise GridlensError if none of them was scored."""
     _check_columns(table)
     name, table = as_id(id), decoded_cells(table)
     rows = table[[one == name for one in as_ids(table["id"])]]
     if not len(rows):
-        held = f"Its first is {table['id'].iloc[0]}." if len(table) else "It is empty."
-        raise GridlensError(f"The table of scores has no row with the id {name!r}. {held}")
+        held = f"Its first id is {table['id'].iloc[0]}." if len(table) else "It is empty."
+        raise GridlensError(f"The score table has no row with the id {name!r}. {held}")
     if not (rows["status"] == "ok").any():
         said = rows["message"].fillna("").iloc[0] if "message" in rows else ""
         raise GridlensError(f"The cutout {name} was rejected and has no score to explain. {said}".strip())
@@ -225,18 +224,18 @@ def _check_columns(table: pd.DataFrame) -> None:
     missing = [name for name in _NEEDED if name not in table]
     if missing:
         raise GridlensError(
-            f"A table of scores must have the columns id, path, rank and status. It lacks {', '.join(missing)}; "
-            "`gridlens score` writes one."
+            f"A score table must have the columns id, path, rank and status. It lacks {', '.join(missing)}. `gridlens "
+            "score` writes such a table."
         )
 
 
 def _best(table: pd.DataFrame, top: int) -> pd.DataFrame:
-    """Return the best rows of a table of scores that were scored."""
+    """Return the best scored rows of a score table."""
     _check_columns(table)
     table = decoded_cells(table)
     best = table[table["status"] == "ok"].sort_values("rank", kind="stable").head(top).reset_index(drop=True)
     if not len(best):
-        raise GridlensError("A table of scores must hold a row with the status 'ok'. This one has none to explain.")
+        raise GridlensError("A score table must have a row with the status 'ok'. This one has no row to explain.")
     return best.assign(id=pd.Series(as_ids(best["id"]), dtype=object), path=best["path"].fillna("").astype(str))
 
 
@@ -251,7 +250,7 @@ def _context(table: pd.DataFrame) -> list[str]:
 
 
 def _sample(explainer: Explainer, best: pd.DataFrame, folders: Sequence[str], parts: Parts, n_sheets: int) -> Sample:
-    """Explain measured rows, and put them into the order of the table."""
+    """Explain measured rows, and return them in the order of the table."""
     wanted = _Wanted(best, folders)
     explained: list[Explanation] = []
     rows: list[int] = []
@@ -282,7 +281,7 @@ def _sample(explainer: Explainer, best: pd.DataFrame, folders: Sequence[str], pa
 
 
 class _Wanted:
-    """Rows of a table, found by path and id, or else by id alone; each is found once."""
+    """Rows of a table to be found by path and id, or else by id only; each is found once."""
 
     def __init__(self, best: pd.DataFrame, folders: Sequence[str]) -> None:
         self._found: set[int] = set()
@@ -292,7 +291,7 @@ class _Wanted:
             self._rows.setdefault(name, []).append(row)
 
     def places(self, measured: Measured) -> np.ndarray:
-        """Return the row of the table for each measured cutout (n,), -1 for those that it does not need."""
+        """Return the table row of each measured cutout (n,), -1 if it is not needed."""
         places = np.full(len(measured), -1)
         for k in np.flatnonzero(~(measured.rejected & np.isnan(measured.valid_fraction))):
             open_rows = [row for row in self._rows.get(measured.ids[k], []) if row not in self._found]
@@ -312,13 +311,15 @@ def _notes(best: pd.DataFrame, rows: np.ndarray, explanation: Explanation) -> li
     if "branch" in best:
         n = int((best["branch"].iloc[rows] == "classic").sum())
         notes.append(
-            f"The table was scored with a screen; the explained scores are of all members, without it. {n} of the "
-            f"{len(rows)} cutouts have a score without the slow members in the table, and it may differ by any amount."
+            "The table was scored with a screen; the explained scores are computed from all members, without the "
+            f"screen. {n} of the "
+            f"{len(rows)} cutouts have a score without the slow members in the table, which may differ by any amount."
         )
     elif "recalibrated_on" in best:
         notes.append(
-            f"The table was recalibrated on {int(best['recalibrated_on'].iloc[0]):,} unlabelled cutouts. The explained "
-            "scores and the probabilities beside them are those of the model without it; the order is the same."
+            f"The table was recalibrated on {int(best['recalibrated_on'].iloc[0]):,} unlabelled cutouts. The "
+            "explained scores and their probabilities are those of the model without recalibration; the order is the "
+            "same."
         )
     elif "score" in best:
         off = np.abs(best["score"].to_numpy(dtype=np.float64)[rows] - explanation.table["score"].to_numpy())
@@ -326,7 +327,7 @@ def _notes(best: pd.DataFrame, rows: np.ndarray, explanation: Explanation) -> li
         if n:
             notes.append(
                 f"The scores of {n} cutouts differ from the table's, by up to {np.nanmax(off):.2g}: the explained "
-                "scores are of this model, and of the cutouts as they were read now. Give the model and the reading "
-                "options that the table was made with."
+                "scores are from this model and from the cutouts as they were read now. Use the model and the reading "
+                "options with which the table was made."
             )
     return notes

@@ -1,6 +1,6 @@
-"""An arc candidate in one sentence, as an astronomer would describe it.
+"""Description of an arc candidate in one sentence, as an astronomer would phrase it.
 
-The words depend on the arc features of the contract by fixed thresholds; docs/explain.md lists them for readers.
+The words follow from fixed thresholds on the arc features of the contract, which docs/explain.md lists.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NEAR, _FAR = 8.0, 30.0  # arcsec
 
 
 def has_circle_about_bcg(arc: Mapping[str, float]) -> bool:
-    """Return whether a circle about the BCG fits a candidate: at least 35 % on it, its centre within 0.5 radii.
+    """Return whether a circle about the BCG fits a candidate: 35 % of its pixels on it, centre within 0.5 radii.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def describe_candidate(arc: Mapping[str, float], without: Collection[str] = ()) 
     arc : mapping of str to float
         Arc features of the contract by name.
     without : collection of str
-        Features that the phrase leaves out.
+        Features to omit from the phrase.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def describe_candidate(arc: Mapping[str, float], without: Collection[str] = ()) 
     noun = _noun(arc)
     words = [*_shape(arc, without, noun), *_brightness(arc, without)]
     colour = _colour(arc, without)
-    # "a faint, thin blue arc": commas between the first adjectives alone.
+    # "a faint, thin blue arc": commas only between the first adjectives.
     phrase = " ".join(part for part in (", ".join(reversed(words)), colour, noun) if part)
     article = "an" if phrase[0] in "aeiou" else "a"
     near = "" if "arc_distance" in without else f" {arc['arc_distance']:.0f} arcsec from the BCG"
@@ -58,7 +58,7 @@ def describe_candidate(arc: Mapping[str, float], without: Collection[str] = ()) 
 
 
 def is_objection(arc: Mapping[str, float], name: str) -> bool:
-    """Return whether the value of an arc feature can follow "but": not what makes an arc, nor what the noun says.
+    """Return whether an arc feature can follow "but": untypical for an arc, and not implied by the noun.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _noun(arc: Mapping[str, float]) -> str:
 
 
 def _shape(arc: Mapping[str, float], without: Collection[str], noun: str) -> list[str]:
-    """Return adjectives of an arc's shape, the nearest to the noun first."""
+    """Return adjectives for an arc's shape, the one nearest to the noun first."""
     if noun != "arc":
         return []
     words = []
@@ -118,7 +118,7 @@ def _place(arc: Mapping[str, float], without: Collection[str], centre: str) -> s
     offset = arc["circle_center_offset"]
     if has_circle_about_bcg(arc) and not {"circle_center_offset", "circle_inlier_fraction"} & set(without):
         return f", {'' if offset <= _CONCENTRIC else 'nearly '}concentric with {centre}"
-    # A round object has no direction.
+    # A round object has no orientation.
     turned = "tangentiality" in without or arc["elongation"] < _ELONGATED
     if not turned and arc["tangentiality"] >= TANGENTIAL:
         return ", tangential"

@@ -1,4 +1,4 @@
-"""Contributions as the package shap has them. Needs shap, which is imported only here."""
+"""Conversion of contributions for the package shap, which is imported only here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _POSITION = "position_"
 
 
 def column_labels() -> list[str]:
-    """Return a readable name of each of the 315 columns, such as "arc elongation [top left]"."""
+    """Return readable names of the 315 columns, such as "arc elongation [top left]"."""
     patches = [f"{_label(name)} [{PLACES[k]}]" for k in range(N_PATCHES) for name in PATCH_FEATURE_NAMES]
     return patches + [FEATURE_LABELS[name] for name in METADATA_NAMES]
 
@@ -39,16 +39,16 @@ def shap_explanation(
     ----------
     ids : sequence of n str
     features, values : ndarray of shape (n, 315)
-        The S/N of arcs, whose arcsinh is the feature, is itself in the explanation's data.
+        Features and contributions. The explanation's data have the S/N of arcs instead of its arcsinh.
     base : float
-        Log-odds before anything is known.
+        Log-odds before the contributions.
     members : mapping of str to (probability, contribution), ndarrays of shape (n,)
-        Of members that contribute as a whole.
+        Members that contribute as a whole.
 
     Raises
     ------
     GridlensError
-        shap is missing.
+        The package shap is missing.
     """
     check_extra("explain", ("shap",), "Plots of shap")
     import shap
@@ -66,5 +66,5 @@ def shap_explanation(
 
 
 def _label(name: str) -> str:
-    """Return the label of a feature of a patch; flags of position are numbered."""
+    """Return the label of a patch feature; position flags are numbered."""
     return f"position flag {name.removeprefix(_POSITION)}" if name.startswith(_POSITION) else FEATURE_LABELS[name]

@@ -22,13 +22,13 @@ __all__ = ["Term", "arc_features", "because", "strongest_terms"]
 
 _ARC = [PATCH_FEATURE_NAMES.index(name) for name in ARC_FEATURES]
 _ELONGATION = PATCH_FEATURE_NAMES.index("elongation")
-# Arc features that follow "but", and the least that each takes from the log-odds.
+# Maximum number of arc features after "but", and the minimum by which each lowers the log-odds.
 _OBJECTIONS = 2
 _LEAST = 0.1
 
 
 class Term(NamedTuple):
-    """One term of the sum.
+    """A term of the sum.
 
     Attributes
     ----------
@@ -51,21 +51,21 @@ class Term(NamedTuple):
 def strongest_terms(explanation: Explanation, row: int, n: int = 10) -> list[Term]:
     """Return the strongest terms of one cutout's score in words, and the sum of all others.
 
-    An arc candidate lies in each patch that holds enough of it; each of its features is one term, summed over these
-    patches. The lack of a candidate is also one term, summed over the patches without one. The flags of position are
-    constant over cutouts and are not terms.
+    An arc candidate belongs to each patch that contains enough of it; each of its features is one term, summed over
+    these patches. The lack of a candidate is also one term, summed over the patches without one. The position flags are
+    constant over cutouts and are not listed as terms.
 
     Parameters
     ----------
     explanation : Explanation
     row : int
     n : int, default=10
-        Number of terms, without the sum of the others.
+        Number of terms, excluding the sum of the others.
 
     Returns
     -------
     list of Term
-        The strongest first, the sum of the others last; the base and all terms add up to the log-odds.
+        The strongest terms first, the sum of the others last; the base and all terms add up to the log-odds.
     """
     terms = sorted(_terms(explanation, row), key=lambda term: -abs(term.value))
     total = float(explanation.log_odds[row]) - explanation.base
@@ -77,9 +77,9 @@ def strongest_terms(explanation: Explanation, row: int, n: int = 10) -> list[Ter
 def because(explanation: Explanation, row: int) -> str:
     """Return a sentence on the arc candidate of a row: its description, then what lowers the score.
 
-    The candidate is the one of the row's `arc_patch`. At most two of its features follow "but": those that take most
-    from the log-odds, at least 0.1 each; what is usual for an arc, such as "tangential", never does. Features that
-    raise the score are not listed; `strongest_terms` has all contributions.
+    The candidate is that of the row's `arc_patch`. At most two of its features follow "but": those that lower the
+    log-odds most, by at least 0.1 each; typical arc properties, such as "tangential", never do. Features that raise the
+    score are not listed; `strongest_terms` gives all contributions.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def because(explanation: Explanation, row: int) -> str:
     Returns
     -------
     str
-        "No arc candidate was found." where the row has none.
+        "No arc candidate was found." if the row has none.
 
     Examples
     --------
@@ -113,13 +113,13 @@ def because(explanation: Explanation, row: int) -> str:
 
 
 def arc_features(explanation: Explanation, row: int, patch: int) -> dict[str, float]:
-    """Return the arc features of the candidate that a patch, 0 to 8, of a row shows, by name."""
+    """Return the arc features of the candidate of a patch, 0 to 8, of a row, by name."""
     shown = explanation.features[row, :N_IMAGE_FEATURES].reshape(N_PATCHES, -1)[patch]
     return {name: float(shown[j]) for j, name in zip(_ARC, ARC_FEATURES, strict=True)}
 
 
 def _candidates(features: np.ndarray) -> list[tuple[int, ...]]:
-    """Return, for each candidate, the patches that show it."""
+    """Return the patches of each candidate."""
     patches = features[:N_IMAGE_FEATURES].reshape(N_PATCHES, -1)
     groups: dict[tuple[float, ...], list[int]] = {}
     for k in range(N_PATCHES):
@@ -129,7 +129,7 @@ def _candidates(features: np.ndarray) -> list[tuple[int, ...]]:
 
 
 def _terms(explanation: Explanation, row: int) -> list[Term]:
-    """Return all terms of a row but those of position."""
+    """Return all terms of a row except those of position."""
     features, values = explanation.features[row], explanation.values[row]
     shown = features[:N_IMAGE_FEATURES].reshape(N_PATCHES, -1)
     added = values[:N_IMAGE_FEATURES].reshape(N_PATCHES, -1)

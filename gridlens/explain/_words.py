@@ -1,4 +1,4 @@
-"""Features in words and units."""
+"""Descriptions of features in words and units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 PLACES = ("bottom left", "bottom", "bottom right", "left", "middle", "right", "top left", "top", "top right")
-"""places of the patches as they are drawn, y upwards"""
+"""positions of the patches as drawn, with y upwards"""
 
 ARC_FEATURES = (
     "arcness",
@@ -49,7 +49,7 @@ FEATURE_LABELS = {
     "bcg_distance": "patch to BCG",
     "bcg_angle": "direction of the patch",
     "radial_bin": "radial bin of the patch",
-    "bcg_subtracted_mean": "light beside the BCG's",
+    "bcg_subtracted_mean": "light other than the BCG's",
     "arcness": "arc length over width",
     "curvature": "arc curvature",
     "elongation": "arc elongation",
@@ -61,7 +61,7 @@ FEATURE_LABELS = {
     "circle_inlier_fraction": "fraction of the arc on a circle",
     "circle_center_offset": "circle's centre off the BCG",
     "arc_snr": "arc S/N",
-    "position": "place of the patch",
+    "position": "position of the patch",
     "seeing": "seeing",
     "depth": "depth",
     "redshift": "redshift",
@@ -75,7 +75,7 @@ FEATURE_LABELS = {
 """Short names of the features, for axes and tables, by the name in the contract."""
 
 _RADII = {0: "under 10", 1: "10 to 20", 2: "over 20"}
-# Angles of an arc that is called tangential: 18 degrees.
+# Minimum tangentiality of an arc that is called tangential: within 18 degrees.
 TANGENTIAL = 0.95
 _SAME_COLOUR = 0.05  # mag
 _UNMEASURED_COLOUR = 4.0  # mag: a band of the arc, or of the BCG, has no flux above the floor of the contract
@@ -89,10 +89,10 @@ def feature_words(name: str, value: float) -> str:
     Parameters
     ----------
     name : str
-        One of the 25 features of a patch beside position, or of the metadata.
+        One of the 25 patch features other than position, or a metadata feature.
     value : float
-        As in the features; NaN is described as unknown. `arc_snr`, the mean light and other features that the contract
-        keeps on a scale of asinh or ln are described on their linear scale.
+        Value of the feature; NaN is described as unknown. `arc_snr`, the mean light and other features that the
+        contract stores as asinh or ln are described on their linear scale.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def feature_words(name: str, value: float) -> str:
 
 
 def colour_words(value: float, bands: str) -> str:
-    """Return a colour against that of the BCG, in mag, as an adjective."""
+    """Return a colour relative to that of the BCG, in mag, as an adjective."""
     if abs(value) < _SAME_COLOUR:
         return f"as red as the BCG in {bands}"
     side = "bluer" if value < 0 else "redder"
@@ -159,7 +159,7 @@ def _contrast(value: float) -> str:
 
 def _offset(value: float) -> str:
     if value >= _NO_CIRCLE:
-        return "arc on no circle about the BCG"
+        return "arc not on a circle about the BCG"
     return f"circle of the arc centred {value:.1f} radii from the BCG"
 
 
@@ -177,7 +177,7 @@ _WORDS: dict[str, Callable[[float], str]] = {
     "bcg_distance": _plain("centre of the patch {:.0f} arcsec from the BCG"),
     "bcg_angle": lambda value: f"patch at {math.degrees(value):.0f} deg about the BCG",
     "radial_bin": lambda value: f"patch {_RADII[int(value)]} arcsec from the BCG",
-    "bcg_subtracted_mean": lambda value: f"light beside the BCG's {math.sinh(value):.2g} times the noise",
+    "bcg_subtracted_mean": lambda value: f"light other than the BCG's {math.sinh(value):.2g} times the noise",
     "arcness": _plain("arc {:.1f} times longer than wide"),
     "curvature": lambda value: f"arc {curvature_words(value)}",
     "elongation": _plain("arc elongation {:.1f}"),

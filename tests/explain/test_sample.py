@@ -64,9 +64,9 @@ def test_cutouts_that_are_gone(scored, explainer):
     found = explain_table(explainer, table, top=20)
     assert len(found.explanation) == len(table) - 1
     assert found.notes == [f"1 of the best {len(table)} cutouts could not be read again: {table['id'][fits].iloc[0]}."]
-    with pytest.raises(GridlensError, match=r"There is no 'nowhere\.fits'; go to the folder"):
+    with pytest.raises(GridlensError, match=r"There is no 'nowhere\.fits'\. Run this in the folder"):
         explain_table(explainer, table.assign(path="nowhere.fits"))
-    with pytest.raises(GridlensError, match=r"It lacks rank, status; `gridlens score"):
+    with pytest.raises(GridlensError, match=r"It lacks rank, status. `gridlens score"):
         explain_table(explainer, table[["id", "path"]])
     with pytest.raises(GridlensError, match="a row with the status 'ok'"):
         explain_table(explainer, table.assign(status="rejected"))
@@ -80,7 +80,7 @@ def test_an_empty_table_has_no_row_to_name():
 def test_one_of_several(scored):
     cutouts = scored / "cutouts"
     assert read_one(cutouts / "simulated.npz", "sim-2026-000007").ids.tolist() == ["sim-2026-000007"]
-    with pytest.raises(GridlensError, match=r"several cutouts, such as .* Name one of them with id="):
+    with pytest.raises(GridlensError, match=r"several cutouts, such as .* Select one of them with id="):
         read_one(cutouts)
     with pytest.raises(GridlensError, match="no cutout with the id 'x'"):
         read_one(cutouts, "x")

@@ -161,7 +161,7 @@ def test_objections():
         ("curvature", 0.05, "arc curved at a radius of 20 arcsec"),
         ("curvature", 0.0, "arc not curved"),
         ("circle_center_offset", 0.1, "circle of the arc centred 0.1 radii from the BCG"),
-        ("circle_center_offset", 5.0, "arc on no circle about the BCG"),
+        ("circle_center_offset", 5.0, "arc not on a circle about the BCG"),
         ("arc_color_ri", 0.01, "arc as red as the BCG in r-i"),
         ("arc_color_gr", -8.3, "arc far bluer than the BCG in g-r"),
         ("color_gr", 0.5, "light 0.5 mag redder than the BCG in g-r"),
