@@ -1,8 +1,8 @@
-"""Pages, candidate sheets and plots. Everything is drawn with matplotlib and written through jinja2 templates.
+"""Reports, candidate sheets and plots, drawn with matplotlib and written with jinja2 templates.
 
-`write_evaluation` makes a page of an evaluation, `write_explanations` one of the best candidates of a table, and
-`write_candidate_sheet` one of a single candidate; `draw_contact_sheet` draws many candidates at a glance. Each page
-stands alone: no script, no other file. Both libraries are in the extra ``explain`` (``pip install
+`write_evaluation` writes a page about an evaluation, `write_explanations` a page about the best candidates of a table,
+and `write_candidate_sheet` a page about a single candidate; `draw_contact_sheet` draws many candidates in one figure.
+Each page is self-contained, without scripts or other files. Both libraries are in the extra ``explain`` (``pip install
 'gridlens[explain]'``) and are imported on first use.
 """
 

@@ -1,4 +1,4 @@
-"""The contact sheet: many candidates at a glance."""
+"""Contact sheets: many candidates in one figure."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ __all__ = ["draw_contact_sheet", "find_cutouts", "thumbnail"]
 _NEEDED = ("id", "rank", "score", "arc_patch")
 _MOST = 500  # rows
 _SIDE, _TITLE, _GAP = 1.8, 0.34, 0.06  # inches
-_SIZE, _SMALLEST = 7.0, 4.5  # points of a title
+_SIZE, _SMALLEST = 7.0, 4.5  # font size of a title, points
 _THUMBNAIL, _THUMBNAIL_DPI = 1.6, 130
 
 
 def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[CutoutSet], *, columns: int = 6) -> Figure:
-    """Draw the cutouts of a table of scores side by side, in the order of its rows.
+    """Draw the cutouts of a score table side by side, in the order of its rows.
 
     Each picture has the rank, the id and the score above it, a scale bar, a cross on the BCG, and the outline of the
-    arc candidate of the table. The circle through the candidate is drawn where it fits: at least 35 % of the
+    arc candidate of the table. The fitted circle is drawn if it fits well: at least 35 % of the
     candidate's pixels on it, and its centre within half a radius of the BCG.
 
     Parameters
     ----------
     table : DataFrame
-        Rows of a table that `gridlens.score` returned or wrote, such as ``table.head(24)``; 1 to 500 rows.
+        Rows of a table from `gridlens.score`, such as ``table.head(24)``; 1 to 500 rows.
     cutouts : CutoutSet or iterable of CutoutSet
-        Where the rows are found by their path and id, or else by the id alone. Sets may have different sizes; no more
-        are taken than needed.
+        Cutouts in which the rows are found by path and id, or else by id only. Sets may have different sizes; only as
+        many sets as needed are read.
     columns : int, default=6
-        Number of pictures side by side.
+        Number of pictures per row.
 
     Returns
     -------
@@ -53,7 +53,8 @@ def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[Cutout
     Raises
     ------
     GridlensError
-        The table lacks a column, has no row or more than 500, the cutout of a row is missing, or matplotlib is.
+        The table lacks a column, has no rows or more than 500, the cutout of a row is missing, or matplotlib is
+        missing.
     ValueError
         `columns` is not a positive number.
 
@@ -70,20 +71,20 @@ def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[Cutout
     missing = [name for name in _NEEDED if name not in table]
     if missing:
         raise GridlensError(
-            f"The 'table' parameter must have the columns {', '.join(_NEEDED)}. It lacks {', '.join(missing)}; "
+            f"The 'table' parameter must have the columns {', '.join(_NEEDED)}. It lacks {', '.join(missing)}. "
             "`gridlens score` writes such a table."
         )
     if not 0 < len(table) <= _MOST:
         raise GridlensError(
-            f"The 'table' parameter must have 1 to {_MOST} rows. Got {len(table)} instead; choose some, such as "
+            f"The 'table' parameter must have 1 to {_MOST} rows. Got {len(table)} instead. Select some, such as "
             "table.head(24)."
         )
     found = find_cutouts(table, [cutouts] if isinstance(cutouts, CutoutSet) else cutouts)
     lost = [str(name) for row, name in enumerate(table["id"]) if row not in found]
     if lost:
         raise GridlensError(
-            f"The 'cutouts' parameter must hold the cutout of each row of the table. {len(lost)} are missing, such as "
-            f"{lost[0]}."
+            f"The 'cutouts' parameter must contain the cutout of each row of the table. {len(lost)} are missing, such "
+            f"as {lost[0]}."
         )
     columns = min(columns, len(table))
     rows = -(-len(table) // columns)
@@ -101,7 +102,7 @@ def draw_contact_sheet(table: pd.DataFrame, cutouts: CutoutSet | Iterable[Cutout
 
 
 def find_cutouts(table: pd.DataFrame, sets: Iterable[CutoutSet]) -> dict[int, CutoutSet]:
-    """Return the cutout of each row of a table that has one, by the number of the row."""
+    """Return the cutouts of the rows of a table that have one, by row number."""
     names = table["id"].astype(str).tolist()
     paths = table["path"].fillna("").astype(str).tolist() if "path" in table else [""] * len(names)
     wanted: dict[str, list[int]] = {}
@@ -122,7 +123,7 @@ def find_cutouts(table: pd.DataFrame, sets: Iterable[CutoutSet]) -> dict[int, Cu
 
 
 def thumbnail(cutout: CutoutSet, patch: int) -> str:
-    """Return one cutout in colour with the candidate of a patch, as a small image within a page."""
+    """Return one cutout in colour with the candidate of a patch, as a small image for a page."""
     figure = new_figure(_THUMBNAIL, _THUMBNAIL, arrange=False)
     draw_color(figure.add_axes((0, 0, 1, 1)), cutout, lupton_rgb(cutout.pixels[0]), shown_arc(cutout, patch), 6.0)
     return image_uri(figure, _THUMBNAIL_DPI)
@@ -135,13 +136,13 @@ def _draw(ax: Any, cutout: CutoutSet, line: dict[Any, Any]) -> None:
 
 
 def _title(figure: Figure, left: float, top: float, line: dict[Any, Any]) -> None:
-    """Write the rank and id, and the score below them; a long id in smaller letters, and in two lines at last."""
+    """Write the rank and id, and the score below them; a long id in a smaller font, and finally in two lines."""
     width, height = figure.get_size_inches()
     name, room = f"{line['rank']}  {line['id']}", 72.0 * _SIDE
     size = max(min(_SIZE, _SIZE * room / text_width(name, _SIZE)), _SMALLEST)
     name = "\n".join(wrapped(name, room, size).split("\n")[:2])
     score = f"score {score_words(line['score'])}" if np.isfinite(line["score"]) else "rejected"
     for text, below, points in ((name, 0.14, size), (score, _TITLE - 0.05, _SIZE)):
-        # A dollar sign in an id begins no formula.
+        # A dollar sign in an id must not start a formula.
         y = (top - below) / height
         figure.text(left / width, y, text, fontsize=points, va="baseline", linespacing=1.15, parse_math=False)

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page that stands alone, and the numbers of record beside it."""
+"""The report of an evaluation: one self-contained page, and its numbers as JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _DEFINITIONS = {
     "average precision": "precision averaged over the lenses, best first: sum of (R_k - R_(k-1)) P_k",
     "precision at": "fraction of lenses among the first k",
     "recall at": "fraction of the lenses that are among the first k",
-    "AUROC": "chance that a lens scores above a non-lens; dominated by false positive rates that no survey can afford",
+    "AUROC": "probability that a lens scores above a non-lens; dominated by false positive rates too high for a survey",
     "Brier score": "mean of (p - y)^2",
     "log loss": "mean of -log of the probability given to the true label",
     "calibration error": "mean of |observed - predicted| over bins of equal size",
@@ -59,35 +59,35 @@ def write_evaluation(
     date: datetime.date | None = None,
     cutouts: CutoutSet | Iterable[CutoutSet] = (),
 ) -> None:
-    """Write `index.html` and `metrics.json` into a new folder, as a whole or not at all.
+    """Write `index.html` and `metrics.json` into a new folder, atomically.
 
-    The page needs no other file and no script. The numbers of record are those of the page, unrounded, with the notes
-    and what was evaluated. The page of a `ScoreEvaluation` also names the model, the data and the date, and shows the
-    lenses with the lowest scores and the non-lenses with the highest: at most 12, and half of all.
+    The page needs no other files or scripts. The JSON file has the numbers of the page, unrounded, with the notes and a
+    description of the evaluation. The page of a `ScoreEvaluation` also shows the model, the data and the date, and the
+    lenses with the lowest and the non-lenses with the highest scores: at most 12 of each, and at most half of all.
 
     Parameters
     ----------
     found : ScoreEvaluation or Evaluation
         From `gridlens.evaluate_scores` or `gridlens.evaluation.evaluate`.
     folder : str or path
-        New, or empty.
+        New or empty folder.
     title : str, default="Scores against the truth"
     costs : mapping of str to float, default=None
         ``seconds_per_cutout`` adds the hours of review of the best k cutouts; ``hours_per_follow_up`` with
-        ``cost_per_hour`` adds the follow-up of the lenses among them. No cost is assumed without them.
+        ``cost_per_hour`` adds the follow-up of the lenses among them. Without these entries, no costs are shown.
     model : str, default=None
-        Model that gave the scores, where the evaluation itself scored nothing.
+        Model that computed the scores, if the evaluation did not score anything itself.
     date : datetime.date, default=None
-        Date of the evaluation, shown on the page and kept in the record. None shows no date.
+        Date of the evaluation, shown on the page and stored in the JSON file. None shows no date.
     cutouts : CutoutSet or iterable of CutoutSet, default=()
-        Where the shown lenses and non-lenses are found by their path and id, or else by the id alone; those that are
-        not in it have no picture.
+        Cutouts in which the shown lenses and non-lenses are found by path and id, or else by id only; rows that are not
+        found have no picture.
 
     Raises
     ------
     GridlensError
-        The folder is not empty or cannot be written, or matplotlib or jinja2 is missing: the extra ``explain`` has
-        both.
+        The folder is not empty or cannot be written, or matplotlib or jinja2 is missing; both are in the extra
+        ``explain``.
 
     Examples
     --------
@@ -116,11 +116,11 @@ def write_evaluation(
 
 
 def _facts(record: Mapping[str, Any], model: str | None, date: datetime.date | None) -> list[tuple[str, str]]:
-    """Return the model, the data and the date as pairs of a name and its value; empty without a record."""
+    """Return the model, the data and the date as pairs of name and value; empty without a record."""
     facts = []
     if record:
         facts += [
-            ("Model", str(model or record["model"] or "not stated by the table of scores")),
+            ("Model", str(model or record["model"] or "unknown")),
             ("Scores", _data_words(record["scores"])),
             ("Labels", _data_words(record["truth"])),
         ]
@@ -133,7 +133,7 @@ def _facts(record: Mapping[str, Any], model: str | None, date: datetime.date | N
 
 
 def _data_words(data: Any) -> str:
-    """Return the paths of a table or of a source in words."""
+    """Return a description of the paths of a table or of a source."""
     if data is None:
         return "a table in memory"
     paths = [data] if isinstance(data, str) else [str(one["path"]) for one in data]
@@ -142,7 +142,7 @@ def _data_words(data: Any) -> str:
 
 
 def _page_values(found: Evaluation, costs: Mapping[str, float] | None) -> dict[str, Any]:
-    """Return what the template of an evaluation shows."""
+    """Return the values for the template of an evaluation."""
     curve = found.curve
     half = curve.half.note or f"{curve.half.value:,.0f} [{curve.half.low:,.0f}, {curve.half.high:,.0f}]"
     return {
@@ -175,7 +175,7 @@ def _definition(name: str) -> str:
 
 
 def _required_fpr(found: Evaluation) -> str:
-    """Return the FPR at which half of a list are lenses, "" where the TPR is unknown or 0."""
+    """Return the FPR at which half of a list are lenses, or "" if the TPR is unknown or 0."""
     tpr = found.metrics["TPR at FPR 1e-2"].value
     return f"{required_fpr(0.5, tpr, found.prevalence):.2g}" if tpr > 0.0 else ""
 
@@ -213,12 +213,12 @@ def _balance(found: Evaluation) -> dict[str, Any] | None:
 
 
 def _stratum(k: int, name: str, table: pd.DataFrame) -> dict[str, Any]:
-    """Return the table and the figure of the strata of one column."""
+    """Return the table and the figure for the strata of one column."""
     metrics = list(dict.fromkeys(table["metric"].dropna()))
     rows = []
     for stratum, part in table.groupby("stratum", sort=False):
         first = part.iloc[0]
-        # What holds for the whole stratum is written once, beside its name.
+        # A note that applies to the whole stratum is written once, next to its name.
         merged = first["note"].split("; ")[0] if first["note"].startswith("merged: ") else ""
         empty = part["value"].isna().all() and part["note"].nunique() == 1
         label = f"{stratum}; {merged or first['note']}" if merged or empty else stratum

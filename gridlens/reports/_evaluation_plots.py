@@ -1,4 +1,4 @@
-"""Plots of an evaluation, each drawn into axes that it returns. Needs matplotlib, which is imported only to draw."""
+"""Plots of an evaluation, which return their axes. Matplotlib is imported only when drawing."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["plot_discovery", "plot_precision_recall", "plot_reliability", "plot_
 def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None, *, sample_weight: Any = None) -> Axes:
     """Plot the true positive rate against the false positive rate, on a logarithmic axis.
 
-    The axis begins at one negative, the one of the smallest weight: nothing is resolved to its left.
+    The axis starts at one negative, with the smallest weight, since smaller rates are not resolved.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     scores : dict of array-like of shape (n,)
-        Scores by the name for the legend.
+        Scores by legend label.
     ax : matplotlib Axes, default=None
-        Where to draw; None makes a figure.
+        Axes to draw into; None creates a figure.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0. None: 1 for each.
+        Weights of the rows, finite and at least 0. None means 1 for each row.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def plot_roc(y: Any, scores: Mapping[str, Any], ax: Axes | None = None, *, sampl
     Raises
     ------
     ValueError
-        There are labels of one class only, no scores, or values that `auroc` refuses.
+        There is only one class, there are no scores, or values are invalid for `auroc`.
     """
     curves = {name: counts_above(y, score, sample_weight) for name, score in _checked_scores(scores).items()}
     ax = _axes(ax, (5.2, 4.2))
@@ -73,21 +73,21 @@ def plot_precision_recall(
 ) -> Axes:
     """Plot precision at a declared prevalence against recall.
 
-    ``precision = pi TPR / (pi TPR + (1 - pi) FPR)``, whatever the fraction of positives in the sample. Thresholds that
-    no negative passes are left out: their precision is not known to be 1.
+    ``precision = pi TPR / (pi TPR + (1 - pi) FPR)``, regardless of the fraction of positives in the sample. Thresholds
+    that no negative passes are omitted, since their precision is not known to be 1.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Clean labels, 0 or 1.
     scores : dict of array-like of shape (n,)
-        Scores by the name for the legend.
+        Scores by legend label.
     prevalence : float
-        Fraction of positives among the rows that will be scored, between 0 and 1, both excluded.
+        Prevalence of positives among the rows that will be scored, between 0 and 1, both excluded.
     ax : matplotlib Axes, default=None
-        Where to draw; None makes a figure.
+        Axes to draw into; None creates a figure.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows, finite and from 0. None: 1 for each.
+        Weights of the rows, finite and at least 0. None means 1 for each row.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def plot_precision_recall(
     ax.set_ylim(pi / 2.0, 1.1)
     ax.set_xlabel("fraction of the positives found")
     ax.set_ylabel(f"precision at prevalence {pi:g}")
-    # Above the axes: curves fall from one corner and controls lie along the floor.
+    # The legend is above the axes, since curves start in one corner and controls are along the bottom.
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
     return ax
 
@@ -124,10 +124,10 @@ def plot_reliability(bins: Reliability, log: bool = True, ax: Axes | None = None
     bins : Reliability
         From `reliability`.
     log : bool, default=True
-        Logarithmic axes, for probabilities that are mostly small. They cannot show a bin without a positive: its
-        interval is drawn, with a mark that points down.
+        Whether to use logarithmic axes, for probabilities that are mostly small. They cannot show a bin without
+        positives, for which only the interval is drawn, with a mark pointing down.
     ax : matplotlib Axes, default=None
-        Where to draw; None makes a figure.
+        Axes to draw into; None creates a figure.
 
     Returns
     -------
@@ -159,14 +159,14 @@ def plot_reliability(bins: Reliability, log: bool = True, ax: Axes | None = None
 def plot_discovery(
     curves: DiscoveryCurve | Mapping[str, DiscoveryCurve] | Sequence[DiscoveryCurve], ax: Axes | None = None
 ) -> Axes:
-    """Plot the expected positives found against the rows reviewed, with band, random order and the ideal.
+    """Plot the expected positives found against the rows reviewed, with an error band, random order and the ideal.
 
     Parameters
     ----------
-    curves : DiscoveryCurve, a sequence, or a dict by the name for the legend
-        From `discovery_curve`, all at one prevalence and length.
+    curves : DiscoveryCurve, a sequence, or a dict by legend label
+        From `discovery_curve`, all with the same prevalence and length.
     ax : matplotlib Axes, default=None
-        Where to draw; None makes a figure.
+        Axes to draw into; None creates a figure.
 
     Returns
     -------
@@ -186,8 +186,8 @@ def plot_discovery(
     kinds = {(curve.prevalence, curve.n_rows) for curve in named.values()}
     if len(kinds) != 1:
         raise ValueError(
-            "The 'curves' parameter must be at least one curve, all at one prevalence and length of the list. "
-            f"Got {len(named)} curves with {len(kinds)} of these instead."
+            "The 'curves' parameter must be at least one curve, all with the same prevalence and list length. Got "
+            f"{len(named)} curves with {len(kinds)} combinations of these instead."
         )
     ((prevalence, n_rows),) = kinds
     total = prevalence * n_rows
@@ -199,7 +199,7 @@ def plot_discovery(
         ax.fill_between(curve.reviewed, curve.low, curve.high, color=color, alpha=0.18, lw=0)
         ax.plot(curve.reviewed, curve.found, color=color, lw=1.8, label=_plain(name))
         if not curve.half.note:
-            # A dot where half are found, its interval along the axis of places.
+            # A dot where half of the positives are found, with its horizontal interval.
             ax.hlines(total / 2, curve.half.low, curve.half.high, color=color, lw=1.2)
             ax.plot(curve.half.value, total / 2, "o", color=color, ms=5)
     resolved = [curve.resolved_from for curve in named.values() if np.isfinite(curve.resolved_from)]
@@ -210,22 +210,22 @@ def plot_discovery(
     ax.set_ylim(0.0, 1.05 * total)
     ax.set_xlabel(f"rows reviewed, of {n_rows:,}")
     ax.set_ylabel(f"positives found, of {total:,.4g} expected")
-    # Above the axes: within them the ideal and the curves leave no corner free.
+    # The legend is above the axes, since the ideal and the curves leave no free corner.
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
     return ax
 
 
 def plot_strata(table: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axes:
-    """Plot a metric by stratum, with its 95 % interval; strata without a value keep their line and show the reason.
+    """Plot a metric by stratum, with its 95 % interval; a stratum without a value keeps its line and shows the reason.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `stratified`.
     metric : str
-        A value of its column `metric`.
+        A value of the column `metric`.
     ax : matplotlib Axes, default=None
-        Where to draw; None makes a figure.
+        Axes to draw into; None creates a figure.
 
     Returns
     -------
@@ -239,7 +239,7 @@ def plot_strata(table: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axe
     rows = table[table["metric"] == metric].reset_index(drop=True)
     if rows.empty:
         raise ValueError(
-            f"The 'metric' parameter must be one of the table's: {', '.join(table['metric'].unique())}. "
+            f"The 'metric' parameter must be one of the metrics of the table, {', '.join(table['metric'].unique())}. "
             f"Got {metric!r} instead."
         )
     ax = _axes(ax, (6.0, 0.42 * len(rows) + 1.1))
@@ -259,12 +259,12 @@ def plot_strata(table: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axe
 
 
 def _plain(name: Any) -> str:
-    """Return a name of the user as matplotlib shows it: a dollar sign begins no formula."""
+    """Escape a user-defined name for matplotlib, so that a dollar sign does not start a formula."""
     return str(name).replace("$", r"\$")
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """Return `ax`, or the axes of a new figure, without the box and with a faint grid."""
+    """Return `ax`, or the axes of a new figure, without a box and with a faint grid."""
     if ax is None:
         import matplotlib.pyplot as plt
 

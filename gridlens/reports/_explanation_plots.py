@@ -1,4 +1,4 @@
-"""Plots of many explanations: importance, beeswarm, dependence. Need matplotlib."""
+"""Plots of many explanations: importance, beeswarm, dependence. They require matplotlib."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_beeswarm", "plot_dependence", "plot_importance"]
 
-_LEVELS = 60  # of a swarm, along its axis
-_RUNS = 12  # of a running median
-_WIDE = "arc_snr"  # from 10 to 100,000
+_LEVELS = 60  # number of levels of a swarm, along its axis
+_RUNS = 12  # number of bins of a running median
+_WIDE = "arc_snr"  # feature with a wide range, 10 to 100,000
 
 
 def plot_importance(table: pd.DataFrame, lost: pd.Series[float] | None = None) -> Figure:
-    """Plot mean absolute contributions as bars with their intervals, and the losses of shuffles beside them.
+    """Plot mean absolute contributions as bars with intervals, and the losses of shuffles next to them.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def plot_importance(table: pd.DataFrame, lost: pd.Series[float] | None = None) -
     axes[0].set_xlabel("mean absolute contribution, log-odds", fontsize=8)
     if lost is not None:
         axes[1].barh(places, [lost.get(name, 0.0) for name in table["name"]], color="#e0b48a", height=0.7)
-        axes[1].set_xlabel("lost by a shuffle, nats a cutout", fontsize=8)
+        axes[1].set_xlabel("loss by a shuffle, nats per cutout", fontsize=8)
     for ax in axes:
         ax.set_ylim(len(table) - 0.5, -0.5)
         bare(ax, "top", "right")
@@ -56,16 +56,16 @@ def plot_importance(table: pd.DataFrame, lost: pd.Series[float] | None = None) -
 
 
 def plot_beeswarm(explanation: Explanation, names: Sequence[str]) -> Figure:
-    """Plot contributions of features as a point for each patch of each cutout, coloured by the value.
+    """Plot contributions of features as one point for each patch of each cutout, coloured by value.
 
-    Patches without an arc candidate are grey in the features of arcs.
+    In arc features, patches without an arc candidate are grey.
 
     Parameters
     ----------
     explanation : Explanation of n
-        Rejected cutouts are left out.
+        Rejected cutouts are omitted.
     names : sequence of str
-        Features of a patch or of the metadata, from top to bottom.
+        Patch features or metadata features, from top to bottom.
 
     Returns
     -------
@@ -99,14 +99,14 @@ def plot_beeswarm(explanation: Explanation, names: Sequence[str]) -> Figure:
 def plot_dependence(explanation: Explanation, names: Sequence[str]) -> Figure:
     """Plot contributions of features against their values, with the running median.
 
-    Patches without an arc candidate are left out in the features of arcs.
+    In arc features, patches without an arc candidate are omitted.
 
     Parameters
     ----------
     explanation : Explanation of n
-        Rejected cutouts are left out.
+        Rejected cutouts are omitted.
     names : sequence of str
-        Features of a patch or of the metadata, each in axes of its own.
+        Patch features or metadata features, each in separate axes.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def plot_dependence(explanation: Explanation, names: Sequence[str]) -> Figure:
 
 
 def _swarm(added: np.ndarray) -> np.ndarray:
-    """Return heights (n,) from -0.38 to 0.38 that set points of nearly the same value side by side."""
+    """Return offsets (n,) from -0.38 to 0.38 that separate points of nearly the same value."""
     span = max(float(np.ptp(added)), 1e-9)
     level = np.round((added - added.min()) / span * _LEVELS).astype(int)
     height = np.zeros(len(added))

@@ -1,4 +1,4 @@
-"""A page on many scores: the best candidates, and what the model depends on."""
+"""A page about many scores: the best candidates, and the importance of features."""
 
 from __future__ import annotations
 
@@ -39,38 +39,39 @@ def write_explanations(
     notes: Sequence[str] = (),
     progress: Callable[[int], Any] | None = None,
 ) -> None:
-    """Write `index.html` into a new folder, as a whole or not at all: why these cutouts scored as they did.
+    """Write `index.html` into a new folder, atomically: an explanation of the scores of cutouts.
 
-    The page begins with small pictures of the candidates, which lead to a candidate sheet of each; the importance by
-    group, feature and member with bootstrap intervals, permutation importance beside it, a beeswarm and dependence
-    plots follow. It needs no other file and no script.
+    The page starts with small pictures of the candidates, which link to their candidate sheets. The importance by
+    group, feature and member with bootstrap intervals, the permutation importance, a beeswarm plot and dependence plots
+    follow. The page needs no other files or scripts.
 
     Parameters
     ----------
     explainer : Explainer
     explanation : Explanation of n
-        The best first. Rejected cutouts are counted and left out.
+        Explanation, best first. Rejected cutouts are counted and omitted.
     cutouts : dict of int to CutoutSet of 1
-        Cutouts by their row in `explanation`, for candidate sheets: at most 500, so that a browser can open the page.
+        Cutouts by row of `explanation`, for candidate sheets: at most 500, so that a browser can open the page.
     folder : str or path
-        New, or empty.
+        New or empty folder.
     prevalence : float, default=1e-3
         Prevalence of the probabilities on the sheets.
     notes : sequence of str
-        Sentences below the title.
+        Sentences to show below the title.
     progress : callable, optional
         Called with 1 after each sheet.
 
     Raises
     ------
     GridlensError
-        No cutout is left, there are more than 500 in `cutouts`, the folder is not empty or cannot be written, or
-        matplotlib or jinja2 is missing: the extra ``explain`` has both.
+        There are no cutouts left, `cutouts` has more than 500, the folder is not empty or cannot be written, or
+        matplotlib or jinja2 is missing; both are in the extra ``explain``.
     """
     check_libraries()
     if len(cutouts) > MOST_SHEETS:
         raise GridlensError(
-            f"The 'cutouts' parameter must hold at most {MOST_SHEETS} cutouts, or the page is too large for a browser. "
+            f"The 'cutouts' parameter must contain at most {MOST_SHEETS} cutouts, since the page would be too large "
+            "for a browser. "
             f"Got {len(cutouts)} instead."
         )
     check_new_folder(folder)
@@ -108,7 +109,7 @@ def _importances(explainer: Explainer, explanation: Explanation) -> dict[str, An
         lost_features = _lost(explainer, explanation, "feature", shown)
     return {
         "shuffled": on_features and several,
-        "unshuffled_because": "there is only one cutout" if on_features else "a member reads cutouts, not features",
+        "unshuffled_because": "there is only one cutout" if on_features else "a member uses cutouts, not features",
         "groups": _lines(groups, lost_groups),
         "members": [line[:3] for line in _lines(importance(explanation, "member"), None)],
         "features": _lines(features, lost_features),

@@ -1,4 +1,4 @@
-"""Marks on the picture of a cutout: outlines, the circle, a scale bar, and the directions north and east."""
+"""Marks on the picture of a cutout: outlines, the circle, a scale bar, and arrows to the north and east."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["draw_circle", "draw_compass", "draw_scale_bar", "frame", "outline"]
 _WHITE = "#ffffff"
 _CIRCLE = "#F0E442"
 _BARS = (30.0, 10.0, 5.0, 2.0, 1.0)  # arcsec
-_LONGEST = 0.4  # of a scale bar, as a fraction of the side
-_ARROW = 0.11  # of an arrow, as a fraction of the side
-_BOX = 0.25  # of the compass, likewise
+_LONGEST = 0.4  # maximum length of a scale bar, as a fraction of the side
+_ARROW = 0.11  # length of an arrow, as a fraction of the side
+_BOX = 0.25  # size of the compass, as a fraction of the side
 _CORNERS = ((1, 0), (1, 1), (0, 1))  # bottom right, top right, top left; the scale bar is at the bottom left
 
 
@@ -33,13 +33,13 @@ def frame(ax: Axes, size: int) -> None:
 
 
 def outline(ax: Axes, arc: ArcCandidate, color: str, *, dashed: bool = False) -> None:
-    """Outline the pixels of a candidate; dashed and faint for one that is not the candidate of the table."""
+    """Outline the pixels of a candidate; dashed and faint if it is not the candidate of the table."""
     width, style, alpha = (0.7, "dashed", 0.75) if dashed else (0.9, "solid", 1.0)
     ax.contour(arc.mask, levels=[0.5], colors=color, linewidths=width, linestyles=style, alpha=alpha)
 
 
 def draw_circle(ax: Axes, arc: ArcCandidate) -> None:
-    """Draw the circle through a candidate."""
+    """Draw the fitted circle of a candidate."""
     from matplotlib.patches import Circle
 
     x, y, radius = arc.circle
@@ -47,7 +47,7 @@ def draw_circle(ax: Axes, arc: ArcCandidate) -> None:
 
 
 def draw_scale_bar(ax: Axes, size: int, scale: float, fontsize: float = 7.5) -> None:
-    """Draw a bar of a round length at the bottom left; `scale` in arcsec per pixel."""
+    """Draw a bar of a round length at the bottom left; `scale` is in arcsec per pixel."""
     length = next((bar for bar in _BARS if bar / scale <= _LONGEST * size), _BARS[-1])
     begin, y = 0.05 * size, 0.05 * size
     (bar,) = ax.plot([begin, begin + length / scale], [y, y], color=_WHITE, lw=1.8, solid_capstyle="butt")
@@ -62,10 +62,10 @@ def draw_compass(ax: Axes, axes: np.ndarray, occupied: np.ndarray, fontsize: flo
     ----------
     ax : Axes
     axes : ndarray of shape (2, 2)
-        As in `CutoutSet.sky_axes`: how far a pixel goes to the east (first row) and to the north (second row) along x
-        and y. NaN where unknown.
+        As in `CutoutSet.sky_axes`: step to the east (first row) and to the north (second row) per pixel along x and y.
+        NaN if unknown.
     occupied : ndarray of shape (H, W), bool
-        Pixels that the arrows leave free, if a corner is.
+        Pixels that the arrows should avoid if there is a free corner.
     fontsize : float
 
     Returns
@@ -86,7 +86,7 @@ def draw_compass(ax: Axes, axes: np.ndarray, occupied: np.ndarray, fontsize: flo
 
 
 def _free_corner(occupied: np.ndarray) -> np.ndarray:
-    """Return the middle (x, y) of the first corner in which no pixel is occupied, or else of the first corner."""
+    """Return the centre (x, y) of the first corner without occupied pixels, or else of the first corner."""
     size = len(occupied)
     side = int(np.ceil(_BOX * size))
     corners = [(x * (size - side), y * (size - side)) for x, y in _CORNERS]
@@ -99,7 +99,7 @@ def _label(ax: Axes, x: float, y: float, text: str, fontsize: float, **place: st
 
 
 def _edges(width: float) -> Any:
-    """Return dark edges, with which white marks are seen on bright galaxies too."""
+    """Return dark edges, which make white marks visible on bright galaxies."""
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=width, foreground="#000000")]

@@ -1,4 +1,4 @@
-"""HTML pages from templates, in which every value is escaped."""
+"""HTML pages from templates with escaped values."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["check_libraries", "render"]
 
 
 def check_libraries() -> None:
-    """Raise GridlensError if a library that draws figures or writes pages is missing; imports them otherwise.
+    """Import the libraries for figures and pages; raise GridlensError if one is missing.
 
     Raises
     ------
     GridlensError
-        With the command that installs the library.
+        A library is missing; the message has the command that installs it.
     """
     check_extra("explain", ("matplotlib", "jinja2"), "Figures and pages")
 
 
 def render(template: str, **values: Any) -> str:
-    """Return the page that a template of this package makes of values, all of which are escaped but Markup."""
+    """Render a template of this package with values, all of which are escaped except Markup."""
     return _environment().get_template(template).render(values)
 
 
@@ -49,7 +49,7 @@ def _environment() -> Environment:
 
 
 class _Cell(NamedTuple):
-    """A cell of a table: a number, its interval, and why there is no number or what to know about it."""
+    """A table cell: a number, its interval, and a note about the number or the reason for its absence."""
 
     text: str
     interval: str = ""
@@ -70,5 +70,5 @@ def _cell(value: Any) -> _Cell:
 
 
 def _unbroken(text: str) -> str:
-    """Return the text with hyphens at which no line is broken in numbers such as 1e-3."""
+    """Return the text with non-breaking hyphens in numbers such as 1e-3."""
     return re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", text)

@@ -1,4 +1,4 @@
-"""The plot of a replay of grading: the lenses that strategies find, and the calibration of their models."""
+"""Plot of a replay of grading: the lenses found by each strategy, and the calibration of the models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def draw_replay(table: pd.DataFrame, path: Path) -> None:
     Parameters
     ----------
     table : DataFrame
-        As `gridlens.training.replay_grading` returns it.
+        As returned by `gridlens.training.replay_grading`.
     path : Path
-        A PNG file, written whole or not at all.
+        PNG file, written atomically.
     """
     figure = new_figure(9.0, 6.4)
     axes = figure.subplots(2, 2, sharex=True)

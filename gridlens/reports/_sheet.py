@@ -1,4 +1,4 @@
-"""The candidate sheet: why one cutout scored as it did, as a figure and as a page that stands alone."""
+"""The candidate sheet: the explanation of one score, as a figure and as a self-contained page."""
 
 from __future__ import annotations
 
@@ -32,23 +32,22 @@ _PAGE_DPI = 200
 def draw_candidate_sheet(
     explainer: Explainer, cutout: CutoutSet, *, prevalence: float = 1e-3, explanation: Explanation | None = None
 ) -> Figure:
-    """Draw why one cutout scored as it did.
+    """Draw the candidate sheet of one cutout, which explains its score.
 
-    The figure shows the cutout in colour (Lupton) with north, east and a scale bar, the white and the blue map that
-    candidates are found in, the contribution of each patch, the ten strongest terms in words and units, the members in
-    favour, the position, the score, and the probability with its interval. The arc candidate of the table is outlined,
-    and the circle through it drawn where it fits: at least 35 % of the candidate's pixels on it, and its centre within
-    half a radius of the BCG. Where another candidate is the best by its shape, it is outlined dashed, and the sheet
-    says so.
+    The figure shows the cutout in colour (Lupton) with north, east and a scale bar, the white and the blue detection
+    maps, the contribution of each patch, the ten strongest terms in words and units, the members in favour, the
+    position, the score, and the probability with its interval. The arc candidate of the table is outlined, and its
+    circle is drawn if it fits well: at least 35 % of the candidate's pixels on it, and its centre within half a radius
+    of the BCG. If another candidate has the best shape, it is outlined with dashes, and the sheet mentions it.
 
     Parameters
     ----------
     explainer : Explainer
     cutout : CutoutSet of 1
     prevalence : float, default=1e-3
-        Prevalence of lenses among such clusters, between 0 and 1; it affects the probability and nothing else.
+        Prevalence of lenses among such clusters, between 0 and 1; it affects only the probability.
     explanation : Explanation of 1, default=None
-        Of this cutout, where it was computed before.
+        Explanation of this cutout, if already computed.
 
     Returns
     -------
@@ -81,15 +80,15 @@ def write_candidate_sheet(
     prevalence: float = 1e-3,
     explanation: Explanation | None = None,
 ) -> tuple[Path, Path]:
-    """Write the candidate sheet of one cutout as a picture of 300 dpi, NAME.png, and as a page, NAME.html.
+    """Write the candidate sheet of one cutout as an image with 300 dpi, NAME.png, and as a page, NAME.html.
 
     Parameters
     ----------
     explainer, cutout, prevalence, explanation
         As for `draw_candidate_sheet`.
     folder : str or path
-        An existing folder. Characters that file names cannot hold become "_", a long name is cut, and digits of the
-        id's hash follow a name that was changed.
+        An existing folder. In file names, invalid characters become "_", a long name is truncated, and digits of the
+        id's hash are appended to a name that was changed.
 
     Returns
     -------
@@ -105,7 +104,7 @@ def write_candidate_sheet(
     values = sheet_values(explainer.detector, cutout, found, 0, prevalence)
     stem = file_stem(values.id)
     picture, page = Path(folder) / f"{stem}.png", Path(folder) / f"{stem}.html"
-    # A network takes its time to say where it looks: once for both.
+    # Attribution maps of a network are slow, so they are computed once for both outputs.
     maps = candidate_maps(explainer, cutout)
     figure = sheet_figure(cutout, found, values, maps)
     sheet = _page_sheet(values, cutout, found, 0, maps, _PAGE_DPI)
@@ -118,14 +117,14 @@ def write_candidate_sheet(
 
 
 def candidate_maps(explainer: Explainer, cutout: CutoutSet) -> dict[str, np.ndarray]:
-    """Return where members look that offer it, (H, W) by name, in the one cutout of a set."""
+    """Return the attribution maps (H, W) by member name for a set of one cutout."""
     return {name: values[0] for name, values in explainer.maps(cutout).items()}
 
 
 def sheet_for_page(
     explainer: Explainer, cutout: CutoutSet, explanation: Explanation, row: int, *, prevalence: float, dpi: int
 ) -> dict[str, Any]:
-    """Return what the template of a candidate sheet shows of row `row`, whose cutout is given."""
+    """Return the values for the template of a candidate sheet of row `row`, with its cutout."""
     values = sheet_values(explainer.detector, cutout, explanation, row, prevalence)
     return _page_sheet(values, cutout, explanation, row, candidate_maps(explainer, cutout), dpi)
 

@@ -21,12 +21,12 @@ __all__ = ["sheet_figure"]
 
 # Inches.
 _MARGIN = 0.08
-_NOTE = 0.4  # below the pictures
+_NOTE = 0.4  # space for the note below the pictures
 _BAR = 0.205
-_AXIS, _TITLE = 0.25, 0.25  # of a chart, below and above its bars
-_VALUE = 0.45  # the number beside a bar
-_RIGHT = 3.7  # the charts of members and groups
-_WIDEST = 4.6, 1.7  # labels, of terms and of members
+_AXIS, _TITLE = 0.25, 0.25  # space below and above the bars of a chart
+_VALUE = 0.45  # space for the number next to a bar
+_RIGHT = 3.7  # width of the charts of members and groups
+_WIDEST = 4.6, 1.7  # maximum width of the labels of terms and of members
 
 _LABEL = 7.5  # points
 _LINE = "#b9c1cc"
@@ -36,7 +36,7 @@ _COLORS = {"for": LENS, "against": NO_LENS, "rest": GREY, "mark": "#1c2430"}
 def sheet_figure(
     cutout: CutoutSet, explanation: Explanation, values: SheetValues, maps: Mapping[str, np.ndarray]
 ) -> Figure:
-    """Return the candidate sheet of the only row of an explanation, whose values are given."""
+    """Return the candidate sheet as a figure, for an explanation of one row with given values."""
     width = PANEL * n_panels(maps)
     lines = _heading(values, 72.0 * (width - 2 * _MARGIN))
     heights = [(text.count("\n") + 1) * 1.3 * size / 72.0 for text, size, _ in lines]
@@ -49,7 +49,7 @@ def sheet_figure(
     note = draw_panels(strip(figure, n_panels(maps), bottom, bottom + PANEL - 0.08), cutout, explanation, 0, maps)
     top = height - _MARGIN
     for (text, size, weight), high in zip(lines, heights, strict=True):
-        # A dollar sign in an id begins no formula.
+        # A dollar sign in an id must not start a formula.
         figure.text(_MARGIN / width, top / height, text, va="top", fontsize=size, fontweight=weight, parse_math=False)
         top -= high
     note = wrapped(note, 72.0 * (width - 2 * _MARGIN), 7.0)
@@ -59,7 +59,7 @@ def sheet_figure(
 
 
 def _heading(values: SheetValues, room: float) -> list[tuple[str, float, str]]:
-    """Return the lines above the pictures with the size and weight of their font; `room` is their width in points."""
+    """Return the lines above the pictures with font size and weight; `room` is the available width in points."""
     return [
         (wrapped(values.id, room, 12.0, "bold"), 12.0, "bold"),
         (values.position or "Position unknown", 8.0, "normal"),
@@ -82,7 +82,7 @@ def _draw_charts(figure: Figure, values: SheetValues, top: float) -> None:
     _draw_waterfall(axes(_inches(terms) + 2 * _MARGIN, _AXIS, middle - _VALUE - 0.1, high), values.terms, terms)
     left = middle + _MARGIN + max(_inches(members), _inches(groups))
     low = high - max(_BAR * len(members), 2 * _BAR)
-    # Titles begin where the labels do.
+    # Titles are aligned with the start of the labels.
     begin = (middle - left) / (right - left)
     title = f"{values.in_favour}; log-odds over even"
     _draw_bars(axes(left, low, right, high), values.members, members, title, begin)
@@ -122,7 +122,7 @@ def _draw_bars(ax: Axes, bars: Sequence[Bar], labels: Sequence[str], title: str,
 
 
 def _number(ax: Axes, k: int, value: float) -> None:
-    """Write a value beside the axes, at bar `k`."""
+    """Write a value next to the axes, at bar `k`."""
     ax.annotate(
         f"{value:+.2f}",
         (1.0, k),
@@ -135,7 +135,7 @@ def _number(ax: Axes, k: int, value: float) -> None:
 
 
 def _finish(ax: Axes, labels: Sequence[str], title: str, begin: float = 0.0) -> None:
-    """Label bars that go from top to bottom; `begin` is where the title begins, as a fraction of the axes."""
+    """Label bars from top to bottom; `begin` is the start of the title, as a fraction of the axes."""
     ax.set_yticks(range(len(labels)), labels, parse_math=False, linespacing=0.95)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     bare(ax, "top", "right", "left")

@@ -1,4 +1,4 @@
-"""The numbers and words of a candidate sheet, as the figure and the page show them."""
+"""The numbers and texts of a candidate sheet, shared by the figure and the page."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Bar(NamedTuple):
 
     label: str
     where: str
-    """patches that the label is about; "" for none"""
+    """patches to which the label refers; "" if there are none"""
     begin: float | None
-    """where the bar begins; None for a sum, which is a mark at `end`"""
+    """start of the bar; None for a sum, which is a mark at `end`"""
     end: float
     kind: str
     """"for" or "against" a lens, "rest", or "mark" for a sum"""
 
     @property
     def value(self) -> float:
-        """The number beside the bar."""
+        """Number next to the bar."""
         return self.end if self.begin is None else self.end - self.begin
 
 
@@ -45,7 +45,7 @@ class SheetValues(NamedTuple):
 
     id: str
     position: str
-    """of the BCG on the sky; "" where it is unknown"""
+    """sky position of the BCG; "" if unknown"""
     score: str
     """score at even prevalence"""
     p: str
@@ -56,7 +56,7 @@ class SheetValues(NamedTuple):
     context: str
     """the known lens and the expected Einstein radius, where the table of scores has them"""
     in_favour: str
-    """how many members are in favour"""
+    """number of members in favour, as text"""
     terms: list[Bar]
     """waterfall from the base through the ten strongest terms to the log-odds of the stack"""
     members: list[Bar]
@@ -64,7 +64,7 @@ class SheetValues(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The score and the probability in one line."""
+        """Score and probability in one line."""
         return f"score {self.score} at even prevalence; p_lens {self.p} at a prevalence of {self.prevalence}"
 
 
@@ -79,11 +79,11 @@ def sheet_values(
     cutout : CutoutSet of 1
         The cutout of the row.
     explanation : Explanation
-        Of cutouts, by this detector.
+        Explanation of cutouts by this detector.
     row : int
-        Of a cutout that is not rejected.
+        Row of a cutout that is not rejected.
     prevalence : float
-        Between 0 and 1, of the probability.
+        Prevalence for the probability, between 0 and 1.
     """
     line = explanation.table.iloc[row]
     p, low, high = (
@@ -136,12 +136,12 @@ def _proxy_words(proxy: Any) -> str:
 
 
 def score_words(score: float) -> str:
-    """Return a score between 0 and 1 with two digits, and more near 1, where 1.00 would hide the difference."""
+    """Return a score between 0 and 1 with two digits, and more near 1, where 1.00 would hide differences."""
     return f"{score:.2f}" if score < 0.99 else f"{score:.4f}"
 
 
 def position_words(ra: float, dec: float) -> str:
-    """Return a position, ICRS, in degrees, sexagesimal and in degrees; "" where it is unknown."""
+    """Format a position in degrees (ICRS) as sexagesimal and degrees; "" if unknown."""
     if not np.isfinite([ra, dec]).all():
         return ""
     from astropy.coordinates import Angle
@@ -181,7 +181,7 @@ def _from_zero(labels: Sequence[str], values: np.ndarray) -> list[Bar]:
 
 
 def _split(term: Term) -> tuple[str, str]:
-    """Return the words of a term without its patches, and the patches."""
+    """Return the text of a term without its patches, and the patches."""
     label, _, where = term.words.partition(" [")
     return label, where.removesuffix("]")
 

@@ -15,18 +15,18 @@ from gridlens.reports._sheet_values import score_words
 __all__ = ["WORST", "shown_errors", "worst_rows"]
 
 WORST = 12
-"""number of lenses, and of non-lenses, that are shown at most"""
+"""maximum number of lenses, and of non-lenses, that are shown"""
 
 
 def worst_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the worst misses and the worst false alarms, the worst first.
+    """Return the worst misses and the worst false alarms, worst first.
 
-    At most `WORST` lenses and half of all, and as many of the non-lenses.
+    At most `WORST` lenses and at most half of all are returned, and likewise for non-lenses.
 
     Parameters
     ----------
     rows : DataFrame
-        The `rows` of a `ScoreEvaluation`: indexed by id, with `label` and `score`.
+        The attribute `rows` of a `ScoreEvaluation`: indexed by id, with `label` and `score`.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def worst_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def shown_errors(rows: pd.DataFrame, cutouts: CutoutSet | Iterable[CutoutSet]) -> list[dict[str, Any]]:
-    """Return the worst errors as the template of an evaluation shows them, with a picture where there is a cutout."""
+    """Return the worst errors for the template of an evaluation, with a picture if the cutout is available."""
     tables = worst_rows(rows)
     found = find_cutouts(pd.concat(tables), [cutouts] if isinstance(cutouts, CutoutSet) else cutouts)
     titles = "Lenses with the lowest scores", "Non-lenses with the highest scores"

@@ -133,9 +133,9 @@ def test_worst_errors_are_shown(scored, tmp_path, noise):
     write_evaluation(found, tmp_path / "report", date=datetime.date(2026, 1, 31), cutouts=cutouts)
     page = page_of(tmp_path / "report")
     assert page.tags.count("img") == 2
-    assert "c0 score 0.01, place 40 Einstein radius 12 arcsec" in page.text
+    assert "c0 score 0.01, rank 40 Einstein radius 12 arcsec" in page.text
     assert "Scores a table in memory" in page.text and "Date 2026-01-31" in page.text
-    assert "not stated by the table" in page.text and "no pictures" not in page.text
+    assert "unknown" in page.text and "no pictures" not in page.text
     anchors = {link.removeprefix("#") for link in page.links if link.startswith("#")}
     assert {"metrics", "errors", "review", "controls"} <= anchors <= set(page.ids)
     assert json.loads((tmp_path / "report" / "metrics.json").read_text())["date"] == "2026-01-31"

@@ -94,7 +94,9 @@ def test_discovery_draws_each_curve_with_its_band(rows):
     assert ax.get_ylabel() == "positives found, of 100 expected"
     assert "this score" in legend(plot_discovery(curves["model"]))
     assert {"score 1", "score 2"} < set(legend(plot_discovery(list(curves.values()))))
-    with pytest.raises(ValueError, match=r"'curves' parameter must be .* Got 2 curves with 2 of these instead"):
+    with pytest.raises(
+        ValueError, match=r"'curves' parameter must be .* Got 2 curves with 2 combinations of these instead"
+    ):
         plot_discovery([curves["model"], discovery_curve(y, a, 0.01, n_boot=2)])
     with pytest.raises(ValueError, match="'curves' parameter must be at least one curve"):
         plot_discovery({})
@@ -107,7 +109,9 @@ def test_strata_not_shown_keep_their_line(rows):
     ax = plot_strata(table, "AUROC")
     assert [label.get_text().split("\n")[0] for label in ax.get_yticklabels()] == ["all", "few", "many"]
     assert [text.get_text() for text in ax.texts] == ["n = 5 positives, not shown"]
-    with pytest.raises(ValueError, match=r"'metric' parameter must be one of the table's: AUROC. Got 'TPR' instead"):
+    with pytest.raises(
+        ValueError, match=r"'metric' parameter must be one of the metrics of the table, AUROC. Got 'TPR' instead"
+    ):
         plot_strata(table, "TPR")
 
 

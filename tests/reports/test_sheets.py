@@ -118,7 +118,7 @@ def test_the_command_writes_a_page(scored, tmp_path, monkeypatch):
     assert (
         text.index('id="candidates"') < links[0] < links[2] < text.index('id="sheet-1"') < text.index('id="importance"')
     )
-    for words in ("Read the two together", "at a prevalence of 0.01", "95 % intervals", "circle&#39;s centre off"):
+    for words in ("Read both together", "at a prevalence of 0.01", "95 % intervals", "circle&#39;s centre off"):
         assert words in text
     again = run("explain", scored / "scores.csv", "--out", out)
     assert again.exit_code == 1
