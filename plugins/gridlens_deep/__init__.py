@@ -1,4 +1,4 @@
-"""Networks as members of gridlens stacks. Torch is imported when one is fitted, or scores without onnxruntime."""
+"""Networks as members of gridlens stacks. Torch is imported to fit a network, or to score without onnxruntime."""
 
 from gridlens_deep._convnet import ConvNetMember
 from gridlens_deep._embed import embed

@@ -1,8 +1,8 @@
-"""Versions of images to learn from: the same sky in another exposure and other seeing, turned and shifted a little.
+"""Augmentation of training images: other exposures and seeing, flips, turns and small shifts.
 
-The images are in units of the noise, a batch at a time, on the device that trains. There is no colour jitter, no zoom
-and no stretch: colours and sizes on the sky distinguish an arc from a spiral. A common factor on the flux of all bands
-would change nothing in these units.
+Images are in units of the noise and are augmented in batches on the training device. There is no colour jitter, zoom or
+stretch, because colours and angular sizes distinguish arcs from spirals. A common factor on the flux of all bands would
+change nothing in these units.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["N_TURNS", "augment", "turned"]
 
 N_TURNS = 8
 _MOST_BLUR = 0.6
-"""FWHM in arcsec"""
+"""maximum FWHM of the blur, arcsec"""
 _MOST_NOISE = 1.5
-"""factor on the noise"""
+"""maximum factor on the noise"""
 
 
 def turned(images: torch.Tensor, version: int) -> torch.Tensor:
@@ -30,18 +30,18 @@ def turned(images: torch.Tensor, version: int) -> torch.Tensor:
 
 
 def augment(images: torch.Tensor, grid: Grid, regime: Regime) -> torch.Tensor:
-    """Draw a version of each image with torch's own generator on the images' device.
+    """Draw an augmented version of each image with torch's generator on the images' device.
 
-    Each is degraded where `regime` says so, turned, and shifted by up to `regime.most_shift` pixels. Pixels that are
-    exactly 0, which are bad pixels and those outside the cutout, stay 0.
+    Each image is degraded if `regime` requires it, turned, and shifted by up to `regime.most_shift` pixels. Pixels that
+    are exactly 0 (bad pixels and pixels outside the cutout) stay 0.
     """
     return _shifted(_any_turned(_degraded(images, grid) if regime.degraded else images), regime.most_shift)
 
 
 def _degraded(images: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """Blur each by a Gaussian of up to 0.6 arcsec FWHM in all bands, and raise its noise by a factor of up to 1.5.
+    """Blur each image by a Gaussian of up to 0.6 arcsec FWHM in all bands, and raise its noise by up to 1.5 times.
 
-    The noise is white as before, and the result in units of the new noise.
+    The noise stays white, and the result is in units of the new noise.
     """
     n, _, size, _ = images.shape
 
@@ -52,7 +52,7 @@ def _degraded(images: torch.Tensor, grid: Grid) -> torch.Tensor:
     signal = grid.softening * torch.sinh(images)
     variance = (drawn(0.0, _MOST_BLUR) / float(gaussian_sigma_to_fwhm) / grid.pixel_scale) ** 2
     factor = torch.exp(drawn(0.0, math.log(_MOST_NOISE)))
-    # The discrete Gaussian's transfer function; the white noise that it removes is drawn again.
+    # Transfer function of the discrete Gaussian; the white noise that it removes is drawn again.
     steps = 2.0 - 2.0 * torch.cos(2.0 * math.pi * torch.fft.fftfreq(size, device=images.device))
     transfer = torch.exp(-0.5 * variance * (steps[:, None] + steps[None, : size // 2 + 1]))
     noise = torch.randn(images.shape, device=images.device)

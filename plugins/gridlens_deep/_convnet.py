@@ -13,21 +13,21 @@ __all__ = ["ConvNetMember"]
 
 @dataclass(eq=False, repr=False)
 class ConvNetMember(NetworkMember):
-    """Compact residual network on the three bands and the blue map, made for a CPU.
+    """Compact residual network on the three bands and the blue map, designed for CPUs.
 
-    Needs ``gridlens[deep]`` to be fitted, and ``gridlens[onnx]`` to score on a CPU. Parameters and attributes are those
-    of `NetworkMember`, with defaults for the same field of 64 arcsec in fewer pixels. The variants are "equivariant"
-    (40,000 parameters), whose filters are shared by the flips and turns of an image, "compact" (316,000) and "wide"
-    (654,000). Scores of the first are the same in all flips and turns: it computes one view, and `turns` has no effect
-    on it; its `size` must be a multiple of 16. The fourth channel is the blue map of the feature contract, in which
-    light of the colour of the BCG cancels. On a CPU with bfloat16 instructions, the network is trained in mixed
-    precision.
+    Fitting requires ``gridlens[deep]``, and scoring on a CPU requires ``gridlens[onnx]``. Parameters and attributes are
+    those of `NetworkMember`, with defaults for the same field of 64 arcsec in fewer pixels. The variants are
+    "equivariant" (40,000 parameters), whose filters are shared between the flips and turns of an image, "compact"
+    (316,000) and "wide" (654,000). Scores of "equivariant" do not depend on flips and turns: it computes one view, and
+    `turns` has no effect; its `size` must be a multiple of 16. The fourth channel is the blue map of the feature
+    contract, in which light with the colour of the BCG cancels. On a CPU with bfloat16 instructions, the network is
+    trained in mixed precision.
 
     `pretrained` is a bundled model, or the path of a bundle, whose member `convnet` has the same variant, size and
-    pixel scale; or a folder that `save` of such a member wrote. Its last layer is kept, since it was trained for the
-    same task. Training from there takes a tenth of the usual learning rate, and the means and variances of the batch
-    normalisation stay as they are. Where the validation part would hold fewer than 20 lenses, all rows are learned, the
-    last epoch is taken, and the temperature is 1.
+    pixel scale; or a folder written by `save` of such a member. Its last layer is kept, since it was trained for the
+    same task. Training then uses a tenth of the usual learning rate, and the means and variances of the batch
+    normalization are frozen. If the validation part would contain fewer than 20 lenses, all rows are used for training,
+    the last epoch is kept, and the temperature is 1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The compact residual network: a wide stem, six blocks, two ways of pooling."""
+"""The compact residual network: a wide stem, six blocks, two kinds of pooling."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["ConvNet"]
 
 
 class Pooled(NamedTuple):
-    """The result of a backbone, under the name that the library transformers gives it."""
+    """The result of a backbone, with the attribute name used by the library transformers."""
 
     pooler_output: torch.Tensor
     """(n, width)"""
 
 
 class ConvNet(nn.Module):
-    """A 5 x 5 stem of stride 2 and six residual blocks, pooled by the mean and by the maximum side by side.
+    """A 5 x 5 stem of stride 2 and six residual blocks, pooled by both the mean and the maximum.
 
-    The images are halved where the blocks widen. The memory of images and weights runs over the channels first, which
-    is the fastest order on a CPU and on a GPU with mixed precision. `gridlens_deep._layers` describes the same layers
-    for onnxruntime.
+    The images are halved where the blocks widen. Images and weights are stored with channels last, which is the fastest
+    layout on a CPU and on a GPU with mixed precision. `gridlens_deep._layers` describes the same layers for
+    onnxruntime.
 
     Parameters
     ----------
     n_channels : int
-        Of the images.
+        Number of channels of the images.
     plan : Plan
 
     Attributes
@@ -57,7 +57,7 @@ class ConvNet(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut (He et al. 2016, CVPR, 770)."""
+    """Two 3 x 3 convolutions with a shortcut (He et al. 2016, CVPR, 770)."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()

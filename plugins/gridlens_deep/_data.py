@@ -1,4 +1,4 @@
-"""Batches to train on, read from prepared images as they are needed."""
+"""Training batches, read from prepared images as needed."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class ImageDataset(Dataset[Batch]):
 class BatchRows(Sampler[np.ndarray]):
     """Row numbers of the batches of an epoch.
 
-    Their order depends on `seed` and `epoch` only, so that a training that was interrupted continues as if it had not
-    been. Each of several processes that train one network takes an equal part.
+    Their order depends only on `seed` and `epoch`, so an interrupted training continues as if it had not been
+    interrupted. Each of several processes that train one network gets an equal part.
     """
 
     def __init__(self, rows: np.ndarray, batch: int, *, seed: int | None = None) -> None:
         self.rows, self.batch, self.seed, self.epoch = rows, batch, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Set the epoch; called by Lightning before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         own = len(self.rows) // _processes()[1] if self.seed is not None else len(self.rows)
-        # Batch normalisation cannot normalise a single row.
+        # Batch normalization cannot normalize a single row.
         return max(1, -(-own // self.batch) - (self.seed is not None and own % self.batch == 1))
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -63,7 +63,7 @@ class BatchRows(Sampler[np.ndarray]):
 
 
 def loader(data: ImageDataset, rows: BatchRows) -> DataLoader[Any]:
-    """Load whole batches at a time: a read from the file costs less than a process that reads ahead."""
+    """Return a loader of whole batches: reading from the file is cheaper than a process that reads ahead."""
     return DataLoader(data, batch_size=None, sampler=rows, collate_fn=_as_it_is)
 
 
@@ -72,7 +72,7 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _processes() -> tuple[int, int]:
-    """Return the number of this process among those that train together, and how many there are."""
+    """Return the rank of this process among those that train together, and their number."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
@@ -81,7 +81,7 @@ def _processes() -> tuple[int, int]:
 def grouped_validation(
     y: np.ndarray, groups: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Split into rows to learn from and rows to watch, by groups, with both classes; None where there are too few."""
+    """Split rows by groups into training and validation rows with both classes; None if there are too few."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = max(2, round(1.0 / fraction))

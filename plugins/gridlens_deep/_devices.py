@@ -1,4 +1,4 @@
-"""Where a network runs."""
+"""Devices on which networks run."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ __all__ = ["autocast", "check_number", "device_of", "is_mixed", "threads"]
 
 
 def device_of(name: str) -> torch.device:
-    """Return the device "auto" (a GPU where there is one), "cpu" or "cuda".
+    """Return the device "auto" (a GPU if there is one), "cpu" or "cuda".
 
     Raises
     ------
     DeviceError
-        "cuda" without a GPU.
+        `name` is "cuda" and there is no GPU.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "The 'device' parameter must name an available device. Got 'cuda', and torch sees no GPU; 'auto' takes a "
-            "GPU where there is one, and the CPU elsewhere."
+            "The 'device' parameter must name an available device. Got 'cuda' instead, but torch finds no GPU. 'auto' "
+            "uses a GPU if there is one, and the CPU otherwise."
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def check_number(n_devices: int, device: torch.device) -> None:
-    """Check that so many devices can train together; on the CPU they are processes.
+    """Check that `n_devices` devices can train together; on the CPU they are processes.
 
     Raises
     ------
     ValueError
-        Fewer than one.
+        The number is less than one.
     DeviceError
-        More than there are.
+        The number is larger than the number of devices.
     """
     if n_devices < 1:
         raise ValueError(f"The 'n_devices' parameter must be 1 or more. Got {n_devices!r} instead.")
     if device.type == "cuda" and n_devices > torch.cuda.device_count():
         raise DeviceError(
-            f"The 'n_devices' parameter must be at most the number of GPUs that torch sees, "
+            f"The 'n_devices' parameter must be at most the number of GPUs found by torch, "
             f"{torch.cuda.device_count()}. Got {n_devices} instead."
         )
 
 
 def is_mixed(device: torch.device, regime: Regime) -> bool:
-    """Return whether networks use bfloat16 on a device: on a GPU, and by their regime on a CPU that computes in it."""
+    """Return whether networks use bfloat16: always on a GPU, and on a supporting CPU if `regime` allows it."""
     if device.type == "cuda":
         return True
-    # Elsewhere the CPU would emulate it, which takes longer than float32.
+    # Other CPUs would emulate it, which is slower than float32.
     return regime.cpu_bfloat16 and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

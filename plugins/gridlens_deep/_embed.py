@@ -1,4 +1,4 @@
-"""Embeddings of cutouts by a network, alone or in a stack."""
+"""Embeddings of cutouts by a network, standalone or in a stack."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["embed"]
 
 
 def embed(cutouts: CutoutSet | Images, member: NetworkMember | str | os.PathLike[str]) -> np.ndarray:
-    """Compute embeddings, the input of the last layer of a network, for neighbours, clusters and novelty.
+    """Compute embeddings, the input of the last layer of a network, for neighbour searches, clustering and novelty.
 
     Parameters
     ----------
-    cutouts : CutoutSet of n, or the images of a network that were prepared from them
+    cutouts : CutoutSet of n, or prepared images of a network
     member : NetworkMember, or str or path
-        A fitted member; or a model whose stack holds one, as in `gridlens.load_model`.
+        A fitted member, or a model whose stack contains one, as in `gridlens.load_model`.
 
     Returns
     -------
@@ -47,12 +47,12 @@ def embed(cutouts: CutoutSet | Images, member: NetworkMember | str | os.PathLike
     """
     if isinstance(member, NetworkMember):
         return member.embed(cutouts)
-    # Embeddings of two networks do not compare: of a member that kept its folds, take the first.
+    # Embeddings of different networks are not comparable, so the first network of a member with folds is used.
     members = [one.members[0] if isinstance(one, AveragedMember) else one for one in load_model(member).stack_.members_]
     networks = [one for one in members if isinstance(one, NetworkMember)]
     if not networks:
         raise GridlensError(
-            f"The 'member' parameter must be a network, or a model that holds one. Got {str(member)!r}, which has no "
-            "network among its members; train one with the member 'convnet', 'resnet' or 'vit'."
+            f"The 'member' parameter must be a network, or a model that contains one. Got {str(member)!r}, which has "
+            "no network among its members. Train one with the member 'convnet', 'resnet' or 'vit'."
         )
     return networks[0].embed(cutouts)

@@ -22,37 +22,37 @@ __all__ = ["EmbeddingMember"]
 
 _REGRESSION = "regression.json"
 _NETWORK = "network"
-# Values farther out, in standard deviations of the training rows, count as this far.
+# Values are clipped at this many standard deviations of the training rows.
 _FARTHEST = 5.0
-# Factor on the column of the network's own log-odds: the square of it divides the penalty on its coefficient.
+# Factor on the column of the network's own log-odds; the penalty on its coefficient is divided by its square.
 _OWN_FACTOR = 10.0
 
 
 @dataclass(eq=False, repr=False)
 class EmbeddingMember(ClassifierMixin, BaseEstimator):
-    """Regularised logistic regression on the embedding of a network that was trained before, for few labels.
+    """Regularized logistic regression on the embedding of a pretrained network, for few labels.
 
     The network is frozen: each cutout is embedded once for all folds, and a fit takes a fraction of a second. The
-    network's own log-odds are one more column, which is penalised a hundred times less than the others: few labels
-    change little of what the network knows.
+    network's own log-odds are an additional column, penalized a hundred times less than the others, so that few labels
+    change the network's scores only slightly.
 
     Parameters
     ----------
     pretrained : str, default="deep"
-        A bundled model, or the path of a bundle, that has the member `convnet`; or a folder that `save` of such a
-        member wrote.
+        A bundled model, or the path of a bundle, that has the member `convnet`; or a folder written by `save` of such a
+        member.
     C : float, default=0.01
         Inverse of the L2 penalty, as in `sklearn.linear_model.LogisticRegression`.
     n_jobs : int, default=1
-        Threads that prepare cutouts, and of the network on the CPU.
+        Number of threads to prepare cutouts, and of the network on the CPU.
 
     Attributes
     ----------
     network_ : ConvNetMember
         The frozen network. It is saved with the member.
     center_, scale_ : ndarray of shape (width + 1,), float64
-        Mean and standard deviation over the training rows of each number of the embedding, and of the network's own
-        log-odds; a column that is constant has a scale of 1.
+        Mean and standard deviation over the training rows of each embedding column and of the network's own log-odds; a
+        constant column has a scale of 1.
     coef_ : ndarray of shape (width + 1,), float64
     intercept_ : float
     classes_ : ndarray of shape (2,)
@@ -82,17 +82,17 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
     n_jobs: int | None = 1
 
     def prepare(self, X: CutoutSet) -> np.ndarray:
-        """Return embeddings (n, width) float32, which `fit` and the methods that score take instead of the cutouts.
+        """Return embeddings (n, width) float32, which `fit` and the scoring methods accept instead of the cutouts.
 
-        The stack computes them once for all folds. A rejected cutout is a row of NaN. A fitted member takes the network
-        that it holds, unless `pretrained` has changed since.
+        The stack computes them once for all folds. A rejected cutout has a row of NaN. A fitted member uses its own
+        network, unless `pretrained` has changed since.
 
         Raises
         ------
         WeightsError
             The member is not fitted, and the pretrained network is not available.
         """
-        # The model or folder of a member that was saved may be missing here, or hold another network by now.
+        # The model or folder of a saved member may be missing here, or may contain another network by now.
         fitted = getattr(self, "_fitted_with", None) == self.pretrained
         return (self.network_ if fitted else self._pretrained_network()).embed(X)
 
@@ -103,12 +103,12 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         sample_weight: np.ndarray | None = None,
         groups: np.ndarray | None = None,
     ) -> Self:
-        """Learn from cutouts.
+        """Fit the regression to cutouts.
 
         Parameters
         ----------
         X : CutoutSet of n, or ndarray of shape (n, width)
-            Cutouts, or their embeddings from `prepare`. Rejected cutouts are left out.
+            Cutouts, or their embeddings from `prepare`. Rejected cutouts are omitted.
         y : ndarray of shape (n,)
             1 for a (labelled) lens, 0 for the rest.
         sample_weight : ndarray of shape (n,), default=None
@@ -121,7 +121,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            `y` does not hold both 0 and 1, or its length is not that of `X`; or `C` is not above 0.
+            `y` does not contain both 0 and 1, its length differs from that of `X`, or `C` is not above 0.
         WeightsError
             The pretrained network is not available, or its weights are damaged.
         """
@@ -132,8 +132,8 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         known = np.isfinite(columns).all(axis=1)
         if labels.shape != (len(columns),) or set(np.unique(labels[known]).tolist()) != {0, 1}:
             raise ValueError(
-                f"The 'y' parameter must hold one 0 or 1 for each of the {len(columns)} cutouts, and both must occur "
-                f"among usable cutouts. Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()}, and "
+                f"The 'y' parameter must contain a 0 or 1 for each of the {len(columns)} cutouts, and both among "
+                f"usable cutouts. Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()}, and "
                 f"{known.sum()} usable cutouts, instead."
             )
         self.center_, spread = columns[known].mean(axis=0), columns[known].std(axis=0)
@@ -150,7 +150,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: CutoutSet | np.ndarray) -> np.ndarray:
         """Return the log-odds (n,) of a lens, uncalibrated; NaN for a rejected cutout."""
         check_is_fitted(self, "coef_")
-        # Not a matrix product: its rounding depends on the number of rows.
+        # No matrix product is used, because its rounding depends on the number of rows.
         return (self._scaled(self._columns(X)) * self.coef_).sum(axis=1) + self.intercept_
 
     def predict_proba(self, X: CutoutSet | np.ndarray) -> np.ndarray:
@@ -183,7 +183,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         return np.clip((columns - self.center_) / self.scale_, -_FARTHEST, _FARTHEST)
 
     def save(self, folder: Path) -> None:
-        """Write parameters and regression as JSON and the network beside them: none of the files is code."""
+        """Write parameters and regression as JSON, with the network; none of the files contains code."""
         check_is_fitted(self, "coef_")
         learned = {
             "center": self.center_.tolist(),
@@ -198,7 +198,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a member that `save` wrote.
+        """Read a member written by `save`.
 
         Raises
         ------
@@ -217,7 +217,7 @@ class EmbeddingMember(ClassifierMixin, BaseEstimator):
         if any(column.shape != (width,) for column in columns) or not finite or not (member.scale_ > 0.0).all():
             raise WeightsError(
                 f"The file {_REGRESSION} must hold {width} finite numbers each as 'center', 'scale' (above 0) and "
-                "'coef', and a finite 'intercept'. Got other values instead; download or train the model again."
+                "'coef', and a finite 'intercept'. Got other values instead. Download or train the model again."
             )
         member.classes_ = np.array([0, 1])
         return member

@@ -1,4 +1,4 @@
-"""A residual network whose filters are shared by the flips and turns of an image."""
+"""A residual network whose filters are shared between the flips and turns of an image."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["EquivariantNet"]
 class EquivariantNet(nn.Module):
     """The compact network with each filter applied in eight flips and turns, or in four.
 
-    After Cohen & Welling (2016, ICML, 2990). A flip or turn of the image turns the maps and permutes their channels.
-    The maximum over the copies of a filter and the two ways of pooling make an embedding that none of them changes, for
-    images of a multiple of 16 pixels.
-    `gridlens_deep._layers` describes the same layers for onnxruntime.
+    The method follows Cohen & Welling (2016, ICML, 2990). A flip or turn of the image turns the maps and permutes their
+    channels. The maximum over the copies of a filter and the two kinds of pooling give an embedding that is invariant
+    under flips and turns, for image sizes that are a multiple of 16 pixels. `gridlens_deep._layers` describes the same
+    layers for onnxruntime.
 
     Parameters
     ----------
     n_channels : int
-        Of the images.
+        Number of channels of the images.
     plan : Plan
 
     Attributes
@@ -51,7 +51,7 @@ class EquivariantNet(nn.Module):
 
 
 class _SharedConv(nn.Module):
-    """A convolution with all copies of each filter; flips and turns are the slow index of the channels."""
+    """A convolution with all copies of each filter; the flips and turns vary slowest among the channels."""
 
     places: torch.Tensor
 
@@ -71,14 +71,14 @@ class _SharedConv(nn.Module):
 
 
 class _SharedNorm(nn.BatchNorm2d):
-    """Batch normalisation with statistics and weights that all copies of a filter share."""
+    """Batch normalization with statistics and weights shared by all copies of a filter."""
 
     def __init__(self, n_filters: int, n_copies: int) -> None:
         super().__init__(n_filters)
         self.n_copies = n_copies
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        # With channels last in memory, the copies become pixels without a copy of the array.
+        # With channels last in memory, the copies can be viewed as pixels without copying the array.
         last = maps.permute(0, 2, 3, 1)
         n, rows, columns, channels = last.shape
         wide = last.reshape(n, rows, columns * self.n_copies, channels // self.n_copies).permute(0, 3, 1, 2)
@@ -86,7 +86,7 @@ class _SharedNorm(nn.BatchNorm2d):
 
 
 class _SharedBlock(nn.Module):
-    """The block of the compact network, halved by means of 2 x 2 pixels."""
+    """The block of the compact network, downsampled by means of 2 x 2 pixels."""
 
     def __init__(self, block: Block, n_copies: int) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ __all__ = ["BatchTooLarge", "DeviceError", "WeightsError", "out_of_memory"]
 
 
 class WeightsError(GridlensError):
-    """Weights are not available, damaged, or those of another network."""
+    """Weights are not available, damaged, or belong to another network."""
 
 
 class DeviceError(GridlensError):
@@ -20,5 +20,5 @@ class BatchTooLarge(Exception):
 def out_of_memory(size: int) -> DeviceError:
     """Return the error for a device that cannot hold a single cutout."""
     return DeviceError(
-        f"The device has too little memory for a single cutout of {size} px. Take a smaller network, or device='cpu'."
+        f"The device has too little memory for a single cutout of {size} px. Use a smaller network, or device='cpu'."
     )

@@ -1,4 +1,4 @@
-"""A fitted network: its weights, and the package that scores with them in this process."""
+"""A fitted network: its weights, and the package used to score with them in this process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from gridlens_deep._settings import Settings
 
 __all__ = ["FittedNetwork", "Runtime", "onnx_model", "runtime_of", "sees_gpu", "shapes_of"]
 
-# Members whose networks this package can write as ONNX models.
+# Members whose networks can be written as ONNX models by this package.
 _KNOWN = ("convnet",)
-# Device files of the drivers of NVIDIA and AMD, of Tegra boards, and of GPUs that Windows lends to Linux.
+# Device files of the drivers for NVIDIA, AMD and Tegra, and for GPUs in Linux on Windows.
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/nvmap", "/dev/dxg")
 
 
@@ -30,18 +30,18 @@ class Runtime(Protocol):
     """A network that computes embeddings."""
 
     def embeddings(self, images: np.ndarray, versions: Sequence[int]) -> list[np.ndarray]:
-        """Return the embeddings (n, width) of images (n, c, size, size), float32, in each of some flips and turns."""
+        """Return the embeddings (n, width) of images (n, c, size, size), float32, for each given flip and turn."""
 
 
 class FittedNetwork:
     """The weights of a fitted network.
 
-    A session of onnxruntime or a module of torch is made of them in each process that scores; neither is pickled.
+    Each scoring process creates an onnxruntime session or a torch module from them; neither is pickled.
 
     Parameters
     ----------
     state : mapping of str to ndarray
-        Weights by the names that torch gives them.
+        Weights by torch's names.
     """
 
     def __init__(self, state: Mapping[str, np.ndarray]) -> None:
@@ -64,7 +64,7 @@ class FittedNetwork:
 
     @contextmanager
     def running(self, settings: Settings) -> Iterator[Runtime]:
-        """Provide a runtime for the embeddings while the block runs.
+        """Provide a runtime for embeddings within the context.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class FittedNetwork:
     def _torch(self, settings: Settings) -> Any:
         from gridlens_deep._torch_runtime import TorchRuntime
 
-        # A process that was forked makes its own: threads do not survive a fork.
+        # A forked process creates its own, since threads do not survive a fork.
         key = ("torch", os.getpid())
         if key not in self._runtimes:
             self._runtimes[key] = TorchRuntime(self.state, settings)
@@ -96,30 +96,30 @@ class FittedNetwork:
 
 
 def onnx_model(state: Mapping[str, np.ndarray], settings: Settings) -> bytes:
-    """Return a network as the bytes of an ONNX file; see `gridlens_deep._onnx_graph.convnet_model`.
+    """Return a network in the ONNX format, as bytes; see `gridlens_deep._onnx_graph.convnet_model`.
 
     Raises
     ------
     GridlensError
-        The network is one that cannot be written as an ONNX model.
+        The network cannot be written as an ONNX model.
     """
     if settings.name not in _KNOWN:
         raise GridlensError(
-            f"Networks of the member {settings.name!r} cannot be written as ONNX models; those of "
-            f"{', '.join(map(repr, _KNOWN))} can."
+            f"Networks of the member {settings.name!r} cannot be written as ONNX models, only those of "
+            f"{', '.join(map(repr, _KNOWN))}."
         )
     return convnet_model(state, settings.grid.n_channels, PLANS[settings.variant], settings.size)
 
 
 def runtime_of(settings: Settings) -> Literal["onnxruntime", "torch"]:
-    """Return the name of the package that scores with a network of these settings.
+    """Return the name of the package used to score a network with these settings.
 
-    A GPU needs torch. On a CPU, onnxruntime scores networks of `convnet` in about 0.6 of the time of torch.
+    A GPU requires torch. On a CPU, onnxruntime scores networks of `convnet` in about 0.6 of the time of torch.
 
     Raises
     ------
     DeviceError
-        A GPU is asked for, or the network cannot be scored by onnxruntime, and torch is not installed.
+        A GPU is requested, or onnxruntime cannot score the network, and torch is not installed.
     """
     has_torch = _is_installed("torch")
     if settings.name in _KNOWN and settings.device != "cuda" and _is_installed("onnxruntime"):
@@ -128,13 +128,13 @@ def runtime_of(settings: Settings) -> Literal["onnxruntime", "torch"]:
         return "torch"
     if settings.device == "cuda":
         raise DeviceError(
-            "The 'device' parameter must be 'auto' or 'cpu' where torch is not installed. Got 'cuda' instead; install "
+            "The 'device' parameter must be 'auto' or 'cpu' if torch is not installed. Got 'cuda' instead. Install "
             "torch with `pip install 'gridlens[deep]'`."
         )
     if settings.name in _KNOWN:
         raise DeviceError(
-            f"The member {settings.name!r} scores with onnxruntime or torch, and neither is installed. Install "
-            "onnxruntime with `pip install 'gridlens[onnx]'`; the model 'default' needs neither."
+            f"The member {settings.name!r} scores with onnxruntime or torch, but neither is installed. Install "
+            "onnxruntime with `pip install 'gridlens[onnx]'`; the model 'default' requires neither."
         )
     raise DeviceError(
         f"The member {settings.name!r} scores with torch, which is not installed. Install it with "
@@ -143,17 +143,17 @@ def runtime_of(settings: Settings) -> Literal["onnxruntime", "torch"]:
 
 
 def _is_installed(module: str) -> bool:
-    """Return whether a module can be found; it is not imported."""
+    """Return whether a module can be found, without importing it."""
     try:
         return find_spec(module) is not None
-    # Raised by finders that block it, and where `sys.modules` holds None for it.
+    # Raised by finders that block the module, and if its entry in `sys.modules` is None.
     except (ImportError, ValueError):
         return False
 
 
 def sees_gpu() -> bool:
-    """Return whether there is a GPU that torch can use; without torch there is none."""
-    # Importing torch takes seconds and memory in each process. On Linux a GPU has a device file.
+    """Return whether there is a GPU that torch can use; False without torch."""
+    # Importing torch takes seconds and memory in each process. On Linux, a GPU has a device file.
     if not _is_installed("torch") or (sys.platform == "linux" and not any(map(os.path.exists, _GPU_FILES))):
         return False
     import torch
@@ -162,12 +162,12 @@ def sees_gpu() -> bool:
 
 
 def shapes_of(settings: Settings) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each array in the state of a network, by the names that torch gives them.
+    """Return the shape of each array in the state of a network, by torch's names.
 
     Raises
     ------
     DeviceError
-        As `runtime_of`.
+        As in `runtime_of`.
     """
     runtime_of(settings)
     if settings.name in _KNOWN:

@@ -1,4 +1,4 @@
-"""From cutouts to the images that a network sees: stretched, in units of the noise, on one grid about the BCG."""
+"""Preparation of network images from cutouts: stretched, in units of the noise, on a grid centred on the BCG."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,18 @@ __all__ = ["Grid", "clean_rows", "images_of", "measured_images"]
 
 @dataclass(frozen=True)
 class Grid:
-    """The member's own pixels and channels.
+    """Pixel grid and channels of a member's images.
 
     Attributes
     ----------
     size : int
-        Pixels on a side.
+        Side of the images, px.
     pixel_scale : float
         arcsec per pixel.
     softening : float
-        S/N above which the stretch turns from linear to logarithmic.
+        S/N at which the stretch changes from linear to logarithmic.
     blue_map : bool
-        The blue map of the feature contract is the fourth channel, after g, r and i.
+        Whether the blue map of the feature contract is the fourth channel, after g, r and i.
     """
 
     size: int = 128
@@ -38,24 +38,24 @@ class Grid:
 
 
 def images_of(cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> np.ndarray:
-    """Prepare images for a network, with the BCG in the middle.
+    """Prepare images for a network, centred on the BCG.
 
     The S/N of the bands on the grid (`gridlens.features.centred_images`) is stretched by ``asinh(s / softening)``.
-    Negative values stay negative, and no cutout is scaled by its own brightest pixel: colours and depths compare
-    between cutouts. The blue map (`gridlens.features.detection_maps`) is in units of its noise already.
+    Negative values stay negative, and cutouts are not scaled by their brightest pixel, so colours and depths are
+    comparable between cutouts. The blue map (`gridlens.features.detection_maps`) is already in units of its noise.
 
     Parameters
     ----------
     cutouts : CutoutSet of n
     grid : Grid
     n_jobs : int, default=1
-        Threads.
+        Number of threads.
 
     Returns
     -------
     ndarray of shape (n, 3, size, size), float32
-        Four channels with `Grid.blue_map`. Bad pixels, and pixels outside the cutout, are 0, the level of the sky; so
-        are all pixels of a cutout that the features reject.
+        Four channels with `Grid.blue_map`. Bad pixels, pixels outside the cutout, and all pixels of a cutout that the
+        features reject are 0, the level of the sky.
     """
     return measured_images(cutouts, grid, n_jobs)[0]
 

@@ -1,4 +1,4 @@
-"""The layers of `convnet`, which torch trains and onnxruntime scores with: their names, shapes and order."""
+"""The layers of `convnet`, for training with torch and scoring with onnxruntime: names, shapes and order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Plan(NamedTuple):
     widths: tuple[int, ...]
     """filters in each of the six blocks"""
     n_copies: int = 1
-    """flips and turns in which each filter is applied: maps have this many channels for each; 8, 4 turns or 1"""
+    """number of flips and turns in which each filter is applied, each with its own channel: 8, 4 (turns) or 1"""
 
     @property
     def is_shared(self) -> bool:
-        """Filters are shared by flips or turns of the image."""
+        """Whether filters are shared between flips or turns of the image."""
         return self.n_copies > 1
 
 
@@ -29,31 +29,31 @@ PLANS = {
 """networks of `convnet` by variant"""
 
 REDUCTION = 16
-"""pixels of an image to one of the last maps: the stem and three of the blocks halve them"""
+"""factor between the pixels of an image and of the last maps: the stem and three blocks halve them"""
 
 
 class Convolution(NamedTuple):
-    """A convolution without bias and the batch normalisation that follows it, by their names in a network's state."""
+    """A convolution without bias and the following batch normalization, with their names in a network's state."""
 
     name: str
     norm: str
     before: int
-    """channels that enter a filter"""
+    """input channels"""
     after: int
-    """filters"""
+    """output channels"""
     kernel: int
-    """pixels on a side"""
+    """side of the kernel, px"""
     stride: int
 
 
 class Block(NamedTuple):
-    """Two convolutions beside a shortcut, which is the identity where it is None."""
+    """Two convolutions with a shortcut; None means the identity."""
 
     first: Convolution
     second: Convolution
     shortcut: Convolution | None
     pooled: bool
-    """the maps are halved by means of 2 x 2 pixels before the convolutions"""
+    """whether the maps are downsampled by means of 2 x 2 pixels before the convolutions"""
 
 
 def convnet_layers(n_channels: int, plan: Plan) -> tuple[Convolution, list[Block]]:
@@ -67,7 +67,7 @@ def convnet_layers(n_channels: int, plan: Plan) -> tuple[Convolution, list[Block
 
 def _block(place: str, before: int, after: int, plan: Plan) -> Block:
     halved, enter = before != after, before * plan.n_copies
-    # A stride on an odd filter would not be symmetric on an even number of pixels.
+    # An odd filter with a stride would not be symmetric on an even number of pixels.
     pooled = halved and plan.is_shared
     stride = 2 if halved and not pooled else 1
     first = Convolution(f"{place}.first", f"{place}.first_norm", enter, after, 3, stride)

@@ -1,4 +1,4 @@
-"""Losses: cross-entropy for clean labels, the non-negative risk for labelled lenses among unlabelled rows."""
+"""Losses: cross-entropy for clean labels, and the non-negative risk for labelled lenses among unlabelled rows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def weighted_cross_entropy(log_odds: torch.Tensor, y: torch.Tensor, weight: torc
 
 
 class NNPURisk(NamedTuple):
-    """Parts of the risk of one batch.
+    """Terms of the risk of one batch.
 
     Attributes
     ----------
     value : Tensor
-        The non-negative risk, for the log.
+        The non-negative risk, for logging.
     to_descend : Tensor
-        The objective of the optimiser: the risk, or ``-gamma`` times its negative part where that is below ``-beta``.
+        The objective of the optimizer: the risk, or ``-gamma`` times its negative part if that is below ``-beta``.
     negative_part : Tensor
-        Risk of the rows as negatives, without that of the positives among them.
+        Risk of the unlabelled rows as negatives, minus that of the positives among them.
     """
 
     value: torch.Tensor
@@ -46,15 +46,15 @@ def nnpu_risk(
 
     ``R = prior R_p+ + max(-beta, R_u- - prior R_p-)`` with the loss ``l(z) = 1 / (1 + exp(z))``: R_p+ is the labelled
     rows' mean loss as positives, R_p- their mean loss as negatives, R_u- that of the unlabelled rows as negatives.
-    Algorithm 1 of the paper descends the sum where the last bracket is at least ``-beta``, and otherwise ascends the
-    bracket alone, scaled by `gamma`: a negative bracket shows overfitting.
+    Algorithm 1 of the paper descends the sum if the last bracket is at least ``-beta``, and otherwise ascends only the
+    bracket, scaled by `gamma`, since a negative bracket indicates overfitting.
 
     Parameters
     ----------
     log_odds, labelled, weight : Tensor of shape (n,)
         `labelled` is 1 for a labelled lens, 0 for an unlabelled row.
     prior : float
-        Fraction of lenses among the unlabelled rows.
+        Class prior: the fraction of lenses among the unlabelled rows.
     beta, gamma : float
         As in the paper.
 

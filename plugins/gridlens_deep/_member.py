@@ -27,7 +27,7 @@ from gridlens_deep._weights import PARAMETERS, WEIGHTS, checked_state, read_weig
 __all__ = ["NetworkMember"]
 
 _STATE = "state.json"
-# Parameters under other names in models of version 0.1.
+# Parameters with other names in models of version 0.1.
 _RENAMED = {"patience": "n_iter_no_change", "validation": "validation_fraction", "prior": "class_prior"}
 
 
@@ -38,13 +38,13 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     variant : str, default=None
-        One of `variants`; None takes the first.
+        One of `variants`; None means the first.
     size : int, default=128
-        Pixels on a side of the images that the network sees.
+        Side of the network's input images, px.
     pixel_scale : float, default=0.5
         arcsec per pixel of these images; cutouts are resampled.
     pretrained : str, default=None
-        Folder with weights as `save_pretrained` of the library transformers writes them, or a name that it can fetch.
+        Folder with weights written by `save_pretrained` of the library transformers, or a name that it can download.
         None starts from random weights.
     loss : {"cross-entropy", "nnpu"}, default="cross-entropy"
         "cross-entropy" for clean labels, "nnpu" for labelled lenses among unlabelled rows.
@@ -54,38 +54,40 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         Largest number of epochs.
     batch_size : int, default=64
     learning_rate : float, default=None
-        Highest learning rate of AdamW; None takes `usual_rate`, or `tuned_rate` with `pretrained`.
+        Peak learning rate of AdamW; None means `usual_rate`, or `tuned_rate` with `pretrained`.
     weight_decay : float, default=1e-2
     n_iter_no_change : int, default=6
-        Epochs without a better average precision of the validation part after which training stops.
+        Number of epochs without an improvement of the average precision of the validation part after which training
+        stops.
     validation_fraction : float, default=0.15
-        Fraction of the rows in the validation part, in whole groups; 0 for no such part. With `pretrained`, it is
-        left out where it would hold fewer than 20 lenses: the last epoch is kept, and the temperature is 1.
+        Fraction of the rows in the validation part, in whole groups; 0 means no validation part. With `pretrained`,
+        there is none if it would contain fewer than 20 lenses: the last epoch is then kept, and the temperature is 1.
     turns : bool or int, default=True
-        Score by the mean over 1, 2, 4 or 8 flips and turns of an image: 1 is the image itself, 2 adds a quarter turn,
-        4 are all quarter turns, 8 the same after a flip as well. True takes 8, False 1. The time grows in proportion.
+        Number of flips and turns of an image over which scores are averaged: 1 is the image itself, 2 adds a quarter
+        turn, 4 includes all quarter turns, 8 also those of the flipped image. True means 8, False means 1. The run time
+        is proportional to it.
     dropout : float, default=0.1
     device : {"auto", "cpu", "cuda"}, default="auto"
     n_devices : int, default=1
-        GPUs, or processes on the CPU, that train together.
+        Number of GPUs, or processes on the CPU, that train together.
     checkpoints : str, default=None
         Folder for the state of the training after each epoch. A training with the same parameters and rows continues
-        from the state in it; each training has a subfolder of its own. None keeps nothing.
+        from the saved state; each training has its own subfolder. None stores nothing.
     n_jobs : int, default=1
-        Threads that prepare cutouts, and of the network on the CPU.
+        Number of threads to prepare cutouts, and of the network on the CPU.
     random_state : int, default=0
-        One seed gives one result on the CPU; None counts as 0.
+        Seed. Results are reproducible on the CPU; None means 0.
     verbose : int, default=0
         1 shows a progress bar of the training on a terminal.
 
     Attributes
     ----------
     network_ : FittedNetwork
-        The averaged weights of the best epoch: `state` holds them as arrays, by name.
+        The averaged weights of the best epoch; its attribute `state` has them as arrays, by name.
     temperature_ : float
-        Divisor of the log-odds.
+        Number by which the log-odds are divided.
     class_prior_ : float or None
-        `class_prior` of a member that was trained with "nnpu".
+        `class_prior` of a member trained with "nnpu".
     history_ : list of float
         Average precision of the validation part by epoch; empty without such a part.
     classes_ : ndarray of shape (2,)
@@ -94,17 +96,17 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
     name: ClassVar[str]
     variants: ClassVar[tuple[str, ...]]
-    """names of the sizes of the network, the usual one first"""
+    """names of the network variants, the default first"""
     unnamed: ClassVar[str | None] = None
-    """variant of members that earlier versions saved without its name; None: the usual one"""
+    """variant of members saved without a variant by earlier versions; None means the default"""
     usual_rate: ClassVar[float]
-    """learning rate that suits the network"""
+    """default learning rate of the network"""
     tuned_rate: ClassVar[float | None] = None
-    """learning rate that suits pretrained weights of the same task; None: `usual_rate`"""
+    """default learning rate with pretrained weights of the same task; None means `usual_rate`"""
     blue_map: ClassVar[bool] = False
-    """the network also sees the blue map of the feature contract"""
+    """whether the network also uses the blue map of the feature contract"""
     regime: ClassVar[Regime] = Regime()
-    """how the networks learn, beside the parameters"""
+    """training settings other than the parameters"""
     consumes: ClassVar[Literal["features", "cutouts"]] = "cutouts"
     screened: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("torch", "lightning", "transformers", "safetensors", "gridlens[deep]")
@@ -132,7 +134,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
     @property
     def settings(self) -> Settings:
-        """Parameters as a frozen value, None replaced by the usual values."""
+        """Return the parameters as a frozen value, with None replaced by the defaults."""
         variant = self.variants[0] if self.variant is None else self.variant
         if variant not in self.variants:
             raise ValueError(
@@ -149,10 +151,10 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return Settings(self.name, self.blue_map, self.regime, **(self.get_params() | usual))
 
     def prepare(self, X: CutoutSet) -> Images:
-        """Prepare the images of cutouts, which `fit` and the methods that score take instead of the cutouts.
+        """Prepare the images of cutouts, which `fit` and the scoring methods accept instead of the cutouts.
 
-        They are kept in a file that is read by rows. The stack prepares once for all folds, and for all networks that
-        see the same pixels and channels; the images are never all in memory.
+        They are stored in a file that is read by rows. The stack prepares them once for all folds and for all networks
+        with the same pixels and channels; the images are never all in memory.
         """
         return Images.of(_checked_cutouts(X), self.settings.grid, self.n_jobs)
 
@@ -168,12 +170,12 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : CutoutSet of n, or their prepared images
-            Rejected cutouts are left out.
+            Rejected cutouts are omitted.
         y : ndarray of shape (n,)
             1 for a (labelled) lens, 0 for the rest.
         sample_weight : ndarray of shape (n,), default=None
         groups : ndarray of shape (n,), default=None
-            Rows with the same value are views of one cluster and stay on one side of the validation split.
+            Rows with the same value are views of one cluster and are kept on the same side of the validation split.
 
         Returns
         -------
@@ -182,25 +184,25 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            `y` does not hold both 0 and 1, or its length is not that of `X`; a parameter is not one of its choices.
+            `y` does not contain both 0 and 1, its length differs from that of `X`, or a parameter has an invalid value.
         DeviceError
-            Torch is not installed, the device is not available, there are fewer than `n_devices`, or one runs out of
-            memory with a single cutout.
+            Torch is not installed, the device is not available, there are fewer devices than `n_devices`, or a device
+            runs out of memory with a single cutout.
         WeightsError
-            Pretrained weights are not available, or are those of another network.
+            Pretrained weights are not available, or belong to another network.
         """
         train = _training_of(self.name)
         source, labels = self._checked(X), np.asarray(y)
         if labels.shape != (len(source),) or set(np.unique(labels).tolist()) != {0, 1}:
             raise ValueError(
-                f"The 'y' parameter must hold one 0 or 1 for each of the {len(source)} cutouts, and both must occur. "
+                f"The 'y' parameter must contain a 0 or 1 for each of the {len(source)} cutouts, and both must occur. "
                 f"Got shape {labels.shape} with the values {np.unique(labels)[:5].tolist()} instead."
             )
         images = source if isinstance(source, Images) else self.prepare(source)
         if len(np.unique(labels[images.usable])) < 2:
             raise ValueError(
-                "The 'X' parameter must hold usable cutouts of both labels. "
-                f"Got {images.usable.sum()} usable ones of {len(images)}, and one label among them."
+                f"The 'X' parameter must contain usable cutouts of both labels. Got {images.usable.sum()} usable ones "
+                f"of {len(images)} instead, with a single label."
             )
         names = np.arange(len(labels)) if groups is None else np.asarray(groups)
         fitted = train(self.settings, images, labels.astype(np.float32), sample_weight, names)
@@ -210,10 +212,9 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: CutoutSet | Images) -> np.ndarray:
-        """Return log-odds (n,) of a lens, the mean over `turns`; NaN for a rejected cutout.
+        """Return the log-odds (n,) of a lens, averaged over `turns`; NaN for a rejected cutout.
 
-        Log-odds of networks that were trained on clean labels are divided by a temperature that was fitted on the
-        validation part.
+        Log-odds of networks trained on clean labels are divided by a temperature fitted on the validation part.
         """
         source, rows = self._usable(X)
         found = np.full(len(source), np.nan)
@@ -231,10 +232,10 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return self.classes_[(self.decision_function(X) > 0.0).astype(np.int64)]
 
     def predict_with_spread(self, X: CutoutSet | Images) -> tuple[np.ndarray, np.ndarray]:
-        """Return probabilities (n, 2) as `predict_proba`, and how uncertain the network is of each, (n,).
+        """Return probabilities (n, 2) like `predict_proba`, and the uncertainty of each, (n,).
 
-        The spread is the standard deviation of the log-odds over networks that dropout makes of this one; NaN for a
-        rejected cutout, 0 for a network without dropout.
+        The uncertainty is the standard deviation of the log-odds over networks obtained by dropout; NaN for a rejected
+        cutout, 0 for a network without dropout.
         """
         source, rows = self._usable(X)
         found = np.full((2, len(source)), np.nan)
@@ -244,17 +245,17 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return np.column_stack([1.0 - p, p]), found[1]
 
     def attribution(self, X: CutoutSet) -> np.ndarray:
-        """Map where the network looks: the log-odds that it loses where a square, an eighth of a side, is hidden.
+        """Compute occlusion maps: the loss of log-odds when squares, an eighth of a side wide, are hidden.
 
         Parameters
         ----------
         X : CutoutSet of n
-            Each is scored 65 times.
+            Cutouts; each is scored 65 times.
 
         Returns
         -------
         ndarray of shape (n, H, W), float64
-            On the cutouts' own pixels; positive where the image indicates a lens. NaN for a rejected cutout.
+            Maps on the pixels of the cutouts; positive where the image indicates a lens. NaN for a rejected cutout.
         """
         from gridlens_deep._occlusion import occlusion_maps
 
@@ -262,7 +263,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return occlusion_maps(_checked_cutouts(X), self.decision_function)
 
     def embed(self, X: CutoutSet | Images) -> np.ndarray:
-        """Return inputs of the last layer, (n, width) float32, means over the turns; NaN for a rejected cutout."""
+        """Return the inputs of the last layer, (n, width) float32, averaged over `turns`; NaN for a rejected cutout."""
         source, rows = self._usable(X)
         values = embeddings_of(self.network_, self.settings, source, rows)
         found = np.full((len(source), values.shape[1]), np.nan, dtype=np.float32)
@@ -270,7 +271,7 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         return found
 
     def _usable(self, X: Any) -> tuple[CutoutSet | Images, np.ndarray]:
-        """Check `X`, and return its rows but for those that their flags or `quality_flags` reject."""
+        """Check `X`, and return it with the rows that neither their flags nor `quality_flags` reject."""
         check_is_fitted(self, "network_")
         source = self._checked(X)
         if isinstance(source, Images):
@@ -283,22 +284,22 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         grid = self.settings.grid
         if X.grid != grid:
             raise ValueError(
-                f"The 'X' parameter must hold images on the member's own grid, {grid}. Got {X.grid} instead; "
-                "prepare them again."
+                f"The 'X' parameter must hold images on the member's grid, {grid}. Got {X.grid} instead. Prepare them "
+                "again."
             )
         return X
 
     def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the network of `convnet` as ONNX, for programs without this package and without torch.
+        """Write the network of `convnet` as ONNX, for use without this package and without torch.
 
-        The input `images` (n, 3 or 4, size, size) is the result of `images_of`; the output `log_odds` (n,) is to be
-        divided by `temperature_`, and the output `embedding` (n, width) is the input of the last layer. The mean over
-        the turns is left to that program.
+        The input `images` (n, 3 or 4, size, size) is the result of `images_of`; the output `log_odds` (n,) must be
+        divided by `temperature_`, and the output `embedding` (n, width) is the input of the last layer. The average
+        over turns is not included.
 
         Parameters
         ----------
         path : str or path
-            File to write, completely or not at all.
+            File to write, atomically.
 
         Raises
         ------
@@ -315,9 +316,9 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
             temporary.unlink(missing_ok=True)
 
     def save(self, folder: Path) -> None:
-        """Write the weights as safetensors, parameters and temperature as JSON: none of the files is code."""
+        """Write weights as safetensors, and parameters and temperature as JSON; none of the files contains code."""
         check_is_fitted(self, "network_")
-        # The usual variant of a later version may be another one.
+        # The default variant may change in a later version.
         state = {
             "temperature": self.temperature_,
             "class_prior": self.class_prior_,
@@ -329,12 +330,12 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a member that `save` wrote. One with device="cuda" takes the CPU where there is no GPU, and warns.
+        """Read a member written by `save`. With device="cuda" and no GPU, it uses the CPU with a warning.
 
         Raises
         ------
         WeightsError
-            The file holds other layers than the network; they are named. Or the state is invalid.
+            The layers in the file differ from the network's (the message names them), or the state is invalid.
         DeviceError
             Neither torch nor, for `convnet`, onnxruntime is installed.
         """
@@ -342,12 +343,12 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
         member = cls(**{_RENAMED.get(name, name): value for name, value in parameters.items()})
         state = json.loads((folder / _STATE).read_text())
         variant = state.get("variant", cls.unnamed)
-        # None stays where it still means the network that was saved.
+        # None is kept if it still means the saved network.
         if member.variant is None and variant != cls.variants[0]:
             member.variant = variant
         if member.device == "cuda" and not sees_gpu():
             warnings.warn(
-                f"The member {cls.name!r} was to run on a GPU, and torch sees none here: it scores on the CPU.",
+                f"The member {cls.name!r} was saved for a GPU, but torch finds none here: it scores on the CPU.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -361,24 +362,24 @@ class NetworkMember(ClassifierMixin, BaseEstimator):
 
 
 def _training_of(name: str) -> Any:
-    """Import the function that trains, which needs torch and lightning."""
+    """Import the training function, which requires torch and lightning."""
     try:
         from gridlens_deep._training import train
     except ImportError as exc:
         raise DeviceError(
-            f"The member {name!r} is fitted with torch and lightning, which cannot be imported here ({exc}). Install "
+            f"The member {name!r} requires torch and lightning for fitting, which cannot be imported ({exc}). Install "
             "them with `pip install 'gridlens[deep]'`."
         ) from exc
     return train
 
 
 def _checked_state(state: dict[str, Any]) -> tuple[float, float | None]:
-    """Return temperature and class prior of a saved state."""
+    """Return the temperature and the class prior of a saved state."""
     temperature, prior = float(state["temperature"]), state["class_prior"]
     prior = None if prior is None else float(prior)
     if not 0.0 < temperature < math.inf or not (prior is None or 0.0 < prior < 1.0):
         raise WeightsError(
-            "The state must hold a temperature above 0, and a class prior between 0 and 1 or null. Got "
+            "The state must contain a temperature above 0, and a class prior between 0 and 1 or null. Got "
             f"{temperature!r} and {prior!r} instead."
         )
     return temperature, prior

@@ -1,4 +1,4 @@
-"""The module that Lightning trains: a network, a loss, an optimiser with warm-up and cosine decay, averaged weights."""
+"""The Lightning module: a network, a loss, an optimizer with warm-up and cosine decay, averaged weights."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _AVERAGING = 0.999
 
 
 class LensModule(lightning.LightningModule):
-    """A network under a loss.
+    """A network with a loss.
 
     Parameters
     ----------
     network : Network
-        It is trained; `averaged` is a copy with the exponential moving average of its weights, which scores.
+        The trained network; `averaged` is a copy with the exponential moving average of its weights, used for scoring.
     settings : Settings
     """
 
@@ -40,16 +40,16 @@ class LensModule(lightning.LightningModule):
         self.seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def on_train_batch_start(self, *_: Any) -> None:
-        # Means and variances of a few batches are noisy, and those of a sky with few labels cost more lenses than they
-        # bring. In each batch, since a validation sets all layers back to training.
+        # Means and variances of a few batches are noisy, and adapting them to a sky with few labels loses more lenses
+        # than it gains. This is done in each batch, since a validation resets all layers to training mode.
         if self.settings.pretrained is not None and self.settings.regime.frozen_norms:
             for layer in self.network.modules():
                 if isinstance(layer, torch.nn.BatchNorm2d):
                     layer.eval()
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        # Random numbers depend on the epoch and the batch only: a training that was interrupted continues as if it had
-        # not been.
+        # Random numbers depend only on the epoch and the batch, so an interrupted training continues as if it had not
+        # been interrupted.
         key = (self.settings.random_state, self.current_epoch, index, self.global_rank)
         torch.manual_seed(hash(key) % 2**62)
         log_odds = self.network(augment(batch.images, self.settings.grid, self.settings.regime)).float()
@@ -64,7 +64,7 @@ class LensModule(lightning.LightningModule):
         return value
 
     def on_train_batch_end(self, *_: Any) -> None:
-        # At the start the average covers few steps.
+        # Early in the training, the average covers few steps.
         decay = min(_AVERAGING, (1.0 + self.global_step) / (10.0 + self.global_step))
         with torch.no_grad():
             pairs = zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True)

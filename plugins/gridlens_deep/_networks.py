@@ -1,4 +1,4 @@
-"""The networks: a backbone with a last layer, with random weights or given ones."""
+"""The networks: a backbone with a last layer, with random or given weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TRANSFORMERS: dict[str, dict[str, Any]] = {
 
 
 class Network(nn.Module):
-    """A backbone and a last layer: ``forward`` gives log-odds (n,), `embed` the input of the last layer."""
+    """A backbone and a last layer: ``forward`` returns log-odds (n,), `embed` the input of the last layer."""
 
     def __init__(self, backbone: nn.Module, width: int, dropout: float) -> None:
         super().__init__()
@@ -52,18 +52,18 @@ class Network(nn.Module):
         embedded, device = self.dropout(self.embed(images)), images.device.type
         if not torch.is_autocast_enabled(device):
             return self.last(embedded).squeeze(1)
-        # bfloat16 would round the log-odds, which have few digits already.
+        # bfloat16 would round the log-odds to too few digits.
         with torch.autocast(device, enabled=False):
             return self.last(embedded.float()).squeeze(1)
 
 
 def build_network(settings: Settings) -> Network:
-    """Build a network with random weights, or with those of `settings.pretrained`.
+    """Build a network with random weights, or with the weights of `settings.pretrained`.
 
     Raises
     ------
     WeightsError
-        The weights are not available, or are those of another network.
+        The weights are not available, or belong to another network.
     """
     if settings.name == "convnet":
         return _convnet(settings)
@@ -82,14 +82,14 @@ def state_of(network: nn.Module) -> dict[str, np.ndarray]:
 
 
 def take_state(network: nn.Module, state: Mapping[str, np.ndarray], where: str) -> None:
-    """Load a state into a network; raise WeightsError that names the layers in which it differs."""
+    """Load a state into a network; raise WeightsError with the names of layers that differ."""
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     state = checked_state(state, shapes, where)
     network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
 
 
 def _convnet(settings: Settings) -> Network:
-    """Build a network of `convnet`, with random weights or those that a member was saved with."""
+    """Build a network of `convnet`, with random weights or those of a saved member."""
     kind = EquivariantNet if settings.symmetric else ConvNet
     backbone = kind(settings.grid.n_channels, PLANS[settings.variant])
     network = Network(backbone, backbone.width, settings.dropout)
@@ -117,7 +117,7 @@ def _vit(which: str, size: int) -> tuple[nn.Module, int]:
 
 
 def _take_weights(backbone: Any, pretrained: str) -> None:
-    """Load weights by name; the stem is averaged over its bands, positions are resampled to the grid."""
+    """Load weights by name; the stem is averaged over its bands, and position embeddings are resampled to the grid."""
     source = _pretrained_state(backbone, pretrained)
     own = backbone.state_dict()
     taken, wrong = {}, []
@@ -130,20 +130,21 @@ def _take_weights(backbone: Any, pretrained: str) -> None:
             wrong.append(f"{name} ({tuple(source[name].shape)}, not {tuple(value.shape)})")
         else:
             taken[name] = found
-    # Counters of batches are not weights, and older files lack them.
+    # Batch counters are not weights, and older files lack them.
     wrong = [name for name in wrong if "num_batches_tracked" not in name]
     if wrong:
         raise WeightsError(
-            f"The 'pretrained' parameter must hold the weights of this network. Got {pretrained!r}, which differs in "
+            f"The 'pretrained' parameter must have the weights of this network. Got {pretrained!r} instead, which "
+            "differs in "
             f"{len(wrong)} layers: {', '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}."
         )
     backbone.load_state_dict(taken, strict=False)
 
 
 def _fitted(name: str, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor | None:
-    """Convert weights to another number of bands, or position embeddings to another grid; None where neither fits."""
+    """Convert weights to another number of bands, or position embeddings to another grid; None if impossible."""
     if found.ndim == 4 and found.shape[0] == wanted.shape[0] and found.shape[2:] == wanted.shape[2:]:
-        # Each band starts from the mean over the bands of the weights; the sum over the bands is kept.
+        # Each band gets the mean of the weights over the bands, scaled to keep the sum over the bands.
         mean = found.mean(dim=1, keepdim=True) * found.shape[1] / wanted.shape[1]
         return mean.expand_as(wanted).clone()
     if "position_embeddings" in name and found.ndim == 3 and found.shape[2] == wanted.shape[2]:
@@ -155,20 +156,20 @@ def _fitted(name: str, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tenso
 
 
 def _pretrained_state(backbone: Any, pretrained: str) -> dict[str, torch.Tensor]:
-    """Read weights through the library, which knows the names that older versions and whole classifiers use."""
+    """Read weights with the library, which handles the names used by older versions and whole classifiers."""
     folder = Path(pretrained)
     if folder.is_dir() and not ((folder / "model.safetensors").is_file() and (folder / "config.json").is_file()):
         raise WeightsError(
-            "The 'pretrained' parameter must be a folder with model.safetensors and config.json, as `save_pretrained` "
-            f"writes them. Got {pretrained!r} without these instead."
+            "The 'pretrained' parameter must be a folder with model.safetensors and config.json, as written by "
+            f"`save_pretrained`. Got {pretrained!r} without these files instead."
         )
     try:
         options = {"add_pooling_layer": False} if "vit" in type(backbone).__name__.lower() else {}
         return type(backbone).from_pretrained(pretrained, use_safetensors=True, **options).state_dict()
-    # The library raises OSError, and the errors of the layers below it.
+    # The library raises OSError and various errors of underlying libraries.
     except Exception as exc:
         raise WeightsError(
-            f"The 'pretrained' parameter must be a folder, or a name that the hub knows. Got {pretrained!r}, which "
+            f"The 'pretrained' parameter must be a folder, or a name on the hub. Got {pretrained!r} instead, which "
             f"could not be loaded ({type(exc).__name__}). Without an internet connection, download the weights "
-            "elsewhere and name their folder; None starts from random weights."
+            "elsewhere and use their folder. None starts from random weights."
         ) from exc

@@ -1,4 +1,4 @@
-"""Maps of where a network looks: the log-odds that it loses where a square of the cutout is hidden."""
+"""Occlusion maps of a network: the loss of log-odds when a square of the cutout is hidden."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gridlens.cutouts import CutoutSet
 __all__ = ["SQUARES", "occlusion_maps"]
 
 SQUARES = 8
-"""along each side of a cutout"""
+"""number of squares along each side of a cutout"""
 
 
 def occlusion_maps(cutouts: CutoutSet, log_odds: Callable[[CutoutSet], np.ndarray]) -> np.ndarray:
-    """Compute the log-odds that are lost where each square of a cutout is hidden, (n, H, W); NaN for a rejected cutout.
+    """Compute the loss of log-odds when each square of a cutout is hidden, (n, H, W); NaN for a rejected cutout.
 
-    A hidden pixel is a bad pixel, which networks see as sky. Zeiler & Fergus 2014, ECCV, section 4.2.
+    Hidden pixels are bad pixels, which networks treat as sky. See Zeiler & Fergus 2014, ECCV, section 4.2.
     """
     n, height, width, _ = cutouts.pixels.shape
     whole = log_odds(cutouts)
@@ -36,6 +36,6 @@ def occlusion_maps(cutouts: CutoutSet, log_odds: Callable[[CutoutSet], np.ndarra
             image[place] = np.nan
         left = log_odds(CutoutSet(hidden, bcg_xy=cutouts.bcg_xy[i], pixel_scale=cutouts.pixel_scale[i]))
         for place, value in zip(places, left, strict=True):
-            # A cutout near the limit of bad pixels is rejected once a square is hidden: the map is NaN there.
+            # A cutout near the limit of bad pixels may be rejected if a square is hidden: the map is then NaN there.
             maps[i][place] = whole[i] - value
     return maps

@@ -1,7 +1,7 @@
-"""The few messages of the ONNX format that a network needs, as bytes in the wire format of Protocol Buffers.
+"""The messages of the ONNX format needed for a network, in the wire format of Protocol Buffers.
 
-Field numbers are those of onnx.proto; a test has onnxruntime read the result. Written here, so that neither the package
-onnx nor a graph in a file is needed: the only graphs that run are those that this package builds.
+Field numbers are those of onnx.proto; a test reads the result with onnxruntime. With this module, neither the package
+onnx nor a graph in a file is needed: only graphs built by this package are run.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 __all__ = ["OPSET", "model_bytes", "node"]
 
 OPSET = 13
-"""version of the operators: the lowest that has all those used in their present form"""
+"""version of the operators: the lowest with all operators used in their present form"""
 _IR_VERSION = 7
 _FLOAT, _INT64 = 1, 7
 _INTS_ATTRIBUTE, _INT_ATTRIBUTE = 7, 2
 _ROWS = "n"
-"""name of the first dimension, which has any length"""
+"""name of the first dimension, which may have any length"""
 
 
 def model_bytes(
@@ -27,16 +27,16 @@ def model_bytes(
     inputs: Mapping[str, tuple[int, ...]],
     outputs: Mapping[str, tuple[int, ...]],
 ) -> bytes:
-    """Return a model as the bytes of an ONNX file.
+    """Return a model in the ONNX format, as bytes.
 
     Parameters
     ----------
     nodes : sequence of bytes
-        From `node`, each after those whose results it takes.
+        Operations from `node`, each after the nodes whose results it uses.
     weights : mapping of str to ndarray
         Constants by name: integers as int64, others as float32.
     inputs, outputs : mapping of str to tuple of int
-        Shape of one row of each float32 array that enters and leaves; any number of rows is accepted.
+        Shape of one row of each float32 input and output; any number of rows is accepted.
     """
     graph = b"".join(_message(1, part) for part in nodes) + _text(2, "gridlens")
     graph += b"".join(_message(5, _tensor(name, values)) for name, values in weights.items())
@@ -47,7 +47,7 @@ def model_bytes(
 
 
 def node(operator: str, inputs: Sequence[str], output: str, **attributes: int | Sequence[int]) -> bytes:
-    """Return one operation; its attributes are integers or lists of integers."""
+    """Return one operation; attributes are integers or lists of integers."""
     found = b"".join(_text(1, name) for name in inputs) + _text(2, output) + _text(3, output) + _text(4, operator)
     return found + b"".join(_message(5, _attribute(name, value)) for name, value in attributes.items())
 
@@ -84,7 +84,7 @@ def _message(field: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Encode a number, not negative, seven bits to a byte with the lowest first."""
+    """Encode a non-negative number with seven bits per byte, lowest first."""
     found = bytearray()
     while value > 127:
         found.append(value & 127 | 128)

@@ -12,16 +12,16 @@ from gridlens_deep._orbit import orbit
 
 __all__ = ["convnet_model"]
 
-# That of torch's batch normalisation.
+# Epsilon of torch's batch normalization.
 _EPSILON = 1e-5
 
 
 def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, plan: Plan, size: int) -> bytes:
-    """Return a network of `convnet` as the bytes of an ONNX file.
+    """Return a network of `convnet` in the ONNX format, as bytes.
 
     The input `images` is (n, n_channels, size, size); the outputs are `embedding` (n, width) and `log_odds` (n,).
-    Batch normalisation is folded into the convolutions, in double precision, and filters that flips and turns share are
-    written out.
+    Batch normalization is folded into the convolutions in double precision, and filters shared between flips and turns
+    are expanded.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, plan: Plan, 
     n_channels : int
     plan : Plan
     size : int
-        Pixels on a side.
+        Side of the images, px.
     """
     graph = _Graph(state, plan.n_copies)
     stem, blocks = convnet_layers(n_channels, plan)
@@ -50,7 +50,7 @@ def convnet_model(state: Mapping[str, np.ndarray], n_channels: int, plan: Plan, 
 
 
 class _Graph:
-    """Operations one after the other; each method returns the name of its result."""
+    """Sequence of operations; each method returns the name of its result."""
 
     def __init__(self, state: Mapping[str, np.ndarray], n_copies: int) -> None:
         self.state, self.n_copies = state, n_copies
@@ -84,13 +84,13 @@ class _Graph:
         return self.rectified(self.add("Add", [inner, beside]))
 
     def best(self, maps: str, n_filters: int, side: int) -> str:
-        """Take the maximum of each filter over its copies; the maps are `side` pixels on a side."""
+        """Take the maximum of each filter over its copies; the maps have `side` x `side` pixels."""
         self.weights["copies"] = np.array([-1, self.n_copies, n_filters, side, side])
         return self.add("ReduceMax", [self.add("Reshape", [maps, "copies"])], axes=[1], keepdims=0)
 
 
 def _folded(state: Mapping[str, np.ndarray], layer: Convolution) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and bias, float32, of one convolution that does the work of a layer and its normalisation."""
+    """Return weights and bias, float32, of one convolution equivalent to a layer and its normalization."""
     scale, shift, mean, variance = (
         state[f"{layer.norm}.{part}"].astype(np.float64) for part in ("weight", "bias", "running_mean", "running_var")
     )

@@ -1,4 +1,4 @@
-"""Embeddings by onnxruntime, on a CPU."""
+"""Embeddings with onnxruntime, on a CPU."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from gridlens_deep._orbit import turned_array
 
 __all__ = ["OnnxRuntime"]
 
-# Images whose maps stay in the second-level cache.
+# Number of images whose maps fit into the second-level cache.
 _BATCH = 16
 
 
 class OnnxRuntime:
-    """A network as an ONNX model in a session of this process.
+    """A network as an ONNX model in an onnxruntime session of this process.
 
     Parameters
     ----------
     model : bytes
-        From `gridlens_deep._onnx_graph`, with the input `images` and the output `embedding`.
+        Model from `gridlens_deep._onnx_graph`, with the input `images` and the output `embedding`.
     n_jobs : int or None
-        Threads.
+        Number of threads.
 
     Raises
     ------
@@ -38,7 +38,7 @@ class OnnxRuntime:
         self._session = _session(model, effective_n_jobs(n_jobs))
 
     def embeddings(self, images: np.ndarray, versions: Sequence[int]) -> list[np.ndarray]:
-        """Return the embeddings (n, width) of images in each of some flips and turns."""
+        """Return the embeddings (n, width) of images for each of the given flips and turns."""
         batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
         return [np.concatenate([self._run(turned_array(batch, version)) for batch in batches]) for version in versions]
 
@@ -51,17 +51,17 @@ def _session(model: bytes, n_threads: int) -> Any:
         import onnxruntime
     except ImportError as exc:
         raise GridlensError(
-            f"The package onnxruntime is installed and cannot be imported ({exc}). Install it again with "
+            f"The package onnxruntime is installed but cannot be imported ({exc}). Reinstall it with "
             "`pip install --force-reinstall 'gridlens[onnx]'`."
         ) from exc
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
-    # Threads that spin while they wait take the processor from other processes.
+    # Threads that spin while waiting would take processor time from other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    # Its errors are of a dozen classes, which have only Exception in common.
+    # onnxruntime raises a dozen kinds of errors, whose only common base is Exception.
     except Exception as exc:
         raise GridlensError(
             f"onnxruntime {onnxruntime.__version__} cannot run the network, which uses operators of opset {OPSET} "

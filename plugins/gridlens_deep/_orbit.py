@@ -1,4 +1,4 @@
-"""Flips and turns of a square: of images, and of the filters that a network shares among them."""
+"""Flips and turns of a square: of images, and of the filters shared between them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ __all__ = ["orbit", "turned_array"]
 
 
 def turned_array(images: np.ndarray, version: int) -> np.ndarray:
-    """Return a view of images (..., H, H) in a flip or turn, numbered as in `gridlens.features.dihedral`."""
+    """Return a view of images (..., H, H) after a flip or turn, numbered as in `gridlens.features.dihedral`."""
     return np.rot90(images[..., ::-1] if version >= 4 else images, version % 4, (-2, -1))
 
 
 @cache
 def orbit(n_channels: int, kernel: int, n_copies: int, *, lifts: bool) -> np.ndarray:
-    """Return the weights that each copy of a filter takes from it, by their places in the filter as a flat array.
+    """Return, for each copy of a filter, the indices of its weights in the flattened filter.
 
     Parameters
     ----------
     n_channels : int
-        That enter the filter. Where they are maps of a layer with shared filters, the flips and turns are the slow
-        index: a filter in one of them also takes the channels of the flip or turn that leads there.
+        Number of input channels. For maps of a layer with shared filters, the flips and turns vary slowest: a copy of a
+        filter also permutes these channels accordingly.
     kernel : int
-        Pixels on a side.
+        Side of the kernel, px.
     n_copies : int
-        8, or 4 for the turns alone, in the order of `gridlens.features.dihedral`.
+        8, or 4 for turns only, in the order of `gridlens.features.dihedral`.
     lifts : bool
-        The channels are those of an image, not of flips and turns.
+        Whether the channels are those of an image rather than of flips and turns.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def orbit(n_channels: int, kernel: int, n_copies: int, *, lifts: bool) -> np.nda
 
 
 def _sources(n_copies: int) -> np.ndarray:
-    """Return, for each copy and each flip or turn of its input, the one that the copy's own leads from, (n, n)."""
+    """Return, for each copy and each flip or turn of its input, the source flip or turn, (n, n)."""
     square = np.arange(4).reshape(2, 2)
     number = {turned_array(square, k).tobytes(): k for k in range(n_copies)}
     after = np.array(

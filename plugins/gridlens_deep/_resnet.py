@@ -10,8 +10,8 @@ __all__ = ["ResNetMember"]
 class ResNetMember(NetworkMember):
     """ResNet on cutouts, stretched in units of the noise and averaged over flips and turns.
 
-    Needs ``gridlens[deep]``. Parameters and attributes are those of `NetworkMember`; the variants are "18" and "34"
-    layers (He et al. 2016, CVPR, 770), and "10", a narrow one for machines without a GPU.
+    Requires ``gridlens[deep]``. Parameters and attributes are those of `NetworkMember`; the variants are "18" and "34"
+    layers (He et al. 2016, CVPR, 770), and "10", a narrow network for machines without a GPU.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Scores of a network: batches of images, and means over their flips and turns, by onnxruntime or torch."""
+"""Scoring with a network in batches, averaged over flips and turns, with onnxruntime or torch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from gridlens_deep._store import Images, images_at
 
 __all__ = ["embeddings_of", "fit_temperature", "log_odds_of", "spread_of"]
 
-# Networks that dropout makes of one, for the spread of their scores.
+# Number of networks obtained by dropout, for the spread of scores.
 _DRAWS = 32
 
 
 def log_odds_of(network: FittedNetwork, settings: Settings, source: CutoutSet | Images, rows: np.ndarray) -> np.ndarray:
-    """Return log-odds (k,) of the cutouts `rows`, the mean over the turns of `settings`."""
+    """Return the log-odds (k,) of the cutouts `rows`, averaged over the turns of `settings`."""
     return _log_odds(network, embeddings_of(network, settings, source, rows))
 
 
 def spread_of(
     network: FittedNetwork, settings: Settings, source: CutoutSet | Images, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-odds (k,) of the cutouts `rows`, and their standard deviation over networks made by dropout.
+    """Return the log-odds (k,) of the cutouts `rows`, and their standard deviation over networks obtained by dropout.
 
-    Dropout is applied before the last layer only, so that each image passes through the network once (Gal & Ghahramani
+    Dropout is applied only before the last layer, so each image passes through the network once (Gal & Ghahramani
     2016, ICML, 1050). The same networks score all rows.
     """
     embedded = embeddings_of(network, settings, source, rows)
@@ -39,16 +39,16 @@ def spread_of(
 
 
 def _log_odds(network: FittedNetwork, embedded: np.ndarray) -> np.ndarray:
-    """Apply the last layer, which is linear: the mean over the turns may be taken before it."""
+    """Apply the last layer; because it is linear, the average over turns can be taken before it."""
     weights, bias = network.last
-    # Not a matrix product, which may round a row in another way when other rows lie beside it.
+    # No matrix product is used, because its rounding of a row may depend on the other rows.
     return np.asarray((embedded * weights).sum(axis=1) + bias)
 
 
 def embeddings_of(
     network: FittedNetwork, settings: Settings, source: CutoutSet | Images, rows: np.ndarray
 ) -> np.ndarray:
-    """Return embeddings (k, width), float32, of the cutouts `rows`, means over the turns of `settings`.
+    """Return the embeddings (k, width), float32, of the cutouts `rows`, averaged over the turns of `settings`.
 
     NaN for a cutout that the features reject.
     """
@@ -77,7 +77,7 @@ def _mean(runtime: Runtime, images: np.ndarray, settings: Settings) -> np.ndarra
 
 
 def fit_temperature(log_odds: np.ndarray, y: np.ndarray) -> float:
-    """Find the divisor of the log-odds, 0.05 to 20, that minimises the log loss of clean labels (Guo et al. 2017)."""
+    """Find the divisor of the log-odds, 0.05 to 20, that minimizes the log loss of clean labels (Guo et al. 2017)."""
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:

@@ -1,4 +1,4 @@
-"""The parameters of a network member, as its functions take them."""
+"""The parameters of a network member in the form used internally."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from gridlens_deep._layers import PLANS, REDUCTION
 __all__ = ["Regime", "Settings"]
 
 _DEVICES = ("auto", "cpu", "cuda")
-# A quarter turn exchanges rows and columns: a mean over these is closer to that over the eight than a mean with half a
-# turn in its place.
+# A quarter turn exchanges rows and columns, so the mean over it is closer to the mean over all eight than with a half
+# turn.
 _VERSIONS = {1: (0,), 2: (0, 1), 4: (0, 1, 2, 3), 8: tuple(range(8))}
 
 
 @dataclass(frozen=True)
 class Regime:
-    """Settings of the training of a member's networks, beside its parameters.
+    """Training settings of a member's networks other than its parameters.
 
     Attributes
     ----------
     degraded : bool
-        Blur the images and raise their noise at random.
+        Whether to blur the images and raise their noise at random.
     most_shift : int
         Largest random shift, pixels.
     label_smoothing : float
-        Cross-entropy takes labels of half of this and of one minus half of this.
+        Cross-entropy uses labels of half of this value and one minus half of this value.
     rise : float
         Fraction of the steps over which the learning rate rises, before it falls as a cosine: short for a warm-up,
         0.3 for one cycle (Smith & Topin 2019, SPIE, 11006).
     cpu_bfloat16 : bool
-        Train in mixed precision on a CPU that has bfloat16 instructions.
+        Whether to train in mixed precision on a CPU with bfloat16 instructions.
     frozen_norms : bool
-        Keep the means and variances of batch normalisation that pretrained weights come with.
+        Whether to keep the batch-normalization means and variances of pretrained weights.
     """
 
     degraded: bool = True
@@ -46,9 +46,9 @@ class Regime:
 
 @dataclass(frozen=True)
 class Settings:
-    """Parameters of one member, which cannot change while it trains or scores; see `NetworkMember`.
+    """Frozen parameters of one member; see `NetworkMember`.
 
-    Where the member's parameter may be None for the usual value, this is the value.
+    If a parameter of the member is None, this has its default value.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Settings:
 
     @property
     def symmetric(self) -> bool:
-        """The network gives an image the same score in each flip and turn."""
+        """Whether the network gives the same score for each flip and turn of an image."""
         return self.variant in PLANS and PLANS[self.variant].is_shared
 
     @property
@@ -87,7 +87,7 @@ class Settings:
 
     @property
     def grid(self) -> Grid:
-        """Pixels and channels that the network sees."""
+        """Pixel grid and channels of the network's images."""
         return Grid(self.size, self.pixel_scale, blue_map=self.blue_map)
 
     def __post_init__(self) -> None:
@@ -101,8 +101,8 @@ class Settings:
             )
         if self.symmetric and self.size % REDUCTION:
             raise ValueError(
-                f"The 'size' parameter of the variant {self.variant!r} must be a multiple of {REDUCTION}, or its "
-                f"scores would change with a turn of the image. Got {self.size!r} instead."
+                f"The 'size' parameter of the variant {self.variant!r} must be a multiple of {REDUCTION}, since its "
+                f"scores would otherwise change with a turn of the image. Got {self.size!r} instead."
             )
 
 

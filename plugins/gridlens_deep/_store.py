@@ -1,4 +1,4 @@
-"""Images that were prepared once, in a file that is mapped into memory."""
+"""Prepared images in a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from gridlens_deep._images import Grid, clean_rows, measured_images
 __all__ = ["Images", "images_at"]
 
 _BLOCK = 256
-# Smaller numbers have fewer digits in half precision.
+# Smaller numbers have reduced precision in half precision.
 _LEAST_NORMAL = np.float32(2.0**-14)
 
 
 class Images:
-    """Images of cutouts as a network sees them: some rows of a file of half-precision numbers.
+    """Network images of cutouts: rows of a file of half-precision numbers.
 
-    They are read a batch at a time and never all at once. An array of row numbers, or a slice, selects rows and copies
-    nothing; another process opens the file again. The file is removed with the last set of this process that uses it.
+    They are read in batches and never all at once. Indexing with an array of row numbers or a slice selects rows
+    without copying; another process opens the file again. The file is removed with the last set of this process that
+    uses it.
 
     Parameters
     ----------
     path : Path
-        Of an npy file (m, channels, size, size), float16.
+        Path of an npy file (m, channels, size, size), float16.
     rows : ndarray of int, shape (n,)
         Rows of the file.
     usable : ndarray of bool, shape (n,)
-        Which of them gridlens does not reject.
+        Mask of the rows that gridlens does not reject.
     grid : Grid
     owner : object, optional
-        Removes the file when it is garbage-collected.
+        Object that removes the file when it is garbage-collected.
     """
 
     def __init__(self, path: Path, rows: np.ndarray, usable: np.ndarray, grid: Grid, owner: Any = None) -> None:
@@ -46,7 +47,7 @@ class Images:
 
     @classmethod
     def of(cls, cutouts: CutoutSet, grid: Grid, n_jobs: int | None = 1) -> Self:
-        """Prepare cutouts in a temporary file, or return the set that another network in use has of the same ones."""
+        """Prepare cutouts in a temporary file, or reuse those that another network in use has prepared."""
         key = (_digest(cutouts), grid)
         prepared = _IN_USE.get(key)
         if not isinstance(prepared, cls):
@@ -80,20 +81,20 @@ class Images:
         return {**self.__dict__, "_owner": None, "_mapped": None}
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Return images (k, channels, size, size) of some rows, float32."""
+        """Return the images (k, channels, size, size) of given rows, float32."""
         if self._mapped is None:
             self._mapped = np.load(self.path, mmap_mode="r")
         return self._mapped[self.rows[rows]].astype(np.float32)
 
 
 _IN_USE: WeakValueDictionary[tuple[str, Grid], Images] = WeakValueDictionary()
-"""sets of this process by their cutouts and grid, as long as a member holds them"""
+"""sets of this process by cutouts and grid, kept while a member uses them"""
 
 
 def _digest(cutouts: CutoutSet) -> str:
-    """Return a hash of all that images are prepared from, which takes a fraction of the time of preparing them."""
+    """Return a hash of all inputs of the images, which takes a fraction of the time of preparing them."""
     found = hashlib.sha256(repr(cutouts.pixels.shape).encode())
-    # The seeing decides on the flags of a star.
+    # The seeing affects the star flag.
     seeing = cutouts.metadata["seeing"].to_numpy()
     for part in (cutouts.pixels, cutouts.bcg_xy, cutouts.pixel_scale, cutouts.flags, seeing):
         found.update(np.ascontiguousarray(part).data)
@@ -103,7 +104,7 @@ def _digest(cutouts: CutoutSet) -> str:
 def images_at(
     source: CutoutSet | Images, rows: np.ndarray, grid: Grid, n_jobs: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return images (k, channels, size, size) of some rows, the same from cutouts and from their prepared images.
+    """Return the images (k, channels, size, size) of given rows, identical for cutouts and for prepared images.
 
     The mask (k,) is False for a cutout that the features reject.
     """
@@ -117,11 +118,11 @@ def images_at(
 
 
 def _round_to_half(images: np.ndarray) -> None:
-    """Round float32 images in place to the half-precision numbers of a file; numpy's conversions take twice as long."""
+    """Round float32 images in place to half-precision numbers; numpy's conversions take twice as long."""
     for image in images:
         tiny = np.abs(image) < _LEAST_NORMAL
         rounded = image[tiny].astype(np.float16)
-        # 13 of the 23 binary digits are dropped: to the nearest number, and in the middle to the even one.
+        # 13 of the 23 bits of the mantissa are dropped: round to nearest, ties to even.
         bits = image.view(np.int32)
         step = bits >> 13
         step &= 1

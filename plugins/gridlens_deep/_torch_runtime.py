@@ -1,4 +1,4 @@
-"""Embeddings by torch, on a CPU or a GPU."""
+"""Embeddings with torch, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["TorchRuntime"]
 
 
 class TorchRuntime:
-    """A network as a module of torch in this process.
+    """A network as a torch module in this process.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class TorchRuntime:
     """
 
     def __init__(self, state: Mapping[str, np.ndarray], settings: Settings) -> None:
-        # The weights need no random numbers to start from, and the caller's generator stays as it is.
+        # The initial random weights are overwritten, and the caller's generator must not change.
         with torch.random.fork_rng(devices=[]):
             self.network = build_network(replace(settings, pretrained=None))
         take_state(self.network, state, "the member")
@@ -38,7 +38,7 @@ class TorchRuntime:
 
     @contextmanager
     def on_device(self, settings: Settings) -> Iterator[_OnDevice]:
-        """Hold the network on the device of the settings while the block runs, with their number of threads."""
+        """Keep the network on the device of the settings within the context, with their number of threads."""
         device = device_of(settings.device)
         self.network.to(device)
         try:
@@ -54,7 +54,7 @@ class _OnDevice:
 
     @torch.inference_mode()
     def embeddings(self, images: np.ndarray, versions: Sequence[int]) -> list[np.ndarray]:
-        """Return the embeddings (n, width) of images in each of some flips and turns.
+        """Return the embeddings (n, width) of images for each of the given flips and turns.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""One training of a network member, driven by Lightning."""
+"""Training of a network member with Lightning."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = ["Trained", "train"]
 _WATCHED = "average precision"
 _LOSSES = ("cross-entropy", "nnpu")
 _CLIP = 1.0
-# Lenses in the validation part of a pretrained network. Fewer do not tell one epoch from the next, and a temperature
-# fitted on a few rows that are separated without an error would let log-odds grow twentyfold.
+# Minimum number of lenses in the validation part of a pretrained network. With fewer, epochs cannot be compared, and a
+# temperature fitted on a few perfectly separated rows would increase log-odds twentyfold.
 _FEWEST_WATCHED = 20
-# Parameters that change nothing in the result of a training.
+# Parameters that do not affect the result of a training.
 _WITHOUT_EFFECT = ("checkpoints", "device", "n_jobs", "verbose")
 
 
@@ -47,18 +47,18 @@ class Trained(NamedTuple):
     temperature: float
     prior: float | None
     history: list[float]
-    """average precision of the validation part by epoch; empty where there was none"""
+    """average precision of the validation part by epoch; empty if there is none"""
 
 
 class _Parts(NamedTuple):
-    """Rows to learn from, and rows to watch, if any."""
+    """Training rows, and validation rows if any."""
 
     learn: np.ndarray
     watch: np.ndarray | None
 
 
 class _History(Callback):
-    """The watched metric, epoch by epoch; it is kept in the checkpoint."""
+    """Callback that records the validation metric by epoch; it is stored in the checkpoint."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -98,7 +98,7 @@ def train(
 
 
 def _checked(settings: Settings) -> tuple[torch.device, float | None]:
-    """Return the device, and the class prior where the loss needs one; raise where a parameter is invalid."""
+    """Return the device, and the class prior if the loss needs one; raise an error for invalid parameters."""
     if settings.loss not in _LOSSES:
         raise ValueError(
             f"The 'loss' parameter must be one of {', '.join(map(repr, _LOSSES))}. Got {settings.loss!r} instead."
@@ -131,7 +131,7 @@ def _parts(settings: Settings, usable: np.ndarray, y: np.ndarray, groups: np.nda
 
 
 def _fingerprint(settings: Settings, data: ImageDataset, groups: np.ndarray) -> str:
-    """Name a training: the folds of a stack share a folder, and none may continue from the state of another."""
+    """Return an identifier of a training: the folds of a stack share a folder, but must not use each other's states."""
     parameters = {k: v for k, v in dataclasses.asdict(settings).items() if k not in _WITHOUT_EFFECT}
     found = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     for part in (data.y, data.weight, data.images.usable, np.unique(groups, return_inverse=True)[1]):
@@ -144,7 +144,7 @@ def _fingerprint(settings: Settings, data: ImageDataset, groups: np.ndarray) -> 
 def _fit(
     module: LensModule, settings: Settings, data: ImageDataset, parts: _Parts, device: torch.device, folder: Path
 ) -> list[float]:
-    """Train `module`, from the state in `folder` if there is one; return the watched metric by epoch."""
+    """Train `module`, from the state in `folder` if there is one; return the validation metric by epoch."""
     batch = min(settings.batch_size, len(parts.learn))
     last, best = folder / "last.ckpt", folder / "best.ckpt"
     if last.is_file():
@@ -156,7 +156,7 @@ def _fit(
         ckpt = str(last) if last.is_file() else None
         try:
             with warnings.catch_warnings():
-                # Lightning advises processes that read ahead.
+                # Lightning recommends processes that read ahead.
                 warnings.filterwarnings("ignore", module="lightning")
                 trainer.fit(module, learned, watched, ckpt_path=ckpt, weights_only=True)
             break
@@ -169,19 +169,19 @@ def _fit(
     if parts.watch is None:
         return []
     module.load_state_dict(_state(best)["state_dict"])
-    # From the file: other processes may have trained, and an earlier one may have begun.
+    # Read from the file, since other processes may have trained, and an earlier one may have started.
     return list(_state(last)["callbacks"][_History().state_key]["values"])
 
 
 def _state(path: Path) -> dict[str, Any]:
-    """Read a checkpoint as data only; raise WeightsError where it is damaged."""
+    """Read a checkpoint as data only; raise WeightsError if it is damaged."""
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    # A truncated or rewritten file raises a dozen kinds of errors.
+    # A truncated or modified file may raise a dozen kinds of errors.
     except Exception as exc:
         raise WeightsError(
-            f"The state of a training in {path} cannot be read ({type(exc).__name__}). Remove the folder that holds "
-            "it: the training then starts again."
+            f"The state of a training in {path} cannot be read ({type(exc).__name__}). Remove its folder: the "
+            "training then starts again."
         ) from exc
 
 
@@ -194,10 +194,10 @@ def _trainer(settings: Settings, folder: Path, watched: bool, device: torch.devi
             EarlyStopping(_WATCHED, mode="max", patience=settings.n_iter_no_change),
             ModelCheckpoint(folder, "best", monitor=_WATCHED, mode="max", enable_version_counter=False),
         ]
-    # The last in the list, so that its checkpoint holds the states of the others after this epoch.
+    # Last in the list, so that its checkpoint contains the states of the other callbacks after this epoch.
     callbacks.append(ModelCheckpoint(folder, filename="epoch", save_last=True, enable_version_counter=False))
     on_gpu = device.type == "cuda"
-    # Bars of several trainings at once would overwrite one another.
+    # Progress bars of simultaneous trainings would overwrite each other.
     alone = sys.stderr.isatty() and multiprocessing.parent_process() is None
     return lightning.Trainer(
         max_epochs=settings.epochs,

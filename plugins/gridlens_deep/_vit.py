@@ -10,8 +10,8 @@ __all__ = ["ViTMember"]
 class ViTMember(NetworkMember):
     """Vision transformer on cutouts, stretched in units of the noise and averaged over flips and turns.
 
-    Needs ``gridlens[deep]``. Parameters and attributes are those of `NetworkMember`; the variants are "small", the S/16
-    of Dosovitskiy et al. 2021 (ICLR), and "tiny" for machines without a GPU. `size` is a multiple of 16.
+    Requires ``gridlens[deep]``. Parameters and attributes are those of `NetworkMember`; the variants are "small", the
+    S/16 of Dosovitskiy et al. 2021 (ICLR), and "tiny" for machines without a GPU. `size` must be a multiple of 16.
 
     Examples
     --------

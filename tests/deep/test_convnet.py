@@ -128,9 +128,9 @@ def test_it_begins_from_a_saved_member(arcs, small, tmp_path):
     begun = build_network(ConvNetMember(**SMALL, pretrained=str(tmp_path)).settings)
     for name, value in small.network_.state.items():
         np.testing.assert_array_equal(begun.state_dict()[name].numpy(), value)
-    with pytest.raises(WeightsError, match=r"are those of another network: \d+ layers differ, .*\(24, 4, 5, 5\)"):
+    with pytest.raises(WeightsError, match=r"belong to another network: \d+ layers differ, .*\(24, 4, 5, 5\)"):
         ConvNetMember(**{**SMALL, "variant": "wide"}, pretrained=str(tmp_path)).fit(arcs[0][:16], arcs[1][:16])
-    with pytest.raises(WeightsError, match=r"a folder that `save` of a member wrote, or a model .*none' instead: The"):
+    with pytest.raises(WeightsError, match=r"a folder written by `save` of a member, or a model .*none' instead: The"):
         ConvNetMember(**SMALL, pretrained=str(tmp_path / "none")).fit(arcs[0][:16], arcs[1][:16])
 
 
@@ -139,7 +139,7 @@ def test_weights_that_are_not_its_own_are_refused(arcs, small, tmp_path):
     weights, parameters = tmp_path / "weights.safetensors", tmp_path / "parameters.json"
     text, state = parameters.read_text(), load_file(weights)
     parameters.write_text(json.dumps({**json.loads(text), "variant": "wide"}))
-    with pytest.raises(WeightsError, match=r"are those of another network: \d+ layers differ, backbone\.stem"):
+    with pytest.raises(WeightsError, match=r"belong to another network: \d+ layers differ, backbone\.stem"):
         ConvNetMember.load(tmp_path)
     parameters.write_text(text)
     stem = "backbone.stem.0.weight"
@@ -148,7 +148,7 @@ def test_weights_that_are_not_its_own_are_refused(arcs, small, tmp_path):
         ConvNetMember.load(tmp_path)
     resnet = build_network(ResNetMember("10", size=32).settings)
     save_file({name: value.contiguous() for name, value in resnet.state_dict().items()}, weights)
-    with pytest.raises(WeightsError, match=r"are those of another network: \d+ layers differ"):
+    with pytest.raises(WeightsError, match=r"belong to another network: \d+ layers differ"):
         ConvNetMember.load(tmp_path)
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(WeightsError, match=r"must be a safetensors file\. Got .*cannot be read \(SafetensorError\)"):

@@ -81,14 +81,14 @@ def test_other_pretrained_networks_are_refused(bundle, tmp_path):
         weights_of(pretrained="default")
     with pytest.raises(WeightsError, match=r"or a model with the member 'convnet'\. Got 'nowhere' instead: The model"):
         weights_of(pretrained="nowhere")
-    with pytest.raises(WeightsError, match=r"The 'size' parameter must be .* weights, 32\. Got 48 instead"):
+    with pytest.raises(WeightsError, match=r"The 'size' parameter must equal .* weights, 32\. Got 48 instead"):
         weights_of(pretrained=str(bundle), size=48)
     with pytest.raises(WeightsError, match=r"The 'pixel_scale' parameter must be .* weights, 2\. Got 1 instead"):
         weights_of(pretrained=str(bundle), pixel_scale=1.0)
-    with pytest.raises(WeightsError, match=r"are those of another network: \d+ layers differ, .*\(24, 4, 5, 5\)"):
+    with pytest.raises(WeightsError, match=r"belong to another network: \d+ layers differ, .*\(24, 4, 5, 5\)"):
         weights_of(pretrained=str(bundle), variant="wide")
     (tmp_path / "parameters.json").write_text("[]")
-    with pytest.raises(WeightsError, match=r"parameters\.json .* cannot be read \(TypeError\); save the member again"):
+    with pytest.raises(WeightsError, match=r"parameters\.json .* cannot be read \(TypeError\)\. Save the member again"):
         weights_of(pretrained=str(tmp_path))
 
 
@@ -149,7 +149,7 @@ def test_inputs_that_do_not_fit_are_refused(arcs, bundle, tmp_path):
     embedded = np.random.default_rng(0).normal(size=(12, 192)).astype(np.float32)
     with pytest.raises(ValueError, match=r"embeddings of shape \(n, 192\) .*\. Got shape \(12, 7\) instead"):
         member.fit(embedded[:, :7], arcs[1][:12])
-    with pytest.raises(ValueError, match=r"one 0 or 1 for each of the 12 cutouts, and both must occur"):
+    with pytest.raises(ValueError, match=r"a 0 or 1 for each of the 12 cutouts, and both among usable"):
         member.fit(embedded, np.ones(12, dtype=int))
     embedded[1::2] = np.nan
     with pytest.raises(ValueError, match=r"among usable cutouts\. Got shape \(12,\) .* 6 usable cutouts, instead"):

@@ -74,7 +74,7 @@ def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
         resumed.predict_proba(cutouts)[:, 1], whole.predict_proba(cutouts)[:, 1], rtol=1e-4, atol=1e-6
     )
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match=r"last\.ckpt cannot be read \(.*Remove the folder that holds it"):
+    with pytest.raises(WeightsError, match=r"last\.ckpt cannot be read \(.*Remove its folder"):
         clone(first).fit(cutouts, y)
 
 
@@ -125,10 +125,10 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
     assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # Whoever reads the one may read the others.
     text = (tmp_path / "parameters.json").read_text()
     (tmp_path / "parameters.json").write_text(text.replace('"variant": "10"', '"variant": "18"'))
-    with pytest.raises(WeightsError, match=r"are those of another network: .* layers differ, backbone"):
+    with pytest.raises(WeightsError, match=r"belong to another network: .* layers differ, backbone"):
         ResNetMember.load(tmp_path)
     (tmp_path / "parameters.json").write_text(text)
-    with pytest.MonkeyPatch.context() as patch, pytest.warns(UserWarning, match="torch sees none here: it scores on"):
+    with pytest.MonkeyPatch.context() as patch, pytest.warns(UserWarning, match="torch finds none here: it scores on"):
         patch.setattr(torch.cuda, "is_available", lambda: False)
         (tmp_path / "parameters.json").write_text(text.replace('"device": "cpu"', '"device": "cuda"'))
         elsewhere = ResNetMember.load(tmp_path)
@@ -204,7 +204,7 @@ def test_a_member_of_version_0_1_loads_under_the_names_of_its_parameters(arcs, t
         ({"n_devices": 0}, ValueError, "'n_devices' parameter must be 1 or more. Got 0"),
         ({"device": "tpu"}, ValueError, "'device' parameter must be one of 'auto', 'cpu', 'cuda'. Got 'tpu'"),
         ({"turns": 3}, ValueError, "'turns' parameter must be 1, 2, 4 or 8, True for 8 or False for 1. Got 3 instead"),
-        ({"pretrained": "/no/such/folder"}, WeightsError, "must be a folder, or a name that the hub knows"),
+        ({"pretrained": "/no/such/folder"}, WeightsError, "must be a folder, or a name on the hub"),
     ],
 )
 def test_what_is_refused(arcs, parameters, error, words):
@@ -214,7 +214,7 @@ def test_what_is_refused(arcs, parameters, error, words):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_said(arcs):
-    with pytest.raises(DeviceError, match="torch sees no GPU; 'auto' takes a GPU where there is one"):
+    with pytest.raises(DeviceError, match=r"torch finds no GPU\. 'auto' uses a GPU if there is one"):
         ResNetMember("10", **{**SMALL, "device": "cuda"}).fit(arcs[0][:16], arcs[1][:16])
 
 
@@ -222,13 +222,13 @@ def test_more_gpus_than_there_are_is_said(arcs, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     member = ResNetMember("10", **{**SMALL, "device": "cuda"}, n_devices=2)
-    with pytest.raises(DeviceError, match=r"at most the number of GPUs that torch sees, 1\. Got 2 instead"):
+    with pytest.raises(DeviceError, match=r"at most the number of GPUs found by torch, 1\. Got 2 instead"):
         member.fit(arcs[0][:16], arcs[1][:16])
 
 
 def test_inputs_that_cannot_be_learned_are_refused(arcs):
     member = ResNetMember("10", **SMALL)
-    with pytest.raises(ValueError, match=r"'y' parameter must contain one 0 or 1 .* with the values \[1\] instead"):
+    with pytest.raises(ValueError, match=r"'y' parameter must contain a 0 or 1 .* with the values \[1\] instead"):
         member.fit(arcs[0][:16], np.ones(16, dtype=int))
     with pytest.raises(TypeError, match=r"must be a CutoutSet\. Got ndarray instead"):
         member.fit(np.zeros((4, 315)), np.arange(4) % 2)
@@ -269,5 +269,5 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
 def test_embeddings_come_from_a_member_or_a_model_that_holds_one(arcs):
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(arcs[0][:32], arcs[1][:32])
     np.testing.assert_array_equal(embed(arcs[0][:5], member), member.embed(arcs[0][:5]))
-    with pytest.raises(GridlensError, match=r"must be a network, or a model that holds one\. Got 'default'"):
+    with pytest.raises(GridlensError, match=r"must be a network, or a model that contains one\. Got 'default'"):
         embed(arcs[0][:5], "default")

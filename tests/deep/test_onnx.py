@@ -242,7 +242,7 @@ def test_weights_that_are_not_its_own_are_refused_without_torch(only, tmp_path):
     weights = tmp_path / "weights.safetensors"
     stem = "backbone.stem.0.weight"
     for changed, words in (
-        (made("wide"), r"are those of another network: \d+ layers differ, backbone\.stem\.0\.weight \(\(24, 4, 5, 5\)"),
+        (made("wide"), r"belong to another network: \d+ layers differ, backbone\.stem\.0\.weight \(\(24, 4, 5, 5\)"),
         ({**state, stem: np.full_like(state[stem], np.nan)}, rf"must be finite\. 1 layers are not, {stem}"),
         ({**state, "more": np.zeros(3)}, r"1 layers differ, more \(unknown\)"),
         ({name: state[name] for name in state if name != stem}, rf"1 layers differ, {stem} \(missing\)"),
@@ -272,19 +272,19 @@ def test_what_is_missing_is_said(skies, only, tmp_path):
     member.save(tmp_path)
     only("torch", "onnxruntime")
     for call in (lambda: ConvNetMember.load(tmp_path), lambda: member.decision_function(skies[:1])):
-        with pytest.raises(DeviceError, match=r"onnxruntime or torch, and neither .*gridlens\[onnx\]'`; the model"):
+        with pytest.raises(DeviceError, match=r"onnxruntime or torch, but neither .*gridlens\[onnx\]'`; the model"):
             call()
     only("torch")
-    with pytest.raises(DeviceError, match=r"must be 'auto' or 'cpu' where torch is not installed\. Got 'cuda'"):
+    with pytest.raises(DeviceError, match=r"must be 'auto' or 'cpu' if torch is not installed\. Got 'cuda'"):
         member_with(made(), device="cuda").decision_function(skies[:1])
     (tmp_path / "parameters.json").write_text(json.dumps({**member.get_params(), "device": "cuda"}))
-    with pytest.warns(UserWarning, match="torch sees none here: it scores on the CPU"):
+    with pytest.warns(UserWarning, match="torch finds none here: it scores on the CPU"):
         assert ConvNetMember.load(tmp_path).device == "auto"
 
 
 def test_a_fit_without_torch_says_what_to_install(skies, monkeypatch):
     monkeypatch.setitem(sys.modules, "gridlens_deep._training", None)
-    with pytest.raises(DeviceError, match=r"'convnet' is fitted with torch and lightning, .*gridlens\[deep\]"):
+    with pytest.raises(DeviceError, match=r"'convnet' requires torch and lightning for fitting, .*gridlens\[deep\]"):
         ConvNetMember(**SMALL).fit(skies, np.arange(8) % 2)
 
 
@@ -295,7 +295,7 @@ def test_an_onnxruntime_that_does_not_know_the_operators_is_named(skies, only, m
         member.decision_function(skies[:1])
     only()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(GridlensError, match="onnxruntime is installed and cannot be imported"):
+    with pytest.raises(GridlensError, match="onnxruntime is installed but cannot be imported"):
         member.decision_function(skies[:1])
 
 

@@ -91,7 +91,7 @@ def test_images_are_read_by_rows_here_and_elsewhere(arcs):
     del some
     assert not path.exists()
     wrong = ResNetMember(**{**SMALL, "size": 64}).prepare(cutouts)
-    with pytest.raises(ValueError, match=r"images on the member's own grid, Grid\(size=32.*Got Grid\(size=64"):
+    with pytest.raises(ValueError, match=r"images on the member's grid, Grid\(size=32.*Got Grid\(size=64"):
         member.fit(wrong, arcs[1][:12])
 
 
