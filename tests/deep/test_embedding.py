@@ -83,7 +83,7 @@ def test_other_pretrained_networks_are_refused(bundle, tmp_path):
         weights_of(pretrained="nowhere")
     with pytest.raises(WeightsError, match=r"The 'size' parameter must equal .* weights, 32\. Got 48 instead"):
         weights_of(pretrained=str(bundle), size=48)
-    with pytest.raises(WeightsError, match=r"The 'pixel_scale' parameter must be .* weights, 2\. Got 1 instead"):
+    with pytest.raises(WeightsError, match=r"The 'pixel_scale' parameter must equal .* weights, 2\. Got 1 instead"):
         weights_of(pretrained=str(bundle), pixel_scale=1.0)
     with pytest.raises(WeightsError, match=r"belong to another network: \d+ layers differ, .*\(24, 4, 5, 5\)"):
         weights_of(pretrained=str(bundle), variant="wide")
