@@ -41,25 +41,25 @@ class CutoutFlag(IntFlag):
 
 FLAG_MEANINGS: dict[CutoutFlag, str] = {
     CutoutFlag.UNREADABLE: "The file cannot be read as a cutout.",
-    CutoutFlag.BAD_SHAPE: "The cutout is not square, is under 48 px, or has not three bands.",
+    CutoutFlag.BAD_SHAPE: "The cutout is not square, is under 48 px, or does not have three bands.",
     CutoutFlag.BAD_SCALE: "The pixel scale is not between 0.03 and 2 arcsec.",
     CutoutFlag.BCG_OUTSIDE: "The BCG is outside the cutout.",
     CutoutFlag.EMPTY_BAND: "A band has no finite pixel, or is constant.",
     CutoutFlag.BAD_PIXELS: "Over 20 % of the pixels, or all of the border, are bad.",
     CutoutFlag.SATURATED: "A band is saturated: 2 % or more of its pixels are at the detector's limit.",
-    CutoutFlag.NO_IMAGE: "The position is on none of the images in some band.",
+    CutoutFlag.NO_IMAGE: "In at least one band, no image covers the position.",
     CutoutFlag.BAD_POSITION: "The position is unknown or not on the sky.",
-    CutoutFlag.STAR: "The object at the place of the BCG is as narrow as a star.",
+    CutoutFlag.STAR: "The object at the position of the BCG is as narrow as a star.",
     CutoutFlag.DUPLICATE: "An earlier row has this id, or this position within 2 arcsec.",
     CutoutFlag.NARROW_FIELD: "The field is under 40 arcsec across and cannot hold the arcs of a cluster.",
     CutoutFlag.EDGE: "The edge of an image, or a blank part of it, cuts the field.",
-    CutoutFlag.UNCALIBRATED: "A stretched picture without photometry: score and colours are not to be trusted.",
-    CutoutFlag.FAILED: "Reading or measuring it failed, or ended the process that tried.",
+    CutoutFlag.UNCALIBRATED: "A stretched picture without photometry: do not trust its score and colours.",
+    CutoutFlag.FAILED: "Reading or measuring it failed, or crashed the process.",
     CutoutFlag.ASSUMED_SCALE: "The pixel scale is not stated: 0.5 arcsec is assumed.",
     CutoutFlag.ASSUMED_ZEROPOINT: "No zero point is stated: the three bands are assumed to share one.",
     CutoutFlag.TRAINED: "The model was fitted or calibrated on this cutout, so its score is too good.",
-    CutoutFlag.BAND_ORDER: "The central galaxy is bluer than any: the bands look reversed, as in the order i, r, g.",
-    CutoutFlag.UNUSUAL: "Few cutouts that the model learned from differ as much from the others: inspect this one.",
+    CutoutFlag.BAND_ORDER: "The central galaxy is too blue: the bands look reversed, as in the order i, r, g.",
+    CutoutFlag.UNUSUAL: "Few training cutouts of the model differ as much from the others: inspect this one.",
 }
 
 REJECTING_FLAGS = (

@@ -27,7 +27,7 @@ def sky_at(radec: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[n
     Returns
     -------
     ndarray of shape (n, 2), float64
-        ICRS, degrees, right ascension from 0 to 360. NaN where an argument is not finite. With n = 0, empty.
+        ICRS, degrees, right ascension from 0 to 360. NaN if an argument is not finite. With n = 0, empty.
     """
     return _radec_of(_points(_basis(radec), offset))
 

@@ -48,7 +48,7 @@ class ScoreEvaluation:
     notes : tuple of str
         Sentences about omitted rows, missing columns and the inputs of the controls.
     counts : dict of str to int
-        Rows `joined`, `lenses` among them, and how many of either have no score: `rejected`, `rejected_lenses`.
+        Numbers of rows `joined`, of `lenses` among them, and of each without a score: `rejected`, `rejected_lenses`.
     record : dict
         Description of the evaluation in JSON types: version of gridlens, the paths of the tables (None for a DataFrame)
         or the files of a source, the column of weights (None without), the model (None if it scored nothing) and the
@@ -85,27 +85,28 @@ def evaluate_scores(
     """Evaluate scores of clusters on a labelled sample.
 
     The metrics are those of `gridlens.evaluation.evaluate`. They are stratified by `theta_e`, `arc_snr`, `seeing`,
-    `richness` and `survey`, and compared with controls that see only metadata, as far as the tables have such columns.
+    `richness` and `survey`, and compared with controls that use only metadata, if the tables have these columns.
 
     Parameters
     ----------
     scores : DataFrame, path, list of paths, Source or None
-        A table with the columns `id` and `score`, as `gridlens.score` returns it or the path of such a file; or cutouts
-        and features that `model` scores: files, folders and globs of cutouts, feature caches, or a source of
+        A table with the columns `id` and `score`, as returned by `gridlens.score`, or the path of such a file; or
+        cutouts and features that `model` scores: files, folders and globs of cutouts, feature caches, or a source of
         `gridlens.sources`. A .fits file with an image is a cutout, unless it also has a table with these columns. None
         scores survey images, which `images` names. A `score` of NaN marks a rejected cutout. Scores are evaluated as
         probabilities if the table also has a column `p_lens`.
     truth : DataFrame, str or path
         A table with the columns `id` and `label`, 1 for a lens and 0 for certainly not a lens.
     prevalence : float, default=1e-3
-        Prevalence of lenses in the survey that the scores are meant for, between 0 and 1, both excluded.
+        Prevalence of lenses in the survey for which the scores are intended, between 0 and 1, both excluded.
     groups : str, default=None
-        Column of the truth table: rows with the same value are views of one cluster. Rows without a value are groups
-        of their own.
+        Column of the truth table: rows with the same value are views of one cluster. Each row without a value is a
+        separate group.
     sample_weight : str, default=None
-        Column of the truth table: the weight of each row, finite and from 0, such as the inverse of the probability
-        with which it was chosen to be labelled. The metrics are then those of all cutouts to choose from, and
-        probabilities are evaluated at the prevalence of these. Rows of weight 0 are omitted. None means 1 for each row.
+        Column of the truth table: the weight of each row, finite and at least 0, such as the inverse of the probability
+        that it was selected for labelling. The metrics are then those of the population from which the rows were
+        selected, and probabilities are evaluated at its prevalence. Rows of weight 0 are omitted. None means 1 for each
+        row.
     against : as `scores`, default=None
         Other scores of the same clusters, for a comparison. Rows without them are omitted.
     model : str or path, default="default"
@@ -115,7 +116,7 @@ def evaluate_scores(
     random_state : int, default=0
         Seed of the draws, of the controls' folds and of the matching.
     out : str or path, default=None
-        Path beside which finished parts are kept while cutouts or features are scored, such as that of the report: in
+        Path next to which finished parts are kept while cutouts or features are scored, such as that of the report: in
         the folder ``OUT.parts``, and those of `against` in ``OUT.against.parts``. They are removed once the evaluation
         has ended without an error. Nothing is written to `out` itself. None keeps no parts.
     resume : bool, default=False
@@ -141,9 +142,9 @@ def evaluate_scores(
         `prevalence`, `n_boot` or `random_state` is out of range.
     GridlensError
         A table cannot be read or lacks a column, an id is repeated, the tables have no id in common, a label is not 0
-        or 1, a weight is missing or negative, all usable rows have the same label or score, or a score beside `p_lens`
-        is not a probability; no cutout is found, options for their reading are given without cutouts, or finished parts
-        exist and neither `resume` nor `overwrite` is set.
+        or 1, a weight is missing or negative, all usable rows have the same label or score, or a score in a table with
+        `p_lens` is not a probability; no cutout is found, options for their reading are given without cutouts, or
+        finished parts exist and neither `resume` nor `overwrite` is set.
     TypeError
         There are neither `scores` nor `images`, or an option is unknown.
 
@@ -158,7 +159,7 @@ def evaluate_scores(
     >>> print(found.evaluation.metrics["TPR at FPR 1e-2"])
     0.483 [0.382, 0.585]
     >>> found.counts["lenses"], found.notes[0]
-    (89, 'The score table has no p_lens: its scores only rank, and calibration is not evaluated.')
+    (89, 'The score table has no p_lens: its scores are used for ranking only, and calibration is not evaluated.')
     """
     if resume and overwrite:
         raise GridlensError("resume=True and overwrite=True are mutually exclusive. Give one of them.")
@@ -199,8 +200,8 @@ def reported_scores(
 ) -> Iterator[ScoreEvaluation | None]:
     """Evaluate scores like `evaluate_scores`, as a context in which the report `out` is written.
 
-    None is yielded if `resume` finds `out` complete. Finished parts are kept until the block has ended without an
-    error, and a record of the run is kept beside `out` then.
+    None is yielded if `resume` finds `out` complete. Finished parts are kept until the context ends without an error,
+    and a record of the run is then written next to `out`.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def open_scores(
     ------
     GridlensError
         A table cannot be read, tables are mixed with other paths, options are given without cutouts to read, or
-        `open_source` refuses the paths or the options.
+        `open_source` rejects the paths or the options.
     TypeError
         There are neither `scores` nor survey images, or an option is unknown.
     """

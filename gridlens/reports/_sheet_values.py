@@ -54,7 +54,7 @@ class SheetValues(NamedTuple):
     why: str
     message: str
     context: str
-    """the known lens and the expected Einstein radius, where the table of scores has them"""
+    """the known lens and the expected Einstein radius, if the score table has them"""
     in_favour: str
     """number of members in favour, as text"""
     terms: list[Bar]

@@ -83,7 +83,7 @@ class CacheSource:
         return sum(len(cache) for cache in self._caches)
 
     def partitions(self) -> list[Partition]:
-        """Split the rows of all caches, in their order."""
+        """Split the rows of all caches into partitions, in order."""
         return [
             Partition((), (start, min(start + _PARTITION_ROWS, self.n))) for start in range(0, self.n, _PARTITION_ROWS)
         ]

@@ -72,7 +72,7 @@ def test_scores_straight_from_images_are_those_of_the_cutouts(survey):
     assert run("score", survey / "out", "--out", survey / "two.csv").exit_code == 0
     one, two = (pd.read_csv(survey / name).set_index("id") for name in ("direct.csv", "two.csv"))
     assert one["score"][["A", "B"]].tolist() == two["score"][["A", "B"]].tolist()
-    assert one["message"]["far"] == "The position is on none of the images of g and r and i."
+    assert one["message"]["far"] == "No image of g and r and i covers the position."
 
 
 @pytest.mark.parametrize(

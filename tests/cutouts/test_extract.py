@@ -149,7 +149,7 @@ def test_a_band_that_ends_early_is_named(images, clusters, tmp_path):
     images["i"] = str(write_image(tmp_path / "small_i.fits", np.ones((100, 100), np.float32), wcs, MAGZERO=27.0))
     found = extract(pd.concat([clusters, pd.DataFrame({"id": ["C"], "ra": [RA + 0.01], "dec": [DEC]})]), images)
     assert found.cutouts.ids.tolist() == ["C"]
-    assert {failure.message for failure in found.failures} == {"The position is on none of the images of i."}
+    assert {failure.message for failure in found.failures} == {"No image of i covers the position."}
 
 
 def test_nothing_on_the_images_names_them_and_sees_exchanged_columns(images, clusters):

@@ -47,7 +47,7 @@ def read_catalog(catalog: CatalogLike, *, columns: Mapping[str, str] | None = No
     -------
     DataFrame
         The recognized columns, under the names used here: `id` as str ("" where missing), the others float64
-        in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN where missing. All
+        in the units of `CutoutSet` (degrees ICRS, arcsec, km/s, log10 erg/s, log10 solMass), NaN if missing. All
         rows are kept, except lines of a CSV with more values than columns. Values that are not numbers and implausible
         values, such as a redshift of -99, become NaN, and one warning counts them. `ra` and `dec` are not changed, even
         if they are invalid.

@@ -103,7 +103,7 @@ def _as_floats(text: "pd.Series[Any]") -> NDArray[np.float64]:
 def _sexagesimal(text: "pd.Series[str]", hours: bool, most: float) -> NDArray[np.float64]:
     """Convert "12:09:23.7", "12h09m23.7s" or "+26 40 54" to degrees; NaN for other text and beyond `most` degrees.
 
-    A "d" or "°" in the text means degrees and an "h" means hours, whatever `hours` is.
+    A "d" or "°" in the text means degrees and an "h" means hours, regardless of `hours`.
     """
     parts = text.str.extract(_SEXAGESIMAL)
     whole, minutes, seconds = (pd.to_numeric(parts[k], errors="coerce").to_numpy(dtype=np.float64) for k in (1, 2, 3))

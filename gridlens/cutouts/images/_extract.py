@@ -210,7 +210,7 @@ def _rows_without_images(plan: Plan) -> list[ReadFailure]:
             failures.append(_failure(plan, row, CutoutFlag.BAD_POSITION, message))
         else:
             bands = " and ".join(band for band, lacks in zip(BANDS, without, strict=True) if lacks)
-            message = f"The position is on none of the images of {bands}."
+            message = f"No image of {bands} covers the position."
             failures.append(_failure(plan, row, CutoutFlag.NO_IMAGE, message))
     return failures
 

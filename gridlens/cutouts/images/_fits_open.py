@@ -84,7 +84,7 @@ class PlainImage:
 
     @property
     def wcs_cards(self) -> str:
-        """Return the cards that make up the WCS, as `wcs_cards` does."""
+        """Return the cards that define the WCS, like `wcs_cards`."""
         standard = standard_wcs_cards(self._cards)
         return wcs_cards(self.header) if standard is None else standard
 

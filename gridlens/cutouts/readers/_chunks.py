@@ -237,7 +237,7 @@ def read_pieces(
     if stored.random:
         for part in read_around(read, ranges):
             yield part._replace(ids=_ids_of(part, columns, entry)) if isinstance(part, Unreadable) else part
-            del part  # or it stays in memory while the next one is read
+            del part  # otherwise it stays in memory while the next one is read
     else:
         yield from itertools.starmap(read, ranges)
     if end > last:
