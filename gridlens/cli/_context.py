@@ -10,6 +10,12 @@ from gridlens.cli._terminal import say
 __all__ = ["context"]
 
 
+def _service(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is None or value == "simbad" or (value.startswith("vizier:") and len(value) > len("vizier:")):
+        return value
+    raise click.BadParameter(f"Got {value!r} instead of simbad or vizier:TABLE.")
+
+
 @click.command(
     short_help="Add known lenses and expected Einstein radii.",
     epilog="Example: gridlens context scores.parquet --clusters clusters.csv --out context.parquet",
@@ -32,12 +38,19 @@ __all__ = ["context"]
     help="Catalogue of clusters with redshifts and richness, X-ray luminosity, velocity dispersion or mass.  [default: "
     "the columns of SCORES]",
 )
-def context(scores: str, out: str, catalogs: tuple[str, ...], clusters: str | None) -> None:
+@click.option(
+    "--online",
+    callback=_service,
+    metavar="NAME",
+    help="Ask a service for known lenses too: simbad, or vizier:TABLE. Positions are sent to it; answers are kept for "
+    "30 days.",
+)
+def context(scores: str, out: str, catalogs: tuple[str, ...], clusters: str | None, online: str | None) -> None:
     """Add known lenses and expected Einstein radii to a table of SCORES that has `ra` and `dec`.
 
     The columns begin with context_: the best known lens within 10 arcsec (galaxy), 30 (group) or 60 (cluster), and the
     16th, 50th and 84th percentiles of the Einstein radius that the mass of the cluster allows. The list of known
-    lenses is bundled, and no position is sent anywhere. Context is never used to score.
+    lenses is bundled, and without --online no position is sent anywhere. Context is never used to score.
     """
     from gridlens._tables import check_writable, read_table, write_table
     from gridlens.context import add_context
@@ -45,7 +58,10 @@ def context(scores: str, out: str, catalogs: tuple[str, ...], clusters: str | No
 
     check_writable(out)
     table = read_table(scores)
-    found = add_context(table, catalogs=_read_lists(catalogs), clusters=_clusters(clusters))
+    lists = _read_lists(catalogs)
+    if online is not None:
+        lists.append(_looked_up(table, online))
+    found = add_context(table, catalogs=lists, clusters=_clusters(clusters))
     write_table(found, out)
     if options := recorded_options(Path(scores)):
         # `gridlens explain` finds the cutouts of the new table as those of the old one.
@@ -62,6 +78,17 @@ def _read_lists(catalogs: tuple[str, ...]) -> list[Any]:
         if known.attrs["left_out"]:
             say(f"{known.attrs['left_out']} rows of {path} without a position on the sky are left out")
     return lists
+
+
+def _looked_up(table: Any, service: str) -> Any:
+    """Return the lenses that a service knows near the rows of a table; `add_context` says if it has no positions."""
+    from gridlens._progress import progress_bar
+    from gridlens.context import look_up
+
+    with progress_bar(f"Asking {service}", None):
+        found = look_up(table.get("ra", []), table.get("dec", []), service)
+    say(f"{service}: {len(found)} known lenses, as of {found.attrs['date']}")
+    return found
 
 
 def _clusters(path: str | None) -> Any:

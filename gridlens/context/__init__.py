@@ -5,6 +5,7 @@ Context is shown beside candidates and used as a control. It is never a feature 
 
 from gridlens.context._known import known_lenses, read_known_lenses
 from gridlens.context._match import all_matches, match_known_lenses
+from gridlens.context._online import look_up
 from gridlens.context._pairs import pair_prescreen
 from gridlens.context._table import add_context
 
@@ -12,6 +13,7 @@ __all__ = [
     "add_context",
     "all_matches",
     "known_lenses",
+    "look_up",
     "match_known_lenses",
     "pair_prescreen",
     "read_known_lenses",
