@@ -21,6 +21,7 @@ from gridlens.features import Measured
 from gridlens.features._measured_table import measured_from_table
 from gridlens.simulate._cluster_arcs import ARC
 from gridlens.sources import Partition, Source
+from gridlens.training._context import ListedLenses
 from gridlens.training._injected_source import (
     AS_IT_IS,
     KNOWN_LENS,
@@ -156,8 +157,9 @@ def injected_rows(
         Fewer than 200 cutouts can be used, or many of them are known lenses.
     """
     main = _Measuring(stack, InjectedSource(pool, injection), parts, run)
-    seen = pd.concat([told.assign(rejected=rows.rejected) for _, rows, told in main.rows()], ignore_index=True)
-    notes = _checked(seen)
+    listed = ListedLenses()
+    seen = pd.concat([_presumed(rows, told, listed) for _, rows, told in main.rows()], ignore_index=True)
+    notes = _checked(seen) + listed.notes
     truth = _with_roles(seen, table.clusters or {}, random_state)
     again = replace(injection, kinds=CONTROLS, only=_controlled(truth))
     controls = _Measuring(stack, InjectedSource(pool, again), parts.with_name(f"{parts.name}.controls"), run)
@@ -171,6 +173,13 @@ def injected_rows(
     for measuring in (main, controls):
         measuring.keep(place, kept, metadata, pixels)
     return InjectedRows(**kept, truth=truth, notes=notes)
+
+
+def _presumed(rows: Measured, told: pd.DataFrame, listed: ListedLenses) -> pd.DataFrame:
+    """Return the truth of rows without the lenses of the bundled list, except for known lenses that the user named."""
+    lost = listed.among(rows) & (told["kind"] != KNOWN_LENS).to_numpy()
+    listed.dropped += told["cutout"][lost & (told["kind"] == AS_IT_IS).to_numpy()].tolist()
+    return told.assign(rejected=rows.rejected)[~lost]
 
 
 class _Measuring:

@@ -14,6 +14,8 @@ from gridlens.errors import GridlensError
 from gridlens.features import FEATURE_NAMES, FeatureCacheWriter, Measured
 from gridlens.sources import open_source
 from gridlens.training._context import ListedLenses, check_split
+from gridlens.training._injected_rows import _presumed
+from gridlens.training._injected_source import AS_IT_IS, KNOWN_LENS
 from gridlens.training._labels import read_labels
 
 LINEAR = ("linear(turns=False)",)
@@ -64,6 +66,16 @@ def test_mined_pools_lose_known_lenses():
     assert [len(part) for part in listed.pool([rows, rows[:3]])] == [198, 3]
     assert listed.dropped == ["c0003", "c0004"]
     assert "2 known lenses" in listed.notes[0]
+
+
+def test_pools_for_injection_lose_known_lenses_unless_they_are_named():
+    rows, _ = measured(6, at=(1, 2, 3))
+    told = pd.DataFrame(
+        {"cutout": ["a", "b", "b", "c", "d", "e"], "kind": [AS_IT_IS, AS_IT_IS, "arc", KNOWN_LENS, AS_IT_IS, "arc"]}
+    )
+    listed = ListedLenses()
+    assert _presumed(rows, told, listed)["cutout"].tolist() == ["a", "c", "d", "e"]
+    assert listed.dropped == ["b"]
 
 
 def test_a_known_lens_on_both_sides_of_a_split(tmp_path):
