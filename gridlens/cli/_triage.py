@@ -140,7 +140,12 @@ def _export(scores: str, folder: str, batch: int, chosen: dict[str, Any]) -> Non
 def _names(grader: str | None, graders: str | None) -> list[str]:
     import getpass
 
-    names = [name.strip() for name in graders.split(",")] if graders is not None else [grader or getpass.getuser()]
+    if graders is None:
+        try:
+            return [grader or getpass.getuser()]
+        except (ImportError, KeyError, OSError):  # a container may have a user without a name
+            raise click.UsageError("Your user has no name. Give one with --grader NAME.") from None
+    names = [name.strip() for name in graders.split(",")]
     if not all(names) or len(set(names)) < len(names):
         raise click.UsageError(f"--graders must be different names, such as alice,bob. Got {graders!r} instead.")
     return names
@@ -148,10 +153,12 @@ def _names(grader: str | None, graders: str | None) -> list[str]:
 
 def _tell(links: Any, no_browser: bool) -> None:
     """Print the links, and open the browser for a single grader."""
+    import threading
     import webbrowser
 
     for name, link in links.items():
         click.echo(link if len(links) == 1 else f"{name}: {link}")
     say("Each link works once. End with Ctrl-C; every grade is saved at once.")
     if len(links) == 1 and not no_browser:
-        webbrowser.open(next(iter(links.values())))
+        # A browser in the terminal would keep the server from starting.
+        threading.Thread(target=webbrowser.open, args=tuple(links.values()), daemon=True).start()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -138,13 +139,13 @@ class _Routes:
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        small = cutout if size == 0 else reduced(cutout, size)
+        small = cutout if size == 0 else await self._triage.in_reader(reduced, cutout, size)
         blue = await self._triage.measuring.blue_map(small) if "blue" in views else None
         body = await self._triage.in_reader(encoded, small, views, {"sha256": digest, "note": note}, blue)
         return Response(body, media_type="application/octet-stream", headers=headers)
 
     async def thumbnails(self, request: Request) -> Response:
-        names = [as_id(name) for name in request.query_params.get("ids", "").split(",") if name]
+        names = _ids(request)
         if len(names) > _MOST_THUMBNAILS:
             raise HTTPException(422, f"At most {_MOST_THUMBNAILS} thumbnails are sent at once. Got {len(names)} ids.")
         size = _number(request, "size", 96, _SMALLEST, _LARGEST)
@@ -156,7 +157,7 @@ class _Routes:
             except HTTPException as exc:
                 parts.append(_header({"id": name, "error": exc.detail, "n_bytes": 0}))
                 continue
-            small = reduced(cutout, size)
+            small = await self._triage.in_reader(reduced, cutout, size)
             parts.append(await self._triage.in_reader(encoded, small, ("raw",), {"sha256": digest, "note": note}))
         return Response(b"".join(parts), media_type="application/octet-stream")
 
@@ -255,6 +256,13 @@ def _number(request: Request, name: str, default: int, low: int, high: int) -> i
     if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
         raise HTTPException(422, f"The {name} must be {low} to {high}. Got {text[:20]!r} instead.")
     return int(text)
+
+
+def _ids(request: Request) -> list[str]:
+    """Return the ids of the query; commas are between them, and those within an id are encoded."""
+    query = request.scope["query_string"].decode("latin-1")
+    text = next((part[4:] for part in query.split("&") if part.startswith("ids=")), "")
+    return [as_id(unquote_plus(name)) for name in text.split(",") if name]
 
 
 def _header(values: Mapping[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ from gridlens._extras import check_extra
 from gridlens._file_names import existing_path
 from gridlens.errors import GridlensError
 from gridlens.explain._remembered import remembered
+from gridlens.models._bundle import BUNDLED
 from gridlens.triage._keys import read_criteria, read_keys
 from gridlens.triage._scores import ScoreTable
 from gridlens.triage._state import Settings, Triage
@@ -148,7 +149,8 @@ def open_triage(
         raise ValueError(f"The 'graders' parameter must be different names. Got {', '.join(names)!r} instead.")
     past = remembered(scores)
     if model is None and past.model is not None:
-        model = existing_path(past.model, past.folders)
+        # A folder of that name is not the bundled model.
+        model = past.model if past.model in BUNDLED else existing_path(past.model, past.folders)
     settings = Settings(names, strategy, batch, blind, read_keys(keys), read_criteria(criteria), model)
     return Triage(ScoreTable(scores), grades, settings, past, {"source": source, **stated}, gold)
 

@@ -88,6 +88,22 @@ def test_a_grade_supersedes_that_of_the_same_grader(book):
     assert history["supersedes"].tolist() == ["", "", first]
 
 
+def test_undo_withdraws_the_grade_that_is_named(book):
+    first, second = book.add("a", "ada", "A"), book.add("b", "ada", "B")
+    assert book.undo("bob", first) is None
+    assert book.undo("ada", first) == first
+    assert book.undo("ada", first) is None
+    assert book.current()["grade_id"].tolist() == [second]
+
+
+def test_a_token_belongs_to_one_grader(book):
+    book.set_token("ada", "1" * 64)
+    book.set_token("bob", "2" * 64)
+    assert book.grader_of("1" * 64) == "ada" and book.grader_of("3" * 64) is None
+    book.set_token("ada", "3" * 64)
+    assert book.grader_of("1" * 64) is None and book.grader_of("3" * 64) == "ada"
+
+
 def test_undo_withdraws_one_grade_after_the_other(book):
     ids = [book.add(name, "alice", "A") for name in "abc"]
     book.add("z", "bob", "C")
