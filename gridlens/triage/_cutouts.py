@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import OrderedDict
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["CutoutReader"]
 
 _MOST_BYTES = 96 * 1024**2
-# Cutouts that a thread reads before another one may read: a person does not notice the wait.
-_TOGETHER = 4
 
 
 class CutoutReader:
@@ -49,7 +48,8 @@ class CutoutReader:
     ) -> None:
         self._table, self._past, self._stated = table, past, dict(stated)
         self._elsewhere = dict(elsewhere or {})
-        self._lock = threading.Lock()
+        # One thread reads at a time; what is kept does not wait for it.
+        self._lock, self._cache_lock = threading.Lock(), threading.Lock()
         self._kept: OrderedDict[str, tuple[CutoutSet, str]] = OrderedDict()
         self._bytes = 0
         # Cutouts that are read with one source, which may have to read a catalogue first.
@@ -71,35 +71,37 @@ class CutoutReader:
         GridlensError
             The object is unknown, or its cutout cannot be read.
         """
+        if (found := self._cached(name)) is not None:
+            return found
         with self._lock:
-            if name not in self._kept:
-                self._fetch([name])
-            self._kept.move_to_end(name)
-            return self._kept[name]
+            # Another thread may have read it meanwhile.
+            if (found := self._cached(name)) is None:
+                found = self._fetch(name)
+        return found
 
     def prefetch(self, names: Sequence[str]) -> list[str]:
         """Read cutouts ahead, as far as they can be read; return those that can."""
         found = []
-        for first in range(0, len(names), _TOGETHER):
-            with self._lock:
-                for name in names[first : first + _TOGETHER]:
-                    try:
-                        if name not in self._kept:
-                            self._fetch([name])
-                    except GridlensError:
-                        continue
-                    found.append(name)
+        for name in names:
+            with contextlib.suppress(GridlensError):
+                self.read(name)
+                found.append(name)
         return found
 
-    def _fetch(self, names: list[str]) -> None:
-        """Read cutouts, and those of the same files that are expected, into the cache."""
-        (name,) = names
+    def _cached(self, name: str) -> tuple[CutoutSet, str] | None:
+        with self._cache_lock:
+            if name not in self._kept:
+                return None
+            self._kept.move_to_end(name)
+            return self._kept[name]
+
+    def _fetch(self, name: str) -> tuple[CutoutSet, str]:
+        """Read a cutout, and keep it and those of the same file that are expected."""
         if name in self._elsewhere and not self._table.rows_of([name]):
             from gridlens.explain._remembered import NOT_REMEMBERED
 
             rows = pd.DataFrame({"id": [name], "path": [self._elsewhere[name]]})
-            self._take(name, self._opened(rows, NOT_REMEMBERED, {}), {name}, {name: self._elsewhere[name]})
-            return
+            return self._take(name, self._opened(rows, NOT_REMEMBERED, {}), {name}, {name: self._elsewhere[name]})
         if name in self._together:
             if self._selection is None:
                 rows = self._table.places(sorted(self._together))
@@ -115,16 +117,20 @@ class CutoutReader:
         if name not in paths:
             raise GridlensError(f"There is no object with the id {name!r} in the table of scores.")
         # A file of many cutouts is read once for all that are expected.
-        beside = {one for one, path in paths.items() if path and path == paths[name]} - set(self._kept)
-        self._take(name, selection, {name, *beside}, paths)
+        with self._cache_lock:
+            kept = set(self._kept)
+        beside = {one for one, path in paths.items() if path and path == paths[name]} - kept
+        return self._take(name, selection, {name, *beside}, paths)
 
     def _opened(self, rows: pd.DataFrame, past: Remembered, stated: Mapping[str, Any]) -> Selection:
         from gridlens.explain._rows import selected_rows
 
         return selected_rows(rows, past, stated)
 
-    def _take(self, name: str, selection: Selection, wanted: set[str], paths: Mapping[str, str]) -> None:
-        """Read wanted cutouts into the cache, and raise GridlensError unless the one of `name` is among them."""
+    def _take(
+        self, name: str, selection: Selection, wanted: set[str], paths: Mapping[str, str]
+    ) -> tuple[CutoutSet, str]:
+        """Keep wanted cutouts and return the one of `name`; raise GridlensError unless it is among them."""
         from gridlens._file_names import existing_paths
 
         files = existing_paths(paths[name], self._past.folders) if paths[name] else []
@@ -132,7 +138,7 @@ class CutoutReader:
         if gone is not None and not self._has_other_files:
             # A file of many cutouts may hold any id, and would be searched for each that is lost.
             raise GridlensError(f"The cutout of {name} cannot be read: there is no {gone!r}. Name where it is now.")
-        missing, left = "", set(wanted)
+        missing, left, taken = "", set(wanted), None
         for partition in selection.find(left, files):
             for batch in selection.read(partition):
                 cutouts, failures = getattr(batch, "cutouts", None), getattr(batch, "failures", ())
@@ -143,23 +149,30 @@ class CutoutReader:
                     if one in left:
                         left.discard(one)
                         # A copy: a slice would keep the pixels of the whole batch in memory.
-                        self._keep(one, cutouts[[k]])
+                        kept = self._keep(one, cutouts[[k]])
+                        taken = kept if one == name else taken
             if not left:
                 break
         if len(wanted) > 1:
             release_memory()
-        if name in left:
+        if taken is None:
             where = f" in {paths[name]}" if paths[name] else ""
             raise GridlensError(f"The cutout of {name} cannot be read{where}. {missing or 'It is no longer there.'}")
+        return taken
 
     @property
     def _has_other_files(self) -> bool:
         """Whether cutouts may be elsewhere than the table says: in files that are named, or in survey images."""
         return self._stated.get("source") is not None or "images" in self._past.with_stated(self._stated)
 
-    def _keep(self, name: str, cutout: CutoutSet) -> None:
-        self._kept[name] = cutout, pixel_sha256(cutout.pixels[0])
-        self._bytes += cutout.pixels.nbytes
-        while self._bytes > _MOST_BYTES and len(self._kept) > 1:
-            _, (dropped, _) = self._kept.popitem(last=False)
-            self._bytes -= dropped.pixels.nbytes
+    def _keep(self, name: str, cutout: CutoutSet) -> tuple[CutoutSet, str]:
+        kept = cutout, pixel_sha256(cutout.pixels[0])
+        with self._cache_lock:
+            if (before := self._kept.pop(name, None)) is not None:
+                self._bytes -= before[0].pixels.nbytes
+            self._kept[name] = kept
+            self._bytes += cutout.pixels.nbytes
+            while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+                _, (dropped, _) = self._kept.popitem(last=False)
+                self._bytes -= dropped.pixels.nbytes
+        return kept

@@ -101,6 +101,7 @@ class Triage:
         self.measuring = Measuring()
         self.retraining = Retraining(os.fspath(grades))
         self._readers = ThreadPoolExecutor(2, "gridlens-images")
+        self._prefetcher = ThreadPoolExecutor(1, "gridlens-prefetch")
         self._lock = threading.Lock()
         self._revealed: set[tuple[str, str]] = set()
         self._shown: dict[str, str] = {}
@@ -123,6 +124,7 @@ class Triage:
         """Save the hashes of the pixels that were shown, and close the grade book."""
         self.retraining.close()
         self.measuring.close()
+        self._prefetcher.shutdown(cancel_futures=True)
         self._readers.shutdown(cancel_futures=True)
         self.books.wait(self._save_hashes)
         self.books.close()
@@ -153,7 +155,7 @@ class Triage:
     def prefetch(self, names: Sequence[str]) -> None:
         """Read the next cutouts of a queue ahead, in another thread."""
         if names:
-            self._readers.submit(self.reader.prefetch, list(names[:_PREFETCH]))
+            self._prefetcher.submit(self.reader.prefetch, list(names[:_PREFETCH]))
 
     def _remember(self, name: str, digest: str) -> bool:
         """Keep the hash of pixels that are shown; return whether the pixels changed just now."""

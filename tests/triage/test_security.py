@@ -43,6 +43,13 @@ def test_the_server_answers_to_no_other_host(page, host):
     assert page.get("/?token=x", headers={"host": host}).status_code == 403
 
 
+def test_a_request_names_one_host(page):
+    cookies = "; ".join(f"{name}={value}" for name, value in page.cookies.items())
+    own = ("host", f"127.0.0.1:{PORT}")
+    for hosts in ([own, ("host", "evil.org")], [own, own]):
+        assert page.get("/api/session", headers=[*hosts, ("cookie", cookies)]).status_code == 403
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
