@@ -13,6 +13,7 @@ import numpy as np
 
 from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
+from gridlens.triage._orphans import end_with_parent
 
 __all__ = ["Measuring", "Reasons"]
 
@@ -96,7 +97,8 @@ class Measuring:
         with self._lock:
             if self._pool is None:
                 # A copy of a process with threads may wait for a lock that no thread of its own holds.
-                self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(1, context, initializer=end_with_parent)
             return self._pool.submit(function, *values)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from gridlens._files import atomic_path
 from gridlens.errors import GridlensError
+from gridlens.triage._orphans import end_with_parent
 from gridlens.triage._retraining import BUNDLE, JOB, RESULT, SCORES, STATUS
 
 __all__ = ["main"]
@@ -107,6 +109,9 @@ def _print_warning(message: Any, category: type[Warning], *_: Any) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent(group=True)
+    # As an exception, which removes temporary files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended by the server."))
     warnings.showwarning = _print_warning  # type: ignore[assignment]
     try:
         main(Path(sys.argv[1]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,8 @@ JOB, STATUS, RESULT, BUNDLE, SCORES = "job.json", "status.json", "result.json", 
 _LINES = 200
 _BYTES = 65_536
 _LOG = "log.txt"
+# How long a training may take to end, s.
+_PATIENCE = 5.0
 _COMMAND = [sys.executable, "-m", "gridlens.triage._retrain_work"]
 
 
@@ -103,7 +107,7 @@ class Retraining:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C ends the server, which ends this process.
+                # It leads a group of processes, so that its workers end with it; Ctrl-C ends it through the server.
                 start_new_session=True,
             )
 
@@ -133,12 +137,22 @@ class Retraining:
 
     def close(self) -> None:
         """End a training that runs."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(5.0)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+        if self._process is None or self._process.poll() is not None:
+            return
+        # The first request lets it remove its temporary files.
+        self._end(self._process, signal.SIGTERM)
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._end(self._process, getattr(signal, "SIGKILL", signal.SIGTERM))
+            self._process.wait()
+
+    def _end(self, process: subprocess.Popen[bytes], how: int) -> None:
+        """Send a signal to a training and its workers."""
+        try:
+            os.killpg(process.pid, how)
+        except (AttributeError, OSError):  # where there are no groups
+            process.kill()
 
     def _result(self) -> dict[str, Any]:
         return self._read(RESULT)

@@ -10,8 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,7 +47,21 @@ def running(*arguments):
         process.communicate()
 
 
+def command_of(pid):
+    """Return the command of a running process, "" without one."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def children_of(pid):
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are listed by Linux")
 def test_the_command_serves_until_it_is_interrupted_and_keeps_each_grade(folder):
     with running("scores.parquet", "--grader", "ada") as (process, link):
         base, _, token = link.partition("/?token=")
@@ -60,8 +76,15 @@ def test_the_command_serves_until_it_is_interrupted_and_keeps_each_grade(folder)
         browser.open(urllib.request.Request(f"{base}/api/grade", body, headers))
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(urllib.request.Request(f"{base}/api/session", headers={"host": "evil.org"}))
+        browser.open(f"{base}/api/image/c000?views=blue")
+        (worker,) = [child for child in children_of(process.pid) if "spawn_main" in command_of(child)]
         process.kill()
         process.wait()
+        for _ in range(100):
+            if not command_of(worker):
+                break
+            time.sleep(0.1)
+        assert not command_of(worker), "the process that measures outlives the server"
     with GradeBook.open("grades.sqlite") as book:
         assert book.current()[["object_id", "grader", "grade"]].to_numpy().tolist() == [["c000", "ada", "A"]]
     with running("scores.parquet", "--graders", "ada,bob") as (process, line):

@@ -1,0 +1,34 @@
+"""Processes that end with the server, even where it is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+__all__ = ["end_with_parent"]
+
+_SECONDS = 1.0
+
+
+def end_with_parent(*, group: bool = False) -> None:
+    """End this process within about a second after its parent has ended.
+
+    Parameters
+    ----------
+    group : bool, default=False
+        End the group of processes that this one leads, its own workers too.
+    """
+    threading.Thread(target=_watch, args=(os.getppid(), group), daemon=True).start()
+
+
+def _watch(parent: int, group: bool) -> None:
+    # Systems give an orphan another parent.
+    while os.getppid() == parent:
+        time.sleep(_SECONDS)
+    if group:
+        with contextlib.suppress(AttributeError, OSError):  # where there are no groups
+            os.killpg(0, signal.SIGKILL)
+    os._exit(1)
