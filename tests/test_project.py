@@ -102,6 +102,8 @@ def test_the_wheel_holds_the_model_and_scores(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1]); import gridlens; assert sys.argv[1] in gridlens.__file__;"
         "from importlib.resources import files;"
         "assert len(list((files('gridlens.reports') / 'templates').iterdir())) >= 6;"
+        "assert {'index.html', 'export.html', 'style.css', 'app.js'} <= "
+        "{path.name for path in (files('gridlens') / 'triage' / 'static').iterdir()};"
         "print(gridlens.load_model().member_names_, len(gridlens.load_model('cluster-cluster').member_names_))"
     )
     target = tmp_path / "unpacked"
