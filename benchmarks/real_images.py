@@ -44,7 +44,7 @@ def verdict(name: str, score: float) -> str:
         return "right" if score >= 0.5 else "wrong: the arc is plain"
     if name in NONE_KNOWN:
         return "right" if score < 0.5 else "wrong: no arc is known"
-    return "a known lens whose arcs are hardly seen at this depth"
+    return "a known lens whose arcs are hardly visible at this depth"
 
 
 def table_of(folder: Path) -> tuple[pd.DataFrame, dict[str, CutoutSet]]:
@@ -57,7 +57,7 @@ def table_of(folder: Path) -> tuple[pd.DataFrame, dict[str, CutoutSet]]:
 def show(title: str, table: pd.DataFrame) -> None:
     """Print a table of scores."""
     print(f"\n### {title}\n")
-    print("| name | score | arc candidate: arcsec from BCG | length over width | g-r against BCG | S/N | |")
+    print("| name | score | arc candidate: arcsec from BCG | length over width | g-r against BCG | S/N | comment |")
     print("|---|---|---|---|---|---|---|")
     for _, row in table.iterrows():
         numbers = " | ".join("" if pd.isna(row[name]) else format(row[name], form) for name, form in FORMS.items())
