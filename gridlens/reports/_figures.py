@@ -36,10 +36,10 @@ _HINTED = 1.05
 
 def new_figure(width: float, height: float, *, arrange: bool = True) -> Figure:
     """Return a figure, in inches, not managed by pyplot; without `arrange`, its axes stay where they are placed."""
-    from matplotlib.figure import Figure
+    from gridlens.reports._notebook_figure import NotebookFigure
 
     # Automatic layout of a candidate sheet takes as long as drawing it.
-    return Figure(figsize=(width, height), layout="constrained" if arrange else None)
+    return NotebookFigure(figsize=(width, height), layout="constrained" if arrange else None)
 
 
 def bare(ax: Axes, *sides: str) -> None:

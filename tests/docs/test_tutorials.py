@@ -1,7 +1,6 @@
 """The tasks of the tutorials run from start to end."""
 
 import importlib.util
-import json
 import re
 import shutil
 from pathlib import Path
@@ -71,14 +70,3 @@ def test_the_script_of_known_lenses_runs(tmp_path, capsys):
     spec.loader.exec_module(script)
     script.main(str(tmp_path), n=128, n_lenses=32, n_known=12, members=("linear",))
     assert "unknown lenses are among the best 32" in capsys.readouterr().out
-
-
-def test_the_notebook_runs(monkeypatch):
-    notebook = json.loads((ROOT / "examples" / "notebook.ipynb").read_text(encoding="utf-8"))
-    monkeypatch.chdir(ROOT / "examples")
-    names = {}
-    for k, cell in enumerate(notebook["cells"]):
-        if cell["cell_type"] == "code":
-            assert cell["outputs"] == []
-            exec(compile("".join(cell["source"]), f"cell {k}", "exec"), names)
-    assert len(names["table"]) == 24
