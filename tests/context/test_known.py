@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gridlens.context import known_lenses, read_known_lenses
 from gridlens.errors import GridlensError
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "build_known_lenses.py"
+GUIDE = SCRIPT.parents[1] / "docs" / "context.md"
 DATA = resources.files("gridlens.context").joinpath("data")
 
 
@@ -57,6 +59,28 @@ def test_bundled_values():
     assert ((lenses["ra"] - 15.36583).abs() + (lenses["dec"] + 33.722).abs() < 1e-3).any()
     assert not ((lenses["ra"] - 0.36583).abs() + (lenses["dec"] + 33.722).abs() < 1e-3).any()
     assert not lenses["name"].eq("FOR-J0332-3557").any()
+
+
+def test_guide_has_the_counts_of_the_build():
+    counts = known_lenses().attrs["counts"]
+    rows = re.findall(r"^\| ([^|]+) \| ([\d,]+) \|$", GUIDE.read_text(), re.MULTILINE)
+    told = {words: int(number.replace(",", "")) for words, number in rows}
+    for words, names in {
+        "in lenscat": ["rows of lenscat"],
+        "position confirmed by the name (J2000 or B1950)": ["position confirmed by the name"],
+        "no coordinates in the name": ["position without coordinates in the name"],
+        "repaired: lost hours of right ascension, half of them lost degrees of declination too": [
+            "position repaired: lost hours of right ascension",
+            "position repaired: lost hours and degrees",
+        ],
+        "repaired: lost degrees of declination alone": ["position repaired: lost degrees of declination"],
+        "name replaced, position kept": [name for name in counts if name.startswith("name replaced")],
+        "dropped: position contradicts the name": ["dropped: position contradicts the name"],
+        "merged into another row of the same lens": ["merged into another row"],
+        "graded unverified": ["graded unverified: only in catalogues of clusters or galaxies"],
+        "written": ["rows written"],
+    }.items():
+        assert told[words] == sum(counts[name] for name in names), words
 
 
 def test_build_of_a_small_sample(script, tmp_path):
