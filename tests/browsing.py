@@ -29,8 +29,8 @@ class Server:
     port : int
     """
 
-    def __init__(self, folder, graders, *options, port=0):
-        command = [sys.executable, "-m", "gridlens", "triage", "scores.parquet", "--graders", ",".join(graders)]
+    def __init__(self, folder, graders, *options, port=0, program=("-m", "gridlens")):
+        command = [sys.executable, *program, "triage", "scores.parquet", "--graders", ",".join(graders)]
         paths = os.pathsep.join([str(ROOT), str(ROOT / "plugins"), os.environ.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(
             [*command, "--port", str(port), "--no-browser", *options],

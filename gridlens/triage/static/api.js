@@ -4,10 +4,10 @@ import { decode } from "./stretch.js";
 
 const TIMEOUT = 20000; // ms
 
-async function request(path, options = {}) {
+async function request(path, options = {}, timeout = TIMEOUT) {
   let answer;
   try {
-    answer = await fetch(path, { credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT), ...options });
+    answer = await fetch(path, { credentials: "same-origin", signal: AbortSignal.timeout(timeout), ...options });
   } catch {
     throw failure(0, "The server does not answer.");
   }
@@ -29,9 +29,9 @@ export async function getJSON(path) {
   return (await request(path)).json();
 }
 
-export async function postJSON(path, body) {
+export async function postJSON(path, body, timeout = TIMEOUT) {
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  return (await request(path, options)).json();
+  return (await request(path, options, timeout)).json();
 }
 
 /** Return one image; `views` is "raw", or "" for all views. */

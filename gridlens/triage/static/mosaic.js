@@ -7,7 +7,7 @@ import { DEFAULTS } from "./stretch.js";
 import { paintThumbnail } from "./thumbnails.js";
 
 const GRIDS = [[5, 4], [6, 5], [8, 6], [10, 10]];
-const SIZES = [160, 128, 112, 96]; // px of the images of each grid
+const SIZES = [160, 128, 112, 64]; // px of the images of each grid, about as large as its tiles
 
 export class Mosaic {
   constructor(app) {

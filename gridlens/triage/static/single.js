@@ -8,12 +8,15 @@ import { panel } from "./panel.js";
 import { Viewer } from "./viewer.js";
 
 const AHEAD = 20;
+const EXPLAINING = 180000; // ms; the first explanation loads the model, and may compile it
+const STAYS = 250; // ms
 const CONFIDENCE = ["not stated", "low", "medium", "high"];
 
 export class Single {
   constructor(app) {
     this.app = app;
     this.known = new Map();
+    this.asked = new Set();
     this.overlay = true;
     this.place = h("p", { class: "place" });
     this.canvas = h("canvas", { class: "viewer", tabindex: "0", role: "img", "aria-label": "Image" });
@@ -201,41 +204,42 @@ export class Single {
   async _reveal() {
     const item = this.queue.current;
     if (item.grade || item.revealed) return;
-    try {
-      const found = await this.app.post("/api/reveal", { object_id: item.object_id, before_grade: true });
-      item.revealed = true;
-      this.known.set(item.object_id, found);
-      if (item === this.queue.current) this._showKnown();
-      this.app.announce("Score shown before the grade; this is recorded.");
-    } catch (error) {
-      replace(this.info, h("p", { class: "quiet" }, error.message));
-    }
+    await this._ask(item);
+    if (item.revealed) this.app.announce("Score shown before the grade; this is recorded.");
   }
 
-  /** Show the panel of a graded or revealed item; ask the server once the grade is stored there. */
-  async _showKnown() {
+  /** Show the panel of a graded or revealed item; the server is asked once the grade is stored there. */
+  _showKnown() {
     const item = this.queue.current;
-    if (!this.app.session.blind && !item.grade && !item.revealed) {
-      this._reveal();
-      return;
-    }
-    const open = item.grade || item.revealed;
+    const open = item.grade || item.revealed || !this.app.session.blind;
     const found = open ? this.known.get(item.object_id) : null;
     this._showArc();
     if (found) {
       replace(this.info, ...panel(found));
       return;
     }
-    const sentences = { unsaved: "The score is shown when the grade is saved.", saved: "Reading the score \u2026" };
-    const sentence = open ? sentences[item.status] : "The score and the grades of others are shown after the grade.";
+    const waiting = item.status === "unsaved" ? "The score is shown when the grade is saved." : "Reading the score \u2026";
+    const sentence = open ? waiting : "The score and the grades of others are shown after the grade.";
     replace(this.info, h("p", { class: "quiet" }, sentence));
-    if (!item.grade || item.status !== "saved") return;
+    if (open && (!item.grade || item.status === "saved")) this._ask(item);
+  }
+
+  /** Ask for the score of an item that stays on the screen: explaining each one that is passed would take long. */
+  async _ask(item) {
+    if (this.asked.has(item.object_id)) return;
+    await new Promise((resolve) => setTimeout(resolve, STAYS));
+    if (item !== this.queue.current || this.asked.has(item.object_id)) return;
+    this.asked.add(item.object_id);
+    const before = !item.grade;
     try {
-      this.known.set(item.object_id, await this.app.post("/api/reveal", { object_id: item.object_id, before_grade: false }));
+      const found = await this.app.post("/api/reveal", { object_id: item.object_id, before_grade: before }, EXPLAINING);
+      if (before) item.revealed = true;
+      this.known.set(item.object_id, found);
       if (item === this.queue.current) this._showKnown();
     } catch (error) {
       if (item === this.queue.current) replace(this.info, h("p", { class: "quiet" }, error.message));
     }
+    this.asked.delete(item.object_id);
   }
 
   _showArc() {

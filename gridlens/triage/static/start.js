@@ -40,7 +40,7 @@ export class Start {
     const open = queue && queue.graded < queue.items.length;
     const begin = open
       ? [h("p", { class: "fact" }, `${queue.graded} of ${queue.items.length} graded`),
-        ...app.notes.map((note) => h("p", { class: "notice" }, note)),
+        ...app.notes.map((note) => h("p", { class: "quiet" }, note)),
         h("div", { class: "row" },
           button("Grade one by one", () => app.go("grade"), { class: "primary", id: "go" }),
           button("Grade in a mosaic", () => app.go("mosaic")))]
