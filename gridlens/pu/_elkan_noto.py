@@ -40,14 +40,14 @@ class ElkanNotoClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         LightGBM with small trees and a low learning rate is used, on one thread. Any other estimator keeps its own
         `random_state`.
     method : {"weighted", "ratio"}, default="weighted"
-        With "weighted", an unlabelled row is a positive with the probability :math:`w = P(y=1 | x, s=0) = \frac{1-c}{c}
-        \frac{g}{1-g}`. It enters twice, as a positive of weight w and as a negative of weight 1 - w, beside the
-        labelled rows of weight 1, and the estimator is fitted again. Its probability is then :math:`P(y=1 | x)` itself,
-        without a division by c, which is already in the weights. The `fit` method of the estimator must accept
-        `sample_weight`. With "ratio", the estimator is fitted to all rows, and :math:`P(y=1 | x) = \min(g / c, 1)` with
-        its probability g. This saves one fit and needs no weights, but the scatter of g about c remains in the
-        probabilities, which tie at 1: rank with ``estimator_`` instead. Prefer "weighted", which ranks better and is
-        closer to the truth in all rows of ``benchmarks/pu.py``.
+        With "weighted", an unlabelled row is a positive with the probability
+        :math:`w = P(y=1 | x, s=0) = \frac{1-c}{c} \frac{g}{1-g}`. It enters twice, as a positive of weight w and as a
+        negative of weight 1 - w, beside the labelled rows of weight 1, and the estimator is fitted again. Its
+        probability is then :math:`P(y=1 | x)` itself, without a division by c, which is already in the weights. The
+        `fit` method of the estimator must accept `sample_weight`. With "ratio", the estimator is fitted to all rows,
+        and :math:`P(y=1 | x) = \min(g / c, 1)` with its probability g. This saves one fit and needs no weights, but the
+        scatter of g about c remains in the probabilities, which tie at 1: rank with ``estimator_`` instead. Prefer
+        "weighted", which ranks better and is closer to the truth in all rows of ``benchmarks/pu.py``.
     propensity : {"top", "mean"} or float, default="top"
         Method to estimate c, or c itself, above 0 and at most 1. "mean" is the mean score of the labelled positives, e1
         of the paper. It is c times the mean of :math:`P(y=1 | x)` over the positives: biased low where the classes

@@ -1,4 +1,4 @@
-"""Checks for packages that add members to the stack; they need no pytest."""
+"""Checks for packages with members of the stack; they do not require pytest."""
 
 from gridlens.testing._member import check_member
 

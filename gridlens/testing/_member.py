@@ -1,4 +1,4 @@
-"""Does a classifier keep the contract of `gridlens.stacking.Member`?"""
+"""Check of a classifier against the contract of `gridlens.stacking.Member`."""
 
 from __future__ import annotations
 
@@ -21,39 +21,40 @@ __all__ = ["check_member"]
 
 _SIZE = 64
 _SCALE = 1.0
-"""arcsec per pixel"""
+"""pixel scale, arcsec per pixel"""
 _ROWS = 240
 
 
 def check_member(member: Any, *, random_state: int = 0) -> None:
-    """Raise AssertionError where a member of the stack breaks its contract.
+    """Raise AssertionError if a member of the stack breaks its contract.
 
-    For authors of plugins: give it the member with settings that fit in seconds. It is fitted up to ten times on 240
-    small made-up inputs of what it consumes, of which half hold a signal that it need not find. Told are, all at once:
+    This function is for authors of plugins. Give it the member with settings for a fit in seconds: it is fitted up to
+    ten times to 240 small synthetic inputs, half of which contain a signal that it need not find. It reports all of the
+    following at once:
 
-    - a missing attribute or method, parameters without defaults, a constructor or a `clone` that changes them;
-    - `fit` that does not return the member, does not take `sample_weight` and `groups`, or changes what it is given;
-    - probabilities that are no float array of shape (n, 2), lie outside 0 to 1 or do not add up to 1;
-    - rows that depend on the rows beside them, or an empty input that fails;
-    - rows of its own `prepare`, where it has one, that it learns or scores in another way than the inputs themselves;
-    - `contributions`, where it offers them, that do not add up to its log-odds within 1e-4, row by row; an
-      `attribution` that is no map of the cutouts' shape;
-    - a rejected row (features of NaN, a cutout of NaN) that gets a probability, or spoils others;
-    - labels of one class that are accepted;
-    - two fits with one `random_state` that differ;
-    - a member that is not the same after `save` and `load`, in another place; files that are pickles.
+    - a missing attribute or method, parameters without defaults, or a constructor or `clone` that changes them;
+    - a `fit` that does not return the member, does not accept `sample_weight` and `groups`, or changes its arguments;
+    - probabilities that are not a float array of shape (n, 2), are outside 0 to 1 or do not add up to 1;
+    - rows that depend on other rows, or an empty input that fails;
+    - rows from its `prepare`, if it has one, that lead to another fit or other scores than the inputs themselves;
+    - `contributions`, if it has them, that do not add up to its log-odds within 1e-4 for each row, or an `attribution`
+      whose maps do not have the shape of the cutouts;
+    - a rejected row (NaN features, a NaN cutout) that gets a probability, or affects other rows;
+    - labels of a single class that are accepted;
+    - two fits with equal `random_state` that differ;
+    - a member that changes through `save` and `load` in another place, or files that are pickles.
 
     Parameters
     ----------
     member : Member
-        Unfitted; it is cloned.
+        Unfitted member; it is cloned.
     random_state : int, default=0
-        Seed of the inputs.
+        Random seed of the inputs.
 
     Raises
     ------
     AssertionError
-        With a line for each rule that was broken.
+        With one line for each broken rule.
 
     Examples
     --------
@@ -74,7 +75,7 @@ class _Check:
         self.rng = np.random.default_rng(random_state)
 
     def run(self) -> None:
-        """Every rule; the rest cannot be tried where the first ones are broken."""
+        """Check every rule; the others cannot be checked if the first ones are broken."""
         self._form()
         if not self.findings:
             self.X, self.y = _features(self.rng) if self.member.consumes == "features" else _cutouts(self.rng)
@@ -115,10 +116,10 @@ class _Check:
             consumes in ("features", "cutouts"), f"its 'consumes' is {consumes!r}, not 'features' or 'cutouts'"
         )
         screened = getattr(member, "screened", False)
-        self._expect(not screened or consumes == "cutouts", "it is 'screened' and does not consume cutouts")
+        self._expect(not screened or consumes == "cutouts", "it is 'screened', but does not consume cutouts")
         parameters = inspect.signature(type(member).__init__).parameters.values()
         bare = [p.name for p in parameters if p.name != "self" and p.default is p.empty]
-        self._expect(not bare, f"its constructor has parameters without defaults or of any number: {', '.join(bare)}")
+        self._expect(not bare, f"its constructor has *args, or parameters without defaults: {', '.join(bare)}")
         if self.findings:
             return
         try:
@@ -135,18 +136,18 @@ class _Check:
         weight, groups = np.ones(len(self.y)), np.arange(len(self.y)) // 2
         copy = clone(self.member)
         self._expect(copy.fit(self.X, self.y, sample_weight=weight, groups=groups) is copy, "fit does not return it")
-        self._expect(_same(before, self.X) and np.array_equal(labels, self.y), "fit changes what it is given")
-        self._expect((weight == 1.0).all(), "fit changes the weights that it is given")
+        self._expect(_same(before, self.X) and np.array_equal(labels, self.y), "fit changes its arguments")
+        self._expect((weight == 1.0).all(), "fit changes the weights")
 
     def _scores(self) -> None:
         member = self._fitted()
         before = _copy(self.X)
         p = member.predict_proba(self.X)
-        self._expect(_same(before, self.X), "predict_proba changes what it is given")
+        self._expect(_same(before, self.X), "predict_proba changes its argument")
         shape = getattr(p, "shape", None)
         if shape != (len(self.y), 2) or not np.issubdtype(p.dtype, np.floating):
             self.findings.append(
-                f"predict_proba gives {type(p).__name__} of shape {shape}, not floats ({len(self.y)}, 2)"
+                f"predict_proba returns {type(p).__name__} of shape {shape}, not floats ({len(self.y)}, 2)"
             )
             return
         self._expect(
@@ -154,9 +155,7 @@ class _Check:
         )
         self._expect(np.allclose(p.sum(axis=1), 1.0, atol=1e-6), "probabilities of a row do not add up to 1")
         some = np.array([5, 0, 17])
-        self._expect(
-            np.allclose(member.predict_proba(self.X[some]), p[some], atol=1e-5), "rows depend on those beside them"
-        )
+        self._expect(np.allclose(member.predict_proba(self.X[some]), p[some], atol=1e-5), "rows depend on other rows")
         self._expect(member.predict_proba(self.X[:0]).shape == (0, 2), "an empty input does not give shape (0, 2)")
 
     def _prepares(self) -> None:
@@ -166,14 +165,14 @@ class _Check:
         self._expect(len(rows) == len(self.y), "prepare does not give a row for each input")
         expected = self._fitted().predict_proba(self.X)
         prepared = clone(self.member).fit(rows, self.y).predict_proba(rows)
-        self._expect(np.array_equal(prepared, expected), "what it prepares is not learned or scored as the inputs are")
+        self._expect(np.array_equal(prepared, expected), "prepared rows are not fitted or scored like the inputs")
 
     def _explains(self) -> None:
         if hasattr(self.member, "contributions"):
             member, broken = self._fitted(), _with_rejected(self.X)
             values, base = member.contributions(broken)
             self._expect(np.shape(values) == np.shape(broken), "its contributions are not one for each row and feature")
-            self._expect(np.ndim(base) == 0, "what its contributions are added to is not one number")
+            self._expect(np.ndim(base) == 0, "the base of its contributions is not a single number")
             p = np.clip(member.predict_proba(broken)[:, 1], 1e-6, 1.0 - 1e-6)
             self._expect(np.isnan(values[0]).all(), "a rejected row gets contributions, not NaN")
             off = np.abs(np.clip(base + values.sum(axis=1), logit(1e-6), -logit(1e-6)) - logit(p))[1:].max()
@@ -191,7 +190,7 @@ class _Check:
         broken = _with_rejected(self.X)
         p = self._fitted().predict_proba(broken)
         self._expect(np.isnan(p[0]).all(), "a rejected row (all NaN) gets a probability, not NaN")
-        self._expect(np.isfinite(p[1:]).all(), "a rejected row spoils others")
+        self._expect(np.isfinite(p[1:]).all(), "a rejected row affects other rows")
 
     def _refuses(self) -> None:
         for y in (np.zeros(len(self.y), dtype=int), np.ones(len(self.y), dtype=int)):
@@ -199,7 +198,7 @@ class _Check:
                 clone(self.member).fit(self.X, y)
             except ValueError:
                 continue
-            self.findings.append(f"fit accepts labels of {y[0]} alone; it must raise ValueError")
+            self.findings.append(f"fit accepts labels of a single class, {y[0]}; it must raise ValueError")
 
     def _saves(self) -> None:
         member = self._fitted()
@@ -210,19 +209,20 @@ class _Check:
             files = [path for path in first.rglob("*") if path.is_file()]
             self._expect(files, "save writes nothing")
             for path in files:
-                # Protocol 2 and later begin so; archives of torch and joblib hold such a file.
+                # Files of pickle protocol 2 and later begin like this; archives of torch and joblib contain such a
+                # file.
                 content = path.read_bytes()
                 pickled = content[:1] == b"\x80" or (content[:2] == b"PK" and b".pkl" in content)
                 self._expect(not pickled, f"save writes a pickle, {path.name}")
             first.rename(second)
             again = type(self.member).load(second)
             same = np.array_equal(again.predict_proba(self.X), member.predict_proba(self.X))
-            self._expect(same, "it gives other probabilities once it is saved and loaded")
-            self._expect(again.get_params() == member.get_params(), "its parameters change once it is saved and loaded")
+            self._expect(same, "its probabilities change when it is saved and loaded")
+            self._expect(again.get_params() == member.get_params(), "its parameters change when it is saved and loaded")
 
 
 def _features(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of features, NaN in one of twenty, and labels that six columns tell."""
+    """Return rows of features, one in twenty of them NaN, and labels that six columns determine."""
     y = np.arange(_ROWS) % 2
     X = rng.normal(size=(_ROWS, len(FEATURE_NAMES))).astype(np.float32)
     X[:, 10:16] += 1.5 * y[:, None]
@@ -231,7 +231,7 @@ def _features(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cutouts(rng: np.random.Generator) -> tuple[CutoutSet, np.ndarray]:
-    """Cutouts of a round galaxy, half of them with a blue arc 12 arcsec from it."""
+    """Return cutouts of a round galaxy, half of them with a blue arc at a distance of 12 arcsec."""
     y = np.arange(_ROWS) % 2
     rows, columns = np.mgrid[:_SIZE, :_SIZE].astype(np.float64)
     middle = (_SIZE - 1) / 2.0
@@ -255,7 +255,7 @@ def _same(before: np.ndarray, X: Any) -> bool:
 
 
 def _with_rejected(X: Any) -> Any:
-    """The same with nothing but NaN in the first row."""
+    """Return a copy with only NaN in the first row."""
     if isinstance(X, np.ndarray):
         broken = X.copy()
         broken[0] = np.nan
