@@ -94,10 +94,10 @@ class NNPULGBMClassifier(ClassifierMixin, BaseEstimator):
     log-odds of the class at the given prior, and `predict_proba` is its expit. With :math:`\sigma` = expit(f), and for
     a row of weight a in :math:`\pi E_P` and b in :math:`E_U`, the derivatives of the two parts are
     :math:`-a (1 - \sigma)` and :math:`b \sigma - a \sigma`, together :math:`b \sigma - a`. The second derivative
-    :math:`b \sigma (1 - \sigma)` is zero on positives, because :math:`l(f, +1) - l(f, -1) = -f` is linear, so the step size of a tree would
-    be unlimited. The concave term :math:`-a l(f, -1)` is therefore replaced by its tangent (the convex-concave
-    procedure, Yuille & Rangarajan 2003), and the convex term that remains on positives is bounded by its largest
-    curvature, a/4. The surrogate is an upper bound of the risk that touches it at f, and its curvature
+    :math:`b \sigma (1 - \sigma)` is zero on positives, because :math:`l(f, +1) - l(f, -1) = -f` is linear, so the
+    step size of a tree would be unlimited. The concave term :math:`-a l(f, -1)` is therefore replaced by its tangent
+    (the convex-concave procedure, Yuille & Rangarajan 2003), and the convex term that remains on positives is bounded
+    by its largest curvature, a/4. The surrogate is an upper bound of the risk that touches it at f, and its curvature
     :math:`b \sigma (1 - \sigma) + a/4` is positive.
 
     Where the second part r is below -beta, an iteration descends :math:`-\gamma r` instead of the risk, as in algorithm
