@@ -127,10 +127,10 @@ def test_what_does_not_meet_is_counted_and_named(written, tables, tmp_path):
     result = run(*written(scores, truth), "--out", tmp_path / "report")
     assert result.exit_code == 0, result.stderr
     assert (
-        "7 ids in the score table have no truth and are left out: c0673, c0674, c0675, c0676, c0677, ..."
+        "7 ids in the score table have no truth and are omitted: c0673, c0674, c0675, c0676, c0677, ..."
         in result.stderr
     )
-    assert "3 ids in the truth table have no score and are left out: c0000, c0001, c0002." in result.stderr
+    assert "3 ids in the truth table have no score and are omitted: c0000, c0001, c0002." in result.stderr
     assert "4 cutouts were rejected and have no score, among them 4 of 77 lenses" in result.stderr
     numbers = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert numbers["rows"] == 666

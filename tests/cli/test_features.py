@@ -77,7 +77,7 @@ def test_what_does_not_go_together(folder, cache, tmp_path):
         (("score", cache, "--survey", "des"), "Got survey"),
         (("features", cache, "--out", tmp_path / "x.parquet"), "is measured already"),
         (("features", folder, "--out", tmp_path / "x.csv"), "must end in .parquet"),
-        (("features", folder, "--out", cache), "exists. Name another"),
+        (("features", folder, "--out", cache), "exists. Use another output"),
         (("score", tmp_path / "nowhere.parquet"), "There is no feature cache"),
     ):
         result = run(*arguments)
