@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gridlens._table_columns import CONTEXT_PREFIX
 from gridlens.context._known import known_lenses
@@ -14,7 +15,10 @@ from gridlens.errors import GridlensError
 from gridlens.lensing import einstein_radius_distribution
 from gridlens.lensing._mass_proxies import LOG_MASS_RANGE, PROXIES, REDSHIFT_RANGE, masses
 
-__all__ = ["add_context", "expected_radii"]
+__all__ = ["add_context"]
+
+# Rows, as a mask, and words on them.
+_Note = tuple[NDArray[np.bool_], str]
 
 # Clusters of a catalogue belong to rows that are this near, arcsec.
 _SAME_CLUSTER = 2.0
@@ -79,34 +83,32 @@ def add_context(
     if not lists:
         raise ValueError("The 'catalogs' parameter must hold a catalogue where 'bundled' is False. Got none instead.")
     found = match_known_lenses(ra, dec, pd.concat(lists, ignore_index=True))
-    notes = [_position_notes(ra, dec)]
+    notes = _position_notes(ra, dec)
     properties = _properties(table, ra, dec, clusters)
     if "redshift" in properties:
-        radii = expected_radii(properties)
-        notes.append(radii.pop("note").tolist())
+        radii, doubts = _expected_radii(properties)
+        notes += doubts
         found = pd.concat([found, radii], axis=1)
-    found["note"] = ["; ".join(filter(None, words)) for words in zip(*notes, strict=True)]
+    found["note"] = _joined(len(table), notes)
     found = found.add_prefix(CONTEXT_PREFIX).set_axis(table.index)
     joined = pd.concat([table, found], axis=1)
     joined.attrs = dict(table.attrs)
     return joined
 
 
-def expected_radii(clusters: pd.DataFrame) -> pd.DataFrame:
-    """Return the distributions of Einstein radii of clusters, and a note on each that has none or a doubtful one."""
+def _expected_radii(clusters: pd.DataFrame) -> tuple[pd.DataFrame, list[_Note]]:
+    """Return the distributions of Einstein radii of clusters, and notes on those that have none or a doubtful one."""
     redshift = clusters["redshift"].to_numpy(dtype=float)
     known = {name: clusters[name].to_numpy(dtype=float) for name in PROXIES if name in clusters}
     radii = einstein_radius_distribution(redshift, **known)
     inside = (redshift >= REDSHIFT_RANGE[0]) & (redshift <= REDSHIFT_RANGE[1])
-    notes: list[tuple[np.ndarray, str]] = [
+    return radii, [
         (np.isnan(redshift), "no redshift"),
         (~np.isnan(redshift) & ~inside, f"redshift outside of {REDSHIFT_RANGE[0]:g} to {REDSHIFT_RANGE[1]:g}"),
         (inside & (redshift >= 2.0), "sources at z = 2 are not behind the cluster"),
         (inside & (radii["proxy"] == "").to_numpy(), f"no mass proxy of a cluster ({_mass_range()})"),
         (_contradictory(redshift, known), "mass proxies contradict each other"),
     ]
-    radii["note"] = _joined(len(clusters), notes)
-    return radii
 
 
 def _mass_range() -> str:
@@ -124,30 +126,26 @@ def _contradictory(redshift: np.ndarray, known: dict[str, np.ndarray]) -> np.nda
     return wrong
 
 
-def _position_notes(ra: np.ndarray, dec: np.ndarray) -> list[str]:
+def _position_notes(ra: np.ndarray, dec: np.ndarray) -> list[_Note]:
     placed = on_sky(ra, dec)
     missing = np.isnan(ra) | np.isnan(dec)
     known = ra[placed]
     hours = placed & (len(known) >= _ENOUGH_FOR_HOURS) & bool(len(known) and known.min() >= 0.0 and known.max() <= 24.0)
     # A field of a few degrees may lie there; positions over all 24 hours do not.
     hours &= bool(len(known) and np.ptp(known) > 12.0)
-    return _joined(
-        len(ra),
-        [
-            (missing, "no position"),
-            (~missing & ~placed, "position out of range"),
-            (hours, "right ascensions of all rows are below 24: are they hours?"),
-        ],
-    )
+    return [
+        (missing, "no position"),
+        (~missing & ~placed, "position out of range"),
+        (hours, "right ascensions of all rows are below 24: are they hours?"),
+    ]
 
 
-def _joined(n: int, notes: Iterable[tuple[np.ndarray, str]]) -> list[str]:
+def _joined(n: int, notes: Iterable[_Note]) -> np.ndarray:
     """Return the words that apply to each row."""
-    words: list[list[str]] = [[] for _ in range(n)]
+    words = np.full(n, "", dtype=object)
     for mask, text in notes:
-        for row in np.flatnonzero(mask):
-            words[row].append(text)
-    return ["; ".join(some) for some in words]
+        words[mask] = [f"{word}; {text}" if word else text for word in words[mask]]
+    return words
 
 
 def _properties(table: pd.DataFrame, ra: np.ndarray, dec: np.ndarray, clusters: pd.DataFrame | None) -> pd.DataFrame:
