@@ -52,7 +52,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, sessions: Sessions, hosts: Collection[str], port: int) -> None:
         self._app, self._sessions = app, sessions
-        self._hosts, self._port = {host.lower() for host in hosts}, port
+        named = (f"[{host}]" if ":" in host else host for host in hosts)
+        self._hosts, self._port = {host_and_port(host)[0] for host in named}, port
         self._cookie = f"gridlens-triage-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +77,7 @@ class Guard:
         if refused is None and scope["method"] not in ("GET", "HEAD"):
             refused = self._wrong_origin(scope, headers)
         if refused is None and scope["method"] == "POST":
-            body = await _body(headers, receive)
+            body = await _body(receive)
             if body is None:
                 refused = _refusal(413, f"The request is too large: at most {_MOST_BYTES // 1024} kB are accepted.")
             else:
@@ -87,7 +88,7 @@ class Guard:
         """Refuse a request for another host: a page elsewhere may have given its own name this address."""
         named = headers.get("host", [])
         host, port = host_and_port(named[0]) if len(named) == 1 else (None, None)
-        if host in self._hosts and (80 if port is None else port) == self._port:
+        if host is not None and host in self._hosts and (80 if port is None else port) == self._port:
             return None
         return _refusal(403, "This server answers to its own address alone, as `gridlens triage` printed it.")
 
@@ -164,11 +165,8 @@ def _cookie(headers: dict[str, list[str]], name: str) -> str | None:
     return cookie_parser("; ".join(headers.get("cookie", []))).get(name)
 
 
-async def _body(headers: dict[str, list[str]], receive: Receive) -> bytes | None:
+async def _body(receive: Receive) -> bytes | None:
     """Return the body of a request, None where it is too large."""
-    stated = headers.get("content-length", ["0"])[0]
-    if stated.isascii() and stated.isdigit() and int(stated) > _MOST_BYTES:
-        return None
     body, more = b"", True
     while more:
         message = await receive()

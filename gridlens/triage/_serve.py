@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -164,6 +165,9 @@ def _listening(host: str, port: int) -> socket.socket:
                 f"The host {host} is no address that a browser can open. Name the one of this machine, such as its "
                 "name in the network."
             )
+        if not _is_loopback(host) and _is_loopback(str(address[0])):
+            # Some systems give the name of the machine an address that only the machine itself can reach.
+            address = ("0.0.0.0" if family == socket.AF_INET else "::", port)
         return socket.create_server(address[:2], family=family)
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:
@@ -174,3 +178,11 @@ def _listening(host: str, port: int) -> socket.socket:
         raise GridlensError(
             f"This machine cannot answer at {host}:{port}: {exc.strerror or exc}. Name one of its own addresses."
         ) from exc
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a name or an address is that of this machine on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

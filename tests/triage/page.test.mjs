@@ -202,6 +202,7 @@ test("the training round knows right, missed and unsure", () => {
 });
 
 test("a CSV file quotes commas, quotes and line breaks", () => {
-  const row = { object_id: "a,b", grade: "X", subclass: "edge-on", note: 'a "thin"\nline', grader: "ann", t_graded: "t" };
-  assert.equal(toCSV([row]), 'object_id,grade,subclass,confidence,note,grader,t_graded\r\n"a,b",X,edge-on,,"a ""thin""\nline",ann,t\r\n');
+  const row = { object_id: "a,b", grade: "X", subclass: "edge-on", note: 'a "thin"\nline', grader: "ann", t_graded: "t", position: 0 };
+  assert.equal(toCSV([row]), "object_id,grade,subclass,confidence,note,grader,t_graded,view,queue_id,position\r\n" +
+    '"a,b",X,edge-on,,"a ""thin""\nline",ann,t,,,0\r\n');
 });

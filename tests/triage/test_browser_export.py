@@ -61,6 +61,7 @@ def test_grades_of_the_page_in_one_file_are_imported(tmp_path, monkeypatch):
     with GradeBook.open("grades.sqlite") as book:
         imported = book.import_grades(path)
         table = book.current()
+    assert table["queue_id"].nunique() == 1 and table["position"].notna().all() and set(table["view"]) == {"export"}
     assert imported.added == 20 and set(table["grader"]) == {"Ann Lee"}
     assert sorted(table["grade"]) == ["A", "C"] + ["X"] * 18
     assert table["subclass"].tolist().count("spiral") == 1

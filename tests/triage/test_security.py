@@ -68,6 +68,12 @@ def test_hosts_are_parsed_as_browsers_do(text, expected):
     assert host_and_port(text) == expected
 
 
+def test_an_address_is_allowed_in_any_spelling(folder):
+    from gridlens.triage._guard import Guard
+
+    assert Guard(None, None, ["FE80:0::1", "Clusters.example.org"], PORT)._hosts == {"fe80::1", "clusters.example.org"}
+
+
 @pytest.mark.parametrize("path", ["/", "/static/app.js", "/api/session", "/api/queue", "/api/image/c000", "/nothing"])
 def test_nothing_is_shown_without_a_cookie(folder, path):
     with opened() as browser:

@@ -137,6 +137,9 @@ def test_the_server_listens_to_this_machine_alone(folder, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, 1, 6, "", ("127.0.0.1", 0))])
     serve("scores.parquet", announce=seen.update, graders=["ada"], allow_host="clusters.example.org")
     assert "clusters.example.org" in seen["hosts"] and seen["ada"].startswith("http://clusters.example.org:")
+    assert seen["address"] == "0.0.0.0"
+    serve("scores.parquet", announce=seen.update, graders=["ada"], allow_host="localhost")
+    assert seen["address"] == "127.0.0.1"
 
 
 def test_usage_errors(folder):

@@ -3,7 +3,7 @@
 import { button, h, replace } from "./dom.js";
 import { ACTIONS, actionOf, gradeOf, keymap, keyName } from "./keys.js";
 
-const COLUMNS = ["object_id", "grade", "subclass", "confidence", "note", "grader", "t_graded"];
+const COLUMNS = ["object_id", "grade", "subclass", "confidence", "note", "grader", "t_graded", "view", "queue_id", "position"];
 const CONFIDENCE = { 1: 1 / 3, 2: 2 / 3, 3: 1 };
 const PAGE = 20;
 
@@ -197,7 +197,9 @@ class ExportPage {
   }
 
   _rows() {
-    return this.data.items.map((item) => ({ object_id: item.object_id, ...this.grades[item.object_id], grader: this.grader }))
+    // With the item of the queue that each grade answers, the weights of graded objects hold after the import.
+    const shared = { grader: this.grader, view: "export", queue_id: this.data.queue_id };
+    return this.data.items.map((item) => ({ ...item, ...this.grades[item.object_id], ...shared }))
       .filter((row) => row.grade);
   }
 
