@@ -39,6 +39,7 @@ class App {
     this.post = postJSON;
     this.queue = null;
     this.notes = [];
+    this.shown = null;
   }
 
   async begin() {
@@ -79,10 +80,10 @@ class App {
     this.images.prefetch([this.queue.current.object_id, ...this.queue.upcoming(AHEAD)]);
   }
 
-  /** Show a screen. */
+  /** Show a screen at once, so that the next key is already one of it. */
   go(name) {
-    if (location.hash === `#${name}`) this._open();
-    else location.hash = name;
+    location.hash = name;
+    this._open();
   }
 
   /** Run an action on the current screen. */
@@ -107,6 +108,7 @@ class App {
     const wanted = location.hash.slice(1);
     const needsQueue = wanted === "grade" || wanted === "mosaic";
     const name = wanted in SCREENS && (this.queue || !needsQueue) ? wanted : "start";
+    this.shown = location.hash;
     this.screens[name] ??= new SCREENS[name][1](this);
     this.screen = this.screens[name];
     document.title = `${SCREENS[name][0]} \u00b7 gridlens triage`;
@@ -120,7 +122,9 @@ class App {
   }
 
   _listen() {
-    addEventListener("hashchange", () => this._open());
+    addEventListener("hashchange", () => {
+      if (location.hash !== this.shown) this._open();
+    });
     addEventListener("keydown", (event) => this._key(event));
     addEventListener("online", () => this.outbox.flush());
     document.addEventListener("visibilitychange", () => {
