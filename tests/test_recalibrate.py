@@ -249,9 +249,9 @@ def test_two_models_have_a_calibration_each(run):
     ("arguments", "code", "said"),
     [
         (("--recalibrate", "few.npz"), 1, "at least 200 usable cutouts"),
-        (("--recalibrate", "pool.npz", "--prevalence", "estimate"), 2, "--recalibrate needs a declared --prevalence"),
+        (("--recalibrate", "pool.npz", "--prevalence", "estimate"), 2, "--recalibrate needs a numeric --prevalence"),
         (("--recalibrate", "pool.npz", "--prevalence", "0.3"), 1, "must be at most 0.1 for a recalibration"),
-        (("--recalibrate", "pool.npz", "--screen", "0.1"), 2, "a --screen has calibrations of its own"),
+        (("--recalibrate", "pool.npz", "--screen", "0.1"), 2, "a screen has its own calibrations"),
         (("--recalibrate", "nothing.npz"), 1, "nothing.npz"),
     ],
 )

@@ -345,7 +345,7 @@ def test_runs_that_cannot_be_screened_are_refused_before_the_work(bundle, shard,
     with pytest.raises(GridlensError, match=r"None of its members \(lightgbm, patch\)"):
         score_files(source, tmp_path / "a.csv", screen=0.1)
     joint = CliRunner().invoke(main, ["score", str(shard), "--target", "joint", "--screen", "0.1"])
-    assert (joint.exit_code, "--screen is for one model" in joint.stderr) == (2, True)
+    assert (joint.exit_code, "--screen supports a single model" in joint.stderr) == (2, True)
     assert CliRunner().invoke(main, ["score", str(shard), "--screen", "0"]).exit_code == 2
     said = CliRunner().invoke(main, ["score", str(shard), "--screen", "0.1"])
     assert said.exit_code == 1

@@ -1,4 +1,4 @@
-"""The command `gridlens`: one thin file per command, the work done elsewhere."""
+"""The command `gridlens`: one thin module for each command; the library does the work."""
 
 from gridlens.cli._group import main
 

@@ -1,4 +1,4 @@
-"""`gridlens cutouts`: from survey images and a catalogue, or from cutouts of any format, to cutouts in files."""
+"""`gridlens cutouts`: cut clusters out of survey images, or convert cutouts of any format."""
 
 import time
 from typing import Any
@@ -25,14 +25,14 @@ __all__ = ["cutouts"]
     "--out",
     required=True,
     metavar="FOLDER",
-    help="New or empty folder for the cutouts and cutouts.csv, which has a row for each cluster.",
+    help="New or empty folder for the cutouts and for cutouts.csv, which has a row for each cluster.",
 )
 @click.option(
     "--format",
     type=click.Choice(["npz", "fits"]),
     default="npz",
     show_default=True,
-    help="npz shards, which hold all that is known of each cutout, or one FITS file a cutout.",
+    help="Output format: npz shards, which keep all information on each cutout, or one FITS file per cutout.",
 )
 @engine_options
 @reading_options
@@ -47,12 +47,13 @@ def cutouts(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Cut each cluster of a --catalog out of the --image of three bands, onto one pixel grid, flux conserved.
+    """Cut each cluster of a --catalog out of the --image files of three bands, onto a common pixel grid.
 
-    With PATHS instead (files, folders, globs), cutouts of any format are written again, as npz shards or FITS.
+    The resampling conserves flux. With PATHS instead of --image (files, folders, globs), existing cutouts of any format
+    are converted to npz shards or FITS.
 
-    A cluster that is on no image, or whose position is unknown, and a cutout that cannot be read become rows of
-    cutouts.csv with the reason; they never stop the rest.
+    A cluster that is not covered by the images or has no position, and a cutout that cannot be read, are listed in
+    cutouts.csv with the reason. They never stop the run.
     """
     check_sources(paths, options)
     from gridlens.engine import write_cutouts

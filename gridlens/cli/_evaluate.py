@@ -1,4 +1,4 @@
-"""`gridlens evaluate`: scores evaluated on a labelled sample."""
+"""`gridlens evaluate`: evaluate scores on a labelled sample."""
 
 import datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ __all__ = ["evaluate"]
     type=Prevalence(),
     default=1e-3,
     show_default=True,
-    help="Prevalence of lenses in the survey that the scores are for.",
+    help="Prevalence of lenses in the survey.",
 )
 @click.option("--out", default="report", show_default=True, metavar="FOLDER", help="New folder for the report.")
 @click.option(
@@ -40,21 +40,33 @@ __all__ = ["evaluate"]
     default="default",
     show_default=True,
     metavar="BUNDLE",
-    help="The model that scores cutouts and features: the bundled one, or what `gridlens train` wrote.",
+    help="Model that scores cutouts and features: a bundled model, or a folder or .zip file written by `gridlens "
+    "train`.",
 )
-@click.option("--against", metavar="SCORES|PATH", help="Other scores or cutouts of the same clusters, to compare with.")
+@click.option("--against", metavar="SCORES|PATH", help="Other scores or cutouts of the same clusters to compare with.")
 @click.option(
-    "--groups", metavar="COLUMN", help="Column of the truth table: rows with the same value are views of one cluster."
+    "--groups",
+    metavar="COLUMN",
+    help="Column of the truth table that identifies clusters: rows with the same value show the same cluster.",
 )
 @click.option(
     "--weights",
     metavar="COLUMN",
-    help="Column of the truth table: weights, such as 1 / probability with which a row was chosen to be labelled.",
+    help="Column of the truth table with weights, such as the inverse probability that a row was selected for "
+    "labelling.",
 )
-@click.option("--draws", type=click.IntRange(min=10), default=1000, show_default=True, help="Bootstrap draws.")
-@click.option("--seconds-per-cutout", type=click.FloatRange(min=0.0), help="Time to inspect one cutout.")
-@click.option("--hours-per-follow-up", type=click.FloatRange(min=0.0), help="Telescope time for one candidate.")
-@click.option("--cost-per-hour", type=click.FloatRange(min=0.0), help="Cost of telescope time, in any currency.")
+@click.option(
+    "--draws", type=click.IntRange(min=10), default=1000, show_default=True, help="Number of bootstrap draws."
+)
+@click.option(
+    "--seconds-per-cutout", type=click.FloatRange(min=0.0), help="Time needed to inspect one cutout, in seconds."
+)
+@click.option(
+    "--hours-per-follow-up", type=click.FloatRange(min=0.0), help="Telescope time needed for one candidate, in hours."
+)
+@click.option(
+    "--cost-per-hour", type=click.FloatRange(min=0.0), help="Cost of one hour of telescope time, in any currency."
+)
 @catalog_options()
 @image_options
 @engine_options
@@ -79,14 +91,14 @@ def evaluate(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Evaluate scores on a labelled sample, TRUTH, and write a report: index.html and metrics.json.
+    """Evaluate scores on the labelled sample TRUTH and write a report, index.html and metrics.json.
 
-    SCORES is a table that `gridlens score` wrote, or any table with `id` and `score`. PATHS are cutouts (files,
-    folders, globs) or feature caches that `gridlens features` wrote, which --model scores first. With --image instead,
-    the clusters of the --catalog are cut out of survey images and scored.
+    SCORES is a table written by `gridlens score`, or any table with the columns `id` and `score`. PATHS are cutouts
+    (files, folders, globs) or feature caches written by `gridlens features`; they are scored with --model first. With
+    --image instead, the clusters of the --catalog are cut out of survey images and scored.
 
-    TRUTH is a table with `id` and `label`, 1 for a lens and 0 for certainly not a lens. The metrics are stratified by
-    theta_e, arc_snr, seeing, richness and survey where TRUTH has such columns.
+    TRUTH is a table with the columns `id` and `label`: 1 for a lens, 0 for a certain non-lens. The metrics are
+    stratified by theta_e, arc_snr, seeing, richness and survey if TRUTH has these columns.
     """
     costs = _costs(seconds_per_cutout, hours_per_follow_up, cost_per_hour)
     if not scores and not options["images"]:
@@ -137,7 +149,7 @@ def evaluate(
             tell_complete(out)
             return
         remove_page(folder)
-        # A feature cache has no pixels, but knows the files that it was measured from.
+        # A feature cache has no pixels, but it records the files that were measured.
         source = None if isinstance(opened.source, CacheSource) else opened.source
         is_file = source is None and isinstance(opened.record, str)
         past = remembered(opened.record) if is_file else NOT_REMEMBERED
@@ -150,12 +162,12 @@ def evaluate(
     click.echo(folder / "index.html")
 
 
-# Metrics that are printed, by their beginning; the report has all.
+# Prefixes of the metrics that are printed; the report contains all metrics.
 _HEADLINE = ("TPR at FPR 1e-3", "TPR at FPR 1e-2", "precision at 100", "AUROC", "calibration error")
 
 
 def _headline(found: Any) -> str:
-    """Return the numbers that a reader asks for first, a line each, with their intervals."""
+    """Return the most important metrics with their intervals, one per line."""
     evaluation = found.evaluation
     shown = {name: str(one) for name, one in evaluation.metrics.items() if name.startswith(_HEADLINE)}
     width = max(map(len, shown))
@@ -169,7 +181,7 @@ def _headline(found: Any) -> str:
 def _costs(seconds: float | None, hours: float | None, cost: float | None) -> dict[str, float] | None:
     if (hours is None) != (cost is None) or (hours is not None and seconds is None):
         raise click.UsageError(
-            "Costs of follow-up need --seconds-per-cutout, --hours-per-follow-up and --cost-per-hour, all three."
+            "Costs of follow-up need all three of --seconds-per-cutout, --hours-per-follow-up and --cost-per-hour."
         )
     if seconds is None:
         return None

@@ -1,4 +1,4 @@
-"""`gridlens explain`: why a cutout, or the best of a table, scored as it did."""
+"""`gridlens explain`: explain the score of a cutout, or the best scores of a table."""
 
 import contextlib
 from pathlib import Path
@@ -24,13 +24,17 @@ __all__ = ["explain"]
 
 
 @click.command(
-    short_help="Say why a cutout scored as it did.",
+    short_help="Explain the score of a cutout.",
     epilog="Example: gridlens explain scores.csv --top 200 --out report/",
 )
 @click.argument("what", nargs=-1, metavar="[SCORES] [PATHS]...")
-@click.option("--top", type=click.IntRange(min=1), metavar="K", help="Explain the K best of a table.  [default: 200]")
-@click.option("--all-sheets", is_flag=True, help="Draw sheets of all K, up to 500, instead of the best 50.")
-@click.option("--id", "name", metavar="ID", help="Cutout to explain, of a table or where PATHS hold several.")
+@click.option(
+    "--top", type=click.IntRange(min=1), metavar="K", help="Explain the K best rows of a table.  [default: 200]"
+)
+@click.option(
+    "--all-sheets", is_flag=True, help="Draw candidate sheets of all K rows, up to 500, instead of the best 50."
+)
+@click.option("--id", "name", metavar="ID", help="Cutout to explain, from a table or from several PATHS.")
 @click.option(
     "--out",
     metavar="FOLDER",
@@ -39,14 +43,14 @@ __all__ = ["explain"]
 @click.option(
     "--model",
     metavar="BUNDLE",
-    help="The model that gave the scores: a bundled one, or what `gridlens train` wrote.  [default: the table's, or "
-    "the bundled one]",
+    help="Model that produced the scores: a bundled model, or a folder or .zip file written by `gridlens train`.  "
+    "[default: that of the table, or the bundled model]",
 )
 @click.option(
     "--prevalence",
     type=Prevalence(),
     default=None,
-    help="Prevalence of lenses among such clusters.  [default: the table's, or 1e-3]",
+    help="Prevalence of lenses in the survey.  [default: that of the table, or 1e-3]",
 )
 @catalog_options()
 @image_options
@@ -67,27 +71,29 @@ def explain(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Say why a cutout scored as it did: which arc, which patch, which numbers, in words and units.
+    """Explain the score of a cutout by the arc, the image patches and the features that it depends on.
 
-    PATHS are files, globs or folders of cutouts, or --image and --catalog survey images, as `gridlens score` takes
-    them: the candidate sheet of one cutout is written, NAME.png and NAME.html.
+    With PATHS (files, folders, globs) or with --image and --catalog, as in `gridlens score`, the candidate sheet of one
+    cutout is written to NAME.png and NAME.html.
 
-    With SCORES, a table that `gridlens score` wrote, a page is written, index.html, with the candidate sheets of the
-    best 50, and what the best scores depend on; with --id, the candidate sheet of one row. The record beside the table
-    says how its cutouts were read, and they are read in the same way again; options that are given take precedence. A
-    table without its record needs the options that it was scored with.
+    With SCORES, a table written by `gridlens score`, a page (index.html) is written that contains the candidate sheets
+    of the best 50 rows and shows which features the best scores depend on. With --id, only the candidate sheet of that
+    row is written. The cutouts are read with the options recorded beside the table; options on the command line
+    override them. For a table without a record, repeat the options that it was scored with.
 
-    Relative paths of a table are looked for in the folder in which it was made, then in the working directory, and then
-    in the folder of the table.
+    Relative paths in a table are resolved against the folder in which the table was made, then against the working
+    directory, and then against the folder of the table.
     """
     is_scores = bool(what) and _names_scores(what[0])
     if not is_scores and top is not None:
-        raise click.UsageError("--top goes with a table of scores, which comes first; name a cutout with --id.")
+        raise click.UsageError("--top needs a table of scores as the first argument. Select a single cutout with --id.")
     if top is not None and name is not None:
-        raise click.UsageError("--top explains the best rows of a table and --id one of them: give one of the two.")
+        raise click.UsageError(
+            "--top and --id are mutually exclusive: --top explains the best rows of a table, --id a single row."
+        )
     is_page = is_scores and name is None
     if (resume or all_sheets) and not is_page:
-        raise click.UsageError("--resume and --all-sheets go with the page of a table of scores.")
+        raise click.UsageError("--resume and --all-sheets need a table of scores, and cannot be combined with --id.")
     paths = what[1:] if is_scores else what
     if paths or options["images"] or not is_scores:
         check_sources(paths, options)
@@ -108,7 +114,7 @@ def explain(
 
 
 def _names_scores(path: str) -> bool:
-    """Return whether a path names a table of scores; a missing FITS file may be meant as a cutout."""
+    """Return whether a path names a table of scores; a missing FITS file is taken for a cutout."""
     from gridlens.engine._score_tables import is_table
 
     return is_table(path) and (not path.lower().endswith(".fits") or Path(path).exists())
@@ -135,7 +141,7 @@ def _cutout_sheet(
     from gridlens._file_names import existing_paths
     from gridlens.explain._sample import read_one
 
-    # A path may be copied from a table, which names all files of a cutout in one text.
+    # A path may be copied from a table, in which one cell lists all files of a cutout.
     files = tuple(path for text in paths for path in existing_paths(text))
     cutout = read_one(id=name, **source_options(files, options))
     _write_sheet(_explainer(model, jobs), cutout, out, prevalence)
@@ -172,13 +178,13 @@ def _row_sheet(
         for note in found.notes:
             say(note)
         if not found.cutouts:
-            raise GridlensError(f"There are no pixels of {name} to draw. Name the cutouts that were scored.")
+            raise GridlensError(f"The pixels of {name} were not found. Name the cutouts that were scored.")
         prevalence = found.prevalence if prevalence is None else prevalence
         _write_sheet(explainer, found.cutouts[0], out, prevalence, found.explanation)
 
 
 def _past(scores: str, model: str | None, stated: dict[str, Any]) -> tuple[str, Any]:
-    """Return the model and how the cutouts of a table were read, and say which options are remembered."""
+    """Return the model and the reading options recorded for a table, and print the options that are reused."""
     from gridlens._file_names import existing_path
     from gridlens.explain._remembered import remembered
     from gridlens.models._bundle import BUNDLED

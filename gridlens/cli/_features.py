@@ -1,4 +1,4 @@
-"""`gridlens features`: measure once, score and train many times."""
+"""`gridlens features`: measure cutouts once, to score and train many times."""
 
 import time
 from typing import Any
@@ -14,11 +14,11 @@ __all__ = ["features"]
 
 
 @click.command(
-    short_help="Measure cutouts and keep their features.",
+    short_help="Measure cutouts and save their features.",
     epilog="Example: gridlens features cutouts/ --catalog clusters.csv --out features.parquet",
 )
 @click.argument("paths", nargs=-1)
-@click.option("--out", required=True, metavar="FILE", help="Parquet file of the 315 columns.")
+@click.option("--out", required=True, metavar="FILE", help="Parquet file to write the 315 features to.")
 @catalog_options()
 @image_options
 @engine_options
@@ -35,8 +35,9 @@ def features(
 ) -> None:
     """Measure the cutouts in PATHS (files, folders, globs) and write the 315 features of each to a Parquet file.
 
-    `gridlens score`, `train` and `evaluate` take the file in the place of cutouts. It names the version of the feature
-    contract, and is refused under another one. A cutout that cannot be read or measured has a row that says why.
+    `gridlens score`, `train` and `evaluate` accept this file in place of cutouts. It records the version of the feature
+    contract and is rejected by versions of gridlens with a different contract. A cutout that cannot be read or measured
+    has a row with the reason.
     """
     check_sources(paths, options)
     from gridlens._tables import check_writable
@@ -47,7 +48,7 @@ def features(
         raise GridlensError(f"The output of `gridlens features` must end in .parquet. Got {out!r} instead.")
     check_writable(out)
     if any(path.lower().endswith(".parquet") for path in paths):
-        raise GridlensError("A feature cache is measured already. Name the cutouts.")
+        raise GridlensError("A feature cache contains no cutouts to measure. Name the cutouts instead.")
     source = source_of(paths, options)
     total = source.n
     compile_kernels(source)

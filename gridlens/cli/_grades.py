@@ -1,4 +1,4 @@
-"""`gridlens grades`: grades of people, in a grade book and out of it."""
+"""`gridlens grades`: import, export and merge grades."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class _Pair(click.ParamType):
     name = "old=new"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return the two names; end in a usage error otherwise."""
+        """Return the two names; raise a usage error for invalid text."""
         if isinstance(value, tuple):
             return value
         old, equals, new = str(value).partition("=")
@@ -54,7 +54,7 @@ def grades() -> None:
     type=_Pair(),
     multiple=True,
     callback=_pairs,
-    help="A grade for a word of the table, maybe=C; with nothing after =, the word is no grade. Repeatable.",
+    help="Translation of a word of the table into a grade, such as maybe=C; maybe= ignores the word. Repeatable.",
 )
 def import_(book: str, tables: tuple[str, ...], grader: str | None, translate: dict[str, str]) -> None:
     """Add the grades of TABLES to a grade BOOK, which is made if it is missing.
@@ -109,7 +109,7 @@ def export(book: str, out: str, labels: bool, other_pixels: bool) -> None:
     "are one person. Repeatable.",
 )
 def merge(book: str, other: str, rename: dict[str, str]) -> None:
-    """Add all that the book OTHER has and a BOOK lacks: objects, graders, queues, gold, models and grades.
+    """Add everything that a BOOK lacks from the book OTHER: objects, graders, queues, gold, models and grades.
 
     OTHER is not changed, and merging it again adds nothing.
     """

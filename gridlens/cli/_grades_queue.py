@@ -1,4 +1,4 @@
-"""`gridlens grades queue` and `gridlens grades agreement`: objects to grade, and how well graders agree."""
+"""`gridlens grades queue` and `gridlens grades agreement`: objects to grade, and the agreement of graders."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _BLANK = ("grade", "subclass", "confidence", "note")
     type=click.Choice(("mix", "top", "random")),
     default="mix",
     show_default=True,
-    help="The best with a few that are disputed, different or random; the best; or a random sample.",
+    help="Strategy: mix (the best objects, and a few disputed, diverse and random ones), top (the best) or random.",
 )
 @click.option("--batch", type=click.IntRange(min=1), default=100, show_default=True, help="Number of objects.")
 @click.option(
@@ -52,8 +52,8 @@ def queue(
     back with `gridlens grades import`.
 
     With --sheets, a picture of each object is drawn, named by its position and id: in colour, all light, and light
-    bluer than the central galaxy. The cutouts are read as the record beside the table of scores says. The book keeps a
-    hash of their pixels, and says so when an object is drawn again with others.
+    bluer than the central galaxy. The cutouts are read with the options recorded beside the table of scores. The book
+    keeps a hash of the pixels, and warns if an object is drawn again with different pixels.
     """
     from pathlib import Path
 
@@ -65,7 +65,7 @@ def queue(
 
     check_writable(out)
     if Path(out).exists():
-        raise GridlensError(f"The output {out} exists and may have grades in it. Import them, and name a new file.")
+        raise GridlensError(f"The output {out} exists and may contain grades. Import them, and name a new file.")
     if sheets is not None:
         from gridlens.reports._pages import check_libraries
 
@@ -123,7 +123,7 @@ def agreement(book: str, snr: str | None, out: str | None) -> None:
 
 
 def gold_of(path: str) -> Any:
-    """Return gold objects of a table, with the columns of a grade book, and where they are."""
+    """Return the gold objects of a table with the columns of a grade book and their positions."""
     from gridlens._tables import read_table
     from gridlens.errors import GridlensError
 
@@ -152,7 +152,7 @@ def _snr_of(path: str) -> Any:
 
 
 def _places(candidates: Any, gold: Any, items: Any) -> Any:
-    """Return `object_id` of each item, and `path`, `ra` and `dec` as far as the tables know them."""
+    """Return the `object_id` of each item, and its `path`, `ra` and `dec` if the tables contain them."""
     import pandas as pd
 
     known = []
@@ -196,7 +196,7 @@ def _draw_sheets(scores: str, places: Any, folder: Any) -> Any:
     with progress_bar("Drawing", len(found)) as advance:
         for row, cutout in sorted(found.items()):
             name = f"{row:0{width}d}-{file_stem(rows['id'][row])}.png"
-            # A gold object may be too small or too damaged to be drawn; the others are.
+            # A gold object may be too small or too damaged to be drawn; it must not stop the others.
             with contextlib.suppress(GridlensError):
                 shown[rows["id"][row]] = write_blind_sheet(cutout, folder / name)
             advance(1)

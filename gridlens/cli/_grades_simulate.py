@@ -16,23 +16,32 @@ __all__ = ["simulate"]
     epilog="Example: gridlens grades simulate pool/ --truth truth.csv --batch 100 --rounds 4 --out replay/",
 )
 @click.argument("paths", nargs=-1, required=True)
-@click.option("--truth", required=True, metavar="FILE", help="Table with id and label, 1 for a lens, of all objects.")
 @click.option(
-    "--from", "init_model", default="default", show_default=True, metavar="MODEL", help="The model to begin with."
+    "--truth",
+    required=True,
+    metavar="FILE",
+    help="Table with the columns id and label (1 for a lens, 0 otherwise) for all objects.",
+)
+@click.option(
+    "--from", "init_model", default="default", show_default=True, metavar="MODEL", help="Model to begin with."
 )
 @click.option(
     "--strategy",
     "strategies",
     type=click.Choice(("mix", "top", "random")),
     multiple=True,
-    help="Strategies to compare, as in `gridlens grades queue`. Repeatable; all of them unless named.",
+    help="Strategy to compare, as in `gridlens grades queue`. Repeatable; all strategies by default.",
 )
 @click.option("--batch", type=click.IntRange(min=1), default=100, show_default=True, help="Objects in a queue.")
 @click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Number of queues.")
-@click.option("--graders", type=click.IntRange(min=1), default=2, show_default=True, help="Simulated graders.")
+@click.option(
+    "--graders", type=click.IntRange(min=1), default=2, show_default=True, help="Number of simulated graders."
+)
 @click.option("--random-state", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws.")
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Workers; -1 for all processors.")
-@click.option("--out", default="replay", show_default=True, metavar="FOLDER", help="New folder for table and plot.")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Number of workers; -1 uses all processors.")
+@click.option(
+    "--out", default="replay", show_default=True, metavar="FOLDER", help="New folder for the table and the plot."
+)
 @reading_options
 def simulate(
     paths: tuple[str, ...],
@@ -47,7 +56,7 @@ def simulate(
     out: str,
     **options: Any,
 ) -> None:
-    """Let simulated graders, who err as people do, grade queues of a labelled pool, and retrain the model after each.
+    """Simulate rounds of grading, with human error rates, and retraining on a labelled pool.
 
     PATHS are the cutouts of the pool (files, folders, globs) or their features, as `gridlens features` wrote them. The
     folder holds replay.csv, a row for each strategy and round, and replay.png: the lenses found, the lenses per 100

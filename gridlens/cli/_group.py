@@ -1,7 +1,7 @@
-"""The group of commands, and what happens when one fails.
+"""The group of commands, and the handling of their errors and warnings.
 
-Command modules import click and the standard library alone and reach for the rest once they run: `gridlens --help`
-answers at once.
+Command modules import only click and the standard library at the top, and everything else inside functions, so that
+`gridlens --help` starts fast.
 """
 
 import io
@@ -31,17 +31,17 @@ from gridlens.errors import GridlensError
 
 __all__ = ["main"]
 
-# What click writes before the message of an error.
+# Prefix that click writes before the message of an error.
 _ERROR = "Error: "
-# Letters of a warning by which it is recognized.
+# Number of characters of a repeated warning that are shown.
 _BEGINNING = 80
 
 
 class _Commands(click.Group):
-    """Ends every failure in one sentence on stderr and exit status 1; usage errors stay click's, status 2."""
+    """Group that reports failures in one sentence on stderr with exit status 1, and usage errors with status 2."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        # A terminal or pipe that lacks a letter gets an escape, not the end of the run.
+        # Characters that a terminal or pipe cannot encode are escaped, so that they do not end the run.
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -51,9 +51,9 @@ class _Commands(click.Group):
         try:
             with terminable(), warnings.catch_warnings(), _Shown() as shown:
                 warnings.showwarning = shown.show  # type: ignore[assignment]
-                # Each time, so that repetitions are counted.
+                # Always, so that repetitions are counted.
                 warnings.simplefilter("always", UserWarning)
-                # joblib replaces a worker whose memory has grown, between two tasks: nothing is lost by it.
+                # joblib replaces a worker whose memory has grown between two tasks; no results are lost.
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
                 return super().invoke(ctx)
         except click.UsageError as exc:
@@ -64,7 +64,7 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             raise _failure("Interrupted. No output was written.") from None
         except BrokenPipeError:
-            raise  # whoever read the table has seen enough; click ends in silence
+            raise  # the reader of the pipe has closed it; click ends silently
         except OSError as exc:
             where = f" ({exc.filename})" if exc.filename else ""
             raise _failure(_printable(f"{exc.strerror or exc}{where}. No output was written.")) from exc
@@ -74,7 +74,7 @@ class _Commands(click.Group):
             ) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order of use, not of the alphabet
+        return list(self.commands)  # in order of use instead of alphabetical order
 
 
 def _failure(message: str) -> click.ClickException:
@@ -83,7 +83,7 @@ def _failure(message: str) -> click.ClickException:
 
 
 class _Shown:
-    """The warnings of a command: each is shown once, and at the end how often it came."""
+    """Filter that shows each warning of a command once, and reports the number of repetitions at the end."""
 
     def __init__(self) -> None:
         self._times: Counter[str] = Counter()
@@ -94,7 +94,7 @@ class _Shown:
     def __exit__(self, *_: Any) -> None:
         for text, times in self._times.items():
             if times > 1:
-                say(_printable(f"This warning came {times} times: {_beginning(text)}"))
+                say(_printable(f"This warning was repeated {times} times: {_beginning(text)}"))
 
     def show(self, message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
         """Show a warning as `warnings.showwarning` does, unless it was shown before."""
@@ -111,7 +111,7 @@ def _beginning(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Escape control characters that a file name may hold, and what stderr cannot show; lines stay lines."""
+    """Escape control characters, as in file names, and characters that stderr cannot show; keep line breaks."""
     from gridlens._ids import escaped
 
     encoding = getattr(sys.stderr, "encoding", None) or "ascii"
@@ -126,7 +126,7 @@ def _printable(text: str) -> str:
 )
 @click.version_option(package_name="gridlens", prog_name="gridlens")
 def main() -> None:
-    """Rank three-band cutouts of galaxy clusters by the probability that they hold a strong lens."""
+    """Rank three-band cutouts of galaxy clusters by the probability that they contain a strong lens."""
 
 
 for _command in (

@@ -1,4 +1,4 @@
-"""`gridlens info`: what a model is, and where two differ."""
+"""`gridlens info`: describe a model, or compare two."""
 
 import json
 from typing import Any
@@ -17,17 +17,17 @@ _WIDEST = 44
     epilog="Example: gridlens info my-model.zip --diff default",
 )
 @click.argument("bundle", required=False, metavar="[MODEL]")
-@click.option("--model", metavar="MODEL", help="The same as the argument MODEL.")
-@click.option("--diff", "other", metavar="MODEL", help="Print what differs in this model from the first.")
+@click.option("--model", metavar="MODEL", help="Model to describe; the same as the argument MODEL.")
+@click.option("--diff", "other", metavar="MODEL", help="Print the differences between MODEL and this model.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest, or the differences, as JSON.")
 def info(bundle: str | None, model: str | None, other: str | None, as_json: bool) -> None:
-    """Print the card of MODEL, or its manifest, or what differs between two models.
+    """Print the card of MODEL, its manifest, or the differences between two models.
 
-    A MODEL is a folder or a zip file that `gridlens train` wrote, or 'default', the model that comes with gridlens and
-    is described where none is named.
+    MODEL is a folder or a .zip file written by `gridlens train`, or the name of a bundled model. The bundled model
+    'default' is described if MODEL is not given.
     """
     if bundle is not None and model is not None:
-        raise click.UsageError("Name the model as an argument or with --model, one of the two.")
+        raise click.UsageError("Name the model either as an argument or with --model, not both.")
     from gridlens.models import compare_models, describe_model
 
     name = bundle or model or "default"

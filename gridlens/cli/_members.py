@@ -1,4 +1,4 @@
-"""`gridlens members`: what a stack can be made of."""
+"""`gridlens members`: list the members that a stack can be built from."""
 
 import json
 
@@ -10,11 +10,11 @@ __all__ = ["members"]
 
 
 @click.command(short_help="List the members that are installed.", epilog="Example: gridlens members --json")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def members(as_json: bool) -> None:
-    """List the classifiers that a stack can be made of: the built-in ones and those of plugins.
+    """List the members (classifiers) that a stack can be built from, including those of plugins.
 
-    A plugin that does not load is listed with the reason.
+    A plugin that cannot be loaded is listed with the reason.
     """
     from gridlens.stacking import list_members
 

@@ -1,4 +1,4 @@
-"""Messages of the library, which name parameters, in the words of the command line, which has options."""
+"""Translation of the parameters named in messages of the library into options of the command line."""
 
 import re
 import shlex
@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["as_flags", "with_flags"]
 
-# Options by the parameters that messages of the library name as a way out, such as "resume=True".
+# Options by the parameters that messages of the library suggest, such as "resume=True".
 _FLAGS = {
     "bands": "--bands",
     "catalog": "--catalog",
@@ -45,13 +45,13 @@ _FLAGS = {
     "uncalibrated": "--uncalibrated",
     "zeropoint": "--zeropoint",
 }
-# Options that are given once for each entry of a dictionary; others take all entries, with commas between them.
+# Options that are repeated for each entry of a dictionary; others take all entries, separated by commas.
 _REPEATED = ("columns", "images", "rename", "translate")
 _HINT = re.compile(rf'(?<![\w/.-])({"|".join(_FLAGS)})=(True|"[^"]*"|\{{[^}}]*\}}|[\w-]+(?:\.\w+)*|)')
 
 
 def as_flags(arguments: Mapping[str, Any]) -> str:
-    """Return arguments of `open_source` and `load_model` as options that can be pasted; paths of cutouts are left out.
+    """Return arguments of `open_source` and `load_model` as command-line options, without the paths of cutouts.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def as_flags(arguments: Mapping[str, Any]) -> str:
 
 
 def with_flags(message: str) -> str:
-    """Return a message with options in the place of keyword arguments.
+    """Return a message in which keyword arguments are replaced by command-line options.
 
     Examples
     --------

@@ -19,7 +19,7 @@ __all__ = [
 
 
 def _number(value: Any) -> float:
-    """Return a number; NaN for another text."""
+    """Return the number in a text; NaN if it is not a number."""
     try:
         return float(value)
     except ValueError:
@@ -27,7 +27,7 @@ def _number(value: Any) -> float:
 
 
 class Prevalence(click.ParamType):
-    """A prevalence strictly between 0 and 1, or the words of `also`."""
+    """A prevalence strictly between 0 and 1, or one of the words in `also`."""
 
     name = "prevalence"
 
@@ -35,7 +35,7 @@ class Prevalence(click.ParamType):
         self.also = also
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        """Return the prevalence as a float; end in a usage error otherwise."""
+        """Return the prevalence as a float; raise a usage error for invalid text."""
         if value in self.also:
             return str(value)
         prevalence = _number(value)
@@ -51,7 +51,7 @@ class Fraction(click.ParamType):
     name = "fraction"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the fraction as a float; end in a usage error otherwise."""
+        """Return the fraction as a float; raise a usage error for invalid text."""
         fraction = _number(value)
         if not 0.0 < fraction <= 1.0:
             self.fail(f"must be a fraction above 0 and at most 1, such as 0.1. Got {value!r} instead.", param, ctx)
@@ -59,12 +59,12 @@ class Fraction(click.ParamType):
 
 
 class Zeropoint(click.ParamType):
-    """AB zero points: a number for all bands, or "g=27,r=26.5,i=26"."""
+    """AB zero points: a single number for all bands, or "g=27,r=26.5,i=26"."""
 
     name = "mag"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | dict[str, float]:
-        """Return a float or a dictionary by band; end in a usage error otherwise."""
+        """Return a float, or a dictionary of floats by band; raise a usage error for invalid text."""
         if isinstance(value, float | dict):
             return value
         try:
@@ -72,16 +72,18 @@ class Zeropoint(click.ParamType):
                 return float(value)
             return {band.strip(): float(mag) for band, mag in (part.split("=") for part in value.split(","))}
         except ValueError:
-            self.fail(f"must be a number, or one for each band such as g=27,r=26.5,i=26. Got {value!r}.", param, ctx)
+            self.fail(
+                f"must be a number, or a number for each band such as g=27,r=26.5,i=26. Got {value!r}.", param, ctx
+            )
 
 
 class BandPath(click.ParamType):
-    """A band and where its images are: "g=PATH"."""
+    """A band and the path of its images: "g=PATH"."""
 
     name = "band=path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return the band and the path; end in a usage error otherwise."""
+        """Return the band and the path; raise a usage error for invalid text."""
         if isinstance(value, tuple):
             return value
         band, equals, path = str(value).partition("=")
@@ -91,12 +93,12 @@ class BandPath(click.ParamType):
 
 
 class SurveyName(click.ParamType):
-    """A survey preset."""
+    """The name of a survey preset."""
 
     name = "name"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the preset's name; end in a usage error that lists the known ones otherwise."""
+        """Return the name of the preset; raise a usage error that lists the known presets if it is unknown."""
         from gridlens.cutouts._surveys import SURVEYS
 
         if str(value).lower() not in SURVEYS:
@@ -105,12 +107,12 @@ class SurveyName(click.ParamType):
 
 
 class ColumnName(click.ParamType):
-    """A name of ours and the catalogue's column: "richness=LAMBDA_CHISQ"."""
+    """A name used by gridlens and the name of the catalogue column: "richness=LAMBDA_CHISQ"."""
 
     name = "name=column"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return the two names; end in a usage error otherwise."""
+        """Return the two names; raise a usage error for invalid text."""
         if isinstance(value, tuple):
             return value
         name, equals, column = str(value).partition("=")
@@ -120,7 +122,7 @@ class ColumnName(click.ParamType):
 
 
 def catalog_options(required: bool = False) -> Any:
-    """Add the options that say which catalogue, and how its columns are named."""
+    """Add the options for the catalogue and the names of its columns."""
 
     def decorate(command: Any) -> Any:
         command = click.option(
@@ -129,40 +131,46 @@ def catalog_options(required: bool = False) -> Any:
             type=ColumnName(),
             multiple=True,
             callback=lambda _ctx, _param, value: dict(value),
-            help="A column of the catalogue that is not recognised by its name: richness=LAMBDA_CHISQ. Repeatable.",
+            help="Column of the catalogue whose name is not recognised, such as richness=LAMBDA_CHISQ. Repeatable.",
         )(command)
         return click.option(
             "--catalog",
             required=required,
             metavar="FILE",
-            help="Clusters, with positions, metadata and BCGs: csv, ECSV, FITS table, VOTable or Parquet.",
+            help="Catalogue of clusters with positions, metadata and BCGs: CSV, ECSV, FITS table, VOTable or Parquet.",
         )(command)
 
     return decorate
 
 
 def image_options(command: Any) -> Any:
-    """Add the options that say how clusters are cut out of survey images."""
+    """Add the options for cutting clusters out of survey images."""
     for option in (
         click.option(
             "--seeing",
             type=Zeropoint(),
             metavar="ARCSEC",
-            help="FWHM of the images, which overrides the headers: 0.9 or g=1.1,r=0.9,i=0.8.",
+            help="FWHM of the PSF, such as 0.9 or g=1.1,r=0.9,i=0.8; overrides the headers.",
         ),
-        click.option("--match-psf", is_flag=True, help="Blur the sharper bands to the seeing of the worst one."),
+        click.option("--match-psf", is_flag=True, help="Convolve the sharper bands to the seeing of the worst band."),
         click.option(
-            "--npix", type=click.IntRange(min=1), default=128, show_default=True, help="Side of a cutout, px."
+            "--npix",
+            type=click.IntRange(min=1),
+            default=128,
+            show_default=True,
+            help="Side length of a cutout in pixels.",
         ),
-        click.option("--size", default="64arcsec", show_default=True, metavar="ANGLE", help="Side of a cutout."),
+        click.option(
+            "--size", default="64arcsec", show_default=True, metavar="ANGLE", help="Side length of a cutout on the sky."
+        ),
         click.option(
             "--image",
             "images",
             type=BandPath(),
             multiple=True,
             callback=_paths_by_band,
-            help="Survey images of a band, g=PATH: a FITS file, a folder of tiles or a glob, compressed ones too. For "
-            "each of g, r and i, and repeatable.",
+            help="Survey images of a band, such as g=PATH: a FITS file, a folder of tiles or a glob; files may be "
+            "compressed. Required for each of g, r and i. Repeatable.",
         ),
     ):
         command = option(command)
@@ -170,28 +178,31 @@ def image_options(command: Any) -> Any:
 
 
 def engine_options(command: Any) -> Any:
-    """Add the options of the workers, and of an output that exists already."""
+    """Add the options for the workers and for existing output."""
     for option in (
         click.option(
-            "--overwrite", is_flag=True, help="Replace the output, and drop what an earlier run had finished."
+            "--overwrite", is_flag=True, help="Replace the output, and discard the finished parts of an earlier run."
         ),
         click.option(
             "--resume",
             is_flag=True,
-            help="Resume an earlier run of the same command where it ended.",
+            help="Resume an interrupted run of the same command.",
         ),
-        click.option("--jobs", type=int, default=-1, show_default=True, help="Workers; -1 for all processors."),
+        click.option(
+            "--jobs", type=int, default=-1, show_default=True, help="Number of workers; -1 uses all processors."
+        ),
         click.option(
             "--scheduler",
             metavar="ADDRESS",
-            help="A Dask scheduler whose workers do the work, such as tcp://HOST:8786. They must see the same files.",
+            help="Address of a Dask scheduler, such as tcp://HOST:8786. Its workers must have access to the same "
+            "files.",
         ),
         click.option(
             "--engine",
             type=click.Choice(["local", "dask"]),
             default="local",
             show_default=True,
-            help="This machine's processors, or Dask workers that are started on it. The output is the same.",
+            help="Run in local processes, or on Dask workers started on this machine. The output is the same.",
         ),
     ):
         command = option(command)
@@ -208,30 +219,32 @@ def _paths_by_band(
 
 
 def reading_options(command: Any) -> Any:
-    """Add the options that say how files are read."""
+    """Add the options for reading files."""
     for option in (
         click.option(
             "--max-size",
             type=click.IntRange(min=1),
-            help="Largest side of a cutout that is read, px. Files with larger images are rejected.  [default: 4096]",
+            help="Largest side length of a cutout in pixels. Files with larger images are rejected.  [default: 4096]",
         ),
         click.option(
             "--uncalibrated",
             is_flag=True,
-            help="Read JPEG and PNG pictures too, which have no photometry; each such row is flagged.",
+            help="Also read JPEG and PNG pictures, which have no photometry; their rows are flagged.",
         ),
         click.option(
             "--zeropoint",
             type=Zeropoint(),
-            help="AB zero points, which override those in the headers: 27 or g=27,r=26.5,i=26.",
+            help="AB zero points, such as 27 or g=27,r=26.5,i=26; override those in the headers.",
         ),
         click.option(
             "--survey",
             type=SurveyName(),
-            help="Survey whose pixel scale, zero points, seeing, depth and filters fill what the files lack.",
+            help="Survey whose pixel scale, zero points, seeing, depth and filters are used where the files lack them.",
         ),
-        click.option("--bands", help="Bands in the order in which arrays hold them, such as gri; .npy files need it."),
-        click.option("--pixel-scale", type=float, help="arcsec per pixel of all cutouts, whatever the files say."),
+        click.option("--bands", help="Bands in the order of the arrays, such as gri; required for .npy files."),
+        click.option(
+            "--pixel-scale", type=float, help="Pixel scale of all cutouts in arcsec per pixel; overrides the files."
+        ),
     ):
         command = option(command)
     return command

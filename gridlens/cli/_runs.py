@@ -1,4 +1,4 @@
-"""Common parts of the commands that work in partitions: their workers, interrupts and closing messages."""
+"""Functions shared by commands that work in partitions: workers, interrupts and closing messages."""
 
 import contextlib
 import signal
@@ -26,7 +26,7 @@ _PAGE_FILES = ("index.html", "metrics.json")
 
 
 def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, overwrite: bool) -> dict[str, Any]:
-    """Arguments of `gridlens.engine` from those of the command line, where a scheduler is Dask's."""
+    """Return the arguments of `gridlens.engine` for command-line options; a scheduler implies the engine "dask"."""
     return {
         "resume": resume,
         "overwrite": overwrite,
@@ -37,23 +37,23 @@ def run_options(engine: str, scheduler: str | None, jobs: int, resume: bool, ove
 
 
 def check_page(folder: Path) -> None:
-    """Raise GridlensError if a folder holds other files than those of a page of `evaluate` or `explain`."""
+    """Raise GridlensError if a folder contains files other than those of a page of `evaluate` or `explain`."""
     others = [path.name for path in folder.iterdir() if path.name not in _PAGE_FILES] if folder.is_dir() else []
     if others:
         raise GridlensError(
-            f"The output folder {folder} holds other files than a page, such as {others[0]}. Name another folder."
+            f"The output folder {folder} contains files other than a page, such as {others[0]}. Name another folder."
         )
 
 
 def remove_page(folder: Path) -> None:
-    """Remove an earlier page of `evaluate` or `explain` from a folder that `check_page` has passed."""
+    """Remove an earlier page of `evaluate` or `explain` from a folder that passed `check_page`."""
     for name in _PAGE_FILES:
         (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Handle a termination (SIGTERM) in the block as Ctrl-C, unless the caller ignores or handles it."""
+    """Treat a termination signal (SIGTERM) in the block like Ctrl-C, unless the caller ignores or handles it."""
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -67,7 +67,7 @@ def terminable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible(out: str | None) -> Iterator[None]:
-    """Say after an interrupt in the block how to resume, if a part of the output is finished."""
+    """Explain after an interrupt in the block how to resume, if parts of the output are finished."""
     try:
         yield
     except KeyboardInterrupt:
@@ -76,18 +76,18 @@ def interruptible(out: str | None) -> Iterator[None]:
         if out is None or not parts_folder(out).is_dir():
             raise
         raise GridlensError(
-            f"Interrupted. What is finished is kept in {parts_folder(out)}; resume the command with --resume."
+            f"Interrupted. The finished parts are kept in {parts_folder(out)}; resume the command with --resume."
         ) from None
 
 
 def compile_kernels(source: Any = None) -> None:
-    """Compile the kernels before the work, and say so, if they are needed and were not compiled before."""
+    """Compile the kernels in advance and report it, if they are needed and not compiled yet."""
     from gridlens.features._kernels import kernels_are_compiled
     from gridlens.sources import CacheSource
 
     if isinstance(source, CacheSource) or kernels_are_compiled():
         return
-    say("gridlens: compiling the kernels for this machine, which takes about half a minute and happens once")
+    say("gridlens: compiling the kernels for this machine, which takes about half a minute and is done only once")
     import numpy as np
 
     from gridlens.cutouts import CutoutSet
@@ -99,12 +99,12 @@ def compile_kernels(source: Any = None) -> None:
 
 
 def tell_complete(out: str) -> None:
-    """Say that there was nothing to do."""
+    """Report that the output is complete already."""
     say(f"gridlens: {out} is complete, there is nothing left to do")
 
 
 def tell(done: str, rows: int, rejected: int, resumed: int, seconds: float, out: str | None) -> None:
-    """Say what was `done` with how many cutouts, how fast, and where they are."""
+    """Report how many cutouts were processed (`done` is a participle), how fast, and the output file."""
     rate = (rows - resumed) / seconds if seconds > 0.0 else float("inf")
     say(
         f"{rows - rejected} {done}, {rejected} rejected, {rate:.0f} cutouts per second"

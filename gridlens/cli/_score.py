@@ -1,4 +1,4 @@
-"""`gridlens score`: the main job."""
+"""`gridlens score`: score and rank cutouts."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ from gridlens.cli._terminal import say
 
 __all__ = ["score"]
 
-# Rows that a terminal shows where no number is given.
+# Rows shown on a terminal by default.
 _ON_TERMINAL = 20
 
 
@@ -27,39 +27,40 @@ _ON_TERMINAL = 20
 @click.option(
     "--out",
     metavar="FILE",
-    help="Write the whole table: .csv, .parquet, .fits, .votable, .vot or .xml. Without it the table goes to stdout.",
+    help="File for the whole table: .csv, .parquet, .fits, .votable, .vot or .xml. By default, the table is printed.",
 )
 @click.option(
     "--top",
     type=click.IntRange(min=1),
     metavar="K",
-    help="Print the K best rows. Without it a terminal shows 20, and a pipe gets all unless they go to a file.",
+    help="Print the K best rows. By default, 20 rows are printed on a terminal and all rows to a pipe; with --out, "
+    "none to a pipe.",
 )
 @click.option(
     "--prevalence",
     type=Prevalence("estimate"),
     default=1e-3,
     show_default=True,
-    help="Prevalence of lenses among such clusters, or 'estimate' to estimate it from the scores. It moves p_lens and "
-    "changes no rank.",
+    help="Prevalence of lenses in the survey, or 'estimate' to estimate it from the scores. It affects p_lens, but not "
+    "the ranking.",
 )
 @click.option(
     "--quote-formulas",
     is_flag=True,
-    help="In CSV, put ' before text that begins with = + - or @, which spreadsheets run as formulas.",
+    help="Prefix text in CSV that begins with = + - or @ with ', so that spreadsheets do not run it as a formula.",
 )
 @catalog_options()
 @click.option(
     "--keep-columns",
     callback=lambda _ctx, _param, value: [name.strip() for name in (value or "").split(",") if name.strip()],
     metavar="A,B",
-    help="Columns of the catalogue to add to the table, behind all others, as the catalogue has them.",
+    help="Columns of the catalogue to copy, unchanged, to the end of the table.",
 )
 @click.option(
     "--context",
     is_flag=True,
-    help="Add known lenses and, from the --catalog, expected Einstein radii, in columns that begin with context_. It "
-    "changes no score; see `gridlens context`.",
+    help="Add known lenses and, with --catalog, expected Einstein radii in columns that begin with context_. It does "
+    "not change the scores; see `gridlens context`.",
 )
 @image_options
 @click.option(
@@ -67,8 +68,8 @@ _ON_TERMINAL = 20
     default="default",
     show_default=True,
     metavar="BUNDLE",
-    help="A bundled model, 'default' or 'deep' (with a network; needs gridlens[onnx]), or a folder or .zip file that "
-    "`gridlens train` wrote.",
+    help="Model: bundled ('default', or 'deep' with a network, which needs gridlens[onnx]), or a folder or .zip file "
+    "written by `gridlens train`.",
 )
 @click.option(
     "--screen",
@@ -76,29 +77,30 @@ _ON_TERMINAL = 20
     default=1.0,
     show_default=True,
     metavar="FRACTION",
-    help="Let the networks of the model score only cutouts that its other members rank as high as this fraction of the "
-    "non-lenses of its calibration. The column branch says which members scored.",
+    help="Score with the networks of the model only those cutouts that its other members rank as high as this "
+    "fraction of the non-lenses in its calibration sample. The column branch tells which members were used.",
 )
 @click.option(
     "--novelty",
     is_flag=True,
-    help="Add the column novelty, the p-value of being like the cutouts that the model learned from, and flag cutouts "
-    "that are unusual. It changes no score.",
+    help="Add the column novelty, the p-value for similarity to the cutouts that the model was trained on, and flag "
+    "unusual cutouts. It does not change the scores.",
 )
 @click.option(
     "--recalibrate",
     multiple=True,
     metavar="PATH",
-    help="At least 200 unlabelled cutouts of the same sky (file, folder, glob; PATHS themselves will do), or their "
-    "features: their false-alarm rates move the probabilities and change no rank. Repeatable.",
+    help="At least 200 unlabelled cutouts of the same survey (file, folder, glob; may be the same as PATHS), or their "
+    "features. The probabilities are recalibrated with their false-alarm rates; the ranking does not change. "
+    "Repeatable.",
 )
 @click.option(
     "--target",
     type=click.Choice(["galaxy-cluster", "cluster-cluster", "joint"]),
     default="galaxy-cluster",
     show_default=True,
-    help="Galaxies behind the cluster, another cluster behind it, or either, ranked by p_any. Of the second no real "
-    "example is known.",
+    help="Source of the lens: a galaxy behind the cluster, a second cluster behind it, or either (ranked by p_any). No "
+    "real example of the second kind is known.",
 )
 @engine_options
 @reading_options
@@ -124,25 +126,27 @@ def score(
 ) -> None:
     """Score the cutouts in PATHS (files, folders, globs) and rank them by the probability of a strong lens.
 
-    With --image instead of PATHS, the clusters of the --catalog are cut out of survey images and scored at once. PATHS
-    may be feature caches that `gridlens features` wrote.
+    With --image instead of PATHS, the clusters of the --catalog are cut out of survey images and scored directly. PATHS
+    may also be feature caches written by `gridlens features`.
 
-    A cutout that cannot be read or measured becomes a row with the status "rejected" and the reason; it never stops the
-    rest.
+    A cutout that cannot be read or measured has a row with the status "rejected" and the reason; it never stops the
+    run.
     """
     check_sources(paths, options)
     if target != "galaxy-cluster" and model != "default":
-        raise click.UsageError("--target picks bundled models; name one of your own with --model alone.")
+        raise click.UsageError("--target selects bundled models. To use your own model, give --model without --target.")
     if target == "joint" and prevalence == "estimate":
-        raise click.UsageError("--prevalence estimate is for one kind of lens; --target joint has two.")
+        raise click.UsageError("--prevalence estimate supports one kind of lens; --target joint has two.")
     if target == "joint" and screen < 1.0:
-        raise click.UsageError("--screen is for one model; --target joint has two.")
+        raise click.UsageError("--screen supports a single model; --target joint uses two.")
     if recalibrate and prevalence == "estimate":
-        raise click.UsageError("--recalibrate needs a declared --prevalence, which its false-alarm rates depend on.")
+        raise click.UsageError(
+            "--recalibrate needs a numeric --prevalence, because the false-alarm rates depend on it."
+        )
     if recalibrate and screen < 1.0:
-        raise click.UsageError("--recalibrate is for the whole model; a --screen has calibrations of its own.")
+        raise click.UsageError("--recalibrate and --screen are mutually exclusive: a screen has its own calibrations.")
     if quote_formulas and out is not None and not out.lower().endswith(".csv"):
-        raise click.UsageError("--quote-formulas is for CSV alone. Leave it out, or name a .csv file with --out.")
+        raise click.UsageError("--quote-formulas is for CSV only. Leave it out, or name a .csv file with --out.")
     from gridlens._table_print import on_terminal
     from gridlens._tables import check_writable, write_batches
     from gridlens.engine._output import check_output
@@ -203,21 +207,23 @@ def score(
     if shown != 0:
         _show(best.table(), ranking, out, quote_formulas)
     if ranking.duplicates:
-        say(f"{ranking.duplicates} rows have an id that an earlier row has; they are scored, and flagged")
+        say(f"{ranking.duplicates} rows repeat the id of an earlier row; they are scored and flagged")
     if novelty:
         say(
             f"{ranking.unusual} of {ranking.rows - ranking.rejected} cutouts are flagged as unusual; about 2 in 100 "
-            "are on the sky that the model learned from"
+            "are expected for data like those that the model was trained on"
         )
     if ranking.passed is not None:
         usable = ranking.rows - ranking.rejected
         part = f" ({ranking.passed / usable:.2g} of them)" if usable else ""
-        say(f"{ranking.passed} of {usable} cutouts{part} passed the screen of {screen:g}, and all members scored them")
+        say(
+            f"{ranking.passed} of {usable} cutouts{part} passed the screen of {screen:g} and were scored by all members"
+        )
     tell("scored", ranking.rows, ranking.rejected, ranking.resumed, seconds, out)
 
 
 def _show(table: Any, ranking: Any, out: str | None, quote_formulas: bool) -> None:
-    """Print the best rows; on a terminal say how to read them, and where the others are."""
+    """Print the best rows; on a terminal, explain the columns and how to get the other rows."""
     from gridlens._table_print import on_terminal, print_table
 
     print_table(table, kept=ranking.kept, quote_formulas=quote_formulas)
@@ -225,12 +231,12 @@ def _show(table: Any, ranking: Any, out: str | None, quote_formulas: bool) -> No
         return
     scores, p = ("score_gc and score_cc are", "p_any") if "p_any" in table else ("score is", "p_lens")
     say(
-        f"{scores} the probability of a lens if half of the cutouts held one, and {p} at a prevalence of "
-        f"{ranking.prevalence:.3g}, where it is small for good candidates too."
+        f"{scores} the probability of a lens if half of the cutouts contained one. {p} is the probability at a "
+        f"prevalence of {ranking.prevalence:.3g}, which is small even for good candidates."
     )
     rest = ranking.rows - len(table)
     if rest and out is not None:
-        say(f"These are the best {len(table)} of {ranking.rows} rows; {out} holds all of them.")
+        say(f"These are the best {len(table)} of {ranking.rows} rows; {out} contains all of them.")
     elif rest:
         say(
             f"These are the best {len(table)} of {ranking.rows} rows. Write all of them with --out FILE, or show more "
@@ -239,7 +245,7 @@ def _show(table: Any, ranking: Any, out: str | None, quote_formulas: bool) -> No
 
 
 def _with_context(batches: Iterable[Any], options: dict[str, Any]) -> Iterator[Any]:
-    """Yield batches with their catalogue context, from the bundled list and the clusters of a catalogue."""
+    """Yield batches with context columns from the bundled list of lenses and the clusters of a catalogue."""
     import warnings
 
     from gridlens.context import add_context
@@ -256,7 +262,7 @@ def _with_context(batches: Iterable[Any], options: dict[str, Any]) -> Iterator[A
 
 
 class _Best:
-    """Keep the best `most` rows of a table that comes in batches; None for all."""
+    """Collector of the first `most` rows of a table that arrives in batches; None keeps all rows."""
 
     def __init__(self, most: int | None) -> None:
         self._most = most
@@ -270,7 +276,7 @@ class _Best:
             yield batch
 
     def take(self, batches: Iterable[Any]) -> None:
-        """Take batches until there are enough rows."""
+        """Consume batches until there are enough rows."""
         for _ in batches:
             if self._most is not None and sum(map(len, self._kept)) >= self._most:
                 return
@@ -282,5 +288,5 @@ class _Best:
 
 
 def _models(target: str, model: str) -> tuple[str, ...]:
-    """Names of the models that score for `target`."""
+    """Return the names of the models that score for `target`."""
     return {"galaxy-cluster": (model,), "cluster-cluster": (target,), "joint": (model, "cluster-cluster")}[target]

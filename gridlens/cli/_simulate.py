@@ -1,4 +1,4 @@
-"""`gridlens simulate`: training sets with known truth."""
+"""`gridlens simulate`: simulate a training set with known truth."""
 
 import click
 
@@ -14,39 +14,45 @@ __all__ = ["simulate"]
     epilog="Example: gridlens simulate training/ --n 1000 --survey hsc --seed 1",
 )
 @click.argument("out")
-@click.option("--n", type=click.IntRange(min=1), required=True, help="Scenes.")
+@click.option("--n", type=click.IntRange(min=1), required=True, help="Number of scenes.")
 @click.option(
     "--survey",
     "surveys",
     multiple=True,
     metavar="NAME",
-    help="Preset to draw from; may be repeated. All of them unless said.",
+    help="Survey preset to draw scenes from. Repeatable; all presets by default.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same scenes.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the random numbers; the same seed gives the same scenes.",
+)
 @click.option(
     "--lens-fraction",
     type=click.FloatRange(0.0, 1.0),
     default=0.5,
     show_default=True,
-    help="Share of scenes with a lens.",
+    help="Fraction of scenes with a lens.",
 )
 @click.option(
     "--randomise",
     is_flag=True,
-    help="Draw PSF, noise, sky, galaxies, sources and impostors more widely than the survey has them.",
+    help="Draw the PSF, noise, sky, galaxies, sources and impostors from wider ranges than those of the survey.",
 )
-@click.option(
-    "--realistic", is_flag=True, help="Draw galaxies, stars, PSF and noise as the images of surveys show them."
-)
+@click.option("--realistic", is_flag=True, help="Draw galaxies, stars, PSF and noise as observed in survey images.")
 @click.option(
     "--into",
     metavar="IMAGE",
-    help="Inject the arcs into cutouts of a real image, or into real cutouts, instead of drawn scenes.",
+    help="Real image or real cutouts to inject the arcs into, instead of simulated scenes.",
 )
-@click.option("--pixel-scale", type=float, help="arcsec per pixel of the real image, where its header has no WCS.")
-@click.option("--bands", help="Bands of the real image in the order in which an array holds them, such as gri.")
-@click.option("--zeropoint", type=Zeropoint(), help="AB zero points of the real image: 27 or g=27,r=26.5,i=26.")
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for all cores.")
+@click.option(
+    "--pixel-scale", type=float, help="Pixel scale of the real image in arcsec per pixel, if its header has no WCS."
+)
+@click.option("--bands", help="Bands of the real image in the order of the array, such as gri.")
+@click.option("--zeropoint", type=Zeropoint(), help="AB zero points of the real image, such as 27 or g=27,r=26.5,i=26.")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Number of processes; -1 uses all cores.")
 def simulate(
     out: str,
     n: int,
@@ -61,16 +67,20 @@ def simulate(
     zeropoint: float | dict[str, float] | None,
     jobs: int,
 ) -> None:
-    """Write N simulated cutouts to the folder OUT: npz shards and truth.csv, one row a scene.
+    """Write N simulated cutouts to the folder OUT as npz shards, and their truth to truth.csv, one row per scene.
 
-    OUT must be new or empty.
+    OUT must be a new or empty folder.
     """
     if into is None and not (pixel_scale is None and bands is None and zeropoint is None):
-        raise click.UsageError("--pixel-scale, --bands and --zeropoint describe the real image of --into.")
+        raise click.UsageError("--pixel-scale, --bands and --zeropoint describe the real image and need --into.")
     if into is not None and len(surveys) != 1:
-        raise click.UsageError("--into needs one --survey, whose depth and seeing the arcs are drawn for.")
+        raise click.UsageError(
+            "--into needs exactly one --survey, because the arcs are drawn for its depth and seeing."
+        )
     if into is not None and (randomise or realistic):
-        raise click.UsageError("--randomise and --realistic are for drawn scenes, not for the real image of --into.")
+        raise click.UsageError(
+            "--randomise and --realistic apply to simulated scenes and cannot be combined with --into."
+        )
     from gridlens.cutouts._surveys import SIMULATED_SURVEYS
     from gridlens.simulate import RANDOMISED, SceneSettings, load_backgrounds, write_injected_set, write_training_set
 

@@ -1,4 +1,4 @@
-"""Messages, cards and tables that fit the width of a terminal, and are unchanged in a pipe."""
+"""Messages, cards and tables that are wrapped to the width of a terminal and left unchanged in a pipe."""
 
 import os
 import sys
@@ -14,12 +14,12 @@ _FALLBACK = 80
 
 def say(message: str) -> None:
     """Write a message to stderr, above a progress bar."""
-    # click writes past the stream that rich puts in the place of stderr while it draws.
+    # print, because click bypasses the stream that replaces stderr while rich draws a bar.
     print(fitted(message), file=sys.stderr, flush=True)
 
 
 def fitted(message: str, first: int = 0) -> str:
-    """Return a message with line breaks at words where stderr is a terminal; `first` columns are taken already."""
+    """Return a message wrapped to the terminal, if stderr is one; `first` columns of the first line are taken."""
     if not sys.stderr.isatty():
         return message
     wrapper = textwrap.TextWrapper(width=_width(), break_long_words=False, break_on_hyphens=False)
@@ -31,7 +31,7 @@ def fitted(message: str, first: int = 0) -> str:
 
 
 def _width() -> int:
-    """Return the columns of the terminal behind stderr."""
+    """Return the width of the terminal behind stderr in columns."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or _FALLBACK
     except OSError:
@@ -39,7 +39,7 @@ def _width() -> int:
 
 
 def print_card(card: str) -> None:
-    """Print a model card, which is Markdown: formatted in a terminal, unchanged in a pipe."""
+    """Print a model card: formatted Markdown on a terminal, unchanged text in a pipe."""
     if not sys.stdout.isatty():
         click.echo(card.rstrip())
         return
@@ -50,7 +50,7 @@ def print_card(card: str) -> None:
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of text in columns; in a terminal, cells that are too long are broken."""
+    """Print rows of text in columns; on a terminal, long cells are wrapped."""
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:

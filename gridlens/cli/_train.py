@@ -1,4 +1,4 @@
-"""`gridlens train`: make a model."""
+"""`gridlens train`: train a model."""
 
 from pathlib import Path
 from typing import Any
@@ -20,75 +20,75 @@ __all__ = ["train"]
 @click.option(
     "--recipe",
     type=click.Choice(["default", "deep", "quick", "cluster-cluster"]),
-    help="Recipe to train on simulated scenes, instead of --data.",
+    help="Recipe for training on simulated scenes, instead of --data.",
 )
 @click.option(
     "--data",
     multiple=True,
     metavar="PATH",
-    help="Labelled cutouts (file, folder, glob), or their features as `gridlens features` wrote them. Repeatable.",
+    help="Labelled cutouts (file, folder, glob), or their features written by `gridlens features`. Repeatable.",
 )
 @click.option(
     "--labels",
     metavar="FILE",
-    help="Table for --data with id and label, 1 for a lens and 0 for certainly not a lens; cluster, where several "
-    "cutouts show one; and calibration, 1 for rows that the members must not see.",
+    help="Table for --data with the columns id and label (1 for a lens, 0 for a certain non-lens), and optionally "
+    "cluster (if several cutouts show the same cluster) and calibration (1 for rows reserved for the calibration).",
 )
 @click.option(
     "--grades",
     metavar="BOOK",
-    help="Book of grades of objects in --data, the pool that they were chosen from. The consensus labels them, and the "
-    "model of --from ('default' unless named) is improved, or stays where the new one is worse. --labels may name the "
-    "cutouts in --data that it was trained on.",
+    help="Grade book with grades of objects in --data, the pool that they were chosen from. Their consensus gives the "
+    "labels for retraining the model of --from (by default 'default'), which is kept if the new model is worse. "
+    "--labels may list the cutouts in --data that the old model was trained on.",
 )
 @click.option(
     "--inject-into",
     multiple=True,
     metavar="PATH",
-    help="Cutouts of clusters of your own survey (file, folder, glob), 200 or more, instead of --data: each is learned "
-    "as it is, a non-lens, and with the arcs of a lens that is drawn for it. --labels may name known lenses, clusters "
-    "and surveys. Repeatable.",
+    help="At least 200 cutouts of clusters from your own survey (file, folder, glob), instead of --data. Each is used "
+    "twice: unchanged as a non-lens, and with simulated arcs as a lens. --labels may give known lenses, clusters and "
+    "surveys. Repeatable.",
 )
 @click.option(
     "--known-lenses",
     metavar="FILE",
-    help="Table of known lenses, by id or by ra and dec, which are kept out of the non-lenses of --inject-into.",
+    help="Table of known lenses, by id or by ra and dec, which are excluded from the non-lenses of --inject-into.",
 )
 @click.option(
     "--prevalence",
     type=click.FloatRange(0.0, 0.5, min_open=True, max_open=True),
     default=1e-3,
     show_default=True,
-    help="Of lenses among the cutouts of --inject-into.",
+    help="Prevalence of lenses among the cutouts of --inject-into.",
 )
-@click.option("--groups", metavar="COLUMN", help="Column of --labels that names clusters, if not 'cluster'.")
+@click.option("--groups", metavar="COLUMN", help="Column of --labels that identifies clusters, if not 'cluster'.")
 @click.option(
     "--positive-unlabelled",
     is_flag=True,
-    help="Learn from known lenses: 1 in the column known_lens of --labels, or in label. All other cutouts are "
-    "unlabelled, but for a label of 0, a vetted non-lens. A ranking of all, each scored by members that have not seen "
-    "it, is written beside the model.",
+    help="Learn from known lenses, which have a 1 in the column known_lens or label of --labels. All other cutouts are "
+    "unlabelled, except for vetted non-lenses with a label of 0. An out-of-fold ranking of all cutouts is written "
+    "beside the model.",
 )
 @click.option(
     "--from",
     "init_model",
     metavar="MODEL",
-    help="Build on a model, such as 'default', instead of replacing it: it joins the members of --data, is not "
-    "fitted again, and its weight is learned with those of the others.",
+    help="Model to build on, such as 'default': it is added, without refitting, to the members trained on --data, and "
+    "its weight in the stack is learned together with theirs.",
 )
 @click.option(
     "--members",
     metavar="NAMES",
-    help="Members instead of the default ones, separated by commas and with parameters in brackets, such as "
-    "'lightgbm,patch(n_estimators=300)'; `gridlens members` lists them.",
+    help="Members to use instead of the default ones, separated by commas, with parameters in parentheses, such as "
+    "'lightgbm,patch(n_estimators=300)'. `gridlens members` lists them.",
 )
 @click.option(
     "--mine",
     "pool",
     multiple=True,
     metavar="PATH",
-    help="Unlabelled cutouts (file, folder, glob), or their features: those that the model scores highest are learned "
-    "as negatives in a second round.",
+    help="Unlabelled cutouts (file, folder, glob), or their features. Those with the highest scores are used as "
+    "negatives in a second round of training. Repeatable.",
 )
 @click.option(
     "--out", default="gridlens-model", show_default=True, metavar="PATH", help="New folder or .zip file for the bundle."
@@ -118,42 +118,42 @@ def train(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Fit, calibrate and test a model; write it with its card and its manifest to a new folder.
+    """Train, calibrate and test a model, and write it with its model card and manifest to a new folder.
 
-    With --data and --labels, on your own cutouts; the scores on the card are of cutouts that the members have not
-    seen, and its first line says whether the model is better there than the one that comes with gridlens. With few
-    labels it seldom is: --from default builds on that model.
+    With --data and --labels, the model is trained on your own labelled cutouts. The model card evaluates it on cutouts
+    that its members have not seen, and begins with a comparison with the bundled model. With few labels, the bundled
+    model is usually better; add --from default to build on it.
 
-    With --data and --grades, on what people graded in queues of `gridlens grades queue`; the card says how the graders
-    agree, and compares the model with the one that it is to replace. A model that is worse is not written, and the exit
-    status is 1.
+    With --data and --grades, the model is trained on candidates graded in queues of `gridlens grades queue`. The model
+    card reports the agreement of the graders and compares the model with the one that it would replace. If the new
+    model is worse, it is not written, and the exit status is 1.
 
-    With --inject-into, on clusters of your own survey, of which nearly all hold no arc: as they are, and with arcs. The
-    card shows completeness, false alarms and controls on clusters that took no part.
+    With --inject-into, the model is trained on cutouts of your own survey, with and without injected arcs. The model
+    card reports completeness, false alarms and control experiments on clusters that were not used in the training.
 
-    With --recipe, on scenes that are simulated first: the recipe "default" makes the bundled model of that name, in
-    about an hour and a half on two cores; "quick" makes a weaker one from a sixteenth of the scenes, to try members.
+    With --recipe, the model is trained on simulated scenes. The recipe "default" reproduces the bundled model of that
+    name in about an hour and a half on two cores; "quick" trains a weaker model on a sixteenth of the scenes.
     """
     injecting = bool(inject_into)
     own = bool(data or options["images"] or injecting)
     if injecting:
         _check_injection(data, recipe, positive_unlabelled, pool, grades)
     elif known_lenses is not None:
-        raise click.UsageError("--known-lenses is for --inject-into.")
+        raise click.UsageError("--known-lenses needs --inject-into.")
     if own and recipe is not None:
-        raise click.UsageError("--recipe trains on simulated scenes and --data on yours: name one of the two.")
-    if grades is not None and not own:
-        raise click.UsageError("--grades needs --data, the cutouts that the grades are of.")
-    if own != (labels is not None) and not injecting and grades is None:
-        raise click.UsageError("--data needs --labels, a table with id and label, and --labels needs --data.")
-    if not own and (groups or positive_unlabelled or init_model is not None or options["catalog"] is not None):
         raise click.UsageError(
-            "--groups, --positive-unlabelled, --from and --catalog are for your own data: add --data."
+            "--recipe trains on simulated scenes and --data on your own data: give only one of them."
         )
+    if grades is not None and not own:
+        raise click.UsageError("--grades needs --data, the pool that contains the graded objects.")
+    if own != (labels is not None) and not injecting and grades is None:
+        raise click.UsageError("--data and --labels, a table with id and label, must be given together.")
+    if not own and (groups or positive_unlabelled or init_model is not None or options["catalog"] is not None):
+        raise click.UsageError("--groups, --positive-unlabelled, --from and --catalog need your own data: add --data.")
     if not own and recipe is None:
         raise click.UsageError(
-            "Name what to learn from: --data and --labels for your own cutouts, or --recipe for simulated scenes, such "
-            "as --recipe quick (minutes) or --recipe default (an hour and a half)."
+            "Training data are missing. Give --data and --labels for your own cutouts, or --recipe for simulated "
+            "scenes, such as --recipe quick (minutes) or --recipe default (an hour and a half)."
         )
     from gridlens.cli._sources import check_sources, pool_of, source_of
     from gridlens.stacking._registry import split_members
@@ -191,7 +191,7 @@ def train(
     if trained.comparison and trained.accepted:
         say(with_flags(trained.comparison))
     if trained.ranking is not None:
-        say(f"cutouts by rank, each by members that have not seen it: {ranking_path(Path(out))}")
+        say(f"out-of-fold ranking of the cutouts: {ranking_path(Path(out))}")
     if not trained.accepted:
         raise click.ClickException(f"{trained.comparison} Nothing was written to {out}.")
     say(f"written to {out}")
@@ -204,7 +204,7 @@ def _check_injection(
     pool: tuple[str, ...],
     grades: str | None,
 ) -> None:
-    """End in a usage error where options do not go with --inject-into."""
+    """Raise a usage error if an option cannot be combined with --inject-into."""
     others = {
         "--data": data,
         "--recipe": recipe,
@@ -215,6 +215,6 @@ def _check_injection(
     for name, value in others.items():
         if value:
             raise click.UsageError(
-                f"--inject-into and {name} exclude each other: the cutouts that arcs are injected into are the "
-                "non-lenses, and the arcs in them the lenses."
+                f"--inject-into and {name} are mutually exclusive: the cutouts of --inject-into are the non-lenses "
+                "and, with injected arcs, the lenses."
             )

@@ -234,6 +234,6 @@ def test_interrupted_half_way(folder, out, number):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in errors
-    said = f"Error: Interrupted. What is finished is kept in {parts}; resume the command with --resume."
+    said = f"Error: Interrupted. The finished parts are kept in {parts}; resume the command with --resume."
     assert errors.strip().splitlines()[-1] == said
     assert list(out.parent.iterdir()) == [parts]

@@ -78,16 +78,16 @@ def test_scores_straight_from_images_are_those_of_the_cutouts(survey):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["score"], "PATHS, or survey images with --image"),
-        (["score", "x.npz", "--image", "g=y"], "one of the two"),
+        (["score"], "PATHS or survey images with --image"),
+        (["score", "x.npz", "--image", "g=y"], "Name either cutouts"),
         (["score", "--image", "g=y"], "--image needs a --catalog"),
-        (["score", "--image", "g=y", "--catalog", "c.csv", "--bands", "gri"], "images have a WCS"),
+        (["score", "--image", "g=y", "--catalog", "c.csv", "--bands", "gri"], "cannot be combined with --image"),
         (["cutouts", "--catalog", "c.csv", "--out", "o", "--image", "u=x"], "a band g, r or i and a path"),
         (["cutouts", "--catalog", "c.csv", "--out", "o", "--image", "x"], "a band g, r or i and a path"),
         (["cutouts", "--image", "g=x", "--out", "o"], "--image needs a --catalog"),
         (["cutouts", "--catalog", "c.csv", "--out", "o", "--survey", "panda"], "must be one of hsc"),
         (["cutouts", "--catalog", "c.csv", "--out", "o", "--column", "ra"], "such as richness=LAMBDA_CHISQ"),
-        (["cutouts", "--out", "o"], "PATHS, or survey images with --image"),
+        (["cutouts", "--out", "o"], "PATHS or survey images with --image"),
     ],
 )
 def test_usage(arguments, words):

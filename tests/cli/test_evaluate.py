@@ -286,7 +286,7 @@ def test_an_interrupted_evaluation_is_resumed(survey, tmp_path, monkeypatch):
         patch.setattr("gridlens.reports.write_evaluation", stop)
         result = run(*command)
     assert result.exit_code == 1
-    assert f"What is finished is kept in {out}.parts; resume the command with --resume" in result.stderr
+    assert f"The finished parts are kept in {out}.parts; resume the command with --resume" in result.stderr
     result = run(*command)
     assert result.exit_code == 1
     assert "Resume it with --resume" in result.stderr
@@ -342,14 +342,14 @@ def test_a_folder_with_other_files_is_left_alone(written, tmp_path):
     for option in ("--overwrite", "--resume"):
         result = run(*written(), "--out", tmp_path / "own", option)
         assert result.exit_code == 1
-        assert "holds other files than a page, such as notes.txt" in result.stderr
+        assert "contains files other than a page, such as notes.txt" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
         (["--survey", "hsc"], 1, "Got --survey with them. Remove the options"),
-        (["--catalog", "c.csv", "--image", "g=g.fits"], 2, "or survey images with --image, one of the two"),
+        (["--catalog", "c.csv", "--image", "g=g.fits"], 2, "or survey images with --image"),
         (["--resume", "--overwrite"], 1, "--resume and --overwrite are mutually exclusive"),
     ],
 )

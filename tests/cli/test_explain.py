@@ -98,7 +98,7 @@ def test_a_folder_with_other_files_is_left_alone(survey, tmp_path):
     (tmp_path / "notes.txt").touch()
     result = run("explain", survey / "scores.csv", *images_of(survey), "--out", tmp_path, "--overwrite")
     assert result.exit_code == 1
-    assert "holds other files than a page, such as notes.txt" in result.stderr
+    assert "contains files other than a page, such as notes.txt" in result.stderr
 
 
 @pytest.fixture(scope="module")
@@ -151,14 +151,14 @@ def test_one_cluster_of_the_images(survey, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Name the cutouts, PATHS, or survey images"),
-        (["x.npz", "--image", "g=x"], "one of the two"),
-        (["scores.csv", "x.npz", "--image", "g=x"], "one of the two"),
+        ([], "Name either cutouts with PATHS or survey images"),
+        (["x.npz", "--image", "g=x"], "Name either cutouts"),
+        (["scores.csv", "x.npz", "--image", "g=x"], "Name either cutouts"),
         (["scores.csv", "--image", "g=x"], "--image needs a --catalog"),
-        (["x.npz", "--resume"], "--resume and --all-sheets go with the page of a table of scores"),
-        (["x.npz", "--all-sheets"], "--all-sheets go with the page of a table of scores"),
-        (["x.npz", "--top", 3], "--top goes with a table of scores"),
-        (["scores.csv", "--top", 3, "--id", "A"], "give one of the two"),
+        (["x.npz", "--resume"], "--resume and --all-sheets need a table of scores"),
+        (["x.npz", "--all-sheets"], "--all-sheets need a table of scores"),
+        (["x.npz", "--top", 3], "--top needs a table of scores"),
+        (["scores.csv", "--top", 3, "--id", "A"], "mutually exclusive"),
     ],
 )
 def test_usage(arguments, said):

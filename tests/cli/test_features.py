@@ -75,7 +75,7 @@ def test_what_does_not_go_together(folder, cache, tmp_path):
             "Got pixel_scale. Remove them, or use them where the cutouts are read",
         ),
         (("score", cache, "--survey", "des"), "Got survey"),
-        (("features", cache, "--out", tmp_path / "x.parquet"), "is measured already"),
+        (("features", cache, "--out", tmp_path / "x.parquet"), "contains no cutouts to measure"),
         (("features", folder, "--out", tmp_path / "x.csv"), "must end in .parquet"),
         (("features", folder, "--out", cache), "exists. Use another output"),
         (("score", tmp_path / "nowhere.parquet"), "There is no feature cache"),

@@ -97,7 +97,7 @@ def test_another_pool_is_refused(folder):
 def test_grades_in_a_table_are_not_overwritten(folder):
     ask(folder)
     result = ask(folder)
-    assert result.exit_code == 1 and "may have grades in it" in result.stderr
+    assert result.exit_code == 1 and "may contain grades" in result.stderr
     pd.DataFrame({"a": [1]}).to_csv(folder / "gold.csv")
     result = ask(folder, "--gold", folder / "gold.csv", out="second.csv")
     assert result.exit_code == 1 and "must have the columns id, and truth or label" in result.stderr

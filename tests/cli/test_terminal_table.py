@@ -132,10 +132,10 @@ def test_a_terminal_shows_the_best_twenty_and_says_where_the_rest_is(folder, ter
     assert [line.split()[0] for line in lines[:22]] == ["rank", *map(str, range(1, 21)), "Only"]
     said = capsys.readouterr().err
     assert "the best 20 of 24 rows. Write all of them with --out FILE" in said
-    assert "p_lens at a prevalence of 0.001, where it is small for good candidates too" in said
+    assert "p_lens is the probability at a prevalence of 0.001, which is small even for good candidates" in said
     out = tmp_path / "scores.vot"
     assert len(terminal(80, command, "score", folder, "--jobs", 1, "--out", out, "--top", 2)) < 8
-    assert f"the best 2 of 24 rows; {out} holds all of them" in capsys.readouterr().err
+    assert f"the best 2 of 24 rows; {out} contains all of them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("top", [(), ("--top", 1)])
@@ -162,5 +162,5 @@ def test_a_warning_is_shown_once_with_its_count():
     assert said.splitlines() == [
         "Warning: The file 1 is odd.",
         "Warning: The file 2 is odd.",
-        "This warning came 3 times: The file 1 is odd.",
+        "This warning was repeated 3 times: The file 1 is odd.",
     ]

@@ -102,20 +102,23 @@ def test_a_cache_of_another_contract_is_refused(cache, labels, tmp_path):
 
 def test_what_does_not_go_together(cache, labels):
     for arguments, words in (
-        (("--data", cache, "--labels", labels, "--recipe", "quick"), "name one of the two"),
-        ((), "Name what to learn from: --data and --labels for your own cutouts, or --recipe"),
-        (("--data", cache), "--data needs --labels"),
-        (("--labels", labels), "--labels needs --data"),
+        (("--data", cache, "--labels", labels, "--recipe", "quick"), "give only one of them"),
+        ((), "Training data are missing. Give --data and --labels for your own cutouts, or --recipe"),
+        (("--data", cache), "--data and --labels"),
+        (("--labels", labels), "must be given together"),
         ((), "--data and --labels for your own cutouts, or --recipe for simulated scenes"),
         (("--mine", cache), "--data and --labels for your own cutouts, or --recipe for simulated scenes"),
         (("--groups", "cluster"), "add --data"),
         (("--catalog", labels), "add --data"),
         (("--from", "default", "--recipe", "quick"), "add --data"),
-        (("--data", cache, "--image", "g=a.fits", "--labels", labels), "Name the cutouts, PATHS, or survey images"),
-        (("--inject-into", cache, "--data", cache), "--inject-into and --data exclude each other"),
-        (("--inject-into", cache, "--recipe", "quick"), "--inject-into and --recipe exclude each other"),
-        (("--inject-into", cache, "--mine", cache), "--inject-into and --mine exclude each other"),
-        (("--data", cache, "--labels", labels, "--known-lenses", labels), "--known-lenses is for --inject-into."),
+        (
+            ("--data", cache, "--image", "g=a.fits", "--labels", labels),
+            "Name either cutouts with PATHS or survey images",
+        ),
+        (("--inject-into", cache, "--data", cache), "--inject-into and --data are mutually exclusive"),
+        (("--inject-into", cache, "--recipe", "quick"), "--inject-into and --recipe are mutually exclusive"),
+        (("--inject-into", cache, "--mine", cache), "--inject-into and --mine are mutually exclusive"),
+        (("--data", cache, "--labels", labels, "--known-lenses", labels), "--known-lenses needs --inject-into."),
     ):
         result = run("train", *arguments)
         assert result.exit_code == 2
@@ -133,7 +136,7 @@ def test_a_training_on_cutouts_is_resumed_and_its_model_replaced(labels, tmp_pat
         patched.setattr(LensDetector, "fit", interrupt)
         result = run(*command)
     assert result.exit_code == 1
-    assert "Interrupted. What is finished is kept in" in result.stderr
+    assert "Interrupted. The finished parts are kept in" in result.stderr
     assert "m.parts; resume the command with --resume" in result.stderr
     measured_again = []
     monkeypatch.setattr(GridPatchExtractor, "extract", lambda *_: measured_again.append(1))

@@ -109,6 +109,6 @@ def test_command_line(tmp_path, noise):
         assert "model " in result.stderr
         assert "cluster-cluster" in result.stderr
     refused = run(main, ["score", "x", "--target", "joint", "--model", "mine"])
-    assert "name one of your own with --model alone" in refused.output
+    assert "give --model without --target" in refused.output
     refused = run(main, ["score", "x", "--target", "joint", "--prevalence", "estimate"])
-    assert "is for one kind of lens" in refused.output
+    assert "supports one kind of lens" in refused.output

@@ -87,7 +87,7 @@ def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_partitions,
     result = CliRunner().invoke(main, [*command, "--resume"])
     assert result.exit_code == 0, result.stderr
     assert f"{9 * EACH} from an earlier run" in result.stderr
-    assert f"{SHARDS - 1} rows have an id that an earlier row has" in result.stderr
+    assert f"{SHARDS - 1} rows repeat the id of an earlier row" in result.stderr
     whole = CliRunner().invoke(main, [*command[:-1], str(tmp_path / "whole.csv")])
     assert whole.exit_code == 0
     assert out.read_text() == (tmp_path / "whole.csv").read_text()

@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["cutouts/", "--top", 3], "--top goes with a table of scores"),
+        (["cutouts/", "--top", 3], "--top needs a table of scores"),
         (["scores.csv", "--top", 0], "Invalid value for '--top'"),
         (["x.npy", "--prevalence", 2], "must be a prevalence between 0 and 1"),
     ],
