@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -88,6 +89,42 @@ def test_the_results_quote_the_card():
     quoted = re.search(r"\| all arcs \| (\d+) \| ([^|]+) \|", readme)
     own = re.search(r"\| all arcs \| (\d+) \| ([^|]+) \|", card)
     assert quoted.groups() == own.groups()
+
+
+# The keys of a file of the Citation File Format 1.2.0, https://doi.org/10.5281/zenodo.5171937.
+CFF_REQUIRED = {"authors", "cff-version", "message", "title"}
+CFF_OPTIONAL = {"abstract", "commit", "contact", "date-released", "doi", "identifiers", "keywords", "license"}
+CFF_OPTIONAL |= {"license-url", "preferred-citation", "references", "repository", "repository-artifact"}
+CFF_OPTIONAL |= {"repository-code", "type", "url", "version"}
+
+
+def test_the_citation_is_valid_and_of_this_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation.keys() >= CFF_REQUIRED
+    assert citation.keys() <= CFF_REQUIRED | CFF_OPTIONAL
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["type"] == "software"
+    assert all("name" in author or "family-names" in author for author in citation["authors"])
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert citation["repository-code"] == project["urls"]["Source"]
+    assert f"\n## {citation['version']} ({citation['date-released']})\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_changelog_has_the_usual_sections():
+    usual = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    _, *versions = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)
+    for version in versions:
+        sections = re.findall(r"^### (.*)$", version, re.M)
+        assert sections == [name for name in usual if name in sections]
+
+
+def test_the_templates_of_issues_have_a_name():
+    templates = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.md"))
+    assert len(templates) == 2
+    for path in templates:
+        assert yaml.safe_load(path.read_text().split("---\n")[1]).keys() >= {"name", "about", "labels"}
 
 
 @pytest.mark.slow
