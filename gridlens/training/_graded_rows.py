@@ -13,6 +13,7 @@ from gridlens._tables import some_names
 from gridlens.errors import GridlensError
 from gridlens.features import Measured
 from gridlens.sources import Partition, Source
+from gridlens.training._context import ListedLenses
 from gridlens.training._grades import LENS, NO_LENS, Graded
 from gridlens.training._kept import KeptRows, read_pixels
 from gridlens.training._labels import Labels
@@ -80,6 +81,7 @@ def graded_rows(
     rejected: list[str] = []
     partitions: list[Partition] = []
     sample: list[Measured] = []
+    listed, unlikely = ListedLenses(), (graded.objects["q"] < 0.5).to_numpy()
     rng, n, overridden = np.random.default_rng(0), 0, 0
     for partition, measured in rows:
         names = measured.ids.tolist()
@@ -87,6 +89,12 @@ def graded_rows(
         grade = np.array([of_grade.get(name, -1) for name in names], dtype=np.int64)
         overridden += int(((label >= 0) & (grade >= 0)).sum())
         grade[label >= 0] = -1
+        negative = unlikely[grade] & (grade >= 0)
+        if known is not None:
+            negative |= (label >= 0) & (known.label[label] == 0)
+        kept_rows = listed.without(measured, negative)
+        label[~kept_rows], grade[~kept_rows] = -1, -1
+        seen.update(measured.ids[~kept_rows].tolist())
         wanted = np.flatnonzero((label >= 0) | (grade >= 0))
         _check_once([names[k] for k in wanted], seen)
         rejected += measured.ids[wanted[measured.rejected[wanted]]].tolist()
@@ -105,7 +113,7 @@ def graded_rows(
             f"No graded object ({some_names(missing)}) is among the cutouts. Check that the grades and the cutouts "
             "belong together."
         )
-    notes = list(graded.notes)
+    notes = [*graded.notes, *listed.notes]
     if missing:
         notes.append(f"{len(missing)} graded objects have no cutout: {some_names(missing)}.")
     if rejected:

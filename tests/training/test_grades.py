@@ -21,7 +21,7 @@ from gridlens.models import read_manifest
 from gridlens.sources import open_source
 from gridlens.stacking._meta import fit_meta
 from gridlens.training._accepted import Scored, accepted_or_kept
-from gridlens.training._graded_rows import _sampled, labelled_twice
+from gridlens.training._graded_rows import _sampled, graded_rows, labelled_twice
 from gridlens.training._grades import read_grades
 from gridlens.training._kept import KeptRows
 from gridlens.training._replay import WITHOUT, measured_pool, replay_grading
@@ -350,3 +350,19 @@ def test_the_command_line_trains_on_grades(world, tmp_path, monkeypatch):
     done = CliRunner().invoke(main, ["train", "--grades", str(world.book)])
     assert done.exit_code == 2
     assert "--grades needs --data" in done.stderr
+
+
+def test_a_known_lens_is_no_graded_non_lens(world, tmp_path, monkeypatch):
+    """The bundled list has no position here: rows without one are told to be a known lens."""
+    with GradeBook.open(world.book, read_only=True) as book:
+        first = book.current()["object_id"].iloc[0]
+    graded = read_grades(world.book)
+    graded = graded._replace(objects=graded.objects.assign(q=np.where(graded.objects.index == first, 0.01, 0.99)))
+    monkeypatch.setattr(
+        "gridlens.training._context._lenses_of",
+        lambda measured: dict.fromkeys(np.flatnonzero(measured.ids == first).tolist(), 0),
+    )
+    rows = graded_rows([(None, world.rows)], graded, None, "image", tmp_path)
+    assert first not in rows.graded.ids
+    assert len(rows.graded.ids) == len(graded.objects) - 1
+    assert [note[:25] for note in rows.notes] == ["1 known lenses (lenscat 1"]
