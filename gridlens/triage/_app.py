@@ -166,8 +166,6 @@ class _Routes:
         name = self._known(as_id(given.get("object_id")))
         blind = self._triage.is_blind(grader, name) and given.get("blind", True) is not False
         grade_id = await self._triage.save(grading.add_grade, grader, {**given, "object_id": name}, blind)
-        # The reasons for the score may be asked for next.
-        self._triage.measuring.start()
         return JSONResponse({"grade_id": grade_id})
 
     async def undo(self, request: Request) -> Response:

@@ -12,16 +12,16 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gridlens._files import atomic_path, writable_folder
 from gridlens.errors import GridlensError
-from gridlens.grading import GRADES, SUBCLASSES
 from gridlens.triage._serve import open_triage
-from gridlens.triage._state import Triage
-from gridlens.triage._views import reduced
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gridlens.triage._state import Triage
 
 __all__ = ["Exported", "export_page"]
 
@@ -90,6 +90,8 @@ def export_page(
     >>> from gridlens.triage import export_page
     >>> export_page("scores.parquet", "for-bob/", graders=["bob"])  # doctest: +SKIP
     """
+    from gridlens.grading import GRADES, SUBCLASSES
+
     path = Path(folder) / "index.html"
     if path.exists():
         raise GridlensError(f"The page {path} exists, and may be in use. Name a new folder.")
@@ -129,6 +131,7 @@ def _drawn(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the items with pictures, and the ids of those without."""
     from gridlens.reports import lupton_rgb
+    from gridlens.triage._views import reduced
 
     found, missing = [], []
     for item in items:
@@ -171,9 +174,12 @@ def png(rgb: np.ndarray) -> bytes:
 
     Examples
     --------
+    >>> import numpy as np
     >>> png(np.zeros((2, 2, 3), np.uint8))[:4]
     b'\\x89PNG'
     """
+    import numpy as np
+
     height, width = rgb.shape[:2]
     rows = np.zeros((height, 1 + 3 * width), np.uint8)  # each row begins with its filter, 0 for none
     rows[:, 1:] = rgb.reshape(height, -1)

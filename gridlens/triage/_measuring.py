@@ -1,19 +1,23 @@
-"""Blue maps and explanations, in a process of their own: compiled kernels and members would double the server."""
+"""Blue maps, explanations and the choice of queues, in a process of their own, which keeps the server small."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
+import sqlite3
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
 from gridlens.triage._orphans import end_with_parent
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gridlens.cutouts import CutoutSet
 
 __all__ = ["Measuring", "Reasons"]
 
@@ -44,7 +48,7 @@ class Reasons(NamedTuple):
 
 
 class Measuring:
-    """A process that measures cutouts, started when it is first needed, and again if it ends."""
+    """A process that measures cutouts and chooses queues, started when it is first needed, and again if it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -71,10 +75,23 @@ class Measuring:
         found: Reasons = await self._run(_reasons, cutout, model, patch, score)
         return found
 
-    def start(self) -> None:
-        """Start the process ahead of its first use, unless it runs."""
-        if self._pool is None:
-            self._submit(_ready)
+    async def add_queue(self, *values: Any) -> list[str]:
+        """Add the next queue to a grade book, and return sentences on it; see `gridlens.triage._choosing.add_queue`.
+
+        Raises
+        ------
+        GridlensError
+            There is nothing to grade, the table is of other objects, or the grade book cannot be written; then it has
+            an error of SQLite as its cause.
+        """
+        chosen = await self._run(_add_queue, *values)
+        if chosen.error:
+            raise GridlensError(chosen.error) from (sqlite3.OperationalError() if chosen.is_of_file else None)
+        return list(chosen.notes)
+
+    def start(self, scores: str) -> None:
+        """Start the process ahead of its first use, and open a table of scores in it."""
+        self._submit(_ready, scores)
 
     def close(self) -> None:
         """End the process."""
@@ -106,10 +123,19 @@ def _arguments(cutout: CutoutSet) -> tuple[np.ndarray, np.ndarray, float]:
     return cutout.pixels[0], cutout.bcg_xy[0], float(cutout.pixel_scale[0])
 
 
-def _ready() -> None:
-    """Load the kernels and what an explanation needs."""
-    from gridlens.explain import Explainer  # noqa: F401
-    from gridlens.features import _kernels  # noqa: F401
+def _ready(scores: str) -> None:
+    """Open the table of scores that queues are chosen from."""
+    from gridlens.triage._choosing import load
+
+    # The server itself says what is wrong with a table.
+    with contextlib.suppress(GridlensError):
+        load(scores)
+
+
+def _add_queue(*values: Any) -> Any:
+    from gridlens.triage._choosing import add_queue
+
+    return add_queue(*values)
 
 
 def _blue_map(arguments: tuple[np.ndarray, np.ndarray, float]) -> np.ndarray | None:
@@ -126,6 +152,8 @@ _explainers: dict[str, Any] = {}
 
 
 def _reasons(cutout: CutoutSet, model: str | None, patch: int | None, score: float | None) -> Reasons:
+    import numpy as np
+
     from gridlens.explain import because, strongest_terms
 
     if model is None:
@@ -156,6 +184,8 @@ def _reasons(cutout: CutoutSet, model: str | None, patch: int | None, score: flo
 
 def _arc(cutout: CutoutSet, patch: int | None) -> dict[str, Any] | None:
     """Return the circle of the arc candidate that a patch shows; None without one."""
+    import numpy as np
+
     from gridlens.errors import CutoutError
     from gridlens.explain._sentences import has_circle_about_bcg
     from gridlens.features import arc_candidate

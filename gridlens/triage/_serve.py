@@ -8,23 +8,22 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from gridlens._extras import check_extra
-from gridlens._file_names import existing_path
 from gridlens.errors import GridlensError
-from gridlens.explain._remembered import remembered
-from gridlens.models._bundle import BUNDLED
-from gridlens.triage._keys import read_criteria, read_keys
-from gridlens.triage._scores import ScoreTable
-from gridlens.triage._state import Settings, Triage
+from gridlens.triage._measuring import Measuring
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gridlens.triage._state import Triage
 
 __all__ = ["open_triage", "serve"]
 
 # How long requests that are being answered may take after Ctrl-C, s.
 _GRACE = 2
+_LOOPBACK = "127.0.0.1"
 
 
 def serve(
@@ -63,39 +62,46 @@ def serve(
     >>> serve("scores.parquet", graders=["alice"], announce=print)  # doctest: +SKIP
     """
     check_extra("triage", ("starlette", "uvicorn"), "Triage pages")
+    with contextlib.ExitStack() as stack:
+        host = _LOOPBACK if allow_host is None else allow_host.strip("[]")
+        listener = stack.enter_context(_listening(host, port))
+        measuring = Measuring()
+        stack.callback(measuring.close)
+        # Both processes load their libraries at the same time.
+        measuring.start(os.fspath(scores))
+        triage = open_triage(scores, measuring=measuring, **options)
+        stack.callback(triage.close)
+        _answer(triage, host, listener, announce)
+
+
+def _answer(triage: Triage, host: str, listener: socket.socket, announce: Callable[[Mapping[str, str]], Any]) -> None:
+    """Answer requests until Ctrl-C."""
     import uvicorn
 
     from gridlens.triage._app import make_app
     from gridlens.triage._guard import LOOPBACK, Guard
     from gridlens.triage._sessions import Sessions
 
-    host = LOOPBACK[0] if allow_host is None else allow_host.strip("[]")
-    with _listening(host, port) as listener:
-        real_port = int(listener.getsockname()[1])
-        triage = open_triage(scores, **options)
-        try:
-            sessions = Sessions(triage.settings.graders, triage.books)
-            app = Guard(make_app(triage), sessions, {*LOOPBACK, host}, real_port)
-            server = uvicorn.Server(
-                uvicorn.Config(
-                    app,
-                    http="h11",
-                    ws="none",
-                    lifespan="off",
-                    log_level="warning",
-                    access_log=False,
-                    proxy_headers=False,
-                    server_header=False,
-                    timeout_graceful_shutdown=_GRACE,
-                )
-            )
-            place = f"[{host}]" if ":" in host else host
-            announce({who: f"http://{place}:{real_port}/?token={token}" for who, token in sessions.tokens.items()})
-            # Ctrl-C is the way to end it; every grade is saved already.
-            with contextlib.suppress(KeyboardInterrupt):
-                server.run(sockets=[listener])
-        finally:
-            triage.close()
+    port = int(listener.getsockname()[1])
+    sessions = Sessions(triage.settings.graders, triage.books)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            Guard(make_app(triage), sessions, {*LOOPBACK, host}, port),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+    )
+    place = f"[{host}]" if ":" in host else host
+    announce({who: f"http://{place}:{port}/?token={token}" for who, token in sessions.tokens.items()})
+    # Ctrl-C is the way to end it; every grade is saved already.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
 
 
 def open_triage(
@@ -111,6 +117,7 @@ def open_triage(
     keys: str | os.PathLike[str] | None = None,
     criteria: str | os.PathLike[str] | None = None,
     gold: pd.DataFrame | None = None,
+    measuring: Measuring | None = None,
     **stated: Any,
 ) -> Triage:
     """Open a table of scores, its cutouts and a grade book.
@@ -135,6 +142,8 @@ def open_triage(
         JSON files, as for `read_keys` and `read_criteria`.
     gold : DataFrame, default=None
         Objects whose truth is known, for `GradeBook.add_gold`, and optionally their `path`.
+    measuring : Measuring, default=None
+        A process that was started before.
     **stated
         Arguments of `gridlens.sources.open_source`, which take precedence over the record.
 
@@ -145,6 +154,13 @@ def open_triage(
     GridlensError
         The table, the grade book, or a file of keys or criteria cannot be used.
     """
+    from gridlens._file_names import existing_path
+    from gridlens.explain._remembered import remembered
+    from gridlens.models._bundle import BUNDLED
+    from gridlens.triage._keys import read_criteria, read_keys
+    from gridlens.triage._scores import ScoreTable
+    from gridlens.triage._state import Settings, Triage
+
     names = tuple(name.strip() for name in graders)
     if not names or "" in names or len(set(names)) < len(names):
         raise ValueError(f"The 'graders' parameter must be different names. Got {', '.join(names)!r} instead.")
@@ -153,7 +169,7 @@ def open_triage(
         # A folder of that name is not the bundled model.
         model = past.model if past.model in BUNDLED else existing_path(past.model, past.folders)
     settings = Settings(names, strategy, batch, blind, read_keys(keys), read_criteria(criteria), model)
-    return Triage(ScoreTable(scores), grades, settings, past, {"source": source, **stated}, gold)
+    return Triage(ScoreTable(scores), grades, settings, past, {"source": source, **stated}, gold, measuring)
 
 
 def _listening(host: str, port: int) -> socket.socket:

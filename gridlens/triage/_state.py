@@ -17,14 +17,13 @@ from gridlens.cutouts import CutoutSet
 from gridlens.errors import GridlensError
 from gridlens.explain._remembered import Remembered, remembered
 from gridlens.grading import GradeBook
-from gridlens.grading._next_queue import add_next_queue
 from gridlens.grading._rows import now
 from gridlens.triage._books import BookThread
 from gridlens.triage._cutouts import CutoutReader
 from gridlens.triage._grading import open_queue
 from gridlens.triage._measuring import Measuring
 from gridlens.triage._retraining import Retraining
-from gridlens.triage._scores import ScoreTable, release_memory
+from gridlens.triage._scores import ScoreTable
 
 __all__ = ["Settings", "Triage"]
 
@@ -79,6 +78,8 @@ class Triage:
         Arguments of `open_source`, which take precedence.
     gold : DataFrame, default=None
         Objects whose truth is known, for `GradeBook.add_gold`, and optionally their `path`.
+    measuring : Measuring, default=None
+        A process that was started before; None starts one when it is needed.
 
     Raises
     ------
@@ -94,11 +95,12 @@ class Triage:
         past: Remembered,
         stated: Mapping[str, Any],
         gold: pd.DataFrame | None = None,
+        measuring: Measuring | None = None,
     ) -> None:
         self.settings, self.past, self.stated = settings, past, dict(stated)
         self.grades, self.started = os.fspath(grades), now()
         self.books, self.statistics = BookThread(grades), BookThread(grades)
-        self.measuring = Measuring()
+        self.measuring = Measuring() if measuring is None else measuring
         self.retraining = Retraining(os.fspath(grades))
         self._readers = ThreadPoolExecutor(2, "gridlens-images")
         self._prefetcher = ThreadPoolExecutor(1, "gridlens-prefetch")
@@ -218,18 +220,14 @@ class Triage:
         GridlensError
             There is nothing left to grade, or the table has other objects than earlier queues.
         """
-        notes = await self.save(self._add_queue, grader, strategy, batch)
+        await self.books.run(self._save_hashes)
+        notes = await self.measuring.add_queue(
+            self.grades, str(self.table.path), grader, self.started, strategy, batch, self.model_id
+        )
         found = await self.queue(grader)
         if found is None:
             raise GridlensError("The next queue has no object that you have not graded yet.")
         return {**found, "notes": notes}
-
-    def _add_queue(self, book: GradeBook, grader: str, strategy: str, batch: int) -> list[str]:
-        if open_queue(book, grader, self.started) is not None:
-            return []
-        items = add_next_queue(book, self.table.candidates(), strategy=strategy, batch=batch, model_id=self.model_id)
-        release_memory()
-        return list(items.attrs["notes"])
 
     async def retrain(self) -> bool:
         """Start a training from the grades, in a process of its own; return False where one runs already."""
