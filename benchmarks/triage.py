@@ -36,6 +36,11 @@ LIMITS = {
     "grades lost": (0.0, ""),
     "lock errors": (0.0, ""),
 }
+OTHER_UNITS = {
+    "key to next image, median": "ms",
+    "2 browsers x 500 grades": "s",
+    "its peak, while a batch is chosen": "MB",
+}
 # Resolves when the image of another object than `before` was painted: two frames after it was drawn.
 PAINTED = """(before) => new Promise((resolve) => {
   const look = () => {
@@ -106,10 +111,10 @@ def start(folder: Path, graders: list[str]) -> tuple[subprocess.Popen, list[str]
     return process, links, time.monotonic() - begun
 
 
-def memory(pid: int) -> float:
-    """Return the largest resident memory of a process in MB; its children, which explain scores, are not in it."""
+def memory(pid: int, entry: str) -> float:
+    """Return the resident memory of a process in MB, now (VmRSS) or at most (VmHWM); its children are not in it."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+    return int(re.search(rf"{entry}:\s+(\d+)", status)[1]) / 1024
 
 
 def begin(browser, link: str):
@@ -171,7 +176,8 @@ def measure(folder: Path, chromium: str) -> tuple[dict[str, float], float]:
         for thread in threads:
             thread.join()
         figures["2 browsers x 500 grades"] = time.monotonic() - begun
-        figures["memory of the server"] = memory(process.pid)
+        figures["memory of the server"] = memory(process.pid, "VmRSS")
+        figures["its peak, while a batch is chosen"] = memory(process.pid, "VmHWM")
         if failures:
             raise failures[0]
     finally:
@@ -199,7 +205,7 @@ def main() -> None:
     print(f"{rows:,} rows; {os.cpu_count()} processors; the server listens after {listening:.1f} s\n")
     print("| figure | measured | limit |\n|---|---|---|")
     for title, value in figures.items():
-        limit, unit = LIMITS.get(title, (None, "ms" if "median" in title else "s"))
+        limit, unit = LIMITS.get(title, (None, OTHER_UNITS.get(title)))
         text = "" if limit is None else f"{limit:g} {unit}".strip()
         print(f"| {title} | {value:.3g} {unit} | {text} |" if unit else f"| {title} | {value:g} | {text} |")
 

@@ -65,4 +65,7 @@ def test_grades_of_the_page_in_one_file_are_imported(tmp_path, monkeypatch):
     assert imported.added == 20 and set(table["grader"]) == {"Ann Lee"}
     assert sorted(table["grade"]) == ["A", "C"] + ["X"] * 18
     assert table["subclass"].tolist().count("spiral") == 1
+    # They answer the items of the queue, so that weights hold.
+    assert table["queue_id"].nunique() == 1 and sorted(table["position"]) == list(range(20))
+    assert set(table["view"]) == {"export"} and (table["t_shown"] <= table["t_graded"]).all()
     assert table.loc[table["grade"] == "C", "note"].tolist() == ['a "thin", faint arc']

@@ -336,7 +336,7 @@ def test_the_training_round_and_the_help(opened):
     page.evaluate("location.hash = 'practice'")
     page.wait_for_selector("canvas.viewer:focus")
     page.keyboard.press("a")
-    assert page.locator(".verdict").text_content().split(":")[0] in ("Right", "Missed")
+    assert page.locator(".verdict").text_content().split(":")[0] in ("Right", "Wrong")
     page.keyboard.press("Space")
     page.keyboard.press("x")
     page.keyboard.press("Space")

@@ -3,7 +3,7 @@
 import { button, h, replace } from "./dom.js";
 import { ACTIONS, actionOf, gradeOf, keymap, keyName } from "./keys.js";
 
-const COLUMNS = ["object_id", "grade", "subclass", "confidence", "note", "grader", "t_graded", "view", "queue_id", "position"];
+const COLUMNS = ["object_id", "grade", "subclass", "confidence", "note", "grader", "t_graded", "t_shown", "view", "queue_id", "position"];
 const CONFIDENCE = { 1: 1 / 3, 2: 2 / 3, 3: 1 };
 const PAGE = 20;
 
@@ -101,8 +101,8 @@ class ExportPage {
 
   _grade(ids, grade, move) {
     this.undoable.push(ids.map((id) => [id, this.grades[id]]));
-    const now = new Date().toISOString();
-    for (const id of ids) this.grades[id] = { ...this.grades[id], ...grade, t_graded: now };
+    const times = { t_graded: new Date().toISOString(), t_shown: this.shown };
+    for (const id of ids) this.grades[id] = { ...this.grades[id], ...grade, ...times };
     this._say(`${ids.length > 1 ? `${ids.length} images` : ids[0]} graded ${grade.grade} ${grade.subclass ?? ""}`);
     if (move && this.index + 1 < Math.min(this.first + PAGE, this.data.items.length)) this.index += 1;
     this._keep();
@@ -159,6 +159,7 @@ class ExportPage {
       h("button", { type: "button", class: "tile", onclick: () => this._move(this.first + k) },
         h("img", { src: item.image, alt: "" }), h("span", { class: "badge" })));
     replace(this.board, ...this.tiles);
+    this.shown = new Date().toISOString();
     this._labels();
   }
 
@@ -198,8 +199,8 @@ class ExportPage {
 
   _rows() {
     // With the item of the queue that each grade answers, the weights of graded objects hold after the import.
-    const shared = { grader: this.grader, view: "export", queue_id: this.data.queue_id };
-    return this.data.items.map((item) => ({ ...item, ...this.grades[item.object_id], ...shared }))
+    const rest = { grader: this.grader, view: "export", queue_id: this.data.queue_id };
+    return this.data.items.map(({ object_id: id, position }) => ({ object_id: id, ...this.grades[id], ...rest, position }))
       .filter((row) => row.grade);
   }
 

@@ -5,7 +5,7 @@ import { button, h, replace } from "./dom.js";
 import { gradeOf } from "./keys.js";
 import { Viewer } from "./viewer.js";
 
-const KINDS = { injected: "an arc was painted into this image", known_lens: "a known lens", known_nonlens: "known not to be a lens" };
+const KINDS = { injected: "a lens: an arc was added to this image", known_lens: "a known lens", known_nonlens: "known not to be a lens" };
 
 /** Return whether a grade agrees with the truth: A, B and C are for a lens, X is against it, U is neither. */
 export function isRight(grade, truth) {
@@ -52,8 +52,8 @@ export class Practice {
 
   _grade(item, grade) {
     Object.assign(item, grade);
-    const verdict = { true: "Right", false: "Missed", null: "Unsure" }[isRight(item.grade, item.truth)];
-    const text = `${verdict}: ${item.truth ? "a lens" : "not a lens"}, ${KINDS[item.kind] ?? item.kind}.`;
+    const verdict = { true: "Right", false: "Wrong", null: "Unsure" }[isRight(item.grade, item.truth)];
+    const text = `${verdict}: ${KINDS[item.kind] ?? item.kind}.`;
     replace(this.feedback, h("p", { class: `verdict verdict-${verdict.toLowerCase()}` }, text),
       button("Next", () => this._next(), { class: "primary" }));
     pressGrade(this.buttons, item);
