@@ -29,7 +29,7 @@ export class Retrain {
     this.trouble = h("p", { class: "notice", role: "alert" });
     this.element = h("div", { class: "report" }, h("h1", {}, "Retrain"),
       h("p", {}, "A new model learns from the old training set and the consensus of the grades. Its scores are used only if you accept it."),
-      h("div", { class: "row" }, this.start), this.trouble, this.state, this.bar, this.log, this.result);
+      h("div", { class: "row" }, this.start), this.trouble, this.state, this.bar, this.result, this.log);
   }
 
   show() {
@@ -95,7 +95,7 @@ export class Retrain {
   _result(found) {
     const decide = (accept) => () => this._post("/api/retrain/decide", { accept });
     return [
-      card("Decision", h("p", {}, found.verdict || "There are too few graded objects to compare the two models."),
+      h("section", { class: "card wide" }, h("h2", {}, "Decision"), h("p", {}, found.verdict || "There are too few graded objects to compare the two models."),
         found.state === "done"
           ? h("div", { class: "row" },
             // A model that is worse cannot be accepted.
