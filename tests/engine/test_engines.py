@@ -57,7 +57,7 @@ def test_a_cutout_that_ends_every_worker_is_a_rejected_row(tmp_path, name):
     assert rows["id"].tolist() == [str(k) for k in range(12)]
     (bad,) = rows.index[rows["status"] == "rejected"]
     assert bad == 6
-    assert "each that tried it again" in rows["message"][6]
+    assert "each process that tried it again" in rows["message"][6]
     assert rows["flags"][6] == 1 << 14
 
 

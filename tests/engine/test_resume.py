@@ -118,7 +118,7 @@ def test_a_part_that_is_not_what_was_written_is_made_again(tmp_path, cutouts, mo
     parts = sorted(interrupt(cutouts, out, model).glob("part-*"))
     assert len(parts) == FILES
     damage(parts, tmp_path)
-    with pytest.warns(UserWarning, match="1 finished parts .* are made again"):
+    with pytest.warns(UserWarning, match="1 finished parts .* are computed again"):
         made = score(cutouts, out, model, resume=True)
     kept = FILES - (damage is not add_beyond_the_end)
     assert made.resumed == 3 * kept
