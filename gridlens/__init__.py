@@ -5,6 +5,7 @@ The names below are loaded on first use, so that ``import gridlens`` stays fast:
     from gridlens import CutoutSet, GridPatchExtractor, LensDetector, load_model, score, train
 """
 
+import logging as _logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ __all__ = [
     "score",
     "train",
 ]
+
+# Applications decide which messages are shown.
+_logging.getLogger("gridlens").addHandler(_logging.NullHandler())
 
 _HOMES = {
     "CutoutSet": "gridlens.cutouts",

@@ -1,18 +1,24 @@
 """Progress of long computations: a bar on a terminal, or one line per minute in a log file."""
 
 import contextlib
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["progress_bar"]
+__all__ = ["is_quiet", "progress_bar"]
 
 _LOG_SECONDS = 60.0
 # Shortest time from which a rate is estimated, s.
 _SETTLED = 2.0
 _BAR_WIDTH = 20
+
+
+def is_quiet() -> bool:
+    """Return whether the level of the logger "gridlens" is above WARNING, so that nothing but errors is shown."""
+    return logging.getLogger("gridlens").level > logging.WARNING
 
 
 @contextlib.contextmanager
@@ -32,9 +38,9 @@ def progress_bar(description: str, total: int | None, *, visible: bool = True) -
         Amount of work. None if it is unknown, or for a stage with a single step: its bar only shows activity, and is
         removed at the end.
     visible : bool, default=True
-        Whether to show anything.
+        Whether to show anything. Nothing is shown if the level of the logger "gridlens" is above WARNING.
     """
-    if not visible:
+    if not visible or is_quiet():
         yield lambda *_: None
         return
     meter = Meter(description, total)

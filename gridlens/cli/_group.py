@@ -4,10 +4,13 @@ Command modules import only click and the standard library at the top, and every
 `gridlens --help` starts fast.
 """
 
+import contextlib
 import io
+import logging
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Self
 
 import click
@@ -119,14 +122,47 @@ def _printable(text: str) -> str:
     return lines.encode(encoding, "backslashreplace").decode(encoding)
 
 
+class _SayingHandler(logging.Handler):
+    """Write log messages to stderr, above a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            say(_printable(self.format(record)))
+        except Exception:
+            self.handleError(record)
+
+
+@contextlib.contextmanager
+def _logged(verbose: bool, quiet: bool) -> Iterator[None]:
+    """Set the level of the logger "gridlens" within the block, and show its messages if `verbose`."""
+    logger = logging.getLogger("gridlens")
+    handler, level = _SayingHandler(), logger.level
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    if verbose:
+        logger.addHandler(handler)
+    if verbose or quiet:
+        logger.setLevel(logging.DEBUG if verbose else logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: gridlens score cutouts/ --out scores.csv",
 )
+@click.option("-v", "--verbose", is_flag=True, help="Show the debug messages of the logger 'gridlens' on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress, notes or warnings on stderr. Errors are shown.")
 @click.version_option(package_name="gridlens", prog_name="gridlens")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     """Rank three-band cutouts of galaxy clusters by the probability that they contain a strong lens."""
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet are mutually exclusive. Give one of them.")
+    ctx.with_resource(_logged(verbose, quiet))
 
 
 for _command in (

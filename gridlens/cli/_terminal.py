@@ -7,13 +7,17 @@ from collections.abc import Sequence
 
 import click
 
+from gridlens._progress import is_quiet
+
 __all__ = ["fitted", "print_card", "print_rows", "say"]
 
 _FALLBACK = 80
 
 
 def say(message: str) -> None:
-    """Write a message to stderr, above a progress bar."""
+    """Write a message to stderr, above a progress bar; nothing under ``gridlens --quiet``."""
+    if is_quiet():
+        return
     # print, because click bypasses the stream that replaces stderr while rich draws a bar.
     print(fitted(message), file=sys.stderr, flush=True)
 

@@ -24,6 +24,7 @@ __all__ = ["DaskEngine", "own_versions", "work_on"]
 
 # Partitions submitted per worker thread, and minimum in total: an adaptive cluster grows with the waiting work.
 _AHEAD, _FEWEST = 4, 64
+_LOGGER = logging.getLogger(__name__)
 # Seconds.
 _PATIENCE = 15
 # Settings for workers on this machine, which use all processors: no profiling a hundred times per second, and no
@@ -167,6 +168,7 @@ class DaskEngine:
                     yield ticket, future.result()
                 except KilledWorker:
                     # The cause is this partition or another one on the same worker.
+                    _LOGGER.info("Dask workers ended; trying one of their partitions again, alone")
                     self._suspects.append((ticket, partition))
         except (CancelledError, CommClosedError, TimeoutError) as exc:
             raise GridlensError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +18,7 @@ __all__ = ["Engine", "ProcessEngine", "ThreadEngine"]
 
 # Number of partitions waiting for each worker, so that workers are not idle while a part is written.
 _AHEAD = 2
+_LOGGER = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
@@ -162,6 +164,7 @@ class ProcessEngine:
         kept = {f: ticket for f, ticket in self._tickets.items() if f.done() and f.exception() is None}
         lost = [ticket for future, ticket in self._tickets.items() if future not in kept]
         self._tickets = kept
+        _LOGGER.info("A worker process ended; trying the %d partitions again that were lost with it", len(lost))
         for ticket in lost:
             self._deaths[ticket] = self._deaths.get(ticket, 0) + 1
             if self._deaths[ticket] > 1:

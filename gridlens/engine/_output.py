@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import tempfile
@@ -29,6 +30,7 @@ __all__ = ["check_output", "finished_parts", "kept_parts", "parts_folder"]
 # Minimum number of partitions for processes: threads finish fewer before processes have loaded their libraries.
 _PROCESSES_FROM = 16
 _ENGINES = ("local", "dask")
+_LOGGER = logging.getLogger(__name__)
 
 
 def parts_folder(out: str | os.PathLike[str]) -> Path:
@@ -180,6 +182,8 @@ def _make_parts(
 ) -> None:
     partitions = source.partitions()
     todo = len(partitions) - len(parts.done)
+    if parts.resumed:
+        _LOGGER.info("Resumed with %d rows of an earlier run in %s", parts.resumed, parts.folder)
     if todo:
         made, task = _engine(source, work, todo, engine, scheduler, n_jobs, isolate=parts.crashed)
         with parts.in_threads() if isinstance(made, ThreadEngine) else contextlib.nullcontext():
@@ -197,13 +201,16 @@ def _engine(
     if engine == "dask":
         from gridlens.engine._dask import DaskEngine
 
+        _LOGGER.info("Processing %d partitions on %s", todo, scheduler or f"a Dask cluster of {n_workers} processes")
         return DaskEngine(task, n_workers, scheduler), task
     # Daemonic processes of `multiprocessing.Pool` must not start others; joblib reports a single worker there.
     isolate = isolate and not multiprocessing.current_process().daemon
     if isolate or (todo >= _PROCESSES_FROM and n_workers > 1):
+        _LOGGER.info("Processing %d partitions in %d processes", todo, n_workers)
         return ProcessEngine(task, n_workers), task
     threads = min(n_workers, todo)
     task = Task(source, work, n_threads=max(1, n_workers // threads))
+    _LOGGER.info("Processing %d partitions in %d threads", todo, threads)
     return ThreadEngine(task, threads), task
 
 

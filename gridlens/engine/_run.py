@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ _LOST = (
     "The process that worked on this cutout crashed, and so did each process that tried it again: the cutout may be "
     "too large for the memory, or damaged in a way that crashes a library."
 )
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -56,6 +59,7 @@ def run(
                 if whole is not None:
                     index, part = whole
                     parts.write(index, part)
+                    _LOGGER.debug("Finished partition %d: %d rows", index + 1, part.table.num_rows)
                     if progress is not None:
                         progress(part.table.num_rows)
 
@@ -79,6 +83,7 @@ class _Attempts:
         return bool(self._submitted)
 
     def _submit(self, attempt: _Attempt) -> None:
+        _LOGGER.debug("Reading partition %d of %d", attempt.index + 1, len(self._partitions))
         self._submitted[self._next_ticket] = attempt
         self._engine.submit(self._next_ticket, attempt.partition)
         self._next_ticket += 1
@@ -89,6 +94,7 @@ class _Attempts:
         if part is None:
             halves = self._task.source.split(attempt.partition)
             if halves:
+                _LOGGER.info("Partition %d ended each process that worked on it; halving it", attempt.index + 1)
                 self._replace(attempt, [_Attempt(attempt.index, half) for half in halves])
                 return None
             part = self._task.lost(attempt.partition, _LOST)

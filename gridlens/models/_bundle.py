@@ -15,6 +15,7 @@ file; a new field that is not essential gets a default instead.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,7 @@ _PARAMETERS = ("metadata", "meta", "final", "cv", "random_state")
 # Hashes of manifests whose bundles were already loaded in another process during this session. A manifest contains the
 # hash of each file, and these are verified every time.
 _PROVEN: set[str] = set()
+_LOGGER = logging.getLogger(__name__)
 
 
 class OpenBundle(NamedTuple):
@@ -229,7 +231,9 @@ def load_model(name: str | os.PathLike[str] = _DEFAULT) -> LensDetector:
         if name not in BUNDLED and digest not in _PROVEN and not all(map(_is_own, classes)):
             probe(folder, where, sum(entry["bytes"] for entry in manifest["files"].values()))
             _PROVEN.add(digest)
-        return build_detector(folder, state, classes, where)
+        detector = build_detector(folder, state, classes, where)
+    _LOGGER.info("Loaded the model %s with the members %s", name, ", ".join(detector.member_names_))
+    return detector
 
 
 def _is_own(member: type) -> bool:

@@ -21,6 +21,7 @@ SCORED = "gridlens score cutouts/ --catalog clusters.csv --out scores.csv"
 PAGES = {
     "README.md": [],
     "docs/quickstart.md": [],
+    "docs/command-line.md": [],
     "docs/cutouts.md": [],
     "docs/scale.md": [
         SCORED,
