@@ -27,8 +27,8 @@ from scipy.spatial import cKDTree
 
 SOURCE = "https://github.com/lenscat/lenscat"
 LICENCE = "MIT, see LICENSE.lenscat"
-# Rows of these references alone are not known as lenses: they are catalogues of clusters, of X-ray sources and of
-# pairs of galaxies (Lopes 2004, Gonzalez 2001, Gioia 1990, Gladders 2005, Boehringer 2004 and 2000, Ebeling 1998 and
+# Rows with only these references are not lenses: they are catalogues of clusters, of X-ray sources and of pairs of
+# galaxies (Lopes 2004, Gonzalez 2001, Gioia 1990, Gladders 2005, Boehringer 2004 and 2000, Ebeling 1998 and
 # 2000, Olsen 2006, Menanteau 2010, Popesso 2004, Holwerda 2015).
 NOT_LENSES = (
     *("10.1086/423038", "astro-ph/0106055", "10.1086/191426", "0411075", "astro-ph/0405546", "astro-ph/0003219"),
@@ -36,16 +36,16 @@ NOT_LENSES = (
 )
 TYPES = ("cluster", "group", "galaxy")
 GRADES = ("confident", "probable", "unverified")
-# Rows of one lens are at most this far apart, arcsec: two clusters or groups, a cluster and a galaxy, two galaxies.
+# Largest separation of rows of the same lens, arcsec: two clusters or groups, a cluster and a galaxy, two galaxies.
 MERGED_CLUSTERS, MERGED_MIXED, MERGED_GALAXIES = 30.0, 10.0, 3.0
-# A BCG may be this far from the centre that gave a cluster its name, arcsec.
+# Largest distance of a BCG from the cluster centre used in the name, arcsec.
 CENTRE_SLACK = 120.0
-# Names whose last digit of right ascension is at most this, degrees, are fine enough to repair a position.
+# Largest unit of the last digit of right ascension in names that are precise enough to repair a position, degrees.
 FINE = 0.1 / 60 * 15
-# Rows in which a name is counted up, of one series.
+# Smallest number of consecutive rows whose names form an automatically filled series.
 FILLED = 5
 CONTRADICTS = "dropped: position contradicts the name"
-# Redshifts of one row that differ by more than this times (1 + z) contradict each other.
+# Redshifts of a row that differ by more than this fraction of (1 + z) contradict each other.
 SAME_REDSHIFT = 0.05
 
 _PLACE = r"(?<![\d.+-])"
@@ -69,7 +69,7 @@ class Place(NamedTuple):
 
 
 def places_in(name: str) -> list[Place]:
-    """Return the coordinates that a name holds."""
+    """Return the coordinates contained in a name."""
     found = [
         Place(float(ra), float(sign + dec), 1e-4, 1e-4)
         for ra, sign, dec in _DECIMAL.findall(name)
@@ -101,16 +101,16 @@ def _angle(
 
 
 def agrees(place: Place, ra: float, dec: float) -> bool:
-    """Return whether a position is that of a name, whose digits are rounded or cut, with some slack."""
+    """Return whether a position agrees with the rounded or truncated coordinates of a name, within a tolerance."""
     slack = CENTRE_SLACK / 3600
     far = abs((place.ra - ra + 180.0) % 360.0 - 180.0)
-    # Names between -1 and 0 degrees have often lost their sign.
+    # Names with declinations between -1 and 0 degrees often lack the sign.
     off = abs(abs(place.dec) - abs(dec)) if abs(place.dec) < 1.0 else abs(place.dec - dec)
     return far <= place.ra_step + slack / max(np.cos(np.radians(dec)), 1e-3) and off <= place.dec_step + slack
 
 
 def of_1950(place: Place) -> Place:
-    """Return coordinates of B1950, which older names have, in ICRS."""
+    """Return the ICRS coordinates of a place given in B1950, as in older names."""
     old = SkyCoord(place.ra * u.deg, place.dec * u.deg, frame=FK4(equinox=Time("B1950")))
     return Place(float(old.icrs.ra.deg), float(old.icrs.dec.deg), place.ra_step, place.dec_step)
 
@@ -143,7 +143,7 @@ def checked_position(name: str, ra: float, dec: float) -> tuple[float, float, st
 
 
 def filled_down(names: list[str]) -> set[int]:
-    """Return the rows whose names a spreadsheet has counted up, such as 000008+022659, 000008+022660, ..."""
+    """Return the rows whose names were filled in by a spreadsheet, such as 000008+022659, 000008+022660, ..."""
     split = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
     follows = [
         bool(a and b and a.group(1) and a.group(1) == b.group(1) and int(b.group(2)) == int(a.group(2)) + 1)
@@ -153,7 +153,7 @@ def filled_down(names: list[str]) -> set[int]:
     start = 0
     for k in range(len(follows) + 1):
         if k == len(follows) or not follows[k]:
-            # The first of them is right.
+            # The first name of a series is correct.
             found |= set(range(start + 1, k + 1)) if k - start >= FILLED else set()
             start = k + 1
     return found
@@ -171,7 +171,7 @@ def redshift_of(text: str) -> tuple[float, str]:
 
 
 def short_name(name: str, ra: float, dec: float) -> str:
-    """Return the first of the names that is one, or one made from the position."""
+    """Return the first valid name, or a name made from the position."""
     for part in name.split("|"):
         part = " ".join(re.sub(r"^\[([^\]]*)\]?$", r"\1", part.strip()).split())
         if len(part) > 2 and not re.fullmatch(r"[\d.]+[a-z]?", part):
@@ -182,7 +182,7 @@ def short_name(name: str, ra: float, dec: float) -> str:
 
 
 def short_reference(text: str) -> str:
-    """Return up to two different references, as arXiv or DOI where they have one."""
+    """Return up to two different references, as arXiv number or DOI if they have one."""
     found = []
     for part in re.split(r" \| |\s+(?=https?:)", text.strip()):
         arxiv = re.search(r"arxiv\.org/(?:abs|pdf|ftp/arxiv/papers/\d+)/([\w.-]+/?\d*?)(?:\.pdf)?$|arXiv:(\S+)", part)
@@ -202,7 +202,7 @@ def is_lens_reference(text: str) -> bool:
 
 
 def clean(table: pd.DataFrame) -> tuple[pd.DataFrame, Counter[str]]:
-    """Return the rows of lenscat with checked positions, one redshift, one name, and counts of each outcome."""
+    """Return the rows of lenscat with checked positions, a single redshift and name, and counts of the outcomes."""
     counts: Counter[str] = Counter({"rows of lenscat": len(table)})
     known = [(k, place) for k, name in enumerate(table["name"]) for place in places_in(name) if place.ra_step <= FINE]
     wrong_names = {k for k in filled_down(list(table["name"])) if places_in(table["name"].iloc[k])}
@@ -229,7 +229,7 @@ def clean(table: pd.DataFrame) -> tuple[pd.DataFrame, Counter[str]]:
 
 
 def merged(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return the rows with those of one lens as one: the best graded, largest and best known of them."""
+    """Merge the rows of the same lens into its best graded, largest and best known row, and count merged rows."""
     order = np.lexsort([rows.index, rows["z"].isna(), rows["type"].map(TYPES.index), rows["grade"].map(GRADES.index)])
     rows = rows.iloc[order].reset_index(drop=True)
     ra, dec = np.radians(rows["ra"].to_numpy()), np.radians(rows["dec"].to_numpy())
@@ -241,7 +241,7 @@ def merged(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     near = gap <= np.array([MERGED_CLUSTERS, MERGED_MIXED, MERGED_GALAXIES])[galaxy]
     head = np.full(len(rows), -1)
     z, kind = rows["z"].to_numpy().copy(), rows["type"].to_numpy(dtype=object).copy()
-    # The first of a pair is the better row, and no row joins one that has joined another.
+    # The first row of a pair is the better one; a row that was merged cannot absorb another.
     for first, second in pairs[near][np.lexsort(pairs[near].T[::-1])]:
         if head[first] < 0 and head[second] < 0:
             head[second] = first
@@ -260,7 +260,7 @@ def read_lenscat(path: Path) -> tuple[bytes, str]:
 
 
 def build(source: Path, folder: Path, version: str = "") -> dict[str, object]:
-    """Write the list and its record into a folder, and return the record."""
+    """Write the list and its record to a folder, and return the record."""
     content, of_wheel = read_lenscat(source)
     rows, counts = clean(pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False))
     table, joined = merged(rows)
@@ -283,7 +283,7 @@ def build(source: Path, folder: Path, version: str = "") -> dict[str, object]:
 
 
 def main() -> None:
-    """Build the list that the arguments name, and print the counts."""
+    """Build the list from command-line arguments, and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="wheel of lenscat, or its catalog.csv")
     parser.add_argument("folder", type=Path, help="folder for known_lenses.parquet and known_lenses.json")

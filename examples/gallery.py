@@ -1,10 +1,10 @@
-"""Explain the scores of the example cutouts in pictures: what `gridlens explain` draws, from Python.
+"""Draw explanations of the scores of the example cutouts, as `gridlens explain` does, from Python.
 
     pip install "gridlens[explain]"
     python examples/gallery.py gallery/
 
-A candidate sheet of each cutout (PNG and HTML), what the scores depend on (PNG), and the page of all of them
-(report/index.html).
+The output folder contains a candidate sheet of each cutout (PNG and HTML), plots of the features that the scores depend
+on (PNG), and a page on all cutouts (report/index.html).
 """
 
 import sys
@@ -34,7 +34,7 @@ DPI = 130
 
 
 def main(target: str) -> None:
-    """Score, explain, draw."""
+    """Score and explain the cutouts, and draw the figures."""
     folder = Path(target)
     folder.mkdir(parents=True, exist_ok=True)
     explainer = Explainer(load_model("default"))
@@ -54,7 +54,7 @@ def main(target: str) -> None:
     for cutout in cutouts.values():
         write_candidate_sheet(explainer, cutout, folder, prevalence=prevalence)
     write_explanations(explainer, explanation, cutouts, folder / "report", prevalence=prevalence)
-    print(f"drawn to {folder}")
+    print(f"figures written to {folder}")
 
 
 if __name__ == "__main__":

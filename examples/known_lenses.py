@@ -1,10 +1,10 @@
-"""Learn from 60 known lenses among 5,000 clusters of which nothing else is known.
+"""Learn from 60 known lenses among 5,000 otherwise unlabelled clusters.
 
     pip install gridlens
     python examples/known_lenses.py known-lenses/
 
-The clusters are simulated, so that the answer is known: 150 of 5,000 are lenses, and 60 of them, drawn from the
-brighter half of the arcs, are named. With your own cutouts, begin with the features.
+The clusters are simulated, so the truth is known: 150 of 5,000 are lenses, and 60 of them, drawn from the brighter half
+of the arcs, are given as known lenses. With your own cutouts, begin at the measurement of the features.
 """
 
 import sys
@@ -46,7 +46,7 @@ def main(
     print(ranking[ranking["known_lens"] == 1].to_string(index=False))
 
     hidden = set(lenses["id"]) - set(known["id"])
-    # The new model has learned from these clusters: their ranks are those by members that have not seen them.
+    # The new model was trained on these clusters, so its out-of-fold ranking is used.
     for model, table in {"default": gridlens.score(features), "my-model": ranking}.items():
         new = table[~table["id"].isin(known["id"])].head(n_lenses)
         found = int(np.isin(new["id"], list(hidden)).sum())

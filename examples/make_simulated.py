@@ -1,6 +1,6 @@
 """Make `cutouts/simulated.npz` and its truth: twelve scenes of the canonical geometry, half of them with a lens.
 
-Run it from anywhere.
+The script can be run from any folder.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ EACH = 6
 
 
 def main() -> None:
-    """Draw scenes in order until there are six of either kind."""
+    """Simulate scenes in order until there are six of each class."""
     settings = SceneSettings(surveys=("hsc", "des", "lsst", "kids", "cfhtls"), varied_fraction=0.0)
     scenes, wanted, index = [], {0: EACH, 1: EACH}, 0
     while any(wanted.values()):

@@ -1,4 +1,4 @@
-"""Grades of people: a store, their consensus, queues of rows to grade, and when to stop. No astronomy beyond ids."""
+"""Visual grades: a grade book, agreement and consensus of graders, queues of objects to grade, and stopping rules."""
 
 from gridlens.grading._agreement import Agreement, agreement
 from gridlens.grading._book import GradeBook

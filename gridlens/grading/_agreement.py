@@ -197,7 +197,7 @@ def _pair_kappa(both: np.ndarray, n_boot: int, rng: np.random.Generator) -> Esti
 def _estimate(
     statistic: Callable[[np.ndarray], np.ndarray], times: np.ndarray, n_boot: int, rng: np.random.Generator
 ) -> Estimate:
-    """Return a statistic with the percentiles of a bootstrap of objects, of which each pattern comes `times`."""
+    """Return a statistic with bootstrap percentiles over objects, where each pattern occurs `times` times."""
     n = int(times.sum())
     value = float(statistic(times[None, :])[0])
     if math.isnan(value):
@@ -240,7 +240,7 @@ def _on_gold(grades: pd.DataFrame, truth: pd.Series[int], graders: list[str]) ->
 
 
 def _stated_snr(gold: pd.DataFrame | None) -> pd.Series[float]:
-    """Return the arc S/N of gold objects by object id, where their parameters state it as `arc_snr`."""
+    """Return the arc S/N of gold objects by object id, if their parameters contain `arc_snr`."""
     values = {}
     if gold is not None and "params_json" in gold:
         for name, text in zip(gold["object_id"], gold["params_json"], strict=True):
@@ -282,7 +282,7 @@ def _times(texts: pd.Series[str]) -> pd.Series[pd.Timestamp]:
 
 
 def _latest_grades(grades: pd.DataFrame) -> pd.DataFrame:
-    """Return the latest label of each grader of an object, or U where there is none."""
+    """Return the latest label of each grader of an object, or U if there is none."""
     labels = latest_labels(grades)
     unsure = grades[grades["grade"] == "U"]
     return pd.concat([labels, unsure]).drop_duplicates(["object_id", "grader"])

@@ -1,4 +1,4 @@
-"""The store of grades: one SQLite file that keeps all that was ever graded."""
+"""The grade book, an SQLite file that keeps all grades."""
 
 import os
 import warnings
@@ -116,7 +116,7 @@ class GradeBook(BookFile):
         return str(rows["grade_id"][0])
 
     def add_many(self, grades: pd.DataFrame) -> int:
-        """Add the rows of a table in their order, all or none, as `add` would; return the number of new grades.
+        """Add the rows of a table in order, all or none, as with `add`; return the number of new grades.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class GradeBook(BookFile):
             return insert_grades(connection, values)
 
     def _grader_id(self, name: str) -> str:
-        """Return the id of a grader, who is added if unknown."""
+        """Return the id of a grader; add the grader if unknown."""
         known = self._connection.execute("SELECT grader_id FROM graders WHERE name = ?", (name,)).fetchone()
         if known:
             return str(known[0])
@@ -153,7 +153,7 @@ class GradeBook(BookFile):
         return made
 
     def undo(self, grader: str, grade_id: str | None = None) -> str | None:
-        """Withdraw a current grade of a grader and return its id, None where there is none.
+        """Withdraw a current grade of a grader and return its id, or None if there is none.
 
         Calling it again without `grade_id` withdraws the grade before. A grade that the withdrawn one had superseded
         does not come back: the object counts as not graded by this grader.
@@ -177,7 +177,7 @@ class GradeBook(BookFile):
             return str(found[0])
 
     def current(self, *, other_pixels: bool = False) -> pd.DataFrame:
-        """Return the grades that hold: not superseded, not withdrawn, and of the pixels that the objects have now.
+        """Return the current grades: not superseded, not withdrawn, and for the current pixels of the objects.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class GradeBook(BookFile):
         DataFrame
             One row a grade, in the order of their arrival: `grade_id`, `object_id`, `grader`, `grade`, `subclass`,
             `confidence`, `note`, `view`, `blind`, `t_shown`, `t_graded` (UTC, ISO 8601 with milliseconds), `queue_id`,
-            `position` and `kind`. Missing text is "", missing numbers are NaN. A repeat is a row of its own.
+            `position` and `kind`. Missing text is "", missing numbers are NaN. A repeat is a separate row.
 
         Warns
         -----
@@ -288,7 +288,7 @@ class GradeBook(BookFile):
         return labels_of(self._connection, self.current(other_pixels=other_pixels), self.gold())
 
     def merge(self, path: str | os.PathLike[str], *, rename: Mapping[str, str] | None = None) -> dict[str, int]:
-        """Add all that another book has and this one lacks, or nothing at all; merging a book again adds nothing.
+        """Add everything that this book lacks from another book, or nothing at all; merging a book again adds nothing.
 
         Where both books hold current grades of one grader for one object, the latest stays current. Values that this
         book has of objects and gold stay as they are.
@@ -321,7 +321,7 @@ class GradeBook(BookFile):
         return merge_books(self._connection, self.path, Path(path), rename or {})
 
     def history(self) -> pd.DataFrame:
-        """Return all rows that were ever added, in their order.
+        """Return all rows that were ever added, in order.
 
         The columns of `current`, and `supersedes` (the grade that the row replaces, ""), `marks_json` and
         `pixels_sha256` (of the object at the time). A row whose grade is "" withdraws the one that it supersedes.
@@ -338,7 +338,7 @@ class GradeBook(BookFile):
         )
 
     def set_token(self, grader: str, token_sha256: str) -> None:
-        """Keep the hash of the token by which a page recognises a grader, who is added if unknown.
+        """Store the hash of the token that identifies a grader on a page; add the grader if unknown.
 
         It replaces the hash before. The token itself is not stored.
         """
@@ -349,7 +349,7 @@ class GradeBook(BookFile):
             )
 
     def grader_of(self, token_sha256: str) -> str | None:
-        """Return the grader whose token has a hash, None where there is none."""
+        """Return the grader whose token has a given hash, or None if there is none."""
         with explained(self.path):
             found = self._connection.execute(
                 "SELECT name FROM graders WHERE token_sha256 = ?", (token_sha256,)

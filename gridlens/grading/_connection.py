@@ -13,7 +13,7 @@ from gridlens.grading._schema import bring_up_to_date, check_version
 
 __all__ = ["connect", "damaged", "explained", "writing"]
 
-# Random ids land all over their index, which SQLite's own 2 MiB do not hold for a million grades.
+# Random ids are spread over their index, which exceeds the default cache of 2 MiB for a million grades.
 _CACHE_KIB = 65_536
 # How long a transaction waits for another process.
 BUSY_SECONDS = 10.0
@@ -59,7 +59,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         return _connect_to_read(path)
     if not path.parent.is_dir():
         raise GridlensError(f"The folder {path.parent} of the grade book does not exist. Make it, or name another.")
-    # SQLite would open the file to read, and fail at the first grade.
+    # SQLite would open the file for reading, and fail at the first grade.
     if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise GridlensError(_UNWRITABLE.format(path=path))
     kind = _file_system(path.absolute().parent)
@@ -137,7 +137,7 @@ def writing(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Raise GridlensError with a sentence in the place of an error of SQLite that a user can act on."""
+    """Replace errors of SQLite that the user can resolve by GridlensError with a clear message."""
     try:
         yield
     except sqlite3.DatabaseError as exc:
@@ -148,12 +148,13 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path) -> str:
-    """Return the sentence about a damaged file."""
+    """Return the message for a damaged file."""
     return _DAMAGED.format(path=path)
 
 
 _DAMAGED = (
-    "The grade book {path} is damaged, cut short, or no SQLite file. Restore a copy of it, or save the rows that are "
+    "The grade book {path} is damaged, truncated, or not an SQLite file. Restore a copy of it, or save the rows that "
+    "are "
     "left with the command sqlite3 FILE .recover."
 )
 _UNWRITABLE = "The grade book {path} cannot be written to. Open it with read_only=True, or copy it to another folder."
@@ -163,18 +164,18 @@ _SENTENCES = {
     sqlite3.SQLITE_LOCKED: "The grade book {path} is locked by another process. Close the program that writes it.",
     sqlite3.SQLITE_READONLY: _UNWRITABLE,
     sqlite3.SQLITE_PERM: _UNWRITABLE,
-    sqlite3.SQLITE_CANTOPEN: "The grade book {path} cannot be opened. See that you may read the file.",
+    sqlite3.SQLITE_CANTOPEN: "The grade book {path} cannot be opened. Check that you have permission to read the file.",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FULL: "The disk of the grade book {path} is full. The grades before are safe; free some space.",
     sqlite3.SQLITE_IOERR: "The disk of the grade book {path} failed to read or write. The grades before are safe. "
     + _LOCAL_DISK,
-    sqlite3.SQLITE_PROTOCOL: "The file system of the grade book {path} has no locks that work. " + _LOCAL_DISK,
+    sqlite3.SQLITE_PROTOCOL: "The file system of the grade book {path} does not support file locks. " + _LOCAL_DISK,
 }
 
 
 def _file_system(folder: Path) -> str:
-    """Return the kind of the file system of a folder, "" where the system does not say it."""
+    """Return the type of the file system of a folder, or "" if it is unknown."""
     try:
         lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:

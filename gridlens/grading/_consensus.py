@@ -1,4 +1,4 @@
-"""Consensus of graders: the probability that an object is a lens, from grades alone and with a model's."""
+"""Consensus of graders: the probability of a lens from grades alone, and combined with that of a model."""
 
 from __future__ import annotations
 
@@ -163,15 +163,15 @@ def consensus(
 
 def _check_settings(shrinkage: Any, tempering: Any) -> None:
     if not (isinstance(shrinkage, int | float) and 0.0 <= shrinkage < math.inf):
-        raise ValueError(f"The 'shrinkage' parameter must be a number from 0. Got {shrinkage!r} instead.")
+        raise ValueError(f"The 'shrinkage' parameter must be a non-negative number. Got {shrinkage!r} instead.")
     if tempering != "gold" and not (isinstance(tempering, int | float) and 0.0 <= tempering <= 1.0):
         raise ValueError(
-            f"The 'tempering' parameter must be a number from 0 to 1, or 'gold'. Got {tempering!r} instead."
+            f"The 'tempering' parameter must be a number between 0 and 1, or 'gold'. Got {tempering!r} instead."
         )
 
 
 def _log_odds(p: Any, objects: list[str]) -> np.ndarray:
-    """Return the log-odds of a model by the number of the object, NaN where it has none."""
+    """Return the log-odds of a model by object number, NaN if missing."""
     if not isinstance(p, pd.Series):
         raise TypeError(f"The 'p' parameter must be a Series by object id. Got {type(p).__name__} instead.")
     if p.index.has_duplicates:

@@ -1,4 +1,4 @@
-"""Maximum of the posterior of graders' tables, by EM over integer codes."""
+"""Maximum a posteriori estimate of the error rates of graders, by EM over integer codes."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _patterns(object_of: np.ndarray, cell: np.ndarray, truth: np.ndarray, n_grad
 
 
 def _climb(patterns: _Patterns, q: np.ndarray, n_graders: int, prevalence: float | None, prior: np.ndarray) -> Fit:
-    """Climb from the posteriors `q`; `prior` has shape (2, n_labels) and holds counts."""
+    """Run EM from the posteriors `q`; `prior` has shape (2, n_labels) and contains counts."""
     object_of, cell, truth, times, _ = patterns
     n_objects, n_cells = len(truth), n_graders * len(LABELS)
     counted = np.bincount(object_of, minlength=n_objects) > 0
@@ -157,7 +157,7 @@ def _climb(patterns: _Patterns, q: np.ndarray, n_graders: int, prevalence: float
 
 
 def fit_shift(log_odds: np.ndarray, evidence: np.ndarray) -> float:
-    """Return the shift of the log-odds of a model under which the labels are the most likely.
+    """Return the shift of the log-odds of a model that maximizes the likelihood of the labels.
 
     The prevalence for which a model was calibrated is rarely that of the graded objects. Objects are graded because of
     their scores, on which the model's probability is conditional already, so one shift fits all of them. It is at most

@@ -1,4 +1,4 @@
-"""Grades out of tables into a book, and out of a book into tables."""
+"""Import and export of grades between tables and grade books."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ _CONTENT = (
 
 
 class Imported(NamedTuple):
-    """Rows of a table that was imported."""
+    """Counts of the rows of an imported table."""
 
     added: int
     """grades that are new in the book"""
@@ -49,7 +49,7 @@ class Imported(NamedTuple):
 def grades_of(
     path: str | os.PathLike[str], grader: str | None, translate: Mapping[str, str] | None
 ) -> tuple[pd.DataFrame, int]:
-    """Read a table of grades, with ids made from its content, and the number of rows without a grade.
+    """Read a table of grades with ids made from its content, and count the rows without a grade.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def grades_of(
 
 
 def _ids(grades: pd.DataFrame) -> list[Any]:
-    """Return the ids of rows: their own, or ones made from their content, so that a second import adds nothing."""
+    """Return the ids of rows; missing ids are made from the content, so that a second import adds nothing."""
     own = grades["grade_id"].tolist() if "grade_id" in grades else [None] * len(grades)
     columns = [grades[name].tolist() if name in grades else [None] * len(grades) for name in _CONTENT]
     times: Counter[str] = Counter()
@@ -95,7 +95,7 @@ def _spelled(name: str, cell: Any) -> Any:
 
 
 def check_known(connection: sqlite3.Connection, path: str | os.PathLike[str], grades: pd.DataFrame) -> None:
-    """Raise GridlensError where the book has another grade by the id of a row.
+    """Raise GridlensError if the book has a different grade with the id of a row.
 
     Warns
     -----

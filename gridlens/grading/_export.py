@@ -1,4 +1,4 @@
-"""Grades and labels of a book as tables in files."""
+"""Export of the grades and labels of a grade book to tables."""
 
 import os
 import sqlite3
@@ -74,7 +74,7 @@ def labels_of(connection: sqlite3.Connection, grades: pd.DataFrame, gold: pd.Dat
     table = pd.DataFrame({"id": found["object_id"].to_numpy(), "label": label})
     clusters = frame(connection, "SELECT object_id, cluster_id FROM objects WHERE cluster_id IS NOT NULL")
     if len(clusters):
-        # An object without a cluster is a cluster of its own.
+        # An object without a cluster is a separate cluster.
         names = clusters.set_index("object_id")["cluster_id"].reindex(table["id"])
         table["cluster"] = names.fillna("").to_numpy()
     return table.assign(q_grades=q)

@@ -1,4 +1,4 @@
-"""The file of a grade book: opened and closed, with its objects, gold, queues and models."""
+"""The file of a grade book with its objects, gold objects, queues and models."""
 
 import os
 import sqlite3
@@ -27,7 +27,7 @@ class BookFile:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, read_only: bool = False) -> Self:
-        """Open a book; make the file if it is missing and not only read.
+        """Open a grade book; create a missing file unless it is opened read-only.
 
         Parameters
         ----------

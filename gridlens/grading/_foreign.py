@@ -1,4 +1,4 @@
-"""Tables of grades as people and other tools write them, in the columns of a grade book.
+"""Conversion of grade tables from people and other tools to the columns of a grade book.
 
 Two tools are known by their files:
 

@@ -1,4 +1,4 @@
-"""Grades on their way into the table: each replaces the one that it follows."""
+"""Insertion of grades, each of which supersedes an earlier grade."""
 
 import sqlite3
 import uuid
@@ -10,7 +10,7 @@ from gridlens.grading._rows import GRADE_COLUMNS, now
 __all__ = ["NAMESPACE", "complete_kinds", "insert_grades", "last_sequence", "settle", "withdraw"]
 
 NAMESPACE = uuid.UUID("1f6c7f0e-6a0e-4f0c-9a55-0f8c6a4d2b7e")
-"""of grade ids that are made from content, so that they are the same in every book"""
+"""namespace of grade ids made from content, so that they are the same in every book"""
 
 # A grade replaces the current grade of the same grader for the same object. A repeat measures how well a grader agrees
 # with the first grade, so it replaces nothing but an earlier answer to the same item of the queue. A grade with a

@@ -1,4 +1,4 @@
-"""Grades as integer codes: one label for each grader of an object."""
+"""Grades as integer codes, one label for each grader of an object."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CodedLabels(NamedTuple):
 
 
 def checked_frame(name: str, frame: Any, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a table after checking that it is one and has the columns.
+    """Check that an object is a table with the required columns, and return it.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def checked_gold(gold: Any) -> pd.Series[int]:
 
 
 def latest_labels(grades: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with a label, and of each grader of an object the latest one alone.
+    """Return the latest labelled row of each grader of an object.
 
     The latest is that of the greatest `t_graded`, where the table has such a column, and else of the last row; rows
     without a time are older than all others.

@@ -1,4 +1,4 @@
-"""One grade book taken into another."""
+"""Merging of grade books."""
 
 import contextlib
 import sqlite3
@@ -22,7 +22,7 @@ _QUEUE = "strategy, params_json, seed, created, n_pool, pool_sha256"
 
 
 def merge_books(mine: sqlite3.Connection, path: Path, other_path: Path, rename: Mapping[str, str]) -> dict[str, int]:
-    """Add to a book all that another one has and it lacks, in one transaction; return the number of new rows by table.
+    """Add everything that a book lacks from another book, in one transaction; return the new rows by table.
 
     See `GradeBook.merge`.
     """

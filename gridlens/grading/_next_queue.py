@@ -1,4 +1,4 @@
-"""The next queue of a grade book, chosen from what it holds already."""
+"""Selection of the next queue of a grade book."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated graders, who know the truth and err as people do."""
+"""Simulated graders, who know the truth and make errors like people."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def simulated_grades(
     for k, grader in enumerate(graders):
         own = np.random.default_rng([random_state, k])
         tables = np.stack([own.dirichlet(_SPREAD * table) for table in GRADER_TABLES])
-        # The queue enters the draws, so that its errors are not those of the last one.
+        # The draws depend on the queue, so that errors differ between queues.
         rng = np.random.default_rng([random_state, k, *map(ord, "".join(items["object_id"].head(3)))])
         cumulated = np.cumsum(tables[1 - is_lens], axis=1)[:, :-1]
         picked = (rng.random((len(items), 1)) > cumulated).sum(axis=1)

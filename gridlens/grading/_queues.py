@@ -19,7 +19,7 @@ from gridlens.grading._vocabulary import STRATEGIES
 __all__ = ["CERTAIN", "make_queue"]
 
 CERTAIN = ("top", "committee", "diverse")
-"""kinds of items that are chosen for certain"""
+"""kinds of items that are selected with probability 1"""
 _SHARES = {"top": 75, "committee": 8, "diverse": 5, "random": 5, "gold": 4, "repeat": 3}
 _DESCRIBED = ("arc_distance", "arcness", "arc_color_gr", "arc_snr")
 _BLOCK = 100
@@ -270,7 +270,7 @@ def _upper(free: np.ndarray) -> np.ndarray:
 
 
 def _diverse(pool: _Pool, free: np.ndarray, count: int) -> np.ndarray:
-    """Return rows of the upper part, one after another the one farthest from all rows that are chosen already."""
+    """Return rows of the upper part, each the farthest from all rows selected before."""
     upper = _upper(free)
     usable = np.isfinite(pool.described[upper]).any(axis=1)
     upper = upper[usable]
@@ -293,7 +293,7 @@ def _diverse(pool: _Pool, free: np.ndarray, count: int) -> np.ndarray:
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
-    """Return columns less their medians, over their interquartile ranges; a missing value is the median."""
+    """Return columns minus their medians, divided by their interquartile ranges; NaN is replaced by the median."""
     columns = []
     for column in values.T:
         known = column[np.isfinite(column)]

@@ -1,4 +1,4 @@
-"""Values of grades on their way into a grade book: checked, and in one spelling."""
+"""Validation and normalization of grades before they enter a grade book."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""When to stop: how many lenses are left, from the random items of queues, and the run of non-lenses as a hint."""
+"""Stopping rules: the number of lenses left, from random items of queues, and the run of non-lenses."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _rounds(sampled: pd.DataFrame, q: pd.Series[float]) -> _Rounds:
                 (1.0 / sampled["inclusion_probability"].to_numpy()[own & is_random]).sum(),
                 (own & is_random & known).sum(),
                 (own & is_random & is_lens).sum(),
-                # What was skipped in this round was not drawn from, even if it was found later.
+                # Objects skipped in this round were not drawn from, even if they were found later.
                 (own & is_random & is_lens).sum() + (later & is_lens & ~np.isin(objects, skipped)).sum(),
                 open_items,
                 open_items * (certain & is_lens).sum() / max(certain.sum(), 1),
@@ -198,5 +198,5 @@ def _probability(rounds: _Rounds, left: np.ndarray, k: int) -> float:
 
 
 def _crossing(function: Callable[[float], float], most: float) -> float:
-    """Return where a function that changes its sign between 0 and `most` is zero."""
+    """Return the root of a function that changes sign between 0 and `most`."""
     return float(brentq(function, 0.0, most, xtol=1e-6))

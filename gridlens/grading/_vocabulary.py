@@ -1,4 +1,4 @@
-"""The words that people grade with."""
+"""Vocabulary of grades."""
 
 from collections.abc import Mapping
 
@@ -23,7 +23,7 @@ SUBCLASSES: tuple[str, ...] = (
     "artefact",
     "other",
 )
-"""impostors that a grade X can name"""
+"""impostors that can be given with a grade X"""
 
 KINDS: tuple[str, ...] = ("top", "committee", "diverse", "random", "gold", "repeat", "relabel")
 """reasons for which an object is in a queue"""

@@ -1,4 +1,4 @@
-"""Training: one function, `train`, for simulated scenes and for your own labelled cutouts."""
+"""Training of models on simulated scenes or on your own labelled cutouts with the function `train`."""
 
 from gridlens.training._recipe import RECIPES, Recipe
 from gridlens.training._train import Trained, train

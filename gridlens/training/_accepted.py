@@ -20,19 +20,19 @@ _DRAWS = 300
 _MEASURES: dict[str, Any] = {"AUROC": auroc, "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01)}
 # Fewest rows of a class that a comparison is made on.
 _FEWEST = 5
-# A known lens is on the list of a model that ranks it in this fraction of the pool.
+# A known lens counts as found by a model that ranks it in this top fraction of the pool.
 _LIST = 0.01
 
 
 class Scored(NamedTuple):
-    """Rows with the scores of both models, each by members that have not seen them.
+    """Rows with out-of-fold scores of both models.
 
     Attributes
     ----------
     label, group : ndarray of shape (n,)
     old, new : ndarray of shape (n,)
     weight : ndarray of shape (n,)
-        Number of objects of the pool that a row represents; 0 where that is unknown.
+        Number of objects of the pool that a row represents; 0 if unknown.
     gold : ndarray of shape (n,), bool
     lens : ndarray of shape (n,), bool
         Known lenses, gold or labelled in a table.
@@ -54,11 +54,11 @@ class Scored(NamedTuple):
 
 
 def accepted_or_kept(rows: Scored, old_name: str) -> Beside:
-    """Compare a retrained model with the old one, on graded rows that represent the pool and on gold.
+    """Compare a retrained model with the old model on graded rows that represent the pool, and on gold objects.
 
-    The new model is accepted unless it is worse on either, by a paired 95 % interval of the AUROC or of the TPR at a
-    FPR of 0.01, or loses a known lens: one that the old model ranks in the best 1 % of the pool and the new one does
-    not.
+    The new model is rejected if it is worse on either set, judged by a paired 95 % interval of the AUROC or of the TPR
+    at an FPR of 0.01, or if it loses a known lens, which the old model ranks in the top 1 % of the pool and the new
+    model does not.
 
     Parameters
     ----------
@@ -85,17 +85,17 @@ def accepted_or_kept(rows: Scored, old_name: str) -> Beside:
                 reasons.append(f"it is worse in {measure} on {name} ({told})")
     lost = _lost(rows)
     if len(lost):
-        reasons.append(f"it loses {len(lost)} known lenses from the best {_LIST:.0%} of the pool ({some_names(lost)})")
+        reasons.append(f"it loses {len(lost)} known lenses from the top {_LIST:.0%} of the pool ({some_names(lost)})")
     accepted = not reasons
     if accepted and table:
-        verdict = f"This model is accepted: it is not worse than the old one, {old_name}, and loses no known lens."
+        verdict = f"This model is accepted: it is not worse than the old model, {old_name}, and loses no known lens."
     elif accepted:
         verdict = (
-            f"This model is accepted, but could not be compared with the old one, {old_name}: fewer than {_FEWEST} "
-            "lenses or others are gold objects or represent the pool."
+            f"This model is accepted, but could not be compared with the old model, {old_name}: fewer than {_FEWEST} "
+            "lenses or non-lenses are gold objects or represent the pool."
         )
     else:
-        verdict = f"This model is not accepted, and the old one, {old_name}, stays: {'; '.join(reasons)}."
+        verdict = f"This model is not accepted, and the old model, {old_name}, is kept: {'; '.join(reasons)}."
     head = ["rows", "measure", "this model", "the old model", "difference"]
     return Beside(verdict, markdown_table(head, table) if table else "", f"the old model, {old_name}", accepted)
 
@@ -104,13 +104,13 @@ def _compared(rows: Scored, chosen: np.ndarray, weight: np.ndarray | None) -> di
     label = rows.label[chosen]
     if min(int((label == 1).sum()), int((label == 0).sum())) < _FEWEST:
         return {}
-    # By ranks: the measures see nothing else, and two models of one order are known to be the same.
+    # The metrics depend on the ranks alone; with ranks, models that give the same order compare as equal.
     old, new = rankdata(rows.old[chosen]), rankdata(rows.new[chosen])
     return compare(label, old, new, _MEASURES, rows.group[chosen], weight, n_boot=_DRAWS)
 
 
 def _lost(rows: Scored) -> list[str]:
-    """Return the known lenses on the list of the old model that are not on that of the new one."""
+    """Return the known lenses that the old model finds in the pool and the new model does not."""
     if not len(rows.old_pool):
         return []
     old, new = (float(np.quantile(score, 1.0 - _LIST)) for score in (rows.old_pool, rows.new_pool))

@@ -1,4 +1,4 @@
-"""A model of your own cutouts beside the bundled one, on the same rows."""
+"""Comparison of a model of your own cutouts with the bundled model on the same rows."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _MEASURES: dict[str, Any] = {
 
 
 class Beside(NamedTuple):
-    """The comparison of a model with another one."""
+    """The comparison of a model with another model."""
 
     verdict: str
-    """a sentence: which of the two is better"""
+    """a sentence that tells which model is better"""
     table: str
-    """in Markdown; "" where they were not compared"""
+    """in Markdown; "" if the models were not compared"""
     other: str = "the bundled model"
     accepted: bool = True
     """whether the model may replace the other one"""
 
 
 def bundled_log_odds(features: np.ndarray) -> np.ndarray:
-    """Return the log-odds (n,) of the bundled model for features (n, 315); NaN where it has none."""
+    """Return the log-odds (n,) of the bundled model for features (n, 315); NaN for rows that it rejects."""
     detector = load_model(_BUNDLED)
-    # A batch at a time: the metadata that the model does not see are hidden in a copy.
+    # In batches, since metadata that the model does not use are masked in a copy.
     starts = range(0, len(features), _BATCH_ROWS)
     return np.concatenate([detector.decision_function(features[start : start + _BATCH_ROWS]) for start in starts])
 
@@ -59,7 +59,8 @@ def beside_bundled(
     ----------
     label : ndarray of shape (n,)
     score, bundled : ndarray of shape (n,)
-        Of the model and of the bundled one, higher for more likely lenses; rows where the latter is NaN are left out.
+        Scores of the model and of the bundled model, higher for more likely lenses. Rows where the latter is NaN are
+        left out.
     group : ndarray of shape (n,) or None
         Clusters.
     builds_on_it : bool
@@ -68,11 +69,11 @@ def beside_bundled(
     both = np.isfinite(bundled)
     if not 0 < label[both].sum() < both.sum():
         return Beside(
-            "This model and the bundled model cannot be compared on these rows: the bundled model gives a score for "
+            "This model and the bundled model cannot be compared on these rows: the bundled model scores only "
             f"{int(both.sum())} of {len(label)}.",
             "",
         )
-    # By ranks: the measures see nothing else, and two models of one order are known to be the same.
+    # The metrics depend on the ranks alone; with ranks, models that give the same order compare as equal.
     found = compare(
         label[both],
         rankdata(bundled[both]),
@@ -83,7 +84,7 @@ def beside_bundled(
     )
     rows = [[name, one.b, one.a, _gain(one.difference)] for name, one in found.items()]
     head = ["measure", "this model", "the bundled model", "difference"]
-    left_out = "" if both.all() else f" ({int(both.sum()):,} of {len(label):,}, which both models score)"
+    left_out = "" if both.all() else f" ({int(both.sum()):,} of {len(label):,}, those that both models score)"
     return Beside(_verdict(found["AUROC"], left_out, builds_on_it), markdown_table(head, rows))
 
 
@@ -97,10 +98,12 @@ def _verdict(auroc: Any, left_out: str, builds_on_it: bool) -> str:
     elif gain.high < 0.0:
         said = "The bundled model is better than this model on these rows"
         first, second = second, first
-        way_out = "" if builds_on_it else ' A model that builds on it, init_model="default", keeps its knowledge.'
+        way_out = (
+            "" if builds_on_it else ' Build on the bundled model with init_model="default" to keep its performance.'
+        )
     else:
         said = "This model and the bundled model cannot be distinguished on these rows"
-    return f"{said}{left_out}: AUROC {first:.3f} against {second:.3f}, a difference of {_gain(gain)}, paired.{way_out}"
+    return f"{said}{left_out}: AUROC {first:.3f} against {second:.3f}, a paired difference of {_gain(gain)}.{way_out}"
 
 
 def _gain(gain: Any) -> str:

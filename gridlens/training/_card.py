@@ -21,35 +21,35 @@ from gridlens.training._screened import completeness_lost, lenses_that_pass
 
 __all__ = ["SNR_BINS", "HeldOut", "Words", "write_card"]
 
-# Bins of the arcs' S/N that every report quotes: name, lowest, highest.
+# Bins in arc S/N that every report uses: name, lower and upper edge.
 SNR_BINS = (
     ("all arcs", 0.0, np.inf),
     ("over 300", 300.0, np.inf),
     ("100 to 300", 100.0, 300.0),
     ("0 to 100", 0.0, 100.0),
 )
-# Folds of the calibration that is judged, and the fewest clusters of a class that they need.
+# Folds of the out-of-fold calibration; each class needs as many clusters.
 _FOLDS = 5
 _DRAWS = 500
 _COMPARED_DRAWS = 300
 _OF_UNLABELLED = """\
-These are measures of known lenses
-against unlabelled cutouts: a lens among the latter counts as a false positive, so that the true scores are higher where
-the known lenses are a random sample of all. No calibration error can be measured without clean labels."""
+These metrics compare known lenses
+with unlabelled cutouts. Unlabelled lenses count as false positives, so the metrics are underestimated if the known
+lenses are a random sample of all lenses. The calibration error cannot be measured without clean labels."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """The parts of a card that describe the data of a training."""
+    """The parts of a model card that describe the training data."""
 
     title: str
     trained_on: str
     calibrated_on: str
-    """ends without a full stop: the prevalence follows"""
+    """without a full stop, since the prevalence follows"""
     scored_on: str
     """continues the heading "Scores" """
     scored_how: str
-    """a paragraph, or "" """
+    """a paragraph on the evaluation, or "" """
     limits: str
     """items of a list"""
 
@@ -58,25 +58,26 @@ class Words:
 class HeldOut:
     """Scores of n rows by members that were not fitted on them.
 
-    Their labels are clean, unless `clean` is False: then they are 1 for a known lens and 0 for an unlabelled cutout.
+    The labels are clean, unless `clean` is False; in that case they are 1 for a known lens and 0 for an unlabelled
+    cutout.
     """
 
     label: np.ndarray
     score: np.ndarray
-    """of the stack (n,): log-odds before the calibration, or for scenes the calibrated probability"""
+    """of the stack (n,): log-odds before the calibration, or calibrated probabilities for simulated scenes"""
     members: np.ndarray
     """of the members (n, n_members)"""
     group: np.ndarray | None = None
     """clusters (n,), for intervals"""
     snr: np.ndarray | None = None
-    """S/N of the arcs of scenes (n,), NaN where there is no lens"""
+    """S/N of the arcs in simulated scenes (n,), NaN without a lens"""
     bundled: np.ndarray | None = None
-    """log-odds of the bundled model (n,), for own cutouts"""
+    """log-odds of the bundled model (n,), for your own cutouts"""
     clean: bool = True
     weight: np.ndarray | None = None
-    """number of cutouts that a row represents (n,); None weighs all rows alike"""
+    """number of cutouts that a row represents (n,); None for equal weights"""
     p: np.ndarray | None = None
-    """probabilities (n,) by a calibration on other rows; None makes one out of fold"""
+    """probabilities (n,) calibrated on other rows; None calibrates out of fold"""
 
 
 def write_card(
@@ -88,10 +89,10 @@ def write_card(
     beside: Beside | None = None,
     sections: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return the model card in Markdown, with scores that are computed on the rows held out.
+    """Return the model card in Markdown, with metrics on held-out rows.
 
-    Its first line says whether the model is better than the bundled one, where it was compared. `sections` are headings
-    and texts between the scores and the limits.
+    It begins with the comparison with another model, if there is one. `sections` are headings and texts that are placed
+    between the scores and the limits.
     """
     names = detector.member_names_
     members = f"One member, {names[0]}," if len(names) == 1 else f"A stack of {', '.join(names)}"
@@ -126,7 +127,9 @@ def write_card(
 def _compared_with(beside: Beside | None) -> list[tuple[str, str]]:
     if beside is None or not beside.table:
         return []
-    paired = "Differences are this model less the other one, with paired 95 % intervals of a bootstrap over clusters."
+    paired = (
+        "Differences are this model minus the other model, with paired 95 % intervals from a bootstrap over clusters."
+    )
     return [(f"Compared with {beside.other}", f"{beside.table}\n\n{paired}")]
 
 
@@ -134,7 +137,7 @@ def _screened(detector: LensDetector, held: HeldOut) -> list[tuple[str, str]]:
     screen = detector.screen_
     if screen is None:
         return []
-    # Own cutouts that are held out are those of the calibration: they cannot judge the calibration of the branches.
+    # Held-out cutouts of your own are also used by the calibration, so they cannot test that of the branches.
     unseen = held.snr is not None
     text = completeness_lost(screen, held.label, held.score, held.members) if unseen else lenses_that_pass(screen)
     return [("Screened by the other members", text)]
@@ -143,7 +146,7 @@ def _screened(detector: LensDetector, held: HeldOut) -> list[tuple[str, str]]:
 def _pretrained(detector: LensDetector) -> list[str]:
     return [
         f"The member {member.name} is the model {member.model!r} (SHA-256 of its manifest {member.digest_[:12]}...), "
-        "which was not fitted again."
+        "which was not refitted."
         for member in detector.stack_.members_
         if isinstance(member, PretrainedMember)
     ]
@@ -159,14 +162,14 @@ def _mined(mined: Mined | None) -> list[str]:
 
 
 def _scores(names: Sequence[str], held: HeldOut) -> str:
-    """Return measures of the stack and of its members with intervals over clusters, and the calibration error."""
+    """Return metrics of the stack and its members with intervals over clusters, and the calibration error."""
     scored = [("the stack", held.score)] if len(names) > 1 else []
     scored += [(name, held.members[:, k]) for k, name in enumerate(names)]
     measures: list[Any] = [auroc, partial(tpr_at_fpr, fpr=0.01), partial(tpr_at_fpr, fpr=0.001), average_precision]
     options = {"groups": held.group, "sample_weight": held.weight, "n_boot": _DRAWS}
     rows = [[name, *(measure(held.label, score, **options) for measure in measures)] for name, score in scored]
     head = ["scored by", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001", "average precision"]
-    brackets = "Brackets are 95 % intervals of a bootstrap over clusters."
+    brackets = "Brackets are 95 % intervals from a bootstrap over clusters."
     more = _calibration_error(held) if held.clean else _OF_UNLABELLED
     return f"{markdown_table(head, rows)}\n\n{brackets} {more}"
 
@@ -175,19 +178,19 @@ def _calibration_error(held: HeldOut) -> str:
     groups = np.arange(len(held.label)) if held.group is None else held.group
     if held.p is not None:
         error = calibration_error(held.label, held.p, groups, held.weight, n_boot=_DRAWS)
-        return f"Calibration error, at their prevalence: {error}."
+        return f"Calibration error at the prevalence of these rows: {error}."
     fewest = min(len(np.unique(groups[held.label == one])) for one in (0, 1))
     if fewest < _FOLDS:
-        return f"The calibration error was not measured: {fewest} clusters of a class are too few."
+        return f"The calibration error was not measured: one class has only {fewest} clusters."
     p = calibrate_out_of_fold(held.score, held.label, groups, held.weight, cv=_FOLDS)
     error = calibration_error(held.label, p, groups=groups, sample_weight=held.weight, n_boot=_DRAWS)
-    return f"Calibration error, with calibrations that have not seen the row: {error}."
+    return f"Calibration error, calibrated out of fold: {error}."
 
 
 def _scores_by_snr(detector: LensDetector, held: HeldOut, snr: np.ndarray) -> str:
-    """Return measures of the stack by the S/N of the arcs, and those of its members on the same scenes.
+    """Return metrics of the stack in bins of arc S/N, and of its members on the same scenes.
 
-    Each bin has all scenes without a lens.
+    Each bin contains all scenes without a lens.
     """
     rows = []
     for name, low, high in SNR_BINS:
@@ -213,7 +216,7 @@ def _members(detector: LensDetector, held: HeldOut) -> str:
         for name, weight, score in zip(names, detector.stack_.weights_, held.members.T, strict=True)
     ]
     table = markdown_table(["member", "weight of its log-odds", "AUROC", "TPR at FPR 0.01"], rows)
-    return f"\n\n## Its members on the same scenes\n\n{table}\n\n{_compared(names[0], held)}"
+    return f"\n\n## Members on the same scenes\n\n{table}\n\n{_compared(names[0], held)}"
 
 
 def _compared(first: str, held: HeldOut) -> str:
@@ -224,11 +227,11 @@ def _compared(first: str, held: HeldOut) -> str:
     ).items():
         gain = comparison.difference
         if gain.note:
-            said.append(f"The stack and {first} alone cannot be compared in {name} here: {gain.note}.")
+            said.append(f"The stack and {first} alone cannot be compared in {name}: {gain.note}.")
             continue
         verdict = "better than" if gain.low > 0.0 else "worse than" if gain.high < 0.0 else "not distinguished from"
         said.append(
             f"In {name} the stack is {verdict} {first} alone: {gain.value:+.3f} "
-            f"[{gain.low:+.3f}, {gain.high:+.3f}], paired."
+            f"[{gain.low:+.3f}, {gain.high:+.3f}] (paired)."
         )
     return "\n".join(said)

@@ -70,13 +70,13 @@ def check_parameters(
 
 
 def check_injection(source: Any, recipe: Any, positive_unlabelled: bool, pool: Any, prevalence: float) -> None:
-    """Raise ValueError where parameters of `train` do not go with `inject_into`."""
+    """Raise ValueError if parameters of `train` cannot be combined with `inject_into`."""
     others = {"source": source, "recipe": recipe, "positive_unlabelled": positive_unlabelled or None, "pool": pool}
     given = [name for name, value in others.items() if value is not None]
     if given:
         raise ValueError(
-            f"The 'inject_into' parameter must come without {given[0]!r}: its cutouts are the negatives, and the arcs "
-            f"in them the lenses. Got both; leave {given[0]!r} out, or 'inject_into'."
+            f"The 'inject_into' parameter must be given without {given[0]!r}: its cutouts are the negatives and, with "
+            f"injected arcs, the lenses. Got both; leave out {given[0]!r} or 'inject_into'."
         )
     if not 0.0 < prevalence < 0.5:
         raise ValueError(f"The 'prevalence' parameter must be above 0 and below 0.5. Got {prevalence!r} instead.")
@@ -90,43 +90,45 @@ def check_no_injection(known_lenses: Any, seeing: Any) -> None:
 
 
 def check_with_grades(grades: Any, source: Any, inject_into: Any, positive_unlabelled: bool, pool: Any) -> None:
-    """Raise ValueError where parameters of `train` do not go with `grades`."""
+    """Raise ValueError if parameters of `train` cannot be combined with `grades`."""
     if grades is not None and source is None and inject_into is None:
-        raise ValueError("The 'source' parameter must name the pool that 'grades' belong to. Got None instead.")
+        raise ValueError(
+            "The 'source' parameter must be the pool that contains the objects of 'grades'. Got None instead."
+        )
     others = {"inject_into": inject_into, "positive_unlabelled": positive_unlabelled or None, "pool": pool}
     for name, value in others.items():
         if grades is not None and value is not None:
             raise ValueError(
-                f"The 'grades' parameter must come without {name!r}. Got both; leave {name!r} out, or 'grades'."
+                f"The 'grades' parameter must be given without {name!r}. Got both; leave out {name!r} or 'grades'."
             )
 
 
 def check_cutouts(data: Source | None) -> None:
-    """Raise GridlensError where a pool to inject arcs into has no pixels."""
+    """Raise GridlensError if the pool for injected arcs has no pixels."""
     if isinstance(data, CacheSource):
         raise GridlensError(
             "The 'inject_into' parameter must name cutouts: arcs are pasted into their pixels. Got feature caches "
-            "instead; name the cutouts that they were measured from."
+            "instead; give the cutouts that they were measured from."
         )
 
 
 def check_init_model(init_model: str | os.PathLike[str], metadata: str) -> PretrainedMember:
-    """Return the member of a model to build on; raise GridlensError where it cannot be one.
+    """Return a model to build on as a member; raise GridlensError if it cannot be one.
 
-    It must see no metadata that are hidden from the new model.
+    It must not use metadata that are masked for the new model.
     """
     seen = read_pretrained(init_model).detector.metadata
     hidden = set(METADATA_CHOICES[seen]) - set(METADATA_CHOICES[metadata])
     if hidden:
         raise GridlensError(
-            f"The 'metadata' parameter must be {seen!r} for the model {os.fspath(init_model)!r}, which sees "
+            f"The 'metadata' parameter must be {seen!r} for the model {os.fspath(init_model)!r}, which uses "
             f"{', '.join(sorted(hidden))}. Got {metadata!r} instead."
         )
     return PretrainedMember(os.fspath(init_model))
 
 
 def check_unseen(members: Sequence[Any], taught: TrainingSet) -> None:
-    """Raise GridlensError where a pretrained member has learned from rows of the training: its scores are in sample."""
+    """Raise GridlensError if a pretrained member was trained on rows of this training, which biases its weight."""
     built = [build_member(member) if isinstance(member, str) else member for member in members]
     for member in built:
         if not isinstance(member, PretrainedMember):
@@ -137,44 +139,44 @@ def check_unseen(members: Sequence[Any], taught: TrainingSet) -> None:
         if seen:
             raise GridlensError(
                 f"The model {member.model!r} must not have been trained on the same cutouts: its weight is learned "
-                f"from its scores of them. Got {seen:,} of {sum(map(len, rows)):,} that it knows instead; leave these "
-                "out, or build on another model."
+                f"from its scores on them. Got {seen:,} of {sum(map(len, rows)):,} that were in its training data "
+                "instead; leave these out, or build on another model."
             )
 
 
 def check_members(members: Sequence[Any], data: Source | None, pool: Source | None) -> bool:
-    """Return whether a member looks at cutouts; raise GridlensError where there are only features."""
+    """Return whether a member needs pixels; raise GridlensError if only features are available."""
     built = [build_member(member) if isinstance(member, str) else member for member in members]
     if data is None and any(getattr(member, "frozen", False) for member in built):
         raise GridlensError(
-            "The 'members' parameter must not name 'pretrained' for simulated scenes, which the model may have been "
-            "trained on. Leave it out."
+            "The 'members' parameter must not name 'pretrained' for simulated scenes, because the model may have been "
+            "trained on them. Leave it out."
         )
     looking = [member.name for member in built if member.consumes == "cutouts"]
     if looking and isinstance(data, CacheSource):
         raise GridlensError(
-            f"The 'members' parameter must name members on features where the data are feature caches. Got "
-            f"{looking[0]!r} instead, which looks at cutouts; give the cutouts themselves."
+            f"The 'members' parameter must name members on features if the data are feature caches. Got "
+            f"{looking[0]!r} instead, which needs pixels; give the cutouts themselves."
         )
     if looking and pool is not None:
         raise GridlensError(
-            f"The 'pool' parameter must be left out with members that look at cutouts. Got {looking[0]!r} among the "
-            "members: a pool is kept as features."
+            f"The 'pool' parameter must be left out with members that need pixels, because a pool is kept as features. "
+            f"Got {looking[0]!r} among the members."
         )
     return bool(looking)
 
 
 def check_calibration(known: Labels, pool: Source | None) -> None:
-    """Raise GridlensError where a pool is mined and no row is marked for calibration."""
+    """Raise GridlensError if a pool is mined and no row is marked for calibration."""
     if pool is not None and not known.calibration.any():
         raise GridlensError(
-            "A model that learns from a pool must be calibrated on rows of its own: mark some by a 1 in the column "
-            "'calibration' of the table of labels. Got none."
+            "A model that learns from a pool must be calibrated on separate rows. Got none; mark some with a 1 in the "
+            "column 'calibration' of the table of labels."
         )
 
 
 def check_out(out: Path, overwrite: bool) -> None:
-    """Raise GridlensError unless a bundle may be written; `overwrite` replaces bundles alone."""
+    """Raise GridlensError unless a bundle can be written; `overwrite` replaces only bundles."""
     if not overwrite or not out.exists():
         check_new_bundle(out)
     elif out.is_dir() and not (out / MANIFEST).is_file() and any(out.iterdir()):
@@ -182,8 +184,8 @@ def check_out(out: Path, overwrite: bool) -> None:
 
 
 def check_ranking(path: Path, overwrite: bool) -> None:
-    """Raise GridlensError where the file of the ranking exists and is not to be replaced."""
+    """Raise GridlensError if the file of the ranking exists and must not be replaced."""
     if path.exists() and not overwrite:
         raise GridlensError(
-            f"The output file {path} exists. Name another output, or replace it and the bundle by overwrite=True."
+            f"The output file {path} exists. Name another output, or replace it and the bundle with overwrite=True."
         )

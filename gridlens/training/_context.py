@@ -14,12 +14,12 @@ from gridlens.features import Measured
 
 __all__ = ["ListedLenses", "check_split"]
 
-# Rows that are in catalogues of clusters alone are no known lenses.
+# Rows that are listed only in catalogues of clusters are not known lenses.
 _GRADES = ("confident", "probable")
 
 
 class ListedLenses:
-    """Drops the lenses of the bundled list from the non-lenses of a training, and counts them."""
+    """Filter that removes the lenses of the bundled list from the non-lenses of a training, and counts them."""
 
     def __init__(self) -> None:
         self.dropped: list[str] = []
@@ -31,7 +31,7 @@ class ListedLenses:
         return known
 
     def without(self, measured: Measured, negative: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which rows to keep: all but negatives that are known lenses, which are counted."""
+        """Return which rows to keep: all except negatives that are known lenses, which are counted."""
         lost = negative & self.among(measured)
         self.dropped += measured.ids[lost].tolist()
         return ~lost
@@ -43,7 +43,7 @@ class ListedLenses:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence on the rows that were dropped, or none."""
+        """A sentence on the rows that were dropped; empty if there are none."""
         if not self.dropped:
             return []
         return [
@@ -53,15 +53,16 @@ class ListedLenses:
 
 
 def check_split(learn: Measured, calibrate: Measured) -> None:
-    """Raise GridlensError if a known lens is among the rows to learn from and among those to calibrate on."""
+    """Raise GridlensError if a known lens is in both the training rows and the calibration rows."""
     one, other = _lenses_of(learn), _lenses_of(calibrate)
     sides = {lens: row for row, lens in one.items()}
     for row, lens in other.items():
         if lens in sides:
             name = known_lenses()["name"].iloc[lens]
             raise GridlensError(
-                f"The known lens {name} is on both sides of the split: {learn.ids[sides[lens]]} is learned from, and "
-                f"{calibrate.ids[row]} calibrates. Mark both for calibration or neither, or give them one 'cluster'."
+                f"The known lens {name} is on both sides of the split: {learn.ids[sides[lens]]} is a training row, and "
+                f"{calibrate.ids[row]} a calibration row. Mark both for calibration or neither, or give them the same "
+                "'cluster'."
             )
 
 

@@ -27,13 +27,13 @@ class Examples:
     store : MeasuredStore of n
     label : ndarray of shape (n,), int64
     group : ndarray of shape (n,), int64, default=None
-        Clusters; None makes each row one of its own.
+        Clusters; None makes each row a separate cluster.
     weight : ndarray of shape (n,), float64, default=None
-        For the members; None weighs all rows alike.
+        Weights for the members; None for equal weights.
     vetted : ndarray of shape (n,), bool, default=None
-        Rows of positive-unlabelled learning that are certainly not lenses; None where there are none.
+        In positive-unlabelled learning, rows that are certain non-lenses; None if there are none.
     meta_weight, calibration_weight : ndarray of shape (n,), float64, default=None
-        For the weights of the members in the stack, and for a calibration out of fold; None weighs all rows alike.
+        Weights for fitting the stack and for an out-of-fold calibration; None for equal weights.
     """
 
     store: MeasuredStore
@@ -45,7 +45,7 @@ class Examples:
     calibration_weight: np.ndarray | None = None
 
     def with_negatives(self, mined: Mined) -> Examples:
-        """Return the rows with mined ones as negatives, each in a cluster of its own; they go into the same store."""
+        """Return the rows and mined negatives, each a separate cluster; the negatives are added to the same store."""
         n, m = len(self.label), len(mined.weight)
         group = np.arange(n) if self.group is None else self.group
         weight = np.ones(n) if self.weight is None else self.weight
@@ -59,7 +59,7 @@ class Examples:
 
 
 def fit(detector: LensDetector, learn: Examples, calibrate: Examples | None) -> None:
-    """Fit a detector on the rows to learn from, and calibrate it on the others or out of fold.
+    """Fit a detector on training rows, and calibrate it on separate rows or out of fold.
 
     Raises
     ------
@@ -90,19 +90,19 @@ class TrainingSet:
 
     learn: Examples
     calibrate: Examples | None
-    """None calibrates on out-of-fold scores of the rows to learn from"""
+    """None calibrates on out-of-fold scores of the training rows"""
     held_out: Callable[[LensDetector], HeldOut]
-    """scores a fitted detector on rows that its members were not fitted on"""
+    """function that scores rows with a fitted detector whose members have not seen them"""
     words: Words
     notes: list[str]
-    """rows that were left out, a sentence each"""
+    """sentences on rows that were left out"""
     record: dict[str, Any]
-    """where the rows come from, for the manifest"""
+    """source of the rows, for the manifest"""
     arrays: dict[str, np.ndarray]
-    """everything that the training sees, by name, for the hashes in the manifest"""
+    """all training data by name, for the hashes in the manifest"""
     positive_unlabelled: bool = False
-    """whether the labels of the rows to learn from are 1 for a known lens and 0 for others"""
+    """whether the labels of the training rows are 1 for a known lens and 0 for unlabelled cutouts"""
     sections: Callable[[LensDetector], list[tuple[str, str]]] | None = None
-    """headings and texts that the card of a fitted detector has besides; None for none"""
+    """function that returns headings and texts of further sections of the card; None if there are none"""
     judged: Callable[[LensDetector], Beside] | None = None
-    """compares a fitted detector with the one that it is to replace; None compares it with the bundled one"""
+    """function that compares a fitted detector with the model to replace; None compares it with the bundled model"""

@@ -1,4 +1,4 @@
-"""A training from grades, stage by stage."""
+"""Stages of a training from grades."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["GradedTraining", "graded_training"]
 
 
 class GradedTraining(NamedTuple):
-    """The book, the labels and the model of a training from grades.
+    """The grade book, the labels and the model of a training from grades.
 
     Attributes
     ----------
     path : str or path
-        The book.
+        The grade book.
     graded : Graded
     known : Labels or None
         Labels that the old model was trained on.
     old : OldModel
     on : {"grades", "labels", "scenes"}
-        Rows to calibrate on.
+        Calibration rows.
     """
 
     path: str | os.PathLike[str]
@@ -49,15 +49,15 @@ class GradedTraining(NamedTuple):
         return n_scenes(self.known, self.old, self.on)
 
     def settings(self, recipe: Recipe, given: bool, metadata: str | None) -> Recipe:
-        """Return the settings with the old model among the members; `given` says whether the caller named members."""
+        """Return settings with the old model among the members; `given` tells if the caller chose the members."""
         members = recipe.members if given else GRADED_MEMBERS
-        # A frozen member is no text, but stands where one may be.
+        # A recipe lists members as text; a frozen member object is accepted in the same place.
         return replace(recipe, members=(*members, self.old.member()), metadata=metadata or self.old.detector.metadata)
 
     def keep(
         self, rows: Iterable[tuple[Partition, Measured]], metadata: str, folder: Path, pixels: Source | None
     ) -> GradedRows:
-        """Keep the graded rows of a measured pool."""
+        """Return the graded rows of a measured pool."""
         return graded_rows(rows, self.graded, self.known, metadata, folder, pixels)
 
     def measure(
@@ -70,7 +70,7 @@ class GradedTraining(NamedTuple):
         n_jobs: int | None,
         progress: Callable[[int], Any],
     ) -> tuple[GradedRows, OldRows]:
-        """Keep the graded rows of a measured pool, and simulate scenes beside them."""
+        """Return the graded rows of a measured pool, and the earlier training rows or simulated scenes."""
         kept = self.keep(rows, metadata, folder, pixels)
         looked_at = pixels is not None
         before = old_rows(
@@ -100,7 +100,7 @@ class GradedTraining(NamedTuple):
 def graded_training(
     path: str | os.PathLike[str], known: Labels | None, init_model: str | os.PathLike[str] | None
 ) -> GradedTraining:
-    """Read a book of grades and the model that it is to improve, and check that a training can follow.
+    """Read a grade book and the model to improve, and check that a training is possible.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def graded_training(
     Raises
     ------
     GridlensError
-        The book cannot be read, holds too few grades, or nothing can calibrate.
+        The book cannot be read, contains too few grades, or there are no calibration rows.
     ModelError
         The model cannot be loaded.
     """

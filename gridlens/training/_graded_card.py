@@ -1,4 +1,4 @@
-"""The parts of a model card that describe a training from grades."""
+"""Parts of a model card that describe a training from grades."""
 
 from __future__ import annotations
 
@@ -18,59 +18,61 @@ __all__ = ["graded_sections", "graded_words"]
 
 _LIMITS = """\
 - The grades are opinions on images, not spectroscopic confirmations.
-- Made for cutouts of the pool. The scores above represent it where random objects were graded, and no other sky.
-- `p_lens` holds at the declared prevalence, for cutouts like those of the calibration."""
+- Intended for cutouts like those of the pool. The scores above represent the pool if random objects were graded, and
+  do not apply to other surveys.
+- `p_lens` is valid at the declared prevalence for cutouts like those of the calibration."""
 _ON = {
-    "grades": "Calibrated on out-of-fold scores of the graded rows that represent the pool, weighted",
+    "grades": "Calibrated on weighted out-of-fold scores of the graded rows that represent the pool",
     "labels": "Calibrated on out-of-fold scores of the labelled rows",
     "scenes": "Calibrated on {n:,} other simulated scenes",
 }
 
 
 def graded_words(table: pd.DataFrame, before: OldRows, labelled: bool, on: str, tuned: Tuned, old: OldModel) -> Words:
-    """Return the words of the card.
+    """Return the texts of the card.
 
     Parameters
     ----------
     table : DataFrame
-        Of the graded rows, as `labelled_twice` returns it, with the `represents` of the training set.
+        Graded rows as returned by `labelled_twice`, with the column `represents` of the training set.
     before : OldRows
     labelled : bool
-        Whether these have labels in a table; otherwise they are scenes.
+        Whether the earlier rows have labels in a table; otherwise they are simulated scenes.
     on : {"grades", "labels", "scenes"}
-        Rows of the calibration.
+        Calibration rows.
     tuned : Tuned
     old : OldModel
     """
     objects = table.drop_duplicates("place")
     between = len(table) - len(objects)
     lines = [
-        f"{len(objects):,} graded cutouts: {int((objects['label'] == 1).sum()):,} are rather lenses than not. "
-        f"{between:,} with a probability between {NO_LENS:g} and {LENS:g} have both labels, with weights.",
+        f"{len(objects):,} graded cutouts: {int((objects['label'] == 1).sum()):,} are more likely lenses than not. "
+        f"{between:,} with a probability between {NO_LENS:g} and {LENS:g} are used with both labels, weighted by the "
+        "probability.",
     ]
     if before.learn is not None:
         kind = "labelled cutouts" if labelled else f"simulated scenes of the recipe of {old.base}"
         lines.append(
-            f"{len(before.learn.label):,} {kind} stay in the training, with a weight of {tuned.scene_weight:g} that "
+            f"{len(before.learn.label):,} {kind} remain in the training with a weight of {tuned.scene_weight:g}, which "
             "was chosen out of fold."
         )
     lines.append(
-        f"The graded objects without a lens that scored highest have a weight of {tuned.hard_weight:g}. The weights of "
-        f"the members, and that of the model {old.base}, are learned from the grades alone."
+        f"The graded non-lenses with the highest scores have a weight of {tuned.hard_weight:g}. The stacking weights "
+        f"of the members and of the model {old.base} are learned from the grades alone."
     )
     calibrated = _ON[on].format(n=0 if before.calibrate is None else len(before.calibrate.label))
     if on != "grades":
         calibrated += (
-            f", since fewer than {FEWEST_LENSES} lenses or {FEWEST_OTHERS} others of the graded objects, effectively, "
-            "represent the pool"
+            f", since the graded objects that represent the pool contain fewer than {FEWEST_LENSES} lenses or "
+            f"{FEWEST_OTHERS} non-lenses (effective numbers)"
         )
     weighted = table["represents"].to_numpy()[table["label"].to_numpy() == 1].any()
     how = "Each cutout is scored by members that have not seen its cluster. "
     how += (
-        "Cutouts have the inverse of their probability to be in the sample of the pool as their weight, so that the "
-        "measures are those of the pool."
+        "Cutouts are weighted by the inverse of their inclusion probability, so that the metrics apply to the whole "
+        "pool."
         if weighted
-        else "The cutouts were chosen by a model: the measures are not those of the pool."
+        else "The cutouts were selected by a model, so the metrics do not apply to the whole pool."
     )
     return Words(
         title="A model of graded cutouts",
@@ -83,7 +85,7 @@ def graded_words(table: pd.DataFrame, before: OldRows, labelled: bool, on: str, 
 
 
 def graded_sections(graded: Graded, table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return the section on grades: graders, agreement, gold, and whom the grades represent.
+    """Return the section on grades: graders, agreement, gold objects, and representation of the pool.
 
     Parameters
     ----------
@@ -100,11 +102,17 @@ def graded_sections(graded: Graded, table: pd.DataFrame) -> list[tuple[str, str]
         [name, *row, same.get(name, ""), found.get((name, 1), "no gold"), found.get((name, 0), "no gold")]
         for name, row in zip(counts.index, counts.to_numpy().tolist(), strict=True)
     ]
-    head = ["grader", *GRADES, "same grade again", "gold lenses graded A or B", "other gold graded A or B"]
+    head = [
+        "grader",
+        *GRADES,
+        "repeats with the same grade",
+        "gold lenses graded A or B",
+        "gold non-lenses graded A or B",
+    ]
     parts = [
         markdown_table(head, rows),
-        f"Quadratic kappa of all pairs of graders: {measured.kappa}. The evidence of several grades of one object is "
-        f"tempered by {graded.found.tempering:.2g}.",
+        f"Quadratic kappa of all pairs of graders: {measured.kappa}. The evidence from several grades of the same "
+        f"object is tempered by a factor of {graded.found.tempering:.2g}.",
     ]
     if len(measured.completeness):
         bins = [
@@ -117,17 +125,17 @@ def graded_sections(graded: Graded, table: pd.DataFrame) -> list[tuple[str, str]
 
 
 def _represented(graded: Graded, table: pd.DataFrame) -> str:
-    """Return sentences on the sample of the pool: effective numbers, prevalence, lenses left."""
+    """Return sentences on the sample of the pool: effective numbers, prevalence, remaining lenses."""
     represents, label = table["represents"].to_numpy(), table["label"].to_numpy()
     if not represents.any():
-        return "No graded object represents the pool: no random object was graded."
+        return "The graded objects do not represent the pool, because no random object was graded."
     by_class = [represents[label == one] for one in (1, 0)]
     effective = [effective_number(weight[weight > 0.0]) if weight.any() else 0.0 for weight in by_class]
     prevalence = float(represents[label == 1].sum() / represents.sum())
     return (
-        f"Of the objects that represent the pool, the effective number of lenses is {effective[0]:.1f}, and that of "
-        f"others {effective[1]:.1f}. The prevalence of lenses in the pool is estimated at {prevalence:.2g}; lenses "
-        f"that are not graded yet: {_count(graded.left)}."
+        f"The objects that represent the pool have effective numbers of {effective[0]:.1f} lenses and "
+        f"{effective[1]:.1f} non-lenses. The estimated prevalence of lenses in the pool is {prevalence:.2g}; "
+        f"estimated number of lenses not graded yet: {_count(graded.left)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows beside the graded ones: those that the old model was trained on, and scenes to calibrate on."""
+"""Rows used in addition to graded ones: the training rows of the old model, and scenes for calibration."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from gridlens.training._store import MeasuredStore
 __all__ = ["FEWEST_LENSES", "FEWEST_OTHERS", "OldRows", "calibrated_on", "n_scenes", "old_rows"]
 
 FEWEST_LENSES, FEWEST_OTHERS = 30, 500
-"""effective numbers of graded objects of each class that probabilities are calibrated on: of fewer others than 500, the
-lowest probabilities of a calibration are far above the prevalence of lenses in a survey"""
+"""smallest effective numbers of graded objects for a calibration: with fewer than 500 non-lenses, the lowest calibrated
+probabilities are far above the prevalence of lenses in a survey"""
 _SCENES = 4096
 
 
 class OldRows(NamedTuple):
-    """Rows beside the graded ones.
+    """Rows used in addition to graded ones.
 
     Attributes
     ----------
     learn : Examples or None
-        Rows of the training before: those with a label in a table, or simulated scenes of the old model's recipe. None
-        where neither is known.
+        Rows of the earlier training: those with a label in a table, or simulated scenes of the recipe of the old model.
+        None if neither is known.
     calibrate : Examples or None
-        Scenes, where they calibrate.
+        Scenes, if they are used for the calibration.
     """
 
     learn: Examples | None
@@ -45,12 +45,12 @@ class OldRows(NamedTuple):
 
 
 def calibrated_on(graded: Graded, known: Labels | None, old: OldModel) -> Literal["grades", "labels", "scenes"]:
-    """Return the rows that calibrate a model of grades: the graded ones if enough of their lenses represent the pool.
+    """Return the kind of rows to calibrate on: graded ones if enough of them represent the pool.
 
     Raises
     ------
     GridlensError
-        They do not, and there are no others.
+        Too few graded rows represent the pool, and there are no other rows.
     """
     objects = graded.objects[graded.objects["gold"].isna().to_numpy()]
     weight, likely = objects["represents"].fillna(0.0).to_numpy(), (objects["q"] >= 0.5).to_numpy()
@@ -62,10 +62,10 @@ def calibrated_on(graded: Graded, known: Labels | None, old: OldModel) -> Litera
     if old.recipe is not None:
         return "scenes"
     raise GridlensError(
-        f"The 'grades' parameter must hold {FEWEST_LENSES} lenses and {FEWEST_OTHERS} others, effectively, that "
-        f"represent the pool, to calibrate on. Got {lenses:.0f} and {others:.0f}, and the old model, {old.name}, was "
-        "not trained on simulated scenes, which could calibrate instead. Give the labels that it was trained on by the "
-        "'labels' parameter, or grade more random objects."
+        f"The 'grades' parameter must contain effective numbers of at least {FEWEST_LENSES} lenses and {FEWEST_OTHERS} "
+        f"non-lenses that represent the pool, for the calibration. Got {lenses:.0f} and {others:.0f} instead, and the "
+        f"old model, {old.name}, was not trained on simulated scenes, which could be used instead. Give the labels "
+        "that it was trained on with the 'labels' parameter, or grade more random objects."
     )
 
 
@@ -89,7 +89,7 @@ def old_rows(
     n_jobs: int | None,
     progress: Callable[[int], Any],
 ) -> OldRows:
-    """Return the labelled rows, or simulate and measure scenes of the old model's recipe.
+    """Return the labelled rows, or simulate and measure scenes of the recipe of the old model.
 
     Parameters
     ----------
@@ -97,15 +97,15 @@ def old_rows(
     known : Labels or None
     old : OldModel
     on : {"grades", "labels", "scenes"}
-        Rows to calibrate on.
+        Calibration rows.
     folder : Path
-        For the files that rows are mapped from.
+        Folder for memory-mapped files.
     pixels : bool
-        Whether members look at cutouts.
+        Whether members need pixels.
     n_jobs : int
-        Processes.
+        Number of processes.
     progress : callable
-        Called with the number of scenes that were finished since the last call.
+        Called with the number of scenes finished since the last call.
     """
     if known is not None:
         label, group, _ = known.at(labelled.places)

@@ -1,4 +1,4 @@
-"""Measured cutouts with grades, and those beside them that a training from grades needs."""
+"""Measured cutouts for a training from grades: graded ones, labelled ones, and a sample of the pool."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gridlens.training._labels import Labels
 
 __all__ = ["GradedRows", "graded_rows", "labelled_twice"]
 
-# Cutouts that the fraction of the pool above a known lens is counted among.
+# Size of the sample from which the rank of a known lens in the pool is estimated.
 _SAMPLE = 20_000
 
 
@@ -30,13 +30,13 @@ class GradedRows(NamedTuple):
     Attributes
     ----------
     graded : KeptRows
-        Their places are rows of `Graded.objects`.
+        Rows with a grade; their places are row numbers of `Graded.objects`.
     labelled : KeptRows
-        Rows with a label in a table, to whose rows their places belong; they have no grade, or the table overrides it.
+        Rows with a label in a table; their places are row numbers of that table. The label overrides a grade.
     sample : Measured
         A random sample of the pool, of at most 20,000 rows.
     notes : list of str
-        Rows that were left out, a sentence each.
+        Sentences on rows that were left out.
     """
 
     graded: KeptRows
@@ -53,7 +53,7 @@ def graded_rows(
     folder: Path,
     pixels: Source | None = None,
 ) -> GradedRows:
-    """Keep the rows that have a grade or a label.
+    """Select the rows that have a grade or a label.
 
     Parameters
     ----------
@@ -61,18 +61,18 @@ def graded_rows(
         The pool.
     graded : Graded
     known : Labels or None
-        Labels of the training before; a label overrides a grade.
+        Labels of the earlier training; a label overrides a grade.
     metadata : {"image", "survey", "all"}
         As in `LensDetector`.
     folder : Path
-        For the files that rows are mapped from.
+        Folder for memory-mapped files.
     pixels : Source, optional
-        The same pool, where members look at cutouts: those that are kept are read once more.
+        The same pool, if members need pixels; the selected cutouts are then read again.
 
     Raises
     ------
     GridlensError
-        A graded cutout occurs twice, or no grade belongs to a cutout.
+        A graded cutout occurs twice, or no cutout has a grade.
     """
     of_grade = {name: place for place, name in enumerate(graded.objects.index)}
     of_label = {} if known is None else known.row
@@ -110,8 +110,8 @@ def graded_rows(
     missing = [name for name in of_grade if name not in seen]
     if of_grade and len(missing) == len(of_grade):
         raise GridlensError(
-            f"No graded object ({some_names(missing)}) is among the cutouts. Check that the grades and the cutouts "
-            "belong together."
+            f"No graded object ({some_names(missing)}) is among the cutouts. Check that the grades belong to these "
+            "cutouts."
         )
     notes = [*graded.notes, *listed.notes]
     if missing:
@@ -119,19 +119,19 @@ def graded_rows(
     if rejected:
         notes.append(f"{len(rejected)} graded or labelled cutouts were rejected: {some_names(rejected)}.")
     if overridden:
-        notes.append(f"{overridden} objects have a label in the table, which overrides their grades.")
+        notes.append(f"{overridden} graded objects also have a label in the table, which overrides their grades.")
     if pixels is not None:
         read_pixels(pixels, partitions, (kept, labelled))
     return GradedRows(kept, labelled, Measured.concatenate(sample), notes)
 
 
 def labelled_twice(kept: KeptRows, graded: Graded) -> pd.DataFrame:
-    """Append the rows that are neither lenses nor not lenses once more, so that each has both labels with weights.
+    """Duplicate the rows of uncertain objects, so that each has both labels, with weights.
 
     Returns
     -------
     DataFrame
-        A row for each one of the store: `label`; `weight`, of the label; `place`, in `graded.objects`.
+        One row for each row of the store: `label`, `weight` of the label, and `place` in `graded.objects`.
     """
     places = kept.places
     q = graded.objects["q"].to_numpy()[places]
@@ -152,7 +152,7 @@ def labelled_twice(kept: KeptRows, graded: Graded) -> pd.DataFrame:
 
 
 def _sampled(parts: list[Measured], n: int, rng: np.random.Generator) -> list[Measured]:
-    """Return a random sample of rows of which `n` were seen so far, the last part being new."""
+    """Return a random sample of the `n` rows seen so far, of which the last part is new."""
     *before, new = parts
     if n <= _SAMPLE:
         return parts
@@ -167,6 +167,6 @@ def _check_once(names: list[str], seen: set[str]) -> None:
     seen.update(names)
     if repeated:
         raise GridlensError(
-            f"The data must hold each graded cutout once. Got {some_names(repeated)} again instead; leave out the "
+            f"The data must contain each graded cutout once. Got {some_names(repeated)} again instead; leave out the "
             "copies."
         )

@@ -1,4 +1,4 @@
-"""The training set of grades: graded cutouts, weighed against the rows that the old model was trained on."""
+"""The training set of graded cutouts, with weights relative to the rows that the old model was trained on."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ from gridlens.training._tuned import Tuned, tune
 __all__ = ["FEWEST_OF_A_CLASS", "GRADED_MEMBERS", "check_grades", "graded_set"]
 
 GRADED_MEMBERS = ("patch",)
-"""members that learn from grades beside the old model: single patches can be learned from few labels"""
-# Weights of the rows of the training before, which stay.
+"""members trained on grades in addition to the old model; `patch` can be trained on few labels"""
+# Candidate weights of the rows of the earlier training.
 _OLD_WEIGHTS = (0.05, 0.25, 1.0)
 FEWEST_OF_A_CLASS = 10
-"""graded objects of either class: folds of the members and of the stack need some of both in each"""
+"""smallest number of graded objects of each class: every fold of the members and the stack needs both classes"""
 
 
 def check_grades(graded: Graded, known: Labels | None) -> None:
-    """Raise GridlensError where there are too few grades of a class, or labels in the wrong form."""
+    """Raise GridlensError if a class has too few grades, or the labels mark calibration rows."""
     likely = (graded.objects["q"] >= 0.5).to_numpy()
     counts = int(likely.sum()), int((~likely).sum())
     if min(counts) < FEWEST_OF_A_CLASS:
         raise GridlensError(
-            f"The 'grades' parameter must hold at least {FEWEST_OF_A_CLASS} objects that are likely lenses, and as "
-            f"many that are not. Got {counts[0]} and {counts[1]} instead; grade more objects."
+            f"The 'grades' parameter must contain at least {FEWEST_OF_A_CLASS} objects that are likely lenses, and as "
+            f"many likely non-lenses. Got {counts[0]} and {counts[1]} instead; grade more objects."
         )
     if known is not None and known.calibration.any():
         raise GridlensError(
-            "The 'labels' parameter must mark no rows for calibration with 'grades'. Got "
-            f"{int(known.calibration.sum())} of them; leave the column 'calibration' out."
+            "The 'labels' parameter must not mark calibration rows if 'grades' is given. Got "
+            f"{int(known.calibration.sum())} of them instead; leave out the column 'calibration'."
         )
 
 
@@ -68,7 +68,7 @@ def graded_set(
     n_jobs: int | None,
     verbose: int,
 ) -> TrainingSet:
-    """Return the training set of grades, with weights that are chosen out of fold.
+    """Return the training set of graded cutouts, with weights chosen out of fold.
 
     Parameters
     ----------
@@ -76,16 +76,16 @@ def graded_set(
     graded : Graded
     before : OldRows
     known : Labels or None
-        Labels of the training before.
+        Labels of the earlier training.
     old : OldModel
     on : {"grades", "labels", "scenes"}
-        Rows to calibrate on.
+        Calibration rows.
     source : Source
         The pool.
     path : str or path
-        The book of grades.
+        The grade book.
     n_jobs : int
-        Threads.
+        Number of threads.
     verbose : int
         1 shows the progress.
     """
@@ -126,11 +126,11 @@ def graded_set(
 
 
 def _with_objects(table: pd.DataFrame, graded: Graded) -> pd.DataFrame:
-    """Return the rows with facts about their objects: `represents`, `gold`, `group` and `id`.
+    """Return the rows with properties of their objects: `represents`, `gold`, `group` and `id`.
 
-    Of an object with both labels, the likelier one represents the pool: the consensus has the prevalence of what was
-    graded, and gives a random object, which is hardly ever a lens, too high a probability. `represents` is 0 for the
-    other one, for gold, and where it is unknown.
+    If an object has both labels, only the row with the likelier label represents the pool. The consensus assumes the
+    prevalence of the graded objects and so overestimates the probability of random objects, which are rarely lenses.
+    `represents` is 0 for the other row, for gold objects, and if it is unknown.
     """
     objects = graded.objects
     of_object = objects.index.to_series().radd("\0")
@@ -163,7 +163,7 @@ def _tuned(rows: GradedRows, table: pd.DataFrame, before: OldRows, n_jobs: int, 
 
 
 def _joined(rows: GradedRows, table: pd.DataFrame, before: OldRows, tuned: Tuned, on: str) -> Examples:
-    """Return the rows to learn from: the graded ones first, then those of the training before."""
+    """Return the training rows: first the graded ones, then those of the earlier training."""
     label, group, weight = (table[name].to_numpy() for name in ("label", "group", "weight"))
     represents = table["represents"].to_numpy()
     graded = Examples(
@@ -186,18 +186,18 @@ def _joined(rows: GradedRows, table: pd.DataFrame, before: OldRows, tuned: Tuned
         np.concatenate([label, old.label]),
         np.concatenate([group, group.max() + 1 + old.group]),
         np.concatenate([graded.weight, tuned.scene_weight * old.weight]),
-        # The old model has seen these rows: its weight in the stack is learned from the grades alone.
+        # The old model was trained on these rows, so its weight in the stack is learned from the grades alone.
         meta_weight=np.concatenate([weight, np.zeros(n)]),
         calibration_weight=None if calibrating is None else np.concatenate(calibrating),
     )
 
 
 def _held_out(detector: LensDetector, table: pd.DataFrame, learn: Examples, on: str) -> HeldOut:
-    """Return the out-of-fold scores of the graded rows; those that represent the pool have weights."""
+    """Return the out-of-fold scores of the graded rows, weighted by the number of objects that they represent."""
     stack = detector.stack_
     n = len(table)
     represents = table["represents"].to_numpy()
-    # Of objects that a model chose, all count alike: there is nothing to tell which ones they represent.
+    # Objects selected by a model have the weights of their labels, since it is unknown what they represent.
     weight = represents if represents[table["label"].to_numpy() == 1].any() else table["weight"].to_numpy()
     chosen = np.flatnonzero(weight > 0.0)
     label, weight = table["label"].to_numpy()[chosen], weight[chosen]
@@ -210,7 +210,7 @@ def _held_out(detector: LensDetector, table: pd.DataFrame, learn: Examples, on: 
 
 
 def _scored(detector: LensDetector, rows: GradedRows, table: pd.DataFrame, learn: Examples, old: OldModel) -> Scored:
-    """Return the graded rows that the old model has not seen, with the scores of both models."""
+    """Return the graded rows that the old model was not trained on, with the scores of both models."""
     n = len(table)
     features = np.array(learn.store.measured().features[:n])
     unseen = ~is_trained(features, old.detector.training_rows_)

@@ -1,4 +1,4 @@
-"""Grades of people as labels: which objects have one, how sure it is, and whom each object represents."""
+"""Labels from grades: objects, probabilities, and the number of objects of the pool that each represents."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from gridlens.grading import Consensus, GradeBook, consensus, inclusion_weights,
 __all__ = ["LENS", "NO_LENS", "Graded", "read_grades"]
 
 LENS, NO_LENS = 0.9, 0.1
-"""probabilities from which, and up to which, an object has one label; between them it has both, with weights"""
+"""an object is a lens from the first probability on, and a non-lens up to the second; between them it has both labels,
+with weights"""
 
 
 class Graded(NamedTuple):
-    """The objects of a book of grades that have a label.
+    """The objects of a grade book that have a label.
 
     Attributes
     ----------
     objects : DataFrame
         Index `object_id`; `q`, the probability of a lens from grades alone; `represents`, the number of objects of the
-        pool that it represents, NaN where its probability of inclusion is unknown; `gold`, 1 for a gold lens, 0 for
-        another gold object and NaN otherwise; `cluster`, "" where unknown.
+        pool that the object represents, NaN if its inclusion probability is unknown; `gold`, 1 for a gold lens, 0 for
+        a gold non-lens and NaN otherwise; `cluster`, "" if unknown.
     grades, gold : DataFrame
-        As `GradeBook.current` and `GradeBook.gold` return them.
+        Tables returned by `GradeBook.current` and `GradeBook.gold`.
     found : Consensus
     left : Estimate
-        Lenses that are left in the pool, with an interval.
+        Number of lenses left in the pool, with an interval.
     notes : list of str
         Sentences on grades that are not used.
     """
@@ -45,7 +46,7 @@ class Graded(NamedTuple):
 
 
 def read_grades(path: str | os.PathLike[str]) -> Graded:
-    """Read the grades of a book, and their consensus.
+    """Read the grades of a grade book and compute their consensus.
 
     Parameters
     ----------
@@ -63,20 +64,20 @@ def read_grades(path: str | os.PathLike[str]) -> Graded:
     known = found.objects.set_index("object_id")["q_grades"].dropna()
     if not len(known):
         raise GridlensError(
-            f"The book {os.fspath(path)} must hold grades of A, B, C or X to train on. Got {len(grades)} grades with "
-            "none of these instead; grade a queue first."
+            f"The book {os.fspath(path)} must contain grades of A, B, C or X for training. Got {len(grades)} other "
+            "grades instead; grade a queue first."
         )
     notes = []
     unsure = len(found.objects) - len(known)
     if unsure:
-        notes.append(f"{unsure} objects have no grade but U, unsure, and are left out.")
+        notes.append(f"{unsure} objects have only the grade U (unsure) and are left out.")
     try:
         represents = inclusion_weights(items, grades)
     except GridlensError:
         represents = pd.Series(dtype=np.float64)
         notes.append(
-            "No random object of a queue was graded: the figures on the card are of objects that a model chose, and "
-            "say nothing of the others."
+            "No random object of a queue was graded: the metrics on the card are for objects selected by a model, and "
+            "do not apply to other objects."
         )
     clusters = objects.set_index("object_id")["cluster_id"]
     table = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Sections of the card of a model of injected arcs: how it was learned, its completeness, and its controls."""
+"""Sections of the card of a model of injected arcs: training choices, completeness, and controls."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _SNRS = (0.0, 30.0, 100.0, 300.0, np.inf)
 _FOLDS = 5
 _TOLD = {
     "recoloured": "arcs in the colours of the BCG",
-    "turned": "images turned by 45 to 135 degrees",
+    "turned": "images rotated by 45 to 135 degrees",
     "straight": "a straight trail as bright as the arcs",
 }
 _NULL = "null"
 
 
 class Scored(NamedTuple):
-    """Rows of one part with the scores of this model and of the bundled one, log-odds; NaN where there is none."""
+    """Rows of one part with the scores (log-odds) of this model and of the bundled model; NaN if missing."""
 
     truth: pd.DataFrame
     members: np.ndarray
@@ -62,26 +62,26 @@ def scored(detector: LensDetector, rows: InjectedRows, kept: KeptRows) -> Scored
 
 
 def learned_section(tuned: Tuned) -> str:
-    """Return the choices that were made out of fold, and their measures."""
+    """Return a section on the choices made out of fold, with their metrics."""
     rows = [
         [choice.name, f"{choice.log_loss:.4f}", f"{choice.auroc:.3f}", f"{choice.tpr:.3f}"] for choice in tuned.choices
     ]
-    table = markdown_table(["learned from", "log loss", "AUROC", "TPR at FPR 0.01"], rows)
+    table = markdown_table(["trained on", "log loss", "AUROC", "TPR at FPR 0.01"], rows)
     scenes = f"a weight of {tuned.scene_weight:g}" if tuned.scene_weight else "no weight"
     unlabelled = (
-        'Treating cutouts without an arc as unlabelled has the lower log loss: the member "nnpu" may be worth a trial.'
+        'Treating cutouts without an arc as unlabelled gives a lower log loss; the member "nnpu" may be worth trying.'
         if tuned.unlabelled_is_better
-        else "Treating cutouts without an arc as unlabelled, not as negatives, has no lower log loss."
+        else "Treating cutouts without an arc as unlabelled instead of negative does not give a lower log loss."
     )
     return (
-        f"Trees on the features, by the rows of the pool that they have not seen; the log loss decides:\n\n{table}\n\n"
-        f"Drawn scenes have {scenes}; the sixteenth of the cutouts without an arc that scored highest has a weight of "
-        f"{tuned.hard_weight:g}. {unlabelled}"
+        "These choices were compared with trees on the features, evaluated out of fold on rows of the pool. The "
+        f"choice with the lowest log loss was used:\n\n{table}\n\nSimulated scenes have {scenes}. The 1/16 of the "
+        f"cutouts without an arc that score highest have a weight of {tuned.hard_weight:g}. {unlabelled}"
     )
 
 
 def control_sections(detector: LensDetector, rows: InjectedRows, test: Scored) -> list[tuple[str, str]]:
-    """Return the headings and texts of the completeness, and of the controls.
+    """Return the headings and texts on completeness and controls.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def control_sections(detector: LensDetector, rows: InjectedRows, test: Scored) -
         Fitted.
     rows : InjectedRows
     test : Scored
-        The rows that test the detector.
+        Test rows.
     """
     controls = scored(detector, rows, rows.controls)
     thresholds = _thresholds(scored(detector, rows, rows.calibrate))
@@ -101,7 +101,7 @@ def control_sections(detector: LensDetector, rows: InjectedRows, test: Scored) -
 
 
 def _thresholds(calibrate: Scored) -> tuple[float, float]:
-    """Return the scores of both models that a hundredth of the cutouts without an arc exceed."""
+    """Return the scores that 1 % of the cutouts without an arc exceed, for both models."""
     plain = calibrate.of("none")
     return float(np.quantile(plain.score, 1.0 - _FPR)), float(np.quantile(plain.bundled, 1.0 - _FPR))
 
@@ -122,20 +122,22 @@ def _completeness(test: Scored, thresholds: tuple[float, float], known: Scored |
     alarms = plain.score > thresholds[0], plain.bundled > thresholds[1]
     number, own, bundled, difference = _beside(*alarms, plain.truth["group"].to_numpy(), 1000.0)
     text = (
-        "A cutout is found above the score that a hundredth of the cutouts without an arc exceed, among those of the "
-        f"calibration. On clusters that neither the members nor the calibration have seen:\n\n{table}\n\n"
-        f"Of 1,000 cutouts without an arc, this model raises {own} false alarms and the bundled model {bundled}: "
+        "A cutout counts as found if its score exceeds that of 99 % of the calibration cutouts without an arc. On "
+        f"clusters that were used neither by the members nor by the calibration:\n\n{table}\n\nOf 1,000 cutouts "
+        f"without an arc, this model raises {own} false alarms and the bundled model {bundled}, a difference of "
         f"{difference} ({number} cutouts). Brackets are 95 % intervals; differences are paired."
     )
     if known is not None:
         usable = np.isfinite(known.score)
         above = int((known.score[usable] > thresholds[0]).sum())
-        text += f" Of {int(usable.sum())} known lenses of the pool, which it has not learned from, {above} are found."
+        text += (
+            f" Of {int(usable.sum())} known lenses of the pool, which were not used in the training, {above} are found."
+        )
     return text
 
 
 def _beside(own: np.ndarray, bundled: np.ndarray, group: np.ndarray, unit: float = 1.0) -> list[str]:
-    """Return the number of rows, the fraction of each model, and the paired difference, with intervals."""
+    """Return the number of rows, the fraction for each model, and the paired difference, with intervals."""
     n = len(own)
     digits = 2 if unit == 1.0 else 1
 
@@ -144,7 +146,7 @@ def _beside(own: np.ndarray, bundled: np.ndarray, group: np.ndarray, unit: float
         return f"{unit * k / n:.{digits}f} [{unit * float(low):.{digits}f}, {unit * float(high):.{digits}f}]"
 
     gain = own.astype(float) - bundled
-    # The mean over clusters that are drawn with replacement.
+    # Bootstrap over clusters.
     _, number = np.unique(group, return_inverse=True)
     total, count = np.bincount(number, gain), np.bincount(number)
     draws = np.random.default_rng(0).integers(len(count), size=(_DRAWS, len(count)))
@@ -174,14 +176,14 @@ def _controls(rows: InjectedRows, test: Scored, controls: Scored, threshold: flo
             ]
         )
         failed += [name] * (not low > 0.5)
-    head = ["pasted light", "number", "AUROC against none", "found", "the arcs score higher"]
+    head = ["injected light", "number", "AUROC against no injection", "found", "fraction where the arc scores higher"]
     verdict = (
-        "**The model does not tell arcs from these controls: " + "; ".join(failed) + ".**"
+        "**The model does not distinguish arcs from these controls: " + "; ".join(failed) + ".**"
         if failed
-        else "Real geometry, real colours and curvature score higher."
+        else "Arcs with the correct geometry, colours and curvature score higher."
     )
     return (
-        f"{_null(rows)}\n\nOf light that is an arc's in all but one property:\n\n{markdown_table(head, told)}\n\n"
+        f"{_null(rows)}\n\nEach control differs from an arc in one property:\n\n{markdown_table(head, told)}\n\n"
         f"{verdict}\n\n{_by_columns(rows, test)}"
     )
 
@@ -192,7 +194,7 @@ def _against(plain: Scored, score: np.ndarray) -> str:
 
 
 def _null(rows: InjectedRows) -> str:
-    """Return whether trees tell cutouts that had an injection of flux 0 from those that had none."""
+    """Return a sentence on whether trees distinguish cutouts with an injected flux of 0 from untouched ones."""
     null = (rows.truth["kind"] == _NULL).to_numpy()
     chosen = set(rows.truth["cutout"][null])
     features, label, group = [], [], []
@@ -200,7 +202,7 @@ def _null(rows: InjectedRows) -> str:
         told = rows.truth.iloc[kept.places]
         inside = told["cutout"].isin(chosen).to_numpy() & told["kind"].isin(["none", _NULL]).to_numpy()
         if inside.any():
-            # Drawn scenes may follow the rows of the pool in the same store.
+            # Simulated scenes may follow the rows of the pool in the same store.
             features.append(np.asarray(kept.store.measured().features[: len(told)])[inside])
             label.append((told["kind"][inside] == _NULL).to_numpy())
             group.append(told["group"][inside].to_numpy())
@@ -209,15 +211,15 @@ def _null(rows: InjectedRows) -> str:
     folds = GroupKFold(min(_FOLDS, len(np.unique(groups))))
     p = cross_val_predict(member, X, y, groups=groups, cv=folds, method="predict_proba")[:, 1]
     found = auroc(y, p, groups=groups, n_boot=_DRAWS)
-    passed = "cannot be told from" if found.low <= 0.5 <= found.high else "**can be told from**"
+    passed = "cannot be distinguished from" if found.low <= 0.5 <= found.high else "**can be distinguished from**"
     return (
-        f"An injection with a flux of 0 {passed} none: trees that learn to tell them reach an AUROC of "
-        f"{found} on {int(y.sum()):,} pairs that they have not seen."
+        f"Cutouts with an injected flux of 0 {passed} untouched cutouts: trees trained to separate them reach an AUROC "
+        f"of {found} on {int(y.sum()):,} pairs, out of fold."
     )
 
 
 def _by_columns(rows: InjectedRows, test: Scored) -> str:
-    """Return the AUROC of what brightness alone, and metadata alone, tell of the arcs, beside the model's."""
+    """Return the AUROC of classifiers on brightness alone and on metadata alone, compared with the model."""
     X = np.asarray(rows.test.store.measured().features)
     label, group = test.truth["label"].to_numpy(), test.truth["group"].to_numpy()
     usable = np.isfinite(test.score)
@@ -226,7 +228,7 @@ def _by_columns(rows: InjectedRows, test: Scored) -> str:
         for band in "gri"
     }
     if len(np.unique(group[usable])) < 2:
-        return "Brightness and metadata alone were not measured: the test has one cluster."
+        return "Brightness alone and metadata alone were not tested, because the test rows show a single cluster."
     metadata = {name: X[:, FEATURE_NAMES.index(name)] for name in METADATA_NAMES}
     metadata = {name: values for name, values in metadata.items() if np.isfinite(values[usable]).any()}
     said = []
@@ -237,4 +239,4 @@ def _by_columns(rows: InjectedRows, test: Scored) -> str:
             score = control_score(chosen, label[usable], groups=group[usable], cv=folds)
             said.append(f"{what} {auroc(label[usable], score, groups=group[usable], n_boot=_DRAWS)}")
     model = auroc(label[usable], test.score[usable], groups=group[usable], n_boot=_DRAWS)
-    return f"AUROC of arcs against none by {' and by '.join(said)}; by the model {model}."
+    return f"AUROC for cutouts with and without arcs, by input: {', '.join(said)}; the model {model}."

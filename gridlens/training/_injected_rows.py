@@ -1,4 +1,4 @@
-"""Rows of a pool, with and without injected arcs, split by cluster to learn from, to calibrate on and to test on."""
+"""Rows of a pool with and without injected arcs, split by cluster into training, calibration and test rows."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ __all__ = ["CONTROLLED", "CONTROLS", "LEARN", "InjectedRows", "PoolTable", "inje
 
 _SMALLEST_POOL = 200
 CONTROLS = ("null", "recoloured", "turned", "straight")
-"""versions of cutouts that the finished model is judged on"""
-# Fractions of the clusters to learn from and to calibrate on; the others test the model.
+"""versions of cutouts on which the finished model is tested"""
+# Fractions of the clusters for training and calibration; the others are for the test.
 LEARN, _CALIBRATE = 0.6, 0.2
 _ROLES, _KNOWN, _OF_CONTROLS = ("learn", "calibrate", "test"), "known", "controls"
-# Folds of the members need as many clusters, in three fifths of the pool.
+# The cross-validation of the members needs enough clusters in three fifths of the pool.
 _FEWEST_CLUSTERS = 8
-# Cutouts that the controls are made of: enough for an AUROC to 0.03.
+# Number of cutouts for the controls, enough for an AUROC to 0.03.
 CONTROLLED = 1200
-# A pool with more known lenses than this is no pool of clusters presumed to hold none.
+# A pool with a larger fraction of known lenses does not consist of clusters presumed to be lens-free.
 _MOST_KNOWN = 0.1
 
 
 @dataclass(frozen=True)
 class PoolTable:
-    """Facts about the cutouts of a pool that a table of labels states, by id."""
+    """Properties of the cutouts of a pool from a table of labels, by id."""
 
     lenses: frozenset[str] = frozenset()
     surveys: dict[str, str] | None = None
@@ -63,12 +63,13 @@ class InjectedRows(NamedTuple):
     Attributes
     ----------
     learn, calibrate, test, known, controls : KeptRows
-        Their places are rows of `truth`. `known` are known lenses, `controls` versions of cutouts of the first three.
+        Their places are row numbers of `truth`. `known` are known lenses; `controls` are versions of cutouts of the
+        first three.
     truth : DataFrame
-        Of all rows that can be used, with the columns `INJECTED_COLUMNS`, `group` (of the cluster), `role` ("learn",
+        All usable rows, with the columns `INJECTED_COLUMNS`, `group` (number of the cluster), `role` ("learn",
         "calibrate", "test" or "known") and `label` (1 with arcs).
     notes : list of str
-        Rows that were left out, a sentence each.
+        Sentences on rows that were left out.
     """
 
     learn: KeptRows
@@ -81,14 +82,14 @@ class InjectedRows(NamedTuple):
 
 
 def read_pool_table(labels: str | os.PathLike[str] | pd.DataFrame | None, groups: str | None) -> PoolTable:
-    """Read the table of labels of a pool: `id`, and of `label`, `survey` and `cluster` those that it has.
+    """Read the table of labels of a pool: `id`, and optionally `label`, `survey` and `cluster`.
 
     Parameters
     ----------
     labels : str, path, DataFrame or None
         `label` is 1 for a known lens, and 0 or blank for other cutouts.
     groups : str, default=None
-        Column that names clusters; None takes `cluster` if there is one.
+        Column that identifies clusters; None uses `cluster` if it exists.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def read_pool_table(labels: str | os.PathLike[str] | pd.DataFrame | None, groups
     column = groups or ("cluster" if "cluster" in rows else None)
     lenses: frozenset[str] = frozenset()
     if "label" in rows:
-        way_out = "Give 1 to known lenses, and leave the others blank."
+        way_out = "Set known lenses to 1, and leave the others blank."
         values = binary_values(rows["label"], rows.index, f"column 'label' of the {what}", way_out, blank=True)
         lenses = frozenset(rows.index[values == 1])
     return PoolTable(
@@ -134,27 +135,27 @@ def injected_rows(
     Parameters
     ----------
     stack : ExitStack
-        Finished parts are kept beside the bundle until it is closed without an error.
+        Finished parts are kept beside the bundle until the stack is closed without an error.
     pool : Source
     injection : Injection
     table : PoolTable
     metadata : {"image", "survey", "all"}
         As in `LensDetector`.
     folder : Path
-        For the files that rows are mapped from.
+        Folder for memory-mapped files.
     parts : Path
-        Folder of the finished parts; that of the controls stands beside it.
+        Folder of the finished parts; the folder of the controls is beside it.
     pixels : bool
-        Whether members look at cutouts, which are then read once more.
+        Whether members need pixels, which are then read again.
     random_state : int
-        Of the split.
+        Seed of the split.
     **run
         `resume`, `overwrite`, `engine`, `scheduler`, `n_jobs` and `progress`, as in `gridlens.engine.score_files`.
 
     Raises
     ------
     GridlensError
-        Fewer than 200 cutouts can be used, or many of them are known lenses.
+        Fewer than 200 cutouts are usable, or too many of them are known lenses.
     """
     main = _Measuring(stack, InjectedSource(pool, injection), parts, run)
     listed = ListedLenses()
@@ -183,7 +184,7 @@ def _presumed(rows: Measured, told: pd.DataFrame, listed: ListedLenses) -> pd.Da
 
 
 class _Measuring:
-    """Rows of a source that the engine has measured, once."""
+    """Rows of a source, measured once by the engine."""
 
     def __init__(self, stack: contextlib.ExitStack, source: InjectedSource, folder: Path, run: dict[str, Any]) -> None:
         self._source = source
@@ -195,7 +196,7 @@ class _Measuring:
             yield partition, measured_from_table(table), truth_of(table)
 
     def keep(self, place: dict[str, tuple[int, str]], kept: dict[str, KeptRows], metadata: str, pixels: bool) -> None:
-        """Add each row that has a place in the truth to the part that it belongs to, with its pixels if need be."""
+        """Add each row that has a place in the truth to its part, with pixels if they are needed."""
         partitions = []
         filled: dict[str, KeptRows] = {}
         for partition, rows, _ in self.rows():
@@ -211,11 +212,11 @@ class _Measuring:
 
 
 def _checked(seen: pd.DataFrame) -> list[str]:
-    """Return notes on rows that are left out; raise GridlensError where the pool is none to learn from."""
+    """Return notes on rows that are left out; raise GridlensError if the pool is not suitable for training."""
     repeated = seen["id"][seen["id"].duplicated()]
     if len(repeated):
         raise GridlensError(
-            f"The pool must hold each cutout once. Got {some_names(repeated.tolist())} again instead; leave out the "
+            f"The pool must contain each cutout once. Got {some_names(repeated.tolist())} again instead; leave out the "
             "copies."
         )
     rejected = seen[seen["rejected"].to_numpy()]
@@ -223,19 +224,21 @@ def _checked(seen: pd.DataFrame) -> list[str]:
     usable = int((~seen["rejected"] & (seen["kind"] == AS_IT_IS)).sum())
     if usable < _SMALLEST_POOL:
         raise GridlensError(
-            f"The pool must hold at least {_SMALLEST_POOL} usable cutouts besides known lenses: a model learns the sky "
-            f"from them, and a fifth of them tests it. Got {usable} instead; add cutouts of the survey, or use a model "
-            "that is trained already."
+            f"The pool must contain at least {_SMALLEST_POOL} usable cutouts besides known lenses: they are the "
+            f"training data, and a fifth of them the test. Got {usable} instead; add cutouts of the survey, or use an "
+            "existing model."
         )
     if lenses > _MOST_KNOWN * (usable + lenses):
         raise GridlensError(
-            f"The pool must be of clusters that are presumed to hold no lens, up to the prevalence. Got {lenses:,} "
-            f"known lenses among {usable + lenses:,} cutouts instead; take the clusters of a catalogue as they come, "
-            "or learn from labelled lenses by source= and labels=."
+            "The pool must consist of clusters that are presumed to be lens-free, up to the prevalence. Got "
+            f"{lenses:,} known lenses among {usable + lenses:,} cutouts instead; use an unselected catalogue of "
+            "clusters, or train on labelled lenses with source= and labels=."
         )
     notes = []
     if lenses:
-        notes.append(f"{lenses:,} known lenses of the pool are kept out of the negatives, and get no arcs.")
+        notes.append(
+            f"{lenses:,} known lenses of the pool are excluded from the negatives, and no arcs are injected into them."
+        )
     if len(rejected):
         names = some_names(rejected["id"].tolist())
         notes.append(f"{len(rejected):,} cutouts of the pool were rejected and are left out: {names}.")
@@ -243,7 +246,7 @@ def _checked(seen: pd.DataFrame) -> list[str]:
 
 
 def _with_roles(seen: pd.DataFrame, clusters: dict[str, Any], random_state: int) -> pd.DataFrame:
-    """Return the rows that can be used with their cluster, role and label: a cutout as it is, and with arcs."""
+    """Return the usable rows, each cutout unchanged and with arcs, with their cluster, role and label."""
     rows = seen[~seen["rejected"].to_numpy()].drop(columns="rejected")
     known = rows[rows["kind"] == KNOWN_LENS].assign(group=-1, role=_KNOWN, label=1)
     rows = rows[rows["kind"] != KNOWN_LENS]
@@ -255,8 +258,8 @@ def _with_roles(seen: pd.DataFrame, clusters: dict[str, Any], random_state: int)
     n = int(number.max()) + 1
     if n < _FEWEST_CLUSTERS:
         raise GridlensError(
-            f"The pool must show at least {_FEWEST_CLUSTERS} clusters, or fields, to split. Got {n} in the table of "
-            "labels instead."
+            f"The pool must contain at least {_FEWEST_CLUSTERS} clusters or fields, to be split. Got {n} in the table "
+            "of labels instead; add cutouts of other clusters."
         )
     order = np.random.default_rng(random_state).permutation(n)
     ends = np.round(np.array([LEARN, LEARN + _CALIBRATE]) * n).astype(int)
@@ -267,7 +270,7 @@ def _with_roles(seen: pd.DataFrame, clusters: dict[str, Any], random_state: int)
 
 
 def _controlled(truth: pd.DataFrame) -> frozenset[str]:
-    """Return the cutouts that controls are made of: those that test first."""
+    """Return the cutouts for the controls, preferably test cutouts."""
     cutouts = truth[truth["kind"] == AS_IT_IS]
     order = cutouts["role"].map({name: k for k, name in enumerate(reversed(_ROLES))}).to_numpy()
     return frozenset(cutouts["cutout"].to_numpy()[np.argsort(order, kind="stable")][:CONTROLLED])

@@ -40,20 +40,20 @@ from gridlens.training._tuned import Tuned, tune
 
 __all__ = ["MeasuredPool", "PoolOptions", "injected_set", "measure_pool", "rows_of"]
 
-# Drawn scenes that may join a pool, at most: more take longer than they bring.
+# Largest number of simulated scenes added to a pool; more cost more time than they gain.
 _MOST_SCENES = 4096
 _SEED = 1
 _LIMITS = """\
-- The arcs are simulated and the images are real: the controls above say how far the model goes by the arcs' shape, and
-  nothing here says how well it does on real arcs. Known lenses of the survey tell more.
-- The cutouts of the pool count as lens-free. Lenses among them, one in a thousand or so, make the false alarms above a
-  little too many.
-- Made for cutouts of this survey. On another one, take a model that was trained on it."""
+- The arcs are simulated and the images are real. The controls above test whether the model depends on the shape of the
+  arcs, but the performance on real arcs is unknown; evaluate the model on known lenses of the survey.
+- The cutouts of the pool are assumed to be lens-free. About one in a thousand contains a lens, so the number of false
+  alarms above is slightly overestimated.
+- Intended for cutouts of this survey. For another survey, use a model that was trained on it."""
 
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """Statements of the caller about a pool, as in `train`."""
+    """Options of `train` for a pool."""
 
     table: PoolTable
     known_lenses: CatalogLike | None
@@ -63,17 +63,17 @@ class PoolOptions:
 
 
 def rows_of(n: int) -> int:
-    """Return the number of cutouts and scenes that are measured for a pool of `n`, about."""
+    """Return the approximate number of cutouts and scenes that are measured for a pool of `n` cutouts."""
     return 2 * n + len(CONTROLS) * min(n, CONTROLLED) + min(round(2 * LEARN * n), _MOST_SCENES)
 
 
 class MeasuredPool(NamedTuple):
-    """A pool with and without arcs, measured."""
+    """A measured pool, with and without arcs."""
 
     rows: InjectedRows
     sky: PoolSky
     scenes: Examples | None
-    """drawn scenes of the size and pixel scale of the cutouts; None without both classes"""
+    """simulated scenes with the size and pixel scale of the cutouts; None if a class is missing"""
     record: dict[str, Any]
 
 
@@ -88,22 +88,22 @@ def measure_pool(
     pixels: bool,
     **run: Any,
 ) -> MeasuredPool:
-    """Measure a pool: each cutout as it is and with the arcs of a lens, controls, and drawn scenes beside them.
+    """Measure a pool: each cutout unchanged and with the arcs of a lens, controls, and simulated scenes.
 
     Parameters
     ----------
     stack : ExitStack
-        Finished parts are kept until it is closed without an error.
+        Finished parts are kept until the stack is closed without an error.
     pool : Source
     options : PoolOptions
     settings : Recipe
-        Its metadata, its weights of faint arcs and its `random_state`.
+        Its metadata, weights of faint arcs and `random_state` are used.
     folder : Path
-        For the files that rows are mapped from.
+        Folder for memory-mapped files.
     parts : Path
         Folder of the finished parts.
     pixels : bool
-        Whether members look at cutouts.
+        Whether members need pixels.
     **run
         `resume`, `overwrite`, `engine`, `scheduler`, `n_jobs` and `progress`.
     """
@@ -132,7 +132,7 @@ def measure_pool(
 def injected_set(
     measured: MeasuredPool, settings: Recipe, *, prevalence: float, n_jobs: int | None, verbose: int
 ) -> TrainingSet:
-    """Return the training set of a pool, with weights that are chosen out of fold.
+    """Return the training set of a pool, with weights chosen out of fold.
 
     Parameters
     ----------
@@ -140,9 +140,9 @@ def injected_set(
     settings : Recipe
         As for `measure_pool`.
     prevalence : float
-        Of lenses among the cutouts as they are.
+        Prevalence of lenses among the unchanged cutouts.
     n_jobs : int
-        Threads.
+        Number of threads.
     verbose : int
         1 shows the progress.
     """
@@ -151,7 +151,7 @@ def injected_set(
     tuned = _tuned(learn, scenes, prevalence, int(effective_n_jobs(n_jobs)), verbose)
     weights = {"scene_weight": tuned.scene_weight, "hard_weight": tuned.hard_weight}
 
-    @functools.cache  # the scores of the card and those of its controls are of the same rows
+    @functools.cache  # the scores and the controls on the card use the same rows
     def tested(detector: LensDetector) -> Scored:
         return scored(detector, rows, rows.test)
 
@@ -164,7 +164,7 @@ def injected_set(
         {"injected": measured.record | weights},
         _arrays(rows),
         sections=lambda detector: [
-            ("How it was learned", learned_section(tuned)),
+            ("Training choices", learned_section(tuned)),
             *control_sections(detector, rows, tested(detector)),
         ],
     )
@@ -186,7 +186,7 @@ def _scenes(
     folder: Path,
     run: dict[str, Any],
 ) -> Examples | None:
-    """Return drawn scenes, of the survey where it is one that is drawn, with the size and scale of the cutouts."""
+    """Return simulated scenes with the size and scale of the cutouts, of the survey if it can be simulated."""
     surveys = (survey,) if survey in SIMULATED_SURVEYS else SIMULATED_SURVEYS
     store = MeasuredStore(folder, "scenes")
     n = min(n, _MOST_SCENES)
@@ -209,7 +209,7 @@ def _tuned(learn: Examples, scenes: Examples | None, prevalence: float, n_jobs: 
 
 
 def _joined(learn: Examples, scenes: Examples | None, tuned: Tuned) -> Examples:
-    """Return the rows of the pool, and the drawn scenes with their weight, each a cluster of its own."""
+    """Return the rows of the pool and the weighted simulated scenes, each a separate cluster."""
     assert learn.group is not None and learn.weight is not None
     weight = learn.weight * np.where(tuned.hard, tuned.hard_weight, 1.0)
     if scenes is None or tuned.scene_weight == 0.0:
@@ -255,14 +255,14 @@ def _words(measured: MeasuredPool, tuned: Tuned) -> Words:
     counts = {name: len(getattr(rows, name).ids) // 2 for name in ("learn", "calibrate", "test")}
     joined = ""
     if scenes is not None and tuned.scene_weight:
-        joined = f"\n{len(scenes.label):,} drawn scenes are learned with them, with a weight of {tuned.scene_weight:g}."
+        joined = f"\n{len(scenes.label):,} simulated scenes were added with a weight of {tuned.scene_weight:g}."
     told = "\n".join(sky.words)
     return Words(
         title="A model of arcs injected into your own clusters",
-        trained_on=f"{counts['learn']:,} cutouts of the pool, each as it is and with the arcs of a lens, drawn for its "
-        f"own cluster.\n{told}{joined}",
+        trained_on=f"{counts['learn']:,} cutouts of the pool, each unchanged and with the arcs of a lens simulated "
+        f"for its cluster.\n{told}{joined}",
         calibrated_on=f"Calibrated on {counts['calibrate']:,} others, with and without arcs",
-        scored_on=f"on {counts['test']:,} cutouts of the pool that it has not seen",
-        scored_how="Each cutout is scored as it is, and with arcs. No cluster is in two parts of the pool.",
+        scored_on=f"on {counts['test']:,} cutouts of the pool that the model has not seen",
+        scored_how="Each cutout is scored unchanged and with arcs. No cluster is in more than one part of the pool.",
         limits=_LIMITS,
     )

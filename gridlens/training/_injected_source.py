@@ -24,30 +24,30 @@ from gridlens.training._known_lenses import KnownLenses
 __all__ = ["AS_IT_IS", "KNOWN_LENS", "InjectWork", "InjectedSource", "Injection"]
 
 AS_IT_IS, KNOWN_LENS = "none", "known"
-"""kinds of rows beside those of `inject_arcs`"""
+"""kinds of rows in addition to those of `inject_arcs`"""
 _TEXTS = ("cutout", "kind")
 _NUMBERS = tuple(name for name in INJECTED_COLUMNS if name not in ("id", *_TEXTS))
-# Columns of the truth, named apart from those of measured cutouts.
+# Prefix that separates columns of the truth from those of measured cutouts.
 _PREFIX = "injected_"
 
 
 @dataclass(frozen=True)
 class Injection:
-    """A plan of the arcs that are injected into a pool.
+    """The plan for injecting arcs into a pool.
 
     Parameters
     ----------
     seed : int
     skies : mapping of str to ImageSky
-        By survey; "" where the pool is of one.
+        Sky by survey; the key is "" for a pool of a single survey.
     surveys : mapping of str to str
-        Survey of each cutout by its id; others are of the survey "".
+        Survey of each cutout by id; cutouts that are not listed have the survey "".
     known : KnownLenses
-        They are yielded as they are.
+        Known lenses, which are yielded unchanged.
     kinds : tuple of str, default=("none", "arc")
-        Versions of each cutout: "none" for the cutout as it is, and kinds of `inject_arcs`.
+        Versions of each cutout: "none" for the unchanged cutout, and kinds of `inject_arcs`.
     only : frozenset of str, default=None
-        Ids of the cutouts to take; None takes all.
+        Ids of the cutouts to use; None uses all.
     """
 
     seed: int
@@ -67,7 +67,7 @@ class Injection:
 
 
 class _InjectedBatch(NamedTuple):
-    """As `CutoutBatch`, with the truth of its cutouts, columns `INJECTED_COLUMNS`."""
+    """A `CutoutBatch` with the truth of its cutouts, which has the columns `INJECTED_COLUMNS`."""
 
     cutouts: CutoutSet | None
     failures: list[ReadFailure]
@@ -75,12 +75,12 @@ class _InjectedBatch(NamedTuple):
 
 
 class InjectedSource:
-    """A pool, with arcs injected into its cutouts; a `Source`.
+    """A `Source` of the cutouts of a pool with injected arcs.
 
     Parameters
     ----------
     pool : Source
-        Of cutouts.
+        Source of cutouts.
     injection : Injection
     """
 
@@ -92,25 +92,25 @@ class InjectedSource:
 
     @property
     def n(self) -> int | None:
-        """Rows in all, at most."""
+        """Largest possible number of rows."""
         n = self._pool.n if self._injection.only is None else len(self._injection.only)
         return None if n is None else n * len(self._injection.kinds)
 
     @property
     def record(self) -> list[dict[str, Any]]:
-        """Entries of the pool."""
+        """Record of the pool."""
         return self._pool.record
 
     def partitions(self) -> Sequence[Partition]:
-        """As those of the pool."""
+        """Return the partitions of the pool."""
         return self._pool.partitions()
 
     def find(self, ids: Collection[str], paths: Collection[str] = ()) -> Sequence[Partition]:
-        """As that of the pool, by the ids before the injection."""
+        """Return the partitions of the pool that contain cutouts, by their ids before the injection."""
         return self._pool.find([name.rpartition("+")[0] or name for name in ids], paths)
 
     def read(self, partition: Partition, gaps: JoinGaps | None = None) -> Iterator[CutoutBatch]:
-        """Yield the cutouts of the pool, and with arcs, in batches."""
+        """Yield the cutouts of the pool, unchanged and with arcs, in batches."""
         for batch in self.injected(partition, gaps):
             yield CutoutBatch(batch.cutouts, batch.failures)
 
@@ -143,15 +143,15 @@ class InjectedSource:
                     yield _InjectedBatch(injected.cutouts, [], injected.truth)
 
     def split(self, partition: Partition) -> list[Partition]:
-        """As that of the pool."""
+        """Split a partition as the pool does."""
         return self._pool.split(partition)
 
     def lost(self, partition: Partition, message: str) -> ReadFailure:
-        """As that of the pool."""
+        """Return the failure of the pool for a lost partition."""
         return self._pool.lost(partition, message)
 
     def identity(self) -> dict[str, str]:
-        """Return the digests of the pool, and that of the injection."""
+        """Return the digests of the pool and of the injection."""
         return self._pool.identity() | {"injection": self._injection.digest()}
 
 
@@ -160,14 +160,14 @@ def _untouched(ids: Any, kinds: Any) -> pd.DataFrame:
 
 
 class InjectWork(MeasureWork):
-    """Rows of a feature cache, with the truth of the injected arcs in more columns."""
+    """Work that measures rows of a feature cache, with the truth of injected arcs in additional columns."""
 
     def __init__(self) -> None:
-        # By id: the engine makes rows of several partitions at a time, each of cutouts of its own.
+        # By id, since the engine works on several partitions at a time.
         self._truth: dict[str, tuple[Any, ...]] = {}
 
     def read(self, source: Source, partition: Partition, gaps: JoinGaps) -> Iterator[Any]:
-        """As in `Work`."""
+        """Yield the batches of a partition and remember their truth."""
         assert isinstance(source, InjectedSource)
         for batch in source.injected(partition, gaps):
             for row in batch.truth.itertuples(index=False, name=None):

@@ -1,4 +1,4 @@
-"""Rows that a training keeps, with their pixels where members look at them."""
+"""Rows that a training uses, with their pixels if members need them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["KeptRows", "read_pixels"]
 
 
 class KeptRows:
-    """Rows in a store, with their positions in a table.
+    """Rows in a store, and their positions in a table.
 
     Parameters
     ----------
     folder : Path
-        For the files that rows are mapped from.
+        Folder for memory-mapped files.
     name : str
-        First part of the files' names.
+        Prefix of the file names.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -44,7 +44,7 @@ class KeptRows:
 
 
 def read_pixels(source: Source, partitions: Iterable[Partition], rows: Sequence[KeptRows]) -> None:
-    """Append the pixels of the rows that are kept, which the engine does not hand on."""
+    """Append the pixels of the selected rows, which the engine does not return."""
     wanted = [(kept, set(kept.ids)) for kept in rows]
     found: list[list[str]] = [[] for _ in rows]
     for partition in partitions:
@@ -57,4 +57,6 @@ def read_pixels(source: Source, partitions: Iterable[Partition], rows: Sequence[
                 kept.store.add_cutouts(cutouts[chosen])
                 names += cutouts.ids[chosen].tolist()
     if any(names != kept.ids for (kept, _), names in zip(wanted, found, strict=True)):
-        raise GridlensError("The cutouts changed while the model was trained. Train it again, with cutouts at rest.")
+        raise GridlensError(
+            "The cutouts changed during the training. Train the model again, and do not modify the cutouts meanwhile."
+        )

@@ -16,7 +16,7 @@ from gridlens.cutouts.catalogs import read_catalog
 
 __all__ = ["KnownLenses", "read_known_lenses"]
 
-# A cluster whose position is this near to a lens, arcsec, shows it.
+# Match radius between the position of a cluster and a known lens, arcsec.
 _RADIUS = 60.0
 
 
@@ -35,11 +35,11 @@ class KnownLenses:
     radec: tuple[tuple[float, float], ...] = ()
 
     def among(self, cutouts: CutoutSet) -> np.ndarray:
-        """Return which cutouts show a known lens, a mask: by their ids, or within 60 arcsec of a position."""
+        """Return a mask of the cutouts that show a known lens, by id or within 60 arcsec of its position."""
         known = np.array([name in self.ids for name in cutouts.ids], dtype=bool)
         placed = np.isfinite(cutouts.bcg_radec).all(axis=1)
         if self.radec and placed.any():
-            # Chords of the unit sphere, which know neither poles nor a first meridian.
+            # Chords on the unit sphere are valid at the poles and across right ascension 0.
             reach = 2.0 * np.sin(0.5 * np.radians(_RADIUS / 3600.0))
             distance, _ = KDTree(_on_sphere(np.array(self.radec))).query(_on_sphere(cutouts.bcg_radec[placed]))
             known[placed] |= distance <= reach
@@ -51,7 +51,7 @@ class KnownLenses:
 
 
 def read_known_lenses(known_lenses: CatalogLike | None, ids: Collection[str] = ()) -> KnownLenses:
-    """Read a table of known lenses with ids, positions or both, and join it with ids that are known already.
+    """Read a table of known lenses with ids, positions or both, and add further ids.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Rows of your own labelled cutouts, measured by the engine."""
+"""Rows of labelled cutouts, measured by the engine."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Labelled(NamedTuple):
 
     learn: Examples
     calibrate: Examples | None
-    """None where no row is marked for calibration"""
+    """None if no row is marked for calibration"""
     notes: list[str]
-    """rows that were left out, a sentence each"""
+    """sentences on rows that were left out"""
 
 
 def measured_partitions(
@@ -42,28 +42,28 @@ def measured_partitions(
     progress: Callable[[int], Any],
     **run: Any,
 ) -> Iterator[tuple[Partition, Measured]]:
-    """Yield the measured rows of a source by partitions; cutouts are measured before the first one.
+    """Yield the measured rows of a source by partition, after all cutouts have been measured.
 
     Parameters
     ----------
     stack : ExitStack
-        The finished parts of cutouts are kept in `folder` until it is closed without an error.
+        Finished parts are kept in `folder` until the stack is closed without an error.
     source : Source
     folder : Path
     progress : callable
-        Called with the number of cutouts that were finished since the last call.
+        Called with the number of cutouts finished since the last call.
     **run
         `resume`, `overwrite`, `engine`, `scheduler` and `n_jobs`, as in `gridlens.engine.score_files`.
     """
     if isinstance(source, CacheSource):
-        # All rows at once: each partition would decode groups of more rows again.
+        # All rows at once, since row groups span partitions and would be decoded repeatedly.
         whole = Partition((), (0, source.n))
         for measured in source.read(whole):
             yield whole, measured
             progress(len(measured))
         return
     parts = stack.enter_context(kept_parts(source, MeasureWork(), folder, progress=progress, **run))
-    # Without any partition there is one part without a row.
+    # An empty source has no partition but one empty part.
     yield from zip(source.partitions(), map(measured_from_table, parts.tables()), strict=False)
 
 
@@ -74,24 +74,24 @@ def gather(
     folder: Path,
     pixels: Source | None = None,
 ) -> Labelled:
-    """Keep the rows that have a label: some to learn from, others to calibrate on.
+    """Select the rows that have a label, for training and for calibration.
 
     Parameters
     ----------
     rows : iterable of Partition and Measured
-        As `measured_partitions` yields them.
+        Rows yielded by `measured_partitions`.
     known : Labels
     metadata : {"image", "survey", "all"}
         As in `LensDetector`.
     folder : Path
-        For the files that rows are mapped from.
+        Folder for memory-mapped files.
     pixels : Source, optional
-        The same source, where members look at cutouts: those that are kept are read once more.
+        The same source, if members need pixels; the selected cutouts are then read again.
 
     Raises
     ------
     GridlensError
-        A labelled cutout occurs more than once, no label belongs to a cutout, or the cutouts differ in size.
+        A labelled cutout occurs more than once, no cutout has a label, or the cutouts differ in size.
     """
     learn, calibrate = KeptRows(folder, "learn"), KeptRows(folder, "calibrate")
     listed = ListedLenses()
@@ -136,18 +136,18 @@ def without_labelled(rows: Iterable[tuple[Partition, Measured]], known: Labels |
 def _examples(kept: KeptRows, known: Labels, what: str) -> Examples:
     y, group, vetted = known.at(kept.places)
     if not 0 < y.sum() < len(y):
-        way_out = "label some of the other class"
+        way_out = "label some rows of the other class"
         if y.all() and not known.unlabelled:
-            way_out += ", or count cutouts without a label as unlabelled by positive_unlabelled=True"
+            way_out += ", or treat cutouts without a label as unlabelled with positive_unlabelled=True"
         raise GridlensError(
-            f"The rows {what} must be of both classes. Got {int(y.sum())} lenses and {int(len(y) - y.sum())} "
+            f"The rows {what} must contain both classes. Got {int(y.sum())} lenses and {int(len(y) - y.sum())} "
             f"others instead; {way_out}."
         )
     return Examples(kept.store, y, group, vetted=vetted)
 
 
 def _check_once(names: list[str], seen: set[str], known: Labels) -> None:
-    """Add names to those seen; raise GridlensError if one that has a label is among them already."""
+    """Add names to `seen`; raise GridlensError if a name with a label is repeated."""
     repeated = []
     for name in names:
         if name in seen and (name in known.row or known.unlabelled):
@@ -156,15 +156,15 @@ def _check_once(names: list[str], seen: set[str], known: Labels) -> None:
     if repeated:
         kind = "cutout" if known.unlabelled else "labelled cutout"
         raise GridlensError(
-            f"The data must hold each {kind} once. Got {some_names(repeated)} again instead; leave out the copies."
+            f"The data must contain each {kind} once. Got {some_names(repeated)} again instead; leave out the copies."
         )
 
 
 def _notes(known: Labels, seen: set[str], without: list[str], rejected: list[str]) -> list[str]:
     if known.row and not seen & known.row.keys():
         raise GridlensError(
-            f"No id of the table of labels ({some_names(known.row)}) is among those of the cutouts "
-            f"({some_names(sorted(seen))}). Check that they describe the same cutouts."
+            f"No id of the table of labels ({some_names(known.row)}) matches an id of the cutouts "
+            f"({some_names(sorted(seen))}). Check that the labels belong to these cutouts."
         )
     notes = []
     if without and known.unlabelled:

@@ -1,4 +1,4 @@
-"""A table of labels: rows to learn from, rows to calibrate on, and which rows show one cluster."""
+"""Tables of labels: training rows, calibration rows, and clusters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gridlens.errors import GridlensError
 __all__ = ["Labels", "read_labels"]
 
 _CLUSTER, _CALIBRATION = "cluster", "calibration"
-# The column of positive-unlabelled learning, and its name in tables of version 0.1.
+# The column of known lenses, and its name in tables of version 0.1.
 _KNOWN = ("known_lens", "s")
 
 
@@ -29,18 +29,18 @@ class Labels(NamedTuple):
     row : dict of str to int
         Position of each id in the arrays below.
     label : ndarray of shape (n,), int64
-        1 for a lens, 0 for none. In positive-unlabelled learning, 1 marks the known lenses among the rows to learn
-        from, and 0 the others.
+        1 for a lens, 0 for a non-lens. In positive-unlabelled learning, the training rows have 1 for a known lens and 0
+        otherwise.
     calibration : ndarray of shape (n,), bool
-        Whether the row is kept from the members, to calibrate on; its label is clean.
+        Whether the row is reserved for calibration; its label is clean.
     group : ndarray of shape (n,), int64
-        Rows of one number are views of one cluster.
+        Rows with the same number show the same cluster.
     grouped : bool
-        Whether the table names clusters; if not, each row is a cluster of its own.
+        Whether the table identifies clusters; if not, each row is a separate cluster.
     vetted : ndarray of shape (n,), bool
-        In positive-unlabelled learning, rows to learn from that are certainly not lenses.
+        In positive-unlabelled learning, training rows that are certain non-lenses.
     unlabelled : bool
-        Whether cutouts that are not in the table are unlabelled rows to learn from, as in positive-unlabelled learning.
+        Whether cutouts that are not in the table are unlabelled training rows, as in positive-unlabelled learning.
     left_out : frozenset of str
         Ids of the table that have no label.
     """
@@ -55,7 +55,7 @@ class Labels(NamedTuple):
     left_out: frozenset[str]
 
     def at(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return labels, groups and vetted rows at positions; -1 is an unlabelled cutout that is not in the table."""
+        """Return labels, groups and vetted rows at positions; -1 denotes a cutout that is not in the table."""
         absent = places < 0
         if not len(self.row):
             return np.zeros(len(places), dtype=np.int64), np.arange(len(places)), np.zeros(len(places), dtype=bool)
@@ -64,7 +64,7 @@ class Labels(NamedTuple):
         return np.where(absent, 0, self.label[places]), group, ~absent & self.vetted[places]
 
     def negative(self, places: np.ndarray) -> np.ndarray:
-        """Return where positions are of a non-lens: a row of a clean label of 0, not an unlabelled one."""
+        """Return a mask of the positions of non-lenses: rows with a clean label of 0, not unlabelled rows."""
         if not len(self.row):
             return np.zeros(len(places), dtype=bool)
         clean = self.vetted[places] | self.calibration[places] if self.unlabelled else np.ones(len(places), dtype=bool)
@@ -79,14 +79,14 @@ def read_labels(
     Parameters
     ----------
     labels : str, path or DataFrame
-        csv, Parquet, FITS or VOTable with the columns `id` and `label` (1 a lens, 0 certainly not a lens, blank not
-        known), and optionally `cluster` and `calibration` (1 for rows to calibrate on).
+        CSV, Parquet, FITS or VOTable with the columns `id` and `label` (1 for a lens, 0 for a certain non-lens, blank
+        if unknown), and optionally `cluster` and `calibration` (1 for calibration rows).
     positive_unlabelled : bool, default=False
-        Rows to learn from have `known_lens` (or `s`), 1 for a known lens and 0 or blank for an unlabelled row; rows to
-        calibrate on have a clean `label`. Without that column, a `label` of 1 is a known lens, 0 a vetted non-lens and
-        blank an unlabelled row.
+        Training rows have the column `known_lens` (or `s`), 1 for a known lens and 0 or blank for an unlabelled row;
+        calibration rows have a clean `label`. Without that column, a `label` of 1 is a known lens, 0 a vetted non-lens
+        and blank an unlabelled row.
     groups : str, default=None
-        Column that names clusters; None takes `cluster` if there is one.
+        Column that identifies clusters; None uses `cluster` if it exists.
 
     Returns
     -------
@@ -95,15 +95,15 @@ def read_labels(
     Raises
     ------
     GridlensError
-        The table cannot be read, a column is missing, an id is repeated, a label is neither 0 nor 1, or a cluster is
-        both learned from and calibrated on.
+        The table cannot be read, a column is missing, an id is repeated, a label is neither 0 nor 1, or a cluster has
+        both training and calibration rows.
     """
     what, table = "table of labels", labels
     if not isinstance(table, pd.DataFrame):
         what, table = f"{what} {labels}", read_table(table, text=() if groups is None else (groups,))
     check_no_context(table, what)
     if not positive_unlabelled:
-        check_label_column(table, what, "; positive_unlabelled=True learns from it.")
+        check_label_column(table, what, "; use positive_unlabelled=True to learn from it.")
     elif "label" not in table and not any(name in table for name in _KNOWN):
         raise GridlensError(
             f"The {what} must have a column {_KNOWN[0]!r}, 1 for a known lens and 0 for an unlabelled cutout, or a "
@@ -136,7 +136,7 @@ def read_labels(
 def _learned(
     rows: pd.DataFrame, calibration: np.ndarray, positive_unlabelled: bool, what: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels of the rows, NaN where there is none, and which of them are vetted non-lenses."""
+    """Return the labels of the rows, NaN if missing, and a mask of vetted non-lenses."""
     everywhere = np.ones(len(rows), dtype=bool)
     if not positive_unlabelled:
         return _values(rows, "label", everywhere, what), ~everywhere
@@ -146,7 +146,7 @@ def _learned(
         vetted = (values == 0) & ~calibration
     else:
         if calibration.any():
-            check_columns(rows, ("label",), what, "Rows to calibrate on have a clean 'label'.")
+            check_columns(rows, ("label",), what, "Calibration rows need a clean 'label'.")
         values = _values(rows, "label", calibration, what)
         values[~calibration] = _values(rows, column, ~calibration, what)[~calibration]
         vetted = ~everywhere
@@ -154,22 +154,22 @@ def _learned(
 
 
 def _calibration(rows: pd.DataFrame, what: str) -> np.ndarray:
-    """Return the rows to calibrate on, a mask; a blank is a 0."""
+    """Return a mask of the calibration rows; a blank cell counts as 0."""
     if _CALIBRATION not in rows:
         return np.zeros(len(rows), dtype=bool)
-    way_out = "Give 1 to rows to calibrate on, and 0 to the others."
+    way_out = "Set calibration rows to 1, and the others to 0."
     column = f"column '{_CALIBRATION}' of the {what}"
     flags = binary_values(rows[_CALIBRATION], rows.index, column, way_out, blank=True)
     return np.nan_to_num(flags).astype(bool)
 
 
 def _values(rows: pd.DataFrame, name: str, asked: np.ndarray, what: str) -> np.ndarray:
-    """Return the labels in a column, NaN where blank; rows that are not in the mask `asked` may hold anything."""
+    """Return the labels in a column, NaN if blank; rows outside the mask `asked` are not checked."""
     values = np.full(len(rows), np.nan)
     chosen = rows[asked]
     if not len(chosen):
         return values
-    way_out = "Leave the label blank where it is not certain."
+    way_out = "Leave uncertain labels blank."
     values[asked] = binary_values(chosen[name], chosen.index, f"column '{name}' of the {what}", way_out, blank=True)
     return values
 
@@ -178,12 +178,12 @@ def _check_clusters(labels: Labels, names: pd.Series[Any], what: str) -> None:
     shared = np.intersect1d(labels.group[labels.calibration], labels.group[~labels.calibration])
     if len(shared):
         raise GridlensError(
-            f"The column '{_CALIBRATION}' of the {what} must be the same in all rows of a cluster: the members must "
-            f"not have seen the clusters that are calibrated on. Got both for {len(shared)} clusters instead, as for "
-            f"{names[labels.group == shared[0]].iloc[0]}."
+            f"The column '{_CALIBRATION}' of the {what} must have the same value in all rows of a cluster, because the "
+            f"calibration needs clusters that the members have not seen. Got both values for {len(shared)} clusters "
+            f"instead, such as {names[labels.group == shared[0]].iloc[0]}."
         )
 
 
 def _numbered(column: pd.Series[Any]) -> np.ndarray:
-    """Return a number for each name; rows without a name are clusters of their own."""
+    """Return a number for each name; rows without a name are separate clusters."""
     return pd.factorize(group_of_each(column))[0].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Tables of the model card."""
+"""Markdown tables of model cards."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["markdown_table"]
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return a table in Markdown, without a line break at its end."""
+    """Return a Markdown table without a final line break."""
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows))

@@ -1,4 +1,4 @@
-"""Hard negatives: the cutouts of an unlabelled pool that a model scores highest."""
+"""Hard negatives: the cutouts of an unlabelled pool with the highest scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SMALLEST_POOL = 100
 
 
 class Mined(NamedTuple):
-    """Unlabelled rows that are learned as negatives.
+    """Unlabelled rows that are used as negatives.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Mined(NamedTuple):
     weight : ndarray of shape (m,), float64
         Probability that the row is not a lens.
     pool : int
-        Number of rows that they were chosen from.
+        Number of rows that they were selected from.
     """
 
     rows: Measured
@@ -45,27 +45,27 @@ def usable_pool(batches: Iterable[Measured]) -> Measured:
     pool = Measured.concatenate([measured[~measured.rejected] for measured in batches])
     if len(pool) < _SMALLEST_POOL:
         raise GridlensError(
-            f"The 'pool' parameter must hold at least {_SMALLEST_POOL} usable cutouts, of which a tenth is mined. "
+            f"The 'pool' parameter must contain at least {_SMALLEST_POOL} usable cutouts, of which a tenth is mined. "
             f"Got {len(pool)} instead."
         )
     return pool
 
 
 def mine(detector: LensDetector, pool: Measured, n: int, prevalence: float = 1e-3) -> Mined:
-    """Choose the `n` rows of a pool that a detector scores highest, and the weights that they have as negatives.
+    """Select the `n` rows of a pool with the highest scores, and their weights as negatives.
 
-    The pool is unlabelled: a lens in it would be learned as a negative. The weight of a row is therefore the
-    probability that it is not a lens, at a declared prevalence. One round is enough: a second one would mine rows that
-    the first has already pushed down, lenses among them.
+    The pool is unlabelled and may contain lenses, so the weight of a row is the probability that it is not a lens, at a
+    declared prevalence. There is only one round: a second round would mine rows, possibly lenses, whose scores the
+    first round has already lowered.
 
     Parameters
     ----------
     detector : LensDetector
         Fitted on rows that are not in the pool.
     pool : Measured of m
-        Usable cutouts, with the metadata that the detector sees or more.
+        Usable cutouts, with at least the metadata that the detector uses.
     n : int
-        At most a tenth of the pool is taken; the rest is not hard.
+        Number of rows; at most a tenth of the pool is taken.
     prevalence : float, default=1e-3
         Prevalence of lenses in the pool.
 

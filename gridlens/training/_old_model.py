@@ -1,4 +1,4 @@
-"""The model whose list was graded: what it was trained on, and the model that a new one builds on."""
+"""The model whose candidates were graded, its training data, and the model that a new one builds on."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["OldModel", "read_old_model"]
 
 
 class OldModel(NamedTuple):
-    """A model that grades are to improve.
+    """A model to be improved with grades.
 
     Attributes
     ----------
     name : str
-        As the caller gave it.
+        Name or path given by the caller.
     detector : LensDetector
     digest : str
         SHA-256 of its manifest.
     base : str
-        The model that it was trained from by grades, or itself. It has seen none of the graded objects, so that its
-        weight in a new stack can be learned from them.
+        The model from which it was retrained with grades, or the model itself. The base was not trained on graded
+        objects, so its weight in a new stack can be learned from them.
     recipe : Recipe or None
-        Of the simulated scenes that it or its base was trained on; None for other training data.
+        Recipe of the simulated scenes that it or its base was trained on; None for other training data.
     """
 
     name: str
@@ -44,14 +44,14 @@ class OldModel(NamedTuple):
 
 
 def read_old_model(name: str | os.PathLike[str]) -> OldModel:
-    """Load a model that grades are to improve.
+    """Load a model to be improved with grades.
 
     Raises
     ------
     ModelError
         It cannot be loaded.
     GridlensError
-        One of its members looks at cutouts.
+        One of its members needs pixels.
     """
     contents = read_pretrained(name)
     training = contents.record["training"]
@@ -62,7 +62,7 @@ def read_old_model(name: str | os.PathLike[str]) -> OldModel:
 
 
 def _recipe_of(stored: Mapping[str, Any] | None) -> Recipe | None:
-    """Return the recipe of a manifest; fields that it lacks have their defaults, and newer ones are ignored."""
+    """Return the recipe of a manifest; missing fields have their defaults, and unknown fields are ignored."""
     if stored is None:
         return None
     names = {field.name for field in fields(Recipe)}

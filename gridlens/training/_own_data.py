@@ -24,9 +24,9 @@ __all__ = ["own_data_set"]
 
 _FOLDS = 5
 _LIMITS = """\
-- The scores above are of cutouts like the labelled ones. Where lenses were labelled because they were easy to see, or
-  the others because they look unlike lenses, the scores are too optimistic.
-- `p_lens` holds at the declared prevalence, for cutouts like those of the calibration."""
+- The scores above apply to cutouts like the labelled ones. They are too optimistic if mainly obvious lenses or obvious
+  non-lenses were labelled.
+- `p_lens` is valid at the declared prevalence for cutouts like those of the calibration."""
 
 
 def own_data_set(labelled: Labelled, known: Labels, labels: Any, source: Source) -> TrainingSet:
@@ -37,7 +37,7 @@ def own_data_set(labelled: Labelled, known: Labels, labels: Any, source: Source)
     labelled : Labelled
     known : Labels
     labels : str, path or DataFrame
-        The table that `known` was read from.
+        Table from which `known` was read.
     source : Source
         The source of the rows.
     """
@@ -83,9 +83,9 @@ def _arrays(name: str, rows: Examples) -> dict[str, np.ndarray]:
 def _held_out(
     detector: LensDetector, learn: Examples, calibrate: Examples | None, positive_unlabelled: bool
 ) -> HeldOut:
-    """Return log-odds for rows that the members were not fitted on, and those of the bundled model."""
+    """Return log-odds for rows that the members were not fitted on, and the log-odds of the bundled model."""
     if calibrate is None:
-        # Mined rows, which may follow, are always calibrated on rows of their own.
+        # Rows without a separate calibration are never followed by mined rows.
         stack = detector.stack_
         return HeldOut(
             learn.label,
@@ -112,35 +112,35 @@ def _held_out(
 def _words(learn: Examples, calibrate: Examples | None, known: Labels, cached: bool) -> Words:
     n, group = len(learn.label), learn.group
     assert group is not None
-    kind = "known lenses, the others unlabelled" if known.unlabelled else "lenses"
+    kind = "known lenses; the others are unlabelled" if known.unlabelled else "lenses"
     vetted = 0 if learn.vetted is None else int(learn.vetted.sum())
     if vetted:
-        kind += f" or, {vetted:,} of them, vetted non-lenses, which are learned as negatives"
+        kind += f" or vetted non-lenses ({vetted:,}), which are used as negatives"
     clusters = (
         f"They show {len(np.unique(group)):,} clusters."
         if known.grouped
-        else "No clusters were named: each row counts as a cluster."
+        else "No clusters were given, so each row counts as a separate cluster."
     )
     if calibrate is None:
         calibrated = "Calibrated on out-of-fold scores of the same rows"
         if known.unlabelled:
-            calibrated += ", by the estimated label frequency"
+            calibrated += " and the estimated label frequency"
         scored = f"out of fold, {n:,} rows"
         how = (
-            f"Each row is scored by members that were fitted on the other {_FOLDS - 1} of {_FOLDS} folds; views of a "
-            "cluster are in one fold. With several members, the weights of the stack were learned on those folds too."
+            f"Each row is scored by members fitted on the other {_FOLDS - 1} of {_FOLDS} folds; all rows of a cluster "
+            "are in the same fold. With several members, the weights of the stack were learned on those folds too."
         )
     else:
         held = len(calibrate.label)
         calibrated = f"Calibrated on {held:,} rows that the members have not seen, with clean labels"
         scored = f"on the {held:,} rows of the calibration"
         how = (
-            "The members have not seen these rows. The calibration has; it is monotonic, and the measures are of the "
-            "scores before it."
+            "The members were not fitted on these rows. The calibration was, but it is monotonic, and the metrics are "
+            "those of the scores before it."
         )
     return Words(
         title="A model of labelled cutouts",
-        trained_on=f"{n:,} {'cutouts that were measured before' if cached else 'cutouts'}, "
+        trained_on=f"{n:,} {'cutouts from feature caches' if cached else 'cutouts'}, "
         f"{int(learn.label.sum()):,} of them {kind}. {clusters}",
         calibrated_on=calibrated,
         scored_on=scored,

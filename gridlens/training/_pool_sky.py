@@ -1,4 +1,4 @@
-"""The properties of a pool's images that injected light shares: measured, stated, or assumed with a warning."""
+"""Image properties of a pool needed for injection: measured, given, or assumed with a warning."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from gridlens.sources import Source
 
 __all__ = ["PoolSky", "pool_sky"]
 
-# Cutouts of a survey that its sky is measured on.
+# Number of cutouts of a survey on which its sky is measured.
 _SAMPLE = 300
-# Seeing of images that tell nothing, arcsec: that of a good night on the ground.
+# Seeing assumed if nothing is known, arcsec: a good night on the ground.
 _USUAL_SEEING = 0.9
-# The depth that noise and zero points give lies this near to that of the survey, mag; without a survey, in this range.
+# Largest difference between the depth from noise and zero points and that of the survey, and the range allowed
+# without a survey, mag.
 _DEPTH_APART, _DEPTHS = 1.5, (19.0, 31.0)
-# Pixel scales of one survey differ by this factor at most.
+# Largest ratio of pixel scales within a survey.
 _ONE_SCALE = 1.05
 
 
 class PoolSky(NamedTuple):
-    """The sky of each survey of a pool, and how it is known, a sentence for each survey."""
+    """The sky of each survey of a pool, with a sentence on its origin for each survey."""
 
     skies: dict[str, ImageSky]
     words: list[str]
     assumed: list[str]
-    """sentences on what is a guess, for warnings"""
+    """sentences on assumed values, for warnings"""
     geometry: Geometry
     """median size and pixel scale of the cutouts"""
 
@@ -44,22 +45,22 @@ class PoolSky(NamedTuple):
 def pool_sky(
     pool: Source, surveys: Mapping[str, str], survey: str | None, seeing: Mapping[str, float] | None
 ) -> PoolSky:
-    """Measure the point-spread function and the noise of each survey of a pool, on some of its cutouts.
+    """Measure the point-spread function and the noise of each survey of a pool on a sample of its cutouts.
 
     Parameters
     ----------
     pool : Source
     surveys : mapping of str to str
-        Survey of each cutout by its id; all are of one where it is empty.
+        Survey of each cutout by id; empty for a pool of a single survey.
     survey : str or None
-        Preset of a pool of one survey.
+        Preset for a pool of a single survey.
     seeing : mapping of band to float, or None
-        FWHM in g, r and i, arcsec. None takes the seeing of the metadata, or measures it.
+        FWHM in g, r and i, arcsec. None uses the seeing of the metadata, or measures it.
 
     Raises
     ------
     GridlensError
-        The pool mixes surveys that nothing names, a cutout has no survey, or the zero points are unknown and there is
+        The pool mixes surveys that are not named, a cutout has no survey, or the zero points are unknown and there is
         no preset.
     """
     samples = _sampled(pool, surveys)
@@ -87,7 +88,7 @@ _UNKNOWN = int(CutoutFlag.ASSUMED_ZEROPOINT | CutoutFlag.UNCALIBRATED)
 
 
 def _sampled(pool: Source, surveys: Mapping[str, str]) -> dict[str, list[CutoutSet]]:
-    """Return some usable cutouts of each survey, from partitions all over the pool."""
+    """Return a sample of usable cutouts of each survey, from partitions spread over the pool."""
     wanted = set(surveys.values()) or {""}
     kept: dict[str, list[CutoutSet]] = {}
     missing: list[str] = []
@@ -106,13 +107,13 @@ def _sampled(pool: Source, surveys: Mapping[str, str]) -> dict[str, list[CutoutS
     if missing:
         raise GridlensError(
             f"The column 'survey' of the table of labels must name the survey of every cutout. Got none for "
-            f"{missing[0]} instead; fill it in, or leave the column out where the pool is of one survey."
+            f"{missing[0]} instead; fill it in, or leave out the column if the pool consists of a single survey."
         )
     return kept
 
 
 def _spread(pool: Source) -> Iterator[CutoutSet]:
-    """Yield the cutouts of the partitions: of the first, one in the middle and so on, in halves."""
+    """Yield the cutouts of the partitions in bit-reversed order: the first, the middle one, the quarters, ..."""
     partitions = pool.partitions()
     n = len(partitions)
     bits = max(1, math.ceil(math.log2(max(n, 2))))
@@ -125,7 +126,7 @@ def _spread(pool: Source) -> Iterator[CutoutSet]:
 
 
 def _preset(name: str | None) -> Survey | None:
-    """Return the preset of a survey; one that has none is known by its images alone."""
+    """Return the preset of a survey; None if there is no preset."""
     try:
         return None if name is None else get_survey(name)
     except ValueError:
@@ -135,8 +136,8 @@ def _preset(name: str | None) -> Survey | None:
 def _with_depth(preset: Survey | None) -> Survey:
     if preset is None or not np.isfinite(preset.depth).any():
         raise GridlensError(
-            "The zero points of the pool must be known, or its survey, whose depth then gives the arcs their "
-            "brightness. Got neither; state zeropoint= or survey=."
+            "The zero points of the pool must be known, or its survey, whose depth then sets the brightness of the "
+            "arcs. Got neither; give zeropoint= or survey=."
         )
     return preset
 
@@ -144,7 +145,7 @@ def _with_depth(preset: Survey | None) -> Survey:
 def _check_depth(
     name: str, cutouts: Sequence[CutoutSet], seeing: tuple[float, float, float], preset: Survey | None
 ) -> None:
-    """Raise GridlensError where the noise, by the zero points, is that of a depth which the images cannot have."""
+    """Raise GridlensError if noise and zero points imply a depth that is implausible for the images."""
     depths = []
     for part in cutouts:
         expected = sky_noise(np.zeros(3), np.array(seeing), float(part.pixel_scale[0]))
@@ -164,9 +165,9 @@ def _check_depth(
     if wrong:
         where = f" of the survey {name}" if name else ""
         raise GridlensError(
-            f"The zero points of the pool{where} must be right: arcs get their brightness from them. By them its noise "
-            f"is that of a depth of {', '.join(f'{value:.1f}' for value in depth)} mag in g, r, i, and {said}. State "
-            "the AB zero points with zeropoint=."
+            f"The zero points of the pool{where} must be right, because they set the brightness of the arcs. They "
+            f"imply a depth of {', '.join(f'{value:.1f}' for value in depth)} mag in g, r, i from the noise, but "
+            f"{said}. Give the AB zero points with zeropoint=."
         )
 
 
@@ -174,9 +175,9 @@ def _check_one_survey(cutouts: Sequence[CutoutSet]) -> None:
     scales = [float(part.pixel_scale[0]) for part in cutouts]
     if scales and max(scales) > _ONE_SCALE * min(scales):
         raise GridlensError(
-            "A pool of several surveys needs their names in a column 'survey' of the table of labels: each has its own "
-            f"point-spread function and noise. Got cutouts with pixel scales of {min(scales):.3g} to "
-            f"{max(scales):.3g} arcsec and no such column; name the surveys, or train on each of them."
+            "A pool of several surveys needs their names in a column 'survey' of the table of labels, because each "
+            f"survey has its own point-spread function and noise. Got cutouts with pixel scales of {min(scales):.3g} "
+            f"to {max(scales):.3g} arcsec and no such column; name the surveys, or train on each of them separately."
         )
 
 
@@ -186,27 +187,27 @@ class _Seeing(NamedTuple):
     widths: tuple[float, float, float]
     """FWHM in g, r and i, arcsec"""
     how: str
-    """how it is known, in words"""
+    """origin of the values, in words"""
     own: bool = False
-    """whether the metadata of each cutout state its own"""
+    """whether the metadata contain the seeing of each cutout"""
     guess: str = ""
-    """a warning where it is a guess"""
+    """warning for assumed values"""
 
 
 def _seeing(cutouts: Sequence[CutoutSet], preset: Survey | None, stated: Mapping[str, float] | None) -> _Seeing:
-    """Return the seeing as stated, of the metadata, measured on stars, or as a guess, the first that there is."""
+    """Return the seeing as given, from the metadata, measured on stars, or assumed, in this order."""
     if stated is not None:
-        return _Seeing(_triple(stated.values()), "as stated")
+        return _Seeing(_triple(stated.values()), "as given")
     usual = np.full(3, _USUAL_SEEING) if preset is None else _complete(np.array(preset.seeing))
     own = np.array([float(part.metadata["seeing"].iloc[0]) for part in cutouts])
     own = own[own > 0.0]
-    # The reader fills in a preset's seeing where nothing states one.
+    # The reader fills in the seeing of the preset where none is given; that is not a measurement.
     if own.size and not (preset is not None and np.all(own == preset.seeing[1])):
         return _Seeing(_triple(usual * float(np.median(own)) / usual[1]), "from the metadata", own=True)
     measured = measure_psf(cutouts)
     known = np.isfinite(measured.fwhm)
     if known.any():
-        # A band without stars follows the others.
+        # A band without stars is scaled like the other bands.
         scale = float(np.median(measured.fwhm[known] / usual[known]))
         bands = (
             "" if known.all() else " in " + " and ".join(band for band, has in zip("gri", known, strict=True) if has)
@@ -215,14 +216,14 @@ def _seeing(cutouts: Sequence[CutoutSet], preset: Survey | None, stated: Mapping
         return _Seeing(_triple(widths), f"measured on {int(measured.n_stars[known].min()):,} stars or more{bands}")
     source = f"that of the survey {preset.name}" if preset is not None else f"{_USUAL_SEEING:g} arcsec"
     guess = (
-        f"The seeing of the pool is unknown, and its cutouts hold too few stars to measure it: {source} is taken. "
-        "State seeing=, since arcs that are sharper than the images give themselves away."
+        f"The seeing of the pool is unknown, and its cutouts contain too few stars to measure it; {source} is assumed. "
+        "Give seeing=, because the model would recognize arcs that are sharper than the images."
     )
-    return _Seeing(_triple(usual), f"a guess, {source}", guess=guess)
+    return _Seeing(_triple(usual), f"assumed, {source}", guess=guess)
 
 
 def _complete(seeing: np.ndarray) -> np.ndarray:
-    """Return a preset's seeing with that of r in bands without one; of a survey without any, the usual one."""
+    """Return the seeing of a preset; missing bands have that of r, or the usual one if there is none."""
     widths = np.where(np.isfinite(seeing), seeing, seeing[1])
     return np.where(np.isfinite(widths), widths, _USUAL_SEEING)
 
@@ -234,9 +235,9 @@ def _triple(values: Any) -> tuple[float, float, float]:
 
 def _words(name: str, seeing: _Seeing, calibrated: bool, preset: Survey | None) -> str:
     survey = f"{name}: " if name else ""
-    flux = "their zero points" if calibrated or preset is None else f"their noise, as deep as {preset.name}"
+    flux = "the zero points" if calibrated or preset is None else f"the noise, assuming the depth of {preset.name}"
     width = ", ".join(f"{width:.2f}" for width in seeing.widths)
     return (
-        f"{survey}The arcs have the images' point-spread function, FWHM {width} arcsec in g, r, i ({seeing.how}), and "
-        f"the correlation of their noise; their brightness goes by {flux}."
+        f"{survey}The arcs have the point-spread function of the images (FWHM {width} arcsec in g, r, i, {seeing.how}) "
+        f"and the correlation of their noise. Their brightness is set by {flux}."
     )

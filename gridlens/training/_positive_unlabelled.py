@@ -1,4 +1,4 @@
-"""Known lenses among unlabelled cutouts: how many lenses are known, probabilities without clean labels, and ranks."""
+"""Learning from known lenses among unlabelled cutouts: label frequency, calibration and ranking."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["KnownLenses", "LabelFrequency", "calibrate_unlabelled", "learn_from_
 _EVEN = 0.5
 _TOP_FRACTIONS = (0.01, 0.05)
 _GRID = 256
-# The largest prevalence that an estimate may lead to.
+# Largest prevalence implied by an estimate.
 _MOST = 0.99
 
 
@@ -35,11 +35,11 @@ class LabelFrequency(NamedTuple):
     value : float
         The label frequency c = P(known | lens).
     low, high : float
-        95 % interval, where some lenses are distinguished from all other cutouts; otherwise c is larger.
+        95 % interval if some lenses can be distinguished from all other cutouts; otherwise c is larger.
     known : int
         Number of known lenses.
     n : int
-        Number of cutouts, the known lenses among them.
+        Number of cutouts, including the known lenses.
     """
 
     value: float
@@ -53,38 +53,39 @@ class LabelFrequency(NamedTuple):
         return min(self.known / self.n / c, _MOST)
 
     def words(self) -> str:
-        """Return a paragraph for the model card: the estimate, and the limits of what it can promise."""
+        """Return a paragraph for the model card: the estimate and its assumptions."""
         prevalence = [self.prevalence(c) for c in (self.value, self.high, self.low)]
         return f"""\
-{self.known:,} lenses are known among {self.n:,} cutouts; the others are unlabelled. The estimated label frequency, the
-fraction of all lenses in these cutouts that are known, is {self.value:.2g} [{self.low:.2g}, {self.high:.2g}], so that
-the prevalence is {prevalence[0]:.2g} [{prevalence[1]:.2g}, {prevalence[2]:.2g}] (Elkan & Noto 2008). The probabilities
-are those of being a known lens divided by the label frequency, and their intervals contain its uncertainty. They are
-right under two assumptions that these data cannot test:
+{self.known:,} of {self.n:,} cutouts are known lenses; the others are unlabelled. The estimated label frequency, the
+fraction of all lenses in these cutouts that are known, is {self.value:.2g} [{self.low:.2g}, {self.high:.2g}], which
+implies a prevalence of {prevalence[0]:.2g} [{prevalence[1]:.2g}, {prevalence[2]:.2g}] (Elkan & Noto 2008). The
+probability of being a lens is the probability of being a known lens divided by the label frequency; its interval
+includes the uncertainty of the label frequency. The probabilities are correct under two assumptions that these data
+cannot test:
 
-- The known lenses are a random sample of the lenses. Where the bright ones were found first, faint lenses count as
+- The known lenses are a random sample of the lenses. If bright lenses were found first, faint lenses count as
   non-lenses, and their probabilities are too low.
-- Some lenses look like no other cutout. Where lenses and other cutouts overlap everywhere, the label frequency is
-  larger than estimated, up to 1, the prevalence smaller, down to {self.known / self.n:.2g}, and the probabilities of
-  the best candidates are too high.
+- Some lenses are distinct from all other cutouts. If lenses and other cutouts overlap everywhere, the label frequency
+  is larger than estimated (up to 1), the prevalence is smaller (down to {self.known / self.n:.2g}), and the
+  probabilities of the best candidates are too high.
 
-`p_lens` at a declared prevalence depends on the label frequency for the best candidates alone. Clean labels of some
-cutouts (`calibration`) replace both assumptions."""
+At a declared prevalence, `p_lens` depends on the label frequency only for the best candidates. Clean labels for some
+cutouts (`calibration`) make both assumptions unnecessary."""
 
 
 def calibrate_unlabelled(detector: LensDetector, learn: Examples) -> LabelFrequency:
-    """Calibrate a fitted detector on its own out-of-fold scores, for known lenses among unlabelled rows.
+    """Calibrate a fitted detector on its out-of-fold scores of known lenses and unlabelled rows.
 
-    The calibrator gives P(known | score) / c, see `LabelFrequency`. Vetted non-lenses are part of the sample, and take
-    no part in the estimate of c.
+    The calibrator returns P(known | score) / c, see `LabelFrequency`. Vetted non-lenses are used for the calibration,
+    but not for the estimate of c.
 
     Parameters
     ----------
     detector : LensDetector
-        Fitted on `learn`; its calibrator and its calibration prevalence are replaced. It can neither screen nor be
-        recalibrated then, both of which need clean labels.
+        Detector fitted on `learn`. Its calibrator and its calibration prevalence are replaced. It can then neither
+        screen nor be recalibrated, because both need clean labels.
     learn : Examples
-        Rows whose label is 1 for a known lens and 0 for the others.
+        Rows with a label of 1 for known lenses and 0 for the others.
     """
     stack = detector.stack_
     frequency = _label_frequency(stack, learn)
@@ -102,7 +103,7 @@ def _label_frequency(stack: MemberStack, learn: Examples) -> LabelFrequency:
     group = None if learn.group is None else learn.group[free]
     p = expit(stack.out_of_fold_score(learn.label))[free]
     found = estimate_propensity(calibrated_scores(p, label, folds), label, folds, "top", groups=group)
-    # No fewer lenses than are known, and no more than there are rows.
+    # There are at least as many lenses as known lenses, and at most as many as rows.
     least = float(label.mean()) / _MOST
     value = max(found.value, least)
     low, high = max(value - Z_95 * found.error, least), min(value + Z_95 * found.error, 1.0)
@@ -115,7 +116,7 @@ def _divided(known: IsotonicCalibrator, score: np.ndarray, frequency: LabelFrequ
     if known.method_ == "beta":
         x = np.unique(np.quantile(score, np.linspace(0.0, 1.0, _GRID)))
     p = known.predict(x) / frequency.value
-    # As Laplace's rule with half counts: no more certain than the rows that reach the label frequency allow.
+    # Laplace's rule with half counts: the number of rows that reach the label frequency limits the certainty.
     sure = known.predict(score) >= frequency.value
     slack = 0.5 / (int(sure.sum()) + 1)
     capped = p > 1.0 - 2.0 * slack
@@ -132,8 +133,8 @@ def _divided(known: IsotonicCalibrator, score: np.ndarray, frequency: LabelFrequ
 def _lens_limits(low: np.ndarray, high: np.ndarray, frequency: LabelFrequency) -> tuple[np.ndarray, np.ndarray]:
     """Return limits of P(lens) from those of P(known), over the interval of the label frequency.
 
-    They are combined in the odds at even prevalence, which scores are made of, and moved to the prevalence of the
-    estimate. These odds rise or fall with c, depending on the score, so that both ends are tried.
+    The limits are combined in the odds at even prevalence, on which scores are based, and shifted to the estimated
+    prevalence. Depending on the score, these odds rise or fall with c, so both ends are evaluated.
     """
     own = frequency.prevalence(frequency.value)
 
@@ -146,7 +147,7 @@ def _lens_limits(low: np.ndarray, high: np.ndarray, frequency: LabelFrequency) -
 
 
 class KnownLenses(NamedTuple):
-    """The results of a training on known lenses."""
+    """Results of a training on known lenses."""
 
     sections: list[tuple[str, str]]
     """headings and texts of the model card"""
@@ -157,16 +158,16 @@ class KnownLenses(NamedTuple):
 
 
 def learn_from_known_lenses(detector: LensDetector, taught: TrainingSet, learn: Examples) -> KnownLenses:
-    """Calibrate a detector where no row has a clean label, and rank the known lenses out of fold.
+    """Calibrate a detector if no row has a clean label, and rank the known lenses out of fold.
 
     Parameters
     ----------
     detector : LensDetector
         Fitted on `learn`.
     taught : TrainingSet
-        Of positive-unlabelled learning.
+        Training set of positive-unlabelled learning.
     learn : Examples
-        The rows to learn from, which mined negatives may follow.
+        Training rows, which may be followed by mined negatives.
     """
     stack = detector.stack_
     if np.isnan(stack.out_of_fold_).any():
@@ -184,16 +185,16 @@ def learn_from_known_lenses(detector: LensDetector, taught: TrainingSet, learn: 
 
 
 def out_of_fold_ranking(detector: LensDetector, learn: Examples, label: np.ndarray) -> pd.DataFrame:
-    """Rank the rows to learn from, each by members and weights that have not seen its fold.
+    """Rank the training rows by out-of-fold scores, from members and weights fitted on the other folds.
 
     Parameters
     ----------
     detector : LensDetector
         Fitted.
     learn : Examples of n
-        The rows to learn from, with 1 for a known lens.
+        Training rows, with a label of 1 for known lenses.
     label : ndarray
-        Labels of all rows of the fit, of which those of `learn` are the first.
+        Labels of all rows of the fit, beginning with those of `learn`.
 
     Returns
     -------
@@ -220,7 +221,7 @@ def out_of_fold_ranking(detector: LensDetector, learn: Examples, label: np.ndarr
 
 
 def known_lens_words(ranking: pd.DataFrame) -> str:
-    """Return a paragraph for the card: how many of the known lenses a review of the top of a ranking would find."""
+    """Return a paragraph for the card on the number of known lenses among the top of a ranking."""
     n, found = len(ranking), []
     table = ranking[ranking["known_lens"] == 1]
     for fraction in _TOP_FRACTIONS:
@@ -232,7 +233,7 @@ def known_lens_words(ranking: pd.DataFrame) -> str:
         )
     last = table.iloc[-1]
     return (
-        f"Each known lens was scored by members and weights that had not seen it, and ranked among all {n:,} cutouts:\n"
-        f"{found[0]},\n{found[1]}.\nTheir median rank is {table['rank'].median():,.0f}; the last is {last['id']}, at "
-        f"rank {last['rank']:,}. The ranking beside the model has all of them."
+        f"Each known lens was scored out of fold and ranked among all {n:,} cutouts:\n"
+        f"{found[0]},\n{found[1]}.\nTheir median rank is {table['rank'].median():,.0f}; the lowest-ranked one is "
+        f"{last['id']}, at rank {last['rank']:,}. The ranking beside the model lists all of them."
     )

@@ -1,4 +1,4 @@
-"""Recipes of the bundled models: the scenes that are simulated, and the members that learn from them."""
+"""Recipes of the bundled models: simulated scenes and members."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,39 +14,41 @@ __all__ = ["RECIPES", "Recipe", "settings_of"]
 class Recipe:
     """Settings of a model that is trained on simulated scenes.
 
-    The scenes to learn from, to calibrate on and to test on share no seed. A third of those to learn from is drawn away
-    from the canonical geometry, so that the model generalizes; the others are canonical.
+    The scenes for training, calibration and test have different seeds. A third of the training scenes deviates from the
+    canonical geometry, so that the model generalizes; all other scenes are canonical.
 
     Parameters
     ----------
     target : {"galaxy-cluster", "cluster-cluster"}, default="galaxy-cluster"
-        Kind of lens. "cluster-cluster" puts a background cluster behind the lens, and gives all scenes a field wide
-        enough for its images.
+        Kind of lens. "cluster-cluster" places a background cluster behind the lens, and makes the field of all scenes
+        wide enough for its images.
     surveys : tuple of str
-        Presets that the scenes are drawn from.
+        Survey presets of the scenes.
     n_train, n_calibrate, n_test : int
-        Numbers of scenes. Half of those to learn from and to test on hold a lens.
+        Numbers of scenes. Half of the training and test scenes contain a lens.
     calibrate_lens_fraction : float, default=0.1
-        Fraction of lenses among the scenes to calibrate on. They are rare there: a probability of one in a thousand
-        depends on the few scenes without a lens that score highest, and many scenes are needed to count them.
+        Fraction of lenses among the calibration scenes. It is small, because a probability of one in a thousand depends
+        on the few non-lenses with the highest scores, and many non-lenses are needed to count them.
     train_seed, calibrate_seed, test_seed : int
+        Seeds of the scenes.
     members : tuple of str
         As in `LensDetector`.
     metadata : {"image", "survey", "all"}, default="image"
         As in `LensDetector`.
     faint_snr, faint_weight : float, default=20.0, 0.25
-        Lenses whose arcs have an S/N below `faint_snr` have the weight `faint_weight` in the training, since their
-        arcs cannot be seen. They count in full in the calibration and in the test.
+        Lenses with an arc S/N below `faint_snr` have the weight `faint_weight` in the training, because their arcs
+        cannot be seen. They have full weight in the calibration and the test.
     mined_fraction : float, default=1/16
-        Hard negatives that are taken from a pool, as a fraction of the rows to learn from.
+        Number of hard negatives taken from a pool, as a fraction of the number of training rows.
     randomisation : tuple of str, default=()
-        Ingredients, among `gridlens.simulate.RANDOMISED`, that the scenes to learn from draw more widely than the
-        surveys would have them. The scenes to calibrate on and to test on are those of the surveys.
+        Ingredients, among `gridlens.simulate.RANDOMISED`, that are drawn from wider ranges than those of the surveys in
+        the training scenes. Calibration and test scenes are not randomised.
     randomised_fraction : float, default=0.5
-        Fraction of the scenes to learn from that are randomised; each ingredient is drawn widely in half of these.
+        Fraction of the training scenes that are randomised; each ingredient is randomised in half of them.
     realistic_fraction : float, default=0.0
-        Fraction of the scenes to learn from that are drawn as the images of surveys show them.
+        Fraction of the training scenes that are drawn as observed in survey images.
     random_state : int, default=0
+        Seed of the training.
 
     Examples
     --------
@@ -77,14 +79,14 @@ class Recipe:
 
     @property
     def n_scenes(self) -> int:
-        """Number of scenes in all."""
+        """Total number of scenes."""
         return self.n_train + self.n_calibrate + self.n_test
 
 
 RECIPES = {
     "default": Recipe(),
     "deep": Recipe(members=("lightgbm", "patch", "convnet(epochs=8)"), randomisation=RANDOMISED),
-    # A sixteenth of the scenes, to try members or a pool in minutes.
+    # A sixteenth of the scenes, for trying out members or a pool in minutes.
     "quick": Recipe(n_train=2048, n_calibrate=2048, n_test=1024, train_seed=301, calibrate_seed=303, test_seed=307),
     "cluster-cluster": Recipe(
         target="cluster-cluster",
@@ -97,13 +99,13 @@ RECIPES = {
         test_seed=107,
     ),
 }
-"""recipes by name"""
+"""Recipes by name."""
 
 
 def settings_of(recipe: str | Recipe | None, **chosen: Any) -> Recipe:
-    """Return a recipe with the parameters that the caller gave."""
+    """Return a recipe with the parameters given by the caller."""
     if not isinstance(recipe, Recipe):
-        # Your own cutouts are learned with the settings of the bundled model.
+        # A training on your own cutouts uses the settings of the bundled model.
         name = "default" if recipe is None else recipe
         if name not in RECIPES:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Replay rounds of grading and retraining on a labelled pool, to compare strategies before people spend their time."""
+"""Replay of grading and retraining on a labelled pool, to compare strategies before people grade."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from gridlens.training._recipe import RECIPES
 __all__ = ["WITHOUT", "measured_pool", "replay_grading"]
 
 WITHOUT = "top, no retraining"
-"""the strategy that the others are compared with"""
-# Objects of the next list.
+"""strategy with which the others are compared"""
+# Number of objects in the next list.
 _NEXT = 200
 
 
@@ -53,40 +53,42 @@ def replay_grading(
     n_jobs: int | None = -1,
     progress: Callable[[int, str], Any] | None = None,
 ) -> pd.DataFrame:
-    """Let simulated graders grade queues of a labelled pool, and retrain the model after each.
+    """Simulate rounds of grading queues of a labelled pool and retraining the model.
 
-    Every retraining is that of `gridlens.train` with `grades`, and a model that it does not accept is not used. The
-    strategy `WITHOUT` grades the best of the list of the old model, which is never trained again.
+    The model is retrained like in `gridlens.train` with `grades`, and a model that is not accepted is not used. The
+    strategy `WITHOUT` grades the best objects of the old model, which is never retrained.
 
     Parameters
     ----------
     pool : Measured of n
     truth : mapping of str to int
-        1 for a lens and 0 otherwise, by id of all rows of the pool that are not rejected.
+        1 for a lens and 0 otherwise, by id; required for all rows of the pool that are not rejected.
     source : Source
-        Where the pool is from, for the record of the models.
+        Source of the pool, for the record of the models.
     init_model : str or path, default="default"
+        Model to begin with.
     strategies : sequence of {"mix", "top", "random"}
         As in `gridlens.grading.make_queue`.
     batch, rounds : int, default=100, 4
-        Objects a round, and number of rounds.
+        Number of objects per round, and number of rounds.
     graders : int, default=2
-        Simulated graders, each of whom grades every object; see `gridlens.grading` for their errors.
+        Number of simulated graders, each of whom grades every object; see `gridlens.grading` for their errors.
     random_state : int, default=0
+        Seed of the draws.
     n_jobs : int, default=-1
-        Processes.
+        Number of processes; -1 uses all processors.
     progress : callable, default=None
-        Called with the number of rounds that were finished since the last call, and the name of the next one.
+        Called with the number of rounds finished since the last call, and the name of the next round.
 
     Returns
     -------
     DataFrame
-        A row for each strategy and number of rounds, from 0: `strategy`, `round`, `n_graded` (objects), `lenses_found`
-        among them, `recall` (fraction of all lenses) and `lenses_per_100` of the last batch. Of the model that follows
-        the round, on the objects that are not graded: `recall_next` (fraction of their lenses in its first 200),
-        `auroc`, and `calibration_error` at their prevalence, with `calibration_low` and `calibration_high` (95 %). Of
-        the old model on the same objects: `recall_next_old`, `auroc_old` and `calibration_error_old`. `accepted` says
-        whether the model of the round replaced the one before.
+        One row for each strategy and round, from 0: `strategy`, `round`, `n_graded` (objects), `lenses_found` among
+        them, `recall` (fraction of all lenses) and `lenses_per_100` of the last batch. For the model after the round,
+        on the objects not graded yet: `recall_next` (fraction of their lenses among its best 200), `auroc`, and
+        `calibration_error` at their prevalence, with `calibration_low` and `calibration_high` (95 %). For the old model
+        on the same objects: `recall_next_old`, `auroc_old` and `calibration_error_old`. `accepted` is True if the model
+        of the round replaced the previous one.
 
     Raises
     ------
@@ -97,13 +99,14 @@ def replay_grading(
     missing = [name for name in usable.ids if name not in truth]
     if missing:
         raise GridlensError(
-            f"The truth must name each object of the pool. Got none for {len(missing)} of {len(usable)}, such as "
-            f"{missing[0]!r}, instead; leave these out of the pool."
+            f"The truth must contain each object of the pool. Got none for {len(missing)} of {len(usable)} instead, "
+            f"such as {missing[0]!r}; add them, or leave them out of the pool."
         )
     label = np.array([truth[name] for name in usable.ids], dtype=np.int64)
     if not 0 < label.sum() < len(label):
         raise GridlensError(
-            f"The pool must hold lenses and others. Got {int(label.sum())} lenses among {len(label)} objects instead."
+            f"The pool must contain lenses and non-lenses. Got {int(label.sum())} lenses among {len(label)} objects "
+            "instead."
         )
     old = read_old_model(init_model)
     replay = _Replay(usable, label, dict(truth), source, old, batch, rounds, graders, random_state, n_jobs, progress)
@@ -111,15 +114,15 @@ def replay_grading(
 
 
 def measured_pool(source: Source, *, n_jobs: int | None, progress: Callable[[int], Any]) -> Measured:
-    """Return all rows of a source, measured.
+    """Measure all rows of a source.
 
     Parameters
     ----------
     source : Source
     n_jobs : int
-        Processes.
+        Number of processes.
     progress : callable
-        Called with the number of cutouts that were finished since the last call.
+        Called with the number of cutouts finished since the last call.
     """
     with tempfile.TemporaryDirectory(prefix="gridlens-replay-") as folder, contextlib.ExitStack() as stack:
         run = {"resume": False, "overwrite": False, "engine": "local", "scheduler": None, "n_jobs": n_jobs}
@@ -128,7 +131,7 @@ def measured_pool(source: Source, *, n_jobs: int | None, progress: Callable[[int
 
 
 class _Replay:
-    """The pool, and what all strategies share: the scores of the old model, and the scenes beside the grades."""
+    """The pool, with the scores of the old model and the simulated scenes that all strategies share."""
 
     def __init__(
         self,
@@ -184,7 +187,7 @@ class _Replay:
         return detector.score_cutouts(self.pool, prevalence=self.prevalence)
 
     def _retrained(self, path: Path) -> LensDetector | None:
-        """Return a model of the grades so far; None where they are too few, or the model is not accepted."""
+        """Return a model of the grades so far; None if there are too few, or the model is not accepted."""
         graded = read_grades(path)
         likely = (graded.objects["q"] >= 0.5).to_numpy()
         if min(likely.sum(), (~likely).sum()) < FEWEST_OF_A_CLASS:
@@ -204,7 +207,7 @@ class _Replay:
             return detector if taught.judged(detector).accepted else None
 
     def _old_rows(self, on: str) -> OldRows:
-        """Return scenes of the old model's recipe, which are simulated once."""
+        """Return scenes of the recipe of the old model, which are simulated only once."""
         if on not in self._scenes:
             folder = Path(self._folder.name) / on
             folder.mkdir()
@@ -217,7 +220,7 @@ class _Replay:
     def _line(
         self, strategy: str, k: int, done: set[str], last: list[str], detector: LensDetector, accepted: bool
     ) -> dict[str, Any]:
-        """Return what was found so far, and the measures of the model on the objects that are left."""
+        """Return the counts so far, and the metrics of the model on the objects that are left."""
         left = np.array([name not in done for name in self.pool.ids], dtype=bool)
         before, now = self._left(self.old.detector, left), self._left(detector, left)
         found = sum(self.truth[name] for name in done)
@@ -249,7 +252,7 @@ class _Replay:
 
 
 class _Left(NamedTuple):
-    """Measures on the objects that are not graded."""
+    """Metrics on the objects that are not graded."""
 
     recall: float
     auroc: float

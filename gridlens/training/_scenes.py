@@ -1,4 +1,4 @@
-"""Simulated scenes, measured as cutouts are for scoring."""
+"""Simulated scenes, measured in the same way as cutouts to score."""
 
 from __future__ import annotations
 
@@ -36,31 +36,32 @@ def measured_scenes(
     geometry: Geometry | None = None,
     n_jobs: int | None = -1,
 ) -> Iterator[tuple[Measured, list[dict[str, Any]]]]:
-    """Simulate scenes in processes and measure each once; the same for any number of processes.
+    """Simulate and measure scenes in parallel; the result does not depend on the number of processes.
 
     Parameters
     ----------
     n : int
         Number of scenes.
     seed : int
+        Seed of the scenes.
     surveys, target, lens_fraction
-        As in `Recipe`, and the fraction of scenes with a lens.
+        As in `Recipe`; `lens_fraction` is the fraction of scenes with a lens.
     canonical : bool, default=False
-        Whether all scenes have the canonical geometry; otherwise a third of them differs.
+        Whether all scenes have the canonical geometry; otherwise a third of them deviates from it.
     pixels : bool, default=False
-        Whether the rows keep their cutouts, 200 kB each. All scenes have the canonical size then, since a set has one;
-        with "sampling" in `randomisation` their pixel scales differ.
+        Whether the rows keep their cutouts (200 kB each). All scenes then have the canonical size, since a set of
+        cutouts has a single size; with "sampling" in `randomisation` their pixel scales differ.
     randomisation, randomised_fraction, realistic_fraction
         As in `SceneSettings`.
     geometry : Geometry, default=None
         Size and pixel scale of all scenes, instead of those above.
     n_jobs : int, default=-1
-        Processes; -1 for all cores.
+        Number of processes; -1 uses all cores.
 
     Yields
     ------
     measured : Measured
-        The next scenes in their order, with all metadata.
+        The next scenes in order, with all metadata.
     truth : list of dict
         The truth of each of them.
     """
@@ -112,6 +113,6 @@ def keep_scenes(
 
 
 def weights(truth: pd.DataFrame, recipe: Recipe) -> np.ndarray:
-    """Return the weight of each scene in the training; lenses with faint arcs count less."""
+    """Return the training weight of each scene; lenses with faint arcs have a smaller weight."""
     faint = truth["arc_snr"].to_numpy() < recipe.faint_snr  # NaN, a scene without a lens, is not faint
     return np.where(faint, recipe.faint_weight, 1.0)

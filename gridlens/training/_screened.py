@@ -1,4 +1,4 @@
-"""The section of a model card on screening: the completeness lost against the fraction."""
+"""Section of a model card on screening: the loss of completeness as a function of the fraction."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ __all__ = ["completeness_lost", "lenses_that_pass"]
 _FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.5)
 _DRAWS = 300
 _INTRODUCTION = """\
-With `--screen FRACTION` of `gridlens score`, {slow} scores only cutouts that the other members ({classic}) rank as high
-as that fraction of the non-lenses of the calibration; on another sky, another fraction may pass. Either branch is
-calibrated on its own rows."""
+With `gridlens score --screen FRACTION`, {slow} scores only cutouts that the other members ({classic}) rank as high as
+that fraction of the non-lenses in the calibration sample; on other surveys, a different fraction may pass. Each branch
+is calibrated on its own rows."""
 _LOST = """\
 {introduction} On the same scenes:
 
 {table}
 
-Brackets are 95 % intervals; the difference is to a fraction of 1, paired. The score need not rise at the threshold: a
-cutout just below it can have a higher score than one just above it for which {slow} indicates no lens."""
+Brackets are 95 % intervals; the paired difference is relative to a fraction of 1. The score is not monotonic at the
+threshold: a cutout just below it can have a higher score than a cutout just above it for which {slow} indicates no
+lens."""
 _PASSING = """\
-{introduction} Of the lenses of the calibration, on whose non-lenses the thresholds depend:
+{introduction} For the lenses in the calibration sample, whose non-lenses define the thresholds:
 
 {table}
 
@@ -38,7 +39,7 @@ Brackets are 95 % intervals. A lens that does not pass keeps the score of the ot
 
 
 def completeness_lost(screen: Screen, label: np.ndarray, score: np.ndarray, members: np.ndarray) -> str:
-    """Return the text of the section from rows that neither the members nor the calibration have seen.
+    """Return the text of the section from rows that neither the members nor the calibration used.
 
     Parameters
     ----------
@@ -46,9 +47,9 @@ def completeness_lost(screen: Screen, label: np.ndarray, score: np.ndarray, memb
     label : ndarray of shape (n,)
         Clean labels.
     score : ndarray of shape (n,)
-        Of the whole stack.
+        Scores of the whole stack.
     members : ndarray of shape (n, n_members)
-        Probabilities of its members.
+        Probabilities of the members.
     """
     log_odds = member_log_odds(members)
     rows = [_row(screen, fraction, label, score, log_odds) for fraction in _FRACTIONS]

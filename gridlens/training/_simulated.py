@@ -1,4 +1,4 @@
-"""The training set of a recipe: three sets of simulated scenes that share no seed."""
+"""The training set of a recipe: three sets of simulated scenes with different seeds."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ from gridlens.training._store import MeasuredStore
 __all__ = ["scene_examples", "simulated_set"]
 
 _LIMITS = """\
-- Trained on simulated scenes alone, of the surveys above. Simulated arcs are smoother than real ones, and the real sky
-  holds objects that are not simulated: expect more false positives than these numbers say, and inspect the candidates.
+- Trained only on simulated scenes of the surveys above. Simulated arcs are smoother than real arcs, and the real sky
+  contains objects that are not simulated: expect more false positives than these numbers suggest, and inspect the
+  candidates.
 {target}
-- In deep images objects blend: where everything above the noise is connected, an arc is no component of its own.
-- `p_lens` holds at the declared prevalence, for clusters like the simulated ones in canonical cutouts. It does not
-  measure how many lenses there are.
+- In deep images, objects blend: if everything above the noise is connected, an arc is not a separate component.
+- `p_lens` is valid at the declared prevalence, for clusters like the simulated ones in canonical cutouts. It is not a
+  measurement of the number of lenses.
 {metadata}"""
 _IMAGE_ALONE = """\
-- Only the image is used. Redshift, richness, mass and position are masked, since known lenses were selected by them."""
+- Only the image is used. Redshift, richness, mass and position are masked, because known lenses were selected by
+  them."""
 _OTHER_METADATA = """\
-- Metadata are used, which can leak the answer: known lenses were selected by redshift, richness, mass and position."""
+- Metadata are used, which can leak the label: known lenses were selected by redshift, richness, mass and position."""
 _TARGETS = {
     "galaxy-cluster": """\
-- Made for arcs 8 to 32 arcsec from the BCG, in cutouts 30 to 90 arcsec across. It finds no galaxy-scale lenses.""",
+- Intended for arcs 8 to 32 arcsec from the BCG, in cutouts 30 to 90 arcsec wide. It does not find galaxy-scale
+  lenses.""",
     "cluster-cluster": """\
-- Made for a background cluster imaged 20 to 50 arcsec from the BCG, in cutouts 60 to 120 arcsec across. **It is not
-  backed by real examples**: no sample of such lenses is known to train or to test on, and the simulated sources, six to
-  fifteen red members at one redshift, are an assumption.""",
+- Intended for a background cluster imaged 20 to 50 arcsec from the BCG, in cutouts 60 to 120 arcsec wide. **It has not
+  been tested on real examples**: no sample of such lenses is known, and the simulated sources, six to fifteen red
+  galaxies at the same redshift, are an assumption.""",
 }
 _GEOMETRY = {
     "galaxy-cluster": "64 arcsec at 0.5 arcsec per pixel",
@@ -47,7 +50,7 @@ _SOURCE = {"galaxy-cluster": "a lens", "cluster-cluster": "a background cluster 
 
 
 def scene_examples(store: MeasuredStore, truth: pd.DataFrame, recipe: Recipe | None = None) -> Examples:
-    """Return scenes with their labels, each a cluster of its own; a recipe gives them its weights."""
+    """Return scenes with labels, each a separate cluster, and the weights of a recipe if it is given."""
     weight = None if recipe is None else weights(truth, recipe)
     return Examples(store, truth["label"].to_numpy(), np.arange(len(truth)), weight)
 
@@ -55,19 +58,19 @@ def scene_examples(store: MeasuredStore, truth: pd.DataFrame, recipe: Recipe | N
 def simulated_set(
     recipe: Recipe, folder: Path, *, pixels: bool, n_jobs: int | None, progress: Callable[[int], Any]
 ) -> TrainingSet:
-    """Simulate and measure the scenes of a recipe; those that scoring would reject are left out.
+    """Simulate and measure the scenes of a recipe; scenes that scoring would reject are left out.
 
     Parameters
     ----------
     recipe : Recipe
     folder : Path
-        For the files that rows are mapped from.
+        Folder for memory-mapped files.
     pixels : bool
-        Whether the cutouts are kept, for members that look at them.
+        Whether the cutouts are kept, for members that need pixels.
     n_jobs : int
-        Processes.
+        Number of processes.
     progress : callable
-        Called with the number of scenes that were finished since the last call.
+        Called with the number of scenes finished since the last call.
     """
 
     def scenes(n: int, seed: int, **options: Any) -> tuple[MeasuredStore, pd.DataFrame]:
@@ -118,33 +121,32 @@ def _held_out(detector: LensDetector, store: MeasuredStore, truth: pd.DataFrame)
 
 
 def _notes(rejected: int, n: int) -> list[str]:
-    return [f"{rejected:,} of the {n:,} scenes were rejected, as in scoring, and are left out."] if rejected else []
+    return [f"{rejected:,} of the {n:,} scenes would be rejected in scoring and are left out."] if rejected else []
 
 
 def _words(recipe: Recipe, pixels: bool) -> Words:
     geometry = _GEOMETRY[recipe.target]
     varied = (
-        f"all of the\ncanonical size ({geometry})."
+        f"all of them\nof the canonical size ({geometry})."
         if pixels
-        else f"a third of them away from the\ncanonical geometry ({geometry}) in size, scale, depth and seeing."
+        else f"a third of them deviates from\nthe canonical geometry ({geometry}) in size, scale, depth and seeing."
     )
     if recipe.randomisation:
         varied += (
-            f"\nIn {recipe.randomised_fraction:.0%} of the scenes, each of these ingredients is drawn more widely than "
-            f"the surveys would have\nit, or with even odds is not: {', '.join(recipe.randomisation)}."
+            f"\nIn {recipe.randomised_fraction:.0%} of the scenes, each of these ingredients is drawn, with a "
+            f"probability of one half, from a wider\nrange than that of the surveys: {', '.join(recipe.randomisation)}."
         )
     if recipe.realistic_fraction:
-        varied += f"\n{recipe.realistic_fraction:.0%} of the scenes are drawn as the images of surveys show them."
+        varied += f"\n{recipe.realistic_fraction:.0%} of the scenes are drawn as observed in survey images."
     return Words(
         title=f"A model for {recipe.target} lenses",
         trained_on=f"""\
 {recipe.n_train:,} simulated scenes (seed {recipe.train_seed}), half of them with {_SOURCE[recipe.target]},
 drawn from the presets {", ".join(recipe.surveys)}; {varied}
-Lenses with arcs of S/N below {recipe.faint_snr:g} have a weight of {recipe.faint_weight:g}.""",
+Lenses with an arc S/N below {recipe.faint_snr:g} have a weight of {recipe.faint_weight:g}.""",
         calibrated_on=f"Calibrated on {recipe.n_calibrate:,} scenes of the canonical geometry (seed "
         f"{recipe.calibrate_seed}), of equal weight",
-        scored_on=f"on {recipe.n_test:,} simulated scenes that it has not seen (seed {recipe.test_seed}), of the "
-        "canonical geometry",
+        scored_on=f"on {recipe.n_test:,} simulated test scenes of the canonical geometry (seed {recipe.test_seed})",
         scored_how="",
         limits=_LIMITS.format(
             target=_TARGETS[recipe.target], metadata=_IMAGE_ALONE if recipe.metadata == "image" else _OTHER_METADATA

@@ -1,4 +1,4 @@
-"""Measured cutouts in files that are mapped into memory, so that a training set need not fit into it."""
+"""Measured cutouts in memory-mapped files, for training sets larger than the memory."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _OF_CUTOUTS = ("bcg_xy", "pixel_scale", "ids", "metadata", "paths", "flags", "sk
 
 
 class MeasuredStore:
-    """Rows of `Measured` that are appended to files: features, and pixels where members look at them.
+    """Store that appends rows of `Measured` to files: features, and pixels if members need them.
 
     Parameters
     ----------
     folder : Path
-        Where the files are written. It must outlive the rows.
+        Folder of the files, which must exist as long as the rows are used.
     name : str
-        First part of the files' names.
+        Prefix of the file names.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._features = _GrowingFile(folder / f"{name}.features")
         self._pixels = _GrowingFile(folder / f"{name}.pixels")
-        # All but features and pixels.
+        # Everything except features and pixels.
         self._rows: list[Measured] = []
         self._cutouts: list[dict[str, np.ndarray | pd.DataFrame]] = []
 
@@ -40,12 +40,12 @@ class MeasuredStore:
         return self._features.n
 
     def add(self, measured: Measured) -> None:
-        """Append rows, with their cutouts if they have them.
+        """Append rows, including their cutouts if present.
 
         Raises
         ------
         GridlensError
-            The cutouts are of another size than those before, or the disk is full.
+            The size of the cutouts differs from that of earlier ones, or the disk is full.
         """
         if not len(measured):
             return
@@ -61,14 +61,14 @@ class MeasuredStore:
         if not self._pixels.fits(cutouts.pixels):
             sizes = [f"{width} x {height} px" for height, width, _ in (self._pixels.shape, cutouts.pixels.shape[1:])]
             raise GridlensError(
-                "Members that look at cutouts learn from cutouts of one size. Got cutouts of "
+                "Members that need pixels can only be trained on cutouts of one size. Got cutouts of "
                 f"{' and '.join(sizes)} instead. Give cutouts of one size, or members on features."
             )
         self._pixels.add(cutouts.pixels)
         self._cutouts.append({name: getattr(cutouts, name) for name in _OF_CUTOUTS})
 
     def measured(self) -> Measured:
-        """Return all rows; features and pixels are mapped from the files."""
+        """Return all rows, with memory-mapped features and pixels."""
         rows = Measured.concatenate([])
         if not len(self):
             return rows
@@ -91,7 +91,7 @@ class MeasuredStore:
 
 
 class _GrowingFile:
-    """Rows of float32 of one shape, appended to a file."""
+    """File to which rows of float32 values of the same shape are appended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

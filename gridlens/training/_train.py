@@ -1,4 +1,4 @@
-"""`train`: from simulated scenes or your own labelled cutouts to a model bundle."""
+"""The function `train`, which makes a model bundle from labelled cutouts or simulated scenes."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ class Trained:
     Parameters
     ----------
     detector : LensDetector
-        Fitted and calibrated.
+        Fitted and calibrated detector.
     card : str
-        The model card, Markdown.
+        Model card in Markdown.
     notes : list of str
-        Rows that were left out of the training, a sentence each.
+        Sentences on rows that were left out of the training.
     path : Path or None
-        The bundle; None if none was written.
+        Path of the bundle; None if it was not written.
     comparison : str, default=""
-        A sentence on whether the model or the bundled one is better on the rows held out; "" for simulated scenes.
+        Sentence on whether the model or the bundled model is better on held-out rows; "" for simulated scenes.
     ranking : DataFrame or None, default=None
-        In positive-unlabelled learning, the cutouts that were learned from, best first: `id`, `known_lens` (1 or 0),
-        `score` (out of fold, at even prevalence), `rank`, `top_fraction` (rank over their number) and `fold`.
+        In positive-unlabelled learning, the training cutouts, best first: `id`, `known_lens` (1 or 0), `score` (out of
+        fold, at even prevalence), `rank`, `top_fraction` (rank divided by the number of cutouts) and `fold`.
     accepted : bool, default=True
-        False for a model of grades that is worse than the one that it was to replace; no bundle is written then.
+        False for a model of grades that is worse than the model to replace; in this case no bundle is written.
     """
 
     detector: LensDetector = field(repr=False)
@@ -116,83 +116,84 @@ def train(
     """Train a detector on your own labelled cutouts, or on simulated scenes, and write its bundle.
 
     Your own cutouts are measured in parts beside `out`, so that an interrupted training can be resumed. Features, and
-    pixels if a member looks at them, are kept in temporary files and mapped into memory: 1260 bytes a row, and 200 kB
-    for a cutout of 128 px. Rows that the table of labels marks for calibration are kept from the members. Without
-    them, the probabilities are calibrated on out-of-fold scores of the rows to learn from, whose labels must be clean,
-    or with `positive_unlabelled` by the estimated label frequency.
+    pixels if a member needs them, are kept in memory-mapped temporary files: 1260 bytes per row, and 200 kB for a
+    cutout of 128 px. Rows that the table of labels marks for calibration are not shown to the members. Without such
+    rows, the probabilities are calibrated on out-of-fold scores of the training rows, whose labels must be clean, or,
+    with `positive_unlabelled`, with the estimated label frequency.
 
-    The card of a model of your own cutouts says in its first line whether it is better than the bundled model on the
-    rows held out, with paired intervals.
+    The model card of a model of your own cutouts begins with a comparison with the bundled model on held-out rows, with
+    paired intervals.
 
     Parameters
     ----------
     source : str, path, sequence of them, or Source, default=None
-        Your cutouts, as `gridlens.sources.open_source` takes them: files, folders and globs, or feature caches; or a
-        source that it opened, such as survey images with a catalogue. None simulates the scenes of `recipe`, which must
-        be named then.
+        Your cutouts, as in `gridlens.sources.open_source`: files, folders and globs, or feature caches; or a source
+        that it returned, such as survey images with a catalogue. None simulates the scenes of `recipe`, which is then
+        required.
     labels : str, path or DataFrame, default=None
-        Table for `source` with the columns `id` and `label` (1 a lens, 0 certainly not a lens, blank not known), and
-        optionally `cluster` (rows with one value are views of one cluster) and `calibration` (1 for rows to calibrate
-        on).
+        Table for `source` with the columns `id` and `label` (1 for a lens, 0 for a certain non-lens, blank if unknown),
+        and optionally `cluster` (rows with the same value show the same cluster) and `calibration` (1 for calibration
+        rows).
     grades : str or path, default=None
-        A book of grades, see `gridlens.grading.GradeBook`, of objects in `source`, the pool that they were chosen from.
-        The consensus of the graders makes labels: an object with a probability of 0.9 or more is a lens, one of 0.1 or
-        less is not, and the others are both, with weights. The rows that `init_model` (default "default") was trained
-        on stay, with a weight that is chosen out of fold: scenes of its recipe, or the cutouts of `labels`, which is
-        optional then. The figures on the card and the calibration are of graded objects that represent the pool. The
-        new model is written only if it is not worse on them, nor on gold objects, and no known lens is lost.
+        Grade book (see `gridlens.grading.GradeBook`) with grades of objects in `source`, the pool that they were chosen
+        from. The consensus of the graders gives the labels: an object with a probability of at least 0.9 is a lens, an
+        object with at most 0.1 a non-lens, and other objects have both labels, with weights. The training rows of
+        `init_model` (by default "default") are used again, with a weight chosen out of fold: scenes of its recipe, or
+        the cutouts of `labels`, which is optional in this case. The calibration and the metrics on the card use graded
+        objects that represent the pool. The new model is written only if it is not worse on them or on gold objects,
+        and no known lens is lost.
     out : str or path, default=None
-        A new or empty folder, or a new .zip file. None writes no bundle.
+        New or empty folder, or new .zip file. None does not write a bundle.
     recipe : str or Recipe, default=None
-        Name among `RECIPES`, or your own. It must be left out with `source`.
+        Name of a recipe in `RECIPES`, or your own recipe. It must be None if `source` is given.
     members, metadata, random_state : default=None
-        As in `LensDetector`. None takes those of the recipe; with `source`, those of the recipe "default".
+        As in `LensDetector`. None uses those of the recipe, or of the recipe "default" if `source` is given.
     positive_unlabelled : bool, default=False
         Learn from known lenses among unlabelled cutouts: the column `known_lens` of `labels` (or `s`) is 1 for a known
         lens and 0 for an unlabelled one. Without that column, a `label` of 1 is a known lens, 0 a vetted non-lens,
-        learned as a negative, and blank an unlabelled cutout. Cutouts that are not in the table are unlabelled. Rows to
-        calibrate on have a clean `label`; without them, the probabilities rest on the estimated fraction of the lenses
-        that are known, for which known lenses must be a random sample of the lenses. The ranks of the known lenses out
-        of fold are written beside the bundle, to ``NAME.ranking.csv``.
+        which is used as a negative, and blank an unlabelled cutout. Cutouts that are not in the table are unlabelled.
+        Calibration rows have a clean `label`; without them, the probabilities depend on the estimated fraction of
+        lenses that are known, which assumes that known lenses are a random sample of the lenses. An out-of-fold ranking
+        is written beside the bundle, to ``NAME.ranking.csv``.
     groups : str, default=None
-        Column of `labels` that names clusters; None takes `cluster` if there is one.
+        Column of `labels` that identifies clusters; None uses `cluster` if it exists.
     pool : as `source`, default=None
-        Unlabelled cutouts. In a second round, those that the model scores highest are learned as negatives. With
-        `source`, rows to calibrate on are required then, since the scores that rows were chosen by cannot calibrate.
-        Rows of the pool that have a label are left out.
+        Unlabelled cutouts. In a second round, those with the highest scores are used as negatives. With `source`,
+        calibration rows are then required, because scores that were used for the selection cannot be used for the
+        calibration. Rows of the pool that have a label are left out.
     inject_into : as `source`, default=None
-        Cutouts of clusters of your own survey, 200 or more, instead of `source`: nearly all hold no arc. Each is
-        learned as it is, a non-lens, and with the arcs of a lens that is drawn for its cluster, see
-        `gridlens.simulate.inject_arcs`. A fifth of the clusters calibrates, and another fifth tests the model and its
-        controls. `labels` is optional: `label` is 1 for known lenses, `cluster` groups cutouts, `survey` names the
-        survey of each.
+        At least 200 cutouts of clusters from your own survey, instead of `source`. Almost all must be lens-free. Each
+        is used unchanged as a non-lens, and as a lens with arcs simulated for its cluster, see
+        `gridlens.simulate.inject_arcs`. A fifth of the clusters is used for calibration, and another fifth for the test
+        and the controls. `labels` is optional: `label` is 1 for known lenses, `cluster` groups cutouts, and `survey` is
+        the survey of each cutout.
     known_lenses : path or table, default=None
-        Known lenses by `id`, or by `ra` and `dec`: those in `inject_into`, within 60 arcsec, get no arcs and are no
-        non-lenses.
+        Known lenses by `id`, or by `ra` and `dec` (deg). Cutouts of `inject_into` that match, within 60 arcsec for
+        positions, are not used as non-lenses, and no arcs are injected into them.
     seeing : float or mapping of band to float, default=None
-        FWHM of the images of `inject_into`, arcsec: one number, or one for each of g, r and i. None takes it from the
-        catalogue or the headers, or measures it on stars.
+        FWHM of the images of `inject_into` in arcsec: one number, or a number for each of g, r and i. None takes it
+        from the catalogue or the headers, or measures it on stars.
     prevalence : float, default=1e-3
-        Of lenses in `inject_into`, for the comparison with learning from unlabelled cutouts.
+        Prevalence of lenses in `inject_into`, for the comparison with learning from unlabelled cutouts.
     init_model : str or path, default=None
-        A model to build on, as `gridlens.load_model` takes it, such as "default": it becomes the member `pretrained` of
-        the stack, beside `members`. It is not fitted again; the weight of its log-odds is learned out of fold with
-        those of the others. It must not have been trained on the same cutouts.
+        Model to build on, as in `gridlens.load_model`, such as "default". It becomes the member `pretrained` of the
+        stack, in addition to `members`. It is not refitted; the weight of its log-odds is learned out of fold together
+        with those of the other members. It must not have been trained on the same cutouts.
     resume : bool, default=False
-        Continue with the cutouts that an earlier call measured. Scenes are simulated again.
+        Reuse the cutouts measured by an interrupted call. Scenes are simulated again.
     overwrite : bool, default=False
-        Replace the bundle, and drop the cutouts that an earlier call measured.
+        Replace the bundle, and discard the cutouts measured by an earlier call.
     engine, scheduler
         As in `gridlens.engine.score_files`, for measuring cutouts.
     n_jobs : int, default=-1
-        Workers that simulate, measure and fit; -1 for all processors.
+        Number of workers for simulating, measuring and fitting; -1 uses all processors.
     verbose : int, default=0
-        1 shows the stages and their progress on a terminal, or as a line a minute in a log: cutouts or scenes, fits by
-        member and fold, the calibration and the test; 0 is silent.
+        1 shows the stages and their progress (cutouts or scenes, fits by member and fold, calibration and test) on a
+        terminal, or as one line per minute in a log; 0 is silent.
     progress : callable, optional
-        Called with the number of cutouts and scenes that were finished since the last call.
+        Called with the number of cutouts and scenes finished since the last call.
     **options
-        Options of `gridlens.sources.open_source`, for a `source` and a `pool` that are named by paths.
+        Options of `gridlens.sources.open_source`, for a `source` and a `pool` given by paths.
 
     Returns
     -------
@@ -201,12 +202,12 @@ def train(
     Raises
     ------
     GridlensError
-        The output exists, the labels are invalid or match no cutout, a member is unknown or looks at cutouts where
-        there are only features, a labelled cutout occurs twice, or there are too few lenses or clusters for the folds.
+        The output exists, the labels are invalid or match no cutout, a member is unknown or needs pixels where only
+        features are available, a labelled cutout occurs twice, or there are too few lenses or clusters for the folds.
     ModelError
         The model to build on cannot be loaded.
     ValueError
-        Parameters that do not go together, neither cutouts nor a recipe, or an unknown recipe.
+        Parameters cannot be combined, neither cutouts nor a recipe are given, or the recipe is unknown.
 
     Examples
     --------
@@ -247,7 +248,7 @@ def train(
         if positive_unlabelled:
             check_ranking(ranking_path(Path(out)), overwrite)
     data = None if source is None else open_source(source, **options)
-    # A source that is open already takes no options.
+    # An open source does not accept options.
     unlabelled = None if pool is None else open_source(pool, **({} if hasattr(pool, "partitions") else options))
     pixels = check_members(settings.members, data, unlabelled)
     injecting = None
@@ -266,13 +267,13 @@ def train(
         if out is not None:
             writable_folder(bundle.absolute().parent)
             stack.enter_context(locked(bundle))
-        # The bar is gone before the fits, which have their own.
+        # This bar closes before the fits, which have their own bars.
         total = _total(data, unlabelled, settings, injecting is not None, grading)
         with _progress_of("Simulating" if data is None else "Measuring", total, verbose, progress) as advance:
             measured: Callable[..., Any] = functools.partial(
                 measured_partitions, stack, resume=resume, overwrite=overwrite, progress=advance, **workers
             )
-            # The pool comes first, so that a pool that is too small is refused before hours of work.
+            # The pool is measured first, so that a pool that is too small is rejected before hours of work.
             negatives, listed = None, ListedLenses()
             if unlabelled is not None:
                 rows = measured(unlabelled, parts_folder(f"{bundle}.pool"))
@@ -312,7 +313,7 @@ def train(
         detector = LensDetector(
             settings.members,
             settings.metadata,
-            # Objects that a model chose hold more lenses than the rows of the training before: the stack needs an
+            # Objects selected by a model contain more lenses than the earlier training rows, so the stack needs an
             # intercept.
             meta="auto" if grading is None else "logistic",
             n_jobs=n_jobs,
@@ -330,18 +331,18 @@ def train(
 
 
 class _Taught(NamedTuple):
-    """A fitted detector in words."""
+    """Description of a fitted detector."""
 
     card: str
     training: dict[str, Any]
-    """the manifest's record"""
+    """record for the manifest"""
     comparison: str
     ranking: pd.DataFrame | None
     accepted: bool
 
 
 def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | None, mined_fraction: float) -> _Taught:
-    """Fit a detector, and return its card and the manifest's record of the training."""
+    """Fit a detector, and return its card and the record of the training for the manifest."""
     data = hash_arrays(taught.arrays)
     training = dict(taught.record)
     mined: Mined | None = None
@@ -376,7 +377,7 @@ def _teach(detector: LensDetector, taught: TrainingSet, negatives: Measured | No
 def _total(
     data: Source | None, pool: Source | None, recipe: Recipe, injecting: bool, grading: GradedTraining | None
 ) -> int | None:
-    """Return the number of cutouts and scenes that are measured; None where it is not known."""
+    """Return the number of cutouts and scenes to measure; None if unknown."""
     n = recipe.n_scenes if data is None else data.n
     waiting = 0 if pool is None else pool.n
     if n is None or waiting is None:
@@ -388,7 +389,7 @@ def _total(
 def _progress_of(
     stage: str, total: int | None, verbose: int, progress: Callable[[int], Any] | None
 ) -> Iterator[Callable[[int], Any]]:
-    """Yield a function that tells a bar, if it is asked for, and the caller how many cutouts are finished."""
+    """Yield a function that reports finished cutouts to a progress bar and to the caller."""
     with progress_bar(stage, total, visible=verbose > 0) as advance:
 
         def finished(count: int) -> None:

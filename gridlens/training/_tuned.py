@@ -1,4 +1,4 @@
-"""Choices that are made out of fold: the weight of drawn scenes and of hard negatives, and the negatives themselves."""
+"""Choices made out of fold: hard negatives, their weight, and the weight of simulated scenes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gridlens.stacking._stack import member_log_odds
 
 __all__ = ["Choice", "Tuned", "tune"]
 
-# The first is the pool alone, which the non-negative risk is compared with.
+# The first weight, the pool alone, is the reference for the non-negative risk.
 _SCENE_WEIGHTS = (0.0, 0.25, 1.0)
 _HARD_WEIGHTS = (3.0,)
 _FOLDS = 3
 _TREES = 300
-# Fewest rows in a leaf of trees that do not see the turned versions of a row, which would take eight times as long.
+# Smallest leaf of trees that are fitted without the eight turned versions of each row, to save time.
 _LEAF = 15
 # Fraction of the cutouts without an arc that count as hard.
 _HARD = 1.0 / 16.0
 
 
 class Choice(NamedTuple):
-    """One way to learn, judged out of fold on the rows of the pool."""
+    """A training choice and its out-of-fold metrics on the rows of the pool."""
 
     name: str
     log_loss: float
@@ -39,19 +39,20 @@ class Choice(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """The choices.
+    """The selected choices.
 
     Attributes
     ----------
     scene_weight : float
-        Of drawn scenes, 0 where they do not help.
+        Weight of simulated scenes; 0 if they do not help.
     hard : ndarray of shape (n,), bool
         Hard negatives among the rows of the pool.
     hard_weight : float
+        Weight of the hard negatives.
     choices : list of Choice
-        All that were compared.
+        All choices that were compared.
     unlabelled_is_better : bool
-        Whether the non-negative risk has the lower log loss.
+        Whether the non-negative risk has a lower log loss.
     """
 
     scene_weight: float
@@ -81,22 +82,22 @@ def tune(
     n_jobs: int,
     verbose: int,
 ) -> Tuned:
-    """Choose how to learn by the log loss of trees on rows of the pool that they have not seen.
+    """Select training weights by the out-of-fold log loss of trees on rows of the pool.
 
     Parameters
     ----------
     features : ndarray of shape (n, 315)
     label, group, weight : ndarray of shape (n,)
     scenes : tuple of features (m, 315), label (m,) and weight (m,), or None
-        Drawn scenes, or other rows that may join the rows of the pool.
+        Simulated scenes, or other rows that may be added to the rows of the pool.
     scene_weights : tuple of float
-        Weights of these that are compared.
+        Weights of `scenes` to compare.
     names : tuple of str
-        Names of the rows of the pool, and of the others.
+        Names of the rows of the pool and of `scenes`.
     prevalence : float, default=None
-        Of lenses among the cutouts of the pool as they are, for the non-negative risk; None leaves it out.
+        Prevalence of lenses among the unchanged cutouts of the pool, for the non-negative risk; None skips it.
     n_jobs : int
-        Processes.
+        Number of processes.
     verbose : int
         1 shows the progress.
     """
@@ -139,14 +140,14 @@ def _out_of_fold(
     n_jobs: int,
     lenses: float | None,
 ) -> np.ndarray:
-    """Return log-odds (n,) of the rows by trees that have not seen their cluster.
+    """Return out-of-fold log-odds (n,) of the rows from trees.
 
-    With `lenses`, the fraction of them among the rows without an arc, these are unlabelled.
+    If `lenses`, the fraction of lenses among the rows without an arc, is given, these rows are unlabelled.
     """
     score = np.full(len(rows.label), np.nan)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
     splits = list(folds.split(rows.label, rows.label, rows.group))
-    # Threads of LightGBM wait for each other where the processors have other work: a process for each fold does not.
+    # One process per fold, because threads of LightGBM wait for each other on busy processors.
     found = Parallel(n_jobs=min(n_jobs, _FOLDS))(
         delayed(_fold)(rows, scenes, scene_weight, lenses, train, held) for train, held in splits
     )
@@ -178,7 +179,7 @@ def _fold(
 
 
 def _judged(name: str, rows: _Rows, score: np.ndarray) -> Choice:
-    """Return the measures of scores; their log loss is that after a logistic calibration, which every model gets."""
+    """Return the metrics of scores; the log loss is computed after a logistic calibration."""
     calibrated = LogisticRegression(C=1e6).fit(score[:, None], rows.label)
     p = np.clip(expit(calibrated.decision_function(score[:, None])), 1e-9, 1.0 - 1e-9)
     loss = float(-np.mean(rows.label * np.log(p) + (1 - rows.label) * np.log1p(-p)))
@@ -187,7 +188,7 @@ def _judged(name: str, rows: _Rows, score: np.ndarray) -> Choice:
 
 
 def _hard(rows: _Rows, score: np.ndarray) -> np.ndarray:
-    """Return the cutouts without an arc that score highest, a mask."""
+    """Return a mask of the cutouts without an arc that score highest."""
     negative = np.flatnonzero(rows.label == 0)
     count = max(1, round(_HARD * len(negative)))
     hard = np.zeros(len(score), dtype=bool)

@@ -1,4 +1,4 @@
-"""Files that a training writes: the bundle, and the ranking beside it."""
+"""Output files of a training: the bundle, and the ranking beside it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["ranking_path", "write_bundle", "write_ranking"]
 
 
 def ranking_path(bundle: Path) -> Path:
-    """Return the file of the ranking beside a bundle."""
+    """Return the path of the ranking beside a bundle."""
     name = bundle.stem if is_zip_name(bundle) else bundle.name
     return bundle.with_name(f"{name}.ranking.csv")
 
 
 def write_ranking(ranking: pd.DataFrame | None, path: Path) -> None:
-    """Write the ranking of positive-unlabelled learning, whole or not at all; nothing for None."""
+    """Write the ranking of positive-unlabelled learning atomically; do nothing for None."""
     if ranking is not None:
         with atomic_path(path) as temporary:
             ranking.to_csv(temporary, index=False)
 
 
 def write_bundle(detector: LensDetector, out: Path, card: str, training: Mapping[str, Any], overwrite: bool) -> None:
-    """Write the bundle, whole or not at all."""
+    """Write the bundle atomically."""
     if not (overwrite and out.exists()):
         save_model(detector, out, card=card, training=training)
         return

@@ -180,7 +180,7 @@ def test_known_lenses_and_a_model_to_build_on(cache, labels, tmp_path):
     command = ("train", "--data", cache, "--labels", tmp_path / "known.csv", "--out", tmp_path / "new.zip", *MEMBERS)
     result = run(*command)
     assert result.exit_code == 1
-    assert "count cutouts without a label as unlabelled by --positive-unlabelled" in result.stderr
+    assert "treat cutouts without a label as unlabelled with --positive-unlabelled" in result.stderr
     result = run(*command, "--positive-unlabelled", "--from", "default")
     assert result.exit_code == 0, result.stderr
     first = result.stdout.splitlines()[0]
@@ -198,7 +198,7 @@ def test_labels_that_say_who_was_labelled_lead_to_the_option(cache, labels, tmp_
     pd.read_csv(labels).rename(columns={"label": "s"}).to_csv(tmp_path / "s.csv", index=False)
     result = run("train", "--data", cache, "--labels", tmp_path / "s.csv", "--out", tmp_path / "x", *MEMBERS)
     assert result.exit_code == 1
-    assert "--positive-unlabelled learns from it" in result.stderr
+    assert "use --positive-unlabelled to learn from it" in result.stderr
 
 
 def test_arcs_are_injected_into_the_cutouts_that_are_named(tmp_path, noise, monkeypatch):
@@ -213,7 +213,7 @@ def test_arcs_are_injected_into_the_cutouts_that_are_named(tmp_path, noise, monk
     arguments = ("--known-lenses", tmp_path / "lenses.csv", "--seeing", "g=1.1,r=0.9,i=0.8", "--prevalence", "0.01")
     result = run("train", "--inject-into", tmp_path / "pool.npz", "--survey", "hsc", *arguments, "--from", "default")
     assert result.exit_code == 1
-    assert "state --seeing" in result.stderr
+    assert "Give --seeing" in result.stderr
     assert seen["source"] is seen["labels"] is None
     assert seen["inject_into"].arguments["survey"] == "hsc"
     assert seen["seeing"] == {"g": 1.1, "r": 0.9, "i": 0.8}

@@ -94,7 +94,7 @@ def test_a_truncated_book_is_refused(path, kept):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept)])
     for read_only in (False, True):
-        with pytest.raises(GridlensError, match=r"is damaged, cut short, or no SQLite file"):
+        with pytest.raises(GridlensError, match=r"is damaged, truncated, or not an SQLite file"):
             GradeBook.open(path, read_only=read_only)
 
 
@@ -109,7 +109,7 @@ def test_damage_in_the_middle_is_a_sentence(path):
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "grades.csv"
     path.write_text("object_id,grade\n" * 100)
-    with pytest.raises(GridlensError, match=r"is damaged, cut short, or no SQLite file"):
+    with pytest.raises(GridlensError, match=r"is damaged, truncated, or not an SQLite file"):
         GradeBook.open(path)
     assert path.read_text().startswith("object_id")
 

@@ -104,12 +104,12 @@ def test_grades_teach_what_the_old_model_takes_for_lenses(world, first):
 
 def test_the_card_and_the_manifest_say_where_the_labels_come_from(world, first):
     card = first.card
-    assert card.startswith("This model is accepted: it is not worse than the old one,")
-    assert re.search(r"29\d graded cutouts: \d+ are rather lenses than not", card)
-    assert "300 labelled cutouts stay in the training, with a weight of " in card
+    assert card.startswith("This model is accepted: it is not worse than the old model,")
+    assert re.search(r"29\d graded cutouts: \d+ are more likely lenses than not", card)
+    assert "300 labelled cutouts remain in the training with a weight of " in card
     assert "Calibrated on out-of-fold scores of the" in card
     assert re.search(r"Quadratic kappa of all pairs of graders: 0\.\d+ \[", card)
-    assert re.search(r"the effective number of lenses is \d+\.\d, and that of others \d+\.\d", card)
+    assert re.search(r"have effective numbers of \d+\.\d lenses and \d+\.\d non-lenses", card)
     assert "| graded objects, weighted to represent the pool | AUROC |" in card
     record = read_manifest(first.path)["training"]["graded"]
     assert record["base"] == str(world.old)
@@ -135,7 +135,7 @@ def test_probabilities_follow_the_pool_not_the_queue(world, tmp_path):
     trained = train(
         world.cache, world.labels, grades=book, init_model=world.old, out=tmp_path / "m", members=LINEAR, n_jobs=1
     )
-    assert "Calibrated on out-of-fold scores of the graded rows that represent the pool" in trained.card
+    assert "Calibrated on weighted out-of-fold scores of the graded rows that represent the pool" in trained.card
     pool = world.y[LABELLED:]
     assert trained.detector.calibration_prevalence_ == pytest.approx(pool.mean(), abs=0.05)
     p = trained.detector.predict_proba(world.rows[LABELLED:])[:, 1]
@@ -150,8 +150,8 @@ def test_scenes_of_the_old_models_recipe_stay_in_the_training(world, tmp_path, m
     book = world.graded(tmp_path / "g.sqlite", 1)
     trained = train(world.cache, grades=book, members=LINEAR, out=tmp_path / "m", n_jobs=1, progress=done.append)
     assert sum(done) == len(world.rows) + 120
-    assert "60 simulated scenes of the recipe of default stay in the training" in trained.card
-    assert "Calibrated on 60 other simulated scenes, since fewer than 30 lenses or 500 others of" in trained.card
+    assert "60 simulated scenes of the recipe of default remain in the training" in trained.card
+    assert "Calibrated on 60 other simulated scenes, since the graded objects that represent" in trained.card
     record = read_manifest(trained.path)["training"]["graded"]
     assert record["recipe"]["n_train"] == 32768
 
@@ -178,7 +178,7 @@ def test_a_replay_compares_strategies_on_a_labelled_pool(world, monkeypatch):
     assert (table["recall"] == table["lenses_found"] / world.y.sum()).all()
     assert table["lenses_per_100"].isna().tolist() == [True, False, True, False]
     assert names[0] == f"{WITHOUT}, round 1 of 1"
-    with pytest.raises(GridlensError, match=r"must name each object of the pool\. Got none for 1 of 1500"):
+    with pytest.raises(GridlensError, match=r"must contain each object of the pool\. Got none for 1 of 1500"):
         replay_grading(pool, {name: y for name, y in world.truth.items() if name != "c0007"}, source)
 
 
@@ -209,7 +209,9 @@ def test_a_better_model_is_accepted_and_a_worse_one_is_not():
     worse = accepted_or_kept(scored(lambda noise, y: noise + 1.0 * y), "default")
     same = accepted_or_kept(scored(lambda noise, y: noise + 2.0 * y), "default")
     assert (better.accepted, worse.accepted, same.accepted) == (True, False, True)
-    assert worse.verdict.startswith("This model is not accepted, and the old one, default, stays: it is worse in AUROC")
+    assert worse.verdict.startswith(
+        "This model is not accepted, and the old model, default, is kept: it is worse in AUROC"
+    )
     assert "+0." in better.table
 
 
@@ -229,7 +231,7 @@ def test_a_known_lens_must_not_be_lost():
     old[3] = 9.0
     found = accepted_or_kept(scored(down, old, lens=[3]), "default")
     assert not found.accepted
-    assert "it loses 1 known lenses from the best 1% of the pool (c3)" in found.verdict
+    assert "it loses 1 known lenses from the top 1% of the pool (c3)" in found.verdict
     assert accepted_or_kept(scored(down, old), "default").accepted
 
 
@@ -289,7 +291,7 @@ def test_rows_of_weight_zero_do_not_count_in_stack_and_calibration(world):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"grades": "g.sqlite"}, ValueError, "'source' parameter must name the pool"),
+        ({"grades": "g.sqlite"}, ValueError, "'source' parameter must be the pool"),
         ({"source": "x", "grades": "g", "positive_unlabelled": True}, ValueError, "come without 'positive_unlabelled'"),
         ({"inject_into": "x", "grades": "g"}, ValueError, "come without 'inject_into'"),
         ({"source": "x", "grades": "missing.sqlite"}, GridlensError, "missing.sqlite"),
@@ -305,10 +307,10 @@ def test_too_few_grades_and_no_way_to_calibrate(world, tmp_path):
     with pytest.raises(GridlensError, match="at least 10 objects that are likely lenses"):
         train(world.cache, world.labels, grades=few, init_model=world.old)
     some = world.graded(tmp_path / "some.sqlite", 1)
-    with pytest.raises(GridlensError, match="Give the labels that it was trained on by the 'labels' parameter"):
+    with pytest.raises(GridlensError, match="Give the labels that it was trained on with the 'labels' parameter"):
         train(world.cache, grades=some, init_model=world.old, members=LINEAR)
     marked = pd.read_csv(world.labels).assign(calibration=1)
-    with pytest.raises(GridlensError, match="must mark no rows for calibration with 'grades'"):
+    with pytest.raises(GridlensError, match="must not mark calibration rows if 'grades' is given"):
         train(world.cache, marked, grades=some, init_model=world.old)
 
 
@@ -330,8 +332,8 @@ def test_a_label_in_the_table_overrides_the_grades(world, tmp_path):
     trained = train(
         world.cache, pd.concat([known, more]), grades=world.book, init_model=world.old, members=LINEAR, n_jobs=1
     )
-    assert "20 objects have a label in the table, which overrides their grades." in trained.notes
-    assert "320 labelled cutouts stay" in trained.card
+    assert "20 graded objects also have a label in the table, which overrides their grades." in trained.notes
+    assert "320 labelled cutouts remain" in trained.card
 
 
 def test_the_command_line_trains_on_grades(world, tmp_path, monkeypatch):

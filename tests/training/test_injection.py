@@ -90,19 +90,19 @@ def test_the_card_tells_the_parts_the_choices_and_the_controls(trained):
     counts = [int(n) for n in re.findall(r"(\d+) cutouts of the pool|Calibrated on (\d+) others", card)[0] if n]
     assert counts == [155]
     assert "Calibrated on 51 others, with and without arcs; the prevalence of lenses among them is 0.5." in card
-    assert "FWHM 0.80, 0.80, 0.80 arcsec in g, r, i (as stated)" in card
-    assert "their brightness goes by their zero points." in card
-    assert "2 known lenses of the pool are kept out of the negatives, and get no arcs." in card
+    assert "FWHM 0.80, 0.80, 0.80 arcsec in g, r, i, as given)" in card
+    assert "Their brightness is set by the zero points." in card
+    assert "2 known lenses of the pool are excluded from the negatives, and no arcs are injected into them." in card
     assert "| the pool alone, unlabelled at a prevalence of 0.001 (nnPU) |" in card
     assert (
-        "An injection with a flux of 0 cannot be told from none: trees that learn to tell them reach an AUROC of 0.5"
-        in card
+        "with an injected flux of 0 cannot be distinguished from untouched cutouts: trees trained to separate them "
+        "reach an AUROC of 0.5" in card
     )
     for control in ("arcs in the colours of the BCG", "images turned by", "a straight trail"):
         assert f"| {control}" in card
-    assert "Of 2 known lenses of the pool, which it has not learned from," in card
+    assert "Of 2 known lenses of the pool, which were not used in the training," in card
     assert re.search(r"Of 1,000 cutouts without an arc, this model raises [\d.]+ \[", card)
-    assert "AUROC of arcs against none by the mean brightness in g, r and i 0." in card
+    assert "AUROC for cutouts with and without arcs, by input: the mean brightness in g, r and i 0." in card
 
 
 @pytest.mark.slow
@@ -190,14 +190,14 @@ def test_a_pool_that_is_none_is_refused(tmp_path):
 
 def test_a_pool_of_known_lenses_is_refused(pool, tmp_path):
     table = read_pool_table(pd.DataFrame({"id": [f"c{k:03d}" for k in range(40)], "label": 1}), None)
-    with pytest.raises(GridlensError, match=r"presumed to hold no lens.* Got 40 known lenses among 260 cutouts"):
+    with pytest.raises(GridlensError, match=r"presumed to be lens-free.* Got 40 known lenses among 260 cutouts"):
         rows_of(tmp_path, pool, table, kinds=("none",))
 
 
 def test_a_repeated_cutout_is_refused(tmp_path):
     write(tmp_path / "pool", cutouts_of(4), shards=1)
     (tmp_path / "pool" / "again.npz").write_bytes((tmp_path / "pool" / "shard-0.npz").read_bytes())
-    with pytest.raises(GridlensError, match=r"must hold each cutout once. Got c000, .* again instead"):
+    with pytest.raises(GridlensError, match=r"must contain each cutout once. Got c000, .* again instead"):
         rows_of(tmp_path, tmp_path / "pool", read_pool_table(None, None), kinds=("none",))
 
 
@@ -255,10 +255,10 @@ def test_seeing_that_nothing_tells_is_a_stated_guess(tmp_path):
     pool = write(tmp_path / "pool", cutouts_of(12), shards=2)
     guess = sky_of(pool)
     assert guess.skies[""].seeing == (0.9, 0.9, 0.9)
-    assert "too few stars to measure it: 0.9 arcsec is taken" in guess.assumed[0]
+    assert "too few stars to measure it; 0.9 arcsec is assumed" in guess.assumed[0]
     known = sky_of(pool, survey="hsc")
     assert known.skies[""].seeing == (0.79, 0.75, 0.61)
-    assert "that of the survey hsc is taken" in known.assumed[0]
+    assert "that of the survey hsc is assumed" in known.assumed[0]
     assert not sky_of(pool, seeing={"g": 1.0, "r": 0.9, "i": 0.8}).assumed
 
 
@@ -266,11 +266,11 @@ def test_unknown_zero_points_need_a_survey(tmp_path):
     np.save(tmp_path / "pool.npy", cutouts_of(6).pixels)
     source = FileSource(tmp_path / "pool.npy", options=ReadOptions(bands="gri", pixel_scale=0.6))
     seeing = {"g": 1.0, "r": 0.9, "i": 0.8}
-    with pytest.raises(GridlensError, match=r"The zero points of the pool must be known.* state zeropoint= or survey="):
+    with pytest.raises(GridlensError, match=r"The zero points of the pool must be known.* give zeropoint= or survey="):
         pool_sky(source, {}, None, seeing)
     sky = pool_sky(source, {}, "kids", seeing)
     assert sky.skies[""].preset.name == "kids"
-    assert "as deep as kids" in sky.words[0]
+    assert "assuming the depth of kids" in sky.words[0]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_unknown_zero_points_need_a_survey(tmp_path):
 def test_zero_points_that_cannot_be_right_are_refused(tmp_path, factor, survey, said):
     cutouts = cutouts_of(6)
     pool = write(tmp_path / "pool", CutoutSet(factor * cutouts.pixels, pixel_scale=0.6, ids=cutouts.ids), shards=1)
-    with pytest.raises(GridlensError, match=rf"must be right.*{said}.*State the AB zero points with zeropoint="):
+    with pytest.raises(GridlensError, match=rf"must be right.*{said}.*Give the AB zero points with zeropoint="):
         sky_of(pool, survey=survey, seeing={"g": 1.0, "r": 0.9, "i": 0.8})
 
 

@@ -68,9 +68,9 @@ def test_a_model_from_a_cache_scores_and_says_how_well_out_of_fold(cache, labels
         "1 labels have no cutout: elsewhere.",
         "40 labelled cutouts were rejected and are left out: c0009, c0019, c0029, c0039, c0049, ....",
     ]
-    assert "357 cutouts that were measured before, 179 of them lenses. They show 199 clusters." in trained.card
+    assert "357 cutouts from feature caches, 179 of them lenses. They show 199 clusters." in trained.card
     assert "## Scores out of fold, 357 rows" in trained.card
-    assert "members that were fitted on the other 4 of 5 folds; views of a cluster are in one fold" in trained.card
+    assert "members fitted on the other 4 of 5 folds; all rows of a cluster are in the same fold" in trained.card
     detector = load_model(tmp_path / "model")
     new, y = measured(200, seed=2)
     p = detector.predict_proba(new.features)[:, 1]
@@ -101,13 +101,13 @@ def test_out_of_fold_is_not_in_sample(tmp_path, labels):
     )
     line = next(line for line in trained.card.splitlines() if line.startswith("| linear |"))
     assert abs(float(line.split("|")[2].split("[")[0]) - 0.5) < 0.15
-    assert "No clusters were named: each row counts as a cluster." in trained.card
+    assert "No clusters were given, so each row counts as a separate cluster." in trained.card
 
 
 def test_rows_marked_for_calibration_are_kept_from_the_members(cache, labels, tmp_path):
     frame = table(calibration=(np.arange(400) >= 240).astype(int))
     trained = train(cache, labels(frame), out=tmp_path / "model", members=(*LINEAR, "ranked(n_estimators=5)"), n_jobs=1)
-    assert "216 cutouts that were measured before" in trained.card
+    assert "216 cutouts from feature caches" in trained.card
     assert "Calibrated on 144 rows that the members have not seen, with clean labels" in trained.card
     assert "## Scores on the 144 rows of the calibration" in trained.card
     assert trained.card.count("| the stack |") == 1
@@ -120,7 +120,7 @@ def test_positives_and_unlabelled_rows_are_calibrated_on_clean_ones(cache, label
     frame["s"] = frame["label"] * (np.random.default_rng(0).random(400) < 0.5)
     frame["label"] = frame["label"].astype(object).where(frame["calibration"] == 1, "nobody looked")
     trained = train(cache, labels(frame), out=tmp_path / "model", members=LINEAR, positive_unlabelled=True, n_jobs=1)
-    assert "of them known lenses, the others unlabelled" in trained.card
+    assert "of them known lenses; the others are unlabelled" in trained.card
     detector = load_model(tmp_path / "model")
     assert detector.training_prevalence_ < 0.35
     assert detector.calibration_prevalence_ == pytest.approx(0.5, abs=0.05)
@@ -155,7 +155,7 @@ def test_a_model_that_was_trained_on_the_same_cutouts_is_not_built_on(cache, lab
     with pytest.raises(GridlensError, match=r"must not have been trained on the same cutouts.*Got 180 of 360 that it"):
         train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "base")
     marked = table(calibration=(np.arange(400) < 240).astype(int))
-    with pytest.raises(GridlensError, match="Got 180 of 360 that it knows"):
+    with pytest.raises(GridlensError, match="Got 180 of 360 that were in its training data"):
         train(cache, labels(marked), members=(*LINEAR, f"pretrained(model={str(tmp_path / 'base')!r})"))
     trained = train(cache, labels(table()[200:]), members=LINEAR, init_model=tmp_path / "base", n_jobs=1)
     # The new model has learned from all of them.
@@ -178,7 +178,7 @@ def test_the_better_model_is_named():
         (
             good,
             poor,
-            r"^This model is better than the bundled model .* AUROC 0.9\d+ against 0.[67]\d+, a difference of \+0",
+            r"^This model is better than the bundled .* AUROC 0.9\d+ against 0.[67]\d+, a paired difference.* \+",
         ),
         (
             poor,
@@ -191,13 +191,14 @@ def test_the_better_model_is_named():
     assert "init_model" not in beside_bundled(y, poor, good, None, True).verdict
     some = np.where(np.arange(360) % 3 == 0, np.nan, poor)
     assert (
-        "these rows (240 of 360, which both models score): AUROC" in beside_bundled(y, good, some, None, False).verdict
+        "these rows (240 of 360, those that both models score): AUROC"
+        in beside_bundled(y, good, some, None, False).verdict
     )
     alike = beside_bundled(y, good, 2.0 * good - 1.0, None, True).verdict
     assert "cannot be distinguished" in alike
-    assert "a difference of +0.000 [+0.000, +0.000]" in alike
+    assert "a paired difference of +0.000 [+0.000, +0.000]" in alike
     none = beside_bundled(y, good, np.full(360, np.nan), None, False)
-    assert none.verdict.endswith("cannot be compared on these rows: the bundled model gives a score for 0 of 360.")
+    assert none.verdict.endswith("cannot be compared on these rows: the bundled model scores only 0 of 360.")
     assert none.table == ""
 
 
@@ -210,7 +211,7 @@ def test_a_pool_is_mined_from_a_cache_without_its_labelled_rows(cache, labels, t
     # A sixteenth of the 216 rows; 250 rows of the pool are new, 225 of them usable.
     assert (training["mined"]["taken"], training["mined"]["pool"]) == (13, 225)
     assert training["data"]["mined.features"]["shape"] == [13, 315]
-    with pytest.raises(GridlensError, match=r"learns from a pool must be calibrated on rows of its own.*Got none"):
+    with pytest.raises(GridlensError, match=r"learns from a pool must be calibrated on separate rows.*Got none"):
         train(cache, labels(table()), out=tmp_path / "other", members=LINEAR, pool=path, n_jobs=1)
 
 
@@ -242,10 +243,13 @@ def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
         (lambda t: pd.concat([t, t[:2]]), r"must name each id once. Got 2 repeated ids: c0000, c0001"),
         (
             lambda t: t.assign(id="x" + t["id"]),
-            r"No id of the table of labels \(xc0000, .*\) is among those of the cutouts",
+            r"No id of the table of labels \(xc0000, .*\) matches an id of the cutouts",
         ),
-        (lambda t: t.assign(label=0), r"to learn from must be of both classes. Got 0 lenses and 360 others"),
-        (lambda t: t.assign(calibration=np.arange(400) % 2), r"must be the same in all rows of a cluster.*as for k0"),
+        (lambda t: t.assign(label=0), r"to learn from must contain both classes. Got 0 lenses and 360 others"),
+        (
+            lambda t: t.assign(calibration=np.arange(400) % 2),
+            r"must have the same value in all rows of a cluster.*such as k0",
+        ),
         (
             lambda t: t.assign(calibration="perhaps"),
             r"'calibration' .* must be 1, 0 or blank. Got 'perhaps' in the row c0000 instead",
@@ -260,7 +264,7 @@ def test_what_is_wrong_with_labels_is_told(cache, labels, tmp_path, change, said
 
 
 def test_members_that_look_at_cutouts_are_refused_where_only_features_are(cache, labels, tmp_path):
-    with pytest.raises(GridlensError, match=r"members on features where .* Got 'polar' instead.*give the cutouts"):
+    with pytest.raises(GridlensError, match=r"members on features if .* Got 'polar' instead.*give the cutouts"):
         train(cache, labels(table()), out=tmp_path / "model", members=("linear", "polar"))
 
 

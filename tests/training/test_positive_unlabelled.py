@@ -116,12 +116,12 @@ def test_a_list_of_known_lenses_suffices(cache, tmp_path):
     assert trained.notes == ["1140 cutouts are not in the table of labels and count as unlabelled."]
     assert trained.card.splitlines()[0] == trained.comparison
     assert "than the bundled model on these rows: AUROC" in trained.comparison
-    assert "1,200 cutouts that were measured before, 60 of them known lenses, the others unlabelled." in trained.card
+    assert "1,200 cutouts from feature caches, 60 of them known lenses; the others are unlabelled." in trained.card
     for said in (
-        "out-of-fold scores of the same rows, by the estimated label frequency",
-        "60 lenses are known among 1,200 cutouts",
+        "out-of-fold scores of the same rows and the estimated label frequency",
+        "60 of 1,200 cutouts are known lenses",
         "known lenses are a random sample of the lenses",
-        "These are measures of known lenses\nagainst unlabelled cutouts",
+        "These metrics compare known lenses\nwith unlabelled cutouts",
         "are in the top 5% (60 cutouts)",
     ):
         assert said in trained.card
@@ -174,7 +174,7 @@ def test_vetted_non_lenses_are_learned_as_negatives(cache):
         positive_unlabelled=True,
         n_jobs=1,
     )
-    assert "the others unlabelled or, 100 of them, vetted non-lenses, which are learned as negatives" in trained.card
+    assert "the others are unlabelled or vetted non-lenses (100), which are used as negatives" in trained.card
     assert trained.notes == ["1040 cutouts are not in the table of labels and count as unlabelled."]
 
 
@@ -197,10 +197,10 @@ def test_columns_that_name_known_lenses():
     assert vetted.tolist() == [True, False, False, False]
     with pytest.raises(GridlensError, match=r"a column 'known_lens', .* or a column 'label'. Got id, y instead"):
         read_labels(pd.DataFrame({"id": ["a"], "y": [1]}), positive_unlabelled=True)
-    with pytest.raises(GridlensError, match=r"must have the column label.* calibrate on have a clean 'label'"):
+    with pytest.raises(GridlensError, match=r"must have the column label.* Calibration rows need a clean 'label'"):
         read_labels(pd.DataFrame({"id": ["a"], "known_lens": [1], "calibration": [1]}), positive_unlabelled=True)
 
 
 def test_lenses_alone_lead_to_the_parameter(cache):
-    with pytest.raises(GridlensError, match=r"Got 60 lenses and 0 others.*unlabelled by positive_unlabelled=True"):
+    with pytest.raises(GridlensError, match=r"Got 60 lenses and 0 others.*unlabelled with positive_unlabelled=True"):
         train(cache, pd.DataFrame({"id": rows()[1], "label": 1}), members=MEMBERS)
