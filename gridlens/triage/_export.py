@@ -166,7 +166,7 @@ def _page(title: str, data: dict[str, Any]) -> str:
 
 
 def png(rgb: np.ndarray) -> bytes:
-    """Return an image (H, W, 3), uint8, whose row 0 is at the top, as a PNG file.
+    r"""Return an image (H, W, 3), uint8, whose row 0 is at the top, as a PNG file.
 
     References
     ----------
@@ -176,7 +176,7 @@ def png(rgb: np.ndarray) -> bytes:
     --------
     >>> import numpy as np
     >>> png(np.zeros((2, 2, 3), np.uint8))[:4]
-    b'\\x89PNG'
+    b'\x89PNG'
     """
     import numpy as np
 
