@@ -13,7 +13,7 @@ from gridlens.cutouts import CutoutSet, band_noise
 from gridlens.grading import SUBCLASSES
 from gridlens.reports import lupton_rgb
 from gridlens.reports._color import _SCALES, _with_grey_noise
-from gridlens.triage._app import STATIC
+from gridlens.triage._export import STATIC
 from gridlens.triage._keys import KEYS
 from gridlens.triage._views import encoded
 

@@ -95,7 +95,8 @@ export class Retrain {
   _result(found) {
     const decide = (accept) => () => this._post("/api/retrain/decide", { accept });
     return [
-      h("section", { class: "card wide" }, h("h2", {}, "Decision"), h("p", {}, found.verdict || "There are too few graded objects to compare the two models."),
+      h("section", { class: "card wide" }, h("h2", {}, "Decision"),
+        h("p", {}, found.verdict || "There are too few graded objects to compare the two models."),
         found.state === "done"
           ? h("div", { class: "row" },
             // A model that is worse cannot be accepted.
