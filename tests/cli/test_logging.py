@@ -3,15 +3,18 @@
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from walking import snippets_of
 
 from gridlens import _progress, load_model
 from gridlens.cli import main
 
 LOGGER = logging.getLogger("gridlens")
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments):
@@ -84,3 +87,15 @@ def test_the_library_logs_to_handlers_of_the_application(caplog):
     with caplog.at_level(logging.INFO, "gridlens"):
         load_model("default")
     assert caplog.messages == ["Loaded the model default with the members lightgbm, patch"]
+
+
+@pytest.mark.slow
+def test_the_snippet_of_the_page_shows_messages(monkeypatch, caplog):
+    monkeypatch.chdir(ROOT)
+    (code,) = snippets_of((ROOT / "docs" / "command-line.md").read_text(encoding="utf-8"))
+    try:
+        exec(compile(code, "command-line.md", "exec"), {})
+    finally:
+        LOGGER.setLevel(logging.NOTSET)
+    assert any(message.startswith("Processing ") for message in caplog.messages)
+    assert all(record.levelno >= logging.INFO for record in caplog.records)
