@@ -60,8 +60,8 @@ def import_(book: str, tables: tuple[str, ...], grader: str | None, translate: d
     """Add the grades of TABLES to a grade BOOK, which is made if it is missing.
 
     A table (csv, parquet, fits, votable) needs the columns `object_id` or `id`, and `grade`; `subclass`, `confidence`,
-    `note`, `grader`, `t_graded`, `queue_id`, `position` and `kind` are taken too: the CSV of a queue can be imported
-    once its grades are filled in. Classification files of Qt-stamp-visualizer and the .txt of astrorank can be
+    `note`, `grader`, `t_graded`, `queue_id`, `position` and `kind` are imported too, so the CSV of a queue can be
+    imported once its grades are filled in. Classification files of Qt-stamp-visualizer and the .txt of astrorank can be
     imported as they are. Rows without a grade are left out, and importing a table again adds only its new rows.
     """
     from gridlens.grading import GradeBook

@@ -33,7 +33,7 @@ _BLANK = ("grade", "subclass", "confidence", "note")
 )
 @click.option("--random-state", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws.")
 @click.option("--out", required=True, metavar="FILE", help="New table to fill in: csv, parquet, fits or votable.")
-@click.option("--sheets", metavar="FOLDER", help="Folder for a picture of each object.")
+@click.option("--sheets", metavar="FOLDER", help="Folder for pictures of the objects.")
 def queue(
     scores: str,
     book: str,
@@ -46,10 +46,10 @@ def queue(
 ) -> None:
     """Choose the objects of a table of SCORES to grade next, and write them to a table to fill in.
 
-    Of a hundred objects, 75 are those of the highest probability, 8 those on which the members of the model disagree, 5
-    differ from those, 5 are random, 4 are gold objects and 3 were graded before; kinds and scores are in the grade book
-    and not in the table, so that grading is blind. Fill in the column grade with A, B, C, X or U, and read the table
-    back with `gridlens grades import`.
+    Of 100 objects, 75 have the highest probabilities, 8 are those on which the members of the model disagree most, 5
+    differ most from these, 5 are random, 4 are gold objects and 3 were graded before. Their kinds and scores are stored
+    in the grade book but not in the table, so that grading is blind. Fill in the column grade with A, B, C, X or U, and
+    import the table with `gridlens grades import`.
 
     With --sheets, a picture of each object is drawn, named by its position and id: in colour, all light, and light
     bluer than the central galaxy. The cutouts are read with the options recorded beside the table of scores. The book
@@ -189,7 +189,7 @@ def _draw_sheets(scores: str, places: Any, folder: Any) -> Any:
     found = find_cutouts(rows, read_rows(rows, None, remembered(scores)))
     lost = rows.drop(index=list(found))
     if len(lost) and "path" in lost:
-        # Injected gold objects are in files of their own.
+        # Injected gold objects are in separate files.
         again = find_cutouts(lost, read_rows(lost, None, NOT_REMEMBERED))
         found |= {int(lost.index[row]): cutout for row, cutout in again.items()}
     width, shown = len(str(len(rows) - 1)), {}

@@ -62,7 +62,7 @@ def simulate(
     folder holds replay.csv, a row for each strategy and round, and replay.png: the lenses found, the lenses per 100
     objects, the lenses in the next list, and the calibration error, against the number of objects graded.
 
-    A round of 100 objects takes about a minute on two cores, and the scenes beside the grades two more.
+    A round of 100 objects takes about a minute on two cores; simulating scenes for the training takes two more minutes.
     """
     from pathlib import Path
 

@@ -153,9 +153,8 @@ def damaged(path: Path) -> str:
 
 
 _DAMAGED = (
-    "The grade book {path} is damaged, truncated, or not an SQLite file. Restore a copy of it, or save the rows that "
-    "are "
-    "left with the command sqlite3 FILE .recover."
+    "The grade book {path} is damaged, truncated, or not an SQLite file. Restore a copy of it, or recover the "
+    "remaining rows with the command sqlite3 FILE .recover."
 )
 _UNWRITABLE = "The grade book {path} cannot be written to. Open it with read_only=True, or copy it to another folder."
 _SENTENCES = {

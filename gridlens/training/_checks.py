@@ -48,7 +48,7 @@ def check_parameters(
 ) -> None:
     """Raise ValueError or GridlensError where parameters of `train` do not go together."""
     if (source is None) != (labels is None):
-        raise ValueError("The parameters 'source' and 'labels' must be given together. Got one of them alone.")
+        raise ValueError("The parameters 'source' and 'labels' must be given together. Got only one of them.")
     if source is not None and recipe is not None:
         raise ValueError("The 'recipe' parameter must be None with 'source': a recipe trains on simulated scenes.")
     if source is None and recipe is None:
@@ -66,7 +66,7 @@ def check_parameters(
     if source is None and pool is None and options:
         raise ValueError(f"Options for reading need 'source' or 'pool'. Got {', '.join(options)} without them.")
     if resume and overwrite:
-        raise GridlensError("The options resume=True and overwrite=True are mutually exclusive. Give one of them.")
+        raise GridlensError("The options resume=True and overwrite=True are mutually exclusive. Give only one of them.")
 
 
 def check_injection(source: Any, recipe: Any, positive_unlabelled: bool, pool: Any, prevalence: float) -> None:

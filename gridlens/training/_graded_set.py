@@ -197,7 +197,7 @@ def _held_out(detector: LensDetector, table: pd.DataFrame, learn: Examples, on: 
     stack = detector.stack_
     n = len(table)
     represents = table["represents"].to_numpy()
-    # Objects selected by a model have the weights of their labels, since it is unknown what they represent.
+    # Objects selected by a model are weighted by their labels alone, since it is unknown how many they represent.
     weight = represents if represents[table["label"].to_numpy() == 1].any() else table["weight"].to_numpy()
     chosen = np.flatnonzero(weight > 0.0)
     label, weight = table["label"].to_numpy()[chosen], weight[chosen]

@@ -63,7 +63,7 @@ def measured_partitions(
             progress(len(measured))
         return
     parts = stack.enter_context(kept_parts(source, MeasureWork(), folder, progress=progress, **run))
-    # An empty source has no partition but one empty part.
+    # An empty source has one empty part and no partition.
     yield from zip(source.partitions(), map(measured_from_table, parts.tables()), strict=False)
 
 

@@ -156,12 +156,12 @@ def _check_depth(
         return
     depth = np.median(depths, axis=0)
     if preset is not None and np.isfinite(preset.depth).any():
-        known, said = np.array(preset.depth), f"those of {preset.name} are "
+        known, said = np.array(preset.depth), f"the depth of {preset.name} is "
         wrong = float(np.nanmedian(np.abs(depth - known))) > _DEPTH_APART
         said += ", ".join(f"{value:.1f}" for value in known)
     else:
         wrong = not _DEPTHS[0] < float(np.median(depth)) < _DEPTHS[1]
-        said = f"images have {_DEPTHS[0]:g} to {_DEPTHS[1]:g}"
+        said = f"real images have a depth of {_DEPTHS[0]:g} to {_DEPTHS[1]:g}"
     if wrong:
         where = f" of the survey {name}" if name else ""
         raise GridlensError(

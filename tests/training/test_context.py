@@ -83,7 +83,7 @@ def test_a_known_lens_on_both_sides_of_a_split(tmp_path):
     check_split(rows[:100], rows[100:150])
     labels["calibration"] = (np.arange(200) >= 150).astype(int)
     with pytest.raises(
-        GridlensError, match=r"SDSS J0146-0929 is on both sides of the split: c0011 .* c0151 calibrates"
+        GridlensError, match=r"SDSS J0146-0929 is on both sides of the split: c0011 .* c0151 a calibration row"
     ):
         train(cache(tmp_path, rows), labels, members=LINEAR, n_jobs=1)
 

@@ -292,8 +292,12 @@ def test_rows_of_weight_zero_do_not_count_in_stack_and_calibration(world):
     ("options", "error", "message"),
     [
         ({"grades": "g.sqlite"}, ValueError, "'source' parameter must be the pool"),
-        ({"source": "x", "grades": "g", "positive_unlabelled": True}, ValueError, "come without 'positive_unlabelled'"),
-        ({"inject_into": "x", "grades": "g"}, ValueError, "come without 'inject_into'"),
+        (
+            {"source": "x", "grades": "g", "positive_unlabelled": True},
+            ValueError,
+            "be given without 'positive_unlabelled'",
+        ),
+        ({"inject_into": "x", "grades": "g"}, ValueError, "be given without 'inject_into'"),
         ({"source": "x", "grades": "missing.sqlite"}, GridlensError, "missing.sqlite"),
     ],
 )

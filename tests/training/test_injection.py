@@ -204,10 +204,10 @@ def test_a_repeated_cutout_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"source": "x", "labels": "y"}, "must come without 'source'"),
-        ({"recipe": "quick"}, "must come without 'recipe'"),
-        ({"positive_unlabelled": True}, "must come without 'positive_unlabelled'"),
-        ({"pool": "x"}, "must come without 'pool'"),
+        ({"source": "x", "labels": "y"}, "must be given without 'source'"),
+        ({"recipe": "quick"}, "must be given without 'recipe'"),
+        ({"positive_unlabelled": True}, "must be given without 'positive_unlabelled'"),
+        ({"pool": "x"}, "must be given without 'pool'"),
         ({"prevalence": 0.7}, "The 'prevalence' parameter must be above 0 and below 0.5. Got 0.7 instead."),
     ],
 )
@@ -274,7 +274,7 @@ def test_unknown_zero_points_need_a_survey(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("factor", "survey", "said"), [(100.0, "hsc", "those of hsc are 26.5"), (1e-4, None, "19 to 31")]
+    ("factor", "survey", "said"), [(100.0, "hsc", "the depth of hsc is 26.5"), (1e-4, None, "19 to 31")]
 )
 def test_zero_points_that_cannot_be_right_are_refused(tmp_path, factor, survey, said):
     cutouts = cutouts_of(6)

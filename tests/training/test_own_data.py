@@ -152,7 +152,9 @@ def test_a_model_builds_on_another_and_is_compared_with_the_bundled_one(cache, l
 
 def test_a_model_that_was_trained_on_the_same_cutouts_is_not_built_on(cache, labels, tmp_path):
     train(cache, labels(table()[:200]), out=tmp_path / "base", members=LINEAR, n_jobs=1)
-    with pytest.raises(GridlensError, match=r"must not have been trained on the same cutouts.*Got 180 of 360 that it"):
+    with pytest.raises(
+        GridlensError, match=r"must not have been trained on the same cutouts.*Got 180 of 360 that were"
+    ):
         train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "base")
     marked = table(calibration=(np.arange(400) < 240).astype(int))
     with pytest.raises(GridlensError, match="Got 180 of 360 that were in its training data"):
@@ -164,7 +166,7 @@ def test_a_model_that_was_trained_on_the_same_cutouts_is_not_built_on(cache, lab
 
 def test_a_model_that_sees_hidden_metadata_is_not_built_on(cache, labels, tmp_path):
     train(cache, labels(table()), out=tmp_path / "base", members=LINEAR, metadata="survey", n_jobs=1)
-    with pytest.raises(GridlensError, match=r"'metadata' .* must be 'survey' for .*sees depth, redshift, seeing"):
+    with pytest.raises(GridlensError, match=r"'metadata' .* must be 'survey' for .*uses depth, redshift, seeing"):
         train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "base")
     with pytest.raises(ModelError, match="is not a model bundle"):
         train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "nowhere")
@@ -233,7 +235,7 @@ def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
     [
         (
             lambda t: t.rename(columns={"label": "s"}),
-            "Got 's' instead, which says which rows were labelled; positive",
+            "Got 's' instead, which says which rows were labelled; use positive",
         ),
         (lambda t: t.rename(columns={"label": "y"}), "must have the column label. Got id, y, cluster instead"),
         (
