@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CutoutReader"]
 
-_MOST_BYTES = 96 * 1024**2
+_MOST_BYTES = 40 * 1024**2
+# Cutouts of one file that are read together at most.
+_MOST_BESIDE = 100
 
 
 class CutoutReader:
@@ -53,14 +55,14 @@ class CutoutReader:
         self._kept: OrderedDict[str, tuple[CutoutSet, str]] = OrderedDict()
         self._bytes = 0
         # Cutouts that are read with one source, which may have to read a catalogue first.
-        self._together: frozenset[str] = frozenset()
+        self._together: dict[str, int] = {}
         self._selection: Selection | None = None
         self._paths: dict[str, str] = {}
 
     def expect(self, ids: Iterable[str]) -> None:
         """Name the cutouts that are going to be read, such as those of a queue: one source is opened for all."""
         with self._lock:
-            if (named := frozenset(ids)) != self._together:
+            if (named := {name: place for place, name in enumerate(ids)}) != self._together:
                 self._together, self._selection = named, None
 
     def read(self, name: str) -> tuple[CutoutSet, str]:
@@ -117,10 +119,17 @@ class CutoutReader:
         if name not in paths:
             raise GridlensError(f"There is no object with the id {name!r} in the table of scores.")
         # A file of many cutouts is read once for all that are expected.
+        return self._take(name, selection, {name, *self._beside(name, paths)}, paths)
+
+    def _beside(self, name: str, paths: Mapping[str, str]) -> list[str]:
+        """Return the next cutouts of the same file that are expected, as many as half of the cache can hold."""
         with self._cache_lock:
             kept = set(self._kept)
-        beside = {one for one, path in paths.items() if path and path == paths[name]} - kept
-        return self._take(name, selection, {name, *beside}, paths)
+            mean = self._bytes / len(kept) if kept else _MOST_BYTES / _MOST_BESIDE / 2
+        place = self._together.get(name, 0)
+        same = [one for one, path in paths.items() if path and path == paths[name] and one not in kept]
+        following = [one for one in same if self._together.get(one, 0) > place]
+        return sorted(following, key=self._together.__getitem__)[: min(_MOST_BESIDE, int(_MOST_BYTES / 2 / mean))]
 
     def _opened(self, rows: pd.DataFrame, past: Remembered, stated: Mapping[str, Any]) -> Selection:
         from gridlens.explain._rows import selected_rows
