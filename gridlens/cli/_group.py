@@ -123,7 +123,7 @@ def _printable(text: str) -> str:
 
 
 class _SayingHandler(logging.Handler):
-    """Write log messages to stderr, above a progress bar."""
+    """Handler that writes log messages to stderr, above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

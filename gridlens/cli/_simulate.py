@@ -52,7 +52,7 @@ __all__ = ["simulate"]
 )
 @click.option("--bands", help="Bands of the real image in the order of the array, such as gri.")
 @click.option("--zeropoint", type=Zeropoint(), help="AB zero points of the real image, such as 27 or g=27,r=26.5,i=26.")
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Number of processes; -1 uses all cores.")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Number of processes; -1 uses all processors.")
 def simulate(
     out: str,
     n: int,

@@ -134,8 +134,8 @@ def _represented(graded: Graded, table: pd.DataFrame) -> str:
     prevalence = float(represents[label == 1].sum() / represents.sum())
     return (
         f"The objects that represent the pool have effective numbers of {effective[0]:.1f} lenses and "
-        f"{effective[1]:.1f} non-lenses. The estimated prevalence of lenses in the pool is {prevalence:.2g}; "
-        f"estimated number of lenses not graded yet: {_count(graded.left)}."
+        f"{effective[1]:.1f} non-lenses. The estimated prevalence of lenses in the pool is {prevalence:.2g}. "
+        f"Estimated number of lenses not graded yet: {_count(graded.left)}."
     )
 
 

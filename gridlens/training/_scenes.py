@@ -56,7 +56,7 @@ def measured_scenes(
     geometry : Geometry, default=None
         Size and pixel scale of all scenes, instead of those above.
     n_jobs : int, default=-1
-        Number of processes; -1 uses all cores.
+        Number of processes; -1 uses all processors.
 
     Yields
     ------

@@ -213,7 +213,7 @@ def test_arcs_are_injected_into_the_cutouts_that_are_named(tmp_path, noise, monk
     arguments = ("--known-lenses", tmp_path / "lenses.csv", "--seeing", "g=1.1,r=0.9,i=0.8", "--prevalence", "0.01")
     result = run("train", "--inject-into", tmp_path / "pool.npz", "--survey", "hsc", *arguments, "--from", "default")
     assert result.exit_code == 1
-    assert "Give --seeing" in result.stderr
+    assert "state --seeing" in result.stderr
     assert seen["source"] is seen["labels"] is None
     assert seen["inject_into"].arguments["survey"] == "hsc"
     assert seen["seeing"] == {"g": 1.1, "r": 0.9, "i": 0.8}
