@@ -117,8 +117,9 @@ def consensus(
 
     Notes
     -----
-    Objects that a single grader graded, without gold, determine no error rates; their posteriors stay close to the
-    declared ones, 0.92 for A and 0.03 for X.
+    Objects with one label and no gold determine no error rates, since any table explains them at another prevalence.
+    They do not enter the tables. A grader alone, without gold, has the declared table; the prevalence of all objects is
+    then estimated with a weak prior of 0.2, worth 20 objects.
 
     References
     ----------

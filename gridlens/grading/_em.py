@@ -16,9 +16,10 @@ __all__ = ["DECLARED", "Fit", "fit_shift", "fit_tables"]
 DECLARED = np.array([[0.45, 0.30, 0.15, 0.10], [0.01, 0.04, 0.10, 0.85]])
 """declared P(grade in A, B, C, X | class), of lenses and of other objects: the start, and a weak prior of the pooled
 table"""
-# P(lens | label) at a prevalence of 0.2: A 0.92, B 0.65, C 0.27, X 0.03. The labels of a single grader without gold do
-# not determine the class, so these hold there.
-_START = 0.2 * DECLARED[0] / (0.2 * DECLARED[0] + 0.8 * DECLARED[1])
+# A weak prior of the prevalence: this fraction of lenses among so many objects.
+_LIKELY, _ALIKE = 0.2, 20.0
+# P(lens | label) at this prevalence: A 0.92, B 0.65, C 0.27, X 0.03.
+_START = _LIKELY * DECLARED[0] / (_LIKELY * DECLARED[0] + (1.0 - _LIKELY) * DECLARED[1])
 # One count for each grade.
 _PRIOR = float(len(LABELS))
 _LEAST = 1e-10
@@ -65,7 +66,8 @@ def fit_tables(
 
     One table for all graders is fitted first, then one for each of them, with `shrinkage` counts for each class in
     proportion to the common table added to those of the grader. Each fit climbs its own posterior, so no step of
-    either lowers it.
+    either lowers it. Objects with one label and no gold take part in neither: they say nothing of error rates. The
+    prevalence is that of all objects, given the tables.
 
     Parameters
     ----------
@@ -89,11 +91,33 @@ def fit_tables(
     start = np.bincount(patterns.object_of, _START[label], len(n_labels)) / np.maximum(n_labels, 1)
     q = np.where(np.isnan(patterns.truth), start, patterns.truth)
     prior = np.zeros_like(DECLARED)
+    fitted = patterns
     if shrinkage > 0.0:
-        common = _climb(patterns._replace(cell=label), q, 1, prevalence, _PRIOR * DECLARED)
+        # One label and no gold: any table explains it, with another prevalence. Such objects determine no table.
+        fitted = patterns._replace(times=np.where((n_labels > 1) | ~np.isnan(patterns.truth), patterns.times, 0.0))
+        common = _climb(fitted._replace(cell=label), q, 1, prevalence, _PRIOR * DECLARED)
         q, prior = common.q, shrinkage * common.tables[0]
-    found = _climb(patterns, q, n_graders, prevalence, prior)
+    found = _climb(fitted, q, n_graders, prevalence, prior)
+    if shrinkage > 0.0 and prevalence is None:
+        found = _with_prevalence(found, patterns)
     return found._replace(q=found.q[patterns.pattern_of], evidence=found.evidence[patterns.pattern_of])
+
+
+def _with_prevalence(found: Fit, patterns: _Patterns) -> Fit:
+    """Return a fit with the prevalence of all objects, those with one label too, and the posteriors that follow."""
+    fixed = ~np.isnan(patterns.truth)
+    counted = np.bincount(patterns.object_of, minlength=len(fixed)) > 0
+    free = np.where(counted & ~fixed, patterns.times, 0.0)
+    if not free.any():
+        return found
+    share = found.prevalence
+    for _ in range(_MOST_STEPS):
+        q = expit(logit(_clipped(share)) + found.evidence)
+        before, share = share, float(((free * q).sum() + _LIKELY * _ALIKE) / (free.sum() + _ALIKE))
+        if abs(share - before) < _TOLERANCE:
+            break
+    q = np.where(fixed, patterns.truth, expit(logit(_clipped(share)) + found.evidence))
+    return found._replace(q=q, prevalence=share)
 
 
 class _Patterns(NamedTuple):

@@ -56,22 +56,51 @@ def naive(grades, gold, shrinkage, steps):
     start = 0.2 * DECLARED[0] / (0.2 * DECLARED[0] + 0.8 * DECLARED[1])
     q = {o: gold.get(o, np.mean([start[LABELS.index(x)] for _, x in given[o]])) for o in objects}
 
+    told = [o for o in objects if len(given[o]) > 1 or o in gold]
+
     def climb(q, name_of, prior):
         for _ in range(steps):
             tables = {name: prior.copy() for name in {name_of(g) for g in graders}}
-            for o in objects:
+            for o in told:
                 for g, x in given[o]:
                     tables[name_of(g)][:, LABELS.index(x)] += np.array([q[o], 1.0 - q[o]])
             tables = {name: t / t.sum(axis=1, keepdims=True) for name, t in tables.items()}
-            share = np.mean([q[o] for o in objects if o not in gold])
+            share = np.mean([q[o] for o in told if o not in gold])
             for o in objects:
                 cells = [tables[name_of(g)][:, LABELS.index(x)] for g, x in given[o]]
                 ratio = sum(np.log(cell[0] / cell[1]) for cell in cells)
                 q[o] = gold.get(o, expit(logit(share) + ratio))
-        return q, tables
+        return q, tables, share
 
-    q, common = climb(q, lambda g: "all", 4.0 * DECLARED)
-    return climb(q, lambda g: g, shrinkage * common["all"])[0]
+    q, common, _ = climb(q, lambda g: "all", 4.0 * DECLARED)
+    q, _, last = climb(q, lambda g: g, shrinkage * common["all"])
+    evidence = {o: logit(q[o]) - logit(last) for o in objects if o not in gold}
+    share = last
+    for _ in range(steps):
+        free = [expit(logit(share) + one) for one in evidence.values()]
+        share = (np.sum(free) + 0.2 * 20.0) / (len(free) + 20.0)
+    return gold | {o: expit(logit(share) + one) for o, one in evidence.items()}
+
+
+@pytest.mark.parametrize(
+    ("counts", "lens", "other"),
+    [((12, 40), 0.9, 0.1), ((18, 6), 0.9, 0.15), ((12, 12), 0.9, 0.1), ((3, 97), 0.6, 0.05)],
+)
+def test_one_grader_alone_is_believed_to_err_as_declared(counts, lens, other):
+    """Any table explains the labels of one grader; a fit of it could put all objects into one class."""
+    grade = ["A"] * counts[0] + ["X"] * counts[1]
+    grades = pd.DataFrame({"object_id": [f"o{k}" for k in range(len(grade))], "grader": "ada", "grade": grade})
+    q = consensus(grades).objects["q_grades"].to_numpy()
+    assert (q[: counts[0]] > lens).all()
+    assert (q[counts[0] :] < other).all()
+
+
+def test_objects_with_one_label_change_no_table():
+    grades, _ = drawn_grades(5, n=80, coverage=1.0)
+    single = pd.DataFrame({"object_id": [f"s{k}" for k in range(200)], "grader": "g0", "grade": "C"})
+    alone, beside = (consensus(one).graders for one in (grades, pd.concat([grades, single], ignore_index=True)))
+    tables = [name for name in alone if name.startswith(("lens_", "other_"))]
+    np.testing.assert_allclose(alone[tables], beside[tables])
 
 
 def test_it_is_the_slow_loop():
