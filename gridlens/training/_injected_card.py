@@ -75,7 +75,7 @@ def learned_section(tuned: Tuned) -> str:
     )
     return (
         "These choices were compared with trees on the features, evaluated out of fold on rows of the pool. The "
-        f"choice with the lowest log loss was used:\n\n{table}\n\nSimulated scenes have {scenes}. The 1/16 of the "
+        f"weights with the lowest log loss were used:\n\n{table}\n\nSimulated scenes have {scenes}. The 1/16 of the "
         f"cutouts without an arc that score highest have a weight of {tuned.hard_weight:g}. {unlabelled}"
     )
 

@@ -261,7 +261,7 @@ def _words(measured: MeasuredPool, tuned: Tuned) -> Words:
         title="A model of arcs injected into your own clusters",
         trained_on=f"{counts['learn']:,} cutouts of the pool, each unchanged and with the arcs of a lens simulated "
         f"for its cluster.\n{told}{joined}",
-        calibrated_on=f"Calibrated on {counts['calibrate']:,} others, with and without arcs",
+        calibrated_on=f"Calibrated on {counts['calibrate']:,} other cutouts, with and without arcs",
         scored_on=f"on {counts['test']:,} cutouts of the pool that the model has not seen",
         scored_how="Each cutout is scored unchanged and with arcs. No cluster is in more than one part of the pool.",
         limits=_LIMITS,

@@ -77,7 +77,7 @@ def tune(
     scenes: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
     *,
     scene_weights: tuple[float, ...] = _SCENE_WEIGHTS,
-    names: tuple[str, str] = ("the pool", "drawn scenes"),
+    names: tuple[str, str] = ("the pool", "simulated scenes"),
     prevalence: float | None = None,
     n_jobs: int,
     verbose: int,

@@ -87,9 +87,9 @@ def test_a_model_of_injected_arcs_finds_them(trained):
 def test_the_card_tells_the_parts_the_choices_and_the_controls(trained):
     card = trained[0].card
     # 258 cutouts without the two known lenses: 60, 20 and 20 % of them.
-    counts = [int(n) for n in re.findall(r"(\d+) cutouts of the pool|Calibrated on (\d+) others", card)[0] if n]
+    counts = [int(n) for n in re.findall(r"(\d+) cutouts of the pool|Calibrated on (\d+) other", card)[0] if n]
     assert counts == [155]
-    assert "Calibrated on 51 others, with and without arcs; the prevalence of lenses among them is 0.5." in card
+    assert "Calibrated on 51 other cutouts, with and without arcs; the prevalence of lenses among them is 0.5." in card
     assert "FWHM 0.80, 0.80, 0.80 arcsec in g, r, i, as given)" in card
     assert "Their brightness is set by the zero points." in card
     assert "2 known lenses of the pool are excluded from the negatives, and no arcs are injected into them." in card
@@ -98,7 +98,7 @@ def test_the_card_tells_the_parts_the_choices_and_the_controls(trained):
         "with an injected flux of 0 cannot be distinguished from untouched cutouts: trees trained to separate them "
         "reach an AUROC of 0.5" in card
     )
-    for control in ("arcs in the colours of the BCG", "images turned by", "a straight trail"):
+    for control in ("arcs in the colours of the BCG", "images rotated by", "a straight trail"):
         assert f"| {control}" in card
     assert "Of 2 known lenses of the pool, which were not used in the training," in card
     assert re.search(r"Of 1,000 cutouts without an arc, this model raises [\d.]+ \[", card)
