@@ -33,11 +33,12 @@ PAGES = {
         "gridlens features cutouts/ --out features.parquet",
         "gridlens train --data my-cutouts/ --labels labels.csv --out mine/",
     ],
+    "docs/context.md": [],
     "docs/explain.md": ["gridlens score examples/cutouts --out scores.csv"],
 }
 # Parts of commands that cannot run here: a scheduler, pictures, 200 clusters of one survey, a network.
 ELSEWHERE = ("tcp://HOST", "pictures/", "triplets/", "--engine", "--inject-into", "known.csv", "deep")
-OTHERS = {"pip", "pytest", "sphinx-build"}
+OTHERS = {"pip", "pytest", "python", "sphinx-build"}
 N = 12
 FIELD = 600  # px
 SCALE = 0.5
