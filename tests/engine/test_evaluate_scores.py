@@ -76,7 +76,7 @@ def test_context_is_a_control(tables):
     scores["context_theta_e_p50"] = np.random.default_rng(3).uniform(1, 20, 480)
     scores["context_n_known"] = 0
     found = evaluate_scores(scores, truth, **DRAWS)
-    assert "The control of catalogue context sees context_theta_e_p50, context_n_known." in found.notes
+    assert "The control of catalogue context uses context_theta_e_p50, context_n_known." in found.notes
     assert "catalogue context" in found.evaluation.controls
 
 

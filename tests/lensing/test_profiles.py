@@ -206,7 +206,7 @@ def test_an_ellipse_becomes_a_circle_without_a_step():
         (lambda: SIE(1.0, core=-0.1), "'core'"),
         (
             lambda: SIE(1.0, axis_ratio=0.0),
-            "'axis_ratio' parameter must be above 0 and at most 1.*Got 0.0.*Turn 'angle'",
+            "'axis_ratio' parameter must be above 0 and at most 1.*Got 0.0.*change 'angle'",
         ),
         (lambda: SIE(1.0, axis_ratio=1.2), "'axis_ratio'"),
         (lambda: SIE(1.0, axis_ratio=math.nan), "'axis_ratio'"),
