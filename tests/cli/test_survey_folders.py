@@ -50,7 +50,7 @@ def test_every_path_gives_the_same_score(tmp_path, name):
 
     tables = {kind: scores(tmp_path / f"{kind}.csv") for kind in ("images", "cache", "npz", "fits")}
     assert tables["images"].loc["0013", "status"] == "rejected"
-    assert "none of the images of g and r and i" in tables["images"].loc["0013", "message"]
+    assert "No image of g and r and i" in tables["images"].loc["0013", "message"]
     written = pd.read_csv(tmp_path / "npz" / "cutouts.csv", dtype={"id": str}).set_index("id")
     assert written["status"].to_dict() == {"0012": "ok", "0013": "rejected"}
     for kind, table in tables.items():

@@ -29,7 +29,7 @@ def test_a_stack_with_a_network_is_trained_and_scores_from_the_command_line(tmp_
     members = f"lightgbm(n_estimators=20), nnpu(n_estimators=20, class_prior=0.5), resnet({WORDS})"
     model, table = tmp_path / "model", tmp_path / "scores.csv"
     trained = CliRunner().invoke(
-        main, ["train", "--out", str(model), "--recipe", "quick", "--members", members, "--jobs", "2"]
+        main, ["train", "--out", str(model), "--recipe", "quick", "--members", members, "--jobs", "1"]
     )
     assert trained.exit_code == 0, trained.output
     assert "A stack of lightgbm, nnpu, resnet" in trained.output
