@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CutoutReader"]
 
-_MOST_BYTES = 40 * 1024**2
+_MOST_BYTES = 28 * 1024**2
 # Cutouts of one file that are read together at most.
 _MOST_BESIDE = 100
 
@@ -147,13 +147,14 @@ class CutoutReader:
         if gone is not None and not self._has_other_files:
             # A file of many cutouts may hold any id, and would be searched for each that is lost.
             raise GridlensError(f"The cutout of {name} cannot be read: there is no {gone!r}. Name where it is now.")
-        missing, left, taken = "", set(wanted), None
+        missing, left, taken, many = "", set(wanted), None, False
         for partition in selection.find(left, files):
             for batch in selection.read(partition):
                 cutouts, failures = getattr(batch, "cutouts", None), getattr(batch, "failures", ())
                 missing = next((one.message for one in failures if one.id == name), missing)
                 if not isinstance(cutouts, CutoutSet):
                     continue
+                many |= len(cutouts) > 1
                 for k, one in enumerate(cutouts.ids):
                     if one in left:
                         left.discard(one)
@@ -162,7 +163,7 @@ class CutoutReader:
                         taken = kept if one == name else taken
             if not left:
                 break
-        if len(wanted) > 1:
+        if many:
             release_memory()
         if taken is None:
             where = f" in {paths[name]}" if paths[name] else ""
