@@ -19,11 +19,13 @@ from gridlens._ids import as_ids
 from gridlens._tables import read_table, some_names
 from gridlens.errors import GridlensError
 
-__all__ = ["ScoreTable", "release_memory"]
+__all__ = ["ScoreTable", "release_memory", "share_arenas"]
 
 # Columns that the choice of a queue depends on.
 _QUEUED = ("p_lens", "score", "disagreement", "status", "arc_distance", "arcness", "arc_color_gr", "arc_snr")
 # Rows that are decoded at a time to find a few of them.
+# Of glibc's malloc.h.
+_ARENA_MAX = -8
 _BATCH = 16_384
 
 
@@ -171,6 +173,12 @@ class ScoreTable:
             yield from self._source.select(names).to_batches(_BATCH)
         else:
             yield from self._source.iter_batches(_BATCH, columns=names)
+
+
+def share_arenas() -> None:
+    """Let all threads of this process take memory from two arenas, so that what one frees serves the others."""
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def release_memory() -> None:

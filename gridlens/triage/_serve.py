@@ -69,6 +69,9 @@ def serve(
         stack.callback(measuring.close)
         # Both processes load their libraries at the same time.
         measuring.start(os.fspath(scores))
+        from gridlens.triage._scores import share_arenas
+
+        share_arenas()
         triage = open_triage(scores, measuring=measuring, **options)
         stack.callback(triage.close)
         _answer(triage, host, listener, announce)
