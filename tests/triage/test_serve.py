@@ -80,7 +80,7 @@ def test_the_command_serves_until_it_is_interrupted_and_keeps_each_grade(folder)
         (worker,) = [child for child in children_of(process.pid) if "spawn_main" in command_of(child)]
         process.kill()
         process.wait()
-        for _ in range(100):
+        for _ in range(300):
             if not command_of(worker):
                 break
             time.sleep(0.1)
