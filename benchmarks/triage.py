@@ -1,6 +1,6 @@
 """Measure the triage page in Chromium: the first image, the next image, a mosaic of 100, memory, two browsers at once.
 
-The table has 500,000 rows, and cutouts of its best rows are in one shard; the others name cutouts that nobody asks for.
+The table has 500,000 rows, and cutouts of its best rows are in one shard; the others are never shown.
 Needs the extra `triage`, playwright, and Chromium.
 
     python benchmarks/triage.py

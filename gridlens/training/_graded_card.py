@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gridlens.calibration._weights import effective_number
 from gridlens.evaluation import Estimate
 from gridlens.grading import GRADES, agreement
 from gridlens.training._card import Words
-from gridlens.training._graded_old import FEWEST_LENSES, FEWEST_OTHERS, OldRows
+from gridlens.training._graded_old import FEWEST_LENSES, FEWEST_OTHERS, OldRows, effective_count
 from gridlens.training._grades import LENS, NO_LENS, Graded
 from gridlens.training._markdown import markdown_table
 from gridlens.training._old_model import OldModel
@@ -130,7 +129,7 @@ def _represented(graded: Graded, table: pd.DataFrame) -> str:
     if not represents.any():
         return "The graded objects do not represent the pool, because no random object was graded."
     by_class = [represents[label == one] for one in (1, 0)]
-    effective = [effective_number(weight[weight > 0.0]) if weight.any() else 0.0 for weight in by_class]
+    effective = [effective_count(weight) for weight in by_class]
     prevalence = float(represents[label == 1].sum() / represents.sum())
     return (
         f"The objects that represent the pool have effective numbers of {effective[0]:.1f} lenses and "

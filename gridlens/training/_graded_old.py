@@ -20,7 +20,7 @@ from gridlens.training._scenes import keep_scenes, measured_scenes, weights
 from gridlens.training._simulated import scene_examples
 from gridlens.training._store import MeasuredStore
 
-__all__ = ["FEWEST_LENSES", "FEWEST_OTHERS", "OldRows", "calibrated_on", "n_scenes", "old_rows"]
+__all__ = ["FEWEST_LENSES", "FEWEST_OTHERS", "OldRows", "calibrated_on", "effective_count", "n_scenes", "old_rows"]
 
 FEWEST_LENSES, FEWEST_OTHERS = 30, 500
 """smallest effective numbers of graded objects for a calibration: with fewer than 500 non-lenses, the lowest calibrated
@@ -54,7 +54,7 @@ def calibrated_on(graded: Graded, known: Labels | None, old: OldModel) -> Litera
     """
     objects = graded.objects[graded.objects["gold"].isna().to_numpy()]
     weight, likely = objects["represents"].fillna(0.0).to_numpy(), (objects["q"] >= 0.5).to_numpy()
-    lenses, others = _effective(weight[likely]), _effective(weight[~likely])
+    lenses, others = effective_count(weight[likely]), effective_count(weight[~likely])
     if lenses >= FEWEST_LENSES and others >= FEWEST_OTHERS:
         return "grades"
     if known is not None:
@@ -69,7 +69,8 @@ def calibrated_on(graded: Graded, known: Labels | None, old: OldModel) -> Litera
     )
 
 
-def _effective(weight: np.ndarray) -> float:
+def effective_count(weight: np.ndarray) -> float:
+    """Return the effective number of rows with these weights; 0 without a weight above 0."""
     return effective_number(weight[weight > 0.0]) if weight.any() else 0.0
 
 

@@ -29,7 +29,7 @@ from gridlens.training._labels import Labels
 from gridlens.training._old_model import OldModel
 from gridlens.training._tuned import Tuned, tune
 
-__all__ = ["FEWEST_OF_A_CLASS", "GRADED_MEMBERS", "check_grades", "graded_set"]
+__all__ = ["FEWEST_OF_A_CLASS", "GRADED_MEMBERS", "check_grades", "class_counts", "graded_set"]
 
 GRADED_MEMBERS = ("patch",)
 """members trained on grades in addition to the old model; `patch` can be trained on few labels"""
@@ -39,10 +39,15 @@ FEWEST_OF_A_CLASS = 10
 """smallest number of graded objects of each class: every fold of the members and the stack needs both classes"""
 
 
+def class_counts(graded: Graded) -> tuple[int, int]:
+    """Return the numbers of graded objects that are likely lenses, and of the others."""
+    likely = (graded.objects["q"] >= 0.5).to_numpy()
+    return int(likely.sum()), int((~likely).sum())
+
+
 def check_grades(graded: Graded, known: Labels | None) -> None:
     """Raise GridlensError if a class has too few grades, or the labels mark calibration rows."""
-    likely = (graded.objects["q"] >= 0.5).to_numpy()
-    counts = int(likely.sum()), int((~likely).sum())
+    counts = class_counts(graded)
     if min(counts) < FEWEST_OF_A_CLASS:
         raise GridlensError(
             f"The 'grades' parameter must contain at least {FEWEST_OF_A_CLASS} objects that are likely lenses, and as "

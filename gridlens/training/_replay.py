@@ -24,7 +24,7 @@ from gridlens.sources import Partition, Source
 from gridlens.training._examples import fit
 from gridlens.training._graded import GradedTraining
 from gridlens.training._graded_old import OldRows, calibrated_on, old_rows
-from gridlens.training._graded_set import FEWEST_OF_A_CLASS
+from gridlens.training._graded_set import FEWEST_OF_A_CLASS, class_counts
 from gridlens.training._grades import read_grades
 from gridlens.training._kept import KeptRows
 from gridlens.training._labelled import measured_partitions
@@ -154,20 +154,20 @@ class _Replay:
         self.prevalence = float(label.mean())
         self._scenes: dict[str, OldRows] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="gridlens-replay-")
-        self._first = self._table(old.detector)
+        self._old = self._scored(old.detector)
 
     def run(self, strategy: str) -> pd.DataFrame:
         """Return the rows of one strategy."""
         path = Path(self._folder.name) / f"{strategy}.sqlite"
         retrained = strategy != WITHOUT
-        detector, table, accepted = self.old.detector, self._first, False
-        lines = [self._line(strategy, 0, set(), [], detector, accepted)]
+        model, accepted = self._old, False
+        lines = [self._line(strategy, 0, set(), [], model, accepted)]
         with GradeBook.open(path) as book:
             for k in range(1, self.rounds + 1):
                 self.tell(0, f"{strategy}, round {k} of {self.rounds}")
                 items = add_next_queue(
                     book,
-                    table,
+                    model.table,
                     strategy=strategy if retrained else "top",
                     batch=self.batch,
                     random_state=self.random_state,
@@ -178,19 +178,20 @@ class _Replay:
                     new = self._retrained(path)
                     accepted = new is not None
                     if new is not None:
-                        detector, table = new, self._table(new)
-                lines.append(self._line(strategy, k, done, list(items["object_id"]), detector, accepted))
+                        model = self._scored(new)
+                lines.append(self._line(strategy, k, done, list(items["object_id"]), model, accepted))
                 self.tell(1, "")
         return pd.DataFrame(lines)
 
-    def _table(self, detector: LensDetector) -> pd.DataFrame:
-        return detector.score_cutouts(self.pool, prevalence=self.prevalence)
+    def _scored(self, detector: LensDetector) -> _Scored:
+        table = detector.score_cutouts(self.pool, prevalence=self.prevalence)
+        p = detector.calibrator_.predict(detector.decision_function(self.pool))
+        return _Scored(table, p, detector.calibration_prevalence_)
 
     def _retrained(self, path: Path) -> LensDetector | None:
         """Return a model of the grades so far; None if there are too few, or the model is not accepted."""
         graded = read_grades(path)
-        likely = (graded.objects["q"] >= 0.5).to_numpy()
-        if min(likely.sum(), (~likely).sum()) < FEWEST_OF_A_CLASS:
+        if min(class_counts(graded)) < FEWEST_OF_A_CLASS:
             return None
         on = calibrated_on(graded, None, self.old)
         grading = GradedTraining(path, graded, None, self.old, on)
@@ -218,11 +219,11 @@ class _Replay:
         return self._scenes[on]
 
     def _line(
-        self, strategy: str, k: int, done: set[str], last: list[str], detector: LensDetector, accepted: bool
+        self, strategy: str, k: int, done: set[str], last: list[str], model: _Scored, accepted: bool
     ) -> dict[str, Any]:
         """Return the counts so far, and the metrics of the model on the objects that are left."""
         left = np.array([name not in done for name in self.pool.ids], dtype=bool)
-        before, now = self._left(self.old.detector, left), self._left(detector, left)
+        before, now = self._left(self._old, left), self._left(model, left)
         found = sum(self.truth[name] for name in done)
         return {
             "strategy": strategy,
@@ -242,13 +243,21 @@ class _Replay:
             "accepted": accepted,
         }
 
-    def _left(self, detector: LensDetector, left: np.ndarray) -> _Left:
-        log_odds = detector.decision_function(self.pool)[left]
-        y, p = self.label[left], detector.calibrator_.predict(log_odds)
+    def _left(self, model: _Scored, left: np.ndarray) -> _Left:
+        y, p = self.label[left], model.p[left]
         if 0 < y.sum() < len(y):
-            p = shift_prior(p, detector.calibration_prevalence_, float(y.mean()))
+            p = shift_prior(p, model.prevalence, float(y.mean()))
         best = y[np.argsort(-p, kind="stable")[:_NEXT]]
         return _Left(best.sum() / max(y.sum(), 1), auroc(y, p).value, calibration_error(y, p, n_boot=200))
+
+
+class _Scored(NamedTuple):
+    """A model's scores of the pool, which all rounds until the next model use."""
+
+    table: pd.DataFrame
+    p: np.ndarray
+    """calibrated probabilities (n,), at the prevalence of the calibration"""
+    prevalence: float
 
 
 class _Left(NamedTuple):

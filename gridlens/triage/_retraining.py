@@ -27,7 +27,7 @@ _COMMAND = [sys.executable, "-m", "gridlens.triage._retrain_work"]
 
 
 class Retraining:
-    """One training after another, each in a new folder beside the grade book.
+    """Trainings, one after another, each in a new folder beside the grade book.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Retraining:
 
     @property
     def accepted(self) -> bool:
-        """Whether the new model is not worse, and may replace the old one."""
+        """True if the new model is not worse, and may replace the old one."""
         return self.state in ("done", "accepted", "kept") and self._result().get("accepted", False)
 
     @property
