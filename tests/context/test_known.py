@@ -1,4 +1,4 @@
-"""Lists of known lenses: the bundled one, its build, your own, and SLED's."""
+"""Tests of lists of known lenses: the bundled list and its build, your own lists and SLED's."""
 
 import hashlib
 import importlib.util
@@ -55,7 +55,7 @@ def test_bundled_values():
     assert (lenses["z"].dropna() > 0.0).all()
     assert lenses["name"].str.len().between(3, 40).all()
     assert not lenses["name"].str.contains("|", regex=False).any()
-    # AGEL 010128-334319, which has lost its hour.
+    # The entry of AGEL 010128-334319 in lenscat has lost the hour of its right ascension.
     assert ((lenses["ra"] - 15.36583).abs() + (lenses["dec"] + 33.722).abs() < 1e-3).any()
     assert not ((lenses["ra"] - 0.36583).abs() + (lenses["dec"] + 33.722).abs() < 1e-3).any()
     assert not lenses["name"].eq("FOR-J0332-3557").any()
@@ -135,7 +135,7 @@ def test_build_of_a_small_sample(script, tmp_path):
     built = pd.read_parquet(tmp_path / "known_lenses.parquet").set_index("name")
     assert built.loc["AGEL 010238+015857", ["ra", "dec"]].tolist() == pytest.approx([15.65958, 1.98242])
     assert np.isnan(built.loc["J024000-003000", "z"])
-    # The better graded row keeps its place and name; the redshift and the type are those of the other.
+    # The row with the better grade keeps its position and name; the redshift and the type come from the other row.
     merged = built.loc["J1000+0201"]
     assert (merged["type"], merged["grade"], merged["z"]) == ("cluster", "confident", 0.6)
     assert built.loc["MACSJ0416.1-2403", "z"] == 0.396

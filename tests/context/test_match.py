@@ -1,4 +1,4 @@
-"""Matches of positions with known lenses."""
+"""Tests of matches between positions and known lenses."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Online look-ups, against a server on this machine."""
+"""Tests of online look-ups against a local server."""
 
 import datetime
 import io
@@ -27,7 +27,7 @@ LENSES = votable({"name": ["A lens"], "ra": [10.001], "dec": [5.0], "z": [0.3], 
 
 @pytest.fixture
 def server(monkeypatch):
-    """Answer with statuses and bodies from a list, the last one again and again, and keep the requests."""
+    """Serve the statuses and bodies in a list, the last of them repeatedly, and record the requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -63,7 +63,7 @@ def test_answers_are_known_lenses_and_cached_with_a_date(server, tmp_path):
     assert requests[0].count("<TR>") == 1
     pd.testing.assert_frame_equal(look_up([10.0], [5.0], cache=tmp_path), found)
     assert len(requests) == 1
-    # An old answer is asked for again.
+    # An old answer is requested again.
     path = next(tmp_path.glob("simbad-*.json"))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"date": "2020-01-01"}))
     look_up([10.0], [5.0], cache=tmp_path)

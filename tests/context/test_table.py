@@ -1,4 +1,4 @@
-"""Context beside the rows of a table."""
+"""Tests of context columns added to a table."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Lensing efficiency and the Einstein radii of spheres and halos."""
+"""Tests of the lensing efficiency and of the Einstein radii of isothermal spheres and NFW halos."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 
 from gridlens.lensing import lensing_efficiency, nfw_einstein_radius, sis_einstein_radius
 
-# Einstein radii of a cluster for sources at z = 2, flat LCDM with 0.3 and 70, arcsec.
+# Einstein radii of a cluster in arcsec, for sources at z = 2, in flat LCDM with Omega_m = 0.3 and H0 = 70.
 HALOS = [
     (5e14, 0.3, 0.0, {4.0: 3.9, 6.0: 10.0, 8.0: 15.3}),
     (5e14, 0.3, 300.0, {4.0: 8.5, 6.0: 13.6}),
@@ -45,7 +45,7 @@ def test_halo_with_and_without_a_galaxy(mass, redshift, dispersion, expected):
 
 
 def test_halo_is_the_root_of_the_closed_form():
-    """Bartelmann 1996 and the critical density by astropy."""
+    """The radius solves the equation of Bartelmann 1996 with the critical density computed by astropy."""
     from astropy import constants, units
     from astropy.cosmology import FlatLambdaCDM
 
@@ -75,7 +75,7 @@ def test_shapes_nan_and_nothing_to_see():
     assert found[0] == 0.0
     assert np.isnan(found[1:3]).all()
     assert found[3] == sis_einstein_radius(250.0, 0.4, 2.0)
-    # So light that its ring is smaller than anything.
+    # The halo has so little mass that its Einstein radius is smaller than any scale of interest.
     assert 0.0 <= nfw_einstein_radius(1e8, 4.0, 0.3, 2.0) < 1e-6
     assert nfw_einstein_radius([], 4.0, 0.3, 2.0).shape == (0,)
     assert np.isnan(lensing_efficiency([np.nan, 0.3], [1.0, np.nan])).all()

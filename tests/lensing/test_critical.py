@@ -1,4 +1,4 @@
-"""Critical curves, caustics, Einstein radii and the images of a point source."""
+"""Tests of critical curves, caustics, Einstein radii and the images of a point source."""
 
 import math
 
@@ -53,7 +53,7 @@ def test_a_round_isothermal_lens_has_a_circle_and_a_point():
 
 @pytest.mark.parametrize("axis_ratio", [1.0, 0.7, 0.4])
 def test_einstein_radius_by_area(axis_ratio):
-    # The area in the curve of an SIE is that of its circle: the convergence is 1/2 on it.
+    # The critical curve of an SIE, on which the convergence is 1/2, encloses the area of the circle.
     lens = MassModel([SIE(5.0, axis_ratio=axis_ratio, angle=0.4)])
     assert einstein_radius(lens, 12.0) == pytest.approx(5.0, rel=1e-3)
     assert einstein_radius(lens, 12.0, step=0.02) == pytest.approx(5.0, rel=1e-4)
@@ -76,7 +76,7 @@ def test_curves_are_in_order_of_their_area():
     assert len(curves) > 2
     areas = [np.ptp(curve[:, 0]) * np.ptp(curve[:, 1]) for curve in curves]
     assert areas[0] == max(areas)
-    # No curve crosses itself: its points are distinct.
+    # A curve does not cross itself, so its points are distinct.
     for curve in curves:
         assert len(np.unique(curve.round(9), axis=0)) == len(curve)
 
@@ -117,7 +117,7 @@ def test_images_of_a_round_isothermal_lens():
     np.testing.assert_allclose(images.x, [3.6, -2.4], atol=1e-7)
     np.testing.assert_allclose(images.y, [4.8, -3.2], atol=1e-7)
     np.testing.assert_allclose(images.magnification, [6.0, -4.0], rtol=1e-6)
-    # Beyond the cut there is one image.
+    # A source outside the cut has a single image.
     assert len(image_positions(MassModel([SIE(5.0)]), 6.0, 0.0, 15.0).x) == 1
 
 
@@ -131,7 +131,7 @@ def test_crossing_a_caustic_changes_the_number_of_images_by_two(name, kind):
             x, y = curve[k]
             xx, yy, xy = (float(value) for value in lens.second_derivatives(x, y))
             values, vectors = np.linalg.eigh([[1.0 - xx, -xy], [-xy, 1.0 - yy]])
-            # The direction that is squeezed to nothing leads across the caustic; at a cusp it follows the curve.
+            # The direction of the eigenvalue 0 leads across the caustic. At a cusp it follows the curve instead.
             across = vectors[:, np.argmin(np.abs(values))]
             along = curve[(k + 2) % len(curve)] - curve[k - 2]
             if abs(along @ across) > 0.97 * np.hypot(*along):

@@ -1,4 +1,4 @@
-"""The Einstein radii that a cluster's mass proxy allows."""
+"""Tests of the Einstein radii expected from the mass proxy of a cluster."""
 
 import naive_expected
 import numpy as np
@@ -44,7 +44,7 @@ def test_draws_have_the_distribution(proxy, value, redshift, source):
 
 
 def test_table_between_its_nodes():
-    """The draws solve for each ring, the distribution looks it up."""
+    """The draws solve for each Einstein radius, while the distribution interpolates in a table."""
     rng = np.random.default_rng(3)
     redshift, richness, source = rng.uniform(0.05, 1.2, 20), rng.uniform(10.0, 200.0, 20), rng.uniform(1.3, 4.0, 20)
     known = {"richness": richness, "source_redshift": source}
@@ -54,24 +54,25 @@ def test_table_between_its_nodes():
 
 
 def test_a_light_cluster_is_between_its_goldens():
-    """At 1e14 solar masses, z = 0.3 and 300 km/s: 3.9 arcsec for a concentration of 4 and 5.2 for 6."""
+    """At 1e14 solar masses, z = 0.3 and 300 km/s, concentrations of 4 and 6 give radii of 3.9 and 5.2 arcsec."""
     goldens = nfw_einstein_radius(1e14, [4.0, 6.0], 0.3, 2.0, bcg_dispersion=300.0)
     np.testing.assert_allclose(goldens, [3.9, 5.2], atol=0.06)
     found = einstein_radius_distribution(0.3, log_mass=14.0).iloc[0]
     # The typical concentration is 4.2.
     assert found["theta_e_p50"] == pytest.approx(4.0, abs=0.15)
     assert found["theta_e_p84"] == pytest.approx(5.3, abs=0.15)
-    # An NFW halo alone would have 0.2.
+    # An NFW halo without a galaxy would have 0.2 arcsec.
     assert found["theta_e_p16"] > float(sis_einstein_radius(250.0, 0.3, 2.0))
     assert found["p_theta_e_gt_10"] < 0.005
-    # The golden of 5e14 solar masses and a concentration of 4 is 8.5 arcsec.
+    # The reference radius for 5e14 solar masses and a concentration of 4 is 8.5 arcsec.
     assert 0.2 < einstein_radius_distribution(0.3, log_mass=np.log10(5e14))["p_theta_e_gt_10"][0] < 0.45
 
 
 def test_sdss_clusters():
-    """Zitrin et al. 2012: log-normal, a mean log10 of 0.73 and 0.316 dex, from images whose galaxies trace the mass.
+    """The radii agree with Zitrin et al. 2012: log-normal, with a mean log10 of 0.73 and a scatter of 0.316 dex.
 
-    Round halos scatter less than that. The sample is a power law of richness above 20, in the same redshifts.
+    Their radii come from images, with the mass traced by the galaxies. Round halos scatter less. The sample follows a
+    power law of richness above 20, in the same range of redshifts.
     """
     rng = np.random.default_rng(4)
     redshift = rng.uniform(0.1**3, 0.55**3, 3000) ** (1.0 / 3.0)
@@ -149,7 +150,7 @@ def test_a_row_does_not_depend_on_the_others():
 
 
 def test_draws_go_on_after_an_unknown_cluster():
-    """Each cluster takes the same random numbers, whether its mass is known or not."""
+    """Each cluster takes the same number of random draws, whether its mass is known or not."""
     rng, other = np.random.default_rng(7), np.random.default_rng(7)
     draw_einstein_radius(rng, 0.3, richness=np.nan)
     draw_einstein_radius(other, 0.3, richness=40.0)

@@ -1,4 +1,4 @@
-"""Mass profiles: against lenstronomy and integrals over their convergence, and the identities between them."""
+"""Tests of mass profiles against lenstronomy and integrals of their convergence, and of the identities between them."""
 
 import math
 
@@ -25,7 +25,7 @@ MODELS = [*(MassModel([component]) for component in COMPONENTS), WHOLE]
 
 
 def drawn(kind, rng):
-    """A component with random parameters; every fifth is round, every third without a core."""
+    """Return a component with random parameters; every fifth is round, every third has no core."""
     x, y = rng.uniform(-3.0, 3.0, 2)
     round_one, cored = rng.random() < 0.2, rng.random() < 0.67
     shape = (float(x), float(y), 1.0 if round_one else rng.uniform(0.2, 1.0), rng.uniform(-4.0, 4.0))
@@ -40,7 +40,7 @@ def drawn(kind, rng):
 
 
 def points(component, rng):
-    """Positions at the centre and at 1e-6 to 1000 arcsec from it."""
+    """Return positions at the centre and at 1e-6 to 1000 arcsec from it."""
     radius = np.append(0.0, 10.0 ** rng.uniform(-6.0, 3.0, 40))
     angle = rng.uniform(0.0, 2.0 * math.pi, radius.size)
     return component.x + radius * np.cos(angle), component.y + radius * np.sin(angle)
@@ -61,7 +61,7 @@ def test_deflection_and_second_derivatives_are_lenstronomys(kind):
         reference, parameters = LensModel([name for name, _ in profiles]), [kwargs for _, kwargs in profiles]
         model = MassModel([component])
         np.testing.assert_allclose(model.deflection(x, y), reference.alpha(x, y, parameters), atol=1e-6, rtol=0.0)
-        if kind in ("NFW", "ExternalShear"):  # lenstronomy differentiates the others numerically
+        if kind in ("NFW", "ExternalShear"):  # lenstronomy differentiates the other profiles numerically
             xx, xy, _, yy = reference.hessian(x, y, parameters)
             np.testing.assert_allclose(model.second_derivatives(x, y), (xx, yy, xy), rtol=1e-7, atol=1e-12)
 
@@ -161,7 +161,7 @@ def test_shapes_nan_and_empty_input():
     empty = MassModel([])
     assert empty.magnification(1.0, 1.0) == 1.0
     assert empty.trace([1.0], [2.0]) == ([1.0], [2.0])
-    # Other dtypes and strides give the same numbers.
+    # Other dtypes and strides give the same results.
     x = np.arange(12, dtype=np.float32)[::3]
     np.testing.assert_array_equal(WHOLE.convergence(x, x), WHOLE.convergence(x.astype(float), x.astype(float)))
 
@@ -187,7 +187,7 @@ def test_turning_the_lens_and_the_point_turns_the_deflection(axis_ratio, angle, 
     alpha_x, alpha_y = model(0.0).deflection(x, y)
     turned = model(angle).deflection(cos * x - sin * y, sin * x + cos * y)
     np.testing.assert_allclose(turned, (cos * alpha_x - sin * alpha_y, sin * alpha_x + cos * alpha_y), atol=1e-9)
-    # Point symmetry.
+    # The deflection is point-symmetric.
     np.testing.assert_allclose(model(angle).deflection(-x, -y), np.negative(model(angle).deflection(x, y)), atol=1e-12)
 
 

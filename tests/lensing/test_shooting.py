@@ -1,4 +1,4 @@
-"""Sources drawn through a lens: against dense sampling, and what lensing conserves."""
+"""Tests of lensed sources against dense sampling, and of the quantities that lensing conserves."""
 
 import math
 
@@ -41,13 +41,13 @@ def naive(lens, sources, size, pixel_scale, samples=24):
 def test_adaptive_sampling_is_dense_sampling(lens, size, pixel_scale):
     image, reference = render_sources(lens, CLUMPS, (size, size), pixel_scale), naive(lens, CLUMPS, size, pixel_scale)
     assert image.sum() == pytest.approx(reference.sum(), rel=3e-3)
-    # The faintest light, of which a profile of a high index has much, is not drawn.
+    # The faintest light is not drawn, and a profile with a high index has much of it.
     assert np.abs(image - reference).sum() < 0.02 * reference.sum()
     assert np.abs(image - reference).max() < 0.025 * reference.max()
 
 
 def test_no_light_is_lost_between_the_blocks():
-    """Rays are shot where light falls only: with and without, the light is the same."""
+    """Rays are shot only where light falls, and no pixel with light is left out."""
     rng = np.random.default_rng(3)
     for _ in range(20):
         members = [DPIE(float(rng.uniform(0.2, 1.5)), 0.05, 4.0, *rng.uniform(-15.0, 15.0, 2)) for _ in range(8)]
@@ -63,7 +63,7 @@ def test_no_light_is_lost_between_the_blocks():
 
 @pytest.mark.parametrize("supersampling", [1, 3, None])
 def test_parts_add_up(supersampling):
-    """An image is the same for any window of it, and light adds up source by source, band by band."""
+    """Any window of an image is equal to that part of the whole image, and light adds up over sources and bands."""
     whole = render_sources(LENS, CLUMPS, (60, 52), 0.3, supersampling=supersampling)
     parts = [render_sources(LENS, [source], (60, 52), 0.3, supersampling=supersampling) for source in CLUMPS]
     np.testing.assert_allclose(whole, np.sum(parts, axis=0), rtol=1e-12, atol=1e-15)
