@@ -1,4 +1,4 @@
-"""Shards on disk, and a model that scores them in no time."""
+"""Shards on disk, and a small model that scores them quickly."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,10 @@ def model(tmp_path_factory, training_rows, calibration_rows):
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """Shards of cutouts, of which one is doubled and one is bad; one shard is damaged, one file is none."""
+    """Return a folder of shards, each with an id that repeats in the others and with a blank cutout.
+
+    Of two further files, one is a damaged shard and the other is not a shard.
+    """
     folder = tmp_path_factory.mktemp("shards")
     pixels = np.random.default_rng(0).normal(size=(EACH, 48, 48, 3)).astype(np.float32)
     pixels[5] = np.nan

@@ -1,4 +1,4 @@
-"""Folders of cutouts: written through the engine from images or from files, resumed, replaced."""
+"""Tests of folders of cutouts: written by the engine from images or files, resumed and replaced."""
 
 import numpy as np
 import pandas as pd
@@ -48,7 +48,7 @@ def test_a_folder_of_cutouts_is_read_back(images, clusters, tmp_path, monkeypatc
     made, table = written(source, out, format=format, progress=counted.append)
     assert sum(counted) == 3
     assert (made.rows, made.rejected, made.resumed) == (3, 1, 0)
-    # A cluster on no image comes behind the first cutouts.
+    # A cluster outside all images comes after the first cutouts.
     assert table["id"].tolist() == ["A", "../away", "B"]
     assert table["status"].tolist() == ["ok", "rejected", "ok"]
     assert table["valid_fraction"].fillna(-1.0).tolist() == [1.0, -1.0, 1.0]
@@ -81,7 +81,7 @@ def test_ids_beyond_ascii_can_be_written_as_fits(images, tmp_path):
 
 @pytest.fixture
 def files(tmp_path):
-    """Cutouts of two sizes, one with a blank band, and a damaged file."""
+    """Return a folder with cutouts of two sizes, with partly blank bands, and a damaged file."""
     folder = tmp_path / "files"
     folder.mkdir()
     rng = np.random.default_rng(0)

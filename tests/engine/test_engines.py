@@ -1,4 +1,4 @@
-"""Threads, processes and Dask workers do the same work, and lose nothing with one of them."""
+"""Tests that threads, processes and Dask workers do the same work, and that no row is lost if a worker dies."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("processes", "da
 
 
 def made(folder, name, source, work, *, resume=False):
-    """All rows, by an engine of two workers."""
+    """Return all rows, computed by an engine with two workers."""
     task, done = Task(source, work), []
     with Parts(folder, source.identity(), resume=resume) as parts:
         run(task, source.partitions(), ENGINES[name](task, 2), parts, done.append)
@@ -51,7 +51,7 @@ def test_a_worker_that_dies_costs_its_partition_a_try(tmp_path, name):
 
 @pytest.mark.parametrize("name", SLOW)
 def test_a_cutout_that_ends_every_worker_is_a_rejected_row(tmp_path, name):
-    # Given up at once, to spare the time of three processes.
+    # Give up after the first failure, which saves the time to start three more processes.
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         rows = made(tmp_path / name, name, Numbers(12, each=4), Tally(deadly=["6"]))
     assert rows["id"].tolist() == [str(k) for k in range(12)]
@@ -85,7 +85,7 @@ def test_what_was_finished_is_not_done_again(tmp_path):
 
 
 class Failing(Tally):
-    """Stops at the twentieth cutout."""
+    """Work that raises an error at the cutout with id 20."""
 
     def table(self, measured):
         if "20" in measured.ids:
@@ -103,7 +103,7 @@ def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
 
 @pytest.fixture
 def scheduler(tmp_path_factory):
-    """Address of a scheduler in a process of its own, without workers, not even those of another test."""
+    """Yield the address of a new scheduler in a separate process, without workers, even of other tests."""
     folder = tmp_path_factory.mktemp("scheduler")
     where = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
@@ -130,13 +130,13 @@ def test_a_scheduler_elsewhere_with_workers_of_its_own(tmp_path, scheduler, monk
     monkeypatch.setattr(_dask, "_PATIENCE", 60.0)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nthreads", "1", "--no-dashboard"]
-    command.append("--no-nanny")  # which would outlive the process that is killed here
+    command.append("--no-nanny")  # a nanny would outlive the process that is killed here
     worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path, env=environment)
     try:
         with Parts(tmp_path / "p", {}, resume=False) as parts:
             run(task, task.source.partitions(), DaskEngine(task, 1, scheduler), parts)
             assert parts.count() == 20
-        # In this process alone.
+        # Only this process sees the other version.
         monkeypatch.setattr(_dask, "version", lambda name: "0.0.1")
         with pytest.raises(GridlensError, match=r"The Dask worker .* has .*lightgbm .* for 0\.0\.1"):
             DaskEngine(task, 1, scheduler).__enter__()
@@ -151,14 +151,14 @@ def test_a_scheduler_of_which_a_worker_lacks_gridlens(tmp_path, scheduler, monke
     (tmp_path / "gridlens" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'gridlens'\")\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nthreads", "1", "--no-dashboard"]
-    command.append("--no-nanny")  # which would outlive the process that is killed here
+    command.append("--no-nanny")  # a nanny would outlive the process that is killed here
     worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path, env=environment)
     monkeypatch.setattr(_dask, "_PATIENCE", 60.0)
     task = Task(Numbers(20), Tally())
     try:
         with pytest.raises(GridlensError, match="workers cannot load gridlens"):
             DaskEngine(task, 1, scheduler).__enter__()
-        # As if it had joined after the others were checked.
+        # Skip the check, as if the worker had joined after it.
         monkeypatch.setattr(DaskEngine, "_check_workers", lambda self: None)
         with Parts(tmp_path / "p", {}, resume=False) as parts, pytest.raises(GridlensError, match="cannot do the work"):
             run(task, task.source.partitions(), DaskEngine(task, 1, scheduler), parts)

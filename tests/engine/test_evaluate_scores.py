@@ -1,4 +1,4 @@
-"""`evaluate_scores`: tables joined by id, strata and controls by their columns, what does not fit counted and named."""
+"""Tests of `evaluate_scores`: tables joined by id, strata and controls from columns, and reports of unmatched rows."""
 
 import dataclasses
 
@@ -132,7 +132,7 @@ def test_impossible_metadata_are_unknown(tables):
 
 @pytest.fixture
 def scored(shards, model, tmp_path):
-    """A source, the table of its scores, and its labels."""
+    """Return a source, the path of the table of its scores, and its labels."""
     source = FileSource(shards / "01.npz")
     score_files(source, tmp_path / "scores.csv", models=(str(model),), n_jobs=1)
     ids = pd.read_csv(tmp_path / "scores.csv", dtype={"id": str})["id"].sort_values()
@@ -174,7 +174,7 @@ def test_options_are_for_the_cutouts_that_are_named(shards, scored, model, tmp_p
 
 
 class Interrupted(Numbers):
-    """Numbers that are interrupted as the partition at `stop` is read; None for all of them."""
+    """Source whose reading is interrupted at the partition that starts at `stop`; if None, it is not interrupted."""
 
     def __init__(self, n, stop=None):
         super().__init__(n)

@@ -1,4 +1,4 @@
-"""Both kinds of lenses in one table."""
+"""Tests of tables with both kinds of lenses."""
 
 import types
 
@@ -24,7 +24,7 @@ def score_joint(detector, other, batches, prevalence=1e-3, progress=None):
 
 @pytest.fixture(scope="module")
 def other(training_rows, calibration_rows):
-    """A detector that learned the opposite."""
+    """Return a detector that was fitted to the opposite labels."""
     X, y = training_rows
     A, b = calibration_rows
     return LensDetector(members=(LinearMember(turns=False),)).fit(X, 1 - y, calibration=(A, 1 - b))
@@ -51,7 +51,7 @@ def test_a_row_that_the_second_detector_cannot_score_is_rejected(detector, other
 def test_the_arc_is_that_of_the_kind_with_the_higher_score(detector, other, batches):
     measured = measure(batches[0].cutouts)
     one, two = detector.score_rows(measured), other.score_rows(measured)
-    # So that they differ in every column of the arc.
+    # Make the rows differ in every column of the arc.
     arc = list(CANDIDATE_COLUMNS)
     two = two.assign(**{name: k + np.arange(4.0) for k, name in enumerate(arc)}).astype({"arc_patch": np.int64})
     scorers = [types.SimpleNamespace(novelty_=None, score_rows=lambda _, rows=rows, **__: rows) for rows in (one, two)]

@@ -1,4 +1,4 @@
-"""Columns of the catalogue follow each cutout into the table, with their types."""
+"""Tests of catalogue columns that are kept for each cutout in the table, with their types."""
 
 import pickle
 

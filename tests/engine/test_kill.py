@@ -1,4 +1,4 @@
-"""A run that is killed goes on, and its table is that of one that was not."""
+"""Tests of runs that are killed and resumed: their table is equal to the table of an undisturbed run."""
 
 import multiprocessing
 import random
@@ -23,7 +23,7 @@ def small_partitions(monkeypatch):
 
 
 def started(shards, model, out):
-    """A process that scores, forked from one that has loaded the libraries."""
+    """Start a process that scores, forked from a process in which the libraries are loaded."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gridlens.engine._worker", "gridlens.models", "lightgbm", "numba"])
     process = context.Process(target=score_shards, args=(str(shards), str(model), str(out)))
@@ -39,7 +39,7 @@ def ended(process):
 @pytest.mark.slow
 def test_killed_ten_times(tmp_path, shards, model):
     plain, out = tmp_path / "plain.parquet", tmp_path / "out.parquet"
-    assert ended(started(shards, model, plain)) == 0  # compiles
+    assert ended(started(shards, model, plain)) == 0  # compiles, so that the timed run does not
     begin = time.perf_counter()
     plain.unlink()
     assert ended(started(shards, model, plain)) == 0
@@ -49,7 +49,7 @@ def test_killed_ten_times(tmp_path, shards, model):
     parts = tmp_path / "out.parquet.parts"
     while kills < 10:
         process = started(shards, model, out)
-        # Anywhere: while it loads, scores, ranks and writes.
+        # Kill the process at any stage: while it loads, scores, ranks or writes.
         process.join(chance.uniform(0.1, 1.0) * seconds)
         if process.is_alive():
             process.kill()

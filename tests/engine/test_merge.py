@@ -1,4 +1,4 @@
-"""A table that is sorted through files is the table that is sorted at once."""
+"""Tests that a table sorted through files is equal to the table sorted in memory."""
 
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from gridlens.engine._task import Part
 
 
 class Plain:
-    """Rows by score, with nothing added but the rank."""
+    """Work that ranks the rows by score and adds no column except the rank."""
 
     ranked_by = ("score",)
     attrs: ClassVar = {"columns": {}}

@@ -1,4 +1,4 @@
-"""What is kept of a run while it runs."""
+"""Tests of the finished parts that a run keeps until its table is written."""
 
 import errno
 import os

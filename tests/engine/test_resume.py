@@ -1,4 +1,4 @@
-"""`resume` uses what this run made, and nothing else that it finds."""
+"""Tests of `resume`, which uses only files that the same run wrote."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ FILES = 4
 
 @pytest.fixture
 def cutouts(tmp_path, monkeypatch):
-    """A folder of files, each a partition of its own."""
+    """Return a folder of files, each of which is one partition."""
     monkeypatch.setattr("gridlens.sources._files._PARTITION_CUTOUTS", 1)
     return write_cutouts(tmp_path / "cutouts", seed=0)
 

@@ -1,4 +1,4 @@
-"""`gridlens.score`: the table of the command for Python users."""
+"""Tests of `gridlens.score`, which returns the table that the command writes."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from gridlens.errors import CutoutError, GridlensError
 
 @pytest.fixture
 def folder(tmp_path, noise):
-    """Cutouts of three sizes in two formats, a damaged file and one without a finite pixel."""
+    """Return a folder with cutouts of three sizes in two formats, a damaged file and a file without a finite pixel."""
     place = tmp_path / "cutouts"
     (place / "deep").mkdir(parents=True)
     write_npz(place / "shard.npz", CutoutSet(noise(3), pixel_scale=1.0, ids=["a", "b", "c"]))

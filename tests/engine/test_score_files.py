@@ -1,4 +1,4 @@
-"""The whole way from files to a table, by each kind of worker."""
+"""Tests of the whole run from files to a table, with each kind of worker."""
 
 import pickle
 
@@ -39,7 +39,7 @@ def test_processes_do_what_threads_do(tmp_path, shards, model, catalog, monkeypa
         assert sum(done) == made.rows
         done.clear()
     pd.testing.assert_frame_equal(tables["threads"], tables["processes"], check_exact=True)
-    # Two of each shard are in no catalogue, and one goes by another name.
+    # In each shard, the last two ids and the repeated one are missing in the catalogue.
     assert any(f"{3 * SHARDS} of {SHARDS * EACH} cutouts have no row" in words for words in said["processes"])
     assert said["threads"] == said["processes"]
 
@@ -67,7 +67,7 @@ def test_a_cache_of_many_files_is_one_source(tmp_path, shards, model):
 
 
 def test_a_model_that_changed_meanwhile(tmp_path, shards, model, detector):
-    """Workers elsewhere load a model by its name, and must find the same."""
+    """Workers on other machines load a model by its path, and must find the same model."""
     save_model(detector, tmp_path / "one", card="# One", training={})
     work = ScoreWork((str(tmp_path / "one"),))
     sent = pickle.dumps(work)

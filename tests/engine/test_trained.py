@@ -1,4 +1,4 @@
-"""Rows that a model has learned from: found again, flagged where they are scored, left out where it is evaluated."""
+"""Tests of rows on which a model was trained: they are recognised, flagged in scores and left out of evaluations."""
 
 import json
 
@@ -37,7 +37,7 @@ def trained(table):
 
 @pytest.fixture(scope="module")
 def cutouts():
-    """Cutouts of galaxies, the brighter ones called lenses."""
+    """Return cutouts of galaxies, and labels that call the brighter ones lenses."""
     rng = np.random.default_rng(5)
     y, x = np.indices((64, 64)) - 31.5
     galaxy = np.exp(-np.hypot(x, y) / 4.0)[..., None] * [0.4, 1.0, 1.5]
@@ -48,7 +48,7 @@ def cutouts():
 
 @pytest.fixture(scope="module")
 def model(cutouts, tmp_path_factory):
-    """A bundle that has learned from the first 40 of the cutouts, 10 of them for its calibration."""
+    """Return the path of a bundle trained on the first 40 cutouts, 10 of which calibrate it."""
     folder = tmp_path_factory.mktemp("trained")
     chosen, label = cutouts[0][:40], cutouts[1][:40]
     write_npz(folder / "first.npz", chosen)
@@ -162,7 +162,7 @@ def test_an_evaluation_leaves_out_what_the_model_has_learned_from(model, tmp_pat
     assert result.exit_code == 0, result.stderr
     note = "40 of 60 cutouts are omitted, because the model was fitted or calibrated on them"
     assert note in result.stderr
-    # The same from a table, in which the flags are.
+    # The flags in a table have the same effect.
     with pytest.warns(UserWarning, match="40 of 60"):
         table = gridlens.score(folder / "all.npz", model=model, n_jobs=1)
     table.to_csv(tmp_path / "scores.csv", index=False)
@@ -170,10 +170,10 @@ def test_an_evaluation_leaves_out_what_the_model_has_learned_from(model, tmp_pat
     assert len(found.rows) == found.counts["joined"] == 20
     assert set(found.rows.index) == {f"c{k}" for k in range(40, 60)}
     assert found.notes[0].startswith(note)
-    # Compared with other scores, the rows of either are left out.
+    # In a comparison, the training rows of either table are left out.
     other = pd.DataFrame({"id": table["id"], "score": table["score"]})
     assert len(evaluate_scores(other, folder / "truth.csv", against=table, n_boot=10).rows) == 20
-    # In the tables of other programs the column may mean anything.
+    # In tables of other programs, this column may have another meaning.
     foreign = other.assign(flags=int(CutoutFlag.TRAINED))
     assert len(evaluate_scores(foreign, folder / "truth.csv", n_boot=10).rows) == 60
     with pytest.raises(GridlensError, match="Got 40 cutouts, all of which"):

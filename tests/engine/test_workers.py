@@ -1,4 +1,4 @@
-"""Workers start from any script, or end the run with a sentence; a crash costs a cutout, not the run."""
+"""Tests of workers: any script can start them or gets a clear error, and a crash loses a cutout instead of the run."""
 
 import multiprocessing
 import os
@@ -43,7 +43,7 @@ finish(sys.argv[1], resume=len(sys.argv) > 2)
 
 
 def child(*arguments, text=None):
-    """Run Python in a child that can import what this process can."""
+    """Run Python in a child process that can import the modules of this process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
     return subprocess.run(
         [sys.executable, *map(str, arguments)], input=text, capture_output=True, text=True, env=environment, check=False
@@ -58,7 +58,7 @@ def test_a_script_without_a_guard_for_its_main_module(tmp_path, engine, where):
     script.write_text(UNGUARDED)
     done = child(script, out, engine) if where == "script" else child("-", out, engine, text=UNGUARDED)
     assert (done.returncode, done.stdout) == (0, "8\n")
-    # One warning, of the script's missing guard; standard input has no name.
+    # The only warning is about the missing guard of the script. Standard input has no name and gives no warning.
     assert done.stderr.count("Warning") == (where == "script")
     assert ("The script 'script.py' has no" in done.stderr) == (where == "script")
     assert len(pd.read_parquet(out)) == 8
@@ -107,7 +107,7 @@ def test_a_daemonic_process_which_may_not_start_others_works_in_threads(monkeypa
 
 
 def finish(out, resume):
-    """Make an output of which a cutout ends the process: in threads, for there are few partitions."""
+    """Write an output in which a cutout ends the process. The few partitions run in threads."""
     with finished_parts(
         Numbers(12, each=4),
         Tally(deadly=["6"]),

@@ -1,4 +1,4 @@
-"""Partitions, in any order, hold what a plain reading holds."""
+"""Tests of partitions: read in any order, they hold the same cutouts as the whole files."""
 
 import pickle
 from dataclasses import asdict
@@ -20,7 +20,10 @@ DECLARED = ReadOptions(pixel_scale=0.5, bands="gri")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Files of one and of many, small enough to go whole and large enough to be split, and one that is damaged."""
+    """Return a folder of files with one or many cutouts, some of which are split into partitions.
+
+    Two further files are damaged.
+    """
     monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 4)
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 100_000)
     rng = np.random.default_rng(0)
@@ -62,7 +65,7 @@ def test_partitions_hold_all(folder):
     lost = {failure.id: failure.message for _, failures in made for failure in failures}
     assert set(lost) == {"e-cut_000005", "f"}
     assert lost["e-cut_000005"].startswith("Cutouts 4 to 5 of this file:")
-    # Many files, or some cutouts of one.
+    # A partition has a few files, or some of the cutouts in one file.
     assert all(len(partition.entries) <= 4 for partition in partitions)
     assert [partition.rows for partition in partitions if partition.entries[0].id == "a-many"] == [
         (0, 4),
@@ -154,6 +157,6 @@ def test_few_files_make_enough_partitions_for_several_workers(n, sizes):
     entries = [Entry(str(k), f"{k}.fits", "fits", {}) for k in range(n)]
     partitions = _files._partitioned(entries)
     assert {len(partition.entries) for partition in partitions} == sizes
-    # From 16 on they are worked on by processes.
+    # With 16 partitions or more, processes do the work.
     assert (len(partitions) >= 16) == (n >= 1000)
     assert [entry for partition in partitions for entry in partition.entries] == entries

@@ -1,4 +1,4 @@
-"""Clusters cut out of survey images as a source: partitions, rows that are found again, identity."""
+"""Tests of clusters cut out of survey images as a source: partitions, rows found by id, and identity."""
 
 import pickle
 
@@ -42,7 +42,7 @@ def test_partitions_hold_what_extract_cuts(images, clusters, monkeypatch):
     cutouts = [batch.cutouts for batch in batches_of(source, source.partitions())]
     whole = extract(clusters, images, size=20.0, npix=64).cutouts
     np.testing.assert_array_equal(np.concatenate([part.pixels for part in cutouts]), whole.pixels)
-    # Another process plans for itself.
+    # A source that is unpickled in another process has the same identity.
     there = pickle.loads(pickle.dumps(source))
     assert there.identity() == source.identity() != ImageSource(clusters, images).identity()
 

@@ -1,4 +1,4 @@
-"""What a user names becomes the source that it is."""
+"""Tests of `open_source`, which chooses the kind of source, and of selections from a source."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Options of reading and of cutting: checked once, compared, hashed and pickled."""
+"""Tests of the options for reading and cutting: they are checked once, and compared, hashed and pickled by value."""
 
 import dataclasses
 import inspect

@@ -1,4 +1,4 @@
-"""`check_member` passes what keeps the contract, and names what does not."""
+"""Tests of `check_member`: it accepts members that keep the contract and names each violation."""
 
 import json
 import pickle
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The labelling propensity differs
 
 
 class Good(BaseEstimator):
-    """The mean of a few columns, or of a few pixels: the least that keeps the contract."""
+    """Minimal member that keeps the contract: its probabilities depend on one column."""
 
     name = "good"
     consumes = "features"
@@ -53,7 +53,7 @@ class Good(BaseEstimator):
 
 
 class Looking(Good):
-    """The same on cutouts."""
+    """The same member for cutouts: its probabilities depend on the mean of the central pixels."""
 
     name = "looking"
     consumes = "cutouts"
