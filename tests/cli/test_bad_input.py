@@ -1,4 +1,4 @@
-"""Every bad input ends in a sentence that a person can act on, or in a rejected row; nothing half-written stays."""
+"""Tests of invalid input: each ends in a clear message or a rejected row, and no incomplete file remains."""
 
 import functools
 import os
@@ -28,7 +28,7 @@ def out(tmp_path):
 
 
 def rejected(folder, out, *options):
-    """The one rejected row of a folder that also holds a good cutout, which must be scored all the same."""
+    """Return the only rejected row of a folder, which also holds a valid cutout that must be scored."""
     pixels = np.random.default_rng(7).normal(size=(64, 64, 3)).astype(np.float32)
     np.savez(folder / "zz-good.npz", pixels=pixels, pixel_scale=0.5)
     result = run("score", folder, "--out", out, *options)
@@ -43,7 +43,7 @@ def rejected(folder, out, *options):
 
 
 def failed(result, out, *words):
-    """The run failed with one sentence that holds `words`, without a traceback and without a file."""
+    """Check that the run failed with one message that contains `words`, without a traceback and without an output."""
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     message = result.stderr.splitlines()[-1]
@@ -159,7 +159,7 @@ def test_an_output_folder_that_does_not_exist(folder, tmp_path):
 def test_an_output_folder_that_cannot_be_written(folder, out, monkeypatch):
     np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
     out.parent.chmod(0o500)
-    if os.geteuid() == 0:  # the superuser may write anywhere
+    if os.geteuid() == 0:  # the superuser may write to any folder
         monkeypatch.setattr("gridlens._tables.os.access", lambda *_: False)
     failed(run("score", folder, "--out", out), out, "cannot be written")
 
@@ -177,7 +177,7 @@ def test_an_output_folder_that_is_closed_meanwhile(folder, out, monkeypatch):
     assert "Cannot write" in result.stderr
     assert "Permission denied" in result.stderr
     assert not out.exists()
-    # What was scored is not lost.
+    # The computed scores are not lost.
     assert "1 from an earlier run" in run("score", folder, "--out", out, "--resume").stderr
 
 
@@ -222,7 +222,7 @@ def test_interrupted_half_way(folder, out, number):
     for k in range(60):
         os.link(folder / "many.npz", folder / f"many-{k}.npz")
     command = [sys.executable, "-m", "gridlens", "score", str(folder), "--out", str(out), "--jobs", "1"]
-    # Shells start background jobs with interrupts ignored, and children inherit that.
+    # Shells start background jobs with interrupts ignored, and child processes inherit this.
     heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed)
     assert "prevalence" in process.stderr.readline()

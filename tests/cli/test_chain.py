@@ -1,4 +1,4 @@
-"""Tables go from one command to the next: every format, from any folder, without repeated options."""
+"""Tests of tables passed between commands, in every format, from any folder and without repeated options."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def explainer():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A project: cutouts without a scale, a catalogue, and tables of scores and features that need both."""
+    """Return a project: cutouts without a scale, a catalogue, and tables of scores and features that need both."""
     project = tmp_path_factory.mktemp("made") / "project"
     (project / "cutouts").mkdir(parents=True)
     rng = np.random.default_rng(1)
@@ -56,7 +56,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def project(made, tmp_path, monkeypatch):
-    """A copy of the project in a new place, the working directory; the old one is gone."""
+    """Yield a copy of the project as the working directory, while the original folder is gone."""
     home = tmp_path / "project"
     shutil.copytree(made, home)
     gone = made.rename(tmp_path / "gone")
@@ -89,7 +89,7 @@ def test_tables_are_explained_from_any_folder(project, explainer, tmp_path, monk
 
 
 def test_a_folder_of_the_same_name_elsewhere_is_not_taken(made, explainer, tmp_path, monkeypatch):
-    """The folder in which the table was made comes before the working directory."""
+    """The folder in which the table was made takes precedence over the working directory."""
     shutil.copytree(made / "cutouts", tmp_path / "cutouts")
     for path in (tmp_path / "cutouts").iterdir():
         np.save(path, np.flip(np.load(path), axis=0) + np.float32(1.0))

@@ -1,4 +1,4 @@
-"""`gridlens context`."""
+"""Tests of `gridlens context`."""
 
 import socket
 from pathlib import Path
@@ -23,7 +23,7 @@ def no_sockets(monkeypatch):
 
 @pytest.fixture
 def scores(tmp_path):
-    """The positions of lenses among the example cutouts, and of a place without one."""
+    """Write a table with three lenses, a position without a lens and a row without a position."""
     table = pd.DataFrame(
         {
             "id": ["J014656-092952", "SDSSJ1209_2640", "Abell1703", "nothing", "nowhere"],
@@ -80,7 +80,7 @@ def test_scores_and_sheets_have_the_context(tmp_path):
     row = pd.read_parquet(out).iloc[0]
     assert row["context_known_lens"] == "SDSS J0146-0929"
     assert row["context_proxy"] == "log_mass"
-    # The record goes with the table, so that its cutouts are found.
+    # The record of the run is kept with the new table, so that its cutouts are found.
     assert run(out, "--out", tmp_path / "context.parquet").exit_code == 0
     arguments = ["explain", str(tmp_path / "context.parquet"), "--id", "J014656-092952", "--out", str(tmp_path)]
     done = CliRunner().invoke(main, arguments)

@@ -1,4 +1,4 @@
-"""`gridlens cutouts`, and `gridlens score` straight from survey images."""
+"""Tests of `gridlens cutouts`, and of `gridlens score` with survey images."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,10 @@ SIZE = 700
 
 @pytest.fixture
 def survey(tmp_path):
-    """A folder of tiles, two in each band, with a galaxy in the middle of each, and a catalogue with faults."""
+    """Return a folder with tiles, two in each band, and a catalogue with invalid rows.
+
+    A galaxy is in the middle of each tile.
+    """
     rng = np.random.default_rng(5)
     y, x = np.indices((SIZE, SIZE)) - (SIZE - 1) / 2
     galaxy = 300.0 * np.exp(-np.hypot(x, y) / 12.0)

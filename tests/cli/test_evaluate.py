@@ -1,4 +1,4 @@
-"""`gridlens evaluate`: tables joined, what does not fit counted and named, a report on disk."""
+"""Tests of `gridlens evaluate`: tables are joined, unmatched rows are counted and named, and a report is written."""
 
 import json
 import re
@@ -229,7 +229,7 @@ def test_files_and_folders_that_cannot_be(written, tmp_path):
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory):
-    """Survey images of three bands, a catalogue, the cutouts of its clusters and their features, and a truth table."""
+    """Return a folder of survey images in three bands, their catalogue, cutouts and features, and a truth table."""
     folder = tmp_path_factory.mktemp("survey")
     rng = np.random.default_rng(5)
     size = 500
@@ -290,7 +290,7 @@ def test_an_interrupted_evaluation_is_resumed(survey, tmp_path, monkeypatch):
     result = run(*command)
     assert result.exit_code == 1
     assert "Resume it with --resume" in result.stderr
-    # Nothing is scored again; the worst errors are cut out for their pictures.
+    # The cutouts are not scored again; only the worst errors are cut out for their pictures.
     with monkeypatch.context() as patch:
         patch.setattr("gridlens.engine._score.ScoreWork.table", stop)
         result = run(*command, "--resume")

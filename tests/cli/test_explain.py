@@ -1,4 +1,4 @@
-"""`gridlens explain` finds the rows of a table again wherever they were scored from, and resumes."""
+"""Tests of `gridlens explain`: it finds the rows of a table in the files from which they were scored, and resumes."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def explainer():
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory):
-    """Images of three bands with a catalogue, scored, and their features."""
+    """Return a folder of images in three bands, with a catalogue and the scores of its clusters."""
     folder = tmp_path_factory.mktemp("survey")
     rng = np.random.default_rng(5)
     y, x = np.indices((SIZE, SIZE)) - (SIZE - 1) / 2
@@ -76,7 +76,7 @@ def test_the_command_follows_images_and_resumes(survey, tmp_path, monkeypatch):
     result = run(*command)
     assert result.exit_code == 1
     assert "Resume it with --resume" in result.stderr
-    # Nothing is cut out again.
+    # The clusters are not cut out again.
     with monkeypatch.context() as patch:
         patch.setattr("gridlens.sources._images.cut_rows", stop)
         result = run(*command, "--resume")
@@ -103,7 +103,7 @@ def test_a_folder_with_other_files_is_left_alone(survey, tmp_path):
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """Two shards with one id in both, the table of their scores, and that of their features."""
+    """Return a folder of two shards that share an id, with their features and the scores of the features."""
     folder = tmp_path_factory.mktemp("shards")
     rng = np.random.default_rng(0)
     for k, side in enumerate((64, 80)):

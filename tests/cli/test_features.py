@@ -1,4 +1,4 @@
-"""Measured once, scored many times."""
+"""Tests of feature caches: features are measured once and scored many times."""
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,7 @@ def test_a_cache_scores_as_its_cutouts_do(folder, cache, tmp_path):
 def test_columns_and_metadata_of_the_file(folder, cache):
     held = FeatureCache(cache)
     rows = held.read()
-    # Those of one size together, what cannot be read with the first of them.
+    # Cutouts of one size come together; an unreadable file comes with the first of them.
     assert rows.ids.tolist() == ["a", "b", "c", "d", "e", "z", "lone"]
     assert rows.rejected.tolist() == [False, False, True, False, False, True, False]
     cutouts = CutoutSet.read(folder / "shard.npz")

@@ -1,4 +1,4 @@
-"""`gridlens score` takes each format directly."""
+"""Tests of `gridlens score` on each format of cutouts."""
 
 import h5py
 import numpy as np
@@ -18,7 +18,7 @@ def run(*arguments):
 
 @pytest.fixture
 def files(tmp_path, noise):
-    """The same two cutouts in HDF5 with GalaxiesML's layout, in Zarr, and the first as a picture."""
+    """Write the same two cutouts in GalaxiesML's layout of HDF5 and in Zarr, and the first of them as a picture."""
     pixels = noise(2)
     with h5py.File(tmp_path / "galaxies.h5", "w") as file:
         file["image"] = np.moveaxis(pixels, -1, 1)[:, [0, 1, 2, 2, 2]]

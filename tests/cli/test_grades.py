@@ -1,4 +1,4 @@
-"""`gridlens grades import`, `export` and `merge`."""
+"""Tests of `gridlens grades import`, `export` and `merge`."""
 
 import sqlite3
 
@@ -16,7 +16,7 @@ def run(*arguments):
 
 
 def failed(result, *words):
-    """The command ended in one sentence and status 1."""
+    """Check that the command ended with one message and exit status 1."""
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")

@@ -1,4 +1,4 @@
-"""`gridlens grades queue` and `gridlens grades agreement`."""
+"""Tests of `gridlens grades queue` and `gridlens grades agreement`."""
 
 import json
 
@@ -23,7 +23,7 @@ def ask(folder, *options, scores="scores.csv", out="queue.csv"):
 
 
 def fill_in(path, grade="X", grader="ada"):
-    """Grade all objects of a table as a person would, and return the table."""
+    """Grade all objects of a table, as a grader would, and return the table."""
     table = pd.read_csv(path, dtype={"object_id": str})
     table.assign(grade=grade, grader=grader).to_csv(path, index=False)
     return table
@@ -68,7 +68,7 @@ def test_the_next_queue_asks_for_other_objects(folder):
     result = ask(folder, out="second.csv")
     assert result.exit_code == 0, result.output
     second = pd.read_csv(folder / "second.csv", dtype={"object_id": str})
-    assert len(set(second["object_id"]) & set(first["object_id"])) == 3  # repeats
+    assert len(set(second["object_id"]) & set(first["object_id"])) == 3  # repeated objects
     result = ask(folder, out="third.csv")
     assert "97 objects of earlier queues have no grade" in result.stderr
 
@@ -110,7 +110,7 @@ def test_nothing_left_to_grade(folder):
     with GradeBook.open(folder / "grades.sqlite") as book:
         book.add_gold(pd.DataFrame({"object_id": book.objects()["object_id"], "truth": 0, "kind": "known_nonlens"}))
     result = ask(folder, out="second.csv")
-    assert result.exit_code == 0, result.output  # gold alone
+    assert result.exit_code == 0, result.output  # only gold objects are left
     assert set(pd.read_csv(folder / "second.csv")["position"]) == set(range(4))
 
 

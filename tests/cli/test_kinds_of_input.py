@@ -1,6 +1,6 @@
-"""The kinds of input that are troublesome elsewhere, each from the files to the table that the command writes.
+"""Tests of kinds of input that often cause errors, each from the files to the table that the command writes.
 
-The rules have tests of their own where they live; here they are met as a user meets them.
+The rules have unit tests elsewhere; here each is tested through the command line.
 """
 
 import gzip
@@ -23,20 +23,20 @@ SIDE, SCALE = 128, 0.5
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache folder of the test's own."""
+    """Set a separate cache folder for each test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
 
 
 def light(band, seed=0):
-    """A galaxy with noise, in flux at zero point 27."""
+    """Return a galaxy with noise, in flux at zero point 27."""
     y, x = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
     galaxy = 300.0 * np.exp(-np.hypot(x, y) / 5.0) * {"g": 0.4, "r": 1.0, "i": 1.4}[band]
     return 20.0 + galaxy + np.random.default_rng((seed, ord(band))).normal(size=(SIDE, SIDE))
 
 
 def write(folder, name="A1", change=lambda values, header, band: (values, header), ra=RA, seed=0):
-    """Write g, r and i of one place, after `change` of the values and the header."""
+    """Write the g, r and i images of one position, with `change` applied to the values and the header."""
     folder.mkdir(exist_ok=True)
     for band in "gri":
         header = header_of(gnomonic(SCALE, SIDE, ra=ra), MAGZERO=27.0)
@@ -48,7 +48,7 @@ def write(folder, name="A1", change=lambda values, header, band: (values, header
 
 
 def score(tmp_path, *arguments, name="scores"):
-    """Run `gridlens score` and return its table by id."""
+    """Run `gridlens score` and return its table, indexed by id."""
     out = tmp_path / f"{name}.csv"
     arguments = ["score", *map(str, arguments), "--jobs", "1", "--out", str(out)]
     result = CliRunner().invoke(main, arguments)
@@ -57,7 +57,7 @@ def score(tmp_path, *arguments, name="scores"):
 
 
 def both_ways(tmp_path, folder, catalog="A1,150.0,2.0"):
-    """The table of the folder's cutouts, and that of the cluster cut out of the same files as survey images."""
+    """Return the scores of the folder's cutouts, and of the cluster cut out of the same files as survey images."""
     (tmp_path / "c.csv").write_text(f"id,ra,dec\n{catalog}\n")
     images = [word for band in "gri" for word in ("--image", f"{band}={folder}")]
     cut = score(tmp_path, "--catalog", tmp_path / "c.csv", *images, "--size", "64arcsec", name="cut")
@@ -66,7 +66,7 @@ def both_ways(tmp_path, folder, catalog="A1,150.0,2.0"):
 
 @pytest.fixture
 def plain(tmp_path):
-    """The scores of the same galaxy without any trouble."""
+    """Return the score of the same galaxy from unmodified files."""
     (tmp_path / "reference").mkdir()
     read, cut = both_ways(tmp_path / "reference", write(tmp_path / "reference" / "im"))
     assert read["score"]["A1"] == pytest.approx(cut["score"]["A1"], rel=1e-4)
@@ -76,7 +76,7 @@ def plain(tmp_path):
 def surface_brightness(values, header, band):
     del header["MAGZERO"]
     header["BUNIT"] = "MJy/sr"
-    # 27 is the zero point of flux per pixel
+    # 27 is the zero point of the flux in each pixel
     return values * 10 ** (-0.4 * (27.0 + 6.1)) / (SCALE**2 / np.degrees(3600.0) ** 2), header
 
 

@@ -1,4 +1,4 @@
-"""The logger "gridlens", and the options --verbose and --quiet that set its level."""
+"""Tests of the logger "gridlens", and of the options --verbose and --quiet that set its level."""
 
 import logging
 import subprocess
@@ -44,7 +44,7 @@ def test_verbose_names_the_model_the_workers_and_the_partitions(folder):
     assert any(line.startswith("INFO gridlens.engine._output: Processing ") for line in lines)
     assert any(line.startswith("DEBUG gridlens.engine._run: Reading partition 1 of ") for line in lines)
     assert "DEBUG" not in result.stdout
-    # The options hold for one command.
+    # The option applies to one command.
     assert LOGGER.level == logging.NOTSET
     assert "DEBUG" not in run("score", folder, "--jobs", 1).stderr
 

@@ -1,4 +1,4 @@
-"""The library names parameters; the command line names its options instead."""
+"""Tests of messages: the library names parameters, and the command line replaces them by its options."""
 
 import re
 from pathlib import Path

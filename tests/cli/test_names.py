@@ -1,4 +1,4 @@
-"""Names of files that no table or terminal can hold are escaped in every output, and found again."""
+"""Tests of file names that a table or terminal cannot hold: they are escaped in every output and found again."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from gridlens.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 need Linux")
 
-# Name of a file, and the id that it gets.
+# Names of files and the resulting ids.
 NAMES = {
     b"plain": "plain",
     b"caf\xe9": "caf\\xe9",
@@ -46,7 +46,7 @@ def run(*arguments):
 
 
 def command(*arguments, **environment):
-    """Run the command as a process of its own, since the encoding of a process is settled as it starts."""
+    """Run the command in a new process, since the encoding of a process is set when it starts."""
     known = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment}
     return subprocess.run([sys.executable, "-m", "gridlens", *map(str, arguments)], env=known, capture_output=True)
 

@@ -64,7 +64,7 @@ def test_prevalence_is_read_off_the_scores_where_asked_for(folder, tmp_path):
     assert result.exit_code == 0, result.stderr
     (taken,) = set(pd.read_csv(out)["prevalence"])
     assert 0 < taken < 1
-    # Five images of noise: no lens, but five are too few to say how few.
+    # Five images of noise contain no lens, but they are too few for a tight upper limit.
     assert "not distinguishable from none: at most" in result.stderr
     assert f"p_lens is at {taken:.3g}" in result.stderr
     alone = run("score", folder / "lone.npz", "--pixel-scale", 1, "--prevalence", "estimate")
@@ -146,7 +146,7 @@ def test_usage_errors_end_with_status_2(folder):
 
 
 def test_zeropoints_by_band_are_read(folder, tmp_path):
-    # One magnitude for all three bands scales all fluxes alike, which changes nothing.
+    # One zero point for all three bands scales all fluxes by the same factor, which does not change the scores.
     run("score", folder / "shard.npz", "--zeropoint", "26", "--out", tmp_path / "one.csv")
     run("score", folder / "shard.npz", "--zeropoint", "g=26,r=26,i=25", "--out", tmp_path / "three.csv")
     run("score", folder / "shard.npz", "--out", tmp_path / "none.csv")

@@ -1,4 +1,4 @@
-"""Survey folders through every command that reads them: the same cluster has the same score whichever way it comes."""
+"""Tests of survey folders: each command that reads them gives a cluster the same score."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from gridlens.cli import main
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache folder of the test's own."""
+    """Set a separate cache folder for each test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
 
@@ -23,7 +23,7 @@ def run(*arguments):
 
 
 def scores(path):
-    """The table of scores by id, as text where it is text."""
+    """Return the table of scores indexed by id, with text columns as text."""
     return pd.read_csv(path, dtype={"id": str, "path": str, "message": str}).set_index("id")
 
 
@@ -33,7 +33,7 @@ def test_every_path_gives_the_same_score(tmp_path, name):
     options = LAYOUTS[name](tmp_path / name)
     survey = ["--survey", options["survey"]] if "survey" in options else []
     images = options.get("images", dict.fromkeys("gri", tmp_path / name))
-    # An id with leading zeros, and a position that the images do not hold.
+    # One id has leading zeros, and one position is outside the images.
     clusters = pd.DataFrame({**CLUSTER, "id": ["0012"], "z": [-99.0], "bcg_ra": [-99.0], "bcg_dec": [-99.0]})
     clusters.loc[1] = ["0013", 10.0, -40.0, 0.3, 10.0, -40.0]
     clusters.to_csv(tmp_path / "c.csv", index=False)

@@ -1,4 +1,4 @@
-"""Messages and tables fit the terminal that shows them, and stay as they are in a pipe."""
+"""Tests of messages and tables: they are fitted to the width of a terminal and unchanged in a pipe."""
 
 import pytest
 

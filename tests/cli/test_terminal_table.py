@@ -1,4 +1,4 @@
-"""The table of scores on a terminal, which has 80 columns and a reader."""
+"""Tests of the table of scores on a terminal."""
 
 import os
 import pty
@@ -20,7 +20,7 @@ from gridlens.cutouts import write_npz
 
 
 def read(screen):
-    """Return what a terminal shows next, b"" once nothing writes to it any more."""
+    """Return the next output on a terminal, or b"" after its other end was closed."""
     try:
         return os.read(screen, 4096)
     except OSError:
@@ -29,7 +29,7 @@ def read(screen):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Return a function that calls another one on a terminal of some width, and returns the lines that it shows."""
+    """Return a function that calls another one on a terminal of a given width and returns the lines shown."""
 
     def shown(width, function, *arguments, **options):
         screen, end = pty.openpty()
@@ -37,7 +37,7 @@ def terminal(monkeypatch):
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("NO_COLOR", "1")
         pieces = []
-        # Read meanwhile: a terminal holds 4 kB.
+        # Read in another thread while the function writes, because a terminal buffers only 4 kB.
         reader = threading.Thread(target=lambda: pieces.extend(iter(lambda: read(screen), b"")))
         reader.start()
         with open(end, "w", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""Training on one's own cutouts, and on what was measured of them before."""
+"""Tests of training on your own cutouts and on feature caches of them."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def run(*arguments):
 
 
 def measured(n, first=0):
-    """Rows whose labels one feature tells, in turn."""
+    """Return rows with alternating labels that depend on one feature, and the labels."""
     X = np.random.default_rng(first).normal(size=(n, len(FEATURE_NAMES))).astype(np.float32)
     y = np.arange(n) % 2
     X[:, FEATURE_NAMES.index("patch0_arc_snr")] += 4.0 * y
