@@ -1,4 +1,4 @@
-"""Cutouts made in the test, in each format."""
+"""Fixtures of the tests of cutouts."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ def rng():
 
 @pytest.fixture
 def cutout(rng):
-    """One cutout (60, 60, 3) of noise, each band at a level of its own, so that a swapped band shows."""
+    """Return a cutout of noise of shape (60, 60, 3). The bands have different levels, so that a swap is detected."""
     return rng.normal(loc=(10, 20, 30), size=(60, 60, 3)).astype(np.float32)
 
 
 @pytest.fixture
 def wcs_header():
-    """Build a header of 0.263 arcsec per pixel in one of the ways to write that."""
+    """Return a function that builds a header of 0.263 arcsec per pixel in one of the usual forms."""
 
     def build(form="CD", angle=0.0, size=60, scale=SCALE):
         header = fits.Header()
@@ -47,7 +47,7 @@ def wcs_header():
 
 @pytest.fixture
 def write_bands():
-    """Write NAME_g.fits, NAME_r.fits, NAME_i.fits; keywords for one band go in by its letter."""
+    """Return a function that writes NAME_g.fits, NAME_r.fits and NAME_i.fits, with further cards by band in `extra`."""
 
     def write(folder, pixels, header, name="A1", pattern="{name}_{band}.fits", bands="gri", **extra):
         for k, band in enumerate("gri"):

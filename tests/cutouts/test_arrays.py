@@ -11,7 +11,7 @@ GRI = [0, 1, 2]
 
 @pytest.fixture
 def read(tmp_path):
-    """Save arrays to a file and read it back."""
+    """Return a function that saves arrays to a file and reads it back."""
 
     def read_back(array=None, suffix=".npy", options=None, **arrays):
         path = tmp_path / f"one{suffix}"
@@ -162,7 +162,7 @@ def test_pickled_and_complex_arrays_are_refused(read, cutout):
 
 @pytest.fixture
 def many(tmp_path, rng, monkeypatch):
-    """Twelve cutouts, their file in one of the ways to write it, and pieces of at most four of them."""
+    """Return twelve cutouts and a function that writes them in one of several ways; four are read at a time."""
     pixels = rng.normal(size=(12, 50, 50, 3)).astype(np.float32)
     monkeypatch.setattr(_chunks, "PIECE_BYTES", pixels[:4].nbytes)
 
@@ -207,7 +207,7 @@ def test_damage_half_way_keeps_what_came_before(many, way):
     (batch,) = read_batches(path, pixel_scale=0.3, bands="gri")
     (failure,) = batch.failures
     assert failure.message.startswith("The file is damaged")
-    # a wrong byte of a stored member shows in its checksum, at the end, and of a compressed one at once or there
+    # A stored member shows a wrong byte only in the checksum at its end; decompression may fail earlier.
     assert failure.message.endswith(f"Its first {len(batch.cutouts)} cutouts could be read.")
     assert len(batch.cutouts) in {"npy": (11,), "npz": (8,), "npz, compressed": (4, 8)}[way]
 

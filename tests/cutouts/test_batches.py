@@ -13,7 +13,7 @@ from gridlens.errors import CutoutError, GridlensError
 
 @pytest.fixture
 def folder(tmp_path, rng):
-    """Nine cutouts of two sizes in single files and two shards, and three files that fail."""
+    """Write nine cutouts of two sizes in single files and two shards, and three inputs that fail."""
     for k in range(4):
         size = 50 if k % 2 else 60
         np.savez(tmp_path / f"one{k}.npz", pixels=rng.normal(size=(size, size, 3)), pixel_scale=0.3)

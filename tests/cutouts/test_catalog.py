@@ -15,7 +15,7 @@ RA, DEC, SCALE = 150.0, 2.2, 0.263
 
 @pytest.fixture
 def images(tmp_path, cutout, wcs_header, write_bands):
-    """Three cutouts of FITS files, 0.01 deg apart in declination; B is turned by 30 degrees."""
+    """Write FITS files of three cutouts, 0.01 deg apart in declination; B is rotated by 30 degrees."""
     for k, name in enumerate("ABC"):
         header = wcs_header(angle=30 if name == "B" else 0)
         header["CRVAL2"] = DEC + 0.01 * k
@@ -153,12 +153,12 @@ def test_bcg_in_pixels_off_the_centre(images):
 
 
 def test_bcg_in_degrees_goes_through_the_wcs(images):
-    # 8 px to the north of the centre
+    # 8 px north of the centre
     north = 8 * SCALE / 3600
     catalog = pd.DataFrame({"id": list("ABC"), "bcg_ra": RA, "bcg_dec": [DEC + north, DEC + 0.01 + north, np.nan]})
     bcg = CutoutSet.read(images, catalog=catalog).bcg_xy
     np.testing.assert_allclose(bcg[0], [29.5, 37.5], atol=1e-3)
-    # B is turned by 30 degrees: CD2_1 = sin, CD2_2 = cos give where the declination grows
+    # B is rotated by 30 degrees: CD2_1 = sin and CD2_2 = cos are the direction of increasing declination.
     np.testing.assert_allclose(
         bcg[1], [29.5 + 8 * np.sin(np.radians(30)), 29.5 + 8 * np.cos(np.radians(30))], atol=1e-3
     )

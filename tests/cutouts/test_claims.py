@@ -1,4 +1,4 @@
-"""Headers may claim anything: what they claim is compared with what is stored, and costs neither time nor memory."""
+"""Tests of headers that claim too much: they are compared with the stored data and cost neither time nor memory."""
 
 import io
 import json
@@ -199,7 +199,7 @@ def test_members_that_are_encrypted_or_compressed_otherwise_are_sentences(tmp_pa
     data[data.index(b"PK\x01\x02") + 8] |= 1  # encrypted
     (tmp_path / "2.npz").write_bytes(data)
     data = bytearray((tmp_path / "0.npz").read_bytes())
-    data[data.index(b"PK\x01\x02") + 10] = 99  # a method that nobody knows
+    data[data.index(b"PK\x01\x02") + 10] = 99  # an unknown method
     (tmp_path / "3.npz").write_bytes(data)
     assert count_cutouts(tmp_path) == 4
     (batch,) = read_batches(tmp_path)

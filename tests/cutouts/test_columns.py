@@ -1,4 +1,4 @@
-"""Names, units and faults of the columns of catalogues."""
+"""Tests of the names, units and invalid values of catalogue columns."""
 
 import gzip
 import warnings
@@ -64,7 +64,7 @@ def test_a_stated_column_serves_nothing_else(tmp_path):
 def test_units_of_files(tmp_path, name):
     table = Table(
         {
-            # FITS cannot write hours of angle
+            # FITS has no unit for hour angles
             "ra": [9000.0] * units.arcmin if name == "c.fits" else [10.0] * units.hourangle,
             "dec": [30.0] * units.arcmin,
             "seeing": [700.0] * units.mas,
@@ -273,7 +273,7 @@ def test_duplicates():
         }
     )
     assert duplicate_rows(catalog).tolist() == [False, False, True, False, True, False, False, False, True]
-    # The third is near the second alone, which is a duplicate itself.
+    # The third row is near only the second row, which is itself a duplicate.
     chain = pd.DataFrame({"ra": [10.0, 10.0, 10.0], "dec": [0.0, close, 2 * close]})
     assert duplicate_rows(chain).tolist() == [False, True, False]
     assert duplicate_rows(chain, radius=4.0).tolist() == [False, True, True]
@@ -296,7 +296,7 @@ def test_duplicates_are_those_of_a_plain_search(rng):
 
 
 def test_many_rows_at_one_placeholder_are_cheap(rng):
-    # all pairs of these would be 5e9
+    # There are 5e9 pairs of these rows, too many to compare.
     catalog = pd.DataFrame({"ra": np.zeros(100_000), "dec": np.zeros(100_000)})
     assert duplicate_rows(catalog).sum() == 99_999
     catalog["ra"] = rng.uniform(0, 1e-5, len(catalog))

@@ -1,4 +1,4 @@
-"""Maps beside science images: known by the names of files and extensions, and refused where they may be either."""
+"""Tests of companion maps: recognised by the names of files and extensions, and refused if they are ambiguous."""
 
 import os
 
@@ -27,7 +27,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def write(tmp_path, rng):
-    """Write images of one place under names with {} for the band."""
+    """Return a function that writes images of one position under names with {} for the band."""
 
     def write(*patterns, ra=RA, folder="im"):
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -131,7 +131,7 @@ def test_unknown_maps_of_one_place_are_refused_in_both_paths(write):
         find_entries(folder)
     with pytest.raises(CutoutError, match=r"brick-g-image.*brick-g-sharpness.*images=\{\"g\": PATH"):
         extract(CLUSTER, dict.fromkeys("gri", str(folder)))
-    # Named by a glob, they are told.
+    # A glob states which images are meant.
     cutouts = extract(CLUSTER, {band: str(folder / f"*-{band}-image.fits") for band in "gri"}, size=20.0).cutouts
     assert len(cutouts) == 1
 

@@ -1,4 +1,4 @@
-"""What a file holds decides how it is read, not its name."""
+"""Tests that the content of a file, not its name, decides how it is read."""
 
 import gzip
 import os

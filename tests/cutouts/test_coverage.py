@@ -1,4 +1,4 @@
-"""Overlapping images: the one with the most valid pixels in the cutout is taken, and the others fill what it lacks."""
+"""Tests of overlapping images: the image with the most valid pixels in the cutout is used, and others fill its gaps."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def tile(path, blank=None, value=np.nan, shift=0.0, zeropoint=27.0, seed=0, bands="gri", **cards):
-    """Images of the same stars in all bands; `blank` is a slice of columns, `shift` arcsec along RA."""
+    """Write images of the same stars in all bands; `blank` is a slice of columns and `shift` is in arcsec along RA."""
     wcs = gnomonic(SCALE, SIDE, ra=RA + shift / 3600)
     path.parent.mkdir(exist_ok=True)
     for band in bands:
@@ -46,7 +46,7 @@ def assert_whole(cutouts):
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, -99.0])
 def test_another_image_serves_where_the_first_is_blank(tmp_path, value):
-    # The position is deeper within the image that is blank there.
+    # The position is farther from the edges of the image that is blank there.
     tile(tmp_path / "im" / "t1", slice(100, 200), value)
     tile(tmp_path / "im" / "t2", shift=20.0)
     cutouts, failures, *_ = cut(tmp_path / "im")
@@ -63,7 +63,7 @@ def test_halves_of_a_cutout_come_from_two_images(tmp_path, value):
 
 
 def test_an_image_beyond_whose_edge_the_position_lies_fills_the_rest(tmp_path):
-    # 45 arcsec from the centre to the edge: the cluster is 3 arcsec within one tile and 2 off the other.
+    # The edges are 45 arcsec from the centre: the cluster is 3 arcsec inside one tile and 2 arcsec outside the other.
     tile(tmp_path / "im" / "t1", shift=42.0)
     tile(tmp_path / "im" / "t2", shift=-47.0, seed=1)
     assert_whole(cut(tmp_path / "im").cutouts)
@@ -117,12 +117,12 @@ def test_filled_parts_end_in_a_step(rng):
         marked = mark_blank(image.copy())
         assert np.isnan(marked[:20]).all()
         np.testing.assert_array_equal(marked[20:], noise[20:])
-    # Light that fades to zero in an image without noise is not a filling.
+    # Light that fades to zero in an image without noise is not a filled region.
     y, x = np.indices((80, 80)) - 39.5
     faded = (100 * np.exp(-(x**2 + y**2) / 10)).astype(np.float32)
     assert (faded == 0.0).any()
     np.testing.assert_array_equal(mark_blank(faded.copy()), faded)
-    # Integer noise about zero has no squares of equal values.
+    # Integer noise around zero has no square blocks of equal values.
     counts = rng.poisson(4.0, size=(200, 200)).astype(np.float32) - 4.0
     np.testing.assert_array_equal(mark_blank(counts.copy()), counts)
     assert np.isnan(mark_blank(np.zeros((9, 9), np.float32))).all()

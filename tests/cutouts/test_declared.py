@@ -1,4 +1,4 @@
-"""Band order, pixel scale and zero points: what is known, what is refused, and what is assumed with a flag."""
+"""Tests of band order, pixel scale and zero points: each is known, refused, or assumed with a flag."""
 
 import h5py
 import numpy as np
@@ -40,7 +40,7 @@ def test_an_npy_that_nothing_describes_is_refused_before_the_work(tmp_path, cuto
             read(tmp_path, **options)
         assert str(caught.value).startswith(f"A .npy file does not state {unknown}")
         assert ways_out in str(caught.value)
-    # Beside other cutouts it becomes a rejected row.
+    # In a folder with other cutouts, such a file becomes a rejected row.
     write_npz(tmp_path / "c.npz", CutoutSet(cutout[None]))
     failures = [failure for batch in read_batches(tmp_path, **options) for failure in batch.failures]
     assert [failure.id for failure in failures] == ["a", "b"]
@@ -68,7 +68,7 @@ def test_arrays_with_a_name_of_their_own_must_state_their_bands_and_scale(tmp_pa
         assert flags_of(path, bands="gri", pixel_scale=0.3, zeropoint=25.0) == [0]
     np.savez(tmp_path / "c.npz", image=cutout, bands="irg", pixel_scale=0.3)
     assert flags_of(tmp_path / "c.npz") == [ZEROPOINT]
-    # A survey with one zero point for all bands says that they share it.
+    # A survey with one zero point for all bands implies that the bands share it.
     assert flags_of(tmp_path / "c.npz", survey="des") == [0]
     assert flags_of(tmp_path / "c.npz", survey="hst") == [ZEROPOINT]
 
@@ -81,7 +81,7 @@ def test_a_shard_of_gridlens_is_known_but_for_a_missing_scale(tmp_path, cutout):
     table = gridlens.score(tmp_path / "a.npz", n_jobs=1)
     assert table["flags"].tolist()[0] & SCALE
     assert "The pixel scale is not stated: 0.5 arcsec is assumed." in table["message"][0]
-    # What was assumed is kept in a shard, until it is stated.
+    # The assumption is kept in a shard until the pixel scale is stated.
     write_npz(tmp_path / "b.npz", CutoutSet.read(tmp_path / "a.npz"))
     assert flags_of(tmp_path / "b.npz") == [SCALE]
     assert flags_of(tmp_path / "b.npz", pixel_scale=0.3) == [0]
@@ -129,7 +129,7 @@ def test_the_flag_of_survey_images_goes_with_the_cutouts(tmp_path, noise):
             out = tmp_path / f"{name}-{format}"
             write_cutouts(source, out, format=format, n_jobs=1)
             assert flags_of(out) == expected
-            # Read and written once more, without an image.
+            # Read and write the cutouts again, without the images.
             write_cutouts(open_source(out), tmp_path / f"{name}-{format}-again", format="fits", n_jobs=1)
             assert flags_of(tmp_path / f"{name}-{format}-again") == expected
 

@@ -1,4 +1,4 @@
-"""Catalogues as people and archives write them: read, or refused for the true reason."""
+"""Tests of catalogues as users and archives write them: they are read, or refused with the true reason."""
 
 import bz2
 import gzip

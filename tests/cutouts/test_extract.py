@@ -1,4 +1,4 @@
-"""Clusters cut out of images made in the test."""
+"""Tests of clusters cut out of simulated images."""
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,13 @@ SIZE = 500
 
 @pytest.fixture
 def sky(rng):
-    """Stars within half an arcmin of the middle."""
+    """Return positions of stars within half an arcmin of the centre."""
     return SkyCoord(RA + rng.uniform(-20, 20, 6) / 3600, DEC + rng.uniform(-20, 20, 6) / 3600, unit="deg")
 
 
 @pytest.fixture
 def images(tmp_path, sky, rng):
-    """The same stars in three bands of three grids, with a zero point each."""
+    """Write images of the same stars in three bands, each on a separate grid and with a zero point in its header."""
     grids = {
         "g": gnomonic(0.25, 420, turn=20.0),
         "r": gnomonic(0.2, SIZE),
@@ -221,7 +221,7 @@ def test_a_damaged_image_costs_its_clusters_and_no_others(images, clusters, tmp_
     hdu = fits.CompImageHDU(whole, header_of(wcs, MAGZERO=27.0))
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
     raw = bytearray(path.read_bytes())
-    # The header stays, and so does the table of where each row of tiles begins.
+    # Keep the header and the table of the offsets at which each row of tiles starts.
     raw[-120000:-40000] = b"\xff" * 80000
     path.write_bytes(raw)
     found = extract(clusters, {**images, "g": path})

@@ -37,7 +37,7 @@ def test_centre_of_an_even_image_off_the_reference_pixel(tmp_path, cutout, wcs_h
     header["CRPIX1"] += 10
     write_bands(tmp_path, cutout, header)
     ra = CutoutSet.read(tmp_path).metadata["ra"][0]
-    # the reference pixel is 10 px to the right, and the right ascension grows to the left
+    # The reference pixel is 10 px to the right, and right ascension increases to the left.
     assert (ra - RA) * np.cos(np.radians(DEC)) * 3600 == pytest.approx(10 * SCALE, rel=1e-4)
 
 
@@ -77,7 +77,7 @@ def test_cube_of_a_name_that_looks_like_a_band(write_cube, cutout):
 @pytest.mark.parametrize("upper", [True, False])
 @pytest.mark.parametrize("compress", [True, False])
 def test_extensions_named_by_band(tmp_path, rng, wcs_header, upper, compress):
-    # whole numbers: the compression of floats quantises them
+    # Use whole numbers, because the compression of floats quantises them.
     pixels = rng.integers(0, 1000, size=(60, 60, 3)).astype(np.int32)
     kind = fits.CompImageHDU if compress else fits.ImageHDU
     hdus = [kind(pixels[..., "gri".index(b)], wcs_header(), name=b.upper() if upper else b) for b in "rig"]

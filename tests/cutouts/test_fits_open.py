@@ -1,4 +1,4 @@
-"""FITS files whose names, headers or sizes are not what they claim."""
+"""Tests of FITS files with misleading names, headers or sizes."""
 
 import bz2
 import gzip
@@ -64,7 +64,7 @@ def test_a_window_does_not_depend_on_the_name_of_the_file(tmp_path, image, heade
 
 
 def scaled(image, header, kind, dtype):
-    """An image of integers, with one blank pixel at (3, 4), plain or compressed."""
+    """Return an HDU of integers, plain or compressed, with one blank pixel at (3, 4), and the true values."""
     zero = {"i2": 0.0, "u2": 32768.0, "i4": 0.0, "u1": 0.0, "scaled": 100.0}[dtype]
     scale = 0.05 if dtype == "scaled" else 1.0
     bitpix = {"u2": "i2", "scaled": "i2"}.get(dtype, dtype)
@@ -87,7 +87,7 @@ def test_integers_are_scaled_and_blank_pixels_are_nan_in_every_path(tmp_path, im
     path = tmp_path / "a.fits"
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, output_verify="silentfix")
     if kind == "packed":
-        # astropy writes stored values as they are and takes the scaling for that of unsigned ones
+        # astropy writes the stored values unchanged, and takes the scaling for that of unsigned integers.
         with fits.open(path, do_not_scale_image_data=True) as hdus:
             assert type(hdus[1]).__name__ == "CompImageHDU"
     if kind == "zipped":
@@ -99,7 +99,7 @@ def test_integers_are_scaled_and_blank_pixels_are_nan_in_every_path(tmp_path, im
 
 
 def with_card(path, old, new):
-    """Exchange a card of a file without a library that mends it."""
+    """Replace a card in the bytes of a file, because a library would correct it."""
     content = path.read_bytes()
     assert content.count(old.ljust(80)) == 1
     path.write_bytes(content.replace(old.ljust(80), new.ljust(80)))
@@ -159,7 +159,7 @@ def test_few_bytes_that_decompress_to_many_stop_at_the_claim_of_the_header(tmp_p
     (tmp_path / "a.fits.gz").write_bytes(gzip.compress(head.tostring().encode() + bytes(10**7)))
     with pytest.raises(CutoutError, match=r"40000 x 40000 px, .*side of a cutout may be at most 4096 px.*max_size="):
         CutoutSet.read(tmp_path / "a.fits.gz")
-    # As a survey image it may be as large; it ends before its pixels do.
+    # The largest side does not apply to survey images, but the limit on the decompressed size does.
     with pytest.raises(CutoutError, match="takes more than 4096 MiB"):
         TileIndex([str(tmp_path / "a.fits.gz")], "g")
 

@@ -1,4 +1,4 @@
-"""Units and zero points: the same rules for cutouts and for survey images."""
+"""Tests of units and zero points, with the same rules for cutouts and for survey images."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from gridlens.errors import CutoutError
 
 SCALE, SIDE = 0.3, 80
 CLUSTER = pd.DataFrame({"id": ["A1"], "ra": [RA], "dec": [DEC]})
-# mag of 1 MJy/sr in a pixel of 1 arcsec2
+# Solid angle of 1 sr in arcsec2
 SR = np.degrees(3600.0) ** 2
 
 
@@ -83,7 +83,7 @@ def test_two_zero_points_that_differ_are_refused():
 
 
 def both_ways(folder, rng, headers, values):
-    """Read the bands as a cutout and cut them as survey images, on the same pixels."""
+    """Read the bands as a cutout, and cut them out as survey images on the same pixels."""
     folder.mkdir()
     for band in "gri":
         header = header_of(gnomonic(SCALE, SIDE))
@@ -96,7 +96,7 @@ def both_ways(folder, rng, headers, values):
 
 
 def test_units_are_brought_to_one_in_both_paths(tmp_path, rng):
-    """The same flux in nJy, in nanomaggies, and as surface brightness."""
+    """Flux in nJy, in nanomaggies and as surface brightness is converted to one unit."""
     flux = {band: rng.normal(100.0, 5.0, size=(SIDE, SIDE)) for band in "gri"}
     in_unit = {
         "g": flux["g"] * 10 ** (0.4 * 4.4),

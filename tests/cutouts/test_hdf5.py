@@ -15,7 +15,10 @@ def pixels(rng):
 
 @pytest.fixture
 def write(tmp_path):
-    """Write datasets to a file; attributes of the pixels go in by `attrs`, those of the file by `file_attrs`."""
+    """Return a function that writes datasets to a file.
+
+    `attrs` are attributes of the pixels, and `file_attrs` are attributes of the file.
+    """
 
     def build(name="a.h5", attrs=(), file_attrs=(), chunks=None, compression=None, **arrays):
         path = tmp_path / name
@@ -34,7 +37,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """Pieces of four cutouts, unless the file's chunks are larger."""
+    """Read four cutouts at a time, unless the chunks of the file are larger."""
     monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
 
 
@@ -76,7 +79,7 @@ def test_the_layout_of_galaxiesml(write, rng, where):
         image=planes,
         object_id=ids,
         ra=np.arange(6.0),
-        dec=-np.arange(6.0)[:, None],  # some writers leave columns so
+        dec=-np.arange(6.0)[:, None],  # some writers store columns with this shape
         specz_redshift=np.arange(6) / 10,
         specz_mag_i=np.full(6, 20.0),
         **named.get(where, {}),

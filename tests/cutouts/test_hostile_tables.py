@@ -1,4 +1,4 @@
-"""Damaged and hostile tables end in a table or in one sentence, never in a traceback, a fetch or all of the memory."""
+"""Tests of damaged and hostile tables: each is read or refused with one message, without a download or much memory."""
 
 import gzip
 import os
@@ -40,7 +40,7 @@ A 1 2
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
-    """A whole file of each kind, as bytes."""
+    """Return an intact file of each kind, as bytes."""
     folder = tmp_path_factory.mktemp("tables")
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"id": [f"c{k:03d}" for k in range(12)], "objid": 36407084763872845 + np.arange(12)})
@@ -67,7 +67,7 @@ def originals(tmp_path_factory):
 
 
 def mutated(data, chance):
-    """The bytes with one fault of one of eight kinds."""
+    """Return the bytes with one of eight kinds of damage."""
     data, n = bytearray(data), len(data)
     place = chance.randrange(n)
     match chance.randrange(8):

@@ -1,4 +1,4 @@
-"""Folders as surveys publish them: the science images are taken, in their units, and no map beside them is."""
+"""Tests of folders as surveys publish them: the science images are read in their units, and maps are left out."""
 
 import numpy as np
 import pandas as pd
@@ -7,19 +7,19 @@ from layouts import CLUSTER, FLUX, LAYOUTS
 
 from gridlens.cutouts import CutoutSet, extract
 
-# On one pixel grid for all bands, so that the folder can be read as cutouts too.
+# Layouts with all bands on one pixel grid, which can be read as cutouts too.
 ONE_GRID = ("ps1", "legacy", "des", "kids", "hsc", "cfhtls", "euclid", "hst")
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache folder of the test's own."""
+    """Set a separate cache folder for each test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
 
 
 def flux_of_star(cutouts):
-    """Flux in g, r, i within 3 arcsec of the middle, above the median of the rest."""
+    """Return the flux in g, r and i within 3 arcsec of the centre, above the median of the other pixels."""
     (pixels,) = cutouts.pixels
     y, x = np.indices(pixels.shape[:2]) - (len(pixels) - 1) / 2
     near = np.hypot(x, y) * cutouts.pixel_scale[0] < 3.0

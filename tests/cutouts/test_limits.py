@@ -1,4 +1,4 @@
-"""A largest side, told from the header, and memory that no file takes beyond its cutouts."""
+"""Tests of the largest side, which is checked in the header, and of the memory that any file may take."""
 
 import csv
 import gzip
@@ -27,7 +27,7 @@ SIDE = 300
 
 @pytest.fixture
 def folder(tmp_path, rng, wcs_header):
-    """One cutout of 300 px in each format."""
+    """Write one cutout of 300 px in each format."""
     pixels = rng.normal(size=(1, SIDE, SIDE, 3)).astype(np.float32)
     np.save(tmp_path / "a.npy", pixels)
     np.savez(tmp_path / "b.npz", pixels=np.moveaxis(pixels[0], -1, 0))
@@ -92,7 +92,7 @@ def npy_header(shape, descr="<f4", fortran=False):
 
 
 def deflated(path, name, header, n_zeros):
-    """Write a member of a zip file, or one more, that begins with a header."""
+    """Write a member that begins with a header and continues with zeros to a new or existing zip file."""
     with (
         zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open(name, "w") as member,
@@ -169,7 +169,7 @@ for path in sys.argv[1:]:
 
 
 def gzip_tiles(path, header, bomb):
-    """Write three images of 48 px, compressed in one tile each, that decompress to something else."""
+    """Write three compressed images of 48 px whose first tile is `bomb`, which decompresses to other data."""
     hdus = [fits.CompImageHDU(np.zeros((48, 48), "i4"), header, name=band, compression_type="GZIP_1") for band in "gri"]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
     with fits.open(path, disable_image_compression=True) as file:
@@ -197,7 +197,7 @@ def test_tiles_that_become_what_they_should_are_read(tmp_path, rng, wcs_header, 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is in /proc")
 def test_files_that_expand_take_a_bounded_amount_of_memory(tmp_path, wcs_header):
-    """Each of these files is a few MB, and becomes 0.7 GB."""
+    """Each of these files has a few MB and expands to 0.7 GB."""
     n_zeros = 700 * 1024**2
     bomb = zlib.compress(bytes(n_zeros), 1)
     deflated(tmp_path / "pixels.npz", "pixels.npy", npy_header((3700, 128, 128, 3)), n_zeros)

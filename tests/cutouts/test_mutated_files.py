@@ -1,4 +1,4 @@
-"""Damaged files of every format end in cutouts or in a sentence: no other exception, no impossible metadata."""
+"""Tests of damaged files of every format: each gives cutouts or a message, and no other error or invalid metadata."""
 
 import gzip
 import io
@@ -75,7 +75,7 @@ def zarr_store(path, version, **options):
 
 
 def zarr_files(version, **options):
-    """Return the files of a store by their paths in it."""
+    """Return the files of a store as a dict of bytes, with their paths in the store as keys."""
     store = zarr.storage.MemoryStore()
     zarr_store(store, version, **options)
     return {key: value.to_bytes() for key, value in store._store_dict.items()}
@@ -101,7 +101,7 @@ def same(data):
     return data
 
 
-# The name of the file; what it holds, in bytes or files by their names; and what packs that into the file.
+# Name of the file, function that returns its content (bytes, or files by name), and function that packs the content.
 FORMATS = {
     "npy": ("cut.npy", lambda: saved(np.save, pixels()), same),
     "npz": ("cut.npz", members, zipped),
@@ -123,19 +123,19 @@ FORMATS = {
 @cache
 def intact(name):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zarr's, of types of text without a final specification
+        warnings.simplefilter("ignore")  # zarr warns of text types without a final specification
         return FORMATS[name][1]()
 
 
 def damaged(name, rng):
-    """Return a file of a format with damage, before or after it was packed."""
+    """Return a file of a format that was damaged before or after it was packed."""
     data, pack = intact(name), FORMATS[name][2]
     return pack(mutated(data, rng)) if rng.random() < 0.5 else mutated(pack(data), rng)
 
 
 def flip_bits(data, rng):
     data = bytearray(data)
-    # Headers stand at the beginning, and the directory of a zip file at the end.
+    # Headers are at the start of a file, and the directory of a zip file is at its end.
     span = int(rng.choice([min(400, len(data)), len(data)]))
     offset = int(rng.choice([0, len(data) - span]))
     for place in rng.integers(0, span, size=rng.integers(1, 12)):
@@ -164,13 +164,13 @@ def overwrite(data, rng):
 
 
 def edit_number(data, rng):
-    """Replace a number in the text of a header, such as a size or a count, by an impossible one of the same length."""
+    """Replace a number in the text of a header, such as a size or a count, by an impossible one."""
     numbers = [match for match in re.finditer(rb"\d+", data[:20_000]) if match.start() > 0]
     if not numbers:
         return flip_bits(data, rng)
     found = numbers[int(rng.integers(len(numbers)))]
     new = str(int(rng.choice(np.array(HUGE, dtype=object)))).encode()
-    # in FITS, blanks before the number leave room for it
+    # In FITS, the blanks before a number leave room for a longer one.
     start = max(0, found.end() - len(new)) if data[found.start() - 1 : found.start()] == b" " else found.start()
     return data[:start] + new + data[found.end() :]
 
@@ -196,7 +196,7 @@ MUTATIONS = (flip_bits, truncate, insert, remove, overwrite, edit_number, edit_i
 
 
 def mutated(data, rng):
-    """Mutate a file, or one or two files of a store, or swap or remove them."""
+    """Mutate a file. In a store, mutate, swap or remove one or two files."""
     if isinstance(data, bytes):
         return MUTATIONS[int(rng.integers(len(MUTATIONS)))](data, rng)
     files = dict(data)
@@ -228,7 +228,7 @@ def remove_path(path):
 
 
 def check(path):
-    """Read a file; return how many cutouts and failures there are."""
+    """Read a file and return the numbers of cutouts and failures."""
     try:
         counted = count_cutouts(path, uncalibrated=True)
         declared = {"bands": "gri", "pixel_scale": 0.3} if path.suffix == ".npy" else {}

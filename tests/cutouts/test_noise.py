@@ -1,4 +1,4 @@
-"""The noise of the bands of a cutout."""
+"""Tests of the noise in the bands of a cutout."""
 
 import numpy as np
 import pytest
@@ -20,9 +20,9 @@ def test_noise_is_the_scaled_median_of_the_differences_of_neighbours():
     pixels = np.zeros((1, 4, 3), dtype=np.float32)
     pixels[0, :, 0] = [0.0, 1.0, 3.0, 6.0]  # differences of 1, 2 and 3
     pixels[0, :, 1] = [0.0, 1.0, 1.0, 1.0]
-    pixels[0, :, 2] = [5.0, 4.0, np.nan, 9.0]  # two of the three pairs hold a bad pixel, in every band
+    pixels[0, :, 2] = [5.0, 4.0, np.nan, 9.0]  # two of the three pairs hold a bad pixel and are left out in each band
     assert band_noise(pixels) == pytest.approx(1.4826 / np.sqrt(2) * np.array([1.0, 1.0, 1.0]))
-    # A band alone has its own pairs.
+    # A single band uses all of its valid pairs.
     assert band_noise(pixels[:, :, :1]) == pytest.approx([1.4826 / np.sqrt(2) * 2.0])
 
 

@@ -1,4 +1,4 @@
-"""Types and values that no cutout has are refused or unknown, in every format of arrays; nothing is guessed."""
+"""Tests of types and values that no cutout has: each format of arrays refuses them or treats them as unknown."""
 
 import warnings
 
@@ -19,7 +19,7 @@ def pixels(rng):
 
 @pytest.fixture(params=["npz", "hdf5", "zarr"])
 def read(tmp_path, request):
-    """Write arrays in one of the formats that hold columns, and read them."""
+    """Return a function that writes arrays in one of the formats with columns, and reads them."""
 
     def build(**arrays):
         if request.param == "npz":

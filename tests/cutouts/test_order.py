@@ -1,4 +1,4 @@
-"""Bands in reversed order, recognised by the colours of the central galaxy."""
+"""Tests that bands in reversed order are recognised by the colours of the central galaxy."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_a_red_galaxy_is_fine_and_a_reversed_one_is_flagged(noise):
     pixels = noise(3)
     assert is_flagged(CutoutSet(pixels)) == [False] * 3
     assert is_flagged(CutoutSet(pixels[..., ::-1])) == [True] * 3
-    # Pictures have no photometry.
+    # Pictures have no photometry, so they are not flagged.
     assert is_flagged(CutoutSet(pixels[..., ::-1], flags=int(CutoutFlag.UNCALIBRATED))) == [False] * 3
 
 
@@ -66,6 +66,6 @@ def test_a_set_of_reversed_cutouts_is_warned_of_once_and_scored(tmp_path, noise,
     result = CliRunner().invoke(main, ["score", str(tmp_path), "--jobs", "1"])
     (line,) = [line for line in result.stderr.splitlines() if WORDS in line]
     assert "with --bands irg, or" in line
-    # As stated, they are as they should be.
+    # With the true order stated, no cutout is flagged.
     stated = gridlens.score(tmp_path / "a.npz", bands="irg", n_jobs=1)
     assert not (stated["flags"].to_numpy() & CutoutFlag.BAND_ORDER).any()

@@ -12,7 +12,7 @@ from gridlens.errors import CutoutError
 
 @pytest.fixture
 def rgb(rng):
-    """A picture (60, 50, 3) as it is stored, the top row first."""
+    """Return a picture of shape (60, 50, 3) as it is stored, with the top row first."""
     return rng.integers(0, 256, size=(60, 50, 3), dtype=np.uint8)
 
 
@@ -41,7 +41,7 @@ def test_red_green_blue_are_i_r_g_and_rows_run_upwards(write, rgb):
 
 
 def test_a_picture_of_a_fits_image_has_its_orientation(write, tmp_path, wcs_header, write_bands, rng):
-    """The picture is made the usual way, with the first row of the FITS image at the bottom."""
+    """The picture is made in the usual way, with the first row of the FITS image at the bottom."""
     pixels = rng.integers(0, 256, size=(60, 60, 3), dtype=np.uint8)
     write_bands(tmp_path, pixels.astype(np.float32), wcs_header())
     path = write(np.flipud(pixels[..., ::-1]).copy(), "picture.png")
@@ -66,7 +66,7 @@ def test_alpha_is_dropped_and_a_palette_is_colours(write, rgb):
 
 def test_the_rotation_of_exif_is_made(write, rgb):
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by a quarter, clockwise
+    exif[0x0112] = 6  # displayed with a rotation by 90 degrees clockwise
     shown = np.rot90(rgb, -1)
     np.testing.assert_array_equal(read(write(rgb, exif=exif)).pixels[0], shown[::-1, :, ::-1])
 

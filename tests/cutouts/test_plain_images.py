@@ -1,4 +1,4 @@
-"""Plain FITS images are read at once, and give what astropy gives for them, to the bit."""
+"""Tests that plain FITS images, which are read without astropy, give bitwise the same results as with astropy."""
 
 import sys
 import warnings
@@ -73,7 +73,7 @@ def write_triplet(folder, rng, made):
 
 
 def outcome(folder):
-    """Return all that is read, as bytes, or the message of the error."""
+    """Return all results of reading a folder as bytes, or the message of the error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -98,7 +98,7 @@ def test_a_triplet_is_what_astropy_reads(tmp_path, rng, monkeypatch, name):
     assert found == outcome(tmp_path)
 
 
-# Each is the beginning of a card that is replaced, and what stands there instead.
+# Start of the card that is replaced, and its replacement.
 ODD_CARDS = {
     "lower case": (b"CRVAL1  =", b"crval1  ="),
     "no equals sign where it belongs": (b"CRVAL1  =  ", b"CRVAL1=    "),
@@ -161,7 +161,7 @@ def test_all_cards_that_reading_asks_for_are_kept(tmp_path, rng, monkeypatch):
     asked = set()
 
     def note(key):
-        # astropy looks for more in the cards of a WCS, which are kept by themselves.
+        # astropy looks up further cards for the WCS, which are kept separately.
         if isinstance(key, str) and sys._getframe(2).f_globals["__name__"].startswith("gridlens"):
             asked.add(key)
 

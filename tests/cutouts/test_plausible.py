@@ -1,4 +1,4 @@
-"""Values that are implausible are unknown, wherever they are read."""
+"""Tests that implausible values are treated as unknown in every kind of input."""
 
 import h5py
 import numpy as np
@@ -60,7 +60,7 @@ def test_half_a_position_is_none():
 
 @pytest.fixture
 def marked(tmp_path):
-    """One set of three cutouts in each format, with marks in the metadata."""
+    """Write the same three cutouts in each format, with placeholder values in the metadata."""
     arrays = {"redshift": [0.3, -99.0, 9999.0], "ra": [10.0, 999.0, 30.0], "dec": [1.0, 2.0, 3.0]}
     arrays["pixel_scale"] = [0.5] * 3
     np.savez(tmp_path / "a.npz", pixels=PIXELS, **arrays)

@@ -1,4 +1,4 @@
-"""Bands brought to one seeing."""
+"""Tests of bands matched to one seeing."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from gridlens.errors import CutoutError
 
 
 def width(image):
-    """FWHM of a star in the middle, from its second moments, px."""
+    """Return the FWHM of a star at the centre in px, from its second moments."""
     image = np.where(np.isfinite(image), image, 0.0).astype(float)
     y, x = np.indices(image.shape)
     total = image.sum()
@@ -47,7 +47,7 @@ def test_bad_pixels_stay_bad_and_hurt_no_neighbour(rng):
 
 @pytest.fixture
 def images(tmp_path):
-    """One star in bands of 1.4, 1.0 and 0.8 arcsec."""
+    """Write images of one star in three bands, with a seeing of 1.4, 1.0 and 0.8 arcsec."""
     sky = [SkyCoord(RA, DEC, unit="deg")]
     wcs = gnomonic(0.2, 400)
     seeing = {"g": 1.4, "r": 1.0, "i": 0.8}

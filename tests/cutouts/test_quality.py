@@ -1,4 +1,4 @@
-"""Flags that the pixels themselves raise, and the registry that says what flags mean."""
+"""Tests of the flags computed from pixels, and of the registry with the meanings of all flags."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from gridlens.errors import CutoutError
 
 
 def moffat(size, xy, fwhm, beta):
-    """A star of flux 1, integrated over pixels by fine sampling; `fwhm` in px."""
+    """Return a star of flux 1, integrated over pixels by fine sampling; `fwhm` is in px."""
     alpha = fwhm / 2 / np.sqrt(2 ** (1 / beta) - 1)
     y, x = np.mgrid[0:size, 0:size]
     fine = np.arange(-0.4, 0.5, 0.2)
@@ -19,7 +19,7 @@ def moffat(size, xy, fwhm, beta):
 
 
 def de_vaucouleurs(size, xy, radius, fwhm):
-    """A galaxy of flux 1 and effective radius `radius` px, seen through a PSF; the core is taken in fine steps."""
+    """Return a galaxy of flux 1, finely sampled and convolved with a PSF; `radius` (effective) and `fwhm` are in px."""
     from scipy.signal import fftconvolve
 
     y, x = np.mgrid[0:size, 0:size]

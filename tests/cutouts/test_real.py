@@ -1,4 +1,4 @@
-"""Real survey images, kept beside the checkout; see their README for what they are."""
+"""Tests on real survey images beside the checkout, which are described in their README."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_ps1_old_wcs_keywords_and_counts_per_exposure():
     for cutout in cutouts:
         assert reject_reason(cutout.pixels[0], cutout.bcg_xy[0], cutout.pixel_scale[0]) == ""
         assert "30.0 arcsec" in field_warning(120, cutout.pixel_scale[0])
-    # the Cosmic Horseshoe lies at 11:48:33.1 +19:30:03
+    # The Cosmic Horseshoe is at 11:48:33.1 +19:30:03.
     horseshoe = cutouts[cutouts.ids == "SDSSJ1148_1930"].metadata
     np.testing.assert_allclose(horseshoe[["ra", "dec"]], [[177.138, 19.5008]], atol=2e-3)
 
@@ -84,7 +84,7 @@ def test_known_lenses_are_cut_out_of_a_folder_of_tiles():
     cutouts = found.cutouts
     assert "SDSS J1209+2640" in cutouts.ids
     assert len(cutouts) + len(found.failures) == 1083
-    # Cut on the pixels' own scale, a cutout holds the flux of the image, to what lies in the rows left out.
+    # On the pixel scale of the image, the cutout has the flux of the image, except for the outermost rows of the sum.
     horseshoe = next(k for k, name in enumerate(cutouts.ids) if "J114833" in name and cutouts.flags[k] & ~2048 == 0)
     whole = next(cutout for cutout in CutoutSet.read(DATA / "ps1") if cutout.ids[0] == "SDSSJ1148_1930")
     inner = whole.pixels[0, 20:-20, 20:-20].sum(axis=(0, 1))

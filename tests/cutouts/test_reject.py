@@ -8,7 +8,10 @@ CENTRE = (29.5, 29.5)
 
 
 def spoil(pixels, kind):
-    """Return a copy of one good cutout, spoilt in one way, and the words that the reason must hold ("" if fine)."""
+    """Return a copy of a valid cutout with one defect, and the words that the reason must contain.
+
+    The words are empty if the copy is still valid.
+    """
     p = pixels.copy()
     size = len(p)
     if kind == "NaN band":

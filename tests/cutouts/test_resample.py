@@ -1,4 +1,4 @@
-"""Flux and places under resampling, against `reproject_exact` and against stars of known flux and place."""
+"""Tests of flux and positions after resampling, against `reproject_exact` and stars of known flux and position."""
 
 import numpy as np
 import pytest
@@ -55,9 +55,9 @@ def test_drizzled_it_is_reproject_exact(rng, source):
         (0.5, gnomonic(size=400, turn=45, flip=True)),
         (0.5, gnomonic(size=400, sip=True)),
         (0.4, gnomonic(size=400, sip=True, turn=200, flip=True)),
-        # The tangent point of a large tile is far away.
+        # The tangent point of a large tile is far from the cutout.
         (0.5, gnomonic(size=400, dec=61.0, crpix=[-9000.0, 9000.0])),
-        # Finer than the image.
+        # The grid of the cutout is finer than the image.
         (0.1, gnomonic(size=400, turn=10)),
         (0.1, gnomonic(size=400)),
     ],
@@ -85,7 +85,7 @@ def test_what_was_not_observed_is_nan_and_flux_beside_it_is_not_lost():
     ours = resample_along_axes(image, (2.0, 0.5, 2.0, 0.5), 30)
     assert np.isnan(ours[:, :15]).all()
     np.testing.assert_allclose(ours[:, 15:], 4.0)
-    # Half a pixel observed counts as if all were.
+    # A pixel of which one half was observed counts as if the whole pixel was observed.
     np.testing.assert_allclose(resample_along_axes(image, (2.0, -0.5, 2.0, 0.5), 30)[:, 15], 4.0)
 
 

@@ -1,4 +1,4 @@
-"""HDF5 files and Zarr stores run no code, read no other file and decompress nothing beyond its bounds."""
+"""Tests that HDF5 files and Zarr stores run no code, read no other file and decompress no more than they may."""
 
 import bz2
 import gzip
@@ -29,7 +29,7 @@ def pixels(rng):
 
 @pytest.fixture
 def store(tmp_path, pixels):
-    """A store with ids and bands, and a way to edit the metadata of one of its arrays."""
+    """Return a function that writes a store with ids and bands, and edits the metadata of one of its arrays."""
 
     def build(version, array, edit, **options):
         path = tmp_path / "a.zarr"
@@ -49,7 +49,7 @@ def store(tmp_path, pixels):
 
 
 def refused(path, words, n_others=0):
-    """Assert that a file is one failure, or that one cutout of it is and the others are read."""
+    """Assert that the whole file is a failure, or one of its cutouts, in which case `n_others` cutouts are read."""
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
         (batch,) = read_batches(path, pixel_scale=0.3)
@@ -60,7 +60,7 @@ def refused(path, words, n_others=0):
 
 
 class Bomb:
-    """Creates a file when it is unpickled."""
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -212,7 +212,7 @@ def test_consolidated_metadata_must_agree(store, version):
 
 
 def zstd_frame(data, n):
-    """Repeat a block of zeros n times in a frame that does not say what it becomes."""
+    """Repeat a block of zeros n times in a frame that does not declare its decompressed size."""
     return b"\x28\xb5\x2f\xfd\x00\x88" + b"".join(
         ((128 * 1024 << 3) | 2 | (k == n - 1)).to_bytes(3, "little") + data for k in range(n)
     )
@@ -235,7 +235,7 @@ def test_chunks_that_become_more_than_a_chunk_are_refused(store, codec):
     path = store(2, "pixels", lambda metadata: metadata.update(compressor={"id": codec.split()[0]}))
     bomb = BOMBS[codec]()
     for k in range(SHAPE[0]):
-        # all chunks: those of another codec would fail too, and either may be decoded first
+        # Replace all chunks: a chunk of another codec would fail too, and any of them may be decoded first.
         (path / f"pixels/{k}.0.0.0").write_bytes(bomb)
     with pytest.raises(CutoutError, match=r"takes \d+ bytes in the file|expands to more when it is decompressed"):
         CutoutSet.read(path, pixel_scale=0.3)
@@ -264,7 +264,7 @@ def test_chunks_too_large_for_memory_are_refused(tmp_path, pixels):
 
 @pytest.fixture
 def hdf5(tmp_path, pixels):
-    """A file of whose arrays one may be replaced."""
+    """Return a function that writes a file and replaces one of its arrays."""
 
     def build(array, replace):
         path = tmp_path / "a.h5"

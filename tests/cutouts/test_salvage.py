@@ -1,4 +1,4 @@
-"""Of an array that is damaged in places, the cutouts in other places are read."""
+"""Tests of damaged arrays, of which the cutouts outside the damage are read."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def read_but(damaged):
 
 
 def places(parts):
-    """Return the places that are read and those that are not, in the order in which they come out."""
+    """Return the rows that were read and the rows that were lost, and assert that they come in order."""
     read, lost, order = [], [], []
     for part in parts:
         own = list(range(part.start, part.stop)) if isinstance(part, Unreadable) else [int(k) for k in part.ids]

@@ -169,7 +169,7 @@ def test_folders_deeper_than_the_stack_are_searched(touch, monkeypatch):
     try:
         assert ids(folder) == ["A", "B"]
     finally:
-        # shutil.rmtree would not come so deep
+        # shutil.rmtree does not reach this depth
         os.unlink("B.npy")
         for _ in range(depth):
             os.chdir("..")

@@ -1,4 +1,4 @@
-"""The orientation of a cutout on the sky: from every kind of WCS, through sets, catalogues and files."""
+"""Tests of the orientation of a cutout on the sky, from every kind of WCS and through sets, catalogues and files."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ PLACES = [(150.0, 2.0), (0.001, -45.0), (359.999, 60.0), (33.0, 89.999), (33.0, 
 
 
 def projected(projection, ra, dec, turn=0.0, flip=False, frame="RA"):
-    """WCS whose reference is some arcmin off the cutout."""
+    """Return a WCS whose reference pixel is some arcmin outside the cutout."""
     wcs = gnomonic(scale=0.5, turn=turn, flip=flip, ra=ra, dec=dec, crpix=[700.0, -300.0])
     names = {"RA": ("RA--", "DEC-"), "GLON": ("GLON", "GLAT")}[frame]
     wcs.wcs.ctype = [f"{name}-{projection}" for name in names]
@@ -27,7 +27,7 @@ def projected(projection, ra, dec, turn=0.0, flip=False, frame="RA"):
 
 
 def separation(wcs, x, y, radec):
-    """Arcsec between pixels and positions."""
+    """Return the separations between pixels and positions, in arcsec."""
     there = wcs.pixel_to_world(x, y).icrs
     return there.separation(SkyCoord(*np.asarray(radec).T, unit="deg")).arcsec
 
@@ -71,7 +71,7 @@ def test_moving_along_an_image_is_its_wcs_at_the_other_pixel(ra, dec):
     moved, turned = move_along(radec, axes, np.array([[20.0, -12.0]]))
     _, expected_axes = tangent_frame(wcs, 51.5, 19.5)
     assert separation(wcs, 51.5, 19.5, moved).max() < 0.01
-    # Near the pole, north turns fast.
+    # Near the pole, the direction of north changes quickly.
     np.testing.assert_allclose(turned[0], expected_axes, atol=2e-4)
 
 
@@ -149,7 +149,7 @@ def test_the_bcg_of_a_catalogue_takes_the_sky_with_it(tmp_path, rng):
         np.testing.assert_allclose(cutouts.bcg_xy, [[40.0, 20.0]], atol=1e-5)
         assert separation(wcs, 40.0, 20.0, cutouts.bcg_radec).max() < 0.001
     assert in_pixels.metadata[["ra", "dec"]].to_numpy().tolist() == in_pixels.bcg_radec.tolist()
-    # The catalogue's position of the cluster is kept, and is not that of the BCG.
+    # The catalogue's position of the cluster is kept; it is not the position of the BCG.
     assert on_sky.metadata[["ra", "dec"]].to_numpy().tolist() == [[10.0, 5.0]]
 
 

@@ -1,4 +1,4 @@
-"""The kind of a file is told from its first bytes, and pipes and devices are not opened."""
+"""Tests that the kind of a file is recognised by its first bytes, and that pipes and devices are not opened."""
 
 import bz2
 import gzip

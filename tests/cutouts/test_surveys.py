@@ -1,4 +1,4 @@
-"""Survey presets, what headers tell of the photometry, and which of the two goes first."""
+"""Tests of survey presets, of the photometry in headers, and of the precedence between them."""
 
 import math
 import pickle
@@ -31,7 +31,7 @@ HST = ("F475W", "F606W", "F814W")
 
 
 def test_the_surveys_that_scenes_are_drawn_from_are_what_they_were():
-    """Each scene and the bundled model depend on these numbers and on their order."""
+    """Scenes and the bundled model depend on these numbers and on their order."""
     assert SIMULATED_SURVEYS == ("hsc", "des", "lsst", "kids", "cfhtls", "ps1")
     assert [(SURVEYS[name].pixel_scale, SURVEYS[name].seeing, SURVEYS[name].depth) for name in SIMULATED_SURVEYS] == [
         (0.168, (0.79, 0.75, 0.61), (26.5, 26.5, 26.2)),
@@ -108,7 +108,7 @@ def test_the_command_line_refuses_an_unknown_survey_and_lists_the_known(tmp_path
         ({"HIERARCH FPA.ZP": 25.0}, None),
         ({"FLUXMAG0": 10**10.8}, 27.0),
         ({"FLUXMAG0": 0.0}, None),
-        # Sirianni et al. 2005, table 10, F606W of the WFC: AB 26.486, ST 26.655 and pivot 5917.7 Angstrom
+        # Sirianni et al. 2005, table 10, F606W of the WFC: AB 26.486, ST 26.655, pivot wavelength 5917.7 Angstrom
         ({"PHOTFLAM": 10 ** (-0.4 * (26.655 + 21.1)), "PHOTPLAM": 5917.7}, 26.486),
         ({"PHOTFLAM": 10 ** (-0.4 * 47.755), "PHOTPLAM": 5917.7, "BUNIT": "ELECTRONS/S", "EXPTIME": 100.0}, 26.486),
         ({"PHOTFLAM": 10 ** (-0.4 * 47.755), "PHOTPLAM": 5917.7, "BUNIT": "ELECTRONS", "EXPTIME": 100.0}, 31.486),
@@ -171,7 +171,7 @@ def test_the_primary_header_fills_what_an_extension_lacks(tmp_path, kind):
 
 
 def test_kept_keywords_do_for_the_photometry():
-    """Whoever keeps these cards and those of the WCS alone loses nothing that is asked of a header."""
+    """With only these cards and the cards of the WCS, a header gives the same photometry as a whole one."""
     for cards in (
         {"HIERARCH FPA.ZP": 25.0, "EXPTIME": 100.0},
         {"PHOTFLAM": 7.8e-20, "PHOTPLAM": 5921.0, "BUNIT": "ELECTRONS", "EXPTIME": 10.0},
@@ -205,7 +205,7 @@ def test_pixel_scale_of_arrays(tmp_path, cutout, recwarn):
     cutouts = CutoutSet.read(tmp_path, survey="des", bands="gri")
     assert cutouts.pixel_scale.tolist() == [0.263, 0.4]
     assert not recwarn
-    # arrays have no header to lack a zero point
+    # The zero point of a survey is for headers without one, and arrays have no header.
     np.testing.assert_array_equal(cutouts.pixels[0], cutout)
 
 
@@ -214,7 +214,7 @@ def test_zero_points_that_no_header_has(tmp_path, cutout, wcs_header, write_band
     for survey, zeropoint in (("des", 30.0), ("hsc", 27.0), ("sdss", 22.5), ("kids", 0.0)):
         pixels = CutoutSet.read(tmp_path, survey=survey).pixels[0]
         np.testing.assert_allclose(pixels, cutout * 10 ** (0.4 * (27 - zeropoint)), rtol=1e-5)
-    # without one of its own the survey leaves the flux alone
+    # A survey without a zero point does not change the flux.
     np.testing.assert_array_equal(CutoutSet.read(tmp_path, survey="ps1").pixels[0], cutout)
     stated = CutoutSet.read(tmp_path, survey="des", zeropoint=27.0).pixels[0]
     np.testing.assert_array_equal(stated, cutout)
@@ -341,7 +341,7 @@ def test_filters_of_several_tokens_as_the_archive_of_hsc_names_files(tmp_path, c
     for k, name in enumerate(names):
         header = fits.Header({"FLUXMAG0": 10**10.8})
         fits.writeto(tmp_path / f"calexp-{name}-9813-4,5.fits", cutout[..., k], header)
-        # another patch, which is another cutout
+        # Another patch of the sky is another cutout.
         fits.writeto(tmp_path / f"calexp-{name}-9813-4,6.fits", 2 * cutout[..., k], header)
     assert (count_cutouts(tmp_path), count_cutouts(tmp_path, survey="hsc")) == (6, 2)
     cutouts = CutoutSet.read(tmp_path, survey="hsc")

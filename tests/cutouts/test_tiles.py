@@ -1,4 +1,4 @@
-"""Tiles found by position, and windows of their pixels."""
+"""Tests of tiles found by position, and of windows of their pixels."""
 
 import gzip
 import os
@@ -17,7 +17,7 @@ from gridlens.errors import CutoutError
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache folder of the test's own."""
+    """Set a separate cache folder for each test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
 
@@ -28,7 +28,7 @@ def pixels(rng):
 
 
 def grid_of_tiles(folder, n=25):
-    """Tiles of 100 px side by side in a row, 20 arcsec each, with 2 arcsec of overlap."""
+    """Write a row of tiles of 100 px or 20 arcsec with an overlap of 2 arcsec, and return their paths."""
     folder.mkdir()
     paths = []
     for k in range(n):
@@ -38,7 +38,7 @@ def grid_of_tiles(folder, n=25):
 
 
 def formats(folder, pixels):
-    """The same image in every way that surveys store it: path, extension."""
+    """Write the same image in every form that surveys use, and yield each path and extension."""
     header = header_of(gnomonic(0.2, 100))
     fits.PrimaryHDU(pixels, header).writeto(folder / "single.fits")
     yield folder / "single.fits", 0

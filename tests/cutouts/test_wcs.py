@@ -1,4 +1,4 @@
-"""WCS cards: all that astropy understands is kept, and what would be lost is refused."""
+"""Tests of WCS cards: those that astropy understands are kept, and headers that would lose information are refused."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def plain(projection="TAN", **cards):
 
 
 def tnx():
-    """A distortion as IRAF writes it: a polynomial in text that runs over several cards."""
+    """Return a header with a distortion as IRAF writes it: a polynomial as text, split over several cards."""
     header = plain("TNX", WAT0_001="system=image")
     terms = "3. 3. 3. 2. -0.03 0.03 -0.03 0.03 1e-4 2e-3 1e-2 3e-3 1e-3 2e-3 1e-3 1e-3 2e-3 1e-2 "
     for axis, (kind, name) in enumerate((("ra", "lngcor"), ("dec", "latcor")), 1):

@@ -25,7 +25,7 @@ def write(tmp_path):
         zipped = name.endswith(".zip")
         store = zarr.storage.ZipStore(path, mode="w") if zipped else path
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # fixed-width text has no final place in version 3
+            warnings.simplefilter("ignore")  # fixed-width text has no final specification in version 3
             group = zarr.create_group(store, zarr_format=version, attributes=dict(attrs))
             for key, array in arrays.items():
                 own = chunks if chunks and key in ("pixels", "image") else "auto"
