@@ -87,7 +87,7 @@ def test_integers_are_scaled_and_blank_pixels_are_nan_in_every_path(tmp_path, im
     path = tmp_path / "a.fits"
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, output_verify="silentfix")
     if kind == "packed":
-        # astropy writes the stored values unchanged, and takes the scaling for that of unsigned integers.
+        # astropy writes the stored values unchanged, and treats the scaling as that of unsigned integers.
         with fits.open(path, do_not_scale_image_data=True) as hdus:
             assert type(hdus[1]).__name__ == "CompImageHDU"
     if kind == "zipped":

@@ -20,9 +20,9 @@ def model(tmp_path_factory, training_rows, calibration_rows):
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """Return a folder of shards, each with an id that repeats in the others and with a blank cutout.
+    """Return a folder of shards. Each has a blank cutout and an id that occurs in all shards.
 
-    Of two further files, one is a damaged shard and the other is not a shard.
+    Two further files are a damaged shard and an invalid zip file.
     """
     folder = tmp_path_factory.mktemp("shards")
     pixels = np.random.default_rng(0).normal(size=(EACH, 48, 48, 3)).astype(np.float32)

@@ -51,7 +51,7 @@ def test_a_worker_that_dies_costs_its_partition_a_try(tmp_path, name):
 
 @pytest.mark.parametrize("name", SLOW)
 def test_a_cutout_that_ends_every_worker_is_a_rejected_row(tmp_path, name):
-    # Give up after the first failure, which saves the time to start three more processes.
+    # Give up after the first failure, which saves the time of three more processes.
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         rows = made(tmp_path / name, name, Numbers(12, each=4), Tally(deadly=["6"]))
     assert rows["id"].tolist() == [str(k) for k in range(12)]
@@ -103,7 +103,7 @@ def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
 
 @pytest.fixture
 def scheduler(tmp_path_factory):
-    """Yield the address of a new scheduler in a separate process, without workers, even of other tests."""
+    """Yield the address of a new scheduler in a separate process. It has no workers, not even those of other tests."""
     folder = tmp_path_factory.mktemp("scheduler")
     where = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]

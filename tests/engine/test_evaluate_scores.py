@@ -174,7 +174,7 @@ def test_options_are_for_the_cutouts_that_are_named(shards, scored, model, tmp_p
 
 
 class Interrupted(Numbers):
-    """Source whose reading is interrupted at the partition that starts at `stop`; if None, it is not interrupted."""
+    """Source whose reading is interrupted at the partition that starts at `stop`, or never if `stop` is None."""
 
     def __init__(self, n, stop=None):
         super().__init__(n)

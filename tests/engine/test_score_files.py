@@ -39,7 +39,7 @@ def test_processes_do_what_threads_do(tmp_path, shards, model, catalog, monkeypa
         assert sum(done) == made.rows
         done.clear()
     pd.testing.assert_frame_equal(tables["threads"], tables["processes"], check_exact=True)
-    # In each shard, the last two ids and the repeated one are missing in the catalogue.
+    # In each shard, the last two ids and the repeated one are missing from the catalogue.
     assert any(f"{3 * SHARDS} of {SHARDS * EACH} cutouts have no row" in words for words in said["processes"])
     assert said["threads"] == said["processes"]
 
