@@ -1,6 +1,10 @@
 """Configuration of the documentation site: ``sphinx-build -W -b html docs site`` builds it."""
 
+import subprocess
+import sys
+import tempfile
 from importlib.metadata import version as installed
+from pathlib import Path
 
 project = "gridlens"
 author = "the gridlens developers"
@@ -46,6 +50,34 @@ def _skip_member(app, what, name, obj, skip, options):
     return True if name in inherited or (name.startswith("set_") and name.endswith("_request")) else skip
 
 
+def _write_samples(app, exception):
+    """Write the sample reports of the site, samples/evaluation/ and samples/explanation/, with the command line."""
+    if exception is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir) / "samples"
+    with tempfile.TemporaryDirectory() as folder:
+        scenes, scores, examples = (Path(folder) / name for name in ("scenes", "scores.csv", "examples.csv"))
+        cutouts = Path(app.srcdir).parent / "examples" / "cutouts"
+        for command in (
+            ["simulate", scenes, "--n", "300", "--seed", "77"],
+            ["score", scenes, "--out", scores],
+            [
+                "evaluate",
+                scores,
+                scenes / "truth.csv",
+                "--prevalence",
+                "1e-3",
+                "--out",
+                out / "evaluation",
+                "--overwrite",
+            ],
+            ["score", cutouts, "--out", examples],
+            ["explain", examples, "--out", out / "explanation", "--overwrite"],
+        ):
+            subprocess.run([sys.executable, "-m", "gridlens", "-q", *map(str, command)], check=True)
+
+
 def setup(app):
     """Connect the hooks."""
     app.connect("autodoc-skip-member", _skip_member)
+    app.connect("build-finished", _write_samples)

@@ -244,7 +244,8 @@ def _best_bin(
         above.append(q_u[far] / q_p[far] if q_p[far] > 0.0 else np.inf)
         positives.append(weights_p.sum() / (weights_p.sum() + weights_u.sum()))
     note = ""
-    ceiling = float(np.quantile(above, 0.975))
+    # No interpolation: between a number and inf, it would give NaN.
+    ceiling = float(np.quantile(above, 0.975, method="higher"))
     if _AGREEMENT * ceiling < best.value:
         note = (
             f"not resolvable: an upper limit, because the best bin contains negatives (by the highest fifth of the "
