@@ -1,4 +1,4 @@
-"""Agreement of graders with each other, with themselves and with gold."""
+"""Tests of the agreement of graders with each other, with themselves and with gold."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def test_kappa_is_that_of_scikit_learn():
     line = found.pairs.iloc[0]
     assert (line["grader"], line["other"], line["n_objects"]) == ("ada", "ben", 200)
     assert line["kappa"].value == pytest.approx(theirs)
-    # Of two graders alike, each pair counted in both orders.
+    # For two exchangeable graders, each pair counts in both orders.
     both = cohen_kappa_score(
         np.r_[ada["grade"], ben["grade"]], np.r_[ben["grade"], ada["grade"]], labels=list("ABCX"), weights="quadratic"
     )
@@ -61,7 +61,7 @@ def test_repeats_are_compared_with_the_label_before():
     times = [f"2026-01-0{k}T00:00:00.000Z" for k in (3, 1, 2, 1, 2)]
     grades = grades_of("ada", "AABXU", ids=["a", "a", "a", "b", "b"], t_graded=times)
     found = agreement(pd.concat([grades, grades_of("ben", "X", ids=["a"], t_graded=times[:1])])).repeats
-    # In the order of time: A, B, A; U is no label.
+    # In order of time the labels are A, B, A; U is not a label.
     assert found["n_repeats"].tolist() == [2, 0]
     assert found.loc[0, "same"].value == 0.0
     assert str(found.loc[1, "same"]) == "not resolvable with 0 repeats"

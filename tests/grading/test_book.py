@@ -1,4 +1,4 @@
-"""The store of grades: values that it keeps, and values that it refuses."""
+"""Tests of the grade book: the values that it keeps, and the values that it refuses."""
 
 import sqlite3
 import threading
@@ -225,7 +225,7 @@ def test_models_and_gold_come_back(book):
     gold = pd.DataFrame({"object_id": ["g", "h"], "truth": [1, 0], "kind": ["injected", "known_nonlens"]})
     book.add_gold(gold.assign(params_json=[{"snr": 4.0}, None]))
     pd.testing.assert_frame_equal(book.gold(), gold.assign(params_json=['{"snr": 4.0}', "{}"]))
-    # A table without parameters keeps those in the book.
+    # A table without parameters keeps the parameters in the book.
     book.add_gold(gold)
     book.add_gold(book.gold())
     assert book.gold()["params_json"].tolist() == ['{"snr": 4.0}', "{}"]
@@ -244,7 +244,7 @@ def test_objects_are_completed_and_their_pixels_watched(book):
     assert first.tolist() == ["a", 10.0, -1.0, "", "p", "c"]
     with pytest.warns(UserWarning, match=r"The pixels of 1 objects changed. Their 2 grades"):
         book.add_objects(pd.DataFrame({"object_id": ["a"], "pixels_sha256": ["q"]}))
-    # The first grade was given before the pixels were known.
+    # The first grade was given before the pixels were known, so it stays current.
     with pytest.warns(UserWarning, match=r"1 grades belong to pixels"):
         assert book.current()["grader"].tolist() == ["alice"]
     assert book.current(other_pixels=True)["grader"].tolist() == ["alice", "bob"]
@@ -257,7 +257,7 @@ def test_objects_are_completed_and_their_pixels_watched(book):
 
 
 def test_a_book_belongs_to_a_thread_and_several_may_write(tmp_path):
-    """Each thread has a book of its own, as the pages of several graders do."""
+    """Each thread opens its own connection to the book, as the pages of several graders do."""
     path = tmp_path / "grades.sqlite"
     GradeBook.open(path).close()
     failures = []

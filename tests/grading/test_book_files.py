@@ -1,4 +1,4 @@
-"""Files that are no usable grade book: a sentence each, and nothing lost."""
+"""Tests that files that are not usable grade books raise a readable error, and that no grade is lost."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def as_another_user():
-    """A folder that a user who may not write it owns; the superuser becomes another user meanwhile."""
+    """Yield a folder and a function that makes it read-only; a superuser becomes another user for the test."""
     folder = Path(tempfile.mkdtemp())
     superuser = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -177,7 +177,7 @@ def test_a_book_on_a_read_only_disk_can_be_read(path, as_another_user):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="users are those of POSIX")
 def test_a_log_that_cannot_be_read_is_not_ignored(path, as_another_user):
-    """Grades that are in the log beside the book alone must not be missing without a word."""
+    """Grades that exist only in the log beside the book must not go missing silently."""
     folder, become = as_another_user
     with GradeBook.open(path) as book:
         book.add("late", "alice", "A")

@@ -1,4 +1,4 @@
-"""The consensus of graders."""
+"""Tests of the consensus of graders."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from gridlens.grading._labels import LABELS
 
 
 def drawn_grades(seed, n=300, n_graders=3, prevalence=0.3, tables=DECLARED, coverage=0.7):
-    """Grades of `n_graders` who err independently, with a truth by object id."""
+    """Return grades of `n_graders` with independent errors, and the truth by object id."""
     rng = np.random.default_rng(seed)
     truth = (rng.random(n) < prevalence).astype(int)
     rows = []
@@ -32,12 +32,12 @@ def gold_of(truth, ids):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # crowd-kit calls pandas in ways that it deprecates
+@pytest.mark.filterwarnings("ignore")  # crowd-kit uses deprecated features of pandas
 def test_it_is_dawid_and_skene_without_shrinkage():
     DawidSkene = pytest.importorskip("crowdkit.aggregation").DawidSkene
     tables = np.array([[0.85, 0.0, 0.0, 0.15], [0.05, 0.0, 0.0, 0.95]])
     grades, _ = drawn_grades(0, n=150, tables=tables, n_graders=5, coverage=0.9)
-    # A negative tolerance: rounding would end its steps before the maximum.
+    # The tolerance is negative, so that rounding does not stop the iteration before the maximum.
     theirs = DawidSkene(n_iter=60, tol=-1.0).fit(
         grades.rename(columns={"object_id": "task", "grader": "worker", "grade": "label"})
     )
@@ -50,7 +50,7 @@ def test_it_is_dawid_and_skene_without_shrinkage():
 
 
 def naive(grades, gold, shrinkage, steps):
-    """Slow loops over objects and graders, from the common table on."""
+    """Compute the consensus in slow loops, first with one table for all graders, then with one table for each."""
     objects, graders = list(dict.fromkeys(grades["object_id"])), list(dict.fromkeys(grades["grader"]))
     given = {o: list(zip(g["grader"], g["grade"], strict=True)) for o, g in grades.groupby("object_id")}
     start = 0.2 * DECLARED[0] / (0.2 * DECLARED[0] + 0.8 * DECLARED[1])
@@ -87,7 +87,7 @@ def naive(grades, gold, shrinkage, steps):
     [((12, 40), 0.9, 0.1), ((18, 6), 0.9, 0.15), ((12, 12), 0.9, 0.1), ((3, 97), 0.6, 0.05)],
 )
 def test_one_grader_alone_is_believed_to_err_as_declared(counts, lens, other):
-    """Any table explains the labels of one grader; a fit of it could put all objects into one class."""
+    """Any table explains the labels of a single grader; a fitted table could put all objects into one class."""
     grade = ["A"] * counts[0] + ["X"] * counts[1]
     grades = pd.DataFrame({"object_id": [f"o{k}" for k in range(len(grade))], "grader": "ada", "grade": grade})
     q = consensus(grades).objects["q_grades"].to_numpy()
@@ -178,7 +178,7 @@ def test_a_new_grader_is_like_the_others():
 
 
 def test_tempering_weakens_several_grades_and_not_one():
-    """Three grades at a tempering of 0.5 are worth half as many."""
+    """At a tempering of 0.5, three grades by object count half as much, and single grades are unchanged."""
     grades, _ = drawn_grades(2, coverage=1.0)
     prior = logit(consensus(grades).prevalence)
     plain, half = (logit(consensus(grades, tempering=t).objects["q_grades"]) - prior for t in (0.0, 0.5))
@@ -199,7 +199,7 @@ def test_tempering_from_gold():
     grades, truth = drawn_grades(4, n=800, coverage=1.0)
     gold = gold_of(truth, [f"o{i}" for i in range(400)])
     assert consensus(grades, gold=gold, tempering="gold").tempering < 0.1
-    # Each grader copies the first one: the labels of an object are one label.
+    # Each grader copies the first one, so all labels of an object count as one.
     first = grades[grades["grader"] == "g0"].set_index("object_id")["grade"]
     copied = grades.assign(grade=first[grades["object_id"]].to_numpy())
     assert consensus(copied, gold=gold, tempering="gold").tempering > 0.95

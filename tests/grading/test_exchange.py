@@ -1,4 +1,4 @@
-"""Grades from tables and into tables."""
+"""Tests of reading grades from tables and writing them to tables."""
 
 import pandas as pd
 import pytest
@@ -44,7 +44,7 @@ def test_a_table_of_any_format_is_imported_once(book, tmp_path, suffix):
     assert found["grade"].tolist() == ["A", "X", "U"]
     assert found["subclass"].tolist() == ["", "ring galaxy", ""]
     assert found["confidence"].fillna(-1).tolist() == [0.5, -1, 1.0]
-    # The same rows in another format are the same grades.
+    # The same rows in another format count as the same grades.
     write_table(GRADES, tmp_path / "again.csv")
     assert book.import_grades(tmp_path / "again.csv", grader="alice") == (0, 3, 1)
     assert book.import_grades(path, grader="bob") == (3, 0, 1)

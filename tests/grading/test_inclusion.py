@@ -1,4 +1,4 @@
-"""Weights of objects that several queues chose."""
+"""Tests of the weights of objects that were chosen by several queues."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from gridlens.grading import inclusion_weights, make_queue
 
 
 def items_of(queue_id, rows):
-    """Items of (object, kind, probability, stratum)."""
+    """Return a table of items from tuples (object, kind, probability, stratum)."""
     frame = pd.DataFrame(rows, columns=["object_id", "kind", "inclusion_probability", "stratum"])
     return frame.assign(queue_id=queue_id, position=np.arange(len(frame)))
 
@@ -42,7 +42,7 @@ def test_one_round():
 def test_two_rounds_are_a_mean_of_both():
     later = grades_of("q2", [("t3", "A"), ("r3", "X"), ("r4", "X"), ("t1", "X")], day=2)
     weights = inclusion_weights(pd.concat([FIRST, SECOND]), pd.concat([grades_of("q1", ALL_X), later]))
-    # Half of the random items are of each round.
+    # Half of the random items belong to each round, so both rounds have equal weight.
     expected = {"t1": 1.0, "t2": 1.0, "r1": 5.5, "r2": 10.5, "t3": 0.5, "r3": 2.5, "r4": 2.5}
     assert weights.to_dict() == pytest.approx(expected)
 
@@ -59,13 +59,13 @@ def test_labels_represent_items_without_one():
     weights = inclusion_weights(items, grades_of("q", [("a", "X"), ("b", "U"), ("c", "X"), ("d", "A")]))
     assert weights.to_dict() == pytest.approx({"a": 20.0, "c": 10.0, "d": 2.0})
     assert weights.attrs["random_unsure"] == 1 and weights.attrs["certain_ungraded"] == 1
-    # A stratum without any label is represented by the other one.
+    # A stratum without any label is represented by the other stratum.
     weights = inclusion_weights(items, grades_of("q", [("a", "X"), ("b", "X"), ("d", "A"), ("e", "A")]))
     assert weights.to_dict() == pytest.approx({"a": 15.0, "b": 15.0, "d": 1.0, "e": 1.0})
 
 
 def test_grades_from_before_count_in_all_rounds():
-    """Objects that were graded before the first queue are no part of any pool; later ones were part of it."""
+    """Objects graded before the first queue belong to no pool; objects graded later were in the pool."""
     grades = grades_of("q1", ALL_X, day=5)
     more = [grades_of(None, [("early", "A")], day=1), grades_of(None, [("late", "A")], day=9)]
     weights = inclusion_weights(FIRST, pd.concat([grades, *more], ignore_index=True))
@@ -87,7 +87,7 @@ def one_search(seed, n_rounds=3):
     x = rng.normal(size=n)
     truth = rng.random(n) < 1.0 / (1.0 + np.exp(2.5 - 2.0 * x))
     ids = np.array([f"o{i}" for i in range(n)])
-    quality = x + rng.normal(size=n)  # what is averaged over lenses
+    quality = x + rng.normal(size=n)  # averaged over the lenses
     score, items, grades = x + rng.normal(size=n), [], []
     for r in range(n_rounds):
         done = pd.concat(grades)["object_id"] if grades else []
@@ -95,7 +95,7 @@ def one_search(seed, n_rounds=3):
         rows = batch["object_id"].str[1:].astype(int).to_numpy()
         items.append(batch.assign(queue_id=f"q{r}"))
         grades.append(grades_of(f"q{r}", list(zip(ids[rows], np.where(truth[rows], "A", "X"), strict=True)), day=r + 1))
-        # The next model prefers what resembles the lenses that were found.
+        # The next model prefers objects that resemble the lenses found so far.
         score = score - 2.0 * np.abs(x - x[rows[truth[rows]]].mean()) * (1.0 + truth[rows].mean())
     weights = inclusion_weights(pd.concat(items), pd.concat(grades))
     rows = weights.index.str[1:].astype(int).to_numpy()
@@ -112,7 +112,7 @@ def one_search(seed, n_rounds=3):
 def test_weights_make_biased_rounds_unbiased():
     n_seeds = 60
     lenses, quality, unweighted, size = np.mean([one_search(seed) for seed in range(n_seeds)], axis=0)
-    # Standard deviations of 1,200 searches: those of a few miss the rare large values of the estimates.
+    # The standard deviations come from 1,200 searches; a few searches would miss rare large estimates.
     assert abs(lenses) < 3.0 * 26.4 / np.sqrt(n_seeds)
     assert abs(quality) < 3.0 * 37.5 / np.sqrt(n_seeds)
     assert unweighted > 60.0

@@ -1,4 +1,4 @@
-"""Books of several people or machines in one."""
+"""Tests of merging grade books of several people or machines."""
 
 import shutil
 
@@ -14,7 +14,7 @@ from gridlens.grading import GradeBook
 
 @pytest.fixture
 def books(tmp_path):
-    """Two books that grew from one copy."""
+    """Return two books that were copied from the same book."""
     first, second = tmp_path / "first.sqlite", tmp_path / "second.sqlite"
     with GradeBook.open(first) as book:
         book.add("a", "alice", "A")
@@ -61,7 +61,7 @@ def test_one_name_for_two_people_is_refused(tmp_path):
     shutil.copy(first, one_person)
     merge(first, second, rename={"alice": "alice-2"})
     assert rows(first) == [["a", "alice", "A"], ["a", "alice-2", "X"]]
-    # She is known by her id now.
+    # The grader is recognized by her id from then on.
     assert set(merge(first, second).values()) == {0}
     merge(one_person, second, rename={"alice": "alice"})
     assert rows(one_person) == [["a", "alice", "X"]]
@@ -156,7 +156,7 @@ STEPS = st.lists(
 @settings(max_examples=15, deadline=None)
 @given(STEPS)
 def test_two_books_agree_once_they_are_merged(tmp_path_factory, steps):
-    """In both directions: the same current grades, at most one by each grader for each object."""
+    """Merging in both directions gives the same current grades, at most one per grader and object."""
     folder = tmp_path_factory.mktemp("books")
     paths = [folder / "0.sqlite", folder / "1.sqlite"]
     with GradeBook.open(paths[0]) as book:

@@ -1,4 +1,4 @@
-"""Queues of objects to grade."""
+"""Tests of queues of objects to grade."""
 
 import time
 
@@ -86,7 +86,7 @@ def test_each_row_is_drawn_as_often_as_it_says():
         drawn[items["object_id"]] += 1.0 / items["inclusion_probability"].to_numpy() / 150
     usable = drawn[table["status"].to_numpy() == "ok"]
     assert usable.mean() == pytest.approx(1.0)
-    assert (usable - 1.0).abs().max() < 1.0  # 4 standard deviations of 0.22, and more
+    assert (usable - 1.0).abs().max() < 1.0  # more than 4 standard deviations of 0.22
 
 
 @pytest.mark.parametrize("batch", [1, 2, 10, 37, 250, 1000])

@@ -1,4 +1,4 @@
-"""Lenses that are left, and the run of non-lenses."""
+"""Tests of the number of lenses left and of the run of non-lenses."""
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ def test_items_without_a_grade_may_all_be_lenses():
 
 
 def search(seed, n_lenses, n=1500, batch=60):
-    """Return an estimate after three rounds, and the number of lenses that are left."""
+    """Return the estimate after three rounds, and the number of lenses that are left."""
     rng = np.random.default_rng(seed)
     truth = np.arange(n) < n_lenses
     table = pd.DataFrame({"object_id": [f"o{i}" for i in range(n)], "score": rng.normal(size=n) + 1.5 * truth})

@@ -1,4 +1,4 @@
-"""Catalogue context stays out of training, and known lenses out of its negatives."""
+"""Tests that catalogue context stays out of training, and known lenses out of its negatives."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarnin
 
 
 def measured(n=200, at=()):
-    """Rows whose label alternates; those of `at` are at a known lens, the others have no position."""
+    """Return `n` rows with alternating labels; rows in `at` lie at a known lens, the others have no position."""
     rng = np.random.default_rng(1)
     X = rng.normal(size=(n, len(FEATURE_NAMES))).astype(np.float32)
     y = np.arange(n) % 2

@@ -1,4 +1,4 @@
-"""Models of graded cutouts: labels from the consensus, rows that represent the pool, and acceptance."""
+"""Tests of models of graded cutouts: labels from the consensus, rows that represent the pool, and acceptance."""
 
 import re
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* fewer than the:UserWarning")
 
 
 def pool_rows(n=1500, seed=1, prevalence=0.08):
-    """Rows of which one column shows the lenses, and another one the impostors that look like them in the first."""
+    """Return rows and labels: one column shows lenses and their impostors, and a second column only the impostors."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, len(FEATURE_NAMES))).astype(np.float32)
     y = (rng.random(n) < prevalence).astype(int)
@@ -47,7 +47,7 @@ def pool_rows(n=1500, seed=1, prevalence=0.08):
 
 
 class World:
-    """A pool, a model of its first rows, and a book of two queues that this model filled."""
+    """A pool, a model fitted to its first rows, and a book of queues that this model filled."""
 
     def __init__(self, folder):
         self.rows, self.y = pool_rows()
@@ -72,7 +72,7 @@ class World:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_trees():
-    """Compare weights by small forests, and draw fewer bootstraps: the tests are not of them."""
+    """Compare weights with small forests and few bootstrap draws, to save time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gridlens.training._tuned._TREES", 10)
         patch.setattr("gridlens.training._card._DRAWS", 20)
@@ -130,7 +130,7 @@ def test_a_second_round_builds_on_the_model_of_the_first_one(world, first, tmp_p
 
 
 def test_probabilities_follow_the_pool_not_the_queue(world, tmp_path):
-    """Half of a queue are lenses, and 8 % of the pool; unweighted rows would put the prevalence at half."""
+    """Half of a queue are lenses, but 8 % of the pool; unweighted rows would give a prevalence of one half."""
     book = world.graded(tmp_path / "many.sqlite", 3, 250, strategy="random")
     trained = train(
         world.cache, world.labels, grades=book, init_model=world.old, out=tmp_path / "m", members=LINEAR, n_jobs=1
@@ -268,7 +268,7 @@ def test_a_sample_of_a_stream_is_uniform(monkeypatch):
         taken = [int(name[1:]) for part in kept for name in part.ids]
         assert len(set(taken)) == len(taken) == 100
         counts[taken] += 1
-    # Each row is in a quarter of the samples: by blocks, 4000 draws to 2 %.
+    # Each row is expected in a quarter of the samples; 4000 draws per block give a precision of 2 %.
     assert np.abs(counts.reshape(5, 80).mean(axis=1) / 50.0 - 1.0).max() < 0.1
 
 
@@ -359,7 +359,7 @@ def test_the_command_line_trains_on_grades(world, tmp_path, monkeypatch):
 
 
 def test_a_known_lens_is_no_graded_non_lens(world, tmp_path, monkeypatch):
-    """The bundled list has no position here: rows without one are told to be a known lens."""
+    """The rows have no positions, so one of them is declared a known lens here."""
     with GradeBook.open(world.book, read_only=True) as book:
         first = book.current()["object_id"].iloc[0]
     graded = read_grades(world.book)

@@ -1,4 +1,4 @@
-"""Training on arcs injected into a pool of the user's own clusters."""
+"""Tests of training on arcs injected into a pool of your own clusters."""
 
 import contextlib
 import re
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarnin
 
 
 def cutouts_of(n, seed=0, scale=0.6):
-    """Noise with a BCG, AB zero point 27."""
+    """Return noise with a BCG, at an AB zero point of 27."""
     rng = np.random.default_rng(seed)
     y, x = np.indices((SIZE, SIZE)) - 0.5 * (SIZE - 1)
     light = 40.0 * np.exp(-0.5 * np.hypot(x, y) / 2.0)[:, :, None] * np.array([0.3, 1.0, 1.6])
@@ -86,7 +86,7 @@ def test_a_model_of_injected_arcs_finds_them(trained):
 @pytest.mark.slow
 def test_the_card_tells_the_parts_the_choices_and_the_controls(trained):
     card = trained[0].card
-    # 258 cutouts without the two known lenses: 60, 20 and 20 % of them.
+    # The pool has 258 cutouts without the two known lenses, split into 60, 20 and 20 %.
     counts = [int(n) for n in re.findall(r"(\d+) cutouts of the pool|Calibrated on (\d+) other", card)[0] if n]
     assert counts == [155]
     assert "Calibrated on 51 other cutouts, with and without arcs; the prevalence of lenses among them is 0.5." in card
@@ -154,7 +154,7 @@ def test_versions_of_a_cutout_share_a_part_and_clusters_do_not_mix(tmp_path, mon
         kept = getattr(rows, name)
         measured = kept.store.measured()
         assert measured.ids.tolist() == truth.loc[kept.places, "id"].tolist() == measured.cutouts.ids.tolist()
-    # The pixels are those of the version.
+    # The pixels are those of the version that the id names.
     null = rows.controls.store.measured().cutouts
     first = null.ids.tolist().index(next(name for name in null.ids if name.endswith("+null")))
     source = cutouts_of(n)
@@ -241,7 +241,7 @@ def test_known_lenses_are_found_by_id_and_by_position(tmp_path):
     table = pd.DataFrame({"ra": [0.001, 230.0], "dec": [10.0, 89.995]})
     table.to_csv(tmp_path / "lenses.csv", index=False)
     known = read_known_lenses(tmp_path / "lenses.csv", ids=["e"])
-    # Across the first meridian and the pole, 0.5 arcmin away; 68 arcsec is too far.
+    # Lenses within 0.5 arcmin match across the zero meridian and across the pole; 68 arcsec is too far.
     assert known.among(cutouts).tolist() == [True, False, True, False, True, False]
     assert read_known_lenses(None).among(cutouts).tolist() == [False] * 6
     assert read_known_lenses(pd.DataFrame({"id": ["d"]})).among(cutouts).tolist() == [False] * 3 + [True] + [False] * 2
@@ -305,7 +305,7 @@ def test_surveys_that_mix_need_names(tmp_path):
 
 @pytest.mark.slow
 def test_choices_are_made_out_of_fold():
-    """Drawn scenes of the same sky help, and scenes of the opposite sky get no weight."""
+    """Simulated scenes of the same sky help, and scenes of the opposite sky get no weight."""
     rng = np.random.default_rng(0)
 
     def rows(n, sign):

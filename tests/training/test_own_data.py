@@ -1,4 +1,4 @@
-"""Models of labelled cutouts, from features that were measured before and from images."""
+"""Tests of models of labelled cutouts, from stored features and from images."""
 
 import re
 from dataclasses import replace
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarnin
 
 
 def measured(n, seed=1, first=0):
-    """Two views of each cluster; every tenth row was rejected; labels are told by one column."""
+    """Return two views of each cluster and their labels, which one column reveals; every tenth row is rejected."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, len(FEATURE_NAMES))).astype(np.float32)
     y = (np.arange(n) // 2) % 2
@@ -77,7 +77,7 @@ def test_a_model_from_a_cache_scores_and_says_how_well_out_of_fold(cache, labels
     assert np.isnan(p[new.rejected]).all()
     known = ~new.rejected
     assert np.mean(p[known & (y == 1)]) - np.mean(p[known & (y == 0)]) > 0.1
-    # The image alone was looked at: metadata change nothing.
+    # The model uses image features only, so other metadata change nothing.
     moved = new.features.copy()
     moved[:, 306:] += 7.0
     np.testing.assert_array_equal(
@@ -90,7 +90,7 @@ def test_a_model_from_a_cache_scores_and_says_how_well_out_of_fold(cache, labels
 
 
 def test_out_of_fold_is_not_in_sample(tmp_path, labels):
-    """Labels of chance cannot be told; a model that was judged on the rows of its fit would say that they can."""
+    """Random labels cannot be predicted; an evaluation on the rows of the fit would claim that they can."""
     rows, _ = measured(300, seed=3)
     frame = pd.DataFrame({"id": rows.ids, "label": np.random.default_rng(0).integers(0, 2, 300)})
     trained = train(
@@ -124,7 +124,7 @@ def test_positives_and_unlabelled_rows_are_calibrated_on_clean_ones(cache, label
     detector = load_model(tmp_path / "model")
     assert detector.training_prevalence_ < 0.35
     assert detector.calibration_prevalence_ == pytest.approx(0.5, abs=0.05)
-    # The members have seen no row of the calibration, and each known lens is ranked by members that have not seen it.
+    # No member has seen a calibration row, and each known lens is ranked by members that have not seen it.
     assert trained.ranking["rank"].between(1, 216).all()
     assert trained.ranking["known_lens"].sum() == frame["s"][:240][~measured(240)[0].rejected].sum()
     assert len(trained.ranking) == (~measured(240)[0].rejected).sum()
@@ -160,7 +160,7 @@ def test_a_model_that_was_trained_on_the_same_cutouts_is_not_built_on(cache, lab
     with pytest.raises(GridlensError, match="Got 180 of 360 that were in its training data"):
         train(cache, labels(marked), members=(*LINEAR, f"pretrained(model={str(tmp_path / 'base')!r})"))
     trained = train(cache, labels(table()[200:]), members=LINEAR, init_model=tmp_path / "base", n_jobs=1)
-    # The new model has learned from all of them.
+    # The new model was fitted to all 360 rows.
     assert len(trained.detector.training_rows_) == 360
 
 
@@ -210,7 +210,7 @@ def test_a_pool_is_mined_from_a_cache_without_its_labelled_rows(cache, labels, t
     path = write_cache(tmp_path / "pool.parquet", pool)
     train(cache, labels(frame), out=tmp_path / "model", members=LINEAR, pool=path, n_jobs=1)
     training = read_manifest(tmp_path / "model")["training"]
-    # A sixteenth of the 216 rows; 250 rows of the pool are new, 225 of them usable.
+    # 13 is a sixteenth of the 216 rows; 250 rows of the pool are new, 225 of them usable.
     assert (training["mined"]["taken"], training["mined"]["pool"]) == (13, 225)
     assert training["data"]["mined.features"]["shape"] == [13, 315]
     with pytest.raises(GridlensError, match=r"learns from a pool must be calibrated on separate rows.*Got none"):

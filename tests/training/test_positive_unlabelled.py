@@ -1,4 +1,4 @@
-"""Known lenses among unlabelled cutouts: probabilities and their uncertainty, and ranks of known lenses."""
+"""Tests of known lenses among unlabelled cutouts: their ranks, and probabilities with their uncertainty."""
 
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ N, KNOWN = 1200, 60
 
 
 class Detector:
-    """A detector as `calibrate_unlabelled` needs it."""
+    """A detector with the attributes that `calibrate_unlabelled` needs."""
 
     def __init__(self, X, s, seed):
         self.stack_ = MemberStack(())
@@ -84,7 +84,7 @@ def test_vetted_non_lenses_sharpen_the_label_frequency_and_stay_in_the_sample():
 
 
 def rows(first=0):
-    """Cutouts of which one in ten is a lens, as a column tells, and the names of the known ones."""
+    """Return cutouts of which one in ten is a lens, as one column shows, with the ids of the known lenses."""
     rng = np.random.default_rng(first)
     X = rng.normal(size=(N, len(FEATURE_NAMES))).astype(np.float32)
     y = np.arange(N) % 10 == 0
@@ -133,7 +133,7 @@ def test_a_list_of_known_lenses_suffices(cache, tmp_path):
     table = ranking[ranking["known_lens"] == 1]
     assert sorted(table["id"]) == sorted(known)
     assert (table["top_fraction"] == table["rank"] / 1200).all()
-    # Half of the lenses are unlabelled and rank among the known ones.
+    # Half of the lenses are unlabelled, and rank among the known lenses.
     assert (table["rank"] <= 130).mean() > 0.9
     assert (table["rank"] > 60).any()
     detector = load_model(tmp_path / "model.zip")

@@ -1,4 +1,4 @@
-"""Models of simulated scenes."""
+"""Tests of models of simulated scenes."""
 
 import dataclasses
 
@@ -29,7 +29,7 @@ TINY = Recipe(
 
 
 def scenes(n, seed, surveys=("hsc",), **options):
-    """Measured scenes and the truth of each."""
+    """Return the measured scenes and the truth of each."""
     blocks = list(measured_scenes(n, seed, surveys, **options))
     return Measured.concatenate([measured for measured, _ in blocks]), [row for _, truth in blocks for row in truth]
 
@@ -93,7 +93,7 @@ def test_a_pool_is_mined_and_a_stack_is_compared_with_its_first_member(tmp_path)
     done = []
     trained = train(recipe=recipe, pool=tmp_path / "pool.npz", out=tmp_path / "model", n_jobs=2, progress=done.append)
     assert sum(done) == recipe.n_scenes + 110
-    # Half of 96 rows is 48; a tenth of the pool is less.
+    # 11 is a tenth of the pool, which is less than 48, half of the 96 rows.
     assert "Of 110 unlabelled cutouts the 11 with the highest scores in a first round" in trained.card
     assert "In AUROC the stack is " in trained.card
     assert "| linear | " in trained.card

@@ -1,4 +1,4 @@
-"""Rows in files are the rows that were appended."""
+"""Tests that rows in files equal the rows that were appended."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""How a training works through cutouts: each is measured once, and kept until the model is written."""
+"""Tests of how training works through cutouts: each is measured once, and kept until the model is written."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarnin
 
 @pytest.fixture(scope="module")
 def cutouts(tmp_path_factory):
-    """Files of cutouts, every other one with an arc."""
+    """Write files of cutouts, every other cutout with an arc."""
     folder = tmp_path_factory.mktemp("data") / "cutouts"
     folder.mkdir()
     pixels = np.random.default_rng(0).normal(size=(FILES, EACH, 64, 64, 3)).astype(np.float32)
@@ -81,7 +81,7 @@ def test_the_model_is_that_of_a_detector_on_the_same_cutouts(cutouts, labels):
     whole = CutoutSet.read(cutouts)
     kept = whole[whole.ids != "2-3"]
     y = np.array([int(name.split("-")[1]) % 2 for name in kept.ids])
-    # Clusters of the table are numbered by its rows.
+    # The table has no clusters, so each of its rows counts as a cluster.
     group = pd.Series(np.arange(len(known)), index=known["id"])[kept.ids].to_numpy()
     expected = LensDetector((*LINEAR, "polar"), random_state=0).fit(kept, y, groups=group)
     np.testing.assert_array_equal(trained.detector.predict_proba(whole), expected.predict_proba(whole))
@@ -140,7 +140,7 @@ def test_a_folder_of_other_files_is_never_replaced(cutouts, labels, tmp_path):
 def test_a_pool_of_cutouts_is_measured_and_resumed_too(cutouts, labels, measurements, tmp_path, monkeypatch):
     pool = tmp_path / "pool.npz"
     pixels = np.random.default_rng(5).normal(size=(130, 64, 64, 3)).astype(np.float32)
-    # Rows of the pool that have a label are left out.
+    # Rows of the pool that have a label must be left out.
     ids = [*labels["id"][:10], *(f"new-{k}" for k in range(120))]
     write_npz(pool, CutoutSet(pixels, pixel_scale=0.5, ids=ids))
     chosen = {"out": tmp_path / "model", "members": LINEAR, "n_jobs": 1, "pool": FileSource([pool])}
