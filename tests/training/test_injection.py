@@ -241,7 +241,7 @@ def test_known_lenses_are_found_by_id_and_by_position(tmp_path):
     table = pd.DataFrame({"ra": [0.001, 230.0], "dec": [10.0, 89.995]})
     table.to_csv(tmp_path / "lenses.csv", index=False)
     known = read_known_lenses(tmp_path / "lenses.csv", ids=["e"])
-    # Lenses within 0.5 arcmin match across the zero meridian and across the pole; 68 arcsec is too far.
+    # Lenses within 60 arcsec match, also across the zero meridian and the pole; 68 arcsec is too far.
     assert known.among(cutouts).tolist() == [True, False, True, False, True, False]
     assert read_known_lenses(None).among(cutouts).tolist() == [False] * 6
     assert read_known_lenses(pd.DataFrame({"id": ["d"]})).among(cutouts).tolist() == [False] * 3 + [True] + [False] * 2
