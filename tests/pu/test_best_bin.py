@@ -1,4 +1,4 @@
-"""Best bin estimation: against a plain loop, ties, weights, and its bound."""
+"""Tests of best-bin estimation: a plain loop, ties, weights, and the bound."""
 
 from math import log, sqrt
 
@@ -9,7 +9,7 @@ from gridlens.pu._best_bin import TopBins
 
 
 def by_loop(positive, unlabelled):
-    """Algorithm 1 as it is written: every score is tried as a threshold. Ratio, and its bound."""
+    """Apply Algorithm 1 literally, with every score as a threshold; return the threshold, the ratio and its bounds."""
     e_u, e_p = (sqrt(log(4 / 0.1) / (2 * len(x))) for x in (unlabelled, positive))
     best = None
     for c in sorted(set(positive) | set(unlabelled)):
@@ -23,12 +23,12 @@ def by_loop(positive, unlabelled):
 
 
 def test_ten_scores_by_hand():
-    # 4 positives, 6 unlabelled. At 0.6, all positives and 2 of 6 are in the bin: the ratio is 1/3, and no bin with
-    # fewer positives has a lower bound, for the errors 0.679 + 0.554 are divided by q_p.
+    # At a threshold of 0.6, the bin holds all 4 positives and 2 of 6 unlabelled rows, a ratio of 1/3. Bins with fewer
+    # positives have a higher bound, because the errors 0.679 + 0.554 are divided by q_p.
     best = TopBins(np.array([0.9, 0.8, 0.7, 0.6]), np.array([0.95, 0.65, 0.5, 0.4, 0.2, 0.1])).best()
     assert best.threshold == 0.6
     assert best.value == pytest.approx(1 / 3)
-    # e_u = 0.554 is more than q_u, so the bound reaches 0; (1/3 + 0.554) / (1 - 0.679) is beyond 1.
+    # e_u = 0.554 exceeds q_u, so the lower bound is 0; the upper one, (1/3 + 0.554) / (1 - 0.679), exceeds 1.
     assert (best.low, best.high) == (0.0, 1.0)
 
 
@@ -40,7 +40,7 @@ def test_equals_a_plain_loop_with_and_without_ties(seed, digits):
     unlabelled = np.concatenate([rng.normal(2, 1, 80), rng.normal(0, 1, 120)]).round(digits)
     best = TopBins(positive, unlabelled).best()
     threshold, value, low, high = by_loop(positive.tolist(), unlabelled.tolist())
-    # Of the unlabelled scores between two positives none changes the bin of positives, and the loop meets them first.
+    # Thresholds at unlabelled scores between two positives bin the same positives; the loop tries them first.
     assert best.value == pytest.approx(value, rel=1e-12)
     assert best.threshold >= threshold
     assert best.low == pytest.approx(max(low, 0), rel=1e-12)
@@ -64,7 +64,7 @@ def test_a_strictly_increasing_map_of_the_scores_changes_nothing():
 
 
 def test_upper_bound_holds_at_its_confidence():
-    # Classes 4 apart: the estimate has little bias, and lies below the truth often enough to be told from the bound.
+    # With classes 4 apart, the bias is small and the estimate is often below the truth, unlike the bound.
     share, below, missed = 0.2, 0, 0
     for seed in range(200):
         rng = np.random.default_rng(seed)

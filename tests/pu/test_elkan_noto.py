@@ -1,4 +1,4 @@
-"""`ElkanNotoClassifier`: probabilities against known ones, folds, weights, behaviour, sentences."""
+"""Tests of `ElkanNotoClassifier`: known probabilities, folds, weights, behaviour and error messages."""
 
 import warnings
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The labelling propensity differs
 
 
 def population(n, rng, prior=0.3, propensity=0.4, separation=2.5):
-    """Two Gaussians: rows, labels, and the true P(y=1 | x)."""
+    """Return the rows of two Gaussian classes, their labels, and the true P(y=1 | x)."""
     y = rng.random(n) < prior
     X = rng.normal(size=(n, 3))
     X[:, 0] += separation * y
@@ -30,7 +30,7 @@ def population(n, rng, prior=0.3, propensity=0.4, separation=2.5):
 
 
 class Oracle(ClassifierMixin, BaseEstimator):
-    """Gives P(s=1 | x) exactly, and remembers what it was fitted on."""
+    """A classifier that returns P(s=1 | x) exactly and stores the data of its fit."""
 
     def __init__(self, propensity=0.4):
         self.propensity = propensity
@@ -65,7 +65,7 @@ def test_what_was_weighted_is_not_divided_again(rng):
     model = ElkanNotoClassifier(propensity=0.4, random_state=0).fit(X, s)
     found = model.predict_proba(new)[:, 1]
     assert found.mean() == pytest.approx(p.mean(), rel=0.1)
-    # Divided by c = 0.4 the sum would be twice as large, even if all above 1 were cut off.
+    # Dividing by c = 0.4 as well would double the sum, even with values above 1 clipped.
     half = p < 0.4
     assert found[half].sum() == pytest.approx(p[half].sum(), rel=0.2)
     assert (found[half] / 0.4).sum() > 2.0 * p[half].sum()
@@ -77,7 +77,7 @@ def test_weights_are_those_of_the_paper(rng, monkeypatch):
     w = rng.uniform(0.5, 2.0, 3000)
     model = ElkanNotoClassifier(Oracle(), propensity=0.4, random_state=0).fit(X, s, sample_weight=w)
     rows, y, weight = model.estimator_.seen_
-    # P(y=1 | x, s=0) by Bayes' rule: the positives that stayed unlabelled, among the unlabelled.
+    # P(y=1 | x, s=0) by Bayes' rule: the fraction of positives among the unlabelled rows.
     missed = 0.6 * p / (0.6 * p + 1 - p)
     u = s == 0
     np.testing.assert_array_equal(rows, np.concatenate([X, X[u]]))
@@ -94,7 +94,7 @@ def test_weights_stay_shares_where_scores_pass_the_propensity(rng):
         weight = model.estimator_.seen_[2]
         assert np.isfinite(weight).all()
         assert (weight >= 0).all() and (weight <= 1).all()
-        # With c = 1 every positive is labelled, and no other row is one.
+        # With c = 1 every positive is labelled, so no other row is positive.
         assert c < 1.0 or weight[:1000].sum() == s.sum()
 
 
@@ -140,8 +140,8 @@ def test_attributes_and_the_warning(rng):
 
 
 def test_the_propensity_is_no_less_than_the_labelled_share(rng):
-    # Scores that say nothing and are far too low: with c below the labelled share, there would be more positives than
-    # rows.
+    # The scores carry no information and are far too low: with c below the labelled fraction, there would be more
+    # positives than rows.
     X, s, _ = population(400, rng)
     model = ElkanNotoClassifier(Oracle(1e-3), method="ratio", propensity="mean").fit(X, s)
     assert model.propensity_ == s.mean()
@@ -172,7 +172,7 @@ def test_no_group_is_in_two_folds(rng):
 
 def test_scores_are_out_of_fold(rng):
     X, s, _ = population(300, rng)
-    # A nearest neighbour knows the rows that it was fitted on by heart.
+    # A nearest-neighbour classifier reproduces the labels of the rows that it was fitted to.
     model = ElkanNotoClassifier(KNeighborsClassifier(1), method="ratio", propensity="mean", random_state=0).fit(X, s)
     assert model.estimator_.predict_proba(X[s == 1])[:, 1].mean() == 1.0
     assert model.propensity_ < 0.7
@@ -200,7 +200,7 @@ def test_labels_of_minus_one_come_back(rng):
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
 def test_rows_without_weight_teach_nothing(rng, method):
     X, s, _ = population(2000, rng)
-    # Half of the rows are turned about, and weigh nothing.
+    # Half of the rows have the wrong sign, and a weight of 0.
     wrong = rng.random(2000) < 0.5
     X[wrong] *= -1
     model = ElkanNotoClassifier(LogisticRegression(), method=method, propensity=0.4, random_state=0)
@@ -235,7 +235,7 @@ def test_pipelines_and_searches(rng):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
 def test_scikit_learns_checks_that_use_other_labels_hold_for_the_rest(monkeypatch, method):
-    """Expected failures come of labels alone: with the greater of two taken for 1, all but that of weights pass."""
+    """Expected failures come from labels: with the larger of two classes read as 1, only the check of weights fails."""
     refusing = _elkan_noto.checked_s
 
     def taking(y, n):

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, and the ones that cannot hold, each with its reason."""
+"""Tests with scikit-learn's estimator checks, and a reason for each check that cannot pass."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""KM2: its quadratic programme against scipy, its kernel, and shares that are known."""
+"""Tests of KM2: its quadratic programme against scipy, its kernel, and known fractions."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_nearest_point_of_the_hull_is_that_of_a_general_optimiser(seed):
     )
     off = hull_distance(rows, target)
     np.testing.assert_allclose(off, target - found.x @ rows, atol=1e-5)
-    # The condition of an optimum: no row lies further along the way to the target than the point does.
+    # Optimality: no row lies further in the direction of the target than the point found.
     assert (rows @ off).max() <= (target - off) @ off + 1e-9
 
 
@@ -84,7 +84,7 @@ def test_unlabelled_rows_like_the_positives_are_all_positive():
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_share_of_two_gaussians(share):
-    # By chance +-0.04 in each; the bias at this separation is less than 0.05.
+    # The estimates scatter by 0.04 each; the bias at this separation is less than 0.05.
     found = []
     for seed in range(3):
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Metrics of positives and unlabelled rows against those of known classes, and the scorers."""
+"""Tests of metrics of positives and unlabelled rows against those of known classes, and of the scorers."""
 
 import numpy as np
 import pytest
@@ -12,13 +12,13 @@ from gridlens.pu import pu_f1, pu_f1_scorer, pu_roc_auc, pu_roc_auc_scorer
 
 @pytest.fixture
 def rows(rng):
-    """Scores, classes, and labels of a third of the positives."""
+    """Return scores, classes, and labels of 30 % of the positives."""
     y = rng.random(60_000) < 0.2
     return rng.normal(size=60_000) + 1.5 * y, y, (y & (rng.random(60_000) < 0.3)).astype(int)
 
 
 def test_f1_by_hand():
-    # Recall 1/2, half of the rows called positive.
+    # The recall is 1/2, and half of the rows are predicted positive.
     assert pu_f1([1, 1, 0, 0], [1, 0, 1, 0]) == pytest.approx(0.25 / 0.5)
     assert pu_f1([1, 1, -1, -1], [1, -1, 1, -1]) == pytest.approx(0.5)
     assert pu_f1([True, False], [False, False]) == 0.0
@@ -43,11 +43,11 @@ def test_f1_chooses_the_threshold_that_the_true_f1_does(rows):
 def test_auc_with_the_prior_is_that_against_negatives(rows, rng):
     x, y, s = rows
     true = roc_auc_score(y, x)
-    # One training set: the unlabelled rows lack the labelled positives.
+    # In a single training set, the unlabelled rows lack the labelled positives.
     q, pi = s.mean(), y.mean()
     assert pu_roc_auc(s, x, class_prior=(pi - q) / (1 - q)) == pytest.approx(true, abs=0.01)
     assert pu_roc_auc(s, x) < true - 0.03
-    # Drawn apart: the unlabelled rows are the population.
+    # With separately drawn positives, the unlabelled rows are the population.
     apart = np.concatenate([rng.normal(size=20_000) + 1.5, x])
     labels = np.repeat([1, 0], [20_000, len(x)])
     assert pu_roc_auc(labels, apart, class_prior=0.2) == pytest.approx(true, abs=0.01)

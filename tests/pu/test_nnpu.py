@@ -1,4 +1,4 @@
-"""Boosted trees under the non-negative risk: the mathematics, the behaviour, the sentences."""
+"""Tests of boosted trees under the non-negative risk: mathematics, behaviour and error messages."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from gridlens.pu._risk import RISKS, descent, expectations, risk
 
 
 def population(n, prior, propensity, separation, rng, d=4):
-    """Gaussians with known classes and posterior, some of the positives labelled."""
+    """Return Gaussian rows, their classes, which positives are labelled, and the posterior."""
     y = rng.random(n) < prior
     X = rng.normal(size=(n, d))
     X[:, 0] += separation * y
@@ -22,7 +22,7 @@ def population(n, prior, propensity, separation, rng, d=4):
 
 
 def plain_risk(f, s, w, prior, scheme, kind):
-    """The same in loops, from the paper."""
+    """Compute the risk in loops, as in the paper."""
     n_p = sum(wi for wi, si in zip(w, s, strict=True) if si)
     in_u = [(scheme == "single" and kind != "pn") or not si for si in s]
     n_u = sum(wi for wi, u in zip(w, in_u, strict=True) if u)
@@ -41,7 +41,7 @@ def test_the_risk_is_the_papers(rng, kind, scheme):
     s, f, w = np.array([1, 0, 0, 1, 0, 0]), rng.normal(size=6), rng.uniform(0.5, 2, 6)
     rows = expectations(s, w, scheme, kind)
     assert risk(f, rows, 0.4, kind) == pytest.approx(plain_risk(f, s, w, 0.4, scheme, kind))
-    # Scores at which the second part is negative.
+    # The second part of the risk is negative at these scores.
     f = np.where(s == 1, 6.0, -6.0)
     assert risk(f, rows, 0.4, kind) == pytest.approx(plain_risk(f, s, w, 0.4, scheme, kind))
 
@@ -104,7 +104,7 @@ def test_probabilities_are_those_of_the_classes(rng, scheme, prior):
 
 @pytest.mark.slow
 def test_a_flexible_model_overfits_without_the_maximum():
-    """As in the paper: the unbiased risk falls below zero and the error grows; the non-negative one holds."""
+    """As in the paper, the unbiased risk falls below zero and the error grows; the non-negative risk avoids both."""
     errors, risks = {"upu": [], "nnpu": []}, {"upu": [], "nnpu": []}
     for seed in range(5):
         rng = np.random.default_rng(seed)
@@ -198,7 +198,7 @@ def test_parameters_are_checked(rng, parameters, words):
 
 @pytest.mark.parametrize("prior", [0.01, 0.3])
 def test_positives_that_were_drawn_apart_say_nothing_of_the_prior(rng, prior):
-    # The columns are noise: each row is a positive with the prior's probability, however many rows are labelled.
+    # The columns are noise, so each row is positive with probability `prior`, however many rows are labelled.
     X, s = rng.normal(size=(100, 2)), np.arange(100) < 40
     model = NNPULGBMClassifier(prior, scheme="separate", n_estimators=5, random_state=0).fit(X, s)
     np.testing.assert_allclose(model.predict_proba(X)[:, 1], prior, rtol=0.2)

@@ -1,4 +1,4 @@
-"""`estimate_class_prior`: against known priors, both schemes, intervals, notes, and what is refused."""
+"""Tests of `estimate_class_prior`: known priors, both schemes, intervals, notes and errors."""
 
 import numpy as np
 import pytest
@@ -11,21 +11,21 @@ from gridlens.pu._prior import ClassPrior
 
 
 def scores_of(seed, share, separation, n_p=500, n_u=5000):
-    """Scores of positives and unlabelled rows, and s; positives come first."""
+    """Return scores of positives and unlabelled rows, positives first, and s."""
     rng = np.random.default_rng(seed)
     unlabelled = rng.normal(size=n_u) + separation * (rng.random(n_u) < share)
     return np.concatenate([rng.normal(separation, 1, n_p), unlabelled]), np.repeat([1, 0], [n_p, n_u])
 
 
 def probabilities(scores, s, share, separation):
-    """The true P(s = 1) at each score."""
+    """Return the true P(s = 1) at each score."""
     n_p, n_u = s.sum(), (s == 0).sum()
     p, n = norm.pdf(scores - separation), norm.pdf(scores)
     return n_p * p / (n_p * p + n_u * (share * p + (1 - share) * n))
 
 
 def limit(s, share, separation):
-    """What Elkan and Noto's formula gives with true probabilities and endless positives: too much, by the overlap."""
+    """Return the Elkan-Noto estimate for true probabilities and infinite positives, biased high by the overlap."""
     grid = np.linspace(-8, separation + 8, 20001)
     p = norm.pdf(grid - separation)
     n_p, n_u = s.sum(), (s == 0).sum()
@@ -34,7 +34,7 @@ def limit(s, share, separation):
     return (1 - c) / c * n_p / n_u
 
 
-# Largest bias: the best bin holds negatives where classes overlap, more where positives are rare.
+# Largest bias: where classes overlap, the best bin holds negatives, and more of them if positives are rare.
 @pytest.mark.parametrize(("separation", "tolerance"), [(1, 0.35), (2, 0.12), (3, 0.05)])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_best_bin_bias_is_upwards_and_falls_with_separation(separation, tolerance, share):
@@ -97,7 +97,7 @@ def test_interval_covers_what_it_estimates(method, separation):
     covered = 0
     for seed in range(200):
         scores, s = scores_of(seed, 0.3, separation, 300, 2000)
-        # Classes 5 apart leave best bins without a bias. That of Elkan-Noto is known, so it need not be absent.
+        # Best bins of classes 5 apart have no bias. Elkan-Noto has a known bias, so the classes may be closer.
         truth, x = 0.3, scores
         if method == "elkan-noto":
             truth, x = limit(s, 0.3, separation), probabilities(scores, s, 0.3, separation)
@@ -144,7 +144,7 @@ def test_interval_of_groups_is_that_of_fewer_rows():
         for data, names in ((copies, None), (copies, groups), ((scores, s), None))
     )
     width = [prior.high - prior.low for prior in (rows, wholes, once)]
-    # Nine copies say no more than one; taken as rows they seem to, three times.
+    # Nine copies carry no more information than one; counted as rows, they make the interval three times narrower.
     assert width[1] == pytest.approx(width[2], rel=0.3)
     assert width[0] < width[1] / 2
 
@@ -198,7 +198,7 @@ def test_methods_that_differ_by_more_than_half_disagree():
 
 
 def test_features_are_scored_out_of_fold_and_by_group():
-    # Noise of which each row has a copy in its group: a model that saw the copy would tell positives apart.
+    # The features are noise, and each row has a copy in its group: a model that saw the copy would recognize positives.
     rng = np.random.default_rng(0)
     x = np.repeat(rng.normal(size=(400, 5)), 2, axis=0)
     s = np.repeat(rng.random(400) < 0.5, 2).astype(int)

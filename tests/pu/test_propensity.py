@@ -1,4 +1,4 @@
-"""The labelling propensity from scores: plain loops, known truth, its error, folds and weights."""
+"""Tests of the labelling propensity from scores: plain loops, a known truth, errors, folds and weights."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from gridlens.pu._propensity import calibrated_scores, estimate_propensity
 
 
 def estimate(scores, labels, folds, how, weight=None, groups=None):
-    """As `ElkanNotoClassifier` does it."""
+    """Estimate the propensity as `ElkanNotoClassifier` does."""
     if how == "top":
         scores = calibrated_scores(scores, labels, folds, weight)
     return estimate_propensity(scores, labels, folds, how, weight, groups)
 
 
 def oracle(separation, n, rng, c=0.4, prior=0.1):
-    """True P(s=1 | x) of two Gaussians, labels of a share c of the positives, and folds."""
+    """Return the true P(s=1 | x) of two Gaussians, labels of a fraction c of the positives, and folds."""
     y = rng.random(n) < prior
     x = rng.normal(size=n) + separation * y
     p = expit(logit(prior) + separation * x - separation**2 / 2)
@@ -25,7 +25,7 @@ def oracle(separation, n, rng, c=0.4, prior=0.1):
 @pytest.mark.parametrize("n", [60, 400, 6000])
 def test_top_is_the_quantile_of_the_positives(rng, n):
     scores, labels, folds = oracle(2.0, n, rng, prior=0.3)
-    # Ties among the scores stay together.
+    # Rounded scores tie, and ties stay together.
     scores = np.round(scores, 2)
     found = estimate_propensity(scores, labels, folds, "top")
     assert found.value == np.quantile(scores[labels == 1], 0.85, method="inverted_cdf")
@@ -39,7 +39,7 @@ def test_calibrated_scores_are_steps_that_other_folds_learned(rng):
     scores, labels, folds = oracle(3.0, 3000, rng)
     noisy = scores + rng.normal(scale=0.1, size=3000)
     found = calibrated_scores(noisy, labels, folds)
-    # What was scattered runs level again, close to the truth.
+    # The steps average out the noise, and are close to the truth.
     assert np.abs(found - scores).mean() < 0.4 * np.abs(noisy - scores).mean()
     for k in range(5):
         held = folds == k
@@ -67,7 +67,7 @@ def test_mean_is_biased_low_by_the_overlap_and_top_by_less(rng, separation, leas
         for how, ratios in found.items():
             ratios.append(estimate(scores, labels, folds, how).value / c)
     mean, top = np.mean(found["mean"]), np.mean(found["top"])
-    # c times the mean of P(y=1 | x) over the positives, even with scores that are exact.
+    # The mean estimates c times the mean of P(y=1 | x) over the positives, even from exact scores.
     assert mean == pytest.approx(np.mean(expected))
     assert mean < 0.95
     assert least < top < 1.05
@@ -109,7 +109,7 @@ def test_weights(rng, how):
     scaled = estimate(scores, labels, folds, how, np.full(4000, 7.0))
     assert scaled.value == pytest.approx(plain.value)
     assert scaled.error == pytest.approx(plain.error)
-    # Rows of no weight are as good as absent, labelled ones too.
+    # Rows of weight 0 count as absent, even if they are labelled.
     more = (
         np.concatenate([scores, rng.random(500)]),
         np.append(labels, rng.integers(0, 2, 500)),

@@ -1,4 +1,4 @@
-"""How far scores hang on what was assumed."""
+"""Tests of how much scores depend on the assumptions."""
 
 import matplotlib as mpl
 import numpy as np
@@ -26,7 +26,7 @@ def test_a_prior_moves_probabilities_and_few_ranks(rows):
     assert changes["class_prior x 0.5"].mean_probability < 0.75 * first.mean_probability
     assert changes["class_prior x 2"].mean_probability > 1.4 * first.mean_probability
     assert min(changes[f"class_prior x {factor}"].rank_correlation for factor in ("0.5", "2")) > 0.7
-    # Fewer labels move the ranks more than another prior does.
+    # Removing labels changes the ranks more than another prior does.
     assert changes["half of the labels, at random"].rank_correlation < changes["class_prior x 0.5"].rank_correlation
     assert all(0.3 < row.top_kept <= 1.0 for row in found.rows)
 
@@ -48,7 +48,7 @@ def test_a_propensity_moves_probabilities_as_far_as_the_labels_allow(rows):
     assert found.rows[1].mean_probability > 1.2 * found.rows[0].mean_probability
     assert found.rows[2].change == "propensity x 2"
     assert found.rows[2].median_ratio == pytest.approx(0.5, abs=0.1)
-    # A tenth of it would be below the labelled share, and five times it above 1.
+    # A tenth of the propensity would be below the labelled fraction, and five times the propensity above 1.
     changes = [row.change for row in sensitivity(model, *rows, cv=3, factors=(0.1, 5.0), random_state=1).rows]
     assert changes[1] == f"propensity x {labelled / c:.2g}"
     assert changes[2] == f"propensity x {1 / c:.2g}"
