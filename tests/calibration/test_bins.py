@@ -1,4 +1,4 @@
-"""Bins of equal mass and the calibration error in them."""
+"""Tests of bins of equal mass and the calibration error in them."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_bins_hold_equally_many_rows_and_ties_stay_together():
 
 
 def test_numbers_of_bins_have_no_gaps():
-    # Nine rows of one probability fill the places of most bins.
+    # Nine rows with the same probability leave most of the ten bins empty.
     bins = equal_mass_bins(np.array([0.1] * 9 + [0.9]), 10)
     assert set(bins) == {0, 1}
 

@@ -1,4 +1,4 @@
-"""`IsotonicCalibrator` with few positives: a beta calibration, which says so."""
+"""Tests of `IsotonicCalibrator` with few positives: a beta calibration, with a warning."""
 
 import json
 import warnings
@@ -11,7 +11,7 @@ from gridlens.calibration import IsotonicCalibrator
 
 
 def draw(seed, n, prevalence=0.01):
-    """Normal scores, positives 2 above: the log-odds are a line in the score."""
+    """Return normal scores, positives 2 higher, labels and true probabilities; log-odds are linear in the score."""
     rng = np.random.default_rng(seed)
     y = (np.arange(n) < prevalence * n).astype(int)
     scores = rng.normal(size=n) + 2.0 * y
@@ -74,7 +74,7 @@ def test_scores_on_any_scale_and_rows_in_any_order_give_the_same_curve():
     np.testing.assert_array_equal(fit(scores * 2.0**40, y).predict(scores * 2.0**40), p)
     order = np.random.default_rng(0).permutation(len(y))
     np.testing.assert_array_equal(fit(scores[order], y[order]).predict(scores), p)
-    # Another origin rounds the scores.
+    # Adding 100 rounds the scores.
     np.testing.assert_allclose(fit(scores + 100.0, y).predict(scores + 100.0), p, rtol=1e-5)
 
 
@@ -104,7 +104,7 @@ def test_ranking_survives_even_where_the_scores_rank_backwards(sign):
 def test_mean_probability_is_the_share_of_positives():
     for seed in range(5):
         scores, y, _ = draw(seed, 4000)
-        # Platt's targets draw each class a row towards the other.
+        # Platt's targets pull each class towards the other by about one row.
         assert fit(scores, y).predict(scores).mean() == pytest.approx(y.mean(), rel=0.03)
 
 

@@ -1,4 +1,4 @@
-"""Intervals of the probability: against a binomial by hand, and coverage where the truth is known."""
+"""Tests of the intervals of probabilities: a binomial by hand, and the coverage of a known truth."""
 
 import numpy as np
 import pytest
@@ -35,10 +35,10 @@ def test_one_score_gives_the_likelihood_interval_of_a_share():
 
 
 def test_held_probability_is_tested_against_the_best_monotone_curve():
-    # 0 of 2 below, 1 of 1 above: held at q in the middle row, which is 1, the rows below stay 0, that above 1.
+    # With the third row, a positive, held at q, the rows below it stay at 0 and the row above it at 1.
     scores, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1])
     low, high = IsotonicCalibrator(min_positives=0).fit(scores, y).predict_interval(scores)
-    # log q falls by 2.27 / 2 from q = 1; with q held one row lower, both others of that side follow it.
+    # Its log-likelihood, log q, may fall by 2.27 / 2. With the fourth row held at q, the third is at most q as well.
     assert low[2] == pytest.approx(np.exp(-2.26916 / 2), rel=1e-2)
     assert low[3] == pytest.approx(np.exp(-2.26916 / 4), rel=1e-2)
     np.testing.assert_allclose(high[:2], 1 - low[:1:-1], rtol=1e-2)
@@ -78,7 +78,7 @@ def test_coverage_is_within_two_points():
     for seed in range(25):
         low, high = IsotonicCalibrator().fit(*draw(seed, 10_000)).predict_interval(at)
         covered.append((low <= truth(at)) & (truth(at) <= high))
-    # 0.966 over 200 repeats with twice the rows.
+    # The coverage was 0.966 over 200 repeats with twice the rows.
     assert 0.93 < np.mean(covered) < 0.98
 
 
@@ -87,7 +87,7 @@ def test_copies_of_each_row_widen_the_interval_to_what_it_was():
     alone = IsotonicCalibrator().fit(scores, y)
     groups = np.arange(len(y))
     np.testing.assert_array_equal(IsotonicCalibrator().fit(scores, y, groups).limits_, alone.limits_)
-    # Copies a hair apart, so that they do not tie.
+    # The copies differ slightly, so that they do not tie.
     three = (scores[:, None] + [0.0, 1e-9, 2e-9]).ravel()
     copied, copies = np.repeat(y, 3), np.repeat(groups, 3)
     at = np.linspace(-2, 4, 50)
@@ -99,13 +99,13 @@ def test_copies_of_each_row_widen_the_interval_to_what_it_was():
 
 
 def test_design_effect_by_hand():
-    # One step of 2 in 4, residuals -1/2, -1/2, 1/2, 1/2 by label.
+    # One step with 2 positives in 4 rows: the residuals are -1/2, -1/2, 1/2, 1/2.
     scores, y = np.zeros(4), np.array([0, 0, 1, 1])
     steps = pool(tied(scores, y, np.ones(len(y))))
     assert design_effect(steps, scores, y, np.array([0, 0, 1, 1]), np.ones(4)) == 2.0
-    # Sums of zero vary less than rows alone; that is never taken for gain.
+    # Groups whose residuals cancel vary less than single rows, but the effect never falls below 1.
     assert design_effect(steps, scores, y, np.array([0, 1, 0, 1]), np.ones(4)) == 1.0
-    # Two steps without residuals: groups of two rows in one step.
+    # The two steps have no residuals, so the effect is the largest number of rows of a group in a step.
     scores = np.array([0.0, 0.0, 1.0, 1.0])
     assert design_effect(pool(tied(scores, y, np.ones(len(y)))), scores, y, np.array([0, 0, 0, 1]), np.ones(4)) == 2.0
 

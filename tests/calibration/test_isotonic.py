@@ -1,4 +1,4 @@
-"""`IsotonicCalibrator`: against scikit-learn, its ends, the ranking, and the way through JSON."""
+"""Tests of `IsotonicCalibrator`: scikit-learn's steps, the ends, the ranking, and JSON."""
 
 import json
 from functools import partial
@@ -14,7 +14,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from gridlens.calibration import IsotonicCalibrator, expected_calibration_error
 
-# Whatever the number of positives.
+# Isotonic regression with any number of positives.
 Isotonic = partial(IsotonicCalibrator, min_positives=0)
 TRAINING = st.lists(st.tuples(st.integers(-8, 8), st.integers(0, 1)), min_size=2, max_size=60).filter(
     lambda rows: len({label for _, label in rows}) == 2
@@ -22,7 +22,7 @@ TRAINING = st.lists(st.tuples(st.integers(-8, 8), st.integers(0, 1)), min_size=2
 
 
 def draw(seed, n, prevalence=0.3):
-    """Scores of two normal populations, their labels and the true probability."""
+    """Return scores of two normal populations, their labels and the true probabilities."""
     rng = np.random.default_rng(seed)
     y = (rng.random(n) < prevalence).astype(int)
     scores = rng.normal(size=n) + 2.0 * y
@@ -31,7 +31,7 @@ def draw(seed, n, prevalence=0.3):
 
 def test_flat_steps_are_those_of_scikit_learn_except_the_ends():
     scores, y, _ = draw(0, 800)
-    scores = scores.round(2)  # Ties.
+    scores = scores.round(2)  # creates ties
     p = Isotonic(strictly_increasing=False).fit(scores, y).predict(scores)
     expected = IsotonicRegression().fit(scores, y).predict(scores)
     inner = (expected > expected.min()) & (expected < expected.max())
@@ -61,7 +61,7 @@ def test_flat_steps_hold_between_their_ends():
 
 
 def test_end_that_would_pass_its_neighbour_is_pooled_with_it():
-    # Alone, the lowest row would get 1/4, above the 1/5 of the five that follow; pooled, they are 1 of 6.
+    # Alone, the lowest row would get 1/4, above the 1/5 of the next five rows; pooled, they have 1 positive in 6.
     calibrator = Isotonic(strictly_increasing=False).fit([0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 0, 0, 0, 0, 1, 1])
     np.testing.assert_allclose(calibrator.predict([0, 5, 6]), [1.5 / 7, 1.5 / 7, 2.5 / 3])
 
@@ -76,7 +76,7 @@ def test_beyond_the_fitted_scores_order_is_kept_and_the_bound_is_near():
     assert (np.diff(below) < 0).all()
     assert p[-1] < above[0]
     assert below[0] < p[0]
-    # One range beyond: half of the tenth. Infinitely far: the tenth, and no more.
+    # Below the scores, the probability falls by half of a tenth at a distance of one range, and by a tenth at most.
     span = x[-1] - x[0]
     np.testing.assert_allclose(calibrator.predict([x[0] - span, -np.inf]), p[0] * np.array([0.95, 0.9]))
     np.testing.assert_allclose(
@@ -90,14 +90,14 @@ def test_ranking_survives(n):
     calibrator = Isotonic().fit(scores, y)
     new = np.random.default_rng(3).normal(scale=4.0, size=20000)
     assert (np.diff(calibrator.predict(np.sort(new))) > 0).all()
-    # The plain steps, which this is there to mend, tie.
+    # Flat steps tie, which the strict increase avoids.
     flat = Isotonic(strictly_increasing=False).fit(scores, y).predict(new)
     assert len(np.unique(flat)) < len(new)
 
 
 @pytest.mark.parametrize("seed", [155, 173, 250, 276])
 def test_rounding_at_a_threshold_does_not_turn_the_order(seed):
-    # Fits where plain interpolation, just below a threshold, passes the probability there by a last digit.
+    # With these seeds, plain interpolation just below a threshold exceeds the probability there by the last digit.
     rng = np.random.default_rng(seed)
     y = (rng.random(60) < 0.4).astype(int)
     calibrator = Isotonic().fit(rng.normal(size=60) + 2 * y, y)
@@ -140,7 +140,7 @@ def test_scale_of_the_scores_does_not_matter():
     scores, y, _ = draw(4, 300)
     new = np.linspace(-8, 8, 50)
     p = Isotonic().fit(scores, y).predict(new)
-    # A power of two scales without rounding.
+    # Scaling by a power of two is exact.
     np.testing.assert_array_equal(Isotonic().fit(scores * 2.0**40, y).predict(new * 2.0**40), p)
 
 

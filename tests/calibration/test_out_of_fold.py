@@ -1,4 +1,4 @@
-"""`calibrate_out_of_fold`: no row is judged by a calibrator that saw it."""
+"""Tests of `calibrate_out_of_fold`: no row is predicted by a calibrator that was fitted to it."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_no_calibrator_sees_what_it_judges(monkeypatch, views):
 
     monkeypatch.setattr(IsotonicCalibrator, "fit", spied_fit)
     monkeypatch.setattr(IsotonicCalibrator, "predict", spied_predict)
-    # The whole part of a score names its group.
+    # The integer part of a score identifies its group.
     group = np.repeat(np.arange(300), views)
     score = group + np.random.default_rng(0).random(len(group))
     calibrate_out_of_fold(score, group % 2, None if views == 1 else group)

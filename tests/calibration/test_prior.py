@@ -1,4 +1,4 @@
-"""`shift_prior`: Bayes' rule, its ends, and the way back."""
+"""Tests of `shift_prior`: Bayes' rule, its limits 0 and 1, and the inverse."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_odds_are_multiplied():
 
 
 def test_bayes_rule_on_counts():
-    # A score that 60 % of the positives and 5 % of the negatives show.
+    # 60 % of the positives and 5 % of the negatives have this score.
     at_even = 0.6 * 0.5 / (0.6 * 0.5 + 0.05 * 0.5)
     at_rare = 0.6 * 0.001 / (0.6 * 0.001 + 0.05 * 0.999)
     np.testing.assert_allclose(shift_prior(at_even, 0.5, 0.001), at_rare, rtol=1e-13)

@@ -1,4 +1,4 @@
-"""False-alarm rates of a pool: odds with a known truth."""
+"""Tests of matching the false-alarm rates of a pool, where the true odds are known."""
 
 import json
 
@@ -17,7 +17,7 @@ from gridlens.calibration._recalibrate import (
     recalibrated_calibrator,
 )
 
-# Two normal populations of log-odds that are true at even prevalence.
+# Distance of two normal populations whose scores are true log-odds at even prevalence.
 APART = 4.0
 GRID = np.linspace(-4.0, 8.0, 241)
 
@@ -33,7 +33,7 @@ def home():
 
 
 def contaminated(clean, prevalence, seed):
-    """Put lenses in the place of some rows of a pool."""
+    """Replace some rows of a pool by lenses, at a given prevalence."""
     lenses = round(prevalence * len(clean))
     return np.concatenate([clean[lenses:], drawn(lenses, True, seed)])
 
@@ -50,7 +50,7 @@ def test_a_tail_counts_the_rows_that_reach_a_score():
 def test_a_tail_is_short_and_close_to_its_sample(home):
     assert len(home.negative.scores) < 161
     rates = np.array([0.5, 0.1, 1e-2, 1e-3])
-    # The score of a rate is as uncertain as the rate of 40,000 rows.
+    # The score at a rate has the uncertainty of a rate estimated from 40,000 rows.
     np.testing.assert_allclose(home.negative.reached_by(rates), norm.isf(rates, -APART / 2, 2.0), atol=0.25)
     np.testing.assert_allclose(home.negative.rate(norm.isf(rates, -APART / 2, 2.0)), rates, rtol=0.35)
 
@@ -71,7 +71,7 @@ def test_the_odds_move_half_of_the_way(home, moved):
     shift = odds.moved(GRID) - GRID
     known = norm.sf(GRID, moved - APART / 2, 2.0) > 0.01
     np.testing.assert_allclose(shift[known], -moved / 2, atol=0.12)
-    # Where few rows are left, the shift is what their standard error leaves of it.
+    # Where few rows are left, their standard error shrinks the shift.
     assert ((shift / (-moved / 2) > 0.3) & (shift / (-moved / 2) < 1.3)).all()
     truth = norm.sf(0.0, moved - APART / 2, 2.0) / norm.sf(0.0, -APART / 2, 2.0)
     assert odds.ratio == pytest.approx(truth, rel=0.05)
@@ -110,7 +110,7 @@ def test_the_order_survives_any_pool(home, seed):
     moved = odds.moved(GRID)
     assert (np.diff(moved) > 0.49 * np.diff(GRID)).all()
     assert np.isfinite(moved).all()
-    # Beyond what the pool resolves, the odds are multiplied by a constant.
+    # Beyond the scores that the pool resolves, the odds are multiplied by a constant.
     assert np.ptp(odds.moved(np.array([50.0, 90.0])) - [50.0, 90.0]) < 1e-9
 
 
@@ -132,7 +132,7 @@ def test_a_calibrator_is_moved_with_its_intervals(sample, options):
     np.testing.assert_allclose(found.predict(x), expected, atol=4e-3)
     low, high = found.predict_interval(x)
     assert ((low <= found.predict(x)) & (found.predict(x) <= high)).all()
-    # Each score keeps its place, and no two are made one.
+    # The order of the scores is kept, and distinct scores stay distinct.
     order = np.argsort(known.predict(sample[0]), kind="stable")
     assert (np.diff(found.predict(sample[0])[order]) >= 0).all()
     assert len(np.unique(found.predict(sample[0]))) == len(np.unique(known.predict(sample[0])))

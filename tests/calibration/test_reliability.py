@@ -1,4 +1,4 @@
-"""`reliability`, `expected_calibration_error` and `wilson`: by hand, against scipy, and in simulation."""
+"""Tests of `reliability`, `expected_calibration_error` and `wilson`: by hand, against scipy, and in simulation."""
 
 import numpy as np
 import pytest
@@ -24,13 +24,13 @@ def test_bins_by_hand():
 
 
 def test_bins_weigh_by_their_rows():
-    # Ties make the bins unequal: 3 rows at 0.1 with 1 positive, then 1 row at 0.9 that is none.
+    # Ties make the bins unequal: 3 rows at 0.1, one of them positive, and 1 negative row at 0.9.
     error = expected_calibration_error([1, 0, 0, 0], [0.1, 0.1, 0.1, 0.9], n_bins=2)
     assert error == pytest.approx(0.75 * abs(1 / 3 - 0.1) + 0.25 * 0.9)
 
 
 def test_ties_go_where_their_middle_lies():
-    # Three of four rows tie: they begin in the lower half of the rows, and most of them lie in the upper.
+    # Three of the four rows tie: they begin in the lower half, but most of them lie in the upper half.
     np.testing.assert_array_equal(reliability([0, 0, 1, 1], [0.1, 0.9, 0.9, 0.9], n_bins=2).rows, [1, 3])
 
 

@@ -1,4 +1,4 @@
-"""`estimate_shift`: against EM by hand, a known truth, and where nothing can be told."""
+"""Tests of `estimate_shift`: EM by hand, a known truth, and rows that cannot resolve the prevalence."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from gridlens.calibration import estimate_shift, shift_prior
 
 
 def draw(seed, n, prevalence, gap=3.0):
-    """True probabilities at even prevalence of rows at another one: two normal populations."""
+    """Return true probabilities at even prevalence for rows at another prevalence, from two normal populations."""
     rng = np.random.default_rng(seed)
     score = rng.normal(size=n) + gap * (rng.random(n) < prevalence)
     return expit(gap * score - gap**2 / 2)
@@ -28,9 +28,9 @@ def test_is_the_fixed_point_of_em(prevalence):
 
 
 def test_two_kinds_of_rows_by_hand():
-    # Of densities 3 : 1 and 1 : 3, 60 rows of 100 of the first kind: 3/4 q + 1/4 (1 - q) = 0.6, q = 0.7.
+    # The densities are 3 : 1 and 1 : 3, and 60 of 100 rows are of the first kind: 3/4 q + 1/4 (1 - q) = 0.6, q = 0.7.
     assert estimate_shift([0.75] * 60 + [0.25] * 40, 0.5, n_boot=2).value == pytest.approx(0.7, abs=1e-9)
-    # The same densities, calibrated at a tenth.
+    # The same densities, calibrated at a prevalence of 0.1.
     p = shift_prior([0.75] * 60 + [0.25] * 40, 0.5, 0.1)
     assert estimate_shift(p, 0.1, n_boot=2).value == pytest.approx(0.7, abs=1e-9)
 
@@ -42,7 +42,7 @@ def test_value_and_interval_hold_the_truth():
     assert value.mean() == pytest.approx(0.05, abs=3 * value.std() / 60**0.5)
     assert 0.85 < np.mean((low <= 0.05) & (high >= 0.05)) <= 1.0
     assert not any(one.note for one in found)
-    # Rows alone, with labels, would give 0.0034.
+    # Counts of labelled rows would give 0.0034.
     assert 0.0034 < value.std() < 0.006
 
 
@@ -58,7 +58,7 @@ def test_no_positives_are_not_told_from_few():
 
 
 def test_few_rows_and_extreme_ones_say_what_they_cannot_tell():
-    # Draws without a positive would put the upper end at 0: none of n rows still leaves 3 in n.
+    # Bootstrap draws without a positive would put the upper limit at 0, but 0 of n rows still allows 3 in n.
     none = estimate_shift([1e-9] * 50 + [2e-9] * 50, 0.5)
     assert none.value == 0.0
     assert none.high == pytest.approx(1 - 0.05 ** (1 / 100))
@@ -90,7 +90,7 @@ def test_seed_and_round_trip_with_shift_prior():
     p = draw(3, 3000, 0.2)
     assert estimate_shift(p, 0.5, random_state=1) == estimate_shift(p, 0.5, random_state=1)
     value = estimate_shift(p, 0.5).value
-    # The mean of the shifted probabilities is the prevalence that they were shifted to: that is what EM stops at.
+    # EM stops where the mean of the shifted probabilities equals the prevalence that they were shifted to.
     assert shift_prior(p, 0.5, value).mean() == pytest.approx(value, rel=1e-8)
     assert logit(value) < 0
 

@@ -1,4 +1,4 @@
-"""Weights of rows that were chosen with unequal probabilities, against repeated rows, scikit-learn and known sets."""
+"""Tests of weighted rows, for unequal selection probabilities: repeated rows, scikit-learn and known sets."""
 
 import contextlib
 import warnings
@@ -32,7 +32,7 @@ def test_steps_are_those_of_scikit_learn():
     score, y, weight = rows()
     found = fitted(score, y, weight, strictly_increasing=False).predict(score)
     expected = IsotonicRegression().fit_transform(score, y, sample_weight=weight)
-    # The end steps have half counts, and may be pooled with a neighbour for them.
+    # The end steps have half counts, and may be pooled with a neighbour because of them.
     inner = (found > found.min()) & (found < found.max())
     assert inner.sum() > 200
     np.testing.assert_allclose(found[inner], expected[inner], atol=1e-12)
@@ -75,7 +75,7 @@ def test_a_weight_of_two_is_the_row_twice():
     weight = 1 + np.arange(600) % 2
     twice = np.repeat(np.arange(600), weight)
     weighted, repeated = fitted(score, y, weight), fitted(score[twice], y[twice])
-    # The half counts of the end steps are those of fewer rows.
+    # The half counts of the end steps are based on fewer, effective rows.
     inner = np.abs(score) < 1.2
     np.testing.assert_allclose(weighted.predict(score[inner]), repeated.predict(score[inner]), rtol=1e-12)
     p = expit(score)
@@ -96,7 +96,7 @@ def test_order_of_rows_changes_nothing():
 
 
 def test_half_counts_are_of_effective_rows():
-    # 8 negatives of weights 1 and 3: Kish's number is 16^2 / 40.
+    # The effective number of 8 negatives with weights 1 and 3 is 16^2 / 40 (Kish).
     calibrator = fitted(np.repeat([0.0, 1.0], [8, 4]), np.repeat([0, 1], [8, 4]), [1, 3] * 4 + [5] * 4)
     np.testing.assert_allclose(calibrator.predict([0.0, 1.0]), [0.5 / (6.4 + 1), 4.5 / 5])
 
@@ -117,7 +117,7 @@ def test_beta_calibration_has_the_weighted_mean_of_its_targets():
         p = IsotonicCalibrator(min_positives=10_000).fit(score, y, sample_weight=weight).predict(score)
     k, m = (effective_number(weight[y == one]) for one in (1, 0))
     target = np.where(y == 1, (k + 1) / (k + 2), 1 / (m + 2))
-    # The score equation of the intercept of a logistic regression.
+    # This is the score equation of the intercept of a logistic regression.
     assert np.average(p, weights=weight) == pytest.approx(np.average(target, weights=weight), abs=1e-4)
 
 
@@ -141,7 +141,7 @@ def test_out_of_fold_leaves_out_rows_of_no_weight_and_predicts_them():
 def test_effective_numbers():
     assert effective_number(np.full(7, 0.1)) == pytest.approx(7.0)
     assert effective_number(np.array([])) == 0.0
-    # Groups count as one row of their mean weight.
+    # Each group counts as one row with the mean weight of its rows.
     assert effective_number(np.array([1.0, 1.0, 1.0, 3.0]), np.array([0, 0, 0, 1])) == pytest.approx(16 / 10)
     score, y, weight = rows()
     bins = (score > 0).astype(int)
@@ -156,7 +156,7 @@ def test_effective_numbers():
 
 def test_intervals_of_bins_are_those_of_effective_trials():
     bins = reliability([1] * 8 + [0], [0.2] * 9, sample_weight=[1] * 8 + [4])
-    # 4 trials, see the example of `effective_trials`.
+    # There are 4 effective trials; see the example of `effective_trials`.
     low, high = wilson(4 * 2 / 3, 4)
     np.testing.assert_allclose([bins.observed[0], bins.low[0], bins.high[0]], [2 / 3, low, high])
 
@@ -187,7 +187,7 @@ def test_weighted_intervals_hold_the_curve_of_the_full_set():
         score = rng.normal(size=20_000)
         truth = expit(2.0 * score - 3.0)
         y = (rng.random(20_000) < truth).astype(int)
-        # Another model, which has seen some of what the score has not, chose the rows.
+        # The rows were chosen by another model, which uses information that the score lacks.
         other = rng.normal(size=20_000) + y
         inclusion = np.clip(0.02 * np.exp(1.2 * other + 0.5 * score), 0.01, 1.0)
         drawn = rng.random(20_000) < inclusion
