@@ -1,4 +1,4 @@
-"""The plugin's tests; those of networks are left out where torch is not installed."""
+"""Fixtures of the plugin's tests; tests of networks are skipped where torch is not installed."""
 
 from importlib.util import find_spec
 
@@ -11,7 +11,7 @@ collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _N
 
 @pytest.fixture(scope="session")
 def arcs():
-    """240 cutouts of a galaxy, every second one with a blue arc."""
+    """Return 240 cutouts of a galaxy and their labels; every second cutout has a blue arc."""
     from gridlens.testing._member import _cutouts
 
     return _cutouts(np.random.default_rng(3))

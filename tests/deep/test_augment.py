@@ -1,4 +1,4 @@
-"""Versions of images: turned, shifted, seen worse; in units of the noise all the while."""
+"""Tests of augmented images: turned, shifted and degraded, in units of the noise throughout."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_a_source_is_blurred_and_fades_in_all_bands_alike():
     assert 1.1 < float(fading.mean()) < 1.35
     near = r2 < 15.0**2
     second = (made[:, 2] * r2 * near).sum(dim=(1, 2)) / (made[:, 2] * near).sum(dim=(1, 2)) / 2.0
-    # 2 px of sigma before; a FWHM of up to 0.6 arcsec adds up to (0.6 / 2.355 / 0.5)^2 = 0.26 px^2.
+    # The sigma is 2 px; a FWHM of up to 0.6 arcsec adds up to (0.6 / 2.355 / 0.5)^2 = 0.26 px^2 to its square.
     assert 3.9 < float(second.min()) < 4.1
     assert 4.15 < float(second.max()) < 4.4
 
@@ -68,7 +68,7 @@ def test_turns_and_shifts_only_move_pixels(noise, monkeypatch):
     spot[:, :, 20, 30] = 1.0
     moved = augment(spot, GRID, Regime())
     assert bool(((moved > 0.9).sum(dim=(2, 3)) == 1).all())
-    # Eight places after the turns, 25 about each.
+    # Turns lead to eight places, and shifts to 25 places about each of them.
     assert len({tuple(np.argwhere(image[0].numpy() > 0.9)[0]) for image in moved}) > 30
 
 
@@ -79,7 +79,7 @@ def test_without_degrading_pixels_keep_their_values():
     assert int((made != 0.0).sum(dim=(1, 2, 3)).min()) >= 4 * 30 * 30
     for after, before in zip(made, images, strict=True):
         assert set(after.flatten().tolist()) - {0.0} <= set(before.flatten().tolist())
-    # Shifts of up to three pixels along both axes.
+    # Shifts are up to three pixels along both axes.
     empty = {int((image[0] == 0.0).all(dim=1).sum()) for image in made}
     assert empty == {0, 1, 2, 3}
 

@@ -1,4 +1,4 @@
-"""The compact network: what it learns, mixed precision, and weights that are not its own."""
+"""Tests of the compact network: what it learns, mixed precision, and weights of other networks."""
 
 import json
 
@@ -25,13 +25,13 @@ SMALL = {"variant": "compact", "size": 48, "pixel_scale": 4.0 / 3.0, "epochs": 2
 
 @pytest.fixture(scope="module")
 def small(arcs):
-    """A member after one epoch on 48 cutouts."""
+    """Return a member after one epoch on 48 cutouts."""
     return ConvNetMember(**{**SMALL, "epochs": 1}).fit(arcs[0][:48], arcs[1][:48])
 
 
 @pytest.fixture(scope="module")
 def learned(arcs):
-    """A member that has learned the arcs, with the weights of the last epoch."""
+    """Return a member that has learned the arcs, with the weights of the last epoch."""
     cutouts, y = arcs
     wanted = {**SMALL, "variant": "equivariant", "epochs": 8}
     return ConvNetMember(**wanted, validation_fraction=0.0).fit(cutouts[:180], y[:180])
@@ -60,7 +60,7 @@ def test_it_trains_in_bfloat16_where_the_cpu_computes_in_it_and_scores_alike(arc
         assert devices.is_mixed(torch.device("cpu"), ConvNetMember.regime) == has_bfloat16
         assert not devices.is_mixed(torch.device("cpu"), Regime())
         trained = ConvNetMember(**{**SMALL, "epochs": 1}).fit(arcs[0][:48], arcs[1][:48])
-        # A fitted member scores the same on both, to the bit.
+        # A fitted member gives the same scores with and without bfloat16, bit for bit.
         found.append((trained.network_.state, small.decision_function(arcs[0][:32])))
     np.testing.assert_array_equal(found[0][1], found[1][1])
     weights = [state["last.weight"] for state, _ in found]
@@ -160,7 +160,7 @@ def test_networks_that_see_the_same_share_their_images(arcs):
     compact, wide = ConvNetMember(**SMALL), ConvNetMember(**{**SMALL, "variant": "wide"})
     images = compact.prepare(cutouts)
     assert wide.prepare(cutouts) is images
-    # A copy of the cutouts has the same pixels; other pixels, another grid and another input do not share.
+    # A copy of the cutouts shares the images; other pixels, another grid or another input do not.
     assert wide.prepare(cutouts[:]) is images
     changed = CutoutSet(2.0 * cutouts.pixels, pixel_scale=cutouts.pixel_scale)
     others = [

@@ -1,4 +1,4 @@
-"""Few labels: weights that come from a model, and the regression on the embedding of a frozen network."""
+"""Tests of few labels: weights from a model, and a regression on the embedding of a frozen network."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def detector(arcs):
-    """A model with one member, a network that has learned a few arcs."""
+    """Return a model with one member, a network that has learned a few arcs."""
     cutouts, y = arcs[0][:64], arcs[1][:64]
     return LensDetector((ConvNetMember(**SMALL),)).fit(cutouts, y, calibration=(cutouts, y))
 
@@ -138,7 +138,7 @@ def test_a_saved_regression_scores_with_the_network_that_it_holds(arcs, detector
     shutil.rmtree(tmp_path / "model")
     again = EmbeddingMember.load(tmp_path / "saved")
     expected = member.predict_proba(arcs[0][24:30])
-    # Folds that score together share what the first of them prepares.
+    # Folds that are scored together share what the first of them prepares.
     np.testing.assert_allclose(AveragedMember([again, again]).predict_proba(arcs[0][24:30]), expected, rtol=1e-6)
     with pytest.raises(WeightsError, match="Got 'elsewhere' instead"):
         again.set_params(pretrained="elsewhere").prepare(arcs[0][:2])

@@ -1,4 +1,4 @@
-"""What a network sees."""
+"""Tests of the images that a network receives."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_noise_is_one_and_sky_is_near_zero(pixels):
     assert images.shape == (3, 3, 64, 64)
     assert images.std(axis=(2, 3)) == pytest.approx(1.0, abs=0.08)
     assert np.abs(np.median(images, axis=(2, 3))).max() < 0.5
-    assert images.min() < -2.5  # What lies below the sky stays there.
+    assert images.min() < -2.5  # Values below the sky are not clipped.
 
 
 def test_one_flux_factor_changes_nothing_and_brightness_is_kept(pixels):
@@ -43,7 +43,7 @@ def test_the_bcg_is_in_the_middle_at_every_scale():
         at = np.mgrid[:33, :33] - 16.0
         assert np.abs((at * image).sum(axis=(1, 2)) / image.sum()).max() < 0.35
         widths.append(np.sqrt((at**2 * image).sum() / image.sum() / 2) * 0.5)
-    # On the sky it is as wide, whatever the pixels.
+    # The width on the sky does not depend on the pixel scale.
     assert widths == pytest.approx([widths[0]] * 3, rel=0.1)
 
 
@@ -71,7 +71,7 @@ def test_the_blue_map_is_that_of_the_features(pixels):
     _, blue = detection_maps(pixels[0], cutouts.bcg_xy[0], 0.5)
     np.testing.assert_allclose(grid.softening * np.sinh(images[0, 3]), blue, rtol=1e-5, atol=1e-5)
     assert blue.max() > 8.0
-    # A bad pixel is 0 as in the bands, and so is a cutout that the features reject.
+    # Bad pixels are 0 as in the bands, and so are cutouts that the features reject.
     assert (images[1, :, 5, 5] == 0.0).all()
     assert np.count_nonzero(images[1, 3] == 0.0) == 1
     assert (images[2] == 0.0).all()
@@ -83,14 +83,14 @@ def test_the_blue_map_is_resampled_with_the_bands(pixels):
     fine = images_of(cutouts, Grid(64, 0.5, blue_map=True))[:, 3]
     coarse = images_of(cutouts, Grid(32, 1.0, blue_map=True))[:, 3]
     expected = fine.reshape(3, 32, 2, 32, 2).mean(axis=(2, 4))
-    # The stretch of a mean is near the mean of the stretched.
+    # The stretched mean is close to the mean of stretched values.
     assert min(np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(coarse, expected, strict=True)) > 0.9
 
 
 def test_images_are_rounded_as_a_file_of_them_is():
     rng = np.random.default_rng(0)
     images = np.concatenate([rng.normal(size=4000) * 10.0**power for power in range(-9, 3)]).astype(np.float32)
-    # Halfway between two numbers of half precision, and at the ends of their range.
+    # Ties between two half-precision numbers, and the ends of their range.
     images[:6] = [1.0 + 2.0**-11, 1.0 + 3 * 2.0**-11, -1.0 - 2.0**-11, 2.0**-14, 3 * 2.0**-25, 0.0]
     found = images.reshape(4, 3, 40, 100)
     expected = found.astype(np.float16).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The losses against plain numpy."""
+"""Tests of the losses against plain numpy."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_a_negative_part_that_was_learned_by_heart_is_climbed_alone(batch):
     risk = nnpu_risk(log_odds, s, w, 0.6, gamma=0.5)
     assert float(risk.value) == pytest.approx(positive, rel=1e-12)
     assert float(risk.to_descend) == pytest.approx(-0.5 * negative, rel=1e-12)
-    # Up to -beta the whole is still descended.
+    # While the negative part is above -beta, the whole risk is still descended.
     assert float(nnpu_risk(log_odds, s, w, 0.6, beta=0.7).to_descend) == pytest.approx(positive + negative, rel=1e-12)
     risk.to_descend.backward()
     step = 1e-6
@@ -78,7 +78,7 @@ def test_temperature_is_found_where_it_is_known():
     z = 2.0 * rng.normal(size=40_000)
     y = (rng.random(40_000) < 1 / (1 + np.exp(-z))).astype(float)
     assert fit_temperature(3.0 * z, y) == pytest.approx(3.0, rel=0.05)
-    # Classes that are parted would take a temperature of 0.
+    # Perfectly separated classes would give a temperature of 0.
     assert fit_temperature(np.where(y == 1, 5.0, -5.0), y) >= 0.05
 
 

@@ -1,4 +1,4 @@
-"""Networks as members: the contract, what they learn, and every sentence that they end in."""
+"""Tests of networks as members: the contract, what they learn, and their error messages."""
 
 import dataclasses
 import json
@@ -66,7 +66,7 @@ def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
         with pytest.raises(Cut):
             clone(first).fit(cutouts, y)
     (state,) = folder.glob("*/last.ckpt")
-    assert torch.load(state, weights_only=True)["epoch"] == 1  # Two are done, and the third is all that is lost.
+    assert torch.load(state, weights_only=True)["epoch"] == 1  # Two epochs are done, and only the third is lost.
     resumed = clone(first).fit(cutouts, y)
     assert resumed.history_ == pytest.approx(whole.history_, rel=1e-6)
     assert resumed.temperature_ == pytest.approx(whole.temperature_, rel=1e-4)
@@ -79,7 +79,7 @@ def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
 
 
 def pretrained(variant, folder, kind=ResNetMember, **parameters):
-    """The backbone of a network that starts from the weights in a folder."""
+    """Return the backbone of a network that starts from the weights in a folder."""
     member = kind(variant, **{**SMALL, **parameters}, pretrained=str(folder))
     return build_network(member.settings).backbone
 
@@ -122,7 +122,7 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
     member.save(tmp_path)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".safetensors"]
-    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # Whoever reads the one may read the others.
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # All files have the same permissions.
     text = (tmp_path / "parameters.json").read_text()
     (tmp_path / "parameters.json").write_text(text.replace('"variant": "10"', '"variant": "18"'))
     with pytest.raises(WeightsError, match=r"belong to another network: .* layers differ, backbone"):
@@ -147,7 +147,7 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
             ResNetMember.load(tmp_path)
     (tmp_path / "state.json").write_text(known)
     save_file({**state, stem: state[stem].repeat(1, 2, 1, 1)[:, :5].contiguous()}, tmp_path / "weights.safetensors")
-    # Weights of five bands, where a set of cutouts has three.
+    # The weights are for five bands, but a set of cutouts has three.
     with pytest.raises(WeightsError, match=rf"1 layers differ, {stem} \(\(16, 5, 7, 7\), not \(16, 3, 7, 7\)\)"):
         ResNetMember.load(tmp_path)
 
@@ -242,7 +242,7 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
     cutouts, y = arcs[0][:32], arcs[1][:32]
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
     expected = member.predict_proba(cutouts)
-    # Of 32 a seventh is watched: 27 are learned from, in batches of 27, 13 and 6.
+    # A seventh of the 32 rows is held out: 27 are used for training, in batches of 27, 13 and 6.
     most, before = 8, Network.embed
 
     def embedded(self, images):

@@ -1,4 +1,4 @@
-"""Where a network looks, with a sum of pixels in the network's place."""
+"""Tests of occlusion maps, with a sum of pixels in place of a network."""
 
 import numpy as np
 from gridlens_deep._occlusion import occlusion_maps
@@ -29,5 +29,5 @@ def test_a_hidden_square_takes_away_what_it_held():
     assert maps[1][-8:, -7:].max() == -6.0
     assert (maps[1] != 0).sum() == 8 * (60 - 52)
     assert np.isnan(maps[2]).all()
-    # Nothing was written into the cutouts.
+    # The cutouts are not modified.
     np.testing.assert_array_equal(cutouts.pixels, pixels)

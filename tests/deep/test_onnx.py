@@ -1,4 +1,4 @@
-"""Networks by onnxruntime: the same numbers as those of torch, and the sentences about packages that are missing."""
+"""Tests of networks in onnxruntime: the same numbers as torch, and the messages about missing packages."""
 
 import json
 import pickle
@@ -48,7 +48,7 @@ WIDTHS = {"equivariant": 24, "compact": 192, "wide": 256}
 
 
 def made(variant="compact", n_channels=4):
-    """Weights of a network that has not learned, with statistics of the normalisation that do not pass for none."""
+    """Return random weights of a network, with normalisation statistics that change the result."""
     rng = np.random.default_rng(0)
     state = {}
     for name, shape in convnet_shapes(n_channels, PLANS[variant]).items():
@@ -72,7 +72,7 @@ def member_with(state, **parameters):
 
 @pytest.fixture
 def only(monkeypatch):
-    """Hide packages from the members; what has been imported before stays usable by the tests."""
+    """Return a function that hides packages from the members; the tests can still use imported packages."""
 
     def hide(*absent):
         monkeypatch.setattr(fitted, "_is_installed", lambda module: module not in absent)
@@ -82,7 +82,7 @@ def only(monkeypatch):
 
 @pytest.fixture(scope="module")
 def skies():
-    """Plain, constant, noisy, bright and negative images; one is rejected."""
+    """Return plain, constant, noisy, bright and negative images, one of which is rejected."""
     rng = np.random.default_rng(5)
     pixels = rng.normal(size=(8, 64, 64, 3)).astype(np.float32)
     pixels[1] = 1.0 + 1e-3 * pixels[1]
@@ -137,7 +137,7 @@ def test_copies_of_a_filter_follow_the_image(n_copies, lifts):
     def maps(image):
         return [sum(map(correlate2d, image, copy, ["same"] * n_channels)) for copy in copies]
 
-    # By the number of the flip or turn that two, one after the other, amount to.
+    # Index of the flip or turn that equals two of them in succession.
     square = np.arange(4).reshape(2, 2)
     turns = [turned_array(square, k).tolist() for k in range(n_copies)]
     for version in range(n_copies):
@@ -178,7 +178,7 @@ def test_fewer_turns_are_some_of_the_eight(skies):
         seen[repr(turns)] = member.decision_function(skies[:3])
     np.testing.assert_array_equal(seen["True"], seen["8"])
     np.testing.assert_array_equal(seen["False"], seen["1"])
-    # Four turns of an image that was turned before are the same four.
+    # Four turns of a turned image are the same four images.
     four = member_with(state, turns=4)
     images = four.prepare(skies[:3])
     runtime = OnnxRuntime(fitted.onnx_model(state, four.settings), 1)
@@ -302,5 +302,5 @@ def test_an_onnxruntime_that_does_not_know_the_operators_is_named(skies, only, m
 def test_a_model_is_the_same_bytes_each_time():
     state = made()
     assert convnet_model(state, 4, PLANS["compact"], 48) == convnet_model(state, 4, PLANS["compact"], 48)
-    # 300 takes two groups of seven bits, the lower one first.
+    # 300 takes two groups of seven bits, the lower group first.
     assert node("Relu", ["a"], "b", axis=300).endswith(b"\x0a\x04axis\x18\xac\x02\xa0\x01\x02")

@@ -1,4 +1,4 @@
-"""Networks in the stack and on the command line."""
+"""Tests of networks in the stack and on the command line."""
 
 import dataclasses
 import json
@@ -62,12 +62,12 @@ def test_folds_prepare_once_and_keep_their_states_apart(arcs, tmp_path, monkeypa
     member = Counting(**{**SMALL, "epochs": 1}, checkpoints=str(tmp_path / "states"))
     detector = LensDetector(members=(member, "linear"), cv=3, random_state=0).fit(cutouts, y)
     assert prepared == [96]
-    # Three folds, and the final fit.
+    # There are three folds, and the final fit.
     assert len(list((tmp_path / "states").glob("*/last.ckpt"))) == 4
     rows = detector.score_rows(cutouts)
     assert (rows["resnet_spread"] > 0).all()
     np.testing.assert_allclose(rows["resnet"], detector.stack_.members_[0].predict_proba(cutouts)[:, 1])
-    # What is finished is not trained again.
+    # Finished fits are not repeated.
 
     def refuse(self, batch, index):
         raise AssertionError("trained again")
@@ -98,7 +98,7 @@ def test_images_are_read_by_rows_here_and_elsewhere(arcs):
 def test_batches_hang_on_the_epoch_and_processes_share_them(monkeypatch):
     rows = BatchRows(np.arange(100, 133), 16, seed=1)
     first = [batch.tolist() for batch in rows]
-    assert [len(batch) for batch in first] == [16, 16]  # A last one of a single row is left out.
+    assert [len(batch) for batch in first] == [16, 16]  # A last batch of a single row is left out.
     rows.set_epoch(1)
     second = [batch.tolist() for batch in rows]
     assert first != second
@@ -132,7 +132,7 @@ def test_spread_is_of_dropout_and_the_probability_is_the_members(arcs):
     member = ResNetMember(**{**SMALL, "epochs": 1}, dropout=0.3).fit(cutouts, y)
     p, spread = member.predict_with_spread(cutouts)
     np.testing.assert_allclose(p, member.predict_proba(cutouts), rtol=1e-5)
-    # Of a sum of weighted terms, each kept with probability 0.7: sd^2 = 0.3 / 0.7 sum (w e)^2.
+    # For a sum of weighted terms, each kept with probability 0.7: sd^2 = 0.3 / 0.7 sum (w e)^2.
     terms = member.embed(cutouts) * member.network_.last[0]
     expected = np.sqrt(0.3 / 0.7 * (terms.astype(float) ** 2).sum(axis=1)) / member.temperature_
     assert np.median(spread / expected) == pytest.approx(1.0, abs=0.25)
@@ -142,7 +142,7 @@ def test_spread_is_of_dropout_and_the_probability_is_the_members(arcs):
 
 @pytest.mark.parametrize("absent", ["torch", "lightning", "transformers", "safetensors"])
 def test_without_torch_the_rest_works(monkeypatch, absent):
-    monkeypatch.setitem(sys.modules, absent, None)  # what an import of a missing package finds
+    monkeypatch.setitem(sys.modules, absent, None)  # makes the import fail
     listed = CliRunner().invoke(main, ["members", "--json"])
     status = {member["name"]: member["status"] for member in json.loads(listed.output)}
     assert status["lightgbm"] == "ok"
@@ -151,7 +151,7 @@ def test_without_torch_the_rest_works(monkeypatch, absent):
             f"The member {name!r} needs packages that are not installed: {absent}. Install them with "
             "`pip install 'gridlens[deep]'`."
         )
-    # The compact network has a backbone of its own, and scores without torch.
+    # The compact network has its own backbone, and scores without torch.
     expected = {
         "torch": "can score, but fitting it requires packages that are not installed: torch.",
         "lightning": "can score, but fitting it requires packages that are not installed: lightning.",
