@@ -1,4 +1,4 @@
-"""What each feature adds to a member's log-odds: sums, other programs' numbers, turned rows."""
+"""Tests of each feature's contribution to a member's log-odds: sums, reference values, turned rows."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ POSITION = [k for k, name in enumerate(FEATURE_NAMES) if "_position_" in name]
 
 
 def rows(n, seed):
-    """Rows like an extraction's, whose flags of position are constant, every twentieth number unknown."""
+    """Return rows as extracted, with constant position flags and 5 % unknown numbers, and their labels."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, len(FEATURE_NAMES))).astype(np.float32)
     y = (X[:, FEATURE_NAMES.index("patch0_arcness")] + X[:, FEATURE_NAMES.index("patch4_mean_g")] > 0).astype(int)
@@ -67,7 +67,7 @@ def test_base_and_contributions_are_the_log_odds(fitted, X, k):
     assert values.shape == X.shape
     assert isinstance(base, float)
     np.testing.assert_allclose(base + values.sum(axis=1), logit(member.predict_proba(X)[:, 1]), atol=1e-4)
-    # Some of it is in what the labels hang on, none in what is never known.
+    # Features that determine the labels contribute; features that are never known do not.
     assert np.abs(values[:, :306]).max() > 0.01
     assert not values[:, 306:].any()
     if member.name != "patch":
@@ -106,7 +106,7 @@ def test_linear_ones_are_those_of_the_shap_package(fitted, X):
 
 
 def test_turned_rows_go_back_to_their_columns(fitted, X):
-    """Column by column, by LightGBM's own numbers for each of the eight versions."""
+    """Each column is the mean of LightGBM's own contributions for the eight versions."""
     member, few = fitted["0"], X[:20]
     booster = member.booster()
     total = np.zeros(few.shape)
@@ -138,7 +138,7 @@ def test_a_patch_speaks_in_its_own_columns(fitted, X):
     best = member.patch_log_odds(X).argmax(axis=1)
     assert (np.abs(values).sum(axis=2).argmax(axis=1) == best).all()
     assert ((np.abs(values).sum(axis=2) > 0).sum(axis=1) == 1).all()
-    # Where it lies is said by its own flag.
+    # Only the flag of a patch's own position contributes.
     flags = values[:, :, 25:]
     for i in range(20):
         assert not flags[i][~np.eye(9, dtype=bool)].any()
@@ -149,7 +149,7 @@ def test_ranked_patches_go_back_to_where_they_lie(fitted, X):
     own = member.booster().predict(rank_patches(X[:50]), pred_contrib=True)
     values = member.contributions(X[:50])[0]
     np.testing.assert_allclose(values.sum(axis=1), own[:, :-1].sum(axis=1), atol=1e-10)
-    # A number of a ranked row is in the column of the patch that it came from.
+    # The contribution of a ranked number is in the column of the patch that it came from.
     for i in range(5):
         ranked = rank_patches(X[i : i + 1])[0]
         heaviest = int(np.abs(own[i, :216]).argmax())

@@ -29,7 +29,7 @@ def test_turned_rows_score_alike(training_rows, calibration_rows):
     member = LightGBMMember(**SMALL, turns=True).fit(X, y)
     scores = [member.predict_proba(version)[:, 1] for version in dihedral(calibration_rows[0])]
     for other in scores[1:]:
-        # Turned angles are rounded anew, and now and then one falls on the other side of a split.
+        # Turned angles are rounded again, so an angle occasionally falls on the other side of a split.
         close = np.isclose(other, scores[0], rtol=1e-6)
         assert close.mean() > 0.98
         np.testing.assert_allclose(other, scores[0], atol=0.05)

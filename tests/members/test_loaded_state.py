@@ -1,4 +1,4 @@
-"""What a member reads from its files is checked before anything is scored with it."""
+"""Tests that the files of a member are checked before it scores anything."""
 
 import json
 import re
@@ -81,7 +81,7 @@ def test_a_column_without_spread_is_allowed(linear, rows):
 
 
 def other_columns(folder):
-    """The trees of a member, of one column more."""
+    """Return the trees of a member with one more column."""
     trees = Trees.load(folder / "trees.npz")
     names = ("first", "feature", "threshold", "nan_left", "left", "right", "value", "cover", "start")
     arrays = {name: getattr(trees, name) for name in names}
@@ -99,7 +99,7 @@ def test_trees_on_other_columns_are_refused(rows, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", [LightGBMMember, PatchMember])
 def test_text_on_other_columns_is_refused(rows, tmp_path, kind):
-    """In files of version 0.1, which have no arrays."""
+    """In files of version 0.1, which have no arrays, the text is checked."""
     folder = saved(kind(n_estimators=3).fit(*rows), tmp_path / "member")
     downgrade_member(folder)
     kind.load(folder)
@@ -177,7 +177,7 @@ def test_a_text_of_other_trees_gives_no_booster(rows, tmp_path):
     ],
 )
 def test_parameters_of_another_type_are_refused(rows, tmp_path, name, value):
-    """A number of threads that is not a number would hold up the scoring."""
+    """A number of threads of the wrong type would stall the scoring."""
     folder = saved(LightGBMMember(n_estimators=3, n_jobs=None, learning_rate=1).fit(*rows), tmp_path / "member")
     LightGBMMember.load(folder)
     rewrite_json(folder / "parameters.json", lambda document: document.update({name: value}))

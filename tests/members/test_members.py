@@ -1,4 +1,4 @@
-"""The contract that all built-in members keep, and what each of the small ones alone does."""
+"""Tests of the contract of all built-in members, and of the specifics of the small ones."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def rng():
 
 
 def rows_of_arcs(rng, n=600):
-    """Rows with an arc 15 arcsec out in a patch at random: long and tangential in a lens, short in others."""
+    """Return rows with an arc 15 arcsec out in a random patch, stronger and more tangential in lenses; and labels."""
     X = rng.normal(size=(n, 315)).astype(np.float32)
     y = np.arange(n) % 2
     for k in range(9):
@@ -73,7 +73,7 @@ def test_every_member_keeps_the_contract(member):
 
 def test_every_built_in_member_is_tried():
     built_in = {vars(members)[name].name for name in members.__all__ if name.endswith("Member")}
-    assert built_in - {"polar"} == {member.name for member in EVERY}  # `test_polar.py` tries that one.
+    assert built_in - {"polar"} == {member.name for member in EVERY}  # tested in `test_polar.py`
 
 
 @pytest.mark.parametrize("kind", [RankedMember, PatchMember])
@@ -88,11 +88,11 @@ def test_an_arc_is_found_in_a_patch_where_none_was_learned(kind, rng):
 def test_turns_change_nothing(kind, rng):
     X, y = rows_of_arcs(rng)
     X[:, [column(k, "bcg_angle") for k in range(9)]] = rng.uniform(-3.1, 3.1, size=(len(X), 9))
-    X[:, column(4, "bcg_angle")] = 0.0  # Centred on the BCG, it has no direction.
+    X[:, column(4, "bcg_angle")] = 0.0  # The central patch contains the BCG, so it has no direction.
     fitted = kind(n_estimators=20).fit(X, y)
     scores = [fitted.predict_proba(version)[:, 1] for version in dihedral(X)]
     for other in scores[1:]:
-        # A folded angle may land on the other side of a threshold by its last digit.
+        # A folded angle may differ in its last digit, and so cross a threshold.
         assert np.isclose(other, scores[0], rtol=1e-6).mean() > 0.99
 
 
@@ -124,7 +124,7 @@ def test_patches_near_the_expected_radius_count_more(rng):
     member = PatchMember(n_estimators=60, top_k=9).fit(X, y)
     far = X.copy()
     far[:, FEATURE_NAMES.index("richness")] = (
-        171.0  # 30 arcsec are expected, where empty corners lie; the arcs are at 15.
+        171.0  # The expected radius is 30 arcsec, at the empty corners; the arcs are at 15.
     )
     lens = y == 1
     assert (member.predict_proba(far)[lens, 1] < member.predict_proba(X)[lens, 1]).mean() > 0.9
@@ -143,7 +143,7 @@ def test_linear_is_a_logistic_regression_on_scaled_columns(rng):
     scaled = np.clip((X - middle) / ((high - low) / 1.349), -5, 5)
     expected = LogisticRegression(C=1.0, max_iter=1000).fit(scaled, y).predict_proba(scaled)
     np.testing.assert_allclose(member.predict_proba(X), expected, atol=1e-4)
-    # Averaged over the turns a linear score is linear in the averaged row: one that was turned scores the same.
+    # A linear score averaged over the turns is linear in the averaged row, so turned rows score the same.
     turned = LinearMember().fit(X, y)
     np.testing.assert_allclose(turned.predict_proba(dihedral(X[:50])[3]), turned.predict_proba(X[:50]), atol=0.02)
 

@@ -1,4 +1,4 @@
-"""Novelty: p-values that hold, on embeddings of any kind."""
+"""Tests of novelty: valid p-values on embeddings of any kind."""
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ def test_held_out_rows_exceed_as_often_as_promised():
     compared, held = len(novelty.distances_), len(p)
     assert (compared, held) == (2000, 4000)
     for level in (0.01, 0.05, 0.2, 0.5):
-        # Given the rows that are compared with, the exceedances are binomial; their probability, the share beyond the
-        # k-th highest of these, is Beta(k, n + 1 - k).
+        # Given the reference rows, the number of exceedances is binomial; its probability, the fraction beyond the
+        # k-th highest reference value, is Beta(k, n + 1 - k).
         k = int(level * (compared + 1))
         expected = betabinom(held, k, compared + 1 - k)
         low, high = expected.ppf([5e-4, 1 - 5e-4])

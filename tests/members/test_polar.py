@@ -20,12 +20,12 @@ def column(name):
 
 
 def compare(cases):
-    """Share of the entries that agree with the slow reference to 1e-3, absolute or relative."""
+    """Return the fraction of entries that agree with the slow reference to 1e-3, absolute or relative."""
     agreed = []
     for name, pixels, bcg_xy, scale in few(cases):
         found, expected = row(pixels, bcg_xy, scale), naive_polar.polar_features(pixels, bcg_xy, scale)
         close = np.isclose(found, expected, rtol=1e-3, atol=1e-3, equal_nan=True)
-        # What is missing is missing in both, always.
+        # Missing entries are missing in both, without exception.
         np.testing.assert_array_equal(np.isnan(found), np.isnan(expected), err_msg=name)
         assert close.mean() > 0.95, (name, [POLAR_NAMES[k] for k in np.flatnonzero(~close)])
         agreed.append(close.mean())
@@ -59,12 +59,12 @@ def test_parity_on_odd_images():
 @compiled_only
 def test_flips_and_quarter_turns_change_little():
     for seed in range(3):
-        # A size that the mesh divides: the rest of it would be on another side after a turn.
+        # The mesh divides this size; otherwise its remainder would be on another side after a turn.
         pixels, bcg_xy = cluster(np.random.default_rng(seed), 128, bcg=(60.3, 66.1), arc_px=30)
         first = row(pixels, bcg_xy, 0.5)
         for k in range(1, 8):
             other = row(*turned(pixels, bcg_xy, k), 0.5)
-            # Noise is measured along rows, and so differs by a per cent or two after a quarter turn.
+            # Noise is measured along rows, so it differs by one or two per cent after a quarter turn.
             close = np.isclose(other, first, rtol=0.1, atol=0.05)
             assert close.mean() > 0.95, [POLAR_NAMES[i] for i in np.flatnonzero(~close)]
 
@@ -79,13 +79,13 @@ def test_a_flux_factor_changes_nothing(factor, rtol):
 
 
 def test_rings_outside_of_the_cutout_are_unknown():
-    # 30 arcsec across: the first two bins end within 15 arcsec, the third one does not.
+    # The cutout is 30 arcsec across: the first two bins end within 15 arcsec, the third one does not.
     found = row(*cluster(np.random.default_rng(1), 60, arc_px=20), 0.5)
     for radius, known in [("4_8", True), ("8_12", True), ("16_20", False), ("20_26", False), ("26_32", False)]:
         bin_columns = [k for k, name in enumerate(POLAR_NAMES) if f"_{radius}_" in name]
         assert np.isfinite(found[bin_columns]).all() == known, radius
         assert np.isnan(found[bin_columns]).all() != known, radius
-    # What lies beyond must not be guessed from what lies within: a cutout of 10 arcsec has nothing at all.
+    # Pixels beyond the cutout must not be guessed from those within: a cutout of 5 arcsec has no known feature at all.
     assert np.isnan(row(*plain_noise(np.random.default_rng(1), 50), 0.1)).all()
 
 
@@ -100,7 +100,7 @@ def test_an_arc_is_told_from_a_spike():
     arc_row, spike_row = (row(image.astype(np.float32), centre, 0.5) for image in (with_arc, with_spike))
     ratio, run = column("white_12_16_arc_over_spike_broad"), column("white_12_16_run")
     assert arc_row[ratio] > 0.5 > -0.5 > spike_row[ratio]
-    # 28 px x 0.8 rad x 0.5 arcsec, and the filter's reach at both ends.
+    # 28 px x 0.8 rad x 0.5 arcsec, plus the reach of the filter at both ends.
     assert 11.2 < arc_row[run] < 17.0
     assert spike_row[run] < 8.0
     assert (
@@ -131,7 +131,7 @@ def test_it_does_not_matter_what_came_before():
 
 @pytest.fixture(scope="module")
 def sky():
-    """(cutouts, labels): half of 160 with a blue arc."""
+    """Return 160 cutouts, half of them with a blue arc, and their labels."""
     rng = np.random.default_rng(5)
     images, y = [], np.arange(160) % 2
     for label in y:

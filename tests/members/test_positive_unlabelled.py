@@ -1,4 +1,4 @@
-"""Members that learn from lenses of which only some are labelled."""
+"""Tests of members that learn from partly labelled lenses."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_probabilities_are_of_lenses_not_of_labels(member, half_labelled, traini
     X, y = calibration_rows
     p = clone(member).fit(*half_labelled).predict_proba(X)[:, 1]
     assert roc_auc_score(y, p) > 0.6
-    # Of the lenses half are labelled; a classifier of labels would say that half as many are lenses.
+    # Half of the lenses are labelled; a classifier of the labels would predict half as many lenses.
     assert p.mean() > 1.3 * half_labelled[1].mean()
     assert np.isnan(clone(member).fit(*half_labelled).predict_proba(np.full((1, 315), np.nan))).all()
 

@@ -1,4 +1,4 @@
-"""Members are scikit-learn classifiers: its tools work on each of them."""
+"""Tests that members are scikit-learn classifiers, so that its tools work on each of them."""
 
 import inspect
 import pickle
@@ -43,7 +43,7 @@ of_trees = pytest.mark.parametrize("member", TREES, ids=lambda member: member.na
 
 
 def rows(member, n=240):
-    """Return rows that the member takes, and labels that depend on a few columns."""
+    """Return rows that the member accepts, and labels that depend on a few columns."""
     width = len(POLAR_NAMES) if member.name == "polar" else 315
     rng = np.random.default_rng(0)
     y = np.arange(n) % 2
@@ -62,7 +62,7 @@ def test_predictions_agree_with_each_other(member):
     np.testing.assert_array_equal(p[:, 1], expit(log_odds))
     assert log_odds.shape == labels.shape == y.shape
     assert labels.dtype.kind == "i"
-    # A rejected row has no log-odds, and is not called a lens.
+    # A rejected row has no log-odds, and is not classified as a lens.
     assert np.isnan(log_odds[3])
     assert labels[3] == 0
     np.testing.assert_array_equal(labels, np.nan_to_num(log_odds, nan=-1.0) > 0.0)
@@ -146,7 +146,7 @@ def test_rows_of_another_shape_are_refused(member):
 
 
 def test_names_are_those_of_the_libraries():
-    """Every parameter that the libraries have carries their name; the rest are about cutouts, patches and labels."""
+    """Parameters have the libraries' names; the others are about cutouts, patches and labels."""
     lightgbm = pytest.importorskip("lightgbm")
     xgboost = pytest.importorskip("xgboost")
     own = {"turns", "top_k", "cv", "class_prior"}

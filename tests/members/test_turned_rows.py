@@ -1,4 +1,4 @@
-"""Rows that are turned while LightGBM reads them: the same rows, and trees as good."""
+"""Tests of turning rows while LightGBM reads them: the same rows, and trees of the same quality."""
 
 import numpy as np
 import pytest
