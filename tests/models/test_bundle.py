@@ -65,7 +65,7 @@ def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, 
     members = [LightGBMMember(**settings), NNPUMember(class_prior=0.6, **settings)]
     detector = LensDetector(members, final="average", cv=3, random_state=0)
     detector.fit(*training_rows, calibration=calibration_rows)
-    # Joined as they are: one of them was fitted elsewhere, and is no average.
+    # Replace one member by a single fit, which is not an average over the folds.
     detector.stack_.members_[1] = members[1].fit(*training_rows)
     expected = detector.predict_proba(calibration_rows[0])
     for name in ("model", "model.zip"):
@@ -93,7 +93,7 @@ def test_a_flipped_byte_is_refused(bundle, name):
 
 
 def imported_by(code):
-    """Packages that a fresh process has imported after `code`."""
+    """Return the packages that a fresh process has imported after `code`."""
     script = f"{code}\nimport sys\nprint('\\n' + ' '.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
@@ -113,14 +113,14 @@ def test_loading_scoring_and_explaining_need_no_library_of_trees(saved):
 
 
 def test_a_bundle_of_version_0_1_scores_the_same(tmp_path):
-    """It was made by version 0.1, of all members on features; its scores are that version's."""
+    """Version 0.1 wrote this bundle of all members on features, and the expected scores."""
     old = Path(__file__).with_name("bundle-0.1.zip")
     with np.load(old.with_name("bundle-0.1-scores.npz")) as expected:
         rows, members, p = (expected[name] for name in ("X", "members", "p"))
     upgrade_model(old, tmp_path / "upgraded")
     for name in (old, tmp_path / "upgraded"):
         detector = load_model(name)
-        # Up to the last bit of the exponential, which differs between versions of numpy.
+        # The exponential differs between versions of numpy in its last bit.
         np.testing.assert_array_max_ulp(detector.member_probabilities(rows), members, maxulp=2)
         np.testing.assert_array_max_ulp(detector.predict_proba(rows)[:, 1], p, maxulp=4)
     lightgbm, patch, nnpu = detector.stack_.members_[:3]
@@ -162,7 +162,7 @@ def test_another_contract_and_another_bundle_version_are_refused(bundle):
 
 
 def test_an_older_bundle_is_upgraded_one_version_at_a_time(bundle, monkeypatch):
-    """The state of version 1 goes through the functions of 1, 2 and 3."""
+    """The state of version 1 passes through the upgrade functions of versions 1, 2 and 3."""
     rewrite(bundle, bundle_version=1)
     state = json.loads((bundle / "detector.json").read_text())
     state["parts"] = state.pop("members")

@@ -1,4 +1,4 @@
-"""A model that was trained before, as a member of a new stack."""
+"""Tests of a pretrained model as a member of a new stack."""
 
 import json
 
@@ -62,12 +62,12 @@ def test_its_weight_is_learned_from_scores_of_a_model_that_was_not_fitted_again(
     X, y = rows
     alone = load_model(base).decision_function(X[120:])
     held = stacked.stack_.out_of_fold_[:, 1]
-    # The same order: one model for all folds, and not five.
+    # The order is the same, because one model scored all folds.
     assert (np.argsort(alone, kind="stable") == np.argsort(held, kind="stable")).all()
     assert stacked.stack_.weights_[1] > 0.0
     known = roc_auc_score(y[120:], stacked.stack_.out_of_fold_score(y[120:]))
     assert known > roc_auc_score(y[120:], stacked.stack_.out_of_fold_[:, 0])
-    # Five folds and a last fit of the other member, and one reading of this one.
+    # The other member is fitted in five folds and on all rows; this one is loaded once.
     assert stacked.stack_.n_fits == 7
 
 
@@ -91,7 +91,7 @@ def test_its_contributions_add_up(rows, stacked, monkeypatch):
     found = Explainer(stacked).explain(X)
     assert list(found.by_member) == ["linear", "pretrained"]
     np.testing.assert_allclose(found.base + found.values.sum(axis=1), found.log_odds, atol=1e-6)
-    # Where a member of the model offers none, the model is one bar.
+    # If a member of the model has no contributions, the model is a single bar.
     with monkeypatch.context() as patched:
         patched.delattr(ExplainedMember, "contributions")
         assert list(Explainer(stacked).explain(X).bars) == ["linear", "pretrained"]
@@ -104,7 +104,7 @@ def test_what_was_tampered_with_inside_is_refused(stacked, tmp_path):
     state.write_text(state.read_text().replace('"intercept": ', '"intercept": 1'))
     with pytest.raises(ModelError, match=r"pretrained/model/detector.json is damaged"):
         load_model(model)
-    # Nor does it help to mend the outer manifest.
+    # Repairing the outer manifest does not help.
     record = json.loads((model / MANIFEST).read_text())
     del record["files"], record["bundle_version"], record["contract_version"]
     (model / MANIFEST).unlink()

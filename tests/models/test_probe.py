@@ -1,4 +1,4 @@
-"""The process in which a bundle with a plugin's member is loaded first."""
+"""Tests of the process in which a bundle with a plugin's member is loaded first."""
 
 import importlib
 import os
@@ -14,7 +14,7 @@ from gridlens.models import save_model
 from gridlens.models._probe import _import_path
 
 CODE = "open({canary!r}, 'w').write('run')\n"
-# Its files tell it what to do, as a file that a parser was not made for does.
+# The content of its file makes the member abort, loop or fill the memory, as malformed files do to parsers.
 TOY = """
 import os
 import numpy as np
@@ -53,7 +53,7 @@ class Toy(ClassifierMixin, BaseEstimator):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder that holds a plugin, as an installer leaves it."""
+    """Create a folder that holds a plugin, as an installer does."""
     folder = tmp_path_factory.mktemp("plugin")
     (folder / "toys.py").write_text(TOY)
     info = folder / "toys-1.0.dist-info"
@@ -115,7 +115,7 @@ def test_bundles_of_own_members_are_not_tried(saved, plugin, monkeypatch):
 
 @pytest.mark.slow
 def test_no_code_of_the_bundle_is_run(bundle, tmp_path, monkeypatch):
-    """Modules that the other process imports lie in the bundle, listed, and the bundle is the working folder."""
+    """The bundle lists modules that the other process imports, and is the working folder."""
     canary = tmp_path / "canary"
     for name in ("numpy", "json", "sitecustomize", "gridlens", "toys"):
         (bundle / f"{name}.py").write_text(CODE.format(canary=str(canary)))

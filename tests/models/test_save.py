@@ -1,4 +1,4 @@
-"""`LensDetector.save` and `LensDetector.load`."""
+"""Tests of `LensDetector.save` and `LensDetector.load`."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def test_the_card_says_how_it_was_made(detector, tmp_path):
     assert f"| {row['auroc_in_sample']:.3f} |" in card
     assert f"a prevalence of {detector.calibration_prevalence_:.3g}" in card
     assert "No metrics on held-out rows are recorded" in card
-    # Scores of members are known where the detector was fitted.
+    # Only the fitted detector knows the scores of its members, not a loaded one.
     LensDetector.load(tmp_path / "first").save(tmp_path / "second")
     assert "AUROC" not in describe_model(tmp_path / "second").card
     detector.save(tmp_path / "third", card="# Mine\n")

@@ -1,4 +1,4 @@
-"""`detector.json`, field by field."""
+"""Tests of `detector.json`, field by field."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A thousand tampered bundles: each ends in a sentence, or loads and scores; none ends or holds up the process."""
+"""Tests of a thousand tampered bundles: each is refused or scores, and none crashes or hangs the process."""
 
 import json
 import random
@@ -42,7 +42,7 @@ def cut(content, rng):
 
 
 def spliced(content, rng):
-    """A piece of it moved or doubled."""
+    """Return `content` with a part of it repeated at another place."""
     start, end, place = sorted(rng.randrange(len(content)) for _ in range(3))
     return content[:place] + content[start:end] + content[place:]
 
@@ -78,7 +78,7 @@ def add_a_file(bundle, rng):
 
 
 def tamper_with_json(bundle, rng):
-    """A value somewhere in a JSON file replaced, moved or dropped; the manifest agrees."""
+    """Replace, copy or delete a value of a JSON file, and update the manifest."""
     path = bundle / rng.choice(["detector.json", "detector.json", "lightgbm/parameters.json", "manifest.json"])
     document = json.loads(path.read_text())
     spot, places = document, []
@@ -117,7 +117,7 @@ def tamper_with_the_text_of_json(bundle, rng):
 
 
 def tamper_with_arrays(bundle, rng):
-    """The arrays of the trees cut, flipped, or with some of their numbers replaced; the manifest agrees."""
+    """Damage the arrays of the trees, or replace some of their numbers, and update the manifest."""
     path = bundle / "lightgbm" / "trees.npz"
     if rng.random() < 0.4:
         path.write_bytes(rng.choice(DAMAGE)(path.read_bytes(), rng))
@@ -137,7 +137,7 @@ def tamper_with_arrays(bundle, rng):
 
 
 def tamper_with_text(bundle, rng):
-    """The text of the trees in a bundle without arrays cut, flipped, or with one of its values replaced."""
+    """Damage the text of the trees in a bundle without arrays, or replace a value of it, and update the manifest."""
     downgrade(bundle)
     path = bundle / "lightgbm" / "trees.txt"
     content = path.read_bytes()
@@ -145,7 +145,7 @@ def tamper_with_text(bundle, rng):
         content = rng.choice(DAMAGE)(content, rng)
     else:
         lines = content.decode().split("\n")
-        # Whole lines, not characters: most characters are digits of numbers that may be any.
+        # Replace whole values, not characters: most characters are digits of numbers that may have any value.
         k = rng.choice([k for k, line in enumerate(lines) if "=" in line])
         key, _, values = lines[k].partition("=")
         parts = values.split(" ")
@@ -171,7 +171,7 @@ TAMPERING = {
 
 
 def outcome(path, rows):
-    """The sentence that the bundle is refused with, or "" where it loads and scores."""
+    """Return the error message of a bundle that is refused, or "" if it loads and scores."""
     try:
         detector = load_model(path)
     except ModelError as exc:

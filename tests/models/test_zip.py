@@ -1,4 +1,4 @@
-"""A bundle in one file."""
+"""Tests of a bundle in one file."""
 
 import json
 import stat
@@ -23,7 +23,7 @@ def packed(detector, tmp_path_factory):
 
 @pytest.fixture
 def archive(packed, tmp_path):
-    """Write the archive anew, with entries changed, taken away (None) or added."""
+    """Return a function that writes the archive again with entries changed, removed (None) or added."""
 
     def write(changes=None, more=(), compression=zipfile.ZIP_DEFLATED):
         path = tmp_path / "changed.zip"
@@ -40,11 +40,11 @@ def archive(packed, tmp_path):
 
 @pytest.fixture
 def unpacked(tmp_path, monkeypatch):
-    """Folder in which whatever is unpacked would lie."""
+    """Return the folder into which a bundle would be unpacked."""
     folder = tmp_path / "unpacked"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # what was written stays
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # keeps what was unpacked
     return folder
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_exists_is_left_alone(detector, tmp_path):
 
 
 def test_a_folder_packed_by_hand_is_read(saved, tmp_path):
-    """With entries for its folders."""
+    """The archive has entries for its folders."""
     path = tmp_path / "by_hand.zip"
     with zipfile.ZipFile(path, "w") as file:
         file.mkdir("lightgbm")
@@ -131,7 +131,7 @@ def test_other_entries_are_refused_before_anything_is_written(archive, unpacked,
 
 
 def test_a_bomb_is_refused_before_it_is_written(bundle, archive, unpacked, monkeypatch):
-    # So that a small bomb will do: the other files of the bundle count, too.
+    # A low ratio lets a small bomb suffice; the other files of the bundle count, too.
     monkeypatch.setattr("gridlens.models._zip._MOST_RATIO", 5)
     (bundle / "card.md").write_bytes(b" " * (16 << 20))
     vouch(bundle)
@@ -142,7 +142,7 @@ def test_a_bomb_is_refused_before_it_is_written(bundle, archive, unpacked, monke
 
 
 def test_a_bomb_that_understates_its_size_is_cut(archive, packed, tmp_path):
-    """The directory says what the manifest says, and the data hold more."""
+    """The directory declares the size in the manifest, but the data are longer."""
     with zipfile.ZipFile(packed) as file:
         declared = json.loads(file.read("manifest.json"))["files"]["card.md"]["bytes"]
     path = archive({"card.md": b" " * 4096})
