@@ -1,4 +1,4 @@
-"""The layout of reports in Chromium, on wide, narrow and dark screens."""
+"""Tests of the layout of reports in Chromium, on wide, narrow and dark screens."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from gridlens.reports import write_evaluation
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
-# Letters in the longest line of the first paragraph.
+# Counts the letters in the longest line of the first paragraph.
 MEASURE = """() => {
   const text = document.querySelector(".lead"), range = document.createRange(), lines = {};
   const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);

@@ -1,4 +1,4 @@
-"""Contact sheets, colour images and the marks on them."""
+"""Tests of contact sheets, colour images and the marks on them."""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def table():
 def test_a_contact_sheet_follows_the_table(cutouts, table):
     figure = draw_contact_sheet(table, iter([cutouts[:1], cutouts[1:]]), columns=2)
     assert [text.get_text() for text in figure.texts] == ["1 a", "score 0.75", "0 $b", "rejected"]
-    # Of two cutouts with one id, the one that the row's path names.
+    # Of two cutouts with the same id, the one at the row's path is drawn.
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), lupton_rgb(cutouts.pixels[2]))
     assert all("10 arcsec" in [text.get_text() for text in ax.texts] for ax in figure.axes)
     assert len(draw_contact_sheet(table.drop(columns="path"), cutouts).axes) == 2
@@ -72,7 +72,7 @@ def test_bad_pixels_are_black():
 @pytest.mark.parametrize(
     ("axes", "north", "east"),
     [
-        ([[-1.0, 0.0], [0.0, 1.0]], (0, 1), (-1, 0)),  # as astronomers look at the sky
+        ([[-1.0, 0.0], [0.0, 1.0]], (0, 1), (-1, 0)),  # north up and east to the left
         ([[0.0, 1.0], [1.0, 0.0]], (1, 0), (0, 1)),
         ([[-0.5, 0.0], [0.0, -0.5]], (0, -1), (-1, 0)),
     ],

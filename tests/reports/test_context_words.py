@@ -1,4 +1,4 @@
-"""Catalogue context on candidate sheets."""
+"""Tests of catalogue context on candidate sheets."""
 
 from gridlens.reports._sheet_values import context_words
 

@@ -1,4 +1,4 @@
-"""The report of an evaluation: the same numbers in the page and in the file of record, and every text escaped."""
+"""Tests of the evaluation report: the page and the record hold the same numbers, and all text is escaped."""
 
 import datetime
 import json
@@ -23,7 +23,7 @@ HOSTILE = '<script>alert("x")</script>\'"&'
 
 
 class Page(HTMLParser):
-    """Tags, text, links and ids of a page."""
+    """The tags, text, links and ids of a page."""
 
     def __init__(self, source):
         super().__init__()
@@ -113,7 +113,7 @@ def test_the_page_says_what_the_record_says(report, found):
 
 @pytest.fixture
 def scored():
-    """Forty cutouts, half of them lenses, of which the first two are missed."""
+    """Return scores and labels of forty cutouts; half of them are lenses, and the first two are missed."""
     rng = np.random.default_rng(0)
     label = np.repeat([1, 0], 20)
     score = np.where(label == 1, 0.9, 0.1) + 0.01 * rng.random(40)
@@ -156,7 +156,7 @@ def test_a_narrow_screen_scrolls_tables_and_not_the_page(found, tmp_path):
 def test_costs_are_of_the_list(report, found):
     _, page = report
     found_in_1000 = found.curve.at(1000).value
-    # 36 seconds for each of 1,000 are ten hours.
+    # At 36 seconds each, 1,000 candidates take ten hours.
     assert f"10 {2 * found_in_1000:.3g} {2000 * found_in_1000:.3g}" in page.text
     assert "hours of review hours of follow-up cost of follow-up" in page.text
 
@@ -181,7 +181,7 @@ def test_without_anything_beside_the_scores(tmp_path):
 
 
 def test_text_of_tables_is_escaped(tmp_path):
-    """Survey names, ids in notes, paths in the record: what a table holds is text, never markup."""
+    """Survey names, ids and paths from tables are text, never markup."""
     rng = np.random.default_rng(0)
     label = np.repeat([1, 0], [60, 300])
     ids = [f"{HOSTILE}{k}" for k in range(360)]

@@ -1,4 +1,4 @@
-"""Figures: what is drawn lies where the numbers say, axes are handed back, and matplotlib is imported only to draw."""
+"""Tests of figures: they show the numbers, return their axes, and import matplotlib only to draw."""
 
 import subprocess
 import sys
@@ -64,7 +64,7 @@ def test_precision_is_at_the_declared_prevalence(rows):
     assert np.isfinite(precision).all()
     assert precision.max() < 1.0
     assert (recall[-1], precision[-1]) == pytest.approx((1.0, 1e-3))
-    # By hand at one threshold.
+    # The expected value is calculated by hand at one threshold.
     tpr, fpr = (a[y == 1] > 1.5).mean(), (a[y == 0] > 1.5).mean()
     expected = 1e-3 * tpr / (1e-3 * tpr + 0.999 * fpr)
     assert np.isclose(precision[np.isclose(recall, tpr)], expected).any()

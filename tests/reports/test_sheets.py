@@ -1,4 +1,4 @@
-"""Candidate sheets and their pages: written as a whole, alone, and by the command line."""
+"""Tests of candidate sheets and their pages: complete, self-contained, and from the command line."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ def run(*arguments):
 def stands_alone(page):
     text = page.read_text()
     assert "<script" not in text
-    # Whatever a page shows is in it, and each link leads to a part of it.
+    # All content is embedded in the page, and each link leads to a part of it.
     assert not re.findall(r'src="(?!data:image/webp;base64,)|href="(?!#)', text)
     anchors = re.findall(r'<\w+[^>]* id="([^"]*)"', text)
     assert len(set(anchors)) == len(anchors)
@@ -45,7 +45,7 @@ def explainer():
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory, explainer):
-    """A folder with a trio of FITS files and a shard, and the table of its scores."""
+    """Create a folder with three FITS files of one cutout, a shard, and the table of their scores."""
     folder = tmp_path_factory.mktemp("scored")
     cutouts = folder / "cutouts"
     cutouts.mkdir()
@@ -113,7 +113,7 @@ def test_the_command_writes_a_page(scored, tmp_path, monkeypatch):
     places = [text.index(f"{place} · {name}") for place, name in enumerate(best["id"], start=1)]
     assert places == sorted(places)
     assert text.count('<div class="sheet"') == 3
-    # The page begins with the candidates, each of which leads to its sheet.
+    # The page begins with the candidates, and each of them links to its sheet.
     links = [text.index(f'<a href="#sheet-{place}"') for place in (1, 2, 3)]
     assert (
         text.index('id="candidates"') < links[0] < links[2] < text.index('id="sheet-1"') < text.index('id="importance"')
@@ -193,7 +193,7 @@ def test_a_sheet_is_a_figure(explainer):
     # Four panels, the waterfall, the members and the groups.
     assert len(figure.axes) == 7
     assert {"N", "E", "10 arcsec"} <= {text.get_text() for text in figure.axes[0].texts}
-    # A label is never cut: its axes begin where the longest ends.
+    # No label is cut, because the axes begin where the longest label ends.
     labels = [label for ax in figure.axes[4:] for label in ax.get_yticklabels()]
     figure.canvas.draw()
     assert min(label.get_window_extent().x0 for label in labels) >= 0.0

@@ -1,4 +1,4 @@
-"""HTML is in templates alone, and each of them escapes."""
+"""Tests that HTML is in templates only, and that each template escapes."""
 
 import ast
 import re
