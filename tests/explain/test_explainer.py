@@ -1,4 +1,4 @@
-"""Contributions through the stack, and what they are added up to."""
+"""Tests of contributions through the stack, and of their aggregates."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ SMALL = {"n_estimators": 15, "min_child_samples": 20}
 
 
 class Pixel(ClassifierMixin, BaseEstimator):
-    """A member on cutouts: the brightest pixel, and a map of where that is."""
+    """A member on cutouts that scores the brightest pixel and maps the total light."""
 
     name = "pixel"
     consumes = "cutouts"
@@ -114,7 +114,7 @@ def test_aggregations_are_sums_of_the_same(explained):
 
 def test_flags_of_position_are_never_a_finding(explained):
     detector, found = explained
-    # These rows' flags are noise, so that members do lean on them.
+    # The flags are noise in these rows, so the members do use them.
     assert by_group(found)["position"].abs().max() > 0.0
     for by in ("group", "feature"):
         names = importance(found, by)["name"].tolist()
@@ -133,7 +133,7 @@ def test_importance_is_the_mean_and_its_interval_holds_it(explained):
     assert first["high"] - first["mean_abs"] == pytest.approx(half, rel=0.25)
     assert (table["low"] <= table["mean_abs"]).all()
     assert (table["mean_abs"] <= table["high"]).all()
-    # What tells lenses in these rows.
+    # This feature distinguishes the lenses in these rows.
     assert first["name"] == "arc_snr"
     assert set(importance(found, "member")["name"]) == {"lightgbm", "patch", "linear"}
     with pytest.raises(GridlensError, match="'by' parameter must be"):
@@ -150,7 +150,7 @@ def test_what_tells_lenses_is_what_a_shuffle_loses(detector, calibration_rows):
     lost = labelled.set_index("name")["loss"]
     assert lost["seeing"] == 0.0
     assert abs(lost["mean_g"]) < 0.02
-    # Without labels it is a divergence, and none is below zero.
+    # Without labels, the loss is a divergence, which is never negative.
     assert (permutation_importance(detector, X)["low"] >= 0.0).all()
     with pytest.raises(GridlensError, match=r"Got arcs instead\."):
         permutation_importance(detector, X, names=["arcs"])

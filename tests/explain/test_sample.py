@@ -1,4 +1,4 @@
-"""Cutouts to explain: one of a file or folder, or the best of a table of scores."""
+"""Tests of choosing cutouts to explain: one of a file or folder, or the best of a table of scores."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ def explainer():
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory, explainer):
-    """A folder with a trio of FITS files and a shard, and the table of its scores."""
+    """Create a folder with three FITS files of one cutout, a shard, and the table of their scores."""
     folder = tmp_path_factory.mktemp("scored")
     cutouts = folder / "cutouts"
     cutouts.mkdir()

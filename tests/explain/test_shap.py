@@ -1,4 +1,4 @@
-"""`Explanation.to_shap`: the same sums, readable names, and plots of shap that can be drawn."""
+"""Tests of `Explanation.to_shap`: the same sums, readable names, and plots that shap can draw."""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def found():
 
 @pytest.fixture
 def with_bar(found):
-    """The same with a member that contributes as a whole."""
+    """Return the explanation with another member that contributes as a whole."""
     rng = np.random.default_rng(1)
     bar = np.where(np.isfinite(found.log_odds), rng.normal(size=N), np.nan)
     table = found.table.assign(network=rng.random(N))

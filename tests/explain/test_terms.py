@@ -1,4 +1,4 @@
-"""The strongest terms in words, and the sentence on the arc candidate of the table."""
+"""Tests of the strongest terms in words, and of the sentence about the arc candidate in the table."""
 
 import math
 
@@ -30,7 +30,7 @@ ARC = {
 
 @pytest.fixture
 def found():
-    """One row: an arc in the patches 5 and 8, a poor candidate in patch 0, none elsewhere."""
+    """Return one row: an arc in the patches 5 and 8, a poor candidate in patch 0, none elsewhere."""
     features, values = np.zeros((1, 315), dtype=np.float32), np.zeros((1, 315))
     features[:, 306:] = np.nan
     for patch in (5, 8):
@@ -73,7 +73,7 @@ def test_terms_are_in_words_and_add_up(found):
     every = strongest_terms(found, 0, n=20)
     assert "no arc candidate [6 patches]" in [term.words for term in every]
     assert "seeing unknown" in [term.words for term in every]
-    # Flags of position are constant over cutouts: they are in the sum and no term.
+    # Position flags are constant over cutouts: they count in the sum, but are not terms.
     assert not [term for term in every if "position" in term.feature]
     assert every[-1].value == pytest.approx(5.0)
 
@@ -147,7 +147,7 @@ def test_objections():
         "not on a circle about the BCG",
         "faint (S/N 15)",
     ]
-    # The noun says that it is not elongated.
+    # The noun already says that the arc is not elongated.
     assert not is_objection(ARC | {"elongation": 1.1}, "elongation")
 
 

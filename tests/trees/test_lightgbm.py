@@ -1,4 +1,4 @@
-"""LightGBM's text, read without LightGBM, and checked before LightGBM's own parser sees it."""
+"""Tests of reading LightGBM's text without LightGBM, and of checking it before LightGBM parses it."""
 
 import re
 
@@ -28,21 +28,21 @@ def grown_sizes(rows):
 
 
 def first(text, key, change):
-    """`text` with the values of the first line of `key` changed."""
+    """Return `text` with the values of the first line of `key` changed."""
     return re.sub(
         rf"^{key}=(.*)$", lambda line: f"{key}={' '.join(change(line[1].split(' ')))}", text, count=1, flags=re.M
     )
 
 
 def resized(text):
-    """The sizes of the trees as they are now."""
+    """Return `text` with the sizes of its trees updated."""
     blocks = re.split(r"^(?=Tree=\d+\n|end of trees)", text, flags=re.M)[1:-1]
     return first(text, "tree_sizes", lambda _: [str(len(block)) for block in blocks])
 
 
 @pytest.mark.parametrize("parameters", [{}, {"num_leaves": 2}, {"min_data_in_leaf": 1000}, {"objective": "l2"}])
 def test_what_lightgbm_writes_is_read(rows, parameters):
-    """Down to trees of one leaf."""
+    """Reading works for all trees, including those with one leaf."""
     booster = grown(rows, **parameters)
     again = lightgbm_booster(booster.model_to_string())
     np.testing.assert_array_equal(again.predict(rows[0]), booster.predict(rows[0]))
@@ -105,7 +105,7 @@ def test_sizes_that_are_not_the_trees_are_refused(rows, sizes):
 
 
 def test_what_comes_after_the_trees_is_not_read(rows):
-    """LightGBM dies of a parameter that it does not know."""
+    """The training parameters are not parsed, because LightGBM aborts for unknown ones."""
     booster = grown(rows)
     text = booster.model_to_string()
     text = text[: text.index("parameters:")] + "parameters:\n[nothing: 1]\n[num_"

@@ -1,4 +1,4 @@
-"""Scores and Shapley values of arrays against those of the libraries that grew the trees."""
+"""Tests of the scores and Shapley values of arrays against the libraries that grew the trees."""
 
 import lightgbm
 import numpy as np
@@ -17,7 +17,7 @@ def grown(X, num_leaves=31, n_trees=20, **options):
 
 
 def rows(n=800, unknown=0.1, seed=2):
-    """Numbers that meet their thresholds often, with zeros among them."""
+    """Return numbers that often equal a threshold, with zeros among them."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 6)).round(1).astype(np.float32)
     X[rng.random(X.shape) < 0.1] = 0.0
@@ -26,7 +26,7 @@ def rows(n=800, unknown=0.1, seed=2):
 
 
 def asked(X):
-    """Rows of all kinds, among them some that no tree has learned from, as many as fill no block."""
+    """Return rows of all kinds, some unlike any training row; their number is not a multiple of the block size."""
     odd = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, TINY, -TINY, 3e38, -3e38, 1e-44], dtype=np.float32)
     return np.concatenate([X, X * TINY, -X * np.float32(2.0) * TINY, np.repeat(odd[:, None], X.shape[1], axis=1)])
 
@@ -62,7 +62,7 @@ def test_scores_are_xgboosts_to_the_bit(options, max_depth):
 
 
 def test_large_trees_and_small_ones_are_scored_alike(monkeypatch):
-    """The two kernels, on the same trees."""
+    """Both kernels give the same scores for the same trees."""
     trees = from_lightgbm(grown(rows()))
     masked = trees.raw_scores(asked(rows()))
     again = from_lightgbm(grown(rows()))
@@ -105,7 +105,7 @@ def test_any_number_of_rows(n):
 @pytest.mark.parametrize("options", [{}, {"use_missing": False}, {"extra_trees": True}])
 @pytest.mark.parametrize("num_leaves", [2, 31])
 def test_shapley_values_are_lightgbms_own(options, num_leaves):
-    # Few columns and large trees: every path asks for the same feature again and again.
+    # With few columns and large trees, every path splits on the same feature repeatedly.
     X = rows()
     booster = grown(X, num_leaves, **options)
     trees, reference = from_lightgbm(booster), booster.predict(X, pred_contrib=True)
@@ -129,7 +129,7 @@ def test_trees_of_one_leaf():
 def test_the_mean_score_of_the_training_rows_is_the_expected_value():
     X = rows()
     trees = from_lightgbm(grown(X))
-    # Thresholds are those of histograms, which all rows of this size are in.
+    # Thresholds come from histograms, which use all rows at this sample size.
     assert trees.expected_value == pytest.approx(trees.raw_scores(X).mean(), abs=0.05)
     np.testing.assert_allclose(trees.expected_value + trees.shap_values(X).sum(axis=1), trees.raw_scores(X), atol=1e-10)
 

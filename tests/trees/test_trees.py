@@ -1,4 +1,4 @@
-"""Files of trees, damaged or hostile, that no kernel may be given."""
+"""Tests that damaged or hostile files of trees never reach a kernel."""
 
 import io
 import random
@@ -86,7 +86,7 @@ def put(place, value):
 )
 def test_trees_that_cannot_be_walked_are_refused(grown, tmp_path, name, change, said):
     arrays = arrays_of(grown)
-    # Every column is asked for.
+    # Every column is used by a split.
     arrays["feature"][:5] = np.arange(5)
     Trees(**arrays)
     arrays[name] = change(arrays[name])
@@ -98,7 +98,7 @@ def test_trees_that_cannot_be_walked_are_refused(grown, tmp_path, name, change, 
 
 
 def test_a_tree_that_hangs_apart_is_refused(grown):
-    """Splits that are each other's children are reached from no root."""
+    """Splits that are each other's children cannot be reached from a root."""
     arrays = arrays_of(grown)
     arrays["left"][:5] = [-1, -2, -3, 4, -4]
     arrays["right"][:5] = [1, 2, -5, -6, 3]
@@ -190,7 +190,7 @@ def test_other_byte_orders_and_types_of_integers_are_read(grown, tmp_path):
 
 @pytest.mark.slow
 def test_damaged_arrays_end_in_an_error_or_in_scores(grown, rows, tmp_path):
-    """Bytes and numbers are replaced at random; what is not refused must score and be explained."""
+    """Bytes and numbers are replaced at random; trees that are accepted must score and be explained."""
     rng, path, accepted = random.Random(0), tmp_path / "trees.npz", 0
     grown.save(path)
     whole = path.read_bytes()

@@ -1,4 +1,4 @@
-"""XGBoost's JSON, read without XGBoost, and checked before XGBoost's own parser sees it."""
+"""Tests of reading XGBoost's JSON without XGBoost, and of checking it before XGBoost parses it."""
 
 import contextlib
 import json
@@ -146,7 +146,7 @@ def test_leaves_whose_sum_is_infinite_are_refused(content):
 
 
 def test_trees_that_are_accepted_can_be_walked(content, rows):
-    """Values of the JSON are replaced one by one; what is not refused must score, and end no process."""
+    """One value of the JSON is replaced at a time; trees that are accepted must score, without crashing the process."""
     rng, accepted = random.Random(0), 0
     odd = [-1, 0, 1, 2, 400, 2**31 - 1, 2**31, 2**63, -1e30, 1e39, 0.5, True, None, "x", "1", [], {}]
     for _ in range(400):
@@ -167,7 +167,7 @@ def test_trees_that_are_accepted_can_be_walked(content, rows):
         accepted += 1
         assert np.isfinite(trees.raw_scores(rows[0][:20])).all()
         assert np.isfinite(trees.shap_values(rows[0][:2])).all()
-        # XGBoost has doubts of its own.
+        # XGBoost may still refuse it.
         with contextlib.suppress(ValueError):
             assert np.isfinite(xgboost_booster(damaged).inplace_predict(rows[0][:20])).all()
     assert 0 < accepted < 200
