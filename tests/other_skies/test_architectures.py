@@ -1,4 +1,4 @@
-"""The comparison of networks: turned filters, bands without the BCG, pairs of one lens, rows of several files."""
+"""Tests of the comparison of networks: turned filters, bands without the BCG, paired scenes, rows of several files."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_turned_filters_see_no_quarter_turn():
     network = build("c4", 4, 32)
     images = torch.randn(3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        network(images)  # statistics of the normalisation
+        network(images)  # sets the statistics of the normalisation
         network.eval()
         found = [network(torch.rot90(images, turns, (2, 3))) for turns in range(4)]
         flipped = network(images.flip(3))
@@ -60,7 +60,7 @@ def test_a_pair_has_one_lens_and_two_sources():
     for name in ("theta_e", "halo_angle", "bcg_mag_r", "bcg_x", "impostor"):
         assert first.truth[name] == second.truth[name]
     assert first.truth["source_mag_r"] != second.truth["source_mag_r"]
-    # Without their arcs the scenes differ by their noise alone, and by artefacts, which are drawn after it.
+    # Without their arcs, the scenes differ only by their noise, and by artefacts, which are drawn after it.
     left = [(scene.pixels - scene.arc)[54:74, 54:74, 1] for scene in (first, second)]
     assert not np.array_equal(*left)
     assert np.corrcoef(left[0].ravel(), left[1].ravel())[0, 1] > 0.98

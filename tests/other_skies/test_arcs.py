@@ -1,4 +1,4 @@
-"""Lensed light of other ingredients: the PSF, the cluster lenses, shapes drawn through a lens."""
+"""Tests of lensed light from other sources: the PSF, the cluster lenses, shapes seen through a lens."""
 
 import math
 
@@ -26,7 +26,7 @@ MEMBERS = np.array([[0.0, 0.0, 3.0], [5.0, 2.0, 1.0], [-8.0, 4.0, 0.5]])
 
 
 def gaussian(size, sigma, middle=None):
-    """A round Gaussian that sums to 1, about the middle of a square."""
+    """Return a round Gaussian with a sum of 1, about the middle of a square unless `middle` is given."""
     y, x = np.indices((size, size)) - (0.5 * (size - 1) if middle is None else middle)
     light = np.exp(-0.5 * (x**2 + y**2) / sigma**2)
     return light / light.sum()
@@ -89,7 +89,7 @@ def test_a_shape_through_a_lens_is_the_same_light_as_a_profile():
     lens, sigma = MassModel([SIE(8.0, axis_ratio=0.8)]), 0.3
     shape = np.stack([0.25 * gaussian(121, sigma / 0.03), 0.75 * gaussian(121, sigma / 0.03)])
     drawn = lensed_shape(lens, shape, 0.03, (0.9, 0.4), 1.0, 200, 0.15)
-    # The effective radius of a Gaussian is sigma times the root of 2 ln 2.
+    # The effective radius of a Gaussian is sigma times the square root of 2 ln 2.
     source = SersicSource(0.9, 0.4, sigma * math.sqrt(2.0 * math.log(2.0)), 0.5, 1.0)
     expected = render_sources(lens, [source], (200, 200), 0.15)
     assert drawn.sum(axis=0) == pytest.approx(expected, abs=0.01 * expected.max())
@@ -101,7 +101,7 @@ def test_a_turned_shape_keeps_its_flux():
     nothing = MassModel([SIE(1e-9)])
     images = [lensed_shape(nothing, shape, 0.1, (1.0, -1.0), turn, 160, 0.1) for turn in (0.0, 0.5 * math.pi)]
     assert [image.sum() for image in images] == pytest.approx([1.0, 1.0], rel=1e-3)
-    # The light lies 1 arcsec to the right of the middle of the shape and 1 below, about (1, -1).
+    # The light lies 1 arcsec right of and 1 arcsec below the middle of the shape, which is put at (1, -1).
     axis = (np.arange(160) - 79.5) * 0.1
     places = [((image[0] * axis).sum(), (image[0] * axis[:, None]).sum()) for image in images]
     assert places[0] == pytest.approx((2.0, -2.0), abs=0.01)

@@ -1,4 +1,4 @@
-"""Labels and tested cutouts of the benchmark of few labels: half of them lenses, and never of one group."""
+"""Tests of the benchmark with few labels: half of the labels are lenses, and no group is in labels and tests."""
 
 import numpy as np
 import pytest

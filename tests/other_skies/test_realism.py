@@ -1,4 +1,4 @@
-"""The test of simulated against real windows: its AUROC, its columns, and no difference where there is none."""
+"""Tests of comparing simulated with real windows: the AUROC, the columns, and samples without a difference."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from gridlens.features._contract import N_IMAGE_FEATURES
 def test_the_auroc_is_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     label, weight = rng.integers(0, 2, 300), rng.uniform(0.1, 3.0, 300)
-    # Rounded, so that there are ties.
+    # Rounding produces ties.
     score = np.round(label + rng.normal(size=300), 1)
     expected = roc_auc_score(label, score, sample_weight=weight)
     assert weighted_auroc(label, score, weight) == pytest.approx(expected)

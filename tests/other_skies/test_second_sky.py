@@ -1,4 +1,4 @@
-"""The second generator: apart from the first, deterministic, with the flux and the noise that it states."""
+"""Tests of the second generator: independent of the first, deterministic, with the stated flux and noise."""
 
 import ast
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_early_types_hold_their_flux(n, radius, axis_ratio):
 def test_discs_hold_their_flux_to_a_fifth():
     sheet = Sheet(600, 0.2)
     disc_galaxy(np.random.default_rng(1), sheet, 0.0, 0.0, 2.0, 20.0, (0.5, 0.2))
-    # Knots and the bar come on top.
+    # Knots and the bar add light.
     assert sheet.light.sum(axis=(1, 2)) == pytest.approx(band_fluxes(20.0, 0.5, 0.2), rel=0.25)
 
 
@@ -90,7 +90,7 @@ def test_stamps_are_whole_galaxies_that_every_band_shows():
         field += blob(200, x, y, sigma, 60.0)[..., None]
     field[..., 0] += blob(200, 100, 150, 4.0, 60.0)
     stamps = real_stamps([(field.astype(np.float32), 0.3)])
-    # Neither the star, nor the galaxy at the border, nor what one band alone shows.
+    # The star, the galaxy at the border and the source in a single band are left out.
     assert len(stamps) == 1
     assert stamps[0].light.sum(axis=(1, 2)) == pytest.approx(np.full(3, 60.0 * 2.0 * np.pi * 16.0), rel=0.15)
 
@@ -103,6 +103,6 @@ def test_a_pasted_galaxy_is_as_bright_as_it_was(scale):
         light = np.zeros((3, 200, 200))
         paste(np.random.default_rng(seed), light, stamp, scale, np.full(3, 2.0))
         totals.append(light[0].sum())
-    # In units of the sky's rms per arcsec: a wider pixel holds more light and more noise. The edge may cut it.
+    # In units of the sky's rms per arcsec, a wider pixel holds more light and more noise. The border may cut a galaxy.
     expected = 2.0 * stamp.light[0].sum() * 0.3 / scale
     assert max(totals) == pytest.approx(expected, rel=0.03)

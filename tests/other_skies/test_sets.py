@@ -1,4 +1,4 @@
-"""The sets: pairs with and without arcs, presets that no recipe simulates, the cache, the numbers of the table."""
+"""Tests of the sets: pairs with and without arcs, presets that no recipe simulates, the cache, and the table."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ SIZE, SCALE = 96, 0.5
 
 
 def backgrounds(count=2):
-    """Small images, each with a galaxy in the middle."""
+    """Return small images, each with a galaxy in the middle."""
     rows, columns = np.indices((SIZE, SIZE)) - 0.5 * (SIZE - 1)
     galaxy = 80.0 * np.exp(-0.5 * (rows**2 + columns**2) / 9.0)[..., None]
     images, windows = [], []
@@ -68,7 +68,7 @@ def test_a_narrow_field_has_windows_about_its_red_galaxies(monkeypatch):
     pixels = np.random.default_rng(0).normal(size=(160, 160, 3))
     rows, columns = np.indices((160, 160))
     red, blue = np.array([0.3, 1.0, 1.3]), np.array([1.2, 1.0, 0.9])
-    # x, y, width, peak, colour: a red galaxy with room, one without, blue ones, stars.
+    # x, y, width, peak, colour: a red galaxy with room, a red galaxy without, blue galaxies, stars.
     for x, y, width, peak, colour in (
         (76, 84, 3.0, 60.0, red),
         (20, 80, 3.0, 90.0, red),

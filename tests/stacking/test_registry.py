@@ -1,4 +1,4 @@
-"""Members by name, and plugins that are broken, doubled or in the way."""
+"""Tests of members by name, and of plugins that are broken, duplicated or in conflict."""
 
 import sys
 import tomllib
@@ -16,7 +16,7 @@ from gridlens.stacking._registry import ENTRY_POINT_GROUP, member_class, split_m
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """Install a distribution of that name, with a module and entry points."""
+    """Return a function that installs a distribution with a module and entry points."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def install(name, module, points):
@@ -53,7 +53,7 @@ def test_built_in_members_are_entry_points_of_the_package():
 
 
 class Absent:
-    """A distribution whose metadata list only members of before."""
+    """A distribution whose metadata list only the members of an earlier version."""
 
     entry_points = EntryPoints([EntryPoint("resnet", "gridlens_deep:ResNetMember", ENTRY_POINT_GROUP)])
 

@@ -15,7 +15,7 @@ from gridlens.stacking._stack import scored_with_spreads
 
 
 class Column(BaseEstimator):
-    """A member that knows one column and remembers what it was fitted on."""
+    """A member that scores by one column and records what it was fitted on."""
 
     name = "column"
     consumes = "features"
@@ -48,7 +48,7 @@ def rows():
 def test_weights_follow_what_a_member_knows(rows):
     X, y = rows
     stack = MemberStack([Column(0), Other(1)], random_state=0).fit({"features": X}, y)
-    # Unit-variance classes two apart: the log-odds are twice the column.
+    # Classes of unit variance lie two apart, so the log-odds are twice the column.
     assert stack.weights_[0] == pytest.approx(2.0, abs=0.25)
     assert stack.weights_[1] == pytest.approx(0.0, abs=0.15)
 
@@ -78,7 +78,7 @@ def test_nan_stays_nan(rows):
 
 
 class Memory(Column):
-    """Knows the rows that it was fitted on by heart, and of others nothing."""
+    """A member that memorizes the rows of its fit and knows nothing about others."""
 
     name = "memory"
 
@@ -96,7 +96,7 @@ def test_what_is_known_by_heart_weighs_nothing(rows):
     stack = MemberStack([Column(0), Memory()], random_state=0).fit({"features": X}, y)
     assert roc_auc_score(y, stack.member_probabilities({"features": X})[:, 1]) == 1.0
     assert roc_auc_score(y, stack.out_of_fold_[:, 1]) == 0.5
-    # A constant out of fold: it has nothing to be weighed by, and moves no score.
+    # Its out-of-fold scores are constant, so it gets no weight and changes no score.
     assert stack.meta_ == "logistic" and abs(stack.weights_[1]) < 1e-6
 
 
@@ -145,11 +145,11 @@ def test_convex_weights_are_those_of_least_loss(rows):
 
 def test_the_meta_learner_is_chosen_by_its_loss_on_rows_left_out(rows):
     X, y = rows
-    # Of two columns of one scale the best weights add up to far more than one: the logistic one is free to do so.
+    # The best weights of the two columns add up to far more than one, which only the logistic meta-learner allows.
     stack = MemberStack([Column(0), Other(1)], random_state=0).fit({"features": X}, y)
     assert stack.meta_ == "logistic"
     assert stack.meta_losses_["logistic"] < stack.meta_losses_["convex"]
-    # With a dozen positives and many members that say the same, what is bound to be a mean is better.
+    # With a dozen positives and many members that agree, a weighted mean is better.
     rng = np.random.default_rng(0)
     few = np.arange(300) < 12
     truth = rng.normal(size=300) + 2.0 * few
@@ -227,7 +227,7 @@ def test_processes_change_nothing_and_progress_counts_fits(rows):
         steps.append(step)
 
     def stack(n_jobs=None):
-        # Members of the package: processes cannot import those of a test.
+        # Other processes cannot import members defined in a test, so use members of the package.
         trees = LightGBMMember(n_estimators=5, turns=False), ElkanNotoMember(n_estimators=5, turns=False)
         return MemberStack(trees, n_jobs=n_jobs, random_state=0)
 
@@ -237,7 +237,7 @@ def test_processes_change_nothing_and_progress_counts_fits(rows):
     assert steps[-3:] == ["lightgbm, all rows", "elkan-noto, all rows", ""]
     two = stack(2).fit({"features": X}, y)
     np.testing.assert_array_equal(one.out_of_fold_, two.out_of_fold_)
-    # Two folds of equal size are folds too.
+    # Two folds of equal size are reported as separate folds.
     steps.clear()
     MemberStack((LightGBMMember(n_estimators=5, turns=False),), cv=2).out_of_fold({"features": X}, y, progress=progress)
     assert steps == ["lightgbm, fold 1 of 2", "lightgbm, fold 2 of 2", ""]
@@ -255,7 +255,7 @@ def test_what_a_member_prepares_is_made_once_for_all_folds(rows):
             return X[:, ::-1]
 
         def fit(self, X, y, sample_weight=None, groups=None):
-            assert (X[:, 0] == X[:, 0].astype(int)).all()  # The running number, last before it was prepared.
+            assert (X[:, 0] == X[:, 0].astype(int)).all()  # the row number, last before `prepare` reverses the columns
             return self
 
         def predict_proba(self, X):

@@ -1,4 +1,4 @@
-"""Rows of folds, in memory and in files."""
+"""Tests of rows of folds, in memory and in files."""
 
 import numpy as np
 import pytest
