@@ -131,7 +131,7 @@ def test_other_entries_are_refused_before_anything_is_written(archive, unpacked,
 
 
 def test_a_bomb_is_refused_before_it_is_written(bundle, archive, unpacked, monkeypatch):
-    # A low ratio lets a small bomb suffice; the other files of the bundle count, too.
+    # The limit is lowered, so that a small bomb suffices; the other files of the bundle count, too.
     monkeypatch.setattr("gridlens.models._zip._MOST_RATIO", 5)
     (bundle / "card.md").write_bytes(b" " * (16 << 20))
     vouch(bundle)

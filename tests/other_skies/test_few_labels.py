@@ -1,4 +1,4 @@
-"""Tests of the benchmark with few labels: half of the labels are lenses, and no group is in labels and tests."""
+"""Tests of the few-labels benchmark: half of the cutouts are lenses, and labels and tests share no group."""
 
 import numpy as np
 import pytest
