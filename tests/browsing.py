@@ -1,4 +1,4 @@
-"""The triage page in a headless browser: a server in a process of its own, and the example cutouts."""
+"""Tools for tests of the triage page in a headless browser: a server process, and the example cutouts."""
 
 import os
 import re
@@ -15,17 +15,17 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None
 )
-# The sandbox of Chromium does not work for root, and in most containers.
+# Chromium's sandbox does not work for root, nor in most containers.
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 
 
 class Server:
-    """`gridlens triage` in a process of its own.
+    """A `gridlens triage` server in a separate process.
 
     Attributes
     ----------
     links : dict of str to str
-        A link for each grader, which works once.
+        A single-use link for each grader.
     port : int
     """
 
@@ -47,12 +47,13 @@ class Server:
             if not line:
                 raise RuntimeError("The server ended: " + "".join(said))
             if found := re.search(r"(http://127\.0\.0\.1:(\d+)/\?token=\S+)", line):
-                # The lines are in the order of the graders; that of a single one has no name.
+                # The links are printed in the order of the graders; the link of a single grader is printed without a
+                # name.
                 self.links[graders[len(self.links)]] = found[1]
                 self.port = int(found[2])
 
     def kill(self):
-        """End the server at once, as a crash or `kill -9` would."""
+        """Kill the server immediately, as a crash or `kill -9` would."""
         self.process.kill()
         self.process.wait(10)
         self.process.stdout.close()
@@ -72,7 +73,7 @@ class Server:
 
 
 def example_table():
-    """Return a table of scores of the example cutouts with invented probabilities, the best first."""
+    """Return a table of scores of the example cutouts with invented probabilities, best first."""
     real = sorted(path.name.replace("_g.fits", "") for path in EXAMPLES.glob("*_g.fits"))
     rows = [(name, ";".join(f"cutouts/{name}_{band}.fits" for band in "gri")) for name in real]
     with np.load(EXAMPLES / "simulated.npz") as shard:

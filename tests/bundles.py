@@ -1,4 +1,4 @@
-"""Bundles to be tampered with."""
+"""Helpers that tamper with model bundles."""
 
 import json
 
@@ -13,7 +13,7 @@ def rewrite(bundle, **changes):
 
 
 def vouch(bundle):
-    """Give every file its place and its honest hash in the manifest."""
+    """List every file in the manifest with its true size and hash."""
     files = {
         path.relative_to(bundle).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for path in sorted(bundle.rglob("*"))
@@ -23,7 +23,7 @@ def vouch(bundle):
 
 
 def restate(bundle, **changes):
-    """Change entries of detector.json; the manifest agrees."""
+    """Change entries of detector.json and update the manifest to match."""
     state = json.loads((bundle / "detector.json").read_text())
     state.update(changes)
     (bundle / "detector.json").write_text(json.dumps(state))
@@ -31,7 +31,7 @@ def restate(bundle, **changes):
 
 
 def downgrade_member(folder):
-    """Give the files of a member the form that version 0.1 wrote."""
+    """Rewrite the files of a member in the format of version 0.1."""
     (folder / "trees.npz").unlink()
     old = {"n_estimators": "n_trees", "colsample_bytree": "column_fraction", "subsample": "row_fraction"}
     old |= {"extra_trees": "random_splits", "class_prior": "prior"}
@@ -41,7 +41,7 @@ def downgrade_member(folder):
 
 
 def downgrade(bundle):
-    """Give a bundle of members of trees the form that version 0.1 wrote."""
+    """Rewrite a bundle whose members are trees in the format of version 0.1."""
     for path in bundle.glob("*/trees.npz"):
         downgrade_member(path.parent)
     rewrite(bundle, bundle_version=1)

@@ -1,9 +1,9 @@
-"""Fixtures that several rooms share."""
+"""Fixtures shared by the tests of several subpackages."""
 
 import os
 
-# Tests run side by side, and two threads of LightGBM or torch on one processor wait for each other: nine times slower.
-# Libraries read this as they are loaded.
+# Tests run in parallel, and two threads of LightGBM or torch on one processor wait for each other, which makes them
+# nine times slower. The variable is set before the imports because the libraries read it when they are loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -15,7 +15,7 @@ from gridlens.members import LightGBMMember
 
 
 def feature_rows(n, seed):
-    """Rows of 315 features, the first patch's arc S/N telling lenses from others, and their labels."""
+    """Return rows of 315 features and their labels; the arc S/N of the first patch separates lenses from non-lenses."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, len(FEATURE_NAMES))).astype(np.float32)
     y = rng.integers(0, 2, n)
@@ -36,14 +36,14 @@ def calibration_rows():
 
 @pytest.fixture(scope="session")
 def detector(training_rows, calibration_rows):
-    """A small detector that knows something."""
+    """Fit a small detector that performs better than chance."""
     member = LightGBMMember(n_estimators=40, learning_rate=0.1, min_child_samples=20, turns=False)
     return LensDetector(members=(member,), random_state=0).fit(*training_rows, calibration=calibration_rows)
 
 
 @pytest.fixture
 def noise():
-    """A maker of cutouts of noise with a galaxy in the middle."""
+    """Return a function that makes cutouts of noise with a galaxy in the middle."""
 
     def make(n=4, size=64, seed=0):
         rng = np.random.default_rng(seed)

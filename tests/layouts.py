@@ -1,7 +1,7 @@
-"""Miniatures of the folders that surveys publish: names, header cards, units and the maps beside the images.
+"""Miniature versions of the folders that surveys publish: file names, header cards, units and auxiliary maps.
 
-Each function writes the images of one place into a folder. A star of known AB magnitudes stands in the middle, so that
-whatever is read can be compared with its flux at zero point 27.
+Each function writes the images of one position into a folder. A star of known AB magnitudes lies in the middle, so that
+the flux that is read can be compared with its flux at zero point 27.
 """
 
 import bz2
@@ -18,7 +18,7 @@ SIDE = 160
 
 
 def star(band, zeropoint, scale, seed=0, side=SIDE, shift=(0.0, 0.0)):
-    """Flux per pixel, float64, of a star of 1.2 arcsec with noise at an S/N of some hundred."""
+    """Return the flux per pixel (float64) of a star of 1.2 arcsec, with noise at an S/N of a few hundred."""
     total = 10 ** (0.4 * (zeropoint - MAGNITUDES[band]))
     y, x = np.indices((side, side)) - (side - 1) / 2
     sigma = 0.5 / scale
@@ -32,7 +32,7 @@ def wcs_cards(scale, side=SIDE, **cards):
 
 
 def constant(value, header, side=SIDE):
-    """A map that must not be taken for the image: it would be cut out as a bright constant."""
+    """Return a constant map that must not be mistaken for the image: it would be cut out as a bright constant."""
     return np.full((side, side), value, dtype=np.float32), header
 
 
@@ -42,7 +42,7 @@ def write(path, *hdus):
 
 
 def ps1(folder):
-    """Asinh magnitudes in scaled integers, compressed; FPA.ZP for one second and the exposure of the stack."""
+    """Write Pan-STARRS stacks: scaled integers of asinh magnitudes, compressed; FPA.ZP per second, and the exposure."""
     zeropoint = 25.0 + 2.5 * np.log10(600.0)
     for band in "gri":
         stem = f"rings.v3.skycell.1405.053.stk.{band}.unconv"
@@ -58,7 +58,7 @@ def ps1(folder):
 
 
 def legacy(folder):
-    """Bricks in nanomaggies, and per band the inverse variance, chi2, models and depths."""
+    """Write Legacy Surveys bricks in nanomaggies; each band with its inverse variance, chi2, models and depths."""
     brick = folder / "coadd" / "150" / "1500p020"
     for band in "gri":
         header = wcs_cards(0.262, BUNIT="nanomaggy", MAGZERO=22.5, FILTER=band)
@@ -72,7 +72,7 @@ def legacy(folder):
 
 
 def des(folder):
-    """A tile: image, mask and weight in one file of each band, told by EXTNAME."""
+    """Write a DES tile: image, mask and weight in one file per band, identified by EXTNAME."""
     for band in "gri":
         header = wcs_cards(0.263, MAGZERO=30.0, FILTER=f"{band} DECam SDSS c0001 4720.0 1520.0")
         planes = [
@@ -85,7 +85,7 @@ def des(folder):
 
 
 def kids(folder):
-    """Flux whose zero point is 0, which the header cannot say (0 means unknown elsewhere): the preset does."""
+    """Write KiDS images with a zero point of 0, which only the preset can declare (in a header, 0 means unknown)."""
     for band in "gri":
         header = wcs_cards(0.2, ZEROPNT=0.0)
         stem = f"KiDS_DR4.0_150.0_2.0_{band}"
@@ -96,7 +96,7 @@ def kids(folder):
 
 
 def hsc(folder):
-    """Patches: image, mask and variance in one file of each filter, told by EXTTYPE; FLUXMAG0 in the first header."""
+    """Write HSC patches: image, mask and variance in one file per filter, by EXTTYPE; FLUXMAG0 in the first header."""
     for band in "gri":
         filter_ = f"HSC-{band.upper()}"
         primary = fits.PrimaryHDU()
@@ -116,7 +116,7 @@ def hsc(folder):
 
 
 def sdss(folder):
-    """Frames of each filter on a grid of its own, in nanomaggies, zipped; numbers of the header in quotes."""
+    """Write SDSS frames in nanomaggies, zipped; each filter has its own grid, and header numbers are in quotes."""
     for k, band in enumerate("gri"):
         wcs = gnomonic(0.396, SIDE, crpix=[(SIDE + 1) / 2 + 3 * k, (SIDE + 1) / 2 - 2 * k])
         header = header_of(wcs, BUNIT="nanomaggy", EXPTIME="53.907456", FILTER=band)
@@ -138,7 +138,7 @@ def sdss(folder):
 
 
 def cfhtls(folder):
-    """Stacks of Terapix, with their weights."""
+    """Write CFHTLS stacks by Terapix, with their weights."""
     for band in "gri":
         header = wcs_cards(0.186, MZP_AB=30.0, FILTER=f"{band}.MP9401", SATURATE=5e6)
         stem = f"CFHTLS_W_{band}_100000+020000_T0007_MEDIAN"
@@ -148,7 +148,7 @@ def cfhtls(folder):
 
 
 def euclid(folder):
-    """Tiles of MER: mosaics of VIS and of the ground-based bands, with noise, flags, background and PSFs beside."""
+    """Write Euclid MER tiles: VIS and ground-based mosaics with their noise, flags, background and PSFs."""
     names = {"g": "DES-G", "r": "VIS", "i": "DES-I"}
     tail = "TILE102018211"
     for band, name in names.items():
@@ -165,7 +165,7 @@ def euclid(folder):
 
 
 def hst(folder):
-    """Drizzled images in electrons per second, with their weights and contexts as extensions; PHOTFLAM and PHOTPLAM."""
+    """Write drizzled HST images in electrons/s, with weights and contexts as extensions, and PHOTFLAM and PHOTPLAM."""
     pivots = {"g": ("f475w", 4746.9), "r": ("f606w", 5921.1), "i": ("f814w", 8057.0)}
     for band, (name, pivot) in pivots.items():
         zeropoint = 26.0
@@ -183,7 +183,7 @@ def hst(folder):
 
 
 def jwst(folder):
-    """Surface brightness, MJy/sr, on pixels of two sizes, zipped; errors, contexts and variances as extensions."""
+    """Write zipped JWST images in MJy/sr with two pixel sizes; errors, contexts and variances are extensions."""
     names = {"g": ("f090w", 0.03), "r": ("f150w", 0.03), "i": ("f277w", 0.06)}
     for band, (name, scale) in names.items():
         side = round(24.0 / scale)

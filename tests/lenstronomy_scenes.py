@@ -1,6 +1,7 @@
-"""Scenes whose lens is lenstronomy's and whose rays are all shot: the reference for those of `gridlens.simulate`.
+"""Reference scenes for `gridlens.simulate`: lensed by lenstronomy, with a ray through every sub-pixel.
 
-The same draws in the same order; deflections from lenstronomy, and every sub-pixel of the sheet traced back.
+The draws and their order are those of `gridlens.simulate`; the deflections are lenstronomy's, and every sub-pixel of
+the canvas is traced back.
 """
 
 import contextlib
@@ -20,18 +21,18 @@ from gridlens.simulate import _scene as scene_module
 from gridlens.simulate._canvas import band_fluxes
 from gridlens.simulate._lens import REFERENCE_REDSHIFT
 
-# Rays are shot in blocks that fit the processor's cache: four times faster than 65,000 at once.
+# Rays are traced in blocks that fit the processor's cache, which is four times faster than 65,000 at once.
 BLOCK = 8192
 
 
 def ellipticity(component):
-    """e1 and e2 of a component in lenstronomy's convention."""
+    """Return e1 and e2 of a component in lenstronomy's convention."""
     size = (1.0 - component.axis_ratio) / (1.0 + component.axis_ratio)
     return {"e1": size * math.cos(2.0 * component.angle), "e2": size * math.sin(2.0 * component.angle)}
 
 
 def as_lenstronomy(component):
-    """Names and parameters of the profiles of lenstronomy that make one component."""
+    """Return the names and parameters of the lenstronomy profiles that add up to one component."""
     centre = {"center_x": component.x, "center_y": component.y}
     if isinstance(component, SIE):
         core = max(component.core, 1e-9)
@@ -52,7 +53,7 @@ def as_lenstronomy(component):
 
 
 class LenstronomyModel:
-    """The deflection of a mass model by lenstronomy."""
+    """A mass model whose deflection is computed by lenstronomy."""
 
     def __init__(self, model: MassModel) -> None:
         profiles = [profile for component in model.components for profile in as_lenstronomy(component)]
@@ -70,7 +71,7 @@ class LenstronomyModel:
 
 @numba.njit(cache=True)
 def add_lensed_sersic(images, beta_x, beta_y, x, y, radius, n, b, axis_ratio, cos, sin, unit):
-    """Add a Sersic source to `images`, each sub-pixel sampled 3 x 3 with the local Jacobian."""
+    """Add a Sersic source to `images`; each sub-pixel is sampled 3 x 3 with the local Jacobian."""
     bands, ny, nx = images.shape
     power, stretch = 0.5 / n, math.sqrt(axis_ratio)
     reach = radius * (1.0 + 9.2 / b) ** n
@@ -96,7 +97,7 @@ def add_lensed_sersic(images, beta_x, beta_y, x, y, radius, n, b, axis_ratio, co
 
 
 def draw_lensed(canvas, mass, sources):
-    """`gridlens.simulate._sources.draw_lensed`, with a ray through every sub-pixel."""
+    """Draw sources as `gridlens.simulate._sources.draw_lensed` does, with a ray through every sub-pixel."""
     x, y = canvas.grid()
     alpha_x, alpha_y = mass.model.deflection(x, y)
     reference = float(lensing_efficiency(mass.redshift, REFERENCE_REDSHIFT))
@@ -120,7 +121,7 @@ def _draw_mass(drawn, *args):
 
 @contextlib.contextmanager
 def by_lenstronomy():
-    """Lens the scenes that are simulated meanwhile by lenstronomy."""
+    """Let lenstronomy lens the scenes that are simulated in this context."""
     with (
         mock.patch.object(scene_module, "draw_mass", partial(_draw_mass, scene_module.draw_mass)),
         mock.patch.object(scene_module, "draw_lensed", draw_lensed),
@@ -129,6 +130,6 @@ def by_lenstronomy():
 
 
 def reference_scene(seed: int, index: int, settings: SceneSettings):
-    """`simulate_scene` with lenstronomy's lens."""
+    """Call `simulate_scene` with lenstronomy as the lens."""
     with by_lenstronomy():
         return simulate_scene(seed, index, settings)

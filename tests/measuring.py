@@ -1,4 +1,4 @@
-"""What several tests of the features share."""
+"""Helpers shared by the tests of the features."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from scenes import scenes
 from gridlens.features._contract import FEATURE_NAMES
 from gridlens.features._kernels import extract_rows, make_workspace
 
-# False under NUMBA_DISABLE_JIT=1: kernels are then interpreted and take seconds for 128 px.
+# False under NUMBA_DISABLE_JIT=1: kernels are then interpreted and take seconds for a cutout of 128 px.
 JIT = not config.DISABLE_JIT
 compiled_only = pytest.mark.skipif(not JIT, reason="would take too long with interpreted kernels")
 
 
 def kernel(function):
-    """A kernel that only other kernels call, so that a test can call it."""
+    """Make a kernel that only other kernels call callable from Python."""
     if not JIT:
         return function
 
@@ -26,18 +26,18 @@ def kernel(function):
 
 
 def few(cases, largest=100):
-    """All cases (name, pixels, ...) where kernels are compiled, else those of at most `largest` px."""
+    """Return all cases (name, pixels, ...) if kernels are compiled, otherwise only those of at most `largest` px."""
     return cases if JIT else [case for case in cases if case[1].shape[0] <= largest]
 
 
 def measure(pixels, bcg_xy, pixel_scale):
-    """(status, features (315,) float32) of one cutout, straight from the kernel; metadata NaN."""
+    """Return the status and the features (315,) float32 of one cutout from the kernel; the metadata are NaN."""
     status, row, _ = measure_arcs(pixels, bcg_xy, pixel_scale)
     return status, row
 
 
 def measure_arcs(pixels, bcg_xy, pixel_scale):
-    """As `measure`, and the centroids (9, 2) of the candidates that the patches show."""
+    """Return the output of `measure` and the centroids (9, 2) of the candidates in the patches."""
     row = np.full((1, len(FEATURE_NAMES)), np.nan, np.float32)
     status, bad = np.zeros(1, np.int64), np.zeros(1, np.int64)
     pixels = np.array(pixels, np.float32, order="C")[None]
@@ -50,13 +50,13 @@ def measure_arcs(pixels, bcg_xy, pixel_scale):
 
 
 def agree(a, b, tolerance=1e-3):
-    """Entries that agree to the tolerance, absolute or relative to `b`."""
+    """Return which entries agree within the absolute tolerance, or within the tolerance relative to `b`."""
     difference = np.abs(np.asarray(a, np.float64) - b)
     return (difference <= tolerance) | (difference <= tolerance * np.abs(b))
 
 
 def turned(pixels, bcg_xy, k):
-    """Pixels and BCG of version `k` of `gridlens.features.dihedral`."""
+    """Return the pixels and the BCG of version `k` of `gridlens.features.dihedral`."""
     size = pixels.shape[0]
     x, y = bcg_xy
     if k >= 4:
@@ -67,7 +67,7 @@ def turned(pixels, bcg_xy, k):
 
 
 def small_scenes():
-    """Three quick cutouts: noise, an arc, bad pixels."""
+    """Return three quick cutouts: noise, an arc, and an arc with bad pixels."""
     found = {name: case for name, *case in scenes(0)}
     spoiled = found["arc_48px"][0].copy()
     spoiled[10:14, 10:20, 0] = np.nan

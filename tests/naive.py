@@ -1,8 +1,8 @@
 """Slow reference for the patch features: one small function per paragraph of the feature contract, version 1.
 
 It is written from the contract alone and never imports gridlens, so that a parity test compares two independent
-readings of one page. Everything is float64, numpy and scipy only; clarity comes before speed. Where the contract leaves
-a choice, the choice is stated in a comment that starts with "Reading:".
+readings of one page. It uses float64, numpy and scipy only, and prefers clarity to speed. Where the contract leaves a
+choice, the choice is explained in a comment that starts with "Reading:".
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Candidate(NamedTuple):
 
 
 def features(pixels, bcg_xy, pixel_scale):
-    """The 9 x 34 image features of one cutout, flattened patch by patch: (306,) float64.
+    """Return the 9 x 34 image features of one cutout, flattened patch by patch: (306,) float64.
 
     Parameters
     ----------
@@ -91,13 +91,13 @@ def features(pixels, bcg_xy, pixel_scale):
 
 
 def candidates(pixels, bcg_xy, pixel_scale):
-    """All measured candidates of a cutout, segmentation by segmentation, each in raster order of the first pixel."""
+    """Return all measured candidates of a cutout by segmentation, each in raster order of the first pixel."""
     bcg = bcg_position(pixels, bcg_xy)
     return measure_candidates(prepare(pixels, bcg, pixel_scale), bcg, pixel_scale)
 
 
 def arc_centroids(pixels, bcg_xy, pixel_scale):
-    """Centroid (x, y) of the candidate that each patch shows, px, NaN where there is none: (9, 2) float64."""
+    """Return the centroids (x, y) of the candidates in the patches, px, or NaN without a candidate: (9, 2) float64."""
     found = candidates(pixels, bcg_xy, pixel_scale)
     best = [shown(found, rows, columns) for rows, columns, _ in patch_slices(len(pixels))]
     return np.array([(np.nan, np.nan) if arc is None else (arc.xs.mean(), arc.ys.mean()) for arc in best])
@@ -107,7 +107,7 @@ def arc_centroids(pixels, bcg_xy, pixel_scale):
 
 
 def bcg_position(pixels, bcg_xy):
-    """The BCG (x, y) as floats, the centre of the cutout by default."""
+    """Return the BCG (x, y) as floats; the default is the centre of the cutout."""
     if bcg_xy is None:
         height, width = np.shape(pixels)[:2]
         return (width - 1) / 2, (height - 1) / 2
@@ -115,13 +115,13 @@ def bcg_position(pixels, bcg_xy):
 
 
 def prepare(pixels, bcg, pixel_scale):
-    """All preparation steps of the contract, in its order."""
+    """Run all preparation steps in the order of the contract."""
     flux = np.array(pixels, dtype=np.float64)
     check_shape(flux)
     bad = bad_pixels(flux)
-    # Reading: filled pixels have no noise of their own, so the noise is measured on pairs of good pixels; a cutout that
-    # has a sixth of its rows filled would seem a quarter less noisy. The sky is taken from the frame's good pixels,
-    # and everything after that (profile, mesh medians, patch means) sees the filled pixels as ordinary ones.
+    # Reading: filled pixels have no noise of their own, so the noise is measured on pairs of good pixels; otherwise a
+    # cutout with a sixth of its rows filled would seem a quarter less noisy. The sky is measured on the good pixels of
+    # the frame, and all later steps (profile, mesh medians, patch means) treat filled pixels as ordinary ones.
     flux[bad] = np.nan
     sigma = noise(flux)
     sky = sky_level(flux, bad)
@@ -141,7 +141,7 @@ def prepare(pixels, bcg, pixel_scale):
 
 
 def check_shape(flux):
-    """Reject what is not a square three-band cutout of at least 48 px."""
+    """Reject an array that is not a square three-band cutout of at least 48 px."""
     if flux.ndim != 3 or flux.shape[2] != 3:
         raise ValueError(f"not three bands: shape {flux.shape}")
     if flux.shape[0] != flux.shape[1]:
@@ -151,7 +151,7 @@ def check_shape(flux):
 
 
 def bad_pixels(flux):
-    """Mask of the pixels that are not finite in any band; over 20 % of them rejects the cutout."""
+    """Return the mask of the pixels that are not finite in any band; over 20 % of them rejects the cutout."""
     finite = np.isfinite(flux)
     for band, name in enumerate("gri"):
         if not finite[:, :, band].any():
@@ -163,7 +163,7 @@ def bad_pixels(flux):
 
 
 def noise(flux):
-    """Noise of each band from the differences of horizontal neighbours that are both finite."""
+    """Return the noise of each band from the differences of horizontal neighbours that are both finite."""
     sigma = np.empty(3)
     for band in range(3):
         difference = np.abs(flux[:, 1:, band] - flux[:, :-1, band])
@@ -174,31 +174,32 @@ def noise(flux):
 
 
 def sky_level(flux, bad):
-    """40th percentile of each band in the border frame, over good pixels."""
+    """Return the 40th percentile of each band over the good pixels of the border frame."""
     height = flux.shape[0]
     width = max(2, height // 16)
     frame = np.ones(bad.shape, dtype=bool)
     frame[width:-width, width:-width] = False
     frame &= ~bad
-    # Reading: up to 20 % bad pixels can just cover the whole frame (63 px: 18 %); no sky level then, so rejected.
+    # Reading: up to 20 % bad pixels can just cover the whole frame (63 px: 18 %). The cutout then has no sky level and
+    # is rejected.
     if not frame.any():
         raise ValueError("no finite pixel in the border frame")
     return np.array([np.percentile(flux[:, :, band][frame], 40) for band in range(3)])
 
 
 def distance_map(shape, bcg):
-    """Distance in pixels of every pixel to the BCG."""
+    """Return the distance of every pixel from the BCG in pixels."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     return np.hypot(x - bcg[0], y - bcg[1])
 
 
 def profile_bins(r):
-    """Bin 0 for r < 2, bin k for k + 1 <= r < k + 2."""
+    """Return the radial bin of each pixel: 0 for r < 2, k for k + 1 <= r < k + 2."""
     return np.where(r < 2, 0, np.floor(r).astype(int) - 1)
 
 
 def profile(u_band, bins):
-    """Median of the band per bin; a bin with fewer than 8 pixels takes the nearest lower bin that has 8."""
+    """Return the median of the band per bin; a bin with fewer than 8 pixels takes the nearest lower bin that has 8."""
     n_bins = bins.max() + 1
     values = np.full(n_bins, np.nan)
     last = np.nan
@@ -207,13 +208,13 @@ def profile(u_band, bins):
         if inside.size >= 8:
             last = np.median(inside)
         values[k] = last
-    # Reading: with the BCG at the image's edge bin 0 can lack 8 pixels and has no lower bin; it takes the nearest
-    # higher bin that has them.
+    # Reading: with the BCG at the edge of the image, bin 0 can have fewer than 8 pixels and has no lower bin; it takes
+    # the nearest higher bin that has 8.
     return np.where(np.isnan(values), values[np.isfinite(values)][0], values)
 
 
 def bcg_model(u, bcg):
-    """Radial model of the BCG and the intracluster light, (H, W, 3)."""
+    """Return the radial model of the BCG and the intracluster light, (H, W, 3)."""
     r = distance_map(u.shape, bcg)
     bins = profile_bins(r)
     centers = np.arange(bins.max() + 1) + 1.5
@@ -222,36 +223,36 @@ def bcg_model(u, bcg):
 
 
 def bcg_flux(u, bcg, sigma):
-    """Flux of the BCG in the 7 x 7 box, at least 7 sigma, per band."""
+    """Return the flux of the BCG in the 7 x 7 box per band, at least 7 sigma."""
     x, y = round(bcg[0]), round(bcg[1])
     box = u[max(y - 3, 0) : max(y + 4, 0), max(x - 3, 0) : max(x + 4, 0)]
     return np.maximum(box.sum(axis=(0, 1)), 7 * sigma)
 
 
 def magnitude_ratio(a, b):
-    """-2.5 log10(a / b)."""
+    """Return -2.5 log10(a / b)."""
     return -2.5 * math.log10(a / b)
 
 
 def smooth(image):
-    """[1 2 1] x [1 2 1] / 16, edges replicated, divided by the noise gain of the kernel."""
+    """Convolve with [1 2 1] x [1 2 1] / 16, edges replicated, and divide by the noise gain of the kernel."""
     kernel = np.outer([1, 2, 1], [1, 2, 1]) / 16
     return ndimage.correlate(image, kernel, mode="nearest") / 0.375
 
 
 def white_map(rho, sigma):
-    """The map `white0`: S/N of the three residuals together, smoothed."""
+    """Return the map `white0`: the smoothed S/N of the three residuals together."""
     return smooth((rho / sigma).sum(axis=2) / math.sqrt(3))
 
 
 def blue_map(rho, sigma, flux):
-    """The blue map before its background is taken off: g minus i scaled to the BCG's colour, smoothed."""
+    """Return the smoothed blue map before background subtraction: g minus i scaled to the BCG's colour."""
     q = flux[0] / flux[2]
     return smooth((rho[:, :, 0] - q * rho[:, :, 2]) / math.sqrt(sigma[0] ** 2 + q**2 * sigma[2] ** 2))
 
 
 def mesh_background(image, cell):
-    """Background from cell medians, median-filtered 3 x 3 and interpolated bilinearly."""
+    """Return the background from cell medians, median-filtered 3 x 3 and interpolated bilinearly."""
     rows, row_centers = mesh_axis(image.shape[0], cell)
     columns, column_centers = mesh_axis(image.shape[1], cell)
     ny, nx = len(row_centers), len(column_centers)
@@ -269,10 +270,10 @@ def mesh_background(image, cell):
 
 
 def mesh_axis(size, cell):
-    """Cell index of every coordinate along one axis, and the mean coordinate of each cell."""
+    """Return the cell index of every coordinate along one axis, and the mean coordinate of each cell."""
     n = max(2, size // cell)
     index = np.minimum(np.arange(size) // cell, n - 1)
-    # Reading: a cell wider than the image leaves the second cell without pixels; a cell without pixels does not exist.
+    # Reading: a cell wider than the image leaves the second cell without pixels; a cell without pixels is ignored.
     existing = np.unique(index)
     return index, np.array([np.mean(np.flatnonzero(index == k)) for k in existing])
 
@@ -281,7 +282,7 @@ def mesh_axis(size, cell):
 
 
 def measure_candidates(prep, bcg, pixel_scale):
-    """Every candidate of the four segmentations, measured."""
+    """Measure every candidate of the four segmentations."""
     found = []
     for number, (name, threshold) in enumerate(SEGMENTATIONS):
         map_ = getattr(prep, name)
@@ -291,7 +292,10 @@ def measure_candidates(prep, bcg, pixel_scale):
 
 
 def components(mask):
-    """Pixels (ys, xs) in raster order of each 8-connected component of 15 or more, ordered by the first pixel."""
+    """Return the pixels (ys, xs) of each 8-connected component of 15 or more, in raster order.
+
+    The components are ordered by their first pixel.
+    """
     labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
     found = [np.nonzero(labels == label) for label in range(1, n + 1)]
     found = [(ys, xs) for ys, xs in found if ys.size >= MIN_PIXELS]
@@ -299,7 +303,7 @@ def components(mask):
 
 
 def measure(number, ys, xs, map_, prep, bcg, pixel_scale):
-    """All measurements of one candidate."""
+    """Measure all quantities of one candidate."""
     n = ys.size
     height = map_.shape[0]
     cx, cy, l1, l2, t = moments(xs, ys)
@@ -340,21 +344,21 @@ def measure(number, ys, xs, map_, prep, bcg, pixel_scale):
 
 
 def moments(xs, ys):
-    """Centroid (x, y), eigenvalues l1 >= l2 of the second moments plus 1/12, and the major-axis angle."""
+    """Return the centroid, the eigenvalues l1 >= l2 of the second moments plus 1/12, and the major-axis angle."""
     cx, cy = xs.mean(), ys.mean()
     mxx = np.mean((xs - cx) ** 2) + 1 / 12
     myy = np.mean((ys - cy) ** 2) + 1 / 12
     mxy = np.mean((xs - cx) * (ys - cy))
     half_sum, half_difference = (mxx + myy) / 2, math.hypot((mxx - myy) / 2, mxy)
     l1, l2 = half_sum + half_difference, max(half_sum - half_difference, 1 / 12)
-    # Reading: the axis points to positive x, its angle in (-pi/2, pi/2]; the sign decides which runs of the colour
-    # spread hold one pixel more.
+    # Reading: the axis points to positive x, and its angle is in (-pi/2, pi/2]; the sign decides which runs of the
+    # colour spread have one more pixel.
     t = 0.5 * math.atan2(2 * mxy, mxx - myy)
     return cx, cy, l1, l2, t
 
 
 def radical_inverse(k, base):
-    """Van der Corput radical inverse of k as an exact fraction (numerator, denominator)."""
+    """Return the van der Corput radical inverse of k as an exact fraction (numerator, denominator)."""
     numerator, denominator = 0, 1
     while k:
         k, digit = divmod(k, base)
@@ -363,14 +367,14 @@ def radical_inverse(k, base):
 
 
 def triplet(k, n):
-    """Indices of the three pixels of triplet k."""
-    # Reading: the floor is exact, in integers; in floating point n * h can fall just below a whole number.
+    """Return the indices of the three pixels of triplet k."""
+    # Reading: the floor is computed exactly, in integers; in floating point n * h can fall just below a whole number.
     fractions = [radical_inverse(k, base) for base in (2, 3, 5)]
     return [n * numerator // denominator for numerator, denominator in fractions]
 
 
 def kasa(xs, ys):
-    """Kasa circle (x, y, R) through the points, None when they are collinear."""
+    """Return the Kasa circle (x, y, R) through the points, or None if they are collinear."""
     mx, my = xs.mean(), ys.mean()
     u, v = xs - mx, ys - my
     suu, svv, suv = (u * u).sum(), (v * v).sum(), (u * v).sum()
@@ -384,13 +388,13 @@ def kasa(xs, ys):
 
 
 def inliers(xs, ys, circle):
-    """Mask of the pixels within 1.5 px of the circle (x, y, R)."""
+    """Return the mask of the pixels within 1.5 px of the circle (x, y, R)."""
     x, y, radius = circle
     return np.abs(np.hypot(xs - x, ys - y) - radius) < INLIER_PX
 
 
 def fit_circle(xs, ys, height):
-    """RANSAC with 48 fixed triplets, then a refit to the inliers; None when no triplet gives a circle."""
+    """Fit a circle by RANSAC with 48 fixed triplets and a refit to the inliers; None if no triplet gives a circle."""
     best, best_inside = None, None
     for k in range(1, N_TRIPLETS + 1):
         index = triplet(k, xs.size)
@@ -402,14 +406,14 @@ def fit_circle(xs, ys, height):
             best, best_inside = circle, inside
     if best is None:
         return None
-    # Reading: a collinear refit is no circle, so the triplet's stays.
+    # Reading: a collinear refit is not a circle, so the triplet's circle stays.
     refit = kasa(xs[best_inside], ys[best_inside])
     kept = refit if refit is not None and 0 < refit[2] <= 2 * height else best
     return Circle(*kept, inlier_fraction=best_inside.sum() / xs.size)
 
 
 def length(xs, ys, cx, cy, l1, circle):
-    """Length of the candidate in pixels, along its circle where it has one."""
+    """Return the length of the candidate in pixels, along its circle if it has one."""
     straight = 4 * math.sqrt(l1)
     if circle is None:
         return straight
@@ -419,7 +423,7 @@ def length(xs, ys, cx, cy, l1, circle):
 
 
 def wrap(angle):
-    """The angle in (-pi, pi]."""
+    """Return the angle in (-pi, pi]."""
     while angle > math.pi:
         angle -= 2 * math.pi
     while angle <= -math.pi:
@@ -428,14 +432,14 @@ def wrap(angle):
 
 
 def color(total, sigma, gr0, ri0):
-    """Colours g - r and r - i of three summed fluxes, against the BCG."""
+    """Return the colours g - r and r - i of three summed fluxes, relative to the BCG."""
     floor = 1e-3 * np.abs(total).sum() + 1e-12 * sigma.mean()
     g, r, i = np.maximum(total, floor)
     return magnitude_ratio(g, r) - gr0, magnitude_ratio(r, i) - ri0
 
 
 def color_spread(xs, ys, residual, sigma, cx, cy, t, gr0, ri0):
-    """Scatter of the colours of four runs along the major axis."""
+    """Return the scatter of the colours of four runs along the major axis."""
     projection = (xs - cx) * math.cos(t) + (ys - cy) * math.sin(t)
     runs = np.array_split(np.argsort(projection, kind="stable"), 4)
     colors = np.array([color(residual[run].sum(axis=0), sigma, gr0, ri0) for run in runs])
@@ -446,7 +450,7 @@ def color_spread(xs, ys, residual, sigma, cx, cy, t, gr0, ri0):
 
 
 def patch_slices(height):
-    """Row and column slice of the nine patches, and their centres (x, y)."""
+    """Return the row and column slices of the nine patches, and their centres (x, y)."""
     p = height // 3
     origin = (height - 3 * p) // 2
     patches = []
@@ -457,14 +461,14 @@ def patch_slices(height):
 
 
 def belongs(candidate, rows, columns):
-    """Whether the patch holds at least min(15, n / 2) of the candidate's pixels."""
+    """Return whether the patch contains at least min(15, n / 2) of the candidate's pixels."""
     ys, xs = candidate.ys, candidate.xs
     held = (ys >= rows.start) & (ys < rows.stop) & (xs >= columns.start) & (xs < columns.stop)
     return held.sum() >= min(MIN_PIXELS, ys.size / 2)
 
 
 def shown(found, rows, columns):
-    """The candidate with the highest score in the patch (the first of equals), None when there is none."""
+    """Return the candidate with the highest score in the patch (the first if scores are equal), or None."""
     best = None
     for candidate in found:
         if belongs(candidate, rows, columns) and (best is None or candidate.score > best.score):
@@ -473,19 +477,19 @@ def shown(found, rows, columns):
 
 
 def sobel_magnitude(image):
-    """Sobel magnitude, weights 1 2 1 / 4 across and -1 0 1 along, edges replicated."""
+    """Return the Sobel magnitude: weights 1 2 1 / 4 across and -1 0 1 along, edges replicated."""
     gx = ndimage.correlate(image, np.outer([1, 2, 1], [-1, 0, 1]) / 4, mode="nearest")
     gy = ndimage.correlate(image, np.outer([-1, 0, 1], [1, 2, 1]) / 4, mode="nearest")
     return np.sqrt((gx**2 + gy**2) / 2)
 
 
 def radial_bin(distance):
-    """0 under 10 arcsec, 1 from 10 to 20, 2 from 20 on."""
+    """Return 0 below 10 arcsec, 1 from 10 to 20, and 2 from 20."""
     return 0 if distance < 10 else 1 if distance < 20 else 2
 
 
 def arc_columns(best):
-    """Features 15 to 25."""
+    """Return features 15 to 25."""
     if best is None:
         return [0.0] * 11
     return [
@@ -504,7 +508,7 @@ def arc_columns(best):
 
 
 def patch_features(prep, found, bcg, pixel_scale):
-    """The (9, 34) features of the patches."""
+    """Return the (9, 34) features of the patches."""
     patches = patch_slices(prep.s.shape[0])
     edges = sobel_magnitude(prep.white) > 2
     levels = [prep.s[rows, columns].mean() for rows, columns, _ in patches]

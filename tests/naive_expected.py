@@ -1,4 +1,4 @@
-"""Einstein radii of clusters, drawn one by one: cosmology by quadrature, masses and rings by root finding."""
+"""Slow reference for Einstein radii of clusters: cosmology by quadrature, masses and rings by root finding."""
 
 import numpy as np
 from scipy import integrate, optimize, special
@@ -12,17 +12,17 @@ ARCSEC = np.pi / 648_000.0
 
 
 def expansion(z):
-    """H(z) over that of today."""
+    """Return H(z) relative to today."""
     return np.sqrt(0.3 * (1.0 + z) ** 3 + 0.7)
 
 
 def comoving(z):
-    """Comoving distance, m."""
+    """Return the comoving distance, m."""
     return LIGHT / HUBBLE * integrate.quad(lambda x: 1.0 / expansion(x), 0.0, z)[0]
 
 
 def growth(z):
-    """Linear growth, 1 today: Heath 1977."""
+    """Return the linear growth factor, normalised to 1 today (Heath 1977)."""
 
     def unnormalised(z):
         return expansion(z) * integrate.quad(lambda x: (1.0 + x) / expansion(x) ** 3, z, np.inf)[0]
@@ -31,7 +31,7 @@ def growth(z):
 
 
 def concentration(mass, z):
-    """c200c of Bhattacharya et al. 2013."""
+    """Return c200c of Bhattacharya et al. 2013."""
     nu = (1.12 * (mass / (5e13 / 0.7)) ** 0.3 + 0.53) / growth(z)
     return 5.9 * growth(z) ** 0.54 * nu**-0.35
 
@@ -41,7 +41,7 @@ def enclosed(x):
 
 
 def within_200c(mass, contrast, z):
-    """M200c of the typical halo with `mass` within the radius of `contrast` critical densities."""
+    """Return M200c of the typical halo that has `mass` within the radius of `contrast` critical densities."""
 
     def excess(log_mass):
         c = concentration(np.exp(log_mass), z)
@@ -83,14 +83,14 @@ RELATIONS = {
 
 
 def projected(x):
-    """Mass of an NFW halo in a cylinder of `x` scale radii, in units of the halo's own (Bartelmann 1996)."""
+    """Return the mass of an NFW halo in a cylinder of `x` scale radii, in the halo's own units (Bartelmann 1996)."""
     if x < 1.0:
         return np.log(0.5 * x) + np.arccosh(1.0 / x) / np.sqrt(1.0 - x * x)
     return np.log(0.5 * x) + np.arccos(1.0 / x) / np.sqrt(x * x - 1.0)
 
 
 def einstein_radius(mass, c, dispersion, z, source):
-    """Arcsec; the root of the mass in the cylinder against the critical one."""
+    """Return the Einstein radius, arcsec, where the mass in the cylinder equals the critical mass."""
     lens, behind = comoving(z), comoving(source)
     if behind <= lens:
         return 0.0
@@ -109,9 +109,9 @@ def einstein_radius(mass, c, dispersion, z, source):
 
 
 def drawn(proxy, value, z, source, size, seed):
-    """Einstein radii of a cluster, arcsec, spread evenly over the distribution by quasirandom numbers."""
+    """Return Einstein radii of a cluster, arcsec, for parameters spread evenly by quasirandom numbers."""
     mass, scatter = RELATIONS[proxy](value, z)
-    # Roberts's generalisation of the golden ratio to three dimensions.
+    # The generalisation of the golden ratio to three dimensions by Roberts.
     root = 1.2207440846057596
     uniform = np.mod(seed + np.outer(np.arange(1, size + 1), root ** -np.arange(1.0, 4.0)), 1.0)
     masses = mass * np.exp(scatter * special.ndtri(uniform[:, 0]))

@@ -1,4 +1,4 @@
-"""Slow reference for centred images, from numpy, scipy and the reference of the features; it never imports gridlens."""
+"""Slow reference for centred images: numpy, scipy and the reference of the features; it never imports gridlens."""
 
 import naive
 import numpy as np
@@ -8,7 +8,7 @@ __all__ = ["centred"]
 
 
 def centred(pixels, bcg_xy, pixel_scale, size, grid_scale):
-    """Bands and blue map in units of the noise on a grid about the BCG, (4, size, size) float64."""
+    """Return bands and blue map in units of the noise on a grid centred on the BCG, (4, size, size) float64."""
     prepared = naive.prepare(pixels, naive.bcg_position(pixels, bcg_xy), pixel_scale)
     maps = np.concatenate([np.moveaxis(prepared.s, 2, 0), prepared.blue[None]])
     maps[:, prepared.bad] = 0.0
@@ -16,7 +16,7 @@ def centred(pixels, bcg_xy, pixel_scale, size, grid_scale):
 
 
 def placed(image, bcg_xy, pixel_scale, size, grid_scale):
-    """One map (H, W) on the grid, (size, size): the nearest pixels, or a Gaussian and linear interpolation."""
+    """Resample one map (H, W) on the grid, (size, size): nearest pixels, or a Gaussian and linear interpolation."""
     steps = (np.arange(size) - (size - 1) / 2) * grid_scale / pixel_scale
     rows, columns = bcg_xy[1] + steps, bcg_xy[0] + steps
     if all(np.abs(at - np.round(at)).max() < 0.05 for at in (rows, columns)):

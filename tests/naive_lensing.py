@@ -1,7 +1,7 @@
-"""Lensing in slow loops of numpy: deflections by integrals over the convergence, and sources by dense sampling.
+"""Slow reference for lensing: deflections by integrals over the convergence, and densely sampled sources.
 
-Nothing here knows a closed form. The ellipsoids are sums over homoeoids (Schramm 1990, A&A 231, 19): the deflection of
-a convergence that depends on ``q u^2 + v^2 / q`` is an integral over the ellipses inside the point.
+Closed forms are not used. Ellipsoids are sums of homoeoids (Schramm 1990, A&A 231, 19): the deflection of a convergence
+that depends on ``q u^2 + v^2 / q`` is an integral over the ellipses inside the point.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ def dual_isothermal(radius, strength, core, cut):
 
 
 def nfw(radius, kappa_s, scale_radius):
-    """Wright and Brainerd 2000, ApJ 534, 34, equation 11."""
+    """Return the convergence of an NFW halo: Wright and Brainerd 2000, ApJ 534, 34, equation 11."""
     x = radius / scale_radius
     if abs(x - 1.0) < 1e-9:
         return 2.0 * kappa_s / 3.0
@@ -29,13 +29,13 @@ def nfw(radius, kappa_s, scale_radius):
 
 
 def deflection(convergence, x, y, axis_ratio, angle):
-    """Deflection of a convergence of the elliptical radius around the origin: Keeton 2001, astro-ph/0102341, eq. 14."""
+    """Return the deflection of an elliptical convergence around the origin: Keeton 2001, astro-ph/0102341, eq. 14."""
     cos, sin = np.cos(angle), np.sin(angle)
     u, v = cos * x + sin * y, cos * y - sin * x
     q = axis_ratio
 
     def integrand(t, power):
-        # The ellipse t of 1 passes through the point, that of 0 is the centre.
+        # The ellipse t = 1 passes through the point, and t = 0 is the centre.
         stretch = 1.0 - (1.0 - q * q) * t * t
         radius = t * np.sqrt(q * (u * u + v * v / stretch))
         return 2.0 * t * convergence(radius) / stretch ** (power + 0.5)
@@ -46,7 +46,7 @@ def deflection(convergence, x, y, axis_ratio, angle):
 
 
 def rendered(trace, sources, size, pixel_scale, samples):
-    """Sersic sources (x, y, radius, n, b, axis ratio, angle, amplitude) through rays at `samples` squared per pixel."""
+    """Render Sersic sources (x, y, radius, n, b, axis ratio, angle, amplitude) with `samples`^2 rays per pixel."""
     axis = ((np.arange(size * samples) + 0.5) / samples - 0.5 * size) * pixel_scale
     x, y = trace(*np.meshgrid(axis, axis))
     image = np.zeros_like(x)

@@ -1,4 +1,4 @@
-"""Slow reference of `gridlens.members.polar_features`, from its documentation alone: no package code."""
+"""Slow reference of `gridlens.members.polar_features`, written from its documentation alone, without package code."""
 
 import math
 from itertools import pairwise
@@ -15,7 +15,7 @@ FWHM = 2 * math.sqrt(2 * math.log(2))
 
 
 def polar_features(pixels, bcg, pixel_scale):
-    """The 144 numbers of one cutout, float64."""
+    """Return the 144 features of one cutout, float64."""
     prepared = naive.prepare(pixels, bcg, pixel_scale)
     white, valid = resample(prepared.white, prepared.bad, bcg, pixel_scale)
     blue, _ = resample(prepared.blue, prepared.bad, bcg, pixel_scale)
@@ -25,7 +25,7 @@ def polar_features(pixels, bcg, pixel_scale):
 
 
 def in_both(white, blue, b):
-    """Four numbers of a bin, of each map's (lead, broad short response)."""
+    """Return four features of a bin from the (lead, broad short response) of each map."""
     if white is None or blue is None:
         return [np.nan] * 4
     lead = np.minimum(white[0], blue[0])
@@ -37,7 +37,7 @@ def in_both(white, blue, b):
 
 
 def resample(image, bad, bcg, pixel_scale):
-    """Cells (rings, angles) of a map, 0 where they are not valid, and which are."""
+    """Return the cells (rings, angles) of a map, 0 where they are invalid, and the mask of valid cells."""
     height, width = image.shape
     out, valid = np.zeros((len(RADII), N_ANGLES)), np.zeros((len(RADII), N_ANGLES), bool)
     step = 2 * np.pi / N_ANGLES
@@ -63,7 +63,7 @@ def resample(image, bad, bcg, pixel_scale):
 
 
 def number(pixels):
-    """Samples along the side of a cell."""
+    """Return the number of samples along the side of a cell."""
     return int(np.clip(np.ceil(round(pixels, 9)), 1, 4))
 
 
@@ -84,7 +84,7 @@ def ridge(fwhm):
 
 
 def filtered(polar, valid, length, width, spike):
-    """Response of one filter, NaN where it is not defined."""
+    """Return the response of one filter, NaN where it is undefined."""
     arc_length = RADII * 2 * np.pi / N_ANGLES
     held = valid.any(axis=1)
     if spike:
@@ -104,7 +104,7 @@ def filtered(polar, valid, length, width, spike):
 
 
 def scale_of(values):
-    """Winsorised mean absolute value as a sigma."""
+    """Return the winsorised mean absolute value as a sigma."""
     size = np.abs(values[np.isfinite(values)])
     mean = size.mean()
     for _ in range(2):
@@ -113,7 +113,7 @@ def scale_of(values):
 
 
 def longest_arc(lead, b):
-    """Longest stretch of a ring with a lead over 1.5, arcsec."""
+    """Return the longest stretch of a ring with a lead over 1.5, arcsec."""
     longest = 0.0
     for row, radius in zip(lead, RADII[BINS[b]], strict=True):
         above = np.nan_to_num(row, nan=-1.0) > 1.5
@@ -126,7 +126,7 @@ def longest_arc(lead, b):
 
 
 def measure(polar, valid):
-    """(60 numbers, (lead, broad short response) bin by bin or None)."""
+    """Return 60 features, and for each bin (lead, broad short response) or None."""
     held = valid.any(axis=1)
     shapes = [(8.0, 1.2, False), (4.0, 2.0, False), (8.0, 2.0, False), (4.0, 1.2, True), (4.0, 2.0, True)]
     responses = [filtered(polar, valid, *shape) for shape in shapes]
@@ -146,7 +146,7 @@ def measure(polar, valid):
             enough = 2 * np.isfinite(part).any(axis=1).sum() >= len(rings)
             scales.append(scale_of(part) if enough else np.nan)
             top.append(np.nanmax(part) / scales[-1] if enough else np.nan)
-        # A comparison with NaN is false: no spike response is as little of one.
+        # A comparison with NaN is false, so a missing spike response counts as 0.1.
         spikes = [spike if spike > 0.1 else 0.1 for spike in top[3:]]
         narrow = math.log(max(top[0], 0.1) / spikes[0]) if np.isfinite(top[0]) else np.nan
         share = size = broad = run = np.nan

@@ -1,4 +1,4 @@
-"""A source and a work that engines are tried with: quick, and deadly on demand. Other processes import them."""
+"""A source and a work for tests of the engines: quick, and able to end the process. Other processes import them."""
 
 import os
 import time
@@ -19,7 +19,7 @@ SHARDS, EACH = 24, 80
 
 
 class Numbers:
-    """Cutouts that are called by their numbers, five to a partition."""
+    """A source of cutouts whose ids are their numbers, five to a partition."""
 
     kept = None
 
@@ -61,7 +61,10 @@ class Numbers:
 
 
 class Tally(MeasuringWork):
-    """Scores a cutout by its number; `deadly` ids end the process, `once` ends the first one that meets its id."""
+    """A work that scores a cutout by its number.
+
+    Ids in `deadly` end the process, and `once` ends only the first process that meets its id.
+    """
 
     def __init__(self, deadly=(), once=None, failing=(), seconds=0.0):
         self.deadly, self.once, self.failing, self.seconds = tuple(deadly), once, tuple(failing), seconds
@@ -93,7 +96,7 @@ class Tally(MeasuringWork):
 
 
 class Unloadable(Tally):
-    """A work that no other process can load; `mark` counts the tries."""
+    """A work that other processes cannot load; the file `mark` counts the attempts."""
 
     def __init__(self, mark, error):
         super().__init__()
@@ -108,7 +111,7 @@ class Unloadable(Tally):
 
 
 def score_shards(shards, model, out):
-    """Score shards, each a partition of its own, on with what is there."""
+    """Score shards, one partition each, and resume from existing results."""
     from gridlens.engine import score_files
     from gridlens.sources import FileSource, _files
 
@@ -128,6 +131,6 @@ SCHEMA = pa.schema(
 
 
 def hash_of(name):
-    """A number between 0 and 1 that hangs on the name alone; every third is the same."""
+    """Return a number between 0 and 1 that depends only on the name; every third name gives the same number."""
     k = int(name)
     return 0.5 if k % 3 == 0 else (k * 7919 % 1009) / 1009

@@ -13,7 +13,7 @@ BLUE = (1.0, 1.1, 1.15)
 
 
 def scenes(seed=0):
-    """List of (name, pixels float32 (H, W, 3), bcg_xy, pixel_scale); none of them is rejected by the contract."""
+    """Return (name, pixels float32 (H, W, 3), bcg_xy, pixel_scale) of scenes that the contract does not reject."""
     rng = np.random.default_rng(seed)
     return [
         ("noise", *plain_noise(rng, 128), 0.5),
@@ -38,13 +38,13 @@ def scenes(seed=0):
 
 
 def plain_noise(rng, size, sigma=(1.0, 1.0, 1.0), sky=(0.0, 0.0, 0.0)):
-    """White noise about a sky level: (pixels, centre)."""
+    """Return white noise around a sky level, and its centre."""
     pixels = np.asarray(sky) + rng.normal(size=(size, size, 3)) * np.asarray(sigma)
     return pixels.astype(np.float32), ((size - 1) / 2, (size - 1) / 2)
 
 
 def sersic(size, x, y, radius, index=3.0, axis_ratio=1.0, angle=0.0):
-    """Sersic-like blob with peak 1 after softening by one pixel, (size, size)."""
+    """Return a Sersic-like blob (size, size), softened by one pixel, with peak 1."""
     yy, xx = np.mgrid[:size, :size]
     along = (xx - x) * np.cos(angle) + (yy - y) * np.sin(angle)
     across = (yy - y) * np.cos(angle) - (xx - x) * np.sin(angle)
@@ -54,7 +54,7 @@ def sersic(size, x, y, radius, index=3.0, axis_ratio=1.0, angle=0.0):
 
 
 def arc(size, x, y, radius, angle, opening, width=1.2):
-    """Arc about (x, y): Gaussian across with the given width (px), opening in rad, peak 1, (size, size)."""
+    """Return an arc around (x, y) with peak 1, (size, size): Gaussian across, with `width` in px; `opening` in rad."""
     yy, xx = np.mgrid[:size, :size]
     r = np.hypot(xx - x, yy - y)
     turn = np.abs((np.arctan2(yy - y, xx - x) - angle + np.pi) % (2 * np.pi) - np.pi)
@@ -62,12 +62,12 @@ def arc(size, x, y, radius, angle, opening, width=1.2):
 
 
 def add(image, shape, peak, ratios):
-    """Add one drawn shape to an (H, W, 3) image, peak in band r."""
+    """Add one drawn shape to an (H, W, 3) image; `peak` is that of band r."""
     image += peak * shape[:, :, None] * np.asarray(ratios)
 
 
 def cluster(rng, size, *, bcg=None, arc_px=None, n_galaxies=12, sigma=(1.0, 1.0, 1.0), sky=(0.0, 0.0, 0.0), unit=1.0):
-    """A BCG, red galaxies and, where `arc_px` is a radius, two blue arcs: (pixels, bcg_xy)."""
+    """Return the pixels and the BCG of a cluster with red galaxies and, if `arc_px` is a radius, two blue arcs."""
     bcg = ((size - 1) / 2, (size - 1) / 2) if bcg is None else bcg
     image = np.zeros((size, size, 3))
     add(image, sersic(size, *bcg, 0.08 * size, 3.5, 0.8, 0.4), 200.0, RED)
@@ -84,7 +84,7 @@ def cluster(rng, size, *, bcg=None, arc_px=None, n_galaxies=12, sigma=(1.0, 1.0,
 
 
 def hot_pixel(rng, size):
-    """A cluster with one hot pixel, one cold pixel and a cosmic-ray streak in one band."""
+    """Return a cluster with one hot pixel, one cold pixel and a cosmic-ray streak in one band."""
     pixels, bcg = cluster(rng, size, arc_px=0.24 * size)
     pixels[size // 5, size // 3] = 1e6
     pixels[size // 2, size // 7, 1] = -1e5
@@ -94,7 +94,7 @@ def hot_pixel(rng, size):
 
 
 def bad_patch(rng, size):
-    """A cluster with a block of NaN across one arc and a saturated BCG core of inf."""
+    """Return a cluster with a block of NaN across one arc and a saturated BCG core of inf."""
     pixels, bcg = cluster(rng, size, arc_px=0.24 * size)
     pixels[size // 2 - 6 : size // 2 + 6, 3 * size // 4 - 4 : 3 * size // 4 + 4, 0] = np.nan
     pixels[size // 2 - 1 : size // 2 + 1, size // 2 - 1 : size // 2 + 1, 2] = np.inf
@@ -102,7 +102,7 @@ def bad_patch(rng, size):
 
 
 def bad_border(rng, size):
-    """A cluster at the edge of the survey: 15 % of the rows are NaN, one band a little more."""
+    """Return a cluster at the edge of the survey: 15 % of the rows are NaN, in one band a few more."""
     pixels, bcg = cluster(rng, size, arc_px=0.24 * size, sky=(3.0, 5.0, 8.0))
     pixels[: int(0.15 * size)] = np.nan
     pixels[: int(0.17 * size), :, 1] = np.nan
@@ -110,7 +110,7 @@ def bad_border(rng, size):
 
 
 def bad_scatter(rng, size):
-    """A cluster with 6 % of single bad pixels, NaN and inf in one band each."""
+    """Return a cluster with 6 % single bad pixels, each NaN or inf in one band."""
     pixels, bcg = cluster(rng, size, arc_px=0.24 * size)
     hit = rng.random(pixels.shape) < 0.02
     pixels[hit] = np.where(rng.random(hit.sum()) < 0.5, np.nan, np.inf)

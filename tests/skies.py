@@ -1,4 +1,4 @@
-"""Survey images made in a test: one sky of stars on tiles of any grid."""
+"""Simulated survey images: one sky of stars on tiles of any grid."""
 
 import numpy as np
 from astropy.io import fits
@@ -8,7 +8,7 @@ RA, DEC = 150.0, 2.0
 
 
 def gnomonic(scale=0.2, size=400, turn=0.0, flip=False, ra=RA, dec=DEC, crpix=None, sip=False):
-    """WCS of an image; `turn` in degrees, `sip` with a distortion of some px at the corners."""
+    """Return the WCS of an image; `turn` is in degrees, and `sip` adds a distortion of a few px at the corners."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"] if sip else ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [ra, dec]
@@ -25,7 +25,7 @@ def gnomonic(scale=0.2, size=400, turn=0.0, flip=False, ra=RA, dec=DEC, crpix=No
 
 
 def stars(wcs, size, sky, flux, fwhm):
-    """Image of Gaussian stars, each of `flux`, integrated over pixels by fine sampling; `fwhm` in px."""
+    """Return an image of Gaussian stars, each of `flux`, integrated over pixels by fine sampling; `fwhm` in px."""
     image = np.zeros((size, size))
     sigma = fwhm / 2.3548
     reach = int(np.ceil(6 * sigma)) + 1
@@ -42,7 +42,7 @@ def stars(wcs, size, sky, flux, fwhm):
 
 
 def measured(image, x, y, reach):
-    """Flux and centroid in a box about a place, above nothing."""
+    """Return the flux and the centroid in a box around a position, without background subtraction."""
     x0, y0 = round(float(x)) - reach, round(float(y)) - reach
     box = image[y0 : y0 + 2 * reach + 1, x0 : x0 + 2 * reach + 1].astype(float)
     v, u = np.mgrid[y0 : y0 + box.shape[0], x0 : x0 + box.shape[1]]
@@ -50,7 +50,7 @@ def measured(image, x, y, reach):
 
 
 def header_of(wcs, **cards):
-    """A header with a WCS, distortion included, and further cards."""
+    """Return a header with a WCS, including its distortion, and further cards."""
     header = wcs.to_header(relax=True)
     if wcs.sip is not None:
         header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"
@@ -59,6 +59,6 @@ def header_of(wcs, **cards):
 
 
 def write_image(path, data, wcs, **cards):
-    """A single FITS image."""
+    """Write a FITS file with a single image."""
     fits.PrimaryHDU(data, header_of(wcs, **cards)).writeto(path, overwrite=True)
     return path

@@ -1,4 +1,4 @@
-"""One arc candidate per row: which one, and where it lies."""
+"""Tests of the choice of one arc candidate per row, and of its position."""
 
 import copy
 
@@ -25,7 +25,7 @@ PLACES = ["ra", "dec", "arc_x", "arc_y", "arc_ra", "arc_dec", "arc_patch"]
 
 
 class Linear:
-    """A member that adds up features."""
+    """A member whose log-odds are a weighted sum of the features."""
 
     def __init__(self, name, weights, consumes="features"):
         self.name, self.weights, self.consumes = name, weights, consumes
@@ -41,7 +41,7 @@ class Stack:
 
 
 def candidates(rng, n):
-    """Rows of features of which each shows up to four candidates, some in two patches."""
+    """Return rows of features with up to four candidates each, some of which are in two patches."""
     X = rng.normal(size=(n, 9, 34))
     X[:, :, ARC] = 0.0
     for row in X:
@@ -53,7 +53,7 @@ def candidates(rng, n):
 
 
 def naive_choice(stack, row, score):
-    """The candidate of one row, by the definition."""
+    """Return the candidate of one row as the definition states it."""
     geometric = arc_scores(row[None])[0]
     if geometric.max() < 0:
         return -1
@@ -169,7 +169,7 @@ def test_the_arc_on_the_sky_is_the_one_of_the_wcs(detector, tmp_path, ra, dec, t
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "a.fits")
     catalog = pd.DataFrame({"id": ["a"], "bcg_x": [50.0], "bcg_y": [45.0]})
     row = detector.score_rows(CutoutSet.read(tmp_path / "a.fits", catalog=catalog)).iloc[0]
-    # Half of the arc is at 0.7 rad from its centre.
+    # The arc extends 0.7 rad to either side of its middle, so its centroid lies at 26 px instead of 28 px.
     assert np.hypot(row["arc_x"] - 47.5, row["arc_y"] - 47.5) == pytest.approx(26, abs=3)
     there = wcs.pixel_to_world(row["arc_x"], row["arc_y"])
     assert there.separation(SkyCoord(row["arc_ra"], row["arc_dec"], unit="deg")).arcsec < 0.05

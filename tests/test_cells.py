@@ -1,4 +1,4 @@
-"""Text of tables is changed for a format alone, and comes back as it was."""
+"""Tests of cells of text: changes for a file format are undone when the table is read."""
 
 import pandas as pd
 import pytest

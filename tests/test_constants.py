@@ -1,4 +1,4 @@
-"""Constants, against scipy and astropy."""
+"""Tests of the constants against scipy and astropy."""
 
 import numpy as np
 import pytest

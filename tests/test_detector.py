@@ -134,7 +134,7 @@ def test_rank_table_keeps_the_order_of_ties():
     rows["score_low"], rows["score_high"] = rows["score"] - 0.1, rows["score"] + 0.1
     table = rank_table(rows, 0.1)
     assert table["id"].tolist() == ["b", "a", "c"]
-    # At one in ten, odds are a ninth of what they are at even prevalence.
+    # At a prevalence of one in ten, odds are a ninth of the odds at even prevalence.
     assert table["p_low"].iloc[0] == pytest.approx(1 / (1 + 9 * 0.4 / 0.6))
     assert table["p_high"].iloc[0] == pytest.approx(1 / (1 + 9 * 0.2 / 0.8))
 
@@ -152,7 +152,8 @@ def test_without_a_calibration_set_it_calibrates_out_of_fold(training_rows):
     X, y = training_rows
     detector = LensDetector(members=(quick(),), random_state=0).fit(X, y)
     out_of_fold = detector.stack_.out_of_fold({"features": X}, y)[:, 0]
-    # What the calibrator saw are scores of rows by trees that had not: in sample they part the labels far better.
+    # The calibrator was fitted to scores of rows that the trees had not seen; in sample, scores separate the labels far
+    # better.
     inside = detector.stack_.decision_function(detector.stack_.member_probabilities({"features": X}))
     assert detector.calibrator_.thresholds_x_[[0, -1]] == pytest.approx([out_of_fold.min(), out_of_fold.max()])
     assert roc_auc_score(y, out_of_fold) < roc_auc_score(y, inside) - 0.05
@@ -168,7 +169,7 @@ def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows
     table = detector.members_
     assert table["name"].tolist() == ["lightgbm", "nnpu"]
     assert table["weight"].tolist() == detector.stack_.weights_.tolist()
-    # In sample the trees know more than they do of rows left out.
+    # The trees perform better on the rows they were trained on than on held-out rows.
     assert (table["auroc_in_sample"] > table["auroc"] + 0.05).all()
     assert table["auroc"].between(0.55, 0.95).all()
     assert roc_auc_score(calibration_rows[1], detector.predict_proba(calibration_rows[0])[:, 1]) > 0.75
@@ -182,7 +183,7 @@ def test_trees_that_learn_shuffled_labels_know_nothing_out_of_fold(training_rows
     detector = LensDetector(members=(quick(), "linear"), cv=3, random_state=seed).fit(X, y)
     stack = detector.stack_
     assert roc_auc_score(y, stack.combine(stack.out_of_fold_)) == pytest.approx(0.5, abs=0.05)
-    # The trees know them by heart, and the table shows it.
+    # The trees have memorised the shuffled labels, and the table shows the difference.
     table = detector.members_.set_index("name")
     assert table.loc["lightgbm", "auroc_in_sample"] > 0.85
     assert table["auroc"].to_numpy() == pytest.approx(0.5, abs=0.05)

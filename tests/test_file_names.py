@@ -1,4 +1,4 @@
-"""Names of files made of any ids are safe, bounded and unlike each other."""
+"""Tests of file names made from ids: they are safe, bounded and distinct."""
 
 import subprocess
 import sys
@@ -86,7 +86,7 @@ def test_files_of_a_cutout_are_joined_and_found_again(tmp_path):
     assert text.count(";") == 2 and text.isprintable()
     assert existing_paths(text) == paths
     assert existing_paths(joined_paths(paths[1:2])) == paths[1:2]
-    # A name that was not joined by this package.
+    # This name was not joined by gridlens, so the semicolon is part of it.
     assert existing_paths(paths[1]) == paths[1:2]
     assert existing_paths("gone_g.fits;gone_r.fits") == ["gone_g.fits", "gone_r.fits"]
     assert existing_paths("") == []
@@ -102,6 +102,6 @@ def test_paths_are_looked_for_in_folders_in_their_order(tmp_path, monkeypatch):
     folders = ("", str(there))
     assert existing_paths("a.npz", folders) == ["a.npz"]
     assert existing_paths("b.npz", folders) == [str(there / "b.npz")]
-    # The files of one cutout come from one folder.
+    # All files of one cutout come from the same folder.
     assert existing_paths("x_g.fits;x_r.fits", folders) == [str(there / "x_g.fits"), str(there / "x_r.fits")]
     assert existing_paths("gone.npz", folders) == ["gone.npz"]

@@ -1,4 +1,4 @@
-"""Rows without a group stand alone, wherever groups are taken."""
+"""Tests of groups: a row without a group is a separate group, wherever groups are accepted."""
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ def test_numbers_and_text_are_compared_as_text():
 
 @pytest.fixture
 def missing():
-    """Groups of two rows each of 600, every tenth row without."""
+    """Return groups of two rows each for 600 rows, with every tenth row missing its group."""
     return np.array([None if k % 10 == 0 else f"c{k // 2}" for k in range(600)], dtype=object)
 
 

@@ -1,4 +1,4 @@
-"""Ids have one spelling, in every format and in every join."""
+"""Tests of ids: one spelling in every format and in every join."""
 
 import decimal
 import string
@@ -38,7 +38,7 @@ anything = st.one_of(
 
 
 def ids_of(letters):
-    """Lists of different ids that are not empty."""
+    """Return a strategy for lists of distinct, non-empty ids."""
     one = st.text(letters, min_size=1, max_size=8).map(as_id).filter(bool)
     return st.lists(one, min_size=1, max_size=6, unique=True)
 
@@ -104,10 +104,10 @@ def test_a_float_that_cannot_hold_its_digits_is_refused(value, tmp_path):
 
 
 def written_and_read(folder, name, ids):
-    """Ids of a score table and of a catalogue that were written to a file."""
+    """Return the ids of a score table and of a catalogue after a round trip through a file."""
     table = pd.DataFrame({"rank": range(len(ids)), "id": ids, "score": 0.5})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # VOTable warns of letters beyond ASCII
+        warnings.simplefilter("ignore")  # VOTable warns about non-ASCII characters.
         write_table(table, folder / name)
     return read_table(folder / name)["id"].tolist(), read_catalog(folder / name)["id"].tolist()
 
@@ -144,12 +144,12 @@ def test_the_round_trip_through_the_formats_of_astronomy(tmp_path_factory, ids):
 @FEW
 def test_the_round_trip_through_ecsv(tmp_path_factory, ids):
     path = tmp_path_factory.mktemp("ids") / "c.ecsv"
-    # where it comes first, astropy takes an id such as "#1" for a remark
+    # In the first column, astropy would take an id such as "#1" for a comment.
     Table({"ra": np.ones(len(ids)), "id": ids}).write(path)
     assert read_catalog(path)["id"].tolist() == ids
 
 
-@pytest.mark.filterwarnings("ignore:The data type")  # of zarr, of letters
+@pytest.mark.filterwarnings("ignore:The data type")  # zarr warns about the data type of strings
 @given(ids=any_letters | words)
 @FEW
 def test_the_round_trip_through_arrays(tmp_path_factory, ids):
@@ -247,7 +247,7 @@ def test_ids_in_an_index():
     assert read_catalog(named)["id"].tolist() == [str(BIG), "7"]
     assert read_catalog(frame.set_index(pd.Index(["A", "B"])))["id"].tolist() == ["A", "B"]
     assert read_catalog(frame.assign(name=["x", "y"]).set_index(pd.Index(["A", "B"])))["id"].tolist() == ["x", "y"]
-    # row numbers that a selection left
+    # Row numbers that remain after a selection are not ids.
     assert "id" not in read_catalog(frame[frame["ra"] > 1])
     both = pd.DataFrame({"id": ["A"], "ra": [1.0], "dec": [2.0]}).set_index(["ra", "dec"])
     assert read_catalog(both).to_numpy().tolist() == [["A", 1.0, 2.0]]

@@ -1,4 +1,4 @@
-"""What the package costs before it does anything."""
+"""Tests of what the package imports before it does any work."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-# Heavy or optional: none of them may come along with the package or with its help.
+# Heavy or optional packages, which neither the package nor its help may import.
 HEAVY = {
     "torch",
     "shap",

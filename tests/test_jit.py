@@ -1,4 +1,4 @@
-"""How kernels are compiled and cached: never stale, never compiled twice, never in the way."""
+"""Tests of the compilation of kernels and its cache: never stale, never repeated, and never required."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from gridlens.features._kernels import extract_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A package of two kernel files, one of which compiles a function and a constant of the other into its own code.
+# A package with two kernel files; the second compiles a function and a constant of the first into its own code.
 INNER = """
 from gridlens._jit import jit
 
@@ -55,7 +55,8 @@ result = outer(1.0)
 hits, misses = (sum(counts.values()) for counts in (outer.stats.cache_hits, outer.stats.cache_misses))
 print(json.dumps({"result": result, "hits": hits, "misses": misses}))
 """
-# Each file of the cache is damaged in each way, and the kernel called twice after that, each time by new code.
+# Each file of the cache is damaged in several ways; after each, the kernel is called twice, each time by a fresh
+# function.
 RUN_DAMAGED = """
 import importlib, json, os
 from pathlib import Path
@@ -95,7 +96,7 @@ for n in (3, 1):
     pixels = np.random.default_rng(0).normal(size=(n, 48, 48, 3)).astype(np.float32)
     assert np.isfinite(GridPatchExtractor().transform(CutoutSet(pixels, pixel_scale=1.0))[:, :306]).all()
 """
-# What the caches of all compiled functions gave that the measurement has asked for.
+# The cache hits and misses of all compiled functions used by the measurement.
 COUNT = """
 import json, sys
 modules = [module for name, module in sys.modules.items() if name.startswith("gridlens.features")]
@@ -106,13 +107,13 @@ print(json.dumps({"hits": hits, "misses": misses}))
 
 
 def environment(*paths, **changes):
-    """The environment of a child that imports from `paths` and takes no setting of numba's from this process."""
+    """Return the environment of a child process that imports from `paths` and inherits no setting of numba."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1", **changes}
 
 
 def answer(code, *paths, **changes):
-    """What a fresh interpreter prints, read as JSON."""
+    """Return the JSON output of a fresh interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(*paths, **changes), capture_output=True, text=True, check=False
     )
@@ -122,7 +123,7 @@ def answer(code, *paths, **changes):
 
 @pytest.fixture
 def toy(tmp_path):
-    """The folder of the toy package."""
+    """Write the toy package and return its folder."""
     folder = tmp_path / "toy"
     folder.mkdir()
     (folder / "__init__.py").touch()
@@ -143,7 +144,7 @@ def test_an_edit_of_the_callees_file_reaches_the_caller(toy, old, new, result):
     assert answer(RUN_OUTER, toy.parent, ROOT)["result"] == 2.5
     (toy / "inner.py").write_text(INNER.replace(old, new))
     assert answer(RUN_OUTER, toy.parent, ROOT) == {"result": result, "hits": 0, "misses": 1}
-    # What the earlier sources left is gone: one index, of `outer`; nobody called `total`.
+    # The entries of the earlier sources are removed: only the index of `outer` is left, because `total` was not called.
     assert len(list((toy / "__pycache__").glob("*.nbi"))) == 1
 
 
@@ -163,13 +164,13 @@ def test_nan_is_data_and_sums_keep_their_order(toy):
 @pytest.mark.slow
 def test_a_second_process_compiles_no_kernel():
     answer(MEASURE + COUNT, ROOT)
-    # One entry, and one way to call it: each further type of an argument would be compiled anew.
+    # There is one entry and one signature: every further type of an argument would need another compilation.
     assert answer(MEASURE + COUNT, ROOT) == {"hits": 1, "misses": 0}
 
 
 @pytest.mark.slow
 def test_interpreted_kernels_pass_their_tests():
-    """A few files of the whole that CONTRIBUTING.md names; here, so that it runs with everything else."""
+    """Some of the files that CONTRIBUTING.md lists are run without compilation, as a part of the whole suite."""
     files = ["test_parity.py", "test_parts.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", *(f"tests/features/{name}" for name in files)]
     env = environment(ROOT, NUMBA_DISABLE_JIT="1")
@@ -179,7 +180,7 @@ def test_interpreted_kernels_pass_their_tests():
 
 @pytest.fixture
 def locked():
-    """A copy of the package that nobody may write to, and everybody may read."""
+    """Yield a copy of the package that all users can read and no user can write."""
     folder = Path(tempfile.mkdtemp())
     package = shutil.copytree(ROOT / "gridlens", folder / "gridlens", ignore=shutil.ignore_patterns("__pycache__"))
     for path in [folder, package, *package.rglob("*")]:
@@ -192,11 +193,12 @@ def locked():
 
 
 def unprivileged():
-    """Ways to run a command as a user who may write nowhere: (words before the command, arguments of subprocess)."""
+    """Return ways to run a command without write access: (words before the command, arguments of subprocess)."""
     if os.name == "posix" and os.geteuid() != 0:
         return [([], {})]
     nobody = 65534
-    # Root's own Python may lie where nobody else can read; one capability lifts that and gives no leave to write.
+    # Root's own Python may lie in a folder that other users cannot read; this capability allows reading it, but not
+    # writing.
     reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
     return [
         ([], {"user": nobody, "group": nobody, "extra_groups": []}),
@@ -207,7 +209,7 @@ def unprivileged():
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="users and file modes of POSIX")
 def test_a_read_only_installation_without_a_home(locked):
-    """Numba itself raises here, as soon as a function is decorated."""
+    """Without a special case, numba itself would raise an error when a function is decorated."""
     env = environment(locked, HOME="/nonexistent", NUMBA_CACHE_DIR="/nonexistent/numba")
     env.pop("XDG_CACHE_HOME", None)
 
@@ -238,6 +240,6 @@ def test_whether_a_kernel_was_compiled(noise, monkeypatch):
     measure(CutoutSet(noise(n=1, size=64)))
     assert is_compiled(extract_rows)
     monkeypatch.setattr(type(extract_rows), "signatures", [])
-    assert is_compiled(extract_rows)  # by the cache
+    assert is_compiled(extract_rows)  # found in the cache
     monkeypatch.setattr(extract_rows._cache, "is_written", lambda: False)
     assert not is_compiled(extract_rows)

@@ -1,4 +1,4 @@
-"""Tables of labels: rows by id, labels of any spelling as 1 and 0, and messages that name the row."""
+"""Tests of tables of labels: rows by id, labels of any spelling as 1 and 0, and messages that name the row."""
 
 import numpy as np
 import pandas as pd

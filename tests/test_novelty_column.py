@@ -1,4 +1,4 @@
-"""The column `novelty` and its flag: on request, without any effect on scores, kept in bundles."""
+"""Tests of the column `novelty` and its flag: on request, without any effect on scores, kept in bundles."""
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ def test_the_column_comes_on_request_and_changes_no_score(detector, cutouts):
     same = [name for name in columns if name not in ("flags", "message")]
     pd.testing.assert_frame_equal(table[same], plain[same])
     assert np.isnan(table["novelty"].iloc[-1]) and table["status"].iloc[-1] == "rejected"
-    # Cutouts of noise are unlike the rows that the detector learned from.
+    # Cutouts of noise are unlike the rows that the detector was trained on.
     assert (table["novelty"].iloc[:-1] <= UNUSUAL_LEVEL).all()
     assert unusual(table).tolist() == [True] * 4 + [False]
     assert table["message"].iloc[0].endswith("inspect this one.")

@@ -1,4 +1,4 @@
-"""Progress on a terminal and in a log: figures appear once they mean something."""
+"""Tests of the progress display on a terminal and in a log: figures appear only once they are meaningful."""
 
 import functools
 import io
@@ -34,7 +34,7 @@ def test_a_rate_is_unknown_until_the_work_has_gone_on_for_as_long_as_its_first_r
     assert meter.figures() == ("0 of 10,000", "", "")
     clock.now += 10.0
     meter.advance(512)
-    # Another worker that started at the same time.
+    # A second worker that started at the same time delivers its result.
     clock.now += 0.02
     meter.advance(512)
     assert meter.figures() == ("1,024 of 10,000", "", "")
@@ -43,7 +43,7 @@ def test_a_rate_is_unknown_until_the_work_has_gone_on_for_as_long_as_its_first_r
     meter.advance(1024)
     assert meter.rate == pytest.approx(153.6)
     assert meter.figures() == ("2,048 of 10,000", "154/s", "52 s left")
-    # Nothing else is finished for a while: the rate declines.
+    # No further result arrives for a while, so the rate declines.
     clock.now += 10.0
     assert meter.rate == pytest.approx(76.8)
 
@@ -92,7 +92,7 @@ def test_an_unknown_total_has_no_time_left():
 
 
 class Log(io.StringIO):
-    """A file that is no terminal and tells of its lines."""
+    """A log file, not a terminal, that signals when a line is written."""
 
     def __init__(self):
         super().__init__()
@@ -142,7 +142,7 @@ def test_a_terminal_shows_figures_once_they_are_known(monkeypatch, clock):
 
 
 def _read(leader):
-    """Return what a terminal shows, without its codes."""
+    """Return the text that the terminal shows, without control sequences."""
     os.set_blocking(leader, False)
     found = b""
     with pytest.raises(BlockingIOError):

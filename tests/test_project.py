@@ -1,4 +1,4 @@
-"""Statements of the project about itself: the README's lines are those that CI runs, and metadata have one place."""
+"""Tests of the project's files: CI runs the README's install commands, and metadata are only in pyproject.toml."""
 
 import configparser
 import contextlib
@@ -37,14 +37,14 @@ def test_metadata_stand_in_pyproject_alone():
     assert set(project["optional-dependencies"]) >= {"deep", "explain", "dask", "dev", "test"}
 
 
-# Their licences forbid commercial use or redistribution; lenstronomy requires them.
+# The licences of the first four forbid commercial use or redistribution; lenstronomy requires them.
 NOT_FREE = {"jampy", "mgefit", "capfit", "plotbin", "lenstronomy"}
-# Extras of the developers: they are no part of what a user installs.
+# Extras for developers, which users do not install.
 DEVELOPERS = {"test", "dev"}
 
 
 def required(name, extras, seen):
-    """Add the distributions that `name` with `extras` requires, and those that they require, to `seen`."""
+    """Add to `seen` the distributions that `name` with `extras` requires, directly and indirectly."""
     for requirement in map(Requirement, metadata.requires(name) or ()):
         if requirement.marker is not None and not any(
             requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)
@@ -53,7 +53,8 @@ def required(name, extras, seen):
         key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
         if key not in seen:
             seen.add(key)
-            # What is not installed here, such as the packages of another extra, is known by its name.
+            # Requirements that are not installed here, such as the packages of another extra, are recorded by name
+            # only.
             with contextlib.suppress(metadata.PackageNotFoundError):
                 required(requirement.name, requirement.extras, seen)
 
@@ -70,7 +71,7 @@ def test_nothing_that_a_user_installs_requires_packages_that_are_not_free():
                 required(requirement.name, requirement.extras, seen)
         names = {name for name, _ in seen}
         assert names and not names & NOT_FREE, (extra, names & NOT_FREE)
-    # The walk finds what lenstronomy requires, where it is installed.
+    # If lenstronomy is installed, the search must find its requirements.
     with contextlib.suppress(metadata.PackageNotFoundError):
         seen = set()
         required("lenstronomy", (), seen)
@@ -83,7 +84,7 @@ def test_no_module_imports_lenstronomy():
 
 
 def test_the_results_quote_the_card():
-    """Figures of the bundled model are those that its card and the benchmark hold."""
+    """The figures of the bundled model agree with its card."""
     readme = (ROOT / "docs" / "results.md").read_text()
     card = (ROOT / "gridlens" / "models" / "default" / "card.md").read_text()
     quoted = re.search(r"\| all arcs \| (\d+) \| ([^|]+) \|", readme)
@@ -91,7 +92,7 @@ def test_the_results_quote_the_card():
     assert quoted.groups() == own.groups()
 
 
-# The keys of a file of the Citation File Format 1.2.0, https://doi.org/10.5281/zenodo.5171937.
+# The keys defined by the Citation File Format 1.2.0, https://doi.org/10.5281/zenodo.5171937.
 CFF_REQUIRED = {"authors", "cff-version", "message", "title"}
 CFF_OPTIONAL = {"abstract", "commit", "contact", "date-released", "doi", "identifiers", "keywords", "license"}
 CFF_OPTIONAL |= {"license-url", "preferred-citation", "references", "repository", "repository-artifact"}
@@ -129,7 +130,7 @@ def test_the_templates_of_issues_have_a_name():
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_model_and_scores(tmp_path):
-    """Built and unpacked elsewhere, the package finds its model and its templates, without the source tree."""
+    """The installed wheel finds its model and its templates without the source tree."""
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The public surface: what users type at the top, and what the doors of the rooms list."""
+"""Tests of the public interface: the names at the top level, and the names that each subpackage exports."""
 
 import importlib
 import inspect
@@ -48,7 +48,7 @@ def test_a_door_lists_names_that_are_there_and_say_what_they_are(door):
 
 
 def test_no_public_module_stands_beside_the_doors():
-    """A name has one public place: modules inside a room are private, but for `gridlens.errors`."""
+    """Each name has one public location: modules inside subpackages are private, except `gridlens.errors`."""
     found = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")

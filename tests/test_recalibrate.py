@@ -1,4 +1,4 @@
-"""Probabilities that follow the false-alarm rates of a pool: in memory, in bundles, in runs and on the command line."""
+"""Tests of recalibration on a pool by its false-alarm rates: in memory, in bundles, in runs and on the command line."""
 
 import json
 import pickle
@@ -27,7 +27,7 @@ ARC = FEATURE_NAMES.index("patch0_arc_snr")
 
 
 def non_lenses(n, seed, louder=0.0):
-    """Features of cutouts without a lens, on a sky where they look more like one."""
+    """Return features of non-lenses; `louder` makes them resemble lenses."""
     X, y = feature_rows(3 * n, seed)
     X = X[y == 0][:n]
     X[:, ARC] += louder
@@ -152,7 +152,7 @@ def test_pools_that_are_too_small_or_known_are_refused(fitted):
         match=r"at least 200 usable cutouts, without training cutouts of the model: .* Got 199 \(of 250\) instead",
     ):
         fitted.recalibrated(pool)
-    # The model has learned from these, and scores them too well.
+    # The model was trained on these rows and scores them too well, so they do not count.
     with pytest.raises(GridlensError, match=r"Got 0 \(of 600\)"):
         fitted.recalibrated(feature_rows(600, 1)[0])
     with pytest.raises(GridlensError, match="must be a CutoutSet"):
@@ -175,7 +175,7 @@ def test_bundled_models_can_be_recalibrated(rows):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, fitted):
-    """A model, a few cutouts and two pools on disk."""
+    """Write a model, a few cutouts and two pools to disk."""
     folder = tmp_path_factory.mktemp("run")
     fitted.save(folder / "model")
     pixels = np.random.default_rng(0).normal(size=(230, 48, 48, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Who may import whom: data flow one way, and these are the doors."""
+"""Tests of the imports between subpackages: each imports only subpackages below it."""
 
 import ast
 import sys
@@ -9,7 +9,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "gridlens"
 PLUGIN = PACKAGE.parent / "plugins" / "gridlens_deep"
 
-# From the ground up. Each room may import itself and the rooms that are named; private modules at the top serve all.
+# The subpackages from the lowest up. Each may import itself and the listed subpackages; all may import the private
+# modules at the top level.
 ROOMS = {
     "pu": set(),
     "calibration": set(),
@@ -88,7 +89,7 @@ ROOMS = {
         "triage",
     },
 }
-# Rooms within a room, from the ground up: "" is the room itself.
+# Subpackages within a subpackage, from the lowest up; "" represents the modules of the outer subpackage itself.
 INNER_ROOMS = {
     "cutouts": {
         "": set(),
@@ -105,7 +106,7 @@ def files_of(room):
 
 
 def imports_of(path):
-    """Yield every import of a file, those of functions and of type checkers too."""
+    """Yield every import of a file, including imports in functions and under TYPE_CHECKING."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -146,7 +147,7 @@ def test_an_inner_room_imports_only_inner_rooms_below_it(room):
         place = path.relative_to(PACKAGE / room).parts
         mine = place[0] if len(place) > 1 else ""
         if place == ("__init__.py",):
-            continue  # the door stands before all of them
+            continue  # the __init__.py of the outer subpackage may import from all of them
         for name in imports_of(path):
             parts = name.split(".")
             if parts[:2] == ["gridlens", room]:
@@ -170,7 +171,7 @@ def test_plugins_use_what_is_public():
 
 
 def modules_of(folder):
-    """Map the names of modules below a package's folder to their files."""
+    """Map the names of the modules in a package's folder to their files."""
     names = {}
     for path in sorted(folder.rglob("*.py")):
         parts = list(path.relative_to(folder.parent).with_suffix("").parts)
@@ -179,7 +180,7 @@ def modules_of(folder):
 
 
 def circle_in(graph):
-    """Return the modules of one circle of a graph in their order, or None."""
+    """Return the modules of one import cycle in order, or None."""
     done, path = set(), []
 
     def visit(name):
@@ -200,7 +201,7 @@ def circle_in(graph):
 
 @pytest.mark.parametrize("folder", [PACKAGE, PLUGIN], ids=lambda folder: folder.name)
 def test_no_modules_import_each_other_in_a_circle(folder):
-    """Imports inside functions and under TYPE_CHECKING count as well: a circle is one idea in two files."""
+    """Imports inside functions and under TYPE_CHECKING count as well: modules in a cycle belong in one file."""
     modules = modules_of(folder)
     graph = {}
     for module, path in modules.items():
@@ -215,7 +216,7 @@ def test_a_circle_is_found():
 
 
 def test_compiled_code_comes_from_its_own_folder():
-    """`gridlens._jit` names the cache by a digest of some sources; compiled code from others would go stale there.
+    """Compiled code only uses sources that are part of the digest in `gridlens._jit`, so that a cache is never stale.
 
     Those are the files of a kernel's folder and `gridlens._constants`. The rule also holds for constants, and for the
     files that kernel files import from.
@@ -237,7 +238,7 @@ def test_compiled_code_comes_from_its_own_folder():
                 continue
             if name.split(".")[0] in {"numpy", *sys.stdlib_module_names}:
                 continue
-            # features._order.select, or features._order
+            # The import may be of a name in a module (features._order.select) or of the module (features._order).
             source = path.parent / (name.removeprefix(folder).split(".")[0] + ".py")
             assert name.startswith(folder), f"{path} goes into compiled code and imports {name}"
             assert source.is_file(), f"{path} goes into compiled code and imports {name}, not from the file that has it"

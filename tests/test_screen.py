@@ -1,4 +1,4 @@
-"""The cascade: slow members score what the stack of the others passes, and either branch is calibrated."""
+"""Tests of screening: slow members score the cutouts that the other members pass, and both branches are calibrated."""
 
 import json
 import pickle
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarnin
 
 
 class Corner(BaseEstimator):
-    """A slow member that knows lenses by a pixel, and counts the cutouts that it sees."""
+    """A slow member that recognises lenses by one pixel and records the number of cutouts in each call."""
 
     name, consumes, screened = "corner", "cutouts", True
     seen: list = []  # noqa: RUF012
@@ -57,7 +57,7 @@ class Corner(BaseEstimator):
 
 
 def rows_with_pixels(n, seed):
-    """Measured cutouts whose features and whose first pixel tell lenses, independently, and their labels."""
+    """Return measured cutouts and their labels; features and the first pixel are independent indicators of a lens."""
     X, y = feature_rows(n, seed)
     pixels = np.zeros((n, 48, 48, 3), dtype=np.float32)
     pixels[:, 0, 0, 0] = 1.5 * y + np.random.default_rng(seed).normal(size=n)
@@ -82,7 +82,7 @@ def scored():
 
 @pytest.fixture
 def known(monkeypatch):
-    """Make the member known to the reader of bundles."""
+    """Register the member with the reader of bundles."""
     monkeypatch.setattr(
         "gridlens.models._state.member_class", lambda name: Corner if name == "corner" else member_class(name)
     )
@@ -96,7 +96,7 @@ def bundle(cascading, known, tmp_path):
 
 
 def drawn(n, seed, prior=PRIOR):
-    """Draw log-odds of a classic and of a whole stack that are true at `PRIOR`, and labels at `prior`."""
+    """Draw log-odds of a classic and of a full stack that are correct at prevalence `PRIOR`, and labels at `prior`."""
     rng = np.random.default_rng(seed)
     y = (rng.random(n) < prior).astype(np.int64)
     classic = CLASSIC * (rng.normal(size=n) + CLASSIC * y) - CLASSIC**2 / 2 + logit(PRIOR)
@@ -105,7 +105,7 @@ def drawn(n, seed, prior=PRIOR):
 
 
 def simulated_screen(n=40_000, seed=0, groups=None):
-    """Make a screen of stacks whose members are their log-odds."""
+    """Make a screen of stacks that return the log-odds of their member."""
     rows = np.empty(n, dtype=SCREEN_ROWS)
     rows["classic"], rows["full"], rows["label"] = drawn(n, seed)
     rows["group"] = np.arange(n) if groups is None else groups
@@ -130,7 +130,7 @@ def test_either_branch_is_calibrated_to_the_true_probability(fraction):
         assert np.abs(p[branch] - truth[branch]).mean() < 0.02
         low, high = calibrator.predict_interval(values[branch])
         assert np.mean((low <= truth[branch]) & (truth[branch] <= high)) > 0.9
-        # The error has that of a fit on as few rows in it: 2,300 pass at 0.02.
+        # The error includes the uncertainty of a fit to few rows: 2,300 pass at 0.02.
         assert calibration_error(y[branch], p[branch], n_boot=200).low < 0.01
         assert p[branch].sum() == pytest.approx(y[branch].sum(), abs=5 * np.sqrt((p * (1 - p))[branch].sum()))
         order = np.argsort(values[branch])
@@ -168,7 +168,7 @@ def test_where_no_lens_is_below_the_threshold_probabilities_stay_small():
     assert p.max() == pytest.approx(0.5 / (len(classic) + 1), rel=0.01)
     low, high = cascade.classic.calibrator.predict_interval(classic)
     assert (low == 0).all()
-    # A probability of which as many rows without a lens are one in twenty.
+    # At this probability, the chance that no lens is among as many rows is one in twenty.
     np.testing.assert_allclose(high, 1 - 0.05 ** (1 / len(classic)), rtol=0.5)
 
 
@@ -195,11 +195,11 @@ def test_slow_members_see_the_rows_that_pass_and_no_others(cascading, scored):
     assert rows["corner"][~full].isna().all()
     assert rows["corner_spread"][~full].isna().all()
     assert rows[["score", "score_low", "score_high"]].notna().all(axis=None)
-    # Of one member, nothing disagrees.
+    # A single member cannot disagree.
     assert (rows["disagreement"][~full] == 0).all()
     assert rows["members_in_favour"][~full].max() <= 1
     pd.testing.assert_series_equal(rows["disagreement"][full], whole["disagreement"][full])
-    # The classic member of every row that passes is above those of the others.
+    # The classic member scores every row that passes above all rows that do not.
     assert rows["linear"][full].min() > rows["linear"][~full].max()
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's tools take cutouts, measured cutouts and features alike."""
+"""Tests with scikit-learn's tools, which take cutouts, measured cutouts and features alike."""
 
 import pickle
 import warnings
@@ -30,7 +30,7 @@ def fast(**parameters):
 
 @pytest.fixture(scope="module")
 def labelled():
-    """Noise, half of it with a bright arc below the BCG."""
+    """Return cutouts of noise, half of them with a bright arc below the BCG, and their labels."""
     rng = np.random.default_rng(3)
     pixels = rng.normal(size=(60, 64, 64, 3)).astype(np.float32)
     y = np.arange(60) % 2

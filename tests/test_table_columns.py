@@ -1,4 +1,4 @@
-"""The columns of a table of scores in every format: order, units, UCDs, descriptions, values."""
+"""Tests of the columns of a score table in every format: order, units, UCDs, descriptions, values."""
 
 import re
 import warnings
@@ -40,7 +40,7 @@ def table():
             "arc_snr": [85.0, np.nan, np.nan],
             "members_in_favour": [2, 0, 0],
             "lightgbm": [0.9, 0.1, np.nan],
-            # astropy writes 999999 for a missing integer unless it is told otherwise.
+            # astropy writes 999999 for a missing integer by default.
             "n_gal": pd.array([999999, None, 7], dtype="Int64"),
             "object_id": pd.array([2**60 + 1, None, -7], dtype="Int64"),
             "relaxed": pd.array([True, None, False], dtype="boolean"),
@@ -74,7 +74,7 @@ def test_a_table_is_read_as_it_was_written(table, tmp_path, suffix):
         write_table(table, path)
     found = read_table(path)
     assert found.columns.tolist() == table.columns.tolist()
-    found["notes"] = found["notes"].fillna("")  # CSV has nothing else for a missing number
+    found["notes"] = found["notes"].fillna("")  # CSV cannot distinguish an empty text from a missing value
     for name in ("id", "path", "status", "message", "notes"):
         assert found[name].tolist() == table[name].tolist(), name
     for name in table.columns.difference(["id", "path", "status", "message", "notes"]):

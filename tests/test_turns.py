@@ -1,4 +1,4 @@
-"""The eight turns of an image: one order for pixels and for features."""
+"""Tests of the eight orientations of an image: the same order for pixels and for features."""
 
 import numpy as np
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 with warnings.catch_warnings():
-    # Older versions of starlette know httpx alone, newer ones prefer its successor.
+    # Older versions of starlette support only httpx, and newer ones prefer its successor.
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
@@ -49,7 +49,7 @@ def pixels_of(n, seed=0):
 
 
 class Page(TestClient):
-    """A browser that is logged in."""
+    """A client that can log in as a grader."""
 
     def log_in(self, grader):
         answer = self.get("/", params={"token": self.sessions.tokens[grader]}, follow_redirects=False)
@@ -69,7 +69,7 @@ class Page(TestClient):
 
 
 def image_of(content):
-    """Return the header and the arrays of an image."""
+    """Return the header and the arrays of an image response."""
     (length,) = struct.unpack_from("<I", content)
     header = json.loads(content[4 : 4 + length])
     shape = (len(header["views"]), 3, header["height"], header["width"])
@@ -79,7 +79,7 @@ def image_of(content):
 
 @contextlib.contextmanager
 def opened(graders=("ada",), **options):
-    """Yield a function that returns a new browser, of a grader who is logged in."""
+    """Yield a function that returns a new client, logged in if it is given a grader."""
     triage = open_triage("scores.parquet", graders=graders, **options)
     sessions = Sessions(graders, triage.books)
     app = Guard(make_app(triage), sessions, LOOPBACK, PORT)

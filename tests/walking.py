@@ -1,7 +1,7 @@
-"""Walk the commands of a Markdown page as a user pastes them: in a terminal of 80 columns, or in a pipe.
+"""Run the commands of a Markdown page as a user would paste them: in a terminal of 80 columns, or in a pipe.
 
 ``python walking.py COMMANDS FOLDER terminal|pipe`` imports gridlens once, and forks for each command of a JSON file.
-What takes an hour is made small: recipes, and numbers of scenes.
+Recipes and numbers of scenes are reduced, because the full commands may take an hour.
 """
 
 import dataclasses
@@ -46,12 +46,12 @@ def snippets_of(page):
 
 
 def printed_lines(output):
-    """Return the lines that a terminal was given, without its control sequences."""
+    """Return the lines that were sent to a terminal, without control sequences."""
     return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output))
 
 
 def walk(commands, home, mode):
-    """Run commands in the folder `home` one after another; return what each printed, its status, and its seconds."""
+    """Run commands one after another in the folder `home`; return the output, the status and the seconds of each."""
     todo = home / "commands.json"
     todo.write_text(json.dumps(commands))
     done = subprocess.run([sys.executable, __file__, todo, home, mode], capture_output=True, text=True, check=False)
@@ -60,7 +60,7 @@ def walk(commands, home, mode):
 
 
 def _preload():
-    """Import what the commands need, and make the recipes small."""
+    """Import the modules that the commands need, and reduce the recipes."""
     import lightgbm  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
 
@@ -78,7 +78,7 @@ def _preload():
 
 
 def _small(words):
-    """Return a command that takes seconds: few rows, and one process and one quick member where it trains."""
+    """Return a quick version of a command: few rows, and for training one process and one quick member."""
     made = list(words)
     for flag, value in SMALL.items():
         if flag in made:
@@ -89,7 +89,7 @@ def _small(words):
 
 
 def _walk(main, words, in_terminal):
-    """Run one command in a process of its own; return what it printed, its status, and the seconds."""
+    """Run one command in a separate process; return its output, its status and the seconds."""
     start = time.perf_counter()
     if in_terminal:
         process, reader = pty.fork()
@@ -104,7 +104,7 @@ def _walk(main, words, in_terminal):
     if process == 0:
         if in_terminal:
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-        # The streams of the parent may have been a file, which they remember.
+        # The parent's streams may be buffered for a file, so the child needs new ones.
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
         main(_small(words[1:]), prog_name="gridlens")
         os._exit(0)
@@ -112,7 +112,7 @@ def _walk(main, words, in_terminal):
     while True:
         try:
             read = os.read(reader, 65536)
-        except OSError:  # a terminal whose process has ended
+        except OSError:  # raised by a terminal whose process has ended
             break
         if not read:
             break
