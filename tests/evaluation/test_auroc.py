@@ -1,4 +1,4 @@
-"""`auroc`: its value, DeLong's interval, the grouped bootstrap, and where there is no answer."""
+"""Tests of `auroc`: its value, DeLong's interval, the grouped bootstrap, and unresolvable cases."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ BOTH_CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(-5, 5)), min_si
 
 
 def placements_interval(y, score):
-    """DeLong by the definition: every pair of rows compared, variances of the placements."""
+    """Return the AUROC and DeLong's interval by definition: compare all pairs, and take the variances of placements."""
     positive, negative = score[y == 1], score[y == 0]
     wins = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
     value = wins.mean()
@@ -61,7 +61,7 @@ def test_delong_covers(n_positive, n_negative, separation):
 
 
 def correlated(rng, n_groups, size):
-    """Groups of one class each, whose rows nearly share one score."""
+    """Return labels, scores and groups; each group has a single class, and its rows have nearly the same score."""
     y = np.repeat(np.arange(n_groups) % 3 == 0, size).astype(int)
     score = np.repeat(rng.normal(size=n_groups), size) + 0.1 * rng.normal(size=n_groups * size) + y
     return y, score, np.repeat(np.arange(n_groups), size)
@@ -89,7 +89,8 @@ def test_groups_of_one_row_give_about_delongs_interval():
 
 
 def test_bootstrap_draws_whole_groups():
-    # By hand: each group drawn as a block of rows, those with a positive apart, and scikit-learn's AUROC of the drawn.
+    # The expected interval: each group is drawn as a block of rows, groups with a positive are drawn separately, and
+    # scikit-learn computes the AUROC.
     rng = np.random.default_rng(4)
     y, score, groups = correlated(rng, 12, 3)
     seeded = np.random.default_rng(7)
@@ -117,7 +118,7 @@ def test_without_spread_the_interval_is_the_widest_possible():
     assert auroc([1] * 10 + [0] * 90, np.arange(100))[:3] == (0.0, *wilson(0, 10))
     assert auroc([0, 0, 0, 1, 1, 1, 1], [5] * 7)[:3] == (0.5, *wilson(1.5, 3))
     assert auroc([0, 0, 0, 1], [1, 2, 4, 3])[:3] == (2 / 3, *wilson(2 / 3, 1))
-    # With groups, these count: 2 of positives here.
+    # With groups, the interval is based on the number of groups: 2 of them are positive here.
     groups = np.repeat(np.arange(20), 5)
     assert auroc([0] * 90 + [1] * 10, np.arange(100), groups, n_boot=50)[:3] == (1.0, *wilson(2, 2))
 

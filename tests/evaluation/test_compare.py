@@ -1,4 +1,4 @@
-"""`compare` and `mcnemar`: paired intervals against DeLong's and against truth, exact p values against scipy's."""
+"""Tests of `compare` and `mcnemar`: intervals against DeLong's and the truth, exact p-values against scipy's."""
 
 from functools import partial
 
@@ -11,7 +11,10 @@ from gridlens.evaluation._compare import mcnemar
 
 
 def two_scores(rng, n_positive, n_negative, better=0.0, views=1):
-    """Scores that share most of their noise; `better` is how much farther b separates. Views share all but a tenth."""
+    """Return labels, two scores that share most of their noise, and groups.
+
+    `better` is the additional separation of b. Each row has `views` views, whose scores differ by noise of about 0.1.
+    """
     y = np.repeat([1, 0], [n_positive, n_negative])
     common, a, b = rng.normal(size=(3, len(y)))
     a, b = (0.8 * common + 0.6 * own for own in (a, b))
@@ -22,7 +25,7 @@ def two_scores(rng, n_positive, n_negative, better=0.0, views=1):
 
 
 def delong_paired(y, a, b):
-    """Difference b - a and its standard error: variance of the differences of placements."""
+    """Return the difference b - a and its standard error, from the variance of the differences of placements."""
     variance, value = 0.0, 0.0
     for one in (0, 1):
         placements = []
@@ -41,7 +44,7 @@ def test_ungrouped_interval_is_about_delongs_paired_one():
     found = compare(y, a, b, auroc)["auroc"].difference
     assert found.value == pytest.approx(value)
     np.testing.assert_allclose(found[1:3], value + norm.ppf([0.025, 0.975]) * error, atol=0.2 * error)
-    # That of two samples which are not paired is far wider.
+    # The interval for two unpaired samples is far wider.
     single = compare(y, a, b, auroc, n_boot=1)["auroc"]
     assert found.high - found.low < 0.7 * np.hypot(single.a.high - single.a.low, single.b.high - single.b.low)
 
@@ -77,7 +80,7 @@ def test_draws_take_whole_groups_and_keep_those_with_a_positive():
     assert (drawn[:, 5] == drawn[:, 6]).all()
     assert (drawn[:, 0] + drawn[:, 2] == 2).all()
     assert (drawn[:, [4, 5, 7]].sum(axis=1) == 3).all()
-    # Both scores on the same rows, draw for draw.
+    # Both scores use the same rows in each draw.
     np.testing.assert_array_equal(drawn[::2], drawn[1::2])
     assert len(np.unique(drawn, axis=0)) > 10
 
@@ -115,7 +118,7 @@ def test_one_class_is_not_compared(y):
 
 
 def mann_whitney(y, score, groups=None):
-    """AUROC alone, far faster than with its interval."""
+    """Return the AUROC without an interval, which is far faster."""
     m = int(y.sum())
     value = (rankdata(score)[y == 1].mean() - (m + 1) / 2) / (len(y) - m)
     return Estimate(value, value, value)
@@ -134,7 +137,7 @@ def test_interval_of_the_difference_covers(views):
         covered += found.low <= truth <= found.high
         value, error = delong_paired(y, a, b)
         ignored += abs(value - truth) <= norm.ppf(0.975) * error
-    # 95 expected, standard deviation 2.2; so few draws and positives take some of it.
+    # 95 expected, standard deviation 2.2; the small numbers of draws and positives lower the coverage a little.
     assert covered >= 90, covered
     if views > 1:
         assert ignored < 80, ignored
@@ -145,7 +148,8 @@ def test_mcnemar_by_hand():
     a = [9, 9, 9, 9, 1, 1, 1, 1, 0, 1, 2, 3]
     b = [9, 1, 1, 1, 9, 1, 1, 1, 2, 3, 0, 1]
     found = mcnemar(y, a, b, fpr=0.25)
-    # The second highest negative, 2, is the threshold of each. Discordant are 3 and 1: 2 (1 + 4) / 16.
+    # The threshold of both scores is the second highest negative, 2. The discordant counts are 3 and 1, so p is 2 (1 +
+    # 4) / 16.
     assert found == (1, 3, 1, 3, pytest.approx(0.625), 0.25, 0.25, "")
     assert mcnemar(y, a, b, thresholds=(2, 2)) == found
     assert mcnemar(y, b, a, fpr=0.25)[1:3] == (1, 3)
@@ -173,7 +177,7 @@ def test_mcnemar_keeps_its_level_and_finds_a_difference():
         for i, better in enumerate((0.0, 0.8)):
             y, a, b, _ = two_scores(rng, 80, 5000, better)
             rejected[i] += mcnemar(y, a, b, fpr=0.05).p_value <= 0.05
-    # At most 20 expected, standard deviation 4.4: exact, so fewer.
+    # At most 20 expected, standard deviation 4.4; an exact test rejects fewer.
     assert rejected[0] <= 28
     assert rejected[1] > 300
 

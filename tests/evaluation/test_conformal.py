@@ -1,4 +1,4 @@
-"""`conformal_selection`: p-values by hand, Benjamini and Hochberg, and the false discovery rate in simulation."""
+"""Tests of `conformal_selection`: p-values by hand, Benjamini and Hochberg, and simulated false discovery rates."""
 
 import numpy as np
 import pytest
@@ -12,10 +12,11 @@ SCORES = st.lists(st.integers(-8, 8), min_size=1, max_size=40)
 
 
 def test_by_hand():
-    # Four negatives and a positive that does not count; ties count against the test row.
+    # There are four negatives, and a positive that is ignored; ties count against the test row.
     found = conformal_selection([0, 0, 1, 0, 0], [1, 2, 9, 3, 4], [5, 4, 3.5, 1, 0], fdr=0.5)
     np.testing.assert_allclose(found.p_values, [0.2, 0.4, 0.4, 1.0, 1.0])
-    # Bounds 0.1, 0.2, 0.3, 0.4, 0.5: none is met, though the best is as low as four negatives let it be.
+    # The bounds are 0.1, 0.2, 0.3, 0.4 and 0.5. None is met, although the best p-value is the lowest that is possible
+    # with four negatives.
     assert found.n_selected == 0
     found = conformal_selection([0, 0, 1, 0, 0], [1, 2, 9, 3, 4], [5, 6, 3.5, 1], fdr=0.5)
     np.testing.assert_array_equal(found.selected, [True, True, False, False])
@@ -33,7 +34,7 @@ def test_it_is_benjamini_and_hochberg_on_ranks(negative, test, fdr, random):
     np.testing.assert_array_equal(found.selected[clear], (adjusted <= fdr)[clear])
     assert found.n_selected == found.selected.sum()
     assert bool(found.note) == (found.n_selected == 0)
-    # Only the order of scores counts, and not that of the rows.
+    # The selection depends on the order of the scores, but not on the order of the rows.
     moved = conformal_selection([0] * len(negative), np.exp(negative), np.exp(test), fdr)
     np.testing.assert_array_equal(moved.selected, found.selected)
     random.shuffle(negative)
@@ -44,7 +45,7 @@ def test_it_is_benjamini_and_hochberg_on_ranks(negative, test, fdr, random):
 
 
 def test_a_bound_that_is_met_exactly_is_enough():
-    # 1 / (n + 1) = fdr / m, of numbers that no float holds.
+    # 1 / (n + 1) equals fdr / m, but floats cannot represent these numbers exactly.
     for n, m in [(29, 3), (69, 7), (9, 1)]:
         test = [n] + [-1] * (m - 1)
         assert conformal_selection([0] * n, np.arange(n), test, fdr=0.1).n_selected == 1
@@ -82,7 +83,7 @@ def test_as_many_negatives_as_the_note_asks_for_are_enough():
 
 
 def test_a_group_counts_as_one_row():
-    # Three groups: one wholly at or above 5, one by half, one below.
+    # There are three groups: all rows of the first are at or above 5, half of the second, and no row of the third.
     found = conformal_selection([0] * 6, [6, 7, 9, 6, 1, 1], [5], groups=["a", "a", "a", "b", "b", "c"])
     np.testing.assert_allclose(found.p_values, [(1 + 1 + 0.5) / 4])
     assert conformal_selection([0] * 3, [1, 1, 1], [5], groups=[7, 7, 7]).note == (
@@ -91,7 +92,7 @@ def test_a_group_counts_as_one_row():
 
 
 def realised(rng, n_repeats, select, n_test=400, share=0.15, shift=2.5):
-    """Mean false discovery proportion with its standard error, and the mean fraction of positives found."""
+    """Return the mean false discovery proportion, its standard error, and the mean fraction of positives found."""
     false, found = [], []
     for _ in range(n_repeats):
         truth = rng.random(n_test) < share
@@ -110,7 +111,7 @@ def test_false_discovery_rate_is_kept_whatever_the_prevalence_of_the_calibration
         return conformal_selection(y, rng.normal(size=1000) + 2.5 * y, test, fdr).selected
 
     rate, error, found = realised(np.random.default_rng(0), 600, select)
-    # Bates et al.: at most fdr times the fraction of negatives, and no more than discreteness below it.
+    # Bates et al.: at most fdr times the fraction of negatives, and only as far below it as the discreteness causes.
     assert rate <= 0.85 * fdr + 3 * error
     assert rate >= 0.6 * fdr
     assert found > 0.2
@@ -118,7 +119,7 @@ def test_false_discovery_rate_is_kept_whatever_the_prevalence_of_the_calibration
 
 @pytest.mark.slow
 def test_views_of_one_cluster_in_the_calibration_need_groups():
-    # 40 clusters of 25 views with nearly one score each look like 1000 negatives.
+    # 40 clusters of 25 views with nearly equal scores look like 1000 negatives.
     def select(rng, test, grouped):
         groups = np.repeat(np.arange(40), 25)
         score = np.sqrt(0.99) * rng.normal(size=40)[groups] + 0.1 * rng.normal(size=1000)

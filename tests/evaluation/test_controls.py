@@ -1,4 +1,4 @@
-"""`control_score` and `matched_negatives`: what plain columns give away, and rows from which they give nothing away."""
+"""Tests of `control_score` and `matched_negatives`: the information in plain columns, and rows matched to remove it."""
 
 from itertools import permutations
 
@@ -13,7 +13,7 @@ from gridlens.evaluation._controls import control_score, matched_negatives
 
 
 def confounded(seed, n_positive=200, n_negative=4000):
-    """Positives are richer and brighter; richness is counted, brightness is in part unknown."""
+    """Return labels and two correlated columns: positives are brighter and richer, and richness is a whole number."""
     rng = np.random.default_rng(seed)
     y = np.repeat([1, 0], [n_positive, n_negative])
     brightness = rng.normal(size=len(y)) + 0.9 * y
@@ -22,7 +22,7 @@ def confounded(seed, n_positive=200, n_negative=4000):
 
 
 def test_control_reaches_what_the_columns_hold():
-    # Best of all is the distance along the means, of AUROC norm.cdf(d / sqrt 2).
+    # The best possible score is the position along the difference of means, with an AUROC of norm.cdf(d / sqrt 2).
     rng = np.random.default_rng(0)
     y = np.repeat([1, 0], [300, 6000])
     columns = rng.normal(size=(6300, 2)) + np.outer(y, [0.9, 0.6])
@@ -33,7 +33,7 @@ def test_control_finds_a_bump_and_a_relation():
     rng = np.random.default_rng(1)
     y = np.repeat([1, 0], [300, 3000])
     bump = rng.normal(size=3300) * np.where(y == 1, 0.4, 1.0)
-    # The best is the distance from 0, of AUROC 2 / pi atan(1 / 0.4).
+    # The best possible score is the distance from 0, with an AUROC of 2 / pi atan(1 / 0.4).
     assert auroc(y, control_score(bump, y)).value == pytest.approx(0.758, abs=0.03)
     pair = rng.normal(size=(3300, 2))
     pair[y == 1, 1] = 0.8 * pair[y == 1, 0] + 0.6 * pair[y == 1, 1]
@@ -52,7 +52,7 @@ def test_what_is_missing_tells():
 
 
 def test_control_never_sees_the_group_of_a_row():
-    # Numbers drawn for each group tell the label of its other rows, and of no other group.
+    # The values drawn for a group reveal the label of its other rows, but not of any other group.
     rng = np.random.default_rng(3)
     groups = np.repeat(np.arange(40), 8)
     y = np.repeat(rng.permutation(np.arange(40) < 15).astype(int), 8)
@@ -83,7 +83,7 @@ def test_matching_balances_and_leaves_the_control_nothing():
         rows = matched.rows
         values.append(auroc(y[rows], control[rows]).value)
     assert np.mean(values) == pytest.approx(0.5, abs=0.02)
-    # A control that is fitted to these rows anew must have a row's twin in its fold.
+    # If a control is fitted to these rows again, both rows of a pair must be in the same fold.
     numbers = dict(zip([*matched.positive, *matched.negative], 2 * [*matched.positive], strict=True))
     again = control_score(columns.iloc[rows], y[rows], [numbers[row] for row in rows])
     assert auroc(y[rows], again).value == pytest.approx(0.5, abs=0.08)
@@ -105,7 +105,7 @@ def test_pairs_are_of_one_positive_and_a_negative_within_the_caliper(monkeypatch
     apart = columns.iloc[matched.positive].to_numpy() - columns.iloc[matched.negative].to_numpy()
     low, high = np.quantile(columns, [0.25, 0.75], axis=0)
     assert (np.abs(apart) <= 0.05 * 0.7413 * (high - low) + 1e-12).all()
-    # Who is left over has no negative of its own left within the caliper.
+    # No unused negative lies within the caliper of an unmatched positive.
     free = np.setdiff1d(np.flatnonzero(y == 0), matched.negative)
     for row in matched.unmatched:
         near = np.abs(columns.iloc[free] - columns.iloc[row]) <= 0.05 * 0.7413 * (high - low) - 1e-12
@@ -133,7 +133,7 @@ def test_balance_by_hand():
     matched = matched_negatives(y, {"x": [1.0, 3.0, 1.0, 3.0, 8.0]}, caliper=0.1)
     assert matched.positive.tolist() == [0, 1]
     assert matched.negative.tolist() == [2, 3]
-    # Variances 2 and 13: (2 - 4) / sqrt(7.5).
+    # The variances are 2 and 13: (2 - 4) / sqrt(7.5).
     assert matched.balance.loc["x"].tolist() == pytest.approx([-2 / 7.5**0.5, 0.0])
     assert str(matched).startswith("2 of 2 positives matched, with 2 negatives\n")
 

@@ -1,4 +1,4 @@
-"""`discovery_curve`: by hand, against lists written out, in simulation, and where it cannot be resolved."""
+"""Tests of `discovery_curve`: by hand, against written-out lists, in simulations, and unresolvable cases."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ MIXED = np.array([1, "a"], dtype=object)
 
 
 def test_curve_by_hand():
-    # At prevalence 0.5 each row of four stands for itself; the order is 1 0 1 0.
+    # At prevalence 0.5 each of the four rows represents one row; their order is 1 0 1 0.
     curve = discovery_curve([1, 1, 0, 0], [4, 2, 3, 1], 0.5, n_rows=4, n_boot=20)
     np.testing.assert_array_equal(curve.reviewed, [1, 2, 3, 4])
     np.testing.assert_array_equal(curve.found, [np.nan, 1, 2, 2])
@@ -27,17 +27,20 @@ def test_curve_by_hand():
 
 
 def test_half_by_hand():
-    # Order 0 1 0 1 of one row each: half of the two positives lie in the first two rows.
+    # The order is 0 1 0 1, and each row represents one row: half of the two positives are in the first two rows.
     curve = discovery_curve([1, 1, 0, 0], [3, 1, 4, 2], 0.5, n_rows=4, n_boot=50)
     assert curve.half.value == 2.0
-    # Order 0 1 1 0 at three rows to a negative and one to a positive: 3 + 1.
+    # The order is 0 1 1 0; a negative represents three rows and a positive one: 3 + 1.
     curve = discovery_curve([1, 1, 0, 0], [3, 2, 4, 1], 0.25, n_rows=8, n_boot=50)
     assert curve.half.value == 4.0
     assert curve.half.low <= 4.0 <= curve.half.high
 
 
 def written_out(y, score, copies):
-    """Positives found in each place of the list that has every negative `copies` times, ties by their mean."""
+    """Return the number of positives found at each position of a list with `copies` copies of every negative.
+
+    Positions with equal scores share their mean.
+    """
     rows = [(s, label) for label, s in zip(y, score, strict=True) for _ in range(1 if label else copies)]
     found, total = [], 0.0
     for level in sorted({s for s, _ in rows}, reverse=True):
@@ -65,7 +68,8 @@ def test_it_is_the_curve_of_the_list_written_out(rows, copies):
     assert (curve.low[known] <= curve.found[known] + 1e-9).all()
     assert (curve.found[known] <= curve.high[known] + 1e-9).all()
     if not curve.half.note:
-        # Straight lines between whole places; the written list reaches half at the first of these or within it.
+        # The curve is linear between whole positions; the written-out list reaches half at the first position at or
+        # above it.
         assert np.ceil(curve.half.value - 1e-9) == 1 + np.searchsorted(expected, y.sum() / 2 - 1e-9)
 
 
@@ -82,14 +86,14 @@ def binormal(rng, n_positive, n_negative, separation=2.0):
 
 
 def test_one_negative_of_the_sample_resolves_the_list():
-    # All positives lie above all negatives: 100 rows of them, and the first negative stands for 99.9 rows.
+    # All positives rank above all negatives: they represent 100 rows, and the first negative represents 99.9 rows.
     y = np.repeat([1, 0], [50, 1000])
     curve = discovery_curve(y, np.arange(1050)[::-1], 1e-3, n_boot=50)
     assert curve.resolved_from == pytest.approx(100 + 99.9)
     assert curve.half.note == "not resolvable with 1000 negatives"
     assert curve.at(199).note == "not resolvable with 1000 negatives"
     at = curve.at(200)
-    # The bootstrap has no spread here, Wilson's interval has.
+    # The bootstrap has no spread here, but Wilson's interval has.
     assert at[:3] == pytest.approx((100.0, 100 * wilson(50, 50)[0], 100.0))
     assert str(curve) == "half of the 100 positives expected in 100,000 rows: not resolvable with 1000 negatives"
 
@@ -128,7 +132,8 @@ def test_band_and_half_cover(views):
     covered = np.zeros(4)
     for _ in range(repeats):
         y, score = binormal(rng, 40, 800)
-        # Views of one group share nearly all of their score; their noise is made up for, so that the truth stays.
+        # Views of one group share nearly all of their score. The shared noise is reduced to compensate for the noise of
+        # the views, so that the truth does not change.
         spread = 0.1
         own = (score - 2.0 * y) * np.sqrt(1 - spread**2)
         score = np.repeat(own, views) + spread * rng.normal(size=len(y) * views) + np.repeat(2.0 * y, views)
@@ -137,7 +142,7 @@ def test_band_and_half_cover(views):
         found = [curve.at(place) for place in places]
         covered[:3] += [one.low <= truth <= one.high for one, truth in zip(found, truths, strict=True)]
         covered[3] += curve.half.low <= half <= curve.half.high
-    # 142.5 expected, standard deviation 2.7; Wilson's interval makes it wider where nearly all are found.
+    # 142.5 expected, standard deviation 2.7; Wilson's interval widens it where nearly all positives are found.
     assert (covered >= 134).all(), covered
 
 
@@ -178,7 +183,7 @@ def test_one_class_has_no_curve(y, note):
 
 
 def test_one_group_of_positives_alone():
-    # Every draw of groups holds both classes or, here, only the group with both.
+    # Every draw of groups contains both classes, or here the only group, which has both.
     curve = discovery_curve([1, 0, 1], [3, 2, 1], 0.1, [0, 0, 0], n_rows=100, n_boot=10)
     assert np.isfinite(curve.found[-1])
 

@@ -1,4 +1,4 @@
-"""`evaluate`: the same numbers as the functions."""
+"""Tests that `evaluate` returns the same numbers as the functions that it calls."""
 
 import math
 from functools import partial

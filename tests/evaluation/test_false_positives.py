@@ -1,4 +1,4 @@
-"""`tpr_at_false_positives`, and the grouped intervals of it and of `tpr_at_fpr`."""
+"""Tests of `tpr_at_false_positives`, and of the grouped intervals of it and of `tpr_at_fpr`."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ BOTH_CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(-6, 6)), min_si
 
 
 def grouped_rows(rng, n_groups, size, shift):
-    """Groups of one class each, one in three of positives, whose rows nearly share one score."""
+    """Return labels, scores and groups: every third group is positive, and rows of a group have nearly equal scores."""
     y = np.repeat(np.arange(n_groups) % 3 == 0, size).astype(int)
     score = np.repeat(rng.normal(size=n_groups), size) + 0.1 * rng.normal(size=n_groups * size) + shift * y
     return y, score, np.repeat(np.arange(n_groups), size)
@@ -28,7 +28,7 @@ def test_tpr0_and_tpr10_by_hand():
     score = np.arange(len(y))[::-1]
     assert tpr_at_false_positives(y, score) == (0.5, *wilson(2, 4), "")
     assert tpr_at_false_positives(y, score, 1).value == 0.75
-    # Fewer than ten false positives are nine at most, and the ninth comes just above the last positive.
+    # Fewer than ten false positives means at most nine, and the ninth ranks just above the last positive.
     assert tpr_at_false_positives(y, score, 8).value == 0.75
     assert tpr_at_false_positives(y, score, 9).value == 1.0
 
@@ -36,7 +36,7 @@ def test_tpr0_and_tpr10_by_hand():
 def test_positives_that_tie_with_the_next_negative_do_not_pass():
     assert tpr_at_false_positives([1, 1, 0, 1, 0], [3, 2, 2, 1, 0]).value == pytest.approx(1 / 3)
     assert tpr_at_false_positives([1, 1, 0, 1, 0], [3, 2, 2, 1, 0], 1).value == 1.0
-    # Two negatives that tie are both let through or neither.
+    # Two tied negatives pass together or not at all.
     assert tpr_at_false_positives([1, 1, 0, 0, 0], [3, 2, 2, 2, 0], 1).value == 0.5
     assert tpr_at_false_positives([0, 1, 1], [5, 5, 5]).value == 0.0
 
@@ -101,7 +101,7 @@ def test_groups_change_the_interval_and_not_the_value(metric):
 
 
 def test_grouped_draws_set_the_threshold_anew():
-    # By hand: blocks of rows, and the metric of what was drawn.
+    # The expected interval: groups are drawn as blocks of rows, and the metric is computed on the drawn rows.
     y, score, groups = grouped_rows(np.random.default_rng(4), 12, 5, 1.0)
     seeded = np.random.default_rng(7)
     with_positive, without = np.array([0, 3, 6, 9]), np.array([1, 2, 4, 5, 7, 8, 10, 11])

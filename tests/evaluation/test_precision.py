@@ -1,4 +1,4 @@
-"""`average_precision`, `required_fpr` and `tpr_at_precision`: scikit-learn, by hand, known truths."""
+"""Tests of `average_precision`, `required_fpr` and `tpr_at_precision`: scikit-learn, by hand, known truths."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,8 @@ def test_only_the_order_of_scores_counts_and_not_that_of_rows(rows, prevalence, 
 
 
 def test_by_hand_at_a_prevalence():
-    # Thresholds at the positives: TPR 1/2 with FPR 0, TPR 1 with FPR 1/4; odds of 3 negatives to a positive.
+    # The thresholds at the positives have a TPR of 1/2 with FPR 0 and a TPR of 1 with FPR 1/4; the odds are 3 negatives
+    # to a positive.
     found = average_precision([1, 0, 1, 0, 0, 0], [6, 5, 4, 3, 2, 1], 0.25, n_boot=5)
     assert found.value == pytest.approx(0.5 * 1.0 + 0.5 * 1.0 / (1.0 + 3.0 / 4.0))
 
@@ -76,7 +77,8 @@ def test_one_negative_that_outweighs_all_positives_is_said_to_be_too_much():
 
 
 def test_perfect_separation_is_not_taken_for_a_rate_of_zero():
-    # 2000 negatives and none passes: the rate is below 3.7 / 2000 in 97.5 % of cases, which at 1e-3 is a lot.
+    # None of 2000 negatives passes: the rate is below 3.7 / 2000 in 97.5 % of cases, which is a lot at a prevalence of
+    # 1e-3.
     y = np.repeat([1, 0], [100, 2000])
     found = average_precision(y, y, 1e-3)
     assert found.value == found.high == 1.0
@@ -105,7 +107,7 @@ def test_intervals_cover_also_where_negatives_are_few(n_positive, n_negative, pr
     for _ in range(80):
         found = average_precision(*normal_rows(rng, n_positive, n_negative, shift), prevalence, n_boot=100)
         covered += found.low <= truth <= found.high
-    # 76 expected, standard deviation 1.9; plain percentiles cover in 49 % and 66 % of the first two.
+    # 76 expected, standard deviation 1.9; plain percentile intervals cover only 49 % and 66 % in the first two cases.
     assert covered >= 71
 
 
@@ -114,7 +116,7 @@ def test_required_fpr_is_bayes_rule():
     for precision, tpr, prevalence in [(0.5, 0.5, 1e-3), (0.9, 0.1, 0.02), (0.3, 1, 0.2)]:
         fpr = required_fpr(precision, tpr, prevalence)
         assert prevalence * tpr / (prevalence * tpr + (1 - prevalence) * fpr) == pytest.approx(precision)
-    # A precision that the whole list has takes no rate below 1.
+    # The whole list already has this precision, so every rate is sufficient.
     assert required_fpr(0.1, 1.0, 0.5) == 1.0
 
 
@@ -139,22 +141,22 @@ def test_shares_at_or_beyond_the_ends_are_refused(name, share):
 
 
 def test_tpr_at_precision_by_hand():
-    # 10 negatives at odds of one to one. Thresholds in turn: TPR 1/4, 1/2 with FPR 0; 3/4 with 0.1; 1 with 0.4.
+    # There are 10 negatives at even odds. The thresholds in turn: TPR 1/4 and 1/2 with FPR 0, 3/4 with 0.1, 1 with 0.4.
     y = [1, 1, 0, 1, 0, 0, 0, 1] + [0] * 6
     score = np.arange(len(y))[::-1]
     assert tpr_at_precision(y, score, 0.85, 0.5, n_boot=5).value == 0.75  # 0.75 / 0.85 = 0.882
     assert tpr_at_precision(y, score, 0.7, 0.5, n_boot=5).value == 1.0  # 1 / 1.4 = 0.714
-    # A precision that is met exactly: 1 / (1 + 0.4).
+    # This precision is met exactly: 1 / (1 + 0.4).
     assert tpr_at_precision(y, score, 1 / 1.4, 0.5, n_boot=5).value == 1.0
-    # 0.5 would come with no false positive, but one alone is more than the 0.056 that this precision allows.
+    # A TPR of 0.5 has no false positive, but a single one is more than the FPR of 0.056 that this precision allows.
     assert tpr_at_precision(y, score, 0.9, 0.5).note == "not resolvable with 10 negatives"
-    # None of 100 negatives would be too much, yet all of them come first.
+    # A single one of 100 negatives would be acceptable, but all of them rank first.
     assert tpr_at_precision([0] * 100 + [1] * 5, -np.arange(105), 0.9, 0.5, n_boot=5)[:3] == (0.0, *wilson(0, 5))
 
 
 @pytest.mark.slow
 def test_interval_of_tpr_at_precision_covers():
-    # The truth is where the line of constant precision meets the normal ROC curve.
+    # The truth is where the line of constant precision meets the ROC curve of two normal distributions.
     prevalence, precision, shift = 0.01, 0.5, 2.5
     t = np.linspace(-2, 6, 800_001)
     tpr, fpr = norm.sf(t - shift), norm.sf(t)

@@ -1,4 +1,4 @@
-"""`brier_score`, `log_loss` and `calibration_error`: scikit-learn, by hand, coverage."""
+"""Tests of `brier_score`, `log_loss` and `calibration_error`: scikit-learn, by hand, coverage."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 1), st.floats(0.001, 0.999)), min_size=
 
 
 def calibrated(rng, n, power=1.0):
-    """Rows whose label has the probability p, told as p to a power."""
+    """Return labels that are positive with probability p, and p raised to a power as the stated probability."""
     p = rng.beta(0.5, 3.0, size=n)
     return (rng.random(n) < p).astype(int), p**power
 
@@ -41,7 +41,8 @@ def test_values_are_those_of_scikit_learn_whatever_the_order(rows, random):
 
 
 def test_brier_interval_by_hand():
-    # Losses 0.01 and 0.16 in each class: variance 0.01125 each, a quarter of the sum of half of it.
+    # The losses are 0.01 and 0.16 in each class, with a variance of 0.01125; the squared error is a quarter of the sum
+    # over classes of half of it.
     value, error = 0.085, np.sqrt(0.5 * 0.01125 / 2)
     found = brier_score([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9])
     half = 1.959963985 * error / value
@@ -51,7 +52,7 @@ def test_brier_interval_by_hand():
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 def test_intervals_cover(metric):
-    # Given how many positives and negatives there are, each class has a mean loss of its own.
+    # For given numbers of positives and negatives, each class has a fixed mean loss.
     rng = np.random.default_rng(0)
     y, p = calibrated(rng, 1_000_000)
     positive, negative = p[y == 1], p[y == 0]
@@ -121,7 +122,7 @@ def test_interval_of_the_calibration_error_covers_the_error_without_noise(power)
         found = calibration_error(*calibrated(rng, 1500, power), n_boot=100)
         covered += found.low <= truth <= found.high
         above += found.value > truth
-    # 114 expected, standard deviation 2.4; the value itself lies above the truth more often than not.
+    # 114 expected, standard deviation 2.4; the value itself is usually above the truth.
     assert covered >= 106
     assert above > 60
 

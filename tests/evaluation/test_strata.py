@@ -1,4 +1,4 @@
-"""`stratified` and `cross_table`: which rows are measured, what is merged or marked, and how it reads."""
+"""Tests of `stratified` and `cross_table`: the rows of each stratum, merged and marked strata, and the output."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_strata_have_their_lower_edge_and_the_last_its_upper_one():
 
 
 def test_negatives_known_beyond_the_edges_are_known():
-    # Then a stratum has no negatives, and must not be held against those of other seeing.
+    # The stratum then has no negatives, and must not be compared with negatives of other seeing.
     y = np.repeat([1, 0], 50)
     seeing = np.repeat([0.7, 3.0], 50)
     table = stratified(auroc, y, np.arange(100.0), seeing, edges=[0.5, 1.0])
@@ -80,7 +80,7 @@ def test_small_neighbours_are_merged():
     radius = np.concatenate([np.repeat([12.0, 20.0, 27.0, 40.0], [20, 4, 9, 7]), np.full(200, np.nan)])
     score = np.arange(240.0)[::-1]
     table = stratified(auroc, y, score, radius, edges=[10, 15, 25, 30, 50], min_positives=10)
-    # 4 goes to 9, the smaller neighbour; then 7 to those 13.
+    # The stratum of 4 is merged with its smaller neighbour of 9; then the stratum of 7 is merged with these 13.
     assert table["stratum"].tolist() == ["all", "10 to 15", "15 to 50"]
     row = only(table, "15 to 50")
     assert row["n_positive"] == 20

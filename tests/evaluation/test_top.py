@@ -1,4 +1,4 @@
-"""`precision_at_k` and `recall_at_k`: the list, its ties, and what it is at a declared prevalence."""
+"""Tests of `precision_at_k` and `recall_at_k`: the list, its ties, and its value at a declared prevalence."""
 
 import itertools
 
@@ -23,13 +23,13 @@ def test_list_by_hand():
 
 
 def test_ties_are_the_mean_over_all_ways_to_draw_them():
-    # One row above, four that tie with one positive among them, of which the list takes two.
+    # The list takes the first row and two of four tied rows, of which one is positive.
     y, score = np.array([1, 0, 0, 1, 0, 1]), np.array([9, 5, 5, 5, 5, 1])
     found = [1 + y[list(pair)].sum() for pair in itertools.combinations(range(1, 5), 2)]
     assert precision_at_k(y, score, 3).value == pytest.approx(np.mean(found) / 3)
     assert recall_at_k(y, score, 3).value == pytest.approx(np.mean(found) / 3)
     np.testing.assert_allclose(precision_at_k(y, score, 3)[1:3], wilson(1.5, 3))
-    # A constant score is a blind draw.
+    # A constant score is equivalent to a random draw.
     assert precision_at_k([1, 0, 0, 0], np.zeros(4), 2).value == 0.25
 
 
@@ -59,13 +59,14 @@ def test_the_prevalence_of_the_rows_changes_no_value(rows, k):
 
 
 def test_list_at_a_prevalence_by_hand():
-    # At 0.2 each of 2 positives stands for a tenth, each of 4 negatives for a fifth of the rows to be scored.
+    # At prevalence 0.2, each of 2 positives represents a tenth of the rows to be scored, and each of 4 negatives a
+    # fifth.
     y, score = [1, 0, 1, 0, 0, 0], [6, 5, 4, 3, 2, 1]
     assert precision_at_k(y, score, 30, 0.2, out_of=100, n_boot=5).value == pytest.approx(1 / 3)
     assert recall_at_k(y, score, 30, 0.2, out_of=100, n_boot=5).value == pytest.approx(0.5)
     assert precision_at_k(y, score, 35, 0.2, out_of=100, n_boot=5).value == pytest.approx(0.15 / 0.35)
     assert recall_at_k(y, score, 4000, 0.2, out_of=10000, n_boot=5).value == pytest.approx(1.0)
-    # Half of what one negative stands for.
+    # This list is half as long as the number of rows that one negative represents.
     assert precision_at_k(y, score, 10, 0.2, out_of=100).note == "not resolvable with 4 negatives"
     assert recall_at_k(y, score, 10, 0.2, out_of=100).note == "not resolvable with 4 negatives"
 
@@ -97,7 +98,7 @@ def test_intervals_cover():
         found += [metric(y, score, 100, 0.01, n_boot=100) for metric in (precision_at_k, recall_at_k)]
         truth = truths[0.1] + truths[0.01]
         covered += [e.low <= value <= e.high for e, value in zip(found, truth, strict=True)]
-    # 76 expected, standard deviation 1.9. Wilson's, for a length that is given, is on the wide side.
+    # 76 expected, standard deviation 1.9. Wilson's interval for a fixed length is slightly too wide.
     assert (covered >= 70).all()
 
 
@@ -110,7 +111,8 @@ def test_groups_count_and_not_their_rows():
         alone, grouped = metric(y, score, 90), metric(y, score, 90, groups=groups)
         assert grouped.value == alone.value
         assert grouped.high - grouped.low > 1.3 * (alone.high - alone.low)
-    # A list all of positives has no spread: of 12 rows in 2 groups, Wilson's for 2.
+    # If all rows of the list are positive, the draws do not differ, and the interval is Wilson's for the number of
+    # groups: all 30 groups of positives tie.
     perfect = precision_at_k(y, y, 12, groups=groups)
     assert perfect[:3] == pytest.approx((1.0, *wilson(30, 30)))
 

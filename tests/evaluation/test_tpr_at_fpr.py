@@ -1,4 +1,4 @@
-"""`tpr_at_fpr`: the threshold, its ties, and where the negatives are too few."""
+"""Tests of `tpr_at_fpr`: the threshold, its ties, and too few negatives."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_rates_that_are_whole_numbers_of_negatives_lose_none_to_rounding(n):
     y = np.repeat([0, 1], n)
     score = np.tile(np.arange(n, dtype=float), 2) + np.repeat([0.0, 0.5], n)
     for k in range(1, n, max(1, n // 100)):
-        # The k highest negatives pass; so do the positives half a unit above the next one, and all that follow.
+        # The k highest negatives pass, and so do all positives above the next negative.
         assert tpr_at_fpr(y, score, k / n).value == (k + 1) / n
 
 
@@ -42,7 +42,7 @@ def test_positives_that_tie_with_the_last_negative_do_not_pass():
     y = [0] * 10 + [1] * 4
     negatives = [1, 1, 1, 1, 1, 1, 1, 1, 5, 9]
     assert tpr_at_fpr(y, [*negatives, 5, 5, 6, 9], 0.1).value == 0.5
-    # Both of two tied negatives, or none: at 0.1 one alone may pass, so neither does.
+    # Two tied negatives pass together or not at all: at 0.1 only one may pass, so neither does.
     negatives = [1, 1, 1, 1, 1, 1, 1, 1, 5, 5]
     assert tpr_at_fpr(y, [*negatives, 5, 5, 6, 9], 0.1).value == 0.5
     assert tpr_at_fpr(y, [*negatives, 5, 5, 6, 9], 0.2).value == 1.0
@@ -62,7 +62,7 @@ def test_interval_is_wilsons():
 
 
 def test_interval_covers_where_negatives_abound():
-    # One score threshold for all draws but for the noise of 5000 negatives; the truth is that of the normal tails.
+    # With 5000 negatives, the threshold hardly varies between draws; the truth follows from the tails of the normals.
     rng = np.random.default_rng(1)
     y = np.repeat([0, 1], [5000, 50])
     covered = 0

@@ -1,4 +1,4 @@
-"""Weights of rows that were chosen with unequal probabilities: repeated rows, scikit-learn and a known set."""
+"""Tests of weights for rows selected with unequal probabilities: repeated rows, scikit-learn and a known set."""
 
 import math
 from functools import partial
@@ -135,13 +135,13 @@ def test_delong_is_that_of_placements_by_hand():
 def test_k_counts_the_rows_that_the_weights_represent():
     y, score = [1, 0, 1, 0], [4, 3, 2, 1]
     weight = [2, 10, 8, 80]
-    # The list of 12 of 100 rows: 2 positives, then 10 negatives.
+    # The list has 12 of 100 rows: 2 positives, then 10 negatives.
     assert precision_at_k(y, score, 2, None, None, weight, **FEW).value == 1.0
     assert recall_at_k(y, score, 12, None, None, weight, **FEW).value == pytest.approx(0.2)
     assert precision_at_k(y, score, 16, None, None, weight, **FEW).value == pytest.approx(6 / 16)
     with pytest.raises(ValueError, match=r"at most the 100 rows that the weights add up to\. Got 101 instead"):
         precision_at_k(y, score, 101, None, None, weight)
-    # The highest row represents more than this list.
+    # The highest row represents more rows than this list has.
     assert precision_at_k(y, score, 1, None, None, weight).note == "not resolvable with 4 rows"
 
 
@@ -163,7 +163,7 @@ def test_what_heavy_rows_leave_unresolved():
     y = np.repeat([1, 0], [100, 900])
     score = rng.normal(size=1000) + 3 * y
     light = np.where(score > 1, 1.0, 50.0)
-    # 0.001 of the weight of all negatives are some 38 rows, and the highest negatives have a weight of 1.
+    # 0.001 of the total weight of the negatives is about 38, and the highest negatives have a weight of 1 each.
     assert tpr_at_fpr(y, score, 1e-3, None, light, **FEW).note == ""
     assert tpr_at_fpr(y, score, 1e-3, None, light[::-1] * 0 + 50.0).note == "not resolvable with 900 negatives"
     assert tpr_at_false_positives(y, score, 9, None, light).note == ""
@@ -281,11 +281,11 @@ def test_bad_weights(name, weight):
 
 
 def full_set(rng, n=20_000):
-    """Labels, probabilities that are twice too high, and the probability of each row to be chosen."""
+    """Return labels, probabilities that are twice too high, and the probability with which each row is selected."""
     y = (rng.random(n) < 0.02).astype(int)
     score = rng.normal(size=n) + 2.0 * y
     p = np.minimum(2.0 * expit(2.0 * score - 2.0 + math.log(0.02 / 0.98)), 0.99)
-    # Another score, which ranked the rows when they were chosen.
+    # The rows were selected by the ranking of another score.
     other = score + rng.normal(size=n)
     return y, p, np.clip(0.01 * np.exp(1.1 * other), 0.01, 1.0)
 
@@ -328,7 +328,7 @@ def test_weighted_selection_keeps_the_false_discovery_rate():
     def draw(rng, n):
         y = (rng.random(n) < 0.05).astype(int)
         score = rng.normal(size=n) + 3.0 * y
-        # High scores are chosen less often.
+        # Rows with high scores are selected less often.
         return y, score, np.clip(0.3 * np.exp(-1.5 * score), 0.02, 1.0)
 
     for seed in range(100):
