@@ -1,4 +1,4 @@
-"""The background pages of the guide state the names, numbers and functions of the code."""
+"""Tests that the background pages of the guide agree with the names, numbers and functions of the code."""
 
 import re
 from pathlib import Path

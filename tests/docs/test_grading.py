@@ -1,4 +1,4 @@
-"""The guide of grades, from a ranked list to a better model, as a user walks it."""
+"""Test of the guide to grading: its commands lead from a ranked list to a better model."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "grading.md").read_text(encoding="u
 
 
 def graded(path, truth, wrong, seed):
-    """Fill in a queue as a person would, who is wrong about a fraction of the objects."""
+    """Grade a queue as a person would who is wrong about a fraction of the objects."""
     queue = pd.read_csv(path)
     rng = np.random.default_rng(seed)
     lens = queue["object_id"].map(truth).to_numpy().astype(bool) ^ (rng.random(len(queue)) < wrong)
@@ -22,7 +22,7 @@ def graded(path, truth, wrong, seed):
 
 
 def test_the_guide_leads_from_a_list_to_a_better_model(tmp_path, monkeypatch):
-    # The walk makes "--n 400" eight scenes, which are no pool.
+    # `walk` would reduce "--n 400" to eight scenes, which are too few for a pool.
     commands = [
         [re.sub("^400$", "--n=240", re.sub("^100$", "60", word)) for word in words if word != "--n"]
         for words in commands_of(PAGE)

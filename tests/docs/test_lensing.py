@@ -1,4 +1,4 @@
-"""The snippets of the page on lensing run, and give the numbers that stand beside them."""
+"""Test that the snippets of the page on lensing run and give the numbers on the page."""
 
 import re
 from pathlib import Path

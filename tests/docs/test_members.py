@@ -1,4 +1,4 @@
-"""The example member of the documentation is a member."""
+"""Test that the example member of the documentation meets the contract of members."""
 
 import re
 from pathlib import Path

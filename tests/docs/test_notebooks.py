@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, and are stored without outputs."""
+"""Tests that the notebooks run from start to end and are stored without outputs."""
 
 import ast
 import json
@@ -19,7 +19,7 @@ def cells_of(name):
 
 
 def executed(name, replaced=()):
-    """Execute the code cells of a notebook, with parts of the code replaced, and return its names and last values."""
+    """Run the code cells of a notebook with some code replaced; return its names and the last value of each cell."""
     names, values = {}, []
     code = ["".join(cell["source"]) for cell in cells_of(name) if cell["cell_type"] == "code"]
     for before, after in replaced:
@@ -79,5 +79,5 @@ def test_from_survey_images(monkeypatch, tmp_path):
     table = names["table"]
     assert table["status"].tolist() == ["ok"] * 12 + ["rejected"]
     assert len(list((tmp_path / "survey" / "sheets").glob("*.png"))) == 3
-    # The clusters are measured where they were put.
+    # The clusters are measured at the positions where they were placed.
     assert table["arc_ra"].head(12).sub(150.0).abs().max() < 0.04

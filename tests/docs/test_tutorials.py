@@ -1,4 +1,4 @@
-"""The tasks of the tutorials run from start to end."""
+"""Tests that the tasks of the tutorials run from start to end."""
 
 import importlib.util
 import re
@@ -60,7 +60,7 @@ def test_known_lenses_among_unlabelled_clusters(walked):
     assert unlabelled.head(KNOWN).isin([f"c{k:03d}" for k in range(KNOWN, 2 * KNOWN)]).mean() > 0.7
     ranked = pd.read_csv(walked / "ranked.csv")
     assert len(ranked) == N
-    # The other lenses look like those that are known.
+    # The other lenses resemble the known ones, so they rank high as well.
     assert ranked["id"].head(2 * KNOWN).isin([f"c{k:03d}" for k in range(2 * KNOWN)]).mean() > 0.8
 
 
