@@ -1,4 +1,4 @@
-"""What was measured comes back from a file to the bit, or with a sentence."""
+"""Tests of the feature cache: values are read back bit by bit, or an error explains why not."""
 
 import itertools
 import pickle
@@ -17,7 +17,7 @@ from gridlens.features._cache import is_feature_cache
 
 
 def make(n, seed=0, first=0):
-    """Measured cutouts of every kind of number, a rejected one among them."""
+    """Return measured cutouts with all kinds of numbers, some of them rejected."""
     rng = np.random.default_rng(seed)
     bits = rng.integers(0, 2**32, (n, len(FEATURE_NAMES)), dtype=np.uint32)
     features = bits.view(np.float32)  # NaN with any payload, infinities, subnormals, -0.0
@@ -67,7 +67,7 @@ def cache(tmp_path):
 
 
 def rewritten(path, table=None, **metadata):
-    """The cache with other columns or key-value metadata."""
+    """Rewrite the cache with other columns or key-value metadata and return its path."""
     table = pq.read_table(path) if table is None else table
     kept = {key.decode(): value for key, value in (pq.read_schema(path).metadata or {}).items()}
     kept |= {f"gridlens.{key}": value for key, value in metadata.items()}
@@ -186,7 +186,7 @@ def test_damage_in_the_middle_is_told_by_who_reads_there(tmp_path, small_groups)
     path = write(tmp_path / "features.parquet", [make(50)])
     content = bytearray(path.read_bytes())
     column = pq.read_metadata(path).row_group(1).column(20)
-    # The page's last bytes are of its values.
+    # The last bytes of the page belong to its values.
     content[column.data_page_offset + column.total_compressed_size - 3] ^= 0x40
     path.write_bytes(content)
     cache = FeatureCache(path)

@@ -1,4 +1,4 @@
-"""From features back to the pixels of an arc."""
+"""Tests of the way back from features to the pixels of an arc."""
 
 import naive
 import numpy as np

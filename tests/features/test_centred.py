@@ -1,4 +1,4 @@
-"""Centred images against the slow reference, for usual and for odd input."""
+"""Tests of centred images against the slow reference, for usual and unusual input."""
 
 import naive_images
 import numpy as np
@@ -14,7 +14,7 @@ SIZE, SCALE = 40, 0.6
 
 
 def images_of(pixels, bcg_xy, pixel_scale, size=SIZE, grid_scale=SCALE):
-    """Images (4, size, size) of one cutout."""
+    """Return the images (4, size, size) of one cutout."""
     cutouts = CutoutSet(np.asarray(pixels)[None], bcg_xy=bcg_xy, pixel_scale=pixel_scale)
     images, measured = centred_images(cutouts, size, grid_scale, blue_map=True)
     assert measured.tolist() == [True]
@@ -22,7 +22,7 @@ def images_of(pixels, bcg_xy, pixel_scale, size=SIZE, grid_scale=SCALE):
 
 
 def check(pixels, bcg_xy, pixel_scale, size=SIZE, grid_scale=SCALE):
-    """Equality with the reference to the rounding of float32, of the brightest pixel nearby."""
+    """Check that the images equal the reference to the float32 rounding of the brightest pixel."""
     found = images_of(pixels, bcg_xy, pixel_scale, size, grid_scale)
     expected = naive_images.centred(pixels, bcg_xy, pixel_scale, size, grid_scale)
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5 * max(1.0, np.abs(expected).max()))
@@ -30,7 +30,7 @@ def check(pixels, bcg_xy, pixel_scale, size=SIZE, grid_scale=SCALE):
 
 @pytest.fixture
 def scene():
-    """A cluster of 64 px with its BCG off a pixel."""
+    """Return a cluster of 64 px with its BCG between pixels."""
     return cluster(np.random.default_rng(3), 64, bcg=(30.3, 33.8), arc_px=16)
 
 
@@ -68,7 +68,7 @@ def test_grids_on_the_pixels_take_them_as_they_are(scene):
     pixels[12, 40, 1] = np.nan
     blue = np.where(np.isfinite(pixels).all(axis=2), detection_maps(pixels, (31.5, 31.5), 0.5)[1], 0.0)
     np.testing.assert_array_equal(images_of(pixels, (31.5, 31.5), 0.5, 64, 0.5)[3], blue)
-    # A grid that lies within a twentieth of a pixel counts as one on the pixels.
+    # A grid that is within a twentieth of a pixel of the pixel centres counts as aligned.
     near = images_of(pixels, (31.54, 31.46), 0.5, 64, 0.5)
     np.testing.assert_array_equal(near[:3], images_of(pixels, (31.5, 31.5), 0.5, 64, 0.5)[:3])
 

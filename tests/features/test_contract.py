@@ -1,9 +1,9 @@
-"""The locked names, units and groups."""
+"""Tests of the fixed names, units and groups of the features."""
 
 from gridlens.cutouts import METADATA_NAMES as CUTOUT_METADATA_NAMES
 from gridlens.features import _contract
 
-# Copied from the contract page by hand: changing it is a new contract version.
+# Copied by hand from the contract page: a change requires a new contract version.
 # fmt: off
 NAMES = [
     "mean_g", "mean_r", "mean_i", "std_g", "std_r", "std_i",

@@ -1,4 +1,4 @@
-"""`GridPatchExtractor`: rows, reasons, threads, scikit-learn's manners."""
+"""Tests of `GridPatchExtractor`: rows, reasons, threads, and scikit-learn's conventions."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ METADATA = {"seeing": 0.7, "redshift": [0.2, np.nan, 0.5, 0.3], "richness": 40.0
 
 @pytest.fixture(scope="module")
 def cutouts():
-    """Four clusters of 60 px, the third of them mostly NaN."""
+    """Return four clusters of 60 px; half of the third is NaN."""
     rng = np.random.default_rng(5)
     pixels = np.stack([cluster(rng, 60, arc_px=15)[0] for _ in range(4)])
     pixels[2, :30] = np.nan
@@ -80,7 +80,7 @@ def test_the_fraction_of_valid_pixels_is_told_for_rejected_cutouts_too():
     found = GridPatchExtractor().extract(CutoutSet(pixels, pixel_scale=1.0))
     assert found.valid_fraction.tolist() == [1.0, 0.9, 0.5, 0.0]
     assert found.rejected.tolist() == [False, False, True, True]
-    # A scale that no feature is defined for is refused before the kernel reads a pixel.
+    # A pixel scale for which no feature is defined is refused before the kernel reads a pixel.
     found = GridPatchExtractor().extract(CutoutSet(pixels, pixel_scale=[1.0, 9.0, 9.0, 9.0]))
     assert found.valid_fraction.tolist() == [1.0, 0.9, 0.5, 0.0]
     found = GridPatchExtractor().extract(CutoutSet(pixels[:, :40]))
@@ -110,7 +110,7 @@ def test_threads_and_order_change_no_bit():
 
 
 def of_all_kinds(size):
-    """One set of cutouts of one size that differ in everything else; two of them are rejected."""
+    """Return cutouts of one size that differ in everything else; two of them are rejected."""
     rng = np.random.default_rng(size)
     flat = cluster(rng, size)[0]
     flat[:, :, 2] = 7.0
@@ -140,7 +140,7 @@ def as_set(cases):
 
 
 def test_what_was_measured_before_leaves_nothing_behind():
-    """Buffers are used again: every kind of cutout follows every other one, and gives what it gives alone."""
+    """Reused buffers keep nothing: any kind of cutout after any other gives the same features as alone."""
     sets = [of_all_kinds(size) for size in ((56, 49, 75) if JIT else (48,))]
     alone = [np.concatenate([GridPatchExtractor().transform(one) for one in kinds]) for kinds in sets]
     assert [np.isnan(rows[:, 0]).sum() for rows in alone] == [2 if JIT else 1] * len(sets)
@@ -193,14 +193,14 @@ def test_wrong_parameters_are_named(cutouts):
 
 
 def spoil(change):
-    """Noise of 64 px after `change`."""
+    """Return noise of 64 px after `change`."""
     pixels = plain_noise(np.random.default_rng(1), 64)[0]
     change(pixels)
     return pixels
 
 
 def bad_frame(pixels):
-    """A border frame of NaN that is under 20 % of 63 px."""
+    """Set the border frame to NaN, which is less than 20 % of 63 px."""
     inner = pixels[3:-3, 3:-3].copy()
     pixels[:] = np.nan
     pixels[3:-3, 3:-3] = inner
@@ -248,7 +248,7 @@ def test_kernel_and_reject_reason_draw_one_line(name, pixels, bcg_xy, scale, fin
 
 
 def run(code, **environment):
-    """Run code in a fresh interpreter, tests/ on its path."""
+    """Run code in a fresh interpreter with tests/ on its path."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.run(
         [sys.executable, "-c", code],

@@ -1,4 +1,4 @@
-"""`Measured`: rows are selected, joined and stripped without a loss."""
+"""Tests of `Measured`: rows are selected, joined and stripped without loss."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_cutouts_of_two_sizes_are_not_joined(measured):
 
 
 def test_quality_and_rules_reject_in_one_place(measured):
-    """The extractor says what the table of scores says: a saturated cutout is rejected, and keeps its features."""
+    """The extractor agrees with the table of scores: a saturated cutout is rejected, and keeps its features."""
     assert measured.rejected.tolist() == [False, False, True, False]
     assert measured.flags[2] == CutoutFlag.SATURATED
     assert "saturated" in measured.messages[2]

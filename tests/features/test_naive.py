@@ -1,4 +1,4 @@
-"""The slow reference against known truth: what it calls correct must be correct before kernels are held to it."""
+"""Tests of the slow reference against known truths: it must be correct before kernels are compared with it."""
 
 import ast
 import math
@@ -14,12 +14,12 @@ CENTER = (64.0, 64.0)
 
 
 def scene(name):
-    """(pixels, bcg_xy, pixel_scale) of one scene."""
+    """Return the pixels, the BCG and the pixel scale of one scene."""
     return next(tuple(rest) for found, *rest in SCENES if found == name)
 
 
 def column(vector, number):
-    """Feature `number` (1-based, as in the contract's table) of the nine patches."""
+    """Return feature `number` (1-based, as in the contract's table) of the nine patches."""
     return vector.reshape(9, 34)[:, number - 1]
 
 
@@ -28,7 +28,7 @@ def noise_image(seed=0, size=129, sigma=1.0):
 
 
 def drawn_arc(radius, opening, angle=0.4, center=CENTER, half_width=0.5):
-    """Pixels (ys, xs), raster order, of a hard-edged arc."""
+    """Return the pixels (ys, xs) of a hard-edged arc in raster order."""
     y, x = np.mgrid[:129, :129]
     r, phi = np.hypot(x - center[0], y - center[1]), np.arctan2(y - center[1], x - center[0])
     turn = np.abs((phi - angle + np.pi) % (2 * np.pi) - np.pi)
@@ -97,7 +97,7 @@ def test_noise_and_sky_of_gaussian_noise():
     pixels = noise_image(3, size=256) * (1, 2, 5) + (100, -7, 0)
     np.testing.assert_allclose(naive.noise(pixels), (1, 2, 5), rtol=0.03)
     sky = naive.sky_level(pixels, np.zeros((256, 256), bool))
-    # The 40th percentile of a Gaussian lies 0.2533 sigma under its mean.
+    # The 40th percentile of a Gaussian lies 0.2533 sigma below its mean.
     np.testing.assert_allclose((sky - (100, -7, 0)) / (1, 2, 5), -0.2533, atol=0.05)
 
 
@@ -105,8 +105,8 @@ def test_bcg_model_takes_out_round_light_and_keeps_an_arc():
     r = naive.distance_map((129, 129), CENTER)
     halo = 100 * np.exp(-r / 20)
     model = naive.bcg_model(np.stack([halo] * 3, axis=2), CENTER)
-    # The bin [3, 4) holds r = 3 (4 pixels), 3.162 (8) and 3.606 (8): the median sits at 3.162, the bin's centre at 3.5,
-    # so the definition itself leaves exp(0.338 / 20) - 1 = 1.7 % there, the most of all.
+    # The bin [3, 4) contains r = 3 (4 pixels), 3.162 (8) and 3.606 (8). The median is at 3.162 and the centre of the
+    # bin at 3.5, so the definition itself leaves an error of exp(0.338 / 20) - 1 = 1.7 % there, the largest of all.
     error = np.abs(model[:, :, 0] / halo - 1)[(r > 3) & (r < 60)]
     assert error.max() == pytest.approx(0.017, abs=5e-4)
     arc = scenes.arc(129, *CENTER, 30, 0.0, 1.0)
@@ -125,7 +125,7 @@ def test_bcg_flux_is_a_clipped_box_with_a_floor():
     np.testing.assert_allclose(naive.bcg_flux(u, (30.5, 31.5), np.ones(3)), (49, 98, 7))
     np.testing.assert_allclose(naive.bcg_flux(u, (0.0, 63.0), np.ones(3)), (16, 32, 7))
     u[30, 33] += 1000
-    # 30.5 rounds to 30, so column 33 is the last of the box; 29.5 rounds to 30 too, 29.4 to 29.
+    # 30.5 rounds to 30, so column 33 is the last of the box; 29.5 also rounds to 30, and 29.4 rounds to 29.
     assert [naive.bcg_flux(u, (x, 30), np.ones(3))[0] > 1000 for x in (30.5, 29.5, 29.4)] == [True, True, False]
 
 
@@ -165,7 +165,7 @@ def test_mesh_axis_covers_every_pixel(size, cell, cells):
 def test_triplets_follow_the_radical_inverse():
     assert naive.triplet(1, 30) == [15, 10, 6]
     assert naive.triplet(4, 90) == [11, 40, 72]
-    # In floating point 25 * 0.24 (base 5, k = 6) may come out a hair under 6.
+    # In floating point, 25 * 0.24 (base 5, k = 6) may be slightly below 6.
     assert naive.triplet(6, 25)[2] == 6
 
 
@@ -202,7 +202,7 @@ def test_a_line_of_pixels_has_no_circle():
 def test_moments_of_a_bar():
     ys, xs = np.mgrid[10:12, 20:50].reshape(2, -1)
     cx, cy, l1, l2, t = naive.moments(xs, ys)
-    # A bar of a x b pixels has the moments a^2 / 12 and b^2 / 12 of a rectangle, thanks to the 1/12.
+    # With the 1/12, a bar of a x b pixels has the moments a^2 / 12 and b^2 / 12 of a rectangle.
     np.testing.assert_allclose((cx, cy, l1, l2, t), (34.5, 10.5, 900 / 12, 4 / 12, 0))
 
 
@@ -212,7 +212,7 @@ def test_length_follows_the_arc():
     cx, cy, l1, _, _ = naive.moments(xs, ys)
     circle = naive.Circle(*CENTER, 40.0, 1.0)
     assert naive.length(xs, ys, cx, cy, l1, circle) == pytest.approx(120, rel=0.02)
-    # The major axis is the chord's; its variance on a thin arc of opening a is R^2 (1/2 - sin(a) / 2a).
+    # The major axis is parallel to the chord; its variance on a thin arc of opening a is R^2 (1/2 - sin(a) / 2a).
     chord = 4 * 40 * math.sqrt(0.5 - math.sin(3.0) / 6)
     assert naive.length(xs, ys, cx, cy, l1, None) == pytest.approx(chord, rel=0.02)
 
@@ -257,7 +257,7 @@ def test_bad_pixels_belong_to_no_candidate():
 def test_signal_to_noise_doubles_with_the_signal():
     sigma = np.array([1.0, 2.0, 3.0])
     rho = np.broadcast_to(sigma * 4, (64, 64, 3))
-    # Three bands at 4 sigma each are 4 sqrt(3) sigma together, over the noise gain 0.375 of the kernel.
+    # Three bands at 4 sigma each have 4 sqrt(3) sigma together, divided by the noise gain of the kernel, 0.375.
     np.testing.assert_allclose(naive.white_map(rho, sigma), 4 * math.sqrt(3) / 0.375)
     snr = []
     for peak in (20, 40):
@@ -336,7 +336,7 @@ def test_intensity_features_of_a_raised_patch():
 def test_sobel_of_a_ramp():
     y, x = np.mgrid[:20, :20]
     inner = naive.sobel_magnitude(3.0 * x + 4.0 * y)[1:-1, 1:-1]
-    # Differences over two pixels: 6 and 8; sqrt((36 + 64) / 2).
+    # The differences over two pixels are 6 and 8: sqrt((36 + 64) / 2).
     np.testing.assert_allclose(inner, math.sqrt(50))
 
 
@@ -352,8 +352,8 @@ def test_a_flip_of_the_rows_permutes_the_patches():
     pixels, bcg_xy, scale = scene("arc_odd_size")
     table = naive.features(pixels, bcg_xy, scale).reshape(9, 34)
     flipped = naive.features(pixels[::-1], bcg_xy, scale).reshape(9, 34)[[6, 7, 8, 3, 4, 5, 0, 1, 2]]
-    # Noise is measured along the rows, which a flip of their order leaves alone; only the mesh of `white`, cut from the
-    # first row on, moves, and with it the edges and the arcs.
+    # Noise is measured along rows, so a flip of their order does not change it. Only the mesh of `white`, which starts
+    # at the first row, changes, and with it the edges and the arcs.
     same = [*range(8), 9, 10, 12, 13]
     np.testing.assert_allclose(flipped[:, same], table[:, same], rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(np.sin(flipped[:, 11]), -np.sin(table[:, 11]), atol=1e-12)

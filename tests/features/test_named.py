@@ -1,4 +1,4 @@
-"""Features in tables go by the names of their columns, and never by a wrong order in silence."""
+"""Tests of features in tables: columns are found by name, and a wrong order never passes silently."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The kernels against the slow reference: two independent readings of one contract page."""
+"""Tests of the kernels against the slow reference: two independent readings of one contract page."""
 
 import naive
 import numpy as np
@@ -10,7 +10,7 @@ from gridlens.features._contract import PATCH_FEATURE_NAMES
 
 
 def compare(cases):
-    """Agreement of every entry of every case, (cases, 9, 34) bool."""
+    """Return which entries of each case agree, (cases, 9, 34) bool."""
     rows = []
     for name, pixels, bcg_xy, scale in cases:
         status, features = measure(pixels, bcg_xy, scale)
@@ -20,7 +20,7 @@ def compare(cases):
 
 
 def check(cases):
-    """What the contract asks: 99 % of the entries within 1e-3, no feature below 97 %."""
+    """Check the requirement of the contract: 99 % of the entries within 1e-3, and no feature below 97 %."""
     agreed = compare(few(cases))
     worst = dict(zip(PATCH_FEATURE_NAMES, agreed.mean(axis=(0, 1)), strict=True))
     assert agreed.mean() >= 0.99, worst
@@ -41,7 +41,7 @@ def test_centroids_are_those_of_the_reference():
         agreed.append(np.isclose(arc_xy, expected, rtol=0.0, atol=1e-3, equal_nan=True))
         shows = features[:306].reshape(9, 34)[:, PATCH_FEATURE_NAMES.index("elongation")] > 0
         np.testing.assert_array_equal(np.isfinite(arc_xy).all(axis=1), shows, name)
-    # As for the features: where two candidates score alike, the other one may be shown.
+    # As with the features, the other one of two candidates with equal scores may be shown.
     assert np.mean(agreed) >= 0.99
 
 

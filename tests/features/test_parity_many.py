@@ -1,4 +1,4 @@
-"""Hundreds of varied cutouts against the slow reference: simulated, real and spoiled ones, 48 to 301 px."""
+"""Tests with hundreds of cutouts against the slow reference: simulated, real and spoiled ones, 48 to 301 px."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from gridlens.features._contract import PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAME
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 
-# Columns that no pixel enters agree by themselves and must not hide a failure of the others.
+# Columns that do not depend on pixels always agree, and must not hide a failure of the others.
 FROM_PIXELS = np.array([PATCH_FEATURE_GROUPS[name] not in {"geometry", "position"} for name in PATCH_FEATURE_NAMES])
 ARC = slice(PATCH_FEATURE_NAMES.index("arcness"), PATCH_FEATURE_NAMES.index("arc_snr") + 1)
 
@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.slow, compiled_only]
 
 
 def check(cases):
-    """What the contract asks, over all cases: 99 % of the entries within 1e-3, no feature below 97 %.
+    """Check the requirement of the contract over all cases: 99 % of the entries within 1e-3, no feature below 97 %.
 
-    The 99 % also hold for the columns that pixels enter, and for the arc features where there is a candidate to show.
+    The 99 % must also hold for the columns that depend on pixels, and for the arc features of patches with a candidate.
     """
     measured = [measure(*case) for case in cases]
     assert not any(status for status, _ in measured)
@@ -52,7 +52,7 @@ def check(cases):
 
 
 def simulated(n):
-    """Scenes of every preset with and without lenses, canonical and of other sizes and scales."""
+    """Yield scenes of every preset with and without lenses, at the canonical and at other sizes and scales."""
     from gridlens.simulate import SceneSettings, simulate_scene
 
     for name in SIMULATED_SURVEYS:
@@ -62,7 +62,7 @@ def simulated(n):
 
 
 def examples():
-    """The cutouts that come with the project: twelve of the real sky, twelve simulated."""
+    """Return the cutouts that are part of the project: twelve of the real sky, twelve simulated."""
     return of_batches(read_batches(ROOT / "examples" / "cutouts"))
 
 
@@ -73,12 +73,12 @@ def of_batches(batches):
 
 
 def small(rng):
-    """A small size, and a scale between 0.1 and 1 arcsec."""
+    """Return a small size, and a scale between 0.1 and 1 arcsec."""
     return int(rng.integers(48, 73)), float(10 ** rng.uniform(-1, 0))
 
 
 def nearly_constant(rng, n):
-    """Levels with a little noise; in some a band hardly varies, or takes a few whole values alone."""
+    """Yield levels with a little noise; in some, a band hardly varies or takes only a few integer values."""
     for k in range(n):
         size, scale = small(rng)
         pixels, bcg = plain_noise(rng, size, sigma=10 ** rng.uniform(-3, 2, 3), sky=rng.uniform(-50, 200, 3))
@@ -90,7 +90,7 @@ def nearly_constant(rng, n):
 
 
 def spoiled(rng, n):
-    """Clusters with a single hot pixel, hot ones and a streak, a block of bad pixels, scattered bad pixels."""
+    """Yield clusters with a hot pixel, two of them and a streak, a block of bad pixels, or scattered bad pixels."""
     for k in range(n):
         size, scale = small(rng)
         if k % 4:
@@ -102,7 +102,7 @@ def spoiled(rng, n):
 
 
 def off_centre(rng, n):
-    """The BCG anywhere in the cutout, its edges included."""
+    """Yield clusters with the BCG anywhere in the cutout, including its edges."""
     for _ in range(n):
         size, scale = small(rng)
         bcg = tuple(np.clip(rng.uniform(-0.2, 1.2, 2) * size, -0.5, size - 0.51))

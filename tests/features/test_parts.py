@@ -1,4 +1,4 @@
-"""The parts of the extractor against the reference's, or against scipy and plain geometry."""
+"""Tests of the parts of the extractor against those of the reference, or against scipy and plain geometry."""
 
 import math
 
@@ -26,7 +26,7 @@ quick = settings(max_examples=60 if JIT else 10, deadline=None, derandomize=True
 
 
 def keys_of(values):
-    """Keys of numbers."""
+    """Return the sort keys of numbers."""
     bits = np.array(values, np.float32).view(np.int32)
     return bits ^ ((bits >> 31) & np.int32(2**31 - 1))
 
@@ -81,7 +81,7 @@ def test_keys_are_in_the_order_of_the_numbers(a, b):
 
 
 def components(image, good, threshold):
-    """Pixels (ys, xs) of the components of a map above a threshold."""
+    """Return the pixels (ys, xs) of the components of a map above a threshold."""
     size = image.shape[0]
     runs = np.empty((3, most_runs(size)), np.int32)
     flags = np.zeros(-(-size // 8) * 8, bool)
@@ -98,7 +98,7 @@ def components(image, good, threshold):
 
 
 def same_components(image, good, threshold):
-    """Hold the components against the reference's, pixel by pixel in raster order."""
+    """Check that the components equal those of the reference, pixel by pixel in raster order."""
     found, expected = components(image, good, threshold), naive.components((image > np.float32(threshold)) & good)
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -120,8 +120,8 @@ def test_components_of_odd_shapes():
     empty = np.zeros((49, 49), np.float32)
     comb, checkers, spiral = empty.copy(), empty.copy(), empty.copy()
     comb[5:45, ::2] = 1
-    comb[44] = 1  # teeth that are joined at the last row alone
-    checkers[::2, ::2] = checkers[1::2, 1::2] = 1  # joined by corners
+    comb[44] = 1  # teeth that are joined only at the last row
+    checkers[::2, ::2] = checkers[1::2, 1::2] = 1  # joined only at corners
     for k in range(0, 20, 2):
         spiral[k, k : 49 - k] = spiral[k : 49 - k, 48 - k] = spiral[48 - k, k : 49 - k] = spiral[k + 2 : 49 - k, k] = 1
         spiral[k + 2, k + 1] = 1
@@ -139,7 +139,7 @@ def test_triplets_are_exact():
 
 
 def fitted(xs, ys, max_radius=200.0):
-    """`fit_circle` on pixels."""
+    """Call `fit_circle` on pixels."""
     corners, gates = np.empty((6, N_TRIPLETS), np.float32), np.empty((N_GATES, N_TRIPLETS), np.float32)
     counts = np.empty(N_TRIPLETS, np.int32)
     return fit_circle(np.array(xs, np.float32), np.array(ys, np.float32), max_radius, corners, gates, counts)
@@ -196,7 +196,7 @@ def test_opening_angle(middle, opening):
 
 
 def test_a_pixel_straight_behind_counts_on_one_side():
-    """Symmetric candidates have one: rounding must not decide between half a turn and none."""
+    """Symmetric candidates have a pixel exactly opposite the centroid: rounding must not decide its side."""
     xs, ys = np.float32([-2, 0, 0, 2, 2, 2]), np.float32([0, -2, 2, 0, 1, -1])
     for angle in np.arange(8) * math.pi / 4:
         c, s = math.cos(angle), math.sin(angle)

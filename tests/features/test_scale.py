@@ -1,4 +1,4 @@
-"""Features and scores do not depend on the unit of flux."""
+"""Tests that features and scores do not depend on the unit of flux."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_features_are_free_of_the_unit_of_flux(factor):
         expected, found = measure(scaled(*scene, 1.0)), measure(scaled(*scene, factor))
         assert not found.rejected.any(), name
         np.testing.assert_array_equal(found.flags, expected.flags)
-        # The rounding of a flux to float32 may move a pixel over a threshold.
+        # The rounding of fluxes to float32 may move a pixel across a threshold.
         assert agree(found.features[0, :306], expected.features[0, :306]).mean() > 0.99, name
 
 

@@ -1,4 +1,4 @@
-"""What the contract says follows from it: no flux scale, patches that permute."""
+"""Tests of the symmetries stated in the contract: no dependence on the flux scale, and patches that permute."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from gridlens.features._contract import PATCH_FEATURE_NAMES
 
 ARC = slice(PATCH_FEATURE_NAMES.index("arcness"), PATCH_FEATURE_NAMES.index("arc_snr") + 1)
 
-# 48 and 50 px: one size that nine patches fill and one with a margin on both sides; with a margin on one side alone
-# the patches shift under a flip.
+# Nine patches fill 48 px, and leave a margin on both sides of 50 px; with a margin on one side only, the patches would
+# shift under a flip.
 drawn = st.tuples(st.integers(0, 10**6), st.sampled_from([48, 50]), st.floats(18, 30), st.floats(18, 30))
 quick = settings(max_examples=25 if JIT else 3, deadline=None, derandomize=True)
 
@@ -27,7 +27,7 @@ def draw(seed, size, x, y):
 def test_a_power_of_two_of_flux_changes_nothing(scene, power):
     pixels, bcg = draw(*scene)
     features = measure(pixels, bcg, 1.0)[1]
-    # Only the floor of the colours, 1e-12 in flux, keeps this from being bits.
+    # Without the floor of the colours, 1e-12 in flux, the features would be equal bit by bit.
     np.testing.assert_allclose(measure(pixels * np.float32(2.0**power), bcg, 1.0)[1], features, rtol=1e-6, atol=1e-7)
 
 
@@ -50,7 +50,7 @@ def test_a_sky_level_changes_nothing(scene, level):
 @compiled_only
 @pytest.mark.parametrize("k", range(8))
 def test_turned_cutouts_give_turned_centroids(k):
-    """A bright arc alone in its patch: the noise, which is measured along rows, adds or removes a few pixels."""
+    """A bright arc, alone in its patch, keeps its centroid to 0.3 px: noise along rows adds or removes a few pixels."""
     rng = np.random.default_rng(6)
     for size, bcg in [(96, (47.5, 47.5)), (96, (40.2, 55.9))]:
         pixels, bcg = cluster(rng, size, bcg=bcg, arc_px=22, n_galaxies=0)
@@ -64,7 +64,7 @@ def test_turned_cutouts_give_turned_centroids(k):
 @compiled_only
 @pytest.mark.parametrize("k", range(8))
 def test_turned_cutouts_give_turned_features(k):
-    """Features without arc candidates within 3 %; the noise is measured along rows, hence a rare exception."""
+    """Features without arc candidates agree within 3 %, with rare exceptions, as noise is measured along rows."""
     rng = np.random.default_rng(6)
     kept = []
     for size, bcg in [(128, (63.5, 63.5)), (129, (64.0, 64.0)), (128, (50.2, 70.9))]:
@@ -82,7 +82,7 @@ def test_turned_cutouts_give_turned_features(k):
 @compiled_only
 @pytest.mark.parametrize("k", range(8))
 def test_most_arc_features_turn_too(k):
-    """Not an identity: the triplets of the circle follow the raster. Half of the entries are within 3 % still."""
+    """At least half of the entries agree within 3 %; the others differ as the triplets follow the raster."""
     rng = np.random.default_rng(6)
     kept = []
     for _ in range(4):
@@ -123,7 +123,7 @@ def test_dihedral_of_nothing_of_nan_and_of_other_shapes():
 
 
 def rows_of_noise():
-    """Three rows of features with all metadata known."""
+    """Return three rows of features with all metadata known."""
     rng = np.random.default_rng(4)
     rows = np.stack([measure(cluster(rng, 50, arc_px=13)[0], xy, 1.0)[1] for xy in [(24.5, 24.5), (20, 31), (24, 25)]])
     rows[:, 306:] = rng.random((3, 9))
