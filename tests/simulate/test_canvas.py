@@ -1,4 +1,4 @@
-"""The sheet: point-spread functions, positions and fluxes."""
+"""Tests of the canvas: point-spread functions, positions and fluxes."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,8 @@ def observe(canvas, seeing=(0.9, 0.8, 0.7), shifts=None):
 def test_moffat_is_normalised_and_has_the_width_asked_for(fwhm):
     kernel = profile(fwhm)
     assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
-    # (value / peak)^(-1/3) - 1 goes as the radius squared, so the two pixels about the half say where it lies.
+    # (value / peak)^(-1/3) - 1 is proportional to the radius squared, so the two pixels around half of the peak give
+    # the radius there.
     row = (kernel[64, 64:70] / kernel[64, 64]) ** (-1.0 / 3.0) - 1.0
     half = 2.0 ** (1.0 / 3.0) - 1.0
     outside = int(np.argmax(row > half))
@@ -59,7 +60,7 @@ def test_a_star_is_as_wide_as_the_seeing():
     canvas = Canvas(Geometry(96, 0.1), floor=1e-9)
     canvas.point(0.0, 0.0, FLUXES)
     for image, fwhm in zip(observe(canvas, seeing=(1.5, 1.1, 0.8)), (1.5, 1.1, 0.8), strict=True):
-        # from the area above half of the peak
+        # measured from the area above half of the peak
         fine = ndimage.zoom(image, 4, order=3)
         assert 2.0 * np.sqrt(np.count_nonzero(fine > 0.5 * fine.max()) / np.pi) * 0.1 / 4.0 == pytest.approx(
             fwhm, rel=0.03

@@ -1,4 +1,4 @@
-"""Arcs injected into cutouts of clusters, and the controls that are made of them."""
+"""Tests of arcs injected into cutouts of clusters, and of the controls made from them."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ SIZE = 64
 
 
 def clusters(n=4, seed=0, size=SIZE, scale=0.6, **metadata):
-    """Noise with a red BCG and a few galaxies, AB zero point 27."""
+    """Return cutouts of noise with a red BCG and a few galaxies, at the AB zero point 27."""
     rng = np.random.default_rng(seed)
     y, x = np.indices((size, size)) - 0.5 * (size - 1)
     pixels = rng.normal(scale=0.5, size=(n, size, size, 3)) + 3.0
@@ -51,7 +51,7 @@ def test_arcs_add_light_with_the_truth_of_their_cluster(plain, with_arcs):
     assert (truth["arc_snr"] >= 10.0).all()
     added = with_arcs.cutouts.pixels.astype(float) - plain.pixels
     light = 10.0 ** (-0.4 * (truth["arc_mag_r"] - 27.0))
-    # The photons' noise has a mean of 0, and is small beside the light.
+    # The photon noise has a mean of 0 and is small compared with the light.
     np.testing.assert_allclose(added[..., 1].sum(axis=(1, 2)), light, rtol=0.2)
 
 
@@ -67,7 +67,7 @@ def test_an_injection_without_flux_changes_no_bit(plain):
     cutouts = CutoutSet(pixels, pixel_scale=plain.pixel_scale, ids=plain.ids, metadata=plain.metadata)
     null = inject_arcs(cutouts, SKY, 1, "null")
     np.testing.assert_array_equal(null.cutouts.pixels, pixels)
-    # It is made of the arcs of the other kinds.
+    # It uses the same arcs as the other kinds.
     assert null.truth["arc_snr"].equals(inject_arcs(cutouts, SKY, 1).truth["arc_snr"])
 
 

@@ -1,4 +1,4 @@
-"""Sets of scenes on disk."""
+"""Tests of sets of scenes on disk."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ SMALL = SceneSettings(surveys=("des",), varied_fraction=1.0)
 
 
 def plain_scene(index, size=48):
-    """A scene of noise, quick to make."""
+    """Return a scene of noise, which is quick to make."""
     pixels = np.random.default_rng(index).normal(size=(size, size, 3)).astype(np.float32)
     truth = dict.fromkeys(TRUTH_COLUMNS, np.nan) | {
         "id": f"plain-{index}",

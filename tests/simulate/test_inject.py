@@ -1,4 +1,4 @@
-"""Arcs in real images; most of these are fields made here, whose sources are known."""
+"""Tests of arcs injected into real images; most of the fields are made here, from known sources."""
 
 import math
 from pathlib import Path
@@ -34,7 +34,7 @@ RED = [
     (330.0, 110.0, 3.4, 9e3, 1.5),
     (90.0, 300.7, 2.8, 3e3, 1.4),
 ]
-# Red too, but beside a brighter one, within a third of a window of one, and beside a brighter star.
+# Also red, but beside a brighter galaxy, within a third of a window of one, and beside a brighter star.
 NEIGHBOUR = [(209.0, 95.0, 2.6, 3.5e3, 1.3)]
 CLOSE = [(350.0, 112.0, 2.8, 3e3, 1.4)]
 OUTSHONE = [(270.0, 320.0, 2.8, 3e3, 1.4)]
@@ -81,7 +81,7 @@ def backgrounds(field, tmp_path_factory):
 
 
 def turned(pixels):
-    """The eight flips and turns."""
+    """Yield the eight flips and rotations."""
     for flipped in (pixels, pixels[:, ::-1]):
         for turns in range(4):
             yield np.rot90(flipped, turns)
@@ -96,7 +96,7 @@ def test_windows_stand_on_the_bright_red_galaxies_that_have_room(backgrounds):
 
 
 def test_members_are_the_galaxies_near_the_bcg_and_no_stars(backgrounds):
-    window = backgrounds.windows[2]  # the second of RED, third by brightness
+    window = backgrounds.windows[2]  # the second of RED, and the third brightest
     np.testing.assert_allclose(window.members[0, :2], window.bcg_xy)
     near = [s for s in (*NEIGHBOUR, *BLUE) if max(abs(s[0] - 200.4), abs(s[1] - 90.2)) < 40]
     np.testing.assert_allclose(sorted(window.members[1:, 0]), sorted(s[0] for s in near), atol=1.0)
@@ -175,7 +175,7 @@ def test_a_scene_without_an_arc_is_a_piece_of_the_field_as_it_is(backgrounds, fi
                 part = field[y + dy - 2 : y + dy - 2 + SIZE, x + dx - 2 : x + dx - 2 + SIZE]
                 if any(np.array_equal(scene.pixels, image) for image in turned(part)):
                     used.append(number)
-    # Four scenes take each of the four windows once, then they serve again in the same order.
+    # The first four scenes use each of the four windows once, and later scenes use them again in the same order.
     assert sorted(used[:4]) == [0, 1, 2, 3]
     assert used[4:] == used[:4]
 
@@ -231,13 +231,13 @@ def test_the_same_seed_gives_the_same_scenes(backgrounds):
 def test_what_is_added_is_the_arc_and_its_photons_noise(backgrounds):
     pulls = []
     for index in range(6):
-        # The same window, place and turn, with and without.
+        # Without and with an arc, the window, the position and the orientation are the same.
         without = inject_scene(2, index, backgrounds, OTHERS).pixels.astype(float)
         scene = inject_scene(2, index, backgrounds, LENSES)
         added, arc = scene.pixels - without, scene.arc.astype(float)
         unlit = arc < 1e-9 * arc.max()
         assert np.abs(added[unlit]).max(initial=0.0) < 1e-3
-        # Photon noise by the survey's sky of 22.3, 21.2, 20.5 mag per square arcsec, in units of the sky's noise.
+        # Photon noise with the survey's sky of 22.3, 21.2, 20.5 mag per square arcsec, in units of the sky noise.
         sigma = band_noise(without.astype(np.float32))
         unit = scene.arc[..., 1].sum() / 10.0 ** (-0.4 * (scene.truth["arc_mag_r"] - 27.0))
         sky = unit * 10.0 ** (-0.4 * (np.array([22.3, 21.2, 20.5]) - 27.0)) * SCALE**2
@@ -288,7 +288,7 @@ def test_arcs_follow_the_images_noise_and_not_its_unit(tmp_path, backgrounds):
 
 
 def test_noise_as_the_survey_has_it_makes_arcs_of_zero_point_27(tmp_path):
-    """An image that is as deep as the preset in all bands is on the simulator's own scale."""
+    """An image with the depth of the preset in all bands has the simulator's own zero point."""
     survey = get_survey("kids")
     sigma = sky_noise(np.array(survey.depth), np.array(survey.seeing), SCALE)
     rng = np.random.default_rng(8)
@@ -365,7 +365,7 @@ def test_kids_field_has_200_windows_and_more(kids):
 
 @pytest.mark.real
 def test_kids_field_noise_gives_its_zero_point(kids):
-    """The field is in maggies, zero point 0, which the depth of the preset finds to a few tenths of a magnitude."""
+    """The field is in maggies, with zero point 0; the preset's depth gives this to a few tenths of a magnitude."""
     for index in range(3):
         scene = inject_scene(1, index, kids, LENSES)
         zero_point = scene.truth["arc_mag_r"] + 2.5 * math.log10(scene.arc[..., 1].astype(float).sum())

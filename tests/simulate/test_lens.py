@@ -1,4 +1,4 @@
-"""The mass of a cluster: Einstein radii, and the light of sources behind it."""
+"""Tests of the mass of a cluster: Einstein radii, and the light of sources behind it."""
 
 import math
 from dataclasses import replace
@@ -15,7 +15,7 @@ MEMBERS = np.array([[5.0, -3.0, 1.0], [-12.0, 8.0, 0.5], [20.0, 20.0, 0.2]])
 
 
 def halo(kind, theta_e, seed=0, members=None, centre=(0.0, 0.0)):
-    """A drawn mass with a halo of the kind asked for."""
+    """Draw masses until the halo is of the given kind."""
     members = np.empty((0, 3)) if members is None else members
     while True:
         mass = draw_mass(np.random.default_rng(seed), 0.4, theta_e, centre, 0.3, members)
@@ -25,7 +25,7 @@ def halo(kind, theta_e, seed=0, members=None, centre=(0.0, 0.0)):
 
 
 def rounded(mass):
-    """The same without ellipticity and shear."""
+    """Return the mass without ellipticity and shear."""
     main, _, *members = mass.model.components
     model = MassModel([replace(main, axis_ratio=1.0), *members])
     return replace(mass, model=model)
@@ -39,7 +39,7 @@ def test_isolated_round_halo_has_the_einstein_radius_asked_for(kind, theta_e, se
     centre = (mass.model.components[0].x, mass.model.components[0].y)
     measured, curve = critical_radius(mass, centre)
     assert measured == pytest.approx(theta_e, rel=0.01)
-    # The deflection there equals the radius, whatever the slope of the halo.
+    # At the Einstein radius, the deflection equals the radius for any slope of the halo.
     ring = np.linspace(0.0, 2.0 * math.pi, 50)
     x, y = centre[0] + theta_e * np.cos(ring), centre[1] + theta_e * np.sin(ring)
     np.testing.assert_allclose(np.hypot(*mass.model.deflection(x, y)), theta_e, rtol=2e-3)
@@ -64,7 +64,7 @@ def test_no_critical_curve():
 
 @pytest.mark.parametrize("redshift", [0.8, 1.3, 2.0, 3.0])
 def test_the_ring_scales_with_the_sources_redshift(redshift):
-    # alpha = 15 arcsec everywhere: an isothermal sphere, whose ring is as wide as its deflection.
+    # The deflection of an isothermal sphere is 15 arcsec everywhere, which is also the radius of its ring.
     mass = ClusterMass(MassModel([SIE(15.0)]), redshift=0.4, theta_e_halo=15.0, halo="NIE")
     source = Source(0.0, 0.0, redshift, 23.0, (0.3, 0.1), [(0.0, 0.0, 0.3, 1.0, 1.0, 0.0, 1.0)])
     canvas = Canvas(Geometry(), floor=0.0)

@@ -1,4 +1,4 @@
-"""The light kernels against lenstronomy's own profiles."""
+"""Tests of the light kernels against lenstronomy's profiles."""
 
 import math
 
@@ -70,7 +70,7 @@ def test_galaxy_without_light_draws_nothing():
 
 @pytest.mark.parametrize(
     ("opening", "pitch", "tolerance"),
-    # A spiral winds out of its mean radius: its flux is right to a tenth.
+    # A spiral departs from its mean radius, so its flux is only accurate to a tenth.
     [(1.0, 0.0, 1e-3), (3.0, 0.0, 1e-3), (2.0 * math.pi, 0.0, 1e-3), (2.5, 0.3, 0.03), (4.0, -0.4, 0.1)],
 )
 def test_arc_has_the_flux_asked_for(opening, pitch, tolerance):

@@ -1,4 +1,4 @@
-"""Realistic scenes: colours, counts and places of their galaxies, their noise, groups and nearby spirals."""
+"""Tests of realistic scenes: colours, counts and positions of galaxies, noise, groups and nearby spirals."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ HSC = get_survey("hsc")
 
 
 class Recorder(Canvas):
-    """A canvas that keeps a list of the galaxies and stars and draws nothing."""
+    """A canvas that records galaxies and stars instead of drawing them."""
 
     def __init__(self, floor=1e-9):
         super().__init__(Geometry(), floor)
@@ -61,7 +61,7 @@ def test_realistic_scenes_can_be_randomised():
     ("order", "expected"), [(2, (0.153, -0.043, 0.002)), (3, (0.113, -0.077, 0.027)), (5, (0.069, -0.061, 0.049))]
 )
 def test_noise_is_correlated_as_by_the_resampling(order, expected):
-    """The numbers are means of the products of a Lanczos kernel's weights over all phases."""
+    """The expected values are mean products of the weights of a Lanczos kernel over all phases."""
     kernel = lanczos_kernel(order)
     white = np.random.default_rng(0).normal(size=(1024, 1024))
     noise = np.fft.irfft2(np.fft.rfft2(white) * np.fft.rfft2(kernel, white.shape))
@@ -70,7 +70,7 @@ def test_noise_is_correlated_as_by_the_resampling(order, expected):
 
 
 def test_an_image_with_coarser_pixels_has_less_correlated_noise():
-    """Its pixels are further apart in the image that was interpolated."""
+    """Coarser pixels are further apart in the image that was interpolated."""
     line = lanczos_kernel(5, 3.0)[6]
     lags = np.correlate(line, line, "full")[12:]
     assert abs(lags[1] / lags[0]) < 0.06
@@ -95,7 +95,7 @@ def test_conditions_scatter_about_the_preset():
     np.testing.assert_allclose(np.median([c.depth for c in drawn], axis=0), HSC.depth, atol=0.06)
     assert all(abs(spread.ellipticity) < 0.1 for c in drawn for spread in c.spreads)
     assert 0.02 < np.mean([c.quantum > 0.0 for c in drawn]) < 0.25
-    # SDSS has frames in the counts of the camera.
+    # SDSS frames contain the counts of the camera.
     sdss = replace(get_survey("sdss"), seeing=(1.4, 1.3, 1.2))
     assert draw_real_conditions(np.random.default_rng(1), sdss, Geometry(), False).quantum > 0.0
 
@@ -106,7 +106,7 @@ def test_every_simulated_survey_has_its_resampling_and_saturation(name):
     own = Geometry(64, survey.pixel_scale)
     conditions = [draw_real_conditions(np.random.default_rng(seed), survey, own, False) for seed in range(12)]
     assert all(14.0 <= c.saturation <= 18.5 and (c.sky_sigma > 0.0).all() for c in conditions)
-    # In the survey's own pixels, most scenes have the noise of its coadds.
+    # In the survey's own pixels, most scenes have the correlated noise of its coadds.
     assert sum(c.texture.kernels[0].size > 1 for c in conditions) >= 8
 
 
@@ -132,7 +132,7 @@ def test_the_red_sequence_is_the_observed_one():
 
 
 def test_members_do_not_crowd_the_bcg():
-    """Counts in the cutout are those of the plain clusters; the inner 5 arcsec hold far fewer."""
+    """The cutout has as many members as in plain clusters, but its inner 5 arcsec have far fewer."""
 
     def inner(draw):
         distances = []
@@ -148,11 +148,11 @@ def test_members_do_not_crowd_the_bcg():
 
 
 def test_field_galaxies_have_the_observed_counts():
-    """Per square arcmin, about one at 21 to 22 mag and six at 23 to 24; bright ones are redder."""
+    """There are about one galaxy per square arcmin at 21 to 22 mag and six at 23 to 24; bright ones are redder."""
     sheets = [Recorder() for _ in range(60)]
     for seed, sheet in enumerate(sheets):
         draw_real_field(np.random.default_rng(seed), sheet)
-    # Discs with structure are drawn in parts; fainter galaxies are one each.
+    # Discs with structure are drawn in several parts, and each fainter galaxy as one.
     fluxes = np.array([light for sheet in sheets for *_, light in sheet.galaxies])
     mags = 27.0 - 2.5 * np.log10(fluxes[:, 1])
     area = 60.0 * (sheets[0].size * sheets[0].step / 60.0) ** 2
@@ -161,7 +161,7 @@ def test_field_galaxies_have_the_observed_counts():
     assert ((mags > 25.0) & (mags < 26.0)).sum() / area == pytest.approx(22.0, rel=0.25)
     colour = 2.5 * np.log10(fluxes[:, 1] / fluxes[:, 0])
     assert np.median(colour[(mags > 20.5) & (mags < 22.0)]) > np.median(colour[mags > 24.0]) + 0.1
-    # A canvas of a shallow survey is spared the galaxies that would not show.
+    # Galaxies that would be invisible are not drawn on the canvas of a shallow survey.
     shallow = Recorder(floor=1.0)
     draw_real_field(np.random.default_rng(0), shallow)
     assert len(shallow.galaxies) < 0.5 * len(sheets[0].galaxies)

@@ -1,4 +1,4 @@
-"""Drawn scenes: what a seed means, and that nothing but the arcs tells a lens from another scene."""
+"""Tests of drawn scenes: the meaning of a seed, and that only the arcs distinguish lenses from other scenes."""
 
 import math
 
@@ -36,12 +36,12 @@ ARC_NUMBERS = [
     "arc_distance",
 ]
 
-# What is measured on the arcs, and changes in the last digits with the lens's.
+# Quantities measured on the arcs: their last digits depend on the code of the lens.
 MEASURED = ("magnification", "arc_mag_r", "arc_snr", "arc_length", "arc_width", "arc_distance")
 
 
 def same_truth(one, other):
-    """Whether two rows agree, NaN equal to NaN."""
+    """Return whether two rows agree; NaN equals NaN."""
     return one.keys() == other.keys() and all(
         one[name] == other[name] or (one[name] != one[name] and other[name] != other[name]) for name in one
     )
@@ -93,7 +93,7 @@ def test_a_lens_has_arcs_and_knows_them(lenses):
         truth = scene.truth
         assert (truth["label"], truth["kind"]) == (1, "galaxy-cluster")
         assert 8.0 <= truth["theta_e_halo"] <= 32.0
-        # Members widen the critical curve.
+        # Members enlarge the critical curve.
         assert 0.8 * truth["theta_e_halo"] < truth["theta_e"] < 1.7 * truth["theta_e_halo"] + 4.0
         assert truth["source_redshift"] > truth["redshift"] or math.isnan(truth["redshift"])
         assert truth["arc_mag_r"] == pytest.approx(27.0 - 2.5 * math.log10(scene.arc[..., 1].sum()), abs=1e-3)
@@ -109,7 +109,7 @@ def test_another_scene_has_no_arc_and_no_numbers_of_one(others):
 
 
 def test_arcs_of_one_source_have_one_colour():
-    """Observed too: each band has its own seeing, but the light is the same."""
+    """This also holds for the observed arcs: the seeing differs between bands, but the light does not."""
     found = 0
     for index in range(40):
         scene = simulate_scene(11, index, SceneSettings(("lsst",), lens_fraction=1.0, varied_fraction=0.0))
@@ -145,14 +145,15 @@ def test_scenes_are_those_that_lenstronomy_lenses(kwargs):
         assert same_truth(drawn, {name: reference.truth[name] for name in drawn})
         assert scene.arc.sum(dtype=float) == pytest.approx(reference.arc.sum(dtype=float), rel=1e-3)
         assert scene.truth["magnification"] == pytest.approx(reference.truth["magnification"], rel=0.01)
-        # The noise of neighbours tells the sky's rms; at least a quarter of it is left where noise is correlated.
+        # The differences of neighbours give the rms of the sky; at least a quarter of it is left if noise is
+        # correlated.
         rms = np.nanmedian(np.abs(np.diff(scene.pixels.astype(float), axis=0)), axis=(0, 1)) / 0.954
         assert np.nanmax(np.abs(scene.pixels.astype(float) - reference.pixels) / rms) < 0.02
 
 
 @pytest.fixture
 def truths(monkeypatch):
-    """A maker of rows of truth without the slow parts: what the scenes are drawn from, but nothing drawn."""
+    """Return a function that makes rows of truth quickly: the contents of the scenes are drawn, but not rendered."""
     for name in ("add_sersic", "add_arc"):
         monkeypatch.setattr(canvas_module, name, lambda *args: None)
     monkeypatch.setattr(canvas_module.Canvas, "observe", lambda self, *args: np.zeros((3, *[self.geometry.size] * 2)))
@@ -167,7 +168,7 @@ def test_lens_fraction(truths):
 
 @pytest.mark.slow
 def test_lenses_and_others_come_from_the_same_clusters_and_skies(truths):
-    """Richness, seeing, depth or the BCG must not give a lens away."""
+    """Richness, seeing, depth and the BCG must not reveal a lens."""
     rows = truths(300)
     lens, other = ([row for row in rows if row["label"] == label] for label in (1, 0))
     assert min(len(lens), len(other)) > 120
@@ -176,7 +177,7 @@ def test_lenses_and_others_come_from_the_same_clusters_and_skies(truths):
         assert stats.ks_2samp(one, two).pvalue > 1e-3, name
     for name in ("impostor", "artefact", "varied"):
         one, two = (np.mean([bool(row[name]) for row in part]) for part in (lens, other))
-        # Three sigma and more.
+        # The limit is more than three sigma.
         assert abs(one - two) < 0.17, name
 
 
@@ -208,7 +209,7 @@ def test_noise_has_the_sigma_asked_for(correlation):
 
 
 def test_light_adds_its_photons_noise_in_a_whole_image_as_in_one_that_has_sky_noise():
-    # As bright as the sky: twice the variance.
+    # Light that is as bright as the sky doubles the variance.
     sky = flux_of([22.3, 21.2, 20.5]) * 0.5**2
     light = np.ones((3, 256, 256)) * sky[:, None, None]
     whole = add_noise(np.random.default_rng(1), light, conditions(), 0.5) - light

@@ -1,4 +1,4 @@
-"""The point-spread function and the noise of real cutouts, measured where the truth is known."""
+"""Tests of the point-spread function and the noise measured on cutouts whose truth is known."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from gridlens.simulate._sky_of_pool import measure_correlation, measure_psf
 
 
 def drawn(monkeypatch, survey, n, stars=True):
-    """Scenes of a survey as cutouts, and their mean seeing in each band."""
+    """Return scenes of a survey as cutouts, and their mean seeing in each band."""
     seeing = []
 
     def recorded(*args, draw=_scene.PLAIN.conditions):
@@ -30,7 +30,7 @@ def drawn(monkeypatch, survey, n, stars=True):
 
 
 def moffat_star(size, x, y, fwhm, samples=16):
-    """A star of flux 1: a Moffat profile of exponent 3, sampled densely."""
+    """Return a star of flux 1, a densely sampled Moffat profile of exponent 3."""
     axis = (np.arange(size * samples) + 0.5) / samples - 0.5
     r2 = (axis - x) ** 2 + (axis[:, None] - y) ** 2
     image = (1.0 + 4.0 * (2.0 ** (1.0 / 3.0) - 1.0) * r2 / fwhm**2) ** -3.0
@@ -38,7 +38,7 @@ def moffat_star(size, x, y, fwhm, samples=16):
 
 
 def star_field(rng, n, scale, fwhm, size=96, stars=3, saturated=0.0):
-    """Cutouts of white noise with stars at random places; a fraction of them has a flat core."""
+    """Return cutouts of white noise with stars at random positions; a fraction of the stars has a flat core."""
     pixels = rng.normal(size=(n, size, size, 3))
     for cutout in pixels:
         for _ in range(stars):
@@ -57,7 +57,7 @@ def star_field(rng, n, scale, fwhm, size=96, stars=3, saturated=0.0):
 def test_seeing_of_drawn_scenes(monkeypatch, survey):
     cutouts, seeing = drawn(monkeypatch, survey, 50)
     found = measure_psf([cutouts])
-    # A scene shares the light of a star among four sub-pixels, which makes it wider by a tent.
+    # A scene divides the light of a star between four sub-pixels, which widens it by a tent function.
     tent = np.log(256.0) * 0.25**2 / 6.0
     np.testing.assert_allclose(found.fwhm, np.sqrt(seeing**2 + tent), rtol=0.05)
     assert (found.n_stars >= 20).all()
@@ -71,7 +71,7 @@ def test_galaxies_alone_are_no_stars(monkeypatch):
 
 @pytest.mark.parametrize(
     ("scale", "fwhm"),
-    # From 1.2 to 6 pixels.
+    # The widths are 1.2 to 6 pixels.
     [(0.168, (1.0, 0.8, 0.55)), (0.4, (1.5, 1.2, 0.9)), (0.5, (0.9, 0.75, 0.6)), (0.05, (0.12, 0.11, 0.13))],
 )
 def test_stars_of_known_width(scale, fwhm):
@@ -106,7 +106,7 @@ def test_the_mean_seeing_of_a_pool():
 
 
 def test_fields_of_different_seeing():
-    """The mean of all fields, not the sharpest of them."""
+    """The result is the mean of all fields, not the value of the sharpest."""
     rng = np.random.default_rng(10)
     fields = [factor * np.array([0.9, 0.8, 0.7]) for factor in (0.8, 1.0, 1.3)]
     found = measure_psf(star_field(rng, 1, 0.3, fwhm) for fwhm in fields for _ in range(15))
@@ -150,7 +150,7 @@ def test_cutouts_without_stars_or_sky(kind):
 
 
 def correlation(image, dx, dy):
-    """Correlation of pixels at a lag, from two shifted slices."""
+    """Return the correlation of pixels at a lag, from two shifted slices."""
     height, width = image.shape
     first = image[max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
     second = image[max(0, dy) : height - max(0, -dy), max(0, dx) : width - max(0, -dx)]
@@ -165,7 +165,7 @@ LAGS = [(1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (0, 2), (2, 1)]
     [
         [gaussian_kernel(width, width, 0.0) for width in (0.4, 0.7, 1.0)],
         [gaussian_kernel(1.0, 0.4, angle) for angle in (0.0, 0.5, 2.0)],
-        # Of a Lanczos interpolation: negative at two pixels.
+        # Kernels of Lanczos interpolation are negative at two pixels.
         [np.outer(row, row) for row in ([0.1, 1.0, 0.1], [-0.1, 0.3, 1.0, 0.3, -0.1], [0.5, 1.0, 0.5])],
     ],
     ids=["round", "turned", "sharp"],
@@ -202,7 +202,7 @@ def test_sources_slopes_and_bad_pixels_are_not_noise():
 
 @pytest.mark.slow
 def test_noise_of_drawn_scenes(monkeypatch):
-    """White in two thirds of the scenes, and correlated by Gaussians of up to 0.7 pixels in the others."""
+    """The noise is white in two thirds of the scenes, and correlated by Gaussians of up to 0.7 pixels in the others."""
     cutouts, _ = drawn(monkeypatch, "ps1", 40)
     for kernel in measure_correlation([cutouts]):
         texture = Texture((kernel,)).apply(np.random.default_rng(9).normal(size=(1, 256, 256)))[0]

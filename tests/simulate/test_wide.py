@@ -1,4 +1,4 @@
-"""Randomised galaxies, sources and impostors: streams of their own, wide ranges, truth that agrees with the light."""
+"""Tests of randomised galaxies, sources and impostors: separate random streams, wide ranges, correct truth."""
 
 import math
 from dataclasses import replace
@@ -46,8 +46,8 @@ def test_a_plain_scene_of_a_randomised_set_is_the_scene_of_a_plain_set():
 
 @pytest.mark.parametrize("name", ["galaxies", "impostors"])
 def test_galaxies_and_impostors_leave_the_rest_of_a_scene_alone(monkeypatch, name):
-    """Stars, the lens's and the sources' random numbers are those of the plain scene."""
-    # Impostors are missing in some scenes in which they are wide.
+    """The random numbers of the stars, the lens and the sources are those of the plain scene."""
+    # Some scenes with randomised impostors contain no impostor.
     index = next(k for k in range(50) if wide_in(k, name) and (name == "galaxies" or scene(k, name).truth["impostor"]))
     states = []
     parts = scene_module.PLAIN
@@ -97,7 +97,7 @@ def test_members_scatter_about_the_richness_and_some_centres_are_alone():
 
 @pytest.mark.parametrize("structured", [False, True])
 def test_a_disc_holds_its_light(structured):
-    """A bar adds a tenth; wings below the floor are not drawn."""
+    """A bar adds a tenth of the light, and wings below the floor are not drawn."""
     for seed in range(6):
         sheet = Canvas(Geometry(), 1e-7)
         shape = {"axis_ratio": 0.7, "angle": 0.5, "structured": structured}
@@ -131,7 +131,7 @@ def test_sources_have_their_ranges_and_components_that_add_up():
 
 
 def test_lensed_light_has_the_colours_of_its_parts():
-    """Without a lens, the light of a clumpy source is that of its magnitude in each band."""
+    """Without a lens, the flux of a clumpy source corresponds to its magnitude in each band."""
     rng = np.random.default_rng(3)
     mass = ClusterMass(draw_wide_mass(rng, 0.4, 15.0, (0.0, 0.0), 0.0, MEMBERS).model.scaled(0.0), 0.4, 15.0, "NIE")
     for source in draw_wide_sources(rng, mass, np.empty((0, 2)), (0.0, 0.0), False):

@@ -1,4 +1,4 @@
-"""Observations that are drawn widely: each ingredient by itself, and numbers that agree with the pixels."""
+"""Tests of randomised observations: each ingredient alone, and numbers that agree with the pixels."""
 
 import math
 
@@ -21,7 +21,7 @@ HSC = get_survey("hsc")
 
 
 def wide_conditions(index, names=SKY):
-    """Conditions of a scene, its geometry and its sampling."""
+    """Return the conditions of a scene, its geometry and its sampling."""
     streams = Streams(3, index, names)
     sampling = draw_sampling(streams)
     geometry = Geometry(128, sampling.pixel_scale or 0.5)
@@ -30,7 +30,7 @@ def wide_conditions(index, names=SKY):
 
 
 def moments(image, pixel_scale):
-    """Centroid and second moments xx, yy, xy of an image, arcsec."""
+    """Return the centroid and the second moments xx, yy, xy of an image, in arcsec."""
     axis = (np.arange(image.shape[0]) - 0.5 * (image.shape[0] - 1)) * pixel_scale
     x, y = np.meshgrid(axis, axis)
     weight = image / image.sum()
@@ -75,7 +75,7 @@ def test_an_ingredient_that_is_left_out_changes_nothing_in_the_others(left_out):
 @pytest.mark.parametrize("e", [0.0, 0.12, 0.08j])
 def test_an_elliptical_gaussian_has_its_second_moments(e):
     _, _, xx, yy, xy = moments(star(PointSpread(1.5, math.inf, e)), 0.5)
-    # Pixels and the sub-pixels that share a point between them add their own width.
+    # The pixels, and the sub-pixels between which a point is divided, add to the width.
     ratio = (1.0 - abs(e)) / (1.0 + abs(e))
     variance = (1.5 / FWHM_PER_SIGMA) ** 2
     trace = variance * (ratio + 1.0 / ratio)
@@ -149,7 +149,7 @@ def test_the_arcs_signal_is_that_of_the_final_image():
         streams = Streams(31, index, SKY)
         sampling = draw_sampling(streams)
         rng = np.random.default_rng(np.random.SeedSequence(entropy=31, spawn_key=(index,)))
-        # The numbers that a scene draws before its conditions.
+        # A scene draws these random numbers before its conditions.
         rng.choice(("hsc",)), rng.random(), rng.random(), rng.random()
         conditions = widened(draw_conditions(rng, HSC, geometry, False), streams, geometry, sampling, False)
         measured = arc_truth(arc, conditions.sky_sigma, (0.0, 0.0), geometry)
@@ -168,7 +168,7 @@ def test_a_residual_is_smooth_and_no_higher_than_its_limit():
 
 
 def test_marks_are_named_where_there_are_any():
-    """In a field of 10 arcsec all places are too near the BCG for the mark of a star that is not drawn."""
+    """In a field of 10 arcsec, every position is too close to the BCG for the mark of a star that is not drawn."""
     named = set()
     for seed in range(40):
         pixels = np.zeros((3, 20, 20))
