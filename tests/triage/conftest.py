@@ -1,11 +1,11 @@
-"""A folder with a table of scores and its cutouts, and a page that shows them."""
+"""Fixtures: a folder with a table of scores and its cutouts, and a page that shows them."""
 
 import importlib.util
 
 import pytest
 
 if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn", "httpx")):
-    # The page is an extra, and most of its tests import it.
+    # The page is an optional extra, and most of these tests import it.
     collect_ignore_glob = ["test_*.py"]
 
 
@@ -32,7 +32,7 @@ def page(folder):
 
 @pytest.fixture(autouse=True)
 def without_a_process(monkeypatch, request):
-    """Measure in this process, which takes milliseconds where a new one takes seconds."""
+    """Measure in this process, which takes milliseconds; a new process takes seconds."""
     from gridlens.triage._measuring import Measuring
 
     async def here(self, function, *values):

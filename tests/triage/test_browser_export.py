@@ -1,4 +1,4 @@
-"""The page in one file, opened from the disk in a real browser: its grades come back as a table."""
+"""Test of the page in one file: opened from disk in a real browser, it returns its grades as a table."""
 
 import shutil
 
@@ -23,7 +23,7 @@ def test_grades_of_the_page_in_one_file_are_imported(tmp_path, monkeypatch):
     example_folder(tmp_path)
     monkeypatch.chdir(tmp_path)
     made = export_page("scores.parquet", "sent", graders=["ada"], strategy="top", batch=24)
-    # The page needs nothing beside it.
+    # The page needs no other files.
     page_file = shutil.copy(made.path, tmp_path / "alone.html")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -42,7 +42,7 @@ def test_grades_of_the_page_in_one_file_are_imported(tmp_path, monkeypatch):
         page.keyboard.type('a "thin", faint arc')
         page.keyboard.press("Escape")
         page.keyboard.press("c")
-        # The state is kept in the browser.
+        # The browser keeps the state when the page is loaded again.
         page.on("dialog", lambda dialog: dialog.accept())
         page.reload()
         page.wait_for_selector(".badge-A")
@@ -65,7 +65,7 @@ def test_grades_of_the_page_in_one_file_are_imported(tmp_path, monkeypatch):
     assert imported.added == 20 and set(table["grader"]) == {"Ann Lee"}
     assert sorted(table["grade"]) == ["A", "C"] + ["X"] * 18
     assert table["subclass"].tolist().count("spiral") == 1
-    # They answer the items of the queue, so that weights hold.
+    # The grades refer to the items of the queue, so that its weights apply.
     assert table["queue_id"].nunique() == 1 and sorted(table["position"]) == list(range(20))
     assert set(table["view"]) == {"export"} and (table["t_shown"] <= table["t_graded"]).all()
     assert table.loc[table["grade"] == "C", "note"].tolist() == ['a "thin", faint arc']

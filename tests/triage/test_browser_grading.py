@@ -1,4 +1,4 @@
-"""People who grade in a real browser: by keyboard alone, two at once, with a server that is killed."""
+"""Tests of grading in a real browser: by keyboard alone, with two graders at once, and with a killed server."""
 
 import json
 import time
@@ -23,7 +23,7 @@ pytestmark = [
 ]
 GRADERS = ("kay", "una", "nora", "rosa", "duo", "two", "mia", "lena", "dora", "hal", "pia")
 SCREENS = ("start", "grade", "mosaic", "practice", "disagreement", "progress", "agreement", "history", "retrain")
-# Of the 24 examples; two are gold, and are not in the queue twice.
+# Two of the 24 examples are gold, and are not also queued as candidates.
 N = 22
 BATCH = ("--strategy", "top", "--batch", "24")
 
@@ -50,7 +50,7 @@ def server(folder):
 
 @pytest.fixture
 def opened(chromium, server):
-    """A maker of pages of graders with an open batch; errors of a page fail the test."""
+    """Return a function that opens the page of a grader with a batch; errors of a page fail the test."""
     contexts, errors = [], []
 
     def open_page(grader, screen="grade", link=None, **options):
@@ -77,7 +77,7 @@ def opened(chromium, server):
 
 
 def until(page, condition, argument=None):
-    """Wait until a function of JavaScript returns true; the page's policy forbids Playwright's own way."""
+    """Wait until a JavaScript function returns true; the security policy of the page blocks Playwright's own method."""
     end = time.monotonic() + 15.0
     while not page.evaluate(condition, argument):
         assert time.monotonic() < end, (condition, page.locator("body").inner_text())
@@ -185,7 +185,7 @@ def test_a_note_fires_no_key(opened, folder):
     saved(page)
     assert grades_of(folder, "nora")["note"].tolist() == ["a bright arc, z = 1.4 <b>x</b>"]
     page.evaluate("location.hash = 'history'")
-    # The note is text, not HTML.
+    # The note is shown as text, not as HTML.
     page.wait_for_selector("td:has-text('<b>x</b>')")
 
 
@@ -202,7 +202,7 @@ def test_a_click_marks_an_arc_and_a_reveal_is_recorded(opened, folder):
         rows = book.history().query("grader == 'rosa'")
     assert rows["blind"].astype(bool).tolist() == [False, True]
     (mark,) = json.loads(rows["marks_json"].iloc[0])
-    # A quarter from the left and a quarter from the top, counted from the bottom.
+    # The mark is a quarter from the left and a quarter from the top; y counts from the bottom.
     assert 3 * (mark[0] + 0.5) == pytest.approx(mark[1] + 0.5, abs=2)
 
 
@@ -240,7 +240,7 @@ def test_a_server_that_is_killed_loses_nothing(opened, tmp_path):
         saved(page)
         assert page.locator("#trouble").is_hidden()
         assert grades_of(tmp_path, "kim")["grade"].tolist() == ["X"] * 5 + ["A"] * 5
-        # The cookie is still valid, and the page goes on where it was.
+        # The cookie is still valid, and the page continues where it was.
         page.reload()
         page.wait_for_selector("#saved.state-saved")
         ready(page)

@@ -1,6 +1,6 @@
-"""The walk of the guide in a real browser: from a table of scores to a graded list to a better model.
+"""Test of the guide in a real browser: from a table of scores to a graded list and a better model.
 
-The training is a real one, of few scenes and small forests.
+The training is a real one, with few scenes and small forests.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Modules of the page under node: keys, grades on their way, undo, charts, and the stretch beside Python's."""
+"""Tests of the page's modules under node: keys, unsent grades, undo, charts, and the stretch against Python's."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from gridlens.triage._views import encoded
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
-# Prints the pixels of one image in every stretch, one file after another.
+# Writes the pixels of one image in every stretch to a file, one after another.
 STRETCH = """
 import { readFileSync, writeFileSync } from "node:fs";
 import { decode, flux, colourLight, bandLight, toPixels, DEFAULTS } from "./stretch.js";
@@ -41,7 +41,7 @@ writeFileSync(target + ".flux", Buffer.concat(bands.map((band) => Buffer.from(ba
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A copy of the page's modules that node reads as modules in every version."""
+    """Return a copy of the page's modules that every version of node loads as modules."""
     path = tmp_path_factory.mktemp("page")
     for module in STATIC.glob("*.js"):
         shutil.copy(module, path)
@@ -62,13 +62,13 @@ def test_modules_under_node(folder):
 
 
 def asinh_stretch(light):
-    """Channels (..., 3) in units of the noise as bytes, each stretched by itself."""
+    """Stretch each channel (..., 3), in units of the noise, separately to bytes."""
     slope = 0.1 / np.arcsinh(0.8)
     return np.floor(255.0 * np.clip(slope * np.arcsinh(8.0 * (light + 1.0) / 6.0), 0.0, 1.0))
 
 
 def above_sky(pixels, band):
-    """Light of one band above the sky in units of its noise."""
+    """Return the light of one band above the sky in units of its noise."""
     values = pixels[:, :, band]
     fine = np.isfinite(pixels).all(axis=2)
     steps = np.abs(np.diff(values, axis=1))[fine[:, 1:] & fine[:, :-1]]
@@ -93,7 +93,7 @@ def test_the_stretch_is_that_of_python(folder, noise, tmp_path, kind):
     drawn = np.frombuffer((tmp_path / "out").read_bytes(), np.uint8).reshape(3, height, width, 4)[:, ::-1]
     sent = np.frombuffer((tmp_path / "out.flux").read_bytes(), np.float64).reshape(3, height, width)
     sent = np.moveaxis(sent, 0, 2)
-    # A step of the 16 bits is at most an eighth of the noise.
+    # One step of the 16-bit encoding is at most an eighth of the noise.
     assert np.nanmedian(np.abs(sent - pixels)) < 0.07
     assert np.array_equal(np.isnan(sent), np.isnan(pixels))
 

@@ -1,4 +1,4 @@
-"""Retraining from the page: started, watched, and accepted or not."""
+"""Tests of retraining from the page: start, progress, and the choice between the new and the old model."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from gridlens.triage import _retrain_work as work
 from gridlens.triage import _retraining
 from gridlens.triage._retraining import Retraining
 
-# Writes what a training would, without one.
+# Writes the results of a training without training.
 STUB = """
 import json, pathlib, shutil, sys
 folder = pathlib.Path(sys.argv[1])
@@ -31,7 +31,7 @@ if {accepted}:
 
 @pytest.fixture
 def stub(folder, monkeypatch):
-    """Make the next training a stub, and its new table one in which the order of the objects is reversed."""
+    """Return a function that makes the next training a stub, whose new table reverses the order of the objects."""
     table = table_of(N)
     for name in ("score", "p_lens"):
         table[name] = table[name].to_numpy()[::-1]
@@ -119,7 +119,7 @@ def test_one_training_at_a_time_which_ends_with_the_server(folder, monkeypatch):
 
 
 def test_the_job_trains_and_scores_the_objects_of_the_table_alone(folder, monkeypatch):
-    """The training itself is that of `train`, which has tests of its own."""
+    """The training itself is done by `train`, which has separate tests."""
     import gridlens.training
     from gridlens.models._bundle import model_folder
 

@@ -1,4 +1,4 @@
-"""The score, its reasons and the statistics, which come after the grade."""
+"""Tests of the score, its reasons and the statistics, which are shown after the grade."""
 
 import pandas as pd
 import pytest

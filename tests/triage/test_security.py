@@ -1,4 +1,4 @@
-"""Each rule of the guard: every test fails without it."""
+"""Tests of each rule of the guard; each test fails without its rule."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_the_server_answers_to_no_other_host(page, host):
     cookies = "; ".join(f"{name}={value}" for name, value in page.cookies.items())
     answer = page.get("/api/session", headers={"host": host, "cookie": cookies})
     assert answer.status_code == 403 and "own address" in answer.json()["error"]
-    # Not even a token is exchanged for another host.
+    # A token is not accepted under another host either.
     assert page.get("/?token=x", headers={"host": host}).status_code == 403
 
 
@@ -96,7 +96,7 @@ def test_a_token_works_once(folder):
         assert token not in said
         again = browser().get("/", params={"token": token}, follow_redirects=False)
         assert again.status_code == 403 and "used already" in again.text and "set-cookie" not in again.headers
-        # The browser that used it is logged in already.
+        # The browser that used the token is already logged in.
         assert client.get("/", params={"token": token}, follow_redirects=False).status_code == 303
         assert client.get("/api/session").json()["grader"] == "ada"
         assert browser("bob").get("/api/session").json()["grader"] == "bob"

@@ -1,4 +1,4 @@
-"""The command, the server's address, tables that cannot be used, and the page in one file."""
+"""Tests of the command, the server's address, unusable tables, and the page in one file."""
 
 import base64
 import contextlib
@@ -37,7 +37,7 @@ def run(*arguments):
 
 @contextlib.contextmanager
 def running(*arguments):
-    """Yield the first line that the command prints, while it runs in a process of its own."""
+    """Run the command in a separate process; yield the process and the first line that it prints."""
     command = [sys.executable, "-m", "gridlens", "triage", *map(str, arguments), "--no-browser"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -48,7 +48,7 @@ def running(*arguments):
 
 
 def command_of(pid):
-    """Return the command of a running process, "" without one."""
+    """Return the command of a running process, or "" without one."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
@@ -122,7 +122,7 @@ def test_a_host_of_another_machine_is_refused(folder, host, said):
 
 
 def test_the_server_listens_to_this_machine_alone(folder, monkeypatch):
-    """Without a host, and with one that is allowed in the header Host."""
+    """The server listens at 127.0.0.1, and at all addresses only for an allowed host that is not local."""
     import uvicorn
 
     seen = {}
@@ -305,7 +305,7 @@ def test_a_page_in_one_file(folder, template):
     assert "score" not in json.dumps([{**item, "image": ""} for item in data["items"]])
     with GradeBook.open("grades.sqlite") as book:
         assert (book.objects()["pixels_sha256"] != "").sum() >= 4
-    # The same queue is exported again, to another folder, until it is graded.
+    # The same queue is exported again to another folder until it is graded.
     assert run("scores.parquet", "--export", "out", "--grader", "bob").exit_code == 1
     made = export_page("scores.parquet", "again", graders=["bob"])
     again = json.loads(re.search(r'id="data">(.*?)</script>', made.path.read_text(), re.S).group(1))

@@ -1,4 +1,4 @@
-"""Cutouts of every kind are found again as the record beside the table says, and no more is read than needed."""
+"""Tests that cutouts of every kind are found by the record beside the table, and that no more is read than needed."""
 
 import os
 import shutil
@@ -74,7 +74,7 @@ def test_cutouts_of_each_kind_are_found_again(tmp_path, monkeypatch, noise, kind
     assert len(rows) > 1
     rows.assign(score=0.5, status="ok").to_parquet("scores.parquet")
     write_record(Path("scores.parquet"), {}, {"folder": os.getcwd(), "source": source.arguments, "models": ["default"]})
-    # From another folder, as a person may start the page.
+    # The page may be started from another folder.
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
     table = ScoreTable("../scores.parquet")
@@ -118,7 +118,7 @@ def test_a_lost_cutout_is_not_searched_for_in_other_files(folder, monkeypatch):
         page.triage.reader.expect(table["id"])
         assert "there is no 'gone.npz'" in page.get("/api/image/c003").json()["error"]
         assert page.image("c004", views="raw")[0]["id"] == "c004"
-    # Files that are named may hold it.
+    # Files that are named explicitly may contain it.
     with opened(source=["shard.npz"]) as browser:
         assert browser("ada").image("c003", views="raw")[0]["id"] == "c003"
 
