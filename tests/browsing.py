@@ -47,8 +47,7 @@ class Server:
             if not line:
                 raise RuntimeError("The server ended: " + "".join(said))
             if found := re.search(r"(http://127\.0\.0\.1:(\d+)/\?token=\S+)", line):
-                # The links are printed in the order of the graders; the link of a single grader is printed without a
-                # name.
+                # The links are printed in the order of the graders, and without a name for a single grader.
                 self.links[graders[len(self.links)]] = found[1]
                 self.port = int(found[2])
 

@@ -1,7 +1,7 @@
 """Reference scenes for `gridlens.simulate`: lensed by lenstronomy, with a ray through every sub-pixel.
 
-The draws and their order are those of `gridlens.simulate`; the deflections are lenstronomy's, and every sub-pixel of
-the canvas is traced back.
+The random draws and their order are the same as in `gridlens.simulate`. The deflections are computed by lenstronomy,
+and every sub-pixel of the canvas is traced back.
 """
 
 import contextlib

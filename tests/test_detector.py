@@ -152,8 +152,7 @@ def test_without_a_calibration_set_it_calibrates_out_of_fold(training_rows):
     X, y = training_rows
     detector = LensDetector(members=(quick(),), random_state=0).fit(X, y)
     out_of_fold = detector.stack_.out_of_fold({"features": X}, y)[:, 0]
-    # The calibrator was fitted to scores of rows that the trees had not seen; in sample, scores separate the labels far
-    # better.
+    # The calibrator was fitted to scores of rows unseen by the trees; in-sample scores separate labels far better.
     inside = detector.stack_.decision_function(detector.stack_.member_probabilities({"features": X}))
     assert detector.calibrator_.thresholds_x_[[0, -1]] == pytest.approx([out_of_fold.min(), out_of_fold.max()])
     assert roc_auc_score(y, out_of_fold) < roc_auc_score(y, inside) - 0.05

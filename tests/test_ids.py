@@ -107,7 +107,7 @@ def written_and_read(folder, name, ids):
     """Return the ids of a score table and of a catalogue after a round trip through a file."""
     table = pd.DataFrame({"rank": range(len(ids)), "id": ids, "score": 0.5})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # VOTable warns about non-ASCII characters.
+        warnings.simplefilter("ignore")  # VOTable warns about non-ASCII characters
         write_table(table, folder / name)
     return read_table(folder / name)["id"].tolist(), read_catalog(folder / name)["id"].tolist()
 

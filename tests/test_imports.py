@@ -1,4 +1,4 @@
-"""Tests of what the package imports before it does any work."""
+"""Tests of the modules that are imported with the package, before it does any work."""
 
 import json
 import subprocess

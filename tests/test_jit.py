@@ -1,4 +1,4 @@
-"""Tests of the compilation of kernels and its cache: never stale, never repeated, and never required."""
+"""Tests of the compilation and the cache of kernels: never stale, never compiled twice, and never an obstacle."""
 
 import json
 import os
@@ -55,8 +55,7 @@ result = outer(1.0)
 hits, misses = (sum(counts.values()) for counts in (outer.stats.cache_hits, outer.stats.cache_misses))
 print(json.dumps({"result": result, "hits": hits, "misses": misses}))
 """
-# Each file of the cache is damaged in several ways; after each, the kernel is called twice, each time by a fresh
-# function.
+# Each file of the cache is damaged in several ways; after each, the kernel is reloaded and called twice.
 RUN_DAMAGED = """
 import importlib, json, os
 from pathlib import Path
@@ -180,7 +179,7 @@ def test_interpreted_kernels_pass_their_tests():
 
 @pytest.fixture
 def locked():
-    """Yield a copy of the package that all users can read and no user can write."""
+    """Yield a copy of the package that all users may read but not write."""
     folder = Path(tempfile.mkdtemp())
     package = shutil.copytree(ROOT / "gridlens", folder / "gridlens", ignore=shutil.ignore_patterns("__pycache__"))
     for path in [folder, package, *package.rglob("*")]:
@@ -197,8 +196,7 @@ def unprivileged():
     if os.name == "posix" and os.geteuid() != 0:
         return [([], {})]
     nobody = 65534
-    # Root's own Python may lie in a folder that other users cannot read; this capability allows reading it, but not
-    # writing.
+    # Root's own Python may lie in a folder closed to other users; this capability opens it for reading only.
     reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
     return [
         ([], {"user": nobody, "group": nobody, "extra_groups": []}),

@@ -53,8 +53,7 @@ def required(name, extras, seen):
         key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
         if key not in seen:
             seen.add(key)
-            # Requirements that are not installed here, such as the packages of another extra, are recorded by name
-            # only.
+            # Requirements that are not installed, such as those of another extra, are recorded by name only.
             with contextlib.suppress(metadata.PackageNotFoundError):
                 required(requirement.name, requirement.extras, seen)
 

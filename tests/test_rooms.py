@@ -218,8 +218,8 @@ def test_a_circle_is_found():
 def test_compiled_code_comes_from_its_own_folder():
     """Compiled code only uses sources that are part of the digest in `gridlens._jit`, so that a cache is never stale.
 
-    Those are the files of a kernel's folder and `gridlens._constants`. The rule also holds for constants, and for the
-    files that kernel files import from.
+    These sources are the files of a kernel's folder and `gridlens._constants`. The rule also holds for constants, and
+    for the files that kernel files import from.
     """
     waiting = [
         path for path in PACKAGE.rglob("*.py") if any(name.startswith("gridlens._jit") for name in imports_of(path))

@@ -148,8 +148,7 @@ def test_mcnemar_by_hand():
     a = [9, 9, 9, 9, 1, 1, 1, 1, 0, 1, 2, 3]
     b = [9, 1, 1, 1, 9, 1, 1, 1, 2, 3, 0, 1]
     found = mcnemar(y, a, b, fpr=0.25)
-    # The threshold of both scores is the second highest negative, 2. The discordant counts are 3 and 1, so p is 2 (1 +
-    # 4) / 16.
+    # Both thresholds are the second highest negative, 2. The discordant counts are 3 and 1: p = 2 (1 + 4) / 16.
     assert found == (1, 3, 1, 3, pytest.approx(0.625), 0.25, 0.25, "")
     assert mcnemar(y, a, b, thresholds=(2, 2)) == found
     assert mcnemar(y, b, a, fpr=0.25)[1:3] == (1, 3)

@@ -111,7 +111,7 @@ def test_false_discovery_rate_is_kept_whatever_the_prevalence_of_the_calibration
         return conformal_selection(y, rng.normal(size=1000) + 2.5 * y, test, fdr).selected
 
     rate, error, found = realised(np.random.default_rng(0), 600, select)
-    # Bates et al.: at most fdr times the fraction of negatives, and only as far below it as the discreteness causes.
+    # Bates et al.: the rate is at most fdr times the fraction of negatives, and lower only as p-values are discrete.
     assert rate <= 0.85 * fdr + 3 * error
     assert rate >= 0.6 * fdr
     assert found > 0.2

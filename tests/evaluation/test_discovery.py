@@ -68,8 +68,7 @@ def test_it_is_the_curve_of_the_list_written_out(rows, copies):
     assert (curve.low[known] <= curve.found[known] + 1e-9).all()
     assert (curve.found[known] <= curve.high[known] + 1e-9).all()
     if not curve.half.note:
-        # The curve is linear between whole positions; the written-out list reaches half at the first position at or
-        # above it.
+        # The curve is linear between positions; the written-out list reaches half at the curve's position, rounded up.
         assert np.ceil(curve.half.value - 1e-9) == 1 + np.searchsorted(expected, y.sum() / 2 - 1e-9)
 
 

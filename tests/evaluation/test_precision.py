@@ -63,8 +63,7 @@ def test_only_the_order_of_scores_counts_and_not_that_of_rows(rows, prevalence, 
 
 
 def test_by_hand_at_a_prevalence():
-    # The thresholds at the positives have a TPR of 1/2 with FPR 0 and a TPR of 1 with FPR 1/4; the odds are 3 negatives
-    # to a positive.
+    # Thresholds at the positives give TPR 1/2 with FPR 0, and TPR 1 with FPR 1/4, at 3 negatives to a positive.
     found = average_precision([1, 0, 1, 0, 0, 0], [6, 5, 4, 3, 2, 1], 0.25, n_boot=5)
     assert found.value == pytest.approx(0.5 * 1.0 + 0.5 * 1.0 / (1.0 + 3.0 / 4.0))
 
@@ -77,8 +76,7 @@ def test_one_negative_that_outweighs_all_positives_is_said_to_be_too_much():
 
 
 def test_perfect_separation_is_not_taken_for_a_rate_of_zero():
-    # None of 2000 negatives passes: the rate is below 3.7 / 2000 in 97.5 % of cases, which is a lot at a prevalence of
-    # 1e-3.
+    # None of 2000 negatives passes: the rate is below 3.7 / 2000 in 97.5 % of cases, a lot at a prevalence of 1e-3.
     y = np.repeat([1, 0], [100, 2000])
     found = average_precision(y, y, 1e-3)
     assert found.value == found.high == 1.0

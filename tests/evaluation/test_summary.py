@@ -96,8 +96,7 @@ def test_twenty_thousand_rows_take_seconds():
     evaluate_ranking(y, score, groups, 1e-2, p, n_boot=2)
     start = time.process_time()
     evaluate_ranking(y, score, groups, 1e-2, p, n_boot=100)
-    # A tenth of the default draws. A machine that is ten times slower passes, but metrics that sort in each draw do
-    # not.
+    # A tenth of the default draws: ten times slower machines pass, but metrics that sort in each draw do not.
     assert time.process_time() - start < 3.0
 
 

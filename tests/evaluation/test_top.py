@@ -23,7 +23,7 @@ def test_list_by_hand():
 
 
 def test_ties_are_the_mean_over_all_ways_to_draw_them():
-    # The list takes the first row and two of four tied rows, of which one is positive.
+    # The list takes the first row and two of four tied rows; one of the four is positive.
     y, score = np.array([1, 0, 0, 1, 0, 1]), np.array([9, 5, 5, 5, 5, 1])
     found = [1 + y[list(pair)].sum() for pair in itertools.combinations(range(1, 5), 2)]
     assert precision_at_k(y, score, 3).value == pytest.approx(np.mean(found) / 3)
@@ -59,8 +59,7 @@ def test_the_prevalence_of_the_rows_changes_no_value(rows, k):
 
 
 def test_list_at_a_prevalence_by_hand():
-    # At prevalence 0.2, each of 2 positives represents a tenth of the rows to be scored, and each of 4 negatives a
-    # fifth.
+    # At prevalence 0.2, each of 2 positives represents 1/10 of the rows to be scored, and each of 4 negatives 1/5.
     y, score = [1, 0, 1, 0, 0, 0], [6, 5, 4, 3, 2, 1]
     assert precision_at_k(y, score, 30, 0.2, out_of=100, n_boot=5).value == pytest.approx(1 / 3)
     assert recall_at_k(y, score, 30, 0.2, out_of=100, n_boot=5).value == pytest.approx(0.5)
@@ -98,7 +97,7 @@ def test_intervals_cover():
         found += [metric(y, score, 100, 0.01, n_boot=100) for metric in (precision_at_k, recall_at_k)]
         truth = truths[0.1] + truths[0.01]
         covered += [e.low <= value <= e.high for e, value in zip(found, truth, strict=True)]
-    # 76 expected, standard deviation 1.9. Wilson's interval for a fixed length is slightly too wide.
+    # 76 expected, standard deviation 1.9. Wilson's interval for a fixed length is conservative.
     assert (covered >= 70).all()
 
 

@@ -1,4 +1,4 @@
-"""Tests of the feature cache: values are read back bit by bit, or an error explains why not."""
+"""Tests of the feature cache: values are read back exactly, or an error explains the reason."""
 
 import itertools
 import pickle

@@ -1,4 +1,4 @@
-"""Tests of the way back from features to the pixels of an arc."""
+"""Tests of arc candidates: from features back to the pixels of an arc."""
 
 import naive
 import numpy as np

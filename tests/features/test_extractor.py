@@ -200,7 +200,7 @@ def spoil(change):
 
 
 def bad_frame(pixels):
-    """Set the border frame to NaN, which is less than 20 % of 63 px."""
+    """Set the border frame to NaN, which is less than 20 % of a cutout of 63 px."""
     inner = pixels[3:-3, 3:-3].copy()
     pixels[:] = np.nan
     pixels[3:-3, 3:-3] = inner

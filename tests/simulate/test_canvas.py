@@ -60,7 +60,7 @@ def test_a_star_is_as_wide_as_the_seeing():
     canvas = Canvas(Geometry(96, 0.1), floor=1e-9)
     canvas.point(0.0, 0.0, FLUXES)
     for image, fwhm in zip(observe(canvas, seeing=(1.5, 1.1, 0.8)), (1.5, 1.1, 0.8), strict=True):
-        # measured from the area above half of the peak
+        # The width is measured from the area above half of the peak.
         fine = ndimage.zoom(image, 4, order=3)
         assert 2.0 * np.sqrt(np.count_nonzero(fine > 0.5 * fine.max()) / np.pi) * 0.1 / 4.0 == pytest.approx(
             fwhm, rel=0.03

@@ -365,7 +365,7 @@ def test_kids_field_has_200_windows_and_more(kids):
 
 @pytest.mark.real
 def test_kids_field_noise_gives_its_zero_point(kids):
-    """The field is in maggies, with zero point 0; the preset's depth gives this to a few tenths of a magnitude."""
+    """The field is in maggies (zero point 0), and the preset's depth recovers it to a few tenths of a magnitude."""
     for index in range(3):
         scene = inject_scene(1, index, kids, LENSES)
         zero_point = scene.truth["arc_mag_r"] + 2.5 * math.log10(scene.arc[..., 1].astype(float).sum())

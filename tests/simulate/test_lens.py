@@ -64,7 +64,7 @@ def test_no_critical_curve():
 
 @pytest.mark.parametrize("redshift", [0.8, 1.3, 2.0, 3.0])
 def test_the_ring_scales_with_the_sources_redshift(redshift):
-    # The deflection of an isothermal sphere is 15 arcsec everywhere, which is also the radius of its ring.
+    # This isothermal sphere deflects by 15 arcsec everywhere, so its ring has a radius of 15 arcsec.
     mass = ClusterMass(MassModel([SIE(15.0)]), redshift=0.4, theta_e_halo=15.0, halo="NIE")
     source = Source(0.0, 0.0, redshift, 23.0, (0.3, 0.1), [(0.0, 0.0, 0.3, 1.0, 1.0, 0.0, 1.0)])
     canvas = Canvas(Geometry(), floor=0.0)

@@ -61,7 +61,7 @@ def test_realistic_scenes_can_be_randomised():
     ("order", "expected"), [(2, (0.153, -0.043, 0.002)), (3, (0.113, -0.077, 0.027)), (5, (0.069, -0.061, 0.049))]
 )
 def test_noise_is_correlated_as_by_the_resampling(order, expected):
-    """The expected values are mean products of the weights of a Lanczos kernel over all phases."""
+    """The expected values are products of the weights of a Lanczos kernel, averaged over all phases."""
     kernel = lanczos_kernel(order)
     white = np.random.default_rng(0).normal(size=(1024, 1024))
     noise = np.fft.irfft2(np.fft.rfft2(white) * np.fft.rfft2(kernel, white.shape))

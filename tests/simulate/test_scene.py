@@ -109,7 +109,7 @@ def test_another_scene_has_no_arc_and_no_numbers_of_one(others):
 
 
 def test_arcs_of_one_source_have_one_colour():
-    """This also holds for the observed arcs: the seeing differs between bands, but the light does not."""
+    """The seeing differs between bands, but does not change the colour of the light as a whole."""
     found = 0
     for index in range(40):
         scene = simulate_scene(11, index, SceneSettings(("lsst",), lens_fraction=1.0, varied_fraction=0.0))
@@ -145,8 +145,7 @@ def test_scenes_are_those_that_lenstronomy_lenses(kwargs):
         assert same_truth(drawn, {name: reference.truth[name] for name in drawn})
         assert scene.arc.sum(dtype=float) == pytest.approx(reference.arc.sum(dtype=float), rel=1e-3)
         assert scene.truth["magnification"] == pytest.approx(reference.truth["magnification"], rel=0.01)
-        # The differences of neighbours give the rms of the sky; at least a quarter of it is left if noise is
-        # correlated.
+        # Differences of neighbours give the sky rms, at least a quarter of which is left where noise is correlated.
         rms = np.nanmedian(np.abs(np.diff(scene.pixels.astype(float), axis=0)), axis=(0, 1)) / 0.954
         assert np.nanmax(np.abs(scene.pixels.astype(float) - reference.pixels) / rms) < 0.02
 

@@ -1,5 +1,5 @@
 // Tests of the modules of the triage page that need no browser. test_node.py runs them.
-// The page's folder is in GRIDLENS_STATIC; it is a copy that says that its files are modules.
+// GRIDLENS_STATIC names the folder of the page: a copy that declares its files as modules.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

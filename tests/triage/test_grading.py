@@ -58,7 +58,7 @@ def test_an_image_holds_the_pixels_to_a_fraction_of_the_noise(page):
     low, high = np.array(header["low"]), np.array(header["high"])
     flux = low[0][:, None, None] + values[0] * ((high - low)[0] / 65534)[:, None, None]
     assert np.abs(flux - np.moveaxis(pixels[3], 2, 0)).max() < 0.01
-    # The second view is without the light of the BCG.
+    # In the second view, the light of the BCG is subtracted.
     left = low[1][1] + values[1, 1] * (high - low)[1][1] / 65534
     assert flux[1].max() > 100.0 and np.abs(left).max() < 25.0 and abs(np.median(left)) < 0.5
     header, values = page.image("c003", views="raw", size=24)
