@@ -1,4 +1,4 @@
-"""The commands of the README and of the guide can be pasted in order, into a terminal of 80 columns or a pipe."""
+"""The commands of the README and of the guide run in order, in a terminal of 80 columns or in a pipe."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from gridlens.cutouts import CutoutSet, write_npz
 pytest.importorskip("matplotlib")
 ROOT = Path(__file__).parents[2]
 SCORED = "gridlens score cutouts/ --catalog clusters.csv --out scores.csv"
-# Commands that come before those of a page.
+# Commands that a page assumes to have run.
 PAGES = {
     "README.md": [],
     "docs/quickstart.md": [],
@@ -59,7 +59,7 @@ def sky_of(k):
 
 
 def drawn(seed, n=N, side=96):
-    """Return clusters, those of odd numbers with an arc."""
+    """Return images of clusters; every second cluster has an arc."""
     rng = np.random.default_rng(seed)
     found = [cluster(rng, side, arc_px=22 if k % 2 else None, n_galaxies=10)[0] for k in range(n)]
     return np.stack(found).astype(np.float32)
@@ -67,7 +67,7 @@ def drawn(seed, n=N, side=96):
 
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory):
-    """The files that the README takes for granted, small."""
+    """Return a folder with small versions of the files that the pages assume."""
     home = tmp_path_factory.mktemp("readme")
     ids = [f"cl{k:02d}" for k in range(N)]
     (home / "examples").mkdir()
@@ -114,13 +114,13 @@ def stand_ins(tmp_path_factory):
 
 
 def page_commands(page):
-    """Return the commands of a page that can run here, behind those that it needs."""
+    """Return the commands of a page that can run here, preceded by the commands that it needs."""
     before = [shlex.split(line) for line in PAGES[page]]
     found = [words for words in commands_of((ROOT / page).read_text(encoding="utf-8")) if words[0] not in OTHERS]
     assert {words[0] for words in found} <= {"gridlens"}
     elsewhere = ELSEWHERE_OF_NETWORKS if page == "docs/deep.md" else ELSEWHERE
     found = [words for words in found if not any(part in " ".join(words) for part in elsewhere)]
-    # Pages write to the same names, each as if the reader had come to it alone.
+    # Blocks of a page write to the same names, because each can be read on its own.
     written = set()
     for words in found:
         out = words[words.index("--out") + 1] if "--out" in words else None
@@ -136,10 +136,10 @@ def page_commands(page):
 def test_the_commands_can_be_pasted_in_order(stand_ins, tmp_path, page):
     home = tmp_path / "home"
     shutil.copytree(stand_ins, home)
-    if page == "docs/training.md":  # its cutouts are those that the labels name
+    if page == "docs/training.md":  # the labels name its cutouts
         shutil.rmtree(home / "cutouts")
         (home / "my-cutouts").rename(home / "cutouts")
-    if page == "docs/survey-files.md":  # it makes the cutouts
+    if page == "docs/survey-files.md":  # its commands make the cutouts
         shutil.rmtree(home / "cutouts")
     mode = "terminal" if page in ("README.md", "docs/quickstart.md", "docs/cutouts.md") else "pipe"
     commands = page_commands(page)

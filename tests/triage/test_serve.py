@@ -121,7 +121,7 @@ def test_a_host_of_another_machine_is_refused(folder, host, said):
         serve("scores.parquet", announce=print, graders=["ada"], allow_host=host)
 
 
-def test_the_server_listens_to_this_machine_alone(folder, monkeypatch):
+def test_the_server_listens_on_loopback_unless_a_host_is_allowed(folder, monkeypatch):
     """The server listens at 127.0.0.1, and at all addresses only for an allowed host that is not local."""
     import uvicorn
 
