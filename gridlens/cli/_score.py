@@ -195,6 +195,8 @@ def score(
             )
         if ranking is None:
             tell_complete(str(out))
+            if context and not _has_context(str(out)):
+                say("It has no context columns: add them with `gridlens context`, or start again with --overwrite.")
             return
         batches = best.passing(_with_context(ranking.batches, options) if context else ranking.batches)
         if out is not None:
@@ -242,6 +244,15 @@ def _show(table: Any, ranking: Any, out: str | None, quote_formulas: bool) -> No
             f"These are the best {len(table)} of {ranking.rows} rows. Write all of them with --out FILE, or show more "
             "with --top."
         )
+
+
+def _has_context(path: str) -> bool:
+    """Return whether a table has columns of catalogue context."""
+    from gridlens._table_columns import CONTEXT_PREFIX
+    from gridlens._table_files import open_table
+
+    with open_table(path, lambda _: 0, remarks=False) as table:
+        return any(name.startswith(CONTEXT_PREFIX) for name in table.names)
 
 
 def _with_context(batches: Iterable[Any], options: dict[str, Any]) -> Iterator[Any]:

@@ -103,3 +103,17 @@ def test_failures(scores, tmp_path):
         assert said in done.stderr
         assert "Traceback" not in done.output
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_complete_table_gets_no_context_and_the_way_out_is_named(tmp_path):
+    arguments = ["score", str(EXAMPLES / "simulated.npz"), "--out", str(tmp_path / "scores.csv")]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    done = CliRunner().invoke(main, [*arguments, "--context", "--resume"])
+    assert done.exit_code == 0, done.output
+    assert "add them with `gridlens context`" in done.stderr
+    assert "context_known_lens" not in pd.read_csv(tmp_path / "scores.csv")
+    assert CliRunner().invoke(main, [*arguments, "--context", "--overwrite"]).exit_code == 0
+    done = CliRunner().invoke(main, [*arguments, "--context", "--resume"])
+    assert "is complete" in done.stderr
+    assert "context columns" not in done.stderr
