@@ -75,7 +75,6 @@ def stand_ins(tmp_path_factory):
     for seed, (folder, names) in enumerate(
         {
             "cutouts": ids,
-            "cutouts-128px": [f"l{k:02d}" for k in range(40)],
             "shards": ids,
             "my-cutouts": [f"m{k:03d}" for k in range(60)],
             "my-clusters": [f"s{k:03d}" for k in range(220)],
@@ -157,14 +156,11 @@ def test_the_commands_can_be_pasted_in_order(stand_ins, tmp_path, page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/cutouts.md"])
-def test_the_snippets_run(stand_ins, monkeypatch, page):
-    monkeypatch.chdir(stand_ins)
-    names = {
-        "labels": np.arange(40) % 2,
-        "cluster_id": np.arange(40),
-        "clean_cutouts": CutoutSet(drawn(77, 40), pixel_scale=SCALE),
-        "clean_labels": np.arange(40) % 2,
-    }
+def test_the_snippets_run(stand_ins, tmp_path, monkeypatch, page):
+    shutil.copytree(stand_ins, tmp_path, dirs_exist_ok=True)
+    pd.read_csv(tmp_path / "other-scores.csv").to_parquet(tmp_path / "scores.parquet")
+    monkeypatch.chdir(tmp_path)
+    names = {}
     snippets = snippets_of((ROOT / page).read_text(encoding="utf-8"))
     assert snippets
     for code in snippets:
