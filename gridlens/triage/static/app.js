@@ -113,8 +113,10 @@ class App {
     this.screen = this.screens[name];
     document.title = `${SCREENS[name][0]} \u00b7 gridlens triage`;
     for (const link of byId("nav").children) {
-      if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      if (link.hash === `#${name}`) {
+        link.setAttribute("aria-current", "page");
+        link.scrollIntoView({ block: "nearest", inline: "center" });
+      } else link.removeAttribute("aria-current");
     }
     if (!needsQueue) this._trouble("");
     replace(byId("screen"), this.screen.element);

@@ -60,7 +60,7 @@ export class Start {
     const others = session.graders.filter((name) => name !== session.grader);
     return card("Session",
       h("p", {}, `${session.n_pool.toLocaleString("en")} objects in the table.`),
-      h("p", {}, others.length ? `Other graders: ${others.join(", ")}. Nobody sees the grades of the others before grading.`
+      h("p", {}, others.length ? `Other graders: ${others.join(", ")}. Each sees the grades of the others only after grading.`
         : "You are the only grader."),
       h("p", {}, session.blind
         ? "Blind: the score and the grades of others are shown after your grade."

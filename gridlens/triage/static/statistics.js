@@ -32,7 +32,7 @@ export class Progress extends Report {
   }
 
   draw(found) {
-    const nothing = h("p", { class: "quiet" }, "Nothing is graded yet.");
+    const nothing = () => h("p", { class: "quiet" }, "Nothing is graded yet.");
     const { discovery, per_100: rates, by_kind: kinds } = found;
     return [
       card("Inspected", fact(`${found.n_graded} of ${found.n_pool}`), h("p", {},
@@ -41,12 +41,12 @@ export class Progress extends Report {
         found.left.note && found.left.value !== null ? h("p", {}, found.left.note) : null),
       card("Discovery curve", discovery.length
         ? lineChart(discovery, { x: "objects inspected", y: "lenses found", title: "Lenses found against objects inspected" })
-        : nothing),
+        : nothing()),
       card("Lenses per 100 inspected", rates.length
         ? barChart(rates, { x: "objects inspected", y: "lenses per 100", title: "Lenses per 100 objects inspected" })
-        : nothing),
+        : nothing()),
       card("Yield by reason", kinds.length ? table(["reason", "inspected", "lenses", "fraction"], kinds.map((row) =>
-        [row.kind, row.n, row.lenses, row.n ? number(row.lenses / row.n, true) : ""])) : nothing),
+        [row.kind, row.n, row.lenses, row.n ? number(row.lenses / row.n, true) : ""])) : nothing()),
     ];
   }
 }
@@ -87,7 +87,7 @@ export class History extends Report {
       row.current ? "yes" : "replaced"]);
     return [
       h("section", { class: "card wide" },
-        h("p", {}, "Your own grades, the newest first. Nothing is ever deleted: a change or an undo adds a row. ",
+        h("p", {}, "Your grades, newest first. Nothing is deleted: a change or an undo adds a row. ",
           button("Read again", () => this.show())),
         rows.length ? table(["time", "object", "grade", "impostor", "note", "current"], rows)
           : h("p", { class: "quiet" }, "You have not graded anything yet.")),
