@@ -28,7 +28,7 @@ def read(tmp_path):
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-def test_bands_first_or_last_one_or_many(read, rng, first, many, suffix):
+def test_one_or_many_cutouts_with_bands_first_or_last(read, rng, first, many, suffix):
     pixels = rng.normal(size=(4, 60, 60, 3)).astype(np.float32)
     if not many:
         pixels = pixels[:1]
@@ -66,12 +66,12 @@ def test_the_caller_names_the_bands(read, rng):
 
 
 @pytest.mark.parametrize("shape", [(5, 60, 60), (60, 60), (60, 60, 1), (2, 2, 2, 60, 60), ()])
-def test_wrong_shape_says_which_flag_settles_it(read, shape):
+def test_wrong_shape_names_the_option_to_set(read, shape):
     with pytest.raises(CutoutError, match=r"(?s)one\.npz: The array has the shape .*bands="):
         read(suffix=".npz", pixels=np.zeros(shape))
 
 
-def test_a_shape_that_could_be_either_is_refused(read):
+def test_an_ambiguous_shape_is_refused(read):
     with pytest.raises(CutoutError, match="either axis could hold the 3 bands"):
         read(np.zeros((3, 60, 3)))
 
@@ -84,7 +84,7 @@ def test_missing_band_is_named(read):
 
 
 @pytest.mark.parametrize("bands", ["gr", "ggri", "grix", "", 5])
-def test_bands_that_make_no_sense_are_refused(read, cutout, bands):
+def test_invalid_bands_are_refused(read, cutout, bands):
     with pytest.raises(CutoutError, match="The 'bands' parameter must name g, r and i once each"):
         read(cutout, options={"bands": bands})
 
@@ -107,17 +107,17 @@ def test_npz_carries_position_scale_ids_and_metadata(read, cutout):
     assert cutouts.metadata.notna().sum().sum() == 1
 
 
-def test_pixel_scale_parameter_goes_before_the_file(read, cutout):
+def test_pixel_scale_parameter_overrides_the_file(read, cutout):
     assert read(suffix=".npz", pixels=cutout, pixel_scale=0.2, options={"pixel_scale": 0.4}).pixel_scale == 0.4
 
 
 @pytest.mark.parametrize("scale", [0, -0.2, np.nan, np.inf, [0.2, 0.3], "0.2"])
-def test_pixel_scale_that_makes_no_sense_is_refused(read, cutout, scale):
+def test_invalid_pixel_scale_is_refused(read, cutout, scale):
     with pytest.raises(CutoutError, match="The 'pixel_scale' parameter must be arcsec per pixel"):
         read(cutout, options={"pixel_scale": scale})
 
 
-def test_without_a_scale_the_canonical_one_is_taken_with_one_warning(tmp_path, cutout):
+def test_a_missing_scale_is_assumed_with_one_warning(tmp_path, cutout):
     for name in "abc":
         np.savez(tmp_path / f"{name}.npz", pixels=cutout)
     with pytest.warns(UserWarning, match="pixel_scale=") as caught:
@@ -127,28 +127,28 @@ def test_without_a_scale_the_canonical_one_is_taken_with_one_warning(tmp_path, c
     assert set(cutouts.flags) == {CutoutFlag.ASSUMED_SCALE}
 
 
-def test_zero_points_bring_the_bands_to_27(read, cutout):
+def test_zero_points_scale_the_bands_to_27(read, cutout):
     cutouts = read(cutout, options={"zeropoint": {"g": 27, "r": 24.5, "i": 29.5}})
     np.testing.assert_allclose(cutouts.pixels[0], cutout * np.float32([1, 10, 0.1]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("zeropoint", [{"g": 27}, "bright", np.nan, {"g": 27, "r": None, "i": 27}])
-def test_zero_points_that_make_no_sense_are_refused(read, cutout, zeropoint):
+def test_invalid_zero_points_are_refused(read, cutout, zeropoint):
     with pytest.raises(CutoutError, match="The 'zeropoint' parameter must be one AB magnitude"):
         read(cutout, options={"zeropoint": zeropoint})
 
 
-def test_nan_and_constant_bands_are_read_and_left_to_the_reject_rules(read, cutout):
+def test_nan_and_constant_bands_are_left_to_the_reject_rules(read, cutout):
     cutout[..., 0], cutout[..., 1] = np.nan, 3.0
     np.testing.assert_array_equal(read(cutout).pixels[0], cutout)
 
 
-def test_npz_without_pixels_lists_what_it_has(read):
+def test_npz_without_pixels_lists_its_arrays(read):
     with pytest.raises(CutoutError, match=r"no array 'pixels' in the file, only spectra, flux"):
         read(suffix=".npz", spectra=np.zeros(3), flux=np.zeros((60, 60, 3)))
 
 
-def test_ids_of_the_wrong_number_are_refused(read, cutout):
+def test_a_wrong_number_of_ids_is_refused(read, cutout):
     with pytest.raises(CutoutError, match=r"one entry per cutout, 1\. Got 2"):
         read(suffix=".npz", pixels=cutout, ids=["a", "b"])
 
@@ -182,7 +182,7 @@ def many(tmp_path, rng, monkeypatch):
 
 
 @pytest.mark.parametrize("way", ["npy", "npy in Fortran's order", "npz", "npz, compressed"])
-def test_many_cutouts_are_read_in_pieces(many, way, monkeypatch):
+def test_many_cutouts_are_read_in_batches(many, way, monkeypatch):
     pixels, write = many
     seen = []
     read = _chunks._read_piece
@@ -196,7 +196,7 @@ def test_many_cutouts_are_read_in_pieces(many, way, monkeypatch):
 
 
 @pytest.mark.parametrize("way", ["npy", "npz", "npz, compressed"])
-def test_damage_half_way_keeps_what_came_before(many, way):
+def test_cutouts_before_the_damage_are_kept(many, way):
     path = many[1](way)
     data = bytearray(path.read_bytes())
     if way == "npy":
@@ -220,7 +220,7 @@ def test_a_single_array_named_npz_is_read(tmp_path, cutout):
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 @pytest.mark.parametrize("keep", [0, 50, 10_000])
-def test_truncated_file_is_a_sentence(tmp_path, cutout, suffix, keep):
+def test_truncated_file_has_a_clear_message(tmp_path, cutout, suffix, keep):
     path = tmp_path / f"cut{suffix}"
     np.save(path, cutout) if suffix == ".npy" else np.savez(path, pixels=cutout)
     path.write_bytes(path.read_bytes()[:keep])

@@ -30,7 +30,7 @@ ALL = ["a", "b", "c", "d", "e", "one0", "one1", "one2", "one3"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 256])
-def test_every_cutout_comes_once_in_batches_of_one_size(folder, batch_size):
+def test_every_cutout_is_read_once_in_batches_of_one_size(folder, batch_size):
     batches = list(read_batches(folder, batch_size=batch_size))
     sets = [batch.cutouts for batch in batches if batch.cutouts is not None]
     assert sorted(name for cutouts in sets for name in cutouts.ids) == ALL
@@ -77,7 +77,7 @@ def test_one_unreadable_file_among_many(tmp_path, cutout):
     assert failure.id == "0123"
 
 
-def test_failures_alone_are_handed_over_in_batches_too(tmp_path):
+def test_inputs_with_only_failures_are_batched_too(tmp_path):
     for k in range(5):
         (tmp_path / f"{k}.npy").touch()
     batches = list(read_batches(tmp_path, batch_size=2))
@@ -95,7 +95,7 @@ def test_failures_alone_are_handed_over_in_batches_too(tmp_path):
         ({"catalog": "nowhere.csv"}, r"There is no catalogue nowhere\.csv"),
     ],
 )
-def test_wrong_parameters_raise_at_the_call(folder, options, words):
+def test_invalid_parameters_raise_immediately(folder, options, words):
     with pytest.raises(GridlensError, match=words):
         read_batches(**({"paths": folder} | options))
 
@@ -123,12 +123,12 @@ def test_set_skips_failures_with_a_warning_that_names_them(folder):
     assert cutouts.ids.tolist() == ["one0"]
 
 
-def test_set_of_failures_alone_is_an_error(folder):
+def test_set_of_only_failures_raises(folder):
     with pytest.raises(CutoutError, match=r"None of the 2 cutouts can be read\. The first one is .*broken\.npz"):
         CutoutSet.read([folder / "broken.npz", folder / "flat.npy"], on_error="skip")
 
 
-def test_on_error_of_another_kind_is_refused(folder):
+def test_invalid_on_error_is_refused(folder):
     with pytest.raises(CutoutError, match="must be 'raise' or 'skip'"):
         CutoutSet.read(folder, on_error="ignore")
 
@@ -138,7 +138,7 @@ def test_set_and_batches_take_the_same_parameters():
     assert set(read) - {"on_error"} == set(batches) - {"batch_size"}
 
 
-def test_count_is_that_of_the_cutouts_and_failures(folder):
+def test_count_includes_cutouts_and_failures(folder):
     batches = list(read_batches(folder))
     read = sum(len(batch.cutouts) for batch in batches) + sum(len(batch.failures) for batch in batches)
     assert count_cutouts(folder) == read == 12
@@ -150,12 +150,12 @@ def test_count_opens_no_more_than_its_limit(folder, monkeypatch):
     assert count_cutouts(folder / "shard1.npz") == 3
 
 
-def test_count_of_nothing_is_an_error(tmp_path):
+def test_count_without_inputs_raises(tmp_path):
     with pytest.raises(CutoutError, match="no cutouts in the folder"):
         count_cutouts(tmp_path)
 
 
-def test_reading_needs_no_astropy_until_there_is_a_fits_file(tmp_path, cutout):
+def test_astropy_is_imported_only_for_fits_files(tmp_path, cutout):
     np.save(tmp_path / "a.npy", cutout)
     code = (
         "import sys, gridlens.cutouts as c; c.CutoutSet.read(sys.argv[1], pixel_scale=0.3, bands='gri'); "

@@ -72,7 +72,7 @@ def test_angular_units_are_converted(tmp_path):
     assert frame["dec"][0] == pytest.approx(0.5)
 
 
-def test_missing_columns_are_named_with_those_found(tmp_path):
+def test_missing_columns_are_reported_with_the_existing_ones(tmp_path):
     (tmp_path / "c.csv").write_text("label,ra,redshift\nA,1,0.3\n")
     with pytest.raises(GridlensError, match=r"column 'id', or the columns 'ra' and 'dec'.*label, ra, redshift"):
         read_catalog(tmp_path / "c.csv")
@@ -90,7 +90,7 @@ def test_text_in_a_column_of_numbers_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content"), [("c.csv", ""), ("c.fits", "SIMPLE"), ("c.xyz", "what"), ("c.ecsv", "a,b")]
 )
-def test_a_damaged_catalogue_is_a_sentence(tmp_path, name, content):
+def test_a_damaged_catalogue_has_a_clear_message(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(
         GridlensError, match=rf"Cannot read the catalogue .*{name}: .*CSV, FITS, ECSV, VOTable or Parquet file\.$"
@@ -98,7 +98,7 @@ def test_a_damaged_catalogue_is_a_sentence(tmp_path, name, content):
         read_catalog(tmp_path / name)
 
 
-def test_a_catalogue_that_is_not_there(tmp_path):
+def test_a_missing_catalogue_is_refused(tmp_path):
     with pytest.raises(GridlensError, match=r"There is no catalogue .*none\.csv"):
         read_catalog(tmp_path / "none.csv")
 
@@ -108,10 +108,10 @@ def test_join_by_id(images):
     cutouts = CutoutSet.read(images, catalog=catalog)
     np.testing.assert_array_equal(cutouts.metadata["redshift"], [0.1, np.nan, 0.3])
     np.testing.assert_array_equal(cutouts.metadata["log_mass"], [14.1, 14.2, 14.3])
-    assert cutouts.metadata["ra"].to_numpy() == pytest.approx(RA), "the position of the WCS stays"
+    assert cutouts.metadata["ra"].to_numpy() == pytest.approx(RA), "the position of the WCS is kept"
 
 
-def test_id_goes_before_position(images):
+def test_id_takes_precedence_over_position(images):
     catalog = pd.DataFrame(
         {"id": ["B", "A", "C"], "ra": RA, "dec": DEC + np.array([0, 0.01, 0.02]), "z": [0.1, 0.2, 0.3]}
     )
@@ -165,7 +165,7 @@ def test_bcg_in_degrees_goes_through_the_wcs(images):
     np.testing.assert_array_equal(bcg[2], [29.5, 29.5])
 
 
-def test_bcg_in_pixels_goes_before_degrees_and_cluster_position_is_no_bcg(images):
+def test_bcg_in_pixels_overrides_degrees_and_the_cluster_position_is_not_used(images):
     catalog = pd.DataFrame(
         {"id": ["A"], "ra": RA, "dec": DEC + 1e-3, "bcg_ra": RA, "bcg_dec": DEC, "bcg_x": 11, "bcg_y": 12}
     )
@@ -174,14 +174,14 @@ def test_bcg_in_pixels_goes_before_degrees_and_cluster_position_is_no_bcg(images
     assert CutoutSet.read(images.glob("A_*"), catalog=plain).bcg_xy.tolist() == [[29.5, 29.5]]
 
 
-def test_bcg_in_degrees_without_a_wcs_is_warned_of(tmp_path, cutout):
+def test_bcg_in_degrees_without_a_wcs_warns(tmp_path, cutout):
     np.save(tmp_path / "A.npy", cutout)
     catalog = pd.DataFrame({"id": ["A"], "bcg_ra": [RA], "bcg_dec": [DEC]})
     with pytest.warns(UserWarning, match="1 cutouts have no WCS, so bcg_ra and bcg_dec"):
         CutoutSet.read(tmp_path, catalog=catalog, pixel_scale=0.3, bands="gri")
 
 
-def test_shards_are_joined_row_by_row_and_keep_what_they_know(tmp_path, rng):
+def test_shards_are_joined_by_row_and_keep_known_metadata(tmp_path, rng):
     cutouts = CutoutSet(
         rng.normal(size=(4, 48, 48, 3)),
         ids=list("wxyz"),
@@ -197,7 +197,7 @@ def test_shards_are_joined_row_by_row_and_keep_what_they_know(tmp_path, rng):
     np.testing.assert_array_equal(metadata["ra"], [10, 20.0005, 30, 99])
 
 
-def test_repeated_ids_are_warned_of_only_where_they_are_used(images):
+def test_repeated_ids_warn_only_if_they_are_used(images):
     catalog = pd.DataFrame({"id": ["A", "A", "B", "C", "D", "D"], "z": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]})
     with pytest.warns(UserWarning, match="1 cutouts have several rows of their id in the catalogue, such as 'A'"):
         cutouts = CutoutSet.read(images, catalog=catalog)
@@ -207,7 +207,7 @@ def test_repeated_ids_are_warned_of_only_where_they_are_used(images):
         CutoutSet.read(images, catalog=catalog.drop(index=1))
 
 
-def test_batches_are_joined_as_the_set_is(images):
+def test_batches_are_joined_like_a_set(images):
     catalog = pd.DataFrame({"id": list("CBA"), "z": [0.3, 0.2, 0.1], "bcg_x": 10, "bcg_y": 11})
     catalog.to_csv(images / "c.csv", index=False)
     batches = list(read_batches(images, catalog=images / "c.csv", batch_size=2))
@@ -216,7 +216,7 @@ def test_batches_are_joined_as_the_set_is(images):
     assert whole.bcg_xy.tolist() == [[10, 11]] * 3
 
 
-def test_exchanged_coordinates_are_seen_where_nothing_matches(tmp_path, rng):
+def test_exchanged_coordinates_are_reported_if_nothing_matches(tmp_path, rng):
     known = {"ra": [30.0, 40.0], "dec": [10.0, -20.0]}
     write_npz(tmp_path / "shard.npz", CutoutSet(rng.normal(size=(2, 48, 48, 3)), metadata=known))
     swapped = pd.DataFrame({"ra": known["dec"], "dec": known["ra"], "z": [0.1, 0.2]})
@@ -226,7 +226,7 @@ def test_exchanged_coordinates_are_seen_where_nothing_matches(tmp_path, rng):
         CutoutSet.read(tmp_path, catalog=swapped)
 
 
-def test_cutouts_that_share_a_row_are_warned_of(tmp_path, rng):
+def test_cutouts_that_share_a_row_warn(tmp_path, rng):
     same = CutoutSet(rng.normal(size=(3, 48, 48, 3)), ids=["a", "a", "b"])
     write_npz(tmp_path / "shard.npz", same)
     with pytest.warns(UserWarning, match="2 cutouts share a row of the catalogue"):

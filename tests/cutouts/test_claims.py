@@ -89,7 +89,7 @@ CLAIMS = [claim_npy, claim_npz, claim_npz_deflated, claim_hdf5, claim_zarr, clai
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-def test_what_is_stored_is_read_and_the_rest_is_one_failure(tmp_path, pixels, claim):
+def test_stored_cutouts_are_read_and_the_rest_is_one_failure(tmp_path, pixels, claim):
     path = claim(tmp_path, pixels)
     assert count_cutouts(path) == 4
     (batch,) = read_batches(path, pixel_scale=0.3, bands="gri")
@@ -102,7 +102,7 @@ def test_what_is_stored_is_read_and_the_rest_is_one_failure(tmp_path, pixels, cl
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-def test_claims_make_no_partitions(tmp_path, pixels, claim, monkeypatch):
+def test_false_claims_create_no_partitions(tmp_path, pixels, claim, monkeypatch):
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 10)
     monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 2)
     reader = FileSource(claim(tmp_path, pixels), options=ReadOptions(pixel_scale=0.3, bands="gri"))
@@ -112,7 +112,7 @@ def test_claims_make_no_partitions(tmp_path, pixels, claim, monkeypatch):
     assert "can hold only 3" in failure.message
 
 
-def test_partitions_of_a_true_file_are_made_when_they_are_asked_for(tmp_path, monkeypatch):
+def test_partitions_of_a_valid_file_are_created_lazily(tmp_path, monkeypatch):
     monkeypatch.setattr(_files, "count_entry", lambda entry: MANY)
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 10)
     np.save(tmp_path / "a.npy", np.zeros((2, 50, 50, 3)))
@@ -125,7 +125,7 @@ def test_partitions_of_a_true_file_are_made_when_they_are_asked_for(tmp_path, mo
         partitions[len(partitions)]
 
 
-def test_cutouts_that_were_never_written_to_hdf5_lose_no_other(tmp_path, pixels):
+def test_unwritten_hdf5_cutouts_do_not_affect_the_others(tmp_path, pixels):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         made = file.create_dataset("pixels", shape=(12, 50, 50, 3), dtype="f4", chunks=(1, 50, 50, 3))
         made[:2], made[-1] = pixels[:2], pixels[2]
@@ -136,7 +136,7 @@ def test_cutouts_that_were_never_written_to_hdf5_lose_no_other(tmp_path, pixels)
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_sizes_in_the_directory_of_a_zip_file_are_claims_too(tmp_path, pixels, compression):
+def test_sizes_in_a_zip_directory_are_not_trusted(tmp_path, pixels, compression):
     zipped(tmp_path / "a.npz", compression, pixels=npy_header((10**6, 50, 50, 3)) + pixels.tobytes())
     data = bytearray((tmp_path / "a.npz").read_bytes())
     place = data.index(b"PK\x01\x02") + 20
@@ -147,7 +147,7 @@ def test_sizes_in_the_directory_of_a_zip_file_are_claims_too(tmp_path, pixels, c
     assert sum(len(batch.failures) for batch in batches) == 1
 
 
-def test_blank_chunks_that_zarr_leaves_out_are_cutouts(tmp_path, pixels):
+def test_blank_chunks_omitted_by_zarr_count_as_cutouts(tmp_path, pixels):
     stack = np.concatenate([pixels, np.zeros((9, 50, 50, 3), np.float32)])
     zarr.create_group(tmp_path / "a.zarr").create_array("pixels", data=stack, chunks=(1, 50, 50, 3))
     assert count_cutouts(tmp_path) == 12
@@ -166,14 +166,14 @@ def test_impossible_shapes_are_refused(tmp_path, pixels, shape):
 
 
 @pytest.mark.parametrize("length", [20_000, 2**32 - 1])
-def test_headers_of_any_length_are_not_read(tmp_path, length):
+def test_oversized_headers_are_not_read(tmp_path, length):
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", length) + b"{" * 30_000)
     with pytest.raises(CutoutError, match=f"claims a header of {length} bytes"):
         CutoutSet.read(tmp_path / "a.npy", pixel_scale=0.3, bands="gri")
 
 
 @pytest.mark.parametrize("header", [b"(" * 5000, b"{'descr': '<f4',", b"\x00" * 100, b"1 + " * 2000 + b"1", b"'''"])
-def test_headers_that_python_cannot_parse_count_one(tmp_path, header):
+def test_unparsable_headers_count_as_one_cutout(tmp_path, header):
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
     assert count_cutouts(tmp_path) == 1
     with pytest.raises(CutoutError, match="the header of the array cannot be read"):
@@ -182,7 +182,7 @@ def test_headers_that_python_cannot_parse_count_one(tmp_path, header):
 
 @pytest.mark.parametrize("name", ["ids", "bands", "redshift"])
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_columns_that_claim_more_than_is_stored_are_refused(tmp_path, pixels, name, compression):
+def test_columns_that_declare_too_many_values_are_refused(tmp_path, pixels, name, compression):
     for k, (descr, shape) in enumerate([("<U10", (10**9,)), ("<U1000000", (3,)), ("<f8", (3, 10**9))]):
         column = npy_header(shape, descr) + bytes(100)
         zipped(tmp_path / f"{k}.npz", compression, pixels=saved(pixels), **{name: column})
@@ -191,7 +191,7 @@ def test_columns_that_claim_more_than_is_stored_are_refused(tmp_path, pixels, na
     assert len(batch.failures) == 3
 
 
-def test_members_that_are_encrypted_or_compressed_otherwise_are_sentences(tmp_path, pixels):
+def test_encrypted_or_unsupported_members_have_a_clear_message(tmp_path, pixels):
     for k, method in enumerate([zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]):
         zipped(tmp_path / f"{k}.npz", method, pixels=saved(pixels))
     zipped(tmp_path / "2.npz", pixels=saved(pixels))
@@ -209,7 +209,7 @@ def test_members_that_are_encrypted_or_compressed_otherwise_are_sentences(tmp_pa
 
 
 @pytest.mark.parametrize("space", ["null", "scalar", "empty group"])
-def test_hdf5_without_a_shape_is_a_sentence(tmp_path, space):
+def test_hdf5_without_a_shape_has_a_clear_message(tmp_path, space):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         if space == "null":
             file["pixels"] = h5py.Empty("f4")
@@ -222,7 +222,7 @@ def test_hdf5_without_a_shape_is_a_sentence(tmp_path, space):
         CutoutSet.read(tmp_path)
 
 
-def test_hdf5_that_was_never_written_holds_nothing(tmp_path):
+def test_hdf5_without_written_data_has_no_cutouts(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("pixels", shape=(10**9, 50, 50, 3), dtype="f4")
     assert (tmp_path / "a.h5").stat().st_size < 3000
@@ -231,7 +231,7 @@ def test_hdf5_that_was_never_written_holds_nothing(tmp_path):
         CutoutSet.read(tmp_path, pixel_scale=0.3)
 
 
-def test_a_zarr_store_of_metadata_alone_holds_nothing(tmp_path, pixels):
+def test_a_zarr_store_with_only_metadata_has_no_cutouts(tmp_path, pixels):
     path = claim_zarr(tmp_path, pixels)
     shutil.rmtree(path / "pixels" / "c")
     assert count_cutouts(path) == 1

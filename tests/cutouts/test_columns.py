@@ -45,7 +45,7 @@ def test_names_of_real_catalogues(tmp_path, header, expected):
     assert frame.columns.tolist() == expected
 
 
-def test_a_stated_column_goes_before_the_known_names(tmp_path):
+def test_a_given_column_overrides_the_known_names(tmp_path):
     (tmp_path / "c.csv").write_text("id,richness,LAMBDA_CHISQ,z,zz\na,1,2,3,4\n")
     frame = read_catalog(tmp_path / "c.csv", columns={"richness": "lambda_chisq", "redshift": "zz"})
     assert frame.iloc[0].tolist() == ["a", 4.0, 2.0]
@@ -55,7 +55,7 @@ def test_a_stated_column_goes_before_the_known_names(tmp_path):
         read_catalog(tmp_path / "c.csv", columns={"richness": "rich"})
 
 
-def test_a_stated_column_serves_nothing_else(tmp_path):
+def test_a_given_column_has_no_other_use(tmp_path):
     (tmp_path / "c.csv").write_text("name,id\nA,7\n")
     assert read_catalog(tmp_path / "c.csv", columns={"redshift": "id"}).columns.tolist() == ["id", "redshift"]
 
@@ -133,7 +133,7 @@ def test_units_in_a_header(tmp_path, column, value, name, expected):
         ("ra [log deg]", "1", "cannot be converted to deg"),
     ],
 )
-def test_units_that_cannot_be(tmp_path, column, value, words):
+def test_invalid_units_are_refused(tmp_path, column, value, words):
     words = words.replace("[", r"\[").replace("]", r"\]")
     (tmp_path / "c.csv").write_text(f"id,{column}\na,{value}\n")
     if column.startswith("ra"):
@@ -168,7 +168,7 @@ def test_sexagesimal_positions(tmp_path, ra, dec):
     assert read_catalog(small)["dec"][0] == pytest.approx(-0.01)
 
 
-def test_faulty_rows_are_warned_of_once_and_the_rest_is_read(tmp_path):
+def test_invalid_positions_give_one_warning(tmp_path):
     n = 100_000
     lines = [f"c{k},{k * 1e-3},{-k * 1e-4},{k % 90}" for k in range(n)]
     for k in range(10):
@@ -187,7 +187,7 @@ def test_faulty_rows_are_warned_of_once_and_the_rest_is_read(tmp_path):
     assert frame["ra"][99_999] == pytest.approx(99.999)
 
 
-def test_hours_and_degrees_that_are_none(tmp_path):
+def test_invalid_hours_and_degrees_are_unknown(tmp_path):
     rows = "a,24:00:01,95:00:00\nb,12:00:00,-90:00:00\n"
     with pytest.warns(UserWarning, match=r"1 in 'ra' .*'24:00:01'\); 1 in 'dec' .*'95:00:00'\)"):
         frame = of_csv(tmp_path, "id,ra,dec\n" + rows)
@@ -206,7 +206,7 @@ def test_the_units_of_vizier(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["c.csv", "c.csv.gz"])
-def test_lines_that_are_too_long_do_not_stop_the_rest(tmp_path, name):
+def test_lines_that_are_too_long_are_skipped(tmp_path, name):
     text = "# of 2026\nid,ra,dec\nA,1,2\nB,3,4,what,else\n# a remark\nC #5,5,6\n"
     data = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
@@ -216,14 +216,14 @@ def test_lines_that_are_too_long_do_not_stop_the_rest(tmp_path, name):
     assert frame.to_numpy().tolist() == [["A", 1.0, 2.0], ["C #5", 5.0, 6.0]]
 
 
-def test_a_comma_at_the_end_of_each_row_moves_nothing(tmp_path):
+def test_a_trailing_comma_does_not_shift_the_columns(tmp_path):
     assert of_csv(tmp_path, "id,ra,dec\nA,1,2,\nB,3,4,\n").to_numpy().tolist() == [["A", 1.0, 2.0], ["B", 3.0, 4.0]]
 
 
-def test_a_name_in_another_encoding_does_not_stop_the_rest(tmp_path):
+def test_a_name_in_another_encoding_is_escaped(tmp_path):
     (tmp_path / "c.csv").write_bytes("id,ra,dec\nMöbius,1,2\nB,3,4\n".encode("latin-1"))
     frame = read_catalog(tmp_path / "c.csv")
-    assert frame["id"].tolist() == ["M\\xf6bius", "B"], "escaped as in the name of a file"
+    assert frame["id"].tolist() == ["M\\xf6bius", "B"], "escaped like a file name"
     assert frame["ra"].tolist() == [1.0, 3.0]
 
 
@@ -233,7 +233,7 @@ def test_ids_that_are_numbers():
     assert read_catalog(pd.DataFrame({"id": [b" a", None, 3.5]}))["id"].tolist() == ["a", "", "3.5"]
 
 
-def test_of_columns_with_one_name_the_first_counts():
+def test_the_first_of_several_equally_named_columns_is_used():
     frame = pd.DataFrame([["a", 1.0, 2.0, 3.0]], columns=["id", "ra", "ra", "dec"])
     assert read_catalog(frame).to_numpy().tolist() == [["a", 1.0, 3.0]]
 
@@ -258,7 +258,7 @@ def test_a_column_of_positions(tmp_path):
     assert frame["dec"][0] == pytest.approx(12.0)
 
 
-def test_columns_of_arrays_are_passed_over(tmp_path):
+def test_array_columns_are_ignored(tmp_path):
     Table({"id": ["a"], "z": [0.3], "pz": [np.ones(5)]}).write(tmp_path / "c.fits")
     assert read_catalog(tmp_path / "c.fits").columns.tolist() == ["id", "redshift"]
 
@@ -283,7 +283,7 @@ def test_duplicates():
     assert duplicate_rows(unread).tolist() == [False, False, False, True, False]
 
 
-def test_duplicates_are_those_of_a_plain_search(rng):
+def test_duplicates_match_a_brute_force_search(rng):
     n = 400
     catalog = pd.DataFrame({"ra": 10.0 + rng.uniform(0, 30, n) / 3600, "dec": rng.uniform(0, 30, n) / 3600})
     catalog.iloc[50::7] = catalog.iloc[3:4].to_numpy()
@@ -295,7 +295,7 @@ def test_duplicates_are_those_of_a_plain_search(rng):
     assert duplicate_rows(catalog).tolist() == expected
 
 
-def test_many_rows_at_one_placeholder_are_cheap(rng):
+def test_many_rows_at_one_placeholder_are_fast(rng):
     # There are 5e9 pairs of these rows, too many to compare.
     catalog = pd.DataFrame({"ra": np.zeros(100_000), "dec": np.zeros(100_000)})
     assert duplicate_rows(catalog).sum() == 99_999

@@ -92,7 +92,7 @@ def test_names_of_extensions(cards, expected):
 
 
 @pytest.mark.parametrize("first", ["SCI", "ERR", "DQ", "VARIANCE", "MSK"])
-def test_the_science_extension_is_taken_wherever_it_stands(tmp_path, rng, first):
+def test_the_science_extension_is_used_at_any_place(tmp_path, rng, first):
     header = header_of(gnomonic(SCALE, SIDE))
     (tmp_path / "im").mkdir()
     image = rng.normal(100.0, 5.0, size=(SIDE, SIDE)).astype(np.float32)
@@ -106,7 +106,7 @@ def test_the_science_extension_is_taken_wherever_it_stands(tmp_path, rng, first)
     np.testing.assert_allclose(cutouts.pixels[0, :, :, 0], image, rtol=1e-4)
 
 
-def test_two_images_of_which_nothing_says_which_is_meant_are_refused(tmp_path, rng):
+def test_two_indistinguishable_images_are_refused(tmp_path, rng):
     header = header_of(gnomonic(SCALE, SIDE))
     images = [fits.ImageHDU(rng.normal(size=(SIDE, SIDE)).astype("f4"), header) for _ in range(2)]
     for band in "gri":
@@ -117,7 +117,7 @@ def test_two_images_of_which_nothing_says_which_is_meant_are_refused(tmp_path, r
         TileIndex([str(tmp_path / "a_g.fits")], "g")
 
 
-def test_a_file_of_maps_alone_is_refused(tmp_path):
+def test_a_file_with_only_maps_is_refused(tmp_path):
     for band in "gri":
         hdu = fits.ImageHDU(np.ones((SIDE, SIDE), "f4"), header_of(gnomonic(SCALE, SIDE)), name="WHT")
         fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / f"a_{band}.fits")
@@ -125,7 +125,7 @@ def test_a_file_of_maps_alone_is_refused(tmp_path):
         CutoutSet.read(tmp_path)
 
 
-def test_unknown_maps_of_one_place_are_refused_in_both_paths(write):
+def test_unknown_maps_of_the_same_field_are_refused(write):
     folder = write("brick-{}-image.fits", "brick-{}-sharpness.fits")
     with pytest.raises(CutoutError, match=r"brick-g-image.* and brick-g-sharpness.* differ in one word"):
         find_entries(folder)
@@ -136,12 +136,12 @@ def test_unknown_maps_of_one_place_are_refused_in_both_paths(write):
     assert len(cutouts) == 1
 
 
-def test_a_word_that_is_added_to_the_name_is_refused_too(write):
+def test_an_additional_word_in_the_name_is_refused(write):
     with pytest.raises(CutoutError, match="differ in one word"):
         find_entries(write("A1703_{}.fits", "A1703_{}_sharpness.fits"))
 
 
-def test_clusters_whose_names_differ_in_one_word_are_clusters(write):
+def test_clusters_may_have_names_that_differ_in_one_word(write):
     write("abell-north_{}.fits")
     folder = write("abell-south_{}.fits", ra=RA + 0.1)
     assert [entry.id for entry in find_entries(folder)] == ["abell-north", "abell-south"]
@@ -160,7 +160,7 @@ def test_pairs_of_names_that_differ_in_one_word():
     assert list(alike_pairs(["A_g.fits", "A_g_sharp.fits"])) == [("A_g.fits", "A_g_sharp.fits")]
 
 
-def test_a_glob_leaves_maps_aside(write, tmp_path):
+def test_a_glob_ignores_maps(write, tmp_path):
     folder = write("A_{}.fits", "A_{}_wht.fits")
     cutouts = extract(CLUSTER, {band: str(folder / f"A_{band}*.fits") for band in "gri"}, size=20.0).cutouts
     assert [os.path.basename(path) for path in cutouts.paths[0].split(";")] == ["A_g.fits", "A_r.fits", "A_i.fits"]

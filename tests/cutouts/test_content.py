@@ -58,7 +58,7 @@ def test_arrays_are_read_under_any_name(tmp_path, pixels, name, content):
 
 
 @pytest.mark.parametrize("content", MANY)
-def test_large_files_under_other_names_are_split_where_their_content_can_be(tmp_path, pixels, content, monkeypatch):
+def test_large_files_with_other_suffixes_are_split_by_their_content(tmp_path, pixels, content, monkeypatch):
     monkeypatch.setattr(_files, "_PARTITION_CUTOUTS", 2)
     monkeypatch.setattr(_files, "_WHOLE_BYTES", 1000)
     MANY[content](tmp_path / "a.npy", pixels)
@@ -100,7 +100,7 @@ def test_pictures_are_never_read_as_calibrated(tmp_path, rng, kind, name):
         ("a.npy", b"PAR1" + bytes(50), "is a Parquet table"),
     ],
 )
-def test_what_is_no_cutout_is_named_truly(tmp_path, name, content, words):
+def test_the_content_of_other_files_is_reported(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CutoutError, match=words):
         CutoutSet.read(tmp_path / name)
@@ -118,7 +118,7 @@ def test_pipes_and_devices_are_not_opened(tmp_path, name):
         assert "read from regular files only" in failure.message
 
 
-def test_a_file_that_may_not_be_read_or_is_gone_is_said_so(tmp_path, pixels):
+def test_a_missing_file_is_reported(tmp_path, pixels):
     np.save(tmp_path / "a.npy", pixels)
     batches = read_batches(tmp_path, **DECLARED)
     (tmp_path / "a.npy").unlink()
@@ -126,7 +126,7 @@ def test_a_file_that_may_not_be_read_or_is_gone_is_said_so(tmp_path, pixels):
     assert batch.failures[0].message.startswith("The file cannot be opened: No such file or directory.")
 
 
-def test_a_zip_of_neither_kind_says_what_is_in_it(tmp_path):
+def test_an_unknown_zip_file_lists_its_members(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("notes.txt", "hello")
     with pytest.raises(CutoutError, match=r"no array 'pixels' in the file, only notes\.txt"):

@@ -45,7 +45,7 @@ def assert_whole(cutouts):
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, -99.0])
-def test_another_image_serves_where_the_first_is_blank(tmp_path, value):
+def test_blank_pixels_are_filled_from_another_image(tmp_path, value):
     # The position is farther from the edges of the image that is blank there.
     tile(tmp_path / "im" / "t1", slice(100, 200), value)
     tile(tmp_path / "im" / "t2", shift=20.0)
@@ -56,20 +56,20 @@ def test_another_image_serves_where_the_first_is_blank(tmp_path, value):
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_halves_of_a_cutout_come_from_two_images(tmp_path, value):
+def test_a_cutout_is_composed_of_two_images(tmp_path, value):
     tile(tmp_path / "im" / "t1", slice(0, 140), value)
     tile(tmp_path / "im" / "t2", slice(160, None), value, zeropoint=30.0, seed=1)
     assert_whole(cut(tmp_path / "im").cutouts)
 
 
-def test_an_image_beyond_whose_edge_the_position_lies_fills_the_rest(tmp_path):
+def test_an_image_that_does_not_contain_the_position_fills_the_rest(tmp_path):
     # The edges are 45 arcsec from the centre: the cluster is 3 arcsec inside one tile and 2 arcsec outside the other.
     tile(tmp_path / "im" / "t1", shift=42.0)
     tile(tmp_path / "im" / "t2", shift=-47.0, seed=1)
     assert_whole(cut(tmp_path / "im").cutouts)
 
 
-def test_a_blank_part_that_nothing_fills_is_flagged(tmp_path):
+def test_an_unfilled_blank_part_is_flagged(tmp_path):
     tile(tmp_path / "im" / "t1", slice(160, None))
     cutouts, failures, *_ = cut(tmp_path / "im")
     assert failures == []
@@ -77,7 +77,7 @@ def test_a_blank_part_that_nothing_fills_is_flagged(tmp_path):
     assert 0.2 < np.isnan(cutouts.pixels).mean() < 0.5
 
 
-def test_a_cutout_that_is_blank_in_a_band_is_on_no_image(tmp_path):
+def test_a_cutout_that_is_blank_in_one_band_is_a_failure(tmp_path):
     tile(tmp_path / "im" / "t1", bands="gr")
     tile(tmp_path / "im" / "t1", slice(0, SIDE), bands="i")
     tile(tmp_path / "im" / "t2", shift=600.0)
@@ -109,7 +109,7 @@ def test_an_image_in_another_unknown_unit_does_not_fill(tmp_path):
     assert np.isnan(cutouts.pixels).any()
 
 
-def test_filled_parts_end_in_a_step(rng):
+def test_constant_regions_become_nan(rng):
     noise = rng.normal(size=(60, 60)).astype(np.float32)
     for value in (0.0, -99.0, np.nan):
         image = noise.copy()
@@ -129,20 +129,20 @@ def test_filled_parts_end_in_a_step(rng):
     assert mark_blank(np.empty((0, 4), np.float32)).shape == (0, 4)
 
 
-def test_filled_parts_of_a_cutout_file_are_bad_pixels_too(tmp_path):
+def test_constant_regions_of_a_cutout_file_are_bad_pixels(tmp_path):
     tile(tmp_path / "im" / "t1", slice(200, None), 0.0)
     pixels = CutoutSet.read(tmp_path / "im").pixels[0]
     assert np.isnan(pixels[:, 200:]).all()
     assert np.isfinite(pixels[:, :200]).all()
 
 
-def test_exposures_that_complement_each_other_are_no_maps_of_each_other(tmp_path):
+def test_complementary_exposures_are_not_mistaken_for_maps(tmp_path):
     tile(tmp_path / "im" / "early", slice(100, 200))
     tile(tmp_path / "im" / "late", seed=1)
     assert_whole(cut(tmp_path / "im").cutouts)
 
 
-def test_a_map_without_noise_is_no_exposure_whatever_it_covers(tmp_path):
+def test_a_map_without_noise_is_not_used_as_an_exposure(tmp_path):
     tile(tmp_path / "im" / "early", slice(100, 200))
     for band in "gri":
         header = header_of(gnomonic(SCALE, SIDE), MAGZERO=27.0)

@@ -32,7 +32,7 @@ def flags_of(path, **options):
         ({"bands": "irg"}, "its pixel scale,", "Give it with pixel_scale=ARCSEC, or name the survey"),
     ],
 )
-def test_an_npy_that_nothing_describes_is_refused_before_the_work(tmp_path, cutout, options, unknown, ways_out):
+def test_an_undescribed_npy_is_refused_early(tmp_path, cutout, options, unknown, ways_out):
     for name in "ab":
         np.save(tmp_path / f"{name}.npy", cutout)
     for read in (CutoutSet.read, gridlens.score):
@@ -57,7 +57,7 @@ def test_the_command_names_the_options_that_an_npy_needs(tmp_path, cutout):
     )
 
 
-def test_arrays_with_a_name_of_their_own_must_state_their_bands_and_scale(tmp_path, cutout):
+def test_arrays_with_other_names_must_declare_bands_and_scale(tmp_path, cutout):
     np.savez(tmp_path / "a.npz", image=cutout)
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["images"] = cutout[None]
@@ -74,7 +74,7 @@ def test_arrays_with_a_name_of_their_own_must_state_their_bands_and_scale(tmp_pa
 
 
 @pytest.mark.filterwarnings("ignore:Some arrays or pictures do not state their pixel scale")
-def test_a_shard_of_gridlens_is_known_but_for_a_missing_scale(tmp_path, cutout):
+def test_only_the_scale_of_a_shard_can_be_unknown(tmp_path, cutout):
     np.savez(tmp_path / "a.npz", pixels=cutout)
     assert flags_of(tmp_path / "a.npz") == [SCALE]
     assert flags_of(tmp_path / "a.npz", pixel_scale=0.3) == flags_of(tmp_path / "a.npz", survey="des") == [0]
@@ -112,7 +112,7 @@ def test_fits_without_any_zero_point_is_flagged(tmp_path, cutout, wcs_header, wr
         CutoutSet.read(tmp_path / "some")
 
 
-def test_the_flag_of_survey_images_goes_with_the_cutouts(tmp_path, noise):
+def test_the_flag_of_survey_images_is_kept_in_written_cutouts(tmp_path, noise):
     pixels = noise(1, size=128)[0]
     catalog = tmp_path / "c.csv"
     catalog.write_text(f"id,ra,dec\nA,{RA},{DEC}\n")

@@ -84,7 +84,7 @@ VOTABLE = """<?xml version="1.0"?><VOTABLE version="1.3" xmlns="http://www.ivoa.
     ],
 )
 @pytest.mark.parametrize("name", ["c.csv", "c.fits", "c"])
-def test_the_content_tells_the_format(tmp_path, data, name):
+def test_the_content_determines_the_format(tmp_path, data, name):
     (tmp_path / name).write_bytes(data)
     frame = read_catalog(tmp_path / name)
     assert frame[["id", "ra", "dec"]].to_numpy().tolist() == [["A", pytest.approx(150.1), pytest.approx(2.2)]]
@@ -114,13 +114,13 @@ def test_the_content_tells_the_format(tmp_path, data, name):
         (VOTABLE.replace("<TR>", "<TR").encode(), "not well-formed XML"),
     ],
 )
-def test_the_reason_of_a_refusal_is_true(tmp_path, data, words):
+def test_a_refusal_states_the_actual_reason(tmp_path, data, words):
     (tmp_path / "c.csv").write_bytes(data)
     with pytest.raises(GridlensError, match=words):
         read_catalog(tmp_path / "c.csv")
 
 
-def test_radians_of_lsst_have_a_unit(tmp_path):
+def test_lsst_positions_in_radians_are_converted(tmp_path):
     table = Table({"id": [1], "coord_ra": [np.pi], "coord_dec": [-np.pi / 4]}, units={"coord_ra": "rad"})
     table["coord_dec"].unit = "rad"
     table.write(tmp_path / "c.fits")
@@ -135,7 +135,7 @@ def test_units_of_a_row_of_units_are_used(tmp_path):
     assert row.to_dict() == pytest.approx({"ra": 180.0, "dec": -45.0, "seeing": 0.7})
 
 
-def test_hours_and_degrees_in_columns_of_their_own(tmp_path):
+def test_hours_and_degrees_in_separate_columns(tmp_path):
     head = CDS[: CDS.index("   1- 10")]
     fields = """   1-  3 A3     ---    Name   Name
    5-  6 I2     h      RAh    Hour
@@ -154,7 +154,7 @@ def test_hours_and_degrees_in_columns_of_their_own(tmp_path):
     assert frame["dec"].tolist() == pytest.approx([-0.68166667, 1.5, 1.5])
 
 
-def test_units_behind_a_remark_are_used(tmp_path):
+def test_units_in_a_comment_line_are_used(tmp_path):
     (tmp_path / "c.txt").write_text(f"# a catalogue\n# id,ra,dec\n# ,rad,rad\nA,{np.pi},0\n")
     assert read_catalog(tmp_path / "c.txt").to_numpy().tolist() == [["A", 180.0, 0.0]]
 
@@ -214,7 +214,7 @@ def test_margins_of_a_hats_collection_are_not_read(tmp_path):
         read_catalog(tmp_path)
 
 
-def test_magnitudes_and_sizes_of_objects_are_no_metadata(tmp_path):
+def test_magnitudes_and_sizes_of_objects_are_not_metadata(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text("id,g,r,i,z\nA,21,20,19.8,0.5\n")
     with pytest.warns(
@@ -232,7 +232,7 @@ def test_magnitudes_and_sizes_of_objects_are_no_metadata(tmp_path):
     assert read_catalog(path)["seeing"].tolist() == [0.7]
 
 
-def test_rows_that_look_like_remarks_are_told(tmp_path):
+def test_rows_that_look_like_comments_are_reported(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text("id,ra,dec\n#1,150.1,2.2\nA,150.1,2.2\n# a remark\n")
     with pytest.warns(

@@ -43,7 +43,7 @@ def clusters():
     )
 
 
-def test_bands_of_three_grids_come_out_on_one(images, clusters, sky):
+def test_bands_of_three_grids_are_resampled_to_one(images, clusters, sky):
     found = extract(clusters, images, size="64arcsec", npix=128)
     assert found.cutouts.ids.tolist() == ["A", "B"]
     assert found.rows.tolist() == [0, 1]
@@ -63,7 +63,7 @@ def test_bands_of_three_grids_come_out_on_one(images, clusters, sky):
     np.testing.assert_allclose(found.cutouts.metadata["ra"], clusters["ra"])
 
 
-def test_zero_points_come_from_the_headers_and_what_is_stated_goes_before(images, clusters, rng):
+def test_given_zero_points_override_those_of_the_headers(images, clusters, rng):
     plain = extract(clusters[:1], images).cutouts.pixels
     for band, zeropoint in zip("gri", (25.0, 27.0, 29.5), strict=True):
         with fits.open(images[band], mode="update") as hdus:
@@ -78,7 +78,7 @@ def test_zero_points_come_from_the_headers_and_what_is_stated_goes_before(images
         extract(clusters[:1], images)
 
 
-def test_a_zero_point_that_nobody_knows_is_not_written(images, clusters, tmp_path):
+def test_an_unknown_zero_point_is_not_written(images, clusters, tmp_path):
     known = extract(clusters, images)
     assert known.zeropoint.tolist() == [27.0, 27.0]
     for path in images.values():
@@ -93,7 +93,7 @@ def test_a_zero_point_that_nobody_knows_is_not_written(images, clusters, tmp_pat
         assert {header.get("MAGZERO") for header in headers} == ({27.0} if name == "known" else {None})
 
 
-def test_extensions_of_one_file_are_bands_by_their_names(images, clusters, tmp_path):
+def test_extensions_are_assigned_to_bands_by_name(images, clusters, tmp_path):
     expected = extract(clusters, images).cutouts.pixels
     for key in ("EXTNAME", "FILTER"):
         hdus = [fits.PrimaryHDU()]
@@ -107,7 +107,7 @@ def test_extensions_of_one_file_are_bands_by_their_names(images, clusters, tmp_p
         np.testing.assert_array_equal(found, expected)
 
 
-def test_one_image_is_not_cut_as_several_bands(images, clusters):
+def test_one_image_for_several_bands_is_refused(images, clusters):
     with pytest.raises(CutoutError, match=r"field_g.* is given for several bands, and neither .*images=\{\"g\": PATH"):
         extract(clusters, {"g": images["g"], "r": images["g"], "i": images["i"]})
     with fits.open(images["g"], mode="update") as hdus:
@@ -152,7 +152,7 @@ def test_a_band_that_ends_early_is_named(images, clusters, tmp_path):
     assert {failure.message for failure in found.failures} == {"No image of i covers the position."}
 
 
-def test_nothing_on_the_images_names_them_and_sees_exchanged_columns(images, clusters):
+def test_positions_off_the_images_and_exchanged_columns_are_reported(images, clusters):
     swapped = clusters.rename(columns={"ra": "dec", "dec": "ra"})
     with pytest.raises(CutoutError, match=r"None of the 2 positions .*RA 149\.9.* exchanged, 2 would be"):
         extract(swapped, images)
@@ -178,7 +178,7 @@ def test_parameters_are_checked_before_anything_is_read(images, clusters, change
         extract_batches(clusters, images, **change)
 
 
-def test_an_unknown_survey_lists_the_known(images, clusters):
+def test_an_unknown_survey_lists_the_known_ones(images, clusters):
     with pytest.raises(ValueError, match="hsc, des"):
         extract_batches(clusters, images, survey="panda")
 
@@ -190,13 +190,13 @@ def test_missing_bands_and_columns(images, clusters):
         extract_batches(clusters[["id"]], images)
 
 
-def test_a_side_may_be_any_angle(images, clusters):
+def test_the_size_accepts_any_angular_unit(images, clusters):
     narrow = extract(clusters[:1], images, size="0.5arcmin", npix=60).cutouts
     assert narrow.pixel_scale[0] == pytest.approx(0.5)
     np.testing.assert_allclose(extract(clusters[:1], images, size=30, npix=60).cutouts.pixels, narrow.pixels)
 
 
-def test_the_bcg_of_the_catalogue_is_placed(images, clusters):
+def test_the_bcg_of_the_catalogue_is_converted_to_pixels(images, clusters):
     clusters["bcg_ra"], clusters["bcg_dec"] = [RA, np.nan], [DEC + 5 / 3600, np.nan]
     bcg = extract(clusters, images).cutouts.bcg_xy
     np.testing.assert_allclose(bcg, [[63.5, 73.5], [63.5, 63.5]], atol=1e-3)
@@ -214,7 +214,7 @@ def test_a_saturated_band_is_flagged(images, clusters):
     assert (flags & CutoutFlag.SATURATED != 0).all()
 
 
-def test_a_damaged_image_costs_its_clusters_and_no_others(images, clusters, tmp_path, sky):
+def test_a_damaged_image_makes_its_clusters_failures(images, clusters, tmp_path, sky):
     whole = fits.getdata(images["g"])
     wcs = gnomonic(0.25, 420, turn=20.0)
     path = tmp_path / "field_g.fits.fz"

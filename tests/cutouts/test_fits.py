@@ -21,7 +21,7 @@ def write_cube(tmp_path, cutout, wcs_header):
 
 @pytest.mark.parametrize("form", ["CD", "PC", "CDELT", "PC001001"])
 @pytest.mark.parametrize("angle", [0, 33])
-def test_pixel_scale_in_every_form_and_turned(tmp_path, cutout, wcs_header, write_bands, form, angle):
+def test_pixel_scale_in_every_form_with_rotation(tmp_path, cutout, wcs_header, write_bands, form, angle):
     write_bands(tmp_path, cutout, wcs_header(form, angle))
     cutouts = CutoutSet.read(tmp_path)
     np.testing.assert_array_equal(cutouts.pixels[0], cutout)
@@ -55,19 +55,19 @@ def test_cube_with_a_keyword_per_band(write_cube, cutout, keys):
     np.testing.assert_array_equal(CutoutSet.read(path).pixels[0], cutout)
 
 
-def test_cube_that_does_not_name_its_bands_says_which_flag_settles_it(write_cube, cutout):
+def test_cube_without_band_names_names_the_option_to_set(write_cube, cutout):
     path = write_cube(cutout[..., ::-1])
     with pytest.raises(CutoutError, match=r"does not give the bands .*bands=\"gri\""):
         CutoutSet.read(path)
     np.testing.assert_array_equal(CutoutSet.read(path, bands="irg").pixels[0], cutout)
 
 
-def test_cube_without_a_band_names_it(write_cube):
+def test_cube_with_a_missing_band_names_it(write_cube):
     with pytest.raises(CutoutError, match="The band i is missing: the file holds g, r, z"):
         CutoutSet.read(write_cube(BANDS="grz"))
 
 
-def test_cube_of_a_name_that_looks_like_a_band(write_cube, cutout):
+def test_cube_named_like_a_band(write_cube, cutout):
     path = write_cube(name="cluster-i.fits", BANDS="gri")
     cutouts = CutoutSet.read(path)
     np.testing.assert_array_equal(cutouts.pixels[0], cutout)
@@ -116,7 +116,7 @@ def test_pixels_are_native_float32(tmp_path, cutout, wcs_header, write_bands):
     assert pixels.flags.c_contiguous
 
 
-def test_no_wcs_says_which_flag_settles_it(tmp_path, cutout, write_bands):
+def test_missing_wcs_names_the_option_to_set(tmp_path, cutout, write_bands):
     write_bands(tmp_path, cutout, fits.Header())
     with pytest.raises(CutoutError, match=r"no celestial WCS.*pixel_scale="):
         CutoutSet.read(tmp_path)
@@ -125,7 +125,7 @@ def test_no_wcs_says_which_flag_settles_it(tmp_path, cutout, write_bands):
     assert cutouts.metadata.isna().all(axis=None)
 
 
-def test_a_wcs_that_is_not_of_the_sky_is_none(tmp_path, cutout, wcs_header, write_bands):
+def test_a_wcs_without_celestial_axes_is_refused(tmp_path, cutout, wcs_header, write_bands):
     header = wcs_header()
     header["CTYPE1"], header["CTYPE2"] = "LINEAR", "LINEAR"
     write_bands(tmp_path, cutout, header)
@@ -133,7 +133,7 @@ def test_a_wcs_that_is_not_of_the_sky_is_none(tmp_path, cutout, wcs_header, writ
         CutoutSet.read(tmp_path)
 
 
-def test_pixel_scale_parameter_goes_before_the_wcs(tmp_path, cutout, wcs_header, write_bands):
+def test_pixel_scale_parameter_overrides_the_wcs(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header())
     assert CutoutSet.read(tmp_path, pixel_scale=0.4).pixel_scale.tolist() == [0.4]
 
@@ -165,7 +165,7 @@ def test_bands_off_the_common_grid_are_refused(tmp_path, cutout, wcs_header, wri
 
 
 @pytest.mark.parametrize("key", ["MAGZERO", "MAGZPT", "ZEROPNT", "PHOTZP", "MZP_AB"])
-def test_zero_points_in_the_headers_bring_the_bands_to_27(tmp_path, cutout, wcs_header, write_bands, key):
+def test_zero_points_in_the_headers_scale_the_bands_to_27(tmp_path, cutout, wcs_header, write_bands, key):
     write_bands(tmp_path, cutout, wcs_header(), g={key: 27.0}, r={key: 24.5}, i={key: 29.5})
     np.testing.assert_allclose(CutoutSet.read(tmp_path).pixels[0], cutout * np.float32([1, 10, 0.1]), rtol=1e-6)
 
@@ -177,7 +177,7 @@ def test_zero_point_0_means_unknown(tmp_path, cutout, wcs_header, write_bands):
     np.testing.assert_array_equal(CutoutSet.read(tmp_path).pixels[0], cutout)
 
 
-def test_zero_points_of_some_bands_only_say_which_flag_settles_it(tmp_path, cutout, wcs_header, write_bands):
+def test_zero_points_of_only_some_bands_name_the_option_to_set(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header(), g={"MAGZERO": 30.0}, i={"MAGZERO": 29.0})
     with pytest.raises(CutoutError, match=r"\(g 30\.0, r unknown, i 29\.0\).*zeropoint=\{\"g\": \.\."):
         CutoutSet.read(tmp_path)
@@ -202,7 +202,7 @@ def test_zero_points_in_the_primary_header_of_extensions(tmp_path, cutout, wcs_h
     np.testing.assert_allclose(CutoutSet.read(tmp_path).pixels[0], cutout * 10, rtol=1e-6)
 
 
-def test_units_that_differ_say_which_flag_settles_it(tmp_path, cutout, wcs_header, write_bands):
+def test_different_units_name_the_option_to_set(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header(), g={"BUNIT": "adu"}, r={"BUNIT": "adu"}, i={"BUNIT": "electron"})
     with pytest.raises(CutoutError, match=r"have different units \(g adu, r adu, i electron\).*zeropoint="):
         CutoutSet.read(tmp_path)
@@ -223,7 +223,7 @@ def test_asinh_magnitudes_are_refused(tmp_path, cutout, wcs_header, write_bands)
 
 @pytest.mark.parametrize("keep", [0, 1000, 2880, 9000])
 @pytest.mark.parametrize("suffix", [".fits", ".fits.gz"])
-def test_truncated_fits_is_a_sentence(tmp_path, cutout, wcs_header, write_bands, keep, suffix):
+def test_truncated_fits_has_a_clear_message(tmp_path, cutout, wcs_header, write_bands, keep, suffix):
     write_bands(tmp_path, cutout, wcs_header(), pattern="{name}_{band}" + suffix)
     path = tmp_path / f"A1_r{suffix}"
     path.write_bytes(path.read_bytes()[:keep])
@@ -231,7 +231,7 @@ def test_truncated_fits_is_a_sentence(tmp_path, cutout, wcs_header, write_bands,
         CutoutSet.read(tmp_path)
 
 
-def test_a_text_file_named_fits_is_a_sentence(tmp_path):
+def test_a_text_file_named_fits_has_a_clear_message(tmp_path):
     for text, words in (
         ("<html>404 Not Found</html>", "is a web page"),
         ("hello\n", "damaged or does not match its name"),
@@ -241,7 +241,7 @@ def test_a_text_file_named_fits_is_a_sentence(tmp_path):
             CutoutSet.read(tmp_path)
 
 
-def test_a_fits_table_is_a_sentence(tmp_path):
+def test_a_fits_table_has_a_clear_message(tmp_path):
     fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.ones(3))]).writeto(tmp_path / "A.fits")
     with pytest.raises(CutoutError, match="no image in the FITS file"):
         CutoutSet.read(tmp_path)

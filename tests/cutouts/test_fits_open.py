@@ -42,7 +42,7 @@ PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "plain
 
 @pytest.mark.parametrize("name", ["a.fits", "a.fits.gz", "a.fits.bz2", "a.fits.xz", "a.fits.fz", "a.fts", "a.fit"])
 @pytest.mark.parametrize("packer", PACKERS)
-def test_content_decides_and_not_the_name(tmp_path, image, header, name, packer):
+def test_the_content_determines_the_format(tmp_path, image, header, name, packer):
     cube(tmp_path / "cube", image, header)
     content = PACKERS[packer]((tmp_path / "cube").read_bytes())
     (tmp_path / "cube").unlink()
@@ -82,7 +82,7 @@ def scaled(image, header, kind, dtype):
 
 @pytest.mark.parametrize("dtype", ["i2", "u2", "i4", "u1", "scaled"])
 @pytest.mark.parametrize("kind", ["plain", "packed", "zipped"])
-def test_integers_are_scaled_and_blank_pixels_are_nan_in_every_path(tmp_path, image, header, kind, dtype):
+def test_integers_are_scaled_and_blank_pixels_are_nan_for_every_reader(tmp_path, image, header, kind, dtype):
     hdu, truth = scaled(image, header, kind if kind == "packed" else "plain", dtype)
     path = tmp_path / "a.fits"
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, output_verify="silentfix")
@@ -106,7 +106,7 @@ def with_card(path, old, new):
     return path
 
 
-def test_a_scaling_in_quotes_is_a_number_and_other_text_is_refused(tmp_path, image, header):
+def test_a_quoted_scaling_is_parsed_and_other_text_is_refused(tmp_path, image, header):
     path = with_card(cube(tmp_path / "a.fits", image, header), b"BANDS   = 'gri     '", b"BSCALE  = '2.0     '")
     np.testing.assert_allclose(CutoutSet.read(path, bands="gri").pixels[0, :, :, 0], 2 * image)
     with_card(path, b"BSCALE  = '2.0     '", b"BSCALE  = 'two     '")
@@ -128,7 +128,7 @@ def test_a_scaling_in_quotes_is_a_number_and_other_text_is_refused(tmp_path, ima
     ],
 )
 @pytest.mark.parametrize("zipped", [False, True])
-def test_claims_of_a_header_are_not_believed(tmp_path, image, header, old, new, zipped):
+def test_declarations_of_a_header_are_checked(tmp_path, image, header, old, new, zipped):
     path = cube(tmp_path / "a.fits", image, header)
     content = path.read_bytes()
     assert old in content
@@ -142,7 +142,7 @@ def test_claims_of_a_header_are_not_believed(tmp_path, image, header, old, new, 
         TileIndex([str(path)], "g")
 
 
-def test_a_compressed_image_that_claims_other_tiles_is_refused(tmp_path, image, header):
+def test_a_compressed_image_with_inconsistent_tiles_is_refused(tmp_path, image, header):
     path = tmp_path / "a.fits.fz"
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image, header)]).writeto(path)
     content = path.read_bytes()
@@ -152,7 +152,7 @@ def test_a_compressed_image_that_claims_other_tiles_is_refused(tmp_path, image, 
             TileIndex([str(path)], "g")
 
 
-def test_few_bytes_that_decompress_to_many_stop_at_the_claim_of_the_header(tmp_path, header):
+def test_decompression_stops_at_the_declared_size(tmp_path, header):
     header = header.copy()
     header.update({"SIMPLE": True, "BITPIX": -32, "NAXIS": 2, "NAXIS1": 40_000, "NAXIS2": 40_000})
     head = fits.Header([("SIMPLE", True), ("BITPIX", -32), ("NAXIS", 2), ("NAXIS1", 40_000), ("NAXIS2", 40_000)])
@@ -172,7 +172,7 @@ def test_a_pipe_is_not_opened(tmp_path, image, header):
     assert "is a named pipe" in batch.failures[0].message
 
 
-def test_an_axis_of_one_is_no_cube(tmp_path, image, header):
+def test_an_axis_of_length_one_is_not_a_cube(tmp_path, image, header):
     for band in "gri":
         fits.PrimaryHDU(image[None], header).writeto(tmp_path / f"a_{band}.fits")
     np.testing.assert_array_equal(CutoutSet.read(tmp_path).pixels[0, :, :, 2], image)

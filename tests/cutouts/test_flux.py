@@ -54,7 +54,7 @@ def test_units_as_headers_write_them(text, zeropoint, solid_angle):
 
 
 @pytest.mark.parametrize("text", ["mag", "mag/arcsec2", "AB mag", "mag(AB)", "log(Jy)", "asinh mag"])
-def test_what_is_not_linear_is_refused(text):
+def test_non_linear_units_are_refused(text):
     with pytest.raises(NotLinearError, match=r"magnitudes or another logarithm .*linear flux"):
         unit_of(text)
 
@@ -74,7 +74,7 @@ def test_flux_per_wavelength_needs_the_wavelength():
     assert band_zeropoints([header] * 3, dict.fromkeys("gri", 25.0), None) == [25.0] * 3
 
 
-def test_two_zero_points_that_differ_are_refused():
+def test_contradictory_zero_points_are_refused():
     header = fits.Header({"BUNIT": "nJy", "MAGZERO": 27.0})
     with pytest.raises(CutoutError, match=r"two zero points: 27\.000 mag, and 31\.400 mag from its unit 'nJy'"):
         band_zeropoints([header] * 3, None, None)
@@ -95,7 +95,7 @@ def both_ways(folder, rng, headers, values):
     return CutoutSet.read(folder), cut
 
 
-def test_units_are_brought_to_one_in_both_paths(tmp_path, rng):
+def test_units_are_converted_by_both_readers(tmp_path, rng):
     """Flux in nJy, in nanomaggies and as surface brightness is converted to one unit."""
     flux = {band: rng.normal(100.0, 5.0, size=(SIDE, SIDE)) for band in "gri"}
     in_unit = {
@@ -111,7 +111,7 @@ def test_units_are_brought_to_one_in_both_paths(tmp_path, rng):
     assert cut.zeropoint.tolist() == [27.0]
 
 
-def test_asinh_magnitudes_of_pan_starrs_are_made_linear_in_both_paths(tmp_path, rng):
+def test_asinh_magnitudes_of_pan_starrs_are_made_linear_by_both_readers(tmp_path, rng):
     flux = {band: rng.normal(20.0, 5.0, size=(SIDE, SIDE)) for band in "gri"}
     values = {band: 2.5 / np.log(10) * np.arcsinh((one - 0.5) / 6.0) for band, one in flux.items()}
     cards = {"BOFFSET": 0.5, "BSOFTEN": 3.0, "EXPTIME": 100.0, "FPA.ZP": 22.0}
@@ -129,7 +129,7 @@ def test_asinh_magnitudes_of_pan_starrs_are_made_linear_in_both_paths(tmp_path, 
         ({"BUNIT": "mag/arcsec2"}, "magnitudes or another logarithm"),
     ],
 )
-def test_pixels_that_are_not_linear_reject_the_row_in_both_paths(tmp_path, rng, cards, words):
+def test_non_linear_pixels_reject_the_row_in_both_readers(tmp_path, rng, cards, words):
     values = {band: rng.normal(20.0, 1.0, size=(SIDE, SIDE)) for band in "gri"}
     with pytest.raises(CutoutError, match=words):
         both_ways(tmp_path / "a", rng, {"g": {}, "r": cards, "i": {}}, values)
@@ -138,7 +138,7 @@ def test_pixels_that_are_not_linear_reject_the_row_in_both_paths(tmp_path, rng, 
     assert [words in failure.message for failure in failures] == [True]
 
 
-def test_a_zero_point_in_quotes_counts_and_other_text_is_said_to_be_ignored(tmp_path, cutout, wcs_header, write_bands):
+def test_a_quoted_zero_point_is_parsed_and_other_text_is_ignored(tmp_path, cutout, wcs_header, write_bands):
     cards = {band: {"MAGZERO": "29.5"} for band in "gri"}
     write_bands(tmp_path, cutout, wcs_header(), **cards)
     np.testing.assert_allclose(CutoutSet.read(tmp_path).pixels[0], cutout * 0.1, rtol=1e-5)

@@ -42,7 +42,7 @@ def small_pieces(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.hdf5", "a.hdf", "a.H5"])
-def test_our_own_layout(write, pixels, name):
+def test_the_layout_of_gridlens(write, pixels, name):
     path = write(
         name,
         pixels=pixels,
@@ -90,7 +90,7 @@ def test_the_layout_of_galaxiesml(write, rng, where):
     np.testing.assert_array_equal(cutouts.metadata[["ra", "dec", "redshift"]].iloc[4], [4, -4, 0.4])
 
 
-def test_bands_are_chosen_by_name_whatever_their_order(write, rng):
+def test_bands_are_selected_by_name_in_any_order(write, rng):
     planes = rng.normal(size=(3, 60, 60, 5))
     path = write(image=planes, attrs={"bands": "yzirg"})
     np.testing.assert_array_equal(
@@ -98,7 +98,7 @@ def test_bands_are_chosen_by_name_whatever_their_order(write, rng):
     )
 
 
-def test_five_planes_without_names_are_not_guessed_at(write, rng):
+def test_the_bands_of_five_unnamed_planes_are_not_guessed(write, rng):
     path = write(image=rng.normal(size=(3, 5, 60, 60)))
     with pytest.raises(CutoutError, match=r"'image' of shape \(3, 5, 60, 60\) does not name its bands.*bands=\"grizy"):
         CutoutSet.read(path)
@@ -116,7 +116,7 @@ def test_planes_without_names_are_refused_unless_they_are_called_pixels(write, p
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">f8", "<f8", "uint16", ">i2", "float16"])
-def test_numbers_of_any_kind(write, rng, dtype):
+def test_pixels_of_any_numeric_dtype(write, rng, dtype):
     pixels = rng.integers(0, 1000, size=(4, 50, 50, 3)).astype(dtype)
     cutouts = CutoutSet.read(write(pixels=pixels), pixel_scale=0.2)
     assert cutouts.pixels.dtype == np.dtype(np.float32)
@@ -131,7 +131,7 @@ def test_zero_points_and_scale(write, pixels):
     assert set(CutoutSet.read(path, pixel_scale=0.4).pixel_scale) == {0.4}
 
 
-def test_ids_follow_the_name_of_the_file_where_it_has_none(write, pixels, small_pieces):
+def test_missing_ids_are_derived_from_the_file_name(write, pixels, small_pieces):
     cutouts = CutoutSet.read(write("field.h5", pixels=pixels), pixel_scale=0.2)
     assert cutouts.ids.tolist() == [f"field_{k:06d}" for k in range(12)]
     one = CutoutSet.read(write("one.h5", pixels=pixels[0]), pixel_scale=0.2)
@@ -142,7 +142,7 @@ def test_ids_follow_the_name_of_the_file_where_it_has_none(write, pixels, small_
 @pytest.mark.parametrize(
     ("chunk", "lengths"), [(None, [4, 4, 4]), (1, [4, 4, 4]), (3, [3] * 4), (5, [5, 5, 2]), (12, [12])]
 )
-def test_pieces_end_with_chunks(write, pixels, small_pieces, chunk, lengths, monkeypatch):
+def test_read_ranges_end_at_chunk_borders(write, pixels, small_pieces, chunk, lengths, monkeypatch):
     chunks = None if chunk is None else (chunk, 50, 50, 1)
     redshift = np.arange(12.0)
     path = write(pixels=pixels, chunks=chunks, redshift=redshift)
@@ -163,7 +163,7 @@ def test_chunks_too_large_for_memory_are_split_with_a_warning(write, pixels, sma
     np.testing.assert_array_equal(cutouts.pixels, pixels)
 
 
-def test_batches_are_the_same_whatever_the_pieces(write, pixels, monkeypatch):
+def test_batches_do_not_depend_on_the_read_ranges(write, pixels, monkeypatch):
     write("a.h5", pixels=pixels, pixel_scale=0.2, chunks=(5, 50, 50, 3))
     path = write("b.h5", pixels=pixels[:3], pixel_scale=0.2)
 
@@ -184,7 +184,7 @@ def test_count_is_from_the_header(write, pixels):
     assert count_cutouts(path.parent) == 14
 
 
-def test_no_cutouts_is_an_empty_set(write):
+def test_an_array_without_cutouts_is_an_empty_set(write):
     path = write(pixels=np.zeros((0, 50, 50, 3), np.float32), ids=np.zeros(0, "S4"), bcg_xy=np.zeros((0, 2)))
     assert len(CutoutSet.read(path, pixel_scale=0.2)) == 0
     assert count_cutouts(path) == 0
@@ -204,7 +204,7 @@ def test_no_cutouts_is_an_empty_set(write):
         ({"pixels": np.zeros((4, 50, 50, 3)), "redshift": [b"a"] * 4}, "must be numbers"),
     ],
 )
-def test_what_cannot_be_cutouts_fails_alone(write, pixels, arrays, words):
+def test_invalid_arrays_fail_alone(write, pixels, arrays, words):
     bad = write("bad.h5", **arrays)
     write("good.h5", pixels=pixels)
     ((cutouts, failures),) = read_batches(bad.parent, pixel_scale=0.2)
@@ -215,7 +215,7 @@ def test_what_cannot_be_cutouts_fails_alone(write, pixels, arrays, words):
         CutoutSet.read(bad, pixel_scale=0.2)
 
 
-def test_a_group_in_the_place_of_the_pixels_is_a_sentence(tmp_path):
+def test_a_group_in_place_of_the_pixels_has_a_clear_message(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_group("pixels")
     with pytest.raises(CutoutError, match="group 'pixels' where an array is expected"):
@@ -223,7 +223,7 @@ def test_a_group_in_the_place_of_the_pixels_is_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 100, 0.5])
-def test_truncated_file_is_a_sentence(write, pixels, keep):
+def test_truncated_file_has_a_clear_message(write, pixels, keep):
     path = write(pixels=pixels)
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data)) if keep == 0.5 else keep])
@@ -231,7 +231,7 @@ def test_truncated_file_is_a_sentence(write, pixels, keep):
         CutoutSet.read(path, pixel_scale=0.2)
 
 
-def test_damage_half_way_rejects_the_damaged_cutouts_alone(write, pixels, small_pieces):
+def test_only_the_damaged_cutouts_are_rejected(write, pixels, small_pieces):
     path = write("bad.h5", pixels=pixels, chunks=(2, 50, 50, 3), compression="gzip")
     with h5py.File(path, "r") as file:
         chunk = file["pixels"].id.get_chunk_info(4)  # cutouts 8 and 9
@@ -247,7 +247,7 @@ def test_damage_half_way_rejects_the_damaged_cutouts_alone(write, pixels, small_
     assert ids == [f"bad_{k:06d}" for k in range(12) if k not in (8, 9)] + [f"good_{k:06d}" for k in range(12)]
 
 
-def test_without_h5py_the_others_are_read(write, pixels, monkeypatch):
+def test_other_formats_are_read_without_h5py(write, pixels, monkeypatch):
     path = write(pixels=pixels)
     np.save(path.parent / "b.npy", pixels)
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)

@@ -99,7 +99,7 @@ KINDS = ["csv", "parquet", "ecsv", "fits", "votable", "binary", "ipac", "gzip", 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
-def test_mutants_are_tables_or_sentences(tmp_path, originals, kind):
+def test_mutated_files_give_a_table_or_a_clear_message(tmp_path, originals, kind):
     suffix = {"parquet": ".parquet", "fits": ".fits", "votable": ".votable", "binary": ".votable"}.get(kind, ".csv")
     path = tmp_path / f"m{suffix}"
     assert originals.keys() == set(KINDS)
@@ -120,8 +120,8 @@ def refused(path, content, words):
 
 @pytest.mark.parametrize("place", ["http://127.0.0.1:9/rows", "ftp://127.0.0.1/rows", "file:///etc/hostname", "rows"])
 @pytest.mark.parametrize("kind", ["BINARY", "BINARY2", "FITS"])
-def test_rows_elsewhere_are_not_fetched(tmp_path, monkeypatch, place, kind):
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("something was fetched"))
+def test_external_rows_are_not_downloaded(tmp_path, monkeypatch, place, kind):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("a download was attempted"))
     text = HEAD.format("", "") + FIELDS + f'<DATA><{kind}><STREAM href="{place}"/></{kind}></DATA>' + TAIL
     words = "its rows are not in the file but at .* which is not downloaded"
     refused(tmp_path / "c.vot", text, words)
@@ -149,14 +149,14 @@ def test_a_plain_document_type_is_read(tmp_path):
     assert read_catalog(tmp_path / "c.vot").to_numpy().tolist() == [["A", 1.0, 2.0]]
 
 
-def test_claims_of_votables(tmp_path):
+def test_declared_sizes_of_votables_are_checked(tmp_path):
     words = "it declares more rows or letters than fit into its .* bytes"
     refused(tmp_path / "c.vot", HEAD.format("", ' nrows="1000000000000"') + FIELDS + ROW + TAIL, words)
     large = FIELDS.replace('arraysize="*"', 'arraysize="4000000000"')
     refused(tmp_path / "c.vot", HEAD.format("", "") + large + ROW + TAIL, words)
 
 
-def test_the_error_of_a_service_is_told(tmp_path):
+def test_the_error_message_of_a_service_is_reported(tmp_path):
     text = HEAD.format("", "").replace("<TABLE>", '<INFO name="QUERY_STATUS" value="ERROR">No table "x"</INFO><TABLE>')
     refused(tmp_path / "c.vot", text + FIELDS + TAIL, 'it has the error message of a service: No table "x"')
 
@@ -212,7 +212,7 @@ def test_very_wide_tables_are_refused(tmp_path):
         ("GCOUNT", "x", "has the invalid value GCOUNT = 'x'"),
     ],
 )
-def test_headers_of_fits_tables_that_cannot_be(tmp_path, card, value, words):
+def test_invalid_headers_of_fits_tables(tmp_path, card, value, words):
     Table({"id": ["A123"], "ra": [1.0], "dec": [2.0]}).write(tmp_path / "c.fits")
     data = (tmp_path / "c.fits").read_bytes()
     shown = f"{value!r:<20}" if isinstance(value, str) else f"{value:>20}"
@@ -226,14 +226,14 @@ def test_a_header_of_fits_without_an_end(tmp_path):
     refused(tmp_path / "c.fits", b"SIMPLE  =                    T".ljust(80) * 36 * 40, "the file ends within a header")
 
 
-def test_parquet_that_claims_too_much(tmp_path):
+def test_parquet_that_declares_too_many_rows(tmp_path):
     path = tmp_path / "c.parquet"
     pq.write_table(pa.table({"id": pa.nulls(10**8, pa.int8()), "ra": pa.nulls(10**8, pa.int8())}), path)
     with pytest.raises(GridlensError, match=r"it declares 100000000 rows in \d+ bytes"):
         read_catalog(path, columns={"dec": "ra"})
 
 
-def test_what_becomes_too_large_is_not_decompressed(tmp_path, monkeypatch):
+def test_files_that_decompress_to_a_large_size_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(_table_files, "_FREE_BYTES", 1000)
     data = b"id,ra,dec\n" + b"A,1,2\n" * 1_000_000
     refused(tmp_path / "c.csv.gz", gzip.compress(data), "it becomes too large when it is decompressed")
@@ -248,7 +248,7 @@ def test_only_regular_files_are_opened(tmp_path):
         read_catalog("/dev/zero")
 
 
-def test_a_float_of_fits_that_is_not_a_number_is_unknown(tmp_path):
+def test_nan_in_a_fits_table_is_unknown(tmp_path):
     Table({"id": [1], "ra": [1.0], "dec": [2.0]}).write(tmp_path / "c.fits")
     data = (tmp_path / "c.fits").read_bytes()
     (tmp_path / "c.fits").write_bytes(data.replace(struct.pack(">d", 2.0), struct.pack(">d", np.nan)))

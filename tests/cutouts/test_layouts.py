@@ -45,7 +45,7 @@ def test_a_folder_read_as_cutouts_has_the_same_flux(tmp_path, name):
     np.testing.assert_allclose(flux_of_star(cutouts), FLUX, rtol=0.01)
 
 
-def test_frames_on_grids_of_their_own_are_no_cutout(tmp_path):
+def test_frames_on_different_grids_are_refused(tmp_path):
     LAYOUTS["sdss"](tmp_path / "sdss")
     with pytest.raises(ValueError, match="bands g and r are not on one pixel grid"):
         CutoutSet.read(tmp_path / "sdss")

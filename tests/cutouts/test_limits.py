@@ -47,7 +47,7 @@ def folder(tmp_path, rng, wcs_header):
     return tmp_path
 
 
-def test_the_largest_side_holds_for_every_format(folder):
+def test_max_size_applies_to_every_format(folder):
     (batch,) = read_batches(folder, pixel_scale=0.3, bands="gri", uncalibrated=True, max_size=SIDE)
     assert not batch.failures
     assert len(batch.cutouts) == 10
@@ -60,7 +60,7 @@ def test_the_largest_side_holds_for_every_format(folder):
         assert "max_size" in failure.message, failure
 
 
-def test_every_reader_takes_the_largest_side(folder):
+def test_every_reader_accepts_max_size(folder):
     with pytest.raises(CutoutError, match=r"a\.npy: The image has 300 x 300 px, but a side .* 100 px"):
         CutoutSet.read(folder / "a.npy", pixel_scale=0.3, bands="gri", max_size=100)
     reader = FileSource(folder / "a.npy", options=ReadOptions(pixel_scale=0.3, bands="gri", max_size=100))
@@ -68,7 +68,7 @@ def test_every_reader_takes_the_largest_side(folder):
     assert "may be at most" in batch.failures[0].message
 
 
-def test_the_command_line_takes_the_largest_side(folder, tmp_path):
+def test_the_command_line_accepts_max_size(folder, tmp_path):
     out = tmp_path / "scores.csv"
     declared = ["--pixel-scale", "0.3", "--bands", "gri"]
     run = CliRunner().invoke(
@@ -81,7 +81,7 @@ def test_the_command_line_takes_the_largest_side(folder, tmp_path):
 
 
 @pytest.mark.parametrize("max_size", [0, -1, 1.5, "9", None, True])
-def test_a_largest_side_that_makes_no_sense_is_refused(folder, max_size):
+def test_an_invalid_max_size_is_refused(folder, max_size):
     with pytest.raises(CutoutError, match="The 'max_size' parameter must be an integer, 1 or more"):
         read_batches(folder, max_size=max_size)
 
@@ -184,7 +184,7 @@ def gzip_tiles(path, header, bomb):
 
 
 @pytest.mark.parametrize("compression", ["GZIP_1", "GZIP_2", "RICE_1"])
-def test_tiles_that_become_what_they_should_are_read(tmp_path, rng, wcs_header, compression):
+def test_valid_compressed_tiles_are_read(tmp_path, rng, wcs_header, compression):
     pixels = rng.integers(0, 1000, (3, 300, 300)).astype(np.int32)
     hdus = [
         fits.CompImageHDU(plane, wcs_header(size=300), name=band, compression_type=compression)
@@ -195,7 +195,7 @@ def test_tiles_that_become_what_they_should_are_read(tmp_path, rng, wcs_header, 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_files_that_expand_take_a_bounded_amount_of_memory(tmp_path, wcs_header):
     """Each of these files has a few MB and expands to 0.7 GB."""
     n_zeros = 700 * 1024**2

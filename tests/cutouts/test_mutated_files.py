@@ -253,7 +253,7 @@ def check(path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FORMATS)
-def test_mutated_files_end_in_cutouts_or_sentences(tmp_path, name):
+def test_mutated_files_give_cutouts_or_clear_messages(tmp_path, name):
     path = tmp_path / FORMATS[name][0]
     write(path, FORMATS[name][2](intact(name)))
     n_intact = check(path)

@@ -6,7 +6,7 @@ import pytest
 from gridlens.cutouts import band_noise
 
 
-def test_noise_is_found_under_light_and_beside_bad_pixels():
+def test_noise_is_measured_despite_light_and_bad_pixels():
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:200, :200]
     light = 1e2 * np.exp(-np.hypot(x - 100, y - 100) / 5)[:, :, None]
@@ -26,6 +26,6 @@ def test_noise_is_the_scaled_median_of_the_differences_of_neighbours():
     assert band_noise(pixels[:, :, :1]) == pytest.approx([1.4826 / np.sqrt(2) * 2.0])
 
 
-def test_noise_of_no_neighbours_is_0():
+def test_noise_without_neighbouring_pixels_is_0():
     np.testing.assert_array_equal(band_noise(np.zeros((3, 1, 3), dtype=np.float32)), 0.0)
     np.testing.assert_array_equal(band_noise(np.full((8, 8, 3), np.nan, dtype=np.float32)), 0.0)

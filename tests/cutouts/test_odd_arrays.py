@@ -47,13 +47,13 @@ def test_real_numbers_of_any_width_and_order(read, rng, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["?", "c8", "S3", "f4,f4"])
-def test_what_is_no_number_is_no_pixel(read, dtype):
+def test_non_numeric_pixels_are_refused(read, dtype):
     with pytest.raises(CutoutError, match=r"real numbers|numbers or text|damaged"):
         read(pixels=np.zeros((3, 50, 50, 3), dtype))
 
 
 @pytest.mark.parametrize("dtype", ["<M8[s]", "<m8[s]"])
-def test_dates_are_no_pixels_and_no_metadata(tmp_path, pixels, dtype):
+def test_dates_are_refused_as_pixels_and_metadata(tmp_path, pixels, dtype):
     np.savez(tmp_path / "a.npz", pixels=np.zeros((3, 50, 50, 3), dtype))
     np.savez(tmp_path / "b.npz", pixels=pixels, redshift=np.zeros(3, dtype))
     np.savez(tmp_path / "c.npz", pixels=pixels, ids=np.zeros(3, dtype))
@@ -66,7 +66,7 @@ def test_dates_are_no_pixels_and_no_metadata(tmp_path, pixels, dtype):
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (50, 50), (3, 50, 50), (1, 1, 1, 1, 1), (0,), (3, 50, 50, 3, 1)])
-def test_shapes_of_no_cutout_are_refused(read, shape):
+def test_invalid_shapes_are_refused(read, shape):
     if shape == (3, 50, 50):
         assert len(read(pixels=np.ones(shape))) == 1
         return
@@ -74,7 +74,7 @@ def test_shapes_of_no_cutout_are_refused(read, shape):
         read(pixels=np.ones(shape))
 
 
-def test_no_cutouts_and_no_pixels(read):
+def test_an_array_without_cutouts_is_read(read):
     assert len(read(pixels=np.zeros((0, 50, 50, 3), np.float32))) == 0
 
 
@@ -102,20 +102,20 @@ def test_ids_are_text_or_numbers(read, pixels, dtype):
         read(pixels=pixels, ids=np.zeros(3, dtype))
 
 
-def test_numbers_held_as_text_are_parsed_and_other_text_is_refused(read, pixels):
+def test_numeric_text_is_parsed_and_other_text_is_refused(read, pixels):
     cutouts = read(pixels=pixels, pixel_scale=np.array(["0.2", "0.3", "0.4"]), redshift=np.array(["0.1", "nan", "inf"]))
     assert cutouts.pixel_scale.tolist() == [0.2, 0.3, 0.4]
     np.testing.assert_array_equal(cutouts.metadata["redshift"], [0.1, np.nan, np.nan])
 
 
 @pytest.mark.parametrize("name", ["redshift", "pixel_scale", "bcg_xy"])
-def test_words_are_no_numbers(read, pixels, name):
+def test_text_in_numeric_arrays_is_refused(read, pixels, name):
     values = np.full((3, 2) if name == "bcg_xy" else 3, "0.2 arcsec")
     with pytest.raises(CutoutError, match="must be numbers"):
         read(pixels=pixels, **{name: values})
 
 
-def test_a_pixel_scale_that_is_no_number_rejects_the_cutout_alone(read, pixels):
+def test_an_invalid_pixel_scale_rejects_only_that_cutout(read, pixels):
     cutouts = read(pixels=pixels, pixel_scale=[0.3, np.nan, np.inf])
     reasons = [
         rejection(cutouts.pixels[k], cutouts.bcg_xy[k], cutouts.pixel_scale[k]).reason.partition(" ")[0]
@@ -124,20 +124,20 @@ def test_a_pixel_scale_that_is_no_number_rejects_the_cutout_alone(read, pixels):
     assert reasons == ["", "The", "The"]
 
 
-def test_positions_that_mean_unknown_are_the_centre(read, pixels):
+def test_unknown_positions_become_the_centre(read, pixels):
     with pytest.warns(UserWarning, match=r"treated as unknown: 1 in 'bcg_x' \(such as -99\)") as caught:
         cutouts = read(pixels=pixels, bcg_xy=[[10, 20], [np.nan, 3], [-99, -99]], pixel_scale=0.3)
     assert len(caught) == 1
     assert cutouts.bcg_xy.tolist() == [[10, 20], [24.5, 24.5], [24.5, 24.5]]
 
 
-def test_a_position_of_all_cutouts_may_be_unknown_too(read, pixels):
+def test_a_common_position_may_be_unknown(read, pixels):
     with pytest.warns(UserWarning, match="treated as unknown"):
         cutouts = read(pixels=pixels, bcg_xy=np.array([-99.0, -99.0]), pixel_scale=0.3)
     assert cutouts.bcg_xy.tolist() == [[24.5, 24.5]] * 3
 
 
 @pytest.mark.parametrize("bands", [np.zeros(0, "U1"), np.full(200, "g"), np.array([["g", "r", "i"]] * 50), 1.5])
-def test_bands_that_name_no_planes_are_refused(read, pixels, bands):
+def test_invalid_bands_are_refused(read, pixels, bands):
     with pytest.raises(CutoutError, match="The array 'bands' must name the planes of the pixels"):
         read(pixels=pixels, bands=bands)

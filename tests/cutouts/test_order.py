@@ -18,7 +18,7 @@ def is_flagged(cutouts):
     return (quality_flags(cutouts) & CutoutFlag.BAND_ORDER != 0).tolist()
 
 
-def test_a_red_galaxy_is_fine_and_a_reversed_one_is_flagged(noise):
+def test_only_a_reversed_red_galaxy_is_flagged(noise):
     pixels = noise(3)
     assert is_flagged(CutoutSet(pixels)) == [False] * 3
     assert is_flagged(CutoutSet(pixels[..., ::-1])) == [True] * 3
@@ -27,12 +27,12 @@ def test_a_red_galaxy_is_fine_and_a_reversed_one_is_flagged(noise):
 
 
 @pytest.mark.parametrize("factors", [(1.0, 1.0, 1.0), (1.5, 1.0, 1.0), (1.5, 1.0, 0.95), (1.0, 1.5, 1.0)])
-def test_other_colours_are_left_alone(noise, factors):
+def test_other_colours_are_not_flagged(noise, factors):
     pixels = noise(1)[..., 1:2] * np.float32(factors)
     assert is_flagged(CutoutSet(pixels)) == [False]
 
 
-def test_what_cannot_be_measured_is_not_flagged(noise):
+def test_unmeasurable_cutouts_are_not_flagged(noise):
     pixels = noise(1)[..., ::-1]
     faint = np.random.default_rng(0).normal(size=(1, 64, 64, 3)) + 0.01 * pixels
     bad = pixels.copy()
@@ -46,12 +46,12 @@ def test_what_cannot_be_measured_is_not_flagged(noise):
     assert not is_reversed(np.moveaxis(pixels[0], -1, 0), np.array([31.5, 31.5]), np.nan)
 
 
-def test_the_warning_is_of_most_cutouts():
+def test_the_warning_requires_most_cutouts():
     assert order_warning(0, 0) == order_warning(10, 20) == ""
     assert f"{WORDS} 11 of 20 cutouts" in order_warning(11, 20)
 
 
-def test_a_set_of_reversed_cutouts_is_warned_of_once_and_scored(tmp_path, noise, detector):
+def test_a_set_of_reversed_cutouts_warns_once_and_is_scored(tmp_path, noise, detector):
     write_npz(tmp_path / "a.npz", CutoutSet(noise(6)[..., ::-1], ids=list("abcdef")))
     write_npz(tmp_path / "b.npz", CutoutSet(noise(3, seed=1), ids=list("xyz")))
     with pytest.warns(UserWarning, match=f"{WORDS} 6 of 9 cutouts") as caught:

@@ -56,7 +56,7 @@ def test_jpeg(write, name):
     np.testing.assert_allclose(cutouts.pixels[0], rgb[::-1, :, ::-1], atol=4)
 
 
-def test_alpha_is_dropped_and_a_palette_is_colours(write, rgb):
+def test_alpha_is_dropped_and_a_palette_is_converted(write, rgb):
     alpha = np.dstack([rgb, np.full(rgb.shape[:2], 9, np.uint8)])
     np.testing.assert_array_equal(read(write(alpha)).pixels[0], rgb[::-1, :, ::-1])
     path = write(rgb // 128 * 128, mode="P")
@@ -64,7 +64,7 @@ def test_alpha_is_dropped_and_a_palette_is_colours(write, rgb):
     assert read(path).pixels.shape == (1, 60, 50, 3)
 
 
-def test_the_rotation_of_exif_is_made(write, rgb):
+def test_the_rotation_of_exif_is_applied(write, rgb):
     exif = Image.Exif()
     exif[0x0112] = 6  # displayed with a rotation by 90 degrees clockwise
     shown = np.rot90(rgb, -1)
@@ -98,7 +98,7 @@ def png16(path, rgb):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(blocks))
 
 
-def test_16_bits_a_channel_are_not_cut_to_8_in_silence(tmp_path, rgb):
+def test_16_bits_per_channel_are_not_truncated_silently(tmp_path, rgb):
     png16(tmp_path / "a.png", rgb.astype(np.uint16) * 257)
     with pytest.raises(CutoutError, match=r"16 bits per channel, of which only the upper 8 .* \.npy or FITS"):
         read(tmp_path / "a.png")
@@ -123,7 +123,7 @@ def test_bombs_and_damage_fail_alone(write, rgb, tmp_path, monkeypatch):
         assert ("far more than a cutout" if "bomb" in name else "The file is damaged") in message
 
 
-def test_the_scale_is_stated_or_the_canonical_one_with_one_warning(write, rgb):
+def test_the_scale_is_given_or_assumed_with_one_warning(write, rgb):
     write(rgb, "a.png")
     path = write(rgb, "b.png")
     with pytest.warns(UserWarning, match="pixel_scale=") as caught:
@@ -133,12 +133,12 @@ def test_the_scale_is_stated_or_the_canonical_one_with_one_warning(write, rgb):
     assert set(read(path.parent).pixel_scale) == {0.3}
 
 
-def test_zero_points_and_bands_do_not_apply(write, rgb):
+def test_zero_points_and_bands_are_ignored(write, rgb):
     cutouts = read(write(rgb), zeropoint=25, bands="grizy")
     np.testing.assert_array_equal(cutouts.pixels[0], rgb[::-1, :, ::-1])
 
 
-def test_pictures_need_to_be_accepted(write, rgb, tmp_path):
+def test_pictures_require_uncalibrated(write, rgb, tmp_path):
     path = write(rgb)
     for paths in (path, str(tmp_path / "*.png"), tmp_path):
         with pytest.raises(CutoutError, match=r"There are only pictures .*no photometry; uncalibrated=True"):
@@ -148,7 +148,7 @@ def test_pictures_need_to_be_accepted(write, rgb, tmp_path):
     assert len(read(tmp_path)) == count_cutouts(tmp_path, uncalibrated=True) == 1
 
 
-def test_a_folder_passes_over_pictures_beside_other_cutouts(write, rgb, tmp_path, cutout):
+def test_pictures_beside_other_cutouts_are_ignored(write, rgb, tmp_path, cutout):
     path = write(rgb)
     np.save(tmp_path / "b.npy", cutout)
     for paths in (tmp_path, str(tmp_path / "*")):
@@ -160,7 +160,7 @@ def test_a_folder_passes_over_pictures_beside_other_cutouts(write, rgb, tmp_path
     assert {int(b.cutouts.flags[0]) for b in (batch, other)} == {0, int(CutoutFlag.UNCALIBRATED)}
 
 
-def test_without_pillow_it_is_a_sentence(write, rgb, tmp_path, cutout, monkeypatch):
+def test_missing_pillow_has_a_clear_message(write, rgb, tmp_path, cutout, monkeypatch):
     path = write(rgb)
     np.save(tmp_path / "b.npy", cutout)
     for name in ("PIL", "PIL.Image"):

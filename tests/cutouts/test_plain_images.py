@@ -84,17 +84,17 @@ def outcome(folder):
     return [column.tobytes() for column in columns]
 
 
-def by_astropy_alone(monkeypatch):
+def use_only_astropy(monkeypatch):
     monkeypatch.setattr(_fits_open, "_plain_image", lambda *_: None)
     monkeypatch.setattr(_wcs, "_projected_wcs", lambda _: None)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_triplet_is_what_astropy_reads(tmp_path, rng, monkeypatch, name):
+def test_a_triplet_is_read_as_by_astropy(tmp_path, rng, monkeypatch, name):
     write_triplet(tmp_path, rng, header(**VARIANTS[name]))
     found = outcome(tmp_path)
-    by_astropy_alone(monkeypatch)
+    use_only_astropy(monkeypatch)
     assert found == outcome(tmp_path)
 
 
@@ -118,7 +118,7 @@ ODD_CARDS = {
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ODD_CARDS)
-def test_odd_cards_are_what_astropy_makes_of_them(tmp_path, rng, monkeypatch, name):
+def test_unusual_cards_are_read_as_by_astropy(tmp_path, rng, monkeypatch, name):
     write_triplet(tmp_path, rng, header(CUNIT1="deg", CUNIT2="deg", MAGZERO=26.5, OBJECT="A1703"))
     standard, odd = ODD_CARDS[name]
     for path in tmp_path.iterdir():
@@ -126,13 +126,13 @@ def test_odd_cards_are_what_astropy_makes_of_them(tmp_path, rng, monkeypatch, na
         assert content.count(standard) == 1
         path.write_bytes(content.replace(standard, odd))
     found = outcome(tmp_path)
-    by_astropy_alone(monkeypatch)
+    use_only_astropy(monkeypatch)
     assert found == outcome(tmp_path)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "f4", "f8"])
 @pytest.mark.parametrize("shape", [(SIDE, SIDE), (3, SIDE, SIDE + 2), (1, 1, SIDE, SIDE)])
-def test_stored_values_are_those_of_astropy(tmp_path, rng, dtype, shape):
+def test_stored_values_match_astropy(tmp_path, rng, dtype, shape):
     values = rng.integers(0, 100, size=shape).astype(dtype)
     fits.PrimaryHDU(values, header(BZERO=3.0)).writeto(tmp_path / "a.fits")
     with opened(str(tmp_path / "a.fits"), max_side=100) as (hdu,):
@@ -157,7 +157,7 @@ def test_other_files_are_left_to_astropy(tmp_path, rng):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_all_cards_that_reading_asks_for_are_kept(tmp_path, rng, monkeypatch):
+def test_all_required_cards_are_kept(tmp_path, rng, monkeypatch):
     asked = set()
 
     def note(key):

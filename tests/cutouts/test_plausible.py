@@ -28,7 +28,7 @@ PIXELS = np.zeros((3, 48, 48, 3), dtype=np.float32)
         ("bcg_x", [-99, -1, 9999], 20),
     ],
 )
-def test_marks_are_unknown_and_counted(column, bad, good):
+def test_placeholders_are_unknown_and_counted(column, bad, good):
     frame = pd.DataFrame({"id": [str(k) for k in range(len(bad) + 1)], column: [good, *bad]})
     with pytest.warns(UserWarning) as said:
         read = read_catalog(frame)
@@ -41,14 +41,14 @@ def test_marks_are_unknown_and_counted(column, bad, good):
     assert values[1:].isna().all()
 
 
-def test_a_mark_tells_nothing_of_the_unit():
+def test_placeholders_do_not_determine_the_unit():
     with pytest.warns(UserWarning, match="2 in 'mass'"):
         assert read_catalog(pd.DataFrame({"id": list("abc"), "mass": [-99.0, 14.5, -99.0]}))["log_mass"][1] == 14.5
     with pytest.warns(UserWarning, match="2 in 'mass'"):
         assert read_catalog(pd.DataFrame({"id": list("abc"), "mass": [-1, 1e14, -1]}))["log_mass"][1] == 14.0
 
 
-def test_half_a_position_is_none():
+def test_an_incomplete_position_is_unknown():
     frame = pd.DataFrame(
         {"id": list("ab"), "bcg_ra": [RA, -99.0], "bcg_dec": [-99.0, 2.0], "bcg_x": 5, "bcg_y": [7, -1]}
     )
@@ -88,7 +88,7 @@ def test_metadata_of_arrays_follow_the_same_rule(marked, name):
     np.testing.assert_array_equal(metadata["dec"], [1.0, np.nan, 3.0])
 
 
-def test_files_of_one_cutout_are_warned_of_once(tmp_path):
+def test_files_of_one_cutout_warn_once(tmp_path):
     for k in range(3):
         np.savez(tmp_path / f"{k}.npz", pixels=PIXELS[0], pixel_scale=0.5, redshift=-99.0)
     with pytest.warns(UserWarning, match="files of one cutout are implausible") as said:
@@ -98,7 +98,7 @@ def test_files_of_one_cutout_are_warned_of_once(tmp_path):
 
 @pytest.mark.parametrize("place", [(-99.0, -99.0), (999.0, 999.0), (-1.0, -1.0), (0.0, 0.0), (np.nan, -99.0)])
 @pytest.mark.filterwarnings("ignore:Some values of the catalogue")
-def test_a_bcg_without_a_place_stays_at_the_centre(tmp_path, cutout, wcs_header, write_bands, place):
+def test_a_bcg_without_a_position_is_at_the_centre(tmp_path, cutout, wcs_header, write_bands, place):
     write_bands(tmp_path, cutout, wcs_header())
     catalog = pd.DataFrame({"ra": [RA], "dec": [DEC], "bcg_ra": [place[0]], "bcg_dec": [place[1]]})
     if np.abs(place[1]) < 90:
@@ -112,7 +112,7 @@ def test_a_bcg_without_a_place_stays_at_the_centre(tmp_path, cutout, wcs_header,
     assert cut.cutouts.bcg_xy.tolist() == [[23.5, 23.5]]
 
 
-def test_rows_without_a_position_are_rejected_and_the_rest_is_cut(tmp_path, cutout, wcs_header, write_bands):
+def test_rows_without_a_position_are_rejected(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header())
     catalog = pd.DataFrame({"id": list("ABCD"), "ra": [RA, -99, 999, np.nan], "dec": [DEC, -99, DEC, DEC]})
     cut = extract(catalog, {band: str(tmp_path / f"*_{band}.fits") for band in "gri"}, size=12.0, npix=48)
@@ -120,17 +120,17 @@ def test_rows_without_a_position_are_rejected_and_the_rest_is_cut(tmp_path, cuto
     assert [(failure.id, failure.flags) for failure in cut.failures] == [(i, CutoutFlag.BAD_POSITION) for i in "BCD"]
 
 
-def test_a_position_that_is_none_is_not_joined(tmp_path):
+def test_an_invalid_position_is_not_matched(tmp_path):
     np.savez(tmp_path / "s.npz", pixels=PIXELS[:1], pixel_scale=0.5, ra=[279.0], dec=[2.0], ids=["A"])
     catalog = pd.DataFrame({"id": ["A", "B"], "ra": [-99.0, 999.0], "dec": [-99.0, 2.0], "z": [0.3, 0.4]})
     metadata = CutoutSet.read(tmp_path / "s.npz", catalog=catalog).metadata
-    assert metadata["ra"].tolist() == [279.0], "what the file knows stays"
+    assert metadata["ra"].tolist() == [279.0], "the position in the file is kept"
     assert metadata["redshift"].tolist() == [0.3]
     with pytest.warns(UserWarning, match="1 of 1 cutouts have no row"):
         assert CutoutSet.read(tmp_path / "s.npz", catalog=catalog[1:]).metadata["redshift"].isna().all()
 
 
-def test_the_set_itself_knows_no_marks():
+def test_a_set_replaces_placeholders():
     with pytest.warns(UserWarning, match=r"1 in 'redshift' \(such as -99\); 1 in 'seeing' \(such as 0\)") as said:
         cutouts = CutoutSet(PIXELS, metadata={"redshift": [0.3, -99.0, 0.4], "seeing": [0.7, 0.8, 0.0]})
     assert len(said) == 1
@@ -152,7 +152,7 @@ def test_tables_of_truth_follow_the_same_rule():
     )
 
 
-def test_marks_for_bcgs_in_arrays_are_unknown(tmp_path):
+def test_placeholder_bcg_positions_in_arrays_are_unknown(tmp_path):
     places = [[20.0, 21.0], [-99.0, -99.0], [5.0, 9999.0]]
     np.savez(tmp_path / "s.npz", pixels=PIXELS, pixel_scale=0.5, bcg_xy=places)
     with pytest.warns(UserWarning, match=r"1 in 'bcg_x' \(such as -99\); 2 in 'bcg_y' \(such as -99\)"):
@@ -160,7 +160,7 @@ def test_marks_for_bcgs_in_arrays_are_unknown(tmp_path):
     assert cutouts.bcg_xy.tolist() == [[20.0, 21.0], [23.5, 23.5], [23.5, 23.5]]
 
 
-def test_a_bcg_off_the_cutout_is_rejected_and_not_taken_for_unknown(tmp_path):
+def test_a_bcg_outside_the_cutout_is_rejected(tmp_path):
     np.savez(tmp_path / "s.npz", pixels=PIXELS[:1], pixel_scale=0.5, bcg_xy=[[-3.2, 20.0]])
     cutouts = CutoutSet.read(tmp_path / "s.npz")
     assert cutouts.bcg_xy.tolist() == [[-3.2, 20.0]]

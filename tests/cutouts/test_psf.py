@@ -20,14 +20,14 @@ def width(image):
     return 2.3548 * np.sqrt((image * ((x - x0) ** 2 + (y - y0) ** 2)).sum() / total / 2)
 
 
-def test_widths_add_in_squares():
+def test_widths_add_in_quadrature():
     sigmas = matching_sigmas([1.2, 0.9, 0.7])
     assert sigmas[0] == 0.0
     np.testing.assert_allclose(np.hypot([1.2, 0.9, 0.7], 2.3548 * sigmas), 1.2, rtol=1e-4)
     assert matching_sigmas([0.8, 0.8, 0.8]).tolist() == [0.0, 0.0, 0.0]
 
 
-def test_a_blur_keeps_flux_and_widens_as_it_should():
+def test_a_blur_conserves_flux_and_widens_as_expected():
     sky = [SkyCoord(RA, DEC, unit="deg")]
     star = stars(gnomonic(0.2, 121), 121, sky, 1000.0, fwhm=4.0)
     wide = blur(star, 3.0)
@@ -36,7 +36,7 @@ def test_a_blur_keeps_flux_and_widens_as_it_should():
     assert blur(star, 0.0) is star
 
 
-def test_bad_pixels_stay_bad_and_hurt_no_neighbour(rng):
+def test_bad_pixels_stay_bad_and_do_not_affect_neighbours(rng):
     image = np.full((60, 60), 7.0, np.float32)
     image[20:30, 40:45] = np.nan
     wide = blur(image, 2.0)
@@ -70,7 +70,7 @@ def test_matched_bands_leave_no_ring_about_a_star(images):
     assert left < 0.02 * ring
 
 
-def test_an_unknown_seeing_is_asked_for(images):
+def test_an_unknown_seeing_is_refused(images):
     clusters = pd.DataFrame({"ra": [RA], "dec": [DEC]})
     with pytest.raises(CutoutError, match=r"seeing of .* in the band i is unknown.*seeing="):
         extract(clusters, images, match_psf=True, seeing={"g": 1.4, "r": 1.0})

@@ -37,7 +37,7 @@ def cutout_of(image, rng, flux, seeing, scale, **kwargs):
 
 @pytest.mark.parametrize("beta", [2.5, 3.0, 4.5])
 @pytest.mark.parametrize(("scale", "seeing"), [(0.5, 0.6), (0.5, 1.2), (0.2, 0.7), (0.263, 0.95), (0.7, 0.7)])
-def test_a_star_is_told_from_a_galaxy(rng, beta, scale, seeing):
+def test_a_star_is_distinguished_from_a_galaxy(rng, beta, scale, seeing):
     for _ in range(5):
         xy = 63.5 + rng.uniform(-1, 1, 2)
         star = cutout_of(moffat(128, xy, seeing / scale, beta), rng, 1e5, seeing, scale)
@@ -46,7 +46,7 @@ def test_a_star_is_told_from_a_galaxy(rng, beta, scale, seeing):
         assert quality_flags(cutout_of(galaxy, rng, 1e6, seeing, scale)).tolist() == [0]
 
 
-def test_a_star_is_not_told_without_seeing_light_or_room(rng):
+def test_a_star_is_not_flagged_without_seeing_signal_or_margin(rng):
     star = moffat(96, (47.5, 47.5), 2.4, 3.0)
     assert quality_flags(cutout_of(star, rng, 1e5, np.nan, 0.5)).tolist() == [0]
     assert quality_flags(cutout_of(star, rng, 20.0, 1.2, 0.5)).tolist() == [0]
@@ -75,7 +75,7 @@ def test_every_flag_has_one_bit_and_a_meaning():
     assert all(text.endswith(".") for text in FLAG_MEANINGS.values())
 
 
-def test_messages_begin_with_what_rejects():
+def test_messages_begin_with_the_rejecting_flag():
     both = CutoutFlag.DUPLICATE | CutoutFlag.NO_IMAGE | CutoutFlag.STAR
     assert flag_message(both).startswith(FLAG_MEANINGS[CutoutFlag.NO_IMAGE])
     assert flag_names(both) == "no_image|star|duplicate"

@@ -12,7 +12,7 @@ from gridlens.errors import CutoutError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout")]
+pytestmark = [pytest.mark.real, pytest.mark.skipif(not DATA.is_dir(), reason="no real images next to the checkout")]
 
 
 def test_ps1_old_wcs_keywords_and_counts_per_exposure():
@@ -27,7 +27,7 @@ def test_ps1_old_wcs_keywords_and_counts_per_exposure():
     np.testing.assert_allclose(horseshoe[["ra", "dec"]], [[177.138, 19.5008]], atol=2e-3)
 
 
-def test_ps1_names_and_positions_find_their_catalogue_rows():
+def test_ps1_cutouts_match_their_catalogue_rows():
     catalog = read_catalog(DATA / "catalogues" / "sled_galaxies.csv")
     with_catalog = CutoutSet.read(DATA / "ps1", catalog=catalog).metadata[["ra", "dec"]]
     np.testing.assert_allclose(with_catalog, CutoutSet.read(DATA / "ps1").metadata[["ra", "dec"]], atol=5 / 3600)

@@ -63,7 +63,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_reason_is_given_just_where_the_slow_reference_refuses(cutout, kind):
+def test_reason_is_given_exactly_where_the_slow_reference_refuses(cutout, kind):
     pixels, words = spoil(cutout, kind)
     reason = reject_reason(pixels, CENTRE, 0.3)
     if words:
@@ -108,6 +108,6 @@ def test_bcg_on_the_outermost_pixel_is_inside(cutout, bcg):
     assert reject_reason(cutout, bcg, 0.3) == ""
 
 
-def test_narrow_field_is_warned_of():
+def test_narrow_field_warns():
     assert "30.0 arcsec across" in field_warning(120, 0.25)
     assert field_warning(160, 0.25) == ""

@@ -23,7 +23,7 @@ def resample(image, source, target, npix):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_along_the_axes_it_is_reproject_exact(rng, flip):
+def test_resampling_along_the_axes_matches_reproject_exact(rng, flip):
     source, target = gnomonic(size=332, flip=flip), gnomonic(scale=0.5, size=128, flip=flip, ra=150.0003, dec=2.0002)
     image = rng.normal(size=(332, 332)).astype(np.float32)
     image[100:140, 100:150] += 50
@@ -35,7 +35,7 @@ def test_along_the_axes_it_is_reproject_exact(rng, flip):
 
 
 @pytest.mark.parametrize("source", [gnomonic(size=332, turn=30), gnomonic(size=332, turn=-90.3, flip=True)])
-def test_drizzled_it_is_reproject_exact(rng, source):
+def test_drizzling_matches_reproject_exact(rng, source):
     target = gnomonic(scale=0.5, size=80, ra=150.0003, dec=2.0002)
     image = rng.normal(size=(332, 332)).astype(np.float32)
     image[100:140, 100:150] += 50
@@ -62,7 +62,7 @@ def test_drizzled_it_is_reproject_exact(rng, source):
         (0.1, gnomonic(size=400)),
     ],
 )
-def test_stars_keep_their_flux_to_one_per_cent_and_their_place_to_a_tenth_of_a_pixel(scale, source):
+def test_stars_keep_flux_to_one_per_cent_and_position_to_a_tenth_of_a_pixel(scale, source):
     npix = 128 if scale >= 0.4 else 300
     middle = source.pixel_to_world_values(199.3, 201.2)
     target = grid_wcs(*map(float, middle), orientation(gnomonic(turn=0), 200, 200), scale, npix, source)
@@ -79,7 +79,7 @@ def test_stars_keep_their_flux_to_one_per_cent_and_their_place_to_a_tenth_of_a_p
         assert np.hypot(u - x, v - y) < 0.1
 
 
-def test_what_was_not_observed_is_nan_and_flux_beside_it_is_not_lost():
+def test_unobserved_pixels_are_nan_and_adjacent_flux_is_kept():
     image = np.ones((60, 60), np.float32)
     image[:, :30] = np.nan
     ours = resample_along_axes(image, (2.0, 0.5, 2.0, 0.5), 30)
@@ -89,7 +89,7 @@ def test_what_was_not_observed_is_nan_and_flux_beside_it_is_not_lost():
     np.testing.assert_allclose(resample_along_axes(image, (2.0, -0.5, 2.0, 0.5), 30)[:, 15], 4.0)
 
 
-def test_beyond_the_image_is_nan():
+def test_pixels_outside_the_image_are_nan():
     ours = resample_along_axes(np.ones((20, 20), np.float32), (1.0, -5.0, 1.0, 0.0), 20)
     assert np.isnan(ours[:, :5]).all()
     np.testing.assert_allclose(ours[:, 5:], 1.0)
@@ -97,7 +97,7 @@ def test_beyond_the_image_is_nan():
 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(0.2, 6.0), st.floats(-3.0, 3.0), st.booleans(), st.integers(5, 40))
-def test_overlaps_of_an_axis_add_up_to_what_both_cover(slope, offset, flip, n):
+def test_overlaps_of_an_axis_add_up_to_the_common_range(slope, offset, flip, n):
     slope = -slope if flip else slope
     matrix = overlap_matrix(n, 30, slope, offset).toarray()
     ends = slope * (np.array([0, n]) - 0.5) + offset

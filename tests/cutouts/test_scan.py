@@ -45,7 +45,7 @@ def test_files_that_differ_in_a_band_token_make_one_cutout(touch, pattern, name)
     assert entry.path == entry.bands["g"]
 
 
-def test_companions_and_other_bands_are_left_aside(touch):
+def test_companions_and_other_bands_are_ignored(touch):
     companions = ["wht", "rms", "psf", "mask"]
     folder = touch(
         *(f"A_{band}_sci.fits" for band in "ugrizy"),
@@ -58,7 +58,7 @@ def test_companions_and_other_bands_are_left_aside(touch):
     assert sorted(entry.bands) == ["g", "i", "r"]
 
 
-def test_a_companions_word_at_the_start_of_a_name_is_a_name(touch):
+def test_a_companion_word_at_the_start_belongs_to_the_name(touch):
     assert ids(touch("psf-test_g.fits", "psf-test_r.fits", "psf-test_i.fits", "mask_a.fits")) == ["mask_a", "psf-test"]
 
 
@@ -66,7 +66,7 @@ def test_upper_case_letters_are_part_of_the_name(touch):
     assert ids(touch("A_G.fits", "A_R.fits")) == ["A_G", "A_R"]
 
 
-def test_entries_are_sorted_and_unique_whatever_the_order_given(touch):
+def test_entries_are_sorted_and_unique_for_any_input_order(touch):
     folder = touch(
         "b.npy", "a/z.npz", "a/y.fits", "c_g.fits", "c_r.fits", "c_i.fits", "notes.txt", ".d.npy", ".e/f.npy"
     )
@@ -83,7 +83,7 @@ def test_globs(touch):
     assert ids(f"{folder}/[b-z].npy") == ["b"]
 
 
-def test_a_name_with_the_marks_of_a_glob_is_a_name_where_it_exists(touch):
+def test_an_existing_file_with_glob_characters_is_read(touch):
     assert ids(touch("a[1].npy") / "a[1].npy") == ["a[1]"]
 
 
@@ -96,7 +96,7 @@ def test_stores_are_single_entries(touch):
     assert ids(f"{folder}/*.zarr") == ["a"]
 
 
-def test_pictures_are_taken_where_they_are_accepted(touch):
+def test_pictures_are_included_on_request(touch):
     folder = touch("a.png", "b.npy", "c.JPEG", "c.jpg.txt", "only/d.jpg")
     assert ids(folder) == ids(f"{folder}/*.*") == ["b"]
     found = [(entry.id, entry.kind) for entry in find_entries(folder, uncalibrated=True)]
@@ -131,7 +131,7 @@ def test_two_files_for_a_band_are_a_problem(touch):
         ("weights", r"only companion maps, such as weights, PSFs and masks"),
     ],
 )
-def test_nothing_to_read_is_a_sentence(touch, item, words):
+def test_missing_inputs_have_a_clear_message(touch, item, words):
     folder = touch("words/a.txt", "weights/A_g_wht.fits", "b.npy")
     (folder / "empty").mkdir()
     with pytest.raises(CutoutError, match=words):
@@ -176,7 +176,7 @@ def test_folders_deeper_than_the_stack_are_searched(touch, monkeypatch):
             os.rmdir("d")
 
 
-def test_a_folder_that_cannot_be_read_is_warned_of(touch, monkeypatch):
+def test_an_unreadable_folder_warns(touch, monkeypatch):
     folder = touch("A.npy", "closed/B.npy")
     original = os.scandir
 
@@ -190,12 +190,12 @@ def test_a_folder_that_cannot_be_read_is_warned_of(touch, monkeypatch):
         assert ids(folder) == ["A"]
 
 
-def test_bands_in_folders_of_their_own_make_one_cutout(touch):
+def test_bands_in_separate_folders_make_one_cutout(touch):
     folder = touch(*(f"{band}/A_{band}.fits" for band in "gri"))
     assert ids(folder) == ["A"]
 
 
-def test_entries_are_what_they_were_made_of_in_the_order_of_their_paths():
+def test_stored_entries_are_restored_in_path_order():
     made = [
         Entry("b", "x/b_g.fits", "fits", {"g": "x/b_g.fits", "r": "x/b_r.fits", "i": "x/b_i.fits"}),
         Entry("folders", "g/a.fits", "fits", {"g": "g/a.fits", "r": "r/a.fits", "i": "a.fits"}),
@@ -235,7 +235,7 @@ def test_entries_of_several_layouts_are_sorted_by_path(touch):
 
 
 @pytest.mark.slow
-def test_a_name_takes_little_memory(tmp_path):
+def test_entries_use_little_memory(tmp_path):
     n = 30_000
     for k in range(n):
         (tmp_path / f"cluster{k // 3:07d}_{'gri'[k % 3]}.fits").touch()

@@ -32,7 +32,7 @@ def test_defaults():
     assert cutouts.metadata.isna().all(axis=None)
 
 
-def test_float32_pixels_are_not_copied_and_others_are_brought_to_c_order(rng):
+def test_float32_pixels_are_not_copied_and_others_become_c_ordered(rng):
     pixels = rng.normal(size=(2, 3, 50, 50)).astype(np.float32)
     assert CutoutSet(np.zeros((1, 4, 4, 3), np.float32)).pixels.flags.c_contiguous
     moved = np.moveaxis(pixels, 1, -1)
@@ -104,7 +104,7 @@ def test_concatenation_undoes_slicing(five):
     pd.testing.assert_frame_equal(again.metadata, five.metadata)
 
 
-def test_concatenation_of_mixed_sizes_names_the_sizes_and_the_way_out(five):
+def test_concatenation_of_mixed_sizes_suggests_read_batches(five):
     with pytest.raises(CutoutError, match=r"50 x 50 px, 48 x 48 px|48 x 48 px, 50 x 50 px.*read_batches"):
         CutoutSet.concatenate([five, CutoutSet(np.zeros((1, 48, 48, 3)))])
 
@@ -114,7 +114,7 @@ def test_concatenation_of_nothing_is_refused():
         CutoutSet.concatenate([])
 
 
-def test_repr_tells_number_size_scale_field_and_known_metadata(five):
+def test_repr_shows_number_size_scale_field_and_known_metadata(five):
     assert repr(five) == (
         "CutoutSet(5 cutouts of 50 x 50 px, 0.200 to 0.600 arcsec/px, 10.0 to 30.0 arcsec across; "
         "metadata: redshift 4, ra 5)"
@@ -145,7 +145,7 @@ def test_pixels_that_are_not_real_numbers_are_refused(dtype):
         ("metadata", {"redshift": [0.1, 0.2, 0.3]}),
     ],
 )
-def test_a_part_of_the_wrong_length_is_refused_by_name(name, value):
+def test_an_attribute_of_the_wrong_length_is_named(name, value):
     with pytest.raises(CutoutError, match=f"The '{name}"):
         CutoutSet(np.zeros((2, 48, 48, 3)), **{name: value})
 
@@ -155,7 +155,7 @@ def test_unknown_metadata_is_refused_with_the_known_names():
         CutoutSet(np.zeros((1, 48, 48, 3)), metadata={"zphot": [0.3]})
 
 
-def test_metadata_of_any_index_is_taken_by_position_and_inf_is_unknown():
+def test_metadata_is_assigned_by_position_and_inf_is_unknown():
     frame = pd.DataFrame({"richness": [np.inf, 40]}, index=[7, 3])
     cutouts = CutoutSet(np.zeros((2, 48, 48, 3)), metadata=frame)
     np.testing.assert_array_equal(cutouts.metadata["richness"], [np.nan, 40])

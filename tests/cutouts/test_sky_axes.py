@@ -34,7 +34,7 @@ def separation(wcs, x, y, radec):
 
 @pytest.mark.parametrize("turn, flip", [(0.0, False), (37.0, False), (90.0, True), (200.0, True)])
 @pytest.mark.parametrize("ra, dec", PLACES)
-def test_positions_in_a_cutout_are_those_of_its_wcs(ra, dec, turn, flip):
+def test_positions_in_a_cutout_match_its_wcs(ra, dec, turn, flip):
     wcs = projected("TAN", ra, dec, turn, flip)
     radec, axes = tangent_frame(wcs, 31.5, 30.0)
     offset = (CORNERS - (31.5, 30.0)) @ axes.T
@@ -58,14 +58,14 @@ def test_other_projections_and_frames(frame, projection, radesys, equinox):
     assert separation(wcs, *CORNERS.T, found).max() < 0.01
 
 
-def test_a_pixel_off_the_projection_is_nowhere():
+def test_a_pixel_outside_the_projection_is_nan():
     wcs = projected("SIN", 10.0, 0.0)
     radec, axes = tangent_frame(wcs, 1e7, 0.0)
     assert np.isnan(radec).all() and np.isnan(axes).all()
 
 
 @pytest.mark.parametrize("ra, dec", PLACES)
-def test_moving_along_an_image_is_its_wcs_at_the_other_pixel(ra, dec):
+def test_moving_along_an_image_matches_its_wcs(ra, dec):
     wcs = projected("TAN", ra, dec, 25.0)
     radec, axes = (np.array([part]) for part in tangent_frame(wcs, 31.5, 31.5))
     moved, turned = move_along(radec, axes, np.array([[20.0, -12.0]]))
@@ -75,7 +75,7 @@ def test_moving_along_an_image_is_its_wcs_at_the_other_pixel(ra, dec):
     np.testing.assert_allclose(turned[0], expected_axes, atol=2e-4)
 
 
-def test_unknown_is_nan_and_a_row_is_known_whole_or_not_at_all():
+def test_unknown_is_nan_for_the_whole_row():
     cutouts = CutoutSet(np.ones((3, 48, 48, 3)))
     assert cutouts.sky_axes.shape == (3, 2, 2) and np.isnan(cutouts.sky_axes).all()
     assert np.isnan(cutouts.bcg_radec).all()
@@ -102,7 +102,7 @@ def test_selection_concatenation_and_npz_keep_the_sky(tmp_path, rng):
     np.testing.assert_allclose(np.abs(np.linalg.det(stated.sky_axes)), 0.09)
 
 
-def test_arrays_may_hold_one_matrix_for_all_or_one_for_each(tmp_path, rng):
+def test_arrays_may_contain_one_matrix_or_one_per_cutout(tmp_path, rng):
     pixels, one = rng.normal(size=(2, 48, 48, 3)), np.array([[-0.2, 0.0], [0.0, 0.2]])
     np.savez(tmp_path / "a.npz", pixels=pixels, pixel_scale=0.2, ra=[1.0, 2.0], dec=[3.0, 4.0], sky_axes=one)
     cutouts = CutoutSet.read(tmp_path / "a.npz")
@@ -126,7 +126,7 @@ def one_file(tmp_path, rng, wcs):
     return tmp_path / "one.fits"
 
 
-def test_a_fits_file_says_how_it_lies(tmp_path, rng):
+def test_a_fits_file_sets_the_orientation(tmp_path, rng):
     wcs = gnomonic(scale=0.4, turn=70.0, size=SIDE)
     path = one_file(tmp_path, rng, wcs)
     cutouts = CutoutSet.read(path)
@@ -138,7 +138,7 @@ def test_a_fits_file_says_how_it_lies(tmp_path, rng):
     np.testing.assert_allclose(stated.sky_axes[0], axes / 2, rtol=1e-6)
 
 
-def test_the_bcg_of_a_catalogue_takes_the_sky_with_it(tmp_path, rng):
+def test_a_bcg_of_a_catalogue_updates_the_sky_position(tmp_path, rng):
     wcs = gnomonic(scale=0.4, turn=70.0, size=SIDE)
     path = one_file(tmp_path, rng, wcs)
     there = wcs.pixel_to_world(40.0, 20.0)
@@ -153,13 +153,13 @@ def test_the_bcg_of_a_catalogue_takes_the_sky_with_it(tmp_path, rng):
     assert on_sky.metadata[["ra", "dec"]].to_numpy().tolist() == [[10.0, 5.0]]
 
 
-def test_a_catalogue_gives_npz_the_position_that_its_axes_lie_at(tmp_path, rng):
+def test_a_catalogue_sets_the_position_of_an_npz(tmp_path, rng):
     write_npz(tmp_path / "one.npz", CutoutSet(rng.normal(size=(1, 48, 48, 3)), ids=["a"], metadata={"ra": 1, "dec": 2}))
     cutouts = CutoutSet.read(tmp_path / "one.npz", catalog=pd.DataFrame({"id": ["a"], "ra": [10.0], "dec": [5.0]}))
     assert cutouts.bcg_radec.tolist() == [[10.0, 5.0]]
 
 
-def test_extracted_cutouts_lie_as_their_grid(tmp_path, rng):
+def test_extracted_cutouts_have_the_orientation_of_their_grid(tmp_path, rng):
     wcs = gnomonic(turn=40.0)
     images = {band: write_image(tmp_path / f"{band}.fits", rng.normal(size=(400, 400)), wcs) for band in "gri"}
     bcg = wcs.pixel_to_world(190.0, 215.0)
@@ -172,7 +172,7 @@ def test_extracted_cutouts_lie_as_their_grid(tmp_path, rng):
     assert separation(found.wcs[0], *CORNERS.T, radec).max() < 1e-3
 
 
-def test_fits_is_written_with_the_sky_that_is_known(tmp_path, rng):
+def test_fits_is_written_with_the_known_orientation(tmp_path, rng):
     wcs = gnomonic(scale=0.4, turn=70.0, size=SIDE)
     cutouts = CutoutSet.read(one_file(tmp_path, rng, wcs))
     write_fits(tmp_path / "again.fits", cutouts)

@@ -43,7 +43,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("kind", CONTENTS)
-def test_first_bytes_tell_the_kind(tmp_path, kind):
+def test_first_bytes_determine_the_kind(tmp_path, kind):
     path = tmp_path / "name.fits"
     path.write_bytes(CONTENTS[kind])
     assert content_kind(path) == kind
@@ -51,7 +51,7 @@ def test_first_bytes_tell_the_kind(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_pictures_are_known(tmp_path, kind):
+def test_pictures_are_recognised(tmp_path, kind):
     path = tmp_path / "name.npy"
     path.write_bytes(picture(kind))
     assert content_kind(path) == kind

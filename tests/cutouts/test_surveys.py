@@ -30,7 +30,7 @@ HST = ("F475W", "F606W", "F814W")
 # --- the presets ------------------------------------------------------------------------------------------------------
 
 
-def test_the_surveys_that_scenes_are_drawn_from_are_what_they_were():
+def test_simulated_surveys_are_unchanged():
     """Scenes and the bundled model depend on these numbers and on their order."""
     assert SIMULATED_SURVEYS == ("hsc", "des", "lsst", "kids", "cfhtls", "ps1")
     assert [(SURVEYS[name].pixel_scale, SURVEYS[name].seeing, SURVEYS[name].depth) for name in SIMULATED_SURVEYS] == [
@@ -43,7 +43,7 @@ def test_the_surveys_that_scenes_are_drawn_from_are_what_they_were():
     ]
 
 
-def test_simulator_and_recipe_draw_from_the_simulated_surveys():
+def test_simulator_and_recipe_use_the_simulated_surveys():
     from gridlens.simulate import SceneSettings
     from gridlens.training import Recipe
 
@@ -76,14 +76,14 @@ def test_a_preset_is_consistent(survey):
     assert hash(survey) == hash(get_survey(survey.name.upper()))
 
 
-def test_an_unknown_survey_lists_the_known(tmp_path):
+def test_an_unknown_survey_lists_the_known_ones(tmp_path):
     with pytest.raises(ValueError, match=r"one of hsc, .*, hst\. Got 'panda'"):
         get_survey("panda")
     with pytest.raises(CutoutError, match=r"'survey' parameter must be one of hsc, .*, hst\. Got 'panda'"):
         CutoutSet.read(tmp_path, survey="panda")
 
 
-def test_the_command_line_refuses_an_unknown_survey_and_lists_the_known(tmp_path):
+def test_the_command_line_refuses_an_unknown_survey(tmp_path):
     result = CliRunner().invoke(main, ["score", str(tmp_path), "--survey", "panda"])
     assert result.exit_code == 2
     for name in SURVEYS:
@@ -152,7 +152,7 @@ def test_saturation_of_a_header():
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", [fits.ImageHDU, fits.CompImageHDU])
-def test_the_primary_header_fills_what_an_extension_lacks(tmp_path, kind):
+def test_the_primary_header_completes_that_of_an_extension(tmp_path, kind):
     primary = fits.PrimaryHDU()
     primary.header["EXPTIME"] = 100.0
     primary.header["SEEING"] = (0.7, "arcsec")
@@ -170,7 +170,7 @@ def test_the_primary_header_fills_what_an_extension_lacks(tmp_path, kind):
         assert full_header(hdus, hdus[0]) is hdus[0].header
 
 
-def test_kept_keywords_do_for_the_photometry():
+def test_kept_keywords_suffice_for_the_photometry():
     """With only these cards and the cards of the WCS, a header gives the same photometry as a whole one."""
     for cards in (
         {"HIERARCH FPA.ZP": 25.0, "EXPTIME": 100.0},
@@ -209,7 +209,7 @@ def test_pixel_scale_of_arrays(tmp_path, cutout, recwarn):
     np.testing.assert_array_equal(cutouts.pixels[0], cutout)
 
 
-def test_zero_points_that_no_header_has(tmp_path, cutout, wcs_header, write_bands):
+def test_zero_points_missing_from_headers(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header())
     for survey, zeropoint in (("des", 30.0), ("hsc", 27.0), ("sdss", 22.5), ("kids", 0.0)):
         pixels = CutoutSet.read(tmp_path, survey=survey).pixels[0]
@@ -220,7 +220,7 @@ def test_zero_points_that_no_header_has(tmp_path, cutout, wcs_header, write_band
     np.testing.assert_array_equal(stated, cutout)
 
 
-def test_headers_go_before_the_zero_point_of_the_survey(tmp_path, cutout, wcs_header, write_bands):
+def test_headers_override_the_zero_point_of_the_survey(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header(), g={"MAGZERO": 25.0})
     with pytest.raises(CutoutError, match="for some bands only"):
         CutoutSet.read(tmp_path)
@@ -230,13 +230,13 @@ def test_headers_go_before_the_zero_point_of_the_survey(tmp_path, cutout, wcs_he
         CutoutSet.read(tmp_path, survey="euclid")
 
 
-def test_one_zero_point_is_not_filled_in_for_two_units(tmp_path, cutout, wcs_header, write_bands):
+def test_a_survey_zero_point_is_not_used_for_two_units(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header(), g={"BUNIT": "adu"}, r={"BUNIT": "electron"}, i={"BUNIT": "electron"})
     with pytest.raises(CutoutError, match="have different units"):
         CutoutSet.read(tmp_path, survey="lsst")
 
 
-def test_seeing_and_depth_of_the_survey_come_last(tmp_path, cutout, wcs_header, write_bands):
+def test_headers_and_catalogues_override_seeing_and_depth_of_the_survey(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header(), g={"IQIMAGE": 0.9}, r={"IQIMAGE": 0.8}, i={"IQIMAGE": 0.6})
 
     def known(**options):
@@ -269,14 +269,14 @@ def test_extensions_named_by_filter(tmp_path, cutout, wcs_header):
     np.testing.assert_array_equal(CutoutSet.read(tmp_path, survey="hst").pixels[0], cutout)
 
 
-def test_an_extension_that_has_the_letter_goes_before_a_filter(tmp_path, cutout, wcs_header):
+def test_an_extension_named_by_letter_overrides_a_filter(tmp_path, cutout, wcs_header):
     names = {"g": 0, "VIS": 2, "r": 1, "i": 2}
     hdus = [fits.ImageHDU(cutout[..., k], wcs_header(), name=name) for name, k in names.items()]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "A1.fits")
     np.testing.assert_array_equal(CutoutSet.read(tmp_path, survey="euclid").pixels[0], cutout)
 
 
-def test_a_missing_filter_names_the_band_and_what_there_is(tmp_path, cutout, wcs_header):
+def test_a_missing_filter_lists_the_existing_ones(tmp_path, cutout, wcs_header):
     hdus = [fits.ImageHDU(cutout[..., k], wcs_header(), name=HST[k]) for k in (0, 2)]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "A1.fits")
     with pytest.raises(CutoutError, match="The band r is missing: the extensions are f475w, f814w"):
@@ -305,7 +305,7 @@ def test_arrays_that_name_filters(tmp_path, cutout):
     np.testing.assert_array_equal(CutoutSet.read(tmp_path, survey="hst").pixels[0], cutout)
 
 
-def test_names_with_a_letter_go_before_filters_and_the_first_filter_counts():
+def test_letters_override_filters_and_the_first_filter_is_used():
     assert name_bands(["VIS", "g", "r", "i"], get_survey("euclid").filters) == ("VIS", "g", "r", "i")
     assert name_bands(["HSC-R2", "HSC-R", "HSC-G", "HSC-I2"], get_survey("hsc").filters) == ("HSC-R2", "r", "g", "i")
     assert name_bands(["g", "r", "i1", "i2"], get_survey("kids").filters) == ("g", "r", "i", "i2")
@@ -336,7 +336,7 @@ def test_every_filter_of_a_survey_is_found_in_names_of_files(survey):
                 assert parse_stem(stem, survey.filters)[1] == band, stem
 
 
-def test_filters_of_several_tokens_as_the_archive_of_hsc_names_files(tmp_path, cutout):
+def test_filters_of_several_tokens_in_hsc_file_names(tmp_path, cutout):
     names = ("HSC-G", "HSC-R2", "HSC-I")
     for k, name in enumerate(names):
         header = fits.Header({"FLUXMAG0": 10**10.8})
@@ -365,18 +365,18 @@ def test_filters_of_several_tokens_as_the_archive_of_hsc_names_files(tmp_path, c
         ("HSC-R_A1_g", ("HSC-R_A1", "g", False)),
     ],
 )
-def test_a_filter_of_two_tokens_goes_as_one(stem, expected):
+def test_a_filter_of_two_tokens_is_parsed_as_one(stem, expected):
     assert parse_stem(stem, get_survey("hsc").filters) == expected
 
 
-def test_bands_of_two_filters_of_one_letter_are_not_mixed(tmp_path):
+def test_two_filters_of_one_letter_are_not_mixed(tmp_path):
     for name in ("HSC-G", "HSC-R", "HSC-R2", "HSC-I"):
         (tmp_path / f"A1_{name}.fits").touch()
     (entry,) = find_entries(tmp_path, filters=get_survey("hsc").filters)
     assert "2 files for the band r: A1_HSC-R.fits and A1_HSC-R2.fits" in entry.problem
 
 
-def test_files_named_by_letter_go_before_filters(tmp_path, cutout, wcs_header, write_bands):
+def test_files_named_by_letter_override_filters(tmp_path, cutout, wcs_header, write_bands):
     write_bands(tmp_path, cutout, wcs_header(), name="F606W_A1")
     cutouts = CutoutSet.read(tmp_path, survey="hst")
     assert cutouts.ids.tolist() == ["F606W_A1"]

@@ -68,7 +68,7 @@ def test_a_window_is_the_same_from_every_format(tmp_path, pixels):
         assert np.isnan(read_window(tile, 500, 500, 4, 3)).all()
 
 
-def test_scaled_integers_and_blanks_are_numbers(tmp_path):
+def test_scaled_integers_are_converted_and_blanks_are_nan(tmp_path):
     counts = np.arange(9000, dtype=np.int16).reshape(90, 100)
     hdu = fits.PrimaryHDU(counts, header_of(gnomonic(0.2, 100)))
     hdu.header["BLANK"] = 8050
@@ -85,7 +85,7 @@ def test_scaled_integers_and_blanks_are_numbers(tmp_path):
     np.testing.assert_allclose(window, [[8049 / 2 + 100, np.nan, 8051 / 2 + 100]])
 
 
-def test_every_position_finds_the_tile_where_it_lies_deepest(tmp_path):
+def test_every_position_gets_the_tile_with_the_largest_margin(tmp_path):
     index = TileIndex(grid_of_tiles(tmp_path / "tiles"), "g")
     ra = RA + np.array([0.0, 18.0, 8.0, 10.5, -12.0, 24.6 * 18]) / 3600
     found = index.find(np.append(ra, [np.nan, RA]), np.append(np.full(6, DEC), [DEC, DEC + 1]))
@@ -130,13 +130,13 @@ def test_the_index_is_built_once_and_sees_changed_files(tmp_path, monkeypatch):
     assert TileIndex(paths, "g").tiles == again
 
 
-def test_no_cache_folder_is_no_failure(tmp_path, monkeypatch):
+def test_the_cache_folder_is_optional(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(TileIndex(grid_of_tiles(tmp_path / "tiles"), "g").tiles) == 25
 
 
-def test_broken_files_are_warned_of_once_and_the_rest_serves(tmp_path):
+def test_broken_files_warn_once_and_the_others_are_used(tmp_path):
     paths = grid_of_tiles(tmp_path / "tiles", 3)
     with open(paths[0], "r+b") as file:
         file.truncate(3000)

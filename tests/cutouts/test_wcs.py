@@ -68,7 +68,7 @@ def test_the_kept_cards_give_the_wcs_of_the_whole_header(name):
 
 @pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_star_is_cut_out_where_the_whole_wcs_has_it(tmp_path, monkeypatch, name):
+def test_a_star_is_cut_out_at_its_full_wcs_position(tmp_path, monkeypatch, name):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     wcs = WCS(HEADERS[name])
     place = wcs.pixel_to_world(250.0, 120.0).icrs
@@ -84,7 +84,7 @@ def test_a_star_is_cut_out_where_the_whole_wcs_has_it(tmp_path, monkeypatch, nam
     np.testing.assert_allclose([(pixels * x).sum() / 1000, (pixels * y).sum() / 1000], 31.5, atol=0.4)
 
 
-def test_numbers_in_quotes_are_numbers_and_other_text_is_refused():
+def test_quoted_numbers_are_parsed_and_other_text_is_refused():
     quoted = plain(CRVAL1=str(RA), CD1_1=str(-SCALE / 3600).upper().replace("E", "D"))
     world = parse_wcs(wcs_cards(quoted)).pixel_to_world_values(10.0, 20.0)
     np.testing.assert_allclose(world, WCS(plain()).pixel_to_world_values(10.0, 20.0))
@@ -100,12 +100,12 @@ def test_numbers_in_quotes_are_numbers_and_other_text_is_refused():
         (plain("TAN", CTYPE1="RA---XYZ", CTYPE2="DEC--XYZ"), "cannot be used"),
     ],
 )
-def test_what_would_be_lost_is_refused(header, words):
+def test_an_unusable_wcs_is_refused(header, words):
     with pytest.raises(CutoutError, match=words):
         parse_wcs(wcs_cards(header))
 
 
-def test_the_scale_of_a_cutout_in_quotes(tmp_path, cutout, wcs_header, write_bands):
+def test_a_quoted_scale_of_a_cutout(tmp_path, cutout, wcs_header, write_bands):
     header = wcs_header()
     header["CD1_1"] = str(header["CD1_1"])
     write_bands(tmp_path, cutout, header)
@@ -117,7 +117,7 @@ def test_a_third_axis_of_one_does_not_hide_a_distortion():
     assert parse_wcs(wcs_cards(header)).sip is not None
 
 
-def test_a_gnomonic_header_has_no_cards_but_its_own():
+def test_wcs_cards_exclude_other_cards():
     header = header_of(gnomonic(SCALE, SIDE), OBJECT="A1703", MAGZERO=27.0)
     assert "OBJECT" not in wcs_cards(header)
     assert "MAGZERO" not in wcs_cards(header)

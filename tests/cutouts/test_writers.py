@@ -25,7 +25,7 @@ def test_round_trip(tmp_path, rng):
     assert again.paths.tolist() == [str(tmp_path / "shard.npz")] * 3
 
 
-def test_keys_are_those_that_are_known_and_nothing_is_pickled(tmp_path):
+def test_only_known_metadata_are_written_and_nothing_is_pickled(tmp_path):
     write_npz(tmp_path / "shard.npz", CutoutSet(np.ones((1, 48, 48, 3)), metadata={"richness": [30]}))
     with np.load(tmp_path / "shard.npz", allow_pickle=False) as file:
         assert set(file.files) == {"pixels", "bands", "bcg_xy", "pixel_scale", "ids", "richness"}
@@ -42,7 +42,7 @@ def test_another_suffix_is_refused(tmp_path):
         write_npz(tmp_path / "shard.fits", CutoutSet(np.ones((1, 48, 48, 3))))
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
+def test_an_unwritable_folder_has_a_clear_message(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(GridlensError, match=r"Cannot write .*Choose an existing folder"):
         write_npz(tmp_path / "file" / "shard.npz", CutoutSet(np.ones((1, 48, 48, 3))))

@@ -39,7 +39,7 @@ def write(tmp_path):
 
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("name", ["a.zarr", "a.zarr.zip"])
-def test_our_own_layout(write, pixels, name, version):
+def test_the_layout_of_gridlens(write, pixels, name, version):
     path = write(
         name,
         version,
@@ -75,12 +75,12 @@ def test_the_layout_of_galaxiesml(write, rng, version, bands):
     assert set(cutouts.pixel_scale) == {0.168}
 
 
-def test_five_planes_without_names_are_not_guessed_at(write, rng):
+def test_the_bands_of_five_unnamed_planes_are_not_guessed(write, rng):
     with pytest.raises(CutoutError, match=r"does not name its bands.*bands=\"grizy\""):
         CutoutSet.read(write(image=rng.normal(size=(3, 5, 60, 60))))
 
 
-def test_a_store_may_be_one_array_and_a_zip_may_hold_the_folder(tmp_path, write, pixels):
+def test_a_store_may_be_one_array_or_a_zipped_folder(tmp_path, write, pixels):
     zarr.create_array(tmp_path / "lone.zarr", data=pixels, attributes={"bands": "irg"})
     lone = CutoutSet.read(tmp_path / "lone.zarr", pixel_scale=0.2)
     np.testing.assert_array_equal(lone.pixels, pixels[..., ::-1])
@@ -103,7 +103,7 @@ def test_a_folder_of_stores_is_read_without_walking_into_them(write, pixels, rng
     assert count_cutouts(folder) == 16
 
 
-def test_pieces_end_with_chunks(write, pixels, monkeypatch):
+def test_read_ranges_end_at_chunk_borders(write, pixels, monkeypatch):
     monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
     path = write(pixels=pixels, chunks=(3, 25, 25, 3), redshift=np.arange(12.0))
     seen = []
@@ -132,7 +132,7 @@ def test_names_of_chunks_may_have_either_separator(tmp_path, pixels, version, zi
     np.testing.assert_array_equal(np.concatenate(sets), pixels)
 
 
-def test_damage_half_way_rejects_the_damaged_cutouts_alone(write, pixels, monkeypatch):
+def test_only_the_damaged_cutouts_are_rejected(write, pixels, monkeypatch):
     monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
     path = write("bad.zarr", pixels=pixels, chunks=(2, 50, 50, 3), ids=[f"A{k}" for k in range(12)])
     chunk = path / "pixels" / "c" / "4" / "0" / "0" / "0"
@@ -146,7 +146,7 @@ def test_damage_half_way_rejects_the_damaged_cutouts_alone(write, pixels, monkey
 
 
 @pytest.mark.parametrize("name", ["bad.zarr", "bad.zarr.zip"])
-def test_stores_that_hold_no_cutouts_fail_alone(write, pixels, name):
+def test_stores_without_cutouts_fail_alone(write, pixels, name):
     bad = write(name, flux=np.zeros(3))
     write("good.zarr", pixels=pixels)
     ((cutouts, failures),) = read_batches(bad.parent, pixel_scale=0.2)
@@ -156,7 +156,7 @@ def test_stores_that_hold_no_cutouts_fail_alone(write, pixels, name):
     assert count_cutouts(bad) == 1
 
 
-def test_damaged_stores_are_sentences(tmp_path, write, pixels):
+def test_damaged_stores_have_a_clear_message(tmp_path, write, pixels):
     (tmp_path / "empty.zarr").mkdir()
     (tmp_path / "file.zarr").write_bytes(b"nothing")
     (tmp_path / "zip.zarr.zip").write_bytes(b"PK nothing")
@@ -175,7 +175,7 @@ def test_damaged_stores_are_sentences(tmp_path, write, pixels):
     assert "must be real numbers" in messages["words"]
 
 
-def test_without_zarr_the_others_are_read(write, pixels, monkeypatch):
+def test_other_formats_are_read_without_zarr(write, pixels, monkeypatch):
     path = write(pixels=pixels)
     np.save(path.parent / "b.npy", pixels)
     monkeypatch.setitem(__import__("sys").modules, "zarr", None)
