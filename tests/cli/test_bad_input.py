@@ -164,7 +164,7 @@ def test_an_output_folder_that_cannot_be_written(folder, out, monkeypatch):
     failed(run("score", folder, "--out", out), out, "cannot be written")
 
 
-def test_an_output_folder_that_is_closed_meanwhile(folder, out, monkeypatch):
+def test_an_output_folder_that_becomes_unwritable(folder, out, monkeypatch):
     np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
 
     def refuse(**_):
@@ -181,13 +181,13 @@ def test_an_output_folder_that_is_closed_meanwhile(folder, out, monkeypatch):
     assert "1 from an earlier run" in run("score", folder, "--out", out, "--resume").stderr
 
 
-def test_an_output_that_is_no_table(folder, out):
+def test_an_invalid_output_format(folder, out):
     np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
     failed(run("score", folder, "--out", out.with_suffix(".xlsx")), out, ".csv, .parquet, .fits, .votable")
     failed(run("score", folder, "--out", out.parent), out)
 
 
-def test_a_full_disk_leaves_what_was_there(folder, out, monkeypatch):
+def test_a_full_disk_keeps_the_existing_output(folder, out, monkeypatch):
     np.savez(folder / "a.npz", pixels=np.random.default_rng(0).normal(size=(64, 64, 3)), pixel_scale=0.5)
     out.write_text("what was there\n")
 
@@ -206,14 +206,14 @@ def test_a_full_disk_leaves_what_was_there(folder, out, monkeypatch):
     assert len(pd.read_csv(out)) == 1
 
 
-def test_a_model_that_is_none(folder, out, tmp_path):
+def test_an_invalid_model(folder, out, tmp_path):
     np.savez(folder / "a.npz", pixels=noise()[:, :, None].repeat(3, axis=2), pixel_scale=0.5)
     failed(run("score", folder, "--model", tmp_path, "--out", out), out, "manifest.json", "gridlens train")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_half_way(folder, out, number):
+def test_an_interrupted_run(folder, out, number):
     np.savez(
         folder / "many.npz",
         pixels=np.random.default_rng(1).normal(size=(128, 128, 128, 3)).astype(np.float32),

@@ -67,7 +67,7 @@ def project(made, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", TABLE_SUFFIXES)
-def test_a_table_of_any_format_goes_through_the_chain(project, suffix):
+def test_every_table_format_is_explained_and_evaluated(project, suffix):
     scores = f"scores{suffix}"
     result = run("explain", scores, "--id", "B", "--out", "sheets")
     assert result.stdout.split() == ["sheets/B.png", "sheets/B.html"]
@@ -110,7 +110,7 @@ def test_scores_of_features_are_explained_from_the_cutouts(project, explainer):
     assert len(found.cutouts) == 2
 
 
-def test_a_table_without_its_record_takes_the_options(project, explainer):
+def test_a_table_without_a_record_requires_the_options(project, explainer):
     (project / ".scores.csv.run.json").unlink()
     options = {"catalog": "c.csv", "pixel_scale": 0.8, "bands": "gri"}
     assert explain_table(explainer, "scores.csv", 2, **options).notes == []
@@ -126,7 +126,7 @@ def test_a_table_without_its_record_takes_the_options(project, explainer):
         [1],
     ],
 )
-def test_a_record_that_is_wrong_says_nothing(project, options):
+def test_an_invalid_record_is_ignored(project, options):
     path = project / ".scores.csv.run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "options": options}))
     past = remembered("scores.csv")
@@ -142,7 +142,7 @@ def test_a_fits_table_that_astropy_read_has_bytes(project, explainer):
     assert explain_table(explainer, table, 2, **options).notes == []
 
 
-def test_what_cannot_be_explained(project):
+def test_unexplainable_rows_are_reported(project):
     def fails(*arguments):
         result = CliRunner().invoke(main, ["explain", *arguments])
         assert result.exit_code == 1
@@ -184,14 +184,14 @@ def test_scores_from_images_need_no_options(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_model_is_remembered(project):
+def test_the_model_is_recorded(project):
     run("score", "f.parquet", "--target", "cluster-cluster", "--out", "cc.csv")
     result = run("explain", "cc.csv", "--id", "A", "--out", "sheets")
     assert "--model cluster-cluster" in result.stderr
     assert "differ" not in result.stderr
 
 
-def test_a_shard_moves_with_its_table(tmp_path, explainer, monkeypatch):
+def test_a_shard_may_move_with_its_table(tmp_path, explainer, monkeypatch):
     pixels = np.random.default_rng(0).normal(size=(3, 64, 64, 3)).astype(np.float32)
     write_npz(tmp_path / "shard.npz", CutoutSet(pixels, ids=list("abc"), pixel_scale=1.0))
     monkeypatch.chdir(tmp_path)

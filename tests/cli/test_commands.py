@@ -73,7 +73,7 @@ def test_simulate_refuses_wrong_usage(tmp_path, options):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_train_refuses_a_folder_that_is_not_empty_before_it_works(tmp_path):
+def test_train_refuses_a_non_empty_folder_early(tmp_path):
     (tmp_path / "kept.txt").write_text("x")
     result = run("train", "--recipe", "quick", "--out", tmp_path)
     assert result.exit_code == 1

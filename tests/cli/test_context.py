@@ -41,7 +41,7 @@ def run(*arguments):
 
 
 @pytest.mark.usefixtures("no_sockets")
-def test_known_lenses_are_named_without_a_socket(scores, tmp_path):
+def test_known_lenses_are_found_offline(scores, tmp_path):
     out = tmp_path / "context.parquet"
     done = run(scores, "--out", out)
     assert done.exit_code == 0, done.output
@@ -54,7 +54,7 @@ def test_known_lenses_are_named_without_a_socket(scores, tmp_path):
 
 
 @pytest.mark.usefixtures("no_sockets")
-def test_clusters_and_own_lenses(scores, tmp_path):
+def test_clusters_and_a_user_catalogue_of_lenses(scores, tmp_path):
     (tmp_path / "clusters.csv").write_text("name,z,lambda\nnothing,0.4,80\nAbell1703,0.28,-1\n")
     (tmp_path / "mine.csv").write_text("name,ra,dec,grade\nmy lens,273.301,-6.8,probable\nlost,,,\n")
     out = tmp_path / "context.csv"

@@ -66,7 +66,7 @@ def test_cutouts_of_a_catalogue(survey, kind):
         assert sorted(cutouts.metadata["richness"]) == [40.0, 50.0]
 
 
-def test_scores_straight_from_images_are_those_of_the_cutouts(survey):
+def test_scores_from_images_match_those_of_cutouts(survey):
     arguments = ["--catalog", survey / "clusters.csv", *images_of(survey)]
     assert run("cutouts", *arguments, "--out", survey / "out").exit_code == 0
     direct = run("score", *arguments, "--out", survey / "direct.csv")
@@ -109,7 +109,7 @@ def test_usage(arguments, words):
         ({"column": "ra=Ascension"}, "has no column 'Ascension'"),
     ],
 )
-def test_failures_are_one_sentence(survey, change, words):
+def test_failures_have_a_clear_message(survey, change, words):
     images = dict.fromkeys("gri", survey / "tiles") | {k: v for k, v in change.items() if k in "gri"}
     arguments = [word for band, path in images.items() if path is not None for word in ("--image", f"{band}={path}")]
     if "column" in change:

@@ -78,7 +78,7 @@ def test_a_report_is_written(written, tables, tmp_path):
     assert "hours of review" in page and "Einstein radius" in page
 
 
-def test_weights_are_told(written, tables, tmp_path):
+def test_weights_are_reported(written, tables, tmp_path):
     _, truth = tables
     weight = np.where(truth["label"] == 1, 1.0, 2.0 + np.arange(680) % 2)
     options = ("--out", tmp_path / "report", "--weights", "w", "--draws", 20)
@@ -119,7 +119,7 @@ def test_two_score_tables_are_compared(written, tables, tmp_path):
     assert numbers["mcnemar"]["p_value"] < 1e-6
 
 
-def test_what_does_not_meet_is_counted_and_named(written, tables, tmp_path):
+def test_unmatched_rows_are_counted_and_named(written, tables, tmp_path):
     scores, truth = tables
     scores = scores.iloc[3:].copy()
     truth = truth.iloc[:-7]
@@ -137,7 +137,7 @@ def test_what_does_not_meet_is_counted_and_named(written, tables, tmp_path):
     assert numbers["counts"] == {"joined": 670, "lenses": 77, "rejected": 4, "rejected_lenses": 4}
 
 
-def test_scores_that_are_no_probabilities_are_ranked(written, tables, tmp_path):
+def test_scores_need_not_be_probabilities(written, tables, tmp_path):
     scores = tables[0][["id"]].assign(score=100 * tables[0]["score"])
     result = run(*written(scores), "--out", tmp_path / "report")
     assert result.exit_code == 0, result.stderr
@@ -181,7 +181,7 @@ def of(column, value, rows=slice(None)):
         (of("score", 1.5, slice(1)), None, "must hold probabilities from 0 to 1. Got 1.5 instead"),
     ],
 )
-def test_tables_that_cannot_be(written, tables, tmp_path, scores, truth, words):
+def test_invalid_tables_are_refused(written, tables, tmp_path, scores, truth, words):
     changed = [
         table if change is None else change(table.copy()) for table, change in zip(tables, (scores, truth), strict=True)
     ]
@@ -201,21 +201,21 @@ def test_tables_that_cannot_be(written, tables, tmp_path, scores, truth, words):
         (["--against", "nowhere.csv"], 1, "There is no table nowhere.csv"),
     ],
 )
-def test_options_that_cannot_be(written, tmp_path, arguments, status, words):
+def test_invalid_options_are_refused(written, tmp_path, arguments, status, words):
     result = run(*written(), "--out", tmp_path / "report", *arguments)
     assert result.exit_code == status
     assert words in result.stderr
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "jinja2"])
-def test_a_missing_library_is_named_before_the_work(written, tmp_path, monkeypatch, library):
+def test_a_missing_library_is_reported_early(written, tmp_path, monkeypatch, library):
     monkeypatch.setitem(__import__("sys").modules, library, None)
     result = run(tmp_path / "nowhere.csv", tmp_path / "nowhere.csv", "--out", tmp_path / "report")
     assert result.exit_code == 1
     assert f"need the package {library}: pip install 'gridlens[explain]'" in result.stderr
 
 
-def test_files_and_folders_that_cannot_be(written, tmp_path):
+def test_invalid_files_and_folders_are_refused(written, tmp_path):
     scores, truth = written()
     assert "There is no table" in run(tmp_path / "absent.csv", truth, "--out", tmp_path / "r").stderr
     assert "A table must end in" in run(tmp_path / "scores.xlsx", truth, "--out", tmp_path / "r").stderr
@@ -312,7 +312,7 @@ def test_an_interrupted_evaluation_is_resumed(survey, tmp_path, monkeypatch):
     assert (out / "index.html").stat().st_size == len(page.encode())
 
 
-def test_the_parts_of_the_other_scores_are_named(survey, tmp_path, monkeypatch):
+def test_the_parts_folder_of_the_other_scores_is_reported(survey, tmp_path, monkeypatch):
     out = tmp_path / "report"
     monkeypatch.setattr("gridlens.reports.write_evaluation", stop)
     result = run(survey / "scores.csv", survey / "truth.csv", "--against", survey / "features.parquet", "--out", out)
@@ -325,7 +325,7 @@ def stop(*_, **__):
 
 
 @pytest.mark.slow
-def test_a_table_is_complete_or_another_one(written, tables, tmp_path):
+def test_resuming_checks_the_inputs_of_the_report(written, tables, tmp_path):
     out = tmp_path / "report"
     command = [*written(), "--out", out]
     assert run(*command).exit_code == 0
@@ -353,13 +353,13 @@ def test_a_folder_with_other_files_is_left_alone(written, tmp_path):
         (["--resume", "--overwrite"], 1, "--resume and --overwrite are mutually exclusive"),
     ],
 )
-def test_options_that_a_table_does_not_take(written, tmp_path, arguments, status, words):
+def test_options_that_do_not_apply_to_tables_are_refused(written, tmp_path, arguments, status, words):
     result = run(*written(), "--out", tmp_path / "report", *arguments)
     assert result.exit_code == status
     assert words in result.stderr
 
 
-def test_a_truth_alone_is_no_evaluation(written, tmp_path):
+def test_a_truth_table_without_scores_is_refused(written, tmp_path):
     result = run(written()[1], "--out", tmp_path / "report")
     assert result.exit_code == 2
     assert "Name SCORES or PATHS before TRUTH, or survey images with --image." in result.stderr

@@ -48,7 +48,7 @@ def images_of(folder):
     return ["--catalog", folder / "c.csv", *images, "--size", "64arcsec", "--npix", 96]
 
 
-def test_a_row_has_all_paths_of_its_cutout(survey):
+def test_a_row_contains_all_paths_of_its_cutout(survey):
     table = pd.read_csv(survey / "scores.csv")
     assert set(table["path"]) == {";".join(str(survey / f"t_{band}.fits") for band in "gri")}
 
@@ -134,7 +134,7 @@ def test_cutouts_that_moved_are_found_by_their_ids(shards, explainer, tmp_path):
     assert sorted(found.explanation.table["id"]) == sorted(table["id"])
 
 
-def test_a_cache_has_no_pixels_for_a_sheet(shards):
+def test_a_sheet_of_a_cache_is_refused(shards):
     with pytest.raises(GridlensError, match="no pixels"):
         read_one(shards / "f.parquet", "a0")
 

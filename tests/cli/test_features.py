@@ -37,7 +37,7 @@ def cache(folder, tmp_path):
     return tmp_path / "features.parquet"
 
 
-def test_a_cache_scores_as_its_cutouts_do(folder, cache, tmp_path):
+def test_a_cache_scores_like_its_cutouts(folder, cache, tmp_path):
     for target in ("galaxy-cluster", "joint"):
         for name, path in (("cached", cache), ("pixels", folder)):
             result = run("score", path, "--target", target, "--out", tmp_path / f"{name}-{target}.csv")
@@ -62,12 +62,12 @@ def test_columns_and_metadata_of_the_file(folder, cache):
     assert pd.read_parquet(cache)["patch4_arcness"].dtype == np.float32
 
 
-def test_the_source_tells_other_cutouts(folder, cache, tmp_path):
+def test_the_source_identifies_the_cutouts(folder, cache, tmp_path):
     assert run("features", folder / "shard.npz", "--out", tmp_path / "other.parquet").exit_code == 0
     assert FeatureCache(tmp_path / "other.parquet").source != FeatureCache(cache).source
 
 
-def test_what_does_not_go_together(folder, cache, tmp_path):
+def test_invalid_combinations_are_refused(folder, cache, tmp_path):
     for arguments, words in (
         (("score", cache, folder), "cannot be combined in one table"),
         (

@@ -52,7 +52,7 @@ def test_each_format_is_scored(files, tmp_path):
         assert float(table.loc[name, "lightgbm"]) == pytest.approx(other.loc[same, "lightgbm"])
 
 
-def test_pictures_and_unnamed_bands_end_with_the_option_that_settles_them(files, tmp_path):
+def test_pictures_and_unnamed_bands_name_the_option_to_set(files, tmp_path):
     result = run("score", files / "picture.png")
     assert result.exit_code == 1
     assert "no photometry; --uncalibrated" in result.stderr

@@ -44,7 +44,7 @@ def test_help_shows_an_example(command):
     assert f"Example: gridlens grades {command}" in " ".join(result.stdout.split())
 
 
-def test_grades_go_in_and_out(book, table, tmp_path):
+def test_grades_are_imported_and_exported(book, table, tmp_path):
     done = run("import", book, table, "--grader", "alice")
     assert done.exit_code == 0, done.stderr
     assert done.stdout == ""
@@ -71,7 +71,7 @@ def test_books_are_merged(book, table, tmp_path):
     assert run("merge", tmp_path / "new.sqlite", other).stderr.endswith("2 grades added\n")
 
 
-def test_failures_are_one_sentence_with_the_way_out(book, table, tmp_path):
+def test_failures_have_a_clear_message_with_a_solution(book, table, tmp_path):
     failed(run("import", book, table), "Name the person with --grader NAME.")
     table.write_text("id,grade\na,maybe\n")
     failed(run("import", book, table, "--grader", "alice"), "unknown grades: 'maybe'", "--translate maybe=GRADE")
@@ -88,14 +88,14 @@ def test_failures_are_one_sentence_with_the_way_out(book, table, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--translate", "--rename"])
-def test_pairs_are_two_names(book, table, option):
+def test_incomplete_pairs_of_names_are_refused(book, table, option):
     command = ("import", book, table) if option == "--translate" else ("merge", book, book)
     result = run(*command, option, "alice")
     assert result.exit_code == 2
     assert "must be two names, OLD=NEW. Got 'alice' instead." in " ".join(result.stderr.split())
 
 
-def test_grades_of_other_pixels_are_left_out_with_a_word(book, tmp_path):
+def test_grades_of_other_pixels_are_excluded_with_a_warning(book, tmp_path):
     with GradeBook.open(book) as opened:
         opened.add_objects(pd.DataFrame({"object_id": ["a"], "pixels_sha256": ["p"]}))
         opened.add("a", "alice", "A")

@@ -40,7 +40,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_queue_is_graded_in_any_tool_and_read_back(folder):
+def test_a_queue_graded_elsewhere_is_imported(folder):
     result = ask(folder, "--gold", folder / "gold.csv")
     assert result.exit_code == 0, result.output
     assert "0 of 3 objects to repeat" in result.stderr
@@ -61,7 +61,7 @@ def test_a_queue_is_graded_in_any_tool_and_read_back(folder):
     assert 0.0 <= lenses_left(items, grades, q).value < lenses_left(items, grades, q).high < N
 
 
-def test_the_next_queue_asks_for_other_objects(folder):
+def test_the_next_queue_contains_other_objects(folder):
     ask(folder)
     first = fill_in(folder / "queue.csv")
     run("import", folder / "grades.sqlite", folder / "queue.csv")
@@ -73,7 +73,7 @@ def test_the_next_queue_asks_for_other_objects(folder):
     assert "97 objects of earlier queues have no grade" in result.stderr
 
 
-def test_one_seed_makes_one_queue(folder):
+def test_queues_are_reproducible_with_a_seed(folder):
     ask(folder, "--random-state", 4)
     again = run(
         "queue", folder / "scores.csv", "--grades", folder / "b.sqlite", "--out", folder / "b.csv", "--random-state", 4
@@ -136,7 +136,7 @@ def test_sheets_are_named_by_position_and_blind(folder):
 
 
 @pytest.mark.slow
-def test_another_image_of_an_object_is_noticed(folder):
+def test_changed_pixels_of_an_object_are_reported(folder):
     pytest.importorskip("matplotlib")
     pixels = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
     path = folder / "two.npz"

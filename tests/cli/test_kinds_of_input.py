@@ -102,14 +102,14 @@ TROUBLES = {function.__name__: function for function in (surface_brightness, quo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_units_and_headers_change_no_score(tmp_path, plain, trouble):
+def test_units_and_headers_do_not_change_scores(tmp_path, plain, trouble):
     read, cut = both_ways(tmp_path, write(tmp_path / "im", change=TROUBLES[trouble]))
     assert read["status"]["A1"] == cut["status"]["A1"] == "ok"
     assert read["score"]["A1"] == pytest.approx(plain, rel=1e-3)
     assert cut["score"]["A1"] == pytest.approx(plain, rel=1e-3)
 
 
-def test_integers_under_gzip_under_a_plain_name_change_no_score(tmp_path, plain):
+def test_gzipped_integers_with_a_plain_name_do_not_change_scores(tmp_path, plain):
     folder = tmp_path / "im"
     folder.mkdir()
     for band in "gri":
@@ -132,7 +132,7 @@ def test_integers_under_gzip_under_a_plain_name_change_no_score(tmp_path, plain)
         ({"BUNIT": "Jy/beam"}, "flux per beam"),
     ],
 )
-def test_what_cannot_be_read_correctly_is_a_rejected_row_with_the_reason(tmp_path, cards, words):
+def test_unreadable_cutouts_are_rejected_with_the_reason(tmp_path, cards, words):
     def change(values, header, band):
         header.update(cards)
         return values, header
@@ -143,7 +143,7 @@ def test_what_cannot_be_read_correctly_is_a_rejected_row_with_the_reason(tmp_pat
     assert words in read["message"]["A1"]
 
 
-def test_maps_beside_the_image_and_links_make_no_further_rows(tmp_path, plain):
+def test_maps_and_links_create_no_additional_rows(tmp_path, plain):
     folder = write(tmp_path / "im")
     for word in ("wht", "mask", "invvar", "bkg"):
         write(folder, name=f"A1_{word}", change=lambda values, header, band: (values * 0 + 7, header))
@@ -165,7 +165,7 @@ def test_a_blank_part_is_filled_by_the_other_image(tmp_path, plain):
     assert cut["score"]["A1"] == pytest.approx(plain, rel=1e-3)
 
 
-def test_ids_beyond_floating_point_meet_their_rows(tmp_path, noise):
+def test_ids_beyond_float_precision_match_their_rows(tmp_path, noise):
     ids = [36407084763872845, 36407084763872847]
     np.savez(tmp_path / "a.npz", pixels=noise(2), pixel_scale=0.7, ids=np.array(ids))
     table = pa.table({"object_id": pa.array([*ids, None], pa.int64()), "z": [0.3, -99.0, 0.5]})
@@ -178,7 +178,7 @@ def test_ids_beyond_floating_point_meet_their_rows(tmp_path, noise):
     assert "No id of the score table" not in result.stderr
 
 
-def test_ids_with_leading_zeros_are_evaluated_from_their_own_table(tmp_path, noise):
+def test_ids_with_leading_zeros_are_preserved_in_an_evaluation(tmp_path, noise):
     (tmp_path / "cut").mkdir()
     for k, pixels in enumerate(noise(4)):
         np.save(tmp_path / "cut" / f"{k:04d}.npy", pixels)
@@ -191,7 +191,7 @@ def test_ids_with_leading_zeros_are_evaluated_from_their_own_table(tmp_path, noi
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "fits", "votable"])
-def test_names_that_are_not_ascii_or_not_utf8_are_rows_of_every_table(tmp_path, noise, suffix):
+def test_non_ascii_and_non_utf8_names_are_written_to_every_format(tmp_path, noise, suffix):
     (tmp_path / "cut").mkdir()
     for name, pixels in zip((b"plain", "Abell-é".encode(), b"caf\xe9"), noise(3), strict=True):
         np.save(tmp_path / "one.npy", pixels)
@@ -206,7 +206,7 @@ def test_names_that_are_not_ascii_or_not_utf8_are_rows_of_every_table(tmp_path, 
 
 
 @pytest.mark.parametrize("command", ["cutouts", "score"])
-def test_a_bcg_at_minus_99_ends_no_run(tmp_path, command):
+def test_a_bcg_at_minus_99_does_not_stop_the_run(tmp_path, command):
     folder = write(write(tmp_path / "im"), name="B", ra=RA + 1.0)
     (tmp_path / "c.csv").write_text("id,ra,dec,bcg_ra,bcg_dec\nA1,150.0,2.0,150.0003,2.0003\nB,151.0,2.0,-99,-99\n")
     images = [word for band in "gri" for word in ("--image", f"{band}={folder}")]

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     return made
 
 
-def test_the_library_adds_a_handler_that_shows_nothing():
+def test_the_library_adds_a_null_handler():
     code = "import gridlens, logging; print(logging.getLogger('gridlens').handlers)"
     assert "NullHandler" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
 
@@ -50,7 +50,7 @@ def test_verbose_names_the_model_the_workers_and_the_partitions(folder):
 
 
 @pytest.mark.slow
-def test_quiet_leaves_the_table_and_nothing_else(folder):
+def test_quiet_prints_only_the_table(folder):
     result = run("--quiet", "score", folder, "--jobs", 1)
     assert result.exit_code == 0
     assert result.stderr == ""

@@ -31,7 +31,7 @@ def test_keyword_arguments_become_options(message, said):
 
 
 @pytest.mark.parametrize("room", ["cutouts", "engine", "grading", "sources"])
-def test_no_message_of_the_library_names_an_option(room):
+def test_library_messages_name_no_command_line_option(room):
     for path in sorted((PACKAGE / room).rglob("*.py")):
         flags = re.findall(r"[\s(\"'`]--[a-z][a-z-]+", path.read_text())
         assert not flags, f"{path} names {flags}"

@@ -18,7 +18,7 @@ from gridlens._table_print import print_table
 from gridlens._tables import read_table
 from gridlens.cli import main
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 need Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="non-UTF-8 names require Linux")
 
 # Names of files and the resulting ids.
 NAMES = {
@@ -65,7 +65,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".fits", ".votable"])
-def test_every_format_holds_every_name(folder, tmp_path, suffix):
+def test_every_format_contains_every_name(folder, tmp_path, suffix):
     out = tmp_path / f"scores{suffix}"
     result = run("score", folder, "--out", out, *SCORE)
     assert result.exit_code == 0, result.stderr
@@ -85,7 +85,7 @@ def test_every_format_holds_every_name(folder, tmp_path, suffix):
         assert sorted(Table.read(out, format="votable")["id"]) == sorted(table.index)
 
 
-def test_an_unprintable_name_ends_in_an_escape(folder, tmp_path):
+def test_an_unprintable_name_is_escaped(folder, tmp_path):
     for name in (b"\x1b[31m\xe9\r", "é\u2028".encode()):
         result = run("score", os.path.join(os.fsencode(folder), name).decode(errors="surrogateescape"))
         assert result.exit_code == 1
@@ -95,14 +95,14 @@ def test_an_unprintable_name_ends_in_an_escape(folder, tmp_path):
 
 @pytest.mark.parametrize("command", ["score", "features"])
 @pytest.mark.parametrize("name", ["caf\udce9.parquet", "a\nb.parquet", "caf\udce9/scores.parquet"])
-def test_an_output_that_parquet_cannot_open_is_refused_before_the_work(folder, tmp_path, command, name):
+def test_an_output_path_unsupported_by_parquet_is_refused_early(folder, tmp_path, command, name):
     result = run(command, folder, "--out", tmp_path / name)
     assert result.exit_code == 1
     assert "The output must have a path of printable UTF-8 text. Got" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_working_folder_that_is_not_utf8_takes_every_format(folder, tmp_path, monkeypatch):
+def test_every_format_is_written_in_a_non_utf8_working_folder(folder, tmp_path, monkeypatch):
     place = tmp_path / "caf\udce9"
     place.mkdir()
     monkeypatch.chdir(place)
@@ -118,7 +118,7 @@ def test_a_working_folder_that_is_not_utf8_takes_every_format(folder, tmp_path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_pipe_that_lacks_letters_gets_escapes(folder, encoding):
+def test_unencodable_letters_are_escaped_in_a_pipe(folder, encoding):
     done = command("score", folder, *SCORE, PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout.decode(encoding))))
@@ -142,7 +142,7 @@ def test_a_locale_without_utf8_scores_the_same_files(folder, tmp_path, suffix):
     assert (table["status"] == "ok").sum() == len(NAMES)
 
 
-def test_cells_that_spreadsheets_would_run_are_quoted_on_request(folder, tmp_path):
+def test_cells_that_look_like_formulas_are_quoted_on_request(folder, tmp_path):
     plain, quoted = tmp_path / "plain.csv", tmp_path / "quoted.csv"
     assert run("score", folder, "--out", plain, *SCORE).exit_code == 0
     assert run("score", folder, "--out", quoted, "--quote-formulas", *SCORE).exit_code == 0
@@ -159,7 +159,7 @@ def test_cells_that_spreadsheets_would_run_are_quoted_on_request(folder, tmp_pat
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
-def test_a_terminal_shows_names_and_obeys_none(monkeypatch, encoding):
+def test_a_terminal_shows_names_without_interpreting_markup(monkeypatch, encoding):
     names = ["Abell-é", "漢字🔭", "[/bold]x", "[red]", ":smile:", "\\x1b[31mred"]
     table = pd.DataFrame({"rank": range(1, 7), "id": names, "p_any": 0.5, "status": "ok", "message": ""})
     main_side, other = pty.openpty()

@@ -43,7 +43,7 @@ def folder(tmp_path, noise):
     return folder
 
 
-def test_csv_holds_one_row_a_cutout_best_first(folder, tmp_path):
+def test_csv_has_one_row_per_cutout_best_first(folder, tmp_path):
     out = tmp_path / "scores.csv"
     result = run("score", folder, "--out", out, "--pixel-scale", 1)
     assert result.exit_code == 0, result.stderr
@@ -58,7 +58,7 @@ def test_csv_holds_one_row_a_cutout_best_first(folder, tmp_path):
     assert result.stdout == ""
 
 
-def test_prevalence_is_read_off_the_scores_where_asked_for(folder, tmp_path):
+def test_prevalence_is_estimated_from_the_scores_on_request(folder, tmp_path):
     out = tmp_path / "scores.csv"
     result = run("score", folder, "--out", out, "--pixel-scale", 1, "--prevalence", "estimate")
     assert result.exit_code == 0, result.stderr
@@ -77,7 +77,7 @@ def test_prevalence_is_read_off_the_scores_where_asked_for(folder, tmp_path):
     ("suffix", "read"),
     [("parquet", pd.read_parquet), ("fits", Table.read), ("votable", Table.read), ("csv", pd.read_csv)],
 )
-def test_every_format_holds_the_same_table(folder, tmp_path, suffix, read):
+def test_every_format_contains_the_same_table(folder, tmp_path, suffix, read):
     out = tmp_path / f"scores.{suffix}"
     result = run("score", folder, "--out", out, "--pixel-scale", 1, "--prevalence", 0.01)
     assert result.exit_code == 0, result.stderr
@@ -95,7 +95,7 @@ def test_every_format_holds_the_same_table(folder, tmp_path, suffix, read):
     assert found == [f".scores.{suffix}.run.json", "cutouts", f"scores.{suffix}"]
 
 
-def test_stdout_takes_the_table_where_no_file_is_named(folder):
+def test_table_is_printed_without_an_output_file(folder):
     from io import StringIO
 
     result = run("score", folder, "--pixel-scale", 1, "--top", 2)
@@ -105,14 +105,14 @@ def test_stdout_takes_the_table_where_no_file_is_named(folder):
     assert table["rank"].tolist() == [1, 2]
 
 
-def test_top_prints_and_the_file_still_holds_all(folder, tmp_path):
+def test_top_limits_the_printed_rows_only(folder, tmp_path):
     out = tmp_path / "scores.csv"
     result = run("score", folder, "--pixel-scale", 1, "--top", 1, "--out", out)
     assert len(result.stdout.splitlines()) == 2
     assert len(pd.read_csv(out)) == 5
 
 
-def test_prevalence_moves_p_lens_alone(folder, tmp_path):
+def test_prevalence_changes_only_p_lens(folder, tmp_path):
     tables = []
     for prevalence in (1e-4, 0.5):
         run("score", folder, "--pixel-scale", 1, "--out", tmp_path / "t.csv", "--prevalence", prevalence, "--overwrite")
@@ -155,7 +155,7 @@ def test_zeropoints_by_band_are_read(folder, tmp_path):
     assert set(three["id"]) == set(one["id"])
 
 
-def test_columns_of_the_catalogue_are_named(folder, tmp_path, monkeypatch):
+def test_columns_of_the_catalogue_are_assigned_by_option(folder, tmp_path, monkeypatch):
     catalog = tmp_path / "clusters.csv"
     catalog.write_text("who,LAMBDA_X,z\ncluster-0,40,0.3\n")
     seen = []

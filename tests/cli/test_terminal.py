@@ -26,12 +26,12 @@ def test_the_first_line_leaves_room(terminal):
     assert " ".join([first, *rest]) == MESSAGE
 
 
-def test_paths_and_lines_of_a_message_stay_whole(terminal):
+def test_paths_and_existing_lines_are_not_wrapped(terminal):
     path = "a-folder/" * 8 + "scores.csv"
     assert _terminal.fitted(f"written to\n{path}").split("\n") == ["written to", path]
 
 
-def test_a_pipe_gets_messages_as_they_are():
+def test_messages_in_a_pipe_are_not_wrapped():
     assert _terminal.fitted(MESSAGE) == MESSAGE
 
 

@@ -89,7 +89,7 @@ def table(n=3, **columns):
     return pd.DataFrame(known | columns)
 
 
-def test_eighty_columns_show_what_matters_and_name_the_rest(terminal):
+def test_eighty_columns_show_the_main_columns_and_name_the_others(terminal):
     lines = terminal(80, print_table, table())
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == [
@@ -101,7 +101,7 @@ def test_eighty_columns_show_what_matters_and_name_the_rest(terminal):
     )
 
 
-def test_a_long_identifier_stays_whole_and_leaves_the_score(terminal):
+def test_a_long_identifier_is_wrapped_and_the_score_is_shown(terminal):
     long = "a-cluster-of-a-survey-with-a-name-that-is-longer-than-any-terminal-of-eighty-columns-is-wide"
     lines = terminal(80, print_table, table(2, id=["short", long]))
     assert max(map(len, lines)) <= 80
@@ -127,7 +127,7 @@ def test_messages_are_printed_once(terminal):
     assert lines[-2:] == ["4 rows: The field is narrow.", "J0005: No pixel."]
 
 
-def test_a_terminal_shows_the_best_twenty_and_says_where_the_rest_is(folder, terminal, tmp_path, capsys):
+def test_a_terminal_shows_the_best_twenty_rows(folder, terminal, tmp_path, capsys):
     lines = terminal(80, command, "score", folder, "--jobs", 1)
     assert [line.split()[0] for line in lines[:22]] == ["rank", *map(str, range(1, 21)), "Only"]
     said = capsys.readouterr().err

@@ -100,7 +100,7 @@ def test_a_cache_of_another_contract_is_refused(cache, labels, tmp_path):
         assert "Measure the cutouts again with `gridlens features`" in result.stderr
 
 
-def test_what_does_not_go_together(cache, labels):
+def test_invalid_combinations_are_refused(cache, labels):
     for arguments, words in (
         (("--data", cache, "--labels", labels, "--recipe", "quick"), "give only one of them"),
         ((), "Training data are missing. Give --data and --labels for your own cutouts, or --recipe"),
@@ -194,7 +194,7 @@ def test_known_lenses_and_a_model_to_build_on(cache, labels, tmp_path):
     assert "pretrained" in pd.read_csv(tmp_path / "scores.csv")
 
 
-def test_labels_that_say_who_was_labelled_lead_to_the_option(cache, labels, tmp_path):
+def test_labels_of_known_lenses_suggest_the_option(cache, labels, tmp_path):
     pd.read_csv(labels).rename(columns={"label": "s"}).to_csv(tmp_path / "s.csv", index=False)
     result = run("train", "--data", cache, "--labels", tmp_path / "s.csv", "--out", tmp_path / "x", *MEMBERS)
     assert result.exit_code == 1
@@ -222,7 +222,7 @@ def test_arcs_are_injected_into_the_cutouts_that_are_named(tmp_path, noise, monk
     assert seen["init_model"] == "default"
 
 
-def test_a_pool_that_is_too_small_is_refused_in_the_words_of_the_command_line(tmp_path, noise):
+def test_a_pool_that_is_too_small_is_refused(tmp_path, noise):
     write_npz(tmp_path / "pool.npz", CutoutSet(noise(3, 64), ids=["a", "b", "c"]))
     result = run("train", "--inject-into", tmp_path / "pool.npz", "--seeing", "0.8", "--out", tmp_path / "m", *MEMBERS)
     assert result.exit_code == 1
