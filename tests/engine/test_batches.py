@@ -7,7 +7,7 @@ from gridlens.cutouts import CutoutBatch, CutoutFlag, ReadFailure, read_batches
 from gridlens.engine import score_batches
 
 
-def test_batches_of_several_sizes_give_the_table_of_one(detector, noise):
+def test_batches_of_several_sizes_give_one_table(detector, noise):
     small = CutoutSet(noise(3, 64, seed=1), pixel_scale=1.0, ids=["a", "b", "c"])
     large = CutoutSet(noise(2, 80, seed=2), pixel_scale=0.8, ids=["d", "e"])
     done = []
@@ -32,7 +32,7 @@ def test_batches_of_several_sizes_give_the_table_of_one(detector, noise):
     assert last[["p_lens", "score", "arc_snr", "lightgbm"]].isna().all()
 
 
-def test_nothing_scored_still_gives_every_column(detector, noise):
+def test_an_empty_table_has_every_column(detector, noise):
     empty = score_batches(detector, [])
     assert len(empty) == 0
     assert empty.columns.tolist() == detector.score_cutouts(CutoutSet(noise(1), pixel_scale=1.0)).columns.tolist()
@@ -49,7 +49,7 @@ def test_batches_do_not_change_a_score(detector, noise, tmp_path, batch_size):
     assert table["id"].tolist() == whole["id"].tolist()
 
 
-def test_an_id_that_comes_again_is_flagged_and_scored(detector, noise):
+def test_a_repeated_id_is_flagged_and_scored(detector, noise):
     one = CutoutSet(noise(2), pixel_scale=1.0, ids=["a", "b"])
     again = CutoutSet(noise(1, seed=9), pixel_scale=1.0, ids=["a"])
     table = score_batches(

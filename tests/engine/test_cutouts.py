@@ -64,7 +64,7 @@ def test_a_folder_of_cutouts_is_read_back(images, clusters, tmp_path, monkeypatc
     np.testing.assert_allclose(again.metadata["ra"].to_numpy()[order], clusters["ra"][:2])
 
 
-def test_names_of_files_are_safe_and_differ(images, tmp_path):
+def test_file_names_are_safe_and_unique(images, tmp_path):
     same = pd.DataFrame({"id": ["a/b", "a b", "A_B", "../.."], "ra": RA, "dec": DEC})
     _, table = written(open_source(catalog=same, images=images), tmp_path / "out", format="fits")
     assert table["file"].tolist() == ["a_b.fits", "a_b-2.fits", "A_B-3.fits", "cutout.fits"]
@@ -134,7 +134,7 @@ def test_an_interrupted_run_is_resumed(files, tmp_path, monkeypatch):
         written(open_source(files, pixel_scale=1.0), out, resume=True)
 
 
-def test_only_cutouts_are_replaced(files, tmp_path):
+def test_only_cutouts_are_overwritten(files, tmp_path):
     out = tmp_path / "out"
     written(open_source(files), out, format="fits")
     with pytest.raises(GridlensError, match="not empty"):
@@ -149,7 +149,7 @@ def test_only_cutouts_are_replaced(files, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"), [({"format": "png"}, "'format' parameter must"), ({"out": "file"}, "must be a folder")]
 )
-def test_what_is_refused(files, tmp_path, change, words):
+def test_invalid_arguments_are_refused(files, tmp_path, change, words):
     (tmp_path / "file").touch()
     change = dict(change)
     out = tmp_path / change.pop("out", "out")
@@ -157,7 +157,7 @@ def test_what_is_refused(files, tmp_path, change, words):
         write_cutouts(open_source(files), out, **change)
 
 
-def test_an_assumption_is_not_written_as_a_fact(tmp_path):
+def test_assumed_values_are_not_written(tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     write_npz(source / "a.npz", CutoutSet(np.ones((1, 48, 48, 3)), pixel_scale=0.3, flags=CutoutFlag.UNCALIBRATED))

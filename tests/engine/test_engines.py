@@ -41,7 +41,7 @@ def test_rows_in_their_order(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_worker_that_dies_costs_its_partition_a_try(tmp_path, name):
+def test_the_partition_of_a_dead_worker_is_retried(tmp_path, name):
     mark = tmp_path / "died"
     rows = made(tmp_path / name, name, Numbers(40), Tally(once=("17", str(mark))))
     assert mark.exists()
@@ -50,7 +50,7 @@ def test_a_worker_that_dies_costs_its_partition_a_try(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_cutout_that_ends_every_worker_is_a_rejected_row(tmp_path, name):
+def test_a_cutout_that_kills_every_worker_is_rejected(tmp_path, name):
     # Give up after the first failure, which saves the time of three more processes.
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         rows = made(tmp_path / name, name, Numbers(12, each=4), Tally(deadly=["6"]))
@@ -68,13 +68,13 @@ def test_a_cutout_that_fails_is_a_rejected_row(tmp_path):
     assert rows["message"][3] == "Measuring it failed: ArithmeticError: odd pixels"
 
 
-def test_a_model_that_fails_everywhere_stops(tmp_path):
+def test_a_model_that_always_fails_stops_the_run(tmp_path):
     ids = [str(k) for k in range(30)]
     with pytest.raises(GridlensError, match=r"All of the first 10 cutouts .* odd pixels"):
         made(tmp_path / "p", "threads", Numbers(30, each=10), Tally(failing=ids))
 
 
-def test_what_was_finished_is_not_done_again(tmp_path):
+def test_finished_partitions_are_not_repeated(tmp_path):
     first = Numbers(30)
     with pytest.raises(GridlensError):
         made(tmp_path / "p", "threads", first, Failing())
@@ -93,7 +93,7 @@ class Failing(Tally):
         return super().table(measured)
 
 
-def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
+def test_a_missing_scheduler_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(_dask, "_PATIENCE", 0.5)
     with pytest.raises(GridlensError, match=r"There is no Dask scheduler at tcp://127\.0\.0\.1:9"):
         DaskEngine(Task(Numbers(1), Tally()), 1, "tcp://127.0.0.1:9").__enter__()
@@ -122,7 +122,7 @@ def scheduler(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_scheduler_elsewhere_with_workers_of_its_own(tmp_path, scheduler, monkeypatch):
+def test_a_remote_scheduler_with_its_own_workers(tmp_path, scheduler, monkeypatch):
     monkeypatch.setattr(_dask, "_PATIENCE", 1.0)
     task = Task(Numbers(20), Tally())
     with pytest.raises(GridlensError, match="has no workers"):
@@ -146,7 +146,7 @@ def test_a_scheduler_elsewhere_with_workers_of_its_own(tmp_path, scheduler, monk
 
 
 @pytest.mark.slow
-def test_a_scheduler_of_which_a_worker_lacks_gridlens(tmp_path, scheduler, monkeypatch):
+def test_a_worker_without_gridlens_is_reported(tmp_path, scheduler, monkeypatch):
     (tmp_path / "gridlens").mkdir()
     (tmp_path / "gridlens" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'gridlens'\")\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
@@ -167,7 +167,7 @@ def test_a_scheduler_of_which_a_worker_lacks_gridlens(tmp_path, scheduler, monke
         worker.wait()
 
 
-def test_dask_that_is_not_installed(monkeypatch):
+def test_missing_dask_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(GridlensError, match=r"pip install 'gridlens\[dask\]'"):
         DaskEngine(Task(Numbers(1), Tally()), 1)

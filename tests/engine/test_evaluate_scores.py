@@ -40,7 +40,7 @@ def tables():
     return scores, truth
 
 
-def test_numbers_are_those_of_evaluate(tables):
+def test_numbers_match_evaluate(tables):
     scores, truth = tables
     found = evaluate_scores(scores.sample(frac=1, random_state=1), truth, groups="cluster", prevalence=0.01, **DRAWS)
     label = truth["label"].to_numpy()
@@ -80,7 +80,7 @@ def test_context_is_a_control(tables):
     assert "catalogue context" in found.evaluation.controls
 
 
-def test_rows_are_those_of_the_truth_with_score_and_label(tables):
+def test_rows_of_the_truth_have_score_and_label(tables):
     scores, truth = tables
     scores.loc[2, "score"] = np.nan
     found = evaluate_scores(scores.sample(frac=1, random_state=1), truth.astype({"label": bool}), **DRAWS)
@@ -94,7 +94,7 @@ def test_rows_are_those_of_the_truth_with_score_and_label(tables):
         found.counts = {}
 
 
-def test_tables_and_their_paths_are_one(tables, tmp_path):
+def test_tables_and_paths_are_equivalent(tables, tmp_path):
     scores, truth = tables
     scores.to_csv(tmp_path / "scores.csv", index=False)
     truth.to_parquet(tmp_path / "truth.parquet")
@@ -113,7 +113,7 @@ def test_tables_and_their_paths_are_one(tables, tmp_path):
     assert given.record["scores"] is None
 
 
-def test_the_other_scores_are_of_the_same_rows(tables):
+def test_the_other_scores_are_compared_on_the_same_rows(tables):
     scores, truth = tables
     worse = scores.assign(score=np.random.default_rng(1).permutation(scores["score"]))
     found = evaluate_scores(scores, truth, against=worse.iloc[5:], **DRAWS)
@@ -139,7 +139,7 @@ def scored(shards, model, tmp_path):
     return source, tmp_path / "scores.csv", pd.DataFrame({"id": ids, "label": np.arange(len(ids)) % 2})
 
 
-def test_what_is_not_a_table_is_scored_by_the_model(shards, scored, model, tmp_path):
+def test_cutouts_and_caches_are_scored_by_the_model(shards, scored, model, tmp_path):
     source, table, truth = scored
     measure_files(source, tmp_path / "features.parquet", n_jobs=1)
     expected = evaluate_scores(table, truth, **DRAWS)
@@ -158,7 +158,7 @@ def test_what_is_not_a_table_is_scored_by_the_model(shards, scored, model, tmp_p
         assert found.record["scores"] == record
 
 
-def test_options_are_for_the_cutouts_that_are_named(shards, scored, model, tmp_path):
+def test_options_apply_to_the_given_cutouts(shards, scored, model, tmp_path):
     source, table, truth = scored
     measure_files(source, tmp_path / "features.parquet", n_jobs=1)
     options = {"model": model, "n_jobs": 1, "pixel_scale": 1.5, **DRAWS}
@@ -229,7 +229,7 @@ def write_fits(path, *hdus):
     return path
 
 
-def test_a_fits_file_is_a_table_or_a_cutout(tables, scored, model, tmp_path, noise):
+def test_a_fits_file_is_read_as_table_or_cutout(tables, scored, model, tmp_path, noise):
     scores, truth = tables
     rows = fits.BinTableHDU(Table.from_pandas(scores[["id", "score"]]))
     image = fits.ImageHDU(np.zeros((3, 48, 48), dtype=np.float32))
@@ -271,7 +271,7 @@ def test_a_fits_file_is_a_table_or_a_cutout(tables, scored, model, tmp_path, noi
         ({"resume": True, "overwrite": True}, GridlensError, "mutually exclusive"),
     ],
 )
-def test_scores_that_are_neither_tables_nor_cutouts(tables, arguments, error, said):
+def test_scores_that_are_neither_tables_nor_cutouts_are_refused(tables, arguments, error, said):
     scores, truth = tables
     with pytest.raises(error, match=said):
         evaluate_scores(**{"scores": scores, "truth": truth, **DRAWS, **arguments})
@@ -285,7 +285,7 @@ def test_scores_that_are_neither_tables_nor_cutouts(tables, arguments, error, sa
         ({"groups": "field"}, GridlensError, r"'groups' parameter must name a column of the truth table\. Got 'field'"),
     ],
 )
-def test_arguments_that_are_refused(tables, arguments, error, said):
+def test_invalid_arguments_are_refused(tables, arguments, error, said):
     with pytest.raises(error, match=said):
         evaluate_scores(*tables, **{**DRAWS, **arguments})
 
@@ -305,7 +305,7 @@ def test_arguments_that_are_refused(tables, arguments, error, said):
         (lambda s, t: (s.drop(columns="id"), t), r"score table must have the columns id and score\. Got p_lens"),
     ],
 )
-def test_tables_that_are_refused(tables, change, said):
+def test_invalid_tables_are_refused(tables, change, said):
     with pytest.raises(GridlensError, match=said):
         evaluate_scores(*change(*tables), **DRAWS)
 
@@ -352,7 +352,7 @@ def test_rejected_lenses_count_as_their_weight(tables):
         (np.zeros(480), "must hold a score for a row of the truth table with a weight above 0"),
     ],
 )
-def test_weights_that_are_refused(tables, weight, said):
+def test_invalid_weights_are_refused(tables, weight, said):
     scores, truth = tables
     with pytest.raises(GridlensError, match=said):
         evaluate_scores(scores, truth.assign(w=weight), sample_weight="w", **DRAWS)

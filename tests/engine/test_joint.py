@@ -39,7 +39,7 @@ def batches(noise):
     return [CutoutBatch(first, [ReadFailure("x", "x.npy", "no array", 0)]), CutoutBatch(second, [])]
 
 
-def test_a_row_that_the_second_detector_cannot_score_is_rejected(detector, other, batches, monkeypatch):
+def test_a_row_rejected_by_the_second_detector_is_rejected(detector, other, batches, monkeypatch):
     member = other.stack_.members_[0]
     monkeypatch.setattr(member, "predict_proba", lambda X: np.full((len(X), 2), np.nan))
     table = score_joint(detector, other, batches, prevalence=0.01)
@@ -48,7 +48,7 @@ def test_a_row_that_the_second_detector_cannot_score_is_rejected(detector, other
     assert table["message"].str.contains("The member 'linear' gave no finite probability").sum() == 6
 
 
-def test_the_arc_is_that_of_the_kind_with_the_higher_score(detector, other, batches):
+def test_the_arc_comes_from_the_kind_with_the_higher_score(detector, other, batches):
     measured = measure(batches[0].cutouts)
     one, two = detector.score_rows(measured), other.score_rows(measured)
     # Make the rows differ in every column of the arc.
@@ -63,7 +63,7 @@ def test_the_arc_is_that_of_the_kind_with_the_higher_score(detector, other, batc
     assert rows["arc_patch"].dtype == np.int64
 
 
-def test_either_kind_is_what_neither_is_not(detector, other, batches):
+def test_p_any_is_the_complement_of_neither_kind(detector, other, batches):
     done = []
     table = score_joint(detector, other, batches, prevalence=0.01, progress=done.append)
     assert sum(done) == len(table) == 8
@@ -83,7 +83,7 @@ def test_either_kind_is_what_neither_is_not(detector, other, batches):
     assert not {"p_lens", "p_low", "score", "score_low", "scored"} & set(table.columns)
 
 
-def test_detectors_of_other_metadata_measure_on_their_own(detector, training_rows, calibration_rows, batches):
+def test_detectors_with_different_metadata_measure_separately(detector, training_rows, calibration_rows, batches):
     rich = LensDetector(members=(LinearMember(turns=False),), metadata="all")
     rich.fit(*training_rows, calibration=calibration_rows)
     table = score_joint(detector, rich, batches).set_index("id")
@@ -91,7 +91,7 @@ def test_detectors_of_other_metadata_measure_on_their_own(detector, training_row
     np.testing.assert_array_equal(table["p_cc"], alone.loc[table.index, "p_lens"])
 
 
-def test_nothing_makes_an_empty_table(detector, other):
+def test_no_batches_give_an_empty_table(detector, other):
     assert len(score_joint(detector, other, [])) == 0
     with pytest.raises(ValueError, match="between 0 and 1"):
         score_joint(detector, other, [], prevalence=0.0)

@@ -61,7 +61,7 @@ def check(table):
     assert rows.loc["b", "z_err"] == 0.01
 
 
-def test_columns_follow_their_rows(folder, catalog, model):
+def test_columns_stay_with_their_rows(folder, catalog, model):
     with pytest.warns(UserWarning, match="2 of 4 cutouts have no row"):
         table = score(folder, catalog=catalog, keep_columns=KEPT, model=model, n_jobs=1)
     check(table)
@@ -99,7 +99,7 @@ def test_tables_of_astropy_are_catalogues(folder, catalog, model, tmp_path):
     assert fits.getheader(tmp_path / "t.fits", 1)[f"TCOMM{place}"] == "Column of the catalogue"
 
 
-def test_files_that_match_by_position_have_their_row(tmp_path, model):
+def test_files_matched_by_position_keep_columns(tmp_path, model):
     for k in range(2):
         pixels = np.random.default_rng(k).normal(size=(3, 64, 64)).astype(np.float32)
         wcs = gnomonic(0.8, 64, ra=RA + k)
@@ -110,7 +110,7 @@ def test_files_that_match_by_position_have_their_row(tmp_path, model):
     assert dict(zip(table["id"], table["name_of_it"], strict=True)) == {"same_0": "first", "same_1": "second"}
 
 
-def test_clusters_of_images_have_their_rows_though_names_repeat(tmp_path, model):
+def test_clusters_with_repeated_names_keep_their_rows(tmp_path, model):
     for band in "gri":
         pixels = np.random.default_rng(3).normal(size=(300, 300)).astype(np.float32)
         write_image(tmp_path / f"t_{band}.fits", pixels, gnomonic(0.2, 300), MAGZERO=27.0)
@@ -124,7 +124,7 @@ def test_clusters_of_images_have_their_rows_though_names_repeat(tmp_path, model)
     assert sorted(zip(rows["id"], rows["number"], strict=True)) == [("a", 10), ("a", 20), ("off", 30)]
 
 
-def test_rows_of_caches_have_their_columns(folder, catalog, model, tmp_path):
+def test_rows_of_caches_keep_columns(folder, catalog, model, tmp_path):
     cache = tmp_path / "features.parquet"
     measure_files(FileSource(folder, options=ReadOptions(pixel_scale=1.0)), cache, n_jobs=1)
     check(score(cache, catalog=catalog, keep_columns=KEPT, model=model, n_jobs=1))
@@ -136,7 +136,7 @@ def test_rows_of_caches_have_their_columns(folder, catalog, model, tmp_path):
         open_source(cache, catalog=catalog)
 
 
-def test_digits_and_zeros_of_text_are_kept(tmp_path):
+def test_leading_zeros_and_large_integers_are_kept(tmp_path):
     path = tmp_path / "c.csv"
     path.write_text(
         "id,object_id,code,beyond,z,relaxed,notes\n"
@@ -153,14 +153,14 @@ def test_digits_and_zeros_of_text_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".vot", ".parquet"])
-def test_integers_of_files_are_kept_where_some_are_missing(tmp_path, suffix):
+def test_integers_are_kept_beside_missing_values(tmp_path, suffix):
     numbers = pd.array([2**60 + 1, None, 999999], dtype="Int64")
     write_table(pd.DataFrame({"id": ["a", "b", "c"], "number": numbers}), tmp_path / f"c{suffix}")
     kept = read_with_kept(tmp_path / f"c{suffix}", None, ["number"])[1].frame
     assert kept["number"].tolist() == [2**60 + 1, pd.NA, 999999]
 
 
-def test_names_differ_without_their_capitals():
+def test_names_are_unique_ignoring_case():
     catalog = pd.DataFrame({"id": ["a"], "RA": [1.0], "Dec": [2.0], "dec_catalog": [3.0], 5: [4.0]})
     kept = read_with_kept(catalog, None, ["RA", "Dec", "dec_catalog"])[1]
     assert list(kept.names({"id", "ra", "dec"})) == ["RA_catalog", "Dec_catalog", "dec_catalog_catalog"]

@@ -66,7 +66,7 @@ def test_killed_ten_times(tmp_path, shards, model):
 
 
 @pytest.mark.slow
-def test_interrupted_and_gone_on_with(tmp_path, shards, model, small_partitions, monkeypatch):
+def test_interrupted_and_resumed(tmp_path, shards, model, small_partitions, monkeypatch):
     out = tmp_path / "out.csv"
     command = ["score", str(shards), "--model", str(model), "--jobs", "1", "--out", str(out)]
     write, calls = Parts.write, []
@@ -123,7 +123,7 @@ def test_an_output_that_exists(tmp_path, shards, model):
     assert "nothing left to do" in CliRunner().invoke(main, [*command, "--resume"]).stderr
 
 
-def test_files_that_changed_since(tmp_path, shards, model, monkeypatch):
+def test_changed_files_cannot_be_resumed(tmp_path, shards, model, monkeypatch):
     out = tmp_path / "out.csv"
     pixels = np.random.default_rng(1).normal(size=(3, 48, 48, 3)).astype(np.float32)
     write_npz(tmp_path / "a.npz", CutoutSet(pixels, pixel_scale=1.0))
@@ -146,7 +146,7 @@ def test_a_full_disk(tmp_path, shards, model, small_partitions):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("nothing can be mounted here")
+        pytest.skip("file systems cannot be mounted")
     try:
         command = ["score", str(shards), "--model", str(model), "--jobs", "1", "--out", str(disk / "out.csv")]
         result = CliRunner().invoke(main, command)

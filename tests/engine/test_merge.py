@@ -61,7 +61,7 @@ def parts_of(folder, rows, sizes):
 
 
 @pytest.mark.parametrize(("distinct", "seed"), [(2, 0), (30, 1), (100_000, 2), (1, 3)])
-def test_through_files_or_at_once(tmp_path, distinct, seed, monkeypatch):
+def test_merging_through_files_or_in_memory(tmp_path, distinct, seed, monkeypatch):
     rows = make_rows(1500, seed, distinct)
     monkeypatch.setattr(_merge, "_HASHES", 400)
     with parts_of(tmp_path / "p", rows, [400, 1, 0, 599, 500]) as parts:
@@ -83,7 +83,7 @@ def test_through_files_or_at_once(tmp_path, distinct, seed, monkeypatch):
     assert not list((tmp_path / "p").glob("buckets-*"))
 
 
-def test_a_prevalence_is_read_off_some_of_many_rows(tmp_path, monkeypatch):
+def test_prevalence_is_estimated_from_a_sample_of_many_rows(tmp_path, monkeypatch):
     rows = make_rows(1000, 0, 50)
     with parts_of(tmp_path / "p", rows, [300, 700]) as parts:
         assert rank_parts(parts, Plain(), 0.1).prevalence_estimate == "from 1000"
@@ -91,7 +91,7 @@ def test_a_prevalence_is_read_off_some_of_many_rows(tmp_path, monkeypatch):
         assert rank_parts(parts, Plain(), 0.1).prevalence_estimate == "from 100"
 
 
-def test_hashes_that_meet_by_chance_are_no_duplicates(tmp_path, monkeypatch):
+def test_hash_collisions_are_not_duplicates(tmp_path, monkeypatch):
     rows = make_rows(50, 0, 50).assign(id=[str(k) for k in range(50)])
     monkeypatch.setattr(_merge.pd.util, "hash_array", lambda ids: np.zeros(len(ids), dtype=np.uint64))
     with parts_of(tmp_path / "p", rows, [20, 30]) as parts:

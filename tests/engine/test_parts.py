@@ -19,7 +19,7 @@ def part(*ids, warnings=()):
     return Part(table, JoinGaps(joined=len(ids), rows=list(range(len(ids)))), list(warnings))
 
 
-def test_what_was_finished_is_there_again(tmp_path):
+def test_finished_parts_are_restored(tmp_path):
     with Parts(tmp_path / "out.parts", IDENTITY, resume=False) as parts:
         parts.write(4, part("d"))
         parts.write(1, part("a", "b", warnings=["Look."]))
@@ -33,7 +33,7 @@ def test_what_was_finished_is_there_again(tmp_path):
     assert not (tmp_path / "out.parts").exists()
 
 
-def test_a_run_of_other_things_does_not_go_on(tmp_path):
+def test_a_run_with_other_inputs_is_not_resumed(tmp_path):
     with Parts(tmp_path / "out.parts", IDENTITY, resume=False) as parts:
         parts.write(0, part("a"))
     with pytest.raises(GridlensError, match="Resume it with resume=True"):
@@ -44,7 +44,7 @@ def test_a_run_of_other_things_does_not_go_on(tmp_path):
         Parts(tmp_path / "out.parts", {"cutouts": "z", "model": "c"}, resume=True)
 
 
-def test_damaged_and_cut_parts_are_made_anew(tmp_path):
+def test_damaged_and_truncated_parts_are_computed_again(tmp_path):
     folder = tmp_path / "out.parts"
     with Parts(folder, IDENTITY, resume=False) as parts:
         for k in range(3):
@@ -61,7 +61,7 @@ def test_damaged_and_cut_parts_are_made_anew(tmp_path):
 @pytest.mark.parametrize(
     ("number", "words"), [(errno.ENOSPC, "There is no space left"), (errno.EIO, "The finished parts are kept in")]
 )
-def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(tmp_path, monkeypatch, number, words):
+def test_a_full_disk_has_a_clear_message_and_loses_nothing(tmp_path, monkeypatch, number, words):
     with Parts(tmp_path / "out.parts", IDENTITY, resume=False) as parts:
         parts.write(0, part("a"))
 
@@ -77,6 +77,6 @@ def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(tmp_path, monkeypatch,
         assert parts.done == {0}
 
 
-def test_a_place_that_cannot_be_written_to(tmp_path):
+def test_an_unwritable_folder_is_refused(tmp_path):
     with pytest.raises(GridlensError, match="Choose another output"):
         Parts(tmp_path / "nowhere" / "out.parts", IDENTITY, resume=False)

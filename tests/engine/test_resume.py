@@ -110,7 +110,7 @@ def add_beyond_the_end(parts, tmp_path):
 @pytest.mark.parametrize(
     "damage", [flip, flip_digest, truncate, empty, swap, link, take_from_another_run, rewrite, add_beyond_the_end]
 )
-def test_a_part_that_is_not_what_was_written_is_made_again(tmp_path, cutouts, model, damage):
+def test_an_altered_part_is_computed_again(tmp_path, cutouts, model, damage):
     out = tmp_path / "out.csv"
     score(cutouts, tmp_path / "whole.csv", model)
     if damage is take_from_another_run:
@@ -128,7 +128,7 @@ def test_a_part_that_is_not_what_was_written_is_made_again(tmp_path, cutouts, mo
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"model": "a"}', b"[" * 100_000])
 @pytest.mark.parametrize("option", ["resume", "overwrite"])
-def test_a_folder_without_its_mark_is_left_as_it_is(tmp_path, cutouts, model, content, option):
+def test_a_folder_without_a_valid_record_is_not_changed(tmp_path, cutouts, model, content, option):
     out = tmp_path / "out.csv"
     folder = interrupt(cutouts, out, model)
     if content is None:
@@ -164,7 +164,7 @@ def test_a_file_of_the_user_among_the_parts_is_kept(tmp_path, cutouts, model):
 
 
 @pytest.mark.parametrize("options", [[], ["--resume"], ["--overwrite"]])
-def test_one_command_at_a_time_writes_an_output(tmp_path, cutouts, model, options):
+def test_an_output_is_locked_by_one_command(tmp_path, cutouts, model, options):
     out = tmp_path / "out.csv"
     folder = interrupt(cutouts, out, model)
     if not options:
@@ -191,7 +191,7 @@ def test_an_output_that_another_command_finished_meanwhile_is_kept(tmp_path, cut
     assert out.read_text() == "the other table\n"
 
 
-def test_a_lock_that_was_left_behind_blocks_nothing(tmp_path, cutouts, model):
+def test_a_stale_lock_is_ignored(tmp_path, cutouts, model):
     (tmp_path / ".out.csv.lock").touch()
     score(cutouts, tmp_path / "out.csv", model)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.csv.run.json", "cutouts", "out.csv"]
@@ -228,7 +228,7 @@ def test_a_feature_cache_is_complete_for_the_run_that_wrote_it(tmp_path, cutouts
         measure_files(FileSource(cutouts / "0.npz"), out, n_jobs=1, resume=True)
 
 
-def test_inputs_that_changed_within_their_size_and_time(tmp_path, cutouts, model):
+def test_inputs_changed_with_the_same_size_and_time_are_detected(tmp_path, cutouts, model):
     out = tmp_path / "out.csv"
     interrupt(cutouts, out, model)
     path = cutouts / "2.npz"
@@ -243,7 +243,7 @@ def test_inputs_that_changed_within_their_size_and_time(tmp_path, cutouts, model
     score(cutouts, out, model, overwrite=True)
 
 
-def test_a_store_of_which_a_chunk_changed(tmp_path):
+def test_a_changed_chunk_of_a_store_is_detected(tmp_path):
     zarr = pytest.importorskip("zarr")
     store = zarr.open_group(tmp_path / "s.zarr", mode="w")
     pixels = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
@@ -256,14 +256,14 @@ def test_a_store_of_which_a_chunk_changed(tmp_path):
     assert {**second, "cutouts": ""} == {**first, "cutouts": ""}
 
 
-def test_a_catalogue_in_memory_is_told_by_its_columns_and_their_order(cutouts):
+def test_a_catalogue_in_memory_is_identified_by_columns_and_row_order(cutouts):
     frame = pd.DataFrame({"id": ["0-0", "0-1"], "richness": [1.0, 2.0], "bcg_ra": [2.0, 1.0]})
     renamed = frame.rename(columns={"bcg_ra": "bcg_dec"})
     found = {FileSource(cutouts, catalog=one).identity()["catalogue"] for one in (frame, frame[::-1], renamed)}
     assert len(found) == 3
 
 
-def test_a_catalogue_in_memory_of_odd_cells_has_a_digest_too():
+def test_a_catalogue_in_memory_with_unusual_cells_has_a_digest():
     digests = {
         frame_digest(pd.DataFrame({"a": [cell]}, dtype=object)) for cell in ("\udce9", "\udcea", [1], [2], {"b": 1})
     }

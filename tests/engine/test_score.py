@@ -29,7 +29,7 @@ def folder(tmp_path, noise):
     return place
 
 
-def test_it_is_the_table_of_the_command(folder, tmp_path, capsys):
+def test_score_gives_the_table_of_the_command(folder, tmp_path, capsys):
     table = gridlens.score(folder, pixel_scale=1.0, bands="gri", prevalence=0.01)
     out = tmp_path / "scores.parquet"
     declared = ["--pixel-scale", "1", "--bands", "gri"]
@@ -45,7 +45,7 @@ def test_it_is_the_table_of_the_command(folder, tmp_path, capsys):
     assert captured.out == captured.err == ""
 
 
-def test_a_catalogue_and_a_list_of_paths_are_taken(folder):
+def test_a_catalogue_and_a_list_of_paths_are_accepted(folder):
     catalog = pd.DataFrame({"id": ["a", "small"], "ra": [1.0, 2.0], "dec": 0.0})
     with pytest.warns(UserWarning, match="catalogue"):
         table = gridlens.score([folder / "shard.npz", folder / "small.npy"], catalog=catalog, pixel_scale=1.0, n_jobs=1)
@@ -53,19 +53,19 @@ def test_a_catalogue_and_a_list_of_paths_are_taken(folder):
 
 
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, -1, "even", None, float("nan")])
-def test_an_invalid_prevalence_is_refused_before_the_work(tmp_path, prevalence):
+def test_an_invalid_prevalence_is_refused_early(tmp_path, prevalence):
     with pytest.raises(ValueError, match=r"'prevalence' parameter must be between 0 and 1, or 'estimate'\. Got"):
         gridlens.score(tmp_path / "nowhere", prevalence=prevalence)
 
 
-def test_other_mistakes_end_in_a_sentence(folder, tmp_path):
+def test_other_mistakes_have_a_clear_message(folder, tmp_path):
     with pytest.raises(CutoutError, match="no file or folder"):
         gridlens.score(tmp_path / "nowhere")
     with pytest.raises(GridlensError, match="is not a model bundle"):
         gridlens.score(folder, model=tmp_path)
 
 
-def test_a_set_of_several_sizes_names_the_way_out(folder):
+def test_a_set_of_several_sizes_suggests_read_batches(folder):
     with pytest.raises(CutoutError, match=r"Score them with gridlens\.score, or .* gridlens\.cutouts\.read_batches"):
         CutoutSet.read([folder / "shard.npz", folder / "small.npy"], pixel_scale=1.0, bands="gri")
 

@@ -22,7 +22,7 @@ def catalog(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_do_what_threads_do(tmp_path, shards, model, catalog, monkeypatch):
+def test_processes_and_threads_give_the_same_table(tmp_path, shards, model, catalog, monkeypatch):
     monkeypatch.setattr("gridlens.sources._files._PARTITION_CUTOUTS", 8)
     tables, said, done = {}, {}, []
     for name, fewest in (("threads", 10**9), ("processes", 1)):
@@ -66,7 +66,7 @@ def test_a_cache_of_many_files_is_one_source(tmp_path, shards, model):
     assert source.lost(last, "Dead.").id == "9-79"
 
 
-def test_a_model_that_changed_meanwhile(tmp_path, shards, model, detector):
+def test_a_model_that_differs_on_the_worker_is_refused(tmp_path, shards, model, detector):
     """Workers on other machines load a model by its path, and must find the same model."""
     save_model(detector, tmp_path / "one", card="# One", training={})
     work = ScoreWork((str(tmp_path / "one"),))
@@ -78,7 +78,7 @@ def test_a_model_that_changed_meanwhile(tmp_path, shards, model, detector):
         pickle.loads(sent)
 
 
-def test_what_cannot_be_meant(tmp_path, shards):
+def test_invalid_engines_are_refused(tmp_path, shards):
     reader = FileSource(shards / "00.npz")
     with pytest.raises(GridlensError, match=r"must be 'local' or 'dask'\. Got 'cloud'"):
         score_files(reader, tmp_path / "a.csv", engine="cloud")

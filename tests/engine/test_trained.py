@@ -72,7 +72,7 @@ def test_rows_of_the_fit_and_of_the_calibration_are_flagged(detector, training_r
     assert trained(detector.score_rows(measured(mixed))) == [False] * 5 + [True] * 3
 
 
-def test_metadata_do_not_count_and_rejected_rows_are_not_flagged(detector, training_rows):
+def test_metadata_are_ignored_and_rejected_rows_are_not_flagged(detector, training_rows):
     X = training_rows[0][:4].copy()
     X[:, -9:] = 0.5
     X[3] = np.nan
@@ -81,7 +81,7 @@ def test_metadata_do_not_count_and_rejected_rows_are_not_flagged(detector, train
     assert trained(detector.score_rows(rows)) == [True, True, True, False]
 
 
-def test_out_of_fold_calibration_and_no_rows(training_rows):
+def test_out_of_fold_calibration_and_empty_input(training_rows):
     found = LensDetector(members=MEMBERS, random_state=0).fit(*training_rows)
     assert len(found.training_rows_) == len(training_rows[0])
     assert all(trained(found.score_rows(measured(training_rows[0]))))
@@ -95,7 +95,7 @@ def test_the_second_of_two_models_flags_too(detector, training_rows):
     assert set(rows["message"]) == {SAID}
 
 
-def test_a_cutout_is_found_again_from_files_caches_and_memory(model, cutouts, tmp_path):
+def test_a_training_cutout_is_recognised_in_files_caches_and_memory(model, cutouts, tmp_path):
     folder = model.parent
     expected = {f"c{k}" for k in range(40)}
     measure_files(open_source(folder / "all.npz"), tmp_path / "all.parquet", n_jobs=1)
@@ -110,7 +110,7 @@ def test_a_cutout_is_found_again_from_files_caches_and_memory(model, cutouts, tm
     assert not any(trained(load_model("default").score_cutouts(cutouts[0])))
 
 
-def test_a_bundle_keeps_the_hashes_and_does_without(model, tmp_path, cutouts):
+def test_a_bundle_stores_the_hashes_optionally(model, tmp_path, cutouts):
     known = load_model(model).training_rows_
     assert known.dtype == np.uint64 and len(known) == 40
     assert (model / "training_rows.npy").stat().st_size <= 128 + 8 * 40
@@ -123,7 +123,7 @@ def test_a_bundle_keeps_the_hashes_and_does_without(model, tmp_path, cutouts):
     assert not any(trained(load_model(tmp_path / "silent").score_cutouts(cutouts[0])))
 
 
-def test_a_stack_on_a_model_knows_the_rows_of_both(model, training_rows):
+def test_a_stack_on_a_model_records_the_rows_of_both(model, training_rows):
     found = LensDetector(members=[PretrainedMember(str(model)), *MEMBERS], random_state=0).fit(*training_rows)
     known = load_model(model).training_rows_
     assert len(found.training_rows_) == len(known) + len(training_rows[0])
@@ -146,7 +146,7 @@ def evaluated(*arguments):
     return CliRunner().invoke(main, ["evaluate", *map(str, arguments), "--draws", "10", "--jobs", "1"])
 
 
-def test_the_pair_of_train_and_evaluate_on_the_same_rows_is_refused(model, tmp_path):
+def test_evaluating_on_the_training_rows_is_refused(model, tmp_path):
     folder = model.parent
     result = evaluated(folder / "first.npz", folder / "labels.csv", "--model", model, "--out", tmp_path / "report")
     assert result.exit_code == 1
@@ -156,7 +156,7 @@ def test_the_pair_of_train_and_evaluate_on_the_same_rows_is_refused(model, tmp_p
 
 
 @pytest.mark.slow
-def test_an_evaluation_leaves_out_what_the_model_has_learned_from(model, tmp_path):
+def test_an_evaluation_excludes_training_rows(model, tmp_path):
     folder = model.parent
     result = evaluated(folder / "all.npz", folder / "truth.csv", "--model", model, "--out", tmp_path / "report")
     assert result.exit_code == 0, result.stderr

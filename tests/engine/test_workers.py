@@ -97,7 +97,7 @@ def test_a_dask_worker_that_cannot_load_the_work(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Loky-backed parallel loops")
-def test_a_daemonic_process_which_may_not_start_others_works_in_threads(monkeypatch):
+def test_a_daemonic_process_uses_threads(monkeypatch):
     engine, _ = _output._engine(Numbers(1000), Tally(), 200, "local", None, 2, isolate=False)
     assert isinstance(engine, ProcessEngine)
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
@@ -133,7 +133,7 @@ def test_a_run_that_a_cutout_crashed_is_resumed_in_processes(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.parquet.run.json", "out.parquet"]
 
 
-def test_a_run_in_threads_that_ends_itself_leaves_no_mark(tmp_path):
+def test_an_interrupted_run_in_threads_is_not_marked_as_crashed(tmp_path):
     for _ in range(2):
         with Parts(tmp_path / "p", {}, resume=True) as parts:
             assert not parts.crashed
