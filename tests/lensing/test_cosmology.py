@@ -16,7 +16,7 @@ HALOS = [
 
 
 @pytest.mark.parametrize("source", [0.5, 0.8, 1.5, 3.0, 12.0])
-def test_efficiency_is_astropys(source):
+def test_efficiency_matches_astropy(source):
     from astropy.cosmology import FlatLambdaCDM
 
     cosmology = FlatLambdaCDM(H0=70.0, Om0=0.3)
@@ -44,7 +44,7 @@ def test_halo_with_and_without_a_galaxy(mass, redshift, dispersion, expected):
     np.testing.assert_allclose(found, list(expected.values()), atol=0.06)
 
 
-def test_halo_is_the_root_of_the_closed_form():
+def test_halo_radius_solves_the_closed_form():
     """The radius solves the equation of Bartelmann 1996 with the critical density computed by astropy."""
     from astropy import constants, units
     from astropy.cosmology import FlatLambdaCDM
@@ -67,7 +67,7 @@ def test_halo_is_the_root_of_the_closed_form():
     assert nfw_einstein_radius(mass.value, c, lens, source) == pytest.approx(expected, rel=1e-4)
 
 
-def test_shapes_nan_and_nothing_to_see():
+def test_shapes_nan_and_negligible_radii():
     found = nfw_einstein_radius([[1e14], [5e14]], [4.0, 6.0, 8.0], 0.3, 2.0)
     assert found.shape == (2, 3)
     assert (np.diff(found, axis=0) > 0.0).all() and (np.diff(found, axis=1) > 0.0).all()
@@ -95,6 +95,6 @@ def test_shapes_nan_and_nothing_to_see():
         (lambda: nfw_einstein_radius(1e14, 4.0, 0.4, 2.0, bcg_dispersion=-1.0), "'velocity_dispersion'"),
     ],
 )
-def test_input_out_of_range(call, message):
+def test_out_of_range_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

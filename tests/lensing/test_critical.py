@@ -94,13 +94,13 @@ def test_curves_are_in_order_of_their_area():
         ({"half_width": 9.0, "kind": "both"}, "'kind' parameter must be 'tangential' or 'radial'. Got 'both'"),
     ],
 )
-def test_windows_out_of_range(arguments, message):
+def test_out_of_range_windows_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         critical_curves(MassModel([SIE(5.0, 5.6, 5.6)]), **arguments)
 
 
 @pytest.mark.parametrize("lens", LENSES.values(), ids=LENSES)
-def test_images_fulfil_the_lens_equation_and_none_is_missing(lens):
+def test_images_solve_the_lens_equation_and_are_complete(lens):
     """A lens without singularity has an odd number of images, one more upright than mirrored."""
     for x, y in np.random.default_rng(2).uniform(-12.0, 12.0, (8, 2)):
         images = image_positions(lens, x, y, 45.0, min_magnification=0.0)
@@ -173,7 +173,7 @@ def test_magnifications_are_flux_ratios_of_the_images():
         ((0.0, 0.0, -10.0), "'half_width' parameter must be above 0"),
     ],
 )
-def test_sources_out_of_range(arguments, message):
+def test_out_of_range_sources_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         image_positions(MassModel([SIE(5.0)]), *arguments)
     with pytest.raises(ValueError, match="'min_magnification'"):

@@ -25,7 +25,7 @@ CLUSTERS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("proxy", "value", "redshift", "source"), CLUSTERS)
-def test_percentiles_and_probability_are_those_of_slow_draws(proxy, value, redshift, source):
+def test_percentiles_and_probability_match_slow_draws(proxy, value, redshift, source):
     radii = naive_expected.drawn(proxy, value, redshift, source, size=1500, seed=0.5)
     found = einstein_radius_distribution(redshift, source_redshift=source, **{proxy: value}).iloc[0]
     np.testing.assert_allclose(found[RADII].astype(float), np.percentile(radii, [16, 50, 84]), rtol=0.025)
@@ -43,7 +43,7 @@ def test_draws_have_the_distribution(proxy, value, redshift, source):
     assert (radii > 10.0).mean() == pytest.approx(found["p_theta_e_gt_10"], abs=0.01)
 
 
-def test_table_between_its_nodes():
+def test_interpolated_table_matches_the_draws():
     """The draws solve for each Einstein radius, while the distribution interpolates in a table."""
     rng = np.random.default_rng(3)
     redshift, richness, source = rng.uniform(0.05, 1.2, 20), rng.uniform(10.0, 200.0, 20), rng.uniform(1.3, 4.0, 20)
@@ -53,7 +53,7 @@ def test_table_between_its_nodes():
     np.testing.assert_allclose(found, np.percentile(radii, [16, 50, 84], axis=0).T, rtol=0.045)
 
 
-def test_a_light_cluster_is_between_its_goldens():
+def test_a_light_cluster_is_between_reference_radii():
     """At 1e14 solar masses, z = 0.3 and 300 km/s, concentrations of 4 and 6 give radii of 3.9 and 5.2 arcsec."""
     goldens = nfw_einstein_radius(1e14, [4.0, 6.0], 0.3, 2.0, bcg_dispersion=300.0)
     np.testing.assert_allclose(goldens, [3.9, 5.2], atol=0.06)
@@ -90,7 +90,7 @@ def test_radii_grow_with_the_mass_and_the_source():
     assert found["p_theta_e_gt_10"].between(0.0, 1.0).all()
 
 
-def test_the_best_proxy_of_each_row():
+def test_the_best_proxy_is_used_for_each_row():
     nan = np.nan
     found = einstein_radius_distribution(
         [0.4, 0.4, 0.4, 0.4, 0.4, nan, 5.0, -1.0],
@@ -105,7 +105,7 @@ def test_the_best_proxy_of_each_row():
     assert list(found["proxy"]) == list(found["proxy"].astype(str))
 
 
-def test_a_source_that_is_not_behind():
+def test_a_source_not_behind_the_cluster():
     found = einstein_radius_distribution(0.5, richness=80.0, source_redshift=[0.0, 0.3, 0.5, 0.5001, np.nan])
     np.testing.assert_array_equal(found.iloc[:3, :4], 0.0)
     assert (found.loc[3, RADII] < 0.05).all()
@@ -117,7 +117,7 @@ def test_a_source_that_is_not_behind():
     assert np.isnan(radii[3])
 
 
-def test_numbers_nothing_and_shapes():
+def test_scalar_empty_and_array_input():
     found = einstein_radius_distribution(0.3, richness=40.0)
     assert isinstance(found, pd.DataFrame)
     assert list(found.columns) == [*RADII, "p_theta_e_gt_10", "proxy"]
@@ -149,7 +149,7 @@ def test_a_row_does_not_depend_on_the_others():
     np.testing.assert_array_equal(first, draw_einstein_radius(np.random.default_rng(6), redshift, **known))
 
 
-def test_draws_go_on_after_an_unknown_cluster():
+def test_an_unknown_cluster_uses_as_many_draws():
     """Each cluster takes the same number of random draws, whether its mass is known or not."""
     rng, other = np.random.default_rng(7), np.random.default_rng(7)
     draw_einstein_radius(rng, 0.3, richness=np.nan)

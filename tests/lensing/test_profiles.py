@@ -48,7 +48,7 @@ def points(component, rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SIE", "DPIE", "NFW", "ExternalShear"])
-def test_deflection_and_second_derivatives_are_lenstronomys(kind):
+def test_deflection_and_second_derivatives_match_lenstronomy(kind):
     pytest.importorskip("lenstronomy")
     from lenstronomy.LensModel.lens_model import LensModel
     from lenstronomy_scenes import as_lenstronomy
@@ -84,14 +84,14 @@ def test_deflection_is_the_integral_over_the_convergence(axis_ratio):
             np.testing.assert_allclose(found, expected, atol=tolerance * size, rtol=0.0)
 
 
-def test_nfw_convergence_is_that_of_the_profile():
+def test_nfw_convergence_matches_the_profile():
     radius = 50.0 * 10.0 ** np.linspace(-6.0, 3.0, 200)
     expected = [naive_lensing.nfw(r, 0.4, 50.0) for r in radius]
     np.testing.assert_allclose(MassModel([NFW(0.4, 50.0)]).convergence(radius, 0.0), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("scale_radius", [3.0, 15.0, 15.0000001, 50.0, 1e5])
-def test_nfw_halo_has_the_einstein_radius_asked_for(scale_radius):
+def test_nfw_halo_has_the_given_einstein_radius(scale_radius):
     model = MassModel([NFW.from_einstein_radius(15.0, scale_radius)])
     assert model.deflection(15.0, 0.0)[0] == pytest.approx(15.0, rel=1e-4)
 
@@ -135,7 +135,7 @@ def test_nothing_is_nan_at_a_centre_or_far_away(model):
             assert np.isfinite(values).all()
 
 
-def test_a_sum_is_the_sum():
+def test_a_model_is_the_sum_of_its_components():
     x, y = np.random.default_rng(3).uniform(-15.0, 15.0, (2, 700))
     parts = [MassModel([component]) for component in WHOLE.components]
     np.testing.assert_allclose(WHOLE.deflection(x, y), np.sum([part.deflection(x, y) for part in parts], axis=0))
@@ -143,7 +143,7 @@ def test_a_sum_is_the_sum():
     np.testing.assert_allclose(WHOLE.convergence(x, y), np.sum([part.convergence(x, y) for part in parts], axis=0))
 
 
-def test_a_scaled_model_is_that_of_another_source():
+def test_a_scaled_model_scales_deflection_and_convergence():
     x, y = np.random.default_rng(4).uniform(-15.0, 15.0, (2, 50))
     half = WHOLE.scaled(0.5)
     np.testing.assert_allclose(half.deflection(x, y), 0.5 * np.array(WHOLE.deflection(x, y)), rtol=1e-12)
@@ -174,7 +174,7 @@ def test_shapes_nan_and_empty_input():
     kind=st.sampled_from(["sie", "dpie", "nfw"]),
 )
 @settings(max_examples=150, deadline=None)
-def test_turning_the_lens_and_the_point_turns_the_deflection(axis_ratio, angle, x, y, kind):
+def test_rotating_the_lens_and_the_point_rotates_the_deflection(axis_ratio, angle, x, y, kind):
     def model(tilt):
         component = {
             "sie": SIE(9.0, 0.0, 0.0, axis_ratio, tilt, core=0.3),
@@ -191,7 +191,7 @@ def test_turning_the_lens_and_the_point_turns_the_deflection(axis_ratio, angle, 
     np.testing.assert_allclose(model(angle).deflection(-x, -y), np.negative(model(angle).deflection(x, y)), atol=1e-12)
 
 
-def test_an_ellipse_becomes_a_circle_without_a_step():
+def test_the_circular_limit_is_continuous():
     x, y = np.random.default_rng(5).uniform(-15.0, 15.0, (2, 50))
     for make in (lambda q: SIE(9.0, axis_ratio=q, core=0.4), lambda q: DPIE(9.0, 0.4, 20.0, axis_ratio=q)):
         steps = [np.array(MassModel([make(1.0 - gap)]).deflection(x, y)) for gap in (0.0, 4.9e-7, 5.1e-7)]
@@ -221,12 +221,12 @@ def test_an_ellipse_becomes_a_circle_without_a_step():
         (lambda: ExternalShear(-0.1, 0.0), "'gamma'"),
     ],
 )
-def test_parameters_out_of_range(make, message):
+def test_out_of_range_parameters_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_components_of_another_kind():
+def test_components_of_another_type_are_refused():
     with pytest.raises(
         TypeError, match=r"'components' parameter must contain SIE, DPIE, NFW and ExternalShear.*Got str"
     ):

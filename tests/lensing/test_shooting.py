@@ -38,7 +38,7 @@ def naive(lens, sources, size, pixel_scale, samples=24):
 @pytest.mark.slow
 @pytest.mark.parametrize("lens", [LENS, HALO, NO_LENS], ids=["members", "halo", "none"])
 @pytest.mark.parametrize(("size", "pixel_scale"), [(48, 0.35), (25, 0.7)])
-def test_adaptive_sampling_is_dense_sampling(lens, size, pixel_scale):
+def test_adaptive_sampling_matches_dense_sampling(lens, size, pixel_scale):
     image, reference = render_sources(lens, CLUMPS, (size, size), pixel_scale), naive(lens, CLUMPS, size, pixel_scale)
     assert image.sum() == pytest.approx(reference.sum(), rel=3e-3)
     # The faintest light is not drawn, and a profile with a high index has much of it.
@@ -85,7 +85,7 @@ def test_efficiency_scales_the_deflection():
 
 @pytest.mark.parametrize("n", [0.5, 1.0, 2.5, 4.0])
 @pytest.mark.parametrize("axis_ratio", [1.0, 0.4])
-def test_a_source_without_a_lens_has_its_flux(n, axis_ratio):
+def test_a_source_without_a_lens_keeps_its_flux(n, axis_ratio):
     source = SersicSource(0.3, -0.2, 2.0, n, 100.0, axis_ratio, 0.5)
     # The faintest light is not drawn.
     lost = 0.0 if n < 2.0 else 0.02
@@ -113,7 +113,7 @@ def test_norm_is_the_integral_and_half_of_it_lies_within_the_effective_radius(n)
 
 
 @pytest.mark.parametrize("n", [1.0, 2.5, 4.0])
-def test_norm_is_lenstronomys_total_flux(n):
+def test_norm_matches_the_total_flux_of_lenstronomy(n):
     pytest.importorskip("lenstronomy")
     from lenstronomy.LightModel.light_model import LightModel
 
@@ -121,7 +121,7 @@ def test_norm_is_lenstronomys_total_flux(n):
     assert sersic_norm(n) == pytest.approx(LightModel(["SERSIC"]).total_flux([profile])[0], rel=2e-3)
 
 
-def test_nothing_to_draw():
+def test_no_source_in_the_image():
     assert render_sources(LENS, [], (4, 5), 0.3).shape == (4, 5)
     assert not render_sources(LENS, [], (4, 5), 0.3).any()
     far = SersicSource(500.0, 0.0, 0.3, 1.0, (1.0, 2.0))
@@ -139,12 +139,12 @@ def test_nothing_to_draw():
         ({"flux": (1.0, math.inf)}, "'flux' parameter must be finite"),
     ],
 )
-def test_sources_out_of_range(values, message):
+def test_out_of_range_sources_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         SersicSource(**({"x": 0.0, "y": 0.0, "radius": 0.3, "n": 1.0, "flux": 1.0} | values))
 
 
-def test_images_out_of_range():
+def test_out_of_range_images_are_refused():
     with pytest.raises(ValueError, match="'pixel_scale' parameter must be above 0"):
         render_sources(LENS, CLUMPS, (4, 4), 0.0)
     with pytest.raises(ValueError, match=r"'supersampling' parameter must be 1 or more, or None\. Got 0"):
