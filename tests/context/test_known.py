@@ -27,7 +27,7 @@ def script():
     return module
 
 
-def test_bundled_file_is_that_of_its_record():
+def test_bundled_file_matches_its_record():
     content = DATA.joinpath("known_lenses.parquet").read_bytes()
     lenses = known_lenses()
     assert len(content) < 2_000_000
@@ -151,7 +151,7 @@ def test_redshifts_of_lenscat(script, text, z):
     assert found == z if z else np.isnan(found)
 
 
-def test_own_catalogue(tmp_path):
+def test_user_catalogue(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("Name,RAJ2000,DEJ2000,z,type,grade\nA1,10.5,-3.0,0.3,Group,probable\nA2,20.0,4.0,,,\nA3,,,0.2,,\n")
     found = read_known_lenses(path)
@@ -161,7 +161,7 @@ def test_own_catalogue(tmp_path):
     assert found.attrs["left_out"] == 1
 
 
-def test_own_catalogue_without_positions_or_with_strange_types():
+def test_user_catalogue_without_positions_or_with_unknown_types():
     with pytest.raises(GridlensError, match="must have positions"):
         read_known_lenses(pd.DataFrame({"id": ["a"], "z": [0.3]}))
     with pytest.raises(GridlensError, match="no row with a position"):

@@ -16,7 +16,7 @@ def lenses_at(ra, dec, kinds="cluster", grades="probable"):
     return pd.DataFrame({"name": names, "ra": ra, "dec": dec, "type": kinds, "grade": grades, "z": 0.3, "ref": "r"})
 
 
-def test_matches_are_those_of_astropy():
+def test_matches_agree_with_astropy():
     rng = np.random.default_rng(0)
     ra = np.concatenate([rng.uniform(-0.05, 0.05, 60) % 360.0, rng.uniform(0.0, 360.0, 60), rng.uniform(0, 360, 60)])
     dec = np.concatenate([rng.uniform(-0.05, 0.05, 60), rng.uniform(89.97, 90.0, 60), -rng.uniform(89.97, 90.0, 60)])
@@ -31,7 +31,7 @@ def test_matches_are_those_of_astropy():
     np.testing.assert_allclose(found["sep"], sep.arcsec[found["row"], found["lens"]], atol=1e-6)
 
 
-def test_radius_is_that_of_the_type():
+def test_radius_depends_on_the_type():
     lenses = lenses_at([10.0, 20.0, 30.0], [0.0, 0.0, 0.0], ["galaxy", "group", "cluster"])
     for inside, expected in ((0.99, ["L0", "L1", "L2"]), (1.01, ["", "", ""])):
         dec = np.array(list(RADII.values())) / 3600.0 * inside
@@ -53,7 +53,7 @@ def test_best_match_and_number():
     assert found["known_chance"].notna().tolist() == [True, True, False, False]
 
 
-def test_chance_is_that_of_random_positions():
+def test_chance_matches_random_positions():
     rng = np.random.default_rng(1)
     ra, dec = rng.uniform(0.0, 4.0, 20_000), rng.uniform(-2.0, 2.0, 20_000)
     found = match_known_lenses(ra, dec, lenses_at(rng.uniform(0, 4, 400), rng.uniform(-2, 2, 400)))
@@ -62,7 +62,7 @@ def test_chance_is_that_of_random_positions():
     assert found["known_chance"][inner].mean() == pytest.approx(fraction, rel=0.15)
 
 
-def test_nothing_and_wrong_shapes():
+def test_empty_input_and_wrong_shapes():
     assert len(match_known_lenses([], [])) == 0
     assert match_known_lenses([1.0], [1.0], lenses_at([], []))["known_lens"].tolist() == [""]
     with pytest.raises(ValueError, match=r"same length. Got the shapes \(1,\) and \(2,\)"):

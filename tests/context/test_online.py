@@ -52,7 +52,7 @@ def server(monkeypatch):
         thread.join()
 
 
-def test_answers_are_known_lenses_and_cached_with_a_date(server, tmp_path):
+def test_answers_are_read_as_known_lenses_and_cached_with_a_date(server, tmp_path):
     _, requests = server
     found = look_up([10.0, float("nan"), 400.0], [5.0, 5.0, 5.0], cache=tmp_path)
     assert found.attrs["date"] == datetime.date.today().isoformat()
@@ -70,7 +70,7 @@ def test_answers_are_known_lenses_and_cached_with_a_date(server, tmp_path):
     assert len(requests) == 2
 
 
-def test_failures_are_repeated_and_then_said(server, tmp_path):
+def test_failures_are_retried_and_then_reported(server, tmp_path):
     answers, requests = server
     answers[:] = [(503, b""), (429, b""), (200, LENSES)]
     assert len(look_up([10.0], [5.0], cache=tmp_path)) == 1
@@ -87,7 +87,7 @@ def test_failures_are_repeated_and_then_said(server, tmp_path):
         assert len(requests) == times
 
 
-def test_vizier_nothing_and_unknown_services(server, tmp_path):
+def test_vizier_empty_answers_and_unknown_services(server, tmp_path):
     answers, requests = server
     answers[:] = [(200, votable({"Name": ["V"], "RAJ2000": [10.0], "DEJ2000": [5.0], "zph": [0.4]}))]
     found = look_up([10.0], [5.0], "vizier:J/A+A/1/1/lenses", cache=tmp_path)

@@ -69,7 +69,7 @@ def test_hours_are_noted():
     assert (add_context(pd.DataFrame({"ra": ra * 15.0, "dec": 10.0}))["context_note"] == "").all()
 
 
-def test_bad_tables():
+def test_invalid_tables_are_refused():
     with pytest.raises(GridlensError, match="must have the columns ra and dec"):
         add_context(pd.DataFrame({"id": ["a"]}))
     with pytest.raises(ValueError, match="'catalogs' parameter must hold a catalogue"):
