@@ -51,7 +51,7 @@ def rows_of(batches):
     return rows, failed
 
 
-def test_partitions_hold_all(folder):
+def test_partitions_contain_all_cutouts(folder):
     reader = FileSource(folder, options=DECLARED)
     partitions = reader.partitions()
     assert list(partitions) == list(FileSource(folder, options=DECLARED).partitions())
@@ -74,7 +74,7 @@ def test_partitions_hold_all(folder):
     ]
 
 
-def test_partitions_of_a_large_file_are_made_as_they_are_asked_for():
+def test_partitions_of_a_large_file_are_created_lazily():
     huge, small = Entry("huge", "huge.zarr", "zarr", {}), Entry("small", "small.npz", "npz", {})
     partitions = Partitions([small, huge])
     assert len(partitions) == 0
@@ -92,7 +92,7 @@ def test_partitions_of_a_large_file_are_made_as_they_are_asked_for():
         partitions[len(partitions)]
 
 
-def test_halves_hold_what_the_whole_holds(folder):
+def test_split_partitions_contain_the_same_cutouts(folder):
     reader = FileSource(folder, options=DECLARED)
     waiting = [partition for partition in reader.partitions() if partition.entries[0].id != "e-cut"]
     single = []
@@ -116,7 +116,7 @@ def test_halves_hold_what_the_whole_holds(folder):
     assert {"a-many_000005", "b3", "c_000010", "d_000001", "f"} <= names
 
 
-def test_another_process_joins_for_itself(folder, tmp_path):
+def test_a_pickled_source_joins_the_catalogue(folder, tmp_path):
     catalog = tmp_path / "clusters.csv"
     names = [f"c{k}" for k in range(10)]
     pd.DataFrame({"id": names, "richness": np.arange(10.0)}).to_csv(catalog, index=False)
@@ -133,7 +133,7 @@ def test_another_process_joins_for_itself(folder, tmp_path):
     assert others == ["20 cutouts share a row of the catalogue with another cutout."]
 
 
-def test_what_it_is_known_by(folder, tmp_path):
+def test_identity_depends_on_options_files_and_catalogue(folder, tmp_path):
     before = FileSource(folder, options=DECLARED).identity()
     assert before == FileSource(folder, options=DECLARED).identity()
     changed = {

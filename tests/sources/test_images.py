@@ -33,7 +33,7 @@ def batches_of(source, partitions):
     return [batch for partition in partitions for batch in source.read(partition)]
 
 
-def test_partitions_hold_what_extract_cuts(images, clusters, monkeypatch):
+def test_partitions_contain_what_extract_returns(images, clusters, monkeypatch):
     monkeypatch.setattr(_images, "_PARTITION_CLUSTERS", 2)
     options = CutOptions(size=20.0, npix=64)
     source = ImageSource(clusters, images, options=options)
@@ -47,7 +47,7 @@ def test_partitions_hold_what_extract_cuts(images, clusters, monkeypatch):
     assert there.identity() == source.identity() != ImageSource(clusters, images).identity()
 
 
-def test_clusters_are_found_again_by_their_ids(images, clusters):
+def test_clusters_are_found_by_id(images, clusters):
     source = open_source(catalog=clusters, images=images, npix=64)
     found = batches_of(source, source.find({"c3", "c1", "elsewhere"}, ["any.fits"]))
     assert [batch.cutouts.ids.tolist() for batch in found] == [["c1"], ["c3"]]

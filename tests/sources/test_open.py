@@ -28,7 +28,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_files_and_caches_are_opened_by_what_they_are(folder):
+def test_files_and_caches_are_recognised(folder):
     files = open_source(folder, **DECLARED)
     assert isinstance(files, FileSource) and files.n == 3
     assert files.identity() == FileSource(folder, options=ReadOptions(**DECLARED)).identity()
@@ -54,7 +54,7 @@ def test_all_of_a_source_is_read_in_order(folder):
         ({"source": "nowhere.parquet"}, "no feature cache"),
     ],
 )
-def test_what_does_not_go_together_is_refused(change, words):
+def test_invalid_combinations_are_refused(change, words):
     with pytest.raises(GridlensError, match=words):
         open_source(**change)
 
@@ -65,17 +65,17 @@ def test_a_source_takes_no_options(folder):
 
 
 @pytest.mark.parametrize("source", [np.zeros((2, 64, 64, 3)), CutoutSet(np.zeros((2, 64, 64, 3)))])
-def test_cutouts_in_memory_are_no_source(source):
+def test_cutouts_in_memory_are_refused(source):
     with pytest.raises(TypeError, match=r"must be a path, .* Got (ndarray|CutoutSet) .*score_cutouts\(CutoutSet"):
         open_source(source)
 
 
-def test_nothing_is_no_source():
+def test_missing_arguments_are_refused():
     with pytest.raises(TypeError, match="'source' and 'images'"):
         open_source()
 
 
-def test_rows_are_found_again_without_reading_all(folder):
+def test_rows_are_found_without_reading_all_cutouts(folder):
     np.savez(folder / "shard.npz", pixels=np.ones((2, 64, 64, 3)), ids=["x", "y"])
     source = open_source(folder, **DECLARED)
 
@@ -90,19 +90,19 @@ def test_rows_are_found_again_without_reading_all(folder):
     assert [measured.ids.tolist() for measured in cache.read(part)] == [["b"]]
 
 
-def test_what_a_manifest_says(folder):
+def test_record_of_a_source(folder):
     assert open_source([folder / "a.npy"], **DECLARED).record == [{"path": str(folder / "a.npy")}]
     (cache,) = open_source(folder / "measured.parquet").record
     assert cache["rows"] == 3 and cache["source"] == "test"
 
 
-def test_a_frame_is_a_catalogue(folder):
+def test_a_data_frame_is_accepted_as_catalogue(folder):
     table = pd.DataFrame({"id": ["b"], "richness": [7.0]})
     batches = list(read_all(open_source(folder / "b.npy", catalog=table, **DECLARED)))
     assert batches[0].cutouts.metadata["richness"].tolist() == [7.0]
 
 
-def test_a_selection_reads_the_named_cutouts_alone(folder):
+def test_a_selection_reads_only_the_named_cutouts(folder):
     np.savez(folder / "shard.npz", pixels=np.ones((3, 64, 64, 3)), ids=["x", "y", "z"])
     (folder / "bad.npy").write_bytes(b"nothing")
     source = open_source(folder, **DECLARED)

@@ -27,7 +27,7 @@ def test_options_are_compared_hashed_and_pickled_by_value(kind, values):
         options.survey = "des"
 
 
-def test_one_zero_point_is_that_of_all_bands():
+def test_one_zero_point_applies_to_all_bands():
     assert ReadOptions(zeropoint=26).zeropoint == {"g": 26.0, "r": 26.0, "i": 26.0}
     assert CutOptions(seeing={"g": 1.0}).seeing == {"g": 1.0}
     assert CutOptions(size="0.5arcmin", npix=60).pixel_scale == 0.5
