@@ -77,7 +77,7 @@ class Looking(Good):
     ],
     ids=lambda member: member.name,
 )
-def test_what_keeps_the_contract_passes(member):
+def test_valid_members_pass(member):
     check_member(member)
 
 
@@ -207,6 +207,6 @@ class Losing(Good):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Good) else "",
 )
-def test_what_breaks_it_is_named(member, finding):
+def test_violations_are_named(member, finding):
     with pytest.raises(AssertionError, match=f"breaks its contract:[^§]*{finding}"):
         check_member(member)
