@@ -52,7 +52,7 @@ def test_known_lenses_are_dropped_from_the_negatives(tmp_path):
     assert "199 cutouts" in trained.card
 
 
-def test_unlabelled_rows_are_no_negatives(tmp_path):
+def test_unlabelled_rows_are_not_negatives(tmp_path):
     _, labels = measured()
     known = read_labels(labels.rename(columns={"label": "known_lens"}), positive_unlabelled=True)
     assert not known.negative(np.arange(200)).any()
@@ -60,7 +60,7 @@ def test_unlabelled_rows_are_no_negatives(tmp_path):
     assert vetted.negative(np.array([0, 1, -1])).tolist() == [True, False, False]
 
 
-def test_mined_pools_lose_known_lenses():
+def test_known_lenses_are_removed_from_mined_pools():
     rows, _ = measured(at=(3, 4))
     listed = ListedLenses()
     assert [len(part) for part in listed.pool([rows, rows[:3]])] == [198, 3]
@@ -68,7 +68,7 @@ def test_mined_pools_lose_known_lenses():
     assert "2 known lenses" in listed.notes[0]
 
 
-def test_pools_for_injection_lose_known_lenses_unless_they_are_named():
+def test_only_named_known_lenses_stay_in_pools_for_injection():
     rows, _ = measured(6, at=(1, 2, 3))
     told = pd.DataFrame(
         {"cutout": ["a", "b", "b", "c", "d", "e"], "kind": [AS_IT_IS, AS_IT_IS, "arc", KNOWN_LENS, AS_IT_IS, "arc"]}
@@ -78,7 +78,7 @@ def test_pools_for_injection_lose_known_lenses_unless_they_are_named():
     assert listed.dropped == ["b"]
 
 
-def test_a_known_lens_on_both_sides_of_a_split(tmp_path):
+def test_a_known_lens_on_both_sides_of_a_split_is_refused(tmp_path):
     rows, labels = measured(at=(11, 151))
     check_split(rows[:100], rows[100:150])
     labels["calibration"] = (np.arange(200) >= 150).astype(int)

@@ -91,7 +91,7 @@ def first(world, tmp_path_factory):
     return train(world.cache, world.labels, grades=world.book, init_model=world.old, out=out, members=LINEAR, n_jobs=1)
 
 
-def test_grades_teach_what_the_old_model_takes_for_lenses(world, first):
+def test_grades_correct_the_false_positives_of_the_old_model(world, first):
     assert first.accepted
     assert first.path is not None
     new = load_model(first.path)
@@ -102,7 +102,7 @@ def test_grades_teach_what_the_old_model_takes_for_lenses(world, first):
     assert new.value > old.value + 0.05
 
 
-def test_the_card_and_the_manifest_say_where_the_labels_come_from(world, first):
+def test_the_card_and_the_manifest_state_the_origin_of_the_labels(world, first):
     card = first.card
     assert card.startswith("This model is accepted: it is not worse than the old model,")
     assert re.search(r"29\d graded cutouts: \d+ are more likely lenses than not", card)
@@ -144,7 +144,7 @@ def test_probabilities_follow_the_pool_not_the_queue(world, tmp_path):
 
 
 @pytest.mark.slow
-def test_scenes_of_the_old_models_recipe_stay_in_the_training(world, tmp_path, monkeypatch):
+def test_scenes_of_the_old_recipe_remain_in_the_training(world, tmp_path, monkeypatch):
     monkeypatch.setattr(graded_old, "_SCENES", 60)
     done = []
     book = world.graded(tmp_path / "g.sqlite", 1)
@@ -215,13 +215,13 @@ def test_a_better_model_is_accepted_and_a_worse_one_is_not():
     assert "+0." in better.table
 
 
-def test_worse_on_gold_is_worse():
+def test_a_model_that_is_worse_on_gold_is_rejected():
     found = accepted_or_kept(scored(lambda noise, y: noise + 1.0 * y, gold=True), "default")
     assert not found.accepted
     assert "on gold objects" in found.verdict
 
 
-def test_a_known_lens_must_not_be_lost():
+def test_a_model_that_loses_a_known_lens_is_rejected():
     def down(noise, y):
         new = noise + 3.0 * y
         new[3] = -5.0
@@ -235,14 +235,14 @@ def test_a_known_lens_must_not_be_lost():
     assert accepted_or_kept(scored(down, old), "default").accepted
 
 
-def test_too_few_rows_say_that_they_cannot_compare():
+def test_too_few_rows_cannot_be_compared():
     found = accepted_or_kept(scored(lambda noise, y: noise, n=6), "default")
     assert found.accepted
     assert found.table == ""
     assert "could not be compared" in found.verdict
 
 
-def test_an_unsure_consensus_has_both_labels(world, tmp_path):
+def test_an_uncertain_consensus_has_both_labels(world, tmp_path):
     graded = read_grades(world.book)
     graded = graded._replace(objects=graded.objects.assign(q=np.linspace(0.0, 1.0, len(graded.objects))))
     kept = KeptRows(tmp_path, "graded")
@@ -272,7 +272,7 @@ def test_a_sample_of_a_stream_is_uniform(monkeypatch):
     assert np.abs(counts.reshape(5, 80).mean(axis=1) / 50.0 - 1.0).max() < 0.1
 
 
-def test_rows_of_weight_zero_do_not_count_in_stack_and_calibration(world):
+def test_rows_of_weight_zero_are_ignored_by_stack_and_calibration(world):
     X, y = world.rows.features, world.y
     weight = (np.arange(len(y)) >= LABELLED).astype(float)
     detector = LensDetector(("linear(turns=False)", "ranked(n_estimators=5)"), meta="logistic", random_state=0)
@@ -301,12 +301,12 @@ def test_rows_of_weight_zero_do_not_count_in_stack_and_calibration(world):
         ({"source": "x", "grades": "missing.sqlite"}, GridlensError, "missing.sqlite"),
     ],
 )
-def test_parameters_that_do_not_go_together(options, error, message):
+def test_incompatible_parameters_are_refused(options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         train(**options)
 
 
-def test_too_few_grades_and_no_way_to_calibrate(world, tmp_path):
+def test_too_few_grades_and_missing_calibration_rows_are_refused(world, tmp_path):
     few = world.graded(tmp_path / "few.sqlite", 1, batch=12)
     with pytest.raises(GridlensError, match="at least 10 objects that are likely lenses"):
         train(world.cache, world.labels, grades=few, init_model=world.old)
@@ -358,7 +358,7 @@ def test_the_command_line_trains_on_grades(world, tmp_path, monkeypatch):
     assert "--grades needs --data" in done.stderr
 
 
-def test_a_known_lens_is_no_graded_non_lens(world, tmp_path, monkeypatch):
+def test_a_known_lens_is_not_a_graded_negative(world, tmp_path, monkeypatch):
     """The rows have no positions, so one of them is declared a known lens here."""
     with GradeBook.open(world.book, read_only=True) as book:
         first = book.current()["object_id"].iloc[0]

@@ -68,7 +68,7 @@ def trained(pool, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_model_of_injected_arcs_finds_them(trained):
+def test_a_model_trained_on_injected_arcs_finds_them(trained):
     _, out = trained
     assert not out.with_name("model.parts").exists()
     assert not out.with_name("model.parts.controls").exists()
@@ -84,7 +84,7 @@ def test_a_model_of_injected_arcs_finds_them(trained):
 
 
 @pytest.mark.slow
-def test_the_card_tells_the_parts_the_choices_and_the_controls(trained):
+def test_the_card_describes_the_split_the_choices_and_the_controls(trained):
     card = trained[0].card
     # The pool has 258 cutouts without the two known lenses, split into 60, 20 and 20 %.
     counts = [int(n) for n in re.findall(r"(\d+) cutouts of the pool|Calibrated on (\d+) other", card)[0] if n]
@@ -130,7 +130,7 @@ def test_an_interrupted_training_is_resumed(pool, tmp_path, monkeypatch):
         train(**{**arguments, "seeing": 0.9}, resume=True)
 
 
-def test_versions_of_a_cutout_share_a_part_and_clusters_do_not_mix(tmp_path, monkeypatch):
+def test_versions_and_clusters_are_not_split(tmp_path, monkeypatch):
     monkeypatch.setattr(_injected_rows, "CONTROLLED", 12)
     monkeypatch.setattr(_injected_rows, "_SMALLEST_POOL", 20)
     n = 60
@@ -182,7 +182,7 @@ def rows_of(tmp_path, pool, table, **plan):
         )
 
 
-def test_a_pool_that_is_none_is_refused(tmp_path):
+def test_a_pool_that_is_too_small_is_refused(tmp_path):
     few = write(tmp_path / "few", cutouts_of(20), shards=1)
     with pytest.raises(GridlensError, match=r"at least 200 usable cutouts .* Got 20 instead; add cutouts"):
         train(inject_into=few, seeing=0.8, members=MEMBERS, n_jobs=1)
@@ -211,18 +211,18 @@ def test_a_repeated_cutout_is_refused(tmp_path):
         ({"prevalence": 0.7}, "The 'prevalence' parameter must be above 0 and below 0.5. Got 0.7 instead."),
     ],
 )
-def test_parameters_that_do_not_go_together_are_refused(pool, arguments, message):
+def test_incompatible_parameters_are_refused(pool, arguments, message):
     with pytest.raises(ValueError, match=message):
         train(inject_into=pool, **arguments)
 
 
 @pytest.mark.parametrize("name", ["known_lenses", "seeing"])
-def test_parameters_of_an_injection_need_one(name):
+def test_parameters_of_an_injection_require_inject_into(name):
     with pytest.raises(ValueError, match=f"The '{name}' parameter must be None without 'inject_into'"):
         train(recipe="quick", **{name: 1.0})
 
 
-def test_features_alone_are_no_pool(tmp_path):
+def test_feature_caches_are_refused_as_a_pool(tmp_path):
     with FeatureCacheWriter(tmp_path / "features.parquet", "a test") as writer:
         writer.add(measure(cutouts_of(2)))
     with pytest.raises(
@@ -251,7 +251,7 @@ def sky_of(pool, surveys=None, survey=None, seeing=None):
     return pool_sky(FileSource(pool), surveys or {}, survey, seeing)
 
 
-def test_seeing_that_nothing_tells_is_a_stated_guess(tmp_path):
+def test_unknown_seeing_is_assumed_and_reported(tmp_path):
     pool = write(tmp_path / "pool", cutouts_of(12), shards=2)
     guess = sky_of(pool)
     assert guess.skies[""].seeing == (0.9, 0.9, 0.9)
@@ -276,14 +276,14 @@ def test_unknown_zero_points_need_a_survey(tmp_path):
 @pytest.mark.parametrize(
     ("factor", "survey", "said"), [(100.0, "hsc", "the depth of hsc is 26.5"), (1e-4, None, "19 to 31")]
 )
-def test_zero_points_that_cannot_be_right_are_refused(tmp_path, factor, survey, said):
+def test_implausible_zero_points_are_refused(tmp_path, factor, survey, said):
     cutouts = cutouts_of(6)
     pool = write(tmp_path / "pool", CutoutSet(factor * cutouts.pixels, pixel_scale=0.6, ids=cutouts.ids), shards=1)
     with pytest.raises(GridlensError, match=rf"must be right.*{said}.*Give the AB zero points with zeropoint="):
         sky_of(pool, survey=survey, seeing={"g": 1.0, "r": 0.9, "i": 0.8})
 
 
-def test_surveys_that_mix_need_names(tmp_path):
+def test_mixed_surveys_require_names(tmp_path):
     folder = write(tmp_path / "pool", cutouts_of(6), shards=1)
     other = cutouts_of(6, seed=3, scale=0.3)
     other.ids[:] = [f"d{k}" for k in range(6)]
@@ -325,7 +325,7 @@ def test_choices_are_made_out_of_fold():
         assert not y[tuned.hard].any()
 
 
-def test_without_scenes_there_is_less_to_choose():
+def test_without_scenes_there_are_fewer_choices():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 315)).astype(np.float32)
     tuned = tune(X, np.arange(60) % 2, np.arange(60), np.ones(60), None, prevalence=1e-3, n_jobs=1, verbose=0)
@@ -337,7 +337,7 @@ def test_without_scenes_there_is_less_to_choose():
     ]
 
 
-def test_a_source_of_injected_arcs_is_a_source(pool):
+def test_an_injected_source_has_the_interface_of_a_source(pool):
     source = InjectedSource(
         FileSource(pool), Injection(1, {"": ImageSky((0.8,) * 3)}, only=frozenset({"c007", "c100"}))
     )
@@ -349,7 +349,7 @@ def test_a_source_of_injected_arcs_is_a_source(pool):
     assert source.identity()["injection"] != other.identity()["injection"]
 
 
-def test_the_digest_of_an_injection_has_all_of_the_sky():
+def test_the_digest_of_an_injection_depends_on_every_property_of_the_sky():
     skies = [
         ImageSky((0.8,) * 3),
         ImageSky((0.9,) * 3),

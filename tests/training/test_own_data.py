@@ -56,7 +56,7 @@ def labels(tmp_path):
     return write
 
 
-def test_a_model_from_a_cache_scores_and_says_how_well_out_of_fold(cache, labels, tmp_path):
+def test_a_model_from_a_cache_scores_and_reports_out_of_fold_metrics(cache, labels, tmp_path):
     frame = table()
     frame.loc[[4, 5], "label"] = np.nan
     frame.loc[6, "id"] = "elsewhere"
@@ -89,7 +89,7 @@ def test_a_model_from_a_cache_scores_and_says_how_well_out_of_fold(cache, labels
     assert len(training["labelled"]["labels"]["sha256"]) == 64
 
 
-def test_out_of_fold_is_not_in_sample(tmp_path, labels):
+def test_out_of_fold_metrics_are_not_in_sample(tmp_path, labels):
     """Random labels cannot be predicted; an evaluation on the rows of the fit would claim that they can."""
     rows, _ = measured(300, seed=3)
     frame = pd.DataFrame({"id": rows.ids, "label": np.random.default_rng(0).integers(0, 2, 300)})
@@ -104,7 +104,7 @@ def test_out_of_fold_is_not_in_sample(tmp_path, labels):
     assert "No clusters were given, so each row counts as a separate cluster." in trained.card
 
 
-def test_rows_marked_for_calibration_are_kept_from_the_members(cache, labels, tmp_path):
+def test_calibration_rows_are_not_used_to_fit_members(cache, labels, tmp_path):
     frame = table(calibration=(np.arange(400) >= 240).astype(int))
     trained = train(cache, labels(frame), out=tmp_path / "model", members=(*LINEAR, "ranked(n_estimators=5)"), n_jobs=1)
     assert "216 cutouts from feature caches" in trained.card
@@ -115,7 +115,7 @@ def test_rows_marked_for_calibration_are_kept_from_the_members(cache, labels, tm
     assert (data["train.label"]["shape"], data["calibrate.label"]["shape"]) == ([216], [144])
 
 
-def test_positives_and_unlabelled_rows_are_calibrated_on_clean_ones(cache, labels, tmp_path):
+def test_positive_unlabelled_models_are_calibrated_on_clean_labels(cache, labels, tmp_path):
     frame = table(calibration=(np.arange(400) >= 240).astype(int))
     frame["s"] = frame["label"] * (np.random.default_rng(0).random(400) < 0.5)
     frame["label"] = frame["label"].astype(object).where(frame["calibration"] == 1, "nobody looked")
@@ -150,7 +150,7 @@ def test_a_model_builds_on_another_and_is_compared_with_the_bundled_one(cache, l
     assert (np.argsort(stack.out_of_fold_[:, 1]) == np.argsort(alone)).all()
 
 
-def test_a_model_that_was_trained_on_the_same_cutouts_is_not_built_on(cache, labels, tmp_path):
+def test_a_base_model_trained_on_the_same_cutouts_is_refused(cache, labels, tmp_path):
     train(cache, labels(table()[:200]), out=tmp_path / "base", members=LINEAR, n_jobs=1)
     with pytest.raises(
         GridlensError, match=r"must not have been trained on the same cutouts.*Got 180 of 360 that were"
@@ -164,7 +164,7 @@ def test_a_model_that_was_trained_on_the_same_cutouts_is_not_built_on(cache, lab
     assert len(trained.detector.training_rows_) == 360
 
 
-def test_a_model_that_sees_hidden_metadata_is_not_built_on(cache, labels, tmp_path):
+def test_a_base_model_that_uses_hidden_metadata_is_refused(cache, labels, tmp_path):
     train(cache, labels(table()), out=tmp_path / "base", members=LINEAR, metadata="survey", n_jobs=1)
     with pytest.raises(GridlensError, match=r"'metadata' .* must be 'survey' for .*uses depth, redshift, seeing"):
         train(cache, labels(table()), members=LINEAR, init_model=tmp_path / "base")
@@ -217,7 +217,7 @@ def test_a_pool_is_mined_from_a_cache_without_its_labelled_rows(cache, labels, t
         train(cache, labels(table()), out=tmp_path / "other", members=LINEAR, pool=path, n_jobs=1)
 
 
-def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
+def test_training_with_a_member_on_cutouts(tmp_path, labels, noise):
     pixels = noise(60, 64)
     y = np.arange(60) % 2
     pixels[y == 1, 10:14, 20:44] += 30.0
@@ -259,17 +259,17 @@ def test_images_and_members_that_look_at_them(tmp_path, labels, noise):
         (lambda t: t[:16], r"larger than the number of groups with positives"),
     ],
 )
-def test_what_is_wrong_with_labels_is_told(cache, labels, tmp_path, change, said):
+def test_invalid_labels_are_refused(cache, labels, tmp_path, change, said):
     with pytest.raises(GridlensError, match=said):
         train(cache, labels(change(table())), out=tmp_path / "model", members=LINEAR, n_jobs=1)
     assert not (tmp_path / "model").exists()
 
 
-def test_members_that_look_at_cutouts_are_refused_where_only_features_are(cache, labels, tmp_path):
+def test_members_on_cutouts_are_refused_for_feature_caches(cache, labels, tmp_path):
     with pytest.raises(GridlensError, match=r"members on features if .* Got 'polar' instead.*give the cutouts"):
         train(cache, labels(table()), out=tmp_path / "model", members=("linear", "polar"))
 
 
-def test_cutouts_that_come_twice_are_refused(cache, labels, tmp_path):
+def test_repeated_cutouts_are_refused(cache, labels, tmp_path):
     with pytest.raises(GridlensError, match=r"each labelled cutout once. Got c0000, c0001, .* again instead"):
         train([cache, cache], labels(table()), out=tmp_path / "model", members=LINEAR)

@@ -46,7 +46,7 @@ def population(rng, n, prevalence, separation):
 @pytest.mark.parametrize(
     ("n", "prevalence", "c", "separation"), [(5000, 0.03, 0.5, 4.0), (2000, 0.3, 0.5, 3.0), (20_000, 0.02, 0.3, 4.0)]
 )
-def test_probabilities_lie_within_their_uncertainty_where_labels_are_missing_at_random(n, prevalence, c, separation):
+def test_probabilities_are_accurate_if_labels_are_missing_at_random(n, prevalence, c, separation):
     frequencies, inside, bins = [], 0, 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def test_probabilities_lie_within_their_uncertainty_where_labels_are_missing_at_
     assert inside / bins >= 0.9
 
 
-def test_vetted_non_lenses_sharpen_the_label_frequency_and_stay_in_the_sample():
+def test_vetted_non_lenses_improve_the_label_frequency_and_are_counted():
     rng = np.random.default_rng(0)
     X, y = population(rng, 4000, 0.05, 2.0)
     s = y * (rng.random(4000) < 0.5)
@@ -201,6 +201,6 @@ def test_columns_that_name_known_lenses():
         read_labels(pd.DataFrame({"id": ["a"], "known_lens": [1], "calibration": [1]}), positive_unlabelled=True)
 
 
-def test_lenses_alone_lead_to_the_parameter(cache):
+def test_labels_of_lenses_only_suggest_positive_unlabelled(cache):
     with pytest.raises(GridlensError, match=r"Got 60 lenses and 0 others.*unlabelled with positive_unlabelled=True"):
         train(cache, pd.DataFrame({"id": rows()[1], "label": 1}), members=MEMBERS)

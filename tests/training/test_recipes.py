@@ -105,7 +105,7 @@ def test_a_pool_is_mined_and_a_stack_is_compared_with_its_first_member(tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*positives are fewer than the:UserWarning")
-def test_a_member_that_looks_at_cutouts_gets_them(tmp_path):
+def test_a_member_on_cutouts_gets_the_cutouts(tmp_path):
     recipe = dataclasses.replace(TINY, n_train=48, n_calibrate=32, n_test=24, members=("linear", "polar"))
     trained = train(recipe=recipe, out=tmp_path / "model.zip", n_jobs=2)
     assert "A stack of linear, polar" in trained.card
@@ -126,7 +126,7 @@ def test_a_pool_that_is_too_small_is_refused_before_anything_is_simulated(tmp_pa
         train(recipe=TINY, pool=tmp_path / "pool.npz", out=tmp_path / "model", n_jobs=1)
 
 
-def test_mined_rows_are_the_highest_and_weigh_less_the_likelier_they_are(detector, calibration_rows):
+def test_mined_rows_have_the_highest_scores_and_decreasing_weights(detector, calibration_rows):
     X = calibration_rows[0]
     n = len(X)
     nothing = np.full(n, "", dtype=object)
@@ -152,13 +152,13 @@ def test_an_unknown_member_is_refused_before_anything_is_simulated(tmp_path):
         train(recipe=TINY, members=("lightgm",), out=tmp_path / "model")
 
 
-def test_the_model_default_learns_from_plain_scenes_and_deep_from_randomised_ones():
+def test_default_is_trained_on_plain_scenes_and_deep_on_randomised_ones():
     assert RECIPES["default"] == Recipe()
     assert RECIPES["default"].randomisation == ()
     assert RECIPES["deep"].randomisation == RANDOMISED
 
 
-def test_the_three_sets_share_no_seed():
+def test_the_three_sets_have_different_seeds():
     for recipe in RECIPES.values():
         assert len({recipe.train_seed, recipe.calibrate_seed, recipe.test_seed}) == 3
         assert recipe.n_scenes == sum(
@@ -182,16 +182,16 @@ def test_the_three_sets_share_no_seed():
         ({"recipe": "quick", "survey": "hsc"}, "need 'source' or 'pool'. Got survey without them"),
     ],
 )
-def test_parameters_that_do_not_go_together(arguments, said):
+def test_incompatible_parameters_are_refused(arguments, said):
     with pytest.raises(ValueError, match=said):
         train(**arguments)
 
 
-def test_a_training_is_either_resumed_or_replaced():
+def test_resume_and_overwrite_are_mutually_exclusive():
     with pytest.raises(GridlensError, match="resume=True and overwrite=True are mutually exclusive"):
         train(recipe="quick", resume=True, overwrite=True)
 
 
-def test_scenes_are_not_learned_with_a_model_that_may_know_them():
+def test_pretrained_members_are_refused_for_simulated_scenes():
     with pytest.raises(GridlensError, match="must not name 'pretrained' for simulated scenes"):
         train(recipe="quick", members=("linear", "pretrained"))

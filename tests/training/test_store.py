@@ -17,7 +17,7 @@ def measured(noise):
     return measure(CutoutSet(noise(5, 64), pixel_scale=0.6, ids=list("abcde"), paths=["f.npz"] * 5, metadata=metadata))
 
 
-def test_rows_and_cutouts_come_back_mapped_from_files(measured, tmp_path):
+def test_rows_and_cutouts_are_memory_mapped(measured, tmp_path):
     store = MeasuredStore(tmp_path, "rows")
     for part in (measured[:2], measured[2:2], measured[2:]):
         store.add(part)
@@ -33,7 +33,7 @@ def test_rows_and_cutouts_come_back_mapped_from_files(measured, tmp_path):
     assert isinstance(found.cutouts.pixels.base, np.memmap)
 
 
-def test_rows_without_cutouts_and_no_rows_at_all(measured, tmp_path):
+def test_rows_without_cutouts_and_empty_stores(measured, tmp_path):
     store = MeasuredStore(tmp_path, "rows")
     assert store.measured().features.shape == (0, 315)
     store.add(measured.without_cutouts())
@@ -43,7 +43,7 @@ def test_rows_without_cutouts_and_no_rows_at_all(measured, tmp_path):
     assert (len(before), len(store.measured())) == (5, 6)
 
 
-def test_cutouts_of_another_size_and_a_full_disk_are_told(measured, noise, tmp_path):
+def test_cutouts_of_another_size_and_a_missing_folder_are_reported(measured, noise, tmp_path):
     store = MeasuredStore(tmp_path, "rows")
     store.add(measured)
     with pytest.raises(GridlensError, match=r"of one size\. Got cutouts of 64 x 64 px and 80 x 80 px instead"):

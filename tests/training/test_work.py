@@ -58,7 +58,7 @@ def measurements(monkeypatch):
     return counts
 
 
-def test_own_cutouts_are_measured_once_though_a_member_looks_at_their_pixels(cutouts, labels, measurements):
+def test_cutouts_are_measured_once_for_a_member_on_cutouts(cutouts, labels, measurements):
     trained = train(cutouts, labels, members=(*LINEAR, "polar"), n_jobs=1)
     assert "80 cutouts, 40 of them lenses" in trained.card
     assert "Calibrated on 40 rows" in trained.card
@@ -66,7 +66,7 @@ def test_own_cutouts_are_measured_once_though_a_member_looks_at_their_pixels(cut
 
 
 @pytest.mark.slow
-def test_scenes_are_measured_once_though_a_member_looks_at_their_pixels(measurements):
+def test_scenes_are_measured_once_for_a_member_on_cutouts(measurements):
     recipe = Recipe(surveys=("hsc",), n_train=24, n_calibrate=24, calibrate_lens_fraction=0.5, n_test=16)
     train(recipe=recipe, members=(*LINEAR, "polar"), n_jobs=1)
     assert len(measurements) == recipe.n_scenes
@@ -74,7 +74,7 @@ def test_scenes_are_measured_once_though_a_member_looks_at_their_pixels(measurem
 
 
 @pytest.mark.slow
-def test_the_model_is_that_of_a_detector_on_the_same_cutouts(cutouts, labels):
+def test_the_model_matches_a_detector_on_the_same_cutouts(cutouts, labels):
     known = labels.drop(columns="calibration").sample(frac=1.0, random_state=1)
     known.loc[known["id"] == "2-3", "label"] = None
     trained = train(cutouts, known, members=(*LINEAR, "polar"), n_jobs=1)
@@ -120,7 +120,7 @@ def test_an_interrupted_training_is_resumed(cutouts, labels, measurements, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["model", "model.zip"])
-def test_a_bundle_is_replaced_on_request_alone(cutouts, labels, tmp_path, name):
+def test_a_bundle_is_replaced_only_on_request(cutouts, labels, tmp_path, name):
     out = tmp_path / name
     train(cutouts, labels, out=out, members=LINEAR, n_jobs=1)
     with pytest.raises(GridlensError, match=r"is not empty|exists"):
@@ -162,7 +162,7 @@ def test_a_pool_of_cutouts_is_measured_and_resumed_too(cutouts, labels, measurem
     assert mined["sources"][0]["path"] == str(pool)
 
 
-def test_cutouts_of_two_sizes_serve_members_on_features_alone(cutouts, labels, tmp_path):
+def test_cutouts_of_two_sizes_require_members_on_features(cutouts, labels, tmp_path):
     known = pd.concat([labels, pd.DataFrame({"id": ["large"], "label": [1], "calibration": [0]})])
     rng = np.random.default_rng(1)
     write_npz(tmp_path / "large.npz", CutoutSet(rng.normal(size=(1, 80, 80, 3)), pixel_scale=0.5, ids=["large"]))
