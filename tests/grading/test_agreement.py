@@ -21,7 +21,7 @@ def two_graders(n=200, seed=0, agree=0.7):
     return grades_of("ada", one), grades_of("ben", other)
 
 
-def test_kappa_is_that_of_scikit_learn():
+def test_kappa_matches_scikit_learn():
     ada, ben = two_graders()
     found = agreement(pd.concat([ada, ben.sample(frac=1.0, random_state=0)]))
     theirs = cohen_kappa_score(ada["grade"], ben["grade"], labels=list("ABCX"), weights="quadratic")
@@ -36,7 +36,7 @@ def test_kappa_is_that_of_scikit_learn():
     assert found.kappa.low < both < found.kappa.high
 
 
-def test_the_interval_is_that_of_a_bootstrap_of_objects():
+def test_the_interval_matches_a_bootstrap_of_objects():
     ada, ben = two_graders(120)
     line = agreement(pd.concat([ada, ben]), n_boot=4000).pairs.iloc[0]
     rng = np.random.default_rng(1)
@@ -46,7 +46,7 @@ def test_the_interval_is_that_of_a_bootstrap_of_objects():
     np.testing.assert_allclose(line["kappa"][1:3], np.quantile(slow, [0.025, 0.975]), atol=0.03)
 
 
-def test_few_objects_say_so():
+def test_few_objects_are_not_resolvable():
     ada, ben = two_graders(9)
     found = agreement(pd.concat([ada, ben]))
     assert str(found.kappa) == str(found.pairs.loc[0, "kappa"]) == "not resolvable with 9 shared objects"
@@ -57,7 +57,7 @@ def test_few_objects_say_so():
     assert "0 gold lenses" not in str(found.gold) and found.gold.empty and found.completeness.empty
 
 
-def test_repeats_are_compared_with_the_label_before():
+def test_repeats_are_compared_with_the_previous_label():
     times = [f"2026-01-0{k}T00:00:00.000Z" for k in (3, 1, 2, 1, 2)]
     grades = grades_of("ada", "AABXU", ids=["a", "a", "a", "b", "b"], t_graded=times)
     found = agreement(pd.concat([grades, grades_of("ben", "X", ids=["a"], t_graded=times[:1])])).repeats

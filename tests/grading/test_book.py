@@ -40,7 +40,7 @@ def add_queue(book, items=ITEMS, **changed):
     return book.add_queue(items, **(settings | changed))
 
 
-def test_a_grade_comes_back_as_it_was_given(book):
+def test_a_grade_is_returned_unchanged(book):
     grade_id = book.add(
         7.0,
         "alice",
@@ -78,7 +78,7 @@ def test_an_empty_book_has_empty_tables(book):
     assert book.undo("nobody") is None
 
 
-def test_a_grade_supersedes_that_of_the_same_grader(book):
+def test_a_grade_supersedes_an_earlier_one_of_the_same_grader(book):
     first = book.add("a", "alice", "A")
     book.add("a", "bob", "B")
     book.add("a", "alice", "X")
@@ -115,7 +115,7 @@ def test_undo_withdraws_one_grade_after_the_other(book):
     assert book.current()["object_id"].tolist() == ["a", "z", "b"]
 
 
-def test_a_withdrawn_grade_does_not_bring_an_earlier_one_back(book):
+def test_a_withdrawn_grade_does_not_restore_an_earlier_one(book):
     book.add("a", "alice", "A")
     book.add("a", "alice", "X")
     book.undo("alice")
@@ -155,7 +155,7 @@ def test_values_that_are_not_allowed(book, changed, said):
     assert len(book.objects()) == 0
 
 
-def test_a_table_is_added_whole_or_not_at_all(book):
+def test_a_table_is_added_completely_or_not_at_all(book):
     table = pd.DataFrame({"object_id": ["a", "b"], "grader": "alice", "grade": ["A", "Q"]})
     with pytest.raises(GridlensError, match=r"The 'grade' column must be .* Got 'Q' instead"):
         book.add_many(table)
@@ -176,7 +176,7 @@ def test_an_older_grade_that_arrives_later_is_not_current(book):
     assert book.current()["grade"].tolist() == ["X"]
 
 
-def test_a_repeat_is_a_row_of_its_own(book):
+def test_a_repeat_is_a_separate_row(book):
     queue_id = add_queue(book)
     book.add("a", "alice", "A", queue_id=queue_id, position=0)
     book.add("a", "alice", "B", queue_id=queue_id, position=2)
@@ -186,7 +186,7 @@ def test_a_repeat_is_a_row_of_its_own(book):
     assert book.current()[["grade", "kind"]].to_numpy().tolist() == [["C", "repeat"], ["X", "top"]]
 
 
-def test_queues_come_back(book):
+def test_queues_are_stored_and_checked(book):
     queue_id = add_queue(book)
     other = add_queue(book, ITEMS.assign(queue_id="second"), strategy="top", seed=None)
     assert other == "second"
@@ -214,7 +214,7 @@ def test_queues_come_back(book):
     assert len(book.queues()) == 2
 
 
-def test_models_and_gold_come_back(book):
+def test_models_and_gold_are_stored(book):
     first = book.add_model("default", sha256="aa", metrics={"auroc": np.float64(0.9)})
     assert book.add_model("moved", sha256="aa") == first
     book.add_model("new", sha256="bb", parent_id=first, trained_at="2026-01-01", recipe={"n": 3})
@@ -235,7 +235,7 @@ def test_models_and_gold_come_back(book):
         book.add_gold(gold.assign(truth=0.5))
 
 
-def test_objects_are_completed_and_their_pixels_watched(book):
+def test_objects_are_completed_and_changed_pixels_reported(book):
     book.add("a", "alice", "A")
     book.add_objects(pd.DataFrame({"object_id": ["a", "b"], "ra": [10.0, np.nan], "pixels_sha256": ["p", None]}))
     book.add("a", "bob", "B")
@@ -256,7 +256,7 @@ def test_objects_are_completed_and_their_pixels_watched(book):
         book.add_objects(pd.DataFrame({"object_id": ["a", "a"]}))
 
 
-def test_a_book_belongs_to_a_thread_and_several_may_write(tmp_path):
+def test_a_book_belongs_to_one_thread_but_several_threads_can_write(tmp_path):
     """Each thread opens its own connection to the book, as the pages of several graders do."""
     path = tmp_path / "grades.sqlite"
     GradeBook.open(path).close()
@@ -292,7 +292,7 @@ ACTIONS = st.lists(
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(ACTIONS)
-def test_any_sequence_of_grades_and_undo_leaves_what_a_list_would(tmp_path_factory, actions):
+def test_any_sequence_of_grades_and_undo_matches_a_list(tmp_path_factory, actions):
     expected = []
     with GradeBook.open(tmp_path_factory.mktemp("book") / "grades.sqlite") as book:
         for action, grader, *rest in actions:

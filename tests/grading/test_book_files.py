@@ -68,7 +68,7 @@ def test_an_older_book_is_brought_up_to_date(path, monkeypatch):
         assert len(book.current()) == 300
 
 
-def test_a_migration_that_fails_leaves_the_version_before(path, monkeypatch):
+def test_a_failed_migration_keeps_the_previous_version(path, monkeypatch):
     broken = (*schema_module.MIGRATIONS, ("ALTER TABLE objects ADD COLUMN redshift REAL", "SELECT nonsense"))
     monkeypatch.setattr(schema_module, "MIGRATIONS", broken)
     with pytest.raises(sqlite3.OperationalError, match=r"nonsense"):
@@ -98,7 +98,7 @@ def test_a_truncated_book_is_refused(path, kept):
             GradeBook.open(path, read_only=read_only)
 
 
-def test_damage_in_the_middle_is_a_sentence(path):
+def test_damage_in_the_middle_has_a_clear_message(path):
     whole = bytearray(path.read_bytes())
     whole[8192:-8192] = b"\xaa" * (len(whole) - 16384)
     path.write_bytes(whole)
@@ -114,7 +114,7 @@ def test_another_file_is_refused(tmp_path):
     assert path.read_text().startswith("object_id")
 
 
-def test_missing_places(tmp_path):
+def test_missing_folders_are_reported(tmp_path):
     with pytest.raises(GridlensError, match=r"There is no grade book"):
         GradeBook.open(tmp_path / "absent.sqlite", read_only=True)
     with pytest.raises(GridlensError, match=r"The folder .*absent of the grade book does not exist"):
@@ -123,7 +123,7 @@ def test_missing_places(tmp_path):
         GradeBook.open(tmp_path)
 
 
-def test_a_locked_book_is_a_sentence_after_a_while(path, monkeypatch):
+def test_a_locked_book_has_a_clear_message_after_a_timeout(path, monkeypatch):
     monkeypatch.setattr(connection_module, "BUSY_SECONDS", 0.05)
     raw = sqlite3.connect(path, isolation_level=None)
     with GradeBook.open(path) as book:
@@ -159,7 +159,7 @@ def test_the_file_system_of_a_folder_is_known(tmp_path):
     assert kind if sys.platform == "linux" else kind == ""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="users are those of POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="requires POSIX users")
 def test_a_book_on_a_read_only_disk_can_be_read(path, as_another_user):
     folder, become = as_another_user
     place = folder / "grades.sqlite"
@@ -175,7 +175,7 @@ def test_a_book_on_a_read_only_disk_can_be_read(path, as_another_user):
     assert [file.name for file in folder.iterdir()] == ["grades.sqlite"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="users are those of POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="requires POSIX users")
 def test_a_log_that_cannot_be_read_is_not_ignored(path, as_another_user):
     """Grades that exist only in the log beside the book must not go missing silently."""
     folder, become = as_another_user
@@ -198,7 +198,7 @@ with GradeBook.open(sys.argv[1]) as book:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+@pytest.mark.skipif(sys.platform == "win32", reason="requires SIGKILL")
 def test_a_process_that_is_killed_loses_no_grade(path):
     process = subprocess.Popen([sys.executable, "-c", GRADING, str(path)], stdout=subprocess.PIPE, text=True)
     acknowledged = [process.stdout.readline().strip() for _ in range(20)]

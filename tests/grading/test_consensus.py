@@ -33,7 +33,7 @@ def gold_of(truth, ids):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # crowd-kit uses deprecated features of pandas
-def test_it_is_dawid_and_skene_without_shrinkage():
+def test_consensus_without_shrinkage_matches_dawid_and_skene():
     DawidSkene = pytest.importorskip("crowdkit.aggregation").DawidSkene
     tables = np.array([[0.85, 0.0, 0.0, 0.15], [0.05, 0.0, 0.0, 0.95]])
     grades, _ = drawn_grades(0, n=150, tables=tables, n_graders=5, coverage=0.9)
@@ -86,7 +86,7 @@ def naive(grades, gold, shrinkage, steps):
     ("counts", "lens", "other"),
     [((12, 40), 0.9, 0.1), ((18, 6), 0.9, 0.15), ((12, 12), 0.9, 0.1), ((3, 97), 0.6, 0.05)],
 )
-def test_one_grader_alone_is_believed_to_err_as_declared(counts, lens, other):
+def test_a_single_grader_is_assumed_to_err_as_declared(counts, lens, other):
     """Any table explains the labels of a single grader; a fitted table could put all objects into one class."""
     grade = ["A"] * counts[0] + ["X"] * counts[1]
     grades = pd.DataFrame({"object_id": [f"o{k}" for k in range(len(grade))], "grader": "ada", "grade": grade})
@@ -103,7 +103,7 @@ def test_objects_with_one_label_change_no_table():
     np.testing.assert_allclose(alone[tables], beside[tables])
 
 
-def test_it_is_the_slow_loop():
+def test_consensus_matches_the_slow_loop():
     grades, truth = drawn_grades(3, n=60)
     gold = gold_of(truth, [f"o{i}" for i in range(12)])
     slow = naive(grades, dict(zip(gold["object_id"], gold["truth"], strict=True)), 20.0, steps=120)
@@ -122,7 +122,7 @@ def test_it_is_the_slow_loop():
     shrinkage=st.sampled_from([0.0, 1.0, 20.0]),
     n_gold=st.integers(0, 4),
 )
-def test_no_step_lowers_the_posterior(data, shrinkage, n_gold):
+def test_the_posterior_never_decreases(data, shrinkage, n_gold):
     object_of, grader_of, label_of = np.array(data).T
     truth = np.full(10, np.nan)
     truth[:n_gold] = np.arange(n_gold) % 2
@@ -132,7 +132,7 @@ def test_no_step_lowers_the_posterior(data, shrinkage, n_gold):
     np.testing.assert_allclose(found.tables.sum(axis=2), 1.0)
 
 
-def test_classes_do_not_change_places():
+def test_classes_are_not_swapped():
     grades, truth = drawn_grades(5, prevalence=0.8)
     found = consensus(grades).objects
     assert np.corrcoef(found["q_grades"], truth[found["object_id"]])[0, 1] > 0.7
@@ -157,7 +157,7 @@ def test_the_latest_of_two_grades_counts():
     assert found.objects["n_grades"][0] == consensus(grades).objects["n_grades"][0] + 1
 
 
-def test_gold_is_fixed_and_teaches_the_tables():
+def test_gold_is_fixed_and_informs_the_tables():
     tables = np.array([[0.6, 0.2, 0.1, 0.1], [0.01, 0.04, 0.05, 0.9]])
     grades, truth = drawn_grades(7, n=2000, tables=tables, coverage=1.0)
     gold = gold_of(truth, [f"o{i}" for i in range(1500)])
@@ -187,7 +187,7 @@ def test_tempering_weakens_several_grades_and_not_one():
     pd.testing.assert_frame_equal(consensus(single, tempering=1.0).objects, consensus(single, tempering=0.0).objects)
 
 
-def test_one_grader_keeps_to_the_declared_table():
+def test_probabilities_of_a_single_grader_follow_the_grades():
     grades, _ = drawn_grades(2, n_graders=1, coverage=1.0)
     grade = grades.set_index("object_id")["grade"]
     found = consensus(grades).objects.set_index("object_id").assign(grade=grade)
@@ -206,7 +206,7 @@ def test_tempering_from_gold():
     assert consensus(grades, gold=gold[:20], tempering="gold").tempering == 0.3
 
 
-def test_the_model_comes_in_as_a_prior():
+def test_the_model_is_used_as_a_prior():
     grades, truth = drawn_grades(6, n=400)
     p = pd.Series(np.where(truth == 1, 0.8, 0.2), index=truth.index)
     p["o5"] = np.nan
@@ -234,14 +234,14 @@ def test_no_grades(columns):
     assert np.isnan(found.prevalence)
 
 
-def test_all_x_leaves_no_lens():
+def test_unanimous_x_grades_leave_no_lens():
     grades = pd.DataFrame(
         {"object_id": np.repeat(np.arange(50).astype(str), 2), "grader": ["a", "b"] * 50, "grade": "X"}
     )
     assert consensus(grades).objects["q_grades"].max() < 0.05
 
 
-def test_bad_input_is_told_in_a_sentence():
+def test_invalid_input_has_a_clear_message():
     grades, _ = drawn_grades(0, n=20)
     with pytest.raises(GridlensError, match="Got 'D' instead in 1 rows"):
         consensus(pd.concat([grades, grades[:1].assign(grade="D")]))

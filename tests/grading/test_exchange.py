@@ -50,7 +50,7 @@ def test_a_table_of_any_format_is_imported_once(book, tmp_path, suffix):
     assert book.import_grades(path, grader="bob") == (3, 0, 1)
 
 
-def test_a_table_that_grew_adds_what_is_new(book, tmp_path):
+def test_a_longer_table_adds_only_new_rows(book, tmp_path):
     book.import_grades(write(tmp_path, "id,grade\na,A\nb,\n"), grader="alice")
     changed = write(tmp_path, "id,grade\na,A\nb,C\n")
     assert book.import_grades(changed, grader="alice") == (1, 1, 0)
@@ -66,7 +66,7 @@ def test_a_table_that_grew_adds_what_is_new(book, tmp_path):
     assert current(book) == {"a": "A", "b": "C"}
 
 
-def test_a_repeated_row_is_a_row_of_its_own(book, tmp_path):
+def test_a_repeated_row_is_a_separate_row(book, tmp_path):
     path = write(tmp_path, "id,grade\na,A\na,X\na,A\n")
     assert book.import_grades(path, grader="alice").added == 3
     assert current(book) == {"a": "A"}
@@ -150,7 +150,7 @@ def test_files_of_qt_stamp_visualizer(book, tmp_path):
     assert found["note"].tolist() == found["subclass"].tolist() == ["", ""]
 
 
-def test_a_mosaic_says_which_objects_were_shown(book, tmp_path):
+def test_a_mosaic_must_state_which_objects_were_shown(book, tmp_path):
     assert book.import_grades(write(tmp_path, QT_MOSAIC), grader="alice") == (3, 0, 1)
     assert current(book) == {"c1": "C", "c2": "X", "c3": "U"}
     lacking = pd.read_csv(tmp_path / "table.csv").drop(columns="time")
@@ -176,7 +176,7 @@ def test_files_of_astrorank(book, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".fits", ".votable"])
 @pytest.mark.filterwarnings("ignore:Text in a FITS table")
-def test_an_export_is_known_when_it_is_imported_again(book, tmp_path, suffix):
+def test_an_export_is_recognised_on_import(book, tmp_path, suffix):
     book.add("Abell-é", "Zoë", "X", subclass="spiral", confidence=0.25, note="=1\n\x1bλ")
     book.add("b", "bob", "U", blind=False)
     out = tmp_path / f"out{suffix}"
@@ -209,7 +209,7 @@ def test_a_book_without_grades_is_exported(book, tmp_path, suffix):
     assert (tmp_path / f"out{suffix}").is_file()
 
 
-def test_labels_are_those_of_the_consensus(book, tmp_path):
+def test_labels_match_the_consensus(book, tmp_path):
     for grader in ("alice", "bob", "cleo"):
         for k in range(12):
             book.add(f"lens{k}", grader, "A")
@@ -230,6 +230,6 @@ def test_labels_are_those_of_the_consensus(book, tmp_path):
     assert "arcs" not in table.index
 
 
-def test_an_output_that_is_no_table(book, tmp_path):
+def test_an_invalid_output_format_is_refused(book, tmp_path):
     with pytest.raises(GridlensError, match=r"The output must end in .csv"):
         book.export(tmp_path / "out.txt")

@@ -31,7 +31,7 @@ SECOND = items_of(
 ALL_X = [(name, "X") for name in ("t1", "t2", "r1", "r2", "g1")]
 
 
-def test_one_round():
+def test_weights_of_one_round():
     weights = inclusion_weights(FIRST, grades_of("q1", ALL_X))
     assert weights.to_dict() == pytest.approx({"t1": 1.0, "t2": 1.0, "r1": 10.0, "r2": 20.0})
     assert weights.attrs == {
@@ -39,7 +39,7 @@ def test_one_round():
     }  # fmt: skip
 
 
-def test_two_rounds_are_a_mean_of_both():
+def test_two_rounds_are_averaged():
     later = grades_of("q2", [("t3", "A"), ("r3", "X"), ("r4", "X"), ("t1", "X")], day=2)
     weights = inclusion_weights(pd.concat([FIRST, SECOND]), pd.concat([grades_of("q1", ALL_X), later]))
     # Half of the random items belong to each round, so both rounds have equal weight.
@@ -47,13 +47,13 @@ def test_two_rounds_are_a_mean_of_both():
     assert weights.to_dict() == pytest.approx(expected)
 
 
-def test_a_csv_without_queue_ids_is_understood():
+def test_grades_without_queue_ids_are_accepted():
     grades = grades_of("q1", ALL_X)
     plain = inclusion_weights(FIRST, grades.drop(columns=["queue_id", "t_graded"]))
     pd.testing.assert_series_equal(plain, inclusion_weights(FIRST, grades))
 
 
-def test_labels_represent_items_without_one():
+def test_labelled_items_represent_unlabelled_ones():
     rows = [("a", "random", 0.1, "1"), ("b", "random", 0.1, "1"), ("c", "random", 0.1, "2"), ("d", "top", 1.0, None)]
     items = items_of("q", [*rows, ("e", "top", 1.0, None)])
     weights = inclusion_weights(items, grades_of("q", [("a", "X"), ("b", "U"), ("c", "X"), ("d", "A")]))
@@ -64,7 +64,7 @@ def test_labels_represent_items_without_one():
     assert weights.to_dict() == pytest.approx({"a": 15.0, "b": 15.0, "d": 1.0, "e": 1.0})
 
 
-def test_grades_from_before_count_in_all_rounds():
+def test_earlier_grades_count_in_all_rounds():
     """Objects graded before the first queue belong to no pool; objects graded later were in the pool."""
     grades = grades_of("q1", ALL_X, day=5)
     more = [grades_of(None, [("early", "A")], day=1), grades_of(None, [("late", "A")], day=9)]

@@ -46,7 +46,7 @@ def test_merging_is_idempotent(books):
     assert sorted(rows(second)) == sorted(rows(first))
 
 
-def test_one_name_for_two_people_is_refused(tmp_path):
+def test_one_name_for_two_graders_is_refused(tmp_path):
     first, second = tmp_path / "first.sqlite", tmp_path / "second.sqlite"
     for path, grade in ((first, "A"), (second, "X")):
         with GradeBook.open(path) as book:
@@ -67,7 +67,7 @@ def test_one_name_for_two_people_is_refused(tmp_path):
     assert rows(one_person) == [["a", "alice", "X"]]
 
 
-def test_the_latest_of_two_grades_of_one_person_stays(books):
+def test_the_latest_of_two_grades_of_a_grader_is_kept(books):
     first, second = books
     for path, grade in ((first, "C"), (second, "X")):
         with GradeBook.open(path) as book:
@@ -82,7 +82,7 @@ def test_the_latest_of_two_grades_of_one_person_stays(books):
     assert set(merge(first, second).values()) == {0}
 
 
-def test_pixels_that_differ_are_warned_about_and_nothing_is_lost(tmp_path):
+def test_different_pixels_warn_and_no_grade_is_lost(tmp_path):
     first, second = tmp_path / "first.sqlite", tmp_path / "second.sqlite"
     for path, grader, sha256 in ((first, "alice", "p"), (second, "bob", "q")):
         with GradeBook.open(path) as book:
@@ -155,7 +155,7 @@ STEPS = st.lists(
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(STEPS)
-def test_two_books_agree_once_they_are_merged(tmp_path_factory, steps):
+def test_two_merged_books_agree(tmp_path_factory, steps):
     """Merging in both directions gives the same current grades, at most one per grader and object."""
     folder = tmp_path_factory.mktemp("books")
     paths = [folder / "0.sqlite", folder / "1.sqlite"]

@@ -49,7 +49,7 @@ def test_the_mix_of_a_hundred():
     assert items.attrs["n_pool"] == 2000 - 40 - len(DONE)
 
 
-def test_kinds_hold_what_they_say():
+def test_items_match_their_kind():
     table, items = candidates().set_index("id"), queue()
     of = {kind: part["object_id"] for kind, part in items.groupby("kind")}
     free = table[(table["status"] == "ok") & ~table.index.isin(DONE)].sort_values("score", ascending=False)
@@ -66,7 +66,7 @@ def test_kinds_hold_what_they_say():
     np.testing.assert_array_equal(kept["p"], table.loc[kept.index, "p_lens"])
 
 
-def test_random_items_know_their_probability():
+def test_random_items_have_their_inclusion_probability():
     items = queue()
     chosen = items[items["kind"] == "random"].sort_values("stratum")
     n_rest = items.attrs["n_pool"] - 88
@@ -78,7 +78,7 @@ def test_random_items_know_their_probability():
     assert items.loc[items["kind"].isin(["gold", "repeat"]), "inclusion_probability"].isna().all()
 
 
-def test_each_row_is_drawn_as_often_as_it_says():
+def test_inclusion_probabilities_match_the_draws():
     table = candidates(60).assign(disagreement=np.nan)
     drawn = pd.Series(0.0, index=table["id"])
     for seed in range(150):
@@ -106,7 +106,7 @@ def test_other_strategies(strategy, kind):
     assert "0 of 4 gold objects" in alone.attrs["notes"][0]
 
 
-def test_relabels_take_the_place_of_top_objects():
+def test_relabels_replace_top_objects():
     items = queue(relabel=DONE[:10])
     assert items["kind"].value_counts()[["top", "relabel"]].tolist() == [65, 10]
     many = queue(relabel=DONE[:120])
@@ -122,7 +122,7 @@ def test_gold_is_never_chosen_for_its_score():
     assert set(queue(gold=GOLD, graded=GOLD[:16]).query("kind == 'gold'")["object_id"]) == set(GOLD[16:])
 
 
-def test_places_without_objects_go_to_the_top():
+def test_unfilled_places_are_given_to_top_objects():
     plain = candidates()[["id", "score"]]
     items = make_queue(plain)
     assert items["kind"].value_counts().to_dict() == {"top": 95, "random": 5}
@@ -130,7 +130,7 @@ def test_places_without_objects_go_to_the_top():
     assert len(items.attrs["notes"]) == 4
 
 
-def test_a_small_pool_ends():
+def test_a_small_pool_gives_a_shorter_queue():
     items = make_queue(candidates(30), batch=100)
     assert len(items) == 29
     assert "29 objects instead of 100" in items.attrs["notes"][-1]
@@ -138,10 +138,10 @@ def test_a_small_pool_ends():
     assert len(empty) == 0 and empty.attrs["n_pool"] == 0
 
 
-def test_the_order_hides_the_kind_and_can_be_drawn_again():
+def test_the_order_hides_the_kind_and_is_reproducible():
     pd.testing.assert_frame_equal(queue(random_state=3), queue(random_state=3))
     again, later = (queue(graded=done).query("kind == 'gold'")["object_id"].tolist() for done in (DONE, DONE[1:]))
-    assert again != later, "rounds with one seed draw alike"
+    assert again != later, "rounds with the same seed draw the same objects"
     places = np.array([queue(random_state=s).query("kind == 'random'")["position"].mean() for s in range(20)])
     assert abs(places.mean() - 49.5) < 4 * 29 / np.sqrt(100)
     large = queue(batch=400, gold=[f"g{k}" for k in range(50)])
@@ -158,12 +158,12 @@ def test_diverse_objects_differ():
     assert diverse.min() > top.median()
 
 
-def test_ties_of_a_calibrated_probability_follow_the_score():
+def test_ties_of_a_calibrated_probability_are_ordered_by_score():
     table = candidates().assign(p_lens=0.1)
     assert set(make_queue(table, strategy="top", batch=10)["object_id"]) == set(table.nlargest(10, "score")["id"])
 
 
-def test_bad_input_is_told_in_a_sentence():
+def test_invalid_input_has_a_clear_message():
     table = candidates(20)
     with pytest.raises(TypeError, match="'candidates' parameter must be a DataFrame"):
         make_queue(["a"])

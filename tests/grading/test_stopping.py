@@ -18,7 +18,7 @@ def one_round(n=100, k=0, pi=0.1, kinds="random"):
 
 
 @pytest.mark.parametrize("k", [0, 1, 7, 50, 100])
-def test_one_round_is_clopper_and_pearson(k):
+def test_one_round_matches_clopper_and_pearson(k):
     found = lenses_left(*one_round(k=k))
     low = beta.ppf(0.025, k, 101 - k) if k else 0.0
     high = beta.ppf(0.975, k + 1, 100 - k) if k < 100 else 1.0
@@ -27,14 +27,14 @@ def test_one_round_is_clopper_and_pearson(k):
     assert found.high == pytest.approx(1000 * high - k, abs=0.05)
 
 
-def test_no_random_item_says_so():
+def test_no_random_items_are_not_resolvable():
     items, grades, q = one_round(kinds="top", pi=1.0)
     assert str(lenses_left(items, grades, q)) == "not resolvable with 0 random objects"
     items, grades, q = one_round()
     assert "0 random objects" in lenses_left(items, grades.assign(grade="U"), q * np.nan).note
 
 
-def test_items_without_a_grade_may_all_be_lenses():
+def test_ungraded_items_may_all_be_lenses():
     items, grades, q = one_round()
     more = items[:8].assign(object_id=[f"t{i}" for i in range(8)], kind="top", inclusion_probability=1.0)
     done = grades[:4].assign(object_id=more["object_id"][:4], grade=["A", "X", "X", "X"])
