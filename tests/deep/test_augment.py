@@ -22,7 +22,7 @@ def signal(images):
     return GRID.softening * torch.sinh(images)
 
 
-def test_noise_stays_one_and_white(noise):
+def test_noise_keeps_unit_variance_and_stays_white(noise):
     made = signal(augment(noise, GRID, Regime()))
     assert float(made.std()) == pytest.approx(1.0, abs=0.02)
     # The shift leaves two empty rows and columns at most.
@@ -30,7 +30,7 @@ def test_noise_stays_one_and_white(noise):
     assert float((inner[:, :, :, 1:] * inner[:, :, :, :-1]).mean()) == pytest.approx(0.0, abs=0.02)
 
 
-def test_a_source_is_blurred_and_fades_in_all_bands_alike():
+def test_a_source_is_blurred_and_dimmed_equally_in_all_bands():
     rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     r2 = (rows - 31.5) ** 2 + (columns - 31.5) ** 2
     source = 2000.0 * torch.exp(-0.5 * r2 / 4.0) * torch.tensor([1.0, 2.0, 4.0])[:, None, None]

@@ -38,12 +38,12 @@ def learned(arcs):
 
 
 @pytest.mark.slow
-def test_it_keeps_the_contract():
+def test_the_member_keeps_the_contract():
     check_member(ConvNetMember(**{**SMALL, "variant": None, "size": 32, "pixel_scale": 2.0, "epochs": 1}))
 
 
 @pytest.mark.slow
-def test_arcs_are_learned_by_the_map_too(arcs, learned):
+def test_arcs_are_learned_by_the_attribution_map(arcs, learned):
     cutouts, y = arcs
     assert roc_auc_score(y[180:], learned.predict_proba(cutouts[180:])[:, 1]) > 0.9
     lens = 180 + int(np.argmax(y[180:] * learned.decision_function(cutouts[180:])))
@@ -52,7 +52,7 @@ def test_arcs_are_learned_by_the_map_too(arcs, learned):
     assert attribution.max() > 0.0
 
 
-def test_it_trains_in_bfloat16_where_the_cpu_computes_in_it_and_scores_alike(arcs, small, monkeypatch):
+def test_bfloat16_is_used_where_supported_and_gives_similar_scores(arcs, small, monkeypatch):
     found = []
     for has_bfloat16 in (True, False):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has_bfloat16: has)
@@ -93,7 +93,7 @@ def test_a_turned_cutout_scores_the_same(small, version):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_saved_member_is_data_and_scores_the_same(arcs, small, tmp_path):
+def test_a_saved_member_contains_no_code_and_scores_the_same(arcs, small, tmp_path):
     small.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parameters.json", "state.json", "weights.safetensors"]
     loaded = ConvNetMember.load(tmp_path)
@@ -104,7 +104,7 @@ def test_a_saved_member_is_data_and_scores_the_same(arcs, small, tmp_path):
     assert loaded.embed(arcs[0][:9]).shape == (9, 192)
 
 
-def test_a_member_without_a_variant_loads_as_the_network_that_it_was(arcs, small, tmp_path):
+def test_a_member_saved_without_a_variant_loads_its_network(arcs, small, tmp_path):
     small.save(tmp_path)
     parameters, state = tmp_path / "parameters.json", tmp_path / "state.json"
     parameters.write_text(json.dumps({**json.loads(parameters.read_text()), "variant": None}))
@@ -117,13 +117,13 @@ def test_a_member_without_a_variant_loads_as_the_network_that_it_was(arcs, small
         np.testing.assert_array_equal(loaded.decision_function(arcs[0][:4]), small.decision_function(arcs[0][:4]))
 
 
-def test_an_equivariant_network_needs_images_that_halve_four_times():
+def test_an_equivariant_network_requires_sizes_divisible_by_16():
     with pytest.raises(ValueError, match=r"'size' parameter of the variant 'equivariant' must be .* 16, .*40"):
         _ = ConvNetMember(size=40).settings
     assert ConvNetMember("compact", size=40).settings.versions == tuple(range(8))
 
 
-def test_it_begins_from_a_saved_member(arcs, small, tmp_path):
+def test_training_starts_from_a_saved_member(arcs, small, tmp_path):
     small.save(tmp_path)
     begun = build_network(ConvNetMember(**SMALL, pretrained=str(tmp_path)).settings)
     for name, value in small.network_.state.items():
@@ -134,7 +134,7 @@ def test_it_begins_from_a_saved_member(arcs, small, tmp_path):
         ConvNetMember(**SMALL, pretrained=str(tmp_path / "none")).fit(arcs[0][:16], arcs[1][:16])
 
 
-def test_weights_that_are_not_its_own_are_refused(arcs, small, tmp_path):
+def test_weights_of_another_network_are_refused(arcs, small, tmp_path):
     small.save(tmp_path)
     weights, parameters = tmp_path / "weights.safetensors", tmp_path / "parameters.json"
     text, state = parameters.read_text(), load_file(weights)
@@ -155,7 +155,7 @@ def test_weights_that_are_not_its_own_are_refused(arcs, small, tmp_path):
         ConvNetMember.load(tmp_path)
 
 
-def test_networks_that_see_the_same_share_their_images(arcs):
+def test_networks_with_the_same_input_share_their_images(arcs):
     cutouts = arcs[0][:12]
     compact, wide = ConvNetMember(**SMALL), ConvNetMember(**{**SMALL, "variant": "wide"})
     images = compact.prepare(cutouts)
@@ -175,7 +175,7 @@ def test_networks_that_see_the_same_share_their_images(arcs):
     assert not path.exists()
 
 
-def test_folds_that_score_together_prepare_once(arcs, small, monkeypatch):
+def test_averaged_folds_prepare_the_images_once(arcs, small, monkeypatch):
     prepared = []
     monkeypatch.setattr(
         "gridlens_deep._store.measured_images", lambda *args: prepared.append(len(args[0])) or measured_images(*args)
@@ -187,6 +187,6 @@ def test_folds_that_score_together_prepare_once(arcs, small, monkeypatch):
     np.testing.assert_allclose(spread, 0.0, atol=1e-9)
 
 
-def test_images_are_those_of_the_cutouts(arcs):
+def test_images_have_one_plane_per_band_and_the_blue_map(arcs):
     images = Images.of(arcs[0][:3], Grid(48, 4.0 / 3.0, blue_map=True))
     assert images.read(np.arange(3)).shape == (3, 4, 48, 48)

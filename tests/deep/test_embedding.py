@@ -63,7 +63,7 @@ def test_weights_come_from_a_model_whose_files_agree_with_its_manifest(detector,
         weights_of(pretrained=str(tmp_path / "other"))
 
 
-def test_fine_tuning_keeps_the_normalisation_and_learns_from_all_of_few_rows(arcs, detector, bundle):
+def test_fine_tuning_keeps_the_normalisation_and_uses_all_of_few_rows(arcs, detector, bundle):
     before = detector.stack_.members_[0].network_.state
     member = ConvNetMember(**{**SMALL, "epochs": 1, "validation_fraction": 0.15}, pretrained=str(bundle))
     assert member.settings.learning_rate == pytest.approx(0.1 * ConvNetMember(**SMALL).settings.learning_rate)
@@ -130,7 +130,7 @@ def test_few_labels_of_arcs_are_learned(arcs, bundle, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-def test_a_saved_regression_scores_with_the_network_that_it_holds(arcs, detector, tmp_path):
+def test_a_saved_regression_scores_with_its_own_network(arcs, detector, tmp_path):
     detector.save(tmp_path / "model")
     member = EmbeddingMember(str(tmp_path / "model")).fit(arcs[0][:24], arcs[1][:24])
     (tmp_path / "saved").mkdir()
@@ -144,7 +144,7 @@ def test_a_saved_regression_scores_with_the_network_that_it_holds(arcs, detector
         again.set_params(pretrained="elsewhere").prepare(arcs[0][:2])
 
 
-def test_inputs_that_do_not_fit_are_refused(arcs, bundle, tmp_path):
+def test_invalid_inputs_are_refused(arcs, bundle, tmp_path):
     member = EmbeddingMember(str(bundle))
     embedded = np.random.default_rng(0).normal(size=(12, 192)).astype(np.float32)
     with pytest.raises(ValueError, match=r"embeddings of shape \(n, 192\) .*\. Got shape \(12, 7\) instead"):

@@ -14,7 +14,7 @@ def pixels():
     return np.random.default_rng(0).normal(size=(3, 64, 64, 3)) * [1.0, 2.0, 3.0] + [5.0, -4.0, 0.0]
 
 
-def test_noise_is_one_and_sky_is_near_zero(pixels):
+def test_noise_has_unit_variance_and_sky_is_near_zero(pixels):
     images = np.sinh(images_of(CutoutSet(pixels), Grid(64, 0.5))) * 3.0
     assert images.shape == (3, 3, 64, 64)
     assert images.std(axis=(2, 3)) == pytest.approx(1.0, abs=0.08)
@@ -22,7 +22,7 @@ def test_noise_is_one_and_sky_is_near_zero(pixels):
     assert images.min() < -2.5  # Values below the sky are not clipped.
 
 
-def test_one_flux_factor_changes_nothing_and_brightness_is_kept(pixels):
+def test_a_flux_factor_has_no_effect_and_relative_brightness_is_kept(pixels):
     cutouts = CutoutSet(pixels)
     np.testing.assert_allclose(
         images_of(CutoutSet(8.0 * pixels), Grid(64)), images_of(cutouts, Grid(64)), rtol=1e-4, atol=1e-5
@@ -47,7 +47,7 @@ def test_the_bcg_is_in_the_middle_at_every_scale():
     assert widths == pytest.approx([widths[0]] * 3, rel=0.1)
 
 
-def test_bad_pixels_and_what_lies_off_the_cutout_are_sky(pixels):
+def test_bad_and_missing_pixels_are_sky(pixels):
     pixels[0, :10, :10] = np.nan
     pixels[1] = np.nan
     cutouts = CutoutSet(pixels, pixel_scale=0.5)
@@ -59,7 +59,7 @@ def test_bad_pixels_and_what_lies_off_the_cutout_are_sky(pixels):
     assert Images.of(cutouts, Grid(96, 0.5)).usable.tolist() == [True, False, True]
 
 
-def test_the_blue_map_is_that_of_the_features(pixels):
+def test_the_blue_map_matches_the_features(pixels):
     pixels[:, 30:34, 10:24] += [30.0, 20.0, 3.0]
     pixels[1, 5, 5] = np.nan
     pixels[2] = np.nan
@@ -87,7 +87,7 @@ def test_the_blue_map_is_resampled_with_the_bands(pixels):
     assert min(np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(coarse, expected, strict=True)) > 0.9
 
 
-def test_images_are_rounded_as_a_file_of_them_is():
+def test_images_are_rounded_to_half_precision():
     rng = np.random.default_rng(0)
     images = np.concatenate([rng.normal(size=4000) * 10.0**power for power in range(-9, 3)]).astype(np.float32)
     # Ties between two half-precision numbers, and the ends of their range.

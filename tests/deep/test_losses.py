@@ -30,7 +30,7 @@ def tensors(*arrays):
     return [torch.tensor(array, dtype=torch.float64) for array in arrays]
 
 
-def test_risk_is_the_papers(batch):
+def test_risk_matches_the_paper(batch):
     positive, negative = plain_parts(*batch, 0.3)
     risk = nnpu_risk(*tensors(*batch), 0.3)
     assert negative > 0
@@ -39,7 +39,7 @@ def test_risk_is_the_papers(batch):
     assert float(risk.negative_part) == pytest.approx(negative, rel=1e-12)
 
 
-def test_a_negative_part_that_was_learned_by_heart_is_climbed_alone(batch):
+def test_only_the_overfitted_negative_part_is_ascended(batch):
     z, labelled, weight = batch
     z = np.where(labelled == 1, 8.0, -8.0)
     positive, negative = plain_parts(z, labelled, weight, 0.6)
@@ -73,7 +73,7 @@ def test_cross_entropy_is_a_weighted_mean(batch):
     assert float(weighted_cross_entropy(*tensors(z, y, weight))) == pytest.approx(expected, rel=1e-12)
 
 
-def test_temperature_is_found_where_it_is_known():
+def test_a_known_temperature_is_recovered():
     rng = np.random.default_rng(1)
     z = 2.0 * rng.normal(size=40_000)
     y = (rng.random(40_000) < 1 / (1 + np.exp(-z))).astype(float)

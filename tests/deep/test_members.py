@@ -25,7 +25,7 @@ MEMBERS = [ResNetMember("10", **{**SMALL, "epochs": 1}), ViTMember("tiny", **{**
 
 @pytest.mark.slow
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
-def test_they_keep_the_contract(member):
+def test_members_keep_the_contract(member):
     check_member(member)
 
 
@@ -45,7 +45,7 @@ def test_arcs_are_learned(arcs, loss):
 
 
 @pytest.mark.slow
-def test_a_training_that_was_cut_goes_on(arcs, tmp_path):
+def test_an_interrupted_training_is_resumed(arcs, tmp_path):
     cutouts, y = arcs[0][:64], arcs[1][:64]
     whole = ResNetMember("10", **{**SMALL, "epochs": 3}).fit(cutouts, y)
     folder = tmp_path / "state"
@@ -99,7 +99,7 @@ def test_pretrained_weights_come_from_a_folder(arcs, tmp_path):
         pretrained("10", tmp_path / "empty")
 
 
-def test_weights_of_other_bands_and_grids_are_fitted(tmp_path):
+def test_weights_of_other_bands_and_grids_are_adapted(tmp_path):
     from transformers import ResNetConfig, ResNetModel
 
     config = ResNetConfig(
@@ -152,7 +152,7 @@ def test_saved_weights_of_another_network_are_refused_by_layer(arcs, tmp_path):
         ResNetMember.load(tmp_path)
 
 
-def test_labels_follow_the_log_odds_and_a_fit_is_silent(arcs, capsys):
+def test_labels_match_the_log_odds_and_a_fit_prints_nothing(arcs, capsys):
     cutouts, y = arcs[0][:32], arcs[1][:32]
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
     captured = capsys.readouterr()
@@ -168,7 +168,7 @@ def test_labels_follow_the_log_odds_and_a_fit_is_silent(arcs, capsys):
     assert member.predict(rejected)[0] == 0
 
 
-def test_settings_are_the_parameters_and_frozen():
+def test_settings_match_the_parameters_and_are_frozen():
     member = ViTMember(size=64, random_state=None)
     settings = member.settings
     assert (settings.variant, settings.learning_rate, settings.random_state) == ("small", ViTMember.usual_rate, 0)
@@ -207,18 +207,18 @@ def test_a_member_of_version_0_1_loads_under_the_names_of_its_parameters(arcs, t
         ({"pretrained": "/no/such/folder"}, WeightsError, "must be a folder, or a name on the hub"),
     ],
 )
-def test_what_is_refused(arcs, parameters, error, words):
+def test_invalid_parameters_are_refused(arcs, parameters, error, words):
     with pytest.raises(error, match=words):
         ResNetMember(**{"variant": "10", **SMALL, **parameters}).fit(arcs[0][:16], arcs[1][:16])
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_said(arcs):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is available")
+def test_a_missing_gpu_is_reported(arcs):
     with pytest.raises(DeviceError, match=r"torch finds no GPU\. 'auto' uses a GPU if there is one"):
         ResNetMember("10", **{**SMALL, "device": "cuda"}).fit(arcs[0][:16], arcs[1][:16])
 
 
-def test_more_gpus_than_there_are_is_said(arcs, monkeypatch):
+def test_too_many_gpus_are_refused(arcs, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     member = ResNetMember("10", **{**SMALL, "device": "cuda"}, n_devices=2)
@@ -226,7 +226,7 @@ def test_more_gpus_than_there_are_is_said(arcs, monkeypatch):
         member.fit(arcs[0][:16], arcs[1][:16])
 
 
-def test_inputs_that_cannot_be_learned_are_refused(arcs):
+def test_invalid_inputs_are_refused(arcs):
     member = ResNetMember("10", **SMALL)
     with pytest.raises(ValueError, match=r"'y' parameter must contain a 0 or 1 .* with the values \[1\] instead"):
         member.fit(arcs[0][:16], np.ones(16, dtype=int))
@@ -238,7 +238,7 @@ def test_inputs_that_cannot_be_learned_are_refused(arcs):
         member.fit(CutoutSet(broken), np.arange(16) % 2)
 
 
-def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
+def test_a_batch_that_exceeds_the_memory_is_halved(arcs, monkeypatch):
     cutouts, y = arcs[0][:32], arcs[1][:32]
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(cutouts, y)
     expected = member.predict_proba(cutouts)
@@ -266,7 +266,7 @@ def test_a_batch_that_does_not_fit_is_halved(arcs, monkeypatch):
         clone(member).fit(cutouts, y)
 
 
-def test_embeddings_come_from_a_member_or_a_model_that_holds_one(arcs):
+def test_embeddings_come_from_a_member_or_a_model_that_contains_one(arcs):
     member = ResNetMember("10", **{**SMALL, "epochs": 1}).fit(arcs[0][:32], arcs[1][:32])
     np.testing.assert_array_equal(embed(arcs[0][:5], member), member.embed(arcs[0][:5]))
     with pytest.raises(GridlensError, match=r"must be a network, or a model that contains one\. Got 'default'"):

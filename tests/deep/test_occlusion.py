@@ -6,7 +6,7 @@ from gridlens_deep._occlusion import occlusion_maps
 from gridlens import CutoutSet
 
 
-def test_a_hidden_square_takes_away_what_it_held():
+def test_a_hidden_square_removes_its_contribution():
     pixels = np.zeros((3, 64, 60, 3), dtype=np.float32)
     pixels[0, 9, 10] = 1.0
     pixels[1, 63, 59] = -2.0

@@ -96,7 +96,7 @@ def skies():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("variant", "turns"), [("compact", 8), ("wide", 2), ("equivariant", 8)])
-def test_both_runtimes_give_the_same(skies, only, variant, turns):
+def test_both_runtimes_give_the_same_scores(skies, only, variant, turns):
     pytest.importorskip("torch")
     member = member_with(made(variant), variant=variant, turns=turns)
     found = []
@@ -115,7 +115,7 @@ def test_both_runtimes_give_the_same(skies, only, variant, turns):
 
 
 @pytest.mark.parametrize("version", range(8))
-def test_an_equivariant_network_sees_the_same_in_each_turn(version):
+def test_an_equivariant_network_is_invariant_to_rotations_and_flips(version):
     member = member_with(made("equivariant"), variant="equivariant")
     assert member.settings.versions == (0,)
     images = np.random.default_rng(3).normal(size=(3, 4, 48, 48)).astype(np.float32)
@@ -127,7 +127,7 @@ def test_an_equivariant_network_sees_the_same_in_each_turn(version):
 
 @pytest.mark.parametrize("lifts", [True, False])
 @pytest.mark.parametrize("n_copies", [4, 8])
-def test_copies_of_a_filter_follow_the_image(n_copies, lifts):
+def test_copies_of_a_filter_are_equivariant(n_copies, lifts):
     rng = np.random.default_rng(0)
     n_channels = 3 if lifts else 2 * n_copies
     weights, image = (rng.normal(size=(n_channels, size, size)) for size in (3, 9))
@@ -151,7 +151,7 @@ def test_copies_of_a_filter_follow_the_image(n_copies, lifts):
 
 
 @pytest.mark.parametrize("version", range(8))
-def test_each_turn_is_that_of_torch(version):
+def test_each_turn_matches_torch(version):
     torch = pytest.importorskip("torch")
     from gridlens_deep._augment import turned
 
@@ -161,7 +161,7 @@ def test_each_turn_is_that_of_torch(version):
 
 
 @pytest.mark.parametrize("variant", WIDTHS)
-def test_the_layers_are_those_of_the_module(variant):
+def test_the_layers_match_the_module(variant):
     pytest.importorskip("torch")
     from gridlens_deep._networks import build_network
 
@@ -169,7 +169,7 @@ def test_the_layers_are_those_of_the_module(variant):
     assert convnet_shapes(4, PLANS[variant]) == {name: tuple(value.shape) for name, value in state.items()}
 
 
-def test_fewer_turns_are_some_of_the_eight(skies):
+def test_fewer_turns_are_a_subset_of_the_eight(skies):
     state = made()
     seen = {}
     for turns, number in [(True, 8), (False, 1), (1, 1), (2, 2), (4, 4), (8, 8)]:
@@ -219,7 +219,7 @@ def test_a_session_is_not_pickled(skies):
     np.testing.assert_array_equal(again.decision_function(skies), expected)
 
 
-def test_an_exported_network_is_one_file_for_any_program(tmp_path):
+def test_an_exported_network_is_one_standalone_file(tmp_path):
     import onnxruntime
 
     state = made("compact", 3)
@@ -235,7 +235,7 @@ def test_an_exported_network_is_one_file_for_any_program(tmp_path):
     np.testing.assert_allclose(log_odds, embedded @ weights + bias, rtol=1e-5, atol=1e-5)
 
 
-def test_weights_that_are_not_its_own_are_refused_without_torch(only, tmp_path):
+def test_weights_of_another_network_are_refused_without_torch(only, tmp_path):
     only("torch")
     state = made()
     member_with(state).save(tmp_path)
@@ -258,7 +258,7 @@ def test_weights_that_are_not_its_own_are_refused_without_torch(only, tmp_path):
             ConvNetMember.load(tmp_path)
 
 
-def test_half_precision_weights_are_those_of_their_rounding(skies, tmp_path):
+def test_half_precision_weights_are_loaded(skies, tmp_path):
     state = {name: value.astype(np.float16) if value.dtype.kind == "f" else value for name, value in made().items()}
     member = member_with(state)
     member.save(tmp_path)
@@ -267,7 +267,7 @@ def test_half_precision_weights_are_those_of_their_rounding(skies, tmp_path):
     assert np.isfinite(loaded.decision_function(skies[:2])).all()
 
 
-def test_what_is_missing_is_said(skies, only, tmp_path):
+def test_missing_packages_are_reported(skies, only, tmp_path):
     member = member_with(made())
     member.save(tmp_path)
     only("torch", "onnxruntime")
@@ -288,7 +288,7 @@ def test_a_fit_without_torch_says_what_to_install(skies, monkeypatch):
         ConvNetMember(**SMALL).fit(skies, np.arange(8) % 2)
 
 
-def test_an_onnxruntime_that_does_not_know_the_operators_is_named(skies, only, monkeypatch):
+def test_an_onnxruntime_without_the_operators_is_reported(skies, only, monkeypatch):
     member = member_with(made())
     monkeypatch.setattr("gridlens_deep._onnx_format.OPSET", 999)
     with pytest.raises(GridlensError, match=r"onnxruntime [\d.]+ cannot run the network, .* opset 13 \("):
@@ -299,7 +299,7 @@ def test_an_onnxruntime_that_does_not_know_the_operators_is_named(skies, only, m
         member.decision_function(skies[:1])
 
 
-def test_a_model_is_the_same_bytes_each_time():
+def test_exported_models_are_byte_identical():
     state = made()
     assert convnet_model(state, 4, PLANS["compact"], 48) == convnet_model(state, 4, PLANS["compact"], 48)
     # 300 takes two groups of seven bits, the lower group first.

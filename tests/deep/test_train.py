@@ -50,7 +50,7 @@ def test_a_stack_with_a_network_is_trained_and_scores_from_the_command_line(tmp_
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*positives are fewer than the:UserWarning")
-def test_folds_prepare_once_and_keep_their_states_apart(arcs, tmp_path, monkeypatch):
+def test_folds_share_prepared_images_and_have_separate_checkpoints(arcs, tmp_path, monkeypatch):
     cutouts, y = arcs[0][:96], arcs[1][:96]
     prepared = []
 
@@ -77,7 +77,7 @@ def test_folds_prepare_once_and_keep_their_states_apart(arcs, tmp_path, monkeypa
     np.testing.assert_array_equal(again.predict_proba(cutouts), detector.predict_proba(cutouts))
 
 
-def test_images_are_read_by_rows_here_and_elsewhere(arcs):
+def test_images_are_read_by_row_and_after_pickling(arcs):
     cutouts = arcs[0][:12]
     member = ResNetMember(**SMALL)
     images = member.prepare(cutouts)
@@ -95,7 +95,7 @@ def test_images_are_read_by_rows_here_and_elsewhere(arcs):
         member.fit(wrong, arcs[1][:12])
 
 
-def test_batches_hang_on_the_epoch_and_processes_share_them(monkeypatch):
+def test_batches_depend_on_the_epoch_and_are_split_between_processes(monkeypatch):
     rows = BatchRows(np.arange(100, 133), 16, seed=1)
     first = [batch.tolist() for batch in rows]
     assert [len(batch) for batch in first] == [16, 16]  # A last batch of a single row is left out.
@@ -127,7 +127,7 @@ def test_two_processes_train_one_network(arcs):
     assert not np.array_equal(member.predict_proba(cutouts), alone.predict_proba(cutouts))
 
 
-def test_spread_is_of_dropout_and_the_probability_is_the_members(arcs):
+def test_spread_matches_dropout_and_the_probability_the_member(arcs):
     cutouts, y = arcs[0][:48], arcs[1][:48]
     member = ResNetMember(**{**SMALL, "epochs": 1}, dropout=0.3).fit(cutouts, y)
     p, spread = member.predict_with_spread(cutouts)
@@ -141,7 +141,7 @@ def test_spread_is_of_dropout_and_the_probability_is_the_members(arcs):
 
 
 @pytest.mark.parametrize("absent", ["torch", "lightning", "transformers", "safetensors"])
-def test_without_torch_the_rest_works(monkeypatch, absent):
+def test_the_other_members_work_without_torch(monkeypatch, absent):
     monkeypatch.setitem(sys.modules, absent, None)  # makes the import fail
     listed = CliRunner().invoke(main, ["members", "--json"])
     status = {member["name"]: member["status"] for member in json.loads(listed.output)}
@@ -170,7 +170,7 @@ def test_the_package_is_imported_without_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False resnet\n"
 
 
-def test_chance_outside_is_left_alone(arcs):
+def test_the_global_random_state_is_not_changed(arcs):
     torch.manual_seed(7)
     before = torch.get_rng_state()
     ResNetMember(**{**SMALL, "epochs": 1}).fit(arcs[0][:32], arcs[1][:32])
