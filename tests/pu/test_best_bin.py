@@ -34,7 +34,7 @@ def test_ten_scores_by_hand():
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("digits", [1, 8])
-def test_equals_a_plain_loop_with_and_without_ties(seed, digits):
+def test_matches_a_plain_loop_with_and_without_ties(seed, digits):
     rng = np.random.default_rng(seed)
     positive = rng.normal(2, 1, 60).round(digits)
     unlabelled = np.concatenate([rng.normal(2, 1, 80), rng.normal(0, 1, 120)]).round(digits)
@@ -47,7 +47,7 @@ def test_equals_a_plain_loop_with_and_without_ties(seed, digits):
     assert best.high == pytest.approx(min(high, 1), rel=1e-12)
 
 
-def test_weights_are_repeated_rows():
+def test_integer_weights_match_repeated_rows():
     rng = np.random.default_rng(1)
     positive, unlabelled = rng.normal(2, 1, 50).round(1), rng.normal(0.5, 1.2, 200).round(1)
     w_p, w_u = rng.integers(0, 4, 50), rng.integers(0, 4, 200)
@@ -56,7 +56,7 @@ def test_weights_are_repeated_rows():
     np.testing.assert_allclose(weighted, repeated, rtol=1e-12)
 
 
-def test_a_strictly_increasing_map_of_the_scores_changes_nothing():
+def test_estimate_is_invariant_under_increasing_maps():
     rng = np.random.default_rng(2)
     positive, unlabelled = rng.normal(2, 1, 50), rng.normal(0.5, 1.2, 200)
     plain, mapped = TopBins(positive, unlabelled).best(), TopBins(np.exp(positive), np.exp(unlabelled)).best()

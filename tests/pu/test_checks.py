@@ -26,7 +26,7 @@ def test_labels(s):
         (["yes", "no", "no"], "Got no, yes instead"),
     ],
 )
-def test_labels_that_cannot_be(s, words):
+def test_invalid_labels_are_refused(s, words):
     with pytest.raises(ValueError, match=words):
         checked_s(s, 3)
 
@@ -38,7 +38,7 @@ def test_priors():
             checked_prior(prior)
 
 
-def test_labels_go_by_the_name_that_the_caller_has_for_them():
+def test_messages_use_the_parameter_name_of_the_caller():
     with pytest.raises(ValueError, match="The 's' parameter must contain one label for each of the 2 rows"):
         checked_s([1], 2, "s")
 
@@ -61,6 +61,6 @@ def test_folds():
         ([1, 1, 1, 0, 0, 0], [0, 1, 2, 3, 3, 3], "groups with unlabelled rows, .* 3 folds for 1"),
     ],
 )
-def test_folds_that_cannot_be(labels, groups, words):
+def test_impossible_folds_are_refused(labels, groups, words):
     with pytest.raises(ValueError, match=words):
         min_positives(np.array(labels), 3, None if groups is None else np.array(groups))

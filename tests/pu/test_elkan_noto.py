@@ -48,7 +48,7 @@ class Oracle(ClassifierMixin, BaseEstimator):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
 @pytest.mark.parametrize(("propensity", "bound"), [(0.4, 0.04), ("top", 0.05)])
-def test_probabilities_are_the_true_ones(rng, method, propensity, bound):
+def test_probabilities_match_the_true_ones(rng, method, propensity, bound):
     X, s, _ = population(12_000, rng)
     new, _, p = population(4000, rng)
     model = ElkanNotoClassifier(method=method, propensity=propensity, random_state=0).fit(X, s)
@@ -59,7 +59,7 @@ def test_probabilities_are_the_true_ones(rng, method, propensity, bound):
     assert model.class_prior_ == pytest.approx(0.3, rel=0.2)
 
 
-def test_what_was_weighted_is_not_divided_again(rng):
+def test_weighted_probabilities_are_not_divided_by_the_propensity(rng):
     X, s, _ = population(12_000, rng)
     new, _, p = population(4000, rng)
     model = ElkanNotoClassifier(propensity=0.4, random_state=0).fit(X, s)
@@ -71,7 +71,7 @@ def test_what_was_weighted_is_not_divided_again(rng):
     assert (found[half] / 0.4).sum() > 2.0 * p[half].sum()
 
 
-def test_weights_are_those_of_the_paper(rng, monkeypatch):
+def test_weights_match_the_paper(rng, monkeypatch):
     monkeypatch.setattr(_elkan_noto, "calibrated_scores", lambda scores, *_: scores)
     X, s, p = population(3000, rng)
     w = rng.uniform(0.5, 2.0, 3000)
@@ -87,7 +87,7 @@ def test_weights_are_those_of_the_paper(rng, monkeypatch):
     assert weight.sum() == pytest.approx(w.sum())
 
 
-def test_weights_stay_shares_where_scores_pass_the_propensity(rng):
+def test_weights_stay_between_0_and_1_for_scores_above_the_propensity(rng):
     X, s, _ = population(1000, rng)
     for given, c in ((0.9, 0.3), (1.0, 0.3), (0.5, 1.0), (1.0, 1.0)):
         model = ElkanNotoClassifier(Oracle(given), propensity=c).fit(X, s)
@@ -98,7 +98,7 @@ def test_weights_stay_shares_where_scores_pass_the_propensity(rng):
         assert c < 1.0 or weight[:1000].sum() == s.sum()
 
 
-def test_ratio_divides_and_stops_at_one(rng):
+def test_ratio_divides_by_the_propensity_and_is_clipped_at_1(rng):
     X, s, p = population(1000, rng)
     found = ElkanNotoClassifier(Oracle(), method="ratio", propensity=0.4).fit(X, s).predict_proba(X)[:, 1]
     np.testing.assert_allclose(found, p)
@@ -107,7 +107,7 @@ def test_ratio_divides_and_stops_at_one(rng):
 
 
 @pytest.mark.slow
-def test_the_propensity_is_found_and_its_mean_is_low_at_overlap(rng):
+def test_the_propensity_is_recovered_and_its_mean_is_biased_low_by_overlap(rng):
     ratios = {}
     for separation in (2.0, 4.0):
         X, s, _ = population(12_000, rng, separation=separation)
@@ -139,7 +139,7 @@ def test_attributes_and_the_warning(rng):
     assert model.propensity_folds_.shape == (0,)
 
 
-def test_the_propensity_is_no_less_than_the_labelled_share(rng):
+def test_the_propensity_is_at_least_the_labelled_fraction(rng):
     # The scores carry no information and are far too low: with c below the labelled fraction, there would be more
     # positives than rows.
     X, s, _ = population(400, rng)
@@ -180,7 +180,7 @@ def test_scores_are_out_of_fold(rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
-def test_the_same_state_gives_the_same_bits(rng, method):
+def test_fits_are_reproducible(rng, method):
     X, s, _ = population(1000, rng)
     model = ElkanNotoClassifier(method=method, random_state=3)
     first, second = model.fit(X, s).predict_proba(X), clone(model).fit(X, s).predict_proba(X)
@@ -188,7 +188,7 @@ def test_the_same_state_gives_the_same_bits(rng, method):
     assert not np.array_equal(first, clone(model).set_params(random_state=4).fit(X, s).predict_proba(X))
 
 
-def test_labels_of_minus_one_come_back(rng):
+def test_labels_of_minus_one_are_returned(rng):
     X, s, _ = population(600, rng)
     first = ElkanNotoClassifier(LogisticRegression(), random_state=0).fit(X, s)
     second = ElkanNotoClassifier(LogisticRegression(), random_state=0).fit(X, 2 * s - 1)
@@ -198,7 +198,7 @@ def test_labels_of_minus_one_come_back(rng):
 
 
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
-def test_rows_without_weight_teach_nothing(rng, method):
+def test_rows_of_weight_zero_are_ignored(rng, method):
     X, s, _ = population(2000, rng)
     # Half of the rows have the wrong sign, and a weight of 0.
     wrong = rng.random(2000) < 0.5
@@ -211,7 +211,7 @@ def test_rows_without_weight_teach_nothing(rng, method):
     assert weight.sum() == (~wrong).sum()
 
 
-def test_missing_values_are_for_estimators_that_take_them(rng):
+def test_missing_values_require_an_estimator_that_supports_them(rng):
     X, s, _ = population(600, rng)
     X[::7, 1] = np.nan
     assert np.isfinite(ElkanNotoClassifier(random_state=0).fit(X, s).predict_proba(X)).all()
@@ -234,7 +234,7 @@ def test_pipelines_and_searches(rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted", "ratio"])
-def test_scikit_learns_checks_that_use_other_labels_hold_for_the_rest(monkeypatch, method):
+def test_scikit_learn_checks_pass_with_two_arbitrary_labels(monkeypatch, method):
     """Expected failures come from labels: with the larger of two classes read as 1, only the check of weights fails."""
     refusing = _elkan_noto.checked_s
 
@@ -276,7 +276,7 @@ def test_scikit_learns_checks_that_use_other_labels_hold_for_the_rest(monkeypatc
         ({"estimator": make_pipeline(LogisticRegression())}, "whose fit accepts sample_weight .* steps of a pipeline"),
     ],
 )
-def test_parameters_that_cannot_be(rng, parameters, words):
+def test_invalid_parameters_are_refused(rng, parameters, words):
     X, s = rng.normal(size=(100, 2)), np.arange(100) < 10
     with pytest.raises(ValueError, match=words):
         ElkanNotoClassifier(**parameters).fit(X, s)
@@ -296,12 +296,12 @@ def test_parameters_that_cannot_be(rng, parameters, words):
         ([0, 1] * 9, "inconsistent numbers of samples"),
     ],
 )
-def test_labels_that_cannot_be(rng, s, words):
+def test_invalid_labels_are_refused(rng, s, words):
     with pytest.raises(ValueError, match=words):
         ElkanNotoClassifier().fit(rng.normal(size=(20, 2)), s)
 
 
-def test_groups_and_weights_that_cannot_be(rng):
+def test_invalid_groups_and_weights_are_refused(rng):
     X, s = rng.normal(size=(60, 2)), np.arange(60) < 20
     model = ElkanNotoClassifier(LogisticRegression())
     with pytest.raises(ValueError, match=r"'groups' parameter must contain one value for each of the 60 rows"):
@@ -318,7 +318,7 @@ def test_groups_and_weights_that_cannot_be(rng):
         ElkanNotoClassifier(KNeighborsClassifier(), method="ratio").fit(X, s, sample_weight=np.ones(60))
 
 
-def test_sparse_rows_are_refused_with_a_sentence(rng):
+def test_sparse_rows_are_refused_with_a_clear_message(rng):
     X, s = rng.normal(size=(60, 2)), np.arange(60) < 20
     with pytest.raises(TypeError, match=r"Sparse data was passed for X, but dense data is required"):
         ElkanNotoClassifier().fit(csr_array(X), s)

@@ -42,13 +42,13 @@ EXPECTED_FAILURES = {
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES[type(estimator).__name__],
 )
-def test_scikit_learns_checks(estimator, check):
+def test_scikit_learn_checks(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check(estimator)
 
 
-def test_sparse_rows_are_refused_with_a_sentence(rng):
+def test_sparse_rows_are_refused_with_a_clear_message(rng):
     X = csr_array(rng.normal(size=(50, 3)))
     with pytest.raises(TypeError, match=r"[Ss]parse"):
         NNPULGBMClassifier(0.5).fit(X, np.arange(50) < 10)

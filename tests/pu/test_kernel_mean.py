@@ -10,7 +10,7 @@ from gridlens.pu._kernel_mean import KernelMeans, hull_distance
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_nearest_point_of_the_hull_is_that_of_a_general_optimiser(seed):
+def test_nearest_point_of_the_hull_matches_a_general_optimiser(seed):
     rng = np.random.default_rng(seed)
     rows, target = rng.normal(size=(8, 4)), rng.normal(size=4) * 2
     found = minimize(
@@ -27,7 +27,7 @@ def test_nearest_point_of_the_hull_is_that_of_a_general_optimiser(seed):
     assert (rows @ off).max() <= (target - off) @ off + 1e-9
 
 
-def test_target_inside_the_hull_is_at_no_distance():
+def test_distance_to_a_hull_that_contains_the_target_is_0():
     rows = np.random.default_rng(0).normal(size=(30, 3))
     np.testing.assert_allclose(hull_distance(rows, rows.mean(axis=0)), 0, atol=1e-12)
 
@@ -38,14 +38,14 @@ def test_nearest_point_of_a_segment_by_hand():
     np.testing.assert_allclose(hull_distance(segment, np.array([5.0, 4.0])), [3, 4], atol=1e-12)
 
 
-def test_factor_gives_the_gaussian_kernel_back():
+def test_factor_reproduces_the_gaussian_kernel():
     x = np.random.default_rng(0).normal(size=(150, 2))
     rows = _kernel_mean._factor(x, 0.3)
     assert rows.shape[1] < 150
     np.testing.assert_allclose(rows @ rows.T, rbf_kernel(x, gamma=0.3), atol=2e-6)
 
 
-def test_width_is_the_one_of_the_largest_distance():
+def test_width_maximises_the_distance():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(1, 1, (60, 2)), rng.normal(0, 1, (90, 2))])
     median = np.median(np.sqrt(((x[:, None] - x) ** 2).sum(axis=2)))
@@ -68,7 +68,7 @@ def test_slope_is_the_derivative_of_the_distance():
         assert means._distance(a, b, factor)[1] == pytest.approx((ahead - behind) / 2e-4, rel=1e-3)
 
 
-def test_weights_of_one_change_nothing_and_a_constant_feature_neither():
+def test_unit_weights_and_constant_features_have_no_effect():
     rng = np.random.default_rng(4)
     positive, unlabelled = rng.normal(2, 1, (60, 1)), rng.normal(0, 1, (80, 1))
     plain = KernelMeans(positive, unlabelled)
@@ -83,7 +83,7 @@ def test_unlabelled_rows_like_the_positives_are_all_positive():
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
-def test_share_of_two_gaussians(share):
+def test_fraction_of_two_gaussians(share):
     # The estimates scatter by 0.04 each; the bias at this separation is less than 0.05.
     found = []
     for seed in range(3):

@@ -33,14 +33,14 @@ def test_f1_is_precision_times_recall_over_the_prior(rows):
         assert pu_f1(s, called) == pytest.approx(expected, rel=0.05)
 
 
-def test_f1_chooses_the_threshold_that_the_true_f1_does(rows):
+def test_f1_chooses_the_same_threshold_as_the_true_f1(rows):
     x, y, s = rows
     thresholds = np.linspace(-1, 3, 41)
     true = [f1_score(y, x > t) for t in thresholds]
     assert true[int(np.argmax([pu_f1(s, x > t) for t in thresholds]))] > max(true) - 0.005
 
 
-def test_auc_with_the_prior_is_that_against_negatives(rows, rng):
+def test_auc_with_the_prior_matches_that_with_true_negatives(rows, rng):
     x, y, s = rows
     true = roc_auc_score(y, x)
     # In a single training set, the unlabelled rows lack the labelled positives.
@@ -54,13 +54,13 @@ def test_auc_with_the_prior_is_that_against_negatives(rows, rng):
     assert pu_roc_auc(labels, apart) == pytest.approx(0.2 / 2 + 0.8 * true, abs=0.01)
 
 
-def test_auc_is_not_clipped_and_counts_ties_by_half():
+def test_auc_is_not_clipped_and_counts_ties_as_half():
     assert pu_roc_auc([1, 0, 0], [2, 0, 1], class_prior=0.5) == pytest.approx(1.5)
     assert pu_roc_auc([1, -1], [0.0, 0.0]) == 0.5
 
 
 @pytest.mark.parametrize(("scorer", "estimator"), [(pu_f1_scorer, LinearSVC()), (pu_roc_auc_scorer, LinearSVC())])
-def test_scorers_choose_in_a_grid_search(rng, scorer, estimator):
+def test_scorers_work_in_a_grid_search(rng, scorer, estimator):
     y = rng.random(1500) < 0.4
     X = rng.normal(size=(1500, 2)) + 2.0 * y[:, None]
     s = np.where(y & (rng.random(1500) < 0.6), 1, -1)
@@ -71,7 +71,7 @@ def test_scorers_choose_in_a_grid_search(rng, scorer, estimator):
         assert search.best_params_ == {"class_weight": {1: 2.0}}
 
 
-def test_the_scorer_of_areas_takes_probabilities_and_a_prior(rows):
+def test_the_auc_scorer_uses_probabilities_and_a_prior(rows):
     x, _, s = rows
     model = LogisticRegression().fit(x[:, None], s)
     assert pu_roc_auc_scorer(model, x[:, None], s) == pytest.approx(pu_roc_auc(s, x))
@@ -92,7 +92,7 @@ def test_the_scorer_of_areas_takes_probabilities_and_a_prior(rows):
         ([0, 1], [1, 2], 1.0, "'class_prior' parameter must be the fraction of positives"),
     ],
 )
-def test_areas_that_cannot_be(s, score, prior, words):
+def test_invalid_auc_input_is_refused(s, score, prior, words):
     with pytest.raises(ValueError, match=words):
         pu_roc_auc(s, score, prior)
 
@@ -106,6 +106,6 @@ def test_areas_that_cannot_be(s, score, prior, words):
         ([0, 1], [1], r"'predicted' parameter must have the shape of 's', \(2,\)\. Got \(1,\) instead"),
     ],
 )
-def test_f1_that_cannot_be(s, predicted, words):
+def test_invalid_f1_input_is_refused(s, predicted, words):
     with pytest.raises(ValueError, match=words):
         pu_f1(s, predicted)

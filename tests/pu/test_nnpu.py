@@ -37,7 +37,7 @@ def plain_risk(f, s, w, prior, scheme, kind):
 
 @pytest.mark.parametrize("kind", RISKS)
 @pytest.mark.parametrize("scheme", ["single", "separate"])
-def test_the_risk_is_the_papers(rng, kind, scheme):
+def test_the_risk_matches_the_paper(rng, kind, scheme):
     s, f, w = np.array([1, 0, 0, 1, 0, 0]), rng.normal(size=6), rng.uniform(0.5, 2, 6)
     rows = expectations(s, w, scheme, kind)
     assert risk(f, rows, 0.4, kind) == pytest.approx(plain_risk(f, s, w, 0.4, scheme, kind))
@@ -48,7 +48,7 @@ def test_the_risk_is_the_papers(rng, kind, scheme):
 
 @pytest.mark.parametrize("kind", RISKS)
 @pytest.mark.parametrize("scheme", ["single", "separate"])
-def test_the_gradient_is_that_of_the_risk_and_the_curvature_lies_above_it(rng, kind, scheme):
+def test_the_gradient_matches_the_risk_and_the_curvature_is_an_upper_bound(rng, kind, scheme):
     s, f = (np.arange(40) < 8).astype(int), rng.normal(size=40)
     rows = expectations(s, rng.uniform(0.5, 2, 40), scheme, kind)
     gradient, curvature, corrected = descent(f, rows, 0.3, kind, 0.0, 1.0)
@@ -66,7 +66,7 @@ def test_the_gradient_is_that_of_the_risk_and_the_curvature_lies_above_it(rng, k
         assert risk(f + step, rows, 0.3, kind) <= surrogate + 1e-12
 
 
-def test_a_negative_second_part_is_climbed(rng):
+def test_a_negative_second_part_is_ascended(rng):
     s = (np.arange(40) < 8).astype(int)
     rows = expectations(s, None, "single", "nnpu")
     f = np.where(s == 1, 4.0, -5.0) + 0.1 * rng.normal(size=40)
@@ -83,12 +83,12 @@ def test_a_negative_second_part_is_climbed(rng):
         slope = (second_part(f + step) - second_part(f - step)) / 2e-5
         assert gradient[k] == pytest.approx(-0.5 * slope, abs=1e-9)
     assert second_part(f - 0.01 * gradient) > second_part(f)
-    assert not descent(f, rows, 0.4, "nnpu", 10.0, 0.5)[2], "beta allows it"
+    assert not descent(f, rows, 0.4, "nnpu", 10.0, 0.5)[2], "beta allows a negative part"
     assert not descent(f, rows, 0.4, "upu", 0.0, 0.5)[2]
 
 
 @pytest.mark.parametrize(("scheme", "prior"), [("single", 0.3), ("separate", 0.3), ("single", 0.05)])
-def test_probabilities_are_those_of_the_classes(rng, scheme, prior):
+def test_probabilities_match_the_classes(rng, scheme, prior):
     X, y, s, _ = population(12_000, prior, 0.3, 2.5, rng)
     if scheme == "separate":
         positives = population(12_000, prior, 1.0, 2.5, rng)
@@ -122,7 +122,7 @@ def test_a_flexible_model_overfits_without_the_maximum():
     assert np.mean(errors["nnpu"]) < 0.6 * np.mean(errors["upu"])
 
 
-def test_whole_weights_are_repeated_rows(rng):
+def test_integer_weights_match_repeated_rows(rng):
     X, _, s, _ = population(1500, 0.3, 0.4, 2.0, rng)
     weight = rng.integers(1, 4, len(X))
     options = {"n_estimators": 40, "min_child_samples": 1, "random_state": 0}
@@ -137,7 +137,7 @@ def test_whole_weights_are_repeated_rows(rng):
     )
 
 
-def test_early_stopping_holds_groups_together(rng):
+def test_early_stopping_does_not_split_groups(rng):
     X, _, s, _ = population(4000, 0.3, 0.3, 2.0, rng)
     model = NNPULGBMClassifier(0.3, n_estimators=400, validation_fraction=0.2, early_stopping_rounds=20, random_state=0)
     model.fit(X, s, groups=np.arange(4000) // 5)
@@ -149,7 +149,7 @@ def test_early_stopping_holds_groups_together(rng):
     assert model.n_iter_ == 5
 
 
-def test_one_seed_one_model(rng):
+def test_fits_are_reproducible_with_a_seed(rng):
     X, _, s, _ = population(1000, 0.3, 0.3, 2.0, rng)
     model = NNPULGBMClassifier(0.3, n_estimators=30, colsample_bytree=0.5, random_state=3)
     first = model.fit(X, s).decision_function(X)
@@ -164,7 +164,7 @@ def test_in_a_pipeline_with_missing_values(rng):
     assert set(model.predict(X)) == {0, 1}
 
 
-def test_minus_one_stands_for_unlabelled(rng):
+def test_minus_one_means_unlabelled(rng):
     X, _, s, _ = population(800, 0.3, 0.3, 3.0, rng)
     model = NNPULGBMClassifier(0.3, n_estimators=20, random_state=0)
     expected = model.fit(X, s).predict_proba(X)
@@ -197,7 +197,7 @@ def test_parameters_are_checked(rng, parameters, words):
 
 
 @pytest.mark.parametrize("prior", [0.01, 0.3])
-def test_positives_that_were_drawn_apart_say_nothing_of_the_prior(rng, prior):
+def test_separately_drawn_positives_do_not_limit_the_prior(rng, prior):
     # The columns are noise, so each row is positive with probability `prior`, however many rows are labelled.
     X, s = rng.normal(size=(100, 2)), np.arange(100) < 40
     model = NNPULGBMClassifier(prior, scheme="separate", n_estimators=5, random_state=0).fit(X, s)

@@ -37,7 +37,7 @@ def limit(s, share, separation):
 # Largest bias: where classes overlap, the best bin holds negatives, and more of them if positives are rare.
 @pytest.mark.parametrize(("separation", "tolerance"), [(1, 0.35), (2, 0.12), (3, 0.05)])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
-def test_best_bin_bias_is_upwards_and_falls_with_separation(separation, tolerance, share):
+def test_best_bin_bias_is_positive_and_decreases_with_separation(separation, tolerance, share):
     found = [
         estimate_class_prior(*scores_of(seed, share, separation), scheme="separate", n_bootstrap=2).value
         for seed in range(10)
@@ -47,7 +47,7 @@ def test_best_bin_bias_is_upwards_and_falls_with_separation(separation, toleranc
 
 @pytest.mark.parametrize("separation", [2, 3])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
-def test_elkan_noto_is_what_its_formula_gives_in_the_limit(separation, share):
+def test_elkan_noto_matches_its_formula_in_the_limit(separation, share):
     expected = limit(np.repeat([1, 0], [500, 5000]), share, separation)
     assert share < expected
     found = []
@@ -58,7 +58,7 @@ def test_elkan_noto_is_what_its_formula_gives_in_the_limit(separation, share):
     assert np.mean(found) == pytest.approx(expected, rel=0.05)
 
 
-def test_single_scheme_counts_the_labelled_rows_as_elkan_and_noto_do():
+def test_single_scheme_counts_the_labelled_rows_like_elkan_and_noto():
     p, s = np.array([0.5, 0.3, 0.2, 0.1, 0.4, 0.0, 0.1, 0.0, 0.0, 0.0]), np.repeat([1, 0], [2, 8])
     prior = estimate_class_prior(p, s, method="elkan-noto", random_state=0)
     assert prior.value == pytest.approx(0.2 / 0.4)
@@ -68,7 +68,7 @@ def test_single_scheme_counts_the_labelled_rows_as_elkan_and_noto_do():
 
 
 @pytest.mark.parametrize("method", ["best-bin", "elkan-noto", "km2"])
-def test_schemes_differ_by_the_labelled_rows_alone(method):
+def test_schemes_differ_only_by_the_labelled_rows(method):
     scores, s = scores_of(0, 0.3, 4, 100, 400)
     x = probabilities(scores, s, 0.3, 4) if method == "elkan-noto" else scores
     single, separate = (
@@ -82,7 +82,7 @@ def test_schemes_differ_by_the_labelled_rows_alone(method):
         np.testing.assert_allclose(single.bound, 0.2 + 0.8 * np.array(separate.bound))
 
 
-def test_single_scheme_finds_the_prior_of_the_whole_sample():
+def test_single_scheme_estimates_the_prior_of_the_whole_sample():
     rng = np.random.default_rng(0)
     y = rng.random(20000) < 0.3
     s = (y & (rng.random(20000) < 0.4)).astype(int)
@@ -93,7 +93,7 @@ def test_single_scheme_finds_the_prior_of_the_whole_sample():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "separation"), [("best-bin", 5), ("elkan-noto", 2)])
-def test_interval_covers_what_it_estimates(method, separation):
+def test_interval_covers_the_estimated_quantity(method, separation):
     covered = 0
     for seed in range(200):
         scores, s = scores_of(seed, 0.3, separation, 300, 2000)
@@ -109,7 +109,7 @@ def test_interval_covers_what_it_estimates(method, separation):
 @pytest.mark.parametrize("method", ["best-bin", "elkan-noto", "km2"])
 @pytest.mark.parametrize("scheme", ["single", "separate"])
 @pytest.mark.parametrize(("share", "separation"), [(0.02, 1), (0.5, 1), (0.3, 4), (0.9, 0)])
-def test_interval_holds_its_estimate(method, scheme, share, separation):
+def test_interval_contains_its_estimate(method, scheme, share, separation):
     for seed in range(3):
         scores, s = scores_of(seed, share, separation, 40, 200)
         x = probabilities(scores, s, share, separation) if method == "elkan-noto" else scores
@@ -119,7 +119,7 @@ def test_interval_holds_its_estimate(method, scheme, share, separation):
             assert prior.bound[0] <= prior.value <= prior.bound[1]
 
 
-def test_unknown_and_constant_features_change_nothing_that_is_known():
+def test_missing_and_constant_features_have_little_effect():
     rng = np.random.default_rng(0)
     y = rng.random(300) < 0.4
     x = rng.normal(size=(300, 3)) + 4 * np.c_[y, y, 0 * y]
@@ -135,7 +135,7 @@ def test_unknown_and_constant_features_change_nothing_that_is_known():
     assert estimate_class_prior(wider, s, method="km2", **options) == known.estimates[2]
 
 
-def test_interval_of_groups_is_that_of_fewer_rows():
+def test_interval_of_grouped_rows_matches_fewer_rows():
     scores, s = scores_of(0, 0.3, 4, 100, 500)
     copies = np.tile(scores, 9), np.tile(s, 9)
     groups = np.tile(np.arange(600), 9)
@@ -149,7 +149,7 @@ def test_interval_of_groups_is_that_of_fewer_rows():
     assert width[0] < width[1] / 2
 
 
-def test_not_resolvable_is_said():
+def test_unresolvable_priors_are_reported():
     unresolved = estimate_class_prior(*scores_of(0, 1e-3, 2, 200, 100_000), scheme="separate", n_bootstrap=20)
     assert unresolved.note.startswith("not resolvable: an upper limit")
     assert unresolved.value > 1e-2
@@ -210,7 +210,7 @@ def test_features_are_scored_out_of_fold_and_by_group():
     assert leaky.value < 0.8 < honest.value
 
 
-def test_labels_of_minus_one_and_one_and_the_same_seed_give_the_same():
+def test_labels_of_minus_one_and_the_same_seed_give_the_same_estimate():
     scores, s = scores_of(0, 0.3, 3, 100, 500)
     first, second = (estimate_class_prior(scores, labels, random_state=3) for labels in (s, 2 * s - 1))
     assert isinstance(first, ClassPrior)
@@ -254,6 +254,6 @@ X = np.linspace(1, 0, 20)
         ({"X": X[:, None], "estimator": LinearSVC()}, "must have predict_proba.*Got LinearSVC"),
     ],
 )
-def test_what_is_refused(changed, message):
+def test_invalid_input_is_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         estimate_class_prior(**{"X": X, "s": S, **changed})

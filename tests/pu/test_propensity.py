@@ -35,7 +35,7 @@ def test_top_is_the_quantile_of_the_positives(rng, n):
     assert found.folds == pytest.approx([labels[above & (folds == k)].mean() for k in range(5)], nan_ok=True)
 
 
-def test_calibrated_scores_are_steps_that_other_folds_learned(rng):
+def test_calibrated_scores_are_steps_fitted_on_other_folds(rng):
     scores, labels, folds = oracle(3.0, 3000, rng)
     noisy = scores + rng.normal(scale=0.1, size=3000)
     found = calibrated_scores(noisy, labels, folds)
@@ -47,7 +47,7 @@ def test_calibrated_scores_are_steps_that_other_folds_learned(rng):
         np.testing.assert_array_equal(found[held], calibrated_scores(noisy, other, folds)[held])
 
 
-def test_mean_is_that_of_the_labelled_positives():
+def test_mean_is_taken_over_the_labelled_positives():
     scores = np.array([0.2, 0.4, 0.9, 0.1])
     found = estimate_propensity(scores, np.array([1, 1, 0, 0]), np.array([0, 1, 0, 1]), "mean")
     assert found.value == pytest.approx(0.3)
@@ -75,7 +75,7 @@ def test_mean_is_biased_low_by_the_overlap_and_top_by_less(rng, separation, leas
     assert top > 1.4 * mean or separation > 2.0
 
 
-def test_top_needs_the_order_of_the_scores_alone(rng):
+def test_top_depends_only_on_the_order_of_the_scores(rng):
     scores, labels, folds = oracle(3.0, 5000, rng)
     first, other = (estimate(g, labels, folds, "top") for g in (scores, scores**3 / 7))
     assert first.value == pytest.approx(other.value, rel=0.03)
@@ -90,7 +90,7 @@ def test_the_error_is_the_spread_over_samples(rng, how, least, most):
 
 
 @pytest.mark.parametrize("how", ["mean", "top"])
-def test_copies_in_a_group_teach_nothing(rng, how):
+def test_copies_in_a_group_add_no_information(rng, how):
     scores, labels, folds = oracle(4.0, 3000, rng)
     groups = np.arange(3000)
     alone = [estimate(scores, labels, folds, how, groups=g).error for g in (groups, None)]
@@ -103,7 +103,7 @@ def test_copies_in_a_group_teach_nothing(rng, how):
 
 
 @pytest.mark.parametrize("how", ["mean", "top"])
-def test_weights(rng, how):
+def test_scaled_and_zero_weights(rng, how):
     scores, labels, folds = oracle(3.0, 4000, rng)
     plain = estimate(scores, labels, folds, how)
     scaled = estimate(scores, labels, folds, how, np.full(4000, 7.0))
@@ -120,14 +120,14 @@ def test_weights(rng, how):
     assert absent.folds == pytest.approx(plain.folds, nan_ok=True)
 
 
-def test_labelled_rows_of_three_times_the_weight_are_three_times_as_many(rng):
+def test_tripling_labelled_weights_matches_tripling_labelled_rows(rng):
     scores, labels, folds = oracle(3.0, 4000, rng)
     plain = estimate(scores, labels, folds, "top").value
     heavy = estimate(scores, labels, folds, "top", np.where(labels == 1, 3.0, 1.0)).value
     assert heavy == pytest.approx(3 * plain / (1 + 2 * plain), rel=0.15)
 
 
-def test_folds_that_hold_no_row_on_top_are_left_out():
+def test_folds_without_a_row_at_the_top_are_omitted():
     scores = np.repeat([0.5, 0.1], [40, 60])
     labels = (np.arange(100) < 20).astype(np.int64)
     folds = np.where(scores > 0.4, np.arange(100) % 2, 2)

@@ -31,7 +31,7 @@ def test_a_prior_moves_probabilities_and_few_ranks(rows):
     assert all(0.3 < row.top_kept <= 1.0 for row in found.rows)
 
 
-def test_it_is_the_same_twice_and_groups_stay_together(rows):
+def test_results_are_reproducible_and_groups_are_not_split(rows):
     model = NNPULGBMClassifier(0.2, n_estimators=20, random_state=0)
     groups = np.arange(3000) // 3
     first, second = (sensitivity(model, *rows, cv=3, groups=groups, random_state=1) for _ in range(2))
@@ -40,7 +40,7 @@ def test_it_is_the_same_twice_and_groups_stay_together(rows):
 
 
 @pytest.mark.filterwarnings("ignore:The labelling propensity differs:UserWarning")
-def test_a_propensity_moves_probabilities_as_far_as_the_labels_allow(rows):
+def test_a_propensity_changes_probabilities_within_the_limits_of_the_labels(rows):
     model = ElkanNotoClassifier(LogisticRegression(), method="ratio", cv=3, random_state=0)
     found = sensitivity(model, *rows, cv=3, random_state=1)
     c, labelled = model.fit(*rows).propensity_, rows[1].mean()
@@ -54,7 +54,7 @@ def test_a_propensity_moves_probabilities_as_far_as_the_labels_allow(rows):
     assert changes[2] == f"propensity x {1 / c:.2g}"
 
 
-def test_another_classifier_has_its_labels_changed_alone(rows):
+def test_only_the_labels_are_varied_for_other_classifiers(rows):
     found = sensitivity(LogisticRegression(), *rows, cv=3, random_state=0, top=100)
     assert [row.change for row in found.rows] == [
         "as assumed",
@@ -73,7 +73,7 @@ def test_the_table_and_the_plot_show_every_change(rows):
     assert found.plot(axes) is axes
 
 
-def test_too_few_positives_are_a_sentence(rng):
+def test_too_few_positives_have_a_clear_message(rng):
     s = np.arange(100) < 7
     with pytest.raises(ValueError, match="at least 10 positives for 5 folds"):
         sensitivity(NNPULGBMClassifier(0.2), rng.normal(size=(100, 2)), s)
