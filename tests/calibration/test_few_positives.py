@@ -23,7 +23,7 @@ def fit(scores, y, **parameters):
         return IsotonicCalibrator(**parameters).fit(scores, y)
 
 
-def test_fewer_than_fifty_positives_are_said_and_fifty_are_enough():
+def test_fewer_than_fifty_positives_warn_and_fifty_do_not():
     scores, y, _ = draw(0, 4900)
     with pytest.warns(UserWarning, match="49 positives are fewer than the 50 .* a beta calibration"):
         assert IsotonicCalibrator().fit(scores, y).method_ == "beta"
@@ -46,7 +46,7 @@ def test_views_of_one_positive_count_once():
     assert IsotonicCalibrator().fit(scores, y).method_ == "isotonic"
 
 
-def test_curve_is_closer_to_the_truth_than_the_regression_of_so_few():
+def test_curve_is_more_accurate_than_isotonic_regression():
     new, _, truth = draw(100, 40_000)
     loss = {0: [], 50: []}
     for seed in range(10):
@@ -62,13 +62,13 @@ def test_curve_is_closer_to_the_truth_than_the_regression_of_so_few():
     assert np.mean(loss[50]) < best + 2e-3
 
 
-def test_many_rows_give_back_the_true_line():
+def test_many_rows_recover_the_true_line():
     scores, y, truth = draw(1, 50_000, 0.3)
     p = fit(scores, y, min_positives=10**6).predict(scores)
     assert np.sqrt(np.mean((p - truth) ** 2)) < 0.01
 
 
-def test_scores_on_any_scale_and_rows_in_any_order_give_the_same_curve():
+def test_curve_does_not_depend_on_scale_or_order():
     scores, y, _ = draw(2, 1000)
     p = fit(scores, y).predict(scores)
     np.testing.assert_array_equal(fit(scores * 2.0**40, y).predict(scores * 2.0**40), p)
@@ -79,7 +79,7 @@ def test_scores_on_any_scale_and_rows_in_any_order_give_the_same_curve():
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_classes_that_the_scores_part_do_not_become_certain(strict):
+def test_separable_classes_do_not_become_certain(strict):
     scores = np.concatenate([np.linspace(0, 1, 90), np.linspace(5, 6, 10)])
     y = (scores > 3).astype(int)
     calibrator = fit(scores, y, strictly_increasing=strict)
@@ -101,14 +101,14 @@ def test_ranking_survives_even_where_the_scores_rank_backwards(sign):
         np.testing.assert_allclose(calibrator.predict(-scores), 0.01, rtol=0.05)
 
 
-def test_mean_probability_is_the_share_of_positives():
+def test_mean_probability_is_the_fraction_of_positives():
     for seed in range(5):
         scores, y, _ = draw(seed, 4000)
         # Platt's targets pull each class towards the other by about one row.
         assert fit(scores, y).predict(scores).mean() == pytest.approx(y.mean(), rel=0.03)
 
 
-def test_a_score_that_is_missing_stays_so_without_a_word():
+def test_a_missing_score_gives_nan_without_a_warning():
     y = np.repeat([1, 0], [20, 400])
     with pytest.warns(UserWarning, match="beta calibration"):
         calibrator = IsotonicCalibrator().fit(np.random.default_rng(0).normal(size=420) + 2 * y, y)
@@ -119,7 +119,7 @@ def test_a_score_that_is_missing_stays_so_without_a_word():
     assert 0 < p[1] < 1
 
 
-def test_equal_scores_are_said_and_give_the_share():
+def test_equal_scores_warn_and_give_the_fraction_of_positives():
     y = np.arange(100) < 10
     with pytest.warns(UserWarning, match="All 'scores' are equal: they cannot rank the rows"):
         calibrator = IsotonicCalibrator().fit(np.ones(100), y)
@@ -128,7 +128,7 @@ def test_equal_scores_are_said_and_give_the_share():
     assert len(calibrator.thresholds_x_) == 1
 
 
-def test_json_keeps_every_bit():
+def test_json_round_trip_is_exact():
     scores, y, _ = draw(4, 1000)
     calibrator = fit(scores, y)
     state = calibrator.to_dict()
@@ -141,7 +141,7 @@ def test_json_keeps_every_bit():
     assert restored.method_ == "beta"
 
 
-def test_state_from_before_there_were_methods_is_isotonic_and_has_no_intervals():
+def test_state_of_earlier_versions_is_isotonic_without_intervals():
     scores, y, _ = draw(5, 6000)
     calibrator = IsotonicCalibrator().fit(scores, y)
     state = calibrator.to_dict()
@@ -176,6 +176,6 @@ def test_damaged_state_is_refused(change, message):
 
 
 @pytest.mark.parametrize("least", [-1, 2.5, True, "many"])
-def test_min_positives_is_a_whole_number(least):
+def test_min_positives_must_be_an_integer(least):
     with pytest.raises(ValueError, match=r"'min_positives' parameter must be an integer of at least 0\. Got"):
         IsotonicCalibrator(min_positives=least).fit([0, 1], [0, 1])

@@ -23,7 +23,7 @@ def truth(scores, prevalence=0.01):
 
 
 @pytest.mark.filterwarnings("ignore:All 'scores' are equal")
-def test_one_score_gives_the_likelihood_interval_of_a_share():
+def test_one_score_gives_the_likelihood_interval_of_a_fraction():
     y = np.arange(400) < 60
     low, high = IsotonicCalibrator().fit(np.zeros(400), y).predict_interval([0.0])
 
@@ -34,7 +34,7 @@ def test_one_score_gives_the_likelihood_interval_of_a_share():
     assert high[0] == pytest.approx(brentq(lost, 0.15, 1 - 1e-6), rel=1e-2)
 
 
-def test_held_probability_is_tested_against_the_best_monotone_curve():
+def test_fixed_probability_is_compared_with_the_best_monotone_curve():
     # With the third row, a positive, held at q, the rows below it stay at 0 and the row above it at 1.
     scores, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1])
     low, high = IsotonicCalibrator(min_positives=0).fit(scores, y).predict_interval(scores)
@@ -46,7 +46,7 @@ def test_held_probability_is_tested_against_the_best_monotone_curve():
     np.testing.assert_array_equal(high[2:], 1.0)
 
 
-def test_ends_rise_hold_the_probability_and_are_open_beyond_the_scores():
+def test_limits_are_monotone_and_open_beyond_the_scores():
     scores, y = draw(0, 6000)
     calibrator = IsotonicCalibrator().fit(scores, y)
     new = np.linspace(-9, 9, 2001)
@@ -63,7 +63,7 @@ def test_ends_rise_hold_the_probability_and_are_open_beyond_the_scores():
     assert calibrator.predict_interval([])[0].shape == (0,)
 
 
-def test_no_randomness():
+def test_limits_do_not_depend_on_the_order_of_the_rows():
     scores, y = draw(1, 6000)
     order = np.random.default_rng(0).permutation(len(y))
     np.testing.assert_array_equal(
@@ -82,7 +82,7 @@ def test_coverage_is_within_two_points():
     assert 0.93 < np.mean(covered) < 0.98
 
 
-def test_copies_of_each_row_widen_the_interval_to_what_it_was():
+def test_copies_of_rows_do_not_narrow_the_interval():
     scores, y = draw(2, 6000)
     alone = IsotonicCalibrator().fit(scores, y)
     groups = np.arange(len(y))
@@ -119,7 +119,7 @@ def test_design_effect_by_hand():
         ([[0], [1, 2], [3], [4]], r"'groups' parameter must be of shape \(n,\). Got rows of unequal lengths instead"),
     ],
 )
-def test_wrong_groups_are_refused(groups, message):
+def test_invalid_groups_are_refused(groups, message):
     with pytest.raises(ValueError, match=message):
         IsotonicCalibrator(min_positives=0).fit([0, 1, 2, 3], [0, 0, 1, 1], groups)
 

@@ -29,7 +29,7 @@ def draw(seed, n, prevalence=0.3):
     return scores, y, expit(np.log(prevalence / (1.0 - prevalence)) + 2.0 * scores - 2.0)
 
 
-def test_flat_steps_are_those_of_scikit_learn_except_the_ends():
+def test_flat_steps_match_scikit_learn_except_at_the_ends():
     scores, y, _ = draw(0, 800)
     scores = scores.round(2)  # creates ties
     p = Isotonic(strictly_increasing=False).fit(scores, y).predict(scores)
@@ -42,7 +42,7 @@ def test_flat_steps_are_those_of_scikit_learn_except_the_ends():
         np.testing.assert_allclose(p[step], (y[step].sum() + 0.5) / (step.sum() + 1), rtol=1e-12)
 
 
-def test_slope_meets_the_steps_at_their_mid_points():
+def test_slope_passes_through_the_midpoints_of_the_steps():
     # Steps: 0 of 3 at scores 0 to 4, 1 of 2 at 5 to 7, 2 of 2 at 10 to 12.
     scores, y = [0, 1, 4, 5, 7, 10, 12], [0, 0, 0, 1, 0, 1, 1]
     calibrator = Isotonic().fit(scores, y)
@@ -53,20 +53,20 @@ def test_slope_meets_the_steps_at_their_mid_points():
     assert (calibrator.n_positive_, calibrator.n_negative_) == (3, 4)
 
 
-def test_flat_steps_hold_between_their_ends():
+def test_flat_steps_are_constant_between_their_ends():
     calibrator = Isotonic(strictly_increasing=False).fit([0, 1, 4, 5, 7, 10, 12], [0, 0, 0, 1, 0, 1, 1])
     low, high = 0.5 / 4, 2.5 / 3
     p = calibrator.predict([-50, 0, 3, 4, 4.5, 5, 6, 7, 10, 12, 50])
     np.testing.assert_allclose(p, [low, low, low, low, (low + 0.5) / 2, 0.5, 0.5, 0.5, high, high, high])
 
 
-def test_end_that_would_pass_its_neighbour_is_pooled_with_it():
+def test_end_that_would_exceed_its_neighbour_is_pooled_with_it():
     # Alone, the lowest row would get 1/4, above the 1/5 of the next five rows; pooled, they have 1 positive in 6.
     calibrator = Isotonic(strictly_increasing=False).fit([0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 0, 0, 0, 0, 1, 1])
     np.testing.assert_allclose(calibrator.predict([0, 5, 6]), [1.5 / 7, 1.5 / 7, 2.5 / 3])
 
 
-def test_beyond_the_fitted_scores_order_is_kept_and_the_bound_is_near():
+def test_extrapolation_is_monotone_and_bounded():
     scores, y, _ = draw(1, 500)
     calibrator = Isotonic().fit(scores, y)
     x, p = calibrator.thresholds_x_, calibrator.thresholds_y_
@@ -96,7 +96,7 @@ def test_ranking_survives(n):
 
 
 @pytest.mark.parametrize("seed", [155, 173, 250, 276])
-def test_rounding_at_a_threshold_does_not_turn_the_order(seed):
+def test_rounding_at_a_threshold_does_not_reverse_the_order(seed):
     # With these seeds, plain interpolation just below a threshold exceeds the probability there by the last digit.
     rng = np.random.default_rng(seed)
     y = (rng.random(60) < 0.4).astype(int)
@@ -122,7 +122,7 @@ def test_any_fit_is_monotone_and_never_certain(rows, new, strict):
 @pytest.mark.slow
 @settings(deadline=None, derandomize=True)
 @given(TRAINING, st.randoms(use_true_random=False), st.booleans())
-def test_order_of_the_rows_changes_nothing_and_json_keeps_every_bit(rows, random, strict):
+def test_order_of_the_rows_has_no_effect_and_json_round_trip_is_exact(rows, random, strict):
     scores, y = np.array(rows).T
     calibrator = Isotonic(strict).fit(scores / 3, y)
     random.shuffle(rows)
@@ -154,7 +154,7 @@ def test_smallest_and_largest_scores_keep_their_order():
     assert (np.diff(p) > 0).all()
 
 
-def test_equal_scores_give_the_share_everywhere_in_order():
+def test_equal_scores_give_the_fraction_of_positives_everywhere():
     calibrator = Isotonic().fit([2.0] * 9, [1] + [0] * 8)
     p = calibrator.predict([1.0, 2.0, 3.0, np.nan])
     assert p[1] == 1.5 / 10
@@ -162,7 +162,7 @@ def test_equal_scores_give_the_share_everywhere_in_order():
     assert np.isnan(p[3])
 
 
-def test_scores_that_rank_backwards_give_one_step():
+def test_inverted_scores_give_one_step():
     calibrator = Isotonic(strictly_increasing=False).fit([0, 1, 2, 3], [1, 1, 0, 0])
     np.testing.assert_array_equal(calibrator.predict([-1, 0, 3, 9]), 0.5)
 
@@ -177,7 +177,7 @@ def test_nan_and_empty():
 
 
 @pytest.mark.slow
-def test_probabilities_are_calibrated_and_closer_to_the_truth_than_the_steps():
+def test_probabilities_are_calibrated_and_more_accurate_than_steps():
     distance = {True: [], False: []}
     for seed in range(10):
         scores, y, _ = draw(seed, 2000)
@@ -189,7 +189,7 @@ def test_probabilities_are_calibrated_and_closer_to_the_truth_than_the_steps():
     assert np.mean(distance[True]) < np.mean(distance[False]) < 0.05
 
 
-def test_labels_of_bool_and_whole_floats_are_taken():
+def test_boolean_and_integral_float_labels_are_accepted():
     scores, y, _ = draw(5, 100)
     state = Isotonic().fit(scores, y).to_dict()
     assert Isotonic().fit(scores, y.astype(bool)).to_dict() == state
@@ -224,12 +224,12 @@ def test_clone_is_unfitted():
         ([], [], "'y' parameter must contain both classes, .* Got 0 of 1 and 0 of 0 instead"),
     ],
 )
-def test_wrong_fits_are_refused(scores, y, message):
+def test_invalid_fits_are_refused(scores, y, message):
     with pytest.raises(ValueError, match=message):
         Isotonic().fit(scores, y)
 
 
-def test_wrong_parameter_and_wrong_prediction_are_refused():
+def test_invalid_parameters_and_predictions_are_refused():
     with pytest.raises(ValueError, match=r"'strictly_increasing' parameter must be True or False\. Got 'yes' instead"):
         IsotonicCalibrator(strictly_increasing="yes").fit([0, 1], [0, 1])
     calibrator = Isotonic().fit([0, 1], [0, 1])
@@ -256,7 +256,7 @@ def test_damaged_state_is_refused(change):
         IsotonicCalibrator.from_dict(state | change)
 
 
-def test_state_with_parts_missing_is_refused():
+def test_incomplete_state_is_refused():
     with pytest.raises(ValueError, match="Got one without thresholds_y, n_positive, n_negative instead"):
         IsotonicCalibrator.from_dict({"strictly_increasing": True, "thresholds_x": [0.0]})
 
@@ -269,7 +269,7 @@ def test_state_with_parts_missing_is_refused():
         ({"n_negative": True}, "n_negative of int. Got True instead"),
     ],
 )
-def test_state_of_other_types_is_refused(change, message):
+def test_state_with_wrong_types_is_refused(change, message):
     state = Isotonic().fit([0, 1], [0, 1]).to_dict()
     with pytest.raises(ValueError, match=f"'state' parameter must have {message}"):
         IsotonicCalibrator.from_dict(state | change)

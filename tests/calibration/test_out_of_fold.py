@@ -14,7 +14,7 @@ def draw(seed, n, gap):
 
 
 @pytest.mark.parametrize("views", [1, 3])
-def test_no_calibrator_sees_what_it_judges(monkeypatch, views):
+def test_calibrators_are_not_fitted_on_the_rows_they_predict(monkeypatch, views):
     seen = []
     fit, predict = IsotonicCalibrator.fit, IsotonicCalibrator.predict
 
@@ -37,7 +37,7 @@ def test_no_calibrator_sees_what_it_judges(monkeypatch, views):
     assert set.union(*(held for _, held in seen)) == set(range(300))
 
 
-def test_probability_is_that_of_the_calibrator_of_the_other_folds():
+def test_probability_comes_from_a_calibrator_of_the_other_folds():
     score, y = draw(0, 400, 1.0)
     p = calibrate_out_of_fold(score, y, cv=4, random_state=2)
     for fitted, held in StratifiedKFold(4, shuffle=True, random_state=2).split(score, y):
@@ -53,7 +53,7 @@ def test_seed_draws_the_folds():
     assert ((p > 0) & (p < 1)).all()
 
 
-def test_few_positives_are_said():
+def test_few_positives_warn():
     score, y = draw(3, 200, 1.0)
     with pytest.warns(UserWarning, match="32 positives are fewer than the 50"):
         calibrate_out_of_fold(score, y)
@@ -69,6 +69,6 @@ def test_few_positives_are_said():
         ([0.0, 1.0, 2.0, 3.0], [0, 0, 1, 1], None, 1, "'cv' parameter must be an integer of at least 2. Got 1 instead"),
     ],
 )
-def test_wrong_input_is_refused(score, y, groups, cv, message):
+def test_invalid_input_is_refused(score, y, groups, cv, message):
     with pytest.raises(ValueError, match=message):
         calibrate_out_of_fold(score, y, groups, cv=cv)

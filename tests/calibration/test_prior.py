@@ -49,18 +49,18 @@ def test_shape_ranks_and_input_are_kept():
 
 @pytest.mark.parametrize("prior", [0, 1, -0.1, 1.5, np.nan, None, "half", [0.1, 0.2]])
 @pytest.mark.parametrize("name", ["train_prior", "target_prior"])
-def test_priors_at_or_beyond_the_ends_are_refused(name, prior):
+def test_priors_outside_0_and_1_are_refused(name, prior):
     priors = {"train_prior": 0.5, "target_prior": 0.5, name: prior}
     with pytest.raises(ValueError, match=rf"'{name}' parameter must be a number between 0 and 1 \(exclusive\). Got "):
         shift_prior([0.5], **priors)
 
 
 @pytest.mark.parametrize(("p", "shown"), [([0.2, 1.01], "1.01"), ([[-0.5]], "-0.5"), ([np.inf], "inf")])
-def test_what_is_no_probability_is_refused(p, shown):
+def test_invalid_probabilities_are_refused(p, shown):
     with pytest.raises(ValueError, match=f"'p' parameter must be probabilities from 0 to 1. Got {shown} instead"):
         shift_prior(p, 0.5, 0.1)
 
 
-def test_what_is_no_number_is_refused():
+def test_non_numeric_probabilities_are_refused():
     with pytest.raises(ValueError, match=r"'p' parameter must be probabilities\. Got a non-numeric list"):
         shift_prior(["high"], 0.5, 0.1)

@@ -56,7 +56,7 @@ def test_a_tail_is_short_and_close_to_its_sample(home):
 
 
 @pytest.mark.parametrize(("n", "most"), [(200, 0.4), (2000, 0.4), (20_000, 0.3)])
-def test_a_pool_of_the_own_sky_leaves_the_odds_as_they_are(home, n, most):
+def test_a_pool_of_the_same_sky_does_not_change_the_odds(home, n, most):
     maps = [match_false_alarms(home, drawn(n, False, 100 + seed), 0.0) for seed in range(20)]
     shifts = np.array([odds.moved(GRID) - GRID for odds in maps])
     assert np.abs(shifts.mean(axis=0)).max() < 0.06
@@ -79,7 +79,7 @@ def test_the_odds_move_half_of_the_way(home, moved):
 
 @pytest.mark.parametrize("prevalence", [1e-3, 1e-2, 0.1])
 @pytest.mark.parametrize("moved", [0.0, 0.5])
-def test_lenses_in_the_pool_change_less_than_another_clean_pool(home, prevalence, moved):
+def test_lenses_in_the_pool_have_less_effect_than_another_clean_pool(home, prevalence, moved):
     def odds_of(pool, prevalence=0.0):
         return match_false_alarms(home, pool, prevalence).moved(GRID)
 
@@ -140,7 +140,7 @@ def test_a_calibrator_is_moved_with_its_intervals(sample, options):
     np.testing.assert_array_equal(again.predict(x), found.predict(x))
 
 
-def test_a_calibrator_that_is_not_moved_stays(sample):
+def test_a_zero_shift_does_not_change_a_calibrator(sample):
     known = IsotonicCalibrator().fit(*sample)
     found = recalibrated_calibrator(known, 0.2, OddsMap(np.zeros(1), np.zeros(1), 1.0))
     x = np.linspace(-5.0, 8.0, 501)
@@ -148,7 +148,7 @@ def test_a_calibrator_that_is_not_moved_stays(sample):
     np.testing.assert_allclose(found.predict_interval(x), known.predict_interval(x), rtol=1e-9, atol=1e-15)
 
 
-def test_scores_of_classes_are_kept_to_the_bit(home):
+def test_class_scores_round_trip_exactly(home):
     again = ClassScores.from_dict(json.loads(json.dumps(home.to_dict())))
     for kept, tail in zip(again, home, strict=True):
         np.testing.assert_array_equal(kept.scores, tail.scores)

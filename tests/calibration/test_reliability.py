@@ -23,18 +23,18 @@ def test_bins_by_hand():
     assert expected_calibration_error(y, p, n_bins=3) == pytest.approx((0.15 + 0.05 + 0.15) / 3)
 
 
-def test_bins_weigh_by_their_rows():
+def test_bins_are_weighted_by_their_rows():
     # Ties make the bins unequal: 3 rows at 0.1, one of them positive, and 1 negative row at 0.9.
     error = expected_calibration_error([1, 0, 0, 0], [0.1, 0.1, 0.1, 0.9], n_bins=2)
     assert error == pytest.approx(0.75 * abs(1 / 3 - 0.1) + 0.25 * 0.9)
 
 
-def test_ties_go_where_their_middle_lies():
+def test_ties_go_to_the_bin_of_their_midpoint():
     # Three of the four rows tie: they begin in the lower half, but most of them lie in the upper half.
     np.testing.assert_array_equal(reliability([0, 0, 1, 1], [0.1, 0.9, 0.9, 0.9], n_bins=2).rows, [1, 3])
 
 
-def test_without_ties_bins_are_those_of_scikit_learn():
+def test_bins_without_ties_match_scikit_learn():
     rng = np.random.default_rng(0)
     p = rng.random(1500)
     y = (rng.random(1500) < p**2).astype(int)
@@ -51,7 +51,7 @@ def test_without_ties_bins_are_those_of_scikit_learn():
     st.integers(1, 20),
     st.randoms(use_true_random=False),
 )
-def test_rows_are_all_counted_ties_stay_together_and_order_changes_nothing(rows, n_bins, random):
+def test_every_row_is_counted_in_any_order_and_ties_are_not_split(rows, n_bins, random):
     y, p = np.array(rows).T
     bins = reliability(y, p, n_bins)
     assert bins.rows.sum() == len(rows)
@@ -92,13 +92,13 @@ def test_fewer_rows_than_bins_and_one_class():
         ([0, 1], [0.5, 0.5], 2.5, "'n_bins' parameter must be an integer of at least 1. Got 2.5 instead"),
     ],
 )
-def test_wrong_input_is_refused(y, p, n_bins, message):
+def test_invalid_input_is_refused(y, p, n_bins, message):
     with pytest.raises(ValueError, match=message):
         reliability(y, p, n_bins)
 
 
 @pytest.mark.parametrize("level", [0.68, 0.95, 0.99])
-def test_wilson_is_that_of_scipy(level):
+def test_wilson_matches_scipy(level):
     for k, n in [(0, 5), (1, 1), (3, 7), (50, 1000), (999, 1000)]:
         expected = binomtest(k, n).proportion_ci(level, method="wilson")
         np.testing.assert_allclose(wilson(k, n, level), expected, rtol=1e-12, atol=1e-15)
@@ -139,6 +139,6 @@ def test_wilson_covers():
         (1, 2, 95, r"'level' parameter must be a number between 0 and 1 \(exclusive\). Got 95 instead"),
     ],
 )
-def test_wilson_refuses_what_is_no_share(k, n, level, message):
+def test_wilson_refuses_invalid_fractions(k, n, level, message):
     with pytest.raises(ValueError, match=message):
         wilson(k, n, level)

@@ -17,7 +17,7 @@ def draw(seed, n, prevalence, gap=3.0):
 
 
 @pytest.mark.parametrize("prevalence", [0.02, 0.3, 0.9])
-def test_is_the_fixed_point_of_em(prevalence):
+def test_shift_is_the_fixed_point_of_em(prevalence):
     p = draw(0, 2000, prevalence)
     share = 0.5
     for _ in range(3000):
@@ -36,7 +36,7 @@ def test_two_kinds_of_rows_by_hand():
 
 
 @pytest.mark.slow
-def test_value_and_interval_hold_the_truth():
+def test_value_is_unbiased_and_the_interval_covers_the_truth():
     found = [estimate_shift(draw(seed, 4000, 0.05), 0.5, n_boot=60) for seed in range(60)]
     value, low, high = np.array([one[:3] for one in found]).T
     assert value.mean() == pytest.approx(0.05, abs=3 * value.std() / 60**0.5)
@@ -46,7 +46,7 @@ def test_value_and_interval_hold_the_truth():
     assert 0.0034 < value.std() < 0.006
 
 
-def test_no_positives_are_not_told_from_few():
+def test_no_positives_are_not_distinguishable_from_few():
     found = estimate_shift(draw(1, 4000, 0.0), 0.5)
     assert found.low == 0.0
     assert found.note == f"not distinguishable from none: at most {found.high:.2g}"
@@ -57,7 +57,7 @@ def test_no_positives_are_not_told_from_few():
     assert whole.note == f"not distinguishable from all: at least {whole.low:.2g}"
 
 
-def test_few_rows_and_extreme_ones_say_what_they_cannot_tell():
+def test_few_and_extreme_rows_have_notes():
     # Bootstrap draws without a positive would put the upper limit at 0, but 0 of n rows still allows 3 in n.
     none = estimate_shift([1e-9] * 50 + [2e-9] * 50, 0.5)
     assert none.value == 0.0
@@ -80,7 +80,7 @@ def test_groups_are_drawn_whole():
     np.testing.assert_allclose(together[:3], alone[:3], rtol=1e-6)
 
 
-def test_certain_rows_are_taken():
+def test_certain_rows_are_accepted():
     p = np.array([0.0] * 70 + [1.0] * 30)
     assert estimate_shift(p, 0.2, n_boot=2).value == pytest.approx(0.3, abs=1e-9)
     assert estimate_shift(np.append(p, 0.2), 0.2, n_boot=2).value == pytest.approx(0.3, abs=1e-9)
@@ -108,6 +108,6 @@ def test_seed_and_round_trip_with_shift_prior():
         ([0.1, 0.2], 0.5, [1], r"'groups' parameter must be of shape \(2,\)"),
     ],
 )
-def test_wrong_input_is_refused(p, prior, groups, message):
+def test_invalid_input_is_refused(p, prior, groups, message):
     with pytest.raises(ValueError, match=message):
         estimate_shift(p, prior, groups)

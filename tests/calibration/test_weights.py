@@ -28,7 +28,7 @@ def fitted(score, y, weight=None, **options):
     return IsotonicCalibrator(min_positives=0, **options).fit(score, y, sample_weight=weight)
 
 
-def test_steps_are_those_of_scikit_learn():
+def test_steps_match_scikit_learn():
     score, y, weight = rows()
     found = fitted(score, y, weight, strictly_increasing=False).predict(score)
     expected = IsotonicRegression().fit_transform(score, y, sample_weight=weight)
@@ -54,7 +54,7 @@ def test_scaled_weights_change_nothing(least):
 
 
 @pytest.mark.parametrize("least", [0, 10_000])
-def test_equal_weights_are_no_weights_and_zero_weights_are_no_rows(least):
+def test_equal_weights_have_no_effect_and_zero_weights_remove_rows(least):
     score, y, weight = rows()
     with pytest.warns(UserWarning) if least else contextlib.nullcontext():
         plain, equal = (
@@ -70,7 +70,7 @@ def test_equal_weights_are_no_weights_and_zero_weights_are_no_rows(least):
         )
 
 
-def test_a_weight_of_two_is_the_row_twice():
+def test_a_weight_of_two_matches_a_repeated_row():
     score, y, _ = rows(600)
     weight = 1 + np.arange(600) % 2
     twice = np.repeat(np.arange(600), weight)
@@ -95,7 +95,7 @@ def test_order_of_rows_changes_nothing():
     assert fitted(score, y, weight).to_dict() == fitted(score[mixed], y[mixed], weight[mixed]).to_dict()
 
 
-def test_half_counts_are_of_effective_rows():
+def test_half_counts_refer_to_effective_rows():
     # The effective number of 8 negatives with weights 1 and 3 is 16^2 / 40 (Kish).
     calibrator = fitted(np.repeat([0.0, 1.0], [8, 4]), np.repeat([0, 1], [8, 4]), [1, 3] * 4 + [5] * 4)
     np.testing.assert_allclose(calibrator.predict([0.0, 1.0]), [0.5 / (6.4 + 1), 4.5 / 5])
@@ -154,7 +154,7 @@ def test_effective_numbers():
     np.testing.assert_allclose(effective_trials(np.zeros(3, int), np.zeros(3, int), np.array([1.0, 1.0, 2.0])), 16 / 6)
 
 
-def test_intervals_of_bins_are_those_of_effective_trials():
+def test_intervals_of_bins_use_effective_trials():
     bins = reliability([1] * 8 + [0], [0.2] * 9, sample_weight=[1] * 8 + [4])
     # There are 4 effective trials; see the example of `effective_trials`.
     low, high = wilson(4 * 2 / 3, 4)
@@ -180,7 +180,7 @@ def test_a_class_of_no_weight():
 
 
 @pytest.mark.slow
-def test_weighted_intervals_hold_the_curve_of_the_full_set():
+def test_weighted_intervals_contain_the_curve_of_the_full_set():
     held, unweighted = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
