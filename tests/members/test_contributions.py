@@ -61,7 +61,7 @@ def X():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("k", range(len(EVERY)), ids=[f"{m.name}-{k}" for k, m in enumerate(EVERY)])
-def test_base_and_contributions_are_the_log_odds(fitted, X, k):
+def test_base_and_contributions_add_up_to_the_log_odds(fitted, X, k):
     member = fitted[str(k)]
     values, base = member.contributions(X)
     assert values.shape == X.shape
@@ -75,7 +75,7 @@ def test_base_and_contributions_are_the_log_odds(fitted, X, k):
 
 
 @pytest.mark.parametrize("k", [0, 3, 5, 8])
-def test_rejected_rows_and_no_rows(fitted, X, k):
+def test_rejected_rows_and_empty_input(fitted, X, k):
     member = fitted[str(k)]
     broken = X[:5].copy()
     broken[2] = np.nan
@@ -88,7 +88,7 @@ def test_rejected_rows_and_no_rows(fitted, X, k):
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_they_are_those_of_the_shap_package(fitted, X, k):
+def test_contributions_match_the_shap_package(fitted, X, k):
     shap = pytest.importorskip("shap")
     member = clone(EVERY[k]).set_params(turns=False).fit(*rows(500, seed=0))
     explainer = shap.TreeExplainer(member.booster())
@@ -97,7 +97,7 @@ def test_they_are_those_of_the_shap_package(fitted, X, k):
     assert base == pytest.approx(float(np.ravel(explainer.expected_value)[-1]), abs=1e-5)
 
 
-def test_linear_ones_are_those_of_the_shap_package(fitted, X):
+def test_linear_contributions_match_the_shap_package(fitted, X):
     shap = pytest.importorskip("shap")
     member = fitted["9"]
     scaled = member._scaled(X[:50])
@@ -105,7 +105,7 @@ def test_linear_ones_are_those_of_the_shap_package(fitted, X):
     np.testing.assert_allclose(member.contributions(X[:50])[0], reference.shap_values(scaled), atol=1e-9)
 
 
-def test_turned_rows_go_back_to_their_columns(fitted, X):
+def test_contributions_of_turned_rows_return_to_their_columns(fitted, X):
     """Each column is the mean of LightGBM's own contributions for the eight versions."""
     member, few = fitted["0"], X[:20]
     booster = member.booster()
@@ -124,7 +124,7 @@ def test_turned_rows_go_back_to_their_columns(fitted, X):
     np.testing.assert_allclose(member.contributions(few)[0], total / 8.0, atol=1e-12)
 
 
-def test_columns_of_versions_are_where_they_came_from(X):
+def test_columns_of_versions_map_to_their_source(X):
     angles = [k for k, name in enumerate(FEATURE_NAMES) if name.endswith("bcg_angle")]
     for version, source in zip(dihedral(X[:3]), dihedral_columns(), strict=True):
         assert sorted(source) == list(range(315))
@@ -132,7 +132,7 @@ def test_columns_of_versions_are_where_they_came_from(X):
         np.testing.assert_array_equal(version[:, kept], X[:3][:, source[kept]])
 
 
-def test_a_patch_speaks_in_its_own_columns(fitted, X):
+def test_only_the_columns_of_the_best_patch_contribute(fitted, X):
     member = fitted["3"]
     values = member.contributions(X)[0][:, :306].reshape(-1, 9, 34)
     best = member.patch_log_odds(X).argmax(axis=1)
@@ -144,7 +144,7 @@ def test_a_patch_speaks_in_its_own_columns(fitted, X):
         assert not flags[i][~np.eye(9, dtype=bool)].any()
 
 
-def test_ranked_patches_go_back_to_where_they_lie(fitted, X):
+def test_contributions_of_ranked_patches_return_to_their_patch(fitted, X):
     member = fitted["5"]
     own = member.booster().predict(rank_patches(X[:50]), pred_contrib=True)
     values = member.contributions(X[:50])[0]
@@ -162,7 +162,7 @@ def test_ranked_patches_go_back_to_where_they_lie(fitted, X):
         assert any(np.isclose(values[i, k], own[i, heaviest], atol=1e-10) for k in places)
 
 
-def test_averaged_members_average_theirs(X):
+def test_averaged_members_average_the_contributions(X):
     data = rows(500, seed=0)
     members = [LightGBMMember(**SMALL, turns=False, random_state=k).fit(*data) for k in range(3)]
     averaged = AveragedMember(members)

@@ -10,12 +10,12 @@ from gridlens.stacking import Member
 SMALL = {"n_estimators": 30, "learning_rate": 0.1, "min_child_samples": 20}
 
 
-def test_it_is_a_member():
+def test_the_member_follows_the_protocol():
     assert isinstance(LightGBMMember(), Member)
     assert clone(LightGBMMember(n_estimators=7)).n_estimators == 7
 
 
-def test_saved_and_loaded_it_gives_the_same_bits(tmp_path, training_rows, calibration_rows):
+def test_a_loaded_member_scores_identically(tmp_path, training_rows, calibration_rows):
     member = LightGBMMember(**SMALL, turns=False).fit(*training_rows)
     member.save(tmp_path)
     again = LightGBMMember.load(tmp_path)
@@ -35,7 +35,7 @@ def test_turned_rows_score_alike(training_rows, calibration_rows):
         np.testing.assert_allclose(other, scores[0], atol=0.05)
 
 
-def test_turns_find_what_was_learned_in_one_corner_in_another(training_rows, calibration_rows):
+def test_turns_transfer_an_arc_between_corners(training_rows, calibration_rows):
     X, y = training_rows
     turned = dihedral(calibration_rows[0])[2]
     eager = {**SMALL, "n_estimators": 80, "colsample_bytree": 1.0}
@@ -58,7 +58,7 @@ def test_weights_count(training_rows):
     assert heavy.mean() > plain.mean() + 0.1
 
 
-def test_rejected_rows_and_no_rows(training_rows):
+def test_rejected_rows_and_empty_input(training_rows):
     member = LightGBMMember(**SMALL, turns=False).fit(*training_rows)
     X = np.full((2, 315), np.nan, np.float32)
     X[1] = training_rows[0][1]
@@ -69,6 +69,6 @@ def test_rejected_rows_and_no_rows(training_rows):
 
 
 @pytest.mark.parametrize("y", [np.zeros(600), np.ones(599), np.full(600, 2)])
-def test_labels_that_cannot_be_learned_are_refused(training_rows, y):
+def test_invalid_labels_are_refused(training_rows, y):
     with pytest.raises(ValueError, match="'y' parameter must contain one 0 or 1"):
         LightGBMMember(**SMALL).fit(training_rows[0], y)

@@ -64,7 +64,7 @@ def linear(rows, tmp_path):
         ("intercept", lambda v: np.array(np.nan), "must be finite"),
     ],
 )
-def test_linear_takes_finite_columns_alone(linear, name, change, said):
+def test_linear_requires_finite_columns(linear, name, change, said):
     with np.load(linear / "weights.npz") as stored:
         arrays = dict(stored)
     np.savez(linear / "weights.npz", **{**arrays, name: change(arrays[name])})
@@ -126,7 +126,7 @@ def test_text_on_other_columns_is_refused(rows, tmp_path, kind):
     ],
     ids=lambda member: member.name,
 )
-def test_files_of_version_0_1_are_converted_to_the_bit(member, rows, tmp_path):
+def test_files_of_version_0_1_are_converted_exactly(member, rows, tmp_path):
     fitted = member.fit(*rows)
     folder = saved(fitted, tmp_path / member.name)
     downgrade_member(folder)
@@ -138,7 +138,7 @@ def test_files_of_version_0_1_are_converted_to_the_bit(member, rows, tmp_path):
 
 
 @pytest.mark.parametrize("member", [LightGBMMember(n_estimators=5, turns=False), XGBoostMember(n_estimators=5)])
-def test_a_booster_is_the_librarys_own_and_of_the_same_trees(member, rows, tmp_path):
+def test_a_booster_of_the_library_has_the_same_trees(member, rows, tmp_path):
     fitted = member.fit(*rows)
     folder = saved(fitted, tmp_path / "member")
     booster = type(member).load(folder).booster()
@@ -148,7 +148,7 @@ def test_a_booster_is_the_librarys_own_and_of_the_same_trees(member, rows, tmp_p
     np.testing.assert_array_equal(raw[member.name](), fitted.trees_.raw_scores(rows[0]))
 
 
-def test_a_text_of_other_trees_gives_no_booster(rows, tmp_path):
+def test_a_text_of_other_trees_is_refused(rows, tmp_path):
     settings = {"n_estimators": 3, "min_child_samples": 5, "turns": False}
     folder, other = (saved(LightGBMMember(**settings, random_state=k).fit(*rows), tmp_path / str(k)) for k in (0, 1))
     (folder / "trees.txt").write_bytes((other / "trees.txt").read_bytes())
@@ -186,7 +186,7 @@ def test_parameters_of_another_type_are_refused(rows, tmp_path, name, value):
 
 
 @pytest.mark.parametrize("top_k", [0, -1, 10, 1.5, "1", None])
-def test_a_number_of_patches_that_is_none_is_refused(rows, tmp_path, top_k):
+def test_an_invalid_number_of_patches_is_refused(rows, tmp_path, top_k):
     folder = saved(PatchMember(n_estimators=3).fit(*rows), tmp_path / "patch")
     rewrite_json(folder / "parameters.json", lambda document: document.update(top_k=top_k))
     with pytest.raises(ValueError, match=r"'top_k' (parameter must be from 1 to 9|in parameters\.json must be)"):
@@ -195,7 +195,7 @@ def test_a_number_of_patches_that_is_none_is_refused(rows, tmp_path, top_k):
 
 @pytest.mark.filterwarnings("ignore:The labelling propensity differs:UserWarning")
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0, 1.5])
-def test_fractions_beside_the_trees_are_checked(rows, tmp_path, value):
+def test_fractions_stored_with_the_trees_are_checked(rows, tmp_path, value):
     members = [(ElkanNotoMember(n_estimators=3, turns=False), "propensity_")]
     members.append((NNPUMember(class_prior=0.6, n_estimators=3, turns=False), "class_prior_"))
     for member, name in members:
@@ -205,7 +205,7 @@ def test_fractions_beside_the_trees_are_checked(rows, tmp_path, value):
             type(member).load(folder)
 
 
-def test_a_class_prior_of_one_has_no_log_odds(rows, tmp_path):
+def test_a_class_prior_of_one_is_refused(rows, tmp_path):
     folder = saved(NNPUMember(class_prior=0.6, n_estimators=3, turns=False).fit(*rows), tmp_path / "nnpu")
     rewrite_json(folder / "state.json", lambda document: document.update(class_prior_=1.0))
     with pytest.raises(ValueError, match="a class_prior_ below 1"):
@@ -216,7 +216,7 @@ def test_a_class_prior_of_one_has_no_log_odds(rows, tmp_path):
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, True, "2", None])
-def test_a_number_of_folds_that_is_none_is_refused(rows, tmp_path, n):
+def test_an_invalid_number_of_folds_is_refused(rows, tmp_path, n):
     member = LinearMember(turns=False).fit(*rows)
     folder = saved(AveragedMember([member, member]), tmp_path / "averaged")
     assert len(AveragedMember.load(folder, LinearMember).members) == 2

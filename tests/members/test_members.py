@@ -71,13 +71,13 @@ def test_every_member_keeps_the_contract(member):
     check_member(member)
 
 
-def test_every_built_in_member_is_tried():
+def test_every_built_in_member_is_tested():
     built_in = {vars(members)[name].name for name in members.__all__ if name.endswith("Member")}
     assert built_in - {"polar"} == {member.name for member in EVERY}  # tested in `test_polar.py`
 
 
 @pytest.mark.parametrize("kind", [RankedMember, PatchMember])
-def test_an_arc_is_found_in_a_patch_where_none_was_learned(kind, rng):
+def test_an_arc_is_found_in_a_patch_without_training_arcs(kind, rng):
     X, y = rows_of_arcs(rng, 1200)
     here = np.isin(arc_scores(X).argmax(axis=1), [0, 1, 3])
     p = kind(n_estimators=60).fit(X[here], y[here]).predict_proba(X[~here])[:, 1]
@@ -109,7 +109,7 @@ def test_patches_are_ranked_by_their_candidates_then_by_edges(rng):
     assert np.isnan(rank_patches(np.full((1, 315), np.nan, np.float32))).all()
 
 
-def test_patch_tells_where(rng):
+def test_patch_log_odds_locate_the_arc(rng):
     X, y = rows_of_arcs(rng, 1200)
     member = PatchMember(n_estimators=60).fit(X, y)
     where = arc_scores(X).argmax(axis=1)

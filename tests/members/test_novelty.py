@@ -8,7 +8,7 @@ from sklearn.base import clone
 from gridlens.members import Novelty
 
 
-def test_held_out_rows_exceed_as_often_as_promised():
+def test_p_values_of_held_out_rows_are_calibrated():
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(8, 60))
     X = rng.normal(size=(8000, 8)) @ mixing + 0.3 * rng.standard_t(4, size=(8000, 60))
@@ -25,7 +25,7 @@ def test_held_out_rows_exceed_as_often_as_promised():
         assert low <= np.sum(p <= level) <= high
 
 
-def test_the_unusual_is_found_and_nothing_is_made_of_nothing():
+def test_unusual_rows_have_low_p_values_and_unknown_rows_nan():
     rng = np.random.default_rng(1)
     X = rng.normal(size=(600, 20))
     X[:, 3], X[:, 4] = 7.0, np.nan
@@ -40,7 +40,7 @@ def test_the_unusual_is_found_and_nothing_is_made_of_nothing():
 
 
 @pytest.mark.parametrize(("X", "words"), [(np.zeros((39, 3)), "at least 40 rows"), (np.ones((50, 3)), "that varies")])
-def test_what_is_refused(X, words):
+def test_invalid_input_is_refused(X, words):
     with pytest.raises(ValueError, match=words):
         Novelty().fit(X)
 
@@ -53,7 +53,7 @@ def sample():
     return X, Novelty().fit(X)
 
 
-def test_a_row_has_one_value_alone_and_among_others_saved_and_loaded(sample, tmp_path):
+def test_p_values_do_not_depend_on_other_rows_or_saving(sample, tmp_path):
     X, novelty = sample
     novelty.save(tmp_path / "novelty.npz")
     loaded = Novelty.load(tmp_path / "novelty.npz")
@@ -89,7 +89,7 @@ def test_the_distance_is_the_mean_from_the_nearest_rows(sample):
         ({"n_features": np.array([6])}, "single numbers"),
     ],
 )
-def test_what_is_stored_is_checked(sample, tmp_path, changes, words):
+def test_stored_values_are_checked(sample, tmp_path, changes, words):
     path = tmp_path / "novelty.npz"
     sample[1].save(path)
     with np.load(path) as stored:
@@ -98,6 +98,6 @@ def test_what_is_stored_is_checked(sample, tmp_path, changes, words):
         Novelty.load(path)
 
 
-def test_neighbours_are_rows(sample):
+def test_n_neighbors_is_limited_by_the_number_of_rows(sample):
     with pytest.raises(ValueError, match=r"'n_neighbors' parameter must be from 1 to 150, half of the number of rows"):
         Novelty(n_neighbors=151).fit(sample[0])

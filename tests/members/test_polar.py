@@ -43,7 +43,7 @@ def test_parity_for_any_place_of_the_bcg():
     assert compare([(str(xy), *cluster(rng, 64, bcg=xy, arc_px=15), 0.8) for xy in places]) > 0.99
 
 
-def test_parity_on_odd_images():
+def test_parity_on_unusual_images():
     rng = np.random.default_rng(9)
     size, centre = 72, (35.5, 35.5)
     hot = plain_noise(rng, size)[0]
@@ -89,7 +89,7 @@ def test_rings_outside_of_the_cutout_are_unknown():
     assert np.isnan(row(*plain_noise(np.random.default_rng(1), 50), 0.1)).all()
 
 
-def test_an_arc_is_told_from_a_spike():
+def test_an_arc_is_distinguished_from_a_spike():
     size, centre, rng = 128, (63.5, 63.5), np.random.default_rng(2)
     noise = plain_noise(rng, size)[0]
     with_arc, with_spike = noise.astype(float), noise.astype(float)
@@ -109,7 +109,7 @@ def test_an_arc_is_told_from_a_spike():
     )
 
 
-def test_a_rejected_cutout_and_none():
+def test_a_rejected_cutout_and_empty_input():
     pixels = np.stack([plain_noise(np.random.default_rng(k), 64)[0] for k in range(3)])
     pixels[1] = np.nan
     found = polar_features(CutoutSet(pixels, pixel_scale=1.0))
@@ -120,7 +120,7 @@ def test_a_rejected_cutout_and_none():
         polar_features(pixels)
 
 
-def test_it_does_not_matter_what_came_before():
+def test_features_do_not_depend_on_other_cutouts():
     cases = [np.float32(k + 1) * cluster(np.random.default_rng(k), 64, arc_px=12)[0] for k in range(3)]
     cases[1][:, 40:50] = np.nan
     together = polar_features(
@@ -144,25 +144,25 @@ def sky():
 
 @pytest.mark.slow
 @compiled_only
-def test_the_member_keeps_its_contract():
+def test_the_member_keeps_the_contract():
     assert isinstance(PolarMember(), Member)
     check_member(PolarMember(n_estimators=10))
 
 
-def test_it_finds_arcs_that_it_has_not_seen(sky):
+def test_arcs_in_new_cutouts_are_found(sky):
     cutouts, y = sky
     member = PolarMember(n_estimators=60, min_child_samples=5).fit(cutouts[:100], y[:100])
     assert roc_auc_score(y[100:], member.predict_proba(cutouts[100:])[:, 1]) > 0.9
 
 
-def test_rows_stand_for_their_cutouts(sky):
+def test_features_can_replace_cutouts(sky):
     cutouts, y = sky
     rows = polar_features(cutouts)
     one, two = (PolarMember(n_estimators=10).fit(X, y) for X in (cutouts, rows))
     np.testing.assert_array_equal(one.predict_proba(rows), two.predict_proba(cutouts))
 
 
-def test_a_cutout_without_a_number_has_no_probability(sky):
+def test_a_cutout_without_features_has_no_probability(sky):
     cutouts, y = sky
     member = PolarMember(n_estimators=5).fit(cutouts, y)
     narrow = CutoutSet(plain_noise(np.random.default_rng(0), 50)[0][None], pixel_scale=0.1)
@@ -179,7 +179,7 @@ def test_weights_count(sky):
     assert heavy.mean() > plain.mean() + 0.1
 
 
-def test_saved_and_loaded_it_gives_the_same_bits(tmp_path, sky):
+def test_a_loaded_member_scores_identically(tmp_path, sky):
     member = PolarMember(n_estimators=5, num_leaves=7).fit(*sky)
     member.save(tmp_path)
     again = PolarMember.load(tmp_path)
@@ -189,11 +189,11 @@ def test_saved_and_loaded_it_gives_the_same_bits(tmp_path, sky):
 
 
 @pytest.mark.parametrize("y", [np.zeros(160), np.ones(159), np.full(160, 2)])
-def test_labels_that_cannot_be_learned_are_refused(sky, y):
+def test_invalid_labels_are_refused(sky, y):
     with pytest.raises(ValueError, match="'y' parameter must contain one 0 or 1"):
         PolarMember().fit(sky[0], y)
 
 
-def test_other_inputs_are_refused(sky):
+def test_inputs_of_another_type_are_refused(sky):
     with pytest.raises(TypeError, match=r"must be a CutoutSet, or an array of 144 columns.*shape \(160, 315\)"):
         PolarMember().fit(np.zeros((160, 315)), sky[1])

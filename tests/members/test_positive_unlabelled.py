@@ -27,7 +27,7 @@ def rng():
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
-def test_they_are_members_by_name(member):
+def test_the_members_are_registered_by_name(member):
     assert isinstance(member, Member)
     assert member_class(member.name) is type(member)
     assert clone(member).get_params() == member.get_params()
@@ -35,7 +35,7 @@ def test_they_are_members_by_name(member):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
-def test_saved_and_loaded_they_give_the_same_bits(member, tmp_path, half_labelled, calibration_rows):
+def test_loaded_members_score_identically(member, tmp_path, half_labelled, calibration_rows):
     fitted = clone(member).fit(*half_labelled)
     fitted.save(tmp_path)
     again = type(member).load(tmp_path)
@@ -46,7 +46,7 @@ def test_saved_and_loaded_they_give_the_same_bits(member, tmp_path, half_labelle
 
 @pytest.mark.slow
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
-def test_probabilities_are_of_lenses_not_of_labels(member, half_labelled, training_rows, calibration_rows):
+def test_probabilities_refer_to_lenses_not_to_labels(member, half_labelled, training_rows, calibration_rows):
     X, y = calibration_rows
     p = clone(member).fit(*half_labelled).predict_proba(X)[:, 1]
     assert roc_auc_score(y, p) > 0.6
@@ -66,7 +66,7 @@ def test_turned_rows_score_alike(member, half_labelled, calibration_rows):
 
 
 @pytest.mark.slow
-def test_the_prior_is_as_given_or_at_least_the_labelled_share(half_labelled):
+def test_the_prior_is_as_given_or_at_least_the_labelled_fraction(half_labelled):
     X, s = half_labelled
     assert NNPUMember(class_prior=0.6, **SMALL, turns=False).fit(X, s).class_prior_ == 0.6
     assert s.mean() <= NNPUMember(**SMALL, turns=False).fit(X, s).class_prior_ <= 0.99
@@ -77,6 +77,6 @@ def test_the_prior_is_as_given_or_at_least_the_labelled_share(half_labelled):
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
-def test_labels_that_cannot_be_learned_are_refused(member, training_rows):
+def test_invalid_labels_are_refused(member, training_rows):
     with pytest.raises(ValueError, match="'y' parameter must contain one 0 or 1"):
         clone(member).fit(training_rows[0], np.ones(len(training_rows[1])))

@@ -54,7 +54,7 @@ def rows(member, n=240):
 
 
 @of_each
-def test_predictions_agree_with_each_other(member):
+def test_predictions_are_consistent(member):
     X, y = rows(member)
     fitted = clone(member).fit(X, y)
     X[3] = np.nan
@@ -75,7 +75,7 @@ def test_predictions_agree_with_each_other(member):
 
 @pytest.mark.slow
 @of_each
-def test_it_is_cross_validated(member):
+def test_members_can_be_cross_validated(member):
     X, y = rows(member)
     groups = np.arange(len(y)) // 2
     scores = cross_val_score(member, X, y, cv=StratifiedGroupKFold(3), groups=groups, scoring="roc_auc")
@@ -88,20 +88,20 @@ def test_it_is_cross_validated(member):
 
 
 @of_trees
-def test_its_parameters_are_searched(member):
+def test_parameters_can_be_searched(member):
     X, y = rows(member)
     search = GridSearchCV(member, {"n_estimators": [1, 5], "learning_rate": [0.1]}, cv=2, scoring="roc_auc").fit(X, y)
     assert search.best_params_["n_estimators"] in (1, 5)
     assert search.predict_proba(X).shape == (len(y), 2)
 
 
-def test_the_regressions_strength_is_searched():
+def test_the_regularisation_of_the_regression_can_be_searched():
     X, y = rows(LinearMember())
     assert GridSearchCV(LinearMember(turns=False), {"C": [0.001, 1.0]}, cv=2).fit(X, y).best_params_["C"] in (0.001, 1)
 
 
 @of_each
-def test_it_joins_a_pipeline_and_a_vote(member):
+def test_members_work_in_a_pipeline_and_a_voting_classifier(member):
     X, y = rows(member)
     expected = clone(member).fit(X, y).predict_proba(X)
     pipeline = make_pipeline(FunctionTransformer(), clone(member)).fit(X, y)
@@ -112,7 +112,7 @@ def test_it_joins_a_pipeline_and_a_vote(member):
 
 
 @of_each
-def test_it_is_cloned_set_and_shown(member):
+def test_members_can_be_cloned_configured_and_displayed(member):
     again = clone(member)
     assert again.get_params() == member.get_params()
     assert again is not member
@@ -130,7 +130,7 @@ def test_it_is_cloned_set_and_shown(member):
 
 
 @of_each
-def test_fitted_it_is_pickled(member):
+def test_fitted_members_can_be_pickled(member):
     X, y = rows(member)
     fitted = clone(member).fit(X, y)
     again = pickle.loads(pickle.dumps(fitted))
@@ -145,7 +145,7 @@ def test_rows_of_another_shape_are_refused(member):
         clone(member).fit(X[:, :-1], y)
 
 
-def test_names_are_those_of_the_libraries():
+def test_parameter_names_match_the_libraries():
     """Parameters have the libraries' names; the others are about cutouts, patches and labels."""
     lightgbm = pytest.importorskip("lightgbm")
     xgboost = pytest.importorskip("xgboost")

@@ -19,7 +19,7 @@ def few_copies(monkeypatch):
 
 
 @pytest.mark.parametrize("versions", [1, 8])
-def test_rows_and_batches_are_those_of_all_turns(training_rows, versions):
+def test_batches_contain_the_rows_of_all_turns(training_rows, versions):
     X = training_rows[0][:50]
     every = dihedral(X)[:versions].reshape(-1, 315)
     rows = TurnedRows(X, versions)
@@ -34,15 +34,13 @@ def test_rows_and_batches_are_those_of_all_turns(training_rows, versions):
 
 
 @pytest.mark.parametrize("version", range(8))
-def test_one_turn_is_that_of_all(training_rows, version):
+def test_one_turn_matches_that_of_all_turns(training_rows, version):
     X = training_rows[0][:20]
     np.testing.assert_array_equal(turn_features(X, version), dihedral(X)[version])
 
 
 @pytest.mark.parametrize("turns", [True, False])
-def test_trees_are_the_same_where_bins_are_drawn_from_all_rows(
-    training_rows, few_copies, monkeypatch, tmp_path, capfd, turns
-):
+def test_trees_are_the_same_with_bins_from_all_rows(training_rows, few_copies, monkeypatch, tmp_path, capfd, turns):
     X, y = training_rows
     np.save(tmp_path / "rows.npy", X)
     weight = np.linspace(0.5, 1.5, len(y))
@@ -55,7 +53,7 @@ def test_trees_are_the_same_where_bins_are_drawn_from_all_rows(
     assert capfd.readouterr() == ("", "")
 
 
-def test_bins_of_few_rows_serve_as_well(training_rows, calibration_rows, few_copies, monkeypatch):
+def test_bins_from_few_rows_are_as_accurate(training_rows, calibration_rows, few_copies, monkeypatch):
     monkeypatch.setattr(room, "_BIN_ROWS", 500)
     held, truth = calibration_rows
     found = {}
