@@ -17,7 +17,7 @@ from gridlens.models._bundle import model_folder
 from gridlens.models._manifest import BUNDLE_VERSION, hash_arrays
 
 
-def test_a_loaded_detector_scores_the_same_to_the_bit(saved, detector, calibration_rows):
+def test_a_loaded_detector_scores_identically(saved, detector, calibration_rows):
     np.testing.assert_array_equal(
         load_model(saved).predict_proba(calibration_rows[0]), detector.predict_proba(calibration_rows[0])
     )
@@ -35,19 +35,19 @@ def test_the_manifest_lists_every_file_and_how_the_model_was_made(saved):
     assert len(manifest.get("git_commit", "0" * 40).removesuffix("-dirty")) == 40
 
 
-def test_the_manifest_does_without_git(detector, tmp_path, monkeypatch):
+def test_the_manifest_does_not_require_git(detector, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     save_model(detector, tmp_path / "model", card="", training={})
     assert "git_commit" not in read_manifest(tmp_path / "model")
 
 
-def test_training_that_json_cannot_hold_is_refused(detector, tmp_path):
+def test_training_that_is_not_json_serialisable_is_refused(detector, tmp_path):
     with pytest.raises(ValueError, match="'training' parameter must contain JSON values"):
         save_model(detector, tmp_path / "model", card="", training={"snr": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
-def test_hashes_of_arrays_know_values_shape_and_type():
+def test_hashes_of_arrays_depend_on_values_shape_and_type():
     y = np.array([0, 1, 1, 0])
     found = hash_arrays({"y": y, "again": y.astype(">i8"), "row": y[None], "small": y.astype(np.int8)})
     assert found["y"] == found["again"]
@@ -60,7 +60,7 @@ def test_hashes_of_arrays_know_values_shape_and_type():
         hash_arrays({"ids": np.array(["a", None])})
 
 
-def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, tmp_path):
+def test_averaged_members_are_restored_exactly(training_rows, calibration_rows, tmp_path):
     settings = {"n_estimators": 10, "min_child_samples": 20, "turns": False}
     members = [LightGBMMember(**settings), NNPUMember(class_prior=0.6, **settings)]
     detector = LensDetector(members, final="average", cv=3, random_state=0)
@@ -78,7 +78,7 @@ def test_averaged_members_come_back_to_the_bit(training_rows, calibration_rows, 
         load_model(tmp_path / "model")
 
 
-def test_nothing_in_it_is_pickled(saved):
+def test_a_bundle_contains_no_pickles(saved):
     assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".npz", ".npy", ".txt", ".md"}
 
 
@@ -99,7 +99,7 @@ def imported_by(code):
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_loading_scoring_and_explaining_need_no_library_of_trees(saved):
+def test_loading_scoring_and_explaining_require_no_tree_library(saved):
     code = (
         "import numpy as np, gridlens\n"
         f"for name in ('default', 'cluster-cluster', {str(saved)!r}):\n"
@@ -202,7 +202,7 @@ def test_a_file_that_is_not_listed_is_refused(bundle, name):
         load_model(bundle)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without links and pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="requires links and pipes")
 @pytest.mark.parametrize("name", ["lightgbm/trees.txt", "lightgbm", "manifest.json", "more"])
 def test_links_and_pipes_are_refused(bundle, tmp_path, name):
     path = bundle / name
@@ -218,7 +218,7 @@ def test_links_and_pipes_are_refused(bundle, tmp_path, name):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"bundle_version": 1, "contract_version": 1, "files": {}}'])
-def test_a_manifest_that_says_nothing_is_refused(bundle, text):
+def test_an_empty_manifest_is_refused(bundle, text):
     (bundle / "manifest.json").write_text(text)
     with pytest.raises(ModelError, match="manifest"):
         load_model(bundle)
@@ -232,7 +232,7 @@ def test_a_manifest_cannot_name_files_outside(bundle, tmp_path):
         load_model(bundle)
 
 
-def test_no_bundle_there(tmp_path):
+def test_a_missing_bundle_is_reported(tmp_path):
     with pytest.raises(ModelError, match=r"no manifest.json.*gridlens train"):
         load_model(tmp_path)
 
@@ -245,7 +245,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(detector, bundle):
 
 
 @pytest.mark.parametrize(("name", "n_train"), [("default", 16_000), ("cluster-cluster", 2_000)])
-def test_the_bundled_models_are_whole_small_and_load(name, n_train):
+def test_the_bundled_models_are_complete_small_and_loadable(name, n_train):
     folder = model_folder(name)
     manifest = read_manifest(folder)
     assert sum(entry["bytes"] for entry in manifest["files"].values()) < 10e6

@@ -20,7 +20,7 @@ def test_a_model_and_its_zip_file_do_not_differ(saved, detector, tmp_path):
     assert run(saved, "--diff", tmp_path / "model.zip").stdout == "The two models are the same.\n"
 
 
-def test_what_differs_is_listed(saved, bundle):
+def test_differences_are_listed(saved, bundle):
     restate(bundle, weights=[2.0], calibration_prevalence=0.25)
     rewrite(bundle, training={"seed": 2, "scenes": 7}, versions={"numpy": "1.0.0"})
     found = {row.what: (row.a, row.b) for row in compare_models(saved, bundle)}
@@ -33,7 +33,7 @@ def test_what_differs_is_listed(saved, bundle):
     assert "files.lightgbm/trees.txt" not in found
 
 
-def test_the_table_lines_up_and_json_holds_the_same(saved, bundle):
+def test_the_table_is_aligned_and_json_contains_the_same(saved, bundle):
     rewrite(bundle, training={"seed": 2, "long": "x" * 200})
     lines = run(saved, "--diff", bundle).stdout.splitlines()
     assert [line.split() for line in lines[1:]] == [
@@ -58,7 +58,7 @@ def test_a_card_that_was_tampered_with_is_not_printed(bundle):
     assert "damaged" in result.stderr
 
 
-def test_a_card_cannot_steer_the_terminal(detector, tmp_path):
+def test_control_characters_of_a_card_are_removed(detector, tmp_path):
     save_model(detector, tmp_path / "model", card="# A\x1b[2Jcard\n", training={})
     assert describe_model(tmp_path / "model").card == "# A[2Jcard\n"
 
@@ -70,6 +70,6 @@ def test_members_need_not_be_installed(bundle):
     assert describe_model(bundle).detector["members"]["arcnet"]["source"] == "gridlens-arcnet 1.2"
 
 
-def test_no_model_is_a_sentence(tmp_path):
+def test_a_missing_model_has_a_clear_message(tmp_path):
     with pytest.raises(ModelError, match="not a model bundle"):
         describe_model(tmp_path)

@@ -47,18 +47,18 @@ def stacked(rows, base):
 
 
 @pytest.mark.slow
-def test_it_keeps_the_rules_of_members():
+def test_the_member_keeps_the_contract():
     check_member(PretrainedMember())
 
 
-def test_it_is_the_model_at_the_prevalence_of_the_new_rows(rows, base, stacked):
+def test_the_model_is_shifted_to_the_prevalence_of_the_new_rows(rows, base, stacked):
     X, y = rows
     model = load_model(base)
     z = model.decision_function(X) + logit(y[120:].mean()) - logit(model.training_prevalence_)
     np.testing.assert_allclose(stacked.stack_.members_[1].predict_proba(X)[:, 1], expit(z), rtol=1e-9)
 
 
-def test_its_weight_is_learned_from_scores_of_a_model_that_was_not_fitted_again(rows, base, stacked):
+def test_the_weight_is_learned_without_refitting_the_model(rows, base, stacked):
     X, y = rows
     alone = load_model(base).decision_function(X[120:])
     held = stacked.stack_.out_of_fold_[:, 1]
@@ -72,7 +72,7 @@ def test_its_weight_is_learned_from_scores_of_a_model_that_was_not_fitted_again(
 
 
 @pytest.mark.parametrize("final", ["refit", "average"])
-def test_it_is_saved_whole_inside_the_bundle(rows, base, tmp_path, final):
+def test_the_model_is_saved_completely_inside_the_bundle(rows, base, tmp_path, final):
     X, y = rows
     members = ["linear(turns=False)", PretrainedMember(str(base))]
     detector = LensDetector(members, final=final, random_state=0).fit(X[120:], y[120:])
@@ -86,7 +86,7 @@ def test_it_is_saved_whole_inside_the_bundle(rows, base, tmp_path, final):
     np.testing.assert_array_equal(load_model(inner).predict_proba(X), load_model(base).predict_proba(X))
 
 
-def test_its_contributions_add_up(rows, stacked, monkeypatch):
+def test_contributions_add_up(rows, stacked, monkeypatch):
     X = rows[0][120:]
     found = Explainer(stacked).explain(X)
     assert list(found.by_member) == ["linear", "pretrained"]
@@ -97,7 +97,7 @@ def test_its_contributions_add_up(rows, stacked, monkeypatch):
         assert list(Explainer(stacked).explain(X).bars) == ["linear", "pretrained"]
 
 
-def test_what_was_tampered_with_inside_is_refused(stacked, tmp_path):
+def test_a_tampered_inner_model_is_refused(stacked, tmp_path):
     model = tmp_path / "model"
     save_model(stacked, model, card="", training={})
     state = model / "pretrained" / "model" / "detector.json"
@@ -113,7 +113,7 @@ def test_what_was_tampered_with_inside_is_refused(stacked, tmp_path):
         load_model(model)
 
 
-def test_members_that_look_at_cutouts_are_refused(base, monkeypatch):
+def test_members_on_cutouts_are_refused(base, monkeypatch):
     monkeypatch.setattr(RankedMember, "consumes", "cutouts")
     with pytest.raises(GridlensError, match=r"only have members on features. Got .*base' with the member 'ranked'"):
         read_pretrained(base)

@@ -78,28 +78,28 @@ def bundle(plugin, training_rows, calibration_rows, tmp_path):
     return tmp_path / "bundle"
 
 
-def told(bundle, what):
+def set_behaviour(bundle, what):
     (bundle / "toy" / "toy.txt").write_text(what)
     vouch(bundle)
 
 
 @pytest.mark.slow
-def test_a_file_that_ends_the_process_ends_another_one(bundle):
-    told(bundle, "abort")
+def test_a_file_that_ends_the_process_ends_only_a_separate_one(bundle):
+    set_behaviour(bundle, "abort")
     with pytest.raises(ModelError, match=r"it ended a separate process by SIGABRT.*train the model again"):
         load_model(bundle)
 
 
 @pytest.mark.slow
-def test_what_fails_there_is_said_here(bundle):
-    told(bundle, "no numbers")
+def test_errors_of_the_separate_process_are_reported(bundle):
+    set_behaviour(bundle, "no numbers")
     with pytest.raises(ModelError, match=r"'toy' of the model.*ValueError: no numbers.*model again\.$") as said:
         load_model(bundle)
     assert str(said.value).count("train the model again") == 1
 
 
 @pytest.mark.slow
-def test_a_bundle_is_not_tried_again_until_it_changes(bundle, tmp_path, monkeypatch):
+def test_a_bundle_is_not_probed_again_until_it_changes(bundle, tmp_path, monkeypatch):
     load_model(bundle)
     monkeypatch.setattr("gridlens.models._bundle.probe", lambda *_: pytest.fail("tried again"))
     load_model(shutil.copytree(bundle, tmp_path / "copy"))
@@ -108,13 +108,13 @@ def test_a_bundle_is_not_tried_again_until_it_changes(bundle, tmp_path, monkeypa
         load_model(bundle)
 
 
-def test_bundles_of_own_members_are_not_tried(saved, plugin, monkeypatch):
+def test_bundles_of_built_in_members_are_not_probed(saved, plugin, monkeypatch):
     monkeypatch.setattr("gridlens.models._bundle.probe", lambda *_: pytest.fail("tried"))
     assert load_model(saved).member_names_ == ["lightgbm"]
 
 
 @pytest.mark.slow
-def test_no_code_of_the_bundle_is_run(bundle, tmp_path, monkeypatch):
+def test_code_of_the_bundle_is_not_run(bundle, tmp_path, monkeypatch):
     """The bundle lists modules that the other process imports, and is the working folder."""
     canary = tmp_path / "canary"
     for name in ("numpy", "json", "sitecustomize", "gridlens", "toys"):
@@ -135,17 +135,17 @@ def test_the_time_is_limited(bundle, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="it is limited there")
+@pytest.mark.skipif(sys.platform != "linux", reason="processor time is limited only on Linux")
 def test_the_processor_time_is_limited(bundle, monkeypatch):
-    told(bundle, "loop")
+    set_behaviour(bundle, "loop")
     monkeypatch.setattr("gridlens.models._probe._PROCESSOR_SECONDS", 3)
     with pytest.raises(ModelError, match=r"it ended a separate process by SIGXCPU"):
         load_model(bundle)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited there")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited only on Linux")
 def test_the_memory_is_limited(bundle):
-    told(bundle, "memory")
+    set_behaviour(bundle, "memory")
     with pytest.raises(ModelError, match=r"cannot be loaded: .*(MemoryError|Unable to allocate)"):
         load_model(bundle)

@@ -13,7 +13,7 @@ from gridlens.models import describe_model, read_manifest
 
 
 @pytest.mark.parametrize("name", ["model", "model.zip"])
-def test_a_saved_detector_is_loaded_to_the_bit(detector, calibration_rows, tmp_path, name):
+def test_a_loaded_detector_scores_identically(detector, calibration_rows, tmp_path, name):
     X, _ = calibration_rows
     detector.save(tmp_path / name, training={"seed": 1})
     for loaded in (LensDetector.load(tmp_path / name), load_model(tmp_path / name)):
@@ -37,7 +37,7 @@ def test_the_card_says_how_it_was_made(detector, tmp_path):
     assert read_manifest(tmp_path / "third")["training"] == {}
 
 
-def test_what_cannot_be_saved_or_loaded_is_refused(tmp_path):
+def test_unfitted_detectors_and_missing_bundles_are_refused(tmp_path):
     with pytest.raises(NotFittedError):
         LensDetector().save(tmp_path / "model")
     with pytest.raises(ModelError, match="not a model bundle"):
@@ -45,6 +45,6 @@ def test_what_cannot_be_saved_or_loaded_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_class_alone_can_save():
+def test_saving_requires_no_further_import():
     code = "from gridlens import LensDetector; assert LensDetector._writer and LensDetector._reader"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -40,7 +40,7 @@ from gridlens.models._trial import load_and_score
         ("training_prevalence", 0, "must be between 0 and 1"),
     ],
 )
-def test_a_field_of_another_sort_is_named(bundle, field, value, said):
+def test_a_field_of_the_wrong_type_is_named(bundle, field, value, said):
     restate(bundle, **{field: value})
     with pytest.raises(ModelError, match=rf"detector.json in .* is damaged .*{said}.*train the model again"):
         load_model(bundle)
@@ -71,7 +71,7 @@ def test_a_missing_field_is_named(bundle, field):
         ("\udcff", "utf-8"),
     ],
 )
-def test_json_that_is_none_is_refused(bundle, text, said):
+def test_invalid_json_is_refused(bundle, text, said):
     (bundle / "detector.json").write_bytes(text.encode(errors="surrogateescape"))
     vouch(bundle)
     with pytest.raises(ModelError, match=said):
@@ -94,14 +94,14 @@ def test_a_member_with_infinite_coefficients_is_refused(training_rows, calibrati
             load_model(tmp_path / "model")
 
 
-def test_a_member_that_gives_no_numbers_is_refused(detector, bundle, monkeypatch):
+def test_a_member_that_gives_nan_is_refused(detector, bundle, monkeypatch):
     member = type(detector.stack_.members_[0])
     monkeypatch.setattr(member, "predict_proba", lambda self, X: np.full((len(X), 2), np.nan))
     with pytest.raises(ModelError, match=r"The member 'lightgbm' of the model in .* does not return probabilities"):
         load_and_score(bundle, "x")
 
 
-def test_a_calibration_that_gives_no_numbers_is_refused(bundle, monkeypatch):
+def test_a_calibration_that_gives_nan_is_refused(bundle, monkeypatch):
     monkeypatch.setattr(IsotonicCalibrator, "predict", lambda self, scores: np.full(len(scores), np.nan))
     with pytest.raises(ModelError, match=r"The stack of the model in .* does not return probabilities"):
         load_and_score(bundle, "x")

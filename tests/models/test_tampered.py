@@ -66,7 +66,7 @@ def swap_files(bundle, rng):
     other.write_bytes(content)
 
 
-def lose_a_file(bundle, rng):
+def remove_a_file(bundle, rng):
     rng.choice(files_of(bundle)).unlink()
 
 
@@ -161,7 +161,7 @@ def tamper_with_text(bundle, rng):
 TAMPERING = {
     damage_a_file: 250,
     swap_files: 50,
-    lose_a_file: 30,
+    remove_a_file: 30,
     add_a_file: 40,
     tamper_with_json: 170,
     tamper_with_the_text_of_json: 60,
@@ -190,7 +190,7 @@ def outcome(path, rows):
 
 
 @pytest.mark.parametrize("tamper", TAMPERING, ids=lambda tamper: tamper.__name__)
-def test_a_folder_that_was_tampered_with(tamper, saved, tmp_path, calibration_rows):
+def test_a_tampered_folder(tamper, saved, tmp_path, calibration_rows):
     rng = random.Random(tamper.__name__)
     refused = 0
     for k in range(TAMPERING[tamper]):
@@ -225,7 +225,7 @@ def tamper_with_an_archive(packed, path, rng):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_zip_file_that_was_tampered_with(packed, tmp_path, calibration_rows):
+def test_a_tampered_zip_file(packed, tmp_path, calibration_rows):
     rng = random.Random(9)
     refused, path = 0, tmp_path / "model.zip"
     for _ in range(244):

@@ -48,13 +48,13 @@ def unpacked(tmp_path, monkeypatch):
     return folder
 
 
-def test_it_scores_as_the_detector_that_was_saved(packed, detector, calibration_rows):
+def test_a_zip_file_scores_like_the_saved_detector(packed, detector, calibration_rows):
     np.testing.assert_array_equal(
         load_model(packed).predict_proba(calibration_rows[0]), detector.predict_proba(calibration_rows[0])
     )
 
 
-def test_it_holds_what_the_folder_holds(packed, saved):
+def test_a_zip_file_contains_the_same_as_the_folder(packed, saved):
     with zipfile.ZipFile(packed) as file:
         assert file.namelist()[0] == "manifest.json"
         assert {name: file.read(name) for name in file.namelist()} == {
@@ -62,12 +62,12 @@ def test_it_holds_what_the_folder_holds(packed, saved):
         }
 
 
-def test_one_detector_makes_the_same_bytes(packed, detector, tmp_path):
+def test_zip_files_are_byte_identical(packed, detector, tmp_path):
     save_model(detector, tmp_path / "again.zip", card="# A card\n", training={"seed": 1})
     assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
 
 
-def test_it_is_written_whole_or_not_at_all(detector, tmp_path, monkeypatch):
+def test_a_zip_file_is_written_completely_or_not_at_all(detector, tmp_path, monkeypatch):
     monkeypatch.setattr("gridlens.models._bundle.zip_folder", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         save_model(detector, tmp_path / "model.zip", card="", training={})
@@ -141,7 +141,7 @@ def test_a_bomb_is_refused_before_it_is_written(bundle, archive, unpacked, monke
     assert not [each for each in unpacked.rglob("*") if each.is_file()]
 
 
-def test_a_bomb_that_understates_its_size_is_cut(archive, packed, tmp_path):
+def test_a_bomb_that_understates_its_size_is_refused(archive, packed, tmp_path):
     """The directory declares the size in the manifest, but the data are longer."""
     with zipfile.ZipFile(packed) as file:
         declared = json.loads(file.read("manifest.json"))["files"]["card.md"]["bytes"]
@@ -156,7 +156,7 @@ def test_a_bomb_that_understates_its_size_is_cut(archive, packed, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip file at all"])
-def test_what_is_no_zip_file_is_refused(tmp_path, content):
+def test_an_invalid_zip_file_is_refused(tmp_path, content):
     (tmp_path / "model.zip").write_bytes(content)
     with pytest.raises(ModelError, match="damaged zip file"):
         load_model(tmp_path / "model.zip")
