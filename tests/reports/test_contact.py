@@ -41,7 +41,7 @@ def test_a_long_id_stays_within_its_picture(cutouts, table):
     assert long.x1 <= axes.x1 + 1.0
 
 
-def test_what_a_contact_sheet_needs(cutouts, table):
+def test_requirements_of_a_contact_sheet(cutouts, table):
     with pytest.raises(GridlensError, match="1 are missing, such as a"):
         draw_contact_sheet(table, cutouts[1:2])
     with pytest.raises(GridlensError, match="It lacks rank, arc_patch"):
@@ -88,7 +88,7 @@ def test_arrows_point_north_and_east(axes, north, east):
     assert [text.get_text() for text in ax.texts if text.get_text()] == ["N", "E"]
 
 
-def test_a_compass_leaves_a_candidate_free():
+def test_a_compass_does_not_cover_a_candidate():
     from matplotlib.figure import Figure
 
     occupied = np.zeros((100, 100), bool)

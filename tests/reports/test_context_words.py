@@ -18,7 +18,7 @@ RADII = {
 }
 
 
-def test_words():
+def test_descriptions_of_the_context():
     assert context_words({"id": "a"}) == ""
     assert context_words(KNOWN | {"context_known_lens": ""}) == "No known lens."
     assert context_words(KNOWN | {"context_known_lens": float("nan")}) == "No known lens."

@@ -82,7 +82,7 @@ def report(found, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_page_stands_alone(report):
+def test_the_page_is_self_contained(report):
     folder, page = report
     assert not {"script", "link", "img"} & set(page.tags)
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
@@ -92,7 +92,7 @@ def test_the_page_stands_alone(report):
     assert sorted(path.name for path in folder.iterdir()) == ["index.html", "metrics.json"]
 
 
-def test_the_page_says_what_the_record_says(report, found):
+def test_the_page_matches_the_record(report, found):
     folder, page = report
     numbers = json.loads((folder / "metrics.json").read_text())
     assert numbers["prevalence"] == 0.01 and "prevalence of 0.01" in page.text
@@ -153,7 +153,7 @@ def test_a_narrow_screen_scrolls_tables_and_not_the_page(found, tmp_path):
     assert source.count('<div class="scroll"><table') == source.count("<table")
 
 
-def test_costs_are_of_the_list(report, found):
+def test_costs_refer_to_the_candidate_list(report, found):
     _, page = report
     found_in_1000 = found.curve.at(1000).value
     # At 36 seconds each, 1,000 candidates take ten hours.
@@ -171,7 +171,7 @@ def test_the_same_evaluation_makes_the_same_files(found, tmp_path):
         write_evaluation(found, tmp_path / "again")
 
 
-def test_without_anything_beside_the_scores(tmp_path):
+def test_evaluation_without_additional_columns(tmp_path):
     y = np.repeat([1, 0], [50, 500])
     found = evaluate(y, np.random.default_rng(0).normal(size=550) + y, 0.01, n_boot=DRAWS)
     write_evaluation(found, tmp_path / "plain", title="Plain")

@@ -85,7 +85,7 @@ def test_reliability_shows_bins_without_a_positive(rows, log):
     assert len(ax.collections[0].get_segments()) == len(bins.rows)
 
 
-def test_discovery_draws_each_curve_with_its_band(rows):
+def test_each_discovery_curve_has_an_uncertainty_band(rows):
     y, a, b = rows
     curves = {name: discovery_curve(y, score, 1e-3, n_boot=20) for name, score in (("model", a), ("control", b))}
     ax = plot_discovery(curves)
@@ -102,7 +102,7 @@ def test_discovery_draws_each_curve_with_its_band(rows):
         plot_discovery({})
 
 
-def test_strata_not_shown_keep_their_line(rows):
+def test_omitted_strata_keep_their_row(rows):
     y, a, _ = rows
     names = np.where(np.arange(2060) % 60 < 5, "few", "many")
     table = stratified({"AUROC": auroc}, y, a, names)
@@ -115,7 +115,7 @@ def test_strata_not_shown_keep_their_line(rows):
         plot_strata(table, "TPR")
 
 
-def test_names_that_look_like_formulas_are_drawn_as_they_are(rows):
+def test_names_that_look_like_formulas_are_drawn_literally(rows):
     y, a, _ = rows
     name = r"x$\frac$"
     strata = plot_strata(stratified({"AUROC": auroc}, y, a, np.repeat(name, len(y))), "AUROC")
@@ -124,7 +124,7 @@ def test_names_that_look_like_formulas_are_drawn_as_they_are(rows):
         ax.get_figure().canvas.draw()
 
 
-def test_given_axes_are_drawn_into(rows):
+def test_plots_use_given_axes(rows):
     y, a, _ = rows
     curve = discovery_curve(y, a, 1e-3, n_boot=5)
     table = stratified(auroc, y, a, np.repeat("one", len(y)))
@@ -146,7 +146,7 @@ def test_given_axes_are_drawn_into(rows):
 @pytest.mark.parametrize(
     ("y", "scores"), [([1, 1], {"a": [1, 2]}), ([0, 0], {"a": [1, 2]}), ([0, 1], {}), ([0, 1], [])]
 )
-def test_what_has_no_curve_is_refused(y, scores):
+def test_input_without_a_curve_is_refused(y, scores):
     for draw in (plot_roc, lambda *args: plot_precision_recall(*args, 0.1)):
         with pytest.raises(
             ValueError, match=r"'y' parameter must contain both classes|'scores' parameter must be a dict"

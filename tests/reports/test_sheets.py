@@ -56,7 +56,7 @@ def scored(tmp_path_factory, explainer):
     return folder
 
 
-def test_a_sheet_says_why(tmp_path, explainer):
+def test_a_sheet_explains_the_score(tmp_path, explainer):
     picture, page = write_candidate_sheet(explainer, read_one(EXAMPLES, "J014656-092952"), tmp_path, prevalence=0.01)
     assert picture.name == "J014656-092952.png"
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -75,7 +75,7 @@ def test_a_sheet_says_why(tmp_path, explainer):
 
 
 @pytest.mark.slow
-def test_a_name_that_no_file_can_have(tmp_path, explainer, noise):
+def test_an_id_that_is_not_a_valid_file_name(tmp_path, explainer, noise):
     cutout = CutoutSet(noise(n=1, size=64), pixel_scale=1.0, ids=["../a b/<c>"])
     picture, page = write_candidate_sheet(explainer, cutout, tmp_path)
     assert picture.parent == tmp_path
@@ -147,7 +147,7 @@ def test_wrong_usage(arguments, said):
     assert said in result.stderr
 
 
-def test_without_matplotlib_it_says_what_to_install(monkeypatch):
+def test_missing_matplotlib_names_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     result = run("explain", EXAMPLES, "--id", "x")
     assert result.exit_code == 1
@@ -199,7 +199,7 @@ def test_a_sheet_is_a_figure(explainer):
     assert min(label.get_window_extent().x0 for label in labels) >= 0.0
 
 
-def test_the_best_candidate_by_shape_is_named_where_it_is_another(explainer):
+def test_a_different_best_candidate_by_shape_is_described(explainer):
     cutout = read_one(EXAMPLES, "J1059_4251")
     found = explainer.explain(cutout)
     best = int(best_arc(found.features)[0])
@@ -210,7 +210,7 @@ def test_the_best_candidate_by_shape_is_named_where_it_is_another(explainer):
         assert said in texts[-1]
 
 
-def test_an_unknown_orientation_is_said(explainer, noise):
+def test_an_unknown_orientation_is_stated(explainer, noise):
     cutout = CutoutSet(noise(n=1, size=64), pixel_scale=1.0)
     texts = [text.get_text() for text in draw_candidate_sheet(explainer, cutout).texts]
     assert texts[1] == "Position unknown"
@@ -235,7 +235,7 @@ def test_words_of_scores_and_positions():
     assert position_words(np.nan, 0.0) == ""
 
 
-def test_text_is_broken_to_a_width():
+def test_text_is_wrapped_to_a_width():
     assert wrapped("a b", 1000.0, 8.0) == "a b"
     lines = wrapped("one two three " + "x" * 80, 100.0, 8.0).split("\n")
     assert max(text_width(line, 8.0) for line in lines) <= 100.0
@@ -243,7 +243,7 @@ def test_text_is_broken_to_a_width():
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "jinja2"])
-def test_a_missing_library_is_named_before_the_work(monkeypatch, tmp_path, explainer, library):
+def test_a_missing_library_is_reported_early(monkeypatch, tmp_path, explainer, library):
     monkeypatch.setitem(__import__("sys").modules, library, None)
     monkeypatch.setattr(explainer, "explain", None)
     with pytest.raises(GridlensError, match=rf"need the package {library}: pip install 'gridlens\[explain\]'"):
