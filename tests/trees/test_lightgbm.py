@@ -41,7 +41,7 @@ def resized(text):
 
 
 @pytest.mark.parametrize("parameters", [{}, {"num_leaves": 2}, {"min_data_in_leaf": 1000}, {"objective": "l2"}])
-def test_what_lightgbm_writes_is_read(rows, parameters):
+def test_text_written_by_lightgbm_is_read(rows, parameters):
     """Reading works for all trees, including those with one leaf."""
     booster = grown(rows, **parameters)
     again = lightgbm_booster(booster.model_to_string())
@@ -82,21 +82,21 @@ def test_what_lightgbm_writes_is_read(rows, parameters):
         ("is_linear", lambda v: ["0\nleaf_const=1"], "it is not a tree"),
     ],
 )
-def test_a_tree_that_cannot_be_walked_is_refused(rows, key, change, said):
+def test_an_invalid_tree_is_refused(rows, key, change, said):
     text = resized(first(grown(rows).model_to_string(), key, change))
     for read in (from_lightgbm, lightgbm_booster):
         with pytest.raises(ValueError, match=rf"(text of the trees is damaged|trees cannot be used): .*{said}"):
             read(text)
 
 
-def test_a_split_on_what_is_missing_has_an_infinite_threshold(rows):
+def test_infinite_thresholds_are_read(rows):
     text = resized(first(grown(rows).model_to_string(), "threshold", lambda v: ["inf", "-inf", *v[2:]]))
     X = np.concatenate([rows[0], [[np.inf] * 5, [-np.inf] * 5, [np.nan] * 5]]).astype(np.float32)
     np.testing.assert_array_equal(from_lightgbm(text).raw_scores(X), lightgbm_booster(text).predict(X, raw_score=True))
 
 
 @pytest.mark.parametrize("sizes", [["1"], ["x"], ["-5"], []])
-def test_sizes_that_are_not_the_trees_are_refused(rows, sizes):
+def test_wrong_tree_sizes_are_refused(rows, sizes):
     text = first(grown(rows).model_to_string(), "tree_sizes", lambda v: sizes)
     with pytest.raises(ValueError, match="tree_sizes"):
         from_lightgbm(text)
@@ -104,7 +104,7 @@ def test_sizes_that_are_not_the_trees_are_refused(rows, sizes):
         from_lightgbm(first(text, "tree_sizes", lambda _: grown_sizes(rows)[:-1]))
 
 
-def test_what_comes_after_the_trees_is_not_read(rows):
+def test_text_after_the_trees_is_not_read(rows):
     """The training parameters are not parsed, because LightGBM aborts for unknown ones."""
     booster = grown(rows)
     text = booster.model_to_string()
@@ -113,6 +113,6 @@ def test_what_comes_after_the_trees_is_not_read(rows):
 
 
 @pytest.mark.parametrize("text", ["", "tree\n", "tree\n\nTree=0\n", "Tree=0\n" * 3])
-def test_what_is_no_model_is_refused(text):
+def test_invalid_text_is_refused(text):
     with pytest.raises(ValueError, match="text of the trees is damaged"):
         lightgbm_booster(text)

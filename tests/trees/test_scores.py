@@ -34,7 +34,7 @@ def asked(X):
 @pytest.mark.parametrize("options", [{}, {"use_missing": False}, {"extra_trees": True}])
 @pytest.mark.parametrize("num_leaves", [2, 15, 32, 33, 70])
 @pytest.mark.parametrize("unknown", [0.0, 0.1])
-def test_scores_are_lightgbms_to_the_bit(options, num_leaves, unknown):
+def test_scores_match_lightgbm_exactly(options, num_leaves, unknown):
     X = rows(unknown=unknown)
     booster = grown(X, num_leaves, **options)
     trees = from_lightgbm(booster)
@@ -46,7 +46,7 @@ def test_scores_are_lightgbms_to_the_bit(options, num_leaves, unknown):
 
 @pytest.mark.parametrize("max_depth", [2, 5, 8])
 @pytest.mark.parametrize("options", [{}, {"base_score": 0.011}, {"base_score": 0.77}, {"grow_policy": "lossguide"}])
-def test_scores_are_xgboosts_to_the_bit(options, max_depth):
+def test_scores_match_xgboost_exactly(options, max_depth):
     xgboost = pytest.importorskip("xgboost")
     X = rows()
     y = (np.nansum(X[:, :3], axis=1) > 0).astype(int)
@@ -70,7 +70,7 @@ def test_large_trees_and_small_ones_are_scored_alike(monkeypatch):
     np.testing.assert_array_equal(again.raw_scores(asked(rows()), 2), masked)
 
 
-def test_numbers_next_to_zero_are_zero_to_lightgbm():
+def test_numbers_close_to_zero_are_zero_as_in_lightgbm():
     X = rows() * TINY
     booster = grown(X)
     np.testing.assert_array_equal(
@@ -78,7 +78,7 @@ def test_numbers_next_to_zero_are_zero_to_lightgbm():
     )
 
 
-def test_limits_are_the_last_float32_that_goes_left():
+def test_limits_are_the_largest_float32_that_goes_left():
     tiny = float(TINY)
     ties = np.array(
         [1.0, 0.1, 1.0 + 1e-12, -0.1, -1.0 - 1e-12, 1e300, -1e300, 0.0, -0.0, tiny, -tiny, tiny / 3, -tiny / 3]
@@ -104,7 +104,7 @@ def test_any_number_of_rows(n):
 
 @pytest.mark.parametrize("options", [{}, {"use_missing": False}, {"extra_trees": True}])
 @pytest.mark.parametrize("num_leaves", [2, 31])
-def test_shapley_values_are_lightgbms_own(options, num_leaves):
+def test_shapley_values_match_lightgbm(options, num_leaves):
     # With few columns and large trees, every path splits on the same feature repeatedly.
     X = rows()
     booster = grown(X, num_leaves, **options)

@@ -84,7 +84,7 @@ def put(place, value):
         ("n_features", lambda v: np.array(2**62), "n_features must be from 1"),
     ],
 )
-def test_trees_that_cannot_be_walked_are_refused(grown, tmp_path, name, change, said):
+def test_invalid_trees_are_refused(grown, tmp_path, name, change, said):
     arrays = arrays_of(grown)
     # Every column is used by a split.
     arrays["feature"][:5] = np.arange(5)
@@ -97,7 +97,7 @@ def test_trees_that_cannot_be_walked_are_refused(grown, tmp_path, name, change, 
         Trees.load(tmp_path / "trees.npz")
 
 
-def test_a_tree_that_hangs_apart_is_refused(grown):
+def test_a_disconnected_tree_is_refused(grown):
     """Splits that are each other's children cannot be reached from a root."""
     arrays = arrays_of(grown)
     arrays["left"][:5] = [-1, -2, -3, 4, -4]
@@ -106,7 +106,7 @@ def test_a_tree_that_hangs_apart_is_refused(grown):
         Trees(**arrays)
 
 
-def test_arrays_cannot_be_changed_afterwards(grown):
+def test_arrays_are_read_only(grown):
     arrays = arrays_of(grown)
     trees = Trees(**arrays)
     arrays["feature"][:] = 10**6
@@ -117,7 +117,7 @@ def test_arrays_cannot_be_changed_afterwards(grown):
         trees.n_features = 10**6
 
 
-def test_saved_and_loaded_they_are_the_same(grown, rows, tmp_path):
+def test_loaded_trees_are_equal(grown, rows, tmp_path):
     grown.save(tmp_path / "trees.npz")
     again = Trees.load(tmp_path / "trees.npz")
     assert again.equals(grown)
@@ -126,7 +126,7 @@ def test_saved_and_loaded_they_are_the_same(grown, rows, tmp_path):
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "trees.npz").read_bytes()
 
 
-def test_trees_differ_by_any_array(grown):
+def test_a_difference_in_any_array_makes_trees_unequal(grown):
     for name, values in arrays_of(grown).items():
         if name in ("threshold", "value", "cover", "start"):
             assert not Trees(**{**arrays_of(grown), name: values + 1.0}).equals(grown)
@@ -148,7 +148,7 @@ def saved(array, version=(1, 0)):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_files_that_are_not_the_arrays_are_refused(grown, tmp_path):
+def test_invalid_files_are_refused(grown, tmp_path):
     path = tmp_path / "trees.npz"
     entries = [(f"{name}.npy", saved(values)) for name, values in arrays_of(grown).items()]
     path.write_bytes(packed(entries))
@@ -189,7 +189,7 @@ def test_other_byte_orders_and_types_of_integers_are_read(grown, tmp_path):
 
 
 @pytest.mark.slow
-def test_damaged_arrays_end_in_an_error_or_in_scores(grown, rows, tmp_path):
+def test_damaged_arrays_give_an_error_or_scores(grown, rows, tmp_path):
     """Bytes and numbers are replaced at random; trees that are accepted must score and be explained."""
     rng, path, accepted = random.Random(0), tmp_path / "trees.npz", 0
     grown.save(path)

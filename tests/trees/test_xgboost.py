@@ -120,7 +120,7 @@ MODEL = ("learner", "gradient_booster", "model")
         (other("learner", value=[]), "TypeError"),
     ],
 )
-def test_what_cannot_be_walked_is_refused(content, rows, change, said):
+def test_invalid_trees_are_refused(content, rows, change, said):
     content = changed(content, change)
     for read in (from_xgboost, xgboost_booster):
         if said is None:
@@ -130,13 +130,13 @@ def test_what_cannot_be_walked_is_refused(content, rows, change, said):
             read(content)
 
 
-def test_what_xgboost_writes_is_read(booster, content, rows):
+def test_json_written_by_xgboost_is_read(booster, content, rows):
     again = xgboost_booster(content)
     np.testing.assert_array_equal(again.inplace_predict(rows[0]), booster.inplace_predict(rows[0]))
     assert from_xgboost(again).equals(from_xgboost(content))
 
 
-def test_leaves_whose_sum_is_infinite_are_refused(content):
+def test_leaves_with_an_infinite_sum_are_refused(content):
     def change(document):
         for k in range(3):
             tree(document, k)["split_conditions"][-1] = 3e38
@@ -145,7 +145,7 @@ def test_leaves_whose_sum_is_infinite_are_refused(content):
         from_xgboost(changed(content, change))
 
 
-def test_trees_that_are_accepted_can_be_walked(content, rows):
+def test_accepted_trees_can_be_scored(content, rows):
     """One value of the JSON is replaced at a time; trees that are accepted must score, without crashing the process."""
     rng, accepted = random.Random(0), 0
     odd = [-1, 0, 1, 2, 400, 2**31 - 1, 2**31, 2**63, -1e30, 1e39, 0.5, True, None, "x", "1", [], {}]
@@ -174,6 +174,6 @@ def test_trees_that_are_accepted_can_be_walked(content, rows):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b"\xff\xfe", b"{}"])
-def test_content_that_is_not_the_json_of_trees_is_refused(content):
+def test_invalid_json_is_refused(content):
     with pytest.raises(ValueError):
         from_xgboost(content)
