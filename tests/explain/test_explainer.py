@@ -54,7 +54,7 @@ def explained(training_rows, calibration_rows):
     return detector, Explainer(detector).explain(X)
 
 
-def test_features_without_cutouts_have_the_arc_candidate_of_the_table():
+def test_features_without_cutouts_give_the_arc_candidate_of_the_table():
     detector = load_model()
     rng = np.random.default_rng(3)
     pixels, bcg = zip(*(cluster(rng, 96, arc_px=px) for px in (14, 18, 22)), strict=True)
@@ -64,7 +64,7 @@ def test_features_without_cutouts_have_the_arc_candidate_of_the_table():
     assert found.table["arc_patch"].min() >= 0
 
 
-def test_base_and_contributions_are_the_stacks_log_odds(explained):
+def test_base_and_contributions_add_up_to_the_log_odds_of_the_stack(explained):
     detector, found = explained
     expected = detector.stack_.decision_function(detector.member_probabilities(found.features))
     np.testing.assert_allclose(found.base + found.values.sum(axis=1), expected, atol=1e-4)
@@ -73,7 +73,7 @@ def test_base_and_contributions_are_the_stacks_log_odds(explained):
     assert np.isfinite(np.delete(found.values, 3, axis=0)).all()
 
 
-def test_a_member_adds_its_own_times_its_weight(explained):
+def test_a_member_adds_its_weighted_contributions(explained):
     detector, found = explained
     rows = np.delete(np.arange(len(found)), 3)
     for member, weight in zip(detector.stack_.members_, detector.stack_.weights_, strict=True):
@@ -81,7 +81,7 @@ def test_a_member_adds_its_own_times_its_weight(explained):
         np.testing.assert_allclose(found.by_member[member.name][rows], weight * values)
 
 
-def test_folds_that_are_averaged(training_rows, calibration_rows):
+def test_contributions_of_averaged_folds_add_up(training_rows, calibration_rows):
     members = (LightGBMMember(**SMALL, turns=False), PatchMember(**SMALL))
     detector = LensDetector(members=members, final="average", cv=2, random_state=0)
     detector.fit(*training_rows, calibration=calibration_rows)
@@ -89,13 +89,13 @@ def test_folds_that_are_averaged(training_rows, calibration_rows):
     np.testing.assert_allclose(found.base + found.values.sum(axis=1), found.log_odds, atol=1e-4)
 
 
-def test_the_bundled_model_adds_up():
+def test_contributions_of_the_bundled_model_add_up():
     X = np.random.default_rng(0).normal(size=(40, 315)).astype(np.float32)
     found = Explainer(load_model()).explain(X)
     np.testing.assert_allclose(found.base + found.values.sum(axis=1), found.log_odds, atol=1e-4)
 
 
-def test_aggregations_are_sums_of_the_same(explained):
+def test_aggregations_have_the_same_sum(explained):
     _, found = explained
     total = found.log_odds - found.base
     np.testing.assert_allclose(by_group(found).sum(axis=1, skipna=False), total, atol=1e-9)
@@ -112,7 +112,7 @@ def test_aggregations_are_sums_of_the_same(explained):
     ]  # fmt: skip
 
 
-def test_flags_of_position_are_never_a_finding(explained):
+def test_position_flags_are_never_reported(explained):
     detector, found = explained
     # The flags are noise in these rows, so the members do use them.
     assert by_group(found)["position"].abs().max() > 0.0
@@ -122,7 +122,7 @@ def test_flags_of_position_are_never_a_finding(explained):
         assert not [name for name in names if "position" in name]
 
 
-def test_importance_is_the_mean_and_its_interval_holds_it(explained):
+def test_importance_is_the_mean_within_its_interval(explained):
     _, found = explained
     table = importance(found, "feature")
     assert table["mean_abs"].is_monotonic_decreasing
@@ -142,7 +142,7 @@ def test_importance_is_the_mean_and_its_interval_holds_it(explained):
         importance(found.take([3]))
 
 
-def test_what_tells_lenses_is_what_a_shuffle_loses(detector, calibration_rows):
+def test_permutation_importance_finds_the_informative_feature(detector, calibration_rows):
     X, y = calibration_rows
     labelled = permutation_importance(detector, X, y, by="feature", names=["arc_snr", "mean_g", "seeing"])
     assert labelled["name"][0] == "arc_snr"
@@ -185,7 +185,7 @@ def test_contributions_that_do_not_add_up_are_refused(detector, calibration_rows
         Explainer(detector).explain(calibration_rows[0])
 
 
-def test_what_a_stack_cuts_off_shrinks_the_contributions():
+def test_clipped_log_odds_scale_the_contributions():
     values = np.array([[10.0, 10.0], [1.0, -2.0], [-30.0, 0.0], [np.nan, np.nan]])
     kept = bounded_contributions(values, 0.5, CERTAIN_LOG_ODDS)
     np.testing.assert_allclose(0.5 + kept[:3].sum(axis=1), [CERTAIN_LOG_ODDS, -0.5, -CERTAIN_LOG_ODDS])
@@ -194,7 +194,7 @@ def test_what_a_stack_cuts_off_shrinks_the_contributions():
     assert np.isnan(kept[3]).all()
 
 
-def test_parts_make_a_whole(explained):
+def test_concatenation_restores_the_explanation(explained):
     _, found = explained
     parts = [found.take(slice(0, 100)), found.take(np.arange(100, len(found)))]
     whole = Explanation.concatenate(parts)
@@ -202,6 +202,6 @@ def test_parts_make_a_whole(explained):
     pd.testing.assert_frame_equal(whole.table, found.table)
 
 
-def test_it_wants_a_fitted_detector():
+def test_a_fitted_detector_is_required():
     with pytest.raises(NotFittedError):
         Explainer(LensDetector())

@@ -35,7 +35,7 @@ def scored(tmp_path_factory, explainer):
     return folder
 
 
-def test_a_table_that_is_not_of_this_model_is_told(scored, explainer):
+def test_a_table_of_another_model_is_reported(scored, explainer):
     table = pd.read_csv(scored / "scores.csv")
     found = explain_table(explainer, table, top=2)
     assert found.notes == []
@@ -57,7 +57,7 @@ def test_a_table_that_is_not_of_this_model_is_told(scored, explainer):
     assert "The table was recalibrated on 250 unlabelled cutouts" in note
 
 
-def test_cutouts_that_are_gone(scored, explainer):
+def test_missing_cutouts_are_reported(scored, explainer):
     table = pd.read_csv(scored / "scores.csv")
     fits = table["path"].str.endswith(".fits")
     table.loc[fits, "path"] = "nowhere.fits"
@@ -72,12 +72,12 @@ def test_cutouts_that_are_gone(scored, explainer):
         explain_table(explainer, table.assign(status="rejected"))
 
 
-def test_an_empty_table_has_no_row_to_name():
+def test_an_empty_table_is_reported():
     with pytest.raises(GridlensError, match=r"no row with the id 'x'\. It is empty"):
         rows_with_id(pd.DataFrame({"id": [], "path": [], "rank": [], "status": []}), "x")
 
 
-def test_one_of_several(scored):
+def test_one_of_several_cutouts_is_read(scored):
     cutouts = scored / "cutouts"
     assert read_one(cutouts / "simulated.npz", "sim-2026-000007").ids.tolist() == ["sim-2026-000007"]
     with pytest.raises(GridlensError, match=r"several cutouts, such as .* Select one of them with id="):

@@ -40,7 +40,7 @@ def closed():
     plt.close("all")
 
 
-def test_values_and_base_are_the_log_odds(found, with_bar):
+def test_values_and_base_add_up_to_the_log_odds(found, with_bar):
     for explanation, width in ((found, 315), (with_bar, 316)):
         converted = explanation.to_shap()
         assert converted.shape == (N - 1, width)
@@ -61,7 +61,7 @@ def test_names_are_readable_and_unique(with_bar):
     assert not [name for name in names if "_" in name]
 
 
-def test_a_member_as_a_whole_is_one_feature(with_bar):
+def test_a_member_without_features_is_one_feature(with_bar):
     converted = with_bar.to_shap()
     fine = np.isfinite(with_bar.log_odds)
     member = converted[:, "member network"]
@@ -69,7 +69,7 @@ def test_a_member_as_a_whole_is_one_feature(with_bar):
     np.testing.assert_array_equal(member.data, with_bar.table["network"][fine])
 
 
-def test_a_column_is_under_its_name(found):
+def test_a_column_is_selected_by_name(found):
     from gridlens.features import FEATURE_NAMES
 
     fine = np.isfinite(found.log_odds)
@@ -88,7 +88,7 @@ def test_a_column_is_under_its_name(found):
     ],
     ids=["beeswarm", "waterfall", "scatter", "scatter of a member"],
 )
-def test_the_plots_of_shap_draw_it(with_bar, draw):
+def test_plots_of_shap_accept_the_explanation(with_bar, draw):
     draw(with_bar.to_shap())
     figure = plt.gcf()
     figure.canvas.draw()
@@ -96,11 +96,11 @@ def test_the_plots_of_shap_draw_it(with_bar, draw):
     assert "member network" in words or "[" in words
 
 
-def test_nothing_is_left_of_rejected_cutouts(found):
+def test_rejected_cutouts_are_omitted(found):
     assert found.take([4]).to_shap().shape == (0, 315)
 
 
-def test_without_shap_it_says_what_to_install(found, monkeypatch):
+def test_missing_shap_names_what_to_install(found, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "shap", None)
     with pytest.raises(GridlensError, match=r"need the package shap: pip install 'gridlens\[explain\]'"):
         found.to_shap()

@@ -58,7 +58,7 @@ def found():
     )
 
 
-def test_terms_are_in_words_and_add_up(found):
+def test_terms_are_described_and_add_up(found):
     terms = strongest_terms(found, 0, n=4)
     assert [term.words for term in terms] == [
         "arc 4.2 times longer than wide [right, top right]",
@@ -78,7 +78,7 @@ def test_terms_are_in_words_and_add_up(found):
     assert every[-1].value == pytest.approx(5.0)
 
 
-def test_a_sentence_is_of_the_candidate_in_the_table(found):
+def test_a_sentence_describes_the_candidate_in_the_table(found):
     assert because(found, 0) == "A thick blue arc 17 arcsec from the BCG, concentric with it, but at S/N 50."
     found.table["arc_patch"] = [0]
     assert because(found, 0).endswith("; it lowers the score.")
@@ -116,7 +116,7 @@ def test_a_candidate_is_described_by_thresholds(changes, words):
     assert ("concentric" in words) == has_circle_about_bcg(arc)
 
 
-def test_a_description_leaves_features_out():
+def test_a_description_can_omit_features():
     assert describe_candidate(ARC, ["arc_distance"]) == "a thick blue arc, concentric with the BCG"
     assert describe_candidate(ARC, list(ARC)) == "an arc"
 
@@ -175,11 +175,11 @@ def test_objections():
         ("depth", math.nan, "depth unknown"),
     ],
 )
-def test_values_are_said_in_units(name, value, words):
+def test_values_are_described_with_units(name, value, words):
     assert feature_words(name, value) == words
 
 
-def test_every_feature_has_words_and_a_label():
+def test_every_feature_has_a_description_and_a_label():
     names = [name for name in PATCH_FEATURE_NAMES if PATCH_FEATURE_GROUPS[name] != "position"]
     for name in (*names, *METADATA_NAMES):
         assert feature_words(name, 0.0)
