@@ -15,7 +15,7 @@ from gridlens.simulate import SceneSettings  # noqa: E402
 SOFTENING = 3.0
 
 
-def test_turned_filters_see_no_quarter_turn():
+def test_c4_networks_are_invariant_to_quarter_turns():
     network = build("c4", 4, 32)
     images = torch.randn(3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -36,7 +36,7 @@ def test_networks_learn_from_all_channels(name):
     assert (images.grad.abs().amax(dim=(0, 2, 3)) > 0).all()
 
 
-def test_a_smooth_ellipse_is_subtracted_and_its_neighbour_is_not():
+def test_a_smooth_ellipse_is_subtracted_but_not_its_neighbour():
     y, x = np.indices((64, 64)) - 31.5
     bcg = 500.0 * np.exp(-np.hypot(x, y / 0.6) / 2.0)
     neighbour = 20.0 * np.exp(-0.5 * (np.hypot(x - 20.0, y) / 1.5) ** 2)
@@ -66,7 +66,7 @@ def test_a_pair_has_one_lens_and_two_sources():
     assert np.corrcoef(left[0].ravel(), left[1].ravel())[0, 1] > 0.98
 
 
-def test_rows_of_several_files_are_read_in_the_order_asked(tmp_path):
+def test_rows_of_several_files_are_read_in_the_requested_order(tmp_path):
     values = np.arange(5, dtype=np.float16)[:, None, None, None] * np.ones((1, 4, 2, 2), dtype=np.float16)
     paths = (tmp_path / "a.npy", tmp_path / "b.npy")
     np.save(paths[0], values[:3])

@@ -57,7 +57,7 @@ def test_binning_sums_sub_pixels():
     assert binned(light, 3)[1, 0, 1] == light[1, :3, 3:].sum()
 
 
-def test_snr_is_that_of_simulated_scenes():
+def test_snr_matches_simulated_scenes():
     arc = 40.0 * np.stack([gaussian(64, 3.0), gaussian(64, 2.0), gaussian(64, 4.0)])
     sigma = np.array([0.1, 0.2, 0.3])
     expected = arc_truth(arc, sigma, (0.0, 0.0), Geometry(64, 0.5))["arc_snr"]
@@ -81,11 +81,11 @@ def test_clusters_stretch_sources_in_the_ring(kind):
     assert image.sum() > 3.0
 
 
-def test_no_place_where_a_lens_stretches_nothing():
+def test_a_weak_lens_has_no_image_place():
     assert image_place(np.random.default_rng(0), MassModel([SIE(1e-6)]), (0.0, 0.0), 2.0, 20.0) is None
 
 
-def test_a_shape_through_a_lens_is_the_same_light_as_a_profile():
+def test_a_lensed_shape_matches_a_lensed_profile():
     lens, sigma = MassModel([SIE(8.0, axis_ratio=0.8)]), 0.3
     shape = np.stack([0.25 * gaussian(121, sigma / 0.03), 0.75 * gaussian(121, sigma / 0.03)])
     drawn = lensed_shape(lens, shape, 0.03, (0.9, 0.4), 1.0, 200, 0.15)
@@ -108,7 +108,7 @@ def test_a_turned_shape_keeps_its_flux():
     assert places[1] == pytest.approx((2.0, 0.0), abs=0.01)
 
 
-def test_noise_and_neighbours_are_no_part_of_a_source():
+def test_noise_and_neighbours_are_not_part_of_a_source():
     image = np.random.default_rng(5).normal(0.0, 0.01, (161, 161))
     image += 100.0 * gaussian(161, 5.0)
     neighbour = 100.0 * gaussian(161, 3.0, middle=np.array([140.0, 20.0])[:, None, None])

@@ -5,7 +5,7 @@ import pytest
 from few_labels import TESTED, Sky
 
 
-def test_labels_and_tests_share_no_group():
+def test_labelled_and_test_rows_have_no_common_group():
     groups = np.repeat(["a", "b", "c", "d", "e", "f", "g"], [20, 20, 20, 20, 20, 40, 40])
     label = np.arange(len(groups)) % 2
     sky = Sky("windows", None, label, groups, "deep")

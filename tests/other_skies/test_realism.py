@@ -11,7 +11,7 @@ from gridlens.features import FEATURE_NAMES
 from gridlens.features._contract import N_IMAGE_FEATURES
 
 
-def test_the_auroc_is_that_of_scikit_learn():
+def test_the_auroc_matches_scikit_learn():
     rng = np.random.default_rng(0)
     label, weight = rng.integers(0, 2, 300), rng.uniform(0.1, 3.0, 300)
     # Rounding produces ties.
@@ -20,12 +20,12 @@ def test_the_auroc_is_that_of_scikit_learn():
     assert weighted_auroc(label, score, weight) == pytest.approx(expected)
 
 
-def test_parts_of_the_sky_weigh_the_same_and_so_do_both_sides():
+def test_sky_regions_and_classes_have_equal_weight():
     label, groups = np.array([1, 1, 1, 0, 0]), np.array(["a", "a", "b", "s1", "s2"])
     np.testing.assert_allclose(weights(label, groups), 5.0 * np.array([0.25, 0.25, 0.5, 0.5, 0.5]))
 
 
-def test_columns_leave_out_the_place_of_the_bcg():
+def test_columns_exclude_the_bcg_position():
     names = [FEATURE_NAMES[column] for column in columns_of("all")]
     assert len(names) == N_IMAGE_FEATURES - 9 * 12
     assert not any("position" in name or "bcg_distance" in name for name in names)
@@ -35,14 +35,14 @@ def test_columns_leave_out_the_place_of_the_bcg():
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_a_place_turns_with_its_pixels(turn):
+def test_a_position_turns_with_its_pixels(turn):
     image = np.zeros((5, 5, 3))
     image[1, 4] = 1.0
     y, x = np.argwhere(turned(image, turn)[:, :, 0] == 1.0)[0]
     assert _turned_place(4 - 2.0, 1 - 2.0, turn) == (x - 2.0, y - 2.0)
 
 
-def test_skies_of_one_kind_are_not_told_apart_and_others_are():
+def test_only_different_skies_are_distinguished():
     rng = np.random.default_rng(3)
 
     def sky(name, shift, copies):

@@ -16,7 +16,7 @@ MODULES = ("_other_arcs", "_second_galaxies", "_second_sky", "_second_telescope"
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_code_of_the_first_generator(module):
+def test_the_second_generator_shares_no_code(module):
     tree = ast.parse((BENCHMARKS / f"{module}.py").read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
@@ -24,7 +24,7 @@ def test_no_code_of_the_first_generator(module):
 
 
 @pytest.mark.slow
-def test_scenes_are_the_same_for_a_seed_and_tell_the_truth():
+def test_scenes_are_reproducible_and_record_the_truth():
     with_arc = second_scene(3, 1, [], lens_fraction=1.0)
     again = second_scene(3, 1, [], lens_fraction=1.0)
     assert np.array_equal(with_arc.pixels, again.pixels)
@@ -40,20 +40,20 @@ def test_scenes_are_the_same_for_a_seed_and_tell_the_truth():
 
 
 @pytest.mark.parametrize(("n", "radius", "axis_ratio"), [(1.0, 0.5, 0.6), (4.0, 1.0, 0.7), (5.5, 2.5, 0.6)])
-def test_early_types_hold_their_flux(n, radius, axis_ratio):
+def test_early_types_conserve_flux(n, radius, axis_ratio):
     sheet = Sheet(600, 0.2)
     early_type(sheet, 1.0, -2.0, radius, n, axis_ratio, 0.5, np.array([1.0, 2.0, 3.0]))
     assert sheet.light.sum(axis=(1, 2)) == pytest.approx([1.0, 2.0, 3.0], rel=0.02)
 
 
-def test_discs_hold_their_flux_to_a_fifth():
+def test_discs_conserve_flux_within_a_fifth():
     sheet = Sheet(600, 0.2)
     disc_galaxy(np.random.default_rng(1), sheet, 0.0, 0.0, 2.0, 20.0, (0.5, 0.2))
     # Knots and the bar add light.
     assert sheet.light.sum(axis=(1, 2)) == pytest.approx(band_fluxes(20.0, 0.5, 0.2), rel=0.25)
 
 
-def test_galaxies_beyond_the_sheet_are_left_out():
+def test_galaxies_outside_the_sheet_are_omitted():
     sheet = Sheet(64, 0.2)
     early_type(sheet, 500.0, 0.0, 1.0, 2.0, 0.8, 0.0, np.ones(3))
     disc_galaxy(np.random.default_rng(0), sheet, 0.0, -500.0, 1.0, 20.0, (0.5, 0.2))
@@ -83,7 +83,7 @@ def blob(size, x, y, sigma, flux):
     return flux * np.exp(-0.5 * ((columns - x) ** 2 + (rows - y) ** 2) / sigma**2)
 
 
-def test_stamps_are_whole_galaxies_that_every_band_shows():
+def test_stamps_are_complete_galaxies_seen_in_every_band():
     rng = np.random.default_rng(4)
     field = rng.normal(size=(200, 200, 3))
     for x, y, sigma in ((60, 60, 4.0), (140, 60, 1.4), (198, 140, 4.0)):
@@ -96,7 +96,7 @@ def test_stamps_are_whole_galaxies_that_every_band_shows():
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.4, 0.7])
-def test_a_pasted_galaxy_is_as_bright_as_it_was(scale):
+def test_a_pasted_galaxy_keeps_its_brightness(scale):
     stamp = Stamp(np.stack([blob(60, 30, 30, 4.0, 1.0)] * 3), 0.3)
     totals = []
     for seed in range(12):

@@ -50,7 +50,7 @@ def pictures():
     ]
 
 
-def test_pairs_differ_by_the_arc_alone():
+def test_pairs_differ_only_by_the_arc():
     windows, sources = backgrounds(), [source()]
     plain, lens = inject(7, 0, windows, "kids", sources)
     assert np.array_equal(inject(7, 0, windows, "kids", sources)[1].pixels, lens.pixels)
@@ -103,18 +103,18 @@ def test_presets_have_all_bands(name):
     assert survey.name == name
 
 
-def test_the_presets_of_the_table_are_in_no_recipe():
+def test_the_presets_of_the_table_are_not_used_by_any_recipe():
     assert not set(other_skies.PRESETS) & set(SIMULATED_SURVEYS)
 
 
-def test_scenes_of_an_unseen_preset_hold_the_truth():
+def test_scenes_of_an_unseen_preset_are_reproducible():
     scene = _other_skies._preset_scene("euclid", 5, 0)
     assert scene.truth["survey"] == "euclid"
     again = _other_skies._preset_scene("euclid", 5, 0)
     assert np.array_equal(again.pixels, scene.pixels, equal_nan=True)
 
 
-def test_a_set_is_made_once_and_read_back(tmp_path, monkeypatch):
+def test_a_set_is_created_once_and_cached(tmp_path, monkeypatch):
     monkeypatch.setattr(_other_skies, "cache_path", lambda name: tmp_path / name)
     calls = []
 
@@ -140,7 +140,7 @@ def sky(n=400):
     return OtherSky("s", (cutouts,), label, np.array([str(k // 4) for k in range(n)]), pd.DataFrame())
 
 
-def test_models_share_the_draws(monkeypatch):
+def test_models_use_the_same_draws(monkeypatch):
     monkeypatch.setattr(other_skies, "DRAWS", 20)
     rng = np.random.default_rng(0)
     score = rng.normal(size=400) + sky().label
@@ -152,7 +152,7 @@ def test_models_share_the_draws(monkeypatch):
     assert other_skies.cell(auroc[1] - auroc[0], "+") == "+0.000 [+0.000, +0.000]"
 
 
-def test_a_row_that_one_model_rejects_counts_for_none(monkeypatch):
+def test_a_row_rejected_by_one_model_is_excluded_for_all(monkeypatch):
     monkeypatch.setattr(other_skies, "DRAWS", 2)
     score = sky().label.astype(float)
     other = score.copy()
@@ -161,7 +161,7 @@ def test_a_row_that_one_model_rejects_counts_for_none(monkeypatch):
     assert other_skies.measured(sky(), [wrong_there, other], 0)["AUROC"][:, 0].tolist() == [1.0, 1.0]
 
 
-def test_the_mean_is_of_values_and_draws(monkeypatch):
+def test_the_mean_is_taken_of_values_and_draws(monkeypatch):
     parts = [{name: np.full((1, 3), value) for name in other_skies.METRICS} for value in (0.8, 0.9)]
     assert other_skies.mean(parts)["AUROC"].tolist() == [pytest.approx([0.85] * 3)]
     assert other_skies.cell(np.array([np.nan, np.nan])) == "not resolvable"
@@ -169,7 +169,7 @@ def test_the_mean_is_of_values_and_draws(monkeypatch):
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout")
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real images next to the checkout")
 def test_real_windows_and_sources():
     windows = survey_windows(DATA, "des")
     assert len(windows) == 46
