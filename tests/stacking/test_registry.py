@@ -63,14 +63,14 @@ def not_there(name):
 
 
 @pytest.mark.parametrize("distribution", [not_there, lambda name: Absent()], ids=["missing", "old"])
-def test_without_metadata_it_says_to_install_it(monkeypatch, distribution):
+def test_missing_metadata_suggests_installing_the_package(monkeypatch, distribution):
     monkeypatch.setattr("gridlens.stacking._registry.distribution", distribution)
     for call in (known_members, list_members, lambda: member_class("lightgbm")):
         with pytest.raises(GridlensError, match=r"metadata of its installation.*`pip install -e \.` in a checkout"):
             call()
 
 
-def test_members_are_built_from_a_line():
+def test_members_are_built_from_a_string():
     line = " lightgbm, patch( n_estimators=300, top_k=2 ),elkan-noto(cv=4),nnpu(class_prior=None)"
     specs = split_members(line)
     assert len(specs) == 4
@@ -94,12 +94,12 @@ def test_members_are_built_from_a_line():
         ("", r"must name members"),
     ],
 )
-def test_lines_that_are_refused(spec, words):
+def test_invalid_member_strings_are_refused(spec, words):
     with pytest.raises(GridlensError, match=words):
         build_member(spec)
 
 
-def test_a_plugin_is_found_and_a_broken_one_breaks_nothing_else(plugin):
+def test_a_broken_plugin_does_not_affect_the_others(plugin):
     plugin("toys", TOY, {"toy": "Toy", "broken": "Absent"})
     assert member_class("toy").name == "toy"
     assert {"toy", "broken", "lightgbm"} <= set(known_members())
@@ -125,9 +125,9 @@ def test_a_plugin_that_raises_at_import_is_named(plugin):
         "        if name == 'arcnet':\n            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Blocker())",
     ],
-    ids=["put out of the way", "blocked"],
+    ids=["set to None", "blocked"],
 )
-def test_what_a_plugin_needs_may_be_blocked(plugin, monkeypatch, absence):
+def test_blocked_requirements_of_a_plugin_are_reported(plugin, monkeypatch, absence):
     monkeypatch.setattr(sys, "meta_path", sys.meta_path.copy())
     monkeypatch.setitem(sys.modules, "arcnet", None)
     del sys.modules["arcnet"]
@@ -157,7 +157,7 @@ def test_a_member_without_either_of_two_packages_names_both(plugin):
         member_class("toy")
 
 
-def test_a_plugin_that_ends_the_process_ends_itself_alone(plugin):
+def test_a_plugin_that_exits_does_not_end_the_process(plugin):
     plugin("leaving", "raise SystemExit('no licence')", {"leaving": "Member"})
     (listed,) = (member for member in list_members() if member.name == "leaving")
     assert "cannot be loaded from leaving_module:Member: no licence" in listed.status

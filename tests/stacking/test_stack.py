@@ -45,7 +45,7 @@ def rows():
     return np.column_stack([informed, rng.normal(size=2000), np.arange(2000)]), y
 
 
-def test_weights_follow_what_a_member_knows(rows):
+def test_weights_reflect_the_information_of_a_member(rows):
     X, y = rows
     stack = MemberStack([Column(0), Other(1)], random_state=0).fit({"features": X}, y)
     # Classes of unit variance lie two apart, so the log-odds are twice the column.
@@ -64,7 +64,7 @@ def test_groups_stay_in_one_fold(rows):
         assert not {k // 4 for k in left_out} & seen_groups
 
 
-def test_one_member_is_its_own_stack(rows):
+def test_a_stack_of_one_member_equals_the_member(rows):
     X, y = rows
     stack = MemberStack([Column(0)]).fit({"features": X}, y)
     scores = stack.decision_function(stack.member_probabilities({"features": X}))
@@ -91,7 +91,7 @@ class Memory(Column):
         return np.column_stack([1 - p, p])
 
 
-def test_what_is_known_by_heart_weighs_nothing(rows):
+def test_a_memorising_member_gets_no_weight(rows):
     X, y = rows
     stack = MemberStack([Column(0), Memory()], random_state=0).fit({"features": X}, y)
     assert roc_auc_score(y, stack.member_probabilities({"features": X})[:, 1]) == 1.0
@@ -100,7 +100,7 @@ def test_what_is_known_by_heart_weighs_nothing(rows):
     assert stack.meta_ == "logistic" and abs(stack.weights_[1]) < 1e-6
 
 
-def test_out_of_fold_each_row_is_scored_by_what_has_not_seen_its_group(rows):
+def test_out_of_fold_scores_come_from_fits_without_the_group(rows):
     X, y = rows
     groups = np.arange(2000) // 4
 
@@ -118,14 +118,14 @@ def test_out_of_fold_each_row_is_scored_by_what_has_not_seen_its_group(rows):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_shuffled_labels_teach_nothing(rows, seed):
+def test_shuffled_labels_give_no_skill(rows, seed):
     X, y = rows
     shuffled = np.random.default_rng(seed).permutation(y)
     stack = MemberStack([Column(0), Other(1)], random_state=seed).fit({"features": X}, shuffled)
     assert roc_auc_score(shuffled, stack.combine(stack.out_of_fold_)) == pytest.approx(0.5, abs=0.05)
 
 
-def test_convex_weights_are_those_of_least_loss(rows):
+def test_convex_weights_minimise_the_loss(rows):
     rng = np.random.default_rng(1)
     y = rows[1]
     log_odds = np.column_stack(
@@ -143,7 +143,7 @@ def test_convex_weights_are_those_of_least_loss(rows):
     assert loss(weights) <= min(grid) + 1e-6
 
 
-def test_the_meta_learner_is_chosen_by_its_loss_on_rows_left_out(rows):
+def test_the_meta_learner_is_chosen_by_its_held_out_loss(rows):
     X, y = rows
     # The best weights of the two columns add up to far more than one, which only the logistic meta-learner allows.
     stack = MemberStack([Column(0), Other(1)], random_state=0).fit({"features": X}, y)
@@ -202,7 +202,7 @@ def test_members_of_the_folds_are_averaged(rows, tmp_path):
     np.testing.assert_allclose(spread, np.std([X[train, -1].mean() for train, _ in folds]) / 1000, rtol=1e-6)
 
 
-def test_out_of_fold_predictions_from_elsewhere_are_taken(rows):
+def test_given_out_of_fold_predictions_are_used(rows):
     X, y = rows
     p = 1 / (1 + np.exp(-X[:, 0]))
     Column.seen.clear()
@@ -217,7 +217,7 @@ def test_out_of_fold_predictions_from_elsewhere_are_taken(rows):
 
 
 @pytest.mark.slow
-def test_processes_change_nothing_and_progress_counts_fits(rows):
+def test_processes_give_the_same_stack_and_progress_counts_fits(rows):
     X, y = rows
     X = np.pad(X, ((0, 0), (0, len(FEATURE_NAMES) - X.shape[1])))
     done, steps = [], []
@@ -243,7 +243,7 @@ def test_processes_change_nothing_and_progress_counts_fits(rows):
     assert steps == ["lightgbm, fold 1 of 2", "lightgbm, fold 2 of 2", ""]
 
 
-def test_what_a_member_prepares_is_made_once_for_all_folds(rows):
+def test_input_is_prepared_once_for_all_folds(rows):
     X, y = rows
     made = []
 
@@ -295,7 +295,7 @@ def test_a_member_that_fails_is_named(rows):
         ({}, {"out_of_fold": {"column": np.full(7, 0.5)}}, r"Got shape \(7,\) instead"),
     ],
 )
-def test_what_is_refused(rows, parameters, options, words):
+def test_invalid_input_is_refused(rows, parameters, options, words):
     with pytest.raises(ValueError, match=words):
         MemberStack([Column(0), Other(1)], **parameters).fit({"features": rows[0]}, rows[1], **options)
 

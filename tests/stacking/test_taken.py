@@ -10,7 +10,7 @@ ROWS = np.array([7, 3, 3, 19])
 
 
 @pytest.mark.parametrize("rows", [ROWS, ROWS[:1], np.arange(1, 20)])
-def test_rows_of_a_large_array_come_from_a_file(monkeypatch, tmp_path, rows):
+def test_rows_of_a_large_array_are_memory_mapped(monkeypatch, tmp_path, rows):
     monkeypatch.setattr(room, "_LARGE_BYTES", 0)
     monkeypatch.setattr(room, "_BLOCK_ROWS", 2)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -20,7 +20,7 @@ def test_rows_of_a_large_array_come_from_a_file(monkeypatch, tmp_path, rows):
     assert not list(tmp_path.iterdir())
 
 
-def test_no_rows_and_all_of_them_need_no_file(monkeypatch):
+def test_no_rows_or_all_rows_need_no_file(monkeypatch):
     monkeypatch.setattr(room, "_LARGE_BYTES", 0)
     with room.taken(X, np.arange(20)) as found:
         assert found is X
@@ -28,7 +28,7 @@ def test_no_rows_and_all_of_them_need_no_file(monkeypatch):
         assert found.shape == (0, 3)
 
 
-def test_small_arrays_and_what_is_no_array_stay_in_memory():
+def test_small_and_non_numeric_arrays_stay_in_memory():
     for values in (X, np.array(["a", "b"] * 10)):
         with room.taken(values, ROWS) as found:
             assert not isinstance(found, np.memmap)
