@@ -93,7 +93,7 @@ def test_separable_classes_do_not_become_certain(strict):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_ranking_survives_even_where_the_scores_rank_backwards(sign):
+def test_ranking_is_kept_even_for_inverted_scores(sign):
     scores, y, _ = draw(3, 2000)
     calibrator = fit(sign * scores, y)
     assert (np.diff(calibrator.predict(np.linspace(-8, 8, 5001))) > 0).all()

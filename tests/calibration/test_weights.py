@@ -121,7 +121,7 @@ def test_beta_calibration_has_the_weighted_mean_of_its_targets():
     assert np.average(p, weights=weight) == pytest.approx(np.average(target, weights=weight), abs=1e-4)
 
 
-def test_out_of_fold_leaves_out_rows_of_no_weight_and_predicts_them():
+def test_out_of_fold_excludes_rows_of_zero_weight_and_predicts_them():
     score, y, weight = rows(600)
     groups = np.arange(600) // 2
     weight[::5] = 0.0
@@ -174,7 +174,7 @@ def test_bad_weights(weight):
             call()
 
 
-def test_a_class_of_no_weight():
+def test_a_class_without_weight_is_refused():
     with pytest.raises(ValueError, match=r"one 0 and one 1 of a weight above 0\. Got 0 of 1 and 2 of 0"):
         fitted([1, 2, 3], [0, 0, 1], [1, 1, 0])
 

@@ -106,7 +106,7 @@ def test_failures(scores, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_complete_table_gets_no_context_and_the_way_out_is_named(tmp_path):
+def test_a_complete_table_gets_no_context_and_a_solution_is_suggested(tmp_path):
     arguments = ["score", str(EXAMPLES / "simulated.npz"), "--out", str(tmp_path / "scores.csv")]
     assert CliRunner().invoke(main, arguments).exit_code == 0
     done = CliRunner().invoke(main, [*arguments, "--context", "--resume"])

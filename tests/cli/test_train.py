@@ -174,7 +174,7 @@ def test_clusters_are_cut_out_of_survey_images(tmp_path):
 
 
 @pytest.mark.slow
-def test_known_lenses_and_a_model_to_build_on(cache, labels, tmp_path):
+def test_known_lenses_with_a_base_model(cache, labels, tmp_path):
     known = pd.read_csv(labels).query("label == 1")[:60]
     known.to_csv(tmp_path / "known.csv", index=False)
     command = ("train", "--data", cache, "--labels", tmp_path / "known.csv", "--out", tmp_path / "new.zip", *MEMBERS)

@@ -12,7 +12,7 @@ from gridlens.errors import CutoutError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(not DATA.is_dir(), reason="no real images next to the checkout")]
+pytestmark = [pytest.mark.real, pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout")]
 
 
 def test_ps1_old_wcs_keywords_and_counts_per_exposure():

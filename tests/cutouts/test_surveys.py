@@ -138,7 +138,7 @@ def test_zero_point_of_a_header(cards, expected):
         (("IQIMAGE", "0.8", "(arcsec)"), 0.8),
     ],
 )
-def test_seeing_of_a_header_where_its_unit_is_known(card, expected):
+def test_seeing_of_a_header_with_a_known_unit(card, expected):
     assert header_seeing(fits.Header([card])) == expected
 
 

@@ -148,7 +148,7 @@ def test_linear_is_a_logistic_regression_on_scaled_columns(rng):
     np.testing.assert_allclose(turned.predict_proba(dihedral(X[:50])[3]), turned.predict_proba(X[:50]), atol=0.02)
 
 
-def test_linear_takes_columns_that_are_constant_never_known_or_mostly_zero(rng):
+def test_linear_accepts_constant_missing_or_mostly_zero_columns(rng):
     X = rng.normal(size=(400, 315)).astype(np.float32)
     y = np.arange(400) % 2
     X[:, 20] = 3.0

@@ -169,7 +169,7 @@ def test_the_mean_is_taken_of_values_and_draws(monkeypatch):
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real images next to the checkout")
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout")
 def test_real_windows_and_sources():
     windows = survey_windows(DATA, "des")
     assert len(windows) == 46

@@ -45,7 +45,7 @@ def test_scenes_do_not_depend_on_the_number_of_processes():
     assert {row["label"] for row in truth} == {0, 1}
 
 
-def test_scenes_that_scoring_rejects_are_left_out_and_counted_on_the_card(tmp_path, monkeypatch):
+def test_rejected_scenes_are_excluded_and_counted_on_the_card(tmp_path, monkeypatch):
     (block,) = measured_scenes(8, 5, ("hsc",), n_jobs=1)
     measured, truth = block
     bad = dataclasses.replace(measured, rejected=np.arange(8) == 3)
