@@ -1,4 +1,4 @@
-"""Images that the networks of `architectures.py` learn from and are tested on, prepared once and kept in the cache."""
+"""Training and test images for the networks of `architectures.py`, prepared once and cached."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ __all__ = ["Inputs", "Pictures", "cutout_pictures", "scene_pictures", "without_b
 FIELD = 64.0
 """arcsec"""
 _PART, _BLOCK = 2048, 64
-"""scenes in a file, and in a task of a process"""
-# Light within this radius, arcsec, gives the shape of the BCG in so many steps, and no axis ratio is lower.
+"""number of scenes in a file and in a task of a process"""
+# The shape of the BCG is measured from the light within this radius, arcsec, in this many iterations, and its axis
+# ratio is at least this.
 _CORE, _APERTURES, _FLATTEST = 4.0, 10, 0.4
-# More than any signal-to-noise ratio of a pixel.
+# Larger than any signal-to-noise ratio of a pixel.
 _APART = 1e7
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Pixels and channels that a network sees; the field is always 64 arcsec.
+    """Size and channels of the images that a network gets; the field is always 64 arcsec wide.
 
     Parameters
     ----------
     size : int, default=96
-        Pixels on a side.
+        Side of the image, pixels.
     blue_map : bool, default=True
-        The blue map is the fourth channel.
+        Whether the blue map is the fourth channel.
     subtracted : bool, default=False
-        The bands without the light of the BCG are three more channels.
+        Whether the bands without the light of the BCG are three more channels.
     """
 
     size: int = 96
@@ -62,18 +63,18 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Prepared images in files of the cache, a row for each cutout, with their labels.
+    """Prepared images in files of the cache, one row per cutout, with their labels.
 
     Parameters
     ----------
     files : dict of int to tuple of Path
-        For each size, npy files (m, 4, size, size), float16, whose rows follow one another.
+        For each size, npy files (m, 4, size, size), float16, whose rows are concatenated.
     label : ndarray of shape (n,), int64
-        1 for a lens, 0 for none.
+        1 with a lens, 0 without.
     arc_snr : ndarray of shape (n,), float64
         NaN without an arc.
     usable : ndarray of shape (n,), bool
-        Cutouts that gridlens does not reject.
+        True for the cutouts that gridlens does not reject.
     """
 
     files: dict[int, tuple[Path, ...]] = field(repr=False)
@@ -82,18 +83,18 @@ class Pictures:
     usable: np.ndarray = field(repr=False)
 
     def seen(self, inputs: Inputs) -> Seen:
-        """Return the images as a network with `inputs` sees them."""
+        """Return the images in the form that a network with `inputs` takes."""
         files = self.files[inputs.size]
         return Seen([files, *([_subtracted(files, inputs)] if inputs.subtracted else [])], inputs)
 
 
 class Seen:
-    """Images that are read a batch at a time, (n, channels, size, size).
+    """Images (n, channels, size, size) that are read one batch at a time.
 
     Parameters
     ----------
     layers : list of sequence of Path
-        Files of the bands and the blue map, and of the bands without the BCG.
+        Files of the bands and the blue map, then of the bands without the BCG, if used.
     inputs : Inputs
     """
 
@@ -106,7 +107,7 @@ class Seen:
         return int(self.starts[-1])
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Return images of some rows, float32."""
+        """Return the images of the given rows, float32."""
         bands, *others = (self._layer(layer, rows) for layer in self.layers)
         return np.concatenate([bands if self.inputs.blue_map else bands[:, :3], *others], axis=1)
 
@@ -136,20 +137,20 @@ def scene_pictures(
     Parameters
     ----------
     n, seed : int
-        More scenes of one seed begin with the same ones.
+        Number of scenes and their seed. The first scenes of a seed are the same for every `n`.
     sizes : tuple of int
-        Pixels on a side; all are prepared from one simulation of each scene.
+        Sides of the images, pixels. All sizes are prepared from one simulation of each scene.
     randomisation : tuple of str, default=()
         As in `SceneSettings`.
     n_jobs : int, default=1
-        Processes.
+        Number of processes.
     lens_fraction : float, default=0.5
     randomised_fraction : float, default=1.0
         As in `SceneSettings`.
     kind : str, default="scenes"
-        Name of what `maker` makes.
+        Name of the scenes of `maker` in the cache.
     maker : callable, default=simulate_scene
-        Makes a scene from a seed, its number and the settings.
+        Function that returns a scene for a seed, its index and the settings.
     """
     settings = SceneSettings(
         varied_fraction=0.0,
@@ -177,7 +178,7 @@ def scene_pictures(
 
 
 def _simulate(truth: Path, paths: dict[int, Path], make: Callable[[int], Scene], numbers: range, n_jobs: int) -> None:
-    """Simulate scenes, and write their truth and their images of each size."""
+    """Simulate scenes and write their truth and their images in each size."""
     blocks = [numbers[start : start + _BLOCK] for start in range(0, len(numbers), _BLOCK)]
     made = list(Parallel(n_jobs=n_jobs)(delayed(_block)(make, block, tuple(paths)) for block in blocks))
     pd.concat([rows for _, rows in made], ignore_index=True).to_parquet(truth)
@@ -205,7 +206,7 @@ def _prepared(cutouts: CutoutSet, size: int, n_jobs: int) -> tuple[np.ndarray, n
 def cutout_pictures(
     cutouts: CutoutSet, label: np.ndarray, arc_snr: np.ndarray, sizes: tuple[int, ...], n_jobs: int = 1
 ) -> Pictures:
-    """Return images of labelled cutouts (n,), prepared by `n_jobs` threads."""
+    """Return the images of n labelled cutouts, prepared by `n_jobs` threads."""
     digest = _digest(cutouts)
     files, usable = {}, np.empty(0, dtype=bool)
     for size in sizes:
@@ -220,20 +221,20 @@ def cutout_pictures(
 
 
 def grid_of(size: int) -> Grid:
-    """Return the grid of 64 arcsec with the blue map."""
+    """Return the grid of 64 arcsec and `size` pixels, with the blue map."""
     return Grid(size, FIELD / size, blue_map=True)
 
 
 def without_bcg(images: np.ndarray, pixel_scale: float) -> np.ndarray:
     """Subtract a smooth model of the BCG from each band.
 
-    The model is the median over rings of one ellipse, whose axis ratio and angle are those of the light of all bands
+    The model is the median in elliptical rings. All rings have the axis ratio and the angle of the light of all bands
     in the central 4 arcsec.
 
     Parameters
     ----------
     images : ndarray of shape (n, 3 or more, size, size)
-        As `images_of` returns them: stretched, with the BCG in the middle.
+        Stretched images with the BCG in the middle, as `images_of` returns them.
     pixel_scale : float
         arcsec per pixel.
 
@@ -252,11 +253,11 @@ def without_bcg(images: np.ndarray, pixel_scale: float) -> np.ndarray:
 
 
 def _elliptical_radius(light: np.ndarray, core: float) -> np.ndarray:
-    """Return the radius of each pixel (size, size) along the ellipses of the central light, pixels."""
+    """Return the elliptical radius of each pixel (size, size), in pixels, for the shape of the central light."""
     axis = np.arange(len(light)) - 0.5 * (len(light) - 1)
     x, y = np.meshgrid(axis, axis)
     radius, light = np.hypot(x, y), np.clip(light, 0.0, None)
-    # Light within a circle looks rounder than it is: the aperture takes the shape of the last ellipse.
+    # A circular aperture makes the light look rounder than it is, so the aperture takes the shape of the last ellipse.
     for _ in range(_APERTURES):
         weight = np.where(radius < core, light, 0.0)
         weight /= max(float(weight.sum()), 1e-6)
@@ -270,18 +271,18 @@ def _elliptical_radius(light: np.ndarray, core: float) -> np.ndarray:
 
 
 def _ring_medians(bands: np.ndarray, radius: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the median of each band (c, size, size) over rings a pixel wide, interpolated between their middles."""
+    """Return the median of each band (c, size, size) in rings one pixel wide, interpolated between their middles."""
     ring = radius[known].astype(np.int64)
     counts = np.bincount(ring)
     numbers = np.flatnonzero(counts)
     middle = (np.cumsum(counts) - counts + counts // 2)[numbers]
-    # One sort of numbers that rings keep apart is much faster than a sort by ring and value.
+    # An offset for each ring allows one sort of numbers, much faster than a sort by ring and value.
     medians = [np.sort(band[known] + _APART * ring)[middle] - _APART * numbers for band in bands]
     return np.stack([np.interp(radius, numbers + 0.5, median) for median in medians]).astype(np.float32)
 
 
 def _subtracted(files: tuple[Path, ...], inputs: Inputs) -> tuple[Path, ...]:
-    """Return the files of the bands without the BCG that belong to files of images."""
+    """Return the files of the BCG-subtracted bands for files of images; write those that are missing."""
     found = tuple(path.with_name(f"{path.stem}-without-bcg.npy") for path in files)
     for source, path in zip(files, found, strict=True):
         if not path.exists():
@@ -290,7 +291,7 @@ def _subtracted(files: tuple[Path, ...], inputs: Inputs) -> tuple[Path, ...]:
 
 
 def _write(path: Path, values: np.ndarray) -> None:
-    """Write an array so that a run that is stopped leaves no half of it."""
+    """Write an array atomically, so that an interrupted run leaves no incomplete file."""
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         np.save(file, values)

@@ -1,7 +1,7 @@
-"""Networks that `architectures.py` compares, each under the last layer that all networks of the plugin have.
+"""Networks that `architectures.py` compares, all with the last layer of the plugin's networks.
 
-A backbone takes images (n, channels, H, H) and gives a `Pooled` embedding. "equivariant", "compact" and "wide" are
-the plugin's own; "c4" has filters that quarter turns share, without flips.
+A backbone maps images (n, channels, H, H) to a `Pooled` embedding. "equivariant", "compact" and "wide" are networks of
+the plugin; "c4" shares its filters between quarter turns, but not between flips.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["LARGE", "NETWORKS", "build"]
 
 NETWORKS = ("compact", "equivariant", "c4", "transformer", "wide")
 LARGE = ("resnet-18", "vit-s/16")
-"""networks for a GPU"""
+"""networks to train on a GPU"""
 
 _DROPOUT = 0.2
-# With four turned copies of each filter, layers cost as much as those of "compact".
+# With four rotated copies of each filter, the layers cost as much as those of "compact".
 _TURNS_ALONE = Plan((4, 8, 8, 16, 16, 24), 4)
 # Blocks before the transformer: an image of 96 px becomes 6 x 6 tokens.
 _STEM_WIDTHS = (16, 32, 64, 96)
@@ -31,7 +31,7 @@ _WIDTH, _HEADS, _LAYERS, _INNER = 256, 4, 4, 512
 
 
 def build(name: str, n_channels: int, size: int) -> Network:
-    """Build a network with random weights for images of `n_channels` and `size` pixels.
+    """Build a network with random weights for images of `n_channels` channels and `size` pixels on a side.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def build(name: str, n_channels: int, size: int) -> Network:
 
 
 class StemTransformer(nn.Module):
-    """The stem and four blocks of a compact network, then four layers of attention between the pixels of their maps.
+    """The stem and four blocks of a compact network, then four layers of attention between pixels of the feature maps.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class StemTransformer(nn.Module):
 
 
 class _FromLibrary(nn.Module):
-    """A backbone of the library transformers with the attributes that `build` needs."""
+    """Wrapper that gives a backbone of the library transformers the attributes that `build` needs."""
 
     def __init__(self, model: Any, width: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Self-supervised pretraining with pairs of one lens and two sources, and a hundred labels after it.
+"""Self-supervised pretraining with pairs of one lens and two sources, then training on a hundred labels.
 
-Two scenes of a pair share the cluster, its mass and all else in front, and differ in their sources and their noise
-(LenSiam, Chang et al. 2023, arXiv:2311.10100). A network learns to embed both alike, with the objective of SimSiam
-(Chen & He 2021, CVPR, 15750); a small number of labels then trains it to find lenses.
+The two scenes of a pair share the cluster, its mass and the whole foreground, and differ in their sources and their
+noise (LenSiam, Chang et al. 2023, arXiv:2311.10100). A network learns to embed both alike, with the objective of
+SimSiam (Chen & He 2021, CVPR, 15750). It is then trained to find lenses with a small number of labels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["N_LABELS", "STARTS", "few_label_scores", "paired_scene"]
 N_LABELS = 100
 STARTS = ("random weights", "pairs of one lens and two sources", "labelled scenes")
 PAIR_SEED, LABEL_SEED = 719, 727
-# Streams of the sources, after those of the ingredients that are randomised.
+# First random stream of the sources, above the streams of the randomised ingredients.
 _FIRST_STREAM = 1000
 _PAIR_EPOCHS, _PAIR_BATCH, _PAIR_RATE = 8, 128, 1e-3
 _HIDDEN = 64
@@ -42,19 +42,20 @@ _EPOCHS, _LABEL_BATCH, _RATE = 40, 32, 1e-3
 
 
 def paired_scene(seed: int, index: int, settings: SceneSettings, number: int) -> Scene:
-    """Simulate scene `number` (0 or 1) of a pair: as `simulate_scene`, with sources and noise of its own.
+    """Simulate scene `number` of a pair like `simulate_scene`, but with different sources and noise for each number.
 
     Parameters
     ----------
     seed, index : int
-        Both scenes of a pair have the same.
+        The same for both scenes of a pair.
     settings : SceneSettings
     number : int
+        0 or 1.
     """
     own = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index, _FIRST_STREAM + number)))
 
     def other_sources(rng: np.random.Generator, *arguments: Any, **options: Any) -> list[Source]:
-        # All that is drawn after the sources, which is the noise, comes from another part of the scene's stream.
+        # The noise is drawn after the sources: advancing the scene's stream makes it differ between the two scenes.
         rng.bit_generator.advance((1 + number) << 64)
         options = {name: own if isinstance(value, np.random.Generator) else value for name, value in options.items()}
         return draw_sources(own, *arguments, **options)
@@ -72,21 +73,21 @@ def few_label_scores(
     n_draws: int,
     n_jobs: int,
 ) -> dict[str, list[Score]]:
-    """Return the scores, in two views, of networks that learned a hundred labels from each of the `STARTS`.
+    """Return the scores, in two views, of networks trained on a hundred labels from each of the `STARTS`.
 
     Parameters
     ----------
     run : Run
-        The training that gives the weights of "labelled scenes".
+        Training that produces the weights of "labelled scenes".
     train : Pictures
-        Its scenes.
+        Scenes of that training.
     tests : sequence of Test
     n_pairs : int
-        Pairs without a label.
+        Number of unlabelled pairs.
     randomisation : tuple of str
-        Of the pairs and of the scenes with a label.
+        Randomised ingredients of the pairs and of the labelled scenes.
     n_draws : int
-        Sets of a hundred labels, none of which share a scene.
+        Number of disjoint sets of a hundred labels.
     n_jobs : int
     """
     labelled = scene_pictures(n_draws * N_LABELS, LABEL_SEED, (run.inputs.size,), randomisation, n_jobs=n_jobs)
@@ -108,7 +109,7 @@ def few_label_scores(
 def _tuned(
     run: Run, labelled: Pictures, tests: Sequence[Test], start: Callable[[], Network], draw: int, n_jobs: int
 ) -> Score:
-    """Train on one set of labels, all layers, and score."""
+    """Train all layers on one set of labels, and score the tests."""
     rows = np.arange(draw * N_LABELS, (draw + 1) * N_LABELS)
     settings = replace(
         run.settings, epochs=_EPOCHS, batch_size=_LABEL_BATCH, learning_rate=_RATE, random_state=run.seed + draw
@@ -119,7 +120,7 @@ def _tuned(
 
 
 class _Siamese(nn.Module):
-    """A backbone, a projector and a predictor of one view's projection from the other's."""
+    """A backbone, a projector, and a predictor of the projection of one view from that of the other."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -146,7 +147,7 @@ class _Siamese(nn.Module):
 
 
 def _paired_network(run: Run, n_pairs: int, randomisation: tuple[str, ...], n_jobs: int) -> Network:
-    """Return a network whose backbone learned pairs, from the cache where it is kept."""
+    """Return a network whose backbone was pretrained on pairs, from the cache if it is there."""
     views = [
         scene_pictures(
             n_pairs,
@@ -173,7 +174,7 @@ def _paired_network(run: Run, n_pairs: int, randomisation: tuple[str, ...], n_jo
 
 
 def _learn_pairs(network: Network, views: list[Pictures], run: Run) -> None:
-    """Train with the objective of SimSiam, in place, in the changes of images that the member `convnet` has."""
+    """Train in place with the objective of SimSiam and the image augmentation of the member `convnet`."""
     settings = run.settings
     device = device_of(settings.device)
     siamese = _Siamese(network).to(device).train()

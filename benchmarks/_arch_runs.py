@@ -1,4 +1,4 @@
-"""Trainings of the networks of `architectures.py` in the regime of the member `convnet`, and their scores, cached."""
+"""Training of the networks of `architectures.py` in the regime of the member `convnet`, with cached scores."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ __all__ = [
     "turn_scores",
 ]
 
-# AdamW's highest rates; those of transformers and of ResNet-18 are lower, as those of the members `vit` and `resnet`.
+# Maximum learning rates of AdamW; lower for transformers and ResNet-18, as in the members `vit` and `resnet`.
 _RATES = {"transformer": 1e-3, "resnet-18": 1e-3, "vit-s/16": 3e-4}
 _RATE = 3e-3
 _FIRST_SEED = 100
 ALL_VIEWS, TWO_VIEWS = tuple(range(N_TURNS)), (0, 4)
-"""flips and turns that are averaged for a score: all, or the image and its mirror image"""
+"""flips and turns over which a score is averaged: all eight, or the image and its mirror image"""
 _BATCH = 256
-"""images that are scored at a time"""
+"""number of images scored at a time"""
 _RECIPE = RECIPES["default"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training.
+    """Configuration of one training.
 
     Parameters
     ----------
     network : str
     inputs : Inputs
     scenes : int
-        The first so many of the scenes to learn from.
+        Number of training scenes, counted from the first.
     epochs : int
     training : int
-        Another number has other initial weights and another order of the scenes.
+        Number of the repetition; each has different initial weights and a different order of the scenes.
     """
 
     network: str = "compact"
@@ -72,12 +72,12 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Seed of the weights and of the order."""
+        """Seed of the initial weights and of the order of the scenes."""
         return _FIRST_SEED + self.training
 
     @property
     def settings(self) -> Settings:
-        """Settings of the member `convnet` for this training: all epochs, no validation part."""
+        """Settings of the member `convnet` for this training: all epochs, no validation set."""
         return ConvNetMember(
             size=self.inputs.size,
             pixel_scale=self.inputs.pixel_scale,
@@ -90,12 +90,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Test:
-    """Cutouts that a network is tested on: one row of a set of other skies, or the scenes held out.
+    """Cutouts to test a network on: one sky of a set of other skies, or the held-out scenes.
 
     Parameters
     ----------
     letter : str
-        Of the set.
+        Letter of the set.
     label, groups : ndarray of shape (n,)
     pictures : Pictures
     """
@@ -108,15 +108,15 @@ class Test:
 
 @dataclass(frozen=True)
 class Score:
-    """The outcome of a training.
+    """Result of a training.
 
     Parameters
     ----------
     log_odds : tuple of ndarray of shape (n, views)
-        For each test, by flip and turn; NaN for a rejected cutout.
+        For each test, by view (flip and turn); NaN for a rejected cutout.
     n_parameters : int
     ms : float
-        Time of the training for each image and epoch: the processor's on a CPU, by the clock on a GPU.
+        Training time per image and epoch: processor time on a CPU, wall time on a GPU.
     """
 
     log_odds: tuple[np.ndarray, ...] = field(repr=False)
@@ -125,7 +125,7 @@ class Score:
 
 
 def cached_score(run: Run, train: Pictures, tests: Sequence[Test], views: tuple[int, ...], n_jobs: int) -> Score:
-    """Train and score in some views, or return the scores of an earlier run of the same training on the same images."""
+    """Train and score in the given views, or return the cached scores of the same training on the same images."""
 
     def make() -> Score:
         network, ms = fit_network(run, train, n_jobs=n_jobs)
@@ -137,7 +137,7 @@ def cached_score(run: Run, train: Pictures, tests: Sequence[Test], views: tuple[
 
 
 def cached_network(run: Run, train: Pictures, n_jobs: int) -> Network:
-    """Train a network, or return that of an earlier run of the same training on the same images."""
+    """Train a network, or return the cached one of the same training on the same images."""
     path = _weights_path(run, train)
     if not path.exists():
         torch.save(fit_network(run, train, n_jobs=n_jobs)[0].state_dict(), path)
@@ -147,7 +147,7 @@ def cached_network(run: Run, train: Pictures, n_jobs: int) -> Network:
 
 
 def cached(what: tuple[Any, ...], inputs: Inputs, sets: Sequence[Pictures], make: Callable[[], Score]) -> Score:
-    """Return scores from the cache, or make them; `what` and the images of `sets` that are seen name the file."""
+    """Return scores from the cache, or compute them with `make`; `what` and the images of `sets` identify the file."""
     path = cache_path(f"arch-scores-{_key(what, inputs, sets)}.npz")
     if not path.exists():
         score = make()
@@ -164,7 +164,7 @@ def _weights_path(run: Run, train: Pictures) -> Path:
 
 
 def _key(what: tuple[Any, ...], inputs: Inputs, sets: Sequence[Pictures]) -> str:
-    """Return a name that changes with the images and with the networks."""
+    """Return a key that changes with the images and with the code of the networks."""
     names = [path.name for pictures in sets for path in pictures.files[inputs.size]]
     return cache_key((*what, names), (), ("_arch_networks",))
 
@@ -177,20 +177,20 @@ def fit_network(
     settings: Settings | None = None,
     n_jobs: int = 1,
 ) -> tuple[Network, float]:
-    """Train a network as the member `convnet` trains its own.
+    """Train a network in the way the member `convnet` does.
 
     Parameters
     ----------
     run : Run
     train : Pictures
     rows : ndarray of int, default=None
-        Rows to learn from; None takes the first of `run`.
+        Training rows. If None, the first `run.scenes` rows.
     start : callable, default=None
-        Builds the network with its first weights; None for random ones.
+        Function that returns the network with its initial weights. If None, they are random.
     settings : Settings, default=None
-        None takes those of `run`.
+        If None, the settings of `run`.
     n_jobs : int, default=1
-        Threads on a CPU.
+        Number of threads on a CPU.
 
     Returns
     -------
@@ -218,9 +218,9 @@ def fit_network(
 
 @torch.inference_mode()
 def turn_scores(network: Network, pictures: Pictures, run: Run, views: tuple[int, ...], n_jobs: int) -> np.ndarray:
-    """Return log-odds (n, views) of some flips and turns, in mixed precision where the training is; NaN if rejected.
+    """Return log-odds (n, views) for the given flips and turns; NaN for rejected cutouts.
 
-    On a CPU with bfloat16 instructions this takes half of the time that float32 takes.
+    Mixed precision is used where the training uses it. On a CPU with bfloat16 instructions it halves the time.
     """
     seen, settings = pictures.seen(run.inputs), run.settings
     device = device_of(settings.device)

@@ -1,4 +1,4 @@
-"""Coverage of intervals of a calibrated probability: the likelihood ratio against bootstraps and Venn-Abers."""
+"""Coverage of intervals of a calibrated probability: the likelihood ratio, bootstraps and Venn-Abers."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ METHODS = (
 
 
 class Population(NamedTuple):
-    """Negatives are standard normal, positives a mixture of normal populations, so the true probability is known."""
+    """Scores with a known true probability: standard normal negatives, positives from a mixture of normals."""
 
     name: str
     shares: tuple[float, ...]
@@ -45,17 +45,15 @@ POPULATIONS = (
 
 
 def print_coverage(repeats: int, draws: int) -> None:
-    """Print coverage and width of all methods, by share of the rows."""
+    """Print the coverage and the width of all methods, for all rows, by fifths and for the top percent."""
     print(f"\n### Coverage of 95 % intervals of the probability, {repeats} repeats\n")
-    print(
-        f"{ROWS:,} rows at prevalence {PREVALENCE:g}, {draws} bootstrap draws. All rows alike, those of each fifth of"
-    )
-    print("the scores, those of the top percent.\n")
+    print(f"{ROWS:,} rows at prevalence {PREVALENCE:g}, {draws} bootstrap draws. Averages over all rows, each fifth of")
+    print("the scores, and the top percent.\n")
     for population in POPULATIONS:
         print(f"\n{population.name}:\n")
         print("| method | all rows | fifths, from the lowest | top 1 % | mean width | top 1 % |")
         print("|---|---|---|---|---|---|")
-        # Rows of the same population: evenly spaced among all, and among the top percent.
+        # Test scores at evenly spaced quantiles of the population, then of its top percent.
         many = np.sort(population.draw(np.random.default_rng(99), 500_000)[0])
         even = (np.arange(200) + 0.5) / 200
         at = np.concatenate([np.quantile(many, even), np.quantile(many, 1.0 - 0.01 * (1.0 - even[::4]))])
@@ -79,7 +77,7 @@ def print_coverage(repeats: int, draws: int) -> None:
 def _all_intervals(
     score: np.ndarray, y: np.ndarray, at: np.ndarray, draws: int, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Both ends at scores `at`, in the order of `METHODS`."""
+    """Return the lower and upper limits at scores `at`, in the order of `METHODS`."""
     found = [IsotonicCalibrator().fit(score, y).predict_interval(at)]
     order = np.argsort(score)
     score, y = score[order], y[order].astype(np.float64)
@@ -98,7 +96,10 @@ def _all_intervals(
 
 
 def _curves(score: np.ndarray, y: np.ndarray, weight: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The isotonic regression, and lines between the middles of its steps; end steps by Laplace's rule."""
+    """Return the isotonic regression and its centred version, lines between the middles of its steps.
+
+    The end steps follow Laplace's rule.
+    """
     starts = isotonic_regression(y, weights=weight).blocks
     k, m = np.add.reduceat(y * weight, starts[:-1]), np.add.reduceat(weight, starts[:-1])
     share = k / m
@@ -109,6 +110,6 @@ def _curves(score: np.ndarray, y: np.ndarray, weight: np.ndarray, at: np.ndarray
 
 
 def _venn_abers(score: np.ndarray, y: np.ndarray, at: np.ndarray, label: float) -> np.ndarray:
-    """Isotonic regression with each of `at` as a row more, of that label (Vovk, Petej & Fedorova 2015)."""
+    """Return the isotonic regression at each of `at`, added as a row of class `label` (Vovk, Petej & Fedorova 2015)."""
     place = np.searchsorted(score, at)
     return np.array([isotonic_regression(np.insert(y, i, label)).x[i] for i in place])

@@ -1,4 +1,4 @@
-"""Few positives: a beta calibration against Platt's sigmoid, on populations of scores with a known probability."""
+"""Few positives: beta calibration compared with Platt's sigmoid, on scores whose true probability is known."""
 
 from functools import cache, partial
 from multiprocessing import Pool
@@ -18,14 +18,14 @@ N_TEST = 20_000
 
 
 class Shape(NamedTuple):
-    """Populations of the scores of positives and of negatives."""
+    """Distributions of the scores of positives and of negatives."""
 
     name: str
     positive: tuple
-    """distributions, as likely as one another"""
+    """distributions, mixed with equal weights"""
     negative: object
     as_probability: bool = False
-    """whether the scores are squeezed between 0 and 1, as those of a classifier of another prevalence"""
+    """whether the scores are mapped to (0, 1), like the output of a classifier trained at another prevalence"""
 
     def draw(self, n_positive: int, n_negative: int, rng: np.random.Generator) -> np.ndarray:
         part = rng.integers(len(self.positive), size=n_positive)
@@ -53,7 +53,7 @@ SHAPES = (
 
 
 def fit_sigmoid(score: np.ndarray, y: np.ndarray):
-    """Platt's sigmoid: each row once as a positive and once as a negative, weighted by his targets."""
+    """Fit Platt's sigmoid: each row enters once as a positive and once as a negative, weighted by Platt's targets."""
     k, m = y.sum(), len(y) - y.sum()
     target = np.where(y == 1, (k + 1) / (k + 2), 1 / (m + 2))
     X = np.concatenate([score, score])[:, None]
@@ -63,20 +63,20 @@ def fit_sigmoid(score: np.ndarray, y: np.ndarray):
 
 @cache
 def _test(shape: int, prevalence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of new rows and their true probabilities."""
+    """Return the scores of new rows and their true probabilities."""
     n_positive = round(N_TEST * prevalence)
     x = SHAPES[shape].draw(n_positive, N_TEST - n_positive, np.random.default_rng(1))
     return SHAPES[shape].score(x), SHAPES[shape].truth(x, prevalence)
 
 
 def _errors(seed: int, shape: int, n_positive: int, prevalence: float) -> list[float]:
-    """Expected log loss and mean distance from the true probability, of the sigmoid and of the beta calibration."""
+    """Return the expected log loss and the mean distance from the true probability, for the sigmoid and for beta."""
     n_negative = round(n_positive * (1.0 - prevalence) / prevalence)
     rng = np.random.default_rng((shape, n_positive, seed))
     score = SHAPES[shape].score(SHAPES[shape].draw(n_positive, n_negative, rng))
     y = np.repeat([1, 0], [n_positive, n_negative])
     test, truth = _test(shape, prevalence)
-    # On the range of the fit, where `IsotonicCalibrator` uses the curve; beyond, both are held.
+    # `IsotonicCalibrator` uses the curve within the range of the fit; beyond it, both curves are constant.
     low, high = score.min(), score.max()
     place, new = (score - low) / (high - low), np.clip((test - low) / (high - low), 0.0, 1.0)
     found = []
@@ -86,12 +86,12 @@ def _errors(seed: int, shape: int, n_positive: int, prevalence: float) -> list[f
 
 
 def print_few_positives(repeats: int, jobs: int = 2) -> None:
-    """Print how much better a beta calibration is than a sigmoid, by shape of the scores and number of positives."""
+    """Print the gain of beta calibration over the sigmoid, by distribution of the scores and number of positives."""
     with Pool(jobs) as pool:
         for prevalence in (0.01, 0.3):
-            print(f"\n### Few positives at prevalence {prevalence:g}: beta calibration less sigmoid, {repeats} draws\n")
+            print(f"\n### Few positives at prevalence {prevalence:g}: beta minus sigmoid, {repeats} draws\n")
             numbers = ", ".join(map(str, POSITIVES))
-            print(f"Times 1000, with standard errors, for {numbers} positives. Negative where beta is better.\n")
+            print(f"Differences times 1000 with standard errors, for {numbers} positives. Negative: beta is better.\n")
             print("| scores | log loss | mean distance from the true probability |\n|---|---|---|")
             total = []
             for shape in range(len(SHAPES)):
@@ -105,4 +105,4 @@ def print_few_positives(repeats: int, jobs: int = 2) -> None:
                     cells.append([f"{mean:+.1f} ± {of:.1f}" for mean, of in zip(gain.mean(axis=0), error, strict=True)])
                 print(f"| {SHAPES[shape].name} | {' | '.join(map(', '.join, zip(*cells, strict=True)))} |", flush=True)
             (loss, distance), (less, nearer) = np.mean(total, axis=0)
-            print(f"\nMean over the table: sigmoid {loss:.1f} and {distance:.1f}, beta {less:+.1f} and {nearer:+.1f}.")
+            print(f"\nMean of the table: sigmoid {loss:.1f} and {distance:.1f}, beta {less:+.1f} and {nearer:+.1f}.")

@@ -1,8 +1,8 @@
-"""Consensus of graders on simulated grades, and lenses left: log loss, AUROC, wrong labels, coverage of the interval.
+"""Consensus of simulated graders and the estimate of lenses left: log loss, AUROC, wrong labels, interval coverage.
 
 python benchmarks/_grading_consensus.py
 
-Graders are drawn around the tables of `gridlens grades simulate`; look-alikes are graded as lenses are.
+The tables of the graders are drawn around those of `gridlens grades simulate`. Look-alikes are graded like lenses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["consensus_table", "drawn_grades", "lenses_left_table"]
 
 LABELS = np.array(["A", "B", "C", "X"])
 SPREAD = 40.0
-"""strength of the Dirichlet distribution that the table of each grader is drawn from"""
+"""concentration of the Dirichlet distribution of the graders' tables"""
 PREVALENCE = 0.3
 N_OBJECTS, N_GOLD, N_GRADERS = 300, 20, 3
 LOOKALIKES = 0.05
@@ -30,11 +30,11 @@ LOOKALIKES = 0.05
 
 
 def drawn_grades(seed: int, lookalikes: float = 0.0) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, pd.Series]:
-    """Draw grades, gold, the truth by object id, and a model's probability.
+    """Draw grades, gold objects, the truth by object id, and the probabilities of a model.
 
-    300 objects, a third of them graded by each of three pairs of graders, and 20 + 20 gold objects that all of them
-    grade. The model's scores are normal in both classes, 2.5 sigma apart, and its probability is exact; look-alikes are
-    no more likely than other non-lenses to score high.
+    Each of the three pairs of graders grades a third of the 300 objects; all graders grade the 20 + 20 gold objects.
+    The scores of the model are normal in both classes, 2.5 sigma apart, and its probability is exact. Look-alikes do
+    not score higher than other non-lenses.
     """
     rng = np.random.default_rng(seed)
     n = N_OBJECTS + 2 * N_GOLD
@@ -57,10 +57,10 @@ def drawn_grades(seed: int, lookalikes: float = 0.0) -> tuple[pd.DataFrame, pd.D
 
 
 def consensus_table(seeds: Iterable[int] = range(200)) -> pd.DataFrame:
-    """Return means and 95 % intervals of the draws, for independent errors and with look-alikes, by tempering.
+    """Return means over the draws with 95 % intervals, with independent errors and with look-alikes, by tempering.
 
     The columns are the log loss and the AUROC of `q_grades`, and the fractions of non-lenses among objects with
-    `q_grades` and `q_all` above 0.9, all without gold. An interval is that of the mean over the draws.
+    `q_grades` and `q_all` above 0.9, all without gold objects. The intervals are those of the mean.
     """
     seeds = list(seeds)
     lines = []
@@ -96,7 +96,7 @@ def _wrong(y: np.ndarray, q: np.ndarray) -> float:
 
 
 def consensus_seconds(n_grades: int = 1_000_000, n_graders: int = 10) -> float:
-    """Return the seconds that a consensus of many grades takes, three for each object."""
+    """Return the seconds that the consensus of many grades takes, with three grades per object."""
     rng = np.random.default_rng(0)
     n = n_grades // 3
     truth = rng.random(n) < PREVALENCE
@@ -114,7 +114,7 @@ def consensus_seconds(n_grades: int = 1_000_000, n_graders: int = 10) -> float:
 
 
 def lenses_left_table(seeds: Iterable[int] = range(200), n_pool: int = 3000, n_rounds: int = 4) -> pd.DataFrame:
-    """Return how often the interval of the lenses that are left holds the truth, after rounds of the strategy "mix"."""
+    """Return the coverage of the interval for the number of lenses left, after rounds of the strategy "mix"."""
     seeds = list(seeds)
     lines = []
     for n_lenses in (10, 60, 300):
@@ -132,7 +132,7 @@ def lenses_left_table(seeds: Iterable[int] = range(200), n_pool: int = 3000, n_r
 
 
 def _search(seed: int, n_lenses: int, n_pool: int, n_rounds: int) -> dict[str, float]:
-    """Grade queues of 100 without error; each round ranks by another score, as a retrained model would."""
+    """Grade queues of 100 without errors; each round ranks by a new score, as after retraining."""
     rng = np.random.default_rng(seed)
     truth = np.arange(n_pool) < n_lenses
     names = np.array([f"o{i}" for i in range(n_pool)])

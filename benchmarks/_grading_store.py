@@ -1,4 +1,4 @@
-"""A grade book of 10^6 grades: time and memory to open it, to read it, for the consensus, and to export it.
+"""Time and memory to open a grade book of 10^6 grades, read it, compute the consensus and export it.
 
 Run ``python benchmarks/_grading_store.py``.
 """
@@ -21,12 +21,12 @@ N_GRADES = 1_000_000
 N_OBJECTS = 300_000
 GRADERS = ("ada", "ben", "cleo", "dan", "eve")
 PREVALENCE = 0.01
-# P(grade in A, B, C, X, U | class) for lenses and for others.
+# P(grade A, B, C, X or U | class) for lenses and for non-lenses.
 TABLES = {True: (0.45, 0.25, 0.15, 0.10, 0.05), False: (0.003, 0.017, 0.08, 0.85, 0.05)}
 BATCH = 100_000
 MOST_SECONDS, MOST_MIB = 20.0, 1e9 / 2**20
 
-# In a process of its own, so that its memory is that of a user's session.
+# Run in a separate process, so that its memory is that of a user's session.
 MEASURED = """
 import json, sys, time
 from gridlens.grading import GradeBook, consensus
@@ -53,7 +53,7 @@ print(json.dumps({"steps": steps, "n_grades": n_grades, "n_objects": n_objects})
 
 
 def drawn_grades(rng: np.random.Generator) -> pd.DataFrame:
-    """Return grades of random pairs of an object and a grader, without repetition."""
+    """Return the grades of distinct random pairs of an object and a grader."""
     pairs = rng.permutation(N_OBJECTS * len(GRADERS))[:N_GRADES]
     lens = rng.random(N_OBJECTS)[pairs // len(GRADERS)] < PREVALENCE
     letters = np.array(list("ABCXU"))
@@ -72,7 +72,7 @@ def drawn_grades(rng: np.random.Generator) -> pd.DataFrame:
 
 
 def store_table() -> str:
-    """Return the times and the peak of the memory, a line each, and whether they are within the limits."""
+    """Return the time and the peak memory of each step, and whether the totals are within the limits."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "grades.sqlite"
         grades = drawn_grades(np.random.default_rng(0))

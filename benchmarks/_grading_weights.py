@@ -1,4 +1,4 @@
-"""Calibration error and AUROC of rows that were chosen by their score, with and without weights."""
+"""Calibration error and AUROC of rows chosen by their score, with and without weights."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from gridlens.evaluation import Estimate, auroc, calibration_error
 __all__ = ["weights_table"]
 
 ROWS, PREVALENCE, REPEATS, DRAWS = 20_000, 0.01, 100, 500
-# The probabilities claim four times the odds that are true.
+# The probabilities state four times the true odds.
 FACTOR = 4.0
 
 Measure = Callable[[np.ndarray, np.ndarray, np.ndarray | None, int], Estimate]
@@ -28,12 +28,12 @@ def full_set(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_proportion(p: np.ndarray) -> np.ndarray:
-    """Return probabilities to be chosen that are three times `p`, from 0.02 to 1."""
+    """Return the inclusion probabilities: three times `p`, limited to 0.02 to 1."""
     return np.clip(3.0 * p, 0.02, 1.0)
 
 
 def top_and_strata(p: np.ndarray) -> np.ndarray:
-    """Return probabilities to be chosen of 1 in the top 200, 0.1 in the rest of the upper fifth, 0.02 below."""
+    """Return the inclusion probabilities: 1 in the top 200, 0.1 in the rest of the upper fifth, 0.02 below."""
     place = np.argsort(np.argsort(-p))
     return np.where(place < 200, 1.0, np.where(place < ROWS // 5, 0.1, 0.02))
 
@@ -42,18 +42,18 @@ DESIGNS = {"in proportion to the probability": in_proportion, "the top 200, and 
 
 
 def weights_table(repeats: int = REPEATS, random_state: int = 0) -> None:
-    """Print how often 95 % intervals hold the value of the full set, with weights and without.
+    """Print how often 95 % intervals contain the value of the full set, with and without weights.
 
     Parameters
     ----------
     repeats : int, default=100
-        Number of full sets, each with one draw.
+        Number of full sets, each sampled once.
     random_state : int, default=0
         Seed.
     """
-    print(f"\n{repeats} full sets of {ROWS:,} rows at a prevalence of {PREVALENCE:g}, whose probabilities claim")
+    print(f"\n{repeats} full sets of {ROWS:,} rows at a prevalence of {PREVALENCE:g}, whose probabilities state")
     print(f"{FACTOR:g} times the true odds. Rows are chosen by their probability. Within: repeats in which the 95 %")
-    print("interval of the chosen rows holds the value of the full set.\n")
+    print("interval of the chosen rows contains the value of the full set.\n")
     print("| rows chosen | measure | full set | weighted | interval | within | unweighted | interval | within |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, inclusion in DESIGNS.items():

@@ -1,7 +1,7 @@
-"""Lensed light of other ingredients than those of the training scenes: cluster lenses, HST source shapes, a PSF.
+"""Lensed arcs made differently from those of the training scenes: cluster lenses, HST source shapes, a PSF.
 
-Nothing here uses `gridlens.simulate`. Positions are in arcsec from the cutout's centre, x along the second axis; images
-have the shape (3, H, W), bands g, r, i; fluxes have the AB zero point 27.
+This module does not use `gridlens.simulate`. Positions are in arcsec from the cutout's centre, x along the second axis.
+Images have the shape (3, H, W), with bands g, r, i. Fluxes have the AB zero point 27.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ __all__ = [
 ]
 
 REFERENCE_REDSHIFT = 2.0
-# Arcs of a lower S/N than this are drawn again: no eye would find them.
+# Arcs with a lower S/N than this are drawn again, because no eye would find them.
 FAINTEST_ARC = 15.0
 _HST_PIXEL = 0.03  # arcsec
-# Light below this many times the noise of the HST image is not part of the galaxy.
+# Threshold of the galaxy's light, in units of the noise of the HST image.
 _HST_THRESHOLD = 1.5
-# Members that bend light; the others weigh too little to be seen.
+# Number of member galaxies that act as lenses; the effect of the others is negligible.
 _LENSING_MEMBERS = 8
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A cutout that a generator made, and its truth."""
+    """A generated cutout and its truth."""
 
     pixels: np.ndarray
     """(H, W, 3) float32, in any flux unit"""
@@ -56,7 +56,7 @@ class Picture:
     pixel_scale: float
     """arcsec per pixel"""
     arc: np.ndarray
-    """(3, H, W): the lensed light alone, without noise, in the unit of the pixels; 0 without a lens"""
+    """(3, H, W): the noise-free lensed light alone, in the unit of the pixels; 0 without a lens"""
     sky_sigma: np.ndarray
     """(3,) rms of the sky per pixel, in the unit of the pixels"""
     truth: dict[str, Any] = field(default_factory=dict)
@@ -64,11 +64,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class HstSource:
-    """A galaxy as HST saw it, with its ground-based photometry."""
+    """A galaxy as observed by HST, with its ground-based photometry."""
 
     name: str
     shape: np.ndarray
-    """(2, n, n): light outside and inside the bright core; both together sum to 1"""
+    """(2, n, n): light outside and inside the bright core; the total sum is 1"""
     r_mag: float
     colours: tuple[float, float]
     """g-r and r-i"""
@@ -77,10 +77,10 @@ class HstSource:
 
 @dataclass(frozen=True)
 class MoffatPsf:
-    """Elliptical Moffat profile."""
+    """An elliptical Moffat profile."""
 
     fwhm: float
-    """arcsec, of the circle of the same area"""
+    """arcsec, of a circular profile of the same area"""
     beta: float
     ellipticity: float = 0.0
     """1 - b / a"""
@@ -88,7 +88,7 @@ class MoffatPsf:
     """of the major axis, rad"""
 
     def kernel(self, step: float, size: int) -> np.ndarray:
-        """Return the profile on a grid of `size` cells aside, `step` arcsec each; its sum is 1."""
+        """Return the profile, normalised to a sum of 1, on a square grid of `size` cells of `step` arcsec."""
         axis = (np.arange(size) - size // 2) * step
         x, y = np.meshgrid(axis, axis)
         cos, sin = math.cos(self.angle), math.sin(self.angle)
@@ -110,10 +110,10 @@ def band_fluxes(r_mag: float, gr: float, ri: float) -> np.ndarray:
 
 
 def arc_snr(arc: np.ndarray, sky_sigma: np.ndarray) -> float:
-    """Return the S/N of lensed light (3, H, W) as the truth of simulated scenes defines it.
+    """Return the S/N of lensed light (3, H, W), defined as in the truth of simulated scenes.
 
-    For each band the flux in pixels above one sky sigma is divided by sigma times the root of their number; the bands
-    add up.
+    In each band, the flux in the pixels above one sky sigma is divided by sigma times the square root of their number.
+    The S/N is the sum over the bands.
     """
     snr = 0.0
     for light, sigma in zip(arc, sky_sigma, strict=True):
@@ -124,7 +124,7 @@ def arc_snr(arc: np.ndarray, sky_sigma: np.ndarray) -> float:
 
 
 def draw_psf(rng: np.random.Generator, fwhm: np.ndarray) -> tuple[MoffatPsf, ...]:
-    """Draw an elliptical PSF for each band about the widths `fwhm`, arcsec; the bands share most of their shape."""
+    """Draw an elliptical PSF for each band with about the widths `fwhm`, arcsec, and similar shapes in all bands."""
     ellipticity, angle = float(rng.uniform(0.0, 0.12)), float(rng.uniform(0.0, math.pi))
     return tuple(
         MoffatPsf(
@@ -138,7 +138,7 @@ def draw_psf(rng: np.random.Generator, fwhm: np.ndarray) -> tuple[MoffatPsf, ...
 
 
 def convolved(light: np.ndarray, psfs: tuple[MoffatPsf, ...], step: float) -> np.ndarray:
-    """Convolve each band of `light` (3, n, n) with its PSF. Light that leaves on one side does not return."""
+    """Convolve each band of `light` (3, n, n) with its PSF, without wrapping around at the edges."""
     size = light.shape[-1]
     reach = min(size // 2, math.ceil(12.0 * max(psf.fwhm for psf in psfs) / step)) | 1
     padded = fft.next_fast_len(size + reach, real=True)
@@ -153,7 +153,7 @@ def convolved(light: np.ndarray, psfs: tuple[MoffatPsf, ...], step: float) -> np
 
 
 def binned(light: np.ndarray, sampling: int) -> np.ndarray:
-    """Sum sub-pixels (bands, n * sampling, n * sampling) to pixels (bands, n, n)."""
+    """Sum sub-pixels (bands, n * sampling, n * sampling) into pixels (bands, n, n)."""
     size = light.shape[-1] // sampling
     return np.asarray(light.reshape(len(light), size, sampling, size, sampling).sum(axis=(2, 4)))
 
@@ -161,14 +161,14 @@ def binned(light: np.ndarray, sampling: int) -> np.ndarray:
 def cluster_lens(
     rng: np.random.Generator, kind: str, redshift: float, theta_e: float, bcg: tuple[float, float], members: np.ndarray
 ) -> MassModel:
-    """Draw a cluster as a lens for sources at redshift 2.
+    """Draw a cluster lens, for sources at redshift 2.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     kind : {"two-halo", "dpie", "dpie+nfw"}
-        Two NFW halos side by side; one halo of finite extent with a core; an NFW halo with a massive BCG and a second
-        clump.
+        "two-halo" is two NFW halos side by side, "dpie" one halo of finite extent with a core, and "dpie+nfw" an NFW
+        halo with a massive BCG and a second clump.
     redshift : float
     theta_e : float
         Einstein radius of the main halo, arcsec.
@@ -204,14 +204,14 @@ def cluster_lens(
     components.append(ExternalShear(float(rng.uniform(0.0, 0.12)), float(rng.uniform(0.0, math.pi))))
     efficiency = float(lensing_efficiency(redshift, REFERENCE_REDSHIFT))
     for member_x, member_y, luminosity in members[1 : 1 + _LENSING_MEMBERS]:
-        # A shallower relation, and smaller halos, than those of the training scenes.
+        # The scaling relation is shallower, and the halos smaller, than in the training scenes.
         strength = efficiency * float(rng.uniform(0.5, 1.4)) * luminosity**0.6
         components.append(DPIE(strength, 0.1, 2.5 * luminosity**0.3 + 0.5, float(member_x), float(member_y)))
     return MassModel(components)
 
 
 def _dpie_strength(theta_e: float, core: float, cut: float) -> float:
-    """Strength that gives a round dPIE the Einstein radius `theta_e`: its deflection there is theta_e."""
+    """Return the strength at which a round dPIE has the Einstein radius `theta_e`: its deflection there is theta_e."""
     unit = (math.hypot(core, theta_e) - core - math.hypot(cut, theta_e) + cut) / theta_e
     return theta_e / unit
 
@@ -219,11 +219,11 @@ def _dpie_strength(theta_e: float, core: float, cut: float) -> float:
 def image_place(
     rng: np.random.Generator, lens: MassModel, centre: tuple[float, float], nearest: float, reach: float
 ) -> tuple[float, float] | None:
-    """Return a source position whose image is a tangential arc, or None where the lens makes none.
+    """Return a source position whose image is a tangential arc, or None if the lens forms no such arc.
 
-    An image position is drawn among those between `nearest` and `reach` arcsec from `centre` that are stretched along
-    the tangential direction of the mass at least 3 times, and 3 times as much as across it. Its weight falls with the
-    stretch beyond 20. The position is traced to the source plane.
+    An image position is drawn between `nearest` and `reach` arcsec from `centre`, where the image is stretched at least
+    3 times in the tangential direction, and at least 3 times as much as in the radial one. Positions stretched more
+    than 20 times get a lower weight. The position is traced to the source plane.
     """
     x, y = rng.uniform(-reach, reach, (2, 1500))
     inside = (np.hypot(x, y) > nearest) & (np.hypot(x, y) < reach)
@@ -247,22 +247,22 @@ def lensed_shape(
     size: int,
     step: float,
 ) -> np.ndarray:
-    """Draw an image of a source through a lens.
+    """Return the lensed image of a source.
 
     Parameters
     ----------
     lens : MassModel
-        For the source's redshift.
+        Lens scaled to the source's redshift.
     shape : ndarray of shape (k, n, n)
-        Light of k components of the source, per pixel.
+        Light per pixel of k components of the source.
     pixel : float
         Width of a pixel of `shape`, arcsec.
     place : tuple of float
         Position of the middle of `shape` in the source plane.
     turn : float
-        Angle by which `shape` is turned, rad.
+        Angle by which `shape` is rotated, rad.
     size, step : int, float
-        Cells aside of the result, and their width in arcsec.
+        Side of the result in cells, and the width of a cell in arcsec.
 
     Returns
     -------
@@ -281,10 +281,10 @@ def lensed_shape(
 
 
 def load_hst_sources(folder: Path) -> list[HstSource]:
-    """Return the source galaxies of the folder `folder`, sorted by name.
+    """Return the source galaxies in `folder`, sorted by name.
 
-    It holds ``sources_f814w_0p03.npz``, an image of each galaxy at 0.03 arcsec per pixel, and ``sim.csv`` with the
-    magnitudes and the redshift of each.
+    The folder holds ``sources_f814w_0p03.npz`` with an image of each galaxy at 0.03 arcsec per pixel, and ``sim.csv``
+    with their magnitudes and redshifts.
     """
     table = pd.read_csv(folder / "sim.csv").drop_duplicates("Source_ID").set_index("Source_ID")
     sources = []
@@ -297,14 +297,14 @@ def load_hst_sources(folder: Path) -> list[HstSource]:
 
 
 def _clean(image: np.ndarray) -> np.ndarray:
-    """Return the light of the galaxy in the middle, outside and inside its core, without noise and neighbours."""
+    """Return the light of the central galaxy, outside and inside its core, without noise and neighbours."""
     smooth = ndimage.gaussian_filter(np.nan_to_num(image.astype(float)), 2.0)
     values = smooth[smooth != 0.0]
     noise = 1.4826 * float(np.median(np.abs(values - np.median(values))))
     labels, count = ndimage.label(smooth > _HST_THRESHOLD * noise)
     y, x = np.indices(labels.shape) - 0.5 * (np.array(labels.shape)[:, None, None] - 1)
     if count == 0:
-        raise ValueError("The HST image holds no light above its noise.")
+        raise ValueError("The HST image has no light above its noise.")
     # The galaxy is the segment with the most light near the middle.
     light = ndimage.sum_labels(smooth * np.exp(-(x**2 + y**2) / 60.0**2), labels, np.arange(1, count + 1))
     galaxy = np.where(labels == 1 + int(np.argmax(light)), np.clip(smooth, 0.0, None), 0.0)

@@ -1,13 +1,13 @@
-"""Labelled cutouts that differ from the training scenes: how well a model carries over to other skies.
+"""Labelled cutouts that differ from the training scenes, to test how well a model generalises to other skies.
 
 Each function returns an `OtherSky`, the same one for the same arguments, and keeps it in the cache beside this file.
 
 - `unseen_preset`: scenes of the training generator with the seeing and depth of a survey that is left out of training.
-  No recipe simulates SDSS or Euclid, so every model can be scored on them; another preset is unseen only by a model
-  that was trained without it.
-- `injected_windows`: windows of a real survey, with and without arcs: HST galaxies behind two-halo and dPIE clusters.
-- `second_generator`: scenes of a generator that shares nothing with the training one.
-- `plain_real_lenses`: real lenses whose arcs a person sees, against windows of a real field.
+  No recipe simulates SDSS or Euclid, so they are unseen by every model; another preset is unseen only by models that
+  were trained without it.
+- `injected_windows`: windows of a real survey, with and without arcs of HST galaxies behind two-halo and dPIE clusters.
+- `second_generator`: scenes of a generator that shares nothing with the training generator.
+- `plain_real_lenses`: real lenses with arcs visible by eye, and windows of a real field.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ _STAMPED = ("hsc", "kids")
 
 @dataclass(frozen=True)
 class OtherSky:
-    """Cutouts of one sky with their labels.
+    """Labelled cutouts of one sky.
 
     Parameters
     ----------
     name : str
     cutouts : tuple of CutoutSet
-        The rows in their order; cutouts of one size make one set.
+        The rows in order, one set for each size of cutout.
     label : ndarray of shape (n,), int64
-        1 for a lens, 0 for none.
+        1 with a lens, 0 without.
     groups : ndarray of shape (n,), str
         Rows of one group show the same sky.
     truth : DataFrame of n rows
-        ``id``, ``arc_snr`` (0 without an arc, NaN where it is unknown) and the parameters of the generator.
+        ``id``, ``arc_snr`` (0 without an arc, NaN if unknown) and the parameters of the generator.
     """
 
     name: str
@@ -83,9 +83,10 @@ def unseen_preset(survey: str, n: int, seed: int) -> OtherSky:
     Parameters
     ----------
     survey : str
-        A preset with seeing and depth, or "sdss" or "euclid", whose missing ones `complete_survey` fills in.
+        A preset with seeing and depth, or "sdss" or "euclid", whose missing values `complete_survey` fills in.
     n, seed : int
-        Number of scenes. Those whose arc is fainter than `FAINTEST_ARC` are left out, as in the other sets.
+        Number of scenes and their seed. Scenes with an arc fainter than `FAINTEST_ARC` are left out, as in the other
+        sets.
     """
 
     def make() -> OtherSky:
@@ -99,12 +100,12 @@ def unseen_preset(survey: str, n: int, seed: int) -> OtherSky:
 def _preset_scene(survey: str, seed: int, index: int) -> Picture:
     rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
     scene = draw_scene(rng, complete_survey(survey), SceneSettings(varied_fraction=0.0), seed, index)
-    # The truth of the generator has the S/N of the arc already; a sky sigma of 1 is not used.
+    # The truth of the generator already has the S/N of the arc, so the sky sigma of 1 is not used.
     return Picture(scene.pixels, scene.bcg_xy, scene.pixel_scale, np.moveaxis(scene.arc, 2, 0), np.ones(3), scene.truth)
 
 
 def injected_windows(folder: Path, survey: str, n_pairs: int, seed: int) -> OtherSky:
-    """Return `n_pairs` windows of a real survey, each without an arc and with one.
+    """Return `n_pairs` windows of a real survey, each with and without an arc.
 
     Parameters
     ----------
@@ -113,13 +114,14 @@ def injected_windows(folder: Path, survey: str, n_pairs: int, seed: int) -> Othe
     survey : str
         A survey of `REAL_SURVEYS`.
     n_pairs, seed : int
-        Where there are fewer windows, they serve again, moved and turned; windows that overlap are one group.
+        Number of windows and the seed. If there are fewer, they are used repeatedly, moved and turned. Overlapping
+        windows form one group.
     """
 
     def make() -> OtherSky:
         windows = survey_windows(folder, survey)
         sources = load_hst_sources(folder / "real_fields" / "hst_sources_krojas")
-        # The images are large: they stay in this process.
+        # The images are too large to send to other processes.
         pairs = [inject(seed, index, windows, survey, sources) for index in range(n_pairs)]
         pictures = [picture for pair in pairs for picture in pair]
         return _sky(f"windows {survey}", pictures, [picture.truth["field"] for picture in pictures])
@@ -133,7 +135,7 @@ def second_generator(folder: Path, n: int, seed: int) -> OtherSky:
     Parameters
     ----------
     folder : Path
-        Folder with the real images whose galaxies are pasted in.
+        Folder with the real images whose galaxies are pasted into the scenes.
     n, seed : int
     """
 
@@ -146,7 +148,7 @@ def second_generator(folder: Path, n: int, seed: int) -> OtherSky:
 
 
 def plain_real_lenses(folder: Path) -> OtherSky:
-    """Return the real lenses with plain arcs and the windows of a real field, as narrow as they are."""
+    """Return the real lenses with plain arcs, and windows of a real field that are as narrow as the lenses' cutouts."""
     lenses = plain_lenses(folder)
     parts = (*lenses, real_field(folder).cutouts())
     ids = [name for cutouts in parts for name in cutouts.ids]
@@ -161,7 +163,7 @@ def _in_processes(make: Callable[[int], Picture], n: int) -> list[Picture]:
 
 
 def _sky(name: str, pictures: list[Picture], groups: list[str]) -> OtherSky:
-    """Gather pictures of one size; an arc makes a lens."""
+    """Combine pictures of one size into a sky; a picture with an arc is a lens."""
     ids = [f"{name.replace(' ', '-')}-{number:05d}" for number in range(len(pictures))]
     rows = [_truth(picture) for picture in pictures]
     cutouts = CutoutSet(
@@ -182,13 +184,13 @@ def _truth(picture: Picture) -> dict[str, Any]:
 
 
 def _listing(folder: Path) -> tuple[tuple[str, int], ...]:
-    """Return name and size of the images of a folder: others make another set."""
+    """Return the names and sizes of the images in a folder, which are part of the cache key."""
     used = (*folder.glob("kids_field/*"), *folder.glob("real_fields/*/*"))
     return tuple(sorted((str(path.relative_to(folder)), path.stat().st_size) for path in used))
 
 
 def _cached(name: str, arguments: tuple[Any, ...], make: Callable[[], OtherSky]) -> OtherSky:
-    """Return the set from the cache, or make it and keep it."""
+    """Return the set from the cache, or make it and store it there."""
     path = cache_path(f"other-{name}-{cache_key((name, *arguments), _ROOMS, _MODULES)}.npz")
     if not path.exists():
         print(f"making the set {name} ...", flush=True)
@@ -205,7 +207,7 @@ def _cached(name: str, arguments: tuple[Any, ...], make: Callable[[], OtherSky])
                 label=sky.label,
                 groups=sky.groups,
             )
-        # A run that is stopped leaves no half of a set.
+        # An interrupted run leaves no incomplete set.
         path.with_suffix(".part").replace(path)
     truth = pd.read_parquet(path.with_suffix(".parquet"))
     with np.load(path) as kept:

@@ -1,7 +1,7 @@
-"""Down to which class prior each method of `estimate_class_prior` resolves it, for `benchmarks/pu.py`.
+"""The smallest class prior that each method of `estimate_class_prior` resolves, for `benchmarks/pu.py`.
 
-200 labelled positives and 200,000 unlabelled rows of two Gaussians, drawn separately. Elkan-Noto gets the true
-probabilities of ``s = 1``, which no model has: a best case. KM2 gets two features of which one says something.
+The rows are 200 labelled positives and 200,000 unlabelled rows of two Gaussians, drawn separately. Elkan-Noto gets the
+true probabilities of ``s = 1``, a best case that no model reaches. KM2 gets two features, one of them informative.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from gridlens.pu._prior import ClassPrior
 PRIORS = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 SEPARATIONS = (2.0, 4.0)
 METHODS = ("best-bin", "elkan-noto", "km2")
-# KM2 takes a third of a second for each resample, the others a few milliseconds.
+# KM2 takes a third of a second per resample, the others a few milliseconds.
 BOOTSTRAP = {"best-bin": 40, "elkan-noto": 40, "km2": 4}
 
 
 class Limit(NamedTuple):
-    """A method at one prior and separation, over the seeds.
+    """Result of a method at one prior and separation, over the seeds.
 
     Attributes
     ----------
     mean, spread : float
         Mean and standard deviation of the estimates.
     flagged : float
-        Share of the runs whose note said "not resolvable".
+        Fraction of the runs whose note starts with "not resolvable".
     resolved : bool
-        The mean is within a factor of two of the truth and two spreads above 0.
+        Whether the mean is within a factor of two of the truth and more than two spreads above 0.
     """
 
     method: str
@@ -53,7 +53,7 @@ def limits(
     n_positive: int = 200,
     n_unlabelled: int = 200_000,
 ) -> list[Limit]:
-    """A row for each method, separation and prior."""
+    """Return a row for each method, separation and prior."""
     seeds = list(seeds)
     settings = product(separations, priors)
     found = Parallel(n_jobs=2)(delayed(setting)(*one, seeds, n_positive, n_unlabelled) for one in settings)
@@ -62,7 +62,7 @@ def limits(
 
 
 def setting(separation: float, prior: float, seeds: Sequence[int], n_positive: int, n_unlabelled: int) -> list[Limit]:
-    """A row for each method."""
+    """Return a row for each method."""
     found: dict[str, list[ClassPrior]] = {method: [] for method in METHODS}
     for seed in seeds:
         x, s = draw(seed, prior, separation, n_positive, n_unlabelled)
@@ -77,7 +77,7 @@ def setting(separation: float, prior: float, seeds: Sequence[int], n_positive: i
 
 
 def draw(seed: int, prior: float, separation: float, n_p: int, n_u: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of two features, the first of which separates, and s."""
+    """Return rows of two features, of which only the first separates the classes, and the labels s."""
     rng = np.random.default_rng([seed, int(1e6 * prior), int(10 * separation)])
     x = rng.normal(size=(n_p + n_u, 2))
     x[:n_p, 0] += separation
@@ -86,7 +86,7 @@ def draw(seed: int, prior: float, separation: float, n_p: int, n_u: int) -> tupl
 
 
 def probability(x: np.ndarray, prior: float, separation: float, s: np.ndarray) -> np.ndarray:
-    """True probability of ``s = 1`` at each score."""
+    """Return the true probability of ``s = 1`` at each score."""
     positive, negative = norm.pdf(x - separation), norm.pdf(x)
     n_p = s.sum()
     n_u = len(s) - n_p
@@ -94,22 +94,22 @@ def probability(x: np.ndarray, prior: float, separation: float, s: np.ndarray) -
 
 
 def summary(method: str, separation: float, prior: float, estimates: list[ClassPrior]) -> Limit:
-    """One row."""
+    """Return the row of one method at one prior and separation."""
     values = np.array([e.value for e in estimates])
     mean, spread = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
     flagged = float(np.mean([e.note.startswith("not resolvable") for e in estimates]))
-    # Not `mean > 2 * spread`: of a single seed the spread is unknown, and then the factor alone decides.
+    # Not `mean > 2 * spread`: the spread is NaN for a single seed, and then the factor alone decides.
     resolved = prior / 2.0 <= mean <= 2.0 * prior and not mean <= 2.0 * spread
     return Limit(method, separation, prior, mean, spread, flagged, resolved)
 
 
 def print_limits(rows: Sequence[Limit]) -> None:
-    """Print the table, and the least prior that each method resolves."""
-    print("\n### Class prior: where each method stops\n")
+    """Print the table and the smallest prior that each method resolves."""
+    print("\n### Class prior: limit of each method\n")
     print(
         "200 positives and 200,000 unlabelled rows; mean and standard deviation of 3 seeds; resolved: within a factor"
     )
-    print("of two, and two standard deviations above 0; flagged: the estimate itself said that it is not resolvable.\n")
+    print("of two, and two standard deviations above 0; flagged: the note of the estimate says 'not resolvable'.\n")
     print("| method | separation | prior | estimate | flagged | resolved |\n|---|---|---|---|---|---|")
     for row in rows:
         print(
@@ -119,7 +119,7 @@ def print_limits(rows: Sequence[Limit]) -> None:
     print()
     for method in METHODS:
         for separation in SEPARATIONS:
-            # Down from the largest prior to the first that fails: one resolved by chance below it does not count.
+            # Go down from the largest prior to the first failure: a smaller one resolved by chance does not count.
             last = None
             for row in (row for row in rows if (row.method, row.separation) == (method, separation)):
                 if not row.resolved:

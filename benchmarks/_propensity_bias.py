@@ -1,6 +1,6 @@
-"""Estimates of the labelling propensity against the truth, over overlap, propensity and number of labelled positives.
+"""Bias of estimates of the labelling propensity, by overlap, propensity and number of labelled positives.
 
-For `benchmarks/pu.py`: ratios to the truth, mean and standard deviation over seeds.
+For `benchmarks/pu.py`: ratios of the estimate to the truth, mean and standard deviation over seeds.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ CV = 5
 
 
 class Row(NamedTuple):
-    """An estimate in one setting: `ratios` to the true propensity, and the standard errors told with it, over it."""
+    """Estimates of a method in one setting: `ratios` and standard `errors`, both divided by the true propensity."""
 
     method: str
     separation: float
@@ -35,12 +35,12 @@ class Row(NamedTuple):
 
 
 def counted(share: float) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Share of labelled rows above the threshold that leaves `share` of the labelled ones there."""
+    """Return the fraction of labelled rows above the threshold that a fraction `share` of the labelled rows exceed."""
     return lambda g, s: float(s[g >= np.quantile(g[s == 1], 1.0 - share)].mean())
 
 
 def highest_bound(g: np.ndarray, s: np.ndarray) -> float:
-    """Share of labelled rows above the threshold where Wilson's lower bound of it is highest."""
+    """Return the fraction of labelled rows above the threshold that maximises Wilson's lower bound of the fraction."""
     s = s[np.argsort(-g, kind="stable")]
     k, n = np.cumsum(s), np.arange(1, len(s) + 1)
     low = np.where(k >= np.clip(30.0, k[-1] / 10.0, k[-1] / 4.0), wilson(k, n)[0], 0.0)
@@ -48,7 +48,7 @@ def highest_bound(g: np.ndarray, s: np.ndarray) -> float:
 
 
 def best_bin(g: np.ndarray, s: np.ndarray) -> float:
-    """Garg et al. 2021, algorithm 1, with their delta of 0.1 and gamma of 0.01, as a propensity."""
+    """Return the propensity by algorithm 1 of Garg et al. 2021, with their delta of 0.1 and gamma of 0.01."""
     order = np.argsort(-g, kind="stable")
     last = np.append(np.diff(g[order]) != 0.0, True)
     n_p, n_u = s.sum(), len(s) - s.sum()
@@ -73,7 +73,7 @@ METHODS = ("mean", "top", *OTHERS)
 def draw(
     separation: float, propensity: float, n_positive: int, prior: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two Gaussians of five dimensions, and labels of about `n_positive` of the positives."""
+    """Draw rows of two Gaussians in five dimensions, and labels for about `n_positive` of the positives."""
     y = rng.random(round(n_positive / (propensity * prior))) < prior
     X = rng.normal(size=(len(y), 5))
     X[:, 0] += separation * y
@@ -81,7 +81,7 @@ def draw(
 
 
 def scored(X: np.ndarray, s: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Out-of-fold scores and folds by the default estimator."""
+    """Return the out-of-fold scores of the default estimator, and the folds."""
     g, folds = np.empty(len(s)), np.empty(len(s), dtype=np.int64)
     for k, (train, held) in enumerate(StratifiedKFold(CV, shuffle=True, random_state=seed).split(X, s)):
         g[held] = default_estimator(seed).fit(X[train], s[train]).predict_proba(X[held])[:, 1]
@@ -97,13 +97,13 @@ def bias(
     prior: float = PRIOR,
     repeats: int = REPEATS,
 ) -> list[Row]:
-    """Every estimate in every setting, `repeats` times on new rows; all of them on the same scores."""
+    """Return all estimates in all settings, `repeats` times on new rows; all methods get the same scores."""
     settings = product(separations, propensities, positives)
     return list(chain.from_iterable(Parallel(n_jobs=2)(delayed(setting)(*one, prior, repeats) for one in settings)))
 
 
 def setting(separation: float, propensity: float, n_positive: int, prior: float, repeats: int) -> list[Row]:
-    """Every estimate in one setting."""
+    """Return all estimates in one setting."""
     found: dict[str, list[tuple[float, float]]] = {}
     for seed in range(repeats):
         rng = np.random.default_rng([seed, n_positive, round(100 * propensity), round(10 * separation)])
@@ -124,7 +124,7 @@ def setting(separation: float, propensity: float, n_positive: int, prior: float,
 def print_bias(rows: list[Row]) -> None:
     """Print the table."""
     print("\n### Labelling propensity: bias and spread\n")
-    print(f"Estimated over true propensity, mean ± standard deviation of {REPEATS}; class prior {PRIOR:g}.\n")
+    print(f"Estimated / true propensity, mean ± standard deviation of {REPEATS}; class prior {PRIOR:g}.\n")
     print(f"| separation | c | labelled | {' | '.join(METHODS)} |")
     print("|---" * (3 + len(METHODS)) + "|")
     settings = dict.fromkeys(row[1:4] for row in rows)
@@ -140,7 +140,7 @@ def print_bias(rows: list[Row]) -> None:
             ratios = np.concatenate([r.ratios for r in rows if (r.method, r.separation) == (method, separation)])
             cells.append(f"{np.sqrt(np.mean((ratios - 1.0) ** 2)):.2f}")
         print(f"| {separation:g} | {' | '.join(cells)} |")
-    print("\nStandard error told with the estimate, over the spread that was found, at 3 and 4:\n")
+    print("\nReported standard error / observed spread of the estimates, at separations 3 and 4:\n")
     for method in ("mean", "top"):
         far = [row for row in rows if row.method == method and row.separation >= 3.0]
         told = np.sqrt(np.mean([np.mean(row.errors**2) for row in far]))

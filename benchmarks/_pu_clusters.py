@@ -1,7 +1,7 @@
-"""Learning from 300 labelled of 600 lenses among 30,000 cutouts, for `benchmarks/pu.py`.
+"""Learning from 300 labelled lenses of 600 among 30,000 cutouts, for `benchmarks/pu.py`.
 
-The cutouts are simulated: 600 lenses, and 7,350 clusters without one in four quarter turns each. Views of one cluster
-stay in one fold.
+The simulated cutouts are 600 lenses and 7,350 clusters without a lens, each of these in four quarter turns. All views
+of a cluster are in one fold.
 """
 
 import warnings
@@ -25,11 +25,11 @@ FOLDS = 3
 
 
 def clusters() -> None:
-    """Print average precision and AUROC of each way to learn, with labels at random and of bright arcs."""
+    """Print the average precision and the AUROC of each method, with lenses labelled at random and by bright arcs."""
     X, y, groups, snr = rows()
     rng = np.random.default_rng(0)
     lenses = np.flatnonzero(y)
-    # The brightest lens is far likelier to be known than the median one, the faintest is not.
+    # The weight is the squared rank of the S/N: bright arcs are far more likely to be labelled than faint ones.
     bright = np.argsort(np.argsort(snr)).astype(float) ** 2
     labellings = {
         "at random": rng.choice(lenses, N_LABELLED, replace=False),
@@ -58,7 +58,7 @@ def clusters() -> None:
         tasks += [(name, labelling, model, s) for name, model in models.items()]
     found = Parallel(n_jobs=2)(delayed(out_of_fold)(model, X, s, y, groups) for *_, model, s in tasks)
     print(f"\n### {N_LABELLED} labelled of {y.sum()} lenses among {len(y):,} simulated cutouts\n")
-    print(f"Out of {FOLDS} folds, against the true labels of all rows; 95 % intervals of a bootstrap over clusters.\n")
+    print(f"Out-of-fold scores of {FOLDS} folds and true labels of all rows; 95 % bootstrap intervals over clusters.\n")
     print("| learned by | labelled | average precision | AUROC | c (true: 0.5) |\n|---|---|---|---|---|")
     for (name, labelling, *_), (scores, c) in zip(tasks, found, strict=True):
         measures = (f(y, scores, groups=groups, n_boot=200) for f in (average_precision, auroc))
@@ -66,7 +66,7 @@ def clusters() -> None:
 
 
 def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Features of the images, labels, clusters, and the S/N of the lenses' arcs."""
+    """Return the image features, the labels, the clusters, and the S/N of the lenses' arcs."""
     lenses = usable(cached_rows(N_LENSES + 20, LENS_SEED, SIMULATED_SURVEYS, canonical=True, lens_fraction=1.0))
     others = usable(cached_rows(N_OTHERS + 100, OTHER_SEED, SIMULATED_SURVEYS, canonical=True, lens_fraction=0.0))
     turned = np.concatenate(list(dihedral(others.features[:N_OTHERS])[:TURNS]))
@@ -77,11 +77,11 @@ def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def out_of_fold(model: Any, X: np.ndarray, s: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, str]:
-    """Probability of each row by a model that saw no view of its cluster, and the propensities that were found."""
+    """Return the out-of-fold probability of each row, with folds by cluster, and the estimated propensities."""
     warnings.simplefilter("ignore", UserWarning)
     scores, propensities = np.empty(len(y)), []
     elkan_noto = isinstance(model, ElkanNotoClassifier)
-    # Folds by the true labels: every labelling is judged on the same ones.
+    # The folds are stratified by the true labels, so that all labellings share them.
     for train, held in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(X, y, groups):
         options = {"groups": groups[train]} if elkan_noto else {}
         fitted = model.fit(X[train], s[train], **options)

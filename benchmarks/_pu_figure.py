@@ -1,4 +1,4 @@
-"""Bias and spread of the labelling propensity and of the class prior over overlap and prevalence, for `pu.py`."""
+"""Figure for `pu.py`: bias and spread of the labelling propensity and the class prior, by overlap and prevalence."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ COLORS = ("#0b6e99", "#d1495b", "#6a994e", "#8d6a9f")
 
 
 def draw(propensities: Sequence[Row], priors: Sequence[Limit], path: Path) -> None:
-    """Draw both into one picture: c over its truth on the left, the prior over its truth on the right."""
+    """Draw one figure: estimate over truth of the propensity c on the left, estimated class priors on the right."""
     import matplotlib as mpl
 
     mpl.use("Agg")

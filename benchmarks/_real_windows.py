@@ -1,4 +1,4 @@
-"""Windows of real survey images, and arcs of other ingredients injected into them."""
+"""Windows of real survey images, and arcs injected into them that are made differently from the training arcs."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ from gridlens.simulate._observe import photon_noise, sky_noise
 
 __all__ = ["REAL_SURVEYS", "complete_survey", "inject", "survey_windows", "window_cell"]
 
-# Sub-pixels in which arcs are drawn are no wider than this, arcsec.
+# Largest width of the sub-pixels in which arcs are drawn, arcsec.
 _STEP = 0.17
-# Pixels at the border of an SDSS frame where the bands, shifted onto each other, hold no data.
+# Width of the border of an SDSS frame without data after the bands are aligned, pixels.
 _BORDER = 60
 
 
 @dataclass(frozen=True)
 class _RealSurvey:
-    """The source of the images of a survey, and the width of a window of them, pixels."""
+    """A function that yields the images of a survey, and the width of its windows in pixels."""
 
     images: Callable[[Path], Iterator[tuple[np.ndarray, float]]]
     size: int
 
 
 def complete_survey(name: str) -> Survey:
-    """Return a preset with seeing and depth in all bands; SDSS and Euclid state r alone.
+    """Return a preset with seeing and depth in all bands, also for SDSS and Euclid, whose presets have r alone.
 
-    For SDSS, seeing goes with the wavelength to the power of -0.2 from the one in r (4770, 6230, 7630 Angstrom). The g
-    and i bands that join Euclid's own are taken as deep and sharp as those of DES.
+    The seeing of SDSS scales as wavelength to the power of -0.2 from the value in r (4770, 6230, 7630 Angstrom). The g
+    and i bands of Euclid, which come from the ground, are assumed to have the depth and seeing of DES.
     """
     survey = get_survey(name)
     if name == "sdss":
@@ -129,7 +129,7 @@ def _sdss(folder: Path) -> Iterator[tuple[np.ndarray, float]]:
                     shift = -round(float(y) - 0.5 * height), -round(float(x) - 0.5 * width)
                     bands.append(np.roll(image[0].data, shift, axis=(0, 1)))
         field = _stack(bands)[_BORDER:-_BORDER, _BORDER:-_BORDER]
-        # A lens stands beside the lower edge of this frame.
+        # This frame has a lens near its lower edge, which is cut off.
         yield (field[round(60.0 / scale) :] if "ra191.05" in path.name else field), scale
 
 
@@ -145,12 +145,12 @@ REAL_SURVEYS = {
 def survey_windows(folder: Path, name: str, size: int | None = None) -> Backgrounds:
     """Return the windows of a survey in `REAL_SURVEYS`, around bright red galaxies of its images.
 
-    Windows are `size` pixels wide where it is given, and not as `REAL_SURVEYS` has them.
+    `size` overrides the width of the windows in `REAL_SURVEYS`, pixels.
 
     Raises
     ------
     FileNotFoundError
-        The folder has no image of the survey.
+        If the folder has no image of the survey.
     """
     images: list[RealImage] = []
     windows: list[Window] = []
@@ -163,7 +163,7 @@ def survey_windows(folder: Path, name: str, size: int | None = None) -> Backgrou
         elif min(pixels.shape[:2]) > width:
             found = _brightest_red(image, len(images), width)
         else:
-            # A stamp has its galaxy in the middle, and is cut square.
+            # A small stamp has its galaxy in the middle and becomes one square window.
             narrow = min(pixels.shape[:2])
             found = [replace(whole_window(image, _middle(pixels), len(images)), size=narrow)]
         images.append(image)
@@ -174,7 +174,7 @@ def survey_windows(folder: Path, name: str, size: int | None = None) -> Backgrou
 
 
 def _brightest_red(image: RealImage, number: int, size: int) -> list[Window]:
-    """Return windows around the two brightest galaxies with room in a narrow field that are redder than most."""
+    """Return windows around the two brightest galaxies of a narrow field that are redder than the median and fit in."""
     planes = planes_of(image)
     sources = _measure(image, planes, peaks_of(planes[:, :, 3], image.pixel_scale))
     first = np.round(sources.xy - 0.5 * (size - 1))
@@ -194,24 +194,24 @@ def _middle(pixels: np.ndarray) -> np.ndarray:
 def inject(
     seed: int, index: int, backgrounds: Backgrounds, survey: str, sources: list[HstSource]
 ) -> tuple[Picture, Picture]:
-    """Return a window of a real image without an arc, and the same window with one.
+    """Return a window of a real image without an arc, and the same window with an injected one.
 
-    Scene `index` takes the next window in an order that `seed` shuffles, moves it by up to two pixels and turns it.
-    The noise of the image is taken for that of the survey's depth, which gives the arcs their brightness.
+    Scene `index` takes the next window in an order shuffled by `seed`, moves it by up to two pixels and turns it.
+    The brightness of the arc follows from the assumption that the noise of the image is that of the survey's depth.
 
     Parameters
     ----------
     seed, index : int
     backgrounds : Backgrounds
-        From `survey_windows`.
+        Windows returned by `survey_windows`.
     survey : str
-        Name of the preset whose seeing and depth the images have.
+        Name of the preset with the seeing and depth of the images.
     sources : list of HstSource
 
     Returns
     -------
     tuple of Picture
-        Without an arc and with one. `truth` of both has ``window`` and ``field``, that of the second ``lens``,
+        Without and with an arc. `truth` of both has ``window`` and ``field``; that of the second also has ``lens``,
         ``theta_e``, ``n_sources``, ``source_mag_r``, ``source_gr`` and ``source_ri``.
     """
     rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
@@ -226,7 +226,7 @@ def inject(
     unit = float(np.exp(np.mean(np.log(image.sky_sigma / expected))))
     half = 0.5 * window.size * image.pixel_scale
     sigma = sky_rms(pixels)
-    # A source lies further below the depth of the survey the deeper it is.
+    # Mean magnitude of the sources: it rises with the depth of the survey, but less steeply.
     middle = 24.4 + 0.6 * (preset.depth[1] - 25.5)
     snr = 0.0
     while snr < FAINTEST_ARC:
@@ -243,7 +243,7 @@ def inject(
 
 
 def window_cell(window: Window) -> str:
-    """Name of the part of the sky that a window lies in, a window wide: windows there share galaxies."""
+    """Return the name of the grid cell, one window wide, that a window lies in; windows of a cell share galaxies."""
     x, y = (int(coordinate // window.size) for coordinate in window.bcg_xy)
     return f"{window.image}-{x}-{y}"
 
@@ -259,9 +259,9 @@ def _lensed(
     sources: list[HstSource],
     middle: float,
 ) -> tuple[np.ndarray, dict[str, object]]:
-    """Draw one or two HST galaxies of about r = `middle` through a cluster, (3, size, size); return their truth too."""
+    """Return an image (3, size, size) of one or two lensed HST galaxies of about r = `middle`, and their truth."""
     redshift = float(rng.uniform(0.2, 0.8))
-    # The arcs of a narrow stamp are those of a group.
+    # A narrow stamp only has room for the arcs of a group.
     theta_e = float(np.clip(rng.lognormal(math.log(min(13.0, 0.6 * half)), 0.35), 4.0, 0.8 * half))
     kind = str(rng.choice(["two-halo", "dpie"]))
     lens = cluster_lens(rng, kind, redshift, theta_e, bcg, members)
@@ -280,7 +280,7 @@ def _lensed(
 
 
 def _colours(rng: np.random.Generator, source: HstSource) -> tuple[float, float]:
-    """Colours of the galaxy as observed with scatter, or those of a dusty or older one."""
+    """Draw colours: the observed ones of the galaxy with scatter, or those of a dusty or old galaxy."""
     if rng.random() < 0.6:
         return source.colours[0] + float(rng.normal(0.0, 0.1)), source.colours[1] + float(rng.normal(0.0, 0.08))
     return float(rng.normal(0.7, 0.35)), float(rng.normal(0.35, 0.2))
@@ -298,7 +298,7 @@ def _through(
     size: int,
     step: float,
 ) -> np.ndarray:
-    """Draw one galaxy (3, size, size), its core redder than the rest; nothing where the lens stretches nothing."""
+    """Return the lensed image (3, size, size) of one galaxy with a redder core; all 0 if the lens forms no arc."""
     efficiency = lensing_efficiency(redshift, max(source.redshift, redshift + 0.4))
     scaled = lens.scaled(float(efficiency / lensing_efficiency(redshift, REFERENCE_REDSHIFT)))
     place = image_place(rng, scaled, bcg, 0.2 * half, 0.9 * half)

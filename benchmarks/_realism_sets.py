@@ -1,4 +1,4 @@
-"""Real windows without an arc and simulated scenes without a lens, with the same pixels and the same conditions."""
+"""Real windows without an arc, and simulated scenes without a lens in the same pixels and conditions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gridlens.simulate._scene import Scene, draw_scene
 
 __all__ = ["SKIES", "Sky", "conditions_of", "real_sky", "simulated_sky"]
 
-# FWHM in g, r, i, arcsec, of Moffat profiles fitted to the unsaturated stars of the images, medians.
+# Median FWHM in g, r and i, arcsec, of Moffat profiles fitted to the unsaturated stars of the images.
 _SEEING = {
     "hsc": (0.77, 0.75, 0.60),
     "sdss": (1.17, 0.92, 0.90),
@@ -34,22 +34,22 @@ _SEEING = {
     "ps1": (1.27, 1.28, 1.09),
     "des": (1.16, 0.89, 0.82),
 }
-# The zero points of the KiDS field are unknown: at this depth, its galaxies have the counts and the colours of those in
-# other fields. It is shallower than the survey, whose pixels are finer than the 0.34 arcsec of this file.
+# The zero points of the KiDS field are unknown. This depth gives its galaxies the counts and colours of those in other
+# fields. It is shallower than the survey, whose pixels are finer than the 0.34 arcsec of this file.
 _KIDS_DEPTH = (24.8, 25.0, 24.1)
 # AB zero point of the images.
 _ZERO_POINT = {"hsc": 27.0, "sdss": 22.5, "ps1": 25.0, "des": 30.0}
 _SCENE_ZERO_POINT = 27.0
-# Narrower windows than those of the injected sets, pixels: more of the small fields have room for one.
+# Width of the windows, pixels: narrower than in the injected sets, so that more of the small fields have room for one.
 _SIZE = {"hsc": 200}
-# Most that a central galaxy is from the centre of a pixel, pixels: the stamps of DES were cut to have it there.
+# Largest offset of a central galaxy from the centre of a pixel, pixels: the stamps of DES are centred on the galaxy.
 _OFF_PIXEL = {"des": 0.08}
-# Fewer windows than this are used in all their eight flips and turns.
+# If there are fewer windows than this, all their eight flips and turns are used.
 _FEW = 100
-# Half-light radius of a Moffat profile with an exponent of 4 over its FWHM.
+# Half-light radius / FWHM of a Moffat profile with an exponent of 4.
 _HALF_LIGHT = 0.58
 SKIES = ("clusters", "galaxies")
-"""centres of the simulated scenes: clusters as models learn from them, or one galaxy as in the windows"""
+"""centres of the simulated scenes: clusters as in the training scenes, or one galaxy as in the windows"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Sky:
     groups : ndarray of shape (n,), str
         Rows of one group show the same part of the sky.
     images : ndarray of shape (n,), str
-        Rows of one image share its noise, its PSF and how it was processed.
+        Rows of one image share its noise, its PSF and its processing.
     """
 
     features: np.ndarray = field(repr=False)
@@ -71,15 +71,15 @@ class Sky:
 
 
 def real_sky(folder: Path, name: str) -> tuple[Sky, Backgrounds]:
-    """Return the windows of a survey, flipped and turned, and the windows themselves.
+    """Return the features of the windows of a survey, flipped and turned, and the windows themselves.
 
-    A group is a part of the sky a window wide; of HSC and DES it is a field.
+    A group is a part of the sky one window wide or, in HSC and DES, a field.
     """
     windows = survey_windows(folder, name, _SIZE.get(name))
     cutouts = windows.cutouts()
     centre = 0.5 * (cutouts.pixels.shape[1] - 1)
     rows = []
-    # Where windows are many, two ways round are enough.
+    # Two orientations are enough if there are many windows.
     turns = range(8) if len(windows) < _FEW else (0, 5)
     for turn in turns:
         places = [_turned_place(x - centre, y - centre, turn) for x, y in cutouts.bcg_xy]
@@ -93,7 +93,7 @@ def real_sky(folder: Path, name: str) -> tuple[Sky, Backgrounds]:
 
 
 def _turned_place(x: float, y: float, turn: int) -> tuple[float, float]:
-    """Return a place from the centre after a flip of x and quarter turns, as `turned` flips and turns the pixels."""
+    """Flip and turn a position, relative to the centre, in the same way as `turned` flips and turns the pixels."""
     x = -x if turn >= 4 else x
     for _ in range(turn % 4):
         x, y = y, -x
@@ -101,7 +101,7 @@ def _turned_place(x: float, y: float, turn: int) -> tuple[float, float]:
 
 
 def conditions_of(name: str, windows: Backgrounds) -> Survey:
-    """Return the preset of a survey with the seeing and, where the zero point is known, the depth of the images."""
+    """Return the preset of a survey with the seeing and the depth of the images, measured or, for KiDS, assumed."""
     survey = replace(complete_survey(name), seeing=_SEEING[name])
     if name == "kids":
         return replace(survey, depth=_KIDS_DEPTH)
@@ -115,20 +115,20 @@ def conditions_of(name: str, windows: Backgrounds) -> Survey:
 def simulated_sky(
     name: str, windows: Backgrounds, settings: SceneSettings, centres: str, n: int, seed: int, jobs: int
 ) -> Sky:
-    """Return `n` scenes without a lens that have the pixels and conditions of a survey's windows.
+    """Return `n` scenes without a lens, with the pixels and conditions of a survey's windows.
 
     Parameters
     ----------
     name : str
         A survey of `REAL_SURVEYS`.
     windows : Backgrounds
-        Its windows; with `centres` "galaxies", the scenes have central galaxies like theirs.
+        Windows of the survey. If `centres` is "galaxies", the scenes have central galaxies like theirs.
     settings : SceneSettings
-        Only the ingredients are used: no scene has a lens, and none is drawn away from the conditions.
+        Only the ingredients are used; the fractions of lenses and of varied scenes are set to 0.
     centres : str
         One of `SKIES`.
     n, seed, jobs : int
-        Scenes, their seed, and the processes that draw them.
+        Number of scenes, their seed, and the number of processes.
     """
     settings = replace(settings, lens_fraction=0.0, varied_fraction=0.0)
     survey = conditions_of(name, windows)
@@ -139,7 +139,7 @@ def simulated_sky(
         geometry = Geometry(windows.windows[0].size, windows.images[0].pixel_scale)
         make = partial(realism_scene, survey, settings, geometry, galaxies, seed)
         scenes = Parallel(n_jobs=jobs, batch_size=16)(delayed(make)(index) for index in range(n))
-        # Impostors are drawn far more often than the sky has them, on purpose.
+        # Scenes with an impostor are dropped: the simulator draws far more impostors than the sky has, on purpose.
         kept = [scene for scene in scenes if not scene.truth["impostor"]]
         np.save(path, _features(np.stack([s.pixels for s in kept]), [s.bcg_xy for s in kept], geometry.pixel_scale))
     features = np.load(path)
@@ -150,14 +150,14 @@ def simulated_sky(
 def realism_scene(
     survey: Survey, settings: SceneSettings, geometry: Geometry, galaxies: np.ndarray | None, seed: int, index: int
 ) -> Scene:
-    """Return one scene; one of the `galaxies`, magnitudes in g, r and i and a radius, replaces the cluster if given."""
+    """Return one scene. If `galaxies` (n, 4) is given, one of them (g, r, i and radius) replaces the cluster."""
     rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index,)))
     alone = None if galaxies is None else partial(_galaxy_alone, galaxies, _OFF_PIXEL.get(survey.name, 0.5))
     return draw_scene(rng, survey, settings, seed, index, geometry=geometry, draw_centre=alone)
 
 
 def _galaxy_alone(galaxies: np.ndarray, off: float, rng: np.random.Generator, canvas: Canvas) -> Cluster:
-    """Draw one of the `galaxies` of the windows, (n, 4), up to `off` pixels from the centre of a pixel."""
+    """Draw one of the `galaxies` (n, 4) of the windows, offset by at most `off` pixels from the centre of a pixel."""
     *mags, radius = rng.choice(galaxies)
     fluxes = flux_of(np.array(mags) + rng.normal(0.0, 0.2)) * 10.0 ** rng.normal(0.0, 0.02, 3)
     x, y = (float(c) for c in rng.uniform(-off, off, 2) * canvas.geometry.pixel_scale)
@@ -168,9 +168,9 @@ def _galaxy_alone(galaxies: np.ndarray, off: float, rng: np.random.Generator, ca
 
 
 def _central_galaxies(windows: Backgrounds, survey: Survey) -> np.ndarray:
-    """Return g, r and i magnitudes and the half-light radius, arcsec, of the galaxy in the centre of each window.
+    """Return g, r and i magnitudes and the half-light radius, arcsec, of the central galaxy of each window.
 
-    Magnitudes are on the scale of the survey's depth.
+    The zero point of the magnitudes makes the noise of the image that of the survey's depth.
     """
     scale = windows.images[0].pixel_scale
     expected = sky_noise(np.array(survey.depth), np.array(survey.seeing), scale)
@@ -181,7 +181,7 @@ def _central_galaxies(windows: Backgrounds, survey: Survey) -> np.ndarray:
         if not places:
             continue
         sources = _measure(image, planes_of(image), np.round(places).astype(np.int64))
-        # The light of the core, and all of it in proportion: colours are those of the core.
+        # The flux is scaled from the core to the whole galaxy, so the colours are those of the core.
         flux = sources.flux / np.maximum(sources.core, 0.1)[:, None] * expected / image.sky_sigma
         radii = np.sqrt(np.maximum(sources.half_light**2 - star**2, 0.04))
         mags = _SCENE_ZERO_POINT - 2.5 * np.log10(np.maximum(flux, expected))

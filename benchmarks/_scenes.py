@@ -1,4 +1,4 @@
-"""Simulated scenes, measured, and their truth: kept in a cache for the benchmarks that learn from them."""
+"""Features and truth of simulated scenes, cached for the benchmarks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Scenes:
-    """Measured scenes and their truth; a mask or a slice selects some of them."""
+    """Measured scenes and their truth. Index with a mask or a slice to select rows."""
 
     measured: Measured
     truth: pd.DataFrame = field(repr=False)
@@ -46,29 +46,29 @@ class Scenes:
 
     @property
     def features(self) -> np.ndarray:
-        """Features (n, 315), with all metadata."""
+        """Features (n, 315) with all metadata."""
         return self.measured.features
 
     @property
     def label(self) -> np.ndarray:
-        """1 for a lens, 0 for none."""
+        """1 with a lens, 0 without."""
         return self.truth["label"].to_numpy()
 
     @property
     def cutouts(self) -> CutoutSet:
-        """The cutouts, of scenes that were kept with them."""
+        """The cutouts, if the scenes were cached with their pixels."""
         assert self.measured.cutouts is not None
         return self.measured.cutouts
 
     def features_with(self, metadata: str) -> np.ndarray:
-        """Features with the metadata of a choice of `GridPatchExtractor`, the others NaN."""
+        """Return the features with the metadata selected by a choice of `GridPatchExtractor`; the others are NaN."""
         return self.measured.with_metadata(metadata).features
 
 
 def cached_rows(
     n: int, seed: int, surveys: tuple[str, ...], canonical: bool = False, lens_fraction: float = 0.5
 ) -> Scenes:
-    """Simulated scenes, from the cache where the simulator and the kernels have not changed since."""
+    """Return simulated scenes, from the cache unless the simulator or the kernels have changed since."""
     key = cache_key((n, seed, surveys, canonical, lens_fraction), ("cutouts", "features", "simulate"))
     path = cache_path(f"scenes-{seed}-{key}.parquet")
     if not path.with_suffix(".csv").exists():
@@ -77,12 +77,12 @@ def cached_rows(
 
 
 def cached_calibration(recipe: Recipe) -> Scenes:
-    """The scenes that `recipe` calibrates on."""
+    """Return the calibration scenes of `recipe`."""
     return cached_rows(recipe.n_calibrate, recipe.calibrate_seed, recipe.surveys, True, recipe.calibrate_lens_fraction)
 
 
 def cached_polar(n: int, seed: int, surveys: tuple[str, ...]) -> tuple[Scenes, np.ndarray]:
-    """Canonical scenes, and what the member `polar` makes of their pixels."""
+    """Return canonical scenes and the features that the member `polar` computes from their pixels."""
     key = cache_key((n, seed, surveys), ("cutouts", "features", "simulate", "members"))
     path = cache_path(f"polar-{seed}-{key}.parquet")
     polar = path.with_suffix(".npy")
@@ -95,7 +95,7 @@ def cached_polar(n: int, seed: int, surveys: tuple[str, ...]) -> tuple[Scenes, n
 
 
 def cached_cutouts(n: int, seed: int, surveys: tuple[str, ...]) -> Scenes:
-    """Canonical scenes with their pixels, 200 kB each, which are mapped from the cache."""
+    """Return canonical scenes with their pixels, 200 kB each, memory-mapped from the cache."""
     key = cache_key((n, seed, surveys), ("cutouts", "features", "simulate"))
     path = cache_path(f"pixels-{seed}-{key}.parquet")
     pixels = path.with_suffix(".npy")
@@ -105,7 +105,7 @@ def cached_cutouts(n: int, seed: int, surveys: tuple[str, ...]) -> Scenes:
 
 
 def _simulate(path: Path, pixels: Path | None, n: int, seed: int, surveys: tuple[str, ...], **options: Any) -> None:
-    """Write scenes to a feature cache, a table of their truth beside it, and their pixels to an array."""
+    """Write scenes to a feature cache, their truth to a table beside it, and their pixels, if asked, to an array."""
     print(f"simulating {n:,} scenes of seed {seed}{'' if pixels is None else ', with their pixels'} ...", flush=True)
     truths, kept, done = [], None, 0
     with FeatureCacheWriter(path, f"scenes of seed {seed}") as writer:
@@ -140,7 +140,7 @@ def _with_cutouts(scenes: Scenes, pixels: Path) -> Scenes:
 
 
 def cache_key(what: tuple, rooms: tuple[str, ...], modules: tuple[str, ...] = ()) -> str:
-    """Return the name of cached rows, which changes with each file of `rooms` and of the benchmarks' `modules`."""
+    """Return the key of cached data; it changes with any file of the subpackages `rooms` or the benchmark `modules`."""
     sources = [path for room in rooms for path in (HERE.parent / "gridlens" / room).glob("*.py")]
     sources += [HERE / f"{module}.py" for module in modules]
     return hashlib.sha256(repr(what).encode() + b"".join(p.read_bytes() for p in sorted(sources))).hexdigest()[:12]
@@ -154,14 +154,14 @@ def cache_path(name: str) -> Path:
 
 
 def usable(scenes: Scenes) -> Scenes:
-    """Scenes whose cutout was not rejected."""
+    """Return the scenes whose cutout was not rejected."""
     return scenes[~scenes.measured.rejected]
 
 
 def fit_recipe(
     train: Scenes, calibrate: Scenes, recipe: Recipe, *, mined: Mined | None = None, n_jobs: int = 1
 ) -> LensDetector:
-    """Fit the detector of `recipe` on scenes, and on mined rows as negatives."""
+    """Fit the detector of `recipe` on scenes and, as negatives, mined rows."""
     rows, label, weight = train.measured.without_cutouts(), train.label, weights(train.truth, recipe)
     if mined is not None:
         rows = Measured.concatenate([rows, mined.rows])

@@ -9,20 +9,20 @@ from _other_arcs import band_fluxes
 
 __all__ = ["Sheet", "clumpy", "disc_galaxy", "early_type"]
 
-# A galaxy is drawn out to this many effective radii, and no further than this, arcsec.
+# A galaxy is drawn out to this many effective radii, but at most this far, arcsec.
 _REACH, _WIDEST = 7.0, 40.0
-# Isophotes of an early type are |x|^p + |y|^p = const; the area of the unit one is this many times that of the circle.
+# Isophotes of an early type are |x|^p + |y|^p = const. The second number is the area of |x|^p + |y|^p < 1 over pi.
 _POWER = 2.2
 _SUPERELLIPSE = 4.0 * math.gamma(1.0 + 1.0 / _POWER) ** 2 / math.gamma(1.0 + 2.0 / _POWER) / math.pi
 
 
 class Sheet:
-    """Three bands of sub-pixels that galaxies are drawn on.
+    """Canvas of three bands of sub-pixels on which galaxies are drawn.
 
     Parameters
     ----------
     size : int
-        Sub-pixels aside.
+        Side in sub-pixels.
     step : float
         Width of a sub-pixel, arcsec.
     """
@@ -33,11 +33,11 @@ class Sheet:
 
     @property
     def half(self) -> float:
-        """Half the width of the sheet, arcsec."""
+        """Half of the width of the sheet, arcsec."""
         return 0.5 * self.size * self.step
 
     def box(self, x: float, y: float, reach: float) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-        """Return the part of the sheet within `reach` arcsec of a place, and its coordinates about the place."""
+        """Return the part of the sheet within `reach` arcsec of a position, and its coordinates relative to it."""
         parts, axes = [], []
         for coordinate in (y, x):
             middle = coordinate / self.step + 0.5 * (self.size - 1)
@@ -49,7 +49,7 @@ class Sheet:
         return (parts[0], parts[1]), dx, dy
 
     def add(self, part: tuple[slice, slice], shape: np.ndarray, total: float, fluxes: np.ndarray) -> None:
-        """Add `shape`, whose sum over the whole plane is `total`, with the fluxes (3,) of the bands."""
+        """Add `shape`, whose sum over the whole plane is `total`, scaled to the fluxes (3,) of the bands."""
         self.light[:, part[0], part[1]] += fluxes[:, None, None] * (shape / total)
 
 
@@ -59,7 +59,7 @@ def _turned(dx: np.ndarray, dy: np.ndarray, angle: float) -> tuple[np.ndarray, n
 
 
 def _profile(r: np.ndarray, radius: float, n: float, step: float) -> tuple[np.ndarray, float]:
-    """Return a Sersic profile with a softened centre, cut off smoothly, and its sum over a plane of cells `step`."""
+    """Return a smoothly truncated Sersic profile with a softened centre, and its sum over a plane of cells `step`."""
     b = 2.0 * n - 1.0 / 3.0 + 0.0099 / n
     edge = min(_REACH * radius, _WIDEST)
 
@@ -96,13 +96,13 @@ def disc_galaxy(
     if not dx.size:
         return
     along, across = _turned(dx, dy, angle)
-    # `radius` is that along the disc.
+    # `radius` is measured along the major axis of the disc.
     r, phase = np.hypot(along, across / tilt), np.arctan2(across / tilt, along)
     shape, total = _profile(r, radius, 1.0, sheet.step)
     arms, strength = int(rng.choice([2, 2, 3, 4])), float(rng.uniform(0.0, 0.9)) * (radius > 0.5)
     winding = float(rng.choice([-1.0, 1.0])) / math.tan(math.radians(rng.uniform(9.0, 30.0)))
     crest = np.cos(arms * (phase - winding * np.log(r / radius + 0.15)))
-    # Arms hold more of the light the further they are outside.
+    # The fraction of the light in the arms grows with the radius.
     wave = strength * np.clip(r / radius, 0.0, 1.0) * crest
     disc = (1.0 - bulge) * band_fluxes(mag, *colours)
     sheet.add(part, shape * (1.0 + wave), total * tilt, disc)
@@ -119,7 +119,7 @@ def disc_galaxy(
 def clumpy(
     rng: np.random.Generator, sheet: Sheet, x: float, y: float, radius: float, mag: float, colours: tuple[float, float]
 ) -> None:
-    """Draw an irregular: clumps along a bent line in a faint body; some of them look like an arc."""
+    """Draw an irregular galaxy: clumps along a curve in a faint body. Some of them look like an arc."""
     angle, bend = float(rng.uniform(0.0, 2.0 * math.pi)), float(rng.normal(0.0, 0.35)) / radius
     count = int(rng.integers(3, 9))
     shares = rng.dirichlet(np.ones(count)) * float(rng.uniform(0.4, 0.8))

@@ -1,10 +1,10 @@
-"""A second generator of cluster scenes, apart from the one that models learn from.
+"""A second generator of cluster scenes, independent of the one for the training scenes.
 
-It shares no code and no distribution with `gridlens.simulate`: galaxies have a bulge and a disc with spiral arms, a
-bar or clumps, and colours of their own; the luminosity function is a broken power law; the PSF is an elliptical Moffat
-profile in each band; the noise is correlated by resampling and has large-scale structure; the sky is over-subtracted
-about bright light; stars have spikes; satellites cross, and detectors join in steps. Galaxies of real images are pasted
-in. Lenses are sums of NFW halos and dPIE galaxies. Positions are in arcsec from the cutout's centre.
+It shares no code and no distribution with `gridlens.simulate`. Galaxies have a bulge and a disc with spiral arms, a
+bar or clumps, and different colours; the luminosity function is a broken power law; each band has an elliptical Moffat
+PSF; the noise is correlated by resampling and has large-scale structure; the sky is over-subtracted around bright
+light; stars have spikes; satellites leave trails, and there are steps between detectors. Galaxies of real images are
+pasted in. Lenses are sums of NFW halos and dPIE galaxies. Positions are in arcsec from the cutout's centre.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ __all__ = ["SIZE", "second_scene"]
 
 SIZE = 128
 _SAMPLING = 2
-# Width of the sheet beyond the cutout on every side, pixels: light from outside enters through the PSF.
+# Margin of the sheet around the cutout, pixels, because the PSF spreads light from outside into the cutout.
 _MARGIN = 8
-# Mean and standard deviation of g-r of sources: young, ordinary, and dusty or old.
+# Mean and standard deviation of the g-r of sources: young, ordinary, and dusty or old.
 _SOURCE_COLOURS = ((0.15, 0.15), (0.55, 0.2), (1.1, 0.3))
 
 
 @dataclass(frozen=True)
 class _Night:
-    """The conditions of an observation. Arrays run over g, r, i."""
+    """The conditions of an observation, with arrays in the order g, r, i."""
 
     pixel_scale: float
     psfs: tuple[MoffatPsf, ...]
@@ -54,13 +54,13 @@ class _Night:
 
 
 def second_scene(seed: int, index: int, stamps: list[Stamp], lens_fraction: float = 0.5) -> Picture:
-    """Draw scene `index` of the set of `seed`.
+    """Draw scene `index` of the set with seed `seed`.
 
     Parameters
     ----------
     seed, index : int
     stamps : list of Stamp
-        Galaxies of real images, from `real_stamps`; a scene gets some of them.
+        Galaxies of real images, from `real_stamps`, some of which are pasted into the scene.
     lens_fraction : float, default=0.5
         Fraction of the scenes with a lens.
 
@@ -108,14 +108,14 @@ def second_scene(seed: int, index: int, stamps: list[Stamp], lens_fraction: floa
 
 
 def _observed(light: np.ndarray, night: _Night) -> np.ndarray:
-    """Convolve a sheet with the PSF, bin it and cut off its margin."""
+    """Convolve a sheet with the PSF, bin it to pixels and cut off its margin."""
     blurred = convolved(light, night.psfs, night.pixel_scale / _SAMPLING)
     inner = slice(_MARGIN, -_MARGIN)
     return np.clip(binned(blurred, _SAMPLING)[:, inner, inner], 0.0, None)
 
 
 def _red_sequence(redshift: float, mag: float) -> tuple[float, float]:
-    """Return g-r and r-i of an early type: g-r rises until the 4000 Angstrom break leaves g, then r-i rises."""
+    """Return the g-r and r-i of an early type. g-r rises until the 4000 Angstrom break leaves g, then r-i rises."""
     gr = 0.75 + 2.6 * min(redshift, 0.36) - 0.45 * (redshift > 0.36) * (redshift - 0.36)
     ri = 0.36 + 0.25 * redshift + 1.6 * max(redshift - 0.36, 0.0)
     # Fainter members are bluer.
@@ -123,7 +123,7 @@ def _red_sequence(redshift: float, mag: float) -> tuple[float, float]:
 
 
 def _broken_power_law(rng: np.random.Generator, count: int, knee: float, faintest: float) -> np.ndarray:
-    """Draw magnitudes whose counts rise steeply up to `knee` and slowly beyond it."""
+    """Draw magnitudes whose counts rise steeply to `knee` and slowly beyond it."""
     grid = np.linspace(knee - 2.0, faintest, 300)
     density = 1.0 / (10.0 ** (-1.1 * (grid - knee)) + 10.0 ** (-0.12 * (grid - knee)))
     cumulative = np.cumsum(density)
@@ -131,7 +131,7 @@ def _broken_power_law(rng: np.random.Generator, count: int, knee: float, faintes
 
 
 def _cluster(rng: np.random.Generator, sheet: Sheet, redshift: float) -> tuple[tuple[float, float], np.ndarray]:
-    """Draw the BCG, intracluster light and members; return the BCG's place and (m, 3) x, y, luminosity over L*."""
+    """Draw the BCG, intracluster light and members; return the BCG's position and (m, 3) x, y, luminosity over L*."""
     knee = 17.9 + 4.6 * (redshift - 0.15)
     x, y = rng.normal(0.0, 0.3, 2)
     mag = knee - float(rng.uniform(0.4, 1.9))
@@ -139,13 +139,13 @@ def _cluster(rng: np.random.Generator, sheet: Sheet, redshift: float) -> tuple[t
     fluxes = band_fluxes(mag, *_red_sequence(redshift, mag))
     radius = float(rng.lognormal(math.log(2.6), 0.35)) * (0.35 / redshift) ** 0.5
     early_type(sheet, x, y, radius, float(rng.uniform(3.0, 6.5)), 1.0 - flat, angle, fluxes)
-    # Intracluster light is flatter than a galaxy, bluer, and not centred on it.
+    # Intracluster light is flatter and bluer than the BCG, and not centred on it.
     off_x, off_y = rng.normal(0.0, 1.5, 2)
     halo = float(rng.uniform(0.05, 0.45)) * band_fluxes(mag, *_red_sequence(redshift, mag + 3.0))
     reach = float(rng.uniform(7.0, 16.0))
     early_type(sheet, x + off_x, y + off_y, reach, 1.2, 1.0 - 1.3 * flat, angle + rng.normal(0.0, 0.2), halo)
     count = int(rng.negative_binomial(4, 4.0 / (4.0 + 26.0)))
-    # A cored projected density, flattened along the BCG.
+    # The projected density has a core and is elongated along the BCG.
     radii = 14.0 * np.sqrt((1.0 - rng.random(count)) ** (-1.0 / 0.7) - 1.0)
     turn = rng.uniform(0.0, 2.0 * math.pi, count)
     along, across = radii * np.cos(turn), 0.7 * radii * np.sin(turn)
@@ -197,7 +197,7 @@ def _lensed(
     redshift: float,
     depth: float,
 ) -> tuple[np.ndarray, dict[str, object]]:
-    """Draw one to three sources through an NFW halo with dPIE galaxies, as observed, and their truth."""
+    """Return the observed light of one to three sources lensed by an NFW halo with dPIE galaxies, and their truth."""
     half = 0.5 * SIZE * night.pixel_scale
     theta_e = float(np.clip(7.0 + rng.gamma(2.0, 4.5), 7.0, 0.8 * half))
     lens = cluster_lens(rng, "dpie+nfw", redshift, theta_e, bcg, members)

@@ -1,4 +1,4 @@
-"""The telescope of the second generator: stars with spikes, correlated noise, an uneven sky, detector marks."""
+"""The telescope of the second generator: stars with spikes, correlated noise, an uneven sky, detector artefacts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scipy import ndimage
 
 __all__ = ["add_detector", "add_sky", "add_stars", "noise_of"]
 
-# Sky in g, r, i, mag per square arcsec, somewhere with a moon.
+# Sky brightness in g, r and i with some moonlight, mag per square arcsec.
 _SKY = np.array([21.7, 20.8, 19.9])
-# Stars that are brighter have spikes and a saturated core.
+# Stars brighter than this magnitude have spikes and a saturated core.
 _BRIGHT = 18.5
 
 
 def add_stars(rng: np.random.Generator, sheet: Sheet) -> list[tuple[float, float, np.ndarray]]:
-    """Draw stars as points; return x, y (arcsec) and fluxes (3,) of the bright ones."""
+    """Draw stars as points; return the x, y (arcsec) and fluxes (3,) of the bright ones."""
     bright = []
     count = int(rng.poisson(rng.gamma(2.0, 2.0) * (2.0 * sheet.half / 64.0) ** 2))
     for _ in range(count):
@@ -26,7 +26,7 @@ def add_stars(rng: np.random.Generator, sheet: Sheet) -> list[tuple[float, float
         mag = float(np.clip(25.5 - rng.exponential(2.4), 15.5, 25.5))
         gr = float(rng.choice([0.35, 0.6, 1.0, 1.4])) + float(rng.normal(0.0, 0.1))
         fluxes = band_fluxes(mag, gr, 0.35 * gr + 0.5 * max(gr - 1.1, 0.0))
-        # The light of a point falls on the four sub-pixels about it.
+        # The light of a point is divided among the four nearest sub-pixels.
         column, row = (c / sheet.step + 0.5 * (sheet.size - 1) for c in (x, y))
         left, low = math.floor(column), math.floor(row)
         if 0 <= left < sheet.size - 1 and 0 <= low < sheet.size - 1:
@@ -39,15 +39,15 @@ def add_stars(rng: np.random.Generator, sheet: Sheet) -> list[tuple[float, float
 
 
 def noise_of(rng: np.random.Generator, light: np.ndarray, sigma: np.ndarray, pixel_scale: float) -> np.ndarray:
-    """Return noise (3, H, W) of the sky and of `light`, correlated as by a resampling to other pixels.
+    """Return the noise (3, H, W) of the sky and of `light`, correlated as after resampling.
 
-    In the sky, its rms is `sigma` (3,) in each band.
+    Its rms in the sky is `sigma` (3,) in each band.
     """
     sky = flux_of(_SKY) * pixel_scale**2
     amplitude = sigma[:, None, None] * np.sqrt(1.0 + np.clip(light, 0.0, None) / sky[:, None, None])
     noise = rng.normal(size=light.shape)
     for band in range(3):
-        # A linear interpolation between pixels, by a shift that differs from band to band.
+        # Linear interpolation between pixels, with a different shift in each band.
         u, v = rng.uniform(0.0, 0.5, 2)
         kernel = np.outer([0.0, 1.0 - v, v], [0.0, 1.0 - u, u])
         noise[band] = ndimage.convolve(noise[band], kernel, mode="wrap") / math.sqrt(float((kernel**2).sum()))
@@ -55,7 +55,7 @@ def noise_of(rng: np.random.Generator, light: np.ndarray, sigma: np.ndarray, pix
 
 
 def add_sky(rng: np.random.Generator, pixels: np.ndarray, light: np.ndarray, sigma: np.ndarray) -> None:
-    """Add in place the residuals of a sky subtraction: structure of many pixels, and hollows about bright light."""
+    """Add residuals of the sky subtraction in place: large-scale structure, and hollows around bright light."""
     for band in range(3):
         width = float(rng.uniform(12.0, 30.0))
         waves = ndimage.gaussian_filter(rng.normal(size=pixels[band].shape), width, mode="wrap")
@@ -72,7 +72,7 @@ def add_detector(
     stars: list[tuple[float, float, np.ndarray]],
     pixel_scale: float,
 ) -> None:
-    """Add in place the spikes and full wells of stars and, at times, a trail, a step or an interpolated column."""
+    """Add spikes and saturation of stars in place and, in some scenes, a trail, a step or an interpolated column."""
     y, x = (np.indices(pixels.shape[1:]) - 0.5 * (pixels.shape[-1] - 1)) * pixel_scale
     well = float(flux_of(18.0)) * pixel_scale**2
     vanes, turn = int(rng.choice([2, 3])), float(rng.uniform(0.0, math.pi))
@@ -101,7 +101,7 @@ def add_detector(
 
 
 def _trail(rng: np.random.Generator, band: np.ndarray, sigma: float, x: np.ndarray, y: np.ndarray) -> None:
-    """Add a satellite that tumbles: its trail is a line whose brightness varies."""
+    """Add the trail of a tumbling satellite, a line of varying brightness."""
     angle, offset = float(rng.uniform(0.0, math.pi)), float(rng.normal(0.0, 10.0))
     across = -x * math.sin(angle) + y * math.cos(angle) - offset
     along = x * math.cos(angle) + y * math.sin(angle)

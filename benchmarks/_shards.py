@@ -1,4 +1,4 @@
-"""Many cutouts on disk for the benchmarks of scale: few distinct ones, under many names."""
+"""Many cutouts on disk for the benchmarks of scale: a few distinct shards linked under many names."""
 
 import os
 from pathlib import Path
@@ -12,16 +12,16 @@ from gridlens.models import save_model
 
 __all__ = ["DISTINCT", "SHARD", "link_shards", "single_model"]
 
-# The scenes that `deep.py` learns from.
+# The training scenes of `deep.py`.
 DISTINCT, _SEED, _SURVEYS = 4000, 401, tuple(name for name in SIMULATED_SURVEYS if name != "kids")
 SHARD = 500
-"""cutouts in each"""
+"""cutouts per shard"""
 
 
 def link_shards(folder: Path, n: int) -> list[Path]:
-    """Npz shards of at least `n` simulated cutouts of 128 px: `DISTINCT` of them, linked under names of their own.
+    """Return npz shards of at least `n` simulated cutouts of 128 px, of which `DISTINCT` are distinct.
 
-    Without `ids` in them, a shard's cutouts are called after its name.
+    The shards are hard links under different names. They have no `ids`, so their cutouts are named after the shard.
     """
     cutouts = cached_cutouts(DISTINCT, _SEED, _SURVEYS).cutouts
     originals = folder / "originals"
@@ -38,7 +38,7 @@ def link_shards(folder: Path, n: int) -> list[Path]:
 
 
 def single_model(folder: Path) -> Path:
-    """A bundle of one member, `lightgbm`, of the usual size."""
+    """Write a bundle with one member, `lightgbm`, of the usual size; return its folder."""
     rows = cached_cutouts(DISTINCT, _SEED, _SURVEYS)
     half = DISTINCT // 2
     X, y = rows.features_with("image"), rows.label

@@ -1,4 +1,4 @@
-"""Nearby spirals that fill the field: a sky that no training scene shows."""
+"""Nearby spirals that fill the field, unlike any training scene."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gridlens.simulate._observe import add_noise, draw_conditions
 
 __all__ = ["enlarged_spiral", "nearby_spirals"]
 
-# The largest spiral of the KiDS field: its place, pixels.
+# Position of the largest spiral in the KiDS field, pixels.
 _KIDS_SPIRAL = (1208, 477)
 _OFFSETS = ((0, 0), (3, 2), (-6, 4), (8, -8), (-4, -7), (6, 5))
 
 
 def nearby_spirals(n: int, seed: int) -> CutoutSet:
-    """Return `n` canonical cutouts of face-on spirals of r = 12 to 15 with an effective radius of 8 to 16 arcsec.
+    """Return `n` canonical cutouts of nearly face-on spirals, r = 12 to 15, with effective radii of 8 to 16 arcsec.
 
     Parameters
     ----------
     n, seed : int
-        Spiral number k is the same in every set of a seed.
+        Number of spirals and their seed. Spiral k of a seed is the same for every `n`.
     """
     geometry = Geometry()
     pixels = np.stack([_spiral(seed, k, geometry) for k in range(n)])
@@ -67,25 +67,25 @@ def _spiral(seed: int, index: int, geometry: Geometry) -> np.ndarray:
 
 
 def enlarged_spiral(folder: Path, factor: float, size: int = 160) -> CutoutSet:
-    """Return six cutouts of a real spiral, 70 arcsec across, `factor` times as large in a field of 54 arcsec.
+    """Return six cutouts, 54 arcsec wide, of a real spiral of 70 arcsec enlarged by `factor`.
 
-    The images are enlarged by cubic splines after a slight smoothing, and white noise of the field's sigma is added.
+    The images are slightly smoothed and enlarged by cubic splines, and white noise of the field's sigma is added.
 
     Parameters
     ----------
     folder : Path
         Folder with the real images.
     factor : float
-        1 for the image as it is.
+        1 leaves the image unchanged.
     size : int, default=160
-        Pixels of 0.34 arcsec.
+        Side of the cutouts, pixels of 0.34 arcsec.
     """
     field, scale = next(iter(REAL_SURVEYS["kids"].images(folder)))
     sigma = np.median(np.abs(field - np.median(field, axis=(0, 1))), axis=(0, 1)) / 0.6745
     rng = np.random.default_rng(0)
     pixels = []
     for dx, dy in _OFFSETS:
-        # A few pixels more than needed, which the enlargement makes many enough for the cut.
+        # Four pixels more than needed, so that the enlarged image is not smaller than the cutout.
         width = int(size / factor) + 4
         x, y = _KIDS_SPIRAL[0] + dx - width // 2, _KIDS_SPIRAL[1] + dy - width // 2
         image = field[y : y + width, x : x + width].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Galaxies cut out of real images, to be pasted into drawn scenes."""
+"""Galaxies cut out of real images, to be pasted into simulated scenes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gridlens.cutouts import band_noise
 
 __all__ = ["Stamp", "paste", "real_stamps"]
 
-# A stamp's pixels lie above this many sigma; its peak above the second number.
+# Thresholds of the pixels of a stamp, and of its peak, in sigma.
 _EDGE, _PEAK = 2.0, 12.0
-# Width of a stamp, arcsec: more than a point, less than the light of a bright star.
+# Limits of the width of a stamp, arcsec: wider than a point source, narrower than a bright star.
 _NARROWEST, _WIDEST = 2.5, 14.0
 
 
@@ -24,20 +24,20 @@ class Stamp:
     """A galaxy of a real image."""
 
     light: np.ndarray
-    """(3, n, m) in units of the image's mean sky rms, 0 around the galaxy"""
+    """(3, n, m) in units of the mean sky rms of the image; 0 outside the galaxy"""
     pixel_scale: float
     """arcsec per pixel"""
 
 
 def real_stamps(images: Iterable[tuple[np.ndarray, float]], most: int = 300) -> list[Stamp]:
-    """Return galaxies of real images: connected light that is wider than a star.
+    """Return the galaxies in real images: connected regions of light that are wider than a star.
 
     Parameters
     ----------
     images : iterable of (ndarray of shape (H, W, 3), float)
         Pixels and arcsec per pixel.
     most : int, default=300
-        Stamps from one image, the first ones from its lower edge.
+        Largest number of stamps from one image, counted from its lower edge.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def real_stamps(images: Iterable[tuple[np.ndarray, float]], most: int = 300) -> 
         kept = 0
         for number, part in enumerate(ndimage.find_objects(labels), start=1):
             width = scale * max(side.stop - side.start for side in part)
-            # Light cut by the border has a straight edge, and light in one band alone is a cosmic ray.
+            # Light at the border would have a straight edge; light in only one band is a cosmic ray.
             whole = all(side.start > 0 and side.stop < end for side, end in zip(part, labels.shape, strict=True))
             if kept < most and whole and _NARROWEST < width < _WIDEST and smooth[part].max() > _PEAK:
                 inside = ndimage.gaussian_filter((labels[part] == number).astype(float), 0.7)
@@ -65,13 +65,13 @@ def real_stamps(images: Iterable[tuple[np.ndarray, float]], most: int = 300) -> 
 
 
 def _in_all_bands(light: np.ndarray) -> bool:
-    """Return whether each band holds more than a hundredth of the light, and none more than four fifths."""
+    """Return whether each band has between a hundredth and four fifths of the light."""
     fractions = light.sum(axis=(1, 2)) / light.sum()
     return bool((fractions > 0.01).all() and (fractions < 0.8).all())
 
 
 def _is_wide(light: np.ndarray, scale: float) -> bool:
-    """Return whether the rms radius of the light is above that of a star in seeing of 1.3 arcsec."""
+    """Return whether the rms radius of the light exceeds that of a star in a seeing of 1.3 arcsec."""
     y, x = np.indices(light.shape)
     weight = np.clip(light, 0.0, None)
     x0, y0 = np.average(x, weights=weight), np.average(y, weights=weight)
@@ -79,15 +79,15 @@ def _is_wide(light: np.ndarray, scale: float) -> bool:
 
 
 def paste(rng: np.random.Generator, light: np.ndarray, stamp: Stamp, pixel_scale: float, sky_sigma: np.ndarray) -> None:
-    """Add a stamp at a random place and turn to `light` (3, H, W), as bright against the sky as in its own image.
+    """Add a stamp to `light` (3, H, W) at a random position and turn, as bright relative to the sky as in its image.
 
-    The noise of the stamp is less than that of the scene where it is binned to wider pixels.
+    If it is binned to wider pixels, its noise is lower than that of the scene.
     """
     turned = np.rot90(stamp.light, int(rng.integers(4)), axes=(1, 2))
     ratio = stamp.pixel_scale / pixel_scale
     shape = tuple(max(1, math.ceil(side * ratio)) for side in turned.shape[1:])
     rows, columns = (np.arange(side) + 0.5 for side in shape)
-    # Area-averaging before sampling keeps the flux of details smaller than a pixel.
+    # Smoothing before sampling keeps the flux of details smaller than a pixel.
     width = 0.5 * max(1.0 / ratio - 1.0, 0.0)
     smooth = ndimage.gaussian_filter(turned, (0.0, width, width), mode="constant")
     grid = np.meshgrid(rows / ratio - 0.5, columns / ratio - 0.5, indexing="ij")

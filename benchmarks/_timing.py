@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def processor_ms(call: Callable[[], T], n: int) -> tuple[T, float]:
-    """Return the result of a call, and its processor time for each of `n` cutouts, ms."""
+    """Return the result of a call, and its processor time per cutout for `n` cutouts, ms."""
     start = time.process_time()
     result = call()
     return result, 1e3 * (time.process_time() - start) / n
